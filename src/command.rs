@@ -1,0 +1,8 @@
+//! The subcommands, one file each. Every `run` here reads its arguments, does its work with the
+//! library and answers with an exit code; what a person asked for goes to stdout, what the program
+//! has to say about it to stderr.
+
+pub(crate) mod explain;
+pub(crate) mod next;
+pub(crate) mod run;
+pub(crate) mod validate;

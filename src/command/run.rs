@@ -1,0 +1,13 @@
+//! `schedrs run`: stub.
+
+use std::process::ExitCode;
+
+use crate::cli::Context;
+
+/// Arguments.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
+    Ok(ExitCode::SUCCESS)
+}

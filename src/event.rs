@@ -1,0 +1,255 @@
+//! What reaches the scheduler and what it wants done: plain data, printable and comparable.
+//!
+//! `crate::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::daemon` performs
+//! them with processes and `crate::sim` with virtual ones.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::instant::Instant;
+use crate::job::{Job, JobSet};
+
+/// Names one run: one execution for one due time. Unique within a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Something that happened. Everything that reaches the scheduler does so as one of these.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A wake-up time was reached (or may have been: waking too often does no harm).
+    Woke,
+    /// The process of an attempt exists.
+    Started {
+        /// Which run.
+        run: RunId,
+        /// Its process id.
+        pid: u32,
+    },
+    /// An attempt could not be started.
+    NotStarted {
+        /// Which run.
+        run: RunId,
+        /// Why, as a fragment that finishes "not started: ...".
+        reason: String,
+        /// The machine was short of something (processes, memory, descriptors), so that trying
+        /// again later may well succeed.
+        transient: bool,
+    },
+    /// The process of an attempt ended and its whole tree is gone: the slot is free.
+    Ended {
+        /// Which run.
+        run: RunId,
+        /// How the process ended.
+        exit: Exit,
+    },
+    /// The wall clock was set, or the machine slept.
+    ClockSet,
+    /// A new jobfile was read and found good.
+    Reload(Box<JobSet>),
+    /// Someone asks for something (the control socket; later).
+    Request(Request),
+    /// Stop: the first lets running jobs end within `stop_grace`, the second ends them at once.
+    Stop,
+}
+
+/// What may be asked of a running scheduler. The control socket will add to these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Say what is running, queued and next (SIGUSR1).
+    Status,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+}
+
+/// Something to be done by the hands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start an attempt. Answered by `Started` then `Ended`, or by `NotStarted`.
+    Start(Start),
+    /// Send SIGTERM to the whole tree of a run.
+    Terminate(RunId),
+    /// Send SIGKILL to the whole tree of a run.
+    Kill(RunId),
+    /// The fate of a due time (or of several of one job) is known.
+    Record(Record),
+    /// Something worth a log line that is not an outcome.
+    Notice(Notice),
+    /// Nothing is running and nothing will: the loop may end.
+    Exit,
+}
+
+/// One attempt to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// The run it belongs to.
+    pub run: RunId,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The due time the run is for.
+    pub due: Instant,
+    /// The job.
+    pub job: Arc<Job>,
+}
+
+/// One fact for the history: what became of a due time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The job.
+    pub job: Arc<Job>,
+    /// The due time; for counted ones (`missed`, `coalesced`, `skipped` while paused) the first.
+    pub due: Instant,
+    /// The last due time the record is for; equal to `due` unless `count` is above 1.
+    pub last_due: Instant,
+    /// How many due times share this fate.
+    pub count: u64,
+    /// The run, when there was one.
+    pub run: Option<RunId>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When its first attempt started, if one did.
+    pub started: Option<Instant>,
+    /// How long the run took, from the first attempt to the end of the last.
+    pub duration: Duration,
+    /// How many attempts there were.
+    pub attempts: u32,
+}
+
+/// What became of a due time.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It ran and exited with one of the job's `success_codes`.
+    Succeeded,
+    /// It ran and exited with another code.
+    Failed(i32),
+    /// A signal ended it.
+    Killed(i32),
+    /// Its `timeout` ended it.
+    TimedOut,
+    /// Its process could not be started.
+    NotStarted(String),
+    /// It was deliberately not run.
+    Skipped(SkipReason),
+    /// It was too late.
+    Missed(MissReason),
+    /// It was due together with another due time of its job, which stands for both.
+    Coalesced,
+    /// It was found open after a crash.
+    Lost,
+}
+
+/// Why a due time was skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// `max_instances` runs were active.
+    Overlap,
+    /// The job was paused.
+    Paused,
+    /// The time is excluded.
+    Excluded,
+    /// The scheduler was stopping.
+    Stopping,
+}
+
+/// Why a due time was missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissReason {
+    /// It was noticed later than `misfire_grace_time` allows: by this much.
+    Late(Duration),
+    /// It waited for a slot longer than `max_wait` allows: this long.
+    Waited(Duration),
+}
+
+/// Something worth a log line that is not an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// The scheduler starts with this many jobs.
+    Starting {
+        /// How many jobs are loaded.
+        jobs: usize,
+    },
+    /// An attempt's process exists.
+    Started {
+        /// The run.
+        run: RunId,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Its process id.
+        pid: u32,
+        /// The job.
+        job: Arc<Job>,
+        /// The due time.
+        due: Instant,
+        /// How long after the due time it started.
+        lag: Duration,
+    },
+    /// A failed attempt will be followed by another.
+    Retrying {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+        /// How the attempt ended.
+        outcome: Outcome,
+        /// The number of the next attempt.
+        attempt: u32,
+        /// How long until then.
+        delay: Duration,
+    },
+    /// A run exceeded its `timeout`; its tree is being ended.
+    TimingOut {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+    },
+    /// The wall clock was set: by how many microseconds, forward positive.
+    ClockJumped {
+        /// How far, in microseconds.
+        by_micros: i64,
+    },
+    /// A reload took effect.
+    Reloaded {
+        /// Jobs that are new.
+        added: usize,
+        /// Jobs that differ.
+        changed: usize,
+        /// Jobs that are gone.
+        removed: usize,
+        /// Jobs that stay as they were.
+        unchanged: usize,
+    },
+    /// The scheduler is stopping; this many runs are still active.
+    Stopping {
+        /// Active runs.
+        running: usize,
+    },
+    /// The answer to [`Request::Status`].
+    Status(Status),
+}
+
+/// A summary of the scheduler's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Loaded jobs.
+    pub jobs: usize,
+    /// Runs with a process.
+    pub running: usize,
+    /// Runs waiting for a slot, for their overlap or for a retry.
+    pub waiting: usize,
+    /// The next due time and its job.
+    pub next: Option<(Instant, Box<str>)>,
+}

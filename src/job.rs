@@ -1,0 +1,206 @@
+//! A job as it is meant: every value resolved, defaults filled in, no raw text left.
+//!
+//! `crate::jobfile` turns what was typed into these; `crate::scheduler` decides with them and
+//! `crate::executor` acts on them. The words are those of DESIGN §2 and, where APScheduler 3 has
+//! one for the same thing, its word.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::trigger::Trigger;
+use crate::zone::Zone;
+
+/// Everything one load of a jobfile (and the files it includes) says.
+#[derive(Clone, Debug)]
+pub struct JobSet {
+    /// The `[scheduler]` table.
+    pub settings: Settings,
+    /// The named pools; index 0 is always `default`.
+    pub executors: Vec<Executor>,
+    /// The jobs, in the order in which they stand in the files.
+    pub jobs: Vec<Arc<Job>>,
+}
+
+/// The `[scheduler]` and `[store]` tables.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The zone of every job that names none.
+    pub zone: Zone,
+    /// How long running jobs may take to end after the first SIGTERM.
+    pub stop_grace: Duration,
+    /// `[store] url`, as written; `None` means the default.
+    pub store_url: Option<String>,
+}
+
+/// A named, bounded pool of slots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Executor {
+    /// Its name in `[executors]`.
+    pub name: Arc<str>,
+    /// How many runs it holds at once.
+    pub max_workers: u32,
+}
+
+/// One job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// The name of its table; unique over all files.
+    pub id: Box<str>,
+    /// What to run.
+    pub command: Command,
+    /// When it is due. An interval without `start_date`, `date = "now"` and `@reboot` are
+    /// relative to the moment the job is first scheduled: see [`Trigger::anchored`].
+    pub trigger: Trigger,
+    /// The zone its times are read and shown in.
+    pub zone: Zone,
+    /// Index into [`JobSet::executors`].
+    pub executor: u16,
+    /// Everything else. Shared by jobs that say the same, which in a large file are nearly all.
+    pub options: Arc<Options>,
+}
+
+/// What a job runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// A string: given to the job's shell as `SHELL -c STRING`.
+    Shell(Box<str>),
+    /// An array: executed as it stands, the first element searched on PATH.
+    Argv(Box<[Box<str>]>),
+}
+
+/// The options of a job beside its command, trigger, zone and executor. The defaults are those
+/// of DESIGN §3.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// A text for people; the id serves where there is none.
+    pub name: Option<Box<str>>,
+    /// The shell of a string command: program and leading arguments, `["/bin/sh"]` unless told.
+    pub shell: Box<[Box<str>]>,
+    /// Working directory; relative ones are relative to the jobfile. `None`: the scheduler's.
+    pub cwd: Option<Box<str>>,
+    /// Variables set for the job, over everything else.
+    pub env: BTreeMap<Box<str>, Box<str>>,
+    /// A file of `NAME=value` lines, read at each start.
+    pub env_file: Option<Box<str>>,
+    /// Start from the small documented environment instead of the scheduler's.
+    pub clear_env: bool,
+    /// Run as this user (name or number).
+    pub user: Option<Box<str>>,
+    /// Run as this group (name or number).
+    pub group: Option<Box<str>>,
+    /// File mode creation mask, 0..=0o777.
+    pub umask: Option<u32>,
+    /// Niceness, -20..=19.
+    pub nice: Option<i32>,
+    /// Text given on standard input; `None`: `/dev/null`.
+    pub stdin: Option<Box<str>>,
+    /// Up to this much is added to each due time, by a hash of job and due time.
+    pub jitter: Duration,
+    /// How late a due time may be acted upon.
+    pub misfire_grace_time: Grace,
+    /// How long a run may wait for a slot; `None`: for ever.
+    pub max_wait: Option<Duration>,
+    /// Which of several missed due times runs.
+    pub coalesce: Coalesce,
+    /// How many runs of this job may be active at once.
+    pub max_instances: u32,
+    /// What happens to a due time when `max_instances` runs are active.
+    pub overlap: Overlap,
+    /// How long an attempt may take.
+    pub timeout: Option<Duration>,
+    /// From TERM to KILL when an attempt is ended.
+    pub kill_after: Duration,
+    /// How many further attempts a failed run gets.
+    pub retries: u32,
+    /// The delay before the first further attempt.
+    pub retry_delay: Duration,
+    /// The factor from each delay to the next, at least 1.
+    pub retry_backoff: f64,
+    /// The longest delay between attempts.
+    pub retry_max_delay: Duration,
+    /// Exit codes that count as success.
+    pub success_codes: Box<[u8]>,
+    /// Where the job's output goes.
+    pub output: Output,
+    /// The job is loaded but not due until it is resumed.
+    pub paused: bool,
+    /// One extra run when the scheduler starts.
+    pub run_on_start: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            name: None,
+            shell: Box::new(["/bin/sh".into()]),
+            cwd: None,
+            env: BTreeMap::new(),
+            env_file: None,
+            clear_env: false,
+            user: None,
+            group: None,
+            umask: None,
+            nice: None,
+            stdin: None,
+            jitter: Duration::ZERO,
+            misfire_grace_time: Grace::Limited(Duration::from_secs(60)),
+            max_wait: None,
+            coalesce: Coalesce::Latest,
+            max_instances: 1,
+            overlap: Overlap::Skip,
+            timeout: None,
+            kill_after: Duration::from_secs(10),
+            retries: 0,
+            retry_delay: Duration::from_secs(10),
+            retry_backoff: 2.0,
+            retry_max_delay: Duration::from_secs(3600),
+            success_codes: Box::new([0]),
+            output: Output::Pass,
+            paused: false,
+            run_on_start: false,
+        }
+    }
+}
+
+/// `misfire_grace_time`: how late a due time may be acted upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    /// Up to this late; later it is `missed`.
+    Limited(Duration),
+    /// However late (`"forever"`; APScheduler's `None`).
+    Forever,
+}
+
+/// `coalesce`: which of several due times that have passed together runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coalesce {
+    /// The last one.
+    Latest,
+    /// The first one.
+    Earliest,
+    /// Every one.
+    All,
+}
+
+/// `overlap`: what happens to a due time when `max_instances` runs are active.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// It is recorded as skipped.
+    Skip,
+    /// It waits for a run of its job to end; at most one does.
+    Queue,
+    /// The oldest run's tree is ended, then it starts.
+    Replace,
+}
+
+/// `output`: where what a job prints goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Through the scheduler's stdout and stderr, with the job's id in front of each line.
+    Pass,
+    /// To a file per job.
+    File,
+    /// Nowhere.
+    Discard,
+}

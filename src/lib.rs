@@ -1,0 +1,23 @@
+//! schedrs: a job scheduler for commands.
+//!
+//! Three rings that only know inward:
+//!
+//! * **text** ([`cli`], [`jobfile`], [`problem`]): what a person typed, with the place of every
+//!   word, and what is wrong with it;
+//! * **decisions** ([`instant`], [`civil`], [`zone`], [`trigger`], [`job`], [`event`],
+//!   [`scheduler`]): pure. `now` is an argument; there is no clock, no I/O, no thread and no
+//!   randomness, so a year of a jobfile runs in a second under [`sim`];
+//! * **hands** ([`daemon`], [`executor`], [`child`], [`clock`]): processes, signals and clocks.
+//!
+//! To compute due times in a program of your own, start at [`trigger::Trigger`].
+
+pub mod civil;
+pub mod cli;
+pub mod clock;
+mod command;
+pub mod event;
+pub mod instant;
+pub mod job;
+pub mod trigger;
+pub mod words;
+pub mod zone;
