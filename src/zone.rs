@@ -51,7 +51,7 @@ pub struct Segment {
 impl Segment {
     /// The wall time at which the segment begins, and the one the segment before had reached.
     /// Between the two lies a gap (`before < after`) or a fold (`before > after`).
-    fn seam(&self) -> (i64, i64) {
+    pub fn seam(&self) -> (i64, i64) {
         (
             self.start.saturating_add(self.offset_before.into()),
             self.start.saturating_add(self.offset.into()),
@@ -263,11 +263,6 @@ impl fmt::Display for Zone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.name)
     }
-}
-
-/// The wall time of a segment's first second and the one before it had run to: see `Segment`.
-pub(crate) fn seam(segment: &Segment) -> (i64, i64) {
-    segment.seam()
 }
 
 /// Seconds of an instant rounded up: the first whole second that is not before it.
