@@ -23,7 +23,7 @@ mod sections;
 mod tree;
 mod value;
 mod warn;
-mod when;
+pub(crate) mod when;
 
 use std::path::Path;
 
