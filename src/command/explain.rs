@@ -1,13 +1,12 @@
 //! `schedrs explain`: a cron expression in English, normalised, with its next due times.
 
 use std::io::{BufWriter, Write};
-use std::process::ExitCode;
 
 use anyhow::anyhow;
 
 use super::expression;
 use super::next::local_zone;
-use crate::cli::Context;
+use crate::cli::{Context, ExitCode};
 use crate::preview::{Window, preview};
 use crate::trigger::Trigger;
 use crate::{clock, words};

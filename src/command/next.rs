@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -11,7 +10,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::expression;
-use crate::cli::Context;
+use crate::cli::{Context, ExitCode};
 use crate::instant::Instant;
 use crate::job::Job;
 use crate::jobfile::{self, locate, when};

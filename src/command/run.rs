@@ -1,8 +1,6 @@
 //! `schedrs run`: stub.
 
-use std::process::ExitCode;
-
-use crate::cli::Context;
+use crate::cli::{Context, ExitCode};
 
 /// Arguments.
 #[derive(clap::Args, Debug)]
