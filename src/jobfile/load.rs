@@ -46,6 +46,11 @@ pub(super) struct Loader<'a> {
 
 impl Loader<'_> {
     pub(super) fn load(&self, input: Input<'_>) -> Loaded {
+        self.load_as(input, false)
+    }
+
+    /// The same; `whole` reads every file as a whole, for tests that it makes no difference.
+    pub(super) fn load_as(&self, input: Input<'_>, whole: bool) -> Loaded {
         let mut files = Files::default();
         match input {
             Input::Path(path) => {
@@ -62,7 +67,7 @@ impl Loader<'_> {
             }
         }
         let Files { sources, meta, mut problems, .. } = files;
-        let (set, origins) = self.jobs(&sources, &meta, &mut problems);
+        let (set, origins) = self.jobs(&sources, &meta, whole, &mut problems);
         problems.sort();
         let set = (problems.errors() == 0).then_some(set);
         Loaded { set, problems, sources, origins }
@@ -72,6 +77,7 @@ impl Loader<'_> {
         &self,
         sources: &Sources,
         meta: &[Meta],
+        whole: bool,
         problems: &mut Problems,
     ) -> (JobSet, Option<Origins>) {
         let mut sections = Sections::default();
@@ -80,6 +86,7 @@ impl Loader<'_> {
             if meta.usable {
                 let mut reader = Reader::new(file, &source.text, &meta.dir);
                 reader.sections(&mut sections, self.zones, problems);
+                reader.whole |= whole;
                 readers.push(reader);
             }
         }
