@@ -73,9 +73,11 @@ fn report(errors: Vec<ParseError>, text: &str, file: u32, problems: &mut Problem
     let mut found: Vec<(Span, ParseError)> =
         errors.into_iter().map(|error| (place_of(&error, text), error)).collect();
     found.sort_by_key(|(span, _)| span.start);
-    // An open bracket swallows the lines below it, which are then wrong one by one.
-    let open = found.iter().position(|(_, error)| is_unclosed(error));
-    if let Some(open) = open {
+    if let Some(deep) = found.iter().position(|(_, error)| error.description() == TOO_DEEP) {
+        // What is in there is not looked at.
+        found = vec![found.swap_remove(deep)];
+    } else if let Some(open) = found.iter().position(|(_, error)| is_unclosed(error)) {
+        // An open bracket swallows the lines below it, which are then wrong one by one.
         found.truncate(open + 1);
     }
     let mut last: Option<usize> = None;
@@ -129,6 +131,7 @@ fn message(error: &ParseError) -> String {
         {
             return "this string is not closed".to_owned();
         }
+        "missing escaped value" => return "unknown escape in a string".to_owned(),
         "unexpected key or value" => return "expected the end of the line".to_owned(),
         "string values must be quoted" => return "a string must stand in quotes".to_owned(),
         _ => {}
@@ -152,6 +155,10 @@ fn message(error: &ParseError) -> String {
 fn help(error: &ParseError, span: Span, text: &str) -> Option<String> {
     let found = text.get(span.range()).unwrap_or_default();
     match error.description() {
+        "missing escaped value" => Some(match text.as_bytes().get(span.start as usize) {
+            Some(b'%') => "here `%` has no special meaning as in a crontab: write `%`".to_owned(),
+            _ => "for a backslash write `\\\\`, or put the string in single quotes".to_owned(),
+        }),
         "unclosed array" => Some("close it with `]`".to_owned()),
         "unclosed inline table" => Some("close it with `}`".to_owned()),
         "key with no value" => Some("write `key = value`".to_owned()),
