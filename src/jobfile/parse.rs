@@ -45,7 +45,11 @@ pub(super) fn chunk<'s>(
         too_deep: false,
         frames: Vec::new(),
     };
-    parse_document(cutter.tokens(), &mut receiver, &mut errors);
+    if cutter.too_large {
+        receiver.errors.push(ParseError::new(TOO_LARGE).with_unexpected(first_token(cutter)));
+    } else {
+        parse_document(cutter.tokens(), &mut receiver, &mut errors);
+    }
     receiver.lost_key();
     let Receiver { errors: more, clashes, .. } = receiver;
     errors.extend(more);
@@ -182,6 +186,7 @@ pub(super) fn or_list(names: &[impl AsRef<str>]) -> String {
 }
 
 const TOO_DEEP: &str = "nested too deeply";
+const TOO_LARGE: &str = "the value here has more parts than a jobfile can have";
 
 /// Puts values together as the parser comes by them.
 struct Receiver<'a, 's> {
@@ -237,7 +242,9 @@ impl<'s> Receiver<'_, 's> {
         let base = self.key_base();
         if let Some(key) = self.keys.get(base) {
             let span = key.span;
+            let known = self.clashes.len();
             self.deliver(Value { node: Node::Invalid, span });
+            self.clashes.truncate(known);
             self.keys.truncate(base);
         }
     }
