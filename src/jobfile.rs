@@ -20,6 +20,8 @@ mod options;
 mod parse;
 mod read;
 mod sections;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod value;
 mod warn;

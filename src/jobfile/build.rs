@@ -281,6 +281,8 @@ impl<'a, 's> Jobs<'a, 's> {
             let problem = Problem::error(end_place, "`end_date` is before `start_date`");
             scope.push(problem.related("`start_date` stands", start_place));
             *good = false;
+            // That it never fires then goes without saying.
+            return Window::default();
         }
         window
     }
