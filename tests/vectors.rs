@@ -22,9 +22,9 @@ fn date(value: &Value, zone: &Zone) -> Option<Instant> {
     if let Ok(at) = DateTime::parse_from_rfc3339(&text) {
         return Some(Instant::from_micros(at.timestamp_micros()));
     }
-    let wall = text.parse::<NaiveDateTime>().unwrap_or_else(|_| {
-        text.parse::<NaiveDate>().unwrap().and_hms_opt(0, 0, 0).unwrap()
-    });
+    let wall = text
+        .parse::<NaiveDateTime>()
+        .unwrap_or_else(|_| text.parse::<NaiveDate>().unwrap().and_hms_opt(0, 0, 0).unwrap());
     Some(zone.instant_of(wall.and_utc().timestamp()))
 }
 
@@ -85,8 +85,12 @@ fn check(data: &str) -> (usize, usize) {
             refused += 1;
             continue;
         };
-        let expected: Vec<Instant> =
-            case["due"].as_array().unwrap().iter().map(|due| instant(due.as_str().unwrap())).collect();
+        let expected: Vec<Instant> = case["due"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|due| instant(due.as_str().unwrap()))
+            .collect();
         // APScheduler's answers include `from` itself; crontab's are strictly after it.
         let from = instant(case["from"].as_str().unwrap());
         let strict = case["expr"].is_string();

@@ -496,12 +496,13 @@ impl Field<'_> {
         let wrong = Wrong::error(format!("{name} {value} is out of range {allowed}"));
         match (self.kind, value) {
             (Hour, 24) => wrong.help("midnight is hour 0"),
-            (Second | Minute, 60) => {
-                wrong.help(format!("the {name} before the next {} is 59, then 0", match self.kind {
+            (Second | Minute, 60) => wrong.help(format!(
+                "the {name} before the next {} is 59, then 0",
+                match self.kind {
                     Second => "minute",
                     _ => "hour",
-                }))
-            }
+                }
+            )),
             _ => wrong,
         }
     }
@@ -555,9 +556,11 @@ fn number(rest: &mut &[u8]) -> Option<u32> {
     }
     let (number, after) = rest.split_at(digits);
     *rest = after;
-    Some(number.iter().fold(0, |n: u32, digit| {
-        n.saturating_mul(10).saturating_add(u32::from(digit - b'0'))
-    }))
+    Some(
+        number
+            .iter()
+            .fold(0, |n: u32, digit| n.saturating_mul(10).saturating_add(u32::from(digit - b'0'))),
+    )
 }
 
 /// The warning for a step that does not divide its field.

@@ -125,9 +125,7 @@ impl Builder {
         let last_given = self.sets.iter().rposition(Option::is_some);
         let mut field = |field: Field, all: u64| match self.sets[field as usize] {
             Some(set) => set,
-            None if last_given.is_some_and(|last| field as usize > last) => {
-                1 << field.range().0
-            }
+            None if last_given.is_some_and(|last| field as usize > last) => 1 << field.range().0,
             None => {
                 self.recurring |= field >= Field::Hour;
                 all
@@ -283,7 +281,8 @@ impl Reader<'_> {
             None => (text, None),
         };
         let index = |name: &str| names.iter().position(|n| n.eq_ignore_ascii_case(name));
-        let is_name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic());
+        let is_name =
+            |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic());
         for name in [Some(first), last].into_iter().flatten() {
             if !is_name(name) {
                 return self.not_an_expression(text, span);
@@ -361,7 +360,9 @@ impl Reader<'_> {
             Field::DayOfWeek if text.contains('#') || text.contains(' ') => {
                 "`3rd fri` belongs in `day`: `day = \"3rd fri\"`".to_owned()
             }
-            _ => format!("allowed are {}, `a-b`, `*/n`, `a-b/n` and lists of them", field.allowed()),
+            _ => {
+                format!("allowed are {}, `a-b`, `*/n`, `a-b/n` and lists of them", field.allowed())
+            }
         };
         self.error(span, format!("`{text}` is not {article} {key} expression"), help)
     }

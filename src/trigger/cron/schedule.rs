@@ -330,8 +330,7 @@ impl Schedule {
             by_weekday |= nth_as_days(&more.weekday_nth, len, first_weekday);
             allowed &= more.days_of_weeks(len, first);
         }
-        let days =
-            if self.flags & EITHER != 0 { by_day | by_weekday } else { by_day & by_weekday };
+        let days = if self.flags & EITHER != 0 { by_day | by_weekday } else { by_day & by_weekday };
         days & allowed
     }
 }
