@@ -26,6 +26,7 @@ pub(crate) struct Spec {
     /// A day may match by either of the day fields.
     pub(crate) either: bool,
     pub(crate) weeks: Option<[bool; 54]>,
+    /// Sorted.
     pub(crate) years: Option<Vec<i32>>,
     /// Second, minute or hour hold a `*`, a range or a step.
     pub(crate) recurring: bool,
@@ -91,7 +92,7 @@ impl Spec {
         (if self.either { by_day || by_weekday } else { by_day && by_weekday })
             && self.months[date.month() as usize]
             && self.weeks.is_none_or(|weeks| weeks[date.iso_week().week() as usize])
-            && self.years.as_ref().is_none_or(|years| years.contains(&date.year()))
+            && self.years.as_ref().is_none_or(|years| years.binary_search(&date.year()).is_ok())
     }
 
     pub(crate) fn every_hour(&self) -> bool {
@@ -501,7 +502,14 @@ pub(crate) fn fields(rng: &mut Rng, focus: Option<Focus>, seconds: bool) -> Spec
         weekday_rules: Vec::new(),
         either: false,
         weeks: week.map(|week| week.set()),
-        years: year.map(|year| year.values.iter().map(|year| *year as i32).collect()),
+        // All the years there are to name are every year, before 1970 as well.
+        years: year.and_then(|year| {
+            let mut years: Vec<i32> = year.values.iter().map(|year| *year as i32).collect();
+            years.sort_unstable();
+            years.dedup();
+            // All the years there are to name are every year, before 1970 as well.
+            (years.len() < 8030).then_some(years)
+        }),
         recurring,
     }
 }
