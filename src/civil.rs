@@ -4,44 +4,52 @@
 //! written with `chrono` elsewhere, and `tests/` compares the two over every day of 800 years.
 //! Zones are not known here: see `crate::zone`.
 
-/// Days since 1970-01-01 of a civil date. `month` is 1..=12, `day` may be any number: the days
-/// before and after a month count on.
+/// 400-year cycles added so that every day of the years -9999..=9999 is a positive number.
+const CYCLES: i64 = 30;
+/// Days from 1 March of the year 0 to 1970-01-01.
+const MARCH_0_TO_EPOCH: i64 = 719_468;
+
+/// Days since 1970-01-01 of a civil date of the years -9999..=9999. `month` is 1..=12, `day` may
+/// be any small number: the days before and after a month count on.
 ///
 /// The year is taken to begin in March, so that the leap day is the last one and every month
-/// before it has the same place in every year (Howard Hinnant's `days_from_civil`).
+/// before it has the same place in every year. The arithmetic is that of Neri and Schneider
+/// ("Euclidean affine functions and their application to calendar algorithms", 2022): products
+/// and shifts where the textbook divides.
 #[inline]
 pub const fn to_days(year: i32, month: u32, day: u32) -> i64 {
-    let year = year as i64 - (month <= 2) as i64;
-    let era = year.div_euclid(400);
-    let year_of_era = year - era * 400;
-    let month_from_march = if month > 2 { month as i64 - 3 } else { month as i64 + 9 };
-    let day_of_year = (153 * month_from_march + 2) / 5 + day as i64 - 1;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
+    let before_march = month <= 2;
+    let year = (year + 400 * CYCLES as i32) as u32 - before_march as u32;
+    let month = if before_march { month + 12 } else { month };
+    let century = year / 100;
+    let year_days = 1461 * year / 4 - century + century / 4;
+    let month_days = (979 * month - 2919) / 32;
+    (year_days + month_days) as i64 + day as i64 - 1 - (MARCH_0_TO_EPOCH + 146_097 * CYCLES)
 }
 
-/// The civil date (year, month, day) of a day number. The inverse of [`to_days`], valid for
-/// years -9999..=9999 and beyond.
+/// The civil date (year, month, day) of a day number. The inverse of [`to_days`], for the same
+/// years.
 #[inline]
 pub const fn from_days(days: i64) -> (i32, u32, u32) {
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = (shifted - era * 146_097) as u32;
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = year_of_era as i64 + era * 400 + (month <= 2) as i64;
-    (year as i32, month, day)
+    let days = (days + MARCH_0_TO_EPOCH + 146_097 * CYCLES) as u32;
+    let quarter_days = 4 * days + 3;
+    let century = quarter_days / 146_097;
+    let in_century = (quarter_days % 146_097) | 3;
+    let product = 2_939_745 * in_century as u64;
+    let year_of_century = (product >> 32) as u32;
+    let day_of_year = (product as u32) / 2_939_745 / 4;
+    let month_and_day = 2141 * day_of_year + 197_913;
+    let (month, day) = (month_and_day >> 16, (month_and_day & 0xffff) / 2141 + 1);
+    let next_year = day_of_year >= 306;
+    let year = (100 * century + year_of_century + next_year as u32) as i32 - 400 * CYCLES as i32;
+    (year, if next_year { month - 12 } else { month }, day)
 }
 
 /// The weekday of a day number: 0 = Monday .. 6 = Sunday.
 #[inline]
 pub const fn weekday(days: i64) -> u32 {
     // 1970-01-01 was a Thursday.
-    (days + 3).rem_euclid(7) as u32
+    ((days + 3 + 7 * 1_000_000) as u64 % 7) as u32
 }
 
 /// Whether a year has a 29 February.

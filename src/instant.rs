@@ -24,6 +24,10 @@ impl Instant {
     /// so that its wall time exists in every zone.
     pub const MAX: Instant = Instant(253_402_128_000 * MICROS);
 
+    /// The last instant at which anything is due. [`Instant::MAX`] is where arithmetic ends up that
+    /// goes too far, and a due time there would be due for ever.
+    pub const LAST: Instant = Instant(Self::MAX.0 - 1);
+
     /// The instant `micros` microseconds after the epoch, held within `MIN..=MAX`.
     pub const fn from_micros(micros: i64) -> Instant {
         if micros < Self::MIN.0 {

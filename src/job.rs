@@ -31,6 +31,17 @@ pub struct Settings {
     pub stop_grace: Duration,
     /// `[store] url`, as written; `None` means the default.
     pub store_url: Option<String>,
+    /// `[store] keep`: how much history the store holds on to.
+    pub keep: Keep,
+}
+
+/// `[store] keep`: runs older than either limit may be forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keep {
+    /// This many of the last runs of each job.
+    pub runs: Option<u32>,
+    /// Runs of this many last days.
+    pub days: Option<u32>,
 }
 
 /// A named, bounded pool of slots.
@@ -77,11 +88,12 @@ pub struct Options {
     pub name: Option<Box<str>>,
     /// The shell of a string command: program and leading arguments, `["/bin/sh"]` unless told.
     pub shell: Box<[Box<str>]>,
-    /// Working directory; relative ones are relative to the jobfile. `None`: the scheduler's.
+    /// Working directory; a relative one was relative to the jobfile that names it and has that
+    /// file's directory in front by now. `None`: the scheduler's.
     pub cwd: Option<Box<str>>,
     /// Variables set for the job, over everything else.
     pub env: BTreeMap<Box<str>, Box<str>>,
-    /// A file of `NAME=value` lines, read at each start.
+    /// A file of `NAME=value` lines, read at each start; the path as with `cwd`.
     pub env_file: Option<Box<str>>,
     /// Start from the small documented environment instead of the scheduler's.
     pub clear_env: bool,

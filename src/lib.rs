@@ -18,6 +18,8 @@ mod command;
 pub mod event;
 pub mod instant;
 pub mod job;
+pub mod jobfile;
+pub mod problem;
 pub mod trigger;
 pub mod words;
 pub mod zone;

@@ -20,6 +20,9 @@ pub use database::{Database, Source};
 /// ones when they are asked for: a preview of the year 2400 is right, only slower.
 const HORIZON: i64 = 4_102_444_800;
 
+/// log2 of the seconds in a bucket: 97 days, so that most hold one change of offset at most.
+const BUCKET: u32 = 23;
+
 /// A time zone. Cheap to clone.
 #[derive(Clone)]
 pub struct Zone(Arc<Inner>);
@@ -27,12 +30,15 @@ pub struct Zone(Arc<Inner>);
 struct Inner {
     name: Box<str>,
     rules: TimeZone,
-    /// Where each segment of the table begins, in seconds; the first is `i64::MIN`.
-    starts: Box<[i64]>,
-    /// The offset of each segment, in seconds east of UTC.
-    offsets: Box<[i32]>,
-    /// Whether the zone goes on changing after the table's end.
-    goes_on: bool,
+    /// The segments up to `HORIZON`, in order and without a hole.
+    segments: Box<[Segment]>,
+    /// For each stretch of 2^BUCKET seconds from `first_bucket` on, the segment it begins in: one
+    /// look, and a step or two, where a binary search takes nine.
+    buckets: Box<[u32]>,
+    first_bucket: i64,
+    /// Where the table ends: `i64::MAX` for a zone that changes no more after its last segment,
+    /// else the start of that segment, whose end is not known here.
+    table_end: i64,
 }
 
 /// A stretch of time with one offset from UTC.
@@ -87,28 +93,42 @@ impl Zone {
 
     /// The zone that `rules` describe, under `name`.
     fn new(name: &str, rules: TimeZone) -> Zone {
-        let mut starts = vec![i64::MIN];
-        let mut offsets = vec![rules.to_offset(jiff::Timestamp::MIN).seconds()];
-        let mut goes_on = false;
+        let mut offset = rules.to_offset(jiff::Timestamp::MIN).seconds();
+        let mut last = Segment { start: i64::MIN, end: i64::MAX, offset, offset_before: offset };
+        let mut segments = Vec::new();
+        let mut table_end = i64::MAX;
         for transition in rules.following(jiff::Timestamp::MIN) {
-            let (start, offset) =
-                (transition.timestamp().as_second(), transition.offset().seconds());
+            let start = transition.timestamp().as_second();
             if start >= HORIZON {
-                goes_on = true;
+                table_end = last.start;
                 break;
             }
+            let offset_before = std::mem::replace(&mut offset, transition.offset().seconds());
             // A transition may change no more than an abbreviation.
-            if offsets.last() != Some(&offset) {
-                starts.push(start);
-                offsets.push(offset);
+            if offset != offset_before {
+                segments.push(Segment { end: start, ..last });
+                last = Segment { start, end: i64::MAX, offset, offset_before };
+            }
+        }
+        segments.push(last);
+        let first_bucket = segments[0].end >> BUCKET;
+        let mut buckets = Vec::new();
+        if segments.len() > 1 {
+            let mut index = 0;
+            for bucket in first_bucket..=last.start >> BUCKET {
+                while segments[index].end <= bucket << BUCKET {
+                    index += 1;
+                }
+                buckets.push(index as u32);
             }
         }
         Zone(Arc::new(Inner {
             name: name.into(),
             rules,
-            starts: starts.into(),
-            offsets: offsets.into(),
-            goes_on,
+            segments: segments.into(),
+            buckets: buckets.into(),
+            first_bucket,
+            table_end,
         }))
     }
 
@@ -119,34 +139,28 @@ impl Zone {
 
     /// Whether the zone has one offset for ever.
     pub fn is_fixed(&self) -> bool {
-        self.0.starts.len() == 1 && !self.0.goes_on
+        self.0.segments.len() == 1 && self.0.table_end == i64::MAX
     }
 
     /// The segment that holds an instant.
     #[inline]
     pub fn segment_at(&self, secs: i64) -> Segment {
         let inner = &*self.0;
-        if inner.starts.len() == 1 && !inner.goes_on {
-            let offset = inner.offsets[0];
-            return Segment { start: i64::MIN, end: i64::MAX, offset, offset_before: offset };
+        let first = &inner.segments[0];
+        if secs < first.end {
+            return *first;
         }
-        // starts[0] is i64::MIN, so the count is at least 1.
-        let after = inner.starts.partition_point(|&start| start <= secs);
-        if after == inner.starts.len() && inner.goes_on {
+        if secs >= inner.table_end {
             return self.segment_beyond_table(secs);
         }
-        self.segment_in_table(after - 1)
-    }
-
-    #[inline]
-    fn segment_in_table(&self, index: usize) -> Segment {
-        let inner = &*self.0;
-        Segment {
-            start: inner.starts[index],
-            end: inner.starts.get(index + 1).copied().unwrap_or(i64::MAX),
-            offset: inner.offsets[index],
-            offset_before: inner.offsets[index.saturating_sub(1)],
-        }
+        let bucket = ((secs >> BUCKET) - inner.first_bucket) as usize;
+        let index = match inner.buckets.get(bucket) {
+            Some(&index) => index as usize,
+            None => inner.segments.len() - 1,
+        };
+        // The last segment of the table has no end, so this always finds one.
+        let found = inner.segments[index..].iter().find(|segment| secs < segment.end);
+        *found.unwrap_or(first)
     }
 
     /// The segment of an instant in the table's last segment or after it, where the zone's rules
@@ -248,8 +262,8 @@ impl PartialEq for Zone {
     fn eq(&self, other: &Zone) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
             || (self.0.name == other.0.name
-                && self.0.starts == other.0.starts
-                && self.0.offsets == other.0.offsets)
+                && self.0.segments == other.0.segments
+                && self.0.rules == other.0.rules)
     }
 }
 

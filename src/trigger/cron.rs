@@ -7,7 +7,7 @@
 pub mod crontab;
 pub mod fields;
 pub mod hash;
-mod schedule;
+pub(crate) mod schedule;
 
 use crate::instant::Instant;
 use crate::zone::{Segment, Zone, ceil_secs};
@@ -19,6 +19,8 @@ pub use schedule::Schedule;
 pub struct CronTrigger {
     schedules: Box<[Schedule]>,
     zone: Zone,
+    /// The first second it may be due at.
+    first: i64,
     start: Instant,
     end: Instant,
 }
@@ -32,12 +34,10 @@ impl CronTrigger {
         start_date: Option<Instant>,
         end_date: Option<Instant>,
     ) -> CronTrigger {
-        CronTrigger {
-            schedules: schedules.into(),
-            zone,
-            start: start_date.unwrap_or(Instant::MIN),
-            end: end_date.unwrap_or(Instant::MAX),
-        }
+        let (start, end) = (start_date.unwrap_or(Instant::MIN), end_date.unwrap_or(Instant::MAX));
+        let end = end.min(Instant::LAST);
+        let first = ceil_secs(start);
+        CronTrigger { schedules: schedules.into(), zone, first, start, end }
     }
 
     /// Its schedules; it is due when any of them is.
@@ -55,16 +55,16 @@ impl CronTrigger {
         self.start
     }
 
-    /// The last instant it may be due at; [`Instant::MAX`] where there is no `end_date`.
-    pub fn end(&self) -> Instant {
-        self.end
+    /// The last instant it may be due at, where there is an `end_date`.
+    pub fn end(&self) -> Option<Instant> {
+        (self.end < Instant::LAST).then_some(self.end)
     }
 
     /// The first due time strictly after `after`.
     #[inline]
     pub fn next_after(&self, after: Instant) -> Option<Instant> {
         // Due times are whole seconds.
-        let from = (after.secs() + 1).max(ceil_secs(self.start));
+        let from = (after.secs() + 1).max(self.first);
         let segment = self.zone.segment_at(from);
         let due = match &*self.schedules {
             [schedule] => next_at_or_after(schedule, &self.zone, segment, from)?,
@@ -74,7 +74,7 @@ impl CronTrigger {
                 .min()?,
         };
         let due = Instant::from_secs(due);
-        (due <= self.end && due < Instant::MAX).then_some(due)
+        (due <= self.end).then_some(due)
     }
 
     /// Whether there is no due time at all.

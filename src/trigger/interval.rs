@@ -13,6 +13,8 @@ pub struct IntervalTrigger {
     every: i64,
     first: Option<Instant>,
     end: Instant,
+    /// `first` was given, and is not what `anchored` made it.
+    has_start: bool,
 }
 
 impl IntervalTrigger {
@@ -28,7 +30,8 @@ impl IntervalTrigger {
         IntervalTrigger {
             every: duration_micros(every).max(1),
             first: start_date,
-            end: end_date.unwrap_or(Instant::MAX),
+            end: end_date.unwrap_or(Instant::LAST).min(Instant::LAST),
+            has_start: start_date.is_some(),
         }
     }
 
@@ -37,14 +40,19 @@ impl IntervalTrigger {
         Duration::from_micros(self.every as u64)
     }
 
+    /// The `start_date` it was given.
+    pub fn start_date(&self) -> Option<Instant> {
+        self.first.filter(|_| self.has_start)
+    }
+
     /// The first due time, once it is known.
     pub fn first(&self) -> Option<Instant> {
         self.first
     }
 
-    /// The last instant it may be due at; [`Instant::MAX`] where there is no `end_date`.
-    pub fn end(&self) -> Instant {
-        self.end
+    /// The last instant it may be due at, where there is an `end_date`.
+    pub fn end(&self) -> Option<Instant> {
+        (self.end < Instant::LAST).then_some(self.end)
     }
 
     /// With the moment the job was first scheduled; no change where `start_date` was given.
@@ -68,7 +76,6 @@ impl IntervalTrigger {
             let micros = i128::from(first.micros()) + i128::from(steps) * i128::from(self.every);
             Instant::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
         };
-        // Instant saturates at MAX, which must not become a due time for ever.
-        (due > after && due <= self.end && due < Instant::MAX).then_some(due)
+        (due > after && due <= self.end).then_some(due)
     }
 }

@@ -124,6 +124,15 @@ impl Schedule {
     pub(crate) fn new(parts: Parts) -> Schedule {
         let Parts { seconds, minutes, hours, days, months, weekdays, either, recurring, mut more } =
             parts;
+        // What a plain set says already need not be said again, least of all slowly.
+        if days == ALL_DAYS {
+            (more.nth, more.from_end, more.nearest) = ([0; 7], 0, 0);
+        }
+        for (weekday, nth) in more.weekday_nth.iter_mut().enumerate() {
+            if weekdays & (1 << weekday) != 0 {
+                *nth = 0;
+            }
+        }
         let mut flags = 0;
         if either {
             flags |= EITHER;
@@ -157,7 +166,11 @@ impl Schedule {
             flags,
             more: (!plain).then(|| Box::new(more)),
         };
-        schedule.months = schedule.possible_months();
+        // Single impossible months stay: they are what was written, and cost nothing.
+        if schedule.possible_months() == 0 {
+            schedule.months = 0;
+            schedule.flags &= !(EVERY_DAY | WEEKDAY_ONLY);
+        }
         schedule
     }
 
@@ -181,7 +194,8 @@ impl Schedule {
                 true => by_day || by_weekday,
                 false => by_day && by_weekday,
             };
-            if !possible {
+            let in_week = self.more.as_ref().is_none_or(|more| more.may_be_in_month(month));
+            if !possible || !in_week {
                 months &= !(1 << month);
             }
         }
@@ -219,17 +233,31 @@ impl Schedule {
     #[inline]
     pub fn next_at_or_after(&self, wall: i64) -> Option<i64> {
         let today = wall.div_euclid(DAY);
-        let mut day = self.day_at_or_after(today)?;
-        if day == today {
-            if let Some(time) = self.time_at_or_after((wall - today * DAY) as u32) {
-                return Some(today * DAY + i64::from(time));
-            }
-            day = self.day_at_or_after(today + 1)?;
+        let time = (wall - today * DAY) as u32;
+        if self.flags & (EVERY_DAY | WEEKDAY_ONLY) == 0 {
+            return self.next_by_calendar(today, time);
         }
-        let first = self.hours.trailing_zeros() * 3600
-            + self.minutes.trailing_zeros() * 60
-            + self.seconds.trailing_zeros();
-        Some(day * DAY + i64::from(first))
+        // The weekday of bit 0 is today's; the week stands there twice, so that bit 7 is today's
+        // again.
+        let week = u32::from(self.weekdays);
+        let ahead = match self.flags & EVERY_DAY != 0 {
+            true => u32::MAX,
+            false => (week | week << 7) >> civil::weekday(today),
+        };
+        if ahead & 1 != 0
+            && let Some(time) = self.time_at_or_after(time)
+        {
+            return Some(today * DAY + i64::from(time));
+        }
+        let day = today + 1 + i64::from((ahead >> 1).trailing_zeros());
+        Some(day * DAY + self.first_time())
+    }
+
+    /// The first matching second of a matching day.
+    #[inline]
+    fn first_time(&self) -> i64 {
+        let (hour, minute) = (self.hours.trailing_zeros(), self.minutes.trailing_zeros());
+        i64::from(hour * 3600 + minute * 60 + self.seconds.trailing_zeros())
     }
 
     /// The first matching second of a day that is not before `time`.
@@ -258,56 +286,56 @@ impl Schedule {
         Some(hour * 3600 + minute * 60 + second)
     }
 
-    /// The first matching day that is not before `day`.
-    #[inline]
-    fn day_at_or_after(&self, day: i64) -> Option<i64> {
-        if self.flags & EVERY_DAY != 0 && self.months != 0 {
-            return Some(day);
-        }
-        if self.flags & WEEKDAY_ONLY != 0 && self.months != 0 {
-            let week = u32::from(self.weekdays);
-            let ahead = (week | week << 7) >> civil::weekday(day);
-            return Some(day + i64::from(ahead.trailing_zeros()));
-        }
-        self.calendar_day_at_or_after(day)
-    }
-
-    fn calendar_day_at_or_after(&self, day: i64) -> Option<i64> {
+    /// The search where the days of each month have to be looked at.
+    fn next_by_calendar(&self, today: i64, time: u32) -> Option<i64> {
         if self.months == 0 {
             return None;
         }
-        let (mut year, mut month, from) = civil::from_days(day);
-        // Bits 1..=31 are days, so a shift by the day of the month leaves the days from it on.
-        let mut wanted = u32::MAX << from;
+        let (mut year, mut month, day_of_month) = civil::from_days(today);
+        let any_year = self.more.as_ref().is_none_or(|more| more.years.is_empty());
+        let mut first = today - i64::from(day_of_month - 1);
+        if !any_year && self.year_at_or_after(year)? != year {
+            // Nothing more in this year.
+            month = 12;
+        } else if self.months >> month & 1 != 0 {
+            let days = self.days_of_month(year, month, first) >> day_of_month;
+            if days & 1 != 0
+                && let Some(time) = self.time_at_or_after(time)
+            {
+                return Some(today * DAY + i64::from(time));
+            }
+            if days >> 1 != 0 {
+                let ahead = 1 + (days >> 1).trailing_zeros();
+                return Some((today + i64::from(ahead)) * DAY + self.first_time());
+            }
+        }
         // The calendar repeats after 400 years; what has not matched in one round never will. A
         // list of years need not repeat, so it is read to its end.
-        let any_year = self.more.as_ref().is_none_or(|more| more.years.is_empty());
         let last_year = if any_year { MAX_YEAR.min(year + 401) } else { MAX_YEAR };
         loop {
-            if !any_year {
-                let next = self.year_at_or_after(year)?;
-                if next != year {
-                    (year, month, wanted) = (next, 1, u32::MAX);
+            let months = u32::from(self.months) >> (month + 1);
+            if months & 1 != 0 {
+                first += i64::from(civil::month_len(year, month));
+                month += 1;
+            } else if months != 0 {
+                month += 1 + months.trailing_zeros();
+                first = civil::to_days(year, month, 1);
+            } else {
+                year += 1;
+                if !any_year {
+                    year = self.year_at_or_after(year)?;
                 }
+                if year > last_year {
+                    return None;
+                }
+                month = self.months.trailing_zeros();
+                first = civil::to_days(year, month, 1);
             }
-            if year > last_year {
-                return None;
-            }
-            let months = u32::from(self.months) >> month;
-            if months == 0 {
-                (year, month, wanted) = (year + 1, 1, u32::MAX);
-                continue;
-            }
-            if months & 1 == 0 {
-                month += months.trailing_zeros();
-                wanted = u32::MAX;
-            }
-            let first = civil::to_days(year, month, 1);
-            let days = self.days_of_month(year, month, first) & wanted;
+            let days = self.days_of_month(year, month, first);
             if days != 0 {
-                return Some(first - 1 + i64::from(days.trailing_zeros()));
+                let day = first - 1 + i64::from(days.trailing_zeros());
+                return Some(day * DAY + self.first_time());
             }
-            (month, wanted) = (month + 1, u32::MAX);
         }
     }
 
@@ -353,7 +381,7 @@ impl Schedule {
         self.days
     }
 
-    /// The months in which it can match; 0 when it can be seen never to.
+    /// Its months; 0 when it can be seen that it never matches.
     pub(crate) fn months(&self) -> u16 {
         self.months
     }
@@ -391,9 +419,30 @@ impl More {
         if self.weeks == ALL_WEEKS {
             return ALL_DAYS;
         }
-        (1..=len)
-            .filter(|day| self.weeks >> civil::iso_week(first + i64::from(day - 1)) & 1 != 0)
-            .fold(0, |days, day| days | 1 << day)
+        let mut days = 0;
+        // The monday on or before day 1, and the mondays after it, counted from day 0.
+        let mut monday = -(civil::weekday(first) as i64);
+        while monday < i64::from(len) {
+            if self.weeks >> civil::iso_week(first + monday) & 1 != 0 {
+                // Days `monday + 1` to `monday + 7`, as bits; those before day 1 are cut off.
+                let week = 0x7f_i64 << (monday + 8) >> 7;
+                days |= week as u32;
+            }
+            monday += 7;
+        }
+        days & ALL_DAYS
+    }
+
+    /// Whether some day of a month may be in one of the weeks, in some year.
+    fn may_be_in_month(&self, month: u32) -> bool {
+        let day_of_year = |month| civil::to_days(2000, month, 1) - civil::to_days(2000, 1, 1) + 1;
+        // A leap year's days; in another one they are a day earlier from March on.
+        let (first, last) = (day_of_year(month) - 1, day_of_year(month + 1) - 1);
+        (1..=53).filter(|week| self.weeks >> week & 1 != 0).any(|week: i64| {
+            // The week's thursday is day 7w-6 to 7w of the year.
+            let within = 7 * week - 9 <= last && 7 * week + 3 >= first;
+            within || month == 12 && week == 1 || month == 1 && week >= 52
+        })
     }
 }
 

@@ -1,0 +1,140 @@
+//! Draws one problem: header line, source line, caret, help.
+//!
+//! The file is not trusted: its control characters and those that turn the direction of writing
+//! are shown, never sent to the terminal, and of a very long line only the part around the caret
+//! is drawn.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use anstyle::{AnsiColor, Style};
+use unicode_width::UnicodeWidthChar;
+
+use super::{Location, Locator, Problem, Severity};
+
+/// Columns drawn of a line, and how many of them stand before the caret at most.
+const WIDTH: usize = 120;
+const BEFORE: usize = 60;
+
+const BOLD: Style = Style::new().bold();
+const ERROR: Style = AnsiColor::BrightRed.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Writes a problem as text.
+pub(super) fn problem(
+    out: &mut dyn Write,
+    problem: &Problem,
+    locator: &mut Locator<'_>,
+) -> io::Result<()> {
+    let place = locator.name(problem.place);
+    let (word, style) = match problem.severity {
+        Severity::Error => ("error", ERROR),
+        Severity::Warning => ("warning", WARNING),
+    };
+    let message = clean(&problem.message);
+    writeln!(out, "{BOLD}{place}:{BOLD:#} {style}{word}{style:#}: {message}")?;
+    let related = problem.related.as_ref().map(|(what, place)| {
+        format!("{} at {}", clean(what), Locator::new(locator.sources).name(*place))
+    });
+    let help = problem.help.as_deref().map(clean);
+    let Some((source, at)) = locator.locate(problem.place) else {
+        // Nothing of the file can be shown.
+        if let Some(related) = related {
+            writeln!(out, "  = note: {related}")?;
+        }
+        return match help {
+            Some(help) => writeln!(out, "  = help: {help}"),
+            None => Ok(()),
+        };
+    };
+    let (line, caret) = excerpt(&source.text, &at);
+    let level = match problem.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = Group::with_level(level).element(
+        Snippet::source(line)
+            .line_start(at.line as usize)
+            .annotation(AnnotationKind::Primary.span(caret)),
+    );
+    if let Some(related) = related {
+        group = group.element(Level::NOTE.message(related));
+    }
+    if let Some(help) = help {
+        group = group.element(Level::HELP.message(help));
+    }
+    // Wide enough that it never cuts: we have, and it does not know which characters we replaced.
+    let renderer = Renderer::styled().term_width(4 * WIDTH);
+    writeln!(out, "{}", renderer.render(&[group]))
+}
+
+/// The part of a line around the caret, made harmless, and the caret's bytes in it.
+fn excerpt(text: &str, at: &Location) -> (String, std::ops::Range<usize>) {
+    let before = &text[at.text.start..at.caret.start];
+    let mut head = Vec::new();
+    let mut width = 0;
+    for c in before.chars().rev() {
+        let shown = shown(c, false);
+        width += shown.1;
+        if width > BEFORE {
+            // Only cut when the rest does not fit either.
+            if width + text[at.caret.start..at.text.end].chars().take(WIDTH).count() > WIDTH {
+                head.push(Cow::Borrowed("..."));
+                break;
+            }
+        }
+        head.push(shown.0);
+    }
+    let mut line: String = head.iter().rev().map(|part| &**part).collect();
+    let start = line.len();
+    let mut end = None;
+    let mut width = width.min(BEFORE);
+    for (offset, c) in text[at.caret.start..at.text.end].char_indices() {
+        if at.caret.start + offset >= at.caret.end && end.is_none() {
+            end = Some(line.len());
+        }
+        let (shown, columns) = shown(c, false);
+        width += columns;
+        if width > WIDTH {
+            line.push_str("...");
+            break;
+        }
+        line.push_str(&shown);
+    }
+    let end = end.unwrap_or(line.len());
+    (line, start..end)
+}
+
+/// A text in which nothing can drive a terminal.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    if text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.chars().map(|c| shown(c, true).0).collect())
+}
+
+/// How a character is shown, and in how many columns.
+fn shown(c: char, in_message: bool) -> (Cow<'static, str>, usize) {
+    let picture = match c {
+        '\t' if in_message => return (Cow::Borrowed("\\t"), 2),
+        '\n' if in_message => return (Cow::Borrowed("\\n"), 2),
+        '\t' => return (Cow::Borrowed("    "), 4),
+        '\0'..='\x1f' => char::from_u32(0x2400 + c as u32),
+        '\x7f' => Some('\u{2421}'),
+        _ => None,
+    };
+    if let Some(picture) = picture {
+        return (Cow::Owned(picture.into()), 1);
+    }
+    let hidden = c.is_control()
+        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}');
+    if hidden {
+        let text = format!("\\u{{{:x}}}", c as u32);
+        let width = text.len();
+        return (Cow::Owned(text), width);
+    }
+    (Cow::Owned(c.into()), c.width().unwrap_or(1))
+}
