@@ -166,7 +166,9 @@ fn next_at_or_after(
             begin = before;
         }
     }
-    let mut wall = schedule.next_at_or_after(begin)?;
+    let Some(mut wall) = schedule.next_at_or_after(begin) else {
+        return in_second_pass(schedule, zone, segment, begin);
+    };
     loop {
         let wall_end = segment.end.saturating_add(i64::from(segment.offset));
         if wall < wall_end {
@@ -195,6 +197,20 @@ fn next_at_or_after(
             begin = near + i64::from(segment.offset);
         }
     }
+}
+
+/// What is left when no wall time from `begin` on matches, in `segment`: a search that began in
+/// the first pass of a fold still has the second one before it, which goes over earlier wall time
+/// again. So end schedules whose years end.
+#[cold]
+fn in_second_pass(schedule: &Schedule, zone: &Zone, segment: Segment, begin: i64) -> Option<i64> {
+    if segment.end == i64::MAX || !schedule.is_recurring() {
+        return None;
+    }
+    let next = zone.segment_at(segment.end);
+    let (before, after) = next.seam();
+    let wall = schedule.next_at_or_after(after).filter(|_| begin > after)?;
+    (wall < before).then(|| wall - i64::from(next.offset))
 }
 
 /// The first match that is lost in the gap before `segment`, for a schedule that runs at the
