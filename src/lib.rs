@@ -20,6 +20,8 @@ pub mod instant;
 pub mod job;
 pub mod jobfile;
 pub mod problem;
+pub mod scheduler;
+pub mod sim;
 pub mod trigger;
 pub mod words;
 pub mod zone;
