@@ -21,6 +21,8 @@ pub mod job;
 pub mod jobfile;
 pub mod preview;
 pub mod problem;
+pub mod scheduler;
+pub mod sim;
 mod table;
 pub mod trigger;
 pub mod words;
