@@ -21,6 +21,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, MemfdFlags};
 use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::event::Start;
 use crate::job::{Command, Job, Options, Output};
@@ -33,6 +34,8 @@ pub struct World {
     base: Base,
     /// `/bin/sh` is a shell that may be skipped: see `shell`.
     sh_is_known: bool,
+    /// The limit of open files that the scheduler was started with, which its own may exceed.
+    file_limit: Rlimit,
 }
 
 /// A process that was started.
@@ -77,11 +80,20 @@ impl Failure {
             libc::EMFILE => format!(
                 "{doing}: the scheduler's limit of open files is reached (EMFILE; ulimit -n)"
             ),
-            libc::ENFILE => format!("{doing}: the system's limit of open files is reached (ENFILE)"),
+            libc::ENFILE => {
+                format!("{doing}: the system's limit of open files is reached (ENFILE)")
+            }
             _ => format!("{doing}: {}", describe(errno)),
         };
         Failure { reason, transient: is_shortage(errno), code: 126 }
     }
+}
+
+/// Keeps a descriptor that this process was started with from the programs it starts.
+pub fn close_on_exec(descriptor: i32) {
+    // SAFETY: it changes a flag of a number, and nothing but exec looks at that flag; where the
+    // number is no descriptor, it fails.
+    unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
 }
 
 fn is_shortage(errno: i32) -> bool {
@@ -89,9 +101,9 @@ fn is_shortage(errno: i32) -> bool {
 }
 
 impl World {
-    /// As this process finds it.
-    pub fn of_this_process() -> World {
-        World { base: Base::of_this_process(), sh_is_known: shell::sh_is_known() }
+    /// As this process finds it. `file_limit` is what children get.
+    pub fn new(file_limit: Rlimit) -> World {
+        World { base: Base::of_this_process(), sh_is_known: shell::sh_is_known(), file_limit }
     }
 
     /// Starts the process of an attempt. `due` is its due time as the job is told it.
@@ -106,37 +118,36 @@ impl World {
             ("SCHEDRS_DUE", due),
             ("SCHEDRS_ATTEMPT", &attempt),
         ];
-        let env =
-            self.base.compose(options, account.as_ref(), told).map_err(Failure::lasting)?;
+        let env = self.base.compose(options, account.as_ref(), told).map_err(Failure::lasting)?;
         let (mut streams, mut pipes) = streams(options)?;
 
         let (argv, skips_shell) = self.command_line(job, &env);
-        let program = self.program(&argv, options, &env, changes)?;
+        let mut program = self.program(&argv, options, &env, changes)?;
         let mut outcome = spawn::spawn(&program, streams);
-        if let (Err(error), true) = (&outcome, skips_shell) {
-            if !is_shortage(error.errno) {
-                // What the shell says of it, and the code it exits with, are what is asked for.
-                let argv = shell_line(options, job);
-                let program = self.program(&argv, options, &env, program.changes)?;
-                (streams, pipes) = self::streams(options)?;
-                outcome = spawn::spawn(&program, streams);
-                return outcome
-                    .map(|pid| Child { pid, pipes })
-                    .map_err(|error| explain(error, &program, options));
-            }
+        if skips_shell && outcome.as_ref().is_err_and(|error| !is_shortage(error.errno)) {
+            // What the shell says of it, and the code it exits with, are what was asked for.
+            program = self.program(&shell_line(options, job), options, &env, program.changes)?;
+            (streams, pipes) = self::streams(options)?;
+            outcome = spawn::spawn(&program, streams);
         }
-        match outcome {
-            Ok(pid) => Ok(Child { pid, pipes }),
-            Err(error) => Err(explain(error, &program, options)),
+        let pid = outcome.map_err(|error| explain(error, &program, options))?;
+        self.restore_file_limit(pid);
+        Ok(Child { pid, pipes })
+    }
+
+    /// Gives a child the limit of open files that the scheduler was started with: some programs
+    /// walk through all that they might have. It may have begun to run by now, so a program that
+    /// looks in its very first microseconds can see the scheduler's own, which is higher.
+    fn restore_file_limit(&self, pid: u32) {
+        if getrlimit(Resource::Nofile) != self.file_limit {
+            let pid = Pid::from_raw(pid as i32);
+            // It has ended already, or belongs to another user by now.
+            let _ = prlimit(pid, Resource::Nofile, self.file_limit.clone());
         }
     }
 
     /// What is to be executed, and whether that is without the shell that was asked for.
-    fn command_line<'a>(
-        &self,
-        job: &'a Job,
-        env: &Environment<'_>,
-    ) -> (Vec<Cow<'a, str>>, bool) {
+    fn command_line<'a>(&self, job: &'a Job, env: &Environment<'_>) -> (Vec<Cow<'a, str>>, bool) {
         let text = match &job.command {
             Command::Argv(argv) => {
                 return (argv.iter().map(|word| Cow::Borrowed(&**word)).collect(), false);
@@ -245,11 +256,7 @@ fn stdin_of(text: &str) -> io::Result<OwnedFd> {
 
 /// The file that a program's name stands for. A name with a slash is a path already, relative to
 /// the directory the child will be in; any other is searched on the child's PATH.
-fn find_program(
-    name: &str,
-    options: &Options,
-    env: &Environment<'_>,
-) -> Result<CString, Failure> {
+fn find_program(name: &str, options: &Options, env: &Environment<'_>) -> Result<CString, Failure> {
     let path_of = |bytes: Vec<u8>| {
         CString::new(bytes).map_err(|_| Failure::lasting("the command holds a zero byte"))
     };
@@ -347,9 +354,9 @@ fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Option
             transient: false,
             code: 127,
         },
-        libc::ENOEXEC => {
-            Failure::lasting(format!("exec format error: has {shown} a #! line? is it for this CPU?"))
-        }
+        libc::ENOEXEC => Failure::lasting(format!(
+            "exec format error: has {shown} a #! line? is it for this CPU?"
+        )),
         libc::EACCES if seen_from_here.is_dir() => {
             Failure::lasting(format!("{shown} is a directory"))
         }
@@ -364,7 +371,9 @@ fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Option
             })
         }
         libc::E2BIG => Failure::lasting("the command line and environment are too long (E2BIG)"),
-        libc::ETXTBSY => Failure { transient: true, ..Failure::lasting(format!("{shown} is being written to")) },
+        libc::ETXTBSY => {
+            Failure { transient: true, ..Failure::lasting(format!("{shown} is being written to")) }
+        }
         _ => Failure::lasting(format!("{shown}: {}", describe(errno))),
     }
 }
@@ -374,7 +383,8 @@ fn interpreter_of(file: &Path) -> Option<String> {
     let mut head = [0; 256];
     let read = File::open(file).ok()?.read(&mut head).ok()?;
     let line = head[..read].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let word = line.trim_ascii().split(|byte| byte.is_ascii_whitespace() && *byte != b'\r').next()?;
+    let word =
+        line.trim_ascii().split(|byte| byte.is_ascii_whitespace() && *byte != b'\r').next()?;
     Some(format!("{:?}", String::from_utf8_lossy(word)))
 }
 

@@ -247,7 +247,9 @@ impl Server {
             for event in &events {
                 match event.data.u64() {
                     TOKEN_WAKE => self.read_inbox(),
-                    token if token >= TOKEN_PIPES => self.read_pipes((token - TOKEN_PIPES) as usize),
+                    token if token >= TOKEN_PIPES => {
+                        self.read_pipes((token - TOKEN_PIPES) as usize)
+                    }
                     _ => {}
                 }
             }
@@ -329,13 +331,7 @@ impl Server {
         }
     }
 
-    fn listen(
-        &mut self,
-        run: RunId,
-        pipe: OwnedFd,
-        to: Target,
-        style: Style,
-    ) -> Result<(), Errno> {
+    fn listen(&mut self, run: RunId, pipe: OwnedFd, to: Target, style: Style) -> Result<(), Errno> {
         rustix::fs::fcntl_setfl(&pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let slot = self.free.pop().unwrap_or(self.streams.len());
         let set = match &to {

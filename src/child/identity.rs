@@ -3,10 +3,10 @@
 //! All of it is looked up before the fork, because looking up allocates and may ask a directory
 //! server; the child only sets numbers (`super::spawn`).
 
+use std::ffi::OsString;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::OsStringExt;
-use std::ffi::OsString;
 use std::ptr;
 
 /// Who a process is to be.
@@ -58,9 +58,7 @@ fn find_user(user: &str) -> Result<(Account, bool), String> {
     let name = CString::new(user).map_err(|_| format!("no user `{user}`"))?;
     if let Some(account) = passwd(|entry, buffer, found| {
         // SAFETY: the pointers are to live objects of the sizes stated.
-        unsafe {
-            libc::getpwnam_r(name.as_ptr(), entry, buffer.as_mut_ptr(), buffer.len(), found)
-        }
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer.as_mut_ptr(), buffer.len(), found) }
     }) {
         return Ok((account, true));
     }

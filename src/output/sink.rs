@@ -128,7 +128,8 @@ impl Sink {
         if self.state == State::Dropping && self.has_reader() {
             self.state = State::Open;
             self.stalled = None;
-            let note = format!("schedrs: {} bytes of output dropped, nobody read them\n", self.dropped);
+            let note =
+                format!("schedrs: {} bytes of output dropped, nobody read them\n", self.dropped);
             self.dropped = 0;
             self.buffer.extend_from_slice(note.as_bytes());
         }
