@@ -23,7 +23,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, kill_process_group, pidfd_open,
-    pidfd_send_signal, waitpid,
+    pidfd_send_signal, wait,
 };
 
 use crate::event::RunId;
@@ -70,7 +70,7 @@ impl Adopted {
     /// Reaps adopted processes that have ended. Answers whether any is alive.
     pub fn reap(&mut self) -> bool {
         loop {
-            match waitpid(None, WaitOptions::NOHANG | OF_THIS_THREAD) {
+            match wait(WaitOptions::NOHANG | OF_THIS_THREAD) {
                 Ok(Some((pid, _))) => {
                     self.known.remove(&(pid.as_raw_nonzero().get() as u32));
                 }
