@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use schedrs::event::{Action, Event, Exit, Notice, Outcome, Record, Request, RunId, Start};
 use schedrs::instant::{Instant, Mono, Now};
-use schedrs::job::{Coalesce, Command, Executor, Grace, Job, JobSet, Options, Overlap, Settings};
+use schedrs::job::{
+    Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
+};
 use schedrs::scheduler::{Scheduler, Wakeup};
 use schedrs::sim::{Observer, Plan, Sim};
 use schedrs::trigger::{DateTrigger, IntervalTrigger, Trigger};
@@ -78,7 +80,12 @@ fn on_executor(executor: u16, job: Job) -> Job {
 
 fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
     JobSet {
-        settings: Settings { zone: Zone::utc(), stop_grace: secs(30), store_url: None },
+        settings: Settings {
+            zone: Zone::utc(),
+            stop_grace: secs(30),
+            store_url: None,
+            keep: Keep::default(),
+        },
         executors: executors
             .iter()
             .map(|&(name, max_workers)| Executor { name: name.into(), max_workers })
@@ -895,10 +902,11 @@ fn a_jump_that_nobody_reported_is_seen_once() {
         });
         jumps.collect::<Vec<_>>()
     };
-    assert_eq!(jumps("12:00:30", 30_000_000, Event::Woke), []);
+    const NONE: [i64; 0] = [];
+    assert_eq!(jumps("12:00:30", 30_000_000, Event::Woke), NONE);
     assert_eq!(jumps("13:00:31", 31_000_000, Event::Woke), [3600]);
-    assert_eq!(jumps("13:00:31", 31_000_000, Event::ClockSet), []);
-    assert_eq!(jumps("13:00:32", 32_000_000, Event::ClockSet), []);
+    assert_eq!(jumps("13:00:31", 31_000_000, Event::ClockSet), NONE);
+    assert_eq!(jumps("13:00:32", 32_000_000, Event::ClockSet), NONE);
     assert_eq!(jumps("12:30:33", 33_000_000, Event::ClockSet), [-1800]);
 }
 

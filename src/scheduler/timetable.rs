@@ -147,7 +147,7 @@ impl Grid {
         Some(Grid {
             first: interval.first()?.micros(),
             every: (interval.every().as_micros() as i64).max(1),
-            end: interval.end().unwrap_or(Instant::MAX).min(NEVER.minus(TICK)),
+            end: interval.end().unwrap_or(Instant::LAST),
         })
     }
 
