@@ -83,7 +83,7 @@ impl Failure {
             libc::ENFILE => {
                 format!("{doing}: the system's limit of open files is reached (ENFILE)")
             }
-            _ => format!("{doing}: {}", describe(errno)),
+            _ => format!("{doing}: {}", describe(&os_error(errno))),
         };
         Failure { reason, transient: is_shortage(errno), code: 126 }
     }
@@ -142,7 +142,7 @@ impl World {
         if getrlimit(Resource::Nofile) != self.file_limit {
             let pid = Pid::from_raw(pid as i32);
             // It has ended already, or belongs to another user by now.
-            let _ = prlimit(pid, Resource::Nofile, self.file_limit.clone());
+            let _ = prlimit(pid, Resource::Nofile, self.file_limit);
         }
     }
 
@@ -305,14 +305,16 @@ fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failu
     let user = options.user.as_deref().unwrap_or_default();
     let not_root = if errno == libc::EPERM { ": the scheduler is not root" } else { "" };
     let reason = match step {
-        Step::Nice => format!("nice cannot be set{}: {}", not_root, describe(errno)),
+        Step::Nice => format!("nice cannot be set{}: {}", not_root, describe(&os_error(errno))),
         Step::Groups | Step::Group => {
-            format!("its groups cannot be set{not_root}: {}", describe(errno))
+            format!("its groups cannot be set{not_root}: {}", describe(&os_error(errno)))
         }
         Step::User if errno == libc::EAGAIN => {
             return Failure::of_machine("its user cannot be set", errno);
         }
-        Step::User => format!("user `{user}` cannot be set{not_root}: {}", describe(errno)),
+        Step::User => {
+            format!("user `{user}` cannot be set{not_root}: {}", describe(&os_error(errno)))
+        }
         Step::Regain => "root could be regained after changing user".to_owned(),
         Step::Spawn | Step::Directory | Step::Execute => {
             return explain_files(errno, step, program, options);
@@ -324,9 +326,9 @@ fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failu
 fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Options) -> Failure {
     if let Some(cwd) = &options.cwd {
         let wrong = match fs::metadata(&**cwd) {
-            Err(error) => Some(describe(error.raw_os_error().unwrap_or(0))),
+            Err(error) => Some(describe(&error)),
             Ok(meta) if !meta.is_dir() => Some("it is not a directory".to_owned()),
-            Ok(_) if step == Step::Directory => Some(describe(errno)),
+            Ok(_) if step == Step::Directory => Some(describe(&os_error(errno))),
             Ok(_) => None,
         };
         if let Some(wrong) = wrong {
@@ -374,7 +376,7 @@ fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Option
         libc::ETXTBSY => {
             Failure { transient: true, ..Failure::lasting(format!("{shown} is being written to")) }
         }
-        _ => Failure::lasting(format!("{shown}: {}", describe(errno))),
+        _ => Failure::lasting(format!("{shown}: {}", describe(&os_error(errno)))),
     }
 }
 
@@ -388,13 +390,14 @@ fn interpreter_of(file: &Path) -> Option<String> {
     Some(format!("{:?}", String::from_utf8_lossy(word)))
 }
 
+fn os_error(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
 /// An error of the system in words, lower case as in the middle of a sentence.
-fn describe(errno: i32) -> String {
-    let text = io::Error::from_raw_os_error(errno).to_string();
+fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();
-    match chars.next() {
-        Some(first) => first.to_lowercase().chain(chars).collect(),
-        None => format!("error {errno}"),
-    }
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

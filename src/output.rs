@@ -345,10 +345,10 @@ impl Server {
             self.free.push(slot);
             return Err(errno);
         }
-        if let Target::File(job) = &to {
-            if let Some(file) = self.files.get_mut(job) {
-                file.users += 1;
-            }
+        if let Target::File(job) = &to
+            && let Some(file) = self.files.get_mut(job)
+        {
+            file.users += 1;
         }
         let lines = Lines::default();
         self.streams[slot] = Some(Stream { pipe, run, to, lines, style, ended: false });
@@ -442,12 +442,12 @@ impl Server {
                 self.of_run.remove(&stream.run);
             }
         }
-        if let Target::File(job) = &stream.to {
-            if let Some(file) = self.files.get_mut(job) {
-                file.users -= 1;
-                if file.users == 0 {
-                    self.files.remove(job);
-                }
+        if let Target::File(job) = &stream.to
+            && let Some(file) = self.files.get_mut(job)
+        {
+            file.users -= 1;
+            if file.users == 0 {
+                self.files.remove(job);
             }
         }
     }

@@ -18,7 +18,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::identity::{self, Account};
-use super::shell;
+use super::{describe, shell};
 use crate::job::Options;
 
 /// PATH where nothing else says one.
@@ -97,8 +97,11 @@ impl Base {
         if options.clear_env || account.is_some() {
             set(&mut own, "SHELL", shell.as_bytes());
         }
-        if let Some(cwd) = options.cwd.as_ref().filter(|cwd| cwd.starts_with('/')) {
-            set(&mut own, "PWD", cwd.as_bytes());
+        if let Some(cwd) = &options.cwd {
+            // Shells would set it, programs started without one read it.
+            if let Ok(cwd) = std::path::absolute(&**cwd) {
+                set(&mut own, "PWD", cwd.as_os_str().as_bytes());
+            }
         }
         if let Some(file) = &options.env_file {
             read_env_file(Path::new(&**file), &mut own)?;
@@ -169,7 +172,10 @@ fn read_env_file(path: &Path, variables: &mut Variables) -> Result<(), String> {
             return Err(format!("env_file {shown} is larger than 1 MiB"));
         }
         Ok(_) => {}
-        Err(error) => return Err(format!("env_file {shown} cannot be read: {error}")),
+        Err(error) => {
+            let why = describe(&error);
+            return Err(format!("env_file {shown} cannot be read: {why}"));
+        }
     }
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let line = line.trim_ascii();
@@ -221,6 +227,6 @@ mod tests {
         assert_eq!(parse("A=1\nB").unwrap_err(), "env_file F, line 2: expected NAME=value");
         assert_eq!(parse("A=\"x").unwrap_err(), "env_file F, line 1: the quote is not closed");
         let missing = read_env_file(Path::new("/nonexistent"), &mut Variables::new());
-        assert!(missing.unwrap_err().starts_with("env_file /nonexistent cannot be read: No such"));
+        assert!(missing.unwrap_err().starts_with("env_file /nonexistent cannot be read: no such"));
     }
 }

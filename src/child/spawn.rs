@@ -153,15 +153,13 @@ impl Attributes {
         // SAFETY: it has just been initialised.
         let mut new = Attributes(unsafe { raw.assume_init() });
         let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | SETSID;
-        // SAFETY: `new.0` is initialised, and the sets are by what fills them: any bits are a set.
+        // SAFETY: `new.0` is initialised, and the sets are by the calls that fill them.
         unsafe {
             let mut none = MaybeUninit::uninit();
             libc::sigemptyset(none.as_mut_ptr());
             check(libc::posix_spawnattr_setsigmask(&mut new.0, none.as_ptr()))?;
-            // Not `sigfillset`, which leaves out the two signals glibc keeps for itself, and which
-            // a child would then be given as ignored.
-            let mut all = MaybeUninit::<libc::sigset_t>::uninit();
-            all.as_mut_ptr().write_bytes(0xff, 1);
+            let mut all = MaybeUninit::uninit();
+            libc::sigfillset(all.as_mut_ptr());
             check(libc::posix_spawnattr_setsigdefault(&mut new.0, all.as_ptr()))?;
             check(libc::posix_spawnattr_setflags(&mut new.0, flags as c_short))?;
         }
