@@ -75,7 +75,10 @@ pub(crate) fn hold(
 /// A due time of a cron schedule is a whole second within its window, and the wall clocks show
 /// what the schedule says, unless they have just been set forward over what it says.
 fn named(cron: &CronTrigger, due: Instant) -> Result<(), String> {
-    if due.subsec_micros() != 0 || due < cron.start() || cron.end().is_some_and(|end| due > end) {
+    if due.subsec_micros() != 0
+        || cron.start().is_some_and(|start| due < start)
+        || cron.end().is_some_and(|end| due > end)
+    {
         return Err(format!("{due:?} is not a second within the window"));
     }
     let wall = cron.zone().wall_of(due);
