@@ -14,11 +14,12 @@ use crate::{clock, words};
 /// How many due times are shown.
 const SHOWN: usize = 5;
 
-/// Say a cron expression in English, normalised, with its next five due times
+/// Say a schedule in English, normalised, with its next five due times
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The expression, such as '*/5 9-17 * * 1-5'; its fields may be separate arguments
-    #[arg(value_name = "EXPR", required = true, num_args = 1.., allow_hyphen_values = true)]
+    /// What a jobfile would have after `cron =` or `interval =`: '*/5 9-17 * * 1-5' (its fields
+    /// may be separate arguments), '{ day = "3rd fri", hour = 9 }', '2h 30m'
+    #[arg(value_name = "EXPR", required = true, num_args = 1..)]
     expr: Vec<String>,
 
     /// The zone on whose clocks it is due [default: the system's]
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         Some(name) => super::next::zone(name, context)?,
         None => local_zone(context),
     };
-    let Some(job) = expression::job(&expr, &zone, "expression")? else {
+    let Some(job) = expression::schedule(&expr, &zone, context)? else {
         return Ok(ExitCode::FAILURE);
     };
     let now = clock::wall();
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
     }
     writeln!(out)?;
-    let jobs = [&job];
+    let jobs = [&*job];
     let window = Window { from: now.truncated(), until: None, count: SHOWN };
     for row in preview(&jobs, window) {
         let when = match row.due {

@@ -257,6 +257,19 @@ impl DstEffect {
     }
 }
 
+/// The weekday or month that a word was probably meant to be, in its three letters. Full names are
+/// known too, well spelt (`monday`, `sept`) or not (`wendesday`).
+fn nearest_name(word: &str, names: &[&'static str]) -> Option<&'static str> {
+    let full = crate::words::MONTHS.iter().chain(&crate::words::WEEKDAYS);
+    let full = full.filter(|full| names.contains(&&full[..3]));
+    names
+        .iter()
+        .copied()
+        .find(|name| word.starts_with(name))
+        .or_else(|| nearest(word, names.iter().copied()))
+        .or_else(|| nearest(word, full.copied()).map(|full| &full[..3]))
+}
+
 /// The candidate that a misspelt word was probably meant to be.
 fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates

@@ -515,14 +515,7 @@ impl Field<'_> {
             return wrong.help("`5L` or `friL` is the last friday of the month; saturday is `sat`");
         }
         let lower = word.to_ascii_lowercase();
-        // Full names begin with the short ones: `monday`, `sept`.
-        let names = self.kind.names();
-        let nearest = names
-            .iter()
-            .copied()
-            .find(|name| lower.starts_with(name))
-            .or_else(|| super::nearest(&lower, names.iter().copied()));
-        match nearest {
+        match super::nearest_name(&lower, self.kind.names()) {
             Some(name) => wrong.help(format!("did you mean `{name}`?")),
             None => wrong.help(format!("allowed are {}", self.kind.allowed())),
         }

@@ -342,8 +342,7 @@ impl Reader<'_> {
     #[cold]
     fn nearest_name(&self, word: &str, names: &'static [&'static str]) -> String {
         let lower = word.to_ascii_lowercase();
-        let full = names.iter().copied().find(|name| lower.starts_with(name));
-        match full.or_else(|| super::nearest(&lower, names.iter().copied())) {
+        match super::nearest_name(&lower, names) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("allowed are {}", names.join(" ")),
         }
