@@ -13,7 +13,7 @@ use super::sections::{self, Sections};
 use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
-use super::when::{self, Cron};
+use super::when::{self, Cron, DATE};
 use crate::instant::Instant;
 use crate::job::{Command, Job, Options};
 use crate::problem::{Place, Problem, Span};
@@ -302,6 +302,11 @@ impl<'a, 's> Jobs<'a, 's> {
             Key::Date => {
                 let date = match &value.node {
                     Node::String(text) if text == "now" => DateTrigger::Now,
+                    Node::String(text) if !text.contains(|c: char| c.is_ascii_digit()) => {
+                        let message = format!("expected {DATE}, or \"now\"");
+                        scope.error(value.span, message);
+                        return None;
+                    }
                     _ => DateTrigger::At(when::moment(scope, value)?.instant(zone)),
                 };
                 warn::date(date, value, self.now, scope);

@@ -42,7 +42,8 @@ impl Moment {
     }
 }
 
-const DATE: &str = "a date such as 2026-12-01 or 2026-12-01T09:00:00";
+/// What a moment looks like, after "expected".
+pub(super) const DATE: &str = "a date such as 2026-12-01 or 2026-12-01T09:00:00";
 
 /// A `date`, `start_date` or `end_date`: a TOML date or a string that looks like one.
 pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment> {

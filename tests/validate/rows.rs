@@ -172,7 +172,7 @@ fn triggers_that_are_wrong() {
                 "3:8: error: there is no 2026-02-30 in the calendar",
                 "",
             ),
-            (trigger("date = 'tomorrow'"), "3:9: error: expected a date such as", ""),
+            (trigger("date = 'tomorrow'"), "3:8: error: expected a date such as", ""),
             (trigger("date = 09:00:00"), "3:8: error: this is a time of day without a date", ""),
             (trigger("date = '2030-01-01 25:00'"), "3:20: error: expected a time", ""),
             (
