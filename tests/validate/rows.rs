@@ -317,7 +317,7 @@ fn commands_ids_and_sections_that_are_wrong() {
                 "jobs.toml:2:1",
             ),
             (
-                format!("[jobs]\ncommand = 'x'\n"),
+                "[jobs]\ncommand = 'x'\n".into(),
                 "2:1: error: `command` is an option of a job",
                 "`[jobs.NAME]`",
             ),
