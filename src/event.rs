@@ -162,6 +162,8 @@ pub enum SkipReason {
     Excluded,
     /// The scheduler was stopping.
     Stopping,
+    /// A reload took the job away before the run began.
+    Removed,
 }
 
 /// Why a due time was missed.
@@ -209,6 +211,18 @@ pub enum Notice {
         /// How long until then.
         delay: Duration,
     },
+    /// The machine was too short of something to start an attempt; the same attempt is tried
+    /// again, its slot kept.
+    Postponed {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+        /// What was missing, as a fragment that finishes "not started: ...".
+        reason: String,
+        /// How long until it is tried again.
+        delay: Duration,
+    },
     /// A run exceeded its `timeout`; its tree is being ended.
     TimingOut {
         /// The run.
@@ -239,6 +253,14 @@ pub enum Notice {
     },
     /// The answer to [`Request::Status`].
     Status(Status),
+    /// The hands said something about a run that cannot be: it is unknown, or not in a state in
+    /// which that happens. Nothing was changed. For the debug log.
+    Ignored {
+        /// The run it was said of.
+        run: RunId,
+        /// What was said: `started`, `not started`, `ended`.
+        event: &'static str,
+    },
 }
 
 /// A summary of the scheduler's state.
@@ -252,4 +274,55 @@ pub struct Status {
     pub waiting: usize,
     /// The next due time and its job.
     pub next: Option<(Instant, Box<str>)>,
+}
+
+impl Outcome {
+    /// Whether the job's command did what it should.
+    pub fn is_success(&self) -> bool {
+        matches!(self, Outcome::Succeeded)
+    }
+
+    /// The stable word for it, without its detail: a key for logs, filters and exit codes.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Succeeded => "succeeded",
+            Outcome::Failed(_) => "failed",
+            Outcome::Killed(_) => "killed",
+            Outcome::TimedOut => "timed_out",
+            Outcome::NotStarted(_) => "not_started",
+            Outcome::Skipped(_) => "skipped",
+            Outcome::Missed(_) => "missed",
+            Outcome::Coalesced => "coalesced",
+            Outcome::Lost => "lost",
+        }
+    }
+}
+
+impl SkipReason {
+    /// The stable word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            SkipReason::Overlap => "overlap",
+            SkipReason::Paused => "paused",
+            SkipReason::Excluded => "excluded",
+            SkipReason::Stopping => "stopping",
+            SkipReason::Removed => "removed",
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    /// The word and its detail: `failed(3)`, `skipped(overlap)`, `missed(late by 90s)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        match self {
+            Outcome::Failed(code) => write!(f, "({code})"),
+            Outcome::Killed(signal) => write!(f, "({signal})"),
+            Outcome::NotStarted(reason) => write!(f, "({reason})"),
+            Outcome::Skipped(reason) => write!(f, "({})", reason.word()),
+            Outcome::Missed(MissReason::Late(by)) => write!(f, "(late by {by:?})"),
+            Outcome::Missed(MissReason::Waited(by)) => write!(f, "(waited {by:?})"),
+            Outcome::Succeeded | Outcome::TimedOut | Outcome::Coalesced | Outcome::Lost => Ok(()),
+        }
+    }
 }

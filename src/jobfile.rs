@@ -1,16 +1,40 @@
 //! The jobfile: the TOML as typed, with the place of every word, turned into jobs as meant.
 //!
 //! [`load_path`] reads a file and those it includes and gives back a [`JobSet`] together with
-//! every problem found on the way, in one pass.
+//! every problem found on the way, in one pass. The TOML is read a table at a time and forgotten
+//! as soon as a job is made of it, so that a file of a million jobs takes little more memory than
+//! its jobs do:
+//!
+//! `read` (bytes, bounded) → `chunk` (cut at headers) → `parse` (one chunk) → `tree` (values and
+//! TOML's rules) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load`
+//! runs all that over a file and its `include`s. `value` gets at typed values, `keys` knows the
+//! names, `locate` finds the file that is meant when none is named.
+
+mod build;
+mod chunk;
+mod include;
+pub(crate) mod keys;
+mod load;
+pub(crate) mod locate;
+mod options;
+mod parse;
+mod read;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod value;
+mod warn;
+pub(crate) mod when;
 
 use std::path::Path;
 
+use load::{Input, Loader};
+
 use crate::instant::Instant;
 use crate::job::JobSet;
-use crate::problem::{self, Problems, Sources};
+use crate::problem::{self, Place, Problems, Sources};
 use crate::zone::Database;
-
-pub(crate) mod locate;
 
 /// What a load gave.
 #[derive(Debug)]
@@ -20,8 +44,10 @@ pub struct Loaded {
     pub set: Option<JobSet>,
     /// Everything that was wrong or odd, sorted. There may be warnings beside a set.
     pub problems: Problems,
-    /// The files that were read, for showing problems.
+    /// The files that were read, for showing problems. They hold the whole text: drop them when
+    /// the problems have been shown.
     pub sources: Sources,
+    pub(crate) origins: Option<Origins>,
 }
 
 impl Loaded {
@@ -31,16 +57,37 @@ impl Loaded {
     }
 }
 
-/// Loads the jobfile at `path`, or from standard input when that is `-`, with the files it
-/// includes. `now` is only used for warnings (a date in the past, a daylight-saving change ahead).
-pub fn load_path(path: &Path, zones: &Database, now: Instant) -> Loaded {
-    let _ = (path, zones, now);
-    Loaded { set: None, problems: Problems::default(), sources: Sources::default() }
+/// Where the values of a set come from.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    /// The keys of each job, in the order of [`JobSet::jobs`].
+    pub(crate) jobs: Vec<Vec<(keys::Key, Place)>>,
+    /// The keys of `[defaults]`.
+    pub(crate) defaults: Vec<(keys::Key, Place)>,
+    /// `[scheduler] timezone`.
+    pub(crate) scheduler_timezone: Option<Place>,
 }
 
-/// Loads a jobfile from a text. `name` stands for the file's name in problems, and what it
-/// includes is relative to the current directory.
+/// Loads the jobfile at `path`, or from standard input when that is `-`, with the files it
+/// includes. `now` is only used for warnings (a date in the past, a daylight-saving change ahead);
+/// `TZ` is asked for the zone of jobs that name none.
+pub fn load_path(path: &Path, zones: &Database, now: Instant) -> Loaded {
+    load(path, zones, now, false)
+}
+
+/// The same, with a record of where each value comes from.
+pub(crate) fn load_path_with_origins(path: &Path, zones: &Database, now: Instant) -> Loaded {
+    load(path, zones, now, true)
+}
+
+fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
+    let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };
+    Loader { zones, now, tz: std::env::var("TZ").ok(), origins }.load(input)
+}
+
+/// Loads a jobfile from a text. `name` stands for the file's name in problems; what it includes
+/// is relative to the current directory; jobs that name no zone are in UTC.
 pub fn load_text(name: &str, text: &str, zones: &Database, now: Instant) -> Loaded {
-    let _ = (name, text, zones, now);
-    Loaded { set: None, problems: Problems::default(), sources: Sources::default() }
+    let tz = Some("UTC".to_owned());
+    Loader { zones, now, tz, origins: false }.load(Input::Text { name, text })
 }

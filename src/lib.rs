@@ -11,15 +11,24 @@
 //!
 //! To compute due times in a program of your own, start at [`trigger::Trigger`].
 
+pub mod child;
 pub mod civil;
 pub mod cli;
 pub mod clock;
 mod command;
+pub mod daemon;
 pub mod event;
+pub mod executor;
 pub mod instant;
 pub mod job;
 pub mod jobfile;
+pub mod output;
+pub mod preview;
 pub mod problem;
+pub mod scheduler;
+pub mod signals;
+pub mod sim;
+mod table;
 pub mod trigger;
 pub mod words;
 pub mod zone;

@@ -1,13 +1,193 @@
-//! `schedrs run`: stub.
+//! `schedrs run`: the jobs of a jobfile, in the foreground.
 
-use std::process::ExitCode;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::cli::Context;
+use anyhow::{Context as _, bail};
+
+use crate::cli::{Context, ExitCode};
+use crate::clock;
+use crate::daemon::{self, LogFormat, Plan};
+use crate::job::{Job, JobSet, Options};
+use crate::jobfile;
+use crate::output::{Output, Settings};
+use crate::problem::{Problem, Severity};
+use crate::trigger::{DateTrigger, Trigger};
+use crate::zone::Database;
+
+/// The log of a failed reload is no place for more problems than this.
+const MAX_PROBLEMS: usize = 50;
 
 /// Arguments.
 #[derive(clap::Args, Debug)]
-pub(crate) struct Args {}
+#[command(after_help = "\
+Signals:
+  SIGTERM, SIGINT  stop: nothing new starts, what runs has `stop_grace` to end, is then asked to
+                   end (SIGTERM) and killed; a second one kills at once
+  SIGHUP           read the jobfile again; if it is bad, the old jobs go on
+  SIGUSR1          log how many jobs run and wait, and what is next
 
-pub(crate) fn run(_args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+Exit codes:
+  0        stopped as asked
+  1        could not start: the jobfile is missing or has errors
+  2        wrong usage
+  130, 143 ended by a second SIGINT or SIGTERM
+  With --once, that of the job: its own; 128 + N if signal N ended it, 124 if it timed out, 126 if
+  it could not be started, 127 if its program was not found")]
+pub(crate) struct Args {
+    /// The jobfile [default: $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml,
+    /// /etc/schedrs/jobs.toml]
+    file: Option<PathBuf>,
+
+    /// How to write the log on stderr
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "human")]
+    log_format: LogFormat,
+
+    /// Pass on what jobs print as it is, with no job in front of each line and no colours
+    #[arg(long)]
+    raw: bool,
+
+    /// Say what would be started, and start nothing
+    #[arg(long, conflicts_with = "once")]
+    dry_run: bool,
+
+    /// Run this job now, whenever it is due, and exit with its exit code
+    #[arg(long, value_name = "JOB")]
+    once: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let file = jobfile::locate::jobfile(args.file.as_deref())?;
+    let loaded = jobfile::load_path(&file, &context.zones, clock::wall());
+    // A person running one job wants to see that job.
+    if args.once.is_none() || loaded.set.is_none() {
+        loaded.report().context("failed to write problems")?;
+    }
+    let Some(mut set) = loaded.set else { return Ok(ExitCode::FAILURE) };
+    if let Some(id) = &args.once {
+        only(&mut set, id)?;
+    }
+
+    let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
+        anstream::ColorChoice::Never => false,
+        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+        anstream::ColorChoice::Auto => {
+            stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
+        }
+    };
+    let settings = Settings {
+        raw: args.raw || args.once.is_some(),
+        colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
+        directory: state_directory().join("logs"),
+    };
+    let colour_log = colours(&std::io::stderr()) && args.log_format == LogFormat::Human;
+    keep_descriptors();
+    let output = Output::start(settings).context("failed to prepare for output")?;
+    let quiet = args.once.is_some();
+    daemon::start_log(args.log_format, quiet, colour_log, &set.settings.zone, output.handle());
+
+    let plan = Plan {
+        set,
+        source: file.display().to_string(),
+        load: loader(&file, args),
+        output: output.handle(),
+        dry_run: args.dry_run,
+        until: None,
+        once: args.once.is_some(),
+    };
+    let ended = daemon::run(plan);
+    output.finish();
+    let ended = ended?;
+    Ok(match (ended.code, ended.signal) {
+        (_, Some((signal, count))) if count > 1 || args.once.is_some() => {
+            ExitCode::from(128 + signal as u8)
+        }
+        (Some(code), _) => ExitCode::from(code),
+        _ => ExitCode::SUCCESS,
+    })
+}
+
+/// How the jobfile is read again, unless it was standard input.
+fn loader(file: &Path, args: &Args) -> Option<Arc<daemon::Load>> {
+    if file == Path::new("-") || args.once.is_some() {
+        return None;
+    }
+    let file = file.to_path_buf();
+    Some(Arc::new(move || {
+        // Opened anew: the zone database may have been updated as well.
+        let tzdir = std::env::var_os("TZDIR").filter(|dir| !dir.is_empty());
+        let zones = Database::open(tzdir.as_deref().map(Path::new));
+        let loaded = jobfile::load_path(&file, &zones, clock::wall());
+        let Some(set) = loaded.set else {
+            let errors = loaded.problems.iter().filter(|found| found.severity == Severity::Error);
+            let line = |found: &Problem| {
+                let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+                format!("{}: {}{help}", loaded.sources.name(found.place), found.message)
+            };
+            return Err(errors.take(MAX_PROBLEMS).map(line).collect());
+        };
+        Ok(set)
+    }))
+}
+
+/// Leaves only one job, due now and once.
+fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
+    let Some(job) = set.jobs.iter().find(|job| &*job.id == id) else {
+        let known = set.jobs.iter().map(|job| &*job.id);
+        match crate::problem::nearest::nearest(id, known) {
+            Some(near) => bail!("no job `{id}`; did you mean `{near}`?"),
+            None => bail!("no job `{id}`"),
+        }
+    };
+    let options = Options {
+        retries: 0,
+        jitter: Duration::ZERO,
+        max_wait: None,
+        paused: false,
+        run_on_start: false,
+        ..(*job.options).clone()
+    };
+    let job = Job {
+        trigger: Trigger::Date(DateTrigger::Now),
+        options: Arc::new(options),
+        ..(**job).clone()
+    };
+    set.jobs = vec![Arc::new(job)];
+    // Who presses ^C means the job.
+    set.settings.stop_grace = Duration::ZERO;
+    Ok(())
+}
+
+/// Where what survives a restart is kept: what a service manager says, else where the system or
+/// the user keeps such things.
+fn state_directory() -> PathBuf {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    // systemd may name several, and then the first is the main one.
+    let given = variable("STATE_DIRECTORY").and_then(|dirs| {
+        let first = dirs.to_str()?.split(':').next()?.to_owned();
+        Some(PathBuf::from(first))
+    });
+    if let Some(given) = given {
+        return given;
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/schedrs");
+    }
+    let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| "/".into()));
+    let state = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    state.unwrap_or_else(|| home().join(".local/state")).join("schedrs")
+}
+
+/// Keeps descriptors that this process was started with (`schedrs run 3<file`) from its jobs.
+fn keep_descriptors() {
+    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers: Vec<i32> =
+        open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers {
+        if number > 2 {
+            crate::child::close_on_exec(number);
+        }
+    }
 }

@@ -50,9 +50,9 @@ impl CronTrigger {
         &self.zone
     }
 
-    /// The first instant it may be due at; [`Instant::MIN`] where there is no `start_date`.
-    pub fn start(&self) -> Instant {
-        self.start
+    /// The first instant it may be due at, where there is a `start_date`.
+    pub fn start(&self) -> Option<Instant> {
+        (self.start > Instant::MIN).then_some(self.start)
     }
 
     /// The last instant it may be due at, where there is an `end_date`.

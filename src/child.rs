@@ -1,0 +1,403 @@
+//! One process: from a job to its command line, environment, identity and streams, and, where it
+//! cannot be started, to a reason that a person understands.
+//!
+//! `crate::executor` calls [`World::start`] on its spawner threads; `crate::daemon` waits for what
+//! it started and ends its process tree ([`tree`]). The parts: `shell` knows when a string command
+//! needs no shell, `environment` and `identity` what their names say, `spawn` makes the process.
+
+mod environment;
+mod identity;
+mod shell;
+mod spawn;
+pub mod tree;
+
+use std::borrow::Cow;
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{Access, MemfdFlags};
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+
+use crate::event::Start;
+use crate::job::{Command, Job, Options, Output};
+use environment::{Base, Environment};
+use spawn::{Changes, Program, SpawnError, Step, Streams};
+
+/// What every start needs to know of the scheduler's own process.
+#[derive(Debug)]
+pub struct World {
+    base: Base,
+    /// `/bin/sh` is a shell that may be skipped: see `shell`.
+    sh_is_known: bool,
+    /// The limit of open files that the scheduler was started with, which its own may exceed.
+    file_limit: Rlimit,
+}
+
+/// A process that was started.
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id, which is also the id of its process group and session.
+    pub pid: u32,
+    /// Where its output can be read, unless nobody wants it.
+    pub pipes: Option<Pipes>,
+}
+
+/// The reading ends of a child's output.
+#[derive(Debug)]
+pub struct Pipes {
+    /// Its standard output.
+    pub stdout: OwnedFd,
+    /// Its standard error.
+    pub stderr: OwnedFd,
+}
+
+/// Why a process could not be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// A fragment that finishes "not started: ...".
+    pub reason: String,
+    /// The machine was short of something; the same start may succeed later.
+    pub transient: bool,
+    /// The exit code a shell would give: 127 for a program that is not there, else 126.
+    pub code: u8,
+}
+
+impl Failure {
+    fn lasting(reason: impl Into<String>) -> Failure {
+        Failure { reason: reason.into(), transient: false, code: 126 }
+    }
+
+    /// Of an error that is not about the job but about what the machine can give.
+    fn of_machine(doing: &str, errno: i32) -> Failure {
+        let reason = match errno {
+            libc::EAGAIN => format!("{doing}: no more processes are allowed (EAGAIN)"),
+            libc::ENOMEM => format!("{doing}: out of memory (ENOMEM)"),
+            libc::EMFILE => format!(
+                "{doing}: the scheduler's limit of open files is reached (EMFILE; ulimit -n)"
+            ),
+            libc::ENFILE => {
+                format!("{doing}: the system's limit of open files is reached (ENFILE)")
+            }
+            _ => format!("{doing}: {}", describe(&os_error(errno))),
+        };
+        Failure { reason, transient: is_shortage(errno), code: 126 }
+    }
+}
+
+/// Keeps a descriptor that this process was started with from the programs it starts.
+pub fn close_on_exec(descriptor: i32) {
+    // SAFETY: it changes a flag of a number, and nothing but exec looks at that flag; where the
+    // number is no descriptor, it fails.
+    unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+}
+
+fn is_shortage(errno: i32) -> bool {
+    matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
+}
+
+impl World {
+    /// As this process finds it. `file_limit` is what children get.
+    pub fn new(file_limit: Rlimit) -> World {
+        World { base: Base::of_this_process(), sh_is_known: shell::sh_is_known(), file_limit }
+    }
+
+    /// Starts the process of an attempt. `due` is its due time as the job is told it.
+    pub fn start(&self, start: &Start, due: &str) -> Result<Child, Failure> {
+        let job = &*start.job;
+        let options = &*job.options;
+        let (changes, account) = changes(options)?;
+        let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
+        let told = [
+            ("SCHEDRS_JOB", &*job.id),
+            ("SCHEDRS_RUN", &run),
+            ("SCHEDRS_DUE", due),
+            ("SCHEDRS_ATTEMPT", &attempt),
+        ];
+        let env = self.base.compose(options, account.as_ref(), told).map_err(Failure::lasting)?;
+        let (mut streams, mut pipes) = streams(options)?;
+
+        let (argv, skips_shell) = self.command_line(job, &env);
+        let mut program = self.program(&argv, options, &env, changes)?;
+        let mut outcome = spawn::spawn(&program, streams);
+        if skips_shell && outcome.as_ref().is_err_and(|error| !is_shortage(error.errno)) {
+            // What the shell says of it, and the code it exits with, are what was asked for.
+            program = self.program(&shell_line(options, job), options, &env, program.changes)?;
+            (streams, pipes) = self::streams(options)?;
+            outcome = spawn::spawn(&program, streams);
+        }
+        let pid = outcome.map_err(|error| explain(error, &program, options))?;
+        self.restore_file_limit(pid);
+        Ok(Child { pid, pipes })
+    }
+
+    /// Gives a child the limit of open files that the scheduler was started with: some programs
+    /// walk through all that they might have. It may have begun to run by now, so a program that
+    /// looks in its very first microseconds can see the scheduler's own, which is higher.
+    fn restore_file_limit(&self, pid: u32) {
+        if getrlimit(Resource::Nofile) != self.file_limit {
+            let pid = Pid::from_raw(pid as i32);
+            // It has ended already, or belongs to another user by now.
+            let _ = prlimit(pid, Resource::Nofile, self.file_limit);
+        }
+    }
+
+    /// What is to be executed, and whether that is without the shell that was asked for.
+    fn command_line<'a>(&self, job: &'a Job, env: &Environment<'_>) -> (Vec<Cow<'a, str>>, bool) {
+        let text = match &job.command {
+            Command::Argv(argv) => {
+                return (argv.iter().map(|word| Cow::Borrowed(&**word)).collect(), false);
+            }
+            Command::Shell(text) => text,
+        };
+        let options = &*job.options;
+        let may_skip = self.sh_is_known
+            && matches!(&*options.shell, [only] if &**only == "/bin/sh")
+            && env.leaves_shells_alone();
+        let words = if may_skip { shell::plain_words(text) } else { None };
+        match words {
+            Some(words) if find_program(words[0], options, env).is_ok() => {
+                (words.into_iter().map(Cow::Borrowed).collect(), true)
+            }
+            _ => (shell_line(options, job), false),
+        }
+    }
+
+    fn program<'a>(
+        &self,
+        argv: &[Cow<'_, str>],
+        options: &Options,
+        env: &'a Environment<'_>,
+        changes: Option<Changes>,
+    ) -> Result<Program<'a>, Failure> {
+        let Some(name) = argv.first() else { return Err(Failure::lasting("the command is empty")) };
+        let file = find_program(name, options, env)?;
+        let argv: Option<Vec<CString>> =
+            argv.iter().map(|word| CString::new(word.as_bytes()).ok()).collect();
+        let cwd = options.cwd.as_deref().map(CString::new).transpose();
+        match (argv, cwd) {
+            (Some(argv), Ok(cwd)) => Ok(Program { file, argv, env: env.list(), cwd, changes }),
+            (None, _) => Err(Failure::lasting("the command holds a zero byte")),
+            (_, Err(_)) => Err(Failure::lasting("cwd holds a zero byte")),
+        }
+    }
+}
+
+fn shell_line<'a>(options: &Options, job: &'a Job) -> Vec<Cow<'a, str>> {
+    let shell = options.shell.iter().map(|word| Cow::Owned(word.to_string()));
+    let text = match &job.command {
+        Command::Shell(text) => Cow::Borrowed(&**text),
+        Command::Argv(argv) => Cow::Owned(argv.join(" ")),
+    };
+    shell.chain([Cow::Borrowed("-c"), text]).collect()
+}
+
+/// What the child must change about itself, `None` when that is nothing, and the account of the
+/// user it is to run as.
+fn changes(options: &Options) -> Result<(Option<Changes>, Option<identity::Account>), Failure> {
+    let (user, group) = (options.user.as_deref(), options.group.as_deref());
+    let (mut identity, mut account) = (None, None);
+    if user.is_some() || group.is_some() {
+        let (found, found_account) = identity::resolve(user, group).map_err(Failure::lasting)?;
+        account = found_account;
+        let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+        // Who is not root may still say whom they already are.
+        let already = !uid.is_root()
+            && found.uid.is_none_or(|wanted| wanted == uid.as_raw())
+            && found.gid == gid.as_raw();
+        if !already {
+            identity = Some(found);
+        }
+    }
+    if identity.is_none() && options.umask.is_none() && options.nice.is_none() {
+        return Ok((None, account));
+    }
+    Ok((Some(Changes { identity, umask: options.umask, nice: options.nice }), account))
+}
+
+/// The three streams of a child, and the other ends of those that lead to the scheduler.
+fn streams(options: &Options) -> Result<(Streams, Option<Pipes>), Failure> {
+    let opening = |error: io::Error| {
+        Failure::of_machine("its streams cannot be opened", error.raw_os_error().unwrap_or(0))
+    };
+    let stdin = match &options.stdin {
+        None => OwnedFd::from(File::open("/dev/null").map_err(opening)?),
+        Some(text) => stdin_of(text).map_err(opening)?,
+    };
+    match options.output {
+        Output::Discard => {
+            let null = File::options().write(true).open("/dev/null").map_err(opening)?;
+            let stderr = OwnedFd::from(null.try_clone().map_err(opening)?);
+            Ok((Streams { stdin, stdout: null.into(), stderr }, None))
+        }
+        Output::Pass | Output::File => {
+            let pipe = || {
+                rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| opening(errno.into()))
+            };
+            let (out_read, stdout) = pipe()?;
+            let (err_read, stderr) = pipe()?;
+            let pipes = Pipes { stdout: out_read, stderr: err_read };
+            Ok((Streams { stdin, stdout, stderr }, Some(pipes)))
+        }
+    }
+}
+
+/// A text as something to read from: a file in memory, so that nobody has to feed a pipe.
+fn stdin_of(text: &str) -> io::Result<OwnedFd> {
+    let mut file = File::from(rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file.into())
+}
+
+/// The file that a program's name stands for. A name with a slash is a path already, relative to
+/// the directory the child will be in; any other is searched on the child's PATH.
+fn find_program(name: &str, options: &Options, env: &Environment<'_>) -> Result<CString, Failure> {
+    let path_of = |bytes: Vec<u8>| {
+        CString::new(bytes).map_err(|_| Failure::lasting("the command holds a zero byte"))
+    };
+    if name.contains('/') {
+        return path_of(name.as_bytes().to_vec());
+    }
+    let path = env.get("PATH").unwrap_or(b"/bin:/usr/bin");
+    let mut not_executable = None;
+    for dir in path.split(|byte| *byte == b':') {
+        // An empty entry is the directory the child will be in, as a relative one is below it.
+        let dir = if dir.is_empty() { &b"."[..] } else { dir };
+        let candidate = [dir, b"/", name.as_bytes()].concat();
+        let seen_from_here = match &options.cwd {
+            Some(cwd) => Path::new(&**cwd).join(std::ffi::OsStr::from_bytes(&candidate)),
+            None => Path::new(std::ffi::OsStr::from_bytes(&candidate)).to_path_buf(),
+        };
+        // One call says of nearly every directory that the program is not there.
+        match rustix::fs::access(&seen_from_here, Access::EXEC_OK) {
+            Ok(()) if seen_from_here.is_file() => return path_of(candidate),
+            Err(rustix::io::Errno::ACCESS) if seen_from_here.is_file() => {
+                not_executable = not_executable.or(Some(seen_from_here));
+            }
+            _ => {}
+        }
+    }
+    match not_executable {
+        Some(file) => Err(Failure::lasting(format!(
+            "permission denied: {} is not executable",
+            file.display()
+        ))),
+        None => Err(Failure {
+            reason: format!("program `{name}` not found on PATH"),
+            transient: false,
+            code: 127,
+        }),
+    }
+}
+
+/// The reason for a failed start. Looking at the files again is only done now, when something is
+/// known to be wrong.
+fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failure {
+    let SpawnError { step, errno } = error;
+    if is_shortage(errno) && matches!(step, Step::Spawn | Step::Execute) {
+        return Failure::of_machine("no process can be made", errno);
+    }
+    let user = options.user.as_deref().unwrap_or_default();
+    let not_root = if errno == libc::EPERM { ": the scheduler is not root" } else { "" };
+    let reason = match step {
+        Step::Nice => format!("nice cannot be set{}: {}", not_root, describe(&os_error(errno))),
+        Step::Groups | Step::Group => {
+            format!("its groups cannot be set{not_root}: {}", describe(&os_error(errno)))
+        }
+        Step::User if errno == libc::EAGAIN => {
+            return Failure::of_machine("its user cannot be set", errno);
+        }
+        Step::User => {
+            format!("user `{user}` cannot be set{not_root}: {}", describe(&os_error(errno)))
+        }
+        Step::Regain => "root could be regained after changing user".to_owned(),
+        Step::Spawn | Step::Directory | Step::Execute => {
+            return explain_files(errno, step, program, options);
+        }
+    };
+    Failure::lasting(reason)
+}
+
+fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Options) -> Failure {
+    if let Some(cwd) = &options.cwd {
+        let wrong = match fs::metadata(&**cwd) {
+            Err(error) => Some(describe(&error)),
+            Ok(meta) if !meta.is_dir() => Some("it is not a directory".to_owned()),
+            Ok(_) if step == Step::Directory => Some(describe(&os_error(errno))),
+            Ok(_) => None,
+        };
+        if let Some(wrong) = wrong {
+            return Failure::lasting(format!("cwd {cwd} cannot be entered: {wrong}"));
+        }
+    }
+    let file = Path::new(std::ffi::OsStr::from_bytes(program.file.to_bytes()));
+    let seen_from_here = match &options.cwd {
+        Some(cwd) => Path::new(&**cwd).join(file),
+        None => file.to_path_buf(),
+    };
+    let shown = file.display();
+    match errno {
+        libc::ENOENT if seen_from_here.exists() => {
+            let reason = match interpreter_of(&seen_from_here) {
+                Some(interpreter) => {
+                    format!("the #! line of {shown} names {interpreter}, which does not exist")
+                }
+                None => format!("{shown} needs a loader or library that does not exist"),
+            };
+            Failure::lasting(reason)
+        }
+        libc::ENOENT => Failure {
+            reason: format!("program {shown} does not exist"),
+            transient: false,
+            code: 127,
+        },
+        libc::ENOEXEC => Failure::lasting(format!(
+            "exec format error: has {shown} a #! line? is it for this CPU?"
+        )),
+        libc::EACCES if seen_from_here.is_dir() => {
+            Failure::lasting(format!("{shown} is a directory"))
+        }
+        libc::EACCES => {
+            let interpreter = interpreter_of(&seen_from_here)
+                .filter(|_| rustix::fs::access(&seen_from_here, Access::EXEC_OK).is_ok());
+            Failure::lasting(match interpreter {
+                Some(interpreter) => {
+                    format!("permission denied: {shown}, or {interpreter} in its #! line")
+                }
+                None => format!("permission denied: {shown} is not executable"),
+            })
+        }
+        libc::E2BIG => Failure::lasting("the command line and environment are too long (E2BIG)"),
+        libc::ETXTBSY => {
+            Failure { transient: true, ..Failure::lasting(format!("{shown} is being written to")) }
+        }
+        _ => Failure::lasting(format!("{shown}: {}", describe(&os_error(errno)))),
+    }
+}
+
+/// What the `#!` line of a file names, where it has one.
+fn interpreter_of(file: &Path) -> Option<String> {
+    let mut head = [0; 256];
+    let read = File::open(file).ok()?.read(&mut head).ok()?;
+    let line = head[..read].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let word =
+        line.trim_ascii().split(|byte| byte.is_ascii_whitespace() && *byte != b'\r').next()?;
+    Some(format!("{:?}", String::from_utf8_lossy(word)))
+}
+
+fn os_error(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
+/// An error of the system in words, lower case as in the middle of a sentence.
+fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}

@@ -1,0 +1,232 @@
+//! The environment of a job, put together anew for each attempt.
+//!
+//! In this order, later ones over earlier ones:
+//!
+//! 1. the scheduler's own environment, without what a service manager gave the scheduler for
+//!    itself; or, with `clear_env`, only `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, and `LANG` and
+//!    `TZ` where the scheduler has them;
+//! 2. with `user`, that user's `HOME`, `USER` and `LOGNAME`, and the job's shell as `SHELL`;
+//! 3. with `cwd`, `PWD`;
+//! 4. the variables of `env_file`, then those of `env`;
+//! 5. `SCHEDRS_JOB`, `SCHEDRS_RUN`, `SCHEDRS_DUE`, `SCHEDRS_ATTEMPT`.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::fs;
+use std::io::Read;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use super::identity::{self, Account};
+use super::{describe, shell};
+use crate::job::Options;
+
+/// PATH where nothing else says one.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// An `env_file` larger than this is a mistake.
+const MAX_ENV_FILE: u64 = 1 << 20;
+
+/// What a service manager tells the scheduler and nobody else, and what a scheduler above this one
+/// said of the job that this scheduler is.
+const NOT_INHERITED: [&[u8]; 10] = [
+    b"LISTEN_FDNAMES",
+    b"LISTEN_FDS",
+    b"LISTEN_PID",
+    b"NOTIFY_SOCKET",
+    b"SCHEDRS_ATTEMPT",
+    b"SCHEDRS_DUE",
+    b"SCHEDRS_JOB",
+    b"SCHEDRS_RUN",
+    b"WATCHDOG_PID",
+    b"WATCHDOG_USEC",
+];
+
+type Variables = BTreeMap<Vec<u8>, CString>;
+
+/// What jobs' environments begin with.
+#[derive(Debug)]
+pub(super) struct Base {
+    inherited: Variables,
+    small: Variables,
+}
+
+/// A whole environment.
+#[derive(Debug)]
+pub(super) struct Environment<'a> {
+    base: &'a Variables,
+    own: Variables,
+}
+
+impl Base {
+    /// From the environment of this process.
+    pub(super) fn of_this_process() -> Base {
+        let inherited: Variables = std::env::vars_os()
+            .map(|(name, value)| (name.into_vec(), value.into_vec()))
+            .filter(|(name, _)| !NOT_INHERITED.contains(&name.as_slice()))
+            .filter_map(|(name, value)| Some((name.clone(), join(&name, &value)?)))
+            .collect();
+        let mut small = Variables::new();
+        set(&mut small, "PATH", DEFAULT_PATH.as_bytes());
+        set(&mut small, "SHELL", b"/bin/sh");
+        match identity::account_of(rustix::process::geteuid().as_raw()) {
+            Some(account) => set_account(&mut small, &account),
+            None => set(&mut small, "HOME", b"/"),
+        }
+        for name in ["LANG", "TZ"] {
+            if let Some(entry) = inherited.get(name.as_bytes()) {
+                small.insert(name.into(), entry.clone());
+            }
+        }
+        Base { inherited, small }
+    }
+
+    /// The environment of one attempt. `told` is what the scheduler says of it. The error is a
+    /// fragment that finishes "not started: ...".
+    pub(super) fn compose(
+        &self,
+        options: &Options,
+        account: Option<&Account>,
+        told: [(&str, &str); 4],
+    ) -> Result<Environment<'_>, String> {
+        let mut own = Variables::new();
+        let shell = options.shell.first().map_or("/bin/sh", |shell| shell);
+        if let Some(account) = account {
+            set_account(&mut own, account);
+        }
+        if options.clear_env || account.is_some() {
+            set(&mut own, "SHELL", shell.as_bytes());
+        }
+        if let Some(cwd) = &options.cwd {
+            // Shells would set it, programs started without one read it.
+            if let Ok(cwd) = std::path::absolute(&**cwd) {
+                set(&mut own, "PWD", cwd.as_os_str().as_bytes());
+            }
+        }
+        if let Some(file) = &options.env_file {
+            read_env_file(Path::new(&**file), &mut own)?;
+        }
+        for (name, value) in &options.env {
+            let entry = join(name.as_bytes(), value.as_bytes())
+                .filter(|_| !name.is_empty() && !name.contains('='))
+                .ok_or_else(|| format!("variable {name:?} cannot be set"))?;
+            own.insert(name.as_bytes().to_vec(), entry);
+        }
+        for (name, value) in told {
+            set(&mut own, name, value.as_bytes());
+        }
+        Ok(Environment { base: if options.clear_env { &self.small } else { &self.inherited }, own })
+    }
+}
+
+impl Environment<'_> {
+    /// As the list that exec takes.
+    pub(super) fn list(&self) -> Vec<&CStr> {
+        let base = self.base.iter().filter(|(name, _)| !self.own.contains_key(*name));
+        base.chain(&self.own).map(|(_, entry)| entry.as_c_str()).collect()
+    }
+
+    /// The value of a variable.
+    pub(super) fn get(&self, name: &str) -> Option<&[u8]> {
+        let entry = self.own.get(name.as_bytes()).or_else(|| self.base.get(name.as_bytes()))?;
+        entry.to_bytes().get(name.len() + 1..)
+    }
+
+    /// Whether a shell would read no more than its command line.
+    pub(super) fn leaves_shells_alone(&self) -> bool {
+        !self.base.keys().chain(self.own.keys()).any(|name| shell::changes_shells(name))
+    }
+}
+
+fn set(variables: &mut Variables, name: &str, value: &[u8]) {
+    if let Some(entry) = join(name.as_bytes(), value) {
+        variables.insert(name.into(), entry);
+    }
+}
+
+fn set_account(variables: &mut Variables, account: &Account) {
+    set(variables, "HOME", account.home.as_bytes());
+    set(variables, "USER", account.name.as_bytes());
+    set(variables, "LOGNAME", account.name.as_bytes());
+}
+
+/// `NAME=value`; `None` when either holds a zero byte.
+fn join(name: &[u8], value: &[u8]) -> Option<CString> {
+    CString::new([name, b"=", value].concat()).ok()
+}
+
+/// Reads `NAME=value` lines: blank lines and those that begin with `#` say nothing, `export ` may
+/// stand in front, and one pair of quotes around a value is taken off.
+fn read_env_file(path: &Path, variables: &mut Variables) -> Result<(), String> {
+    let shown = path.display();
+    let mut text = Vec::new();
+    let mut read = || -> Result<u64, std::io::Error> {
+        let meta = fs::metadata(path)?;
+        if !meta.is_file() {
+            return Err(std::io::Error::other("it is not a regular file"));
+        }
+        fs::File::open(path)?.take(MAX_ENV_FILE + 1).read_to_end(&mut text).map(|n| n as u64)
+    };
+    match read() {
+        Ok(size) if size > MAX_ENV_FILE => {
+            return Err(format!("env_file {shown} is larger than 1 MiB"));
+        }
+        Ok(_) => {}
+        Err(error) => {
+            let why = describe(&error);
+            return Err(format!("env_file {shown} cannot be read: {why}"));
+        }
+    }
+    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.is_empty() || line[0] == b'#' {
+            continue;
+        }
+        let wrong = |what: &str| Err(format!("env_file {shown}, line {}: {what}", index + 1));
+        let line = line.strip_prefix(b"export ").unwrap_or(line).trim_ascii_start();
+        let Some(equals) = line.iter().position(|byte| *byte == b'=') else {
+            return wrong("expected NAME=value");
+        };
+        let (name, value) = (&line[..equals], &line[equals + 1..]);
+        let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+        if name.is_empty() || name[0].is_ascii_digit() || !name.iter().all(letter) {
+            return wrong("the name may hold letters, digits and _, and begins with no digit");
+        }
+        let value = match value {
+            [quote @ (b'"' | b'\''), inner @ .., last] if quote == last => inner,
+            [b'"' | b'\'', ..] => return wrong("the quote is not closed"),
+            value => value,
+        };
+        match join(name, value) {
+            Some(entry) => variables.insert(name.to_vec(), entry),
+            None => return wrong("a zero byte"),
+        };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<String>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), text).unwrap();
+        let mut variables = Variables::new();
+        let place = file.path().display().to_string();
+        read_env_file(file.path(), &mut variables).map_err(|error| error.replace(&place, "F"))?;
+        Ok(variables.values().map(|entry| entry.to_str().unwrap().to_owned()).collect())
+    }
+
+    #[test]
+    fn env_files() {
+        let good = "# a comment\n\nA=1\r\n  B = no\n";
+        assert!(parse(good).unwrap_err().starts_with("env_file F, line 4: the name"));
+        let good = "A=1\r\nexport B=\"two words\"\nC='#x'\nD=\nE=a=b # c\n";
+        assert_eq!(parse(good).unwrap(), ["A=1", "B=two words", "C=#x", "D=", "E=a=b # c"]);
+        assert_eq!(parse("A=1\nB").unwrap_err(), "env_file F, line 2: expected NAME=value");
+        assert_eq!(parse("A=\"x").unwrap_err(), "env_file F, line 1: the quote is not closed");
+        let missing = read_env_file(Path::new("/nonexistent"), &mut Variables::new());
+        assert!(missing.unwrap_err().starts_with("env_file /nonexistent cannot be read: no such"));
+    }
+}

@@ -1,0 +1,329 @@
+//! From a program, its arguments and its environment to a process.
+//!
+//! There are two ways. `posix_spawn` shares the scheduler's memory with the child until the child
+//! has executed its program, and so costs the same however large the scheduler is. It cannot
+//! change user, umask or niceness; a job that asks for one of these gets the second way, a fork
+//! through the standard library, which takes several times as long.
+//!
+//! The standard library would use `posix_spawn` too, but it can neither begin a session nor reset
+//! the signals that the scheduler itself was started with as ignored (`nohup`, `&` in a script).
+//! A session of its own matters: a job that asks for a password on `/dev/tty` would otherwise be
+//! stopped by the terminal the scheduler was started from, for ever and without a word.
+
+use std::ffi::{CStr, CString, c_char, c_int, c_short};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::ptr;
+
+use super::identity::Identity;
+
+/// `POSIX_SPAWN_SETSID` of glibc (since 2.26) and musl, which the `libc` crate does not name.
+const SETSID: c_int = 0x80;
+
+/// Everything about a process to be.
+#[derive(Debug)]
+pub(super) struct Program<'a> {
+    /// The file to execute: a path, PATH is not searched again.
+    pub(super) file: CString,
+    /// The arguments, the name it is called by first.
+    pub(super) argv: Vec<CString>,
+    /// The whole environment, as `NAME=value`.
+    pub(super) env: Vec<&'a CStr>,
+    /// The directory to execute it in.
+    pub(super) cwd: Option<CString>,
+    /// What only the second way can do; `None` for the first.
+    pub(super) changes: Option<Changes>,
+}
+
+/// What a process is to change about itself before it executes its program.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    pub(super) identity: Option<Identity>,
+    pub(super) umask: Option<u32>,
+    pub(super) nice: Option<i32>,
+}
+
+/// The descriptors 0, 1 and 2 of a process to be.
+#[derive(Debug)]
+pub(super) struct Streams {
+    pub(super) stdin: OwnedFd,
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+}
+
+/// The step at which a process could not be made, and the error it met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SpawnError {
+    pub(super) step: Step,
+    pub(super) errno: i32,
+}
+
+/// The steps of a start that can fail each in its own way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Making the process, entering its directory or executing the program: `posix_spawn` does
+    /// not say which of them it was.
+    Spawn,
+    Nice,
+    Groups,
+    Group,
+    User,
+    /// The identity was changed, but the process could have changed it back.
+    Regain,
+    Directory,
+    Execute,
+}
+
+impl Step {
+    const ALL: [Step; 8] = [
+        Step::Spawn,
+        Step::Nice,
+        Step::Groups,
+        Step::Group,
+        Step::User,
+        Step::Regain,
+        Step::Directory,
+        Step::Execute,
+    ];
+}
+
+/// Starts the process, leader of a session and of a group of its own, with the three streams and
+/// no other descriptor, no signal blocked and none ignored. Answers its process id.
+pub(super) fn spawn(program: &Program<'_>, streams: Streams) -> Result<u32, SpawnError> {
+    let argv = pointers(program.argv.iter().map(CString::as_c_str));
+    let env = pointers(program.env.iter().copied());
+    match &program.changes {
+        None => posix_spawn(program, &argv, &env, &streams)
+            .map_err(|errno| SpawnError { step: Step::Spawn, errno }),
+        Some(changes) => fork(program, changes, argv, env, streams),
+    }
+}
+
+/// A null-terminated array for the C library. Valid as long as the strings are.
+fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const c_char> {
+    strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
+}
+
+fn posix_spawn(
+    program: &Program<'_>,
+    argv: &[*const c_char],
+    env: &[*const c_char],
+    streams: &Streams,
+) -> Result<u32, i32> {
+    let attributes = Attributes::new()?;
+    let actions = FileActions::new()?;
+    for (fd, target) in [(&streams.stdin, 0), (&streams.stdout, 1), (&streams.stderr, 2)] {
+        actions.dup2(fd.as_raw_fd(), target)?;
+    }
+    if let Some(cwd) = &program.cwd {
+        actions.chdir(cwd)?;
+    }
+    let mut pid = 0;
+    // SAFETY: every pointer is to a live, initialised object; both arrays end with a null pointer
+    // and hold pointers to strings that `program` owns or borrows. The C library takes the arrays
+    // as arrays of mutable pointers for historical reasons and does not write through them.
+    check(unsafe {
+        libc::posix_spawn(
+            &mut pid,
+            program.file.as_ptr(),
+            &actions.0,
+            &attributes.0,
+            argv.as_ptr().cast(),
+            env.as_ptr().cast(),
+        )
+    })?;
+    Ok(pid as u32)
+}
+
+fn check(code: c_int) -> Result<(), i32> {
+    if code == 0 { Ok(()) } else { Err(code) }
+}
+
+/// `posix_spawnattr_t`, destroyed when dropped.
+struct Attributes(libc::posix_spawnattr_t);
+
+impl Attributes {
+    fn new() -> Result<Attributes, i32> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: `init` initialises what it is given unless it answers an error.
+        check(unsafe { libc::posix_spawnattr_init(raw.as_mut_ptr()) })?;
+        // SAFETY: it has just been initialised.
+        let mut new = Attributes(unsafe { raw.assume_init() });
+        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | SETSID;
+        // SAFETY: `new.0` is initialised, and the sets are by the calls that fill them.
+        unsafe {
+            let mut none = MaybeUninit::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            check(libc::posix_spawnattr_setsigmask(&mut new.0, none.as_ptr()))?;
+            let mut all = MaybeUninit::uninit();
+            libc::sigfillset(all.as_mut_ptr());
+            check(libc::posix_spawnattr_setsigdefault(&mut new.0, all.as_ptr()))?;
+            check(libc::posix_spawnattr_setflags(&mut new.0, flags as c_short))?;
+        }
+        Ok(new)
+    }
+}
+
+impl Drop for Attributes {
+    fn drop(&mut self) {
+        // SAFETY: it was initialised in `new`.
+        unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
+    }
+}
+
+/// `posix_spawn_file_actions_t`, destroyed when dropped.
+struct FileActions(libc::posix_spawn_file_actions_t);
+
+impl FileActions {
+    fn new() -> Result<FileActions, i32> {
+        let mut raw = MaybeUninit::uninit();
+        // SAFETY: `init` initialises what it is given unless it answers an error.
+        check(unsafe { libc::posix_spawn_file_actions_init(raw.as_mut_ptr()) })?;
+        // SAFETY: it has just been initialised.
+        Ok(FileActions(unsafe { raw.assume_init() }))
+    }
+
+    fn dup2(&self, from: c_int, to: c_int) -> Result<(), i32> {
+        // SAFETY: `self.0` is initialised; nothing else refers to it while it is changed.
+        check(unsafe {
+            libc::posix_spawn_file_actions_adddup2(ptr::from_ref(&self.0).cast_mut(), from, to)
+        })
+    }
+
+    fn chdir(&self, to: &CStr) -> Result<(), i32> {
+        // SAFETY: as above; the C library copies the string.
+        check(unsafe {
+            libc::posix_spawn_file_actions_addchdir_np(
+                ptr::from_ref(&self.0).cast_mut(),
+                to.as_ptr(),
+            )
+        })
+    }
+}
+
+impl Drop for FileActions {
+    fn drop(&mut self) {
+        // SAFETY: it was initialised in `new`.
+        unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
+    }
+}
+
+/// What the forked child needs, all of it made before the fork: between fork and exec it may not
+/// allocate.
+struct Prepared {
+    file: *const c_char,
+    argv: Vec<*const c_char>,
+    env: Vec<*const c_char>,
+    cwd: Option<*const c_char>,
+    identity: Option<(Option<u32>, u32, Vec<u32>)>,
+    umask: Option<u32>,
+    nice: Option<i32>,
+}
+
+// SAFETY: the pointers are to strings that outlive the call of `fork` below, within which the only
+// other user, the child, has them in its own memory.
+unsafe impl Send for Prepared {}
+// SAFETY: nothing is ever written through them.
+unsafe impl Sync for Prepared {}
+
+fn fork(
+    program: &Program<'_>,
+    changes: &Changes,
+    argv: Vec<*const c_char>,
+    env: Vec<*const c_char>,
+    streams: Streams,
+) -> Result<u32, SpawnError> {
+    let identity = changes.identity.as_ref();
+    let prepared = Prepared {
+        file: program.file.as_ptr(),
+        argv,
+        env,
+        cwd: program.cwd.as_deref().map(CStr::as_ptr),
+        identity: identity.map(|id| (id.uid, id.gid, id.groups.clone())),
+        umask: changes.umask,
+        nice: changes.nice,
+    };
+    // The child executes its program by itself, at the end of `become_program`; the name given
+    // here is never looked at.
+    let mut command = Command::new("/");
+    command
+        .stdin(Stdio::from(streams.stdin))
+        .stdout(Stdio::from(streams.stdout))
+        .stderr(Stdio::from(streams.stderr));
+    // SAFETY: `become_program` only makes system calls.
+    unsafe { command.pre_exec(move || Err(prepared.become_program())) };
+    match command.spawn() {
+        // The loop waits for it by its id; dropping the handle does nothing.
+        Ok(child) => Ok(child.id()),
+        Err(error) => Err(decode(&error)),
+    }
+}
+
+impl Prepared {
+    /// In the child: everything up to and including exec. Returns only when something failed.
+    fn become_program(&self) -> io::Error {
+        match self.try_become_program() {
+            Ok(()) => encode(Step::Execute),
+            Err(step) => encode(step),
+        }
+    }
+
+    fn try_become_program(&self) -> Result<(), Step> {
+        let done = |code: c_int, step| if code == -1 { Err(step) } else { Ok(()) };
+        // SAFETY: all of these are plain system calls on values, or on pointers to objects made
+        // before the fork that nobody changes; none of them allocates.
+        unsafe {
+            done(libc::setsid(), Step::Spawn)?;
+            let mut none = MaybeUninit::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
+            // It fails for the few that cannot be changed, which is as it should be.
+            for signal in 1..=64 {
+                libc::signal(signal, libc::SIG_DFL);
+            }
+            if let Some(umask) = self.umask {
+                libc::umask(umask as libc::mode_t);
+            }
+            if let Some(nice) = self.nice {
+                done(libc::setpriority(libc::PRIO_PROCESS, 0, nice), Step::Nice)?;
+            }
+            if let Some((uid, gid, groups)) = &self.identity {
+                done(libc::setgroups(groups.len(), groups.as_ptr()), Step::Groups)?;
+                done(libc::setresgid(*gid, *gid, *gid), Step::Group)?;
+                if let Some(uid) = *uid {
+                    done(libc::setresuid(uid, uid, uid), Step::User)?;
+                    let (mut real, mut effective, mut saved) = (0, 0, 0);
+                    done(libc::getresuid(&mut real, &mut effective, &mut saved), Step::User)?;
+                    let kept = |id, set: unsafe extern "C" fn(u32) -> c_int| id != 0 && set(0) == 0;
+                    let gone = !kept(uid, libc::setuid) && !kept(*gid, libc::setgid);
+                    if !gone || [real, effective, saved] != [uid; 3] {
+                        *libc::__errno_location() = libc::EPERM;
+                        return Err(Step::Regain);
+                    }
+                }
+            }
+            // As the job's user, who may not be allowed in, or may be where root is not (NFS).
+            if let Some(cwd) = self.cwd {
+                done(libc::chdir(cwd), Step::Directory)?;
+            }
+            // Not the C library's execvp, which hands a file it does not know to a shell.
+            libc::execve(self.file, self.argv.as_ptr(), self.env.as_ptr());
+        }
+        Ok(())
+    }
+}
+
+/// The step and `errno` in the one number that the standard library carries from the child.
+fn encode(step: Step) -> io::Error {
+    let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+    io::Error::from_raw_os_error(((step as i32) << 16) | errno)
+}
+
+fn decode(error: &io::Error) -> SpawnError {
+    let code = error.raw_os_error().unwrap_or(libc::EIO);
+    let step = Step::ALL.get((code >> 16) as usize).copied().unwrap_or(Step::Spawn);
+    SpawnError { step, errno: code & 0xffff }
+}

@@ -1,0 +1,421 @@
+//! The loop: waits for a reason to wake, tells the scheduler, performs what it answers.
+//!
+//! One thread owns the [`Scheduler`]; everything reaches it as an [`Event`]. It sleeps in one
+//! `epoll_wait` on: a timer that the kernel fires at the next due time and as soon as the wall
+//! clock is set; a handle for each child, readable when that has ended; and a counter that signal
+//! handlers and other threads raise. The next monotonic deadline (a timeout, a retry) is the
+//! wait's own timeout. Nothing polls: with nothing due it is not woken at all.
+//!
+//! `hands` performs actions and follows runs until nothing of them is left; `logger` and `report`
+//! are the log; `notify` tells a service manager. Processes are made by `crate::executor`, what
+//! they print goes to `crate::output`.
+
+mod hands;
+mod logger;
+mod notify;
+mod report;
+mod waker;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
+};
+
+use crate::clock;
+use crate::event::{Action, Event, Request};
+use crate::instant::{Instant, Now};
+use crate::job::JobSet;
+use crate::output;
+use crate::scheduler::Scheduler;
+use crate::signals::Signals;
+use crate::words;
+use hands::{Hands, Message};
+pub use logger::{LogFormat, start as start_log};
+pub use waker::Waker;
+
+/// Reads the jobfile again: the jobs, or every problem of it as a line of text.
+pub type Load = dyn Fn() -> Result<JobSet, Vec<String>> + Send + Sync;
+
+/// What the loop is to do.
+pub struct Plan {
+    /// The jobs.
+    pub set: JobSet,
+    /// Where they come from, for people.
+    pub source: String,
+    /// How they are read again on SIGHUP; `None` where that is not possible.
+    pub load: Option<Arc<Load>>,
+    /// The thread that writes.
+    pub output: output::Handle,
+    /// Say what would be started and start nothing.
+    pub dry_run: bool,
+    /// Stop at this time.
+    pub until: Option<Instant>,
+    /// Stop when the first run has ended: `run --once`.
+    pub once: bool,
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The signal that asked for the end, if one did, and how many came.
+    pub signal: Option<(i32, u32)>,
+    /// With [`Plan::once`]: the exit code of the run, as a shell would give it.
+    pub code: Option<u8>,
+}
+
+const TOKEN_WAKE: u64 = 0;
+const TOKEN_CLOCK: u64 = 1;
+/// Tokens from here on are those of [`Hands`].
+const TOKEN_RUN: u64 = 2;
+
+/// Runs until asked to stop. To be called on the first thread of the process, which adopts what
+/// the jobs leave behind.
+pub fn run(plan: Plan) -> anyhow::Result<Ending> {
+    let waker = Arc::new(Waker::new().context("failed to prepare the loop")?);
+    let signals = Signals::install(&waker).context("failed to install signal handlers")?;
+    let (source, load) = (plan.source.clone(), plan.load.clone());
+    let (until, once) = (plan.until, plan.once);
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("failed to prepare the loop")?;
+    let waits = || -> io::Result<Clock> {
+        let clock = Clock::new()?;
+        let wake = epoll::EventData::new_u64(TOKEN_WAKE);
+        epoll::add(&epoll, &*waker, wake, epoll::EventFlags::IN)?;
+        let fired = epoll::EventData::new_u64(TOKEN_CLOCK);
+        epoll::add(&epoll, &clock.timer, fired, epoll::EventFlags::IN)?;
+        Ok(clock)
+    };
+    let mut clock = waits().context("failed to prepare the loop")?;
+    let mut hands = Hands::new(&plan, epoll, Arc::clone(&waker))
+        .context("failed to prepare for running jobs")?;
+
+    let start_line = StartLine::of(&plan);
+    let mut scheduler = Scheduler::new(clock::now(), plan.set);
+    start_line.log(&scheduler);
+    notify::notify("READY=1");
+
+    let mut looper = Loop {
+        scheduler: &mut scheduler,
+        hands: &mut hands,
+        signals: &signals,
+        waker: &waker,
+        source,
+        load,
+        loading: Loading::No,
+        until,
+        once,
+        stops: 0,
+        last_stop: 0,
+        events: VecDeque::new(),
+    };
+    looper.run(&mut clock)?;
+    let (stops, last_stop) = (looper.stops, looper.last_stop);
+    log::info!(event = "stopped"; "stopped");
+    let signal = (stops > 0).then_some((last_stop, stops));
+    Ok(Ending { signal, code: hands.code_of_last_run() })
+}
+
+/// What is said once, when the loop begins.
+struct StartLine {
+    text: String,
+    jobs: usize,
+    zone: crate::zone::Zone,
+}
+
+impl StartLine {
+    fn of(plan: &Plan) -> StartLine {
+        let executors: Vec<String> = plan
+            .set
+            .executors
+            .iter()
+            .map(|executor| format!("{} ({})", executor.name, executor.max_workers))
+            .collect();
+        let zone = plan.set.settings.zone.clone();
+        let jobs = plan.set.jobs.len();
+        let text = format!(
+            "schedrs {}: {}, {jobs} {}, {zone}, executors: {}",
+            env!("CARGO_PKG_VERSION"),
+            plan.source,
+            if jobs == 1 { "job" } else { "jobs" },
+            executors.join(", ")
+        );
+        StartLine { text, jobs, zone }
+    }
+
+    fn log(&self, scheduler: &Scheduler) {
+        let (next, at) = match scheduler.status().next {
+            Some((at, job)) => {
+                let shown = words::day_and_time(at, &self.zone);
+                (format!("{job} at {shown}"), Some(words::rfc3339(at, &self.zone)))
+            }
+            None => ("nothing is ever due".to_owned(), None),
+        };
+        log::info!(
+            event = "starting",
+            jobs = self.jobs,
+            zone = self.zone.name(),
+            next = at.as_deref();
+            "{}; next: {next}", self.text
+        );
+    }
+}
+
+/// Whether the jobfile is being read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loading {
+    No,
+    Yes,
+    /// It is, and has been asked for again since.
+    Again,
+}
+
+/// The loop's own state.
+struct Loop<'a> {
+    scheduler: &'a mut Scheduler,
+    hands: &'a mut Hands,
+    signals: &'a Signals,
+    waker: &'a Waker,
+    source: String,
+    load: Option<Arc<Load>>,
+    loading: Loading,
+    until: Option<Instant>,
+    once: bool,
+    stops: u32,
+    last_stop: i32,
+    events: VecDeque<Event>,
+}
+
+impl Loop<'_> {
+    fn run(&mut self, clock: &mut Clock) -> anyhow::Result<()> {
+        let mut actions = Vec::new();
+        let mut ready = Vec::with_capacity(256);
+        loop {
+            // All that has happened together is taken together, so that a run that has ended makes
+            // room for what is due at the same moment.
+            while let Some(event) = self.events.pop_front() {
+                self.scheduler.take(clock::now(), event, &mut actions);
+            }
+            let now = clock::now();
+            self.scheduler.advance(now, &mut actions);
+            for action in actions.drain(..) {
+                if matches!(action, Action::Exit) {
+                    return Ok(());
+                }
+                self.hands.perform(action, &mut self.events);
+            }
+            if self.once && self.hands.code_of_last_run().is_some() && self.stops == 0 {
+                self.once = false;
+                self.events.push_back(Event::Stop);
+            }
+            if self.until.is_some_and(|until| now.wall >= until) {
+                self.until = None;
+                log::info!(event = "until"; "the time given with --until is reached");
+                self.events.push_back(Event::Stop);
+            }
+            let timeout = match self.events.is_empty() {
+                true => self.arm(clock)?,
+                false => Some(Duration::ZERO),
+            };
+            ready.clear();
+            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+            match epoll::wait(self.hands.epoll(), spare_capacity(&mut ready), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).context("failed to wait for events"),
+            }
+            for event in &ready {
+                match event.data.u64() {
+                    TOKEN_WAKE => self.woken(),
+                    TOKEN_CLOCK => {
+                        if clock.fired() {
+                            self.events.push_back(Event::ClockSet);
+                        }
+                    }
+                    token => self.hands.child_ready(token - TOKEN_RUN, &mut self.events),
+                }
+            }
+            self.hands.look_after(clock::mono(), &mut self.events);
+        }
+    }
+
+    /// Sets the timer to the next due time. Answers how long to wait at most.
+    fn arm(&self, clock: &mut Clock) -> anyhow::Result<Option<Duration>> {
+        let wakeup = self.scheduler.next_wakeup();
+        let wall = [wakeup.wall, self.until].into_iter().flatten().min();
+        let now = clock::now();
+        let mono = [wakeup.mono, self.hands.deadline()].into_iter().flatten().min();
+        let until_mono = mono.map(|at| at.since(now.mono));
+        let until_wall = clock.arm(wall, now).context("failed to set the timer")?;
+        Ok([until_mono, until_wall].into_iter().flatten().min())
+    }
+
+    /// Something other than a child or the clock wants attention.
+    fn woken(&mut self) {
+        self.waker.clear();
+        let signals = self.signals.take();
+        if signals.stops > 0 {
+            if self.stops == 0 {
+                notify::notify("STOPPING=1");
+            }
+            self.stops += signals.stops;
+            self.last_stop = signals.last_stop;
+            self.events.extend((0..signals.stops).map(|_| Event::Stop));
+        }
+        if signals.reload {
+            self.reload();
+        }
+        if signals.status {
+            self.events.push_back(Event::Request(Request::Status));
+        }
+        if signals.child {
+            self.hands.children_ended(&mut self.events);
+        }
+        for message in self.hands.messages() {
+            match message {
+                Message::Loaded(loaded) => self.loaded(loaded),
+                Message::Report(report) => self.hands.reported(report, &mut self.events),
+            }
+        }
+    }
+
+    /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
+    fn reload(&mut self) {
+        let Some(load) = &self.load else {
+            log::warn!(event = "reload_failed"; "{} cannot be read a second time", self.source);
+            return;
+        };
+        if self.loading != Loading::No {
+            self.loading = Loading::Again;
+            return;
+        }
+        let (load, mailbox) = (Arc::clone(load), self.hands.mailbox());
+        let work = move || {
+            let load = std::panic::AssertUnwindSafe(|| load());
+            let loaded = std::panic::catch_unwind(load)
+                .unwrap_or_else(|_| Err(vec!["an internal error of the scheduler".to_owned()]));
+            mailbox.send(Message::Loaded(loaded));
+        };
+        match std::thread::Builder::new().name("reload".to_owned()).spawn(work) {
+            Ok(_) => {
+                self.loading = Loading::Yes;
+                notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::mono().micros()));
+            }
+            Err(error) => {
+                log::error!(event = "reload_failed"; "not reloaded, the old jobs go on: {error}");
+            }
+        }
+    }
+
+    fn loaded(&mut self, loaded: Result<JobSet, Vec<String>>) {
+        notify::notify("READY=1");
+        match loaded {
+            Ok(set) => {
+                logger::set_zone(&set.settings.zone);
+                self.hands.prepare(&set);
+                self.events.push_back(Event::Reload(Box::new(set)));
+            }
+            Err(problems) => {
+                for problem in problems {
+                    log::error!(event = "reload_problem"; "{problem}");
+                }
+                let source = &self.source;
+                log::error!(
+                    event = "reload_failed";
+                    "{source} was not reloaded, the old jobs go on"
+                );
+            }
+        }
+        let again = self.loading == Loading::Again;
+        self.loading = Loading::No;
+        if again {
+            self.reload();
+        }
+    }
+}
+
+/// The timer on the wall clock.
+struct Clock {
+    timer: OwnedFd,
+    armed: Option<Instant>,
+}
+
+/// A time that no scheduler sees: the timer has to be set to something to notice that the clock
+/// is.
+const NEVER: i64 = 1 << 40;
+
+impl Clock {
+    fn new() -> io::Result<Clock> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        Ok(Clock { timer: timerfd_create(TimerfdClockId::Realtime, flags)?, armed: None })
+    }
+
+    /// Fires at `at`, and whenever the clock is set. Where the timer has fired and our clock does
+    /// not agree that it is time, answers how long to wait instead.
+    fn arm(&mut self, at: Option<Instant>, now: Now) -> io::Result<Option<Duration>> {
+        // What is due already needs no timer.
+        if at.is_some_and(|at| at <= now.wall) {
+            return Ok(Some(Duration::ZERO));
+        }
+        let wanted = at.unwrap_or(Instant::MAX);
+        if self.armed == Some(wanted) {
+            return Ok(None);
+        }
+        let micros = at.map_or(NEVER * 1_000_000, |at| at.micros().max(1));
+        let spec = Itimerspec {
+            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+            it_value: Timespec {
+                tv_sec: micros.div_euclid(1_000_000),
+                tv_nsec: micros.rem_euclid(1_000_000) * 1000,
+            },
+        };
+        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+        match timerfd_settime(&self.timer, flags, &spec) {
+            // The clock was set since the timer was last: it is armed all the same, and the step
+            // before this one has read the clock.
+            Ok(_) | Err(Errno::CANCELED) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        self.armed = Some(wanted);
+        Ok(None)
+    }
+
+    /// Takes note that the timer has fired. Answers whether that is because the clock was set.
+    fn fired(&mut self) -> bool {
+        let mut count = [0; 8];
+        let read = rustix::io::read(&self.timer, &mut count);
+        self.armed = None;
+        read == Err(Errno::CANCELED)
+    }
+}
+
+/// Where other threads leave what the loop should know.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox(Arc<(Mutex<Vec<Message>>, Arc<Waker>)>);
+
+impl Mailbox {
+    fn new(waker: Arc<Waker>) -> Mailbox {
+        Mailbox(Arc::new((Mutex::default(), waker)))
+    }
+
+    fn send(&self, message: Message) {
+        let (messages, waker) = &*self.0;
+        let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = messages.is_empty();
+        messages.push(message);
+        drop(messages);
+        if first {
+            waker.wake();
+        }
+    }
+
+    fn take(&self) -> Vec<Message> {
+        std::mem::take(&mut *self.0.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,506 @@
+//! Performs actions, and follows each run until nothing of it is left.
+//!
+//! A run is `Starting` until a spawner thread has made its process, `Alive` until that ends, and
+//! `Sweeping` while processes that it left behind are being ended. Only then the scheduler hears
+//! that it has ended. Nearly always nothing is left behind, which one system call tells:
+//! `crate::child::tree` says how. While a run is swept its main process is kept as a zombie, so
+//! that its number, which is also that of its group, cannot come to stand for another.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::epoll;
+use rustix::process::{
+    Pid, Resource, Rlimit, WaitId, WaitIdOptions, WaitIdStatus, getrlimit, setrlimit, waitid,
+};
+
+use super::{Mailbox, Plan, TOKEN_RUN, Waker, report};
+use crate::child::tree::{self, Adopted, Origin};
+use crate::child::{Failure, World};
+use crate::clock;
+use crate::event::{Action, Event, Exit, Outcome, Record, RunId, Start};
+use crate::executor::{Executor, Report};
+use crate::instant::{Instant, Mono};
+use crate::job::{Job, JobSet};
+use crate::output;
+use crate::words;
+
+/// How soon the first look after a KILL is; each further one waits twice as long.
+const FIRST_LOOK: Duration = Duration::from_millis(1);
+const LAST_LOOK: Duration = Duration::from_millis(500);
+
+/// A tree that forks faster than it is killed is killed this often in a row.
+const ROUNDS: u32 = 64;
+
+/// What is left after so many looks is worth a line in the log.
+const LOOKS_TO_WARN: u32 = 16;
+
+/// What other threads send the loop.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// The jobfile was read again.
+    Loaded(Result<JobSet, Vec<String>>),
+    /// A start succeeded or failed.
+    Report(Report),
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Hands {
+    epoll: OwnedFd,
+    mailbox: Mailbox,
+    executor: Executor,
+    output: output::Handle,
+    adopted: Adopted,
+    runs: HashMap<RunId, Run>,
+    /// Runs by the id of their main process.
+    by_pid: HashMap<u32, RunId>,
+    /// How many runs are being swept.
+    sweeping: usize,
+    /// How many runs have a process without a handle.
+    without_handle: usize,
+    dry_run: bool,
+    once: bool,
+    /// How the last attempt ended, as an exit code.
+    last_attempt: u8,
+    code: Option<u8>,
+}
+
+#[derive(Debug)]
+struct Run {
+    job: Arc<Job>,
+    due: Instant,
+    state: State,
+    /// What the scheduler has asked to do to its tree.
+    order: Order,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    None,
+    Terminate,
+    Kill,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A spawner thread has it.
+    Starting,
+    /// Its main process exists.
+    Alive { pid: u32, handle: Option<OwnedFd> },
+    /// Its main process has ended, others of its tree have not.
+    Sweeping(Sweep),
+}
+
+#[derive(Debug)]
+struct Sweep {
+    pid: u32,
+    exit: Exit,
+    /// When those that were asked to end are killed.
+    kill_at: Mono,
+    /// When to look again, unless one of them ends before.
+    look_at: Mono,
+    looks: u32,
+    /// Who has been asked to end.
+    asked: Vec<u32>,
+}
+
+impl Hands {
+    pub(super) fn new(plan: &Plan, epoll: OwnedFd, waker: Arc<Waker>) -> io::Result<Hands> {
+        let adopted = Adopted::new()?;
+        let mailbox = Mailbox::new(waker);
+        let limit = getrlimit(Resource::Nofile);
+        raise_file_limit(&plan.set);
+        let (report, output) = (mailbox.clone(), plan.output.clone());
+        let executor = Executor::start(World::new(limit), output, move |outcome| {
+            report.send(Message::Report(outcome));
+        })?;
+        Ok(Hands {
+            epoll,
+            mailbox,
+            executor,
+            output: plan.output.clone(),
+            adopted,
+            runs: HashMap::new(),
+            by_pid: HashMap::new(),
+            sweeping: 0,
+            without_handle: 0,
+            dry_run: plan.dry_run,
+            once: plan.once,
+            last_attempt: 0,
+            code: None,
+        })
+    }
+
+    pub(super) fn epoll(&self) -> &OwnedFd {
+        &self.epoll
+    }
+
+    pub(super) fn mailbox(&self) -> Mailbox {
+        self.mailbox.clone()
+    }
+
+    pub(super) fn messages(&self) -> Vec<Message> {
+        self.mailbox.take()
+    }
+
+    /// Makes ready for other jobs than before.
+    pub(super) fn prepare(&mut self, set: &JobSet) {
+        raise_file_limit(set);
+    }
+
+    /// The exit code of the last run that has ended.
+    pub(super) fn code_of_last_run(&self) -> Option<u8> {
+        self.code
+    }
+
+    pub(super) fn perform(&mut self, action: Action, events: &mut VecDeque<Event>) {
+        match action {
+            Action::Start(start) if self.dry_run => would_start(&start, events),
+            Action::Start(start) => self.start(start),
+            Action::Terminate(run) => self.order(run, Order::Terminate, events),
+            Action::Kill(run) => self.order(run, Order::Kill, events),
+            Action::Record(record) => self.record(&record),
+            Action::Notice(notice) => report::notice(&notice),
+            Action::Exit => {}
+        }
+    }
+
+    fn record(&mut self, record: &Record) {
+        report::record(record);
+        if self.once {
+            self.code = Some(match record.outcome {
+                Outcome::TimedOut => 124,
+                _ => self.last_attempt,
+            });
+        }
+    }
+
+    fn start(&mut self, start: Start) {
+        let job = Arc::clone(&start.job);
+        let run = Run { job, due: start.due, state: State::Starting, order: Order::None };
+        self.runs.insert(start.run, run);
+        self.executor.submit(start);
+    }
+
+    fn order(&mut self, id: RunId, order: Order, events: &mut VecDeque<Event>) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        run.order = run.order.max(order);
+        match &mut run.state {
+            State::Starting => {
+                if self.executor.take_back(id) {
+                    self.runs.remove(&id);
+                    let reason = "it was ended before its process existed".to_owned();
+                    events.push_back(Event::NotStarted { run: id, reason, transient: false });
+                }
+            }
+            State::Alive { pid, .. } => {
+                let pid = *pid;
+                self.signal_tree(id, pid, order);
+            }
+            State::Sweeping(sweep) => {
+                if order == Order::Kill {
+                    sweep.kill_at = clock::mono();
+                    sweep.look_at = sweep.kill_at;
+                }
+            }
+        }
+    }
+
+    /// Ends the tree of a run whose main process is alive. With a KILL, what that leaves behind is
+    /// swept once the main process has ended.
+    fn signal_tree(&mut self, id: RunId, pid: u32, order: Order) {
+        let others = self.adopted_of(id).unwrap_or_default();
+        match order {
+            Order::None => {}
+            Order::Terminate => tree::terminate(pid, &others),
+            Order::Kill => {
+                tree::kill(pid, &others);
+            }
+        }
+    }
+
+    /// A start has succeeded or failed.
+    pub(super) fn reported(&mut self, report: Report, events: &mut VecDeque<Event>) {
+        match report {
+            Report::NotStarted { run, failure: Failure { reason, transient, code } } => {
+                self.runs.remove(&run);
+                self.last_attempt = code;
+                events.push_back(Event::NotStarted { run, reason, transient });
+            }
+            Report::Started { run: id, pid, handle } => {
+                events.push_back(Event::Started { run: id, pid });
+                let Some(run) = self.runs.get_mut(&id) else { return };
+                self.by_pid.insert(pid, id);
+                let watched = handle.filter(|handle| {
+                    let data = epoll::EventData::new_u64(id.0 + TOKEN_RUN);
+                    epoll::add(&self.epoll, handle, data, epoll::EventFlags::IN).is_ok()
+                });
+                let has_handle = watched.is_some();
+                run.state = State::Alive { pid, handle: watched };
+                let order = run.order;
+                if !has_handle {
+                    self.without_handle += 1;
+                    // It may have ended before anybody was looking.
+                    self.child_ready(id.0, events);
+                }
+                if order != Order::None {
+                    self.signal_tree(id, pid, order);
+                }
+            }
+        }
+    }
+
+    /// The main process of a run has ended, or may have.
+    pub(super) fn child_ready(&mut self, number: u64, events: &mut VecDeque<Event>) {
+        let id = RunId(number);
+        let Some(Run { state: State::Alive { pid, .. }, .. }) = self.runs.get(&id) else { return };
+        let pid = *pid;
+        let Some(exit) = wait(pid, WaitIdOptions::NOWAIT) else { return };
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if let State::Alive { handle, .. } = &run.state {
+            match handle {
+                // Closing it would do, were it not that a child that is just being made holds a
+                // copy for as long as that takes.
+                Some(handle) => drop(epoll::delete(&self.epoll, handle)),
+                None => self.without_handle -= 1,
+            }
+        }
+        if !self.adopted.reap() {
+            self.ended(id, pid, exit, events);
+            return;
+        }
+        let now = clock::mono();
+        let kill_at = match run.order {
+            Order::Kill => now,
+            _ => now.plus(run.job.options.kill_after),
+        };
+        let sweep = Sweep { pid, exit, kill_at, look_at: now, looks: 0, asked: Vec::new() };
+        run.state = State::Sweeping(sweep);
+        self.sweeping += 1;
+        self.sweep(id, now, events);
+    }
+
+    /// Nothing is left of a run.
+    fn ended(&mut self, id: RunId, pid: u32, exit: Exit, events: &mut VecDeque<Event>) {
+        // Only now its number may be given to another.
+        let _ = wait(pid, WaitIdOptions::empty());
+        self.by_pid.remove(&pid);
+        self.runs.remove(&id);
+        self.output.ended(id);
+        self.last_attempt = match exit {
+            Exit::Code(code) => u8::try_from(code).unwrap_or(1),
+            Exit::Signal(signal) => 128 | u8::try_from(signal).unwrap_or(0),
+        };
+        events.push_back(Event::Ended { run: id, exit });
+    }
+
+    /// Looks for what is left of a run whose main process has ended, and ends it.
+    fn sweep(&mut self, id: RunId, now: Mono, events: &mut VecDeque<Event>) {
+        for _ in 0..ROUNDS {
+            let left = self.adopted_of(id);
+            let Some(Run { state: State::Sweeping(sweep), job, .. }) = self.runs.get_mut(&id)
+            else {
+                return;
+            };
+            let left = match left {
+                Ok(left) => left,
+                Err(error) => {
+                    // No descriptor is free, most likely; others are about to end.
+                    log::debug!("the tree of run {id} cannot be looked at: {error}");
+                    sweep.look_at = now.plus(LAST_LOOK);
+                    return;
+                }
+            };
+            if left.is_empty() {
+                let (pid, exit) = (sweep.pid, sweep.exit);
+                self.sweeping -= 1;
+                self.ended(id, pid, exit, events);
+                return;
+            }
+            let killing = now >= sweep.kill_at;
+            sweep.looks += 1;
+            if sweep.looks == 1 {
+                log::warn!(
+                    event = "left_behind",
+                    job = &*job.id,
+                    run = id.0,
+                    processes = left.len();
+                    "its process ended and left {} behind, being ended", left.len()
+                );
+            }
+            if sweep.looks == LOOKS_TO_WARN && killing {
+                log::warn!(
+                    event = "not_ending",
+                    job = &*job.id,
+                    run = id.0;
+                    "processes {left:?} do not end although they were killed; its slot stays taken"
+                );
+            }
+            if !killing {
+                let new: Vec<u32> =
+                    left.iter().copied().filter(|pid| !sweep.asked.contains(pid)).collect();
+                if !new.is_empty() {
+                    tree::terminate(sweep.pid, &new);
+                    sweep.asked = left;
+                }
+                sweep.look_at = sweep.kill_at;
+                return;
+            }
+            let forbidden = tree::kill(sweep.pid, &left);
+            if forbidden == left.len() {
+                log::error!(
+                    event = "not_ending",
+                    job = &*job.id,
+                    run = id.0;
+                    "processes {left:?} belong to another user and may not be killed"
+                );
+                let (pid, exit) = (sweep.pid, sweep.exit);
+                self.sweeping -= 1;
+                self.ended(id, pid, exit, events);
+                return;
+            }
+            let pause = FIRST_LOOK * 2u32.pow(sweep.looks.min(10));
+            sweep.look_at = now.plus(pause.min(LAST_LOOK));
+            if sweep.looks.is_multiple_of(2) {
+                // They need a moment to die; SIGCHLD says when.
+                return;
+            }
+        }
+    }
+
+    fn adopted_of(&mut self, id: RunId) -> io::Result<Vec<u32>> {
+        let only = if self.runs.len() == 1 { Some(id) } else { None };
+        let (runs, by_pid) = (&self.runs, &self.by_pid);
+        self.adopted.of(id, |origin| whose(runs, by_pid, origin), only)
+    }
+
+    /// SIGCHLD: an adopted process may have ended, or a main process that has no handle.
+    pub(super) fn children_ended(&mut self, events: &mut VecDeque<Event>) {
+        self.adopted.reap();
+        if self.without_handle > 0 {
+            let unwatched = |(id, run): (&RunId, &Run)| {
+                matches!(run.state, State::Alive { handle: None, .. }).then_some(*id)
+            };
+            let unwatched: Vec<RunId> = self.runs.iter().filter_map(unwatched).collect();
+            for id in unwatched {
+                self.child_ready(id.0, events);
+            }
+        }
+        if self.sweeping > 0 {
+            let now = clock::mono();
+            self.sweep_those(now, |_| true, events);
+        }
+    }
+
+    /// When [`Hands::look_after`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        if self.sweeping == 0 {
+            return None;
+        }
+        self.runs.values().filter_map(|run| run.sweep().map(|sweep| sweep.look_at)).min()
+    }
+
+    /// Does what is to be done at a time.
+    pub(super) fn look_after(&mut self, now: Mono, events: &mut VecDeque<Event>) {
+        if self.sweeping > 0 {
+            self.sweep_those(now, |sweep| sweep.look_at <= now, events);
+        }
+    }
+
+    fn sweep_those(
+        &mut self,
+        now: Mono,
+        wanted: impl Fn(&Sweep) -> bool,
+        events: &mut VecDeque<Event>,
+    ) {
+        let wanted = |(id, run): (&RunId, &Run)| run.sweep().is_some_and(&wanted).then_some(*id);
+        let ids: Vec<RunId> = self.runs.iter().filter_map(wanted).collect();
+        for id in ids {
+            self.sweep(id, now, events);
+        }
+    }
+}
+
+impl Run {
+    fn sweep(&self) -> Option<&Sweep> {
+        match &self.state {
+            State::Sweeping(sweep) => Some(sweep),
+            State::Starting | State::Alive { .. } => None,
+        }
+    }
+}
+
+/// The run that a process of this origin belongs to.
+fn whose(
+    runs: &HashMap<RunId, Run>,
+    by_pid: &HashMap<u32, RunId>,
+    origin: &Origin,
+) -> Option<RunId> {
+    let by_number = |pid| by_pid.get(&pid).copied();
+    by_number(origin.session).or_else(|| by_number(origin.group)).or_else(|| {
+        // A scheduler that is a job of this one numbers its runs as well, so more than the number
+        // has to agree.
+        let id = origin.run?;
+        let run = runs.get(&id)?;
+        let agrees =
+            *run.job.id == *origin.job && words::rfc3339(run.due, &run.job.zone) == origin.due;
+        agrees.then_some(id)
+    })
+}
+
+/// How the process with this id has ended, if it has.
+fn wait(pid: u32, options: WaitIdOptions) -> Option<Exit> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | options;
+    loop {
+        match waitid(WaitId::Pid(pid), options) {
+            Ok(status) => return status.map(|status| exit(&status)),
+            Err(rustix::io::Errno::INTR) => {}
+            // Somebody else has waited for it, which nobody does; but a slot must not be lost.
+            Err(_) => return Some(Exit::Code(255)),
+        }
+    }
+}
+
+fn exit(status: &WaitIdStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(255),
+    }
+}
+
+/// `--dry-run`: says what would be started, and that it has succeeded.
+fn would_start(start: &Start, events: &mut VecDeque<Event>) {
+    log::info!(
+        event = "would_start",
+        job = &*start.job.id,
+        run = start.run.0,
+        due = &*words::rfc3339(start.due, &start.job.zone);
+        "would start now"
+    );
+    events.push_back(Event::Started { run: start.run, pid: 0 });
+    events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0) });
+}
+
+/// Allows this process as many open files as its jobs can need at once: three each, and three more
+/// while one is being started. The limit of the jobs themselves stays as it was.
+fn raise_file_limit(set: &JobSet) {
+    let slots: u64 = set.executors.iter().map(|executor| u64::from(executor.max_workers)).sum();
+    // More than this many at once are not worth a table of that size in the kernel.
+    let wanted = 64 + 4 * slots.min(250_000);
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    if let Err(errno) =
+        setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum })
+    {
+        log::debug!("the limit of open files cannot be raised to {raised}: {errno}");
+    }
+}

@@ -1,0 +1,485 @@
+//! From the table of a job to the [`Job`] it means.
+//!
+//! The one place where that is done, however the table was put together. What many jobs share is
+//! made once: options that are typed alike, and cron schedules that are typed alike.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::keys::{self, Key};
+use super::options;
+use super::sections::{self, Sections};
+use super::tree::{self, Node, Table, Value};
+use super::value::Scope;
+use super::warn;
+use super::when::{self, Cron};
+use crate::instant::Instant;
+use crate::job::{Command, Job, Options};
+use crate::problem::{Place, Problem, Span};
+use crate::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use crate::zone::{Database, Zone};
+
+/// How many different options and schedules are remembered for sharing. More than a file that
+/// was written with a plan has; a file without one must not fill the memory with them.
+const MAX_SHARED: usize = 4096;
+
+/// Linux, and so a log file per job, knows no longer names.
+const MAX_ID: usize = 255;
+
+/// The jobs of all files.
+pub(super) struct Jobs<'a, 's> {
+    pub(super) zones: &'a Database,
+    pub(super) now: Instant,
+    pub(super) sections: &'a Sections,
+    /// The zone of a job that names none.
+    pub(super) zone: Zone,
+    pub(super) jobs: Vec<Arc<Job>>,
+    /// Where each key of each job stands; only when somebody asked.
+    pub(super) origins: Option<Vec<Vec<(Key, Place)>>>,
+    /// Where each id stands.
+    seen: HashMap<Cow<'s, str>, Place>,
+    shared_options: HashMap<Box<[u8]>, Arc<Options>>,
+    shared_crons: HashMap<Box<str>, Arc<CronTrigger>>,
+    buffer: Vec<u8>,
+}
+
+/// The keys of a job, sorted by what reads them.
+#[derive(Default)]
+struct Parts<'v, 's> {
+    command: Option<&'v Value<'s>>,
+    trigger: Option<(Key, Span, &'v Value<'s>)>,
+    timezone: Option<&'v Value<'s>>,
+    executor: Option<&'v Value<'s>>,
+    start_date: Option<(Span, &'v Value<'s>)>,
+    end_date: Option<(Span, &'v Value<'s>)>,
+    options: Vec<(Key, &'v Value<'s>)>,
+    /// A key that does not exist probably meant one of these.
+    meant_command: bool,
+    meant_trigger: bool,
+    good: bool,
+}
+
+/// The first and last instant a job may be due at, and where they are said.
+#[derive(Clone, Copy, Default)]
+struct Window {
+    start: Option<(Instant, Place)>,
+    end: Option<(Instant, Place)>,
+}
+
+impl Window {
+    fn start(&self) -> Option<Instant> {
+        self.start.map(|(at, _)| at)
+    }
+
+    fn end(&self) -> Option<Instant> {
+        self.end.map(|(at, _)| at)
+    }
+}
+
+impl<'a, 's> Jobs<'a, 's> {
+    pub(super) fn new(
+        zones: &'a Database,
+        now: Instant,
+        sections: &'a Sections,
+        zone: Zone,
+        with_origins: bool,
+    ) -> Jobs<'a, 's> {
+        Jobs {
+            zones,
+            now,
+            sections,
+            zone,
+            jobs: Vec::new(),
+            origins: with_origins.then(Vec::new),
+            seen: HashMap::new(),
+            shared_options: HashMap::new(),
+            shared_crons: HashMap::new(),
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Whether a job of this id stands in this file already.
+    pub(super) fn has(&self, id: &str, file: u32) -> bool {
+        self.seen.get(id).is_some_and(|place| place.file == file)
+    }
+
+    /// To be called before the jobs of each file. (A relative path means something else there.)
+    pub(super) fn begin_file(&mut self) {
+        self.shared_options.clear();
+    }
+
+    /// Forgets the jobs of a file beyond the first `jobs`.
+    pub(super) fn roll_back(&mut self, jobs: usize, file: u32) {
+        self.jobs.truncate(jobs);
+        if let Some(origins) = &mut self.origins {
+            origins.truncate(jobs);
+        }
+        self.seen.retain(|_, place| place.file != file);
+    }
+
+    /// Adds a job. What is wrong with it is reported, and then it is left out.
+    pub(super) fn add(&mut self, id: tree::Key<'s>, value: &Value<'s>, scope: &mut Scope<'_>) {
+        let place = scope.place(id.span);
+        let mut scope = Scope {
+            file: scope.file,
+            text: scope.text,
+            dir: scope.dir,
+            job: Some(&id.text),
+            problems: scope.problems,
+        };
+        let named = check_id(&id, &mut scope);
+        if let Some(first) = self.seen.get(&id.text) {
+            let problem = Problem::error(place, format!("duplicate job `{}`", id.text));
+            scope.push(problem.related("it first stands", *first));
+            return;
+        }
+        let known = self.jobs.len();
+        match &value.node {
+            Node::Table(table) => {
+                if let Some(job) = self.job(&id, table, &mut scope)
+                    && named
+                {
+                    self.jobs.push(Arc::new(job));
+                }
+            }
+            Node::Tables(_) => scope.error_help(
+                id.span,
+                "expected a table, found an array of tables",
+                format!("write `[jobs.{}]` with single brackets", id.text),
+            ),
+            _ if Key::of(&id.text).is_some() => scope.error_help(
+                id.span,
+                format!("`{}` is an option of a job, not a job", id.text),
+                "write `[jobs.NAME]` above it",
+            ),
+            _ => scope.wrong_type(value, "a job: a table with a `command`"),
+        }
+        if let (Some(origins), Node::Table(table)) = (&mut self.origins, &value.node)
+            && self.jobs.len() > known
+        {
+            let keys = table.entries.iter();
+            let keys = keys.filter_map(|(key, _)| Some((Key::of(&key.text)?, key.span)));
+            origins.push(keys.map(|(key, span)| (key, scope.place(span))).collect());
+        }
+        self.seen.insert(id.text, place);
+    }
+
+    fn job(&mut self, id: &tree::Key<'s>, table: &Table<'s>, scope: &mut Scope<'_>) -> Option<Job> {
+        let parts = parts(table, scope);
+        let mut good = parts.good && !table.broken;
+        let sections = self.sections;
+
+        if parts.command.is_none() && !parts.meant_command && !table.broken {
+            scope.error_help(id.span, "no command", "every job has one: `command = \"...\"`");
+        }
+        if parts.trigger.is_none() && !parts.meant_trigger && !table.broken {
+            let message = "no trigger: a job has one of `cron`, `interval` and `date`";
+            let help = "such as `cron = \"0 3 * * *\"`, `interval = \"5m\"` or `date = \"now\"`";
+            scope.error_help(id.span, message, help);
+        }
+        let command = parts.command.and_then(|value| command(value, scope));
+
+        let zone = match parts.timezone {
+            None => Some(self.zone.clone()),
+            Some(value) => sections::timezone(value, scope, self.zones),
+        };
+        let executor = match parts.executor {
+            None => Some(sections.defaults.executor),
+            Some(value) => sections.executor(value, scope),
+        };
+        let options = self.options(&parts.options, scope);
+
+        // Without a zone, times can still be checked for their form.
+        good &= zone.is_some();
+        let zone = zone.unwrap_or_else(Zone::utc);
+        let window = self.window(&parts, &zone, &mut good, scope);
+        let trigger = parts
+            .trigger
+            .and_then(|(key, _, value)| self.trigger(key, value, id, &zone, &parts, window, scope));
+        let (command, trigger) = (command?, trigger?);
+        good.then_some(())?;
+        Some(Job {
+            id: id.text.as_ref().into(),
+            command,
+            trigger,
+            zone,
+            executor: executor?,
+            options: options?,
+        })
+    }
+
+    /// The options, shared with other jobs that say the same.
+    fn options(
+        &mut self,
+        typed: &[(Key, &Value<'s>)],
+        scope: &mut Scope<'_>,
+    ) -> Option<Arc<Options>> {
+        let defaults = &self.sections.defaults.options;
+        if typed.is_empty() {
+            return Some(defaults.clone());
+        }
+        self.buffer.clear();
+        for (key, value) in typed {
+            self.buffer.push(*key as u8);
+            fingerprint(value, scope.text, &mut self.buffer);
+        }
+        if let Some(shared) = self.shared_options.get(&*self.buffer) {
+            return Some(shared.clone());
+        }
+        let mut options = Options::clone(defaults);
+        let mut good = true;
+        for (key, value) in typed {
+            good &= options::set(&mut options, *key, value, scope);
+        }
+        if !good {
+            return None;
+        }
+        let options = Arc::new(options);
+        if self.shared_options.len() < MAX_SHARED {
+            self.shared_options.insert(self.buffer.as_slice().into(), options.clone());
+        }
+        Some(options)
+    }
+
+    fn window(
+        &self,
+        parts: &Parts<'_, 's>,
+        zone: &Zone,
+        good: &mut bool,
+        scope: &mut Scope<'_>,
+    ) -> Window {
+        let defaults = &self.sections.defaults;
+        let place = |wanted| {
+            defaults.places.iter().find(|(key, _)| *key == wanted).map(|(_, place)| *place)
+        };
+        let from_defaults =
+            |moment: Option<when::Moment>, key| Some((moment?.instant(zone), place(key)?));
+        let mut read = |typed: Option<(Span, &Value<'s>)>, default| match typed {
+            None => default,
+            Some((_, value)) => match when::moment(scope, value) {
+                Some(moment) => Some((moment.instant(zone), scope.place(value.span))),
+                None => {
+                    *good = false;
+                    None
+                }
+            },
+        };
+        // For a date they mean nothing, and that there are any was said when they were found.
+        if matches!(parts.trigger, Some((Key::Date, ..))) {
+            read(parts.start_date, None);
+            read(parts.end_date, None);
+            return Window::default();
+        }
+        let window = Window {
+            start: read(parts.start_date, from_defaults(defaults.start_date, Key::StartDate)),
+            end: read(parts.end_date, from_defaults(defaults.end_date, Key::EndDate)),
+        };
+        if let (Some((start, start_place)), Some((end, end_place))) = (window.start, window.end)
+            && end < start
+        {
+            let problem = Problem::error(end_place, "`end_date` is before `start_date`");
+            scope.push(problem.related("`start_date` stands", start_place));
+            *good = false;
+            // That it never fires then goes without saying.
+            return Window::default();
+        }
+        window
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "it is one step of `job`, cut out for reading")]
+    fn trigger(
+        &mut self,
+        key: Key,
+        value: &Value<'s>,
+        id: &tree::Key<'s>,
+        zone: &Zone,
+        parts: &Parts<'_, 's>,
+        window: Window,
+        scope: &mut Scope<'_>,
+    ) -> Option<Trigger> {
+        match key {
+            Key::Date => {
+                let date = match &value.node {
+                    Node::String(text) if text == "now" => DateTrigger::Now,
+                    _ => DateTrigger::At(when::moment(scope, value)?.instant(zone)),
+                };
+                warn::date(date, value, self.now, scope);
+                Some(Trigger::Date(date))
+            }
+            Key::Interval => {
+                let every = when::interval(scope, value)?;
+                let interval = IntervalTrigger::new(every, window.start(), window.end());
+                warn::interval(&interval, value, scope);
+                warn::ended(window.end, self.now, scope);
+                Some(Trigger::Interval(interval))
+            }
+            _ => self.cron(value, id, zone, parts, window, scope),
+        }
+    }
+
+    fn cron(
+        &mut self,
+        value: &Value<'s>,
+        id: &tree::Key<'s>,
+        zone: &Zone,
+        parts: &Parts<'_, 's>,
+        window: Window,
+        scope: &mut Scope<'_>,
+    ) -> Option<Trigger> {
+        // The same text in the same zone is the same schedule, unless `H` is in it, which is
+        // different for each job.
+        let text = match &value.node {
+            Node::String(text) => Some(&**text),
+            _ => None,
+        };
+        let text = text.filter(|text| {
+            parts.timezone.is_none()
+                && parts.start_date.is_none()
+                && parts.end_date.is_none()
+                && !text.contains(['H', 'h'])
+        });
+        if let Some(shared) = text.and_then(|text| self.shared_crons.get(text)) {
+            return Some(Trigger::Cron(shared.clone()));
+        }
+        let mark = scope.problems.mark();
+        let schedules = match when::cron(scope, value, &id.text)? {
+            Cron::Reboot => return Some(Trigger::Date(DateTrigger::Reboot)),
+            Cron::Schedules(schedules) => schedules,
+        };
+        let cron = CronTrigger::new(schedules, zone.clone(), window.start(), window.end());
+        warn::cron(&cron, value, self.now, scope);
+        warn::ended(window.end, self.now, scope);
+        let cron = Arc::new(cron);
+        // What there is to say about it must be said of each job.
+        if let Some(text) = text
+            && scope.problems.mark() == mark
+            && self.shared_crons.len() < MAX_SHARED
+        {
+            self.shared_crons.insert(text.into(), cron.clone());
+        }
+        Some(Trigger::Cron(cron))
+    }
+}
+
+/// Sorts the keys of a job, and reports those that do not exist or may not stand together.
+fn parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v, 's> {
+    let mut parts = Parts { good: true, ..Parts::default() };
+    for (key, value) in &table.entries {
+        let Some(known) = Key::of(&key.text) else {
+            unknown(key, value, &mut parts, scope);
+            continue;
+        };
+        match known {
+            Key::Command => parts.command = Some(value),
+            Key::Cron | Key::Interval | Key::Date => match parts.trigger {
+                None => parts.trigger = Some((known, key.span, value)),
+                Some((first, span, _)) => {
+                    let message = format!(
+                        "a second trigger: this job has `{}` already, and a job has one",
+                        first.name()
+                    );
+                    let problem = Problem::error(scope.place(key.span), message);
+                    scope.push(problem.related("the first stands", scope.place(span)));
+                    parts.good = false;
+                }
+            },
+            Key::Timezone => parts.timezone = Some(value),
+            Key::Executor => parts.executor = Some(value),
+            Key::StartDate => parts.start_date = Some((key.span, value)),
+            Key::EndDate => parts.end_date = Some((key.span, value)),
+            _ => parts.options.push((known, value)),
+        }
+    }
+    // So that options in another order are still the same options.
+    parts.options.sort_by_key(|(key, _)| *key);
+    if let Some((Key::Date, ..)) = parts.trigger {
+        for (name, typed) in [("start_date", parts.start_date), ("end_date", parts.end_date)] {
+            if let Some((span, _)) = typed {
+                let message = format!("`{name}` has no meaning beside `date`");
+                scope.error_help(span, message, "`date` is once, at that moment");
+                parts.good = false;
+            }
+        }
+    }
+    parts
+}
+
+fn unknown<'s>(
+    key: &tree::Key<'s>,
+    value: &Value<'s>,
+    parts: &mut Parts<'_, 's>,
+    scope: &mut Scope<'_>,
+) {
+    parts.good = false;
+    let problem = Problem::error(scope.place(key.span), format!("unknown key `{}`", key.text));
+    let hint = keys::hint(&key.text, scope.typed(value.span));
+    let meant = hint.as_ref().and_then(|hint| hint.meant);
+    parts.meant_command |= meant == Some(Key::Command);
+    parts.meant_trigger |= meant.is_some_and(Key::is_trigger);
+    scope.push(match hint {
+        Some(hint) => problem.help(hint.help),
+        None => problem.help("`schedrs validate --explain` lists the options of a job"),
+    });
+}
+
+fn check_id(id: &tree::Key<'_>, scope: &mut Scope<'_>) -> bool {
+    let message = if id.text.is_empty() {
+        "the id of a job cannot be empty".to_owned()
+    } else if id.text.chars().any(char::is_control) {
+        "the id of a job cannot hold control characters".to_owned()
+    } else if id.text.len() > MAX_ID {
+        format!("the id of a job has at most {MAX_ID} bytes, this one has {}", id.text.len())
+    } else {
+        return true;
+    };
+    scope.error(id.span, message);
+    false
+}
+
+fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
+    match &value.node {
+        Node::String(text) => {
+            if text.trim().is_empty() {
+                scope.error(value.span, "the command is empty");
+                return None;
+            }
+            scope.without_nul(value, text)?;
+            warn::percent(value, text, scope);
+            Some(Command::Shell(text.as_ref().into()))
+        }
+        Node::Array(_) => options::strings(value, scope, "command").map(Command::Argv),
+        _ => {
+            scope.wrong_type(
+                value,
+                "a string for the shell, or an array such as [\"program\", \"argument\"]",
+            );
+            None
+        }
+    }
+}
+
+/// Writes what makes a value what it is, so that equal bytes are equal values.
+fn fingerprint(value: &Value<'_>, text: &str, into: &mut Vec<u8>) {
+    fn sized(into: &mut Vec<u8>, part: &str) {
+        into.extend((part.len() as u32).to_ne_bytes());
+        into.extend(part.as_bytes());
+    }
+    match &value.node {
+        // A table may stand in several places, so its text is not in one piece.
+        Node::Table(table) => {
+            into.push(b'{');
+            into.extend((table.entries.len() as u32).to_ne_bytes());
+            for (key, value) in &table.entries {
+                sized(into, &key.text);
+                fingerprint(value, text, into);
+            }
+        }
+        // Never shared: setting an option to it fails.
+        Node::Invalid => into.push(b'!'),
+        _ => {
+            into.push(b'=');
+            sized(into, text.get(value.span.range()).unwrap_or_default());
+        }
+    }
+}

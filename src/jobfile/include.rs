@@ -1,0 +1,95 @@
+//! `include`: which files a file brings with it.
+
+use std::path::{Path, PathBuf};
+
+use super::chunk::Cutter;
+use super::parse;
+use super::tree::{Node, Tree, Value};
+use super::value::Scope;
+use crate::problem::Span;
+
+/// A file to be read.
+#[derive(Debug)]
+pub(super) struct Included {
+    pub(super) path: PathBuf,
+    /// The pattern that named it.
+    pub(super) span: Span,
+    /// The pattern has wildcards, so nobody named this very file.
+    pub(super) by_wildcard: bool,
+}
+
+/// The files that a file includes: pattern by pattern as they stand, each pattern's in sorted
+/// order. Only the top of the file is read.
+pub(super) fn of(scope: &mut Scope<'_>) -> Vec<Included> {
+    let mut included = Vec::new();
+    // Most files include nothing, and then nothing need be done.
+    if !scope.text.contains("include") {
+        return included;
+    }
+    let mut cutter = Cutter::new(scope.text);
+    if !cutter.advance() || cutter.header.is_some() {
+        return included;
+    }
+    let mut tree = Tree::default();
+    parse::chunk(&mut cutter, &mut tree, scope.file, None);
+    tree.finish();
+    let found = tree.root.entries.iter().find(|(key, _)| key.text == "include");
+    let Some((_, value)) = found else { return included };
+    match &value.node {
+        Node::String(_) => pattern(value, scope, &mut included),
+        Node::Array(patterns) => {
+            for value in patterns {
+                pattern(value, scope, &mut included);
+            }
+        }
+        _ => scope.wrong_type(value, "an array of files such as [\"jobs.d/*.toml\"]"),
+    }
+    included
+}
+
+fn pattern(value: &Value<'_>, scope: &mut Scope<'_>, included: &mut Vec<Included>) {
+    let wanted = "the path of a file, or a pattern such as \"jobs.d/*.toml\"";
+    let Some(text) = scope.system_string(value, wanted) else { return };
+    let span = value.span;
+    if !text.contains(['*', '?', '[']) {
+        included.push(Included { path: scope.dir.join(text), span, by_wildcard: false });
+        return;
+    }
+    // The directory's own name is no pattern.
+    let pattern = match Path::new(text).is_absolute() || scope.dir.as_os_str().is_empty() {
+        true => text.to_owned(),
+        false => match scope.dir.to_str() {
+            Some(dir) => format!("{}/{text}", glob::Pattern::escape(dir)),
+            None => {
+                scope.error(span, "the path of this file is not UTF-8, so no pattern can be used");
+                return;
+            }
+        },
+    };
+    let options = glob::MatchOptions {
+        require_literal_separator: true,
+        // Editors leave hidden files behind that are no jobfiles.
+        require_literal_leading_dot: true,
+        ..glob::MatchOptions::default()
+    };
+    let paths = match glob::glob_with(&pattern, options) {
+        Ok(paths) => paths,
+        Err(error) => {
+            scope.error(span, format!("this pattern cannot be read: {}", error.msg));
+            return;
+        }
+    };
+    let mut found = Vec::new();
+    for path in paths {
+        match path {
+            Ok(path) => found.push(path),
+            Err(error) => {
+                let (path, error) = (error.path().display().to_string(), error.error());
+                scope.error(span, format!("{path} cannot be read: {error}"));
+            }
+        }
+    }
+    found.sort();
+    let files = found.into_iter().map(|path| Included { path, span, by_wildcard: true });
+    included.extend(files);
+}

@@ -1,0 +1,227 @@
+//! The keys of a job, and what people write in their place.
+
+use crate::problem::nearest::nearest;
+
+/// Makes [`Key`], the list of its names and both ways between them.
+macro_rules! keys {
+    ($($variant:ident $name:literal,)*) => {
+        /// A key that may stand in `[jobs.NAME]`.
+        #[allow(missing_docs, reason = "each is the key of that name")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(crate) enum Key { $($variant,)* }
+
+        impl Key {
+            /// Every key, in the order in which options are explained.
+            pub(crate) const ALL: &[Key] = &[$(Key::$variant,)*];
+
+            /// The key of a name.
+            pub(super) fn of(name: &str) -> Option<Key> {
+                match name {
+                    $($name => Some(Key::$variant),)*
+                    _ => None,
+                }
+            }
+
+            /// As it is written.
+            pub(crate) fn name(self) -> &'static str {
+                match self {
+                    $(Key::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+keys! {
+    Name "name",
+    Command "command",
+    Cron "cron",
+    Interval "interval",
+    Date "date",
+    Timezone "timezone",
+    StartDate "start_date",
+    EndDate "end_date",
+    Jitter "jitter",
+    RunOnStart "run_on_start",
+    Paused "paused",
+    MisfireGraceTime "misfire_grace_time",
+    Coalesce "coalesce",
+    MaxInstances "max_instances",
+    Overlap "overlap",
+    Executor "executor",
+    MaxWait "max_wait",
+    Timeout "timeout",
+    KillAfter "kill_after",
+    Retries "retries",
+    RetryDelay "retry_delay",
+    RetryBackoff "retry_backoff",
+    RetryMaxDelay "retry_max_delay",
+    SuccessCodes "success_codes",
+    Shell "shell",
+    Cwd "cwd",
+    Env "env",
+    EnvFile "env_file",
+    ClearEnv "clear_env",
+    User "user",
+    Group "group",
+    Umask "umask",
+    Nice "nice",
+    Stdin "stdin",
+    Output "output",
+}
+
+impl Key {
+    /// Whether it says when the job is due.
+    pub(crate) fn is_trigger(self) -> bool {
+        matches!(self, Key::Cron | Key::Interval | Key::Date)
+    }
+}
+
+/// What is known about a key that does not exist.
+pub(super) struct Hint {
+    /// What to say.
+    pub(super) help: String,
+    /// The key that was meant: it is not missing as well.
+    pub(super) meant: Option<Key>,
+}
+
+/// Words of other schedulers for our keys.
+const SYNONYMS: &[(&[&str], Key)] = &[
+    (
+        &["cmd", "run", "exec", "execstart", "script", "program", "task", "commands", "entrypoint"],
+        Key::Command,
+    ),
+    (&["schedule", "spec", "crontab", "when", "expression", "calendar", "oncalendar"], Key::Cron),
+    (&["every", "period", "frequency", "onunitactivesec"], Key::Interval),
+    (&["run_date", "run_at", "at", "once", "on", "datetime"], Key::Date),
+    (&["tz", "zone", "location", "time_zone"], Key::Timezone),
+    (&["start", "not_before", "from"], Key::StartDate),
+    (&["end", "until", "not_after"], Key::EndDate),
+    (&["working_dir", "workdir", "working_directory", "directory", "dir", "chdir"], Key::Cwd),
+    (&["environment", "envs", "environ", "vars"], Key::Env),
+    (&["environment_file", "dotenv", "envfile"], Key::EnvFile),
+    (&["description", "title", "label"], Key::Name),
+    (&["concurrency", "concurrency_policy", "overlap_policy"], Key::Overlap),
+    (&["max_concurrent", "max_concurrency", "instances"], Key::MaxInstances),
+    (&["splay", "random_delay", "randomizeddelaysec"], Key::Jitter),
+    (&["time_limit", "max_runtime", "runtimemaxsec", "deadline"], Key::Timeout),
+    (&["grace", "misfire", "starting_deadline"], Key::MisfireGraceTime),
+    (&["at_start", "on_start", "run_at_start", "run_at_load"], Key::RunOnStart),
+    (&["attempts", "retry", "max_retries", "restart"], Key::Retries),
+    (&["backoff"], Key::RetryBackoff),
+    (&["priority", "niceness"], Key::Nice),
+    (&["pool", "queue", "worker"], Key::Executor),
+    (&["input"], Key::Stdin),
+    (&["stdout", "log", "logs", "log_file"], Key::Output),
+    (&["disabled", "suspend"], Key::Paused),
+    (&["exit_codes", "success"], Key::SuccessCodes),
+];
+
+const CRON_FIELDS: &[&str] =
+    &["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
+const INTERVAL_FIELDS: &[&str] = &["weeks", "days", "hours", "minutes", "seconds"];
+
+/// What to say about an unknown key of a job; `value` is its value as typed.
+pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
+    let hint = |help: &str, meant| Some(Hint { help: help.to_owned(), meant });
+    let value = if value.len() <= 40 && !value.contains('\n') { value } else { "..." };
+    if INTERVAL_FIELDS.contains(&name) {
+        let help = format!("write `interval = {{ {name} = {value} }}`");
+        return Some(Hint { help, meant: Some(Key::Interval) });
+    }
+    if CRON_FIELDS.contains(&name) {
+        let help = format!("write `cron = {{ {name} = {value} }}`");
+        return Some(Hint { help, meant: Some(Key::Cron) });
+    }
+    match name {
+        "trigger" => {
+            return hint(
+                "the key names the trigger: write `cron = \"...\"`, `interval = \"...\"` or \
+                 `date = ...`",
+                Some(Key::Cron),
+            );
+        }
+        "id" | "job_id" => {
+            return hint("the name of the table is the job's id: `[jobs.ID]`", None);
+        }
+        "func" | "function" | "callable" => {
+            return hint("a job runs a command: `command = \"...\"`", Some(Key::Command));
+        }
+        "args" | "kwargs" | "arguments" => {
+            return hint(
+                "arguments stand in the command: `command = [\"program\", \"argument\"]`",
+                None,
+            );
+        }
+        "max_workers" => {
+            return hint(
+                "it belongs to an executor: `[executors]`, `reports = { max_workers = 2 }`, \
+                 and in the job `executor = \"reports\"`",
+                None,
+            );
+        }
+        "jobstore" | "replace_existing" | "next_run_time" => {
+            return hint("a job of a jobfile has no such setting: remove it", None);
+        }
+        "enabled" | "active" => {
+            return hint("every job is, unless it says `paused = true`", None);
+        }
+        "jobs" | "executors" | "defaults" | "scheduler" | "store" | "include" => {
+            return hint("it is no option of a job but stands at the top of the file", None);
+        }
+        "stderr" => {
+            return hint("standard output and error go together: `output`", Some(Key::Output));
+        }
+        _ => {}
+    }
+    let lower = snake(name);
+    let synonym = SYNONYMS.iter().find(|(names, _)| names.contains(&lower.as_str()));
+    let meant = match synonym {
+        Some((_, key)) => *key,
+        None => Key::of(nearest(name, Key::ALL.iter().map(|key| key.name()))?)?,
+    };
+    Some(Hint { help: format!("did you mean `{}`?", meant.name()), meant: Some(meant) })
+}
+
+/// `workingDir`, `working-dir` and `WORKING_DIR` as `working_dir`.
+fn snake(name: &str) -> String {
+    let mut snake = String::with_capacity(name.len());
+    let mut after_lower = false;
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && after_lower {
+            snake.push('_');
+        }
+        after_lower = c.is_ascii_lowercase();
+        snake.push(if c == '-' { '_' } else { c.to_ascii_lowercase() });
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_keys_agree() {
+        for key in Key::ALL {
+            assert_eq!(Key::of(key.name()), Some(*key));
+        }
+        assert_eq!(Key::of("nme"), None);
+    }
+
+    #[test]
+    fn says_what_was_meant() {
+        let rows = [
+            ("comand", "\"x\"", "did you mean `command`?"),
+            ("schedule", "\"x\"", "did you mean `cron`?"),
+            ("workingDirectory", "\"x\"", "did you mean `cwd`?"),
+            ("working-dir", "\"x\"", "did you mean `cwd`?"),
+            ("seconds", "30", "write `interval = { seconds = 30 }`"),
+            ("day_of_week", "\"mon\"", "write `cron = { day_of_week = \"mon\" }`"),
+        ];
+        for (name, value, help) in rows {
+            assert_eq!(hint(name, value).map(|hint| hint.help).as_deref(), Some(help), "{name}");
+        }
+        assert!(hint("frobnicate", "1").is_none());
+    }
+}

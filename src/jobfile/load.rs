@@ -1,0 +1,374 @@
+//! Loads a jobfile and what it includes.
+//!
+//! Three passes, so that it does not matter where things stand: first the files are read, from
+//! include to include; then, of all of them, the sections beside the jobs; then the jobs, one
+//! table at a time. A file is only held as a whole tree when its jobs are not one table each:
+//! written in one table, in braces, or begun again further down.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use super::build::Jobs;
+use super::chunk::{self, Cutter};
+use super::include::{self, Included};
+use super::parse;
+use super::read::{self, MAX_BYTES, Text, Unreadable};
+use super::sections::Sections;
+use super::tree::{Node, Tree, Value};
+use super::value::Scope;
+use super::{Loaded, Origins};
+use crate::instant::Instant;
+use crate::job::{JobSet, Settings};
+use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
+use crate::zone::Database;
+
+/// Includes may include, this deep.
+const MAX_DEPTH: usize = 16;
+/// And so many files at most.
+const MAX_FILES: usize = 10_000;
+
+/// Where the first file comes from.
+pub(super) enum Input<'a> {
+    Path(&'a Path),
+    Stdin,
+    Text { name: &'a str, text: &'a str },
+}
+
+/// What a load needs to know of the world.
+pub(super) struct Loader<'a> {
+    pub(super) zones: &'a Database,
+    pub(super) now: Instant,
+    /// The value of the `TZ` variable.
+    pub(super) tz: Option<String>,
+    /// Record where every value comes from.
+    pub(super) origins: bool,
+}
+
+impl Loader<'_> {
+    pub(super) fn load(&self, input: Input<'_>) -> Loaded {
+        self.load_as(input, false)
+    }
+
+    /// The same; `whole` reads every file as a whole, for tests that it makes no difference.
+    pub(super) fn load_as(&self, input: Input<'_>, whole: bool) -> Loaded {
+        let mut files = Files::default();
+        match input {
+            Input::Path(path) => {
+                let dir = path.parent().unwrap_or(Path::new(""));
+                let text = read::path(path, MAX_BYTES);
+                files.take(path.display().to_string(), dir, text, None);
+            }
+            Input::Stdin => {
+                files.take("<stdin>".to_owned(), Path::new(""), read::stdin(MAX_BYTES), None);
+            }
+            Input::Text { name, text } => {
+                let text = Text { text: text.to_owned(), identity: None };
+                files.take(name.to_owned(), Path::new(""), Ok(text), None);
+            }
+        }
+        let Files { sources, meta, mut problems, .. } = files;
+        let (set, origins) = self.jobs(&sources, &meta, whole, &mut problems);
+        problems.sort();
+        let set = (problems.errors() == 0).then_some(set);
+        Loaded { set, problems, sources, origins }
+    }
+
+    fn jobs(
+        &self,
+        sources: &Sources,
+        meta: &[Meta],
+        whole: bool,
+        problems: &mut Problems,
+    ) -> (JobSet, Option<Origins>) {
+        let mut sections = Sections::default();
+        let mut readers = Vec::with_capacity(meta.len());
+        for (file, (source, meta)) in (0..).zip(sources.iter().zip(meta)) {
+            if meta.usable {
+                let mut reader = Reader::new(file, &source.text, &meta.dir);
+                reader.sections(&mut sections, self.zones, problems);
+                reader.whole |= whole;
+                readers.push(reader);
+            }
+        }
+        sections.complete(problems);
+        // The machine's own zone is only looked for where no file names one.
+        let zone = match &sections.timezone {
+            Some((zone, _)) => zone.clone(),
+            None => self.zones.local(self.tz.as_deref()),
+        };
+        let job_zone = sections.defaults.timezone.as_ref().unwrap_or(&zone).clone();
+        let mut jobs = Jobs::new(self.zones, self.now, &sections, job_zone, self.origins);
+        for reader in readers {
+            reader.jobs(&mut jobs, problems);
+        }
+        let Jobs { jobs, origins, .. } = jobs;
+        let origins = origins.map(|jobs| Origins {
+            jobs,
+            defaults: sections.defaults.places.clone(),
+            scheduler_timezone: sections.timezone.as_ref().map(|(_, place)| *place),
+        });
+        let settings = Settings {
+            zone,
+            stop_grace: sections.stop_grace,
+            store_url: sections.store_url,
+            keep: sections.keep,
+        };
+        (JobSet { settings, executors: sections.executors, jobs }, origins)
+    }
+}
+
+/// What is known of a file beside its text.
+struct Meta {
+    dir: PathBuf,
+    identity: Option<(u64, u64)>,
+    /// Its text can be read as TOML; otherwise that it cannot has been said.
+    usable: bool,
+}
+
+/// The files, as they are read.
+#[derive(Default)]
+struct Files {
+    sources: Sources,
+    meta: Vec<Meta>,
+    problems: Problems,
+    bytes: u64,
+    /// The file whose includes are being read, and those that led to it.
+    open: Vec<u32>,
+}
+
+impl Files {
+    /// Takes a file that was read, or could not be, and goes on to what it includes. `from` is
+    /// the place that includes it.
+    fn take(
+        &mut self,
+        name: String,
+        dir: &Path,
+        text: Result<Text, Unreadable>,
+        from: Option<Place>,
+    ) {
+        match text {
+            Ok(Text { text, identity }) => {
+                self.bytes += text.len() as u64;
+                let meta = Meta { dir: dir.to_path_buf(), identity, usable: true };
+                let file = self.add(Source::new(name, text), meta);
+                self.includes(file);
+            }
+            Err(Unreadable::File { message, help }) => {
+                let problem = match from {
+                    Some(from) => Problem::error(from, format!("cannot include {name}: {message}")),
+                    None => {
+                        let file = self.add_unusable(Source::new(name, ""));
+                        Problem::error(Place { file, span: None }, message)
+                    }
+                };
+                self.problems.push(Problem { help: help.map(str::to_owned), ..problem });
+            }
+            Err(Unreadable::Byte { text, at, len, message, help }) => {
+                let file = self.add_unusable(Source::new(name, text));
+                let place = Place { file, span: Some(Span::new(at, at + len)) };
+                self.problems.push(Problem::error(place, message).help(help));
+            }
+        }
+    }
+
+    fn add(&mut self, source: Source, meta: Meta) -> u32 {
+        self.meta.push(meta);
+        self.sources.push(source)
+    }
+
+    fn add_unusable(&mut self, source: Source) -> u32 {
+        self.add(source, Meta { dir: PathBuf::new(), identity: None, usable: false })
+    }
+
+    /// Reads what a file includes.
+    fn includes(&mut self, file: u32) {
+        let (Some(source), Some(meta)) = (self.sources.get(file), self.meta.get(file as usize))
+        else {
+            return;
+        };
+        let mut scope = Scope {
+            file,
+            text: &source.text,
+            dir: &meta.dir,
+            job: None,
+            problems: &mut self.problems,
+        };
+        let included = include::of(&mut scope);
+        self.open.push(file);
+        for Included { path, span, by_wildcard } in included {
+            let from = Place { file, span: Some(span) };
+            if self.open.len() > MAX_DEPTH || self.meta.len() >= MAX_FILES {
+                let message = match self.open.len() > MAX_DEPTH {
+                    true => format!("includes are nested more than {MAX_DEPTH} deep"),
+                    false => format!("more than {MAX_FILES} files are included"),
+                };
+                self.problems.push(Problem::error(from, message));
+                break;
+            }
+            let name = path.display().to_string();
+            let text = read::path(&path, MAX_BYTES - self.bytes);
+            if let Ok(Text { identity: identity @ Some(_), .. }) = &text
+                && let Some(known) = self.meta.iter().position(|meta| meta.identity == *identity)
+            {
+                self.met_again(known as u32, from, by_wildcard);
+                continue;
+            }
+            let dir = path.parent().unwrap_or(Path::new("")).to_path_buf();
+            self.take(name, &dir, text, Some(from));
+        }
+        self.open.pop();
+    }
+
+    /// A file that has been read is included again. It is not read twice; a wildcard may well
+    /// match the file it stands in, but who names one twice probably means another.
+    fn met_again(&mut self, file: u32, from: Place, by_wildcard: bool) {
+        if by_wildcard {
+            return;
+        }
+        self.problems.push(match self.open.contains(&file) {
+            true => Problem::error(from, "this file includes itself, directly or through others"),
+            false => Problem::warning(from, "this file is included already, and is read once"),
+        });
+    }
+}
+
+/// Reads one file: first what is no job, then the jobs.
+struct Reader<'s> {
+    file: u32,
+    text: &'s str,
+    dir: &'s Path,
+    /// Stands at the first job, if nothing but jobs can follow.
+    at_jobs: Option<Cutter<'s>>,
+    /// The jobs (or some) are no tables of their own, so the file has to be read as a whole.
+    whole: bool,
+}
+
+impl<'s> Reader<'s> {
+    fn new(file: u32, text: &'s str, dir: &'s Path) -> Reader<'s> {
+        Reader { file, text, dir, at_jobs: None, whole: false }
+    }
+
+    fn scope<'a>(&self, problems: &'a mut Problems) -> Scope<'a>
+    where
+        's: 'a,
+    {
+        Scope { file: self.file, text: self.text, dir: self.dir, job: None, problems }
+    }
+
+    fn sections(&mut self, sections: &mut Sections, zones: &Database, problems: &mut Problems) {
+        let mut tree = Tree::default();
+        let mut cutter = Cutter::new(self.text);
+        let mut more_below = None;
+        while cutter.advance() {
+            if !cutter.in_jobs {
+                parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
+            } else if !*more_below.get_or_insert_with(|| chunk::sections_below_jobs(self.text)) {
+                self.at_jobs = Some(cutter);
+                break;
+            }
+        }
+        tree.finish();
+        self.whole = tree.root.entries.iter().any(|(key, _)| key.text == "jobs");
+        sections.read(&tree.root, self.file == 0, &mut self.scope(problems), zones);
+    }
+
+    fn jobs(mut self, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
+        jobs.begin_file();
+        let before = jobs.jobs.len();
+        let mark = problems.mark();
+        if !self.whole && self.jobs_one_by_one(jobs, problems) {
+            return;
+        }
+        problems.roll_back(mark);
+        jobs.roll_back(before, self.file);
+        self.jobs_as_a_whole(jobs, problems);
+    }
+
+    /// Reads each job as soon as its tables are complete; `false` when a table turns up that
+    /// belongs to one that was complete already.
+    fn jobs_one_by_one(&mut self, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) -> bool {
+        let (mut cutter, mut more) = match self.at_jobs.take() {
+            Some(cutter) => (cutter, true),
+            None => {
+                let mut cutter = Cutter::new(self.text);
+                let more = cutter.advance();
+                (cutter, more)
+            }
+        };
+        let mut tree = Tree::default();
+        let mut open: Option<Cow<'s, str>> = None;
+        let mut bare_header = false;
+        while more {
+            match &cutter.header {
+                // A section, which was read before.
+                _ if !cutter.in_jobs => {}
+                None if open.is_some() => {
+                    parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
+                }
+                // The lines of `[jobs]` go on.
+                None if cutter.has_empty_body() => {}
+                None => return false,
+                Some(header) => match header.path.get(1) {
+                    Some(id) => {
+                        if open.as_ref() != Some(&id.text) {
+                            let id = id.text.clone();
+                            self.complete(&mut tree, jobs, problems);
+                            if jobs.has(&id, self.file) {
+                                return false;
+                            }
+                            open = Some(id);
+                        }
+                        parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
+                    }
+                    // `[jobs]` with nothing below it says nothing.
+                    None if !header.array && !bare_header && cutter.has_empty_body() => {
+                        self.complete(&mut tree, jobs, problems);
+                        (bare_header, open) = (true, None);
+                        let mut nothing = Tree::default();
+                        parse::chunk(&mut cutter, &mut nothing, self.file, Some(problems));
+                    }
+                    None => return false,
+                },
+            }
+            more = cutter.advance();
+        }
+        self.complete(&mut tree, jobs, problems);
+        true
+    }
+
+    /// The job in the tree is complete.
+    fn complete(&self, tree: &mut Tree<'s>, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
+        tree.finish();
+        let Some((_, Value { node: Node::Table(table), .. })) = tree.root.entries.first_mut()
+        else {
+            return;
+        };
+        while let Some((id, value)) = table.pop() {
+            jobs.add(id, &value, &mut self.scope(problems));
+        }
+    }
+
+    fn jobs_as_a_whole(&self, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
+        let mut tree = Tree::default();
+        let mut cutter = Cutter::new(self.text);
+        while cutter.advance() {
+            // What is wrong with the other sections has been reported when they were read.
+            let problems = cutter.in_jobs.then_some(&mut *problems);
+            parse::chunk(&mut cutter, &mut tree, self.file, problems);
+        }
+        tree.finish();
+        for (key, mut value) in tree.root.take_entries() {
+            if key.text != "jobs" {
+                continue;
+            }
+            match &mut value.node {
+                Node::Table(table) => {
+                    for (id, value) in table.take_entries() {
+                        jobs.add(id, &value, &mut self.scope(problems));
+                    }
+                }
+                _ => self.scope(problems).wrong_type(&value, "tables of jobs: `[jobs.NAME]`"),
+            }
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The options of a job: the type, the range and the reading of each.
+//!
+//! What they mean is said at [`Options`]; the same options may stand in `[defaults]`. Trigger,
+//! command, zone and executor are not here: they need more than their own value (`build`).
+
+use super::keys::Key;
+use super::tree::{Node, Value};
+use super::value::Scope;
+use crate::job::{Coalesce, Grace, Options, Output, Overlap};
+
+/// Sets one option. What is wrong with it is reported; then the option stays as it was and the
+/// answer is `false`.
+pub(super) fn set(
+    options: &mut Options,
+    key: Key,
+    value: &Value<'_>,
+    scope: &mut Scope<'_>,
+) -> bool {
+    try_set(options, key, value, scope).is_some()
+}
+
+fn try_set(
+    options: &mut Options,
+    key: Key,
+    value: &Value<'_>,
+    scope: &mut Scope<'_>,
+) -> Option<()> {
+    match key {
+        Key::Name => options.name = Some(scope.system_string(value, "a name")?.into()),
+        Key::Shell => options.shell = shell(value, scope)?,
+        Key::Cwd => options.cwd = Some(path(value, scope, "the path of a directory")?),
+        Key::Env => env(options, value, scope)?,
+        Key::EnvFile => options.env_file = Some(path(value, scope, "the path of a file")?),
+        Key::ClearEnv => options.clear_env = scope.boolean(value)?,
+        Key::User => options.user = Some(account(value, scope, "the name of a user")?),
+        Key::Group => options.group = Some(account(value, scope, "the name of a group")?),
+        Key::Umask => options.umask = Some(umask(value, scope)?),
+        Key::Nice => options.nice = Some(scope.integer(value, -20..=19)? as i32),
+        Key::Stdin => options.stdin = Some(scope.string(value, "a string")?.into()),
+        Key::Jitter => options.jitter = scope.duration(value)?,
+        Key::MisfireGraceTime => {
+            options.misfire_grace_time = match &value.node {
+                Node::String(text) if text == "forever" => Grace::Forever,
+                _ => Grace::Limited(scope.duration(value)?),
+            }
+        }
+        Key::MaxWait => options.max_wait = Some(scope.duration(value)?),
+        Key::Coalesce => {
+            let names = [
+                ("latest", Coalesce::Latest),
+                ("earliest", Coalesce::Earliest),
+                ("all", Coalesce::All),
+            ];
+            if let Node::Boolean(yes) = value.node {
+                // APScheduler's `coalesce` is a boolean.
+                let same = if yes { "latest" } else { "all" };
+                let message = "expected \"latest\", \"earliest\" or \"all\", found a boolean";
+                scope.error_help(value.span, message, format!("write `\"{same}\"`"));
+                return None;
+            }
+            options.coalesce = scope.one_of(value, &names)?;
+        }
+        Key::MaxInstances => {
+            options.max_instances = scope.integer(value, 1..=i64::from(u32::MAX))? as u32;
+        }
+        Key::Overlap => {
+            let names =
+                [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("replace", Overlap::Replace)];
+            options.overlap = scope.one_of(value, &names)?;
+        }
+        Key::Timeout => {
+            let timeout = scope.duration(value)?;
+            if timeout.is_zero() {
+                let help = "leave it out for no timeout";
+                scope.error_help(value.span, "a timeout must be longer than zero", help);
+                return None;
+            }
+            options.timeout = Some(timeout);
+        }
+        Key::KillAfter => options.kill_after = scope.duration(value)?,
+        Key::Retries => options.retries = scope.integer(value, 0..=i64::from(u32::MAX))? as u32,
+        Key::RetryDelay => options.retry_delay = scope.duration(value)?,
+        Key::RetryBackoff => options.retry_backoff = backoff(value, scope)?,
+        Key::RetryMaxDelay => options.retry_max_delay = scope.duration(value)?,
+        Key::SuccessCodes => options.success_codes = codes(value, scope)?,
+        Key::Output => {
+            let names =
+                [("pass", Output::Pass), ("file", Output::File), ("discard", Output::Discard)];
+            options.output = scope.one_of(value, &names)?;
+        }
+        Key::Paused => options.paused = scope.boolean(value)?,
+        Key::RunOnStart => options.run_on_start = scope.boolean(value)?,
+        Key::Command
+        | Key::Cron
+        | Key::Interval
+        | Key::Date
+        | Key::Timezone
+        | Key::StartDate
+        | Key::EndDate
+        | Key::Executor => {}
+    }
+    Some(())
+}
+
+/// A program, or a program and its leading arguments.
+fn shell(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
+    let wanted = "a shell such as \"/bin/bash\" or [\"bash\", \"-eu\"]";
+    match &value.node {
+        Node::Array(_) => strings(value, scope, "shell"),
+        Node::String(text) if text.trim().contains(char::is_whitespace) => {
+            let parts: Vec<String> =
+                text.split_whitespace().map(|part| format!("\"{part}\"")).collect();
+            scope.error_help(
+                value.span,
+                "this string is the path of one program, and has spaces in it",
+                format!("for a program with arguments write `[{}]`", parts.join(", ")),
+            );
+            None
+        }
+        _ => Some(Box::new([scope.system_string(value, wanted)?.into()])),
+    }
+}
+
+/// An array of strings with a first one that is not empty.
+pub(super) fn strings(
+    value: &Value<'_>,
+    scope: &mut Scope<'_>,
+    what: &str,
+) -> Option<Box<[Box<str>]>> {
+    let Node::Array(values) = &value.node else { return None };
+    let Some(first) = values.first() else {
+        scope.error(value.span, format!("the {what} is empty"));
+        return None;
+    };
+    if matches!(&first.node, Node::String(text) if text.is_empty()) {
+        scope.error(first.span, format!("the {what} has an empty string in the program's place"));
+        return None;
+    }
+    let mut strings = Vec::with_capacity(values.len());
+    for value in values {
+        if let Some(text) = scope.string(value, "a string")
+            && let Some(text) = scope.without_nul(value, text)
+        {
+            strings.push(text.into());
+        }
+    }
+    (strings.len() == values.len()).then(|| strings.into())
+}
+
+/// A path; a relative one is relative to the directory of the file that names it.
+fn path(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box<str>> {
+    let path = scope.system_string(value, wanted)?;
+    if path.starts_with('/') || scope.dir.as_os_str().is_empty() {
+        return Some(path.into());
+    }
+    match scope.dir.join(path).into_os_string().into_string() {
+        Ok(path) => Some(path.into()),
+        Err(_) => {
+            let help = "write the path from the root";
+            scope.error_help(value.span, "the path of this file is not UTF-8", help);
+            None
+        }
+    }
+}
+
+/// A user or group: a name, or a number in a string or not.
+fn account(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box<str>> {
+    match value.node {
+        Node::Integer(id) if u32::try_from(id).is_ok() => Some(id.to_string().into()),
+        _ => Some(scope.system_string(value, wanted)?.into()),
+    }
+}
+
+/// Adds to the variables: those of a job stand over those of `[defaults]`.
+fn env(options: &mut Options, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<()> {
+    let table = scope.table(value, "a table such as { NAME = \"value\" }")?;
+    let mut good = true;
+    for (key, value) in &table.entries {
+        let name = &key.text;
+        if name.is_empty() || name.contains(['=', '\0']) {
+            let help = "it may hold neither `=` nor a NUL byte, and not be empty";
+            scope.error_help(key.span, "this cannot be the name of a variable", help);
+            good = false;
+            continue;
+        }
+        let text = scope.string(value, "a string");
+        match text.and_then(|text| scope.without_nul(value, text)) {
+            Some(text) => {
+                options.env.insert(name.as_ref().into(), text.into());
+            }
+            None => good = false,
+        }
+    }
+    good.then_some(())
+}
+
+fn umask(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<u32> {
+    const WANTED: &str = "an octal string such as \"022\"";
+    let mask = match &value.node {
+        Node::String(text) => {
+            let octal = (1..=4).contains(&text.len())
+                && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+            octal.then(|| u32::from_str_radix(text, 8).ok()).flatten()
+        }
+        // A decimal number would be read as octal by whoever thinks of chmod.
+        Node::Integer(number) if *number == 0 || scope.typed(value.span).starts_with("0o") => {
+            u32::try_from(*number).ok()
+        }
+        Node::Integer(number) => {
+            let help = format!("write `\"{number:0>3}\"` or `0o{number:0>3}`");
+            scope.error_help(value.span, format!("expected {WANTED}, found an integer"), help);
+            return None;
+        }
+        _ => {
+            scope.wrong_type(value, WANTED);
+            return None;
+        }
+    };
+    let mask = mask.filter(|mask| *mask <= 0o777);
+    if mask.is_none() {
+        scope.error(value.span, "a umask is octal, from \"000\" to \"777\"");
+    }
+    mask
+}
+
+fn backoff(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<f64> {
+    let factor = match value.node {
+        Node::Float(factor) => factor,
+        Node::Integer(factor) => factor as f64,
+        _ => {
+            scope.wrong_type(value, "a number from 1.0");
+            return None;
+        }
+    };
+    if factor.is_finite() && factor >= 1.0 {
+        return Some(factor);
+    }
+    scope.error(value.span, format!("{factor} is out of range, expected a number from 1.0"));
+    None
+}
+
+fn codes(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[u8]>> {
+    let values = match &value.node {
+        Node::Array(values) => values,
+        Node::Integer(code) => {
+            let message = "expected an array such as [0, 3], found an integer";
+            scope.error_help(value.span, message, format!("write `[{code}]`"));
+            return None;
+        }
+        _ => {
+            scope.wrong_type(value, "an array of exit codes such as [0, 3]");
+            return None;
+        }
+    };
+    if values.is_empty() {
+        let help = "the default is `[0]`";
+        scope.error_help(value.span, "without a code here no run could succeed", help);
+        return None;
+    }
+    let codes: Vec<u8> = values
+        .iter()
+        .filter_map(|value| scope.integer(value, 0..=255).map(|code| code as u8))
+        .collect();
+    (codes.len() == values.len()).then(|| codes.into())
+}

@@ -1,0 +1,331 @@
+//! The tables beside the jobs: `[scheduler]`, `[store]`, `[executors]` and `[defaults]`.
+//!
+//! They are read from every file before any job is, so it does not matter in which order things
+//! stand.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::keys::{self, Key};
+use super::options;
+use super::tree::{Node, Table, Value};
+use super::value::Scope;
+use super::when::{self, Moment};
+use crate::job::{Executor, Keep, Options};
+use crate::problem::nearest::nearest;
+use crate::problem::{Place, Problem, Span};
+use crate::zone::{Database, Zone};
+
+/// The keys at the top of a jobfile.
+const TOP: [&str; 6] = ["include", "scheduler", "store", "executors", "defaults", "jobs"];
+
+/// How many workers an executor has that does not say.
+const DEFAULT_WORKERS: u32 = 20;
+
+/// What the sections of all files say.
+#[derive(Debug)]
+pub(super) struct Sections {
+    pub(super) timezone: Option<(Zone, Place)>,
+    pub(super) stop_grace: Duration,
+    pub(super) store_url: Option<String>,
+    pub(super) keep: Keep,
+    pub(super) executors: Vec<Executor>,
+    /// Where each executor stands; `default` may stand nowhere.
+    executor_places: HashMap<Arc<str>, (u16, Option<Place>)>,
+    pub(super) defaults: Defaults,
+    /// The executor that `[defaults]` names, until all are known.
+    default_executor: Option<(String, Span, u32)>,
+}
+
+/// What `[defaults]` says.
+#[derive(Debug, Default)]
+pub(super) struct Defaults {
+    pub(super) options: Arc<Options>,
+    pub(super) timezone: Option<Zone>,
+    pub(super) executor: u16,
+    pub(super) start_date: Option<Moment>,
+    pub(super) end_date: Option<Moment>,
+    /// Where each of its keys stands.
+    pub(super) places: Vec<(Key, Place)>,
+}
+
+impl Default for Sections {
+    fn default() -> Sections {
+        let name: Arc<str> = "default".into();
+        Sections {
+            timezone: None,
+            stop_grace: Duration::from_secs(30),
+            store_url: None,
+            keep: Keep::default(),
+            executors: vec![Executor { name: name.clone(), max_workers: DEFAULT_WORKERS }],
+            executor_places: HashMap::from([(name, (0, None))]),
+            defaults: Defaults::default(),
+            default_executor: None,
+        }
+    }
+}
+
+impl Sections {
+    /// Reads what is no job at the top of a file. `main`: it is the file that was named, not one
+    /// that it includes.
+    pub(super) fn read(
+        &mut self,
+        top: &Table<'_>,
+        main: bool,
+        scope: &mut Scope<'_>,
+        zones: &Database,
+    ) {
+        for (key, value) in &top.entries {
+            match &*key.text {
+                "include" | "jobs" => {}
+                "executors" => self.executors(value, scope),
+                "scheduler" | "store" | "defaults" if !main => scope.error(
+                    key.span,
+                    format!("`{}` may only stand in the file that includes this one", key.text),
+                ),
+                "scheduler" => self.scheduler(value, scope, zones),
+                "store" => self.store(value, scope),
+                "defaults" => self.defaults(value, scope, zones),
+                name => unknown_top(key.span, name, scope),
+            }
+        }
+    }
+
+    fn scheduler(&mut self, value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) {
+        let Some(table) = scope.table(value, "a table: [scheduler]") else { return };
+        for (key, value) in &table.entries {
+            match &*key.text {
+                "timezone" => {
+                    let place = scope.place(key.span);
+                    self.timezone = timezone(value, scope, zones).map(|zone| (zone, place));
+                }
+                "stop_grace" => {
+                    if let Some(grace) = scope.duration(value) {
+                        self.stop_grace = grace;
+                    }
+                }
+                name => scope.unknown_key(key.span, name, &["timezone", "stop_grace"]),
+            }
+        }
+    }
+
+    fn store(&mut self, value: &Value<'_>, scope: &mut Scope<'_>) {
+        let Some(table) = scope.table(value, "a table: [store]") else { return };
+        for (key, value) in &table.entries {
+            match &*key.text {
+                "url" => self.store_url = store_url(value, scope),
+                "keep" => self.keep = keep(value, scope),
+                name => scope.unknown_key(key.span, name, &["url", "keep"]),
+            }
+        }
+    }
+
+    fn executors(&mut self, value: &Value<'_>, scope: &mut Scope<'_>) {
+        let Some(table) = scope.table(value, "a table: [executors]") else { return };
+        for (key, value) in &table.entries {
+            if key.text.is_empty() || key.text.chars().any(char::is_control) {
+                scope.error(key.span, "this cannot be the name of an executor");
+                continue;
+            }
+            let Some(max_workers) = max_workers(value, scope) else {
+                // Jobs may name it all the same: one error is enough.
+                self.add_executor(key.text.as_ref(), DEFAULT_WORKERS, key.span, scope);
+                continue;
+            };
+            self.add_executor(key.text.as_ref(), max_workers, key.span, scope);
+        }
+    }
+
+    fn add_executor(&mut self, name: &str, max_workers: u32, span: Span, scope: &mut Scope<'_>) {
+        let place = scope.place(span);
+        if let Some((index, first)) = self.executor_places.get_mut(name) {
+            match first {
+                Some(first) => {
+                    let problem = Problem::error(place, format!("duplicate executor `{name}`"));
+                    let first = *first;
+                    scope.push(problem.related("it first stands", first));
+                }
+                // `default`, which is there without being named.
+                None => {
+                    *first = Some(place);
+                    self.executors[usize::from(*index)].max_workers = max_workers;
+                }
+            }
+            return;
+        }
+        let Ok(index) = u16::try_from(self.executors.len()) else {
+            scope.error(span, "there are too many executors: 65536 is the most");
+            return;
+        };
+        let name: Arc<str> = name.into();
+        self.executors.push(Executor { name: name.clone(), max_workers });
+        self.executor_places.insert(name, (index, Some(place)));
+    }
+
+    /// The index of an executor by its name.
+    pub(super) fn executor(&self, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<u16> {
+        let name = scope.string(value, "the name of an executor")?;
+        let index = self.executor_index(name);
+        if index.is_none() {
+            scope.push(self.unknown_executor(name, scope.place(value.span)));
+        }
+        index
+    }
+
+    fn executor_index(&self, name: &str) -> Option<u16> {
+        self.executor_places.get(name).map(|(index, _)| *index)
+    }
+
+    fn unknown_executor(&self, name: &str, place: Place) -> Problem {
+        let problem = Problem::error(place, format!("unknown executor `{name}`"));
+        problem.help(match nearest(name, self.executors.iter().map(|e| &*e.name)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                let names = self.executors.iter().take(8).map(|e| format!("`{}`", e.name));
+                let names: Vec<String> = names.collect();
+                format!(
+                    "there is {}; add it: `[executors]`, `{name} = {{ max_workers = 2 }}`",
+                    names.join(", ")
+                )
+            }
+        })
+    }
+
+    fn defaults(&mut self, value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) {
+        let Some(table) = scope.table(value, "a table: [defaults]") else { return };
+        let mut options = Options::default();
+        for (key, value) in &table.entries {
+            let Some(known) = Key::of(&key.text) else {
+                let message = format!("unknown key `{}`", key.text);
+                let problem = Problem::error(scope.place(key.span), message);
+                scope.push(match keys::hint(&key.text, scope.typed(value.span)) {
+                    Some(hint) => problem.help(hint.help),
+                    None => problem.help("`[defaults]` takes the options of a job"),
+                });
+                continue;
+            };
+            let defaults = &mut self.defaults;
+            match known {
+                Key::Command | Key::Cron | Key::Interval | Key::Date | Key::Name => {
+                    let message = format!("`{}` cannot be a default", key.text);
+                    scope.error_help(key.span, message, "every job has its own");
+                    continue;
+                }
+                Key::Timezone => defaults.timezone = timezone(value, scope, zones),
+                Key::StartDate => defaults.start_date = when::moment(scope, value),
+                Key::EndDate => defaults.end_date = when::moment(scope, value),
+                Key::Executor => {
+                    if let Some(name) = scope.string(value, "the name of an executor") {
+                        self.default_executor = Some((name.to_owned(), value.span, scope.file));
+                    }
+                }
+                _ => {
+                    options::set(&mut options, known, value, scope);
+                }
+            }
+            self.defaults.places.push((known, scope.place(key.span)));
+        }
+        self.defaults.options = Arc::new(options);
+    }
+
+    /// What could only be done when all files were read.
+    pub(super) fn complete(&mut self, problems: &mut crate::problem::Problems) {
+        let Some((name, span, file)) = self.default_executor.take() else { return };
+        match self.executor_index(&name) {
+            Some(index) => self.defaults.executor = index,
+            None => {
+                problems.push(self.unknown_executor(&name, Place { file, span: Some(span) }));
+            }
+        }
+    }
+}
+
+fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
+    let problem = Problem::error(scope.place(span), format!("unknown key `{name}`"));
+    let help = if let Some(near) = nearest(name, TOP) {
+        format!("did you mean `{near}`?")
+    } else if Key::of(name).is_some() {
+        format!("`{name}` is an option of a job: it stands below `[jobs.NAME]` or `[defaults]`")
+    } else if name == "timezone" || name == "stop_grace" {
+        format!("`{name}` stands below `[scheduler]`")
+    } else {
+        "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[executors]`, \
+         `[defaults]` and `[jobs.NAME]`"
+            .to_owned()
+    };
+    scope.push(problem.help(help));
+}
+
+/// A zone by its name.
+pub(super) fn timezone(value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) -> Option<Zone> {
+    let name = scope.string(value, "a time zone such as \"Europe/Berlin\"")?;
+    if let Some(zone) = zones.get(name) {
+        return Some(zone);
+    }
+    let problem = Problem::error(scope.place(value.span), format!("unknown time zone `{name}`"));
+    let names = zones.names();
+    let lower = name.to_ascii_lowercase();
+    let city = |zone: &&String| {
+        let city = zone.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        city == lower.replace(' ', "_")
+    };
+    let near = match names.iter().find(city) {
+        Some(near) => Some(near.as_str()),
+        None => nearest(name, names.iter().map(String::as_str)),
+    };
+    scope.push(match near {
+        Some(near) => problem.help(format!("did you mean \"{near}\"?")),
+        None => problem.help("write an IANA name such as \"Europe/Berlin\" or \"UTC\""),
+    });
+    None
+}
+
+fn store_url(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<String> {
+    const WANTED: &str = "\"memory\" or a file such as \"sqlite:schedrs.db\"";
+    let url = scope.system_string(value, WANTED)?;
+    let file = url.strip_prefix("sqlite:");
+    if url == "memory" || file.is_some_and(|file| !file.is_empty()) {
+        return Some(url.to_owned());
+    }
+    scope.error(value.span, format!("\"{url}\" is no store, expected {WANTED}"));
+    None
+}
+
+fn keep(value: &Value<'_>, scope: &mut Scope<'_>) -> Keep {
+    let mut keep = Keep::default();
+    let wanted = "a table such as { runs = 100, days = 30 }";
+    let Some(table) = scope.table(value, wanted) else { return keep };
+    for (key, value) in &table.entries {
+        let limit = match &*key.text {
+            "runs" => &mut keep.runs,
+            "days" => &mut keep.days,
+            name => {
+                scope.unknown_key(key.span, name, &["runs", "days"]);
+                continue;
+            }
+        };
+        *limit = scope.integer(value, 1..=i64::from(u32::MAX)).map(|number| number as u32);
+    }
+    keep
+}
+
+fn max_workers(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<u32> {
+    let wanted = "a table such as { max_workers = 2 }";
+    if let Node::Integer(number) = value.node {
+        let help = format!("write `{{ max_workers = {number} }}`");
+        scope.error_help(value.span, format!("expected {wanted}, found an integer"), help);
+        return None;
+    }
+    let table = scope.table(value, wanted)?;
+    let mut workers = Some(DEFAULT_WORKERS);
+    for (key, value) in &table.entries {
+        match &*key.text {
+            "max_workers" => {
+                workers = scope.integer(value, 1..=65_535).map(|number| number as u32);
+            }
+            name => scope.unknown_key(key.span, name, &["max_workers"]),
+        }
+    }
+    workers
+}

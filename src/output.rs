@@ -1,0 +1,572 @@
+//! What jobs print, and what the scheduler logs: one thread that serves every pipe.
+//!
+//! Spawner threads hand it the reading ends of a child's output ([`Handle::attach`]), the loop
+//! tells it when a run has ended ([`Handle::ended`]), and the logger gives it finished lines
+//! ([`Handle::log_line`]), so that neither the loop nor a spawner ever waits for whoever reads
+//! what the scheduler prints. Messages are handled in order: all that a run has printed comes
+//! before the line that says it ended.
+//!
+//! `lines` cuts streams into lines, `sink` writes them to stdout and stderr without waiting,
+//! `file` to a file per job.
+
+mod file;
+mod lines;
+mod sink;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::child::Pipes;
+use crate::clock;
+use crate::event::RunId;
+use crate::instant::Mono;
+use crate::job::{self, Job};
+use file::LogFile;
+use lines::{Lines, Prefix, Style};
+use sink::{Flushed, Sink};
+
+/// How the output of jobs is shown.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Write what jobs print as it is, with nothing in front of its lines.
+    pub raw: bool,
+    /// Give each job a colour where the output is a terminal.
+    pub colour: bool,
+    /// Where the files of `output = "file"` are.
+    pub directory: PathBuf,
+}
+
+/// Log lines beyond this many bytes that the thread has not got round to are dropped.
+const MAX_LOG_BACKLOG: usize = 1 << 20;
+
+/// How long the end of the program may be held up by output nobody reads.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+const STDOUT: usize = 0;
+const STDERR: usize = 1;
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Output {
+    handle: Handle,
+    thread: JoinHandle<()>,
+}
+
+/// The way to the thread; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    wake: OwnedFd,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    log_bytes: usize,
+    log_lines_dropped: u64,
+}
+
+#[derive(Debug)]
+enum Message {
+    Attach(RunId, Arc<Job>, Pipes),
+    Ended(RunId),
+    LogLine(Vec<u8>),
+    Finish,
+}
+
+impl Output {
+    /// Starts the thread, on this process's own stdout and stderr.
+    pub fn start(settings: Settings) -> io::Result<Output> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let handle = Handle(Arc::new(Shared { inbox: Mutex::default(), wake }));
+        let mut server = Server::new(Arc::clone(&handle.0), settings)?;
+        let thread = std::thread::Builder::new()
+            .name("output".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(move || server.run())?;
+        Ok(Output { handle, thread })
+    }
+
+    /// A way to the thread.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Writes what there is, for at most two seconds, and ends the thread.
+    pub fn finish(self) {
+        self.handle.send(Message::Finish);
+        // It has nothing to answer.
+        let _ = self.thread.join();
+    }
+}
+
+impl Handle {
+    /// Hands over the pipes of a run.
+    pub fn attach(&self, run: RunId, job: Arc<Job>, pipes: Pipes) {
+        self.send(Message::Attach(run, job, pipes));
+    }
+
+    /// Says that a run has ended: what its pipes hold is read, then they are closed, whoever may
+    /// still have the other ends.
+    pub fn ended(&self, run: RunId) {
+        self.send(Message::Ended(run));
+    }
+
+    /// Writes a line of the scheduler's own log to stderr.
+    pub fn log_line(&self, line: &[u8]) {
+        self.send(Message::LogLine(line.to_vec()));
+    }
+
+    fn send(&self, message: Message) {
+        let mut inbox = self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Message::LogLine(line) = &message {
+            if inbox.log_bytes + line.len() > MAX_LOG_BACKLOG {
+                inbox.log_lines_dropped += 1;
+                return;
+            }
+            inbox.log_bytes += line.len();
+        }
+        let was_empty = inbox.messages.is_empty();
+        inbox.messages.push(message);
+        drop(inbox);
+        if was_empty {
+            // It can only fail when the thread has been woken 2^64 times and not looked.
+            let _ = rustix::io::write(&self.0.wake, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+/// One stream of a run.
+#[derive(Debug)]
+struct Stream {
+    pipe: OwnedFd,
+    run: RunId,
+    to: Target,
+    lines: Lines,
+    style: Style,
+    /// The run has ended: the pipe is closed once it is empty.
+    ended: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    Sink(usize),
+    File(Box<str>),
+}
+
+/// What the thread owns.
+#[derive(Debug)]
+struct Server {
+    shared: Arc<Shared>,
+    settings: Settings,
+    /// The wake-up, the sinks that wait for a reader, and the sets of `pipes`.
+    epoll: OwnedFd,
+    /// The pipes that lead to each sink, and those that lead to files. A set is taken out of
+    /// `epoll` while its sink is full, which takes one call however many pipes there are.
+    pipes: [OwnedFd; 3],
+    listening: [bool; 3],
+    sinks: Vec<Sink>,
+    sink_waits: [bool; 2],
+    files: HashMap<Box<str>, LogFile>,
+    streams: Vec<Option<Stream>>,
+    free: Vec<usize>,
+    of_run: HashMap<RunId, Vec<usize>>,
+    /// Streams of ended runs that could not be emptied because their sink was full.
+    ending: VecDeque<usize>,
+    chunk: Box<[u8]>,
+    scratch: Vec<u8>,
+    finishing: Option<Mono>,
+}
+
+const TOKEN_WAKE: u64 = 0;
+const TOKEN_SINK: u64 = 1;
+const TOKEN_PIPES: u64 = 3;
+/// The set of pipes that lead to files.
+const FILES: usize = 2;
+
+impl Server {
+    fn new(shared: Arc<Shared>, settings: Settings) -> io::Result<Server> {
+        let new_set = || epoll::create(epoll::CreateFlags::CLOEXEC);
+        let epoll = new_set()?;
+        let pipes = [new_set()?, new_set()?, new_set()?];
+        let (stdout, stderr) = (io::stdout(), io::stderr());
+        let mut sinks = vec![Sink::new(stdout.as_fd())?];
+        // Two streams to one terminal share a buffer, or a line could be torn by another.
+        if !sink::same(stdout.as_fd(), stderr.as_fd()) {
+            sinks.push(Sink::new(stderr.as_fd())?);
+        }
+        add(&epoll, &shared.wake, TOKEN_WAKE, epoll::EventFlags::IN)?;
+        for (index, set) in pipes.iter().enumerate() {
+            add(&epoll, set, TOKEN_PIPES + index as u64, epoll::EventFlags::IN)?;
+        }
+        Ok(Server {
+            shared,
+            settings,
+            epoll,
+            pipes,
+            listening: [true; 3],
+            sinks,
+            sink_waits: [false; 2],
+            files: HashMap::new(),
+            streams: Vec::new(),
+            free: Vec::new(),
+            of_run: HashMap::new(),
+            ending: VecDeque::new(),
+            chunk: vec![0; 64 * 1024].into(),
+            scratch: Vec::new(),
+            finishing: None,
+        })
+    }
+
+    fn run(&mut self) {
+        let mut events = Vec::with_capacity(64);
+        loop {
+            let timeout = self.timeout();
+            events.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => {
+                    log::error!("the output of jobs cannot be waited for: {errno}");
+                    return;
+                }
+            }
+            for event in &events {
+                match event.data.u64() {
+                    TOKEN_WAKE => self.read_inbox(),
+                    token if token >= TOKEN_PIPES => {
+                        self.read_pipes((token - TOKEN_PIPES) as usize)
+                    }
+                    _ => {}
+                }
+            }
+            self.write_sinks();
+            if self.finishing.is_some() && self.is_finished() {
+                return;
+            }
+        }
+    }
+
+    /// Which sink a stream of the scheduler is.
+    fn sink(&self, wanted: usize) -> usize {
+        wanted.min(self.sinks.len() - 1)
+    }
+
+    /// When something is to be done without being woken: only while somebody does not read.
+    fn timeout(&self) -> Option<Timespec> {
+        let patience = self.sinks.iter().filter_map(Sink::deadline);
+        let next = patience.chain(self.finishing).min()?;
+        let wait = next.since(clock::mono()) + Duration::from_millis(1);
+        Timespec::try_from(wait).ok()
+    }
+
+    fn read_inbox(&mut self) {
+        let mut count = [0; 8];
+        // Empty when another wake-up was faster.
+        let _ = rustix::io::read(&self.shared.wake, &mut count);
+        let inbox = {
+            let mut inbox = self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+            mem::take(&mut *inbox)
+        };
+        for message in inbox.messages {
+            match message {
+                Message::Attach(run, job, pipes) => self.attach(run, &job, pipes),
+                Message::Ended(run) => self.end_run(run),
+                Message::LogLine(line) => self.append(self.sink(STDERR), &line),
+                Message::Finish => self.finish(),
+            }
+        }
+        if inbox.log_lines_dropped > 0 {
+            let note = format!("schedrs: {} log lines dropped\n", inbox.log_lines_dropped);
+            self.append(self.sink(STDERR), note.as_bytes());
+        }
+    }
+
+    fn append(&mut self, sink: usize, line: &[u8]) {
+        let sink = &mut self.sinks[sink];
+        match sink.buffer() {
+            // Only the log gets here while there is no room, and its backlog is bounded.
+            Some(buffer) => buffer.extend_from_slice(line),
+            None => sink.drop_bytes(line.len()),
+        }
+    }
+
+    fn attach(&mut self, run: RunId, job: &Job, pipes: Pipes) {
+        let (out, err) = match job.options.output {
+            job::Output::File => {
+                if !self.files.contains_key(&job.id) {
+                    match LogFile::open(&self.settings.directory, &job.id) {
+                        Ok(file) => {
+                            self.files.insert(job.id.clone(), file);
+                        }
+                        Err(error) => log::error!(
+                            job = &*job.id;
+                            "its log cannot be opened in {}: {error}",
+                            self.settings.directory.display()
+                        ),
+                    }
+                }
+                (Target::File(job.id.clone()), Target::File(job.id.clone()))
+            }
+            _ => (Target::Sink(self.sink(STDOUT)), Target::Sink(self.sink(STDERR))),
+        };
+        for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
+            let style = self.style(job, &to, is_stderr);
+            if let Err(errno) = self.listen(run, pipe, to, style) {
+                log::error!(job = &*job.id; "its output cannot be read: {errno}");
+            }
+        }
+    }
+
+    fn listen(&mut self, run: RunId, pipe: OwnedFd, to: Target, style: Style) -> Result<(), Errno> {
+        rustix::fs::fcntl_setfl(&pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        let slot = self.free.pop().unwrap_or(self.streams.len());
+        let set = match &to {
+            Target::Sink(sink) => *sink,
+            Target::File(_) => FILES,
+        };
+        if slot == self.streams.len() {
+            self.streams.push(None);
+        }
+        if let Err(errno) = add(&self.pipes[set], &pipe, slot as u64, epoll::EventFlags::IN) {
+            self.free.push(slot);
+            return Err(errno);
+        }
+        if let Target::File(job) = &to
+            && let Some(file) = self.files.get_mut(job)
+        {
+            file.users += 1;
+        }
+        let lines = Lines::default();
+        self.streams[slot] = Some(Stream { pipe, run, to, lines, style, ended: false });
+        self.of_run.entry(run).or_default().push(slot);
+        Ok(())
+    }
+
+    fn style(&self, job: &Job, to: &Target, is_stderr: bool) -> Style {
+        let is_terminal = matches!(to, Target::Sink(sink) if self.sinks[*sink].is_terminal);
+        let prefix = match to {
+            Target::Sink(_) if !self.settings.raw => {
+                Some(prefix(&job.id, is_stderr, is_terminal && self.settings.colour))
+            }
+            _ => None,
+        };
+        Style { prefix, for_terminal: is_terminal && !self.settings.raw }
+    }
+
+    /// Reads once from every pipe of a set that has something.
+    fn read_pipes(&mut self, set: usize) {
+        let mut ready = Vec::with_capacity(64);
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        if epoll::wait(&self.pipes[set], spare_capacity(&mut ready), Some(&no_wait)).is_err() {
+            return;
+        }
+        for event in &ready {
+            if !self.has_room(set) {
+                return;
+            }
+            self.read_stream(event.data.u64() as usize);
+        }
+    }
+
+    fn has_room(&self, set: usize) -> bool {
+        self.sinks.get(set).is_none_or(|sink| set == FILES || sink.has_room())
+    }
+
+    /// Reads a chunk of a stream. Answers whether there may be more at once.
+    fn read_stream(&mut self, slot: usize) -> bool {
+        let Some(stream) = self.streams.get_mut(slot).and_then(Option::as_mut) else {
+            return false;
+        };
+        let count = match rustix::io::read(&stream.pipe, &mut self.chunk[..]) {
+            Ok(count) => count,
+            Err(Errno::INTR) => return true,
+            Err(Errno::AGAIN) if !stream.ended => return false,
+            Err(_) => 0,
+        };
+        let chunk = &self.chunk[..count];
+        let deliver = |stream: &mut Stream, out: &mut Vec<u8>| match count {
+            0 => stream.lines.finish(&stream.style, out),
+            _ => {
+                stream.lines.feed(chunk, &stream.style, out);
+                stream.lines.shrink();
+            }
+        };
+        match &stream.to {
+            Target::Sink(index) => {
+                let sink = &mut self.sinks[*index];
+                match sink.buffer() {
+                    Some(buffer) => deliver(stream, buffer),
+                    None => {
+                        stream.lines = Lines::default();
+                        sink.drop_bytes(count);
+                    }
+                }
+            }
+            Target::File(job) => {
+                if let Some(file) = self.files.get_mut(job) {
+                    let id = job.clone();
+                    deliver(stream, &mut self.scratch);
+                    if let Err(error) = file.write(&self.scratch) {
+                        log::error!(job = &*id; "its log cannot be written: {error}");
+                    }
+                    self.scratch.clear();
+                }
+            }
+        }
+        if count == 0 {
+            self.close(slot);
+        }
+        count > 0
+    }
+
+    fn close(&mut self, slot: usize) {
+        let Some(stream) = self.streams[slot].take() else { return };
+        self.free.push(slot);
+        if let Some(slots) = self.of_run.get_mut(&stream.run) {
+            slots.retain(|other| *other != slot);
+            if slots.is_empty() {
+                self.of_run.remove(&stream.run);
+            }
+        }
+        if let Target::File(job) = &stream.to
+            && let Some(file) = self.files.get_mut(job)
+        {
+            file.users -= 1;
+            if file.users == 0 {
+                self.files.remove(job);
+            }
+        }
+    }
+
+    fn end_run(&mut self, run: RunId) {
+        for slot in self.of_run.get(&run).cloned().unwrap_or_default() {
+            if let Some(stream) = &mut self.streams[slot] {
+                stream.ended = true;
+            }
+            self.empty(slot);
+        }
+    }
+
+    /// Reads all that a pipe of an ended run holds, as far as there is room for it.
+    fn empty(&mut self, slot: usize) {
+        loop {
+            let Some(Some(stream)) = self.streams.get(slot) else { return };
+            let set = match stream.to {
+                Target::Sink(sink) => sink,
+                Target::File(_) => FILES,
+            };
+            if !self.has_room(set) {
+                self.flush(set);
+            }
+            if !self.has_room(set) {
+                self.ending.push_back(slot);
+                return;
+            }
+            if !self.read_stream(slot) {
+                return;
+            }
+        }
+    }
+
+    fn write_sinks(&mut self) {
+        for index in 0..self.sinks.len() {
+            self.flush(index);
+        }
+        for _ in 0..self.ending.len() {
+            if let Some(slot) = self.ending.pop_front() {
+                self.empty(slot);
+            }
+        }
+        for index in 0..self.sinks.len() {
+            let waits = self.sinks[index].is_waiting();
+            if waits != self.sink_waits[index] {
+                let sink = &self.sinks[index];
+                let token = TOKEN_SINK + index as u64;
+                // A file cannot be waited for, and never has to be.
+                let _ = match waits {
+                    true => add(&self.epoll, sink, token, epoll::EventFlags::OUT),
+                    false => epoll::delete(&self.epoll, sink),
+                };
+                self.sink_waits[index] = waits;
+            }
+            let listen = self.sinks[index].has_room();
+            if listen != self.listening[index] {
+                let token = TOKEN_PIPES + index as u64;
+                let set = &self.pipes[index];
+                let _ = match listen {
+                    true => add(&self.epoll, set, token, epoll::EventFlags::IN),
+                    false => epoll::delete(&self.epoll, set),
+                };
+                self.listening[index] = listen;
+            }
+        }
+    }
+
+    fn flush(&mut self, index: usize) {
+        let Some(sink) = self.sinks.get_mut(index) else { return };
+        match sink.flush(clock::mono) {
+            Flushed::All => {}
+            Flushed::Waiting => sink.lose_patience(clock::mono()),
+            Flushed::Gone(errno) => {
+                let name = if index == STDOUT { "stdout" } else { "stderr" };
+                let error = io::Error::from_raw_os_error(errno);
+                log::warn!("{name} is closed ({error}): what jobs print there is dropped");
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let runs: Vec<RunId> = self.of_run.keys().copied().collect();
+        for run in runs {
+            self.end_run(run);
+        }
+        self.finishing = Some(clock::mono().plus(LAST_WORDS));
+    }
+
+    fn is_finished(&self) -> bool {
+        let all_written = self.ending.is_empty() && !self.sinks.iter().any(Sink::is_waiting);
+        all_written || self.finishing.is_some_and(|deadline| clock::mono() >= deadline)
+    }
+}
+
+fn add(
+    set: &OwnedFd,
+    source: impl AsFd,
+    token: u64,
+    flags: epoll::EventFlags,
+) -> Result<(), Errno> {
+    epoll::add(set, source, epoll::EventData::new_u64(token), flags)
+}
+
+/// `id | ` in front of what a job prints, `id ! ` for its standard error; `+` where a long line
+/// goes on. An id's colour is the same in every run.
+fn prefix(id: &str, is_stderr: bool, colour: bool) -> Prefix {
+    // Neither red, which is for errors, nor black and white, which may be the background.
+    const COLOURS: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
+    let id: String = id.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let hash = id.bytes().fold(5381u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
+    let code = COLOURS[hash as usize % COLOURS.len()];
+    let make = |mark: char| -> Arc<[u8]> {
+        let text = match (colour, is_stderr) {
+            (false, _) => format!("{id} {mark} "),
+            (true, false) => format!("\x1b[{code}m{id} {mark}\x1b[0m "),
+            (true, true) => format!("\x1b[{code}m{id} \x1b[31m{mark}\x1b[0m "),
+        };
+        text.into_bytes().into()
+    };
+    Prefix { first: make(if is_stderr { '!' } else { '|' }), further: make('+') }
+}

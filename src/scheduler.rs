@@ -1,0 +1,276 @@
+//! The decisions: what is due, what runs, waits, is retried, ended, skipped or missed.
+//!
+//! A pure state machine: [`Scheduler::step`] takes the time and one [`Event`] and appends the
+//! [`Action`]s to be performed; [`Scheduler::next_wakeup`] says when to call it next if nothing
+//! happens before. No clock, no I/O, no threads, no randomness: `crate::daemon` drives it with
+//! processes, `crate::sim` with virtual ones, and both get the same answers.
+//!
+//! The rules are those of DESIGN §5, one file each:
+//!
+//! * `due` (rule 1): which due times have passed, which of them are too late, and which of several
+//!   stand for the others; `timetable` and `tally` find and count them without enumerating them;
+//! * `admission` (rules 2 and 3): `max_instances`, `overlap`, and the `pool`s with their slots and
+//!   queues;
+//! * `run` (rules 5 and 6): the life of a run as one table of state × event; `attempt` performs
+//!   what the table says;
+//! * `reload` (rule 8) and `stop` (rule 9).
+//!
+//! Nothing here looks at all jobs to find what is due: one heap holds the next wake-up of each
+//! job, another the deadlines of active runs. An idle job costs some 70 bytes.
+
+mod admission;
+mod attempt;
+mod due;
+mod jobs;
+mod pool;
+mod reload;
+mod run;
+mod stop;
+mod tally;
+mod timetable;
+
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::time::Duration;
+
+use crate::event::{Action, Event, Notice, Request, Status};
+use crate::instant::{Instant, Mono, Now};
+use crate::job::JobSet;
+
+use jobs::{Delayed, JobState, NEVER, Wake};
+use pool::Pools;
+use run::{Input, Phase, Runs, Timer};
+use stop::Life;
+use tally::{Count, SLICE};
+
+/// How far wall and monotonic time may drift apart before a step calls it a jump of the clock,
+/// when nobody said that the clock was set.
+const JUMP: u64 = 1_000_000;
+
+/// The same when the system said so: below this it is the distance between two clock readings.
+const SMALL_JUMP: u64 = 10_000;
+
+/// The state of a scheduler. See the [module](self).
+#[derive(Debug)]
+pub struct Scheduler {
+    /// In the order of the jobfile, which is also the order in which jobs due together start.
+    jobs: Vec<JobState>,
+    /// One entry for each job that will be due: when it wants to be looked at.
+    calendar: BinaryHeap<Wake>,
+    /// Due times that have been reached and wait for their jitter to pass. Only jobs whose jitter
+    /// is longer than the time between two due times have any.
+    delayed: HashMap<u32, Delayed>,
+    runs: Runs,
+    /// Deadlines of runs: `max_wait`, `timeout`, `kill_after`, retries.
+    timers: BinaryHeap<Timer>,
+    pools: Pools,
+    /// Ranges of due times whose fate is known and whose number is still being counted.
+    counts: VecDeque<Count>,
+    /// How many more may be counted in this step.
+    count_budget: u64,
+    life: Life,
+    /// The number of the next run.
+    next_run: u64,
+    /// When the scheduler started: the due time of `@reboot`.
+    started: Instant,
+    stop_grace: Duration,
+    /// The time of the last step.
+    last: Now,
+    /// Wall minus monotonic time when they were last looked at.
+    offset: i64,
+    /// Buffers that keep their capacity.
+    scratch: Scratch,
+}
+
+/// Buffers that keep their capacity from one step to the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    before: Vec<Instant>,
+    after: Vec<Instant>,
+    chosen: VecDeque<Instant>,
+    slots: Vec<u32>,
+}
+
+/// When to call [`Scheduler::step`] next, on each of the two time lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Wakeup {
+    /// When a job is due next, its jitter included.
+    pub wall: Option<Instant>,
+    /// The next deadline: a timeout, a retry, the end of a grace.
+    pub mono: Option<Mono>,
+}
+
+/// The time of a step and where its actions go.
+struct Cx<'a> {
+    now: Now,
+    out: &'a mut Vec<Action>,
+}
+
+impl Scheduler {
+    /// A scheduler that starts now. Due times before `now` are none of its business; what is due
+    /// at `now` itself fires at the first step.
+    pub fn new(now: Now, set: JobSet) -> Scheduler {
+        let pools = Pools::new(&set.executors);
+        let mut jobs = Vec::with_capacity(set.jobs.len());
+        for job in set.jobs {
+            let pool = pools.of_executor(job.executor);
+            jobs.push(JobState::at_start(job, pool, now.wall));
+        }
+        let mut scheduler = Scheduler {
+            jobs,
+            calendar: BinaryHeap::new(),
+            delayed: HashMap::new(),
+            runs: Runs::new(),
+            timers: BinaryHeap::new(),
+            pools,
+            counts: VecDeque::new(),
+            count_budget: SLICE,
+            life: Life::Starting,
+            next_run: 1,
+            started: now.wall,
+            stop_grace: set.settings.stop_grace,
+            last: now,
+            offset: offset(now),
+            scratch: Scratch::default(),
+        };
+        scheduler.fill_calendar();
+        scheduler
+    }
+
+    /// One event has happened, and it is `now`: appends everything that is to be done about both.
+    ///
+    /// Any event may come at any time, in any order, more than once, early or late: what makes no
+    /// sense is ignored. The same as [`Scheduler::take`] and [`Scheduler::advance`].
+    pub fn step(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
+        self.take(now, event, actions);
+        self.advance(now, actions);
+    }
+
+    /// The first half of a step: one event has happened. Several that happened together may be
+    /// taken before one [`Scheduler::advance`], so that a run that has ended makes room for what
+    /// is due at the same moment.
+    pub fn take(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
+        if matches!(self.life, Life::Over) {
+            return;
+        }
+        let cx = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
+        match event {
+            Event::Woke | Event::ClockSet => {}
+            Event::Started { run, pid } => self.heard(run, Input::Started(pid), cx),
+            Event::NotStarted { run, reason, transient: true } => {
+                self.heard(run, Input::Short(reason), cx);
+            }
+            Event::NotStarted { run, reason, transient: false } => {
+                self.heard(run, Input::NotStarted(reason), cx);
+            }
+            Event::Ended { run, exit } => self.heard(run, Input::Ended(exit), cx),
+            Event::Reload(set) => {
+                // What has passed is decided by the jobs as they were; then the new ones count.
+                self.decide(cx);
+                self.reload(*set, cx);
+            }
+            Event::Request(Request::Status) => {
+                let status = self.status();
+                cx.out.push(Action::Notice(Notice::Status(status)));
+            }
+            Event::Stop => self.stop(cx),
+        }
+    }
+
+    /// The second half of a step: time has passed.
+    pub fn advance(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if matches!(self.life, Life::Over) {
+            return;
+        }
+        let cx = &mut self.look_at_clocks(now, false, actions);
+        if matches!(self.life, Life::Starting) {
+            self.life = Life::Running;
+            cx.out.push(Action::Notice(Notice::Starting { jobs: self.jobs.len() }));
+        }
+        self.count_budget = SLICE;
+        self.ring_timers(cx);
+        self.decide(cx);
+        // A `max_wait` of nothing is over at once.
+        self.ring_timers(cx);
+        self.go_on_counting(cx);
+        self.settle(cx);
+    }
+
+    /// When to call next if nothing happens before.
+    pub fn next_wakeup(&self) -> Wakeup {
+        let wall = match self.life.is_accepting() {
+            true => self.calendar.peek().map(|wake| wake.at),
+            false => None,
+        };
+        let mut mono = self.timers.peek().map(|timer| timer.at);
+        let mut sooner = |at: Mono| mono = Some(mono.map_or(at, |mono| mono.min(at)));
+        if let Life::Draining { until } = self.life {
+            sooner(until);
+        }
+        if !self.counts.is_empty() {
+            sooner(self.last.mono);
+        }
+        Wakeup { wall, mono }
+    }
+
+    /// Whether nothing will ever happen again by itself: no job has a due time left and no run is
+    /// active. It goes on all the same (a reload may bring new jobs); that is for the daemon to
+    /// decide.
+    pub fn is_idle_forever(&self) -> bool {
+        self.calendar.is_empty() && self.runs.is_empty() && self.counts.is_empty()
+    }
+
+    /// A summary of the state.
+    pub fn status(&self) -> Status {
+        let (mut running, mut waiting) = (0, 0);
+        for (_, run) in self.runs.iter() {
+            match run.phase {
+                Phase::Starting | Phase::Running | Phase::Terminating | Phase::Killing => {
+                    running += 1;
+                }
+                Phase::Pending | Phase::Queued | Phase::Postponed | Phase::Resting => waiting += 1,
+            }
+        }
+        let next = self.calendar.peek().filter(|_| self.life.is_accepting()).map(|wake| {
+            let state = &self.jobs[wake.slot as usize];
+            let delayed = self.delayed.get(&wake.slot).and_then(Delayed::first);
+            let due = match delayed {
+                Some(first) if first.fire <= wake.at => first.due,
+                _ => state.next,
+            };
+            (due, state.job.id.clone())
+        });
+        Status { jobs: self.jobs.len(), running, waiting, next }
+    }
+
+    /// Remembers the time, and says so once when the wall clock has jumped.
+    fn look_at_clocks<'a>(&mut self, now: Now, was_set: bool, out: &'a mut Vec<Action>) -> Cx<'a> {
+        // Monotonic time that runs backwards would be a bug of the caller; time then stands still.
+        let now = Now { wall: now.wall, mono: now.mono.max(self.last.mono) };
+        let by_micros = offset(now).saturating_sub(self.offset);
+        let limit = if was_set { SMALL_JUMP } else { JUMP };
+        if by_micros.unsigned_abs() >= limit {
+            out.push(Action::Notice(Notice::ClockJumped { by_micros }));
+            self.offset = offset(now);
+        } else if was_set {
+            self.offset = offset(now);
+        }
+        self.last = now;
+        Cx { now, out }
+    }
+
+    /// Puts each job into the calendar, from nothing.
+    fn fill_calendar(&mut self) {
+        let mut wakes = std::mem::take(&mut self.calendar).into_vec();
+        wakes.clear();
+        wakes.extend((0..self.jobs.len() as u32).filter_map(|slot| {
+            let at = self.wake_of(slot);
+            (at != NEVER).then_some(Wake { at, slot })
+        }));
+        self.calendar = BinaryHeap::from(wakes);
+    }
+}
+
+/// Wall minus monotonic time, in microseconds.
+fn offset(now: Now) -> i64 {
+    now.wall.micros().saturating_sub(i64::try_from(now.mono.micros()).unwrap_or(i64::MAX))
+}

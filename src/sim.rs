@@ -1,0 +1,444 @@
+//! Simulated hands: the decisions of `crate::scheduler` in virtual time.
+//!
+//! A [`Sim`] does what `crate::daemon` does, without processes and without waiting: it jumps from
+//! one wake-up to the next, so that a year of a jobfile takes a second, and twice the same year
+//! gives the same trace. How long each attempt lasts and how it ends is up to the caller's
+//! [`Plan`]. Tests use it, and `schedrs simulate`.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+
+use crate::event::{Action, Event, Exit, MissReason, Outcome, Record, RunId, Start};
+use crate::instant::{Instant, Mono, Now, duration_micros};
+use crate::job::JobSet;
+use crate::scheduler::Scheduler;
+
+/// What becomes of an attempt when nobody interferes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Plan {
+    /// Its process lasts that long and ends like this; told to end before, it does at once.
+    Lasts(Duration, Exit),
+    /// The same, but it has no ears for TERM.
+    Stubborn(Duration, Exit),
+    /// It cannot be started.
+    CannotStart {
+        /// Why.
+        reason: String,
+        /// Whether the machine is only short of something.
+        transient: bool,
+    },
+}
+
+impl Plan {
+    /// It succeeds after that time.
+    pub fn succeeds_after(duration: Duration) -> Plan {
+        Plan::Lasts(duration, Exit::Code(0))
+    }
+}
+
+/// Looks on: every action, and when it was decided.
+pub trait Observer {
+    /// The scheduler wants this done.
+    fn see(&mut self, now: Now, action: &Action);
+}
+
+impl<F: FnMut(Now, &Action)> Observer for F {
+    fn see(&mut self, now: Now, action: &Action) {
+        self(now, action);
+    }
+}
+
+/// What a simulation added up to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Due times that became a run and whose run ended, however it did.
+    pub ran: u64,
+    /// Of these, the ones that succeeded.
+    pub succeeded: u64,
+    /// Due times skipped, for whatever reason.
+    pub skipped: u64,
+    /// Due times noticed too late.
+    pub missed: u64,
+    /// Due times that waited too long for a slot.
+    pub gave_up: u64,
+    /// Due times that another one stood for.
+    pub coalesced: u64,
+    /// Attempts started.
+    pub starts: u64,
+    /// First attempts that started later than they fired, because no slot was free.
+    pub waited: u64,
+    /// The longest of these waits, from due time to start.
+    pub longest_wait: Duration,
+    /// The most processes at once, for each executor of the first jobfile.
+    pub peaks: Vec<u32>,
+    /// How many attempts started in each hour that had any: hours since 1970-01-01T00Z, in order.
+    pub starts_per_hour: Vec<(i64, u64)>,
+    /// A hash of everything that was decided and when: equal for equal simulations.
+    pub trace: u64,
+}
+
+/// A scheduler with virtual processes, in virtual time.
+#[derive(Debug)]
+pub struct Sim<P> {
+    scheduler: Scheduler,
+    plan: P,
+    now: Now,
+    processes: Processes,
+    started: u64,
+    /// How many processes each executor has.
+    running: Vec<u32>,
+    outages: Vec<(Instant, Instant)>,
+    report: Report,
+    over: bool,
+    actions: Vec<Action>,
+    answers: Vec<Action>,
+}
+
+/// A virtual process, ordered by when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Process {
+    ends: Mono,
+    /// Those that end together end in the order in which they started.
+    number: u64,
+    run: RunId,
+    signal: bool,
+    code: i32,
+    executor: u16,
+    stubborn: bool,
+}
+
+impl<P: FnMut(&Start) -> Plan> Sim<P> {
+    /// A scheduler that starts at `from`. `plan` is asked about each attempt.
+    pub fn new(set: JobSet, from: Instant, plan: P) -> Sim<P> {
+        // Away from zero, so that a test may set the wall clock back without the other noticing.
+        let now = Now { wall: from, mono: Mono::from_micros(1_000_000) };
+        let peaks = vec![0; set.executors.len()];
+        Sim {
+            running: peaks.clone(),
+            report: Report { peaks, ..Report::default() },
+            scheduler: Scheduler::new(now, set),
+            plan,
+            now,
+            processes: Processes::default(),
+            started: 0,
+            outages: Vec::new(),
+            over: false,
+            actions: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// The machine sleeps from `from` until `until`: no time passes for the processes, and when it
+    /// wakes up the wall clock has jumped.
+    #[must_use]
+    pub fn with_outage(mut self, from: Instant, until: Instant) -> Sim<P> {
+        if from < until {
+            self.outages.push((from, until));
+            // The last is the next.
+            self.outages.sort_unstable_by_key(|outage| Reverse(outage.0));
+        }
+        self
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Now {
+        self.now
+    }
+
+    /// The scheduler, to be asked things.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// Whether the scheduler has ended.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// What happened so far.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Something happens now.
+    pub fn send(&mut self, event: Event, observer: &mut impl Observer) {
+        self.scheduler.take(self.now, event, &mut self.actions);
+        self.scheduler.advance(self.now, &mut self.actions);
+        self.perform(observer);
+    }
+
+    /// Sets the wall clock, and tells the scheduler.
+    pub fn set_clock(&mut self, wall: Instant, observer: &mut impl Observer) {
+        self.now.wall = wall;
+        self.send(Event::ClockSet, observer);
+    }
+
+    /// Lets time pass, up to but without `until`, or until the scheduler ends.
+    pub fn run_until(&mut self, until: Instant, observer: &mut impl Observer) {
+        while !self.over {
+            let next = self.next_moment();
+            let outage = self.outages.last().copied().filter(|outage| outage.0 < until);
+            if let Some((from, to)) = outage
+                && next.is_none_or(|next| next >= from)
+            {
+                self.outages.pop();
+                self.pass_to(from);
+                self.set_clock(to.max(from), observer);
+                continue;
+            }
+            match next {
+                Some(next) if next < until => self.pass_to(next),
+                _ => break,
+            }
+            // What ends makes room before what is due at the same moment wants it.
+            while let Some(process) = self.processes.pop_until(self.now.mono) {
+                self.end(process);
+            }
+            self.scheduler.advance(self.now, &mut self.actions);
+            self.perform(observer);
+        }
+        if !self.over {
+            self.pass_to(until);
+        }
+    }
+
+    /// When something happens next.
+    fn next_moment(&self) -> Option<Instant> {
+        let wakeup = self.scheduler.next_wakeup();
+        let process = self.processes.first().map(|process| process.ends);
+        let mono = match (wakeup.mono, process) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        let mono = mono.map(|mono| self.now.wall.plus(mono.since(self.now.mono)));
+        match (wakeup.wall, mono) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Time passes, for clock and processes alike.
+    fn pass_to(&mut self, wall: Instant) {
+        let passed = wall.since(self.now.wall);
+        self.now = Now { wall: self.now.wall.plus(passed), mono: self.now.mono.plus(passed) };
+    }
+
+    /// A process ends.
+    fn end(&mut self, process: Process) {
+        if let Some(running) = self.running.get_mut(usize::from(process.executor)) {
+            *running = running.saturating_sub(1);
+        }
+        let exit = match process.signal {
+            true => Exit::Signal(process.code),
+            false => Exit::Code(process.code),
+        };
+        let event = Event::Ended { run: process.run, exit };
+        self.scheduler.take(self.now, event, &mut self.actions);
+    }
+
+    /// Does everything that is to be done, and everything that follows from it at once.
+    fn perform(&mut self, observer: &mut impl Observer) {
+        while !self.actions.is_empty() {
+            let mut actions =
+                std::mem::replace(&mut self.actions, std::mem::take(&mut self.answers));
+            for action in &actions {
+                observer.see(self.now, action);
+                self.report.add(self.now, action);
+                match action {
+                    Action::Start(start) => self.start(start),
+                    Action::Terminate(run) => self.signal(*run, 15),
+                    Action::Kill(run) => self.signal(*run, 9),
+                    Action::Exit => self.over = true,
+                    Action::Record(_) | Action::Notice(_) => {}
+                }
+            }
+            actions.clear();
+            self.answers = actions;
+            if !self.actions.is_empty() {
+                self.scheduler.advance(self.now, &mut self.actions);
+            }
+        }
+    }
+
+    fn start(&mut self, start: &Start) {
+        let plan = (self.plan)(start);
+        let (duration, exit, stubborn) = match plan {
+            Plan::Lasts(duration, exit) => (duration, exit, false),
+            Plan::Stubborn(duration, exit) => (duration, exit, true),
+            Plan::CannotStart { reason, transient } => {
+                let event = Event::NotStarted { run: start.run, reason, transient };
+                self.scheduler.take(self.now, event, &mut self.actions);
+                return;
+            }
+        };
+        self.started += 1;
+        let executor = start.job.executor;
+        if let Some(running) = self.running.get_mut(usize::from(executor)) {
+            *running += 1;
+            if let Some(peak) = self.report.peaks.get_mut(usize::from(executor)) {
+                *peak = (*peak).max(*running);
+            }
+        }
+        let (signal, code) = match exit {
+            Exit::Code(code) => (false, code),
+            Exit::Signal(signal) => (true, signal),
+        };
+        self.processes.push(Process {
+            ends: self.now.mono.plus(duration),
+            number: self.started,
+            run: start.run,
+            signal,
+            code,
+            executor,
+            stubborn,
+        });
+        // Process ids as the kernel of a small machine would give them.
+        let pid = (self.started % 32_768) as u32;
+        let event = Event::Started { run: start.run, pid };
+        self.scheduler.take(self.now, event, &mut self.actions);
+    }
+
+    /// A process is told to end.
+    fn signal(&mut self, run: RunId, signal: i32) {
+        let deaf = |process: &Process| signal == 15 && process.stubborn;
+        if let Some(process) = self.processes.take(run, deaf) {
+            let ends = self.now.mono;
+            self.processes.push(Process { ends, signal: true, code: signal, ..process });
+        }
+    }
+}
+
+/// The virtual processes. Those that last equally long end in the order in which they started,
+/// which needs no heap.
+#[derive(Debug, Default)]
+struct Processes {
+    in_order: VecDeque<Process>,
+    others: BinaryHeap<Reverse<Process>>,
+}
+
+impl Processes {
+    fn push(&mut self, process: Process) {
+        match self.in_order.back() {
+            Some(last) if *last > process => self.others.push(Reverse(process)),
+            _ => self.in_order.push_back(process),
+        }
+    }
+
+    /// The one that ends first.
+    fn first(&self) -> Option<&Process> {
+        match (self.in_order.front(), self.others.peek()) {
+            (Some(a), Some(Reverse(b))) => Some(a.min(b)),
+            (Some(a), None) => Some(a),
+            (None, b) => b.map(|b| &b.0),
+        }
+    }
+
+    /// Takes the one that ends first if it has ended by then.
+    fn pop_until(&mut self, now: Mono) -> Option<Process> {
+        let first = *self.first().filter(|process| process.ends <= now)?;
+        match self.in_order.front() {
+            Some(front) if *front == first => self.in_order.pop_front(),
+            _ => self.others.pop().map(|process| process.0),
+        }
+    }
+
+    /// Takes the process of a run, unless it is deaf. There are seldom many to look through, and
+    /// seldom is one wanted.
+    fn take(&mut self, run: RunId, deaf: impl Fn(&Process) -> bool) -> Option<Process> {
+        let mut all = self.in_order.iter().chain(self.others.iter().map(|process| &process.0));
+        let found = *all.find(|process| process.run == run && !deaf(process))?;
+        self.in_order.retain(|process| process.run != run);
+        self.others.retain(|process| process.0.run != run);
+        Some(found)
+    }
+}
+
+impl Report {
+    fn add(&mut self, now: Now, action: &Action) {
+        match action {
+            Action::Start(start) => {
+                self.starts += 1;
+                if start.attempt == 1 {
+                    let wait = now.wall.since(start.due);
+                    if wait > start.job.options.jitter {
+                        self.waited += 1;
+                        self.longest_wait = self.longest_wait.max(wait);
+                    }
+                }
+                let hour = now.wall.secs().div_euclid(3600);
+                match self.starts_per_hour.last_mut() {
+                    Some((last, starts)) if *last == hour => *starts += 1,
+                    _ => self.starts_per_hour.push((hour, 1)),
+                }
+                self.trace(now, [1, start.run.0, u64::from(start.attempt), micros(start.due)]);
+            }
+            Action::Record(record) => {
+                self.count(record);
+                let run = record.run.map_or(0, |run| run.0);
+                let fate = detail(&record.outcome);
+                self.trace(now, [2, run, fate ^ record.count << 16, micros(record.due)]);
+            }
+            Action::Terminate(run) => self.trace(now, [3, run.0, 0, 0]),
+            Action::Kill(run) => self.trace(now, [4, run.0, 0, 0]),
+            Action::Exit => self.trace(now, [5, 0, 0, 0]),
+            Action::Notice(_) => {}
+        }
+    }
+
+    fn count(&mut self, record: &Record) {
+        match &record.outcome {
+            Outcome::Succeeded => {
+                self.ran += 1;
+                self.succeeded += 1;
+            }
+            Outcome::Failed(_) | Outcome::Killed(_) | Outcome::TimedOut => self.ran += 1,
+            Outcome::NotStarted(_) | Outcome::Lost => self.ran += 1,
+            Outcome::Skipped(_) => self.skipped += record.count,
+            Outcome::Missed(MissReason::Late(_)) => self.missed += record.count,
+            Outcome::Missed(MissReason::Waited(_)) => self.gave_up += record.count,
+            Outcome::Coalesced => self.coalesced += record.count,
+        }
+    }
+
+    fn trace(&mut self, now: Now, what: [u64; 4]) {
+        for word in [micros(now.wall)].into_iter().chain(what) {
+            let product =
+                u128::from(self.trace ^ word ^ 0x2545_F491_4F6C_DD1D) * 0x9E37_79B9_7F4A_7C15;
+            self.trace = (product >> 64) as u64 ^ product as u64;
+        }
+    }
+}
+
+/// A number for what became of a due time.
+fn detail(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Succeeded => 1,
+        Outcome::Failed(code) => 2 | u64::from(*code as u32) << 32,
+        Outcome::Killed(signal) => 3 | u64::from(*signal as u32) << 32,
+        Outcome::TimedOut => 4,
+        Outcome::NotStarted(_) => 5,
+        Outcome::Skipped(reason) => 6 | (*reason as u64) << 8,
+        Outcome::Missed(MissReason::Late(by)) => 7 | (duration_micros(*by) as u64) << 8,
+        Outcome::Missed(MissReason::Waited(by)) => 8 | (duration_micros(*by) as u64) << 8,
+        Outcome::Coalesced => 9,
+        Outcome::Lost => 10,
+    }
+}
+
+fn micros(at: Instant) -> u64 {
+    at.micros() as u64
+}
+
+/// Runs a jobfile from `from` until before `until` and says what came of it.
+pub fn simulate(
+    set: JobSet,
+    from: Instant,
+    until: Instant,
+    plan: impl FnMut(&Start) -> Plan,
+    observer: &mut impl Observer,
+) -> Report {
+    let mut sim = Sim::new(set, from, plan);
+    sim.run_until(until, observer);
+    sim.report
+}

@@ -1,0 +1,263 @@
+//! Runs the real binary on a jobfile. Everything is waited for by reading, never by time; a
+//! watchdog turns what never comes into a failure.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(unreachable_pub, reason = "it is a module of several test programs")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+/// Longer than anything here takes, shorter than a person's patience.
+pub const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// A directory with a jobfile.
+pub struct Bench {
+    pub dir: TempDir,
+}
+
+impl Bench {
+    pub fn new(jobs: &str) -> Bench {
+        let bench = Bench { dir: tempfile::tempdir().unwrap() };
+        bench.write("jobs.toml", jobs);
+        bench
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// An executable file.
+    pub fn program(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        self.write(name, text);
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    pub fn fifo(&self, name: &str) {
+        let done = Command::new("mkfifo").arg(self.path(name)).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Waits until somebody writes to a fifo and closes it.
+    pub fn read_fifo(&self, name: &str) -> String {
+        let (send, receive) = channel();
+        let path = self.path(name);
+        std::thread::spawn(move || send.send(fs::read_to_string(path).unwrap()));
+        receive.recv_timeout(WATCHDOG).expect("nobody writes to the fifo")
+    }
+
+    /// Waits until somebody reads from a fifo, and lets them go on.
+    pub fn write_fifo(&self, name: &str) {
+        let (send, receive) = channel();
+        let path = self.path(name);
+        std::thread::spawn(move || send.send(fs::write(path, "go\n").unwrap()));
+        receive.recv_timeout(WATCHDOG).expect("nobody reads from the fifo");
+    }
+
+    /// `schedrs ARGS` in the directory, ready to be started.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));
+        command.args(args).current_dir(self.dir.path());
+        self.prepare(&mut command);
+        command
+    }
+
+    /// `sh -c SCRIPT` in the directory, in which `"$@"` stands for `schedrs ARGS`.
+    pub fn shell(&self, script: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_schedrs")]).args(args);
+        command.current_dir(self.dir.path());
+        self.prepare(&mut command);
+        command
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command
+            .env("TZ", "UTC")
+            .env("STATE_DIRECTORY", self.path("state"))
+            .env_remove("SCHEDRS_LOG")
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+    }
+
+    /// `schedrs run --log-format json`, running.
+    pub fn run(&self) -> Running {
+        Running::start(&mut self.command(&["run", "--log-format", "json", "jobs.toml"]))
+    }
+
+    /// Runs one job with `--once`.
+    pub fn once(&self, job: &str) -> Done {
+        Running::start(&mut self.command(&["run", "--once", job])).wait()
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    Out,
+    Err,
+}
+
+/// A scheduler that runs.
+pub struct Running {
+    child: Child,
+    lines: Receiver<(Stream, String)>,
+    pub done: Done,
+}
+
+/// What a scheduler has written, and how it ended.
+#[derive(Debug, Default)]
+pub struct Done {
+    pub out: Vec<String>,
+    pub err: Vec<String>,
+    pub code: Option<i32>,
+}
+
+impl Running {
+    pub fn start(command: &mut Command) -> Running {
+        let mut child = command.spawn().unwrap();
+        let (send, lines) = channel();
+        if let Some(out) = child.stdout.take() {
+            forward(out, Stream::Out, send.clone());
+        }
+        if let Some(err) = child.stderr.take() {
+            forward(err, Stream::Err, send);
+        }
+        Running { child, lines, done: Done::default() }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Reads on until a line holds all of these texts, and answers it.
+    #[track_caller]
+    pub fn line(&mut self, stream: Stream, texts: &[&str]) -> String {
+        loop {
+            match self.lines.recv_timeout(WATCHDOG) {
+                Ok((from, line)) => {
+                    let wanted = from == stream && texts.iter().all(|text| line.contains(text));
+                    self.keep(from, line.clone());
+                    if wanted {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("{error} while waiting for {texts:?} in {:#?}", self.done),
+            }
+        }
+    }
+
+    /// Reads on until a job's event is logged, and answers its line.
+    #[track_caller]
+    pub fn event(&mut self, event: &str, job: &str) -> serde_json::Value {
+        let event = format!("\"event\":\"{event}\"");
+        let job = if job.is_empty() { String::new() } else { format!("\"job\":\"{job}\"") };
+        let line = self.line(Stream::Err, &[&event, &job]);
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn keep(&mut self, stream: Stream, line: String) {
+        match stream {
+            Stream::Out => self.done.out.push(line),
+            Stream::Err => self.done.err.push(line),
+        }
+    }
+
+    /// Asks it to stop and waits for its end.
+    #[track_caller]
+    pub fn stop(self) -> Done {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(mut self) -> Done {
+        loop {
+            match self.lines.recv_timeout(WATCHDOG) {
+                Ok((stream, line)) => self.keep(stream, line),
+                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(error) => panic!("{error} while waiting for the end: {:#?}", self.done),
+            }
+        }
+        let status = wait(&mut self.child);
+        self.done.code = status.code();
+        std::mem::take(&mut self.done)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test has failed; nothing of it may stay.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Its streams have ended, so it is about to.
+fn wait(child: &mut Child) -> ExitStatus {
+    child.wait().unwrap()
+}
+
+fn forward(stream: impl Read + Send + 'static, which: Stream, to: Sender<(Stream, String)>) {
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
+            let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
+            if to.send((which, text)).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+}
+
+impl Done {
+    /// How many log lines there are of an event.
+    pub fn count(&self, event: &str) -> usize {
+        let event = format!("\"event\":\"{event}\"");
+        self.err.iter().filter(|line| line.contains(&event)).count()
+    }
+}
+
+/// Whether a process exists and is no zombie.
+pub fn is_alive(pid: &str) -> bool {
+    let stat = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat"));
+    stat.is_ok_and(|stat| {
+        let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start().chars().next());
+        state != Some(Some('Z'))
+    })
+}
+
+/// A value of `/proc/PID/status`, such as `VmHWM`.
+pub fn status_of(pid: u32, key: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(&format!("{key}:")));
+    line.and_then(|line| line.split_once(':')).map(|(_, value)| value.trim().to_owned()).unwrap()
+}
+
+/// A number in kilobytes of `/proc/PID/status`.
+pub fn kilobytes_of(pid: u32, key: &str) -> u64 {
+    status_of(pid, key).trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+/// Whether this is root, which some tests need.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
