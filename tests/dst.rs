@@ -6,8 +6,7 @@
 //! as the wall clocks show them, with the offset in use. What random schedules do on such days is
 //! in `tests/oracle.rs`.
 
-// clippy.toml allows these in tests, but does not see that helpers are only called by tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
 mod common;
 

@@ -2,8 +2,7 @@
 //! stale one does not, and neither leads out of its directory. And what the bundled database says,
 //! beside an older one: `chrono-tz`, which bundles IANA 2025b.
 
-// clippy.toml allows these in tests, but does not see that helpers are only called by tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
 use std::fs;
 use std::path::Path;
