@@ -2,8 +2,7 @@
 //! unions, with and without a window, in every zone of the database, from anywhere in time.
 //! What the laws are stands in `common/laws.rs`, which the fuzz targets use too.
 
-// clippy.toml allows these in tests, but does not see that helpers are only called by tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
 mod common;
 
