@@ -514,7 +514,7 @@ mod tests {
             let most = if id % 5000 < 100 { 60 } else { 20 };
             while live.len() > most {
                 let leaver = live.len() - 1 - (chance >> 33) as usize % 10;
-                let leaver = if live[leaver].0 % 97 == 0 { 0 } else { leaver };
+                let leaver = if live[leaver].0.is_multiple_of(97) { 0 } else { leaver };
                 let (id, slot) = live.remove(leaver);
                 assert_eq!(runs.find(RunId(id)), Some(slot));
                 runs.remove(slot);

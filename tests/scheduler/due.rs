@@ -210,3 +210,32 @@ fn jitter_may_be_longer_than_the_interval() {
     assert_eq!(fires, expected);
     assert!(fires.windows(2).any(|pair| pair[0].1 > pair[1].1), "none overtook another");
 }
+
+/// Jitter and a sleep together: what was put aside before, what is surely due and what is due or
+/// not by its jitter all run in the order of their due times.
+#[test]
+fn after_a_sleep_all_run_in_order_whatever_their_jitter() {
+    let jitter = |due| schedrs::trigger::jitter::jitter("a", due, secs(15));
+    let a = job("a", every(10), |options| {
+        options.jitter = secs(15);
+        options.coalesce = Coalesce::All;
+        options.misfire_grace_time = Grace::Forever;
+        options.max_instances = 100;
+    });
+    let mut test = Test::new(set_with(&[("default", 100)], vec![a])).asleep("12:05:01", "12:10:01");
+    let mut starts = Vec::new();
+    let mut observer = |now: Now, action: &Action| {
+        if let Action::Start(start) = action {
+            starts.push((start.due, now.wall));
+        }
+    };
+    test.sim.run_until(at("12:10:02"), &mut observer);
+    let fires = |due: &Instant| {
+        let fire = due.plus(jitter(*due));
+        fire > at("12:05:01") && fire <= at("12:10:01")
+    };
+    let expected: Vec<_> = (1..70).map(|n| NOON.plus(secs(10 * n))).filter(fires).collect();
+    let woken = starts.iter().filter(|start| start.1 == at("12:10:01"));
+    assert_eq!(woken.map(|start| start.0).collect::<Vec<_>>(), expected);
+    assert!(expected[0] < at("12:05:01"), "none was put aside: choose another jitter");
+}

@@ -4,6 +4,14 @@
 //! `start a#3/2` is the second attempt of run 3 of job a; a line with an outcome names the due
 //! time it is for, and for several of them the first, the last and how many.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop"
+)]
+
 mod admission;
 mod attempts;
 mod clock;

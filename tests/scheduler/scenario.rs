@@ -96,9 +96,11 @@ pub(crate) fn set(jobs: Vec<Job>) -> JobSet {
     set_with(&[("default", 20)], jobs)
 }
 
+type AnyPlan = Box<dyn FnMut(&Start) -> Plan>;
+
 /// A scenario. Attempts succeed after a second unless told.
 pub(crate) struct Test {
-    pub(crate) sim: Sim<Box<dyn FnMut(&Start) -> Plan>>,
+    pub(crate) sim: Sim<AnyPlan>,
     pub(crate) transcript: Transcript,
 }
 

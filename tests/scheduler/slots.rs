@@ -75,3 +75,20 @@ fn max_wait_bounds_the_wait_for_a_slot_and_for_a_run() {
          12:05:31 patient#3 succeeded, due 12:01:00",
     );
 }
+
+/// The slot comes free in the very moment in which `max_wait` is over: that is not longer than
+/// it, but nor is it shorter, and the promise was to start before.
+#[test]
+fn max_wait_ends_in_the_moment_it_names() {
+    let jobs = vec![
+        job("long", once("12:00:30"), |_| {}),
+        job("a", once("12:01:00"), |options| options.max_wait = Some(secs(60))),
+    ];
+    Test::with_durations(set_with(&[("default", 1)], jobs), &[("long", 90)])
+        .until("12:03:00")
+        .expect(
+            "12:00:30 start long#1
+             12:02:00 long#1 succeeded, due 12:00:30
+             12:02:00 a#2 missed(waited 60s), due 12:01:00",
+        );
+}

@@ -95,7 +95,7 @@ fn a_stop_reaches_runs_that_are_being_started() {
         wall: NOON.plus(Duration::from_secs(secs)),
         mono: Mono::from_micros(secs * 1_000_000),
     };
-    let jobs = ["a", "b", "c"].map(|id| job(id, once("12:01"), |_| {}));
+    let jobs = ["a", "b", "c", "d"].map(|id| job(id, once("12:01"), |_| {}));
     let mut scheduler = Scheduler::new(now(0), set(jobs.into()));
     let mut transcript = Transcript::default();
     let mut step = |secs: u64, event: Event| {
@@ -103,10 +103,11 @@ fn a_stop_reaches_runs_that_are_being_started() {
         scheduler.step(now(secs), event, &mut actions);
         actions.iter().for_each(|action| transcript.see(now(secs), action));
     };
-    let (a, b, c) = (RunId(1), RunId(2), RunId(3));
+    let (a, b, c, d) = (RunId(1), RunId(2), RunId(3), RunId(4));
     step(60, Event::Woke);
     step(61, Event::Stop);
     step(62, Event::Ended { run: b, exit: Exit::Code(0) });
+    step(63, Event::NotStarted { run: d, reason: "EAGAIN".into(), transient: true });
     step(91, Event::Woke);
     step(92, Event::Started { run: a, pid: 7 });
     step(92, Event::Stop);
@@ -120,8 +121,10 @@ fn a_stop_reaches_runs_that_are_being_started() {
         "12:01:00 start a#1\n\
          12:01:00 start b#2\n\
          12:01:00 start c#3\n\
-         12:01:01 stopping, 3 active\n\
+         12:01:00 start d#4\n\
+         12:01:01 stopping, 4 active\n\
          12:01:02 b#2 succeeded, due 12:01:00\n\
+         12:01:03 d#4 not_started(EAGAIN), due 12:01:00\n\
          12:01:32 term a#1\n\
          12:01:32 kill a#1\n\
          12:01:33 kill c#3\n\
