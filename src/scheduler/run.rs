@@ -535,4 +535,16 @@ mod tests {
         assert!(runs.index.ring.len() <= 512);
         assert_eq!(runs.find(NO_ID), None);
     }
+
+    /// Two runs that want the same place in the ring when it grows.
+    #[test]
+    fn runs_are_found_after_the_ring_has_grown() {
+        let mut runs = Runs::new();
+        let job = Arc::clone(&runs.nobody);
+        let old = [1, 257].map(|id| (id, runs.insert(run(id, &job))));
+        let new: Vec<_> = (300..400).map(|id| (id, runs.insert(run(id, &job)))).collect();
+        for (id, slot) in old.into_iter().chain(new) {
+            assert_eq!(runs.find(RunId(id)), Some(slot));
+        }
+    }
 }
