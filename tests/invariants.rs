@@ -10,6 +10,14 @@
 //! * the scheduler never asks to be woken at a time that has passed;
 //! * the same events give the same actions.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,12 +76,11 @@ impl When {
                     1..60 => format!("*/{step} * * * * *"),
                     _ => format!("*/{} * * * *", step / 60),
                 };
-                let Some(Crontab::Schedule(schedule)) = crontab::parse(&expr, "", &mut Vec::new())
-                else {
-                    panic!("{expr}")
+                let schedule = match crontab::parse(&expr, "", &mut Vec::new()) {
+                    Some(Crontab::Schedule(schedule)) => schedule,
+                    other => unreachable!("{expr}: {other:?}"),
                 };
-                let trigger = CronTrigger::new([schedule], Zone::utc(), None, None);
-                Trigger::Cron(Arc::new(trigger))
+                Trigger::Cron(Arc::new(CronTrigger::new([schedule], Zone::utc(), None, None)))
             }
         }
     }
@@ -131,9 +138,9 @@ enum Change {
     Nothing,
     Reverse,
     Remove,
-    Add(Plan),
+    Add(Box<Plan>),
     /// Everything but trigger and jitter.
-    Options(Plan),
+    Options(Box<Plan>),
     Trigger(When),
     Pause,
     Workers(u32, u32),
@@ -217,8 +224,8 @@ fn op() -> impl Strategy<Value = Op> {
         Just(Change::Nothing),
         Just(Change::Reverse),
         Just(Change::Remove),
-        plan().prop_map(Change::Add),
-        plan().prop_map(Change::Options),
+        plan().prop_map(|plan| Change::Add(Box::new(plan))),
+        plan().prop_map(|plan| Change::Options(Box::new(plan))),
         when().prop_map(Change::Trigger),
         Just(Change::Pause),
         (1u32..4, 1u32..4).prop_map(|(a, b)| Change::Workers(a, b)),
@@ -517,7 +524,7 @@ impl World {
             (Change::Add(plan), _) => {
                 let id = format!("j{}", self.lives.len());
                 self.register(&id, plan, false);
-                self.jobs.push((id, plan.clone()));
+                self.jobs.push((id, (**plan).clone()));
             }
             (_, None) => {}
             (Change::Remove, Some(_)) => {
@@ -631,7 +638,9 @@ impl World {
             match self.attempts.first() {
                 Some(attempt) if !attempt.alive => {
                     let run = attempt.run;
-                    self.answer(run, Answer::Started);
+                    // Too late for another try: it must not be asked for.
+                    let short = run.0.is_multiple_of(3);
+                    self.answer(run, if short { Answer::Short } else { Answer::Started });
                 }
                 Some(_) => self.end(0, Exit::Code(1)),
                 None => panic!("nothing runs and it does not end"),
