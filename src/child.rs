@@ -34,6 +34,8 @@ pub struct World {
     base: Base,
     /// `/bin/sh` is a shell that may be skipped: see `shell`.
     sh_is_known: bool,
+    /// The scheduler has a terminal, which its jobs are to be kept from.
+    has_terminal: bool,
     /// The limit of open files that the scheduler was started with, which its own may exceed.
     file_limit: Rlimit,
 }
@@ -41,7 +43,7 @@ pub struct World {
 /// A process that was started.
 #[derive(Debug)]
 pub struct Child {
-    /// Its process id, which is also the id of its process group and session.
+    /// Its process id, which is also the id of its process group.
     pub pid: u32,
     /// Where its output can be read, unless nobody wants it.
     pub pipes: Option<Pipes>,
@@ -103,7 +105,12 @@ fn is_shortage(errno: i32) -> bool {
 impl World {
     /// As this process finds it. `file_limit` is what children get.
     pub fn new(file_limit: Rlimit) -> World {
-        World { base: Base::of_this_process(), sh_is_known: shell::sh_is_known(), file_limit }
+        World {
+            base: Base::of_this_process(),
+            sh_is_known: shell::sh_is_known(),
+            has_terminal: File::open("/dev/tty").is_ok(),
+            file_limit,
+        }
     }
 
     /// Starts the process of an attempt. `due` is its due time as the job is told it.
@@ -180,7 +187,10 @@ impl World {
             argv.iter().map(|word| CString::new(word.as_bytes()).ok()).collect();
         let cwd = options.cwd.as_deref().map(CString::new).transpose();
         match (argv, cwd) {
-            (Some(argv), Ok(cwd)) => Ok(Program { file, argv, env: env.list(), cwd, changes }),
+            (Some(argv), Ok(cwd)) => {
+                let (env, session) = (env.list(), self.has_terminal);
+                Ok(Program { file, argv, env, cwd, changes, session })
+            }
             (None, _) => Err(Failure::lasting("the command holds a zero byte")),
             (_, Err(_)) => Err(Failure::lasting("cwd holds a zero byte")),
         }

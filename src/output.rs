@@ -168,6 +168,16 @@ enum Target {
     File(Box<str>),
 }
 
+impl Target {
+    /// The set of pipes that lead there.
+    fn set(&self) -> usize {
+        match self {
+            Target::Sink(sink) => *sink,
+            Target::File(_) => FILES,
+        }
+    }
+}
+
 /// What the thread owns.
 #[derive(Debug)]
 struct Server {
@@ -334,10 +344,7 @@ impl Server {
     fn listen(&mut self, run: RunId, pipe: OwnedFd, to: Target, style: Style) -> Result<(), Errno> {
         rustix::fs::fcntl_setfl(&pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let slot = self.free.pop().unwrap_or(self.streams.len());
-        let set = match &to {
-            Target::Sink(sink) => *sink,
-            Target::File(_) => FILES,
-        };
+        let set = to.set();
         if slot == self.streams.len() {
             self.streams.push(None);
         }
@@ -435,6 +442,9 @@ impl Server {
 
     fn close(&mut self, slot: usize) {
         let Some(stream) = self.streams[slot].take() else { return };
+        // Closing it would do, were it not that a child that is just being made holds a copy for
+        // as long as that takes, and the set would say of it all the while that it has ended.
+        let _ = epoll::delete(&self.pipes[stream.to.set()], &stream.pipe);
         self.free.push(slot);
         if let Some(slots) = self.of_run.get_mut(&stream.run) {
             slots.retain(|other| *other != slot);
@@ -465,10 +475,7 @@ impl Server {
     fn empty(&mut self, slot: usize) {
         loop {
             let Some(Some(stream)) = self.streams.get(slot) else { return };
-            let set = match stream.to {
-                Target::Sink(sink) => sink,
-                Target::File(_) => FILES,
-            };
+            let set = stream.to.set();
             if !self.has_room(set) {
                 self.flush(set);
             }

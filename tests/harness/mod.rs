@@ -59,7 +59,10 @@ impl Bench {
     pub fn write_fifo(&self, name: &str) {
         let (send, receive) = channel();
         let path = self.path(name);
-        std::thread::spawn(move || send.send(fs::write(path, "go\n").unwrap()));
+        std::thread::spawn(move || {
+            fs::write(path, "go\n").unwrap();
+            send.send(())
+        });
         receive.recv_timeout(WATCHDOG).expect("nobody reads from the fifo");
     }
 
