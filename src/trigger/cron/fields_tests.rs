@@ -149,7 +149,8 @@ fn every_expression_means_what_it_should() {
 fn fields_that_are_left_out() {
     // What is given, and then month, day, day_of_week, hour, minute, second; recurring.
     let all = ("1-12", "1-31", "0-23", "0-59");
-    let rows: [(&[(Field, &str)], [&str; 5], bool); 10] = [
+    type Row = (&'static [(Field, &'static str)], [&'static str; 5], bool);
+    let rows: [Row; 10] = [
         (&[(Year, "2026")], ["1", "1", "0", "0", "0"], false),
         (&[(Month, "6")], ["6", "1", "0", "0", "0"], false),
         (&[(Day, "15")], [all.0, "15", "0", "0", "0"], false),
