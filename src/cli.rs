@@ -4,9 +4,8 @@
 //! 2 the command line itself is wrong. A subcommand that has more of them says so in its help.
 
 use std::io;
-use std::process::ExitCode;
 
-use clap::{ColorChoice, Parser, Subcommand};
+use clap::{ArgMatches, ColorChoice, FromArgMatches, Parser, Subcommand};
 
 use crate::command;
 use crate::zone::Database;
@@ -27,16 +26,69 @@ struct Cli {
     command: Option<Command>,
 }
 
-#[derive(Subcommand, Debug)]
-enum Command {
+/// Declares the subcommands. `clap`'s derive would build the arguments of all of them at each
+/// start; here only those of the one that is called are (`Command::defer`).
+macro_rules! subcommands {
+    ($($(#[doc = $about:literal])+ $variant:ident = $name:literal ($module:ident),)*) => {
+        #[derive(Debug)]
+        enum Command {
+            $($variant(command::$module::Args),)*
+        }
+
+        impl Subcommand for Command {
+            fn augment_subcommands(app: clap::Command) -> clap::Command {
+                app$(.subcommand(
+                    clap::Command::new($name)
+                        .about(concat!($($about),+).trim_ascii())
+                        .defer(<command::$module::Args as clap::Args>::augment_args),
+                ))*
+            }
+
+            fn augment_subcommands_for_update(app: clap::Command) -> clap::Command {
+                Self::augment_subcommands(app)
+            }
+
+            fn has_subcommand(name: &str) -> bool {
+                [$($name),*].contains(&name)
+            }
+        }
+
+        impl FromArgMatches for Command {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Command, clap::Error> {
+                match matches.subcommand() {
+                    $(Some(($name, matches)) => {
+                        let args = command::$module::Args::from_arg_matches(matches)?;
+                        Ok(Command::$variant(args))
+                    })*
+                    _ => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
+                }
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Command::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+
+        impl Command {
+            fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
+                match self {
+                    $(Command::$variant(args) => command::$module::run(args, context),)*
+                }
+            }
+        }
+    };
+}
+
+subcommands! {
     /// Run the jobs of a jobfile, in the foreground
-    Run(command::run::Args),
+    Run = "run" (run),
     /// Check jobfiles and report every problem
-    Validate(command::validate::Args),
+    Validate = "validate" (validate),
     /// Show when jobs are due
-    Next(command::next::Args),
-    /// Say a schedule in English
-    Explain(command::explain::Args),
+    Next = "next" (next),
+    /// Say a cron expression in English
+    Explain = "explain" (explain),
 }
 
 /// What every subcommand needs beside its arguments.
@@ -46,8 +98,50 @@ pub(crate) struct Context {
     pub(crate) zones: Database,
 }
 
-/// The whole program.
-pub fn main() -> ExitCode {
+/// How the program ends: its exit code. (`std::process::ExitCode` cannot be read, and the C
+/// `main` of `src/main.rs` has to.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ExitCode(u8);
+
+impl ExitCode {
+    /// Done.
+    pub(crate) const SUCCESS: ExitCode = ExitCode(0);
+    /// It could not be done, or problems were found.
+    pub(crate) const FAILURE: ExitCode = ExitCode(1);
+}
+
+impl From<u8> for ExitCode {
+    fn from(code: u8) -> ExitCode {
+        ExitCode(code)
+    }
+}
+
+/// What Rust's runtime would do before `main` (see `src/main.rs`), as far as it matters.
+fn startup() {
+    // A standard stream that was closed would be taken by the first file that is opened, and then
+    // be written to. Opening takes the lowest free number, so it fills the hole.
+    for stream in 0..=2 {
+        // SAFETY: asking after a number that is no descriptor is an error, nothing more.
+        if unsafe { libc::fcntl(stream, libc::F_GETFD) } < 0 {
+            // SAFETY: the path is a C string.
+            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
+        }
+    }
+    // A pipe that nobody reads is an error to be handled, not the end. (`Command` gives children
+    // the default back.)
+    // SAFETY: SIG_IGN runs no code of ours, and there is no other thread yet.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+}
+
+/// The whole program: reads the command line, does what it says and exits.
+pub fn main() -> ! {
+    startup();
+    let code = std::panic::catch_unwind(command_line).unwrap_or(ExitCode(101));
+    // This flushes standard output too.
+    std::process::exit(code.0.into())
+}
+
+fn command_line() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -65,10 +159,7 @@ pub fn main() -> ExitCode {
     let context = Context { zones: Database::open(tzdir.as_deref().map(std::path::Path::new)) };
     let done = match &cli.command {
         _ if cli.version => print_version(&context.zones).map_err(Into::into),
-        Some(Command::Run(args)) => command::run::run(args, &context),
-        Some(Command::Validate(args)) => command::validate::run(args, &context),
-        Some(Command::Next(args)) => command::next::run(args, &context),
-        Some(Command::Explain(args)) => command::explain::run(args, &context),
+        Some(command) => command.run(&context),
         None => print_help(),
     };
     match done {

@@ -3,6 +3,7 @@
 //! has to say about it to stderr.
 
 pub(crate) mod explain;
+mod expression;
 pub(crate) mod next;
 pub(crate) mod run;
 pub(crate) mod validate;

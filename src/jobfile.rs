@@ -20,10 +20,12 @@ mod options;
 mod parse;
 mod read;
 mod sections;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod value;
 mod warn;
-mod when;
+pub(crate) mod when;
 
 use std::path::Path;
 

@@ -11,6 +11,8 @@ use std::io::{self, Write};
 use std::ops::Range;
 use std::sync::OnceLock;
 
+use serde::Serialize;
+
 pub use crate::trigger::flaw::Severity;
 pub(crate) use render::clean;
 
@@ -336,20 +338,34 @@ pub fn print_json(out: &mut dyn Write, problems: &Problems, sources: &Sources) -
             .related
             .as_ref()
             .map(|(what, place)| format!("{what} at {}", sources.name(*place)));
-        let object = serde_json::json!({
-            "file": sources.get(problem.place.file).map(|source| source.name.as_str()),
-            "line": at.as_ref().map(|at| at.line),
-            "column": at.as_ref().map(|at| at.column),
-            "end_column": at.as_ref().map(|at| at.end_column),
-            "severity": severity(problem.severity),
-            "message": problem.message,
-            "help": problem.help,
-            "job": problem.job,
-            "related": related,
-        });
-        writeln!(out, "{object}")?;
+        let object = Object {
+            file: sources.get(problem.place.file).map(|source| source.name.as_str()),
+            line: at.as_ref().map(|at| at.line),
+            column: at.as_ref().map(|at| at.column),
+            end_column: at.as_ref().map(|at| at.end_column),
+            severity: severity(problem.severity),
+            message: &problem.message,
+            help: problem.help.as_deref(),
+            job: problem.job.as_deref(),
+            related,
+        };
+        writeln!(out, "{}", serde_json::to_string(&object)?)?;
     }
     Ok(())
+}
+
+/// A problem as a line of JSON.
+#[derive(Serialize)]
+struct Object<'a> {
+    file: Option<&'a str>,
+    line: Option<u32>,
+    column: Option<usize>,
+    end_column: Option<usize>,
+    severity: &'static str,
+    message: &'a str,
+    help: Option<&'a str>,
+    job: Option<&'a str>,
+    related: Option<String>,
 }
 
 fn severity(severity: Severity) -> &'static str {

@@ -189,6 +189,8 @@ impl Scheduler {
         self.count_budget = SLICE;
         self.ring_timers(cx);
         self.decide(cx);
+        // A `max_wait` of nothing is over at once.
+        self.ring_timers(cx);
         self.go_on_counting(cx);
         self.settle(cx);
     }

@@ -6,7 +6,7 @@
 //! [`Plan`]. Tests use it, and `schedrs simulate`.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use crate::event::{Action, Event, Exit, MissReason, Outcome, Record, RunId, Start};
@@ -84,7 +84,7 @@ pub struct Sim<P> {
     scheduler: Scheduler,
     plan: P,
     now: Now,
-    processes: BinaryHeap<Reverse<Process>>,
+    processes: Processes,
     started: u64,
     /// How many processes each executor has.
     running: Vec<u32>,
@@ -120,7 +120,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
             scheduler: Scheduler::new(now, set),
             plan,
             now,
-            processes: BinaryHeap::new(),
+            processes: Processes::default(),
             started: 0,
             outages: Vec::new(),
             over: false,
@@ -192,10 +192,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
                 _ => break,
             }
             // What ends makes room before what is due at the same moment wants it.
-            while let Some(Reverse(process)) = self.processes.peek().copied()
-                && process.ends <= self.now.mono
-            {
-                self.processes.pop();
+            while let Some(process) = self.processes.pop_until(self.now.mono) {
                 self.end(process);
             }
             self.scheduler.advance(self.now, &mut self.actions);
@@ -209,7 +206,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
     /// When something happens next.
     fn next_moment(&self) -> Option<Instant> {
         let wakeup = self.scheduler.next_wakeup();
-        let process = self.processes.peek().map(|process| process.0.ends);
+        let process = self.processes.first().map(|process| process.ends);
         let mono = match (wakeup.mono, process) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -245,10 +242,10 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
         while !self.actions.is_empty() {
             let mut actions =
                 std::mem::replace(&mut self.actions, std::mem::take(&mut self.answers));
-            for action in actions.drain(..) {
-                observer.see(self.now, &action);
-                self.report.add(self.now, &action);
-                match &action {
+            for action in &actions {
+                observer.see(self.now, action);
+                self.report.add(self.now, action);
+                match action {
                     Action::Start(start) => self.start(start),
                     Action::Terminate(run) => self.signal(*run, 15),
                     Action::Kill(run) => self.signal(*run, 9),
@@ -256,6 +253,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
                     Action::Record(_) | Action::Notice(_) => {}
                 }
             }
+            actions.clear();
             self.answers = actions;
             if !self.actions.is_empty() {
                 self.scheduler.advance(self.now, &mut self.actions);
@@ -286,7 +284,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
             Exit::Code(code) => (false, code),
             Exit::Signal(signal) => (true, signal),
         };
-        self.processes.push(Reverse(Process {
+        self.processes.push(Process {
             ends: self.now.mono.plus(duration),
             number: self.started,
             run: start.run,
@@ -294,23 +292,65 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
             code,
             executor,
             stubborn,
-        }));
+        });
         // Process ids as the kernel of a small machine would give them.
         let pid = (self.started % 32_768) as u32;
         let event = Event::Started { run: start.run, pid };
         self.scheduler.take(self.now, event, &mut self.actions);
     }
 
-    /// A process is told to end. There are seldom many, and seldom is one told.
+    /// A process is told to end.
     fn signal(&mut self, run: RunId, signal: i32) {
-        let found = self.processes.iter().find(|process| process.0.run == run);
-        let Some(&Reverse(process)) = found else { return };
-        if signal == 15 && process.stubborn {
-            return;
+        let deaf = |process: &Process| signal == 15 && process.stubborn;
+        if let Some(process) = self.processes.take(run, deaf) {
+            let ends = self.now.mono;
+            self.processes.push(Process { ends, signal: true, code: signal, ..process });
         }
-        self.processes.retain(|process| process.0.run != run);
-        let ends = self.now.mono;
-        self.processes.push(Reverse(Process { ends, signal: true, code: signal, ..process }));
+    }
+}
+
+/// The virtual processes. Those that last equally long end in the order in which they started,
+/// which needs no heap.
+#[derive(Debug, Default)]
+struct Processes {
+    in_order: VecDeque<Process>,
+    others: BinaryHeap<Reverse<Process>>,
+}
+
+impl Processes {
+    fn push(&mut self, process: Process) {
+        match self.in_order.back() {
+            Some(last) if *last > process => self.others.push(Reverse(process)),
+            _ => self.in_order.push_back(process),
+        }
+    }
+
+    /// The one that ends first.
+    fn first(&self) -> Option<&Process> {
+        match (self.in_order.front(), self.others.peek()) {
+            (Some(a), Some(Reverse(b))) => Some(a.min(b)),
+            (Some(a), None) => Some(a),
+            (None, b) => b.map(|b| &b.0),
+        }
+    }
+
+    /// Takes the one that ends first if it has ended by then.
+    fn pop_until(&mut self, now: Mono) -> Option<Process> {
+        let first = *self.first().filter(|process| process.ends <= now)?;
+        match self.in_order.front() {
+            Some(front) if *front == first => self.in_order.pop_front(),
+            _ => self.others.pop().map(|process| process.0),
+        }
+    }
+
+    /// Takes the process of a run, unless it is deaf. There are seldom many to look through, and
+    /// seldom is one wanted.
+    fn take(&mut self, run: RunId, deaf: impl Fn(&Process) -> bool) -> Option<Process> {
+        let mut all = self.in_order.iter().chain(self.others.iter().map(|process| &process.0));
+        let found = *all.find(|process| process.run == run && !deaf(process))?;
+        self.in_order.retain(|process| process.run != run);
+        self.others.retain(|process| process.0.run != run);
+        Some(found)
     }
 }
 

@@ -26,8 +26,7 @@ pub fn trigger(trigger: &Trigger, zone: &Zone) -> String {
         Trigger::Cron(cron) => {
             let schedules: Vec<String> =
                 cron.schedules().iter().map(self::cron::schedule).collect();
-            let start = (cron.start() > Instant::MIN).then(|| cron.start());
-            schedules.join("; and ") + &window(start, cron.end(), zone)
+            schedules.join("; and ") + &window(cron.start(), cron.end(), zone)
         }
         Trigger::Interval(interval) => {
             let every = long_span(interval.every());

@@ -1,6 +1,7 @@
 //! What the peers answered: `data/apscheduler.jsonl` holds due times that APScheduler 3.11.3
 //! computed, `data/crontab.jsonl` those of Vixie cron and cronie by brute force over every minute.
 //! In the lines marked `dst` the peers disagree with each other, and `due` follows `doc/time.md`.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
 
 use std::time::Duration;
 

@@ -2,13 +2,12 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::cli::Context;
+use crate::cli::{Context, ExitCode};
 use crate::clock;
 use crate::daemon::{self, LogFormat, Plan};
 use crate::job::{Job, JobSet, Options};

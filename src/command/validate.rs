@@ -8,11 +8,10 @@ mod explain;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use clap::ValueEnum;
 
-use crate::cli::Context;
+use crate::cli::{Context, ExitCode};
 use crate::jobfile::{self, Loaded, locate};
 use crate::{clock, problem};
 

@@ -13,7 +13,7 @@ use super::sections::{self, Sections};
 use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
-use super::when::{self, Cron};
+use super::when::{self, Cron, DATE};
 use crate::instant::Instant;
 use crate::job::{Command, Job, Options};
 use crate::problem::{Place, Problem, Span};
@@ -281,6 +281,8 @@ impl<'a, 's> Jobs<'a, 's> {
             let problem = Problem::error(end_place, "`end_date` is before `start_date`");
             scope.push(problem.related("`start_date` stands", start_place));
             *good = false;
+            // That it never fires then goes without saying.
+            return Window::default();
         }
         window
     }
@@ -300,6 +302,11 @@ impl<'a, 's> Jobs<'a, 's> {
             Key::Date => {
                 let date = match &value.node {
                     Node::String(text) if text == "now" => DateTrigger::Now,
+                    Node::String(text) if !text.contains(|c: char| c.is_ascii_digit()) => {
+                        let message = format!("expected {DATE}, or \"now\"");
+                        scope.error(value.span, message);
+                        return None;
+                    }
                     _ => DateTrigger::At(when::moment(scope, value)?.instant(zone)),
                 };
                 warn::date(date, value, self.now, scope);

@@ -1,7 +1,8 @@
 //! Cuts a TOML text at its table headers, so that it can be read a table at a time.
 //!
 //! A chunk is a header and the lines below it, up to the next header; the first chunk has no
-//! header. Only tokens are looked at here; `parse` understands them.
+//! header. A table of very many lines comes in several chunks, so that a chunk is never large.
+//! Only tokens are looked at here; `parse` understands them.
 
 use std::borrow::Cow;
 
@@ -32,6 +33,13 @@ impl Header<'_> {
 /// forgotten costs one table and not the rest of the file.
 const TOP_LEVEL: [&str; 5] = ["jobs", "executors", "defaults", "scheduler", "store"];
 
+/// A chunk of this many tokens ends with the next line. (In tests nearly every line is one.)
+const FULL: usize = if cfg!(test) { 8 } else { 16_384 };
+
+/// A value of more tokens than this is not read on: it is no jobfile, or it is one in one pair of
+/// braces with half a million jobs.
+const MAX_TOKENS: usize = 16 << 20;
+
 /// Cuts a text into chunks.
 pub(super) struct Cutter<'s> {
     pub(super) source: Source<'s>,
@@ -40,14 +48,27 @@ pub(super) struct Cutter<'s> {
     tokens: Vec<Token>,
     /// How many of them are the chunk's.
     len: usize,
-    /// The header of the chunk; `None` for the first one.
+    /// The header of the chunk; `None` for the first one, and when it goes on with the table of
+    /// the chunk before.
     pub(super) header: Option<Header<'s>>,
+    /// The chunk belongs to `jobs`.
+    pub(super) in_jobs: bool,
+    /// The text was not read to its end, because a value is too large.
+    pub(super) too_large: bool,
 }
 
 impl<'s> Cutter<'s> {
     pub(super) fn new(text: &'s str) -> Cutter<'s> {
         let source = Source::new(text);
-        Cutter { source, lexer: source.lex(), tokens: Vec::new(), len: 0, header: None }
+        Cutter {
+            source,
+            lexer: source.lex(),
+            tokens: Vec::new(),
+            len: 0,
+            header: None,
+            in_jobs: false,
+            too_large: false,
+        }
     }
 
     /// The tokens of the chunk.
@@ -58,7 +79,10 @@ impl<'s> Cutter<'s> {
     /// Whether nothing stands below the header.
     pub(super) fn has_empty_body(&self) -> bool {
         let line = self.tokens().iter().position(|token| token.kind() == TokenKind::Newline);
-        let body = &self.tokens()[line.unwrap_or(self.len)..];
+        let body = match self.header {
+            Some(_) => &self.tokens()[line.unwrap_or(self.len)..],
+            None => self.tokens(),
+        };
         body.iter().all(|token| {
             use TokenKind::{Comment, Eof, Newline, Whitespace};
             matches!(token.kind(), Comment | Eof | Newline | Whitespace)
@@ -67,18 +91,17 @@ impl<'s> Cutter<'s> {
 
     /// Goes to the next chunk; `false` at the end.
     pub(super) fn advance(&mut self) -> bool {
-        let first = self.len == 0;
         self.tokens.drain(..self.len);
         self.len = 0;
-        if !self.cut() {
+        if self.too_large || !self.cut() {
             return false;
         }
-        self.header = match self.tokens[0].kind() {
-            TokenKind::LeftSquareBracket => Some(self.read_header()),
-            _ if first => None,
-            // Only possible at the very start, where there is no chunk without a header before it.
-            _ => None,
-        };
+        self.header = None;
+        if self.tokens[0].kind() == TokenKind::LeftSquareBracket {
+            let header = self.read_header();
+            self.in_jobs = header.top() == "jobs";
+            self.header = Some(header);
+        }
         true
     }
 
@@ -95,6 +118,11 @@ impl<'s> Cutter<'s> {
                 self.tokens[known]
             } else {
                 match self.lexer.next() {
+                    Some(_) if known >= MAX_TOKENS => {
+                        self.too_large = true;
+                        self.len = known;
+                        return true;
+                    }
                     Some(token) => {
                         self.tokens.push(token);
                         token
@@ -113,6 +141,10 @@ impl<'s> Cutter<'s> {
                     candidate = None;
                     if in_header {
                         (in_header, depth) = (false, 0);
+                    }
+                    if known >= FULL && depth == 0 {
+                        self.len = known;
+                        return true;
                     }
                     continue;
                 }

@@ -46,6 +46,11 @@ pub(super) struct Loader<'a> {
 
 impl Loader<'_> {
     pub(super) fn load(&self, input: Input<'_>) -> Loaded {
+        self.load_as(input, false)
+    }
+
+    /// The same; `whole` reads every file as a whole, for tests that it makes no difference.
+    pub(super) fn load_as(&self, input: Input<'_>, whole: bool) -> Loaded {
         let mut files = Files::default();
         match input {
             Input::Path(path) => {
@@ -62,7 +67,7 @@ impl Loader<'_> {
             }
         }
         let Files { sources, meta, mut problems, .. } = files;
-        let (set, origins) = self.jobs(&sources, &meta, &mut problems);
+        let (set, origins) = self.jobs(&sources, &meta, whole, &mut problems);
         problems.sort();
         let set = (problems.errors() == 0).then_some(set);
         Loaded { set, problems, sources, origins }
@@ -72,6 +77,7 @@ impl Loader<'_> {
         &self,
         sources: &Sources,
         meta: &[Meta],
+        whole: bool,
         problems: &mut Problems,
     ) -> (JobSet, Option<Origins>) {
         let mut sections = Sections::default();
@@ -80,6 +86,7 @@ impl Loader<'_> {
             if meta.usable {
                 let mut reader = Reader::new(file, &source.text, &meta.dir);
                 reader.sections(&mut sections, self.zones, problems);
+                reader.whole |= whole;
                 readers.push(reader);
             }
         }
@@ -253,8 +260,7 @@ impl<'s> Reader<'s> {
         let mut cutter = Cutter::new(self.text);
         let mut more_below = None;
         while cutter.advance() {
-            let is_job = cutter.header.as_ref().is_some_and(|header| header.top() == "jobs");
-            if !is_job {
+            if !cutter.in_jobs {
                 parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
             } else if !*more_below.get_or_insert_with(|| chunk::sections_below_jobs(self.text)) {
                 self.at_jobs = Some(cutter);
@@ -294,7 +300,15 @@ impl<'s> Reader<'s> {
         let mut bare_header = false;
         while more {
             match &cutter.header {
-                Some(header) if header.top() == "jobs" => match header.path.get(1) {
+                // A section, which was read before.
+                _ if !cutter.in_jobs => {}
+                None if open.is_some() => {
+                    parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
+                }
+                // The lines of `[jobs]` go on.
+                None if cutter.has_empty_body() => {}
+                None => return false,
+                Some(header) => match header.path.get(1) {
                     Some(id) => {
                         if open.as_ref() != Some(&id.text) {
                             let id = id.text.clone();
@@ -308,14 +322,13 @@ impl<'s> Reader<'s> {
                     }
                     // `[jobs]` with nothing below it says nothing.
                     None if !header.array && !bare_header && cutter.has_empty_body() => {
-                        bare_header = true;
+                        self.complete(&mut tree, jobs, problems);
+                        (bare_header, open) = (true, None);
                         let mut nothing = Tree::default();
                         parse::chunk(&mut cutter, &mut nothing, self.file, Some(problems));
                     }
                     None => return false,
                 },
-                // A section, which was read before.
-                _ => {}
             }
             more = cutter.advance();
         }
@@ -339,9 +352,8 @@ impl<'s> Reader<'s> {
         let mut tree = Tree::default();
         let mut cutter = Cutter::new(self.text);
         while cutter.advance() {
-            let is_job = cutter.header.as_ref().is_some_and(|header| header.top() == "jobs");
             // What is wrong with the other sections has been reported when they were read.
-            let problems = is_job.then_some(&mut *problems);
+            let problems = cutter.in_jobs.then_some(&mut *problems);
             parse::chunk(&mut cutter, &mut tree, self.file, problems);
         }
         tree.finish();

@@ -45,7 +45,11 @@ pub(super) fn chunk<'s>(
         too_deep: false,
         frames: Vec::new(),
     };
-    parse_document(cutter.tokens(), &mut receiver, &mut errors);
+    if cutter.too_large {
+        receiver.errors.push(ParseError::new(TOO_LARGE).with_unexpected(first_token(cutter)));
+    } else {
+        parse_document(cutter.tokens(), &mut receiver, &mut errors);
+    }
     receiver.lost_key();
     let Receiver { errors: more, clashes, .. } = receiver;
     errors.extend(more);
@@ -73,9 +77,11 @@ fn report(errors: Vec<ParseError>, text: &str, file: u32, problems: &mut Problem
     let mut found: Vec<(Span, ParseError)> =
         errors.into_iter().map(|error| (place_of(&error, text), error)).collect();
     found.sort_by_key(|(span, _)| span.start);
-    // An open bracket swallows the lines below it, which are then wrong one by one.
-    let open = found.iter().position(|(_, error)| is_unclosed(error));
-    if let Some(open) = open {
+    if let Some(deep) = found.iter().position(|(_, error)| error.description() == TOO_DEEP) {
+        // What is in there is not looked at.
+        found = vec![found.swap_remove(deep)];
+    } else if let Some(open) = found.iter().position(|(_, error)| is_unclosed(error)) {
+        // An open bracket swallows the lines below it, which are then wrong one by one.
         found.truncate(open + 1);
     }
     let mut last: Option<usize> = None;
@@ -129,6 +135,7 @@ fn message(error: &ParseError) -> String {
         {
             return "this string is not closed".to_owned();
         }
+        "missing escaped value" => return "unknown escape in a string".to_owned(),
         "unexpected key or value" => return "expected the end of the line".to_owned(),
         "string values must be quoted" => return "a string must stand in quotes".to_owned(),
         _ => {}
@@ -152,6 +159,10 @@ fn message(error: &ParseError) -> String {
 fn help(error: &ParseError, span: Span, text: &str) -> Option<String> {
     let found = text.get(span.range()).unwrap_or_default();
     match error.description() {
+        "missing escaped value" => Some(match text.as_bytes().get(span.start as usize) {
+            Some(b'%') => "here `%` has no special meaning as in a crontab: write `%`".to_owned(),
+            _ => "for a backslash write `\\\\`, or put the string in single quotes".to_owned(),
+        }),
         "unclosed array" => Some("close it with `]`".to_owned()),
         "unclosed inline table" => Some("close it with `}`".to_owned()),
         "key with no value" => Some("write `key = value`".to_owned()),
@@ -175,6 +186,7 @@ pub(super) fn or_list(names: &[impl AsRef<str>]) -> String {
 }
 
 const TOO_DEEP: &str = "nested too deeply";
+const TOO_LARGE: &str = "the value here has more parts than a jobfile can have";
 
 /// Puts values together as the parser comes by them.
 struct Receiver<'a, 's> {
@@ -230,7 +242,9 @@ impl<'s> Receiver<'_, 's> {
         let base = self.key_base();
         if let Some(key) = self.keys.get(base) {
             let span = key.span;
+            let known = self.clashes.len();
             self.deliver(Value { node: Node::Invalid, span });
+            self.clashes.truncate(known);
             self.keys.truncate(base);
         }
     }

@@ -103,7 +103,13 @@ fn too_large(limit: u64) -> Unreadable {
 /// The text a reader gives. The size is a hint: files in `/proc` say 0.
 fn text(mut from: impl Read, size: u64, limit: u64) -> Result<String, Unreadable> {
     let mut text = String::with_capacity(size.min(limit) as usize);
-    let mut block = vec![0; BLOCK];
+    // For a small file a small block: each page of it is a page fault, and those are most of what
+    // checking one job costs. One byte more than the file, to see its end.
+    let block_size = match size {
+        0 => BLOCK,
+        size => usize::try_from(size + 1).unwrap_or(BLOCK).clamp(512, BLOCK),
+    };
+    let mut block = vec![0; block_size];
     // The start of a character of which the last block had only the first bytes.
     let mut held = 0;
     loop {

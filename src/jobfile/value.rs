@@ -301,14 +301,13 @@ fn offsets(typed: &str, decoded: &str) -> Option<Offsets> {
         // A number in the place of a string.
         return Some(Offsets::Shifted(0));
     }
-    for quotes in [3, 1] {
-        let content = typed.get(quotes..typed.len().checked_sub(quotes)?)?;
-        if content == decoded {
-            return Some(Offsets::Shifted(quotes));
-        }
+    let without = |quotes: usize| typed.get(quotes..typed.len().checked_sub(quotes)?);
+    // The usual string, without escapes.
+    if let Some(quotes) = [3, 1].into_iter().find(|quotes| without(*quotes) == Some(decoded)) {
+        return Some(Offsets::Shifted(quotes));
     }
     let quotes = if typed.starts_with("\"\"\"") || typed.starts_with("'''") { 3 } else { 1 };
-    let content = typed.get(quotes..typed.len().checked_sub(quotes)?)?;
+    let content = without(quotes)?;
     let escapes = typed.starts_with('"');
     let mut each = Vec::with_capacity(decoded.len() + 1);
     let mut chars = content.char_indices().peekable();
@@ -356,6 +355,8 @@ mod tests {
             (r"'0 3 * * *'", "0 3 * * *", "3", "3"),
             ("\"\"\"0 3 x\"\"\"", "0 3 x", "x", "x"),
             ("'''\n0 3 x'''", "0 3 x", "x", "x"),
+            ("'5x'", "5x", "x", "x"),
+            ("''", "", "", ""),
             (r#""a\tb c""#, "a\tb c", "b", "b"),
             (r#""\u00fcx ü y""#, "üx ü y", "y", "y"),
             (r#""\U0001F600\x41 y""#, "😀A y", "y", "y"),

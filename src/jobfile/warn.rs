@@ -40,7 +40,7 @@ pub(super) fn interval(interval: &IntervalTrigger, value: &Value<'_>, scope: &mu
         let times = Duration::from_secs(1).as_micros() / every.as_micros().max(1);
         let message = format!("fires {times} times a second");
         scope.push(Problem::warning(scope.place(value.span), message));
-    } else if let (Some(first), end) = (interval.first(), interval.end())
+    } else if let (Some(first), Some(end)) = (interval.first(), interval.end())
         && first > end
     {
         scope.push(Problem::warning(scope.place(value.span), "never fires"));
@@ -51,7 +51,7 @@ pub(super) fn interval(interval: &IntervalTrigger, value: &Value<'_>, scope: &mu
 pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &mut Scope<'_>) {
     let place = scope.place(value.span);
     if cron.never() {
-        let windowed = cron.start() > Instant::MIN || cron.end() < Instant::MAX;
+        let windowed = cron.start().is_some() || cron.end().is_some();
         let unlimited = || CronTrigger::new(cron.schedules(), cron.zone().clone(), None, None);
         scope.push(if windowed && !unlimited().never() {
             let message = "never fires: nothing matches between `start_date` and `end_date`";
@@ -67,7 +67,7 @@ pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &
         scope.push(Problem::warning(place, "fires every second").help(help));
         return;
     }
-    if cron.zone().is_fixed() || cron.end() < now {
+    if cron.zone().is_fixed() || cron.end().is_some_and(|end| end < now) {
         return;
     }
     let effects = cron.dst_effects(now, now.plus(HORIZON));

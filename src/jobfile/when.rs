@@ -20,7 +20,7 @@ use crate::zone::{Local, Zone};
 
 /// A point in time as it can be typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(crate) enum Moment {
     /// On the clocks of the job's zone.
     Wall { secs: i64, micros: i64 },
     /// Typed with an offset.
@@ -29,7 +29,7 @@ pub(super) enum Moment {
 
 impl Moment {
     /// The instant, given the zone: in a gap the first one after it, in a fold the first pass.
-    pub(super) fn instant(self, zone: &Zone) -> Instant {
+    pub(crate) fn instant(self, zone: &Zone) -> Instant {
         match self {
             Moment::At(at) => at,
             Moment::Wall { secs, micros } => match zone.resolve(secs) {
@@ -42,7 +42,8 @@ impl Moment {
     }
 }
 
-const DATE: &str = "a date such as 2026-12-01 or 2026-12-01T09:00:00";
+/// What a moment looks like, after "expected".
+pub(super) const DATE: &str = "a date such as 2026-12-01 or 2026-12-01T09:00:00";
 
 /// A `date`, `start_date` or `end_date`: a TOML date or a string that looks like one.
 pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment> {
@@ -66,7 +67,7 @@ pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment>
 
 /// Reads an ISO 8601 date, with a time or without, with an offset or without. An error names the
 /// bytes of the text that are wrong.
-fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)> {
+pub(crate) fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)> {
     let all = 0..text.len();
     let not_a_date = || (all.clone(), format!("expected {DATE}"));
     let digits = |range: Range<usize>| -> Option<u32> {

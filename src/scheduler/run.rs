@@ -12,8 +12,6 @@
 //! [`reaction`] is the table; `super::attempt` performs what it says.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
-use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -277,10 +275,13 @@ pub(super) struct Runs {
     /// How often each slot was given up, so that what points to an earlier user is recognised.
     generations: Vec<u32>,
     free: Vec<u32>,
-    by_id: HashMap<RunId, u32, BuildHasherDefault<IdHasher>>,
+    index: Index,
     /// Stands in free slots for a job, so that they keep none alive.
     nobody: Arc<Job>,
 }
+
+/// No run has this id: it stands in free slots.
+const NO_ID: RunId = RunId(0);
 
 impl Runs {
     pub(super) fn new() -> Runs {
@@ -296,22 +297,23 @@ impl Runs {
             runs: Vec::new(),
             generations: Vec::new(),
             free: Vec::new(),
-            by_id: HashMap::default(),
+            index: Index::default(),
             nobody: Arc::new(nobody),
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.by_id.is_empty()
+        self.len() == 0
     }
 
     /// How many are active.
     pub(super) fn len(&self) -> usize {
-        self.by_id.len()
+        self.runs.len() - self.free.len()
     }
 
     pub(super) fn find(&self, id: RunId) -> Option<u32> {
-        self.by_id.get(&id).copied()
+        let slot = self.index.find(id)?;
+        self.runs.get(slot as usize).is_some_and(|run| run.id == id && id != NO_ID).then_some(slot)
     }
 
     pub(super) fn insert(&mut self, run: Run) -> u32 {
@@ -327,14 +329,15 @@ impl Runs {
                 (self.runs.len() - 1) as u32
             }
         };
-        self.by_id.insert(id, slot);
+        self.index.insert(id, slot, &self.runs);
         slot
     }
 
     /// Gives up a slot and returns the job that was in it.
     pub(super) fn remove(&mut self, slot: u32) -> Arc<Job> {
         let run = &mut self.runs[slot as usize];
-        self.by_id.remove(&run.id);
+        self.index.remove(run.id);
+        run.id = NO_ID;
         let generation = &mut self.generations[slot as usize];
         *generation = generation.wrapping_add(1);
         self.free.push(slot);
@@ -344,9 +347,9 @@ impl Runs {
     /// Gives the run in a slot another id: it now stands for another due time.
     pub(super) fn rename(&mut self, slot: u32, id: RunId) {
         let run = &mut self.runs[slot as usize];
-        self.by_id.remove(&run.id);
+        self.index.remove(run.id);
         run.id = id;
-        self.by_id.insert(id, slot);
+        self.index.insert(id, slot, &self.runs);
     }
 
     /// A reference to a run that outlives it.
@@ -361,12 +364,12 @@ impl Runs {
 
     /// All active runs, in no particular but always the same order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Run)> {
-        let live = |(slot, run): &(usize, &Run)| self.by_id.get(&run.id) == Some(&(*slot as u32));
+        let live = |(_, run): &(usize, &Run)| run.id != NO_ID;
         self.runs.iter().enumerate().filter(live).map(|(slot, run)| (slot as u32, run))
     }
 }
 
-impl Index<u32> for Runs {
+impl std::ops::Index<u32> for Runs {
     type Output = Run;
 
     fn index(&self, slot: u32) -> &Run {
@@ -374,9 +377,73 @@ impl Index<u32> for Runs {
     }
 }
 
-impl IndexMut<u32> for Runs {
+impl std::ops::IndexMut<u32> for Runs {
     fn index_mut(&mut self, slot: u32) -> &mut Run {
         &mut self.runs[slot as usize]
+    }
+}
+
+/// Where the run of an id is. Ids are counted up, so most runs have a place in a ring to
+/// themselves; the few that outlive a whole turn of it keep theirs, and who comes then is noted
+/// apart.
+#[derive(Debug, Default)]
+struct Index {
+    ring: Vec<u32>,
+    apart: HashMap<RunId, u32>,
+}
+
+impl Index {
+    fn place(&self, id: RunId) -> usize {
+        // The length is a power of two.
+        id.0 as usize & self.ring.len().wrapping_sub(1)
+    }
+
+    /// Where the run is, if there is one: the caller looks whether it has that id.
+    fn find(&self, id: RunId) -> Option<u32> {
+        if !self.apart.is_empty()
+            && let Some(&slot) = self.apart.get(&id)
+        {
+            return Some(slot);
+        }
+        self.ring.get(self.place(id)).copied()
+    }
+
+    /// Notes the run in `slot` of `runs`.
+    fn insert(&mut self, id: RunId, slot: u32, runs: &[Run]) {
+        if self.ring.len() < 2 * runs.len() {
+            self.grow(runs);
+        }
+        let place = self.place(id);
+        let holder = runs.get(self.ring[place] as usize);
+        if holder.is_some_and(|run| run.id != id && run.id != NO_ID && self.place(run.id) == place)
+        {
+            self.apart.insert(id, slot);
+        } else {
+            self.ring[place] = slot;
+        }
+    }
+
+    fn remove(&mut self, id: RunId) {
+        // The ring needs no care: the slot it names has no run of that id any more.
+        if !self.apart.is_empty() {
+            self.apart.remove(&id);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, runs: &[Run]) {
+        let length = (4 * runs.len()).next_power_of_two().max(64);
+        self.ring.clear();
+        self.ring.resize(length, NONE);
+        self.apart.clear();
+        for (slot, run) in runs.iter().enumerate().filter(|(_, run)| run.id != NO_ID) {
+            let place = self.place(run.id);
+            if self.ring[place] == NONE {
+                self.ring[place] = slot as u32;
+            } else {
+                self.apart.insert(run.id, slot as u32);
+            }
+        }
     }
 }
 
@@ -406,23 +473,78 @@ impl PartialOrd for Timer {
     }
 }
 
-/// Run ids are counted up and nobody chooses them, so spreading them is all a hash has to do.
-#[derive(Default)]
-pub(super) struct IdHasher(u64);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
+    fn run(id: u64, job: &Arc<Job>) -> Run {
+        Run {
+            id: RunId(id),
+            job: Arc::clone(job),
+            due: NEVER,
+            admitted: NO_DEADLINE,
+            started: None,
+            ended: NO_DEADLINE,
+            deadline: NO_DEADLINE,
+            last: None,
+            attempt: 0,
+            shortages: 0,
+            job_slot: NONE,
+            older: NONE,
+            newer: NONE,
+            pool: 0,
+            phase: Phase::Queued,
+            wish: Wish::Run,
+            timed_out: false,
+            is_last: false,
         }
     }
 
-    fn write_u64(&mut self, id: u64) {
-        let spread = u128::from(self.0 ^ id) * 0x9E37_79B9_7F4A_7C15;
-        self.0 = (spread >> 64) as u64 ^ spread as u64;
+    /// Short runs that come and go past long ones, which the ring laps many times.
+    #[test]
+    fn runs_are_found_however_long_they_last() {
+        let mut runs = Runs::new();
+        let job = Arc::clone(&runs.nobody);
+        let mut live: Vec<(u64, u32)> = Vec::new();
+        let mut chance = 7_u64;
+        for id in 1..20_000 {
+            live.push((id, runs.insert(run(id, &job))));
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            // One in 97 lasts; the others make room so that a few dozen are left.
+            let most = if id % 5000 < 100 { 60 } else { 20 };
+            while live.len() > most {
+                let leaver = live.len() - 1 - (chance >> 33) as usize % 10;
+                let leaver = if live[leaver].0.is_multiple_of(97) { 0 } else { leaver };
+                let (id, slot) = live.remove(leaver);
+                assert_eq!(runs.find(RunId(id)), Some(slot));
+                runs.remove(slot);
+                assert_eq!(runs.find(RunId(id)), None);
+            }
+            if id % 1000 == 500 {
+                let (old, slot) = live[0];
+                runs.rename(slot, RunId(old + 1_000_000));
+                live[0].0 += 1_000_000;
+                assert_eq!(runs.find(RunId(old)), None);
+            }
+            for &(id, slot) in &live {
+                assert_eq!(runs.find(RunId(id)), Some(slot));
+            }
+            assert_eq!(runs.len(), live.len());
+            assert_eq!(runs.iter().count(), live.len());
+        }
+        assert!(runs.index.ring.len() <= 512);
+        assert_eq!(runs.find(NO_ID), None);
+    }
+
+    /// Two runs that want the same place in the ring when it grows.
+    #[test]
+    fn runs_are_found_after_the_ring_has_grown() {
+        let mut runs = Runs::new();
+        let job = Arc::clone(&runs.nobody);
+        let old = [1, 257].map(|id| (id, runs.insert(run(id, &job))));
+        let new: Vec<_> = (300..400).map(|id| (id, runs.insert(run(id, &job)))).collect();
+        for (id, slot) in old.into_iter().chain(new) {
+            assert_eq!(runs.find(RunId(id)), Some(slot));
+        }
     }
 }

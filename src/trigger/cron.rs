@@ -50,9 +50,9 @@ impl CronTrigger {
         &self.zone
     }
 
-    /// The first instant it may be due at; [`Instant::MIN`] where there is no `start_date`.
-    pub fn start(&self) -> Instant {
-        self.start
+    /// The first instant it may be due at, where there is a `start_date`.
+    pub fn start(&self) -> Option<Instant> {
+        (self.start > Instant::MIN).then_some(self.start)
     }
 
     /// The last instant it may be due at, where there is an `end_date`.
@@ -166,7 +166,9 @@ fn next_at_or_after(
             begin = before;
         }
     }
-    let mut wall = schedule.next_at_or_after(begin)?;
+    let Some(mut wall) = schedule.next_at_or_after(begin) else {
+        return in_second_pass(schedule, zone, segment, begin);
+    };
     loop {
         let wall_end = segment.end.saturating_add(i64::from(segment.offset));
         if wall < wall_end {
@@ -195,6 +197,20 @@ fn next_at_or_after(
             begin = near + i64::from(segment.offset);
         }
     }
+}
+
+/// What is left when no wall time from `begin` on matches, in `segment`: a search that began in
+/// the first pass of a fold still has the second one before it, which goes over earlier wall time
+/// again. So end schedules whose years end.
+#[cold]
+fn in_second_pass(schedule: &Schedule, zone: &Zone, segment: Segment, begin: i64) -> Option<i64> {
+    if segment.end == i64::MAX || !schedule.is_recurring() {
+        return None;
+    }
+    let next = zone.segment_at(segment.end);
+    let (before, after) = next.seam();
+    let wall = schedule.next_at_or_after(after).filter(|_| begin > after)?;
+    (wall < before).then(|| wall - i64::from(next.offset))
 }
 
 /// The first match that is lost in the gap before `segment`, for a schedule that runs at the
@@ -239,6 +255,19 @@ impl DstEffect {
             DstEffect::Gap { wall, .. } | DstEffect::Fold { wall, .. } => *wall,
         }
     }
+}
+
+/// The weekday or month that a word was probably meant to be, in its three letters. Full names are
+/// known too, well spelt (`monday`, `sept`) or not (`wendesday`).
+fn nearest_name(word: &str, names: &[&'static str]) -> Option<&'static str> {
+    let full = crate::words::MONTHS.iter().chain(&crate::words::WEEKDAYS);
+    let full = full.filter(|full| names.contains(&&full[..3]));
+    names
+        .iter()
+        .copied()
+        .find(|name| word.starts_with(name))
+        .or_else(|| nearest(word, names.iter().copied()))
+        .or_else(|| nearest(word, full.copied()).map(|full| &full[..3]))
 }
 
 /// The candidate that a misspelt word was probably meant to be.

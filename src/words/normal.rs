@@ -66,9 +66,12 @@ impl Times {
         }
         let [seconds, minutes, mut hours] = sets.map(|(set, size)| drawn_together(set, 0, size));
         if [&seconds, &minutes, &hours].iter().all(|text| !text.contains(['*', '-', '/'])) {
-            // A range of one value: what made it recurring is only to be seen this way.
-            let last = hours.rsplit(',').next().unwrap_or_default().to_owned();
-            hours = format!("{hours}-{last}");
+            // Written plainly it would be read as clock-like: make it a range.
+            let values: Vec<u32> = bits(schedule.hours()).collect();
+            hours = match values[..] {
+                [first, last] => format!("{first}-{last}/{}", last - first),
+                _ => format!("{hours}-{}", hours.rsplit(',').next().unwrap_or_default()),
+            };
         }
         Times { seconds, minutes, hours }
     }

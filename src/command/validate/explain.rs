@@ -16,7 +16,7 @@ pub(super) fn jobs(out: &mut dyn Write, loaded: &Loaded, now: Instant) -> io::Re
     let (Some(set), Some(origins)) = (&loaded.set, &loaded.origins) else { return Ok(()) };
     for (job, keys) in set.jobs.iter().zip(&origins.jobs) {
         writeln!(out, "[jobs.{}]", clean(&job.id))?;
-        row(out, "schedule", &words::trigger(&job.trigger), "")?;
+        row(out, "schedule", &words::trigger(&job.trigger, &job.zone), "")?;
         row(out, "next due", &next_due(job, now), "")?;
         let find = |list: &[(Key, Place)], key| {
             list.iter().find(|(known, _)| *known == key).map(|(_, place)| *place)
@@ -183,17 +183,16 @@ fn quoted(text: &str) -> String {
 
 fn start(trigger: &Trigger) -> Option<Instant> {
     match trigger {
-        Trigger::Cron(cron) => Some(cron.start()).filter(|at| *at > Instant::MIN),
-        Trigger::Interval(interval) => interval.first(),
+        Trigger::Cron(cron) => cron.start(),
+        Trigger::Interval(interval) => interval.start_date(),
         Trigger::Date(_) => None,
     }
 }
 
 fn end(trigger: &Trigger) -> Option<Instant> {
-    let end = match trigger {
+    match trigger {
         Trigger::Cron(cron) => cron.end(),
         Trigger::Interval(interval) => interval.end(),
-        Trigger::Date(_) => return None,
-    };
-    Some(end).filter(|at| *at < Instant::MAX)
+        Trigger::Date(_) => None,
+    }
 }

@@ -104,7 +104,8 @@ pub fn parse(expr: &str, id: &str, flaws: &mut Vec<Flaw>) -> Option<Crontab> {
     let (fields, count) = split(expr.as_bytes());
     let kinds: &[Kind] = match count {
         5 => &[Minute, Hour, Day, Month, Weekday],
-        6 => &[Second, Minute, Hour, Day, Month, Weekday],
+        // `TZ=UTC 0 0 * * *` has six words and five fields.
+        6 if zone_prefix(expr).is_none() => &[Second, Minute, Hour, Day, Month, Weekday],
         _ => {
             flaws.push(wrong_count(expr, count));
             return None;
@@ -208,6 +209,12 @@ fn parse_macro(expr: &str, at: usize, id: &str, flaws: &mut Vec<Flaw>) -> Option
     None
 }
 
+/// The word that sets a zone, as some crons take it before the fields.
+fn zone_prefix(expr: &str) -> Option<&str> {
+    let word = expr.split_ascii_whitespace().next()?;
+    (word.starts_with("TZ=") || word.starts_with("CRON_TZ=")).then_some(word)
+}
+
 fn wrong_count(expr: &str, count: usize) -> Flaw {
     let begin = expr.len() - expr.trim_ascii_start().len();
     let end = expr.trim_ascii_end().len().max(begin);
@@ -215,9 +222,7 @@ fn wrong_count(expr: &str, count: usize) -> Flaw {
         return Flaw::error(0..expr.len(), "the cron expression is empty")
             .help("five fields: minute hour day-of-month month day-of-week, such as `0 3 * * *`");
     }
-    if let Some(word) = expr.split_ascii_whitespace().next()
-        && (word.starts_with("TZ=") || word.starts_with("CRON_TZ="))
-    {
+    if let Some(word) = zone_prefix(expr) {
         return Flaw::error(begin..begin + word.len(), "a zone is not part of the expression")
             .help("give the job a `timezone`");
     }
@@ -515,14 +520,7 @@ impl Field<'_> {
             return wrong.help("`5L` or `friL` is the last friday of the month; saturday is `sat`");
         }
         let lower = word.to_ascii_lowercase();
-        // Full names begin with the short ones: `monday`, `sept`.
-        let names = self.kind.names();
-        let nearest = names
-            .iter()
-            .copied()
-            .find(|name| lower.starts_with(name))
-            .or_else(|| super::nearest(&lower, names.iter().copied()));
-        match nearest {
+        match super::nearest_name(&lower, self.kind.names()) {
             Some(name) => wrong.help(format!("did you mean `{name}`?")),
             None => wrong.help(format!("allowed are {}", self.kind.allowed())),
         }
@@ -571,6 +569,9 @@ fn uneven_step(step: u32, kind: Kind) -> Wrong {
     let last = min + (size - 1) / step * step;
     let wrong = match kind {
         Day => Wrong::warning(format!("a step of {step} starts again at day 1 of each month")),
+        Weekday => {
+            Wrong::warning(format!("a step of {step} does not divide the 7 days of the week"))
+        }
         _ => Wrong::warning(format!("a step of {step} does not divide the {size} {name}s evenly")),
     };
     let unit = match kind {

@@ -236,11 +236,12 @@ impl Reader<'_> {
             return self.error(span, format!("{key} {out} is out of range {min}-{max}"), help);
         }
         if last.is_some_and(|last| last < first) {
-            return self.error(
-                span,
-                format!("the range `{text}` runs backwards"),
-                "a range in the table form does not wrap: write two, such as `22-23,0-2`".into(),
-            );
+            let (from, to) = (first, last.unwrap_or(first));
+            let help = match field {
+                Field::Year => "the earlier year comes first".into(),
+                _ => does_not_wrap(&[from, max], &[min, to]),
+            };
+            return self.error(span, format!("the range `{text}` runs backwards"), help);
         }
         if step == Some(0) {
             let help = "a step is at least 1".into();
@@ -298,13 +299,8 @@ impl Reader<'_> {
         };
         if last < first {
             let (from, to) = (names[first], names[last]);
-            let end = names[names.len() - 1];
-            let wrapped = format!("{from}-{end},{}-{to}", names[0]);
-            return self.error(
-                span,
-                format!("the range `{text}` runs backwards"),
-                format!("a range in the table form does not wrap: write `{wrapped}`"),
-            );
+            let help = does_not_wrap(&[from, names[names.len() - 1]], &[names[0], to]);
+            return self.error(span, format!("the range `{text}` runs backwards"), help);
         }
         self.open |= text.contains('-');
         for value in first..=last {
@@ -342,8 +338,7 @@ impl Reader<'_> {
     #[cold]
     fn nearest_name(&self, word: &str, names: &'static [&'static str]) -> String {
         let lower = word.to_ascii_lowercase();
-        let full = names.iter().copied().find(|name| lower.starts_with(name));
-        match full.or_else(|| super::nearest(&lower, names.iter().copied())) {
+        match super::nearest_name(&lower, names) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("allowed are {}", names.join(" ")),
         }
@@ -428,6 +423,17 @@ impl Reader<'_> {
         };
         self.flaws.push(flaw);
     }
+}
+
+/// The help for a range that would have to go round: its two parts.
+#[cold]
+fn does_not_wrap<T: std::fmt::Display + PartialEq>(first: &[T; 2], second: &[T; 2]) -> String {
+    let range = |[from, to]: &[T; 2]| match from == to {
+        true => from.to_string(),
+        false => format!("{from}-{to}"),
+    };
+    let (first, second) = (range(first), range(second));
+    format!("a range in the table form does not wrap: write `{first},{second}`")
 }
 
 /// `a`, `a-b`, `a/n`, `a-b/n`, and nothing else.

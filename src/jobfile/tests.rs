@@ -1,0 +1,287 @@
+//! Laws of the reader, over random texts: it agrees with the `toml` crate on what is TOML and what
+//! it says, table by table or as a whole makes no difference, and no text makes it panic.
+
+use proptest::prelude::*;
+use toml::de::{DeTable, DeValue};
+
+use super::chunk::Cutter;
+use super::load::{Input, Loader};
+use super::tree::{Node, Table, Tree, Value};
+use super::{Loaded, load_text, parse};
+use crate::instant::Instant;
+use crate::problem::Problems;
+use crate::zone::Database;
+
+const NOW: Instant = Instant::from_secs(1_790_000_000);
+
+/// The tree of a whole text and what is wrong with it.
+fn read(text: &str) -> (Table<'_>, Problems) {
+    let (mut tree, mut problems) = (Tree::default(), Problems::default());
+    let mut cutter = Cutter::new(text);
+    while cutter.advance() {
+        parse::chunk(&mut cutter, &mut tree, 0, Some(&mut problems));
+    }
+    tree.finish();
+    (tree.root, problems)
+}
+
+/// Fails unless our table says what the `toml` crate's says.
+fn same_table(text: &str, ours: &Table<'_>, theirs: &DeTable<'_>) {
+    assert_eq!(ours.entries.len(), theirs.len(), "in {text:?}");
+    for (key, value) in &ours.entries {
+        let Some((their_key, their_value)) = theirs.get_key_value(&*key.text) else {
+            panic!("no {key:?} in {text:?}");
+        };
+        if !matches!(their_value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
+            assert_eq!(key.span.range(), their_key.span(), "{key:?} in {text:?}");
+        }
+        same_value(text, value, their_value.get_ref());
+        let in_place = !matches!(value.node, Node::Table(_) | Node::Tables(_) | Node::Array(_));
+        assert!(!in_place || value.span.range() == their_value.span(), "{value:?} in {text:?}");
+    }
+}
+
+fn same_value(text: &str, ours: &Value<'_>, theirs: &DeValue<'_>) {
+    match (&ours.node, theirs) {
+        (Node::String(a), DeValue::String(b)) => assert_eq!(a, b),
+        (Node::Integer(a), DeValue::Integer(b)) => {
+            assert_eq!(Ok(*a), i64::from_str_radix(b.as_str(), b.radix()));
+        }
+        (Node::Float(a), DeValue::Float(b)) => {
+            let b: f64 = b.as_str().parse().unwrap();
+            assert!(*a == b || (a.is_nan() && b.is_nan()));
+        }
+        (Node::Boolean(a), DeValue::Boolean(b)) => assert_eq!(a, b),
+        (Node::Datetime, DeValue::Datetime(_)) => {}
+        (Node::Array(a) | Node::Tables(a), DeValue::Array(b)) => {
+            assert_eq!(a.len(), b.len());
+            for (a, b) in a.iter().zip(b.iter()) {
+                same_value(text, a, b.get_ref());
+            }
+        }
+        (Node::Table(a), DeValue::Table(b)) => same_table(text, a, b),
+        (a, b) => panic!("{a:?} is not {b:?} in {text:?}"),
+    }
+}
+
+fn agrees(text: &str) {
+    let (ours, problems) = read(text);
+    match DeTable::parse(text) {
+        Ok(theirs) => {
+            assert!(problems.is_empty(), "only for us {text:?} is wrong: {problems:?}");
+            same_table(text, &ours, theirs.get_ref());
+        }
+        Err(error) => assert!(!problems.is_empty(), "only for us {text:?} is right: {error}"),
+    }
+}
+
+#[test]
+fn agrees_with_the_toml_crate_on_the_rules_of_tables() {
+    let rows = [
+        "",
+        "\u{feff}a = 1",
+        "a = 1\na = 2",
+        "a.b = 1\na.c = 2",
+        "a.b = 1\na = 2",
+        "a = 1\na.b = 2",
+        "[a]\nb = 1\n[a.c]\nd = 1",
+        "[a.b]\nc = 1\n[a]\nd = 1",
+        "[a.b]\n[a]\nb = 1",
+        "[a.b]\nc = 1\n[a]\nb.d = 1",
+        "[a.b.c]\nd = 1\n[a]\nb.e = 1",
+        "[a]\n[a]",
+        "[a]\nb.c = 1\n[a.b]\nd = 1",
+        "[a]\nb.c = 1\n[a.b.d]\ne = 1",
+        "[a]\nb = {}\n[a.b]",
+        "[a]\nb = {}\n[a.b.c]",
+        "a = {b.c = 1, b.d = 2}",
+        "a = {b = {c = 1}, b.d = 2}",
+        "a = {b = 1, b = 2}",
+        "a = {}\na.b = 1",
+        "[[a]]\nb = 1\n[[a]]\nb = 2",
+        "[[a]]\n[a.b]\nc = 1\n[[a]]\n[a.b]\nc = 1",
+        "[[a]]\n[a]",
+        "[a]\n[[a]]",
+        "a = [1]\n[[a]]",
+        "[[a.b]]\n[a]\nc = 1",
+        "[a.b]\n[[a.b]]",
+        "a = [\n[1, 2],\n[3],\n]\n[b]",
+        "a = {\n b = 1,\n}\n[c]",
+        "a = \"\"\"\n[jobs.x]\n\"\"\"\n[b]",
+        "a = '''\n[jobs.x]\n'''\n[b]",
+        "# [x]\n [ a . \"b c\" ] # y\nd=1",
+        "[a",
+        "[a]]\nb = 1",
+        "[]\nb = 1",
+        "[a.]\nb = 1",
+        "[.a]",
+        "= 1",
+        "a",
+        "a =",
+        "a = 1 b = 2",
+        "a = [1, 2",
+        "a = {b = 1",
+        "a = \"x",
+        "a = 1\r\nb = 2\r\n",
+        "a = 1\rb = 2",
+        "a = 1 # \u{7}",
+        "a\u{e9} = 1",
+        "\"a\" = 1\na = 2",
+        "'a'.b = 1\na.'b' = 2",
+        "a = 0x1F\nb = 0o17\nc = 0b11\nd = 1_000\ne = 01\n",
+        "a = 1.5\nb = 1e3\nc = inf\nd = -nan\ne = 1.\n",
+        "a = 1979-05-27T07:32:00Z\nb = 1979-05-27 07:32:00\nc = 1979-05-27\nd = 07:32:00",
+        "a = true\nb = True",
+        "a = \"\\u00e9\\x41\\e\"\nb = \"\\q\"",
+    ];
+    for text in rows {
+        agrees(text);
+    }
+}
+
+/// A text made of pieces of TOML: often right, and when wrong then in interesting ways.
+fn soup() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        4 => prop::sample::select(vec![
+            "a = 1\n", "b = \"x\"\n", "c.d = 2\n", "a.b.c = 'y'\n", "[a]\n", "[a.b]\n", "[c]\n",
+            "[jobs.a]\n", "[jobs.b]\n", "[jobs]\n", "[jobs.a.env]\n", "[[e]]\n", "[e.f]\n",
+            "x = [1, [2], {y = 3}]\n", "y = {a = 1, b.c = 2}\n", "z = \"\"\"\n[a]\n\"\"\"\n", "\n",
+            "# comment\n", "d = 1979-05-27T07:32:00Z\n", "w = [\n", "]\n", "v = {\n", "}\n", "k = true\n",
+            "f = -1.5e3\n",
+        ]),
+        1 => prop::sample::select(vec![
+            "a", ".", "=", " ", "[", "]", "{", "}", ",", "\"", "'", "\n", "#", "1", "-", "\\", "é", "\r",
+            "\"\"\"", "\t", "true", "0x", "\u{feff}", "jobs",
+        ]),
+    ];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn loaded(text: &str, whole: bool) -> Loaded {
+    let zones = Database::bundled();
+    let tz = Some("UTC".to_owned());
+    let input = Input::Text { name: "jobs.toml", text };
+    Loader { zones: &zones, now: NOW, tz, origins: true }.load_as(input, whole)
+}
+
+/// A jobfile: tables of jobs and sections with good and bad lines, in any order.
+fn jobfile() -> impl Strategy<Value = String> {
+    let header = prop::sample::select(vec![
+        "[jobs.a]\n",
+        "[jobs.b]\n",
+        "[jobs.c]\n",
+        "[jobs.'d e']\n",
+        "[jobs.a.env]\n",
+        "[jobs.b.env]\n",
+        "[jobs.a.cron]\n",
+        "[jobs]\n",
+        "[defaults]\n",
+        "[executors]\n",
+        "[scheduler]\n",
+        "[[jobs.a]]\n",
+        "[job.a]\n",
+    ]);
+    let line = prop::sample::select(vec![
+        "command = \"true\"\n",
+        "command = ['a', 'b']\n",
+        "cron = '0 3 * * *'\n",
+        "cron = '61 * * * *'\n",
+        "interval = '5m'\n",
+        "date = 2020-01-01\n",
+        "hour = 3\n",
+        "timeout = '1h'\n",
+        "timeout = 5\n",
+        "timezone = 'Europe/Berlin'\n",
+        "env.X = 'y'\n",
+        "X = 'z'\n",
+        "retries = 2\n",
+        "max_workers = 3\n",
+        "reports = { max_workers = 2 }\n",
+        "executor = 'reports'\n",
+        "x = { command = 'y', interval = '1s' }\n",
+        "a.command = 'x'\n",
+        "comand = 'x'\n",
+        "broken\n",
+        "args = [1,\n",
+        "\n",
+        "# text\n",
+    ]);
+    let table = (header, prop::collection::vec(line, 0..5))
+        .prop_map(|(header, lines)| header.to_owned() + &lines.concat());
+    prop::collection::vec(table, 0..8).prop_map(|tables| tables.concat())
+}
+
+fn whole_or_not(text: &str) {
+    let (one_by_one, whole) = (loaded(text, false), loaded(text, true));
+    let problems = |loaded: &Loaded| loaded.problems.iter().cloned().collect::<Vec<_>>();
+    assert_eq!(problems(&one_by_one), problems(&whole), "{text}");
+    let sets = (&one_by_one.set, &whole.set);
+    if let (Some(a), Some(b)) = sets {
+        assert_eq!((&a.jobs, &a.executors), (&b.jobs, &b.executors), "{text}");
+    }
+}
+
+#[test]
+fn begins_a_job_again() {
+    let text = "[jobs.a]\ncommand = 'x'\ninterval = '1s'\n\
+                [jobs.b]\ncommand = 'y'\ninterval = '1s'\n\
+                [jobs.a.env]\nX = '1'\n[defaults]\ntimeout = '1h'\n";
+    whole_or_not(text);
+    let set = loaded(text, false).set.unwrap();
+    assert_eq!(set.jobs.len(), 2);
+    assert_eq!(set.jobs[0].options.env.len(), 1);
+    assert_eq!(set.jobs[1].options.timeout, Some(std::time::Duration::from_secs(3600)));
+}
+
+/// Every place a problem names lies in the file, on the boundaries of characters.
+fn places_are_real(text: &str) {
+    let zones = Database::bundled();
+    let loaded = load_text("jobs.toml", text, &zones, NOW);
+    for problem in loaded.problems.iter() {
+        let related = problem.related.as_ref().map(|(_, place)| *place);
+        for place in [Some(problem.place), related].into_iter().flatten() {
+            let span = place.span.unwrap_or_default();
+            assert!(text.get(span.range()).is_some(), "{problem:?} in {text:?}");
+        }
+        assert!(!problem.message.ends_with('.'), "{problem:?}");
+    }
+    let mut out = Vec::new();
+    crate::problem::print(&mut out, &loaded.problems, &loaded.sources).unwrap();
+    let hostile = |c: char| c.is_control() && !matches!(c, '\n' | '\x1b');
+    assert!(!String::from_utf8(out).unwrap().contains(hostile), "{text:?}");
+    crate::problem::print_json(&mut Vec::new(), &loaded.problems, &loaded.sources).unwrap();
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn agrees_with_the_toml_crate(text in soup()) {
+        agrees(&text);
+    }
+
+    #[test]
+    fn a_table_at_a_time_is_the_same(text in jobfile()) {
+        whole_or_not(&text);
+        places_are_real(&text);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(
+        text in jobfile(),
+        at in any::<prop::sample::Index>(),
+        junk in "[\\PC\\x00-\\x1f\\x7f-\\x9f\"'\\[\\]{}=.#,\\\\\u{202e}\u{1f600}]{0,6}",
+    ) {
+        let mut at = at.index(text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        let text = format!("{}{junk}{}", &text[..at], &text[at..]);
+        places_are_real(&text);
+    }
+
+    #[test]
+    fn no_soup_makes_it_panic(text in soup()) {
+        places_are_real(&text);
+    }
+}

@@ -1,0 +1,101 @@
+//! Tables for people: columns as wide as their content, fitted to the terminal they go to.
+
+use std::io::{self, Write};
+
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Rows of text under a heading.
+#[derive(Debug)]
+pub(crate) struct Table {
+    heading: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+    /// The column that gives way first where the terminal is too narrow.
+    elastic: usize,
+}
+
+/// A column is not made narrower than this.
+const NARROWEST: usize = 12;
+const GAP: &str = "  ";
+
+impl Table {
+    /// A table with these columns, of which the one numbered `elastic` gives way first.
+    pub(crate) fn new(heading: Vec<&'static str>, elastic: usize) -> Table {
+        Table { heading, rows: Vec::new(), elastic }
+    }
+
+    /// Adds a row, one text a column.
+    pub(crate) fn row(&mut self, row: Vec<String>) {
+        self.rows.push(row);
+    }
+
+    /// Writes it, whole where `width` is `None` and within so many columns otherwise.
+    pub(crate) fn write(&self, out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
+        let mut widths: Vec<usize> = self.heading.iter().map(|text| text.width()).collect();
+        for row in &self.rows {
+            for (width, text) in widths.iter_mut().zip(row) {
+                *width = (*width).max(text.width());
+            }
+        }
+        // A column in which nothing stands is not shown.
+        let shown: Vec<bool> = (0..widths.len())
+            .map(|column| {
+                self.rows.is_empty() || self.rows.iter().any(|row| !row[column].is_empty())
+            })
+            .collect();
+        if let Some(available) = width {
+            let total: usize = widths
+                .iter()
+                .zip(&shown)
+                .filter(|(_, shown)| **shown)
+                .map(|(width, _)| width + GAP.len())
+                .sum::<usize>()
+                .saturating_sub(GAP.len());
+            let over = total.saturating_sub(available);
+            let elastic = &mut widths[self.elastic];
+            *elastic = elastic.saturating_sub(over).max(NARROWEST.min(*elastic));
+        }
+        let (bold, reset) = (anstyle::Style::new().bold(), anstyle::Reset);
+        let heading: Vec<String> = self.heading.iter().map(|text| (*text).to_owned()).collect();
+        writeln!(out, "{bold}{}{reset}", line(&heading, &widths, &shown))?;
+        for row in &self.rows {
+            writeln!(out, "{}", line(row, &widths, &shown))?;
+        }
+        Ok(())
+    }
+}
+
+fn line(row: &[String], widths: &[usize], shown: &[bool]) -> String {
+    let mut line = String::new();
+    for ((text, width), _) in row.iter().zip(widths).zip(shown).filter(|(_, shown)| **shown) {
+        if !line.is_empty() {
+            line.push_str(GAP);
+        }
+        let text = fit(text, *width);
+        line.push_str(&text);
+        line.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// A text cut to a width, with an ellipsis where it was cut.
+fn fit(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let mut cut = String::new();
+    for char in text.chars() {
+        let Some(rest) = left.checked_sub(char.width().unwrap_or(0)) else { break };
+        left = rest;
+        cut.push(char);
+    }
+    cut.push('…');
+    cut
+}
+
+/// The columns of the terminal that standard output is, if it is one.
+pub(crate) fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok()?;
+    (size.ws_col > 0).then_some(usize::from(size.ws_col))
+}

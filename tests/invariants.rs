@@ -1,0 +1,715 @@
+//! What must hold whatever happens: random jobs under random events, compared with due times
+//! found by looking at each second.
+//!
+//! * no due time without an outcome, none with two;
+//! * never more processes than slots, nor than `max_instances`;
+//! * no due time fires twice, or early, wherever the clock goes;
+//! * what is missed was late, and what was not late is not missed;
+//! * what was admitted gets its turn;
+//! * the end comes when nothing runs, once;
+//! * the scheduler never asks to be woken at a time that has passed;
+//! * the same events give the same actions.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use schedrs::event::{
+    Action, Event, Exit, MissReason, Outcome, Record, Request, RunId, SkipReason, Start,
+};
+use schedrs::instant::{Instant, Mono, Now};
+use schedrs::job::{
+    Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
+};
+use schedrs::scheduler::Scheduler;
+use schedrs::trigger::cron::crontab::{self, Crontab};
+use schedrs::trigger::jitter::jitter;
+use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use schedrs::zone::Zone;
+
+/// When every scenario starts, in seconds: 2026-01-01T12:00:00Z, a whole hour.
+const START: i64 = 1_767_268_800;
+
+fn second(offset: i64) -> Instant {
+    Instant::from_secs(START + offset)
+}
+
+// --- What is generated ------------------------------------------------------------------------
+
+/// A trigger whose due times are easily said, in seconds after the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum When {
+    Every(i64),
+    Grid {
+        every: i64,
+        start: i64,
+        end: Option<i64>,
+    },
+    Once(i64),
+    Now,
+    /// A cron schedule that is due whenever the number of seconds is a multiple.
+    Cron(i64),
+}
+
+impl When {
+    fn trigger(self) -> Trigger {
+        let span = |secs| Duration::from_secs(secs as u64);
+        match self {
+            When::Every(secs) => Trigger::Interval(IntervalTrigger::new(span(secs), None, None)),
+            When::Grid { every, start, end } => {
+                let (start, end) = (second(start), end.map(second));
+                Trigger::Interval(IntervalTrigger::new(span(every), Some(start), end))
+            }
+            When::Once(offset) => Trigger::Date(DateTrigger::At(second(offset))),
+            When::Now => Trigger::Date(DateTrigger::Now),
+            When::Cron(step) => {
+                let expr = match step {
+                    1..60 => format!("*/{step} * * * * *"),
+                    _ => format!("*/{} * * * *", step / 60),
+                };
+                let schedule = match crontab::parse(&expr, "", &mut Vec::new()) {
+                    Some(Crontab::Schedule(schedule)) => schedule,
+                    other => unreachable!("{expr}: {other:?}"),
+                };
+                Trigger::Cron(Arc::new(CronTrigger::new([schedule], Zone::utc(), None, None)))
+            }
+        }
+    }
+
+    /// Whether a job that is there from the start is due at a second from then on.
+    fn is_due(self, second: i64) -> bool {
+        match self {
+            When::Every(every) => second > 0 && second % every == 0,
+            When::Grid { every, start, end } => {
+                second >= start && (second - start) % every == 0 && end.is_none_or(|e| second <= e)
+            }
+            When::Once(at) => second == at,
+            When::Now => second == 0,
+            When::Cron(step) => second % step == 0,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Plan {
+    when: When,
+    executor: u16,
+    options: Options,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Op {
+    /// Milliseconds pass, and the scheduler is woken.
+    Pass(u64),
+    /// Time passes until the scheduler wants to be woken.
+    ToWakeup,
+    /// The wall clock is set by so many seconds; whether anyone says so.
+    SetClock(i64, bool),
+    /// An attempt that was asked for is answered.
+    Answer(usize, Answer),
+    /// A process ends.
+    End(usize, Exit),
+    /// The hands say something about a run that may not even exist.
+    Nonsense(u64, Answer),
+    Reload(usize, Change),
+    Status,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Started,
+    NotStarted,
+    Short,
+    Ended,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Nothing,
+    Reverse,
+    Remove,
+    Add(Box<Plan>),
+    /// Everything but trigger and jitter.
+    Options(Box<Plan>),
+    Trigger(When),
+    Pause,
+    Workers(u32, u32),
+}
+
+fn when() -> impl Strategy<Value = When> {
+    prop_oneof![
+        3 => (3i64..100).prop_map(When::Every),
+        2 => (3i64..100, -200i64..200, proptest::option::of(0i64..2000))
+            .prop_map(|(every, start, end)| When::Grid { every, start, end }),
+        1 => (-5i64..500).prop_map(When::Once),
+        1 => Just(When::Now),
+        2 => prop_oneof![Just(10i64), Just(30), Just(60), Just(120), Just(600)]
+            .prop_map(When::Cron),
+    ]
+}
+
+fn span(max: u64) -> impl Strategy<Value = Duration> {
+    prop_oneof![2 => Just(0), 3 => 0..max].prop_map(Duration::from_secs)
+}
+
+fn plan() -> impl Strategy<Value = Plan> {
+    let times = (
+        when(),
+        prop_oneof![3 => Just(Duration::ZERO).boxed(), 2 => span(60).boxed()],
+        prop_oneof![
+            3 => span(200).prop_map(Grace::Limited),
+            1 => Just(Grace::Forever),
+        ],
+        prop_oneof![Just(Coalesce::Latest), Just(Coalesce::Earliest), Just(Coalesce::All)],
+        any::<(bool, u8)>(),
+    );
+    let runs = (
+        prop_oneof![Just(Overlap::Skip), Just(Overlap::Queue), Just(Overlap::Replace)],
+        1u32..4,
+        proptest::option::of(span(60)),
+        proptest::option::of(span(60)),
+        span(20),
+        0u32..3,
+        span(40),
+        0u16..2,
+    );
+    (times, runs).prop_map(|(times, runs)| {
+        let (when, jitter, misfire_grace_time, coalesce, (run_on_start, pause)) = times;
+        let (overlap, max_instances, max_wait, timeout, kill_after, retries, delay, executor) =
+            runs;
+        let options = Options {
+            jitter,
+            misfire_grace_time,
+            coalesce,
+            run_on_start,
+            paused: pause < 16,
+            overlap,
+            max_instances,
+            max_wait,
+            timeout,
+            kill_after,
+            retries,
+            retry_delay: delay,
+            ..Options::default()
+        };
+        Plan { when, executor, options }
+    })
+}
+
+fn exit() -> impl Strategy<Value = Exit> {
+    prop_oneof![Just(Exit::Code(0)), Just(Exit::Code(1)), Just(Exit::Signal(9))]
+}
+
+fn answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        6 => Just(Answer::Started),
+        1 => Just(Answer::NotStarted),
+        1 => Just(Answer::Short),
+        1 => Just(Answer::Ended),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let change = prop_oneof![
+        Just(Change::Nothing),
+        Just(Change::Reverse),
+        Just(Change::Remove),
+        plan().prop_map(|plan| Change::Add(Box::new(plan))),
+        plan().prop_map(|plan| Change::Options(Box::new(plan))),
+        when().prop_map(Change::Trigger),
+        Just(Change::Pause),
+        (1u32..4, 1u32..4).prop_map(|(a, b)| Change::Workers(a, b)),
+    ];
+    prop_oneof![
+        6 => (0u64..40_000).prop_map(Op::Pass),
+        12 => Just(Op::ToWakeup),
+        1 => (-400i64..400, any::<bool>()).prop_map(|(by, told)| Op::SetClock(by, told)),
+        10 => (any::<usize>(), answer()).prop_map(|(index, answer)| Op::Answer(index, answer)),
+        8 => (any::<usize>(), exit()).prop_map(|(index, exit)| Op::End(index, exit)),
+        1 => (0u64..30, answer()).prop_map(|(run, answer)| Op::Nonsense(run, answer)),
+        1 => (any::<usize>(), change).prop_map(|(index, change)| Op::Reload(index, change)),
+        1 => Just(Op::Status),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Scenario {
+    jobs: Vec<Plan>,
+    workers: [u32; 2],
+    ops: Vec<Op>,
+    /// Whether the second signal comes before the processes have ended.
+    impatient: bool,
+    /// Whether there is time for everything that was admitted before the stop.
+    calm: bool,
+}
+
+fn scenario() -> impl Strategy<Value = Scenario> {
+    let jobs = proptest::collection::vec(plan(), 1..5);
+    let ops = proptest::collection::vec(op(), 0..120);
+    (jobs, [1u32..4, 1u32..4], ops, any::<bool>(), any::<bool>()).prop_map(
+        |(jobs, workers, ops, impatient, calm)| Scenario { jobs, workers, ops, impatient, calm },
+    )
+}
+
+// --- The world --------------------------------------------------------------------------------
+
+/// An attempt that the scheduler has asked for and whose end it has not been told.
+#[derive(Debug)]
+struct Attempt {
+    run: RunId,
+    job: String,
+    executor: u16,
+    alive: bool,
+    /// The machine was too short of something to start it: it keeps its slot.
+    postponed: bool,
+}
+
+/// What is known of a job over its whole life.
+#[derive(Debug)]
+struct Biography {
+    when: When,
+    /// Loaded from the start, always with the same trigger, never paused: every one of its due
+    /// times must be decided.
+    complete: bool,
+    /// Its trigger became a date: a person wants it to run then, though it may have before.
+    redated: bool,
+    /// The most instances it was ever allowed.
+    max_instances: u32,
+    records: Vec<Record>,
+    fired: BTreeMap<Instant, RunId>,
+}
+
+struct World {
+    scheduler: Scheduler,
+    now: Now,
+    jobs: Vec<(String, Plan)>,
+    workers: [u32; 2],
+    /// The latest the wall clock has been at a step that may fire.
+    furthest: Instant,
+    attempts: Vec<Attempt>,
+    /// Attempts of runs by number: a further one begins after the one before has ended.
+    attempt_of: BTreeMap<RunId, u32>,
+    recorded: BTreeSet<RunId>,
+    lives: BTreeMap<String, Biography>,
+    stopping: bool,
+    over: bool,
+    all: Vec<Action>,
+}
+
+fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
+    let job = |(id, plan): &(String, Plan)| {
+        Arc::new(Job {
+            id: id.as_str().into(),
+            command: Command::Shell("true".into()),
+            trigger: plan.when.trigger(),
+            zone: Zone::utc(),
+            executor: plan.executor,
+            options: Arc::new(plan.options.clone()),
+        })
+    };
+    let executor = |name: &str, max_workers| Executor { name: name.into(), max_workers };
+    JobSet {
+        settings: Settings {
+            zone: Zone::utc(),
+            stop_grace: Duration::from_secs(20),
+            store_url: None,
+            keep: Keep::default(),
+        },
+        executors: vec![executor("default", workers[0]), executor("other", workers[1])],
+        jobs: jobs.iter().map(job).collect(),
+    }
+}
+
+impl World {
+    fn new(scenario: &Scenario) -> World {
+        let named = scenario.jobs.iter().enumerate();
+        let jobs: Vec<_> = named.map(|(index, plan)| (format!("j{index}"), plan.clone())).collect();
+        let now = Now { wall: second(0), mono: Mono::from_micros(5_000_000) };
+        let mut world = World {
+            scheduler: Scheduler::new(now, set(&jobs, scenario.workers)),
+            now,
+            jobs: Vec::new(),
+            workers: scenario.workers,
+            furthest: Instant::MIN,
+            attempts: Vec::new(),
+            attempt_of: BTreeMap::new(),
+            recorded: BTreeSet::new(),
+            lives: BTreeMap::new(),
+            stopping: false,
+            over: false,
+            all: Vec::new(),
+        };
+        for (id, plan) in &jobs {
+            world.register(id, plan, true);
+        }
+        world.jobs = jobs;
+        world.step(Event::Woke);
+        world
+    }
+
+    fn register(&mut self, id: &str, plan: &Plan, from_start: bool) {
+        let life = Biography {
+            when: plan.when,
+            complete: from_start && !plan.options.paused,
+            redated: false,
+            max_instances: plan.options.max_instances,
+            records: Vec::new(),
+            fired: BTreeMap::new(),
+        };
+        self.lives.insert(id.to_owned(), life);
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now = Now { wall: self.now.wall.plus(span), mono: self.now.mono.plus(span) };
+    }
+
+    fn step(&mut self, event: Event) {
+        assert!(!self.over);
+        self.stopping |= matches!(event, Event::Stop);
+        if !self.stopping {
+            self.furthest = self.furthest.max(self.now.wall);
+        }
+        let mut actions = Vec::new();
+        self.scheduler.step(self.now, event, &mut actions);
+        for action in &actions {
+            self.check(action);
+        }
+        self.all.append(&mut actions);
+        let wakeup = self.scheduler.next_wakeup();
+        assert!(wakeup.wall.is_none_or(|wall| wall > self.now.wall), "{wakeup:?}");
+        assert!(wakeup.mono.is_none_or(|mono| mono > self.now.mono), "{wakeup:?}");
+    }
+
+    fn attempt(&mut self, run: RunId) -> Option<&mut Attempt> {
+        self.attempts.iter_mut().find(|attempt| attempt.run == run)
+    }
+
+    fn check(&mut self, action: &Action) {
+        assert!(!self.over, "{action:?} after the end");
+        match action {
+            Action::Start(start) => self.check_start(start),
+            Action::Terminate(run) | Action::Kill(run) => {
+                let attempt = self.attempt(*run);
+                assert!(attempt.is_some_and(|attempt| attempt.alive), "{action:?}: no process");
+            }
+            Action::Record(record) => self.check_record(record),
+            Action::Notice(_) => {}
+            Action::Exit => {
+                assert!(self.stopping && self.attempts.is_empty());
+                self.over = true;
+            }
+        }
+    }
+
+    fn check_start(&mut self, start: &Start) {
+        assert!(!self.stopping, "a start while stopping");
+        assert!(!self.recorded.contains(&start.run), "a start after the record");
+        let before = self.attempt_of.insert(start.run, start.attempt).unwrap_or(0);
+        if let Some(attempt) = self.attempt(start.run) {
+            assert!(attempt.postponed && before == start.attempt, "two attempts at once");
+            attempt.postponed = false;
+            return;
+        }
+        assert_eq!(start.attempt, before + 1);
+        let (job, executor) = (start.job.id.to_string(), start.job.executor);
+        let (run, alive, postponed) = (start.run, false, false);
+        self.attempts.push(Attempt { run, job, executor, alive, postponed });
+
+        let id = &*start.job.id;
+        let in_pool = self.attempts.iter().filter(|attempt| attempt.executor == executor).count();
+        assert!(in_pool <= self.workers[usize::from(executor)] as usize, "too few slots");
+        let of_job = self.attempts.iter().filter(|attempt| attempt.job == id).count();
+        let life = self.lives.get_mut(id).unwrap();
+        assert!(of_job <= life.max_instances as usize, "too many instances");
+        if let Some(run) = life.fired.insert(start.due, start.run)
+            && run != start.run
+        {
+            assert!(life.redated, "{id} fired twice for {}", start.due);
+        }
+        let fire = start.due.plus(jitter(id, start.due, start.job.options.jitter));
+        assert!(fire <= self.furthest, "{id} fired early");
+    }
+
+    fn check_record(&mut self, record: &Record) {
+        if let Some(run) = record.run {
+            assert!(self.recorded.insert(run), "{run} recorded twice");
+            self.attempts.retain(|attempt| attempt.run != run || !attempt.postponed);
+            assert!(self.attempt(run).is_none(), "{run} recorded while it runs");
+            assert_eq!(record.attempts, self.attempt_of.get(&run).copied().unwrap_or(0));
+            assert_eq!(record.count, 1);
+            let never_began = matches!(record.outcome, Outcome::Skipped(_) | Outcome::Missed(_));
+            assert_eq!(record.attempts == 0, never_began, "{record:?}");
+        } else {
+            assert_eq!((record.attempts, record.started), (0, None));
+        }
+        assert!(record.due <= record.last_due);
+        if !self.lives[&*record.job.id].redated {
+            assert_eq!(record.count == 1, record.due == record.last_due, "{record:?}");
+        }
+
+        let options = &record.job.options;
+        let late = |due: Instant| {
+            let fire = due.plus(jitter(&record.job.id, due, options.jitter));
+            self.now.wall.since(fire)
+        };
+        let too_late = |due| match options.misfire_grace_time {
+            Grace::Limited(grace) => late(due) > grace,
+            Grace::Forever => false,
+        };
+        match (&record.outcome, record.run) {
+            (Outcome::Missed(MissReason::Late(by)), None) => {
+                assert!(too_late(record.due) && too_late(record.last_due), "{record:?}");
+                assert_eq!(*by, late(record.due));
+            }
+            (Outcome::Missed(MissReason::Waited(by)), Some(_)) => {
+                assert!(Some(*by) >= options.max_wait, "{record:?}");
+            }
+            (Outcome::Coalesced | Outcome::Skipped(SkipReason::Overlap), None) => {
+                assert!(!too_late(record.due) && !too_late(record.last_due), "{record:?}");
+            }
+            (Outcome::Skipped(SkipReason::Removed | SkipReason::Paused), None) => {}
+            (Outcome::Skipped(_), Some(_)) => {}
+            (outcome, run) => assert!(run.is_some() && record.attempts > 0, "{outcome:?}"),
+        }
+        self.lives.get_mut(&*record.job.id).unwrap().records.push(record.clone());
+    }
+
+    fn end(&mut self, index: usize, exit: Exit) {
+        let alive: Vec<RunId> =
+            self.attempts.iter().filter(|attempt| attempt.alive).map(|a| a.run).collect();
+        if let Some(&run) = alive.get(index % alive.len().max(1)) {
+            self.attempts.retain(|attempt| attempt.run != run);
+            self.step(Event::Ended { run, exit });
+        }
+    }
+
+    fn answer(&mut self, run: RunId, answer: Answer) {
+        let reason = "no".to_owned();
+        let asked = self.attempt(run).is_some_and(|attempt| !attempt.alive && !attempt.postponed);
+        let event = match answer {
+            Answer::Started => Event::Started { run, pid: 1 },
+            Answer::NotStarted => Event::NotStarted { run, reason, transient: false },
+            Answer::Short => Event::NotStarted { run, reason, transient: true },
+            Answer::Ended => Event::Ended { run, exit: Exit::Code(0) },
+        };
+        if asked {
+            match answer {
+                Answer::Started => self.attempt(run).unwrap().alive = true,
+                Answer::Short => self.attempt(run).unwrap().postponed = true,
+                Answer::NotStarted | Answer::Ended => {
+                    self.attempts.retain(|attempt| attempt.run != run)
+                }
+            }
+        }
+        self.step(event);
+    }
+
+    fn reload(&mut self, index: usize, change: &Change) {
+        let index = index % self.jobs.len().max(1);
+        let some = self.jobs.get_mut(index);
+        match (change, some) {
+            (Change::Nothing, _) => {}
+            (Change::Reverse, _) => self.jobs.reverse(),
+            (Change::Workers(a, b), _) => self.workers = [*a, *b],
+            (Change::Add(plan), _) => {
+                let id = format!("j{}", self.lives.len());
+                self.register(&id, plan, false);
+                self.jobs.push((id, (**plan).clone()));
+            }
+            (_, None) => {}
+            (Change::Remove, Some(_)) => {
+                let (id, _) = self.jobs.remove(index);
+                self.lives.get_mut(&id).unwrap().complete = false;
+            }
+            (Change::Options(other), Some((id, plan))) => {
+                let Options { jitter, paused, run_on_start, .. } = plan.options;
+                plan.options = Options { jitter, paused, run_on_start, ..other.options.clone() };
+                plan.executor = other.executor;
+                let life = self.lives.get_mut(id).unwrap();
+                life.max_instances = life.max_instances.max(plan.options.max_instances);
+            }
+            (Change::Trigger(when), Some((id, plan))) => {
+                let life = self.lives.get_mut(id).unwrap();
+                if plan.when != *when {
+                    life.complete = false;
+                    life.redated |= matches!(when, When::Once(_) | When::Now);
+                }
+                plan.when = *when;
+            }
+            (Change::Pause, Some((id, plan))) => {
+                self.lives.get_mut(id).unwrap().complete = false;
+                plan.options.paused = !plan.options.paused;
+            }
+        }
+        // The new limits count from within this very step.
+        let set = set(&self.jobs, self.workers);
+        self.step(Event::Reload(Box::new(set)));
+    }
+
+    fn perform(&mut self, op: &Op) {
+        match op {
+            Op::Pass(millis) => {
+                self.pass(Duration::from_millis(*millis));
+                self.step(Event::Woke);
+            }
+            Op::ToWakeup => {
+                let wakeup = self.scheduler.next_wakeup();
+                let wall = wakeup.wall.map(|wall| wall.since(self.now.wall));
+                let mono = wakeup.mono.map(|mono| mono.since(self.now.mono));
+                let span = wall.into_iter().chain(mono).min().unwrap_or(Duration::from_secs(5));
+                // One look at each fire of a year in one scenario would take too long.
+                self.pass(span.min(Duration::from_secs(900)));
+                self.step(Event::Woke);
+            }
+            Op::SetClock(by, told) => {
+                let to = self.now.wall.micros() + by * 1_000_000;
+                self.now.wall = Instant::from_micros(to);
+                self.step(if *told { Event::ClockSet } else { Event::Woke });
+            }
+            Op::Answer(index, answer) => {
+                let asked: Vec<RunId> = self
+                    .attempts
+                    .iter()
+                    .filter(|a| !a.alive && !a.postponed)
+                    .map(|a| a.run)
+                    .collect();
+                if let Some(&run) = asked.get(index % asked.len().max(1)) {
+                    self.answer(run, *answer);
+                }
+            }
+            Op::End(index, exit) => self.end(*index, *exit),
+            Op::Nonsense(run, answer) => {
+                let run = RunId(*run);
+                if self.attempt(run).is_none() {
+                    self.answer(run, *answer);
+                }
+            }
+            Op::Reload(index, change) => self.reload(*index, change),
+            Op::Status => self.step(Event::Request(Request::Status)),
+        }
+    }
+
+    /// With the wall clock a day back nothing more is due: whatever has been admitted must run to
+    /// its end by itself.
+    fn calm_down(&mut self) {
+        self.now.wall = self.now.wall.minus(Duration::from_secs(86_400));
+        self.step(Event::ClockSet);
+        for _ in 0..100_000 {
+            let status = self.scheduler.status();
+            assert_eq!(status.jobs, self.jobs.len());
+            if (status.running, status.waiting) == (0, 0) {
+                assert!(self.attempts.is_empty());
+                return;
+            }
+            if let Some(attempt) = self.attempts.iter().find(|attempt| !attempt.postponed) {
+                match attempt.alive {
+                    true => self.end(0, Exit::Code(0)),
+                    false => self.answer(attempt.run, Answer::Started),
+                }
+                continue;
+            }
+            let wakeup = self.scheduler.next_wakeup().mono.expect("waiting for nothing");
+            self.pass(wakeup.since(self.now.mono));
+            self.step(Event::Woke);
+        }
+        panic!("it does not calm down");
+    }
+
+    /// Stops, and goes on until the end.
+    fn finish(&mut self, impatient: bool) {
+        self.step(Event::Stop);
+        if impatient && !self.over {
+            self.step(Event::Stop);
+        }
+        for _ in 0..1000 {
+            if self.over {
+                return;
+            }
+            match self.attempts.first() {
+                Some(attempt) if !attempt.alive => {
+                    let run = attempt.run;
+                    // Too late for another try: it must not be asked for.
+                    let short = run.0.is_multiple_of(3);
+                    self.answer(run, if short { Answer::Short } else { Answer::Started });
+                }
+                Some(_) => self.end(0, Exit::Code(1)),
+                None => panic!("nothing runs and it does not end"),
+            }
+        }
+        panic!("it does not end");
+    }
+
+    /// Compares what was recorded with what a look at each second finds.
+    fn check_fates(&self, scenario: &Scenario) {
+        for (index, plan) in scenario.jobs.iter().enumerate() {
+            let id = format!("j{index}");
+            let life = &self.lives[&id];
+            if !life.complete {
+                continue;
+            }
+            let until = self.furthest.secs() - START;
+            let due = |at: i64| life.when.is_due(at) || at == 0 && plan.options.run_on_start;
+            let fired =
+                |due: Instant| due.plus(jitter(&id, due, plan.options.jitter)) <= self.furthest;
+            let expected: BTreeSet<Instant> =
+                (0..=until).filter(|&at| due(at)).map(second).filter(|&due| fired(due)).collect();
+
+            let (mut decided, mut counted) = (BTreeSet::new(), 0);
+            for record in &life.records {
+                assert!(expected.contains(&record.due), "{record:?}: not due");
+                assert!(expected.contains(&record.last_due), "{record:?}: not due");
+                if record.count == 1 {
+                    assert!(decided.insert(record.due), "{record:?}: decided before");
+                } else if plan.options.jitter.is_zero() {
+                    // Without jitter, due times with one fate are neighbours.
+                    let range: Vec<_> = expected.range(record.due..=record.last_due).collect();
+                    assert_eq!(range.len() as u64, record.count, "{record:?}");
+                    for due in range {
+                        assert!(decided.insert(*due), "{record:?}: {due} decided before");
+                    }
+                } else {
+                    counted += record.count;
+                }
+            }
+            assert_eq!(
+                decided.len() as u64 + counted,
+                expected.len() as u64,
+                "{id}: {:?} without an outcome, if no more than counted",
+                expected.difference(&decided).collect::<Vec<_>>()
+            );
+        }
+    }
+}
+
+fn live(scenario: &Scenario) -> World {
+    let mut world = World::new(scenario);
+    for op in &scenario.ops {
+        world.perform(op);
+    }
+    if scenario.calm {
+        world.calm_down();
+    }
+    world.finish(scenario.impatient);
+    world
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_due_time_has_one_fate_whatever_happens(scenario in scenario()) {
+        let world = live(&scenario);
+        world.check_fates(&scenario);
+        prop_assert_eq!(&world.all, &live(&scenario).all);
+    }
+}

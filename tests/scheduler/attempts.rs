@@ -1,0 +1,208 @@
+//! How attempts end, retries, timeouts, and what cannot be started.
+
+use super::scenario::*;
+
+#[test]
+fn codes_and_signals_become_outcomes() {
+    let jobs = vec![
+        job("grep", once("12:01"), |options| options.success_codes = Box::new([0, 1])),
+        job("one", once("12:01"), |_| {}),
+        job("signal", once("12:01"), |_| {}),
+        job("large", once("12:01"), |options| options.success_codes = Box::new([0])),
+    ];
+    let plan = |start: &Start| {
+        let exit = match &*start.job.id {
+            "grep" | "one" => Exit::Code(1),
+            "signal" => Exit::Signal(11),
+            // 0 in its low byte: no success all the same.
+            _ => Exit::Code(256),
+        };
+        Plan::Lasts(secs(1), exit)
+    };
+    Test::with_plan(set(jobs), plan).until("12:02").expect(
+        "12:01:00 start grep#1
+         12:01:00 start one#2
+         12:01:00 start signal#3
+         12:01:00 start large#4
+         12:01:01 grep#1 succeeded, due 12:01:00
+         12:01:01 one#2 failed(1), due 12:01:00
+         12:01:01 signal#3 killed(11), due 12:01:00
+         12:01:01 large#4 failed(256), due 12:01:00",
+    );
+}
+
+#[test]
+fn retries_back_off_up_to_a_cap() {
+    let jobs = vec![job("a", once("12:01"), |options| {
+        options.retries = 4;
+        options.retry_delay = secs(10);
+        options.retry_backoff = 3.0;
+        options.retry_max_delay = secs(60);
+    })];
+    Test::with_plan(set(jobs), |_| Plan::Lasts(secs(1), Exit::Code(2))).until("12:30").expect(
+        "12:01:00 start a#1
+         12:01:01 a#1 failed(2), attempt 2 in 10s
+         12:01:11 start a#1/2
+         12:01:12 a#1 failed(2), attempt 3 in 30s
+         12:01:42 start a#1/3
+         12:01:43 a#1 failed(2), attempt 4 in 60s
+         12:02:43 start a#1/4
+         12:02:44 a#1 failed(2), attempt 5 in 60s
+         12:03:44 start a#1/5
+         12:03:45 a#1 failed(2) after 5 attempts, due 12:01:00",
+    );
+}
+
+#[test]
+fn a_retry_may_succeed_and_holds_no_slot_while_it_waits() {
+    let jobs = vec![
+        job("a", once("12:01"), |options| options.retries = 1),
+        job("b", once("12:01"), |_| {}),
+    ];
+    let plan = |start: &Start| match (&*start.job.id, start.attempt) {
+        ("a", 1) => Plan::Lasts(secs(1), Exit::Code(1)),
+        ("a", _) => Plan::succeeds_after(secs(1)),
+        _ => Plan::succeeds_after(secs(20)),
+    };
+    Test::with_plan(set_with(&[("default", 1)], jobs), plan).until("12:02").expect(
+        "12:01:00 start a#1
+         12:01:01 a#1 failed(1), attempt 2 in 10s
+         12:01:01 start b#2
+         12:01:21 b#2 succeeded, due 12:01:00
+         12:01:21 start a#1/2
+         12:01:22 a#1 succeeded after 2 attempts, due 12:01:00",
+    );
+}
+
+#[test]
+fn a_retry_that_waits_is_an_instance_and_a_newer_due_time_supersedes_it() {
+    let jobs = vec![job("a", every(60), |options| {
+        options.retries = 3;
+        options.retry_delay = secs(40);
+        options.retry_backoff = 1.0;
+    })];
+    Test::with_plan(set(jobs), |_| Plan::Lasts(secs(1), Exit::Code(1))).until("12:02:30").expect(
+        "12:01:00 start a#1
+         12:01:01 a#1 failed(1), attempt 2 in 40s
+         12:01:41 start a#1/2
+         12:01:42 a#1 failed(1), attempt 3 in 40s
+         12:02:00 a#1 failed(1) after 2 attempts, due 12:01:00
+         12:02:00 start a#2
+         12:02:01 a#2 failed(1), attempt 2 in 40s",
+    );
+}
+
+#[test]
+fn a_due_time_that_waits_for_a_run_supersedes_its_retry() {
+    let jobs = vec![job("a", every(60), |options| {
+        options.retries = 3;
+        options.overlap = Overlap::Queue;
+    })];
+    Test::with_plan(set(jobs), |_| Plan::Lasts(secs(70), Exit::Code(1))).until("12:03:05").expect(
+        "12:01:00 start a#1
+         12:02:10 a#1 failed(1), due 12:01:00
+         12:02:10 start a#2",
+    );
+}
+
+#[test]
+fn a_timeout_is_term_then_kill() {
+    let jobs = vec![
+        job("meek", once("12:01"), |options| options.timeout = Some(secs(60))),
+        job("stubborn", once("12:01"), |options| {
+            options.timeout = Some(secs(60));
+            options.kill_after = secs(5);
+        }),
+        job("quick", once("12:01"), |options| options.timeout = Some(secs(60))),
+    ];
+    let plan = |start: &Start| match &*start.job.id {
+        "meek" => Plan::succeeds_after(secs(100)),
+        "stubborn" => Plan::Stubborn(secs(100), Exit::Code(0)),
+        // In the very moment of its timeout: it has ended by itself.
+        _ => Plan::succeeds_after(secs(60)),
+    };
+    Test::with_plan(set(jobs), plan).until("12:05").expect(
+        "12:01:00 start meek#1
+         12:01:00 start stubborn#2
+         12:01:00 start quick#3
+         12:02:00 quick#3 succeeded, due 12:01:00
+         12:02:00 meek#1 takes too long
+         12:02:00 term meek#1
+         12:02:00 stubborn#2 takes too long
+         12:02:00 term stubborn#2
+         12:02:00 meek#1 timed_out, due 12:01:00
+         12:02:05 kill stubborn#2
+         12:02:05 stubborn#2 timed_out, due 12:01:00",
+    );
+}
+
+#[test]
+fn a_timeout_is_for_each_attempt() {
+    let jobs = vec![job("a", once("12:01"), |options| {
+        options.timeout = Some(secs(60));
+        options.retries = 1;
+    })];
+    Test::with_plan(set(jobs), |_| Plan::succeeds_after(secs(61))).until("12:30").expect(
+        "12:01:00 start a#1
+         12:02:00 a#1 takes too long
+         12:02:00 term a#1
+         12:02:00 a#1 timed_out, attempt 2 in 10s
+         12:02:10 start a#1/2
+         12:03:10 a#1 takes too long
+         12:03:10 term a#1
+         12:03:10 a#1 timed_out after 2 attempts, due 12:01:00",
+    );
+}
+
+fn cannot_start(reason: &str, transient: bool) -> Plan {
+    Plan::CannotStart { reason: reason.to_owned(), transient }
+}
+
+#[test]
+fn what_cannot_be_started_has_failed() {
+    let jobs = vec![
+        job("a", once("12:01"), |_| {}),
+        job("b", once("12:01"), |options| options.retries = 1),
+    ];
+    Test::with_plan(set(jobs), |_| cannot_start("no such file", false)).until("12:02").expect(
+        "12:01:00 start a#1
+         12:01:00 start b#2
+         12:01:00 a#1 not_started(no such file), due 12:01:00
+         12:01:00 b#2 not_started(no such file), attempt 2 in 10s
+         12:01:10 start b#2/2
+         12:01:10 b#2 not_started(no such file) after 2 attempts, due 12:01:00",
+    );
+}
+
+#[test]
+fn a_shortage_is_waited_for_with_the_slot_kept() {
+    let jobs = vec![job("a", once("12:01"), |_| {}), job("b", once("12:01"), |_| {})];
+    let mut tries = 0;
+    let plan = move |_: &Start| {
+        tries += 1;
+        if tries <= 3 { cannot_start("EAGAIN", true) } else { Plan::succeeds_after(secs(1)) }
+    };
+    Test::with_plan(set_with(&[("default", 1)], jobs), plan).until("12:02").expect(
+        "12:01:00 start a#1
+         12:01:00 a#1 not started (EAGAIN), again in 100ms
+         12:01:00.100 start a#1
+         12:01:00.100 a#1 not started (EAGAIN), again in 200ms
+         12:01:00.300 start a#1
+         12:01:00.300 a#1 not started (EAGAIN), again in 400ms
+         12:01:00.700 start a#1
+         12:01:01.700 a#1 succeeded, due 12:01:00
+         12:01:01.700 start b#2
+         12:01:02.700 b#2 succeeded, due 12:01:00",
+    );
+}
+
+#[test]
+fn a_shortage_does_not_last_for_ever() {
+    let jobs = vec![job("a", once("12:01"), |_| {})];
+    let mut test = Test::with_plan(set(jobs), |_| cannot_start("EAGAIN", true)).until("12:30");
+    assert_eq!(test.sim.report().starts, 12);
+    let last = test.transcript.text.lines().last().unwrap_or_default().to_owned();
+    assert_eq!(last, "12:01:52.700 a#1 not_started(EAGAIN), due 12:01:00");
+    test.sim.run_until(at("13:00"), &mut test.transcript);
+    assert!(test.sim.scheduler().is_idle_forever());
+}

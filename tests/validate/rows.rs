@@ -1,0 +1,462 @@
+//! Every kind of error and warning: a jobfile that has it alone, and where and how it is said.
+
+use super::{Test, job, trigger};
+
+/// A row: jobfile, place and message of the one problem in it, what the help says (or a part).
+type Row = (String, &'static str, &'static str);
+
+#[track_caller]
+fn check(rows: Vec<Row>, code: i32) {
+    for (text, problem, help) in rows {
+        let answer = Test::with(&text).run(&["jobs.toml"]);
+        let problems = answer.problems();
+        let n = problems.len();
+        assert!(n == 1 && problems[0].starts_with(problem), "{text}\n{problem}\n{problems:#?}");
+        assert_eq!(answer.0.status.code(), Some(code), "{text}");
+        assert!(answer.out().contains(help), "no {help:?} in:\n{}", answer.out());
+    }
+}
+
+#[test]
+fn unknown_keys() {
+    let j = |line: &str| job(line);
+    check(
+        vec![
+            (
+                trigger("cron = '0 3 * * *'\ncomand = 'x'"),
+                "4:1: error: unknown key `comand`",
+                "did you mean `command`?",
+            ),
+            (
+                j("misfire_gracetime = '1m'"),
+                "4:1: error: unknown key `misfire_gracetime`",
+                "`misfire_grace_time`",
+            ),
+            (
+                j("working_dir = '/'"),
+                "4:1: error: unknown key `working_dir`",
+                "did you mean `cwd`?",
+            ),
+            (j("environment = {}"), "4:1: error: unknown key `environment`", "did you mean `env`?"),
+            (j("tz = 'UTC'"), "4:1: error: unknown key `tz`", "did you mean `timezone`?"),
+            (j("max_workers = 3"), "4:1: error: unknown key `max_workers`", "`[executors]`"),
+            (j("id = 'x'"), "4:1: error: unknown key `id`", "`[jobs.ID]`"),
+            (j("frobnicate = 1"), "4:1: error: unknown key `frobnicate`", ""),
+            (j("func = 'x:y'"), "4:1: error: unknown key `func`", "`command = "),
+            (
+                trigger("seconds = 30"),
+                "3:1: error: unknown key `seconds`",
+                "`interval = { seconds = 30 }`",
+            ),
+            (trigger("hour = 5"), "3:1: error: unknown key `hour`", "`cron = { hour = 5 }`"),
+            (
+                trigger("day_of_week = 'mon'"),
+                "3:1: error: unknown key `day_of_week`",
+                "`cron = { day_of_week = 'mon' }`",
+            ),
+            (
+                trigger("schedule = '@daily'"),
+                "3:1: error: unknown key `schedule`",
+                "did you mean `cron`?",
+            ),
+            (
+                trigger("every = '5m'"),
+                "3:1: error: unknown key `every`",
+                "did you mean `interval`?",
+            ),
+            (
+                trigger("run_date = 2030-01-01"),
+                "3:1: error: unknown key `run_date`",
+                "did you mean `date`?",
+            ),
+            (trigger("trigger = 'cron'"), "3:1: error: unknown key `trigger`", "`interval = "),
+            ("[job.x]\n".into(), "1:2: error: unknown key `job`", "did you mean `jobs`?"),
+            ("command = 'x'\n".into(), "1:1: error: unknown key `command`", "`[jobs.NAME]`"),
+            (
+                "[scheduler]\ntime_zone = 'UTC'\n".into(),
+                "2:1: error: unknown key `time_zone`",
+                "`timezone`",
+            ),
+            ("[store]\nurls = 'memory'\n".into(), "2:1: error: unknown key `urls`", "`url`"),
+            (
+                "[executors]\na = { workers = 1 }\n".into(),
+                "2:7: error: unknown key `workers`",
+                "`max_workers`",
+            ),
+            ("[defaults]\ntimout = '1h'\n".into(), "2:1: error: unknown key `timout`", "`timeout`"),
+        ],
+        1,
+    );
+}
+
+#[test]
+fn triggers_that_are_wrong() {
+    check(
+        vec![
+            (
+                job("interval = '5m'"),
+                "4:1: error: a second trigger: this job has `cron` already",
+                "jobs.toml:3:1",
+            ),
+            (trigger(""), "1:7: error: no trigger", "`interval = \"5m\"`"),
+            ("[jobs.x]\ncron = '0 3 * * *'\n".into(), "1:7: error: no command", "`command = "),
+            (trigger("cron = '0 25 * * *'"), "3:11: error: hour 25 is out of range 0-23", ""),
+            (trigger("cron = \"0 3 * * mno\""), "3:17: error: ", "`mon`"),
+            (trigger("cron = '0 3 * jna *'"), "3:15: error: ", "`jan`"),
+            (trigger("cron = ['0 3 * * *', '0 3 * * 9']"), "3:31: error: ", ""),
+            (
+                trigger("cron = ['@daily', '@reboot']"),
+                "3:19: error: `@reboot`",
+                "`run_on_start = true`",
+            ),
+            (trigger("cron = []"), "3:8: error: this is empty", ""),
+            (trigger("cron = 5"), "3:8: error: expected a cron expression", ""),
+            (
+                trigger("cron = { huor = 3 }"),
+                "3:10: error: unknown cron field `huor`",
+                "did you mean `hour`?",
+            ),
+            (
+                trigger("cron = { hours = 3 }"),
+                "3:10: error: unknown cron field `hours`",
+                "did you mean `hour`?",
+            ),
+            (trigger("cron = { hour = '3-25' }"), "3:18: error: ", ""),
+            (trigger("cron = { hour = 24 }"), "3:17: error: ", ""),
+            (trigger("cron = { day_of_week = 'mon-fri/2' }"), "3:", ""),
+            (trigger("cron = { hour = 2.5 }"), "3:17: error: expected an integer or a string", ""),
+            (trigger("cron = {}"), "3:8: error: there are no fields", ""),
+            (trigger("cron = \"0 3 \\u002a * 9\""), "3:22: error: ", ""),
+            (trigger("interval = '0s'"), "3:12: error: an interval must be longer than zero", ""),
+            (trigger("interval = '-5s'"), "3:13: error: a duration cannot be negative", ""),
+            (
+                trigger("interval = { minutes = -1 }"),
+                "3:24: error: an interval cannot be negative",
+                "",
+            ),
+            (
+                trigger("interval = { minutes = 0 }"),
+                "3:12: error: an interval must be longer than zero",
+                "",
+            ),
+            (
+                trigger("interval = { minuts = 1 }"),
+                "3:14: error: unknown key `minuts`",
+                "`minutes`",
+            ),
+            (trigger("interval = { hours = 'x' }"), "3:22: error: \"x\" is not a whole number", ""),
+            (
+                trigger("interval = { weeks = 9223372036854775807 }"),
+                "3:12: error: this interval is too long",
+                "",
+            ),
+            (
+                trigger("interval = 30"),
+                "3:12: error: expected a duration",
+                "did you mean `\"30s\"`?",
+            ),
+            (trigger("interval = '30'"), "3:13: error: a unit is missing", "`\"30s\"`"),
+            (
+                trigger("interval = '5 mins 3 foo'"),
+                "3:22: error: unknown unit of time `foo`",
+                "`ms`",
+            ),
+            (
+                trigger("interval = '5 minuts'"),
+                "3:15: error: unknown unit of time `minuts`",
+                "did you mean `minute`?",
+            ),
+            (trigger("interval = ''"), "3:13: error: this is empty, expected a duration", ""),
+            (
+                trigger("date = 2026-02-30"),
+                "3:8: error: there is no 2026-02-30 in the calendar",
+                "",
+            ),
+            (trigger("date = 'tomorrow'"), "3:8: error: expected a date such as", ""),
+            (trigger("date = 09:00:00"), "3:8: error: this is a time of day without a date", ""),
+            (trigger("date = '2030-01-01 25:00'"), "3:20: error: expected a time", ""),
+            (
+                trigger("date = 2030-01-01\nend_date = 2031-01-01"),
+                "4:1: error: `end_date` has no meaning",
+                "",
+            ),
+            (
+                job("start_date = 2031-01-01\nend_date = 2030-01-01"),
+                "5:12: error: `end_date` is before `start_date`",
+                "jobs.toml:4:14",
+            ),
+            (
+                job("timezone = 'Europe/Berln'"),
+                "4:12: error: unknown time zone `Europe/Berln`",
+                "\"Europe/Berlin\"",
+            ),
+            (
+                job("timezone = 'berlin'"),
+                "4:12: error: unknown time zone `berlin`",
+                "\"Europe/Berlin\"",
+            ),
+            (job("timezone = ''"), "4:12: error: unknown time zone ``", ""),
+            ("[scheduler]\ntimezone = 'Nowhere'\n".into(), "2:12: error: unknown time zone", ""),
+        ],
+        1,
+    );
+}
+
+#[test]
+fn options_that_are_wrong() {
+    let rows: &[(&str, &str, &str)] = &[
+        ("timeout = 30", "11: error: expected a duration", "`\"30s\"`"),
+        ("timeout = '0s'", "11: error: a timeout must be longer than zero", ""),
+        ("misfire_grace_time = 'for ever'", "23: error: expected a duration", ""),
+        (
+            "executor = 'repotrs'",
+            "12: error: unknown executor `repotrs`",
+            "did you mean `reports`?",
+        ),
+        (
+            "coalesce = 'lastest'",
+            "12: error: \"lastest\" is not \"latest\", \"earliest\" or \"all\"",
+            "did you mean \"latest\"?",
+        ),
+        ("coalesce = true", "12: error: expected \"latest\"", "write `\"latest\"`"),
+        ("overlap = 'kill'", "11: error: \"kill\" is not \"skip\", \"queue\" or \"replace\"", ""),
+        (
+            "output = 1",
+            "10: error: expected \"pass\", \"file\" or \"discard\", found an integer",
+            "",
+        ),
+        ("max_instances = 0", "17: error: 0 is out of range, expected an integer from 1", ""),
+        (
+            "max_instances = '2'",
+            "17: error: expected an integer from 1, found a string",
+            "write `2`",
+        ),
+        ("retries = -1", "11: error: -1 is out of range", ""),
+        ("retry_backoff = 0.5", "17: error: 0.5 is out of range, expected a number from 1.0", ""),
+        ("retry_backoff = nan", "17: error: NaN is out of range", ""),
+        (
+            "success_codes = [0, 256]",
+            "21: error: 256 is out of range, expected an integer from 0 to 255",
+            "",
+        ),
+        ("success_codes = 0", "17: error: expected an array", "write `[0]`"),
+        ("success_codes = []", "17: error: without a code", "`[0]`"),
+        ("umask = '999'", "9: error: a umask is octal", ""),
+        (
+            "umask = 22",
+            "9: error: expected an octal string such as \"022\", found an integer",
+            "`\"022\"`",
+        ),
+        ("nice = 20", "8: error: 20 is out of range, expected an integer from -20 to 19", ""),
+        (
+            "env = { PORT = 8080 }",
+            "16: error: expected a string, found an integer",
+            "write `\"8080\"`",
+        ),
+        ("env = { 'A=B' = 'x' }", "9: error: this cannot be the name of a variable", "`=`"),
+        (
+            "env = 'A=B'",
+            "7: error: expected a table such as { NAME = \"value\" }, found a string",
+            "",
+        ),
+        ("shell = []", "9: error: the shell is empty", ""),
+        (
+            "shell = 'bash -eu'",
+            "9: error: this string is the path of one program",
+            "`[\"bash\", \"-eu\"]`",
+        ),
+        ("cwd = ''", "7: error: this is empty", ""),
+        (
+            "user = true",
+            "8: error: expected the name of a user, found a boolean",
+            "write `\"true\"`",
+        ),
+        ("paused = 'true'", "10: error: expected true or false, found a string", "without quotes"),
+        ("clear_env = 1", "13: error: expected true or false, found an integer", ""),
+        ("stdin = [1]", "9: error: expected a string, found an array", ""),
+        ("name = \"a\\u0000b\"", "10: error: a NUL byte", ""),
+    ];
+    let rows = rows.iter().map(|(line, problem, help)| {
+        let text = format!("{}[executors]\nreports = {{}}\n", job(line));
+        let problem: &'static str = Box::leak(format!("4:{problem}").into());
+        (text, problem, *help)
+    });
+    check(rows.collect(), 1);
+}
+
+#[test]
+fn commands_ids_and_sections_that_are_wrong() {
+    let x = |line: &str| format!("[jobs.x]\ncron = '0 3 * * *'\n{line}\n");
+    let id = |id: &str| format!("[jobs.{id}]\ncommand = 'x'\ncron = '0 3 * * *'\n");
+    let job = "[jobs.x]\ncommand = 'x'\ncron = '0 3 * * *'\n";
+    let long = "x".repeat(256);
+    check(
+        vec![
+            (x("command = ''"), "3:11: error: the command is empty", ""),
+            (x("command = '  '"), "3:11: error: the command is empty", ""),
+            (x("command = []"), "3:11: error: the command is empty", ""),
+            (x("command = ['', 'x']"), "3:12: error: the command has an empty string", ""),
+            (
+                x("command = ['x', 5]"),
+                "3:17: error: expected a string, found an integer",
+                "write `\"5\"`",
+            ),
+            (x("command = 5"), "3:11: error: expected a string for the shell", ""),
+            (x("command = \"a\\u0000\""), "3:13: error: a NUL byte", ""),
+            (id("\"\""), "1:7: error: the id of a job cannot be empty", ""),
+            (id("\"a\\nb\""), "1:7: error: the id of a job cannot hold control characters", ""),
+            (id(&long), "1:7: error: the id of a job has at most 255 bytes, this one has 256", ""),
+            (
+                format!("{job}{job}"),
+                "4:7: error: duplicate table `[jobs.x]`",
+                "it first stands at jobs.toml:1:7",
+            ),
+            (
+                format!("{job}command = 'y'\n"),
+                "4:1: error: duplicate key `command`",
+                "jobs.toml:2:1",
+            ),
+            (
+                "[jobs]\ncommand = 'x'\n".into(),
+                "2:1: error: `command` is an option of a job",
+                "`[jobs.NAME]`",
+            ),
+            ("jobs = 5\n".into(), "1:8: error: expected tables of jobs", ""),
+            (
+                job.replace("[jobs.x]", "[[jobs.x]]"),
+                "1:8: error: expected a table, found an array",
+                "`[jobs.x]`",
+            ),
+            ("[defaults]\ncommand = 'x'\n".into(), "2:1: error: `command` cannot be a default", ""),
+            ("[defaults]\ncron = '@daily'\n".into(), "2:1: error: `cron` cannot be a default", ""),
+            ("[defaults]\nexecutor = 'x'\n".into(), "2:12: error: unknown executor `x`", ""),
+            (
+                "[executors]\na = 5\n".into(),
+                "2:5: error: expected a table such as { max_workers = 2 }",
+                "{ max_workers = 5 }",
+            ),
+            (
+                "[executors]\na = { max_workers = 0 }\n".into(),
+                "2:21: error: 0 is out of range",
+                "from 1 to 65535",
+            ),
+            ("[store]\nurl = 'mysql'\n".into(), "2:7: error: \"mysql\" is no store", "\"memory\""),
+            ("[store]\nkeep = { runs = 0 }\n".into(), "2:17: error: 0 is out of range", ""),
+            ("[scheduler]\nstop_grace = 30\n".into(), "2:14: error: expected a duration", ""),
+            ("scheduler = 'UTC'\n".into(), "1:13: error: expected a table: [scheduler]", ""),
+        ],
+        1,
+    );
+}
+
+#[test]
+fn syntax_errors() {
+    check(
+        vec![
+            (
+                trigger("cron = 0 3 * * *"),
+                "3:8: error: a string must stand in quotes",
+                "write `\"0 3 * * *\"`",
+            ),
+            (trigger("cron = \"0 3 * * *"), "3:18: error: this string is not closed", ""),
+            (trigger("cron '0 3 * * *'"), "3:6: error: key with no value", "`key = value`"),
+            (trigger("cron ="), "3:7: error: missing value", ""),
+            (
+                trigger(
+                    "cron = ['0 3 * * *'\ntimeout = '1h'\n[jobs.y]\ncommand = 'x'\ndate = 'now'",
+                ),
+                "3:8: error: unclosed array",
+                "`]`",
+            ),
+            (trigger("cron = { hour = 3"), "3:8: error: unclosed inline table", "`}`"),
+            ("[jobs.x\ncommand = 'x'\ndate = 'now'\n".into(), "1:", ""),
+            (trigger("date = 'now' retries = 3"), "3:14: error: expected the end of the line", ""),
+            (job("name = \"\\q\""), "4:10: error: unknown escape in a string", "single quotes"),
+            (job("name = \"\\%\""), "4:10: error: unknown escape in a string", "crontab"),
+        ],
+        1,
+    );
+}
+
+#[test]
+fn warnings() {
+    let zone = "\ntimezone = 'Europe/Berlin'";
+    check(
+        vec![
+            (trigger("cron = '0 0 30 2 *'"), "3:8: warning: never fires", ""),
+            (
+                trigger("cron = { day = '1st mon', day_of_week = 'tue' }"),
+                "3:8: warning: never fires",
+                "",
+            ),
+            (
+                trigger("cron = '0 0 1 1 *'\nstart_date = 2030-01-02\nend_date = 2030-02-02"),
+                "3:8: warning: never fires: nothing matches between",
+                "",
+            ),
+            (trigger("cron = '* * * * * *'"), "3:8: warning: fires every second", ""),
+            (trigger("cron = { second = '*' }"), "3:8: warning: fires every second", ""),
+            (trigger("interval = '100ms'"), "3:12: warning: fires 10 times a second", ""),
+            (
+                trigger("cron = { day_of_week = 1, hour = 3 }"),
+                "3:24: warning: day_of_week `1` counts from monday = 0",
+                "tue",
+            ),
+            (trigger("cron = '*/7 * * * *'"), "3:9: warning: ", "7"),
+            (trigger("cron = { minute = '*/7' }"), "3:20: warning: ", ""),
+            (trigger("date = 2020-01-01"), "3:8: warning: this date is in the past", ""),
+            (job("end_date = 2020-01-01"), "4:12: warning: this `end_date` is in the past", ""),
+            (
+                trigger(&format!("cron = '30 2 * * *'{zone}")),
+                "3:8: warning: 02:30 ",
+                "02:30 does not exist on ",
+            ),
+            (
+                trigger(&format!("cron = '30 2 * * *'{zone}")),
+                "3:8: warning: 02:30 ",
+                " in Europe/Berlin: runs at 03:00",
+            ),
+            (
+                trigger(&format!("cron = '30 2 * * *'{zone}")),
+                "3:8: warning: 02:30 ",
+                "Europe/Berlin: runs once, on the first pass",
+            ),
+            (
+                trigger(&format!("cron = {{ hour = 2, minute = '*/15' }}{zone}")),
+                "3:8: warning: 02:00 ",
+                "runs on both passes",
+            ),
+            (
+                "[jobs.x]\ncommand = 'tar czf /b/$(date +\\%F).tgz /srv'\ncron = '0 3 * * *'\n"
+                    .into(),
+                "2:31: warning: `\\%` looks copied from a crontab",
+                "without the backslash",
+            ),
+            (
+                "[jobs.x]\ncommand = 'mail root%Hello'\ncron = '0 3 * * *'\n".into(),
+                "2:21: warning: this `%` looks copied",
+                "`stdin`",
+            ),
+        ],
+        0,
+    );
+}
+
+#[test]
+fn no_warning_where_there_is_nothing_to_warn_of() {
+    let zone = "\ntimezone = 'Europe/Berlin'";
+    let rows = [
+        trigger(&format!("cron = '30 4 * * *'{zone}")),
+        trigger(&format!("cron = '*/15 * * * *'{zone}")),
+        trigger("cron = '30 2 * * *'"),
+        trigger("cron = '@reboot'"),
+        trigger("date = 'now'"),
+        trigger("interval = '1s'"),
+        trigger("cron = '0 0 29 2 *'"),
+        "[jobs.x]\ncommand = 'date +%F'\ncron = '0 3 * * *'\n".to_owned(),
+        "[defaults]\nend_date = 2020-01-01\n[jobs.x]\ncommand = 'x'\ndate = 'now'\n".to_owned(),
+    ];
+    for text in rows {
+        Test::with(&text).run(&[]).code(0).has("jobs.toml: 1 job, no problems");
+    }
+}
