@@ -1,7 +1,7 @@
 //! What jobs print, and what the scheduler logs: one thread that serves every pipe.
 //!
-//! Spawner threads hand it the reading ends of a child's output ([`Handle::attach`]), the loop
-//! tells it when a run has ended ([`Handle::ended`]), and the logger gives it finished lines
+//! The loop hands it the reading ends of a child's output ([`Handle::attach`]) and tells it when a
+//! run has ended ([`Handle::ended`]), and the logger gives it finished lines
 //! ([`Handle::log_line`]), so that neither the loop nor a spawner ever waits for whoever reads
 //! what the scheduler prints. Messages are handled in order: all that a run has printed comes
 //! before the line that says it ended.
