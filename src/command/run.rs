@@ -10,11 +10,13 @@ use anyhow::{Context as _, bail};
 use crate::cli::{Context, ExitCode};
 use crate::clock;
 use crate::daemon::{self, LogFormat, Plan};
+use crate::instant::Instant;
 use crate::job::{Job, JobSet, Options};
 use crate::jobfile;
 use crate::output::{Output, Settings};
 use crate::problem::{Problem, Severity};
 use crate::trigger::{DateTrigger, Trigger};
+use crate::words;
 use crate::zone::Database;
 
 /// The log of a failed reload is no place for more problems than this.
@@ -53,6 +55,11 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
 
+    /// Stop at this time: an RFC 3339 time, a date with or without a time (on the clocks of the
+    /// scheduler's zone), or `+2h30m` from now
+    #[arg(long, value_name = "TIME", conflicts_with = "once", allow_hyphen_values = true)]
+    until: Option<String>,
+
     /// Run this job now, whenever it is due, and exit with its exit code
     #[arg(long, value_name = "JOB")]
     once: Option<String>,
@@ -69,6 +76,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(id) = &args.once {
         only(&mut set, id)?;
     }
+
+    let until = until(args, &set)?;
 
     let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
         anstream::ColorChoice::Never => false,
@@ -94,7 +103,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         load: loader(&file, args),
         output: output.handle(),
         dry_run: args.dry_run,
-        until: None,
+        until,
         once: args.once.is_some(),
     };
     let ended = daemon::run(plan);
@@ -107,6 +116,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         (Some(code), _) => ExitCode::from(code),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// The time of `--until`.
+fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
+    let Some(text) = &args.until else { return Ok(None) };
+    let now = clock::wall();
+    let until = super::next::instant(text, &set.settings.zone, now)
+        .with_context(|| format!("--until {text}"))?;
+    if until <= now {
+        let shown = words::table_time(until, &set.settings.zone);
+        bail!("--until {text}: {shown} is past already");
+    }
+    Ok(Some(until))
 }
 
 /// How the jobfile is read again, unless it was standard input.
