@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 
 use crate::cli::{Context, ExitCode};
 use crate::clock;
-use crate::daemon::{self, LogFormat, Plan};
+use crate::daemon::{self, Log, LogFormat, Plan};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet, Options};
 use crate::jobfile;
@@ -91,11 +91,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
         directory: state_directory().join("logs"),
     };
-    let colour_log = colours(&std::io::stderr()) && args.log_format == LogFormat::Human;
+    let human = args.log_format == LogFormat::Human;
+    let terminal = human && std::io::stderr().is_terminal();
+    // A line that rewrites itself is for a terminal that can, and for output in whole lines.
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let live = terminal && !is_dumb && !args.raw && args.once.is_none();
+    let log = Log {
+        format: args.log_format,
+        quiet: args.once.is_some(),
+        colour: human && colours(&std::io::stderr()),
+        terminal,
+        live,
+    };
     keep_descriptors();
     let output = Output::start(settings).context("failed to prepare for output")?;
-    let quiet = args.once.is_some();
-    daemon::start_log(args.log_format, quiet, colour_log, &set.settings.zone, output.handle());
+    daemon::start_log(log, &set.settings.zone, output.handle());
 
     let plan = Plan {
         set,
@@ -104,6 +114,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         output: output.handle(),
         dry_run: args.dry_run,
         until,
+        live,
         once: args.once.is_some(),
     };
     let ended = daemon::run(plan);
