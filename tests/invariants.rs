@@ -497,7 +497,7 @@ impl World {
         let reason = "no".to_owned();
         let asked = self.attempt(run).is_some_and(|attempt| !attempt.alive && !attempt.postponed);
         let event = match answer {
-            Answer::Started => Event::Started { run, pid: 1 },
+            Answer::Started => Event::Started { run, pid: 1, at: self.now },
             Answer::NotStarted => Event::NotStarted { run, reason, transient: false },
             Answer::Short => Event::NotStarted { run, reason, transient: true },
             Answer::Ended => Event::Ended { run, exit: Exit::Code(0) },

@@ -156,7 +156,7 @@ pub(super) fn local_zone(context: &Context) -> Zone {
 }
 
 /// A time as typed on the command line.
-fn instant(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Instant> {
+pub(super) fn instant(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Instant> {
     if text == "now" {
         return Ok(now);
     }
