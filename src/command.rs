@@ -2,6 +2,7 @@
 //! library and answers with an exit code; what a person asked for goes to stdout, what the program
 //! has to say about it to stderr.
 
+mod asked;
 pub(crate) mod explain;
 mod expression;
 pub(crate) mod next;
