@@ -7,4 +7,5 @@ pub(crate) mod explain;
 mod expression;
 pub(crate) mod next;
 pub(crate) mod run;
+pub(crate) mod simulate;
 pub(crate) mod validate;
