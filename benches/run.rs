@@ -210,6 +210,7 @@ fn burst(dir: &Path, output: &str) {
 fn sustained(dir: &Path, seconds: u64) {
     const A_SECOND: usize = 4096;
     const PERIOD: usize = 8;
+    let seconds = seconds.max(PERIOD as u64);
     // What the machine has to give just now: two threads that start and reap.
     let begin = now();
     std::thread::scope(|scope| {
