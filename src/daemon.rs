@@ -36,6 +36,7 @@ use crate::clock;
 use crate::event::{Action, Event, Request};
 use crate::instant::{Instant, Now};
 use crate::job::JobSet;
+use crate::memory;
 use crate::output;
 use crate::scheduler::Scheduler;
 use crate::signals::Signals;
@@ -166,8 +167,14 @@ impl Loop<'_> {
         loop {
             // All that has happened together is taken together, so that a run that has ended makes
             // room for what is due at the same moment.
+            let mut reloaded = false;
             while let Some(event) = self.events.pop_front() {
+                reloaded |= matches!(event, Event::Reload(_));
                 self.scheduler.take(clock::now(), event, &mut actions);
+            }
+            if reloaded {
+                // The old jobs are gone.
+                memory::give_back();
             }
             let now = clock::now();
             self.scheduler.advance(now, &mut actions);
