@@ -104,12 +104,11 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)>
     let Some(rest) = rest.strip_prefix(['T', 't', ' ']) else { return Err(not_a_date()) };
     let clock_len = rest.find(['Z', 'z', '+', '-', ' ']).unwrap_or(rest.len());
     let (clock, offset) = rest.split_at(clock_len);
-    let plain = clock.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
     let time = ["%H:%M:%S%.f", "%H:%M"]
         .iter()
         .find_map(|format| NaiveTime::parse_from_str(clock, format).ok())
         // A leap second has no place in POSIX time.
-        .filter(|time| plain && clock.len() >= 5 && time.nanosecond() < 1_000_000_000)
+        .filter(|time| is_clock(clock) && time.nanosecond() < 1_000_000_000)
         .ok_or_else(|| (11..11 + clock_len, "expected a time such as 09:00:00".to_owned()))?;
     let secs = midnight + i64::from(time.num_seconds_from_midnight());
     let micros = i64::from(time.nanosecond() / 1000);
@@ -121,6 +120,17 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)>
         (11 + clock_len..text.len(), message.to_owned())
     })?;
     Ok(Moment::At(Instant::from_micros((secs - east) * MICROS + micros)))
+}
+
+/// Whether a time is written with two digits each, as RFC 3339 has it: `chrono` also reads `9:0:0`.
+fn is_clock(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (clock, fraction) = match text.split_once('.') {
+        Some((clock, fraction)) => (clock, Some(fraction)),
+        None => (text, None),
+    };
+    clock.split(':').all(|part| part.len() == 2 && digits(part))
+        && fraction.is_none_or(|fraction| clock.len() == 8 && digits(fraction))
 }
 
 /// Seconds east of UTC of `Z`, `+02:00`, `+0200` or `+02`.
