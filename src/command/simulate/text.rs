@@ -163,7 +163,7 @@ fn executors(question: &Question, answer: &Answer, out: &mut dyn Write) -> io::R
             facts.starts.to_string(),
             if facts.waited > 0 { facts.waited.to_string() } else { String::new() },
             longest,
-            peaked.map(|at| words::table_time(at, &question.zone)).unwrap_or_default(),
+            peaked.map(|at| words::table_time(at.truncated(), &question.zone)).unwrap_or_default(),
             whose,
         ]);
     }
