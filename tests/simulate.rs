@@ -105,9 +105,10 @@ first        2    2
 second       2    2       2       2   1h 30m
 all         16   16       2       2   1h 30m
 
-EXECUTOR  SLOTS  PEAK  STARTS  WAITED  LONGEST  PEAK AT                         LONGEST WAIT
+EXECUTOR  SLOTS  PEAK  STARTS  WAITED  LONGEST  PEAK AT
 default      20     1      12                   Mon 2026-03-02 08:00:00 +01:00
-reports       1     1       4       2   1h 30m  Mon 2026-03-02 08:00:00 +01:00  second, due Mon 2026-03-02 08:00:00 +01:00
+reports       1     1       4       2   1h 30m  Mon 2026-03-02 08:00:00 +01:00
+reports: second waited 1h 30m, due Mon 2026-03-02 08:00:00 +01:00
 
 Starts per hour, Europe/Berlin
                 00    03    06    09    12    15    18    21      TOTAL
