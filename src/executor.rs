@@ -14,9 +14,10 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::child::{Failure, World};
+use crate::child::{Failure, Pipes, World};
+use crate::clock;
 use crate::event::{RunId, Start};
-use crate::output;
+use crate::instant::Now;
 use crate::words;
 
 /// How many threads start processes. Two keep two processors busy; more gain nothing, as most of
@@ -32,9 +33,13 @@ pub enum Report {
         run: RunId,
         /// Its id.
         pid: u32,
+        /// When it was made.
+        at: Now,
         /// A handle that becomes readable when it ends; there is none when the limit of open
         /// files was reached just then.
         handle: Option<OwnedFd>,
+        /// Where its output can be read, unless nobody wants it.
+        pipes: Option<Pipes>,
     },
     /// There is none.
     NotStarted {
@@ -68,11 +73,10 @@ impl Executor {
     /// Starts the threads. What comes of each start is given to `report`, on one of them.
     pub fn start(
         world: World,
-        output: output::Handle,
         report: impl Fn(Report) + Send + Sync + 'static,
     ) -> io::Result<Executor> {
         let queue = Arc::new(Queue::default());
-        let shared = Arc::new((world, output, report));
+        let shared = Arc::new((world, report));
         let mut threads = Vec::with_capacity(THREADS);
         for number in 1..=THREADS {
             let (queue, shared) = (Arc::clone(&queue), Arc::clone(&shared));
@@ -81,9 +85,9 @@ impl Executor {
                 // Looking up a user may run the code of whatever serves the user database.
                 .stack_size(1024 * 1024)
                 .spawn(move || {
-                    let (world, output, report) = &*shared;
+                    let (world, report) = &*shared;
                     while let Some(start) = queue.next() {
-                        report(attempt(world, output, start));
+                        report(attempt(world, start));
                     }
                 })?;
             threads.push(thread);
@@ -137,7 +141,7 @@ impl Queue {
     }
 }
 
-fn attempt(world: &World, output: &output::Handle, start: Start) -> Report {
+fn attempt(world: &World, start: Start) -> Report {
     let run = start.run;
     // A job that makes us panic is one job's misfortune.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
@@ -153,11 +157,9 @@ fn attempt(world: &World, output: &output::Handle, start: Start) -> Report {
             return Report::NotStarted { run, failure };
         }
     };
+    let at = clock::now();
     // Nobody reaps it before it has been reported, so its number is still its own.
     let handle =
         Pid::from_raw(child.pid as i32).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    if let Some(pipes) = child.pipes {
-        output.attach(run, start.job, pipes);
-    }
-    Report::Started { run, pid: child.pid, handle }
+    Report::Started { run, pid: child.pid, at, handle, pipes: child.pipes }
 }

@@ -94,7 +94,7 @@ impl Table {
 }
 
 /// A text cut to a width, with an ellipsis where it was cut.
-fn fit(text: &str, width: usize) -> String {
+pub(crate) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

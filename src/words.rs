@@ -145,13 +145,38 @@ pub fn span(span: Duration) -> String {
     };
     match secs {
         0 if span.subsec_millis() > 0 => format!("{}ms", span.subsec_millis()),
-        0 if span.subsec_micros() > 0 => format!("{}us", span.subsec_micros()),
+        0 if span.subsec_micros() > 0 => "<1ms".to_owned(),
         0..60 => format!("{secs}s"),
         60..3600 => two(minutes, "m", secs % 60, "s"),
         3600..86_400 => two(hours, "h", minutes, "m"),
         86_400..8_640_000 => two(days, "d", hours, "h"),
         _ => format!("{days}d"),
     }
+}
+
+/// How long something took, for people: `<1ms`, `12ms`, `3.4s`, then as [`span`].
+pub fn elapsed(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => "<1ms".to_owned(),
+        millis @ 1..1000 => format!("{millis}ms"),
+        millis @ 1000..60_000 if millis / 100 % 10 > 0 => {
+            format!("{}.{}s", millis / 1000, millis / 100 % 10)
+        }
+        _ => span(Duration::from_secs(duration.as_secs())),
+    }
+}
+
+/// A time that is seldom far from `now`: `03:00:00` today, `Tue 03:00:00` within six days, else
+/// with its day.
+pub fn soon(at: Instant, now: Instant, zone: &Zone) -> String {
+    let (at_wall, now_wall) = (zone.wall_of(at), zone.wall_of(now));
+    let days = at_wall.div_euclid(86_400) - now_wall.div_euclid(86_400);
+    let format = match days {
+        0 => "%H:%M:%S",
+        1..7 => "%a %H:%M:%S",
+        _ => return day_and_time(at, zone),
+    };
+    local(at, zone).format(format).to_string()
 }
 
 /// A duration in words and in full: `2 hours 30 minutes`.

@@ -69,7 +69,9 @@ fn trigger(text: &str, zone: &Zone) -> CronTrigger {
 fn list(trigger: &CronTrigger, from: &str, until: &str) -> Vec<Instant> {
     let (mut at, until) = (instant(from).minus(MICRO), instant(until));
     std::iter::from_fn(|| {
-        at = trigger.next_after(at).filter(|due| *due < until)?;
+        let due = trigger.next_after(at).filter(|due| *due < until)?;
+        assert!(due > at, "{due:?} again");
+        at = due;
         Some(at)
     })
     .collect()

@@ -144,6 +144,7 @@ fn check(spec: &Spec, zone: &Zone, days: &Days, rng: &mut Rng) -> usize {
     let mut at = Instant::from_secs(days.from - 1);
     let mut listed = Vec::with_capacity(expected.len());
     while let Some(due) = trigger.next_after(at).filter(|due| due.secs() <= days.until) {
+        assert!(due > at, "{:?} in {zone}: {due:?} again", spec.text);
         listed.push(due.secs());
         at = due;
     }

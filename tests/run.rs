@@ -263,6 +263,22 @@ fn a_dry_run_starts_nothing() {
 }
 
 #[test]
+fn it_stops_at_the_time_of_until() {
+    let bench = Bench::new("jobs.a = { command = 'true', interval = '1h' }");
+    let json = |until| ["run", "--log-format", "json", "--until", until, "jobs.toml"];
+    let mut running = Running::start(&mut bench.command(&json("+0.05s")));
+    running.event("until", "");
+    assert_eq!(running.wait().code, Some(0));
+
+    let past = Running::start(&mut bench.command(&json("2020-01-01"))).wait();
+    assert_eq!(past.code, Some(1));
+    assert!(past.err.concat().contains("is past already"), "{:#?}", past.err);
+    let nonsense = Running::start(&mut bench.command(&json("soon"))).wait();
+    assert_eq!(nonsense.code, Some(1));
+    assert!(nonsense.err.concat().contains("--until soon"), "{:#?}", nonsense.err);
+}
+
+#[test]
 fn what_cannot_start_says_so_with_its_exit_code() {
     let bench = Bench::new("jobs.a = { command = 'true' }");
     let done = bench.run().wait();

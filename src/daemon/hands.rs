@@ -19,9 +19,9 @@ use rustix::process::{
 
 use super::{Mailbox, Plan, TOKEN_RUN, Waker, report};
 use crate::child::tree::{self, Adopted, Origin};
-use crate::child::{Failure, World};
+use crate::child::{Failure, Pipes, World};
 use crate::clock;
-use crate::event::{Action, Event, Exit, Outcome, Record, RunId, Start};
+use crate::event::{Action, Event, Exit, Notice, Outcome, Record, RunId, Start};
 use crate::executor::{Executor, Report};
 use crate::instant::{Instant, Mono};
 use crate::job::{Job, JobSet};
@@ -76,6 +76,8 @@ struct Run {
     state: State,
     /// What the scheduler has asked to do to its tree.
     order: Order,
+    /// Where its output can be read, until the log has said that it has started.
+    pipes: Option<Pipes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,8 +116,8 @@ impl Hands {
         let mailbox = Mailbox::new(waker);
         let limit = getrlimit(Resource::Nofile);
         raise_file_limit(&plan.set);
-        let (report, output) = (mailbox.clone(), plan.output.clone());
-        let executor = Executor::start(World::new(limit), output, move |outcome| {
+        let report = mailbox.clone();
+        let executor = Executor::start(World::new(limit), move |outcome| {
             report.send(Message::Report(outcome));
         })?;
         Ok(Hands {
@@ -137,6 +139,10 @@ impl Hands {
 
     pub(super) fn epoll(&self) -> &OwnedFd {
         &self.epoll
+    }
+
+    pub(super) fn output(&self) -> output::Handle {
+        self.output.clone()
     }
 
     pub(super) fn mailbox(&self) -> Mailbox {
@@ -164,7 +170,12 @@ impl Hands {
             Action::Terminate(run) => self.order(run, Order::Terminate, events),
             Action::Kill(run) => self.order(run, Order::Kill, events),
             Action::Record(record) => self.record(&record),
-            Action::Notice(notice) => report::notice(&notice),
+            Action::Notice(notice) => {
+                report::notice(&notice);
+                if let Notice::Started { run, .. } = notice {
+                    self.attach(run);
+                }
+            }
             Action::Exit => {}
         }
     }
@@ -179,9 +190,18 @@ impl Hands {
         }
     }
 
+    /// Lets what a run prints be read.
+    fn attach(&mut self, id: RunId) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        if let Some(pipes) = run.pipes.take() {
+            self.output.attach(id, Arc::clone(&run.job), pipes);
+        }
+    }
+
     fn start(&mut self, start: Start) {
         let job = Arc::clone(&start.job);
-        let run = Run { job, due: start.due, state: State::Starting, order: Order::None };
+        let (state, order) = (State::Starting, Order::None);
+        let run = Run { job, due: start.due, state, order, pipes: None };
         self.runs.insert(start.run, run);
         self.executor.submit(start);
     }
@@ -231,8 +251,8 @@ impl Hands {
                 self.last_attempt = code;
                 events.push_back(Event::NotStarted { run, reason, transient });
             }
-            Report::Started { run: id, pid, handle } => {
-                events.push_back(Event::Started { run: id, pid });
+            Report::Started { run: id, pid, at, handle, pipes } => {
+                events.push_back(Event::Started { run: id, pid, at });
                 let Some(run) = self.runs.get_mut(&id) else { return };
                 self.by_pid.insert(pid, id);
                 let watched = handle.filter(|handle| {
@@ -240,6 +260,7 @@ impl Hands {
                     epoll::add(&self.epoll, handle, data, epoll::EventFlags::IN).is_ok()
                 });
                 let has_handle = watched.is_some();
+                run.pipes = pipes;
                 run.state = State::Alive { pid, handle: watched };
                 let order = run.order;
                 if !has_handle {
@@ -289,6 +310,8 @@ impl Hands {
         // Only now its number may be given to another.
         let _ = wait(pid, WaitIdOptions::empty());
         self.by_pid.remove(&pid);
+        // It may have been swift enough to end before the scheduler has heard that it started.
+        self.attach(id);
         self.runs.remove(&id);
         self.output.ended(id);
         self.last_attempt = match exit {
@@ -483,7 +506,7 @@ fn would_start(start: &Start, events: &mut VecDeque<Event>) {
         due = &*words::rfc3339(start.due, &start.job.zone);
         "would start now"
     );
-    events.push_back(Event::Started { run: start.run, pid: 0 });
+    events.push_back(Event::Started { run: start.run, pid: 0, at: clock::now() });
     events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0) });
 }
 

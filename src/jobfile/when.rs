@@ -56,6 +56,11 @@ pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment>
         }
     };
     match parse_moment(text) {
+        // In a string an offset may be written in any way of ISO 8601, in TOML in one.
+        Ok(Moment::At(_)) if matches!(value.node, Node::Datetime) && !ends_in_offset(text) => {
+            scope.error(value.span, "an offset is `Z` or has hours and minutes, as in +02:00");
+            None
+        }
         Ok(moment) => Some(moment),
         Err((range, message)) => {
             let span = inside(value.span, scope.typed(value.span), text, range);
@@ -63,6 +68,12 @@ pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment>
             None
         }
     }
+}
+
+/// Whether a text ends in an offset as RFC 3339 has it.
+fn ends_in_offset(text: &str) -> bool {
+    let offset = text.len().checked_sub(6).and_then(|at| text.as_bytes().get(at..));
+    text.ends_with(['Z', 'z']) || matches!(offset, Some([b'+' | b'-', _, _, b':', _, _]))
 }
 
 /// Reads an ISO 8601 date, with a time or without, with an offset or without. An error names the

@@ -1,5 +1,6 @@
 //! Fuzzes the jobfile: no text makes the reader panic, every place a problem names lies in the
-//! text, and what is printed of it cannot drive a terminal.
+//! text, what is printed of it cannot drive a terminal, and what is accepted is TOML for the
+//! `toml` crate too.
 
 #![no_main]
 
@@ -32,6 +33,12 @@ fuzz_target!(|text: &str| {
     // Drawing takes ten times as long as reading.
     if text.len().is_multiple_of(8) {
         draw(&loaded);
+    }
+    // The reader has TOML's rules on tables and keys of its own.
+    if loaded.set.is_some()
+        && let Err(error) = text.parse::<toml::Table>()
+    {
+        panic!("{text:?} was accepted, but {error}");
     }
     // Triggers are fuzzed on their own; here only that what was read can be used.
     for job in loaded.set.iter().flat_map(|set| &set.jobs) {
