@@ -335,7 +335,9 @@ impl ExecutorFacts {
 
 fn picture(question: &Question, answer: &Answer) -> String {
     let zone = &question.zone;
-    let title = format!("Starts per hour: {}", question.source);
+    // There is room for a name, but not for a long path.
+    let name = question.source.rsplit('/').next().unwrap_or_default();
+    let title = format!("Starts per hour: {name}");
     let subtitle = format!(
         "{} jobs, from {} until {}",
         question.jobs.len(),

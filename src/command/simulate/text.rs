@@ -143,31 +143,35 @@ fn row(id: &str, facts: &JobFacts, retried: bool, remark: &str) -> Vec<String> {
 }
 
 fn executors(question: &Question, answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
-    let heading =
-        vec!["EXECUTOR", "SLOTS", "PEAK", "STARTS", "WAITED", "LONGEST", "PEAK AT", "LONGEST WAIT"];
-    let mut table = Table::new(heading, 7).with_numbers(1..6);
+    let zone = &question.zone;
+    let heading = vec!["EXECUTOR", "SLOTS", "PEAK", "STARTS", "WAITED", "LONGEST", "PEAK AT"];
+    let mut table = Table::new(heading, 0).with_numbers(1..6);
+    let mut waits = Vec::new();
     for (index, (executor, facts)) in question.executors.iter().zip(&answer.executors).enumerate() {
         let peak = answer.report.peaks.get(index).copied().unwrap_or(0);
         let peaked = answer.report.peaked.get(index).copied().flatten();
-        let (longest, whose) = match facts.longest_wait {
-            Some((wait, place)) => {
-                let due = words::table_time(wait.due, &question.zone);
-                (words::span(wait.span), format!("{}, due {due}", question.jobs[place].id))
-            }
-            None => (String::new(), String::new()),
-        };
+        if let Some((wait, place)) = facts.longest_wait {
+            // In a column this would be wider than most terminals.
+            waits.push(format!(
+                "{}: {} waited {}, due {}",
+                executor.name,
+                question.jobs[place].id,
+                words::span(wait.span),
+                words::table_time(wait.due, zone)
+            ));
+        }
         table.row(vec![
             executor.name.to_string(),
             executor.max_workers.to_string(),
             peak.to_string(),
             facts.starts.to_string(),
             if facts.waited > 0 { facts.waited.to_string() } else { String::new() },
-            longest,
-            peaked.map(|at| words::table_time(at, &question.zone)).unwrap_or_default(),
-            whose,
+            facts.longest_wait.map(|(wait, _)| words::span(wait.span)).unwrap_or_default(),
+            peaked.map(|at| words::table_time(at.truncated(), zone)).unwrap_or_default(),
         ]);
     }
-    table.write(out, terminal_width())
+    table.write(out, terminal_width())?;
+    waits.iter().try_for_each(|wait| writeln!(out, "{wait}"))
 }
 
 /// What is not over when the simulation is.
