@@ -104,11 +104,10 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
         .context("failed to prepare for running jobs")?;
 
     logger::set_jobs(&plan.set, &plan.output);
-    let mut overview = Overview::new(&plan);
+    let overview = Overview::new(&plan);
     let mut scheduler = Scheduler::new(clock::now(), plan.set);
     overview.start_line(&scheduler);
     notify::notify("READY=1");
-    overview.show(clock::now(), &scheduler);
 
     let mut looper = Loop {
         scheduler: &mut scheduler,

@@ -56,6 +56,8 @@ const MAX_LOG_BACKLOG: usize = 1 << 20;
 /// How long the end of the program may be held up by output nobody reads.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+const NO_COLUMNS: usize = usize::MAX;
+
 const STDOUT: usize = 0;
 const STDERR: usize = 1;
 
@@ -73,7 +75,8 @@ pub struct Handle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     inbox: Mutex<Inbox>,
-    /// The width of the ids in front of lines on a terminal.
+    /// The width of the ids in front of lines on a terminal; [`NO_COLUMNS`] unless the log has
+    /// columns too.
     column: AtomicUsize,
     wake: OwnedFd,
 }
@@ -98,8 +101,11 @@ impl Output {
     /// Starts the thread, on this process's own stdout and stderr.
     pub fn start(settings: Settings) -> io::Result<Output> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let handle =
-            Handle(Arc::new(Shared { inbox: Mutex::default(), column: AtomicUsize::new(0), wake }));
+        let handle = Handle(Arc::new(Shared {
+            inbox: Mutex::default(),
+            column: AtomicUsize::new(NO_COLUMNS),
+            wake,
+        }));
         let mut server = Server::new(Arc::clone(&handle.0), settings)?;
         let thread = std::thread::Builder::new()
             .name("output".to_owned())
@@ -395,7 +401,8 @@ impl Server {
         let is_terminal = matches!(to, Target::Sink(sink) if self.sinks[*sink].is_terminal);
         let prefix = match to {
             Target::Sink(_) if !self.settings.raw => {
-                let column = is_terminal.then(|| self.shared.column.load(Ordering::Relaxed));
+                let column = self.shared.column.load(Ordering::Relaxed);
+                let column = (is_terminal && column != NO_COLUMNS).then_some(column);
                 let colour = is_terminal && self.settings.colour;
                 Some(Prefix::new(&job.id, is_stderr, colour, column))
             }

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         raw: args.raw || args.once.is_some(),
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
-        directory: state_directory().join("logs"),
+        directory: logs_directory(),
     };
     let human = args.log_format == LogFormat::Human;
     let terminal = human && std::io::stderr().is_terminal();
@@ -200,16 +200,23 @@ fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the files of jobs with `output = "file"` are.
+fn logs_directory() -> PathBuf {
+    given_directory("LOGS_DIRECTORY").unwrap_or_else(|| state_directory().join("logs"))
+}
+
+/// A directory that a service manager has made for us. It may name several, and then the first is
+/// the main one.
+fn given_directory(name: &str) -> Option<PathBuf> {
+    let first = std::env::var(name).ok()?.split(':').next()?.to_owned();
+    (!first.is_empty()).then(|| PathBuf::from(first))
+}
+
 /// Where what survives a restart is kept: what a service manager says, else where the system or
 /// the user keeps such things.
 fn state_directory() -> PathBuf {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    // systemd may name several, and then the first is the main one.
-    let given = variable("STATE_DIRECTORY").and_then(|dirs| {
-        let first = dirs.to_str()?.split(':').next()?.to_owned();
-        Some(PathBuf::from(first))
-    });
-    if let Some(given) = given {
+    if let Some(given) = given_directory("STATE_DIRECTORY") {
         return given;
     }
     if rustix::process::geteuid().is_root() {

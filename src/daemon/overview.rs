@@ -119,8 +119,7 @@ impl Overview {
         }
     }
 
-    /// Shows it.
-    pub(super) fn show(&mut self, now: Now, scheduler: &Scheduler) {
+    fn show(&mut self, now: Now, scheduler: &Scheduler) {
         self.touched = None;
         if self.screen.is_none() && !self.manager {
             return;
