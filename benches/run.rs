@@ -16,6 +16,7 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::ptr;
@@ -116,29 +117,38 @@ fn bench() {
     println!("load after: {}", fs::read_to_string("/proc/loadavg").unwrap().trim_end());
 }
 
-/// A job each second, and half a second later a bare loop of timerfd and posix_spawn.
+/// Five jobs each second, a fifth of a second apart, and a bare loop of timerfd and posix_spawn
+/// half way between them.
 fn late(dir: &Path) {
-    const ROUNDS: u64 = 25;
-    let (ours, theirs) = (Stamps::new(dir, "ours"), Stamps::new(dir, "bare"));
-    let job = format!("[jobs.job]\ncommand = {}\ncron = \"* * * * * *\"\n", ours.argv());
-    let scheduler = Scheduler::start(dir, "late", &job);
+    const ROUNDS: u64 = 125;
+    const APART: u64 = SECOND / 5;
+    let bare = Stamps::new(dir, "bare");
+    let first = in_at_least(Duration::from_secs(1));
+    let mut jobs = String::new();
+    let ours: Vec<(u64, Stamps)> = (0..5)
+        .map(|job| {
+            let (at, stamps) = (job * APART, Stamps::new(dir, &format!("ours-{job}")));
+            jobs += &each_second(&format!("job-{job}"), &stamps, first + at);
+            (at, stamps)
+        })
+        .collect();
+    let scheduler = Scheduler::start(dir, "late", &jobs);
     let timer = Timer::new();
-    let first = in_at_least(Duration::from_secs(1)) + SECOND / 2;
+    let mut theirs = Vec::new();
     for round in 0..ROUNDS {
-        timer.wait_until(first + round * SECOND);
-        let pid = Spawn::of(&theirs).start();
+        let due = first + round * APART + APART / 2;
+        timer.wait_until(due);
+        let pid = Spawn::of(&bare).start();
         reap(pid);
+        theirs.push((bare.read().last().unwrap() - due) as f64 / 1e3);
     }
     scheduler.stop();
-    let late = |stamps: &Stamps, offset: u64| -> Vec<f64> {
-        let late = stamps.read().into_iter().map(|at| (at + SECOND - offset) % SECOND);
-        late.map(|late| late as f64 / 1e3).collect()
-    };
-    let (ours, theirs) = (late(&ours, 0), late(&theirs, SECOND / 2));
+    let late = |(offset, stamps): &(u64, Stamps)| late_by(stamps, *offset);
+    let ours: Vec<f64> = ours.iter().flat_map(late).collect();
     assert!(ours.iter().all(|late| *late < 500_000.0), "a job was early: {ours:?}");
     let worst = |late: &[f64]| late.iter().copied().fold(0.0, f64::max);
     println!(
-        "a job each second, {} times: p50 {:.0} us late, bare {:.0} us, ratio {:.2}; \
+        "jobs each second, {} starts: p50 {:.0} us late, bare {:.0} us, ratio {:.2}; \
          worst {:.0} us, bare {:.0} us",
         ours.len(),
         median(ours.clone()),
@@ -147,6 +157,18 @@ fn late(dir: &Path) {
         worst(&ours),
         worst(&theirs),
     );
+}
+
+/// A job that is due each second from `at` on.
+fn each_second(id: &str, stamps: &Stamps, at: u64) -> String {
+    let (argv, at) = (stamps.argv(), rfc3339(at));
+    format!("[jobs.{id}]\ncommand = {argv}\ninterval = \"1s\"\nstart_date = {at}\n")
+}
+
+/// By how many microseconds the starts of a job that is due each second were late.
+fn late_by(stamps: &Stamps, offset: u64) -> Vec<f64> {
+    let late = stamps.read().into_iter().map(|at| (at + SECOND - offset) % SECOND);
+    late.map(|late| late as f64 / 1e3).collect()
 }
 
 /// 1,000 jobs due at once, five times; between the rounds two bare threads start as many.
@@ -211,12 +233,14 @@ fn sustained(dir: &Path, seconds: u64) {
     const A_SECOND: usize = 4096;
     const PERIOD: usize = 8;
     let seconds = seconds.max(PERIOD as u64);
+    let program = smallest(dir);
+    let path = CString::new(program.to_str().unwrap()).unwrap();
     // What the machine has to give just now: two threads that start and reap.
     let begin = now();
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let spawn = Spawn::new(&[c"/bin/true"]);
+                let spawn = Spawn::new(&[&path]);
                 (0..A_SECOND / 2).for_each(|_| reap(spawn.start()));
             });
         }
@@ -234,12 +258,14 @@ fn sustained(dir: &Path, seconds: u64) {
         let start = rfc3339(first + (job % PERIOD) as u64 * SECOND);
         let _ = writeln!(
             jobs,
-            "[jobs.job-{job}]\ncommand = [\"/bin/true\"]\ninterval = \"{PERIOD}s\"\n\
+            "[jobs.job-{job}]\ncommand = [{program:?}]\ninterval = \"{PERIOD}s\"\n\
              start_date = {start}"
         );
     }
     let scheduler = Scheduler::start(dir, "sustained", &jobs);
     sleep_until(end + SECOND / 2);
+    // What waits when it is asked to end would be skipped.
+    let behind = scheduler.wait_until_quiet();
     let cpu = scheduler.cpu();
     let log = scheduler.stop();
     let count = |event: &str| log.matches(&format!("\"event\":\"{event}\"")).count();
@@ -251,12 +277,43 @@ fn sustained(dir: &Path, seconds: u64) {
     let (missed, skipped) = (count("missed"), count("skipped"));
     println!(
         "{A_SECOND} jobs a second for {seconds} s: {ran} of {due} ran, {missed} missed, {skipped} \
-         skipped; p50 {:.0} ms late, p99 {:.0} ms; {:.0} us of processor a run in the scheduler; \
-         bare loops start and reap {bare:.0} a second",
+         skipped; p50 {:.0} ms late, p99 {:.0} ms, {:.0} ms behind at the end; {:.0} us of processor \
+         a run in the scheduler; bare loops start and reap {bare:.0} a second",
         median(lag.clone()),
         lag.get(lag.len() * 99 / 100).copied().unwrap_or(0.0),
+        behind.saturating_sub(end) as f64 / 1e6,
         cpu / ran as f64 * 1e6,
     );
+}
+
+/// A program that does nothing but end. What dynamic linking costs /bin/true is several times what
+/// a start costs, and would be all that is measured.
+fn smallest(dir: &Path) -> PathBuf {
+    if !cfg!(target_arch = "x86_64") {
+        return PathBuf::from("/bin/true");
+    }
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    // mov eax, 60 (exit); xor edi, edi; syscall
+    let code = [0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05];
+    let size = HEADERS + code.len() as u64;
+    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    // An executable, for x86-64, version 1.
+    elf.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    for field in [BASE + HEADERS, 64, 0] {
+        elf.extend(field.to_le_bytes());
+    }
+    elf.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    // One segment to load, to be read and executed.
+    elf.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+    for field in [0, BASE, BASE, size, size, 0x1000] {
+        elf.extend(field.to_le_bytes());
+    }
+    elf.extend(code);
+    let path = dir.join("smallest");
+    fs::write(&path, elf).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
 }
 
 /// 1,000 jobs of which none is due.
@@ -291,15 +348,8 @@ fn many(dir: &Path) {
     const JOBS: usize = 1_000_000;
     const ROUNDS: u64 = 15;
     let (large, small) = (Stamps::new(dir, "large"), Stamps::new(dir, "small"));
-    let each_second = |stamps: &Stamps, at: u64| {
-        format!(
-            "[jobs.job]\ncommand = {}\ninterval = \"1s\"\nstart_date = {}\n",
-            stamps.argv(),
-            rfc3339(at)
-        )
-    };
     // What usually differs does, and nothing is due while this runs.
-    let mut jobs = each_second(&large, in_at_least(Duration::ZERO));
+    let mut jobs = each_second("job", &large, in_at_least(Duration::ZERO));
     for job in 0..JOBS {
         let (minute, hour) = (job * 7 % 60, job / 60 % 24);
         let command = format!("command = \"/usr/local/bin/task --number {job}\"");
@@ -318,7 +368,7 @@ fn many(dir: &Path) {
     let with_many = Scheduler::start(dir, "many", &jobs);
     let loaded = (with_many.started - begin) as f64 / 1e9;
     drop(jobs);
-    let one = each_second(&small, in_at_least(Duration::ZERO) + SECOND / 2);
+    let one = each_second("job", &small, in_at_least(Duration::ZERO) + SECOND / 2);
     let with_one = Scheduler::start(dir, "one", &one);
     sleep(Duration::from_secs(1));
     large.clear();
@@ -329,11 +379,7 @@ fn many(dir: &Path) {
     let alone = with_one.status("VmRSS") as f64 * 1024.0;
     with_many.stop();
     with_one.stop();
-    let late = |stamps: &Stamps, offset: u64| {
-        let late = stamps.read().into_iter().map(|at| (at + SECOND - offset) % SECOND);
-        median(late.map(|late| late as f64 / 1e3).collect())
-    };
-    let (large, small) = (late(&large, 0), late(&small, SECOND / 2));
+    let (large, small) = (median(late_by(&large, 0)), median(late_by(&small, SECOND / 2)));
     println!(
         "{JOBS} jobs in one file: loaded in {loaded:.2} s, {:.0} bytes a job once loaded, peak \
          {peak:.0} MiB; one more job p50 {large:.0} us late, alone {small:.0} us, ratio {:.2}",
@@ -496,6 +542,19 @@ impl Scheduler {
             sleep(Duration::from_millis(2));
         }
         Scheduler { child, log, started: now() }
+    }
+
+    /// Waits until it logs nothing for a while, and answers since when.
+    fn wait_until_quiet(&self) -> u64 {
+        let (mut size, mut since) = (0, now());
+        while now() < since + SECOND / 2 {
+            let new = fs::metadata(&self.log).unwrap().len();
+            if new != size {
+                (size, since) = (new, now());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        since
     }
 
     /// Asks it to end, and answers its log.

@@ -216,3 +216,14 @@ pub enum Output {
     /// Nowhere.
     Discard,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million of these must be cheap.
+    #[test]
+    fn a_job_is_small() {
+        assert!(size_of::<Job>() <= 120);
+    }
+}
