@@ -127,6 +127,8 @@ pub struct Running {
     child: Child,
     lines: Receiver<(Stream, String)>,
     pub done: Done,
+    /// How many lines of each stream have been read on from: the two come in no order.
+    read: [usize; 2],
 }
 
 /// What a scheduler has written, and how it ended.
@@ -147,7 +149,7 @@ impl Running {
         if let Some(err) = child.stderr.take() {
             forward(err, Stream::Err, send);
         }
-        Running { child, lines, done: Done::default() }
+        Running { child, lines, done: Done::default(), read: [0; 2] }
     }
 
     pub fn pid(&self) -> u32 {
@@ -167,18 +169,23 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Reads on until a line holds all of these texts, and answers it.
+    /// Reads on in a stream until a line holds all of these texts, and answers it.
     #[track_caller]
     pub fn line(&mut self, stream: Stream, texts: &[&str]) -> String {
         loop {
-            match self.lines.recv_timeout(WATCHDOG) {
-                Ok((from, line)) => {
-                    let wanted = from == stream && texts.iter().all(|text| line.contains(text));
-                    self.keep(from, line.clone());
-                    if wanted {
-                        return line;
-                    }
+            let read = &mut self.read[stream as usize];
+            let lines = match stream {
+                Stream::Out => &self.done.out,
+                Stream::Err => &self.done.err,
+            };
+            while let Some(line) = lines.get(*read) {
+                *read += 1;
+                if texts.iter().all(|text| line.contains(text)) {
+                    return line.clone();
                 }
+            }
+            match self.lines.recv_timeout(WATCHDOG) {
+                Ok((from, line)) => self.keep(from, line),
                 Err(error) => panic!("{error} while waiting for {texts:?} in {:#?}", self.done),
             }
         }
