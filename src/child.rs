@@ -7,6 +7,7 @@
 
 mod environment;
 mod identity;
+pub mod mark;
 mod shell;
 mod spawn;
 pub mod tree;
@@ -26,6 +27,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use crate::event::Start;
 use crate::job::{Command, Job, Options, Output};
 use environment::{Base, Environment};
+use mark::Marks;
 use spawn::{Changes, Program, SpawnError, Step, Streams};
 
 /// What every start needs to know of the scheduler's own process.
@@ -38,6 +40,7 @@ pub struct World {
     has_terminal: bool,
     /// The limit of open files that the scheduler was started with, which its own may exceed.
     file_limit: Rlimit,
+    marks: Option<Marks>,
 }
 
 /// A process that was started.
@@ -103,13 +106,14 @@ fn is_shortage(errno: i32) -> bool {
 }
 
 impl World {
-    /// As this process finds it. `file_limit` is what children get.
-    pub fn new(file_limit: Rlimit) -> World {
+    /// As this process finds it. `file_limit` and `marks` are what children get.
+    pub fn new(file_limit: Rlimit, marks: Option<Marks>) -> World {
         World {
             base: Base::of_this_process(),
             sh_is_known: shell::sh_is_known(),
             has_terminal: File::open("/dev/tty").is_ok(),
             file_limit,
+            marks,
         }
     }
 
@@ -130,10 +134,14 @@ impl World {
 
         let (argv, skips_shell) = self.command_line(job, &env);
         let mut program = self.program(&argv, options, &env, changes)?;
+        program.mark = self.marks.map(|marks| marks.of(start.run));
+
         let mut outcome = spawn::spawn(&program, streams);
         if skips_shell && outcome.as_ref().is_err_and(|error| !is_shortage(error.errno)) {
             // What the shell says of it, and the code it exits with, are what was asked for.
+            let mark = program.mark;
             program = self.program(&shell_line(options, job), options, &env, program.changes)?;
+            program.mark = mark;
             (streams, pipes) = self::streams(options)?;
             outcome = spawn::spawn(&program, streams);
         }
@@ -189,7 +197,7 @@ impl World {
         match (argv, cwd) {
             (Some(argv), Ok(cwd)) => {
                 let (env, session) = (env.list(), self.has_terminal);
-                Ok(Program { file, argv, env, cwd, changes, session })
+                Ok(Program { file, argv, env, cwd, changes, session, mark: None })
             }
             (None, _) => Err(Failure::lasting("the command holds a zero byte")),
             (_, Err(_)) => Err(Failure::lasting("cwd holds a zero byte")),

@@ -8,19 +8,19 @@
 //!
 //! `hands` performs actions and follows runs until nothing of them is left; `logger` and `report`
 //! are the log; `overview` says how things stand, to a terminal and to a service manager, which
-//! `notify` tells. Processes are made by `crate::executor`, what
-//! they print goes to `crate::output`.
+//! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
+//! `crate::executor`, what they print goes to `crate::output`.
 
 mod hands;
 mod logger;
 mod notify;
 mod overview;
 mod report;
+mod timer;
 mod waker;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,21 +28,21 @@ use anyhow::Context;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
-};
 
 use crate::clock;
 use crate::event::{Action, Event, Request};
-use crate::instant::{Instant, Now};
+use crate::instant::Instant;
 use crate::job::JobSet;
+use crate::memory;
 use crate::output;
 use crate::scheduler::Scheduler;
 use crate::signals::Signals;
+use crate::zone::Zone;
 use hands::{Hands, Message};
 pub use logger::{Log, LogFormat, start as start_log};
 use notify::Watchdog;
 use overview::Overview;
+use timer::Timer;
 pub use waker::Waker;
 
 /// Reads the jobfile again: the jobs, or every problem of it as a line of text.
@@ -90,20 +90,18 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
     let (source, load) = (plan.source.clone(), plan.load.clone());
     let (until, once) = (plan.until, plan.once);
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("failed to prepare the loop")?;
-    let waits = || -> io::Result<Clock> {
-        let clock = Clock::new()?;
+    let waits = || -> io::Result<Timer> {
         let wake = epoll::EventData::new_u64(TOKEN_WAKE);
         epoll::add(&epoll, &*waker, wake, epoll::EventFlags::IN)?;
-        let fired = epoll::EventData::new_u64(TOKEN_CLOCK);
-        epoll::add(&epoll, &clock.timer, fired, epoll::EventFlags::IN)?;
-        Ok(clock)
+        Timer::new(&epoll, TOKEN_CLOCK)
     };
-    let mut clock = waits().context("failed to prepare the loop")?;
+    let mut timer = waits().context("failed to prepare the loop")?;
     let mut hands = Hands::new(&plan, epoll, Arc::clone(&waker))
         .context("failed to prepare for running jobs")?;
 
     logger::set_jobs(&plan.set, &plan.output);
     let overview = Overview::new(&plan);
+    let zones = report::zones(&plan.set);
     let mut scheduler = Scheduler::new(clock::now(), plan.set);
     overview.start_line(&scheduler);
     notify::notify("READY=1");
@@ -116,6 +114,7 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
         source,
         load,
         loading: Loading::No,
+        zones,
         until,
         once,
         stops: 0,
@@ -124,7 +123,7 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
         overview,
         watchdog: Watchdog::from_environment(clock::mono()),
     };
-    looper.run(&mut clock)?;
+    looper.run(&mut timer)?;
     let (stops, last_stop) = (looper.stops, looper.last_stop);
     log::info!(event = "stopped"; "stopped");
     let signal = (stops > 0).then_some((last_stop, stops));
@@ -149,6 +148,8 @@ struct Loop<'a> {
     source: String,
     load: Option<Arc<Load>>,
     loading: Loading,
+    /// The zones of the jobs, with their rules as they were when last read.
+    zones: Vec<Zone>,
     until: Option<Instant>,
     once: bool,
     stops: u32,
@@ -159,14 +160,20 @@ struct Loop<'a> {
 }
 
 impl Loop<'_> {
-    fn run(&mut self, clock: &mut Clock) -> anyhow::Result<()> {
+    fn run(&mut self, timer: &mut Timer) -> anyhow::Result<()> {
         let mut actions = Vec::new();
         let mut ready = Vec::with_capacity(256);
         loop {
             // All that has happened together is taken together, so that a run that has ended makes
             // room for what is due at the same moment.
+            let mut reloaded = false;
             while let Some(event) = self.events.pop_front() {
+                reloaded |= matches!(event, Event::Reload(_));
                 self.scheduler.take(clock::now(), event, &mut actions);
+            }
+            if reloaded {
+                // The old jobs are gone.
+                memory::give_back();
             }
             let now = clock::now();
             self.scheduler.advance(now, &mut actions);
@@ -193,7 +200,7 @@ impl Loop<'_> {
                 watchdog.tend(now.mono);
             }
             let timeout = match self.events.is_empty() {
-                true => self.arm(clock)?,
+                true => self.arm(timer)?,
                 false => Some(Duration::ZERO),
             };
             ready.clear();
@@ -206,7 +213,7 @@ impl Loop<'_> {
                 match event.data.u64() {
                     TOKEN_WAKE => self.woken(),
                     TOKEN_CLOCK => {
-                        if clock.fired() {
+                        if timer.fired() {
                             self.events.push_back(Event::ClockSet);
                         }
                     }
@@ -218,7 +225,7 @@ impl Loop<'_> {
     }
 
     /// Sets the timer to the next due time. Answers how long to wait at most.
-    fn arm(&self, clock: &mut Clock) -> anyhow::Result<Option<Duration>> {
+    fn arm(&self, timer: &mut Timer) -> anyhow::Result<Option<Duration>> {
         let wakeup = self.scheduler.next_wakeup();
         let wall = [wakeup.wall, self.until].into_iter().flatten().min();
         let now = clock::now();
@@ -226,7 +233,7 @@ impl Loop<'_> {
         let mono = [wakeup.mono, self.hands.deadline(), self.overview.deadline(), watchdog];
         let mono = mono.into_iter().flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
-        let until_wall = clock.arm(wall, now).context("failed to set the timer")?;
+        let until_wall = timer.arm(wall, now).context("failed to set the timer")?;
         Ok([until_mono, until_wall].into_iter().flatten().min())
     }
 
@@ -293,6 +300,9 @@ impl Loop<'_> {
             Ok(set) => {
                 logger::set_jobs(&set, &self.hands.output());
                 self.hands.prepare(&set);
+                let zones = report::zones(&set);
+                report::zone_changes(&self.zones, &zones);
+                self.zones = zones;
                 self.events.push_back(Event::Reload(Box::new(set)));
             }
             Err(problems) => {
@@ -311,61 +321,6 @@ impl Loop<'_> {
         if again {
             self.reload();
         }
-    }
-}
-
-/// The timer on the wall clock.
-struct Clock {
-    timer: OwnedFd,
-    armed: Option<Instant>,
-}
-
-/// A time that no scheduler sees: the timer has to be set to something to notice that the clock
-/// is.
-const NEVER: i64 = 1 << 40;
-
-impl Clock {
-    fn new() -> io::Result<Clock> {
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        Ok(Clock { timer: timerfd_create(TimerfdClockId::Realtime, flags)?, armed: None })
-    }
-
-    /// Fires at `at`, and whenever the clock is set. Where the timer has fired and our clock does
-    /// not agree that it is time, answers how long to wait instead.
-    fn arm(&mut self, at: Option<Instant>, now: Now) -> io::Result<Option<Duration>> {
-        // What is due already needs no timer.
-        if at.is_some_and(|at| at <= now.wall) {
-            return Ok(Some(Duration::ZERO));
-        }
-        let wanted = at.unwrap_or(Instant::MAX);
-        if self.armed == Some(wanted) {
-            return Ok(None);
-        }
-        let micros = at.map_or(NEVER * 1_000_000, |at| at.micros().max(1));
-        let spec = Itimerspec {
-            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
-            it_value: Timespec {
-                tv_sec: micros.div_euclid(1_000_000),
-                tv_nsec: micros.rem_euclid(1_000_000) * 1000,
-            },
-        };
-        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        match timerfd_settime(&self.timer, flags, &spec) {
-            // The clock was set since the timer was last: it is armed all the same, and the step
-            // before this one has read the clock.
-            Ok(_) | Err(Errno::CANCELED) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        self.armed = Some(wanted);
-        Ok(None)
-    }
-
-    /// Takes note that the timer has fired. Answers whether that is because the clock was set.
-    fn fired(&mut self) -> bool {
-        let mut count = [0; 8];
-        let read = rustix::io::read(&self.timer, &mut count);
-        self.armed = None;
-        read == Err(Errno::CANCELED)
     }
 }
 

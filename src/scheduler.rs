@@ -32,7 +32,7 @@ mod timetable;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Action, Active, Event, Notice, Request, Status};
+use crate::event::{Action, Active, Event, Notice, Request, RunId, Status};
 use crate::instant::{Instant, Mono, Now};
 use crate::job::JobSet;
 
@@ -62,6 +62,9 @@ pub struct Scheduler {
     runs: Runs,
     /// Deadlines of runs: `max_wait`, `timeout`, `kill_after`, retries.
     timers: BinaryHeap<Timer>,
+    /// Runs that the machine was too short of something to start, longest first; and some that
+    /// have been started or have ended since.
+    postponed: VecDeque<RunId>,
     pools: Pools,
     /// Ranges of due times whose fate is known and whose number is still being counted.
     counts: VecDeque<Count>,
@@ -121,6 +124,7 @@ impl Scheduler {
             delayed: HashMap::new(),
             runs: Runs::new(),
             timers: BinaryHeap::new(),
+            postponed: VecDeque::new(),
             pools,
             counts: VecDeque::new(),
             count_budget: SLICE,

@@ -310,6 +310,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
     let job = |(id, plan): &(String, Plan)| {
         Arc::new(Job {
             id: id.as_str().into(),
+            name: None,
             command: Command::Shell("true".into()),
             trigger: plan.when.trigger(),
             zone: Zone::utc(),

@@ -22,7 +22,10 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use super::identity::Identity;
+use super::mark;
 
 /// `POSIX_SPAWN_SETSID` of glibc (since 2.26) and musl, which the `libc` crate does not name.
 const SETSID: c_int = 0x80;
@@ -42,6 +45,8 @@ pub(super) struct Program<'a> {
     pub(super) changes: Option<Changes>,
     /// Whether it leads a session, not only a process group.
     pub(super) session: bool,
+    /// What marks it and all that comes from it: see [`mark`].
+    pub(super) mark: Option<Rlimit>,
 }
 
 /// What a process is to change about itself before it executes its program.
@@ -141,7 +146,11 @@ fn posix_spawn(
             env.as_ptr().cast(),
         )
     })?;
-    Ok(pid as u32)
+    let pid = pid as u32;
+    if let Some(mark) = program.mark {
+        mark::put(pid, mark);
+    }
+    Ok(pid)
 }
 
 fn check(code: c_int) -> Result<(), i32> {
@@ -230,6 +239,7 @@ struct Prepared {
     umask: Option<u32>,
     nice: Option<i32>,
     session: bool,
+    mark: Option<Rlimit>,
 }
 
 // SAFETY: the pointers are to strings that outlive the call of `fork` below, within which the only
@@ -255,6 +265,7 @@ fn fork(
         umask: changes.umask,
         nice: changes.nice,
         session: program.session,
+        mark: program.mark,
     };
     // The child executes its program by itself, at the end of `become_program`; the name given
     // here is never looked at.
@@ -294,6 +305,10 @@ impl Prepared {
             for signal in 1..=64 {
                 libc::signal(signal, libc::SIG_DFL);
             }
+            if let Some(mark) = self.mark {
+                // There are other ways to tell whose it is.
+                let _ = setrlimit(Resource::Locks, mark);
+            }
             if let Some(umask) = self.umask {
                 libc::umask(umask as libc::mode_t);
             }
@@ -307,6 +322,7 @@ impl Prepared {
                     done(libc::setresuid(uid, uid, uid), Step::User)?;
                     let (mut real, mut effective, mut saved) = (0, 0, 0);
                     done(libc::getresuid(&mut real, &mut effective, &mut saved), Step::User)?;
+                    drop_capabilities();
                     let kept = |id, set: unsafe extern "C" fn(u32) -> c_int| id != 0 && set(0) == 0;
                     let gone = !kept(uid, libc::setuid) && !kept(*gid, libc::setgid);
                     if !gone || [real, effective, saved] != [uid; 3] {
@@ -324,6 +340,17 @@ impl Prepared {
         }
         Ok(())
     }
+}
+
+/// Gives up every capability, inheritable and ambient ones as well. Leaving user 0 does that for
+/// the others, unless the scheduler was started with `securebits` that keep them.
+fn drop_capabilities() {
+    // `_LINUX_CAPABILITY_VERSION_3`, which has two sets of three words.
+    let header: [u32; 2] = [0x2008_0522, 0];
+    let none = [0u32; 6];
+    // SAFETY: both arrays have the size and the layout that the kernel reads for this version, and
+    // it only reads them. It cannot fail: who has a capability may give it up.
+    unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()) };
 }
 
 /// The step and `errno` in the one number that the standard library carries from the child.

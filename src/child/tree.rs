@@ -13,8 +13,9 @@
 //! exit status of a main process (nor of one that is just being made), and says `ECHILD` when
 //! there is nobody left. Only when there is somebody, `/proc` is read.
 //!
-//! Whose an adopted process is, is told by its group or session, else by `SCHEDRS_RUN` and its
-//! companions in its environment, else, when only one run could be meant, by that.
+//! Whose an adopted process is, is told by the [`mark`](super::mark) it has inherited, else by its
+//! group or session, else by `SCHEDRS_RUN` and its companions in its environment, else, when only
+//! one run could be meant, by that.
 
 use std::collections::HashMap;
 use std::fs;
@@ -26,6 +27,7 @@ use rustix::process::{
     pidfd_send_signal, wait,
 };
 
+use super::mark::Marks;
 use crate::event::RunId;
 
 /// `__WNOTHREAD`: only children of the calling thread.
@@ -34,6 +36,10 @@ const OF_THIS_THREAD: WaitOptions = WaitOptions::from_bits_retain(0x2000_0000);
 /// What a process shows of where it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
+    /// It carries the mark of this scheduler.
+    pub is_ours: bool,
+    /// The run that its mark names.
+    pub marked: Option<RunId>,
     /// Its process group.
     pub group: u32,
     /// Its session.
@@ -52,11 +58,12 @@ pub struct Adopted {
     known: HashMap<u32, Option<RunId>>,
     /// There may be adopted processes that have nothing to do with any run.
     strangers: bool,
+    marks: Option<Marks>,
 }
 
 impl Adopted {
     /// Makes this process a subreaper. To be called once, on the first thread of the process.
-    pub fn new() -> io::Result<Adopted> {
+    pub fn new(marks: Option<Marks>) -> io::Result<Adopted> {
         if rustix::thread::gettid() != getpid() {
             return Err(io::Error::other("the scheduler must run on the first thread"));
         }
@@ -64,7 +71,8 @@ impl Adopted {
         // Children from before this program was executed (`helper & exec schedrs ...`).
         let before = adopted().unwrap_or_default();
         let strangers = getpid().is_init() || !before.is_empty();
-        Ok(Adopted { known: before.into_iter().map(|pid| (pid, None)).collect(), strangers })
+        let known = before.into_iter().map(|pid| (pid, None)).collect();
+        Ok(Adopted { known, strangers, marks })
     }
 
     /// Reaps adopted processes that have ended. Answers whether any is alive.
@@ -98,8 +106,8 @@ impl Adopted {
             let owner = match self.known.get(&pid) {
                 Some(owner) => *owner,
                 None => {
-                    let origin = origin(pid);
-                    let guess = if self.strangers { None } else { only };
+                    let origin = origin(pid, self.marks);
+                    let guess = if self.strangers && !origin.is_ours { None } else { only };
                     let owner = whose(&origin).or(guess);
                     log::debug!("process {pid} was adopted, of run {owner:?} by {origin:?}");
                     self.known.insert(pid, owner);
@@ -131,8 +139,11 @@ fn children(pid: u32) -> Vec<u32> {
     names.filter_map(|thread| children_of_thread(pid, &thread).ok()).flatten().collect()
 }
 
-fn origin(pid: u32) -> Origin {
+fn origin(pid: u32, marks: Option<Marks>) -> Origin {
     let mut origin = Origin::default();
+    if let Some(marked) = marks.and_then(|marks| marks.read(pid)) {
+        (origin.is_ours, origin.marked) = (true, marked);
+    }
     if let Some(stat) = Stat::read(pid) {
         (origin.group, origin.session) = (stat.group, stat.session);
     }

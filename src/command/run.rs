@@ -13,6 +13,7 @@ use crate::daemon::{self, Log, LogFormat, Plan};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet, Options};
 use crate::jobfile;
+use crate::memory;
 use crate::output::{Output, Settings};
 use crate::problem::{Problem, Severity};
 use crate::trigger::{DateTrigger, Trigger};
@@ -67,16 +68,12 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let file = jobfile::locate::jobfile(args.file.as_deref())?;
-    let loaded = jobfile::load_path(&file, &context.zones, clock::wall());
-    // A person running one job wants to see that job.
-    if args.once.is_none() || loaded.set.is_none() {
-        loaded.report().context("failed to write problems")?;
-    }
-    let Some(mut set) = loaded.set else { return Ok(ExitCode::FAILURE) };
+    let Some(mut set) = load(&file, args, context)? else { return Ok(ExitCode::FAILURE) };
+    // The text of the file is gone by now.
+    memory::give_back();
     if let Some(id) = &args.once {
         only(&mut set, id)?;
     }
-
     let until = until(args, &set)?;
 
     let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
@@ -133,13 +130,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
     let Some(text) = &args.until else { return Ok(None) };
     let now = clock::wall();
-    let until = super::next::instant(text, &set.settings.zone, now)
+    let until = super::asked::instant(text, &set.settings.zone, now, now)
         .with_context(|| format!("--until {text}"))?;
     if until <= now {
         let shown = words::table_time(until, &set.settings.zone);
         bail!("--until {text}: {shown} is past already");
     }
     Ok(Some(until))
+}
+
+/// Reads the jobfile and shows what is wrong with it; `None` when there was an error.
+fn load(file: &Path, args: &Args, context: &Context) -> anyhow::Result<Option<JobSet>> {
+    let loaded = jobfile::load_path(file, &context.zones, clock::wall());
+    // A person running one job wants to see that job.
+    if args.once.is_none() || loaded.set.is_none() {
+        loaded.report().context("failed to write problems")?;
+    }
+    Ok(loaded.set)
 }
 
 /// How the jobfile is read again, unless it was standard input.

@@ -18,6 +18,7 @@ use rustix::process::{
 };
 
 use super::{Mailbox, Plan, TOKEN_RUN, Waker, report};
+use crate::child::mark::Marks;
 use crate::child::tree::{self, Adopted, Origin};
 use crate::child::{Failure, Pipes, World};
 use crate::clock;
@@ -112,12 +113,13 @@ struct Sweep {
 
 impl Hands {
     pub(super) fn new(plan: &Plan, epoll: OwnedFd, waker: Arc<Waker>) -> io::Result<Hands> {
-        let adopted = Adopted::new()?;
+        let marks = Marks::new();
+        let adopted = Adopted::new(marks)?;
         let mailbox = Mailbox::new(waker);
         let limit = getrlimit(Resource::Nofile);
         raise_file_limit(&plan.set);
         let report = mailbox.clone();
-        let executor = Executor::start(World::new(limit), move |outcome| {
+        let executor = Executor::start(World::new(limit, marks), move |outcome| {
             report.send(Message::Report(outcome));
         })?;
         Ok(Hands {
@@ -464,7 +466,8 @@ fn whose(
     origin: &Origin,
 ) -> Option<RunId> {
     let by_number = |pid| by_pid.get(&pid).copied();
-    by_number(origin.session).or_else(|| by_number(origin.group)).or_else(|| {
+    let marked = origin.marked.filter(|id| runs.contains_key(id));
+    marked.or_else(|| by_number(origin.session)).or_else(|| by_number(origin.group)).or_else(|| {
         // A scheduler that is a job of this one numbers its runs as well, so more than the number
         // has to agree.
         let id = origin.run?;

@@ -7,8 +7,9 @@ use log::Level;
 use super::{logger, overview};
 use crate::event::{MissReason, Notice, Outcome, Record, SkipReason};
 use crate::instant::Instant;
-use crate::job::Job;
+use crate::job::{Job, JobSet};
 use crate::words;
+use crate::zone::Zone;
 
 /// Logs what became of a due time.
 pub(super) fn record(record: &Record) {
@@ -195,6 +196,35 @@ fn reloaded_words(added: usize, changed: usize, removed: usize, unchanged: usize
     match parts.is_empty() {
         true => format!("reloaded: {jobs}, nothing has changed"),
         false => format!("reloaded: {jobs}: {}", parts.join(", ")),
+    }
+}
+
+/// The zones of a jobfile, each once.
+pub(super) fn zones(set: &JobSet) -> Vec<Zone> {
+    let mut zones = vec![set.settings.zone.clone()];
+    let mut last = None;
+    for job in &set.jobs {
+        // Nearly always that of the job before.
+        if last != Some(&job.zone) && !zones.contains(&job.zone) {
+            zones.push(job.zone.clone());
+        }
+        last = Some(&job.zone);
+    }
+    zones
+}
+
+/// Logs which zones have other rules than before: somebody has updated the time-zone database.
+pub(super) fn zone_changes(before: &[Zone], after: &[Zone]) {
+    let has_changed =
+        |zone: &&Zone| before.iter().any(|old| old.name() == zone.name() && old != *zone);
+    let names: Vec<&str> = after.iter().filter(has_changed).map(Zone::name).collect();
+    if !names.is_empty() {
+        let names = names.join(", ");
+        log::warn!(
+            event = "zones_changed",
+            zones = &*names;
+            "the time-zone database has other rules for {names} than before; their jobs follow them"
+        );
     }
 }
 

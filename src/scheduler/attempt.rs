@@ -25,7 +25,12 @@ impl Scheduler {
     /// The hands say something of a run.
     pub(super) fn heard(&mut self, run: RunId, input: Input, cx: &mut Cx<'_>) {
         match self.runs.find(run) {
-            Some(slot) => self.react(slot, input, cx),
+            Some(slot) => {
+                if matches!(input, Input::Ended(_)) {
+                    self.try_postponed(cx);
+                }
+                self.react(slot, input, cx);
+            }
             None => Scheduler::ignore(run, word(&input), cx),
         }
     }
@@ -130,8 +135,27 @@ impl Scheduler {
         run.phase = Phase::Postponed;
         run.last = Some(Outcome::NotStarted(reason.clone()));
         let (id, job) = (run.id, Arc::clone(&run.job));
+        if !self.postponed.contains(&id) {
+            self.postponed.push_back(id);
+        }
         cx.out.push(Action::Notice(Notice::Postponed { run: id, job, reason, delay }));
         self.arm(slot, cx.now.mono.plus(delay));
+    }
+
+    /// A process has ended. What it gives back may be what the run that has waited longest was
+    /// short of: it is tried again without its pause. That counts as no further try, as the pauses
+    /// are for a machine on which nothing moves.
+    fn try_postponed(&mut self, cx: &mut Cx<'_>) {
+        while let Some(id) = self.postponed.pop_front() {
+            let Some(slot) = self.runs.find(id) else { continue };
+            let run = &mut self.runs[slot];
+            if run.phase == Phase::Postponed {
+                run.shortages = run.shortages.saturating_sub(1);
+                run.deadline = NO_DEADLINE;
+                self.react(slot, Input::Deadline, cx);
+                return;
+            }
+        }
     }
 
     /// An attempt has ended, and its slot is free.

@@ -306,6 +306,7 @@ impl Runs {
     pub(super) fn new() -> Runs {
         let nobody = Job {
             id: "".into(),
+            name: None,
             command: Command::Argv(Box::new([])),
             trigger: Trigger::Date(DateTrigger::At(NEVER)),
             zone: Zone::utc(),

@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Longer than anything here takes, shorter than a person's patience.
@@ -25,6 +26,15 @@ impl Bench {
         let bench = Bench { dir: tempfile::tempdir().unwrap() };
         bench.write("jobs.toml", jobs);
         bench
+    }
+
+    /// So many jobs, all due at once.
+    pub fn of_many(count: usize, command: &str, head: &str) -> Bench {
+        let mut jobs = head.to_owned();
+        for number in 0..count {
+            jobs += &format!("\njobs.j{number} = {{ command = {command}, date = 'now' }}");
+        }
+        Bench::new(&jobs)
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -145,8 +155,16 @@ impl Running {
     }
 
     pub fn signal(&self, name: &str) {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        let signal = match name {
+            "CONT" => Signal::CONT,
+            "HUP" => Signal::HUP,
+            "INT" => Signal::INT,
+            "STOP" => Signal::STOP,
+            "TERM" => Signal::TERM,
+            "USR1" => Signal::USR1,
+            other => panic!("{other}"),
+        };
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     /// Reads on until a line holds all of these texts, and answers it.
@@ -237,6 +255,24 @@ impl Done {
     pub fn count(&self, event: &str) -> usize {
         let event = format!("\"event\":\"{event}\"");
         self.err.iter().filter(|line| line.contains(&event)).count()
+    }
+
+    /// What became of each due time of a job: the outcome, the first and the last due time it is
+    /// about, and how many these are.
+    pub fn fates(&self, job: &str) -> Vec<(String, String, String, u64)> {
+        let lines = self.err.iter().filter(|line| line.starts_with('{'));
+        let events = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let outcomes = ["succeeded", "failed", "missed", "skipped", "coalesced", "not_started"];
+        let of_job = events.filter(|event| {
+            event["job"] == job && outcomes.contains(&event["event"].as_str().unwrap_or(""))
+        });
+        let fate = |event: serde_json::Value| {
+            let text = |key: &str| event[key].as_str().map(str::to_owned);
+            let due = text("due").unwrap();
+            let last = text("last_due").unwrap_or_else(|| due.clone());
+            (text("event").unwrap(), due, last, event["count"].as_u64().unwrap_or(1))
+        };
+        of_job.map(fate).collect()
     }
 }
 

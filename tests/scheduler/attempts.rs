@@ -197,6 +197,42 @@ fn a_shortage_is_waited_for_with_the_slot_kept() {
 }
 
 #[test]
+fn what_another_run_gives_back_ends_a_shortage() {
+    let jobs = ["a", "b", "c"].map(|id| job(id, once("12:01"), |_| {}));
+    let mut tries = 0;
+    let plan = move |_: &Start| {
+        tries += 1;
+        match tries {
+            // The first has all there is, for a while.
+            2..=8 => cannot_start("EAGAIN", true),
+            _ => Plan::succeeds_after(std::time::Duration::from_millis(650)),
+        }
+    };
+    Test::with_plan(set(jobs.into()), plan).until("12:02").expect(
+        "12:01:00 start a#1
+         12:01:00 start b#2
+         12:01:00 start c#3
+         12:01:00 b#2 not started (EAGAIN), again in 100ms
+         12:01:00 c#3 not started (EAGAIN), again in 100ms
+         12:01:00.100 start b#2
+         12:01:00.100 start c#3
+         12:01:00.100 b#2 not started (EAGAIN), again in 200ms
+         12:01:00.100 c#3 not started (EAGAIN), again in 200ms
+         12:01:00.300 start b#2
+         12:01:00.300 start c#3
+         12:01:00.300 b#2 not started (EAGAIN), again in 400ms
+         12:01:00.300 c#3 not started (EAGAIN), again in 400ms
+         12:01:00.650 start b#2
+         12:01:00.650 a#1 succeeded, due 12:01:00
+         12:01:00.650 b#2 not started (EAGAIN), again in 400ms
+         12:01:00.700 start c#3
+         12:01:01.050 start b#2
+         12:01:01.350 c#3 succeeded, due 12:01:00
+         12:01:01.700 b#2 succeeded, due 12:01:00",
+    );
+}
+
+#[test]
 fn a_shortage_does_not_last_for_ever() {
     let jobs = vec![job("a", once("12:01"), |_| {})];
     let mut test = Test::with_plan(set(jobs), |_| cannot_start("EAGAIN", true)).until("12:30");

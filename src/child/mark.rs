@@ -1,0 +1,74 @@
+//! A mark that tells of any process which run it comes from, whatever it has done to itself.
+//!
+//! A process may leave its group and session (`setsid`), clear its environment and outlive its
+//! parent; then nothing that it shows says whose it is. What it cannot help inheriting are its
+//! resource limits, and one of them has meant nothing since Linux 2.4: the number of file locks
+//! (`RLIMIT_LOCKS`, `ulimit -x`). Its soft limit is the mark: some bits for this scheduler, so that
+//! one that is a job of another is told from it, and the number of the run. The hard limit stays
+//! as it is. The kernel passes it on through fork, exec, a change of user and all else; anybody
+//! may read it in `/proc/PID/limits`.
+//!
+//! It costs one system call a start. `posix_spawn` cannot set it within the child, so that is done
+//! right after, when the child may have begun to run: what it forks in those first microseconds
+//! has the mark of the scheduler, which is set for the scheduler itself, without the run. Nobody
+//! stops a process from setting the limit by itself either. For both there are the other ways to
+//! tell, in `super::tree`.
+
+use std::fs;
+
+use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, prlimit, setrlimit};
+
+use crate::clock;
+use crate::event::RunId;
+
+/// How many bits are the number of the run.
+const RUN_BITS: u32 = 40;
+/// How many are the scheduler's. Together they stay below what the kernel takes for "unlimited".
+const SCHEDULER_BITS: u32 = 22;
+
+/// The marks of this scheduler.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    scheduler: u64,
+    hard: Option<u64>,
+}
+
+impl Marks {
+    /// Marks this process. `None` where that is not possible: somebody has set the limit.
+    pub fn new() -> Option<Marks> {
+        let now = clock::now();
+        let pid = u64::from(getpid().as_raw_nonzero().get() as u32);
+        // Two schedulers of one machine differ in one of these. The factor is that of Fibonacci
+        // hashing: the upper bits of the product depend on all bits of the sum.
+        let own = (now.wall.micros() as u64) ^ (pid << 40) ^ now.mono.micros().rotate_left(20);
+        let scheduler = own.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SCHEDULER_BITS);
+        let marks = Marks { scheduler: scheduler | 1, hard: getrlimit(Resource::Locks).maximum };
+        setrlimit(Resource::Locks, marks.limit(0)).ok()?;
+        Some(marks)
+    }
+
+    /// The limit that marks the processes of a run.
+    pub(super) fn of(&self, run: RunId) -> Rlimit {
+        self.limit(run.0 & ((1 << RUN_BITS) - 1))
+    }
+
+    fn limit(&self, run: u64) -> Rlimit {
+        Rlimit { current: Some(self.scheduler << RUN_BITS | run), maximum: self.hard }
+    }
+
+    /// What the mark of a process says: nothing, or that it comes from this scheduler and, as far
+    /// as it says so, from which run.
+    pub(super) fn read(&self, pid: u32) -> Option<Option<RunId>> {
+        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        let locks = limits.lines().find_map(|line| line.strip_prefix("Max file locks"))?;
+        let soft: u64 = locks.split_ascii_whitespace().next()?.parse().ok()?;
+        let run = soft & ((1 << RUN_BITS) - 1);
+        (soft >> RUN_BITS == self.scheduler).then_some((run != 0).then_some(RunId(run)))
+    }
+}
+
+/// Marks a process that has just been started.
+pub(super) fn put(pid: u32, mark: Rlimit) {
+    // It fails for one that has ended already, or belongs to another user by now.
+    let _ = prlimit(Pid::from_raw(pid as i32), Resource::Locks, mark);
+}
