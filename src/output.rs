@@ -35,8 +35,10 @@ use crate::event::RunId;
 use crate::instant::Mono;
 use crate::job::{self, Job};
 use file::LogFile;
+pub use lines::colour_of;
 use lines::{Lines, Prefix, Style};
 use sink::{Flushed, Sink};
+use status::Bottom;
 pub use status::{Live, column_of};
 
 /// How the output of jobs is shown.
@@ -223,9 +225,7 @@ struct Server {
     chunk: Box<[u8]>,
     scratch: Vec<u8>,
     finishing: Option<Mono>,
-    live: Option<Live>,
-    /// When the line at the bottom is to be written anew.
-    redraw_at: Option<Mono>,
+    bottom: Bottom,
 }
 
 const TOKEN_WAKE: u64 = 0;
@@ -265,8 +265,7 @@ impl Server {
             chunk: vec![0; 64 * 1024].into(),
             scratch: Vec::new(),
             finishing: None,
-            live: None,
-            redraw_at: None,
+            bottom: Bottom::default(),
         })
     }
 
@@ -308,7 +307,7 @@ impl Server {
     /// sees on a terminal how long something has been running.
     fn timeout(&self) -> Option<Timespec> {
         let patience = self.sinks.iter().filter_map(Sink::deadline);
-        let next = patience.chain(self.finishing).chain(self.redraw_at).min()?;
+        let next = patience.chain(self.finishing).chain(self.bottom.deadline()).min()?;
         let wait = next.since(clock::mono()) + Duration::from_millis(1);
         Timespec::try_from(wait).ok()
     }
@@ -325,10 +324,7 @@ impl Server {
             match message {
                 Message::Attach(run, job, pipes) => self.attach(run, &job, pipes),
                 Message::Ended(run) => self.end_run(run),
-                Message::Live(live) => {
-                    self.live = Some(live);
-                    self.redraw_at = Some(clock::mono());
-                }
+                Message::Live(live) => self.bottom.set(live, clock::mono()),
                 Message::LogLine(line) => self.append(self.sink(STDERR), &line),
                 Message::Finish => self.finish(),
             }
@@ -528,15 +524,12 @@ impl Server {
 
     /// Brings the line at the bottom of the terminal up to date.
     fn redraw(&mut self) {
-        let now = clock::mono();
-        let (Some(live), true) = (&self.live, self.redraw_at.is_some_and(|at| now >= at)) else {
-            return;
-        };
         let index = self.sink(STDERR);
         let sink = &mut self.sinks[index];
-        let line = live.line(now, sink.width(), self.settings.colour);
-        sink.set_status(&line);
-        self.redraw_at = (!live.running.is_empty()).then(|| now.plus(status::EVERY));
+        let colour = self.settings.colour;
+        if let Some(line) = self.bottom.line_in_time(clock::mono(), || sink.width(), colour) {
+            sink.set_status(&line);
+        }
     }
 
     fn write_sinks(&mut self) {
@@ -590,7 +583,7 @@ impl Server {
 
     fn finish(&mut self) {
         let stderr = self.sink(STDERR);
-        (self.live, self.redraw_at) = (None, None);
+        self.bottom = Bottom::default();
         self.sinks[stderr].set_status(b"");
         let runs: Vec<RunId> = self.of_run.keys().copied().collect();
         for run in runs {
@@ -612,12 +605,4 @@ fn add(
     flags: epoll::EventFlags,
 ) -> Result<(), Errno> {
     epoll::add(set, source, epoll::EventData::new_u64(token), flags)
-}
-
-/// The colour of an id, the same in every run: neither red, which is for errors, nor black and
-/// white, which may be the background.
-pub fn colour_of(id: &str) -> u8 {
-    const COLOURS: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
-    let hash = id.bytes().fold(5381u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
-    COLOURS[hash as usize % COLOURS.len()]
 }

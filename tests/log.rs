@@ -157,7 +157,7 @@ fn people_read_sentences() {
     running.line(Stream::Err, &["reloaded: 2 jobs, nothing has changed"]);
     bench.write("jobs.toml", "jobs.b = { command = 'false', date = '2999-01-01' }");
     running.signal("HUP");
-    running.line(Stream::Err, &["reloaded: 1 job: 0 new, 1 changed, 0 as before; 1 gone"]);
+    running.line(Stream::Err, &["reloaded: 1 job: 1 changed, 1 gone"]);
     running.signal("USR1");
     let wanted = "1 job: 0 running, 0 waiting, next b at 1 Jan 2999";
     running.line(Stream::Err, &[wanted]);

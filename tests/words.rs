@@ -160,3 +160,31 @@ proptest! {
         prop_assert!(!say(crontab(&expr)).is_empty());
     }
 }
+
+#[test]
+fn how_long_something_took_is_said_for_people() {
+    let micros = |micros| words::elapsed(std::time::Duration::from_micros(micros));
+    let rows = [
+        (56, "<1ms"),
+        (12_345, "12ms"),
+        (999_999, "999ms"),
+        (1_000_000, "1s"),
+        (1_460_000, "1.4s"),
+        (59_990_000, "59.9s"),
+        (192_900_000, "3m 12s"),
+        (90_000_000_000, "1d 1h"),
+    ];
+    for (given, expected) in rows {
+        assert_eq!(micros(given), expected);
+    }
+}
+
+#[test]
+fn a_time_that_is_near_is_said_in_short() {
+    let now = schedrs::instant::Instant::from_secs(1_767_268_800);
+    let soon =
+        |secs| words::soon(now.plus(std::time::Duration::from_secs(secs)), now, &Zone::utc());
+    assert_eq!(soon(10), "12:00:10");
+    assert_eq!(soon(86_400), "Fri 12:00:00");
+    assert_eq!(soon(7 * 86_400), "8 Jan 2026 12:00");
+}

@@ -30,7 +30,7 @@ Signals:
   SIGTERM, SIGINT  stop: nothing new starts, what runs has `stop_grace` to end, is then asked to
                    end (SIGTERM) and killed; a second one kills at once
   SIGHUP           read the jobfile again; if it is bad, the old jobs go on
-  SIGUSR1          log how many jobs run and wait, and what is next
+  SIGUSR1          log what runs and waits, since when, and what is next
 
 Exit codes:
   0        stopped as asked

@@ -178,7 +178,12 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     };
     let Some(job) = job else {
         let text = record.args().to_string().replace('\n', &format!("\n{INDENT}"));
-        return writeln!(out, "{loud}{text}{off}");
+        let mark = match record.level() {
+            Level::Error => "✗ ",
+            Level::Warn => "· ",
+            Level::Info | Level::Debug | Level::Trace => "",
+        };
+        return writeln!(out, "{loud}{mark}{text}{off}");
     };
     let column = with_look(|look| look.column).unwrap_or(0);
     let gap = " ".repeat(column.saturating_sub(job.width()));

@@ -187,12 +187,16 @@ pub(super) fn notice(notice: &Notice) {
 
 fn reloaded_words(added: usize, changed: usize, removed: usize, unchanged: usize) -> String {
     let jobs = overview::counted(added + changed + unchanged, "job");
-    if added + changed + removed == 0 {
-        return format!("reloaded: {jobs}, nothing has changed");
+    let parts = [(added, "new"), (changed, "changed"), (removed, "gone")];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    match parts.is_empty() {
+        true => format!("reloaded: {jobs}, nothing has changed"),
+        false => format!("reloaded: {jobs}: {}", parts.join(", ")),
     }
-    format!(
-        "reloaded: {jobs}: {added} new, {changed} changed, {unchanged} as before; {removed} gone"
-    )
 }
 
 /// The zones of a jobfile, each once.

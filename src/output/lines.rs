@@ -29,7 +29,7 @@ impl Prefix {
     /// `id | ` in front of what a job prints, `id ! ` for its standard error; `+` where a long
     /// line goes on. On a terminal it stands in the columns that the log's lines have.
     pub(super) fn new(id: &str, is_stderr: bool, colour: bool, column: Option<usize>) -> Prefix {
-        let code = super::colour_of(id);
+        let code = colour_of(id);
         let mut id: String = id.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let mut indent = "";
         if let Some(column) = column {
@@ -47,6 +47,14 @@ impl Prefix {
         };
         Prefix { first: make(if is_stderr { '!' } else { '|' }), further: make('+') }
     }
+}
+
+/// The colour of an id, the same in every run: neither red, which is for errors, nor black and
+/// white, which may be the background.
+pub fn colour_of(id: &str) -> u8 {
+    const COLOURS: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
+    let hash = id.bytes().fold(5381u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
+    COLOURS[hash as usize % COLOURS.len()]
 }
 
 /// The unfinished line of one stream.

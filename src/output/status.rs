@@ -12,7 +12,39 @@ use crate::table::fit;
 use crate::words;
 
 /// How often the line is written anew while something runs.
-pub(super) const EVERY: Duration = Duration::from_secs(1);
+const EVERY: Duration = Duration::from_secs(1);
+
+/// The line, and when it is to be written anew.
+#[derive(Debug, Default)]
+pub(super) struct Bottom {
+    live: Option<Live>,
+    redraw_at: Option<Mono>,
+}
+
+impl Bottom {
+    pub(super) fn set(&mut self, live: Live, now: Mono) {
+        self.live = Some(live);
+        self.redraw_at = Some(now);
+    }
+
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.redraw_at
+    }
+
+    /// The line, if it is time to write it.
+    pub(super) fn line_in_time(
+        &mut self,
+        now: Mono,
+        width: impl Fn() -> Option<usize>,
+        colour: bool,
+    ) -> Option<Vec<u8>> {
+        let live = self.live.as_ref()?;
+        self.redraw_at.filter(|at| now >= *at)?;
+        // How long things have been running is all that changes by itself.
+        self.redraw_at = (!live.running.is_empty()).then(|| now.plus(EVERY));
+        Some(live.line(now, width(), colour))
+    }
+}
 
 /// What the line is about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +63,7 @@ pub struct Live {
 
 impl Live {
     /// The line, in at most so many columns.
-    pub(super) fn line(&self, now: Mono, width: Option<usize>, colour: bool) -> Vec<u8> {
+    fn line(&self, now: Mono, width: Option<usize>, colour: bool) -> Vec<u8> {
         let text = self.text(now);
         let text = match width {
             // The last column is left free: some terminals begin a new line behind it.

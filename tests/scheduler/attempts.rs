@@ -242,3 +242,59 @@ fn a_shortage_does_not_last_for_ever() {
     test.sim.run_until(at("13:00"), &mut test.transcript);
     assert!(test.sim.scheduler().is_idle_forever());
 }
+
+/// The loop may hear of a start late, and of a short run's end at the same moment.
+#[test]
+fn a_run_begins_when_its_process_is_made() {
+    let now = |millis: u64| Now {
+        wall: NOON.plus(Duration::from_millis(millis)),
+        mono: Mono::from_micros(millis * 1000),
+    };
+    let jobs = vec![job("a", once("12:00:01"), |options| options.timeout = Some(secs(60)))];
+    let mut scheduler = Scheduler::new(now(0), set(jobs));
+    let (run, mut actions) = (RunId(1), Vec::new());
+    scheduler.step(now(1000), Event::Woke, &mut actions);
+    scheduler.take(now(1500), Event::Started { run, pid: 7, at: now(1002) }, &mut actions);
+    // Its timeout counts from there too.
+    assert_eq!(scheduler.next_wakeup().mono, Some(Mono::from_micros(61_002_000)));
+    scheduler.step(now(1500), Event::Ended { run, exit: Exit::Code(0) }, &mut actions);
+    let lag = actions.iter().find_map(|action| match action {
+        Action::Notice(Notice::Started { lag, .. }) => Some(*lag),
+        _ => None,
+    });
+    assert_eq!(lag, Some(Duration::from_millis(2)));
+    let record = actions.iter().find_map(|action| match action {
+        Action::Record(record) => Some((record.started, record.duration)),
+        _ => None,
+    });
+    assert_eq!(record, Some((Some(now(1002).wall), Duration::from_millis(498))));
+}
+
+#[test]
+fn the_status_says_what_active_runs_do() {
+    let jobs = vec![
+        job("runs", once("12:01"), |_| {}),
+        job("fails", once("12:01"), |options| options.retries = 1),
+        job("waits", once("12:01"), |_| {}),
+        job("waits-too", once("12:01"), |_| {}),
+    ];
+    let plan = |start: &Start| match &*start.job.id {
+        "fails" => Plan::Lasts(secs(1), Exit::Code(1)),
+        _ => Plan::succeeds_after(secs(100)),
+    };
+    let mut sim = Sim::new(set_with(&[("default", 2)], jobs), NOON, plan);
+    sim.run_until(at("12:01:05"), &mut |_, _: &Action| {});
+    let status = sim.scheduler().status();
+    let active: Vec<_> =
+        status.active.iter().map(|run| (&*run.job.id, run.doing, run.attempt)).collect();
+    use schedrs::event::Doing;
+    let expected = [
+        ("runs", Doing::Running, 1),
+        ("fails", Doing::Retrying, 1),
+        ("waits", Doing::Running, 1),
+        ("waits-too", Doing::Queued, 0),
+    ];
+    assert_eq!(active[..3], expected[..3]);
+    assert_eq!(active[3].1, expected[3].1);
+    assert_eq!((status.running, status.waiting), (2, 2));
+}
