@@ -367,6 +367,7 @@ fn many(dir: &Path) {
     let begin = now();
     let with_many = Scheduler::start(dir, "many", &jobs);
     let loaded = (with_many.started - begin) as f64 / 1e9;
+    let cpu = with_many.cpu();
     drop(jobs);
     let one = each_second("job", &small, in_at_least(Duration::ZERO) + SECOND / 2);
     let with_one = Scheduler::start(dir, "one", &one);
@@ -381,7 +382,7 @@ fn many(dir: &Path) {
     with_one.stop();
     let (large, small) = (median(late_by(&large, 0)), median(late_by(&small, SECOND / 2)));
     println!(
-        "{JOBS} jobs in one file: loaded in {loaded:.2} s, {:.0} bytes a job once loaded, peak \
+        "{JOBS} jobs in one file: loaded in {loaded:.2} s ({cpu:.2} s of processor), {:.0} bytes a job once loaded, peak \
          {peak:.0} MiB; one more job p50 {large:.0} us late, alone {small:.0} us, ratio {:.2}",
         (resident - alone) / JOBS as f64,
         large / small
