@@ -4,7 +4,7 @@
 //! stand twice. The C library keeps what is freed for the next time, which is a reload, if one ever
 //! comes; `crate::command::run` and `crate::daemon` call this when jobs have been loaded.
 
-/// Returns what is free. It costs about a millisecond for each 10 MiB that are in use.
+/// Returns what is free.
 pub(crate) fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: it touches only memory that nobody holds.
