@@ -230,7 +230,9 @@ impl Prepared {
                     done(libc::setresuid(uid, uid, uid), Step::User)?;
                     let (mut real, mut effective, mut saved) = (0, 0, 0);
                     done(libc::getresuid(&mut real, &mut effective, &mut saved), Step::User)?;
-                    drop_capabilities();
+                    if uid != 0 {
+                        drop_capabilities();
+                    }
                     let kept = |id, set: unsafe extern "C" fn(u32) -> c_int| id != 0 && set(0) == 0;
                     let gone = !kept(uid, libc::setuid) && !kept(*gid, libc::setgid);
                     if !gone || [real, effective, saved] != [uid; 3] {
