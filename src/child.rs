@@ -11,6 +11,7 @@ pub mod mark;
 mod shell;
 mod spawn;
 pub mod tree;
+mod vfork;
 
 use std::borrow::Cow;
 use std::ffi::CString;

@@ -1,6 +1,6 @@
 //! The only reader of clocks.
 //!
-//! A debug build lets tests set its wall clock: see [`test`]. A release build has none of it.
+//! A debug build lets tests set its wall clock: see `clock::test`. A release build has none of it.
 #![allow(clippy::disallowed_methods, reason = "this is the file the rule points to")]
 
 use std::time::{Duration, UNIX_EPOCH};

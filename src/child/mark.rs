@@ -8,15 +8,13 @@
 //! as it is. The kernel passes it on through fork, exec, a change of user and all else; anybody
 //! may read it in `/proc/PID/limits`.
 //!
-//! It costs one system call a start. `posix_spawn` cannot set it within the child, so that is done
-//! right after, when the child may have begun to run: what it forks in those first microseconds
-//! has the mark of the scheduler, which is set for the scheduler itself, without the run. Nobody
-//! stops a process from setting the limit by itself either. For both there are the other ways to
-//! tell, in `super::tree`.
+//! It costs one system call a start, made by the child before it executes its program. The
+//! scheduler itself has its mark without a run. Nobody stops a process from setting the limit
+//! once more; for that there are the other ways to tell, in `super::tree`.
 
 use std::fs;
 
-use rustix::process::{Pid, Resource, Rlimit, getpid, getrlimit, prlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
 
 use crate::clock;
 use crate::event::RunId;
@@ -65,10 +63,4 @@ impl Marks {
         let run = soft & ((1 << RUN_BITS) - 1);
         (soft >> RUN_BITS == self.scheduler).then_some((run != 0).then_some(RunId(run)))
     }
-}
-
-/// Marks a process that has just been started.
-pub(super) fn put(pid: u32, mark: Rlimit) {
-    // It fails for one that has ended already, or belongs to another user by now.
-    let _ = prlimit(Pid::from_raw(pid as i32), Resource::Locks, mark);
 }

@@ -1,12 +1,11 @@
 //! From a program, its arguments and its environment to a process.
 //!
-//! There are two ways. `posix_spawn` shares the scheduler's memory with the child until the child
-//! has executed its program, and so costs the same however large the scheduler is. It cannot
-//! change user, umask or niceness; a job that asks for one of these gets the second way, a fork
-//! through the standard library, which takes several times as long.
-//!
-//! The standard library would use `posix_spawn` too, but it can neither begin a session nor reset
-//! the signals that the scheduler itself was started with as ignored (`nohup`, `&` in a script).
+//! There are two ways. The first (`vfork`) shares the scheduler's memory with the child until the
+//! child has executed its program, and so costs the same however large the scheduler is. It is what
+//! `posix_spawn` does, which can neither mark a child (`mark`) nor, through the standard library,
+//! begin a session or reset the signals that the scheduler itself was started with as ignored
+//! (`nohup`, `&` in a script). A job that asks for a user, an umask or a niceness gets the second
+//! way, a fork through the standard library, which takes several times as long.
 //!
 //! A child leads a process group of its own. Where the scheduler has a terminal it leads a session
 //! as well: a job that asks for a password on `/dev/tty` would otherwise be stopped by that
@@ -14,7 +13,7 @@
 //! each the same share of a busy processor (autogroups): measured with 1,000 children at once on
 //! two busy processors, beginning a session made their starts three times slower.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_short};
+use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -25,10 +24,7 @@ use std::ptr;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::identity::Identity;
-use super::mark;
-
-/// `POSIX_SPAWN_SETSID` of glibc (since 2.26) and musl, which the `libc` crate does not name.
-const SETSID: c_int = 0x80;
+use super::vfork::{self, Orders};
 
 /// Everything about a process to be.
 #[derive(Debug)]
@@ -45,7 +41,7 @@ pub(super) struct Program<'a> {
     pub(super) changes: Option<Changes>,
     /// Whether it leads a session, not only a process group.
     pub(super) session: bool,
-    /// What marks it and all that comes from it: see [`mark`].
+    /// What marks it and all that comes from it: see [`mark`](super::mark).
     pub(super) mark: Option<Rlimit>,
 }
 
@@ -75,7 +71,7 @@ pub(super) struct SpawnError {
 /// The steps of a start that can fail each in its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Making the process, entering its directory or executing the program: `posix_spawn` does
+    /// Making the process, entering its directory or executing the program: the first way does
     /// not say which of them it was.
     Spawn,
     Nice,
@@ -107,7 +103,7 @@ pub(super) fn spawn(program: &Program<'_>, streams: Streams) -> Result<u32, Spaw
     let argv = pointers(program.argv.iter().map(CString::as_c_str));
     let env = pointers(program.env.iter().copied());
     match &program.changes {
-        None => posix_spawn(program, &argv, &env, &streams)
+        None => vfork(program, &argv, &env, &streams)
             .map_err(|errno| SpawnError { step: Step::Spawn, errno }),
         Some(changes) => fork(program, changes, argv, env, streams),
     }
@@ -118,114 +114,26 @@ fn pointers<'a>(strings: impl Iterator<Item = &'a CStr>) -> Vec<*const c_char> {
     strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
 }
 
-fn posix_spawn(
+/// The first way.
+fn vfork(
     program: &Program<'_>,
     argv: &[*const c_char],
     env: &[*const c_char],
     streams: &Streams,
 ) -> Result<u32, i32> {
-    let attributes = Attributes::new(program.session)?;
-    let actions = FileActions::new()?;
-    for (fd, target) in [(&streams.stdin, 0), (&streams.stdout, 1), (&streams.stderr, 2)] {
-        actions.dup2(fd.as_raw_fd(), target)?;
-    }
-    if let Some(cwd) = &program.cwd {
-        actions.chdir(cwd)?;
-    }
-    let mut pid = 0;
-    // SAFETY: every pointer is to a live, initialised object; both arrays end with a null pointer
-    // and hold pointers to strings that `program` owns or borrows. The C library takes the arrays
-    // as arrays of mutable pointers for historical reasons and does not write through them.
-    check(unsafe {
-        libc::posix_spawn(
-            &mut pid,
-            program.file.as_ptr(),
-            &actions.0,
-            &attributes.0,
-            argv.as_ptr().cast(),
-            env.as_ptr().cast(),
-        )
-    })?;
-    let pid = pid as u32;
-    if let Some(mark) = program.mark {
-        mark::put(pid, mark);
-    }
-    Ok(pid)
-}
-
-fn check(code: c_int) -> Result<(), i32> {
-    if code == 0 { Ok(()) } else { Err(code) }
-}
-
-/// `posix_spawnattr_t`, destroyed when dropped.
-struct Attributes(libc::posix_spawnattr_t);
-
-impl Attributes {
-    fn new(session: bool) -> Result<Attributes, i32> {
-        let mut raw = MaybeUninit::uninit();
-        // SAFETY: `init` initialises what it is given unless it answers an error.
-        check(unsafe { libc::posix_spawnattr_init(raw.as_mut_ptr()) })?;
-        // SAFETY: it has just been initialised.
-        let mut new = Attributes(unsafe { raw.assume_init() });
-        // The group that is set is 0 unless told: one of the child's own.
-        let family = if session { SETSID } else { libc::POSIX_SPAWN_SETPGROUP };
-        let flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF | family;
-        // SAFETY: `new.0` is initialised, and the sets are by the calls that fill them.
-        unsafe {
-            let mut none = MaybeUninit::uninit();
-            libc::sigemptyset(none.as_mut_ptr());
-            check(libc::posix_spawnattr_setsigmask(&mut new.0, none.as_ptr()))?;
-            let mut all = MaybeUninit::uninit();
-            libc::sigfillset(all.as_mut_ptr());
-            check(libc::posix_spawnattr_setsigdefault(&mut new.0, all.as_ptr()))?;
-            check(libc::posix_spawnattr_setflags(&mut new.0, flags as c_short))?;
-        }
-        Ok(new)
-    }
-}
-
-impl Drop for Attributes {
-    fn drop(&mut self) {
-        // SAFETY: it was initialised in `new`.
-        unsafe { libc::posix_spawnattr_destroy(&mut self.0) };
-    }
-}
-
-/// `posix_spawn_file_actions_t`, destroyed when dropped.
-struct FileActions(libc::posix_spawn_file_actions_t);
-
-impl FileActions {
-    fn new() -> Result<FileActions, i32> {
-        let mut raw = MaybeUninit::uninit();
-        // SAFETY: `init` initialises what it is given unless it answers an error.
-        check(unsafe { libc::posix_spawn_file_actions_init(raw.as_mut_ptr()) })?;
-        // SAFETY: it has just been initialised.
-        Ok(FileActions(unsafe { raw.assume_init() }))
-    }
-
-    fn dup2(&self, from: c_int, to: c_int) -> Result<(), i32> {
-        // SAFETY: `self.0` is initialised; nothing else refers to it while it is changed.
-        check(unsafe {
-            libc::posix_spawn_file_actions_adddup2(ptr::from_ref(&self.0).cast_mut(), from, to)
-        })
-    }
-
-    fn chdir(&self, to: &CStr) -> Result<(), i32> {
-        // SAFETY: as above; the C library copies the string.
-        check(unsafe {
-            libc::posix_spawn_file_actions_addchdir_np(
-                ptr::from_ref(&self.0).cast_mut(),
-                to.as_ptr(),
-            )
-        })
-    }
-}
-
-impl Drop for FileActions {
-    fn drop(&mut self) {
-        // SAFETY: it was initialised in `new`.
-        unsafe { libc::posix_spawn_file_actions_destroy(&mut self.0) };
-    }
+    let orders = Orders {
+        streams: [&streams.stdin, &streams.stdout, &streams.stderr].map(AsRawFd::as_raw_fd),
+        session: program.session,
+        mark: program.mark,
+        cwd: program.cwd.as_deref().map(CStr::as_ptr),
+        file: program.file.as_ptr(),
+        argv: argv.as_ptr(),
+        env: env.as_ptr(),
+        errno: 0,
+    };
+    // SAFETY: the pointers are to strings that `program` owns or borrows, and both arrays end with
+    // a null pointer.
+    unsafe { vfork::spawn(orders) }
 }
 
 /// What the forked child needs, all of it made before the fork: between fork and exec it may not
@@ -322,7 +230,9 @@ impl Prepared {
                     done(libc::setresuid(uid, uid, uid), Step::User)?;
                     let (mut real, mut effective, mut saved) = (0, 0, 0);
                     done(libc::getresuid(&mut real, &mut effective, &mut saved), Step::User)?;
-                    drop_capabilities();
+                    if uid != 0 {
+                        drop_capabilities();
+                    }
                     let kept = |id, set: unsafe extern "C" fn(u32) -> c_int| id != 0 && set(0) == 0;
                     let gone = !kept(uid, libc::setuid) && !kept(*gid, libc::setgid);
                     if !gone || [real, effective, saved] != [uid; 3] {

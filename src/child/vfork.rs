@@ -1,0 +1,136 @@
+//! The way to a process that shares the scheduler's memory until it executes its program, as the
+//! C library's `posix_spawn` does, and in the same steps.
+//!
+//! It is done here because `posix_spawn` cannot set a resource limit in the child, and the
+//! [`mark`](super::mark) of a run has to be there before the child can fork: set from outside,
+//! after `posix_spawn` had returned, it was too late for one job in four that forked at once on a
+//! busy machine.
+//!
+//! Between `clone` and `execve` the child runs in the memory of this process while the thread that
+//! made it waits. It has a stack of its own, all signals are blocked so that no handler runs in
+//! it, and it does nothing but system calls; that these write `errno` of the waiting thread is of
+//! no matter to anybody.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::ptr;
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+/// A stack for what the child does before its program has one. What it needs is a tenth of that.
+const STACK: usize = 32 * 1024;
+
+/// Signals are numbered from 1 to this.
+const SIGNALS: c_int = 64;
+
+/// What the child is to do. All pointers are valid until it has.
+pub(super) struct Orders {
+    /// Where descriptors 0, 1 and 2 come from; none of them is one of these.
+    pub(super) streams: [c_int; 3],
+    pub(super) session: bool,
+    pub(super) mark: Option<Rlimit>,
+    pub(super) cwd: Option<*const c_char>,
+    pub(super) file: *const c_char,
+    pub(super) argv: *const *const c_char,
+    pub(super) env: *const *const c_char,
+    /// What went wrong, written by the child; 0 while nothing has.
+    pub(super) errno: c_int,
+}
+
+/// Makes the process. Answers its id when it has executed its program, else the error number.
+///
+/// # Safety
+///
+/// Every pointer of the orders is to a string, or an array of such that ends with null.
+pub(super) unsafe fn spawn(mut orders: Orders) -> Result<u32, i32> {
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
+    // SAFETY: one past the end of the allocation, which is aligned for any stack.
+    let top = unsafe { stack.as_mut_ptr().add(stack.capacity()) };
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    let before = set_signal_mask(u64::MAX);
+    // SAFETY: `run` only makes system calls. This thread waits until it has executed a program or
+    // has exited, so that the stack and the orders outlive it and nobody else touches them.
+    let pid = unsafe { libc::clone(run, top.cast(), flags, ptr::from_mut(&mut orders).cast()) };
+    let failed = std::io::Error::last_os_error().raw_os_error();
+    set_signal_mask(before);
+    if pid == -1 {
+        return Err(failed.unwrap_or(libc::EAGAIN));
+    }
+    // SAFETY: a read of a field that the child may have written; it is done with it.
+    let errno = unsafe { ptr::read_volatile(&raw const orders.errno) };
+    if errno != 0 {
+        // SAFETY: a child of this process that nobody else knows of.
+        while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } == -1
+            && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
+        {}
+        return Err(errno);
+    }
+    Ok(pid as u32)
+}
+
+/// The child.
+extern "C" fn run(orders: *mut c_void) -> c_int {
+    let orders: *mut Orders = orders.cast();
+    // SAFETY: `spawn` gave it and waits.
+    unsafe {
+        become_program(&*orders);
+        ptr::write_volatile(&raw mut (*orders).errno, *libc::__errno_location());
+        libc::_exit(127)
+    }
+}
+
+/// Returns only when something failed, with `errno` set.
+///
+/// # Safety
+///
+/// As for [`spawn`].
+unsafe fn become_program(orders: &Orders) {
+    // SAFETY: system calls on values and on what the orders point to.
+    unsafe {
+        // Which signals are handled is the child's own affair, unlike its memory.
+        for signal in 1..=SIGNALS {
+            set_default(signal);
+        }
+        if (if orders.session { libc::setsid() } else { libc::setpgid(0, 0) }) == -1 {
+            return;
+        }
+        if let Some(mark) = orders.mark {
+            // There are other ways to tell whose it is.
+            let _ = setrlimit(Resource::Locks, mark);
+        }
+        for (target, stream) in orders.streams.into_iter().enumerate() {
+            if libc::dup2(stream, target as c_int) == -1 {
+                return;
+            }
+        }
+        if let Some(cwd) = orders.cwd
+            && libc::chdir(cwd) == -1
+        {
+            return;
+        }
+        set_signal_mask(0);
+        libc::execve(orders.file, orders.argv, orders.env);
+    }
+}
+
+/// Not by the C library, which keeps two signals for itself and lets nobody block or reset them.
+fn set_signal_mask(mask: u64) -> u64 {
+    let mut before = 0u64;
+    // SAFETY: the kernel reads and writes eight bytes of each.
+    unsafe {
+        let (new, old) = (ptr::from_ref(&mask), ptr::from_mut(&mut before));
+        libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, new, old, size_of::<u64>());
+    }
+    before
+}
+
+/// The same. It fails for the signals that cannot be changed, which is as it should be.
+fn set_default(signal: c_int) {
+    // The kernel's `struct sigaction`, whatever the order of its fields, with `SIG_DFL`, no flags
+    // and an empty mask: all of that is zero.
+    let default = [0u64; 8];
+    // SAFETY: the kernel reads no more than that.
+    unsafe {
+        let none = ptr::null_mut::<c_void>();
+        libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, size_of::<u64>());
+    }
+}
