@@ -24,6 +24,7 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
     let job = |index: usize| {
         Arc::new(Job {
             id: format!("job-{index}").into(),
+            name: None,
             command: Command::Shell("true".into()),
             trigger: trigger(index),
             zone: zone.clone(),

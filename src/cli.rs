@@ -87,6 +87,8 @@ subcommands! {
     Validate = "validate" (validate),
     /// Show when jobs are due
     Next = "next" (next),
+    /// Show what would run, wait and be missed, in virtual time
+    Simulate = "simulate" (simulate),
     /// Say a cron expression in English
     Explain = "explain" (explain),
 }

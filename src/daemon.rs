@@ -7,12 +7,14 @@
 //! wait's own timeout. Nothing polls: with nothing due it is not woken at all.
 //!
 //! `hands` performs actions and follows runs until nothing of them is left; `logger` and `report`
-//! are the log; `timer` is the wall clock as something to wait for; `notify` tells a service
-//! manager. Processes are made by `crate::executor`, what they print goes to `crate::output`.
+//! are the log; `overview` says how things stand, to a terminal and to a service manager, which
+//! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
+//! `crate::executor`, what they print goes to `crate::output`.
 
 mod hands;
 mod logger;
 mod notify;
+mod overview;
 mod report;
 mod timer;
 mod waker;
@@ -31,13 +33,15 @@ use crate::clock;
 use crate::event::{Action, Event, Request};
 use crate::instant::Instant;
 use crate::job::JobSet;
+use crate::memory;
 use crate::output;
 use crate::scheduler::Scheduler;
 use crate::signals::Signals;
-use crate::words;
 use crate::zone::Zone;
 use hands::{Hands, Message};
-pub use logger::{LogFormat, start as start_log};
+pub use logger::{Log, LogFormat, start as start_log};
+use notify::Watchdog;
+use overview::Overview;
 use timer::Timer;
 pub use waker::Waker;
 
@@ -58,6 +62,8 @@ pub struct Plan {
     pub dry_run: bool,
     /// Stop at this time.
     pub until: Option<Instant>,
+    /// Keep a line at the bottom of the terminal that says what runs and what is next.
+    pub live: bool,
     /// Stop when the first run has ended: `run --once`.
     pub once: bool,
 }
@@ -93,10 +99,11 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
     let mut hands = Hands::new(&plan, epoll, Arc::clone(&waker))
         .context("failed to prepare for running jobs")?;
 
-    let start_line = StartLine::of(&plan);
+    logger::set_jobs(&plan.set, &plan.output);
+    let overview = Overview::new(&plan);
     let zones = report::zones(&plan.set);
     let mut scheduler = Scheduler::new(clock::now(), plan.set);
-    start_line.log(&scheduler);
+    overview.start_line(&scheduler);
     notify::notify("READY=1");
 
     let mut looper = Loop {
@@ -113,57 +120,14 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
         stops: 0,
         last_stop: 0,
         events: VecDeque::new(),
+        overview,
+        watchdog: Watchdog::from_environment(clock::mono()),
     };
     looper.run(&mut timer)?;
     let (stops, last_stop) = (looper.stops, looper.last_stop);
     log::info!(event = "stopped"; "stopped");
     let signal = (stops > 0).then_some((last_stop, stops));
     Ok(Ending { signal, code: hands.code_of_last_run() })
-}
-
-/// What is said once, when the loop begins.
-struct StartLine {
-    text: String,
-    jobs: usize,
-    zone: Zone,
-}
-
-impl StartLine {
-    fn of(plan: &Plan) -> StartLine {
-        let executors: Vec<String> = plan
-            .set
-            .executors
-            .iter()
-            .map(|executor| format!("{} ({})", executor.name, executor.max_workers))
-            .collect();
-        let zone = plan.set.settings.zone.clone();
-        let jobs = plan.set.jobs.len();
-        let text = format!(
-            "schedrs {}: {}, {jobs} {}, {zone}, executors: {}",
-            env!("CARGO_PKG_VERSION"),
-            plan.source,
-            if jobs == 1 { "job" } else { "jobs" },
-            executors.join(", ")
-        );
-        StartLine { text, jobs, zone }
-    }
-
-    fn log(&self, scheduler: &Scheduler) {
-        let (next, at) = match scheduler.status().next {
-            Some((at, job)) => {
-                let shown = words::day_and_time(at, &self.zone);
-                (format!("{job} at {shown}"), Some(words::rfc3339(at, &self.zone)))
-            }
-            None => ("nothing is ever due".to_owned(), None),
-        };
-        log::info!(
-            event = "starting",
-            jobs = self.jobs,
-            zone = self.zone.name(),
-            next = at.as_deref();
-            "{}; next: {next}", self.text
-        );
-    }
 }
 
 /// Whether the jobfile is being read again.
@@ -191,6 +155,8 @@ struct Loop<'a> {
     stops: u32,
     last_stop: i32,
     events: VecDeque<Event>,
+    overview: Overview,
+    watchdog: Option<Watchdog>,
 }
 
 impl Loop<'_> {
@@ -200,11 +166,20 @@ impl Loop<'_> {
         loop {
             // All that has happened together is taken together, so that a run that has ended makes
             // room for what is due at the same moment.
+            let mut reloaded = false;
             while let Some(event) = self.events.pop_front() {
+                reloaded |= matches!(event, Event::Reload(_));
                 self.scheduler.take(clock::now(), event, &mut actions);
+            }
+            if reloaded {
+                // The old jobs are gone.
+                memory::give_back();
             }
             let now = clock::now();
             self.scheduler.advance(now, &mut actions);
+            if !actions.is_empty() {
+                self.overview.touch(now.mono);
+            }
             for action in actions.drain(..) {
                 if matches!(action, Action::Exit) {
                     return Ok(());
@@ -219,6 +194,10 @@ impl Loop<'_> {
                 self.until = None;
                 log::info!(event = "until"; "the time given with --until is reached");
                 self.events.push_back(Event::Stop);
+            }
+            self.overview.show_in_time(now, self.scheduler);
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.tend(now.mono);
             }
             let timeout = match self.events.is_empty() {
                 true => self.arm(timer)?,
@@ -250,7 +229,9 @@ impl Loop<'_> {
         let wakeup = self.scheduler.next_wakeup();
         let wall = [wakeup.wall, self.until].into_iter().flatten().min();
         let now = clock::now();
-        let mono = [wakeup.mono, self.hands.deadline()].into_iter().flatten().min();
+        let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
+        let mono = [wakeup.mono, self.hands.deadline(), self.overview.deadline(), watchdog];
+        let mono = mono.into_iter().flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
         let until_wall = timer.arm(wall, now).context("failed to set the timer")?;
         Ok([until_mono, until_wall].into_iter().flatten().min())
@@ -317,7 +298,7 @@ impl Loop<'_> {
         notify::notify("READY=1");
         match loaded {
             Ok(set) => {
-                logger::set_zone(&set.settings.zone);
+                logger::set_jobs(&set, &self.hands.output());
                 self.hands.prepare(&set);
                 let zones = report::zones(&set);
                 report::zone_changes(&self.zones, &zones);

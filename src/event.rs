@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::instant::Instant;
+use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
 
 /// Names one run: one execution for one due time. Unique within a store.
@@ -31,6 +31,8 @@ pub enum Event {
         run: RunId,
         /// Its process id.
         pid: u32,
+        /// When it was made, which may be a little before anybody hears of it.
+        at: Now,
     },
     /// An attempt could not be started.
     NotStarted {
@@ -264,7 +266,7 @@ pub enum Notice {
 }
 
 /// A summary of the scheduler's state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// Loaded jobs.
     pub jobs: usize,
@@ -274,6 +276,40 @@ pub struct Status {
     pub waiting: usize,
     /// The next due time and its job.
     pub next: Option<(Instant, Box<str>)>,
+    /// All active runs, in the order in which they were admitted.
+    pub active: Vec<Active>,
+}
+
+/// An active run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Active {
+    /// The run.
+    pub run: RunId,
+    /// Its job.
+    pub job: Arc<Job>,
+    /// The due time it is for.
+    pub due: Instant,
+    /// The number of its current or last attempt; 0 before the first.
+    pub attempt: u32,
+    /// What it does.
+    pub doing: Doing,
+    /// When its first process was made, if one was.
+    pub started: Option<(Instant, Mono)>,
+}
+
+/// What an active run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Its process exists or is being made.
+    Running,
+    /// Its process was told to end.
+    Ending,
+    /// It waits for a slot of its executor, or for the machine to have room for it.
+    Queued,
+    /// It waits for another run of its job to end.
+    Pending,
+    /// It waits to be tried again.
+    Retrying,
 }
 
 impl Outcome {
@@ -295,6 +331,13 @@ impl Outcome {
             Outcome::Coalesced => "coalesced",
             Outcome::Lost => "lost",
         }
+    }
+}
+
+impl Doing {
+    /// Whether it has a process, or has one made.
+    pub fn is_running(self) -> bool {
+        matches!(self, Doing::Running | Doing::Ending)
     }
 }
 

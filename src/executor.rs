@@ -15,7 +15,9 @@ use std::thread::JoinHandle;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::child::{Failure, Pipes, World};
+use crate::clock;
 use crate::event::{RunId, Start};
+use crate::instant::Now;
 use crate::words;
 
 /// How many threads start processes. Two keep two processors busy; more gain nothing, as most of
@@ -31,6 +33,8 @@ pub enum Report {
         run: RunId,
         /// Its id.
         pid: u32,
+        /// When it was made.
+        at: Now,
         /// A handle that becomes readable when it ends; there is none when the limit of open
         /// files was reached just then.
         handle: Option<OwnedFd>,
@@ -153,8 +157,9 @@ fn attempt(world: &World, start: Start) -> Report {
             return Report::NotStarted { run, failure };
         }
     };
+    let at = clock::now();
     // Nobody reaps it before it has been reported, so its number is still its own.
     let handle =
         Pid::from_raw(child.pid as i32).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    Report::Started { run, pid: child.pid, handle, pipes: child.pipes }
+    Report::Started { run, pid: child.pid, at, handle, pipes: child.pipes }
 }

@@ -58,6 +58,9 @@ pub struct Executor {
 pub struct Job {
     /// The name of its table; unique over all files.
     pub id: Box<str>,
+    /// A text for people; the id serves where there is none. It is not among the options, because
+    /// it would be the one that keeps jobs from sharing them.
+    pub name: Option<Box<str>>,
     /// What to run.
     pub command: Command,
     /// When it is due. An interval without `start_date`, `date = "now"` and `@reboot` are
@@ -80,12 +83,10 @@ pub enum Command {
     Argv(Box<[Box<str>]>),
 }
 
-/// The options of a job beside its command, trigger, zone and executor. The defaults are those
+/// The options of a job beside its name, command, trigger, zone and executor. The defaults are those
 /// of DESIGN §3.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// A text for people; the id serves where there is none.
-    pub name: Option<Box<str>>,
     /// The shell of a string command: program and leading arguments, `["/bin/sh"]` unless told.
     pub shell: Box<[Box<str>]>,
     /// Working directory; a relative one was relative to the jobfile that names it and has that
@@ -144,7 +145,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            name: None,
             shell: Box::new(["/bin/sh".into()]),
             cwd: None,
             env: BTreeMap::new(),
@@ -215,4 +215,15 @@ pub enum Output {
     File,
     /// Nowhere.
     Discard,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A million of these must be cheap.
+    #[test]
+    fn a_job_is_small() {
+        assert!(size_of::<Job>() <= 120);
+    }
 }

@@ -22,6 +22,7 @@ pub mod executor;
 pub mod instant;
 pub mod job;
 pub mod jobfile;
+mod memory;
 pub mod output;
 pub mod preview;
 pub mod problem;

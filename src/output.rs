@@ -7,17 +7,19 @@
 //! before the line that says it ended.
 //!
 //! `lines` cuts streams into lines, `sink` writes them to stdout and stderr without waiting,
-//! `file` to a file per job.
+//! `file` to a file per job; `status` is the line at the bottom of a terminal.
 
 mod file;
 mod lines;
 mod sink;
+mod status;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,6 +37,7 @@ use crate::job::{self, Job};
 use file::LogFile;
 use lines::{Lines, Prefix, Style};
 use sink::{Flushed, Sink};
+pub use status::{Live, column_of};
 
 /// How the output of jobs is shown.
 #[derive(Clone, Debug)]
@@ -53,6 +56,8 @@ const MAX_LOG_BACKLOG: usize = 1 << 20;
 /// How long the end of the program may be held up by output nobody reads.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+const NO_COLUMNS: usize = usize::MAX;
+
 const STDOUT: usize = 0;
 const STDERR: usize = 1;
 
@@ -70,6 +75,9 @@ pub struct Handle(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     inbox: Mutex<Inbox>,
+    /// The width of the ids in front of lines on a terminal; [`NO_COLUMNS`] unless the log has
+    /// columns too.
+    column: AtomicUsize,
     wake: OwnedFd,
 }
 
@@ -84,6 +92,7 @@ struct Inbox {
 enum Message {
     Attach(RunId, Arc<Job>, Pipes),
     Ended(RunId),
+    Live(Live),
     LogLine(Vec<u8>),
     Finish,
 }
@@ -92,7 +101,11 @@ impl Output {
     /// Starts the thread, on this process's own stdout and stderr.
     pub fn start(settings: Settings) -> io::Result<Output> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let handle = Handle(Arc::new(Shared { inbox: Mutex::default(), wake }));
+        let handle = Handle(Arc::new(Shared {
+            inbox: Mutex::default(),
+            column: AtomicUsize::new(NO_COLUMNS),
+            wake,
+        }));
         let mut server = Server::new(Arc::clone(&handle.0), settings)?;
         let thread = std::thread::Builder::new()
             .name("output".to_owned())
@@ -124,6 +137,16 @@ impl Handle {
     /// still have the other ends.
     pub fn ended(&self, run: RunId) {
         self.send(Message::Ended(run));
+    }
+
+    /// Says what there is to see at the bottom of the terminal.
+    pub fn show(&self, live: Live) {
+        self.send(Message::Live(live));
+    }
+
+    /// Says how wide the ids in front of lines on a terminal are.
+    pub fn set_column(&self, column: usize) {
+        self.0.column.store(column, Ordering::Relaxed);
     }
 
     /// Writes a line of the scheduler's own log to stderr.
@@ -200,6 +223,9 @@ struct Server {
     chunk: Box<[u8]>,
     scratch: Vec<u8>,
     finishing: Option<Mono>,
+    live: Option<Live>,
+    /// When the line at the bottom is to be written anew.
+    redraw_at: Option<Mono>,
 }
 
 const TOKEN_WAKE: u64 = 0;
@@ -239,6 +265,8 @@ impl Server {
             chunk: vec![0; 64 * 1024].into(),
             scratch: Vec::new(),
             finishing: None,
+            live: None,
+            redraw_at: None,
         })
     }
 
@@ -263,6 +291,7 @@ impl Server {
                     _ => {}
                 }
             }
+            self.redraw();
             self.write_sinks();
             if self.finishing.is_some() && self.is_finished() {
                 return;
@@ -275,10 +304,11 @@ impl Server {
         wanted.min(self.sinks.len() - 1)
     }
 
-    /// When something is to be done without being woken: only while somebody does not read.
+    /// When something is to be done without being woken: only while somebody does not read, or
+    /// sees on a terminal how long something has been running.
     fn timeout(&self) -> Option<Timespec> {
         let patience = self.sinks.iter().filter_map(Sink::deadline);
-        let next = patience.chain(self.finishing).min()?;
+        let next = patience.chain(self.finishing).chain(self.redraw_at).min()?;
         let wait = next.since(clock::mono()) + Duration::from_millis(1);
         Timespec::try_from(wait).ok()
     }
@@ -295,6 +325,10 @@ impl Server {
             match message {
                 Message::Attach(run, job, pipes) => self.attach(run, &job, pipes),
                 Message::Ended(run) => self.end_run(run),
+                Message::Live(live) => {
+                    self.live = Some(live);
+                    self.redraw_at = Some(clock::mono());
+                }
                 Message::LogLine(line) => self.append(self.sink(STDERR), &line),
                 Message::Finish => self.finish(),
             }
@@ -367,7 +401,10 @@ impl Server {
         let is_terminal = matches!(to, Target::Sink(sink) if self.sinks[*sink].is_terminal);
         let prefix = match to {
             Target::Sink(_) if !self.settings.raw => {
-                Some(prefix(&job.id, is_stderr, is_terminal && self.settings.colour))
+                let column = self.shared.column.load(Ordering::Relaxed);
+                let column = (is_terminal && column != NO_COLUMNS).then_some(column);
+                let colour = is_terminal && self.settings.colour;
+                Some(Prefix::new(&job.id, is_stderr, colour, column))
             }
             _ => None,
         };
@@ -489,7 +526,22 @@ impl Server {
         }
     }
 
+    /// Brings the line at the bottom of the terminal up to date.
+    fn redraw(&mut self) {
+        let now = clock::mono();
+        let (Some(live), true) = (&self.live, self.redraw_at.is_some_and(|at| now >= at)) else {
+            return;
+        };
+        let index = self.sink(STDERR);
+        let sink = &mut self.sinks[index];
+        let line = live.line(now, sink.width(), self.settings.colour);
+        sink.set_status(&line);
+        self.redraw_at = (!live.running.is_empty()).then(|| now.plus(status::EVERY));
+    }
+
     fn write_sinks(&mut self) {
+        let stderr = self.sink(STDERR);
+        self.sinks[stderr].draw_status();
         for index in 0..self.sinks.len() {
             self.flush(index);
         }
@@ -537,6 +589,9 @@ impl Server {
     }
 
     fn finish(&mut self) {
+        let stderr = self.sink(STDERR);
+        (self.live, self.redraw_at) = (None, None);
+        self.sinks[stderr].set_status(b"");
         let runs: Vec<RunId> = self.of_run.keys().copied().collect();
         for run in runs {
             self.end_run(run);
@@ -559,21 +614,10 @@ fn add(
     epoll::add(set, source, epoll::EventData::new_u64(token), flags)
 }
 
-/// `id | ` in front of what a job prints, `id ! ` for its standard error; `+` where a long line
-/// goes on. An id's colour is the same in every run.
-fn prefix(id: &str, is_stderr: bool, colour: bool) -> Prefix {
-    // Neither red, which is for errors, nor black and white, which may be the background.
+/// The colour of an id, the same in every run: neither red, which is for errors, nor black and
+/// white, which may be the background.
+pub fn colour_of(id: &str) -> u8 {
     const COLOURS: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
-    let id: String = id.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     let hash = id.bytes().fold(5381u32, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte));
-    let code = COLOURS[hash as usize % COLOURS.len()];
-    let make = |mark: char| -> Arc<[u8]> {
-        let text = match (colour, is_stderr) {
-            (false, _) => format!("{id} {mark} "),
-            (true, false) => format!("\x1b[{code}m{id} {mark}\x1b[0m "),
-            (true, true) => format!("\x1b[{code}m{id} \x1b[31m{mark}\x1b[0m "),
-        };
-        text.into_bytes().into()
-    };
-    Prefix { first: make(if is_stderr { '!' } else { '|' }), further: make('+') }
+    COLOURS[hash as usize % COLOURS.len()]
 }

@@ -32,13 +32,13 @@ mod timetable;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Action, Event, Notice, Request, RunId, Status};
+use crate::event::{Action, Active, Event, Notice, Request, RunId, Status};
 use crate::instant::{Instant, Mono, Now};
 use crate::job::JobSet;
 
 use jobs::{Delayed, JobState, NEVER, Wake};
 use pool::Pools;
-use run::{Input, Phase, Runs, Timer};
+use run::{Input, Runs, Timer};
 use stop::Life;
 use tally::{Count, SLICE};
 
@@ -159,7 +159,7 @@ impl Scheduler {
         let cx = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
         match event {
             Event::Woke | Event::ClockSet => {}
-            Event::Started { run, pid } => self.heard(run, Input::Started(pid), cx),
+            Event::Started { run, pid, at } => self.heard(run, Input::Started(pid, at), cx),
             Event::NotStarted { run, reason, transient: true } => {
                 self.heard(run, Input::Short(reason), cx);
             }
@@ -216,6 +216,11 @@ impl Scheduler {
         Wakeup { wall, mono }
     }
 
+    /// Whether it has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        !self.life.is_accepting()
+    }
+
     /// Whether nothing will ever happen again by itself: no job has a due time left and no run is
     /// active. It goes on all the same (a reload may bring new jobs); that is for the daemon to
     /// decide.
@@ -225,15 +230,10 @@ impl Scheduler {
 
     /// A summary of the state.
     pub fn status(&self) -> Status {
-        let (mut running, mut waiting) = (0, 0);
-        for (_, run) in self.runs.iter() {
-            match run.phase {
-                Phase::Starting | Phase::Running | Phase::Terminating | Phase::Killing => {
-                    running += 1;
-                }
-                Phase::Pending | Phase::Queued | Phase::Postponed | Phase::Resting => waiting += 1,
-            }
-        }
+        let mut active: Vec<Active> = self.runs.iter().map(|(_, run)| run.summary()).collect();
+        active.sort_unstable_by_key(|active| active.run);
+        let running = active.iter().filter(|active| active.doing.is_running()).count();
+        let waiting = active.len() - running;
         let next = self.calendar.peek().filter(|_| self.life.is_accepting()).map(|wake| {
             let state = &self.jobs[wake.slot as usize];
             let delayed = self.delayed.get(&wake.slot).and_then(Delayed::first);
@@ -243,7 +243,7 @@ impl Scheduler {
             };
             (due, state.job.id.clone())
         });
-        Status { jobs: self.jobs.len(), running, waiting, next }
+        Status { jobs: self.jobs.len(), running, waiting, next, active }
     }
 
     /// Remembers the time, and says so once when the wall clock has jumped.

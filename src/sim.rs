@@ -3,7 +3,12 @@
 //! A [`Sim`] does what `crate::daemon` does, without processes and without waiting: it jumps from
 //! one wake-up to the next, so that a year of a jobfile takes a second, and twice the same year
 //! gives the same trace. How long each attempt lasts and how it ends is up to the caller's
-//! [`Plan`]. Tests use it, and `schedrs simulate`.
+//! [`Plan`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job and
+//! `heatmap` and `svg` when they start.
+
+pub mod heatmap;
+pub mod survey;
+pub mod svg;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -72,6 +77,8 @@ pub struct Report {
     pub longest_wait: Duration,
     /// The most processes at once, for each executor of the first jobfile.
     pub peaks: Vec<u32>,
+    /// When there were so many for the first time.
+    pub peaked: Vec<Option<Instant>>,
     /// How many attempts started in each hour that had any: hours since 1970-01-01T00Z, in order.
     pub starts_per_hour: Vec<(i64, u64)>,
     /// A hash of everything that was decided and when: equal for equal simulations.
@@ -116,7 +123,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
         let peaks = vec![0; set.executors.len()];
         Sim {
             running: peaks.clone(),
-            report: Report { peaks, ..Report::default() },
+            report: Report { peaked: vec![None; peaks.len()], peaks, ..Report::default() },
             scheduler: Scheduler::new(now, set),
             plan,
             now,
@@ -276,8 +283,12 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
         let executor = start.job.executor;
         if let Some(running) = self.running.get_mut(usize::from(executor)) {
             *running += 1;
-            if let Some(peak) = self.report.peaks.get_mut(usize::from(executor)) {
-                *peak = (*peak).max(*running);
+            let peaks = self.report.peaks.iter_mut().zip(&mut self.report.peaked);
+            if let Some((peak, at)) = { peaks }.nth(usize::from(executor))
+                && *peak < *running
+            {
+                *peak = *running;
+                *at = Some(self.now.wall);
             }
         }
         let (signal, code) = match exit {
@@ -295,7 +306,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
         });
         // Process ids as the kernel of a small machine would give them.
         let pid = (self.started % 32_768) as u32;
-        let event = Event::Started { run: start.run, pid };
+        let event = Event::Started { run: start.run, pid, at: self.now };
         self.scheduler.take(self.now, event, &mut self.actions);
     }
 
@@ -401,10 +412,13 @@ impl Report {
         }
     }
 
+    /// Two words a multiplication, as wyhash does: this is done twice a fire.
     fn trace(&mut self, now: Now, what: [u64; 4]) {
-        for word in [micros(now.wall)].into_iter().chain(what) {
-            let product =
-                u128::from(self.trace ^ word ^ 0x2545_F491_4F6C_DD1D) * 0x9E37_79B9_7F4A_7C15;
+        let [kind, run, detail, due] = what;
+        let at = micros(now.wall) ^ kind << 60;
+        for (a, b) in [(at, run), (detail, due)] {
+            let a = self.trace ^ a ^ 0x2545_F491_4F6C_DD1D;
+            let product = u128::from(a) * u128::from(b ^ 0x9E37_79B9_7F4A_7C15);
             self.trace = (product >> 64) as u64 ^ product as u64;
         }
     }

@@ -1,6 +1,7 @@
 //! Tables for people: columns as wide as their content, fitted to the terminal they go to.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -11,6 +12,8 @@ pub(crate) struct Table {
     rows: Vec<Vec<String>>,
     /// The column that gives way first where the terminal is too narrow.
     elastic: usize,
+    /// The columns that hold numbers, one below the other's last digit.
+    numbers: Range<usize>,
 }
 
 /// A column is not made narrower than this.
@@ -20,7 +23,12 @@ const GAP: &str = "  ";
 impl Table {
     /// A table with these columns, of which the one numbered `elastic` gives way first.
     pub(crate) fn new(heading: Vec<&'static str>, elastic: usize) -> Table {
-        Table { heading, rows: Vec::new(), elastic }
+        Table { heading, rows: Vec::new(), elastic, numbers: 0..0 }
+    }
+
+    /// The same, with numbers in these columns.
+    pub(crate) fn with_numbers(self, numbers: Range<usize>) -> Table {
+        Table { numbers, ..self }
     }
 
     /// Adds a row, one text a column.
@@ -56,30 +64,37 @@ impl Table {
         }
         let (bold, reset) = (anstyle::Style::new().bold(), anstyle::Reset);
         let heading: Vec<String> = self.heading.iter().map(|text| (*text).to_owned()).collect();
-        writeln!(out, "{bold}{}{reset}", line(&heading, &widths, &shown))?;
+        writeln!(out, "{bold}{}{reset}", self.line(&heading, &widths, &shown))?;
         for row in &self.rows {
-            writeln!(out, "{}", line(row, &widths, &shown))?;
+            writeln!(out, "{}", self.line(row, &widths, &shown))?;
         }
         Ok(())
     }
-}
 
-fn line(row: &[String], widths: &[usize], shown: &[bool]) -> String {
-    let mut line = String::new();
-    for ((text, width), _) in row.iter().zip(widths).zip(shown).filter(|(_, shown)| **shown) {
-        if !line.is_empty() {
-            line.push_str(GAP);
+    fn line(&self, row: &[String], widths: &[usize], shown: &[bool]) -> String {
+        let mut line = String::new();
+        let columns = row.iter().zip(widths).zip(shown).enumerate();
+        for (column, ((text, width), _)) in columns.filter(|(_, (_, shown))| **shown) {
+            if !line.is_empty() {
+                line.push_str(GAP);
+            }
+            let text = fit(text, *width);
+            let padding = std::iter::repeat_n(' ', width.saturating_sub(text.width()));
+            if self.numbers.contains(&column) {
+                line.extend(padding);
+                line.push_str(&text);
+            } else {
+                line.push_str(&text);
+                line.extend(padding);
+            }
         }
-        let text = fit(text, *width);
-        line.push_str(&text);
-        line.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
+        line.truncate(line.trim_end().len());
+        line
     }
-    line.truncate(line.trim_end().len());
-    line
 }
 
 /// A text cut to a width, with an ellipsis where it was cut.
-fn fit(text: &str, width: usize) -> String {
+pub(crate) fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, FixedOffset, Offset};
 
+use crate::civil;
 use crate::instant::Instant;
 use crate::trigger::cron::DstEffect;
 use crate::trigger::{DateTrigger, Trigger};
@@ -68,8 +69,28 @@ pub fn day(at: Instant, zone: &Zone) -> String {
 }
 
 /// RFC 3339 with the zone's offset; a fraction of a second only where there is one.
+///
+/// By hand, and not through chrono's formatter, which stood at the top of the loop's profile: a
+/// run needs six of these, for its environment and for the log.
 pub fn rfc3339(at: Instant, zone: &Zone) -> String {
-    local(at, zone).format(&with_fraction("%Y-%m-%dT%H:%M:%S", at, "%:z")).to_string()
+    let offset = zone.offset_at(at);
+    let wall = at.secs() + i64::from(offset);
+    let (year, month, day) = civil::from_days(wall.div_euclid(86_400));
+    let second = wall.rem_euclid(86_400);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let mut text = String::with_capacity("2026-03-29T03:00:00.000000+02:00".len());
+    // Writing to a string never fails.
+    let _ = write!(text, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
+    let _ = match at.subsec_micros() {
+        0 => Ok(()),
+        micros if micros % 1000 == 0 => write!(text, ".{:03}", micros / 1000),
+        micros => write!(text, ".{micros:06}"),
+    };
+    let sign = if offset < 0 { '-' } else { '+' };
+    // Local mean times have seconds in their offsets, for which there is no room.
+    let minutes = (offset.unsigned_abs() + 30) / 60;
+    let _ = write!(text, "{sign}{:02}:{:02}", minutes / 60, minutes % 60);
+    text
 }
 
 /// A time for a table: `Sun 2026-03-29 03:00:00 +02:00`.
@@ -145,13 +166,38 @@ pub fn span(span: Duration) -> String {
     };
     match secs {
         0 if span.subsec_millis() > 0 => format!("{}ms", span.subsec_millis()),
-        0 if span.subsec_micros() > 0 => format!("{}us", span.subsec_micros()),
+        0 if span.subsec_micros() > 0 => "<1ms".to_owned(),
         0..60 => format!("{secs}s"),
         60..3600 => two(minutes, "m", secs % 60, "s"),
         3600..86_400 => two(hours, "h", minutes, "m"),
         86_400..8_640_000 => two(days, "d", hours, "h"),
         _ => format!("{days}d"),
     }
+}
+
+/// How long something took, for people: `<1ms`, `12ms`, `3.4s`, then as [`span`].
+pub fn elapsed(duration: Duration) -> String {
+    match duration.as_millis() {
+        0 => "<1ms".to_owned(),
+        millis @ 1..1000 => format!("{millis}ms"),
+        millis @ 1000..60_000 if millis / 100 % 10 > 0 => {
+            format!("{}.{}s", millis / 1000, millis / 100 % 10)
+        }
+        _ => span(Duration::from_secs(duration.as_secs())),
+    }
+}
+
+/// A time that is seldom far from `now`: `03:00:00` today, `Tue 03:00:00` within six days, else
+/// with its day.
+pub fn soon(at: Instant, now: Instant, zone: &Zone) -> String {
+    let (at_wall, now_wall) = (zone.wall_of(at), zone.wall_of(now));
+    let days = at_wall.div_euclid(86_400) - now_wall.div_euclid(86_400);
+    let format = match days {
+        0 => "%H:%M:%S",
+        1..7 => "%a %H:%M:%S",
+        _ => return day_and_time(at, zone),
+    };
+    local(at, zone).format(format).to_string()
 }
 
 /// A duration in words and in full: `2 hours 30 minutes`.

@@ -310,6 +310,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
     let job = |(id, plan): &(String, Plan)| {
         Arc::new(Job {
             id: id.as_str().into(),
+            name: None,
             command: Command::Shell("true".into()),
             trigger: plan.when.trigger(),
             zone: Zone::utc(),
@@ -497,7 +498,7 @@ impl World {
         let reason = "no".to_owned();
         let asked = self.attempt(run).is_some_and(|attempt| !attempt.alive && !attempt.postponed);
         let event = match answer {
-            Answer::Started => Event::Started { run, pid: 1 },
+            Answer::Started => Event::Started { run, pid: 1, at: self.now },
             Answer::NotStarted => Event::NotStarted { run, reason, transient: false },
             Answer::Short => Event::NotStarted { run, reason, transient: true },
             Answer::Ended => Event::Ended { run, exit: Exit::Code(0) },

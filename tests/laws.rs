@@ -129,6 +129,12 @@ fn the_laws_hold_in_every_zone() {
                 let tail = laws::hold(&trigger, *middle, dues.len() - 3, seed).map_err(context)?;
                 prop_assert_eq!(&dues[3..], &tail[..]);
             }
+            // An end is included.
+            if let [.., last] = dues[..] {
+                let ending = CronTrigger::new(schedules.clone(), zone.clone(), start, Some(last));
+                let ending = laws::hold(&Trigger::Cron(ending.into()), from, 7, seed);
+                prop_assert_eq!(&ending.map_err(context)?, &dues);
+            }
             // A union is due when any of its parts is, and a window only cuts.
             let mut at = from;
             for due in &dues {
@@ -191,6 +197,11 @@ fn an_interval_is_a_grid() {
         let later = anchor.plus(Duration::from_secs(1));
         prop_assert_eq!(trigger.anchored(later), trigger);
         let dues = laws::hold(&Trigger::Interval(trigger), from, 4, 9).map_err(broken)?;
+        if let [.., last] = dues[..] {
+            let ending = IntervalTrigger::new(every, Some(first), Some(last));
+            let ending = laws::hold(&Trigger::Interval(ending), from, 5, 9).map_err(broken)?;
+            prop_assert_eq!(&ending, &dues);
+        }
         for due in dues {
             let since = due.micros() - first.micros();
             prop_assert!(since >= 0 && since % every.as_micros() as i64 == 0);

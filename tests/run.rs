@@ -165,54 +165,6 @@ fn reload_is_a_diff_and_a_bad_file_changes_nothing() {
 }
 
 #[test]
-fn usr1_says_what_is_going_on() {
-    let bench = Bench::new("jobs.a = { command = 'true', interval = '1h' }");
-    let mut running = bench.run();
-    running.event("starting", "");
-    running.signal("USR1");
-    let status = running.event("status", "");
-    assert_eq!((&status["jobs"], &status["running"]), (&1.into(), &0.into()));
-    running.stop();
-}
-
-#[test]
-fn the_log_has_stable_keys_and_no_secrets() {
-    let bench = Bench::new(
-        r#"
-        [jobs.fails]
-        command = "exit 3 # secret-in-command"
-        env = { PASSWORD = "secret-in-environment" }
-        date = "now"
-        retries = 1
-        retry_delay = "10ms"
-        "#,
-    );
-    let mut running = bench.run();
-    let started = running.event("started", "fails");
-    for key in ["time", "level", "event", "job", "run", "due", "lag_ms", "attempt", "pid"] {
-        assert!(started.get(key).is_some(), "{key} in {started}");
-    }
-    let retrying = running.event("retrying", "fails");
-    assert_eq!((&retrying["attempt"], &retrying["delay_ms"]), (&2.into(), &10.into()));
-    let failed = running.event("failed", "fails");
-    assert_eq!((&failed["exit"], &failed["attempt"]), (&3.into(), &2.into()));
-    for key in ["due", "started", "duration_ms"] {
-        assert!(failed.get(key).is_some(), "{key} in {failed}");
-    }
-    let done = running.stop();
-    assert!(!done.err.concat().contains("secret"), "{:#?}", done.err);
-}
-
-#[test]
-fn the_log_for_people_names_job_and_run() {
-    let bench = Bench::new("jobs.a = { command = 'exit 7', date = 'now' }");
-    let mut running = Running::start(&mut bench.command(&["run", "jobs.toml"]));
-    let line = running.line(Stream::Err, &["WARN  a #1: failed with exit code 7 after "]);
-    assert!(!line.contains('\x1b'));
-    running.stop();
-}
-
-#[test]
 fn once_exits_as_the_job_does() {
     let bench = Bench::new(
         r#"
@@ -260,6 +212,22 @@ fn a_dry_run_starts_nothing() {
     running.event("would_start", "a");
     assert_eq!(running.stop().code, Some(0));
     assert!(!bench.path("made").exists());
+}
+
+#[test]
+fn it_stops_at_the_time_of_until() {
+    let bench = Bench::new("jobs.a = { command = 'true', interval = '1h' }");
+    let json = |until| ["run", "--log-format", "json", "--until", until, "jobs.toml"];
+    let mut running = Running::start(&mut bench.command(&json("+0.05s")));
+    running.event("until", "");
+    assert_eq!(running.wait().code, Some(0));
+
+    let past = Running::start(&mut bench.command(&json("2020-01-01"))).wait();
+    assert_eq!(past.code, Some(1));
+    assert!(past.err.concat().contains("is past already"), "{:#?}", past.err);
+    let nonsense = Running::start(&mut bench.command(&json("soon"))).wait();
+    assert_eq!(nonsense.code, Some(1));
+    assert!(nonsense.err.concat().contains("--until soon"), "{:#?}", nonsense.err);
 }
 
 #[test]

@@ -185,9 +185,8 @@ impl Stat {
 /// not act on it. `leader` is the main process, whether it is alive or a zombie not yet reaped, so
 /// that its number stands for no other group; `adopted` are what is known to belong to it beside.
 pub fn terminate(leader: u32, adopted: &[u32]) {
-    let group = signal_group(leader, Signal::TERM);
+    signal_group(leader, Signal::TERM);
     signal_group(leader, Signal::CONT);
-    let _ = group;
     let mut parents: Vec<u32> = adopted.iter().copied().chain([leader]).collect();
     for pid in adopted {
         signal_unless_in_group(*pid, None, leader);
@@ -213,8 +212,11 @@ pub fn kill(leader: u32, adopted: &[u32]) -> usize {
     adopted.iter().filter(forbidden).count()
 }
 
-fn signal_group(leader: u32, signal: Signal) -> bool {
-    Pid::from_raw(leader as i32).is_some_and(|pid| kill_process_group(pid, signal).is_ok())
+fn signal_group(leader: u32, signal: Signal) {
+    if let Some(group) = Pid::from_raw(leader as i32) {
+        // Everyone in it may have ended; the sweep will see.
+        let _ = kill_process_group(group, signal);
+    }
 }
 
 /// Signals a process found by walking the tree. It may have ended since, and its number may stand

@@ -4,8 +4,8 @@ use std::io::{BufWriter, Write};
 
 use anyhow::anyhow;
 
+use super::asked::local_zone;
 use super::expression;
-use super::next::local_zone;
 use crate::cli::{Context, ExitCode};
 use crate::preview::{Window, preview};
 use crate::trigger::Trigger;
@@ -30,7 +30,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let expr = args.expr.join(" ");
     let zone = match &args.timezone {
-        Some(name) => super::next::zone(name, context)?,
+        Some(name) => super::asked::zone(name, context)?,
         None => local_zone(context),
     };
     let Some(job) = expression::schedule(&expr, &zone, context)? else {

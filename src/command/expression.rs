@@ -66,6 +66,7 @@ pub(super) fn job(expr: &str, zone: &Zone, name: &str) -> anyhow::Result<Option<
     };
     Ok(Some(Job {
         id: ID.into(),
+        name: None,
         command: Command::Shell("".into()),
         trigger,
         zone: zone.clone(),

@@ -5,17 +5,16 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::expression;
+use super::{asked, expression};
 use crate::cli::{Context, ExitCode};
 use crate::instant::Instant;
 use crate::job::Job;
-use crate::jobfile::{self, locate, when};
+use crate::jobfile::{self, locate};
 use crate::preview::{Row, Window, preview};
-use crate::problem::nearest::nearest;
 use crate::table::{Table, terminal_width};
 use crate::zone::Zone;
 use crate::{clock, words};
@@ -80,10 +79,10 @@ enum Output {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let now = clock::wall();
-    let named = args.timezone.as_deref().map(|name| zone(name, context)).transpose()?;
+    let named = args.timezone.as_deref().map(|name| asked::zone(name, context)).transpose()?;
     let (jobs, shown_zone, home): (Vec<Arc<Job>>, Option<Zone>, Zone) = match &args.cron {
         Some(expr) => {
-            let zone = named.unwrap_or_else(|| local_zone(context));
+            let zone = named.unwrap_or_else(|| asked::local_zone(context));
             let Some(job) = expression::job(expr, &zone, "--cron")? else {
                 return Ok(ExitCode::FAILURE);
             };
@@ -104,7 +103,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let time_zone = shown_zone.as_ref().unwrap_or(&home);
     let time = |text: &Option<String>, flag: &str| -> anyhow::Result<Option<Instant>> {
         let Some(text) = text else { return Ok(None) };
-        instant(text, time_zone, now).map(Some).with_context(|| format!("{flag} {text}"))
+        asked::instant(text, time_zone, now, now)
+            .map(Some)
+            .with_context(|| format!("{flag} {text}"))
     };
     // What is typed is exact; "now" is not worth a fraction of a second in each row.
     let from = time(&args.from, "--from")?.unwrap_or(now.truncated());
@@ -129,44 +130,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// The jobs that were asked for, in the order of the file.
 fn select<'a>(jobs: &'a [Arc<Job>], wanted: &[String]) -> anyhow::Result<Vec<&'a Job>> {
     for id in wanted {
-        if !jobs.iter().any(|job| *job.id == **id) {
-            let hint = match nearest(id, jobs.iter().map(|job| &*job.id)) {
-                Some(near) => format!("; did you mean `{near}`?"),
-                None => String::new(),
-            };
-            bail!("no job `{id}` in the jobfile{hint}");
-        }
+        asked::job(jobs, id)?;
     }
     let chosen = |job: &&Job| wanted.is_empty() || wanted.iter().any(|id| **id == *job.id);
     Ok(jobs.iter().map(|job| &**job).filter(chosen).collect())
-}
-
-pub(super) fn zone(name: &str, context: &Context) -> anyhow::Result<Zone> {
-    context.zones.get(name).ok_or_else(|| {
-        let names = context.zones.names();
-        match nearest(name, names.iter().map(String::as_str)) {
-            Some(near) => anyhow!("unknown time zone `{name}`; did you mean `{near}`?"),
-            None => anyhow!("unknown time zone `{name}`; names are such as Europe/Berlin"),
-        }
-    })
-}
-
-pub(super) fn local_zone(context: &Context) -> Zone {
-    context.zones.local(std::env::var("TZ").ok().as_deref())
-}
-
-/// A time as typed on the command line.
-fn instant(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Instant> {
-    if text == "now" {
-        return Ok(now);
-    }
-    if let Some(ahead) = text.strip_prefix('+') {
-        return Ok(now.plus(humantime::parse_duration(ahead)?));
-    }
-    match when::parse_moment(text) {
-        Ok(moment) => Ok(moment.instant(zone)),
-        Err((_, message)) => Err(anyhow!(message)),
-    }
 }
 
 /// A line of JSON.

@@ -9,12 +9,15 @@ use anyhow::{Context as _, bail};
 
 use crate::cli::{Context, ExitCode};
 use crate::clock;
-use crate::daemon::{self, LogFormat, Plan};
+use crate::daemon::{self, Log, LogFormat, Plan};
+use crate::instant::Instant;
 use crate::job::{Job, JobSet, Options};
 use crate::jobfile;
+use crate::memory;
 use crate::output::{Output, Settings};
 use crate::problem::{Problem, Severity};
 use crate::trigger::{DateTrigger, Trigger};
+use crate::words;
 use crate::zone::Database;
 
 /// The log of a failed reload is no place for more problems than this.
@@ -53,6 +56,11 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
 
+    /// Stop at this time: an RFC 3339 time, a date with or without a time (on the clocks of the
+    /// scheduler's zone), or `+2h30m` from now
+    #[arg(long, value_name = "TIME", conflicts_with = "once", allow_hyphen_values = true)]
+    until: Option<String>,
+
     /// Run this job now, whenever it is due, and exit with its exit code
     #[arg(long, value_name = "JOB")]
     once: Option<String>,
@@ -60,15 +68,13 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let file = jobfile::locate::jobfile(args.file.as_deref())?;
-    let loaded = jobfile::load_path(&file, &context.zones, clock::wall());
-    // A person running one job wants to see that job.
-    if args.once.is_none() || loaded.set.is_none() {
-        loaded.report().context("failed to write problems")?;
-    }
-    let Some(mut set) = loaded.set else { return Ok(ExitCode::FAILURE) };
+    let Some(mut set) = load(&file, args, context)? else { return Ok(ExitCode::FAILURE) };
+    // The text of the file is gone by now.
+    memory::give_back();
     if let Some(id) = &args.once {
         only(&mut set, id)?;
     }
+    let until = until(args, &set)?;
 
     let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
         anstream::ColorChoice::Never => false,
@@ -80,13 +86,23 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         raw: args.raw || args.once.is_some(),
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
-        directory: state_directory().join("logs"),
+        directory: logs_directory(),
     };
-    let colour_log = colours(&std::io::stderr()) && args.log_format == LogFormat::Human;
+    let human = args.log_format == LogFormat::Human;
+    let terminal = human && std::io::stderr().is_terminal();
+    // A line that rewrites itself is for a terminal that can, and for output in whole lines.
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    let live = terminal && !is_dumb && !args.raw && args.once.is_none();
+    let log = Log {
+        format: args.log_format,
+        quiet: args.once.is_some(),
+        colour: human && colours(&std::io::stderr()),
+        terminal,
+        live,
+    };
     keep_descriptors();
     let output = Output::start(settings).context("failed to prepare for output")?;
-    let quiet = args.once.is_some();
-    daemon::start_log(args.log_format, quiet, colour_log, &set.settings.zone, output.handle());
+    daemon::start_log(log, &set.settings.zone, output.handle());
 
     let plan = Plan {
         set,
@@ -94,7 +110,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         load: loader(&file, args),
         output: output.handle(),
         dry_run: args.dry_run,
-        until: None,
+        until,
+        live,
         once: args.once.is_some(),
     };
     let ended = daemon::run(plan);
@@ -107,6 +124,29 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         (Some(code), _) => ExitCode::from(code),
         _ => ExitCode::SUCCESS,
     })
+}
+
+/// The time of `--until`.
+fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
+    let Some(text) = &args.until else { return Ok(None) };
+    let now = clock::wall();
+    let until = super::asked::instant(text, &set.settings.zone, now, now)
+        .with_context(|| format!("--until {text}"))?;
+    if until <= now {
+        let shown = words::table_time(until, &set.settings.zone);
+        bail!("--until {text}: {shown} is past already");
+    }
+    Ok(Some(until))
+}
+
+/// Reads the jobfile and shows what is wrong with it; `None` when there was an error.
+fn load(file: &Path, args: &Args, context: &Context) -> anyhow::Result<Option<JobSet>> {
+    let loaded = jobfile::load_path(file, &context.zones, clock::wall());
+    // A person running one job wants to see that job.
+    if args.once.is_none() || loaded.set.is_none() {
+        loaded.report().context("failed to write problems")?;
+    }
+    Ok(loaded.set)
 }
 
 /// How the jobfile is read again, unless it was standard input.
@@ -160,16 +200,23 @@ fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Where the files of jobs with `output = "file"` are.
+fn logs_directory() -> PathBuf {
+    given_directory("LOGS_DIRECTORY").unwrap_or_else(|| state_directory().join("logs"))
+}
+
+/// A directory that a service manager has made for us. It may name several, and then the first is
+/// the main one.
+fn given_directory(name: &str) -> Option<PathBuf> {
+    let first = std::env::var(name).ok()?.split(':').next()?.to_owned();
+    (!first.is_empty()).then(|| PathBuf::from(first))
+}
+
 /// Where what survives a restart is kept: what a service manager says, else where the system or
 /// the user keeps such things.
 fn state_directory() -> PathBuf {
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    // systemd may name several, and then the first is the main one.
-    let given = variable("STATE_DIRECTORY").and_then(|dirs| {
-        let first = dirs.to_str()?.split(':').next()?.to_owned();
-        Some(PathBuf::from(first))
-    });
-    if let Some(given) = given {
+    if let Some(given) = given_directory("STATE_DIRECTORY") {
         return given;
     }
     if rustix::process::geteuid().is_root() {

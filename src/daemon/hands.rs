@@ -143,6 +143,10 @@ impl Hands {
         &self.epoll
     }
 
+    pub(super) fn output(&self) -> output::Handle {
+        self.output.clone()
+    }
+
     pub(super) fn mailbox(&self) -> Mailbox {
         self.mailbox.clone()
     }
@@ -249,8 +253,8 @@ impl Hands {
                 self.last_attempt = code;
                 events.push_back(Event::NotStarted { run, reason, transient });
             }
-            Report::Started { run: id, pid, handle, pipes } => {
-                events.push_back(Event::Started { run: id, pid });
+            Report::Started { run: id, pid, at, handle, pipes } => {
+                events.push_back(Event::Started { run: id, pid, at });
                 let Some(run) = self.runs.get_mut(&id) else { return };
                 self.by_pid.insert(pid, id);
                 let watched = handle.filter(|handle| {
@@ -505,7 +509,7 @@ fn would_start(start: &Start, events: &mut VecDeque<Event>) {
         due = &*words::rfc3339(start.due, &start.job.zone);
         "would start now"
     );
-    events.push_back(Event::Started { run: start.run, pid: 0 });
+    events.push_back(Event::Started { run: start.run, pid: 0, at: clock::now() });
     events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0) });
 }
 

@@ -6,14 +6,17 @@
 //! written is said by `SCHEDRS_LOG`, else `RUST_LOG`; `info` unless told.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use env_logger::fmt::Formatter;
 use env_logger::{Builder, Target, WriteStyle};
-use log::Record;
 use log::kv::{Key, Value, VisitSource, VisitValue};
+use log::{Level, Record};
+use unicode_width::UnicodeWidthStr;
 
 use crate::clock;
+use crate::job::JobSet;
 use crate::output;
 use crate::words;
 use crate::zone::Zone;
@@ -28,23 +31,52 @@ pub enum LogFormat {
     Json,
 }
 
-/// The zone that log lines give their time in; a reload may change it.
-static ZONE: RwLock<Option<Zone>> = RwLock::new(None);
+/// What to log, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Log {
+    /// For whom.
+    pub format: LogFormat,
+    /// Warnings only, unless the environment asks for more.
+    pub quiet: bool,
+    /// With colours.
+    pub colour: bool,
+    /// For people at a terminal: short times, columns, no word for the level.
+    pub terminal: bool,
+    /// What runs can be seen elsewhere: that it has started is not worth a line of its own.
+    pub live: bool,
+}
 
-/// Starts logging, for the rest of the process's life. `quiet` is for warnings only, unless the
-/// environment asks for more.
-pub fn start(format: LogFormat, quiet: bool, colour: bool, zone: &Zone, output: output::Handle) {
-    set_zone(zone);
+/// How lines look; a reload may change some of it.
+struct Look {
+    log: Log,
+    zone: Zone,
+    /// The width of the ids in front of lines on a terminal.
+    column: usize,
+}
+
+static LOOK: RwLock<Option<Look>> = RwLock::new(None);
+
+/// The day of the last line on a terminal, in days since 1970.
+static DAY: AtomicI64 = AtomicI64::new(i64::MIN);
+
+/// Where lines about no job begin on a terminal, and output of jobs too: behind the time.
+const INDENT: &str = "         ";
+
+/// Starts logging, for the rest of the process's life.
+pub fn start(log: Log, zone: &Zone, output: output::Handle) {
+    let look = Look { log, zone: zone.clone(), column: 0 };
+    *LOOK.write().unwrap_or_else(PoisonError::into_inner) = Some(look);
     let filters = ["SCHEDRS_LOG", "RUST_LOG"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|filters| !filters.is_empty()))
-        .unwrap_or_else(|| if quiet { "warn" } else { "info" }.to_owned());
+        .unwrap_or_else(|| if log.quiet { "warn" } else { "info" }.to_owned());
     let mut builder = Builder::new();
     builder
         .parse_filters(&filters)
         .target(Target::Pipe(Box::new(Pipe(output))))
-        .write_style(if colour { WriteStyle::Always } else { WriteStyle::Never });
-    match format {
+        .write_style(if log.colour { WriteStyle::Always } else { WriteStyle::Never });
+    match log.format {
+        LogFormat::Human if log.terminal => builder.format(terminal),
         LogFormat::Human => builder.format(human),
         LogFormat::Json => builder.format(json),
     };
@@ -52,40 +84,118 @@ pub fn start(format: LogFormat, quiet: bool, colour: bool, zone: &Zone, output: 
     let _ = builder.try_init();
 }
 
-/// Changes the zone of the lines' times.
-pub(super) fn set_zone(zone: &Zone) {
-    *ZONE.write().unwrap_or_else(PoisonError::into_inner) = Some(zone.clone());
+/// Makes lines fit these jobs: the zone of their times, the width of their ids.
+pub(super) fn set_jobs(set: &JobSet, output: &output::Handle) {
+    if let Some(look) = &mut *LOOK.write().unwrap_or_else(PoisonError::into_inner) {
+        look.zone = set.settings.zone.clone();
+        if look.log.terminal {
+            look.column = output::column_of(set.jobs.iter().map(|job| &*job.id));
+            output.set_column(look.column);
+        }
+    }
+}
+
+fn with_look<T>(read: impl Fn(&Look) -> T) -> Option<T> {
+    LOOK.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(read)
+}
+
+/// The zone that times are given in.
+pub(super) fn zone() -> Zone {
+    with_look(|look| look.zone.clone()).unwrap_or_else(Zone::utc)
+}
+
+/// Whether lines are for people at a terminal.
+pub(super) fn is_for_terminal() -> bool {
+    with_look(|look| look.log.terminal).unwrap_or(false)
+}
+
+/// The level at which it is logged that something has started.
+pub(super) fn level_of_starts() -> log::Level {
+    match with_look(|look| look.log.live) {
+        Some(true) => log::Level::Debug,
+        _ => log::Level::Info,
+    }
 }
 
 /// The time now, in the scheduler's zone.
 fn time() -> String {
-    let zone = ZONE.read().unwrap_or_else(PoisonError::into_inner);
-    let now = clock::wall();
-    match &*zone {
-        Some(zone) => words::rfc3339(now.truncated(), zone),
-        None => now.truncated().to_string(),
-    }
+    words::rfc3339(clock::wall().truncated(), &zone())
 }
 
-fn human(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let style = out.default_level_style(record.level());
-    write!(out, "{} {style}{:5}{style:#} ", time().replace('T', " "), record.level())?;
-    let (mut job, mut run) = (None, None);
+/// The job, the run and the event of a line.
+fn whose(record: &Record<'_>) -> (Option<String>, Option<String>, Option<String>) {
+    let (mut job, mut run, mut event) = (None, None, None);
     let mut find = Each(|key: &str, value: serde_json::Value| match (key, value) {
         ("job", serde_json::Value::String(id)) => job = Some(id),
-        ("run", number) => run = Some(number),
+        ("event", serde_json::Value::String(word)) => event = Some(word),
+        ("run", number) if !number.is_null() => run = Some(number.to_string()),
         _ => {}
     });
     // The visitor never fails.
     let _ = record.key_values().visit(&mut find);
     // An id may hold anything a TOML key may, line ends and control characters too.
     let job = job.map(|id| id.escape_debug().to_string().replace("\\'", "'"));
-    match (job, run) {
-        (Some(job), Some(run)) => write!(out, "{job} #{run}: ")?,
-        (Some(job), None) => write!(out, "{job}: ")?,
+    (job, run, event)
+}
+
+/// A line for a file or a pipe: complete in itself.
+fn human(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let style = out.default_level_style(record.level());
+    write!(out, "{} {style}{:5}{style:#} ", time().replace('T', " "), record.level())?;
+    match whose(record) {
+        (Some(job), Some(run), _) => write!(out, "{job} #{run}: ")?,
+        (Some(job), None, _) => write!(out, "{job}: ")?,
         _ => {}
     }
     writeln!(out, "{}", record.args())
+}
+
+/// A line for a terminal: what went well is quiet, what did not is loud.
+fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    let now = clock::wall();
+    let zone = zone();
+    let wall = zone.wall_of(now);
+    let (dim, off) = ("\x1b[2m", "\x1b[0m");
+    let colour = with_look(|look| look.log.colour).unwrap_or(false);
+    let paint = |code: &'static str| if colour { code } else { "" };
+    let (dim, off) = (paint(dim), paint(off));
+
+    let day = wall.div_euclid(86_400);
+    let before = DAY.swap(day, Ordering::Relaxed);
+    if before != day && before != i64::MIN {
+        writeln!(out, "{dim}{INDENT}{}{off}", words::day(now, &zone))?;
+    }
+    let secs = wall.rem_euclid(86_400);
+    let (hour, minute, second) = (secs / 3600, secs / 60 % 60, secs % 60);
+    write!(out, "{dim}{hour:02}:{minute:02}:{second:02}{off} ")?;
+
+    let (job, run, event) = whose(record);
+    let loud = match record.level() {
+        Level::Error => paint("\x1b[1;31m"),
+        Level::Warn => paint("\x1b[33m"),
+        Level::Info => "",
+        Level::Debug | Level::Trace => dim,
+    };
+    let Some(job) = job else {
+        let text = record.args().to_string().replace('\n', &format!("\n{INDENT}"));
+        return writeln!(out, "{loud}{text}{off}");
+    };
+    let column = with_look(|look| look.column).unwrap_or(0);
+    let gap = " ".repeat(column.saturating_sub(job.width()));
+    let (mark, style) = match event.as_deref() {
+        Some("succeeded") => (format!("{}✓{off}", paint("\x1b[32m")), dim),
+        Some("failed" | "killed" | "timed_out" | "not_started") => {
+            let red = paint("\x1b[1;31m");
+            (format!("{red}✗{off}"), red)
+        }
+        _ => (format!("{loud}·{off}"), loud),
+    };
+    let id = match colour {
+        true => format!("\x1b[{}m{job}{off}", output::colour_of(&job)),
+        false => job,
+    };
+    let run = run.map(|run| format!("{dim} #{run}{off}")).unwrap_or_default();
+    writeln!(out, "{id}{gap} {mark} {style}{}{off}{run}", record.args())
 }
 
 fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {

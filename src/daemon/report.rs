@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use log::Level;
 
+use super::{logger, overview};
 use crate::event::{MissReason, Notice, Outcome, Record, SkipReason};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
@@ -13,7 +14,7 @@ use crate::zone::Zone;
 /// Logs what became of a due time.
 pub(super) fn record(record: &Record) {
     let job = &*record.job;
-    let took = words::span(record.duration);
+    let took = words::elapsed(record.duration);
     let (level, text) = match &record.outcome {
         Outcome::Succeeded => (Level::Info, format!("succeeded after {took}")),
         Outcome::Failed(code) => {
@@ -38,6 +39,11 @@ pub(super) fn record(record: &Record) {
     let mut text = text;
     if record.attempts > 1 {
         text += &format!(", attempt {}", record.attempts);
+    }
+    // A run that began late says so where its outcome is, as its beginning may have gone unsaid.
+    let behind = record.started.map_or(Duration::ZERO, |at| at.since(record.due));
+    if behind >= job.options.jitter.saturating_add(Duration::from_secs(1)) {
+        text += &format!(", began {} late", words::span(behind));
     }
     match record.run {
         None if record.count > 1 => {
@@ -108,7 +114,8 @@ pub(super) fn notice(notice: &Notice) {
                 }
                 _ => String::new(),
             };
-            log::info!(
+            log::log!(
+                logger::level_of_starts(),
                 event = "started",
                 job = &*job.id,
                 run = run.0,
@@ -157,7 +164,7 @@ pub(super) fn notice(notice: &Notice) {
             changed = *changed,
             removed = *removed,
             unchanged = *unchanged;
-            "reloaded: {added} jobs new, {changed} changed, {removed} gone, {unchanged} as before"
+            "{}", reloaded_words(*added, *changed, *removed, *unchanged)
         ),
         Notice::Stopping { running: 0 } => {
             log::info!(event = "stopping", running = 0; "stopping");
@@ -165,26 +172,27 @@ pub(super) fn notice(notice: &Notice) {
         Notice::Stopping { running } => log::info!(
             event = "stopping",
             running = *running;
-            "stopping; {running} runs are active. A second signal ends them at once"
+            "stopping; {} active. A second signal ends what runs at once",
+            match running {
+                1 => "1 run is".to_owned(),
+                _ => format!("{running} runs are"),
+            }
         ),
-        Notice::Status(status) => {
-            let next = match &status.next {
-                Some((at, job)) => format!("{job} at {at}"),
-                None => "nothing".to_owned(),
-            };
-            log::info!(
-                event = "status",
-                jobs = status.jobs,
-                running = status.running,
-                waiting = status.waiting;
-                "{} jobs, {} running, {} waiting; next: {next}",
-                status.jobs, status.running, status.waiting
-            );
-        }
+        Notice::Status(status) => overview::log_status(status),
         Notice::Ignored { run, event } => {
             log::debug!(run = run.0; "{event} was said of a run that cannot have {event}");
         }
     }
+}
+
+fn reloaded_words(added: usize, changed: usize, removed: usize, unchanged: usize) -> String {
+    let jobs = overview::counted(added + changed + unchanged, "job");
+    if added + changed + removed == 0 {
+        return format!("reloaded: {jobs}, nothing has changed");
+    }
+    format!(
+        "reloaded: {jobs}: {added} new, {changed} changed, {unchanged} as before; {removed} gone"
+    )
 }
 
 /// The zones of a jobfile, each once.

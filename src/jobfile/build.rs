@@ -40,13 +40,14 @@ pub(super) struct Jobs<'a, 's> {
     /// Where each id stands.
     seen: HashMap<Cow<'s, str>, Place>,
     shared_options: HashMap<Box<[u8]>, Arc<Options>>,
-    shared_crons: HashMap<Box<str>, Arc<CronTrigger>>,
+    shared_crons: HashMap<Box<[u8]>, Arc<CronTrigger>>,
     buffer: Vec<u8>,
 }
 
 /// The keys of a job, sorted by what reads them.
 #[derive(Default)]
 struct Parts<'v, 's> {
+    name: Option<&'v Value<'s>>,
     command: Option<&'v Value<'s>>,
     trigger: Option<(Key, Span, &'v Value<'s>)>,
     timezone: Option<&'v Value<'s>>,
@@ -178,6 +179,14 @@ impl<'a, 's> Jobs<'a, 's> {
             let help = "such as `cron = \"0 3 * * *\"`, `interval = \"5m\"` or `date = \"now\"`";
             scope.error_help(id.span, message, help);
         }
+        let name = match parts.name {
+            None => None,
+            Some(value) => {
+                let name = scope.system_string(value, "a name");
+                good &= name.is_some();
+                name.map(Into::into)
+            }
+        };
         let command = parts.command.and_then(|value| command(value, scope));
 
         let zone = match parts.timezone {
@@ -201,6 +210,7 @@ impl<'a, 's> Jobs<'a, 's> {
         good.then_some(())?;
         Some(Job {
             id: id.text.as_ref().into(),
+            name,
             command,
             trigger,
             zone,
@@ -333,19 +343,21 @@ impl<'a, 's> Jobs<'a, 's> {
         scope: &mut Scope<'_>,
     ) -> Option<Trigger> {
         // The same text in the same zone is the same schedule, unless `H` is in it, which is
-        // different for each job.
-        let text = match &value.node {
-            Node::String(text) => Some(&**text),
-            _ => None,
+        // different for each job, and which the table form does not know.
+        let is_same_for_all = match &value.node {
+            Node::Table(_) => true,
+            _ => !scope.typed(value.span).contains(['H', 'h']),
         };
-        let text = text.filter(|text| {
-            parts.timezone.is_none()
-                && parts.start_date.is_none()
-                && parts.end_date.is_none()
-                && !text.contains(['H', 'h'])
-        });
-        if let Some(shared) = text.and_then(|text| self.shared_crons.get(text)) {
-            return Some(Trigger::Cron(shared.clone()));
+        let may_share = is_same_for_all
+            && parts.timezone.is_none()
+            && parts.start_date.is_none()
+            && parts.end_date.is_none();
+        if may_share {
+            self.buffer.clear();
+            fingerprint(value, scope.text, &mut self.buffer);
+            if let Some(shared) = self.shared_crons.get(&*self.buffer) {
+                return Some(Trigger::Cron(shared.clone()));
+            }
         }
         let mark = scope.problems.mark();
         let schedules = match when::cron(scope, value, &id.text)? {
@@ -357,11 +369,8 @@ impl<'a, 's> Jobs<'a, 's> {
         warn::ended(window.end, self.now, scope);
         let cron = Arc::new(cron);
         // What there is to say about it must be said of each job.
-        if let Some(text) = text
-            && scope.problems.mark() == mark
-            && self.shared_crons.len() < MAX_SHARED
-        {
-            self.shared_crons.insert(text.into(), cron.clone());
+        if may_share && scope.problems.mark() == mark && self.shared_crons.len() < MAX_SHARED {
+            self.shared_crons.insert(self.buffer.as_slice().into(), cron.clone());
         }
         Some(Trigger::Cron(cron))
     }
@@ -376,6 +385,7 @@ fn parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v, 's> {
             continue;
         };
         match known {
+            Key::Name => parts.name = Some(value),
             Key::Command => parts.command = Some(value),
             Key::Cron | Key::Interval | Key::Date => match parts.trigger {
                 None => parts.trigger = Some((known, key.span, value)),

@@ -1,7 +1,7 @@
 //! The options of a job: the type, the range and the reading of each.
 //!
 //! What they mean is said at [`Options`]; the same options may stand in `[defaults]`. Trigger,
-//! command, zone and executor are not here: they need more than their own value (`build`).
+//! command, name, zone and executor are not here: they need more than their own value (`build`).
 
 use super::keys::Key;
 use super::tree::{Node, Value};
@@ -26,7 +26,6 @@ fn try_set(
     scope: &mut Scope<'_>,
 ) -> Option<()> {
     match key {
-        Key::Name => options.name = Some(scope.system_string(value, "a name")?.into()),
         Key::Shell => options.shell = shell(value, scope)?,
         Key::Cwd => options.cwd = Some(path(value, scope, "the path of a directory")?),
         Key::Env => env(options, value, scope)?,
@@ -90,7 +89,8 @@ fn try_set(
         }
         Key::Paused => options.paused = scope.boolean(value)?,
         Key::RunOnStart => options.run_on_start = scope.boolean(value)?,
-        Key::Command
+        Key::Name
+        | Key::Command
         | Key::Cron
         | Key::Interval
         | Key::Date

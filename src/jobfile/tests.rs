@@ -1,6 +1,8 @@
 //! Laws of the reader, over random texts: it agrees with the `toml` crate on what is TOML and what
 //! it says, table by table or as a whole makes no difference, and no text makes it panic.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
 
@@ -10,6 +12,7 @@ use super::tree::{Node, Table, Tree, Value};
 use super::{Loaded, load_text, parse};
 use crate::instant::Instant;
 use crate::problem::Problems;
+use crate::trigger::Trigger;
 use crate::zone::Database;
 
 const NOW: Instant = Instant::from_secs(1_790_000_000);
@@ -283,5 +286,31 @@ proptest! {
     #[test]
     fn no_soup_makes_it_panic(text in soup()) {
         places_are_real(&text);
+    }
+}
+
+/// A million jobs that say the same say it once; what is each job's own stays so.
+#[test]
+fn what_jobs_say_alike_is_shared() {
+    let rows = [
+        ("cron = '5 3 * * *'", true),
+        ("cron = ['5 3 * * *', '6 4 * * *']", true),
+        ("cron = { day = '3rd fri', hour = 3 }", true),
+        ("cron = 'H 3 * * *'", false),
+        ("cron = '5 3 * * *'\nstart_date = 2026-01-01", false),
+        ("cron = '5 3 * * *'\ntimezone = 'Asia/Tokyo'", false),
+    ];
+    for (cron, shared) in rows {
+        let job =
+            |id| format!("[jobs.{id}]\nname = 'the {id}'\ncommand = 'x'\nretries = 1\n{cron}\n");
+        let text = job("one") + &job("other");
+        let loaded = load_text("jobs.toml", &text, &Database::bundled(), NOW);
+        let jobs = loaded.set.unwrap().jobs;
+        let (Trigger::Cron(a), Trigger::Cron(b)) = (&jobs[0].trigger, &jobs[1].trigger) else {
+            panic!("not cron: {cron}");
+        };
+        assert_eq!(Arc::ptr_eq(a, b), shared, "{cron}");
+        assert!(Arc::ptr_eq(&jobs[0].options, &jobs[1].options), "{cron}");
+        assert_eq!(jobs[1].name.as_deref(), Some("the other"));
     }
 }

@@ -56,6 +56,11 @@ pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment>
         }
     };
     match parse_moment(text) {
+        // In a string an offset may be written in any way of ISO 8601, in TOML in one.
+        Ok(Moment::At(_)) if matches!(value.node, Node::Datetime) && !ends_in_offset(text) => {
+            scope.error(value.span, "an offset is `Z` or has hours and minutes, as in +02:00");
+            None
+        }
         Ok(moment) => Some(moment),
         Err((range, message)) => {
             let span = inside(value.span, scope.typed(value.span), text, range);
@@ -63,6 +68,12 @@ pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment>
             None
         }
     }
+}
+
+/// Whether a text ends in an offset as RFC 3339 has it.
+fn ends_in_offset(text: &str) -> bool {
+    let offset = text.len().checked_sub(6).and_then(|at| text.as_bytes().get(at..));
+    text.ends_with(['Z', 'z']) || matches!(offset, Some([b'+' | b'-', _, _, b':', _, _]))
 }
 
 /// Reads an ISO 8601 date, with a time or without, with an offset or without. An error names the
@@ -93,12 +104,11 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)>
     let Some(rest) = rest.strip_prefix(['T', 't', ' ']) else { return Err(not_a_date()) };
     let clock_len = rest.find(['Z', 'z', '+', '-', ' ']).unwrap_or(rest.len());
     let (clock, offset) = rest.split_at(clock_len);
-    let plain = clock.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b':' | b'.'));
     let time = ["%H:%M:%S%.f", "%H:%M"]
         .iter()
         .find_map(|format| NaiveTime::parse_from_str(clock, format).ok())
         // A leap second has no place in POSIX time.
-        .filter(|time| plain && clock.len() >= 5 && time.nanosecond() < 1_000_000_000)
+        .filter(|time| is_clock(clock) && time.nanosecond() < 1_000_000_000)
         .ok_or_else(|| (11..11 + clock_len, "expected a time such as 09:00:00".to_owned()))?;
     let secs = midnight + i64::from(time.num_seconds_from_midnight());
     let micros = i64::from(time.nanosecond() / 1000);
@@ -110,6 +120,17 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)>
         (11 + clock_len..text.len(), message.to_owned())
     })?;
     Ok(Moment::At(Instant::from_micros((secs - east) * MICROS + micros)))
+}
+
+/// Whether a time is written with two digits each, as RFC 3339 has it: `chrono` also reads `9:0:0`.
+fn is_clock(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (clock, fraction) = match text.split_once('.') {
+        Some((clock, fraction)) => (clock, Some(fraction)),
+        None => (text, None),
+    };
+    clock.split(':').all(|part| part.len() == 2 && digits(part))
+        && fraction.is_none_or(|fraction| clock.len() == 8 && digits(fraction))
 }
 
 /// Seconds east of UTC of `Z`, `+02:00`, `+0200` or `+02`.

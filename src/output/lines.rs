@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use unicode_width::UnicodeWidthStr;
+
 /// A line longer than this is cut into pieces, so that memory is bounded whatever is printed.
 pub(super) const MAX_PIECE: usize = 16 * 1024;
 
@@ -21,6 +23,30 @@ pub(super) struct Prefix {
     pub(super) first: Arc<[u8]>,
     /// In front of each further piece of a long one.
     pub(super) further: Arc<[u8]>,
+}
+
+impl Prefix {
+    /// `id | ` in front of what a job prints, `id ! ` for its standard error; `+` where a long
+    /// line goes on. On a terminal it stands in the columns that the log's lines have.
+    pub(super) fn new(id: &str, is_stderr: bool, colour: bool, column: Option<usize>) -> Prefix {
+        let code = super::colour_of(id);
+        let mut id: String = id.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let mut indent = "";
+        if let Some(column) = column {
+            id.extend(std::iter::repeat_n(' ', column.saturating_sub(id.width())));
+            // As wide as the log's time.
+            indent = "         ";
+        }
+        let make = |mark: char| -> Arc<[u8]> {
+            let text = match (colour, is_stderr) {
+                (false, _) => format!("{indent}{id} {mark} "),
+                (true, false) => format!("{indent}\x1b[{code}m{id} {mark}\x1b[0m "),
+                (true, true) => format!("{indent}\x1b[{code}m{id} \x1b[31m{mark}\x1b[0m "),
+            };
+            text.into_bytes().into()
+        };
+        Prefix { first: make(if is_stderr { '!' } else { '|' }), further: make('+') }
+    }
 }
 
 /// The unfinished line of one stream.

@@ -25,6 +25,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// that cannot be told not to wait.
 const SAFE_WRITE: usize = 4096;
 
+/// To the beginning of the line, and clear it.
+const ERASE: &[u8] = b"\r\x1b[K";
+
 /// A stream of the scheduler.
 #[derive(Debug)]
 pub(super) struct Sink {
@@ -39,6 +42,10 @@ pub(super) struct Sink {
     /// Bytes that were dropped since the last time that was said.
     dropped: u64,
     pub(super) is_terminal: bool,
+    /// What is to stand below everything else; nothing where there is no such line.
+    status: Vec<u8>,
+    /// It stands there, or will when the buffer is written.
+    drawn: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,12 +98,49 @@ impl Sink {
             state: State::Open,
             dropped: 0,
             is_terminal,
+            status: Vec::new(),
+            drawn: false,
         })
     }
 
     /// Where whole lines are to be appended, `None` while nobody wants them.
     pub(super) fn buffer(&mut self) -> Option<&mut Vec<u8>> {
-        (self.state == State::Open).then_some(&mut self.buffer)
+        if self.state != State::Open {
+            return None;
+        }
+        self.erase();
+        Some(&mut self.buffer)
+    }
+
+    /// Changes the line below everything else.
+    pub(super) fn set_status(&mut self, status: &[u8]) {
+        if self.status != status {
+            self.status = status.to_vec();
+            self.erase();
+        }
+    }
+
+    /// Puts that line there again if something has taken its place.
+    pub(super) fn draw_status(&mut self) {
+        // While nobody reads, it would be old news by the time it is read.
+        let wanted = self.state == State::Open && self.stalled.is_none();
+        if wanted && !self.drawn && !self.status.is_empty() {
+            self.buffer.extend_from_slice(&self.status);
+            self.drawn = true;
+        }
+    }
+
+    fn erase(&mut self) {
+        if self.drawn {
+            self.buffer.extend_from_slice(ERASE);
+            self.drawn = false;
+        }
+    }
+
+    /// The columns of the terminal.
+    pub(super) fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(&self.file).ok()?;
+        (size.ws_col > 0).then_some(usize::from(size.ws_col))
     }
 
     /// Counts bytes that were not appended because nobody wants them.
@@ -131,6 +175,9 @@ impl Sink {
             let note =
                 format!("schedrs: {} bytes of output dropped, nobody read them\n", self.dropped);
             self.dropped = 0;
+            if !self.status.is_empty() {
+                self.buffer.extend_from_slice(ERASE);
+            }
             self.buffer.extend_from_slice(note.as_bytes());
         }
         while self.written < self.buffer.len() {
@@ -179,6 +226,7 @@ impl Sink {
             self.buffer.truncate(self.written + keep);
             self.make_space();
             self.state = State::Dropping;
+            self.drawn = false;
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{Action, MissReason, Notice, Outcome, Record, RunId, SkipReason};
-use crate::instant::Mono;
+use crate::instant::{Mono, Now};
 
 use super::run::{Input, NO_DEADLINE, NONE, Phase, Reaction, Timer, Wish, reaction};
 use super::{Cx, Scheduler};
@@ -92,20 +92,20 @@ impl Scheduler {
 
     /// Its process exists.
     fn has_started(&mut self, slot: u32, input: &Input, cx: &mut Cx<'_>) {
-        let now = cx.now;
+        let Input::Started(pid, at) = *input else { return };
+        // Nothing begins later than it is heard of.
+        let now = Now { wall: at.wall, mono: at.mono.min(cx.now.mono) };
         let run = &mut self.runs[slot];
         run.phase = Phase::Running;
         run.started.get_or_insert((now.wall, now.mono));
-        if let Input::Started(pid) = *input {
-            cx.out.push(Action::Notice(Notice::Started {
-                run: run.id,
-                attempt: run.attempt,
-                pid,
-                job: Arc::clone(&run.job),
-                due: run.due,
-                lag: now.wall.since(run.due),
-            }));
-        }
+        cx.out.push(Action::Notice(Notice::Started {
+            run: run.id,
+            attempt: run.attempt,
+            pid,
+            job: Arc::clone(&run.job),
+            due: run.due,
+            lag: now.wall.since(run.due),
+        }));
         let timeout = run.job.options.timeout;
         match run.wish {
             Wish::Run => {
@@ -308,7 +308,7 @@ fn skip_reason(input: &Input) -> SkipReason {
         Input::Displace => SkipReason::Overlap,
         Input::Remove => SkipReason::Removed,
         Input::Drain | Input::Terminate | Input::Kill => SkipReason::Stopping,
-        Input::Started(_) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
+        Input::Started(..) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
         Input::Ended(_) | Input::Deadline => SkipReason::Stopping,
     }
 }
@@ -316,7 +316,7 @@ fn skip_reason(input: &Input) -> SkipReason {
 /// What the hands said, for the debug log.
 fn word(input: &Input) -> &'static str {
     match input {
-        Input::Started(_) => "started",
+        Input::Started(..) => "started",
         Input::NotStarted(_) | Input::Short(_) => "not started",
         Input::Ended(_) => "ended",
         Input::Deadline => "deadline",

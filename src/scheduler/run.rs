@@ -15,8 +15,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Exit, Outcome, RunId};
-use crate::instant::{Instant, Mono};
+use crate::event::{Active, Doing, Exit, Outcome, RunId};
+use crate::instant::{Instant, Mono, Now};
 use crate::job::{Command, Job, Options};
 use crate::trigger::{DateTrigger, Trigger};
 use crate::zone::Zone;
@@ -54,7 +54,7 @@ pub(super) enum Phase {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
     /// The process of the attempt exists.
-    Started(u32),
+    Started(u32, Now),
     /// It could not be started, and would not if one tried again soon.
     NotStarted(String),
     /// It could not be started, for now.
@@ -115,7 +115,7 @@ pub(super) enum Reaction {
 pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
     use {Phase as P, Reaction as R};
     match input {
-        Input::Started(_) => match phase {
+        Input::Started(..) => match phase {
             P::Starting => R::Run,
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
             P::Running | P::Terminating | P::Killing => R::Ignore,
@@ -262,6 +262,25 @@ impl Run {
             .min(options.retry_max_delay)
     }
 
+    /// What there is to say of it.
+    pub(super) fn summary(&self) -> Active {
+        let doing = match self.phase {
+            Phase::Starting | Phase::Running => Doing::Running,
+            Phase::Terminating | Phase::Killing => Doing::Ending,
+            Phase::Queued | Phase::Postponed => Doing::Queued,
+            Phase::Pending => Doing::Pending,
+            Phase::Resting => Doing::Retrying,
+        };
+        Active {
+            run: self.id,
+            job: Arc::clone(&self.job),
+            due: self.due,
+            attempt: self.attempt,
+            doing,
+            started: self.started,
+        }
+    }
+
     /// From the first attempt to the end of the last.
     pub(super) fn duration(&self) -> Duration {
         self.started.map_or(Duration::ZERO, |(_, began)| self.ended.since(began))
@@ -287,6 +306,7 @@ impl Runs {
     pub(super) fn new() -> Runs {
         let nobody = Job {
             id: "".into(),
+            name: None,
             command: Command::Argv(Box::new([])),
             trigger: Trigger::Date(DateTrigger::At(NEVER)),
             zone: Zone::utc(),

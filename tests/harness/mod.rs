@@ -97,6 +97,7 @@ impl Bench {
         command
             .env("TZ", "UTC")
             .env("STATE_DIRECTORY", self.path("state"))
+            .env_remove("LOGS_DIRECTORY")
             .env_remove("SCHEDRS_LOG")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())

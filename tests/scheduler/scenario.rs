@@ -64,6 +64,7 @@ pub(crate) fn job(id: &str, trigger: Trigger, set: impl FnOnce(&mut Options)) ->
     set(&mut options);
     Job {
         id: id.into(),
+        name: None,
         command: Command::Shell("true".into()),
         trigger,
         zone: Zone::utc(),

@@ -109,9 +109,9 @@ fn a_stop_reaches_runs_that_are_being_started() {
     step(62, Event::Ended { run: b, exit: Exit::Code(0) });
     step(63, Event::NotStarted { run: d, reason: "EAGAIN".into(), transient: true });
     step(91, Event::Woke);
-    step(92, Event::Started { run: a, pid: 7 });
+    step(92, Event::Started { run: a, pid: 7, at: now(92) });
     step(92, Event::Stop);
-    step(93, Event::Started { run: c, pid: 8 });
+    step(93, Event::Started { run: c, pid: 8, at: now(93) });
     step(94, Event::NotStarted { run: c, reason: "what?".into(), transient: true });
     step(94, Event::Ended { run: a, exit: Exit::Signal(9) });
     step(94, Event::Ended { run: a, exit: Exit::Signal(9) });

@@ -105,7 +105,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         format!("[{}]", parts.join(", "))
     };
     Some(match key {
-        Key::Name => text(&options.name),
+        Key::Name => text(&job.name),
         Key::Command => match &job.command {
             Command::Shell(command) => quoted(command),
             Command::Argv(argv) => list(argv),

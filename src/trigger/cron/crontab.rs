@@ -498,7 +498,11 @@ impl Field<'_> {
     #[cold]
     fn out_of_range(&self, value: u32) -> Wrong {
         let (name, allowed) = (self.kind.name(), self.kind.allowed());
-        let wrong = Wrong::error(format!("{name} {value} is out of range {allowed}"));
+        let wrong = match value {
+            // It did not fit, so this is not what was typed.
+            u32::MAX => Wrong::error(format!("`{}`: out of range {allowed}", self.text)),
+            _ => Wrong::error(format!("{name} {value} is out of range {allowed}")),
+        };
         match (self.kind, value) {
             (Hour, 24) => wrong.help("midnight is hour 0"),
             (Second | Minute, 60) => wrong.help(format!(
@@ -536,7 +540,10 @@ impl Field<'_> {
         };
         match rest.chars().next() {
             Some('~') => wrong.help("for a value spread by the job's id use `H` or `H(0-29)`"),
-            Some('#') => wrong.help("`#` belongs in the day-of-week field: `fri#3`"),
+            _ if text.contains('#') => match self.kind {
+                Weekday => wrong.help("`fri#3` is the third friday of the month"),
+                _ => wrong.help("`fri#3` belongs in the day-of-week field"),
+            },
             Some('L' | 'l') => {
                 wrong.help("`L` belongs in the day-of-month field, `5L` in day-of-week")
             }

@@ -233,7 +233,12 @@ impl Reader<'_> {
                 (Field::Hour, 24) => "midnight is hour 0".into(),
                 _ => format!("allowed are {}", field.allowed()),
             };
-            return self.error(span, format!("{key} {out} is out of range {min}-{max}"), help);
+            let message = match out {
+                // It did not fit, so this is not what was typed.
+                u32::MAX => format!("`{text}`: out of range {min}-{max}"),
+                _ => format!("{key} {out} is out of range {min}-{max}"),
+            };
+            return self.error(span, message, help);
         }
         if last.is_some_and(|last| last < first) {
             let (from, to) = (first, last.unwrap_or(first));
@@ -253,7 +258,10 @@ impl Reader<'_> {
             return self.error(
                 span,
                 format!("a step of {step_width} is wider than the range of `{text}`"),
-                format!("from {first} to {end} a step is at most {}", end - first),
+                match end - first {
+                    0 => "leave out the step".to_owned(),
+                    most => format!("from {first} to {end} a step is at most {most}"),
+                },
             );
         }
         if field == Field::DayOfWeek && !star {

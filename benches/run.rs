@@ -1,0 +1,601 @@
+//! `schedrs run` beside bare loops of system calls: how late, how many, how large, how idle.
+//!
+//! `cargo bench --bench run` does everything, in about three minutes; `cargo bench --bench run --
+//! burst idle` only what is named, and `--seconds N` sets for how long 4,096 jobs a second are
+//! sustained. It prints figures and ratios; nothing is asserted but what may never be: a job that
+//! is early, and a due time that did not run.
+//!
+//! The scheduler is the real binary. What it is compared with does the same in the same seconds,
+//! between its due times, so that whatever else the machine does slows both. Both start the same
+//! child: this program, which writes down the time as the first thing it does.
+#![no_main]
+#![allow(clippy::disallowed_methods, reason = "a bench reads the clock, and waits")]
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a bench may stop")]
+
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::ptr;
+use std::sync::Mutex;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use schedrs::instant::Instant;
+use schedrs::words;
+use schedrs::zone::Zone;
+
+const MILLI: u64 = 1_000_000;
+const SECOND: u64 = 1000 * MILLI;
+
+/// A child has no time for what Rust does before `main`.
+// SAFETY: this is the one `main` of the program, with the signature that C gives it.
+#[unsafe(no_mangle)]
+extern "C" fn main(count: c_int, args: *const *const c_char) -> c_int {
+    // SAFETY: the C library gives as many strings as it says.
+    let arg = |index: usize| unsafe { CStr::from_ptr(*args.add(index)) };
+    match (count, (count > 1).then(|| arg(1).to_bytes())) {
+        (3, Some(b"stamp")) => stamp(arg(2)),
+        (2, Some(b"print")) => print(),
+        _ => bench(),
+    }
+    0
+}
+
+/// The child: appends the time to a file.
+fn stamp(path: &CStr) {
+    let now = now().to_ne_bytes();
+    // SAFETY: plain system calls on values and on memory that lives long enough.
+    unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_APPEND);
+        libc::write(file, now.as_ptr().cast(), now.len());
+    }
+}
+
+/// The child whose output is captured: prints a line and stays for a while.
+fn print() {
+    println!("here I am");
+    sleep(Duration::from_secs(4));
+}
+
+/// Nanoseconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
+}
+
+fn sleep_until(at: u64) {
+    sleep(Duration::from_nanos(at.saturating_sub(now())));
+}
+
+/// The first whole second that is at least so far away.
+fn in_at_least(span: Duration) -> u64 {
+    (now() + span.as_nanos() as u64).div_ceil(SECOND) * SECOND
+}
+
+fn rfc3339(at: u64) -> String {
+    words::rfc3339(Instant::from_micros((at / 1000) as i64), &Zone::utc())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+fn bench() {
+    let mut names: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let mut seconds = 30;
+    if let Some(at) = names.iter().position(|name| name == "--seconds") {
+        seconds = names.get(at + 1).expect("a number").parse().expect("a number");
+        names.drain(at..at + 2);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    println!("load before: {}", fs::read_to_string("/proc/loadavg").unwrap().trim_end());
+    if wanted("late") {
+        late(dir);
+    }
+    if wanted("burst") {
+        burst(dir, "discard");
+        burst(dir, "pass");
+    }
+    if wanted("sustained") {
+        sustained(dir, seconds);
+    }
+    if wanted("idle") {
+        idle(dir);
+    }
+    if wanted("many") {
+        many(dir);
+    }
+    if wanted("children") {
+        children(dir);
+    }
+    println!("load after: {}", fs::read_to_string("/proc/loadavg").unwrap().trim_end());
+}
+
+/// Five jobs each second, a fifth of a second apart, and a bare loop of timerfd and posix_spawn
+/// half way between them.
+fn late(dir: &Path) {
+    const ROUNDS: u64 = 125;
+    const APART: u64 = SECOND / 5;
+    let bare = Stamps::new(dir, "bare");
+    let first = in_at_least(Duration::from_secs(1));
+    let mut jobs = String::new();
+    let ours: Vec<(u64, Stamps)> = (0..5)
+        .map(|job| {
+            let (at, stamps) = (job * APART, Stamps::new(dir, &format!("ours-{job}")));
+            jobs += &each_second(&format!("job-{job}"), &stamps, first + at);
+            (at, stamps)
+        })
+        .collect();
+    let scheduler = Scheduler::start(dir, "late", &jobs);
+    let timer = Timer::new();
+    let mut theirs = Vec::new();
+    for round in 0..ROUNDS {
+        let due = first + round * APART + APART / 2;
+        timer.wait_until(due);
+        let pid = Spawn::of(&bare).start();
+        reap(pid);
+        theirs.push((bare.read().last().unwrap() - due) as f64 / 1e3);
+    }
+    scheduler.stop();
+    let late = |(offset, stamps): &(u64, Stamps)| late_by(stamps, *offset);
+    let ours: Vec<f64> = ours.iter().flat_map(late).collect();
+    assert!(ours.iter().all(|late| *late < 500_000.0), "a job was early: {ours:?}");
+    let worst = |late: &[f64]| late.iter().copied().fold(0.0, f64::max);
+    println!(
+        "jobs each second, {} starts: p50 {:.0} us late, bare {:.0} us, ratio {:.2}; \
+         worst {:.0} us, bare {:.0} us",
+        ours.len(),
+        median(ours.clone()),
+        median(theirs.clone()),
+        median(ours.clone()) / median(theirs.clone()),
+        worst(&ours),
+        worst(&theirs),
+    );
+}
+
+/// A job that is due each second from `at` on.
+fn each_second(id: &str, stamps: &Stamps, at: u64) -> String {
+    let (argv, at) = (stamps.argv(), rfc3339(at));
+    format!("[jobs.{id}]\ncommand = {argv}\ninterval = \"1s\"\nstart_date = {at}\n")
+}
+
+/// By how many microseconds the starts of a job that is due each second were late.
+fn late_by(stamps: &Stamps, offset: u64) -> Vec<f64> {
+    let late = stamps.read().into_iter().map(|at| (at + SECOND - offset) % SECOND);
+    late.map(|late| late as f64 / 1e3).collect()
+}
+
+/// 1,000 jobs due at once, five times; between the rounds two bare threads start as many.
+fn burst(dir: &Path, output: &str) {
+    const JOBS: usize = 1000;
+    const ROUNDS: u64 = 5;
+    const PERIOD: u64 = 6 * SECOND;
+    let (ours, theirs) = (Stamps::new(dir, "ours"), Stamps::new(dir, "bare"));
+    let first = in_at_least(Duration::from_secs(1));
+    let mut jobs = format!(
+        "[executors]\ndefault = {{ max_workers = {JOBS} }}\n[defaults]\noutput = \"{output}\"\n"
+    );
+    let (start, end) = (rfc3339(first), rfc3339(first + (ROUNDS - 1) * PERIOD));
+    for job in 0..JOBS {
+        let _ = writeln!(
+            jobs,
+            "[jobs.job-{job}]\ncommand = {}\ninterval = \"6s\"\nstart_date = {start}\n\
+             end_date = {end}\n",
+            ours.argv()
+        );
+    }
+    let scheduler = Scheduler::start(dir, output, &jobs);
+    let timer = Timer::new();
+    for round in 0..ROUNDS {
+        timer.wait_until(first + round * PERIOD + PERIOD / 2);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let spawn = Spawn::of(&theirs);
+                    let pids: Vec<c_int> = (0..JOBS / 2).map(|_| spawn.start()).collect();
+                    pids.into_iter().for_each(reap);
+                });
+            }
+        });
+    }
+    scheduler.stop();
+    let last = |stamps: &Stamps, first: u64| -> Vec<f64> {
+        let mut last = vec![0; ROUNDS as usize];
+        for at in stamps.read() {
+            let since = at.checked_sub(first).expect("a job was early");
+            let round = &mut last[(since / PERIOD) as usize];
+            *round = (*round).max(since % PERIOD);
+        }
+        last.into_iter().map(|last| last as f64 / 1e6).collect()
+    };
+    let all = ours.read().len();
+    let (ours, theirs) = (last(&ours, first), last(&theirs, first + PERIOD / 2));
+    let ratio = |(ours, theirs): (&f64, &f64)| ours / theirs;
+    println!(
+        "{JOBS} jobs due at once, output = \"{output}\": last start after {:.0} ms, bare {:.0} ms, \
+         ratio {:.2}; {all} of {} ran",
+        median(ours.clone()),
+        median(theirs.clone()),
+        median(ours.iter().zip(&theirs).map(ratio).collect()),
+        JOBS as u64 * ROUNDS
+    );
+    assert_eq!(all as u64, JOBS as u64 * ROUNDS);
+}
+
+/// 4,096 jobs due each second, each of 32,768 once in eight seconds, logged to a file.
+fn sustained(dir: &Path, seconds: u64) {
+    const A_SECOND: usize = 4096;
+    const PERIOD: usize = 8;
+    let seconds = seconds.max(PERIOD as u64);
+    let program = smallest(dir);
+    let path = CString::new(program.to_str().unwrap()).unwrap();
+    // What the machine has to give just now: two threads that start and reap.
+    let begin = now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let spawn = Spawn::new(&[&path]);
+                (0..A_SECOND / 2).for_each(|_| reap(spawn.start()));
+            });
+        }
+    });
+    let bare = A_SECOND as f64 * 1e9 / (now() - begin) as f64;
+
+    let first = in_at_least(Duration::from_secs(2));
+    let end = first + (seconds - 1) * SECOND;
+    let mut jobs = format!(
+        "[executors]\ndefault = {{ max_workers = 64 }}\n[defaults]\noutput = \"discard\"\n\
+         end_date = {}\n",
+        rfc3339(end)
+    );
+    for job in 0..A_SECOND * PERIOD {
+        let start = rfc3339(first + (job % PERIOD) as u64 * SECOND);
+        let _ = writeln!(
+            jobs,
+            "[jobs.job-{job}]\ncommand = [{program:?}]\ninterval = \"{PERIOD}s\"\n\
+             start_date = {start}"
+        );
+    }
+    let scheduler = Scheduler::start(dir, "sustained", &jobs);
+    sleep_until(end + SECOND / 2);
+    // What waits when it is asked to end would be skipped.
+    let behind = scheduler.wait_until_quiet();
+    let cpu = scheduler.cpu();
+    let log = scheduler.stop();
+    let count = |event: &str| log.matches(&format!("\"event\":\"{event}\"")).count();
+    let lag = log.split("\"lag_ms\":").skip(1);
+    let lag = lag.map(|rest| rest.split([',', '}']).next().unwrap_or("0").parse().unwrap());
+    let mut lag: Vec<f64> = lag.collect();
+    lag.sort_by(f64::total_cmp);
+    let (ran, due) = (count("succeeded"), A_SECOND * seconds as usize);
+    let (missed, skipped) = (count("missed"), count("skipped"));
+    println!(
+        "{A_SECOND} jobs a second for {seconds} s: {ran} of {due} ran, {missed} missed, {skipped} \
+         skipped; p50 {:.0} ms late, p99 {:.0} ms, {:.0} ms behind at the end; {:.0} us of processor \
+         a run in the scheduler; bare loops start and reap {bare:.0} a second",
+        median(lag.clone()),
+        lag.get(lag.len() * 99 / 100).copied().unwrap_or(0.0),
+        behind.saturating_sub(end) as f64 / 1e6,
+        cpu / ran as f64 * 1e6,
+    );
+}
+
+/// A program that does nothing but end. What dynamic linking costs /bin/true is several times what
+/// a start costs, and would be all that is measured.
+fn smallest(dir: &Path) -> PathBuf {
+    if !cfg!(target_arch = "x86_64") {
+        return PathBuf::from("/bin/true");
+    }
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    // mov eax, 60 (exit); xor edi, edi; syscall
+    let code = [0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05];
+    let size = HEADERS + code.len() as u64;
+    let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
+    // An executable, for x86-64, version 1.
+    elf.extend([2, 0, 62, 0, 1, 0, 0, 0]);
+    for field in [BASE + HEADERS, 64, 0] {
+        elf.extend(field.to_le_bytes());
+    }
+    elf.extend([0, 0, 0, 0, 64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
+    // One segment to load, to be read and executed.
+    elf.extend([1, 0, 0, 0, 5, 0, 0, 0]);
+    for field in [0, BASE, BASE, size, size, 0x1000] {
+        elf.extend(field.to_le_bytes());
+    }
+    elf.extend(code);
+    let path = dir.join("smallest");
+    fs::write(&path, elf).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// 1,000 jobs of which none is due.
+fn idle(dir: &Path) {
+    const INTERVAL: u64 = 20;
+    let mut jobs = String::new();
+    for job in 0..1000 {
+        let _ = writeln!(
+            jobs,
+            "[jobs.job-{job}]\ncommand = \"/usr/local/bin/task {job}\"\ncron = \"{} {} 1 1 *\"\n",
+            job % 60,
+            job / 60
+        );
+    }
+    let scheduler = Scheduler::start(dir, "idle", &jobs);
+    sleep(Duration::from_secs(1));
+    let (wakeups, cpu) = (scheduler.wakeups(), scheduler.cpu());
+    sleep(Duration::from_secs(INTERVAL));
+    println!(
+        "idle with 1,000 jobs for {INTERVAL} s: {} wake-ups, {:.2} s of processor, {} threads, RSS \
+         {:.1} MiB",
+        scheduler.wakeups() - wakeups,
+        scheduler.cpu() - cpu,
+        scheduler.status("Threads"),
+        scheduler.status("VmRSS") as f64 / 1024.0
+    );
+    scheduler.stop();
+}
+
+/// A million jobs in one file, and one more each second, beside a scheduler with only that one.
+fn many(dir: &Path) {
+    const JOBS: usize = 1_000_000;
+    const ROUNDS: u64 = 15;
+    let (large, small) = (Stamps::new(dir, "large"), Stamps::new(dir, "small"));
+    // What usually differs does, and nothing is due while this runs.
+    let mut jobs = each_second("job", &large, in_at_least(Duration::ZERO));
+    for job in 0..JOBS {
+        let (minute, hour) = (job * 7 % 60, job / 60 % 24);
+        let command = format!("command = \"/usr/local/bin/task --number {job}\"");
+        let _ = writeln!(jobs, "[jobs.job-{job:07}]\n{command}");
+        let _ = match job % 4 {
+            0 => writeln!(jobs, "cron = \"{minute} {hour} 1 1 *\""),
+            1 => writeln!(jobs, "cron = \"{minute} {hour} 31 12 *\"\ntimeout = \"10m\""),
+            2 => writeln!(jobs, "interval = \"{}m\"", minute + 60),
+            _ => writeln!(
+                jobs,
+                "cron = {{ month = 2, day = \"3rd fri\", hour = {hour} }}\nretries = 3"
+            ),
+        };
+    }
+    let begin = now();
+    let with_many = Scheduler::start(dir, "many", &jobs);
+    let loaded = (with_many.started - begin) as f64 / 1e9;
+    drop(jobs);
+    let one = each_second("job", &small, in_at_least(Duration::ZERO) + SECOND / 2);
+    let with_one = Scheduler::start(dir, "one", &one);
+    sleep(Duration::from_secs(1));
+    large.clear();
+    small.clear();
+    sleep(Duration::from_secs(ROUNDS));
+    let resident = with_many.status("VmRSS") as f64 * 1024.0;
+    let peak = with_many.status("VmHWM") as f64 / 1024.0;
+    let alone = with_one.status("VmRSS") as f64 * 1024.0;
+    with_many.stop();
+    with_one.stop();
+    let (large, small) = (median(late_by(&large, 0)), median(late_by(&small, SECOND / 2)));
+    println!(
+        "{JOBS} jobs in one file: loaded in {loaded:.2} s, {:.0} bytes a job once loaded, peak \
+         {peak:.0} MiB; one more job p50 {large:.0} us late, alone {small:.0} us, ratio {:.2}",
+        (resident - alone) / JOBS as f64,
+        large / small
+    );
+}
+
+/// 1,000 children at once that print.
+fn children(dir: &Path) {
+    const JOBS: usize = 1000;
+    let first = in_at_least(Duration::from_secs(1));
+    let mut jobs = format!("[executors]\ndefault = {{ max_workers = {JOBS} }}\n");
+    for job in 0..JOBS {
+        let _ = writeln!(
+            jobs,
+            "[jobs.job-{job}]\ncommand = [{:?}, \"print\"]\ndate = {}\n",
+            this(),
+            rfc3339(first)
+        );
+    }
+    let scheduler = Scheduler::start(dir, "children", &jobs);
+    sleep_until(first + 3 * SECOND);
+    let threads = scheduler.status("Threads");
+    let children = scheduler.children();
+    sleep_until(first + 8 * SECOND);
+    println!(
+        "{children} children at once with captured output: {threads} threads, peak RSS {:.1} MiB",
+        scheduler.status("VmHWM") as f64 / 1024.0
+    );
+    scheduler.stop();
+}
+
+fn this() -> PathBuf {
+    std::env::current_exe().unwrap()
+}
+
+/// A file that children append the time to.
+struct Stamps(PathBuf);
+
+impl Stamps {
+    fn new(dir: &Path, name: &str) -> Stamps {
+        let stamps = Stamps(dir.join(name));
+        stamps.clear();
+        stamps
+    }
+
+    fn clear(&self) {
+        File::create(&self.0).unwrap();
+    }
+
+    /// The child's command line, as TOML.
+    fn argv(&self) -> String {
+        format!("[{:?}, \"stamp\", {:?}]", this(), self.0)
+    }
+
+    fn read(&self) -> Vec<u64> {
+        let bytes = fs::read(&self.0).unwrap();
+        bytes.chunks(8).map(|at| u64::from_ne_bytes(at.try_into().unwrap())).collect()
+    }
+}
+
+/// A bare start: posix_spawn with its streams on /dev/null.
+struct Spawn {
+    argv: Vec<CString>,
+    actions: Mutex<libc::posix_spawn_file_actions_t>,
+}
+
+impl Spawn {
+    fn of(stamps: &Stamps) -> Spawn {
+        let path = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
+        Spawn::new(&[&path(&this()), c"stamp", &path(&stamps.0)])
+    }
+
+    fn new(argv: &[&CStr]) -> Spawn {
+        // SAFETY: the first call initialises what the others change; the name is a string.
+        let actions = unsafe {
+            let mut actions = std::mem::zeroed();
+            libc::posix_spawn_file_actions_init(&mut actions);
+            for target in 0..3 {
+                let name = c"/dev/null".as_ptr();
+                libc::posix_spawn_file_actions_addopen(&mut actions, target, name, libc::O_RDWR, 0);
+            }
+            actions
+        };
+        let argv = argv.iter().map(|word| (*word).to_owned()).collect();
+        Spawn { argv, actions: Mutex::new(actions) }
+    }
+
+    fn start(&self) -> c_int {
+        unsafe extern "C" {
+            static environ: *const *mut c_char;
+        }
+        let argv = self.argv.iter().map(|word| word.as_ptr().cast_mut());
+        let argv: Vec<*mut c_char> = argv.chain([ptr::null_mut()]).collect();
+        let actions = self.actions.lock().unwrap();
+        let mut pid = 0;
+        // SAFETY: every pointer is to a live object, the arrays end with null.
+        let error = unsafe {
+            libc::posix_spawn(&mut pid, argv[0], &*actions, ptr::null(), argv.as_ptr(), environ)
+        };
+        assert_eq!(error, 0);
+        pid
+    }
+}
+
+fn reap(pid: c_int) {
+    // SAFETY: nothing is written.
+    unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+}
+
+/// A timerfd on the wall clock.
+struct Timer(c_int);
+
+impl Timer {
+    fn new() -> Timer {
+        // SAFETY: a plain system call.
+        Timer(unsafe { libc::timerfd_create(libc::CLOCK_REALTIME, libc::TFD_CLOEXEC) })
+    }
+
+    fn wait_until(&self, at: u64) {
+        let it_value = libc::timespec {
+            tv_sec: (at / SECOND) as libc::time_t,
+            tv_nsec: (at % SECOND) as libc::c_long,
+        };
+        let it_interval = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let spec = libc::itimerspec { it_interval, it_value };
+        let mut count = 0u64;
+        // SAFETY: plain system calls on memory that lives long enough.
+        unsafe {
+            libc::timerfd_settime(self.0, libc::TFD_TIMER_ABSTIME, &spec, ptr::null_mut());
+            libc::read(self.0, ptr::from_mut(&mut count).cast(), 8);
+        }
+    }
+}
+
+/// A running `schedrs run`.
+struct Scheduler {
+    child: Child,
+    log: PathBuf,
+    /// When it said that it had started.
+    started: u64,
+}
+
+impl Scheduler {
+    fn start(dir: &Path, name: &str, jobs: &str) -> Scheduler {
+        let (file, log) = (dir.join(format!("{name}.toml")), dir.join(format!("{name}.log")));
+        File::create(&file).unwrap().write_all(jobs.as_bytes()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_schedrs"))
+            .args(["run", "--log-format", "json"])
+            .arg(&file)
+            .env("SCHEDRS_LOG", "info")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        while !fs::read_to_string(&log).unwrap().contains("\"event\":\"starting\"") {
+            assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(&log).unwrap());
+            sleep(Duration::from_millis(2));
+        }
+        Scheduler { child, log, started: now() }
+    }
+
+    /// Waits until it logs nothing for a while, and answers since when.
+    fn wait_until_quiet(&self) -> u64 {
+        let (mut size, mut since) = (0, now());
+        while now() < since + SECOND / 2 {
+            let new = fs::metadata(&self.log).unwrap().len();
+            if new != size {
+                (size, since) = (new, now());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        since
+    }
+
+    /// Asks it to end, and answers its log.
+    fn stop(mut self) -> String {
+        // SAFETY: a plain system call; the child has not been waited for.
+        unsafe { libc::kill(self.child.id() as c_int, libc::SIGTERM) };
+        self.child.wait().unwrap();
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    }
+
+    /// A number of /proc/PID/status.
+    fn status(&self, key: &str) -> u64 {
+        number(&self.proc("status"), key)
+    }
+
+    /// How often its threads went to sleep and so were woken.
+    fn wakeups(&self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let status = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")));
+        status.map(|status| number(&status.unwrap(), "voluntary_ctxt_switches")).sum()
+    }
+
+    /// Seconds of processor time, its children's not among them.
+    fn cpu(&self) -> f64 {
+        let stat = self.proc("stat");
+        let fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace().skip(11).take(2);
+        fields.map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
+    }
+
+    fn children(&self) -> usize {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
+        children.map(|children| children.unwrap().split_ascii_whitespace().count()).sum()
+    }
+}
+
+fn number(status: &str, key: &str) -> u64 {
+    let line = status.lines().find(|line| line.starts_with(&format!("{key}:"))).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
