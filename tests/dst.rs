@@ -617,10 +617,10 @@ fn leap_years_weeks_and_fifths() {
     }
 }
 
-/// None, and at once: a round of the calendar is 400 years, and there is nothing to be found in
-/// any of them.
+/// None: a round of the calendar is 400 years, and there is nothing to be found in any of them.
+/// (How quickly that is known is measured by `cargo bench --bench triggers`.)
 #[test]
-fn impossible_schedules_end_at_once() {
+fn impossible_schedules_end() {
     let never = [
         "0 0 30 2 *",
         "0 0 31 2,4,6,9,11 *",
@@ -645,14 +645,10 @@ fn impossible_schedules_end_at_once() {
         for zone in &zones {
             let trigger = trigger(text, zone);
             assert!(trigger.never(), "{text}");
-            let begin = schedrs::clock::mono();
             for year in 0..20 {
                 let from = Instant::from_secs(year * 31_556_952 * 40);
                 assert_eq!(trigger.next_after(from), None, "{text}");
             }
-            // Microseconds each; the bound leaves room for a busy machine.
-            let each = schedrs::clock::mono().since(begin) / 20;
-            assert!(each < Duration::from_millis(2), "{text}: {each:?}");
         }
     }
     // And what happens once in a lifetime is found.
