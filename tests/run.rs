@@ -210,7 +210,9 @@ fn a_dry_run_starts_nothing() {
     let args = ["run", "--dry-run", "--log-format", "json", "jobs.toml"];
     let mut running = Running::start(&mut bench.command(&args));
     running.event("would_start", "a");
-    assert_eq!(running.stop().code, Some(0));
+    let done = running.stop();
+    assert_eq!(done.code, Some(0));
+    assert_eq!(done.count("started") + done.count("succeeded"), 0, "{:#?}", done.err);
     assert!(!bench.path("made").exists());
 }
 

@@ -172,6 +172,7 @@ impl Hands {
             Action::Terminate(run) => self.order(run, Order::Terminate, events),
             Action::Kill(run) => self.order(run, Order::Kill, events),
             Action::Record(record) => self.record(&record),
+            Action::Notice(Notice::Started { .. }) if self.dry_run => {}
             Action::Notice(notice) => {
                 report::notice(&notice);
                 if let Notice::Started { run, .. } = notice {
@@ -183,7 +184,11 @@ impl Hands {
     }
 
     fn record(&mut self, record: &Record) {
-        report::record(record);
+        // That a run which was only pretended has succeeded is no news; that one is missed is.
+        let pretended = self.dry_run && matches!(record.outcome, Outcome::Succeeded);
+        if !pretended {
+            report::record(record);
+        }
         if self.once {
             self.code = Some(match record.outcome {
                 Outcome::TimedOut => 124,
