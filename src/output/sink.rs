@@ -131,7 +131,7 @@ impl Sink {
     }
 
     fn erase(&mut self) {
-        if self.drawn {
+        if self.drawn && self.state != State::Closed {
             self.buffer.extend_from_slice(ERASE);
             self.drawn = false;
         }
@@ -155,7 +155,13 @@ impl Sink {
 
     /// Whether something waits to be written.
     pub(super) fn is_waiting(&self) -> bool {
-        self.written < self.buffer.len() || self.state == State::Dropping
+        // A terminal that is gone says for ever that something is the matter with it: whoever
+        // waited for it would be woken for ever.
+        match self.state {
+            State::Open => self.written < self.buffer.len(),
+            State::Dropping => true,
+            State::Closed => false,
+        }
     }
 
     /// When patience ends, if the reader does not read.
@@ -207,6 +213,7 @@ impl Sink {
                 }
                 Err(error) => {
                     self.state = State::Closed;
+                    self.drawn = false;
                     self.forget();
                     return Flushed::Gone(error.raw_os_error().unwrap_or(0));
                 }
@@ -270,5 +277,33 @@ pub(super) fn same(a: BorrowedFd<'_>, b: BorrowedFd<'_>) -> bool {
     match (rustix::fs::fstat(a), rustix::fs::fstat(b)) {
         (Ok(a), Ok(b)) => (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_is_gone_is_not_waited_for() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let mut sink = Sink::new(writer.as_fd()).unwrap();
+        drop(writer);
+        let now = || Mono::from_micros(0);
+        sink.set_status(b"1 running");
+        sink.draw_status();
+        assert_eq!(sink.flush(now), Flushed::All);
+        // The line at the bottom stands there, and then nobody is left to see it changed.
+        drop(reader);
+        sink.set_status(b"2 running");
+        sink.draw_status();
+        assert!(matches!(sink.flush(now), Flushed::Gone(_)));
+        sink.set_status(b"3 running");
+        sink.draw_status();
+        assert_eq!(sink.flush(now), Flushed::All);
+        assert!(!sink.is_waiting());
+        assert!(sink.buffer().is_none());
     }
 }
