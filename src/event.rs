@@ -55,17 +55,222 @@ pub enum Event {
     ClockSet,
     /// A new jobfile was read and found good.
     Reload(Box<JobSet>),
-    /// Someone asks for something (the control socket; later).
+    /// Someone asks how things stand (SIGUSR1): answered by a [`Notice::Status`].
     Request(Request),
+    /// Someone asks for something and wants an answer: [`Action::Answer`].
+    Ask(Box<Ask>),
+    /// Another scheduler that shares the store has claimed the due time of this run, or it has a
+    /// fate already from before the clock was set back: the run is none of ours.
+    ClaimLost(RunId),
     /// Stop: the first lets running jobs end within `stop_grace`, the second ends them at once.
     Stop,
 }
 
-/// What may be asked of a running scheduler. The control socket will add to these.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What may be asked without wanting an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Say what is running, queued and next (SIGUSR1).
     Status,
+}
+
+/// Something that is asked of a running scheduler, from the control socket or by the program that
+/// it is embedded in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// What the answer is to be marked with.
+    pub ticket: u64,
+    /// Who asks: the name of a user, for the record.
+    pub by: Box<str>,
+    /// What is wanted.
+    pub want: Want,
+}
+
+/// What may be asked of a running scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Want {
+    /// Jobs, from a place in the list on, so many at most. Answer: [`Answer::Jobs`].
+    List {
+        /// The place to begin at: 0, or [`JobPage::more`] of an earlier answer.
+        from: u32,
+        /// How many at most.
+        limit: u32,
+    },
+    /// One job, with its active runs. Answer: [`Answer::Job`].
+    Show {
+        /// The job.
+        job: Box<str>,
+    },
+    /// A summary. Answer: [`Answer::Status`].
+    Status,
+    /// A run now, whatever the trigger says. Answer: [`Answer::Started`], and with `wait` a
+    /// [`Answer::Ended`] as well.
+    Start {
+        /// The job.
+        job: Box<str>,
+        /// Even if `max_instances` runs are active, or the job is paused.
+        force: bool,
+        /// Say when it has ended, too.
+        wait: bool,
+    },
+    /// End all active runs of a job, those that wait included. Answer: [`Answer::Stopped`].
+    StopJob {
+        /// The job.
+        job: Box<str>,
+    },
+    /// End one run. Answer: [`Answer::Stopped`].
+    StopRun {
+        /// The run.
+        run: RunId,
+    },
+    /// Pause a job, or all of them. Answer: [`Answer::Done`].
+    Pause {
+        /// The job; `None`: all.
+        job: Option<Box<str>>,
+        /// Until when; `None`: until it is resumed.
+        until: Option<Instant>,
+        /// Why.
+        reason: Option<Box<str>>,
+    },
+    /// The contrary. All: those that were paused together; jobs paused on their own stay so.
+    Resume {
+        /// The job; `None`: all.
+        job: Option<Box<str>>,
+    },
+    /// A job that is in no file. Answer: [`Answer::Job`].
+    Add {
+        /// The job.
+        job: Arc<Job>,
+        /// Its keys as TOML, to be remembered.
+        text: Box<str>,
+        /// If there is an added job of this id, put this one in its place.
+        replace: bool,
+    },
+    /// Remove a job that was added. Its active runs are told to end only if they have not begun.
+    /// Answer: [`Answer::Done`].
+    Remove {
+        /// The job.
+        job: Box<str>,
+    },
+    /// Another definition of a job, made of its own and these overrides. Answer: [`Answer::Job`].
+    Change {
+        /// The whole definition as it is to be.
+        job: Arc<Job>,
+        /// What stands over the job's own definition, as TOML; `None`: nothing any more.
+        overrides: Option<Box<str>>,
+        /// In a word, for the record: `modified`, `rescheduled`, `reset`.
+        what: &'static str,
+    },
+}
+
+/// The answer to an [`Ask`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Answer {
+    /// To [`Want::List`].
+    Jobs(JobPage),
+    /// To [`Want::Show`], [`Want::Add`] and [`Want::Change`].
+    Job(Box<JobDetail>),
+    /// To [`Want::Status`].
+    Status(Status),
+    /// To [`Want::Start`].
+    Started {
+        /// The run.
+        run: RunId,
+        /// It waits: for a slot, or for another run to end.
+        waits: bool,
+    },
+    /// To [`Want::Start`] with `wait`, once the run is over.
+    Ended(Box<Record>),
+    /// To [`Want::StopJob`] and [`Want::StopRun`]: which runs were told to end.
+    Stopped(Vec<RunId>),
+    /// It is so now, or was already.
+    Done,
+    /// It cannot be done.
+    Refused(Refusal),
+}
+
+/// Why something that was asked cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// A stable word: `no_such_job`, `no_such_run`, `exists`, `max_instances`, `paused`, `in_file`,
+    /// `stopping`.
+    pub code: &'static str,
+    /// A sentence without a full stop.
+    pub message: String,
+}
+
+/// Some of the jobs, in the order of the jobfile, then those that were added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// Where to go on, if there are more.
+    pub more: Option<u32>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// How a job stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobView {
+    /// Its definition, overrides included.
+    pub job: Arc<Job>,
+    /// It was added at run time.
+    pub added: bool,
+    /// Something of it was changed at run time.
+    pub overridden: bool,
+    /// It is paused: by somebody, or all of them are, or `paused = true` says so.
+    pub paused: Paused,
+    /// The next due time; `None`: it is paused or will never be due.
+    pub next: Option<Instant>,
+    /// Runs with a process.
+    pub running: u32,
+    /// Runs that wait: for a slot, for another run, or to be tried again.
+    pub waiting: u32,
+    /// When it was first scheduled: where the grid of an interval begins.
+    pub anchor: Instant,
+}
+
+/// Whether a job is paused, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// It is not.
+    No,
+    /// `paused = true` in its definition.
+    ByFile,
+    /// Somebody has paused it.
+    Job(Pause),
+    /// Somebody has paused all jobs.
+    All(Pause),
+}
+
+/// That something is paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub at: Instant,
+    /// Until when; `None`: until it is resumed.
+    pub until: Option<Instant>,
+    /// Who did it.
+    pub by: Box<str>,
+    /// Why.
+    pub reason: Option<Box<str>>,
+}
+
+/// Everything about one job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobDetail {
+    /// How it stands.
+    pub view: JobView,
+    /// The name of its executor.
+    pub executor: Arc<str>,
+    /// Its overrides, as TOML.
+    pub overrides: Option<Box<str>>,
+    /// Its definition as TOML, if it was added at run time.
+    pub text: Option<Box<str>>,
+    /// Its active runs, in the order in which they were admitted.
+    pub active: Vec<Active>,
+    /// Its next few due times.
+    pub upcoming: Vec<Instant>,
 }
 
 /// How a process ended.
@@ -90,8 +295,87 @@ pub enum Action {
     Record(Record),
     /// Something worth a log line that is not an outcome.
     Notice(Notice),
+    /// Something is to be remembered, before anything is started that is decided in the same step.
+    Remember(Remember),
+    /// To whoever has asked.
+    Answer {
+        /// Of the [`Ask`].
+        ticket: u64,
+        /// What there is to say.
+        answer: Answer,
+    },
     /// Nothing is running and nothing will: the loop may end.
     Exit,
+}
+
+/// Something to be remembered beside the [`Record`]s.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Remember {
+    /// A due time has become a run.
+    Admitted(Admitted),
+    /// What there is to remember of a job has changed.
+    Job(Box<JobRecord>),
+    /// A job is gone, and nothing of it is to be remembered but its past.
+    Gone(Box<str>),
+    /// All jobs are paused, or no longer.
+    AllPaused(Option<Pause>),
+    /// Somebody has changed something: for the record.
+    Change(Change),
+}
+
+/// A due time that has become a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admitted {
+    /// The run.
+    pub run: RunId,
+    /// The job.
+    pub job: Arc<Job>,
+    /// The due time.
+    pub due: Instant,
+    /// When it was admitted.
+    pub at: Instant,
+    /// Who has asked for it, if the trigger did not name the due time.
+    pub by: Option<Box<str>>,
+}
+
+/// What there is to remember of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: Box<str>,
+    /// When it was first scheduled: where the grid of an interval begins.
+    pub anchor: Instant,
+    /// Every due time up to this one has been decided.
+    pub decided: Instant,
+    /// Its trigger, in words that mean the same in every version:
+    /// [`crate::trigger::Trigger::fingerprint`].
+    pub trigger: Box<str>,
+    /// Since when it has this trigger.
+    pub since: Instant,
+    /// Whether and why it is paused.
+    pub pause: Option<Pause>,
+    /// `paused = true` in the file does not hold: somebody has resumed it.
+    pub resumed: bool,
+    /// Its definition, if it was added at run time: the keys of a job as TOML.
+    pub added: Option<Box<str>>,
+    /// What was changed at run time, as TOML: keys that stand over those of its definition.
+    pub overrides: Option<Box<str>>,
+}
+
+/// Something that somebody has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When.
+    pub at: Instant,
+    /// To which job; `None`: to all of them, or to the scheduler.
+    pub job: Option<Box<str>>,
+    /// What: `paused`, `resumed`, `added`, `removed`, `modified`, `rescheduled`, `reset`,
+    /// `started`, `stopped`, `reloaded`.
+    pub what: Box<str>,
+    /// Who: a user's name, or `schedrs`.
+    pub by: Box<str>,
+    /// Why, or in what way.
+    pub detail: Option<Box<str>>,
 }
 
 /// One attempt to start.
@@ -149,8 +433,8 @@ pub enum Outcome {
     Missed(MissReason),
     /// It was due together with another due time of its job, which stands for both.
     Coalesced,
-    /// It was found open after a crash.
-    Lost,
+    /// It was found open after a crash: what is known of it.
+    Lost(String),
 }
 
 /// Why a due time was skipped.
@@ -166,6 +450,8 @@ pub enum SkipReason {
     Stopping,
     /// A reload took the job away before the run began.
     Removed,
+    /// Somebody has stopped it before it began.
+    Stopped,
 }
 
 /// Why a due time was missed.
@@ -329,7 +615,7 @@ impl Outcome {
             Outcome::Skipped(_) => "skipped",
             Outcome::Missed(_) => "missed",
             Outcome::Coalesced => "coalesced",
-            Outcome::Lost => "lost",
+            Outcome::Lost(_) => "lost",
         }
     }
 }
@@ -350,6 +636,7 @@ impl SkipReason {
             SkipReason::Excluded => "excluded",
             SkipReason::Stopping => "stopping",
             SkipReason::Removed => "removed",
+            SkipReason::Stopped => "stopped",
         }
     }
 }
@@ -361,11 +648,11 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Failed(code) => write!(f, "({code})"),
             Outcome::Killed(signal) => write!(f, "({signal})"),
-            Outcome::NotStarted(reason) => write!(f, "({reason})"),
+            Outcome::NotStarted(reason) | Outcome::Lost(reason) => write!(f, "({reason})"),
             Outcome::Skipped(reason) => write!(f, "({})", reason.word()),
             Outcome::Missed(MissReason::Late(by)) => write!(f, "(late by {by:?})"),
             Outcome::Missed(MissReason::Waited(by)) => write!(f, "(waited {by:?})"),
-            Outcome::Succeeded | Outcome::TimedOut | Outcome::Coalesced | Outcome::Lost => Ok(()),
+            Outcome::Succeeded | Outcome::TimedOut | Outcome::Coalesced => Ok(()),
         }
     }
 }

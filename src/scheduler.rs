@@ -176,6 +176,7 @@ impl Scheduler {
                 let status = self.status();
                 cx.out.push(Action::Notice(Notice::Status(status)));
             }
+            Event::Ask(_) | Event::ClaimLost(_) => {}
             Event::Stop => self.stop(cx),
         }
     }

@@ -258,6 +258,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
                     Action::Kill(run) => self.signal(*run, 9),
                     Action::Exit => self.over = true,
                     Action::Record(_) | Action::Notice(_) => {}
+                    Action::Remember(_) | Action::Answer { .. } => {}
                 }
             }
             actions.clear();
@@ -393,7 +394,7 @@ impl Report {
             Action::Terminate(run) => self.trace(now, [3, run.0, 0, 0]),
             Action::Kill(run) => self.trace(now, [4, run.0, 0, 0]),
             Action::Exit => self.trace(now, [5, 0, 0, 0]),
-            Action::Notice(_) => {}
+            Action::Notice(_) | Action::Remember(_) | Action::Answer { .. } => {}
         }
     }
 
@@ -404,7 +405,7 @@ impl Report {
                 self.succeeded += 1;
             }
             Outcome::Failed(_) | Outcome::Killed(_) | Outcome::TimedOut => self.ran += 1,
-            Outcome::NotStarted(_) | Outcome::Lost => self.ran += 1,
+            Outcome::NotStarted(_) | Outcome::Lost(_) => self.ran += 1,
             Outcome::Skipped(_) => self.skipped += record.count,
             Outcome::Missed(MissReason::Late(_)) => self.missed += record.count,
             Outcome::Missed(MissReason::Waited(_)) => self.gave_up += record.count,
@@ -436,7 +437,7 @@ fn detail(outcome: &Outcome) -> u64 {
         Outcome::Missed(MissReason::Late(by)) => 7 | (duration_micros(*by) as u64) << 8,
         Outcome::Missed(MissReason::Waited(by)) => 8 | (duration_micros(*by) as u64) << 8,
         Outcome::Coalesced => 9,
-        Outcome::Lost => 10,
+        Outcome::Lost(_) => 10,
     }
 }
 

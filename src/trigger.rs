@@ -45,6 +45,30 @@ impl Trigger {
         }
     }
 
+    /// The trigger in words that mean the same in every version, so that a store can tell whether
+    /// a job still has the trigger it had. Not for people, nor to be read again.
+    pub fn fingerprint(&self) -> String {
+        let bound = |at: Option<Instant>| at.map_or(String::new(), |at| at.micros().to_string());
+        match self {
+            Trigger::Cron(cron) => {
+                let schedules = cron.schedules().iter();
+                let schedules: Vec<String> =
+                    schedules.map(|schedule| format!("{:016x}", schedule.fingerprint())).collect();
+                let (zone, start, end) =
+                    (cron.zone().name(), bound(cron.start()), bound(cron.end()));
+                format!("cron {} {zone} {start}..{end}", schedules.join("|"))
+            }
+            Trigger::Interval(interval) => {
+                let every = interval.every().as_micros();
+                let (start, end) = (bound(interval.start_date()), bound(interval.end()));
+                format!("interval {every} {start}..{end}")
+            }
+            Trigger::Date(DateTrigger::At(at)) => format!("date {}", at.micros()),
+            Trigger::Date(DateTrigger::Now) => "date now".to_owned(),
+            Trigger::Date(DateTrigger::Reboot) => "date reboot".to_owned(),
+        }
+    }
+
     /// The same trigger with the moment its job was first scheduled filled in where it matters:
     /// the grid of an interval without `start_date`, `date = "now"`, and `@reboot`.
     #[must_use]

@@ -15,6 +15,7 @@ use crate::job::{Job, JobSet, Options};
 use crate::jobfile;
 use crate::memory;
 use crate::output::{Output, Settings};
+use crate::paths;
 use crate::problem::{Problem, Severity};
 use crate::trigger::{DateTrigger, Trigger};
 use crate::words;
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         raw: args.raw || args.once.is_some(),
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
-        directory: logs_directory(),
+        directory: paths::logs_directory(),
     };
     let human = args.log_format == LogFormat::Human;
     let terminal = human && std::io::stderr().is_terminal();
@@ -198,33 +199,6 @@ fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
     // Who presses ^C means the job.
     set.settings.stop_grace = Duration::ZERO;
     Ok(())
-}
-
-/// Where the files of jobs with `output = "file"` are.
-fn logs_directory() -> PathBuf {
-    given_directory("LOGS_DIRECTORY").unwrap_or_else(|| state_directory().join("logs"))
-}
-
-/// A directory that a service manager has made for us. It may name several, and then the first is
-/// the main one.
-fn given_directory(name: &str) -> Option<PathBuf> {
-    let first = std::env::var(name).ok()?.split(':').next()?.to_owned();
-    (!first.is_empty()).then(|| PathBuf::from(first))
-}
-
-/// Where what survives a restart is kept: what a service manager says, else where the system or
-/// the user keeps such things.
-fn state_directory() -> PathBuf {
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-    if let Some(given) = given_directory("STATE_DIRECTORY") {
-        return given;
-    }
-    if rustix::process::geteuid().is_root() {
-        return PathBuf::from("/var/lib/schedrs");
-    }
-    let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| "/".into()));
-    let state = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|dir| dir.is_absolute());
-    state.unwrap_or_else(|| home().join(".local/state")).join("schedrs")
 }
 
 /// Keeps descriptors that this process was started with (`schedrs run 3<file`) from its jobs.

@@ -179,7 +179,7 @@ impl Hands {
                     self.attach(run);
                 }
             }
-            Action::Exit => {}
+            Action::Remember(_) | Action::Answer { .. } | Action::Exit => {}
         }
     }
 

@@ -34,7 +34,7 @@ pub(super) fn record(record: &Record) {
             (Level::Warn, format!("missed: waited {} for a slot", words::span(*by)))
         }
         Outcome::Coalesced => (Level::Info, "coalesced with another due time".to_owned()),
-        Outcome::Lost => (Level::Warn, "lost: the scheduler ended while it ran".to_owned()),
+        Outcome::Lost(reason) => (Level::Warn, format!("lost: {reason}")),
     };
     let mut text = text;
     if record.attempts > 1 {
@@ -54,7 +54,7 @@ pub(super) fn record(record: &Record) {
         Some(_) => {}
     }
     let reason = match &record.outcome {
-        Outcome::NotStarted(reason) => Some(reason.clone()),
+        Outcome::NotStarted(reason) | Outcome::Lost(reason) => Some(reason.clone()),
         Outcome::Skipped(reason) => Some(reason.word().to_owned()),
         Outcome::Missed(MissReason::Late(_)) => Some("late".to_owned()),
         Outcome::Missed(MissReason::Waited(_)) => Some("waited".to_owned()),
@@ -98,6 +98,7 @@ fn skip_words(reason: SkipReason) -> &'static str {
         SkipReason::Excluded => "the time is excluded",
         SkipReason::Stopping => "the scheduler is stopping",
         SkipReason::Removed => "a reload took the job away",
+        SkipReason::Stopped => "somebody has stopped it before it began",
     }
 }
 

@@ -58,7 +58,7 @@ impl Scheduler {
                     Input::Ended(exit) => self.runs[slot].judge(exit),
                     Input::NotStarted(reason) | Input::Short(reason) => Outcome::NotStarted(reason),
                     // The table has no other way here.
-                    _ => Outcome::Lost,
+                    _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
                 };
                 self.attempt_over(slot, outcome, cx);
             }

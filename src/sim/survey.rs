@@ -238,7 +238,7 @@ impl Survey {
             Outcome::Failed(_) => facts.failed += 1,
             Outcome::Killed(_) => facts.killed += 1,
             Outcome::TimedOut => facts.timed_out += 1,
-            Outcome::NotStarted(_) | Outcome::Lost => facts.not_started += 1,
+            Outcome::NotStarted(_) | Outcome::Lost(_) => facts.not_started += 1,
             Outcome::Skipped(_) => facts.skipped += record.count,
             Outcome::Missed(MissReason::Late(_)) => facts.missed += record.count,
             Outcome::Missed(MissReason::Waited(span)) => {
@@ -256,6 +256,7 @@ impl Observer for Survey {
             Action::Start(start) => self.start(now.wall, start),
             Action::Record(record) => self.record(record),
             Action::Terminate(_) | Action::Kill(_) | Action::Notice(_) | Action::Exit => {}
+            Action::Remember(_) | Action::Answer { .. } => {}
         }
     }
 }

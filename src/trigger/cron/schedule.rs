@@ -397,6 +397,25 @@ impl Schedule {
     pub(crate) fn more(&self) -> Option<&More> {
         self.more.as_deref()
     }
+
+    /// A number that is the same for equal schedules, in every version: FNV-1a over the sets.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let default = More::default();
+        let more = self.more().unwrap_or(&default);
+        let flags = u64::from(self.flags & (EITHER | RECURRING));
+        let plain = [self.seconds, self.minutes, self.hours.into(), self.days.into()];
+        let more_plain = [more.from_end.into(), more.nearest.into(), more.weeks];
+        let years = more.years.iter().flat_map(|years| [years.first, years.last, years.step]);
+        let words = plain
+            .into_iter()
+            .chain([self.months.into(), self.weekdays.into(), flags])
+            .chain(more.nth.iter().chain(&more.weekday_nth).map(|&bits| bits.into()))
+            .chain(more_plain)
+            .chain(years.map(|year| year as u64));
+        words.flat_map(u64::to_le_bytes).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+    }
 }
 
 impl More {

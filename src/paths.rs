@@ -1,0 +1,134 @@
+//! Where schedrs keeps what survives a restart, and where its control socket is.
+//!
+//! A store and a socket belong to one jobfile: their names are made from its path, so that several
+//! jobfiles of one user do not meet, and a client that is given the same jobfile finds them.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The name of everything that belongs to one jobfile: its stem and a hash of its path, such as
+/// `jobs-5f1c09ab`.
+pub fn instance(jobfile: &Path) -> String {
+    let path = fs::canonicalize(jobfile)
+        .or_else(|_| std::path::absolute(jobfile))
+        .unwrap_or_else(|_| jobfile.to_path_buf());
+    // FNV-1a: the name has to be the same in every version.
+    let hash = path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let hash = (hash ^ (hash >> 32)) as u32;
+    let stem = jobfile.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let stem: String = stem.chars().take(32).map(plain).collect();
+    match stem.trim_matches('-') {
+        "" => format!("stdin-{hash:08x}"),
+        stem => format!("{stem}-{hash:08x}"),
+    }
+}
+
+/// A variable of the environment that is set and not empty.
+fn variable(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// A directory that a service manager has made for us. It may name several, and then the first is
+/// the main one.
+fn given_directory(name: &str) -> Option<PathBuf> {
+    let first = env::var(name).ok()?.split(':').next()?.to_owned();
+    (!first.is_empty()).then(|| PathBuf::from(first))
+}
+
+/// A directory of the XDG specification, which says that relative ones are to be ignored.
+fn xdg_directory(name: &str) -> Option<PathBuf> {
+    variable(name).map(PathBuf::from).filter(|dir| dir.is_absolute())
+}
+
+/// Where what survives a restart is kept: what a service manager says, else where the system or
+/// the user keeps such things.
+pub fn state_directory() -> PathBuf {
+    if let Some(given) = given_directory("STATE_DIRECTORY") {
+        return given;
+    }
+    if let Some(state) = xdg_directory("XDG_STATE_HOME") {
+        return state.join("schedrs");
+    }
+    if rustix::process::geteuid().is_root() {
+        return PathBuf::from("/var/lib/schedrs");
+    }
+    let home = PathBuf::from(variable("HOME").unwrap_or_else(|| "/".into()));
+    home.join(".local/state/schedrs")
+}
+
+/// Where the files of jobs with `output = "file"` are.
+pub fn logs_directory() -> PathBuf {
+    given_directory("LOGS_DIRECTORY").unwrap_or_else(|| state_directory().join("logs"))
+}
+
+/// The default store of a jobfile.
+pub fn default_store(jobfile: &Path) -> PathBuf {
+    state_directory().join(format!("{}.db", instance(jobfile)))
+}
+
+/// Where the control socket of a jobfile is made: `$RUNTIME_DIRECTORY`, `$XDG_RUNTIME_DIR`, else
+/// beside the store.
+pub fn socket(jobfile: &Path) -> PathBuf {
+    if let Some(given) = variable("SCHEDRS_SOCKET") {
+        return given.into();
+    }
+    let name = format!("{}.sock", instance(jobfile));
+    given_directory("RUNTIME_DIRECTORY")
+        .or_else(|| Some(xdg_directory("XDG_RUNTIME_DIR")?.join("schedrs")))
+        .unwrap_or_else(state_directory)
+        .join(name)
+}
+
+/// Where a client looks for the control socket of a jobfile, best first. A scheduler that a
+/// service manager has started has directories that its operator's shell knows nothing of.
+pub fn socket_candidates(jobfile: &Path) -> Vec<PathBuf> {
+    let own = socket(jobfile);
+    if variable("SCHEDRS_SOCKET").is_some() {
+        return vec![own];
+    }
+    let name = format!("{}.sock", instance(jobfile));
+    let mut found = vec![own];
+    let others = [
+        Some(PathBuf::from("/run/schedrs")),
+        Some(state_directory()),
+        Some(PathBuf::from("/var/lib/schedrs")),
+    ];
+    for directory in others.into_iter().flatten() {
+        let path = directory.join(&name);
+        if !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Where a reader looks for the default store of a jobfile, best first.
+pub fn store_candidates(jobfile: &Path) -> Vec<PathBuf> {
+    let own = default_store(jobfile);
+    let system = PathBuf::from("/var/lib/schedrs").join(format!("{}.db", instance(jobfile)));
+    match own == system {
+        true => vec![own],
+        false => vec![own, system],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_has_a_name_of_its_own() {
+        let one = instance(Path::new("/nowhere/a/jobs.toml"));
+        let other = instance(Path::new("/nowhere/b/jobs.toml"));
+        assert_ne!(one, other);
+        assert!(one.starts_with("jobs-") && one.len() == "jobs-".len() + 8, "{one}");
+        assert!(instance(Path::new("-")).starts_with("stdin-"));
+        assert!(instance(Path::new("/x/../y/.. /ä/..")).len() < 48);
+    }
+}

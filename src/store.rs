@@ -1,0 +1,372 @@
+//! What survives a restart: facts about jobs and runs, and who has claimed which due time.
+//!
+//! The scheduler (`crate::scheduler`) decides and never waits for a store. What it decides becomes
+//! [`Fact`]s, those of one step together one transaction; a thread of its own (`keeper`) gives
+//! them to a [`Store`] and lets processes start once it has them. Reading for people is done by a
+//! [`Reader`], beside the writing.
+//!
+//! A store may be shared: facts are named by job and due time, which mean the same on every host,
+//! and [`Fact::Admitted`] is a *claim*: of all schedulers that admit the same due time of the same
+//! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
+//! whatever follows, pass the same tests (`tests/store`).
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
+use crate::instant::Instant;
+
+/// Something that is so, to be remembered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fact {
+    /// A scheduler has begun to use the store.
+    Began(Session),
+    /// It has ended as it should.
+    Stopped {
+        /// When.
+        at: Instant,
+    },
+    /// What there is to remember of a job, in the place of what was known of it.
+    Job(JobRecord),
+    /// A job is gone. What became of its due times stays, for as long as the store keeps such.
+    Gone {
+        /// Its id.
+        job: Box<str>,
+    },
+    /// All jobs are paused, or no longer.
+    AllPaused(Option<Pause>),
+    /// A due time has become a run: the claim. If the due time of this job is claimed already, or
+    /// has a fate, the claim is lost and changes nothing.
+    Admitted {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Box<str>,
+        /// The due time.
+        due: Instant,
+        /// When it was admitted.
+        at: Instant,
+        /// Who has asked for it, if its trigger did not name the due time.
+        by: Option<Box<str>>,
+    },
+    /// An attempt is about to be started: from here on there may be a process.
+    Starting {
+        /// The run.
+        run: RunId,
+        /// The number of the attempt, from 1.
+        attempt: u32,
+    },
+    /// The process of an attempt exists.
+    Started {
+        /// The run.
+        run: RunId,
+        /// The number of the attempt.
+        attempt: u32,
+        /// Its process.
+        process: Process,
+        /// When it was made.
+        at: Instant,
+    },
+    /// An attempt has ended, and another will follow.
+    AttemptEnded {
+        /// The run.
+        run: RunId,
+        /// The number of the attempt.
+        attempt: u32,
+        /// How it ended.
+        outcome: Outcome,
+        /// When.
+        at: Instant,
+    },
+    /// A run is over.
+    Ended {
+        /// The run.
+        run: RunId,
+        /// Its job.
+        job: Box<str>,
+        /// What became of it.
+        outcome: Outcome,
+        /// From the start of the first attempt to the end of the last.
+        duration: Duration,
+        /// How many attempts there were.
+        attempts: u32,
+        /// When.
+        at: Instant,
+    },
+    /// What became of due times that did not become a run. Where one has a fate already, that
+    /// stays.
+    Fate {
+        /// The job.
+        job: Box<str>,
+        /// The due time, or the first of several.
+        due: Instant,
+        /// The last of them.
+        last_due: Instant,
+        /// How many.
+        count: u64,
+        /// What became of them.
+        outcome: Outcome,
+        /// When that was decided.
+        at: Instant,
+    },
+    /// The end of what a run has printed.
+    Output {
+        /// The run.
+        run: RunId,
+        /// Its last bytes, stdout and stderr as they came.
+        tail: Box<[u8]>,
+        /// How many bytes it has printed in all.
+        total: u64,
+    },
+    /// Somebody has changed something: for `why` and the curious.
+    Change(Change),
+}
+
+/// A process, so that no other can be taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// When it was started, in the kernel's ticks since the machine was.
+    pub start: u64,
+}
+
+/// One life of a scheduler with the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its process.
+    pub process: Process,
+    /// Which boot of the machine that was (`/proc/sys/kernel/random/boot_id`).
+    pub boot: Box<str>,
+    /// When it began.
+    pub began: Instant,
+    /// The last moment at which it is known to have been alive.
+    pub seen: Instant,
+    /// When it ended as it should. `None`: it did not, or has not yet.
+    pub stopped: Option<Instant>,
+    /// The jobfile.
+    pub jobfile: Box<str>,
+    /// What tells its processes from those of other schedulers (`crate::child::mark`).
+    pub mark: u32,
+}
+
+/// What a store knew when it was opened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Restored {
+    /// The jobs.
+    pub jobs: Vec<JobRecord>,
+    /// Whether all jobs are paused.
+    pub all_paused: Option<Pause>,
+    /// Runs that have begun and not ended.
+    pub open: Vec<OpenRun>,
+    /// The first number that no run has had. A shared store gives each scheduler numbers of its
+    /// own.
+    pub next_run: u64,
+    /// The last life of a scheduler with this store.
+    pub last_session: Option<Session>,
+}
+
+/// A run that has begun and not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenRun {
+    /// The run.
+    pub run: RunId,
+    /// Its job.
+    pub job: Box<str>,
+    /// The due time.
+    pub due: Instant,
+    /// Who has asked for it, if its trigger did not.
+    pub by: Option<Box<str>>,
+    /// The number of its last attempt; 0: none was about to be started.
+    pub attempt: u32,
+    /// The process of that attempt, if it was made. Together with an `attempt` above 0, `None`
+    /// means that nobody can tell.
+    pub process: Option<Process>,
+    /// When its first attempt was started.
+    pub started: Option<Instant>,
+    /// How its last attempt ended, if it did and another was to follow.
+    pub last: Option<Outcome>,
+    /// When that was.
+    pub last_ended: Option<Instant>,
+}
+
+/// A store, as the one thread that writes sees it.
+pub trait Store: Send + fmt::Debug {
+    /// What it knows. To be asked once, before anything is written.
+    fn restore(&mut self) -> Result<Restored, StoreError>;
+
+    /// Takes these facts, in this order, all or none. Answers which of the runs in it have lost
+    /// their claim; what else there is about those is ignored. After an error it may be called
+    /// again with the same facts and more.
+    fn commit(&mut self, facts: &[Fact]) -> Result<Vec<RunId>, StoreError>;
+
+    /// Does a little of what is to be done from time to time (forgetting what is beyond `keep`,
+    /// giving space back). Answers whether there is more to do.
+    fn tidy(&mut self, keep: Limits, now: Instant) -> Result<bool, StoreError>;
+
+    /// A way to read while others write.
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+}
+
+/// How much of the past is kept, for each job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// So many records.
+    pub runs: u32,
+    /// So many days.
+    pub days: u32,
+}
+
+/// A store, as people and programs look into it.
+pub trait Reader: Send + fmt::Debug {
+    /// Records, newest (highest `seq`) first.
+    fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// The last record of each job that has one, open runs left out.
+    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// The attempts of a run, in order. A run of a single attempt need have none kept.
+    fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError>;
+
+    /// The end of what a run has printed, and how much that was in all.
+    fn output(&mut self, run: RunId) -> Result<Option<(Vec<u8>, u64)>, StoreError>;
+
+    /// What is remembered of a job.
+    fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError>;
+
+    /// What is remembered of all jobs, sorted by id.
+    fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError>;
+
+    /// Whether all jobs are paused.
+    fn all_paused(&mut self) -> Result<Option<Pause>, StoreError>;
+
+    /// Changes of a job and of all jobs, oldest first, within a span of time, both ends included.
+    fn changes(
+        &mut self,
+        job: Option<&str>,
+        from: Instant,
+        until: Instant,
+    ) -> Result<Vec<Change>, StoreError>;
+
+    /// Lives of schedulers with the store, oldest first.
+    fn sessions(&mut self) -> Result<Vec<Session>, StoreError>;
+}
+
+/// Which records are wanted. All conditions hold together.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Query {
+    /// Of this job.
+    pub job: Option<Box<str>>,
+    /// Of this run.
+    pub run: Option<RunId>,
+    /// Only what went wrong: failed, killed, timed_out, not_started, missed, lost.
+    pub failed: bool,
+    /// With (last) due times from here on.
+    pub since: Option<Instant>,
+    /// With (first) due times up to here.
+    pub until: Option<Instant>,
+    /// Older than this `seq`: to go on where an earlier answer ended.
+    pub before: Option<u64>,
+    /// So many at most; 0: all.
+    pub limit: usize,
+}
+
+/// What became of a due time, or of several of one job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// Its number among the records of the store, in the order in which they came.
+    pub seq: u64,
+    /// The run, if it became one.
+    pub run: Option<RunId>,
+    /// The job.
+    pub job: Box<str>,
+    /// The due time, or the first of several.
+    pub due: Instant,
+    /// The last of them.
+    pub last_due: Instant,
+    /// How many.
+    pub count: u64,
+    /// What became of it; `None`: it is not over.
+    pub outcome: Option<Outcome>,
+    /// When it was decided or admitted.
+    pub at: Instant,
+    /// When its first attempt was started.
+    pub started: Option<Instant>,
+    /// From there to the end of its last attempt.
+    pub duration: Option<Duration>,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// Its current or last process.
+    pub process: Option<Process>,
+    /// Who has asked for it, if its trigger did not.
+    pub by: Option<Box<str>>,
+}
+
+/// One attempt of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptRecord {
+    /// Its number, from 1.
+    pub attempt: u32,
+    /// Its process.
+    pub process: Option<Process>,
+    /// When that was made.
+    pub started: Option<Instant>,
+    /// When it ended.
+    pub ended: Option<Instant>,
+    /// How.
+    pub outcome: Option<Outcome>,
+}
+
+/// Why a store could not do something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreError {
+    /// What kind of trouble it is.
+    pub kind: Trouble,
+    /// A fragment that finishes "the store ...": which file, and what is the matter with it.
+    pub message: String,
+}
+
+/// Kinds of trouble with a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Another scheduler uses it: this process.
+    InUse(u32),
+    /// Somebody else holds a lock on it for too long.
+    Locked,
+    /// There is no space left.
+    Full,
+    /// It may not be written.
+    ReadOnly,
+    /// It is damaged.
+    Corrupt,
+    /// It was written by a newer schedrs: with this version of the schema.
+    Newer(u32),
+    /// There is none.
+    Missing,
+    /// Anything else.
+    Other,
+}
+
+impl Trouble {
+    /// The stable word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Trouble::InUse(_) => "in_use",
+            Trouble::Locked => "locked",
+            Trouble::Full => "full",
+            Trouble::ReadOnly => "read_only",
+            Trouble::Corrupt => "corrupt",
+            Trouble::Newer(_) => "newer",
+            Trouble::Missing => "missing",
+            Trouble::Other => "other",
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StoreError {}
