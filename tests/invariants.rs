@@ -404,7 +404,7 @@ impl World {
                 assert!(attempt.is_some_and(|attempt| attempt.alive), "{action:?}: no process");
             }
             Action::Record(record) => self.check_record(record),
-            Action::Notice(_) => {}
+            Action::Notice(_) | Action::Remember(_) | Action::Answer { .. } => {}
             Action::Exit => {
                 assert!(self.stopping && self.attempts.is_empty());
                 self.over = true;

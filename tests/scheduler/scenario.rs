@@ -207,6 +207,8 @@ impl Observer for Transcript {
             ),
             Action::Notice(Notice::Ignored { run, event }) => format!("ignored #{run} {event}"),
             Action::Notice(Notice::Started { .. } | Notice::Starting { .. }) => return,
+            // What is to be remembered has tests of its own.
+            Action::Remember(_) | Action::Answer { .. } => return,
             Action::Exit => "exit".to_owned(),
         };
         writeln!(self.text, "{} {line}", clock(now.wall)).unwrap();
