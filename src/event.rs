@@ -280,6 +280,8 @@ pub enum Exit {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+    /// Nobody can tell: it was started by an earlier scheduler, and is not our child.
+    Unknown,
 }
 
 /// Something to be done by the hands.

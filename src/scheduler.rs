@@ -13,15 +13,20 @@
 //!   queues;
 //! * `run` (rules 5 and 6): the life of a run as one table of state × event; `attempt` performs
 //!   what the table says;
-//! * `reload` (rule 8) and `stop` (rule 9).
+//! * `reload` (rule 8) and `stop` (rule 9);
+//! * `asked` answers what people and programs ask, `pause` is about jobs that are not due for a
+//!   while, `memory` about what outlives the scheduler.
 //!
 //! Nothing here looks at all jobs to find what is due: one heap holds the next wake-up of each
 //! job, another the deadlines of active runs. An idle job costs some 70 bytes.
 
 mod admission;
+mod asked;
 mod attempt;
 mod due;
 mod jobs;
+mod memory;
+mod pause;
 mod pool;
 mod reload;
 mod run;
@@ -30,13 +35,15 @@ mod tally;
 mod timetable;
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Action, Active, Event, Notice, Request, RunId, Status};
+use crate::event::{Action, Active, Event, Notice, Pause, Request, RunId, Status};
 use crate::instant::{Instant, Mono, Now};
-use crate::job::JobSet;
+use crate::job::{Job, JobSet};
 
-use jobs::{Delayed, JobState, NEVER, Wake};
+use jobs::{Delayed, Extra, JobState, NEVER, Wake};
+pub use memory::{Memory, Survivor};
 use pool::Pools;
 use run::{Input, Runs, Timer};
 use stop::Life;
@@ -59,6 +66,23 @@ pub struct Scheduler {
     /// Due times that have been reached and wait for their jitter to pass. Only jobs whose jitter
     /// is longer than the time between two due times have any.
     delayed: HashMap<u32, Delayed>,
+    /// What few jobs have beside: that they are paused, were added or changed at run time.
+    extras: HashMap<u32, Extra>,
+    /// Slots of `jobs` that are free.
+    vacant: Vec<u32>,
+    /// The slot of each id; made when somebody first asks for a job by its name.
+    ids: Option<HashMap<Box<str>, u32>>,
+    /// All jobs are paused.
+    all_paused: Option<Pause>,
+    /// Somebody remembers what is decided: [`Action::Remember`].
+    remembers: bool,
+    /// Jobs of which there is something new to remember since before the first step, and ids of
+    /// jobs that are gone.
+    unremembered: (Vec<u32>, Vec<Box<str>>),
+    /// Added jobs of which nothing may be left to be done.
+    done: Vec<u32>,
+    /// Who wants to hear of the end of which run.
+    waiters: HashMap<RunId, Vec<u64>>,
     runs: Runs,
     /// Deadlines of runs: `max_wait`, `timeout`, `kill_after`, retries.
     timers: BinaryHeap<Timer>,
@@ -122,6 +146,14 @@ impl Scheduler {
             jobs,
             calendar: BinaryHeap::new(),
             delayed: HashMap::new(),
+            extras: HashMap::new(),
+            vacant: Vec::new(),
+            ids: None,
+            all_paused: None,
+            remembers: false,
+            unremembered: Default::default(),
+            done: Vec::new(),
+            waiters: HashMap::new(),
             runs: Runs::new(),
             timers: BinaryHeap::new(),
             postponed: VecDeque::new(),
@@ -176,7 +208,8 @@ impl Scheduler {
                 let status = self.status();
                 cx.out.push(Action::Notice(Notice::Status(status)));
             }
-            Event::Ask(_) | Event::ClaimLost(_) => {}
+            Event::Ask(ask) => self.asked(*ask, cx),
+            Event::ClaimLost(run) => self.claim_lost(run, cx),
             Event::Stop => self.stop(cx),
         }
     }
@@ -189,7 +222,8 @@ impl Scheduler {
         let cx = &mut self.look_at_clocks(now, false, actions);
         if matches!(self.life, Life::Starting) {
             self.life = Life::Running;
-            cx.out.push(Action::Notice(Notice::Starting { jobs: self.jobs.len() }));
+            cx.out.push(Action::Notice(Notice::Starting { jobs: self.len() }));
+            self.remember_the_new(cx);
         }
         self.count_budget = SLICE;
         self.ring_timers(cx);
@@ -197,14 +231,16 @@ impl Scheduler {
         // A `max_wait` of nothing is over at once.
         self.ring_timers(cx);
         self.go_on_counting(cx);
+        self.remove_done(cx);
         self.settle(cx);
     }
 
     /// When to call next if nothing happens before.
     pub fn next_wakeup(&self) -> Wakeup {
-        let wall = match self.life.is_accepting() {
-            true => self.calendar.peek().map(|wake| wake.at),
-            false => None,
+        let wall = match (self.life.is_accepting(), &self.all_paused) {
+            (true, None) => self.calendar.peek().map(|wake| wake.at),
+            (true, Some(pause)) => pause.until,
+            (false, _) => None,
         };
         let mut mono = self.timers.peek().map(|timer| timer.at);
         let mut sooner = |at: Mono| mono = Some(mono.map_or(at, |mono| mono.min(at)));
@@ -215,6 +251,41 @@ impl Scheduler {
             sooner(self.last.mono);
         }
         Wakeup { wall, mono }
+    }
+
+    /// The definition of a job, by its id.
+    pub fn job(&mut self, id: &str) -> Option<&Arc<Job>> {
+        let ids = self.take_ids();
+        let slot = ids.get(id).copied();
+        self.ids = Some(ids);
+        Some(&self.jobs[slot? as usize].job)
+    }
+
+    /// The overrides of a job, by its id: TOML that stands over its definition.
+    pub fn overrides(&mut self, id: &str) -> Option<&str> {
+        let ids = self.take_ids();
+        let slot = ids.get(id).copied();
+        self.ids = Some(ids);
+        self.extras.get(&slot?)?.overrides.as_deref()
+    }
+
+    /// Every job that was added at run time, with its definition as TOML; and every job with
+    /// overrides, with those.
+    pub fn texts(&self) -> (Vec<(Box<str>, Box<str>)>, Vec<(Box<str>, Box<str>)>) {
+        let (mut added, mut overrides) = (Vec::new(), Vec::new());
+        for (&slot, extra) in &self.extras {
+            let id = &self.jobs[slot as usize].job.id;
+            added.extend(extra.text.clone().map(|text| (id.clone(), text)));
+            overrides.extend(extra.overrides.clone().map(|text| (id.clone(), text)));
+        }
+        added.sort_unstable();
+        overrides.sort_unstable();
+        (added, overrides)
+    }
+
+    /// The ids of all jobs.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.jobs.iter().filter(|state| !state.gone).map(|state| &*state.job.id)
     }
 
     /// Whether it has been told to stop.
@@ -235,16 +306,30 @@ impl Scheduler {
         active.sort_unstable_by_key(|active| active.run);
         let running = active.iter().filter(|active| active.doing.is_running()).count();
         let waiting = active.len() - running;
-        let next = self.calendar.peek().filter(|_| self.life.is_accepting()).map(|wake| {
+        let is_due = self.life.is_accepting() && self.all_paused.is_none();
+        let next = self.calendar.peek().filter(|_| is_due).and_then(|&wake| {
+            let wake = match self.jobs[wake.slot as usize].paused {
+                false => wake,
+                // The end of a pause: the job that is due first is further down.
+                true => {
+                    let due = |wake: &&Wake| !self.jobs[wake.slot as usize].paused;
+                    *self.calendar.iter().filter(due).max()?
+                }
+            };
             let state = &self.jobs[wake.slot as usize];
             let delayed = self.delayed.get(&wake.slot).and_then(Delayed::first);
             let due = match delayed {
                 Some(first) if first.fire <= wake.at => first.due,
                 _ => state.next,
             };
-            (due, state.job.id.clone())
+            Some((due, state.job.id.clone()))
         });
-        Status { jobs: self.jobs.len(), running, waiting, next, active }
+        Status { jobs: self.len(), running, waiting, next, active }
+    }
+
+    /// How many jobs there are.
+    fn len(&self) -> usize {
+        self.jobs.len() - self.vacant.len()
     }
 
     /// Remembers the time, and says so once when the wall clock has jumped.
@@ -261,6 +346,15 @@ impl Scheduler {
         }
         self.last = now;
         Cx { now, out }
+    }
+
+    /// Puts a job into the calendar anew: when it wants to be looked at has changed.
+    fn reschedule(&mut self, slot: u32) {
+        self.calendar.retain(|wake| wake.slot != slot);
+        let at = self.wake_of(slot);
+        if at != NEVER {
+            self.calendar.push(Wake { at, slot });
+        }
     }
 
     /// Puts each job into the calendar, from nothing.

@@ -295,6 +295,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
         let (signal, code) = match exit {
             Exit::Code(code) => (false, code),
             Exit::Signal(signal) => (true, signal),
+            Exit::Unknown => (false, 255),
         };
         self.processes.push(Process {
             ends: self.now.mono.plus(duration),

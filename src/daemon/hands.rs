@@ -324,6 +324,7 @@ impl Hands {
         self.last_attempt = match exit {
             Exit::Code(code) => u8::try_from(code).unwrap_or(1),
             Exit::Signal(signal) => 128 | u8::try_from(signal).unwrap_or(0),
+            Exit::Unknown => 1,
         };
         events.push_back(Event::Ended { run: id, exit });
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::event::{Action, Notice, Outcome, Record, RunId, SkipReason, Start};
+use crate::event::{Action, Admitted, Notice, Outcome, Record, Remember, RunId, SkipReason, Start};
 use crate::instant::Instant;
 use crate::job::Overlap;
 
@@ -19,9 +19,7 @@ impl Scheduler {
         let state = &self.jobs[slot as usize];
         let options = &state.job.options;
         if state.instances < options.max_instances.max(1) {
-            let run = self.open(slot, due, Phase::Queued, cx);
-            self.link(run);
-            self.enqueue(run, cx);
+            self.open_and_enqueue(slot, due, None, cx);
             return true;
         }
         match (options.overlap, state.pending) {
@@ -44,8 +42,22 @@ impl Scheduler {
         }
     }
 
+    /// A run that has room: it starts as soon as there is a slot.
+    pub(super) fn open_and_enqueue(
+        &mut self,
+        slot: u32,
+        due: Instant,
+        by: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> u32 {
+        let run = self.open(slot, due, Phase::Queued, by, cx);
+        self.link(run);
+        self.enqueue(run, cx);
+        run
+    }
+
     /// Ends the waiting of each run of a job for its next attempt: a newer due time is there.
-    fn supersede_retries(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn supersede_retries(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let mut run = self.jobs[slot as usize].oldest;
         while run != NONE {
             let newer = self.runs[run].newer;
@@ -117,7 +129,10 @@ impl Scheduler {
             duration: run.duration(),
             attempts: 0,
         };
-        cx.out.push(Action::Record(record));
+        let old = run.id;
+        self.over(old, record, cx);
+        self.admitted(id, job_slot, due, None, cx);
+        let run = &mut self.runs[slot];
         run.due = due;
         run.admitted = cx.now.mono;
         self.runs.rename(slot, id);
@@ -131,7 +146,7 @@ impl Scheduler {
 
     /// A run that waits for another of its job to end.
     fn wait_for_instance(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
-        let run = self.open(slot, due, Phase::Pending, cx);
+        let run = self.open(slot, due, Phase::Pending, None, cx);
         self.jobs[slot as usize].pending = run;
         self.arm_max_wait(run);
     }
@@ -156,8 +171,16 @@ impl Scheduler {
     }
 
     /// A new run.
-    fn open(&mut self, slot: u32, due: Instant, phase: Phase, cx: &mut Cx<'_>) -> u32 {
+    fn open(
+        &mut self,
+        slot: u32,
+        due: Instant,
+        phase: Phase,
+        by: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> u32 {
         let id = self.next_id();
+        self.admitted(id, slot, due, by, cx);
         let state = &self.jobs[slot as usize];
         self.runs.insert(Run {
             id,
@@ -181,6 +204,16 @@ impl Scheduler {
         })
     }
 
+    /// Has it remembered that a due time has become a run.
+    fn admitted(&self, run: RunId, slot: u32, due: Instant, by: Option<&str>, cx: &mut Cx<'_>) {
+        if self.remembers {
+            let job = Arc::clone(&self.jobs[slot as usize].job);
+            let by = by.map(Into::into);
+            let admitted = Admitted { run, job, due, at: cx.now.wall, by };
+            cx.out.push(Action::Remember(Remember::Admitted(admitted)));
+        }
+    }
+
     fn next_id(&mut self) -> RunId {
         let id = RunId(self.next_run);
         self.next_run += 1;
@@ -188,7 +221,7 @@ impl Scheduler {
     }
 
     /// Makes a run the newest of its job's.
-    fn link(&mut self, slot: u32) {
+    pub(super) fn link(&mut self, slot: u32) {
         let job_slot = self.runs[slot].job_slot;
         let state = &mut self.jobs[job_slot as usize];
         let newest = std::mem::replace(&mut state.newest, slot);

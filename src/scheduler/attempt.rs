@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Action, MissReason, Notice, Outcome, Record, RunId, SkipReason};
+use crate::event::{
+    Action, Answer, MissReason, Notice, Outcome, Record, Refusal, RunId, SkipReason,
+};
 use crate::instant::{Mono, Now};
 
 use super::run::{Input, NO_DEADLINE, NONE, Phase, Reaction, Timer, Wish, reaction};
@@ -188,6 +190,46 @@ impl Scheduler {
 
     /// A run is over: its outcome is recorded and everything it held is given back.
     fn finish(&mut self, slot: u32, outcome: Outcome, cx: &mut Cx<'_>) {
+        self.close(slot, Some(outcome), cx);
+    }
+
+    /// Another scheduler has the due time of a run, or it has a fate already. What has begun goes
+    /// on; it can only be that the store was out of reach when it did.
+    pub(super) fn claim_lost(&mut self, run: RunId, cx: &mut Cx<'_>) {
+        let Some(slot) = self.runs.find(run) else { return };
+        let begun = match self.runs[slot].phase {
+            Phase::Pending | Phase::Queued | Phase::Starting => self.runs[slot].started.is_some(),
+            Phase::Postponed | Phase::Running | Phase::Terminating => true,
+            Phase::Killing | Phase::Resting => true,
+        };
+        if !begun {
+            self.close(slot, None, cx);
+            if let Some(tickets) = self.waiters.remove(&run) {
+                let code = "claimed";
+                let message = "this due time was claimed by another scheduler".to_owned();
+                for ticket in tickets {
+                    let answer = Answer::Refused(Refusal { code, message: message.clone() });
+                    cx.out.push(Action::Answer { ticket, answer });
+                }
+            }
+        }
+    }
+
+    /// Records how a run has ended, and tells those who wait for it.
+    pub(super) fn over(&mut self, run: RunId, record: Record, cx: &mut Cx<'_>) {
+        if !self.waiters.is_empty()
+            && let Some(tickets) = self.waiters.remove(&run)
+        {
+            for ticket in tickets {
+                let answer = Answer::Ended(Box::new(record.clone()));
+                cx.out.push(Action::Answer { ticket, answer });
+            }
+        }
+        cx.out.push(Action::Record(record));
+    }
+
+    /// Gives back everything a run held; without an outcome there is nothing to record.
+    fn close(&mut self, slot: u32, outcome: Option<Outcome>, cx: &mut Cx<'_>) {
         let run = &self.runs[slot];
         let (pool, job_slot, phase) = (run.pool, run.job_slot, run.phase);
         let (id, due, attempts) = (run.id, run.due, run.attempt);
@@ -209,17 +251,21 @@ impl Scheduler {
                 self.unlink(slot);
             }
         }
-        cx.out.push(Action::Record(Record {
-            job: self.runs.remove(slot),
-            due,
-            last_due: due,
-            count: 1,
-            run: Some(id),
-            outcome,
-            started,
-            duration,
-            attempts,
-        }));
+        let job = self.runs.remove(slot);
+        if let Some(outcome) = outcome {
+            let record = Record {
+                job,
+                due,
+                last_due: due,
+                count: 1,
+                run: Some(id),
+                outcome,
+                started,
+                duration,
+                attempts,
+            };
+            self.over(id, record, cx);
+        }
         if had_slot {
             self.pools.get(pool).busy -= 1;
         }
@@ -228,6 +274,9 @@ impl Scheduler {
         }
         if had_slot {
             self.dispatch(pool, cx);
+        }
+        if job_slot != NONE {
+            self.retire(job_slot);
         }
     }
 
@@ -307,6 +356,7 @@ fn skip_reason(input: &Input) -> SkipReason {
     match input {
         Input::Displace => SkipReason::Overlap,
         Input::Remove => SkipReason::Removed,
+        Input::Stop => SkipReason::Stopped,
         Input::Drain | Input::Terminate | Input::Kill => SkipReason::Stopping,
         Input::Started(..) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
         Input::Ended(_) | Input::Deadline => SkipReason::Stopping,
@@ -321,7 +371,7 @@ fn word(input: &Input) -> &'static str {
         Input::Ended(_) => "ended",
         Input::Deadline => "deadline",
         Input::Displace => "displaced",
-        Input::Drain | Input::Terminate | Input::Kill => "stop",
+        Input::Drain | Input::Stop | Input::Terminate | Input::Kill => "stop",
         Input::Remove => "removed",
     }
 }

@@ -35,10 +35,17 @@ impl Scheduler {
         if !self.life.is_accepting() {
             return;
         }
+        if !self.end_pause_of_all_in_time(cx) {
+            return;
+        }
         while let Some(&wake) = self.calendar.peek()
             && wake.at <= cx.now.wall
         {
-            self.decide_job(wake.slot, cx);
+            if self.jobs[wake.slot as usize].paused {
+                self.end_pause_in_time(wake.slot, cx);
+            } else {
+                self.decide_job(wake.slot, cx);
+            }
             let at = self.wake_of(wake.slot);
             if let Some(mut top) = self.calendar.peek_mut() {
                 if at == NEVER {
@@ -46,6 +53,9 @@ impl Scheduler {
                 } else {
                     top.at = at;
                 }
+            }
+            if at == NEVER {
+                self.retire(wake.slot);
             }
         }
     }

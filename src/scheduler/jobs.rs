@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use crate::event::Pause;
 use crate::instant::Instant;
 use crate::job::Job;
 use crate::trigger::{DateTrigger, Trigger};
@@ -40,13 +41,39 @@ pub(super) struct JobState {
     pub(super) pending: u32,
     /// The pool of its executor.
     pub(super) pool: u16,
+    /// It is not due: its definition says so and nobody has resumed it, or somebody has paused it.
+    pub(super) paused: bool,
+    /// It was added at run time, and is removed when nothing of it is left to be done.
+    pub(super) added: bool,
+    /// There is no job in this slot any more.
+    pub(super) gone: bool,
+}
+
+/// What few jobs have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Extra {
+    /// Somebody has paused it.
+    pub(super) pause: Option<Pause>,
+    /// Somebody has resumed it although its definition says `paused = true`.
+    pub(super) resumed: bool,
+    /// Its definition as TOML, if it was added at run time.
+    pub(super) text: Option<Box<str>>,
+    /// What was changed at run time, as TOML.
+    pub(super) overrides: Option<Box<str>>,
+}
+
+impl Extra {
+    /// Whether a job of that definition is paused.
+    pub(super) fn pauses(&self, job: &Job) -> bool {
+        self.pause.is_some() || (job.options.paused && !self.resumed)
+    }
 }
 
 impl JobState {
     /// A job that is there when the scheduler starts.
     pub(super) fn at_start(job: Arc<Job>, pool: u16, start: Instant) -> JobState {
         let mut state = JobState::added(job, pool, start, start);
-        if state.job.options.run_on_start && !state.job.options.paused {
+        if state.job.options.run_on_start && !state.paused {
             // One more due time in front of the trigger's own; if that has the same, it is one.
             state.next = start;
         }
@@ -55,6 +82,7 @@ impl JobState {
 
     /// A job that is new at `now`, in a scheduler that started at `start`.
     pub(super) fn added(job: Arc<Job>, pool: u16, now: Instant, start: Instant) -> JobState {
+        let job_is_paused = job.options.paused;
         let mut state = JobState {
             anchor: anchor(&job.trigger, now, start),
             decided: now.minus(TICK),
@@ -66,6 +94,9 @@ impl JobState {
             retrying: 0,
             pending: NONE,
             pool,
+            paused: job_is_paused,
+            added: false,
+            gone: false,
         };
         state.seek();
         state
@@ -73,7 +104,7 @@ impl JobState {
 
     /// Finds the first due time after `decided`.
     pub(super) fn seek(&mut self) {
-        self.next = match self.job.options.paused {
+        self.next = match self.paused || self.gone {
             true => NEVER,
             false => self.timetable().after(self.decided),
         };
@@ -158,6 +189,9 @@ impl Scheduler {
     /// When to look at a job next; [`NEVER`] if no more.
     pub(super) fn wake_of(&self, slot: u32) -> Instant {
         let state = &self.jobs[slot as usize];
+        if state.paused {
+            return self.end_of_pause(slot);
+        }
         let jitter = state.job.options.jitter;
         let own = if jitter.is_zero() || state.next == NEVER {
             state.next

@@ -63,6 +63,11 @@ impl Pools {
         self.of_executor.get(usize::from(executor)).copied().unwrap_or(0)
     }
 
+    /// The name of a pool.
+    pub(super) fn name(&self, pool: u16) -> Arc<str> {
+        self.pools.get(usize::from(pool)).map_or_else(|| DEFAULT.into(), |pool| pool.name.clone())
+    }
+
     pub(super) fn len(&self) -> u16 {
         self.pools.len() as u16
     }

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::event::{Action, Notice, Outcome, SkipReason};
+use crate::event::{Action, Notice, Outcome, Remember, SkipReason};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::trigger::Trigger;
 
-use super::jobs::{Delayed, JobState, TICK, anchor};
+use super::jobs::{Delayed, Extra, JobState, TICK, anchor};
 use super::run::{Input, NONE, Phase};
 use super::tally::Tally;
 use super::{Cx, Scheduler};
@@ -23,6 +23,9 @@ struct Difference {
     added: usize,
     changed: usize,
     unchanged: usize,
+    removed: usize,
+    /// Jobs that are new, or due at other times than before.
+    to_remember: Vec<u32>,
     /// The new slot of each old one; [`NONE`] for removed jobs.
     moved: Vec<u32>,
 }
@@ -37,9 +40,13 @@ impl Scheduler {
         self.pools.set(&set.executors);
 
         let old = std::mem::take(&mut self.jobs);
+        self.vacant.clear();
+        self.ids = None;
+        self.done.clear();
         let difference = self.match_jobs(&old, set.jobs, cx.now.wall);
         let orphans = self.move_runs(&difference.moved);
         self.move_delayed(&old, &difference.moved, cx);
+        self.forget_the_gone(&old, &difference.moved, cx);
         drop(old);
         for slot in orphans {
             self.react(slot, Input::Remove, cx);
@@ -58,14 +65,20 @@ impl Scheduler {
         cx.out.push(Action::Notice(Notice::Reloaded {
             added: difference.added,
             changed: difference.changed,
-            removed: difference.moved.iter().filter(|&&slot| slot == NONE).count(),
+            removed: difference.removed,
             unchanged: difference.unchanged,
         }));
+        for slot in difference.to_remember {
+            self.remember(slot, cx);
+        }
+        let added = (0..self.jobs.len() as u32).filter(|&slot| self.jobs[slot as usize].added);
+        self.done.extend(added);
     }
 
     /// Fills `self.jobs` with the new jobs and what is known of them.
     fn match_jobs(&mut self, old: &[JobState], jobs: Vec<Arc<Job>>, now: Instant) -> Difference {
         let mut difference = Difference { moved: vec![NONE; old.len()], ..Difference::default() };
+        let mut extras = std::mem::take(&mut self.extras);
         let mut finder = Finder { old, expected: 0, by_id: None };
         self.jobs.reserve_exact(jobs.len());
         for job in jobs {
@@ -75,20 +88,36 @@ impl Scheduler {
             let state = match found {
                 None => {
                     difference.added += 1;
-                    JobState::added(job, pool, now, self.started)
+                    difference.to_remember.push(self.jobs.len() as u32);
+                    let mut state = JobState::added(job, pool, now, self.started);
+                    if self.all_paused.is_some() {
+                        state.decided = now;
+                    }
+                    state
                 }
                 Some(slot) => {
-                    difference.moved[slot as usize] = self.jobs.len() as u32;
+                    let new = self.jobs.len() as u32;
+                    difference.moved[slot as usize] = new;
                     let before = &old[slot as usize];
+                    let extra = extras.remove(&slot).unwrap_or_default();
+                    if before.job.trigger != job.trigger {
+                        difference.to_remember.push(new);
+                    }
                     match before.pool == pool && is_same(&before.job, &job) {
                         true => difference.unchanged += 1,
                         false => difference.changed += 1,
                     }
-                    changed(before, job, pool, now, self.started)
+                    let state = changed(before, job, pool, &extra, now, self.started);
+                    if extra != Extra::default() {
+                        self.extras.insert(new, extra);
+                    }
+                    state
                 }
             };
             self.jobs.push(state);
         }
+        let moved = difference.moved.iter().zip(old);
+        difference.removed = moved.filter(|(slot, job)| **slot == NONE && !job.gone).count();
         difference
     }
 
@@ -110,6 +139,15 @@ impl Scheduler {
         orphans
     }
 
+    /// Has those forgotten that are in no file any more.
+    fn forget_the_gone(&self, old: &[JobState], moved: &[u32], cx: &mut Cx<'_>) {
+        if self.remembers {
+            let gone = old.iter().zip(moved).filter(|(job, slot)| **slot == NONE && !job.gone);
+            let gone = gone.map(|(state, _)| Remember::Gone(state.job.id.clone()));
+            cx.out.extend(gone.map(Action::Remember));
+        }
+    }
+
     /// Moves the due times that wait for their jitter, and records those that nobody waits for.
     fn move_delayed(&mut self, old: &[JobState], moved: &[u32], cx: &mut Cx<'_>) {
         let mut delayed: Vec<(u32, Delayed)> = self.delayed.drain().collect();
@@ -117,7 +155,7 @@ impl Scheduler {
         for (slot, waiting) in delayed {
             let reason = match moved[slot as usize] {
                 NONE => SkipReason::Removed,
-                new if self.jobs[new as usize].job.options.paused => SkipReason::Paused,
+                new if self.jobs[new as usize].paused => SkipReason::Paused,
                 new => {
                     self.delayed.insert(new, waiting);
                     continue;
@@ -132,10 +170,18 @@ impl Scheduler {
 }
 
 /// What is known of a job, with its new definition.
-fn changed(before: &JobState, job: Arc<Job>, pool: u16, now: Instant, start: Instant) -> JobState {
+pub(super) fn changed(
+    before: &JobState,
+    job: Arc<Job>,
+    pool: u16,
+    extra: &Extra,
+    now: Instant,
+    start: Instant,
+) -> JobState {
     let same_trigger = before.job.trigger == job.trigger;
-    let was_paused = before.job.options.paused;
-    let mut state = JobState { job, pool, ..before.clone() };
+    let was_paused = before.paused;
+    let paused = extra.pauses(&job);
+    let mut state = JobState { job, pool, paused, ..before.clone() };
     if !same_trigger {
         state.anchor = anchor(&state.job.trigger, now, start);
         state.decided = match state.job.trigger {
@@ -144,7 +190,7 @@ fn changed(before: &JobState, job: Arc<Job>, pool: u16, now: Instant, start: Ins
             Trigger::Cron(_) | Trigger::Interval(_) => state.decided.max(now.minus(TICK)),
         };
         state.seek();
-    } else if was_paused != state.job.options.paused {
+    } else if was_paused != paused {
         // What was due while it was paused stays so.
         state.decided = state.decided.max(now.minus(TICK));
         state.seek();

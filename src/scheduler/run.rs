@@ -69,6 +69,8 @@ pub(super) enum Input {
     Drain,
     /// The job is gone from the jobfile.
     Remove,
+    /// Somebody wants it to end.
+    Stop,
     /// The scheduler wants it to end.
     Terminate,
     /// The scheduler wants it to end at once.
@@ -160,6 +162,13 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
             P::Postponed | P::Resting => R::Conclude,
             P::Starting | P::Running | P::Terminating | P::Killing => R::Last,
         },
+        Input::Stop => match phase {
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+            P::Starting => R::TerminateLater,
+            P::Running | P::Terminating => R::Terminate,
+            P::Killing => R::Last,
+        },
         Input::Terminate => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
@@ -245,6 +254,10 @@ impl Run {
                 _ => Outcome::Failed(code),
             },
             Exit::Signal(signal) => Outcome::Killed(signal),
+            Exit::Unknown => Outcome::Lost(
+                "it outlived the scheduler that had started it; how it ended is not known"
+                    .to_owned(),
+            ),
         }
     }
 
@@ -320,6 +333,11 @@ impl Runs {
             index: Index::default(),
             nobody: Arc::new(nobody),
         }
+    }
+
+    /// The job that stands where there is none.
+    pub(super) fn nobody(&self) -> Arc<Job> {
+        Arc::clone(&self.nobody)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,0 +1,146 @@
+//! Jobs that are not due for a while because somebody has said so.
+//!
+//! What would have been due while a job was paused is `skipped(paused)`, recorded when the pause
+//! ends: one record, with how many due times there were. A job whose definition says
+//! `paused = true` is another matter: it has no due times, and nothing is recorded.
+
+use crate::event::{Outcome, Pause, SkipReason};
+use crate::instant::Instant;
+
+use super::jobs::{Delayed, NEVER, TICK};
+use super::tally::Tally;
+use super::{Cx, Scheduler};
+
+impl Scheduler {
+    /// Pauses a job. What has passed has been decided.
+    pub(super) fn pause_job(&mut self, slot: u32, pause: Pause, cx: &mut Cx<'_>) {
+        let waiting = self.delayed.remove(&slot).unwrap_or_default();
+        self.skip_paused(slot, waiting, None, cx);
+        let extra = self.extras.entry(slot).or_default();
+        let since = extra.pause.as_ref().map_or(pause.at, |before| before.at);
+        extra.pause = Some(Pause { at: since, ..pause });
+        let state = &mut self.jobs[slot as usize];
+        state.paused = true;
+        if self.all_paused.is_none() {
+            state.decided = state.decided.max(cx.now.wall);
+        }
+        state.seek();
+        self.reschedule(slot);
+        self.remember(slot, cx);
+    }
+
+    /// Ends the pause of a job, as of `at`.
+    pub(super) fn resume_job(&mut self, slot: u32, at: Instant, cx: &mut Cx<'_>) {
+        let by_definition = self.jobs[slot as usize].job.options.paused;
+        let extra = self.extras.entry(slot).or_default();
+        let was_paused_by_somebody = extra.pause.take().is_some();
+        extra.resumed = by_definition;
+        self.jobs[slot as usize].paused = false;
+        if was_paused_by_somebody {
+            self.skip_until(slot, at, cx);
+        } else {
+            let state = &mut self.jobs[slot as usize];
+            state.decided = state.decided.max(at.minus(TICK));
+        }
+        self.jobs[slot as usize].seek();
+        self.remember(slot, cx);
+        self.retire(slot);
+    }
+
+    /// When the pause of a job ends by itself.
+    pub(super) fn end_of_pause(&self, slot: u32) -> Instant {
+        let pause = self.extras.get(&slot).and_then(|extra| extra.pause.as_ref());
+        pause.and_then(|pause| pause.until).unwrap_or(NEVER)
+    }
+
+    /// Ends the pause of a job if it is time. The calendar has to be told by the caller.
+    pub(super) fn end_pause_in_time(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let until = self.end_of_pause(slot);
+        if until <= cx.now.wall {
+            self.resume_job(slot, until, cx);
+        }
+    }
+
+    /// Pauses all jobs.
+    pub(super) fn pause_all(&mut self, pause: Pause, cx: &mut Cx<'_>) {
+        let mut waiting: Vec<(u32, Delayed)> = self.delayed.drain().collect();
+        waiting.sort_unstable_by_key(|waiting| waiting.0);
+        for (slot, waiting) in waiting {
+            self.skip_paused(slot, waiting, None, cx);
+        }
+        let since = self.all_paused.as_ref().map_or(pause.at, |before| before.at);
+        if self.all_paused.is_none() {
+            for state in &mut self.jobs {
+                if !state.paused {
+                    state.decided = state.decided.max(cx.now.wall);
+                }
+            }
+        }
+        self.all_paused = Some(Pause { at: since, ..pause });
+        self.remember_all_paused(cx);
+    }
+
+    /// Ends the pause of all jobs, as of `at`. Jobs that were paused on their own stay so.
+    pub(super) fn resume_all(&mut self, at: Instant, cx: &mut Cx<'_>) {
+        if self.all_paused.take().is_none() {
+            return;
+        }
+        for slot in 0..self.jobs.len() as u32 {
+            if !self.jobs[slot as usize].gone && !self.jobs[slot as usize].paused {
+                self.skip_until(slot, at, cx);
+                self.jobs[slot as usize].seek();
+                self.retire(slot);
+            }
+        }
+        self.fill_calendar();
+        self.remember_all_paused(cx);
+    }
+
+    /// Answers whether jobs may be due: they are not all paused, or that has just ended.
+    pub(super) fn end_pause_of_all_in_time(&mut self, cx: &mut Cx<'_>) -> bool {
+        let Some(pause) = &self.all_paused else { return true };
+        match pause.until {
+            Some(until) if until <= cx.now.wall => {
+                self.resume_all(until, cx);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn remember_all_paused(&self, cx: &mut Cx<'_>) {
+        use crate::event::{Action, Remember};
+        if self.remembers {
+            cx.out.push(Action::Remember(Remember::AllPaused(self.all_paused.clone())));
+        }
+    }
+
+    /// Records what was due in a pause that ends at `at`; what is due at `at` itself is not in it.
+    fn skip_until(&mut self, slot: u32, at: Instant, cx: &mut Cx<'_>) {
+        let state = &self.jobs[slot as usize];
+        let last = at.minus(TICK);
+        let first = state.timetable().after(state.decided);
+        let range = (first <= last).then(|| (first, state.timetable().last_until(first, last)));
+        self.skip_paused(slot, Delayed::default(), range, cx);
+        let state = &mut self.jobs[slot as usize];
+        state.decided = state.decided.max(last);
+    }
+
+    /// Records due times that are skipped because of a pause.
+    fn skip_paused(
+        &mut self,
+        slot: u32,
+        waiting: Delayed,
+        range: Option<(Instant, Instant)>,
+        cx: &mut Cx<'_>,
+    ) {
+        let mut tally = Tally::default();
+        waiting.0.iter().for_each(|waiting| tally.add(waiting.0.due));
+        if let Some((first, last)) = range {
+            tally.add_range(first, last);
+        }
+        let state = &self.jobs[slot as usize];
+        let (job, anchor) = (std::sync::Arc::clone(&state.job), state.anchor);
+        self.record_tally(&job, anchor, tally, Outcome::Skipped(SkipReason::Paused), cx);
+    }
+}
