@@ -5,11 +5,16 @@
 //! `crate::scheduler` and answers by calling [`Call::reply`]. The loop never waits for whoever has
 //! asked.
 
+pub mod server;
+
 use std::fmt;
 use std::sync::Arc;
 
 use crate::event::{Answer, Want};
 use crate::instant::Instant;
+
+/// The way to the loop.
+pub type Line = Arc<dyn Fn(Call) + Send + Sync>;
 
 /// Something that is asked of the loop.
 pub struct Call {

@@ -26,10 +26,12 @@ mod tree;
 mod value;
 mod warn;
 pub(crate) mod when;
+mod workshop;
 
 use std::path::Path;
 
 use load::{Input, Loader};
+pub use workshop::Workshop;
 
 use crate::instant::Instant;
 use crate::job::JobSet;

@@ -11,6 +11,7 @@
 //!
 //! To compute due times in a program of your own, start at [`trigger::Trigger`].
 
+pub mod background;
 pub mod child;
 pub mod civil;
 pub mod cli;

@@ -10,11 +10,14 @@
 //! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
 //! whatever follows, pass the same tests (`tests/store`).
 
+pub mod keeper;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
 use crate::instant::Instant;
+use crate::job::Keep;
 
 /// Something that is so, to be remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +51,11 @@ pub enum Fact {
         at: Instant,
         /// Who has asked for it, if its trigger did not name the due time.
         by: Option<Box<str>>,
+    },
+    /// A run that never began is not one: its due time is undecided again.
+    Withdrawn {
+        /// The run.
+        run: RunId,
     },
     /// An attempt is about to be started: from here on there may be a process.
     Starting {
@@ -215,6 +223,13 @@ pub struct Limits {
     pub runs: u32,
     /// So many days.
     pub days: u32,
+}
+
+impl Limits {
+    /// What `[store] keep` says; 100 records and 30 days unless told.
+    pub fn of(keep: Keep) -> Limits {
+        Limits { runs: keep.runs.unwrap_or(100), days: keep.days.unwrap_or(30) }
+    }
 }
 
 /// A store, as people and programs look into it.
