@@ -3,12 +3,16 @@
 //! Pure, like the decisions it looks back on: the subcommands (`crate::command`) read the store
 //! and give what they found to these. [`audit`] shows that every due time has exactly one outcome,
 //! [`explain`] says why a due time ended as it did, [`marks`] is a job's past at a glance, and
-//! [`say`] has the words that they share. When schedrs was down is in [`down`].
+//! [`object`] a record as JSON. [`say`] has the words that they share, [`down`] when schedrs was
+//! down.
 
 pub mod audit;
 pub mod down;
 pub mod explain;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod marks;
+pub mod object;
 pub mod say;
 
 use std::time::Duration;

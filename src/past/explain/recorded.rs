@@ -175,7 +175,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
         verdict.also(
             "blocked by",
             format!(
-                "run {run}, due {}: it {}{outcome}",
+                "run {run}, due {}: {}{outcome}",
                 case.clock(other.due, due),
                 say::ran(other, due, case.zone)
             ),
