@@ -97,6 +97,13 @@ struct Asked<'a> {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut past = Past::open(&args.place, context)?;
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    let code = show(args, &mut past, &mut out)?;
+    out.flush()?;
+    Ok(code)
+}
+
+fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     if let Some(job) = &args.job {
         past.must_know(job)?;
     }
@@ -112,14 +119,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         bail!("--until is before --since");
     }
     let asked = Asked { args, job: args.job.as_deref(), since, until };
-    let mut out = BufWriter::new(anstream::stdout().lock());
-    let code = match (args.audit, args.jobs) {
-        (true, _) => check::run(&asked, &mut past, &mut out)?,
-        (_, true) => glance::run(&asked, &mut past, &mut out)?,
-        _ => records(&asked, &mut past, &mut out)?,
-    };
-    out.flush()?;
-    Ok(code)
+    match (args.audit, args.jobs) {
+        (true, _) => check::run(&asked, past, out),
+        (_, true) => glance::run(&asked, past, out),
+        _ => records(&asked, past, out),
+    }
 }
 
 impl Asked<'_> {
@@ -225,3 +229,6 @@ impl Zones {
         self.of_jobs.get(job).unwrap_or(&self.other)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use anyhow::bail;
 
 use super::past::{Past, Place};
 use crate::cli::{Context, ExitCode};
-use crate::event::RunId;
+use crate::event::{Outcome, RunId};
 use crate::job;
 use crate::output::{make_harmless, path_of};
 use crate::past::say;
@@ -58,26 +58,40 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let place = Place { jobfile: args.jobfile.clone(), store: args.store.clone() };
     let mut past = Past::open(&place, context)?;
-    if let Some(job) = &args.job {
-        past.must_know(job)?;
-    }
-    let records = match &args.run {
-        Some(text) => vec![the_run(&mut past, text)?],
-        None => newest(args, &mut past)?,
-    };
-    if records.is_empty() {
-        let of = args.job.as_ref().map(|job| format!(" of {}", clean(job)));
-        anstream::eprintln!("schedrs: no runs{} so far", of.unwrap_or_default());
-    }
     // What was printed is passed on as it is, or made harmless here: not through `anstream`, which
     // would take the colours of a job away.
     let stdout = std::io::stdout();
     let is_terminal = stdout.is_terminal();
     let mut out = BufWriter::new(stdout.lock());
+    show(args, &mut past, &mut out, is_terminal)?;
+    out.flush()?;
+    if let Some(job) = &args.job {
+        name_file(&past, job);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(
+    args: &Args,
+    past: &mut Past,
+    out: &mut dyn Write,
+    is_terminal: bool,
+) -> anyhow::Result<()> {
+    if let Some(job) = &args.job {
+        past.must_know(job)?;
+    }
+    let records = match &args.run {
+        Some(text) => vec![the_run(past, text)?],
+        None => newest(args, past)?,
+    };
+    if records.is_empty() {
+        let of = args.job.as_ref().map(|job| format!(" of {}", clean(job)));
+        anstream::eprintln!("schedrs: no runs{} so far", of.unwrap_or_default());
+    }
     for (nth, record) in records.iter().enumerate() {
         let Some(run) = record.run else { continue };
         let output = past.reader().output(run)?;
-        let header = header(&past, record, output.as_ref());
+        let header = header(past, record, output.as_ref());
         if args.run.is_some() {
             anstream::eprintln!("{DIM}{header}{DIM:#}");
         } else {
@@ -90,14 +104,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             }
         }
         if let Some((bytes, _)) = &output {
-            write(&mut out, bytes, is_terminal, args.run.is_some())?;
+            write(out, bytes, is_terminal, args.run.is_some())?;
         }
     }
-    out.flush()?;
-    if let Some(job) = &args.job {
-        name_file(&past, job);
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();
@@ -164,7 +174,8 @@ fn header(past: &Past, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> S
     let how = match &record.outcome {
         None => say::ran(record, record.due, &zone),
         Some(outcome) => {
-            let took = record.duration.filter(|_| record.started.is_some());
+            let is_known = !matches!(outcome, Outcome::Lost(_) | Outcome::NotStarted(_));
+            let took = record.duration.filter(|_| record.started.is_some() && is_known);
             let took = took.map(|took| format!(" after {}", words::elapsed(took)));
             say::outcome_words(Some(outcome)) + &took.unwrap_or_default()
         }
@@ -251,6 +262,7 @@ fn name_file(past: &Past, id: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::past::{args, scene};
 
     #[test]
     fn sizes() {
@@ -264,6 +276,52 @@ mod tests {
             (5 << 40, "5.0 TiB"),
         ] {
             assert_eq!(size(bytes), expected);
+        }
+    }
+
+    fn shown(line: &[&str], is_terminal: bool) -> String {
+        let mut out = Vec::new();
+        let mut past = scene::past(scene::store());
+        show(&args(line), &mut past, &mut out, is_terminal).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_newest_runs() {
+        assert_eq!(
+            shown(&["backup"], false),
+            "backup, run 24, due Tue 2026-11-24 12:34:56 +01:00: succeeded after 2s; it printed \
+             nothing, or it is not kept\n"
+        );
+        assert_eq!(
+            shown(&["backup", "-n", "3"], false).split_once("\nbackup, run 24").unwrap().0,
+            "backup, run 19, due Tue 2026-11-24 03:00:00 +01:00: succeeded after 3h 4m\n\
+             all well\n\
+             \n\
+             backup, run 23, due Tue 2026-11-24 09:00:00 +01:00: was ended by SIGTERM after 1m 15s; \
+             the last 38 bytes of 1.2 MiB\n\
+             copying 3 files\n\
+             \x1b[2J\x1b[31mdisk full\x1b[0m\n"
+        );
+        // Runs that have begun, of all jobs.
+        let headers = |line: &[&str]| shown(line, false).matches(", run ").count();
+        assert_eq!((headers(&[]), headers(&["-n", "0"])), (10, 23));
+        assert_eq!(headers(&["report", "-n", "0"]), 2);
+    }
+
+    #[test]
+    fn one_run_and_nothing_else() {
+        assert_eq!(shown(&["--run", "#19"], false), "all well\n");
+        assert_eq!(shown(&["--run", "20"], false), "");
+        assert!(shown(&["--run", "23"], true).starts_with("copying 3 files\n^[[2J\x1b[31mdisk"));
+        let mut past = scene::past(scene::store());
+        for (run, expected) in [
+            ("99", "no run 99: `schedrs history` shows the runs that are kept"),
+            ("x", "--run x: expected the number of a run, such as 14"),
+        ] {
+            let line = args(&["--run", run]);
+            let error = show(&line, &mut past, &mut Vec::new(), false).unwrap_err();
+            assert_eq!(error.to_string(), expected);
         }
     }
 

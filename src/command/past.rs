@@ -74,10 +74,14 @@ impl Past {
             None => asked::local_zone(context),
         };
         let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
-        let source = Source::Store(open_first(&candidates, jobfile.as_deref())?);
+        let reader = open_first(&candidates, jobfile.as_deref())?;
+        Ok(Past::new(Source::Store(reader), set, zone, now))
+    }
+
+    fn new(source: Source, set: Option<JobSet>, zone: Zone, now: Instant) -> Past {
         let jobs = set.iter().flat_map(|set| &set.jobs).enumerate();
         let places = jobs.map(|(place, job)| (job.id.clone(), place)).collect();
-        Ok(Past { source, set, places, zone, now })
+        Past { source, set, places, zone, now }
     }
 
     /// The way to ask.
@@ -296,6 +300,25 @@ fn time_of_day(text: &str) -> Option<(i64, i64)> {
         (Some(second), None) => Some((hour * 3600 + minute * 60 + number(second, 60)?, 1)),
         _ => None,
     }
+}
+
+#[cfg(test)]
+pub(super) mod scene;
+
+/// The past of a jobfile, for tests.
+#[cfg(test)]
+pub(super) fn of(jobs: &str, now: Instant, store: impl Reader + 'static) -> Past {
+    let zones = crate::zone::Database::bundled();
+    let set = jobfile::load_text("jobs.toml", jobs, &zones, now).set.unwrap();
+    let zone = set.settings.zone.clone();
+    Past::new(Source::Store(Box::new(store)), Some(set), zone, now)
+}
+
+/// The arguments of a subcommand, for tests.
+#[cfg(test)]
+pub(super) fn args<A: clap::Args>(line: &[&str]) -> A {
+    let command = A::augment_args(clap::Command::new("schedrs").no_binary_name(true));
+    A::from_arg_matches(&command.try_get_matches_from(line).unwrap()).unwrap()
 }
 
 #[cfg(test)]

@@ -125,12 +125,7 @@ impl<'a> Case<'a> {
     /// Of several due times in the span, the first that did not go well is most likely the one
     /// that is meant, else the last.
     fn within(&self, from: Instant, until: Instant) -> Subject<'a> {
-        let mut inside: Vec<&RunRecord> = self
-            .records
-            .iter()
-            .filter(|record| record.due <= until && record.last_due >= from)
-            .collect();
-        inside.sort_by_key(|record| (record.due, record.seq));
+        let inside = self.inside();
         let trigger = self.trigger();
         let named = trigger.as_ref().and_then(|trigger| due_from(trigger, from));
         let named = named.filter(|due| *due <= until && self.is_by_this_trigger(*due));
@@ -146,6 +141,15 @@ impl<'a> Case<'a> {
             (None, Some(due)) => Subject::Due(due),
             (None, None) => Subject::Nothing(Some(from)),
         }
+    }
+
+    /// The records in the span that is asked about.
+    fn inside(&self) -> Vec<&'a RunRecord> {
+        let Asked::Within(from, until) = self.asked else { return Vec::new() };
+        let touches = |record: &&RunRecord| record.due <= until && record.last_due >= from;
+        let mut inside: Vec<&RunRecord> = self.records.iter().filter(touches).collect();
+        inside.sort_by_key(|record| (record.due, record.seq));
+        inside
     }
 
     /// The trigger, anchored.
@@ -193,8 +197,24 @@ pub fn explain(case: &Case<'_>) -> Verdict {
         Subject::Due(due) => unrecorded::due(case, due),
         Subject::Nothing(asked) => unrecorded::nothing(case, asked),
     };
+    match case.inside().len() {
+        0 | 1 => {}
+        2 => verdict.also("beside", "there is another record in that time"),
+        more => {
+            verdict.also("beside", format!("there are {} other records in that time", more - 1))
+        }
+    }
     if let Some(job) = case.job {
         verdict.also("schedule", words::trigger(&job.trigger, case.zone));
+        let is_other = |known: &&JobRecord| {
+            !known.trigger.is_empty() && *known.trigger != *job.trigger.fingerprint()
+        };
+        if case.known.filter(is_other).is_some() {
+            verdict.also(
+                "but",
+                "that is its schedule in the jobfile now, which schedrs has not taken over yet",
+            );
+        }
     } else {
         verdict.also("job", "it is in the jobfile no more");
     }

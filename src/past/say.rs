@@ -29,7 +29,7 @@ pub fn mark(outcome: Option<&Outcome>) -> char {
     }
 }
 
-/// The colour of a mark, as the number of an ANSI sequence.
+/// The colour of a mark, as the number of an ANSI sequence; nothing for what is no mark.
 pub fn colour(mark: char) -> &'static str {
     match mark {
         '✓' => "32",
@@ -37,7 +37,8 @@ pub fn colour(mark: char) -> &'static str {
         '!' => "33",
         '?' => "35",
         '…' => "36",
-        _ => "2",
+        '-' | '·' => "2",
+        _ => "",
     }
 }
 

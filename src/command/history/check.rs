@@ -204,7 +204,7 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
         let Found::Audit(audit) = found else { continue };
         let zone = past.zone_of(id);
         let (from, to) = match audit.span {
-            Some((from, to)) => (words::table_time(from, &zone), words::table_time(to, &zone)),
+            Some((from, to)) => (words::day_and_time(from, &zone), words::day_and_time(to, &zone)),
             None => Default::default(),
         };
         let fates = &audit.fates;
@@ -276,11 +276,13 @@ fn summary(all: &[(Box<str>, Found)]) -> String {
         Found::Not(_) => None,
     });
     let (mut jobs, mut due_times, mut unaccounted, mut twice, mut cut) = (0, 0u64, 0, 0, 0);
+    let mut open = 0;
     for audit in audits {
         jobs += 1;
         due_times += audit.due_times;
         unaccounted += audit.unaccounted;
         twice += audit.twice;
+        open += audit.fates.open + audit.waiting;
         cut += u64::from(audit.is_cut);
     }
     let counted = |count: u64, what: &str| match count {
@@ -289,7 +291,8 @@ fn summary(all: &[(Box<str>, Found)]) -> String {
     };
     let of = format!("{} of {}", counted(due_times, "due time"), counted(jobs, "job"));
     let found = match (unaccounted, twice) {
-        (0, 0) => "each has exactly one outcome, or is being worked on".to_owned(),
+        (0, 0) if open == 0 => "each has exactly one outcome".to_owned(),
+        (0, 0) => format!("each has exactly one outcome, but for {open} that are not over"),
         (none, 0) => format!("{none} have no outcome"),
         (0, twice) => format!("{} too many", counted(twice, "outcome")),
         (none, twice) => {

@@ -34,6 +34,8 @@ struct Object<'a> {
     last: Option<RecordObject>,
 }
 
+const HEADING: [&str; 4] = ["JOB", "MARKS", "SUCCEEDED", "LATEST"];
+
 /// A line.
 struct Line {
     id: String,
@@ -101,17 +103,25 @@ fn ids(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<Box<str>>> {
 
 /// Not as a table: each mark has a colour of its own.
 fn write(lines: &[Line], out: &mut dyn Write) -> std::io::Result<()> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let width = |of: fn(&Line) -> &str| lines.iter().map(|line| of(line).width()).max();
     let ids = width(|line| &line.id).unwrap_or(0);
     let shares = width(|line| &line.share).unwrap_or(0);
     let lasts = width(|line| &line.last).unwrap_or(0);
     let marks = lines.iter().map(|line| line.marks.chars().count()).max().unwrap_or(0);
+    let (ids, shares) = (ids.max(HEADING[0].len()), shares.max(HEADING[2].len()));
+    let marks = marks.max(HEADING[1].len());
     // Where the terminal is narrow, the older marks give way.
     let others = ids + shares + lasts + 6;
     let marks = match terminal_width() {
         Some(columns) => marks.min(columns.saturating_sub(others).max(FEWEST)),
         None => marks,
     };
+    let bold = anstyle::Style::new().bold();
+    let [id, mark, share, last] = HEADING;
+    writeln!(out, "{bold}{id:ids$}  {mark:>marks$}  {share:shares$}  {last}{bold:#}")?;
     for line in lines {
         let skipped = line.marks.chars().count().saturating_sub(marks);
         let shown: Vec<char> = line.marks.chars().skip(skipped).collect();

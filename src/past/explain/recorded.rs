@@ -45,27 +45,23 @@ pub(super) fn verdict(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verd
 
 fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
     let took = record.duration.map(words::elapsed).unwrap_or_default();
+    let killer = match outcome {
+        Outcome::Killed(_) => who_killed(case, record),
+        _ => None,
+    };
     let how = match outcome {
-        Outcome::Succeeded => format!("ran: succeeded after {took}"),
-        Outcome::Failed(code) => format!("ran: failed with exit code {code} after {took}"),
-        Outcome::Killed(signal) => {
-            let name = say::signal_name(*signal);
-            match who_killed(case, record) {
-                Some(cause) => format!("ran: ended by {name} after {took}, {cause}"),
-                None => format!("ran: ended by {name} after {took}"),
-            }
-        }
         Outcome::TimedOut => {
             let timeout = case.job.and_then(|job| job.options.timeout);
             let timeout = timeout.map(|after| format!(" of {}", words::span(after)));
-            format!("ran: its timeout{} ended it after {took}", timeout.unwrap_or_default())
+            format!("was ended by its timeout{}", timeout.unwrap_or_default())
         }
-        Outcome::NotStarted(reason) => format!("could not be started: {}", clean(reason)),
-        other => say::outcome_words(Some(other)),
+        Outcome::NotStarted(_) => say::outcome_words(Some(outcome)),
+        _ => format!("{} after {took}", say::outcome_words(Some(outcome))),
     };
-    let mut verdict = Verdict::new(outcome.word(), by_whom(record, how));
-    the_run(case, record, &mut verdict);
-    if matches!(outcome, Outcome::Killed(_)) && who_killed(case, record).is_none() {
+    let by = killer.as_ref().map(|killer| format!(": {killer}")).unwrap_or_default();
+    let mut verdict = Verdict::new(outcome.word(), format!("{} {how}{by}", the_run(record)));
+    details(case, record, &mut verdict);
+    if matches!(outcome, Outcome::Killed(_)) && killer.is_none() {
         verdict.also(
             "by whom",
             "nothing here tells: somebody outside schedrs, or the kernel (out of memory?)",
@@ -75,47 +71,52 @@ fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
 }
 
 fn not_over(case: &Case<'_>, record: &RunRecord) -> Verdict {
+    let run = the_run(record);
+    if !case.is_running {
+        let seen = case.sessions.last().map(|session| session.stopped.unwrap_or(session.seen));
+        let seen = seen.map(|seen| format!(", at {}", case.clock(seen, case.now)));
+        let seen = seen.unwrap_or_default();
+        let did = if record.started.is_some() { "was running" } else { "had not begun" };
+        let mut verdict = Verdict::new(
+            "not_running",
+            format!("{run} {did} when schedrs was last seen{seen}, and it does not run now"),
+        );
+        verdict.also("then", "what became of it will be known when schedrs runs again");
+        details(case, record, &mut verdict);
+        return verdict;
+    }
     let (word, text) = match record.started {
         Some(started) => {
             let since = case.clock(started, case.now);
             let so_far = words::span(case.now.since(started));
-            ("running", format!("running since {since}, for {so_far}"))
+            ("running", format!("{run} has been running since {since}, for {so_far}"))
         }
         None if record.attempts > 0 => {
-            ("running", format!("being started since {}", case.clock(record.at, case.now)))
+            let since = case.clock(record.at, case.now);
+            ("running", format!("{run} is being started, since {since}"))
         }
         None => {
             let since = case.clock(record.at, case.now);
-            ("waiting", format!("waiting since {since}: {}", what_for(case)))
+            ("waiting", format!("{run} has been waiting since {since}, {}", what_for(case)))
         }
     };
-    if case.is_running {
-        let mut verdict = Verdict::new(word, by_whom(record, text));
-        the_run(case, record, &mut verdict);
-        return verdict;
-    }
-    let seen = case.sessions.last().map(|session| session.stopped.unwrap_or(session.seen));
-    let text = match (seen, record.started) {
-        (Some(seen), Some(_)) => format!(
-            "was running when schedrs was last seen, at {}; what became of it will be known when \
-             schedrs runs again",
-            case.clock(seen, case.now)
-        ),
-        _ => "had not begun when schedrs was last seen; it is decided when schedrs runs again"
-            .to_owned(),
-    };
-    let mut verdict = Verdict::new("not_running", by_whom(record, text));
-    the_run(case, record, &mut verdict);
+    let mut verdict = Verdict::new(word, text);
+    details(case, record, &mut verdict);
     verdict
 }
 
+/// What a run waits for before it begins.
 fn what_for(case: &Case<'_>) -> String {
-    match case.executor {
+    let slot = match case.executor {
         Some(executor) => format!(
-            "for a slot of the executor {} (max_workers = {}), or for another run of the job",
+            "for a slot of the executor {} (max_workers = {})",
             executor.name, executor.max_workers
         ),
-        None => "for a slot of its executor, or for another run of the job".to_owned(),
+        None => "for a slot of its executor".to_owned(),
+    };
+    match case.job.map(|job| job.options.overlap) {
+        Some(Overlap::Queue | Overlap::Replace) => format!("{slot}, or for another run of the job"),
+        Some(Overlap::Skip) | None => slot,
     }
 }
 
@@ -353,8 +354,9 @@ fn coalesced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
 }
 
 fn lost(case: &Case<'_>, record: &RunRecord, reason: &str) -> Verdict {
-    let mut verdict = Verdict::new("lost", by_whom(record, format!("lost: {}", clean(reason))));
-    the_run(case, record, &mut verdict);
+    let text = format!("{} was lost: {}", the_run(record), clean(reason));
+    let mut verdict = Verdict::new("lost", text);
+    details(case, record, &mut verdict);
     let moment = record.started.unwrap_or(record.at);
     let life = case.sessions.iter().rev().find(|session| session.began <= moment);
     if let Some(life) = life.filter(|life| life.stopped.is_none()) {
@@ -371,33 +373,34 @@ fn lost(case: &Case<'_>, record: &RunRecord, reason: &str) -> Verdict {
     verdict
 }
 
-/// `started by alice: ...` for runs that no trigger asked for.
-fn by_whom(record: &RunRecord, text: String) -> String {
+/// `run 14`, or `run 14, started by alice,` where no trigger asked for it.
+fn the_run(record: &RunRecord) -> String {
+    let run = match record.run {
+        Some(run) => format!("run {run}"),
+        None => "it".to_owned(),
+    };
     match &record.by {
-        Some(by) => format!("started by {}, {text}", clean(by)),
-        None => text,
+        Some(by) => format!("{run}, started by {},", clean(by)),
+        None => run,
     }
 }
 
-/// What there is to say of a run: its number, when it began and ended, what it waited for.
-fn the_run(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
+/// What there is to say of a run: when it began and ended, what it waited for, its attempts.
+fn details(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
     let near = record.due;
-    if let Some(run) = record.run {
-        let mut text = format!("{run}, ");
-        match (record.started, record.outcome.is_some()) {
-            (Some(started), _) => {
-                let lag = started.since(record.due);
-                text += &say::ran(record, near, case.zone);
-                if record.by.is_none() {
-                    text += &format!("; it began {} after it was due", words::elapsed(lag));
-                }
-            }
-            (None, _) => text += &format!("admitted {}", case.clock(record.at, near)),
+    if let Some(started) = record.started {
+        let mut text = case.clock(started, near);
+        if let Some(end) = end_of(record) {
+            text += &format!(" to {}", case.clock(end, near));
+        }
+        if record.by.is_none() {
+            let lag = words::elapsed(started.since(record.due));
+            text += &format!(", begun {lag} after it was due");
         }
         if let Some(process) = record.process {
             text += &format!(", pid {}", process.pid);
         }
-        verdict.also("run", text);
+        verdict.also("ran", text);
     }
     let waited = record.started.map_or(Duration::ZERO, |started| started.since(record.at));
     if waited >= Duration::from_secs(1) {
@@ -443,7 +446,7 @@ fn who_killed(case: &Case<'_>, record: &RunRecord) -> Option<String> {
         .sessions
         .iter()
         .find(|session| session.stopped.is_some_and(|at| at >= end && at.since(end) <= STOPPING));
-    stopping.map(|_| "as schedrs was stopping".to_owned())
+    stopping.map(|_| "schedrs was stopping".to_owned())
 }
 
 /// The last change of a kind to this job in a span of time.

@@ -180,11 +180,11 @@ fn evidence(verdict: &Verdict, label: &str) -> String {
 #[test]
 fn it_ran() {
     for (outcome, text) in [
-        (Outcome::Succeeded, "ran: succeeded after 3s"),
-        (Outcome::Failed(3), "ran: failed with exit code 3 after 3s"),
-        (Outcome::Killed(9), "ran: ended by SIGKILL after 3s"),
-        (Outcome::TimedOut, "ran: its timeout of 3s ended it after 3s"),
-        (Outcome::NotStarted("no such file".into()), "could not be started: no such file"),
+        (Outcome::Succeeded, "run 14 succeeded after 3s"),
+        (Outcome::Failed(3), "run 14 failed with exit code 3 after 3s"),
+        (Outcome::Killed(9), "run 14 was ended by SIGKILL after 3s"),
+        (Outcome::TimedOut, "run 14 was ended by its timeout of 3s"),
+        (Outcome::NotStarted("no such file".into()), "run 14 could not be started: no such file"),
     ] {
         let store = Store::new().options(|options| options.timeout = Some(secs(3)));
         let word = outcome.word();
@@ -193,8 +193,8 @@ fn it_ran() {
         assert_eq!(verdict.due, Some(at("03:00")));
         assert_eq!(verdict.next, Some(at("12:00")));
         assert_eq!(
-            evidence(&verdict, "run"),
-            "14, ran 03:00:00 to 03:00:03; it began <1ms after it was due, pid 4711"
+            evidence(&verdict, "ran"),
+            "03:00:00 to 03:00:03, begun <1ms after it was due, pid 4711"
         );
     }
 }
@@ -221,7 +221,7 @@ fn it_waited_and_was_tried_again() {
                 tried(2, "03:02:20", "03:02:30", Outcome::Succeeded),
             ];
         })
-        .says("03:00", "succeeded", "ran: succeeded after 25s");
+        .says("03:00", "succeeded", "run 14 succeeded after 25s");
     assert!(evidence(&verdict, "waited").starts_with("2m 5s before it began, for a slot"));
     assert_eq!(
         evidence(&verdict, "attempt"),
@@ -235,7 +235,7 @@ fn it_was_killed_by_somebody() {
     Store::new().record(killed()).changed("03:09:59", "stopped", "alice", Some("run 14")).says(
         "03:00",
         "killed",
-        "ran: ended by SIGTERM after 10m, stopped by alice at 03:09:59",
+        "run 14 was ended by SIGTERM after 10m: stopped by alice at 03:09:59",
     );
     Store::new()
         .options(|options| options.overlap = Overlap::Replace)
@@ -244,13 +244,13 @@ fn it_was_killed_by_somebody() {
         .says(
             "03:00",
             "killed",
-            "ran: ended by SIGTERM after 30m 1s, replaced by run 15, due 03:30:00 (overlap = \
+            "run 14 was ended by SIGTERM after 30m 1s: replaced by run 15, due 03:30:00 (overlap = \
              \"replace\")",
         );
     Store::new()
         .with(|store| store.sessions = vec![session(1, "00:00", "03:10:01", Some("03:10:01"))])
         .record(killed())
-        .says("03:00", "killed", "ran: ended by SIGTERM after 10m, as schedrs was stopping");
+        .says("03:00", "killed", "run 14 was ended by SIGTERM after 10m: schedrs was stopping");
     let verdict = Store::new().record(killed()).minute("03:00");
     assert!(evidence(&verdict, "by whom").contains("out of memory"), "{verdict:?}");
 }
@@ -398,18 +398,21 @@ fn it_was_coalesced() {
 #[test]
 fn it_goes_on() {
     let store = Store::new().record(run(14, "11:30", "11:30", 0, None));
-    store.says("11:30", "running", "running since 11:30:00, for 29m 59s");
+    store.says("11:30", "running", "run 14 has been running since 11:30:00, for 29m 59s");
     let store = store.with(|store| store.is_running = false);
     store.says(
         "11:30",
         "not_running",
-        "was running when schedrs was last seen, at 11:59:58; what became of it will be known \
-         when schedrs runs again",
+        "run 14 was running when schedrs was last seen, at 11:59:58, and it does not run now",
     );
     let waiting = RunRecord { started: None, attempts: 0, ..run(14, "11:30", "11:30", 0, None) };
     let verdict = Store::new().record(waiting).minute("11:30");
     assert_eq!(verdict.word, "waiting");
-    assert!(verdict.text.starts_with("waiting since 11:30:00: for a slot"), "{}", verdict.text);
+    assert!(
+        verdict.text.starts_with("run 14 has been waiting since 11:30:00, for a slot"),
+        "{}",
+        verdict.text
+    );
 }
 
 #[test]
@@ -420,7 +423,7 @@ fn it_was_started_by_hand() {
     };
     let store =
         Store::new().record(run(13, "11:30", "11:30", 3, Some(Outcome::Succeeded))).record(by_hand);
-    store.says("11:47", "succeeded", "started by alice, ran: succeeded after 3s");
+    store.says("11:47", "succeeded", "run 14, started by alice, succeeded after 3s");
     // It is also the latest.
     let verdict = store.ask(Asked::Latest);
     assert_eq!((verdict.word, verdict.due), ("succeeded", Some(at("11:47:12"))));
@@ -434,7 +437,7 @@ fn it_was_lost() {
                 vec![session(312, "00:00", "03:10", None), session(977, "03:45", "11:59", None)];
         })
         .record(run(14, "03:00", "03:00", 0, Some(Outcome::Lost("schedrs was killed".into()))))
-        .says("03:00", "lost", "lost: schedrs was killed");
+        .says("03:00", "lost", "run 14 was lost: schedrs was killed");
     assert!(evidence(&verdict, "schedrs").starts_with("pid 312 was last seen at 03:10:00"));
 }
 
@@ -550,7 +553,7 @@ fn a_job_that_is_gone_still_has_a_past() {
     let store = Store::new()
         .record(run(14, "03:00", "03:00", 3, Some(Outcome::Succeeded)))
         .with(|store| (store.job, store.known) = (None, None));
-    let verdict = store.says("03:00", "succeeded", "ran: succeeded after 3s");
+    let verdict = store.says("03:00", "succeeded", "run 14 succeeded after 3s");
     assert_eq!(evidence(&verdict, "job"), "it is in the jobfile no more");
     store.says("04:00", "unknown", "no record of that time is kept");
 }
@@ -563,4 +566,80 @@ fn of_several_the_one_that_went_wrong() {
         .record(run(3, "04:00", "04:00", 3, Some(Outcome::Succeeded)));
     let verdict = store.ask(Asked::Within(at("03:00"), at("04:00")));
     assert_eq!(verdict.due, Some(at("03:30")));
+    assert_eq!(evidence(&verdict, "beside"), "there are 2 other records in that time");
+}
+
+#[test]
+fn a_jobfile_that_was_edited_since() {
+    let verdict = Store::new()
+        .with(|store| store.known.as_mut().unwrap().trigger = "another".into())
+        .ask(Asked::Latest);
+    assert!(evidence(&verdict, "but").contains("not taken over"), "{verdict:?}");
+}
+
+/// Records as no scheduler would leave them: there is always an answer, and a known word.
+#[test]
+fn there_is_always_an_answer() {
+    use proptest::prelude::*;
+    const WORDS: [&str; 19] = [
+        "succeeded",
+        "failed",
+        "killed",
+        "timed_out",
+        "not_started",
+        "skipped",
+        "missed",
+        "coalesced",
+        "lost",
+        "running",
+        "waiting",
+        "pending",
+        "paused",
+        "not_due",
+        "never_due",
+        "not_running",
+        "forgotten",
+        "unknown",
+        "unaccounted",
+    ];
+    let moment =
+        || (0i64..86_400).prop_map(|secs| at("00:00").plus(Duration::from_secs(secs as u64)));
+    let outcome = prop_oneof![
+        Just(None),
+        Just(Some(Outcome::Succeeded)),
+        Just(Some(Outcome::Killed(99))),
+        Just(Some(Outcome::Skipped(SkipReason::Overlap))),
+        Just(Some(Outcome::Skipped(SkipReason::Paused))),
+        Just(Some(Outcome::Missed(MissReason::Late(secs(9))))),
+        Just(Some(Outcome::Coalesced)),
+        Just(Some(Outcome::Lost("\u{1b}[2J".into()))),
+    ];
+    let record = (moment(), moment(), moment(), proptest::option::of(moment()), outcome, 0u64..3)
+        .prop_map(|(due, last, decided, started, outcome, number)| RunRecord {
+            due: due.min(last),
+            last_due: due.max(last),
+            count: number,
+            at: decided,
+            started,
+            duration: started.map(|_| secs(number * 4000)),
+            run: (number > 0).then_some(RunId(number)),
+            attempts: number as u32,
+            outcome,
+            ..fate("00:00", "00:00", Outcome::Coalesced)
+        });
+    let records = proptest::collection::vec(record, 0..8);
+    proptest!(|(records in records, from in moment(), until in moment(), now in moment(),
+        known in any::<bool>(), running in any::<bool>(), latest in any::<bool>())| {
+        let mut store = Store::new();
+        store.records = records;
+        (store.now, store.is_running) = (now, running);
+        if !known {
+            store.known = None;
+        }
+        let asked = if latest { Asked::Latest } else { Asked::Within(from, until) };
+        let verdict = store.ask(asked);
+        prop_assert!(WORDS.contains(&verdict.word), "{}", verdict.word);
+        let is_harmless = !verdict.text.contains(char::is_control);
+        prop_assert!(!verdict.text.is_empty() && is_harmless);
+    });
 }
