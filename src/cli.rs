@@ -91,6 +91,12 @@ subcommands! {
     Simulate = "simulate" (simulate),
     /// Say a cron expression in English
     Explain = "explain" (explain),
+    /// Show what became of due times
+    History = "history" (history),
+    /// Show what runs have printed
+    Logs = "logs" (logs),
+    /// Say why a due time ended as it did, or why there was none
+    Why = "why" (why),
 }
 
 /// What every subcommand needs beside its arguments.

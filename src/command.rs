@@ -5,7 +5,11 @@
 mod asked;
 pub(crate) mod explain;
 mod expression;
+pub(crate) mod history;
+pub(crate) mod logs;
 pub(crate) mod next;
+mod past;
 pub(crate) mod run;
 pub(crate) mod simulate;
 pub(crate) mod validate;
+pub(crate) mod why;

@@ -26,6 +26,7 @@ pub mod job;
 pub mod jobfile;
 mod memory;
 pub mod output;
+pub mod past;
 pub mod paths;
 pub mod preview;
 pub mod problem;
