@@ -3,11 +3,14 @@
 //!
 //! `crate::executor` calls [`World::start`] on its spawner threads; `crate::daemon` waits for what
 //! it started and ends its process tree ([`tree`]). The parts: `shell` knows when a string command
-//! needs no shell, `environment` and `identity` what their names say, `spawn` makes the process.
+//! needs no shell, `environment` and `identity` what their names say, `files` reads what the former
+//! needs, [`secrets`] are what of it must not be seen, `spawn` makes the process.
 
 mod environment;
+mod files;
 mod identity;
 pub mod mark;
+pub mod secrets;
 mod shell;
 mod spawn;
 pub mod tree;
@@ -29,6 +32,7 @@ use crate::event::Start;
 use crate::job::{Command, Job, Options, Output};
 use environment::{Base, Environment};
 use mark::Marks;
+use secrets::Secrets;
 use spawn::{Changes, Program, SpawnError, Step, Streams};
 
 /// What every start needs to know of the scheduler's own process.
@@ -60,6 +64,8 @@ pub struct Pipes {
     pub stdout: OwnedFd,
     /// Its standard error.
     pub stderr: OwnedFd,
+    /// What is not to be seen in either.
+    pub secrets: Secrets,
 }
 
 /// Why a process could not be started.
@@ -106,6 +112,12 @@ fn is_shortage(errno: i32) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
 }
 
+/// The number of a user, by name or number; `None` where there is no such user.
+pub(crate) fn uid_of(user: &str) -> Option<u32> {
+    let (identity, _) = identity::resolve(Some(user), None).ok()?;
+    identity.uid
+}
+
 impl World {
     /// As this process finds it. `file_limit` and `marks` are what children get.
     pub fn new(file_limit: Rlimit, marks: Option<Marks>) -> World {
@@ -148,6 +160,9 @@ impl World {
         }
         let pid = outcome.map_err(|error| explain(error, &program, options))?;
         self.restore_file_limit(pid);
+        if let Some(pipes) = &mut pipes {
+            pipes.secrets = env.secrets.clone();
+        }
         Ok(Child { pid, pipes })
     }
 
@@ -259,7 +274,7 @@ fn streams(options: &Options) -> Result<(Streams, Option<Pipes>), Failure> {
             };
             let (out_read, stdout) = pipe()?;
             let (err_read, stderr) = pipe()?;
-            let pipes = Pipes { stdout: out_read, stderr: err_read };
+            let pipes = Pipes { stdout: out_read, stderr: err_read, secrets: Secrets::default() };
             Ok((Streams { stdin, stdout, stderr }, Some(pipes)))
         }
     }

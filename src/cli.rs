@@ -169,7 +169,8 @@ fn command_line() -> ExitCode {
         // Whoever read our output has seen enough (`schedrs next | head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("schedrs: {error:#}");
+            let text = format!("{error:#}");
+            anstream::eprintln!("schedrs: {}", crate::problem::clean_lines(&text));
             ExitCode::FAILURE
         }
     }
