@@ -119,6 +119,11 @@ pub(crate) fn uid_of(user: &str) -> Option<u32> {
 }
 
 impl World {
+    /// As this process finds it, for one program that it becomes itself.
+    pub fn of_one() -> World {
+        World::new(getrlimit(Resource::Nofile), None)
+    }
+
     /// As this process finds it. `file_limit` and `marks` are what children get.
     pub fn new(file_limit: Rlimit, marks: Option<Marks>) -> World {
         World {
@@ -135,14 +140,7 @@ impl World {
         let job = &*start.job;
         let options = &*job.options;
         let (changes, account) = changes(options)?;
-        let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
-        let told = [
-            ("SCHEDRS_JOB", &*job.id),
-            ("SCHEDRS_RUN", &run),
-            ("SCHEDRS_DUE", due),
-            ("SCHEDRS_ATTEMPT", &attempt),
-        ];
-        let env = self.base.compose(options, account.as_ref(), told).map_err(Failure::lasting)?;
+        let env = self.environment(start, due, account.as_ref())?;
         let (mut streams, mut pipes) = streams(options)?;
 
         let (argv, skips_shell) = self.command_line(job, &env);
@@ -164,6 +162,42 @@ impl World {
             pipes.secrets = env.secrets.clone();
         }
         Ok(Child { pid, pipes })
+    }
+
+    /// The environment of an attempt.
+    fn environment(
+        &self,
+        start: &Start,
+        due: &str,
+        account: Option<&identity::Account>,
+    ) -> Result<Environment<'_>, Failure> {
+        let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
+        let told = [
+            ("SCHEDRS_JOB", &*start.job.id),
+            ("SCHEDRS_RUN", &run),
+            ("SCHEDRS_DUE", due),
+            ("SCHEDRS_ATTEMPT", &attempt),
+        ];
+        self.base.compose(&start.job.options, account, told).map_err(Failure::lasting)
+    }
+
+    /// Makes this process the job's shell, in all that an attempt would have but its streams: with
+    /// the command, or for a person. To be called while there is no other thread; returns only when
+    /// that failed.
+    pub fn become_shell(&self, start: &Start, due: &str, command: Option<&str>) -> Failure {
+        let options = &*start.job.options;
+        let try_become = || -> Result<Failure, Failure> {
+            let (changes, account) = changes(options)?;
+            let env = self.environment(start, due, account.as_ref())?;
+            // What such arguments are for, `-eu` or `-c`, is no good to a person.
+            let words = if command.is_some() { &options.shell[..] } else { &options.shell[..1] };
+            let words = words.iter().map(|word| &**word);
+            let words = words.chain(command.into_iter().flat_map(|text| ["-c", text]));
+            let argv: Vec<Cow<'_, str>> = words.map(Cow::Borrowed).collect();
+            let program = self.program(&argv, options, &env, changes)?;
+            Ok(explain(spawn::become_program(&program), &program, options))
+        };
+        try_become().unwrap_or_else(|failure| failure)
     }
 
     /// Gives a child the limit of open files that the scheduler was started with: some programs

@@ -91,6 +91,10 @@ subcommands! {
     Simulate = "simulate" (simulate),
     /// Say a cron expression in English
     Explain = "explain" (explain),
+    /// Write a small commented jobfile that runs as it is
+    Init = "init" (init),
+    /// Open a shell in a job's exact environment
+    Shell = "shell" (shell),
 }
 
 /// What every subcommand needs beside its arguments.

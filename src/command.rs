@@ -5,7 +5,9 @@
 mod asked;
 pub(crate) mod explain;
 mod expression;
+pub(crate) mod init;
 pub(crate) mod next;
 pub(crate) mod run;
+pub(crate) mod shell;
 pub(crate) mod simulate;
 pub(crate) mod validate;

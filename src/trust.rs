@@ -105,7 +105,7 @@ fn maps(map: &str, uid: u32) -> bool {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let path = path.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     match path.chars().all(plain) && !path.starts_with('-') {
