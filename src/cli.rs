@@ -97,6 +97,10 @@ subcommands! {
     Logs = "logs" (logs),
     /// Say why a due time ended as it did, or why there was none
     Why = "why" (why),
+    /// Write a small commented jobfile that runs as it is
+    Init = "init" (init),
+    /// Open a shell in a job's exact environment
+    Shell = "shell" (shell),
 }
 
 /// What every subcommand needs beside its arguments.
@@ -175,7 +179,8 @@ fn command_line() -> ExitCode {
         // Whoever read our output has seen enough (`schedrs next | head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("schedrs: {error:#}");
+            let text = format!("{error:#}");
+            anstream::eprintln!("schedrs: {}", crate::problem::clean_lines(&text));
             ExitCode::FAILURE
         }
     }

@@ -14,8 +14,6 @@ pub mod server;
 mod socket;
 pub mod wire;
 
-pub mod server;
-
 use std::fmt;
 use std::sync::Arc;
 

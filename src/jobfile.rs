@@ -8,7 +8,7 @@
 //! `read` (bytes, bounded) → `chunk` (cut at headers) → `parse` (one chunk) → `tree` (values and
 //! TOML's rules) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load`
 //! runs all that over a file and its `include`s. `value` gets at typed values, `keys` knows the
-//! names, `locate` finds the file that is meant when none is named.
+//! names, `trust` who else can write to the files, `locate` finds the file that is meant when none is named.
 
 mod build;
 mod chunk;
@@ -23,6 +23,7 @@ mod sections;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trust;
 mod value;
 mod warn;
 pub(crate) mod when;
@@ -50,6 +51,8 @@ pub struct Loaded {
     /// the problems have been shown.
     pub sources: Sources,
     pub(crate) origins: Option<Origins>,
+    /// What is to be thought of the files: see [`Loaded::check_files`].
+    pub(crate) files: trust::Files,
 }
 
 impl Loaded {

@@ -36,5 +36,6 @@ pub mod sim;
 pub mod store;
 mod table;
 pub mod trigger;
+mod trust;
 pub mod words;
 pub mod zone;

@@ -6,11 +6,12 @@
 //! what the scheduler prints. Messages are handled in order: all that a run has printed comes
 //! before the line that says it ended.
 //!
-//! `lines` cuts streams into lines, `sink` writes them to stdout and stderr without waiting,
+//! `mask` takes a job's secrets out, `lines` cuts streams into lines, `sink` writes them to stdout and stderr without waiting,
 //! `file` to a file per job; `status` is the line at the bottom of a terminal.
 
 mod file;
 mod lines;
+mod mask;
 mod sink;
 mod status;
 
@@ -39,6 +40,7 @@ pub(crate) use file::path_of;
 pub use lines::colour_of;
 pub(crate) use lines::make_harmless;
 use lines::{Lines, Prefix, Style};
+use mask::Mask;
 use sink::{Flushed, Sink};
 use status::Bottom;
 pub use status::{Live, column_of};
@@ -183,6 +185,7 @@ struct Stream {
     pipe: OwnedFd,
     run: RunId,
     to: Target,
+    mask: Option<Mask>,
     lines: Lines,
     style: Style,
     /// The run has ended: the pipe is closed once it is empty.
@@ -226,6 +229,7 @@ struct Server {
     ending: VecDeque<usize>,
     chunk: Box<[u8]>,
     scratch: Vec<u8>,
+    masked: Vec<u8>,
     finishing: Option<Mono>,
     bottom: Bottom,
 }
@@ -266,6 +270,7 @@ impl Server {
             ending: VecDeque::new(),
             chunk: vec![0; 64 * 1024].into(),
             scratch: Vec::new(),
+            masked: Vec::new(),
             finishing: None,
             bottom: Bottom::default(),
         })
@@ -367,13 +372,21 @@ impl Server {
         };
         for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
             let style = self.style(job, &to, is_stderr);
-            if let Err(errno) = self.listen(run, pipe, to, style) {
+            let mask = pipes.secrets.texts().map(Mask::new);
+            if let Err(errno) = self.listen(run, pipe, to, style, mask) {
                 log::error!(job = &*job.id; "its output cannot be read: {errno}");
             }
         }
     }
 
-    fn listen(&mut self, run: RunId, pipe: OwnedFd, to: Target, style: Style) -> Result<(), Errno> {
+    fn listen(
+        &mut self,
+        run: RunId,
+        pipe: OwnedFd,
+        to: Target,
+        style: Style,
+        mask: Option<Mask>,
+    ) -> Result<(), Errno> {
         rustix::fs::fcntl_setfl(&pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let slot = self.free.pop().unwrap_or(self.streams.len());
         let set = to.set();
@@ -390,7 +403,7 @@ impl Server {
             file.users += 1;
         }
         let lines = Lines::default();
-        self.streams[slot] = Some(Stream { pipe, run, to, lines, style, ended: false });
+        self.streams[slot] = Some(Stream { pipe, run, to, mask, lines, style, ended: false });
         self.of_run.entry(run).or_default().push(slot);
         Ok(())
     }
@@ -439,13 +452,23 @@ impl Server {
             Err(Errno::AGAIN) if !stream.ended => return false,
             Err(_) => 0,
         };
-        let chunk = &self.chunk[..count];
-        let deliver = |stream: &mut Stream, out: &mut Vec<u8>| match count {
-            0 => stream.lines.finish(&stream.style, out),
-            _ => {
-                stream.lines.feed(chunk, &stream.style, out);
-                stream.lines.shrink();
+        let chunk = match &mut stream.mask {
+            None => &self.chunk[..count],
+            Some(mask) => {
+                self.masked.clear();
+                match count {
+                    0 => mask.finish(&mut self.masked),
+                    _ => mask.feed(&self.chunk[..count], &mut self.masked),
+                }
+                &self.masked[..]
             }
+        };
+        let deliver = |stream: &mut Stream, out: &mut Vec<u8>| {
+            stream.lines.feed(chunk, &stream.style, out);
+            if count == 0 {
+                stream.lines.finish(&stream.style, out);
+            }
+            stream.lines.shrink();
         };
         match &stream.to {
             Target::Sink(index) => {

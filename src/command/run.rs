@@ -16,7 +16,7 @@ use crate::jobfile::{self, Workshop};
 use crate::memory;
 use crate::output::{Output, Settings};
 use crate::paths;
-use crate::problem::{Problem, Severity};
+use crate::problem::{self, Problem, Severity};
 use crate::store::location::Location;
 use crate::trigger::{DateTrigger, Trigger};
 use crate::words;
@@ -161,7 +161,8 @@ fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
 
 /// Reads the jobfile and shows what is wrong with it; `None` when there was an error.
 fn load(file: &Path, args: &Args, context: &Context) -> anyhow::Result<Option<Jobfile>> {
-    let loaded = jobfile::load_path(file, &context.zones, clock::wall());
+    let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
+    loaded.check_files(true);
     // A person running one job wants to see that job.
     if args.once.is_none() || loaded.set.is_none() {
         loaded.report().context("failed to write problems")?;
@@ -203,15 +204,20 @@ fn loader(file: &Path, args: &Args) -> Option<Arc<daemon::Load>> {
         // Opened anew: the zone database may have been updated as well.
         let tzdir = std::env::var_os("TZDIR").filter(|dir| !dir.is_empty());
         let zones = Database::open(tzdir.as_deref().map(Path::new));
-        let loaded = jobfile::load_path(&file, &zones, clock::wall());
-        let Some(jobfile) = jobfile_of(loaded.set, loaded.workshop) else {
-            let errors = loaded.problems.iter().filter(|found| found.severity == Severity::Error);
-            let line = |found: &Problem| {
-                let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-                format!("{}: {}{help}", loaded.sources.name(found.place), found.message)
-            };
-            return Err(errors.take(MAX_PROBLEMS).map(line).collect());
+        let mut loaded = jobfile::load_path(&file, &zones, clock::wall());
+        loaded.check_files(true);
+        let line = |found: &Problem| {
+            let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            let text = format!("{}: {}{help}", loaded.sources.name(found.place), found.message);
+            problem::clean(&text).into_owned()
         };
+        let of = |severity| loaded.problems.iter().filter(move |found| found.severity == severity);
+        let Some(jobfile) = jobfile_of(loaded.set, loaded.workshop) else {
+            return Err(of(Severity::Error).take(MAX_PROBLEMS).map(line).collect());
+        };
+        for warning in of(Severity::Warning).take(MAX_PROBLEMS) {
+            log::warn!(event = "reload_warning"; "{}", line(warning));
+        }
         Ok(jobfile)
     }))
 }

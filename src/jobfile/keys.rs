@@ -71,6 +71,11 @@ keys! {
 }
 
 impl Key {
+    /// Whether its value may name files that the environment is read from.
+    pub(super) fn names_files(self) -> bool {
+        matches!(self, Key::Env | Key::EnvFile)
+    }
+
     /// Whether it says when the job is due.
     pub(crate) fn is_trigger(self) -> bool {
         matches!(self, Key::Cron | Key::Interval | Key::Date)
