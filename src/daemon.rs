@@ -218,6 +218,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         store: plan.memory.as_ref().map_or("none", |memory| &memory.name).into(),
         timezone: plan.jobfile.set.settings.zone.name().into(),
         stopping: false,
+        settings: plan.jobfile.set.settings.clone(),
+        executors: plan.jobfile.set.executors.as_slice().into(),
     };
     let Parts { mut scheduler, mut hands, catalog, server, alarms } =
         start::start(&mut plan, epoll, Arc::clone(&waker))?;
@@ -248,7 +250,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     };
     let ran = looper.run(&mut timer);
     let (stops, last_stop) = (looper.stops, looper.last_stop);
-    hands.mailbox().close();
+    looper.hands.mailbox().close();
     drop(looper);
     if let Some(server) = server {
         server.stop();
@@ -553,6 +555,8 @@ impl Loop<'_> {
         let now = clock::now();
         self.health.loaded = now.wall;
         self.health.timezone = set.settings.zone.name().into();
+        self.health.settings = set.settings.clone();
+        self.health.executors = set.executors.as_slice().into();
         if let Some(catalog) = &mut self.catalog {
             let (added, overrides) = self.scheduler.texts();
             let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));

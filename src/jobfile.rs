@@ -28,6 +28,7 @@ mod value;
 mod warn;
 pub(crate) mod when;
 mod workshop;
+pub mod write;
 
 use std::path::Path;
 
@@ -50,6 +51,8 @@ pub struct Loaded {
     /// The files that were read, for showing problems. They hold the whole text: drop them when
     /// the problems have been shown.
     pub sources: Sources,
+    /// What makes further jobs by the same rules, if there is a set.
+    pub workshop: Option<Workshop>,
     pub(crate) origins: Option<Origins>,
     /// What is to be thought of the files: see [`Loaded::check_files`].
     pub(crate) files: trust::Files,

@@ -11,6 +11,7 @@
 //! whatever follows, pass the same tests (`tests/store`).
 
 pub mod keeper;
+pub mod location;
 
 use std::fmt;
 use std::time::Duration;
