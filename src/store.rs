@@ -10,8 +10,10 @@
 //! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
 //! whatever follows, pass the same tests (`tests/store`).
 
+mod encode;
 pub mod keeper;
 pub mod location;
+pub mod memory;
 
 use std::fmt;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use std::time::Duration;
 use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
 use crate::instant::Instant;
 use crate::job::Keep;
+use encode::went_wrong;
 
 /// Something that is so, to be remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -376,6 +379,35 @@ impl Trouble {
             Trouble::Missing => "missing",
             Trouble::Other => "other",
         }
+    }
+}
+
+impl Fact {
+    /// When it became so, if it says.
+    fn at(&self) -> Option<Instant> {
+        match self {
+            Fact::Began(session) => Some(session.began),
+            Fact::Change(change) => Some(change.at),
+            Fact::Stopped { at }
+            | Fact::Admitted { at, .. }
+            | Fact::Started { at, .. }
+            | Fact::AttemptEnded { at, .. }
+            | Fact::Ended { at, .. }
+            | Fact::Fate { at, .. } => Some(*at),
+            Fact::Job(_)
+            | Fact::Gone { .. }
+            | Fact::AllPaused(_)
+            | Fact::Starting { .. }
+            | Fact::Withdrawn { .. }
+            | Fact::Output { .. } => None,
+        }
+    }
+}
+
+impl StoreError {
+    /// Trouble of some kind, and the fragment that says so.
+    pub fn new(kind: Trouble, message: impl Into<String>) -> StoreError {
+        StoreError { kind, message: message.into() }
     }
 }
 
