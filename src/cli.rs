@@ -101,6 +101,34 @@ subcommands! {
     Init = "init" (init),
     /// Open a shell in a job's exact environment
     Shell = "shell" (shell),
+    /// Show the jobs of a running schedrs, and how they stand
+    List = "list" (list),
+    /// Show everything about a job of a running schedrs
+    Show = "show" (show),
+    /// Show how a running schedrs is
+    Status = "status" (status),
+    /// Start a job now
+    Start = "start" (start),
+    /// End the active runs of a job, or one run
+    Stop = "stop" (stop),
+    /// Pause a job, or all of them
+    Pause = "pause" (pause),
+    /// Resume a job, or all of them
+    Resume = "resume" (resume),
+    /// Add a job to a running schedrs
+    Add = "add" (add),
+    /// Remove a job that was added at run time
+    Remove = "remove" (remove),
+    /// Change options of a job of a running schedrs
+    Modify = "modify" (modify),
+    /// Change when a job of a running schedrs is due
+    Reschedule = "reschedule" (reschedule),
+    /// Have a running schedrs read its jobfile again
+    Reload = "reload" (reload),
+    /// Stop a running schedrs
+    Shutdown = "shutdown" (shutdown),
+    /// Write the jobs of a running schedrs as a jobfile
+    Export = "export" (export),
 }
 
 /// What every subcommand needs beside its arguments.

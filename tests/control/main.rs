@@ -9,6 +9,7 @@
 )]
 
 mod bounds;
+mod commands;
 mod fake;
 mod places;
 mod verbs;
