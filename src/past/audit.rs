@@ -172,7 +172,8 @@ pub fn audit(question: &Question<'_>, records: &[RunRecord]) -> Audit {
     let known = question.known;
     if let Trigger::Date(DateTrigger::Now | DateTrigger::Reboot) = question.job.trigger {
         // Each start is a due time of it, which the trigger cannot name.
-        let beside = records.iter().map(|record| record.count).sum();
+        let own = records.iter().filter(|record| record.by.is_none());
+        let beside = own.map(|record| record.count).sum();
         return Audit { beside, ..Audit::default() };
     }
     let own = |record: &&RunRecord| record.by.is_none() && record.last_due >= known.since;
