@@ -7,13 +7,14 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 
 use crate::event::{JobRecord, Outcome};
 use crate::instant::Instant;
 use crate::job::Job;
 use crate::store::RunRecord;
-use crate::trigger::Trigger;
 use crate::trigger::jitter::jitter;
+use crate::trigger::{DateTrigger, Trigger};
 
 use super::due_from;
 
@@ -36,8 +37,12 @@ pub struct Question<'a> {
     pub has_older: bool,
     /// Due times from before this moment may have been forgotten, even if no record is left.
     pub kept_from: Instant,
-    /// Now, before which a due time with jitter may be waiting for it.
-    pub now: Instant,
+    /// Since when the job, or all of them, are paused: what is due then is recorded when the pause
+    /// ends.
+    pub paused_since: Option<Instant>,
+    /// The last moment at which a scheduler is known to have looked: a due time with jitter that
+    /// fires later waits for it.
+    pub seen: Instant,
     /// It asks the trigger for this many due times at most.
     pub limit: u64,
 }
@@ -51,14 +56,13 @@ pub struct Audit {
     pub due_times: u64,
     /// What became of them.
     pub fates: Fates,
-    /// How many wait for their jitter to pass.
+    /// How many wait for their jitter to pass, or for the end of a pause.
     pub waiting: u64,
     /// How many have no outcome, and are not being worked on either.
     pub unaccounted: u64,
     /// How many outcomes there are too many.
     pub twice: u64,
-    /// How many records are of no due time of the trigger: runs by hand, and at the start of the
-    /// scheduler.
+    /// How many due times were none of the trigger: those at the start of the scheduler.
     pub beside: u64,
     /// The first few things that are wrong.
     pub examples: Vec<Example>,
@@ -166,6 +170,12 @@ struct Range {
 /// Audits one job. `records` are those of the job that touch the window; more of them do no harm.
 pub fn audit(question: &Question<'_>, records: &[RunRecord]) -> Audit {
     let known = question.known;
+    if let Trigger::Date(DateTrigger::Now | DateTrigger::Reboot) = question.job.trigger {
+        // Each start is a due time of it, which the trigger cannot name.
+        let own = records.iter().filter(|record| record.by.is_none());
+        let beside = own.map(|record| record.count).sum();
+        return Audit { beside, ..Audit::default() };
+    }
     let own = |record: &&RunRecord| record.by.is_none() && record.last_due >= known.since;
     let mut records: Vec<&RunRecord> = records.iter().filter(own).collect();
     records.sort_by_key(|record| record.due);
@@ -226,11 +236,11 @@ impl Walk<'_> {
                 let wrong = Wrong::Twice;
                 found.wrong(Example { wrong, first: this, last: this, count: singles - 1 });
             } else if singles == 0 {
-                if let Some(Reverse(mut range)) = self.ranges.pop() {
-                    found.fates.add(self.records[range.index].outcome.as_ref(), 1);
-                    range.left = range.left.saturating_sub(1);
-                    if range.left > 0 {
-                        self.ranges.push(Reverse(range));
+                if let Some(mut range) = self.ranges.peek_mut() {
+                    found.fates.add(self.records[range.0.index].outcome.as_ref(), 1);
+                    range.0.left -= 1;
+                    if range.0.left == 0 {
+                        PeekMut::pop(range);
                     }
                 } else if is_waiting(self.question, this) {
                     found.waiting += 1;
@@ -258,12 +268,15 @@ impl Walk<'_> {
                 continue;
             }
             if record.count > 1 || record.due < record.last_due {
-                self.ranges.push(Reverse(Range {
-                    last: record.last_due,
-                    first: record.due,
-                    index,
-                    left: record.count,
-                }));
+                // `run_on_start` is a due time beside those of the trigger, and if it is one of
+                // several it is the first.
+                let extra = record.due >= self.from && Some(record.due) != due;
+                found.beside += u64::from(extra);
+                let left = record.count.saturating_sub(u64::from(extra));
+                if left > 0 {
+                    let (first, last) = (record.due, record.last_due);
+                    self.ranges.push(Reverse(Range { last, first, index, left }));
+                }
             } else if Some(record.due) == due {
                 found.fates.add(record.outcome.as_ref(), 1);
                 singles += 1;
@@ -317,10 +330,13 @@ fn widen(records: &[&RunRecord], from: &mut Instant, until: &mut Instant, since:
     }
 }
 
-/// Whether a due time still waits for its jitter to pass.
+/// Whether a due time still waits for its jitter to pass, or for the end of a pause.
 fn is_waiting(question: &Question<'_>, due: Instant) -> bool {
+    if question.paused_since.is_some_and(|since| due > since) {
+        return true;
+    }
     let job = question.job;
-    due.plus(jitter(&job.id, due, job.options.jitter)) > question.now
+    due.plus(jitter(&job.id, due, job.options.jitter)) > question.seen
 }
 
 #[cfg(test)]

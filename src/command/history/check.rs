@@ -145,6 +145,10 @@ fn one(
     let before = from.minus(Duration::from_micros(1));
     let older = Query { job: Some(id), until: Some(before), limit: 1, ..Query::default() };
     let has_older = is_all && !past.reader().records(&older)?.is_empty();
+    // What was decided in the last moment may not be written yet.
+    let seen = past.reader().sessions()?.last().map(|last| last.stopped.unwrap_or(last.seen));
+    let seen = seen.unwrap_or(past.now).minus(Duration::from_secs(1));
+    let all_paused = past.reader().all_paused()?;
     let days = past.set.as_ref().and_then(|set| set.settings.keep.days).unwrap_or(KEPT_DAYS);
     let kept = Duration::from_secs(u64::from(days) * 86_400);
     let question = Question {
@@ -153,8 +157,9 @@ fn one(
         from,
         until,
         has_older,
+        paused_since: known.pause.iter().chain(&all_paused).map(|pause| pause.at).min(),
         kept_from: past.now.minus(kept),
-        now: past.now,
+        seen,
         limit: OF_A_JOB.min(budget),
     };
     Ok(Found::Audit(audit(&question, &records)))

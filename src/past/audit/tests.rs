@@ -84,7 +84,8 @@ fn ask<'a>(job: &'a Job, known: &'a JobRecord, from: i64, until: i64) -> Questio
         until: at(until),
         has_older: true,
         kept_from: at(0),
-        now: at(100_000),
+        paused_since: None,
+        seen: at(100_000),
         limit: 1000,
     }
 }
@@ -140,6 +141,10 @@ fn rows() {
         ("10..30x3 30..50x2 60", 60, 50, 999, "6/0/0/0"),
         // Twice.
         ("10 20 20 30", 30, 0, 999, "3/0/1/0 twice 20..20x1"),
+        // The extra due time of a start, alone and as the first of several.
+        ("5 10 20", 20, 0, 999, "2/0/0/1"),
+        ("5..30x4 40", 40, 0, 999, "4/0/0/1"),
+        ("5..30x3 40", 40, 0, 999, "4/1/0/1 no 30..30x1"),
         // What is no due time of the trigger.
         ("10 17 20 30", 30, 0, 999, "3/0/0/1"),
         ("10 20 27", 30, 0, 999, "3/1/0/1 no 30..30x1"),
@@ -169,7 +174,7 @@ fn what_may_have_been_forgotten_is_left_out() {
 fn what_was_before_the_present_trigger_is_left_out() {
     let job = job(0);
     let known = JobRecord { since: at(35), anchor: at(30), ..known(60) };
-    let found = audit(&ask(&job, &known, 0, 999), &records("7 14 21 28 35..60x3"));
+    let found = audit(&ask(&job, &known, 0, 999), &records("7 14 21 28 40..60x3"));
     assert_eq!(shown(&found), "3/0/0/0");
     // One that reaches back says too much, which cannot be told from being wrong.
     let found = audit(&ask(&job, &known, 0, 999), &records("7..60x8"));
@@ -212,12 +217,20 @@ fn each_kind_is_counted() {
 #[test]
 fn jitter_is_waited_for() {
     let (job, known) = (job(60), known(100));
-    let question = Question { now: at(100), ..ask(&job, &known, 0, 999) };
+    let question = Question { seen: at(100), ..ask(&job, &known, 0, 999) };
     let fires = |due: i64| at(due).plus(jitter("j", at(due), Duration::from_secs(60)));
     let late = (1..=10).filter(|n| fires(10 * n) > at(100)).count() as u64;
     assert!(late > 0 && late < 10, "{late}");
     let found = audit(&question, &[]);
     assert_eq!((found.waiting, found.unaccounted), (late, 10 - late));
+}
+
+#[test]
+fn what_is_due_in_a_pause_is_recorded_when_it_ends() {
+    let (job, known) = (job(0), known(50));
+    let question = Question { paused_since: Some(at(20)), ..ask(&job, &known, 0, 999) };
+    let found = audit(&question, &records("10"));
+    assert_eq!((found.waiting, found.unaccounted), (3, 1));
 }
 
 #[test]
