@@ -93,6 +93,8 @@ subcommands! {
     Explain = "explain" (explain),
     /// Write a small commented jobfile that runs as it is
     Init = "init" (init),
+    /// Look for what will bite: programs, directories, users, permissions, clock and zones
+    Doctor = "doctor" (doctor),
     /// Open a shell in a job's exact environment
     Shell = "shell" (shell),
 }

@@ -3,6 +3,7 @@
 //! has to say about it to stderr.
 
 mod asked;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 mod expression;
 pub(crate) mod init;

@@ -18,6 +18,7 @@ pub mod clock;
 mod command;
 pub mod control;
 pub mod daemon;
+mod doctor;
 pub mod event;
 pub mod executor;
 pub mod instant;
