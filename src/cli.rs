@@ -95,6 +95,8 @@ subcommands! {
     Init = "init" (init),
     /// Look for what will bite: programs, directories, users, permissions, clock and zones
     Doctor = "doctor" (doctor),
+    /// Print the JSON Schema of the jobfile
+    Schema = "schema" (schema),
     /// Open a shell in a job's exact environment
     Shell = "shell" (shell),
 }

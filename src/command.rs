@@ -9,6 +9,7 @@ mod expression;
 pub(crate) mod init;
 pub(crate) mod next;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod shell;
 pub(crate) mod simulate;
 pub(crate) mod validate;
