@@ -40,6 +40,8 @@ macro_rules! subcommands {
                 app$(.subcommand(
                     clap::Command::new($name)
                         .about(concat!($($about),+).trim_ascii())
+                        // What only our own scripts call is nothing for people to see.
+                        .hide($name.starts_with("__"))
                         .defer(<command::$module::Args as clap::Args>::augment_args),
                 ))*
             }
@@ -97,6 +99,10 @@ subcommands! {
     Doctor = "doctor" (doctor),
     /// Print the JSON Schema of the jobfile
     Schema = "schema" (schema),
+    /// Print a script that completes schedrs in a shell, job ids included
+    Completions = "completions" (completions),
+    /// Say what may come next on a command line
+    Complete = "__complete" (complete),
     /// Open a shell in a job's exact environment
     Shell = "shell" (shell),
 }
@@ -182,6 +188,12 @@ fn command_line() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line as `clap` knows it, for whoever tells of it.
+pub(crate) fn definition() -> clap::Command {
+    use clap::CommandFactory;
+    Cli::command()
 }
 
 fn print_help() -> anyhow::Result<ExitCode> {

@@ -3,6 +3,8 @@
 //! has to say about it to stderr.
 
 mod asked;
+pub(crate) mod complete;
+pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 mod expression;

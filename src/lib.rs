@@ -16,6 +16,7 @@ pub mod civil;
 pub mod cli;
 pub mod clock;
 mod command;
+mod complete;
 pub mod control;
 pub mod daemon;
 mod doctor;
