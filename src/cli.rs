@@ -42,7 +42,11 @@ macro_rules! subcommands {
                         .about(concat!($($about),+).trim_ascii())
                         // What only our own scripts call is nothing for people to see.
                         .hide($name.starts_with("__"))
-                        .defer(<command::$module::Args as clap::Args>::augment_args),
+                        // The text above is the one that counts, not that of the struct.
+                        .defer(|app| {
+                            let app = <command::$module::Args as clap::Args>::augment_args(app);
+                            app.about(concat!($($about),+).trim_ascii()).long_about(None)
+                        }),
                 ))*
             }
 
