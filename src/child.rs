@@ -7,6 +7,7 @@
 //! needs, [`secrets`] are what of it must not be seen, `spawn` makes the process.
 
 mod environment;
+mod examine;
 mod files;
 mod identity;
 pub mod mark;
@@ -122,6 +123,11 @@ impl World {
     /// As this process finds it, for one program that it becomes itself.
     pub fn of_one() -> World {
         World::new(getrlimit(Resource::Nofile), None)
+    }
+
+    /// The same, with the environment of a scheduler that runs elsewhere.
+    pub(crate) fn with_environment(variables: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> World {
+        World { base: Base::of(variables), ..World::of_one() }
     }
 
     /// As this process finds it. `file_limit` and `marks` are what children get.

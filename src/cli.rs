@@ -40,7 +40,13 @@ macro_rules! subcommands {
                 app$(.subcommand(
                     clap::Command::new($name)
                         .about(concat!($($about),+).trim_ascii())
-                        .defer(<command::$module::Args as clap::Args>::augment_args),
+                        // What only our own scripts call is nothing for people to see.
+                        .hide($name.starts_with("__"))
+                        // The text above is the one that counts, not that of the struct.
+                        .defer(|app| {
+                            let app = <command::$module::Args as clap::Args>::augment_args(app);
+                            app.about(concat!($($about),+).trim_ascii()).long_about(None)
+                        }),
                 ))*
             }
 
@@ -99,6 +105,14 @@ subcommands! {
     Why = "why" (why),
     /// Write a small commented jobfile that runs as it is
     Init = "init" (init),
+    /// Look for what will bite: programs, directories, users, permissions, clock and zones
+    Doctor = "doctor" (doctor),
+    /// Print the JSON Schema of the jobfile
+    Schema = "schema" (schema),
+    /// Print a script that completes schedrs in a shell, job ids included
+    Completions = "completions" (completions),
+    /// Say what may come next on a command line
+    Complete = "__complete" (complete),
     /// Open a shell in a job's exact environment
     Shell = "shell" (shell),
     /// Show the jobs of a running schedrs, and how they stand
@@ -212,6 +226,12 @@ fn command_line() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line as `clap` knows it, for whoever tells of it.
+pub(crate) fn definition() -> clap::Command {
+    use clap::CommandFactory;
+    Cli::command()
 }
 
 fn print_help() -> anyhow::Result<ExitCode> {

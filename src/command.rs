@@ -5,6 +5,9 @@
 pub(crate) mod add;
 mod asked;
 mod asking;
+pub(crate) mod complete;
+pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod export;
 mod expression;
@@ -14,6 +17,7 @@ pub(crate) mod init;
 pub(crate) mod next;
 mod past;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod shell;
 pub(crate) mod list;
 pub(crate) mod modify;

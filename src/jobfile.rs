@@ -8,7 +8,7 @@
 //! `read` (bytes, bounded) → `chunk` (cut at headers) → `parse` (one chunk) → `tree` (values and
 //! TOML's rules) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load`
 //! runs all that over a file and its `include`s. `value` gets at typed values, `keys` knows the
-//! names, `trust` who else can write to the files, `locate` finds the file that is meant when none is named.
+//! names, `schema` tells them to editors, `trust` who else can write to the files, `locate` finds the file that is meant when none is named.
 
 mod build;
 mod chunk;
@@ -19,6 +19,7 @@ pub(crate) mod locate;
 mod options;
 mod parse;
 mod read;
+pub(crate) mod schema;
 mod sections;
 #[cfg(test)]
 mod tests;

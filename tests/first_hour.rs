@@ -135,3 +135,138 @@ fn a_shell_ends_as_its_command_does() {
     let done = Running::start(&mut command).wait();
     assert_eq!((done.code, &done.out[0][..]), (Some(3), "from a"));
 }
+
+/// The lines that doctor prints about a job, or about everything else.
+fn about(done: &Done, job: Option<&str>) -> Vec<serde_json::Value> {
+    let lines =
+        done.out.iter().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["job"].as_str() == job).collect()
+}
+
+#[test]
+fn doctor_finds_what_will_bite() {
+    // (the job, how bad it is, what is said)
+    let rows = [
+        ("command = 'true'", "ok", ""),
+        ("command = ['no-such-program']", "problem", "program `no-such-program` not found on PATH"),
+        ("command = 'no-such-program && echo'", "warning", "`no-such-program` not found on PATH"),
+        ("command = ['{dir}/plain']", "problem", "plain cannot be executed"),
+        ("command = ['{dir}']", "problem", "is not a file"),
+        ("command = ['./windows']\ncwd = '{dir}'", "problem", "end as on Windows"),
+        ("command = ['./gone']\ncwd = '{dir}'", "problem", "names /no/such, which is not there"),
+        (
+            "command = ['./env']\ncwd = '{dir}'",
+            "problem",
+            "names no-such-language, which is not on",
+        ),
+        ("command = ['./good']\ncwd = '{dir}'", "ok", ""),
+        ("command = './good'", "warning", "./good is looked for where the scheduler is started"),
+        ("command = 'if true; then'", "problem", "yntax error"),
+        ("command = 'true'\ncwd = '/no/such'", "problem", "cwd /no/such cannot be entered"),
+        ("command = 'true'\nuser = 'no-such-user'", "problem", "no user `no-such-user`"),
+        ("command = 'true; true'\nshell = '/no/such'", "problem", "/no/such does not exist"),
+        ("command = 'true'\nenv_file = 'no-such'", "problem", "env_file no-such cannot be read"),
+        (
+            "command = 'true'\nenv = { A = { file = 'plain' } }",
+            "warning",
+            "plain (A) can be read by",
+        ),
+        (
+            "command = 'true'\nenv = { PATH = '/bin:{dir}/open' }",
+            "warning",
+            "everyone can write to",
+        ),
+    ];
+    for (job, verdict, said) in rows {
+        let bench = bench();
+        let job = job.replace("{dir}", bench.dir.path().to_str().unwrap());
+        bench.write("jobs.toml", &format!("[jobs.a]\ninterval = '1h'\n{job}\n"));
+        bench.write("plain", "x");
+        bench.program("windows", "#!/bin/sh\r\n");
+        bench.program("gone", "#!/no/such\n");
+        bench.program("env", "#!/usr/bin/env no-such-language\n");
+        bench.program("good", "#!/usr/bin/env sh\n");
+        fs::create_dir(bench.path("open")).unwrap();
+        bench.set_mode("open", 0o777);
+        let done = run(&bench, &["doctor", "--output", "json"]);
+        let found = about(&done, Some("a"));
+        if verdict == "ok" {
+            assert!(found.is_empty(), "{job}: {found:?}");
+            assert_eq!(done.code, Some(0), "{done:?}");
+            continue;
+        }
+        let line = found.iter().find(|line| line["message"].as_str().unwrap().contains(said));
+        let line = line.unwrap_or_else(|| panic!("{job}: {done:#?}"));
+        assert_eq!(line["status"], verdict, "{job}");
+        assert!(line["help"].as_str().is_some_and(|help| !help.is_empty()), "{job}");
+        assert_eq!(done.code, Some((verdict == "problem").into()), "{job}: {done:#?}");
+    }
+}
+
+#[test]
+fn doctor_looks_as_the_jobs_user() {
+    if !is_root() {
+        return;
+    }
+    let bench = bench();
+    let dir = bench.dir.path().to_str().unwrap();
+    bench.write(
+        "jobs.toml",
+        &format!(
+            "defaults.user = 12345\n\
+             [jobs.cwd]\ncommand = 'true'\ncwd = '{dir}'\ninterval = '1h'\n\
+             [jobs.program]\ncommand = ['{dir}/good']\ninterval = '1h'\n\
+             [jobs.fine]\ncommand = 'true'\ninterval = '1h'\n"
+        ),
+    );
+    bench.program("good", "#!/bin/sh\n");
+    bench.set_mode(".", 0o700);
+    let done = run(&bench, &["doctor", "--output", "json"]);
+    let said = |job| about(&done, Some(job)).first().map(|line| line["message"].to_string());
+    assert!(said("cwd").unwrap().contains("cannot be entered: permission denied"), "{done:?}");
+    assert!(said("program").unwrap().contains("cannot be seen by 12345"), "{done:?}");
+    assert_eq!(said("fine"), None);
+}
+
+#[test]
+fn doctor_knows_the_jobfile_and_the_machine() {
+    let bench = bench();
+    let done = run(&bench, &["doctor", "-f", "jobs.toml"]);
+    assert_eq!(done.code, Some(1));
+    assert_eq!(done.out[0], "problem  jobfile: there is no jobs.toml");
+    assert_eq!(done.out[1], "         = help: `schedrs init jobs.toml` writes one");
+    bench.write("jobs.toml", "[jobs.a]\ncommand = 'true'\nintervall = '1h'\n");
+    let done = run(&bench, &["doctor"]);
+    assert_eq!((done.code, &*done.out[0]), (Some(1), "problem  jobfile: jobs.toml: 1 error"));
+    bench.write("jobs.toml", "[jobs.a]\ncommand = 'true'\ninterval = '1h'\n");
+    let done = run(&bench, &["doctor", "--output", "json"]);
+    let checks: Vec<String> =
+        about(&done, None).iter().map(|line| line["check"].as_str().unwrap().into()).collect();
+    for check in ["jobfile", "clock", "zone data", "store", "open files", "scheduler", "jobs"] {
+        assert!(checks.iter().any(|known| known == check), "{check} is not in {checks:?}");
+    }
+    bench.set_mode("jobs.toml", 0o666);
+    let done = run(&bench, &["doctor"]);
+    assert!(done.out[1].contains("permissions: jobs.toml: this file can be written"), "{done:?}");
+    assert_eq!(done.code, Some(is_root().into()));
+}
+
+#[test]
+fn doctor_compares_with_the_login_shell() {
+    let bench = Bench::new(
+        "[jobs.a]\ncommand = 'true'\ninterval = '1h'\nclear_env = true\n\
+         env = { PATH = '/nowhere', SECRET = 'hunter2' }\nshell = '/bin/sh'\n",
+    );
+    let done = run(&bench, &["doctor", "a", "--output", "json"]);
+    let found = about(&done, Some("a"));
+    let environment: Vec<String> = found
+        .iter()
+        .filter(|line| line["check"] == "environment")
+        .map(|line| line["message"].as_str().unwrap().to_owned())
+        .collect();
+    let compared = environment.iter().any(|text| text.starts_with("PATH lacks /"));
+    // Whoever runs the tests may have no login shell.
+    let excused = environment.iter().any(|text| text.starts_with("not compared"));
+    assert!(compared || excused, "{done:#?}");
+    assert!(!done.out.join("\n").contains("hunter2"));
+}

@@ -21,7 +21,8 @@ use super::{files, shell};
 use crate::job::Options;
 
 /// PATH where nothing else says one.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// An `env_file` larger than this is a mistake.
 const MAX_ENV_FILE: u64 = 1 << 20;
@@ -65,8 +66,12 @@ pub(super) struct Environment<'a> {
 impl Base {
     /// From the environment of this process.
     pub(super) fn of_this_process() -> Base {
-        let inherited: Variables = std::env::vars_os()
-            .map(|(name, value)| (name.into_vec(), value.into_vec()))
+        Base::of(std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())))
+    }
+
+    /// From the environment of the scheduler.
+    pub(super) fn of(variables: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Base {
+        let inherited: Variables = variables
             .filter(|(name, _)| !NOT_INHERITED.contains(&name.as_slice()))
             .filter_map(|(name, value)| Some((name.clone(), join(&name, &value)?)))
             .collect();
@@ -138,6 +143,15 @@ impl Environment<'_> {
     pub(super) fn list(&self) -> Vec<&CStr> {
         let base = self.base.iter().filter(|(name, _)| !self.own.contains_key(*name));
         base.chain(&self.own).map(|(_, entry)| entry.as_c_str()).collect()
+    }
+
+    /// Every variable, as name and value.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.list().into_iter().filter_map(|entry| {
+            let entry = entry.to_bytes();
+            let equals = entry.iter().position(|byte| *byte == b'=')?;
+            Some((&entry[..equals], &entry[equals + 1..]))
+        })
     }
 
     /// The value of a variable.

@@ -18,7 +18,8 @@ use crate::problem::{Place, Problem, Span};
 use crate::zone::{Database, Zone};
 
 /// The keys at the top of a jobfile.
-const TOP: [&str; 6] = ["include", "scheduler", "store", "executors", "defaults", "jobs"];
+pub(super) const TOP: [&str; 6] =
+    ["include", "scheduler", "store", "executors", "defaults", "jobs"];
 
 /// How many workers an executor has that does not say.
 const DEFAULT_WORKERS: u32 = 20;

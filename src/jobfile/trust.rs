@@ -34,7 +34,22 @@ impl Loaded {
     /// Adds what speaks against the files that were read: errors, which take the jobs away, where
     /// they are about to be run (`enforce`) as root or as other users, otherwise warnings.
     pub fn check_files(&mut self, enforce: bool) {
-        let Some(set) = &self.set else { return };
+        let found = self.file_problems(enforce);
+        if found.is_empty() {
+            return;
+        }
+        for problem in found {
+            self.problems.push(problem);
+        }
+        self.problems.sort();
+        if self.problems.errors() > 0 {
+            self.set = None;
+        }
+    }
+
+    /// What speaks against the files.
+    pub(crate) fn file_problems(&self, enforce: bool) -> Vec<Problem> {
+        let Some(set) = &self.set else { return Vec::new() };
         let privileged = runs_as_others(set);
         let mut found = Vec::new();
         for (file, doubt) in &self.files.doubtful {
@@ -58,16 +73,7 @@ impl Loaded {
                 }
             }
         }
-        if found.is_empty() {
-            return;
-        }
-        for problem in found {
-            self.problems.push(problem);
-        }
-        self.problems.sort();
-        if self.problems.errors() > 0 {
-            self.set = None;
-        }
+        found
     }
 }
 
