@@ -91,6 +91,8 @@ subcommands! {
     Simulate = "simulate" (simulate),
     /// Say a cron expression in English
     Explain = "explain" (explain),
+    /// Turn crontabs, systemd timers and APScheduler exports into a jobfile, with a proof
+    Import = "import" (import),
 }
 
 /// What every subcommand needs beside its arguments.

@@ -5,6 +5,7 @@
 mod asked;
 pub(crate) mod explain;
 mod expression;
+pub(crate) mod import;
 pub(crate) mod next;
 pub(crate) mod run;
 pub(crate) mod simulate;
