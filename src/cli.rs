@@ -97,24 +97,16 @@ subcommands! {
     Simulate = "simulate" (simulate),
     /// Say a cron expression in English
     Explain = "explain" (explain),
-    /// Show what became of due times
-    History = "history" (history),
-    /// Show what runs have printed
-    Logs = "logs" (logs),
-    /// Say why a due time ended as it did, or why there was none
-    Why = "why" (why),
     /// Write a small commented jobfile that runs as it is
     Init = "init" (init),
     /// Look for what will bite: programs, directories, users, permissions, clock and zones
     Doctor = "doctor" (doctor),
-    /// Print the JSON Schema of the jobfile
-    Schema = "schema" (schema),
-    /// Print a script that completes schedrs in a shell, job ids included
-    Completions = "completions" (completions),
-    /// Say what may come next on a command line
-    Complete = "__complete" (complete),
     /// Open a shell in a job's exact environment
     Shell = "shell" (shell),
+    /// Turn crontabs, systemd timers and APScheduler exports into a jobfile, with a proof
+    Import = "import" (import),
+    /// Write the jobs of a running schedrs as a jobfile
+    Export = "export" (export),
     /// Show the jobs of a running schedrs, and how they stand
     List = "list" (list),
     /// Show everything about a job of a running schedrs
@@ -141,8 +133,18 @@ subcommands! {
     Reload = "reload" (reload),
     /// Stop a running schedrs
     Shutdown = "shutdown" (shutdown),
-    /// Write the jobs of a running schedrs as a jobfile
-    Export = "export" (export),
+    /// Show what became of due times
+    History = "history" (history),
+    /// Show what runs have printed
+    Logs = "logs" (logs),
+    /// Say why a due time ended as it did, or why there was none
+    Why = "why" (why),
+    /// Print the JSON Schema of the jobfile
+    Schema = "schema" (schema),
+    /// Print a script that completes schedrs in a shell, job ids included
+    Completions = "completions" (completions),
+    /// Say what may come next on a command line
+    Complete = "__complete" (complete),
 }
 
 /// What every subcommand needs beside its arguments.

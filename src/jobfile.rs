@@ -97,6 +97,16 @@ fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
 /// Loads a jobfile from a text. `name` stands for the file's name in problems; what it includes
 /// is relative to the current directory; jobs that name no zone are in UTC.
 pub fn load_text(name: &str, text: &str, zones: &Database, now: Instant) -> Loaded {
-    let tz = Some("UTC".to_owned());
+    load_text_in(Some("UTC".to_owned()), name, text, zones, now)
+}
+
+/// The same, with the value of `TZ` that says which zone jobs are in that name none.
+pub(crate) fn load_text_in(
+    tz: Option<String>,
+    name: &str,
+    text: &str,
+    zones: &Database,
+    now: Instant,
+) -> Loaded {
     Loader { zones, now, tz, origins: false }.load(Input::Text { name, text })
 }

@@ -2,7 +2,7 @@
 //!
 //! Three rings that only know inward:
 //!
-//! * **text** ([`cli`], [`jobfile`], [`problem`]): what a person typed, with the place of every
+//! * **text** ([`cli`], [`jobfile`], [`problem`], [`import`]): what a person typed, with the place of every
 //!   word, and what is wrong with it;
 //! * **decisions** ([`instant`], [`civil`], [`zone`], [`trigger`], [`job`], [`event`],
 //!   [`scheduler`]): pure. `now` is an argument; there is no clock, no I/O, no thread and no
@@ -23,6 +23,7 @@ pub mod daemon;
 mod doctor;
 pub mod event;
 pub mod executor;
+pub mod import;
 pub mod instant;
 pub mod job;
 pub mod jobfile;
