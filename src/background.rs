@@ -130,9 +130,8 @@ impl BackgroundScheduler {
             let problems = loaded.problems.iter().map(|problem| problem.message.clone());
             return Err(Error::Problems(problems.collect()));
         };
-        let (memory, warnings) = Memory::open(config.store, set.settings.keep)
+        let memory = Memory::open(config.store, set.settings.keep)
             .map_err(|error| Error::Start(format!("the store {error}")))?;
-        warnings.iter().for_each(|warning| log::warn!("{warning}"));
         let notes = Arc::new(OnceLock::new());
         let settings = Settings {
             raw: false,

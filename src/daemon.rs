@@ -88,6 +88,8 @@ pub struct Memory {
     pub reopen: Reopen,
     /// How much of the past it keeps.
     pub limits: Limits,
+    /// What there is to say about it when the loop begins.
+    pub warnings: Vec<String>,
 }
 
 /// Opens a store.
@@ -155,12 +157,12 @@ impl Plan {
 }
 
 impl Memory {
-    /// Opens a store. Answers what there is to say about it, too.
-    pub fn open(location: Location, keep: Keep) -> Result<(Memory, Vec<String>), StoreError> {
+    /// Opens a store.
+    pub fn open(location: Location, keep: Keep) -> Result<Memory, StoreError> {
         let Opened { store, name, warnings } = location::open(&location)?;
         let reopen = Reopen(Box::new(move || location::open(&location).map(|opened| opened.store)));
         let limits = Limits::of(keep);
-        Ok((Memory { store, name, reopen, limits }, warnings))
+        Ok(Memory { store, name, reopen, limits, warnings })
     }
 }
 
@@ -221,9 +223,14 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         settings: plan.jobfile.set.settings.clone(),
         executors: plan.jobfile.set.executors.as_slice().into(),
     };
-    let Parts { mut scheduler, mut hands, catalog, server, alarms } =
+    let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
+    let Parts { mut scheduler, mut hands, catalog, server, mut alarms } =
         start::start(&mut plan, epoll, Arc::clone(&waker))?;
     overview.start_line(&scheduler);
+    for warning in warnings.into_iter().flatten() {
+        log::warn!(event = "store"; "{warning}");
+        alarms.insert("opened", warning);
+    }
     notify::notify("READY=1");
 
     let mut looper = Loop {

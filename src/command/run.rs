@@ -86,7 +86,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         only(&mut jobfile.set, id)?;
     }
     let until = until(args, &jobfile.set)?;
-    let (memory, warnings) = open_store(&file, args, &jobfile)?;
+    let memory = open_store(&file, args, &jobfile)?;
     // Without a store there is nothing to be asked.
     let socket = memory.as_ref().map(|_| {
         args.socket.clone().unwrap_or_else(|| paths::socket(&file))
@@ -131,9 +131,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     plan.until = until;
     plan.live = live;
     plan.once = args.once.is_some();
-    for warning in warnings {
-        log::warn!(event = "store"; "{warning}");
-    }
     let ended = daemon::run(plan);
     output.finish();
     let ended = ended?;
@@ -179,9 +176,9 @@ fn open_store(
     file: &Path,
     args: &Args,
     jobfile: &Jobfile,
-) -> anyhow::Result<(Option<Memory>, Vec<String>)> {
+) -> anyhow::Result<Option<Memory>> {
     if args.dry_run || args.once.is_some() {
-        return Ok((None, Vec::new()));
+        return Ok(None);
     }
     let settings = &jobfile.set.settings;
     let location = match (&args.store, &settings.store_url) {
@@ -189,9 +186,8 @@ fn open_store(
         (None, Some(url)) => Location::from_url(url, file.parent().unwrap_or(Path::new("")))?,
         (None, None) => Location::Default(paths::default_store(file)),
     };
-    let (memory, warnings) =
-        Memory::open(location, settings.keep).map_err(|error| anyhow!("{error}"))?;
-    Ok((Some(memory), warnings))
+    let memory = Memory::open(location, settings.keep).map_err(|error| anyhow!("{error}"))?;
+    Ok(Some(memory))
 }
 
 /// How the jobfile is read again, unless it was standard input.
