@@ -159,9 +159,14 @@ impl Plan {
 impl Memory {
     /// Opens a store.
     pub fn open(location: Location, keep: Keep) -> Result<Memory, StoreError> {
-        let Opened { store, name, warnings } = location::open(&location)?;
-        let reopen = Reopen(Box::new(move || location::open(&location).map(|opened| opened.store)));
-        let limits = Limits::of(keep);
+        let Opened { store, location, warnings } = location::open(&location)?;
+        let name = location.to_string();
+        let reopen = Reopen(Box::new(move || location::reopen(&location)));
+        let default = Limits::default();
+        let limits = Limits {
+            runs: keep.runs.unwrap_or(default.runs),
+            days: keep.days.unwrap_or(default.days),
+        };
         Ok(Memory { store, name, reopen, limits, warnings })
     }
 }
@@ -336,7 +341,7 @@ impl Loop<'_> {
                 }
                 self.perform(action, now);
             }
-            self.hands.flush_records(now.mono);
+            self.hands.flush_records();
             if self.once && self.hands.code_of_last_run().is_some() && self.stops == 0 {
                 self.once = false;
                 self.events.push_back(Event::Stop);
@@ -482,10 +487,10 @@ impl Loop<'_> {
                 log::warn!(event = "store_recovered"; "the store works again after {after}{lost}");
                 self.alarms.remove("store");
             }
-            Said::Fresh => {
+            Said::Fresh(why) => {
                 log::error!(
                     event = "store_lost";
-                    "the store was lost and is begun anew; what it knew of the past is gone"
+                    "the store was lost and is begun anew, what it knew of the past is gone: {why}"
                 );
                 let mut actions = Vec::new();
                 let now = clock::now();

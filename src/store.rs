@@ -10,18 +10,21 @@
 //! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
 //! whatever follows, pass the same tests (`tests/store`).
 
+#[cfg(feature = "sqlite")]
 mod encode;
 pub mod keeper;
 pub mod location;
+#[cfg(feature = "sqlite")]
+mod lock;
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
 use crate::instant::Instant;
-use crate::job::Keep;
-use encode::went_wrong;
 
 /// Something that is so, to be remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,11 +58,6 @@ pub enum Fact {
         at: Instant,
         /// Who has asked for it, if its trigger did not name the due time.
         by: Option<Box<str>>,
-    },
-    /// A run that never began is not one: its due time is undecided again.
-    Withdrawn {
-        /// The run.
-        run: RunId,
     },
     /// An attempt is about to be started: from here on there may be a process.
     Starting {
@@ -120,6 +118,12 @@ pub enum Fact {
         outcome: Outcome,
         /// When that was decided.
         at: Instant,
+    },
+    /// A run has been taken back before an attempt was about to be started: it is as if it had
+    /// never been admitted, and its due time is undecided again.
+    Withdrawn {
+        /// The run.
+        run: RunId,
     },
     /// The end of what a run has printed.
     Output {
@@ -229,10 +233,9 @@ pub struct Limits {
     pub days: u32,
 }
 
-impl Limits {
-    /// What `[store] keep` says; 100 records and 30 days unless told.
-    pub fn of(keep: Keep) -> Limits {
-        Limits { runs: keep.runs.unwrap_or(100), days: keep.days.unwrap_or(30) }
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { runs: 100, days: 30 }
     }
 }
 
@@ -259,7 +262,8 @@ pub trait Reader: Send + fmt::Debug {
     /// Whether all jobs are paused.
     fn all_paused(&mut self) -> Result<Option<Pause>, StoreError>;
 
-    /// Changes of a job and of all jobs, oldest first, within a span of time, both ends included.
+    /// Changes of a job and of all jobs (`None`: of every job), oldest first, within a span of
+    /// time, both ends included.
     fn changes(
         &mut self,
         job: Option<&str>,
@@ -379,6 +383,31 @@ impl Trouble {
             Trouble::Missing => "missing",
             Trouble::Other => "other",
         }
+    }
+}
+
+impl RunRecord {
+    /// What it says of its last attempt, unless that is known already: that one is not kept on its
+    /// own. `begun`: when its process was made.
+    fn last_attempt(
+        &self,
+        begun: Option<Instant>,
+        known: Option<&AttemptRecord>,
+    ) -> Option<AttemptRecord> {
+        if self.attempts == 0 || known.is_some_and(|known| known.attempt >= self.attempts) {
+            return None;
+        }
+        let ended = match (&self.outcome, self.started, self.duration) {
+            (Some(_), Some(started), Some(duration)) => Some(started.plus(duration)),
+            _ => None,
+        };
+        Some(AttemptRecord {
+            attempt: self.attempts,
+            process: self.process,
+            started: begun,
+            ended,
+            outcome: self.outcome.clone(),
+        })
     }
 }
 

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use super::asked;
 use crate::cli::Context;
@@ -18,6 +18,7 @@ use crate::job::{Job, JobSet};
 use crate::jobfile::{self, locate};
 use crate::problem::clean;
 use crate::problem::nearest::nearest;
+use crate::store::location::{self, Location};
 use crate::store::{Reader, Session};
 use crate::zone::Zone;
 use crate::{clock, paths};
@@ -196,8 +197,8 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
 
 /// Opens a store for reading.
 fn open(path: &Path) -> anyhow::Result<Box<dyn Reader>> {
-    // The embedded store is to come.
-    bail!("{}: this build reads no such store", clean(&path.to_string_lossy()))
+    let location = Location::Sqlite(path.to_path_buf());
+    location::reader(&location).map_err(|error| anyhow!("the store {}", clean(&error.message)))
 }
 
 /// Whether the scheduler of a session goes on: a process of that number that was started at the

@@ -182,9 +182,9 @@ fn open_store(
     }
     let settings = &jobfile.set.settings;
     let location = match (&args.store, &settings.store_url) {
-        (Some(url), _) => Location::from_url(url, Path::new(""))?,
-        (None, Some(url)) => Location::from_url(url, file.parent().unwrap_or(Path::new("")))?,
-        (None, None) => Location::Default(paths::default_store(file)),
+        (Some(url), _) => Location::parse(url, Path::new(""))?,
+        (None, Some(url)) => Location::parse(url, file.parent().unwrap_or(Path::new("")))?,
+        (None, None) => Location::default_of(file),
     };
     let memory = Memory::open(location, settings.keep).map_err(|error| anyhow!("{error}"))?;
     Ok(Some(memory))

@@ -200,9 +200,9 @@ impl Hands {
     }
 
     /// Gives away what was noted in this pass of the loop.
-    pub(super) fn flush_records(&mut self, now: Mono) {
+    pub(super) fn flush_records(&mut self) {
         if let Some(records) = &mut self.records {
-            records.flush(now);
+            records.flush();
         }
     }
 
@@ -250,9 +250,6 @@ impl Hands {
     pub(super) fn claim_lost(&mut self, id: RunId) {
         if self.runs.get(&id).is_some_and(|run| matches!(run.state, State::Starting)) {
             self.runs.remove(&id);
-        }
-        if let Some(records) = &mut self.records {
-            records.came_back();
         }
     }
 
@@ -324,9 +321,6 @@ impl Hands {
             State::Starting => {
                 let mut taken = self.executor.take_back(id);
                 if let Some(records) = &mut self.records {
-                    if taken {
-                        records.came_back();
-                    }
                     taken = taken || records.take_back(id);
                 }
                 if taken {
@@ -363,9 +357,6 @@ impl Hands {
 
     /// A start has succeeded or failed.
     pub(super) fn reported(&mut self, report: Report, events: &mut VecDeque<Event>) {
-        if let Some(records) = &mut self.records {
-            records.came_back();
-        }
         match report {
             Report::NotStarted { run, failure: Failure { reason, transient, code } } => {
                 self.runs.remove(&run);

@@ -27,17 +27,13 @@ pub(super) struct Records {
     /// Runs that an earlier scheduler had admitted and not begun, by job and due time: they are
     /// withdrawn when their due time is decided again, in the same transaction.
     withdrawals: HashMap<Box<str>, BTreeMap<Instant, RunId>>,
-    /// How many starts have been given away and not come back as a process or as a failure.
-    under_way: usize,
-    /// When the store has had its time for what is under way.
-    deadline: Option<Mono>,
 }
 
 impl Records {
     pub(super) fn new(keeper: Keeper) -> Records {
         let (facts, starts) = (Vec::new(), Vec::new());
         let withdrawals = HashMap::new();
-        Records { keeper, facts, starts, withdrawals, under_way: 0, deadline: None }
+        Records { keeper, facts, starts, withdrawals }
     }
 
     /// A run of an earlier scheduler never began, and its due time will be decided again.
@@ -120,35 +116,22 @@ impl Records {
     }
 
     /// Gives away what was noted since the last time.
-    pub(super) fn flush(&mut self, now: Mono) {
+    pub(super) fn flush(&mut self) {
         if self.facts.is_empty() && self.starts.is_empty() {
             return;
-        }
-        if !self.starts.is_empty() {
-            self.under_way += self.starts.len();
-            self.deadline.get_or_insert(now.plus(PATIENCE));
         }
         self.keeper.commit(std::mem::take(&mut self.facts), std::mem::take(&mut self.starts));
     }
 
-    /// A start has come back.
-    pub(super) fn came_back(&mut self) {
-        self.under_way = self.under_way.saturating_sub(1);
-        if self.under_way == 0 {
-            self.deadline = None;
-        }
-    }
-
     /// When to look whether the store takes too long.
     pub(super) fn deadline(&self) -> Option<Mono> {
-        self.deadline
+        self.keeper.waiting().map(|since| since.plus(PATIENCE))
     }
 
     /// Lets starts go on that have waited too long.
     pub(super) fn hurry_in_time(&mut self, now: Mono) {
-        if self.deadline.is_some_and(|deadline| deadline <= now) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.keeper.hurry();
-            self.deadline = None;
         }
     }
 

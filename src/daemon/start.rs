@@ -114,7 +114,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     for (run, process, handle) in survivors {
         take_back(&mut hands, &scheduler, run, process, handle, &jobs);
     }
-    records.flush(now.mono);
+    records.flush();
     hands.keep_records(records);
 
     let line: Line = {

@@ -54,19 +54,6 @@ pub(super) fn outcome(word: &str, number: Option<i64>, text: Option<&str>) -> Ou
     }
 }
 
-/// Whether something went wrong: what `Query::failed` selects.
-pub(super) fn went_wrong(outcome: &Outcome) -> bool {
-    match outcome {
-        Outcome::Failed(_)
-        | Outcome::Killed(_)
-        | Outcome::TimedOut
-        | Outcome::NotStarted(_)
-        | Outcome::Missed(_)
-        | Outcome::Lost(_) => true,
-        Outcome::Succeeded | Outcome::Skipped(_) | Outcome::Coalesced => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,94 +1,183 @@
-//! The one thread that writes to the store, and what happens when it cannot.
+//! The one thread that writes to a store, so that the loop never waits for one.
 //!
-//! The loop (`crate::daemon`) gives it the facts of each of its passes, with the starts that are to
-//! wait for them. Facts that have come while it was writing are written together, as one
-//! transaction. Once the store has them the starts go on, but for those whose claim is lost.
+//! The loop hands over the facts of a step and the starts that wait for them; once the store has
+//! the facts, the starts go on to the spawners. A store that fails stops nothing: starts go on at
+//! once, facts are kept (`queue`, within bounds) and written when the store takes them again. A
+//! disk that hangs fails nobody, so the loop asks how long starts have waited ([`Keeper::waiting`])
+//! and lets them go on itself ([`Keeper::hurry`]).
 //!
-//! A store that fails stops nobody: starts go on at once, facts wait in a bounded backlog, and the
-//! store is tried again, soon at first and then every half minute. One that is damaged or gone is
-//! opened anew. The loop hears of each such time once when it begins and once when it ends.
+//! What happens to the store is told by [`Said`]. With nothing to write the thread sleeps.
 
-use std::collections::{HashSet, VecDeque};
+mod queue;
+mod worker;
+
 use std::fmt;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Fact, Limits, Store, StoreError, Trouble};
+use self::queue::Queue;
+use self::worker::Worker;
+use super::{Fact, Limits, Store, StoreError};
 use crate::clock;
 use crate::event::{RunId, Start};
 use crate::instant::Mono;
 
-/// The pause before a store that has failed is tried again; each further one is twice as long.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest of these pauses.
-const LAST_PAUSE: Duration = Duration::from_secs(30);
-
-/// More facts than this are not kept while the store fails.
-const MOST_FACTS: usize = 100_000;
-/// Nor more than this many bytes of what runs have printed.
-const MOST_OUTPUT: usize = 16 << 20;
-
-/// What there is to say to the loop.
+/// What the keeper has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
-    /// The claim of a run is lost, and its start was dropped.
+    /// Another scheduler has claimed the due time of this run: it was not started by this keeper.
     ClaimLost(RunId),
-    /// The store cannot be written: why.
+    /// The store takes nothing, for this reason: a fragment that finishes "the store ...". Jobs go
+    /// on, and what they do is kept for later.
     Degraded(String),
-    /// It can again.
+    /// It takes facts again.
     Recovered {
-        /// So many facts were too many to be kept until then.
+        /// So many facts were dropped because there were too many. If there are any, the store may
+        /// be wrong about jobs until it is told all of them again, as after `Fresh`.
         dropped: u64,
-        /// So long it could not.
+        /// How long it took.
         after: Duration,
     },
-    /// The store was lost and is a new one, that knows nothing: it is to be told everything.
-    Fresh,
+    /// The store was lost, as this fragment tells, and another is in its place: it knows nothing
+    /// but what it is told from here on. All there is to remember should be sent again.
+    Fresh(String),
 }
 
-/// Opens the store anew.
+/// Makes the store anew after it was lost.
 pub type Reopen = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
 
-/// See the [module](self).
+/// The thread, as the loop sees it.
 pub struct Keeper {
     shared: Arc<Shared>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
-/// A way to have facts kept that no start waits for. Cheap to clone.
-#[derive(Clone)]
-pub struct Notes(Arc<Shared>);
-
+/// What the loop and the thread share.
 struct Shared {
-    state: Mutex<State>,
-    more: Condvar,
-    done: Condvar,
-    submit: Box<dyn Fn(Start) + Send + Sync>,
+    queue: Mutex<Queue>,
+    /// There is something to write, or the end has come.
+    wake: Condvar,
+    /// The thread has ended.
+    ended: Condvar,
+    submit: Mutex<Box<dyn Fn(Start) + Send>>,
 }
 
-#[derive(Default)]
-struct State {
-    batches: VecDeque<Batch>,
-    /// Starts of batches that are being written.
-    in_flight: Vec<Start>,
-    /// Those of them that did not wait any longer.
-    hurried: HashSet<RunId>,
-    closing: bool,
-    done: bool,
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets processes start. Never to be called with the queue in hand.
+    fn submit(&self, starts: Vec<Start>) {
+        let submit = self.submit.lock().unwrap_or_else(PoisonError::into_inner);
+        starts.into_iter().for_each(&**submit);
+    }
 }
 
-#[derive(Default)]
-struct Batch {
-    facts: Vec<Fact>,
-    starts: Vec<Start>,
+/// A way to tell the store something that no start waits for, from any thread.
+#[derive(Clone)]
+pub struct Notes {
+    shared: Arc<Shared>,
+}
+
+impl Notes {
+    /// Writes a fact with what is written next.
+    pub fn note(&self, fact: Fact) {
+        let wake = self.shared.queue().push(vec![fact], Vec::new(), clock::now().mono).is_none();
+        if wake {
+            self.shared.wake.notify_one();
+        }
+    }
+}
+
+impl Keeper {
+    /// Starts the thread. The store is to have been asked what it knows; `submit` takes starts, on
+    /// this thread or on that of whoever calls [`Keeper::commit`] and [`Keeper::hurry`]; `say` is
+    /// called on this thread.
+    pub fn start(
+        store: Box<dyn Store>,
+        reopen: Reopen,
+        limits: Limits,
+        submit: impl Fn(Start) + Send + 'static,
+        say: impl Fn(Said) + Send + 'static,
+    ) -> io::Result<Keeper> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Condvar::new(),
+            ended: Condvar::new(),
+            submit: Mutex::new(Box::new(submit)),
+        });
+        let worker = Worker::new(Arc::clone(&shared), store, reopen, limits, Box::new(say));
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(|| worker.run())?;
+        Ok(Keeper { shared, thread: Some(thread) })
+    }
+
+    /// The facts of one step, which are written together, and what may start once they are.
+    pub fn commit(&self, facts: Vec<Fact>, starts: Vec<Start>) {
+        if facts.is_empty() && starts.is_empty() {
+            return;
+        }
+        let waits_for_nothing = self.shared.queue().push(facts, starts, clock::now().mono);
+        match waits_for_nothing {
+            Some(starts) => self.shared.submit(starts),
+            None => self.shared.wake.notify_one(),
+        }
+    }
+
+    /// A handle for facts that no start waits for.
+    pub fn notes(&self) -> Notes {
+        Notes { shared: Arc::clone(&self.shared) }
+    }
+
+    /// See [`Notes::note`].
+    pub fn note(&self, fact: Fact) {
+        self.notes().note(fact);
+    }
+
+    /// Since when the start that has waited longest has done so, if one waits.
+    pub fn waiting(&self) -> Option<Mono> {
+        self.shared.queue().waiting()
+    }
+
+    /// Lets all starts go on that wait, on this thread, whatever becomes of their facts.
+    pub fn hurry(&self) {
+        let starts = self.shared.queue().hurry();
+        self.shared.submit(starts);
+    }
+
+    /// Writes what there is to write and ends, if that is possible within `patience`. Answers how
+    /// many facts are not in the store.
+    pub fn finish(mut self, patience: Duration) -> u64 {
+        let mut queue = self.shared.queue();
+        queue.finish = true;
+        self.shared.wake.notify_one();
+        let waited =
+            self.shared.ended.wait_timeout_while(queue, patience, |queue| queue.left.is_none());
+        let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (left, unwritten) = (queue.left, queue.unwritten());
+        drop(queue);
+        if let Some(left) = left {
+            if let Some(thread) = self.thread.take() {
+                let _ = thread.join();
+            }
+            return left;
+        }
+        unwritten
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.shared.queue().finish = true;
+        self.shared.wake.notify_one();
+    }
 }
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeper").finish_non_exhaustive()
+        f.debug_struct("Keeper").field("queue", &*self.shared.queue()).finish_non_exhaustive()
     }
 }
 
@@ -96,340 +185,4 @@ impl fmt::Debug for Notes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Notes").finish_non_exhaustive()
     }
-}
-
-impl Keeper {
-    /// Starts the thread. `store` has been asked what it knows already; `submit` gets the starts,
-    /// `say` what the loop should hear, both on whichever thread it comes to that.
-    pub fn start(
-        store: Box<dyn Store>,
-        reopen: Reopen,
-        limits: Limits,
-        submit: impl Fn(Start) + Send + Sync + 'static,
-        say: impl Fn(Said) + Send + 'static,
-    ) -> io::Result<Keeper> {
-        let shared = Arc::new(Shared {
-            state: Mutex::default(),
-            more: Condvar::new(),
-            done: Condvar::new(),
-            submit: Box::new(submit),
-        });
-        let mut writer = Writer {
-            shared: Arc::clone(&shared),
-            store: Some(store),
-            reopen,
-            limits,
-            say: Box::new(say),
-            backlog: Vec::new(),
-            session: None,
-            failing: None,
-            tidy: true,
-        };
-        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(move || {
-            writer.run();
-            let mut state = writer.shared.lock();
-            state.done = true;
-            drop(state);
-            writer.shared.done.notify_all();
-        })?;
-        Ok(Keeper { shared, thread })
-    }
-
-    /// Has facts kept, in one transaction, and then lets starts go on.
-    pub fn commit(&self, facts: Vec<Fact>, starts: Vec<Start>) {
-        self.shared.push(Batch { facts, starts });
-    }
-
-    /// A way to have facts kept from other threads.
-    pub fn notes(&self) -> Notes {
-        Notes(Arc::clone(&self.shared))
-    }
-
-    /// Lets every start go on that still waits.
-    pub fn hurry(&self) {
-        let mut state = self.shared.lock();
-        let mut starts = std::mem::take(&mut state.in_flight);
-        state.hurried.extend(starts.iter().map(|start| start.run));
-        for batch in &mut state.batches {
-            starts.append(&mut batch.starts);
-        }
-        let hurried: Vec<RunId> = starts.iter().map(|start| start.run).collect();
-        state.hurried.extend(hurried);
-        drop(state);
-        starts.into_iter().for_each(&self.shared.submit);
-    }
-
-    /// Writes what there is, for at most so long, and ends the thread. One that hangs in the store
-    /// is left to the end of the process.
-    pub fn finish(self, patience: Duration) {
-        let mut state = self.shared.lock();
-        state.closing = true;
-        self.shared.more.notify_all();
-        let until = clock::mono().plus(patience);
-        while !state.done {
-            let left = until.since(clock::mono());
-            if left.is_zero() {
-                return;
-            }
-            let wait = self.shared.done.wait_timeout(state, left);
-            state = wait.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        drop(state);
-        // What it may have panicked with has been said.
-        let _ = self.thread.join();
-    }
-}
-
-impl Notes {
-    /// Has a fact kept, with the next transaction.
-    pub fn note(&self, fact: Fact) {
-        self.0.push(Batch { facts: vec![fact], starts: Vec::new() });
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, batch: Batch) {
-        self.lock().batches.push_back(batch);
-        self.more.notify_one();
-    }
-}
-
-/// A time in which the store cannot be written.
-struct Failing {
-    since: Mono,
-    pause: Duration,
-    retry_at: Mono,
-    dropped: u64,
-}
-
-/// What the thread owns.
-struct Writer {
-    shared: Arc<Shared>,
-    /// None while it has to be opened anew.
-    store: Option<Box<dyn Store>>,
-    reopen: Reopen,
-    limits: Limits,
-    say: Box<dyn Fn(Said) + Send>,
-    /// Facts that the store does not have yet.
-    backlog: Vec<Fact>,
-    /// The last [`Fact::Began`], for a store that is begun anew.
-    session: Option<Fact>,
-    failing: Option<Failing>,
-    /// The store may have something to tidy.
-    tidy: bool,
-}
-
-impl Writer {
-    fn run(&mut self) {
-        while let Some(closing) = self.take() {
-            if closing && self.backlog.is_empty() {
-                return;
-            }
-            let now = clock::mono();
-            let may_write = self.failing.as_ref().is_none_or(|f| closing || now >= f.retry_at);
-            if may_write && !self.backlog.is_empty() {
-                self.write();
-                if closing && self.failing.is_some() {
-                    // It was given its last chance.
-                    return;
-                }
-            } else if self.tidy && self.failing.is_none() {
-                self.tidy_a_little();
-            }
-        }
-    }
-
-    /// Waits for something to do, and takes it. Answers whether it is time to end; `None` when all
-    /// that there was to do at the end is done.
-    fn take(&mut self) -> Option<bool> {
-        let shared = Arc::clone(&self.shared);
-        let mut state = shared.lock();
-        loop {
-            if !state.batches.is_empty() {
-                break;
-            }
-            let retry_at = self.failing.as_ref().map(|failing| failing.retry_at);
-            if state.closing {
-                return Some(true);
-            }
-            match retry_at {
-                None if self.tidy || !self.backlog.is_empty() => return Some(false),
-                None => {
-                    state = shared.more.wait(state).unwrap_or_else(PoisonError::into_inner);
-                }
-                Some(at) => {
-                    let left = at.since(clock::mono());
-                    if left.is_zero() {
-                        return Some(false);
-                    }
-                    let waited = shared.more.wait_timeout(state, left);
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
-                }
-            }
-        }
-        let mut starts = Vec::new();
-        for batch in state.batches.drain(..) {
-            self.backlog.extend(batch.facts);
-            starts.extend(batch.starts);
-        }
-        let closing = state.closing;
-        if self.failing.is_some() {
-            // They wait for nothing.
-            drop(state);
-            starts.into_iter().for_each(&shared.submit);
-            self.bound();
-        } else {
-            state.in_flight = starts;
-            state.hurried.clear();
-        }
-        Some(closing)
-    }
-
-    /// Gives the store what it does not have yet.
-    fn write(&mut self) {
-        if let Some(began) = self.backlog.iter().rfind(|fact| matches!(fact, Fact::Began(_))) {
-            self.session = Some(began.clone());
-        }
-        match self.try_commit() {
-            Ok(lost) => {
-                self.backlog.clear();
-                self.tidy = true;
-                self.go_on(&lost);
-                if let Some(Failing { since, dropped, .. }) = self.failing.take() {
-                    (self.say)(Said::Recovered { dropped, after: clock::mono().since(since) });
-                }
-            }
-            Err(error) => self.failed(&error),
-        }
-    }
-
-    fn try_commit(&mut self) -> Result<Vec<RunId>, StoreError> {
-        if self.store.is_none() {
-            self.open_again()?;
-        }
-        let Some(store) = &mut self.store else { return Ok(Vec::new()) };
-        let facts = &self.backlog;
-        guarded(|| store.commit(facts))
-    }
-
-    /// Lets starts go on, but for those whose claim is lost.
-    fn go_on(&self, lost: &[RunId]) {
-        let mut state = self.shared.lock();
-        let mut starts = std::mem::take(&mut state.in_flight);
-        let hurried = std::mem::take(&mut state.hurried);
-        drop(state);
-        if !lost.is_empty() {
-            starts.retain(|start| !lost.contains(&start.run));
-            // What has begun cannot be taken back.
-            for run in lost.iter().filter(|run| !hurried.contains(run)) {
-                (self.say)(Said::ClaimLost(*run));
-            }
-        }
-        starts.into_iter().for_each(&self.shared.submit);
-    }
-
-    fn failed(&mut self, error: &StoreError) {
-        let now = clock::mono();
-        let pause = match &mut self.failing {
-            Some(failing) => {
-                failing.pause = (failing.pause * 2).min(LAST_PAUSE);
-                failing.retry_at = now.plus(failing.pause);
-                failing.pause
-            }
-            None => {
-                let (pause, retry_at) = (FIRST_PAUSE, now.plus(FIRST_PAUSE));
-                self.failing = Some(Failing { since: now, pause, retry_at, dropped: 0 });
-                (self.say)(Said::Degraded(error.message.clone()));
-                pause
-            }
-        };
-        log::debug!("the store fails, tried again in {pause:?}: {error}");
-        self.go_on(&[]);
-        self.bound();
-        if matches!(error.kind, Trouble::Corrupt | Trouble::Missing) {
-            // What is damaged does not heal by itself.
-            self.store = None;
-            if let Some(failing) = &mut self.failing
-                && failing.pause == FIRST_PAUSE
-            {
-                failing.retry_at = now;
-            }
-        }
-    }
-
-    /// Opens a store in the place of one that was lost. One that knows nothing is told who uses it,
-    /// and the loop is asked for the rest.
-    fn open_again(&mut self) -> Result<(), StoreError> {
-        let mut store = guarded(|| (self.reopen)())?;
-        let known = guarded(|| store.restore())?;
-        if known.last_session.is_none() && known.jobs.is_empty() {
-            let session = self.session.clone();
-            if !self.backlog.iter().any(|fact| matches!(fact, Fact::Began(_))) {
-                self.backlog.splice(0..0, session);
-            }
-            (self.say)(Said::Fresh);
-        }
-        self.store = Some(store);
-        Ok(())
-    }
-
-    fn tidy_a_little(&mut self) {
-        let limits = self.limits;
-        let Some(store) = &mut self.store else { return };
-        match guarded(|| store.tidy(limits, clock::wall())) {
-            Ok(more) => self.tidy = more,
-            Err(error) if matches!(error.kind, Trouble::Corrupt | Trouble::Missing) => {
-                self.tidy = false;
-                self.failed(&error);
-                // There may be nothing to be written, but the store has to be there.
-                if self.backlog.is_empty() {
-                    self.backlog.extend(self.session.clone());
-                }
-            }
-            Err(error) => {
-                // It has time; the next commit asks again.
-                log::debug!("the store cannot be tidied: {error}");
-                self.tidy = false;
-            }
-        }
-    }
-
-    /// Keeps the backlog within bounds: first what runs have printed goes, then what is oldest, but
-    /// never what there is to remember of a job.
-    fn bound(&mut self) {
-        let size = |fact: &Fact| match fact {
-            Fact::Output { tail, .. } => tail.len(),
-            _ => 0,
-        };
-        let before = self.backlog.len();
-        let output: usize = self.backlog.iter().map(size).sum();
-        if output > MOST_OUTPUT || before > MOST_FACTS {
-            self.backlog.retain(|fact| !matches!(fact, Fact::Output { .. }));
-        }
-        let mut over = self.backlog.len().saturating_sub(MOST_FACTS);
-        if over > 0 {
-            self.backlog.retain(|fact| {
-                let stays = over == 0
-                    || matches!(fact, Fact::Job(_) | Fact::Gone { .. } | Fact::AllPaused(_))
-                    || matches!(fact, Fact::Began(_));
-                over -= usize::from(!stays);
-                stays
-            });
-        }
-        if let Some(failing) = &mut self.failing {
-            failing.dropped += (before - self.backlog.len()) as u64;
-        }
-    }
-}
-
-/// A panic of a store is trouble with it, and no more.
-fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        let message = "an internal error of the store".to_owned();
-        Err(StoreError { kind: Trouble::Other, message })
-    })
 }
