@@ -21,6 +21,9 @@ use crate::event::{Answer, Want};
 use crate::instant::Instant;
 use crate::job::{Executor, Settings};
 
+/// The way to the loop.
+pub type Line = Arc<dyn Fn(Call) + Send + Sync>;
+
 /// Something that is asked of the loop.
 pub struct Call {
     /// Who asks: the name of a user, for the record.

@@ -1,44 +1,38 @@
 //! Jobs as a jobfile would have them, for `show` and `export`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::job::{Command, Executor, Job, Settings};
-use crate::words;
+use crate::job::{Executor, Job, Settings};
+use crate::jobfile::write::{self, Secrets};
 
-/// The options of a job that differ from the defaults.
-pub(super) fn options(job: &Job, executor: &str) -> Option<Value> {
-    let _ = (job, executor);
-    None
+/// What `show` says elsewhere.
+const SAID: [&str; 6] = ["name", "command", "cron", "interval", "date", "timezone"];
+
+/// The options of a job that differ from the defaults, without the values of variables.
+pub(super) fn options(job: &Job) -> Option<Value> {
+    let mut options = write::json(job, &[], Secrets::Masked);
+    options.retain(|key, _| !SAID.contains(&key.as_str()));
+    (!options.is_empty()).then_some(Value::Object(options))
 }
 
 /// Appends what stands in front of the jobs in a jobfile.
 pub(super) fn head(out: &mut String, settings: &Settings, executors: &[Executor]) {
-    let _ = executors;
-    *out += &format!("[scheduler]\ntimezone = {:?}\n", settings.zone.name());
+    write::head(out, settings, executors);
 }
 
 /// The same as an object.
 pub(super) fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Value> {
-    let _ = executors;
-    Map::from_iter([("scheduler".to_owned(), json!({ "timezone": settings.zone.name() }))])
+    write::json_head(settings, executors)
 }
 
 /// Appends a job as a table.
 pub(super) fn toml(out: &mut String, job: &Job, executors: &[Executor]) {
-    let _ = executors;
-    let schedule = words::trigger(&job.trigger, &job.zone);
-    *out += &format!("\n# {schedule}\n[jobs.{:?}]\ncommand = {}\n", job.id, command(job));
+    out.push('\n');
+    // What cannot be said is said to be so in a comment.
+    let _ = write::job(out, job, executors, Secrets::Written);
 }
 
 /// A job as an object.
 pub(super) fn json(job: &Job, executors: &[Executor]) -> Value {
-    let _ = executors;
-    json!({ "command": command(job) })
-}
-
-fn command(job: &Job) -> Value {
-    match &job.command {
-        Command::Shell(line) => Value::from(&**line),
-        Command::Argv(words) => words.iter().map(|word| Value::from(&**word)).collect(),
-    }
+    Value::Object(write::json(job, executors, Secrets::Written))
 }

@@ -115,7 +115,7 @@ impl Exchange {
             (Stage::Show, Reply::Answer(Answer::Job(detail))) => {
                 let job = &detail.view.job;
                 let last = past.last_of(&job.id, &job.zone);
-                let options = definition::options(job, &detail.executor);
+                let options = definition::options(job);
                 end(&JobDetails::new(&detail, last, options))
             }
             (Stage::Start { wait: false }, Reply::Answer(Answer::Started { run, waits })) => {
