@@ -84,7 +84,7 @@ fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyh
     }
     for (index, due) in details.upcoming.iter().enumerate() {
         let shown = match asking::instant(due) {
-            Some(at) => words::table_time(at, &zone),
+            Some(at) => words::table_time(at.truncated(), &zone),
             None => due.clone(),
         };
         let text = format!("{shown}, {}", times.distance(due));
