@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use super::asked;
 use crate::cli::Context;
@@ -18,7 +18,8 @@ use crate::job::{Job, JobSet};
 use crate::jobfile::{self, locate};
 use crate::problem::clean;
 use crate::problem::nearest::nearest;
-use crate::store::{Reader, Session};
+use crate::store::location::{self, Location};
+use crate::store::{Reader, Session, StoreError};
 use crate::zone::Zone;
 use crate::{clock, paths};
 
@@ -161,14 +162,13 @@ fn candidates(
     let Some((url, directory)) = given else {
         return Ok(jobfile.map(paths::store_candidates).unwrap_or_default());
     };
-    if url == "memory" {
-        bail!(
+    match Location::parse(url, directory.unwrap_or(Path::new(""))).map_err(told)? {
+        Location::Sqlite(path) | Location::Default(path) => Ok(vec![path]),
+        Location::Memory => bail!(
             "the store is `memory`, which keeps nothing that another program could read; \
              set `url = \"sqlite:PATH\"` in `[store]`, or leave it out"
-        );
+        ),
     }
-    let path = Path::new(url.strip_prefix("sqlite:").unwrap_or(url));
-    Ok(vec![directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path))])
 }
 
 /// Opens the first store that is there.
@@ -177,7 +177,7 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
     for path in candidates {
         let name = clean(&path.to_string_lossy()).into_owned();
         match fs::metadata(path) {
-            Ok(_) => return open(path),
+            Ok(_) => return location::reader(&Location::Sqlite(path.clone())).map_err(told),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 looked += &format!("\n  {name}");
             }
@@ -194,10 +194,12 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
     )
 }
 
-/// Opens a store for reading.
-fn open(path: &Path) -> anyhow::Result<Box<dyn Reader>> {
-    // The embedded store is to come.
-    bail!("{}: this build reads no such store", clean(&path.to_string_lossy()))
+/// What is wrong with a store, in a whole sentence.
+pub(super) fn told(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    match error.into().downcast::<StoreError>() {
+        Ok(error) => anyhow!("the store {error}"),
+        Err(other) => other,
+    }
 }
 
 /// Whether the scheduler of a session goes on: a process of that number that was started at the

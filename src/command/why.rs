@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::past::{self, Past, Place, moment};
+use super::past::{self, Past, Place, moment, told};
 use crate::cli::{Context, ExitCode};
 use crate::event::{JobRecord, Pause};
 use crate::instant::Instant;
@@ -88,7 +88,7 @@ struct Read {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut past = Past::open(&args.place, context)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    show(args, &mut past, &mut out)?;
+    show(args, &mut past, &mut out).map_err(told)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }

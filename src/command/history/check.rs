@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::past::audit::{Audit, Question, Wrong, audit};
 use crate::past::say;
 use crate::problem::clean;
-use crate::store::Query;
+use crate::store::{Limits, Query};
 use crate::table::{Table, terminal_width};
 use crate::words;
 use crate::zone::Zone;
@@ -26,9 +26,6 @@ const OF_ALL: u64 = 20_000_000;
 
 /// So many records of a job are read at most.
 const RECORDS: usize = 200_000;
-
-/// Records older than this may be forgotten, unless the jobfile says otherwise.
-const KEPT_DAYS: u32 = 30;
 
 /// What came of one job.
 enum Found {
@@ -149,7 +146,8 @@ fn one(
     let seen = past.reader().sessions()?.last().map(|last| last.stopped.unwrap_or(last.seen));
     let seen = seen.unwrap_or(past.now).minus(Duration::from_secs(1));
     let all_paused = past.reader().all_paused()?;
-    let days = past.set.as_ref().and_then(|set| set.settings.keep.days).unwrap_or(KEPT_DAYS);
+    let days =
+        past.set.as_ref().and_then(|set| set.settings.keep.days).unwrap_or(Limits::default().days);
     let kept = Duration::from_secs(u64::from(days) * 86_400);
     let question = Question {
         job,
