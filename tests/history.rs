@@ -1,6 +1,13 @@
 //! `schedrs history`, `logs` and `why` as a person runs them: the real binary on a real store,
 //! which is written here as a scheduler would.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
+#![cfg(feature = "sqlite")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop"
+)]
 
 mod harness;
 
