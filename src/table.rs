@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::problem::clean;
+
 /// Rows of text under a heading.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -41,7 +43,8 @@ impl Table {
 
     /// Adds a row, one text a column.
     pub(crate) fn row(&mut self, row: Vec<String>) {
-        self.rows.push(row);
+        // A command or an id may hold what acts on a terminal.
+        self.rows.push(row.into_iter().map(|text| clean(&text).into_owned()).collect());
     }
 
     /// Writes it, whole where `width` is `None` and within so many columns otherwise.

@@ -97,11 +97,9 @@ fn jobs(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<(Box<str>, Opt
     if let Some(id) = asked.job {
         return Ok(vec![(id.into(), past.job(id).cloned())]);
     }
-    let own = past.set.iter().flat_map(|set| &set.jobs);
-    let mut jobs: Vec<_> = own.map(|job| (job.id.clone(), Some(Arc::clone(job)))).collect();
-    let added = past.reader().jobs()?.into_iter().filter(|record| record.added.is_some());
-    jobs.extend(added.map(|record| (record.id, None)));
-    Ok(jobs)
+    past.all_known()?;
+    let jobs = past.set.iter().flat_map(|set| &set.jobs);
+    Ok(jobs.map(|job| (job.id.clone(), Some(Arc::clone(job)))).collect())
 }
 
 fn one(
@@ -111,7 +109,7 @@ fn one(
     job: Option<&Job>,
     budget: u64,
 ) -> anyhow::Result<Found> {
-    let Some(known) = past.reader().job(id)? else {
+    let Some(known) = past.known(id)? else {
         return Ok(Found::Not("schedrs has never run it with this store".to_owned()));
     };
     let Some(job) = job else {
@@ -119,8 +117,7 @@ fn one(
     };
     if *job.trigger.fingerprint() != *known.trigger {
         return Ok(Found::Not(
-            "its schedule is another than in the jobfile, which schedrs has not read again"
-                .to_owned(),
+            "its schedule is another in the jobfile, which schedrs has not read again".to_owned(),
         ));
     }
     let since = accounted_since(past, &known)?;
