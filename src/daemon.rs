@@ -574,8 +574,7 @@ impl Loop<'_> {
             let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
             let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
             let before = |id: &str| old.get(id).cloned();
-            let composed =
-                catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
+            let composed = catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
             for (id, problem) in &composed.problems {
                 log::error!(
                     job = &**id;

@@ -44,14 +44,21 @@ command = "true"
 fn jobs(bench: &Bench) -> String {
     let log = bench.path("ran");
     let log = log.display();
-    let note = |rest: &str| format!("'echo $SCHEDRS_JOB $SCHEDRS_RUN $SCHEDRS_DUE $SCHEDRS_ATTEMPT >> {log}{rest}'");
+    let note = |rest: &str| {
+        format!("'echo $SCHEDRS_JOB $SCHEDRS_RUN $SCHEDRS_DUE $SCHEDRS_ATTEMPT >> {log}{rest}'")
+    };
     let head = JOBS.replace("command = \"true\"\n", "");
     let mut text = head;
     for (id, interval, command, more) in [
         ("quick", "100ms", note(""), ""),
         ("other", "130ms", note(""), "coalesce = 'all'\nmax_instances = 3"),
         ("slow", "400ms", note("; sleep 0.3"), "overlap = 'queue'"),
-        ("flaky", "300ms", note("; test $((SCHEDRS_RUN % 2)) = 0"), "retries = 2\nretry_delay = '50ms'"),
+        (
+            "flaky",
+            "300ms",
+            note("; test $((SCHEDRS_RUN % 2)) = 0"),
+            "retries = 2\nretry_delay = '50ms'",
+        ),
         ("second", "1s", note("; sleep 0.7"), "timeout = '600ms'"),
     ] {
         text += &format!("[jobs.{id}]\ncommand = {command}\ninterval = '{interval}'\n{more}\n");

@@ -141,12 +141,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
 }
 
 /// The thread that writes to the store.
-fn keep(
-    plan: &Plan,
-    memory: Memory,
-    hands: &Hands,
-    mailbox: &Mailbox,
-) -> anyhow::Result<Keeper> {
+fn keep(plan: &Plan, memory: Memory, hands: &Hands, mailbox: &Mailbox) -> anyhow::Result<Keeper> {
     let Memory { store, reopen: Reopen(reopen), limits, .. } = memory;
     let submitter = hands.submitter();
     let says = mailbox.clone();
