@@ -25,6 +25,8 @@ pub mod executor;
 pub mod instant;
 pub mod job;
 pub mod jobfile;
+#[cfg(test)]
+mod manual;
 mod memory;
 pub mod output;
 pub mod paths;
