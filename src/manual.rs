@@ -242,7 +242,11 @@ fn schedrs_jobs_5_is_current() {
 /// The text of a page without its orders.
 fn words(name: &str) -> String {
     let text = fs::read_to_string(page(name)).unwrap();
-    text.replace("\\%", "").replace("\\fB", "").replace("\\fI", "").replace("\\fR", "").replace("\\-", "-")
+    text.replace("\\%", "")
+        .replace("\\fB", "")
+        .replace("\\fI", "")
+        .replace("\\fR", "")
+        .replace("\\-", "-")
 }
 
 #[test]
