@@ -270,6 +270,11 @@ fn shell_line<'a>(options: &Options, job: &'a Job) -> Vec<Cow<'a, str>> {
     shell.chain([Cow::Borrowed("-c"), text]).collect()
 }
 
+/// The name of a user, where the user database has one.
+pub(crate) fn user_name(uid: u32) -> Option<String> {
+    Some(identity::account_of(uid)?.name.to_string_lossy().into_owned())
+}
+
 /// What the child must change about itself, `None` when that is nothing, and the account of the
 /// user it is to run as.
 fn changes(options: &Options) -> Result<(Option<Changes>, Option<identity::Account>), Failure> {

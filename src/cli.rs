@@ -101,14 +101,50 @@ subcommands! {
     Init = "init" (init),
     /// Look for what will bite: programs, directories, users, permissions, clock and zones
     Doctor = "doctor" (doctor),
+    /// Open a shell in a job's exact environment
+    Shell = "shell" (shell),
+    /// Turn crontabs, systemd timers and APScheduler exports into a jobfile, with a proof
+    Import = "import" (import),
+    /// Write the jobs of a running schedrs as a jobfile
+    Export = "export" (export),
+    /// Show the jobs of a running schedrs, and how they stand
+    List = "list" (list),
+    /// Show everything about a job of a running schedrs
+    Show = "show" (show),
+    /// Show how a running schedrs is
+    Status = "status" (status),
+    /// Start a job now
+    Start = "start" (start),
+    /// End the active runs of a job, or one run
+    Stop = "stop" (stop),
+    /// Pause a job, or all of them
+    Pause = "pause" (pause),
+    /// Resume a job, or all of them
+    Resume = "resume" (resume),
+    /// Add a job to a running schedrs
+    Add = "add" (add),
+    /// Remove a job that was added at run time
+    Remove = "remove" (remove),
+    /// Change options of a job of a running schedrs
+    Modify = "modify" (modify),
+    /// Change when a job of a running schedrs is due
+    Reschedule = "reschedule" (reschedule),
+    /// Have a running schedrs read its jobfile again
+    Reload = "reload" (reload),
+    /// Stop a running schedrs
+    Shutdown = "shutdown" (shutdown),
+    /// Show what became of due times
+    History = "history" (history),
+    /// Show what runs have printed
+    Logs = "logs" (logs),
+    /// Say why a due time ended as it did, or why there was none
+    Why = "why" (why),
     /// Print the JSON Schema of the jobfile
     Schema = "schema" (schema),
     /// Print a script that completes schedrs in a shell, job ids included
     Completions = "completions" (completions),
     /// Say what may come next on a command line
     Complete = "__complete" (complete),
-    /// Open a shell in a job's exact environment
-    Shell = "shell" (shell),
 }
 
 /// What every subcommand needs beside its arguments.

@@ -23,7 +23,7 @@ pub struct JobSet {
 }
 
 /// The `[scheduler]` and `[store]` tables.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The zone of every job that names none.
     pub zone: Zone,

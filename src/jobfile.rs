@@ -28,10 +28,13 @@ mod trust;
 mod value;
 mod warn;
 pub(crate) mod when;
+mod workshop;
+pub mod write;
 
 use std::path::Path;
 
 use load::{Input, Loader};
+pub use workshop::Workshop;
 
 use crate::instant::Instant;
 use crate::job::JobSet;
@@ -49,6 +52,8 @@ pub struct Loaded {
     /// The files that were read, for showing problems. They hold the whole text: drop them when
     /// the problems have been shown.
     pub sources: Sources,
+    /// What makes further jobs by the same rules, if there is a set.
+    pub workshop: Option<Workshop>,
     pub(crate) origins: Option<Origins>,
     /// What is to be thought of the files: see [`Loaded::check_files`].
     pub(crate) files: trust::Files,
@@ -92,6 +97,16 @@ fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
 /// Loads a jobfile from a text. `name` stands for the file's name in problems; what it includes
 /// is relative to the current directory; jobs that name no zone are in UTC.
 pub fn load_text(name: &str, text: &str, zones: &Database, now: Instant) -> Loaded {
-    let tz = Some("UTC".to_owned());
+    load_text_in(Some("UTC".to_owned()), name, text, zones, now)
+}
+
+/// The same, with the value of `TZ` that says which zone jobs are in that name none.
+pub(crate) fn load_text_in(
+    tz: Option<String>,
+    name: &str,
+    text: &str,
+    zones: &Database,
+    now: Instant,
+) -> Loaded {
     Loader { zones, now, tz, origins: false }.load(Input::Text { name, text })
 }

@@ -14,13 +14,14 @@ mod lines;
 mod mask;
 mod sink;
 mod status;
+mod tail;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,22 +37,35 @@ use crate::event::RunId;
 use crate::instant::Mono;
 use crate::job::{self, Job};
 use file::LogFile;
+pub(crate) use file::path_of;
 pub use lines::colour_of;
+pub(crate) use lines::make_harmless;
 use lines::{Lines, Prefix, Style};
 use mask::Mask;
 use sink::{Flushed, Sink};
 use status::Bottom;
 pub use status::{Live, column_of};
+use tail::Tails;
+pub use tail::{FollowId, FollowSink, Followed, TailSink};
 
 /// How the output of jobs is shown.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
+
     /// Write what jobs print as it is, with nothing in front of its lines.
     pub raw: bool,
     /// Give each job a colour where the output is a terminal.
     pub colour: bool,
     /// Where the files of `output = "file"` are.
     pub directory: PathBuf,
+    /// Takes the end of what each run has printed.
+    pub tails: Option<TailSink>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("raw", &self.raw).finish_non_exhaustive()
+    }
 }
 
 /// Log lines beyond this many bytes that the thread has not got round to are dropped.
@@ -82,19 +96,28 @@ struct Shared {
     /// The width of the ids in front of lines on a terminal; [`NO_COLUMNS`] unless the log has
     /// columns too.
     column: AtomicUsize,
+    /// How many have begun to follow a job.
+    follows: AtomicU64,
     wake: OwnedFd,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inbox {
     messages: Vec<Message>,
     log_bytes: usize,
     log_lines_dropped: u64,
 }
 
-#[derive(Debug)]
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("messages", &self.messages.len()).finish_non_exhaustive()
+    }
+}
+
 enum Message {
     Attach(RunId, Arc<Job>, Pipes),
+    Follow(FollowId, Option<Box<str>>, FollowSink),
+    Unfollow(FollowId),
     Ended(RunId),
     Live(Live),
     LogLine(Vec<u8>),
@@ -108,6 +131,7 @@ impl Output {
         let handle = Handle(Arc::new(Shared {
             inbox: Mutex::default(),
             column: AtomicUsize::new(NO_COLUMNS),
+            follows: AtomicU64::new(0),
             wake,
         }));
         let mut server = Server::new(Arc::clone(&handle.0), settings)?;
@@ -141,6 +165,19 @@ impl Handle {
     /// still have the other ends.
     pub fn ended(&self, run: RunId) {
         self.send(Message::Ended(run));
+    }
+
+    /// Has all that runs of a job print from here on given to `sink` as well; of all jobs without
+    /// one.
+    pub fn follow(&self, job: Option<Box<str>>, sink: FollowSink) -> FollowId {
+        let id = FollowId(self.0.follows.fetch_add(1, Ordering::Relaxed));
+        self.send(Message::Follow(id, job, sink));
+        id
+    }
+
+    /// Ends that.
+    pub fn unfollow(&self, id: FollowId) {
+        self.send(Message::Unfollow(id));
     }
 
     /// Says what there is to see at the bottom of the terminal.
@@ -182,6 +219,7 @@ impl Handle {
 struct Stream {
     pipe: OwnedFd,
     run: RunId,
+    is_stderr: bool,
     to: Target,
     mask: Option<Mask>,
     lines: Lines,
@@ -207,7 +245,6 @@ impl Target {
 }
 
 /// What the thread owns.
-#[derive(Debug)]
 struct Server {
     shared: Arc<Shared>,
     settings: Settings,
@@ -230,6 +267,7 @@ struct Server {
     masked: Vec<u8>,
     finishing: Option<Mono>,
     bottom: Bottom,
+    tails: Tails,
 }
 
 const TOKEN_WAKE: u64 = 0;
@@ -253,8 +291,10 @@ impl Server {
         for (index, set) in pipes.iter().enumerate() {
             add(&epoll, set, TOKEN_PIPES + index as u64, epoll::EventFlags::IN)?;
         }
+        let tails = Tails::new(settings.tails.clone());
         Ok(Server {
             shared,
+            tails,
             settings,
             epoll,
             pipes,
@@ -328,6 +368,8 @@ impl Server {
         for message in inbox.messages {
             match message {
                 Message::Attach(run, job, pipes) => self.attach(run, &job, pipes),
+                Message::Follow(id, job, sink) => self.tails.follow(id, job, sink),
+                Message::Unfollow(id) => self.tails.unfollow(id),
                 Message::Ended(run) => self.end_run(run),
                 Message::Live(live) => self.bottom.set(live, clock::mono()),
                 Message::LogLine(line) => self.append(self.sink(STDERR), &line),
@@ -349,7 +391,8 @@ impl Server {
         }
     }
 
-    fn attach(&mut self, run: RunId, job: &Job, pipes: Pipes) {
+    fn attach(&mut self, run: RunId, job: &Arc<Job>, pipes: Pipes) {
+        self.tails.begin(run, job);
         let (out, err) = match job.options.output {
             job::Output::File => {
                 if !self.files.contains_key(&job.id) {
@@ -371,7 +414,7 @@ impl Server {
         for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
             let style = self.style(job, &to, is_stderr);
             let mask = pipes.secrets.texts().map(Mask::new);
-            if let Err(errno) = self.listen(run, pipe, to, style, mask) {
+            if let Err(errno) = self.listen(run, pipe, to, is_stderr, style, mask) {
                 log::error!(job = &*job.id; "its output cannot be read: {errno}");
             }
         }
@@ -382,6 +425,7 @@ impl Server {
         run: RunId,
         pipe: OwnedFd,
         to: Target,
+        is_stderr: bool,
         style: Style,
         mask: Option<Mask>,
     ) -> Result<(), Errno> {
@@ -401,7 +445,8 @@ impl Server {
             file.users += 1;
         }
         let lines = Lines::default();
-        self.streams[slot] = Some(Stream { pipe, run, to, mask, lines, style, ended: false });
+        let ended = false;
+        self.streams[slot] = Some(Stream { pipe, run, is_stderr, to, mask, lines, style, ended });
         self.of_run.entry(run).or_default().push(slot);
         Ok(())
     }
@@ -461,6 +506,7 @@ impl Server {
                 &self.masked[..]
             }
         };
+        self.tails.feed(stream.run, stream.is_stderr, chunk);
         let deliver = |stream: &mut Stream, out: &mut Vec<u8>| {
             stream.lines.feed(chunk, &stream.style, out);
             if count == 0 {
@@ -506,6 +552,9 @@ impl Server {
             slots.retain(|other| *other != slot);
             if slots.is_empty() {
                 self.of_run.remove(&stream.run);
+                if stream.ended {
+                    self.tails.end(stream.run);
+                }
             }
         }
         if let Target::File(job) = &stream.to
@@ -524,6 +573,10 @@ impl Server {
                 stream.ended = true;
             }
             self.empty(slot);
+        }
+        // Its pipes may have been closed before it ended.
+        if !self.of_run.contains_key(&run) {
+            self.tails.end(run);
         }
     }
 

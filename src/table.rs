@@ -16,6 +16,8 @@ pub(crate) struct Table {
     elastic: usize,
     /// The columns that hold numbers, one below the other's last digit.
     numbers: Range<usize>,
+    /// A column with colours, and what says which: the parameter of an ANSI sequence, or nothing.
+    colour: Option<(usize, fn(&str) -> &'static str)>,
 }
 
 /// A column is not made narrower than this.
@@ -25,12 +27,18 @@ const GAP: &str = "  ";
 impl Table {
     /// A table with these columns, of which the one numbered `elastic` gives way first.
     pub(crate) fn new(heading: Vec<&'static str>, elastic: usize) -> Table {
-        Table { heading, rows: Vec::new(), elastic, numbers: 0..0 }
+        Table { heading, rows: Vec::new(), elastic, numbers: 0..0, colour: None }
     }
 
     /// The same, with numbers in these columns.
     pub(crate) fn with_numbers(self, numbers: Range<usize>) -> Table {
         Table { numbers, ..self }
+    }
+
+    /// The same, with colours in this column. (Write to an `anstream` stream, which removes them
+    /// where they are not wanted.)
+    pub(crate) fn with_colour(self, column: usize, colour: fn(&str) -> &'static str) -> Table {
+        Table { colour: Some((column, colour)), ..self }
     }
 
     /// Adds a row, one text a column.
@@ -81,8 +89,14 @@ impl Table {
             if !line.is_empty() {
                 line.push_str(GAP);
             }
-            let text = fit(text, *width);
+            let mut text = fit(text, *width);
             let padding = std::iter::repeat_n(' ', width.saturating_sub(text.width()));
+            if let Some((coloured, colour)) = self.colour
+                && coloured == column
+                && !colour(&text).is_empty()
+            {
+                text = format!("\x1b[{}m{text}\x1b[0m", colour(&text));
+            }
             if self.numbers.contains(&column) {
                 line.extend(padding);
                 line.push_str(&text);

@@ -460,7 +460,7 @@ fn check_id(id: &tree::Key<'_>, scope: &mut Scope<'_>) -> bool {
     false
 }
 
-fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
+pub(super) fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
     match &value.node {
         Node::String(text) => {
             if text.trim().is_empty() {

@@ -18,7 +18,7 @@ use super::sections::Sections;
 use super::tree::{Node, Tree, Value};
 use super::trust;
 use super::value::Scope;
-use super::{Loaded, Origins};
+use super::{Workshop, Loaded, Origins};
 use crate::instant::Instant;
 use crate::job::{JobSet, Settings};
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
@@ -70,10 +70,12 @@ impl Loader<'_> {
             }
         }
         let Files { sources, meta, mut problems, doubtful, .. } = files;
-        let (set, origins, named) = self.jobs(&sources, &meta, whole, &mut problems);
+        let (set, workshop, origins, named) = self.jobs(&sources, &meta, whole, &mut problems);
         problems.sort();
-        let set = (problems.errors() == 0).then_some(set);
-        Loaded { set, problems, sources, origins, files: trust::Files { doubtful, named } }
+        let is_good = problems.errors() == 0;
+        let (set, workshop) = (is_good.then_some(set), is_good.then_some(workshop));
+        let files = trust::Files { doubtful, named };
+        Loaded { set, problems, sources, workshop, origins, files }
     }
 
     fn jobs(
@@ -82,7 +84,7 @@ impl Loader<'_> {
         meta: &[Meta],
         whole: bool,
         problems: &mut Problems,
-    ) -> (JobSet, Option<Origins>, trust::Named) {
+    ) -> (JobSet, Workshop, Option<Origins>, trust::Named) {
         let mut sections = Sections::default();
         let mut readers = Vec::with_capacity(meta.len());
         for (file, (source, meta)) in (0..).zip(sources.iter().zip(meta)) {
@@ -100,7 +102,7 @@ impl Loader<'_> {
             None => self.zones.local(self.tz.as_deref()),
         };
         let job_zone = sections.defaults.timezone.as_ref().unwrap_or(&zone).clone();
-        let mut jobs = Jobs::new(self.zones, self.now, &sections, job_zone, self.origins);
+        let mut jobs = Jobs::new(self.zones, self.now, &sections, job_zone.clone(), self.origins);
         for reader in readers {
             reader.jobs(&mut jobs, problems);
         }
@@ -116,10 +118,13 @@ impl Loader<'_> {
         let settings = Settings {
             zone,
             stop_grace: sections.stop_grace,
-            store_url: sections.store_url,
+            store_url: sections.store_url.clone(),
             keep: sections.keep,
         };
-        (JobSet { settings, executors: sections.executors, jobs }, origins, named)
+        let set = JobSet { settings, executors: sections.executors.clone(), jobs };
+        let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();
+        let workshop = Workshop::new(sections, self.zones.clone(), job_zone, dir);
+        (set, workshop, origins, named)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) const TOP: [&str; 6] =
 const DEFAULT_WORKERS: u32 = 20;
 
 /// What the sections of all files say.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sections {
     pub(super) timezone: Option<(Zone, Place)>,
     pub(super) stop_grace: Duration,
@@ -40,7 +40,7 @@ pub(super) struct Sections {
 }
 
 /// What `[defaults]` says.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Defaults {
     pub(super) options: Arc<Options>,
     pub(super) timezone: Option<Zone>,

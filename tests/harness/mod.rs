@@ -104,6 +104,9 @@ impl Bench {
             .env("TZ", "UTC")
             .env("STATE_DIRECTORY", self.path("state"))
             .env_remove("LOGS_DIRECTORY")
+            .env_remove("RUNTIME_DIRECTORY")
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("SCHEDRS_SOCKET")
             .env_remove("SCHEDRS_LOG")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
@@ -173,6 +176,11 @@ impl Running {
             other => panic!("{other}"),
         };
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// kill -9.
+    pub fn kill(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::KILL).unwrap();
     }
 
     /// Reads on in a stream until a line holds all of these texts, and answers it.

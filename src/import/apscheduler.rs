@@ -1,0 +1,4 @@
+//! x
+use super::Draft;
+/// x
+pub fn read(_: &mut Draft<'_>, _: &str, _: &str) {}
