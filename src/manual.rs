@@ -57,8 +57,13 @@ fn commands() -> String {
             continue;
         }
         text += &format!(".SS \"{}\"\n", plain(&usage(command)).replace('"', "\\(dq"));
-        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        text += &format!("{}.\n", prose(&about));
+        let about = command.get_long_about().or(command.get_about());
+        let about = about.map(ToString::to_string).unwrap_or_default();
+        let paragraphs = about.split("\n\n").map(|paragraph| {
+            let end = if paragraph.ends_with(['.', ':']) { "" } else { "." };
+            format!("{}{end}\n", prose(&paragraph.replace('\n', " ")))
+        });
+        text += &paragraphs.collect::<Vec<String>>().join(".PP\n");
         for arg in arguments(command) {
             text += &entry(arg);
         }
@@ -131,7 +136,9 @@ fn sections(text: &str) -> String {
                     in_list = true;
                 }
                 None if depth == 2 && !in_list => {
-                    out += &format!(".RS 4\n.nf\n{}\n.fi\n.RE\n", bold(body));
+                    let lines = folded(body);
+                    let lines: Vec<String> = lines.iter().map(|line| bold(line)).collect();
+                    out += &format!(".RS 4\n.nf\n{}\n.fi\n.RE\n", lines.join("\n"));
                 }
                 _ if depth == 2 => {
                     out += &format!(".PP\n{}\n", prose(body));
@@ -142,6 +149,20 @@ fn sections(text: &str) -> String {
         }
     }
     out
+}
+
+/// A command as lines that a terminal of 80 columns has room for.
+fn folded(command: &str) -> Vec<String> {
+    const ROOM: usize = 66;
+    let mut lines = vec![command.to_owned()];
+    while let Some(last) = lines.last_mut().filter(|last| last.len() > ROOM) {
+        let Some(at) = last[..ROOM].rfind(" | ").or(last[..ROOM].rfind(' ')) else { break };
+        let rest = format!("    {}", last[at + 1..].trim_start());
+        last.truncate(at);
+        last.push_str(" \\");
+        lines.push(rest);
+    }
+    lines
 }
 
 fn global_options() -> String {
