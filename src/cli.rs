@@ -45,7 +45,7 @@ macro_rules! subcommands {
                         // The text above is the one that counts, not that of the struct.
                         .defer(|app| {
                             let app = <command::$module::Args as clap::Args>::augment_args(app);
-                            app.about(concat!($($about),+).trim_ascii()).long_about(None)
+                            app.about(concat!($($about),+).trim_ascii())
                         }),
                 ))*
             }

@@ -45,22 +45,27 @@ pub(crate) struct Next {
     pub(crate) prefix: String,
     /// The jobfile that the line names, if it does.
     pub(crate) jobfile: Option<String>,
+    /// The same of a control socket.
+    pub(crate) socket: Option<String>,
 }
 
 /// What may come in the place of the last of these words. The program's name is not among them.
 pub(crate) fn next(root: &Command, words: &[String]) -> Next {
     let Some((last, before)) = words.split_last() else { return Next::default() };
     let mut walk = Walk { command: root, positional: 0, only_positional: false, wants: None };
-    let mut jobfile = None;
+    let (mut jobfile, mut socket) = (None, None);
     for word in before {
         let wanted = walk.wants;
         walk.step(word);
         let of_option = wanted.is_some_and(|arg| arg.get_id() == "jobfile");
+        if wanted.is_some_and(|arg| arg.get_id() == "socket") {
+            socket = Some(word.clone());
+        }
         if of_option || (walk.wants.is_none() && is_jobfile(word)) {
             jobfile = Some(word.clone());
         }
     }
-    Next { jobfile, ..walk.next(last) }
+    Next { jobfile, socket, ..walk.next(last) }
 }
 
 /// Whether a word looks like a jobfile given as an argument.
@@ -189,13 +194,13 @@ fn values(arg: &Arg, prefix: String) -> Next {
     });
     let name = arg.get_value_names().and_then(|names| names.first()).map(|name| name.as_str());
     let living = match name {
-        Some("JOB" | "JOB|RUN") => Some(Living::Job),
+        Some("JOB" | "JOB|RUN" | "PATTERN") => Some(Living::Job),
         Some("ID") if arg.get_long() == Some("job") => Some(Living::Job),
         Some("ZONE") => Some(Living::Zone),
-        Some("FILE" | "PATH") => Some(Living::File),
+        Some("FILE" | "PATH" | "COMMAND") => Some(Living::File),
         _ => None,
     };
-    Next { words: words.collect(), living, prefix, jobfile: None }
+    Next { words: words.collect(), living, prefix, ..Next::default() }
 }
 
 #[cfg(test)]

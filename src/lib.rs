@@ -27,6 +27,8 @@ pub mod import;
 pub mod instant;
 pub mod job;
 pub mod jobfile;
+#[cfg(test)]
+mod manual;
 mod memory;
 pub mod output;
 pub mod past;

@@ -72,6 +72,21 @@ fn jobs_options_and_values() {
     assert_eq!(complete(&bench, &["zsh", "--", "schedrs", "doctor", ""]), [":words"]);
 }
 
+#[test]
+fn jobs_of_a_running_scheduler() {
+    let bench = Bench::new(JOBS);
+    let mut running = bench.run();
+    running.event("starting", "");
+    let added = ["add", "--id", "later", "--in", "1h", "--", "true"];
+    let added = Running::start(&mut bench.command(&added)).wait();
+    assert_eq!(added.code, Some(0), "{added:?}");
+    // It is asked even where the file is broken by now.
+    bench.write("jobs.toml", "[jobs.a]\n");
+    let words = complete(&bench, &["zsh", "--", "schedrs", "show", ""]);
+    assert_eq!(words, [":words", "back up", "backup:Nightly backup", "later", "re\\:port"]);
+    running.stop();
+}
+
 /// Runs a script in a shell that has the completion; `None` where there is no such shell.
 fn in_shell(bench: &Bench, shell: &[&str], script: &str) -> Option<Done> {
     let there = Command::new(shell[0]).args(["-c", ":"]).output().is_ok();

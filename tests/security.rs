@@ -243,3 +243,30 @@ fn nothing_in_a_jobfile_acts_on_a_terminal() {
         assert!(!text.lines().any(|line| line.starts_with("INFO forged")), "{text}");
     }
 }
+
+#[test]
+fn no_secret_is_kept_or_told() {
+    let bench = Bench::new(
+        "[jobs.a]\ncommand = 'echo $TOKEN; echo $TOKEN >&2; cat wait'\ndate = 'now'\n\
+         env = { TOKEN = { file = 'token' } }\n",
+    );
+    bench.write("token", "hunter2hunter2\n");
+    bench.fifo("wait");
+    let mut running = bench.run();
+    bench.write_fifo("wait");
+    running.event("succeeded", "a");
+    for asked in [&["show", "a"][..], &["list", "--output", "json"], &["export"]] {
+        let done = run(&bench, asked);
+        assert_eq!(done.code, Some(0), "{asked:?}: {done:?}");
+        assert!(!all(&done).contains("hunter2"), "{asked:?}: {done:?}");
+    }
+    let exported = all(&run(&bench, &["export"]));
+    assert!(exported.contains(r#"env = { TOKEN = { file = "token" } }"#), "{exported}");
+    running.stop();
+    for entry in std::fs::read_dir(bench.path("state")).unwrap() {
+        let path = entry.unwrap().path();
+        let kept = if path.is_file() { std::fs::read(&path).unwrap() } else { Vec::new() };
+        let found = kept.windows(7).any(|window| window == b"hunter2");
+        assert!(!found, "{} has the secret", path.display());
+    }
+}

@@ -1,17 +1,24 @@
 //! `schedrs __complete`: what may come next, for the scripts of `schedrs completions`.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::completions::Shell;
 use crate::cli::{self, Context, ExitCode};
 use crate::complete::{self, Candidate, Living, Next, line};
+use crate::control::client::{Client, Place};
 use crate::jobfile::{self, locate};
 use crate::{clock, problem};
 
 /// More than this nobody reads.
 const MOST: usize = 10_000;
+
+/// How long a scheduler may take to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Say what may come next on a command line
 #[derive(clap::Args, Debug)]
@@ -53,9 +60,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 
 /// Those that begin as what was typed does.
 fn candidates(next: Next, typed: &str, context: &Context) -> Vec<Candidate> {
-    let Next { words, living, prefix, jobfile } = next;
+    let Next { words, living, prefix, jobfile, socket } = next;
     let named = match living {
-        Some(Living::Job) => jobs(jobfile.as_deref().map(Path::new), context),
+        Some(Living::Job) => jobs(jobfile.as_deref(), socket.as_deref(), context),
         Some(Living::Zone) => {
             let zone = |word| Candidate { word, about: String::new() };
             context.zones.names().into_iter().map(zone).collect()
@@ -68,16 +75,43 @@ fn candidates(next: Next, typed: &str, context: &Context) -> Vec<Candidate> {
     all.filter(|candidate| candidate.word.starts_with(typed)).collect()
 }
 
-/// The jobs of a jobfile.
-fn jobs(jobfile: Option<&Path>, context: &Context) -> Vec<Candidate> {
-    let Ok(file) = locate::jobfile(jobfile) else { return Vec::new() };
-    let loaded = jobfile::load_path(&file, &context.zones, clock::wall());
-    let Some(set) = loaded.set else { return Vec::new() };
-    let jobs = set.jobs.iter().map(|job| Candidate {
-        word: job.id.to_string(),
-        about: job.name.as_deref().unwrap_or_default().to_owned(),
+/// The jobs of a jobfile and of the scheduler that runs it, if one does: some may have been added
+/// since, and the file may be broken.
+fn jobs(jobfile: Option<&str>, socket: Option<&str>, context: &Context) -> Vec<Candidate> {
+    let file = locate::jobfile(jobfile.map(Path::new)).ok();
+    let place = match (socket, &file) {
+        (Some(socket), _) => Some(Place::Socket(socket.into())),
+        (None, Some(file)) => Some(Place::Jobfile(file.clone())),
+        (None, None) => None,
+    };
+    let mut jobs = BTreeMap::new();
+    if socket.is_none()
+        && let Some(file) = file
+    {
+        let loaded = jobfile::load_path(&file, &context.zones, clock::wall());
+        for job in loaded.set.iter().flat_map(|set| &set.jobs) {
+            jobs.insert(job.id.to_string(), job.name.as_deref().unwrap_or_default().to_owned());
+        }
+    }
+    if let Some(place) = place {
+        running(&place, &mut jobs);
+    }
+    jobs.into_iter().map(|(word, about)| Candidate { word, about }).collect()
+}
+
+/// Adds the jobs of a running scheduler. Whatever goes wrong, there are fewer candidates then.
+fn running(place: &Place, jobs: &mut BTreeMap<String, String>) {
+    let Ok(mut client) = Client::connect(place) else { return };
+    // Nobody waits longer for a word.
+    let _ = client.socket().set_read_timeout(Some(PATIENCE));
+    let _ = client.ask_all(&json!({ "do": "list" }), |part| {
+        for job in part.get("jobs").and_then(Value::as_array).into_iter().flatten() {
+            if let Some(id) = job["id"].as_str() {
+                let name = job["name"].as_str().unwrap_or_default();
+                jobs.entry(id.to_owned()).or_insert_with(|| name.to_owned());
+            }
+        }
     });
-    jobs.collect::<BTreeSet<Candidate>>().into_iter().collect()
 }
 
 /// A candidate as a shell wants it.

@@ -35,10 +35,10 @@ Signals:
   SIGUSR1          log what runs and waits, since when, and what is next
 
 Exit codes:
-  0        stopped as asked
-  1        could not start: the jobfile is missing or has errors
-  2        wrong usage
-  130, 143 ended by a second SIGINT or SIGTERM
+  0         stopped as asked
+  1         could not start: the jobfile is missing or has errors
+  2         wrong usage
+  130, 143  ended by a second SIGINT or SIGTERM
   With --once, that of the job: its own; 128 + N if signal N ended it, 124 if it timed out, 126 if
   it could not be started, 127 if its program was not found")]
 pub(crate) struct Args {

@@ -139,6 +139,11 @@ impl Client {
         }
     }
 
+    /// The process at the other end; `None` if it is in another namespace.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        socket::peer(self.socket()).map(|(pid, _)| pid).filter(|pid| *pid > 0)
+    }
+
     /// The socket, to wait at it together with something else.
     pub fn socket(&self) -> &UnixStream {
         self.stream.get_ref()

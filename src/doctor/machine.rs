@@ -3,15 +3,14 @@
 use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
+use crate::control::client::{Client, Place};
 use crate::job::{JobSet, Output};
 use crate::paths;
 use crate::trust::quoted;
@@ -182,24 +181,25 @@ pub(crate) fn limits(set: &JobSet) -> Finding {
 /// A scheduler that runs a jobfile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scheduler {
-    pid: i32,
+    /// `None` where it is in another namespace.
+    pid: Option<i32>,
 }
 
 impl Scheduler {
     /// The one that runs this jobfile, if any does.
     pub(crate) fn of(jobfile: &Path) -> Option<Scheduler> {
-        let sockets = paths::socket_candidates(jobfile);
-        sockets.iter().find_map(|socket| {
-            let stream = UnixStream::connect(socket).ok()?;
-            peer(&stream).map(|pid| Scheduler { pid })
-        })
+        let client = Client::connect(&Place::Jobfile(jobfile.to_path_buf())).ok()?;
+        Some(Scheduler { pid: client.pid() })
     }
 
     /// Whether there is one.
     pub(crate) fn finding(this: Option<Scheduler>) -> Finding {
         match this {
-            Some(Scheduler { pid }) => {
+            Some(Scheduler { pid: Some(pid) }) => {
                 Finding::ok("scheduler", format!("one runs this jobfile, as process {pid}"))
+            }
+            Some(Scheduler { pid: None }) => {
+                Finding::ok("scheduler", "one runs this jobfile, in another container")
             }
             None => Finding::ok("scheduler", "none runs this jobfile at the moment"),
         }
@@ -207,26 +207,9 @@ impl Scheduler {
 
     /// Its environment, if it may be read.
     pub(crate) fn environment(self) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-        let text = fs::read(format!("/proc/{}/environ", self.pid)).ok()?;
+        let text = fs::read(format!("/proc/{}/environ", self.pid?)).ok()?;
         Some(super::login::variables(&text))
     }
-}
-
-/// The process at the other end of a socket.
-fn peer(stream: &UnixStream) -> Option<i32> {
-    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut size = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: the kernel writes at most `size` bytes to the object, which has that size.
-    let answer = unsafe {
-        libc::getsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut peer).cast(),
-            &raw mut size,
-        )
-    };
-    (answer == 0 && peer.pid > 0).then_some(peer.pid)
 }
 
 #[cfg(test)]
