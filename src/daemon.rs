@@ -29,7 +29,7 @@ mod waker;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -603,32 +603,41 @@ impl Loop<'_> {
 
 /// Where other threads leave what the loop should know; nothing once the loop has ended.
 #[derive(Clone, Debug)]
-pub(crate) struct Mailbox(Arc<(Mutex<Option<Vec<Message>>>, Arc<Waker>)>);
+pub(crate) struct Mailbox(Arc<Letters>);
+
+#[derive(Debug)]
+struct Letters {
+    /// None once the loop has ended.
+    messages: Mutex<Option<Vec<Message>>>,
+    waker: Arc<Waker>,
+}
 
 impl Mailbox {
     fn new(waker: Arc<Waker>) -> Mailbox {
-        Mailbox(Arc::new((Mutex::new(Some(Vec::new())), waker)))
+        Mailbox(Arc::new(Letters { messages: Mutex::new(Some(Vec::new())), waker }))
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Option<Vec<Message>>> {
+        self.0.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn send(&self, message: Message) {
-        let (messages, waker) = &*self.0;
-        let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut messages = self.messages();
         // What nobody will read is dropped, and whoever waits for an answer learns of it by that.
         let Some(list) = &mut *messages else { return };
         let first = list.is_empty();
         list.push(message);
         drop(messages);
         if first {
-            waker.wake();
+            self.0.waker.wake();
         }
     }
 
     fn take(&self) -> Vec<Message> {
-        let mut messages = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.as_mut().map(std::mem::take).unwrap_or_default()
+        self.messages().as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     fn close(&self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.messages() = None;
     }
 }
