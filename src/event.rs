@@ -606,6 +606,19 @@ impl Outcome {
         matches!(self, Outcome::Succeeded)
     }
 
+    /// Whether something went wrong, as against what was deliberately not run.
+    pub fn went_wrong(&self) -> bool {
+        match self {
+            Outcome::Failed(_)
+            | Outcome::Killed(_)
+            | Outcome::TimedOut
+            | Outcome::NotStarted(_)
+            | Outcome::Missed(_)
+            | Outcome::Lost(_) => true,
+            Outcome::Succeeded | Outcome::Skipped(_) | Outcome::Coalesced => false,
+        }
+    }
+
     /// The stable word for it, without its detail: a key for logs, filters and exit codes.
     pub fn word(&self) -> &'static str {
         match self {

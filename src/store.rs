@@ -10,6 +10,16 @@
 //! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
 //! whatever follows, pass the same tests (`tests/store`).
 
+#[cfg(feature = "sqlite")]
+mod encode;
+pub mod keeper;
+pub mod location;
+#[cfg(feature = "sqlite")]
+mod lock;
+pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -108,6 +118,12 @@ pub enum Fact {
         outcome: Outcome,
         /// When that was decided.
         at: Instant,
+    },
+    /// A run has been taken back before an attempt was about to be started: it is as if it had
+    /// never been admitted, and its due time is undecided again.
+    Withdrawn {
+        /// The run.
+        run: RunId,
     },
     /// The end of what a run has printed.
     Output {
@@ -217,6 +233,12 @@ pub struct Limits {
     pub days: u32,
 }
 
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { runs: 100, days: 30 }
+    }
+}
+
 /// A store, as people and programs look into it.
 pub trait Reader: Send + fmt::Debug {
     /// Records, newest (highest `seq`) first.
@@ -240,7 +262,8 @@ pub trait Reader: Send + fmt::Debug {
     /// Whether all jobs are paused.
     fn all_paused(&mut self) -> Result<Option<Pause>, StoreError>;
 
-    /// Changes of a job and of all jobs, oldest first, within a span of time, both ends included.
+    /// Changes of a job and of all jobs (`None`: of every job), oldest first, within a span of
+    /// time, both ends included.
     fn changes(
         &mut self,
         job: Option<&str>,
@@ -360,6 +383,60 @@ impl Trouble {
             Trouble::Missing => "missing",
             Trouble::Other => "other",
         }
+    }
+}
+
+impl RunRecord {
+    /// What it says of its last attempt, unless that is known already: that one is not kept on its
+    /// own. `begun`: when its process was made.
+    fn last_attempt(
+        &self,
+        begun: Option<Instant>,
+        known: Option<&AttemptRecord>,
+    ) -> Option<AttemptRecord> {
+        if self.attempts == 0 || known.is_some_and(|known| known.attempt >= self.attempts) {
+            return None;
+        }
+        let ended = match (&self.outcome, self.started, self.duration) {
+            (Some(_), Some(started), Some(duration)) => Some(started.plus(duration)),
+            _ => None,
+        };
+        Some(AttemptRecord {
+            attempt: self.attempts,
+            process: self.process,
+            started: begun,
+            ended,
+            outcome: self.outcome.clone(),
+        })
+    }
+}
+
+impl Fact {
+    /// When it became so, if it says.
+    fn at(&self) -> Option<Instant> {
+        match self {
+            Fact::Began(session) => Some(session.began),
+            Fact::Change(change) => Some(change.at),
+            Fact::Stopped { at }
+            | Fact::Admitted { at, .. }
+            | Fact::Started { at, .. }
+            | Fact::AttemptEnded { at, .. }
+            | Fact::Ended { at, .. }
+            | Fact::Fate { at, .. } => Some(*at),
+            Fact::Job(_)
+            | Fact::Gone { .. }
+            | Fact::AllPaused(_)
+            | Fact::Starting { .. }
+            | Fact::Withdrawn { .. }
+            | Fact::Output { .. } => None,
+        }
+    }
+}
+
+impl StoreError {
+    /// Trouble of some kind, and the fragment that says so.
+    pub fn new(kind: Trouble, message: impl Into<String>) -> StoreError {
+        StoreError { kind, message: message.into() }
     }
 }
 

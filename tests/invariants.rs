@@ -1,7 +1,8 @@
 //! What must hold whatever happens: random jobs under random events, compared with due times
 //! found by looking at each second.
 //!
-//! * no due time without an outcome, none with two;
+//! * no due time without an outcome, none with two, also where jobs are paused for a while and where
+//!   the scheduler is killed and another goes on with what it has had remembered;
 //! * never more processes than slots, nor than `max_instances`;
 //! * no due time fires twice, or early, wherever the clock goes;
 //! * what is missed was late, and what was not late is not missed;
@@ -24,13 +25,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schedrs::event::{
-    Action, Event, Exit, MissReason, Outcome, Record, Request, RunId, SkipReason, Start,
+    Action, Admitted, Ask, Event, Exit, JobRecord, MissReason, Outcome, Pause, Record, Remember,
+    Request, RunId, SkipReason, Start, Want,
 };
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
-use schedrs::scheduler::Scheduler;
+use schedrs::scheduler::{Memory, Scheduler, Survivor};
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::jitter::jitter;
 use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
@@ -123,6 +125,13 @@ enum Op {
     Nonsense(u64, Answer),
     Reload(usize, Change),
     Status,
+    /// A job, or all of them, are paused: for so many seconds, or until they are resumed.
+    Pause(Option<usize>, Option<i64>),
+    Resume(Option<usize>),
+    /// The runs of a job are stopped.
+    StopJob(usize),
+    /// The scheduler is killed, and another goes on.
+    Crash,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -239,6 +248,11 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (0u64..30, answer()).prop_map(|(run, answer)| Op::Nonsense(run, answer)),
         1 => (any::<usize>(), change).prop_map(|(index, change)| Op::Reload(index, change)),
         1 => Just(Op::Status),
+        1 => (proptest::option::of(any::<usize>()), proptest::option::of(1i64..400))
+            .prop_map(|(index, until)| Op::Pause(index, until)),
+        2 => proptest::option::of(any::<usize>()).prop_map(Op::Resume),
+        1 => any::<usize>().prop_map(Op::StopJob),
+        1 => Just(Op::Crash),
     ]
 }
 
@@ -289,8 +303,72 @@ struct Biography {
     fired: BTreeMap<Instant, RunId>,
 }
 
+/// A store, as far as a scheduler that goes on needs one.
+#[derive(Debug, Default)]
+struct Book {
+    jobs: BTreeMap<Box<str>, JobRecord>,
+    all_paused: Option<Pause>,
+    /// Runs that are not over, with the number of their last attempt.
+    open: BTreeMap<RunId, (Admitted, u32)>,
+    /// Those of an earlier scheduler that never began.
+    undecided: BTreeSet<RunId>,
+    next_run: u64,
+}
+
+impl Book {
+    /// A run that never began is forgotten when its due time is decided again, and not before.
+    fn withdraw(&mut self, job: &str, due: Instant, last_due: Instant) {
+        self.open.retain(|_, (admitted, attempt)| {
+            !self.undecided.contains(&admitted.run)
+                || *attempt > 0
+                || *admitted.job.id != *job
+                || !(due..=last_due).contains(&admitted.due)
+        });
+    }
+
+    fn note(&mut self, action: &Action) {
+        let (job, last_due) = match action {
+            Action::Remember(Remember::Admitted(admitted)) => {
+                self.next_run = admitted.run.0 + 1;
+                self.withdraw(&admitted.job.id, admitted.due, admitted.due);
+                self.open.insert(admitted.run, (admitted.clone(), 0));
+                (&admitted.job.id, admitted.due)
+            }
+            Action::Remember(Remember::Job(record)) => {
+                self.jobs.insert(record.id.clone(), (**record).clone());
+                return;
+            }
+            Action::Remember(Remember::Gone(id)) => {
+                self.jobs.remove(id);
+                return;
+            }
+            Action::Remember(Remember::AllPaused(pause)) => {
+                self.all_paused = pause.clone();
+                return;
+            }
+            Action::Start(start) => {
+                self.open.get_mut(&start.run).unwrap().1 = start.attempt;
+                return;
+            }
+            Action::Record(record) => {
+                if let Some(run) = record.run {
+                    self.open.remove(&run).expect("the run was not remembered");
+                    return;
+                }
+                self.withdraw(&record.job.id, record.due, record.last_due);
+                (&record.job.id, record.last_due)
+            }
+            _ => return,
+        };
+        if let Some(record) = self.jobs.get_mut(job) {
+            record.decided = record.decided.max(last_due);
+        }
+    }
+}
+
 struct World {
     scheduler: Scheduler,
+    book: Book,
     now: Now,
     jobs: Vec<(String, Plan)>,
     workers: [u32; 2],
@@ -337,7 +415,8 @@ impl World {
         let jobs: Vec<_> = named.map(|(index, plan)| (format!("j{index}"), plan.clone())).collect();
         let now = Now { wall: second(0), mono: Mono::from_micros(5_000_000) };
         let mut world = World {
-            scheduler: Scheduler::new(now, set(&jobs, scenario.workers)),
+            scheduler: Scheduler::restored(now, set(&jobs, scenario.workers), Memory::default()),
+            book: Book::default(),
             now,
             jobs: Vec::new(),
             workers: scenario.workers,
@@ -383,6 +462,7 @@ impl World {
         let mut actions = Vec::new();
         self.scheduler.step(self.now, event, &mut actions);
         for action in &actions {
+            self.book.note(action);
             self.check(action);
         }
         self.all.append(&mut actions);
@@ -597,7 +677,108 @@ impl World {
             }
             Op::Reload(index, change) => self.reload(*index, change),
             Op::Status => self.step(Event::Request(Request::Status)),
+            Op::Pause(index, until) => {
+                let job = index.and_then(|index| self.pick(index));
+                let until = until.map(|secs| self.now.wall.plus(Duration::from_secs(secs as u64)));
+                for (id, plan) in &self.jobs {
+                    // What waits for its jitter to pass is skipped, too, before it would fire.
+                    let life = self.lives.get_mut(id).unwrap();
+                    life.complete &= plan.options.jitter.is_zero();
+                }
+                self.ask(Want::Pause { job, until, reason: None });
+            }
+            Op::Resume(index) => {
+                let job = index.and_then(|index| self.pick(index));
+                if let Some(id) = &job
+                    && self.jobs.iter().any(|(job, plan)| **job == **id && plan.options.paused)
+                {
+                    return;
+                }
+                self.ask(Want::Resume { job });
+            }
+            Op::StopJob(index) => {
+                if let Some(job) = self.pick(*index) {
+                    self.ask(Want::StopJob { job });
+                }
+            }
+            Op::Crash => self.crash(),
         }
+    }
+
+    fn pick(&self, index: usize) -> Option<Box<str>> {
+        let (id, _) = self.jobs.get(index % self.jobs.len().max(1))?;
+        Some(id.as_str().into())
+    }
+
+    fn ask(&mut self, want: Want) {
+        self.step(Event::Ask(Box::new(Ask { ticket: 1, by: "ann".into(), want })));
+        let answered = self.all.iter().rev().find(|a| matches!(a, Action::Answer { .. }));
+        assert!(answered.is_some());
+    }
+
+    /// The scheduler is gone, and what it has had remembered is all that the next one knows.
+    /// Processes go on; attempts that nobody has answered come to nothing.
+    fn crash(&mut self) {
+        let jittered = self.jobs.iter().any(|(_, plan)| !plan.options.jitter.is_zero());
+        // Who waits for its jitter is told by the fates that are missing, which are not in the
+        // book. And a clock that was set back makes due times come again, whose claims are lost.
+        if jittered || self.now.wall < self.furthest {
+            return;
+        }
+        // No two starts at one moment: what is due "now" would be due twice.
+        self.pass(Duration::from_millis(1));
+        let mut memory = Memory {
+            jobs: self.book.jobs.values().cloned().collect(),
+            all_paused: self.book.all_paused.clone(),
+            next_run: self.book.next_run,
+            ..Memory::default()
+        };
+        self.attempts.retain(|attempt| attempt.alive);
+        let open = std::mem::take(&mut self.book.open);
+        for (run, (admitted, attempt)) in open {
+            let job = admitted.job.id.clone();
+            let (due, alive) = (admitted.due, self.attempt(run).is_some());
+            if attempt == 0 {
+                memory.undecided.push((job, due));
+                self.book.undecided.insert(run);
+                self.book.open.insert(run, (admitted, attempt));
+            } else if alive {
+                let started = self.now.wall;
+                memory.survivors.push(Survivor { run, job, due, attempt, started });
+                self.book.open.insert(run, (admitted, attempt));
+            } else {
+                // Its fate is known: lost, or that of its last attempt.
+                self.recorded.insert(run);
+                let record = Record {
+                    job: admitted.job,
+                    due,
+                    last_due: due,
+                    count: 1,
+                    run: Some(run),
+                    outcome: Outcome::Lost(String::new()),
+                    started: None,
+                    duration: Duration::ZERO,
+                    attempts: attempt,
+                };
+                self.lives.get_mut(&*record.job.id).unwrap().records.push(record);
+            }
+        }
+        for (id, plan) in &self.jobs {
+            // A start is what those are about, and this is one more.
+            let life = self.lives.get_mut(id).unwrap();
+            life.complete &= !plan.options.run_on_start && plan.when != When::Now;
+        }
+        let gone: Vec<Box<str>> = memory.survivors.iter().map(|one| one.job.clone()).collect();
+        for id in gone {
+            // A run goes on in the executor its job has now, which may be another.
+            let executor = self.jobs.iter().find(|(job, _)| **job == *id);
+            let executor = executor.map_or(0, |(_, plan)| plan.executor);
+            for attempt in self.attempts.iter_mut().filter(|attempt| *attempt.job == *id) {
+                attempt.executor = executor;
+            }
+        }
+        self.scheduler = Scheduler::restored(self.now, set(&self.jobs, self.workers), memory);
+        self.step(Event::Woke);
     }
 
     /// With the wall clock a day back nothing more is due: whatever has been admitted must run to
@@ -696,6 +877,15 @@ fn live(scenario: &Scenario) -> World {
     let mut world = World::new(scenario);
     for op in &scenario.ops {
         world.perform(op);
+    }
+    // What was due in a pause is decided when the clock has passed it again.
+    if world.now.wall < world.furthest {
+        world.now.wall = world.furthest;
+        world.step(Event::ClockSet);
+    }
+    world.perform(&Op::Resume(None));
+    for index in 0..world.jobs.len() {
+        world.perform(&Op::Resume(Some(index)));
     }
     if scenario.calm {
         world.calm_down();

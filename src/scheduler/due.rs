@@ -7,8 +7,9 @@
 use std::collections::VecDeque;
 use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::event::{MissReason, Outcome, SkipReason};
+use crate::event::{Action, MissReason, Outcome, Record, SkipReason};
 use crate::instant::Instant;
 use crate::job::{Coalesce, Grace, Job, Overlap};
 
@@ -62,9 +63,10 @@ impl Scheduler {
 
     /// Decides the due times of one job that have passed.
     fn decide_job(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let waits = !self.delayed.is_empty() && self.delayed.contains_key(&slot);
         let state = &mut self.jobs[slot as usize];
         let options = &state.job.options;
-        if options.jitter.is_zero() {
+        if options.jitter.is_zero() && !waits {
             // The usual case: one due time, and in time.
             let next = state.timetable().after(state.next);
             let in_time = match options.misfire_grace_time {
@@ -156,11 +158,8 @@ impl Scheduler {
         state.decided = state.decided.max(now);
         state.next = due;
 
-        if let Some(first) = missed.first() {
-            let by = now.since(fire_time(&job, first));
-            let outcome = Outcome::Missed(MissReason::Late(by));
-            self.record_tally(&job, anchor, missed, outcome, cx);
-        }
+        let late = |first| Outcome::Missed(MissReason::Late(now.since(fire_time(&job, first))));
+        self.record_tally(&job, anchor, missed, late, cx);
         self.fire_passed(slot, &job, timetable, &mut passed, cx);
 
         passed.before.clear();
@@ -185,7 +184,7 @@ impl Scheduler {
             Coalesce::All => passed.take_newest(timetable, ALL, &mut chosen),
         }
         let coalesced = passed.tally();
-        self.record_tally(job, timetable.anchor, coalesced, Outcome::Coalesced, cx);
+        self.record_tally(job, timetable.anchor, coalesced, |_| Outcome::Coalesced, cx);
 
         let mut skipped = Tally::default();
         if job.options.overlap == Overlap::Replace {
@@ -200,17 +199,24 @@ impl Scheduler {
                 skipped.add(due);
             }
         }
-        let outcome = Outcome::Skipped(SkipReason::Overlap);
+        let outcome = |_| Outcome::Skipped(SkipReason::Overlap);
         self.record_tally(job, timetable.anchor, skipped, outcome, cx);
         self.scratch.chosen = chosen;
     }
 
     /// Records a due time that found `max_instances` runs active.
     fn record_skip(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
-        let job = Arc::clone(&self.jobs[slot as usize].job);
-        let mut tally = Tally::default();
-        tally.add(due);
-        self.record_tally(&job, due, tally, Outcome::Skipped(SkipReason::Overlap), cx);
+        cx.out.push(Action::Record(Record {
+            job: Arc::clone(&self.jobs[slot as usize].job),
+            due,
+            last_due: due,
+            count: 1,
+            run: None,
+            outcome: Outcome::Skipped(SkipReason::Overlap),
+            started: None,
+            duration: Duration::ZERO,
+            attempts: 0,
+        }));
     }
 }
 

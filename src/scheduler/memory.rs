@@ -118,8 +118,8 @@ impl Scheduler {
         };
         state.added = extra.text.is_some();
         state.paused = extra.pauses(&state.job);
-        if let Some(pause) = extra.pause.as_ref().or(self.all_paused.as_ref()) {
-            // All that was due before it was paused has been decided.
+        if let (false, Some(pause)) = (state.paused, &self.all_paused) {
+            // All that was due before they were paused has been decided.
             state.decided = state.decided.max(pause.at.min(now.minus(TICK)));
         }
         let on_start = state.job.options.run_on_start && !state.paused;

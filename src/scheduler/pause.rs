@@ -17,11 +17,13 @@ impl Scheduler {
         let waiting = self.delayed.remove(&slot).unwrap_or_default();
         self.skip_paused(slot, waiting, None, cx);
         let extra = self.extras.entry(slot).or_default();
-        let since = extra.pause.as_ref().map_or(pause.at, |before| before.at);
+        let before = extra.pause.take();
+        let since = before.as_ref().map_or(pause.at, |before| before.at);
         extra.pause = Some(Pause { at: since, ..pause });
         let state = &mut self.jobs[slot as usize];
         state.paused = true;
-        if self.all_paused.is_none() {
+        // What has been due since an earlier pause is still to be recorded.
+        if before.is_none() && self.all_paused.is_none() {
             state.decided = state.decided.max(cx.now.wall);
         }
         state.seek();
@@ -141,6 +143,7 @@ impl Scheduler {
         }
         let state = &self.jobs[slot as usize];
         let (job, anchor) = (std::sync::Arc::clone(&state.job), state.anchor);
-        self.record_tally(&job, anchor, tally, Outcome::Skipped(SkipReason::Paused), cx);
+        let outcome = |_| Outcome::Skipped(SkipReason::Paused);
+        self.record_tally(&job, anchor, tally, outcome, cx);
     }
 }

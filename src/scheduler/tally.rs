@@ -18,38 +18,73 @@ use super::{Cx, Scheduler};
 pub(super) const SLICE: u64 = 50_000;
 
 /// Due times with one fate: some of them one by one, at most one range of them uncounted.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
-    ends: Option<(Instant, Instant)>,
-    number: u64,
+    singles: Vec<Instant>,
     range: Option<(Instant, Instant)>,
 }
 
 impl Tally {
     /// One more due time.
     pub(super) fn add(&mut self, due: Instant) {
-        self.widen(due, due);
-        self.number += 1;
+        self.singles.push(due);
     }
 
-    /// All due times in `first..=last`, both of which are due times.
+    /// All due times in `first..=last`, both of which are due times. There is one such range at
+    /// most.
     pub(super) fn add_range(&mut self, first: Instant, last: Instant) {
-        self.widen(first, last);
-        self.number += 1;
-        self.range = (first < last).then_some((first, last));
+        self.range = Some((first, last));
     }
 
-    /// The first of them.
-    pub(super) fn first(&self) -> Option<Instant> {
-        self.ends.map(|ends| ends.0)
+    /// The stretches of it in which no due time is left out, in order.
+    fn stretches(mut self, timetable: Timetable<'_>) -> Vec<Stretch> {
+        self.singles.sort_unstable();
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut range = self.range;
+        let mut add = |first: Instant, last: Instant, is_range: bool| {
+            let number = if is_range && first < last { None } else { Some(1) };
+            match stretches.last_mut() {
+                Some(before) if timetable.after(before.last) == first => {
+                    before.last = last;
+                    match number {
+                        Some(number) => before.number += number,
+                        // The first of it is counted here, the rest later.
+                        None => {
+                            before.number += 1;
+                            before.uncounted = Some((first, last));
+                        }
+                    }
+                }
+                _ => stretches.push(Stretch {
+                    first,
+                    last,
+                    number: 1,
+                    uncounted: number.is_none().then_some((first, last)),
+                }),
+            }
+        };
+        for due in self.singles {
+            if let Some((first, last)) = range.take_if(|range| range.0 < due) {
+                add(first, last, true);
+            }
+            add(due, due, false);
+        }
+        if let Some((first, last)) = range {
+            add(first, last, true);
+        }
+        stretches
     }
+}
 
-    fn widen(&mut self, first: Instant, last: Instant) {
-        self.ends = Some(match self.ends {
-            Some((start, end)) => (start.min(first), end.max(last)),
-            None => (first, last),
-        });
-    }
+/// Due times that follow each other.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    first: Instant,
+    last: Instant,
+    /// How many are known.
+    number: u64,
+    /// Those after the first of these, up to the last, are not counted yet.
+    uncounted: Option<(Instant, Instant)>,
 }
 
 /// A record that waits for its number.
@@ -63,34 +98,37 @@ pub(super) struct Count {
 }
 
 impl Scheduler {
-    /// Records what became of the due times of a tally, at once if their number is soon known.
+    /// Records what became of the due times of a tally, at once if their number is soon known. A
+    /// record is for due times that follow each other: it speaks for every one between its first
+    /// and its last. `outcome` is told the first.
     pub(super) fn record_tally(
         &mut self,
         job: &Arc<Job>,
         anchor: Instant,
         tally: Tally,
-        outcome: Outcome,
+        outcome: impl Fn(Instant) -> Outcome,
         cx: &mut Cx<'_>,
     ) {
-        let Some((due, last_due)) = tally.ends else { return };
-        let record = Record {
-            job: Arc::clone(job),
-            due,
-            last_due,
-            count: tally.number,
-            run: None,
-            outcome,
-            started: None,
-            duration: Duration::ZERO,
-            attempts: 0,
-        };
-        match tally.range {
-            None => cx.out.push(Action::Record(record)),
-            Some((first, last)) => {
-                let count = Count { record, anchor, after: first, last };
-                self.counts.push_back(count);
-                // Most ranges are short: their records come at once.
-                self.go_on_counting(cx);
+        let timetable = Timetable { trigger: &job.trigger, anchor };
+        for stretch in tally.stretches(timetable) {
+            let record = Record {
+                job: Arc::clone(job),
+                due: stretch.first,
+                last_due: stretch.last,
+                count: stretch.number,
+                run: None,
+                outcome: outcome(stretch.first),
+                started: None,
+                duration: Duration::ZERO,
+                attempts: 0,
+            };
+            match stretch.uncounted {
+                None => cx.out.push(Action::Record(record)),
+                Some((after, last)) => {
+                    self.counts.push_back(Count { record, anchor, after, last });
+                    // Most ranges are short: their records come at once.
+                    self.go_on_counting(cx);
+                }
             }
         }
     }

@@ -13,6 +13,7 @@
 )]
 
 mod admission;
+mod asked;
 mod attempts;
 mod clock;
 mod due;

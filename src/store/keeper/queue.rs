@@ -1,0 +1,179 @@
+//! What waits to be written, and what waits for it. Plain data behind the lock of the keeper.
+//!
+//! A start is in exactly one place: with its facts in the queue, or with those that are being
+//! written. Whoever takes it from there, under the lock, lets it go on.
+
+use std::collections::VecDeque;
+
+use crate::event::{RunId, Start};
+use crate::instant::Mono;
+use crate::store::Fact;
+
+/// So many facts are kept for a store that takes none.
+const FACTS: usize = 100_000;
+/// And so many bytes of them.
+const BYTES: usize = 16 << 20;
+/// About so many facts are written in one go.
+const TOGETHER: usize = 2000;
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    batches: VecDeque<Batch>,
+    facts: usize,
+    bytes: usize,
+    /// What is being written: how many facts, its starts, and since when those wait.
+    writing: usize,
+    starts: Vec<Start>,
+    since: Option<Mono>,
+    /// Runs that went on before their facts were written.
+    hurried: Vec<RunId>,
+    /// The store takes nothing: nobody waits for it.
+    pub(super) failing: bool,
+    /// Facts that had to go.
+    pub(super) dropped: u64,
+    /// No more will come.
+    pub(super) finish: bool,
+    /// The thread has ended, and so many facts are not in the store.
+    pub(super) left: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Batch {
+    facts: Vec<Fact>,
+    bytes: usize,
+    starts: Vec<Start>,
+    since: Mono,
+}
+
+impl Queue {
+    /// Takes facts. Answers the starts, if they wait for nothing.
+    pub(super) fn push(
+        &mut self,
+        facts: Vec<Fact>,
+        starts: Vec<Start>,
+        now: Mono,
+    ) -> Option<Vec<Start>> {
+        let free = self.failing || self.left.is_some();
+        let bytes = facts.iter().map(weight).sum();
+        self.facts += facts.len();
+        self.bytes += bytes;
+        let (kept, freed) = if free { (Vec::new(), Some(starts)) } else { (starts, None) };
+        if !facts.is_empty() || !kept.is_empty() {
+            self.batches.push_back(Batch { facts, bytes, starts: kept, since: now });
+        }
+        self.bound();
+        freed
+    }
+
+    /// Drops the oldest facts while there are too many. Their starts wait on.
+    fn bound(&mut self) {
+        let mut place = 0;
+        while self.facts > FACTS || self.bytes > BYTES {
+            let Some(batch) = self.batches.get_mut(place) else { break };
+            self.dropped += batch.facts.len() as u64;
+            self.facts -= batch.facts.len();
+            self.bytes -= batch.bytes;
+            batch.facts = Vec::new();
+            batch.bytes = 0;
+            match batch.starts.is_empty() && place == 0 {
+                true => drop(self.batches.pop_front()),
+                false => place += 1,
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// Moves what is to be written next to the facts that are to be written anyway.
+    pub(super) fn take(&mut self, facts: &mut Vec<Fact>) {
+        while facts.len() < TOGETHER
+            && let Some(batch) = self.batches.pop_front()
+        {
+            self.facts -= batch.facts.len();
+            self.bytes -= batch.bytes;
+            facts.extend(batch.facts);
+            if !batch.starts.is_empty() {
+                self.since.get_or_insert(batch.since);
+                self.starts.extend(batch.starts);
+            }
+        }
+        self.writing = facts.len();
+    }
+
+    /// They are written, and these claims lost. Answers what may start now, and whose claim is
+    /// lost to a run that did not.
+    pub(super) fn written(&mut self, lost: Vec<RunId>) -> (Vec<Start>, Vec<RunId>) {
+        self.writing = 0;
+        self.since = None;
+        let mut lost = lost;
+        // What runs already is not to be taken back.
+        lost.retain(|run| !self.failing && !self.hurried.contains(run));
+        if self.is_empty() {
+            self.hurried.clear();
+        }
+        (std::mem::take(&mut self.starts), lost)
+    }
+
+    /// The store takes nothing. Answers all that waits for it.
+    pub(super) fn fail(&mut self) -> Vec<Start> {
+        self.failing = true;
+        self.release()
+    }
+
+    /// Answers all starts that wait, to go on at once.
+    pub(super) fn hurry(&mut self) -> Vec<Start> {
+        let starts = self.release();
+        self.hurried.extend(starts.iter().map(|start| start.run));
+        starts
+    }
+
+    fn release(&mut self) -> Vec<Start> {
+        self.since = None;
+        let mut starts = std::mem::take(&mut self.starts);
+        for batch in &mut self.batches {
+            starts.append(&mut batch.starts);
+        }
+        self.batches.retain(|batch| !batch.facts.is_empty());
+        starts
+    }
+
+    /// Since when the oldest start waits.
+    pub(super) fn waiting(&self) -> Option<Mono> {
+        let queued = || self.batches.iter().find(|batch| !batch.starts.is_empty());
+        self.since.or_else(|| queued().map(|batch| batch.since))
+    }
+
+    /// How many facts are not in the store.
+    pub(super) fn unwritten(&self) -> u64 {
+        (self.facts + self.writing) as u64 + self.dropped
+    }
+}
+
+/// About how much memory a fact takes.
+fn weight(fact: &Fact) -> usize {
+    let text = match fact {
+        Fact::Job(record) => {
+            record.added.as_deref().map_or(0, str::len)
+                + record.overrides.as_deref().map_or(0, str::len)
+                + record.trigger.len()
+                + record.id.len()
+        }
+        Fact::Output { tail, .. } => tail.len(),
+        Fact::Gone { job }
+        | Fact::Admitted { job, .. }
+        | Fact::Ended { job, .. }
+        | Fact::Fate { job, .. } => job.len(),
+        Fact::Change(change) => change.detail.as_deref().map_or(0, str::len),
+        Fact::Began(_)
+        | Fact::Stopped { .. }
+        | Fact::AllPaused(_)
+        | Fact::Starting { .. }
+        | Fact::Started { .. }
+        | Fact::AttemptEnded { .. }
+        | Fact::Withdrawn { .. } => 0,
+    };
+    size_of::<Fact>() + text
+}

@@ -1,0 +1,305 @@
+//! The thread's work: write, and when that does not succeed, wait, open anew, try again.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use super::queue::Queue;
+use super::{Reopen, Said, Shared};
+use crate::clock;
+use crate::event::RunId;
+use crate::instant::Mono;
+use crate::store::{Fact, Limits, Store, StoreError, Trouble};
+
+/// How long until the first try after a failure, and at most.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const LAST_DELAY: Duration = Duration::from_secs(30);
+/// The store is tidied up when so many facts were written since, or so much time has passed.
+const UNTIDY: usize = 1000;
+const TIDY_EVERY: Duration = Duration::from_secs(10);
+/// After so many it is done even if there is always something to write.
+const OVERDUE: usize = 10_000;
+/// So many runs that have lost their claim are remembered, for starts that come later.
+const LOST: usize = 1000;
+
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    /// `None`: it was lost, and is to be opened again.
+    store: Option<Box<dyn Store>>,
+    reopen: Reopen,
+    limits: Limits,
+    say: Box<dyn Fn(Said) + Send>,
+    /// Facts that are to be written next.
+    facts: Vec<Fact>,
+    failing: Option<Failing>,
+    /// The end has come, so that it is now or never.
+    last_try: bool,
+    /// What there is to say of a store that was lost, once there is another.
+    lost_store: Option<String>,
+    /// The store is a new one that has taken nothing yet.
+    untried: bool,
+    lost_claims: VecDeque<RunId>,
+    untidy: usize,
+    tidied: Mono,
+    more_to_tidy: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Failing {
+    since: Mono,
+    again: Mono,
+    delay: Duration,
+}
+
+/// What to do next.
+enum Next {
+    Write,
+    Tidy,
+    End,
+}
+
+/// A panic in the store is trouble of the store.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, Failure> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => {
+            let gone = matches!(error.kind, Trouble::Corrupt | Trouble::Missing);
+            let store = if gone { After::Lost } else { After::Kept };
+            Err(Failure { message: error.message, store })
+        }
+        Err(panic) => {
+            let message = format!("panicked: {}", text(&*panic));
+            Err(Failure { message, store: After::Suspect })
+        }
+    }
+}
+
+struct Failure {
+    message: String,
+    store: After,
+}
+
+/// What there is of a store after a failure.
+#[derive(PartialEq)]
+enum After {
+    /// It may be tried again.
+    Kept,
+    /// Nobody knows in which state it is: it is to be opened again.
+    Suspect,
+    /// It is not there any more.
+    Lost,
+}
+
+fn text(panic: &(dyn Any + Send)) -> &str {
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("without a word")
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        store: Box<dyn Store>,
+        reopen: Reopen,
+        limits: Limits,
+        say: Box<dyn Fn(Said) + Send>,
+    ) -> Worker {
+        Worker {
+            shared,
+            store: Some(store),
+            reopen,
+            limits,
+            say,
+            facts: Vec::new(),
+            failing: None,
+            last_try: false,
+            lost_store: None,
+            untried: false,
+            lost_claims: VecDeque::new(),
+            untidy: 0,
+            tidied: clock::now().mono,
+            more_to_tidy: false,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            match self.next() {
+                Next::Write => self.write(),
+                Next::Tidy => self.tidy(),
+                Next::End => break,
+            }
+        }
+        // Closing it puts its log in order.
+        self.let_go();
+        let mut queue = self.shared.queue();
+        queue.left = Some(queue.unwritten());
+        drop(queue);
+        self.shared.ended.notify_all();
+    }
+
+    /// Waits for something to do.
+    fn next(&mut self) -> Next {
+        let shared = Arc::clone(&self.shared);
+        let mut queue = shared.queue();
+        loop {
+            let idle = queue.is_empty() && self.facts.is_empty();
+            if let Some(failing) = self.failing {
+                let left = failing.again.since(clock::now().mono);
+                if left.is_zero() || queue.finish {
+                    self.last_try = queue.finish;
+                    queue.take(&mut self.facts);
+                    return Next::Write;
+                }
+                let waited = shared.wake.wait_timeout(queue, left);
+                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            } else if !idle {
+                if self.untidy >= OVERDUE {
+                    return Next::Tidy;
+                }
+                queue.take(&mut self.facts);
+                return Next::Write;
+            } else if queue.finish {
+                return Next::End;
+            } else if self.is_untidy() {
+                return Next::Tidy;
+            } else {
+                queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    fn is_untidy(&self) -> bool {
+        let long = || clock::now().mono.since(self.tidied) >= TIDY_EVERY;
+        self.more_to_tidy || self.untidy >= UNTIDY || (self.untidy > 0 && long())
+    }
+
+    fn write(&mut self) {
+        let done = self.reopened().and_then(|()| match &mut self.store {
+            Some(store) if !self.facts.is_empty() => guarded(|| store.commit(&self.facts)),
+            _ => Ok(Vec::new()),
+        });
+        match done {
+            Ok(lost) => self.written(lost),
+            Err(failure) => self.failed(failure),
+        }
+    }
+
+    fn written(&mut self, lost: Vec<RunId>) {
+        self.untried = false;
+        self.untidy += self.facts.len();
+        self.facts.clear();
+        self.facts.shrink_to(4096);
+        self.lost_claims.extend(&lost);
+        let beyond = self.lost_claims.len().saturating_sub(LOST);
+        self.lost_claims.drain(..beyond);
+        let mut queue = self.shared.queue();
+        let (mut starts, lost) = queue.written(lost);
+        let recovered = self.failing.filter(|_| queue.is_empty()).map(|failing| {
+            queue.failing = false;
+            (failing.since, std::mem::take(&mut queue.dropped))
+        });
+        drop(queue);
+        if !self.lost_claims.is_empty() {
+            starts.retain(|start| !self.lost_claims.contains(&start.run));
+        }
+        self.shared.submit(starts);
+        lost.into_iter().for_each(|run| (self.say)(Said::ClaimLost(run)));
+        if let Some((since, dropped)) = recovered {
+            self.failing = None;
+            (self.say)(Said::Recovered { dropped, after: clock::now().mono.since(since) });
+        } else if let Some(failing) = &mut self.failing {
+            // It works again: the rest at once.
+            *failing = Failing { again: Mono::default(), delay: FIRST_DELAY, ..*failing };
+        }
+    }
+
+    /// A lost store is replaced at once if that is possible; else there is waiting to be done.
+    fn failed(&mut self, failure: Failure) {
+        if failure.store != After::Kept {
+            self.let_go();
+        }
+        if failure.store == After::Lost {
+            self.lost_store = Some(failure.message.clone());
+            // One that fails as soon as it is made would be made for ever.
+            if !self.untried && self.reopened().is_ok() {
+                return;
+            }
+        }
+        let now = clock::now().mono;
+        let starts = self.shared.queue().fail();
+        self.shared.submit(starts);
+        let (since, delay) = match self.failing {
+            Some(Failing { since, delay, .. }) => (since, (delay * 2).min(LAST_DELAY)),
+            None => {
+                (self.say)(Said::Degraded(failure.message));
+                (now, FIRST_DELAY)
+            }
+        };
+        self.failing = Some(Failing { since, again: now.plus(delay), delay });
+        if self.last_try {
+            self.failing = None;
+            let shared = Arc::clone(&self.shared);
+            self.abandon(&mut shared.queue());
+        }
+    }
+
+    /// What could not be written at the very end will not be.
+    fn abandon(&mut self, queue: &mut Queue) {
+        loop {
+            queue.dropped += self.facts.len() as u64;
+            self.facts.clear();
+            queue.take(&mut self.facts);
+            if self.facts.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Sees to it that there is a store.
+    fn reopened(&mut self) -> Result<(), Failure> {
+        if self.store.is_some() {
+            return Ok(());
+        }
+        let opened = guarded(|| {
+            let mut store = (self.reopen)()?;
+            store.restore()?;
+            Ok(store)
+        });
+        // What cannot be opened is neither kept nor lost once more.
+        let failure = |failure: Failure| Failure { store: After::Kept, ..failure };
+        self.store = Some(opened.map_err(failure)?);
+        self.untried = true;
+        if let Some(message) = self.lost_store.take() {
+            (self.say)(Said::Fresh(message));
+        }
+        Ok(())
+    }
+
+    fn let_go(&mut self) {
+        let store = self.store.take();
+        let _ = guarded(|| {
+            drop(store);
+            Ok(())
+        });
+    }
+
+    fn tidy(&mut self) {
+        self.untidy = 0;
+        let now = clock::now();
+        self.tidied = now.mono;
+        let limits = self.limits;
+        let Some(store) = &mut self.store else { return };
+        match guarded(|| store.tidy(limits, now.wall)) {
+            Ok(more) => self.more_to_tidy = more,
+            Err(failure) => {
+                self.more_to_tidy = false;
+                // What keeps it from being tidied up may not keep it from being written.
+                if failure.store != After::Kept {
+                    self.failed(failure);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Where a store is: what was asked for, and what is there.
+//!
+//! Somebody who asks for a place gets that one or an error. The default is only offered: if it
+//! cannot be written, schedrs says so and keeps nothing. That another scheduler uses it, or that
+//! a newer one has written it, is an error for both, because going on would hide it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::memory::Memory;
+use super::{Reader, Store, StoreError, Trouble};
+use crate::paths;
+
+/// Where a store is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// Nowhere: it ends with the process.
+    Memory,
+    /// In this file, because somebody says so.
+    Sqlite(PathBuf),
+    /// In this file, because nobody says anything.
+    Default(PathBuf),
+}
+
+/// A store that was opened for writing.
+#[derive(Debug)]
+pub struct Opened {
+    /// The store.
+    pub store: Box<dyn Store>,
+    /// Where it is, which may be another place than the one that was asked for.
+    pub location: Location,
+    /// What there is to say about it: each a sentence without a full stop.
+    pub warnings: Vec<String>,
+}
+
+impl Location {
+    /// What `--store` or `[store] url` says; relative paths start at `directory`.
+    pub fn parse(url: &str, directory: &Path) -> Result<Location, StoreError> {
+        if url == "memory" {
+            return Ok(Location::Memory);
+        }
+        match url.strip_prefix("sqlite:") {
+            Some(file) if !file.is_empty() => Ok(Location::Sqlite(directory.join(file))),
+            _ => {
+                let message = format!(
+                    "\"{url}\" is none; expected \"memory\" or a file such as \
+                     \"sqlite:schedrs.db\""
+                );
+                Err(StoreError::new(Trouble::Other, message))
+            }
+        }
+    }
+
+    /// The one of a jobfile for which nobody says anything.
+    pub fn default_of(jobfile: &Path) -> Location {
+        match cfg!(feature = "sqlite") {
+            true => Location::Default(paths::default_store(jobfile)),
+            false => Location::Memory,
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    /// As `[store] url` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Location::Memory => f.write_str("memory"),
+            Location::Sqlite(path) | Location::Default(path) => {
+                write!(f, "sqlite:{}", path.display())
+            }
+        }
+    }
+}
+
+/// Opens a store for writing, or makes it.
+pub fn open(location: &Location) -> Result<Opened, StoreError> {
+    let (path, default) = match location {
+        Location::Memory => {
+            let store = Box::new(Memory::new());
+            return Ok(Opened { store, location: Location::Memory, warnings: Vec::new() });
+        }
+        Location::Sqlite(path) => (path, false),
+        Location::Default(path) => (path, true),
+    };
+    match open_file(path, default) {
+        Ok((store, warnings)) => Ok(Opened { store, location: location.clone(), warnings }),
+        Err(error) if default && !matches!(error.kind, Trouble::InUse(_) | Trouble::Newer(_)) => {
+            let warning = format!(
+                "the store {error}; nothing is kept beyond this run (name another place with \
+                 --store, or `--store memory` if that is what you want)"
+            );
+            let store = Box::new(Memory::new());
+            Ok(Opened { store, location: Location::Memory, warnings: vec![warning] })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Opens it again after it was found damaged or gone. No other takes its place.
+pub fn reopen(location: &Location) -> Result<Box<dyn Store>, StoreError> {
+    match location {
+        Location::Memory => Ok(Box::new(Memory::new())),
+        Location::Sqlite(path) => open_file(path, false).map(|(store, _)| store),
+        Location::Default(path) => open_file(path, true).map(|(store, _)| store),
+    }
+}
+
+/// Opens a store for reading, beside a scheduler or without one.
+pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
+    match location {
+        Location::Memory => {
+            let message = "\"memory\" is known to the scheduler alone";
+            Err(StoreError::new(Trouble::Missing, message))
+        }
+        Location::Sqlite(path) | Location::Default(path) => read_file(path),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn open_file(path: &Path, default: bool) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
+    use super::sqlite::{self, Sqlite};
+
+    // Another directory that is not there is more likely misspelt than wanted.
+    if default {
+        sqlite::files::make_directory(path)?;
+    }
+    let (store, warnings) = Sqlite::open(path, default)?;
+    Ok((Box::new(store), warnings.into_iter().map(|text| format!("the store {text}")).collect()))
+}
+
+#[cfg(feature = "sqlite")]
+fn read_file(path: &Path) -> Result<Box<dyn Reader>, StoreError> {
+    Ok(Box::new(super::sqlite::SqliteReader::open(path)?))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn open_file(path: &Path, _: bool) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
+    Err(not_built(path))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn read_file(path: &Path) -> Result<Box<dyn Reader>, StoreError> {
+    Err(not_built(path))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn not_built(path: &Path) -> StoreError {
+    let message = format!("{} is for a schedrs that is built with sqlite", path.display());
+    StoreError::new(Trouble::Other, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        let parse = |url| Location::parse(url, Path::new("/etc/jobs"));
+        assert_eq!(parse("memory"), Ok(Location::Memory));
+        assert_eq!(parse("sqlite:x.db"), Ok(Location::Sqlite("/etc/jobs/x.db".into())));
+        assert_eq!(parse("sqlite:/var/x.db"), Ok(Location::Sqlite("/var/x.db".into())));
+        for url in ["", "sqlite:", "sqlite", "Memory", "redis://x", "x.db"] {
+            assert!(parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    #[cfg(feature = "sqlite")]
+    fn a_place_that_cannot_be() {
+        // A file where a directory would have to be: not even root can write there.
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().join("below/x.db");
+        let opened = open(&Location::Default(path.clone())).unwrap();
+        assert_eq!(opened.location, Location::Memory);
+        assert_eq!(opened.warnings.len(), 1);
+        assert!(opened.warnings[0].contains("nothing is kept"), "{:?}", opened.warnings);
+        assert!(open(&Location::Sqlite(path.clone())).is_err());
+        assert_eq!(reader(&Location::Sqlite(path)).unwrap_err().kind, Trouble::Missing);
+    }
+
+    #[test]
+    #[cfg(feature = "sqlite")]
+    fn the_default_is_made_with_its_directory() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/x.db");
+        assert_eq!(open(&Location::Sqlite(path.clone())).unwrap_err().kind, Trouble::Missing);
+        let opened = open(&Location::Default(path.clone())).unwrap();
+        assert_eq!(opened.warnings, [""; 0]);
+        assert_eq!(opened.location.to_string(), format!("sqlite:{}", path.display()));
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o600);
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        // Its user is at fault, not the place.
+        assert!(matches!(open(&Location::Default(path)).unwrap_err().kind, Trouble::InUse(_)));
+    }
+}

@@ -1,0 +1,456 @@
+//! A store that ends with its process: for `store.url = "memory"`, for embedding, and where nothing
+//! can be written.
+//!
+//! It answers as the embedded one does, for as long as the process lives, and passes the same
+//! tests. What it keeps is bounded whether it is tidied up or not.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{
+    AttemptRecord, Fact, Limits, OpenRun, Query, Reader, Restored, RunRecord, Session, Store,
+    StoreError,
+};
+use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
+use crate::instant::Instant;
+
+/// So many records are kept in all.
+const RECORDS: usize = 10_000;
+/// So many bytes of output.
+const OUTPUT: usize = 8 << 20;
+/// So many changes.
+const CHANGES: usize = 1000;
+
+/// The store. Clones are handles of the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    shared: Arc<Mutex<Kept>>,
+}
+
+/// What it keeps.
+#[derive(Debug, Default)]
+struct Kept {
+    jobs: BTreeMap<Box<str>, JobRecord>,
+    all_paused: Option<Pause>,
+    rows: BTreeMap<u64, Row>,
+    histories: HashMap<Box<str>, History>,
+    runs: HashMap<RunId, u64>,
+    changes: Vec<Change>,
+    sessions: Vec<Session>,
+    next_seq: u64,
+    next_run: u64,
+    /// By the number of the record.
+    outputs: BTreeMap<u64, (Box<[u8]>, u64)>,
+    /// How many bytes that is.
+    output: usize,
+}
+
+/// The records of one job.
+#[derive(Debug, Default)]
+struct History {
+    /// By due time: who has claimed it.
+    claims: HashMap<Instant, u64>,
+    /// In their order.
+    rows: BTreeSet<u64>,
+}
+
+/// A record and what hangs on it.
+#[derive(Debug)]
+struct Row {
+    record: RunRecord,
+    begun: Option<Instant>,
+    attempts: BTreeMap<u32, AttemptRecord>,
+}
+
+impl Memory {
+    /// An empty one.
+    pub fn new() -> Memory {
+        Memory::default()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    /// The row of a run that has not lost its claim.
+    fn of(&mut self, run: RunId) -> Option<&mut Row> {
+        self.rows.get_mut(self.runs.get(&run)?)
+    }
+
+    /// A record in its place, unless the due time has one. Answers whether it has it now.
+    fn insert(&mut self, mut record: RunRecord) -> bool {
+        let history = match self.histories.get_mut(&record.job) {
+            Some(history) => history,
+            None => self.histories.entry(record.job.clone()).or_default(),
+        };
+        if history.claims.contains_key(&record.due) {
+            return false;
+        }
+        self.next_seq += 1;
+        record.seq = self.next_seq;
+        history.claims.insert(record.due, record.seq);
+        history.rows.insert(record.seq);
+        if let Some(run) = record.run {
+            self.runs.insert(run, record.seq);
+            self.next_run = self.next_run.max(run.0 + 1);
+        }
+        let row = Row { record, begun: None, attempts: BTreeMap::new() };
+        self.rows.insert(self.next_seq, row);
+        true
+    }
+
+    fn remove(&mut self, seq: u64) {
+        let Some(row) = self.rows.remove(&seq) else { return };
+        if let Some(run) = row.record.run {
+            self.runs.remove(&run);
+        }
+        self.forget_output(seq);
+        if let Some(history) = self.histories.get_mut(&row.record.job) {
+            history.rows.remove(&seq);
+            history.claims.remove(&row.record.due);
+            if history.rows.is_empty() {
+                self.histories.remove(&row.record.job);
+            }
+        }
+    }
+
+    fn forget_output(&mut self, seq: u64) {
+        self.output -= self.outputs.remove(&seq).map_or(0, |(tail, _)| tail.len());
+    }
+
+    fn decided(&mut self, job: &str, due: Instant) {
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.decided = job.decided.max(due);
+        }
+    }
+
+    /// Takes a fact. Answers the run that has lost its claim by it.
+    fn take(&mut self, fact: &Fact) -> Option<RunId> {
+        match fact {
+            Fact::Began(session) => {
+                let same = |other: &Session| {
+                    (other.process, &other.boot, other.began)
+                        == (session.process, &session.boot, session.began)
+                };
+                if !self.sessions.iter().any(same) {
+                    self.sessions.push(session.clone());
+                }
+            }
+            Fact::Stopped { at } => {
+                if let Some(session) = self.sessions.last_mut() {
+                    (session.stopped, session.seen) = (Some(*at), *at);
+                }
+            }
+            Fact::Job(record) => {
+                self.jobs.insert(record.id.clone(), record.clone());
+            }
+            Fact::Gone { job } => {
+                self.jobs.remove(job);
+            }
+            Fact::AllPaused(pause) => self.all_paused.clone_from(pause),
+            Fact::Admitted { run, job, due, at, by } => {
+                return self.admitted(*run, job, *due, *at, by.as_deref());
+            }
+            Fact::Starting { run, attempt } => {
+                let row = self.of(*run)?;
+                row.record.attempts = *attempt;
+                row.record.process = None;
+                row.begun = None;
+            }
+            Fact::Started { run, attempt, process, at } => {
+                let row = self.of(*run)?;
+                row.record.attempts = *attempt;
+                row.record.process = Some(*process);
+                row.record.started.get_or_insert(*at);
+                row.begun = Some(*at);
+            }
+            Fact::AttemptEnded { run, attempt, outcome, at } => {
+                let row = self.of(*run)?;
+                let current = row.record.attempts == *attempt;
+                let ended = AttemptRecord {
+                    attempt: *attempt,
+                    process: row.record.process.filter(|_| current),
+                    started: row.begun.filter(|_| current),
+                    ended: Some(*at),
+                    outcome: Some(outcome.clone()),
+                };
+                row.attempts.insert(*attempt, ended);
+            }
+            Fact::Ended { run, outcome, duration, attempts, .. } => {
+                let row = self.of(*run)?;
+                row.record.outcome = Some(outcome.clone());
+                row.record.duration = Some(*duration);
+                row.record.attempts = *attempts;
+            }
+            Fact::Fate { job, due, last_due, count, outcome, at } => {
+                self.decided(job, *last_due);
+                let mut record = record(job, *due, *at);
+                record.last_due = *last_due;
+                record.count = *count;
+                record.outcome = Some(outcome.clone());
+                self.insert(record);
+            }
+            Fact::Withdrawn { run } => self.withdrawn(*run),
+            Fact::Output { run, tail, total } => {
+                let seq = *self.runs.get(run)?;
+                self.forget_output(seq);
+                self.output += tail.len();
+                self.outputs.insert(seq, (tail.clone(), *total));
+            }
+            Fact::Change(change) => {
+                if !self.changes.contains(change) {
+                    self.changes.push(change.clone());
+                }
+                let beyond = self.changes.len().saturating_sub(CHANGES);
+                self.changes.drain(..beyond);
+            }
+        }
+        None
+    }
+
+    fn admitted(
+        &mut self,
+        run: RunId,
+        job: &str,
+        due: Instant,
+        at: Instant,
+        by: Option<&str>,
+    ) -> Option<RunId> {
+        if by.is_none() {
+            self.decided(job, due);
+        }
+        let owner = self.histories.get(job).and_then(|history| history.claims.get(&due));
+        if let Some(owner) = owner {
+            let ours = self.rows.get(owner).is_some_and(|row| row.record.run == Some(run));
+            return (!ours).then_some(run);
+        }
+        // Its number may be that of a run from before the numbers began anew.
+        if let Some(row) = self.of(run) {
+            row.record.run = None;
+            let lost = || Outcome::Lost("its number was used again".to_owned());
+            row.record.outcome.get_or_insert_with(lost);
+            row.attempts.clear();
+            let seq = row.record.seq;
+            self.forget_output(seq);
+        }
+        let mut record = record(job, due, at);
+        record.run = Some(run);
+        record.by = by.map(Box::from);
+        self.insert(record);
+        None
+    }
+
+    fn withdrawn(&mut self, run: RunId) {
+        let Some(Row { record, .. }) = self.of(run) else { return };
+        if record.outcome.is_some() || record.attempts > 0 {
+            return;
+        }
+        let (seq, due, named) = (record.seq, record.due, record.by.is_none());
+        let job = record.job.clone();
+        self.remove(seq);
+        if let Some(job) = self.jobs.get_mut(&job).filter(|_| named) {
+            job.decided = job.decided.min(Instant::from_micros(due.micros() - 1));
+        }
+    }
+
+    /// Whether it is the last record of its job that is over, and the job is there.
+    fn is_last(&self, row: &Row) -> bool {
+        let Some(history) = self.histories.get(&row.record.job) else { return false };
+        let mut later = history.rows.range(row.record.seq + 1..);
+        self.jobs.contains_key(&row.record.job) && !later.any(|seq| self.is_over(*seq))
+    }
+
+    fn is_over(&self, seq: u64) -> bool {
+        self.rows.get(&seq).is_some_and(|row| row.record.outcome.is_some())
+    }
+
+    /// Removes the oldest that are over until no more than so many records are left, and their
+    /// output fits.
+    fn bound(&mut self) {
+        if self.rows.len() > RECORDS {
+            let beyond = self.rows.len() - RECORDS;
+            let over = self.rows.values().filter(|row| row.record.outcome.is_some());
+            let oldest: Vec<u64> = over.take(beyond).map(|row| row.record.seq).collect();
+            oldest.into_iter().for_each(|seq| self.remove(seq));
+        }
+        while self.output > OUTPUT
+            && let Some((seq, _)) = self.outputs.first_key_value()
+        {
+            self.forget_output(*seq);
+        }
+    }
+}
+
+/// A record with nothing in it yet.
+fn record(job: &str, due: Instant, at: Instant) -> RunRecord {
+    RunRecord {
+        seq: 0,
+        run: None,
+        job: job.into(),
+        due,
+        last_due: due,
+        count: 1,
+        outcome: None,
+        at,
+        started: None,
+        duration: None,
+        attempts: 0,
+        process: None,
+        by: None,
+    }
+}
+
+impl Store for Memory {
+    fn restore(&mut self) -> Result<Restored, StoreError> {
+        let kept = self.kept();
+        let open = |row: &Row| {
+            let run = row.record.run.filter(|_| row.record.outcome.is_none())?;
+            let last = row.attempts.get(&row.record.attempts);
+            Some(OpenRun {
+                run,
+                job: row.record.job.clone(),
+                due: row.record.due,
+                by: row.record.by.clone(),
+                attempt: row.record.attempts,
+                process: row.record.process,
+                started: row.record.started,
+                last: last.and_then(|last| last.outcome.clone()),
+                last_ended: last.and_then(|last| last.ended),
+            })
+        };
+        Ok(Restored {
+            jobs: kept.jobs.values().cloned().collect(),
+            all_paused: kept.all_paused.clone(),
+            open: kept.rows.values().filter_map(open).collect(),
+            next_run: kept.next_run.max(1),
+            last_session: kept.sessions.last().cloned(),
+        })
+    }
+
+    fn commit(&mut self, facts: &[Fact]) -> Result<Vec<RunId>, StoreError> {
+        let mut kept = self.kept();
+        let lost = facts.iter().filter_map(|fact| kept.take(fact)).collect();
+        if let Some(at) = facts.iter().rev().find_map(Fact::at)
+            && let Some(session) = kept.sessions.last_mut()
+        {
+            session.seen = at;
+        }
+        kept.bound();
+        Ok(lost)
+    }
+
+    fn tidy(&mut self, keep: Limits, now: Instant) -> Result<bool, StoreError> {
+        let mut kept = self.kept();
+        let days = std::time::Duration::from_secs(u64::from(keep.days) * 86_400);
+        let oldest = now.minus(days);
+        let mut beyond: HashMap<&str, usize> = HashMap::new();
+        for (job, history) in &kept.histories {
+            beyond.insert(job, history.rows.len().saturating_sub(keep.runs as usize));
+        }
+        let mut gone = Vec::new();
+        for (seq, row) in &kept.rows {
+            let beyond = beyond.entry(&row.record.job).or_default();
+            let old = row.record.at < oldest || *beyond > 0;
+            *beyond = beyond.saturating_sub(1);
+            if old && row.record.outcome.is_some() && !kept.is_last(row) {
+                gone.push(*seq);
+            }
+        }
+        gone.into_iter().for_each(|seq| kept.remove(seq));
+        kept.changes.retain(|change| change.at >= oldest);
+        let current = kept.sessions.len().saturating_sub(1);
+        let sessions = std::mem::take(&mut kept.sessions).into_iter().enumerate();
+        let young = |session: &Session| session.stopped.unwrap_or(session.seen) >= oldest;
+        kept.sessions = sessions
+            .filter(|(place, session)| *place == current || young(session))
+            .map(|(_, session)| session)
+            .collect();
+        Ok(false)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Ok(Box::new(self.clone()))
+    }
+}
+
+impl Query {
+    /// Whether a record is wanted.
+    fn wants(&self, record: &RunRecord) -> bool {
+        self.job.as_ref().is_none_or(|job| *job == record.job)
+            && self.run.is_none_or(|run| record.run == Some(run))
+            && (!self.failed || record.outcome.as_ref().is_some_and(Outcome::went_wrong))
+            && self.since.is_none_or(|since| record.last_due >= since)
+            && self.until.is_none_or(|until| record.due <= until)
+            && self.before.is_none_or(|before| record.seq < before)
+    }
+}
+
+impl Reader for Memory {
+    fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
+        let kept = self.kept();
+        let rows = kept.rows.values().rev().map(|row| &row.record);
+        let wanted = rows.filter(|record| query.wants(record)).cloned();
+        let limit = if query.limit == 0 { usize::MAX } else { query.limit };
+        Ok(wanted.take(limit).collect())
+    }
+
+    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
+        let kept = self.kept();
+        let last = |history: &History| {
+            let seq = history.rows.iter().rev().find(|seq| kept.is_over(**seq))?;
+            kept.rows.get(seq).map(|row| row.record.clone())
+        };
+        let mut found: Vec<RunRecord> = kept.histories.values().filter_map(last).collect();
+        found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
+        Ok(found)
+    }
+
+    fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
+        let mut kept = self.kept();
+        let Some(row) = kept.of(run) else { return Ok(Vec::new()) };
+        let mut found: Vec<AttemptRecord> = row.attempts.values().cloned().collect();
+        found.extend(row.record.last_attempt(row.begun, found.last()));
+        Ok(found)
+    }
+
+    fn output(&mut self, run: RunId) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        let kept = self.kept();
+        let output = kept.runs.get(&run).and_then(|seq| kept.outputs.get(seq));
+        Ok(output.map(|(tail, total)| (tail.to_vec(), *total)))
+    }
+
+    fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {
+        Ok(self.kept().jobs.get(id).cloned())
+    }
+
+    fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError> {
+        Ok(self.kept().jobs.values().cloned().collect())
+    }
+
+    fn all_paused(&mut self) -> Result<Option<Pause>, StoreError> {
+        Ok(self.kept().all_paused.clone())
+    }
+
+    fn changes(
+        &mut self,
+        job: Option<&str>,
+        from: Instant,
+        until: Instant,
+    ) -> Result<Vec<Change>, StoreError> {
+        let kept = self.kept();
+        let about = |change: &Change| match (job, &change.job) {
+            (Some(job), Some(changed)) => *job == **changed,
+            _ => true,
+        };
+        let within = |change: &&Change| (from..=until).contains(&change.at) && about(change);
+        let mut found: Vec<Change> = kept.changes.iter().filter(within).cloned().collect();
+        found.sort_by_key(|change| change.at);
+        Ok(found)
+    }
+
+    fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
+        Ok(self.kept().sessions.clone())
+    }
+}

@@ -1,0 +1,473 @@
+//! Rows become records: what people and programs ask.
+//!
+//! A reader has a connection of its own that can write nothing, and needs no scheduler: it reads
+//! while one writes, when none runs, and from a disk that may not be written. Each question is one
+//! short transaction, so that a reader that sits at a pager keeps nobody from tidying up.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, Row};
+
+use super::schema::{self, MIGRATIONS};
+use super::{files, trouble};
+use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
+use crate::instant::Instant;
+use crate::store::{
+    AttemptRecord, OpenRun, Process, Query, Reader, Restored, RunRecord, Session, StoreError,
+    Trouble, encode,
+};
+
+/// How long to wait for a scheduler that is just putting its log in order.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Up to so many records of a span of time are sorted; of more, the newest are gone through.
+const SORTED: i64 = 5000;
+
+const RECORD: &str = "SELECT seq, (SELECT name FROM job WHERE id = r.job), due, last_due, count, \
+                      at, run, outcome, number, reason, started, duration, attempts, pid, \
+                      pid_start, \"by\", begun FROM record r";
+const JOB: &str = "SELECT name, decided, anchor, \"trigger\", since, resumed, added, overrides, \
+                   paused_at, paused_until, paused_by, paused_reason FROM job WHERE present = 1";
+const SESSION: &str = "SELECT pid, pid_start, boot, began, seen, stopped, jobfile, mark \
+                       FROM session ORDER BY id";
+
+fn instant(row: &Row<'_>, column: usize) -> Result<Instant> {
+    Ok(Instant::from_micros(row.get(column)?))
+}
+
+fn instant_or_none(row: &Row<'_>, column: usize) -> Result<Option<Instant>> {
+    Ok(row.get::<_, Option<i64>>(column)?.map(Instant::from_micros))
+}
+
+/// The three columns of an outcome, from the first of them on.
+fn outcome(row: &Row<'_>, first: usize) -> Result<Option<Outcome>> {
+    let Some(word) = row.get_ref(first)?.as_str_or_null()? else { return Ok(None) };
+    let text = row.get_ref(first + 2)?.as_str_or_null()?;
+    Ok(Some(encode::outcome(word, row.get(first + 1)?, text)))
+}
+
+/// The two columns of a process.
+fn process(row: &Row<'_>, first: usize) -> Result<Option<Process>> {
+    let Some(pid) = row.get(first)? else { return Ok(None) };
+    let start = row.get::<_, Option<i64>>(first + 1)?.unwrap_or(0) as u64;
+    Ok(Some(Process { pid, start }))
+}
+
+/// The four columns of a pause.
+fn pause(row: &Row<'_>, first: usize) -> Result<Option<Pause>> {
+    let Some(at) = instant_or_none(row, first)? else { return Ok(None) };
+    let by = row.get::<_, Option<Box<str>>>(first + 2)?.unwrap_or_default();
+    let until = instant_or_none(row, first + 1)?;
+    Ok(Some(Pause { at, until, by, reason: row.get(first + 3)? }))
+}
+
+fn run_id(number: i64) -> RunId {
+    RunId(number as u64)
+}
+
+fn record(row: &Row<'_>) -> Result<RunRecord> {
+    Ok(RunRecord {
+        seq: row.get::<_, i64>(0)? as u64,
+        job: row.get(1)?,
+        due: instant(row, 2)?,
+        last_due: instant(row, 3)?,
+        count: row.get::<_, i64>(4)? as u64,
+        at: instant(row, 5)?,
+        run: row.get::<_, Option<i64>>(6)?.map(run_id),
+        outcome: outcome(row, 7)?,
+        started: instant_or_none(row, 10)?,
+        duration: row
+            .get::<_, Option<i64>>(11)?
+            .map(|micros| Duration::from_micros(micros.max(0) as u64)),
+        attempts: row.get(12)?,
+        process: process(row, 13)?,
+        by: row.get(15)?,
+    })
+}
+
+fn job(row: &Row<'_>) -> Result<JobRecord> {
+    Ok(JobRecord {
+        id: row.get(0)?,
+        decided: instant(row, 1)?,
+        anchor: instant(row, 2)?,
+        trigger: row.get(3)?,
+        since: instant(row, 4)?,
+        resumed: row.get(5)?,
+        added: row.get(6)?,
+        overrides: row.get(7)?,
+        pause: pause(row, 8)?,
+    })
+}
+
+fn session(row: &Row<'_>) -> Result<Session> {
+    Ok(Session {
+        process: Process { pid: row.get(0)?, start: row.get::<_, i64>(1)? as u64 },
+        boot: row.get(2)?,
+        began: instant(row, 3)?,
+        seen: instant(row, 4)?,
+        stopped: instant_or_none(row, 5)?,
+        jobfile: row.get(6)?,
+        mark: row.get(7)?,
+    })
+}
+
+/// All that a statement finds.
+fn all<T>(
+    conn: &Connection,
+    sql: &str,
+    values: &[&dyn ToSql],
+    row: fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    conn.prepare_cached(sql)?.query_map(values, row)?.collect()
+}
+
+fn all_paused(conn: &Connection) -> Result<Option<Pause>> {
+    let sql = "SELECT paused_at, paused_until, paused_by, paused_reason FROM state WHERE id = 1";
+    conn.query_row(sql, [], |row| pause(row, 0))
+}
+
+/// What a store knew when it was opened.
+pub(super) fn restored(conn: &Connection) -> Result<Restored> {
+    let open = format!("{RECORD} INDEXED BY record_open WHERE outcome IS NULL ORDER BY seq");
+    let mut runs = Vec::new();
+    for found in all(conn, &open, &[], record)? {
+        // Nothing that is no run is open.
+        let Some(run) = found.run else { continue };
+        let sql = "SELECT outcome, number, reason, ended FROM attempt WHERE run = ?1 \
+                   AND attempt = ?2";
+        let last = conn
+            .prepare_cached(sql)?
+            .query_row([run.0 as i64, i64::from(found.attempts)], |row| {
+                Ok((outcome(row, 0)?, instant(row, 3)?))
+            })
+            .optional()?;
+        let last_ended = last.as_ref().map(|(_, ended)| *ended);
+        runs.push(OpenRun {
+            run,
+            job: found.job,
+            due: found.due,
+            by: found.by,
+            attempt: found.attempts,
+            process: found.process,
+            started: found.started,
+            last: last.and_then(|(outcome, _)| outcome),
+            last_ended,
+        });
+    }
+    let next = "SELECT max(next_run, coalesce((SELECT max(run) FROM record), 0) + 1) FROM state";
+    let mut sessions = all(conn, &format!("{SESSION} DESC LIMIT 1"), &[], session)?;
+    Ok(Restored {
+        jobs: all(conn, JOB, &[], job)?,
+        all_paused: all_paused(conn)?,
+        open: runs,
+        next_run: conn.query_row(next, [], |row| row.get::<_, i64>(0))? as u64,
+        last_session: sessions.pop(),
+    })
+}
+
+/// A statement in the making: where it looks, its conditions, and their values.
+struct Asked {
+    text: String,
+    conditions: u32,
+    values: Vec<Box<dyn ToSql>>,
+}
+
+impl Asked {
+    fn new(text: impl Into<String>) -> Asked {
+        Asked { text: text.into(), conditions: 0, values: Vec::new() }
+    }
+
+    /// A condition without a value.
+    fn plain(&mut self, condition: &str) {
+        self.text.push_str(if self.conditions > 0 { " AND " } else { " WHERE " });
+        self.text.push_str(condition);
+        self.conditions += 1;
+    }
+
+    /// A condition with a value where it has a `?`.
+    fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
+        self.plain(condition);
+        self.values.push(Box::new(value));
+    }
+
+    fn values(&self) -> Vec<&dyn ToSql> {
+        self.values.iter().map(|value| &**value).collect()
+    }
+}
+
+/// The records of a span of time, if they are few: `seq` of those that are due within it, and of
+/// those that begin before it and reach into it. `None`: they are many.
+fn of_span(
+    conn: &Connection,
+    job: Option<i64>,
+    since: i64,
+    until: i64,
+) -> Result<Option<Vec<i64>>> {
+    let index = if job.is_some() { "record_claim" } else { "record_due" };
+    let mut inside = Asked::new(format!("SELECT seq FROM record INDEXED BY {index}"));
+    let mut across = Asked::new("SELECT seq FROM record INDEXED BY record_several");
+    across.plain("count > 1");
+    if let Some(job) = job {
+        inside.and("job = ?", job);
+        across.and("job = ?", job);
+    }
+    inside.and("due >= ?", since);
+    inside.and("due <= ?", until);
+    across.and("last_due >= ?", since);
+    across.and("due < ?", since);
+    let mut found = Vec::new();
+    for mut asked in [inside, across] {
+        let _ = write!(asked.text, " LIMIT {}", SORTED + 1);
+        found.extend(all::<i64>(conn, &asked.text, &asked.values(), |row| row.get(0))?);
+        if found.len() as i64 > SORTED {
+            return Ok(None);
+        }
+    }
+    Ok(Some(found))
+}
+
+fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>> {
+    let id = match &query.job {
+        None => None,
+        Some(name) => {
+            let find = "SELECT id FROM job WHERE name = ?1";
+            match conn.query_row(find, [name], |row| row.get::<_, i64>(0)).optional()? {
+                None => return Ok(Vec::new()),
+                id => id,
+            }
+        }
+    };
+    let mut few = None;
+    if query.run.is_none() && (query.since.is_some() || query.until.is_some()) {
+        let since = query.since.unwrap_or(Instant::MIN).micros();
+        let until = query.until.unwrap_or(Instant::MAX).micros();
+        few = of_span(conn, id, since, until)?;
+    }
+    let mut asked = Asked::new(RECORD);
+    // The planner does not know how the values are spread; which index is right is known here.
+    asked.text.push_str(match (&few, query.run, id, query.failed) {
+        (Some(_), ..) => "",
+        (None, Some(_), ..) => " INDEXED BY record_run",
+        (None, None, Some(_), true) => " INDEXED BY record_job_failed",
+        (None, None, Some(_), false) => " INDEXED BY record_job",
+        (None, None, None, true) => " INDEXED BY record_failed",
+        (None, None, None, false) => " NOT INDEXED",
+    });
+    if let Some(few) = &few {
+        let few: Vec<String> = few.iter().map(i64::to_string).collect();
+        asked.plain(&format!("seq IN ({})", few.join(",")));
+    }
+    if query.failed {
+        asked.plain("failed = 1");
+    }
+    if let Some(run) = query.run {
+        asked.and("run = ?", run.0 as i64);
+    }
+    if let Some(id) = id {
+        asked.and("job = ?", id);
+    }
+    if let Some(since) = query.since {
+        asked.and("last_due >= ?", since.micros());
+    }
+    if let Some(until) = query.until {
+        asked.and("due <= ?", until.micros());
+    }
+    if let Some(before) = query.before {
+        asked.and("seq < ?", i64::try_from(before).unwrap_or(i64::MAX));
+    }
+    asked.text.push_str(" ORDER BY seq DESC");
+    if query.limit > 0 {
+        let _ = write!(asked.text, " LIMIT {}", query.limit);
+    }
+    let mut statement = conn.prepare(&asked.text)?;
+    statement.query_map(&*asked.values(), record)?.collect()
+}
+
+fn last_of_each(conn: &Connection) -> Result<Vec<RunRecord>> {
+    // The newest record of a job is nearly always over: one step in an index for each job.
+    let sql = format!(
+        "{RECORD} WHERE seq IN (SELECT (SELECT seq FROM record INDEXED BY record_job \
+         WHERE job = job.id AND outcome IS NOT NULL ORDER BY seq DESC LIMIT 1) FROM job)"
+    );
+    let mut found = all(conn, &sql, &[], record)?;
+    found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
+    Ok(found)
+}
+
+fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
+    let number = run.0 as i64;
+    let kept = "SELECT attempt, pid, pid_start, begun, ended, outcome, number, reason \
+                FROM attempt WHERE run = ?1 ORDER BY attempt";
+    let mut found = all(conn, kept, &[&number], |row| {
+        Ok(AttemptRecord {
+            attempt: row.get(0)?,
+            process: process(row, 1)?,
+            started: instant_or_none(row, 3)?,
+            ended: instant_or_none(row, 4)?,
+            outcome: outcome(row, 5)?,
+        })
+    })?;
+    // The last one is in the record of the run, unless another was to follow it.
+    let of_run = format!("{RECORD} WHERE run = ?1");
+    let last = conn
+        .prepare_cached(&of_run)?
+        .query_row([number], |row| Ok((record(row)?, instant_or_none(row, 16)?)))
+        .optional()?;
+    if let Some((record, begun)) = last {
+        found.extend(record.last_attempt(begun, found.last()));
+    }
+    Ok(found)
+}
+
+/// Reads a database.
+#[derive(Debug)]
+pub struct SqliteReader {
+    path: PathBuf,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    conn: Connection,
+    identity: Option<(u64, u64)>,
+    /// It was opened as a file that nobody changes: what is read of it is kept, so that it has to
+    /// be opened anew for the next question.
+    immutable: bool,
+}
+
+impl SqliteReader {
+    /// Opens a database for reading. It has to be there.
+    pub fn open(path: &Path) -> Result<SqliteReader, StoreError> {
+        let path = files::resolve(path);
+        let open = Some(open(&path)?);
+        Ok(SqliteReader { path, open })
+    }
+
+    /// Asks. A database that was moved aside since the last time is opened anew.
+    fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T>) -> Result<T, StoreError> {
+        let identity = files::identity(&self.path);
+        let usable = |open: &Open| !open.immutable && open.identity == identity;
+        let opened = match self.open.take().filter(usable) {
+            Some(opened) => opened,
+            None => open(&self.path)?,
+        };
+        let Open { conn, .. } = self.open.insert(opened);
+        question(conn).map_err(|error| trouble::from_sqlite(&self.path, &error))
+    }
+}
+
+fn open(path: &Path) -> Result<Open, StoreError> {
+    let identity = files::identity(path);
+    if identity.is_none() {
+        let message = format!("{} is not there: no scheduler has used it", path.display());
+        return Err(StoreError::new(Trouble::Missing, message));
+    }
+    match connect(path, false) {
+        Ok(conn) => Ok(Open { conn, identity, immutable: false }),
+        // Reading a log needs an index of it, which cannot be made where nothing may be written.
+        Err(error) if matches!(error.kind, Trouble::Other | Trouble::ReadOnly) => {
+            let conn = connect(path, true).map_err(|_| error)?;
+            Ok(Open { conn, identity, immutable: true })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path, immutable: bool) -> Result<Connection, StoreError> {
+    let failed = |error: Error| trouble::from_sqlite(path, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let opened = if immutable {
+        Connection::open_with_flags(uri(path), flags | OpenFlags::SQLITE_OPEN_URI)
+    } else {
+        Connection::open_with_flags(path, flags)
+    };
+    let conn = opened.map_err(failed)?;
+    conn.busy_timeout(PATIENCE).map_err(failed)?;
+    if schema::version(&conn, path, MIGRATIONS.len() as u32)? < MIGRATIONS.len() as u32 {
+        let message = format!(
+            "{} has no tables, or those of an older schedrs; `schedrs run` makes them",
+            path.display(),
+        );
+        return Err(StoreError::new(Trouble::Missing, message));
+    }
+    Ok(conn)
+}
+
+/// The address of a file that nobody changes.
+fn uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' => uri.push(*byte as char),
+            byte if byte.is_ascii_alphanumeric() => uri.push(*byte as char),
+            byte => {
+                let _ = write!(uri, "%{byte:02X}");
+            }
+        }
+    }
+    uri + "?immutable=1"
+}
+
+impl Reader for SqliteReader {
+    fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
+        self.ask(|conn| records(conn, query))
+    }
+
+    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
+        self.ask(last_of_each)
+    }
+
+    fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
+        self.ask(|conn| attempts(conn, run))
+    }
+
+    fn output(&mut self, run: RunId) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        let sql = "SELECT tail, total FROM output WHERE run = ?1";
+        let row = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
+        self.ask(|conn| conn.prepare_cached(sql)?.query_row([run.0 as i64], row).optional())
+    }
+
+    fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {
+        let sql = format!("{JOB} AND name = ?1");
+        self.ask(|conn| conn.prepare_cached(&sql)?.query_row([id], job).optional())
+    }
+
+    fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError> {
+        let mut found = self.ask(|conn| all(conn, JOB, &[], job))?;
+        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Ok(found)
+    }
+
+    fn all_paused(&mut self) -> Result<Option<Pause>, StoreError> {
+        self.ask(all_paused)
+    }
+
+    fn changes(
+        &mut self,
+        job: Option<&str>,
+        from: Instant,
+        until: Instant,
+    ) -> Result<Vec<Change>, StoreError> {
+        let sql = "SELECT at, job, what, \"by\", detail FROM change WHERE at >= ?1 AND at <= ?2 \
+                   AND (?3 IS NULL OR job IS NULL OR job = ?3) ORDER BY at, id";
+        let values: [&dyn ToSql; 3] = [&from.micros(), &until.micros(), &job];
+        self.ask(|conn| {
+            all(conn, sql, &values, |row| {
+                Ok(Change {
+                    at: instant(row, 0)?,
+                    job: row.get(1)?,
+                    what: row.get(2)?,
+                    by: row.get(3)?,
+                    detail: row.get(4)?,
+                })
+            })
+        })
+    }
+
+    fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
+        self.ask(|conn| all(conn, SESSION, &[], session))
+    }
+}
