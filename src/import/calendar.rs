@@ -118,8 +118,8 @@ fn parse(text: &str) -> Result<Calendar, String> {
 fn weekdays(word: &str) -> Option<[bool; 7]> {
     let day = |name: &str| {
         let name = name.to_ascii_lowercase();
-        let known = |day: &&str| **day == name || day[..3] == name;
-        WEEKDAYS.iter().position(|day| known(&day))
+        let known = |day: &str| day == name || day[..3] == name;
+        WEEKDAYS.iter().position(|day| known(day))
     };
     let mut days = [false; 7];
     for item in word.split(',') {

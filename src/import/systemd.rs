@@ -369,20 +369,18 @@ impl Reading<'_, '_> {
         if let Some(setting) = timer.one("Timer", "AccuracySec") {
             self.noted(setting, "`AccuracySec` is left out: due times are kept to the second");
         }
-        let once: Vec<&Setting> = ["OnBootSec", "OnStartupSec", "OnActiveSec"]
-            .into_iter()
-            .flat_map(|key| all(key))
-            .collect();
+        let once: Vec<&Setting> =
+            ["OnBootSec", "OnStartupSec", "OnActiveSec"].into_iter().flat_map(all).collect();
         let every: Vec<&Setting> =
-            ["OnUnitActiveSec", "OnUnitInactiveSec"].into_iter().flat_map(|key| all(key)).collect();
+            ["OnUnitActiveSec", "OnUnitInactiveSec"].into_iter().flat_map(all).collect();
         let calendars = all("OnCalendar");
         if let Some(first) = once.first() {
             let message =
                 format!("`{}` is a start of the scheduler here, without the delay", first.key);
             self.noted(first, message);
         }
-        let with_start = !once.is_empty() && !(calendars.is_empty() && every.is_empty());
-        if with_start {
+        let repeats = !calendars.is_empty() || !every.is_empty();
+        if repeats && !once.is_empty() {
             job.set("run_on_start", Value::Boolean(true));
         }
         if !calendars.is_empty() {

@@ -178,9 +178,9 @@ impl Command {
             });
             // `$NAME` counts only as a whole word.
             let whole = at == 0 && rest.len() == text.len() && name_len(after) == after.len();
-            if after.starts_with('$') {
+            if let Some(after) = after.strip_prefix('$') {
                 pieces.push(Piece::Text(dollar));
-                rest = &after[1..];
+                rest = after;
             } else if let Some(name) = braced {
                 pieces.extend([Piece::Text(before), Piece::Variable(name)]);
                 rest = &after[name.len() + 2..];
