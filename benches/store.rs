@@ -83,7 +83,7 @@ fn begins(run: u64, job: u64, due: u64) -> [Fact; 2] {
 fn ends(run: u64, job: u64, due: u64) -> [Fact; 3] {
     let name = format!("job-{job}").into();
     let process = Process { pid: run as u32, start: run };
-    let outcome = if run % 97 == 0 { Outcome::Failed(1) } else { Outcome::Succeeded };
+    let outcome = if run.is_multiple_of(97) { Outcome::Failed(1) } else { Outcome::Succeeded };
     let run = RunId(run);
     let duration = Duration::from_millis(20);
     [
