@@ -14,22 +14,18 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt::Write as _;
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::ptr;
 use std::sync::Mutex;
 use std::thread::sleep;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use schedrs::instant::Instant;
-use schedrs::words;
-use schedrs::zone::Zone;
+#[path = "harness/mod.rs"]
+mod harness;
 
-const MILLI: u64 = 1_000_000;
-const SECOND: u64 = 1000 * MILLI;
+use harness::*;
 
 /// A child has no time for what Rust does before `main`.
 // SAFETY: this is the one `main` of the program, with the signature that C gives it.
@@ -45,43 +41,10 @@ extern "C" fn main(count: c_int, args: *const *const c_char) -> c_int {
     0
 }
 
-/// The child: appends the time to a file.
-fn stamp(path: &CStr) {
-    let now = now().to_ne_bytes();
-    // SAFETY: plain system calls on values and on memory that lives long enough.
-    unsafe {
-        let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_APPEND);
-        libc::write(file, now.as_ptr().cast(), now.len());
-    }
-}
-
 /// The child whose output is captured: prints a line and stays for a while.
 fn print() {
     println!("here I am");
     sleep(Duration::from_secs(4));
-}
-
-/// Nanoseconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64
-}
-
-fn sleep_until(at: u64) {
-    sleep(Duration::from_nanos(at.saturating_sub(now())));
-}
-
-/// The first whole second that is at least so far away.
-fn in_at_least(span: Duration) -> u64 {
-    (now() + span.as_nanos() as u64).div_ceil(SECOND) * SECOND
-}
-
-fn rfc3339(at: u64) -> String {
-    words::rfc3339(Instant::from_micros((at / 1000) as i64), &Zone::utc())
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn bench() {
@@ -413,35 +376,6 @@ fn children(dir: &Path) {
     scheduler.stop();
 }
 
-fn this() -> PathBuf {
-    std::env::current_exe().unwrap()
-}
-
-/// A file that children append the time to.
-struct Stamps(PathBuf);
-
-impl Stamps {
-    fn new(dir: &Path, name: &str) -> Stamps {
-        let stamps = Stamps(dir.join(name));
-        stamps.clear();
-        stamps
-    }
-
-    fn clear(&self) {
-        File::create(&self.0).unwrap();
-    }
-
-    /// The child's command line, as TOML.
-    fn argv(&self) -> String {
-        format!("[{:?}, \"stamp\", {:?}]", this(), self.0)
-    }
-
-    fn read(&self) -> Vec<u64> {
-        let bytes = fs::read(&self.0).unwrap();
-        bytes.chunks(8).map(|at| u64::from_ne_bytes(at.try_into().unwrap())).collect()
-    }
-}
-
 /// A bare start: posix_spawn with its streams on /dev/null.
 struct Spawn {
     argv: Vec<CString>,
@@ -514,90 +448,4 @@ impl Timer {
             libc::read(self.0, ptr::from_mut(&mut count).cast(), 8);
         }
     }
-}
-
-/// A running `schedrs run`.
-struct Scheduler {
-    child: Child,
-    log: PathBuf,
-    /// When it was started, and when it said that it had.
-    begun: u64,
-    started: u64,
-}
-
-impl Scheduler {
-    fn start(dir: &Path, name: &str, jobs: &str) -> Scheduler {
-        let (file, log) = (dir.join(format!("{name}.toml")), dir.join(format!("{name}.log")));
-        File::create(&file).unwrap().write_all(jobs.as_bytes()).unwrap();
-        let begun = now();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_schedrs"))
-            .args(["run", "--log-format", "json"])
-            .arg(&file)
-            .env("SCHEDRS_LOG", "info")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).unwrap())
-            .spawn()
-            .unwrap();
-        while !fs::read_to_string(&log).unwrap().contains("\"event\":\"starting\"") {
-            assert!(child.try_wait().unwrap().is_none(), "{}", fs::read_to_string(&log).unwrap());
-            sleep(Duration::from_millis(2));
-        }
-        Scheduler { child, log, begun, started: now() }
-    }
-
-    /// Waits until it logs nothing for a while, and answers since when.
-    fn wait_until_quiet(&self) -> u64 {
-        let (mut size, mut since) = (0, now());
-        while now() < since + SECOND / 2 {
-            let new = fs::metadata(&self.log).unwrap().len();
-            if new != size {
-                (size, since) = (new, now());
-            }
-            sleep(Duration::from_millis(10));
-        }
-        since
-    }
-
-    /// Asks it to end, and answers its log.
-    fn stop(mut self) -> String {
-        // SAFETY: a plain system call; the child has not been waited for.
-        unsafe { libc::kill(self.child.id() as c_int, libc::SIGTERM) };
-        self.child.wait().unwrap();
-        fs::read_to_string(&self.log).unwrap()
-    }
-
-    fn proc(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
-    }
-
-    /// A number of /proc/PID/status.
-    fn status(&self, key: &str) -> u64 {
-        number(&self.proc("status"), key)
-    }
-
-    /// How often its threads went to sleep and so were woken.
-    fn wakeups(&self) -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let status = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")));
-        status.map(|status| number(&status.unwrap(), "voluntary_ctxt_switches")).sum()
-    }
-
-    /// Seconds of processor time, its children's not among them.
-    fn cpu(&self) -> f64 {
-        let stat = self.proc("stat");
-        let fields = stat.rsplit(')').next().unwrap().split_ascii_whitespace().skip(11).take(2);
-        fields.map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
-    }
-
-    fn children(&self) -> usize {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
-        children.map(|children| children.unwrap().split_ascii_whitespace().count()).sum()
-    }
-}
-
-fn number(status: &str, key: &str) -> u64 {
-    let line = status.lines().find(|line| line.starts_with(&format!("{key}:"))).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
 }

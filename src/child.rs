@@ -3,11 +3,15 @@
 //!
 //! `crate::executor` calls [`World::start`] on its spawner threads; `crate::daemon` waits for what
 //! it started and ends its process tree ([`tree`]). The parts: `shell` knows when a string command
-//! needs no shell, `environment` and `identity` what their names say, `spawn` makes the process.
+//! needs no shell, `environment` and `identity` what their names say, `files` reads what the former
+//! needs, [`secrets`] are what of it must not be seen, `spawn` makes the process.
 
 mod environment;
+mod examine;
+mod files;
 mod identity;
 pub mod mark;
+pub mod secrets;
 mod shell;
 mod spawn;
 pub mod tree;
@@ -29,6 +33,7 @@ use crate::event::Start;
 use crate::job::{Command, Job, Options, Output};
 use environment::{Base, Environment};
 use mark::Marks;
+use secrets::Secrets;
 use spawn::{Changes, Program, SpawnError, Step, Streams};
 
 /// What every start needs to know of the scheduler's own process.
@@ -60,6 +65,8 @@ pub struct Pipes {
     pub stdout: OwnedFd,
     /// Its standard error.
     pub stderr: OwnedFd,
+    /// What is not to be seen in either.
+    pub secrets: Secrets,
 }
 
 /// Why a process could not be started.
@@ -106,7 +113,23 @@ fn is_shortage(errno: i32) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
 }
 
+/// The number of a user, by name or number; `None` where there is no such user.
+pub(crate) fn uid_of(user: &str) -> Option<u32> {
+    let (identity, _) = identity::resolve(Some(user), None).ok()?;
+    identity.uid
+}
+
 impl World {
+    /// As this process finds it, for one program that it becomes itself.
+    pub fn of_one() -> World {
+        World::new(getrlimit(Resource::Nofile), None)
+    }
+
+    /// The same, with the environment of a scheduler that runs elsewhere.
+    pub(crate) fn with_environment(variables: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> World {
+        World { base: Base::of(variables), ..World::of_one() }
+    }
+
     /// As this process finds it. `file_limit` and `marks` are what children get.
     pub fn new(file_limit: Rlimit, marks: Option<Marks>) -> World {
         World {
@@ -123,14 +146,7 @@ impl World {
         let job = &*start.job;
         let options = &*job.options;
         let (changes, account) = changes(options)?;
-        let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
-        let told = [
-            ("SCHEDRS_JOB", &*job.id),
-            ("SCHEDRS_RUN", &run),
-            ("SCHEDRS_DUE", due),
-            ("SCHEDRS_ATTEMPT", &attempt),
-        ];
-        let env = self.base.compose(options, account.as_ref(), told).map_err(Failure::lasting)?;
+        let env = self.environment(start, due, account.as_ref())?;
         let (mut streams, mut pipes) = streams(options)?;
 
         let (argv, skips_shell) = self.command_line(job, &env);
@@ -148,7 +164,46 @@ impl World {
         }
         let pid = outcome.map_err(|error| explain(error, &program, options))?;
         self.restore_file_limit(pid);
+        if let Some(pipes) = &mut pipes {
+            pipes.secrets = env.secrets.clone();
+        }
         Ok(Child { pid, pipes })
+    }
+
+    /// The environment of an attempt.
+    fn environment(
+        &self,
+        start: &Start,
+        due: &str,
+        account: Option<&identity::Account>,
+    ) -> Result<Environment<'_>, Failure> {
+        let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
+        let told = [
+            ("SCHEDRS_JOB", &*start.job.id),
+            ("SCHEDRS_RUN", &run),
+            ("SCHEDRS_DUE", due),
+            ("SCHEDRS_ATTEMPT", &attempt),
+        ];
+        self.base.compose(&start.job.options, account, told).map_err(Failure::lasting)
+    }
+
+    /// Makes this process the job's shell, in all that an attempt would have but its streams: with
+    /// the command, or for a person. To be called while there is no other thread; returns only when
+    /// that failed.
+    pub fn become_shell(&self, start: &Start, due: &str, command: Option<&str>) -> Failure {
+        let options = &*start.job.options;
+        let try_become = || -> Result<Failure, Failure> {
+            let (changes, account) = changes(options)?;
+            let env = self.environment(start, due, account.as_ref())?;
+            // What such arguments are for, `-eu` or `-c`, is no good to a person.
+            let words = if command.is_some() { &options.shell[..] } else { &options.shell[..1] };
+            let words = words.iter().map(|word| &**word);
+            let words = words.chain(command.into_iter().flat_map(|text| ["-c", text]));
+            let argv: Vec<Cow<'_, str>> = words.map(Cow::Borrowed).collect();
+            let program = self.program(&argv, options, &env, changes)?;
+            Ok(explain(spawn::become_program(&program), &program, options))
+        };
+        try_become().unwrap_or_else(|failure| failure)
     }
 
     /// Gives a child the limit of open files that the scheduler was started with: some programs
@@ -215,6 +270,11 @@ fn shell_line<'a>(options: &Options, job: &'a Job) -> Vec<Cow<'a, str>> {
     shell.chain([Cow::Borrowed("-c"), text]).collect()
 }
 
+/// The name of a user, where the user database has one.
+pub(crate) fn user_name(uid: u32) -> Option<String> {
+    Some(identity::account_of(uid)?.name.to_string_lossy().into_owned())
+}
+
 /// What the child must change about itself, `None` when that is nothing, and the account of the
 /// user it is to run as.
 fn changes(options: &Options) -> Result<(Option<Changes>, Option<identity::Account>), Failure> {
@@ -259,7 +319,7 @@ fn streams(options: &Options) -> Result<(Streams, Option<Pipes>), Failure> {
             };
             let (out_read, stdout) = pipe()?;
             let (err_read, stderr) = pipe()?;
-            let pipes = Pipes { stdout: out_read, stderr: err_read };
+            let pipes = Pipes { stdout: out_read, stderr: err_read, secrets: Secrets::default() };
             Ok((Streams { stdin, stdout, stderr }, Some(pipes)))
         }
     }

@@ -40,7 +40,13 @@ macro_rules! subcommands {
                 app$(.subcommand(
                     clap::Command::new($name)
                         .about(concat!($($about),+).trim_ascii())
-                        .defer(<command::$module::Args as clap::Args>::augment_args),
+                        // What only our own scripts call is nothing for people to see.
+                        .hide($name.starts_with("__"))
+                        // The text above is the one that counts, not that of the struct.
+                        .defer(|app| {
+                            let app = <command::$module::Args as clap::Args>::augment_args(app);
+                            app.about(concat!($($about),+).trim_ascii())
+                        }),
                 ))*
             }
 
@@ -91,6 +97,54 @@ subcommands! {
     Simulate = "simulate" (simulate),
     /// Say a cron expression in English
     Explain = "explain" (explain),
+    /// Write a small commented jobfile that runs as it is
+    Init = "init" (init),
+    /// Look for what will bite: programs, directories, users, permissions, clock and zones
+    Doctor = "doctor" (doctor),
+    /// Open a shell in a job's exact environment
+    Shell = "shell" (shell),
+    /// Turn crontabs, systemd timers and APScheduler exports into a jobfile, with a proof
+    Import = "import" (import),
+    /// Write the jobs of a running schedrs as a jobfile
+    Export = "export" (export),
+    /// Show the jobs of a running schedrs, and how they stand
+    List = "list" (list),
+    /// Show everything about a job of a running schedrs
+    Show = "show" (show),
+    /// Show how a running schedrs is
+    Status = "status" (status),
+    /// Start a job now
+    Start = "start" (start),
+    /// End the active runs of a job, or one run
+    Stop = "stop" (stop),
+    /// Pause a job, or all of them
+    Pause = "pause" (pause),
+    /// Resume a job, or all of them
+    Resume = "resume" (resume),
+    /// Add a job to a running schedrs
+    Add = "add" (add),
+    /// Remove a job that was added at run time
+    Remove = "remove" (remove),
+    /// Change options of a job of a running schedrs
+    Modify = "modify" (modify),
+    /// Change when a job of a running schedrs is due
+    Reschedule = "reschedule" (reschedule),
+    /// Have a running schedrs read its jobfile again
+    Reload = "reload" (reload),
+    /// Stop a running schedrs
+    Shutdown = "shutdown" (shutdown),
+    /// Show what became of due times
+    History = "history" (history),
+    /// Show what runs have printed
+    Logs = "logs" (logs),
+    /// Say why a due time ended as it did, or why there was none
+    Why = "why" (why),
+    /// Print the JSON Schema of the jobfile
+    Schema = "schema" (schema),
+    /// Print a script that completes schedrs in a shell, job ids included
+    Completions = "completions" (completions),
+    /// Say what may come next on a command line
+    Complete = "__complete" (complete),
 }
 
 /// What every subcommand needs beside its arguments.
@@ -169,10 +223,17 @@ fn command_line() -> ExitCode {
         // Whoever read our output has seen enough (`schedrs next | head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("schedrs: {error:#}");
+            let text = format!("{error:#}");
+            anstream::eprintln!("schedrs: {}", crate::problem::clean_lines(&text));
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line as `clap` knows it, for whoever tells of it.
+pub(crate) fn definition() -> clap::Command {
+    use clap::CommandFactory;
+    Cli::command()
 }
 
 fn print_help() -> anyhow::Result<ExitCode> {

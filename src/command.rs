@@ -2,10 +2,37 @@
 //! library and answers with an exit code; what a person asked for goes to stdout, what the program
 //! has to say about it to stderr.
 
+pub(crate) mod add;
 mod asked;
+mod asking;
+pub(crate) mod complete;
+pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod explain;
+pub(crate) mod export;
 mod expression;
+pub(crate) mod history;
+pub(crate) mod import;
+pub(crate) mod init;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod modify;
 pub(crate) mod next;
+mod options;
+mod past;
+pub(crate) mod pause;
+pub(crate) mod reload;
+pub(crate) mod remove;
+pub(crate) mod reschedule;
+pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod schema;
+pub(crate) mod shell;
+pub(crate) mod show;
+pub(crate) mod shutdown;
 pub(crate) mod simulate;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod stop;
 pub(crate) mod validate;
+pub(crate) mod why;

@@ -4,12 +4,25 @@
 //! A [`Call`] goes to the loop in `crate::daemon`, which reads what is text in it, puts the rest to
 //! `crate::scheduler` and answers by calling [`Call::reply`]. The loop never waits for whoever has
 //! asked.
+//!
+//! `server` is the socket and its thread, `wire` what is said over it (`doc/control.md`), and
+//! `client` the other end, which the subcommands use.
+
+pub mod client;
+mod definition;
+pub mod server;
+mod socket;
+pub mod wire;
 
 use std::fmt;
 use std::sync::Arc;
 
 use crate::event::{Answer, Want};
 use crate::instant::Instant;
+use crate::job::{Executor, Settings};
+
+/// The way to the loop.
+pub type Line = Arc<dyn Fn(Call) + Send + Sync>;
 
 /// Something that is asked of the loop.
 pub struct Call {
@@ -93,7 +106,7 @@ pub enum Reply {
 }
 
 /// How a scheduler is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Health {
     /// What is not as it should be, each a sentence without a full stop; empty: all is well.
     pub reasons: Vec<String>,
@@ -113,6 +126,10 @@ pub struct Health {
     pub timezone: Box<str>,
     /// It is stopping.
     pub stopping: bool,
+    /// What the jobfile says of the scheduler, for an export.
+    pub settings: Settings,
+    /// The executors, in the order in which jobs count them.
+    pub executors: Arc<[Executor]>,
 }
 
 impl fmt::Debug for Call {

@@ -6,22 +6,31 @@
 //! handlers and other threads raise. The next monotonic deadline (a timeout, a retry) is the
 //! wait's own timeout. Nothing polls: with nothing due it is not woken at all.
 //!
-//! `hands` performs actions and follows runs until nothing of them is left; `logger` and `report`
-//! are the log; `overview` says how things stand, to a terminal and to a service manager, which
+//! `hands` performs actions and follows runs until nothing of them is left; `records` has what is
+//! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
+//! `desk` takes what clients ask (`crate::control`) and `catalog` knows the jobs that are not, or
+//! not only, what the jobfile says; `logger` and `report` are the log; `overview` says how things stand, to a terminal and to a service manager, which
 //! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
 //! `crate::executor`, what they print goes to `crate::output`.
 
+mod catalog;
+mod desk;
 mod hands;
 mod logger;
+mod mailbox;
 mod notify;
 mod overview;
+mod plan;
+mod records;
+mod recovery;
 mod report;
+mod start;
 mod timer;
 mod waker;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -30,43 +39,27 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::clock;
-use crate::event::{Action, Event, Request};
-use crate::instant::Instant;
-use crate::job::JobSet;
+use crate::control::{Call, Health};
+use crate::event::{Action, Event, Notice, Request, Want};
+use crate::instant::{Instant, Now};
+use crate::job::Job;
 use crate::memory;
-use crate::output;
 use crate::scheduler::Scheduler;
 use crate::signals::Signals;
+use crate::store::keeper::Said;
+use crate::words;
 use crate::zone::Zone;
+use catalog::Catalog;
+use desk::{Desk, Errand};
 use hands::{Hands, Message};
 pub use logger::{Log, LogFormat, start as start_log};
+use mailbox::Mailbox;
 use notify::Watchdog;
 use overview::Overview;
+pub use plan::{Jobfile, Load, Memory, Observer, Plan, Reopen, tails};
+use start::Parts;
 use timer::Timer;
 pub use waker::Waker;
-
-/// Reads the jobfile again: the jobs, or every problem of it as a line of text.
-pub type Load = dyn Fn() -> Result<JobSet, Vec<String>> + Send + Sync;
-
-/// What the loop is to do.
-pub struct Plan {
-    /// The jobs.
-    pub set: JobSet,
-    /// Where they come from, for people.
-    pub source: String,
-    /// How they are read again on SIGHUP; `None` where that is not possible.
-    pub load: Option<Arc<Load>>,
-    /// The thread that writes.
-    pub output: output::Handle,
-    /// Say what would be started and start nothing.
-    pub dry_run: bool,
-    /// Stop at this time.
-    pub until: Option<Instant>,
-    /// Keep a line at the bottom of the terminal that says what runs and what is next.
-    pub live: bool,
-    /// Stop when the first run has ended: `run --once`.
-    pub once: bool,
-}
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,12 +76,14 @@ const TOKEN_CLOCK: u64 = 1;
 const TOKEN_RUN: u64 = 2;
 
 /// Runs until asked to stop. To be called on the first thread of the process, which adopts what
-/// the jobs leave behind.
-pub fn run(plan: Plan) -> anyhow::Result<Ending> {
+/// the jobs leave behind, unless the plan says that the scheduler is embedded.
+pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let waker = Arc::new(Waker::new().context("failed to prepare the loop")?);
-    let signals = Signals::install(&waker).context("failed to install signal handlers")?;
-    let (source, load) = (plan.source.clone(), plan.load.clone());
-    let (until, once) = (plan.until, plan.once);
+    let signals = match plan.embedded {
+        true => Signals::install_embedded(&waker),
+        false => Signals::install(&waker),
+    };
+    let signals = signals.context("failed to install signal handlers")?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("failed to prepare the loop")?;
     let waits = || -> io::Result<Timer> {
         let wake = epoll::EventData::new_u64(TOKEN_WAKE);
@@ -96,14 +91,31 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
         Timer::new(&epoll, TOKEN_CLOCK)
     };
     let mut timer = waits().context("failed to prepare the loop")?;
-    let mut hands = Hands::new(&plan, epoll, Arc::clone(&waker))
-        .context("failed to prepare for running jobs")?;
-
-    logger::set_jobs(&plan.set, &plan.output);
+    logger::set_jobs(&plan.jobfile.set, &plan.output);
     let overview = Overview::new(&plan);
-    let zones = report::zones(&plan.set);
-    let mut scheduler = Scheduler::new(clock::now(), plan.set);
+    let zones = report::zones(&plan.jobfile.set);
+    let started = clock::wall();
+    let health = Health {
+        reasons: Vec::new(),
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        started,
+        jobfile: plan.source.as_str().into(),
+        loaded: started,
+        store: plan.memory.as_ref().map_or("none", |memory| &memory.name).into(),
+        timezone: plan.jobfile.set.settings.zone.name().into(),
+        stopping: false,
+        settings: plan.jobfile.set.settings.clone(),
+        executors: plan.jobfile.set.executors.as_slice().into(),
+    };
+    let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
+    let Parts { mut scheduler, mut hands, catalog, server, mut alarms } =
+        start::start(&mut plan, epoll, Arc::clone(&waker))?;
     overview.start_line(&scheduler);
+    for warning in warnings.into_iter().flatten() {
+        log::warn!(event = "store"; "{warning}");
+        alarms.insert("opened", warning);
+    }
     notify::notify("READY=1");
 
     let mut looper = Loop {
@@ -111,22 +123,35 @@ pub fn run(plan: Plan) -> anyhow::Result<Ending> {
         hands: &mut hands,
         signals: &signals,
         waker: &waker,
-        source,
-        load,
+        source: plan.source,
+        load: plan.load,
         loading: Loading::No,
         zones,
-        until,
-        once,
+        until: plan.until,
+        once: plan.once,
         stops: 0,
         last_stop: 0,
         events: VecDeque::new(),
         overview,
         watchdog: Watchdog::from_environment(clock::mono()),
+        desk: Desk::default(),
+        catalog,
+        health,
+        alarms,
+        observer: plan.observer,
     };
-    looper.run(&mut timer)?;
+    let ran = looper.run(&mut timer);
     let (stops, last_stop) = (looper.stops, looper.last_stop);
+    looper.hands.mailbox().close();
+    drop(looper);
+    if let Some(server) = server {
+        server.stop();
+    }
+    // What the store does not have yet, it is to have; also when the loop has failed.
+    hands.finish_records(clock::wall());
+    ran?;
     log::info!(event = "stopped"; "stopped");
-    let signal = (stops > 0).then_some((last_stop, stops));
+    let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));
     Ok(Ending { signal, code: hands.code_of_last_run() })
 }
 
@@ -157,6 +182,13 @@ struct Loop<'a> {
     events: VecDeque<Event>,
     overview: Overview,
     watchdog: Option<Watchdog>,
+    desk: Desk,
+    catalog: Option<Catalog>,
+    /// How the scheduler is, but for the alarms.
+    health: Health,
+    /// What is not as it should be, each in a sentence.
+    alarms: HashMap<&'static str, String>,
+    observer: Option<Box<Observer>>,
 }
 
 impl Loop<'_> {
@@ -181,11 +213,15 @@ impl Loop<'_> {
                 self.overview.touch(now.mono);
             }
             for action in actions.drain(..) {
+                if let Some(observer) = &self.observer {
+                    observer(&action);
+                }
                 if matches!(action, Action::Exit) {
                     return Ok(());
                 }
-                self.hands.perform(action, &mut self.events);
+                self.perform(action, now);
             }
+            self.hands.flush_records();
             if self.once && self.hands.code_of_last_run().is_some() && self.stops == 0 {
                 self.once = false;
                 self.events.push_back(Event::Stop);
@@ -224,6 +260,25 @@ impl Loop<'_> {
         }
     }
 
+    fn perform(&mut self, action: Action, now: Now) {
+        match &action {
+            Action::Answer { ticket, answer } => {
+                self.desk.answer(*ticket, answer.clone(), self.scheduler);
+            }
+            Action::Notice(notice @ Notice::Reloaded { .. }) => {
+                self.desk.reloaded(&Ok(notice.clone()));
+            }
+            Action::Notice(Notice::Stopping { .. }) => self.health.stopping = true,
+            Action::Remember(remember) => {
+                if let Some(catalog) = &mut self.catalog {
+                    catalog.note(remember);
+                }
+            }
+            _ => {}
+        }
+        self.hands.perform(action, now, &mut self.events);
+    }
+
     /// Sets the timer to the next due time. Answers how long to wait at most.
     fn arm(&self, timer: &mut Timer) -> anyhow::Result<Option<Duration>> {
         let wakeup = self.scheduler.next_wakeup();
@@ -242,12 +297,8 @@ impl Loop<'_> {
         self.waker.clear();
         let signals = self.signals.take();
         if signals.stops > 0 {
-            if self.stops == 0 {
-                notify::notify("STOPPING=1");
-            }
-            self.stops += signals.stops;
             self.last_stop = signals.last_stop;
-            self.events.extend((0..signals.stops).map(|_| Event::Stop));
+            self.stop(signals.stops);
         }
         if signals.reload {
             self.reload();
@@ -262,6 +313,72 @@ impl Loop<'_> {
             match message {
                 Message::Loaded(loaded) => self.loaded(loaded),
                 Message::Report(report) => self.hands.reported(report, &mut self.events),
+                Message::Store(said) => self.store_said(said),
+                Message::Call(call) => self.called(call),
+            }
+        }
+    }
+
+    /// Somebody wants it to stop.
+    fn stop(&mut self, times: u32) {
+        if self.stops == 0 {
+            notify::notify("STOPPING=1");
+        }
+        self.stops += times;
+        self.events.extend((0..times).map(|_| Event::Stop));
+    }
+
+    /// A client asks for something.
+    fn called(&mut self, call: Call) {
+        let (health, alarms) = (&self.health, &self.alarms);
+        let how = || {
+            let mut reasons: Vec<String> = alarms.values().cloned().collect();
+            reasons.sort_unstable();
+            Health { reasons, ..health.clone() }
+        };
+        let (catalog, now) = (self.catalog.as_mut(), clock::now());
+        match self.desk.take(call, catalog, self.scheduler, how, now, &mut self.events) {
+            None => {}
+            Some(Errand::Reload) => self.reload(),
+            Some(Errand::Stop { times }) => self.stop(times),
+        }
+    }
+
+    /// The store's thread has something to say.
+    fn store_said(&mut self, said: Said) {
+        match said {
+            Said::ClaimLost(run) => {
+                self.hands.claim_lost(run);
+                self.events.push_back(Event::ClaimLost(run));
+            }
+            Said::Degraded(reason) => {
+                log::error!(
+                    event = "store_degraded";
+                    "the store cannot be written, jobs go on without it: {reason}"
+                );
+                self.alarms.insert("store", format!("the store cannot be written: {reason}"));
+            }
+            Said::Recovered { dropped, after } => {
+                let lost = match dropped {
+                    0 => String::new(),
+                    _ => format!("; {dropped} facts were too many to be kept until then"),
+                };
+                let after = words::span(after);
+                log::warn!(event = "store_recovered"; "the store works again after {after}{lost}");
+                self.alarms.remove("store");
+            }
+            Said::Fresh(why) => {
+                log::error!(
+                    event = "store_lost";
+                    "the store was lost and is begun anew, what it knew of the past is gone: {why}"
+                );
+                let mut actions = Vec::new();
+                let now = clock::now();
+                self.scheduler.remember_all(now, &mut actions);
+                for action in actions {
+                    self.hands.perform(action, now, &mut self.events);
+                }
+                self.hands.remember_runs(now.wall);
             }
         }
     }
@@ -269,7 +386,9 @@ impl Loop<'_> {
     /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
     fn reload(&mut self) {
         let Some(load) = &self.load else {
-            log::warn!(event = "reload_failed"; "{} cannot be read a second time", self.source);
+            let text = format!("{} cannot be read a second time", self.source);
+            log::warn!(event = "reload_failed"; "{text}");
+            self.desk.reloaded(&Err(vec![text]));
             return;
         };
         if self.loading != Loading::No {
@@ -290,23 +409,17 @@ impl Loop<'_> {
             }
             Err(error) => {
                 log::error!(event = "reload_failed"; "not reloaded, the old jobs go on: {error}");
+                self.desk.reloaded(&Err(vec![error.to_string()]));
             }
         }
     }
 
-    fn loaded(&mut self, loaded: Result<JobSet, Vec<String>>) {
+    fn loaded(&mut self, loaded: Result<Jobfile, Vec<String>>) {
         notify::notify("READY=1");
         match loaded {
-            Ok(set) => {
-                logger::set_jobs(&set, &self.hands.output());
-                self.hands.prepare(&set);
-                let zones = report::zones(&set);
-                report::zone_changes(&self.zones, &zones);
-                self.zones = zones;
-                self.events.push_back(Event::Reload(Box::new(set)));
-            }
+            Ok(jobfile) => self.take_over(jobfile),
             Err(problems) => {
-                for problem in problems {
+                for problem in &problems {
                     log::error!(event = "reload_problem"; "{problem}");
                 }
                 let source = &self.source;
@@ -314,6 +427,10 @@ impl Loop<'_> {
                     event = "reload_failed";
                     "{source} was not reloaded, the old jobs go on"
                 );
+                let first = problems.first().map_or("", String::as_str);
+                let text = format!("{source} has errors and was not reloaded: {first}");
+                self.alarms.insert("jobfile", text);
+                self.desk.reloaded(&Err(problems));
             }
         }
         let again = self.loading == Loading::Again;
@@ -322,29 +439,44 @@ impl Loop<'_> {
             self.reload();
         }
     }
-}
 
-/// Where other threads leave what the loop should know.
-#[derive(Clone, Debug)]
-pub(crate) struct Mailbox(Arc<(Mutex<Vec<Message>>, Arc<Waker>)>);
-
-impl Mailbox {
-    fn new(waker: Arc<Waker>) -> Mailbox {
-        Mailbox(Arc::new((Mutex::default(), waker)))
-    }
-
-    fn send(&self, message: Message) {
-        let (messages, waker) = &*self.0;
-        let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = messages.is_empty();
-        messages.push(message);
-        drop(messages);
-        if first {
-            waker.wake();
+    /// A jobfile that is good takes effect.
+    fn take_over(&mut self, jobfile: Jobfile) {
+        let Jobfile { mut set, workshop } = jobfile;
+        self.alarms.remove("jobfile");
+        let now = clock::now();
+        self.health.loaded = now.wall;
+        self.health.timezone = set.settings.zone.name().into();
+        self.health.settings = set.settings.clone();
+        self.health.executors = set.executors.as_slice().into();
+        if let Some(catalog) = &mut self.catalog {
+            let (added, overrides) = self.scheduler.texts();
+            let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
+            let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
+            let before = |id: &str| old.get(id).cloned();
+            let composed = catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
+            for (id, problem) in &composed.problems {
+                log::error!(
+                    job = &**id;
+                    "what was changed of it at run time makes no sense now: {problem}"
+                );
+            }
+            for id in composed.displaced {
+                log::warn!(
+                    job = &*id;
+                    "it was added at run time and is in the jobfile now, which holds"
+                );
+                let ask = catalog::ask(0, "schedrs", Want::Remove { job: id });
+                self.events.push_back(Event::Ask(ask));
+            }
+            *catalog = Catalog { workshop, bases: composed.bases };
+            set = composed.set;
         }
-    }
-
-    fn take(&self) -> Vec<Message> {
-        std::mem::take(&mut *self.0.0.lock().unwrap_or_else(PoisonError::into_inner))
+        logger::set_jobs(&set, &self.hands.output());
+        self.hands.prepare(&set);
+        let zones = report::zones(&set);
+        report::zone_changes(&self.zones, &zones);
+        self.zones = zones;
+        self.events.push_back(Event::Reload(Box::new(set)));
     }
 }

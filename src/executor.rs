@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::child::{Failure, Pipes, World};
+use crate::child::{Failure, Pipes, World, tree};
 use crate::clock;
 use crate::event::{RunId, Start};
 use crate::instant::Now;
@@ -33,6 +33,8 @@ pub enum Report {
         run: RunId,
         /// Its id.
         pid: u32,
+        /// When it was started, in the kernel's ticks: with the id it is told from any other.
+        start: u64,
         /// When it was made.
         at: Now,
         /// A handle that becomes readable when it ends; there is none when the limit of open
@@ -95,10 +97,14 @@ impl Executor {
         Ok(Executor { queue, threads })
     }
 
+    /// A way to ask for processes from another thread.
+    pub fn submitter(&self) -> Submitter {
+        Submitter(Arc::clone(&self.queue))
+    }
+
     /// Asks for a process.
     pub fn submit(&self, start: Start) {
-        self.queue.lock().starts.push_back(start);
-        self.queue.more.notify_one();
+        self.queue.submit(start);
     }
 
     /// Takes back what was asked for, if no thread has begun with it yet.
@@ -121,7 +127,23 @@ impl Drop for Executor {
     }
 }
 
+/// Asks for processes.
+#[derive(Clone, Debug)]
+pub struct Submitter(Arc<Queue>);
+
+impl Submitter {
+    /// The same as [`Executor::submit`]. Once the executor is gone nothing comes of it.
+    pub fn submit(&self, start: Start) {
+        self.0.submit(start);
+    }
+}
+
 impl Queue {
+    fn submit(&self, start: Start) {
+        self.lock().starts.push_back(start);
+        self.more.notify_one();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -161,5 +183,6 @@ fn attempt(world: &World, start: Start) -> Report {
     // Nobody reaps it before it has been reported, so its number is still its own.
     let handle =
         Pid::from_raw(child.pid as i32).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-    Report::Started { run, pid: child.pid, at, handle, pipes: child.pipes }
+    let start = tree::start_of(child.pid).unwrap_or(0);
+    Report::Started { run, pid: child.pid, start, at, handle, pipes: child.pipes }
 }

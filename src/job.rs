@@ -23,7 +23,7 @@ pub struct JobSet {
 }
 
 /// The `[scheduler]` and `[store]` tables.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The zone of every job that names none.
     pub zone: Zone,
@@ -94,6 +94,9 @@ pub struct Options {
     pub cwd: Option<Box<str>>,
     /// Variables set for the job, over everything else.
     pub env: BTreeMap<Box<str>, Box<str>>,
+    /// Variables whose values stand in files, read at each start: from name to path. (`env` with
+    /// `{ file = "..." }`; a name stands in one of the two maps.)
+    pub secrets: BTreeMap<Box<str>, Box<str>>,
     /// A file of `NAME=value` lines, read at each start; the path as with `cwd`.
     pub env_file: Option<Box<str>>,
     /// Start from the small documented environment instead of the scheduler's.
@@ -148,6 +151,7 @@ impl Default for Options {
             shell: Box::new(["/bin/sh".into()]),
             cwd: None,
             env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             env_file: None,
             clear_env: false,
             user: None,

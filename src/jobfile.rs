@@ -8,7 +8,7 @@
 //! `read` (bytes, bounded) → `chunk` (cut at headers) → `parse` (one chunk) → `tree` (values and
 //! TOML's rules) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load`
 //! runs all that over a file and its `include`s. `value` gets at typed values, `keys` knows the
-//! names, `locate` finds the file that is meant when none is named.
+//! names, `schema` tells them to editors, `trust` who else can write to the files, `locate` finds the file that is meant when none is named.
 
 mod build;
 mod chunk;
@@ -19,17 +19,22 @@ pub(crate) mod locate;
 mod options;
 mod parse;
 mod read;
+pub(crate) mod schema;
 mod sections;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod trust;
 mod value;
 mod warn;
 pub(crate) mod when;
+mod workshop;
+pub mod write;
 
 use std::path::Path;
 
 use load::{Input, Loader};
+pub use workshop::Workshop;
 
 use crate::instant::Instant;
 use crate::job::JobSet;
@@ -47,7 +52,11 @@ pub struct Loaded {
     /// The files that were read, for showing problems. They hold the whole text: drop them when
     /// the problems have been shown.
     pub sources: Sources,
+    /// What makes further jobs by the same rules, if there is a set.
+    pub workshop: Option<Workshop>,
     pub(crate) origins: Option<Origins>,
+    /// What is to be thought of the files: see [`Loaded::check_files`].
+    pub(crate) files: trust::Files,
 }
 
 impl Loaded {
@@ -88,6 +97,16 @@ fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
 /// Loads a jobfile from a text. `name` stands for the file's name in problems; what it includes
 /// is relative to the current directory; jobs that name no zone are in UTC.
 pub fn load_text(name: &str, text: &str, zones: &Database, now: Instant) -> Loaded {
-    let tz = Some("UTC".to_owned());
+    load_text_in(Some("UTC".to_owned()), name, text, zones, now)
+}
+
+/// The same, with the value of `TZ` that says which zone jobs are in that name none.
+pub(crate) fn load_text_in(
+    tz: Option<String>,
+    name: &str,
+    text: &str,
+    zones: &Database,
+    now: Instant,
+) -> Loaded {
     Loader { zones, now, tz, origins: false }.load(Input::Text { name, text })
 }

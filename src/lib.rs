@@ -2,7 +2,7 @@
 //!
 //! Three rings that only know inward:
 //!
-//! * **text** ([`cli`], [`jobfile`], [`problem`]): what a person typed, with the place of every
+//! * **text** ([`cli`], [`jobfile`], [`problem`], [`import`]): what a person typed, with the place of every
 //!   word, and what is wrong with it;
 //! * **decisions** ([`instant`], [`civil`], [`zone`], [`trigger`], [`job`], [`event`],
 //!   [`scheduler`]): pure. `now` is an argument; there is no clock, no I/O, no thread and no
@@ -11,20 +11,27 @@
 //!
 //! To compute due times in a program of your own, start at [`trigger::Trigger`].
 
+pub mod background;
 pub mod child;
 pub mod civil;
 pub mod cli;
 pub mod clock;
 mod command;
+mod complete;
 pub mod control;
 pub mod daemon;
+mod doctor;
 pub mod event;
 pub mod executor;
+pub mod import;
 pub mod instant;
 pub mod job;
 pub mod jobfile;
+#[cfg(test)]
+mod manual;
 mod memory;
 pub mod output;
+pub mod past;
 pub mod paths;
 pub mod preview;
 pub mod problem;
@@ -34,5 +41,6 @@ pub mod sim;
 pub mod store;
 mod table;
 pub mod trigger;
+mod trust;
 pub mod words;
 pub mod zone;

@@ -6,20 +6,22 @@
 //! what the scheduler prints. Messages are handled in order: all that a run has printed comes
 //! before the line that says it ended.
 //!
-//! `lines` cuts streams into lines, `sink` writes them to stdout and stderr without waiting,
+//! `mask` takes a job's secrets out, `lines` cuts streams into lines, `sink` writes them to stdout and stderr without waiting,
 //! `file` to a file per job; `status` is the line at the bottom of a terminal.
 
 mod file;
 mod lines;
+mod mask;
 mod sink;
 mod status;
+mod tail;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -35,14 +37,19 @@ use crate::event::RunId;
 use crate::instant::Mono;
 use crate::job::{self, Job};
 use file::LogFile;
+pub(crate) use file::path_of;
 pub use lines::colour_of;
+pub(crate) use lines::make_harmless;
 use lines::{Lines, Prefix, Style};
+use mask::Mask;
 use sink::{Flushed, Sink};
 use status::Bottom;
 pub use status::{Live, column_of};
+use tail::Tails;
+pub use tail::{FollowId, FollowSink, Followed, TailSink};
 
 /// How the output of jobs is shown.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Write what jobs print as it is, with nothing in front of its lines.
     pub raw: bool,
@@ -50,6 +57,14 @@ pub struct Settings {
     pub colour: bool,
     /// Where the files of `output = "file"` are.
     pub directory: PathBuf,
+    /// Takes the end of what each run has printed.
+    pub tails: Option<TailSink>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("raw", &self.raw).finish_non_exhaustive()
+    }
 }
 
 /// Log lines beyond this many bytes that the thread has not got round to are dropped.
@@ -80,19 +95,28 @@ struct Shared {
     /// The width of the ids in front of lines on a terminal; [`NO_COLUMNS`] unless the log has
     /// columns too.
     column: AtomicUsize,
+    /// How many have begun to follow a job.
+    follows: AtomicU64,
     wake: OwnedFd,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inbox {
     messages: Vec<Message>,
     log_bytes: usize,
     log_lines_dropped: u64,
 }
 
-#[derive(Debug)]
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("messages", &self.messages.len()).finish_non_exhaustive()
+    }
+}
+
 enum Message {
     Attach(RunId, Arc<Job>, Pipes),
+    Follow(FollowId, Option<Box<str>>, FollowSink),
+    Unfollow(FollowId),
     Ended(RunId),
     Live(Live),
     LogLine(Vec<u8>),
@@ -106,6 +130,7 @@ impl Output {
         let handle = Handle(Arc::new(Shared {
             inbox: Mutex::default(),
             column: AtomicUsize::new(NO_COLUMNS),
+            follows: AtomicU64::new(0),
             wake,
         }));
         let mut server = Server::new(Arc::clone(&handle.0), settings)?;
@@ -139,6 +164,19 @@ impl Handle {
     /// still have the other ends.
     pub fn ended(&self, run: RunId) {
         self.send(Message::Ended(run));
+    }
+
+    /// Has all that runs of a job print from here on given to `sink` as well; of all jobs without
+    /// one.
+    pub fn follow(&self, job: Option<Box<str>>, sink: FollowSink) -> FollowId {
+        let id = FollowId(self.0.follows.fetch_add(1, Ordering::Relaxed));
+        self.send(Message::Follow(id, job, sink));
+        id
+    }
+
+    /// Ends that.
+    pub fn unfollow(&self, id: FollowId) {
+        self.send(Message::Unfollow(id));
     }
 
     /// Says what there is to see at the bottom of the terminal.
@@ -180,7 +218,9 @@ impl Handle {
 struct Stream {
     pipe: OwnedFd,
     run: RunId,
+    is_stderr: bool,
     to: Target,
+    mask: Option<Mask>,
     lines: Lines,
     style: Style,
     /// The run has ended: the pipe is closed once it is empty.
@@ -204,7 +244,6 @@ impl Target {
 }
 
 /// What the thread owns.
-#[derive(Debug)]
 struct Server {
     shared: Arc<Shared>,
     settings: Settings,
@@ -224,8 +263,10 @@ struct Server {
     ending: VecDeque<usize>,
     chunk: Box<[u8]>,
     scratch: Vec<u8>,
+    masked: Vec<u8>,
     finishing: Option<Mono>,
     bottom: Bottom,
+    tails: Tails,
 }
 
 const TOKEN_WAKE: u64 = 0;
@@ -249,8 +290,10 @@ impl Server {
         for (index, set) in pipes.iter().enumerate() {
             add(&epoll, set, TOKEN_PIPES + index as u64, epoll::EventFlags::IN)?;
         }
+        let tails = Tails::new(settings.tails.clone());
         Ok(Server {
             shared,
+            tails,
             settings,
             epoll,
             pipes,
@@ -264,6 +307,7 @@ impl Server {
             ending: VecDeque::new(),
             chunk: vec![0; 64 * 1024].into(),
             scratch: Vec::new(),
+            masked: Vec::new(),
             finishing: None,
             bottom: Bottom::default(),
         })
@@ -323,6 +367,8 @@ impl Server {
         for message in inbox.messages {
             match message {
                 Message::Attach(run, job, pipes) => self.attach(run, &job, pipes),
+                Message::Follow(id, job, sink) => self.tails.follow(id, job, sink),
+                Message::Unfollow(id) => self.tails.unfollow(id),
                 Message::Ended(run) => self.end_run(run),
                 Message::Live(live) => self.bottom.set(live, clock::mono()),
                 Message::LogLine(line) => self.append(self.sink(STDERR), &line),
@@ -344,7 +390,8 @@ impl Server {
         }
     }
 
-    fn attach(&mut self, run: RunId, job: &Job, pipes: Pipes) {
+    fn attach(&mut self, run: RunId, job: &Arc<Job>, pipes: Pipes) {
+        self.tails.begin(run, job);
         let (out, err) = match job.options.output {
             job::Output::File => {
                 if !self.files.contains_key(&job.id) {
@@ -365,13 +412,22 @@ impl Server {
         };
         for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
             let style = self.style(job, &to, is_stderr);
-            if let Err(errno) = self.listen(run, pipe, to, style) {
+            let mask = pipes.secrets.texts().map(Mask::new);
+            if let Err(errno) = self.listen(run, pipe, to, is_stderr, style, mask) {
                 log::error!(job = &*job.id; "its output cannot be read: {errno}");
             }
         }
     }
 
-    fn listen(&mut self, run: RunId, pipe: OwnedFd, to: Target, style: Style) -> Result<(), Errno> {
+    fn listen(
+        &mut self,
+        run: RunId,
+        pipe: OwnedFd,
+        to: Target,
+        is_stderr: bool,
+        style: Style,
+        mask: Option<Mask>,
+    ) -> Result<(), Errno> {
         rustix::fs::fcntl_setfl(&pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let slot = self.free.pop().unwrap_or(self.streams.len());
         let set = to.set();
@@ -388,7 +444,8 @@ impl Server {
             file.users += 1;
         }
         let lines = Lines::default();
-        self.streams[slot] = Some(Stream { pipe, run, to, lines, style, ended: false });
+        let ended = false;
+        self.streams[slot] = Some(Stream { pipe, run, is_stderr, to, mask, lines, style, ended });
         self.of_run.entry(run).or_default().push(slot);
         Ok(())
     }
@@ -437,13 +494,24 @@ impl Server {
             Err(Errno::AGAIN) if !stream.ended => return false,
             Err(_) => 0,
         };
-        let chunk = &self.chunk[..count];
-        let deliver = |stream: &mut Stream, out: &mut Vec<u8>| match count {
-            0 => stream.lines.finish(&stream.style, out),
-            _ => {
-                stream.lines.feed(chunk, &stream.style, out);
-                stream.lines.shrink();
+        let chunk = match &mut stream.mask {
+            None => &self.chunk[..count],
+            Some(mask) => {
+                self.masked.clear();
+                match count {
+                    0 => mask.finish(&mut self.masked),
+                    _ => mask.feed(&self.chunk[..count], &mut self.masked),
+                }
+                &self.masked[..]
             }
+        };
+        self.tails.feed(stream.run, stream.is_stderr, chunk);
+        let deliver = |stream: &mut Stream, out: &mut Vec<u8>| {
+            stream.lines.feed(chunk, &stream.style, out);
+            if count == 0 {
+                stream.lines.finish(&stream.style, out);
+            }
+            stream.lines.shrink();
         };
         match &stream.to {
             Target::Sink(index) => {
@@ -483,6 +551,9 @@ impl Server {
             slots.retain(|other| *other != slot);
             if slots.is_empty() {
                 self.of_run.remove(&stream.run);
+                if stream.ended {
+                    self.tails.end(stream.run);
+                }
             }
         }
         if let Target::File(job) = &stream.to
@@ -501,6 +572,10 @@ impl Server {
                 stream.ended = true;
             }
             self.empty(slot);
+        }
+        // Its pipes may have been closed before it ended.
+        if !self.of_run.contains_key(&run) {
+            self.tails.end(run);
         }
     }
 

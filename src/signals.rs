@@ -60,6 +60,13 @@ impl Signals {
         Ok(signals)
     }
 
+    /// Installs only the handler of SIGCHLD, for a scheduler in a program that has its own.
+    pub fn install_embedded(waker: &Arc<Waker>) -> io::Result<Signals> {
+        let mut signals = Signals { seen: Arc::default(), handlers: Vec::new() };
+        signals.on(SIGCHLD, waker, |seen| seen.child.store(true, Relaxed))?;
+        Ok(signals)
+    }
+
     fn on(
         &mut self,
         signal: i32,

@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::problem::clean;
+
 /// Rows of text under a heading.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -14,6 +16,8 @@ pub(crate) struct Table {
     elastic: usize,
     /// The columns that hold numbers, one below the other's last digit.
     numbers: Range<usize>,
+    /// A column with colours, and what says which: the parameter of an ANSI sequence, or nothing.
+    colour: Option<(usize, fn(&str) -> &'static str)>,
 }
 
 /// A column is not made narrower than this.
@@ -23,7 +27,7 @@ const GAP: &str = "  ";
 impl Table {
     /// A table with these columns, of which the one numbered `elastic` gives way first.
     pub(crate) fn new(heading: Vec<&'static str>, elastic: usize) -> Table {
-        Table { heading, rows: Vec::new(), elastic, numbers: 0..0 }
+        Table { heading, rows: Vec::new(), elastic, numbers: 0..0, colour: None }
     }
 
     /// The same, with numbers in these columns.
@@ -31,9 +35,16 @@ impl Table {
         Table { numbers, ..self }
     }
 
+    /// The same, with colours in this column. (Write to an `anstream` stream, which removes them
+    /// where they are not wanted.)
+    pub(crate) fn with_colour(self, column: usize, colour: fn(&str) -> &'static str) -> Table {
+        Table { colour: Some((column, colour)), ..self }
+    }
+
     /// Adds a row, one text a column.
     pub(crate) fn row(&mut self, row: Vec<String>) {
-        self.rows.push(row);
+        // A command or an id may hold what acts on a terminal.
+        self.rows.push(row.into_iter().map(|text| clean(&text).into_owned()).collect());
     }
 
     /// Writes it, whole where `width` is `None` and within so many columns otherwise.
@@ -58,9 +69,16 @@ impl Table {
                 .map(|(width, _)| width + GAP.len())
                 .sum::<usize>()
                 .saturating_sub(GAP.len());
-            let over = total.saturating_sub(available);
-            let elastic = &mut widths[self.elastic];
-            *elastic = elastic.saturating_sub(over).max(NARROWEST.min(*elastic));
+            let mut over = total.saturating_sub(available);
+            // What it is about stands at the left, so that gives way last.
+            let others = (0..widths.len()).rev().filter(|column| *column != self.elastic);
+            for column in std::iter::once(self.elastic).chain(others) {
+                if shown[column] {
+                    let spare = widths[column].saturating_sub(NARROWEST).min(over);
+                    widths[column] -= spare;
+                    over -= spare;
+                }
+            }
         }
         let (bold, reset) = (anstyle::Style::new().bold(), anstyle::Reset);
         let heading: Vec<String> = self.heading.iter().map(|text| (*text).to_owned()).collect();
@@ -78,8 +96,14 @@ impl Table {
             if !line.is_empty() {
                 line.push_str(GAP);
             }
-            let text = fit(text, *width);
+            let mut text = fit(text, *width);
             let padding = std::iter::repeat_n(' ', width.saturating_sub(text.width()));
+            if let Some((coloured, colour)) = self.colour
+                && coloured == column
+                && !colour(&text).is_empty()
+            {
+                text = format!("\x1b[{}m{text}\x1b[0m", colour(&text));
+            }
             if self.numbers.contains(&column) {
                 line.extend(padding);
                 line.push_str(&text);

@@ -125,23 +125,24 @@ fn log_files_are_where_the_service_manager_says() {
 }
 
 #[test]
-fn the_unit_is_one_that_systemd_takes() {
-    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/schedrs.service");
-    let text = fs::read_to_string(unit).unwrap();
-    let here = text.replace("/usr/bin/schedrs", env!("CARGO_BIN_EXE_schedrs"));
-    assert_ne!(here, text, "it names the program");
-    let bench = Bench::new("");
-    bench.write("schedrs.service", &here);
-    let path = bench.path("schedrs.service");
-    let verify = Command::new("systemd-analyze").args(["verify", "--man=no"]).arg(path).output();
-    match verify {
-        Ok(output) => {
-            let said = String::from_utf8_lossy(&output.stderr);
-            // It reads the machine's other units too, which are none of our business.
-            let ours: Vec<&str> =
-                said.lines().filter(|line| line.contains("schedrs.service")).collect();
-            assert_eq!(ours, [""; 0]);
+fn the_units_are_ones_that_systemd_takes() {
+    for name in ["schedrs.service", "schedrs-user.service"] {
+        let unit = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = fs::read_to_string(unit).unwrap();
+        let here = text.replace("/usr/bin/schedrs", env!("CARGO_BIN_EXE_schedrs"));
+        assert_ne!(here, text, "{name} names the program");
+        let bench = Bench::new("");
+        bench.write(name, &here);
+        let path = bench.path(name);
+        let mut verify = Command::new("systemd-analyze");
+        match verify.args(["verify", "--man=no"]).arg(path).output() {
+            Ok(output) => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                // It reads the machine's other units too, which are none of our business.
+                let ours: Vec<&str> = said.lines().filter(|line| line.contains(name)).collect();
+                assert_eq!(ours, [""; 0]);
+            }
+            Err(error) => eprintln!("not checked, systemd-analyze cannot be run: {error}"),
         }
-        Err(error) => eprintln!("not checked, systemd-analyze cannot be run: {error}"),
     }
 }

@@ -7,25 +7,28 @@
 //!    `TZ` where the scheduler has them;
 //! 2. with `user`, that user's `HOME`, `USER` and `LOGNAME`, and the job's shell as `SHELL`;
 //! 3. with `cwd`, `PWD`;
-//! 4. the variables of `env_file`, then those of `env`;
+//! 4. the variables of `env_file`, then those of `env`, be they written there or in files;
 //! 5. `SCHEDRS_JOB`, `SCHEDRS_RUN`, `SCHEDRS_DUE`, `SCHEDRS_ATTEMPT`.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::fs;
-use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::identity::{self, Account};
-use super::{describe, shell};
+use super::secrets::Secrets;
+use super::{files, shell};
 use crate::job::Options;
 
 /// PATH where nothing else says one.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const DEFAULT_PATH: &str =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// An `env_file` larger than this is a mistake.
 const MAX_ENV_FILE: u64 = 1 << 20;
+
+/// As is a secret: Linux takes no longer variable.
+const MAX_SECRET: u64 = 128 << 10;
 
 /// What a service manager tells the scheduler and nobody else, and what a scheduler above this one
 /// said of the job that this scheduler is.
@@ -56,13 +59,19 @@ pub(super) struct Base {
 pub(super) struct Environment<'a> {
     base: &'a Variables,
     own: Variables,
+    /// What is not to be seen in the job's output.
+    pub(super) secrets: Secrets,
 }
 
 impl Base {
     /// From the environment of this process.
     pub(super) fn of_this_process() -> Base {
-        let inherited: Variables = std::env::vars_os()
-            .map(|(name, value)| (name.into_vec(), value.into_vec()))
+        Base::of(std::env::vars_os().map(|(name, value)| (name.into_vec(), value.into_vec())))
+    }
+
+    /// From the environment of the scheduler.
+    pub(super) fn of(variables: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Base {
+        let inherited: Variables = variables
             .filter(|(name, _)| !NOT_INHERITED.contains(&name.as_slice()))
             .filter_map(|(name, value)| Some((name.clone(), join(&name, &value)?)))
             .collect();
@@ -90,6 +99,7 @@ impl Base {
         told: [(&str, &str); 4],
     ) -> Result<Environment<'_>, String> {
         let mut own = Variables::new();
+        let user = account.map(|account| account.uid);
         let shell = options.shell.first().map_or("/bin/sh", |shell| shell);
         if let Some(account) = account {
             set_account(&mut own, account);
@@ -104,7 +114,7 @@ impl Base {
             }
         }
         if let Some(file) = &options.env_file {
-            read_env_file(Path::new(&**file), &mut own)?;
+            read_env_file(Path::new(&**file), user, &mut own)?;
         }
         for (name, value) in &options.env {
             let entry = join(name.as_bytes(), value.as_bytes())
@@ -112,10 +122,19 @@ impl Base {
                 .ok_or_else(|| format!("variable {name:?} cannot be set"))?;
             own.insert(name.as_bytes().to_vec(), entry);
         }
+        let mut secrets = Secrets::default();
+        for (name, path) in &options.secrets {
+            let value = read_secret(Path::new(&**path), user)?;
+            let entry = join(name.as_bytes(), &value)
+                .ok_or_else(|| format!("secret {path} holds a zero byte"))?;
+            own.insert(name.as_bytes().to_vec(), entry);
+            secrets.add(&value);
+        }
         for (name, value) in told {
             set(&mut own, name, value.as_bytes());
         }
-        Ok(Environment { base: if options.clear_env { &self.small } else { &self.inherited }, own })
+        let base = if options.clear_env { &self.small } else { &self.inherited };
+        Ok(Environment { base, own, secrets })
     }
 }
 
@@ -124,6 +143,15 @@ impl Environment<'_> {
     pub(super) fn list(&self) -> Vec<&CStr> {
         let base = self.base.iter().filter(|(name, _)| !self.own.contains_key(*name));
         base.chain(&self.own).map(|(_, entry)| entry.as_c_str()).collect()
+    }
+
+    /// Every variable, as name and value.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.list().into_iter().filter_map(|entry| {
+            let entry = entry.to_bytes();
+            let equals = entry.iter().position(|byte| *byte == b'=')?;
+            Some((&entry[..equals], &entry[equals + 1..]))
+        })
     }
 
     /// The value of a variable.
@@ -157,26 +185,9 @@ fn join(name: &[u8], value: &[u8]) -> Option<CString> {
 
 /// Reads `NAME=value` lines: blank lines and those that begin with `#` say nothing, `export ` may
 /// stand in front, and one pair of quotes around a value is taken off.
-fn read_env_file(path: &Path, variables: &mut Variables) -> Result<(), String> {
+fn read_env_file(path: &Path, user: Option<u32>, variables: &mut Variables) -> Result<(), String> {
     let shown = path.display();
-    let mut text = Vec::new();
-    let mut read = || -> Result<u64, std::io::Error> {
-        let meta = fs::metadata(path)?;
-        if !meta.is_file() {
-            return Err(std::io::Error::other("it is not a regular file"));
-        }
-        fs::File::open(path)?.take(MAX_ENV_FILE + 1).read_to_end(&mut text).map(|n| n as u64)
-    };
-    match read() {
-        Ok(size) if size > MAX_ENV_FILE => {
-            return Err(format!("env_file {shown} is larger than 1 MiB"));
-        }
-        Ok(_) => {}
-        Err(error) => {
-            let why = describe(&error);
-            return Err(format!("env_file {shown} cannot be read: {why}"));
-        }
-    }
+    let text = files::read(path, MAX_ENV_FILE, "env_file", user)?;
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line[0] == b'#' {
@@ -205,8 +216,19 @@ fn read_env_file(path: &Path, variables: &mut Variables) -> Result<(), String> {
     Ok(())
 }
 
+/// The value that stands in a file, without the newline at its end.
+fn read_secret(path: &Path, user: Option<u32>) -> Result<Vec<u8>, String> {
+    let mut value = files::read(path, MAX_SECRET, "secret", user)?;
+    if value.pop_if(|last| *last == b'\n').is_some() {
+        value.pop_if(|last| *last == b'\r');
+    }
+    Ok(value)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<String>, String> {
@@ -214,7 +236,8 @@ mod tests {
         fs::write(file.path(), text).unwrap();
         let mut variables = Variables::new();
         let place = file.path().display().to_string();
-        read_env_file(file.path(), &mut variables).map_err(|error| error.replace(&place, "F"))?;
+        read_env_file(file.path(), None, &mut variables)
+            .map_err(|error| error.replace(&place, "F"))?;
         Ok(variables.values().map(|entry| entry.to_str().unwrap().to_owned()).collect())
     }
 
@@ -226,7 +249,7 @@ mod tests {
         assert_eq!(parse(good).unwrap(), ["A=1", "B=two words", "C=#x", "D=", "E=a=b # c"]);
         assert_eq!(parse("A=1\nB").unwrap_err(), "env_file F, line 2: expected NAME=value");
         assert_eq!(parse("A=\"x").unwrap_err(), "env_file F, line 1: the quote is not closed");
-        let missing = read_env_file(Path::new("/nonexistent"), &mut Variables::new());
+        let missing = read_env_file(Path::new("/nonexistent"), None, &mut Variables::new());
         assert!(missing.unwrap_err().starts_with("env_file /nonexistent cannot be read: no such"));
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Account {
     gid: u32,
     pub(super) name: OsString,
     pub(super) home: OsString,
+    /// The shell they log in to; empty where the user database has no such user.
+    pub(super) shell: OsString,
 }
 
 /// The identity that `user` and `group` (names or numbers) describe, and the user's account where
@@ -65,7 +67,8 @@ fn find_user(user: &str) -> Result<(Account, bool), String> {
     let uid: u32 = user.parse().map_err(|_| format!("no user `{user}`"))?;
     let known = account_of(uid);
     let listed = known.is_some();
-    let unknown = || Account { uid, gid: uid, name: user.into(), home: "/".into() };
+    let unknown =
+        || Account { uid, gid: uid, name: user.into(), home: "/".into(), shell: OsString::new() };
     Ok((known.unwrap_or_else(unknown), listed))
 }
 
@@ -101,6 +104,7 @@ fn passwd(
                 gid: entry.pw_gid,
                 name: text(entry.pw_name),
                 home: text(entry.pw_dir),
+                shell: text(entry.pw_shell),
             }
         });
     }

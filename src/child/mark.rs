@@ -32,17 +32,33 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Marks this process. `None` where that is not possible: somebody has set the limit.
-    pub fn new() -> Option<Marks> {
+    /// Marks this process. `None` where that is not possible: somebody has set the limit. `again` is
+    /// the [`Marks::number`] of an earlier scheduler whose processes are to be known.
+    pub fn new(again: Option<u32>) -> Option<Marks> {
+        let marks = Marks::for_children(again);
+        setrlimit(Resource::Locks, marks.limit(0)).ok()?;
+        Some(marks)
+    }
+
+    /// The same, without marking this process: it is not ours alone.
+    pub fn for_children(again: Option<u32>) -> Marks {
+        let hard = getrlimit(Resource::Locks).maximum;
+        let most = (1 << SCHEDULER_BITS) - 1;
+        if let Some(number) = again.map(u64::from).filter(|number| (1..=most).contains(number)) {
+            return Marks { scheduler: number, hard };
+        }
         let now = clock::now();
         let pid = u64::from(getpid().as_raw_nonzero().get() as u32);
         // Two schedulers of one machine differ in one of these. The factor is that of Fibonacci
         // hashing: the upper bits of the product depend on all bits of the sum.
         let own = (now.wall.micros() as u64) ^ (pid << 40) ^ now.mono.micros().rotate_left(20);
         let scheduler = own.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - SCHEDULER_BITS);
-        let marks = Marks { scheduler: scheduler | 1, hard: getrlimit(Resource::Locks).maximum };
-        setrlimit(Resource::Locks, marks.limit(0)).ok()?;
-        Some(marks)
+        Marks { scheduler: scheduler | 1, hard }
+    }
+
+    /// What tells this scheduler's processes from those of others.
+    pub fn number(&self) -> u32 {
+        self.scheduler as u32
     }
 
     /// The limit that marks the processes of a run.

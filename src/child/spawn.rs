@@ -15,7 +15,6 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -146,8 +145,17 @@ struct Prepared {
     identity: Option<(Option<u32>, u32, Vec<u32>)>,
     umask: Option<u32>,
     nice: Option<i32>,
-    session: bool,
+    place: Place,
     mark: Option<Rlimit>,
+}
+
+/// Whose group and session a process is in.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    OwnSession,
+    OwnGroup,
+    /// It stays where it is: it has the terminal.
+    Same,
 }
 
 // SAFETY: the pointers are to strings that outlive the call of `fork` below, within which the only
@@ -163,18 +171,8 @@ fn fork(
     env: Vec<*const c_char>,
     streams: Streams,
 ) -> Result<u32, SpawnError> {
-    let identity = changes.identity.as_ref();
-    let prepared = Prepared {
-        file: program.file.as_ptr(),
-        argv,
-        env,
-        cwd: program.cwd.as_deref().map(CStr::as_ptr),
-        identity: identity.map(|id| (id.uid, id.gid, id.groups.clone())),
-        umask: changes.umask,
-        nice: changes.nice,
-        session: program.session,
-        mark: program.mark,
-    };
+    let place = if program.session { Place::OwnSession } else { Place::OwnGroup };
+    let prepared = Prepared::new(program, changes, argv, env, place);
     // The child executes its program by itself, at the end of `become_program`; the name given
     // here is never looked at.
     let mut command = Command::new("/");
@@ -191,7 +189,38 @@ fn fork(
     }
 }
 
+/// Makes this process the program, in its own streams and on its own terminal. To be called while
+/// there is no other thread. Returns only when something failed.
+pub(super) fn become_program(program: &Program<'_>) -> SpawnError {
+    let argv = pointers(program.argv.iter().map(CString::as_c_str));
+    let env = pointers(program.env.iter().copied());
+    let none = Changes::default();
+    let changes = program.changes.as_ref().unwrap_or(&none);
+    decode(&Prepared::new(program, changes, argv, env, Place::Same).become_program())
+}
+
 impl Prepared {
+    fn new(
+        program: &Program<'_>,
+        changes: &Changes,
+        argv: Vec<*const c_char>,
+        env: Vec<*const c_char>,
+        place: Place,
+    ) -> Prepared {
+        let identity = changes.identity.as_ref();
+        Prepared {
+            file: program.file.as_ptr(),
+            argv,
+            env,
+            cwd: program.cwd.as_deref().map(CStr::as_ptr),
+            identity: identity.map(|id| (id.uid, id.gid, id.groups.clone())),
+            umask: changes.umask,
+            nice: changes.nice,
+            place,
+            mark: program.mark,
+        }
+    }
+
     /// In the child: everything up to and including exec. Returns only when something failed.
     fn become_program(&self) -> io::Error {
         match self.try_become_program() {
@@ -205,13 +234,15 @@ impl Prepared {
         // SAFETY: all of these are plain system calls on values, or on pointers to objects made
         // before the fork that nobody changes; none of them allocates.
         unsafe {
-            done(if self.session { libc::setsid() } else { libc::setpgid(0, 0) }, Step::Spawn)?;
-            let mut none = MaybeUninit::uninit();
-            libc::sigemptyset(none.as_mut_ptr());
-            libc::pthread_sigmask(libc::SIG_SETMASK, none.as_ptr(), ptr::null_mut());
-            // It fails for the few that cannot be changed, which is as it should be.
-            for signal in 1..=64 {
-                libc::signal(signal, libc::SIG_DFL);
+            let placed = match self.place {
+                Place::OwnSession => libc::setsid(),
+                Place::OwnGroup => libc::setpgid(0, 0),
+                Place::Same => 0,
+            };
+            done(placed, Step::Spawn)?;
+            vfork::set_signal_mask(0);
+            for signal in 1..=vfork::SIGNALS {
+                vfork::set_default(signal);
             }
             if let Some(mark) = self.mark {
                 // There are other ways to tell whose it is.

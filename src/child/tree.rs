@@ -59,6 +59,9 @@ pub struct Adopted {
     /// There may be adopted processes that have nothing to do with any run.
     strangers: bool,
     marks: Option<Marks>,
+    /// This process is not ours alone: what is not marked as a run's is none of our business, and
+    /// the thread is not the first one.
+    shared: bool,
 }
 
 impl Adopted {
@@ -72,11 +75,21 @@ impl Adopted {
         let before = adopted().unwrap_or_default();
         let strangers = getpid().is_init() || !before.is_empty();
         let known = before.into_iter().map(|pid| (pid, None)).collect();
-        Ok(Adopted { known, strangers, marks })
+        Ok(Adopted { known, strangers, marks, shared: false })
+    }
+
+    /// The same for a scheduler that is embedded in another program, on any thread of it.
+    pub fn in_shared_process(marks: Marks) -> io::Result<Adopted> {
+        rustix::process::set_child_subreaper(Some(getpid()))?;
+        let known = HashMap::new();
+        Ok(Adopted { known, strangers: true, marks: Some(marks), shared: true })
     }
 
     /// Reaps adopted processes that have ended. Answers whether any is alive.
     pub fn reap(&mut self) -> bool {
+        if self.shared {
+            return self.reap_marked();
+        }
         loop {
             match wait(WaitOptions::NOHANG | OF_THIS_THREAD) {
                 Ok(Some((pid, _))) => {
@@ -88,6 +101,26 @@ impl Adopted {
                 Err(_) => return false,
             }
         }
+    }
+
+    /// The same where only processes with the mark of a run may be reaped.
+    fn reap_marked(&mut self) -> bool {
+        let (Ok(all), Some(marks)) = (adopted(), self.marks) else { return false };
+        self.known.retain(|pid, _| all.contains(pid));
+        let mut alive = false;
+        for pid in all {
+            if !matches!(marks.read(pid), Some(Some(_))) {
+                continue;
+            }
+            let id = Pid::from_raw(pid as i32);
+            match id.map(|id| rustix::process::waitpid(Some(id), WaitOptions::NOHANG)) {
+                Some(Ok(Some(_))) => {
+                    self.known.remove(&pid);
+                }
+                _ => alive = true,
+            }
+        }
+        alive
     }
 
     /// The living adopted processes of a run. `whose` knows the run of an origin; `only` is the
@@ -120,6 +153,40 @@ impl Adopted {
         }
         Ok(found)
     }
+}
+
+/// When a process was started, in the kernel's ticks since the machine was; none if there is none.
+pub fn start_of(pid: u32) -> Option<u64> {
+    Stat::read(pid).map(|stat| stat.start)
+}
+
+/// Whether a process has ended and only waits to be noticed, or is not there at all.
+pub fn is_zombie(pid: u32) -> bool {
+    Stat::read(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))
+}
+
+/// Every living process of the machine that carries a mark of ours, by its run; of several of one
+/// run, the one that leads its group.
+pub fn all_marked(marks: Marks) -> HashMap<RunId, u32> {
+    let mut found: HashMap<RunId, u32> = HashMap::new();
+    for (pid, run) in marked(marks) {
+        let leads = Stat::read(pid).is_some_and(|stat| stat.group == pid);
+        if leads || !found.contains_key(&run) {
+            found.insert(run, pid);
+        }
+    }
+    found
+}
+
+/// Every living process of a run, wherever it hangs.
+pub fn marked_as(marks: Marks, run: RunId) -> Vec<u32> {
+    marked(marks).filter(|(_, of)| *of == run).map(|(pid, _)| pid).collect()
+}
+
+fn marked(marks: Marks) -> impl Iterator<Item = (u32, RunId)> {
+    let all = fs::read_dir("/proc").into_iter().flatten();
+    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter_map(move |pid| Some((pid, marks.read(pid)??))).filter(|(pid, _)| !is_zombie(*pid))
 }
 
 /// The children of the first thread.
@@ -165,6 +232,8 @@ fn origin(pid: u32, marks: Option<Marks>) -> Origin {
 
 /// What is needed of `/proc/PID/stat`.
 struct Stat {
+    state: char,
+    start: u64,
     parent: u32,
     group: u32,
     session: u32,
@@ -175,9 +244,13 @@ impl Stat {
         let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
         let stat = String::from_utf8_lossy(&stat);
         // The name, in parentheses, may hold anything, closing parentheses and spaces as well.
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(1);
+        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+        let state = fields.next()?.chars().next()?;
         let mut next = || fields.next()?.parse().ok();
-        Some(Stat { parent: next()?, group: next()?, session: next()? })
+        let (parent, group, session) = (next()?, next()?, next()?);
+        // The 22nd of all, of which state is the third.
+        let start = fields.nth(15)?.parse().ok()?;
+        Some(Stat { state, start, parent, group, session })
     }
 }
 

@@ -20,7 +20,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 const STACK: usize = 32 * 1024;
 
 /// Signals are numbered from 1 to this.
-const SIGNALS: c_int = 64;
+pub(super) const SIGNALS: c_int = 64;
 
 /// What the child is to do. All pointers are valid until it has.
 pub(super) struct Orders {
@@ -113,7 +113,7 @@ unsafe fn become_program(orders: &Orders) {
 }
 
 /// Not by the C library, which keeps two signals for itself and lets nobody block or reset them.
-fn set_signal_mask(mask: u64) -> u64 {
+pub(super) fn set_signal_mask(mask: u64) -> u64 {
     let mut before = 0u64;
     // SAFETY: the kernel reads and writes eight bytes of each.
     unsafe {
@@ -124,7 +124,7 @@ fn set_signal_mask(mask: u64) -> u64 {
 }
 
 /// The same. It fails for the signals that cannot be changed, which is as it should be.
-fn set_default(signal: c_int) {
+pub(super) fn set_default(signal: c_int) {
     // The kernel's `struct sigaction`, whatever the order of its fields, with `SIG_DFL`, no flags
     // and an empty mask: all of that is zero.
     let default = [0u64; 8];

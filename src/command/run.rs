@@ -5,18 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::cli::{Context, ExitCode};
 use crate::clock;
-use crate::daemon::{self, Log, LogFormat, Plan};
+use crate::daemon::{self, Jobfile, Log, LogFormat, Memory, Plan};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet, Options};
-use crate::jobfile;
+use crate::jobfile::{self, Workshop};
 use crate::memory;
 use crate::output::{Output, Settings};
 use crate::paths;
-use crate::problem::{Problem, Severity};
+use crate::problem::{self, Problem, Severity};
+use crate::store::location::Location;
 use crate::trigger::{DateTrigger, Trigger};
 use crate::words;
 use crate::zone::Database;
@@ -34,10 +35,10 @@ Signals:
   SIGUSR1          log what runs and waits, since when, and what is next
 
 Exit codes:
-  0        stopped as asked
-  1        could not start: the jobfile is missing or has errors
-  2        wrong usage
-  130, 143 ended by a second SIGINT or SIGTERM
+  0         stopped as asked
+  1         could not start: the jobfile is missing or has errors
+  2         wrong usage
+  130, 143  ended by a second SIGINT or SIGTERM
   With --once, that of the job: its own; 128 + N if signal N ended it, 124 if it timed out, 126 if
   it could not be started, 127 if its program was not found")]
 pub(crate) struct Args {
@@ -57,6 +58,15 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
 
+    /// Where jobs and their history are kept: `memory` or `sqlite:FILE` [default: what `[store]`
+    /// in the jobfile says, else a file of its own in the state directory]
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+
+    /// The control socket [default: one for the jobfile in the runtime directory]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
     /// Stop at this time: an RFC 3339 time, a date with or without a time (on the clocks of the
     /// scheduler's zone), or `+2h30m` from now
     #[arg(long, value_name = "TIME", conflicts_with = "once", allow_hyphen_values = true)]
@@ -69,13 +79,18 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let file = jobfile::locate::jobfile(args.file.as_deref())?;
-    let Some(mut set) = load(&file, args, context)? else { return Ok(ExitCode::FAILURE) };
+    let Some(mut jobfile) = load(&file, args, context)? else { return Ok(ExitCode::FAILURE) };
     // The text of the file is gone by now.
     memory::give_back();
     if let Some(id) = &args.once {
-        only(&mut set, id)?;
+        only(&mut jobfile.set, id)?;
     }
-    let until = until(args, &set)?;
+    let until = until(args, &jobfile.set)?;
+    let memory = open_store(&file, args, &jobfile)?;
+    // Without a store there is nothing to be asked.
+    let socket =
+        memory.as_ref().map(|_| args.socket.clone().unwrap_or_else(|| paths::socket(&file)));
+    let notes = Arc::default();
 
     let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
         anstream::ColorChoice::Never => false,
@@ -88,6 +103,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         raw: args.raw || args.once.is_some(),
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
         directory: paths::logs_directory(),
+        tails: memory.as_ref().map(|_| daemon::tails(&notes)),
     };
     let human = args.log_format == LogFormat::Human;
     let terminal = human && std::io::stderr().is_terminal();
@@ -103,18 +119,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     keep_descriptors();
     let output = Output::start(settings).context("failed to prepare for output")?;
-    daemon::start_log(log, &set.settings.zone, output.handle());
+    daemon::start_log(log, &jobfile.set.settings.zone, output.handle());
 
-    let plan = Plan {
-        set,
-        source: file.display().to_string(),
-        load: loader(&file, args),
-        output: output.handle(),
-        dry_run: args.dry_run,
-        until,
-        live,
-        once: args.once.is_some(),
-    };
+    let mut plan = Plan::new(jobfile, file.display().to_string(), output.handle());
+    plan.memory = memory;
+    plan.notes = notes;
+    plan.socket = socket;
+    plan.load = loader(&file, args);
+    plan.dry_run = args.dry_run;
+    plan.until = until;
+    plan.live = live;
+    plan.once = args.once.is_some();
     let ended = daemon::run(plan);
     output.finish();
     let ended = ended?;
@@ -141,13 +156,33 @@ fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
 }
 
 /// Reads the jobfile and shows what is wrong with it; `None` when there was an error.
-fn load(file: &Path, args: &Args, context: &Context) -> anyhow::Result<Option<JobSet>> {
-    let loaded = jobfile::load_path(file, &context.zones, clock::wall());
+fn load(file: &Path, args: &Args, context: &Context) -> anyhow::Result<Option<Jobfile>> {
+    let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
+    loaded.check_files(true);
     // A person running one job wants to see that job.
     if args.once.is_none() || loaded.set.is_none() {
         loaded.report().context("failed to write problems")?;
     }
-    Ok(loaded.set)
+    Ok(jobfile_of(loaded.set, loaded.workshop))
+}
+
+fn jobfile_of(set: Option<JobSet>, workshop: Option<Workshop>) -> Option<Jobfile> {
+    Some(Jobfile { set: set?, workshop: workshop? })
+}
+
+/// Opens what is to survive the end of this process. A dry run and a single run leave no trace.
+fn open_store(file: &Path, args: &Args, jobfile: &Jobfile) -> anyhow::Result<Option<Memory>> {
+    if args.dry_run || args.once.is_some() {
+        return Ok(None);
+    }
+    let settings = &jobfile.set.settings;
+    let location = match (&args.store, &settings.store_url) {
+        (Some(url), _) => Location::parse(url, Path::new(""))?,
+        (None, Some(url)) => Location::parse(url, file.parent().unwrap_or(Path::new("")))?,
+        (None, None) => Location::default_of(file),
+    };
+    let memory = Memory::open(location, settings.keep).map_err(|error| anyhow!("{error}"))?;
+    Ok(Some(memory))
 }
 
 /// How the jobfile is read again, unless it was standard input.
@@ -160,16 +195,21 @@ fn loader(file: &Path, args: &Args) -> Option<Arc<daemon::Load>> {
         // Opened anew: the zone database may have been updated as well.
         let tzdir = std::env::var_os("TZDIR").filter(|dir| !dir.is_empty());
         let zones = Database::open(tzdir.as_deref().map(Path::new));
-        let loaded = jobfile::load_path(&file, &zones, clock::wall());
-        let Some(set) = loaded.set else {
-            let errors = loaded.problems.iter().filter(|found| found.severity == Severity::Error);
-            let line = |found: &Problem| {
-                let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-                format!("{}: {}{help}", loaded.sources.name(found.place), found.message)
-            };
-            return Err(errors.take(MAX_PROBLEMS).map(line).collect());
+        let mut loaded = jobfile::load_path(&file, &zones, clock::wall());
+        loaded.check_files(true);
+        let line = |found: &Problem| {
+            let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+            let text = format!("{}: {}{help}", loaded.sources.name(found.place), found.message);
+            problem::clean(&text).into_owned()
         };
-        Ok(set)
+        let of = |severity| loaded.problems.iter().filter(move |found| found.severity == severity);
+        let Some(jobfile) = jobfile_of(loaded.set, loaded.workshop) else {
+            return Err(of(Severity::Error).take(MAX_PROBLEMS).map(line).collect());
+        };
+        for warning in of(Severity::Warning).take(MAX_PROBLEMS) {
+            log::warn!(event = "reload_warning"; "{}", line(warning));
+        }
+        Ok(jobfile)
     }))
 }
 

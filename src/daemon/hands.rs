@@ -12,21 +12,25 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::epoll;
+use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
 use rustix::process::{
     Pid, Resource, Rlimit, WaitId, WaitIdOptions, WaitIdStatus, getrlimit, setrlimit, waitid,
 };
 
-use super::{Mailbox, Plan, TOKEN_RUN, Waker, report};
+use super::records::Records;
+use super::{Jobfile, Mailbox, Plan, TOKEN_RUN, report};
 use crate::child::mark::Marks;
 use crate::child::tree::{self, Adopted, Origin};
 use crate::child::{Failure, Pipes, World};
 use crate::clock;
+use crate::control::Call;
 use crate::event::{Action, Event, Exit, Notice, Outcome, Record, RunId, Start};
-use crate::executor::{Executor, Report};
-use crate::instant::{Instant, Mono};
+use crate::executor::{Executor, Report, Submitter};
+use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
 use crate::output;
+use crate::store::keeper::Said;
+use crate::store::{Fact, Process};
 use crate::words;
 
 /// How soon the first look after a KILL is; each further one waits twice as long.
@@ -43,9 +47,13 @@ const LOOKS_TO_WARN: u32 = 16;
 #[derive(Debug)]
 pub(crate) enum Message {
     /// The jobfile was read again.
-    Loaded(Result<JobSet, Vec<String>>),
+    Loaded(Result<Jobfile, Vec<String>>),
     /// A start succeeded or failed.
     Report(Report),
+    /// The store's thread has something to say.
+    Store(Said),
+    /// Somebody asks for something.
+    Call(Call),
 }
 
 /// See the [module](self).
@@ -56,6 +64,9 @@ pub(super) struct Hands {
     executor: Executor,
     output: output::Handle,
     adopted: Adopted,
+    marks: Option<Marks>,
+    /// What has decisions remembered, if anybody does.
+    records: Option<Records>,
     runs: HashMap<RunId, Run>,
     /// Runs by the id of their main process.
     by_pid: HashMap<u32, RunId>,
@@ -79,6 +90,11 @@ struct Run {
     order: Order,
     /// Where its output can be read, until the log has said that it has started.
     pipes: Option<Pipes>,
+    /// Its main process, once that exists.
+    process: Option<Process>,
+    /// It was started by an earlier scheduler: its main process is not our child, and neither is
+    /// what that leaves behind.
+    is_foreign: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -112,12 +128,18 @@ struct Sweep {
 }
 
 impl Hands {
-    pub(super) fn new(plan: &Plan, epoll: OwnedFd, waker: Arc<Waker>) -> io::Result<Hands> {
-        let marks = Marks::new();
-        let adopted = Adopted::new(marks)?;
-        let mailbox = Mailbox::new(waker);
+    pub(super) fn new(
+        plan: &Plan,
+        epoll: OwnedFd,
+        mailbox: Mailbox,
+        marks: Option<Marks>,
+    ) -> io::Result<Hands> {
+        let adopted = match marks {
+            Some(marks) if plan.embedded => Adopted::in_shared_process(marks)?,
+            _ => Adopted::new(marks)?,
+        };
         let limit = getrlimit(Resource::Nofile);
-        raise_file_limit(&plan.set);
+        raise_file_limit(&plan.jobfile.set);
         let report = mailbox.clone();
         let executor = Executor::start(World::new(limit, marks), move |outcome| {
             report.send(Message::Report(outcome));
@@ -128,6 +150,8 @@ impl Hands {
             executor,
             output: plan.output.clone(),
             adopted,
+            marks,
+            records: None,
             runs: HashMap::new(),
             by_pid: HashMap::new(),
             sweeping: 0,
@@ -165,7 +189,80 @@ impl Hands {
         self.code
     }
 
-    pub(super) fn perform(&mut self, action: Action, events: &mut VecDeque<Event>) {
+    /// The way to the spawners.
+    pub(super) fn submitter(&self) -> Submitter {
+        self.executor.submitter()
+    }
+
+    /// From here on it is remembered what is decided.
+    pub(super) fn keep_records(&mut self, records: Records) {
+        self.records = Some(records);
+    }
+
+    /// Gives away what was noted in this pass of the loop.
+    pub(super) fn flush_records(&mut self) {
+        if let Some(records) = &mut self.records {
+            records.flush();
+        }
+    }
+
+    /// Nothing more will be noted.
+    pub(super) fn finish_records(&mut self, now: Instant) {
+        if let Some(records) = self.records.take() {
+            records.finish(now);
+        }
+    }
+
+    /// A store that knows nothing is told of the active runs.
+    pub(super) fn remember_runs(&mut self, now: Instant) {
+        let Some(records) = &mut self.records else { return };
+        for (&id, run) in &self.runs {
+            let (job, due) = (run.job.id.clone(), run.due);
+            records.add(Fact::Admitted { run: id, job, due, at: now, by: None });
+            records.add(Fact::Starting { run: id, attempt: 1 });
+            if let Some(process) = run.process {
+                records.add(Fact::Started { run: id, attempt: 1, process, at: now });
+            }
+        }
+    }
+
+    /// A run that an earlier scheduler has started goes on under watch.
+    pub(super) fn take_back(
+        &mut self,
+        id: RunId,
+        job: Arc<Job>,
+        due: Instant,
+        process: Process,
+        handle: OwnedFd,
+    ) {
+        let data = epoll::EventData::new_u64(id.0 + TOKEN_RUN);
+        if let Err(errno) = epoll::add(&self.epoll, &handle, data, epoll::EventFlags::IN) {
+            log::error!(job = &*job.id, run = id.0; "its process cannot be watched: {errno}");
+        }
+        let state = State::Alive { pid: process.pid, handle: Some(handle) };
+        let (order, process) = (Order::None, Some(process));
+        self.by_pid.insert(process.map_or(0, |process| process.pid), id);
+        let run = Run { job, due, state, order, pipes: None, process, is_foreign: true };
+        self.runs.insert(id, run);
+    }
+
+    /// A run is none of ours: its start has been dropped.
+    pub(super) fn claim_lost(&mut self, id: RunId) {
+        if self.runs.get(&id).is_some_and(|run| matches!(run.state, State::Starting)) {
+            self.runs.remove(&id);
+        }
+    }
+
+    pub(super) fn perform(&mut self, action: Action, now: Now, events: &mut VecDeque<Event>) {
+        if let Some(records) = &mut self.records {
+            let process = match &action {
+                Action::Notice(Notice::Started { run, .. }) => {
+                    self.runs.get(run).and_then(|run| run.process)
+                }
+                _ => None,
+            };
+            records.note(&action, now.wall, process);
+        }
         match action {
             Action::Start(start) if self.dry_run => would_start(&start, events),
             Action::Start(start) => self.start(start),
@@ -208,9 +305,13 @@ impl Hands {
     fn start(&mut self, start: Start) {
         let job = Arc::clone(&start.job);
         let (state, order) = (State::Starting, Order::None);
-        let run = Run { job, due: start.due, state, order, pipes: None };
+        let (pipes, process, is_foreign) = (None, None, false);
+        let run = Run { job, due: start.due, state, order, pipes, process, is_foreign };
         self.runs.insert(start.run, run);
-        self.executor.submit(start);
+        match &mut self.records {
+            Some(records) => records.start(start),
+            None => self.executor.submit(start),
+        }
     }
 
     fn order(&mut self, id: RunId, order: Order, events: &mut VecDeque<Event>) {
@@ -218,7 +319,11 @@ impl Hands {
         run.order = run.order.max(order);
         match &mut run.state {
             State::Starting => {
-                if self.executor.take_back(id) {
+                let mut taken = self.executor.take_back(id);
+                if let Some(records) = &mut self.records {
+                    taken = taken || records.take_back(id);
+                }
+                if taken {
                     self.runs.remove(&id);
                     let reason = "it was ended before its process existed".to_owned();
                     events.push_back(Event::NotStarted { run: id, reason, transient: false });
@@ -258,7 +363,7 @@ impl Hands {
                 self.last_attempt = code;
                 events.push_back(Event::NotStarted { run, reason, transient });
             }
-            Report::Started { run: id, pid, at, handle, pipes } => {
+            Report::Started { run: id, pid, start, at, handle, pipes } => {
                 events.push_back(Event::Started { run: id, pid, at });
                 let Some(run) = self.runs.get_mut(&id) else { return };
                 self.by_pid.insert(pid, id);
@@ -268,6 +373,7 @@ impl Hands {
                 });
                 let has_handle = watched.is_some();
                 run.pipes = pipes;
+                run.process = Some(Process { pid, start });
                 run.state = State::Alive { pid, handle: watched };
                 let order = run.order;
                 if !has_handle {
@@ -285,9 +391,16 @@ impl Hands {
     /// The main process of a run has ended, or may have.
     pub(super) fn child_ready(&mut self, number: u64, events: &mut VecDeque<Event>) {
         let id = RunId(number);
-        let Some(Run { state: State::Alive { pid, .. }, .. }) = self.runs.get(&id) else { return };
-        let pid = *pid;
-        let Some(exit) = wait(pid, WaitIdOptions::NOWAIT) else { return };
+        let Some(Run { state: State::Alive { pid, handle }, is_foreign, .. }) = self.runs.get(&id)
+        else {
+            return;
+        };
+        let (pid, is_foreign) = (*pid, *is_foreign);
+        let exit = match is_foreign {
+            false => wait(pid, WaitIdOptions::NOWAIT),
+            true => handle.as_ref().filter(|handle| has_ended(handle)).map(|_| Exit::Unknown),
+        };
+        let Some(exit) = exit else { return };
         let Some(run) = self.runs.get_mut(&id) else { return };
         if let State::Alive { handle, .. } = &run.state {
             match handle {
@@ -297,7 +410,11 @@ impl Hands {
                 None => self.without_handle -= 1,
             }
         }
-        if !self.adopted.reap() {
+        if is_foreign {
+            // Its number is free for others now.
+            self.by_pid.remove(&pid);
+        }
+        if !is_foreign && !self.adopted.reap() {
             self.ended(id, pid, exit, events);
             return;
         }
@@ -314,9 +431,11 @@ impl Hands {
 
     /// Nothing is left of a run.
     fn ended(&mut self, id: RunId, pid: u32, exit: Exit, events: &mut VecDeque<Event>) {
-        // Only now its number may be given to another.
-        let _ = wait(pid, WaitIdOptions::empty());
-        self.by_pid.remove(&pid);
+        if exit != Exit::Unknown {
+            // Only now its number may be given to another.
+            let _ = wait(pid, WaitIdOptions::empty());
+            self.by_pid.remove(&pid);
+        }
         // It may have been swift enough to end before the scheduler has heard that it started.
         self.attach(id);
         self.runs.remove(&id);
@@ -404,6 +523,11 @@ impl Hands {
     }
 
     fn adopted_of(&mut self, id: RunId) -> io::Result<Vec<u32>> {
+        if let Some(run) = self.runs.get(&id).filter(|run| run.is_foreign) {
+            let main = run.process.map(|process| process.pid);
+            let marked = self.marks.map(|marks| tree::marked_as(marks, id)).unwrap_or_default();
+            return Ok(marked.into_iter().filter(|pid| Some(*pid) != main).collect());
+        }
         let only = if self.runs.len() == 1 { Some(id) } else { None };
         let (runs, by_pid) = (&self.runs, &self.by_pid);
         self.adopted.of(id, |origin| whose(runs, by_pid, origin), only)
@@ -429,14 +553,19 @@ impl Hands {
 
     /// When [`Hands::look_after`] has something to do.
     pub(super) fn deadline(&self) -> Option<Mono> {
+        let records = self.records.as_ref().and_then(Records::deadline);
         if self.sweeping == 0 {
-            return None;
+            return records;
         }
-        self.runs.values().filter_map(|run| run.sweep().map(|sweep| sweep.look_at)).min()
+        let sweeps = self.runs.values().filter_map(|run| run.sweep().map(|sweep| sweep.look_at));
+        sweeps.chain(records).min()
     }
 
     /// Does what is to be done at a time.
     pub(super) fn look_after(&mut self, now: Mono, events: &mut VecDeque<Event>) {
+        if let Some(records) = &mut self.records {
+            records.hurry_in_time(now);
+        }
         if self.sweeping > 0 {
             self.sweep_those(now, |sweep| sweep.look_at <= now, events);
         }
@@ -496,6 +625,13 @@ fn wait(pid: u32, options: WaitIdOptions) -> Option<Exit> {
             Err(_) => return Some(Exit::Code(255)),
         }
     }
+}
+
+/// Whether the process of a handle has ended; for one that is not our child.
+fn has_ended(handle: &OwnedFd) -> bool {
+    let mut handles = [PollFd::new(handle, PollFlags::IN)];
+    let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut handles, Some(&no_wait)), Ok(1..))
 }
 
 fn exit(status: &WaitIdStatus) -> Exit {

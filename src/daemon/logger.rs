@@ -18,6 +18,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::clock;
 use crate::job::JobSet;
 use crate::output;
+use crate::problem;
 use crate::words;
 use crate::zone::Zone;
 
@@ -145,9 +146,15 @@ fn human(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     match whose(record) {
         (Some(job), Some(run), _) => write!(out, "{job} #{run}: ")?,
         (Some(job), None, _) => write!(out, "{job}: ")?,
-        _ => {}
+        _ => return writeln!(out, "{}", message(record)),
     }
-    writeln!(out, "{}", record.args())
+    writeln!(out, "{}", problem::clean(&record.args().to_string()))
+}
+
+/// The sentence, which may name a file or a program whose name would act on a terminal, or look
+/// like a line of its own.
+fn message(record: &Record<'_>) -> String {
+    problem::clean_lines(&record.args().to_string()).into_owned()
 }
 
 /// A line for a terminal: what went well is quiet, what did not is loud.
@@ -177,7 +184,7 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
         Level::Debug | Level::Trace => dim,
     };
     let Some(job) = job else {
-        let text = record.args().to_string().replace('\n', &format!("\n{INDENT}"));
+        let text = message(record).replace('\n', &format!("\n{INDENT}"));
         let mark = match record.level() {
             Level::Error => "✗ ",
             Level::Warn => "· ",
@@ -200,7 +207,11 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
         false => job,
     };
     let run = run.map(|run| format!("{dim} #{run}{off}")).unwrap_or_default();
-    writeln!(out, "{id}{gap} {mark} {style}{}{off}{run}", record.args())
+    writeln!(
+        out,
+        "{id}{gap} {mark} {style}{}{off}{run}",
+        problem::clean(&record.args().to_string())
+    )
 }
 
 fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {

@@ -43,14 +43,14 @@ pub(super) struct Overview {
 
 impl Overview {
     pub(super) fn new(plan: &Plan) -> Overview {
-        let executors = plan.set.executors.iter();
+        let executors = plan.jobfile.set.executors.iter();
         Overview {
             screen: plan.live.then(|| plan.output.clone()),
             manager: notify::is_wanted(),
             told: String::new(),
             touched: None,
             source: plan.source.clone(),
-            jobs: plan.set.jobs.len(),
+            jobs: plan.jobfile.set.jobs.len(),
             executors: executors
                 .map(|pool| format!("{} {}", pool.name, pool.max_workers))
                 .collect(),

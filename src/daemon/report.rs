@@ -53,13 +53,7 @@ pub(super) fn record(record: &Record) {
         None => text = format!("due {} {text}", time(record.due, job)),
         Some(_) => {}
     }
-    let reason = match &record.outcome {
-        Outcome::NotStarted(reason) | Outcome::Lost(reason) => Some(reason.clone()),
-        Outcome::Skipped(reason) => Some(reason.word().to_owned()),
-        Outcome::Missed(MissReason::Late(_)) => Some("late".to_owned()),
-        Outcome::Missed(MissReason::Waited(_)) => Some("waited".to_owned()),
-        _ => None,
-    };
+    let reason = reason(&record.outcome);
     let exit = match record.outcome {
         Outcome::Failed(code) => Some(code),
         _ => None,
@@ -89,6 +83,17 @@ pub(super) fn record(record: &Record) {
         reason = reason.as_deref();
         "{text}"
     );
+}
+
+/// Why it came to an outcome, in a word or in words.
+pub(super) fn reason(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::NotStarted(reason) | Outcome::Lost(reason) => Some(reason.clone()),
+        Outcome::Skipped(reason) => Some(reason.word().to_owned()),
+        Outcome::Missed(MissReason::Late(_)) => Some("late".to_owned()),
+        Outcome::Missed(MissReason::Waited(_)) => Some("waited".to_owned()),
+        _ => None,
+    }
 }
 
 fn skip_words(reason: SkipReason) -> &'static str {
@@ -229,12 +234,13 @@ pub(super) fn zone_changes(before: &[Zone], after: &[Zone]) {
     }
 }
 
-fn outcome_words(outcome: &Outcome) -> String {
+pub(super) fn outcome_words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Failed(code) => format!("failed with exit code {code}"),
         Outcome::Killed(signal) => format!("ended by {}", signal_name(*signal)),
         Outcome::TimedOut => "timed out".to_owned(),
         Outcome::NotStarted(reason) => format!("not started: {reason}"),
+        Outcome::Lost(reason) => format!("lost: {reason}"),
         other => other.to_string(),
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Jobs<'a, 's> {
     pub(super) origins: Option<Vec<Vec<(Key, Place)>>>,
     /// Where each id stands.
     seen: HashMap<Cow<'s, str>, Place>,
+    /// Where options name files for the environment.
+    pub(super) named: Vec<(Place, Arc<Options>)>,
     shared_options: HashMap<Box<[u8]>, Arc<Options>>,
     shared_crons: HashMap<Box<[u8]>, Arc<CronTrigger>>,
     buffer: Vec<u8>,
@@ -94,6 +96,7 @@ impl<'a, 's> Jobs<'a, 's> {
             jobs: Vec::new(),
             origins: with_origins.then(Vec::new),
             seen: HashMap::new(),
+            named: Vec::new(),
             shared_options: HashMap::new(),
             shared_crons: HashMap::new(),
             buffer: Vec::new(),
@@ -246,6 +249,11 @@ impl<'a, 's> Jobs<'a, 's> {
             return None;
         }
         let options = Arc::new(options);
+        if options.env_file.is_some() || !options.secrets.is_empty() {
+            let naming = typed.iter().filter(|(key, _)| key.names_files());
+            let places = naming.map(|(_, value)| (scope.place(value.span), Arc::clone(&options)));
+            self.named.extend(places);
+        }
         if self.shared_options.len() < MAX_SHARED {
             self.shared_options.insert(self.buffer.as_slice().into(), options.clone());
         }
@@ -452,7 +460,7 @@ fn check_id(id: &tree::Key<'_>, scope: &mut Scope<'_>) -> bool {
     false
 }
 
-fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
+pub(super) fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
     match &value.node {
         Node::String(text) => {
             if text.trim().is_empty() {

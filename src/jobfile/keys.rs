@@ -71,6 +71,11 @@ keys! {
 }
 
 impl Key {
+    /// Whether its value may name files that the environment is read from.
+    pub(super) fn names_files(self) -> bool {
+        matches!(self, Key::Env | Key::EnvFile)
+    }
+
     /// Whether it says when the job is due.
     pub(crate) fn is_trigger(self) -> bool {
         matches!(self, Key::Cron | Key::Interval | Key::Date)
@@ -117,9 +122,9 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["exit_codes", "success"], Key::SuccessCodes),
 ];
 
-const CRON_FIELDS: &[&str] =
+pub(super) const CRON_FIELDS: &[&str] =
     &["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
-const INTERVAL_FIELDS: &[&str] = &["weeks", "days", "hours", "minutes", "seconds"];
+pub(super) const INTERVAL_FIELDS: &[&str] = &["weeks", "days", "hours", "minutes", "seconds"];
 
 /// What to say about an unknown key of a job; `value` is its value as typed.
 pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {

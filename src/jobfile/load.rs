@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::build::Jobs;
 use super::chunk::{self, Cutter};
@@ -15,11 +16,13 @@ use super::parse;
 use super::read::{self, MAX_BYTES, Text, Unreadable};
 use super::sections::Sections;
 use super::tree::{Node, Tree, Value};
+use super::trust;
 use super::value::Scope;
-use super::{Loaded, Origins};
+use super::{Loaded, Origins, Workshop};
 use crate::instant::Instant;
 use crate::job::{JobSet, Settings};
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
+use crate::trust::Doubt;
 use crate::zone::Database;
 
 /// Includes may include, this deep.
@@ -62,15 +65,17 @@ impl Loader<'_> {
                 files.take("<stdin>".to_owned(), Path::new(""), read::stdin(MAX_BYTES), None);
             }
             Input::Text { name, text } => {
-                let text = Text { text: text.to_owned(), identity: None };
+                let text = Text { text: text.to_owned(), identity: None, doubt: None };
                 files.take(name.to_owned(), Path::new(""), Ok(text), None);
             }
         }
-        let Files { sources, meta, mut problems, .. } = files;
-        let (set, origins) = self.jobs(&sources, &meta, whole, &mut problems);
+        let Files { sources, meta, mut problems, doubtful, .. } = files;
+        let (set, workshop, origins, named) = self.jobs(&sources, &meta, whole, &mut problems);
         problems.sort();
-        let set = (problems.errors() == 0).then_some(set);
-        Loaded { set, problems, sources, origins }
+        let is_good = problems.errors() == 0;
+        let (set, workshop) = (is_good.then_some(set), is_good.then_some(workshop));
+        let files = trust::Files { doubtful, named };
+        Loaded { set, problems, sources, workshop, origins, files }
     }
 
     fn jobs(
@@ -79,7 +84,7 @@ impl Loader<'_> {
         meta: &[Meta],
         whole: bool,
         problems: &mut Problems,
-    ) -> (JobSet, Option<Origins>) {
+    ) -> (JobSet, Workshop, Option<Origins>, trust::Named) {
         let mut sections = Sections::default();
         let mut readers = Vec::with_capacity(meta.len());
         for (file, (source, meta)) in (0..).zip(sources.iter().zip(meta)) {
@@ -97,11 +102,14 @@ impl Loader<'_> {
             None => self.zones.local(self.tz.as_deref()),
         };
         let job_zone = sections.defaults.timezone.as_ref().unwrap_or(&zone).clone();
-        let mut jobs = Jobs::new(self.zones, self.now, &sections, job_zone, self.origins);
+        let mut jobs = Jobs::new(self.zones, self.now, &sections, job_zone.clone(), self.origins);
         for reader in readers {
             reader.jobs(&mut jobs, problems);
         }
-        let Jobs { jobs, origins, .. } = jobs;
+        let Jobs { jobs, origins, mut named, .. } = jobs;
+        let defaults = &sections.defaults;
+        let named_by_default = defaults.places.iter().filter(|(key, _)| key.names_files());
+        named.extend(named_by_default.map(|(_, place)| (*place, Arc::clone(&defaults.options))));
         let origins = origins.map(|jobs| Origins {
             jobs,
             defaults: sections.defaults.places.clone(),
@@ -110,10 +118,13 @@ impl Loader<'_> {
         let settings = Settings {
             zone,
             stop_grace: sections.stop_grace,
-            store_url: sections.store_url,
+            store_url: sections.store_url.clone(),
             keep: sections.keep,
         };
-        (JobSet { settings, executors: sections.executors, jobs }, origins)
+        let set = JobSet { settings, executors: sections.executors.clone(), jobs };
+        let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();
+        let workshop = Workshop::new(sections, self.zones.clone(), job_zone, dir);
+        (set, workshop, origins, named)
     }
 }
 
@@ -132,6 +143,7 @@ struct Files {
     meta: Vec<Meta>,
     problems: Problems,
     bytes: u64,
+    doubtful: Vec<(u32, Doubt)>,
     /// The file whose includes are being read, and those that led to it.
     open: Vec<u32>,
 }
@@ -147,10 +159,11 @@ impl Files {
         from: Option<Place>,
     ) {
         match text {
-            Ok(Text { text, identity }) => {
+            Ok(Text { text, identity, doubt }) => {
                 self.bytes += text.len() as u64;
                 let meta = Meta { dir: dir.to_path_buf(), identity, usable: true };
                 let file = self.add(Source::new(name, text), meta);
+                self.doubtful.extend(doubt.map(|doubt| (file, doubt)));
                 self.includes(file);
             }
             Err(Unreadable::File { message, help }) => {

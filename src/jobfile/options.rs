@@ -4,7 +4,7 @@
 //! command, name, zone and executor are not here: they need more than their own value (`build`).
 
 use super::keys::Key;
-use super::tree::{Node, Value};
+use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use crate::job::{Coalesce, Grace, Options, Output, Overlap};
 
@@ -171,7 +171,8 @@ fn account(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box
     }
 }
 
-/// Adds to the variables: those of a job stand over those of `[defaults]`.
+/// Adds to the variables: those of a job stand over those of `[defaults]`. A value is a text, or
+/// `{ file = "..." }` for one that is read from there.
 fn env(options: &mut Options, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<()> {
     let table = scope.table(value, "a table such as { NAME = \"value\" }")?;
     let mut good = true;
@@ -183,15 +184,49 @@ fn env(options: &mut Options, value: &Value<'_>, scope: &mut Scope<'_>) -> Optio
             good = false;
             continue;
         }
-        let text = scope.string(value, "a string");
+        if let Node::Table(table) = &value.node {
+            match secret(table, value, scope) {
+                Some(path) => {
+                    options.env.remove(&**name);
+                    options.secrets.insert(name.as_ref().into(), path);
+                }
+                None => good = false,
+            }
+            continue;
+        }
+        let text = scope.string(value, "a string or { file = \"...\" }");
         match text.and_then(|text| scope.without_nul(value, text)) {
             Some(text) => {
+                options.secrets.remove(&**name);
                 options.env.insert(name.as_ref().into(), text.into());
             }
             None => good = false,
         }
     }
     good.then_some(())
+}
+
+/// The path of `{ file = "..." }`.
+fn secret(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<str>> {
+    let mut file = None;
+    let mut good = !table.broken;
+    for (key, value) in &table.entries {
+        match &*key.text {
+            "file" => {
+                file = path(value, scope, "the path of a file");
+                good &= file.is_some();
+            }
+            name => {
+                scope.unknown_key(key.span, name, &["file"]);
+                good = false;
+            }
+        }
+    }
+    if good && file.is_none() {
+        let help = "write `{ file = \"...\" }` for a value that is read from a file";
+        scope.error_help(value.span, "this table names no file", help);
+    }
+    file.filter(|_| good)
 }
 
 fn umask(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<u32> {

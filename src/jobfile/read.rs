@@ -9,6 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::trust::{Doubt, Owners, doubt};
+
 /// No jobfile, and no jobfile together with all it includes, is larger than this.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
@@ -36,6 +38,8 @@ pub(super) struct Text {
     pub(super) text: String,
     /// Device and inode, which tell whether two paths are the same file.
     pub(super) identity: Option<(u64, u64)>,
+    /// Who else can change it.
+    pub(super) doubt: Option<Doubt>,
 }
 
 /// Reads the file at a path, if it has at most `limit` bytes.
@@ -54,13 +58,14 @@ pub(super) fn path(path: &Path, limit: u64) -> Result<Text, Unreadable> {
         })?;
     let size = check(&file, limit)?;
     let meta = file.metadata().map_err(|error| cannot_read(&error))?;
+    let doubt = doubt(&file, path, Owners::of_this_process(None));
     let text = text(file, size, limit)?;
-    Ok(Text { text, identity: Some((meta.dev(), meta.ino())) })
+    Ok(Text { text, identity: Some((meta.dev(), meta.ino())), doubt })
 }
 
 /// Reads standard input, if it has at most `limit` bytes.
 pub(super) fn stdin(limit: u64) -> Result<Text, Unreadable> {
-    Ok(Text { text: text(io::stdin().lock(), 0, limit)?, identity: None })
+    Ok(Text { text: text(io::stdin().lock(), 0, limit)?, identity: None, doubt: None })
 }
 
 /// Whether an open file can be a jobfile; its size.

@@ -18,13 +18,14 @@ use crate::problem::{Place, Problem, Span};
 use crate::zone::{Database, Zone};
 
 /// The keys at the top of a jobfile.
-const TOP: [&str; 6] = ["include", "scheduler", "store", "executors", "defaults", "jobs"];
+pub(super) const TOP: [&str; 6] =
+    ["include", "scheduler", "store", "executors", "defaults", "jobs"];
 
 /// How many workers an executor has that does not say.
 const DEFAULT_WORKERS: u32 = 20;
 
 /// What the sections of all files say.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sections {
     pub(super) timezone: Option<(Zone, Place)>,
     pub(super) stop_grace: Duration,
@@ -39,7 +40,7 @@ pub(super) struct Sections {
 }
 
 /// What `[defaults]` says.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Defaults {
     pub(super) options: Arc<Options>,
     pub(super) timezone: Option<Zone>,

@@ -27,7 +27,7 @@ impl LogFile {
     /// Opens the file of a job for appending.
     pub(super) fn open(directory: &Path, job: &str) -> io::Result<LogFile> {
         fs::create_dir_all(directory)?;
-        let path = directory.join(format!("{}.log", file_name(job)));
+        let path = path_of(directory, job);
         let (file, size) = append(&path)?;
         Ok(LogFile { path, file, size, users: 0 })
     }
@@ -56,6 +56,11 @@ impl LogFile {
         (self.file, self.size) = append(&self.path)?;
         Ok(())
     }
+}
+
+/// The current file of a job.
+pub(crate) fn path_of(directory: &Path, job: &str) -> PathBuf {
+    directory.join(format!("{}.log", file_name(job)))
 }
 
 fn append(path: &Path) -> io::Result<(File, u64)> {

@@ -135,7 +135,7 @@ impl Lines {
 
 /// Appends a line with its control characters written out (`^G`), but for tabs and colours, so
 /// that no job can rewrite the screen, the title or the clipboard of the terminal.
-fn make_harmless(line: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn make_harmless(line: &[u8], out: &mut Vec<u8>) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut coloured = false;
     let mut at = 0;

@@ -114,6 +114,14 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(|c| shown(c, true).0).collect())
 }
 
+/// The same for a text of several lines, which stay lines.
+pub(crate) fn clean_lines(text: &str) -> Cow<'_, str> {
+    match text.contains('\n') {
+        true => Cow::Owned(text.split('\n').map(clean).collect::<Vec<_>>().join("\n")),
+        false => clean(text),
+    }
+}
+
 /// How a character is shown, and in how many columns.
 fn shown(c: char, in_message: bool) -> (Cow<'static, str>, usize) {
     let picture = match c {

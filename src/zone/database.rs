@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 
@@ -24,13 +24,14 @@ const SYSTEM_DIRS: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo"
 const MAX_TZIF: u64 = 1 << 20;
 
 /// Zone data, and the zones loaded from it so far.
-#[derive(Debug)]
+/// Cheap to clone, and what one has loaded all have.
+#[derive(Clone, Debug)]
 pub struct Database {
     system: Option<System>,
-    loaded: Mutex<BTreeMap<String, Zone>>,
+    loaded: Arc<Mutex<BTreeMap<String, Zone>>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct System {
     dir: PathBuf,
     version: Option<String>,
@@ -59,12 +60,12 @@ impl Database {
                 .map(|dir| (dir, false)),
         };
         let system = dir.map(|(dir, chosen)| System { version: version_of(&dir), dir, chosen });
-        Database { system, loaded: Mutex::default() }
+        Database { system, loaded: Arc::default() }
     }
 
     /// The database in the binary alone.
     pub fn bundled() -> Database {
-        Database { system: None, loaded: Mutex::default() }
+        Database { system: None, loaded: Arc::default() }
     }
 
     /// The version of the database in the binary, such as `2026f`.

@@ -43,13 +43,19 @@ impl Bench {
 
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
+        // Whatever the umask is: a file that others can write to is not run by root.
+        self.set_mode(name, 0o644);
+    }
+
+    pub fn set_mode(&self, name: &str, mode: u32) {
+        use std::os::unix::fs::PermissionsExt;
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
 
     /// An executable file.
     pub fn program(&self, name: &str, text: &str) {
-        use std::os::unix::fs::PermissionsExt;
         self.write(name, text);
-        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).unwrap();
+        self.set_mode(name, 0o755);
     }
 
     pub fn fifo(&self, name: &str) {
@@ -98,6 +104,10 @@ impl Bench {
             .env("TZ", "UTC")
             .env("STATE_DIRECTORY", self.path("state"))
             .env_remove("LOGS_DIRECTORY")
+            // The control socket is beside the store then.
+            .env_remove("RUNTIME_DIRECTORY")
+            .env_remove("XDG_RUNTIME_DIR")
+            .env_remove("SCHEDRS_SOCKET")
             .env_remove("SCHEDRS_LOG")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
@@ -167,6 +177,11 @@ impl Running {
             other => panic!("{other}"),
         };
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// kill -9.
+    pub fn kill(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::KILL).unwrap();
     }
 
     /// Reads on in a stream until a line holds all of these texts, and answers it.

@@ -153,9 +153,15 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::Shell => list(&options.shell),
         Key::Cwd => text(&options.cwd),
         Key::Env => {
-            let pairs = options.env.iter();
-            let pairs: Vec<String> =
-                pairs.map(|(name, value)| format!("{name} = {}", quoted(value))).collect();
+            let texts = options.env.iter();
+            let texts = texts.map(|(name, value)| (name, format!("{name} = {}", quoted(value))));
+            let files = options
+                .secrets
+                .iter()
+                .map(|(name, path)| (name, format!("{name} = {{ file = {} }}", quoted(path))));
+            let mut pairs: Vec<(&Box<str>, String)> = texts.chain(files).collect();
+            pairs.sort();
+            let pairs: Vec<String> = pairs.into_iter().map(|(_, pair)| pair).collect();
             match pairs.is_empty() {
                 true => "{}".to_owned(),
                 false => format!("{{ {} }}", pairs.join(", ")),

@@ -1,0 +1,227 @@
+//! What the subcommands share that ask a running schedrs: where it is, how answers are shown.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::cli::{Context, ExitCode};
+use crate::clock;
+use crate::control::client::{Client, Error, Place};
+use crate::control::wire::view::{PausedView, RunView};
+use crate::instant::Instant;
+use crate::jobfile::locate;
+use crate::jobfile::when::{self, Moment};
+use crate::problem::clean;
+use crate::words;
+use crate::zone::Zone;
+
+/// Which schedrs is asked, and how its answer is shown.
+#[derive(clap::Args, Debug)]
+pub(super) struct Asking {
+    /// The schedrs that runs this jobfile [default: as `schedrs run` finds it]
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "socket")]
+    jobfile: Option<PathBuf>,
+
+    /// The schedrs that listens at this socket [default: $SCHEDRS_SOCKET, else the jobfile's]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// How to write the answer
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) output: Output,
+}
+
+/// The same without a format of the answer.
+#[derive(clap::Args, Debug)]
+pub(super) struct Whom {
+    /// The schedrs that runs this jobfile [default: as `schedrs run` finds it]
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "socket")]
+    jobfile: Option<PathBuf>,
+
+    /// The schedrs that listens at this socket [default: $SCHEDRS_SOCKET, else the jobfile's]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Text,
+    /// As JSON, one object a line
+    Json,
+}
+
+impl Asking {
+    /// Connects to it.
+    pub(super) fn connect(&self) -> anyhow::Result<Client> {
+        connect(self.jobfile.as_ref(), self.socket.as_ref())
+    }
+
+    /// Asks one thing.
+    pub(super) fn ask(&self, request: &Value) -> anyhow::Result<Map<String, Value>> {
+        self.connect()?.ask(request).map_err(told)
+    }
+
+    /// Asks one thing, and shows the answer: as it is, or in words.
+    pub(super) fn ask_and_say(
+        &self,
+        request: &Value,
+        words: impl FnOnce(&Map<String, Value>) -> String,
+    ) -> anyhow::Result<ExitCode> {
+        let body = self.ask(request)?;
+        self.say(&body, words)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Shows an answer.
+    pub(super) fn say(
+        &self,
+        body: &Map<String, Value>,
+        words: impl FnOnce(&Map<String, Value>) -> String,
+    ) -> io::Result<()> {
+        let mut out = anstream::stdout().lock();
+        match self.output {
+            Output::Json => writeln!(out, "{}", Value::Object(body.clone())),
+            Output::Text => writeln!(out, "{}", words(body)),
+        }
+    }
+}
+
+impl Whom {
+    /// Connects to it.
+    pub(super) fn connect(&self) -> anyhow::Result<Client> {
+        connect(self.jobfile.as_ref(), self.socket.as_ref())
+    }
+}
+
+fn connect(jobfile: Option<&PathBuf>, socket: Option<&PathBuf>) -> anyhow::Result<Client> {
+    let given = std::env::var_os("SCHEDRS_SOCKET").filter(|path| !path.is_empty());
+    let place = match (jobfile, socket, given) {
+        (_, Some(socket), _) => Place::Socket(socket.clone()),
+        (None, None, Some(given)) => Place::Socket(given.into()),
+        (jobfile, None, _) => Place::Jobfile(locate::jobfile(jobfile.map(PathBuf::as_path))?),
+    };
+    Client::connect(&place).map_err(told)
+}
+
+/// What went wrong, made harmless: it holds what others have written.
+pub(super) fn told(error: Error) -> anyhow::Error {
+    let lines: Vec<String> =
+        error.to_string().lines().map(|line| clean(line).into_owned()).collect();
+    anyhow!(lines.join("\n"))
+}
+
+/// An answer, or a part of one, by its type.
+pub(super) fn read<T: DeserializeOwned>(body: Map<String, Value>) -> anyhow::Result<T> {
+    serde_json::from_value(Value::Object(body))
+        .map_err(|error| anyhow!("this schedrs answers in another version: {error}"))
+}
+
+/// Whole numbers of an answer.
+pub(super) fn number(body: &Map<String, Value>, key: &str) -> u64 {
+    body.get(key).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Times of answers, for people.
+pub(super) struct Times<'a> {
+    context: &'a Context,
+    now: Instant,
+}
+
+impl Times<'_> {
+    pub(super) fn new(context: &Context) -> Times<'_> {
+        Times { context, now: clock::wall() }
+    }
+
+    pub(super) fn zone(&self, name: &str) -> Zone {
+        self.context.zones.get(name).unwrap_or_else(Zone::utc)
+    }
+
+    /// A time that is not far away.
+    pub(super) fn soon(&self, time: &str, zone: &Zone) -> String {
+        match instant(time) {
+            Some(at) => words::soon(at.truncated(), self.now, zone),
+            None => clean(time).into_owned(),
+        }
+    }
+
+    /// How far it is from now.
+    pub(super) fn distance(&self, time: &str) -> String {
+        let Some(at) = instant(time) else { return String::new() };
+        let now = self.now;
+        let whole = |span: Duration| words::span(Duration::from_secs(span.as_secs()));
+        match at > now {
+            true => format!("in {}", whole(at.since(now))),
+            false => format!("{} ago", whole(now.since(at))),
+        }
+    }
+}
+
+/// A time of an answer.
+pub(super) fn instant(time: &str) -> Option<Instant> {
+    match when::parse_moment(time) {
+        Ok(Moment::At(at)) => Some(at),
+        _ => None,
+    }
+}
+
+/// The mark of an outcome, as in the log of `run`.
+pub(super) fn mark(outcome: &str) -> char {
+    match outcome {
+        "succeeded" => '✓',
+        "failed" | "killed" | "timed_out" | "not_started" | "lost" => '✗',
+        _ => '·',
+    }
+}
+
+/// What became of a run.
+pub(super) fn outcome(run: &RunView) -> String {
+    let took = run.duration_ms.map(|millis| words::elapsed(Duration::from_millis(millis)));
+    let after = took.map(|took| format!(" after {took}")).unwrap_or_default();
+    let reason = clean(run.reason.as_deref().unwrap_or_default());
+    match (&*run.outcome, run.exit, run.signal) {
+        ("failed", Some(code), _) => format!("failed with exit code {code}{after}"),
+        ("killed", _, Some(signal)) => match signal_hook::low_level::signal_name(signal) {
+            Some(name) => format!("killed by {name}{after}"),
+            None => format!("killed by signal {signal}{after}"),
+        },
+        ("timed_out", ..) => format!("timed out{after}"),
+        ("not_started", ..) => format!("not started: {reason}"),
+        ("running", ..) => "running".to_owned(),
+        (word, ..) if reason.is_empty() => format!("{}{after}", clean(word)),
+        (word, ..) => format!("{}: {reason}", clean(word)),
+    }
+}
+
+/// Why a job is paused, after "paused".
+pub(super) fn paused(paused: &PausedView, times: &Times<'_>, zone: &Zone) -> String {
+    let mut words = match &*paused.what {
+        "file" => " by its definition".to_owned(),
+        "all" => " with all jobs".to_owned(),
+        _ => String::new(),
+    };
+    if let Some(by) = &paused.by {
+        words += &format!(" by {}", clean(by));
+    }
+    if let Some(until) = &paused.until {
+        words += &format!(" until {}", times.soon(until, zone));
+    }
+    if let Some(reason) = &paused.reason {
+        words += &format!(": {}", clean(reason));
+    }
+    words
+}
+
+/// `1 job`, `2 jobs`.
+pub(super) fn count(number: u64, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    }
+}

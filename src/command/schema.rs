@@ -1,0 +1,23 @@
+//! `schedrs schema`: the JSON Schema of the jobfile, for editors.
+
+use std::io::{self, Write};
+
+use crate::cli::{Context, ExitCode};
+use crate::jobfile::schema;
+
+/// Print the JSON Schema of the jobfile
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+An editor that reads TOML by taplo (Even Better TOML and others) completes and checks a jobfile \
+that begins with the line
+
+  #:schema ./schedrs.schema.json
+
+It says less than `schedrs validate`, which has the last word.")]
+pub(crate) struct Args {}
+
+pub(crate) fn run(_: &Args, _: &Context) -> anyhow::Result<ExitCode> {
+    let text = serde_json::to_string_pretty(&schema::schema())?;
+    writeln!(io::stdout().lock(), "{text}")?;
+    Ok(ExitCode::SUCCESS)
+}

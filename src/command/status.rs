@@ -1,0 +1,79 @@
+//! `schedrs status`: how a running schedrs is.
+
+use std::io::{BufWriter, Write};
+
+use serde_json::{Value, json};
+
+use super::asking::{self, Asking, Output, Times};
+use super::show::active_run;
+use crate::cli::{Context, ExitCode};
+use crate::control::wire::view::StatusView;
+use crate::problem::clean;
+
+/// Show how a running schedrs is
+///
+/// Its health with what is not as it should be, what runs and waits, and what is next.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Exit codes: 0 all is well; 1 it is degraded, or none runs; 2 the command line is wrong.")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    asking: Asking,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let body = args.asking.ask(&json!({ "do": "status" }))?;
+    let status: StatusView = asking::read(body.clone())?;
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    match args.asking.output {
+        Output::Json => writeln!(out, "{}", Value::Object(body))?,
+        Output::Text => text(&status, &mut out, context)?,
+    }
+    out.flush()?;
+    Ok(match status.reasons.is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    })
+}
+
+fn text(status: &StatusView, out: &mut dyn Write, context: &Context) -> anyhow::Result<()> {
+    let times = Times::new(context);
+    let zone = times.zone(&status.timezone);
+    let colour =
+        |colour: anstyle::AnsiColor| anstyle::Style::new().bold().fg_color(Some(colour.into()));
+    let style = match status.reasons.is_empty() {
+        true => colour(anstyle::AnsiColor::Green),
+        false => colour(anstyle::AnsiColor::Red),
+    };
+    writeln!(
+        out,
+        "{style}{}{style:#}  schedrs {} with pid {} runs {}",
+        clean(&status.health),
+        clean(&status.version),
+        status.pid,
+        clean(&status.jobfile)
+    )?;
+    for reason in &status.reasons {
+        writeln!(out, "  ! {}", clean(reason))?;
+    }
+    if status.stopping {
+        writeln!(out, "  it is stopping")?;
+    }
+    let since = |time: &str| format!("{} ({})", times.soon(time, &zone), times.distance(time));
+    writeln!(out, "  since    {}", since(&status.started))?;
+    writeln!(out, "  loaded   {}", since(&status.loaded))?;
+    writeln!(out, "  store    {}", clean(&status.store))?;
+    writeln!(out, "  zone     {}", clean(&status.timezone))?;
+    writeln!(
+        out,
+        "  jobs     {}, {} running, {} waiting",
+        status.jobs, status.running, status.waiting
+    )?;
+    if let (Some(next), Some(job)) = (&status.next, &status.next_job) {
+        writeln!(out, "  next     {} at {}", clean(job), since(next))?;
+    }
+    for active in &status.active {
+        writeln!(out, "  active   {}: {}", clean(&active.job), active_run(active, &times, &zone))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! The other end of the control socket: how a program asks a running scheduler.
+//!
+//! ```no_run
+//! use schedrs::control::client::{Client, Place};
+//! use serde_json::json;
+//!
+//! let place = Place::Jobfile("jobs.toml".into());
+//! let mut client = Client::connect(&place)?;
+//! let started = client.ask(&json!({ "do": "start", "job": "backup" }))?;
+//! println!("run {}", started["run"]);
+//! # Ok::<(), schedrs::control::client::Error>(())
+//! ```
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use super::socket;
+use super::wire::{self, Fault};
+use crate::paths;
+
+/// An answer longer than this is none of a schedrs.
+const MAX_ANSWER: u64 = 64 << 20;
+
+/// Where a scheduler is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At this socket.
+    Socket(PathBuf),
+    /// At the sockets that one which runs this jobfile may have.
+    Jobfile(PathBuf),
+}
+
+/// A connection to a scheduler.
+#[derive(Debug)]
+pub struct Client {
+    stream: BufReader<UnixStream>,
+}
+
+/// Why there is no answer, or none that was hoped for.
+#[derive(Debug)]
+pub enum Error {
+    /// Nobody listens.
+    NotRunning {
+        /// Where that was.
+        place: Place,
+        /// Where it was looked for, and why that was nothing.
+        looked: Vec<(PathBuf, String)>,
+    },
+    /// The connection broke.
+    Broken(String),
+    /// It cannot be done.
+    Refused(Fault),
+}
+
+impl Client {
+    /// Connects to the scheduler of a place.
+    pub fn connect(place: &Place) -> Result<Client, Error> {
+        let candidates = match place {
+            Place::Socket(path) => vec![path.clone()],
+            Place::Jobfile(file) => paths::socket_candidates(file),
+        };
+        let mut looked = Vec::new();
+        for path in candidates {
+            let socket = match socket::connect(&path) {
+                Ok(socket) => socket,
+                Err(error) => {
+                    looked.push((path, reason(&error)));
+                    continue;
+                }
+            };
+            // What is asked may hold secrets, and in a directory that is open to others anybody
+            // may have made a socket of that name.
+            let own = rustix::process::geteuid().as_raw();
+            match socket::peer(&socket) {
+                Some((_, uid)) if uid == own || uid == 0 || own == 0 => {
+                    return Ok(Client { stream: BufReader::new(UnixStream::from(socket)) });
+                }
+                _ => looked.push((path, "it is another user's".to_owned())),
+            }
+        }
+        Err(Error::NotRunning { place: place.clone(), looked })
+    }
+
+    /// Asks something and answers what comes back, without the members of the envelope.
+    pub fn ask(&mut self, request: &Value) -> Result<Map<String, Value>, Error> {
+        self.send(request)?;
+        self.receive()
+    }
+
+    /// Asks something.
+    pub fn send(&mut self, request: &Value) -> Result<(), Error> {
+        let line = format!("{request}\n");
+        match self.stream.get_mut().write_all(line.as_bytes()) {
+            // Why it was closed may stand in what can still be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) => Err(Error::Broken(error.to_string())),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// The next answer.
+    pub fn receive(&mut self) -> Result<Map<String, Value>, Error> {
+        let mut line = Vec::new();
+        let mut bounded = io::Read::take(&mut self.stream, MAX_ANSWER);
+        match bounded.read_until(b'\n', &mut line) {
+            Ok(0) => return Err(Error::Broken("it closed the connection".to_owned())),
+            Ok(_) if line.last() != Some(&b'\n') => {
+                return Err(Error::Broken("its answer was cut short".to_owned()));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(Error::Broken(error.to_string())),
+        }
+        match wire::open_reply(&line) {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(fault)) => Err(Error::Refused(fault)),
+            Err(message) => Err(Error::Broken(message)),
+        }
+    }
+
+    /// Asks for something that comes in parts, until there are no `more`.
+    pub fn ask_all(
+        &mut self,
+        request: &Value,
+        mut part: impl FnMut(Map<String, Value>),
+    ) -> Result<(), Error> {
+        let mut request = request.clone();
+        loop {
+            let body = self.ask(&request)?;
+            let more = body.get("more").cloned();
+            part(body);
+            match more {
+                Some(more) => request["from"] = more,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// The process at the other end; `None` if it is in another namespace.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        socket::peer(self.socket()).map(|(pid, _)| pid).filter(|pid| *pid > 0)
+    }
+
+    /// The socket, to wait at it together with something else.
+    pub fn socket(&self) -> &UnixStream {
+        self.stream.get_ref()
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "nothing there".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nobody listens there any more".to_owned(),
+        io::ErrorKind::PermissionDenied => "it may not be opened".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::NotRunning { place, looked } => {
+                match place {
+                    Place::Jobfile(file) => {
+                        write!(f, "no schedrs runs {}; looked for its socket at", file.display())?;
+                    }
+                    Place::Socket(_) => f.write_str("no schedrs listens at")?,
+                }
+                for (path, why) in looked {
+                    write!(f, "\n  {} ({why})", path.display())?;
+                }
+                match place {
+                    Place::Jobfile(file) => write!(
+                        f,
+                        "\nstart it with `schedrs run {}`, or say with --socket where it listens",
+                        file.display()
+                    ),
+                    Place::Socket(_) => Ok(()),
+                }
+            }
+            Error::Broken(why) => write!(f, "the connection to schedrs broke: {why}"),
+            Error::Refused(fault) => {
+                match fault.problems.len() {
+                    0 | 1 => f.write_str(&fault.message)?,
+                    _ => {
+                        f.write_str("nothing was changed:")?;
+                        for problem in &fault.problems {
+                            write!(f, "\n  {problem}")?;
+                        }
+                    }
+                }
+                match &fault.help {
+                    Some(help) => write!(f, "; {help}"),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}

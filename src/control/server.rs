@@ -1,0 +1,525 @@
+//! The control socket: one thread that takes requests and gives answers.
+//!
+//! All it does to the loop is to send it [`Call`]s, of which only so many are under way at a time,
+//! and to take answers from it through a box that is locked for a moment. A client that is slow,
+//! silent or hostile costs this thread's time, and never the loop's.
+//!
+//! `connection` holds the bytes and bounds of one client, `exchange` makes calls from requests and
+//! lines from answers, `past` reads the store, and `peer` says who asks.
+
+mod connection;
+mod exchange;
+mod past;
+mod peer;
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
+
+use super::socket::Listener;
+use super::wire::{self, Fault};
+use super::{Call, Reply, Wish};
+use crate::clock;
+use crate::instant::Mono;
+use crate::store::Reader;
+use connection::{Connection, Line};
+use exchange::{Exchange, Step};
+use past::Past;
+
+/// So many clients are served at a time.
+pub const MAX_CONNECTIONS: usize = 64;
+
+/// So many calls are with the loop at a time, but for those that wait for a run to end.
+const MAX_CALLS: usize = 256;
+
+/// How long the end may be held up by a client that does not read its last answer.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long no connection is accepted when there are no descriptors left.
+const BREATHER: Duration = Duration::from_secs(1);
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Server {
+    inbox: Arc<Inbox>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Makes the socket and serves it. `call` takes what is asked to the loop; `reader` is where
+    /// the past is read.
+    pub fn start(
+        path: &Path,
+        call: impl Fn(Call) + Send + Sync + 'static,
+        reader: Option<Box<dyn Reader>>,
+    ) -> io::Result<Server> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let inbox = Arc::new(Inbox { messages: Mutex::default(), wake });
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let listener = Listener::bind(path)?;
+        let mut service = Service {
+            epoll,
+            listener,
+            accepting: Accepting::Yes,
+            inbox: Arc::clone(&inbox),
+            connections: HashMap::new(),
+            next: FIRST_CLIENT,
+            tickets: 0,
+            calls: 0,
+            call: Box::new(call),
+            past: Past::new(reader),
+            stopping: None,
+        };
+        let started = service.listen().map_err(io::Error::from).and_then(|()| {
+            std::thread::Builder::new()
+                .name("control".to_owned())
+                .stack_size(512 * 1024)
+                .spawn(move || service.run())
+        });
+        Ok(Server { inbox, thread: Some(started?) })
+    }
+
+    /// Removes the socket, says what there is to say, for at most two seconds, and ends the thread.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if let Some(thread) = self.thread.take() {
+            self.inbox.post(Message::Stop);
+            // It has nothing to answer.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// What the thread is told from outside.
+#[derive(Debug)]
+struct Inbox {
+    messages: Mutex<Vec<Message>>,
+    wake: OwnedFd,
+}
+
+#[derive(Debug)]
+enum Message {
+    /// The loop has answered.
+    Reply(Key, Which, Reply),
+    /// The loop has let go of a question: no other answer will come.
+    Released(Key, Which),
+    Stop,
+}
+
+/// Names a request: its connection, and its number.
+type Key = (u64, u64);
+
+/// Which answer to a question it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Which {
+    First,
+    Second,
+}
+
+impl Inbox {
+    fn post(&self, message: Message) {
+        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_empty = messages.is_empty();
+        messages.push(message);
+        drop(messages);
+        if was_empty {
+            // It can only fail when the thread has been woken 2^64 times and not looked.
+            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+        }
+    }
+}
+
+/// A question that the loop has. It tells when it is dropped, which is how a loop that has ended,
+/// or has forgotten it, is noticed.
+struct Ticket {
+    inbox: Arc<Inbox>,
+    key: Key,
+    /// An answer was given.
+    begun: AtomicBool,
+    /// The last answer was given.
+    answered: AtomicBool,
+    /// A second answer may follow.
+    twice: bool,
+}
+
+impl Ticket {
+    fn answer(&self, reply: Reply) {
+        let goes_on =
+            self.twice && matches!(reply, Reply::Answer(crate::event::Answer::Started { .. }));
+        self.answered.store(!goes_on, Ordering::Relaxed);
+        self.inbox.post(Message::Reply(self.key, self.which(), reply));
+    }
+
+    fn which(&self) -> Which {
+        match self.begun.swap(true, Ordering::Relaxed) {
+            false => Which::First,
+            true => Which::Second,
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.answered.load(Ordering::Relaxed) {
+            self.inbox.post(Message::Released(self.key, self.which()));
+        }
+    }
+}
+
+/// Whether connections are accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Accepting {
+    Yes,
+    /// Not until then: there are no descriptors left.
+    NotUntil(Mono),
+    /// No more.
+    No,
+}
+
+const TOKEN_WAKE: u64 = 0;
+const TOKEN_LISTENER: u64 = 1;
+/// Tokens from here on are those of clients; none is used twice.
+const FIRST_CLIENT: u64 = 2;
+
+/// What the thread owns.
+struct Service {
+    epoll: OwnedFd,
+    listener: Listener,
+    accepting: Accepting,
+    inbox: Arc<Inbox>,
+    connections: HashMap<u64, Connection>,
+    next: u64,
+    tickets: u64,
+    /// Calls that the loop has and that end soon.
+    calls: usize,
+    call: Box<dyn Fn(Call) + Send + Sync>,
+    past: Past,
+    /// It ends when all is said, and at the latest then.
+    stopping: Option<Mono>,
+}
+
+impl Service {
+    fn listen(&mut self) -> Result<(), Errno> {
+        add(&self.epoll, &self.inbox.wake, TOKEN_WAKE, epoll::EventFlags::IN)?;
+        add(&self.epoll, &self.listener, TOKEN_LISTENER, epoll::EventFlags::IN)
+    }
+
+    fn run(&mut self) {
+        let mut events = Vec::with_capacity(MAX_CONNECTIONS + 2);
+        loop {
+            let timeout = self.timeout(clock::mono());
+            events.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => {
+                    log::error!("the control socket cannot be waited for: {errno}");
+                    break;
+                }
+            }
+            for event in &events {
+                match event.data.u64() {
+                    TOKEN_WAKE => self.read_inbox(),
+                    TOKEN_LISTENER => self.accept(),
+                    client => self.happened(client, event.flags),
+                }
+            }
+            self.settle();
+            if self.is_finished() {
+                break;
+            }
+        }
+        self.listener.remove();
+    }
+
+    /// How long there is nothing to do unless something happens; mostly for ever.
+    fn timeout(&self, now: Mono) -> Option<Timespec> {
+        let clients = self.connections.values().filter_map(Connection::deadline);
+        let breather = match self.accepting {
+            Accepting::NotUntil(then) => Some(then),
+            Accepting::Yes | Accepting::No => None,
+        };
+        let next = clients.chain(breather).chain(self.stopping).min()?;
+        // The kernel would round down, and there would be nothing to do yet.
+        Timespec::try_from(next.since(now) + Duration::from_micros(1)).ok()
+    }
+
+    fn accept(&mut self) {
+        // Others have a turn, too: what is left is seen next time.
+        for _ in 0..MAX_CONNECTIONS {
+            let socket = match self.listener.accept() {
+                Ok(socket) => socket,
+                Err(Errno::AGAIN) => return,
+                Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
+                    // It would be ready all the time.
+                    let _ = epoll::delete(&self.epoll, &self.listener);
+                    self.accepting = Accepting::NotUntil(clock::mono().plus(BREATHER));
+                    return;
+                }
+                // That client has lost interest.
+                Err(_) => continue,
+            };
+            let Some(uid) = peer::allowed(&socket) else {
+                let fault = Fault::new("not_allowed", "not allowed");
+                turn_away(&socket, &fault.help("only the user of this schedrs and root may ask"));
+                continue;
+            };
+            if self.connections.len() >= MAX_CONNECTIONS {
+                let text = format!("there are {MAX_CONNECTIONS} connections already");
+                let fault = Fault::new("too_many_connections", text);
+                turn_away(&socket, &fault.help("close one, or try again later"));
+                continue;
+            }
+            let token = self.next;
+            self.next += 1;
+            if add(&self.epoll, &socket, token, epoll::EventFlags::IN).is_ok() {
+                let by = peer::name(uid);
+                self.connections.insert(token, Connection::new(socket, by, clock::mono()));
+            }
+        }
+    }
+
+    /// Something has happened to a connection.
+    fn happened(&mut self, token: u64, flags: epoll::EventFlags) {
+        let Some(connection) = self.connections.get_mut(&token) else { return };
+        if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
+            // It would be ready all the time.
+            let _ = epoll::delete(&self.epoll, connection.socket());
+            connection.interest = None;
+            connection.hang_up();
+        } else if flags.contains(epoll::EventFlags::IN) {
+            connection.read();
+        }
+    }
+
+    fn read_inbox(&mut self) {
+        let mut count = [0; 8];
+        // Empty when another wake-up was faster.
+        let _ = rustix::io::read(&self.inbox.wake, &mut count);
+        let messages = {
+            let mut messages = self.inbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *messages)
+        };
+        for message in messages {
+            match message {
+                Message::Reply(key, which, reply) => {
+                    self.count(which);
+                    self.answered(key, reply);
+                }
+                Message::Released(key, which) => {
+                    self.count(which);
+                    self.released(key);
+                }
+                Message::Stop => self.stop(),
+            }
+        }
+    }
+
+    /// The loop has answered a question.
+    fn answered(&mut self, (token, number): Key, reply: Reply) {
+        let Some(mut exchange) = self.take_exchange(token, number) else { return };
+        let past = &mut self.past;
+        let step = guarded(|| exchange.reply(reply, past));
+        self.go_on(token, number, exchange, step);
+    }
+
+    fn released(&mut self, (token, number): Key) {
+        if let Some(exchange) = self.take_exchange(token, number) {
+            let step = Step::End(Err(Exchange::lost()));
+            self.go_on(token, number, exchange, step);
+        }
+    }
+
+    /// A call is no longer under way once it has an answer: for the second one, the end of a run,
+    /// it may wait for ever.
+    fn count(&mut self, which: Which) {
+        if which == Which::First {
+            self.calls = self.calls.saturating_sub(1);
+        }
+    }
+
+    /// Takes an exchange that was with the loop, unless its client is gone.
+    fn take_exchange(&mut self, token: u64, number: u64) -> Option<Exchange> {
+        self.connections.get_mut(&token)?.pending.remove(&number)
+    }
+
+    /// Does the next step of an exchange.
+    fn go_on(&mut self, token: u64, number: u64, exchange: Exchange, step: Step) {
+        let Some(connection) = self.connections.get_mut(&token) else { return };
+        match step {
+            Step::End(Ok(body)) => connection.say(&wire::good_line(exchange.id.as_ref(), &body)),
+            Step::End(Err(fault)) => {
+                connection.say(&wire::fault_line(exchange.id.as_ref(), &fault));
+            }
+            Step::Say(body) => {
+                connection.say(&wire::good_line(exchange.id.as_ref(), &body));
+                connection.pending.insert(number, exchange);
+            }
+            Step::Ask(wish) => {
+                let by = connection.by.clone();
+                connection.pending.insert(number, exchange);
+                self.ask((token, number), by, wish);
+            }
+        }
+    }
+
+    fn ask(&mut self, key: Key, by: Box<str>, wish: Wish) {
+        self.calls += 1;
+        let twice = matches!(wish, Wish::Want(crate::event::Want::Start { wait: true, .. }));
+        let inbox = Arc::clone(&self.inbox);
+        let (begun, answered) = (AtomicBool::new(false), AtomicBool::new(false));
+        let ticket = Ticket { inbox, key, begun, answered, twice };
+        (self.call)(Call { by, wish, reply: Arc::new(move |reply| ticket.answer(reply)) });
+    }
+
+    /// Begins what may be begun, writes what may be written and drops who is done.
+    fn settle(&mut self) {
+        let now = clock::mono();
+        if let Accepting::NotUntil(then) = self.accepting
+            && now >= then
+        {
+            let flags = epoll::EventFlags::IN;
+            self.accepting = match add(&self.epoll, &self.listener, TOKEN_LISTENER, flags) {
+                Ok(()) => Accepting::Yes,
+                Err(_) => Accepting::NotUntil(now.plus(BREATHER)),
+            };
+        }
+        let mut tokens: Vec<u64> = self.connections.keys().copied().collect();
+        tokens.sort_unstable();
+        for token in tokens {
+            self.begin_requests(token, now);
+            let Some(connection) = self.connections.get_mut(&token) else { continue };
+            connection.flush(now);
+            if connection.is_over(now) {
+                self.connections.remove(&token);
+                continue;
+            }
+            let wants = connection.wants();
+            if connection.interest.is_some_and(|interest| interest != wants) {
+                let data = epoll::EventData::new_u64(token);
+                if epoll::modify(&self.epoll, connection.socket(), data, wants).is_ok() {
+                    connection.interest = Some(wants);
+                }
+            }
+        }
+    }
+
+    /// Takes the requests of a connection, as many as it may make now.
+    fn begin_requests(&mut self, token: u64, now: Mono) {
+        loop {
+            let Some(connection) = self.connections.get_mut(&token) else { return };
+            if self.calls >= MAX_CALLS || self.stopping.is_some() || !connection.may_begin(now) {
+                return;
+            }
+            let line = match connection.next_line() {
+                Some(line) => line,
+                // Nobody will say that there is more to read.
+                None if connection.is_gone() && connection.read() => continue,
+                None => match connection.next_line() {
+                    Some(line) => line,
+                    None => return,
+                },
+            };
+            match line {
+                Line::TooLong => {
+                    let text = format!("a request is at most {} bytes long", wire::MAX_LINE);
+                    connection.say(&wire::fault_line(None, &Fault::new("too_long", text)));
+                    connection.close();
+                    return;
+                }
+                Line::Whole(line) if line.trim_ascii().is_empty() => {}
+                Line::Whole(line) => self.begin(token, &line),
+            }
+        }
+    }
+
+    fn begin(&mut self, token: u64, line: &[u8]) {
+        self.tickets += 1;
+        let number = self.tickets;
+        let request = catch_unwind(|| wire::parse(line, clock::wall()))
+            .unwrap_or_else(|_| wire::Request { id: None, verb: Err(bug()) });
+        let id = request.id;
+        let fault = match request.verb {
+            Err(fault) => fault,
+            Ok(verb) => {
+                let (past, its_id) = (&mut self.past, id.clone());
+                let begun = catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, verb, past)));
+                match begun {
+                    Ok((exchange, step)) => return self.go_on(token, number, exchange, step),
+                    Err(_) => bug(),
+                }
+            }
+        };
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.say(&wire::fault_line(id.as_ref(), &fault));
+        }
+    }
+
+    fn stop(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(clock::mono().plus(LAST_WORDS));
+        if self.accepting == Accepting::Yes {
+            let _ = epoll::delete(&self.epoll, &self.listener);
+        }
+        self.accepting = Accepting::No;
+        self.listener.remove();
+        for connection in self.connections.values_mut() {
+            let waiting: Vec<Exchange> =
+                connection.pending.drain().map(|(_, exchange)| exchange).collect();
+            for exchange in waiting {
+                let line = wire::fault_line(exchange.id.as_ref(), &Exchange::lost());
+                connection.say(&line);
+            }
+            connection.close();
+        }
+    }
+
+    fn is_finished(&self) -> bool {
+        self.stopping.is_some_and(|last| self.connections.is_empty() || clock::mono() >= last)
+    }
+}
+
+/// A step that ends in an answer whatever happens.
+fn guarded(step: impl FnOnce() -> Step) -> Step {
+    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| Step::End(Err(bug())))
+}
+
+fn bug() -> Fault {
+    Fault::new("internal", "this request has made schedrs stumble").help("this is a bug of schedrs")
+}
+
+/// Says why a connection is closed, if there is room for that, which there is in a new one.
+fn turn_away(socket: &OwnedFd, fault: &Fault) {
+    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+    let _ = rustix::net::send(socket, &wire::fault_line(None, fault), flags);
+}
+
+fn add(
+    set: &OwnedFd,
+    source: impl AsFd,
+    token: u64,
+    flags: epoll::EventFlags,
+) -> Result<(), Errno> {
+    epoll::add(set, source, epoll::EventData::new_u64(token), flags)
+}

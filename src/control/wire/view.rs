@@ -1,0 +1,499 @@
+//! What jobs, runs and schedulers look like in JSON.
+//!
+//! Times are RFC 3339, in the job's zone where a job is known and in UTC elsewhere; durations are
+//! milliseconds. A key that does not apply is left out. No command is in a list, because many
+//! people put secrets there.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::control::Health;
+use crate::event::{
+    Active, Change, Doing, JobDetail, JobView, MissReason, Outcome, Paused, Record, Status,
+};
+use crate::instant::Instant;
+use crate::job::Command;
+use crate::store::{AttemptRecord, RunRecord, Session};
+use crate::words;
+use crate::zone::Zone;
+
+/// Makes structs that are written without what they do not have, and read with or without it.
+macro_rules! views {
+    ($($(#[doc = $about:literal])+ $name:ident {
+        $($(#[doc = $what:literal])+ $field:ident: $type:ty,)*
+    })*) => {
+        $(
+            $(#[doc = $about])+
+            #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+            #[serde(default)]
+            pub struct $name {
+                $(
+                    $(#[doc = $what])+
+                    #[serde(skip_serializing_if = "Skip::skip")]
+                    pub $field: $type,
+                )*
+            }
+        )*
+    };
+}
+
+views! {
+    /// A job in a list.
+    JobLine {
+        /// Its id.
+        id: String,
+        /// What people call it.
+        name: Option<String>,
+        /// `running`, `waiting`, `paused`, `scheduled` or `finished`, the first that is so.
+        state: String,
+        /// Its trigger in words.
+        schedule: String,
+        /// The name of its zone.
+        timezone: String,
+        /// The next due time.
+        next: Option<String>,
+        /// Runs with a process.
+        running: u32,
+        /// Runs that wait.
+        waiting: u32,
+        /// It was added at run time.
+        added: bool,
+        /// Something of it was changed at run time.
+        overridden: bool,
+        /// Why it is paused.
+        paused: Option<PausedView>,
+        /// Its last outcome.
+        last: Option<RunView>,
+    }
+
+    /// Why a job is paused.
+    PausedView {
+        /// By what: `file`, `job` or `all`.
+        what: String,
+        /// Since when.
+        since: Option<String>,
+        /// Until when.
+        until: Option<String>,
+        /// Who did it.
+        by: Option<String>,
+        /// Why.
+        reason: Option<String>,
+    }
+
+    /// What became of a due time.
+    RunView {
+        /// The number of the record in the store.
+        seq: Option<u64>,
+        /// The run, if it became one.
+        run: Option<u64>,
+        /// The job.
+        job: String,
+        /// The due time, or the first of several.
+        due: String,
+        /// The last of several.
+        last_due: Option<String>,
+        /// How many, if several.
+        count: Option<u64>,
+        /// The word for it; `running` while it is not over.
+        outcome: String,
+        /// The exit code.
+        exit: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+        /// Why, in a word or in words.
+        reason: Option<String>,
+        /// How late it was, or how long it waited.
+        late_ms: Option<u64>,
+        /// When it was decided or admitted.
+        at: Option<String>,
+        /// When its first attempt was started.
+        started: Option<String>,
+        /// From the due time to there.
+        lag_ms: Option<u64>,
+        /// From there to the end of its last attempt.
+        duration_ms: Option<u64>,
+        /// How many attempts there were.
+        attempts: u32,
+        /// Its process.
+        pid: Option<u32>,
+        /// Who has asked for it, if its trigger did not.
+        by: Option<String>,
+    }
+
+    /// A run that is active.
+    ActiveView {
+        /// The run.
+        run: u64,
+        /// Its job.
+        job: String,
+        /// The due time.
+        due: String,
+        /// The number of its attempt; 0 before the first.
+        attempt: u32,
+        /// `running`, `ending`, `queued`, `pending` or `retrying`.
+        doing: String,
+        /// When its first process was made.
+        started: Option<String>,
+    }
+
+    /// Everything about a job.
+    JobDetails {
+        /// How it stands.
+        job: JobLine,
+        /// Its executor.
+        executor: String,
+        /// What it runs: a string for the shell, or an array.
+        command: Option<Value>,
+        /// When it was first scheduled.
+        anchor: String,
+        /// The options that differ from the defaults, by their keys; values of `env` are hidden.
+        options: Option<Value>,
+        /// What was changed at run time, as TOML.
+        overrides: Option<String>,
+        /// Its definition as TOML, if it was added at run time.
+        toml: Option<String>,
+        /// Its active runs.
+        active: Vec<ActiveView>,
+        /// Its next few due times.
+        upcoming: Vec<String>,
+    }
+
+    /// How a scheduler is.
+    StatusView {
+        /// `ok` or `degraded`.
+        health: String,
+        /// What is not as it should be.
+        reasons: Vec<String>,
+        /// The version of schedrs.
+        version: String,
+        /// Its process.
+        pid: u32,
+        /// When it was started.
+        started: String,
+        /// Its jobfile.
+        jobfile: String,
+        /// When that was last read and found good.
+        loaded: String,
+        /// Its store.
+        store: String,
+        /// The name of its zone.
+        timezone: String,
+        /// It is stopping.
+        stopping: bool,
+        /// How many jobs it has.
+        jobs: usize,
+        /// Runs with a process.
+        running: usize,
+        /// Runs that wait.
+        waiting: usize,
+        /// The next due time.
+        next: Option<String>,
+        /// Whose that is.
+        next_job: Option<String>,
+        /// Its active runs.
+        active: Vec<ActiveView>,
+    }
+
+    /// An attempt of a run.
+    AttemptView {
+        /// Its number, from 1.
+        attempt: u32,
+        /// Its process.
+        pid: Option<u32>,
+        /// When that was made.
+        started: Option<String>,
+        /// When it ended.
+        ended: Option<String>,
+        /// How.
+        outcome: Option<String>,
+        /// The exit code.
+        exit: Option<i32>,
+        /// The signal that ended it.
+        signal: Option<i32>,
+        /// Why, in words.
+        reason: Option<String>,
+    }
+
+    /// Something that somebody has done.
+    ChangeView {
+        /// When.
+        at: String,
+        /// To which job; left out: to all, or to the scheduler.
+        job: Option<String>,
+        /// What.
+        what: String,
+        /// Who.
+        by: String,
+        /// Why, or in what way.
+        detail: Option<String>,
+    }
+
+    /// One life of a scheduler with its store.
+    SessionView {
+        /// Its process.
+        pid: u32,
+        /// When it began.
+        began: String,
+        /// When it is last known to have been alive.
+        seen: String,
+        /// When it ended as it should.
+        stopped: Option<String>,
+        /// Its jobfile.
+        jobfile: String,
+    }
+}
+
+/// Whether a value is one that a key is left out for.
+trait Skip {
+    fn skip(&self) -> bool {
+        false
+    }
+}
+
+impl<T> Skip for Option<T> {
+    fn skip(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl Skip for String {}
+impl Skip for bool {}
+impl Skip for u32 {}
+impl Skip for u64 {}
+impl Skip for usize {}
+impl Skip for JobLine {}
+impl<T> Skip for Vec<T> {}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The parts of an outcome: exit code, signal, reason, lateness.
+fn parts(outcome: &Outcome) -> (Option<i32>, Option<i32>, Option<String>, Option<u64>) {
+    match outcome {
+        Outcome::Failed(code) => (Some(*code), None, None, None),
+        Outcome::Killed(signal) => (None, Some(*signal), None, None),
+        Outcome::NotStarted(reason) | Outcome::Lost(reason) => {
+            (None, None, Some(reason.clone()), None)
+        }
+        Outcome::Skipped(reason) => (None, None, Some(reason.word().to_owned()), None),
+        Outcome::Missed(MissReason::Late(by)) => {
+            (None, None, Some("late".to_owned()), Some(millis(*by)))
+        }
+        Outcome::Missed(MissReason::Waited(by)) => {
+            (None, None, Some("waited".to_owned()), Some(millis(*by)))
+        }
+        Outcome::Succeeded | Outcome::TimedOut | Outcome::Coalesced => (None, None, None, None),
+    }
+}
+
+impl JobLine {
+    /// How a job stands, with what became of its last due time.
+    pub fn new(view: &JobView, last: Option<RunView>) -> JobLine {
+        let (job, zone) = (&view.job, &view.job.zone);
+        let state = match (view.running, view.waiting, &view.paused, view.next) {
+            (1.., _, _, _) => "running",
+            (0, 1.., _, _) => "waiting",
+            (0, 0, Paused::No, Some(_)) => "scheduled",
+            (0, 0, Paused::No, None) => "finished",
+            (0, 0, _, _) => "paused",
+        };
+        JobLine {
+            id: job.id.to_string(),
+            name: job.name.as_deref().map(str::to_owned),
+            state: state.to_owned(),
+            schedule: words::trigger(&job.trigger, zone),
+            timezone: zone.name().to_owned(),
+            next: view.next.map(|next| words::rfc3339(next, zone)),
+            running: view.running,
+            waiting: view.waiting,
+            added: view.added,
+            overridden: view.overridden,
+            paused: PausedView::new(&view.paused, zone),
+            last,
+        }
+    }
+}
+
+impl PausedView {
+    fn new(paused: &Paused, zone: &Zone) -> Option<PausedView> {
+        let (what, pause) = match paused {
+            Paused::No => return None,
+            Paused::ByFile => ("file", None),
+            Paused::Job(pause) => ("job", Some(pause)),
+            Paused::All(pause) => ("all", Some(pause)),
+        };
+        Some(PausedView {
+            what: what.to_owned(),
+            since: pause.map(|pause| words::rfc3339(pause.at, zone)),
+            until: pause.and_then(|pause| Some(words::rfc3339(pause.until?, zone))),
+            by: pause.map(|pause| pause.by.to_string()),
+            reason: pause.and_then(|pause| Some(pause.reason.as_ref()?.to_string())),
+        })
+    }
+}
+
+impl RunView {
+    /// A record of the store.
+    pub fn of_record(record: &RunRecord, zone: &Zone) -> RunView {
+        let time = |at: Instant| words::rfc3339(at, zone);
+        let (exit, signal, reason, late_ms) =
+            record.outcome.as_ref().map(parts).unwrap_or_default();
+        RunView {
+            seq: Some(record.seq),
+            run: record.run.map(|run| run.0),
+            job: record.job.to_string(),
+            due: time(record.due),
+            last_due: (record.count > 1).then(|| time(record.last_due)),
+            count: (record.count > 1).then_some(record.count),
+            outcome: record.outcome.as_ref().map_or("running", Outcome::word).to_owned(),
+            exit,
+            signal,
+            reason,
+            late_ms,
+            at: Some(time(record.at)),
+            started: record.started.map(time),
+            lag_ms: record.started.map(|started| millis(started.since(record.due))),
+            duration_ms: record.duration.map(millis),
+            attempts: record.attempts,
+            pid: record.process.map(|process| process.pid),
+            by: record.by.as_deref().map(str::to_owned),
+        }
+    }
+
+    /// What the scheduler says of a run that has just ended.
+    pub fn of_ended(record: &Record) -> RunView {
+        let zone = &record.job.zone;
+        let (exit, signal, reason, late_ms) = parts(&record.outcome);
+        RunView {
+            run: record.run.map(|run| run.0),
+            job: record.job.id.to_string(),
+            due: words::rfc3339(record.due, zone),
+            outcome: record.outcome.word().to_owned(),
+            exit,
+            signal,
+            reason,
+            late_ms,
+            started: record.started.map(|started| words::rfc3339(started, zone)),
+            lag_ms: record.started.map(|started| millis(started.since(record.due))),
+            duration_ms: record.started.map(|_| millis(record.duration)),
+            attempts: record.attempts,
+            ..RunView::default()
+        }
+    }
+}
+
+impl ActiveView {
+    fn new(active: &Active) -> ActiveView {
+        let zone = &active.job.zone;
+        let doing = match active.doing {
+            Doing::Running => "running",
+            Doing::Ending => "ending",
+            Doing::Queued => "queued",
+            Doing::Pending => "pending",
+            Doing::Retrying => "retrying",
+        };
+        ActiveView {
+            run: active.run.0,
+            job: active.job.id.to_string(),
+            due: words::rfc3339(active.due, zone),
+            attempt: active.attempt,
+            doing: doing.to_owned(),
+            started: active.started.map(|(at, _)| words::rfc3339(at, zone)),
+        }
+    }
+}
+
+impl JobDetails {
+    /// All about a job.
+    pub fn new(detail: &JobDetail, last: Option<RunView>, options: Option<Value>) -> JobDetails {
+        let (job, zone) = (&detail.view.job, &detail.view.job.zone);
+        let command = match &job.command {
+            Command::Shell(line) => Value::from(&**line),
+            Command::Argv(words) => words.iter().map(|word| Value::from(&**word)).collect(),
+        };
+        JobDetails {
+            job: JobLine::new(&detail.view, last),
+            executor: detail.executor.to_string(),
+            command: Some(command),
+            anchor: words::rfc3339(detail.view.anchor, zone),
+            options,
+            overrides: detail.overrides.as_deref().map(str::to_owned),
+            toml: detail.text.as_deref().map(str::to_owned),
+            active: detail.active.iter().map(ActiveView::new).collect(),
+            upcoming: detail.upcoming.iter().map(|due| words::rfc3339(*due, zone)).collect(),
+        }
+    }
+}
+
+impl StatusView {
+    /// A scheduler's own view of itself.
+    pub fn new(health: &Health, status: &Status) -> StatusView {
+        let zone = &health.settings.zone;
+        StatusView {
+            health: if health.reasons.is_empty() { "ok" } else { "degraded" }.to_owned(),
+            reasons: health.reasons.clone(),
+            version: health.version.to_owned(),
+            pid: health.pid,
+            started: words::rfc3339(health.started, zone),
+            jobfile: health.jobfile.to_string(),
+            loaded: words::rfc3339(health.loaded, zone),
+            store: health.store.to_string(),
+            timezone: health.timezone.to_string(),
+            stopping: health.stopping,
+            jobs: status.jobs,
+            running: status.running,
+            waiting: status.waiting,
+            next: status.next.as_ref().map(|(next, _)| words::rfc3339(*next, zone)),
+            next_job: status.next.as_ref().map(|(_, job)| job.to_string()),
+            active: status.active.iter().map(ActiveView::new).collect(),
+        }
+    }
+}
+
+impl AttemptView {
+    /// An attempt as the store has it.
+    pub fn new(record: &AttemptRecord) -> AttemptView {
+        let time = |at: Instant| words::rfc3339(at, &Zone::utc());
+        let (exit, signal, reason, _) = record.outcome.as_ref().map(parts).unwrap_or_default();
+        AttemptView {
+            attempt: record.attempt,
+            pid: record.process.map(|process| process.pid),
+            started: record.started.map(time),
+            ended: record.ended.map(time),
+            outcome: record.outcome.as_ref().map(|outcome| outcome.word().to_owned()),
+            exit,
+            signal,
+            reason,
+        }
+    }
+}
+
+impl ChangeView {
+    /// A change as the store has it.
+    pub fn new(change: &Change) -> ChangeView {
+        ChangeView {
+            at: words::rfc3339(change.at, &Zone::utc()),
+            job: change.job.as_deref().map(str::to_owned),
+            what: change.what.to_string(),
+            by: change.by.to_string(),
+            detail: change.detail.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+impl SessionView {
+    /// A life as the store has it.
+    pub fn new(session: &Session) -> SessionView {
+        let time = |at: Instant| words::rfc3339(at, &Zone::utc());
+        SessionView {
+            pid: session.process.pid,
+            began: time(session.began),
+            seen: time(session.seen),
+            stopped: session.stopped.map(time),
+            jobfile: session.jobfile.to_string(),
+        }
+    }
+}

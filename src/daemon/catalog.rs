@@ -1,0 +1,161 @@
+//! The jobs in effect: those of the jobfile, those that were added at run time, and what was
+//! changed of either.
+//!
+//! Definitions are kept as TOML (by the scheduler, and by the store) and made into jobs by
+//! `crate::jobfile`'s workshop, anew whenever the jobfile is read: `[defaults]` hold for them as
+//! for any job.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::event::{Ask, Refusal, Remember, Want};
+use crate::instant::Instant;
+use crate::job::{Job, JobSet};
+use crate::jobfile::Workshop;
+use crate::scheduler::{Scheduler, Texts};
+
+/// What a jobfile and the texts beside it have made.
+#[derive(Debug)]
+pub(super) struct Composed {
+    /// All jobs.
+    pub(super) set: JobSet,
+    /// The definitions below overrides.
+    pub(super) bases: HashMap<Box<str>, Arc<Job>>,
+    /// Ids of added jobs that the jobfile has now, too: its own hold.
+    pub(super) displaced: Vec<Box<str>>,
+    /// Texts that make no sense any more: whose they are, and why.
+    pub(super) problems: Vec<(Box<str>, String)>,
+}
+
+/// Puts the jobs of a jobfile, added jobs and overrides together. `before` is how jobs were, for
+/// those whose text the new jobfile has no room for (an executor may be gone).
+pub(super) fn compose(
+    mut set: JobSet,
+    workshop: &Workshop,
+    added: &Texts,
+    overrides: &Texts,
+    before: impl Fn(&str) -> Option<Arc<Job>>,
+    now: Instant,
+) -> Composed {
+    let mut composed = Composed {
+        bases: HashMap::new(),
+        displaced: Vec::new(),
+        problems: Vec::new(),
+        set: JobSet {
+            settings: set.settings.clone(),
+            executors: set.executors.clone(),
+            jobs: Vec::new(),
+        },
+    };
+    if !added.is_empty() {
+        let in_file: HashSet<&str> = set.jobs.iter().map(|job| &*job.id).collect();
+        let (clash, own): (Vec<_>, Vec<_>) =
+            added.iter().partition(|(id, _)| in_file.contains(&**id));
+        composed.displaced = clash.into_iter().map(|(id, _)| id.clone()).collect();
+        let texts = own.iter().map(|(id, text)| (&**id, &**text));
+        let built = workshop.build_many(texts, now);
+        let mut jobs = Vec::with_capacity(built.len());
+        for ((id, _), job) in own.iter().zip(built) {
+            match job {
+                Ok(job) => jobs.push(Arc::new(job)),
+                Err(problems) => {
+                    composed.problems.push((id.clone(), problems.join("; ")));
+                    // As it was, in the executor that is always there.
+                    let old = before(id).map(|job| Arc::new(Job { executor: 0, ..(*job).clone() }));
+                    jobs.extend(old);
+                }
+            }
+        }
+        set.jobs.append(&mut jobs);
+    }
+    if !overrides.is_empty() {
+        let texts: HashMap<&str, &str> =
+            overrides.iter().map(|(id, text)| (&**id, &**text)).collect();
+        for job in &mut set.jobs {
+            let Some(text) = texts.get(&*job.id) else { continue };
+            match workshop.overlay(job, text) {
+                Ok(changed) => {
+                    let base = std::mem::replace(job, Arc::new(changed));
+                    composed.bases.insert(job.id.clone(), base);
+                }
+                Err(problems) => composed.problems.push((job.id.clone(), problems.join("; "))),
+            }
+        }
+    }
+    composed.set.jobs = set.jobs;
+    composed
+}
+
+/// What it takes to change jobs at run time.
+#[derive(Debug)]
+pub(super) struct Catalog {
+    pub(super) workshop: Workshop,
+    pub(super) bases: HashMap<Box<str>, Arc<Job>>,
+}
+
+/// Why a text is not taken.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// It has problems.
+    Problems(Vec<String>),
+    /// It is fine, but cannot be used.
+    Refused(Refusal),
+}
+
+impl Catalog {
+    /// Something is remembered of a job: without overrides there is nothing below them.
+    pub(super) fn note(&mut self, remember: &Remember) {
+        match remember {
+            Remember::Job(record) if record.overrides.is_none() => self.bases.remove(&record.id),
+            Remember::Gone(id) => self.bases.remove(id),
+            _ => None,
+        };
+    }
+
+    /// Makes of a text the job to be added.
+    pub(super) fn add(
+        &self,
+        id: &str,
+        text: &str,
+        replace: bool,
+        now: Instant,
+    ) -> Result<Want, Unfit> {
+        let job = self.workshop.build(id, text, now).map_err(Unfit::Problems)?;
+        Ok(Want::Add { job: Arc::new(job), text: text.into(), replace })
+    }
+
+    /// Makes of a text what is to stand over a job from now on.
+    pub(super) fn change(
+        &mut self,
+        scheduler: &mut Scheduler,
+        id: &str,
+        text: &str,
+        what: &'static str,
+    ) -> Result<Want, Unfit> {
+        let Some(job) = scheduler.job(id).cloned() else { return Err(no_such_job(id)) };
+        let changed = match what {
+            "rescheduled" => self.workshop.reschedule(&job, text),
+            _ => self.workshop.modify(&job, text),
+        };
+        let changed = changed.map_err(Unfit::Problems)?;
+        let overrides = self.workshop.merge(scheduler.overrides(id), text);
+        self.bases.entry(id.into()).or_insert(job);
+        Ok(Want::Change { job: Arc::new(changed), overrides: Some(overrides.into()), what })
+    }
+
+    /// The job as its definition says.
+    pub(super) fn reset(&mut self, scheduler: &mut Scheduler, id: &str) -> Result<Want, Unfit> {
+        let Some(job) = scheduler.job(id).cloned() else { return Err(no_such_job(id)) };
+        let job = self.bases.remove(id).unwrap_or(job);
+        Ok(Want::Change { job, overrides: None, what: "reset" })
+    }
+}
+
+fn no_such_job(id: &str) -> Unfit {
+    Unfit::Refused(Refusal { code: "no_such_job", message: format!("no job `{id}`") })
+}
+
+/// A question to the scheduler.
+pub(super) fn ask(ticket: u64, by: &str, want: Want) -> Box<Ask> {
+    Box::new(Ask { ticket, by: by.into(), want })
+}

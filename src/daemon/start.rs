@@ -1,0 +1,202 @@
+//! The beginning: from a plan to a scheduler that goes on where an earlier one has ended, with its
+//! hands, its records and its control socket.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::catalog::{self, Catalog};
+use super::hands::{Hands, Message};
+use super::records::Records;
+use super::recovery::{self, Recovered};
+use super::{Mailbox, Memory, Plan, Reopen, Waker, report};
+use crate::child::mark::Marks;
+use crate::clock;
+use crate::control::Line;
+use crate::control::server::Server;
+use crate::event::{Change, RunId};
+use crate::job::JobSet;
+use crate::scheduler::{Scheduler, Texts};
+use crate::store::keeper::Keeper;
+use crate::store::{Fact, Process, Reader, Restored, Session};
+
+/// What the loop consists of.
+pub(super) struct Parts {
+    pub(super) scheduler: Scheduler,
+    pub(super) hands: Hands,
+    pub(super) catalog: Option<Catalog>,
+    pub(super) server: Option<Server>,
+    /// What is not as it should be.
+    pub(super) alarms: HashMap<&'static str, String>,
+}
+
+/// Makes them.
+pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyhow::Result<Parts> {
+    let mailbox = Mailbox::new(waker);
+    let mut alarms = HashMap::new();
+    let mut memory = plan.memory.take();
+    let restored = match &mut memory {
+        Some(memory) => memory.store.restore().context("failed to read the store")?,
+        None => Restored::default(),
+    };
+    let reader = memory.as_ref().and_then(|memory| match memory.store.reader() {
+        Ok(reader) => Some(reader),
+        Err(error) => {
+            alarms.insert("reader", format!("the store cannot be read: {error}"));
+            None
+        }
+    });
+    let again = recovery::mark_of(restored.last_session.as_ref());
+    let marks = match plan.embedded {
+        true => Some(Marks::for_children(again)),
+        false => Marks::new(again),
+    };
+    let mut hands = Hands::new(plan, epoll, mailbox.clone(), marks)
+        .context("failed to prepare for running jobs")?;
+    let settings = plan.jobfile.set.settings.clone();
+    let nothing = JobSet { settings, executors: Vec::new(), jobs: Vec::new() };
+    let set = std::mem::replace(&mut plan.jobfile.set, nothing);
+    let now = clock::now();
+    let Some(memory) = memory else {
+        let scheduler = Scheduler::new(now, set);
+        return Ok(Parts { scheduler, hands, catalog: None, server: None, alarms });
+    };
+
+    let workshop = plan.jobfile.workshop.clone();
+    let (added, overrides) = texts(&restored);
+    let composed = catalog::compose(set, &workshop, &added, &overrides, |_| None, now.wall);
+    for (id, problem) in &composed.problems {
+        log::error!(job = &**id; "what was changed of it at run time makes no sense now: {problem}");
+    }
+    let mut restored = restored;
+    let mut facts = Vec::new();
+    for id in &composed.displaced {
+        // The jobfile has a job of that id now.
+        log::warn!(job = &**id; "it was added at run time and is in the jobfile now, which holds");
+        restored.jobs.retain(|record| record.id != *id);
+        facts.push(Fact::Gone { job: id.clone() });
+        facts.push(Fact::Change(Change {
+            at: now.wall,
+            job: Some(id.clone()),
+            what: "removed".into(),
+            by: "schedrs".into(),
+            detail: Some("the jobfile has a job of this id".into()),
+        }));
+    }
+    let session = Session {
+        process: recovery::own_process(),
+        boot: recovery::boot_id(),
+        began: now.wall,
+        seen: now.wall,
+        stopped: None,
+        jobfile: plan.source.as_str().into(),
+        mark: marks.map_or(0, |marks| marks.number()),
+    };
+    let mut reader = reader;
+    let looks = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
+    let recovered = recovery::recover(restored, &composed.set, marks, looks, now);
+    log_recovered(&recovered);
+    let Recovered { memory: remembered, facts: recovered_facts, .. } = recovered;
+    let (withdrawals, survivors) = (recovered.withdrawals, recovered.survivors);
+
+    let mut records = Records::new(keep(plan, memory, &hands, &mailbox)?);
+    records.add(Fact::Began(session));
+    for (job, due, run) in withdrawals {
+        records.will_withdraw(job, due, run);
+    }
+    facts.extend(recovered_facts);
+    facts.into_iter().for_each(|fact| records.add(fact));
+    let jobs: HashMap<RunId, Box<str>> =
+        remembered.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
+    let scheduler = Scheduler::restored(now, composed.set, remembered);
+    for (run, process, handle) in survivors {
+        take_back(&mut hands, &scheduler, run, process, handle, &jobs);
+    }
+    records.flush();
+    hands.keep_records(records);
+
+    let line: Line = {
+        let mailbox = mailbox.clone();
+        Arc::new(move |call| mailbox.send(Message::Call(call)))
+    };
+    let server = plan.socket.as_ref().and_then(|path| {
+        let line = Arc::clone(&line);
+        match Server::start(path, move |call| line(call), reader) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                let text = format!("no control socket at {}: {error}", path.display());
+                log::warn!(event = "no_control"; "{text}");
+                alarms.insert("control", text);
+                None
+            }
+        }
+    });
+    if let Some(ready) = plan.ready.take() {
+        ready(line);
+    }
+    let catalog = Some(Catalog { workshop, bases: composed.bases });
+    Ok(Parts { scheduler, hands, catalog, server, alarms })
+}
+
+/// The thread that writes to the store.
+fn keep(plan: &Plan, memory: Memory, hands: &Hands, mailbox: &Mailbox) -> anyhow::Result<Keeper> {
+    let Memory { store, reopen: Reopen(reopen), limits, .. } = memory;
+    let submitter = hands.submitter();
+    let says = mailbox.clone();
+    let keeper = Keeper::start(
+        store,
+        reopen,
+        limits,
+        move |start| submitter.submit(start),
+        move |said| says.send(Message::Store(said)),
+    )
+    .context("failed to start the store's thread")?;
+    // There is but one, and this is the first time.
+    let _ = plan.notes.set(keeper.notes());
+    Ok(keeper)
+}
+
+/// Definitions and overrides that were kept.
+fn texts(restored: &Restored) -> (Texts, Texts) {
+    let texts = |text: fn(&crate::event::JobRecord) -> Option<&Box<str>>| -> Texts {
+        let jobs = restored.jobs.iter();
+        jobs.filter_map(|job| Some((job.id.clone(), text(job)?.clone()))).collect()
+    };
+    (texts(|job| job.added.as_ref()), texts(|job| job.overrides.as_ref()))
+}
+
+fn take_back(
+    hands: &mut Hands,
+    scheduler: &Scheduler,
+    run: RunId,
+    process: Process,
+    handle: OwnedFd,
+    jobs: &HashMap<RunId, Box<str>>,
+) {
+    let active = scheduler.status().active.into_iter().find(|active| active.run == run);
+    let Some(active) = active else { return };
+    let id = jobs.get(&run).map_or("", |id| &**id);
+    log::warn!(
+        event = "taken_back",
+        job = id,
+        run = run.0,
+        pid = process.pid;
+        "its process, pid {}, has outlived an earlier scheduler and goes on under watch", process.pid
+    );
+    hands.take_back(run, active.job, active.due, process, handle);
+}
+
+fn log_recovered(recovered: &Recovered) {
+    for (run, job, outcome) in &recovered.over {
+        let text = report::outcome_words(outcome);
+        log::warn!(
+            event = outcome.word(),
+            job = &**job,
+            run = run.0,
+            reason = &*report::reason(outcome).unwrap_or_default();
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! Whether what was loaded may be run: who can write to the jobfile, to what it includes, and to
+//! the files that its jobs read their environments from.
+//!
+//! The rule for one file is `crate::trust`; here is how grave it is. What root runs, and what a job
+//! runs as another user, only root and the reader may have written: such a jobfile is refused.
+//! Otherwise it is a warning. A job's own files are looked at again at each start (`crate::child`),
+//! so here they only deserve a warning in time.
+
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Loaded;
+use crate::child::uid_of;
+use crate::job::{JobSet, Options};
+use crate::problem::{Place, Problem};
+use crate::trust::{Doubt, Owners, doubt};
+
+/// What a load found out about its files.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Those of the files that were read, by their numbers, that somebody else can change.
+    pub(super) doubtful: Vec<(u32, Doubt)>,
+    /// Where jobs name files for their environments.
+    pub(super) named: Named,
+}
+
+/// Where options name files, and those options.
+pub(super) type Named = Vec<(Place, Arc<Options>)>;
+
+impl Loaded {
+    /// Adds what speaks against the files that were read: errors, which take the jobs away, where
+    /// they are about to be run (`enforce`) as root or as other users, otherwise warnings.
+    pub fn check_files(&mut self, enforce: bool) {
+        let found = self.file_problems(enforce);
+        if found.is_empty() {
+            return;
+        }
+        for problem in found {
+            self.problems.push(problem);
+        }
+        self.problems.sort();
+        if self.problems.errors() > 0 {
+            self.set = None;
+        }
+    }
+
+    /// What speaks against the files.
+    pub(crate) fn file_problems(&self, enforce: bool) -> Vec<Problem> {
+        let Some(set) = &self.set else { return Vec::new() };
+        let privileged = runs_as_others(set);
+        let mut found = Vec::new();
+        for (file, doubt) in &self.files.doubtful {
+            let place = Place { file: *file, span: None };
+            let refused = enforce && privileged.is_some() && doubt.grave;
+            let message = match privileged {
+                Some(why) if refused => format!("this file {}, and {why}", doubt.what),
+                _ => format!("this file {}", doubt.what),
+            };
+            let problem = match refused {
+                true => Problem::error(place, message),
+                false => Problem::warning(place, message),
+            };
+            found.push(problem.help(&doubt.help));
+        }
+        let mut seen = HashSet::new();
+        for (place, options) in &self.files.named {
+            for (what, path) in environment_files(options) {
+                if seen.insert((path, options.user.as_deref())) {
+                    found.extend(environment_file(*place, options, what, path));
+                }
+            }
+        }
+        found
+    }
+}
+
+/// Why what a jobfile says is more than its reader could do anyway.
+fn runs_as_others(set: &JobSet) -> Option<&'static str> {
+    if rustix::process::geteuid().is_root() {
+        Some("its jobs are run by root")
+    } else if set.jobs.iter().any(|job| job.options.user.is_some()) {
+        Some("it has jobs with `user`")
+    } else {
+        None
+    }
+}
+
+/// The files that an environment is read from, and what they are.
+fn environment_files(options: &Options) -> impl Iterator<Item = (&'static str, &str)> {
+    let secrets = options.secrets.values().map(|path| ("secret", &**path));
+    options.env_file.as_deref().map(|path| ("env_file", path)).into_iter().chain(secrets)
+}
+
+fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> Option<Problem> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
+        .open(path);
+    // That it is not there is for the job to say, when it is due: it may be there by then.
+    let file = opened.ok()?;
+    let owners = Owners::of_this_process(options.user.as_deref().and_then(uid_of));
+    let doubt = doubt(&file, Path::new(path), owners)?;
+    let refused = rustix::process::geteuid().is_root() || options.user.is_some();
+    let message = match refused && doubt.grave {
+        true => format!("this job will not start: {what} {path} {}", doubt.what),
+        false => format!("{what} {path} {}", doubt.what),
+    };
+    Some(Problem::warning(place, message).help(doubt.help))
+}

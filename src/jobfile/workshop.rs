@@ -1,0 +1,478 @@
+//! Makes jobs after the jobfile has been read: of definitions that come at run time, and of what is
+//! changed at run time of jobs that are there.
+//!
+//! Such a *text* is TOML: what stands below `[jobs.ID]` in a jobfile. It is read by the same
+//! builder, with the same `[defaults]` and executors. Nothing here does I/O, but that a zone may
+//! have to be loaded.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::build::Jobs;
+use super::chunk::Cutter;
+use super::keys::Key;
+use super::options;
+use super::parse;
+use super::sections::Sections;
+use super::tree::{self, Node, Table, Tree, Value};
+use super::value::Scope;
+use super::write;
+use crate::instant::Instant;
+use crate::job::{Executor, Job, Options};
+use crate::problem::{Problem, Problems, Severity, Source, Span};
+use crate::zone::{Database, Zone};
+
+/// See the [module](self). Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Workshop(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    sections: Sections,
+    zones: Database,
+    /// The zone of jobs that name none.
+    zone: Zone,
+    /// What relative paths are relative to.
+    dir: PathBuf,
+}
+
+/// The keys that say when a job is due, all of which a new trigger takes the place of.
+const TIMES: [Key; 6] =
+    [Key::Cron, Key::Interval, Key::Date, Key::Timezone, Key::StartDate, Key::EndDate];
+
+/// Problems, a line each.
+type Lines = Vec<String>;
+
+impl Workshop {
+    pub(super) fn new(sections: Sections, zones: Database, zone: Zone, dir: PathBuf) -> Workshop {
+        Workshop(Arc::new(Inner { sections, zones, zone, dir }))
+    }
+
+    /// The executors, in the order in which jobs count them.
+    pub fn executors(&self) -> &[Executor] {
+        &self.0.sections.executors
+    }
+
+    /// Makes a job of its definition. `now` is for what is odd about a date.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the text, a line each.
+    pub fn build(&self, id: &str, text: &str, now: Instant) -> Result<Job, Lines> {
+        let mut built = self.build_many([(id, text)].into_iter(), now);
+        built.pop().unwrap_or_else(|| Err(vec!["no job".to_owned()]))
+    }
+
+    /// The same for many, which share what they say alike.
+    pub fn build_many<'s>(
+        &self,
+        texts: impl Iterator<Item = (&'s str, &'s str)>,
+        now: Instant,
+    ) -> Vec<Result<Job, Lines>> {
+        let mut jobs = self.jobs(now, &self.0.zone);
+        texts.map(|(id, text)| self.build_one(&mut jobs, id, text)).collect()
+    }
+
+    fn jobs<'s>(&self, now: Instant, zone: &Zone) -> Jobs<'_, 's> {
+        let inner = &*self.0;
+        Jobs::new(&inner.zones, now, &inner.sections, zone.clone(), false)
+    }
+
+    fn build_one<'s>(
+        &self,
+        jobs: &mut Jobs<'_, 's>,
+        id: &'s str,
+        text: &'s str,
+    ) -> Result<Job, Lines> {
+        let mut problems = Problems::default();
+        let table = read(text, &mut problems);
+        let before = jobs.jobs.len();
+        let span = Span::new(0, 0);
+        let value = Value { node: Node::Table(table), span };
+        let mut scope = self.scope(text, id, &mut problems);
+        jobs.add(tree::Key { text: Cow::Borrowed(id), span }, &value, &mut scope);
+        let made = jobs.jobs.drain(before..).next_back();
+        match made {
+            Some(job) if problems.errors() == 0 => {
+                Ok(Arc::try_unwrap(job).unwrap_or_else(|job| (*job).clone()))
+            }
+            _ => Err(lines(&problems, text)),
+        }
+    }
+
+    fn scope<'a>(&'a self, text: &'a str, id: &'a str, problems: &'a mut Problems) -> Scope<'a> {
+        Scope { file: 0, text, dir: &self.0.dir, job: Some(id), problems }
+    }
+
+    /// A job with other options than its own. Its trigger stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the text, a line each.
+    pub fn modify(&self, job: &Job, text: &str) -> Result<Job, Lines> {
+        let mut problems = Problems::default();
+        let table = read(text, &mut problems);
+        for (key, _) in &table.entries {
+            if Key::of(&key.text).is_some_and(|key| TIMES.contains(&key)) {
+                let message = format!("`{}` says when the job is due", key.text);
+                let mut scope = self.scope(text, &job.id, &mut problems);
+                scope.error_help(key.span, message, "reschedule the job to change that");
+            }
+        }
+        let changed = self.with_options(job, &table, text, &mut problems);
+        nothing_is_an_error(&table, text, &mut problems);
+        finished(changed, &problems, text)
+    }
+
+    /// A job with another trigger: one of `cron`, `interval` and `date`, with `timezone`,
+    /// `start_date`, `end_date` and `jitter`. Without a `timezone` it keeps its own.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the text, a line each.
+    pub fn reschedule(&self, job: &Job, text: &str) -> Result<Job, Lines> {
+        let mut problems = Problems::default();
+        let table = read(text, &mut problems);
+        for (key, _) in &table.entries {
+            let known = Key::of(&key.text);
+            if known.is_some_and(|key| !TIMES.contains(&key) && key != Key::Jitter) {
+                let message = format!("`{}` does not say when the job is due", key.text);
+                let mut scope = self.scope(text, &job.id, &mut problems);
+                scope.error_help(key.span, message, "modify the job to change that");
+            }
+        }
+        let changed = self.with_trigger(job, table, text, &mut problems);
+        finished(changed, &problems, text)
+    }
+
+    /// A job with what was changed of it at run time, which may be both: options and the trigger.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the text, a line each.
+    pub fn overlay(&self, base: &Job, overrides: &str) -> Result<Job, Lines> {
+        let mut problems = Problems::default();
+        let table = read(overrides, &mut problems);
+        let mut times = Table::default();
+        let mut rest = Table::default();
+        rest.broken = table.broken;
+        for (key, value) in table.entries {
+            match Key::of(&key.text) {
+                Some(known) if TIMES.contains(&known) => times.entries.push((key, value)),
+                _ => rest.entries.push((key, value)),
+            }
+        }
+        let changed = self.with_options(base, &rest, overrides, &mut problems);
+        let changed = match times.entries.is_empty() {
+            true => changed,
+            false => self.with_trigger(&changed, times, overrides, &mut problems),
+        };
+        finished(changed, &problems, overrides)
+    }
+
+    /// What stands over a job's definition once `new` is added to what stood there before. A new
+    /// trigger takes the place of an earlier one, with all that belongs to it.
+    pub fn merge(&self, old: Option<&str>, new: &str) -> String {
+        let mut unused = Problems::default();
+        let old_text = old.unwrap_or_default();
+        let (mut old, new_table) = (read(old_text, &mut unused), read(new, &mut unused));
+        let is_trigger = |key: &tree::Key<'_>| Key::of(&key.text).is_some_and(Key::is_trigger);
+        let new_trigger = new_table.entries.iter().any(|(key, _)| is_trigger(key));
+        let mut merged: Vec<(String, String)> = Vec::new();
+        old.entries.retain(|(key, _)| {
+            let time = Key::of(&key.text).is_some_and(|key| TIMES.contains(&key));
+            !(new_trigger && time)
+        });
+        let all = old.entries.iter().map(|entry| (entry, old_text));
+        for ((key, value), text) in all.chain(new_table.entries.iter().map(|entry| (entry, new))) {
+            let mut written = String::new();
+            write_value(&mut written, value, text);
+            match merged.iter_mut().find(|(name, _)| *name == key.text) {
+                Some((_, known)) => *known = written,
+                None => merged.push((key.text.clone().into_owned(), written)),
+            }
+        }
+        let mut text = String::new();
+        for (name, value) in merged {
+            // Writing to a string never fails.
+            let _ = writeln!(text, "{} = {value}", write::key(&name));
+        }
+        text
+    }
+
+    /// Sets what is no trigger. What is wrong is reported.
+    fn with_options(
+        &self,
+        job: &Job,
+        table: &Table<'_>,
+        text: &str,
+        problems: &mut Problems,
+    ) -> Job {
+        let mut options = Options::clone(&job.options);
+        let mut changed = job.clone();
+        let mut scope = self.scope(text, &job.id, problems);
+        for (key, value) in &table.entries {
+            match Key::of(&key.text) {
+                None => unknown(key, &mut scope),
+                Some(Key::Name) => {
+                    changed.name = scope.system_string(value, "a name").map(Into::into);
+                }
+                Some(Key::Command) => {
+                    if let Some(command) = super::build::command(value, &mut scope) {
+                        changed.command = command;
+                    }
+                }
+                Some(Key::Executor) => {
+                    if let Some(executor) = self.0.sections.executor(value, &mut scope) {
+                        changed.executor = executor;
+                    }
+                }
+                Some(known) if TIMES.contains(&known) => {}
+                Some(known) => {
+                    options::set(&mut options, known, value, &mut scope);
+                }
+            }
+        }
+        if options != *job.options {
+            changed.options = Arc::new(options);
+        }
+        changed
+    }
+
+    /// Sets the trigger. What is wrong is reported.
+    fn with_trigger<'s>(
+        &self,
+        job: &Job,
+        mut table: Table<'s>,
+        text: &'s str,
+        problems: &mut Problems,
+    ) -> Job {
+        let mut changed = job.clone();
+        let mut options = Options::clone(&job.options);
+        // The builder makes jobs, and a job has a command.
+        let span = Span::new(0, 0);
+        table.entries.retain(|(key, value)| {
+            if Key::of(&key.text) == Some(Key::Jitter) {
+                let mut scope = self.scope(text, &job.id, problems);
+                options::set(&mut options, Key::Jitter, value, &mut scope);
+            }
+            Key::of(&key.text).is_none_or(|key| TIMES.contains(&key))
+        });
+        let command = Value { node: Node::String(Cow::Borrowed("true")), span };
+        table.entries.push((tree::Key { text: Cow::Borrowed("command"), span }, command));
+        // Whether a date is past is for the scheduler to say.
+        let mut jobs = self.jobs(Instant::MIN, &job.zone);
+        let id = job.id.to_string();
+        let key = tree::Key { text: Cow::Owned(id), span };
+        let value = Value { node: Node::Table(table), span };
+        jobs.add(key, &value, &mut self.scope(text, &job.id, problems));
+        if let Some(made) = jobs.jobs.pop() {
+            changed.trigger = made.trigger.clone();
+            changed.zone = made.zone.clone();
+        }
+        if options != *job.options {
+            changed.options = Arc::new(options);
+        }
+        changed
+    }
+}
+
+/// The table that a text is.
+fn read<'s>(text: &'s str, problems: &mut Problems) -> Table<'s> {
+    let mut tree = Tree::default();
+    let mut cutter = Cutter::new(text);
+    while cutter.advance() {
+        parse::chunk(&mut cutter, &mut tree, 0, Some(problems));
+    }
+    tree.finish();
+    tree.root
+}
+
+fn unknown(key: &tree::Key<'_>, scope: &mut Scope<'_>) {
+    let problem = Problem::error(scope.place(key.span), format!("unknown key `{}`", key.text));
+    scope.push(match super::keys::hint(&key.text, "") {
+        Some(hint) => problem.help(hint.help),
+        None => problem,
+    });
+}
+
+fn nothing_is_an_error(table: &Table<'_>, text: &str, problems: &mut Problems) {
+    if table.entries.is_empty() && problems.errors() == 0 {
+        let dir = std::path::Path::new("");
+        let mut scope = Scope { file: 0, text, dir, job: None, problems };
+        scope.error(Span::new(0, 0), "nothing to change");
+    }
+}
+
+fn finished(job: Job, problems: &Problems, text: &str) -> Result<Job, Lines> {
+    match problems.errors() {
+        0 => Ok(job),
+        _ => Err(lines(problems, text)),
+    }
+}
+
+/// Each error as a line of text.
+fn lines(problems: &Problems, text: &str) -> Lines {
+    let source = Source::new("", text);
+    let several = text.trim_end().contains('\n');
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let line = |problem: &Problem| {
+        let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let at = match problem.place.span {
+            Some(span) if several && span.end > 0 => {
+                format!("line {}: ", source.line_of(span.start))
+            }
+            _ => String::new(),
+        };
+        format!("{at}{}{help}", problem.message)
+    };
+    let lines: Lines = errors.map(line).collect();
+    match lines.is_empty() {
+        true => vec!["the job cannot be understood".to_owned()],
+        false => lines,
+    }
+}
+
+/// What an inline table of strings and numbers is as JSON.
+pub(super) fn json_of(table: &str) -> serde_json::Value {
+    let text = format!("x = {table}");
+    let read = read(&text, &mut Problems::default());
+    let Some((_, Value { node: Node::Table(table), .. })) = read.entries.first() else {
+        return serde_json::Value::Null;
+    };
+    let entry = |(key, value): &(tree::Key<'_>, Value<'_>)| {
+        let value = match &value.node {
+            Node::String(text) => text.as_ref().into(),
+            Node::Integer(number) => (*number).into(),
+            _ => serde_json::Value::Null,
+        };
+        (key.text.clone().into_owned(), value)
+    };
+    table.entries.iter().map(entry).collect::<serde_json::Map<_, _>>().into()
+}
+
+/// Writes a value that was read from `text`, on one line.
+fn write_value(out: &mut String, value: &Value<'_>, text: &str) {
+    match &value.node {
+        Node::String(string) => out.push_str(&write::string(string)),
+        Node::Array(values) | Node::Tables(values) => {
+            out.push('[');
+            for (at, value) in values.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                write_value(out, value, text);
+            }
+            out.push(']');
+        }
+        Node::Table(table) => {
+            out.push_str("{ ");
+            for (at, (key, value)) in table.entries.iter().enumerate() {
+                if at > 0 {
+                    out.push_str(", ");
+                }
+                out.push_str(&write::key(&key.text));
+                out.push_str(" = ");
+                write_value(out, value, text);
+            }
+            out.push_str(" }");
+        }
+        // As it was typed.
+        Node::Integer(_) | Node::Float(_) | Node::Boolean(_) | Node::Datetime => {
+            out.push_str(text.get(value.span.range()).unwrap_or_default());
+        }
+        Node::Invalid => out.push_str("\"\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Command;
+    use crate::jobfile::load_text;
+    use crate::trigger::Trigger;
+
+    const NOW: Instant = Instant::from_secs(1_800_000_000);
+
+    fn workshop(jobfile: &str) -> (Workshop, Vec<Arc<Job>>) {
+        let loaded = load_text("jobs.toml", jobfile, &Database::bundled(), NOW);
+        (loaded.workshop.unwrap(), loaded.set.unwrap().jobs)
+    }
+
+    #[test]
+    fn a_text_is_a_job_like_any_other() {
+        let defaults = "[executors]\nslow = { max_workers = 1 }\n[defaults]\nretries = 3\n";
+        let keys = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\nenv = { A = '1' }\n";
+        let (_, jobs) = workshop(&format!("{defaults}[jobs.a]\n{keys}"));
+        let (workshop, _) = workshop(defaults);
+        assert_eq!(workshop.build("a", keys, NOW).unwrap(), *jobs[0]);
+        // Tables may be written in any way.
+        let headed = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\n[env]\nA = '1'\n";
+        assert_eq!(workshop.build("a", headed, NOW).unwrap(), *jobs[0]);
+        let many = workshop.build_many([("a", keys), ("a", keys), ("b", "x")].into_iter(), NOW);
+        assert!(many[0].is_ok() && many[2].is_err());
+    }
+
+    #[test]
+    fn every_problem_of_a_text_is_said() {
+        let (workshop, jobs) = workshop("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
+        let rows: &[(Result<Job, Lines>, &[&str])] = &[
+            (
+                workshop.build("a", "comand = 'x'\ninterval = '5 parsecs'\n", NOW),
+                &["line 1: unknown key `comand` (did you mean `command`?)", "line 2: "],
+            ),
+            (workshop.build("a", "command = 'x'", NOW), &["no trigger"]),
+            (workshop.build("", "command = 'x'\ndate = 'now'", NOW), &["the id of a job"]),
+            (workshop.build("a", "[jobs.b]\ncommand = 'x'\ndate = 'now'", NOW), &["unknown key"]),
+            (workshop.modify(&jobs[0], "cron = '* * * * *'"), &["`cron` says when"]),
+            (workshop.modify(&jobs[0], ""), &["nothing to change"]),
+            (workshop.modify(&jobs[0], "retires = 3"), &["unknown key `retires` (did you mean"]),
+            (workshop.modify(&jobs[0], "executor = 'x'"), &["unknown executor `x`"]),
+            (workshop.reschedule(&jobs[0], "retries = 3"), &["`retries` does not say"]),
+            (workshop.reschedule(&jobs[0], "timezone = 'UTC'"), &["no trigger"]),
+            (workshop.reschedule(&jobs[0], "cron = '61 * * * *'"), &["minute 61 is out of range"]),
+        ];
+        for (result, expected) in rows {
+            let found = result.as_ref().unwrap_err();
+            for expected in *expected {
+                assert!(found.iter().any(|line| line.contains(expected)), "{expected}: {found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_changed_stands_over_the_definition() {
+        let (workshop, jobs) = workshop(
+            "[jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\ntimezone = 'Europe/Berlin'\n\
+             env = { A = '1' }\nretries = 1\n",
+        );
+        let base = &*jobs[0];
+        let first = "max_instances = 6\nenv = { B = '2' }\nname = 'The \\\"job\\\"'\n";
+        let changed = workshop.modify(base, first).unwrap();
+        assert_eq!(changed.options.max_instances, 6);
+        assert_eq!(changed.options.env.len(), 2);
+        assert_eq!(changed.trigger, base.trigger);
+        let overrides = workshop.merge(None, first);
+        assert_eq!(workshop.overlay(base, &overrides).unwrap(), changed);
+
+        let second = "cron = { hour = 4 }\nstart_date = 2026-01-01\n";
+        let again = workshop.reschedule(&changed, second).unwrap();
+        assert_eq!(again.zone.name(), "Europe/Berlin");
+        let overrides = workshop.merge(Some(&overrides), second);
+        assert_eq!(workshop.overlay(base, &overrides).unwrap(), again);
+
+        // A new trigger takes away all of the old one.
+        let third = "interval = '5m'\ntimezone = 'UTC'\njitter = '3s'";
+        let last = workshop.reschedule(&again, third).unwrap();
+        let overrides = workshop.merge(Some(&overrides), third);
+        assert!(!overrides.contains("start_date") && overrides.contains("max_instances = 6"));
+        assert_eq!(workshop.overlay(base, &overrides).unwrap(), last);
+        assert!(
+            matches!(last.trigger, Trigger::Interval(interval) if interval.start_date().is_none())
+        );
+        let other = workshop.modify(base, "command = ['y', 'z']").unwrap();
+        assert!(matches!(other.command, Command::Argv(_)));
+    }
+}

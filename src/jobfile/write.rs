@@ -1,0 +1,484 @@
+//! From jobs back to the jobfile that means them: what `schedrs export` and `show` print.
+//!
+//! A job is written with what differs from the built-in defaults, so `[defaults]` need not be. What
+//! was written and is read again is the same job; `tests` here and `tests/export.rs` hold it to
+//! that. The values are put together once ([`keys`]), and drawn as TOML or as JSON.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::keys::Key;
+use crate::instant::Instant;
+use crate::job::{
+    Coalesce, Command, Executor, Grace, Job, JobSet, Options, Output, Overlap, Settings,
+};
+use crate::trigger::{CronTrigger, DateTrigger, Trigger};
+use crate::words;
+use crate::words::normalised;
+
+/// What stands for a value that is nobody's business.
+const MASKED: &str = "***";
+
+/// Whose eyes it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// Values of variables as they are: the file is to be run.
+    Written,
+    /// Only their names: somebody is shown a job.
+    Masked,
+}
+
+/// A value as both TOML and JSON have it, and what only one of them has.
+enum Typed {
+    Json(Value),
+    /// A table of APScheduler's fields, which is TOML already.
+    Fields(String),
+}
+
+/// Appends a job as a table `[jobs.ID]`. Answers what of it cannot be said in a jobfile again: there
+/// is a comment in its place.
+pub fn job(
+    out: &mut String,
+    job: &Job,
+    executors: &[Executor],
+    secrets: Secrets,
+) -> Option<String> {
+    let id = key(&job.id);
+    // Writing to a string never fails.
+    let _ = writeln!(out, "[jobs.{id}]");
+    let mut lost = None;
+    for (key, value) in keys(job, executors, secrets) {
+        match value {
+            Ok(value) => {
+                let _ = writeln!(out, "{} = {}", key.name(), value.toml());
+            }
+            Err(why) => {
+                let _ = writeln!(out, "# {}: {why}", key.name());
+                lost = Some(format!("{id}: {why}"));
+            }
+        }
+    }
+    lost
+}
+
+/// A job as an object with the keys of a jobfile; `null` where something cannot be said.
+pub fn json(job: &Job, executors: &[Executor], secrets: Secrets) -> Map<String, Value> {
+    let keys = keys(job, executors, secrets).into_iter();
+    keys.map(|(key, value)| {
+        (key.name().to_owned(), value.map_or(Value::Null, |value| value.json()))
+    })
+    .collect()
+}
+
+/// Appends what stands in front of the jobs.
+pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) {
+    let (scheduler, store) = (scheduler(settings), store(settings));
+    for (name, table) in [("scheduler", scheduler), ("store", store)] {
+        if !table.is_empty() {
+            let _ = writeln!(out, "[{name}]");
+            for (name, value) in table {
+                let _ = writeln!(out, "{name} = {}", toml(&value));
+            }
+            out.push('\n');
+        }
+    }
+    let _ = writeln!(out, "[executors]");
+    for executor in executors {
+        let _ =
+            writeln!(out, "{} = {{ max_workers = {} }}", key(&executor.name), executor.max_workers);
+    }
+}
+
+/// The same as an object.
+pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Value> {
+    let pools = executors.iter().map(|executor| {
+        let workers = Map::from_iter([("max_workers".to_owned(), executor.max_workers.into())]);
+        (executor.name.to_string(), Value::Object(workers))
+    });
+    let mut head = Map::new();
+    head.insert("scheduler".to_owned(), Value::Object(scheduler(settings)));
+    let store = store(settings);
+    if !store.is_empty() {
+        head.insert("store".to_owned(), Value::Object(store));
+    }
+    head.insert("executors".to_owned(), Value::Object(pools.collect()));
+    head
+}
+
+/// A whole jobfile. Answers what of it cannot be said in one again.
+pub fn set(set: &JobSet) -> (String, Vec<String>) {
+    let (mut out, mut lost) = (String::new(), Vec::new());
+    head(&mut out, &set.settings, &set.executors);
+    for one in &set.jobs {
+        out.push('\n');
+        lost.extend(job(&mut out, one, &set.executors, Secrets::Written));
+    }
+    (out, lost)
+}
+
+fn scheduler(settings: &Settings) -> Map<String, Value> {
+    let zone = ("timezone".to_owned(), settings.zone.name().into());
+    Map::from_iter([zone, ("stop_grace".to_owned(), duration(settings.stop_grace))])
+}
+
+fn store(settings: &Settings) -> Map<String, Value> {
+    let mut store = Map::new();
+    if let Some(url) = &settings.store_url {
+        store.insert("url".to_owned(), url.as_str().into());
+    }
+    let keep = [("runs", settings.keep.runs), ("days", settings.keep.days)];
+    let keep: Map<String, Value> = keep
+        .into_iter()
+        .filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())))
+        .collect();
+    if !keep.is_empty() {
+        store.insert("keep".to_owned(), Value::Object(keep));
+    }
+    store
+}
+
+type Written = Vec<(Key, Result<Typed, String>)>;
+
+/// Every key of a job that differs from what it is without being said.
+fn keys(job: &Job, executors: &[Executor], secrets: Secrets) -> Written {
+    let mut keys: Written = Vec::new();
+    let mut add = |key, value: Value| keys.push((key, Ok(Typed::Json(value))));
+    if let Some(name) = &job.name {
+        add(Key::Name, (**name).into());
+    }
+    add(
+        Key::Command,
+        match &job.command {
+            Command::Shell(line) => (**line).into(),
+            Command::Argv(words) => strings(words),
+        },
+    );
+    keys.extend(when(job));
+    let mut add = |key, value: Value| keys.push((key, Ok(Typed::Json(value))));
+    add(Key::Timezone, job.zone.name().into());
+    if job.executor != 0
+        && let Some(executor) = executors.get(usize::from(job.executor))
+    {
+        add(Key::Executor, (*executor.name).into());
+    }
+    let own = options(&job.options, secrets);
+    keys.extend(own.into_iter().map(|(key, value)| (key, Ok(Typed::Json(value)))));
+    keys
+}
+
+fn when(job: &Job) -> Written {
+    let text = |at: Instant| Value::from(words::rfc3339(at, &job.zone));
+    let bound = |key, at: Option<Instant>| at.map(|at| (key, Ok(Typed::Json(text(at)))));
+    match &job.trigger {
+        Trigger::Date(DateTrigger::At(at)) => vec![(Key::Date, Ok(Typed::Json(text(*at))))],
+        Trigger::Date(DateTrigger::Now) => vec![(Key::Date, Ok(Typed::Json("now".into())))],
+        Trigger::Date(DateTrigger::Reboot) => vec![(Key::Cron, Ok(Typed::Json("@reboot".into())))],
+        Trigger::Interval(interval) => {
+            let every = (Key::Interval, Ok(Typed::Json(duration(interval.every()))));
+            let bounds =
+                [bound(Key::StartDate, interval.start_date()), bound(Key::EndDate, interval.end())];
+            [Some(every)].into_iter().chain(bounds).flatten().collect()
+        }
+        Trigger::Cron(cron) => {
+            let bounds = [bound(Key::StartDate, cron.start()), bound(Key::EndDate, cron.end())];
+            [Some((Key::Cron, schedules(cron)))].into_iter().chain(bounds).flatten().collect()
+        }
+    }
+}
+
+fn schedules(cron: &CronTrigger) -> Result<Typed, String> {
+    let texts: Option<Vec<String>> = cron.schedules().iter().map(normalised).collect();
+    let texts = texts.ok_or("a schedule that never fires, of which not everything was kept")?;
+    let is_table = |text: &String| text.starts_with('{');
+    match &texts[..] {
+        [only] if is_table(only) => Ok(Typed::Fields(only.clone())),
+        [only] => Ok(Typed::Json(only.as_str().into())),
+        several if several.iter().any(is_table) => {
+            Err("several schedules of which one can only be written as a table".to_owned())
+        }
+        several => Ok(Typed::Json(several.iter().map(String::as_str).collect())),
+    }
+}
+
+fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
+    let default = Options::default();
+    let mut keys = Vec::new();
+    let mut add = |key, differs: bool, value: Value| {
+        if differs {
+            keys.push((key, value));
+        }
+    };
+    let text = |text: &Option<Box<str>>| text.as_deref().map_or(Value::Null, Value::from);
+    let limit = |span: Option<Duration>| span.map_or(Value::Null, duration);
+    let o = options;
+    add(Key::Jitter, o.jitter != default.jitter, duration(o.jitter));
+    add(Key::RunOnStart, o.run_on_start, o.run_on_start.into());
+    add(Key::Paused, o.paused, o.paused.into());
+    let grace = match o.misfire_grace_time {
+        Grace::Limited(span) => duration(span),
+        Grace::Forever => "forever".into(),
+    };
+    add(Key::MisfireGraceTime, o.misfire_grace_time != default.misfire_grace_time, grace);
+    let coalesce = match o.coalesce {
+        Coalesce::Latest => "latest",
+        Coalesce::Earliest => "earliest",
+        Coalesce::All => "all",
+    };
+    add(Key::Coalesce, o.coalesce != default.coalesce, coalesce.into());
+    add(Key::MaxInstances, o.max_instances != default.max_instances, o.max_instances.into());
+    let overlap = match o.overlap {
+        Overlap::Skip => "skip",
+        Overlap::Queue => "queue",
+        Overlap::Replace => "replace",
+    };
+    add(Key::Overlap, o.overlap != default.overlap, overlap.into());
+    add(Key::MaxWait, o.max_wait.is_some(), limit(o.max_wait));
+    add(Key::Timeout, o.timeout.is_some(), limit(o.timeout));
+    add(Key::KillAfter, o.kill_after != default.kill_after, duration(o.kill_after));
+    add(Key::Retries, o.retries != default.retries, o.retries.into());
+    add(Key::RetryDelay, o.retry_delay != default.retry_delay, duration(o.retry_delay));
+    add(Key::RetryBackoff, o.retry_backoff != default.retry_backoff, o.retry_backoff.into());
+    let max_delay = duration(o.retry_max_delay);
+    add(Key::RetryMaxDelay, o.retry_max_delay != default.retry_max_delay, max_delay);
+    let codes: Value = o.success_codes.iter().copied().collect();
+    add(Key::SuccessCodes, o.success_codes != default.success_codes, codes);
+    let shell = match &*o.shell {
+        [only] => (**only).into(),
+        several => strings(several),
+    };
+    add(Key::Shell, o.shell != default.shell, shell);
+    add(Key::Cwd, o.cwd.is_some(), text(&o.cwd));
+    let mut env = Map::new();
+    for (name, value) in &o.env {
+        let value = if secrets == Secrets::Masked { MASKED } else { value };
+        env.insert(name.to_string(), value.into());
+    }
+    for (name, path) in &o.secrets {
+        let file = Map::from_iter([("file".to_owned(), (**path).into())]);
+        env.insert(name.to_string(), Value::Object(file));
+    }
+    add(Key::Env, !env.is_empty(), Value::Object(env));
+    add(Key::EnvFile, o.env_file.is_some(), text(&o.env_file));
+    add(Key::ClearEnv, o.clear_env, o.clear_env.into());
+    add(Key::User, o.user.is_some(), text(&o.user));
+    add(Key::Group, o.group.is_some(), text(&o.group));
+    add(Key::Umask, o.umask.is_some(), format!("{:03o}", o.umask.unwrap_or(0)).into());
+    add(Key::Nice, o.nice.is_some(), o.nice.unwrap_or(0).into());
+    let stdin = match secrets {
+        Secrets::Written => text(&o.stdin),
+        Secrets::Masked => MASKED.into(),
+    };
+    add(Key::Stdin, o.stdin.is_some(), stdin);
+    let output = match o.output {
+        Output::Pass => "pass",
+        Output::File => "file",
+        Output::Discard => "discard",
+    };
+    add(Key::Output, o.output != default.output, output.into());
+    keys
+}
+
+fn strings(words: &[Box<str>]) -> Value {
+    words.iter().map(|word| Value::from(&**word)).collect()
+}
+
+fn duration(span: Duration) -> Value {
+    match span.is_zero() {
+        true => "0s".into(),
+        false => humantime::format_duration(span).to_string().into(),
+    }
+}
+
+impl Typed {
+    fn toml(&self) -> String {
+        match self {
+            Typed::Json(value) => toml(value),
+            Typed::Fields(text) => text.clone(),
+        }
+    }
+
+    fn json(self) -> Value {
+        match self {
+            Typed::Json(value) => value,
+            Typed::Fields(text) => super::workshop::json_of(&text),
+        }
+    }
+}
+
+/// A value as TOML, on one line.
+fn toml(value: &Value) -> String {
+    match value {
+        Value::String(text) => string(text),
+        Value::Array(values) => {
+            let values: Vec<String> = values.iter().map(toml).collect();
+            format!("[{}]", values.join(", "))
+        }
+        Value::Object(table) => {
+            let entries: Vec<String> = table
+                .iter()
+                .map(|(name, value)| format!("{} = {}", key(name), toml(value)))
+                .collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        // Numbers and booleans look alike in both; TOML has no null, and there is none.
+        other => other.to_string(),
+    }
+}
+
+/// A key, quoted where it has to be.
+pub(super) fn key(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    match !name.is_empty() && name.chars().all(bare) {
+        true => name.to_owned(),
+        false => string(name),
+    }
+}
+
+/// A basic string.
+pub(super) fn string(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobfile::load_text;
+    use crate::zone::Database;
+
+    const NOW: Instant = Instant::from_secs(1_800_000_000);
+
+    fn load(text: &str) -> JobSet {
+        let loaded = load_text("jobs.toml", text, &Database::bundled(), NOW);
+        loaded.set.unwrap_or_else(|| panic!("{:?}\n{text}", loaded.problems))
+    }
+
+    /// What is written means what was read, and is written the same again.
+    #[track_caller]
+    fn goes_round(text: &str) -> String {
+        let first = load(text);
+        let (written, lost) = set(&first);
+        assert!(lost.is_empty(), "{lost:?}");
+        let second = load(&written);
+        assert_eq!(first.jobs, second.jobs, "{written}");
+        assert_eq!(first.executors, second.executors);
+        assert_eq!(first.settings.stop_grace, second.settings.stop_grace);
+        assert_eq!(first.settings.store_url, second.settings.store_url);
+        assert_eq!(first.settings.keep, second.settings.keep);
+        assert_eq!(set(&second).0, written);
+        written
+    }
+
+    #[test]
+    fn the_example_goes_round() {
+        goes_round(include_str!("../../jobs.example.toml"));
+        for example in ["apscheduler", "container", "server-backup"] {
+            let path = format!("{}/examples/{example}.toml", env!("CARGO_MANIFEST_DIR"));
+            goes_round(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+
+    #[test]
+    fn every_option_goes_round() {
+        let all = r#"
+            [scheduler]
+            timezone = "America/New_York"
+            stop_grace = "5s"
+            [store]
+            url = "sqlite:x.db"
+            keep = { runs = 7 }
+            [executors]
+            default = { max_workers = 3 }
+            "a b" = { max_workers = 1 }
+            [defaults]
+            retries = 1
+            [jobs."a \"b\" ä"]
+            name = "The\ttab"
+            command = "echo \"$X\" \\ '\u001b'"
+            cron = ["0 9 * * mon-fri", "30 22 1 * *", "0 4 L * *"]
+            timezone = "Europe/Berlin"
+            start_date = 2026-01-01
+            end_date = "2027-05-30T10:00:00.5"
+            jitter = "1m 30s"
+            run_on_start = true
+            paused = true
+            misfire_grace_time = "forever"
+            coalesce = "all"
+            max_instances = 4
+            overlap = "replace"
+            executor = "a b"
+            max_wait = "2h"
+            timeout = "1ms"
+            kill_after = "0s"
+            retries = 0
+            retry_delay = "1s"
+            retry_backoff = 1.5
+            retry_max_delay = "1day"
+            success_codes = [0, 3]
+            shell = ["bash", "-eu"]
+            cwd = "/tmp"
+            env = { A = "1", "B-C" = "'\"\n", T = { file = "/run/t" } }
+            env_file = "/etc/x"
+            clear_env = true
+            user = "nobody"
+            group = "1000"
+            umask = "022"
+            nice = -5
+            stdin = "in\n"
+            output = "file"
+            [jobs.table]
+            command = ["a", "b c", ""]
+            cron = { month = "6-8,11-12", day = "3rd fri", hour = "0-3" }
+            [jobs.reboot]
+            command = "x"
+            cron = "@reboot"
+            [jobs.now]
+            command = "x"
+            date = "now"
+            [jobs.date]
+            command = "x"
+            date = 2027-03-14T02:30:00
+            [jobs.interval]
+            command = "x"
+            interval = { days = 1, minutes = 3 }
+            shell = "/bin/zsh"
+        "#;
+        let written = goes_round(all);
+        assert!(written.contains("[jobs.\"a \\\"b\\\" ä\"]"), "{written}");
+        let set = load(all);
+        for job in &set.jobs {
+            let object = json(job, &set.executors, Secrets::Masked);
+            assert!(object.values().all(|value| !value.is_null()), "{object:?}");
+        }
+        let object = json(&set.jobs[0], &set.executors, Secrets::Masked);
+        assert_eq!(object["env"]["A"], "***");
+        assert_eq!(object["env"]["T"]["file"], "/run/t");
+        let object = json(&set.jobs[1], &set.executors, Secrets::Written);
+        assert_eq!(object["cron"]["day"], "3rd fri");
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_told() {
+        let set = load("[jobs.never]\ncommand = 'x'\ncron = '0 0 30 2 *'\n");
+        let mut out = String::new();
+        let lost = job(&mut out, &set.jobs[0], &set.executors, Secrets::Written);
+        assert!(lost.is_some_and(|lost| lost.contains("never fires")), "{out}");
+        assert!(out.contains("# cron: a schedule that never fires"));
+    }
+}

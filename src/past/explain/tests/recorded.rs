@@ -1,0 +1,267 @@
+//! Due times that have a record.
+
+use super::*;
+
+#[test]
+fn it_ran() {
+    for (outcome, text) in [
+        (Outcome::Succeeded, "run 14 succeeded after 3s"),
+        (Outcome::Failed(3), "run 14 failed with exit code 3 after 3s"),
+        (Outcome::Killed(9), "run 14 was ended by SIGKILL after 3s"),
+        (Outcome::TimedOut, "run 14 was ended by its timeout of 3s"),
+        (Outcome::NotStarted("no such file".into()), "run 14 could not be started: no such file"),
+    ] {
+        let store = Store::new().options(|options| options.timeout = Some(secs(3)));
+        let word = outcome.word();
+        let store = store.record(run(14, "03:00", "03:00", 3, Some(outcome)));
+        let verdict = store.says("03:00", word, text);
+        assert_eq!(verdict.due, Some(at("03:00")));
+        assert_eq!(verdict.next, Some(at("12:00")));
+        assert_eq!(
+            evidence(&verdict, "ran"),
+            "03:00:00 to 03:00:03, begun <1ms after it was due, pid 4711"
+        );
+    }
+}
+
+#[test]
+fn it_waited_and_was_tried_again() {
+    let tried = |attempt, from: &str, to: &str, outcome| AttemptRecord {
+        attempt,
+        process: None,
+        started: Some(at(from)),
+        ended: Some(at(to)),
+        outcome: Some(outcome),
+    };
+    let record = RunRecord {
+        at: at("03:00"),
+        attempts: 2,
+        ..run(14, "03:00", "03:02:05", 25, Some(Outcome::Succeeded))
+    };
+    let verdict = Store::new()
+        .record(record)
+        .with(|store| {
+            store.attempts = vec![
+                tried(1, "03:02:05", "03:02:10", Outcome::Failed(1)),
+                tried(2, "03:02:20", "03:02:30", Outcome::Succeeded),
+            ];
+        })
+        .says("03:00", "succeeded", "run 14 succeeded after 25s");
+    assert!(evidence(&verdict, "waited").starts_with("2m 5s before it began, for a slot"));
+    assert_eq!(
+        evidence(&verdict, "attempt"),
+        "1 03:02:05 to 03:02:10: failed with exit code 1 | 2 03:02:20 to 03:02:30: succeeded"
+    );
+}
+
+#[test]
+fn it_was_killed_by_somebody() {
+    let killed = || run(14, "03:00", "03:00", 600, Some(Outcome::Killed(15)));
+    Store::new().record(killed()).changed("03:09:59", "stopped", "alice", Some("run 14")).says(
+        "03:00",
+        "killed",
+        "run 14 was ended by SIGTERM after 10m: stopped by alice at 03:09:59",
+    );
+    Store::new()
+        .options(|options| options.overlap = Overlap::Replace)
+        .record(run(14, "03:00", "03:00", 1801, Some(Outcome::Killed(15))))
+        .record(run(15, "03:30", "03:30", 2, Some(Outcome::Succeeded)))
+        .says(
+            "03:00",
+            "killed",
+            "run 14 was ended by SIGTERM after 30m 1s: replaced by run 15, due 03:30:00 (overlap = \
+             \"replace\")",
+        );
+    Store::new()
+        .with(|store| store.sessions = vec![session(1, "00:00", "03:10:01", Some("03:10:01"))])
+        .record(killed())
+        .says("03:00", "killed", "run 14 was ended by SIGTERM after 10m: schedrs was stopping");
+    let verdict = Store::new().record(killed()).minute("03:00");
+    assert!(evidence(&verdict, "by whom").contains("out of memory"), "{verdict:?}");
+}
+
+#[test]
+fn it_overlapped() {
+    let skipped = || fate("03:00", "03:00", Outcome::Skipped(SkipReason::Overlap));
+    let verdict = Store::new()
+        .record(run(1430, "02:00", "02:00", 60, Some(Outcome::Succeeded)))
+        .record(run(1431, "02:30", "02:58:10", 370, Some(Outcome::Failed(2))))
+        .record(skipped())
+        .says("03:00", "skipped", "skipped: run 1431 was still going");
+    assert_eq!(
+        evidence(&verdict, "blocked by"),
+        "run 1431, due 02:30:00: ran 02:58:10 to 03:04:20, failed with exit code 2"
+    );
+    assert_eq!(evidence(&verdict, "rule"), "max_instances = 1, overlap = \"skip\"");
+    // One that still goes on, beside one that was started by hand.
+    let verdict = Store::new()
+        .record(run(7, "02:30", "02:30", 0, None))
+        .record(RunRecord { by: Some("alice".into()), ..run(8, "02:45", "02:45", 0, None) })
+        .record(skipped())
+        .says("03:00", "skipped", "skipped: runs 7 and 8 were still going");
+    assert!(evidence(&verdict, "blocked by").contains("due 02:30:00: running since 02:30:00"));
+    Store::new().record(skipped()).says(
+        "03:00",
+        "skipped",
+        "skipped: as many runs as max_instances allows were active",
+    );
+}
+
+#[test]
+fn it_was_paused() {
+    let skipped = || RunRecord {
+        last_due: at("04:30"),
+        count: 4,
+        ..fate("03:00", "04:45", Outcome::Skipped(SkipReason::Paused))
+    };
+    let verdict = Store::new()
+        .changed("02:50", "paused", "root", Some("disk swap"))
+        .changed("04:45", "resumed", "alice", None)
+        .record(skipped())
+        .says("03:30", "skipped", "skipped: paused by root from 02:50:00 to 04:45:00: disk swap");
+    assert_eq!(evidence(&verdict, "resumed"), "by alice at 04:45:00");
+    assert_eq!(
+        evidence(&verdict, "with it"),
+        "4 due times 03:00:00 to 04:30:00 share this outcome"
+    );
+    assert_eq!(verdict.due, Some(at("03:30")));
+    // All of them, until a time.
+    let verdict = Store::new()
+        .changed("02:50", "paused", "root", None)
+        .with(|store| store.changes[0].job = None)
+        .record(skipped())
+        .says(
+            "03:00",
+            "skipped",
+            "skipped: all jobs were paused by root from 02:50:00 to 04:45:00",
+        );
+    assert_eq!(evidence(&verdict, "resumed"), "by itself at 04:45:00");
+}
+
+#[test]
+fn it_was_stopped_before_it_began() {
+    let skipped = |reason| fate("03:00", "03:00:05", Outcome::Skipped(reason));
+    Store::new()
+        .record(skipped(SkipReason::Stopped))
+        .changed("03:00:05", "stopped", "alice", Some("run 3"))
+        .says("03:00", "skipped", "skipped: alice stopped it before it began");
+    Store::new().record(skipped(SkipReason::Stopping)).says(
+        "03:00",
+        "skipped",
+        "skipped: schedrs was stopping before it could begin",
+    );
+    Store::new().record(skipped(SkipReason::Removed)).says(
+        "03:00",
+        "skipped",
+        "skipped: the job was removed before it could begin",
+    );
+}
+
+#[test]
+fn it_was_missed() {
+    let late = |count| RunRecord {
+        last_due: if count == 1 { at("02:30") } else { at("03:30") },
+        count,
+        ..fate("02:30", "03:45", Outcome::Missed(MissReason::Late(secs(4500))))
+    };
+    let lives = |stopped: Option<&str>| {
+        vec![session(312, "00:00", "02:10:03", stopped), session(977, "03:45", "11:59:58", None)]
+    };
+    let verdict = Store::new()
+        .with(|store| store.sessions = lives(Some("02:10:03")))
+        .record(late(1))
+        .says("02:30", "missed", "missed: schedrs was down from 02:10:03 to 03:45:00");
+    assert_eq!(evidence(&verdict, "down"), "it was stopped at 02:10:03 (pid 312)");
+    assert_eq!(evidence(&verdict, "late by"), "1h 15m, more than misfire_grace_time = \"1m\"");
+    // Killed; and one in the middle of several is less late than the first of them.
+    let verdict = Store::new().with(|store| store.sessions = lives(None)).record(late(3)).says(
+        "03:30",
+        "missed",
+        "missed: schedrs was down from 02:10:03 to 03:45:00",
+    );
+    assert!(evidence(&verdict, "down").contains("last seen at 02:10:03 (pid 312) and not stopped"));
+    assert!(evidence(&verdict, "late by").starts_with("15m, more"), "{verdict:?}");
+    // Nobody was down.
+    Store::new().record(late(1)).says(
+        "02:30",
+        "missed",
+        "missed: schedrs was up, but got to it only at 03:45:00: the machine slept, was too busy, \
+         or had its clock set",
+    );
+    let waited = Outcome::Missed(MissReason::Waited(secs(300)));
+    let verdict = Store::new()
+        .options(|options| options.max_wait = Some(secs(300)))
+        .record(fate("03:00", "03:05", waited))
+        .says("03:00", "missed", "missed: it waited 5m for a slot, longer than max_wait allows");
+    assert_eq!(evidence(&verdict, "rule"), "max_wait = \"5m\"");
+}
+
+#[test]
+fn it_was_coalesced() {
+    let coalesced =
+        RunRecord { last_due: at("02:30"), count: 2, ..fate("02:00", "03:10", Outcome::Coalesced) };
+    let stands =
+        RunRecord { at: at("03:10"), ..run(9, "03:00", "03:10", 5, Some(Outcome::Succeeded)) };
+    let verdict = Store::new()
+        .with(|store| {
+            store.sessions = vec![
+                session(312, "00:00", "01:55", Some("01:55")),
+                session(977, "03:10", "11:59:58", None),
+            ];
+        })
+        .record(run(8, "01:30", "01:30", 5, Some(Outcome::Succeeded)))
+        .record(coalesced)
+        .record(stands)
+        .says(
+            "02:00",
+            "coalesced",
+            "coalesced: the due time 03:00:00 stands for it, run 9, which succeeded",
+        );
+    assert_eq!(evidence(&verdict, "down"), "schedrs was down from 01:55:00 to 03:10:00");
+}
+
+#[test]
+fn it_goes_on() {
+    let store = Store::new().record(run(14, "11:30", "11:30", 0, None));
+    store.says("11:30", "running", "run 14 has been running since 11:30:00, for 29m 59s");
+    let store = store.with(|store| store.is_running = false);
+    store.says(
+        "11:30",
+        "not_running",
+        "run 14 was running when schedrs was last seen, at 11:59:58, and it does not run now",
+    );
+    let waiting = RunRecord { started: None, attempts: 0, ..run(14, "11:30", "11:30", 0, None) };
+    let verdict = Store::new().record(waiting).minute("11:30");
+    assert_eq!(verdict.word, "waiting");
+    assert!(
+        verdict.text.starts_with("run 14 has been waiting since 11:30:00, for a slot"),
+        "{}",
+        verdict.text
+    );
+}
+
+#[test]
+fn it_was_started_by_hand() {
+    let by_hand = RunRecord {
+        by: Some("alice".into()),
+        ..run(14, "11:47:12", "11:47:12", 3, Some(Outcome::Succeeded))
+    };
+    let store =
+        Store::new().record(run(13, "11:30", "11:30", 3, Some(Outcome::Succeeded))).record(by_hand);
+    store.says("11:47", "succeeded", "run 14, started by alice, succeeded after 3s");
+    // It is also the latest.
+    let verdict = store.ask(Asked::Latest);
+    assert_eq!((verdict.word, verdict.due), ("succeeded", Some(at("11:47:12"))));
+}
+
+#[test]
+fn it_was_lost() {
+    let verdict = Store::new()
+        .with(|store| {
+            store.sessions =
+                vec![session(312, "00:00", "03:10", None), session(977, "03:45", "11:59", None)];
+        })
+        .record(run(14, "03:00", "03:00", 0, Some(Outcome::Lost("schedrs was killed".into()))))
+        .says("03:00", "lost", "run 14 was lost: schedrs was killed");
+    assert!(evidence(&verdict, "schedrs").starts_with("pid 312 was last seen at 03:10:00"));
+}

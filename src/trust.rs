@@ -1,0 +1,165 @@
+//! Whether a file may say what is run: who, beside the reader and root, can change it.
+//!
+//! `crate::jobfile` asks it of jobfiles, `crate::child` of the files that a job's environment is
+//! read from. It is asked of the open file, so that nothing can be swapped in between. For the same
+//! reason the directory is not asked: who replaces a file owns the new one, and is found out.
+//!
+//! In a container these are not always the answers of the machine. Behind a read-only mount nobody
+//! in here can write, whatever the mode says; and in a user namespace an owner without a number of
+//! its own, which may well be the machine's root, is shown as "nobody". Both are doubts that only
+//! deserve a warning.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::fs::{StatVfsMountFlags, fstatvfs};
+
+/// Why a file cannot be trusted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Doubt {
+    /// A fragment that continues "this file ...".
+    pub(crate) what: String,
+    /// What would be right.
+    pub(crate) help: String,
+    /// It is a reason to refuse the file, if what it says is run as somebody else.
+    pub(crate) grave: bool,
+}
+
+/// The user ids that may own a file: the reader's own, root's and perhaps one more.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Owners {
+    reader: u32,
+    other: Option<u32>,
+}
+
+impl Owners {
+    /// This process and root; `other` is the user whom nobody needs to be protected from, because
+    /// what the file says is run as that user.
+    pub(crate) fn of_this_process(other: Option<u32>) -> Owners {
+        Owners { reader: rustix::process::geteuid().as_raw(), other }
+    }
+
+    fn include(self, uid: u32) -> bool {
+        uid == 0 || uid == self.reader || Some(uid) == self.other
+    }
+}
+
+/// What speaks against an open file, which was found at `path`.
+pub(crate) fn doubt(file: &File, path: &Path, owners: Owners) -> Option<Doubt> {
+    let meta = file.metadata().ok()?;
+    let Suspicion { what, repair } = suspicion(meta.uid(), meta.mode(), owners)?;
+    let mut help = format!("{repair} {}", quoted(path));
+    if owners.reader == 0 && !owners.include(meta.uid()) {
+        help.push_str(", or, in a container, mount it read-only");
+    }
+    let known_owner = owners.include(meta.uid()) || !is_nobody(meta.uid());
+    let read_only = fstatvfs(file).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
+    Some(Doubt { what, help, grave: known_owner && !read_only })
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Suspicion {
+    what: String,
+    repair: String,
+}
+
+/// The rule itself.
+fn suspicion(uid: u32, mode: u32, owners: Owners) -> Option<Suspicion> {
+    let writable = match (mode & 0o020 != 0, mode & 0o002 != 0) {
+        (false, false) => None,
+        (true, false) => Some(("its group", "g-w")),
+        (false, true) => Some(("everyone", "o-w")),
+        (true, true) => Some(("everyone", "go-w")),
+    };
+    if let Some((who, change)) = writable {
+        let what = format!("can be written to by {who}");
+        return Some(Suspicion { what, repair: format!("chmod {change}") });
+    }
+    if owners.include(uid) {
+        return None;
+    }
+    let repair = match owners.reader {
+        0 => "chown root".to_owned(),
+        reader => format!("chown {reader}"),
+    };
+    Some(Suspicion { what: format!("belongs to another user (uid {uid})"), repair })
+}
+
+/// Whether this is the number that stands for owners without one, as in a user namespace.
+fn is_nobody(uid: u32) -> bool {
+    let nobody = fs::read_to_string("/proc/sys/kernel/overflowuid");
+    let nobody = nobody.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(65_534);
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    uid == nobody && !maps(&map, uid)
+}
+
+/// Whether a user namespace's map has a user of this number.
+fn maps(map: &str, uid: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().unwrap_or(0));
+        let (first, _, count) = (numbers.next(), numbers.next(), numbers.next());
+        let first = first.unwrap_or(0);
+        (first..first + count.unwrap_or(0)).contains(&u64::from(uid))
+    })
+}
+
+/// A path as a shell takes it.
+pub(crate) fn quoted(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    match path.chars().all(plain) && !path.starts_with('-') {
+        true => path.into_owned(),
+        false if path.starts_with('-') => format!("-- '{}'", path.replace('\'', r"'\''")),
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_own_and_write() {
+        let root = Owners { reader: 0, other: None };
+        let user = Owners { reader: 1000, other: None };
+        let job = Owners { reader: 0, other: Some(33) };
+        // (owner, mode, who reads it, what is wrong, how to repair it)
+        let rows = [
+            (0, 0o100_644, root, None),
+            (0, 0o100_600, user, None),
+            (1000, 0o100_600, user, None),
+            (33, 0o100_640, job, None),
+            (0, 0o100_664, root, Some(("can be written to by its group", "chmod g-w"))),
+            (0, 0o100_646, user, Some(("can be written to by everyone", "chmod o-w"))),
+            (33, 0o100_666, job, Some(("can be written to by everyone", "chmod go-w"))),
+            (1000, 0o100_644, root, Some(("belongs to another user (uid 1000)", "chown root"))),
+            (33, 0o100_644, user, Some(("belongs to another user (uid 33)", "chown 1000"))),
+        ];
+        for (uid, mode, owners, wrong) in rows {
+            let wrong =
+                wrong.map(|(what, repair)| Suspicion { what: what.into(), repair: repair.into() });
+            assert_eq!(suspicion(uid, mode, owners), wrong, "{uid} {mode:o} {owners:?}");
+        }
+    }
+
+    #[test]
+    fn maps_of_user_namespaces() {
+        let all = "         0          0 4294967295\n";
+        let rootless = "         0       1000          1\n         1     100000      65536\n";
+        let one = "0 1000 1\n";
+        let rows = [(all, true), (rootless, true), (one, false), ("", false), ("x", false)];
+        for (map, mapped) in rows {
+            assert_eq!(maps(map, 65_534), mapped, "{map:?}");
+        }
+    }
+
+    #[test]
+    fn paths_can_be_pasted() {
+        let rows = [("jobs.toml", "jobs.toml"), ("a b", "'a b'"), ("it's", r"'it'\''s'")];
+        for (path, shown) in rows {
+            assert_eq!(quoted(Path::new(path)), shown);
+        }
+        assert_eq!(quoted(Path::new("-rf")), "-- '-rf'");
+    }
+}

@@ -1,0 +1,277 @@
+//! A loop that has a scheduler and no hands: runs end when a test says so.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use schedrs::clock;
+use schedrs::control::server::Server;
+use schedrs::control::{Call, Health, Reply, Wish};
+use schedrs::event::{Action, Answer, Ask, Event, Exit, Refusal, RunId, Want};
+use schedrs::job::{Executor, Job, JobSet, Settings};
+use schedrs::jobfile;
+use schedrs::scheduler::Scheduler;
+use schedrs::store::Reader;
+use schedrs::zone::Database;
+
+/// Longer than anything here takes.
+pub(crate) const WATCHDOG: Duration = Duration::from_secs(60);
+
+pub(crate) const JOBS: &str = r#"
+    [scheduler]
+    timezone = "Europe/Berlin"
+    [executors]
+    reports = { max_workers = 2 }
+    [jobs.backup]
+    command = "pg_dump --password=secret"
+    cron = "30 2 * * *"
+    [jobs.beat]
+    name = "Heartbeat"
+    command = ["curl", "http://127.0.0.1/"]
+    interval = "1h"
+    executor = "reports"
+    [jobs.tidy]
+    command = "true"
+    interval = "1d"
+    paused = true
+"#;
+
+type Sink = Arc<dyn Fn(Reply) + Send + Sync>;
+
+pub(crate) struct Loop {
+    scheduler: Mutex<Scheduler>,
+    sinks: Mutex<HashMap<u64, Sink>>,
+    tickets: AtomicUsize,
+    settings: Settings,
+    executors: Arc<[Executor]>,
+    pub(crate) reasons: Mutex<Vec<String>>,
+    /// Who has asked what, as `Debug` writes it.
+    pub(crate) calls: Mutex<Vec<String>>,
+    /// Calls are kept in here and not answered, if there is a list.
+    pub(crate) held: Mutex<Option<Vec<Call>>>,
+}
+
+pub(crate) fn set(text: &str) -> JobSet {
+    let loaded = jobfile::load_text("jobs.toml", text, &Database::bundled(), clock::wall());
+    loaded.set.unwrap_or_else(|| panic!("{text} {:?}", loaded.problems))
+}
+
+impl Loop {
+    fn new(set: JobSet) -> Arc<Loop> {
+        let (settings, executors) = (set.settings.clone(), set.executors.clone().into());
+        Arc::new(Loop {
+            scheduler: Mutex::new(Scheduler::new(clock::now(), set)),
+            sinks: Mutex::default(),
+            tickets: AtomicUsize::new(1),
+            settings,
+            executors,
+            reasons: Mutex::default(),
+            calls: Mutex::default(),
+            held: Mutex::default(),
+        })
+    }
+
+    fn call(&self, call: Call) {
+        self.calls.lock().unwrap().push(format!("{call:?}"));
+        if let Some(held) = &mut *self.held.lock().unwrap() {
+            held.push(call);
+            return;
+        }
+        self.perform(call);
+    }
+
+    /// Answers what was kept, and keeps no more.
+    pub(crate) fn release(&self) {
+        let held = self.held.lock().unwrap().take().unwrap();
+        held.into_iter().for_each(|call| self.perform(call));
+    }
+
+    /// Has a call panic on whose thread it is answered: not the server's, so it must not matter.
+    fn perform(&self, call: Call) {
+        let Call { by, wish, reply } = call;
+        let want = match wish {
+            Wish::Want(want) => want,
+            Wish::Add { id, text, replace } => match jobfile_job(&id, &text) {
+                Ok(job) => Want::Add { job, text, replace },
+                Err(problems) => return reply(Reply::Problems(problems)),
+            },
+            Wish::Modify { job, text } | Wish::Reschedule { job, text } => {
+                let mut scheduler = self.scheduler.lock().unwrap();
+                let Some(old) = scheduler.job(&job) else {
+                    let message = format!("no job `{job}`");
+                    let refusal = Refusal { code: "no_such_job", message };
+                    return reply(Reply::Answer(Answer::Refused(refusal)));
+                };
+                Want::Change { job: Arc::clone(old), overrides: Some(text), what: "modified" }
+            }
+            Wish::Reset { job } => {
+                let old = Arc::clone(self.scheduler.lock().unwrap().job(&job).unwrap());
+                Want::Change { job: old, overrides: None, what: "reset" }
+            }
+            Wish::Health => return reply(Reply::Health(Box::new(self.health()))),
+            Wish::Reload => {
+                return reply(Reply::Reloaded { added: 1, changed: 0, removed: 2, unchanged: 3 });
+            }
+            Wish::Shutdown { .. } => return reply(Reply::Answer(Answer::Done)),
+        };
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed) as u64;
+        self.sinks.lock().unwrap().insert(ticket, reply);
+        self.step(Event::Ask(Box::new(Ask { ticket, by, want })));
+    }
+
+    /// Lets a run end.
+    pub(crate) fn end(&self, run: u64, exit: Exit) {
+        self.step(Event::Ended { run: RunId(run), exit });
+    }
+
+    fn step(&self, event: Event) {
+        let mut events = vec![event];
+        while let Some(event) = events.pop() {
+            let mut actions = Vec::new();
+            self.scheduler.lock().unwrap().step(clock::now(), event, &mut actions);
+            for action in actions {
+                match action {
+                    Action::Answer { ticket, answer } => {
+                        let mut sinks = self.sinks.lock().unwrap();
+                        let sink = match answer {
+                            Answer::Started { .. } => Arc::clone(&sinks[&ticket]),
+                            _ => sinks.remove(&ticket).unwrap(),
+                        };
+                        drop(sinks);
+                        sink(Reply::Answer(answer));
+                    }
+                    Action::Start(start) => {
+                        let at = clock::now();
+                        events.push(Event::Started { run: start.run, pid: 4711, at });
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn health(&self) -> Health {
+        Health {
+            reasons: self.reasons.lock().unwrap().clone(),
+            version: "0.0.0",
+            pid: 4711,
+            started: clock::wall(),
+            jobfile: "jobs.toml".into(),
+            loaded: clock::wall(),
+            store: "memory".into(),
+            timezone: "Europe/Berlin".into(),
+            stopping: false,
+            settings: self.settings.clone(),
+            executors: Arc::clone(&self.executors),
+        }
+    }
+}
+
+fn jobfile_job(id: &str, text: &str) -> Result<Arc<Job>, Vec<String>> {
+    let text = format!("[jobs.{}]\n{text}", json!(id));
+    let loaded = jobfile::load_text("jobs.toml", &text, &Database::bundled(), clock::wall());
+    match loaded.set {
+        Some(set) => Ok(Arc::clone(&set.jobs[0])),
+        None => Err(loaded.problems.iter().map(|problem| problem.message.clone()).collect()),
+    }
+}
+
+/// A server and its socket.
+pub(crate) struct Bench {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) center: Arc<Loop>,
+    pub(crate) server: Option<Server>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Bench {
+        Bench::of(JOBS, None)
+    }
+
+    pub(crate) fn of(jobs: &str, reader: Option<Box<dyn Reader>>) -> Bench {
+        let dir = tempfile::tempdir().unwrap();
+        let center = Loop::new(set(jobs));
+        let to = Arc::clone(&center);
+        let path = dir.path().join("s.sock");
+        let server = Server::start(&path, move |call| to.call(call), reader).unwrap();
+        Bench { dir, center, server: Some(server) }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("s.sock")
+    }
+
+    pub(crate) fn connect(&self) -> Wire {
+        Wire::connect(&self.path())
+    }
+
+    /// Asks on a connection of its own.
+    #[track_caller]
+    pub(crate) fn ask(&self, request: Value) -> Value {
+        let mut wire = self.connect();
+        wire.say(&request.to_string());
+        wire.hear()
+    }
+
+    /// What the loop was asked last.
+    pub(crate) fn last_call(&self) -> String {
+        self.center.calls.lock().unwrap().last().cloned().unwrap_or_default()
+    }
+}
+
+/// A client that sends what no client should.
+pub(crate) struct Wire(pub(crate) BufReader<UnixStream>);
+
+impl Wire {
+    pub(crate) fn connect(path: &std::path::Path) -> Wire {
+        let stream = UnixStream::connect(path).unwrap();
+        stream.set_read_timeout(Some(WATCHDOG)).unwrap();
+        stream.set_write_timeout(Some(WATCHDOG)).unwrap();
+        Wire(BufReader::new(stream))
+    }
+
+    pub(crate) fn say(&mut self, line: &str) {
+        self.send(format!("{line}\n").as_bytes());
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// The next line, as JSON.
+    #[track_caller]
+    pub(crate) fn hear(&mut self) -> Value {
+        let line = self.line();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+    }
+
+    /// The next line; empty at the end.
+    #[track_caller]
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        match self.0.read_line(&mut line) {
+            Ok(_) => line,
+            // The server has closed a connection in which it had not read everything.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => line,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn is_closed(&mut self) -> bool {
+        self.line().is_empty()
+    }
+}
+
+/// The code of a fault.
+#[track_caller]
+pub(crate) fn code(reply: &Value) -> &str {
+    assert_eq!(reply["ok"], json!(false), "{reply}");
+    reply["error"]["code"].as_str().unwrap()
+}
