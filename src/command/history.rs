@@ -189,7 +189,7 @@ fn table(asked: &Asked<'_>, records: &[RunRecord], zones: &mut Zones) -> Table {
         let lag = record.started.filter(|_| record.by.is_none());
         let took = record.duration.filter(|_| record.started.is_some());
         table.row(vec![
-            words::table_time(record.due, zone),
+            say::due(record.due, zone),
             match asked.job {
                 Some(_) => String::new(),
                 None => clean(&record.job).into_owned(),

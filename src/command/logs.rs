@@ -170,7 +170,7 @@ fn header(past: &Past, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> S
     let zone = past.zone_of(&record.job);
     let id = clean(&record.job);
     let run = record.run.map(|run| format!(", run {run}")).unwrap_or_default();
-    let due = words::table_time(record.due, &zone);
+    let due = say::due(record.due, &zone);
     let how = match &record.outcome {
         None => say::ran(record, record.due, &zone),
         Some(outcome) => {

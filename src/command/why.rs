@@ -231,8 +231,8 @@ fn text(
     let (bold, dim) = (anstyle::Style::new().bold(), anstyle::Style::new().dimmed());
     let id = clean(id);
     let when = match (verdict.due, asked) {
-        (Some(due), _) => format!(", due {}", words::table_time(due, zone)),
-        (None, Asked::Within(from, _)) => format!(", {}", words::table_time(from, zone)),
+        (Some(due), _) => format!(", due {}", say::due(due, zone)),
+        (None, Asked::Within(from, _)) => format!(", {}", say::due(from, zone)),
         (None, Asked::Latest) => String::new(),
     };
     let mark = verdict.record.as_ref().map(|record| say::mark(record.outcome.as_ref()));
@@ -244,7 +244,7 @@ fn text(
     let next = match verdict.next {
         Some(next) => {
             let ahead = words::span(next.since(now));
-            format!("{}, in {ahead}", words::table_time(next, zone))
+            format!("{}, in {ahead}", say::due(next, zone))
         }
         None => "none".to_owned(),
     };

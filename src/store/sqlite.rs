@@ -86,8 +86,19 @@ impl Sqlite {
         let ours = ours || super::lock::lock_path(&path).exists();
         let lock = WriterLock::take(&path).map_err(|error| no_lock(&path, error))?;
         let mut warnings = Vec::new();
-        if files::find_or_make(&path)? == Found::Empty && ours {
-            warnings.push(format!("{} was empty: what was in it is lost", path.display()));
+        if files::find_or_make(&path)? == Found::Stub {
+            match (ours, files::length(&path)) {
+                (true, 0) => warnings.push(format!("{} was emptied", path.display())),
+                (true, _) => {
+                    let what = format!("{} was cut off", path.display());
+                    warnings.push(begin_anew(&path, &what)?);
+                }
+                (false, 0) => {}
+                (false, _) => {
+                    let message = format!("{} is no database; name another file", path.display());
+                    return Err(StoreError::new(Trouble::Corrupt, message));
+                }
+            }
         }
         let (open, restored) = match Open::new(&path) {
             Err(error) if error.kind == Trouble::Corrupt => {
@@ -95,11 +106,7 @@ impl Sqlite {
                     let message = format!("{}; name another file, or move it away", error.message);
                     return Err(StoreError::new(Trouble::Corrupt, message));
                 }
-                let aside = files::move_aside(&path)?;
-                let message = error.message;
-                warnings
-                    .push(format!("{message}: it is now {}, and a new one begun", aside.display()));
-                files::find_or_make(&path)?;
+                warnings.push(begin_anew(&path, &error.message)?);
                 Open::new(&path)?
             }
             opened => opened?,
@@ -149,6 +156,13 @@ impl Sqlite {
     }
 }
 
+/// Moves what is there aside and makes a new file. Answers what there is to say about it.
+fn begin_anew(path: &Path, what: &str) -> Result<String, StoreError> {
+    let aside = files::move_aside(path)?;
+    files::find_or_make(path)?;
+    Ok(format!("{what}: it is now {}, and a new one is begun", aside.display()))
+}
+
 fn no_lock(path: &Path, error: NoLock) -> StoreError {
     match error {
         NoLock::Io(error) if error.kind() == ErrorKind::NotFound => {
@@ -173,7 +187,12 @@ fn no_lock(path: &Path, error: NoLock) -> StoreError {
 impl Open {
     fn new(path: &Path) -> Result<(Open, Restored), StoreError> {
         let failed = |error| trouble::from_sqlite(path, &error);
-        let mut conn = connect(path).map_err(failed)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut conn = Connection::open_with_flags(path, flags).map_err(failed)?;
+        conn.busy_timeout(PATIENCE).map_err(failed)?;
+        // Before anything is set, which would already change a database that is not ours.
+        schema::version(&conn, path, MIGRATIONS.len() as u32)?;
+        set_up(&conn).map_err(failed)?;
         schema::migrate(&mut conn, path, MIGRATIONS)?;
         let restored = read::restored(&conn).map_err(failed)?;
         let open = Open {
@@ -247,10 +266,7 @@ impl Open {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    conn.busy_timeout(PATIENCE)?;
+fn set_up(conn: &Connection) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // Only of use before the first table is made.
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -264,7 +280,7 @@ fn connect(path: &Path) -> Result<Connection> {
         PAGES.set(pages.unsigned_abs());
         Ok(())
     }));
-    Ok(conn)
+    Ok(())
 }
 
 impl Store for Sqlite {

@@ -204,7 +204,10 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
         let Found::Audit(audit) = found else { continue };
         let zone = past.zone_of(id);
         let (from, to) = match audit.span {
-            Some((from, to)) => (words::day_and_time(from, &zone), words::day_and_time(to, &zone)),
+            Some((from, to)) => (
+                words::day_and_time(from.truncated(), &zone),
+                words::day_and_time(to.truncated(), &zone),
+            ),
             None => Default::default(),
         };
         let fates = &audit.fates;
@@ -247,7 +250,7 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
 fn examples(id: &str, audit: &Audit, zone: &Zone, out: &mut dyn Write) -> anyhow::Result<()> {
     let id = clean(id);
     for example in &audit.examples {
-        let (wrong, first) = (example.wrong, words::table_time(example.first, zone));
+        let (wrong, first) = (example.wrong, say::due(example.first, zone));
         let last = say::clock(example.last, example.first, zone);
         let what = match (wrong, example.count, example.first == example.last) {
             (Wrong::Unaccounted, 1, _) => format!("due {first}: no outcome"),
