@@ -345,7 +345,3 @@ pub(super) fn open_reply(line: &[u8]) -> Result<Result<Map<String, Value>, Fault
         _ => Err("its answer says neither that it is done nor why not".to_owned()),
     }
 }
-
-#[cfg(test)]
-#[path = "wire/tests.rs"]
-mod tests;
