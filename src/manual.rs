@@ -52,25 +52,31 @@ fn commands() -> String {
     let mut root = cli::definition();
     root.build();
     let mut text = String::new();
-    for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
+    add_commands(&root, &mut text);
+    text
+}
+
+/// Those of a command, and below each of them its own.
+fn add_commands(parent: &Command, text: &mut String) {
+    for command in parent.get_subcommands().filter(|command| !command.is_hide_set()) {
         if command.get_name() == "help" {
             continue;
         }
-        text += &format!(".SS \"{}\"\n", plain(&usage(command)).replace('"', "\\(dq"));
+        *text += &format!(".SS \"{}\"\n", plain(&usage(command)).replace('"', "\\(dq"));
         let about = command.get_long_about().or(command.get_about());
         let about = about.map(ToString::to_string).unwrap_or_default();
         let paragraphs = about.split("\n\n").map(|paragraph| {
             let end = if paragraph.ends_with(['.', ':']) { "" } else { "." };
             format!("{}{end}\n", prose(&paragraph.replace('\n', " ")))
         });
-        text += &paragraphs.collect::<Vec<String>>().join(".PP\n");
-        for arg in arguments(command) {
-            text += &entry(arg);
+        *text += &paragraphs.collect::<Vec<String>>().join(".PP\n");
+        for arg in arguments(command, parent) {
+            *text += &entry(arg);
         }
         let below = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-        text += &sections(&below);
+        *text += &sections(&below);
+        add_commands(command, text);
     }
-    text
 }
 
 fn usage(command: &Command) -> String {
@@ -80,11 +86,12 @@ fn usage(command: &Command) -> String {
     lines.first().copied().unwrap_or_default().to_owned()
 }
 
-/// What a subcommand takes, without what all of them do.
-fn arguments(command: &Command) -> impl Iterator<Item = &Arg> {
+/// What a subcommand takes, without what it has from the one above it.
+fn arguments<'c>(command: &'c Command, parent: &'c Command) -> impl Iterator<Item = &'c Arg> {
     command.get_arguments().filter(|arg| {
+        let inherited = |above: &Arg| above.get_id() == arg.get_id() && above.is_global_set();
         !arg.is_hide_set()
-            && !arg.is_global_set()
+            && !parent.get_arguments().any(inherited)
             && !["help", "version"].contains(&arg.get_id().as_str())
     })
 }
@@ -278,7 +285,7 @@ fn everything_there_is_has_its_place() {
     for command in root.get_subcommands().filter(|command| !command.is_hide_set()) {
         let name = command.get_name();
         assert!(name == "help" || text.contains(&format!("schedrs {name}")), "{name}");
-        for long in arguments(command).filter_map(Arg::get_long) {
+        for long in arguments(command, &root).filter_map(Arg::get_long) {
             assert!(text.contains(&format!("--{long}")), "{name} --{long}");
         }
     }

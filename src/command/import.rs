@@ -20,7 +20,8 @@ use crate::{clock, jobfile};
 /// Arguments.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Without a subcommand, your own crontab is read, through `crontab -l`.
+Without a subcommand, your own crontab is read, through `crontab -l`. The jobfile goes to standard \
+output, everything else to standard error.
 
 Every import is proven: the next 1000 due times of each job, computed from the jobfile that was \
 written, are compared with those that an independent engine finds in the original.
@@ -52,7 +53,7 @@ enum From {
         #[arg(long, value_name = "USER")]
         user: Option<String>,
     },
-    /// anacrontabs
+    /// The file of anacron
     Anacrontab {
         /// Files; `-` is standard input [default: /etc/anacrontab]
         #[arg(value_name = "FILE")]
