@@ -109,7 +109,8 @@ fn list(dir: &Path) {
 fn restart(dir: &Path) {
     const JOBS: usize = 100_000;
     let jobs = idle_jobs(JOBS);
-    for (what, store) in [("with nothing kept", "memory"), ("first", "default"), ("again", "default")]
+    for (what, store) in
+        [("with nothing kept", "memory"), ("first", "default"), ("again", "default")]
     {
         let scheduler = Scheduler::with_store(dir, "restart", &jobs, store);
         let took = (scheduler.started - scheduler.begun) as f64 / 1e6;
@@ -127,9 +128,8 @@ fn load(dir: &Path, seconds: u64) {
     let first = in_at_least(Duration::from_secs(3));
     let end = rfc3339(first + (seconds - 1) * SECOND + SECOND - 1);
     let jobs = |name: &str, shift: u64| {
-        let mut jobs = format!(
-            "[store]\nkeep = {{ runs = 100, days = 30 }}\n[defaults]\nend_date = {end}\n"
-        );
+        let mut jobs =
+            format!("[store]\nkeep = {{ runs = 100, days = 30 }}\n[defaults]\nend_date = {end}\n");
         let stamps: Vec<(u64, Stamps)> = (0..JOBS)
             .map(|job| {
                 let at = job * APART + shift;
@@ -188,7 +188,11 @@ fn load(dir: &Path, seconds: u64) {
     println!(
         "RSS {:.1} MiB after a quarter and {:.1} MiB at the end with the store, {:.1} and {:.1} MiB \
          without; the store's files are {:.1} MiB",
-        early.0, late.0, early.1, late.1, bytes as f64 / 1048576.0
+        early.0,
+        late.0,
+        early.1,
+        late.1,
+        bytes as f64 / 1048576.0
     );
     for log in [&logs.0, &logs.1] {
         assert!(!log.contains("\"event\":\"missed\""), "a due time was missed");

@@ -19,7 +19,9 @@ use std::thread::JoinHandle;
 use crate::clock;
 use crate::control::{Call, Health, Line, Reply, Wish};
 use crate::daemon::{self, Jobfile, Memory, Plan};
-use crate::event::{Action, Answer, JobDetail, JobView, Notice, Record, Refusal, Remember, RunId, Want};
+use crate::event::{
+    Action, Answer, JobDetail, JobView, Notice, Record, Refusal, Remember, RunId, Want,
+};
 use crate::instant::Instant;
 use crate::jobfile;
 use crate::output::{Output, Settings};
@@ -255,7 +257,8 @@ impl BackgroundScheduler {
 
     /// The same, and waits for its end.
     pub fn run_job(&self, id: &str) -> Result<Record, Error> {
-        let replies = self.call(Wish::Want(Want::Start { job: id.into(), force: false, wait: true }));
+        let replies =
+            self.call(Wish::Want(Want::Start { job: id.into(), force: false, wait: true }));
         loop {
             match taken(replies.recv().map_err(|_| Error::Ended)?)? {
                 Reply::Answer(Answer::Ended(record)) => return Ok(*record),

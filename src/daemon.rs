@@ -17,8 +17,10 @@ mod catalog;
 mod desk;
 mod hands;
 mod logger;
+mod mailbox;
 mod notify;
 mod overview;
+mod plan;
 mod records;
 mod recovery;
 mod report;
@@ -28,8 +30,7 @@ mod waker;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -38,148 +39,27 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::clock;
-use crate::control::{Call, Health, Line};
-use crate::event::{Action, Event, Notice, Request, RunId, Want};
+use crate::control::{Call, Health};
+use crate::event::{Action, Event, Notice, Request, Want};
 use crate::instant::{Instant, Now};
-use crate::job::{Job, JobSet, Keep};
-use crate::jobfile::Workshop;
+use crate::job::Job;
 use crate::memory;
-use crate::output;
 use crate::scheduler::Scheduler;
 use crate::signals::Signals;
-use crate::store::keeper::{Notes, Said};
-use crate::store::location::{self, Location, Opened};
-use crate::store::{Fact, Limits, Store, StoreError};
+use crate::store::keeper::Said;
 use crate::words;
 use crate::zone::Zone;
 use catalog::Catalog;
 use desk::{Desk, Errand};
 use hands::{Hands, Message};
 pub use logger::{Log, LogFormat, start as start_log};
+use mailbox::Mailbox;
 use notify::Watchdog;
 use overview::Overview;
+pub use plan::{Jobfile, Load, Memory, Observer, Plan, Reopen, tails};
 use start::Parts;
 use timer::Timer;
 pub use waker::Waker;
-
-/// Reads the jobfile again: what it says, or every problem of it as a line of text.
-pub type Load = dyn Fn() -> Result<Jobfile, Vec<String>> + Send + Sync;
-
-/// What a jobfile says.
-#[derive(Debug)]
-pub struct Jobfile {
-    /// The jobs.
-    pub set: JobSet,
-    /// What makes further jobs by the same rules.
-    pub workshop: Workshop,
-}
-
-/// Looks on, on the loop's own thread: it must not block.
-pub type Observer = dyn Fn(&Action) + Send;
-
-/// What remembers what is decided.
-#[derive(Debug)]
-pub struct Memory {
-    /// The store.
-    pub store: Box<dyn Store>,
-    /// Which it is, for people: `memory` or `sqlite:PATH`.
-    pub name: String,
-    /// Opens it again after it was lost.
-    pub reopen: Reopen,
-    /// How much of the past it keeps.
-    pub limits: Limits,
-    /// What there is to say about it when the loop begins.
-    pub warnings: Vec<String>,
-}
-
-/// Opens a store.
-pub struct Reopen(pub Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>);
-
-impl std::fmt::Debug for Reopen {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Reopen")
-    }
-}
-
-/// What the loop is to do.
-pub struct Plan {
-    /// The jobs.
-    pub jobfile: Jobfile,
-    /// Where they come from, for people.
-    pub source: String,
-    /// What remembers what is decided; `None`: nobody, and jobs cannot be changed at run time.
-    pub memory: Option<Memory>,
-    /// Where the output thread finds a way to the store.
-    pub notes: Arc<OnceLock<Notes>>,
-    /// Where the control socket is to be.
-    pub socket: Option<PathBuf>,
-    /// The process is not ours alone: no signal handlers but for SIGCHLD, and nothing is done to
-    /// the process itself that is not needed.
-    pub embedded: bool,
-    /// Gets the way to the loop, once that can be called.
-    pub ready: Option<Box<dyn FnOnce(Line) + Send>>,
-    /// Sees everything that is decided.
-    pub observer: Option<Box<Observer>>,
-    /// How they are read again on SIGHUP; `None` where that is not possible.
-    pub load: Option<Arc<Load>>,
-    /// The thread that writes.
-    pub output: output::Handle,
-    /// Say what would be started and start nothing.
-    pub dry_run: bool,
-    /// Stop at this time.
-    pub until: Option<Instant>,
-    /// Keep a line at the bottom of the terminal that says what runs and what is next.
-    pub live: bool,
-    /// Stop when the first run has ended: `run --once`.
-    pub once: bool,
-}
-
-impl Plan {
-    /// The plan for a jobfile and nothing else.
-    pub fn new(jobfile: Jobfile, source: String, output: output::Handle) -> Plan {
-        Plan {
-            jobfile,
-            source,
-            memory: None,
-            notes: Arc::default(),
-            socket: None,
-            embedded: false,
-            ready: None,
-            observer: None,
-            load: None,
-            output,
-            dry_run: false,
-            until: None,
-            live: false,
-            once: false,
-        }
-    }
-}
-
-impl Memory {
-    /// Opens a store.
-    pub fn open(location: Location, keep: Keep) -> Result<Memory, StoreError> {
-        let Opened { store, location, warnings } = location::open(&location)?;
-        let name = location.to_string();
-        let reopen = Reopen(Box::new(move || location::reopen(&location)));
-        let default = Limits::default();
-        let limits = Limits {
-            runs: keep.runs.unwrap_or(default.runs),
-            days: keep.days.unwrap_or(default.days),
-        };
-        Ok(Memory { store, name, reopen, limits, warnings })
-    }
-}
-
-/// Has the end of what runs print kept in the store that `notes` will lead to.
-pub fn tails(notes: &Arc<OnceLock<Notes>>) -> Arc<dyn Fn(RunId, Vec<u8>, u64) + Send + Sync> {
-    let notes = Arc::clone(notes);
-    Arc::new(move |run, tail, total| {
-        if let Some(notes) = notes.get() {
-            notes.note(Fact::Output { run, tail: tail.into(), total });
-        }
-    })
-}
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -574,8 +454,7 @@ impl Loop<'_> {
             let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
             let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
             let before = |id: &str| old.get(id).cloned();
-            let composed =
-                catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
+            let composed = catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
             for (id, problem) in &composed.problems {
                 log::error!(
                     job = &**id;
@@ -599,37 +478,5 @@ impl Loop<'_> {
         report::zone_changes(&self.zones, &zones);
         self.zones = zones;
         self.events.push_back(Event::Reload(Box::new(set)));
-    }
-}
-
-/// Where other threads leave what the loop should know; nothing once the loop has ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Mailbox(Arc<(Mutex<Option<Vec<Message>>>, Arc<Waker>)>);
-
-impl Mailbox {
-    fn new(waker: Arc<Waker>) -> Mailbox {
-        Mailbox(Arc::new((Mutex::new(Some(Vec::new())), waker)))
-    }
-
-    fn send(&self, message: Message) {
-        let (messages, waker) = &*self.0;
-        let mut messages = messages.lock().unwrap_or_else(PoisonError::into_inner);
-        // What nobody will read is dropped, and whoever waits for an answer learns of it by that.
-        let Some(list) = &mut *messages else { return };
-        let first = list.is_empty();
-        list.push(message);
-        drop(messages);
-        if first {
-            waker.wake();
-        }
-    }
-
-    fn take(&self) -> Vec<Message> {
-        let mut messages = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
-        messages.as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
-    fn close(&self) {
-        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }

@@ -196,7 +196,7 @@ fn duration(secs: u64) -> String {
 }
 
 /// A word as the shell has to be given it.
-fn shell_quoted(word: &str) -> String {
+pub(crate) fn shell_quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,+@%^".contains(c);
     match word.chars().all(plain) && !word.is_empty() {
         true => word.to_owned(),

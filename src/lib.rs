@@ -2,7 +2,8 @@
 //!
 //! Three rings that only know inward:
 //!
-//! * **text** ([`cli`], [`jobfile`], [`problem`], [`import`]): what a person typed, with the place of every
+//! * **text** ([`cli`], [`jobfile`], [`problem`], [`import`],
+//!   [`moving`]): what a person typed, with the place of every
 //!   word, and what is wrong with it;
 //! * **decisions** ([`instant`], [`civil`], [`zone`], [`trigger`], [`job`], [`event`],
 //!   [`scheduler`]): pure. `now` is an argument; there is no clock, no I/O, no thread and no
@@ -30,6 +31,7 @@ pub mod jobfile;
 #[cfg(test)]
 mod manual;
 mod memory;
+pub mod moving;
 pub mod output;
 pub mod past;
 pub mod paths;

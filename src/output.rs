@@ -51,7 +51,6 @@ pub use tail::{FollowId, FollowSink, Followed, TailSink};
 /// How the output of jobs is shown.
 #[derive(Clone)]
 pub struct Settings {
-
     /// Write what jobs print as it is, with nothing in front of its lines.
     pub raw: bool,
     /// Give each job a colour where the output is a terminal.

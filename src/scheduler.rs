@@ -117,6 +117,9 @@ struct Scratch {
     slots: Vec<u32>,
 }
 
+/// Ids of jobs, each with a text, sorted.
+pub type Texts = Vec<(Box<str>, Box<str>)>;
+
 /// When to call [`Scheduler::step`] next, on each of the two time lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Wakeup {
@@ -271,7 +274,7 @@ impl Scheduler {
 
     /// Every job that was added at run time, with its definition as TOML; and every job with
     /// overrides, with those.
-    pub fn texts(&self) -> (Vec<(Box<str>, Box<str>)>, Vec<(Box<str>, Box<str>)>) {
+    pub fn texts(&self) -> (Texts, Texts) {
         let (mut added, mut overrides) = (Vec::new(), Vec::new());
         for (&slot, extra) in &self.extras {
             let id = &self.jobs[slot as usize].job.id;

@@ -69,9 +69,16 @@ impl Table {
                 .map(|(width, _)| width + GAP.len())
                 .sum::<usize>()
                 .saturating_sub(GAP.len());
-            let over = total.saturating_sub(available);
-            let elastic = &mut widths[self.elastic];
-            *elastic = elastic.saturating_sub(over).max(NARROWEST.min(*elastic));
+            let mut over = total.saturating_sub(available);
+            // What it is about stands at the left, so that gives way last.
+            let others = (0..widths.len()).rev().filter(|column| *column != self.elastic);
+            for column in std::iter::once(self.elastic).chain(others) {
+                if shown[column] {
+                    let spare = widths[column].saturating_sub(NARROWEST).min(over);
+                    widths[column] -= spare;
+                    over -= spare;
+                }
+            }
         }
         let (bold, reset) = (anstyle::Style::new().bold(), anstyle::Reset);
         let heading: Vec<String> = self.heading.iter().map(|text| (*text).to_owned()).collect();

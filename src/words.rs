@@ -18,6 +18,7 @@ use crate::trigger::cron::DstEffect;
 use crate::trigger::{DateTrigger, Trigger};
 use crate::zone::Zone;
 
+pub(crate) use cron::runs;
 pub use normal::normalised;
 
 /// A trigger in words, such as `every 5 minutes from 09:00 to 17:55, monday to friday`. Times are

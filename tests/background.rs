@@ -97,10 +97,8 @@ fn what_a_job_leaves_behind_is_ended_and_other_children_are_left_alone() {
 #[test]
 fn added_jobs_outlive_it_in_a_store() {
     let dir = tempfile::tempdir().unwrap();
-    let config = || Config {
-        store: Location::Sqlite(dir.path().join("jobs.db")),
-        ..Config::default()
-    };
+    let config =
+        || Config { store: Location::Sqlite(dir.path().join("jobs.db")), ..Config::default() };
     let scheduler = BackgroundScheduler::start(config()).unwrap();
     scheduler.add_job("a", "command = ['true']\ninterval = '1h'", false).unwrap();
     let next = scheduler.get_job("a").unwrap().view.next;

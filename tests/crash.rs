@@ -44,14 +44,21 @@ command = "true"
 fn jobs(bench: &Bench) -> String {
     let log = bench.path("ran");
     let log = log.display();
-    let note = |rest: &str| format!("'echo $SCHEDRS_JOB $SCHEDRS_RUN $SCHEDRS_DUE $SCHEDRS_ATTEMPT >> {log}{rest}'");
+    let note = |rest: &str| {
+        format!("'echo $SCHEDRS_JOB $SCHEDRS_RUN $SCHEDRS_DUE $SCHEDRS_ATTEMPT >> {log}{rest}'")
+    };
     let head = JOBS.replace("command = \"true\"\n", "");
     let mut text = head;
     for (id, interval, command, more) in [
         ("quick", "100ms", note(""), ""),
         ("other", "130ms", note(""), "coalesce = 'all'\nmax_instances = 3"),
         ("slow", "400ms", note("; sleep 0.3"), "overlap = 'queue'"),
-        ("flaky", "300ms", note("; test $((SCHEDRS_RUN % 2)) = 0"), "retries = 2\nretry_delay = '50ms'"),
+        (
+            "flaky",
+            "300ms",
+            note("; test $((SCHEDRS_RUN % 2)) = 0"),
+            "retries = 2\nretry_delay = '50ms'",
+        ),
         ("second", "1s", note("; sleep 0.7"), "timeout = '600ms'"),
     ] {
         text += &format!("[jobs.{id}]\ncommand = {command}\ninterval = '{interval}'\n{more}\n");
@@ -134,11 +141,12 @@ fn nothing_is_forgotten_and_nothing_runs_twice() {
 #[test]
 fn a_run_is_taken_back_and_watched_to_its_end() {
     let bench = Bench::new("");
-    bench.fifo("go");
+    bench.fifo("go-1");
+    bench.fifo("go-2");
     bench.fifo("here");
     bench.write(
         "jobs.toml",
-        "[jobs.long]\ncommand = 'echo $$ > pid; echo here > here; read go < go'\n\
+        "[jobs.long]\ncommand = 'echo $$ > pid; echo here > here; read go < go-$SCHEDRS_RUN'\n\
          interval = '1h'\nrun_on_start = true\noutput = 'discard'\nmax_instances = 2\n",
     );
     let running = bench.run();
@@ -153,8 +161,8 @@ fn a_run_is_taken_back_and_watched_to_its_end() {
     assert_eq!(taken["pid"].to_string(), pid.trim());
     // The new start is a due time of its own.
     bench.read_fifo("here");
-    bench.write_fifo("go");
-    bench.write_fifo("go");
+    bench.write_fifo("go-1");
+    bench.write_fifo("go-2");
     let mut outcomes = [running.event("lost", "long"), Value::Null];
     let done = running.stop();
     let lines = done.err.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -183,19 +191,27 @@ fn a_second_scheduler_is_refused_until_the_first_is_gone() {
 #[test]
 fn due_times_while_nothing_ran_are_decided_at_the_start() {
     let bench = Bench::new(
-        "[jobs.anacron]\ncommand = ['true']\ninterval = '100ms'\nmisfire_grace_time = 'forever'\n\
-         [jobs.strict]\ncommand = ['true']\ninterval = '100ms'\nmisfire_grace_time = '1ms'\n",
+        "[jobs.anacron]\ncommand = ['true']\ninterval = '1s'\nmisfire_grace_time = 'forever'\n\
+         [jobs.strict]\ncommand = ['true']\ninterval = '1s'\nmisfire_grace_time = '500ms'\n",
     );
-    let mut running = bench.run();
+    let run = |ahead: &str| {
+        bench.write("clock", ahead);
+        let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+        Running::start(command.env("SCHEDRS_TEST_CLOCK", bench.path("clock")))
+    };
+    let mut running = run("0");
     running.event("succeeded", "anacron");
     running.stop();
-    // The start of a process takes longer than the jobs' intervals.
-    for _ in 0..20 {
-        Running::start(&mut bench.command(&["validate", "jobs.toml"])).wait();
-    }
-    let mut running = bench.run();
-    running.event("missed", "strict");
-    running.event("coalesced", "anacron");
-    running.stop();
+    // An hour goes by without a scheduler.
+    let mut running = run("3600");
+    running.event("succeeded", "anacron");
+    running.event("succeeded", "strict");
+    let done = running.stop();
+    let fates = |job: &str, outcome: &str| -> u64 {
+        done.fates(job).iter().filter(|fate| fate.0 == outcome).map(|fate| fate.3).sum()
+    };
+    let (missed, coalesced) = (fates("strict", "missed"), fates("anacron", "coalesced"));
+    assert!((3590..3610).contains(&missed), "{missed}: {done:#?}");
+    assert!((3590..3610).contains(&coalesced), "{coalesced}: {done:#?}");
     audit(&bench);
 }

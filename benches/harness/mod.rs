@@ -100,7 +100,7 @@ impl Scheduler {
         let begun = now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_schedrs"))
             .args(["run", "--log-format", "json"])
-            .args((store != "default").then(|| ["--store", store]).iter().flatten())
+            .args((store != "default").then_some(["--store", store]).iter().flatten())
             .arg(&file)
             .env("STATE_DIRECTORY", dir.join(format!("{name}.state")))
             .env_remove("XDG_RUNTIME_DIR")

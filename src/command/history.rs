@@ -11,7 +11,7 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use super::past::{Past, Place, moment};
+use super::past::{Past, Place, moment, told};
 use crate::cli::{Context, ExitCode};
 use crate::instant::Instant;
 use crate::past::object::RecordObject;
@@ -98,7 +98,7 @@ struct Asked<'a> {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut past = Past::open(&args.place, context)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    let code = show(args, &mut past, &mut out)?;
+    let code = show(args, &mut past, &mut out).map_err(told)?;
     out.flush()?;
     Ok(code)
 }
@@ -189,7 +189,7 @@ fn table(asked: &Asked<'_>, records: &[RunRecord], zones: &mut Zones) -> Table {
         let lag = record.started.filter(|_| record.by.is_none());
         let took = record.duration.filter(|_| record.started.is_some());
         table.row(vec![
-            words::table_time(record.due, zone),
+            say::due(record.due, zone),
             match asked.job {
                 Some(_) => String::new(),
                 None => clean(&record.job).into_owned(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::past::{Past, Place};
+use super::past::{Past, Place, told};
 use crate::cli::{Context, ExitCode};
 use crate::event::{Outcome, RunId};
 use crate::job;
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let stdout = std::io::stdout();
     let is_terminal = stdout.is_terminal();
     let mut out = BufWriter::new(stdout.lock());
-    show(args, &mut past, &mut out, is_terminal)?;
+    show(args, &mut past, &mut out, is_terminal).map_err(told)?;
     out.flush()?;
     if let Some(job) = &args.job {
         name_file(&past, job);
@@ -170,7 +170,7 @@ fn header(past: &Past, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> S
     let zone = past.zone_of(&record.job);
     let id = clean(&record.job);
     let run = record.run.map(|run| format!(", run {run}")).unwrap_or_default();
-    let due = words::table_time(record.due, &zone);
+    let due = say::due(record.due, &zone);
     let how = match &record.outcome {
         None => say::ran(record, record.due, &zone),
         Some(outcome) => {

@@ -13,13 +13,14 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::asked;
 use crate::cli::Context;
+use crate::event::JobRecord;
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
-use crate::jobfile::{self, locate};
+use crate::jobfile::{self, Workshop, locate};
 use crate::problem::clean;
 use crate::problem::nearest::nearest;
 use crate::store::location::{self, Location};
-use crate::store::{Reader, Session};
+use crate::store::{Reader, Session, StoreError};
 use crate::zone::Zone;
 use crate::{clock, paths};
 
@@ -41,7 +42,9 @@ pub(super) struct Past {
     source: Source,
     /// What the jobfile says now; `None`: there is none, or it has errors.
     pub(super) set: Option<JobSet>,
-    /// Where in it each job is.
+    /// What makes jobs of what was added and changed at run time.
+    workshop: Option<Workshop>,
+    /// Where in the set each job is.
     places: HashMap<Box<str>, usize>,
     /// The zone of what has none of its own.
     pub(super) zone: Zone,
@@ -66,9 +69,9 @@ impl Past {
             (Err(_), Some(_)) => None,
             (Err(error), None) => return Err(error),
         };
-        let set = match &jobfile {
+        let (set, workshop) = match &jobfile {
             Some(path) => read_jobfile(path, place, context, now)?,
-            None => None,
+            None => (None, None),
         };
         let zone = match &set {
             Some(set) => set.settings.zone.clone(),
@@ -76,13 +79,13 @@ impl Past {
         };
         let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
         let reader = open_first(&candidates, jobfile.as_deref())?;
-        Ok(Past::new(Source::Store(reader), set, zone, now))
+        Ok(Past { workshop, ..Past::new(Source::Store(reader), set, zone, now) })
     }
 
     fn new(source: Source, set: Option<JobSet>, zone: Zone, now: Instant) -> Past {
         let jobs = set.iter().flat_map(|set| &set.jobs).enumerate();
         let places = jobs.map(|(place, job)| (job.id.clone(), place)).collect();
-        Past { source, set, places, zone, now }
+        Past { source, set, workshop: None, places, zone, now }
     }
 
     /// The way to ask.
@@ -92,7 +95,42 @@ impl Past {
         }
     }
 
-    /// A job of the jobfile.
+    /// What the store remembers of a job. If it was added or changed at run time, it is as that
+    /// says from here on.
+    pub(super) fn known(&mut self, id: &str) -> anyhow::Result<Option<JobRecord>> {
+        let known = self.reader().job(id)?;
+        if let Some(known) = &known {
+            self.take_up(known);
+        }
+        Ok(known)
+    }
+
+    /// The same for all jobs.
+    pub(super) fn all_known(&mut self) -> anyhow::Result<Vec<JobRecord>> {
+        let known = self.reader().jobs()?;
+        known.iter().for_each(|known| self.take_up(known));
+        Ok(known)
+    }
+
+    /// A text that makes no sense any more leaves things as they are.
+    fn take_up(&mut self, known: &JobRecord) {
+        let (Some(set), Some(workshop)) = (&mut self.set, &self.workshop) else { return };
+        if let Some(text) = &known.added
+            && !self.places.contains_key(&known.id)
+            && let Ok(job) = workshop.build(&known.id, text, self.now)
+        {
+            self.places.insert(known.id.clone(), set.jobs.len());
+            set.jobs.push(Arc::new(job));
+        }
+        if let (Some(text), Some(place)) = (&known.overrides, self.places.get(&known.id))
+            && let Some(job) = set.jobs.get_mut(*place)
+            && let Ok(changed) = workshop.overlay(job, text)
+        {
+            *job = Arc::new(changed);
+        }
+    }
+
+    /// A job, of the jobfile or added at run time.
     pub(super) fn job(&self, id: &str) -> Option<&Arc<Job>> {
         self.set.as_ref()?.jobs.get(*self.places.get(id)?)
     }
@@ -105,7 +143,7 @@ impl Past {
     /// Makes sure that there is something to know of a job: it is in the jobfile, or the store
     /// remembers it, or has records of it.
     pub(super) fn must_know(&mut self, id: &str) -> anyhow::Result<()> {
-        if self.job(id).is_some() || self.reader().job(id)?.is_some() {
+        if self.known(id)?.is_some() || self.job(id).is_some() {
             return Ok(());
         }
         let query = crate::store::Query {
@@ -132,7 +170,7 @@ fn read_jobfile(
     place: &Place,
     context: &Context,
     now: Instant,
-) -> anyhow::Result<Option<JobSet>> {
+) -> anyhow::Result<(Option<JobSet>, Option<Workshop>)> {
     let loaded = jobfile::load_path(path, &context.zones, now);
     if loaded.set.is_none() {
         let name = clean(&path.to_string_lossy()).into_owned();
@@ -145,7 +183,7 @@ fn read_jobfile(
             "schedrs: {name} has errors, which `schedrs validate` shows; going on without it"
         );
     }
-    Ok(loaded.set)
+    Ok((loaded.set, loaded.workshop))
 }
 
 /// Where the store may be, best first.
@@ -162,14 +200,13 @@ fn candidates(
     let Some((url, directory)) = given else {
         return Ok(jobfile.map(paths::store_candidates).unwrap_or_default());
     };
-    if url == "memory" {
-        bail!(
+    match Location::parse(url, directory.unwrap_or(Path::new(""))).map_err(told)? {
+        Location::Sqlite(path) | Location::Default(path) => Ok(vec![path]),
+        Location::Memory => bail!(
             "the store is `memory`, which keeps nothing that another program could read; \
              set `url = \"sqlite:PATH\"` in `[store]`, or leave it out"
-        );
+        ),
     }
-    let path = Path::new(url.strip_prefix("sqlite:").unwrap_or(url));
-    Ok(vec![directory.map_or_else(|| path.to_path_buf(), |directory| directory.join(path))])
 }
 
 /// Opens the first store that is there.
@@ -178,7 +215,7 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
     for path in candidates {
         let name = clean(&path.to_string_lossy()).into_owned();
         match fs::metadata(path) {
-            Ok(_) => return open(path),
+            Ok(_) => return location::reader(&Location::Sqlite(path.clone())).map_err(told),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 looked += &format!("\n  {name}");
             }
@@ -195,10 +232,12 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
     )
 }
 
-/// Opens a store for reading.
-fn open(path: &Path) -> anyhow::Result<Box<dyn Reader>> {
-    let location = Location::Sqlite(path.to_path_buf());
-    location::reader(&location).map_err(|error| anyhow!("the store {}", clean(&error.message)))
+/// What is wrong with a store, in a whole sentence.
+pub(super) fn told(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    match error.into().downcast::<StoreError>() {
+        Ok(error) => anyhow!("the store {error}"),
+        Err(other) => other,
+    }
 }
 
 /// Whether the scheduler of a session goes on: a process of that number that was started at the
@@ -310,9 +349,10 @@ pub(super) mod scene;
 #[cfg(test)]
 pub(super) fn of(jobs: &str, now: Instant, store: impl Reader + 'static) -> Past {
     let zones = crate::zone::Database::bundled();
-    let set = jobfile::load_text("jobs.toml", jobs, &zones, now).set.unwrap();
-    let zone = set.settings.zone.clone();
-    Past::new(Source::Store(Box::new(store)), Some(set), zone, now)
+    let loaded = jobfile::load_text("jobs.toml", jobs, &zones, now);
+    let zone = loaded.set.as_ref().unwrap().settings.zone.clone();
+    let past = Past::new(Source::Store(Box::new(store)), loaded.set, zone, now);
+    Past { workshop: loaded.workshop, ..past }
 }
 
 /// The arguments of a subcommand, for tests.

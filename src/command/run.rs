@@ -88,9 +88,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let until = until(args, &jobfile.set)?;
     let memory = open_store(&file, args, &jobfile)?;
     // Without a store there is nothing to be asked.
-    let socket = memory.as_ref().map(|_| {
-        args.socket.clone().unwrap_or_else(|| paths::socket(&file))
-    });
+    let socket =
+        memory.as_ref().map(|_| args.socket.clone().unwrap_or_else(|| paths::socket(&file)));
     let notes = Arc::default();
 
     let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
@@ -172,11 +171,7 @@ fn jobfile_of(set: Option<JobSet>, workshop: Option<Workshop>) -> Option<Jobfile
 }
 
 /// Opens what is to survive the end of this process. A dry run and a single run leave no trace.
-fn open_store(
-    file: &Path,
-    args: &Args,
-    jobfile: &Jobfile,
-) -> anyhow::Result<Option<Memory>> {
+fn open_store(file: &Path, args: &Args, jobfile: &Jobfile) -> anyhow::Result<Option<Memory>> {
     if args.dry_run || args.once.is_some() {
         return Ok(None);
     }

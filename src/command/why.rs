@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::past::{self, Past, Place, moment};
+use super::past::{self, Past, Place, moment, told};
 use crate::cli::{Context, ExitCode};
 use crate::event::{JobRecord, Pause};
 use crate::instant::Instant;
@@ -88,7 +88,7 @@ struct Read {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut past = Past::open(&args.place, context)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    show(args, &mut past, &mut out)?;
+    show(args, &mut past, &mut out).map_err(told)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -231,8 +231,8 @@ fn text(
     let (bold, dim) = (anstyle::Style::new().bold(), anstyle::Style::new().dimmed());
     let id = clean(id);
     let when = match (verdict.due, asked) {
-        (Some(due), _) => format!(", due {}", words::table_time(due, zone)),
-        (None, Asked::Within(from, _)) => format!(", {}", words::table_time(from, zone)),
+        (Some(due), _) => format!(", due {}", say::due(due, zone)),
+        (None, Asked::Within(from, _)) => format!(", {}", say::due(from, zone)),
         (None, Asked::Latest) => String::new(),
     };
     let mark = verdict.record.as_ref().map(|record| say::mark(record.outcome.as_ref()));
@@ -244,7 +244,7 @@ fn text(
     let next = match verdict.next {
         Some(next) => {
             let ahead = words::span(next.since(now));
-            format!("{}, in {ahead}", words::table_time(next, zone))
+            format!("{}, in {ahead}", say::due(next, zone))
         }
         None => "none".to_owned(),
     };
@@ -405,6 +405,34 @@ new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1
         ] {
             assert_eq!(text(line).lines().next(), Some(expected), "{line:?}");
         }
+    }
+
+    /// The definition that counts is the one in effect.
+    #[test]
+    fn a_job_that_was_added_and_one_that_was_rescheduled() {
+        let mut store = scene::store();
+        let added = JobRecord {
+            id: "cancel-42".into(),
+            added: Some("command = 'true'\ndate = 2026-11-24T14:00:00".into()),
+            trigger: "".into(),
+            ..store.jobs[0].clone()
+        };
+        store.jobs.push(added);
+        store.jobs[0].overrides = Some("cron = '15 */3 * * *'".into());
+        store.jobs[0].trigger = "".into();
+        let mut past = scene::past(store);
+        let mut said = |line: &[&str]| {
+            let mut out = Vec::new();
+            show(&args(line), &mut past, &mut out).unwrap();
+            anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+        };
+        let text = said(&["cancel-42"]);
+        let due = "cancel-42, due Tue 2026-11-24 14:00:00 +01:00: not due yet: its first due time";
+        assert!(text.starts_with(due), "{text}");
+        assert!(text.contains("schedule  once, 24 Nov 2026 14:00"), "{text}");
+        let text = said(&["backup", "--at", "2026-11-24T15:00"]);
+        assert!(text.contains("due times around it are 12:15:00 and 15:15:00"), "{text}");
+        assert!(text.contains("schedule  every 3 hours from 00:15"), "{text}");
     }
 
     #[test]

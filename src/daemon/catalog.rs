@@ -12,10 +12,7 @@ use crate::event::{Ask, Refusal, Remember, Want};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::jobfile::Workshop;
-use crate::scheduler::Scheduler;
-
-/// Ids and TOML.
-pub(super) type Texts = Vec<(Box<str>, Box<str>)>;
+use crate::scheduler::{Scheduler, Texts};
 
 /// What a jobfile and the texts beside it have made.
 #[derive(Debug)]

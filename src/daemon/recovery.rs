@@ -101,7 +101,8 @@ pub(super) fn recover(
             let pid = *marked.get(&open.run)?;
             Some(Process { pid, start: tree::start_of(pid)? })
         });
-        let alive = process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
+        let alive =
+            process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
         match alive {
             Some((process, handle)) => {
                 recovered.memory.survivors.push(Survivor {
@@ -175,12 +176,12 @@ impl Recovered {
                 }
                 due = trigger.next_after(at);
             }
-            let query = Query { job: Some(record.id.clone()), since: Some(from), ..Query::default() };
+            let query =
+                Query { job: Some(record.id.clone()), since: Some(from), ..Query::default() };
             let Ok(records) = reader.records(&query) else { continue };
             let single: HashSet<Instant> = records.iter().map(|found| found.due).collect();
-            let in_range = |at: Instant| {
-                records.iter().any(|found| found.due <= at && at <= found.last_due)
-            };
+            let in_range =
+                |at: Instant| records.iter().any(|found| found.due <= at && at <= found.last_due);
             candidates.retain(|&at| !single.contains(&at) && !in_range(at));
             let id = &record.id;
             self.memory.undecided.extend(candidates.into_iter().map(|at| (id.clone(), at)));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::catalog::{self, Catalog, Texts};
+use super::catalog::{self, Catalog};
 use super::hands::{Hands, Message};
 use super::records::Records;
 use super::recovery::{self, Recovered};
@@ -18,7 +18,7 @@ use crate::control::Line;
 use crate::control::server::Server;
 use crate::event::{Change, RunId};
 use crate::job::JobSet;
-use crate::scheduler::Scheduler;
+use crate::scheduler::{Scheduler, Texts};
 use crate::store::keeper::Keeper;
 use crate::store::{Fact, Process, Reader, Restored, Session};
 
@@ -141,12 +141,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
 }
 
 /// The thread that writes to the store.
-fn keep(
-    plan: &Plan,
-    memory: Memory,
-    hands: &Hands,
-    mailbox: &Mailbox,
-) -> anyhow::Result<Keeper> {
+fn keep(plan: &Plan, memory: Memory, hands: &Hands, mailbox: &Mailbox) -> anyhow::Result<Keeper> {
     let Memory { store, reopen: Reopen(reopen), limits, .. } = memory;
     let submitter = hands.submitter();
     let says = mailbox.clone();

@@ -83,8 +83,7 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
             draft.lost(file, span, message, None);
             continue;
         };
-        let mut job = DraftJob::default();
-        job.id = id::slug(identifier);
+        let mut job = DraftJob { id: id::slug(identifier), ..DraftJob::default() };
         if job.id.is_empty() {
             (job.id, job.more_id) = id::of_command(command);
         }

@@ -62,8 +62,8 @@ pub(super) fn of_command(command: &str) -> (String, Vec<String>) {
         let words = words(part);
         let Some((program, arguments)) = program(&words) else {
             fallback = fallback.or_else(|| {
-                let words = words.iter().filter(|w| !w.starts_with('-') && w.len() > 1);
-                Some(slug(words.last()?)).filter(|slug| !slug.is_empty())
+                let mut words = words.iter().filter(|w| !w.starts_with('-') && w.len() > 1);
+                Some(slug(words.next_back()?)).filter(|slug| !slug.is_empty())
             });
             continue;
         };

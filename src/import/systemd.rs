@@ -1,4 +1,498 @@
-//! x
-use super::Draft;
-/// x
-pub fn read(_: &mut Draft<'_>, _: &str, _: &str, _: &dyn Fn(&str) -> Option<(String, String)>) {}
+//! systemd's timers with their services.
+//!
+//! A timer says when and the service says what; here both are one job. What a service says beyond
+//! that (sandboxes, limits, conditions, order) has no counterpart and is named, because a job that
+//! silently lost its sandbox would be a bad bargain. See systemd.timer(5) and systemd.exec(5).
+
+mod exec;
+
+use std::time::Duration;
+
+use super::calendar::{self, Converted};
+use super::unit::{self, Setting, Unit};
+use super::{Draft, DraftJob, Second, Value, duration, id};
+use crate::problem::{Place, Span};
+
+/// Finds a unit by its name: the name of its file, and its text.
+type Find<'f> = &'f dyn Fn(&str) -> Option<(String, String)>;
+
+/// Settings that need no counterpart.
+const NOT_NEEDED: &[(&str, &str)] = &[
+    ("Timer", "RemainAfterElapse"),
+    ("Timer", "FixedRandomDelay"),
+    ("Unit", "Documentation"),
+    ("Unit", "DefaultDependencies"),
+    ("Service", "SyslogIdentifier"),
+    ("Service", "RemainAfterExit"),
+    ("Service", "KillMode"),
+    ("Service", "SendSIGKILL"),
+    ("Service", "IgnoreSIGPIPE"),
+];
+
+/// Settings that are read below.
+const READ: &[(&str, &[&str])] = &[
+    (
+        "Timer",
+        &[
+            "OnCalendar",
+            "OnActiveSec",
+            "OnBootSec",
+            "OnStartupSec",
+            "OnUnitActiveSec",
+            "OnUnitInactiveSec",
+            "AccuracySec",
+            "RandomizedDelaySec",
+            "Persistent",
+            "Unit",
+        ],
+    ),
+    ("Unit", &["Description"]),
+    (
+        "Service",
+        &[
+            "Type",
+            "ExecStart",
+            "ExecStartPre",
+            "ExecStartPost",
+            "User",
+            "Group",
+            "WorkingDirectory",
+            "Environment",
+            "EnvironmentFile",
+            "Nice",
+            "UMask",
+            "TimeoutSec",
+            "TimeoutStartSec",
+            "TimeoutStopSec",
+            "RuntimeMaxSec",
+            "SuccessExitStatus",
+            "StandardOutput",
+            "StandardError",
+        ],
+    ),
+];
+
+/// Reads a timer, and through `find` its service, into a draft.
+pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, find: Find<'_>) {
+    let file = draft.source(name, text);
+    let (timer, wrong) = unit::parse(text);
+    for (span, message) in wrong {
+        draft.lost(file, span, message, None);
+    }
+    let file_name = name.rsplit('/').next().unwrap_or(name);
+    let stem = file_name.strip_suffix(".timer").unwrap_or(file_name);
+    let mut job = DraftJob { id: id::slug(&stem.replace('.', "-")), ..DraftJob::default() };
+    job.comments = std::mem::take(&mut draft.foot);
+    job.comments.push(format!("# from {name}"));
+    let triggers =
+        timer.settings.iter().filter(|s| s.section == "Timer" && s.key.starts_with("On"));
+    let place = triggers.map(|setting| setting.span).next();
+    job.place = Some(Place { file, span: place });
+    let own_name = format!("{stem}.service");
+    let service_name = timer.one("Timer", "Unit").map_or(own_name, |s| s.value.clone());
+    let mut reading = Reading { draft, file, unit: service_name.clone() };
+    let service = reading.service(&service_name, find);
+    match &service {
+        Some((service_file, service)) => {
+            reading.file = *service_file;
+            let done = reading.command(service, &mut job);
+            reading.options(service, &mut job);
+            reading.not_carried(service, &["Unit", "Service"]);
+            reading.file = file;
+            if done.is_none() {
+                return;
+            }
+        }
+        None => {
+            let command = ["systemctl", "start", "--wait", &service_name].map(str::to_owned);
+            job.set("command", Value::Texts(command.to_vec()));
+            let message =
+                format!("`{service_name}` is not found: the job starts it through systemd");
+            let span = place.unwrap_or_default();
+            let help = "name its file as well".to_owned();
+            reading.draft.noted(file, span, message, Some(help));
+        }
+    }
+    reading.not_carried(&timer, &["Timer", "Unit"]);
+    let description = service.as_ref().and_then(|(_, unit)| unit.one("Unit", "Description"));
+    if let Some(description) = description {
+        job.keys.insert(0, ("name", Value::Text(description.value.clone())));
+    }
+    reading.triggers(&timer, job);
+}
+
+struct Reading<'d, 'z> {
+    draft: &'d mut Draft<'z>,
+    /// The unit that is being read.
+    file: u32,
+    /// The name of the service, for specifiers.
+    unit: String,
+}
+
+impl Reading<'_, '_> {
+    fn lost(&mut self, setting: &Setting, message: impl Into<String>) {
+        self.draft.lost(self.file, setting.span, message, None);
+    }
+
+    fn noted(&mut self, setting: &Setting, message: impl Into<String>) {
+        self.draft.noted(self.file, setting.span, message, None);
+    }
+
+    /// The service, or the template that it is an instance of.
+    fn service(&mut self, name: &str, find: Find<'_>) -> Option<(u32, Unit)> {
+        let template = || {
+            let (prefix, rest) = name.split_once('@')?;
+            let (_, ending) = rest.rsplit_once('.')?;
+            find(&format!("{prefix}@.{ending}"))
+        };
+        let (path, text) = find(name).or_else(template)?;
+        let file = self.draft.source(&path, &text);
+        let (unit, wrong) = unit::parse(&text);
+        for (span, message) in wrong {
+            self.draft.lost(file, span, message, None);
+        }
+        Some((file, unit))
+    }
+
+    /// A duration as systemd writes it; a bare number is seconds, and `infinity` is none.
+    fn time(&mut self, setting: &Setting) -> Option<Duration> {
+        let value = setting.value.as_str();
+        if value == "infinity" {
+            return None;
+        }
+        let bare = value.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
+        let time = bare.or_else(|| humantime::parse_duration(&value.replace('µ', "u")).ok());
+        if time.is_none() {
+            self.lost(setting, format!("not carried: `{value}` is no duration"));
+        }
+        time
+    }
+
+    fn command(&mut self, service: &Unit, job: &mut DraftJob) -> Option<()> {
+        let all = |key| service.all("Service", key);
+        let (before, main, after) = (all("ExecStartPre"), all("ExecStart"), all("ExecStartPost"));
+        let place = service.settings.iter().find(|setting| setting.section == "Service");
+        let Some(first) = main.first() else {
+            let span = place.map(|setting| setting.span).unwrap_or_default();
+            let message = "not carried: the service has no `ExecStart`";
+            self.draft.lost(self.file, span, message, None);
+            return None;
+        };
+        let mut commands = Vec::new();
+        for setting in before.iter().chain(&main).chain(&after) {
+            match exec::commands(&setting.value, &self.unit) {
+                Ok((found, notes)) => {
+                    commands.extend(found);
+                    for note in notes {
+                        self.noted(setting, note);
+                    }
+                }
+                Err(message) => {
+                    self.lost(setting, format!("not carried: {message}"));
+                    return None;
+                }
+            }
+        }
+        let kind = service.one("Service", "Type");
+        if let Some(kind) = kind.filter(|s| !matches!(&*s.value, "oneshot" | "simple" | "exec")) {
+            let message = format!(
+                "a service of type `{}`: here the run lasts as long as the program in the \
+                 foreground, and what it leaves behind is ended",
+                kind.value
+            );
+            self.noted(kind, message);
+        }
+        job.set("command", exec::joined(&commands));
+        if commands.is_empty() {
+            self.lost(first, "not carried: there is no command");
+            return None;
+        }
+        Some(())
+    }
+
+    fn options(&mut self, service: &Unit, job: &mut DraftJob) {
+        let one = |key| service.one("Service", key);
+        for (key, ours) in [("User", "user"), ("Group", "group")] {
+            if let Some(setting) = one(key) {
+                job.text(ours, &setting.value);
+            }
+        }
+        if let Some(setting) = one("WorkingDirectory") {
+            let directory = setting.value.trim_start_matches('-');
+            match directory {
+                "~" => self.lost(setting, "not carried: write the user's home directory as `cwd`"),
+                directory => job.text("cwd", directory),
+            }
+        }
+        self.environment(service, job);
+        if let Some(setting) = one("Nice") {
+            match setting.value.parse::<i64>() {
+                Ok(nice) if (-20..=19).contains(&nice) => job.set("nice", Value::Integer(nice)),
+                _ => self.lost(setting, "not carried: `nice` is -20 to 19"),
+            }
+        }
+        if let Some(setting) = one("UMask") {
+            match u32::from_str_radix(&setting.value, 8) {
+                Ok(mask) if mask <= 0o777 => job.text("umask", format!("{mask:03o}")),
+                _ => self.lost(setting, "not carried: `umask` is 000 to 777"),
+            }
+        }
+        // The start of a oneshot is its whole run.
+        let oneshot = one("Type").is_some_and(|setting| setting.value == "oneshot");
+        let start = one("TimeoutStartSec").or(one("TimeoutSec")).filter(|_| oneshot);
+        if let Some(setting) = start.or(one("RuntimeMaxSec"))
+            && let Some(time) = self.time(setting).filter(|time| !time.is_zero())
+        {
+            job.text("timeout", duration(time.as_secs().max(1)));
+        }
+        if let Some(setting) = one("TimeoutStopSec").or(one("TimeoutSec")) {
+            match self.time(setting) {
+                Some(time) => job.text("kill_after", duration(time.as_secs())),
+                None if setting.value == "infinity" => {
+                    self.noted(setting, "`kill_after` cannot be endless: it is left at 10s");
+                }
+                None => {}
+            }
+        }
+        if let Some(setting) = one("SuccessExitStatus") {
+            let words: Vec<&str> = setting.value.split_whitespace().collect();
+            let codes: Vec<u8> = words.iter().filter_map(|word| word.parse().ok()).collect();
+            if codes.len() < words.len() {
+                self.noted(setting, "only the numbers of these are carried, as `success_codes`");
+            }
+            let codes: Vec<String> =
+                [0].iter().chain(&codes).map(|code: &u8| code.to_string()).collect();
+            job.set("success_codes", Value::Raw(format!("[{}]", codes.join(", "))));
+        }
+        self.output(service, job);
+    }
+
+    fn output(&mut self, service: &Unit, job: &mut DraftJob) {
+        for key in ["StandardOutput", "StandardError"] {
+            let Some(setting) = service.one("Service", key) else { continue };
+            let both = service.one("Service", "StandardError").is_none_or(|s| s.value == "null");
+            match setting.value.as_str() {
+                "journal" | "inherit" | "journal+console" | "syslog" => {}
+                "null" if key == "StandardOutput" && both => job.text("output", "discard"),
+                "null" if key == "StandardError" && job.get("output").is_some() => {}
+                value => self.noted(
+                    setting,
+                    format!(
+                        "`{key}={value}` is left out: what a job prints goes where `output` says"
+                    ),
+                ),
+            }
+        }
+    }
+
+    fn environment(&mut self, service: &Unit, job: &mut DraftJob) {
+        for setting in service.all("Service", "Environment") {
+            let words = match unit::words(&setting.value) {
+                Ok(words) => words,
+                Err(message) => {
+                    self.lost(setting, format!("not carried: {message}"));
+                    continue;
+                }
+            };
+            for word in words {
+                let expanded = exec::specifiers(&word.text, &self.unit);
+                match expanded.as_deref().map(|text| text.split_once('=')) {
+                    Ok(Some((name, value))) if !name.is_empty() => {
+                        job.env.insert(name.to_owned(), value.to_owned());
+                    }
+                    Ok(_) => {
+                        self.lost(setting, format!("not carried: `{}` sets nothing", word.text));
+                    }
+                    Err(message) => self.lost(setting, format!("not carried: {message}")),
+                }
+            }
+        }
+        for setting in service.all("Service", "EnvironmentFile") {
+            match setting.value.strip_prefix('-') {
+                Some(path) => {
+                    job.comments.push(format!("# env_file = \"{path}\""));
+                    let message = "this file need not exist there, and an `env_file` has to: it is \
+                                   kept as a comment";
+                    self.noted(setting, message);
+                }
+                None if job.get("env_file").is_some() => {
+                    self.lost(setting, "not carried: a job has one `env_file`");
+                }
+                None => job.text("env_file", &setting.value),
+            }
+        }
+    }
+
+    /// Names what has no counterpart, once for each unit.
+    fn not_carried(&mut self, unit: &Unit, sections: &[&str]) {
+        let mut keys: Vec<&str> = Vec::new();
+        let mut first: Option<&Setting> = None;
+        for setting in &unit.settings {
+            let (section, key) = (setting.section.as_str(), setting.key.as_str());
+            let read = READ.iter().any(|(s, keys)| *s == section && keys.contains(&key));
+            let ours = sections.contains(&section) && !section.starts_with("X-");
+            if !ours || read || NOT_NEEDED.contains(&(section, key)) || key.starts_with("X-") {
+                continue;
+            }
+            first = first.or(Some(setting));
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        if let Some(first) = first {
+            let list = keys.join(", ");
+            let help = format!(
+                "to keep them let systemd start it: command = [\"systemctl\", \"start\", \
+                 \"--wait\", \"{}\"]",
+                self.unit
+            );
+            let message = format!("without counterpart: {list}");
+            let help = sections.contains(&"Service").then_some(help);
+            self.draft.noted(self.file, first.span, message, help);
+        }
+    }
+
+    fn triggers(&mut self, timer: &Unit, mut job: DraftJob) {
+        let all = |key| timer.all("Timer", key);
+        let persistent = timer.one("Timer", "Persistent");
+        let yes = |value: &str| {
+            matches!(value.to_ascii_lowercase().as_str(), "yes" | "true" | "1" | "on" | "y" | "t")
+        };
+        if persistent.is_some_and(|setting| yes(&setting.value)) {
+            job.text("misfire_grace_time", "forever");
+        }
+        if let Some(setting) = timer.one("Timer", "RandomizedDelaySec")
+            && let Some(time) = self.time(setting).filter(|time| !time.is_zero())
+        {
+            job.text("jitter", duration(time.as_secs().max(1)));
+        }
+        if let Some(setting) = timer.one("Timer", "AccuracySec") {
+            self.noted(setting, "`AccuracySec` is left out: due times are kept to the second");
+        }
+        let once: Vec<&Setting> =
+            ["OnBootSec", "OnStartupSec", "OnActiveSec"].into_iter().flat_map(all).collect();
+        let every: Vec<&Setting> =
+            ["OnUnitActiveSec", "OnUnitInactiveSec"].into_iter().flat_map(all).collect();
+        let calendars = all("OnCalendar");
+        if let Some(first) = once.first() {
+            let message =
+                format!("`{}` is a start of the scheduler here, without the delay", first.key);
+            self.noted(first, message);
+        }
+        let repeats = !calendars.is_empty() || !every.is_empty();
+        if repeats && !once.is_empty() {
+            job.set("run_on_start", Value::Boolean(true));
+        }
+        if !calendars.is_empty() {
+            for setting in every {
+                self.lost(setting, "not carried: a job is due by the calendar or at intervals");
+            }
+            return self.calendars(&calendars, job);
+        }
+        if let Some((first, more)) = every.split_first() {
+            for setting in more {
+                self.lost(setting, "not carried: a job has one interval");
+            }
+            let Some(time) = self.time(first).filter(|time| !time.is_zero()) else { return };
+            if first.key == "OnUnitInactiveSec" {
+                let message =
+                    "an interval counts from start to start, and not from the end of a run";
+                self.noted(first, message);
+            }
+            let text = match time.subsec_millis() {
+                0 => duration(time.as_secs()),
+                _ => format!("{}ms", time.as_millis()),
+            };
+            job.keys.insert(1, ("interval", Value::Text(text)));
+            job.second = Second::None("an interval counts from when the scheduler starts");
+        } else if let Some(first) = once.first() {
+            match first.key.as_str() {
+                "OnActiveSec" => job.keys.insert(1, ("date", Value::Text("now".to_owned()))),
+                _ => job.keys.insert(1, ("cron", Value::Text("@reboot".to_owned()))),
+            }
+            job.second = Second::None("a start of the scheduler is no due time");
+        } else {
+            let span = timer.settings.first().map(|setting| setting.span).unwrap_or_default();
+            let message = "not carried: the timer does not say when";
+            self.draft.lost(self.file, span, message, None);
+            return;
+        }
+        self.draft.jobs.push(job);
+    }
+
+    /// Calendar expressions: those of crontab fields are one job's, each other one has its own.
+    fn calendars(&mut self, settings: &[&Setting], job: DraftJob) {
+        let mut groups: Vec<(Converted, Vec<String>, Span)> = Vec::new();
+        for setting in settings {
+            let mut converted = match calendar::convert(&setting.value) {
+                Ok(converted) => converted,
+                Err(message) => {
+                    self.lost(setting, format!("not carried: {message}"));
+                    continue;
+                }
+            };
+            let zone = converted.timezone.as_deref();
+            if zone.is_some_and(|zone| self.draft.zones.get(zone).is_none()) {
+                self.lost(setting, "not carried: there is no such time zone");
+                continue;
+            }
+            let text = match &converted.value {
+                Value::Text(text) => vec![text.clone()],
+                _ => Vec::new(),
+            };
+            let same = groups.iter_mut().find(|(first, texts, _)| {
+                !texts.is_empty() && !text.is_empty() && first.timezone == converted.timezone
+            });
+            match same {
+                Some((first, texts, _)) => {
+                    texts.extend(text);
+                    first.second = match (&first.second, converted.second) {
+                        (Second::Quartz(a), Second::Quartz(b)) => {
+                            Second::Quartz([a.clone(), b].concat())
+                        }
+                        (_, other) => other,
+                    };
+                }
+                None => {
+                    converted.value = match text.is_empty() {
+                        true => converted.value,
+                        false => Value::Text(String::new()),
+                    };
+                    groups.push((converted, text, setting.span));
+                }
+            }
+        }
+        if groups.len() > 1
+            && let Some((_, _, span)) = groups.get(1)
+        {
+            let message = "these become several jobs, which may run at the same time";
+            self.draft.noted(self.file, *span, message, None);
+        }
+        for (converted, texts, span) in groups {
+            let mut copy = DraftJob {
+                comments: job.comments.clone(),
+                id: job.id.clone(),
+                more_id: Vec::new(),
+                keys: job.keys.clone(),
+                env: job.env.clone(),
+                place: Some(Place { file: self.file, span: Some(span) }),
+                second: converted.second,
+            };
+            let value = match &texts[..] {
+                [] => converted.value,
+                [one] => Value::Text(one.clone()),
+                several => Value::Texts(several.to_vec()),
+            };
+            let after_command = copy.keys.iter().position(|(key, _)| *key == "command");
+            copy.keys.insert(after_command.map_or(0, |at| at + 1), (converted.key, value));
+            if let Some(zone) = converted.timezone {
+                copy.text("timezone", zone);
+            }
+            self.draft.jobs.push(copy);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "systemd/tests.rs"]
+mod tests;

@@ -18,7 +18,7 @@ use super::sections::Sections;
 use super::tree::{Node, Tree, Value};
 use super::trust;
 use super::value::Scope;
-use super::{Workshop, Loaded, Origins};
+use super::{Loaded, Origins, Workshop};
 use crate::instant::Instant;
 use crate::job::{JobSet, Settings};
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};

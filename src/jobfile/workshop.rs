@@ -390,8 +390,8 @@ fn write_value(out: &mut String, value: &Value<'_>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobfile::load_text;
     use crate::job::Command;
+    use crate::jobfile::load_text;
     use crate::trigger::Trigger;
 
     const NOW: Instant = Instant::from_secs(1_800_000_000);
@@ -469,7 +469,9 @@ mod tests {
         let overrides = workshop.merge(Some(&overrides), third);
         assert!(!overrides.contains("start_date") && overrides.contains("max_instances = 6"));
         assert_eq!(workshop.overlay(base, &overrides).unwrap(), last);
-        assert!(matches!(last.trigger, Trigger::Interval(interval) if interval.start_date().is_none()));
+        assert!(
+            matches!(last.trigger, Trigger::Interval(interval) if interval.start_date().is_none())
+        );
         let other = workshop.modify(base, "command = ['y', 'z']").unwrap();
         assert!(matches!(other.command, Command::Argv(_)));
     }

@@ -11,7 +11,9 @@ use serde_json::{Map, Value};
 
 use super::keys::Key;
 use crate::instant::Instant;
-use crate::job::{Coalesce, Command, Executor, Grace, Job, JobSet, Options, Output, Overlap, Settings};
+use crate::job::{
+    Coalesce, Command, Executor, Grace, Job, JobSet, Options, Output, Overlap, Settings,
+};
 use crate::trigger::{CronTrigger, DateTrigger, Trigger};
 use crate::words;
 use crate::words::normalised;
@@ -84,12 +86,8 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) {
     }
     let _ = writeln!(out, "[executors]");
     for executor in executors {
-        let _ = writeln!(
-            out,
-            "{} = {{ max_workers = {} }}",
-            key(&executor.name),
-            executor.max_workers
-        );
+        let _ =
+            writeln!(out, "{} = {{ max_workers = {} }}", key(&executor.name), executor.max_workers);
     }
 }
 
@@ -131,8 +129,10 @@ fn store(settings: &Settings) -> Map<String, Value> {
         store.insert("url".to_owned(), url.as_str().into());
     }
     let keep = [("runs", settings.keep.runs), ("days", settings.keep.days)];
-    let keep: Map<String, Value> =
-        keep.into_iter().filter_map(|(name, limit)| Some((name.to_owned(), limit?.into()))).collect();
+    let keep: Map<String, Value> = keep
+        .into_iter()
+        .filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())))
+        .collect();
     if !keep.is_empty() {
         store.insert("keep".to_owned(), Value::Object(keep));
     }
@@ -177,10 +177,8 @@ fn when(job: &Job) -> Written {
         Trigger::Date(DateTrigger::Reboot) => vec![(Key::Cron, Ok(Typed::Json("@reboot".into())))],
         Trigger::Interval(interval) => {
             let every = (Key::Interval, Ok(Typed::Json(duration(interval.every()))));
-            let bounds = [
-                bound(Key::StartDate, interval.start_date()),
-                bound(Key::EndDate, interval.end()),
-            ];
+            let bounds =
+                [bound(Key::StartDate, interval.start_date()), bound(Key::EndDate, interval.end())];
             [Some(every)].into_iter().chain(bounds).flatten().collect()
         }
         Trigger::Cron(cron) => {
@@ -318,8 +316,10 @@ fn toml(value: &Value) -> String {
             format!("[{}]", values.join(", "))
         }
         Value::Object(table) => {
-            let entries: Vec<String> =
-                table.iter().map(|(name, value)| format!("{} = {}", key(name), toml(value))).collect();
+            let entries: Vec<String> = table
+                .iter()
+                .map(|(name, value)| format!("{} = {}", key(name), toml(value)))
+                .collect();
             format!("{{ {} }}", entries.join(", "))
         }
         // Numbers and booleans look alike in both; TOML has no null, and there is none.

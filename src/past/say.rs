@@ -98,6 +98,12 @@ pub fn remark(record: &RunRecord, zone: &Zone) -> String {
     remarks.join("; ")
 }
 
+/// A due time for a table, to the second: the grid of an interval may begin at any microsecond,
+/// which is nothing for people.
+pub fn due(at: Instant, zone: &Zone) -> String {
+    words::table_time(at.truncated(), zone)
+}
+
 /// `43 due times 02:10:00 to 02:52:00`.
 pub fn range(record: &RunRecord, zone: &Zone) -> String {
     let last = clock(record.last_due, record.due, zone);

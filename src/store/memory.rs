@@ -140,7 +140,7 @@ impl Kept {
             }
             Fact::Stopped { at } => {
                 if let Some(session) = self.sessions.last_mut() {
-                    session.stopped = Some(*at);
+                    (session.stopped, session.seen) = (Some(*at), *at);
                 }
             }
             Fact::Job(record) => {

@@ -39,10 +39,12 @@ pub use self::read::SqliteReader;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// After so many pages the log is put into the database, on another thread.
 const CHECKPOINT: u32 = 1000;
+/// After so many (16 MiB) it is to begin anew even if that keeps the writer waiting.
+const LONG: u32 = 4096;
 /// After so many (32 MiB) the writer does it itself.
 const TOO_LONG: u32 = 8192;
 /// To what a log is cut that has been as long as that, in bytes.
-const LOG_KEPT: i64 = 8 << 20;
+const LOG_KEPT: i64 = 16 << 20;
 /// Statements that are kept prepared: all that the writer has.
 const STATEMENTS: usize = 64;
 
@@ -86,8 +88,19 @@ impl Sqlite {
         let ours = ours || super::lock::lock_path(&path).exists();
         let lock = WriterLock::take(&path).map_err(|error| no_lock(&path, error))?;
         let mut warnings = Vec::new();
-        if files::find_or_make(&path)? == Found::Empty && ours {
-            warnings.push(format!("{} was empty: what was in it is lost", path.display()));
+        if files::find_or_make(&path)? == Found::Stub {
+            match (ours, files::length(&path)) {
+                (true, 0) => warnings.push(format!("{} was emptied", path.display())),
+                (true, _) => {
+                    let what = format!("{} was cut off", path.display());
+                    warnings.push(begin_anew(&path, &what)?);
+                }
+                (false, 0) => {}
+                (false, _) => {
+                    let message = format!("{} is no database; name another file", path.display());
+                    return Err(StoreError::new(Trouble::Corrupt, message));
+                }
+            }
         }
         let (open, restored) = match Open::new(&path) {
             Err(error) if error.kind == Trouble::Corrupt => {
@@ -95,11 +108,7 @@ impl Sqlite {
                     let message = format!("{}; name another file, or move it away", error.message);
                     return Err(StoreError::new(Trouble::Corrupt, message));
                 }
-                let aside = files::move_aside(&path)?;
-                let message = error.message;
-                warnings
-                    .push(format!("{message}: it is now {}, and a new one begun", aside.display()));
-                files::find_or_make(&path)?;
+                warnings.push(begin_anew(&path, &error.message)?);
                 Open::new(&path)?
             }
             opened => opened?,
@@ -149,6 +158,13 @@ impl Sqlite {
     }
 }
 
+/// Moves what is there aside and makes a new file. Answers what there is to say about it.
+fn begin_anew(path: &Path, what: &str) -> Result<String, StoreError> {
+    let aside = files::move_aside(path)?;
+    files::find_or_make(path)?;
+    Ok(format!("{what}: it is now {}, and a new one is begun", aside.display()))
+}
+
 fn no_lock(path: &Path, error: NoLock) -> StoreError {
     match error {
         NoLock::Io(error) if error.kind() == ErrorKind::NotFound => {
@@ -173,7 +189,12 @@ fn no_lock(path: &Path, error: NoLock) -> StoreError {
 impl Open {
     fn new(path: &Path) -> Result<(Open, Restored), StoreError> {
         let failed = |error| trouble::from_sqlite(path, &error);
-        let mut conn = connect(path).map_err(failed)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut conn = Connection::open_with_flags(path, flags).map_err(failed)?;
+        conn.busy_timeout(PATIENCE).map_err(failed)?;
+        // Before anything is set, which would already change a database that is not ours.
+        schema::version(&conn, path, MIGRATIONS.len() as u32)?;
+        set_up(&conn).map_err(failed)?;
         schema::migrate(&mut conn, path, MIGRATIONS)?;
         let restored = read::restored(&conn).map_err(failed)?;
         let open = Open {
@@ -217,7 +238,7 @@ impl Open {
             return;
         }
         self.asked = pages;
-        self.checkpointer.ask();
+        self.checkpointer.ask(pages > LONG);
         if pages > TOO_LONG {
             // Something keeps the other thread from it: a reader that stays, or a slow disk.
             let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
@@ -247,10 +268,7 @@ impl Open {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = Connection::open_with_flags(path, flags)?;
-    conn.busy_timeout(PATIENCE)?;
+fn set_up(conn: &Connection) -> Result<()> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     // Only of use before the first table is made.
     conn.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
@@ -264,7 +282,7 @@ fn connect(path: &Path) -> Result<Connection> {
         PAGES.set(pages.unsigned_abs());
         Ok(())
     }));
-    Ok(conn)
+    Ok(())
 }
 
 impl Store for Sqlite {

@@ -198,7 +198,7 @@ fn numbers(set: u64, size: u32) -> String {
 }
 
 /// The runs of neighbouring numbers in a set.
-pub(super) fn runs(set: u64, size: u32) -> Vec<(u32, u32)> {
+pub(crate) fn runs(set: u64, size: u32) -> Vec<(u32, u32)> {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for value in (0..size).filter(|value| set >> value & 1 != 0) {
         match runs.last_mut() {

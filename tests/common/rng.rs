@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 #[derive(Clone, Debug)]
 pub(crate) struct Rng(u64);
 
+#[allow(dead_code, reason = "each test uses a part of it")]
 impl Rng {
     pub(crate) fn new(seed: u64) -> Rng {
         Rng(seed)

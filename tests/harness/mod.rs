@@ -104,6 +104,7 @@ impl Bench {
             .env("TZ", "UTC")
             .env("STATE_DIRECTORY", self.path("state"))
             .env_remove("LOGS_DIRECTORY")
+            // The control socket is beside the store then.
             .env_remove("RUNTIME_DIRECTORY")
             .env_remove("XDG_RUNTIME_DIR")
             .env_remove("SCHEDRS_SOCKET")

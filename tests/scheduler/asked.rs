@@ -320,7 +320,8 @@ fn record(id: &str, trigger: &Trigger, anchor: &str, decided: &str) -> JobRecord
 #[test]
 fn a_restart_goes_on_where_it_was() {
     let forever = |options: &mut Options| options.misfire_grace_time = Grace::Forever;
-    let rows: &[(Job, (&str, &str), &[&str], &str)] = &[
+    type Row<'a> = (Job, (&'a str, &'a str), &'a [&'a str], &'a str);
+    let rows: &[Row<'_>] = &[
         // An interval keeps its grid, and what was missed is counted.
         (
             job("a", every(600), |_| {}),

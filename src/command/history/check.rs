@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::past::audit::{Audit, Question, Wrong, audit};
 use crate::past::say;
 use crate::problem::clean;
-use crate::store::Query;
+use crate::store::{Limits, Query};
 use crate::table::{Table, terminal_width};
 use crate::words;
 use crate::zone::Zone;
@@ -26,9 +26,6 @@ const OF_ALL: u64 = 20_000_000;
 
 /// So many records of a job are read at most.
 const RECORDS: usize = 200_000;
-
-/// Records older than this may be forgotten, unless the jobfile says otherwise.
-const KEPT_DAYS: u32 = 30;
 
 /// What came of one job.
 enum Found {
@@ -100,11 +97,9 @@ fn jobs(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<(Box<str>, Opt
     if let Some(id) = asked.job {
         return Ok(vec![(id.into(), past.job(id).cloned())]);
     }
-    let own = past.set.iter().flat_map(|set| &set.jobs);
-    let mut jobs: Vec<_> = own.map(|job| (job.id.clone(), Some(Arc::clone(job)))).collect();
-    let added = past.reader().jobs()?.into_iter().filter(|record| record.added.is_some());
-    jobs.extend(added.map(|record| (record.id, None)));
-    Ok(jobs)
+    past.all_known()?;
+    let jobs = past.set.iter().flat_map(|set| &set.jobs);
+    Ok(jobs.map(|job| (job.id.clone(), Some(Arc::clone(job)))).collect())
 }
 
 fn one(
@@ -114,7 +109,7 @@ fn one(
     job: Option<&Job>,
     budget: u64,
 ) -> anyhow::Result<Found> {
-    let Some(known) = past.reader().job(id)? else {
+    let Some(known) = past.known(id)? else {
         return Ok(Found::Not("schedrs has never run it with this store".to_owned()));
     };
     let Some(job) = job else {
@@ -122,8 +117,7 @@ fn one(
     };
     if *job.trigger.fingerprint() != *known.trigger {
         return Ok(Found::Not(
-            "its schedule is another than in the jobfile, which schedrs has not read again"
-                .to_owned(),
+            "its schedule is another in the jobfile, which schedrs has not read again".to_owned(),
         ));
     }
     let since = accounted_since(past, &known)?;
@@ -149,7 +143,8 @@ fn one(
     let seen = past.reader().sessions()?.last().map(|last| last.stopped.unwrap_or(last.seen));
     let seen = seen.unwrap_or(past.now).minus(Duration::from_secs(1));
     let all_paused = past.reader().all_paused()?;
-    let days = past.set.as_ref().and_then(|set| set.settings.keep.days).unwrap_or(KEPT_DAYS);
+    let days =
+        past.set.as_ref().and_then(|set| set.settings.keep.days).unwrap_or(Limits::default().days);
     let kept = Duration::from_secs(u64::from(days) * 86_400);
     let question = Question {
         job,
@@ -209,7 +204,10 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
         let Found::Audit(audit) = found else { continue };
         let zone = past.zone_of(id);
         let (from, to) = match audit.span {
-            Some((from, to)) => (words::day_and_time(from, &zone), words::day_and_time(to, &zone)),
+            Some((from, to)) => (
+                words::day_and_time(from.truncated(), &zone),
+                words::day_and_time(to.truncated(), &zone),
+            ),
             None => Default::default(),
         };
         let fates = &audit.fates;
@@ -252,7 +250,7 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
 fn examples(id: &str, audit: &Audit, zone: &Zone, out: &mut dyn Write) -> anyhow::Result<()> {
     let id = clean(id);
     for example in &audit.examples {
-        let (wrong, first) = (example.wrong, words::table_time(example.first, zone));
+        let (wrong, first) = (example.wrong, say::due(example.first, zone));
         let last = say::clock(example.last, example.first, zone);
         let what = match (wrong, example.count, example.first == example.last) {
             (Wrong::Unaccounted, 1, _) => format!("due {first}: no outcome"),

@@ -91,12 +91,13 @@ fn ids(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<Box<str>>> {
     if let Some(job) = asked.job {
         return Ok(vec![job.into()]);
     }
+    let remembered = past.all_known()?;
     let own = past.set.iter().flat_map(|set| set.jobs.iter().map(|job| job.id.clone()));
     let mut ids: Vec<Box<str>> = own.collect();
     let known: BTreeSet<Box<str>> = ids.iter().cloned().collect();
     let mut others: BTreeSet<Box<str>> =
         past.reader().last_of_each()?.into_iter().map(|record| record.job).collect();
-    others.extend(past.reader().jobs()?.into_iter().map(|job| job.id));
+    others.extend(remembered.into_iter().map(|job| job.id));
     ids.extend(others.into_iter().filter(|id| !known.contains(id)));
     Ok(ids)
 }

@@ -105,7 +105,7 @@ fn frame(
                 text = anstream::adapter::strip_str(&text).to_string();
             }
             let mut lines = vec![fit(&format!("{time}  {} jobs", found.len()), columns)];
-            lines.extend(text.lines().map(str::to_owned));
+            lines.extend(text.lines().map(|line| cropped(line, columns)));
             lines
         }
         Err(error) => {
@@ -120,6 +120,13 @@ fn frame(
         lines.push(fit(&format!("… and {hidden} more"), columns));
     }
     lines
+}
+
+/// A line of a table that does not get longer than the terminal is wide, as that would be two.
+fn cropped(line: &str, columns: usize) -> String {
+    let plain = anstream::adapter::strip_str(line).to_string();
+    let cut = fit(&plain, columns);
+    if cut == plain { line.to_owned() } else { cut }
 }
 
 fn draw(lines: &[String]) -> io::Result<()> {

@@ -118,19 +118,20 @@ fn undecided(case: &Case<'_>, job: &Job, due: Instant, delay: Duration) -> Verdi
     let late = case.now.since(due.plus(delay));
     let then = match job.options.misfire_grace_time {
         Grace::Limited(grace) if late > grace => format!(
-            "`missed`: late by {}, more than misfire_grace_time = \"{}\"",
+            "be `missed`: late by {}, more than misfire_grace_time = \"{}\"",
             words::span(late),
             words::span(grace)
         ),
         Grace::Limited(grace) => format!(
-            "run late, if that is by {} (misfire_grace_time = \"{}\")",
+            "run late or be coalesced if that is by {}, and else be `missed` \
+             (misfire_grace_time = \"{}\")",
             case.clock(due.plus(delay).plus(grace), case.now),
             words::span(grace)
         ),
-        Grace::Forever => "run late (misfire_grace_time = \"forever\"), or coalesced".to_owned(),
+        Grace::Forever => "run late or be coalesced (misfire_grace_time = \"forever\")".to_owned(),
     };
     let mut verdict = Verdict::new("not_running", format!("not decided: {down}"));
-    verdict.also("then", format!("when schedrs runs again, it will be {then}"));
+    verdict.also("then", format!("when schedrs runs again, it will {then}"));
     verdict
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Worker {
     /// Facts that are to be written next.
     facts: Vec<Fact>,
     failing: Option<Failing>,
+    /// The end has come, so that it is now or never.
+    last_try: bool,
     /// What there is to say of a store that was lost, once there is another.
     lost_store: Option<String>,
     /// The store is a new one that has taken nothing yet.
@@ -111,6 +113,7 @@ impl Worker {
             say,
             facts: Vec::new(),
             failing: None,
+            last_try: false,
             lost_store: None,
             untried: false,
             lost_claims: VecDeque::new(),
@@ -145,6 +148,7 @@ impl Worker {
             if let Some(failing) = self.failing {
                 let left = failing.again.since(clock::now().mono);
                 if left.is_zero() || queue.finish {
+                    self.last_try = queue.finish;
                     queue.take(&mut self.facts);
                     return Next::Write;
                 }
@@ -234,12 +238,10 @@ impl Worker {
             }
         };
         self.failing = Some(Failing { since, again: now.plus(delay), delay });
-        let shared = Arc::clone(&self.shared);
-        let mut queue = shared.queue();
-        if queue.finish {
-            // That was the last try.
+        if self.last_try {
             self.failing = None;
-            self.abandon(&mut queue);
+            let shared = Arc::clone(&self.shared);
+            self.abandon(&mut shared.queue());
         }
     }
 

@@ -13,6 +13,9 @@ use crate::store::{StoreError, Trouble};
 /// What belongs to a database beside its file.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
+/// No page of a database is shorter.
+const SMALLEST: u64 = 512;
+
 /// A path with something behind it.
 fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
@@ -47,22 +50,23 @@ pub(crate) fn make_directory(of: &Path) -> Result<(), StoreError> {
 pub(super) enum Found {
     /// It was not there: it is made, empty, for its owner alone.
     Made,
-    /// It was there and is empty, as is its log: whatever was in it is gone.
-    Empty,
+    /// It was there and is empty, as is its log, or so short that it can be no database: whatever
+    /// was in it is gone. SQLite takes it for a new one.
+    Stub,
     /// There is something in it.
     Filled,
 }
 
 /// Sees to it that there is a file. SQLite would make it readable for others.
 pub(super) fn find_or_make(path: &Path) -> Result<Found, StoreError> {
-    let filled = |path: &Path| fs::metadata(path).is_ok_and(|found| found.len() > 0);
+    let logged = || length(&with(path, "-wal")) > 0;
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
             let message = format!("{} is no file; name another", path.display());
             Err(StoreError::new(Trouble::Other, message))
         }
-        Ok(_) if filled(path) || filled(&with(path, "-wal")) => Ok(Found::Filled),
-        Ok(_) => Ok(Found::Empty),
+        Ok(found) if found.len() >= SMALLEST || logged() => Ok(Found::Filled),
+        Ok(_) => Ok(Found::Stub),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // A log without its database belongs to one that is no more.
             for suffix in BESIDE {

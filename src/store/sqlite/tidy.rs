@@ -27,9 +27,10 @@ pub(super) struct Tidying {
     /// Records up to this one are not looked at for their age any more.
     aged: i64,
     /// Jobs up to this one have been looked at for their number of records, whether they have new
-    /// ones or not: the limits may be others than last time.
+    /// ones or not: the limits may be others than they were.
     surveyed: i64,
     all_surveyed: bool,
+    keep: Option<Limits>,
     /// It has given pages back, so that the file may be shorter than it was.
     pub(super) shrunk: bool,
 }
@@ -55,6 +56,9 @@ impl Tidying {
         let day = 86_400_i64 * 1_000_000;
         let oldest = now.micros().saturating_sub(i64::from(keep.days).saturating_mul(day));
         let mut left = SLICE;
+        if self.keep.replace(keep) != Some(keep) {
+            (self.aged, self.surveyed, self.all_surveyed) = (0, 0, false);
+        }
         self.survey(conn, &mut known.touched, keep)?;
         let mut names_gone = false;
         while left > 0 {

@@ -62,7 +62,7 @@ fn nobody_was_there_to_decide_it() {
          misfire_grace_time = \"1m\""
     );
     let verdict = down(Grace::Limited(secs(7200)));
-    assert!(evidence(&verdict, "then").contains("run late, if that is by 13:30:00"));
+    assert!(evidence(&verdict, "then").contains("run late or be coalesced if that is by 13:30:00"));
     assert!(evidence(&down(Grace::Forever), "then").contains("forever"));
 }
 

@@ -1,0 +1,314 @@
+//! Jobs as a crontab.
+//!
+//! With a user in each line (`/etc/cron.d`) as soon as one job has a `user`. Options that a crontab
+//! has no words for become words of the command where a command of the system does the same:
+//! `timeout`, `nice`, `cd`.
+
+use std::fmt::Write;
+
+use super::{Exported, shell_quoted, unknown_there, whole_secs};
+use crate::job::{Command, Grace, Job, JobSet, Output};
+use crate::trigger::{CronTrigger, DateTrigger, Trigger};
+use crate::words::normalised;
+
+/// The jobs of a set as a crontab.
+pub fn crontab(set: &JobSet) -> Exported {
+    let mut exported = Exported::default();
+    let with_users = set.jobs.iter().any(|job| job.options.user.is_some());
+    let mut out = String::new();
+    let form = if with_users { "for /etc/cron.d: each line has a user" } else { "for `crontab -`" };
+    // Writing to a string never fails.
+    let _ = writeln!(out, "# {form}");
+    out.push_str("# cron starts a run although the last one goes on, and makes up for nothing.\n");
+    let mut state =
+        State { shell: "/bin/sh".to_owned(), zone: set.settings.zone.name().to_owned() };
+    for job in &set.jobs {
+        let name = job.name.as_deref().unwrap_or(&job.id);
+        let _ = writeln!(out, "\n# {}", one_line(name));
+        let lines = schedules(job, &mut exported);
+        let command = lines.as_ref().and_then(|_| command(job, &mut exported));
+        let (Some(lines), Some(command)) = (lines, command) else {
+            let why = exported.problems.last().map_or("", |unsaid| unsaid.message.as_str());
+            let _ = writeln!(out, "# left out: {}", one_line(why));
+            continue;
+        };
+        state.variables(job, &mut out, &mut exported);
+        let user = match with_users {
+            true => format!("{} ", job.options.user.as_deref().unwrap_or("root")),
+            false => String::new(),
+        };
+        let paused = if job.options.paused { "# paused: " } else { "" };
+        for line in lines {
+            let _ = writeln!(out, "{paused}{line} {user}{command}");
+        }
+    }
+    exported.text = out;
+    exported
+}
+
+/// What the lines above say.
+struct State {
+    shell: String,
+    zone: String,
+}
+
+impl State {
+    /// Lines for what is other than before. Variables of a crontab count until they are set anew.
+    fn variables(&mut self, job: &Job, out: &mut String, exported: &mut Exported) {
+        let shell = match &*job.options.shell {
+            [program] => program.to_string(),
+            _ => "/bin/sh".to_owned(),
+        };
+        if self.shell != shell {
+            let _ = writeln!(out, "SHELL={shell}");
+            self.shell = shell;
+        }
+        let zone = job.zone.name();
+        if matches!(job.trigger, Trigger::Cron(_)) && self.zone != zone {
+            let _ = writeln!(out, "CRON_TZ={zone}");
+            exported
+                .note(job, "`CRON_TZ` is known to cronie; Debian's cron goes by the system's zone");
+            zone.clone_into(&mut self.zone);
+        }
+    }
+}
+
+/// The five fields, or several where it is due by any of several; `None` where they cannot say it.
+fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
+    match &job.trigger {
+        Trigger::Date(DateTrigger::Now | DateTrigger::Reboot) => Some(vec!["@reboot".to_owned()]),
+        Trigger::Date(DateTrigger::At(_)) => {
+            exported.left_out(job, "a crontab has no single date: see at(1)");
+            None
+        }
+        Trigger::Interval(interval) => {
+            let secs = interval.every().as_secs();
+            let whole = interval.every().subsec_nanos() == 0;
+            let fields = match secs {
+                60.. if whole && 3600 % secs == 0 => match secs / 60 {
+                    1 => "* * * * *".to_owned(),
+                    60 => "0 * * * *".to_owned(),
+                    minutes => format!("*/{minutes} * * * *"),
+                },
+                3600.. if whole && 86_400 % secs == 0 && secs % 3600 == 0 => match secs / 3600 {
+                    24 => "0 0 * * *".to_owned(),
+                    hours => format!("0 */{hours} * * *"),
+                },
+                _ => {
+                    let message = "a crontab has no such interval: it knows minutes that divide an \
+                                   hour and hours that divide a day";
+                    exported.left_out(job, message);
+                    return None;
+                }
+            };
+            if interval.end().is_some() {
+                exported.left_out(job, "a crontab has no `end_date`");
+                return None;
+            }
+            exported.note(job, "the interval counts from the full hour or day");
+            Some(vec![fields])
+        }
+        Trigger::Cron(cron) => cron_fields(job, cron, exported),
+    }
+}
+
+fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option<Vec<String>> {
+    if cron.start().is_some() || cron.end().is_some() {
+        exported.left_out(job, "a crontab has no `start_date` and no `end_date`");
+        return None;
+    }
+    let mut lines = Vec::new();
+    for schedule in cron.schedules() {
+        let text = normalised(schedule);
+        let Some(text) = text.filter(|text| !text.starts_with('{')) else {
+            exported.left_out(
+                job,
+                "a crontab cannot say this schedule: it knows no years and weeks, and of two day \
+                 fields either may match",
+            );
+            return None;
+        };
+        if text.split(' ').count() != 5 {
+            exported.left_out(job, "a crontab has no seconds");
+            return None;
+        }
+        if text.contains(['L', 'W', '#']) {
+            let message =
+                "a crontab has no last days, nearest weekdays and nth weekdays of a month";
+            exported.left_out(job, message);
+            return None;
+        }
+        lines.push(text);
+    }
+    if lines.len() > 1 {
+        exported.note(job, "its schedules are several lines, which start it twice where they meet");
+    }
+    Some(lines)
+}
+
+/// The command with everything around it, on one line.
+fn command(job: &Job, exported: &mut Exported) -> Option<String> {
+    let options = &job.options;
+    let shell = options.shell.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
+    let mut wrappers = Vec::new();
+    if let Some(nice) = options.nice {
+        wrappers.push(format!("nice -n {nice}"));
+    }
+    if let Some(timeout) = options.timeout {
+        let kill_after = whole_secs(options.kill_after);
+        wrappers.push(format!("timeout -k {kill_after} {}", whole_secs(timeout)));
+        exported.note(job, "`timeout` ends the command, and not what it leaves in other groups");
+    }
+    let mut line = match &job.command {
+        Command::Argv(words) => {
+            let words: Vec<String> = words.iter().map(|word| shell_quoted(word)).collect();
+            words.join(" ")
+        }
+        Command::Shell(text) if wrappers.is_empty() && options.shell.len() == 1 => text.to_string(),
+        Command::Shell(text) => format!("{shell} -c {}", shell_quoted(text)),
+    };
+    if !wrappers.is_empty() {
+        line = format!("{} {line}", wrappers.join(" "));
+    }
+    if options.output == Output::Discard {
+        line = format!("{{ {line}; }} >/dev/null 2>&1");
+    }
+    let mut before = String::new();
+    if let Some(cwd) = &options.cwd {
+        let _ = write!(before, "cd {} && ", shell_quoted(cwd));
+    }
+    if let Some(umask) = options.umask {
+        let _ = write!(before, "umask {umask:03o}; ");
+    }
+    for (name, value) in &options.env {
+        let _ = write!(before, "export {name}={}; ", shell_quoted(value));
+    }
+    for (name, path) in &options.secrets {
+        let _ = write!(before, "export {name}=\"$(cat {})\"; ", shell_quoted(path));
+    }
+    let mut unsaid = unknown_there(options);
+    unsaid.extend(options.group.as_ref().map(|_| "group"));
+    unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));
+    unsaid.extend((!options.jitter.is_zero()).then_some("jitter"));
+    unsaid.extend(options.run_on_start.then_some("run_on_start"));
+    unsaid.extend((options.misfire_grace_time == Grace::Forever).then_some("misfire_grace_time"));
+    if !unsaid.is_empty() {
+        exported.note(job, format!("a crontab has no {}", unsaid.join(", ")));
+    }
+    let whole = before + &line;
+    let stdin = options.stdin.as_deref();
+    if whole.contains('\n') || whole.contains('\r') {
+        exported.left_out(job, "a command of a crontab is one line");
+        return None;
+    }
+    let mut text = whole.replace('%', r"\%");
+    if let Some(stdin) = stdin {
+        let lines = stdin.strip_suffix('\n').unwrap_or(stdin).replace('%', r"\%");
+        let _ = write!(text, "%{}", lines.replace('\n', "%"));
+    }
+    Some(text)
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::import::{Draft, crontab as importer};
+    use crate::instant::Instant;
+    use crate::jobfile;
+    use crate::zone::Database;
+
+    fn set(text: &str) -> JobSet {
+        let zones = Database::bundled();
+        let loaded = jobfile::load_text("x", text, &zones, Instant::from_secs(1_795_564_800));
+        loaded.set.unwrap_or_else(|| panic!("{text}: {:?}", loaded.problems))
+    }
+
+    #[test]
+    fn jobs_become_lines() {
+        let rows = [
+            ("command = 'x'\ncron = '*/5 9-17 * * mon-fri'", "*/5 9-17 * * mon-fri x\n"),
+            ("command = 'date +%F'\ncron = '@daily'", "0 0 * * * date +\\%F\n"),
+            ("command = ['a', 'b c']\ncron = '0 3 * * *'", "0 3 * * * a 'b c'\n"),
+            ("command = 'x'\ncron = '@reboot'", "@reboot x\n"),
+            ("command = 'x'\ninterval = '15m'", "*/15 * * * * x\n"),
+            ("command = 'x'\ninterval = '6h'", "0 */6 * * * x\n"),
+            ("command = 'x'\ncron = '0 3 * * *'\nuser = 'bob'", "0 3 * * * bob x\n"),
+            (
+                "command = 'a; b'\ncron = '0 3 * * *'\nnice = 5",
+                "0 3 * * * nice -n 5 /bin/sh -c 'a; b'\n",
+            ),
+            (
+                "command = ['a']\ncron = '0 3 * * *'\ntimeout = '1m 30s'\ncwd = '/s v'",
+                "0 3 * * * cd '/s v' && timeout -k 10 90 a\n",
+            ),
+            (
+                "command = 'x'\ncron = '0 3 * * *'\nenv = { A = 'b c' }",
+                "0 3 * * * export A='b c'; x\n",
+            ),
+            ("command = 'x'\ncron = '0 3 * * *'\nstdin = \"a\\nb%\\n\"", "0 3 * * * x%a%b\\%\n"),
+            (
+                "command = 'x'\ncron = '0 3 * * *'\noutput = 'discard'",
+                "0 3 * * * { x; } >/dev/null 2>&1\n",
+            ),
+            ("command = 'x'\ncron = '0 3 * * *'\npaused = true", "# paused: 0 3 * * * x\n"),
+            (
+                "command = 'x'\ncron = '0 3 * * *'\ntimezone = 'Asia/Tokyo'",
+                "CRON_TZ=Asia/Tokyo\n0 3 * * * x\n",
+            ),
+            ("command = 'x'\ncron = '0 3 * * *'\nshell = 'bash'", "SHELL=bash\n0 3 * * * x\n"),
+        ];
+        for (job, expected) in rows {
+            let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
+            assert!(exported.text.ends_with(expected), "{job}:\n{}", exported.text);
+            assert!(exported.is_whole(), "{job}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_left_out_in_words() {
+        let rows = [
+            "command = 'x'\ncron = '*/10 * * * * *'",
+            "command = 'x'\ncron = '0 3 L * *'",
+            "command = 'x'\ncron = { day = '3rd fri' }",
+            "command = 'x'\ncron = { day = 13, day_of_week = 'fri' }",
+            "command = 'x'\ninterval = '7m'",
+            "command = 'x'\ninterval = '2d'",
+            "command = 'x'\ndate = 2027-01-01",
+            "command = 'x'\ncron = '@daily'\nend_date = 2030-01-01",
+            "command = \"x\\ny\"\ncron = '@daily'",
+        ];
+        for job in rows {
+            let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
+            assert!(!exported.is_whole(), "{job}:\n{}", exported.text);
+            assert!(exported.text.contains("# left out: a c"), "{job}:\n{}", exported.text);
+        }
+    }
+
+    /// The way out and back in again leads to the same due times and the same command.
+    #[test]
+    fn the_way_back_is_the_same() {
+        let jobs = "[jobs.a]\ncommand = 'date +%F > \"a b\"'\ncron = '1-59/7 */3 1,15 2-11 fri'\n\
+                    [jobs.b]\ncommand = 'cat'\ncron = '@weekly'\nstdin = \"x%y\\n\\nz\\n\"\n\
+                    timezone = 'Asia/Tokyo'\n[jobs.c]\ncommand = 'x'\ncron = 'H H * * *'\n";
+        let before = set(jobs);
+        let zones = Database::bundled();
+        let mut draft = Draft::new(&zones);
+        importer::read(&mut draft, "x", &crontab(&before).text, importer::Options::default());
+        let after = set(&draft.write().0.text);
+        assert_eq!(before.jobs.len(), after.jobs.len());
+        for (before, after) in before.jobs.iter().zip(&after.jobs) {
+            assert_eq!(before.command, after.command);
+            assert_eq!(before.options.stdin, after.options.stdin);
+            let mut at = Instant::from_secs(1_795_564_800);
+            for _ in 0..500 {
+                let next = before.trigger.next_after(at);
+                assert_eq!(next, after.trigger.next_after(at), "{}", before.id);
+                at = next.unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Fuzzes the control socket: what a client sends, in any pieces, gets as many answers as it has
+//! lines, each an object that says whether it is done, and what is made of definitions is TOML.
+
+#![no_main]
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use libfuzzer_sys::fuzz_target;
+use schedrs::control::server::Server;
+use schedrs::control::wire::{Verb, parse};
+use schedrs::control::{Call, Reply, Wish};
+use schedrs::event::{Answer, JobPage, Refusal, Want};
+use schedrs::instant::Instant;
+
+const NOW: Instant = Instant::from_secs(1_790_000_000);
+
+static SOCKET: LazyLock<(Server, PathBuf)> = LazyLock::new(|| {
+    let path = std::env::temp_dir().join(format!("schedrs-fuzz-{}.sock", std::process::id()));
+    (Server::start(&path, answer, None).expect("a socket"), path)
+});
+
+/// A loop that knows no jobs.
+fn answer(call: Call) {
+    let refusal = Refusal { code: "no_such_job", message: "no job".to_owned() };
+    (call.reply)(match call.wish {
+        Wish::Want(Want::List { .. }) => {
+            Reply::Answer(Answer::Jobs(JobPage { jobs: Vec::new(), more: None, total: 0 }))
+        }
+        Wish::Want(Want::Pause { .. } | Want::Resume { .. }) => Reply::Answer(Answer::Done),
+        Wish::Add { text, .. } | Wish::Modify { text, .. } => Reply::Problems(vec![text.into()]),
+        _ => Reply::Answer(Answer::Refused(refusal)),
+    });
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut lines = 0;
+    for line in data.split(|byte| *byte == b'\n') {
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        lines += 1;
+        let request = parse(line, NOW);
+        let text = match request.verb {
+            Ok(Verb::Add { text, .. })
+            | Ok(Verb::Modify { text, .. })
+            | Ok(Verb::Reschedule { text, .. }) => text,
+            Ok(_) => continue,
+            Err(fault) => {
+                assert!(!fault.message.is_empty() && !fault.message.ends_with('.'), "{fault:?}");
+                continue;
+            }
+        };
+        // A text that was sent as such may be anything.
+        if !line.windows(4).any(|part| part == b"toml") && !line.contains(&b'\\') {
+            assert!(text.parse::<toml::Table>().is_ok(), "{text}");
+        }
+    }
+    if lines > 500 {
+        return;
+    }
+    let mut stream = UnixStream::connect(&SOCKET.1).expect("it listens");
+    // In two pieces, so that lines are cut.
+    let (first, second) = data.split_at(data.len() / 2);
+    for part in [first, second] {
+        stream.write_all(part).expect("it reads");
+    }
+    stream.shutdown(Shutdown::Write).expect("it is open");
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).expect("answers are text");
+    let answers: Vec<&str> = answers.lines().collect();
+    assert_eq!(answers.len(), lines, "{answers:?}");
+    for answer in answers {
+        let reply: serde_json::Value = serde_json::from_str(answer).expect("answers are JSON");
+        assert!(reply["ok"].is_boolean(), "{answer}");
+        assert_ne!(reply["error"]["code"], "internal", "{answer}");
+    }
+});

@@ -1,0 +1,414 @@
+//! The thread that writes, with a store that does as it is told: each of its commits waits for a
+//! verdict from the test. What the keeper does in answer is waited for, never timed.
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use schedrs::event::{Outcome, RunId, Start};
+use schedrs::instant::Instant;
+use schedrs::job::{Command, Job, Options};
+use schedrs::store::keeper::{Keeper, Said};
+use schedrs::store::memory::Memory;
+use schedrs::store::{Fact, Limits, Query, Reader, Restored, Store, StoreError, Trouble};
+use schedrs::trigger::{DateTrigger, Trigger};
+use schedrs::zone::Zone;
+
+use crate::facts::*;
+
+/// Longer than anything may take that happens at all.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// What a commit comes to.
+#[derive(Clone, Debug)]
+enum Verdict {
+    Good,
+    Lost(u64),
+    Bad(Trouble),
+    Panic,
+}
+
+#[derive(Debug)]
+struct Fake {
+    /// Says which facts are to be committed, then waits for the verdict.
+    asked: Sender<Vec<Fact>>,
+    verdicts: Arc<Mutex<Receiver<Verdict>>>,
+}
+
+impl Store for Fake {
+    fn restore(&mut self) -> Result<Restored, StoreError> {
+        Ok(Restored::default())
+    }
+
+    fn commit(&mut self, facts: &[Fact]) -> Result<Vec<RunId>, StoreError> {
+        self.asked.send(facts.to_vec()).unwrap();
+        match self.verdicts.lock().unwrap_or_else(|it| it.into_inner()).recv() {
+            Ok(Verdict::Good) | Err(_) => Ok(Vec::new()),
+            Ok(Verdict::Lost(run)) => Ok(vec![RunId(run)]),
+            Ok(Verdict::Bad(kind)) => Err(StoreError::new(kind, "is as the test wants it")),
+            Ok(Verdict::Panic) => panic!("as the test wants it"),
+        }
+    }
+
+    fn tidy(&mut self, _: Limits, _: Instant) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        Err(StoreError::new(Trouble::Other, "has none"))
+    }
+}
+
+/// A keeper and all that can be seen of it.
+struct Scene {
+    keeper: Option<Keeper>,
+    verdicts: Sender<Verdict>,
+    asked: Receiver<Vec<Fact>>,
+    submitted: Receiver<u64>,
+    said: Receiver<Said>,
+    reopened: Receiver<()>,
+}
+
+impl Scene {
+    fn new() -> Scene {
+        Scene::with(true)
+    }
+
+    /// `anew`: whether a store that was lost can be opened again.
+    fn with(anew: bool) -> Scene {
+        let (verdicts, take) = mpsc::channel();
+        let (ask, asked) = mpsc::channel();
+        let (submit, submitted) = mpsc::channel();
+        let (say, said) = mpsc::channel();
+        let (open, reopened) = mpsc::channel();
+        let verdict = Arc::new(Mutex::new(take));
+        let fake = move || Fake { asked: ask.clone(), verdicts: Arc::clone(&verdict) };
+        let first = Box::new(fake());
+        let reopen = Box::new(move || {
+            let _ = open.send(());
+            match anew {
+                true => Ok(Box::new(fake()) as Box<dyn Store>),
+                false => Err(StoreError::new(Trouble::ReadOnly, "cannot be made")),
+            }
+        });
+        let submit = move |start: Start| submit.send(start.run.0).unwrap_or_default();
+        let say = move |what| say.send(what).unwrap_or_default();
+        let keeper = Keeper::start(first, reopen, Limits::default(), submit, say).unwrap();
+        Scene { keeper: Some(keeper), verdicts, asked, submitted, said, reopened }
+    }
+
+    fn keeper(&self) -> &Keeper {
+        self.keeper.as_ref().unwrap()
+    }
+
+    /// A step that admits and starts a run.
+    fn run(&self, run: u64) {
+        self.keeper().commit(vec![admitted(run, "a", run as i64)], vec![start(run)]);
+    }
+
+    fn verdict(&self, verdict: Verdict) {
+        self.verdicts.send(verdict).unwrap();
+    }
+
+    /// The runs that the next commit admits, which waits for its verdict then.
+    fn asked(&self) -> Vec<u64> {
+        runs(&self.asked.recv_timeout(WATCHDOG).unwrap())
+    }
+
+    fn submitted(&self) -> u64 {
+        self.submitted.recv_timeout(WATCHDOG).unwrap()
+    }
+
+    fn said(&self) -> Said {
+        self.said.recv_timeout(WATCHDOG).unwrap()
+    }
+
+    /// Ends it: what is written is as good as any verdict left, and nothing may come after.
+    fn end(mut self) -> (u64, Vec<u64>, Vec<Said>) {
+        let (verdicts, _) = mpsc::channel();
+        drop(std::mem::replace(&mut self.verdicts, verdicts));
+        let left = self.keeper.take().unwrap().finish(WATCHDOG);
+        (left, self.submitted.try_iter().collect(), self.said.try_iter().collect())
+    }
+}
+
+fn runs(facts: &[Fact]) -> Vec<u64> {
+    let run = |fact: &Fact| match fact {
+        Fact::Admitted { run, .. } => Some(run.0),
+        _ => None,
+    };
+    facts.iter().filter_map(run).collect()
+}
+
+fn start(run: u64) -> Start {
+    let job = Job {
+        id: "a".into(),
+        name: None,
+        command: Command::Shell("true".into()),
+        trigger: Trigger::Date(DateTrigger::At(at(0))),
+        zone: Zone::utc(),
+        executor: 0,
+        options: Arc::new(Options::default()),
+    };
+    Start { run: RunId(run), attempt: 1, due: at(run as i64), job: Arc::new(job) }
+}
+
+#[test]
+fn nothing_starts_before_its_facts_are_written() {
+    let scene = Scene::new();
+    scene.run(1);
+    assert_eq!(scene.asked(), [1]);
+    assert!(scene.keeper().waiting().is_some());
+    // Those that come meanwhile are written together, in their order.
+    for run in 2..5 {
+        scene.run(run);
+    }
+    assert!(scene.submitted.try_recv().is_err());
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.submitted(), 1);
+    assert_eq!(scene.asked(), [2, 3, 4]);
+    assert!(scene.submitted.try_recv().is_err());
+    scene.verdict(Verdict::Good);
+    assert_eq!([scene.submitted(), scene.submitted(), scene.submitted()], [2, 3, 4]);
+    assert_eq!(scene.keeper().waiting(), None);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn a_start_without_facts_does_not_wait_for_the_store() {
+    let scene = Scene::new();
+    scene.keeper().commit(vec![], vec![start(1)]);
+    assert_eq!(scene.submitted(), 1);
+    scene.keeper().commit(vec![], vec![]);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn who_has_lost_the_claim_does_not_start() {
+    let scene = Scene::new();
+    scene.keeper().commit(vec![admitted(1, "a", 1), admitted(2, "b", 1)], vec![start(2)]);
+    scene.asked();
+    scene.verdict(Verdict::Lost(2));
+    assert_eq!(scene.said(), Said::ClaimLost(RunId(2)));
+    // Nor when its start comes later than that was known.
+    scene.keeper().commit(vec![starting(2, 1)], vec![start(2), start(3)]);
+    scene.asked();
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.submitted(), 3);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn a_store_that_fails_stops_nothing() {
+    let scene = Scene::new();
+    scene.run(1);
+    scene.asked();
+    scene.run(2);
+    scene.verdict(Verdict::Bad(Trouble::Full));
+    assert_eq!([scene.submitted(), scene.submitted()], [1, 2]);
+    assert_eq!(scene.said(), Said::Degraded("is as the test wants it".into()));
+    // From now on nothing waits, and everything is kept.
+    scene.run(3);
+    assert_eq!(scene.submitted(), 3);
+    assert_eq!(scene.keeper().waiting(), None);
+    // It is tried again with what has failed, and what has come since; and said once.
+    assert_eq!(scene.asked(), [1, 2, 3]);
+    scene.verdict(Verdict::Bad(Trouble::Full));
+    assert_eq!(scene.asked(), [1, 2, 3]);
+    scene.verdict(Verdict::Good);
+    assert!(matches!(scene.said(), Said::Recovered { dropped: 0, .. }));
+    scene.run(4);
+    assert_eq!(scene.asked(), [4]);
+    assert!(scene.submitted.try_recv().is_err());
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.submitted(), 4);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn what_is_kept_is_bounded() {
+    let scene = Scene::new();
+    scene.run(1);
+    scene.asked();
+    scene.verdict(Verdict::Bad(Trouble::Full));
+    scene.said();
+    let tail = vec![b'x'; 1 << 20];
+    for run in 2..40 {
+        let output = Fact::Output { run: RunId(run), tail: tail.clone().into(), total: 0 };
+        scene.keeper().commit(vec![admitted(run, "a", run as i64), output], vec![start(run)]);
+    }
+    // What is tried again is the oldest of what is left, and the fact that had failed.
+    let first = scene.asked();
+    assert_eq!(first[0], 1);
+    scene.verdict(Verdict::Good);
+    let Said::Recovered { dropped, .. } = scene.said() else { panic!("not recovered") };
+    assert!((40..80).contains(&dropped), "{dropped}");
+    let mut submitted: Vec<u64> = scene.submitted.try_iter().collect();
+    submitted.sort_unstable();
+    assert_eq!(submitted, (1..40).collect::<Vec<_>>());
+    scene.end();
+}
+
+#[test]
+fn a_disk_that_hangs_is_not_waited_for() {
+    let scene = Scene::new();
+    scene.run(1);
+    scene.asked();
+    scene.run(2);
+    scene.keeper().hurry();
+    assert_eq!([scene.submitted(), scene.submitted()], [1, 2]);
+    assert_eq!(scene.keeper().waiting(), None);
+    // Twice is once, and what comes later waits anew.
+    scene.keeper().hurry();
+    scene.run(3);
+    assert!(scene.keeper().waiting().is_some());
+    // A run that has been started is not taken back, nor started again.
+    scene.verdict(Verdict::Lost(1));
+    assert_eq!(scene.asked(), [2, 3]);
+    assert!(scene.submitted.try_recv().is_err());
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.submitted(), 3);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn a_store_that_is_lost_is_made_anew() {
+    for trouble in [Trouble::Corrupt, Trouble::Missing] {
+        let scene = Scene::new();
+        scene.run(1);
+        scene.asked();
+        scene.verdict(Verdict::Bad(trouble));
+        assert_eq!(scene.said(), Said::Fresh("is as the test wants it".into()));
+        assert_eq!(scene.asked(), [1]);
+        assert!(scene.submitted.try_recv().is_err(), "it is not written yet");
+        scene.verdict(Verdict::Good);
+        assert_eq!(scene.submitted(), 1);
+        assert_eq!(scene.reopened.try_iter().count(), 1);
+        assert_eq!(scene.end(), (0, vec![], vec![]));
+    }
+}
+
+/// One that is lost as often as it is made is trouble like any other.
+#[test]
+fn a_store_that_is_lost_again_and_again() {
+    let scene = Scene::new();
+    scene.run(1);
+    scene.asked();
+    scene.verdict(Verdict::Bad(Trouble::Corrupt));
+    assert!(matches!(scene.said(), Said::Fresh(_)));
+    scene.asked();
+    scene.verdict(Verdict::Bad(Trouble::Corrupt));
+    assert!(matches!(scene.said(), Said::Degraded(_)));
+    assert_eq!(scene.submitted(), 1);
+    assert!(matches!(scene.said(), Said::Fresh(_)));
+    scene.asked();
+    scene.verdict(Verdict::Good);
+    assert!(matches!(scene.said(), Said::Recovered { .. }));
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn a_store_that_is_lost_and_cannot_be_made() {
+    let scene = Scene::with(false);
+    scene.run(1);
+    scene.asked();
+    scene.verdict(Verdict::Bad(Trouble::Missing));
+    assert!(matches!(scene.said(), Said::Degraded(_)));
+    assert_eq!(scene.submitted(), 1);
+    scene.run(2);
+    assert_eq!(scene.submitted(), 2);
+    let (left, _, said) = scene.end();
+    assert_eq!((left, said), (2, vec![]));
+}
+
+#[test]
+fn a_panic_in_the_store_is_trouble_like_any_other() {
+    let scene = Scene::new();
+    scene.run(1);
+    scene.asked();
+    scene.verdict(Verdict::Panic);
+    let Said::Degraded(message) = scene.said() else { panic!("not degraded") };
+    assert!(message.contains("as the test wants it"), "{message}");
+    assert_eq!(scene.submitted(), 1);
+    // Nobody knows in which state it is: it is opened again.
+    assert_eq!(scene.asked(), [1]);
+    assert_eq!(scene.reopened.try_iter().count(), 1);
+    scene.verdict(Verdict::Good);
+    assert!(matches!(scene.said(), Said::Recovered { .. }));
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn the_end_waits_for_what_is_queued() {
+    let scene = Scene::new();
+    for run in 1..100 {
+        scene.run(run);
+        scene.keeper().note(starting(run, 1));
+    }
+    let (left, submitted, _) = scene.end();
+    assert_eq!(left, 0);
+    assert_eq!(submitted, (1..100).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_end_does_not_wait_for_ever() {
+    let mut scene = Scene::new();
+    scene.run(1);
+    scene.asked();
+    scene.run(2);
+    let left = scene.keeper.take().unwrap().finish(Duration::from_millis(1));
+    assert_eq!(left, 2);
+}
+
+#[test]
+fn the_end_of_a_store_that_fails() {
+    let mut scene = Scene::new();
+    scene.run(1);
+    scene.asked();
+    scene.verdict(Verdict::Bad(Trouble::Full));
+    scene.said();
+    scene.run(2);
+    // One more try, at once, and no other.
+    scene.verdict(Verdict::Bad(Trouble::Full));
+    assert_eq!(scene.keeper.take().unwrap().finish(WATCHDOG), 2);
+    assert_eq!(scene.asked(), [1, 2]);
+    assert!(scene.asked.try_recv().is_err());
+}
+
+/// Facts from many threads beside steps: all are written, each start is made once.
+#[test]
+fn many_threads() {
+    let memory = Memory::new();
+    let (submit, submitted) = mpsc::channel();
+    let keeper = Keeper::start(
+        Box::new(memory.clone()),
+        Box::new(|| Err(StoreError::new(Trouble::Other, "is not to be lost"))),
+        Limits { runs: 10_000, days: 10_000 },
+        move |start| submit.send(start.run.0).unwrap(),
+        |said| panic!("there is nothing to say: {said:?}"),
+    )
+    .unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4_i64 {
+            let notes = keeper.notes();
+            scope.spawn(move || {
+                let skipped = Outcome::Coalesced;
+                (0..250).for_each(|due| {
+                    notes.note(fate("b", thread * 1000 + due, 0, 1, skipped.clone()));
+                });
+            });
+        }
+        for run in 1..1001 {
+            keeper.commit(vec![admitted(run, "a", run as i64)], vec![start(run)]);
+            if run % 7 == 0 {
+                keeper.hurry();
+            }
+        }
+    });
+    assert_eq!(keeper.finish(WATCHDOG), 0);
+    let mut submitted: Vec<u64> = submitted.try_iter().collect();
+    submitted.sort_unstable();
+    assert_eq!(submitted, (1..1001).collect::<Vec<_>>());
+    let records = memory.reader().unwrap().records(&Query::default()).unwrap();
+    assert_eq!(records.len(), 2000);
+}

@@ -1,0 +1,18 @@
+//! The stores: one contract for all of them, what the embedded one does with a file that is not as
+//! it should be, and the thread that writes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy takes the helpers of tests for product code"
+)]
+
+mod contract;
+mod facts;
+#[cfg(feature = "sqlite")]
+mod faults;
+mod keeper;
+#[cfg(feature = "sqlite")]
+mod killed;
+#[cfg(feature = "sqlite")]
+mod same;

@@ -1,0 +1,120 @@
+//! Two stores that are told the same know the same: random facts for both, and a restart.
+
+use proptest::prelude::*;
+use schedrs::event::{MissReason, Outcome, RunId, SkipReason};
+use schedrs::store::memory::Memory;
+use schedrs::store::{Fact, Limits, Query, Store};
+
+use crate::contract::{Bed, InFile};
+use crate::facts::*;
+
+const JOBS: [&str; 3] = ["a", "b", "c"];
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::Succeeded),
+        (0..300).prop_map(Outcome::Failed),
+        Just(Outcome::Killed(15)),
+        Just(Outcome::TimedOut),
+        "[a-z]{0,3}".prop_map(Outcome::NotStarted),
+        Just(Outcome::Skipped(SkipReason::Removed)),
+        (0..90_u64).prop_map(|by| Outcome::Missed(MissReason::Waited(secs(by)))),
+        Just(Outcome::Lost("x".into())),
+    ]
+}
+
+/// A fact, but for the moment when it became so.
+fn fact() -> impl Strategy<Value = Fact> {
+    let name = prop::sample::select(&JOBS[..]);
+    let run = 1..12_u64;
+    let attempt = 1..4_u32;
+    prop_oneof![
+        2 => (name.clone(), 0..40_i64).prop_map(|(id, decided)| Fact::Job(job(id, decided))),
+        1 => name.clone().prop_map(|id| Fact::Gone { job: id.into() }),
+        1 => prop::option::of(0..9_i64).prop_map(|at| Fact::AllPaused(at.map(pause))),
+        6 => (run.clone(), name.clone(), 0..40_i64).prop_map(|(run, id, due)| admitted(run, id, due)),
+        1 => (run.clone(), name.clone(), 0..40_i64)
+            .prop_map(|(run, id, due)| asked(run, id, due, "bob")),
+        4 => (run.clone(), attempt.clone()).prop_map(|(run, attempt)| starting(run, attempt)),
+        4 => (run.clone(), attempt.clone()).prop_map(|(run, attempt)| started(run, attempt, 0)),
+        3 => (run.clone(), attempt, outcome())
+            .prop_map(|(run, attempt, outcome)| attempt_ended(run, attempt, outcome, 0)),
+        4 => (run.clone(), outcome()).prop_map(|(run, outcome)| ended(run, "a", outcome, 0)),
+        2 => (name.clone(), 0..40_i64, 0..9_i64, outcome()).prop_map(|(id, due, more, outcome)| {
+            fate(id, due, due + more, more as u64 + 1, outcome)
+        }),
+        1 => run.clone().prop_map(|run| Fact::Withdrawn { run: RunId(run) }),
+        2 => (run, prop::collection::vec(any::<u8>(), 0..9)).prop_map(|(run, tail)| {
+            Fact::Output { run: RunId(run), total: tail.len() as u64, tail: tail.into() }
+        }),
+        1 => (prop::option::of(name), 0..9_i64).prop_map(|(id, at)| Fact::Change(change(id, at))),
+        1 => (1..4_u32, 0..3_i64).prop_map(|(pid, began)| Fact::Began(session(pid, began))),
+        1 => Just(Fact::Stopped { at: at(0) }),
+    ]
+}
+
+/// Time goes on: facts come in the order in which they became so.
+fn dated(mut facts: Vec<Fact>) -> Vec<Fact> {
+    for (place, fact) in facts.iter_mut().enumerate() {
+        let now = at(100 * place as i64);
+        match fact {
+            Fact::Admitted { at, .. }
+            | Fact::Started { at, .. }
+            | Fact::AttemptEnded { at, .. }
+            | Fact::Ended { at, .. }
+            | Fact::Fate { at, .. }
+            | Fact::Stopped { at } => *at = now,
+            Fact::Change(change) => change.at = now,
+            _ => {}
+        }
+    }
+    facts
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn memory_and_file_know_the_same(
+        facts in prop::collection::vec(fact(), 0..60).prop_map(dated),
+        step in 1..9_usize,
+        keep in 1..9_u32,
+        again in any::<bool>(),
+    ) {
+        let bed = InFile::new();
+        let mut file = bed.open();
+        let mut memory: Box<dyn Store> = Box::new(Memory::new());
+        prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
+        for facts in facts.chunks(step) {
+            let lost = file.commit(facts).unwrap();
+            prop_assert_eq!(&lost, &memory.commit(facts).unwrap());
+        }
+        prop_assert_eq!(seen_of(&*file), seen_of(&*memory));
+        if again {
+            drop(file);
+            file = bed.open();
+        }
+        prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
+        let mut readers = [file.reader().unwrap(), memory.reader().unwrap()];
+        for (job, failed, since) in [(None, true, 0), (Some("a"), false, 9), (Some("b"), true, 20)] {
+            let query = Query {
+                job: job.map(Box::from),
+                failed,
+                since: Some(at(since)),
+                until: Some(at(since + 10)),
+                ..Query::default()
+            };
+            let found = readers.each_mut().map(|reader| {
+                let found = reader.records(&query).unwrap();
+                found.iter().map(|it| (it.job.clone(), it.due, it.run)).collect::<Vec<_>>()
+            });
+            prop_assert_eq!(&found[0], &found[1]);
+        }
+        let limits = Limits { runs: keep, days: 1 };
+        let now = at(86_400 + 1000);
+        while file.tidy(limits, now).unwrap() {}
+        while memory.tidy(limits, now).unwrap() {}
+        prop_assert_eq!(seen_of(&*file), seen_of(&*memory));
+        prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
+    }
+}
