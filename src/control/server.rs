@@ -9,6 +9,7 @@
 
 mod connection;
 mod exchange;
+mod following;
 mod inbox;
 mod past;
 mod peer;
@@ -33,9 +34,11 @@ use super::{Call, Reply, Wish};
 use crate::clock;
 use crate::event::Want;
 use crate::instant::Mono;
+use crate::output::{self, Followed};
 use crate::store::Reader;
 use connection::{Connection, Line};
 use exchange::{Exchange, Step};
+use following::Following;
 use inbox::{Inbox, Key, Message, Ticket, Which};
 use past::Past;
 
@@ -66,6 +69,16 @@ impl Server {
         call: impl Fn(Call) + Send + Sync + 'static,
         reader: Option<Box<dyn Reader>>,
     ) -> io::Result<Server> {
+        Server::start_with_output(path, call, reader, None)
+    }
+
+    /// The same, where what runs print can be followed.
+    pub fn start_with_output(
+        path: &Path,
+        call: impl Fn(Call) + Send + Sync + 'static,
+        reader: Option<Box<dyn Reader>>,
+        output: Option<output::Handle>,
+    ) -> io::Result<Server> {
         let inbox = Arc::new(Inbox::new()?);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let listener = Listener::bind(path)?;
@@ -82,6 +95,8 @@ impl Server {
             pages: VecDeque::new(),
             call: Box::new(call),
             past: Past::new(reader),
+            output,
+            followings: HashMap::new(),
             stopping: None,
         };
         let started = service.listen().map_err(io::Error::from).and_then(|()| {
@@ -147,6 +162,9 @@ struct Service {
     pages: VecDeque<(Key, Box<str>, Wish)>,
     call: Box<dyn Fn(Call) + Send + Sync>,
     past: Past,
+    /// Where what runs print can be followed.
+    output: Option<output::Handle>,
+    followings: HashMap<Key, Following>,
     /// It ends when all is said, and at the latest then.
     stopping: Option<Mono>,
 }
@@ -257,6 +275,7 @@ impl Service {
                     self.page_done(key);
                     self.released(key);
                 }
+                Message::Followed(key, followed) => self.followed(key, followed),
                 Message::Stop => self.stop(),
             }
         }
@@ -310,6 +329,18 @@ impl Service {
                 connection.say(&wire::good_line(exchange.id.as_ref(), &body));
                 connection.pending.insert(number, exchange);
             }
+            Step::Follow(job) => {
+                let Some(output) = &self.output else {
+                    let fault = Fault::new("unavailable", "output cannot be followed here");
+                    return connection.say(&wire::fault_line(exchange.id.as_ref(), &fault));
+                };
+                let begun = "{\"following\":true,\"done\":false}";
+                connection.say(&wire::good_line(exchange.id.as_ref(), begun));
+                connection.pending.insert(number, exchange);
+                let key = (token, number);
+                let following = Following::begin(output, job, Arc::clone(&self.inbox), key);
+                self.followings.insert(key, following);
+            }
             Step::Ask(wish) => {
                 let by = connection.by.clone();
                 connection.pending.insert(number, exchange);
@@ -322,6 +353,27 @@ impl Service {
                 }
             }
         }
+    }
+
+    /// A run that somebody follows has printed something, or has ended.
+    fn followed(&mut self, key: Key, followed: Followed) {
+        let Some(following) = self.followings.get_mut(&key) else { return };
+        let Some(connection) = self.connections.get_mut(&key.0) else { return };
+        let Some(body) = following.line(followed, connection.has_room()) else { return };
+        let id = connection.pending.get(&key.1).and_then(|exchange| exchange.id.clone());
+        connection.say(&wire::good_line(id.as_ref(), &body));
+    }
+
+    /// A client is gone, and follows nothing any more.
+    fn unfollow(&mut self, token: u64) {
+        let Some(output) = &self.output else { return };
+        self.followings.retain(|key, following| {
+            let stays = key.0 != token;
+            if !stays {
+                following.end(output);
+            }
+            stays
+        });
     }
 
     /// Asks for the next page of a list, unless the loop has such a question already: one by one
@@ -364,6 +416,7 @@ impl Service {
             connection.flush(now);
             if connection.is_over(now) {
                 self.connections.remove(&token);
+                self.unfollow(token);
                 continue;
             }
             let wants = connection.wants();
