@@ -10,6 +10,7 @@
 
 mod checkpoint;
 pub(super) mod files;
+mod query;
 mod read;
 mod schema;
 mod tidy;
@@ -262,6 +263,8 @@ impl Open {
                 let message = format!("{} is damaged (it was cut off)", path.display());
                 return Err(StoreError::new(Trouble::Corrupt, message));
             }
+            // What was cut off is in the log still, and goes where it was.
+            self.checkpointer.ask(true);
         }
         self.length = length;
         Ok(())

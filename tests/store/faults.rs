@@ -294,6 +294,22 @@ fn cut_off_while_in_use() {
     assert_eq!(works(&bed.path(), "after it was cut off"), [""; 0]);
 }
 
+/// While everything is in the log, nothing is lost yet, and it is put where it was.
+#[test]
+fn cut_off_while_all_is_in_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.db");
+    let mut store = open(&path).unwrap();
+    let keep = Limits { runs: 1000, days: 9999 };
+    store.commit(&whole(1, "a", 1, Outcome::Succeeded)).unwrap();
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    assert_eq!(SqliteReader::open(&path).unwrap_err().kind, Trouble::Missing);
+    assert!(!store.tidy(keep, at(0)).unwrap());
+    store.commit(&whole(2, "a", 2, Outcome::Succeeded)).unwrap();
+    drop(store);
+    assert_eq!(records(&path), 2);
+}
+
 /// A file that somebody has made smaller as one should is no damaged one.
 #[test]
 fn vacuumed_while_in_use() {

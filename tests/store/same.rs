@@ -118,3 +118,42 @@ proptest! {
         prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
     }
 }
+
+/// Which way is taken depends on how many there are; what is found does not.
+#[test]
+fn many_records_by_every_way() {
+    let bed = InFile::new();
+    let mut file = bed.open();
+    let mut memory = Memory::new();
+    let mut facts = Vec::new();
+    for number in 0..9000_i64 {
+        // Not quite in the order of their due times, and some of several.
+        let due = (number * 10) ^ 0x70;
+        let job = JOBS[usize::from(number % 8 == 0)];
+        let outcome = if number % 50 == 0 { Outcome::TimedOut } else { Outcome::Coalesced };
+        facts.push(fate(job, due, due + number % 3, 1 + (number % 3) as u64, outcome));
+    }
+    file.commit(&facts).unwrap();
+    memory.commit(&facts).unwrap();
+    let mut readers = [file.reader().unwrap(), memory.reader().unwrap()];
+    for job in [None, Some("a"), Some("b"), Some("c")] {
+        for (since, until) in [(None, Some(60_000)), (Some(1), Some(89_000)), (Some(100), None)] {
+            for (limit, before) in [(20, None), (0, None), (7000, None), (50, Some(3000))] {
+                for failed in [false, true] {
+                    let query = Query {
+                        job: job.map(Box::from),
+                        failed,
+                        since: since.map(at),
+                        until: until.map(at),
+                        before,
+                        limit,
+                        ..Query::default()
+                    };
+                    let [file, memory] =
+                        readers.each_mut().map(|reader| reader.records(&query).unwrap());
+                    assert!(file == memory, "{query:?}: {} and {}", file.len(), memory.len());
+                }
+            }
+        }
+    }
+}

@@ -12,7 +12,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, Row};
 
 use super::schema::{self, MIGRATIONS};
-use super::{files, trouble};
+use super::{files, query, trouble};
 use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
 use crate::instant::Instant;
 use crate::store::{
@@ -22,10 +22,7 @@ use crate::store::{
 
 /// How long to wait for a scheduler that is just putting its log in order.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// Up to so many records of a span of time are sorted; of more, the newest are gone through.
-const SORTED: i64 = 5000;
-
-const RECORD: &str = "SELECT seq, (SELECT name FROM job WHERE id = r.job), due, last_due, count, \
+pub(super) const RECORD: &str = "SELECT seq, (SELECT name FROM job WHERE id = r.job), due, last_due, count, \
                       at, run, outcome, number, reason, started, duration, attempts, pid, \
                       pid_start, \"by\", begun FROM record r";
 const JOB: &str = "SELECT name, decided, anchor, \"trigger\", since, resumed, added, overrides, \
@@ -67,7 +64,7 @@ fn run_id(number: i64) -> RunId {
     RunId(number as u64)
 }
 
-fn record(row: &Row<'_>) -> Result<RunRecord> {
+pub(super) fn record(row: &Row<'_>) -> Result<RunRecord> {
     Ok(RunRecord {
         seq: row.get::<_, i64>(0)? as u64,
         job: row.get(1)?,
@@ -114,7 +111,7 @@ fn session(row: &Row<'_>) -> Result<Session> {
 }
 
 /// All that a statement finds.
-fn all<T>(
+pub(super) fn all<T>(
     conn: &Connection,
     sql: &str,
     values: &[&dyn ToSql],
@@ -168,129 +165,12 @@ pub(super) fn restored(conn: &Connection) -> Result<Restored> {
     })
 }
 
-/// A statement in the making: where it looks, its conditions, and their values.
-struct Asked {
-    text: String,
-    conditions: u32,
-    values: Vec<Box<dyn ToSql>>,
-}
-
-impl Asked {
-    fn new(text: impl Into<String>) -> Asked {
-        Asked { text: text.into(), conditions: 0, values: Vec::new() }
-    }
-
-    /// A condition without a value.
-    fn plain(&mut self, condition: &str) {
-        self.text.push_str(if self.conditions > 0 { " AND " } else { " WHERE " });
-        self.text.push_str(condition);
-        self.conditions += 1;
-    }
-
-    /// A condition with a value where it has a `?`.
-    fn and(&mut self, condition: &str, value: impl ToSql + 'static) {
-        self.plain(condition);
-        self.values.push(Box::new(value));
-    }
-
-    fn values(&self) -> Vec<&dyn ToSql> {
-        self.values.iter().map(|value| &**value).collect()
-    }
-}
-
-/// The records of a span of time, if they are few: `seq` of those that are due within it, and of
-/// those that begin before it and reach into it. `None`: they are many.
-fn of_span(
-    conn: &Connection,
-    job: Option<i64>,
-    since: i64,
-    until: i64,
-) -> Result<Option<Vec<i64>>> {
-    let index = if job.is_some() { "record_claim" } else { "record_due" };
-    let mut inside = Asked::new(format!("SELECT seq FROM record INDEXED BY {index}"));
-    let mut across = Asked::new("SELECT seq FROM record INDEXED BY record_several");
-    across.plain("count > 1");
-    if let Some(job) = job {
-        inside.and("job = ?", job);
-        across.and("job = ?", job);
-    }
-    inside.and("due >= ?", since);
-    inside.and("due <= ?", until);
-    across.and("last_due >= ?", since);
-    across.and("due < ?", since);
-    let mut found = Vec::new();
-    for mut asked in [inside, across] {
-        let _ = write!(asked.text, " LIMIT {}", SORTED + 1);
-        found.extend(all::<i64>(conn, &asked.text, &asked.values(), |row| row.get(0))?);
-        if found.len() as i64 > SORTED {
-            return Ok(None);
-        }
-    }
-    Ok(Some(found))
-}
-
-fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>> {
-    let id = match &query.job {
-        None => None,
-        Some(name) => {
-            let find = "SELECT id FROM job WHERE name = ?1";
-            match conn.query_row(find, [name], |row| row.get::<_, i64>(0)).optional()? {
-                None => return Ok(Vec::new()),
-                id => id,
-            }
-        }
-    };
-    let mut few = None;
-    if query.run.is_none() && (query.since.is_some() || query.until.is_some()) {
-        let since = query.since.unwrap_or(Instant::MIN).micros();
-        let until = query.until.unwrap_or(Instant::MAX).micros();
-        few = of_span(conn, id, since, until)?;
-    }
-    let mut asked = Asked::new(RECORD);
-    // The planner does not know how the values are spread; which index is right is known here.
-    asked.text.push_str(match (&few, query.run, id, query.failed) {
-        (Some(_), ..) => "",
-        (None, Some(_), ..) => " INDEXED BY record_run",
-        (None, None, Some(_), true) => " INDEXED BY record_job_failed",
-        (None, None, Some(_), false) => " INDEXED BY record_job",
-        (None, None, None, true) => " INDEXED BY record_failed",
-        (None, None, None, false) => " NOT INDEXED",
-    });
-    if let Some(few) = &few {
-        let few: Vec<String> = few.iter().map(i64::to_string).collect();
-        asked.plain(&format!("seq IN ({})", few.join(",")));
-    }
-    if query.failed {
-        asked.plain("failed = 1");
-    }
-    if let Some(run) = query.run {
-        asked.and("run = ?", run.0 as i64);
-    }
-    if let Some(id) = id {
-        asked.and("job = ?", id);
-    }
-    if let Some(since) = query.since {
-        asked.and("last_due >= ?", since.micros());
-    }
-    if let Some(until) = query.until {
-        asked.and("due <= ?", until.micros());
-    }
-    if let Some(before) = query.before {
-        asked.and("seq < ?", i64::try_from(before).unwrap_or(i64::MAX));
-    }
-    asked.text.push_str(" ORDER BY seq DESC");
-    if query.limit > 0 {
-        let _ = write!(asked.text, " LIMIT {}", query.limit);
-    }
-    let mut statement = conn.prepare(&asked.text)?;
-    statement.query_map(&*asked.values(), record)?.collect()
-}
-
 fn last_of_each(conn: &Connection) -> Result<Vec<RunRecord>> {
-    // The newest record of a job is nearly always over: one step in an index for each job.
+    // The newest record of a job is nearly always over: one step in an index for each job, in the
+    // order of that index.
     let sql = format!(
         "{RECORD} WHERE seq IN (SELECT (SELECT seq FROM record INDEXED BY record_job \
-         WHERE job = job.id AND outcome IS NOT NULL ORDER BY seq DESC LIMIT 1) FROM job)"
+         WHERE job = job.id AND outcome IS NOT NULL ORDER BY seq DESC LIMIT 1) FROM job NOT INDEXED)"
     );
     let mut found = all(conn, &sql, &[], record)?;
     found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
@@ -371,15 +251,21 @@ impl SqliteReader {
 
 fn open(path: &Path) -> Result<Open, StoreError> {
     let identity = files::identity(path);
-    if identity.is_none() {
-        let message = format!("{} is not there: no scheduler has used it", path.display());
+    // Of an empty file SQLite would throw the log away, even if somebody has only emptied it.
+    if identity.is_none() || files::length(path) == 0 {
+        let message =
+            format!("{} is not there, or empty: no scheduler has used it", path.display());
         return Err(StoreError::new(Trouble::Missing, message));
     }
     match connect(path, false) {
         Ok(conn) => Ok(Open { conn, identity, immutable: false }),
         // Reading a log needs an index of it, which cannot be made where nothing may be written.
         Err(error) if matches!(error.kind, Trouble::Other | Trouble::ReadOnly | Trouble::Full) => {
-            let conn = connect(path, true).map_err(|_| error)?;
+            let conn = connect(path, true).map_err(|second| match second.kind {
+                // That there is nothing in it says more than that it cannot be read.
+                Trouble::Missing => second,
+                _ => error,
+            })?;
             Ok(Open { conn, identity, immutable: true })
         }
         Err(error) => Err(error),
@@ -424,7 +310,7 @@ fn uri(path: &Path) -> String {
 
 impl Reader for SqliteReader {
     fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
-        self.ask(|conn| records(conn, query))
+        self.ask(|conn| query::records(conn, query))
     }
 
     fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
