@@ -411,9 +411,16 @@ impl Service {
         let mut tokens: Vec<u64> = self.connections.keys().copied().collect();
         tokens.sort_unstable();
         for token in tokens {
-            self.begin_requests(token, now);
+            // Writing may make room for more requests, of which nobody will say anything again.
+            loop {
+                if let Some(connection) = self.connections.get_mut(&token) {
+                    connection.flush(now);
+                }
+                if !self.begin_requests(token, now) {
+                    break;
+                }
+            }
             let Some(connection) = self.connections.get_mut(&token) else { continue };
-            connection.flush(now);
             if connection.is_over(now) {
                 self.connections.remove(&token);
                 self.unfollow(token);
@@ -429,12 +436,14 @@ impl Service {
         }
     }
 
-    /// Takes the requests of a connection, as many as it may make now.
-    fn begin_requests(&mut self, token: u64, now: Mono) {
+    /// Takes the requests of a connection, as many as it may make now. Answers whether there were
+    /// any.
+    fn begin_requests(&mut self, token: u64, now: Mono) -> bool {
+        let mut begun = false;
         loop {
-            let Some(connection) = self.connections.get_mut(&token) else { return };
+            let Some(connection) = self.connections.get_mut(&token) else { return begun };
             if self.calls >= MAX_CALLS || self.stopping.is_some() || !connection.may_begin(now) {
-                return;
+                return begun;
             }
             let line = match connection.next_line() {
                 Some(line) => line,
@@ -442,15 +451,15 @@ impl Service {
                 None if connection.is_gone() && connection.read() => continue,
                 None => match connection.next_line() {
                     Some(line) => line,
-                    None => return,
+                    None => return begun,
                 },
             };
+            begun = true;
             match line {
                 Line::TooLong => {
                     let text = format!("a request is at most {} bytes long", wire::MAX_LINE);
                     connection.say(&wire::fault_line(None, &Fault::new("too_long", text)));
                     connection.close();
-                    return;
                 }
                 Line::Whole(line) if line.trim_ascii().is_empty() => {}
                 Line::Whole(line) => self.begin(token, &line),
