@@ -70,11 +70,11 @@ fn every_man_page_and_configuration_is_in_it() {
 
 #[test]
 fn the_jobfile_of_the_package_runs() {
-    let bench = Bench::new(&fs::read_to_string(package().join("packaging/jobs.toml")).unwrap());
+    let bench = Bench::new(&fs::read_to_string(package().join("examples/packaging/jobs.toml")).unwrap());
     let checked = Running::start(&mut bench.command(&["validate", "--strict"])).wait();
     assert_eq!(checked.out, ["jobs.toml: 0 jobs, no problems"]);
     // What is commented out in it is right as well.
-    let text = fs::read_to_string(package().join("packaging/jobs.toml")).unwrap();
+    let text = fs::read_to_string(package().join("examples/packaging/jobs.toml")).unwrap();
     let lines = text.lines().map(|line| match line.strip_prefix('#') {
         Some(code) if code.starts_with(|c: char| c == '[' || c.is_alphabetic()) => code,
         _ => line,
@@ -89,7 +89,7 @@ fn the_jobfile_of_the_package_runs() {
 
 #[test]
 fn maintainer_scripts_are_scripts() {
-    for script in fs::read_dir(package().join("packaging/debian")).unwrap() {
+    for script in fs::read_dir(package().join("examples/packaging/debian")).unwrap() {
         let script = script.unwrap().path();
         let checked = Command::new("sh").arg("-n").arg(&script).status().unwrap();
         assert!(checked.success(), "{}", script.display());

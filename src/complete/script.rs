@@ -4,10 +4,10 @@
 //! files itself (`:files`) or to show the lines that follow (`:words`).
 
 /// For bash, which cuts words at `=` and `:` and so hands over the whole line.
-pub(crate) const BASH: &str = include_str!("../../completions/schedrs.bash");
+pub(crate) const BASH: &str = include_str!("schedrs.bash");
 
 /// For zsh.
-pub(crate) const ZSH: &str = include_str!("../../completions/_schedrs");
+pub(crate) const ZSH: &str = include_str!("_schedrs");
 
 /// For fish.
-pub(crate) const FISH: &str = include_str!("../../completions/schedrs.fish");
+pub(crate) const FISH: &str = include_str!("schedrs.fish");
