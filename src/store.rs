@@ -19,6 +19,8 @@ mod lock;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqlite")]
+mod waiting;
 
 use std::fmt;
 use std::time::Duration;

@@ -349,8 +349,6 @@ impl World {
                     self.step(Event::NotStarted { run, reason, transient: false });
                 }
             }
-            // These are decided out of order, and a pause is a matter of before and after.
-            Op::Pause(..) if self.has_jitter() || self.has_starts() => {}
             Op::Pause(index, until) => {
                 let job = index.map(|index| self.id(index));
                 let until = until.map(|secs| self.now.wall.plus(Duration::from_secs(secs)));
@@ -380,10 +378,6 @@ impl World {
 
     fn has_jitter(&self) -> bool {
         self.jobs.iter().any(|job| !job.options.jitter.is_zero())
-    }
-
-    fn has_starts(&self) -> bool {
-        self.jobs.iter().any(|job| job.options.run_on_start)
     }
 
     /// Processes are gone as well, and what had begun is lost.

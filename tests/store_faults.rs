@@ -42,7 +42,7 @@ fn a_damaged_store_is_set_aside() {
         let mut running = run(&bench, &[]);
         let said = running.event("store", "");
         let said = said["message"].as_str().unwrap();
-        assert!(said.contains("a new one begun"), "{said}");
+        assert!(said.contains("a new one is begun"), "{said}");
         running.event("succeeded", "a");
         assert_eq!(running.stop().code, Some(0));
         let past = history(&bench);

@@ -100,7 +100,10 @@ impl Whom {
     }
 }
 
-fn connect(jobfile: Option<&PathBuf>, socket: Option<&PathBuf>) -> anyhow::Result<Client> {
+pub(super) fn connect(
+    jobfile: Option<&PathBuf>,
+    socket: Option<&PathBuf>,
+) -> anyhow::Result<Client> {
     let given = std::env::var_os("SCHEDRS_SOCKET").filter(|path| !path.is_empty());
     let place = match (jobfile, socket, given) {
         (_, Some(socket), _) => Place::Socket(socket.clone()),

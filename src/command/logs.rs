@@ -1,4 +1,7 @@
-//! `schedrs logs`: what runs have printed, as far as the store keeps it: the end.
+//! `schedrs logs`: what runs have printed, as far as the store keeps it: the end. `follow` goes on
+//! with what they print from now on.
+
+mod follow;
 
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
@@ -50,12 +53,19 @@ pub(crate) struct Args {
     /// The store, such as sqlite:PATH [default: that of the jobfile]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
+
+    /// With --follow: the schedrs that listens at this socket [default: $SCHEDRS_SOCKET, else the
+    /// jobfile's]
+    #[arg(long, value_name = "PATH", requires = "follow")]
+    socket: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    if args.follow {
-        bail!("--follow is to come: it asks the scheduler that runs");
-    }
+    // Asked before anything is shown, so that nothing is missed between the two.
+    let mut client = match args.follow {
+        true => Some(follow::begin(args)?),
+        false => None,
+    };
     let place = Place { jobfile: args.jobfile.clone(), store: args.store.clone() };
     let mut past = Past::open(&place, context)?;
     // What was printed is passed on as it is, or made harmless here: not through `anstream`, which
@@ -68,7 +78,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(job) = &args.job {
         name_file(&past, job);
     }
-    Ok(ExitCode::SUCCESS)
+    drop(out);
+    match &mut client {
+        Some(client) => follow::go_on(client, args.job.is_some()),
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn show(

@@ -5,25 +5,26 @@
 //! silent or hostile costs this thread's time, and never the loop's.
 //!
 //! `connection` holds the bytes and bounds of one client, `exchange` makes calls from requests and
-//! lines from answers, `past` reads the store, and `peer` says who asks.
+//! lines from answers, `inbox` is that box, `past` reads the store, and `peer` says who asks.
 
 mod connection;
 mod exchange;
+mod following;
+mod inbox;
 mod past;
 mod peer;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
@@ -31,10 +32,14 @@ use super::socket::Listener;
 use super::wire::{self, Fault};
 use super::{Call, Reply, Wish};
 use crate::clock;
+use crate::event::Want;
 use crate::instant::Mono;
+use crate::output::{self, Followed};
 use crate::store::Reader;
 use connection::{Connection, Line};
 use exchange::{Exchange, Step};
+use following::Following;
+use inbox::{Inbox, Key, Message, Ticket, Which};
 use past::Past;
 
 /// So many clients are served at a time.
@@ -64,8 +69,17 @@ impl Server {
         call: impl Fn(Call) + Send + Sync + 'static,
         reader: Option<Box<dyn Reader>>,
     ) -> io::Result<Server> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        let inbox = Arc::new(Inbox { messages: Mutex::default(), wake });
+        Server::start_with_output(path, call, reader, None)
+    }
+
+    /// The same, where what runs print can be followed.
+    pub fn start_with_output(
+        path: &Path,
+        call: impl Fn(Call) + Send + Sync + 'static,
+        reader: Option<Box<dyn Reader>>,
+        output: Option<output::Handle>,
+    ) -> io::Result<Server> {
+        let inbox = Arc::new(Inbox::new()?);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let listener = Listener::bind(path)?;
         let mut service = Service {
@@ -77,15 +91,21 @@ impl Server {
             next: FIRST_CLIENT,
             tickets: 0,
             calls: 0,
+            page: None,
+            pages: VecDeque::new(),
             call: Box::new(call),
             past: Past::new(reader),
+            output,
+            followings: HashMap::new(),
             stopping: None,
         };
         let started = service.listen().map_err(io::Error::from).and_then(|()| {
-            std::thread::Builder::new()
-                .name("control".to_owned())
-                .stack_size(512 * 1024)
-                .spawn(move || service.run())
+            std::thread::Builder::new().name("control".to_owned()).stack_size(512 * 1024).spawn(
+                move || {
+                    step_back();
+                    service.run();
+                },
+            )
         });
         Ok(Server { inbox, thread: Some(started?) })
     }
@@ -107,82 +127,6 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.end();
-    }
-}
-
-/// What the thread is told from outside.
-#[derive(Debug)]
-struct Inbox {
-    messages: Mutex<Vec<Message>>,
-    wake: OwnedFd,
-}
-
-#[derive(Debug)]
-enum Message {
-    /// The loop has answered.
-    Reply(Key, Which, Reply),
-    /// The loop has let go of a question: no other answer will come.
-    Released(Key, Which),
-    Stop,
-}
-
-/// Names a request: its connection, and its number.
-type Key = (u64, u64);
-
-/// Which answer to a question it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Which {
-    First,
-    Second,
-}
-
-impl Inbox {
-    fn post(&self, message: Message) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_empty = messages.is_empty();
-        messages.push(message);
-        drop(messages);
-        if was_empty {
-            // It can only fail when the thread has been woken 2^64 times and not looked.
-            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        }
-    }
-}
-
-/// A question that the loop has. It tells when it is dropped, which is how a loop that has ended,
-/// or has forgotten it, is noticed.
-struct Ticket {
-    inbox: Arc<Inbox>,
-    key: Key,
-    /// An answer was given.
-    begun: AtomicBool,
-    /// The last answer was given.
-    answered: AtomicBool,
-    /// A second answer may follow.
-    twice: bool,
-}
-
-impl Ticket {
-    fn answer(&self, reply: Reply) {
-        let goes_on =
-            self.twice && matches!(reply, Reply::Answer(crate::event::Answer::Started { .. }));
-        self.answered.store(!goes_on, Ordering::Relaxed);
-        self.inbox.post(Message::Reply(self.key, self.which(), reply));
-    }
-
-    fn which(&self) -> Which {
-        match self.begun.swap(true, Ordering::Relaxed) {
-            false => Which::First,
-            true => Which::Second,
-        }
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if !self.answered.load(Ordering::Relaxed) {
-            self.inbox.post(Message::Released(self.key, self.which()));
-        }
     }
 }
 
@@ -212,15 +156,22 @@ struct Service {
     tickets: u64,
     /// Calls that the loop has and that end soon.
     calls: usize,
+    /// The one of them that asks for a page of a list.
+    page: Option<Key>,
+    /// Those that are to follow.
+    pages: VecDeque<(Key, Box<str>, Wish)>,
     call: Box<dyn Fn(Call) + Send + Sync>,
     past: Past,
+    /// Where what runs print can be followed.
+    output: Option<output::Handle>,
+    followings: HashMap<Key, Following>,
     /// It ends when all is said, and at the latest then.
     stopping: Option<Mono>,
 }
 
 impl Service {
     fn listen(&mut self) -> Result<(), Errno> {
-        add(&self.epoll, &self.inbox.wake, TOKEN_WAKE, epoll::EventFlags::IN)?;
+        add(&self.epoll, &*self.inbox, TOKEN_WAKE, epoll::EventFlags::IN)?;
         add(&self.epoll, &self.listener, TOKEN_LISTENER, epoll::EventFlags::IN)
     }
 
@@ -312,23 +263,19 @@ impl Service {
     }
 
     fn read_inbox(&mut self) {
-        let mut count = [0; 8];
-        // Empty when another wake-up was faster.
-        let _ = rustix::io::read(&self.inbox.wake, &mut count);
-        let messages = {
-            let mut messages = self.inbox.messages.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *messages)
-        };
-        for message in messages {
+        for message in self.inbox.take() {
             match message {
                 Message::Reply(key, which, reply) => {
                     self.count(which);
+                    self.page_done(key);
                     self.answered(key, reply);
                 }
                 Message::Released(key, which) => {
                     self.count(which);
+                    self.page_done(key);
                     self.released(key);
                 }
+                Message::Followed(key, followed) => self.followed(key, followed),
                 Message::Stop => self.stop(),
             }
         }
@@ -346,6 +293,14 @@ impl Service {
         if let Some(exchange) = self.take_exchange(token, number) {
             let step = Step::End(Err(Exchange::lost()));
             self.go_on(token, number, exchange, step);
+        }
+    }
+
+    /// The loop has the answer to a page of a list, or will not have it.
+    fn page_done(&mut self, key: Key) {
+        if self.page == Some(key) {
+            self.page = None;
+            self.ask_page();
         }
     }
 
@@ -374,20 +329,70 @@ impl Service {
                 connection.say(&wire::good_line(exchange.id.as_ref(), &body));
                 connection.pending.insert(number, exchange);
             }
+            Step::Follow(job) => {
+                let Some(output) = &self.output else {
+                    let fault = Fault::new("unavailable", "output cannot be followed here");
+                    return connection.say(&wire::fault_line(exchange.id.as_ref(), &fault));
+                };
+                let begun = "{\"following\":true,\"done\":false}";
+                connection.say(&wire::good_line(exchange.id.as_ref(), begun));
+                connection.pending.insert(number, exchange);
+                let key = (token, number);
+                let following = Following::begin(output, job, Arc::clone(&self.inbox), key);
+                self.followings.insert(key, following);
+            }
             Step::Ask(wish) => {
                 let by = connection.by.clone();
                 connection.pending.insert(number, exchange);
-                self.ask((token, number), by, wish);
+                match wish {
+                    Wish::Want(Want::List { .. }) => {
+                        self.pages.push_back(((token, number), by, wish));
+                        self.ask_page();
+                    }
+                    wish => self.ask((token, number), by, wish),
+                }
+            }
+        }
+    }
+
+    /// A run that somebody follows has printed something, or has ended.
+    fn followed(&mut self, key: Key, followed: Followed) {
+        let Some(following) = self.followings.get_mut(&key) else { return };
+        let Some(connection) = self.connections.get_mut(&key.0) else { return };
+        let Some(body) = following.line(followed, connection.has_room()) else { return };
+        let id = connection.pending.get(&key.1).and_then(|exchange| exchange.id.clone());
+        connection.say(&wire::good_line(id.as_ref(), &body));
+    }
+
+    /// A client is gone, and follows nothing any more.
+    fn unfollow(&mut self, token: u64) {
+        let Some(output) = &self.output else { return };
+        self.followings.retain(|key, following| {
+            let stays = key.0 != token;
+            if !stays {
+                following.end(output);
+            }
+            stays
+        });
+    }
+
+    /// Asks for the next page of a list, unless the loop has such a question already: one by one
+    /// they leave it room for what is due, however many clients want lists.
+    fn ask_page(&mut self) {
+        while self.page.is_none() {
+            let Some((key, by, wish)) = self.pages.pop_front() else { return };
+            // Its client may be gone.
+            if self.connections.contains_key(&key.0) {
+                self.page = Some(key);
+                self.ask(key, by, wish);
             }
         }
     }
 
     fn ask(&mut self, key: Key, by: Box<str>, wish: Wish) {
         self.calls += 1;
-        let twice = matches!(wish, Wish::Want(crate::event::Want::Start { wait: true, .. }));
-        let inbox = Arc::clone(&self.inbox);
-        let (begun, answered) = (AtomicBool::new(false), AtomicBool::new(false));
-        let ticket = Ticket { inbox, key, begun, answered, twice };
+        let twice = matches!(wish, Wish::Want(Want::Start { wait: true, .. }));
+        let ticket = Ticket::new(Arc::clone(&self.inbox), key, twice);
         (self.call)(Call { by, wish, reply: Arc::new(move |reply| ticket.answer(reply)) });
     }
 
@@ -411,6 +416,7 @@ impl Service {
             connection.flush(now);
             if connection.is_over(now) {
                 self.connections.remove(&token);
+                self.unfollow(token);
                 continue;
             }
             let wants = connection.wants();
@@ -497,6 +503,14 @@ impl Service {
 
     fn is_finished(&self) -> bool {
         self.stopping.is_some_and(|last| self.connections.is_empty() || clock::mono() >= last)
+    }
+}
+
+/// What clients cost comes after what jobs need, where there is not enough for both. (On Linux
+/// niceness is that of a thread.) It is nothing that anybody has to hear of if that fails.
+fn step_back() {
+    if let Ok(nice) = rustix::process::getpriority_process(None) {
+        let _ = rustix::process::setpriority_process(None, (nice + 5).min(19));
     }
 }
 

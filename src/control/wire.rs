@@ -98,6 +98,7 @@ pub enum Verb {
     Export { format: Format, from: u32 },
     History(Query),
     Output { run: RunId },
+    Follow { job: Option<Box<str>> },
     Attempts { run: RunId },
     Changes { job: Option<Box<str>>, since: Instant, until: Instant },
     Sessions,
@@ -141,6 +142,7 @@ const VERBS: &[&str] = &[
     "export",
     "history",
     "output",
+    "follow",
     "attempts",
     "changes",
     "sessions",
@@ -259,6 +261,7 @@ fn verb(mut keys: Keys, now: Instant) -> Result<Verb, Fault> {
             }),
         }),
         "output" => Verb::Output { run: keys.run()? },
+        "follow" => Verb::Follow { job: keys.text("job")? },
         "attempts" => Verb::Attempts { run: keys.run()? },
         "changes" => Verb::Changes {
             job: keys.text("job")?,
@@ -345,7 +348,3 @@ pub(super) fn open_reply(line: &[u8]) -> Result<Result<Map<String, Value>, Fault
         _ => Err("its answer says neither that it is done nor why not".to_owned()),
     }
 }
-
-#[cfg(test)]
-#[path = "wire/tests.rs"]
-mod tests;

@@ -123,7 +123,8 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     };
     let server = plan.socket.as_ref().and_then(|path| {
         let line = Arc::clone(&line);
-        match Server::start(path, move |call| line(call), reader) {
+        let output = Some(plan.output.clone());
+        match Server::start_with_output(path, move |call| line(call), reader, output) {
             Ok(server) => Some(server),
             Err(error) => {
                 let text = format!("no control socket at {}: {error}", path.display());

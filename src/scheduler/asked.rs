@@ -267,8 +267,13 @@ impl Scheduler {
     /// Gives a job another definition, as a reload would.
     fn redefine(&mut self, slot: u32, job: Arc<Job>, cx: &mut Cx<'_>) {
         let pool = self.pools.of_executor(job.executor);
-        let extra = self.extras.get(&slot).cloned().unwrap_or_default();
         let before = &self.jobs[slot as usize];
+        if before.job.trigger != job.trigger
+            && let Some(extra) = self.extras.get_mut(&slot)
+        {
+            extra.since = None;
+        }
+        let extra = self.extras.get(&slot).cloned().unwrap_or_default();
         let state = reload::changed(before, job, pool, &extra, cx.now.wall, self.started);
         self.jobs[slot as usize] = state;
         if extra == Extra::default() {

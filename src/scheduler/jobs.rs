@@ -56,6 +56,9 @@ pub(super) struct Extra {
     pub(super) pause: Option<Pause>,
     /// Somebody has resumed it although its definition says `paused = true`.
     pub(super) resumed: bool,
+    /// Since when it has had due times, where that is not since it has its trigger: it was
+    /// `paused = true` before.
+    pub(super) since: Option<Instant>,
     /// Its definition as TOML, if it was added at run time.
     pub(super) text: Option<Box<str>>,
     /// What was changed at run time, as TOML.

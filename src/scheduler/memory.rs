@@ -113,6 +113,7 @@ impl Scheduler {
         let extra = Extra {
             pause: record.pause,
             resumed: record.resumed,
+            since: (same_trigger && record.since != record.anchor).then_some(record.since),
             text: record.added,
             overrides: record.overrides,
         };
@@ -122,7 +123,8 @@ impl Scheduler {
             // All that was due before they were paused has been decided.
             state.decided = state.decided.max(pause.at.min(now.minus(TICK)));
         }
-        let on_start = state.job.options.run_on_start && !state.paused;
+        let all_paused = self.all_paused.is_some();
+        let on_start = state.job.options.run_on_start && !state.paused && !all_paused;
         state.seek();
         if on_start {
             let start = self.started;
@@ -221,7 +223,7 @@ impl Scheduler {
             anchor: state.anchor,
             decided: state.decided,
             trigger: state.job.trigger.fingerprint().into(),
-            since: state.anchor,
+            since: extra.since.unwrap_or(state.anchor),
             pause: extra.pause,
             resumed: extra.resumed,
             added: extra.text,

@@ -4,18 +4,24 @@
 //! ends: one record, with how many due times there were. A job whose definition says
 //! `paused = true` is another matter: it has no due times, and nothing is recorded.
 
+use std::collections::HashMap;
+
 use crate::event::{Outcome, Pause, SkipReason};
 use crate::instant::Instant;
 
-use super::jobs::{Delayed, NEVER, TICK};
+use super::jobs::{Delayed, Extra, NEVER, TICK};
 use super::tally::Tally;
 use super::{Cx, Scheduler};
+
+/// Notes that a job has had no due times until now.
+pub(super) fn extra_since(extras: &mut HashMap<u32, Extra>, slot: u32, since: Instant) {
+    extras.entry(slot).or_default().since = Some(since);
+}
 
 impl Scheduler {
     /// Pauses a job. What has passed has been decided.
     pub(super) fn pause_job(&mut self, slot: u32, pause: Pause, cx: &mut Cx<'_>) {
-        let waiting = self.delayed.remove(&slot).unwrap_or_default();
-        self.skip_paused(slot, waiting, None, cx);
+        self.skip_waiting(slot, cx);
         let extra = self.extras.entry(slot).or_default();
         let before = extra.pause.take();
         let since = before.as_ref().map_or(pause.at, |before| before.at);
@@ -43,6 +49,7 @@ impl Scheduler {
         } else {
             let state = &mut self.jobs[slot as usize];
             state.decided = state.decided.max(at.minus(TICK));
+            extra_since(&mut self.extras, slot, at);
         }
         self.jobs[slot as usize].seek();
         self.remember(slot, cx);
@@ -65,10 +72,8 @@ impl Scheduler {
 
     /// Pauses all jobs.
     pub(super) fn pause_all(&mut self, pause: Pause, cx: &mut Cx<'_>) {
-        let mut waiting: Vec<(u32, Delayed)> = self.delayed.drain().collect();
-        waiting.sort_unstable_by_key(|waiting| waiting.0);
-        for (slot, waiting) in waiting {
-            self.skip_paused(slot, waiting, None, cx);
+        for slot in 0..self.jobs.len() as u32 {
+            self.skip_waiting(slot, cx);
         }
         let since = self.all_paused.as_ref().map_or(pause.at, |before| before.at);
         if self.all_paused.is_none() {
@@ -126,6 +131,23 @@ impl Scheduler {
         self.skip_paused(slot, Delayed::default(), range, cx);
         let state = &mut self.jobs[slot as usize];
         state.decided = state.decided.max(last);
+    }
+
+    /// Records the due times that had been reached when a pause began and were waiting for their
+    /// jitter to pass.
+    fn skip_waiting(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        // In a pause that goes on already there is none such; what is due in that is recorded at its
+        // end.
+        if self.all_paused.is_some() || self.jobs[slot as usize].paused {
+            return;
+        }
+        let waiting = self.delayed.remove(&slot).unwrap_or_default();
+        let state = &self.jobs[slot as usize];
+        let range = (state.next <= cx.now.wall)
+            .then(|| (state.next, state.timetable().last_until(state.next, cx.now.wall)));
+        if !waiting.is_empty() || range.is_some() {
+            self.skip_paused(slot, waiting, range, cx);
+        }
     }
 
     /// Records due times that are skipped because of a pause.

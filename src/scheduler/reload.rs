@@ -99,8 +99,13 @@ impl Scheduler {
                     let new = self.jobs.len() as u32;
                     difference.moved[slot as usize] = new;
                     let before = &old[slot as usize];
-                    let extra = extras.remove(&slot).unwrap_or_default();
+                    let mut extra = extras.remove(&slot).unwrap_or_default();
+                    let unpaused = before.paused && !extra.pauses(&job);
                     if before.job.trigger != job.trigger {
+                        extra.since = None;
+                        difference.to_remember.push(new);
+                    } else if unpaused {
+                        extra.since = Some(now);
                         difference.to_remember.push(new);
                     }
                     match before.pool == pool && is_same(&before.job, &job) {

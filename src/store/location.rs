@@ -2,7 +2,8 @@
 //!
 //! Somebody who asks for a place gets that one or an error. The default is only offered: if it
 //! cannot be written, schedrs says so and keeps nothing. That another scheduler uses it, or that
-//! a newer one has written it, is an error for both, because going on would hide it.
+//! a newer one has written it, is an error for both, because going on would hide it. A disk without
+//! space is neither: the store is used when there is some (`super::waiting`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -119,13 +120,24 @@ pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
 #[cfg(feature = "sqlite")]
 fn open_file(path: &Path, default: bool) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
     use super::sqlite::{self, Sqlite};
+    use super::waiting::Waiting;
 
     // Another directory that is not there is more likely misspelt than wanted.
     if default {
         sqlite::files::make_directory(path)?;
     }
-    let (store, warnings) = Sqlite::open(path, default)?;
-    Ok((Box::new(store), warnings.into_iter().map(|text| format!("the store {text}")).collect()))
+    match Sqlite::open(path, default) {
+        Ok((store, warnings)) => {
+            let warnings = warnings.into_iter().map(|text| format!("the store {text}")).collect();
+            Ok((Box::new(store), warnings))
+        }
+        Err(error) if error.kind == Trouble::Full => {
+            let store = Waiting::new(path, default)?;
+            let warning = format!("the store {error}; it will be used when there is some");
+            Ok((Box::new(store), vec![warning]))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 #[cfg(feature = "sqlite")]

@@ -39,10 +39,12 @@ pub use self::read::SqliteReader;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// After so many pages the log is put into the database, on another thread.
 const CHECKPOINT: u32 = 1000;
+/// After so many (16 MiB) it is to begin anew even if that keeps the writer waiting.
+const LONG: u32 = 4096;
 /// After so many (32 MiB) the writer does it itself.
 const TOO_LONG: u32 = 8192;
 /// To what a log is cut that has been as long as that, in bytes.
-const LOG_KEPT: i64 = 8 << 20;
+const LOG_KEPT: i64 = 16 << 20;
 /// Statements that are kept prepared: all that the writer has.
 const STATEMENTS: usize = 64;
 
@@ -236,7 +238,7 @@ impl Open {
             return;
         }
         self.asked = pages;
-        self.checkpointer.ask();
+        self.checkpointer.ask(pages > LONG);
         if pages > TOO_LONG {
             // Something keeps the other thread from it: a reader that stays, or a slow disk.
             let _ = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));

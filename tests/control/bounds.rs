@@ -103,14 +103,8 @@ fn eight_requests_are_under_way_at_most() {
     assert_eq!(bench.ask(json!({ "do": "ping" }))["ok"], json!(true));
     let mut other = bench.connect();
     other.say(r#"{"do":"status"}"#);
-    loop {
-        let calls = bench.center.calls.lock().unwrap().clone();
-        if calls.iter().any(|call| call.contains("Health")) {
-            assert_eq!(calls.len(), 9, "{calls:?}");
-            break;
-        }
-        std::thread::yield_now();
-    }
+    let calls = bench.center.until(|calls| calls.iter().any(|call| call.contains("Health")));
+    assert_eq!(calls.len(), 9, "{calls:?}");
     bench.center.release();
     // In the order in which they were answered, which need not be that of the questions.
     let mut ids: Vec<u64> = (0..50).map(|_| wire.hear()["id"].as_u64().unwrap()).collect();

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -53,6 +53,7 @@ pub(crate) struct Loop {
     pub(crate) reasons: Mutex<Vec<String>>,
     /// Who has asked what, as `Debug` writes it.
     pub(crate) calls: Mutex<Vec<String>>,
+    called: Condvar,
     /// Calls are kept in here and not answered, if there is a list.
     pub(crate) held: Mutex<Option<Vec<Call>>>,
 }
@@ -73,17 +74,29 @@ impl Loop {
             executors,
             reasons: Mutex::default(),
             calls: Mutex::default(),
+            called: Condvar::new(),
             held: Mutex::default(),
         })
     }
 
     fn call(&self, call: Call) {
         self.calls.lock().unwrap().push(format!("{call:?}"));
+        self.called.notify_all();
         if let Some(held) = &mut *self.held.lock().unwrap() {
             held.push(call);
             return;
         }
         self.perform(call);
+    }
+
+    /// Waits until it was asked such things.
+    #[track_caller]
+    pub(crate) fn until(&self, asked: impl Fn(&[String]) -> bool) -> Vec<String> {
+        let calls = self.calls.lock().unwrap();
+        let (calls, timeout) =
+            self.called.wait_timeout_while(calls, WATCHDOG, |calls| !asked(calls)).unwrap();
+        assert!(!timeout.timed_out(), "{calls:?}");
+        calls.clone()
     }
 
     /// Answers what was kept, and keeps no more.
@@ -92,7 +105,6 @@ impl Loop {
         held.into_iter().for_each(|call| self.perform(call));
     }
 
-    /// Has a call panic on whose thread it is answered: not the server's, so it must not matter.
     fn perform(&self, call: Call) {
         let Call { by, wish, reply } = call;
         let want = match wish {

@@ -60,6 +60,39 @@ fn every_mistake_has_its_answer() {
     assert!(bench.center.calls.lock().unwrap().is_empty());
 }
 
+/// `doc/control.md` has every verb, and every code that is answered above.
+#[test]
+fn the_manual_is_complete() {
+    let manual = include_str!("../../doc/control.md");
+    let request = parse(b"{}", clock::wall());
+    let help = request.verb.unwrap_err().help.unwrap();
+    let verbs: Vec<&str> = help.trim_start_matches("it is one of ").split(", ").collect();
+    assert!(verbs.len() > 20, "{help}");
+    for verb in verbs {
+        assert!(manual.contains(&format!("\n| `{verb}` |")), "{verb}");
+    }
+    for (_, code, _) in ROWS {
+        assert!(manual.contains(&format!("`{code}`")), "{code}");
+    }
+}
+
+/// The ten lines of Python in the manual do what they say.
+#[test]
+fn the_client_of_the_manual_works() {
+    let manual = include_str!("../../doc/control.md");
+    let (_, rest) = manual.split_once("```python\n").unwrap();
+    let (program, _) = rest.split_once("```").unwrap();
+    let bench = Bench::new();
+    let path = bench.path();
+    let program = program.replace("/run/schedrs/jobs-5f1c09ab.sock", path.to_str().unwrap());
+    assert!(program.contains(path.to_str().unwrap()));
+    let ran = std::process::Command::new("python3").args(["-c", &program]).output();
+    // There may be no Python here.
+    let Ok(ran) = ran else { return };
+    assert!(ran.status.success(), "{ran:?}");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "['tidy']\n");
+}
+
 #[test]
 fn the_id_comes_back() {
     let bench = Bench::new();

@@ -401,6 +401,56 @@ fn a_disk_without_space() {
     assert_eq!(records(&path), last as usize);
 }
 
+/// Not even a new store fits: it is made when there is space.
+#[test]
+fn a_disk_without_space_at_the_start() {
+    let Some(disk) = SmallDisk::mount("64k") else {
+        return eprintln!("not tested: this user may not mount");
+    };
+    let path = disk.dir.path().join("x.db");
+    for location in [Location::Sqlite(path.clone()), Location::Default(path.clone())] {
+        assert!(disk.remount("size=64k"));
+        let mut opened = location::open(&location).unwrap();
+        let [warning] = &*opened.warnings else { panic!("{:?}", opened.warnings) };
+        assert!(warning.contains("no space is left"), "{warning}");
+        assert_eq!(opened.store.restore().unwrap().next_run, 1);
+        assert!(opened.store.reader().unwrap().jobs().is_err());
+        let facts = whole(1, "a", 1, Outcome::Succeeded);
+        assert_eq!(opened.store.commit(&facts).unwrap_err().kind, Trouble::Full);
+        assert!(disk.remount("size=8m"));
+        assert_eq!(opened.store.commit(&facts).unwrap(), []);
+        assert_eq!(opened.store.reader().unwrap().jobs().unwrap(), []);
+        assert_eq!(records(&path), 1);
+        drop(opened);
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = fs::remove_file(disk.dir.path().join(format!("x.db{suffix}")));
+        }
+    }
+}
+
+/// What is in a store is known although the disk has no space for its log.
+#[test]
+fn a_full_disk_with_a_store() {
+    let Some(disk) = SmallDisk::mount("1m") else {
+        return eprintln!("not tested: this user may not mount");
+    };
+    let path = disk.dir.path().join("x.db");
+    let mut store = open(&path).unwrap();
+    store.commit(&[Fact::Job(job("a", 0)), admitted(5, "a", 5)]).unwrap();
+    drop(store);
+    let filler = disk.dir.path().join("filler");
+    // Until nothing more goes in.
+    let _ = fs::write(&filler, vec![0; 2 << 20]);
+    let location = Location::Sqlite(path.clone());
+    let mut opened = location::open(&location).unwrap();
+    let restored = opened.store.restore().unwrap();
+    assert_eq!((restored.jobs.len(), restored.open.len(), restored.next_run), (1, 1, 6));
+    assert_eq!(opened.store.commit(&[starting(5, 1)]).unwrap_err().kind, Trouble::Full);
+    fs::remove_file(&filler).unwrap();
+    opened.store.commit(&[starting(5, 1)]).unwrap();
+    assert_eq!(opened.store.restore().unwrap().open[0].attempt, 1);
+}
+
 #[test]
 fn a_disk_that_may_not_be_written() {
     let Some(disk) = SmallDisk::mount("8m") else {

@@ -250,7 +250,7 @@ fn options_that_are_wrong() {
         ("nice = 20", "8: error: 20 is out of range, expected an integer from -20 to 19", ""),
         (
             "env = { PORT = 8080 }",
-            "16: error: expected a string, found an integer",
+            "16: error: expected a string or { file = \"...\" }, found an integer",
             "write `\"8080\"`",
         ),
         ("env = { 'A=B' = 'x' }", "9: error: this cannot be the name of a variable", "`=`"),

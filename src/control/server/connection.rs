@@ -188,6 +188,11 @@ impl Connection {
         self.output.extend_from_slice(line);
     }
 
+    /// Whether the client has read most of what it was told.
+    pub(super) fn has_room(&self) -> bool {
+        self.output.len() - self.written <= ENOUGH_UNREAD
+    }
+
     /// Takes nothing more, and is over once all is written.
     pub(super) fn close(&mut self) {
         self.closing = true;

@@ -31,6 +31,8 @@ pub(super) enum Step {
     Ask(Wish),
     /// Answer this object, and more will follow.
     Say(String),
+    /// Tell what runs of this job print, or of all jobs, until the client has enough.
+    Follow(Option<Box<str>>),
     /// Answer this object, which is the end.
     End(Result<String, Fault>),
 }
@@ -55,6 +57,8 @@ enum Stage {
     Status(Option<Box<Health>>),
     /// Jobs, a page at a time.
     Jobs(Jobs),
+    /// What runs of a job print is to be told, once it is known that there is such a job.
+    Follow(Box<str>),
 }
 
 /// What has been gathered of a list or an export.
@@ -112,6 +116,7 @@ impl Exchange {
             (Stage::Plain, Reply::Answer(Answer::Job(detail))) => {
                 end(&json!({ "job": JobLine::new(&detail.view, None) }))
             }
+            (Stage::Follow(job), Reply::Answer(Answer::Job(_))) => Step::Follow(Some(job.clone())),
             (Stage::Show, Reply::Answer(Answer::Job(detail))) => {
                 let job = &detail.view.job;
                 let last = past.last_of(&job.id, &job.zone);
@@ -198,6 +203,11 @@ fn begin(verb: Verb, past: &mut Past) -> (Stage, Step) {
         Verb::Reload => ask(Wish::Reload),
         Verb::Shutdown { now } => ask(Wish::Shutdown { now }),
         Verb::History(query) => read(history(past, query)),
+        Verb::Follow { job: None } => (Stage::Plain, Step::Follow(None)),
+        Verb::Follow { job: Some(job) } => {
+            let want = Want::Show { job: job.clone() };
+            (Stage::Follow(job), Step::Ask(Wish::Want(want)))
+        }
         Verb::Output { run } => read(past.read(|reader| reader.output(run)).map(|output| {
             let (tail, total) = output.unwrap_or_default();
             let text = String::from_utf8_lossy(&tail);

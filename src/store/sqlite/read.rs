@@ -156,7 +156,8 @@ pub(super) fn restored(conn: &Connection) -> Result<Restored> {
             last_ended,
         });
     }
-    let next = "SELECT max(next_run, coalesce((SELECT max(run) FROM record), 0) + 1) FROM state";
+    let next = "SELECT max(next_run, coalesce((SELECT max(run) FROM record WHERE run IS NOT NULL), \
+                0) + 1) FROM state";
     let mut sessions = all(conn, &format!("{SESSION} DESC LIMIT 1"), &[], session)?;
     Ok(Restored {
         jobs: all(conn, JOB, &[], job)?,
@@ -345,6 +346,16 @@ impl SqliteReader {
         Ok(SqliteReader { path, open })
     }
 
+    /// Opens it when the first question comes.
+    pub(in crate::store) fn later(path: &Path) -> SqliteReader {
+        SqliteReader { path: files::resolve(path), open: None }
+    }
+
+    /// What the store knows, without opening it for writing.
+    pub(in crate::store) fn restored(&mut self) -> Result<Restored, StoreError> {
+        self.ask(restored)
+    }
+
     /// Asks. A database that was moved aside since the last time is opened anew.
     fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T>) -> Result<T, StoreError> {
         let identity = files::identity(&self.path);
@@ -367,7 +378,7 @@ fn open(path: &Path) -> Result<Open, StoreError> {
     match connect(path, false) {
         Ok(conn) => Ok(Open { conn, identity, immutable: false }),
         // Reading a log needs an index of it, which cannot be made where nothing may be written.
-        Err(error) if matches!(error.kind, Trouble::Other | Trouble::ReadOnly) => {
+        Err(error) if matches!(error.kind, Trouble::Other | Trouble::ReadOnly | Trouble::Full) => {
             let conn = connect(path, true).map_err(|_| error)?;
             Ok(Open { conn, identity, immutable: true })
         }

@@ -1,0 +1,250 @@
+//! A running schedrs, asked over its socket by the commands.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy takes the helpers of tests for product code"
+)]
+
+mod harness;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use harness::{Bench, Running, Stream};
+use serde_json::{Value, json};
+
+const JOBS: &str = r#"
+    [scheduler]
+    timezone = "Europe/Berlin"
+    [jobs.wait]
+    command = "cat go; exit 3"
+    interval = "1d"
+    [jobs.quick]
+    command = ["true"]
+    interval = "1d"
+    env = { TOKEN = "secret" }
+"#;
+
+/// A scheduler that listens.
+fn start(bench: &Bench) -> Running {
+    let mut running = bench.run();
+    // It listens before it says so.
+    running.event("starting", "");
+    running
+}
+
+fn socket(bench: &Bench) -> PathBuf {
+    // Its name is made from the path of the jobfile.
+    bench.path("state").join(format!("{}.sock", schedrs::paths::instance(&bench.path("jobs.toml"))))
+}
+
+/// What a command prints, and its exit code.
+fn ask(bench: &Bench, args: &[&str]) -> (String, String, Option<i32>) {
+    let done = bench.command(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(done.stdout), text(done.stderr), done.status.code())
+}
+
+#[track_caller]
+fn out(bench: &Bench, args: &[&str]) -> String {
+    let (out, err, code) = ask(bench, args);
+    assert_eq!((err.as_str(), code), ("", Some(0)), "{args:?}: {out}");
+    out
+}
+
+#[track_caller]
+fn err(bench: &Bench, args: &[&str]) -> String {
+    let (out, err, code) = ask(bench, args);
+    assert_eq!((out.as_str(), code), ("", Some(1)), "{args:?}: {err}");
+    err
+}
+
+#[track_caller]
+fn jobs(bench: &Bench) -> Vec<Value> {
+    let text = out(bench, &["list", "--output", "json"]);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A job of a list.
+#[track_caller]
+fn job(bench: &Bench, id: &str) -> Value {
+    let found = jobs(bench).into_iter().find(|job| job["id"] == id);
+    found.unwrap_or_else(|| panic!("no {id}"))
+}
+
+#[test]
+fn a_run_by_hand_is_a_run() {
+    let bench = Bench::new(JOBS);
+    bench.fifo("go");
+    let mut running = start(&bench);
+    let mut waiting = Running::start(&mut bench.command(&["start", "wait", "--wait"]));
+    waiting.line(Stream::Err, &["of wait has started"]);
+    assert_eq!(job(&bench, "wait")["state"], "running");
+    assert!(err(&bench, &["start", "wait"]).contains("max_instances is 1"));
+    bench.write_fifo("go");
+    let done = waiting.wait();
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.out[0].contains("failed with exit code 3"), "{done:?}");
+    running.event("failed", "wait");
+    // It is stopped with its whole tree.
+    let mut waiting = Running::start(&mut bench.command(&["start", "wait", "--wait"]));
+    waiting.line(Stream::Err, &["of wait has started"]);
+    assert!(out(&bench, &["stop", "wait"]).contains("was told to end"));
+    assert_eq!(waiting.wait().code, Some(128 + 15));
+    running.stop();
+}
+
+#[test]
+fn what_is_asked_is_kept() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    out(&bench, &["pause", "wait", "--reason", "moving"]);
+    out(&bench, &["add", "--id", "extra", "--every", "1h", "--", "echo", "hi"]);
+    out(&bench, &["modify", "quick", "--max-instances", "6"]);
+    out(&bench, &["reschedule", "quick", "--cron", "0 3 * * *"]);
+    let before = jobs(&bench);
+    assert_eq!(out(&bench, &["shutdown", "--wait"]), "schedrs has stopped\n");
+    assert_eq!(running.wait().code, Some(0));
+    assert!(!socket(&bench).exists());
+    assert!(err(&bench, &["list"]).contains("no schedrs runs jobs.toml"));
+
+    let running = start(&bench);
+    assert_eq!(jobs(&bench), before);
+    let wait = job(&bench, "wait");
+    assert_eq!((&wait["state"], &wait["paused"]["reason"]), (&json!("paused"), &json!("moving")));
+    let quick = job(&bench, "quick");
+    assert_eq!(
+        (&quick["schedule"], &quick["overridden"]),
+        (&json!("at 03:00 every day"), &json!(true))
+    );
+    assert_eq!(job(&bench, "extra")["added"], json!(true));
+    let shown = out(&bench, &["show", "quick"]);
+    assert!(shown.contains("max_instances = 6") && !shown.contains("secret"), "{shown}");
+
+    out(&bench, &["resume", "wait"]);
+    out(&bench, &["remove", "extra"]);
+    out(&bench, &["modify", "quick", "--reset"]);
+    assert_eq!(jobs(&bench).len(), 2);
+    assert_eq!(job(&bench, "quick")["schedule"], "every day");
+    assert_eq!(job(&bench, "wait")["state"], "scheduled");
+    running.stop();
+}
+
+#[test]
+fn an_export_is_a_jobfile_of_the_same_jobs() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    out(&bench, &["add", "--id", "extra", "--every", "1h", "--nice", "5", "--", "echo", "hi"]);
+    out(&bench, &["modify", "quick", "--timeout", "5m", "--env", "A=1"]);
+    let text = out(&bench, &["export"]);
+    bench.write("export.toml", &text);
+    let (checked, _, code) = ask(&bench, &["validate", "export.toml"]);
+    assert_eq!(code, Some(0), "{text}\n{checked}");
+    let whole: Value = serde_json::from_str(&out(&bench, &["export", "--output", "json"])).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    assert_eq!(serde_json::to_value(table).unwrap()["jobs"], whole["jobs"]);
+    assert_eq!(whole["jobs"]["quick"]["timeout"], "5m");
+    assert_eq!(whole["jobs"]["extra"]["nice"], json!(5));
+    running.stop();
+}
+
+#[test]
+fn a_bad_jobfile_changes_nothing() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    bench.write("jobs.toml", "[jobs.wait]\ncomand = 'x'\ncron = '61 * * * *'\n");
+    let text = err(&bench, &["reload"]);
+    assert!(text.contains("comand") && text.contains("61"), "{text}");
+    assert_eq!(jobs(&bench).len(), 2);
+    bench.write("jobs.toml", "jobs.other = { command = 'x', interval = '1d' }");
+    let text = out(&bench, &["reload"]);
+    assert_eq!(text, "1 job: 1 new, 0 changed, 0 as before; 2 gone\n");
+    assert_eq!(jobs(&bench)[0]["id"], "other");
+    running.stop();
+}
+
+/// Clients that flood, stall and send rubbish, while a job is due each second: none is missed, and
+/// somebody who asks is answered.
+#[test]
+fn hostile_clients_delay_no_job() {
+    let bench = Bench::new(
+        r#"
+        [jobs.tick]
+        command = "echo >> ticks"
+        cron = "* * * * * *"
+        misfire_grace_time = "5s"
+        [jobs.once]
+        command = "cat end > /dev/null; touch over"
+        date = "now"
+        "#,
+    );
+    bench.fifo("end");
+    let mut running = start(&bench);
+    let path = socket(&bench);
+    let clients: Vec<UnixStream> = (0..40).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let list = b"{\"do\":\"list\"}\n".repeat(2000);
+    for (number, client) in clients.iter().enumerate() {
+        client.set_nonblocking(true).unwrap();
+        // As much as goes in: questions of which nobody reads the answers, rubbish, half a line.
+        let bytes: &[u8] = match number % 4 {
+            0 => &list,
+            1 => &[0; 100_000],
+            2 => b"{\"do\":\"list\"",
+            _ => b"[[[[[[[[[[\n",
+        };
+        let _ = (&mut &*client).write(bytes);
+    }
+    for _ in 0..5 {
+        running.event("succeeded", "tick");
+        assert_eq!(job(&bench, "tick")["added"], json!(false));
+    }
+    drop(clients);
+    bench.write_fifo("end");
+    running.event("succeeded", "once");
+    let done = running.stop();
+    assert_eq!(done.count("missed"), 0, "{:#?}", done.err);
+    assert_eq!(done.code, Some(0));
+}
+
+#[test]
+fn a_second_one_does_not_take_its_socket() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    let (_, text, code) = ask(&bench, &["run", "jobs.toml"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&running.pid().to_string()), "{text}");
+    assert_eq!(jobs(&bench).len(), 2);
+    running.stop();
+}
+
+/// The history of a scheduler over the socket, which is where that of one with `memory` is.
+#[test]
+fn the_past_is_there_for_any_program() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    let (_, _, code) = ask(&bench, &["start", "quick", "--wait"]);
+    assert_eq!(code, Some(0));
+    // What has ended is written soon, and before the scheduler ends.
+    running.stop();
+    let running = start(&bench);
+    let mut stream = UnixStream::connect(socket(&bench)).unwrap();
+    stream.write_all(b"{\"do\":\"history\",\"job\":\"quick\"}\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    let record = &serde_json::from_str::<Value>(&line).unwrap()["records"][0];
+    assert_eq!(record["outcome"], "succeeded", "{line}");
+    assert!(record["by"].is_string(), "{line}");
+    stream.write_all(b"{\"do\":\"sessions\"}\n{\"do\":\"changes\",\"job\":\"quick\"}\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let replies: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(replies[0]["sessions"][1]["pid"], json!(running.pid()));
+    assert_eq!(replies[1]["changes"][0]["what"], "started");
+    running.stop();
+    assert!(fs::read_dir(bench.path("state")).unwrap().count() > 0);
+}
