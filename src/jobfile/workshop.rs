@@ -335,24 +335,6 @@ fn lines(problems: &Problems, text: &str) -> Lines {
     }
 }
 
-/// What an inline table of strings and numbers is as JSON.
-pub(super) fn json_of(table: &str) -> serde_json::Value {
-    let text = format!("x = {table}");
-    let read = read(&text, &mut Problems::default());
-    let Some((_, Value { node: Node::Table(table), .. })) = read.entries.first() else {
-        return serde_json::Value::Null;
-    };
-    let entry = |(key, value): &(tree::Key<'_>, Value<'_>)| {
-        let value = match &value.node {
-            Node::String(text) => text.as_ref().into(),
-            Node::Integer(number) => (*number).into(),
-            _ => serde_json::Value::Null,
-        };
-        (key.text.clone().into_owned(), value)
-    };
-    table.entries.iter().map(entry).collect::<serde_json::Map<_, _>>().into()
-}
-
 /// Writes a value that was read from `text`, on one line.
 fn write_value(out: &mut String, value: &Value<'_>, text: &str) {
     match &value.node {
