@@ -1,6 +1,12 @@
 //! What is written of a jobfile says the same when it is read: for the jobfiles that there are, and
 //! for random jobs.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop"
+)]
 
 mod common;
 
@@ -176,6 +182,19 @@ shell = ["/opt/my shell"]
     };
     assert_eq!(json(Secrets::Masked), expected("***"));
     assert_eq!(json(Secrets::Written), expected("s3cr3t"));
+}
+
+#[test]
+fn paths_are_made_absolute_where_that_is_wanted() {
+    let set = read(
+        "[jobs.a]\ncommand = 'true'\ndate = 'now'\ncwd = 'work'\nenv_file = '/etc/a'\n\
+         env = { A = { file = 'key' } }\n",
+    );
+    let job = write::rooted(&set.jobs[0], Path::new("/srv"));
+    assert_eq!(job.options.cwd.as_deref(), Some("/srv/work"));
+    assert_eq!(job.options.env_file.as_deref(), Some("/etc/a"));
+    assert_eq!(job.options.secrets.values().next().map(|path| &**path), Some("/srv/key"));
+    assert_eq!(*write::rooted(&job, Path::new("/opt")), *job);
 }
 
 #[test]

@@ -6,7 +6,10 @@
 
 mod when;
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -106,6 +109,26 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     }
     head.insert("executors".to_owned(), Value::Object(pools.collect()));
     head
+}
+
+/// A job whose paths mean the same wherever it is written down. Relative ones are relative to
+/// `base`: the directory in which the scheduler runs.
+pub fn rooted<'j>(job: &'j Job, base: &Path) -> Cow<'j, Job> {
+    let is_relative = |path: &str| !path.starts_with('/');
+    let Options { cwd, env_file, secrets, .. } = &*job.options;
+    let mut paths = cwd.iter().chain(env_file).chain(secrets.values());
+    if !paths.any(|path| is_relative(path)) {
+        return Cow::Borrowed(job);
+    }
+    let mut options = Options::clone(&job.options);
+    let Options { cwd, env_file, secrets, .. } = &mut options;
+    for path in cwd.iter_mut().chain(env_file).chain(secrets.values_mut()) {
+        // A directory whose name is not UTF-8 cannot stand in a jobfile.
+        if let Some(joined) = base.join(&**path).to_str() {
+            *path = joined.into();
+        }
+    }
+    Cow::Owned(Job { options: Arc::new(options), ..job.clone() })
 }
 
 /// A whole jobfile. Answers what of it cannot be said in one again.
