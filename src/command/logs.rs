@@ -3,6 +3,7 @@
 
 mod follow;
 
+use std::collections::HashSet;
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
@@ -41,7 +42,7 @@ pub(crate) struct Args {
     #[arg(short = 'n', value_name = "RUNS")]
     count: Option<usize>,
 
-    /// Go on with what is printed from now on
+    /// Go on with what is printed from now on, until this is interrupted
     #[arg(short, long, conflicts_with = "run")]
     follow: bool,
 
@@ -67,31 +68,42 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let place = Place { jobfile: args.jobfile.clone(), store: args.store.clone() };
-    let mut past = Past::open(&place, context)?;
+    let past = Past::open(&place, context);
     // What was printed is passed on as it is, or made harmless here: not through `anstream`, which
     // would take the colours of a job away.
     let stdout = std::io::stdout();
     let is_terminal = stdout.is_terminal();
     let mut out = BufWriter::new(stdout.lock());
-    show(args, &mut past, &mut out, is_terminal).map_err(told)?;
-    out.flush()?;
-    if let Some(job) = &args.job {
-        name_file(&past, job);
+    let mut already = HashSet::new();
+    match past {
+        Ok(mut past) => {
+            already = show(args, &mut past, &mut out, is_terminal).map_err(told)?;
+            out.flush()?;
+            if let Some(job) = &args.job {
+                name_file(&past, job);
+            }
+        }
+        // What is to come can be followed all the same, as with a store in memory.
+        Err(error) if args.follow => {
+            anstream::eprintln!("schedrs: what was printed before cannot be shown: {error}");
+        }
+        Err(error) => return Err(error),
     }
     drop(out);
-    match &mut client {
-        Some(client) => follow::go_on(client, args.job.is_some()),
-        None => Ok(ExitCode::SUCCESS),
-    }
+    let Some(client) = &mut client else { return Ok(ExitCode::SUCCESS) };
+    let (is_one_job, colour) = (args.job.is_some(), has_colour(is_terminal));
+    follow::go_on(client, follow::Shown { is_one_job, is_terminal, colour, already })
 }
 
+/// Shows what is kept, and answers of which runs that is all there will be.
 fn show(
     args: &Args,
     past: &mut Past,
     out: &mut dyn Write,
     is_terminal: bool,
-) -> anyhow::Result<()> {
-    if let Some(job) = &args.job {
+) -> anyhow::Result<HashSet<RunId>> {
+    // With --follow the scheduler knows it.
+    if let Some(job) = args.job.as_ref().filter(|_| !args.follow) {
         past.must_know(job)?;
     }
     let records = match &args.run {
@@ -102,6 +114,7 @@ fn show(
         let of = args.job.as_ref().map(|job| format!(" of {}", clean(job)));
         anstream::eprintln!("schedrs: no runs{} so far", of.unwrap_or_default());
     }
+    let mut whole = HashSet::new();
     for (nth, record) in records.iter().enumerate() {
         let Some(run) = record.run else { continue };
         let output = past.reader().output(run)?;
@@ -119,9 +132,12 @@ fn show(
         }
         if let Some((bytes, _)) = &output {
             write(out, bytes, is_terminal, args.run.is_some())?;
+            if record.outcome.is_some() {
+                whole.insert(run);
+            }
         }
     }
-    Ok(())
+    Ok(whole)
 }
 
 const DIM: anstyle::Style = anstyle::Style::new().dimmed();

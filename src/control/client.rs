@@ -121,6 +121,12 @@ impl Client {
         }
     }
 
+    /// Whether something has been received that was not asked for yet: then there is no point in
+    /// waiting at the socket.
+    pub fn has_more(&self) -> bool {
+        !self.stream.buffer().is_empty()
+    }
+
     /// Asks for something that comes in parts, until there are no `more`.
     pub fn ask_all(
         &mut self,

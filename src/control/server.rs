@@ -5,7 +5,8 @@
 //! silent or hostile costs this thread's time, and never the loop's.
 //!
 //! `connection` holds the bytes and bounds of one client, `exchange` makes calls from requests and
-//! lines from answers, `inbox` is that box, `past` reads the store, and `peer` says who asks.
+//! lines from answers, `following` is a client that follows what runs print, `inbox` is that box,
+//! `past` reads the store, and `peer` says who asks.
 
 mod connection;
 mod exchange;
@@ -27,6 +28,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use serde_json::Value;
 
 use super::socket::Listener;
 use super::wire::{self, Fault};
@@ -34,7 +36,7 @@ use super::{Call, Reply, Wish};
 use crate::clock;
 use crate::event::Want;
 use crate::instant::Mono;
-use crate::output::{self, Followed};
+use crate::output;
 use crate::store::Reader;
 use connection::{Connection, Line};
 use exchange::{Exchange, Step};
@@ -96,7 +98,6 @@ impl Server {
             call: Box::new(call),
             past: Past::new(reader),
             output,
-            followings: HashMap::new(),
             stopping: None,
         };
         let started = service.listen().map_err(io::Error::from).and_then(|()| {
@@ -164,7 +165,6 @@ struct Service {
     past: Past,
     /// Where what runs print can be followed.
     output: Option<output::Handle>,
-    followings: HashMap<Key, Following>,
     /// It ends when all is said, and at the latest then.
     stopping: Option<Mono>,
 }
@@ -275,7 +275,8 @@ impl Service {
                     self.page_done(key);
                     self.released(key);
                 }
-                Message::Followed(key, followed) => self.followed(key, followed),
+                // All connections are looked at in any case.
+                Message::Followed => {}
                 Message::Stop => self.stop(),
             }
         }
@@ -330,16 +331,29 @@ impl Service {
                 connection.pending.insert(number, exchange);
             }
             Step::Follow(job) => {
-                let Some(output) = &self.output else {
-                    let fault = Fault::new("unavailable", "output cannot be followed here");
-                    return connection.say(&wire::fault_line(exchange.id.as_ref(), &fault));
+                let id = exchange.id;
+                let fault = match &self.output {
+                    Some(_) if connection.following.is_some() => {
+                        let fault = Fault::new("follows", "this connection follows already");
+                        fault.help("end that with `unfollow`, or open another connection")
+                    }
+                    Some(output) => {
+                        let begun = "{\"following\":true,\"done\":false}";
+                        connection.say(&wire::good_line(id.as_ref(), begun));
+                        let inbox = Arc::clone(&self.inbox);
+                        connection.following = Some(Following::begin(id, output, job, inbox));
+                        return;
+                    }
+                    None => Fault::new("unavailable", "output cannot be followed here"),
                 };
-                let begun = "{\"following\":true,\"done\":false}";
-                connection.say(&wire::good_line(exchange.id.as_ref(), begun));
-                connection.pending.insert(number, exchange);
-                let key = (token, number);
-                let following = Following::begin(output, job, Arc::clone(&self.inbox), key);
-                self.followings.insert(key, following);
+                connection.say(&wire::fault_line(id.as_ref(), &fault));
+            }
+            Step::Unfollow => {
+                if let Some(following) = connection.following.take() {
+                    let line = wire::good_line(following.id.as_ref(), "{\"done\":true}");
+                    connection.say(&line);
+                }
+                connection.say(&wire::good_line(exchange.id.as_ref(), "{}"));
             }
             Step::Ask(wish) => {
                 let by = connection.by.clone();
@@ -353,27 +367,6 @@ impl Service {
                 }
             }
         }
-    }
-
-    /// A run that somebody follows has printed something, or has ended.
-    fn followed(&mut self, key: Key, followed: Followed) {
-        let Some(following) = self.followings.get_mut(&key) else { return };
-        let Some(connection) = self.connections.get_mut(&key.0) else { return };
-        let Some(body) = following.line(followed, connection.has_room()) else { return };
-        let id = connection.pending.get(&key.1).and_then(|exchange| exchange.id.clone());
-        connection.say(&wire::good_line(id.as_ref(), &body));
-    }
-
-    /// A client is gone, and follows nothing any more.
-    fn unfollow(&mut self, token: u64) {
-        let Some(output) = &self.output else { return };
-        self.followings.retain(|key, following| {
-            let stays = key.0 != token;
-            if !stays {
-                following.end(output);
-            }
-            stays
-        });
     }
 
     /// Asks for the next page of a list, unless the loop has such a question already: one by one
@@ -415,6 +408,8 @@ impl Service {
             loop {
                 if let Some(connection) = self.connections.get_mut(&token) {
                     connection.flush(now);
+                    connection.tell();
+                    connection.flush(now);
                 }
                 if !self.begin_requests(token, now) {
                     break;
@@ -423,7 +418,6 @@ impl Service {
             let Some(connection) = self.connections.get_mut(&token) else { continue };
             if connection.is_over(now) {
                 self.connections.remove(&token);
-                self.unfollow(token);
                 continue;
             }
             let wants = connection.wants();
@@ -500,11 +494,12 @@ impl Service {
         self.accepting = Accepting::No;
         self.listener.remove();
         for connection in self.connections.values_mut() {
-            let waiting: Vec<Exchange> =
-                connection.pending.drain().map(|(_, exchange)| exchange).collect();
-            for exchange in waiting {
-                let line = wire::fault_line(exchange.id.as_ref(), &Exchange::lost());
-                connection.say(&line);
+            connection.tell();
+            let waiting = connection.pending.drain().map(|(_, exchange)| exchange.id);
+            let mut ids: Vec<Option<Value>> = waiting.collect();
+            ids.extend(connection.following.as_ref().map(|following| following.id.clone()));
+            for id in ids {
+                connection.say(&wire::fault_line(id.as_ref(), &Exchange::lost()));
             }
             connection.close();
         }

@@ -99,6 +99,7 @@ pub enum Verb {
     History(Query),
     Output { run: RunId },
     Follow { job: Option<Box<str>> },
+    Unfollow,
     Attempts { run: RunId },
     Changes { job: Option<Box<str>>, since: Instant, until: Instant },
     Sessions,
@@ -143,6 +144,7 @@ const VERBS: &[&str] = &[
     "history",
     "output",
     "follow",
+    "unfollow",
     "attempts",
     "changes",
     "sessions",
@@ -262,6 +264,7 @@ fn verb(mut keys: Keys, now: Instant) -> Result<Verb, Fault> {
         }),
         "output" => Verb::Output { run: keys.run()? },
         "follow" => Verb::Follow { job: keys.text("job")? },
+        "unfollow" => Verb::Unfollow,
         "attempts" => Verb::Attempts { run: keys.run()? },
         "changes" => Verb::Changes {
             job: keys.text("job")?,
@@ -290,6 +293,7 @@ fn unknown_verb(word: &str) -> Fault {
         "kill" | "cancel" => Some("stop"),
         "health" => Some("status"),
         "logs" => Some("output"),
+        "tail" => Some("follow"),
         _ => nearest(word, VERBS.iter().copied()),
     };
     let shown: String = word.chars().take(64).collect();

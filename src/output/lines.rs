@@ -9,26 +9,26 @@ pub(super) const MAX_PIECE: usize = 16 * 1024;
 
 /// How lines are written.
 #[derive(Clone, Debug)]
-pub(super) struct Style {
+pub(crate) struct Style {
     /// What stands in front; `None` writes the bytes as they are.
-    pub(super) prefix: Option<Prefix>,
+    pub(crate) prefix: Option<Prefix>,
     /// The lines go to a terminal, on which control characters would act.
-    pub(super) for_terminal: bool,
+    pub(crate) for_terminal: bool,
 }
 
 /// Whose a line is.
 #[derive(Clone, Debug)]
-pub(super) struct Prefix {
+pub(crate) struct Prefix {
     /// In front of a line.
-    pub(super) first: Arc<[u8]>,
+    pub(crate) first: Arc<[u8]>,
     /// In front of each further piece of a long one.
-    pub(super) further: Arc<[u8]>,
+    pub(crate) further: Arc<[u8]>,
 }
 
 impl Prefix {
     /// `id | ` in front of what a job prints, `id ! ` for its standard error; `+` where a long
     /// line goes on. On a terminal it stands in the columns that the log's lines have.
-    pub(super) fn new(id: &str, is_stderr: bool, colour: bool, column: Option<usize>) -> Prefix {
+    pub(crate) fn new(id: &str, is_stderr: bool, colour: bool, column: Option<usize>) -> Prefix {
         let code = colour_of(id);
         let mut id: String = id.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
         let mut indent = "";
@@ -59,7 +59,7 @@ pub fn colour_of(id: &str) -> u8 {
 
 /// The unfinished line of one stream.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     partial: Vec<u8>,
     /// A piece of the current line has been written already.
     continued: bool,
@@ -67,7 +67,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Takes a chunk of a stream and appends to `out` every line that it completes.
-    pub(super) fn feed(&mut self, mut chunk: &[u8], style: &Style, out: &mut Vec<u8>) {
+    pub(crate) fn feed(&mut self, mut chunk: &[u8], style: &Style, out: &mut Vec<u8>) {
         while let Some(at) = memchr::memchr(b'\n', chunk) {
             self.take(&chunk[..at], style, out);
             self.end_line(style, out);
@@ -77,7 +77,7 @@ impl Lines {
     }
 
     /// The stream has ended: appends what there is of an unfinished line, as a whole one.
-    pub(super) fn finish(&mut self, style: &Style, out: &mut Vec<u8>) {
+    pub(crate) fn finish(&mut self, style: &Style, out: &mut Vec<u8>) {
         if self.partial.is_empty() {
             self.continued = false;
         } else if style.prefix.is_some() {

@@ -23,13 +23,6 @@ pub type FollowSink = Arc<dyn Fn(Followed) + Send + Sync>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FollowId(pub(super) u64);
 
-#[cfg(test)]
-impl FollowId {
-    pub(crate) fn of_test() -> FollowId {
-        FollowId(0)
-    }
-}
-
 /// What one who follows a job is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Followed {

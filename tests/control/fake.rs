@@ -16,6 +16,7 @@ use schedrs::control::{Call, Health, Reply, Wish};
 use schedrs::event::{Action, Answer, Ask, Event, Exit, Refusal, RunId, Want};
 use schedrs::job::{Executor, Job, JobSet, Settings};
 use schedrs::jobfile;
+use schedrs::output;
 use schedrs::scheduler::Scheduler;
 use schedrs::store::Reader;
 use schedrs::zone::Database;
@@ -207,11 +208,21 @@ impl Bench {
     }
 
     pub(crate) fn of(jobs: &str, reader: Option<Box<dyn Reader>>) -> Bench {
+        Bench::with(jobs, reader, None)
+    }
+
+    /// One where what runs print can be followed.
+    pub(crate) fn of_output(jobs: &str, output: output::Handle) -> Bench {
+        Bench::with(jobs, None, Some(output))
+    }
+
+    fn with(jobs: &str, reader: Option<Box<dyn Reader>>, output: Option<output::Handle>) -> Bench {
         let dir = tempfile::tempdir().unwrap();
         let center = Loop::new(set(jobs));
         let to = Arc::clone(&center);
         let path = dir.path().join("s.sock");
-        let server = Server::start(&path, move |call| to.call(call), reader).unwrap();
+        let call = move |call| to.call(call);
+        let server = Server::start_with_output(&path, call, reader, output).unwrap();
         Bench { dir, center, server: Some(server) }
     }
 

@@ -11,6 +11,7 @@
 mod bounds;
 mod commands;
 mod fake;
+mod follow;
 mod places;
 mod verbs;
 mod wire;

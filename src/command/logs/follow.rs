@@ -1,16 +1,18 @@
 //! `--follow`: what runs print from now on, from the scheduler that starts them.
 
-use std::collections::HashMap;
-use std::io::{IsTerminal, Write};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Map, Value, json};
 
 use super::Args;
 use crate::cli::ExitCode;
 use crate::command::asking;
-use crate::control::client::Client;
-use crate::output::make_harmless;
+use crate::control::client::{Client, Error};
+use crate::event::RunId;
+use crate::output::{Lines, Prefix, Style};
 use crate::problem::clean;
 
 /// Asks for what runs print.
@@ -24,104 +26,153 @@ pub(super) fn begin(args: &Args) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Shows it until somebody has enough. Of several jobs, each line says whose it is.
-pub(super) fn go_on(client: &mut Client, is_one_job: bool) -> anyhow::Result<ExitCode> {
-    let stdout = std::io::stdout();
-    let is_terminal = stdout.is_terminal();
-    let mut lines = Lines { is_one_job, is_terminal, begun: HashMap::new() };
+/// How it is shown.
+pub(super) struct Shown {
+    /// Nothing needs to say whose a line is.
+    pub(super) is_one_job: bool,
+    pub(super) is_terminal: bool,
+    pub(super) colour: bool,
+    /// What these have printed has been shown as it was kept.
+    pub(super) already: HashSet<RunId>,
+}
+
+/// Shows it until somebody has enough.
+pub(super) fn go_on(client: &mut Client, shown: Shown) -> anyhow::Result<ExitCode> {
+    let mut follower = Follower { shown, streams: HashMap::new(), text: Vec::new() };
     loop {
-        let told = match client.receive() {
-            Ok(told) => told,
-            Err(error) => bail!("schedrs is gone: {error}"),
+        wait(client)?;
+        let told = client.receive();
+        let lost = match &told {
+            Ok(told) => follower.hear(told),
+            Err(_) => {
+                follower.finish(|_| true);
+                None
+            }
         };
-        let mut out = stdout.lock();
-        lines.show(&told, &mut out)?;
-        out.flush()?;
+        let mut out = io::stdout().lock();
+        out.write_all(&follower.text).and_then(|()| out.flush())?;
+        follower.text.clear();
+        match lost {
+            None | Some(0) => {}
+            Some(lost) => {
+                anstream::eprintln!("schedrs: {lost} bytes were printed too fast to show")
+            }
+        }
+        match told {
+            Ok(_) => {}
+            Err(Error::Broken(why)) => bail!("schedrs is gone: {}", clean(&why)),
+            Err(error) => return Err(anyhow!("schedrs is gone: {}", asking::told(error))),
+        }
+    }
+}
+
+/// Waits until there is something to show, or nobody any more to whom.
+fn wait(client: &Client) -> io::Result<()> {
+    if client.has_more() {
+        return Ok(());
+    }
+    let stdout = io::stdout();
+    loop {
+        let mut waits =
+            [PollFd::new(client.socket(), PollFlags::IN), PollFd::new(&stdout, PollFlags::empty())];
+        match poll(&mut waits, None) {
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(errno) => return Err(errno.into()),
+            Ok(_) => {}
+        }
+        if waits[1].revents().contains(PollFlags::ERR) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        return Ok(());
     }
 }
 
 /// Puts lines together again of what comes in pieces.
-struct Lines {
-    is_one_job: bool,
-    is_terminal: bool,
-    /// What there is of a line that has not ended.
-    begun: HashMap<(u64, bool), String>,
+struct Follower {
+    shown: Shown,
+    streams: HashMap<(u64, bool), (Style, Lines)>,
+    /// What is to be written.
+    text: Vec<u8>,
 }
 
-/// A line longer than this is shown in pieces.
-const MAX_PIECE: usize = 16 * 1024;
-
-impl Lines {
-    fn show(&mut self, told: &Map<String, Value>, out: &mut dyn Write) -> std::io::Result<()> {
+impl Follower {
+    /// Answers how much is missing from here on, if something is.
+    fn hear(&mut self, told: &Map<String, Value>) -> Option<u64> {
         let text = |key: &str| told.get(key).and_then(Value::as_str).unwrap_or_default();
-        let run = told.get("run").and_then(Value::as_u64).unwrap_or(0);
         if let Some(lost) = told.get("lost").and_then(Value::as_u64) {
-            anstream::eprintln!("schedrs: {lost} bytes came faster than they could be shown");
+            // What comes next is not the rest of these lines.
+            self.finish(|_| true);
+            return Some(lost);
+        }
+        let run = told.get("run").and_then(Value::as_u64)?;
+        if self.shown.already.contains(&RunId(run)) {
+            return None;
         }
         if told.contains_key("ended") {
-            for is_stderr in [false, true] {
-                if let Some(rest) = self.begun.remove(&(run, is_stderr)) {
-                    self.line(text("job"), is_stderr, &rest, out)?;
-                }
-            }
-            return Ok(());
+            self.finish(|of| of == run);
+            return None;
         }
         let is_stderr = text("stream") == "stderr";
-        let mut whole = self.begun.remove(&(run, is_stderr)).unwrap_or_default() + text("text");
-        while let Some(end) = whole.find('\n') {
-            self.line(text("job"), is_stderr, &whole[..end], out)?;
-            whole.drain(..=end);
-        }
-        if whole.len() > MAX_PIECE {
-            self.line(text("job"), is_stderr, &whole, out)?;
-        } else if !whole.is_empty() {
-            self.begun.insert((run, is_stderr), whole);
-        }
-        Ok(())
+        let (style, lines) = self
+            .streams
+            .entry((run, is_stderr))
+            .or_insert_with(|| (style(&self.shown, text("job"), is_stderr), Lines::default()));
+        lines.feed(text("text").as_bytes(), style, &mut self.text);
+        None
     }
 
-    fn line(
-        &self,
-        job: &str,
-        is_stderr: bool,
-        line: &str,
-        out: &mut dyn Write,
-    ) -> std::io::Result<()> {
-        let mark = if is_stderr { '!' } else { '|' };
-        if !self.is_one_job {
-            write!(out, "{} {mark} ", clean(job))?;
-        } else if is_stderr && self.is_terminal {
-            write!(out, "{mark} ")?;
-        }
-        match self.is_terminal {
-            true => {
-                let mut harmless = Vec::with_capacity(line.len());
-                make_harmless(line.as_bytes(), &mut harmless);
-                out.write_all(&harmless)?;
+    /// Ends the lines that have been begun by certain runs.
+    fn finish(&mut self, is_meant: impl Fn(u64) -> bool) {
+        let meant = |key: &(u64, bool)| is_meant(key.0);
+        let mut over: Vec<(u64, bool)> = self.streams.keys().copied().filter(meant).collect();
+        over.sort_unstable();
+        for key in over {
+            let Some((style, mut lines)) = self.streams.remove(&key) else { continue };
+            let before = self.text.len();
+            lines.finish(&style, &mut self.text);
+            if self.text.len() > before && self.text.last() != Some(&b'\n') {
+                self.text.push(b'\n');
             }
-            false => out.write_all(line.as_bytes())?,
         }
-        out.write_all(b"\n")
     }
+}
+
+fn style(shown: &Shown, job: &str, is_stderr: bool) -> Style {
+    let prefix = match (shown.is_one_job, is_stderr && shown.is_terminal) {
+        (false, _) => Some(Prefix::new(job, is_stderr, shown.colour, None)),
+        (true, true) if shown.colour => {
+            Some(Prefix { first: (*b"\x1b[31m!\x1b[0m ").into(), further: (*b"+ ").into() })
+        }
+        (true, true) => Some(Prefix { first: (*b"! ").into(), further: (*b"+ ").into() }),
+        (true, false) => None,
+    };
+    Style { prefix, for_terminal: shown.is_terminal }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn follower(is_one_job: bool, is_terminal: bool) -> Follower {
+        let already = HashSet::from([RunId(9)]);
+        let shown = Shown { is_one_job, is_terminal, colour: false, already };
+        Follower { shown, streams: HashMap::new(), text: Vec::new() }
+    }
+
     fn shown(is_one_job: bool, is_terminal: bool) -> String {
-        let mut lines = Lines { is_one_job, is_terminal, begun: HashMap::new() };
-        let mut out = Vec::new();
+        let mut follower = follower(is_one_job, is_terminal);
         for told in [
             json!({ "job": "a", "run": 1, "stream": "stdout", "text": "one\ntw" }),
+            json!({ "job": "a", "run": 9, "stream": "stdout", "text": "known\n" }),
             json!({ "job": "b", "run": 2, "stream": "stderr", "text": "oh\u{7}\n" }),
             json!({ "job": "a", "run": 1, "stream": "stdout", "text": "o\nthree" }),
             json!({ "job": "b", "run": 2, "ended": true }),
             json!({ "job": "a", "run": 1, "ended": true }),
         ] {
-            lines.show(told.as_object().unwrap(), &mut out).unwrap();
+            assert_eq!(follower.hear(told.as_object().unwrap()), None);
         }
-        String::from_utf8(out).unwrap()
+        assert!(follower.streams.is_empty());
+        String::from_utf8(follower.text).unwrap()
     }
 
     #[test]
@@ -129,5 +180,18 @@ mod tests {
         assert_eq!(shown(false, false), "a | one\nb ! oh\u{7}\na | two\na | three\n");
         assert_eq!(shown(true, false), "one\noh\u{7}\ntwo\nthree\n");
         assert_eq!(shown(true, true), "one\n! oh^G\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn nothing_is_joined_over_a_gap() {
+        let mut follower = follower(true, false);
+        for (told, lost) in [
+            (json!({ "job": "a", "run": 1, "stream": "stdout", "text": "beg" }), None),
+            (json!({ "lost": 70 }), Some(70)),
+            (json!({ "job": "a", "run": 1, "stream": "stdout", "text": "ins\n" }), None),
+        ] {
+            assert_eq!(follower.hear(told.as_object().unwrap()), lost);
+        }
+        assert_eq!(follower.text, b"beg\nins\n");
     }
 }

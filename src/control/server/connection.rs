@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::exchange::Exchange;
-use crate::control::wire::MAX_LINE;
+use super::following::Following;
+use crate::control::wire::{self, MAX_LINE};
 use crate::instant::Mono;
 
 /// So many requests of a connection are answered at the same time.
@@ -20,7 +21,8 @@ const MAX_PENDING: usize = 8;
 const MAX_UNREAD: usize = 16 << 20;
 const ENOUGH_UNREAD: usize = 1 << 20;
 
-/// A client that does not read for so long is not there.
+/// A client that does not read for so long is not there, unless it follows: a person may have
+/// stopped the terminal.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// So many requests a second, and as many at once after a pause.
@@ -51,6 +53,8 @@ pub(super) struct Connection {
     stuck: Option<Mono>,
     /// The requests that are being answered.
     pub(super) pending: HashMap<u64, Exchange>,
+    /// What it is told as it happens.
+    pub(super) following: Option<Following>,
     /// How many requests it may still make, in thousandths.
     allowance: u64,
     counted: Mono,
@@ -75,6 +79,7 @@ impl Connection {
             written: 0,
             stuck: None,
             pending: HashMap::new(),
+            following: None,
             allowance: RATE * 1000,
             counted: now,
             ended: false,
@@ -188,9 +193,16 @@ impl Connection {
         self.output.extend_from_slice(line);
     }
 
-    /// Whether the client has read most of what it was told.
-    pub(super) fn has_room(&self) -> bool {
-        self.output.len() - self.written <= ENOUGH_UNREAD
+    /// Tells one who follows what has happened, if most of what it was told before has been read.
+    pub(super) fn tell(&mut self) {
+        if self.output.len() - self.written > ENOUGH_UNREAD || self.closing {
+            return;
+        }
+        let Some(mut following) = self.following.take() else { return };
+        for body in following.take() {
+            self.say(&wire::good_line(following.id.as_ref(), &body));
+        }
+        self.following = Some(following);
     }
 
     /// Takes nothing more, and is over once all is written.
@@ -199,6 +211,7 @@ impl Connection {
         self.input = Vec::new();
         self.seen = 0;
         self.pending.clear();
+        self.following = None;
     }
 
     /// Writes as much as the other end takes.
@@ -239,20 +252,30 @@ impl Connection {
     /// When something is to be done without anything having happened: a client that does not read
     /// has had its time, or one that asks too fast may ask again.
     pub(super) fn deadline(&self) -> Option<Mono> {
-        let impatient = self.stuck.map(|since| since.plus(PATIENCE));
+        let impatient = self.patience_ends();
         let slow = (self.allowance < 1000 && self.has_line())
             .then(|| self.counted.plus(Duration::from_millis(1)));
         [impatient, slow].into_iter().flatten().min()
     }
 
+    /// When a client that does not read is given up.
+    fn patience_ends(&self) -> Option<Mono> {
+        let since = self.stuck.filter(|_| self.following.is_none() || self.closing);
+        since.map(|since| since.plus(PATIENCE))
+    }
+
+    fn waits_for_nothing(&self) -> bool {
+        self.pending.is_empty() && self.following.is_none()
+    }
+
     /// Whether nothing more is to be done with it.
     pub(super) fn is_over(&self, now: Mono) -> bool {
-        if self.stuck.is_some_and(|since| now >= since.plus(PATIENCE)) {
+        if self.patience_ends().is_some_and(|end| now >= end) {
             return true;
         }
         let all_written = self.written == self.output.len();
         let all_done =
-            self.ended && self.input.is_empty() && (self.pending.is_empty() || self.gone);
+            self.ended && self.input.is_empty() && (self.waits_for_nothing() || self.gone);
         all_written && (self.closing || all_done)
     }
 }

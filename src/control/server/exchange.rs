@@ -33,6 +33,8 @@ pub(super) enum Step {
     Say(String),
     /// Tell what runs of this job print, or of all jobs, until the client has enough.
     Follow(Option<Box<str>>),
+    /// Tell no more of that.
+    Unfollow,
     /// Answer this object, which is the end.
     End(Result<String, Fault>),
 }
@@ -203,6 +205,7 @@ fn begin(verb: Verb, past: &mut Past) -> (Stage, Step) {
         Verb::Reload => ask(Wish::Reload),
         Verb::Shutdown { now } => ask(Wish::Shutdown { now }),
         Verb::History(query) => read(history(past, query)),
+        Verb::Unfollow => (Stage::Plain, Step::Unfollow),
         Verb::Follow { job: None } => (Stage::Plain, Step::Follow(None)),
         Verb::Follow { job: Some(job) } => {
             let want = Want::Show { job: job.clone() };

@@ -1,130 +1,283 @@
 //! Clients that follow what runs print: `schedrs logs --follow`.
 //!
-//! The output thread leaves what is printed in the server's inbox, but only so much at a time. A
-//! client that does not keep up loses output, and is told how much.
+//! The output thread puts what is printed into a queue of each such client, and goes on; the
+//! server's thread takes it from there as fast as the client reads. The queue is bounded: what does
+//! not fit is counted, and the client is told so in the place of it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::Value;
 
-use super::inbox::{Inbox, Key, Message};
+use super::inbox::{Inbox, Message};
+use crate::control::wire;
 use crate::event::RunId;
 use crate::output::{self, FollowId, Followed};
 
-/// So much may be on its way to one client.
-const MOST_UNDER_WAY: usize = 256 * 1024;
+/// So many bytes wait for a client.
+const MOST_BYTES: usize = 256 * 1024;
 
-/// One client that follows.
+/// So many pieces of output and ends of runs.
+const MOST_PIECES: usize = 4096;
+
+/// A client that follows, for as long as this exists.
 #[derive(Debug)]
 pub(super) struct Following {
-    id: FollowId,
-    under_way: Arc<AtomicUsize>,
-    lost: Arc<AtomicU64>,
-    /// The beginning of a character that a chunk has ended in, of each stream.
-    begun: HashMap<(RunId, bool), Vec<u8>>,
+    /// What the client calls it.
+    pub(super) id: Option<Value>,
+    name: FollowId,
+    output: output::Handle,
+    queue: Arc<Mutex<Queue>>,
+    teller: Teller,
 }
 
 impl Following {
     /// Begins to follow a job, or all.
     pub(super) fn begin(
+        id: Option<Value>,
         output: &output::Handle,
         job: Option<Box<str>>,
         inbox: Arc<Inbox>,
-        key: Key,
     ) -> Following {
-        let (under_way, lost) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicU64::new(0)));
-        let (way, left_out) = (Arc::clone(&under_way), Arc::clone(&lost));
-        let sink = move |followed: Followed| {
-            let size = size(&followed);
-            if size > 0 && way.load(Ordering::Relaxed) + size > MOST_UNDER_WAY {
-                left_out.fetch_add(size as u64, Ordering::Relaxed);
-                return;
+        let queue = Arc::new(Mutex::new(Queue::default()));
+        let to = Arc::clone(&queue);
+        let sink = move |followed| {
+            let first = to.lock().unwrap_or_else(PoisonError::into_inner).push(followed);
+            if first {
+                inbox.post(Message::Followed);
             }
-            way.fetch_add(size, Ordering::Relaxed);
-            inbox.post(Message::Followed(key, followed));
         };
-        let id = output.follow(job, Arc::new(sink));
-        Following { id, under_way, lost, begun: HashMap::new() }
+        let name = output.follow(job, Arc::new(sink));
+        Following { id, name, output: output.clone(), queue, teller: Teller::default() }
     }
 
-    /// Ends it.
-    pub(super) fn end(&self, output: &output::Handle) {
-        output.unfollow(self.id);
+    /// All there is to tell now, as objects.
+    pub(super) fn take(&mut self) -> Vec<String> {
+        let told = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        told.into_iter().flat_map(|told| self.teller.lines(told)).collect()
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.output.unfollow(self.name);
+    }
+}
+
+/// What waits to be told.
+#[derive(Debug, Default)]
+struct Queue {
+    told: VecDeque<Told>,
+    bytes: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Followed(Followed),
+    /// Here so many bytes are missing.
+    Lost(u64),
+}
+
+impl Queue {
+    /// Answers whether there was nothing before.
+    fn push(&mut self, followed: Followed) -> bool {
+        let size = match &followed {
+            Followed::Output { bytes, .. } => bytes.len(),
+            Followed::Ended { .. } => 0,
+        };
+        let was_empty = self.told.is_empty();
+        let is_full = self.bytes + size > MOST_BYTES || self.told.len() >= MOST_PIECES;
+        if is_full && !was_empty {
+            match self.told.back_mut() {
+                Some(Told::Lost(lost)) => *lost += size as u64,
+                _ => self.told.push_back(Told::Lost(size as u64)),
+            }
+            return was_empty;
+        }
+        self.bytes += size;
+        if let Some(Told::Followed(last)) = self.told.back_mut()
+            && join(last, &followed)
+        {
+            return was_empty;
+        }
+        self.told.push_back(Told::Followed(followed));
+        was_empty
     }
 
-    /// What a client is told. `has_room`: it has read what it was told before.
-    pub(super) fn line(&mut self, followed: Followed, has_room: bool) -> Option<String> {
-        self.under_way.fetch_sub(size(&followed), Ordering::Relaxed);
-        match followed {
-            Followed::Output { job, run, is_stderr, bytes } => {
-                if !has_room {
-                    self.lost.fetch_add(bytes.len() as u64, Ordering::Relaxed);
-                    return None;
-                }
+    fn take(&mut self) -> VecDeque<Told> {
+        self.bytes = 0;
+        std::mem::take(&mut self.told)
+    }
+}
+
+/// Appends what a stream has printed to what it had printed before, if it is one.
+fn join(last: &mut Followed, more: &Followed) -> bool {
+    match (last, more) {
+        (
+            Followed::Output { run, is_stderr, bytes, .. },
+            Followed::Output { run: of, is_stderr: on, bytes: further, .. },
+        ) if (&*run, &*is_stderr) == (of, on) => {
+            bytes.extend_from_slice(further);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Makes texts of bytes.
+#[derive(Debug, Default)]
+struct Teller {
+    /// The beginning of a character that has not ended yet, of each stream.
+    begun: HashMap<(RunId, bool), Vec<u8>>,
+}
+
+/// See `doc/control.md`.
+#[derive(Default, Serialize)]
+struct View<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<u64>,
+    done: bool,
+}
+
+impl Teller {
+    fn lines(&mut self, told: Told) -> Vec<String> {
+        match told {
+            Told::Lost(lost) => {
+                // What comes next does not go on where that was.
+                self.begun.clear();
+                vec![wire::json(&View { lost: Some(lost), ..View::default() })]
+            }
+            Told::Followed(Followed::Output { job, run, is_stderr, bytes }) => {
                 let mut whole = self.begun.remove(&(run, is_stderr)).unwrap_or_default();
                 whole.extend(bytes);
-                let rest = unfinished(&whole);
-                if rest > 0 {
-                    self.begun.insert((run, is_stderr), whole.split_off(whole.len() - rest));
+                let rest = whole.split_off(whole.len() - unfinished(&whole));
+                if !rest.is_empty() {
+                    self.begun.insert((run, is_stderr), rest);
                 }
-                let stream = if is_stderr { "stderr" } else { "stdout" };
-                let text = String::from_utf8_lossy(&whole);
-                let mut line = json!({
-                    "job": job, "run": run.0, "stream": stream, "text": text, "done": false,
-                });
-                match self.lost.swap(0, Ordering::Relaxed) {
-                    0 => {}
-                    lost => line["lost"] = lost.into(),
+                match whole.is_empty() {
+                    true => Vec::new(),
+                    false => vec![output(&job, run, is_stderr, &whole)],
                 }
-                Some(line.to_string())
             }
-            Followed::Ended { job, run } => {
-                self.begun.retain(|(of, _), _| *of != run);
-                Some(json!({ "job": job, "run": run.0, "ended": true, "done": false }).to_string())
+            Told::Followed(Followed::Ended { job, run }) => {
+                let rests = [false, true].map(|is_stderr| {
+                    let rest = self.begun.remove(&(run, is_stderr))?;
+                    Some(output(&job, run, is_stderr, &rest))
+                });
+                let mut lines: Vec<String> = rests.into_iter().flatten().collect();
+                let (run, job) = (Some(run.0), Some(&*job));
+                lines.push(wire::json(&View { run, job, ended: Some(true), ..View::default() }));
+                lines
             }
         }
     }
 }
 
-fn size(followed: &Followed) -> usize {
-    match followed {
-        Followed::Output { bytes, .. } => bytes.len(),
-        Followed::Ended { .. } => 0,
-    }
+fn output(job: &str, run: RunId, is_stderr: bool, bytes: &[u8]) -> String {
+    wire::json(&View {
+        run: Some(run.0),
+        job: Some(job),
+        stream: Some(if is_stderr { "stderr" } else { "stdout" }),
+        text: Some(&String::from_utf8_lossy(bytes)),
+        ..View::default()
+    })
 }
 
 /// How many bytes at the end are the beginning of a character.
 fn unfinished(bytes: &[u8]) -> usize {
-    match std::str::from_utf8(bytes) {
-        Err(error) if error.error_len().is_none() => bytes.len() - error.valid_up_to(),
-        _ => 0,
-    }
+    let begins = |count: &usize| match std::str::from_utf8(&bytes[bytes.len() - count..]) {
+        Err(error) => error.valid_up_to() == 0 && error.error_len().is_none(),
+        Ok(_) => false,
+    };
+    (1..=bytes.len().min(3)).find(begins).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    fn printed(run: u64, bytes: &[u8]) -> Followed {
+        let (job, run) = ("a".into(), RunId(run));
+        Followed::Output { job, run, is_stderr: false, bytes: bytes.to_vec() }
+    }
+
+    fn ended(run: u64) -> Followed {
+        Followed::Ended { job: "a".into(), run: RunId(run) }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_in_its_place() {
+        let mut queue = Queue::default();
+        let half = vec![b'x'; MOST_BYTES / 2];
+        assert!(queue.push(printed(1, &half)));
+        // Of one stream: one piece.
+        assert!(!queue.push(printed(1, &half)));
+        assert_eq!(queue.told.len(), 1);
+        for (run, bytes) in [(1, "ab"), (2, "c")] {
+            assert!(!queue.push(printed(run, bytes.as_bytes())));
+        }
+        queue.push(ended(1));
+        queue.push(printed(2, b"de"));
+        let told = queue.take();
+        let expected = [
+            Told::Followed(printed(1, &vec![b'x'; MOST_BYTES])),
+            Told::Lost(3),
+            Told::Followed(ended(1)),
+            Told::Lost(2),
+        ];
+        assert_eq!(told, expected);
+        // There is room again.
+        assert!(queue.push(printed(2, b"f")));
+        assert_eq!(queue.take(), [Told::Followed(printed(2, b"f"))]);
+        // Not even ends of runs are kept without a bound.
+        for run in 0..3 * MOST_PIECES as u64 {
+            queue.push(ended(run));
+        }
+        assert!(queue.told.len() <= MOST_PIECES + 1);
+        assert_eq!(queue.told.back(), Some(&Told::Lost(0)));
+    }
 
     #[test]
     fn characters_are_not_torn() {
-        let mut following = Following {
-            id: FollowId::of_test(),
-            under_way: Arc::new(AtomicUsize::new(100)),
-            lost: Arc::new(AtomicU64::new(7)),
-            begun: HashMap::new(),
+        let mut teller = Teller::default();
+        let mut lines = |told: Told| -> Vec<Value> {
+            let lines = teller.lines(told);
+            lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
         };
-        let mut told = |bytes: &[u8], room: bool| {
-            let (job, run, bytes) = ("a".into(), RunId(1), bytes.to_vec());
-            let line = following.line(Followed::Output { job, run, is_stderr: false, bytes }, room);
-            line.map(|line| serde_json::from_str::<serde_json::Value>(&line).unwrap())
+        let text = |text: &str| {
+            vec![json!({
+                "job": "a", "run": 1, "stream": "stdout", "text": text, "done": false,
+            })]
         };
-        let first = told("ä€".as_bytes().split_at(3).0, true).unwrap();
-        assert_eq!((&first["text"], &first["lost"]), (&"ä".into(), &7.into()));
-        let second = told("ä€".as_bytes().split_at(3).1, true).unwrap();
-        assert_eq!((&second["text"], &second["lost"]), (&"€".into(), &serde_json::Value::Null));
-        assert!(told(b"xyz", false).is_none());
-        assert_eq!(told(b"\xff", true).unwrap()["lost"], 3);
+        let end = json!({ "job": "a", "run": 1, "ended": true, "done": false });
+        let euro = "€".as_bytes();
+        for (bytes, expected) in [
+            ([b"\xff\xc3\xa4", &euro[..1]].concat(), text("\u{fffd}ä")),
+            (euro[1..2].to_vec(), Vec::new()),
+            ([&euro[2..], b"."].concat(), text("€.")),
+            (b"\xff".to_vec(), text("\u{fffd}")),
+            (euro[..2].to_vec(), Vec::new()),
+        ] {
+            assert_eq!(lines(Told::Followed(printed(1, &bytes))), expected, "{bytes:?}");
+        }
+        // What never became one is said when nothing more will come.
+        assert_eq!(lines(Told::Followed(ended(1))), [text("\u{fffd}"), vec![end.clone()]].concat());
+        // After a gap nothing is what it seems.
+        lines(Told::Followed(printed(1, &euro[..1])));
+        assert_eq!(lines(Told::Lost(7)), [json!({ "lost": 7, "done": false })]);
+        assert_eq!(lines(Told::Followed(ended(1))), [end]);
     }
 }

@@ -10,7 +10,6 @@ use rustix::io::Errno;
 
 use crate::control::Reply;
 use crate::event::Answer;
-use crate::output::Followed;
 
 /// What the thread is told from outside.
 #[derive(Debug)]
@@ -25,8 +24,8 @@ pub(super) enum Message {
     Reply(Key, Which, Reply),
     /// The loop has let go of a question: no other answer will come.
     Released(Key, Which),
-    /// A run of a job that somebody follows has printed something, or has ended.
-    Followed(Key, Followed),
+    /// There is something to tell one who follows.
+    Followed,
     Stop,
 }
 
