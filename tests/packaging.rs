@@ -70,7 +70,8 @@ fn every_man_page_and_configuration_is_in_it() {
 
 #[test]
 fn the_jobfile_of_the_package_runs() {
-    let bench = Bench::new(&fs::read_to_string(package().join("examples/packaging/jobs.toml")).unwrap());
+    let bench =
+        Bench::new(&fs::read_to_string(package().join("examples/packaging/jobs.toml")).unwrap());
     let checked = Running::start(&mut bench.command(&["validate", "--strict"])).wait();
     assert_eq!(checked.out, ["jobs.toml: 0 jobs, no problems"]);
     // What is commented out in it is right as well.
