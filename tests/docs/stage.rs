@@ -49,6 +49,7 @@ pub(crate) const BARE: Stage = Stage {
 /// looked at all the same.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo test --locked", "it is what executes this"),
+    ("schedrs logs -f", "tests/follow.rs does it, and ends it"),
     ("cargo bench", "it takes minutes"),
     ("cargo build --release", "it takes minutes"),
     ("cargo install", "it takes minutes, and the network"),
