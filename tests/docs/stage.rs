@@ -66,11 +66,7 @@ pub(crate) const STAGES: &[Stage] = &[
         page: "README.md",
         instead: &[("cargo run --release --", "schedrs")],
         exits: &[("schedrs validate", 1)],
-        compared: &[
-            ("schedrs next", Compared::Exactly),
-            ("schedrs validate", Compared::Exactly),
-            ("schedrs explain", Compared::Exactly),
-        ],
+        compared: &[("schedrs next", Compared::Exactly), ("schedrs validate", Compared::Exactly)],
         ..BARE
     },
     Stage {
