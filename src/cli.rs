@@ -198,6 +198,9 @@ pub fn main() -> ! {
 }
 
 fn command_line() -> ExitCode {
+    // A command that asks must see the time that a scheduler of the same test sees.
+    #[cfg(debug_assertions)]
+    let _ = crate::clock::test::File::open();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -23,7 +23,7 @@ pub mod systemd;
 mod unit;
 mod write;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
 use crate::zone::Database;
@@ -165,7 +165,7 @@ impl<'a> Draft<'a> {
 
     /// The jobfile. Ids are made unique here, because only now are all known.
     pub fn write(mut self) -> (Written, Problems, Sources) {
-        let mut taken = BTreeSet::new();
+        let mut taken = id::Taken::new();
         for job in &mut self.jobs {
             job.id = id::unique(&job.id, &job.more_id, &mut taken);
         }

@@ -7,6 +7,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::problem::clean;
 
+/// The colour of a cell, as its control sequence.
+type Colour = fn(&str) -> &'static str;
+
 /// Rows of text under a heading.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -17,7 +20,7 @@ pub(crate) struct Table {
     /// The columns that hold numbers, one below the other's last digit.
     numbers: Range<usize>,
     /// A column with colours, and what says which: the parameter of an ANSI sequence, or nothing.
-    colour: Option<(usize, fn(&str) -> &'static str)>,
+    colour: Option<(usize, Colour)>,
 }
 
 /// A column is not made narrower than this.

@@ -20,6 +20,7 @@ use crate::zone::Zone;
 
 pub(crate) use cron::runs;
 pub use normal::normalised;
+pub(crate) use normal::{Normal, expression, normal};
 
 /// A trigger in words, such as `every 5 minutes from 09:00 to 17:55, monday to friday`. Times are
 /// said on the clocks of `zone`.

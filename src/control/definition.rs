@@ -1,5 +1,7 @@
 //! Jobs as a jobfile would have them, for `show` and `export`.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use crate::job::{Executor, Job, Settings};
@@ -29,10 +31,16 @@ pub(super) fn json_head(settings: &Settings, executors: &[Executor]) -> Map<Stri
 pub(super) fn toml(out: &mut String, job: &Job, executors: &[Executor]) {
     out.push('\n');
     // What cannot be said is said to be so in a comment.
-    let _ = write::job(out, job, executors, Secrets::Written);
+    let _ = write::job(out, &rooted(job), executors, Secrets::Written);
 }
 
 /// A job as an object.
 pub(super) fn json(job: &Job, executors: &[Executor]) -> Value {
-    Value::Object(write::json(job, executors, Secrets::Written))
+    Value::Object(write::json(&rooted(job), executors, Secrets::Written))
+}
+
+/// An export may be put into another directory.
+fn rooted(job: &Job) -> Cow<'_, Job> {
+    // It fails where that directory was removed, and then there is nothing to be relative to.
+    std::env::current_dir().map_or(Cow::Borrowed(job), |base| write::rooted(job, &base))
 }

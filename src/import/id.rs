@@ -3,7 +3,7 @@
 //! `/usr/local/bin/backup --home` is `backup-home`. What stands around the program is passed over:
 //! tests that guard it, variables, `cd`, and programs whose work is to run another.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Programs that run what follows them, with the options that take a value.
 const WRAPPERS: &[(&str, &str)] = &[
@@ -107,23 +107,28 @@ pub(super) fn with_prefix(file: &str, id: &str) -> String {
     }
 }
 
+/// The ids that are taken, and the number that was last added to each.
+pub(super) type Taken = BTreeMap<String, u32>;
+
 /// The id, made unique with a further word or a number.
-pub(super) fn unique(id: &str, more: &[String], taken: &mut BTreeSet<String>) -> String {
+pub(super) fn unique(id: &str, more: &[String], taken: &mut Taken) -> String {
     let id = if id.is_empty() { "job" } else { id };
-    let mut candidate = id.to_owned();
-    let mut more = more.iter();
-    let mut number = 1;
-    while !taken.insert(candidate.clone()) {
-        candidate = match more.next() {
-            Some(word) if id.len() + word.len() < LONGEST => format!("{id}-{word}"),
-            Some(_) => continue,
-            None => {
-                number += 1;
-                format!("{id}-{number}")
-            }
-        };
+    let longer = more.iter().filter(|word| id.len() + word.len() < LONGEST);
+    let mut candidates =
+        [id.to_owned()].into_iter().chain(longer.map(|word| format!("{id}-{word}")));
+    let mut number = taken.get(id).copied().unwrap_or(1);
+    loop {
+        let candidate = candidates.next().unwrap_or_else(|| {
+            number += 1;
+            format!("{id}-{number}")
+        });
+        if !taken.contains_key(&candidate) {
+            taken.insert(candidate.clone(), 1);
+            // So that a thousand jobs of one name need not count up from the first each time.
+            taken.insert(id.to_owned(), number);
+            return candidate;
+        }
     }
-    candidate
 }
 
 /// The words of a simple command, without redirections and quotes.
@@ -291,7 +296,7 @@ mod tests {
 
     #[test]
     fn ids_are_unique() {
-        let mut taken = BTreeSet::new();
+        let mut taken = Taken::new();
         let more = ["www".to_owned()];
         let ids: Vec<String> = (0..4).map(|_| unique("backup-home", &more, &mut taken)).collect();
         assert_eq!(ids, ["backup-home", "backup-home-www", "backup-home-2", "backup-home-3"]);

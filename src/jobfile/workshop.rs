@@ -172,33 +172,44 @@ impl Workshop {
         finished(changed, &problems, overrides)
     }
 
-    /// What stands over a job's definition once `new` is added to what stood there before. A new
-    /// trigger takes the place of an earlier one, with all that belongs to it.
+    /// What stands over a job's definition once `new` is added to what stood there before, so that
+    /// [`Workshop::overlay`] makes of both at once what they make one after the other: variables
+    /// are added, and a new trigger takes the place of an earlier one, with all that belongs to it
+    /// but the time zone, which a job keeps.
     pub fn merge(&self, old: Option<&str>, new: &str) -> String {
         let mut unused = Problems::default();
         let old_text = old.unwrap_or_default();
         let (mut old, new_table) = (read(old_text, &mut unused), read(new, &mut unused));
         let is_trigger = |key: &tree::Key<'_>| Key::of(&key.text).is_some_and(Key::is_trigger);
-        let new_trigger = new_table.entries.iter().any(|(key, _)| is_trigger(key));
-        let mut merged: Vec<(String, String)> = Vec::new();
-        old.entries.retain(|(key, _)| {
-            let time = Key::of(&key.text).is_some_and(|key| TIMES.contains(&key));
-            !(new_trigger && time)
-        });
-        let all = old.entries.iter().map(|entry| (entry, old_text));
-        for ((key, value), text) in all.chain(new_table.entries.iter().map(|entry| (entry, new))) {
-            let mut written = String::new();
-            write_value(&mut written, value, text);
-            match merged.iter_mut().find(|(name, _)| *name == key.text) {
-                Some((_, known)) => *known = written,
-                None => merged.push((key.text.clone().into_owned(), written)),
+        if new_table.entries.iter().any(|(key, _)| is_trigger(key)) {
+            old.entries.retain(|(key, _)| {
+                let known = Key::of(&key.text);
+                known.is_none_or(|key| key == Key::Timezone || !TIMES.contains(&key))
+            });
+        }
+        let mut merged = Entries::default();
+        let mut variables = Entries::default();
+        let old = old.entries.iter().map(|entry| (entry, old_text));
+        for ((key, value), text) in old.chain(new_table.entries.iter().map(|entry| (entry, new))) {
+            match &value.node {
+                Node::Table(table) if key.text == Key::Env.name() => {
+                    for (name, value) in &table.entries {
+                        variables.put(&name.text, value, text);
+                    }
+                }
+                _ => merged.put(&key.text, value, text),
             }
         }
-        let mut text = String::new();
-        for (name, value) in merged {
-            // Writing to a string never fails.
-            let _ = writeln!(text, "{} = {value}", write::key(&name));
+        if !variables.0.is_empty() {
+            let variables = variables.0.iter().map(|(name, value)| format!("{name} = {value}"));
+            let variables: Vec<String> = variables.collect();
+            merged.0.push((Key::Env.name().to_owned(), format!("{{ {} }}", variables.join(", "))));
         }
+        // Writing to a string never fails.
+        let mut text = String::new();
+        merged.0.iter().for_each(|(name, value)| {
+            let _ = writeln!(text, "{name} = {value}");
+        });
         text
     }
 
@@ -279,6 +290,22 @@ impl Workshop {
     }
 }
 
+/// Keys and values as they are written, of which the last of each key holds.
+#[derive(Default)]
+struct Entries(Vec<(String, String)>);
+
+impl Entries {
+    fn put(&mut self, name: &str, value: &Value<'_>, text: &str) {
+        let name = write::key(name);
+        let mut written = String::new();
+        write_value(&mut written, value, text);
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => *known = written,
+            None => self.0.push((name, written)),
+        }
+    }
+}
+
 /// The table that a text is.
 fn read<'s>(text: &'s str, problems: &mut Problems) -> Table<'s> {
     let mut tree = Tree::default();
@@ -335,24 +362,6 @@ fn lines(problems: &Problems, text: &str) -> Lines {
     }
 }
 
-/// What an inline table of strings and numbers is as JSON.
-pub(super) fn json_of(table: &str) -> serde_json::Value {
-    let text = format!("x = {table}");
-    let read = read(&text, &mut Problems::default());
-    let Some((_, Value { node: Node::Table(table), .. })) = read.entries.first() else {
-        return serde_json::Value::Null;
-    };
-    let entry = |(key, value): &(tree::Key<'_>, Value<'_>)| {
-        let value = match &value.node {
-            Node::String(text) => text.as_ref().into(),
-            Node::Integer(number) => (*number).into(),
-            _ => serde_json::Value::Null,
-        };
-        (key.text.clone().into_owned(), value)
-    };
-    table.entries.iter().map(entry).collect::<serde_json::Map<_, _>>().into()
-}
-
 /// Writes a value that was read from `text`, on one line.
 fn write_value(out: &mut String, value: &Value<'_>, text: &str) {
     match &value.node {
@@ -389,6 +398,8 @@ fn write_value(out: &mut String, value: &Value<'_>, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::job::Command;
     use crate::jobfile::load_text;
@@ -474,5 +485,73 @@ mod tests {
         );
         let other = workshop.modify(base, "command = ['y', 'z']").unwrap();
         assert!(matches!(other.command, Command::Argv(_)));
+    }
+
+    /// Something that may be changed of a job: whether that is its trigger, and the text.
+    fn change() -> impl Strategy<Value = (bool, String)> {
+        let option = prop::sample::select(vec![
+            "retries = 2",
+            "retries = 3\ntimeout = '5m'",
+            "env = { A = '1' }",
+            "env = { A = { file = 'a' }, C = '' }",
+            "[env]\n'B b' = \"2\\n\"",
+            "env.A = '3'",
+            "env = {}",
+            "name = 'a name'",
+            "command = ['x', 'y']",
+            "command = \"\"\"\na\nb\"\"\" # and so on",
+            "executor = 'slow'\nexecutor = 'slow'",
+            "executor = 'slow'",
+            "success_codes = [0,\n 3]",
+            "cwd = 'here'",
+            "umask = 0o027\nretry_backoff = 1.5",
+            "jitter = '1s'",
+        ]);
+        let trigger = prop::sample::select(vec![
+            "cron = '0 4 * * *'",
+            "cron = 'H 4 * * *'\ntimezone = 'America/New_York'",
+            "cron = { hour = 4 }\nstart_date = 2026-01-01",
+            "cron = ['0 4 * * *', '@daily']\njitter = '2s'",
+            "interval = '5m'\nend_date = '2040-05-30'",
+            "interval = { minutes = 5 }\ntimezone = 'UTC'",
+            "date = 2030-03-31T02:30:00",
+            "date = 'now'\njitter = '3s'",
+            "cron = '61 * * * *'",
+            "timezone = 'UTC'",
+        ]);
+        let option = option.prop_map(|text| (false, text.to_owned()));
+        prop_oneof![option, trigger.prop_map(|text| (true, text.to_owned()))]
+    }
+
+    proptest! {
+        /// What is remembered of all changes makes the job that they made one by one: a restart
+        /// is no change.
+        #[test]
+        fn changes_one_by_one_are_what_is_remembered_of_them(
+            changes in prop::collection::vec(change(), 1..8),
+        ) {
+            let (workshop, jobs) = workshop(
+                "[executors]\nslow = { max_workers = 1 }\n\
+                 [defaults]\nend_date = 2050-01-01\nenv = { D = 'd' }\n\
+                 [jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\ntimezone = 'Europe/Berlin'\n\
+                 start_date = 2025-01-01\nenv = { A = '0' }\n",
+            );
+            let mut job = (*jobs[0]).clone();
+            let mut overrides: Option<String> = None;
+            for (is_trigger, text) in changes {
+                let changed = match is_trigger {
+                    true => workshop.reschedule(&job, &text),
+                    false => workshop.modify(&job, &text),
+                };
+                let Ok(changed) = changed else { continue };
+                job = changed;
+                let merged = workshop.merge(overrides.as_deref(), &text);
+                let again = workshop.overlay(&jobs[0], &merged);
+                prop_assert_eq!(again.as_ref(), Ok(&job), "{}", merged);
+                // It stands for itself.
+                prop_assert_eq!(&workshop.merge(None, &merged), &merged);
+                overrides = Some(merged);
+            }
+        }
     }
 }

@@ -1,10 +1,15 @@
 //! From jobs back to the jobfile that means them: what `schedrs export` and `show` print.
 //!
 //! A job is written with what differs from the built-in defaults, so `[defaults]` need not be. What
-//! was written and is read again is the same job; `tests` here and `tests/export.rs` hold it to
-//! that. The values are put together once ([`keys`]), and drawn as TOML or as JSON.
+//! was written and is read again is the same job, which `tests/write.rs` holds it to. The values are
+//! put together once ([`keys`]), and drawn as TOML or as JSON; `when` has those that say when.
 
+mod when;
+
+use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -14,9 +19,7 @@ use crate::instant::Instant;
 use crate::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Options, Output, Overlap, Settings,
 };
-use crate::trigger::{CronTrigger, DateTrigger, Trigger};
-use crate::words;
-use crate::words::normalised;
+use crate::trigger::{DateTrigger, Trigger};
 
 /// What stands for a value that is nobody's business.
 const MASKED: &str = "***";
@@ -33,12 +36,12 @@ pub enum Secrets {
 /// A value as both TOML and JSON have it, and what only one of them has.
 enum Typed {
     Json(Value),
-    /// A table of APScheduler's fields, which is TOML already.
-    Fields(String),
+    /// APScheduler's fields, which in TOML keep their order.
+    Fields(Vec<(&'static str, String)>),
 }
 
-/// Appends a job as a table `[jobs.ID]`. Answers what of it cannot be said in a jobfile again: there
-/// is a comment in its place.
+/// Appends a job as a table `[jobs.ID]`. Answers what of it cannot be said in a jobfile again: a
+/// comment says so, too.
 pub fn job(
     out: &mut String,
     job: &Job,
@@ -48,32 +51,32 @@ pub fn job(
     let id = key(&job.id);
     // Writing to a string never fails.
     let _ = writeln!(out, "[jobs.{id}]");
-    let mut lost = None;
-    for (key, value) in keys(job, executors, secrets) {
-        match value {
-            Ok(value) => {
-                let _ = writeln!(out, "{} = {}", key.name(), value.toml());
-            }
-            Err(why) => {
-                let _ = writeln!(out, "# {}: {why}", key.name());
-                lost = Some(format!("{id}: {why}"));
-            }
-        }
+    let Written { keys, lost } = keys(job, executors, secrets);
+    if let Some(why) = lost {
+        let _ = writeln!(out, "# {why}");
     }
-    lost
+    for (key, value) in keys {
+        let _ = writeln!(out, "{} = {}", key.name(), value.toml());
+    }
+    lost.map(|why| format!("job {id}: {why}"))
 }
 
-/// A job as an object with the keys of a jobfile; `null` where something cannot be said.
+/// A job as an object with the keys of a jobfile.
 pub fn json(job: &Job, executors: &[Executor], secrets: Secrets) -> Map<String, Value> {
-    let keys = keys(job, executors, secrets).into_iter();
-    keys.map(|(key, value)| {
-        (key.name().to_owned(), value.map_or(Value::Null, |value| value.json()))
-    })
-    .collect()
+    let keys = keys(job, executors, secrets).keys.into_iter();
+    keys.map(|(key, value)| (key.name().to_owned(), value.json())).collect()
 }
 
-/// Appends what stands in front of the jobs.
-pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) {
+/// Appends what stands in front of the jobs. Answers what of it cannot be said again: a comment says
+/// so, too.
+pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Option<String> {
+    let lost = (!when::has_name(&settings.zone)).then(|| {
+        let rules = crate::problem::clean(settings.zone.name());
+        format!("the time zone is that of the machine, which has no name but rules: `{rules}`")
+    });
+    if let Some(why) = &lost {
+        let _ = writeln!(out, "# {why}");
+    }
     let (scheduler, store) = (scheduler(settings), store(settings));
     for (name, table) in [("scheduler", scheduler), ("store", store)] {
         if !table.is_empty() {
@@ -89,6 +92,7 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) {
         let _ =
             writeln!(out, "{} = {{ max_workers = {} }}", key(&executor.name), executor.max_workers);
     }
+    lost
 }
 
 /// The same as an object.
@@ -107,10 +111,30 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     head
 }
 
+/// A job whose paths mean the same wherever it is written down. Relative ones are relative to
+/// `base`: the directory in which the scheduler runs.
+pub fn rooted<'j>(job: &'j Job, base: &Path) -> Cow<'j, Job> {
+    let is_relative = |path: &str| !path.starts_with('/');
+    let Options { cwd, env_file, secrets, .. } = &*job.options;
+    let mut paths = cwd.iter().chain(env_file).chain(secrets.values());
+    if !paths.any(|path| is_relative(path)) {
+        return Cow::Borrowed(job);
+    }
+    let mut options = Options::clone(&job.options);
+    let Options { cwd, env_file, secrets, .. } = &mut options;
+    for path in cwd.iter_mut().chain(env_file).chain(secrets.values_mut()) {
+        // A directory whose name is not UTF-8 cannot stand in a jobfile.
+        if let Some(joined) = base.join(&**path).to_str() {
+            *path = joined.into();
+        }
+    }
+    Cow::Owned(Job { options: Arc::new(options), ..job.clone() })
+}
+
 /// A whole jobfile. Answers what of it cannot be said in one again.
 pub fn set(set: &JobSet) -> (String, Vec<String>) {
-    let (mut out, mut lost) = (String::new(), Vec::new());
-    head(&mut out, &set.settings, &set.executors);
+    let mut out = String::new();
+    let mut lost = Vec::from_iter(head(&mut out, &set.settings, &set.executors));
     for one in &set.jobs {
         out.push('\n');
         lost.extend(job(&mut out, one, &set.executors, Secrets::Written));
@@ -119,8 +143,12 @@ pub fn set(set: &JobSet) -> (String, Vec<String>) {
 }
 
 fn scheduler(settings: &Settings) -> Map<String, Value> {
-    let zone = ("timezone".to_owned(), settings.zone.name().into());
-    Map::from_iter([zone, ("stop_grace".to_owned(), duration(settings.stop_grace))])
+    let mut scheduler = Map::new();
+    if when::has_name(&settings.zone) {
+        scheduler.insert("timezone".to_owned(), settings.zone.name().into());
+    }
+    scheduler.insert("stop_grace".to_owned(), duration(settings.stop_grace));
+    scheduler
 }
 
 fn store(settings: &Settings) -> Map<String, Value> {
@@ -139,66 +167,73 @@ fn store(settings: &Settings) -> Map<String, Value> {
     store
 }
 
-type Written = Vec<(Key, Result<Typed, String>)>;
+/// What a job says.
+struct Written {
+    keys: Vec<(Key, Typed)>,
+    /// What of it cannot be said again.
+    lost: Option<&'static str>,
+}
 
-/// Every key of a job that differs from what it is without being said.
+/// Every key of a job that differs from what it is without being said, in the order in which options
+/// are explained.
 fn keys(job: &Job, executors: &[Executor], secrets: Secrets) -> Written {
-    let mut keys: Written = Vec::new();
-    let mut add = |key, value: Value| keys.push((key, Ok(Typed::Json(value))));
+    let mut written = Written { keys: Vec::new(), lost: None };
     if let Some(name) = &job.name {
-        add(Key::Name, (**name).into());
+        written.add(Key::Name, (**name).into());
     }
-    add(
-        Key::Command,
-        match &job.command {
-            Command::Shell(line) => (**line).into(),
-            Command::Argv(words) => strings(words),
-        },
-    );
-    keys.extend(when(job));
-    let mut add = |key, value: Value| keys.push((key, Ok(Typed::Json(value))));
-    add(Key::Timezone, job.zone.name().into());
+    let command = match &job.command {
+        Command::Shell(line) => (**line).into(),
+        Command::Argv(words) => strings(words),
+    };
+    written.add(Key::Command, command);
+    written.trigger(job);
+    // Only the machine's own zone may have no name, and that is what a job has that names none.
+    if when::has_name(&job.zone) {
+        written.add(Key::Timezone, job.zone.name().into());
+    }
     if job.executor != 0
         && let Some(executor) = executors.get(usize::from(job.executor))
     {
-        add(Key::Executor, (*executor.name).into());
+        written.add(Key::Executor, (*executor.name).into());
     }
-    let own = options(&job.options, secrets);
-    keys.extend(own.into_iter().map(|(key, value)| (key, Ok(Typed::Json(value)))));
-    keys
+    for (key, value) in options(&job.options, secrets) {
+        written.add(key, value);
+    }
+    written.keys.sort_by_key(|(key, _)| *key);
+    written
 }
 
-fn when(job: &Job) -> Written {
-    let text = |at: Instant| Value::from(words::rfc3339(at, &job.zone));
-    let bound = |key, at: Option<Instant>| at.map(|at| (key, Ok(Typed::Json(text(at)))));
-    match &job.trigger {
-        Trigger::Date(DateTrigger::At(at)) => vec![(Key::Date, Ok(Typed::Json(text(*at))))],
-        Trigger::Date(DateTrigger::Now) => vec![(Key::Date, Ok(Typed::Json("now".into())))],
-        Trigger::Date(DateTrigger::Reboot) => vec![(Key::Cron, Ok(Typed::Json("@reboot".into())))],
-        Trigger::Interval(interval) => {
-            let every = (Key::Interval, Ok(Typed::Json(duration(interval.every()))));
-            let bounds =
-                [bound(Key::StartDate, interval.start_date()), bound(Key::EndDate, interval.end())];
-            [Some(every)].into_iter().chain(bounds).flatten().collect()
-        }
-        Trigger::Cron(cron) => {
-            let bounds = [bound(Key::StartDate, cron.start()), bound(Key::EndDate, cron.end())];
-            [Some((Key::Cron, schedules(cron)))].into_iter().chain(bounds).flatten().collect()
-        }
+impl Written {
+    fn add(&mut self, key: Key, value: Value) {
+        self.keys.push((key, Typed::Json(value)));
     }
-}
 
-fn schedules(cron: &CronTrigger) -> Result<Typed, String> {
-    let texts: Option<Vec<String>> = cron.schedules().iter().map(normalised).collect();
-    let texts = texts.ok_or("a schedule that never fires, of which not everything was kept")?;
-    let is_table = |text: &String| text.starts_with('{');
-    match &texts[..] {
-        [only] if is_table(only) => Ok(Typed::Fields(only.clone())),
-        [only] => Ok(Typed::Json(only.as_str().into())),
-        several if several.iter().any(is_table) => {
-            Err("several schedules of which one can only be written as a table".to_owned())
+    fn trigger(&mut self, job: &Job) {
+        let moment = |at: Instant| Value::from(when::moment(at, &job.zone));
+        let (start, end) = match &job.trigger {
+            Trigger::Date(date) => {
+                return match date {
+                    DateTrigger::At(at) => self.add(Key::Date, moment(*at)),
+                    DateTrigger::Now => self.add(Key::Date, "now".into()),
+                    DateTrigger::Reboot => self.add(Key::Cron, "@reboot".into()),
+                };
+            }
+            Trigger::Interval(interval) => {
+                self.add(Key::Interval, duration(interval.every()));
+                (interval.start_date(), interval.end())
+            }
+            Trigger::Cron(cron) => {
+                let (schedules, lost) = when::schedules(cron);
+                self.keys.push((Key::Cron, schedules));
+                self.lost = lost;
+                (cron.start(), cron.end())
+            }
+        };
+        for (key, at) in [(Key::StartDate, start), (Key::EndDate, end)] {
+            if let Some(at) = at {
+                self.add(key, moment(at));
+            }
         }
-        several => Ok(Typed::Json(several.iter().map(String::as_str).collect())),
     }
 }
 
@@ -245,8 +280,9 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     let codes: Value = o.success_codes.iter().copied().collect();
     add(Key::SuccessCodes, o.success_codes != default.success_codes, codes);
     let shell = match &*o.shell {
-        [only] => (**only).into(),
-        several => strings(several),
+        // A string with a space in it is taken for a mistake.
+        [only] if !only.contains(char::is_whitespace) => (**only).into(),
+        words => strings(words),
     };
     add(Key::Shell, o.shell != default.shell, shell);
     add(Key::Cwd, o.cwd.is_some(), text(&o.cwd));
@@ -285,24 +321,21 @@ fn strings(words: &[Box<str>]) -> Value {
 }
 
 fn duration(span: Duration) -> Value {
-    match span.is_zero() {
-        true => "0s".into(),
-        false => humantime::format_duration(span).to_string().into(),
-    }
+    when::duration(span).into()
 }
 
 impl Typed {
     fn toml(&self) -> String {
         match self {
             Typed::Json(value) => toml(value),
-            Typed::Fields(text) => text.clone(),
+            Typed::Fields(fields) => when::toml(fields),
         }
     }
 
     fn json(self) -> Value {
         match self {
             Typed::Json(value) => value,
-            Typed::Fields(text) => super::workshop::json_of(&text),
+            Typed::Fields(fields) => when::json(&fields),
         }
     }
 }
@@ -471,14 +504,5 @@ mod tests {
         assert_eq!(object["env"]["T"]["file"], "/run/t");
         let object = json(&set.jobs[1], &set.executors, Secrets::Written);
         assert_eq!(object["cron"]["day"], "3rd fri");
-    }
-
-    #[test]
-    fn what_cannot_be_said_is_told() {
-        let set = load("[jobs.never]\ncommand = 'x'\ncron = '0 0 30 2 *'\n");
-        let mut out = String::new();
-        let lost = job(&mut out, &set.jobs[0], &set.executors, Secrets::Written);
-        assert!(lost.is_some_and(|lost| lost.contains("never fires")), "{out}");
-        assert!(out.contains("# cron: a schedule that never fires"));
     }
 }

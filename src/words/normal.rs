@@ -20,13 +20,69 @@ pub fn normalised(schedule: &Schedule) -> Option<String> {
     if schedule.months() == 0 {
         return None;
     }
+    Some(match normal(schedule, schedule.months())? {
+        Normal::Expression(text) => text,
+        Normal::Fields(fields) => {
+            let fields: Vec<String> =
+                fields.iter().map(|(key, text)| format!("{key} = \"{text}\"")).collect();
+            format!("{{ {} }}", fields.join(", "))
+        }
+    })
+}
+
+/// A schedule in one of the two ways to write it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Normal {
+    /// The string form.
+    Expression(String),
+    /// The fields of the table form, in the order of the calendar.
+    Fields(Vec<(&'static str, String)>),
+}
+
+/// A schedule the shortest usual way, as if it had these months.
+pub(crate) fn normal(schedule: &Schedule, months: u16) -> Option<Normal> {
     let default = More::default();
     let more = schedule.more().unwrap_or(&default);
+    match needs_table(schedule, more) || restricts_both(schedule) {
+        false => Some(Normal::Expression(string(schedule, more, months))),
+        true => table(schedule, more, months)
+            .map(Normal::Fields)
+            .or_else(|| expression(schedule, months).map(Normal::Expression)),
+    }
+}
+
+/// A schedule in the string form, which is all that may stand in a list; `None` if only a table can
+/// say it.
+pub(crate) fn expression(schedule: &Schedule, months: u16) -> Option<String> {
+    let default = More::default();
+    let more = schedule.more().unwrap_or(&default);
+    (!needs_table(schedule, more)).then(|| string(schedule, more, months))
+}
+
+/// Whether only the table form has a field for what it says.
+fn needs_table(schedule: &Schedule, more: &More) -> bool {
+    more.weeks != ALL_WEEKS
+        || !more.years.is_empty()
+        || more.nth != [0; 7]
+        || restricts_both(schedule)
+            && starred_days(schedule.days()).is_none()
+            && starred_weekdays(schedule.weekdays()).is_none()
+}
+
+/// Whether a day has to match by both of its fields. The string form can say so only by beginning
+/// one of them with a star.
+fn restricts_both(schedule: &Schedule) -> bool {
+    let any = schedule.days() == ALL_DAYS || schedule.weekdays() == ALL_WEEKDAYS;
+    !schedule.is_either() && !any
+}
+
+fn string(schedule: &Schedule, more: &More, months: u16) -> String {
     let any_day = schedule.days() == ALL_DAYS && !schedule.is_either();
     let any_weekday = schedule.weekdays() == ALL_WEEKDAYS && !schedule.is_either();
-    let both = !any_day && !any_weekday && !schedule.is_either();
-    if both || more.weeks != ALL_WEEKS || !more.years.is_empty() || more.nth != [0; 7] {
-        return table(schedule, more);
+    let (mut star_day, mut star_weekday) = (None, None);
+    if restricts_both(schedule) {
+        star_day = starred_days(schedule.days());
+        star_weekday = starred_weekdays(schedule.weekdays()).filter(|_| star_day.is_none());
     }
     let time = Times::of(schedule);
     let mut fields = Vec::new();
@@ -35,16 +91,38 @@ pub fn normalised(schedule: &Schedule) -> Option<String> {
     }
     fields.push(time.minutes);
     fields.push(time.hours);
-    fields.push(match any_day {
-        true => "*".to_owned(),
-        false => days(schedule.days(), more),
+    fields.push(match (any_day, star_day) {
+        (true, _) => "*".to_owned(),
+        (_, Some(starred)) => [starred, days(0, more)].join(",").trim_end_matches(',').to_owned(),
+        (_, None) => days(schedule.days(), more),
     });
-    fields.push(months(schedule.months()));
-    fields.push(match any_weekday {
-        true => "*".to_owned(),
-        false => weekdays(schedule.weekdays(), more),
+    fields.push(self::months(months));
+    fields.push(match (any_weekday, star_weekday) {
+        (true, _) => "*".to_owned(),
+        (_, Some(starred)) => {
+            [starred, weekdays(0, more)].join(",").trim_end_matches(',').to_owned()
+        }
+        (_, None) => weekdays(schedule.weekdays(), more),
     });
-    Some(fields.join(" "))
+    fields.join(" ")
+}
+
+/// Days of the month that begin with `*/n`, if they can.
+fn starred_days(set: u32) -> Option<String> {
+    let every = |step: usize| (1..=31).step_by(step).fold(0, |set, day| set | 1 << day);
+    let (step, rest) =
+        (2..=31).map(|step| (step, every(step))).find(|(_, days)| set & days == *days)?;
+    let rest = drawn_together((set & !rest).into(), 1, 32);
+    Some(format!("*/{step},{rest}").trim_end_matches(',').to_owned())
+}
+
+/// The same for days of the week, which are counted from sunday on here.
+fn starred_weekdays(set: u8) -> Option<String> {
+    let every = |step: usize| (0..7).step_by(step).fold(0, |set, day| set | 1 << ((day + 6) % 7));
+    let (step, rest) =
+        (2..=7).map(|step| (step, every(step))).find(|(_, days)| set & days == *days)?;
+    let rest = named((set & !rest).into(), &WEEKDAYS);
+    Some(format!("*/{step},{rest}").trim_end_matches(',').to_owned())
 }
 
 /// Second, minute and hour.
@@ -173,12 +251,12 @@ fn weekdays(weekdays: u8, more: &More) -> String {
 }
 
 /// The table form; `None` for what only the string form can say.
-fn table(schedule: &Schedule, more: &More) -> Option<String> {
+fn table(schedule: &Schedule, more: &More, months: u16) -> Option<Vec<(&'static str, String)>> {
     if more.nearest != 0 || more.weekday_nth != [0; 7] || more.from_end > 1 {
         return None;
     }
     let mut fields = Vec::new();
-    let mut field = |key: &str, text: String| fields.push(format!("{key} = \"{text}\""));
+    let mut field = |key: &'static str, text: String| fields.push((key, text));
     if !more.years.is_empty() {
         let years: Vec<String> = more
             .years
@@ -192,7 +270,7 @@ fn table(schedule: &Schedule, more: &More) -> Option<String> {
         field("year", years.join(","));
     }
     // Said even where it is `*`: a field left out might become its minimum.
-    field("month", months(schedule.months()));
+    field("month", self::months(months));
     let mut days = Vec::new();
     match schedule.days() {
         0 => {}
@@ -221,5 +299,5 @@ fn table(schedule: &Schedule, more: &More) -> Option<String> {
     if times.seconds != "0" {
         field("second", times.seconds);
     }
-    Some(format!("{{ {} }}", fields.join(", ")))
+    Some(fields)
 }

@@ -72,7 +72,7 @@ fn dated(mut facts: Vec<Fact>) -> Vec<Fact> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn memory_and_file_know_the_same(

@@ -92,8 +92,11 @@ pub(super) fn run(
     Ok(if adds_up { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// A job, and its definition if there still is one.
+type Known = (Box<str>, Option<Arc<Job>>);
+
 /// The jobs to audit: of the jobfile in its order, then those that were added at run time.
-fn jobs(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<(Box<str>, Option<Arc<Job>>)>> {
+fn jobs(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<Known>> {
     if let Some(id) = asked.job {
         return Ok(vec![(id.into(), past.job(id).cloned())]);
     }

@@ -307,7 +307,9 @@ impl Writer<'_> {
         let Some((job, due, named)) = found else { return Ok(()) };
         // Its number has been seen, so nobody is to have it again.
         self.run("UPDATE state SET next_run = max(next_run, ?1 + 1) WHERE id = 1", [number(run)])?;
-        self.run("DELETE FROM record WHERE run = ?1", [number(run)])?;
+        for table in ["record", "attempt", "output"] {
+            self.run(&format!("DELETE FROM {table} WHERE run = ?1"), [number(run)])?;
+        }
         let decided = if named { due - 1 } else { i64::MAX };
         let sql = "UPDATE job SET records = records - 1, decided = min(decided, ?2) WHERE id = ?1";
         self.run(sql, [job, decided]).map(drop)

@@ -1,0 +1,169 @@
+//! What says when, as it is written: schedules, points in time and durations, each so that it is
+//! read again as the same.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Typed;
+use crate::instant::Instant;
+use crate::trigger::CronTrigger;
+use crate::trigger::cron::Schedule;
+use crate::trigger::cron::crontab::{self, Crontab};
+use crate::trigger::cron::fields::{Builder, Field};
+use crate::words::{self, Normal};
+use crate::zone::{Database, Zone};
+
+/// There is no 30 February: it is never due, as whatever stood there before.
+const NEVER: &str = "0 0 30 2 *";
+
+/// Why a schedule is not what it was.
+const LOST: &str = "a schedule that is never due, of which it is not known how it was written";
+
+/// A cron trigger's schedules, and what of them is lost.
+pub(super) fn schedules(cron: &CronTrigger) -> (Typed, Option<&'static str>) {
+    if let [schedule] = cron.schedules() {
+        return match normal(schedule, words::normal) {
+            Some(Normal::Expression(text)) => (Typed::Json(text.into()), None),
+            Some(Normal::Fields(fields)) => (Typed::Fields(fields), None),
+            None => (Typed::Json(NEVER.into()), Some(LOST)),
+        };
+    }
+    let mut lost = None;
+    let texts = cron.schedules().iter().map(|schedule| {
+        let expression =
+            |schedule: &_, months| words::expression(schedule, months).map(Normal::Expression);
+        match normal(schedule, expression) {
+            Some(Normal::Expression(text)) => Value::from(text),
+            _ => {
+                lost = Some(LOST);
+                NEVER.into()
+            }
+        }
+    });
+    let texts: Value = texts.collect();
+    (Typed::Json(texts), lost)
+}
+
+/// Writes a schedule by `write`, which takes the months that it is to have.
+fn normal(schedule: &Schedule, write: impl Fn(&Schedule, u16) -> Option<Normal>) -> Option<Normal> {
+    if schedule.months() != 0 {
+        return write(schedule, schedule.months());
+    }
+    // It was seen to be impossible, and its months are not known any more: any will do that make
+    // it just as impossible. February is where most of them are.
+    let mut months = [2].into_iter().chain(1..=12);
+    months.find_map(|month| {
+        write(schedule, 1 << month).filter(|text| read(text).as_ref() == Some(schedule))
+    })
+}
+
+fn read(normal: &Normal) -> Option<Schedule> {
+    let mut flaws = Vec::new();
+    match normal {
+        Normal::Expression(text) => match crontab::parse(text, "", &mut flaws)? {
+            Crontab::Schedule(schedule) => Some(schedule),
+            Crontab::Reboot => None,
+        },
+        Normal::Fields(fields) => {
+            let mut builder = Builder::default();
+            for (key, text) in fields {
+                let field = Field::ALL.into_iter().find(|field| field.key() == *key)?;
+                builder.set(field, text, &mut flaws).then_some(())?;
+            }
+            Some(builder.build())
+        }
+    }
+}
+
+/// Fields of the table form as JSON.
+pub(super) fn json(fields: &[(&'static str, String)]) -> Value {
+    let fields = fields.iter().map(|(key, text)| ((*key).to_owned(), text.as_str().into()));
+    Value::Object(fields.collect::<Map<_, _>>())
+}
+
+/// The same as TOML, in the order of the calendar.
+pub(super) fn toml(fields: &[(&'static str, String)]) -> String {
+    let fields: Vec<String> =
+        fields.iter().map(|(key, text)| format!("{key} = {}", super::string(text))).collect();
+    format!("{{ {} }}", fields.join(", "))
+}
+
+/// A point in time: on the clocks of a zone, if they had an offset of whole minutes then.
+pub(super) fn moment(at: Instant, zone: &Zone) -> String {
+    let (year, _, _) = crate::civil::from_days(zone.wall_of(at).div_euclid(86_400));
+    let fits = zone.offset_at(at) % 60 == 0 && (1..=9999).contains(&year);
+    if fits { words::rfc3339(at, zone) } else { words::rfc3339(at, &Zone::utc()) }
+}
+
+/// A duration to the nanosecond, as people write it: `365d`, not the months and hours that
+/// `humantime` makes of it.
+pub(super) fn duration(span: Duration) -> String {
+    let (secs, nanos) = (span.as_secs(), span.subsec_nanos());
+    let parts = [
+        (secs / 86_400, "d"),
+        (secs / 3600 % 24, "h"),
+        (secs / 60 % 60, "m"),
+        (secs % 60, "s"),
+        (u64::from(nanos / 1_000_000), "ms"),
+        (u64::from(nanos / 1000 % 1000), "us"),
+        (u64::from(nanos % 1000), "ns"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+/// Whether a zone can be asked for by its name. The machine's own cannot if all there is of it are
+/// rules: a copy in `/etc/localtime`, or a text in the variable `TZ`.
+pub(super) fn has_name(zone: &Zone) -> bool {
+    let name = zone.name();
+    let is_rule = name.contains([',', '<']) || name == "localtime";
+    !is_rule && (name.contains('/') || Database::bundled().get(name).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobfile::when::parse_moment;
+
+    #[test]
+    fn durations_are_read_again() {
+        let rows = [
+            (Duration::ZERO, "0s"),
+            (Duration::from_secs(5400), "1h 30m"),
+            (Duration::from_secs(365 * 86_400), "365d"),
+            (Duration::from_nanos(1_500_000_001), "1s 500ms 1ns"),
+            (Duration::from_micros(20), "20us"),
+            (Duration::MAX, "213503982334601d 7h 15s 999ms 999us 999ns"),
+        ];
+        for (span, text) in rows {
+            assert_eq!(duration(span), text);
+            assert_eq!(humantime::parse_duration(text), Ok(span));
+        }
+    }
+
+    #[test]
+    fn moments_are_read_again() {
+        let moments = [
+            Instant::MIN,
+            Instant::LAST,
+            Instant::MAX,
+            Instant::from_secs(-2_000_000_000),
+            Instant::from_micros(1_800_000_000_000_001),
+            // Both passes of a fold.
+            Instant::from_secs(1_792_888_200),
+            Instant::from_secs(1_792_891_800),
+        ];
+        for zone in ["UTC", "Europe/Amsterdam", "Pacific/Kiritimati", "America/St_Johns"] {
+            let zone = Database::bundled().get(zone).unwrap();
+            for at in moments {
+                let text = moment(at, &zone);
+                assert_eq!(parse_moment(&text).unwrap().instant(&zone), at, "{text}");
+            }
+        }
+    }
+}
