@@ -8,7 +8,9 @@
 //! `read` (bytes, bounded) → `chunk` (cut at headers) → `parse` (one chunk) → `tree` (values and
 //! TOML's rules) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load`
 //! runs all that over a file and its `include`s. `value` gets at typed values, `keys` knows the
-//! names, `schema` tells them to editors, `trust` who else can write to the files, `locate` finds the file that is meant when none is named.
+//! names, `schema` tells them to editors, `trust` who else can write to the files, `locate` finds
+//! the file that is meant when none is named. `workshop` makes jobs at run time by the same rules,
+//! and `write` is the way back, from jobs to a jobfile.
 
 mod build;
 mod chunk;

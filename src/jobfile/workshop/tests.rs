@@ -1,0 +1,157 @@
+//! Laws of texts at run time: they are jobs as in a jobfile, and what is remembered of changes is what
+//! they were.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::job::Command;
+use crate::jobfile::load_text;
+use crate::trigger::Trigger;
+
+const NOW: Instant = Instant::from_secs(1_800_000_000);
+
+fn workshop(jobfile: &str) -> (Workshop, Vec<Arc<Job>>) {
+    let loaded = load_text("jobs.toml", jobfile, &Database::bundled(), NOW);
+    (loaded.workshop.unwrap(), loaded.set.unwrap().jobs)
+}
+
+#[test]
+fn a_text_is_a_job_like_any_other() {
+    let defaults = "[executors]\nslow = { max_workers = 1 }\n[defaults]\nretries = 3\n";
+    let keys = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\nenv = { A = '1' }\n";
+    let (_, jobs) = workshop(&format!("{defaults}[jobs.a]\n{keys}"));
+    let (workshop, _) = workshop(defaults);
+    assert_eq!(workshop.build("a", keys, NOW).unwrap(), *jobs[0]);
+    // Tables may be written in any way.
+    let headed = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\n[env]\nA = '1'\n";
+    assert_eq!(workshop.build("a", headed, NOW).unwrap(), *jobs[0]);
+    let many = workshop.build_many([("a", keys), ("a", keys), ("b", "x")].into_iter(), NOW);
+    assert!(many[0].is_ok() && many[2].is_err());
+}
+
+#[test]
+fn every_problem_of_a_text_is_said() {
+    let (workshop, jobs) = workshop("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
+    let rows: &[(Result<Job, Lines>, &[&str])] = &[
+        (
+            workshop.build("a", "comand = 'x'\ninterval = '5 parsecs'\n", NOW),
+            &["line 1: unknown key `comand` (did you mean `command`?)", "line 2: "],
+        ),
+        (workshop.build("a", "command = 'x'", NOW), &["no trigger"]),
+        (workshop.build("", "command = 'x'\ndate = 'now'", NOW), &["the id of a job"]),
+        (workshop.build("a", "[jobs.b]\ncommand = 'x'\ndate = 'now'", NOW), &["unknown key"]),
+        (workshop.modify(&jobs[0], "cron = '* * * * *'"), &["`cron` says when"]),
+        (workshop.modify(&jobs[0], ""), &["nothing to change"]),
+        (workshop.modify(&jobs[0], "retires = 3"), &["unknown key `retires` (did you mean"]),
+        (workshop.modify(&jobs[0], "executor = 'x'"), &["unknown executor `x`"]),
+        (workshop.reschedule(&jobs[0], "retries = 3"), &["`retries` does not say"]),
+        (workshop.reschedule(&jobs[0], "timezone = 'UTC'"), &["no trigger"]),
+        (workshop.reschedule(&jobs[0], "cron = '61 * * * *'"), &["minute 61 is out of range"]),
+    ];
+    for (result, expected) in rows {
+        let found = result.as_ref().unwrap_err();
+        for expected in *expected {
+            assert!(found.iter().any(|line| line.contains(expected)), "{expected}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_changed_stands_over_the_definition() {
+    let (workshop, jobs) = workshop(
+        "[jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\ntimezone = 'Europe/Berlin'\n\
+             env = { A = '1' }\nretries = 1\n",
+    );
+    let base = &*jobs[0];
+    let first = "max_instances = 6\nenv = { B = '2' }\nname = 'The \\\"job\\\"'\n";
+    let changed = workshop.modify(base, first).unwrap();
+    assert_eq!(changed.options.max_instances, 6);
+    assert_eq!(changed.options.env.len(), 2);
+    assert_eq!(changed.trigger, base.trigger);
+    let overrides = workshop.merge(None, first);
+    assert_eq!(workshop.overlay(base, &overrides).unwrap(), changed);
+
+    let second = "cron = { hour = 4 }\nstart_date = 2026-01-01\n";
+    let again = workshop.reschedule(&changed, second).unwrap();
+    assert_eq!(again.zone.name(), "Europe/Berlin");
+    let overrides = workshop.merge(Some(&overrides), second);
+    assert_eq!(workshop.overlay(base, &overrides).unwrap(), again);
+
+    // A new trigger takes away all of the old one.
+    let third = "interval = '5m'\ntimezone = 'UTC'\njitter = '3s'";
+    let last = workshop.reschedule(&again, third).unwrap();
+    let overrides = workshop.merge(Some(&overrides), third);
+    assert!(!overrides.contains("start_date") && overrides.contains("max_instances = 6"));
+    assert_eq!(workshop.overlay(base, &overrides).unwrap(), last);
+    assert!(matches!(last.trigger, Trigger::Interval(interval) if interval.start_date().is_none()));
+    let other = workshop.modify(base, "command = ['y', 'z']").unwrap();
+    assert!(matches!(other.command, Command::Argv(_)));
+}
+
+/// Something that may be changed of a job: whether that is its trigger, and the text.
+fn change() -> impl Strategy<Value = (bool, String)> {
+    let option = prop::sample::select(vec![
+        "retries = 2",
+        "retries = 3\ntimeout = '5m'",
+        "env = { A = '1' }",
+        "env = { A = { file = 'a' }, C = '' }",
+        "[env]\n'B b' = \"2\\n\"",
+        "env.A = '3'",
+        "env = {}",
+        "name = 'a name'",
+        "command = ['x', 'y']",
+        "command = \"\"\"\na\nb\"\"\" # and so on",
+        "executor = 'slow'\nexecutor = 'slow'",
+        "executor = 'slow'",
+        "success_codes = [0,\n 3]",
+        "cwd = 'here'",
+        "umask = 0o027\nretry_backoff = 1.5",
+        "jitter = '1s'",
+    ]);
+    let trigger = prop::sample::select(vec![
+        "cron = '0 4 * * *'",
+        "cron = 'H 4 * * *'\ntimezone = 'America/New_York'",
+        "cron = { hour = 4 }\nstart_date = 2026-01-01",
+        "cron = ['0 4 * * *', '@daily']\njitter = '2s'",
+        "interval = '5m'\nend_date = '2040-05-30'",
+        "interval = { minutes = 5 }\ntimezone = 'UTC'",
+        "date = 2030-03-31T02:30:00",
+        "date = 'now'\njitter = '3s'",
+        "cron = '61 * * * *'",
+        "timezone = 'UTC'",
+    ]);
+    let option = option.prop_map(|text| (false, text.to_owned()));
+    prop_oneof![option, trigger.prop_map(|text| (true, text.to_owned()))]
+}
+
+proptest! {
+    /// What is remembered of all changes makes the job that they made one by one: a restart
+    /// is no change.
+    #[test]
+    fn changes_one_by_one_are_what_is_remembered_of_them(
+        changes in prop::collection::vec(change(), 1..8),
+    ) {
+        let (workshop, jobs) = workshop(
+            "[executors]\nslow = { max_workers = 1 }\n\
+             [defaults]\nend_date = 2050-01-01\nenv = { D = 'd' }\n\
+             [jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\ntimezone = 'Europe/Berlin'\n\
+             start_date = 2025-01-01\nenv = { A = '0' }\n",
+        );
+        let mut job = (*jobs[0]).clone();
+        let mut overrides: Option<String> = None;
+        for (is_trigger, text) in changes {
+            let changed = match is_trigger {
+                true => workshop.reschedule(&job, &text),
+                false => workshop.modify(&job, &text),
+            };
+            let Ok(changed) = changed else { continue };
+            job = changed;
+            let merged = workshop.merge(overrides.as_deref(), &text);
+            let again = workshop.overlay(&jobs[0], &merged);
+            prop_assert_eq!(again.as_ref(), Ok(&job), "{}", merged);
+            // It stands for itself.
+            prop_assert_eq!(&workshop.merge(None, &merged), &merged);
+            overrides = Some(merged);
+        }
+    }
+}
