@@ -24,6 +24,9 @@ pub(crate) struct Stage {
     pub(crate) runs: bool,
     /// What is done before a command that begins so.
     pub(crate) before: &'static [(&'static str, &'static str)],
+    /// Before a command that begins so, the scheduler that the page has started is stopped, once it
+    /// has logged this.
+    pub(crate) stops: &'static [(&'static str, &'static str)],
     /// What stands for what in the page's commands; `{dir}` is the directory.
     pub(crate) instead: &'static [(&'static str, &'static str)],
     /// Exit codes other than 0, of commands that begin so.
@@ -40,6 +43,7 @@ pub(crate) const BARE: Stage = Stage {
     setup: "",
     runs: false,
     before: &[],
+    stops: &[],
     instead: &[],
     exits: &[],
     compared: &[],
@@ -65,6 +69,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         page: "README.md",
         instead: &[("cargo run --release --", "schedrs")],
+        stops: &[("schedrs why", "hello #1: succeeded")],
         exits: &[("schedrs validate", 1)],
         compared: &[("schedrs next", Compared::Exactly), ("schedrs validate", Compared::Exactly)],
         ..BARE
@@ -153,6 +158,7 @@ pub(crate) const STAGES: &[Stage] = &[
             ("bin/crontab", "#!/bin/sh\nexec cat crontab\n"),
         ],
         setup: "chmod +x bin/crontab",
+        compared: &[("schedrs import", Compared::Exactly)],
         ..BARE
     },
     Stage {
@@ -183,6 +189,7 @@ pub(crate) const STAGES: &[Stage] = &[
             ),
         ],
         instead: &[("/lib/systemd", "lib/systemd")],
+        compared: &[("schedrs import", Compared::Exactly)],
         ..BARE
     },
     Stage {
