@@ -366,20 +366,28 @@ impl Loop<'_> {
                 let after = words::span(after);
                 log::warn!(event = "store_recovered"; "the store works again after {after}{lost}");
                 self.alarms.remove("store");
+                if dropped > 0 {
+                    self.remember_all();
+                }
             }
             Said::Fresh(why) => {
                 log::error!(
                     event = "store_lost";
                     "the store was lost and is begun anew, what it knew of the past is gone: {why}"
                 );
-                let mut actions = Vec::new();
-                let now = clock::now();
-                self.scheduler.remember_all(now, &mut actions);
-                for action in actions {
-                    self.hands.perform(action, now, &mut self.events);
-                }
-                self.hands.remember_runs(now.wall);
+                self.remember_all();
+                self.hands.remember_runs(clock::wall());
             }
+        }
+    }
+
+    /// Has the store told once more what there is to remember of jobs.
+    fn remember_all(&mut self) {
+        let mut actions = Vec::new();
+        let now = clock::now();
+        self.scheduler.remember_all(now, &mut actions);
+        for action in actions {
+            self.hands.perform(action, now, &mut self.events);
         }
     }
 

@@ -261,7 +261,9 @@ fn no_secret_is_kept_or_told() {
         assert!(!all(&done).contains("hunter2"), "{asked:?}: {done:?}");
     }
     let exported = all(&run(&bench, &["export"]));
-    assert!(exported.contains(r#"env = { TOKEN = { file = "token" } }"#), "{exported}");
+    let file = bench.path("token").display().to_string();
+    let named = format!("env = {{ TOKEN = {{ file = \"{file}\" }} }}");
+    assert!(exported.contains(&named), "{exported}");
     running.stop();
     for entry in std::fs::read_dir(bench.path("state")).unwrap() {
         let path = entry.unwrap().path();
