@@ -153,7 +153,7 @@ impl Play {
             self.shell(before);
         }
         if let (Some(logged), Some(running)) = (stops, &mut self.running) {
-            running.line(Stream::Err, &[logged]);
+            running.line(Stream::Err, logged);
             self.end()?;
         }
         text = self.instead(&text);
