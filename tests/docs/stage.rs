@@ -68,6 +68,11 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
         page: "README.md",
+        // What is asked after has to be over.
+        before: &[(
+            "schedrs why hello",
+            "until schedrs history hello -f jobs.example.toml | grep -q succeeded; do :; done",
+        )],
         instead: &[("cargo run --release --", "schedrs")],
         stops: &[("schedrs why", &["hello #", ": succeeded"])],
         exits: &[("schedrs validate", 1)],
