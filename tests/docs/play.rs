@@ -146,10 +146,15 @@ impl Play {
             return Ok(());
         }
         let before = longest(self.stage.before, &text).unwrap_or("");
+        let stops = longest(self.stage.stops, &text);
         let exit = longest(self.stage.exits, &text).unwrap_or(0);
         let compared = longest(self.stage.compared, &text).unwrap_or(Compared::Alike);
         if !before.is_empty() {
             self.shell(before);
+        }
+        if let (Some(logged), Some(running)) = (stops, &mut self.running) {
+            running.line(Stream::Err, logged);
+            self.end()?;
         }
         text = self.instead(&text);
         if text.starts_with("schedrs run") && !text.contains("--until") {

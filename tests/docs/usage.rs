@@ -39,7 +39,13 @@ impl Known {
         let text = text.replace("\\\n", " ");
         text.split(['\n', ';', '&'])
             .flat_map(|piece| piece.split(" | "))
-            .filter_map(|piece| piece.trim().strip_prefix("schedrs "))
+            .filter_map(|piece| {
+                let piece = piece.trim();
+                // In prose the name of the program is often left out: `list --watch`.
+                let (name, rest) = piece.split_once(' ')?;
+                let is_short = self.helps.contains_key(name) && rest.contains("--");
+                piece.strip_prefix("schedrs ").or(is_short.then_some(piece))
+            })
             .find_map(|call| self.wrong_call(call))
     }
 
