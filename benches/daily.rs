@@ -15,6 +15,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use schedrs::store::location::{self, Location};
+
 #[path = "harness/mod.rs"]
 mod harness;
 
@@ -118,7 +120,16 @@ fn restart(dir: &Path) {
         scheduler.wait_until_quiet();
         println!("start with {JOBS} jobs, {what}: {took:.0} ms until it is ready");
         scheduler.stop();
+        assert!(store == "memory" || known(dir, "restart") == JOBS, "the store lacks jobs");
     }
+}
+
+/// How many jobs the store of a scheduler knows.
+fn known(dir: &Path, name: &str) -> usize {
+    let instance = schedrs::paths::instance(&dir.join(format!("{name}.toml")));
+    let url = format!("sqlite:{name}.state/{instance}.db");
+    let location = Location::parse(&url, dir).unwrap();
+    location::reader(&location).unwrap().jobs().unwrap().len()
 }
 
 /// 200 runs a second with the store on and, in the same seconds, as many without.

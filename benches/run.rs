@@ -291,7 +291,7 @@ fn idle(dir: &Path) {
             job / 60
         );
     }
-    let scheduler = Scheduler::start(dir, "idle", &jobs);
+    let scheduler = Scheduler::with_store(dir, "idle", &jobs, "default");
     sleep(Duration::from_secs(1));
     let (wakeups, cpu) = (scheduler.wakeups(), scheduler.cpu());
     sleep(Duration::from_secs(INTERVAL));
@@ -327,12 +327,14 @@ fn many(dir: &Path) {
             ),
         };
     }
-    let with_many = Scheduler::start(dir, "many", &jobs);
+    let with_many = Scheduler::with_store(dir, "many", &jobs, "default");
+    // They are told to the store after the start.
+    with_many.wait_until_still();
     let loaded = (with_many.started - with_many.begun) as f64 / 1e9;
     let cpu = with_many.cpu();
     drop(jobs);
     let one = each_second("job", &small, in_at_least(Duration::ZERO) + SECOND / 2);
-    let with_one = Scheduler::start(dir, "one", &one);
+    let with_one = Scheduler::with_store(dir, "one", &one, "default");
     sleep(Duration::from_secs(1));
     large.clear();
     small.clear();

@@ -200,7 +200,7 @@ fn restore(dir: &Path) {
     let path = dir.join("restore.db");
     let mut store = open(&path);
     let record = |number: u64| {
-        Fact::Job(JobRecord {
+        Fact::Job(Box::new(JobRecord {
             id: format!("job-{number}").into(),
             anchor: at(number),
             decided: at(number),
@@ -210,7 +210,7 @@ fn restore(dir: &Path) {
             resumed: false,
             added: None,
             overrides: None,
-        })
+        }))
     };
     let jobs: Vec<Fact> = (0..RESTORED).map(record).collect();
     let (time, _) = timed(|| store.commit(&jobs).unwrap());

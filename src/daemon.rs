@@ -70,6 +70,9 @@ pub struct Ending {
     pub code: Option<u8>,
 }
 
+/// There is always room for so many actions.
+const ACTIONS: usize = 4096;
+
 const TOKEN_WAKE: u64 = 0;
 const TOKEN_CLOCK: u64 = 1;
 /// Tokens from here on are those of [`Hands`].
@@ -221,6 +224,8 @@ impl Loop<'_> {
                 }
                 self.perform(action, now);
             }
+            // At the start they are as many as there are jobs.
+            actions.shrink_to(ACTIONS);
             self.hands.flush_records();
             if self.once && self.hands.code_of_last_run().is_some() && self.stops == 0 {
                 self.once = false;

@@ -39,7 +39,7 @@ pub enum Fact {
         at: Instant,
     },
     /// What there is to remember of a job, in the place of what was known of it.
-    Job(JobRecord),
+    Job(Box<JobRecord>),
     /// A job is gone. What became of its due times stays, for as long as the store keeps such.
     Gone {
         /// Its id.

@@ -91,7 +91,7 @@ fn fate(job: &str, due: &str, last: &str, count: u64, outcome: Outcome, decided:
 fn facts() -> Vec<Vec<Fact>> {
     let set = jobfile::load_text("t", JOBS, &Database::bundled(), at("00:00")).set.unwrap();
     let jobs = set.jobs.iter().map(|job| {
-        Fact::Job(JobRecord {
+        Fact::Job(Box::new(JobRecord {
             id: job.id.clone(),
             anchor: at("00:00"),
             decided: at("00:00"),
@@ -101,7 +101,7 @@ fn facts() -> Vec<Vec<Fact>> {
             resumed: false,
             added: None,
             overrides: None,
-        })
+        }))
     });
     let late = |secs| Outcome::Missed(MissReason::Late(Duration::from_secs(secs)));
     let change = |time: &str, what: &str, detail: &str| {

@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use harness::{Bench, Running, Stream};
+use schedrs::store::location::{self, Location};
 use serde_json::{Value, json};
 
 const JOBS: &str = r#"
@@ -73,6 +74,19 @@ fn jobs(bench: &Bench) -> Vec<Value> {
 fn job(bench: &Bench, id: &str) -> Value {
     let found = jobs(bench).into_iter().find(|job| job["id"] == id);
     found.unwrap_or_else(|| panic!("no {id}"))
+}
+
+/// All jobs of a large jobfile are facts of one moment.
+#[test]
+fn a_large_jobfile_is_known_after_the_first_start() {
+    const JOBS: usize = 120_000;
+    let jobs = (0..JOBS).map(|at| format!("[jobs.j{at}]\ncommand = 'x'\ninterval = '9d'\n"));
+    let bench = Bench::new(&jobs.collect::<String>());
+    assert_eq!(start(&bench).stop().code, Some(0));
+    let store = schedrs::paths::instance(&bench.path("jobs.toml"));
+    let url = format!("sqlite:{}", bench.path("state").join(format!("{store}.db")).display());
+    let location = Location::parse(&url, bench.dir.path()).unwrap();
+    assert_eq!(location::reader(&location).unwrap().jobs().unwrap().len(), JOBS);
 }
 
 #[test]

@@ -130,6 +130,19 @@ impl Scheduler {
         since
     }
 
+    /// Waits until it does nothing.
+    pub(crate) fn wait_until_still(&self) {
+        let mut before = self.cpu();
+        loop {
+            sleep(Duration::from_millis(500));
+            let cpu = self.cpu();
+            if cpu - before < 0.02 {
+                break;
+            }
+            before = cpu;
+        }
+    }
+
     /// Asks it to end, and answers its log.
     pub(crate) fn stop(mut self) -> String {
         // SAFETY: a plain system call; the child has not been waited for.

@@ -24,7 +24,7 @@ use crate::child::tree::{self, Adopted, Origin};
 use crate::child::{Failure, Pipes, World};
 use crate::clock;
 use crate::control::Call;
-use crate::event::{Action, Event, Exit, Notice, Outcome, Record, RunId, Start};
+use crate::event::{Action, Event, Exit, Notice, Outcome, Record, Remember, RunId, Start};
 use crate::executor::{Executor, Report, Submitter};
 use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
@@ -274,6 +274,11 @@ impl Hands {
                 report::notice(&notice);
                 if let Notice::Started { run, .. } = notice {
                     self.attach(run);
+                }
+            }
+            Action::Remember(Remember::Job(record)) => {
+                if let Some(records) = &mut self.records {
+                    records.remember(record);
                 }
             }
             Action::Remember(_) | Action::Answer { .. } | Action::Exit => {}

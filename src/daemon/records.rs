@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::event::{Action, Notice, Record, Remember, RunId, Start};
+use crate::event::{Action, JobRecord, Notice, Record, Remember, RunId, Start};
 use crate::instant::{Instant, Mono};
 use crate::store::keeper::Keeper;
 use crate::store::{Fact, Process};
@@ -54,7 +54,8 @@ impl Records {
         }
     }
 
-    /// Takes note of what is to be done. `process` is that of the run of a notice.
+    /// Takes note of what is to be done. `process` is that of the run of a notice. Not of
+    /// [`Remember::Job`]: see [`Records::remember`].
     pub(super) fn note(&mut self, action: &Action, now: Instant, process: Option<Process>) {
         if !self.withdrawals.is_empty() {
             match action {
@@ -75,7 +76,6 @@ impl Records {
                 at: admitted.at,
                 by: admitted.by.clone(),
             },
-            Action::Remember(Remember::Job(record)) => Fact::Job((**record).clone()),
             Action::Remember(Remember::Gone(job)) => Fact::Gone { job: job.clone() },
             Action::Remember(Remember::AllPaused(pause)) => Fact::AllPaused(pause.clone()),
             Action::Remember(Remember::Change(change)) => Fact::Change(change.clone()),
@@ -92,10 +92,17 @@ impl Records {
                 outcome: outcome.clone(),
                 at: now,
             },
+            Action::Remember(Remember::Job(_)) => return,
             Action::Notice(_) | Action::Terminate(_) | Action::Kill(_) => return,
             Action::Answer { .. } | Action::Exit => return,
         };
         self.facts.push(fact);
+    }
+
+    /// What there is to remember of a job. At a start they are as many as there are jobs, so that a
+    /// copy would be felt.
+    pub(super) fn remember(&mut self, record: Box<JobRecord>) {
+        self.facts.push(Fact::Job(record));
     }
 
     /// One more fact, that no action says.

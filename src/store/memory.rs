@@ -144,7 +144,7 @@ impl Kept {
                 }
             }
             Fact::Job(record) => {
-                self.jobs.insert(record.id.clone(), record.clone());
+                self.jobs.insert(record.id.clone(), JobRecord::clone(record));
             }
             Fact::Gone { job } => {
                 self.jobs.remove(job);

@@ -107,7 +107,7 @@ fn printed(run: u64, text: &str, total: u64) -> Fact {
 fn steps() -> Vec<Vec<Fact>> {
     let set = jobfile::load_text("t", JOBS, &Database::bundled(), at(0)).set.unwrap();
     let jobs = set.jobs.iter().map(|job| {
-        Fact::Job(JobRecord {
+        Fact::Job(Box::new(JobRecord {
             id: job.id.clone(),
             anchor: at(0),
             decided: at(0).minus(Duration::from_secs(1)),
@@ -117,7 +117,7 @@ fn steps() -> Vec<Vec<Fact>> {
             resumed: false,
             added: None,
             overrides: None,
-        })
+        }))
     });
     let mut steps = vec![vec![began(312, -60)], jobs.collect(), start(1, "backup", 0)];
     for minute in 0..=10 {

@@ -79,8 +79,8 @@ fn every_fact_comes_back(bed: &dyn Bed) {
     let mut store = fresh(bed);
     let facts = [
         Fact::Began(session(7, 1)),
-        Fact::Job(full.clone()),
-        Fact::Job(bare.clone()),
+        Fact::Job(full.clone().into()),
+        Fact::Job(bare.clone().into()),
         Fact::AllPaused(Some(pause(3))),
         Fact::Change(change(Some("full"), 4)),
         Fact::Change(change(None, 5)),
@@ -206,7 +206,7 @@ fn facts_may_come_twice(bed: &dyn Bed) {
     let facts = [
         vec![
             Fact::Began(session(1, 0)),
-            Fact::Job(job("a", 0)),
+            Fact::Job(job("a", 0).into()),
             Fact::Change(change(Some("a"), 1)),
             fate("a", 3, 5, 3, Outcome::Missed(MissReason::Late(secs(90)))),
         ],
@@ -234,11 +234,11 @@ fn the_last_word_holds(bed: &dyn Bed) {
     let mut second = job("a", 7);
     second.trigger = "cron 0 3 * * *".into();
     let facts = [
-        Fact::Job(job("a", 5)),
-        Fact::Job(second.clone()),
+        Fact::Job(job("a", 5).into()),
+        Fact::Job(second.clone().into()),
         Fact::Gone { job: "b".into() },
-        Fact::Job(job("b", 1)),
-        Fact::Job(job("c", 1)),
+        Fact::Job(job("b", 1).into()),
+        Fact::Job(job("c", 1).into()),
         Fact::Gone { job: "c".into() },
         Fact::AllPaused(Some(pause(1))),
         Fact::AllPaused(Some(pause(2))),
@@ -263,7 +263,7 @@ fn a_fate_stays(bed: &dyn Bed) {
 
 fn what_is_decided_grows(bed: &dyn Bed) {
     let mut store = fresh(bed);
-    commit(&mut *store, &[Fact::Job(job("a", 5)), Fact::Job(job("b", 5))]);
+    commit(&mut *store, &[Fact::Job(job("a", 5).into()), Fact::Job(job("b", 5).into())]);
     let steps = [
         (admitted(1, "a", 10), 10),
         (admitted(2, "a", 8), 10),
@@ -271,7 +271,7 @@ fn what_is_decided_grows(bed: &dyn Bed) {
         // A lost claim decides as well: the due time has a fate.
         (admitted(3, "a", 40), 40),
         (asked(4, "a", 99, "bob"), 40),
-        (Fact::Job(job("a", 20)), 20),
+        (Fact::Job(job("a", 20).into()), 20),
     ];
     for (fact, decided) in steps {
         commit(&mut *store, std::slice::from_ref(&fact));
@@ -283,7 +283,7 @@ fn what_is_decided_grows(bed: &dyn Bed) {
 fn a_run_can_be_taken_back(bed: &dyn Bed) {
     let mut store = fresh(bed);
     let facts = [
-        Fact::Job(job("a", 5)),
+        Fact::Job(job("a", 5).into()),
         admitted(1, "a", 10),
         asked(2, "a", 12, "bob"),
         admitted(3, "a", 20),
@@ -321,14 +321,14 @@ fn a_number_that_comes_again(bed: &dyn Bed) {
 
 fn a_job_that_is_gone_leaves_its_past(bed: &dyn Bed) {
     let mut store = fresh(bed);
-    commit(&mut *store, &[Fact::Job(job("a", 5))]);
+    commit(&mut *store, &[Fact::Job(job("a", 5).into())]);
     commit(&mut *store, &whole(1, "a", 10, Outcome::Succeeded));
     commit(&mut *store, &[Fact::Gone { job: "a".into() }]);
     assert_eq!(the_job(&*store, "a"), None);
     assert_eq!(store.restore().unwrap().jobs, []);
     assert_eq!(runs(&*store, &Query { job: Some("a".into()), ..Query::default() }), [1]);
     // It may come again, and its claims still hold.
-    commit(&mut *store, &[Fact::Job(job("a", 6))]);
+    commit(&mut *store, &[Fact::Job(job("a", 6).into())]);
     assert_eq!(commit(&mut *store, &[admitted(2, "a", 10)]), [2]);
 }
 
@@ -470,8 +470,8 @@ fn sessions_one_after_the_other(bed: &dyn Bed) {
 fn the_past_is_bounded(bed: &dyn Bed) {
     let mut store = fresh(bed);
     let day = 86_400;
-    commit(&mut *store, &[Fact::Began(session(1, 0)), Fact::Job(job("a", 0))]);
-    commit(&mut *store, &[Fact::Job(job("yearly", 0)), Fact::Job(job("gone", 0))]);
+    commit(&mut *store, &[Fact::Began(session(1, 0)), Fact::Job(job("a", 0).into())]);
+    commit(&mut *store, &[Fact::Job(job("yearly", 0).into()), Fact::Job(job("gone", 0).into())]);
     commit(&mut *store, &[admitted(1, "a", 1), starting(1, 1)]);
     commit(&mut *store, &whole(2, "yearly", 2, Outcome::Succeeded));
     commit(&mut *store, &whole(3, "gone", 3, Outcome::Succeeded));

@@ -28,7 +28,7 @@ impl Bed {
     fn new(runs: u64) -> Bed {
         let bed = Bed { dir: tempfile::tempdir().unwrap() };
         let mut store = open(&bed.path()).unwrap();
-        store.commit(&[Fact::Began(session(1, 0)), Fact::Job(job("a", 0))]).unwrap();
+        store.commit(&[Fact::Began(session(1, 0)), Fact::Job(job("a", 0).into())]).unwrap();
         let facts = (1..=runs).flat_map(|run| whole(run, "a", run as i64, Outcome::Succeeded));
         store.commit(&facts.collect::<Vec<_>>()).unwrap();
         bed
@@ -62,7 +62,7 @@ fn works(path: &Path, what: &str) -> Vec<String> {
     let (mut store, warnings) =
         Sqlite::open(path, false).unwrap_or_else(|error| panic!("{what}: {error}"));
     store.restore().unwrap();
-    let mut facts = vec![Fact::Job(job("new", 0))];
+    let mut facts = vec![Fact::Job(job("new", 0).into())];
     facts.extend(whole(900_001, "new", 1, Outcome::Succeeded));
     match store.commit(&facts) {
         Ok(lost) => assert_eq!(lost, [], "{what}"),
@@ -452,7 +452,7 @@ fn a_full_disk_with_a_store() {
     };
     let path = disk.dir.path().join("x.db");
     let mut store = open(&path).unwrap();
-    store.commit(&[Fact::Job(job("a", 0)), admitted(5, "a", 5)]).unwrap();
+    store.commit(&[Fact::Job(job("a", 0).into()), admitted(5, "a", 5)]).unwrap();
     drop(store);
     let filler = disk.dir.path().join("filler");
     // Until nothing more goes in.

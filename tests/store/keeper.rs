@@ -249,6 +249,27 @@ fn what_is_kept_is_bounded() {
     scene.end();
 }
 
+/// A jobfile of any size is told to a store that works: its jobs are facts that come at once.
+#[test]
+fn what_a_store_that_works_has_not_got_round_to_is_not_too_much() {
+    const JOBS: usize = 150_000;
+    let scene = Scene::new();
+    scene.run(1);
+    assert_eq!(scene.asked(), [1]);
+    let jobs = (0..JOBS).map(|at| Fact::Job(job(&format!("job-{at}"), 0).into()));
+    scene.keeper().commit(jobs.collect(), Vec::new());
+    scene.run(2);
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.submitted(), 1);
+    let asked = scene.asked.recv_timeout(WATCHDOG).unwrap();
+    assert_eq!(asked.len(), JOBS);
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.asked(), [2]);
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.submitted(), 2);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
 #[test]
 fn a_disk_that_hangs_is_not_waited_for() {
     let scene = Scene::new();

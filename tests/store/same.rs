@@ -29,7 +29,7 @@ fn fact() -> impl Strategy<Value = Fact> {
     let run = 1..12_u64;
     let attempt = 1..4_u32;
     prop_oneof![
-        2 => (name.clone(), 0..40_i64).prop_map(|(id, decided)| Fact::Job(job(id, decided))),
+        2 => (name.clone(), 0..40_i64).prop_map(|(id, decided)| Fact::Job(job(id, decided).into())),
         1 => name.clone().prop_map(|id| Fact::Gone { job: id.into() }),
         1 => prop::option::of(0..9_i64).prop_map(|at| Fact::AllPaused(at.map(pause))),
         6 => (run.clone(), name.clone(), 0..40_i64).prop_map(|(run, id, due)| admitted(run, id, due)),

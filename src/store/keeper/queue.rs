@@ -4,11 +4,14 @@
 //! written. Whoever takes it from there, under the lock, lets it go on.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::event::{RunId, Start};
 use crate::instant::Mono;
 use crate::store::Fact;
 
+/// A store that has not taken anything for so long hangs, whatever it does.
+const HANGS: Duration = Duration::from_secs(10);
 /// So many facts are kept for a store that takes none.
 const FACTS: usize = 100_000;
 /// And so many bytes of them.
@@ -32,6 +35,8 @@ pub(super) struct Queue {
     pub(super) failing: bool,
     /// Facts that had to go.
     pub(super) dropped: u64,
+    /// Since when the first of them had waited.
+    pub(super) dropped_since: Option<Mono>,
     /// No more will come.
     pub(super) finish: bool,
     /// The thread has ended, and so many facts are not in the store.
@@ -62,16 +67,22 @@ impl Queue {
         if !facts.is_empty() || !kept.is_empty() {
             self.batches.push_back(Batch { facts, bytes, starts: kept, since: now });
         }
-        self.bound();
+        self.bound(now);
         freed
     }
 
-    /// Drops the oldest facts while there are too many. Their starts wait on.
-    fn bound(&mut self) {
+    /// Drops the oldest facts while there are too many. Their starts wait on. What a store that works
+    /// is about to take is not too many, however many they are: the jobs of a jobfile come at once.
+    fn bound(&mut self, now: Mono) {
+        let waits = |batch: &Batch| now.since(batch.since) >= HANGS;
+        if !(self.failing || self.left.is_some() || self.batches.front().is_some_and(waits)) {
+            return;
+        }
         let mut place = 0;
         while self.facts > FACTS || self.bytes > BYTES {
             let Some(batch) = self.batches.get_mut(place) else { break };
             self.dropped += batch.facts.len() as u64;
+            self.dropped_since.get_or_insert(batch.since);
             self.facts -= batch.facts.len();
             self.bytes -= batch.bytes;
             batch.facts = Vec::new();
@@ -94,7 +105,10 @@ impl Queue {
         {
             self.facts -= batch.facts.len();
             self.bytes -= batch.bytes;
-            facts.extend(batch.facts);
+            match facts.is_empty() {
+                true => *facts = batch.facts,
+                false => facts.extend(batch.facts),
+            }
             if !batch.starts.is_empty() {
                 self.since.get_or_insert(batch.since);
                 self.starts.extend(batch.starts);
@@ -176,4 +190,31 @@ fn weight(fact: &Fact) -> usize {
         | Fact::Withdrawn { .. } => 0,
     };
     size_of::<Fact>() + text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instant::Instant;
+
+    fn stopped(count: usize) -> Vec<Fact> {
+        vec![Fact::Stopped { at: Instant::MIN }; count]
+    }
+
+    /// One that has failed nothing but takes nothing either does not make a scheduler grow.
+    #[test]
+    fn what_waits_for_a_store_that_hangs_is_bounded() {
+        let mut queue = Queue::default();
+        let at = |secs| Mono::default().plus(Duration::from_secs(secs));
+        for second in 0..10 {
+            queue.push(stopped(FACTS / 5), Vec::new(), at(100 + second));
+        }
+        assert_eq!((queue.facts, queue.dropped), (2 * FACTS, 0));
+        queue.push(stopped(1), Vec::new(), at(110));
+        assert_eq!(
+            (queue.facts, queue.dropped),
+            (FACTS - FACTS / 5 + 1, (FACTS + FACTS / 5) as u64)
+        );
+        assert_eq!(queue.dropped_since, Some(at(100)));
+    }
 }

@@ -11,6 +11,7 @@ use super::{Reopen, Said, Shared};
 use crate::clock;
 use crate::event::RunId;
 use crate::instant::Mono;
+use crate::memory;
 use crate::store::{Fact, Limits, Store, StoreError, Trouble};
 
 /// How long until the first try after a failure, and at most.
@@ -21,6 +22,8 @@ const UNTIDY: usize = 1000;
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// After so many it is done even if there is always something to write.
 const OVERDUE: usize = 10_000;
+/// What so many facts took is worth giving back.
+const MANY: usize = 10_000;
 /// So many runs that have lost their claim are remembered, for starts that come later.
 const LOST: usize = 1000;
 
@@ -189,16 +192,23 @@ impl Worker {
     fn written(&mut self, lost: Vec<RunId>) {
         self.untried = false;
         self.untidy += self.facts.len();
+        let many = self.facts.len() > MANY;
         self.facts.clear();
         self.facts.shrink_to(4096);
+        if many {
+            memory::give_back();
+        }
         self.lost_claims.extend(&lost);
         let beyond = self.lost_claims.len().saturating_sub(LOST);
         self.lost_claims.drain(..beyond);
         let mut queue = self.shared.queue();
         let (mut starts, lost) = queue.written(lost);
-        let recovered = self.failing.filter(|_| queue.is_empty()).map(|failing| {
+        // A store that hung has failed nothing, but facts may have been too many.
+        let since = self.failing.map(|failing| failing.since).or(queue.dropped_since);
+        let recovered = since.filter(|_| queue.is_empty()).map(|since| {
             queue.failing = false;
-            (failing.since, std::mem::take(&mut queue.dropped))
+            queue.dropped_since = None;
+            (since, std::mem::take(&mut queue.dropped))
         });
         drop(queue);
         if !self.lost_claims.is_empty() {
