@@ -17,7 +17,7 @@ pub mod wire;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::event::{Answer, Want};
+use crate::event::{Answer, JobDetail, Want};
 use crate::instant::Instant;
 use crate::job::{Executor, Settings};
 
@@ -41,7 +41,7 @@ pub enum Wish {
     /// What the scheduler itself can answer. (Not [`Want::Add`] and [`Want::Change`]: for those
     /// there is a text to be read first, below.)
     Want(Want),
-    /// A job that is in no file. Answer: [`Answer::Job`] or [`Reply::Problems`].
+    /// A job that is in no file. Answer: [`Answer::Job`], [`Reply::Odd`] or [`Reply::Problems`].
     Add {
         /// Its id.
         id: Box<str>,
@@ -51,7 +51,7 @@ pub enum Wish {
         replace: bool,
     },
     /// Other values for options of a job, but not for its trigger. They are kept, and stand over
-    /// those of its definition. Answer: [`Answer::Job`] or [`Reply::Problems`].
+    /// those of its definition. Answer: [`Answer::Job`], [`Reply::Odd`] or [`Reply::Problems`].
     Modify {
         /// The job.
         job: Box<str>,
@@ -59,7 +59,7 @@ pub enum Wish {
         text: Box<str>,
     },
     /// Another trigger: one of `cron`, `interval` and `date`, with `timezone`, `start_date`,
-    /// `end_date` and `jitter`. Answer: [`Answer::Job`] or [`Reply::Problems`].
+    /// `end_date` and `jitter`. Answer: [`Answer::Job`], [`Reply::Odd`] or [`Reply::Problems`].
     Reschedule {
         /// The job.
         job: Box<str>,
@@ -88,6 +88,13 @@ pub enum Wish {
 pub enum Reply {
     /// What the scheduler has answered.
     Answer(Answer),
+    /// What the scheduler has answered to a text that is taken, but is odd.
+    Odd {
+        /// The job, as in [`Answer::Job`].
+        job: Box<JobDetail>,
+        /// What is probably not meant, each a sentence without a full stop.
+        warnings: Vec<String>,
+    },
     /// To [`Wish::Health`].
     Health(Box<Health>),
     /// To [`Wish::Reload`]: how many jobs are what.

@@ -159,6 +159,8 @@ pub enum Want {
         overrides: Option<Box<str>>,
         /// In a word, for the record: `modified`, `rescheduled`, `reset`.
         what: &'static str,
+        /// In what way, for the record.
+        detail: Option<Box<str>>,
     },
 }
 

@@ -36,7 +36,7 @@ pub mod write;
 use std::path::Path;
 
 use load::{Input, Loader};
-pub use workshop::Workshop;
+pub use workshop::{Workshop, masked};
 
 use crate::instant::Instant;
 use crate::job::JobSet;

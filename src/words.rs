@@ -202,14 +202,16 @@ pub fn soon(at: Instant, now: Instant, zone: &Zone) -> String {
     local(at, zone).format(format).to_string()
 }
 
-/// A duration in words and in full: `2 hours 30 minutes`.
+/// A duration in words and in full: `2 hours 30 minutes`. Weeks are for whole ones: nobody thinks of
+/// 365 days as of 52 weeks and one day.
 pub fn long_span(span: Duration) -> String {
     let secs = span.as_secs();
+    let weeks = if secs.is_multiple_of(604_800) { secs / 604_800 } else { 0 };
     let millis = u64::from(span.subsec_millis());
     let micros = u64::from(span.subsec_micros() % 1000);
     let parts = [
-        (secs / 604_800, "week"),
-        (secs / 86_400 % 7, "day"),
+        (weeks, "week"),
+        ((secs - weeks * 604_800) / 86_400, "day"),
         (secs / 3600 % 24, "hour"),
         (secs / 60 % 60, "minute"),
         (secs % 60, "second"),

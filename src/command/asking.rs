@@ -68,7 +68,8 @@ impl Asking {
         self.connect()?.ask(request).map_err(told)
     }
 
-    /// Asks one thing, and shows the answer: as it is, or in words.
+    /// Asks one thing, and shows the answer: as it is, or in words. What is odd about what was asked
+    /// is said beside it.
     pub(super) fn ask_and_say(
         &self,
         request: &Value,
@@ -76,6 +77,10 @@ impl Asking {
     ) -> anyhow::Result<ExitCode> {
         let body = self.ask(request)?;
         self.say(&body, words)?;
+        let warnings = body.get("warnings").and_then(Value::as_array).into_iter().flatten();
+        for warning in warnings.filter_map(Value::as_str) {
+            writeln!(anstream::stderr(), "schedrs: warning: {}", clean(warning))?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 

@@ -117,7 +117,7 @@ impl Past {
         let (Some(set), Some(workshop)) = (&mut self.set, &self.workshop) else { return };
         if let Some(text) = &known.added
             && !self.places.contains_key(&known.id)
-            && let Ok(job) = workshop.build(&known.id, text, self.now)
+            && let Ok((job, _)) = workshop.build(&known.id, text, self.now)
         {
             self.places.insert(known.id.clone(), set.jobs.len());
             set.jobs.push(Arc::new(job));

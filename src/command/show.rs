@@ -74,7 +74,7 @@ fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyh
         }
     }
     if let Some(overrides) = &details.overrides {
-        line("changed", &masked(overrides))?;
+        line("changed", overrides.trim_end())?;
     }
     if job.added {
         line("added", "at run time, it is in no file")?;
@@ -138,16 +138,6 @@ pub(super) fn active_run(
         attempt => format!(", attempt {attempt}"),
     };
     format!("run {} {what}{since}{attempt}", active.run)
-}
-
-/// Overrides without the values of variables. Each key has a line of its own there.
-fn masked(overrides: &str) -> String {
-    let is_env = |line: &str| {
-        let rest = line.trim_start().strip_prefix("env");
-        rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.']))
-    };
-    let lines = overrides.lines().map(|line| if is_env(line) { "env = ***" } else { line });
-    lines.collect::<Vec<&str>>().join("\n")
 }
 
 /// A command as one would type it.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::event::{Ask, Refusal, Remember, Want};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
-use crate::jobfile::Workshop;
+use crate::jobfile::{Workshop, masked};
 use crate::scheduler::{Scheduler, Texts};
 
 /// What a jobfile and the texts beside it have made.
@@ -57,7 +57,7 @@ pub(super) fn compose(
         let mut jobs = Vec::with_capacity(built.len());
         for ((id, _), job) in own.iter().zip(built) {
             match job {
-                Ok(job) => jobs.push(Arc::new(job)),
+                Ok((job, _)) => jobs.push(Arc::new(job)),
                 Err(problems) => {
                     composed.problems.push((id.clone(), problems.join("; ")));
                     // As it was, in the executor that is always there.
@@ -93,6 +93,20 @@ pub(super) struct Catalog {
     pub(super) bases: HashMap<Box<str>, Arc<Job>>,
 }
 
+/// What is to be asked of the scheduler, of what somebody has sent.
+#[derive(Debug)]
+pub(super) struct Fit {
+    pub(super) want: Want,
+    /// What is odd about the text, though it is taken.
+    pub(super) warnings: Vec<String>,
+}
+
+impl From<Want> for Fit {
+    fn from(want: Want) -> Fit {
+        Fit { want, warnings: Vec::new() }
+    }
+}
+
 /// Why a text is not taken.
 #[derive(Debug)]
 pub(super) enum Unfit {
@@ -119,9 +133,9 @@ impl Catalog {
         text: &str,
         replace: bool,
         now: Instant,
-    ) -> Result<Want, Unfit> {
-        let job = self.workshop.build(id, text, now).map_err(Unfit::Problems)?;
-        Ok(Want::Add { job: Arc::new(job), text: text.into(), replace })
+    ) -> Result<Fit, Unfit> {
+        let (job, warnings) = self.workshop.build(id, text, now).map_err(Unfit::Problems)?;
+        Ok(Fit { want: Want::Add { job: Arc::new(job), text: text.into(), replace }, warnings })
     }
 
     /// Makes of a text what is to stand over a job from now on.
@@ -131,23 +145,26 @@ impl Catalog {
         id: &str,
         text: &str,
         what: &'static str,
-    ) -> Result<Want, Unfit> {
+        now: Instant,
+    ) -> Result<Fit, Unfit> {
         let Some(job) = scheduler.job(id).cloned() else { return Err(no_such_job(id)) };
         let changed = match what {
-            "rescheduled" => self.workshop.reschedule(&job, text),
+            "rescheduled" => self.workshop.reschedule(&job, text, now),
             _ => self.workshop.modify(&job, text),
         };
-        let changed = changed.map_err(Unfit::Problems)?;
+        let (changed, warnings) = changed.map_err(Unfit::Problems)?;
         let overrides = self.workshop.merge(scheduler.overrides(id), text);
         self.bases.entry(id.into()).or_insert(job);
-        Ok(Want::Change { job: Arc::new(changed), overrides: Some(overrides.into()), what })
+        let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
+        let detail = Some(masked(text).into());
+        Ok(Fit { want: Want::Change { job, overrides, what, detail }, warnings })
     }
 
     /// The job as its definition says.
-    pub(super) fn reset(&mut self, scheduler: &mut Scheduler, id: &str) -> Result<Want, Unfit> {
+    pub(super) fn reset(&mut self, scheduler: &mut Scheduler, id: &str) -> Result<Fit, Unfit> {
         let Some(job) = scheduler.job(id).cloned() else { return Err(no_such_job(id)) };
         let job = self.bases.remove(id).unwrap_or(job);
-        Ok(Want::Change { job, overrides: None, what: "reset" })
+        Ok(Want::Change { job, overrides: None, what: "reset", detail: None }.into())
     }
 }
 

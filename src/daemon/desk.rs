@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use super::catalog::{self, Catalog, Unfit};
+use super::catalog::{self, Catalog, Fit, Unfit};
 use crate::control::{Call, Health, Reply, Wish};
 use crate::event::{Answer, Event, Notice, Refusal, Want};
 use crate::instant::Now;
@@ -39,6 +39,8 @@ struct Waiting {
     sink: Sink,
     /// An answer of [`Answer::Started`] is not the last.
     twice: bool,
+    /// What is odd about what was sent.
+    warnings: Vec<String>,
 }
 
 impl fmt::Debug for Desk {
@@ -59,10 +61,10 @@ impl Desk {
         events: &mut VecDeque<Event>,
     ) -> Option<Errand> {
         let Call { by, wish, reply } = call;
-        let want = match (wish, catalog) {
+        let fit = match (wish, catalog) {
             // Those carry definitions that somebody has to have checked.
             (Wish::Want(Want::Add { .. } | Want::Change { .. }), _) => Err(unavailable()),
-            (Wish::Want(want), _) => Ok(want),
+            (Wish::Want(want), _) => Ok(want.into()),
             (Wish::Health, _) => {
                 reply(Reply::Health(Box::new(health())));
                 return None;
@@ -79,16 +81,16 @@ impl Desk {
                 catalog.add(&id, &text, replace, now.wall)
             }
             (Wish::Modify { job, text }, Some(catalog)) => {
-                catalog.change(scheduler, &job, &text, "modified")
+                catalog.change(scheduler, &job, &text, "modified", now.wall)
             }
             (Wish::Reschedule { job, text }, Some(catalog)) => {
-                catalog.change(scheduler, &job, &text, "rescheduled")
+                catalog.change(scheduler, &job, &text, "rescheduled", now.wall)
             }
             (Wish::Reset { job }, Some(catalog)) => catalog.reset(scheduler, &job),
             (_, None) => Err(unavailable()),
         };
-        let want = match want {
-            Ok(want) => want,
+        let Fit { want, warnings } = match fit {
+            Ok(fit) => fit,
             Err(Unfit::Problems(problems)) => {
                 reply(Reply::Problems(problems));
                 return None;
@@ -100,7 +102,7 @@ impl Desk {
         };
         self.next += 1;
         let twice = matches!(want, Want::Start { wait: true, .. });
-        self.waiting.insert(self.next, Waiting { sink: reply, twice });
+        self.waiting.insert(self.next, Waiting { sink: reply, twice, warnings });
         events.push_back(Event::Ask(catalog::ask(self.next, &by, want)));
         None
     }
@@ -108,18 +110,20 @@ impl Desk {
     /// Gives an answer to whoever waits for it.
     pub(super) fn answer(&mut self, ticket: u64, answer: Answer, scheduler: &Scheduler) {
         let goes_on = matches!(answer, Answer::Started { .. });
-        let sink = match self.waiting.get(&ticket) {
-            Some(waiting) if waiting.twice && goes_on => Arc::clone(&waiting.sink),
+        let (sink, warnings) = match self.waiting.get(&ticket) {
+            Some(waiting) if waiting.twice && goes_on => (Arc::clone(&waiting.sink), Vec::new()),
             _ => match self.waiting.remove(&ticket) {
-                Some(waiting) => waiting.sink,
+                Some(waiting) => (waiting.sink, waiting.warnings),
                 None => return,
             },
         };
-        let answer = match answer {
-            Answer::Refused(refusal) => Answer::Refused(with_hint(refusal, scheduler)),
-            other => other,
-        };
-        sink(Reply::Answer(answer));
+        sink(match answer {
+            Answer::Refused(refusal) => {
+                Reply::Answer(Answer::Refused(with_hint(refusal, scheduler)))
+            }
+            Answer::Job(job) if !warnings.is_empty() => Reply::Odd { job, warnings },
+            other => Reply::Answer(other),
+        });
     }
 
     /// A jobfile has taken effect, or has problems.

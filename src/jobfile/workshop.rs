@@ -45,6 +45,9 @@ const TIMES: [Key; 6] =
 /// Problems, a line each.
 type Lines = Vec<String>;
 
+/// A job, and what is odd about it, a line each.
+type Made = (Job, Lines);
+
 impl Workshop {
     pub(super) fn new(sections: Sections, zones: Database, zone: Zone, dir: PathBuf) -> Workshop {
         Workshop(Arc::new(Inner { sections, zones, zone, dir }))
@@ -55,12 +58,13 @@ impl Workshop {
         &self.0.sections.executors
     }
 
-    /// Makes a job of its definition. `now` is for what is odd about a date.
+    /// Makes a job of its definition, and says what is legal but odd, a line each. `now` is for
+    /// what is odd about a date.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with the text, a line each.
-    pub fn build(&self, id: &str, text: &str, now: Instant) -> Result<Job, Lines> {
+    pub fn build(&self, id: &str, text: &str, now: Instant) -> Result<Made, Lines> {
         let mut built = self.build_many([(id, text)].into_iter(), now);
         built.pop().unwrap_or_else(|| Err(vec!["no job".to_owned()]))
     }
@@ -70,7 +74,7 @@ impl Workshop {
         &self,
         texts: impl Iterator<Item = (&'s str, &'s str)>,
         now: Instant,
-    ) -> Vec<Result<Job, Lines>> {
+    ) -> Vec<Result<Made, Lines>> {
         let mut jobs = self.jobs(now, &self.0.zone);
         texts.map(|(id, text)| self.build_one(&mut jobs, id, text)).collect()
     }
@@ -85,7 +89,7 @@ impl Workshop {
         jobs: &mut Jobs<'_, 's>,
         id: &'s str,
         text: &'s str,
-    ) -> Result<Job, Lines> {
+    ) -> Result<Made, Lines> {
         let mut problems = Problems::default();
         let table = read(text, &mut problems);
         let before = jobs.jobs.len();
@@ -95,10 +99,10 @@ impl Workshop {
         jobs.add(tree::Key { text: Cow::Borrowed(id), span }, &value, &mut scope);
         let made = jobs.jobs.drain(before..).next_back();
         match made {
-            Some(job) if problems.errors() == 0 => {
-                Ok(Arc::try_unwrap(job).unwrap_or_else(|job| (*job).clone()))
+            Some(job) => {
+                finished(Arc::try_unwrap(job).unwrap_or_else(|job| (*job).clone()), &problems, text)
             }
-            _ => Err(lines(&problems, text)),
+            None => Err(errors(&problems, text)),
         }
     }
 
@@ -106,12 +110,13 @@ impl Workshop {
         Scope { file: 0, text, dir: &self.0.dir, job: Some(id), problems }
     }
 
-    /// A job with other options than its own. Its trigger stays as it is.
+    /// A job with other options than its own, and what is odd about them, a line each. Its trigger
+    /// stays as it is.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with the text, a line each.
-    pub fn modify(&self, job: &Job, text: &str) -> Result<Job, Lines> {
+    pub fn modify(&self, job: &Job, text: &str) -> Result<Made, Lines> {
         let mut problems = Problems::default();
         let table = read(text, &mut problems);
         for (key, _) in &table.entries {
@@ -126,13 +131,14 @@ impl Workshop {
         finished(changed, &problems, text)
     }
 
-    /// A job with another trigger: one of `cron`, `interval` and `date`, with `timezone`,
-    /// `start_date`, `end_date` and `jitter`. Without a `timezone` it keeps its own.
+    /// A job with another trigger, and what is odd about it, a line each: one of `cron`, `interval`
+    /// and `date`, with `timezone`, `start_date`, `end_date` and `jitter`. Without a `timezone` it
+    /// keeps its own. `now` is for what is odd about a date.
     ///
     /// # Errors
     ///
     /// Everything that is wrong with the text, a line each.
-    pub fn reschedule(&self, job: &Job, text: &str) -> Result<Job, Lines> {
+    pub fn reschedule(&self, job: &Job, text: &str, now: Instant) -> Result<Made, Lines> {
         let mut problems = Problems::default();
         let table = read(text, &mut problems);
         for (key, _) in &table.entries {
@@ -143,7 +149,7 @@ impl Workshop {
                 scope.error_help(key.span, message, "modify the job to change that");
             }
         }
-        let changed = self.with_trigger(job, table, text, &mut problems);
+        let changed = self.with_trigger(job, table, text, now, &mut problems);
         finished(changed, &problems, text)
     }
 
@@ -167,9 +173,10 @@ impl Workshop {
         let changed = self.with_options(base, &rest, overrides, &mut problems);
         let changed = match times.entries.is_empty() {
             true => changed,
-            false => self.with_trigger(&changed, times, overrides, &mut problems),
+            // What was odd about it was said when it was changed.
+            false => self.with_trigger(&changed, times, overrides, Instant::MIN, &mut problems),
         };
-        finished(changed, &problems, overrides)
+        finished(changed, &problems, overrides).map(|(job, _)| job)
     }
 
     /// What stands over a job's definition once `new` is added to what stood there before, so that
@@ -201,16 +208,9 @@ impl Workshop {
             }
         }
         if !variables.0.is_empty() {
-            let variables = variables.0.iter().map(|(name, value)| format!("{name} = {value}"));
-            let variables: Vec<String> = variables.collect();
-            merged.0.push((Key::Env.name().to_owned(), format!("{{ {} }}", variables.join(", "))));
+            merged.0.push((Key::Env.name().to_owned(), variables.inline()));
         }
-        // Writing to a string never fails.
-        let mut text = String::new();
-        merged.0.iter().for_each(|(name, value)| {
-            let _ = writeln!(text, "{name} = {value}");
-        });
-        text
+        merged.text()
     }
 
     /// Sets what is no trigger. What is wrong is reported.
@@ -258,6 +258,7 @@ impl Workshop {
         job: &Job,
         mut table: Table<'s>,
         text: &'s str,
+        now: Instant,
         problems: &mut Problems,
     ) -> Job {
         let mut changed = job.clone();
@@ -273,8 +274,7 @@ impl Workshop {
         });
         let command = Value { node: Node::String(Cow::Borrowed("true")), span };
         table.entries.push((tree::Key { text: Cow::Borrowed("command"), span }, command));
-        // Whether a date is past is for the scheduler to say.
-        let mut jobs = self.jobs(Instant::MIN, &job.zone);
+        let mut jobs = self.jobs(now, &job.zone);
         let id = job.id.to_string();
         let key = tree::Key { text: Cow::Owned(id), span };
         let value = Value { node: Node::Table(table), span };
@@ -304,6 +304,43 @@ impl Entries {
             None => self.0.push((name, written)),
         }
     }
+
+    /// As the values of an `env`.
+    fn inline(&self) -> String {
+        let entries = self.0.iter().map(|(name, value)| format!("{name} = {value}"));
+        format!("{{ {} }}", entries.collect::<Vec<String>>().join(", "))
+    }
+
+    /// A line for each key.
+    fn text(&self) -> String {
+        self.0.iter().fold(String::new(), |mut text, (name, value)| {
+            // Writing to a string never fails.
+            let _ = writeln!(text, "{name} = {value}");
+            text
+        })
+    }
+}
+
+/// A text without the values of its variables, for everybody to see; a line for each key. Where a
+/// secret's file is stays.
+pub fn masked(text: &str) -> String {
+    let mut entries = Entries::default();
+    for (key, value) in &read(text, &mut Problems::default()).entries {
+        match &value.node {
+            Node::Table(table) if key.text == Key::Env.name() => {
+                let mut variables = Entries::default();
+                for (name, value) in &table.entries {
+                    match value.node {
+                        Node::Table(_) => variables.put(&name.text, value, text),
+                        _ => variables.0.push((write::key(&name.text), write::string("***"))),
+                    }
+                }
+                entries.0.push((Key::Env.name().to_owned(), variables.inline()));
+            }
+            _ => entries.put(&key.text, value, text),
+        }
+    }
+    entries.text()
 }
 
 /// The table that a text is.
@@ -333,33 +370,38 @@ fn nothing_is_an_error(table: &Table<'_>, text: &str, problems: &mut Problems) {
     }
 }
 
-fn finished(job: Job, problems: &Problems, text: &str) -> Result<Job, Lines> {
+fn finished(job: Job, problems: &Problems, text: &str) -> Result<Made, Lines> {
     match problems.errors() {
-        0 => Ok(job),
-        _ => Err(lines(problems, text)),
+        0 => Ok((job, lines(problems, Severity::Warning, text))),
+        _ => Err(errors(problems, text)),
     }
 }
 
-/// Each error as a line of text.
-fn lines(problems: &Problems, text: &str) -> Lines {
+fn errors(problems: &Problems, text: &str) -> Lines {
+    let lines = lines(problems, Severity::Error, text);
+    match lines.is_empty() {
+        true => vec!["the job cannot be understood".to_owned()],
+        false => lines,
+    }
+}
+
+/// Each problem of this severity as a line of text.
+fn lines(problems: &Problems, severity: Severity, text: &str) -> Lines {
     let source = Source::new("", text);
     let several = text.trim_end().contains('\n');
-    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
+    let these = problems.iter().filter(|problem| problem.severity == severity);
     let line = |problem: &Problem| {
         let help = problem.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        // Where a warning is, its words say.
         let at = match problem.place.span {
-            Some(span) if several && span.end > 0 => {
+            Some(span) if several && span.end > 0 && severity == Severity::Error => {
                 format!("line {}: ", source.line_of(span.start))
             }
             _ => String::new(),
         };
         format!("{at}{}{help}", problem.message)
     };
-    let lines: Lines = errors.map(line).collect();
-    match lines.is_empty() {
-        true => vec!["the job cannot be understood".to_owned()],
-        false => lines,
-    }
+    these.map(line).collect()
 }
 
 /// Writes a value that was read from `text`, on one line.

@@ -108,9 +108,8 @@ impl Scheduler {
                 self.change(Some(job), "removed", by, None, cx);
                 Ok(Answer::Done)
             }
-            Want::Change { job, overrides, what } => {
+            Want::Change { job, overrides, what, detail } => {
                 let slot = self.slot_of(&job.id)?;
-                let detail = overrides.clone();
                 let extra = self.extras.entry(slot).or_default();
                 extra.overrides = overrides;
                 let id = job.id.clone();

@@ -232,7 +232,7 @@ fn jobs_come_and_go() {
         retries = 2
         retry_backoff = 1.5
         paused = true
-        env = { A = "1=2", B = "" }
+        env = { A = "***", B = "***" }
         success_codes = [0, 3, 4]
         nice = -5
         umask = "022"
@@ -243,6 +243,10 @@ fn jobs_come_and_go() {
     .parse()
     .unwrap();
     assert_eq!(table, expected);
+    // The values of variables are for those who may read everything.
+    let exported: toml::Table = out(&bench, &["export"]).parse().unwrap();
+    let env = exported["jobs"]["every"]["env"].as_table().unwrap();
+    assert_eq!(env, &r#"A = "1=2"\nB = """#.replace("\\n", "\n").parse().unwrap());
     assert_eq!(out(&bench, &["remove", "every"]), "every is removed\n");
     assert!(err(&bench, &["remove", "beat"], 1).contains("edit the file"));
     let bad = err(&bench, &["add", "--id", "x", "--every", "5", "--nice", "99", "--", "x"], 1);

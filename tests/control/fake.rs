@@ -121,11 +121,16 @@ impl Loop {
                     let refusal = Refusal { code: "no_such_job", message };
                     return reply(Reply::Answer(Answer::Refused(refusal)));
                 };
-                Want::Change { job: Arc::clone(old), overrides: Some(text), what: "modified" }
+                Want::Change {
+                    job: Arc::clone(old),
+                    overrides: Some(text),
+                    what: "modified",
+                    detail: None,
+                }
             }
             Wish::Reset { job } => {
                 let old = Arc::clone(self.scheduler.lock().unwrap().job(&job).unwrap());
-                Want::Change { job: old, overrides: None, what: "reset" }
+                Want::Change { job: old, overrides: None, what: "reset", detail: None }
             }
             Wish::Health => return reply(Reply::Health(Box::new(self.health()))),
             Wish::Reload => {

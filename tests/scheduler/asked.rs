@@ -268,14 +268,14 @@ fn another_definition_is_remembered() {
     let mut asked = Asked::new(vec![job("a", every(60), |_| {})]);
     let wide = job("a", every(60), |options| options.max_instances = 2);
     let overrides = Some("max_instances = 2".into());
-    let want = Want::Change { job: wide.into(), overrides, what: "modified" };
+    let want = Want::Change { job: wide.into(), overrides, what: "modified", detail: None };
     asked.ask(want);
     assert_eq!(asked.remembered()[0].overrides.as_deref(), Some("max_instances = 2"));
     assert!(asked.view("a").overridden);
     assert_eq!(asked.at("12:01"), ["start a#1"]);
     assert_eq!(asked.at("12:02"), ["start a#2"]);
     let seldom = job("a", every(3600), |_| {}).into();
-    let want = Want::Change { job: seldom, overrides: None, what: "reset" };
+    let want = Want::Change { job: seldom, overrides: None, what: "reset", detail: None };
     asked.ask(want);
     assert!(!asked.view("a").overridden);
     assert_eq!(asked.view("a").next, Some(at("13:02")));

@@ -118,6 +118,9 @@ impl Exchange {
             (Stage::Plain, Reply::Answer(Answer::Job(detail))) => {
                 end(&json!({ "job": JobLine::new(&detail.view, None) }))
             }
+            (Stage::Plain, Reply::Odd { job, warnings }) => {
+                end(&json!({ "job": JobLine::new(&job.view, None), "warnings": warnings }))
+            }
             (Stage::Follow(job), Reply::Answer(Answer::Job(_))) => Step::Follow(Some(job.clone())),
             (Stage::Show, Reply::Answer(Answer::Job(detail))) => {
                 let job = &detail.view.job;

@@ -15,6 +15,7 @@ use crate::event::{
 };
 use crate::instant::Instant;
 use crate::job::Command;
+use crate::jobfile::masked;
 use crate::store::{AttemptRecord, RunRecord, Session};
 use crate::words;
 use crate::zone::Zone;
@@ -420,8 +421,8 @@ impl JobDetails {
             command: Some(command),
             anchor: words::rfc3339(detail.view.anchor, zone),
             options,
-            overrides: detail.overrides.as_deref().map(str::to_owned),
-            toml: detail.text.as_deref().map(str::to_owned),
+            overrides: detail.overrides.as_deref().map(masked),
+            toml: detail.text.as_deref().map(masked),
             active: detail.active.iter().map(ActiveView::new).collect(),
             upcoming: detail.upcoming.iter().map(|due| words::rfc3339(*due, zone)).collect(),
         }

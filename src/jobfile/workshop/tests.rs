@@ -21,10 +21,10 @@ fn a_text_is_a_job_like_any_other() {
     let keys = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\nenv = { A = '1' }\n";
     let (_, jobs) = workshop(&format!("{defaults}[jobs.a]\n{keys}"));
     let (workshop, _) = workshop(defaults);
-    assert_eq!(workshop.build("a", keys, NOW).unwrap(), *jobs[0]);
+    assert_eq!(workshop.build("a", keys, NOW).unwrap().0, *jobs[0]);
     // Tables may be written in any way.
     let headed = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\n[env]\nA = '1'\n";
-    assert_eq!(workshop.build("a", headed, NOW).unwrap(), *jobs[0]);
+    assert_eq!(workshop.build("a", headed, NOW).unwrap().0, *jobs[0]);
     let many = workshop.build_many([("a", keys), ("a", keys), ("b", "x")].into_iter(), NOW);
     assert!(many[0].is_ok() && many[2].is_err());
 }
@@ -32,7 +32,7 @@ fn a_text_is_a_job_like_any_other() {
 #[test]
 fn every_problem_of_a_text_is_said() {
     let (workshop, jobs) = workshop("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
-    let rows: &[(Result<Job, Lines>, &[&str])] = &[
+    let rows: &[(Result<Made, Lines>, &[&str])] = &[
         (
             workshop.build("a", "comand = 'x'\ninterval = '5 parsecs'\n", NOW),
             &["line 1: unknown key `comand` (did you mean `command`?)", "line 2: "],
@@ -44,14 +44,43 @@ fn every_problem_of_a_text_is_said() {
         (workshop.modify(&jobs[0], ""), &["nothing to change"]),
         (workshop.modify(&jobs[0], "retires = 3"), &["unknown key `retires` (did you mean"]),
         (workshop.modify(&jobs[0], "executor = 'x'"), &["unknown executor `x`"]),
-        (workshop.reschedule(&jobs[0], "retries = 3"), &["`retries` does not say"]),
-        (workshop.reschedule(&jobs[0], "timezone = 'UTC'"), &["no trigger"]),
-        (workshop.reschedule(&jobs[0], "cron = '61 * * * *'"), &["minute 61 is out of range"]),
+        (workshop.reschedule(&jobs[0], "retries = 3", NOW), &["`retries` does not say"]),
+        (workshop.reschedule(&jobs[0], "timezone = 'UTC'", NOW), &["no trigger"]),
+        (workshop.reschedule(&jobs[0], "cron = '61 * * * *'", NOW), &["minute 61 is out of range"]),
     ];
     for (result, expected) in rows {
         let found = result.as_ref().unwrap_err();
         for expected in *expected {
             assert!(found.iter().any(|line| line.contains(expected)), "{expected}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_odd_about_a_text_is_said() {
+    let (workshop, jobs) = workshop("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
+    let add = |keys: &str| workshop.build("b", &format!("command = 'x'\n{keys}"), NOW);
+    let rows: &[(Result<Made, Lines>, Option<&str>)] = &[
+        (add("cron = '0 0 30 2 *'"), Some("never fires: there is no such date")),
+        (add("cron = '* * * * * *'"), Some("fires every second (six fields begin")),
+        (add("interval = '1h'\nend_date = 2001-01-01"), Some("`end_date` is in the past")),
+        (add("cron = '0 3 * * *'"), None),
+        (workshop.reschedule(&jobs[0], "cron = '0 0 31 4 *'", NOW), Some("never fires")),
+        (
+            workshop.reschedule(&jobs[0], "cron = '30 2 * * *'\ntimezone = 'Europe/Berlin'", NOW),
+            Some("02:30 does not exist on 28 Mar 2027 in Europe/Berlin: runs at 03:00"),
+        ),
+        (workshop.reschedule(&jobs[0], "interval = '2h'", NOW), None),
+        (workshop.modify(&jobs[0], "command = 'mail root%Hi there'"), Some("from a crontab")),
+    ];
+    for (result, expected) in rows {
+        let (_, warnings) = result.as_ref().unwrap();
+        match expected {
+            Some(expected) => assert!(
+                warnings.len() == 1 && warnings[0].contains(expected),
+                "{expected}: {warnings:?}"
+            ),
+            None => assert!(warnings.is_empty(), "{warnings:?}"),
         }
     }
 }
@@ -64,7 +93,7 @@ fn what_is_changed_stands_over_the_definition() {
     );
     let base = &*jobs[0];
     let first = "max_instances = 6\nenv = { B = '2' }\nname = 'The \\\"job\\\"'\n";
-    let changed = workshop.modify(base, first).unwrap();
+    let (changed, _) = workshop.modify(base, first).unwrap();
     assert_eq!(changed.options.max_instances, 6);
     assert_eq!(changed.options.env.len(), 2);
     assert_eq!(changed.trigger, base.trigger);
@@ -72,19 +101,19 @@ fn what_is_changed_stands_over_the_definition() {
     assert_eq!(workshop.overlay(base, &overrides).unwrap(), changed);
 
     let second = "cron = { hour = 4 }\nstart_date = 2026-01-01\n";
-    let again = workshop.reschedule(&changed, second).unwrap();
+    let (again, _) = workshop.reschedule(&changed, second, NOW).unwrap();
     assert_eq!(again.zone.name(), "Europe/Berlin");
     let overrides = workshop.merge(Some(&overrides), second);
     assert_eq!(workshop.overlay(base, &overrides).unwrap(), again);
 
     // A new trigger takes away all of the old one.
     let third = "interval = '5m'\ntimezone = 'UTC'\njitter = '3s'";
-    let last = workshop.reschedule(&again, third).unwrap();
+    let (last, _) = workshop.reschedule(&again, third, NOW).unwrap();
     let overrides = workshop.merge(Some(&overrides), third);
     assert!(!overrides.contains("start_date") && overrides.contains("max_instances = 6"));
     assert_eq!(workshop.overlay(base, &overrides).unwrap(), last);
     assert!(matches!(last.trigger, Trigger::Interval(interval) if interval.start_date().is_none()));
-    let other = workshop.modify(base, "command = ['y', 'z']").unwrap();
+    let (other, _) = workshop.modify(base, "command = ['y', 'z']").unwrap();
     assert!(matches!(other.command, Command::Argv(_)));
 }
 
@@ -141,10 +170,10 @@ proptest! {
         let mut overrides: Option<String> = None;
         for (is_trigger, text) in changes {
             let changed = match is_trigger {
-                true => workshop.reschedule(&job, &text),
+                true => workshop.reschedule(&job, &text, NOW),
                 false => workshop.modify(&job, &text),
             };
-            let Ok(changed) = changed else { continue };
+            let Ok((changed, _)) = changed else { continue };
             job = changed;
             let merged = workshop.merge(overrides.as_deref(), &text);
             let again = workshop.overlay(&jobs[0], &merged);
