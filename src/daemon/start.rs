@@ -18,9 +18,13 @@ use crate::control::Line;
 use crate::control::server::Server;
 use crate::event::{Change, RunId};
 use crate::job::JobSet;
+use crate::memory;
 use crate::scheduler::{Scheduler, Texts};
 use crate::store::keeper::Keeper;
 use crate::store::{Fact, Process, Reader, Restored, Session};
+
+/// What was known of so many jobs is worth giving back.
+const MANY: usize = 10_000;
 
 /// What the loop consists of.
 pub(super) struct Parts {
@@ -64,6 +68,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
         return Ok(Parts { scheduler, hands, catalog: None, server: None, alarms });
     };
 
+    let known = restored.jobs.len();
     let workshop = plan.jobfile.workshop.clone();
     let (added, overrides) = texts(&restored);
     let composed = catalog::compose(set, &workshop, &added, &overrides, |_| None, now.wall);
@@ -138,6 +143,9 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
         ready(line);
     }
     let catalog = Some(Catalog { workshop, bases: composed.bases });
+    if known > MANY {
+        memory::give_back();
+    }
     Ok(Parts { scheduler, hands, catalog, server, alarms })
 }
 
