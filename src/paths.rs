@@ -94,15 +94,23 @@ pub fn socket_candidates(jobfile: &Path) -> Vec<PathBuf> {
     }
     let name = format!("{}.sock", instance(jobfile));
     let mut found = vec![own];
-    let others = [
-        Some(PathBuf::from("/run/schedrs")),
-        Some(state_directory()),
-        Some(PathBuf::from("/var/lib/schedrs")),
-    ];
-    for directory in others.into_iter().flatten() {
+    for directory in socket_directories() {
         let path = directory.join(&name);
         if !found.contains(&path) {
             found.push(path);
+        }
+    }
+    found
+}
+
+/// Where the sockets of schedulers are that were not told otherwise.
+pub fn socket_directories() -> Vec<PathBuf> {
+    let own = xdg_directory("XDG_RUNTIME_DIR").map(|dir| dir.join("schedrs"));
+    let mut found: Vec<PathBuf> = Vec::new();
+    let others = [PathBuf::from("/run/schedrs"), state_directory(), "/var/lib/schedrs".into()];
+    for directory in own.into_iter().chain(others) {
+        if !found.contains(&directory) {
+            found.push(directory);
         }
     }
     found

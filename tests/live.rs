@@ -76,6 +76,24 @@ fn job(bench: &Bench, id: &str) -> Value {
     found.unwrap_or_else(|| panic!("no {id}"))
 }
 
+/// Whoever has named the wrong jobfile, or none, is told of what runs.
+#[test]
+fn an_error_names_the_schedulers_that_run() {
+    let bench = Bench::new(JOBS);
+    bench.write("other.toml", JOBS);
+    let own = format!("--socket {}", socket(&bench).display());
+    assert!(!err(&bench, &["list", "-f", "other.toml"]).contains(&own));
+    let running = start(&bench);
+    let named = format!("running now:\n  --socket {}  (jobs.toml, pid ", socket(&bench).display());
+    for args in [&["list", "-f", "other.toml"][..], &["status", "--socket", "/nowhere"]] {
+        let message = err(&bench, args);
+        assert!(message.contains(&named), "{args:?}: {message}");
+    }
+    let listed = ask(&bench, &["list", "--socket", socket(&bench).to_str().unwrap()]);
+    assert!(listed.0.contains("quick"), "{listed:?}");
+    running.stop();
+}
+
 /// All jobs of a large jobfile are facts of one moment.
 #[test]
 fn a_large_jobfile_is_known_after_the_first_start() {

@@ -1,5 +1,6 @@
 //! What the subcommands share that ask a running schedrs: where it is, how answers are shown.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::cli::{Context, ExitCode};
 use crate::clock;
@@ -16,9 +17,16 @@ use crate::control::wire::view::{PausedView, RunView};
 use crate::instant::Instant;
 use crate::jobfile::locate;
 use crate::jobfile::when::{self, Moment};
+use crate::paths;
 use crate::problem::clean;
 use crate::words;
 use crate::zone::Zone;
+
+/// How long a scheduler is waited for that was not asked for.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// No more of those are named.
+const MOST_RUNNING: usize = 10;
 
 /// Which schedrs is asked, and how its answer is shown.
 #[derive(clap::Args, Debug)]
@@ -113,9 +121,47 @@ pub(super) fn connect(
     let place = match (jobfile, socket, given) {
         (_, Some(socket), _) => Place::Socket(socket.clone()),
         (None, None, Some(given)) => Place::Socket(given.into()),
-        (jobfile, None, _) => Place::Jobfile(locate::jobfile(jobfile.map(PathBuf::as_path))?),
+        (jobfile, None, _) => match locate::jobfile(jobfile.map(PathBuf::as_path)) {
+            Ok(jobfile) => Place::Jobfile(jobfile),
+            Err(error) => return Err(with_running(error)),
+        },
     };
-    Client::connect(&place).map_err(told)
+    Client::connect(&place).map_err(|error| match error {
+        Error::NotRunning { .. } => with_running(told(error)),
+        error => told(error),
+    })
+}
+
+/// Says of the schedulers that run, of which another was probably meant.
+fn with_running(error: anyhow::Error) -> anyhow::Error {
+    let running = running();
+    if running.is_empty() {
+        return error;
+    }
+    let lines = running.iter().map(|(socket, what)| format!("\n  --socket {socket}  ({what})"));
+    anyhow!("{error}\nrunning now:{}", lines.collect::<String>())
+}
+
+/// The schedulers that listen where one looks for them, and answer: the socket, and what it is.
+fn running() -> Vec<(String, String)> {
+    let sockets = paths::socket_directories().into_iter().flat_map(|directory| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let paths = entries.map(|entry| entry.path());
+        let mut sockets: Vec<PathBuf> =
+            paths.filter(|path| path.extension().is_some_and(|ending| ending == "sock")).collect();
+        sockets.sort();
+        sockets
+    });
+    let describe = |path: PathBuf| {
+        let mut client = Client::connect(&Place::Socket(path.clone())).ok()?;
+        // One that hangs is of no use here.
+        client.socket().set_read_timeout(Some(PATIENCE)).ok()?;
+        let body = client.ask(&json!({ "do": "status" })).ok()?;
+        let jobfile = clean(body.get("jobfile")?.as_str()?).into_owned();
+        let what = format!("{jobfile}, pid {}", number(&body, "pid"));
+        Some((clean(&path.to_string_lossy()).into_owned(), what))
+    };
+    sockets.filter_map(describe).take(MOST_RUNNING).collect()
 }
 
 /// What went wrong, made harmless: it holds what others have written.
