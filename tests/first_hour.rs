@@ -270,3 +270,27 @@ fn doctor_compares_with_the_login_shell() {
     assert!(compared || excused, "{done:#?}");
     assert!(!done.out.join("\n").contains("hunter2"));
 }
+
+/// Jobs are as they are in effect: those that no file has too, and what was changed of others.
+#[test]
+fn doctor_and_shell_know_what_was_added_and_changed() {
+    let bench = Bench::new("[jobs.plain]\ncommand = ['true']\ninterval = '1d'\n");
+    let mut running = bench.run();
+    running.event("starting", "");
+    for line in [
+        "add --id extra --every 1d --env A=added -- no-such-program now",
+        "modify plain --env A=changed",
+    ] {
+        let done = run(&bench, &line.split(' ').collect::<Vec<_>>());
+        assert_eq!(done.code, Some(0), "{line}: {done:?}");
+    }
+    // It has told the store before it ends.
+    running.stop();
+    let found = run(&bench, &["doctor", "extra"]);
+    assert_eq!(found.code, Some(1), "{found:?}");
+    assert!(found.out.iter().any(|line| line.contains("no-such-program")), "{found:?}");
+    for (job, value) in [("extra", "added"), ("plain", "changed")] {
+        let shell = run(&bench, &["shell", job, "-c", "echo $A"]);
+        assert_eq!(shell.out, [value], "{shell:?}");
+    }
+}

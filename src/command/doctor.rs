@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::asked;
+use super::{asked, past};
 use crate::child::World;
 use crate::cli::{Context, ExitCode};
 use crate::doctor::machine::{self, Scheduler};
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// The jobs of the jobfile, and what is to be said of the file.
 fn jobfile(file: &Path, context: &Context) -> (Option<JobSet>, Vec<Finding>) {
     const ABOUT: &str = "jobfile";
-    let loaded = jobfile::load_path(file, &context.zones, clock::wall());
+    let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
     let name = quoted(file);
     if !file.exists() && file != Path::new("-") {
         let help = format!("`schedrs init {name}` writes one");
@@ -118,7 +118,8 @@ fn jobfile(file: &Path, context: &Context) -> (Option<JobSet>, Vec<Finding>) {
             Severity::Warning => Finding::warning("permissions", text, help),
         });
     }
-    (loaded.set, found)
+    let workshop = loaded.workshop.take();
+    (loaded.set.take().map(|set| past::in_effect(set, workshop, file, context)), found)
 }
 
 fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {

@@ -232,6 +232,28 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
     )
 }
 
+/// The jobs of a jobfile as they are in effect: with those that were added at run time, and as they
+/// were changed then. Without a store that can be read, as the jobfile has them.
+pub(super) fn in_effect(
+    set: JobSet,
+    workshop: Option<Workshop>,
+    jobfile: &Path,
+    context: &Context,
+) -> JobSet {
+    let place = Place { jobfile: Some(jobfile.to_path_buf()), store: None };
+    let found = candidates(&place, Some(jobfile), Some(&set)).unwrap_or_default();
+    let found = found.into_iter().find(|path| path.exists());
+    let reader = found.and_then(|path| location::reader(&Location::Sqlite(path)).ok());
+    let Some(reader) = reader else { return set };
+    let zone = asked::local_zone(context);
+    let past = Past::new(Source::Store(reader), Some(set.clone()), zone, clock::wall());
+    let mut past = Past { workshop, ..past };
+    match past.all_known() {
+        Ok(_) => past.set.unwrap_or(set),
+        Err(_) => set,
+    }
+}
+
 /// What is wrong with a store, in a whole sentence.
 pub(super) fn told(error: impl Into<anyhow::Error>) -> anyhow::Error {
     match error.into().downcast::<StoreError>() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::asked;
+use super::{asked, past};
 use crate::child::World;
 use crate::cli::{Context, ExitCode};
 use crate::event::{RunId, Start};
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         loaded.report().context("failed to write problems")?;
         return Ok(ExitCode::FAILURE);
     };
-    let JobSet { jobs, .. } = set;
+    let JobSet { jobs, .. } = past::in_effect(set, loaded.workshop.take(), &file, context);
     let job = Arc::clone(&jobs[asked::job(&jobs, &args.job)?]);
     if args.command.is_none() && std::io::stdin().is_terminal() {
         anstream::eprintln!("{}", crate::problem::clean(&introduction(&job)));
