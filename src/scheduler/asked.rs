@@ -110,6 +110,10 @@ impl Scheduler {
             }
             Want::Change { job, overrides, what, detail } => {
                 let slot = self.slot_of(&job.id)?;
+                // An added job would be gone by it, for a slip of the pen.
+                if overrides.is_some() && self.jobs[slot as usize].job.trigger != job.trigger {
+                    would_run(&job, cx.now.wall)?;
+                }
                 let extra = self.extras.entry(slot).or_default();
                 extra.overrides = overrides;
                 let id = job.id.clone();
@@ -218,14 +222,8 @@ impl Scheduler {
                 return Err(refusal("exists", message));
             }
         }
-        let due =
-            job.trigger.anchored(cx.now.wall).next_after(cx.now.wall.minus(super::jobs::TICK));
-        if due.is_none() && !job.options.paused {
-            let message = match job.trigger {
-                Trigger::Date(_) => format!("`{id}` would never run: its date is past"),
-                _ => format!("`{id}` would never run: its trigger names no due time from now on"),
-            };
-            return Err(refusal("never", message));
+        if !job.options.paused {
+            would_run(&job, cx.now.wall)?;
         }
         let slot = match there {
             Some(slot) => {
@@ -376,6 +374,21 @@ impl Scheduler {
             view,
         }))
     }
+}
+
+/// A job whose trigger names a due time from now on.
+fn would_run(job: &Job, now: Instant) -> Result<(), Refusal> {
+    if job.trigger.anchored(now).next_after(now.minus(super::jobs::TICK)).is_some() {
+        return Ok(());
+    }
+    let id = &job.id;
+    Err(refusal(
+        "never",
+        match job.trigger {
+            Trigger::Date(_) => format!("`{id}` would never run: its date is past"),
+            _ => format!("`{id}` would never run: its trigger names no due time from now on"),
+        },
+    ))
 }
 
 fn refusal(code: &'static str, message: impl Into<String>) -> Refusal {

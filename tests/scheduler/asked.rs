@@ -263,6 +263,20 @@ fn a_removed_job_is_gone() {
     assert_eq!(asked.at("12:03"), ["start a#3"]);
 }
 
+/// Else an added job would be gone: nothing is left to be done of it.
+#[test]
+fn a_job_is_not_rescheduled_to_never() {
+    let mut asked = Asked::new(vec![]);
+    asked.ask(add(job("a", every(60), |_| {}), false));
+    let past = Trigger::Date(DateTrigger::At(at("11:00")));
+    let overrides = Some("date = 2001-01-01".into());
+    let never = job("a", past, |_| {}).into();
+    let want = Want::Change { job: never, overrides, what: "rescheduled", detail: None };
+    assert_eq!(asked.ask(want), ["refused never: `a` would never run: its date is past"]);
+    assert!(!asked.view("a").overridden);
+    assert_eq!(asked.at("12:01"), ["start a#1"]);
+}
+
 #[test]
 fn another_definition_is_remembered() {
     let mut asked = Asked::new(vec![job("a", every(60), |_| {})]);
