@@ -30,7 +30,7 @@ pub struct Memory {
 /// What it keeps.
 #[derive(Debug, Default)]
 struct Kept {
-    jobs: BTreeMap<Box<str>, JobRecord>,
+    jobs: BTreeMap<Box<str>, Known>,
     all_paused: Option<Pause>,
     rows: BTreeMap<u64, Row>,
     histories: HashMap<Box<str>, History>,
@@ -43,6 +43,59 @@ struct Kept {
     outputs: BTreeMap<u64, (Box<[u8]>, u64)>,
     /// How many bytes that is.
     output: usize,
+}
+
+/// What is known of a job. There are as many as there are jobs, so that it is small where there is
+/// little to know.
+#[derive(Debug)]
+struct Known {
+    anchor: Instant,
+    decided: Instant,
+    since: Instant,
+    trigger: Box<str>,
+    /// What was changed at run time.
+    changed: Option<Box<Changed>>,
+}
+
+#[derive(Debug, PartialEq, Default)]
+struct Changed {
+    pause: Option<Pause>,
+    resumed: bool,
+    added: Option<Box<str>>,
+    overrides: Option<Box<str>>,
+}
+
+impl Known {
+    fn new(record: &JobRecord) -> Known {
+        let changed = Changed {
+            pause: record.pause.clone(),
+            resumed: record.resumed,
+            added: record.added.clone(),
+            overrides: record.overrides.clone(),
+        };
+        Known {
+            anchor: record.anchor,
+            decided: record.decided,
+            since: record.since,
+            trigger: record.trigger.clone(),
+            changed: (changed != Changed::default()).then(|| Box::new(changed)),
+        }
+    }
+
+    fn record(&self, id: &str) -> JobRecord {
+        let changed = self.changed.as_deref();
+        JobRecord {
+            id: id.into(),
+            anchor: self.anchor,
+            decided: self.decided,
+            trigger: self.trigger.clone(),
+            since: self.since,
+            pause: changed.and_then(|changed| changed.pause.clone()),
+            resumed: changed.is_some_and(|changed| changed.resumed),
+            added: changed.and_then(|changed| changed.added.clone()),
+            overrides: changed.and_then(|changed| changed.overrides.clone()),
+        }
+    }
 }
 
 /// The records of one job.
@@ -120,6 +173,10 @@ impl Kept {
         self.output -= self.outputs.remove(&seq).map_or(0, |(tail, _)| tail.len());
     }
 
+    fn job_records(&self) -> Vec<JobRecord> {
+        self.jobs.iter().map(|(id, known)| known.record(id)).collect()
+    }
+
     fn decided(&mut self, job: &str, due: Instant) {
         if let Some(job) = self.jobs.get_mut(job) {
             job.decided = job.decided.max(due);
@@ -144,7 +201,7 @@ impl Kept {
                 }
             }
             Fact::Job(record) => {
-                self.jobs.insert(record.id.clone(), JobRecord::clone(record));
+                self.jobs.insert(record.id.clone(), Known::new(record));
             }
             Fact::Gone { job } => {
                 self.jobs.remove(job);
@@ -321,7 +378,7 @@ impl Store for Memory {
             })
         };
         Ok(Restored {
-            jobs: kept.jobs.values().cloned().collect(),
+            jobs: kept.job_records(),
             all_paused: kept.all_paused.clone(),
             open: kept.rows.values().filter_map(open).collect(),
             next_run: kept.next_run.max(1),
@@ -422,11 +479,11 @@ impl Reader for Memory {
     }
 
     fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {
-        Ok(self.kept().jobs.get(id).cloned())
+        Ok(self.kept().jobs.get(id).map(|known| known.record(id)))
     }
 
     fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError> {
-        Ok(self.kept().jobs.values().cloned().collect())
+        Ok(self.kept().job_records())
     }
 
     fn all_paused(&mut self) -> Result<Option<Pause>, StoreError> {
