@@ -105,6 +105,25 @@ fn maintainer_scripts_are_scripts() {
     }
 }
 
+/// A small system has no `kill`, which is in a package of its own.
+#[test]
+fn units_execute_nothing_but_schedrs() {
+    for name in ["schedrs.service", "schedrs-user.service"] {
+        let unit = fs::read_to_string(package().join("examples").join(name)).unwrap();
+        let execs = unit.lines().filter_map(|line| line.strip_prefix("Exec")?.split_once('='));
+        let execs: Vec<(&str, &str)> = execs.collect();
+        assert_eq!(execs.len(), 2, "{name}: {execs:?}");
+        for (when, command) in execs {
+            let what = match when {
+                "Start" => "/usr/bin/schedrs run ",
+                _ => "/usr/bin/schedrs reload -f ",
+            };
+            let file = command.strip_prefix(what).unwrap_or_else(|| panic!("{name}: {command}"));
+            assert!(file.ends_with("/schedrs/jobs.toml"), "{name}: {command}");
+        }
+    }
+}
+
 /// What `lintian` says of a synopsis and of a package without a changelog of its own.
 #[test]
 fn the_package_describes_itself_as_debian_wants_it() {
