@@ -39,8 +39,9 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use crate::clock;
+use crate::control::server::Server;
 use crate::control::{Call, Health};
-use crate::event::{Action, Event, Notice, Request, Want};
+use crate::event::{Action, Change, Event, Notice, Request, Want};
 use crate::instant::{Instant, Now};
 use crate::job::Job;
 use crate::memory;
@@ -142,6 +143,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         health,
         alarms,
         observer: plan.observer,
+        server: server.as_ref(),
     };
     let ran = looper.run(&mut timer);
     let (stops, last_stop) = (looper.stops, looper.last_stop);
@@ -192,6 +194,8 @@ struct Loop<'a> {
     /// What is not as it should be, each in a sentence.
     alarms: HashMap<&'static str, String>,
     observer: Option<Box<Observer>>,
+    /// The control socket.
+    server: Option<&'a Server>,
 }
 
 impl Loop<'_> {
@@ -247,7 +251,16 @@ impl Loop<'_> {
             ready.clear();
             let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
             match epoll::wait(self.hands.epoll(), spare_capacity(&mut ready), timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
+                Ok(_) => {}
+                // Also after SIGSTOP and SIGCONT. What has happened meanwhile comes before what is
+                // due: a run that is long over does not stand in the way of the next.
+                Err(Errno::INTR) => {
+                    let _ = epoll::wait(
+                        self.hands.epoll(),
+                        spare_capacity(&mut ready),
+                        Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+                    );
+                }
                 Err(errno) => return Err(errno).context("failed to wait for events"),
             }
             for event in &ready {
@@ -273,7 +286,16 @@ impl Loop<'_> {
             Action::Notice(notice @ Notice::Reloaded { .. }) => {
                 self.desk.reloaded(&Ok(notice.clone()));
             }
-            Action::Notice(Notice::Stopping { .. }) => self.health.stopping = true,
+            Action::Notice(Notice::Stopping { .. }) => {
+                self.health.stopping = true;
+                self.hands.remember_change(Change {
+                    at: now.wall,
+                    job: None,
+                    what: "stopping".into(),
+                    by: "schedrs".into(),
+                    detail: None,
+                });
+            }
             Action::Remember(remember) => {
                 if let Some(catalog) = &mut self.catalog {
                     catalog.note(remember);
@@ -342,6 +364,10 @@ impl Loop<'_> {
             Health { reasons, ..health.clone() }
         };
         let (catalog, now) = (self.catalog.as_mut(), clock::now());
+        self.desk.unkept = self
+            .alarms
+            .get("store")
+            .map(|reason| format!("it would not survive a restart now: {reason}"));
         match self.desk.take(call, catalog, self.scheduler, how, now, &mut self.events) {
             None => {}
             Some(Errand::Reload) => self.reload(),
@@ -398,6 +424,9 @@ impl Loop<'_> {
 
     /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
     fn reload(&mut self) {
+        if let Some(server) = self.server {
+            server.rebind();
+        }
         let Some(load) = &self.load else {
             let text = format!("{} cannot be read a second time", self.source);
             log::warn!(event = "reload_failed"; "{text}");

@@ -178,7 +178,7 @@ pub struct Change {
     /// To which job; `None`: to all of them, or to the scheduler.
     pub job: Option<Box<str>>,
     /// What: `paused`, `resumed`, `added`, `removed`, `modified`, `rescheduled`, `reset`,
-    /// `started`, `stopped`, `reloaded`.
+    /// `started`, `stopped`, `reloaded`, `stopping`.
     pub what: Box<str>,
     /// Who: a user's name, or `schedrs`.
     pub by: Box<str>,

@@ -327,7 +327,8 @@ impl Scheduler {
             };
             Some((due, state.job.id.clone()))
         });
-        Status { jobs: self.len(), running, waiting, next, active }
+        let all_paused = self.all_paused.clone();
+        Status { jobs: self.len(), running, waiting, next, all_paused, active }
     }
 
     /// How many jobs there are.

@@ -280,3 +280,60 @@ fn the_past_is_there_for_any_program() {
     running.stop();
     assert!(fs::read_dir(bench.path("state")).unwrap().count() > 0);
 }
+
+/// Whatever cleans directories up may take a socket.
+#[test]
+fn a_socket_that_was_removed_is_made_again() {
+    let bench = Bench::new(JOBS);
+    let mut running = start(&bench);
+    fs::remove_file(socket(&bench)).unwrap();
+    let message = err(&bench, &["status"]);
+    let pid = running.pid();
+    assert!(message.contains(&format!("a schedrs with pid {pid} runs jobs.toml")), "{message}");
+    running.signal("HUP");
+    running.line(Stream::Err, &["control socket was gone"]);
+    assert!(out(&bench, &["status"]).contains(&format!("pid {pid}")));
+    running.stop();
+}
+
+#[test]
+fn what_is_said_of_pauses_is_so() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    assert_eq!(out(&bench, &["resume", "quick"]), "quick was not paused\n");
+    out(&bench, &["pause", "quick"]);
+    assert_eq!(out(&bench, &["resume", "quick"]), "quick is resumed\n");
+    out(&bench, &["pause", "--all", "--reason", "moving"]);
+    let still = out(&bench, &["resume", "quick"]);
+    assert!(still.starts_with("quick is still paused with all jobs by "), "{still}");
+    let status = out(&bench, &["status"]);
+    assert!(status.contains("  paused   all jobs by ") && status.contains(": moving"), "{status}");
+    let status: Value =
+        serde_json::from_str(&out(&bench, &["status", "--output", "json"])).unwrap();
+    assert_eq!(status["paused"]["reason"], "moving");
+    running.stop();
+}
+
+#[test]
+fn small_answers_are_right() {
+    let bench =
+        Bench::new(&format!("{JOBS}\n[jobs.none]\ncommand = ['/no/such']\ndate = 2099-01-01"));
+    let running = start(&bench);
+    assert!(err(&bench, &["list", "nosuch"]).contains("no job `nosuch`"));
+    assert_eq!(out(&bench, &["list", "nosuch", "--state", "paused"]).lines().count(), 1);
+    assert_eq!(ask(&bench, &["start", "none", "--wait"]).2, Some(127));
+    running.stop();
+    let (_, said, code) = ask(&bench, &["logs", "none"]);
+    assert!(said.contains("was not started: program /no/such does not exist"), "{said}");
+    assert_eq!(code, Some(0));
+}
+
+/// A name that means nothing must not pass for UTC.
+#[test]
+fn a_tz_that_is_no_zone_is_told_of() {
+    let bench = Bench::new("[jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\n");
+    let done = bench.command(&["validate"]).env("TZ", "Europe/Berln").output().unwrap();
+    let said = String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+    assert!(said.contains("$TZ is `Europe/Berln`, which is no time zone: UTC is used"), "{said}");
+    assert!(said.contains("did you mean `Europe/Berlin`?"), "{said}");
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -19,8 +19,12 @@ use crate::jobfile::locate;
 use crate::jobfile::when::{self, Moment};
 use crate::paths;
 use crate::problem::clean;
+use crate::store::location;
 use crate::words;
 use crate::zone::Zone;
+
+/// How long an answer is waited for. A scheduler answers within milliseconds, if it is not stopped.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// How long a scheduler is waited for that was not asked for.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -126,10 +130,27 @@ pub(super) fn connect(
             Err(error) => return Err(with_running(error)),
         },
     };
-    Client::connect(&place).map_err(|error| match error {
-        Error::NotRunning { .. } => with_running(told(error)),
-        error => told(error),
-    })
+    let client = Client::connect(&place).map_err(|error| match (&error, &place) {
+        (Error::NotRunning { .. }, Place::Jobfile(jobfile)) => {
+            without_socket(jobfile).unwrap_or_else(|| with_running(told(error)))
+        }
+        (Error::NotRunning { .. }, Place::Socket(_)) => with_running(told(error)),
+        _ => told(error),
+    })?;
+    client.set_patience(Some(ANSWER)).map_err(told)?;
+    Ok(client)
+}
+
+/// What is to be said if a schedrs does run the jobfile, and only its socket is not there: whatever
+/// cleans directories up may have taken it.
+fn without_socket(jobfile: &Path) -> Option<anyhow::Error> {
+    let stores = paths::store_candidates(jobfile);
+    let pid = stores.iter().find_map(|store| location::writer_of(store))?;
+    let name = clean(&jobfile.to_string_lossy()).into_owned();
+    Some(anyhow!(
+        "a schedrs with pid {pid} runs {name}, but its control socket is not there; `kill -HUP \
+         {pid}` has it read the jobfile again and make the socket anew"
+    ))
 }
 
 /// Says of the schedulers that run, of which another was probably meant.
@@ -155,7 +176,7 @@ fn running() -> Vec<(String, String)> {
     let describe = |path: PathBuf| {
         let mut client = Client::connect(&Place::Socket(path.clone())).ok()?;
         // One that hangs is of no use here.
-        client.socket().set_read_timeout(Some(PATIENCE)).ok()?;
+        client.set_patience(Some(PATIENCE)).ok()?;
         let body = client.ask(&json!({ "do": "status" })).ok()?;
         let jobfile = clean(body.get("jobfile")?.as_str()?).into_owned();
         let what = format!("{jobfile}, pid {}", number(&body, "pid"));

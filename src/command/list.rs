@@ -81,14 +81,19 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let mut client = args.asking.connect()?;
     let mut out = BufWriter::new(anstream::stdout().lock());
+    let jobs = jobs(&mut client, &chosen)?;
+    if jobs.is_empty() && !args.patterns.is_empty() && chosen.states.is_empty() {
+        let named: Vec<String> =
+            args.patterns.iter().map(|id| format!("`{}`", clean(id))).collect();
+        anyhow::bail!("no job {}; `schedrs list` shows all", named.join(" or "));
+    }
     match args.asking.output {
         Output::Json => {
-            for (_, job) in jobs(&mut client, &chosen)? {
+            for (_, job) in &jobs {
                 writeln!(out, "{job}")?;
             }
         }
         Output::Text => {
-            let jobs = jobs(&mut client, &chosen)?;
             table(&jobs, context).write(&mut out, terminal_width())?;
         }
     }

@@ -112,7 +112,16 @@ fn show(
     };
     if records.is_empty() {
         let of = args.job.as_ref().map(|job| format!(" of {}", clean(job)));
-        anstream::eprintln!("schedrs: no runs{} so far", of.unwrap_or_default());
+        let of = of.unwrap_or_default();
+        // Runs that could not be started have printed nothing.
+        let last = Query { job: args.job.as_deref().map(Into::into), limit: 1, ..Query::default() };
+        match past.reader().records(&last)?.first().map(|last| (last.run, last.outcome.clone())) {
+            Some((Some(run), Some(Outcome::NotStarted(reason)))) => anstream::eprintln!(
+                "schedrs: nothing was printed{of}: its last run {run} was not started: {}",
+                clean(&reason)
+            ),
+            _ => anstream::eprintln!("schedrs: no runs{of} so far"),
+        }
     }
     let mut whole = HashSet::new();
     for (nth, record) in records.iter().enumerate() {

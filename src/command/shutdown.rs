@@ -28,7 +28,7 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let body = client.ask(&request).map_err(asking::told)?;
     if args.wait {
         // It closes its connections when it has stopped; there is nothing else to come.
-        let _ = client.receive();
+        let _ = client.set_patience(None).and_then(|()| client.receive());
     }
     args.asking.say(&body, |_| match args.wait {
         true => "schedrs has stopped".to_owned(),

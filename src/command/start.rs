@@ -55,12 +55,20 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         let mut err = anstream::stderr().lock();
         writeln!(err, "run {run} of {job} {what}; waiting for its end")?;
     }
+    // It takes as long as it takes.
+    client.set_patience(None).map_err(asking::told)?;
     let ended = client.receive().map_err(asking::told)?;
     let view: RunView = asking::read(ended.clone())?;
     args.asking.say(&ended, |_| {
         format!("{} run {run} of {job}: {}", asking::mark(&view.outcome), asking::outcome(&view))
     })?;
     Ok(ExitCode::from(code(&view)))
+}
+
+/// Whether that is why nothing was started.
+fn is_no_program(reason: &str) -> bool {
+    reason.starts_with("program ")
+        && (reason.ends_with("not found on PATH") || reason.ends_with("does not exist"))
 }
 
 /// The exit code of a run, as a shell would give it.
@@ -71,7 +79,7 @@ fn code(run: &RunView) -> u8 {
         ("killed", _, Some(signal)) => u8::try_from(128 + signal).unwrap_or(1),
         ("timed_out", ..) => 124,
         ("not_started", ..) => match run.reason.as_deref() {
-            Some(reason) if reason.contains("not found") => 127,
+            Some(reason) if is_no_program(reason) => 127,
             _ => 126,
         },
         _ => 1,

@@ -15,12 +15,14 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::socket;
 use super::wire::{self, Fault};
 use crate::paths;
+use crate::words;
 
 /// An answer longer than this is none of a schedrs.
 const MAX_ANSWER: u64 = 64 << 20;
@@ -52,6 +54,13 @@ pub enum Error {
     },
     /// The connection broke.
     Broken(String),
+    /// It does not answer.
+    Silent {
+        /// Its process, if that can be told.
+        pid: Option<i32>,
+        /// For how long it was waited for.
+        waited: Duration,
+    },
     /// It cannot be done.
     Refused(Fault),
 }
@@ -112,6 +121,10 @@ impl Client {
                 return Err(Error::Broken("its answer was cut short".to_owned()));
             }
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let waited = self.socket().read_timeout().ok().flatten().unwrap_or_default();
+                return Err(Error::Silent { pid: self.pid(), waited });
+            }
             Err(error) => return Err(Error::Broken(error.to_string())),
         }
         match wire::open_reply(&line) {
@@ -119,6 +132,12 @@ impl Client {
             Ok(Err(fault)) => Err(Error::Refused(fault)),
             Err(message) => Err(Error::Broken(message)),
         }
+    }
+
+    /// Has answers waited for no longer than this; `None`: for ever.
+    pub fn set_patience(&self, patience: Option<Duration>) -> Result<(), Error> {
+        let done = self.socket().set_read_timeout(patience);
+        done.map_err(|error| Error::Broken(error.to_string()))
     }
 
     /// Whether something has been received that was not asked for yet: then there is no point in
@@ -186,6 +205,13 @@ impl fmt::Display for Error {
                     ),
                     Place::Socket(_) => Ok(()),
                 }
+            }
+            Error::Silent { pid, waited } => {
+                f.write_str("schedrs ")?;
+                if let Some(pid) = pid {
+                    write!(f, "(pid {pid}) ")?;
+                }
+                write!(f, "does not answer: nothing came within {}", words::span(*waited))
             }
             Error::Broken(why) => write!(f, "the connection to schedrs broke: {why}"),
             Error::Refused(fault) => {

@@ -111,6 +111,11 @@ impl Server {
         Ok(Server { inbox, thread: Some(started?) })
     }
 
+    /// Makes the socket anew if somebody has removed it.
+    pub fn rebind(&self) {
+        self.inbox.post(Message::Rebind);
+    }
+
     /// Removes the socket, says what there is to say, for at most two seconds, and ends the thread.
     pub fn stop(mut self) {
         self.end();
@@ -173,6 +178,26 @@ impl Service {
     fn listen(&mut self) -> Result<(), Errno> {
         add(&self.epoll, &*self.inbox, TOKEN_WAKE, epoll::EventFlags::IN)?;
         add(&self.epoll, &self.listener, TOKEN_LISTENER, epoll::EventFlags::IN)
+    }
+
+    /// Whatever cleans directories up may have taken the socket, too.
+    fn rebind(&mut self) {
+        if self.stopping.is_some() {
+            return;
+        }
+        let again = match self.listener.again() {
+            Ok(Some(again)) => again,
+            Ok(None) => return,
+            Err(error) => return log::warn!("the control socket cannot be made again: {error}"),
+        };
+        if self.accepting == Accepting::Yes {
+            let _ = epoll::delete(&self.epoll, &self.listener);
+            if add(&self.epoll, &again, TOKEN_LISTENER, epoll::EventFlags::IN).is_err() {
+                self.accepting = Accepting::NotUntil(clock::mono());
+            }
+        }
+        self.listener = again;
+        log::warn!("the control socket was gone; it is there again");
     }
 
     fn run(&mut self) {
@@ -277,6 +302,7 @@ impl Service {
                 }
                 // All connections are looked at in any case.
                 Message::Followed => {}
+                Message::Rebind => self.rebind(),
                 Message::Stop => self.stop(),
             }
         }

@@ -86,6 +86,14 @@ impl Listener {
         net::accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
     }
 
+    /// Makes another in its place if it is there no more.
+    pub(super) fn again(&self) -> io::Result<Option<Listener>> {
+        match identity(&self.path).is_ok_and(|there| there == self.identity) {
+            true => Ok(None),
+            false => Listener::bind(&self.path).map(Some),
+        }
+    }
+
     /// Removes it, unless another has taken its place.
     pub(super) fn remove(&self) {
         if identity(&self.path).is_ok_and(|there| there == self.identity) {

@@ -33,6 +33,8 @@ pub(super) struct Desk {
     waiting: HashMap<u64, Waiting>,
     /// Who waits for the jobfile to have been read again.
     reloads: Vec<Sink>,
+    /// Why what is added and changed is not in the store when it is answered, if that is so.
+    pub(super) unkept: Option<String>,
 }
 
 struct Waiting {
@@ -89,7 +91,7 @@ impl Desk {
             (Wish::Reset { job }, Some(catalog)) => catalog.reset(scheduler, &job),
             (_, None) => Err(unavailable()),
         };
-        let Fit { want, warnings } = match fit {
+        let Fit { want, mut warnings } = match fit {
             Ok(fit) => fit,
             Err(Unfit::Problems(problems)) => {
                 reply(Reply::Problems(problems));
@@ -100,6 +102,9 @@ impl Desk {
                 return None;
             }
         };
+        if matches!(want, Want::Add { .. } | Want::Change { .. }) {
+            warnings.extend(self.unkept.clone());
+        }
         self.next += 1;
         let twice = matches!(want, Want::Start { wait: true, .. });
         self.waiting.insert(self.next, Waiting { sink: reply, twice, warnings });

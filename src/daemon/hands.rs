@@ -27,7 +27,7 @@ use crate::child::tree::Adopted;
 use crate::child::{Failure, Pipes, World};
 use crate::clock;
 use crate::control::Call;
-use crate::event::{Action, Event, Exit, Notice, Outcome, Record, Remember, RunId, Start};
+use crate::event::{Action, Change, Event, Exit, Notice, Outcome, Record, Remember, RunId, Start};
 use crate::executor::{Executor, Report, Submitter};
 use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
@@ -224,6 +224,13 @@ impl Hands {
         self.by_pid.insert(process.map_or(0, |process| process.pid), id);
         let run = Run { job, due, state, order, pipes: None, process, is_foreign: true };
         self.runs.insert(id, run);
+    }
+
+    /// Has something remembered that no action says.
+    pub(super) fn remember_change(&mut self, change: Change) {
+        if let Some(records) = &mut self.records {
+            records.add(Fact::Change(change));
+        }
     }
 
     /// A run is none of ours: its start has been dropped.

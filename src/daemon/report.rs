@@ -25,6 +25,9 @@ pub(super) fn record(record: &Record) {
         }
         Outcome::TimedOut => (Level::Warn, format!("timed out after {took}")),
         Outcome::NotStarted(reason) => (Level::Error, format!("not started: {reason}")),
+        Outcome::Skipped(SkipReason::Overlap) if record.run.is_some() => {
+            (Level::Warn, "skipped: a newer due time took its place".to_owned())
+        }
         Outcome::Skipped(reason) => (Level::Warn, format!("skipped: {}", skip_words(*reason))),
         Outcome::Missed(MissReason::Late(by)) => {
             let grace = "misfire_grace_time allows";

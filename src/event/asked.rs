@@ -220,6 +220,8 @@ pub struct Status {
     pub waiting: usize,
     /// The next due time and its job.
     pub next: Option<(Instant, Box<str>)>,
+    /// All jobs are paused.
+    pub all_paused: Option<Pause>,
     /// All active runs, in the order in which they were admitted.
     pub active: Vec<Active>,
 }

@@ -21,6 +21,7 @@ use super::value::Scope;
 use super::{Loaded, Origins, Workshop};
 use crate::instant::Instant;
 use crate::job::{JobSet, Settings};
+use crate::problem::nearest::nearest;
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
 use crate::trust::Doubt;
 use crate::zone::Database;
@@ -99,7 +100,21 @@ impl Loader<'_> {
         // The machine's own zone is only looked for where no file names one.
         let zone = match &sections.timezone {
             Some((zone, _)) => zone.clone(),
-            None => self.zones.local(self.tz.as_deref()),
+            None => {
+                if let Some(tz) = self.tz.as_deref().filter(|tz| !self.zones.knows_tz(tz)) {
+                    let message = format!("$TZ is `{tz}`, which is no time zone: UTC is used");
+                    let names = self.zones.names();
+                    let near = nearest(tz, names.iter().map(String::as_str));
+                    let help = match near {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => "name one as in `TZ=Europe/Berlin`, or `timezone` in `[scheduler]`"
+                            .to_owned(),
+                    };
+                    let place = Place { file: 0, span: None };
+                    problems.push(Problem::warning(place, message).help(help));
+                }
+                self.zones.local(self.tz.as_deref())
+            }
         };
         let job_zone = sections.defaults.timezone.as_ref().unwrap_or(&zone).clone();
         let mut jobs = Jobs::new(self.zones, self.now, &sections, job_zone.clone(), self.origins);

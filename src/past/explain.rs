@@ -10,6 +10,7 @@ mod unrecorded;
 use crate::event::{Change, JobRecord, Pause};
 use crate::instant::Instant;
 use crate::job::{Executor, Job};
+use crate::problem::clean;
 use crate::store::{AttemptRecord, RunRecord, Session};
 use crate::words;
 use crate::zone::Zone;
@@ -216,7 +217,24 @@ pub fn explain(case: &Case<'_>) -> Verdict {
             );
         }
     } else {
-        verdict.also("job", "it is in the jobfile no more");
+        let change = |what: &str| {
+            let of =
+                |change: &&Change| change.job.as_deref() == Some(case.id) && &*change.what == what;
+            case.changes.iter().rev().find(of)
+        };
+        let said = |change: &Change| {
+            format!("by {} at {}", clean(&change.by), case.clock(change.at, case.now))
+        };
+        verdict.also(
+            "job",
+            match (change("added"), change("removed")) {
+                (Some(added), Some(gone)) if gone.at >= added.at => {
+                    format!("it was added {} and removed {}", said(added), said(gone))
+                }
+                (Some(added), _) => format!("it was added {}, and is over", said(added)),
+                (None, _) => "it is in the jobfile no more".to_owned(),
+            },
+        );
     }
     verdict.next = case.next();
     verdict

@@ -73,6 +73,11 @@ impl fmt::Display for Location {
     }
 }
 
+/// The process that writes to a database at this moment, if one does and it can be told.
+pub fn writer_of(database: &Path) -> Option<u32> {
+    super::lock::writer_of(database)
+}
+
 /// Opens a store for writing, or makes it.
 pub fn open(location: &Location) -> Result<Opened, StoreError> {
     let (path, default) = match location {

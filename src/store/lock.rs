@@ -87,6 +87,20 @@ impl WriterLock {
     }
 }
 
+/// The process that has the lock of a database, as another one sees it.
+pub(super) fn writer_of(database: &Path) -> Option<u32> {
+    // Closing a file that this process holds the lock of would let go of it.
+    let held = held();
+    let path = lock_path(database);
+    let found = fs::metadata(&path).ok()?;
+    if held.contains(&(found.dev(), found.ino())) {
+        return Some(own_pid());
+    }
+    let file = File::open(&path).ok()?;
+    let lock = fcntl_getlk(&file, &Flock::from(FlockType::WriteLock)).ok()??;
+    lock.pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+}
+
 impl Drop for WriterLock {
     fn drop(&mut self) {
         let mut held = held();

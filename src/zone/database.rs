@@ -144,6 +144,12 @@ impl Database {
         names
     }
 
+    /// Whether `tz`, the value of the `TZ` variable, means a zone, as a name or as a rule of POSIX.
+    pub fn knows_tz(&self, tz: &str) -> bool {
+        let tz = tz.strip_prefix(':').unwrap_or(tz);
+        tz.is_empty() || self.get(tz).is_some() || TimeZone::posix(tz).is_ok()
+    }
+
     /// The zone of this machine: `tz` (the value of the `TZ` variable), else what
     /// `/etc/localtime` or `/etc/timezone` name, else UTC.
     pub fn local(&self, tz: Option<&str>) -> Zone {

@@ -26,6 +26,8 @@ pub(super) enum Message {
     Released(Key, Which),
     /// There is something to tell one who follows.
     Followed,
+    /// The socket is to be at its place.
+    Rebind,
     Stop,
 }
 

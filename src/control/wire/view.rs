@@ -193,6 +193,8 @@ views! {
         next: Option<String>,
         /// Whose that is.
         next_job: Option<String>,
+        /// All jobs are paused.
+        paused: Option<PausedView>,
         /// Its active runs.
         active: Vec<ActiveView>,
     }
@@ -449,6 +451,10 @@ impl StatusView {
             waiting: status.waiting,
             next: status.next.as_ref().map(|(next, _)| words::rfc3339(*next, zone)),
             next_job: status.next.as_ref().map(|(_, job)| job.to_string()),
+            paused: status
+                .all_paused
+                .as_ref()
+                .and_then(|pause| PausedView::new(&Paused::All(pause.clone()), zone)),
             active: status.active.iter().map(ActiveView::new).collect(),
         }
     }

@@ -15,9 +15,6 @@ use crate::words;
 /// What is decided in one step of the scheduler is recorded within this.
 const ONE_STEP: Duration = Duration::from_millis(100);
 
-/// A scheduler that stops ends its runs within this of having stopped.
-const STOPPING: Duration = Duration::from_secs(60);
-
 /// Says what became of a due time, and why.
 pub(super) fn verdict(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
     let mut verdict = match &record.outcome {
@@ -159,6 +156,9 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
         .filter(|other| other.run.is_some() && other.seq != record.seq && was_active(other, record))
         .collect();
     going.sort_by_key(|other| other.seq);
+    if let Some(verdict) = displaced(case, record, due) {
+        return verdict;
+    }
     let names: Vec<String> =
         going.iter().filter_map(|other| Some(other.run?.to_string())).collect();
     let text = match &names[..] {
@@ -192,6 +192,27 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
         verdict.also("rule", format!("max_instances = {most}, overlap = \"{overlap}\""));
     }
     verdict
+}
+
+/// A run that waited, and had to go for a newer due time.
+fn displaced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Option<Verdict> {
+    let run = record.run?;
+    let end = record.at.plus(record.duration?);
+    let mut verdict = Verdict::new(
+        "skipped",
+        format!("skipped: run {run} was still waiting when a newer due time took its place"),
+    );
+    let newer = case.records.iter().filter(|other| {
+        let step = end.minus(ONE_STEP)..=end.plus(ONE_STEP);
+        other.run.is_some() && other.due > record.due && step.contains(&other.at)
+    });
+    if let Some(newer) = newer.min_by_key(|newer| newer.due)
+        && let Some(newer_run) = newer.run
+    {
+        verdict.also("newer", format!("run {newer_run}, due {}", case.clock(newer.due, due)));
+    }
+    verdict.also("waited", what_for(case));
+    Some(verdict)
 }
 
 /// Whether a run was active when it was decided to skip another. What was decided in the same step
@@ -430,23 +451,30 @@ fn who_killed(case: &Case<'_>, record: &RunRecord) -> Option<String> {
         let at = case.clock(change.at, record.due);
         return Some(format!("stopped by {} at {at}", clean(&change.by)));
     }
-    let replaces = case.job.is_some_and(|job| job.options.overlap == Overlap::Replace);
-    if replaces {
+    if let Some(job) = case.job.filter(|job| job.options.overlap == Overlap::Replace) {
+        // It ends when it is told to, or is killed a while later.
+        let told = end.minus(job.options.kill_after).minus(ONE_STEP);
         let next = case.records.iter().filter(|other| {
-            other.run.is_some() && other.due > record.due && other.at >= began && other.at <= end
+            let told = told.max(began)..=end.plus(ONE_STEP);
+            other.run.is_some() && other.due > record.due && told.contains(&other.at)
         });
-        if let Some(next) = next.min_by_key(|next| next.due)
+        if let Some(next) = next.max_by_key(|next| next.at)
             && let Some(run) = next.run
         {
             let due = case.clock(next.due, record.due);
             return Some(format!("replaced by run {run}, due {due} (overlap = \"replace\")"));
         }
     }
-    let stopping = case
-        .sessions
-        .iter()
-        .find(|session| session.stopped.is_some_and(|at| at >= end && at.since(end) <= STOPPING));
-    stopping.map(|_| "schedrs was stopping".to_owned())
+    let stopping = case.changes.iter().rev().find(|change| {
+        change.job.is_none() && &*change.what == "stopping" && change.at <= end.plus(ONE_STEP)
+    })?;
+    // That of its own session, which has stopped after it or is about to.
+    let over = |session: &crate::store::Session| {
+        session.began <= end && session.stopped.is_none_or(|at| at.plus(ONE_STEP) >= end)
+    };
+    let session = case.sessions.iter().rev().find(|session| session.began <= end)?;
+    (over(session) && stopping.at >= session.began)
+        .then(|| format!("schedrs was stopping, since {}", case.clock(stopping.at, record.due)))
 }
 
 /// The last change of a kind to this job in a span of time.

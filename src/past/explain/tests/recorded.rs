@@ -72,10 +72,36 @@ fn it_was_killed_by_somebody() {
             "run 14 was ended by SIGTERM after 30m 1s: replaced by run 15, due 03:30:00 (overlap = \
              \"replace\")",
         );
+    // Of several runs beside each other only one replaced it: the last that began until then.
     Store::new()
-        .with(|store| store.sessions = vec![session(1, "00:00", "03:10:01", Some("03:10:01"))])
-        .record(killed())
-        .says("03:00", "killed", "run 14 was ended by SIGTERM after 10m: schedrs was stopping");
+        .options(|options| {
+            options.overlap = Overlap::Replace;
+            options.kill_after = std::time::Duration::from_secs(10);
+        })
+        .record(run(14, "03:00", "03:00", 1801, Some(Outcome::Killed(15))))
+        .record(run(15, "03:10", "03:10", 0, None))
+        .record(run(16, "03:30", "03:30", 0, None))
+        .says(
+            "03:00",
+            "killed",
+            "run 14 was ended by SIGTERM after 30m 1s: replaced by run 16, due 03:30:00 (overlap = \
+             \"replace\")",
+        );
+    let stopping = |at: &str| {
+        Store::new()
+            .with(|store| store.sessions = vec![session(1, "00:00", "03:10:01", Some("03:10:01"))])
+            .changed(at, "stopping", "schedrs", None)
+            .with(|store| store.changes[0].job = None)
+            .record(killed())
+    };
+    stopping("03:09:58").says(
+        "03:00",
+        "killed",
+        "run 14 was ended by SIGTERM after 10m: schedrs was stopping, since 03:09:58",
+    );
+    // What ended before that was ended by something else.
+    let verdict = stopping("03:10:01").minute("03:00");
+    assert!(evidence(&verdict, "by whom").contains("out of memory"), "{verdict:?}");
     let verdict = Store::new().record(killed()).minute("03:00");
     assert!(evidence(&verdict, "by whom").contains("out of memory"), "{verdict:?}");
 }
@@ -93,6 +119,22 @@ fn it_overlapped() {
         "run 1431, due 02:30:00: ran 02:58:10 to 03:04:20, failed with exit code 2"
     );
     assert_eq!(evidence(&verdict, "rule"), "max_instances = 1, overlap = \"skip\"");
+    // One that waited itself, until there was a newer one to wait.
+    let verdict = Store::new()
+        .options(|options| options.overlap = Overlap::Queue)
+        .record(run(7, "02:30", "02:30", 0, None))
+        .record(RunRecord {
+            duration: Some(std::time::Duration::from_secs(900)),
+            started: None,
+            ..run(8, "03:00", "03:00", 0, Some(Outcome::Skipped(SkipReason::Overlap)))
+        })
+        .record(RunRecord { started: None, ..run(9, "03:15", "03:15", 0, None) })
+        .says(
+            "03:00",
+            "skipped",
+            "skipped: run 8 was still waiting when a newer due time took its place",
+        );
+    assert_eq!(evidence(&verdict, "newer"), "run 9, due 03:15:00");
     // One that still goes on, beside one that was started by hand.
     let verdict = Store::new()
         .record(run(7, "02:30", "02:30", 0, None))
