@@ -10,12 +10,20 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 use super::pickle::{self, Pickled};
-use super::{Draft, DraftJob, Second, Value, base64, duration, id};
-use crate::instant::Instant;
+use super::{Draft, DraftJob, Second, Value, base64, duration, id, second};
 use crate::problem::{Place, Span};
+use crate::zone::{Database, Local};
+
+mod call;
+mod moment;
+
+use moment::{Clocks, Moment, moment, timedelta};
 
 /// The size of APScheduler's own thread pool.
 const MAX_WORKERS: u32 = 10;
+
+/// The longest id that a jobfile takes, in bytes.
+const MAX_ID: usize = 255;
 
 const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const POSITIONS: [&str; 6] = ["1st", "2nd", "3rd", "4th", "5th", "last"];
@@ -24,7 +32,7 @@ const POSITIONS: [&str; 6] = ["1st", "2nd", "3rd", "4th", "5th", "last"];
 pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
     let file = draft.source(name, text);
     let nowhere = Span::default();
-    let json: Json = match serde_json::from_str(text) {
+    let json: Json = match serde_json::from_str(&call::strict(text)) {
         Ok(json) => json,
         Err(error) => {
             draft.lost(file, nowhere, format!("not carried: this is no JSON: {error}"), None);
@@ -60,13 +68,20 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
 /// Adds one job, or several where a trigger cannot be one. Answers whether a function is called.
 fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, json: &Json) -> bool {
     let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
-    let mut job = DraftJob { id: id::slug(text("id")), ..DraftJob::default() };
+    let mut job = DraftJob { id: text("id").to_owned(), ..DraftJob::default() };
     let function = text("func");
     let called = function.rsplit([':', '.']).next().unwrap_or_default();
     // The ids that APScheduler makes up are 32 hexadecimal digits.
     let made_up = text("id").len() == 32 && text("id").bytes().all(|b| b.is_ascii_hexdigit());
     if made_up || job.id.is_empty() {
         job.id = id::slug(called);
+    } else if job.id.len() > MAX_ID || job.id.chars().any(char::is_control) {
+        job.id = id::slug(text("id"));
+        let message = format!(
+            "the id is written as `{}`: it may have {MAX_ID} bytes and no control characters",
+            job.id
+        );
+        draft.noted(file, span, message, None);
     }
     job.comments.extend(heading);
     job.place = Some(Place { file, span: Some(span) });
@@ -74,7 +89,7 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
     if !name.is_empty() && name != called && name != text("id") {
         job.text("name", name);
     }
-    let parts = match trigger(json.get("trigger").unwrap_or(&Json::Null)) {
+    let parts = match trigger(json.get("trigger").unwrap_or(&Json::Null), draft.zones) {
         Ok(parts) => parts,
         Err(why) => {
             let id = text("id");
@@ -82,7 +97,7 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
             return false;
         }
     };
-    let callable = call(json);
+    let callable = call::call(json);
     match &callable {
         Some(python) => {
             job.set("command", Value::Texts(vec!["python3".into(), "-c".into(), python.clone()]));
@@ -123,10 +138,7 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
     if next == Some(&Json::Null) {
         job.set("paused", Value::Boolean(true));
     }
-    let next = next.and_then(unpickled).and_then(|value| moment(&value)).and_then(|moment| {
-        let zone = draft.zones.get(moment.zone.as_deref()?)?;
-        Some(Instant::from_micros(zone.instant_of(moment.wall).micros() + moment.micros))
-    });
+    let next = next.and_then(unpickled).and_then(|value| moment(&value)?.at(draft.zones));
     if parts.len() > 1 {
         let message = "this trigger becomes several jobs, which may run at the same time";
         draft.noted(file, span, message, None);
@@ -147,6 +159,20 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
             place: job.place,
             second: Second::None("the export does not say when it was to run next"),
         };
+        if let (Some(quartz), Some(next), None, Some(name)) =
+            (&part.quartz, next.filter(|_| single), part.jitter, zone)
+            && let Some(zone) = draft.zones.get(name)
+        {
+            let wall = zone.wall_of(next);
+            let plain = matches!(zone.resolve(wall), Local::Unambiguous(_));
+            let due = second::walls(std::slice::from_ref(quartz), wall - 1).ok();
+            let due = due.and_then(|mut walls| walls.next());
+            if plain && (due != Some(wall) || next.subsec_micros() != 0) {
+                let message = "its `next_run_time` is no due time of its trigger: it was set by \
+                               hand, and that run is not carried";
+                draft.noted(file, span, message, None);
+            }
+        }
         copy.second = match (part.quartz, next) {
             (Some(quartz), _) => Second::Quartz(vec![quartz]),
             (None, Some(next)) if single && part.jitter.is_none() => Second::Next(next.micros()),
@@ -200,18 +226,22 @@ fn class_and_state(json: &Json) -> Option<(&str, &Json)> {
     Some((class, json.get("__apscheduler_state__")?))
 }
 
-fn trigger(json: &Json) -> Result<Vec<Part>, String> {
+fn trigger(json: &Json, zones: &Database) -> Result<Vec<Part>, String> {
     let Some((class, state)) = class_and_state(json) else {
         return Err("it is of a class that only its program can read".to_owned());
     };
     match class.rsplit(':').next().unwrap_or(class) {
-        "CronTrigger" => Ok(vec![cron(state)?]),
-        "IntervalTrigger" => Ok(vec![interval(state)?]),
+        "CronTrigger" => Ok(vec![cron(state, zones)?]),
+        "IntervalTrigger" => Ok(vec![interval(state, zones)?]),
         "DateTrigger" => {
             let moment = state.get("run_date").and_then(unpickled).and_then(|v| moment(&v));
             let moment = moment.ok_or("its date cannot be read")?;
-            let value = Value::Raw(moment.text());
-            let (key, timezone) = ("date", moment.zone);
+            let timezone = match &moment.zone {
+                Some(Clocks::Named(name)) => Some(name.clone()),
+                _ => None,
+            };
+            let value = Value::Raw(moment.text(timezone.as_deref(), zones)?);
+            let key = "date";
             Ok(vec![Part {
                 key,
                 value,
@@ -227,7 +257,13 @@ fn trigger(json: &Json) -> Result<Vec<Part>, String> {
             let triggers = state.get("triggers").and_then(Json::as_array);
             let mut parts = Vec::new();
             for inner in triggers.into_iter().flatten() {
-                parts.extend(trigger(inner)?);
+                parts.extend(trigger(inner, zones)?);
+            }
+            // It is added to the times that the triggers within have, with theirs.
+            if let Some(secs) = jitter(state) {
+                for part in &mut parts {
+                    part.jitter = Some(part.jitter.unwrap_or_default().saturating_add(secs));
+                }
             }
             Ok(parts)
         }
@@ -240,7 +276,7 @@ fn trigger(json: &Json) -> Result<Vec<Part>, String> {
     }
 }
 
-fn interval(state: &Json) -> Result<Part, String> {
+fn interval(state: &Json, zones: &Database) -> Result<Part, String> {
     let span = state.get("interval").and_then(unpickled);
     let micros = span.as_deref().and_then(timedelta).filter(|micros| *micros > 0);
     let micros = micros.ok_or("its interval cannot be read")?;
@@ -248,7 +284,7 @@ fn interval(state: &Json) -> Result<Part, String> {
         0 => duration(micros as u64 / 1_000_000),
         _ => format!("{micros}us"),
     };
-    let bounds = Bounds::of(state)?;
+    let bounds = Bounds::of(state, zones)?;
     Ok(Part {
         key: "interval",
         value: Value::Text(value),
@@ -261,7 +297,7 @@ fn interval(state: &Json) -> Result<Part, String> {
     })
 }
 
-fn cron(state: &Json) -> Result<Part, String> {
+fn cron(state: &Json, zones: &Database) -> Result<Part, String> {
     let fields = state.get("fields").and_then(Json::as_array).ok_or("its fields are missing")?;
     let mut texts: Vec<(&'static str, Field)> = Vec::new();
     for json in fields {
@@ -269,12 +305,13 @@ fn cron(state: &Json) -> Result<Part, String> {
         let (name, field) = Field::of(&field).ok_or("its fields cannot be read")?;
         texts.push((name, field));
     }
-    let bounds = Bounds::of(state)?;
+    let bounds = Bounds::of(state, zones)?;
+    let timezone = bounds.timezone.ok_or("its time zone is an offset, and not of whole hours")?;
     let unbounded = bounds.start.is_none() && bounds.end.is_none();
     let quartz = quartz(&texts).filter(|_| unbounded);
     // A `*` may go where something less significant stays; week and weekday may always.
     let last = texts.iter().rposition(|(_, field)| !field.default && field.text != "*");
-    let table: Vec<(&'static str, Value)> = texts
+    let mut table: Vec<(&'static str, Value)> = texts
         .iter()
         .enumerate()
         .filter(|(index, (name, field))| {
@@ -288,12 +325,13 @@ fn cron(state: &Json) -> Result<Part, String> {
         })
         .collect();
     if table.is_empty() {
-        return Err("it says nothing of when".to_owned());
+        // Without any field all of them are `*`: that is every second.
+        table.push(("second", Value::Text("*".to_owned())));
     }
     Ok(Part {
         key: "cron",
         value: Value::Table(table),
-        timezone: bounds.timezone,
+        timezone: Some(timezone),
         start: bounds.start,
         end: bounds.end,
         bounded: true,
@@ -382,12 +420,34 @@ fn quartz(fields: &[(&str, Field)]) -> Option<String> {
     if text("week")? != "*" {
         return None;
     }
-    let fields: Option<Vec<&str>> =
+    let fields: Option<Vec<String>> =
         ["second", "minute", "hour", "day", "month", "day_of_week", "year"]
             .into_iter()
-            .map(text)
+            .map(|name| match name {
+                "day_of_week" => weekdays(text(name)?),
+                name => text(name).map(str::to_owned),
+            })
             .collect();
     Some(fields?.join(" "))
+}
+
+/// Weekdays one by one and by name: a week begins on Sunday there and on Monday here, so neither
+/// `*/2` nor `mon-sun` would be the same.
+fn weekdays(text: &str) -> Option<String> {
+    let number = |name: &str| WEEKDAYS.iter().position(|day| *day == name);
+    let mut days = Vec::new();
+    for item in text.split(',') {
+        let named = match (item.strip_prefix("*/"), item.split_once('-')) {
+            (Some(step), _) => {
+                let step: usize = step.parse().ok().filter(|step| *step > 0)?;
+                WEEKDAYS.iter().step_by(step).copied().collect()
+            }
+            (None, Some((first, last))) => WEEKDAYS.get(number(first)?..=number(last)?)?.to_vec(),
+            (None, None) => vec![item],
+        };
+        days.extend(named);
+    }
+    Some(days.join(","))
 }
 
 /// The zone and the window of a trigger.
@@ -398,18 +458,19 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(state: &Json) -> Result<Bounds, String> {
+    fn of(state: &Json, zones: &Database) -> Result<Bounds, String> {
         let zone = state.get("timezone").and_then(unpickled);
-        let timezone = zone.as_deref().and_then(self::zone);
-        let timezone = Some(timezone.ok_or("its time zone cannot be read")?);
+        let zone = zone.as_deref().and_then(Clocks::of).ok_or("its time zone cannot be read")?;
+        let timezone = zone.name();
         let bound = |key: &str| match state.get(key) {
             None | Some(Json::Null) => Ok(None),
             Some(json) => {
                 let moment = unpickled(json).and_then(|value| moment(&value));
-                moment.map(|m| Some(m.text())).ok_or(format!("its {key} cannot be read"))
+                let moment: Moment = moment.ok_or(format!("its {key} cannot be read"))?;
+                moment.text(timezone.as_deref(), zones).map(Some)
             }
         };
-        Ok(Bounds { timezone, start: bound("start_date")?, end: bound("end_date")? })
+        Ok(Bounds { start: bound("start_date")?, end: bound("end_date")?, timezone })
     }
 }
 
@@ -420,125 +481,6 @@ fn jitter(state: &Json) -> Option<u64> {
 fn unpickled(json: &Json) -> Option<Rc<Pickled>> {
     let text = json.get("__apscheduler_pickle__")?.as_str()?;
     pickle::read(&base64::decode(text)?)
-}
-
-/// A `datetime`.
-struct Moment {
-    /// Seconds since 1970-01-01T00:00:00 on the clocks of its zone.
-    wall: i64,
-    micros: i64,
-    zone: Option<String>,
-}
-
-impl Moment {
-    fn text(&self) -> String {
-        let at = chrono::DateTime::from_timestamp(self.wall, 0).unwrap_or_default();
-        let fraction = match self.micros {
-            0 => String::new(),
-            micros => format!(".{micros:06}"),
-        };
-        format!("{}{fraction}", at.format("%Y-%m-%dT%H:%M:%S"))
-    }
-}
-
-fn moment(pickled: &Pickled) -> Option<Moment> {
-    let Pickled::Call(_, arguments) = pickled else { return None };
-    if pickled.name() != Some("datetime.datetime") {
-        return None;
-    }
-    let Pickled::Bytes(bytes) = &**arguments.first()? else { return None };
-    let &[century, year, month, day, hour, minute, second, m2, m1, m0] = &bytes[..] else {
-        return None;
-    };
-    let year = i32::from(century) * 256 + i32::from(year);
-    // The highest bit of the month says that it is the second pass of a fold.
-    let date = chrono::NaiveDate::from_ymd_opt(year, (month & 0x7f).into(), day.into())?;
-    let time = date.and_hms_opt(hour.into(), minute.into(), second.into())?;
-    let micros = i64::from(m2) << 16 | i64::from(m1) << 8 | i64::from(m0);
-    let zone = arguments.get(1).and_then(|zone| self::zone(zone));
-    Some(Moment { wall: time.and_utc().timestamp(), micros, zone })
-}
-
-/// The name of a zone, be it of `zoneinfo`, `pytz` or `datetime`.
-fn zone(pickled: &Pickled) -> Option<String> {
-    let Pickled::Call(what, arguments) = pickled else { return None };
-    let first = arguments.first();
-    if pickled.name() == Some("datetime.timezone") {
-        return (timedelta(first?)? == 0).then(|| "UTC".to_owned());
-    }
-    if pickled.name() == Some("pytz._UTC") {
-        return Some("UTC".to_owned());
-    }
-    // `getattr(zoneinfo.ZoneInfo, "_unpickle")("Europe/Berlin", 1)`, `pytz._p("Europe/Berlin", ...)`.
-    let of_zones = match &**what {
-        Pickled::Global(name) => name.starts_with("pytz") || name.starts_with("zoneinfo"),
-        Pickled::Call(_, inner) => {
-            inner.first()?.name().is_some_and(|name| name.starts_with("zoneinfo"))
-        }
-        _ => false,
-    };
-    match &**first? {
-        Pickled::Text(name) if of_zones => Some(name.clone()),
-        _ => None,
-    }
-}
-
-/// A `timedelta`, in microseconds.
-fn timedelta(pickled: &Pickled) -> Option<i64> {
-    let Pickled::Call(_, arguments) = pickled else { return None };
-    if pickled.name() != Some("datetime.timedelta") {
-        return None;
-    }
-    let [days, secs, micros] = &arguments[..] else { return None };
-    let secs = days.integer()?.checked_mul(86_400)?.checked_add(secs.integer()?)?;
-    secs.checked_mul(1_000_000)?.checked_add(micros.integer()?)
-}
-
-/// The call of the job's function, as Python; `None` where its arguments are pickles.
-fn call(json: &Json) -> Option<String> {
-    let function = json.get("func").and_then(Json::as_str)?;
-    let (module, name) = function.split_once(':')?;
-    let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || "._".contains(c));
-    if !plain(module) || !plain(name) || name.is_empty() || module.is_empty() {
-        return None;
-    }
-    let mut arguments = Vec::new();
-    for value in json.get("args").and_then(Json::as_array).into_iter().flatten() {
-        arguments.push(python(value)?);
-    }
-    for (key, value) in json.get("kwargs").and_then(Json::as_object).into_iter().flatten() {
-        arguments.push(format!("{key}={}", python(value)?));
-    }
-    let outer = name.split('.').next().unwrap_or(name);
-    Some(format!("from {module} import {outer}; {name}({})", arguments.join(", ")))
-}
-
-/// A JSON value as Python writes it.
-fn python(json: &Json) -> Option<String> {
-    Some(match json {
-        Json::Null => "None".to_owned(),
-        Json::Bool(true) => "True".to_owned(),
-        Json::Bool(false) => "False".to_owned(),
-        Json::Number(number) => number.to_string(),
-        // JSON's strings are Python's.
-        Json::String(_) => json.to_string(),
-        Json::Array(items) => {
-            let items: Option<Vec<String>> = items.iter().map(python).collect();
-            format!("[{}]", items?.join(", "))
-        }
-        Json::Object(entries) => {
-            if entries.keys().any(|key| key.starts_with("__apscheduler_")) {
-                return None;
-            }
-            let entries: Option<Vec<String>> = entries
-                .iter()
-                .map(|(key, value)| {
-                    Some(format!("{}: {}", Json::String(key.clone()), python(value)?))
-                })
-                .collect();
-            format!("{{{}}}", entries?.join(", "))
-        }
-    })
 }
 
 #[cfg(test)]

@@ -2,17 +2,24 @@
 
 use super::*;
 use crate::import::proof;
+use crate::instant::Instant;
 use crate::jobfile;
 use crate::zone::Database;
 
 const EXPORT: &str = include_str!("../../tests/data/apscheduler-export.json");
 
+/// Zones beside the scheduler's, second passes, odd arguments and ids; of 2026-11-25T23:27Z.
+const CORNERS: &str = include_str!("../../tests/data/apscheduler-corners.json");
+
 fn imported(text: &str) -> (String, Vec<String>, proof::Proof) {
+    imported_at(text, Instant::from_secs(1_795_564_800))
+}
+
+fn imported_at(text: &str, now: Instant) -> (String, Vec<String>, proof::Proof) {
     let zones = Database::bundled();
     let mut draft = Draft::new(&zones);
     read(&mut draft, "x.json", text);
     let (written, problems, sources) = draft.write();
-    let now = Instant::from_secs(1_795_564_800);
     let loaded = jobfile::load_text("written", &written.text, &zones, now);
     assert_eq!(loaded.problems.errors(), 0, "{}\n{:?}", written.text, loaded.problems);
     let proof = proof::compare(&written, &loaded.set.unwrap(), now, 1000);
@@ -77,9 +84,80 @@ fn python_is_called_with_what_can_be_written() {
         (r#"{"func": "a:b", "args": [{"__apscheduler_pickle__": "x"}]}"#, None),
         (r#"{"func": "a:b; import os", "args": []}"#, None),
         (r#"{"func": null}"#, None),
+        (
+            r#"{"func": "a:f", "args": [NaN, -Infinity, "NaN \" 1"],
+                "kwargs": {"weird key": 1, "class": 2, "x": Infinity}}"#,
+            Some(
+                r#"from a import f; f(float("NaN"), float("-Infinity"), "NaN \" 1", x=float("Infinity"), **{"class": 2, "weird key": 1})"#,
+            ),
+        ),
+        (
+            r#"{"func": "a:f", "args": [1000000000000000000000000000000, -7, 1.5e300]}"#,
+            Some("from a import f; f(1000000000000000000000000000000, -7, 1.5e+300)"),
+        ),
     ];
     for (json, expected) in rows {
-        let json: Json = serde_json::from_str(json).unwrap();
-        assert_eq!(call(&json).as_deref(), expected, "{json}");
+        let json: Json = serde_json::from_str(&call::strict(json)).unwrap();
+        assert_eq!(call::call(&json).as_deref(), expected, "{json}");
     }
+}
+
+#[test]
+fn corners_of_an_export_are_carried() {
+    // 2026-11-25T23:30:00Z
+    let (written, said, proof) = imported_at(CORNERS, Instant::from_secs(1_795_649_400));
+    for part in [
+        "\ndate = 2027-05-06T07:08:09+05:00\n",
+        "\ndate = 2027-05-06T07:08:09-04:00\n",
+        "timezone = \"Europe/Berlin\"\nstart_date = 2027-05-06T22:00:00-04:00\n",
+        "[jobs.fold]\ncommand = [\"python3\", \"-c\", \"from mymod import f; f()\"]\n\
+         date = 2027-10-31T02:30:00+01:00\n",
+        "date = 2027-10-31T02:30:00\n",
+        "date = 2027-10-31T02:30:00+01:00\ntimezone = \"Europe/Berlin\"\n",
+        "cron = { hour = 4 }\ntimezone = \"Etc/GMT-5\"\n",
+        "interval = \"3h\"\ntimezone = \"Etc/GMT-5\"\nstart_date = 2027-01-01T00:00:00+05:00\n",
+        "[jobs.\"Every Second\"]\n",
+        "cron = { second = \"*\" }\n",
+        "[jobs.\"Or.Jitter\"]\n",
+        "jitter = \"20s\"\n",
+        "[jobs.ID]\n",
+        "[jobs.id]\n",
+        "f(float(\"NaN\"), float(\"-Infinity\"), 1000000000000000000000000000000, 1.5, ",
+    ] {
+        assert!(written.contains(part), "no {part:?} in\n{written}");
+    }
+    assert_eq!(written.matches("jitter = ").count(), 2, "{written}");
+    for part in [
+        "not carried: the trigger of `fixed-half`: its time zone is an offset",
+        "its `next_run_time` is no due time of its trigger",
+    ] {
+        assert_eq!(said.iter().filter(|said| said.contains(part)).count(), 1, "{said:#?}");
+    }
+    assert_eq!(proof.mismatches().count(), 0, "{proof:#?}");
+    for job in &proof.jobs {
+        assert!(job.equal > 0 && job.not_compared.is_none(), "{job:#?}");
+    }
+}
+
+/// The proof has to notice what the import could get wrong.
+#[test]
+fn a_window_that_begins_too_early_is_found() {
+    let now = Instant::from_secs(1_795_649_400);
+    let zones = Database::bundled();
+    let mut draft = Draft::new(&zones);
+    read(&mut draft, "x.json", CORNERS);
+    let (mut written, ..) = draft.write();
+    written.text = written.text.replace("T22:00:00-04:00", "T22:00:00+02:00");
+    let set = jobfile::load_text("written", &written.text, &zones, now).set.unwrap();
+    let proof = proof::compare(&written, &set, now, 10);
+    let found: Vec<&str> = proof.mismatches().map(|job| job.id.as_str()).collect();
+    assert_eq!(found, ["ny"], "{proof:#?}");
+}
+
+#[test]
+fn ids_that_a_jobfile_cannot_have_are_said() {
+    let text = CORNERS.replace("\"id\": \"moved\"", "\"id\": \"mo\\u0001ved\"");
+    let (written, said, _) = imported(&text);
+    assert!(written.contains("[jobs.mo-ved]\n"), "{written}");
+    assert!(said.iter().any(|said| said.contains("the id is written as `mo-ved`")), "{said:?}");
 }

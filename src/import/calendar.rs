@@ -4,6 +4,7 @@
 //! form, and everything else a crontab's fields. See systemd.time(7).
 
 use super::{Second, Value};
+use crate::problem::nearest::nearest;
 
 /// A calendar expression as a trigger of a jobfile.
 #[derive(Clone, Debug, PartialEq)]
@@ -158,6 +159,10 @@ impl Calendar {
         }
         self.months = items(month, 1, 12)?;
         self.days = items(day, 1, 31)?;
+        let too_far = |item: &Item| item.last.is_none() && item.step >= Some(item.first);
+        if self.from_end && self.days.iter().any(too_far) {
+            return Err(format!("`{day}` is not understood"));
+        }
         Ok(())
     }
 
@@ -166,7 +171,12 @@ impl Calendar {
         let (hour, minute, second) = match parts[..] {
             [hour, minute] => (hour, minute, "0"),
             [hour, minute, second] => (hour, minute, second),
-            _ => return Err(format!("`{word}` is not understood")),
+            _ => {
+                let known = SHORTHANDS.iter().map(|(name, _)| *name);
+                let near = nearest(&word.to_ascii_lowercase(), known);
+                let near = near.map(|near| format!(", did you mean `{near}`?"));
+                return Err(format!("`{word}` is not understood{}", near.unwrap_or_default()));
+            }
         };
         if second.trim_start_matches(|c: char| c != '.').starts_with('.') && !second.contains("..")
         {
@@ -340,6 +350,8 @@ fn items(text: &str, min: u32, max: u32) -> Result<Items, String> {
             };
             match last {
                 Some(last) if last < first => Err(wrong()),
+                // A repetition that never repeats is an error there. Years of two digits have room.
+                None if max - first < step.unwrap_or_default() => Err(wrong()),
                 _ => Ok(Item { first, last, step }),
             }
         })
@@ -498,6 +510,13 @@ mod tests {
             "dialy",
             "*-*-* 3:00 4:00",
             "*:0/0",
+            "*:0/60",
+            "*:59/1",
+            "*-12/2-1",
+            "23/1:0",
+            "*-*-31/1",
+            "*-*~3/3",
+            "2199/1-1-1",
             "@x",
             "*-*-32",
         ] {

@@ -98,7 +98,7 @@ fn job_against(origin: &Origin, job: &Job, now: Instant, count: usize, out: &mut
         Second::Crontab(text) => second::translated(text),
         Second::Quartz(texts) => Ok(texts.clone()),
         Second::None(why) => Err((*why).to_owned()),
-        Second::Next(micros) => return next_against(*micros, job, out),
+        Second::Next(micros) => return next_against(*micros, job, now, out),
     };
     // Two hours are more than any clock is set back by: the first pass of a fold is not missed.
     let from = job.zone.wall_of(now) - 2 * 3600;
@@ -188,12 +188,13 @@ fn walls_against(
     }
 }
 
-/// Against the one due time that the other scheduler had worked out.
-fn next_against(micros: i64, job: &Job, out: &mut Compared) {
+/// Against the one due time that the other scheduler had worked out. While it is still ahead it has
+/// to be the first one: a window that begins too early has it among its due times as well.
+fn next_against(micros: i64, job: &Job, now: Instant, out: &mut Compared) {
     let expected = Instant::from_micros(micros);
-    let just_before = Instant::from_micros(micros.saturating_sub(1));
+    let from = Instant::from_micros(micros.saturating_sub(1)).min(now);
     let name = |at| words::table_time(at, &job.zone);
-    match job.trigger.next_after(just_before) {
+    match job.trigger.next_after(from) {
         Some(found) if found == expected => {
             out.equal = 1;
             out.until = Some(name(found));
@@ -272,10 +273,16 @@ mod tests {
             let found = proof(trigger, "Europe/Berlin", crontab(line), 1000);
             assert!(found.mismatch.is_some(), "{trigger} for {line}: {found:?}");
         }
-        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_748_400_000_000), 1);
+        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_575_600_000_000), 1);
         assert_eq!((found.equal, found.mismatch), (1, None));
-        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_748_401_000_000), 1);
+        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_575_601_000_000), 1);
         assert!(found.mismatch.is_some());
+        // A due time, but not the next one.
+        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_748_400_000_000), 1);
+        assert!(found.mismatch.is_some());
+        // The export is older than now.
+        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_489_200_000_000), 1);
+        assert_eq!((found.equal, found.mismatch), (1, None));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! silently lost its sandbox would be a bad bargain. See systemd.timer(5) and systemd.exec(5).
 
 mod exec;
+mod exit;
 
 use std::time::Duration;
 
@@ -24,8 +25,6 @@ const NOT_NEEDED: &[(&str, &str)] = &[
     ("Unit", "DefaultDependencies"),
     ("Service", "SyslogIdentifier"),
     ("Service", "RemainAfterExit"),
-    ("Service", "KillMode"),
-    ("Service", "SendSIGKILL"),
     ("Service", "IgnoreSIGPIPE"),
 ];
 
@@ -68,14 +67,27 @@ const READ: &[(&str, &[&str])] = &[
             "SuccessExitStatus",
             "StandardOutput",
             "StandardError",
+            "KillMode",
+            "SendSIGKILL",
         ],
     ),
+];
+
+/// The triggers of a timer: an empty one takes back all of them.
+const TRIGGERS: [&str; 6] = [
+    "OnCalendar",
+    "OnActiveSec",
+    "OnBootSec",
+    "OnStartupSec",
+    "OnUnitActiveSec",
+    "OnUnitInactiveSec",
 ];
 
 /// Reads a timer, and through `find` its service, into a draft.
 pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, find: Find<'_>) {
     let file = draft.source(name, text);
-    let (timer, wrong) = unit::parse(text);
+    let (mut timer, wrong) = unit::parse(text);
+    timer.taken_back_together("Timer", &TRIGGERS);
     for (span, message) in wrong {
         draft.lost(file, span, message, None);
     }
@@ -89,9 +101,12 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, find: Find<'_>) {
     let place = triggers.map(|setting| setting.span).next();
     job.place = Some(Place { file, span: place });
     let own_name = format!("{stem}.service");
-    let service_name = timer.one("Timer", "Unit").map_or(own_name, |s| s.value.clone());
+    let service_name = timer.one("Timer", "Unit").map_or(own_name, |s| {
+        exec::specifiers(&s.value, file_name).unwrap_or_else(|_| s.value.clone())
+    });
     let mut reading = Reading { draft, file, unit: service_name.clone() };
-    let service = reading.service(&service_name, find);
+    let is_service = service_name.ends_with(".service");
+    let service = reading.service(&service_name, find).filter(|_| is_service);
     match &service {
         Some((service_file, service)) => {
             reading.file = *service_file;
@@ -104,19 +119,27 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, find: Find<'_>) {
             }
         }
         None => {
-            let command = ["systemctl", "start", "--wait", &service_name].map(str::to_owned);
-            job.set("command", Value::Texts(command.to_vec()));
-            let message =
-                format!("`{service_name}` is not found: the job starts it through systemd");
-            let span = place.unwrap_or_default();
-            let help = "name its file as well".to_owned();
-            reading.draft.noted(file, span, message, Some(help));
+            // A target stays up once it is reached: whoever waited for it would wait for ever.
+            let wait = is_service.then_some("--wait");
+            let words = ["systemctl", "start"].into_iter().chain(wait).chain([&*service_name]);
+            job.set("command", Value::Texts(words.map(str::to_owned).collect()));
+            let (why, help) = match is_service {
+                true => ("is not found", Some("name its file as well".to_owned())),
+                false => ("is no service", None),
+            };
+            let message = format!("`{service_name}` {why}: the job starts it through systemd");
+            reading.draft.noted(file, place.unwrap_or_default(), message, help);
         }
     }
     reading.not_carried(&timer, &["Timer", "Unit"]);
-    let description = service.as_ref().and_then(|(_, unit)| unit.one("Unit", "Description"));
-    if let Some(description) = description {
-        job.keys.insert(0, ("name", Value::Text(description.value.clone())));
+    if let Some((service_file, unit)) = &service
+        && let Some(setting) = unit.one("Unit", "Description")
+    {
+        reading.file = *service_file;
+        if let Some(name) = reading.expanded(setting, &setting.value) {
+            job.keys.insert(0, ("name", Value::Text(name)));
+        }
+        reading.file = file;
     }
     reading.triggers(&timer, job);
 }
@@ -136,6 +159,17 @@ impl Reading<'_, '_> {
 
     fn noted(&mut self, setting: &Setting, message: impl Into<String>) {
         self.draft.noted(self.file, setting.span, message, None);
+    }
+
+    /// A value with its specifiers replaced; one that has none here is said.
+    fn expanded(&mut self, setting: &Setting, value: &str) -> Option<String> {
+        match exec::specifiers(value, &self.unit) {
+            Ok(text) => Some(text),
+            Err(message) => {
+                self.lost(setting, format!("not carried: {message}"));
+                None
+            }
+        }
     }
 
     /// The service, or the template that it is an instance of.
@@ -213,15 +247,21 @@ impl Reading<'_, '_> {
     fn options(&mut self, service: &Unit, job: &mut DraftJob) {
         let one = |key| service.one("Service", key);
         for (key, ours) in [("User", "user"), ("Group", "group")] {
-            if let Some(setting) = one(key) {
-                job.text(ours, &setting.value);
+            if let Some(setting) = one(key)
+                && let Some(text) = self.expanded(setting, &setting.value)
+            {
+                job.text(ours, text);
             }
         }
         if let Some(setting) = one("WorkingDirectory") {
             let directory = setting.value.trim_start_matches('-');
-            match directory {
-                "~" => self.lost(setting, "not carried: write the user's home directory as `cwd`"),
-                directory => job.text("cwd", directory),
+            if directory == "~" {
+                self.lost(setting, "not carried: write the user's home directory as `cwd`");
+            } else if let Some(text) = self.expanded(setting, directory) {
+                if directory != setting.value {
+                    self.noted(setting, "this directory need not exist there, and a `cwd` has to");
+                }
+                job.text("cwd", text);
             }
         }
         self.environment(service, job);
@@ -254,15 +294,33 @@ impl Reading<'_, '_> {
                 None => {}
             }
         }
-        if let Some(setting) = one("SuccessExitStatus") {
-            let words: Vec<&str> = setting.value.split_whitespace().collect();
-            let codes: Vec<u8> = words.iter().filter_map(|word| word.parse().ok()).collect();
-            if codes.len() < words.len() {
-                self.noted(setting, "only the numbers of these are carried, as `success_codes`");
+        let mut codes: Vec<u8> = vec![0];
+        // Each line adds to those before it.
+        for setting in service.all("Service", "SuccessExitStatus") {
+            for word in setting.value.split_whitespace() {
+                match exit::code(word) {
+                    Some(code) if codes.contains(&code) => {}
+                    Some(code) => codes.push(code),
+                    None => self.lost(
+                        setting,
+                        format!("not carried: `{word}` is no exit code, as `success_codes` are"),
+                    ),
+                }
             }
-            let codes: Vec<String> =
-                [0].iter().chain(&codes).map(|code: &u8| code.to_string()).collect();
+        }
+        if codes.len() > 1 {
+            let codes: Vec<String> = codes.iter().map(u8::to_string).collect();
             job.set("success_codes", Value::Raw(format!("[{}]", codes.join(", "))));
+        }
+        if let Some(setting) = one("KillMode").filter(|s| matches!(&*s.value, "process" | "none")) {
+            let message = format!(
+                "`KillMode={}` is left out: what a job leaves behind is ended here",
+                setting.value
+            );
+            self.noted(setting, message);
+        }
+        if let Some(setting) = one("SendSIGKILL").filter(|setting| !yes(&setting.value)) {
+            self.noted(setting, "`SendSIGKILL` is left out: what does not end is killed here");
         }
         self.output(service, job);
     }
@@ -308,17 +366,23 @@ impl Reading<'_, '_> {
             }
         }
         for setting in service.all("Service", "EnvironmentFile") {
-            match setting.value.strip_prefix('-') {
-                Some(path) => {
-                    job.comments.push(format!("# env_file = \"{path}\""));
+            let path = setting.value.strip_prefix('-');
+            let may_be_missing = path.is_some();
+            let Some(path) = self.expanded(setting, path.unwrap_or(&setting.value)) else {
+                continue;
+            };
+            match may_be_missing {
+                true => {
+                    // A key that is a comment: among the keys of the job it can be uncommented.
+                    job.keys.push(("# env_file", Value::Text(path)));
                     let message = "this file need not exist there, and an `env_file` has to: it is \
                                    kept as a comment";
                     self.noted(setting, message);
                 }
-                None if job.get("env_file").is_some() => {
+                false if job.get("env_file").is_some() => {
                     self.lost(setting, "not carried: a job has one `env_file`");
                 }
-                None => job.text("env_file", &setting.value),
+                false => job.text("env_file", path),
             }
         }
     }
@@ -355,9 +419,6 @@ impl Reading<'_, '_> {
     fn triggers(&mut self, timer: &Unit, mut job: DraftJob) {
         let all = |key| timer.all("Timer", key);
         let persistent = timer.one("Timer", "Persistent");
-        let yes = |value: &str| {
-            matches!(value.to_ascii_lowercase().as_str(), "yes" | "true" | "1" | "on" | "y" | "t")
-        };
         if persistent.is_some_and(|setting| yes(&setting.value)) {
             job.text("misfire_grace_time", "forever");
         }
@@ -369,11 +430,16 @@ impl Reading<'_, '_> {
         if let Some(setting) = timer.one("Timer", "AccuracySec") {
             self.noted(setting, "`AccuracySec` is left out: due times are kept to the second");
         }
-        let once: Vec<&Setting> =
+        let mut once: Vec<&Setting> =
             ["OnBootSec", "OnStartupSec", "OnActiveSec"].into_iter().flat_map(all).collect();
         let every: Vec<&Setting> =
             ["OnUnitActiveSec", "OnUnitInactiveSec"].into_iter().flat_map(all).collect();
         let calendars = all("OnCalendar");
+        // A first run one interval after the start is what an interval is here anyway.
+        let is_interval = |setting: &&Setting| {
+            setting.key == "OnActiveSec" && every.first().is_some_and(|e| e.value == setting.value)
+        };
+        once.retain(|setting| !(calendars.is_empty() && is_interval(setting)));
         if let Some(first) = once.first() {
             let message =
                 format!("`{}` is a start of the scheduler here, without the delay", first.key);
@@ -491,6 +557,11 @@ impl Reading<'_, '_> {
             self.draft.jobs.push(copy);
         }
     }
+}
+
+/// What systemd takes for true.
+fn yes(value: &str) -> bool {
+    matches!(value.to_ascii_lowercase().as_str(), "yes" | "true" | "1" | "on" | "y" | "t")
 }
 
 #[cfg(test)]

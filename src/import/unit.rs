@@ -32,6 +32,16 @@ impl Unit {
         found
     }
 
+    /// For keys that are one list to systemd: an empty value of one takes back all of them.
+    pub(super) fn taken_back_together(&mut self, section: &str, keys: &[&str]) {
+        let ours = |s: &Setting| s.section == section && keys.contains(&s.key.as_str());
+        let Some(last) = self.settings.iter().rposition(|s| ours(s) && s.value.is_empty()) else {
+            return;
+        };
+        let mut at = 0..;
+        self.settings.retain(|setting| at.next().is_some_and(|at| at > last) || !ours(setting));
+    }
+
     /// The value of a key that may have one; the last one counts.
     pub(super) fn one(&self, section: &str, key: &str) -> Option<&Setting> {
         self.all(section, key).pop()
@@ -111,6 +121,11 @@ pub(super) fn words(value: &str) -> Result<Vec<Word>, String> {
     while let Some(c) = chars.next() {
         let current = || Word { text: String::new(), quoted: false };
         match (c, quote) {
+            // `\;` alone is a semicolon that ends no command.
+            ('\\', None) if word.is_none() && semicolon(chars.as_str()) => {
+                chars.next();
+                words.push(Word { text: ";".to_owned(), quoted: true });
+            }
             ('\\', Some('\'') | Some('"') | None) => {
                 let word = word.get_or_insert_with(current);
                 word.text.push(escape(&mut chars)?);
@@ -130,6 +145,11 @@ pub(super) fn words(value: &str) -> Result<Vec<Word>, String> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// Whether a text begins with a semicolon that is a word.
+fn semicolon(text: &str) -> bool {
+    text.strip_prefix(';').is_some_and(|after| after.is_empty() || after.starts_with([' ', '\t']))
 }
 
 /// What follows a backslash.
@@ -194,6 +214,7 @@ mod tests {
             ("/bin/a b  c", &["/bin/a", "b", "c"]),
             (r#"a "b c" 'd "e' f\x20g"#, &["a", "b c", "d \"e", "f g"]),
             (r#""A=b c" D=e"#, &["A=b c", "D=e"]),
+            (r"find -exec a {} \; b", &["find", "-exec", "a", "{}", ";", "b"]),
             (r#"a "" b\tc \101"#, &["a", "", "b\tc", "A"]),
         ];
         for (value, expected) in rows {
@@ -202,5 +223,6 @@ mod tests {
         }
         assert!(words("a \"b").is_err());
         assert!(words(r"a \q").is_err());
+        assert!(words(r"a \;b").is_err());
     }
 }

@@ -35,6 +35,7 @@ pub fn systemd(set: &JobSet) -> Exported {
         service(job, &name, &mut out, &mut exported);
         timer(job, &name, &when, &mut out);
         let mut unsaid = unknown_there(&job.options);
+        unsaid.extend((job.options.output == Output::File).then_some("output = \"file\""));
         unsaid.extend((!job.options.secrets.is_empty()).then_some("env of files"));
         if !unsaid.is_empty() {
             exported.note(job, format!("systemd has no {}", unsaid.join(", ")));
@@ -408,6 +409,14 @@ mod tests {
             let exported = systemd(&set_of(&format!("[jobs.a]\ncommand = ['/x']\n{trigger}\n")));
             assert!(!exported.is_whole(), "{trigger}:\n{}", exported.text);
         }
+    }
+
+    #[test]
+    fn what_systemd_has_no_words_for_is_said() {
+        let text = "[jobs.a]\ncommand = ['/x']\ncron = '@daily'\noutput = 'file'\nretries = 2\n";
+        let exported = systemd(&set_of(text));
+        let said: Vec<&str> = exported.problems.iter().map(|said| &*said.message).collect();
+        assert_eq!(said, ["systemd has no retries, output = \"file\""]);
     }
 
     /// The command line that comes back in.

@@ -59,9 +59,10 @@ pub(super) fn specifiers(text: &str, unit: &str) -> Result<String, String> {
             Some('%') => out.push('%'),
             Some('n') => out.push_str(unit),
             Some('N') => out.push_str(stem),
-            Some('p' | 'P') => out.push_str(prefix),
+            Some('p') => out.push_str(prefix),
+            Some('P') => out.push_str(&unescaped(prefix)),
             Some('i') if !instance.is_empty() => out.push_str(instance),
-            Some('I') if !instance.is_empty() => out.push_str(&instance.replace('-', "/")),
+            Some('I') if !instance.is_empty() => out.push_str(&unescaped(instance)),
             Some('i' | 'I') => return Err("a template says nothing without its instance".into()),
             Some('t') => out.push_str("/run"),
             Some('S') => out.push_str("/var/lib"),
@@ -75,6 +76,25 @@ pub(super) fn specifiers(text: &str, unit: &str) -> Result<String, String> {
         }
     }
     Ok(out)
+}
+
+/// A part of a unit's name as it was before systemd-escape(1): `-` is a slash, `\x2d` a dash.
+fn unescaped(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let code = after.strip_prefix(b"x").filter(|_| *first == b'\\').and_then(|code| {
+            let digits = std::str::from_utf8(code.get(..2)?).ok()?;
+            u8::from_str_radix(digits, 16).ok()
+        });
+        bytes.push(match (code, first) {
+            (Some(code), _) => code,
+            (None, b'-') => b'/',
+            (None, byte) => *byte,
+        });
+        rest = if code.is_some() { &after[3..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// The commands as the value of `command`.
@@ -220,11 +240,25 @@ mod tests {
             ("+/bin/a %i %% %n", &["/bin/a", "a-b", "%", "x@a-b.service"]),
             ("@/bin/a arg0 b", &["/bin/a", "b"]),
             ("/bin/echo $$HOME", &["/bin/echo", "$HOME"]),
+            (r"/bin/find -exec a {} \; -print", &["/bin/find", "-exec", "a", "{}", ";", "-print"]),
             (":/bin/echo ${HOME}", &["/bin/echo", "${HOME}"]),
         ];
         for (value, expected) in rows {
             let expected = Value::Texts(expected.iter().map(|text| (*text).to_owned()).collect());
             assert_eq!(command(&[value]), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn instances_are_unescaped() {
+        let rows = [
+            (r"x@a\x2db-c.service", "%i %I", r"a\x2db-c a-b/c"),
+            (r"x@caf\xc3\xa9.service", "%I", "caf\u{e9}"),
+            (r"x@a\x.service", "%I", r"a\x"),
+            (r"a\x2db-c@d.service", "%p %P", r"a\x2db-c a-b/c"),
+        ];
+        for (unit, text, expected) in rows {
+            assert_eq!(specifiers(text, unit).as_deref(), Ok(expected), "{unit} {text}");
         }
     }
 

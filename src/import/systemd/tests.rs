@@ -31,7 +31,7 @@ fn a_timer_and_its_service_are_one_job() {
          RandomizedDelaySec=1h 30min\n[Install]\nWantedBy=timers.target\n",
         Some(
             "[Unit]\nDescription=Rotate logs\n[Service]\nType=oneshot\nUser=log\nGroup=adm\nNice=19\n\
-             UMask=0027\nWorkingDirectory=-/var/log\nEnvironment=\"A=b c\" D=e\n\
+             UMask=0027\nWorkingDirectory=/var/log\nEnvironment=\"A=b c\" D=e\n\
              EnvironmentFile=/etc/default/x\nTimeoutStartSec=15min\nTimeoutStopSec=30\n\
              SuccessExitStatus=2 101\nStandardOutput=null\nStandardError=null\n\
              ExecStart=/usr/sbin/rotate --all\n",
@@ -60,12 +60,20 @@ fn triggers() {
         ("OnUnitActiveSec=1h 30min", "interval = \"1h 30m\"\n"),
         ("OnUnitActiveSec=90", "interval = \"1m 30s\"\n"),
         ("OnBootSec=5min\nOnUnitActiveSec=1d", "interval = \"1d\"\nrun_on_start = true\n"),
+        ("OnActiveSec=90\nOnUnitActiveSec=90", "interval = \"1m 30s\"\n\n"),
+        ("OnActiveSec=90\nOnUnitActiveSec=90\nOnBootSec=0", "run_on_start = true\n"),
+        (
+            "OnBootSec=1\nOnUnitActiveSec=1d\nOnCalendar=\nOnCalendar=daily",
+            "cron = \"0 0 * * *\"\n\n",
+        ),
         ("OnBootSec=5min", "cron = \"@reboot\"\n"),
         ("OnActiveSec=30", "date = \"now\"\n"),
         ("OnCalendar=Fri *-*-13\nOnCalendar=daily", "[jobs.x-2]\n"),
     ];
     for (timer, expected) in rows {
         let (written, _) = imported(&format!("[Timer]\n{timer}\n"), Some(SERVICE));
+        // So that a row can say that nothing follows.
+        let written = written + "\n";
         assert!(written.contains(expected), "{timer}:\n{written}");
     }
 }
@@ -73,7 +81,11 @@ fn triggers() {
 #[test]
 fn what_is_lost_or_not_the_same_is_said() {
     let rows = [
-        ("OnCalendar=dialy", SERVICE, "x.timer:2:1: not carried: `dialy` is not understood"),
+        (
+            "OnCalendar=dialy",
+            SERVICE,
+            "x.timer:2:1: not carried: `dialy` is not understood, did you mean `daily`?",
+        ),
         ("OnCalendar=daily Mars/Base", SERVICE, "x.timer:2:1: not carried: there is no such time"),
         ("Persistent=true", SERVICE, "x.timer:2:1: not carried: the timer does not say when"),
         ("OnBootSec=5min", SERVICE, "x.timer:2:1: `OnBootSec` is a start of the scheduler"),
@@ -107,6 +119,46 @@ fn what_is_lost_or_not_the_same_is_said() {
         ),
         (
             "OnCalendar=daily",
+            "[Service]\nExecStart=/bin/x\nWorkingDirectory=-/srv\n",
+            "x.service:3:1: this directory need not exist there",
+        ),
+        (
+            "OnCalendar=daily",
+            "[Service]\nExecStart=/bin/x\nWorkingDirectory=%h/foo\n",
+            "x.service:3:1: not carried: the specifier `%h` has no counterpart",
+        ),
+        (
+            "OnCalendar=daily",
+            "[Unit]\nDescription=of %H\n[Service]\nExecStart=/bin/x\n",
+            "x.service:2:1: not carried: the specifier `%H` has no counterpart",
+        ),
+        (
+            "OnCalendar=daily",
+            "[Service]\nExecStart=/bin/x\nKillMode=process\n",
+            "x.service:3:1: `KillMode=process` is left out",
+        ),
+        (
+            "OnCalendar=daily",
+            "[Service]\nExecStart=/bin/x\nSendSIGKILL=no\n",
+            "x.service:3:1: `SendSIGKILL` is left out",
+        ),
+        (
+            "OnCalendar=daily",
+            "[Service]\nExecStart=/bin/x\nSuccessExitStatus=1 SIGKILL\n",
+            "x.service:3:1: not carried: `SIGKILL` is no exit code",
+        ),
+        (
+            "OnCalendar=daily",
+            "[Service]\nExecStart=/bin/x\nStandardOutput=append:/var/log/x\n",
+            "x.service:3:1: `StandardOutput=append:/var/log/x` is left out",
+        ),
+        (
+            "OnCalendar=daily\nUnit=x.target",
+            SERVICE,
+            "x.timer:2:1: `x.target` is no service: the job starts it through systemd",
+        ),
+        (
+            "OnCalendar=daily",
             "[Service]\nType=forking\nExecStart=/x\n",
             "x.service:2:1: a service of",
         ),
@@ -115,6 +167,33 @@ fn what_is_lost_or_not_the_same_is_said() {
         let (_, said) = imported(&format!("[Timer]\n{timer}\n"), Some(service));
         assert!(said.iter().any(|said| said.starts_with(expected)), "{timer} {service}: {said:?}");
     }
+}
+
+#[test]
+fn options() {
+    let rows = [
+        ("User=%i\nWorkingDirectory=/srv/%I", "user = \"a\\\\x2db-c\"\ncwd = \"/srv/a-b/c\"\n"),
+        ("EnvironmentFile=/etc/default/t-%p", "env_file = \"/etc/default/t-t\"\n"),
+        (
+            "EnvironmentFile=-/etc/%p",
+            "[jobs.x]\ncommand = [\"/bin/x\"]\ncron = \"0 0 * * *\"\n# env_file = \"/etc/t\"\n",
+        ),
+        ("SuccessExitStatus=1 2\nSuccessExitStatus=75", "success_codes = [0, 1, 2, 75]\n"),
+        ("SuccessExitStatus=DATAERR 0", "success_codes = [0, 65]\n"),
+    ];
+    for (service, expected) in rows {
+        let timer = "[Timer]\nOnCalendar=daily\nUnit=t@a\\x2db-c.service\n";
+        let service = format!("[Service]\nExecStart=/bin/x\n{service}\n");
+        let (written, _) = imported(timer, Some(&service));
+        let plain = written.replace('\'', "\"").replace("\\\\", "\\");
+        assert!(plain.contains(&expected.replace("\\\\", "\\")), "{service}:\n{written}");
+    }
+    let (written, _) = imported("[Timer]\nOnCalendar=daily\nUnit=poweroff.target\n", None);
+    let command = "command = [\"systemctl\", \"start\", \"poweroff.target\"]\n";
+    assert!(written.contains(command), "{written}");
+    let signals = "[Service]\nExecStart=/bin/x\nSuccessExitStatus=SIGKILL\n";
+    let (written, _) = imported("[Timer]\nOnCalendar=daily\n", Some(signals));
+    assert!(!written.contains("success_codes"), "{written}");
 }
 
 #[test]
