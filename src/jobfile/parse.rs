@@ -5,6 +5,7 @@
 //! problem a line, because what follows the first is mostly its echo.
 
 use std::borrow::Cow;
+use std::num::IntErrorKind;
 
 use toml_parser::decoder::{Encoding, ScalarKind};
 use toml_parser::parser::{EventReceiver, parse_document};
@@ -380,7 +381,15 @@ impl<'s> EventReceiver for Receiver<'_, 's> {
             },
             ScalarKind::Integer(radix) => match i64::from_str_radix(&text, radix.value()) {
                 Ok(value) => Node::Integer(value),
-                Err(_) => self.invalid("this integer does not fit into 64 bits", span),
+                Err(error) => self.invalid(
+                    match error.kind() {
+                        IntErrorKind::PosOverflow | IntErrorKind::NegOverflow => {
+                            "this integer does not fit into 64 bits"
+                        }
+                        _ => "an integer without digits",
+                    },
+                    span,
+                ),
             },
         };
         self.deliver(Value { node, span: Span::new(span.start(), span.end()) });

@@ -67,9 +67,23 @@ fn same_value(text: &str, ours: &Value<'_>, theirs: &DeValue<'_>) {
     }
 }
 
+/// Whether each integer is one.
+fn has_numbers(value: &DeValue<'_>) -> bool {
+    match value {
+        DeValue::Integer(text) => i64::from_str_radix(text.as_str(), text.radix()).is_ok(),
+        DeValue::Array(values) => values.iter().all(|value| has_numbers(value.get_ref())),
+        DeValue::Table(table) => table.values().all(|value| has_numbers(value.get_ref())),
+        _ => true,
+    }
+}
+
 fn agrees(text: &str) {
     let (ours, problems) = read(text);
     match DeTable::parse(text) {
+        // It reads `0x` as an integer, and leaves it to whoever wants the number to find none.
+        Ok(theirs) if !theirs.get_ref().values().all(|value| has_numbers(value.get_ref())) => {
+            assert!(!problems.is_empty(), "{text:?} holds an integer without a value");
+        }
         Ok(theirs) => {
             assert!(problems.is_empty(), "only for us {text:?} is wrong: {problems:?}");
             same_table(text, &ours, theirs.get_ref());
@@ -313,4 +327,13 @@ fn what_jobs_say_alike_is_shared() {
         assert!(Arc::ptr_eq(&jobs[0].options, &jobs[1].options), "{cron}");
         assert_eq!(jobs[1].name.as_deref(), Some("the other"));
     }
+}
+
+#[test]
+fn a_prefix_alone_is_no_number() {
+    for text in ["a = 0x", "a = [\n0o]", "a = { b = 0b }"] {
+        agrees(text);
+        assert!(!read(text).1.is_empty(), "{text}");
+    }
+    agrees("a = 99999999999999999999");
 }
