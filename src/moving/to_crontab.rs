@@ -85,7 +85,7 @@ fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             let secs = interval.every().as_secs();
             let whole = interval.every().subsec_nanos() == 0;
             let fields = match secs {
-                60.. if whole && 3600 % secs == 0 => match secs / 60 {
+                60.. if whole && secs % 60 == 0 && 3600 % secs == 0 => match secs / 60 {
                     1 => "* * * * *".to_owned(),
                     60 => "0 * * * *".to_owned(),
                     minutes => format!("*/{minutes} * * * *"),
@@ -276,6 +276,8 @@ mod tests {
             "command = 'x'\ncron = { day = '3rd fri' }",
             "command = 'x'\ncron = { day = 13, day_of_week = 'fri' }",
             "command = 'x'\ninterval = '7m'",
+            "command = 'x'\ninterval = '90s'",
+            "command = 'x'\ninterval = '450s'",
             "command = 'x'\ninterval = '2d'",
             "command = 'x'\ndate = 2027-01-01",
             "command = 'x'\ncron = '@daily'\nend_date = 2030-01-01",
