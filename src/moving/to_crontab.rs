@@ -138,12 +138,53 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
             exported.left_out(job, message);
             return None;
         }
-        lines.push(text);
+        lines.push(match text.rsplit_once(' ') {
+            Some((rest, weekdays)) => format!("{rest} {}", weekdays_for_cron(weekdays)),
+            None => text,
+        });
     }
     if lines.len() > 1 {
         exported.note(job, "its schedules are several lines, which start it twice where they meet");
     }
     Some(lines)
+}
+
+/// A field of weekdays without a range that ends on sunday. Vixie cron and Debian's have it as 0, so
+/// that `sat-sun` is empty there, and the line never runs.
+fn weekdays_for_cron(field: &str) -> String {
+    const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    if !field.contains("-sun") {
+        return field.to_owned();
+    }
+    let number = |name: &str| NAMES.iter().position(|known| *known == name).map(|at| at + 1);
+    let mut days = [false; 7];
+    for item in field.split(',') {
+        let (range, step) = item.split_once('/').unwrap_or((item, "1"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (Some(first), Some(last), Ok(step @ 1..)) =
+            (number(first), number(last), step.parse::<usize>())
+        else {
+            return field.to_owned();
+        };
+        for day in (first..=last).step_by(step) {
+            days[day % 7] = true;
+        }
+    }
+    let mut items: Vec<String> = Vec::new();
+    let mut day = 0;
+    while day < 7 {
+        let first = day;
+        while day < 7 && days[day] {
+            day += 1;
+        }
+        match day - first {
+            0 => day += 1,
+            1 => items.push(first.to_string()),
+            2 => items.extend([first.to_string(), (first + 1).to_string()]),
+            _ => items.push(format!("{first}-{}", day - 1)),
+        }
+    }
+    items.join(",")
 }
 
 /// The command with everything around it, on one line.
@@ -234,6 +275,11 @@ mod tests {
             ("command = 'date +%F'\ncron = '@daily'", "0 0 * * * date +\\%F\n"),
             ("command = ['a', 'b c']\ncron = '0 3 * * *'", "0 3 * * * a 'b c'\n"),
             ("command = 'x'\ncron = '@reboot'", "@reboot x\n"),
+            ("command = 'x'\ncron = '0 3 * * 6,7'", "0 3 * * 0,6 x\n"),
+            ("command = 'x'\ncron = '0 3 * * 2-7'", "0 3 * * 0,2-6 x\n"),
+            ("command = 'x'\ncron = '0 3 * * fri-mon'", "0 3 * * 0,1,5,6 x\n"),
+            ("command = 'x'\ncron = '0 3 * * mon,wed,fri,sun'", "0 3 * * mon,wed,fri,sun x\n"),
+            ("command = 'x'\ncron = '0 3 * * 7'", "0 3 * * sun x\n"),
             ("command = 'x'\ninterval = '15m'", "*/15 * * * * x\n"),
             ("command = 'x'\ninterval = '6h'", "0 */6 * * * x\n"),
             ("command = 'x'\ncron = '0 3 * * *'\nuser = 'bob'", "0 3 * * * bob x\n"),
