@@ -216,7 +216,8 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
     }
     let mut before = String::new();
     if let Some(cwd) = &options.cwd {
-        let _ = write!(before, "cd {} && ", shell_quoted(cwd));
+        // Not `&&`, after which the second command of `a; b` would run elsewhere.
+        let _ = write!(before, "cd {} || exit; ", shell_quoted(cwd));
     }
     if let Some(umask) = options.umask {
         let _ = write!(before, "umask {umask:03o}; ");
@@ -289,7 +290,11 @@ mod tests {
             ),
             (
                 "command = ['a']\ncron = '0 3 * * *'\ntimeout = '1m 30s'\ncwd = '/s v'",
-                "0 3 * * * cd '/s v' && timeout -k 10 90 a\n",
+                "0 3 * * * cd '/s v' || exit; timeout -k 10 90 a\n",
+            ),
+            (
+                "command = 'a; b'\ncron = '0 3 * * *'\ncwd = '/s'\nenv = { A = 'b' }",
+                "0 3 * * * cd /s || exit; export A=b; a; b\n",
             ),
             (
                 "command = 'x'\ncron = '0 3 * * *'\nenv = { A = 'b c' }",
