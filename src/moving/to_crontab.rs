@@ -55,10 +55,7 @@ struct State {
 impl State {
     /// Lines for what is other than before. Variables of a crontab count until they are set anew.
     fn variables(&mut self, job: &Job, out: &mut String, exported: &mut Exported) {
-        let shell = match &*job.options.shell {
-            [program] => program.to_string(),
-            _ => "/bin/sh".to_owned(),
-        };
+        let shell = own_shell(job).unwrap_or("/bin/sh").to_owned();
         if self.shell != shell {
             let _ = writeln!(out, "SHELL={shell}");
             self.shell = shell;
@@ -70,6 +67,14 @@ impl State {
                 .note(job, "`CRON_TZ` is known to cronie; Debian's cron goes by the system's zone");
             zone.clone_into(&mut self.zone);
         }
+    }
+}
+
+/// The shell that `SHELL` can name: cron looks for none in `PATH`, and gives it no words but its own.
+fn own_shell(job: &Job) -> Option<&str> {
+    match &*job.options.shell {
+        [program] if program.starts_with('/') => Some(program),
+        _ => None,
     }
 }
 
@@ -205,7 +210,7 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
             let words: Vec<String> = words.iter().map(|word| shell_quoted(word)).collect();
             words.join(" ")
         }
-        Command::Shell(text) if wrappers.is_empty() && options.shell.len() == 1 => text.to_string(),
+        Command::Shell(text) if wrappers.is_empty() && own_shell(job).is_some() => text.to_string(),
         Command::Shell(text) => format!("{shell} -c {}", shell_quoted(text)),
     };
     if !wrappers.is_empty() {
@@ -310,7 +315,11 @@ mod tests {
                 "command = 'x'\ncron = '0 3 * * *'\ntimezone = 'Asia/Tokyo'",
                 "CRON_TZ=Asia/Tokyo\n0 3 * * * x\n",
             ),
-            ("command = 'x'\ncron = '0 3 * * *'\nshell = 'bash'", "SHELL=bash\n0 3 * * * x\n"),
+            (
+                "command = 'x'\ncron = '0 3 * * *'\nshell = '/bin/bash'",
+                "SHELL=/bin/bash\n0 3 * * * x\n",
+            ),
+            ("command = 'x'\ncron = '0 3 * * *'\nshell = 'bash'", "a\n0 3 * * * bash -c x\n"),
         ];
         for (job, expected) in rows {
             let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
