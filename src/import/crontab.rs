@@ -181,6 +181,12 @@ impl Reader<'_, '_, '_> {
         }
         rest = self.openbsd_flags(line, rest);
         let (command, stdin) = split_percent(rest);
+        let kept = rest.strip_prefix(&command.replace('%', r"\%"));
+        if kept.is_none_or(|after| after.starts_with('\\')) {
+            let message = "two backslashes are read as one, as in Vixie cron and Debian's; cronie \
+                           keeps both";
+            self.noted(line.whole(), message);
+        }
         if command.trim().is_empty() {
             self.lost(line.whole(), "not carried: there is no command");
             return;
@@ -514,29 +520,33 @@ fn unquoted(text: &str) -> &str {
 
 /// The command, and what it gets on standard input: cron ends the command at the first `%`, makes
 /// lines of the others, and ends the last one.
+///
+/// In a command, Vixie cron and Debian's make one backslash of two, so that the `%` of `\\%` is
+/// none that was escaped. In standard input only `\%` means anything.
 fn split_percent(text: &str) -> (String, Option<String>) {
-    let (mut command, mut stdin) = (String::new(), None::<String>);
+    let mut command = String::new();
     let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        let out = stdin.as_mut().unwrap_or(&mut command);
-        match c {
-            '\\' if chars.peek() == Some(&'%') => {
-                chars.next();
-                out.push('%');
-            }
-            '%' => match &mut stdin {
-                Some(stdin) => stdin.push('\n'),
-                None => stdin = Some(String::new()),
-            },
-            c => out.push(c),
+    loop {
+        match chars.next() {
+            None => return (command, None),
+            Some('%') => break,
+            Some('\\') => command.push(chars.next_if(|c| matches!(c, '%' | '\\')).unwrap_or('\\')),
+            Some(c) => command.push(c),
         }
     }
-    if let Some(stdin) = &mut stdin
-        && !stdin.ends_with('\n')
-    {
+    let mut stdin = String::new();
+    while let Some(c) = chars.next() {
+        stdin.push(match c {
+            '\\' => chars.next_if_eq(&'%').unwrap_or('\\'),
+            '%' => '\n',
+            c => c,
+        });
+    }
+    if !stdin.is_empty() && !stdin.ends_with('\n') {
         stdin.push('\n');
     }
-    (command, stdin)
+    // A command that has no standard input reads the same nothing.
+    (command, Some(stdin).filter(|stdin| !stdin.is_empty()))
 }
 
 /// A field of years: `*`, `*/2`, `2027`, `2027-2030/2`, lists of them.

@@ -54,7 +54,10 @@ fn one_job() {
         ("@Reboot x", "cron = \"@reboot\"\n"),
         ("0 3 * * * date +\\%F", "command = \"date +%F\""),
         ("0 3 * * * mail bob%Hello%%bye", "stdin = \"\"\"\nHello\n\nbye\n\"\"\""),
-        ("0 3 * * * cat%", "stdin = \"\"\"\n\n\"\"\""),
+        ("0 3 * * * cat%", "command = \"cat\"\ncron = \"0 3 * * *\"\n"),
+        ("0 3 * * * cat%%", "stdin = \"\"\"\n\n\"\"\""),
+        (r"0 3 * * * a\d%b\%\\c", r"command = 'a\d'"),
+        (r"0 3 * * * a%b\%\\c", r"b%\\c"),
         ("CRON_TZ=Asia/Tokyo\n0 3 * * * x", "timezone = \"Asia/Tokyo\""),
         ("RANDOM_DELAY=45\n0 3 * * * x", "jitter = \"45m\""),
         ("HOME=/srv\n0 3 * * * x", "cwd = \"/srv\"\nenv = { HOME = \"/srv\" }"),
@@ -131,6 +134,25 @@ fn what_is_lost_or_not_the_same_is_said() {
         let (_, said) = imported(text, options);
         assert!(said.iter().any(|said| said.starts_with(expected)), "{text}: {said:?}");
     }
+}
+
+/// As Debian's cron was seen to do it.
+#[test]
+fn backslashes_before_the_shell_sees_them() {
+    let rows = [
+        (r"a\\b", r"a\b", None),
+        (r"a\\%b", r"a\", Some("b\n")),
+        (r"a\\\%b", r"a\%b", None),
+        (r"a\b\", r"a\b\", None),
+        (r"a%b\\%c\d", "a", Some("b\\%c\\d\n")),
+        ("a%", "a", None),
+        ("a%%", "a", Some("\n")),
+    ];
+    for (typed, command, stdin) in rows {
+        assert_eq!(split_percent(typed), (command.to_owned(), stdin.map(str::to_owned)), "{typed}");
+    }
+    let (_, said) = imported(r"0 3 * * * a\\b", Options::default());
+    assert!(said[0].starts_with("t:1:1: two backslashes are read as one"), "{said:?}");
 }
 
 #[test]

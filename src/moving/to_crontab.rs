@@ -248,12 +248,48 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
         exported.left_out(job, "a command of a crontab is one line");
         return None;
     }
-    let mut text = whole.replace('%', r"\%");
+    let mut text = escaped(&whole, stdin.is_some());
+    if text.matches('\\').count() > whole.matches('\\').count() + whole.matches('%').count() {
+        let message = "two backslashes stand for one, as in Vixie cron and Debian's; cronie keeps \
+                       both";
+        exported.note(job, message);
+    }
     if let Some(stdin) = stdin {
-        let lines = stdin.strip_suffix('\n').unwrap_or(stdin).replace('%', r"\%");
+        let lines = stdin.strip_suffix('\n').unwrap_or(stdin);
+        if lines.contains("\\\n") {
+            exported.left_out(job, "a crontab cannot end a line of `stdin` with a backslash");
+            return None;
+        }
+        let lines = lines.replace('%', r"\%");
         let _ = write!(text, "%{}", lines.replace('\n', "%"));
     }
     Some(text)
+}
+
+/// A command as cron has to be given it. There `\%` is a percent sign, and of two backslashes one is
+/// left; any other backslash stays what it is.
+fn escaped(text: &str, stdin_follows: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut backslashes = 0;
+    let flush = |out: &mut String, backslashes: &mut usize, special: bool| {
+        let single = *backslashes == 1 && !special;
+        let count = if single { 1 } else { *backslashes * 2 };
+        out.extend(std::iter::repeat_n('\\', count));
+        *backslashes = 0;
+    };
+    for c in text.chars() {
+        if c == '\\' {
+            backslashes += 1;
+            continue;
+        }
+        flush(&mut out, &mut backslashes, c == '%');
+        if c == '%' {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    flush(&mut out, &mut backslashes, stdin_follows);
+    out
 }
 
 fn one_line(text: &str) -> String {
@@ -279,6 +315,8 @@ mod tests {
         let rows = [
             ("command = 'x'\ncron = '*/5 9-17 * * mon-fri'", "*/5 9-17 * * mon-fri x\n"),
             ("command = 'date +%F'\ncron = '@daily'", "0 0 * * * date +\\%F\n"),
+            (r"command = 'a\d\\e\%f'CRON", r"0 3 * * * a\d\\\\e\\\%fEND"),
+            (r"command = 'a\'CRONstdin = 'x\%'", r"0 3 * * * a\\%x\\%END"),
             ("command = ['a', 'b c']\ncron = '0 3 * * *'", "0 3 * * * a 'b c'\n"),
             ("command = 'x'\ncron = '@reboot'", "@reboot x\n"),
             ("command = 'x'\ncron = '0 3 * * 6,7'", "0 3 * * 0,6 x\n"),
@@ -322,8 +360,10 @@ mod tests {
             ("command = 'x'\ncron = '0 3 * * *'\nshell = 'bash'", "a\n0 3 * * * bash -c x\n"),
         ];
         for (job, expected) in rows {
+            let (job, expected) =
+                (job.replace("CRON", "\ncron = '0 3 * * *'\n"), expected.replace("END", "\n"));
             let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
-            assert!(exported.text.ends_with(expected), "{job}:\n{}", exported.text);
+            assert!(exported.text.ends_with(&expected), "{job}:\n{}", exported.text);
             assert!(exported.is_whole(), "{job}");
         }
     }
@@ -353,7 +393,7 @@ mod tests {
     /// The way out and back in again leads to the same due times and the same command.
     #[test]
     fn the_way_back_is_the_same() {
-        let jobs = "[jobs.a]\ncommand = 'date +%F > \"a b\"'\ncron = '1-59/7 */3 1,15 2-11 fri'\n\
+        let jobs = "[jobs.a]\ncommand = 'date +%F > \"a\\\\\\\\ b\"'\ncron = '1-59/7 */3 1,15 2-11 fri'\n\
                     [jobs.b]\ncommand = 'cat'\ncron = '@weekly'\nstdin = \"x%y\\n\\nz\\n\"\n\
                     timezone = 'Asia/Tokyo'\n[jobs.c]\ncommand = 'x'\ncron = 'H H * * *'\n";
         let before = set(jobs);
