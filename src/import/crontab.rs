@@ -191,6 +191,14 @@ impl Reader<'_, '_, '_> {
             self.lost(line.whole(), "not carried: there is no command");
             return;
         }
+        if let Some(word) = left_behind(&command) {
+            let message = format!(
+                "`{word}` leaves something behind, which cron lets go on: here it is ended when the \
+                 job's main process ends"
+            );
+            let help = "run it in the foreground; a job may go on for as long as it likes";
+            self.draft.noted(self.file, line.whole(), message, Some(help.to_owned()));
+        }
         let word = command.split_whitespace().next().unwrap_or_default();
         if !self.options.system && ["root", "www-data", "nobody", "daemon"].contains(&word) {
             let help = "if this file has a user in each line, import it with `--system`";
@@ -516,6 +524,35 @@ fn unquoted(text: &str) -> &str {
         .iter()
         .find_map(|quote| text.strip_prefix(*quote).and_then(|text| text.strip_suffix(*quote)));
     inner.unwrap_or(text)
+}
+
+/// What in a command leaves a process behind: an `&` that is no part of `&&`, `>&` or `&>`, outside
+/// of quotes, or a program that is made for it.
+fn left_behind(command: &str) -> Option<&str> {
+    let (mut quote, mut before) = (None, ' ');
+    let mut chars = command.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        match (c, quote) {
+            ('\\', None | Some('"')) => {
+                chars.next();
+            }
+            (c, Some(open)) if c == open => quote = None,
+            ('\'' | '"', None) => quote = Some(c),
+            ('&', None) => {
+                let twice = chars.next_if(|(_, next)| matches!(next, '&' | '>')).is_some();
+                if !twice && !matches!(before, '>' | '<' | '|') {
+                    return command.get(at..=at);
+                }
+            }
+            _ => {}
+        }
+        before = c;
+    }
+    let is_made_for_it = |word: &&str| {
+        let name = word.rsplit('/').next().unwrap_or(word);
+        matches!(name, "nohup" | "setsid" | "disown" | "start-stop-daemon" | "daemonize")
+    };
+    command.split([' ', '\t', ';', '|', '&', '(', ')']).find(is_made_for_it)
 }
 
 /// The command, and what it gets on standard input: cron ends the command at the first `%`, makes

@@ -69,6 +69,8 @@ fn one_job() {
             "cron = { year = 2027, month = \"jan-mar\", day_of_week = \"sun\", hour = 6, minute = 30 }",
         ),
         ("@every 1h30m x", "interval = \"1h30m\""),
+        ("0 3 * * * a && b >&2 2>&1 &>/dev/null", "a && b"),
+        ("0 3 * * * curl 'x?a&b' \"c&d\" e\\&f |& g", "curl"),
         ("@every_minute x", "cron = \"* * * * *\""),
     ];
     for (line, expected) in rows {
@@ -122,6 +124,10 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "-0 3 * * * x", "t:1:1: `-` is left out"),
         (user, "0 3 * * * -nq x", "t:1:1: `-nq` is left out"),
         (user, "0 3 * * * root x", "t:1:11: `root` is taken for the command's first word"),
+        (user, "0 3 * * * x >/dev/null 2>&1 &", "t:1:1: `&` leaves something behind"),
+        (user, "0 3 * * * (x & y) && z", "t:1:1: `&` leaves something behind"),
+        (user, "0 3 * * * cd /a && /usr/bin/nohup x", "t:1:1: `/usr/bin/nohup` leaves"),
+        (system, "0 0 * * * root setsid atop", "t:1:1: `setsid` leaves something behind"),
         (user, "5/15 * * * * x", "t:1:1: `5/15` is read as from 5 on"),
         (user, "0 22-2 * * * x", "t:1:3: `22-2` goes round"),
         (user, "0 0~6 * * * x", "t:1:1: cronie picks a random value"),
