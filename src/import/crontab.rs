@@ -47,6 +47,8 @@ struct State {
     shell: Option<String>,
     home: Option<String>,
     timezone: Option<String>,
+    /// The last `CRON_TZ` names no zone, so that nobody knows when the jobs below it are due.
+    no_zone: bool,
     /// Minutes.
     random_delay: u64,
 }
@@ -119,7 +121,9 @@ impl Reader<'_, '_, '_> {
             "CRON_TZ" => {
                 if self.draft.zones.get(value).is_some() {
                     state.timezone = Some(value.to_owned());
+                    state.no_zone = false;
                 } else {
+                    state.no_zone = true;
                     let names = self.draft.zones.names();
                     let near = nearest(value, names.iter().map(String::as_str));
                     let help = near.map(|near| format!("did you mean `{near}`?"));
@@ -157,6 +161,10 @@ impl Reader<'_, '_, '_> {
 
     fn job(&mut self, line: Line<'_>) {
         let Some(when) = self.when(line) else { return };
+        if self.state.no_zone && when.key == "cron" && when.value != Value::Text("@reboot".into()) {
+            self.lost(line.whole(), "not carried: the `CRON_TZ` above it names no time zone");
+            return;
+        }
         let rest_at = when.end;
         let mut rest = line.text[rest_at..].trim_start();
         let mut rest_at = line.text.len() - rest.len();

@@ -161,6 +161,21 @@ fn backslashes_before_the_shell_sees_them() {
     assert!(said[0].starts_with("t:1:1: two backslashes are read as one"), "{said:?}");
 }
 
+/// They must not get the zone that is set further up.
+#[test]
+fn jobs_below_a_zone_that_is_none_are_not_carried() {
+    for zone in ["Mars/Base", ""] {
+        let text = format!(
+            "CRON_TZ=Asia/Tokyo\n0 1 * * * a\nCRON_TZ={zone}\n0 2 * * * b\n@reboot c\n\
+             CRON_TZ=UTC\n0 3 * * * d\n"
+        );
+        let (written, said) = imported(&text, Options::default());
+        assert!(said[1].starts_with("t:4:1: not carried: the `CRON_TZ` above it"), "{said:?}");
+        assert!(!written.contains("[jobs.b]") && written.contains("[jobs.c-reboot]"), "{written}");
+        assert!(written.contains("cron = \"0 3 * * *\"\ntimezone = \"UTC\""), "{written}");
+    }
+}
+
 #[test]
 fn random_values_become_hashed_ones() {
     let (written, _) = imported("~ 0~6 * * * x", Options::default());
