@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::crontab::assignment;
+use super::crontab::{assignment, unusable};
 use super::{Draft, DraftJob, Second, duration, id};
 use crate::problem::{Place, Span};
 
@@ -35,6 +35,10 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
             continue;
         }
         if let Some((name, value)) = assignment(line) {
+            if let Some(why) = unusable(name, value) {
+                draft.lost(file, span, format!("not carried: {why}"), None);
+                continue;
+            }
             if !any && draft.jobs.is_empty() {
                 draft.head.append(&mut comments);
             }

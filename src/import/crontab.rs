@@ -111,6 +111,10 @@ impl Reader<'_, '_, '_> {
         if self.draft.jobs.len() == self.first_job && self.first_job == 0 {
             self.draft.head.append(&mut self.comments);
         }
+        if let Some(why) = unusable(name, value) {
+            self.lost(line.whole(), format!("not carried: {why}"));
+            return;
+        }
         let state = &mut self.state;
         match name {
             "SHELL" => state.shell = (value != "/bin/sh").then(|| value.to_owned()),
@@ -525,6 +529,17 @@ pub(super) fn assignment(text: &str) -> Option<(&str, &str)> {
         return None;
     }
     Some((name, unquoted(value.trim())))
+}
+
+/// Why a `SHELL` or `HOME` cannot stand in a jobfile, which takes neither from a search.
+pub(super) fn unusable(name: &str, value: &str) -> Option<String> {
+    match name {
+        "SHELL" | "HOME" if value.trim().is_empty() => Some(format!("`{name}` is empty")),
+        "SHELL" if value.contains(char::is_whitespace) => {
+            Some(format!("cron takes `{value}` for the path of one program"))
+        }
+        _ => None,
+    }
 }
 
 fn unquoted(text: &str) -> &str {
