@@ -408,7 +408,9 @@ impl Reader<'_, '_, '_> {
             self.draft.noted(self.file, span, message, Some(help));
         }
         let end = words.last()?.end;
-        let second = Second::Crontab(format!("{fields} {year}"));
+        // With a second in any case: of six fields, nobody can tell which is the year.
+        let second = if seconds { "" } else { "0 " };
+        let second = Second::Crontab(format!("{second}{fields} {}", year.replace('?', "*")));
         if matches!(*year, "*" | "?") {
             return Some(When { key: "cron", value: Value::Text(fields), second, end });
         }

@@ -179,6 +179,25 @@ fn jobs_below_a_zone_that_is_none_are_not_carried() {
     }
 }
 
+/// The second reader must not take the year of six fields for a day of week.
+#[test]
+fn what_the_second_reader_is_asked() {
+    let rows = [
+        ("*/5 * * * * * x", "0 */5 * * * * *"),
+        ("*/5 * * * * ? x", "0 */5 * * * * *"),
+        ("0 3 * * * */2 x", "0 0 3 * * * */2"),
+        ("0 3 * * * 2027 x", "0 0 3 * * * 2027"),
+        ("0 0 3 * * * 2027 x", "0 0 3 * * * 2027"),
+        ("0 3 * * * x", "0 3 * * *"),
+    ];
+    for (line, fields) in rows {
+        let zones = Database::bundled();
+        let mut draft = Draft::new(&zones);
+        read(&mut draft, "t", line, Options::default());
+        assert_eq!(draft.jobs[0].second, Second::Crontab(fields.to_owned()), "{line}");
+    }
+}
+
 #[test]
 fn random_values_become_hashed_ones() {
     let (written, _) = imported("~ 0~6 * * * x", Options::default());
