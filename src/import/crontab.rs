@@ -473,23 +473,24 @@ impl Reader<'_, '_, '_> {
 
     /// What crons do not agree about.
     fn notes_on_fields(&mut self, line: Line<'_>, words: &[Range<usize>]) {
-        for word in words {
+        for (index, word) in words.iter().enumerate() {
             for item in line.text[word.clone()].split(',') {
                 let (range, step) = item.split_once('/').unwrap_or((item, ""));
                 let single = range.bytes().all(|byte| byte.is_ascii_digit());
                 if !step.is_empty() && !range.is_empty() && single {
                     let message = format!(
-                        "`{item}` is read as from {range} on in steps of {step}; Vixie cron takes \
-                         it for `{range}` alone"
+                        "`{item}` is read as from {range} on in steps of {step}; Debian's cron \
+                         refuses the line, and Vixie cron takes it for `{range}` alone"
                     );
                     self.noted(line.span(word.clone()), message);
                 }
                 if let Some((first, last)) = range.split_once('-')
-                    && let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>())
+                    && let (Some(first), Some(last)) = (number(index, first), number(index, last))
                     && first > last
                 {
                     let message = format!(
-                        "`{item}` goes round: Vixie cron and cronie refuse the line, so it never ran"
+                        "`{item}` goes round: crons refuse such a line or find no time in it, so it \
+                         never ran; here it does"
                     );
                     self.noted(line.span(word.clone()), message);
                 }
@@ -505,6 +506,21 @@ struct When {
     second: Second,
     /// The byte of the line after it.
     end: usize,
+}
+
+/// What cron takes a word of one of the five fields for: a number, or a name, with sunday as 0.
+fn number(field: usize, word: &str) -> Option<usize> {
+    const MONTHS: &[&str] =
+        &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const WEEKDAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+    let (names, first) = match field {
+        3 => (MONTHS, 1),
+        4 => (WEEKDAYS, 0),
+        _ => (&[][..], 0),
+    };
+    let lower = word.get(..3).unwrap_or(word).to_ascii_lowercase();
+    let named = names.iter().position(|name| *name == lower).map(|at| at + first);
+    named.or_else(|| word.parse().ok())
 }
 
 /// A field of the table form: a number where it is one.

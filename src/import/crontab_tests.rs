@@ -71,6 +71,8 @@ fn one_job() {
         ("@every 1h30m x", "interval = \"1h30m\""),
         ("0 3 * * * a && b >&2 2>&1 &>/dev/null", "a && b"),
         ("0 3 * * * curl 'x?a&b' \"c&d\" e\\&f |& g", "curl"),
+        ("0 3 * feb-nov sun-fri x", "feb-nov sun-fri"),
+        ("0 3 * * 5-7 x", "5-7"),
         ("@every_minute x", "cron = \"* * * * *\""),
     ];
     for (line, expected) in rows {
@@ -133,6 +135,9 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "SHELL=/bin/bash -e\n0 3 * * * x", "t:1:1: not carried: cron takes `/bin/bash -e`"),
         (user, "5/15 * * * * x", "t:1:1: `5/15` is read as from 5 on"),
         (user, "0 22-2 * * * x", "t:1:3: `22-2` goes round"),
+        (user, "0 3 * * tue-sun x", "t:1:9: `tue-sun` goes round"),
+        (user, "0 3 * * 1,Fri-Mon x", "t:1:9: `Fri-Mon` goes round"),
+        (user, "0 3 * nov-feb * x", "t:1:7: `nov-feb` goes round"),
         (user, "0 0~6 * * * x", "t:1:1: cronie picks a random value"),
         (user, "0 3 * * * 2027 x", "t:1:1: the sixth field is read as a year"),
         (user, "0 0 3 13 * 5 2027 x", "t:1:1: not carried: a year together with"),
