@@ -36,8 +36,10 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, options: Options<'_>)
     let name = id::slug(name.rsplit('/').next().unwrap_or(name));
     let state = State::default();
     let mut reader = Reader { draft, file, options, comments, first_job, name, state };
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    // Places count from the start of the file, with the mark of its encoding.
+    let body = text.trim_start_matches('\u{feff}');
+    let mut at = text.len() - body.len();
+    for line in body.split_inclusive('\n') {
         reader.line(Line { text: line.trim_end_matches(['\n', '\r']), at });
         at += line.len();
     }
@@ -159,7 +161,8 @@ impl Reader<'_, '_, '_> {
                 );
                 self.noted(line.whole(), message);
             }
-            "LOGNAME" | "USER" if !self.options.system => {
+            // `USER` is left to the crontab by cron, and set anew by cronie alone.
+            "LOGNAME" => {
                 self.noted(line.whole(), format!("`{name}` is left out: cron sets it itself"));
             }
             _ => {

@@ -73,6 +73,9 @@ fn one_job() {
         ("0 3 * * * curl 'x?a&b' \"c&d\" e\\&f |& g", "curl"),
         ("0 3 * feb-nov sun-fri x", "feb-nov sun-fri"),
         ("0 3 * * 5-7 x", "5-7"),
+        ("USER=zed\n0 3 * * * x", "env = { USER = \"zed\" }"),
+        ("\u{feff}0 3 * * * x", "cron = \"0 3 * * *\""),
+        ("\u{feff}# x\n0 3 * * * x", "# x\n[jobs.x]"),
         ("@every_minute x", "cron = \"* * * * *\""),
     ];
     for (line, expected) in rows {
@@ -133,6 +136,8 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "HOME=\n0 3 * * * x", "t:1:1: not carried: `HOME` is empty"),
         (user, "SHELL=''\n0 3 * * * x", "t:1:1: not carried: `SHELL` is empty"),
         (user, "SHELL=/bin/bash -e\n0 3 * * * x", "t:1:1: not carried: cron takes `/bin/bash -e`"),
+        (user, "LOGNAME=x\n0 3 * * * x", "t:1:1: `LOGNAME` is left out: cron sets it"),
+        (system, "LOGNAME=x\n0 3 * * * root x", "t:1:1: `LOGNAME` is left out: cron sets it"),
         (user, "5/15 * * * * x", "t:1:1: `5/15` is read as from 5 on"),
         (user, "0 22-2 * * * x", "t:1:3: `22-2` goes round"),
         (user, "0 3 * * tue-sun x", "t:1:9: `tue-sun` goes round"),
