@@ -172,6 +172,34 @@ fn nothing_is_overwritten_unless_told() {
     assert!(fs::read_to_string(bench.path("new.toml")).unwrap().contains("[jobs.b]"));
 }
 
+/// As on a disk that is full.
+#[test]
+fn what_cannot_be_written_leaves_the_old_file_and_no_part_of_a_new_one() {
+    let bench = Bench::new("");
+    bench.write("tab", "0 3 * * * a\n");
+    bench.write("old.toml", "old");
+    bench.set_mode("old.toml", 0o640);
+    for options in ["-o old.toml --force", "-o new.toml", "-o new.toml --force"] {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f 0; exec {} import crontab tab {options}",
+            env!("CARGO_BIN_EXE_schedrs")
+        );
+        let mut command = std::process::Command::new("sh");
+        let output = command.args(["-c", &script]).current_dir(bench.dir.path()).output().unwrap();
+        Answer::from(output).code(1).err_has("cannot write ");
+        assert_eq!(fs::read_to_string(bench.path("old.toml")).unwrap(), "old");
+        assert_eq!(fs::read_dir(bench.dir.path()).unwrap().count(), 3, "{options}");
+    }
+    // The one that works keeps the mode, and a link stays one.
+    std::os::unix::fs::symlink("old.toml", bench.path("link.toml")).unwrap();
+    run(&bench, &["import", "crontab", "tab", "-o", "link.toml", "--force"]).code(0);
+    let mode = fs::metadata(bench.path("old.toml")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o640);
+    assert!(fs::read_to_string(bench.path("old.toml")).unwrap().contains("[jobs.a]"));
+    assert!(fs::symlink_metadata(bench.path("link.toml")).unwrap().is_symlink());
+    run(&bench, &["import", "crontab", "tab", "-o", "/dev/null", "--force"]).code(0);
+}
+
 #[test]
 fn ones_own_crontab_is_asked_for() {
     let bench = Bench::new("");
