@@ -172,6 +172,19 @@ fn nothing_is_overwritten_unless_told() {
     assert!(fs::read_to_string(bench.path("new.toml")).unwrap().contains("[jobs.b]"));
 }
 
+#[test]
+fn another_encoding() {
+    let bench = Bench::new("");
+    let latin1 = b"# gr\xfcn\n0 3 * * * echo gr\xfcn\n5 3 * * * b\n";
+    fs::write(bench.path("tab"), latin1).unwrap();
+    let answer = run(&bench, &["import", "crontab", "tab"])
+        .code(1)
+        .out_has("[jobs.b]\n")
+        .err_has("tab:2:1: error: not carried: this line is not UTF-8")
+        .err_has("1 job, 1,000 due times equal, 1 thing not carried");
+    assert!(!answer.out.contains("echo"), "{}", answer.out);
+}
+
 /// As on a disk that is full.
 #[test]
 fn what_cannot_be_written_leaves_the_old_file_and_no_part_of_a_new_one() {

@@ -232,7 +232,8 @@ fn text(path: &Path) -> anyhow::Result<(String, String)> {
             name
         }
     };
-    // Comments of old files may be in any encoding; that is no reason to refuse the jobs.
+    // Comments of old files may be in any encoding; that is no reason to refuse the jobs. The
+    // readers of crontabs see where a byte was replaced.
     Ok((name, String::from_utf8_lossy(&bytes).into_owned()))
 }
 

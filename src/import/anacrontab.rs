@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::crontab::{assignment, unusable};
+use super::crontab::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
 use super::{Draft, DraftJob, Second, duration, id};
 use crate::problem::{Place, Span};
 
@@ -28,6 +28,10 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
         let span = Span::new(start, start + line.len());
         if line.contains('\0') {
             draft.lost(file, span, "not carried: there is a NUL byte in this line", None);
+            continue;
+        }
+        if not_utf8(line) {
+            draft.lost(file, span, NOT_UTF8, Some(NOT_UTF8_HELP.to_owned()));
             continue;
         }
         if line.is_empty() || line.starts_with('#') {

@@ -8,7 +8,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-pub(super) use text::{assignment, unusable};
+pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
 use text::{left_behind, split_percent, words};
 
 use super::{Draft, DraftJob, Second, Value, duration, id};
@@ -30,6 +30,12 @@ pub struct Options<'a> {
 /// Reads a crontab into a draft.
 pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, options: Options<'_>) {
     let file = draft.source(name, text);
+    if let Some(at) = text.find('\0') {
+        // Of a binary file, one line says as much as thousands.
+        let help = "a crontab is a text file; this may be a binary or a damaged one".to_owned();
+        draft.lost(file, Span::new(at, at + 1), "not carried: there is a NUL byte", Some(help));
+        return;
+    }
     let mut comments = std::mem::take(&mut draft.foot);
     comments.extend([format!("# from {name}"), String::new()]);
     let first_job = draft.jobs.len();
@@ -94,8 +100,9 @@ struct Reader<'d, 'z, 'o> {
 impl Reader<'_, '_, '_> {
     fn line(&mut self, line: Line<'_>) {
         let text = line.text.trim();
-        if text.contains('\0') {
-            self.lost(line.whole(), "not carried: there is a NUL byte in this line");
+        if not_utf8(text) {
+            let help = NOT_UTF8_HELP.to_owned();
+            self.draft.lost(self.file, line.whole(), NOT_UTF8, Some(help));
         } else if text.is_empty() || text.starts_with('#') {
             self.comments.push(text.to_owned());
         } else if let Some((name, value)) = assignment(text) {

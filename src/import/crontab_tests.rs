@@ -76,6 +76,7 @@ fn one_job() {
         ("USER=zed\n0 3 * * * x", "env = { USER = \"zed\" }"),
         ("\u{feff}0 3 * * * x", "cron = \"0 3 * * *\""),
         ("\u{feff}# x\n0 3 * * * x", "# x\n[jobs.x]"),
+        ("# gr\u{fffd}n\n0 3 * * * x", "[jobs.x]"),
         ("@every_minute x", "cron = \"* * * * *\""),
     ];
     for (line, expected) in rows {
@@ -138,6 +139,8 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "SHELL=/bin/bash -e\n0 3 * * * x", "t:1:1: not carried: cron takes `/bin/bash -e`"),
         (user, "LOGNAME=x\n0 3 * * * x", "t:1:1: `LOGNAME` is left out: cron sets it"),
         (system, "LOGNAME=x\n0 3 * * * root x", "t:1:1: `LOGNAME` is left out: cron sets it"),
+        (user, "0 3 * * * a\u{fffd}", "t:1:1: not carried: this line is not UTF-8"),
+        (user, "\0\n\0\n0 3 * * * x", "t:1:1: not carried: there is a NUL byte"),
         (user, "5/15 * * * * x", "t:1:1: `5/15` is read as from 5 on"),
         (user, "0 22-2 * * * x", "t:1:3: `22-2` goes round"),
         (user, "0 3 * * tue-sun x", "t:1:9: `tue-sun` goes round"),

@@ -2,6 +2,17 @@
 
 use std::ops::Range;
 
+/// What is said of a line that is in another encoding.
+pub(in crate::import) const NOT_UTF8: &str = "not carried: this line is not UTF-8";
+pub(in crate::import) const NOT_UTF8_HELP: &str =
+    "use UTF-8: a file in another encoding can be converted with iconv";
+
+/// Whether a line that does something lost bytes when its file was read. What stands in a comment
+/// of an old file does not matter.
+pub(in crate::import) fn not_utf8(line: &str) -> bool {
+    line.contains(char::REPLACEMENT_CHARACTER) && !line.trim_start().starts_with('#')
+}
+
 /// The words of a line, as ranges of bytes.
 pub(super) fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
     let mut at = 0;
