@@ -228,6 +228,17 @@ fn ones_own_crontab_is_asked_for() {
 }
 
 #[test]
+fn a_user_of_this_machine_is_at_home() {
+    let bench = Bench::new("");
+    let args = ["import", "crontab", "-", "--user", "root"];
+    run_with_stdin(&bench, &args, "0 3 * * * cd sub && ./x\n").code(0).out_has("cwd = \"/root\"\n");
+    let args = ["import", "crontab", "-", "--user", "nobody-at-all"];
+    run_with_stdin(&bench, &args, "0 3 * * * x\n")
+        .code(0)
+        .err_has("<stdin>:1:1: warning: cron starts the jobs of `nobody-at-all` at home");
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     let bench = Bench::new("");
     run(&bench, &["import", "crontab", "nowhere"]).code(1).err_has("cannot read nowhere");

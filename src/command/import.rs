@@ -154,6 +154,7 @@ fn crontabs(
             // cron starts a user's jobs there.
             draft.run_in(&home);
         }
+        crontab::run_at_home(draft, &home_of);
         return Ok(());
     }
     let of_system = [PathBuf::from("/etc/crontab"), PathBuf::from("/etc/cron.d")];
@@ -172,7 +173,17 @@ fn crontabs(
                 && (file.starts_with("/etc/cron.d") || file == Path::new("/etc/crontab"));
         crontab::read(draft, &name, &text, crontab::Options { system, user });
     }
+    crontab::run_at_home(draft, &home_of);
     Ok(())
+}
+
+/// The home of a user of this machine, if it is there.
+fn home_of(user: &str) -> Option<String> {
+    let accounts = fs::read("/etc/passwd").ok()?;
+    let accounts = String::from_utf8_lossy(&accounts);
+    let account = accounts.lines().find(|line| line.split(':').next() == Some(user))?;
+    let home = account.split(':').nth(5)?;
+    (home.starts_with('/') && Path::new(home).is_dir()).then(|| home.to_owned())
 }
 
 /// The files of a directory that cron reads there: names of letters, digits, `_` and `-`.

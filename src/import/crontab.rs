@@ -3,11 +3,13 @@
 //! What counts is what cron does, not what its manual says: a variable counts from its line on, the
 //! first `%` that is not escaped ends the command, and the rest is its standard input.
 
+mod home;
 mod text;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+pub use home::run_at_home;
 pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
 use text::{left_behind, split_percent, words};
 
