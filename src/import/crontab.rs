@@ -343,6 +343,12 @@ impl Reader<'_, '_, '_> {
         }
         let words = &words[..5];
         let typed = text(words);
+        if typed.split([' ', ',']).any(|item| item.contains('~') && item.contains('/')) {
+            let help = "write the minutes it may start at yourself, such as `H/10`".to_owned();
+            let message = "not carried: a random value with a step";
+            self.draft.lost(self.file, line.whole(), message, Some(help));
+            return None;
+        }
         let (fields, random) = random_ranges(&typed);
         if random {
             let message = format!(
@@ -562,16 +568,21 @@ fn random_ranges(fields: &str) -> (String, bool) {
         return (fields.to_owned(), false);
     }
     let limits = [("0", "59"), ("0", "23"), ("1", "28"), ("1", "12"), ("0", "6")];
+    let one = |item: &str, min: &str, max: &str| match item.split_once('~') {
+        Some((first, last)) => {
+            let max = if first.is_empty() || max != "28" { max } else { "31" };
+            let first = if first.is_empty() { min } else { first };
+            let last = if last.is_empty() { max } else { last };
+            format!("H({first}-{last})")
+        }
+        None => item.to_owned(),
+    };
     let fields: Vec<String> = fields
         .split(' ')
         .zip(limits)
-        .map(|(field, (min, max))| match field.split_once('~') {
-            Some((first, last)) => {
-                let first = if first.is_empty() { min } else { first };
-                let last = if last.is_empty() { max } else { last };
-                format!("H({first}-{last})")
-            }
-            None => field.to_owned(),
+        .map(|(field, (min, max))| {
+            let items: Vec<String> = field.split(',').map(|item| one(item, min, max)).collect();
+            items.join(",")
         })
         .collect();
     (fields.join(" "), true)

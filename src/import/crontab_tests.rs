@@ -215,6 +215,10 @@ fn what_the_second_reader_is_asked() {
 fn random_values_become_hashed_ones() {
     let (written, _) = imported("~ 0~6 * * * x", Options::default());
     assert!(written.contains("cron = \"H(0-59) H(0-6) * * *\""), "{written}");
+    let (written, _) = imported("0,10~20 3 30~ * * x", Options::default());
+    assert!(written.contains("cron = \"0,H(10-20) 3 H(30-31) * *\""), "{written}");
+    let (_, said) = imported("0~59/10 * * * * x", Options::default());
+    assert_eq!(said, ["t:1:1: not carried: a random value with a step"]);
 }
 
 #[test]
