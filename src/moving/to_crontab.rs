@@ -110,6 +110,16 @@ fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
                 exported.left_out(job, "a crontab has no `end_date`");
                 return None;
             }
+            if let Some(start) = interval.start_date() {
+                let grid = i64::try_from(secs).unwrap_or(i64::MAX);
+                if start.subsec_micros() != 0 || job.zone.wall_of(start).rem_euclid(grid) != 0 {
+                    let message = "a crontab counts an interval from the full hour or day, and not \
+                                   from this `start_date`";
+                    exported.left_out(job, message);
+                    return None;
+                }
+                exported.note(job, "a crontab has no `start_date`: it is due before that as well");
+            }
             exported.note(job, "the interval counts from the full hour or day");
             Some(vec![fields])
         }
@@ -234,6 +244,7 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
         let _ = write!(before, "export {name}=\"$(cat {})\"; ", shell_quoted(path));
     }
     let mut unsaid = unknown_there(options);
+    unsaid.extend((options.output == Output::File).then_some("output"));
     unsaid.extend(options.group.as_ref().map(|_| "group"));
     unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));
     unsaid.extend((!options.jitter.is_zero()).then_some("jitter"));
@@ -243,6 +254,12 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
         exported.note(job, format!("a crontab has no {}", unsaid.join(", ")));
     }
     let whole = before + &line;
+    if whole.contains("SCHEDRS_") {
+        exported.note(
+            job,
+            "its command reads a variable of ours, `SCHEDRS_…`, which cron does not set",
+        );
+    }
     let stdin = options.stdin.as_deref();
     if whole.contains('\n') || whole.contains('\r') {
         exported.left_out(job, "a command of a crontab is one line");
@@ -369,6 +386,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_the_same_is_said() {
+        let rows = [
+            ("command = 'x'\ncron = '@daily'\noutput = 'file'", "a crontab has no output"),
+            ("command = 'x $SCHEDRS_JOB'\ncron = '@daily'", "its command reads a variable of ours"),
+            (
+                "command = 'x'\ninterval = '1h'\nstart_date = 2027-01-01T01:00:00",
+                "a crontab has no `start_date`",
+            ),
+            (r"command = 'a\\b'CRON", "two backslashes stand for one"),
+        ];
+        for (job, said) in rows {
+            let job = job.replace("CRON", "\ncron = '@daily'");
+            let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
+            assert!(exported.is_whole(), "{job}");
+            let found = exported.problems.iter().any(|unsaid| unsaid.message.starts_with(said));
+            assert!(found, "{job}: {:?}", exported.problems);
+        }
+    }
+
+    #[test]
     fn what_cannot_be_said_is_left_out_in_words() {
         let rows = [
             "command = 'x'\ncron = '*/10 * * * * *'",
@@ -377,6 +414,7 @@ mod tests {
             "command = 'x'\ncron = { day = 13, day_of_week = 'fri' }",
             "command = 'x'\ninterval = '7m'",
             "command = 'x'\ninterval = '90s'",
+            "command = 'x'\ninterval = '1h'\nstart_date = 2027-01-01T00:30:00",
             "command = 'x'\ninterval = '450s'",
             "command = 'x'\ninterval = '2d'",
             "command = 'x'\ndate = 2027-01-01",
