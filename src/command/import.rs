@@ -393,12 +393,17 @@ fn report(proof: &Proof, all: bool, sources: &problem::Sources) -> io::Result<()
 /// `24 jobs, 24,000 due times equal, 2 differ by design`.
 fn summary(proof: &Proof, lost: usize) -> String {
     let jobs = proof.jobs.len();
-    let mut parts = vec![counted(jobs, "job", "jobs"), format!("{} equal", times(proof.equal()))];
+    let mut parts = vec![counted(jobs, "job", "jobs")];
+    let not_compared = jobs - proof.compared();
+    // "0 due times equal" would sound as if they were not.
+    parts.push(match not_compared == jobs && jobs > 0 {
+        true => "no due times to compare".to_owned(),
+        false => format!("{} equal", times(proof.equal())),
+    });
     let by_design = proof.by_design();
     if by_design > 0 {
         parts.push(format!("{} by design at a change of clocks", grouped(by_design)));
     }
-    let not_compared = jobs - proof.compared();
     if not_compared > 0 {
         let why = "`--proof` says why";
         parts.push(format!("{} not compared ({why})", counted(not_compared, "job", "jobs")));
