@@ -116,7 +116,7 @@ fn others() {
     let answer = run(&bench, &["import", "anacrontab", &data("crontabs/anacrontab")])
         .code(0)
         .out_has("misfire_grace_time = \"forever\"\n")
-        .err_has("3 jobs not compared");
+        .err_has("3 jobs, no due times to compare, 3 jobs not compared");
     assert_valid(&bench, &answer.out);
     let answer = run(&bench, &["import", "systemd", &data("crontabs/systemd/rotate.timer")])
         .code(0)
@@ -173,6 +173,47 @@ fn nothing_is_overwritten_unless_told() {
 }
 
 #[test]
+fn another_encoding() {
+    let bench = Bench::new("");
+    let latin1 = b"# gr\xfcn\n0 3 * * * echo gr\xfcn\n5 3 * * * b\n";
+    fs::write(bench.path("tab"), latin1).unwrap();
+    let answer = run(&bench, &["import", "crontab", "tab"])
+        .code(1)
+        .out_has("[jobs.b]\n")
+        .err_has("tab:2:1: error: not carried: this line is not UTF-8")
+        .err_has("1 job, 1,000 due times equal, 1 thing not carried");
+    assert!(!answer.out.contains("echo"), "{}", answer.out);
+}
+
+/// As on a disk that is full.
+#[test]
+fn what_cannot_be_written_leaves_the_old_file_and_no_part_of_a_new_one() {
+    let bench = Bench::new("");
+    bench.write("tab", "0 3 * * * a\n");
+    bench.write("old.toml", "old");
+    bench.set_mode("old.toml", 0o640);
+    for options in ["-o old.toml --force", "-o new.toml", "-o new.toml --force"] {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f 0; exec {} import crontab tab {options}",
+            env!("CARGO_BIN_EXE_schedrs")
+        );
+        let mut command = std::process::Command::new("sh");
+        let output = command.args(["-c", &script]).current_dir(bench.dir.path()).output().unwrap();
+        Answer::from(output).code(1).err_has("cannot write ");
+        assert_eq!(fs::read_to_string(bench.path("old.toml")).unwrap(), "old");
+        assert_eq!(fs::read_dir(bench.dir.path()).unwrap().count(), 3, "{options}");
+    }
+    // The one that works keeps the mode, and a link stays one.
+    std::os::unix::fs::symlink("old.toml", bench.path("link.toml")).unwrap();
+    run(&bench, &["import", "crontab", "tab", "-o", "link.toml", "--force"]).code(0);
+    let mode = fs::metadata(bench.path("old.toml")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o640);
+    assert!(fs::read_to_string(bench.path("old.toml")).unwrap().contains("[jobs.a]"));
+    assert!(fs::symlink_metadata(bench.path("link.toml")).unwrap().is_symlink());
+    run(&bench, &["import", "crontab", "tab", "-o", "/dev/null", "--force"]).code(0);
+}
+
+#[test]
 fn ones_own_crontab_is_asked_for() {
     let bench = Bench::new("");
     bench.program("crontab", "#!/bin/sh\n[ \"$*\" = -l ] && echo '0 3 * * * a'\n");
@@ -184,6 +225,17 @@ fn ones_own_crontab_is_asked_for() {
     run("/home/me").code(0).out_has("[jobs.a]\n").out_has("cwd = \"/home/me\"\n");
     bench.program("crontab", "#!/bin/sh\necho no crontab for me >&2\nexit 1\n");
     run("/home/me").code(1).err_has("`crontab -l` failed: no crontab for me");
+}
+
+#[test]
+fn a_user_of_this_machine_is_at_home() {
+    let bench = Bench::new("");
+    let args = ["import", "crontab", "-", "--user", "root"];
+    run_with_stdin(&bench, &args, "0 3 * * * cd sub && ./x\n").code(0).out_has("cwd = \"/root\"\n");
+    let args = ["import", "crontab", "-", "--user", "nobody-at-all"];
+    run_with_stdin(&bench, &args, "0 3 * * * x\n")
+        .code(0)
+        .err_has("<stdin>:1:1: warning: cron starts the jobs of `nobody-at-all` at home");
 }
 
 #[test]

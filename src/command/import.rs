@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -154,6 +154,7 @@ fn crontabs(
             // cron starts a user's jobs there.
             draft.run_in(&home);
         }
+        crontab::run_at_home(draft, &home_of);
         return Ok(());
     }
     let of_system = [PathBuf::from("/etc/crontab"), PathBuf::from("/etc/cron.d")];
@@ -172,7 +173,17 @@ fn crontabs(
                 && (file.starts_with("/etc/cron.d") || file == Path::new("/etc/crontab"));
         crontab::read(draft, &name, &text, crontab::Options { system, user });
     }
+    crontab::run_at_home(draft, &home_of);
     Ok(())
+}
+
+/// The home of a user of this machine, if it is there.
+fn home_of(user: &str) -> Option<String> {
+    let accounts = fs::read("/etc/passwd").ok()?;
+    let accounts = String::from_utf8_lossy(&accounts);
+    let account = accounts.lines().find(|line| line.split(':').next() == Some(user))?;
+    let home = account.split(':').nth(5)?;
+    (home.starts_with('/') && Path::new(home).is_dir()).then(|| home.to_owned())
 }
 
 /// The files of a directory that cron reads there: names of letters, digits, `_` and `-`.
@@ -232,7 +243,8 @@ fn text(path: &Path) -> anyhow::Result<(String, String)> {
             name
         }
     };
-    // Comments of old files may be in any encoding; that is no reason to refuse the jobs.
+    // Comments of old files may be in any encoding; that is no reason to refuse the jobs. The
+    // readers of crontabs see where a byte was replaced.
     Ok((name, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
@@ -294,20 +306,53 @@ fn put(written: &Written, to: &To) -> anyhow::Result<()> {
         return Ok(out.flush()?);
     };
     let name = path.display();
-    let mut open = fs::OpenOptions::new();
-    // Crontabs have passwords in them, and nobody else can read those.
-    open.write(true).mode(0o600);
-    match to.force {
-        true => open.create(true).truncate(true),
-        false => open.create_new(true),
-    };
-    let mut file = match open.open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+    match write_to(path, written.text.as_bytes(), to.force) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !to.force => {
             bail!("{name} exists; `--force` replaces it");
         }
-        opened => opened.with_context(|| format!("cannot write {name}"))?,
-    };
-    file.write_all(written.text.as_bytes()).with_context(|| format!("cannot write {name}"))
+        done => done.with_context(|| format!("cannot write {name}")),
+    }
+}
+
+/// Writes a file as a whole or not at all: what stood there is not lost to a disk that is full.
+fn write_to(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
+    // Crontabs have passwords in them, and nobody else can read those.
+    let mut private = fs::OpenOptions::new();
+    private.write(true).mode(0o600);
+    if !force {
+        let file = private.create_new(true).open(path)?;
+        return filled(file, path, bytes);
+    }
+    // Where a link leads to, and not the link, is what `--force` replaces.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let old = fs::metadata(&target).ok();
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        // A device or a pipe is written to.
+        return fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes);
+    }
+    let mut fresh = target.clone().into_os_string();
+    fresh.push(format!(".{}.new", std::process::id()));
+    let fresh = PathBuf::from(fresh);
+    let file = private.create_new(true).open(&fresh)?;
+    if let Some(old) = &old {
+        // Only root can give a file away; anyone else's new file is their own.
+        let _ = std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()));
+        if let Err(error) = file.set_permissions(old.permissions()) {
+            let _ = fs::remove_file(&fresh);
+            return Err(error);
+        }
+    }
+    filled(file, &fresh, bytes)?;
+    fs::rename(&fresh, &target).inspect_err(|_| {
+        let _ = fs::remove_file(&fresh);
+    })
+}
+
+/// Fills a new file, of which nothing is left if that fails.
+fn filled(mut file: fs::File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
 }
 
 /// How many differences by design are listed for a job, unless `--proof` asks for more.
@@ -348,12 +393,17 @@ fn report(proof: &Proof, all: bool, sources: &problem::Sources) -> io::Result<()
 /// `24 jobs, 24,000 due times equal, 2 differ by design`.
 fn summary(proof: &Proof, lost: usize) -> String {
     let jobs = proof.jobs.len();
-    let mut parts = vec![counted(jobs, "job", "jobs"), format!("{} equal", times(proof.equal()))];
+    let mut parts = vec![counted(jobs, "job", "jobs")];
+    let not_compared = jobs - proof.compared();
+    // "0 due times equal" would sound as if they were not.
+    parts.push(match not_compared == jobs && jobs > 0 {
+        true => "no due times to compare".to_owned(),
+        false => format!("{} equal", times(proof.equal())),
+    });
     let by_design = proof.by_design();
     if by_design > 0 {
         parts.push(format!("{} by design at a change of clocks", grouped(by_design)));
     }
-    let not_compared = jobs - proof.compared();
     if not_compared > 0 {
         let why = "`--proof` says why";
         parts.push(format!("{} not compared ({why})", counted(not_compared, "job", "jobs")));

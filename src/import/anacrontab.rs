@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::crontab::assignment;
+use super::crontab::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
 use super::{Draft, DraftJob, Second, duration, id};
 use crate::problem::{Place, Span};
 
@@ -30,11 +30,19 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
             draft.lost(file, span, "not carried: there is a NUL byte in this line", None);
             continue;
         }
+        if not_utf8(line) {
+            draft.lost(file, span, NOT_UTF8, Some(NOT_UTF8_HELP.to_owned()));
+            continue;
+        }
         if line.is_empty() || line.starts_with('#') {
             comments.push(line.to_owned());
             continue;
         }
         if let Some((name, value)) = assignment(line) {
+            if let Some(why) = unusable(name, value) {
+                draft.lost(file, span, format!("not carried: {why}"), None);
+                continue;
+            }
             if !any && draft.jobs.is_empty() {
                 draft.head.append(&mut comments);
             }

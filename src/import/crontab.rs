@@ -3,8 +3,15 @@
 //! What counts is what cron does, not what its manual says: a variable counts from its line on, the
 //! first `%` that is not escaped ends the command, and the rest is its standard input.
 
+mod home;
+mod text;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+pub use home::run_at_home;
+pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
+use text::{left_behind, split_percent, words};
 
 use super::{Draft, DraftJob, Second, Value, duration, id};
 use crate::problem::nearest::nearest;
@@ -25,14 +32,22 @@ pub struct Options<'a> {
 /// Reads a crontab into a draft.
 pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, options: Options<'_>) {
     let file = draft.source(name, text);
+    if let Some(at) = text.find('\0') {
+        // Of a binary file, one line says as much as thousands.
+        let help = "a crontab is a text file; this may be a binary or a damaged one".to_owned();
+        draft.lost(file, Span::new(at, at + 1), "not carried: there is a NUL byte", Some(help));
+        return;
+    }
     let mut comments = std::mem::take(&mut draft.foot);
     comments.extend([format!("# from {name}"), String::new()]);
     let first_job = draft.jobs.len();
     let name = id::slug(name.rsplit('/').next().unwrap_or(name));
     let state = State::default();
     let mut reader = Reader { draft, file, options, comments, first_job, name, state };
-    let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    // Places count from the start of the file, with the mark of its encoding.
+    let body = text.trim_start_matches('\u{feff}');
+    let mut at = text.len() - body.len();
+    for line in body.split_inclusive('\n') {
         reader.line(Line { text: line.trim_end_matches(['\n', '\r']), at });
         at += line.len();
     }
@@ -47,6 +62,8 @@ struct State {
     shell: Option<String>,
     home: Option<String>,
     timezone: Option<String>,
+    /// The last `CRON_TZ` names no zone, so that nobody knows when the jobs below it are due.
+    no_zone: bool,
     /// Minutes.
     random_delay: u64,
 }
@@ -85,8 +102,9 @@ struct Reader<'d, 'z, 'o> {
 impl Reader<'_, '_, '_> {
     fn line(&mut self, line: Line<'_>) {
         let text = line.text.trim();
-        if text.contains('\0') {
-            self.lost(line.whole(), "not carried: there is a NUL byte in this line");
+        if not_utf8(text) {
+            let help = NOT_UTF8_HELP.to_owned();
+            self.draft.lost(self.file, line.whole(), NOT_UTF8, Some(help));
         } else if text.is_empty() || text.starts_with('#') {
             self.comments.push(text.to_owned());
         } else if let Some((name, value)) = assignment(text) {
@@ -109,6 +127,10 @@ impl Reader<'_, '_, '_> {
         if self.draft.jobs.len() == self.first_job && self.first_job == 0 {
             self.draft.head.append(&mut self.comments);
         }
+        if let Some(why) = unusable(name, value) {
+            self.lost(line.whole(), format!("not carried: {why}"));
+            return;
+        }
         let state = &mut self.state;
         match name {
             "SHELL" => state.shell = (value != "/bin/sh").then(|| value.to_owned()),
@@ -119,7 +141,9 @@ impl Reader<'_, '_, '_> {
             "CRON_TZ" => {
                 if self.draft.zones.get(value).is_some() {
                     state.timezone = Some(value.to_owned());
+                    state.no_zone = false;
                 } else {
+                    state.no_zone = true;
                     let names = self.draft.zones.names();
                     let near = nearest(value, names.iter().map(String::as_str));
                     let help = near.map(|near| format!("did you mean `{near}`?"));
@@ -146,7 +170,8 @@ impl Reader<'_, '_, '_> {
                 );
                 self.noted(line.whole(), message);
             }
-            "LOGNAME" | "USER" if !self.options.system => {
+            // `USER` is left to the crontab by cron, and set anew by cronie alone.
+            "LOGNAME" => {
                 self.noted(line.whole(), format!("`{name}` is left out: cron sets it itself"));
             }
             _ => {
@@ -157,6 +182,10 @@ impl Reader<'_, '_, '_> {
 
     fn job(&mut self, line: Line<'_>) {
         let Some(when) = self.when(line) else { return };
+        if self.state.no_zone && when.key == "cron" && when.value != Value::Text("@reboot".into()) {
+            self.lost(line.whole(), "not carried: the `CRON_TZ` above it names no time zone");
+            return;
+        }
         let rest_at = when.end;
         let mut rest = line.text[rest_at..].trim_start();
         let mut rest_at = line.text.len() - rest.len();
@@ -181,9 +210,23 @@ impl Reader<'_, '_, '_> {
         }
         rest = self.openbsd_flags(line, rest);
         let (command, stdin) = split_percent(rest);
+        let kept = rest.strip_prefix(&command.replace('%', r"\%"));
+        if kept.is_none_or(|after| after.starts_with('\\')) {
+            let message = "two backslashes are read as one, as in Vixie cron and Debian's; cronie \
+                           keeps both";
+            self.noted(line.whole(), message);
+        }
         if command.trim().is_empty() {
             self.lost(line.whole(), "not carried: there is no command");
             return;
+        }
+        if let Some(word) = left_behind(&command) {
+            let message = format!(
+                "`{word}` leaves something behind, which cron lets go on: here it is ended when the \
+                 job's main process ends"
+            );
+            let help = "run it in the foreground; a job may go on for as long as it likes";
+            self.draft.noted(self.file, line.whole(), message, Some(help.to_owned()));
         }
         let word = command.split_whitespace().next().unwrap_or_default();
         if !self.options.system && ["root", "www-data", "nobody", "daemon"].contains(&word) {
@@ -300,6 +343,12 @@ impl Reader<'_, '_, '_> {
         }
         let words = &words[..5];
         let typed = text(words);
+        if typed.split([' ', ',']).any(|item| item.contains('~') && item.contains('/')) {
+            let help = "write the minutes it may start at yourself, such as `H/10`".to_owned();
+            let message = "not carried: a random value with a step";
+            self.draft.lost(self.file, line.whole(), message, Some(help));
+            return None;
+        }
         let (fields, random) = random_ranges(&typed);
         if random {
             let message = format!(
@@ -377,7 +426,9 @@ impl Reader<'_, '_, '_> {
             self.draft.noted(self.file, span, message, Some(help));
         }
         let end = words.last()?.end;
-        let second = Second::Crontab(format!("{fields} {year}"));
+        // With a second in any case: of six fields, nobody can tell which is the year.
+        let second = if seconds { "" } else { "0 " };
+        let second = Second::Crontab(format!("{second}{fields} {}", year.replace('?', "*")));
         if matches!(*year, "*" | "?") {
             return Some(When { key: "cron", value: Value::Text(fields), second, end });
         }
@@ -440,23 +491,24 @@ impl Reader<'_, '_, '_> {
 
     /// What crons do not agree about.
     fn notes_on_fields(&mut self, line: Line<'_>, words: &[Range<usize>]) {
-        for word in words {
+        for (index, word) in words.iter().enumerate() {
             for item in line.text[word.clone()].split(',') {
                 let (range, step) = item.split_once('/').unwrap_or((item, ""));
                 let single = range.bytes().all(|byte| byte.is_ascii_digit());
                 if !step.is_empty() && !range.is_empty() && single {
                     let message = format!(
-                        "`{item}` is read as from {range} on in steps of {step}; Vixie cron takes \
-                         it for `{range}` alone"
+                        "`{item}` is read as from {range} on in steps of {step}; Debian's cron \
+                         refuses the line, and Vixie cron takes it for `{range}` alone"
                     );
                     self.noted(line.span(word.clone()), message);
                 }
                 if let Some((first, last)) = range.split_once('-')
-                    && let (Ok(first), Ok(last)) = (first.parse::<u32>(), last.parse::<u32>())
+                    && let (Some(first), Some(last)) = (number(index, first), number(index, last))
                     && first > last
                 {
                     let message = format!(
-                        "`{item}` goes round: Vixie cron and cronie refuse the line, so it never ran"
+                        "`{item}` goes round: crons refuse such a line or find no time in it, so it \
+                         never ran; here it does"
                     );
                     self.noted(line.span(word.clone()), message);
                 }
@@ -474,69 +526,27 @@ struct When {
     end: usize,
 }
 
+/// What cron takes a word of one of the five fields for: a number, or a name, with sunday as 0.
+fn number(field: usize, word: &str) -> Option<usize> {
+    const MONTHS: &[&str] =
+        &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    const WEEKDAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+    let (names, first) = match field {
+        3 => (MONTHS, 1),
+        4 => (WEEKDAYS, 0),
+        _ => (&[][..], 0),
+    };
+    let lower = word.get(..3).unwrap_or(word).to_ascii_lowercase();
+    let named = names.iter().position(|name| *name == lower).map(|at| at + first);
+    named.or_else(|| word.parse().ok())
+}
+
 /// A field of the table form: a number where it is one.
 fn field(text: &str) -> Value {
     match text.parse() {
         Ok(number) => Value::Integer(number),
         Err(_) => Value::Text(text.to_owned()),
     }
-}
-
-/// The words of a line, as ranges of bytes.
-fn words(text: &str) -> impl Iterator<Item = Range<usize>> + '_ {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        let start = at + text[at..].find(|c| c != ' ' && c != '\t')?;
-        let end = text[start..].find([' ', '\t']).map_or(text.len(), |len| start + len);
-        at = end;
-        Some(start..end)
-    })
-}
-
-/// `NAME=value`, with the quotes that cron takes off.
-pub(super) fn assignment(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = text.split_once('=')?;
-    let name = unquoted(name.trim());
-    let valid = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || !name.chars().all(valid) || name.starts_with(|c: char| c.is_ascii_digit())
-    {
-        return None;
-    }
-    Some((name, unquoted(value.trim())))
-}
-
-fn unquoted(text: &str) -> &str {
-    let inner = ['"', '\'']
-        .iter()
-        .find_map(|quote| text.strip_prefix(*quote).and_then(|text| text.strip_suffix(*quote)));
-    inner.unwrap_or(text)
-}
-
-/// The command, and what it gets on standard input: cron ends the command at the first `%`, makes
-/// lines of the others, and ends the last one.
-fn split_percent(text: &str) -> (String, Option<String>) {
-    let (mut command, mut stdin) = (String::new(), None::<String>);
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        let out = stdin.as_mut().unwrap_or(&mut command);
-        match c {
-            '\\' if chars.peek() == Some(&'%') => {
-                chars.next();
-                out.push('%');
-            }
-            '%' => match &mut stdin {
-                Some(stdin) => stdin.push('\n'),
-                None => stdin = Some(String::new()),
-            },
-            c => out.push(c),
-        }
-    }
-    if let Some(stdin) = &mut stdin
-        && !stdin.ends_with('\n')
-    {
-        stdin.push('\n');
-    }
-    (command, stdin)
 }
 
 /// A field of years: `*`, `*/2`, `2027`, `2027-2030/2`, lists of them.
@@ -558,16 +568,21 @@ fn random_ranges(fields: &str) -> (String, bool) {
         return (fields.to_owned(), false);
     }
     let limits = [("0", "59"), ("0", "23"), ("1", "28"), ("1", "12"), ("0", "6")];
+    let one = |item: &str, min: &str, max: &str| match item.split_once('~') {
+        Some((first, last)) => {
+            let max = if first.is_empty() || max != "28" { max } else { "31" };
+            let first = if first.is_empty() { min } else { first };
+            let last = if last.is_empty() { max } else { last };
+            format!("H({first}-{last})")
+        }
+        None => item.to_owned(),
+    };
     let fields: Vec<String> = fields
         .split(' ')
         .zip(limits)
-        .map(|(field, (min, max))| match field.split_once('~') {
-            Some((first, last)) => {
-                let first = if first.is_empty() { min } else { first };
-                let last = if last.is_empty() { max } else { last };
-                format!("H({first}-{last})")
-            }
-            None => field.to_owned(),
+        .map(|(field, (min, max))| {
+            let items: Vec<String> = field.split(',').map(|item| one(item, min, max)).collect();
+            items.join(",")
         })
         .collect();
     (fields.join(" "), true)

@@ -54,7 +54,10 @@ fn one_job() {
         ("@Reboot x", "cron = \"@reboot\"\n"),
         ("0 3 * * * date +\\%F", "command = \"date +%F\""),
         ("0 3 * * * mail bob%Hello%%bye", "stdin = \"\"\"\nHello\n\nbye\n\"\"\""),
-        ("0 3 * * * cat%", "stdin = \"\"\"\n\n\"\"\""),
+        ("0 3 * * * cat%", "command = \"cat\"\ncron = \"0 3 * * *\"\n"),
+        ("0 3 * * * cat%%", "stdin = \"\"\"\n\n\"\"\""),
+        (r"0 3 * * * a\d%b\%\\c", r"command = 'a\d'"),
+        (r"0 3 * * * a%b\%\\c", r"b%\\c"),
         ("CRON_TZ=Asia/Tokyo\n0 3 * * * x", "timezone = \"Asia/Tokyo\""),
         ("RANDOM_DELAY=45\n0 3 * * * x", "jitter = \"45m\""),
         ("HOME=/srv\n0 3 * * * x", "cwd = \"/srv\"\nenv = { HOME = \"/srv\" }"),
@@ -66,6 +69,14 @@ fn one_job() {
             "cron = { year = 2027, month = \"jan-mar\", day_of_week = \"sun\", hour = 6, minute = 30 }",
         ),
         ("@every 1h30m x", "interval = \"1h30m\""),
+        ("0 3 * * * a && b >&2 2>&1 &>/dev/null", "a && b"),
+        ("0 3 * * * curl 'x?a&b' \"c&d\" e\\&f |& g", "curl"),
+        ("0 3 * feb-nov sun-fri x", "feb-nov sun-fri"),
+        ("0 3 * * 5-7 x", "5-7"),
+        ("USER=zed\n0 3 * * * x", "env = { USER = \"zed\" }"),
+        ("\u{feff}0 3 * * * x", "cron = \"0 3 * * *\""),
+        ("\u{feff}# x\n0 3 * * * x", "# x\n[jobs.x]"),
+        ("# gr\u{fffd}n\n0 3 * * * x", "[jobs.x]"),
         ("@every_minute x", "cron = \"* * * * *\""),
     ];
     for (line, expected) in rows {
@@ -119,8 +130,22 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "-0 3 * * * x", "t:1:1: `-` is left out"),
         (user, "0 3 * * * -nq x", "t:1:1: `-nq` is left out"),
         (user, "0 3 * * * root x", "t:1:11: `root` is taken for the command's first word"),
+        (user, "0 3 * * * x >/dev/null 2>&1 &", "t:1:1: `&` leaves something behind"),
+        (user, "0 3 * * * (x & y) && z", "t:1:1: `&` leaves something behind"),
+        (user, "0 3 * * * cd /a && /usr/bin/nohup x", "t:1:1: `/usr/bin/nohup` leaves"),
+        (system, "0 0 * * * root setsid atop", "t:1:1: `setsid` leaves something behind"),
+        (user, "HOME=\n0 3 * * * x", "t:1:1: not carried: `HOME` is empty"),
+        (user, "SHELL=''\n0 3 * * * x", "t:1:1: not carried: `SHELL` is empty"),
+        (user, "SHELL=/bin/bash -e\n0 3 * * * x", "t:1:1: not carried: cron takes `/bin/bash -e`"),
+        (user, "LOGNAME=x\n0 3 * * * x", "t:1:1: `LOGNAME` is left out: cron sets it"),
+        (system, "LOGNAME=x\n0 3 * * * root x", "t:1:1: `LOGNAME` is left out: cron sets it"),
+        (user, "0 3 * * * a\u{fffd}", "t:1:1: not carried: this line is not UTF-8"),
+        (user, "\0\n\0\n0 3 * * * x", "t:1:1: not carried: there is a NUL byte"),
         (user, "5/15 * * * * x", "t:1:1: `5/15` is read as from 5 on"),
         (user, "0 22-2 * * * x", "t:1:3: `22-2` goes round"),
+        (user, "0 3 * * tue-sun x", "t:1:9: `tue-sun` goes round"),
+        (user, "0 3 * * 1,Fri-Mon x", "t:1:9: `Fri-Mon` goes round"),
+        (user, "0 3 * nov-feb * x", "t:1:7: `nov-feb` goes round"),
         (user, "0 0~6 * * * x", "t:1:1: cronie picks a random value"),
         (user, "0 3 * * * 2027 x", "t:1:1: the sixth field is read as a year"),
         (user, "0 0 3 13 * 5 2027 x", "t:1:1: not carried: a year together with"),
@@ -133,10 +158,67 @@ fn what_is_lost_or_not_the_same_is_said() {
     }
 }
 
+/// As Debian's cron was seen to do it.
+#[test]
+fn backslashes_before_the_shell_sees_them() {
+    let rows = [
+        (r"a\\b", r"a\b", None),
+        (r"a\\%b", r"a\", Some("b\n")),
+        (r"a\\\%b", r"a\%b", None),
+        (r"a\b\", r"a\b\", None),
+        (r"a%b\\%c\d", "a", Some("b\\%c\\d\n")),
+        ("a%", "a", None),
+        ("a%%", "a", Some("\n")),
+    ];
+    for (typed, command, stdin) in rows {
+        assert_eq!(split_percent(typed), (command.to_owned(), stdin.map(str::to_owned)), "{typed}");
+    }
+    let (_, said) = imported(r"0 3 * * * a\\b", Options::default());
+    assert!(said[0].starts_with("t:1:1: two backslashes are read as one"), "{said:?}");
+}
+
+/// They must not get the zone that is set further up.
+#[test]
+fn jobs_below_a_zone_that_is_none_are_not_carried() {
+    for zone in ["Mars/Base", ""] {
+        let text = format!(
+            "CRON_TZ=Asia/Tokyo\n0 1 * * * a\nCRON_TZ={zone}\n0 2 * * * b\n@reboot c\n\
+             CRON_TZ=UTC\n0 3 * * * d\n"
+        );
+        let (written, said) = imported(&text, Options::default());
+        assert!(said[1].starts_with("t:4:1: not carried: the `CRON_TZ` above it"), "{said:?}");
+        assert!(!written.contains("[jobs.b]") && written.contains("[jobs.c-reboot]"), "{written}");
+        assert!(written.contains("cron = \"0 3 * * *\"\ntimezone = \"UTC\""), "{written}");
+    }
+}
+
+/// The second reader must not take the year of six fields for a day of week.
+#[test]
+fn what_the_second_reader_is_asked() {
+    let rows = [
+        ("*/5 * * * * * x", "0 */5 * * * * *"),
+        ("*/5 * * * * ? x", "0 */5 * * * * *"),
+        ("0 3 * * * */2 x", "0 0 3 * * * */2"),
+        ("0 3 * * * 2027 x", "0 0 3 * * * 2027"),
+        ("0 0 3 * * * 2027 x", "0 0 3 * * * 2027"),
+        ("0 3 * * * x", "0 3 * * *"),
+    ];
+    for (line, fields) in rows {
+        let zones = Database::bundled();
+        let mut draft = Draft::new(&zones);
+        read(&mut draft, "t", line, Options::default());
+        assert_eq!(draft.jobs[0].second, Second::Crontab(fields.to_owned()), "{line}");
+    }
+}
+
 #[test]
 fn random_values_become_hashed_ones() {
     let (written, _) = imported("~ 0~6 * * * x", Options::default());
     assert!(written.contains("cron = \"H(0-59) H(0-6) * * *\""), "{written}");
+    let (written, _) = imported("0,10~20 3 30~ * * x", Options::default());
+    assert!(written.contains("cron = \"0,H(10-20) 3 H(30-31) * *\""), "{written}");
+    let (_, said) = imported("0~59/10 * * * * x", Options::default());
+    assert_eq!(said, ["t:1:1: not carried: a random value with a step"]);
 }
 
 #[test]

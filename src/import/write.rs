@@ -37,7 +37,10 @@ pub(super) fn jobfile(
         }
     }
     if !shared.keys.is_empty() || !shared.env.is_empty() {
-        open(&mut out, "[defaults]");
+        // No header above `[defaults.env]` that has nothing to say.
+        if !shared.keys.is_empty() || in_braces(&entries(&shared.env)).is_some() {
+            open(&mut out, "[defaults]");
+        }
         for (name, value) in &shared.keys {
             entry(&mut out, name, value);
         }
@@ -106,15 +109,8 @@ fn env(out: &mut String, table: &str, env: &BTreeMap<String, String>) {
     if env.is_empty() {
         return;
     }
-    let entries: Vec<String> = env
-        .iter()
-        .map(|(name, value)| {
-            let name = key(TomlKeyBuilder::new(name).as_default());
-            format!("{name} = {}", toml(&Value::Text(value.clone())))
-        })
-        .collect();
-    let line = format!("env = {{ {} }}", entries.join(", "));
-    if line.len() <= WIDE && !line.contains('\n') {
+    let entries = entries(env);
+    if let Some(line) = in_braces(&entries) {
         let _ = writeln!(out, "{line}");
         return;
     }
@@ -122,6 +118,21 @@ fn env(out: &mut String, table: &str, env: &BTreeMap<String, String>) {
     for entry in entries {
         let _ = writeln!(out, "{entry}");
     }
+}
+
+fn entries(env: &BTreeMap<String, String>) -> Vec<String> {
+    env.iter()
+        .map(|(name, value)| {
+            let name = key(TomlKeyBuilder::new(name).as_default());
+            format!("{name} = {}", toml(&Value::Text(value.clone())))
+        })
+        .collect()
+}
+
+/// The variables as one line, if it is not too long.
+fn in_braces(entries: &[String]) -> Option<String> {
+    let line = format!("env = {{ {} }}", entries.join(", "));
+    (line.len() <= WIDE && !line.contains('\n')).then_some(line)
 }
 
 fn open(out: &mut String, header: &str) {
@@ -224,6 +235,20 @@ mod tests {
             comment in any::<String>(),
         ) {
             assert_read_again(&command, &name, &value, &comment);
+        }
+    }
+
+    #[test]
+    fn a_header_that_says_nothing_is_not_written() {
+        let job = |id: &str, value: &str| {
+            let mut job = DraftJob { id: id.to_owned(), ..DraftJob::default() };
+            job.env.insert("A".to_owned(), value.to_owned());
+            job
+        };
+        let (short, long) = ("b", "b".repeat(WIDE));
+        for (value, header) in [(short, "[defaults]\n"), (&long, "[defaults.env]\n")] {
+            let text = jobfile(&[], &BTreeMap::new(), &[job("a", value), job("b", value)], &[]);
+            assert!(text.starts_with(header), "{text}");
         }
     }
 

@@ -55,10 +55,7 @@ struct State {
 impl State {
     /// Lines for what is other than before. Variables of a crontab count until they are set anew.
     fn variables(&mut self, job: &Job, out: &mut String, exported: &mut Exported) {
-        let shell = match &*job.options.shell {
-            [program] => program.to_string(),
-            _ => "/bin/sh".to_owned(),
-        };
+        let shell = own_shell(job).unwrap_or("/bin/sh").to_owned();
         if self.shell != shell {
             let _ = writeln!(out, "SHELL={shell}");
             self.shell = shell;
@@ -70,6 +67,14 @@ impl State {
                 .note(job, "`CRON_TZ` is known to cronie; Debian's cron goes by the system's zone");
             zone.clone_into(&mut self.zone);
         }
+    }
+}
+
+/// The shell that `SHELL` can name: cron looks for none in `PATH`, and gives it no words but its own.
+fn own_shell(job: &Job) -> Option<&str> {
+    match &*job.options.shell {
+        [program] if program.starts_with('/') => Some(program),
+        _ => None,
     }
 }
 
@@ -85,7 +90,7 @@ fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             let secs = interval.every().as_secs();
             let whole = interval.every().subsec_nanos() == 0;
             let fields = match secs {
-                60.. if whole && 3600 % secs == 0 => match secs / 60 {
+                60.. if whole && secs % 60 == 0 && 3600 % secs == 0 => match secs / 60 {
                     1 => "* * * * *".to_owned(),
                     60 => "0 * * * *".to_owned(),
                     minutes => format!("*/{minutes} * * * *"),
@@ -104,6 +109,16 @@ fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             if interval.end().is_some() {
                 exported.left_out(job, "a crontab has no `end_date`");
                 return None;
+            }
+            if let Some(start) = interval.start_date() {
+                let grid = i64::try_from(secs).unwrap_or(i64::MAX);
+                if start.subsec_micros() != 0 || job.zone.wall_of(start).rem_euclid(grid) != 0 {
+                    let message = "a crontab counts an interval from the full hour or day, and not \
+                                   from this `start_date`";
+                    exported.left_out(job, message);
+                    return None;
+                }
+                exported.note(job, "a crontab has no `start_date`: it is due before that as well");
             }
             exported.note(job, "the interval counts from the full hour or day");
             Some(vec![fields])
@@ -138,12 +153,53 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
             exported.left_out(job, message);
             return None;
         }
-        lines.push(text);
+        lines.push(match text.rsplit_once(' ') {
+            Some((rest, weekdays)) => format!("{rest} {}", weekdays_for_cron(weekdays)),
+            None => text,
+        });
     }
     if lines.len() > 1 {
         exported.note(job, "its schedules are several lines, which start it twice where they meet");
     }
     Some(lines)
+}
+
+/// A field of weekdays without a range that ends on sunday. Vixie cron and Debian's have it as 0, so
+/// that `sat-sun` is empty there, and the line never runs.
+fn weekdays_for_cron(field: &str) -> String {
+    const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    if !field.contains("-sun") {
+        return field.to_owned();
+    }
+    let number = |name: &str| NAMES.iter().position(|known| *known == name).map(|at| at + 1);
+    let mut days = [false; 7];
+    for item in field.split(',') {
+        let (range, step) = item.split_once('/').unwrap_or((item, "1"));
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (Some(first), Some(last), Ok(step @ 1..)) =
+            (number(first), number(last), step.parse::<usize>())
+        else {
+            return field.to_owned();
+        };
+        for day in (first..=last).step_by(step) {
+            days[day % 7] = true;
+        }
+    }
+    let mut items: Vec<String> = Vec::new();
+    let mut day = 0;
+    while day < 7 {
+        let first = day;
+        while day < 7 && days[day] {
+            day += 1;
+        }
+        match day - first {
+            0 => day += 1,
+            1 => items.push(first.to_string()),
+            2 => items.extend([first.to_string(), (first + 1).to_string()]),
+            _ => items.push(format!("{first}-{}", day - 1)),
+        }
+    }
+    items.join(",")
 }
 
 /// The command with everything around it, on one line.
@@ -164,7 +220,7 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
             let words: Vec<String> = words.iter().map(|word| shell_quoted(word)).collect();
             words.join(" ")
         }
-        Command::Shell(text) if wrappers.is_empty() && options.shell.len() == 1 => text.to_string(),
+        Command::Shell(text) if wrappers.is_empty() && own_shell(job).is_some() => text.to_string(),
         Command::Shell(text) => format!("{shell} -c {}", shell_quoted(text)),
     };
     if !wrappers.is_empty() {
@@ -175,7 +231,8 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
     }
     let mut before = String::new();
     if let Some(cwd) = &options.cwd {
-        let _ = write!(before, "cd {} && ", shell_quoted(cwd));
+        // Not `&&`, after which the second command of `a; b` would run elsewhere.
+        let _ = write!(before, "cd {} || exit; ", shell_quoted(cwd));
     }
     if let Some(umask) = options.umask {
         let _ = write!(before, "umask {umask:03o}; ");
@@ -187,6 +244,7 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
         let _ = write!(before, "export {name}=\"$(cat {})\"; ", shell_quoted(path));
     }
     let mut unsaid = unknown_there(options);
+    unsaid.extend((options.output == Output::File).then_some("output"));
     unsaid.extend(options.group.as_ref().map(|_| "group"));
     unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));
     unsaid.extend((!options.jitter.is_zero()).then_some("jitter"));
@@ -196,17 +254,59 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
         exported.note(job, format!("a crontab has no {}", unsaid.join(", ")));
     }
     let whole = before + &line;
+    if whole.contains("SCHEDRS_") {
+        exported.note(
+            job,
+            "its command reads a variable of ours, `SCHEDRS_…`, which cron does not set",
+        );
+    }
     let stdin = options.stdin.as_deref();
     if whole.contains('\n') || whole.contains('\r') {
         exported.left_out(job, "a command of a crontab is one line");
         return None;
     }
-    let mut text = whole.replace('%', r"\%");
+    let mut text = escaped(&whole, stdin.is_some());
+    if text.matches('\\').count() > whole.matches('\\').count() + whole.matches('%').count() {
+        let message = "two backslashes stand for one, as in Vixie cron and Debian's; cronie keeps \
+                       both";
+        exported.note(job, message);
+    }
     if let Some(stdin) = stdin {
-        let lines = stdin.strip_suffix('\n').unwrap_or(stdin).replace('%', r"\%");
+        let lines = stdin.strip_suffix('\n').unwrap_or(stdin);
+        if lines.contains("\\\n") {
+            exported.left_out(job, "a crontab cannot end a line of `stdin` with a backslash");
+            return None;
+        }
+        let lines = lines.replace('%', r"\%");
         let _ = write!(text, "%{}", lines.replace('\n', "%"));
     }
     Some(text)
+}
+
+/// A command as cron has to be given it. There `\%` is a percent sign, and of two backslashes one is
+/// left; any other backslash stays what it is.
+fn escaped(text: &str, stdin_follows: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut backslashes = 0;
+    let flush = |out: &mut String, backslashes: &mut usize, special: bool| {
+        let single = *backslashes == 1 && !special;
+        let count = if single { 1 } else { *backslashes * 2 };
+        out.extend(std::iter::repeat_n('\\', count));
+        *backslashes = 0;
+    };
+    for c in text.chars() {
+        if c == '\\' {
+            backslashes += 1;
+            continue;
+        }
+        flush(&mut out, &mut backslashes, c == '%');
+        if c == '%' {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    flush(&mut out, &mut backslashes, stdin_follows);
+    out
 }
 
 fn one_line(text: &str) -> String {
@@ -232,8 +332,15 @@ mod tests {
         let rows = [
             ("command = 'x'\ncron = '*/5 9-17 * * mon-fri'", "*/5 9-17 * * mon-fri x\n"),
             ("command = 'date +%F'\ncron = '@daily'", "0 0 * * * date +\\%F\n"),
+            (r"command = 'a\d\\e\%f'CRON", r"0 3 * * * a\d\\\\e\\\%fEND"),
+            (r"command = 'a\'CRONstdin = 'x\%'", r"0 3 * * * a\\%x\\%END"),
             ("command = ['a', 'b c']\ncron = '0 3 * * *'", "0 3 * * * a 'b c'\n"),
             ("command = 'x'\ncron = '@reboot'", "@reboot x\n"),
+            ("command = 'x'\ncron = '0 3 * * 6,7'", "0 3 * * 0,6 x\n"),
+            ("command = 'x'\ncron = '0 3 * * 2-7'", "0 3 * * 0,2-6 x\n"),
+            ("command = 'x'\ncron = '0 3 * * fri-mon'", "0 3 * * 0,1,5,6 x\n"),
+            ("command = 'x'\ncron = '0 3 * * mon,wed,fri,sun'", "0 3 * * mon,wed,fri,sun x\n"),
+            ("command = 'x'\ncron = '0 3 * * 7'", "0 3 * * sun x\n"),
             ("command = 'x'\ninterval = '15m'", "*/15 * * * * x\n"),
             ("command = 'x'\ninterval = '6h'", "0 */6 * * * x\n"),
             ("command = 'x'\ncron = '0 3 * * *'\nuser = 'bob'", "0 3 * * * bob x\n"),
@@ -243,7 +350,11 @@ mod tests {
             ),
             (
                 "command = ['a']\ncron = '0 3 * * *'\ntimeout = '1m 30s'\ncwd = '/s v'",
-                "0 3 * * * cd '/s v' && timeout -k 10 90 a\n",
+                "0 3 * * * cd '/s v' || exit; timeout -k 10 90 a\n",
+            ),
+            (
+                "command = 'a; b'\ncron = '0 3 * * *'\ncwd = '/s'\nenv = { A = 'b' }",
+                "0 3 * * * cd /s || exit; export A=b; a; b\n",
             ),
             (
                 "command = 'x'\ncron = '0 3 * * *'\nenv = { A = 'b c' }",
@@ -259,12 +370,38 @@ mod tests {
                 "command = 'x'\ncron = '0 3 * * *'\ntimezone = 'Asia/Tokyo'",
                 "CRON_TZ=Asia/Tokyo\n0 3 * * * x\n",
             ),
-            ("command = 'x'\ncron = '0 3 * * *'\nshell = 'bash'", "SHELL=bash\n0 3 * * * x\n"),
+            (
+                "command = 'x'\ncron = '0 3 * * *'\nshell = '/bin/bash'",
+                "SHELL=/bin/bash\n0 3 * * * x\n",
+            ),
+            ("command = 'x'\ncron = '0 3 * * *'\nshell = 'bash'", "a\n0 3 * * * bash -c x\n"),
         ];
         for (job, expected) in rows {
+            let (job, expected) =
+                (job.replace("CRON", "\ncron = '0 3 * * *'\n"), expected.replace("END", "\n"));
             let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
-            assert!(exported.text.ends_with(expected), "{job}:\n{}", exported.text);
+            assert!(exported.text.ends_with(&expected), "{job}:\n{}", exported.text);
             assert!(exported.is_whole(), "{job}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_same_is_said() {
+        let rows = [
+            ("command = 'x'\ncron = '@daily'\noutput = 'file'", "a crontab has no output"),
+            ("command = 'x $SCHEDRS_JOB'\ncron = '@daily'", "its command reads a variable of ours"),
+            (
+                "command = 'x'\ninterval = '1h'\nstart_date = 2027-01-01T01:00:00",
+                "a crontab has no `start_date`",
+            ),
+            (r"command = 'a\\b'CRON", "two backslashes stand for one"),
+        ];
+        for (job, said) in rows {
+            let job = job.replace("CRON", "\ncron = '@daily'");
+            let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
+            assert!(exported.is_whole(), "{job}");
+            let found = exported.problems.iter().any(|unsaid| unsaid.message.starts_with(said));
+            assert!(found, "{job}: {:?}", exported.problems);
         }
     }
 
@@ -276,6 +413,9 @@ mod tests {
             "command = 'x'\ncron = { day = '3rd fri' }",
             "command = 'x'\ncron = { day = 13, day_of_week = 'fri' }",
             "command = 'x'\ninterval = '7m'",
+            "command = 'x'\ninterval = '90s'",
+            "command = 'x'\ninterval = '1h'\nstart_date = 2027-01-01T00:30:00",
+            "command = 'x'\ninterval = '450s'",
             "command = 'x'\ninterval = '2d'",
             "command = 'x'\ndate = 2027-01-01",
             "command = 'x'\ncron = '@daily'\nend_date = 2030-01-01",
@@ -291,7 +431,7 @@ mod tests {
     /// The way out and back in again leads to the same due times and the same command.
     #[test]
     fn the_way_back_is_the_same() {
-        let jobs = "[jobs.a]\ncommand = 'date +%F > \"a b\"'\ncron = '1-59/7 */3 1,15 2-11 fri'\n\
+        let jobs = "[jobs.a]\ncommand = 'date +%F > \"a\\\\\\\\ b\"'\ncron = '1-59/7 */3 1,15 2-11 fri'\n\
                     [jobs.b]\ncommand = 'cat'\ncron = '@weekly'\nstdin = \"x%y\\n\\nz\\n\"\n\
                     timezone = 'Asia/Tokyo'\n[jobs.c]\ncommand = 'x'\ncron = 'H H * * *'\n";
         let before = set(jobs);
