@@ -37,6 +37,7 @@ use anyhow::Context;
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use rustix::termios::isatty;
 
 use crate::clock;
 use crate::control::server::Server;
@@ -328,7 +329,11 @@ impl Loop<'_> {
             self.stop(signals.stops);
         }
         if signals.reload {
-            self.reload();
+            // The kernel sends SIGHUP as well when the terminal goes that somebody has run this in.
+            match logger::is_for_terminal() && !isatty(io::stderr()) {
+                true => self.stop(1),
+                false => self.reload(),
+            }
         }
         if signals.status {
             self.events.push_back(Event::Request(Request::Status));

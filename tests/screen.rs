@@ -27,20 +27,7 @@ struct Terminal {
 impl Terminal {
     /// A scheduler on a terminal of so many columns.
     fn run(bench: &Bench, columns: u16, args: &[&str]) -> (Terminal, Running) {
-        let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        let (mut master, mut slave) = (-1, -1);
-        // SAFETY: the two numbers are written to, the size is read, the null pointers are allowed.
-        let made =
-            unsafe { libc::openpty(&mut master, &mut slave, ptr::null_mut(), ptr::null(), &size) };
-        assert_eq!(made, 0);
-        // SAFETY: both were opened just now, and nobody else has them.
-        let (mut master, slave) =
-            unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
-        let mut command = bench.command(args);
-        command.env("TERM", "xterm").env_remove("NO_COLOR");
-        command.stdout(Stdio::from(slave.try_clone().unwrap())).stderr(Stdio::from(slave));
-        let running = Running::start(&mut command);
-        drop(command);
+        let (mut master, running) = Terminal::start(bench, columns, args);
         let (send, output) = channel();
         std::thread::spawn(move || {
             let mut chunk = [0; 4096];
@@ -51,6 +38,26 @@ impl Terminal {
             }
         });
         (Terminal { output, bytes: Vec::new() }, running)
+    }
+
+    /// The same, and the other end of the terminal.
+    fn start(bench: &Bench, columns: u16, args: &[&str]) -> (File, Running) {
+        let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let (mut master, mut slave) = (-1, -1);
+        // SAFETY: the two numbers are written to, the size is read, the null pointers are allowed.
+        let made =
+            unsafe { libc::openpty(&mut master, &mut slave, ptr::null_mut(), ptr::null(), &size) };
+        assert_eq!(made, 0);
+        // SAFETY: both were opened just now, and nobody else has them.
+        let (master, slave) = unsafe { (File::from_raw_fd(master), OwnedFd::from_raw_fd(slave)) };
+        // Else the scheduler would hold the other end of its own terminal.
+        rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
+        let mut command = bench.command(args);
+        command.env("TERM", "xterm").env_remove("NO_COLOR");
+        command.stdout(Stdio::from(slave.try_clone().unwrap())).stderr(Stdio::from(slave));
+        let running = Running::start(&mut command);
+        drop(command);
+        (master, running)
     }
 
     /// Reads on until this was written.
@@ -199,4 +206,16 @@ fn there_is_no_such_line_where_it_would_be_in_the_way() {
         // Who sees no line at the bottom is told of starts.
         assert!(text.contains("started"), "{args:?} {text:?}");
     }
+}
+
+/// Whoever closes the window of a program means to end it.
+#[test]
+fn it_ends_when_its_terminal_does() {
+    let bench = Bench::new("[jobs.a]\ncommand = 'echo > started'\ndate = 'now'\n");
+    bench.fifo("started");
+    let (master, running) = Terminal::start(&bench, 80, &["run"]);
+    bench.read_fifo("started");
+    drop(master);
+    running.signal("HUP");
+    assert_eq!(running.wait().code, Some(0));
 }
