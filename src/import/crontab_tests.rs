@@ -77,6 +77,7 @@ fn one_job() {
         ("\u{feff}0 3 * * * x", "cron = \"0 3 * * *\""),
         ("\u{feff}# x\n0 3 * * * x", "# x\n[jobs.x]"),
         ("# gr\u{fffd}n\n0 3 * * * x", "[jobs.x]"),
+        ("0 3 * * * a & b & wait", "a & b & wait"),
         ("@every_minute x", "cron = \"* * * * *\""),
     ];
     for (line, expected) in rows {

@@ -57,6 +57,8 @@ fn unquoted(text: &str) -> &str {
 /// What in a command leaves a process behind: an `&` that is no part of `&&`, `>&` or `&>`, outside
 /// of quotes, or a program that is made for it.
 pub(super) fn left_behind(command: &str) -> Option<&str> {
+    let is_between = |c| matches!(c, ' ' | '\t' | ';' | '|' | '&' | '(' | ')');
+    let waits = command.split(is_between).any(|word| word == "wait");
     let (mut quote, mut before) = (None, ' ');
     let mut chars = command.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
@@ -68,7 +70,7 @@ pub(super) fn left_behind(command: &str) -> Option<&str> {
             ('\'' | '"', None) => quote = Some(c),
             ('&', None) => {
                 let twice = chars.next_if(|(_, next)| matches!(next, '&' | '>')).is_some();
-                if !twice && !matches!(before, '>' | '<' | '|') {
+                if !twice && !waits && !matches!(before, '>' | '<' | '|') {
                     return command.get(at..=at);
                 }
             }
@@ -80,7 +82,7 @@ pub(super) fn left_behind(command: &str) -> Option<&str> {
         let name = word.rsplit('/').next().unwrap_or(word);
         matches!(name, "nohup" | "setsid" | "disown" | "start-stop-daemon" | "daemonize")
     };
-    command.split([' ', '\t', ';', '|', '&', '(', ')']).find(is_made_for_it)
+    command.split(is_between).find(is_made_for_it)
 }
 
 /// The command, and what it gets on standard input: cron ends the command at the first `%`, makes
