@@ -31,7 +31,8 @@ const MAX_PROBLEMS: usize = 50;
 Signals:
   SIGTERM, SIGINT  stop: nothing new starts, what runs has `stop_grace` to end, is then asked to
                    end (SIGTERM) and killed; a second one kills at once
-  SIGHUP           read the jobfile again; if it is bad, the old jobs go on
+  SIGHUP           read the jobfile again; if it is bad, the old jobs go on. If the terminal is gone
+                   that it ran in: as SIGTERM
   SIGUSR1          log what runs and waits, since when, and what is next
 
 Exit codes:
@@ -39,8 +40,9 @@ Exit codes:
   1         could not start: the jobfile is missing or has errors
   2         wrong usage
   130, 143  ended by a second SIGINT or SIGTERM
-  With --once, that of the job: its own; 128 + N if signal N ended it, 124 if it timed out, 126 if
-  it could not be started, 127 if its program was not found")]
+
+With --once it is that of the job: its own; 128 + N if signal N ended it, 124 if it timed out, 126 if \
+it could not be started, 127 if its program was not found.")]
 pub(crate) struct Args {
     /// The jobfile [default: $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml,
     /// /etc/schedrs/jobs.toml]
