@@ -275,6 +275,11 @@ pub(crate) fn user_name(uid: u32) -> Option<String> {
     Some(identity::account_of(uid)?.name.to_string_lossy().into_owned())
 }
 
+/// The home of a user, as the user database has it.
+pub(crate) fn home_of(uid: u32) -> Option<std::ffi::OsString> {
+    Some(identity::account_of(uid)?.home)
+}
+
 /// What the child must change about itself, `None` when that is nothing, and the account of the
 /// user it is to run as.
 fn changes(options: &Options) -> Result<(Option<Changes>, Option<identity::Account>), Failure> {

@@ -9,6 +9,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::child::home_of;
+
 /// The name of everything that belongs to one jobfile: its stem and a hash of its path, such as
 /// `jobs-5f1c09ab`.
 pub fn instance(jobfile: &Path) -> String {
@@ -58,8 +60,10 @@ pub fn state_directory() -> PathBuf {
     if rustix::process::geteuid().is_root() {
         return PathBuf::from("/var/lib/schedrs");
     }
-    let home = PathBuf::from(variable("HOME").unwrap_or_else(|| "/".into()));
-    home.join(".local/state/schedrs")
+    // Whoever starts it without HOME has one all the same.
+    let own = || home_of(rustix::process::geteuid().as_raw());
+    let home = variable("HOME").or_else(own).unwrap_or_else(|| "/".into());
+    PathBuf::from(home).join(".local/state/schedrs")
 }
 
 /// Where the files of jobs with `output = "file"` are.

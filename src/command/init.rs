@@ -1,6 +1,6 @@
 //! `schedrs init`: a small jobfile to begin with, which runs as it is.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -48,7 +48,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             _ => bail!("{name} cannot be written: {error}"),
         },
     };
-    created.write_all(text(&name, &zone).as_bytes())?;
+    if let Err(error) = created.write_all(text(&name, &zone).as_bytes()) {
+        // Half of it would be in the way of the next try.
+        let _ = fs::remove_file(file);
+        bail!("{name} cannot be written: {error}");
+    }
     let mut out = anstream::stdout().lock();
     writeln!(out, "wrote {name}, three jobs that are harmless. Now:\n")?;
     for (command, what) in commands(&name) {

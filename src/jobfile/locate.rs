@@ -37,6 +37,7 @@ pub(crate) fn jobfile(named: Option<&Path>) -> anyhow::Result<PathBuf> {
     };
     bail!(
         "no jobfile: name one, or write one of these, which were looked for in this order:\n  \
-         $SCHEDRS_JOBFILE (not set)\n  ./jobs.toml\n  {config}\n  /etc/schedrs/jobs.toml"
+         $SCHEDRS_JOBFILE (not set)\n  ./jobs.toml\n  {config}\n  /etc/schedrs/jobs.toml\n\
+         `schedrs init` writes ./jobs.toml, with three harmless jobs"
     )
 }
