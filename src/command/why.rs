@@ -163,7 +163,8 @@ impl Read {
         let before = Query { until: Some(record.due), limit: BEFORE, ..of_job };
         add(&mut self.records, reader.records(&during)?);
         add(&mut self.records, reader.records(&before)?);
-        if let Some(run) = record.run.filter(|_| record.attempts > 1) {
+        let several = record.attempts > 1 || record.outcome.is_none();
+        if let Some(run) = record.run.filter(|_| several) {
             self.attempts = reader.attempts(run)?;
         }
         // A pause may have begun long before.

@@ -58,6 +58,14 @@ fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
     let by = killer.as_ref().map(|killer| format!(": {killer}")).unwrap_or_default();
     let mut verdict = Verdict::new(outcome.word(), format!("{} {how}{by}", the_run(record)));
     details(case, record, &mut verdict);
+    // One that ends well when it is told to was cut short all the same.
+    if !matches!(outcome, Outcome::Killed(_))
+        && let (Some(began), Some(end)) = (record.started, end_of(record))
+        && let Some(change) = change_near(case, "stopped", began, end)
+    {
+        let at = case.clock(change.at, record.due);
+        verdict.also("told to end", format!("by {} at {at}", clean(&change.by)));
+    }
     if matches!(outcome, Outcome::Killed(_)) && killer.is_none() {
         verdict.also(
             "by whom",
@@ -82,7 +90,18 @@ fn not_over(case: &Case<'_>, record: &RunRecord) -> Verdict {
         details(case, record, &mut verdict);
         return verdict;
     }
+    let over =
+        case.attempts.last().filter(|last| last.attempt >= record.attempts && last.ended.is_some());
     let (word, text) = match record.started {
+        Some(_) if let Some(last) = over => (
+            "waiting",
+            format!(
+                "{run} waits to be tried again: attempt {} {} at {}",
+                last.attempt,
+                say::outcome_words(last.outcome.as_ref()),
+                case.clock(last.ended.unwrap_or(case.now), case.now)
+            ),
+        ),
         Some(started) => {
             let since = case.clock(started, case.now);
             let so_far = words::span(case.now.since(started));

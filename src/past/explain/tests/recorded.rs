@@ -102,6 +102,12 @@ fn it_was_killed_by_somebody() {
     // What ended before that was ended by something else.
     let verdict = stopping("03:10:01").minute("03:00");
     assert!(evidence(&verdict, "by whom").contains("out of memory"), "{verdict:?}");
+    // It went well when it was told to end, and is no whole run all the same.
+    let verdict = Store::new()
+        .record(run(14, "03:00", "03:00", 600, Some(Outcome::Succeeded)))
+        .changed("03:09:59", "stopped", "alice", Some("run 14"))
+        .says("03:00", "succeeded", "run 14 succeeded after 10m");
+    assert_eq!(evidence(&verdict, "told to end"), "by alice at 03:09:59");
     let verdict = Store::new().record(killed()).minute("03:00");
     assert!(evidence(&verdict, "by whom").contains("out of memory"), "{verdict:?}");
 }
@@ -272,6 +278,23 @@ fn it_goes_on() {
         "not_running",
         "run 14 was running when schedrs was last seen, at 11:59:58, and it does not run now",
     );
+    // Between two attempts nothing of it runs.
+    Store::new()
+        .record(run(14, "11:30", "11:30", 0, None))
+        .with(|store| {
+            store.attempts = vec![AttemptRecord {
+                attempt: 1,
+                process: None,
+                started: Some(at("11:30")),
+                ended: Some(at("11:30:04")),
+                outcome: Some(Outcome::Failed(1)),
+            }];
+        })
+        .says(
+            "11:30",
+            "waiting",
+            "run 14 waits to be tried again: attempt 1 failed with exit code 1 at 11:30:04",
+        );
     let waiting = RunRecord { started: None, attempts: 0, ..run(14, "11:30", "11:30", 0, None) };
     let verdict = Store::new().record(waiting).minute("11:30");
     assert_eq!(verdict.word, "waiting");
