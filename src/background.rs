@@ -312,7 +312,7 @@ impl BackgroundScheduler {
     fn job(&self, wish: Wish) -> Result<JobDetail, Error> {
         match self.ask(wish)? {
             Reply::Answer(Answer::Job(detail)) => Ok(*detail),
-            Reply::Odd { job, warnings } => {
+            Reply::Warned { job, warnings } => {
                 warnings.iter().for_each(|warning| log::warn!("{}: {warning}", job.view.job.id));
                 Ok(*job)
             }

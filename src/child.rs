@@ -275,6 +275,11 @@ pub(crate) fn user_name(uid: u32) -> Option<String> {
     Some(identity::account_of(uid)?.name.to_string_lossy().into_owned())
 }
 
+/// The home of a user by name, as the user database has it.
+pub(crate) fn home_of_user(name: &str) -> Option<std::ffi::OsString> {
+    Some(identity::account_named(name)?.home)
+}
+
 /// The home of a user, as the user database has it.
 pub(crate) fn home_of(uid: u32) -> Option<std::ffi::OsString> {
     Some(identity::account_of(uid)?.home)

@@ -41,7 +41,7 @@ pub enum Wish {
     /// What the scheduler itself can answer. (Not [`Want::Add`] and [`Want::Change`]: for those
     /// there is a text to be read first, below.)
     Want(Want),
-    /// A job that is in no file. Answer: [`Answer::Job`], [`Reply::Odd`] or [`Reply::Problems`].
+    /// A job that is in no file. Answer: [`Answer::Job`], [`Reply::Warned`] or [`Reply::Problems`].
     Add {
         /// Its id.
         id: Box<str>,
@@ -51,7 +51,7 @@ pub enum Wish {
         replace: bool,
     },
     /// Other values for options of a job, but not for its trigger. They are kept, and stand over
-    /// those of its definition. Answer: [`Answer::Job`], [`Reply::Odd`] or [`Reply::Problems`].
+    /// those of its definition. Answer: [`Answer::Job`], [`Reply::Warned`] or [`Reply::Problems`].
     Modify {
         /// The job.
         job: Box<str>,
@@ -59,7 +59,7 @@ pub enum Wish {
         text: Box<str>,
     },
     /// Another trigger: one of `cron`, `interval` and `date`, with `timezone`, `start_date`,
-    /// `end_date` and `jitter`. Answer: [`Answer::Job`], [`Reply::Odd`] or [`Reply::Problems`].
+    /// `end_date` and `jitter`. Answer: [`Answer::Job`], [`Reply::Warned`] or [`Reply::Problems`].
     Reschedule {
         /// The job.
         job: Box<str>,
@@ -89,7 +89,7 @@ pub enum Reply {
     /// What the scheduler has answered.
     Answer(Answer),
     /// What the scheduler has answered to a text that is taken, but is odd.
-    Odd {
+    Warned {
         /// The job, as in [`Answer::Job`].
         job: Box<JobDetail>,
         /// What is probably not meant, each a sentence without a full stop.

@@ -4,6 +4,17 @@
 //! stand twice. The C library keeps what is freed for the next time, which is a reload, if one ever
 //! comes; `crate::command::run` and `crate::daemon` call this when jobs have been loaded.
 
+/// What fewer things took is not worth the work.
+const MANY: usize = 10_000;
+
+/// Returns what so many things took that are no more, if they are many: jobs at a start, facts that
+/// are written.
+pub(crate) fn give_back_those(things: usize) {
+    if things > MANY {
+        give_back();
+    }
+}
+
 /// Returns what is free.
 pub(crate) fn give_back() {
     #[cfg(target_env = "gnu")]

@@ -57,11 +57,7 @@ pub(super) fn resolve(
 
 /// The account of a user, and whether the user database has it.
 fn find_user(user: &str) -> Result<(Account, bool), String> {
-    let name = CString::new(user).map_err(|_| format!("no user `{user}`"))?;
-    if let Some(account) = passwd(|entry, buffer, found| {
-        // SAFETY: the pointers are to live objects of the sizes stated.
-        unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer.as_mut_ptr(), buffer.len(), found) }
-    }) {
+    if let Some(account) = account_named(user) {
         return Ok((account, true));
     }
     let uid: u32 = user.parse().map_err(|_| format!("no user `{user}`"))?;
@@ -70,6 +66,15 @@ fn find_user(user: &str) -> Result<(Account, bool), String> {
     let unknown =
         || Account { uid, gid: uid, name: user.into(), home: "/".into(), shell: OsString::new() };
     Ok((known.unwrap_or_else(unknown), listed))
+}
+
+/// The account of a user's name.
+pub(super) fn account_named(user: &str) -> Option<Account> {
+    let name = CString::new(user).ok()?;
+    passwd(|entry, buffer, found| {
+        // SAFETY: the pointers are to live objects of the sizes stated.
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer.as_mut_ptr(), buffer.len(), found) }
+    })
 }
 
 /// The account of a user id.

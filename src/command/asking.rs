@@ -276,11 +276,17 @@ pub(super) fn outcome(run: &RunView) -> String {
 
 /// Why a job is paused, after "paused".
 pub(super) fn paused(paused: &PausedView, times: &Times<'_>, zone: &Zone) -> String {
-    let mut words = match &*paused.what {
-        "file" => " by its definition".to_owned(),
-        "all" => " with all jobs".to_owned(),
-        _ => String::new(),
+    let with = match &*paused.what {
+        "file" => " by its definition",
+        "all" => " with all jobs",
+        _ => "",
     };
+    format!("{with}{}", pause(paused, times, zone))
+}
+
+/// By whom, until when and why there is a pause.
+pub(super) fn pause(paused: &PausedView, times: &Times<'_>, zone: &Zone) -> String {
+    let mut words = String::new();
     if let Some(by) = &paused.by {
         words += &format!(" by {}", clean(by));
     }

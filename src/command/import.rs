@@ -179,11 +179,8 @@ fn crontabs(
 
 /// The home of a user of this machine, if it is there.
 fn home_of(user: &str) -> Option<String> {
-    let accounts = fs::read("/etc/passwd").ok()?;
-    let accounts = String::from_utf8_lossy(&accounts);
-    let account = accounts.lines().find(|line| line.split(':').next() == Some(user))?;
-    let home = account.split(':').nth(5)?;
-    (home.starts_with('/') && Path::new(home).is_dir()).then(|| home.to_owned())
+    let home = crate::child::home_of_user(user)?.into_string().ok()?;
+    (home.starts_with('/') && Path::new(&home).is_dir()).then_some(home)
 }
 
 /// The files of a directory that cron reads there: names of letters, digits, `_` and `-`.

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::asked;
 use super::asking::{self, Asking, Times};
 use crate::cli::{Context, ExitCode};
+use crate::control::client::Client;
 use crate::control::wire::view::{JobDetails, PausedView};
 use crate::problem::clean;
 
@@ -27,23 +28,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let request = match &args.job {
-        Some(job) => json!({ "do": "resume", "job": job }),
-        None => json!({ "do": "resume", "all": true }),
-    };
-    let mut client = args.asking.connect()?;
-    let mut pause_of = |job: &str| -> anyhow::Result<Option<PausedView>> {
-        let shown = client.ask(&json!({ "do": "show", "job": job })).map_err(asking::told)?;
-        Ok(asking::read::<JobDetails>(shown)?.job.paused)
-    };
     let Some(job) = &args.job else {
-        return args.asking.ask_and_say(&request, |_| {
+        return args.asking.ask_and_say(&json!({ "do": "resume", "all": true }), |_| {
             "all jobs are resumed, but for those that were paused on their own".to_owned()
         });
     };
-    let before = pause_of(job)?;
-    let answer = args.asking.ask(&request)?;
-    let after = pause_of(job)?;
+    let mut client = args.asking.connect()?;
+    let before = pause_of(&mut client, job)?;
+    let request = json!({ "do": "resume", "job": job });
+    let answer = client.ask(&request).map_err(asking::told)?;
+    let after = pause_of(&mut client, job)?;
     let job = clean(job);
     args.asking.say(&answer, |_| match (before, after) {
         (None, _) => format!("{job} was not paused"),
@@ -55,4 +49,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether and why a job is paused.
+fn pause_of(client: &mut Client, job: &str) -> anyhow::Result<Option<PausedView>> {
+    let shown = client.ask(&json!({ "do": "show", "job": job })).map_err(asking::told)?;
+    Ok(asking::read::<JobDetails>(shown)?.job.paused)
 }

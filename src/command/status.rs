@@ -70,8 +70,7 @@ fn text(status: &StatusView, out: &mut dyn Write, context: &Context) -> anyhow::
         status.jobs, status.running, status.waiting
     )?;
     if let Some(paused) = &status.paused {
-        let how = asking::paused(paused, &times, &zone);
-        writeln!(out, "  paused   all jobs{}", how.trim_start_matches(" with all jobs"))?;
+        writeln!(out, "  paused   all jobs{}", asking::pause(paused, &times, &zone))?;
     }
     if let (Some(next), Some(job)) = (&status.next, &status.next_job) {
         writeln!(out, "  next     {} at {}", clean(job), since(next))?;

@@ -126,7 +126,7 @@ impl Desk {
             Answer::Refused(refusal) => {
                 Reply::Answer(Answer::Refused(with_hint(refusal, scheduler)))
             }
-            Answer::Job(job) if !warnings.is_empty() => Reply::Odd { job, warnings },
+            Answer::Job(job) if !warnings.is_empty() => Reply::Warned { job, warnings },
             other => Reply::Answer(other),
         });
     }

@@ -23,9 +23,6 @@ use crate::scheduler::{Scheduler, Texts};
 use crate::store::keeper::Keeper;
 use crate::store::{Fact, Process, Reader, Restored, Session};
 
-/// What was known of so many jobs is worth giving back.
-const MANY: usize = 10_000;
-
 /// What the loop consists of.
 pub(super) struct Parts {
     pub(super) scheduler: Scheduler,
@@ -143,9 +140,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
         ready(line);
     }
     let catalog = Some(Catalog { workshop, bases: composed.bases });
-    if known > MANY {
-        memory::give_back();
-    }
+    memory::give_back_those(known);
     Ok(Parts { scheduler, hands, catalog, server, alarms })
 }
 

@@ -118,7 +118,7 @@ impl Exchange {
             (Stage::Plain, Reply::Answer(Answer::Job(detail))) => {
                 end(&json!({ "job": JobLine::new(&detail.view, None) }))
             }
-            (Stage::Plain, Reply::Odd { job, warnings }) => {
+            (Stage::Plain, Reply::Warned { job, warnings }) => {
                 end(&json!({ "job": JobLine::new(&job.view, None), "warnings": warnings }))
             }
             (Stage::Follow(job), Reply::Answer(Answer::Job(_))) => Step::Follow(Some(job.clone())),

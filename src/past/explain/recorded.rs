@@ -484,16 +484,15 @@ fn who_killed(case: &Case<'_>, record: &RunRecord) -> Option<String> {
             return Some(format!("replaced by run {run}, due {due} (overlap = \"replace\")"));
         }
     }
-    let stopping = case.changes.iter().rev().find(|change| {
-        change.job.is_none() && &*change.what == "stopping" && change.at <= end.plus(ONE_STEP)
-    })?;
-    // That of its own session, which has stopped after it or is about to.
-    let over = |session: &crate::store::Session| {
-        session.began <= end && session.stopped.is_none_or(|at| at.plus(ONE_STEP) >= end)
-    };
+    // The session that the run ended in, if it was being stopped then.
     let session = case.sessions.iter().rev().find(|session| session.began <= end)?;
-    (over(session) && stopping.at >= session.began)
-        .then(|| format!("schedrs was stopping, since {}", case.clock(stopping.at, record.due)))
+    let went_on = session.stopped.is_none_or(|at| at.plus(ONE_STEP) >= end);
+    let stopping = case.changes.iter().rev().filter(|_| went_on).find(|change| {
+        change.job.is_none()
+            && &*change.what == "stopping"
+            && (session.began..=end.plus(ONE_STEP)).contains(&change.at)
+    })?;
+    Some(format!("schedrs was stopping, since {}", case.clock(stopping.at, record.due)))
 }
 
 /// The last change of a kind to this job in a span of time.

@@ -22,8 +22,6 @@ const UNTIDY: usize = 1000;
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// After so many it is done even if there is always something to write.
 const OVERDUE: usize = 10_000;
-/// What so many facts took is worth giving back.
-const MANY: usize = 10_000;
 /// So many runs that have lost their claim are remembered, for starts that come later.
 const LOST: usize = 1000;
 
@@ -192,12 +190,10 @@ impl Worker {
     fn written(&mut self, lost: Vec<RunId>) {
         self.untried = false;
         self.untidy += self.facts.len();
-        let many = self.facts.len() > MANY;
+        let written = self.facts.len();
         self.facts.clear();
         self.facts.shrink_to(4096);
-        if many {
-            memory::give_back();
-        }
+        memory::give_back_those(written);
         self.lost_claims.extend(&lost);
         let beyond = self.lost_claims.len().saturating_sub(LOST);
         self.lost_claims.drain(..beyond);
