@@ -115,8 +115,7 @@ fn is_shortage(errno: i32) -> bool {
 
 /// The number of a user, by name or number; `None` where there is no such user.
 pub(crate) fn uid_of(user: &str) -> Option<u32> {
-    let (identity, _) = identity::resolve(Some(user), None).ok()?;
-    identity.uid
+    identity::uid_of(user)
 }
 
 impl World {
@@ -291,7 +290,7 @@ fn changes(options: &Options) -> Result<(Option<Changes>, Option<identity::Accou
     let (user, group) = (options.user.as_deref(), options.group.as_deref());
     let (mut identity, mut account) = (None, None);
     if user.is_some() || group.is_some() {
-        let (found, found_account) = identity::resolve(user, group).map_err(Failure::lasting)?;
+        let (found, found_account) = identity::resolve(user, group)?;
         account = found_account;
         let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
         // Who is not root may still say whom they already are.

@@ -312,6 +312,8 @@ pub enum Notice {
     Postponed {
         /// The run.
         run: RunId,
+        /// Which attempt, from 1: nothing of it has begun.
+        attempt: u32,
         /// The job.
         job: Arc<Job>,
         /// What was missing, as a fragment that finishes "not started: ...".

@@ -68,6 +68,14 @@ pub enum Fact {
         /// The number of the attempt, from 1.
         attempt: u32,
     },
+    /// Nothing has come of that: there is no process, and the same attempt is to be started again
+    /// later. Until then it is as if it had never been about to.
+    Postponed {
+        /// The run.
+        run: RunId,
+        /// The number of the attempt.
+        attempt: u32,
+    },
     /// The process of an attempt exists.
     Started {
         /// The run.
@@ -429,6 +437,7 @@ impl Fact {
             | Fact::Gone { .. }
             | Fact::AllPaused(_)
             | Fact::Starting { .. }
+            | Fact::Postponed { .. }
             | Fact::Withdrawn { .. }
             | Fact::Output { .. } => None,
         }

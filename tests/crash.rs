@@ -215,3 +215,43 @@ fn due_times_while_nothing_ran_are_decided_at_the_start() {
     assert!((3590..3610).contains(&coalesced), "{coalesced}: {done:#?}");
     audit(&bench);
 }
+
+/// What the machine had no process for has not begun, so that it is decided again.
+#[test]
+fn what_was_postponed_is_not_lost() {
+    if !harness::is_root() {
+        eprintln!("not tested: it needs root, to run as a user with a limit of processes");
+        return;
+    }
+    let count = 20;
+    let bench = Bench::of_many(
+        count,
+        "['sleep', '1000']",
+        "executors.default = { max_workers = 20 }\ndefaults.misfire_grace_time = 'forever'",
+    );
+    fs::copy(env!("CARGO_BIN_EXE_schedrs"), bench.path("schedrs")).unwrap();
+    let run = |limit: &str| {
+        let script = format!(
+            "chmod -R go+rwX . ; chmod 755 . schedrs; chmod 644 jobs.toml; shift; \
+             exec setpriv --reuid 54322 --clear-groups prlimit --nproc={limit} ./schedrs \"$@\""
+        );
+        Running::start(&mut bench.shell(&script, &["run", "--log-format", "json", "jobs.toml"]))
+    };
+    let mut running = run("12");
+    let postponed = running.event("postponed", "");
+    let (job, run_id) = (postponed["job"].as_str().unwrap().to_owned(), postponed["run"].clone());
+    // Once more, so that the store has heard of the first.
+    while running.event("postponed", "")["job"].as_str() != Some(&job) {}
+    running.kill();
+    running.wait();
+
+    let mut running = run("4000");
+    running.event("started", &job);
+    running.signal("TERM");
+    running.event("stopping", "");
+    running.signal("TERM");
+    let done = running.wait();
+    let events = done.err.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut lost = events.filter(|event| event["event"] == "lost" && event["run"] == run_id);
+    assert_eq!(lost.next(), None, "{done:#?}");
+}

@@ -92,6 +92,9 @@ impl Records {
                 outcome: outcome.clone(),
                 at: now,
             },
+            Action::Notice(Notice::Postponed { run, attempt, .. }) => {
+                Fact::Postponed { run: *run, attempt: *attempt }
+            }
             Action::Remember(Remember::Job(_)) => return,
             Action::Notice(_) | Action::Terminate(_) | Action::Kill(_) => return,
             Action::Answer { .. } | Action::Exit => return,

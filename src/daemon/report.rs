@@ -144,7 +144,7 @@ pub(super) fn notice(notice: &Notice) {
             reason = &*outcome.to_string();
             "{}; attempt {attempt} in {}", outcome_words(outcome), words::span(*delay)
         ),
-        Notice::Postponed { run, job, reason, delay } => log::warn!(
+        Notice::Postponed { run, job, reason, delay, .. } => log::warn!(
             event = "postponed",
             job = &*job.id,
             run = run.0,

@@ -136,11 +136,11 @@ impl Scheduler {
         run.shortages += 1;
         run.phase = Phase::Postponed;
         run.last = Some(Outcome::NotStarted(reason.clone()));
-        let (id, job) = (run.id, Arc::clone(&run.job));
+        let (id, attempt, job) = (run.id, run.attempt, Arc::clone(&run.job));
         if !self.postponed.contains(&id) {
             self.postponed.push_back(id);
         }
-        cx.out.push(Action::Notice(Notice::Postponed { run: id, job, reason, delay }));
+        cx.out.push(Action::Notice(Notice::Postponed { run: id, attempt, job, reason, delay }));
         self.arm(slot, cx.now.mono.plus(delay));
     }
 

@@ -216,6 +216,10 @@ impl Kept {
                 row.record.process = None;
                 row.begun = None;
             }
+            Fact::Postponed { run, attempt } => {
+                let row = self.of(*run)?;
+                row.record.attempts = attempt.saturating_sub(1);
+            }
             Fact::Started { run, attempt, process, at } => {
                 let row = self.of(*run)?;
                 row.record.attempts = *attempt;

@@ -185,7 +185,7 @@ impl Observer for Transcript {
             Action::Notice(Notice::Retrying { run, job, outcome, attempt, delay }) => {
                 format!("{}#{run} {outcome}, attempt {attempt} in {delay:?}", job.id)
             }
-            Action::Notice(Notice::Postponed { run, job, reason, delay }) => {
+            Action::Notice(Notice::Postponed { run, job, reason, delay, .. }) => {
                 format!("{}#{run} not started ({reason}), again in {delay:?}", job.id)
             }
             Action::Notice(Notice::TimingOut { run, job }) => {

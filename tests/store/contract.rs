@@ -305,6 +305,33 @@ fn a_run_can_be_taken_back(bed: &dyn Bed) {
     assert_eq!(store.restore().unwrap().next_run, 6);
 }
 
+/// A machine without a process to spare: whoever restarts then has something to decide.
+fn what_was_postponed_has_not_begun(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    let postponed = |run, attempt| Fact::Postponed { run: RunId(run), attempt };
+    let facts = [
+        admitted(1, "a", 10),
+        starting(1, 1),
+        postponed(1, 1),
+        admitted(2, "a", 20),
+        starting(2, 1),
+        started(2, 1, 21),
+        attempt_ended(2, 1, Outcome::Failed(3), 22),
+        starting(2, 2),
+        postponed(2, 2),
+        admitted(3, "a", 30),
+        starting(3, 1),
+        postponed(3, 1),
+        starting(3, 1),
+    ];
+    commit(&mut *store, &facts);
+    let open = store.restore().unwrap().open;
+    let seen: Vec<_> = open.iter().map(|run| (run.run.0, run.attempt, run.last.clone())).collect();
+    assert_eq!(seen, [(1, 0, None), (2, 1, Some(Outcome::Failed(3))), (3, 1, None)]);
+    commit(&mut *store, &[Fact::Withdrawn { run: RunId(1) }]);
+    assert_eq!(runs(&*store, &Query::default()), [3, 2]);
+}
+
 fn a_number_that_comes_again(bed: &dyn Bed) {
     let mut store = fresh(bed);
     commit(&mut *store, &whole(1, "a", 10, Outcome::Succeeded));
@@ -598,6 +625,7 @@ contract! {
     a_fate_stays
     what_is_decided_grows
     a_run_can_be_taken_back
+    what_was_postponed_has_not_begun
     a_number_that_comes_again
     a_job_that_is_gone_leaves_its_past
     attempts_in_their_order

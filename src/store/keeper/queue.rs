@@ -185,6 +185,7 @@ fn weight(fact: &Fact) -> usize {
         | Fact::Stopped { .. }
         | Fact::AllPaused(_)
         | Fact::Starting { .. }
+        | Fact::Postponed { .. }
         | Fact::Started { .. }
         | Fact::AttemptEnded { .. }
         | Fact::Withdrawn { .. } => 0,

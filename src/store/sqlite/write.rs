@@ -93,6 +93,10 @@ impl Writer<'_> {
                            begun = NULL WHERE run = ?1";
                 self.run(sql, params![number(*run), attempt]).map(drop)
             }
+            Fact::Postponed { run, attempt } => {
+                let sql = "UPDATE record SET attempts = ?2 WHERE run = ?1";
+                self.run(sql, params![number(*run), attempt.saturating_sub(1)]).map(drop)
+            }
             Fact::Started { run, attempt, process, at } => {
                 let sql = "UPDATE record SET attempts = ?2, pid = ?3, pid_start = ?4, begun = ?5, \
                            started = coalesce(started, ?5) WHERE run = ?1";
