@@ -8,6 +8,7 @@ use std::io;
 use clap::{ArgMatches, ColorChoice, FromArgMatches, Parser, Subcommand};
 
 use crate::command;
+use crate::signals;
 use crate::zone::Database;
 
 /// A job scheduler for commands: date, interval and cron triggers from a TOML jobfile.
@@ -172,8 +173,9 @@ impl From<u8> for ExitCode {
     }
 }
 
-/// What Rust's runtime would do before `main` (see `src/main.rs`), as far as it matters.
+/// What Rust's runtime would do before `main` (see `src/main.rs`), as far as it matters, and more.
 fn startup() {
+    signals::begin();
     // A standard stream that was closed would be taken by the first file that is opened, and then
     // be written to. Opening takes the lowest free number, so it fills the hole.
     for stream in 0..=2 {
@@ -183,10 +185,6 @@ fn startup() {
             unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
         }
     }
-    // A pipe that nobody reads is an error to be handled, not the end. (`Command` gives children
-    // the default back.)
-    // SAFETY: SIG_IGN runs no code of ours, and there is no other thread yet.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
 }
 
 /// The whole program: reads the command line, does what it says and exits.
@@ -209,6 +207,9 @@ fn command_line() -> ExitCode {
             return ExitCode::from(error.exit_code() as u8);
         }
     };
+    if !matches!(cli.command, Some(Command::Run(_))) {
+        signals::unblock();
+    }
     anstream::ColorChoice::write_global(match cli.color {
         ColorChoice::Auto => anstream::ColorChoice::Auto,
         ColorChoice::Always => anstream::ColorChoice::Always,

@@ -47,7 +47,7 @@ use crate::instant::{Instant, Now};
 use crate::job::Job;
 use crate::memory;
 use crate::scheduler::Scheduler;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::store::keeper::Said;
 use crate::words;
 use crate::zone::Zone;
@@ -330,7 +330,8 @@ impl Loop<'_> {
         }
         if signals.reload {
             // The kernel sends SIGHUP as well when the terminal goes that somebody has run this in.
-            match logger::is_for_terminal() && !isatty(io::stderr()) {
+            let has_gone = logger::is_for_terminal() && !isatty(io::stderr());
+            match has_gone && !signals::hangup_is_ignored() {
                 true => self.stop(1),
                 false => self.reload(),
             }

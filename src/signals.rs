@@ -1,16 +1,104 @@
-//! Signals, as counts that the loop looks at after each wake-up.
+//! Signals: a known state at the start of the program, and then counts that the loop looks at after
+//! each wake-up.
+//!
+//! A program inherits from whoever starts it which signals are blocked and which are ignored. What
+//! `schedrs` does at a signal must not depend on that, so `crate::cli` calls [`begin`] before
+//! anything else. SIGHUP and SIGUSR1, which ask a scheduler for something and would end one that has
+//! no handlers yet, are blocked until [`Signals::install`] has them. A program that has a scheduler
+//! in it (`crate::background`) keeps its signals as they are.
 //!
 //! A handler may do next to nothing; these set a number and wake the loop. Programs that the
-//! scheduler starts have every signal at its default again (`crate::child`).
+//! scheduler starts have every signal at its default again, and none blocked (`crate::child`).
 
+use std::ffi::c_int;
 use std::io;
+use std::mem::MaybeUninit;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering::Relaxed};
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{
+    SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2,
+    SIGXCPU, SIGXFSZ,
+};
 use signal_hook::{SigId, low_level};
 
 use crate::daemon::Waker;
+
+/// SIGHUP was ignored when this program began: somebody has used `nohup`.
+static HANGUP_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Brings signals to a known state. To be called first of all, while there is no other thread.
+///
+/// Nothing is ignored but what is said here. SIGHUP, SIGINT and SIGQUIT stay ignored where they
+/// are: that is how `nohup` and a shell's `&` keep a command from a terminal that is not its own.
+/// A scheduler handles the first two all the same.
+pub fn begin() {
+    for signal in 1..=libc::SIGRTMAX() {
+        let is_ignored = is_ignored(signal);
+        match signal {
+            SIGHUP => HANGUP_IGNORED.store(is_ignored, Relaxed),
+            SIGINT | SIGQUIT => {}
+            // A pipe that nobody reads and a file that may not grow are errors to be handled, not
+            // the end.
+            SIGPIPE | SIGXFSZ => set(signal, libc::SIG_IGN),
+            _ if is_ignored => set(signal, libc::SIG_DFL),
+            _ => {}
+        }
+    }
+    if rustix::process::getpid().is_init() {
+        // In a container: the kernel keeps signals from process 1 that it does not handle.
+        for signal in [SIGINT, SIGTERM] {
+            set(signal, leave as *const () as libc::sighandler_t);
+        }
+    }
+    set_mask(&[SIGHUP, SIGUSR1]);
+}
+
+/// Lets every signal through, for whoever handles none.
+pub fn unblock() {
+    set_mask(&[]);
+}
+
+/// Whether a terminal that goes away is no reason to end: this was started with `nohup`.
+pub fn hangup_is_ignored() -> bool {
+    HANGUP_IGNORED.load(Relaxed)
+}
+
+/// What the default would do.
+extern "C" fn leave(signal: c_int) {
+    // SAFETY: allowed in a handler; nothing has begun that would have to be ended.
+    unsafe { libc::_exit(128 + signal) }
+}
+
+fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new action it only writes the old one, and only where there is such a
+    // signal, which the C library denies of those that it keeps for itself.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr()) == 0
+            && action.assume_init().sa_sigaction == libc::SIG_IGN
+    }
+}
+
+fn set(signal: c_int, action: libc::sighandler_t) {
+    // SAFETY: an action of the kernel, or `leave`, which may be one. It fails for signals that
+    // cannot be changed, which is as it should be.
+    unsafe { libc::signal(signal, action) };
+}
+
+/// Blocks these in this thread and no others.
+fn set_mask(signals: &[c_int]) {
+    let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is made before it is used; none of these fails for signals that exist.
+    unsafe {
+        libc::sigemptyset(mask.as_mut_ptr());
+        for &signal in signals {
+            libc::sigaddset(mask.as_mut_ptr(), signal);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, mask.as_ptr(), ptr::null_mut());
+    }
+}
 
 /// The handlers, removed when dropped.
 #[derive(Debug)]
@@ -45,8 +133,18 @@ pub struct Pending {
 }
 
 impl Signals {
-    /// Installs the handlers.
+    /// Installs the handlers, and lets every signal through.
     pub fn install(waker: &Arc<Waker>) -> io::Result<Signals> {
+        set_mask(&[SIGHUP, SIGINT, SIGTERM, SIGUSR1]);
+        for signal in [SIGINT, SIGTERM] {
+            // A handler that is there would be called as well, and so be the end.
+            set(signal, libc::SIG_DFL);
+        }
+        // A terminal in whose background this runs does not stop it, and neither does a limit that
+        // is for jobs; SIGUSR2 means nothing to it.
+        for signal in [SIGTTIN, SIGTTOU, SIGUSR2, SIGXCPU] {
+            set(signal, libc::SIG_IGN);
+        }
         let mut signals = Signals { seen: Arc::default(), handlers: Vec::new() };
         for signal in [SIGINT, SIGTERM] {
             signals.on(signal, waker, move |seen| {
@@ -57,6 +155,7 @@ impl Signals {
         signals.on(SIGHUP, waker, |seen| seen.reload.store(true, Relaxed))?;
         signals.on(SIGUSR1, waker, |seen| seen.status.store(true, Relaxed))?;
         signals.on(SIGCHLD, waker, |seen| seen.child.store(true, Relaxed))?;
+        unblock();
         Ok(signals)
     }
 

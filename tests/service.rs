@@ -1,4 +1,5 @@
-//! `schedrs run` under a service manager: what it is told, and the unit in `examples/`.
+//! `schedrs run` under a service manager, or whoever else starts it: what it is told, the unit in
+//! `examples/`, and signals from the first moment on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,10 +10,13 @@
 mod harness;
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+use std::{io, mem, ptr};
 
-use harness::{Bench, Running, WATCHDOG};
+use harness::{Bench, Running, WATCHDOG, is_root};
 
 /// The socket of a service manager.
 struct Manager {
@@ -145,4 +149,162 @@ fn the_units_are_ones_that_systemd_takes() {
             Err(error) => eprintln!("not checked, systemd-analyze cannot be run: {error}"),
         }
     }
+}
+
+/// Has the program begin with these signals blocked, and each of them waiting to be delivered.
+fn blocked(command: &mut Command, signals: &'static [i32]) {
+    let block = move || {
+        // SAFETY: the set is emptied before it is used, and all of these are system calls.
+        unsafe {
+            let mut set = mem::zeroed();
+            libc::sigemptyset(&mut set);
+            for signal in signals {
+                libc::sigaddset(&mut set, *signal);
+            }
+            match libc::sigprocmask(libc::SIG_BLOCK, &set, ptr::null_mut()) {
+                0 => {}
+                _ => return Err(io::Error::last_os_error()),
+            }
+            for signal in signals {
+                libc::raise(*signal);
+            }
+        }
+        Ok(())
+    };
+    // SAFETY: it only makes system calls.
+    unsafe { command.pre_exec(block) };
+}
+
+#[test]
+fn blocked_signals_are_let_through() {
+    let bench = Bench::new("jobs.a = { command = 'true', date = 2199-01-01 }");
+    let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+    blocked(&mut command, &[libc::SIGHUP, libc::SIGUSR1]);
+    let mut running = Running::start(&mut command);
+    // Both have been waiting since before it began.
+    running.event("status", "");
+    running.event("reloaded", "");
+    assert_eq!(running.stop().code, Some(0));
+
+    let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+    blocked(&mut command, &[libc::SIGTERM]);
+    let running = Running::start(&mut command);
+    // There is nothing to be stopped yet: SIGTERM does what it does to any program.
+    assert_eq!(running.wait().code, None);
+}
+
+#[test]
+fn a_signal_before_the_jobfile_is_read_is_kept() {
+    let bench = Bench::new("");
+    let mut command = bench.command(&["run", "--log-format", "json", "-"]);
+    let (reader, mut writer) = io::pipe().unwrap();
+    command.stdin(reader);
+    let mut running = Running::start(&mut command);
+    drop(command);
+    // More than a pipe holds, so that it has begun to read when this is written.
+    let comments = format!("# {}\n", "x".repeat(1000)).repeat(300);
+    writer.write_all(comments.as_bytes()).unwrap();
+    running.signal("HUP");
+    running.signal("USR1");
+    writer.write_all(b"jobs.a = { command = 'true', date = 2199-01-01 }\n").unwrap();
+    drop(writer);
+    running.event("reload_failed", "");
+    running.event("status", "");
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn what_is_ignored_where_it_is_started_is_so_no_longer() {
+    let bench = Bench::new("jobs.a = { command = 'exit 3', date = 'now' }");
+    let script = "trap '' TERM USR1 CHLD INT; exec \"$@\"";
+    let args = ["run", "--log-format", "json", "jobs.toml"];
+    let mut running = Running::start(&mut bench.shell(script, &args));
+    // Where SIGCHLD is ignored, nobody can wait for a child.
+    assert_eq!(running.event("failed", "a")["exit"], 3);
+    running.signal("USR1");
+    running.event("status", "");
+    assert_eq!(running.stop().code, Some(0));
+}
+
+/// `nohup` promises that a terminal that goes away is no end.
+#[test]
+fn what_nohup_promises_holds() {
+    let bench = Bench::new("jobs.a = { command = 'true', date = 2199-01-01 }");
+    let script = "trap '' HUP; exec \"$@\"";
+    let args = ["run", "--log-format", "json", "jobs.toml"];
+    let mut running = Running::start(&mut bench.shell(script, &args));
+    running.event("starting", "");
+    running.signal("HUP");
+    running.event("reloaded", "");
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn signals_that_mean_nothing_to_it_do_nothing() {
+    let bench = Bench::new("jobs.a = { command = 'true', date = 2199-01-01 }");
+    let mut running = bench.run();
+    running.event("starting", "");
+    for signal in ["USR2", "XCPU", "TTIN", "TTOU"] {
+        running.signal(signal);
+    }
+    running.signal("USR1");
+    running.event("status", "");
+    assert_eq!(running.stop().code, Some(0));
+}
+
+/// `ulimit -f` is for what jobs write, and nothing that the scheduler dies of (SIGXFSZ).
+#[test]
+fn a_limit_of_file_sizes_does_not_end_it() {
+    let bench = Bench::new(
+        r#"
+        jobs.chatty = { command = "head -c 300000 /dev/zero | tr '\\0' z", date = "now" }
+        jobs.other = { command = "true", interval = "1s" }
+        jobs.limited = { command = "ulimit -f; grep SigIgn /proc/self/status", output = "file", date = "now" }
+        "#,
+    );
+    let args = ["run", "--log-format", "json", "--store", "memory", "jobs.toml"];
+    let mut command = bench.shell("ulimit -f 100; exec \"$@\" > printed", &args);
+    let mut running = Running::start(&mut command);
+    running.event("succeeded", "chatty");
+    running.event("succeeded", "other");
+    running.event("succeeded", "other");
+    assert_eq!(running.stop().code, Some(0));
+    let printed = fs::metadata(bench.path("printed")).unwrap().len();
+    assert!(printed <= 100 * 1024, "{printed}");
+    let logs = bench.path("state/logs");
+    let log = fs::read_dir(logs).unwrap().next().unwrap().unwrap().path();
+    let log = fs::read_to_string(log).unwrap();
+    // The job has the limit, and the default action for whoever passes it.
+    assert!(log.contains("100") || log.contains("200"), "{log}");
+    assert!(log.contains("0000000000000000"), "{log}");
+}
+
+/// In a container it is process 1, which the kernel spares signals that it does not handle.
+#[test]
+fn as_process_1_it_ends_before_it_has_begun() {
+    if !is_root() {
+        eprintln!("not checked: only root can make a namespace of processes");
+        return;
+    }
+    let bench = Bench::new("");
+    let mut command = Command::new("unshare");
+    let schedrs = env!("CARGO_BIN_EXE_schedrs");
+    command.args(["--pid", "--fork", "--kill-child", schedrs, "run", "-"]);
+    command.current_dir(bench.dir.path()).stdin(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = command.spawn() else {
+        eprintln!("not checked: there is no unshare");
+        return;
+    };
+    let mut jobfile = child.stdin.take().unwrap();
+    let comments = format!("# {}\n", "x".repeat(1000)).repeat(300);
+    if jobfile.write_all(comments.as_bytes()).is_err() {
+        eprintln!("not checked: no namespace of processes may be made");
+        return;
+    }
+    let children = format!("/proc/{0}/task/{0}/children", child.id());
+    let first = fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    let first = rustix::process::Pid::from_raw(first).unwrap();
+    rustix::process::kill_process(first, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(128 + libc::SIGTERM));
+    drop(jobfile);
 }

@@ -173,7 +173,11 @@ impl Running {
             "INT" => Signal::INT,
             "STOP" => Signal::STOP,
             "TERM" => Signal::TERM,
+            "TTIN" => Signal::TTIN,
+            "TTOU" => Signal::TTOU,
             "USR1" => Signal::USR1,
+            "USR2" => Signal::USR2,
+            "XCPU" => Signal::XCPU,
             other => panic!("{other}"),
         };
         kill_process(Pid::from_child(&self.child), signal).unwrap();
