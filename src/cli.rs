@@ -227,8 +227,7 @@ fn command_line() -> ExitCode {
         // Whoever read our output has seen enough (`schedrs next | head`).
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let text = format!("{error:#}");
-            anstream::eprintln!("schedrs: {}", crate::problem::clean_lines(&text));
+            anstream::eprintln!("schedrs: {}", crate::problem::clean_error(&error));
             ExitCode::FAILURE
         }
     }
@@ -265,7 +264,7 @@ fn print_version(zones: &Database) -> io::Result<ExitCode> {
             out,
             "time zones, system:  {} ({}{})",
             zones.system_version().unwrap_or("version not stated"),
-            dir.display(),
+            crate::problem::clean(&dir.to_string_lossy()),
             used(Source::System)
         )?,
         None => writeln!(out, "time zones, system:  none found")?,

@@ -14,7 +14,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 pub use crate::trigger::flaw::Severity;
-pub(crate) use render::{clean, clean_lines};
+pub(crate) use render::{Lines, clean, clean_error, clean_lines};
 
 /// A range of bytes of a file. Files are at most 256 MiB, so 32 bits are enough, and a problem or
 /// a key is not twice as large as it need be.

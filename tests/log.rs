@@ -163,3 +163,57 @@ fn people_read_sentences() {
     running.line(Stream::Err, &[wanted]);
     running.stop();
 }
+
+/// The names of files may hold anything, and none of it may look like a line
+/// of the log or of a message. (Ids and names of executors may hold no control characters.)
+#[test]
+fn a_name_forges_no_line() {
+    const FORGED: &str = "x\n2026-01-01 00:00:00+00:00 ERROR forged\u{1b}[2J";
+    let bench = Bench::new("");
+    let name = format!("{FORGED}.toml");
+    let jobs = r#"
+        jobs.none = { command = ["./x\nforged program"], date = "now" }
+        jobs.nowhere = { command = "true", cwd = "/x\nforged directory", date = "now" }
+        jobs.file = { command = "true", env_file = "/x\nforged file", date = "now" }
+    "#;
+    bench.write(&name, jobs);
+    let mut running = Running::start(&mut bench.command(&["run", &name]));
+    for _ in 0..3 {
+        running.line(Stream::Err, &["not started", "\\nforged "]);
+    }
+    bench.write(&name, "jobs.a = 1");
+    running.signal("HUP");
+    running.line(Stream::Err, &["not reloaded"]);
+    let done = running.stop();
+    let begins = |line: &&String| line.starts_with("2026-01-01") || line.starts_with("forged");
+    assert_eq!(done.err.iter().find(begins), None);
+    assert!(done.err.iter().all(|line| !line.contains('\u{1b}')), "{:#?}", done.err);
+
+    let of = |args: &[&str]| {
+        let output = bench.command(args).output().unwrap();
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    let missing = format!("missing-{FORGED}");
+    for args in [
+        &["validate", &name][..],
+        &["run", &missing],
+        &["validate", &missing],
+        &["next", &missing],
+        &["list", "-f", &missing],
+        &["status", "-f", &missing],
+        &["history", "-f", &missing],
+        &["history", "--store", &format!("sqlite:{missing}")],
+        &["run", &name, "--store", &format!("sqlite:/{FORGED}/x")],
+        &["list", "--socket", &missing],
+        &["import", "crontab", &missing],
+        &["init", &format!("/{FORGED}/x")],
+        &["shell", "-f", &missing, "a"],
+        &["doctor", &missing],
+        &["simulate", &missing],
+        &["run", "--once", FORGED, &name],
+        &["run", "--until", FORGED, &name],
+    ] {
+        let text = of(args);
+        assert!(!text.lines().any(|line| line.starts_with("2026-01-01")), "{args:?} {text}");
+    }
+}

@@ -18,7 +18,7 @@ use crate::instant::Instant;
 use crate::jobfile::locate;
 use crate::jobfile::when::{self, Moment};
 use crate::paths;
-use crate::problem::clean;
+use crate::problem::{Lines, clean};
 use crate::store::location;
 use crate::words;
 use crate::zone::Zone;
@@ -159,8 +159,10 @@ fn with_running(error: anyhow::Error) -> anyhow::Error {
     if running.is_empty() {
         return error;
     }
-    let lines = running.iter().map(|(socket, what)| format!("\n  --socket {socket}  ({what})"));
-    anyhow!("{error}\nrunning now:{}", lines.collect::<String>())
+    let error = error.to_string();
+    let sockets = running.iter().map(|(socket, what)| format!("  --socket {socket}  ({what})"));
+    let lines = error.lines().map(str::to_owned).chain(["running now:".to_owned()]);
+    Lines::new(lines.chain(sockets)).into()
 }
 
 /// The schedulers that listen where one looks for them, and answer: the socket, and what it is.
@@ -187,9 +189,7 @@ fn running() -> Vec<(String, String)> {
 
 /// What went wrong, made harmless: it holds what others have written.
 pub(super) fn told(error: Error) -> anyhow::Error {
-    let lines: Vec<String> =
-        error.to_string().lines().map(|line| clean(line).into_owned()).collect();
-    anyhow!(lines.join("\n"))
+    Lines::new(error.to_string().lines()).into()
 }
 
 /// An answer, or a part of one, by its type.

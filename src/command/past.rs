@@ -17,8 +17,8 @@ use crate::event::JobRecord;
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::jobfile::{self, Workshop, locate};
-use crate::problem::clean;
 use crate::problem::nearest::nearest;
+use crate::problem::{Lines, clean};
 use crate::store::location::{self, Location};
 use crate::store::{Reader, Session, StoreError};
 use crate::zone::Zone;
@@ -211,25 +211,26 @@ fn candidates(
 
 /// Opens the first store that is there.
 fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<Box<dyn Reader>> {
-    let mut looked = String::new();
+    let mut looked = Vec::new();
     for path in candidates {
         let name = clean(&path.to_string_lossy()).into_owned();
         match fs::metadata(path) {
             Ok(_) => return location::reader(&Location::Sqlite(path.clone())).map_err(told),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                looked += &format!("\n  {name}");
+                looked.push(format!("  {name}"));
             }
-            Err(error) => looked += &format!("\n  {name} ({error})"),
+            Err(error) => looked.push(format!("  {name} ({error})")),
         }
     }
     let of = match jobfile {
         Some(path) => format!(" of {}", clean(&path.to_string_lossy())),
         None => String::new(),
     };
-    bail!(
+    let what = format!(
         "no store{of}: either no schedrs has run with it yet, or it keeps its store elsewhere, \
-         which --store names; looked for:{looked}"
-    )
+         which --store names; looked for:"
+    );
+    Err(Lines::new(std::iter::once(what).chain(looked)).into())
 }
 
 /// The jobs of a jobfile as they are in effect: with those that were added at run time, and as they

@@ -62,7 +62,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let start = Start { run: RunId(0), job: Arc::clone(&job), due: now.wall, attempt: 1 };
     let failure = World::of_one().become_shell(&start, &due, args.command.as_deref());
     let reason = crate::problem::clean(&failure.reason).into_owned();
-    anstream::eprintln!("schedrs: no shell for `{}`: {reason}", job.id);
+    let id = crate::problem::clean(&job.id);
+    anstream::eprintln!("schedrs: no shell for `{id}`: {reason}");
     Ok(ExitCode::from(failure.code))
 }
 

@@ -111,7 +111,7 @@ fn summary(file: &Path, loaded: &Loaded) -> String {
     }
     let name = match loaded.sources.get(0) {
         Some(source) => problem::clean(&source.name).into_owned(),
-        None => file.display().to_string(),
+        None => problem::clean(&file.to_string_lossy()).into_owned(),
     };
     format!("{name}: {}", parts.join(", "))
 }

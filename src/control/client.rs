@@ -14,7 +14,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -22,6 +22,7 @@ use serde_json::{Map, Value};
 use super::socket;
 use super::wire::{self, Fault};
 use crate::paths;
+use crate::problem::clean;
 use crate::words;
 
 /// An answer longer than this is none of a schedrs.
@@ -190,18 +191,19 @@ impl fmt::Display for Error {
             Error::NotRunning { place, looked } => {
                 match place {
                     Place::Jobfile(file) => {
-                        write!(f, "no schedrs runs {}; looked for its socket at", file.display())?;
+                        let file = shown(file);
+                        write!(f, "no schedrs runs {file}; looked for its socket at")?;
                     }
                     Place::Socket(_) => f.write_str("no schedrs listens at")?,
                 }
                 for (path, why) in looked {
-                    write!(f, "\n  {} ({why})", path.display())?;
+                    write!(f, "\n  {} ({why})", shown(path))?;
                 }
                 match place {
                     Place::Jobfile(file) => write!(
                         f,
                         "\nstart it with `schedrs run {}`, or say with --socket where it listens",
-                        file.display()
+                        shown(file)
                     ),
                     Place::Socket(_) => Ok(()),
                 }
@@ -216,21 +218,26 @@ impl fmt::Display for Error {
             Error::Broken(why) => write!(f, "the connection to schedrs broke: {why}"),
             Error::Refused(fault) => {
                 match fault.problems.len() {
-                    0 | 1 => f.write_str(&fault.message)?,
+                    0 | 1 => f.write_str(&clean(&fault.message))?,
                     _ => {
                         f.write_str("nothing was changed:")?;
                         for problem in &fault.problems {
-                            write!(f, "\n  {problem}")?;
+                            write!(f, "\n  {}", clean(problem))?;
                         }
                     }
                 }
                 match &fault.help {
-                    Some(help) => write!(f, "; {help}"),
+                    Some(help) => write!(f, "; {}", clean(help)),
                     None => Ok(()),
                 }
             }
         }
     }
+}
+
+/// A path, which may hold a line end, or what would drive a terminal.
+fn shown(path: &Path) -> String {
+    clean(&path.to_string_lossy()).into_owned()
 }
 
 impl std::error::Error for Error {}

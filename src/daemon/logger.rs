@@ -146,15 +146,19 @@ fn human(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     match whose(record) {
         (Some(job), Some(run), _) => write!(out, "{job} #{run}: ")?,
         (Some(job), None, _) => write!(out, "{job}: ")?,
-        _ => return writeln!(out, "{}", message(record)),
+        (_, _, event) => return writeln!(out, "{}", message(record, event.as_deref())),
     }
     writeln!(out, "{}", problem::clean(&record.args().to_string()))
 }
 
 /// The sentence, which may name a file or a program whose name would act on a terminal, or look
-/// like a line of its own.
-fn message(record: &Record<'_>) -> String {
-    problem::clean_lines(&record.args().to_string()).into_owned()
+/// like a line of its own. Only what is said at the start has lines, and cleans what it names.
+fn message(record: &Record<'_>, event: Option<&str>) -> String {
+    let text = record.args().to_string();
+    match event {
+        Some("starting") => problem::clean_lines(&text).into_owned(),
+        _ => problem::clean(&text).into_owned(),
+    }
 }
 
 /// A line for a terminal: what went well is quiet, what did not is loud.
@@ -184,7 +188,7 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
         Level::Debug | Level::Trace => dim,
     };
     let Some(job) = job else {
-        let text = message(record).replace('\n', &format!("\n{INDENT}"));
+        let text = message(record, event.as_deref()).replace('\n', &format!("\n{INDENT}"));
         let mark = match record.level() {
             Level::Error => "✗ ",
             Level::Warn => "· ",

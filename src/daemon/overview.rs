@@ -12,6 +12,7 @@ use crate::clock;
 use crate::event::{Active, Doing, Status};
 use crate::instant::{Instant, Mono, Now};
 use crate::output::{self, Live};
+use crate::problem::clean;
 use crate::scheduler::Scheduler;
 use crate::words;
 
@@ -71,23 +72,24 @@ impl Overview {
             None => "nothing is ever due".to_owned(),
         };
         let jobs = counted(self.jobs, "job");
+        // Names may hold line ends, and this text has lines.
         let executors = self.executors.join(", ");
+        let [source, executors, next_words] =
+            [&self.source, &executors, &next_words].map(|text| clean(text));
         let version = env!("CARGO_PKG_VERSION");
         let text = if logger::is_for_terminal() {
             // Below each other, in the column behind the time.
             format!(
                 "schedrs {version}\n\
-                 file       {}, {jobs}\n\
+                 file       {source}, {jobs}\n\
                  zone       {zone}, {}\n\
                  executors  {executors}\n\
                  next       {next_words}",
-                self.source,
                 words::table_time(now.truncated(), &zone)
             )
         } else {
             format!(
-                "schedrs {version}: {}, {jobs}, {zone}, executors: {executors}; next: {next_words}",
-                self.source
+                "schedrs {version}: {source}, {jobs}, {zone}, executors: {executors}; next: {next_words}"
             )
         };
         log::info!(

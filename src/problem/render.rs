@@ -122,6 +122,38 @@ pub(crate) fn clean_lines(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// An error of several lines. Any other is one, however many its text has: a name in it may hold a
+/// line end, and what follows would look like a line of ours.
+#[derive(Debug)]
+pub(crate) struct Lines(Vec<String>);
+
+impl Lines {
+    /// The lines, made harmless.
+    pub(crate) fn new<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Lines {
+        Lines(lines.into_iter().map(|line| clean(line.as_ref()).into_owned()).collect())
+    }
+}
+
+impl std::fmt::Display for Lines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Lines {}
+
+/// An error and its causes, made harmless, in one line but where it is [`Lines`].
+pub(crate) fn clean_error(error: &anyhow::Error) -> String {
+    let texts = error.chain().map(|cause| {
+        let text = cause.to_string();
+        match cause.is::<Lines>() {
+            true => text,
+            false => clean(&text).into_owned(),
+        }
+    });
+    texts.collect::<Vec<_>>().join(": ")
+}
+
 /// How a character is shown, and in how many columns.
 fn shown(c: char, in_message: bool) -> (Cow<'static, str>, usize) {
     let picture = match c {

@@ -243,7 +243,7 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
     out.flush()?;
     for (id, found) in all {
         if let Found::Not(why) = found {
-            anstream::eprintln!("schedrs: {} was not audited: {why}", clean(id));
+            anstream::eprintln!("schedrs: {} was not audited: {}", clean(id), clean(why));
         }
     }
     anstream::eprintln!("schedrs: {}", summary(all));
