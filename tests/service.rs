@@ -129,6 +129,18 @@ fn log_files_are_where_the_service_manager_says() {
 }
 
 #[test]
+fn the_unit_lets_jobs_have_devices_and_no_job_set_the_clock() {
+    let unit = format!("{}/examples/schedrs.service", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(unit).unwrap();
+    // Each of these denies devices, the first before systemd 253.
+    for key in ["ProtectClock=", "PrivateDevices=", "DeviceAllow=", "DevicePolicy="] {
+        assert!(!text.lines().any(|line| line.starts_with(key)), "{key}");
+    }
+    let clock = "CapabilityBoundingSet=~CAP_SYS_TIME CAP_WAKE_ALARM";
+    assert!(text.lines().any(|line| line == clock));
+}
+
+#[test]
 fn the_units_are_ones_that_systemd_takes() {
     for name in ["schedrs.service", "schedrs-user.service"] {
         let unit = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
