@@ -3,14 +3,17 @@
 //!
 //! `crate::executor` calls [`World::start`] on its spawner threads; `crate::daemon` waits for what
 //! it started and ends its process tree ([`tree`]). The parts: `shell` knows when a string command
-//! needs no shell, `environment` and `identity` what their names say, `files` reads what the former
-//! needs, [`secrets`] are what of it must not be seen, `spawn` makes the process.
+//! needs no shell, `search` where a program may be, `environment` (with `inherited`) and `identity`
+//! what their names say, `files` reads what the former needs, [`secrets`] are what of it must not be
+//! seen, `spawn` makes the process.
 
 mod environment;
 mod examine;
 mod files;
 mod identity;
+mod inherited;
 pub mod mark;
+mod search;
 pub mod secrets;
 mod shell;
 mod spawn;
@@ -25,14 +28,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{Access, MemfdFlags};
+use rustix::fs::{Access, Gid, MemfdFlags, Uid};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::event::Start;
 use crate::job::{Command, Job, Options, Output};
 use environment::{Base, Environment};
+use identity::Identity;
 use mark::Marks;
+use search::{find_program, not_on_path, path_of, places_of, seen_from_here};
 use secrets::Secrets;
 use spawn::{Changes, Program, SpawnError, Step, Streams};
 
@@ -146,9 +151,10 @@ impl World {
         let options = &*job.options;
         let (changes, account) = changes(options)?;
         let env = self.environment(start, due, account.as_ref())?;
-        let (mut streams, mut pipes) = streams(options)?;
+        let reader = changes.as_ref().and_then(|changes| changes.identity.clone());
+        let (mut streams, mut pipes) = streams(options, reader.as_ref())?;
 
-        let (argv, skips_shell) = self.command_line(job, &env);
+        let (argv, skips_shell) = self.command_line(job, &env, reader.is_some());
         let mut program = self.program(&argv, options, &env, changes)?;
         program.mark = self.marks.map(|marks| marks.of(start.run));
 
@@ -158,7 +164,7 @@ impl World {
             let mark = program.mark;
             program = self.program(&shell_line(options, job), options, &env, program.changes)?;
             program.mark = mark;
-            (streams, pipes) = self::streams(options)?;
+            (streams, pipes) = self::streams(options, reader.as_ref())?;
             outcome = spawn::spawn(&program, streams);
         }
         let pid = outcome.map_err(|error| explain(error, &program, options))?;
@@ -217,7 +223,13 @@ impl World {
     }
 
     /// What is to be executed, and whether that is without the shell that was asked for.
-    fn command_line<'a>(&self, job: &'a Job, env: &Environment<'_>) -> (Vec<Cow<'a, str>>, bool) {
+    /// `as_other`: it is for the child to find out whether there is such a program.
+    fn command_line<'a>(
+        &self,
+        job: &'a Job,
+        env: &Environment<'_>,
+        as_other: bool,
+    ) -> (Vec<Cow<'a, str>>, bool) {
         let text = match &job.command {
             Command::Argv(argv) => {
                 return (argv.iter().map(|word| Cow::Borrowed(&**word)).collect(), false);
@@ -230,7 +242,7 @@ impl World {
             && env.leaves_shells_alone();
         let words = if may_skip { shell::plain_words(text) } else { None };
         match words {
-            Some(words) if find_program(words[0], options, env).is_ok() => {
+            Some(words) if as_other || find_program(words[0], options, env).is_ok() => {
                 (words.into_iter().map(Cow::Borrowed).collect(), true)
             }
             _ => (shell_line(options, job), false),
@@ -245,14 +257,21 @@ impl World {
         changes: Option<Changes>,
     ) -> Result<Program<'a>, Failure> {
         let Some(name) = argv.first() else { return Err(Failure::lasting("the command is empty")) };
-        let file = find_program(name, options, env)?;
+        let as_other = changes.as_ref().is_some_and(|changes| changes.identity.is_some());
+        let mut places = match as_other {
+            true => places_of(name, env).map(path_of).collect::<Result<Vec<_>, _>>()?,
+            false => vec![find_program(name, options, env)?],
+        }
+        .into_iter();
+        let Some(file) = places.next() else { return Err(not_on_path(name)) };
+        let elsewhere = places.collect();
         let argv: Option<Vec<CString>> =
             argv.iter().map(|word| CString::new(word.as_bytes()).ok()).collect();
         let cwd = options.cwd.as_deref().map(CString::new).transpose();
         match (argv, cwd) {
             (Some(argv), Ok(cwd)) => {
                 let (env, session) = (env.list(), self.has_terminal);
-                Ok(Program { file, argv, env, cwd, changes, session, mark: None })
+                Ok(Program { file, elsewhere, argv, env, cwd, changes, session, mark: None })
             }
             (None, _) => Err(Failure::lasting("the command holds a zero byte")),
             (_, Err(_)) => Err(Failure::lasting("cwd holds a zero byte")),
@@ -307,8 +326,12 @@ fn changes(options: &Options) -> Result<(Option<Changes>, Option<identity::Accou
     Ok((Some(Changes { identity, umask: options.umask, nice: options.nice }), account))
 }
 
-/// The three streams of a child, and the other ends of those that lead to the scheduler.
-fn streams(options: &Options) -> Result<(Streams, Option<Pipes>), Failure> {
+/// The three streams of a child, and the other ends of those that lead to the scheduler. `user` is
+/// who the child is to be, where that is somebody else.
+fn streams(
+    options: &Options,
+    user: Option<&Identity>,
+) -> Result<(Streams, Option<Pipes>), Failure> {
     let opening = |error: io::Error| {
         Failure::of_machine("its streams cannot be opened", error.raw_os_error().unwrap_or(0))
     };
@@ -328,6 +351,14 @@ fn streams(options: &Options) -> Result<(Streams, Option<Pipes>), Failure> {
             };
             let (out_read, stdout) = pipe()?;
             let (err_read, stderr) = pipe()?;
+            if let Some(Identity { uid: Some(uid), gid, .. }) = user {
+                let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
+                for pipe in [&stdout, &stderr] {
+                    // For `> /dev/stderr`, which opens the pipe anew. Whoever may not give it away
+                    // may not become that user either.
+                    let _ = rustix::fs::fchown(pipe, uid, gid);
+                }
+            }
             let pipes = Pipes { stdout: out_read, stderr: err_read, secrets: Secrets::default() };
             Ok((Streams { stdin, stdout, stderr }, Some(pipes)))
         }
@@ -342,47 +373,6 @@ fn stdin_of(text: &str) -> io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// The file that a program's name stands for. A name with a slash is a path already, relative to
-/// the directory the child will be in; any other is searched on the child's PATH.
-fn find_program(name: &str, options: &Options, env: &Environment<'_>) -> Result<CString, Failure> {
-    let path_of = |bytes: Vec<u8>| {
-        CString::new(bytes).map_err(|_| Failure::lasting("the command holds a zero byte"))
-    };
-    if name.contains('/') {
-        return path_of(name.as_bytes().to_vec());
-    }
-    let path = env.get("PATH").unwrap_or(b"/bin:/usr/bin");
-    let mut not_executable = None;
-    for dir in path.split(|byte| *byte == b':') {
-        // An empty entry is the directory the child will be in, as a relative one is below it.
-        let dir = if dir.is_empty() { &b"."[..] } else { dir };
-        let candidate = [dir, b"/", name.as_bytes()].concat();
-        let seen_from_here = match &options.cwd {
-            Some(cwd) => Path::new(&**cwd).join(std::ffi::OsStr::from_bytes(&candidate)),
-            None => Path::new(std::ffi::OsStr::from_bytes(&candidate)).to_path_buf(),
-        };
-        // One call says of nearly every directory that the program is not there.
-        match rustix::fs::access(&seen_from_here, Access::EXEC_OK) {
-            Ok(()) if seen_from_here.is_file() => return path_of(candidate),
-            Err(rustix::io::Errno::ACCESS) if seen_from_here.is_file() => {
-                not_executable = not_executable.or(Some(seen_from_here));
-            }
-            _ => {}
-        }
-    }
-    match not_executable {
-        Some(file) => Err(Failure::lasting(format!(
-            "permission denied: {} is not executable",
-            file.display()
-        ))),
-        None => Err(Failure {
-            reason: format!("program `{name}` not found on PATH"),
-            transient: false,
-            code: 127,
-        }),
-    }
-}
-
 /// The reason for a failed start. Looking at the files again is only done now, when something is
 /// known to be wrong.
 fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failure {
@@ -394,6 +384,12 @@ fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failu
     let not_root = if errno == libc::EPERM { ": the scheduler is not root" } else { "" };
     let reason = match step {
         Step::Nice => format!("nice cannot be set{}: {}", not_root, describe(&os_error(errno))),
+        Step::Keyring => {
+            // Too many of them: those of runs that end are given back.
+            let reason =
+                format!("no session keyring can be made for it: {}", describe(&os_error(errno)));
+            return Failure { transient: true, ..Failure::lasting(reason) };
+        }
         Step::Groups | Step::Group => {
             format!("its groups cannot be set{not_root}: {}", describe(&os_error(errno)))
         }
@@ -423,12 +419,18 @@ fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Option
             return Failure::lasting(format!("cwd {cwd} cannot be entered: {wrong}"));
         }
     }
-    let file = Path::new(std::ffi::OsStr::from_bytes(program.file.to_bytes()));
-    let seen_from_here = match &options.cwd {
-        Some(cwd) => Path::new(&**cwd).join(file),
-        None => file.to_path_buf(),
-    };
-    let shown = file.display();
+    // Of several that were tried, the first that is there is the one that was meant.
+    let mut tried = std::iter::once(&program.file).chain(&program.elsewhere);
+    let there = tried.find(|file| seen_from_here(file.to_bytes(), options).is_file());
+    // A directory that the user may not enter says EACCES of whatever is asked for.
+    let nowhere = matches!(errno, libc::ENOENT | libc::EACCES);
+    if there.is_none() && nowhere && !program.elsewhere.is_empty() {
+        let name = program.argv.first().map(|name| name.to_string_lossy());
+        return not_on_path(&name.unwrap_or_default());
+    }
+    let file = there.unwrap_or(&program.file).to_bytes();
+    let seen_from_here = seen_from_here(file, options);
+    let shown = Path::new(std::ffi::OsStr::from_bytes(file)).display();
     match errno {
         libc::ENOENT if seen_from_here.exists() => {
             let reason = match interpreter_of(&seen_from_here) {

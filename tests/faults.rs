@@ -208,6 +208,163 @@ fn a_job_of_ten_minutes_that_ignores_sigterm_is_ended() {
     assert!(!is_alive(&fs::read_to_string(bench.path("pid")).unwrap()));
 }
 
+/// What a service manager tells a service, some of what a person's login has, and what a container
+/// sets for its jobs.
+const SET: [(&str, &str); 16] = [
+    ("LOGS_DIRECTORY", "service"),
+    ("CREDENTIALS_DIRECTORY", "service"),
+    ("INVOCATION_ID", "service"),
+    ("JOURNAL_STREAM", "service"),
+    ("NOTIFY_SOCKET", ""),
+    ("MEMORY_PRESSURE_WATCH", "service"),
+    ("LISTEN_PIDFDID", "service"),
+    ("MAINPID", "service"),
+    ("FDSTORE", "service"),
+    ("XDG_CONFIG_HOME", "person"),
+    ("DBUS_SESSION_BUS_ADDRESS", "person"),
+    ("SSH_AUTH_SOCK", "person"),
+    ("SUDO_USER", "person"),
+    ("TMPDIR", "/tmp"),
+    ("DATABASE_URL", "jobs"),
+    ("LC_ALL", "C.UTF-8"),
+];
+
+#[test]
+fn what_the_scheduler_alone_was_told_reaches_no_job() {
+    let mut jobs = "jobs.own = { command = ['env'], date = 'now' }\n".to_owned();
+    if is_root() {
+        jobs += "jobs.other = { command = ['env'], date = 'now', user = 'nobody', cwd = '/' }\n";
+    }
+    let bench = Bench::new(&jobs);
+    let of_job = |id: &str| {
+        let mut command = bench.command(&["run", "--once", id]);
+        // The harness has given it a STATE_DIRECTORY.
+        let done = Running::start(command.envs(SET).env("XDG_RUNTIME_DIR", "person")).wait();
+        assert_eq!(done.code, Some(0), "{done:#?}");
+        done.out
+    };
+    let has = |env: &[String], name: &str| env.iter().any(|line| line.starts_with(name));
+    let own = of_job("own");
+    for (name, value) in
+        [("STATE_DIRECTORY", "service"), ("XDG_RUNTIME_DIR", "person")].iter().chain(&SET)
+    {
+        let expected = !matches!(*value, "service" | "");
+        assert_eq!(has(&own, &format!("{name}=")), expected, "{name} in {own:#?}");
+    }
+    if !is_root() {
+        eprintln!("not root: what a job of another user inherits is not looked at");
+        return;
+    }
+    let other = of_job("other");
+    let left = [("DATABASE_URL", "jobs"), ("LC_ALL", "C.UTF-8")];
+    for (name, value) in SET {
+        let expected = left.contains(&(name, value));
+        assert_eq!(has(&other, &format!("{name}=")), expected, "{name} in {other:#?}");
+    }
+    assert!(!has(&other, "XDG_") && !has(&other, "STATE_DIRECTORY"), "{other:#?}");
+}
+
+#[test]
+fn a_program_is_looked_for_as_the_user_would() {
+    if !is_root() {
+        eprintln!("not root: no job can have another user");
+        return;
+    }
+    let path = "env = { PATH = 'locked:shut:open:/usr/bin:/bin' }\nuser = 'nobody'\ndate = 'now'\n";
+    let bench = Bench::new(&format!(
+        "[jobs.argv]\ncommand = ['tool', 'x']\n{path}\
+         [jobs.plain]\ncommand = 'tool x'\n{path}\
+         [jobs.shell]\ncommand = 'tool x; true'\n{path}\
+         [jobs.none]\ncommand = ['no-such-tool']\n{path}\
+         [jobs.denied]\ncommand = ['hidden']\n{path}\
+         [jobs.missing]\ncommand = 'no-such-tool x'\n{path}"
+    ));
+    bench.set_mode(".", 0o755);
+    for (dir, mode) in [("locked", 0o700), ("shut", 0o755), ("open", 0o755)] {
+        fs::create_dir(bench.path(dir)).unwrap();
+        bench.program(&format!("{dir}/tool"), &format!("#!/bin/sh\necho {dir} $1\n"));
+        bench.set_mode(dir, mode);
+    }
+    // Nobody may enter the first directory, nor execute the program in the second.
+    bench.set_mode("shut/tool", 0o700);
+    bench.program("shut/hidden", "#!/bin/sh\n");
+    bench.set_mode("shut/hidden", 0o700);
+    for job in ["argv", "plain", "shell"] {
+        let done = bench.once(job);
+        assert_eq!((done.code, &done.out[..]), (Some(0), &["open x".to_owned()][..]), "{done:#?}");
+        let doctor = Running::start(&mut bench.command(&["doctor", job, "-f", "jobs.toml"])).wait();
+        let found = doctor.out.iter().any(|line| line.contains("open/tool"));
+        assert!(found || job == "shell", "{doctor:#?}");
+    }
+    let rows = [
+        ("none", 127, "program `no-such-tool` not found on PATH"),
+        ("denied", 126, "permission denied: shut/hidden"),
+        ("missing", 127, "no-such-tool"),
+    ];
+    for (job, code, said) in rows {
+        let done = bench.once(job);
+        assert_eq!(done.code, Some(code), "{done:#?}");
+        assert!(done.err.iter().any(|line| line.contains(said)), "{done:#?}");
+    }
+}
+
+#[test]
+fn a_job_of_another_user_has_a_session_keyring_of_its_own() {
+    if !is_root() || !std::path::Path::new("/proc/keys").exists() {
+        eprintln!("not root, or no keyrings here: what a job finds in one is not looked at");
+        return;
+    }
+    let bench = Bench::new(
+        "jobs.root = { command = ['cat', '/proc/keys'], date = 'now' }\n\
+         jobs.other = { command = ['cat', '/proc/keys'], date = 'now', user = 'nobody', cwd = '/' }\n",
+    );
+    let keys_of = |job: &str| {
+        let mut command = bench.command(&["run", "--once", job]);
+        let join = || {
+            // SAFETY: strings that end with a zero byte, and their lengths.
+            unsafe {
+                let none = std::ptr::null::<libc::c_char>();
+                let joined =
+                    libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, none);
+                let (kind, name) = (c"user".as_ptr(), c"schedrs-test-key".as_ptr());
+                let session = libc::KEY_SPEC_SESSION_KEYRING;
+                let added = libc::syscall(libc::SYS_add_key, kind, name, name, 4usize, session);
+                match joined >= 0 && added >= 0 {
+                    true => Ok(()),
+                    false => Err(std::io::Error::last_os_error()),
+                }
+            }
+        };
+        // SAFETY: it only makes system calls.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, join) };
+        match command.spawn() {
+            Ok(child) => Some(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()),
+            Err(error) => {
+                eprintln!("no keyrings here: {error}");
+                None
+            }
+        }
+    };
+    let (Some(root), Some(other)) = (keys_of("root"), keys_of("other")) else { return };
+    assert!(root.contains("schedrs-test-key"), "{root}");
+    assert!(!other.contains("schedrs-test-key"), "{other}");
+}
+
+#[test]
+fn a_job_of_another_user_can_open_its_streams() {
+    if !is_root() {
+        eprintln!("not root: no job can have another user");
+        return;
+    }
+    let bench = Bench::new(
+        "[jobs.a]\ncommand = 'cat /dev/stdin; echo out > /dev/stdout && echo err > /dev/stderr'\n\
+         stdin = \"in\\n\"\nuser = 'nobody'\ncwd = '/'\ndate = 'now'\n",
+    );
+    let done = bench.once("a");
+    assert_eq!((done.code, &done.out[..]), (Some(0), &["in".to_owned(), "out".to_owned()][..]));
+    assert_eq!(done.err, ["err"], "{done:#?}");
+}
+
 #[test]
 fn nobody_has_nothing_of_root() {
     if !is_root() {

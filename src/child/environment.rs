@@ -2,8 +2,9 @@
 //!
 //! In this order, later ones over earlier ones:
 //!
-//! 1. the scheduler's own environment, without what a service manager gave the scheduler for
-//!    itself; or, with `clear_env`, only `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, and `LANG` and
+//! 1. the scheduler's own environment, without what a service manager said to the scheduler alone
+//!    and, with the `user` of somebody else, what belongs to the scheduler's user as a person
+//!    (`inherited`); or, with `clear_env`, only `PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, and `LANG` and
 //!    `TZ` where the scheduler has them;
 //! 2. with `user`, that user's `HOME`, `USER` and `LOGNAME`, and the job's shell as `SHELL`;
 //! 3. with `cwd`, `PWD`;
@@ -17,7 +18,7 @@ use std::path::Path;
 
 use super::identity::{self, Account};
 use super::secrets::Secrets;
-use super::{files, shell};
+use super::{files, inherited, shell};
 use crate::job::Options;
 
 /// PATH where nothing else says one.
@@ -30,27 +31,14 @@ const MAX_ENV_FILE: u64 = 1 << 20;
 /// As is a secret: Linux takes no longer variable.
 const MAX_SECRET: u64 = 128 << 10;
 
-/// What a service manager tells the scheduler and nobody else, and what a scheduler above this one
-/// said of the job that this scheduler is.
-const NOT_INHERITED: [&[u8]; 10] = [
-    b"LISTEN_FDNAMES",
-    b"LISTEN_FDS",
-    b"LISTEN_PID",
-    b"NOTIFY_SOCKET",
-    b"SCHEDRS_ATTEMPT",
-    b"SCHEDRS_DUE",
-    b"SCHEDRS_JOB",
-    b"SCHEDRS_RUN",
-    b"WATCHDOG_PID",
-    b"WATCHDOG_USEC",
-];
-
 type Variables = BTreeMap<Vec<u8>, CString>;
 
 /// What jobs' environments begin with.
 #[derive(Debug)]
 pub(super) struct Base {
     inherited: Variables,
+    /// What of these a job has that runs as another user.
+    of_others: Variables,
     small: Variables,
 }
 
@@ -72,9 +60,11 @@ impl Base {
     /// From the environment of the scheduler.
     pub(super) fn of(variables: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Base {
         let inherited: Variables = variables
-            .filter(|(name, _)| !NOT_INHERITED.contains(&name.as_slice()))
+            .filter(|(name, _)| !inherited::is_of_the_service(name))
             .filter_map(|(name, value)| Some((name.clone(), join(&name, &value)?)))
             .collect();
+        let of_others = inherited.iter().filter(|(name, _)| !inherited::is_of_a_person(name));
+        let of_others = of_others.map(|(name, entry)| (name.clone(), entry.clone())).collect();
         let mut small = Variables::new();
         set(&mut small, "PATH", DEFAULT_PATH.as_bytes());
         set(&mut small, "SHELL", b"/bin/sh");
@@ -87,7 +77,7 @@ impl Base {
                 small.insert(name.into(), entry.clone());
             }
         }
-        Base { inherited, small }
+        Base { inherited, of_others, small }
     }
 
     /// The environment of one attempt. `told` is what the scheduler says of it. The error is a
@@ -133,7 +123,12 @@ impl Base {
         for (name, value) in told {
             set(&mut own, name, value.as_bytes());
         }
-        let base = if options.clear_env { &self.small } else { &self.inherited };
+        let is_somebody_else = user.is_some_and(|uid| uid != rustix::process::geteuid().as_raw());
+        let base = match (options.clear_env, is_somebody_else) {
+            (true, _) => &self.small,
+            (false, true) => &self.of_others,
+            (false, false) => &self.inherited,
+        };
         Ok(Environment { base, own, secrets })
     }
 }

@@ -17,8 +17,9 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 
 use super::environment::{DEFAULT_PATH, Environment};
+use super::search::{find_program, not_on_path, path_of, places_of, seen_from_here};
 use super::spawn::{self, Program, Step, Streams};
-use super::{Failure, World, changes, explain, find_program, identity, os_error, shell};
+use super::{Failure, World, changes, explain, identity, os_error, shell};
 use crate::clock;
 use crate::doctor::Finding;
 use crate::doctor::login;
@@ -35,6 +36,10 @@ const MAX_ANSWER: usize = 1 << 20;
 
 /// Looks at a file as the job sees it.
 const LOOK: &str = r#"[ -e "$0" ] || exit 2; [ -f "$0" ] || exit 3; [ -x "$0" ] || exit 4"#;
+
+/// Says the number of the first file that the job can execute.
+const FIND: &str =
+    r#"i=0; for f; do if [ -f "$f" ] && [ -x "$f" ]; then echo $i; exit; fi; i=$((i+1)); done"#;
 
 /// What a program that only looks has said.
 struct Answer {
@@ -86,6 +91,7 @@ impl World {
         let reason = explain(error, &program, options).reason;
         Err(match error.step {
             Step::Nice => Finding::problem("nice", reason, "only root may lower it"),
+            Step::Keyring => Finding::problem("user", reason, "try again"),
             Step::Groups | Step::Group | Step::User | Step::Regain => Finding::problem(
                 "user",
                 reason,
@@ -102,7 +108,7 @@ impl World {
     fn examine_command(&self, start: &Start, env: &Environment<'_>, found: &mut Vec<Finding>) {
         let job = &*start.job;
         let options = &*job.options;
-        let (argv, _) = self.command_line(job, env);
+        let (argv, _) = self.command_line(job, env, is_somebody_else(options));
         let Some(name) = argv.first() else { return };
         let first = match &job.command {
             Command::Argv(argv) => argv.first().map_or("", |word| word),
@@ -143,7 +149,7 @@ impl World {
         options: &Options,
         env: &Environment<'_>,
     ) -> Result<String, (String, String)> {
-        let file = find_program(name, options, env).map_err(|failure| {
+        let file = self.find(name, options, env).map_err(|failure| {
             let path = String::from_utf8_lossy(env.get("PATH").unwrap_or_default()).into_owned();
             let elsewhere = DEFAULT_PATH.split(':').map(|dir| format!("{dir}/{name}"));
             let help = match elsewhere.into_iter().find(|file| Path::new(file).is_file()) {
@@ -173,7 +179,7 @@ impl World {
             }
             Err(failure) => return Err((failure.reason, "try again".to_owned())),
         }
-        match interpreter(&seen_from_here(&shown, options)) {
+        match interpreter(&seen_from_here(shown.as_bytes(), options)) {
             Some(interpreter) => self.interpreter(&shown, &interpreter, options, env),
             None => Ok(shown),
         }
@@ -202,12 +208,38 @@ impl World {
         if interpreter.ends_with("/env")
             && let Some(word) = line.iter().skip(1).find(|word| !word.starts_with('-'))
             && !word.contains('=')
-            && find_program(word, options, env).is_err()
+            && self.find(word, options, env).is_err()
         {
             let text = format!("the #! line of {program} names {word}, which is not on PATH");
             return Err((text, help));
         }
         Ok(program.to_owned())
+    }
+
+    /// The file that a program's name stands for, for whoever the job runs as.
+    fn find(
+        &self,
+        name: &str,
+        options: &Options,
+        env: &Environment<'_>,
+    ) -> Result<CString, Failure> {
+        if name.contains('/') || !is_somebody_else(options) {
+            return find_program(name, options, env);
+        }
+        let (changes, _) = changes(options)?;
+        let places = places_of(name, env).map(path_of).collect::<Result<Vec<_>, _>>()?;
+        let argv = ["/bin/sh", "-c", FIND, "sh"].map(Into::into);
+        let mut program = self.program(&argv, options, env, changes)?;
+        program.argv.extend(places.iter().cloned());
+        let answer = ask(&program).map_err(|error| explain(error, &program, options))?;
+        let which = String::from_utf8_lossy(&answer.out).trim().parse::<usize>().ok();
+        match which.and_then(|which| places.into_iter().nth(which)) {
+            Some(place) => Ok(place),
+            // Why not is for `find_program` to say, unless it could have been root's.
+            None => {
+                Err(find_program(name, options, env).err().unwrap_or_else(|| not_on_path(name)))
+            }
+        }
     }
 
     fn look(
@@ -297,6 +329,7 @@ impl World {
         let name = shell.rsplit('/').next()?;
         let program = Program {
             file: text(&account.shell)?,
+            elsewhere: Vec::new(),
             // The dash is what tells a shell that it is a login shell.
             argv: [format!("-{name}"), "-c".to_owned(), SCRIPT.to_owned()]
                 .into_iter()
@@ -312,6 +345,11 @@ impl World {
         let at = answer.out.windows(MARK.len()).rposition(|window| window == MARK)?;
         Some(login::variables(&answer.out[at + MARK.len()..]))
     }
+}
+
+/// Whether the job's process is another user than we are.
+fn is_somebody_else(options: &Options) -> bool {
+    changes(options).is_ok_and(|(changes, _)| changes.is_some_and(|all| all.identity.is_some()))
 }
 
 /// The files that the environment is read from, which were just read.
@@ -341,13 +379,6 @@ fn open_path(env: &Environment<'_>) -> Option<Finding> {
     let dir = path.split(':').find(open)?;
     let help = "take it out of PATH: a program there can be anybody's";
     Some(Finding::warning("PATH", format!("everyone can write to {dir}"), help))
-}
-
-fn seen_from_here(file: &str, options: &Options) -> std::path::PathBuf {
-    match &options.cwd {
-        Some(cwd) => Path::new(&**cwd).join(file),
-        None => file.into(),
-    }
 }
 
 /// The words of a file's `#!` line.

@@ -28,8 +28,11 @@ use super::vfork::{self, Orders};
 /// Everything about a process to be.
 #[derive(Debug)]
 pub(super) struct Program<'a> {
-    /// The file to execute: a path, PATH is not searched again.
+    /// The file to execute: a path.
     pub(super) file: CString,
+    /// Where else on PATH it may be, in turn, where only the child can tell whether it may execute
+    /// a file: because it will be somebody else by then.
+    pub(super) elsewhere: Vec<CString>,
     /// The arguments, the name it is called by first.
     pub(super) argv: Vec<CString>,
     /// The whole environment, as `NAME=value`.
@@ -74,6 +77,7 @@ pub(super) enum Step {
     /// not say which of them it was.
     Spawn,
     Nice,
+    Keyring,
     Groups,
     Group,
     User,
@@ -84,9 +88,10 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Step; 8] = [
+    const ALL: [Step; 9] = [
         Step::Spawn,
         Step::Nice,
+        Step::Keyring,
         Step::Groups,
         Step::Group,
         Step::User,
@@ -138,7 +143,8 @@ fn vfork(
 /// What the forked child needs, all of it made before the fork: between fork and exec it may not
 /// allocate.
 struct Prepared {
-    file: *const c_char,
+    /// The files to try, in this order.
+    files: Vec<*const c_char>,
     argv: Vec<*const c_char>,
     env: Vec<*const c_char>,
     cwd: Option<*const c_char>,
@@ -208,8 +214,9 @@ impl Prepared {
         place: Place,
     ) -> Prepared {
         let identity = changes.identity.as_ref();
+        let files = std::iter::once(&program.file).chain(&program.elsewhere);
         Prepared {
-            file: program.file.as_ptr(),
+            files: files.map(|file| file.as_ptr()).collect(),
             argv,
             env,
             cwd: program.cwd.as_deref().map(CStr::as_ptr),
@@ -255,6 +262,9 @@ impl Prepared {
                 done(libc::setpriority(libc::PRIO_PROCESS, 0, nice), Step::Nice)?;
             }
             if let Some((uid, gid, groups)) = &self.identity {
+                if uid.is_some_and(|uid| uid != libc::geteuid()) {
+                    leave_session_keyring()?;
+                }
                 done(libc::setgroups(groups.len(), groups.as_ptr()), Step::Groups)?;
                 done(libc::setresgid(*gid, *gid, *gid), Step::Group)?;
                 if let Some(uid) = *uid {
@@ -276,10 +286,52 @@ impl Prepared {
             if let Some(cwd) = self.cwd {
                 done(libc::chdir(cwd), Step::Directory)?;
             }
-            // Not the C library's execvp, which hands a file it does not know to a shell.
-            libc::execve(self.file, self.argv.as_ptr(), self.env.as_ptr());
+            self.execute();
         }
         Ok(())
+    }
+
+    /// Executes the first of the files that can be, as the C library's execvp does; but that hands
+    /// a file it does not know to a shell. Returns only when none can, with `errno` set.
+    ///
+    /// # Safety
+    ///
+    /// Every pointer is to a string, or an array of such that ends with null.
+    unsafe fn execute(&self) {
+        let mut denied = false;
+        for file in &self.files {
+            // SAFETY: a system call on what the caller vouches for; `errno` is this thread's own.
+            let errno = unsafe {
+                libc::execve(*file, self.argv.as_ptr(), self.env.as_ptr());
+                *libc::__errno_location()
+            };
+            match errno {
+                libc::EACCES => denied = true,
+                libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {}
+                _ => return,
+            }
+        }
+        if denied {
+            // SAFETY: the same.
+            unsafe { *libc::__errno_location() = libc::EACCES };
+        }
+    }
+}
+
+/// Takes a session keyring of its own, empty, in place of the scheduler's: whoever has that may read
+/// the keys in it, whatever user they are. While still root, whose quota is the one that cannot be
+/// used up by a job. Where there are no keyrings (ENOSYS), and where a filter of a container forbids
+/// the call, nobody can read any.
+fn leave_session_keyring() -> Result<(), Step> {
+    // SAFETY: a null pointer asks for a keyring without a name.
+    let joined = unsafe {
+        libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<c_char>())
+    };
+    // SAFETY: a read of this thread's own `errno`.
+    match unsafe { *libc::__errno_location() } {
+        libc::ENOSYS | libc::EPERM | libc::EACCES => Ok(()),
+        _ if joined >= 0 => Ok(()),
+        _ => Err(Step::Keyring),
     }
 }
 
