@@ -29,6 +29,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{Access, Gid, MemfdFlags, Uid};
+use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
@@ -367,7 +368,14 @@ fn streams(
 
 /// A text as something to read from: a file in memory, so that nobody has to feed a pipe.
 fn stdin_of(text: &str) -> io::Result<OwnedFd> {
-    let mut file = File::from(rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC)?);
+    // Where `vm.memfd_noexec` is 2, there are only such that can never be executed; before Linux
+    // 6.3 there are none of these.
+    let memory = |flags| rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC | flags);
+    let memory = match memory(MemfdFlags::NOEXEC_SEAL) {
+        Err(Errno::INVAL) => memory(MemfdFlags::empty()),
+        made => made,
+    };
+    let mut file = File::from(memory?);
     file.write_all(text.as_bytes())?;
     file.rewind()?;
     Ok(file.into())

@@ -366,6 +366,24 @@ fn a_job_of_another_user_can_open_its_streams() {
 }
 
 #[test]
+fn a_text_on_stdin_where_memory_may_not_be_executed() {
+    // The setting is that of a pid namespace, so nobody else notices.
+    let script = "exec unshare --fork --pid --mount-proc --kill-child sh -c '\
+                  echo 2 > /proc/sys/vm/memfd_noexec || exit 99; exec \"$@\"' sh \"$@\"";
+    if !is_root() || !std::path::Path::new("/proc/sys/vm/memfd_noexec").exists() {
+        eprintln!("not root, or no vm.memfd_noexec here: nothing to be seen");
+        return;
+    }
+    let bench = Bench::new("jobs.a = { command = 'cat', stdin = 'text', date = 'now' }");
+    let done = Running::start(&mut bench.shell(script, &["run", "--once", "a"])).wait();
+    if done.code == Some(99) {
+        eprintln!("vm.memfd_noexec cannot be set here: {done:?}");
+        return;
+    }
+    assert_eq!((done.code, &done.out[..]), (Some(0), &["text".to_owned()][..]), "{done:#?}");
+}
+
+#[test]
 fn nobody_has_nothing_of_root() {
     if !is_root() {
         return;
