@@ -213,7 +213,7 @@ fn doctor_looks_as_the_jobs_user() {
     bench.write(
         "jobs.toml",
         &format!(
-            "defaults = { user = 12345, group = 12345 }\n\
+            "defaults.user = 12345\ndefaults.group = 12345\n\
              [jobs.cwd]\ncommand = 'true'\ncwd = '{dir}'\ninterval = '1h'\n\
              [jobs.program]\ncommand = ['{dir}/good']\ninterval = '1h'\n\
              [jobs.fine]\ncommand = 'true'\ninterval = '1h'\n"
