@@ -93,7 +93,7 @@ pub(crate) fn load_path_with_origins(path: &Path, zones: &Database, now: Instant
 
 fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
     let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };
-    Loader { zones, now, tz: std::env::var("TZ").ok(), origins }.load(input)
+    Loader { zones, now, tz: crate::zone::tz_variable(), origins }.load(input)
 }
 
 /// Loads a jobfile from a text. `name` stands for the file's name in problems; what it includes

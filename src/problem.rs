@@ -14,6 +14,7 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 pub use crate::trigger::flaw::Severity;
+use crate::zone::{Database, Doubt};
 pub(crate) use render::{Lines, clean, clean_error, clean_lines};
 
 /// A range of bytes of a file. Files are at most 256 MiB, so 32 bits are enough, and a problem or
@@ -81,6 +82,13 @@ impl Problem {
     /// A warning at a place.
     pub fn warning(place: Place, message: impl Into<String>) -> Problem {
         Problem { severity: Severity::Warning, ..Problem::error(place, message) }
+    }
+
+    /// What is odd about the zone of the machine.
+    pub(crate) fn of_machine_zone(doubt: Doubt, zones: &Database) -> Problem {
+        let near = doubt.unknown.as_deref().and_then(|name| nearest::zone(name, zones));
+        let help = near.map_or(doubt.help, |near| format!("did you mean `{near}`?"));
+        Problem::warning(Place { file: 0, span: None }, doubt.message).help(help)
     }
 
     /// The same with a word on what would be right.

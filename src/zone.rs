@@ -3,9 +3,12 @@
 //! A zone is a list of *segments*, the stretches of time between two changes of its offset from
 //! UTC; within one, wall time and instant differ by a constant, so the cron engine works on
 //! integers and only looks up where it is at the seams. The rules come from TZif data, read with
-//! `jiff`; `database` says where that data is found.
+//! `jiff`; `database` says where that data is found, `tzif` which of it is taken, and `machine` which
+//! zone is that of the machine.
 
 mod database;
+mod machine;
+mod tzif;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,11 +17,15 @@ use jiff::tz::TimeZone;
 
 use crate::instant::{Instant, MICROS};
 
-pub use database::{Database, Source};
+pub use database::{Database, Source, Unknown};
+pub use machine::{Doubt, Machine, tz_variable};
 
 /// Segments up to this instant (2100-01-01T00:00:00Z) are computed when the zone is loaded, later
 /// ones when they are asked for: a preview of the year 2400 is right, only slower.
 const HORIZON: i64 = 4_102_444_800;
+
+/// Seconds in a year, and a little more.
+const YEAR: i64 = 370 * 86_400;
 
 /// log2 of the seconds in a bucket: 97 days, so that most hold one change of offset at most.
 const BUCKET: u32 = 23;
@@ -29,6 +36,10 @@ pub struct Zone(Arc<Inner>);
 
 struct Inner {
     name: Box<str>,
+    /// Whether a zone can be asked for by that name; else it is there to be shown alone.
+    has_name: bool,
+    /// For the machine's own zone, where it was found.
+    origin: Option<Box<str>>,
     rules: TimeZone,
     /// The segments up to `HORIZON`, in order and without a hole.
     segments: Box<[Segment]>,
@@ -37,7 +48,7 @@ struct Inner {
     buckets: Box<[u32]>,
     first_bucket: i64,
     /// Where the table ends: `i64::MAX` for a zone that changes no more after its last segment,
-    /// else the start of that segment, whose end is not known here.
+    /// else the first change that is not in it.
     table_end: i64,
 }
 
@@ -91,19 +102,27 @@ impl Zone {
         Zone::new("UTC", TimeZone::UTC)
     }
 
+    /// The zone that a TZif file describes, under `name`.
+    pub fn from_tzif(name: &str, tzif: &[u8]) -> Result<Zone, Unknown> {
+        Ok(Zone::new(name, tzif::rules(name, tzif)?))
+    }
+
     /// The zone that `rules` describe, under `name`.
     fn new(name: &str, rules: TimeZone) -> Zone {
-        let mut offset = rules.to_offset(jiff::Timestamp::MIN).seconds();
+        let mut offset = rules.to_offset(beginning()).seconds();
         let mut last = Segment { start: i64::MIN, end: i64::MAX, offset, offset_before: offset };
         let mut segments = Vec::new();
         let mut table_end = i64::MAX;
-        for transition in rules.following(jiff::Timestamp::MIN) {
-            let start = transition.timestamp().as_second();
+        let mut at = beginning();
+        while let Some((next, offset_after)) = change_after(&rules, at) {
+            at = next;
+            let start = at.as_second();
             if start >= HORIZON {
-                table_end = last.start;
+                last.end = start;
+                table_end = start;
                 break;
             }
-            let offset_before = std::mem::replace(&mut offset, transition.offset().seconds());
+            let offset_before = std::mem::replace(&mut offset, offset_after);
             // A transition may change no more than an abbreviation.
             if offset != offset_before {
                 segments.push(Segment { end: start, ..last });
@@ -124,6 +143,8 @@ impl Zone {
         }
         Zone(Arc::new(Inner {
             name: name.into(),
+            has_name: true,
+            origin: None,
             rules,
             segments: segments.into(),
             buckets: buckets.into(),
@@ -132,9 +153,46 @@ impl Zone {
         }))
     }
 
-    /// The name it was asked for by: an IANA name, or the TZ text of a POSIX rule.
+    /// The same zone as the machine's own, which was found at `origin`. Without `has_name` nothing
+    /// is known of it but its rules, and its name says where those stand.
+    fn of_machine(&self, has_name: bool, origin: &str) -> Zone {
+        let Inner { name, rules, segments, buckets, first_bucket, table_end, .. } = &*self.0;
+        Zone(Arc::new(Inner {
+            name: name.clone(),
+            has_name,
+            origin: Some(origin.into()),
+            rules: rules.clone(),
+            segments: segments.clone(),
+            buckets: buckets.clone(),
+            first_bucket: *first_bucket,
+            table_end: *table_end,
+        }))
+    }
+
+    /// The name it was asked for by, an IANA name. The machine's own zone may have none: then it is
+    /// the TZ text of a POSIX rule, or the path of a file.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Whether a jobfile can ask for it by its name.
+    pub fn has_name(&self) -> bool {
+        self.0.has_name
+    }
+
+    /// Where the machine's own zone was found, such as `from /etc/localtime`; `None` for a zone that
+    /// was asked for by its name.
+    pub fn origin(&self) -> Option<&str> {
+        self.0.origin.as_deref()
+    }
+
+    /// Whether two zones have had the same offsets from `from` to `until`.
+    fn agrees(&self, other: &Zone, from: i64, until: i64) -> bool {
+        let (from, until) = (Instant::from_secs(from), Instant::from_secs(until));
+        let seams = |zone: &Zone| -> Vec<(i64, i32)> {
+            zone.changes(from, until).map(|change| (change.start, change.offset)).collect()
+        };
+        self.offset_at(from) == other.offset_at(from) && seams(self) == seams(other)
     }
 
     /// Whether the zone has one offset for ever.
@@ -163,28 +221,40 @@ impl Zone {
         *found.unwrap_or(first)
     }
 
-    /// The segment of an instant in the table's last segment or after it, where the zone's rules
-    /// are asked each time.
+    /// The segment of an instant after the table, where the zone's rules are asked each time. A
+    /// segment found here may have the offset of its neighbour: where a rule changes nothing but an
+    /// abbreviation, to look for the next real change could take thousands of steps.
     #[cold]
     fn segment_beyond_table(&self, secs: i64) -> Segment {
         let rules = &self.0.rules;
         let at = timestamp(secs);
         let offset = rules.to_offset(at).seconds();
-        let end = rules
-            .following(at)
-            .find(|t| t.offset().seconds() != offset)
-            .map_or(i64::MAX, |t| t.timestamp().as_second());
-        // `preceding` is strict, and the segment may begin at this very second.
-        let mut start = i64::MIN;
-        let mut offset_before = offset;
-        for transition in rules.preceding(timestamp(secs.saturating_add(1))) {
-            if transition.offset().seconds() != offset {
-                offset_before = transition.offset().seconds();
-                break;
-            }
-            start = transition.timestamp().as_second();
-        }
+        let end = change_after(rules, at).map_or(i64::MAX, |(end, _)| end.as_second());
+        let start = self.start_beyond_table(at);
+        let offset_before = rules.to_offset(timestamp(start - 1)).seconds();
         Segment { start, end, offset, offset_before }
+    }
+
+    /// The last change that is not after `at`. It is looked for forwards, from further and further
+    /// back: what the library calls preceding are not always the changes that follow.
+    fn start_beyond_table(&self, at: jiff::Timestamp) -> i64 {
+        let (at, first) = (at.as_second(), self.0.table_end);
+        let mut back = YEAR;
+        loop {
+            let from = at.saturating_sub(back).max(first - 1);
+            let mut start = (from < first).then_some(first);
+            let mut walked = timestamp(from);
+            while let Some((next, _)) = change_after(&self.0.rules, walked)
+                && next.as_second() <= at
+            {
+                start = Some(next.as_second());
+                walked = next;
+            }
+            match start {
+                Some(start) => return start,
+                None => back = back.saturating_mul(4),
+            }
+        }
     }
 
     /// What a wall time (seconds since 1970-01-01T00:00:00 on the zone's own clocks) is in
@@ -250,6 +320,23 @@ impl Zone {
             Some(segment)
         })
     }
+}
+
+/// The first change after an instant that the rules know of, and the offset from then on.
+///
+/// Everything here walks by this function, so nothing walks for ever: the answer is later than
+/// `at`, whatever the library says. (jiff 0.2 answers with the last change of a zone again and
+/// again, if the zone has no rule for the time after it.) After its last change a zone keeps its
+/// offset, as in the C library.
+fn change_after(rules: &TimeZone, at: jiff::Timestamp) -> Option<(jiff::Timestamp, i32)> {
+    let change = rules.following(at).next()?;
+    (change.timestamp() > at).then(|| (change.timestamp(), change.offset().seconds()))
+}
+
+/// The first instant whose offset is asked for. Zone data may hold several changes from before the
+/// first one that jiff can represent, and all of them are that one to it.
+fn beginning() -> jiff::Timestamp {
+    timestamp(jiff::Timestamp::MIN.as_second() + 1)
 }
 
 /// jiff's timestamp of a second, held within its range.

@@ -8,8 +8,9 @@ use crate::cli::Context;
 use crate::instant::Instant;
 use crate::job::Job;
 use crate::jobfile::when;
-use crate::problem::nearest::nearest;
-use crate::zone::Zone;
+use crate::problem::nearest::{self, nearest};
+use crate::problem::{self, Problem, Problems, Source, Sources, clean};
+use crate::zone::{Zone, tz_variable};
 
 /// A time: `now`, an RFC 3339 time, a date with or without a time on the clocks of `zone`, or
 /// `+2h30m` after `base`.
@@ -33,18 +34,38 @@ pub(super) fn instant(
 
 /// A zone by its name.
 pub(super) fn zone(name: &str, context: &Context) -> anyhow::Result<Zone> {
-    context.zones.get(name).ok_or_else(|| {
-        let names = context.zones.names();
-        match nearest(name, names.iter().map(String::as_str)) {
-            Some(near) => anyhow!("unknown time zone `{name}`; did you mean `{near}`?"),
-            None => anyhow!("unknown time zone `{name}`; names are such as Europe/Berlin"),
-        }
+    let unknown = match context.zones.find(name) {
+        Ok(zone) => return Ok(zone),
+        Err(unknown) => unknown.say(name),
+    };
+    Err(match nearest::zone(name, &context.zones) {
+        Some(near) => anyhow!("{unknown}; did you mean `{near}`?"),
+        None => anyhow!("{unknown}; names are such as Europe/Berlin"),
     })
 }
 
 /// The zone of this machine.
 pub(super) fn local_zone(context: &Context) -> Zone {
-    context.zones.local(std::env::var("TZ").ok().as_deref())
+    context.zones.local(tz_variable().as_deref())
+}
+
+/// The same, for a command that goes by nothing else: what is odd about it is said on stderr.
+pub(super) fn local_zone_checked(context: &Context) -> std::io::Result<Zone> {
+    let machine = context.zones.machine(tz_variable().as_deref());
+    if let Some(doubt) = machine.doubt {
+        let mut problems = Problems::default();
+        problems.push(Problem::of_machine_zone(doubt, &context.zones));
+        let mut sources = Sources::default();
+        sources.push(Source::new("time zone", ""));
+        problem::print(&mut anstream::stderr().lock(), &problems, &sources)?;
+    }
+    Ok(machine.zone)
+}
+
+/// `Europe/Berlin, from /etc/localtime`: the machine's zone, and where it was found; `None` for one
+/// that was asked for.
+pub(super) fn of_machine(zone: &Zone) -> Option<String> {
+    Some(format!("{}, {}", clean(zone.name()), clean(zone.origin()?)))
 }
 
 /// The place of a job in the jobfile, by its id.

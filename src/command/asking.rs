@@ -215,7 +215,7 @@ impl Times<'_> {
     }
 
     pub(super) fn zone(&self, name: &str) -> Zone {
-        self.context.zones.get(name).unwrap_or_else(Zone::utc)
+        self.context.zones.shown_as(name).unwrap_or_else(Zone::utc)
     }
 
     /// A time that is not far away.

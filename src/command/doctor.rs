@@ -58,7 +58,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let (set, found) = jobfile(&file, context);
     let mut lines: Vec<Line> = found.into_iter().map(|finding| (None, finding)).collect();
     let scheduler = Scheduler::of(&file);
-    let mut machine = vec![machine::clock(), machine::zones(&context.zones)];
+    let database = &context.zones;
+    let mut machine = vec![machine::clock(), machine::zone(database), machine::zones(database)];
     machine.extend(machine::directories(set.as_ref(), &file));
     machine.extend(set.as_ref().map(machine::limits));
     machine.push(Scheduler::finding(scheduler));

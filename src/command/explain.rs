@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use anyhow::anyhow;
 
-use super::asked::local_zone;
+use super::asked;
 use super::expression;
 use crate::cli::{Context, ExitCode};
 use crate::preview::{Window, preview};
@@ -30,8 +30,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let expr = args.expr.join(" ");
     let zone = match &args.timezone {
-        Some(name) => super::asked::zone(name, context)?,
-        None => local_zone(context),
+        Some(name) => asked::zone(name, context)?,
+        None => asked::local_zone_checked(context)?,
     };
     let Some(job) = expression::schedule(&expr, &zone, context)? else {
         return Ok(ExitCode::FAILURE);
@@ -45,6 +45,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         if let Some(normal) = words::normalised(schedule) {
             writeln!(out, "{dim}normalised:{reset} {normal}")?;
         }
+    }
+    if let Some(zone) = asked::of_machine(&zone) {
+        writeln!(out, "{dim}zone:{reset} {zone}")?;
     }
     writeln!(out)?;
     let jobs = [&*job];

@@ -26,12 +26,13 @@ pub(super) fn schedule(
         text if humantime::parse_duration(text).is_ok() => format!("interval = \"{text}\""),
         _ => return Ok(job(expr, zone, "expression")?.map(Arc::new)),
     };
-    let zone = zone.name();
-    let text = format!("{key}\ncommand = \"true\"\ntimezone = \"{zone}\"\n");
+    // Its name is that of the machine's zone too, which may be none that a jobfile knows.
+    let tz = Some(zone.name().to_owned());
+    let text = format!("{key}\ncommand = \"true\"\n");
     // The schedule stands in the first line, so that a caret under it is under what was typed.
     let text = format!("jobs.{ID}.{}", text.replace('\n', &format!("\njobs.{ID}.")));
     let text = text.trim_end_matches(&format!("jobs.{ID}."));
-    let loaded = jobfile::load_text("expression", text, &context.zones, clock::wall());
+    let loaded = jobfile::load_text_in(tz, "expression", text, &context.zones, clock::wall());
     if !loaded.problems.is_empty() {
         loaded.report()?;
     }

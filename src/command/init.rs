@@ -23,8 +23,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let zone = super::asked::local_zone(context);
-    // `TZ` may hold a rule instead of a name, which a jobfile does not take.
-    let zone = context.zones.get(zone.name()).map_or("UTC".to_owned(), |zone| zone.to_string());
+    let zone = match zone.has_name() {
+        true => format!("timezone = \"{zone}\"    #"),
+        // Without the line it is still that of the machine.
+        false => "# timezone = \"Europe/Berlin\"    #".to_owned(),
+    };
     let file = &args.file;
     if file == Path::new("-") {
         io::stdout().lock().write_all(text("jobs.toml", &zone).as_bytes())?;
@@ -89,7 +92,7 @@ const TEXT: &str = r#"#
 # `man 5 schedrs-jobs`, and `schedrs validate --explain` for each job's options and their defaults.
 
 [scheduler]
-timezone = "ZONE"    # on whose clocks `cron` and `date` are meant
+ZONE on whose clocks `cron` and `date` are meant
 
 [jobs.hello]
 command = 'echo "hello from $SCHEDRS_JOB"'    # a string goes to the shell

@@ -82,7 +82,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let named = args.timezone.as_deref().map(|name| asked::zone(name, context)).transpose()?;
     let (jobs, shown_zone, home): (Vec<Arc<Job>>, Option<Zone>, Zone) = match &args.cron {
         Some(expr) => {
-            let zone = named.unwrap_or_else(|| asked::local_zone(context));
+            let zone = match named {
+                Some(zone) => zone,
+                None => asked::local_zone_checked(context)?,
+            };
             let Some(job) = expression::job(expr, &zone, "--cron")? else {
                 return Ok(ExitCode::FAILURE);
             };
@@ -119,7 +122,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(anstream::stdout().lock());
     let shown = Shown { jobs: &jobs, zone: shown_zone.as_ref(), now: now.truncated() };
     match args.output {
-        Output::Table => shown.table(rows, &mut out)?,
+        Output::Table => {
+            shown.table(rows, &mut out)?;
+            out.flush()?;
+            shown.origin()?;
+        }
         Output::Json => shown.json(rows, &mut out)?,
         Output::Csv => shown.csv(rows, &mut out)?,
     }
@@ -182,6 +189,15 @@ impl<'a> Shown<'a> {
         }
         table.write(out, terminal_width())?;
         Ok(())
+    }
+
+    /// On stderr, where the machine's zone was found, if any of the jobs goes by it.
+    fn origin(&self) -> std::io::Result<()> {
+        let zones = self.jobs.iter().map(|job| self.zone_of(job));
+        match zones.filter_map(asked::of_machine).next() {
+            Some(zone) => writeln!(anstream::stderr(), "zone: {zone}"),
+            None => Ok(()),
+        }
     }
 
     /// How far a due time is from now.

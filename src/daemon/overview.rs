@@ -74,22 +74,24 @@ impl Overview {
         let jobs = counted(self.jobs, "job");
         // Names may hold line ends, and this text has lines.
         let executors = self.executors.join(", ");
-        let [source, executors, next_words] =
-            [&self.source, &executors, &next_words].map(|text| clean(text));
+        let origin = zone.origin().map(|origin| format!(" ({origin})")).unwrap_or_default();
+        let place = format!("{zone}{origin}");
+        let [source, executors, next_words, place] =
+            [&self.source, &executors, &next_words, &place].map(|text| clean(text));
         let version = env!("CARGO_PKG_VERSION");
         let text = if logger::is_for_terminal() {
             // Below each other, in the column behind the time.
             format!(
                 "schedrs {version}\n\
                  file       {source}, {jobs}\n\
-                 zone       {zone}, {}\n\
+                 zone       {place}, {}\n\
                  executors  {executors}\n\
                  next       {next_words}",
                 words::table_time(now.truncated(), &zone)
             )
         } else {
             format!(
-                "schedrs {version}: {source}, {jobs}, {zone}, executors: {executors}; next: {next_words}"
+                "schedrs {version}: {source}, {jobs}, {place}, executors: {executors}; next: {next_words}"
             )
         };
         log::info!(

@@ -13,8 +13,9 @@ use super::Finding;
 use crate::control::client::{Client, Place};
 use crate::job::{JobSet, Output};
 use crate::paths;
+use crate::problem::Problem;
 use crate::trust::quoted;
-use crate::zone::{Database, Source};
+use crate::zone::{Database, Source, tz_variable};
 
 /// With less room than this a store or a log will not live long.
 const LITTLE_ROOM: u64 = 64 << 20;
@@ -76,6 +77,22 @@ pub(crate) fn zones(database: &Database) -> Finding {
         ),
         (None, Source::Bundled) => {
             Finding::ok(ABOUT, format!("{bundled}, bundled; that in {directory} has no version"))
+        }
+    }
+}
+
+/// What the zone of the machine is, and where it was found.
+pub(crate) fn zone(database: &Database) -> Finding {
+    const ABOUT: &str = "zone";
+    let machine = database.machine(tz_variable().as_deref());
+    match machine.doubt {
+        None => {
+            let origin = machine.zone.origin().unwrap_or_default();
+            Finding::ok(ABOUT, format!("{}, {origin}", machine.zone))
+        }
+        Some(doubt) => {
+            let Problem { message, help, .. } = Problem::of_machine_zone(doubt, database);
+            Finding::warning(ABOUT, message, help.unwrap_or_default())
         }
     }
 }

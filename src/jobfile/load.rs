@@ -21,7 +21,6 @@ use super::value::Scope;
 use super::{Loaded, Origins, Workshop};
 use crate::instant::Instant;
 use crate::job::{JobSet, Settings};
-use crate::problem::nearest::nearest;
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
 use crate::trust::Doubt;
 use crate::zone::Database;
@@ -101,19 +100,11 @@ impl Loader<'_> {
         let zone = match &sections.timezone {
             Some((zone, _)) => zone.clone(),
             None => {
-                if let Some(tz) = self.tz.as_deref().filter(|tz| !self.zones.knows_tz(tz)) {
-                    let message = format!("$TZ is `{tz}`, which is no time zone: UTC is used");
-                    let names = self.zones.names();
-                    let near = nearest(tz, names.iter().map(String::as_str));
-                    let help = match near {
-                        Some(near) => format!("did you mean `{near}`?"),
-                        None => "name one as in `TZ=Europe/Berlin`, or `timezone` in `[scheduler]`"
-                            .to_owned(),
-                    };
-                    let place = Place { file: 0, span: None };
-                    problems.push(Problem::warning(place, message).help(help));
+                let machine = self.zones.machine(self.tz.as_deref());
+                if let Some(doubt) = machine.doubt {
+                    problems.push(Problem::of_machine_zone(doubt, self.zones));
                 }
-                self.zones.local(self.tz.as_deref())
+                machine.zone
             }
         };
         let job_zone = sections.defaults.timezone.as_ref().unwrap_or(&zone).clone();

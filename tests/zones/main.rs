@@ -1,8 +1,15 @@
 //! Where zone data comes from: a zone directory of the system wins over the bundled database, a
 //! stale one does not, and neither leads out of its directory. And what the bundled database says,
-//! beside an older one: `chrono-tz`, which bundles IANA 2025b.
+//! beside an older one: `chrono-tz`, which bundles IANA 2025b. `hostile` has files that no database
+//! should have, `machine` what the zone of the machine is.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod hostile;
+mod machine;
+mod tzif;
 
 use std::fs;
 use std::path::Path;
@@ -175,24 +182,6 @@ fn a_fifo_in_the_directory_stops_nobody() {
     assert!(made.success());
     let zone = Database::open(Some(dir.path())).get("Europe/Berlin").unwrap();
     assert_eq!(offsets(&zone), BERLIN);
-}
-
-#[test]
-fn the_local_zone_is_what_tz_says() {
-    let dir = made_up();
-    let zones = Database::open(Some(dir.path()));
-    let rows: [(&str, &str, (i32, i32)); 6] = [
-        ("Europe/Berlin", "Europe/Berlin", TOKYO),
-        (":Europe/Berlin", "Europe/Berlin", TOKYO),
-        ("America/New_York", "America/New_York", NEW_YORK),
-        ("EST5EDT,M3.2.0,M11.1.0", "EST5EDT,M3.2.0,M11.1.0", NEW_YORK),
-        ("nonsense/zone", "UTC", (0, 0)),
-        ("../../etc/passwd", "UTC", (0, 0)),
-    ];
-    for (tz, name, wanted) in rows {
-        let zone = zones.local(Some(tz));
-        assert_eq!((zone.name(), offsets(&zone)), (name, wanted), "TZ={tz}");
-    }
 }
 
 /// The binary itself, told by the environment.
