@@ -9,7 +9,8 @@
 //! `hands` performs actions and follows runs until nothing of them is left; `records` has what is
 //! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
 //! `desk` takes what clients ask (`crate::control`) and `catalog` knows the jobs that are not, or
-//! not only, what the jobfile says; `logger` and `report` are the log; `overview` says how things stand, to a terminal and to a service manager, which
+//! not only, what the jobfile says; `reload` reads that again, and `offload` has done elsewhere what
+//! may take long or hang; `logger` and `report` are the log; `overview` says how things stand, to a terminal and to a service manager, which
 //! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
 //! `crate::executor`, what they print goes to `crate::output`.
 
@@ -19,10 +20,12 @@ mod hands;
 mod logger;
 mod mailbox;
 mod notify;
+mod offload;
 mod overview;
 mod plan;
 mod records;
 mod recovery;
+mod reload;
 mod report;
 mod start;
 mod timer;
@@ -42,9 +45,8 @@ use rustix::termios::isatty;
 use crate::clock;
 use crate::control::server::Server;
 use crate::control::{Call, Health};
-use crate::event::{Action, Change, Event, Notice, Request, Want};
-use crate::instant::{Instant, Now};
-use crate::job::Job;
+use crate::event::{Action, Change, Event, Notice, Request};
+use crate::instant::{Instant, Mono, Now};
 use crate::memory;
 use crate::scheduler::Scheduler;
 use crate::signals::{self, Signals};
@@ -52,13 +54,15 @@ use crate::store::keeper::Said;
 use crate::words;
 use crate::zone::Zone;
 use catalog::Catalog;
-use desk::{Desk, Errand};
+use desk::{Desk, Next};
 use hands::{Hands, Message};
 pub use logger::{Log, LogFormat, start as start_log};
 use mailbox::Mailbox;
 use notify::Watchdog;
+use offload::{Done, Lane, Offload};
 use overview::Overview;
 pub use plan::{Jobfile, Load, Memory, Observer, Plan, Reopen, tails};
+use reload::Reloads;
 use start::Parts;
 use timer::Timer;
 pub use waker::Waker;
@@ -71,6 +75,9 @@ pub struct Ending {
     /// With [`Plan::once`]: the exit code of the run, as a shell would give it.
     pub code: Option<u8>,
 }
+
+/// So many requests are taken before it is seen to what is due.
+const CALLS: usize = 64;
 
 /// There is always room for so many actions.
 const ACTIONS: usize = 4096;
@@ -123,6 +130,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     }
     notify::notify("READY=1");
 
+    let mailbox = hands.mailbox();
     let mut looper = Loop {
         scheduler: &mut scheduler,
         hands: &mut hands,
@@ -130,7 +138,9 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         waker: &waker,
         source: plan.source,
         load: plan.load,
-        loading: Loading::No,
+        load_limit: plan.load_limit,
+        reading: Offload::new(Lane::Reading, mailbox.clone()),
+        reloads: Reloads::default(),
         zones,
         until: plan.until,
         once: plan.once,
@@ -139,7 +149,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         events: VecDeque::new(),
         overview,
         watchdog: Watchdog::from_environment(clock::mono()),
-        desk: Desk::default(),
+        desk: Desk::new(Offload::new(Lane::Checking, mailbox)),
         catalog,
         health,
         alarms,
@@ -161,15 +171,6 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     Ok(Ending { signal, code: hands.code_of_last_run() })
 }
 
-/// Whether the jobfile is being read again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Loading {
-    No,
-    Yes,
-    /// It is, and has been asked for again since.
-    Again,
-}
-
 /// The loop's own state.
 struct Loop<'a> {
     scheduler: &'a mut Scheduler,
@@ -178,7 +179,10 @@ struct Loop<'a> {
     waker: &'a Waker,
     source: String,
     load: Option<Arc<Load>>,
-    loading: Loading,
+    load_limit: Duration,
+    /// Where the jobfile is read.
+    reading: Offload,
+    reloads: Reloads,
     /// The zones of the jobs, with their rules as they were when last read.
     zones: Vec<Zone>,
     until: Option<Instant>,
@@ -204,31 +208,7 @@ impl Loop<'_> {
         let mut actions = Vec::new();
         let mut ready = Vec::with_capacity(256);
         loop {
-            // All that has happened together is taken together, so that a run that has ended makes
-            // room for what is due at the same moment.
-            let mut reloaded = false;
-            while let Some(event) = self.events.pop_front() {
-                reloaded |= matches!(event, Event::Reload(_));
-                self.scheduler.take(clock::now(), event, &mut actions);
-            }
-            if reloaded {
-                // The old jobs are gone.
-                memory::give_back();
-            }
-            let now = clock::now();
-            self.scheduler.advance(now, &mut actions);
-            if !actions.is_empty() {
-                self.overview.touch(now.mono);
-            }
-            for action in actions.drain(..) {
-                if let Some(observer) = &self.observer {
-                    observer(&action);
-                }
-                if matches!(action, Action::Exit) {
-                    return Ok(());
-                }
-                self.perform(action, now);
-            }
+            let Some(now) = self.turn(&mut actions) else { return Ok(()) };
             // At the start they are as many as there are jobs.
             actions.shrink_to(ACTIONS);
             self.hands.flush_records();
@@ -245,7 +225,7 @@ impl Loop<'_> {
             if let Some(watchdog) = &mut self.watchdog {
                 watchdog.tend(now.mono);
             }
-            let timeout = match self.events.is_empty() {
+            let timeout = match self.events.is_empty() && !self.desk.has_next() {
                 true => self.arm(timer)?,
                 false => Some(Duration::ZERO),
             };
@@ -275,7 +255,99 @@ impl Loop<'_> {
                     token => self.hands.child_ready(token - TOKEN_RUN, &mut self.events),
                 }
             }
-            self.hands.look_after(clock::mono(), &mut self.events);
+            let now = clock::mono();
+            self.hands.look_after(now, &mut self.events);
+            self.give_up_in_time(now);
+        }
+    }
+
+    /// Tells the scheduler what has happened, what was asked and what time it is, and performs what
+    /// it decides. Answers that time, unless this was the end.
+    fn turn(&mut self, actions: &mut Vec<Action>) -> Option<Now> {
+        // All that has happened together is taken together, so that a run that has ended makes
+        // room for what is due at the same moment.
+        self.take_events(actions);
+        if self.desk.has_next() && self.take_calls(actions) {
+            return None;
+        }
+        let now = clock::now();
+        self.scheduler.advance(now, actions);
+        (!self.perform_all(actions, now)).then_some(now)
+    }
+
+    /// Takes what was asked, one by one, so that each finds what the one before it has made.
+    /// Answers whether that was the end.
+    fn take_calls(&mut self, actions: &mut Vec<Action>) -> bool {
+        let mut now = clock::now();
+        for _ in 0..CALLS {
+            if self.perform_all(actions, now) {
+                return true;
+            }
+            now = clock::now();
+            let (catalog, events) = (self.catalog.as_mut(), &mut self.events);
+            match self.desk.begin(catalog, self.scheduler, now, events) {
+                Next::Nothing => return false,
+                Next::Taken => {}
+                Next::Reload(sink) => self.reload(Some(sink)),
+                Next::Apply(jobfile) => self.take_over(*jobfile),
+                Next::Stop { times } => self.stop(times),
+            }
+            self.take_events(actions);
+        }
+        self.perform_all(actions, now)
+    }
+
+    /// Has the scheduler take what has happened.
+    fn take_events(&mut self, actions: &mut Vec<Action>) {
+        let mut reloaded = false;
+        while let Some(event) = self.events.pop_front() {
+            reloaded |= matches!(event, Event::Reload(_));
+            self.scheduler.take(clock::now(), event, actions);
+        }
+        if reloaded {
+            // The old jobs are gone.
+            memory::give_back();
+        }
+    }
+
+    /// Performs what was decided. Answers whether that was the end.
+    fn perform_all(&mut self, actions: &mut Vec<Action>, now: Now) -> bool {
+        if !actions.is_empty() {
+            self.overview.touch(now.mono);
+        }
+        for action in actions.drain(..) {
+            if let Some(observer) = &self.observer {
+                observer(&action);
+            }
+            if matches!(action, Action::Exit) {
+                return true;
+            }
+            self.perform(action, now);
+        }
+        false
+    }
+
+    /// What is done elsewhere and takes too long is given up.
+    fn give_up_in_time(&mut self, now: Mono) {
+        if let Some(limit) = self.reading.give_up_in_time(now) {
+            self.give_up_reading(&limit);
+        }
+        if let Some(composition) = self.desk.give_up_in_time(now, self.scheduler) {
+            self.composed(composition);
+        }
+    }
+
+    /// Something was done elsewhere.
+    fn done(&mut self, lane: Lane, number: u64, done: Done) {
+        if lane == Lane::Reading {
+            if self.reading.finish(number) {
+                self.loaded(done);
+            }
+            return;
+        }
+        let (catalog, events) = (self.catalog.as_mut(), &mut self.events);
+        if let Some(composition) = self.desk.done(number, done, catalog, self.scheduler, events) {
+            self.composed(composition);
         }
     }
 
@@ -284,11 +356,10 @@ impl Loop<'_> {
             Action::Answer { ticket, answer } => {
                 self.desk.answer(*ticket, answer.clone(), self.scheduler);
             }
-            Action::Notice(notice @ Notice::Reloaded { .. }) => {
-                self.desk.reloaded(&Ok(notice.clone()));
-            }
+            Action::Notice(notice @ Notice::Reloaded { .. }) => self.reloaded(notice),
             Action::Notice(Notice::Stopping { .. }) => {
                 self.health.stopping = true;
+                self.end_reloads();
                 self.hands.remember_change(Change {
                     at: now.wall,
                     job: None,
@@ -313,8 +384,10 @@ impl Loop<'_> {
         let wall = [wakeup.wall, self.until].into_iter().flatten().min();
         let now = clock::now();
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
-        let mono = [wakeup.mono, self.hands.deadline(), self.overview.deadline(), watchdog];
-        let mono = mono.into_iter().flatten().min();
+        let (reading, checking) = (self.reading.deadline(), self.desk.deadline());
+        let own = [self.hands.deadline(), self.overview.deadline(), watchdog, reading, checking];
+        let mono = own.into_iter().chain([wakeup.mono]);
+        let mono = mono.flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
         let until_wall = timer.arm(wall, now).context("failed to set the timer")?;
         Ok([until_mono, until_wall].into_iter().flatten().min())
@@ -333,7 +406,7 @@ impl Loop<'_> {
             let has_gone = logger::is_for_terminal() && !isatty(io::stderr());
             match has_gone && !signals::hangup_is_ignored() {
                 true => self.stop(1),
-                false => self.reload(),
+                false => self.reload(None),
             }
         }
         if signals.status {
@@ -344,7 +417,7 @@ impl Loop<'_> {
         }
         for message in self.hands.messages() {
             match message {
-                Message::Loaded(loaded) => self.loaded(loaded),
+                Message::Done { lane, number, done } => self.done(lane, number, done),
                 Message::Report(report) => self.hands.reported(report, &mut self.events),
                 Message::Store(said) => self.store_said(said),
                 Message::Call(call) => self.called(call),
@@ -369,16 +442,7 @@ impl Loop<'_> {
             reasons.sort_unstable();
             Health { reasons, ..health.clone() }
         };
-        let (catalog, now) = (self.catalog.as_mut(), clock::now());
-        self.desk.unkept = self
-            .alarms
-            .get("store")
-            .map(|reason| format!("it would not survive a restart now: {reason}"));
-        match self.desk.take(call, catalog, self.scheduler, how, now, &mut self.events) {
-            None => {}
-            Some(Errand::Reload) => self.reload(),
-            Some(Errand::Stop { times }) => self.stop(times),
-        }
+        self.desk.take(call, how, &mut self.events);
     }
 
     /// The store's thread has something to say.
@@ -393,7 +457,9 @@ impl Loop<'_> {
                     event = "store_degraded";
                     "the store cannot be written, jobs go on without it: {reason}"
                 );
-                self.alarms.insert("store", format!("the store cannot be written: {reason}"));
+                let reason = format!("the store cannot be written: {reason}");
+                self.desk.unkept = Some(format!("it would not survive a restart now: {reason}"));
+                self.alarms.insert("store", reason);
             }
             Said::Recovered { dropped, after } => {
                 let lost = match dropped {
@@ -403,6 +469,7 @@ impl Loop<'_> {
                 let after = words::span(after);
                 log::warn!(event = "store_recovered"; "the store works again after {after}{lost}");
                 self.alarms.remove("store");
+                self.desk.unkept = None;
                 if dropped > 0 {
                     self.remember_all();
                 }
@@ -426,105 +493,5 @@ impl Loop<'_> {
         for action in actions {
             self.hands.perform(action, now, &mut self.events);
         }
-    }
-
-    /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
-    fn reload(&mut self) {
-        if let Some(server) = self.server {
-            server.rebind();
-        }
-        let Some(load) = &self.load else {
-            let text = format!("{} cannot be read a second time", self.source);
-            log::warn!(event = "reload_failed"; "{text}");
-            self.desk.reloaded(&Err(vec![text]));
-            return;
-        };
-        if self.loading != Loading::No {
-            self.loading = Loading::Again;
-            return;
-        }
-        let (load, mailbox) = (Arc::clone(load), self.hands.mailbox());
-        let work = move || {
-            let load = std::panic::AssertUnwindSafe(|| load());
-            let loaded = std::panic::catch_unwind(load)
-                .unwrap_or_else(|_| Err(vec!["an internal error of the scheduler".to_owned()]));
-            mailbox.send(Message::Loaded(loaded));
-        };
-        match std::thread::Builder::new().name("reload".to_owned()).spawn(work) {
-            Ok(_) => {
-                self.loading = Loading::Yes;
-                notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", clock::mono().micros()));
-            }
-            Err(error) => {
-                log::error!(event = "reload_failed"; "not reloaded, the old jobs go on: {error}");
-                self.desk.reloaded(&Err(vec![error.to_string()]));
-            }
-        }
-    }
-
-    fn loaded(&mut self, loaded: Result<Jobfile, Vec<String>>) {
-        notify::notify("READY=1");
-        match loaded {
-            Ok(jobfile) => self.take_over(jobfile),
-            Err(problems) => {
-                for problem in &problems {
-                    log::error!(event = "reload_problem"; "{problem}");
-                }
-                let source = &self.source;
-                log::error!(
-                    event = "reload_failed";
-                    "{source} was not reloaded, the old jobs go on"
-                );
-                let first = problems.first().map_or("", String::as_str);
-                let text = format!("{source} has errors and was not reloaded: {first}");
-                self.alarms.insert("jobfile", text);
-                self.desk.reloaded(&Err(problems));
-            }
-        }
-        let again = self.loading == Loading::Again;
-        self.loading = Loading::No;
-        if again {
-            self.reload();
-        }
-    }
-
-    /// A jobfile that is good takes effect.
-    fn take_over(&mut self, jobfile: Jobfile) {
-        let Jobfile { mut set, workshop } = jobfile;
-        self.alarms.remove("jobfile");
-        let now = clock::now();
-        self.health.loaded = now.wall;
-        self.health.timezone = set.settings.zone.name().into();
-        self.health.settings = set.settings.clone();
-        self.health.executors = set.executors.as_slice().into();
-        if let Some(catalog) = &mut self.catalog {
-            let (added, overrides) = self.scheduler.texts();
-            let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
-            let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
-            let before = |id: &str| old.get(id).cloned();
-            let composed = catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
-            for (id, problem) in &composed.problems {
-                log::error!(
-                    job = &**id;
-                    "what was changed of it at run time makes no sense now: {problem}"
-                );
-            }
-            for id in composed.displaced {
-                log::warn!(
-                    job = &*id;
-                    "it was added at run time and is in the jobfile now, which holds"
-                );
-                let ask = catalog::ask(0, "schedrs", Want::Remove { job: id });
-                self.events.push_back(Event::Ask(ask));
-            }
-            *catalog = Catalog { workshop, bases: composed.bases };
-            set = composed.set;
-        }
-        logger::set_jobs(&set, &self.hands.output());
-        self.hands.prepare(&set);
-        let zones = report::zones(&set);
-        report::zone_changes(&self.zones, &zones);
-        self.zones = zones;
-        self.events.push_back(Event::Reload(Box::new(set)));
     }
 }

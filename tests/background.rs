@@ -1,6 +1,9 @@
 //! The scheduler inside another program: this one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
+#[path = "background/reloads.rs"]
+mod reloads;
+
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 

@@ -7,6 +7,8 @@
 )]
 
 mod harness;
+#[path = "live/pairs.rs"]
+mod pairs;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -26,6 +26,9 @@ use crate::zone::Zone;
 /// How long an answer is waited for. A scheduler answers within milliseconds, if it is not stopped.
 const ANSWER: Duration = Duration::from_secs(10);
 
+/// The same of one that has much to read first, and gives that up in less than this.
+const LONG_ANSWER: Duration = Duration::from_secs(30);
+
 /// How long a scheduler is waited for that was not asked for.
 const PATIENCE: Duration = Duration::from_millis(500);
 
@@ -77,7 +80,11 @@ impl Asking {
 
     /// Asks one thing.
     pub(super) fn ask(&self, request: &Value) -> anyhow::Result<Map<String, Value>> {
-        self.connect()?.ask(request).map_err(told)
+        let mut client = self.connect()?;
+        if request["do"] == "reload" {
+            client.set_patience(Some(LONG_ANSWER)).map_err(told)?;
+        }
+        client.ask(request).map_err(told)
     }
 
     /// Asks one thing, and shows the answer: as it is, or in words. What is odd about what was asked

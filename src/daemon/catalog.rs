@@ -14,11 +14,16 @@ use crate::job::{Job, JobSet};
 use crate::jobfile::{Workshop, masked};
 use crate::scheduler::{Scheduler, Texts};
 
+/// So many due times of a job are looked at when it is shown.
+const UPCOMING: usize = 5;
+
 /// What a jobfile and the texts beside it have made.
 #[derive(Debug)]
 pub(super) struct Composed {
     /// All jobs.
     pub(super) set: JobSet,
+    /// What makes further ones.
+    pub(super) workshop: Workshop,
     /// The definitions below overrides.
     pub(super) bases: HashMap<Box<str>, Arc<Job>>,
     /// Ids of added jobs that the jobfile has now, too: its own hold.
@@ -41,6 +46,7 @@ pub(super) fn compose(
         bases: HashMap::new(),
         displaced: Vec::new(),
         problems: Vec::new(),
+        workshop: workshop.clone(),
         set: JobSet {
             settings: set.settings.clone(),
             executors: set.executors.clone(),
@@ -90,7 +96,10 @@ pub(super) fn compose(
 #[derive(Debug)]
 pub(super) struct Catalog {
     pub(super) workshop: Workshop,
+    /// What is below the overrides of jobs that have some.
     pub(super) bases: HashMap<Box<str>, Arc<Job>>,
+    /// The job that is about to be changed, as it is.
+    changing: Option<Arc<Job>>,
 }
 
 /// What is to be asked of the scheduler, of what somebody has sent.
@@ -116,48 +125,118 @@ pub(super) enum Unfit {
     Refused(Refusal),
 }
 
+/// Something that is to be made of a text, with all that it takes: it may wait for the files of the
+/// time zones, so that the loop has it done elsewhere.
+#[derive(Debug)]
+pub(super) struct Check {
+    workshop: Workshop,
+    now: Instant,
+    what: What,
+}
+
+/// What a text is.
+#[derive(Debug)]
+enum What {
+    /// The definition of a job.
+    Definition { id: Box<str>, text: Box<str>, replace: bool },
+    /// What is to stand over a job.
+    Override {
+        job: Arc<Job>,
+        /// What stands over it already.
+        before: Option<Box<str>>,
+        text: Box<str>,
+        /// It is about when the job is due.
+        trigger: bool,
+    },
+}
+
+impl Check {
+    /// Makes of the text what is to be asked of the scheduler.
+    pub(super) fn run(self) -> Result<Fit, Unfit> {
+        let Check { workshop, now, what } = self;
+        match what {
+            What::Definition { id, text, replace } => {
+                let made = workshop.build(&id, &text, now).map_err(Unfit::Problems)?;
+                let (job, warnings) = made;
+                try_out(&job, now);
+                Ok(Fit { want: Want::Add { job: Arc::new(job), text, replace }, warnings })
+            }
+            What::Override { job, before, text, trigger } => {
+                let (changed, what) = match trigger {
+                    true => (workshop.reschedule(&job, &text, now), "rescheduled"),
+                    false => (workshop.modify(&job, &text), "modified"),
+                };
+                let (changed, warnings) = changed.map_err(Unfit::Problems)?;
+                try_out(&changed, now);
+                let overrides = workshop.merge(before.as_deref(), &text);
+                let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
+                let detail = Some(masked(&text).into());
+                Ok(Fit { want: Want::Change { job, overrides, what, detail }, warnings })
+            }
+        }
+    }
+}
+
+/// Looks for the next due times of a job as the loop will, which must not be the first to find out
+/// that there is no end to it.
+pub(super) fn try_out(job: &Job, now: Instant) {
+    let trigger = job.trigger.anchored(now);
+    let mut due = trigger.next_after(now);
+    for _ in 0..UPCOMING {
+        due = due.and_then(|due| trigger.next_after(due));
+    }
+}
+
 impl Catalog {
-    /// Something is remembered of a job: without overrides there is nothing below them.
+    pub(super) fn new(workshop: Workshop, bases: HashMap<Box<str>, Arc<Job>>) -> Catalog {
+        Catalog { workshop, bases, changing: None }
+    }
+
+    /// Something is remembered of a job: without overrides there is nothing below them, and with
+    /// its first ones there is what it was before.
     pub(super) fn note(&mut self, remember: &Remember) {
         match remember {
-            Remember::Job(record) if record.overrides.is_none() => self.bases.remove(&record.id),
-            Remember::Gone(id) => self.bases.remove(id),
-            _ => None,
-        };
+            Remember::Job(record) if record.overrides.is_none() => {
+                self.bases.remove(&record.id);
+            }
+            Remember::Job(record) => {
+                if let Some(base) = self.changing.take_if(|job| job.id == record.id) {
+                    self.bases.entry(record.id.clone()).or_insert(base);
+                }
+            }
+            Remember::Gone(id) => {
+                self.bases.remove(id);
+            }
+            Remember::Admitted(_) | Remember::AllPaused(_) | Remember::Change(_) => {}
+        }
     }
 
-    /// Makes of a text the job to be added.
-    pub(super) fn add(
-        &self,
-        id: &str,
-        text: &str,
-        replace: bool,
-        now: Instant,
-    ) -> Result<Fit, Unfit> {
-        let (job, warnings) = self.workshop.build(id, text, now).map_err(Unfit::Problems)?;
-        Ok(Fit { want: Want::Add { job: Arc::new(job), text: text.into(), replace }, warnings })
+    /// What is to be done to add a job.
+    pub(super) fn add(&self, id: Box<str>, text: Box<str>, replace: bool, now: Instant) -> Check {
+        let what = What::Definition { id, text, replace };
+        Check { workshop: self.workshop.clone(), now, what }
     }
 
-    /// Makes of a text what is to stand over a job from now on.
+    /// What is to be done to change a job as it is now.
     pub(super) fn change(
-        &mut self,
+        &self,
         scheduler: &mut Scheduler,
         id: &str,
-        text: &str,
-        what: &'static str,
+        text: Box<str>,
+        trigger: bool,
         now: Instant,
-    ) -> Result<Fit, Unfit> {
+    ) -> Result<Check, Unfit> {
         let Some(job) = scheduler.job(id).cloned() else { return Err(no_such_job(id)) };
-        let changed = match what {
-            "rescheduled" => self.workshop.reschedule(&job, text, now),
-            _ => self.workshop.modify(&job, text),
-        };
-        let (changed, warnings) = changed.map_err(Unfit::Problems)?;
-        let overrides = self.workshop.merge(scheduler.overrides(id), text);
-        self.bases.entry(id.into()).or_insert(job);
-        let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
-        let detail = Some(masked(text).into());
-        Ok(Fit { want: Want::Change { job, overrides, what, detail }, warnings })
+        let before = scheduler.overrides(id).map(Into::into);
+        let what = What::Override { job, before, text, trigger };
+        Ok(Check { workshop: self.workshop.clone(), now, what })
+    }
+
+    /// A change is about to be asked for: what is below it is kept once it has been made.
+    pub(super) fn changing(&mut self, scheduler: &mut Scheduler, want: &Want) {
+        if let Want::Change { job, overrides: Some(_), .. } = want {
+            self.changing = scheduler.job(&job.id).cloned();
+        }
     }
 
     /// The job as its definition says.

@@ -1,24 +1,47 @@
 //! Who has asked what: takes calls (`crate::control`), puts them to the scheduler as events, and
 //! gives each answer to whoever waits for it.
+//!
+//! Calls are taken one after the other, in the order in which they came: each finds what the one
+//! before it has made of the jobs. A text that somebody has sent is read and tried out elsewhere
+//! (`offload`), within a limit of time; the calls behind it wait until it is applied, so that it is
+//! still the job it was made for. How the scheduler is can be asked at any time.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::catalog::{self, Catalog, Fit, Unfit};
+use super::Jobfile;
+use super::catalog::{self, Catalog, Check, Composed, Fit, Unfit};
+use super::offload::{Done, NotBegun, Offload};
 use crate::control::{Call, Health, Reply, Wish};
-use crate::event::{Answer, Event, Notice, Refusal, Want};
-use crate::instant::Now;
+use crate::event::{Answer, Event, Refusal, Want};
+use crate::instant::{Instant, Mono, Now};
 use crate::problem::nearest::nearest;
 use crate::scheduler::Scheduler;
 
-type Sink = Arc<dyn Fn(Reply) + Send + Sync>;
+/// Takes an answer.
+pub(super) type Sink = Arc<dyn Fn(Reply) + Send + Sync>;
 
-/// What only the loop itself can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Errand {
-    /// Read the jobfile again.
-    Reload,
+/// How long the check of what somebody has sent may take.
+const CHECK_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long it may take to put a jobfile and what was added and changed at run time together.
+pub(super) const COMPOSE_LIMIT: Duration = Duration::from_secs(10);
+
+/// So many names are looked through for the one that was meant: a fraction of a millisecond.
+const HINTS: usize = 1000;
+
+/// What is next, of what was asked.
+pub(super) enum Next {
+    /// Nothing, or not yet.
+    Nothing,
+    /// The scheduler was asked, or somebody was answered.
+    Taken,
+    /// The jobfile is to be read again, and somebody waits for that.
+    Reload(Sink),
+    /// A jobfile that was read is to take effect.
+    Apply(Box<Jobfile>),
     /// Stop, at once or not.
     Stop {
         /// How many signals that is like.
@@ -26,15 +49,30 @@ pub(super) enum Errand {
     },
 }
 
+/// A jobfile and what was added and changed at run time, put together; or why that is not so.
+pub(super) type Composition = Result<Box<Composed>, String>;
+
 /// See the [module](self).
-#[derive(Default)]
 pub(super) struct Desk {
     next: u64,
     waiting: HashMap<u64, Waiting>,
-    /// Who waits for the jobfile to have been read again.
-    reloads: Vec<Sink>,
+    /// What was asked and not begun, in its order.
+    queue: VecDeque<Item>,
+    /// What is done elsewhere, before anything else is begun.
+    under_way: Option<UnderWay>,
+    offload: Offload,
     /// Why what is added and changed is not in the store when it is answered, if that is so.
     pub(super) unkept: Option<String>,
+}
+
+enum Item {
+    Call(Call),
+    Apply(Box<Jobfile>),
+}
+
+enum UnderWay {
+    Check { by: Box<str>, sink: Sink },
+    Compose,
 }
 
 struct Waiting {
@@ -52,64 +90,178 @@ impl fmt::Debug for Desk {
 }
 
 impl Desk {
-    /// Takes a call. What it asks of the scheduler becomes an event.
+    pub(super) fn new(offload: Offload) -> Desk {
+        Desk {
+            next: 0,
+            waiting: HashMap::new(),
+            queue: VecDeque::new(),
+            under_way: None,
+            offload,
+            unkept: None,
+        }
+    }
+
+    /// Takes a call, to be begun when those before it are done. How things stand can be told at
+    /// once, and is when something hangs.
     pub(super) fn take(
         &mut self,
         call: Call,
+        health: impl FnOnce() -> Health,
+        events: &mut VecDeque<Event>,
+    ) {
+        match call.wish {
+            Wish::Health => (call.reply)(Reply::Health(Box::new(health()))),
+            Wish::Want(Want::Status) => self.ask(&call.by, Want::Status.into(), call.reply, events),
+            _ => self.queue.push_back(Item::Call(call)),
+        }
+    }
+
+    /// A jobfile is to take effect when it is its turn.
+    pub(super) fn apply(&mut self, jobfile: Jobfile) {
+        self.queue.push_back(Item::Apply(Box::new(jobfile)));
+    }
+
+    /// Whether [`Desk::begin`] has something to do.
+    pub(super) fn has_next(&self) -> bool {
+        self.under_way.is_none() && !self.queue.is_empty()
+    }
+
+    /// Begins what is next. What it asks of the scheduler becomes an event, which that has to have
+    /// taken before this is called again.
+    pub(super) fn begin(
+        &mut self,
         catalog: Option<&mut Catalog>,
         scheduler: &mut Scheduler,
-        health: impl FnOnce() -> Health,
         now: Now,
         events: &mut VecDeque<Event>,
-    ) -> Option<Errand> {
-        let Call { by, wish, reply } = call;
+    ) -> Next {
+        if self.under_way.is_some() {
+            return Next::Nothing;
+        }
+        let Call { by, wish, reply } = match self.queue.pop_front() {
+            None => return Next::Nothing,
+            Some(Item::Apply(jobfile)) => return Next::Apply(jobfile),
+            Some(Item::Call(call)) => call,
+        };
         let fit = match (wish, catalog) {
             // Those carry definitions that somebody has to have checked.
             (Wish::Want(Want::Add { .. } | Want::Change { .. }), _) => Err(unavailable()),
             (Wish::Want(want), _) => Ok(want.into()),
-            (Wish::Health, _) => {
-                reply(Reply::Health(Box::new(health())));
-                return None;
-            }
-            (Wish::Reload, _) => {
-                self.reloads.push(reply);
-                return Some(Errand::Reload);
-            }
+            (Wish::Reload, _) => return Next::Reload(reply),
             (Wish::Shutdown { now }, _) => {
                 reply(Reply::Answer(Answer::Done));
-                return Some(Errand::Stop { times: if now { 2 } else { 1 } });
-            }
-            (Wish::Add { id, text, replace }, Some(catalog)) => {
-                catalog.add(&id, &text, replace, now.wall)
-            }
-            (Wish::Modify { job, text }, Some(catalog)) => {
-                catalog.change(scheduler, &job, &text, "modified", now.wall)
-            }
-            (Wish::Reschedule { job, text }, Some(catalog)) => {
-                catalog.change(scheduler, &job, &text, "rescheduled", now.wall)
+                return Next::Stop { times: if now { 2 } else { 1 } };
             }
             (Wish::Reset { job }, Some(catalog)) => catalog.reset(scheduler, &job),
+            (wish, Some(catalog)) => match check_of(wish, catalog, scheduler, now.wall) {
+                Ok(check) => return self.check(|| check.run(), by, reply, now.mono),
+                Err(unfit) => Err(unfit),
+            },
             (_, None) => Err(unavailable()),
         };
-        let Fit { want, mut warnings } = match fit {
-            Ok(fit) => fit,
-            Err(Unfit::Problems(problems)) => {
-                reply(Reply::Problems(problems));
-                return None;
+        match fit {
+            Ok(fit) => self.ask(&by, fit, reply, events),
+            Err(unfit) => refuse(&reply, unfit, scheduler),
+        }
+        Next::Taken
+    }
+
+    /// Has something checked elsewhere.
+    fn check(
+        &mut self,
+        check: impl FnOnce() -> Result<Fit, Unfit> + Send + 'static,
+        by: Box<str>,
+        sink: Sink,
+        now: Mono,
+    ) -> Next {
+        match self.offload.begin(now, CHECK_LIMIT, move || Done::Checked(check())) {
+            Ok(()) => self.under_way = Some(UnderWay::Check { by, sink }),
+            Err(why) => {
+                let message = format!("it cannot be checked now: {why}; nothing was changed");
+                sink(Reply::Answer(Answer::Refused(Refusal { code: "too_slow", message })));
             }
-            Err(Unfit::Refused(refusal)) => {
-                reply(Reply::Answer(Answer::Refused(with_hint(refusal, scheduler))));
-                return None;
-            }
+        }
+        Next::Taken
+    }
+
+    /// Has a jobfile and what was added and changed at run time put together elsewhere.
+    pub(super) fn compose(
+        &mut self,
+        now: Mono,
+        work: impl FnOnce() -> Composed + Send + 'static,
+    ) -> Result<(), NotBegun> {
+        self.offload.begin(now, COMPOSE_LIMIT, move || Done::Composed(Box::new(work())))?;
+        self.under_way = Some(UnderWay::Compose);
+        Ok(())
+    }
+
+    /// Something was done elsewhere. Answers a jobfile that is to take effect, if it was that.
+    pub(super) fn done(
+        &mut self,
+        number: u64,
+        done: Done,
+        catalog: Option<&mut Catalog>,
+        scheduler: &mut Scheduler,
+        events: &mut VecDeque<Event>,
+    ) -> Option<Composition> {
+        if !self.offload.finish(number) {
+            return None;
+        }
+        let broken = "an internal error of the scheduler".to_owned();
+        let UnderWay::Check { by, sink } = self.under_way.take()? else {
+            return Some(match done {
+                Done::Composed(composed) => Ok(composed),
+                _ => Err(broken),
+            });
         };
+        match done {
+            Done::Checked(Ok(fit)) => {
+                if let Some(catalog) = catalog {
+                    catalog.changing(scheduler, &fit.want);
+                }
+                self.ask(&by, fit, sink, events);
+            }
+            Done::Checked(Err(unfit)) => refuse(&sink, unfit, scheduler),
+            _ => refuse(&sink, unfit("internal", broken), scheduler),
+        }
+        None
+    }
+
+    /// When what is done elsewhere is given up.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.offload.deadline()
+    }
+
+    /// Gives up what is not done in time, so that what waits behind it goes on.
+    pub(super) fn give_up_in_time(
+        &mut self,
+        now: Mono,
+        scheduler: &Scheduler,
+    ) -> Option<Composition> {
+        let limit = self.offload.give_up_in_time(now)?;
+        let UnderWay::Check { by, sink } = self.under_way.take()? else {
+            let what = "putting it together with what was changed at run time";
+            return Some(Err(format!("{what} took longer than {limit}")));
+        };
+        let message = format!(
+            "it could not be checked within {limit}, perhaps because a disk hangs; nothing was \
+             changed"
+        );
+        log::warn!(event = "too_slow"; "a request of {by} was given up: {message}");
+        refuse(&sink, unfit("too_slow", message), scheduler);
+        None
+    }
+
+    /// Asks the scheduler.
+    fn ask(&mut self, by: &str, fit: Fit, sink: Sink, events: &mut VecDeque<Event>) {
+        let Fit { want, mut warnings } = fit;
         if matches!(want, Want::Add { .. } | Want::Change { .. }) {
             warnings.extend(self.unkept.clone());
         }
         self.next += 1;
         let twice = matches!(want, Want::Start { wait: true, .. });
-        self.waiting.insert(self.next, Waiting { sink: reply, twice, warnings });
-        events.push_back(Event::Ask(catalog::ask(self.next, &by, want)));
-        None
+        self.waiting.insert(self.next, Waiting { sink, twice, warnings });
+        events.push_back(Event::Ask(catalog::ask(self.next, by, want)));
     }
 
     /// Gives an answer to whoever waits for it.
@@ -130,35 +282,117 @@ impl Desk {
             other => Reply::Answer(other),
         });
     }
+}
 
-    /// A jobfile has taken effect, or has problems.
-    pub(super) fn reloaded(&mut self, outcome: &Result<Notice, Vec<String>>) {
-        for sink in self.reloads.drain(..) {
-            match outcome {
-                Ok(Notice::Reloaded { added, changed, removed, unchanged }) => {
-                    let (added, changed) = (*added, *changed);
-                    let (removed, unchanged) = (*removed, *unchanged);
-                    sink(Reply::Reloaded { added, changed, removed, unchanged });
-                }
-                Ok(_) => {}
-                Err(problems) => sink(Reply::Problems(problems.clone())),
-            }
-        }
+/// What is to be checked, of a wish with a text.
+fn check_of(
+    wish: Wish,
+    catalog: &Catalog,
+    scheduler: &mut Scheduler,
+    now: Instant,
+) -> Result<Check, Unfit> {
+    match wish {
+        Wish::Add { id, text, replace } => Ok(catalog.add(id, text, replace, now)),
+        Wish::Modify { job, text } => catalog.change(scheduler, &job, text, false, now),
+        Wish::Reschedule { job, text } => catalog.change(scheduler, &job, text, true, now),
+        // All others are taken before.
+        _ => Err(unavailable()),
     }
 }
 
+fn refuse(sink: &Sink, unfit: Unfit, scheduler: &Scheduler) {
+    sink(match unfit {
+        Unfit::Problems(problems) => Reply::Problems(problems),
+        Unfit::Refused(refusal) => Reply::Answer(Answer::Refused(with_hint(refusal, scheduler))),
+    });
+}
+
 fn unavailable() -> Unfit {
-    let message = "jobs of this scheduler cannot be changed at run time".to_owned();
-    Unfit::Refused(Refusal { code: "unavailable", message })
+    unfit("unavailable", "jobs of this scheduler cannot be changed at run time".to_owned())
+}
+
+fn unfit(code: &'static str, message: String) -> Unfit {
+    Unfit::Refused(Refusal { code, message })
 }
 
 /// Says which job may have been meant.
 fn with_hint(mut refusal: Refusal, scheduler: &Scheduler) -> Refusal {
     if refusal.code == "no_such_job"
         && let Some(id) = refusal.message.split('`').nth(1)
-        && let Some(near) = nearest(id, scheduler.ids())
+        && let Some(near) = nearest(id, scheduler.ids().take(HINTS))
     {
         refusal.message += &format!("; did you mean `{near}`?");
     }
     refusal
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::super::Waker;
+    use super::super::mailbox::Mailbox;
+    use super::super::offload::Lane;
+    use super::*;
+    use crate::jobfile::load_text;
+    use crate::zone::Database;
+
+    fn sink() -> (Sink, Receiver<Reply>) {
+        let (send, receive) = channel();
+        (Arc::new(move |reply| drop(send.send(reply))), receive)
+    }
+
+    /// A check that hangs holds up what was asked after it for so long and no longer, but not the
+    /// answer to how things stand; and few of them are begun at all.
+    #[test]
+    fn a_check_that_hangs_is_given_up() {
+        let mut now = Now { wall: Instant::from_secs(1_800_000_000), mono: Mono::from_micros(1) };
+        let mailbox = Mailbox::new(Arc::new(Waker::new().unwrap()));
+        let mut desk = Desk::new(Offload::new(Lane::Checking, mailbox));
+        let loaded = load_text("jobs.toml", "", &Database::open(None), now.wall);
+        let mut scheduler = Scheduler::new(now, loaded.set.unwrap());
+        let mut events = VecDeque::new();
+        let mut ends = Vec::new();
+        for turn in 0..5 {
+            let (end, ended) = channel::<()>();
+            ends.push(end);
+            let (slow, answer) = sink();
+            let hangs = move || {
+                let _ = ended.recv();
+                Err(unavailable())
+            };
+            desk.check(hangs, "root".into(), slow, now.mono);
+            if turn < 4 {
+                let (reply, _) = sink();
+                let show = Wish::Want(Want::Show { job: "a".into() });
+                desk.take(Call { by: "root".into(), wish: show, reply }, || panic!(), &mut events);
+                let (reply, _) = sink();
+                let status = Wish::Want(Want::Status);
+                desk.take(
+                    Call { by: "root".into(), wish: status, reply },
+                    || panic!(),
+                    &mut events,
+                );
+                assert_eq!(events.drain(..).count(), 1, "the status");
+                assert!(!desk.has_next());
+                assert!(matches!(
+                    desk.begin(None, &mut scheduler, now, &mut events),
+                    Next::Nothing
+                ));
+                assert!(answer.try_recv().is_err());
+                now.mono = now.mono.plus(CHECK_LIMIT);
+                assert!(desk.give_up_in_time(now.mono, &scheduler).is_none());
+                desk.begin(None, &mut scheduler, now, &mut events);
+                assert_eq!(events.drain(..).count(), 1, "the job that was to be shown");
+            }
+            match answer.try_recv() {
+                Ok(Reply::Answer(Answer::Refused(refusal))) => {
+                    assert_eq!(refusal.code, "too_slow");
+                    let why = if turn < 4 { "within 2s" } else { "4 earlier attempts still hang" };
+                    assert!(refusal.message.contains(why), "{refusal:?}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }

@@ -20,8 +20,9 @@ use rustix::process::{
 };
 
 use self::sweep::Sweep;
+use super::offload::{Done, Lane};
 use super::records::Records;
-use super::{Jobfile, Mailbox, Plan, TOKEN_RUN, report};
+use super::{Mailbox, Plan, TOKEN_RUN, report};
 use crate::child::mark::Marks;
 use crate::child::tree::Adopted;
 use crate::child::{Failure, Pipes, World};
@@ -39,8 +40,15 @@ use crate::words;
 /// What other threads send the loop.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// The jobfile was read again.
-    Loaded(Result<Jobfile, Vec<String>>),
+    /// What was handed to another thread is done.
+    Done {
+        /// Which of them.
+        lane: Lane,
+        /// The number of that piece of work.
+        number: u64,
+        /// What has come of it.
+        done: Done,
+    },
     /// A start succeeded or failed.
     Report(Report),
     /// The store's thread has something to say.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use crate::control::Line;
 use crate::event::{Action, RunId};
@@ -13,6 +14,9 @@ use crate::output;
 use crate::store::keeper::Notes;
 use crate::store::location::{self, Location, Opened};
 use crate::store::{Fact, Limits, Store, StoreError};
+
+/// How long reading the jobfile may take: a hundred thousand jobs take a fraction of a second.
+const LOAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Reads the jobfile again: what it says, or every problem of it as a line of text.
 pub type Load = dyn Fn() -> Result<Jobfile, Vec<String>> + Send + Sync;
@@ -74,6 +78,8 @@ pub struct Plan {
     pub observer: Option<Box<Observer>>,
     /// How they are read again on SIGHUP; `None` where that is not possible.
     pub load: Option<Arc<Load>>,
+    /// How long that may take before it is given up, and the jobs stay as they are.
+    pub load_limit: Duration,
     /// The thread that writes.
     pub output: output::Handle,
     /// Say what would be started and start nothing.
@@ -99,6 +105,7 @@ impl Plan {
             ready: None,
             observer: None,
             load: None,
+            load_limit: LOAD_LIMIT,
             output,
             dry_run: false,
             until: None,

@@ -139,7 +139,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     if let Some(ready) = plan.ready.take() {
         ready(line);
     }
-    let catalog = Some(Catalog { workshop, bases: composed.bases });
+    let catalog = Some(Catalog::new(workshop, composed.bases));
     memory::give_back_those(known);
     Ok(Parts { scheduler, hands, catalog, server, alarms })
 }

@@ -1,0 +1,243 @@
+//! The jobfile is read again: asked for by a signal or over the socket, read on another thread,
+//! applied by the loop.
+//!
+//! A reload is answered by a reading that began after it was asked for, so that what was in the
+//! file by then is in effect. One that is asked for while another is under way is the next; several
+//! of these are one. What hangs is given up (`offload`), said, and a reason in `status` until the
+//! file was read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::catalog::{self, Composed};
+use super::desk::{Composition, Sink};
+use super::offload::Done;
+use super::{Jobfile, Loop, logger, notify, report};
+use crate::clock;
+use crate::control::Reply;
+use crate::event::{Answer, Event, Notice, Refusal, Want};
+use crate::job::{Job, JobSet};
+use crate::jobfile::Workshop;
+use crate::trigger::Trigger;
+
+/// Who waits for the jobfile to have been read again.
+#[derive(Default)]
+pub(super) struct Reloads {
+    under_way: bool,
+    /// Who has asked for the one that is under way.
+    asked: Vec<Sink>,
+    /// Another is to follow, for these.
+    next: Option<Vec<Sink>>,
+}
+
+/// Why a jobfile does not take effect.
+enum Failure {
+    /// It has these problems.
+    Problems(Vec<String>),
+    /// It could not be read, checked or applied: in a word for clients, and as a sentence.
+    Other(&'static str, String),
+}
+
+impl Loop<'_> {
+    /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
+    pub(super) fn reload(&mut self, sink: Option<Sink>) {
+        if let Some(server) = self.server {
+            server.rebind();
+        }
+        if self.scheduler.is_stopping() {
+            sink.iter().for_each(stopping);
+            return;
+        }
+        if self.reloads.under_way {
+            self.reloads.next.get_or_insert_default().extend(sink);
+            return;
+        }
+        self.read_jobfile(sink.into_iter().collect());
+    }
+
+    fn read_jobfile(&mut self, asked: Vec<Sink>) {
+        self.reloads.asked = asked;
+        let Some(load) = &self.load else {
+            let text = format!("{} cannot be read a second time", self.source);
+            log::warn!(event = "reload_failed"; "{text}");
+            return self.answer_reload(&Reply::Problems(vec![text]));
+        };
+        let load = Arc::clone(load);
+        let work = move || {
+            let loaded = load();
+            if let Ok(jobfile) = &loaded {
+                try_out_all(&jobfile.set);
+            }
+            Done::Loaded(loaded)
+        };
+        let now = clock::mono();
+        match self.reading.begin(now, self.load_limit, work) {
+            Ok(()) => {
+                self.reloads.under_way = true;
+                notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.micros()));
+            }
+            Err(why) => {
+                let text = format!("{} cannot be read again: {why}", self.source);
+                self.not_reloaded(Failure::Other("too_slow", text));
+            }
+        }
+    }
+
+    /// The jobfile was read.
+    pub(super) fn loaded(&mut self, done: Done) {
+        match done {
+            Done::Loaded(Ok(jobfile)) => self.desk.apply(jobfile),
+            Done::Loaded(Err(problems)) => self.not_reloaded(Failure::Problems(problems)),
+            _ => {
+                let text = "an internal error of the scheduler".to_owned();
+                self.not_reloaded(Failure::Other("internal", text));
+            }
+        }
+    }
+
+    /// Gives up a reading that takes too long.
+    pub(super) fn give_up_reading(&mut self, limit: &str) {
+        let source = &self.source;
+        let text = format!(
+            "{source} was not read within {limit}, perhaps because a disk hangs: the jobs stay as \
+             they are"
+        );
+        self.not_reloaded(Failure::Other("too_slow", text));
+    }
+
+    /// A jobfile that is good is to take effect, with what was added and changed at run time.
+    pub(super) fn take_over(&mut self, jobfile: Jobfile) {
+        if self.scheduler.is_stopping() {
+            self.end_reloads();
+            return;
+        }
+        let Jobfile { set, workshop } = jobfile;
+        let (added, overrides) = self.scheduler.texts();
+        if self.catalog.is_none() || (added.is_empty() && overrides.is_empty()) {
+            return self.apply(set, workshop);
+        }
+        // Each of those texts is read anew, which may be much to read.
+        let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
+        let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
+        let now = clock::now();
+        let work = move || {
+            let before = |id: &str| old.get(id).cloned();
+            let composed = catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
+            try_out_all(&composed.set);
+            composed
+        };
+        if let Err(why) = self.desk.compose(now.mono, work) {
+            self.composed(Err(format!("it cannot be put together with what was changed: {why}")));
+        }
+    }
+
+    /// A jobfile was put together with what was added and changed at run time.
+    pub(super) fn composed(&mut self, composition: Composition) {
+        let composed = match composition {
+            Ok(composed) if !self.scheduler.is_stopping() => *composed,
+            Ok(_) => return self.end_reloads(),
+            Err(why) => {
+                let text = format!("{} was not reloaded: {why}", self.source);
+                return self.not_reloaded(Failure::Other("too_slow", text));
+            }
+        };
+        let Composed { set, workshop, bases, displaced, problems } = composed;
+        for (id, problem) in &problems {
+            log::error!(
+                job = &**id;
+                "what was changed of it at run time makes no sense now: {problem}"
+            );
+        }
+        for id in displaced {
+            log::warn!(job = &*id; "it was added at run time and is in the jobfile now, which holds");
+            let ask = catalog::ask(0, "schedrs", Want::Remove { job: id });
+            self.events.push_back(Event::Ask(ask));
+        }
+        if let Some(catalog) = &mut self.catalog {
+            catalog.bases = bases;
+        }
+        self.apply(set, workshop);
+    }
+
+    /// Jobs take effect.
+    fn apply(&mut self, set: JobSet, workshop: Workshop) {
+        self.alarms.remove("jobfile");
+        self.health.loaded = clock::wall();
+        self.health.timezone = set.settings.zone.name().into();
+        self.health.settings = set.settings.clone();
+        self.health.executors = set.executors.as_slice().into();
+        if let Some(catalog) = &mut self.catalog {
+            catalog.workshop = workshop;
+        }
+        logger::set_jobs(&set, &self.hands.output());
+        self.hands.prepare(&set);
+        let zones = report::zones(&set);
+        report::zone_changes(&self.zones, &zones);
+        self.zones = zones;
+        self.events.push_back(Event::Reload(Box::new(set)));
+    }
+
+    /// A jobfile has taken effect.
+    pub(super) fn reloaded(&mut self, notice: &Notice) {
+        if let Notice::Reloaded { added, changed, removed, unchanged } = *notice {
+            self.answer_reload(&Reply::Reloaded { added, changed, removed, unchanged });
+        }
+    }
+
+    /// The old jobs go on.
+    fn not_reloaded(&mut self, failure: Failure) {
+        let source = &self.source;
+        match failure {
+            Failure::Problems(problems) => {
+                for problem in &problems {
+                    log::error!(event = "reload_problem"; "{problem}");
+                }
+                log::error!(
+                    event = "reload_failed";
+                    "{source} was not reloaded, the old jobs go on"
+                );
+                let first = problems.first().map_or("", String::as_str);
+                let text = format!("{source} has errors and was not reloaded: {first}");
+                self.alarms.insert("jobfile", text);
+                self.answer_reload(&Reply::Problems(problems));
+            }
+            Failure::Other(code, text) => {
+                log::error!(event = "reload_failed"; "{text}");
+                self.alarms.insert("jobfile", text.clone());
+                let refusal = Refusal { code, message: text };
+                self.answer_reload(&Reply::Answer(Answer::Refused(refusal)));
+            }
+        }
+    }
+
+    /// A reload is over; the next may begin.
+    fn answer_reload(&mut self, reply: &Reply) {
+        for sink in self.reloads.asked.drain(..) {
+            sink(reply.clone());
+        }
+        if std::mem::take(&mut self.reloads.under_way) {
+            notify::notify("READY=1");
+        }
+        if let Some(asked) = self.reloads.next.take() {
+            self.read_jobfile(asked);
+        }
+    }
+
+    /// The scheduler stops: no jobfile takes effect any more.
+    pub(super) fn end_reloads(&mut self) {
+        let Reloads { asked, next, .. } = std::mem::take(&mut self.reloads);
+        asked.iter().chain(next.iter().flatten()).for_each(stopping);
+    }
+}
+
+fn stopping(sink: &Sink) {
+    let message = "the scheduler is stopping".to_owned();
+    sink(Reply::Answer(Answer::Refused(Refusal { code: "stopping", message })));
+}
+
+/// See [`catalog::try_out`]. Other triggers than those of cron are arithmetic.
+fn try_out_all(set: &JobSet) {
+    let now = clock::wall();
+    let cron = set.jobs.iter().filter(|job| matches!(job.trigger, Trigger::Cron(_)));
+    cron.for_each(|job| catalog::try_out(job, now));
+}
