@@ -85,16 +85,36 @@ impl Sqlite {
     /// sure: `ours` says that it can be nothing else. Answers what there is to say about it, too.
     pub fn open(path: &Path, ours: bool) -> Result<(Sqlite, Vec<String>), StoreError> {
         let path = files::resolve(path);
-        // Nobody but a scheduler makes the lock of a database.
-        let ours = ours || super::lock::lock_path(&path).exists();
-        let lock = WriterLock::take(&path).map_err(|error| no_lock(&path, error))?;
+        let mut lock = WriterLock::take(&path).map_err(|error| no_lock(&path, error))?;
+        let ours = ours || lock.is_beside_store();
         let mut warnings = Vec::new();
-        if files::find_or_make(&path)? == Found::Stub {
-            match (ours, files::length(&path)) {
+        match Sqlite::open_locked(&path, ours, &mut warnings) {
+            Ok((open, restored)) => {
+                lock.mark_store();
+                let (open, restored) = (Some(open), Some(restored));
+                Ok((Sqlite { path, open, restored, _lock: lock }, warnings))
+            }
+            Err(error) => {
+                lock.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn open_locked(
+        path: &Path,
+        ours: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<(Open, Restored), StoreError> {
+        if !ours {
+            files::refuse_foreign(path)?;
+        }
+        if files::find_or_make(path)? == Found::Stub {
+            match (ours, files::length(path)) {
                 (true, 0) => warnings.push(format!("{} was emptied", path.display())),
                 (true, _) => {
                     let what = format!("{} was cut off", path.display());
-                    warnings.push(begin_anew(&path, &what)?);
+                    warnings.push(begin_anew(path, &what)?);
                 }
                 (false, 0) => {}
                 (false, _) => {
@@ -103,19 +123,17 @@ impl Sqlite {
                 }
             }
         }
-        let (open, restored) = match Open::new(&path) {
+        match Open::new(path) {
             Err(error) if error.kind == Trouble::Corrupt => {
-                if !ours && !files::has_our_mark(&path) {
+                if !ours && !files::has_our_mark(path) {
                     let message = format!("{}; name another file, or move it away", error.message);
                     return Err(StoreError::new(Trouble::Corrupt, message));
                 }
-                warnings.push(begin_anew(&path, &error.message)?);
-                Open::new(&path)?
+                warnings.push(begin_anew(path, &error.message)?);
+                Open::new(path)
             }
-            opened => opened?,
-        };
-        let restored = Some(restored);
-        Ok((Sqlite { path, open: Some(open), restored, _lock: lock }, warnings))
+            opened => opened,
+        }
     }
 
     /// Its file.
@@ -173,6 +191,15 @@ fn no_lock(path: &Path, error: NoLock) -> StoreError {
             let message =
                 format!("{path} cannot be made: there is no such directory; make it first");
             StoreError::new(Trouble::Missing, message)
+        }
+        NoLock::Foreign(what) => {
+            let (path, lock) = (path.display(), super::lock::lock_path(path));
+            let lock = lock.display();
+            let message = format!(
+                "{path} cannot be locked: {lock}, where its lock would be, is {what}; name another \
+                 file"
+            );
+            StoreError::new(Trouble::Other, message)
         }
         NoLock::Io(error) => trouble::from_io(path, "locked", &error),
         NoLock::Held(pid) => {

@@ -147,8 +147,53 @@ fn what_is_no_store_is_left_alone() {
         assert!(error.message.contains("name another"), "{error}");
         assert!(fs::read(path).unwrap() == before, "{path:?} has changed");
         assert!(SqliteReader::open(path).is_err());
+        // The first mistake does not make it one.
+        assert_eq!(open(path).unwrap_err(), error);
+        assert!(fs::read(path).unwrap() == before, "{path:?} has changed");
+        assert!(!dir.path().join(format!("{}.lock", path.display())).exists());
     }
     assert!(open(dir.path()).unwrap_err().message.contains("no file"));
+}
+
+/// Nor what lies beside the file: another program's lock, and what would be taken for its log.
+#[test]
+fn what_lies_beside_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notes");
+    for text in [None, Some(""), Some("Dear diary\n")] {
+        for suffix in [".lock", "-wal", "-shm", "-journal"] {
+            let beside = dir.path().join(format!("notes{suffix}"));
+            for precious in ["precious", "[[package]]\nname = \"anyhow\"\n"] {
+                fs::write(&beside, precious).unwrap();
+                text.iter().for_each(|text| fs::write(&path, text).unwrap());
+                for _ in 0..2 {
+                    let error = open(&path).unwrap_err();
+                    assert!(error.message.contains("name another"), "{error}");
+                    assert_eq!(fs::read_to_string(&beside).unwrap(), precious);
+                    assert_eq!(fs::read_to_string(&path).ok().as_deref(), text);
+                }
+            }
+            fs::remove_file(&beside).unwrap();
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), text.iter().count());
+    }
+}
+
+/// Who can make a link shall not have our files overwritten.
+#[test]
+fn a_lock_is_not_opened_through_a_link() {
+    let bed = Bed::new(1);
+    let lock = bed.dir.path().join("x.db.lock");
+    let target = bed.dir.path().join("target");
+    for text in ["", "4711\n", "precious"] {
+        fs::write(&target, text).unwrap();
+        let _ = fs::remove_file(&lock);
+        std::os::unix::fs::symlink(&target, &lock).unwrap();
+        let error = open(&bed.path()).unwrap_err();
+        assert!(error.message.contains("is a symbolic link"), "{error}");
+        assert_eq!(fs::read_to_string(&target).unwrap(), text);
+    }
+    assert_eq!(records(&bed.path()), 1);
 }
 
 #[test]

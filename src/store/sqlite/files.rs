@@ -13,6 +13,14 @@ use crate::store::{StoreError, Trouble};
 /// What belongs to a database beside its file.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 
+/// What SQLite would take for a database's, replace and remove, and how such a file begins.
+const LOGS: [(&str, &[&[u8]]); 3] = [
+    ("-wal", &[&[0x37, 0x7f, 0x06, 0x82], &[0x37, 0x7f, 0x06, 0x83]]),
+    // Made with holes, and written later.
+    ("-shm", &[&3_007_000_u32.to_ne_bytes(), &[0; 4]]),
+    ("-journal", &[&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7], &[0; 8]]),
+];
+
 /// No page of a database is shorter.
 const SMALLEST: u64 = 512;
 
@@ -77,6 +85,32 @@ pub(super) fn find_or_make(path: &Path) -> Result<Found, StoreError> {
         }
         Err(error) => Err(trouble::from_io(path, "found", &error)),
     }
+}
+
+/// Refuses a database whose name would make another one's or a person's files its own: SQLite takes
+/// what is called `X-wal` for the log of `X`, writes over it and removes it.
+pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
+    for (suffix, beginnings) in LOGS {
+        let beside = with(path, suffix);
+        let Ok(file) = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&beside)
+        else {
+            continue;
+        };
+        let mut start = Vec::new();
+        // What cannot be read is no log that could be used either.
+        let read = file.take(8).read_to_end(&mut start);
+        let is_log = beginnings.iter().any(|beginning| start.starts_with(beginning));
+        if read.is_err() || (!start.is_empty() && !is_log) {
+            let message = format!(
+                "{} cannot be used: {} would be taken for a part of it, and is none; name another \
+                 file",
+                path.display(),
+                beside.display()
+            );
+            return Err(StoreError::new(Trouble::Other, message));
+        }
+    }
+    Ok(())
 }
 
 /// Device and inode of the file at a path.
