@@ -11,7 +11,7 @@
 //! too.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -138,7 +138,7 @@ impl BackgroundScheduler {
         let settings = Settings {
             raw: false,
             colour: false,
-            directory: paths::logs_directory(),
+            directory: paths::logs_of(Path::new(&config.name)),
             tails: Some(daemon::tails(&notes)),
         };
         let output = Output::start(settings).map_err(|error| start(&error))?;

@@ -6,8 +6,10 @@
 //! asked.
 //!
 //! `server` is the socket and its thread, `wire` what is said over it (`doc/control.md`), and
-//! `client` the other end, which the subcommands use.
+//! `client` the other end, which the subcommands use. `claim` keeps a second scheduler from the same
+//! jobfile, and finds the one that has it.
 
+pub(crate) mod claim;
 pub mod client;
 mod definition;
 pub mod server;

@@ -163,6 +163,10 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     if let Some(server) = server {
         server.stop();
     }
+    // The store's lock is the last to go.
+    if let Some(claims) = plan.claims {
+        claims.release();
+    }
     // What the store does not have yet, it is to have; also when the loop has failed.
     hands.finish_records(clock::wall());
     ran?;

@@ -57,6 +57,8 @@ pub struct Loaded {
     /// What makes further jobs by the same rules, if there is a set.
     pub workshop: Option<Workshop>,
     pub(crate) origins: Option<Origins>,
+    /// Device and inode of the jobfile itself, if it is a file.
+    pub(crate) read: Option<(u64, u64)>,
     /// What is to be thought of the files: see [`Loaded::check_files`].
     pub(crate) files: trust::Files,
 }

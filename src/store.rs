@@ -13,6 +13,7 @@
 #[cfg(feature = "sqlite")]
 mod encode;
 pub mod keeper;
+pub mod known;
 pub mod location;
 #[cfg(feature = "sqlite")]
 mod lock;

@@ -74,10 +74,35 @@ fn output_goes_where_the_job_says() {
         running.stop()
     };
     assert_eq!(done.out, [""; 0]);
-    let kept = std::fs::read_to_string(bench.path("state/logs/kept%2F1.log")).unwrap();
+    let kept = std::fs::read_to_string(bench.logs("state/logs").join("kept%2F1.log")).unwrap();
     let mut lines: Vec<&str> = kept.lines().collect();
     lines.sort_unstable();
     assert_eq!(lines, ["kept", "too"]);
+}
+
+/// Two jobfiles may have a job of the same id, and an id may be longer than the name of a file.
+#[test]
+fn every_job_has_a_log_file_of_its_own() {
+    let id = "夜間バックアップを東京の本社のサーバーから大阪の倉庫へ送る";
+    let jobs = format!(
+        "jobs.backup = {{ command = 'echo $FROM', date = 'now', output = 'file' }}\n\
+         jobs.'{id}' = {{ command = 'echo precious', date = 'now', output = 'file' }}"
+    );
+    let bench = Bench::new(&jobs);
+    std::fs::create_dir(bench.path("other")).unwrap();
+    bench.write("other/jobs.toml", &jobs);
+    for file in ["jobs.toml", "other/jobs.toml"] {
+        let args = ["run", "--log-format", "json", "--store", "memory", file];
+        let mut running = Running::start(bench.command(&args).env("FROM", file));
+        running.event("succeeded", "backup");
+        running.stop();
+        let logs = bench.path("state/logs").join(schedrs::paths::instance(&bench.path(file)));
+        let kept = std::fs::read_to_string(logs.join("backup.log")).unwrap();
+        assert_eq!(kept, format!("{file}\n"));
+        let mut names = std::fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path());
+        let long = names.find(|path| !path.ends_with("backup.log")).unwrap();
+        assert_eq!(std::fs::read_to_string(long).unwrap(), "precious\n");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{Context, ExitCode};
 use crate::clock;
+use crate::control::claim;
 use crate::control::client::{Client, Error, Place};
 use crate::control::wire::view::{PausedView, RunView};
 use crate::instant::Instant;
@@ -152,7 +153,8 @@ pub(super) fn connect(
 /// cleans directories up may have taken it.
 fn without_socket(jobfile: &Path) -> Option<anyhow::Error> {
     let stores = paths::store_candidates(jobfile);
-    let pid = stores.iter().find_map(|store| location::writer_of(store))?;
+    let pid = stores.iter().find_map(|store| location::writer_of(store));
+    let pid = pid.or_else(|| claim::holder_of(jobfile)?.pid)?;
     let name = clean(&jobfile.to_string_lossy()).into_owned();
     Some(anyhow!(
         "a schedrs with pid {pid} runs {name}, but its control socket is not there; `kill -HUP \

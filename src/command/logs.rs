@@ -13,6 +13,7 @@ use super::past::{Past, Place, told};
 use crate::cli::{Context, ExitCode};
 use crate::event::{Outcome, RunId};
 use crate::job;
+use crate::jobfile::locate;
 use crate::output::{make_harmless, path_of};
 use crate::past::say;
 use crate::paths;
@@ -80,7 +81,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             already = show(args, &mut past, &mut out, is_terminal).map_err(told)?;
             out.flush()?;
             if let Some(job) = &args.job {
-                name_file(&past, job);
+                name_file(&past, args, job);
             }
         }
         // What is to come can be followed all the same, as with a store in memory.
@@ -279,22 +280,23 @@ fn write(
 }
 
 /// Where all of the output of a job is, if it goes to a file.
-fn name_file(past: &Past, id: &str) {
+fn name_file(past: &Past, args: &Args, id: &str) {
     if !past.job(id).is_some_and(|job| job.options.output == job::Output::File) {
         return;
     }
-    // A service manager may have given the scheduler another directory than this shell's.
-    let directories =
-        [paths::logs_directory(), "/var/log/schedrs".into(), "/var/lib/schedrs/logs".into()];
-    let files = directories.map(|directory| path_of(&directory, id));
-    match files.iter().find(|file| file.exists()) {
-        Some(file) => {
-            anstream::eprintln!("schedrs: all of it is in {}", clean(&file.to_string_lossy()))
+    // It has been found before, or there were no jobs.
+    let Ok(jobfile) = locate::jobfile(args.jobfile.as_deref()) else { return };
+    let files: Vec<PathBuf> =
+        paths::logs_candidates(&jobfile).iter().map(|directory| path_of(directory, id)).collect();
+    match (files.iter().find(|file| file.exists()), files.first()) {
+        (Some(file), _) => {
+            anstream::eprintln!("schedrs: all of it is in {}", clean(&file.to_string_lossy()));
         }
-        None => anstream::eprintln!(
-            "schedrs: all of it is in a file, {} where the scheduler keeps its logs",
-            clean(&files[0].file_name().unwrap_or_default().to_string_lossy())
+        (None, Some(file)) => anstream::eprintln!(
+            "schedrs: all of it is in a file, {} where the scheduler keeps the logs of this jobfile",
+            clean(&file.file_name().unwrap_or_default().to_string_lossy())
         ),
+        (None, None) => {}
     }
 }
 

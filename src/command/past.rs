@@ -13,16 +13,17 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::asked;
 use crate::cli::Context;
+use crate::clock;
 use crate::event::JobRecord;
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::jobfile::{self, Workshop, locate};
 use crate::problem::nearest::nearest;
 use crate::problem::{Lines, clean};
+use crate::store::known;
 use crate::store::location::{self, Location};
 use crate::store::{Reader, Session, StoreError};
 use crate::zone::Zone;
-use crate::{clock, paths};
 
 /// Where the past is.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -198,7 +199,7 @@ fn candidates(
         (None, None) => None,
     };
     let Some((url, directory)) = given else {
-        return Ok(jobfile.map(paths::store_candidates).unwrap_or_default());
+        return Ok(jobfile.map(known::candidates).unwrap_or_default());
     };
     match Location::parse(url, directory.unwrap_or(Path::new(""))).map_err(told)? {
         Location::Sqlite(path) | Location::Default(path) => Ok(vec![path]),
@@ -230,7 +231,8 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
         "no store{of}: either no schedrs has run with it yet, or it keeps its store elsewhere, \
          which --store names; looked for:"
     );
-    Err(Lines::new(std::iter::once(what).chain(looked)).into())
+    let moved = jobfile.map(known::moved).unwrap_or_default();
+    Err(Lines::new(std::iter::once(what).chain(looked).chain(moved)).into())
 }
 
 /// The jobs of a jobfile as they are in effect: with those that were added at run time, and as they

@@ -1,6 +1,7 @@
 //! `schedrs run`: the jobs of a jobfile, in the foreground.
 
 use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use crate::cli::{Context, ExitCode};
 use crate::clock;
+use crate::control::claim::{Claims, Identity};
 use crate::daemon::{self, Jobfile, Log, LogFormat, Memory, Plan};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet, Options};
@@ -17,6 +19,7 @@ use crate::memory;
 use crate::output::{Output, Settings};
 use crate::paths;
 use crate::problem::{self, Problem, Severity};
+use crate::store::known;
 use crate::store::location::Location;
 use crate::trigger::{DateTrigger, Trigger};
 use crate::words;
@@ -81,17 +84,24 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let file = jobfile::locate::jobfile(args.file.as_deref())?;
-    let Some(mut jobfile) = load(&file, args, context)? else { return Ok(ExitCode::FAILURE) };
+    let Some((mut jobfile, read)) = load(&file, args, context)? else {
+        return Ok(ExitCode::FAILURE);
+    };
     // The text of the file is gone by now.
     memory::give_back();
     if let Some(id) = &args.once {
         only(&mut jobfile.set, id)?;
     }
     let until = until(args, &jobfile.set)?;
-    let memory = open_store(&file, args, &jobfile)?;
+    let (claims, mut remarks) = claim(&file, args, read)?;
+    let memory = open_store(&file, args, &jobfile, &mut remarks)?;
     // Without a store there is nothing to be asked.
     let socket =
         memory.as_ref().map(|_| args.socket.clone().unwrap_or_else(|| paths::socket(&file)));
+    if let Some(claims) = &claims {
+        let store = memory.as_ref().and_then(|memory| memory.path.as_deref());
+        claims.tell(socket.as_deref(), store);
+    }
     let notes = Arc::default();
 
     let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
@@ -104,7 +114,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         raw: args.raw || args.once.is_some(),
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
-        directory: paths::logs_directory(),
+        directory: paths::logs_of(&file),
         tails: memory.as_ref().map(|_| daemon::tails(&notes)),
     };
     let human = args.log_format == LogFormat::Human;
@@ -122,12 +132,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     keep_descriptors();
     let output = Output::start(settings).context("failed to prepare for output")?;
     daemon::start_log(log, &jobfile.set.settings.zone, output.handle());
+    for remark in remarks {
+        log::warn!(event = "jobfile"; "{remark}");
+    }
 
     let mut plan = Plan::new(jobfile, file.display().to_string(), output.handle());
     plan.memory = memory;
     plan.notes = notes;
     plan.socket = socket;
-    plan.load = loader(&file, args);
+    plan.origin = (file != Path::new("-")).then(|| paths::as_given(&file));
+    plan.load = loader(&file, args, claims.clone());
+    plan.claims = claims;
     plan.dry_run = args.dry_run;
     plan.until = until;
     plan.live = live;
@@ -158,14 +173,35 @@ fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
 }
 
 /// Reads the jobfile and shows what is wrong with it; `None` when there was an error.
-fn load(file: &Path, args: &Args, context: &Context) -> anyhow::Result<Option<Jobfile>> {
+/// Answers what file it was, too.
+fn load(
+    file: &Path,
+    args: &Args,
+    context: &Context,
+) -> anyhow::Result<Option<(Jobfile, Option<Identity>)>> {
     let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
     loaded.check_files(true);
     // A person running one job wants to see that job.
     if args.once.is_none() || loaded.set.is_none() {
         loaded.report().context("failed to write problems")?;
     }
-    Ok(jobfile_of(loaded.set, loaded.workshop))
+    let read = loaded.read;
+    Ok(jobfile_of(loaded.set, loaded.workshop).map(|jobfile| (jobfile, read)))
+}
+
+/// Sees to it that no other scheduler runs the jobfile, unless this one was told to have a store of
+/// its own. A dry run and a single run are in nobody's way.
+fn claim(
+    file: &Path,
+    args: &Args,
+    read: Option<Identity>,
+) -> anyhow::Result<(Option<Claims>, Vec<String>)> {
+    match read {
+        Some(read) if args.store.is_none() && !args.dry_run && args.once.is_none() => {
+            Ok(Claims::take(file, read)?)
+        }
+        _ => Ok((None, Vec::new())),
+    }
 }
 
 fn jobfile_of(set: Option<JobSet>, workshop: Option<Workshop>) -> Option<Jobfile> {
@@ -173,7 +209,13 @@ fn jobfile_of(set: Option<JobSet>, workshop: Option<Workshop>) -> Option<Jobfile
 }
 
 /// Opens what is to survive the end of this process. A dry run and a single run leave no trace.
-fn open_store(file: &Path, args: &Args, jobfile: &Jobfile) -> anyhow::Result<Option<Memory>> {
+/// What there is to say about the choice is added to `remarks`.
+fn open_store(
+    file: &Path,
+    args: &Args,
+    jobfile: &Jobfile,
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<Option<Memory>> {
     if args.dry_run || args.once.is_some() {
         return Ok(None);
     }
@@ -181,23 +223,28 @@ fn open_store(file: &Path, args: &Args, jobfile: &Jobfile) -> anyhow::Result<Opt
     let location = match (&args.store, &settings.store_url) {
         (Some(url), _) => Location::parse(url, Path::new(""))?,
         (None, Some(url)) => Location::parse(url, file.parent().unwrap_or(Path::new("")))?,
-        (None, None) => Location::default_of(file),
+        (None, None) => {
+            let chosen = known::choose(file);
+            remarks.extend(chosen.remarks);
+            chosen.location
+        }
     };
     let memory = Memory::open(location, settings.keep).map_err(|error| anyhow!("{error}"))?;
     Ok(Some(memory))
 }
 
 /// How the jobfile is read again, unless it was standard input.
-fn loader(file: &Path, args: &Args) -> Option<Arc<daemon::Load>> {
+fn loader(file: &Path, args: &Args, claims: Option<Claims>) -> Option<Arc<daemon::Load>> {
     if file == Path::new("-") || args.once.is_some() {
         return None;
     }
-    let file = file.to_path_buf();
+    let (file, given) = (file.to_path_buf(), paths::as_given(file));
     Some(Arc::new(move || {
+        let file = current(&file, &given);
         // Opened anew: the zone database may have been updated as well.
         let tzdir = std::env::var_os("TZDIR").filter(|dir| !dir.is_empty());
         let zones = Database::open(tzdir.as_deref().map(Path::new));
-        let mut loaded = jobfile::load_path(&file, &zones, clock::wall());
+        let mut loaded = jobfile::load_path(file, &zones, clock::wall());
         loaded.check_files(true);
         let line = |found: &Problem| {
             let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
@@ -211,8 +258,27 @@ fn loader(file: &Path, args: &Args) -> Option<Arc<daemon::Load>> {
         for warning in of(Severity::Warning).take(MAX_PROBLEMS) {
             log::warn!(event = "reload_warning"; "{}", line(warning));
         }
+        if let (Some(claims), Some(read)) = (&claims, loaded.read) {
+            let warnings = claims.renew(file, read).map_err(|taken| vec![taken.to_string()])?;
+            for warning in warnings {
+                log::warn!(event = "reload_warning"; "{warning}");
+            }
+        }
         Ok(jobfile)
     }))
+}
+
+/// The path at which a jobfile is read again: as it was typed, but where that starts at a directory
+/// that was reached through a link which leads elsewhere by now, the absolute one.
+fn current<'a>(file: &'a Path, given: &'a Path) -> &'a Path {
+    let identity = |path: &Path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    match identity(given) {
+        Some(there) if Some(there) != identity(file) => given,
+        _ => file,
+    }
 }
 
 /// Leaves only one job, due now and once.

@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::socket;
 use super::wire::{self, Fault};
+use super::{claim, socket};
 use crate::paths;
 use crate::problem::clean;
 use crate::words;
@@ -74,7 +74,12 @@ impl Client {
             Place::Jobfile(file) => paths::socket_candidates(file),
         };
         let mut looked = Vec::new();
-        for path in candidates {
+        // Whoever runs the jobfile under another name says where: asked only if need be.
+        let elsewhere = std::iter::once_with(|| match place {
+            Place::Socket(_) => None,
+            Place::Jobfile(file) => claim::holder_of(file)?.told?.socket,
+        });
+        for path in candidates.into_iter().chain(elsewhere.flatten()) {
             let socket = match socket::connect(&path) {
                 Ok(socket) => socket,
                 Err(error) => {

@@ -1,11 +1,12 @@
 //! What the loop is to do, and with what: put together by `crate::command::run` and
 //! `crate::background`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::control::Line;
+use crate::control::claim::Claims;
 use crate::event::{Action, RunId};
 use crate::instant::Instant;
 use crate::job::{JobSet, Keep};
@@ -40,6 +41,8 @@ pub struct Memory {
     pub store: Box<dyn Store>,
     /// Which it is, for people: `memory` or `sqlite:PATH`.
     pub name: String,
+    /// Its file.
+    pub path: Option<PathBuf>,
     /// Opens it again after it was lost.
     pub reopen: Reopen,
     /// How much of the past it keeps.
@@ -63,6 +66,10 @@ pub struct Plan {
     pub jobfile: Jobfile,
     /// Where they come from, for people.
     pub source: String,
+    /// The same for whoever is elsewhere: an absolute path, if it is a file.
+    pub origin: Option<PathBuf>,
+    /// What keeps other schedulers from the jobfile.
+    pub(crate) claims: Option<Claims>,
     /// What remembers what is decided; `None`: nobody, and jobs cannot be changed at run time.
     pub memory: Option<Memory>,
     /// Where the output thread finds a way to the store.
@@ -98,6 +105,8 @@ impl Plan {
         Plan {
             jobfile,
             source,
+            origin: None,
+            claims: None,
             memory: None,
             notes: Arc::default(),
             socket: None,
@@ -119,14 +128,14 @@ impl Memory {
     /// Opens a store.
     pub fn open(location: Location, keep: Keep) -> Result<Memory, StoreError> {
         let Opened { store, location, warnings } = location::open(&location)?;
-        let name = location.to_string();
+        let (name, path) = (location.to_string(), location.path().map(Path::to_path_buf));
         let reopen = Reopen(Box::new(move || location::reopen(&location)));
         let default = Limits::default();
         let limits = Limits {
             runs: keep.runs.unwrap_or(default.runs),
             days: keep.days.unwrap_or(default.days),
         };
-        Ok(Memory { store, name, reopen, limits, warnings })
+        Ok(Memory { store, name, path, reopen, limits, warnings })
     }
 }
 

@@ -93,7 +93,10 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
         began: now.wall,
         seen: now.wall,
         stopped: None,
-        jobfile: plan.source.as_str().into(),
+        jobfile: match &plan.origin {
+            Some(path) => path.to_string_lossy().into(),
+            None => plan.source.as_str().into(),
+        },
         mark: marks.map_or(0, |marks| marks.number()),
     };
     let mut reader = reader;

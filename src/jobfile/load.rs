@@ -75,7 +75,8 @@ impl Loader<'_> {
         let is_good = problems.errors() == 0;
         let (set, workshop) = (is_good.then_some(set), is_good.then_some(workshop));
         let files = trust::Files { doubtful, named };
-        Loaded { set, problems, sources, workshop, origins, files }
+        let read = meta.first().and_then(|meta| meta.identity);
+        Loaded { set, problems, sources, workshop, origins, read, files }
     }
 
     fn jobs(

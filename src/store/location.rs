@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 
 use super::memory::Memory;
 use super::{Reader, Store, StoreError, Trouble};
-use crate::paths;
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,11 +51,11 @@ impl Location {
         }
     }
 
-    /// The one of a jobfile for which nobody says anything.
-    pub fn default_of(jobfile: &Path) -> Location {
-        match cfg!(feature = "sqlite") {
-            true => Location::Default(paths::default_store(jobfile)),
-            false => Location::Memory,
+    /// Its file.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Location::Memory => None,
+            Location::Sqlite(path) | Location::Default(path) => Some(path),
         }
     }
 }

@@ -41,6 +41,11 @@ impl Bench {
         self.dir.path().join(name)
     }
 
+    /// The directory of log files that belongs to the jobfile, in the one for all of them.
+    pub fn logs(&self, directory: &str) -> PathBuf {
+        self.path(directory).join(schedrs::paths::instance(&self.path("jobs.toml")))
+    }
+
     pub fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
         // Whatever the umask is: a file that others can write to is not run by root.
