@@ -77,6 +77,9 @@ fn bench() {
     if wanted("children") {
         children(dir);
     }
+    if wanted("masking") {
+        masking();
+    }
     println!("load after: {}", fs::read_to_string("/proc/loadavg").unwrap().trim_end());
 }
 
@@ -120,6 +123,62 @@ fn late(dir: &Path) {
         worst(&ours),
         worst(&theirs),
     );
+}
+
+/// What taking secrets out of output costs, beside copying the same bytes and finding their line
+/// ends, which has to be done in any case.
+fn masking() {
+    const ROUNDS: usize = 9;
+    let line = |n: usize| format!("{n:08} 2026-11-28T06:00:00Z INFO copied /srv/data/{n:x}.tar\n");
+    let text = (0..200_000).map(line).collect::<String>().into_bytes();
+    let mut seed = 1u64;
+    let mut random = |modulus: u64| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 33) % modulus
+    };
+    let mut hex = |count: usize| -> String {
+        (0..count).map(|_| char::from_digit(random(16) as u32, 16).unwrap()).collect()
+    };
+    let token = hex(40);
+    let bundle = (0..1200).map(|_| hex(64) + "\n").collect::<String>();
+    let list = (0..21_000).map(|n| format!("{:05}\n", n * 4)).collect::<String>();
+    let rate = |bytes: usize, work: &mut dyn FnMut() -> usize| {
+        let begin = now();
+        std::hint::black_box(work());
+        bytes as f64 / (now() - begin) as f64 * 1e3
+    };
+    for (what, value) in [("a token", token), ("1,200 lines", bundle), ("21,000 short", list)] {
+        let mut secrets = schedrs::child::secrets::Secrets::default();
+        secrets.add(value.as_bytes());
+        let mut masks = schedrs::output::Masks::default();
+        let mut out = Vec::with_capacity(text.len());
+        let begin = now();
+        masks.of(&secrets).unwrap().feed(b"x", &mut out);
+        let built = (now() - begin) as f64 / 1e6;
+        let mut rates: [Vec<f64>; 3] = Default::default();
+        for _ in 0..ROUNDS {
+            out.clear();
+            rates[0].push(rate(text.len(), &mut || {
+                let mut mask = masks.of(&secrets).unwrap();
+                text.chunks(64 * 1024).for_each(|chunk| mask.feed(chunk, &mut out));
+                mask.finish(&mut out);
+                out.len()
+            }));
+            out.clear();
+            rates[1].push(rate(text.len(), &mut || {
+                text.chunks(64 * 1024).for_each(|chunk| out.extend_from_slice(chunk));
+                out.len()
+            }));
+            rates[2].push(rate(text.len(), &mut || memchr::memchr_iter(b'\n', &text).count()));
+        }
+        let [masked, copied, lines] = rates.map(median);
+        println!(
+            "masking {what}: {masked:.0} MB/s, copying {copied:.0} (ratio {:.1}), line ends \
+             {lines:.0} (ratio {:.1}); built in {built:.1} ms",
+            copied / masked,
+            lines / masked
+        );
+    }
 }
 
 /// A job that is due each second from `at` on.

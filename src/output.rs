@@ -34,6 +34,7 @@ use crate::job::Job;
 pub(crate) use file::path_of;
 pub use lines::colour_of;
 pub(crate) use lines::{Lines, Prefix, Style, make_harmless};
+pub use mask::{Mask, Masks};
 use server::Server;
 pub use status::{Live, column_of};
 pub use tail::{FollowId, FollowSink, Followed, TailSink};

@@ -181,7 +181,7 @@ fn doctor_finds_what_will_bite() {
         let bench = bench();
         let job = job.replace("{dir}", bench.dir.path().to_str().unwrap());
         bench.write("jobs.toml", &format!("[jobs.a]\ninterval = '1h'\n{job}\n"));
-        bench.write("plain", "x");
+        bench.write("plain", "not-so-secret");
         bench.program("windows", "#!/bin/sh\r\n");
         bench.program("gone", "#!/no/such\n");
         bench.program("env", "#!/usr/bin/env no-such-language\n");

@@ -138,14 +138,14 @@ fn a_reload_is_as_strict() {
 fn the_files_of_an_environment() {
     let job = "jobs.a = { command = 'echo $A', date = 'now', KEY }\n";
     let rows = [
-        ("env_file", "env_file = 'file'", "A=ran\n"),
-        ("secret", "env = { A = { file = 'file' } }", "ran\n"),
+        ("env_file", "env_file = 'file'", "A=ran\n", "ran"),
+        ("secret", "env = { A = { file = 'file' } }", "it has run\n", "***"),
     ];
-    for (what, key, text) in rows {
+    for (what, key, text, seen) in rows {
         let bench = Bench::new(&job.replace("KEY", key));
         bench.write("file", text);
         let args = ["run", "--once", "a", "jobs.toml"];
-        assert_eq!(run(&bench, &args).out, ["ran"]);
+        assert_eq!(run(&bench, &args).out, [seen]);
         bench.set_mode("file", 0o664);
         let checked = all(&run(&bench, &["validate", "jobs.toml"]));
         let said = format!("{what} file can be written to by its group");
@@ -160,9 +160,9 @@ fn the_files_of_an_environment() {
             chown(bench.path("file"), Some(SOMEBODY), None).unwrap();
             assert_eq!(run(&bench, &args).code, Some(126));
             bench.write("jobs.toml", &job.replace("KEY", &format!("{key}, user = {SOMEBODY}")));
-            assert_eq!(run(&bench, &args).out, ["ran"]);
+            assert_eq!(run(&bench, &args).out, [seen]);
         } else {
-            assert_eq!(done.out, ["ran"]);
+            assert_eq!(done.out, [seen]);
         }
     }
 }
@@ -179,13 +179,13 @@ fn secrets_are_read_at_each_start_and_never_shown() {
             echo "to stderr: $TOKEN" >&2
             cat later
         '''
-        env = { TOKEN = { file = "token" }, SHORT = { file = "short" }, PLAIN = "plain" }
+        env = { TOKEN = { file = "token" }, EMPTY = { file = "empty" }, PLAIN = "plain" }
         interval = "1h"
         run_on_start = true
         "#,
     );
     bench.write("token", "hunter2hunter2\n");
-    bench.write("short", "he");
+    bench.write("empty", "\n");
     bench.fifo("first");
     bench.fifo("later");
     let mut running = bench.run();
@@ -209,6 +209,43 @@ fn secrets_are_read_at_each_start_and_never_shown() {
     let done = run(&bench, &["run", "--once", "a", "jobs.toml"]);
     assert_eq!(done.code, Some(126));
     assert!(all(&done).contains("secret token cannot be read: no such file"), "{done:?}");
+}
+
+#[test]
+fn a_secret_too_short_to_be_masked_is_refused() {
+    let bench = Bench::new(
+        "jobs.a = { command = 'echo $PIN', date = 'now', env = { PIN = { file = 'pin' } } }\n",
+    );
+    bench.write("pin", "  12345\n");
+    let what = "secret pin has 5 bytes, and fewer than 8 cannot be masked";
+    let checked = all(&run(&bench, &["validate", "jobs.toml"]));
+    assert!(checked.contains("this job will not start: secret"), "{checked}");
+    assert!(checked.contains("has 5 bytes, and fewer than 8 cannot be masked"), "{checked}");
+    let done = run(&bench, &["run", "--once", "a", "jobs.toml"]);
+    assert_eq!(done.code, Some(126));
+    assert!(all(&done).contains(what) && !all(&done).contains("12345"), "{done:?}");
+    bench.write("pin", "12345678\n");
+    assert!(!all(&run(&bench, &["validate", "jobs.toml"])).contains("warning"));
+    assert_eq!(run(&bench, &["run", "--once", "a", "jobs.toml"]).out, ["***"]);
+}
+
+/// A list of thousands of lines costs a start nothing that can be seen, and nothing of it shows.
+#[test]
+fn a_secret_of_thousands_of_lines_is_masked() {
+    let bench = Bench::new(
+        r#"
+        [jobs.a]
+        command = "printf '<%s>\\n' \"$LIST\"; echo after"
+        env = { LIST = { file = "list" } }
+        date = "now"
+        "#,
+    );
+    let lines: Vec<String> = (0..21_000).map(|number| format!("{number:05}")).collect();
+    bench.write("list", &lines.join("\n"));
+    let mut running = bench.run();
+    running.line(harness::Stream::Out, &["a | <***>"]);
+    let done = running.stop();
+    assert_eq!(done.out, ["a | <***>", "a | after"]);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::identity::{self, Account};
-use super::secrets::Secrets;
+use super::secrets::{Secrets, too_short};
 use super::{files, inherited, shell};
 use crate::job::Options;
 
@@ -217,7 +217,10 @@ fn read_secret(path: &Path, user: Option<u32>) -> Result<Vec<u8>, String> {
     if value.pop_if(|last| *last == b'\n').is_some() {
         value.pop_if(|last| *last == b'\r');
     }
-    Ok(value)
+    match too_short(&value) {
+        Some((what, help)) => Err(format!("secret {} {what} (help: {help})", path.display())),
+        None => Ok(value),
+    }
 }
 
 #[cfg(test)]

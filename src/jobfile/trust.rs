@@ -7,12 +7,14 @@
 //! so here they only deserve a warning in time.
 
 use std::collections::HashSet;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Loaded;
+use crate::child::secrets::too_short;
 use crate::child::uid_of;
 use crate::job::{JobSet, Options};
 use crate::problem::{Place, Problem};
@@ -102,11 +104,27 @@ fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> 
     // That it is not there is for the job to say, when it is due: it may be there by then.
     let file = opened.ok()?;
     let owners = Owners::of_this_process(options.user.as_deref().and_then(uid_of));
-    let doubt = doubt(&file, Path::new(path), owners)?;
+    let Some(doubt) = doubt(&file, Path::new(path), owners) else {
+        let (doubt, help) = if what == "secret" { short_secret(&file)? } else { return None };
+        let message = format!("this job will not start: {what} {path} {doubt}");
+        return Some(Problem::warning(place, message).help(help));
+    };
     let refused = rustix::process::geteuid().is_root() || options.user.is_some();
     let message = match refused && doubt.grave {
         true => format!("this job will not start: {what} {path} {}", doubt.what),
         false => format!("{what} {path} {}", doubt.what),
     };
     Some(Problem::warning(place, message).help(doubt.help))
+}
+
+/// What is wrong with a secret that is too short. A longer one is not read for that.
+fn short_secret(file: &File) -> Option<(String, &'static str)> {
+    const READ: u64 = 4096;
+    let meta = file.metadata().ok()?;
+    if !meta.is_file() || meta.len() > READ {
+        return None;
+    }
+    let mut value = Vec::new();
+    file.take(READ).read_to_end(&mut value).ok()?;
+    too_short(&value)
 }

@@ -18,7 +18,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::file::LogFile;
-use super::mask::Mask;
+use super::mask::{Mask, Masks};
 use super::sink::{self, Flushed, Sink};
 use super::status::Bottom;
 use super::tail::Tails;
@@ -86,6 +86,7 @@ pub(super) struct Server {
     chunk: Box<[u8]>,
     scratch: Vec<u8>,
     masked: Vec<u8>,
+    masks: Masks,
     finishing: Option<Mono>,
     bottom: Bottom,
     tails: Tails,
@@ -130,6 +131,7 @@ impl Server {
             chunk: vec![0; 64 * 1024].into(),
             scratch: Vec::new(),
             masked: Vec::new(),
+            masks: Masks::default(),
             finishing: None,
             bottom: Bottom::default(),
         })
@@ -234,7 +236,7 @@ impl Server {
         };
         for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
             let style = self.style(job, &to, is_stderr);
-            let mask = pipes.secrets.texts().map(Mask::new);
+            let mask = self.masks.of(&pipes.secrets);
             if let Err(errno) = self.listen(run, pipe, to, is_stderr, style, mask) {
                 log::error!(job = &*job.id; "its output cannot be read: {errno}");
             }
