@@ -5,24 +5,28 @@
 //! as soon as a job is made of it, so that a file of a million jobs takes little more memory than
 //! its jobs do:
 //!
-//! `read` (bytes, bounded) → `chunk` (cut at headers) → `parse` (one chunk) → `tree` (values and
-//! TOML's rules) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load`
-//! runs all that over a file and its `include`s. `value` gets at typed values, `keys` knows the
+//! `read` (bytes, bounded) → `chunk` (cut at headers; `statement` knows where they are) → `parse` (by
+//! the `toml` crate; `mend` and `blame` go on without what is wrong, and say what that is) → `tree` (values with their
+//! places) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load` runs all
+//! that over a file and its `include`s. `value` gets at typed values, `keys` knows the
 //! names, `schema` tells them to editors, `trust` who else can write to the files, `locate` finds
 //! the file that is meant when none is named. `workshop` makes jobs at run time by the same rules,
 //! and `write` is the way back, from jobs to a jobfile.
 
+mod blame;
 mod build;
 mod chunk;
 mod include;
 pub(crate) mod keys;
 mod load;
 pub(crate) mod locate;
+mod mend;
 mod options;
 mod parse;
 mod read;
 pub(crate) mod schema;
 mod sections;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod tree;

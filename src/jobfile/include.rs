@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::chunk::Cutter;
+use super::chunk::Chunks;
 use super::parse;
-use super::tree::{Node, Tree, Value};
+use super::tree::{Node, Value};
 use super::value::Scope;
-use crate::problem::Span;
+use crate::problem::{Problems, Span};
 
 /// A file to be read.
 #[derive(Debug)]
@@ -26,23 +26,20 @@ pub(super) fn of(scope: &mut Scope<'_>) -> Vec<Included> {
     if !scope.text.contains("include") {
         return included;
     }
-    let mut cutter = Cutter::new(scope.text);
-    if !cutter.advance() || cutter.header.is_some() {
-        return included;
-    }
-    let mut tree = Tree::default();
-    parse::chunk(&mut cutter, &mut tree, scope.file, None);
-    tree.finish();
-    let found = tree.root.entries.iter().find(|(key, _)| key.text == "include");
-    let Some((_, value)) = found else { return included };
+    let top = Chunks::of(scope.text).next().filter(|chunk| chunk.path.is_none());
+    let Some(top) = top else { return included };
+    // What is wrong with it is reported when the file is read.
+    let mut unused = Problems::default();
+    let mut table = parse::table(top.part(), scope.file, &mut unused, |_| false);
+    let Some(value) = table.remove("include") else { return included };
     match &value.node {
-        Node::String(_) => pattern(value, scope, &mut included),
+        Node::String(_) => pattern(&value, scope, &mut included),
         Node::Array(patterns) => {
             for value in patterns {
                 pattern(value, scope, &mut included);
             }
         }
-        _ => scope.wrong_type(value, "an array of files such as [\"jobs.d/*.toml\"]"),
+        _ => scope.wrong_type(&value, "an array of files such as [\"jobs.d/*.toml\"]"),
     }
     included
 }

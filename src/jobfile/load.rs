@@ -5,17 +5,17 @@
 //! table at a time. A file is only held as a whole tree when its jobs are not one table each:
 //! written in one table, in braces, or begun again further down.
 
-use std::borrow::Cow;
+use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::Jobs;
-use super::chunk::{self, Cutter};
+use super::chunk::{self, Chunks};
 use super::include::{self, Included};
-use super::parse;
+use super::parse::{self, Part};
 use super::read::{self, MAX_BYTES, Text, Unreadable};
 use super::sections::Sections;
-use super::tree::{Node, Tree, Value};
+use super::tree::{Node, Table};
 use super::trust;
 use super::value::Scope;
 use super::{Loaded, Origins, Workshop};
@@ -258,7 +258,7 @@ struct Reader<'s> {
     text: &'s str,
     dir: &'s Path,
     /// Stands at the first job, if nothing but jobs can follow.
-    at_jobs: Option<Cutter<'s>>,
+    at_jobs: Option<Peekable<Chunks<'s>>>,
     /// The jobs (or some) are no tables of their own, so the file has to be read as a whole.
     whole: bool,
 }
@@ -276,20 +276,34 @@ impl<'s> Reader<'s> {
     }
 
     fn sections(&mut self, sections: &mut Sections, zones: &Database, problems: &mut Problems) {
-        let mut tree = Tree::default();
-        let mut cutter = Cutter::new(self.text);
-        let mut more_below = None;
-        while cutter.advance() {
-            if !cutter.in_jobs {
-                parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
-            } else if !*more_below.get_or_insert_with(|| chunk::sections_below_jobs(self.text)) {
-                self.at_jobs = Some(cutter);
-                break;
+        let mut chunks = Chunks::of(self.text).peekable();
+        let mut above = Part::default();
+        while let Some(chunk) = chunks.next_if(|chunk| !chunk.in_jobs()) {
+            above = above.with(&chunk, self.text);
+        }
+        let text;
+        if chunks.peek().is_some() {
+            if chunk::sections_below_jobs(self.text) {
+                let mut rest = above.text.to_owned();
+                for chunk in chunks {
+                    match chunk.in_jobs() {
+                        // What stands below stays where it is.
+                        true => rest.extend(std::iter::repeat_n(' ', chunk.text.len())),
+                        false => {
+                            rest.push_str(chunk.text);
+                            above.spoiled |= chunk.spoiled;
+                        }
+                    }
+                }
+                text = rest;
+                above = Part { text: &text, ..above };
+            } else {
+                self.at_jobs = Some(chunks);
             }
         }
-        tree.finish();
-        self.whole = tree.root.entries.iter().any(|(key, _)| key.text == "jobs");
-        sections.read(&tree.root, self.file == 0, &mut self.scope(problems), zones);
+        let table = parse::table(above, self.file, problems, |_| true);
+        self.whole = table.entries.iter().any(|(key, _)| key.text == "jobs");
+        sections.read(&table, self.file == 0, &mut self.scope(problems), zones);
     }
 
     fn jobs(mut self, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
@@ -307,88 +321,59 @@ impl<'s> Reader<'s> {
     /// Reads each job as soon as its tables are complete; `false` when a table turns up that
     /// belongs to one that was complete already.
     fn jobs_one_by_one(&mut self, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) -> bool {
-        let (mut cutter, mut more) = match self.at_jobs.take() {
-            Some(cutter) => (cutter, true),
-            None => {
-                let mut cutter = Cutter::new(self.text);
-                let more = cutter.advance();
-                (cutter, more)
-            }
-        };
-        let mut tree = Tree::default();
-        let mut open: Option<Cow<'s, str>> = None;
+        let mut chunks = self.at_jobs.take().unwrap_or_else(|| Chunks::of(self.text).peekable());
         let mut bare_header = false;
-        while more {
-            match &cutter.header {
-                // A section, which was read before.
-                _ if !cutter.in_jobs => {}
-                None if open.is_some() => {
-                    parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
-                }
-                // The lines of `[jobs]` go on.
-                None if cutter.has_empty_body() => {}
-                None => return false,
-                Some(header) => match header.path.get(1) {
-                    Some(id) => {
-                        if open.as_ref() != Some(&id.text) {
-                            let id = id.text.clone();
-                            self.complete(&mut tree, jobs, problems);
-                            if jobs.has(&id, self.file) {
-                                return false;
-                            }
-                            open = Some(id);
-                        }
-                        parse::chunk(&mut cutter, &mut tree, self.file, Some(problems));
-                    }
-                    // `[jobs]` with nothing below it says nothing.
-                    None if !header.array && !bare_header && cutter.has_empty_body() => {
-                        self.complete(&mut tree, jobs, problems);
-                        (bare_header, open) = (true, None);
-                        let mut nothing = Tree::default();
-                        parse::chunk(&mut cutter, &mut nothing, self.file, Some(problems));
-                    }
-                    None => return false,
-                },
+        while let Some(chunk) = chunks.next() {
+            // A section, which was read before.
+            if !chunk.in_jobs() {
+                continue;
             }
-            more = cutter.advance();
+            let mut part = chunk.part();
+            match chunk.id() {
+                Some(id) => {
+                    if jobs.has(id, self.file) {
+                        return false;
+                    }
+                    while let Some(more) = chunks.next_if(|more| more.id() == Some(id)) {
+                        part = part.with(&more, self.text);
+                    }
+                }
+                // `[jobs]` with nothing below it says nothing.
+                None if !chunk.array && !bare_header && chunk.is_empty => bare_header = true,
+                None => return false,
+            }
+            let table = parse::table(part, self.file, problems, |_| true);
+            self.add(table, jobs, problems);
         }
-        self.complete(&mut tree, jobs, problems);
         true
     }
 
-    /// The job in the tree is complete.
-    fn complete(&self, tree: &mut Tree<'s>, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
-        tree.finish();
-        let Some((_, Value { node: Node::Table(table), .. })) = tree.root.entries.first_mut()
-        else {
-            return;
-        };
-        while let Some((id, value)) = table.pop() {
-            jobs.add(id, &value, &mut self.scope(problems));
+    fn jobs_as_a_whole(&self, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
+        let mut whole = Part::default();
+        let mut starts = Vec::new();
+        for chunk in Chunks::of(self.text) {
+            starts.push((chunk.start, chunk.in_jobs()));
+            whole = whole.with(&chunk, self.text);
         }
+        // What is wrong with the other sections has been reported when they were read.
+        let is_in_jobs = |span: Span| {
+            let after = starts.partition_point(|(start, _)| *start <= span.start as usize);
+            after.checked_sub(1).is_some_and(|at| starts[at].1)
+        };
+        let table = parse::table(whole, self.file, problems, is_in_jobs);
+        self.add(table, jobs, problems);
     }
 
-    fn jobs_as_a_whole(&self, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
-        let mut tree = Tree::default();
-        let mut cutter = Cutter::new(self.text);
-        while cutter.advance() {
-            // What is wrong with the other sections has been reported when they were read.
-            let problems = cutter.in_jobs.then_some(&mut *problems);
-            parse::chunk(&mut cutter, &mut tree, self.file, problems);
-        }
-        tree.finish();
-        for (key, mut value) in tree.root.take_entries() {
-            if key.text != "jobs" {
-                continue;
-            }
-            match &mut value.node {
-                Node::Table(table) => {
-                    for (id, value) in table.take_entries() {
-                        jobs.add(id, &value, &mut self.scope(problems));
-                    }
+    /// Adds the jobs of a part of the file.
+    fn add(&self, mut part: Table<'s>, jobs: &mut Jobs<'_, 's>, problems: &mut Problems) {
+        let Some(value) = part.remove("jobs") else { return };
+        match value.node {
+            Node::Table(table) => {
+                for (id, value) in table.entries {
+                    jobs.add(id, &value, &mut self.scope(problems));
                 }
-                _ => self.scope(problems).wrong_type(&value, "tables of jobs: `[jobs.NAME]`"),
             }
+            _ => self.scope(problems).wrong_type(&value, "tables of jobs: `[jobs.NAME]`"),
         }
     }
 }

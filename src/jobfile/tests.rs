@@ -1,17 +1,19 @@
-//! Laws of the reader, over random texts: it agrees with the `toml` crate on what is TOML and what
-//! it says, table by table or as a whole makes no difference, and no text makes it panic.
+//! Laws of the reader, over random texts: cutting a text and mending it neither accepts nor refuses
+//! what the `toml` crate would not, table by table or as a whole makes no difference, and no text
+//! makes it panic.
 
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
 
-use super::chunk::Cutter;
+use super::chunk::Chunks;
 use super::load::{Input, Loader};
-use super::tree::{Node, Table, Tree, Value};
+use super::parse::Part;
+use super::tree::{Node, Table, Value};
 use super::{Loaded, load_text, parse};
 use crate::instant::Instant;
-use crate::problem::Problems;
+use crate::problem::{Problem, Problems};
 use crate::trigger::Trigger;
 use crate::zone::Database;
 
@@ -19,13 +21,10 @@ const NOW: Instant = Instant::from_secs(1_790_000_000);
 
 /// The tree of a whole text and what is wrong with it.
 fn read(text: &str) -> (Table<'_>, Problems) {
-    let (mut tree, mut problems) = (Tree::default(), Problems::default());
-    let mut cutter = Cutter::new(text);
-    while cutter.advance() {
-        parse::chunk(&mut cutter, &mut tree, 0, Some(&mut problems));
-    }
-    tree.finish();
-    (tree.root, problems)
+    let mut problems = Problems::default();
+    let whole = Chunks::of(text).fold(Part::default(), |whole, chunk| whole.with(&chunk, text));
+    let table = parse::table(whole, 0, &mut problems, |_| true);
+    (table, problems)
 }
 
 /// Fails unless our table says what the `toml` crate's says.
@@ -93,67 +92,115 @@ fn agrees(text: &str) {
 }
 
 #[test]
-fn agrees_with_the_toml_crate_on_the_rules_of_tables() {
+fn what_is_toml_is_read() {
     let rows = [
         "",
         "\u{feff}a = 1",
-        "a = 1\na = 2",
         "a.b = 1\na.c = 2",
-        "a.b = 1\na = 2",
-        "a = 1\na.b = 2",
         "[a]\nb = 1\n[a.c]\nd = 1",
         "[a.b]\nc = 1\n[a]\nd = 1",
-        "[a.b]\n[a]\nb = 1",
-        "[a.b]\nc = 1\n[a]\nb.d = 1",
         "[a.b.c]\nd = 1\n[a]\nb.e = 1",
-        "[a]\n[a]",
-        "[a]\nb.c = 1\n[a.b]\nd = 1",
         "[a]\nb.c = 1\n[a.b.d]\ne = 1",
-        "[a]\nb = {}\n[a.b]",
-        "[a]\nb = {}\n[a.b.c]",
         "a = {b.c = 1, b.d = 2}",
-        "a = {b = {c = 1}, b.d = 2}",
-        "a = {b = 1, b = 2}",
-        "a = {}\na.b = 1",
         "[[a]]\nb = 1\n[[a]]\nb = 2",
         "[[a]]\n[a.b]\nc = 1\n[[a]]\n[a.b]\nc = 1",
-        "[[a]]\n[a]",
-        "[a]\n[[a]]",
-        "a = [1]\n[[a]]",
         "[[a.b]]\n[a]\nc = 1",
-        "[a.b]\n[[a.b]]",
         "a = [\n[1, 2],\n[3],\n]\n[b]",
         "a = {\n b = 1,\n}\n[c]",
         "a = \"\"\"\n[jobs.x]\n\"\"\"\n[b]",
         "a = '''\n[jobs.x]\n'''\n[b]",
         "# [x]\n [ a . \"b c\" ] # y\nd=1",
-        "[a",
-        "[a]]\nb = 1",
-        "[]\nb = 1",
-        "[a.]\nb = 1",
-        "[.a]",
-        "= 1",
-        "a",
-        "a =",
-        "a = 1 b = 2",
-        "a = [1, 2",
-        "a = {b = 1",
-        "a = \"x",
         "a = 1\r\nb = 2\r\n",
-        "a = 1\rb = 2",
-        "a = 1 # \u{7}",
-        "a\u{e9} = 1",
-        "\"a\" = 1\na = 2",
-        "'a'.b = 1\na.'b' = 2",
-        "a = 0x1F\nb = 0o17\nc = 0b11\nd = 1_000\ne = 01\n",
-        "a = 1.5\nb = 1e3\nc = inf\nd = -nan\ne = 1.\n",
         "a = 1979-05-27T07:32:00Z\nb = 1979-05-27 07:32:00\nc = 1979-05-27\nd = 07:32:00",
-        "a = true\nb = True",
-        "a = \"\\u00e9\\x41\\e\"\nb = \"\\q\"",
     ];
     for text in rows {
         agrees(text);
+        assert_eq!(said(text), [""; 0], "{text:?}");
     }
+}
+
+/// Where a place stands twice, the second is wrong and the first is named.
+#[test]
+fn what_is_no_toml_is_said() {
+    let rows = [
+        ("a = 1\na = 2", "6..7 duplicate key `a`, first at 0"),
+        ("a.b = 1\na = 2", "8..9 duplicate key `a`, first at 0"),
+        ("a = 1\na.b = 2", "6..7 `a` is a value, and nothing can be added to it, first at 0"),
+        ("[a.b]\n[a]\nb = 1", "10..11 duplicate key `b`, first at 3"),
+        ("[a.b]\nc = 1\n[a]\nb.d = 1", "16..17 duplicate key `b`, first at 3"),
+        ("[a]\n[a]", "5..6 duplicate table `[a]`, first at 1"),
+        ("[a]\nb.c = 1\n[a.b]\nd = 1", "15..16 duplicate table `[a.b]`, first at 4"),
+        ("[a]\nb = {}\n[a.b]", "14..15 duplicate table `[a.b]`, first at 4"),
+        (
+            "[a]\nb = {}\n[a.b.c]",
+            "14..15 `b` is an inline table, and nothing can be added to it, first at 4",
+        ),
+        ("a = {b = {c = 1}, b.d = 2}", "18..19 duplicate key `b`, first at 5"),
+        ("a = {b = 1, b = 2}", "12..13 duplicate key `b`, first at 5"),
+        (
+            "a = {}\na.b = 1",
+            "7..8 `a` is an inline table, and nothing can be added to it, first at 0",
+        ),
+        ("[[a]]\n[a]", "7..8 duplicate table `[a]`, first at 2"),
+        ("[a]\n[[a]]", "6..7 duplicate table `[a]`, first at 1"),
+        ("a = [1]\n[[a]]", "10..11 duplicate table `[a]`, first at 0"),
+        ("[a.b]\n[[a.b]]", "10..11 duplicate table `[a.b]`, first at 3"),
+        ("[a", "2..2 this header is not closed"),
+        ("[a]]\nb = 1", "3..4 expected the end of the line"),
+        ("[]\nb = 1", "1..2 unquoted keys cannot be empty, expected letters, numbers, `-`, `_`"),
+        ("[a.]\nb = 1", "3..4 unquoted keys cannot be empty, expected letters, numbers, `-`, `_`"),
+        ("[.a]", "1..2 unquoted keys cannot be empty, expected letters, numbers, `-`, `_`"),
+        ("= 1", "0..1 unquoted keys cannot be empty, expected letters, numbers, `-`, `_`"),
+        ("a", "1..1 key with no value"),
+        ("a =", "3..3 missing value"),
+        ("a = 1 b = 2", "4..7 a string must stand in quotes"),
+        ("a = [1, 2", "4..5 unclosed array"),
+        ("a = {b = 1", "4..5 unclosed inline table"),
+        ("a = \"x", "6..6 this string is not closed"),
+        ("a = 1\rb = 2", "5..6 a carriage return must be followed by a newline"),
+        ("a = 1 # \u{7}", "8..9 a comment may not hold control characters"),
+        ("aé = 1", "1..3 invalid unquoted key, expected letters, numbers, `-`, `_`"),
+        ("\"a\" = 1\na = 2", "8..9 duplicate key `a`, first at 0"),
+        ("'a'.b = 1\na.'b' = 2", "12..15 duplicate key `b`, first at 4"),
+        ("a = 0x1F\nb = 0o17\nc = 0b11\nd = 1_000\ne = 01\n", "41..42 unexpected leading zero"),
+        (
+            "a = 1.5\nb = 1e3\nc = inf\nd = -nan\ne = 1.\n",
+            "39..39 invalid fraction, expected digits",
+        ),
+        ("a = true\nb = True", "13..17 invalid boolean, expected `true`"),
+        ("a = \"\\u00e9\\x41\\e\"\nb = \"\\q\"", "25..26 unknown escape in a string"),
+    ];
+    for (text, message) in rows {
+        agrees(text);
+        assert_eq!(said(text), [message], "{text:?}");
+    }
+}
+
+/// One mistake neither hides the next nor makes others up.
+#[test]
+fn every_mistake_is_said_once() {
+    let rows = [
+        ("a = 1\nb\nc = x y\nd = [1, 2\n", 3),
+        ("[jobs.a]\nx = [1\n[jobs.b]\ny = {a = 1\n[jobs.c]\nz = 'x\n", 3),
+        ("[a b]\nc = 01\n[d]\ne = 02\nf = 2026-13-01\n", 3),
+        ("[a]\nb = 1\n[a]\nb = 1\nc\n[d]\nd = 1\nd = 2\n", 3),
+        ("a = [\n01,\n02,\n]\n", 2),
+    ];
+    for (text, count) in rows {
+        assert_eq!(said(text).len(), count, "{text:?}: {:?}", said(text));
+    }
+}
+
+/// What is wrong with a text, a line each.
+fn said(text: &str) -> Vec<String> {
+    let (_, problems) = read(text);
+    let line = |problem: &Problem| {
+        let span = problem.place.span.unwrap_or_default();
+        let first = problem.related.as_ref().and_then(|(_, place)| place.span);
+        let first = first.map(|span| format!(", first at {}", span.start)).unwrap_or_default();
+        format!("{}..{} {}{first}", span.start, span.end, problem.message)
+    };
+    problems.iter().map(line).collect()
 }
 
 /// A text made of pieces of TOML: often right, and when wrong then in interesting ways.

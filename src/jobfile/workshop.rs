@@ -11,12 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::build::Jobs;
-use super::chunk::Cutter;
 use super::keys::Key;
 use super::options;
-use super::parse;
+use super::parse::{self, Part};
 use super::sections::Sections;
-use super::tree::{self, Node, Table, Tree, Value};
+use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::write;
 use crate::instant::Instant;
@@ -162,8 +161,7 @@ impl Workshop {
         let mut problems = Problems::default();
         let table = read(overrides, &mut problems);
         let mut times = Table::default();
-        let mut rest = Table::default();
-        rest.broken = table.broken;
+        let mut rest = Table { broken: table.broken, ..Table::default() };
         for (key, value) in table.entries {
             match Key::of(&key.text) {
                 Some(known) if TIMES.contains(&known) => times.entries.push((key, value)),
@@ -345,13 +343,7 @@ pub fn masked(text: &str) -> String {
 
 /// The table that a text is.
 fn read<'s>(text: &'s str, problems: &mut Problems) -> Table<'s> {
-    let mut tree = Tree::default();
-    let mut cutter = Cutter::new(text);
-    while cutter.advance() {
-        parse::chunk(&mut cutter, &mut tree, 0, Some(problems));
-    }
-    tree.finish();
-    tree.root
+    parse::table(Part::whole(text), 0, problems, |_| true)
 }
 
 fn unknown(key: &tree::Key<'_>, scope: &mut Scope<'_>) {
