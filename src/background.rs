@@ -26,7 +26,7 @@ use crate::instant::Instant;
 use crate::jobfile;
 use crate::output::{Output, Settings};
 use crate::paths;
-use crate::store::location::Location;
+use crate::store::location::{Location, Refuse};
 use crate::zone::Database;
 
 /// How many jobs are asked for at once.
@@ -132,7 +132,7 @@ impl BackgroundScheduler {
             let problems = loaded.problems.iter().map(|problem| problem.message.clone());
             return Err(Error::Problems(problems.collect()));
         };
-        let memory = Memory::open(config.store, set.settings.keep)
+        let memory = Memory::open(config.store, set.settings.keep, Refuse::of(&set))
             .map_err(|error| Error::Start(format!("the store {error}")))?;
         let notes = Arc::new(OnceLock::new());
         let settings = Settings {

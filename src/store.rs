@@ -21,6 +21,8 @@ pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "sqlite")]
+mod trust;
+#[cfg(feature = "sqlite")]
 mod waiting;
 
 use std::fmt;
@@ -377,6 +379,8 @@ pub enum Trouble {
     Newer(u32),
     /// There is none.
     Missing,
+    /// Others can write to it.
+    Untrusted,
     /// Anything else.
     Other,
 }
@@ -392,6 +396,7 @@ impl Trouble {
             Trouble::Corrupt => "corrupt",
             Trouble::Newer(_) => "newer",
             Trouble::Missing => "missing",
+            Trouble::Untrusted => "untrusted",
             Trouble::Other => "other",
         }
     }

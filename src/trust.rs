@@ -1,19 +1,23 @@
 //! Whether a file may say what is run: who, beside the reader and root, can change it.
 //!
 //! `crate::jobfile` asks it of jobfiles, `crate::child` of the files that a job's environment is
-//! read from. It is asked of the open file, so that nothing can be swapped in between. For the same
-//! reason the directory is not asked: who replaces a file owns the new one, and is found out.
+//! read from, `crate::store` of a store, which holds commands too. It is asked of the open file, so
+//! that nothing can be swapped in between, and of all directories that led to it (`way`): whoever
+//! can write to one of them chooses among the files that would pass for themselves.
 //!
 //! In a container these are not always the answers of the machine. Behind a read-only mount nobody
 //! in here can write, whatever the mode says; and in a user namespace an owner without a number of
 //! its own, which may well be the machine's root, is shown as "nobody". Both are doubts that only
 //! deserve a warning.
 
+pub(crate) mod way;
+
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{StatVfsMountFlags, fstatvfs};
+use rustix::fs::{Stat, StatVfsMountFlags, fstatvfs, statvfs};
+use way::Ways;
 
 /// Why a file cannot be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,19 +47,49 @@ impl Owners {
     fn include(self, uid: u32) -> bool {
         uid == 0 || uid == self.reader || Some(uid) == self.other
     }
+
+    /// Whether it is known who a user id is: not one that stands for many.
+    fn knows(self, uid: u32) -> bool {
+        self.include(uid) || !is_nobody(uid)
+    }
 }
 
-/// What speaks against an open file, which was found at `path`.
+/// What speaks against an open file, which was found at `path`, and against the way to it.
 pub(crate) fn doubt(file: &File, path: &Path, owners: Owners) -> Option<Doubt> {
+    doubt_of_many(file, path, &mut Ways::new(owners))
+}
+
+/// The same, for one of many files.
+pub(crate) fn doubt_of_many(file: &File, path: &Path, ways: &mut Ways) -> Option<Doubt> {
+    let own = own_doubt(file, path, ways.owners());
+    if own.as_ref().is_some_and(|doubt| doubt.grave) {
+        return own;
+    }
+    let way = ways.doubt(path);
+    match (own, way) {
+        (Some(own), Some(way)) => Some(if way.grave { way } else { own }),
+        (own, way) => own.or(way),
+    }
+}
+
+/// What speaks against an open file itself.
+fn own_doubt(file: &File, path: &Path, owners: Owners) -> Option<Doubt> {
     let meta = file.metadata().ok()?;
     let Suspicion { what, repair } = suspicion(meta.uid(), meta.mode(), owners)?;
     let mut help = format!("{repair} {}", quoted(path));
     if owners.reader == 0 && !owners.include(meta.uid()) {
         help.push_str(", or, in a container, mount it read-only");
     }
-    let known_owner = owners.include(meta.uid()) || !is_nobody(meta.uid());
     let read_only = fstatvfs(file).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
-    Some(Doubt { what, help, grave: known_owner && !read_only })
+    Some(Doubt { what, help, grave: owners.knows(meta.uid()) && !read_only })
+}
+
+/// What speaks against a file that is not to be opened, and that no person can read.
+pub(crate) fn stat_doubt(stat: &Stat, path: &Path, owners: Owners) -> Option<Doubt> {
+    let Suspicion { what, repair } = suspicion(stat.st_uid, stat.st_mode, owners)?;
+    let help = format!("once you know what is in it, {repair} {}", quoted(path));
+    let read_only = statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
+    Some(Doubt { what, help, grave: owners.knows(stat.st_uid) && !read_only })
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -66,13 +100,7 @@ struct Suspicion {
 
 /// The rule itself.
 fn suspicion(uid: u32, mode: u32, owners: Owners) -> Option<Suspicion> {
-    let writable = match (mode & 0o020 != 0, mode & 0o002 != 0) {
-        (false, false) => None,
-        (true, false) => Some(("its group", "g-w")),
-        (false, true) => Some(("everyone", "o-w")),
-        (true, true) => Some(("everyone", "go-w")),
-    };
-    if let Some((who, change)) = writable {
+    if let Some((who, change)) = writers(mode) {
         let what = format!("can be written to by {who}");
         return Some(Suspicion { what, repair: format!("chmod {change}") });
     }
@@ -84,6 +112,16 @@ fn suspicion(uid: u32, mode: u32, owners: Owners) -> Option<Suspicion> {
         reader => format!("chown {reader}"),
     };
     Some(Suspicion { what: format!("belongs to another user (uid {uid})"), repair })
+}
+
+/// Who beside the owner may write, by the mode, and what `chmod` takes that away.
+fn writers(mode: u32) -> Option<(&'static str, &'static str)> {
+    match (mode & 0o020 != 0, mode & 0o002 != 0) {
+        (false, false) => None,
+        (true, false) => Some(("its group", "g-w")),
+        (false, true) => Some(("everyone", "o-w")),
+        (true, true) => Some(("everyone", "go-w")),
+    }
 }
 
 /// Whether this is the number that stands for owners without one, as in a user namespace.

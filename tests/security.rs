@@ -6,7 +6,11 @@
     reason = "clippy takes the helpers of tests for product code"
 )]
 
+#[path = "security/directories.rs"]
+mod directories;
 mod harness;
+#[path = "security/stores.rs"]
+mod stores;
 
 use std::fs::File;
 use std::os::unix::fs::chown;
@@ -159,7 +163,10 @@ fn the_files_of_an_environment() {
             bench.set_mode("file", 0o600);
             chown(bench.path("file"), Some(SOMEBODY), None).unwrap();
             assert_eq!(run(&bench, &args).code, Some(126));
-            bench.write("jobs.toml", &job.replace("KEY", &format!("{key}, user = {SOMEBODY}")));
+            bench.write(
+                "jobs.toml",
+                &job.replace("KEY", &format!("{key}, user = {SOMEBODY}, group = {SOMEBODY}")),
+            );
             assert_eq!(run(&bench, &args).out, [seen]);
         } else {
             assert_eq!(done.out, [seen]);

@@ -22,7 +22,7 @@ use crate::problem::nearest::nearest;
 use crate::problem::{Lines, clean};
 use crate::store::known;
 use crate::store::location::{self, Location};
-use crate::store::{Reader, Session, StoreError};
+use crate::store::{Reader, Session, StoreError, Trouble};
 use crate::zone::Zone;
 
 /// Where the past is.
@@ -246,8 +246,17 @@ pub(super) fn in_effect(
     let place = Place { jobfile: Some(jobfile.to_path_buf()), store: None };
     let found = candidates(&place, Some(jobfile), Some(&set)).unwrap_or_default();
     let found = found.into_iter().find(|path| path.exists());
-    let reader = found.and_then(|path| location::reader(&Location::Sqlite(path)).ok());
-    let Some(reader) = reader else { return set };
+    let reader = match found.map(|path| location::reader(&Location::Sqlite(path))) {
+        Some(Ok(reader)) => reader,
+        Some(Err(error)) if error.kind == Trouble::Untrusted => {
+            anstream::eprintln!(
+                "schedrs: {}; going on without it",
+                clean(&told(error).to_string())
+            );
+            return set;
+        }
+        Some(Err(_)) | None => return set,
+    };
     let zone = asked::local_zone(context);
     let past = Past::new(Source::Store(reader), Some(set.clone()), zone, clock::wall());
     let mut past = Past { workshop, ..past };

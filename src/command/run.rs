@@ -20,7 +20,7 @@ use crate::output::{Output, Settings};
 use crate::paths;
 use crate::problem::{self, Problem, Severity};
 use crate::store::known;
-use crate::store::location::Location;
+use crate::store::location::{Location, Refuse};
 use crate::trigger::{DateTrigger, Trigger};
 use crate::words;
 use crate::zone::Database;
@@ -71,6 +71,11 @@ pub(crate) struct Args {
     /// The control socket [default: one for the jobfile in the runtime directory]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+
+    /// Run the jobfile and use the store even if others can change them, their directories
+    /// included, and only warn of it
+    #[arg(long)]
+    trust: bool,
 
     /// Stop at this time: an RFC 3339 time, a date with or without a time (on the clocks of the
     /// scheduler's zone), or `+2h30m` from now
@@ -180,7 +185,7 @@ fn load(
     context: &Context,
 ) -> anyhow::Result<Option<(Jobfile, Option<Identity>)>> {
     let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
-    loaded.check_files(true);
+    loaded.check_files(!args.trust);
     // A person running one job wants to see that job.
     if args.once.is_none() || loaded.set.is_none() {
         loaded.report().context("failed to write problems")?;
@@ -229,7 +234,9 @@ fn open_store(
             chosen.location
         }
     };
-    let memory = Memory::open(location, settings.keep).map_err(|error| anyhow!("{error}"))?;
+    let refuse = if args.trust { Refuse::Never } else { Refuse::of(&jobfile.set) };
+    let memory =
+        Memory::open(location, settings.keep, refuse).map_err(|error| anyhow!("{error}"))?;
     Ok(Some(memory))
 }
 
@@ -238,14 +245,14 @@ fn loader(file: &Path, args: &Args, claims: Option<Claims>) -> Option<Arc<daemon
     if file == Path::new("-") || args.once.is_some() {
         return None;
     }
-    let (file, given) = (file.to_path_buf(), paths::as_given(file));
+    let (file, given, trust) = (file.to_path_buf(), paths::as_given(file), args.trust);
     Some(Arc::new(move || {
         let file = current(&file, &given);
         // Opened anew: the zone database may have been updated as well.
         let tzdir = std::env::var_os("TZDIR").filter(|dir| !dir.is_empty());
         let zones = Database::open(tzdir.as_deref().map(Path::new));
         let mut loaded = jobfile::load_path(file, &zones, clock::wall());
-        loaded.check_files(true);
+        loaded.check_files(!trust);
         let line = |found: &Problem| {
             let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
             let text = format!("{}: {}{help}", loaded.sources.name(found.place), found.message);

@@ -13,7 +13,7 @@ use crate::job::{JobSet, Keep};
 use crate::jobfile::Workshop;
 use crate::output;
 use crate::store::keeper::Notes;
-use crate::store::location::{self, Location, Opened};
+use crate::store::location::{self, Location, Opened, Refuse};
 use crate::store::{Fact, Limits, Store, StoreError};
 
 /// How long reading the jobfile may take: a hundred thousand jobs take a fraction of a second.
@@ -125,11 +125,11 @@ impl Plan {
 }
 
 impl Memory {
-    /// Opens a store.
-    pub fn open(location: Location, keep: Keep) -> Result<Memory, StoreError> {
-        let Opened { store, location, warnings } = location::open(&location)?;
+    /// Opens a store, now and whenever it has to be opened again.
+    pub fn open(location: Location, keep: Keep, refuse: Refuse) -> Result<Memory, StoreError> {
+        let Opened { store, location, warnings } = location::open_unless(&location, refuse)?;
         let (name, path) = (location.to_string(), location.path().map(Path::to_path_buf));
-        let reopen = Reopen(Box::new(move || location::reopen(&location)));
+        let reopen = Reopen(Box::new(move || location::reopen(&location, refuse)));
         let default = Limits::default();
         let limits = Limits {
             runs: keep.runs.unwrap_or(default.runs),

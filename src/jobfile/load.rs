@@ -22,7 +22,8 @@ use super::{Loaded, Origins, Workshop};
 use crate::instant::Instant;
 use crate::job::{JobSet, Settings};
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
-use crate::trust::Doubt;
+use crate::trust::way::Ways;
+use crate::trust::{Doubt, Owners};
 use crate::zone::Database;
 
 /// Includes may include, this deep.
@@ -54,11 +55,11 @@ impl Loader<'_> {
 
     /// The same; `whole` reads every file as a whole, for tests that it makes no difference.
     pub(super) fn load_as(&self, input: Input<'_>, whole: bool) -> Loaded {
-        let mut files = Files::default();
+        let mut files = Files::new();
         match input {
             Input::Path(path) => {
                 let dir = path.parent().unwrap_or(Path::new(""));
-                let text = read::path(path, MAX_BYTES);
+                let text = read::path(path, MAX_BYTES, &mut files.ways);
                 files.take(path.display().to_string(), dir, text, None);
             }
             Input::Stdin => {
@@ -144,18 +145,30 @@ struct Meta {
 }
 
 /// The files, as they are read.
-#[derive(Default)]
 struct Files {
     sources: Sources,
     meta: Vec<Meta>,
     problems: Problems,
     bytes: u64,
     doubtful: Vec<(u32, Doubt)>,
+    ways: Ways,
     /// The file whose includes are being read, and those that led to it.
     open: Vec<u32>,
 }
 
 impl Files {
+    fn new() -> Files {
+        Files {
+            sources: Sources::default(),
+            meta: Vec::new(),
+            problems: Problems::default(),
+            bytes: 0,
+            doubtful: Vec::new(),
+            ways: Ways::new(Owners::of_this_process(None)),
+            open: Vec::new(),
+        }
+    }
+
     /// Takes a file that was read, or could not be, and goes on to what it includes. `from` is
     /// the place that includes it.
     fn take(
@@ -226,7 +239,7 @@ impl Files {
                 break;
             }
             let name = path.display().to_string();
-            let text = read::path(&path, MAX_BYTES - self.bytes);
+            let text = read::path(&path, MAX_BYTES - self.bytes, &mut self.ways);
             if let Ok(Text { identity: identity @ Some(_), .. }) = &text
                 && let Some(known) = self.meta.iter().position(|meta| meta.identity == *identity)
             {

@@ -9,7 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use crate::trust::{Doubt, Owners, doubt};
+use crate::trust::way::Ways;
+use crate::trust::{Doubt, doubt_of_many};
 
 /// No jobfile, and no jobfile together with all it includes, is larger than this.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
@@ -43,7 +44,7 @@ pub(super) struct Text {
 }
 
 /// Reads the file at a path, if it has at most `limit` bytes.
-pub(super) fn path(path: &Path, limit: u64) -> Result<Text, Unreadable> {
+pub(super) fn path(path: &Path, limit: u64, ways: &mut Ways) -> Result<Text, Unreadable> {
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
@@ -58,7 +59,7 @@ pub(super) fn path(path: &Path, limit: u64) -> Result<Text, Unreadable> {
         })?;
     let size = check(&file, limit)?;
     let meta = file.metadata().map_err(|error| cannot_read(&error))?;
-    let doubt = doubt(&file, path, Owners::of_this_process(None));
+    let doubt = doubt_of_many(&file, path, ways);
     let text = text(file, size, limit)?;
     Ok(Text { text, identity: Some((meta.dev(), meta.ino())), doubt })
 }

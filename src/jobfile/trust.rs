@@ -1,5 +1,5 @@
-//! Whether what was loaded may be run: who can write to the jobfile, to what it includes, and to
-//! the files that its jobs read their environments from.
+//! Whether what was loaded may be run: who can write to the jobfile, to what it includes, to the
+//! files that its jobs read their environments from, and to the directories of all of them.
 //!
 //! The rule for one file is `crate::trust`; here is how grave it is. What root runs, and what a job
 //! runs as another user, only root and the reader may have written: such a jobfile is refused.
@@ -54,7 +54,12 @@ impl Loaded {
         let Some(set) = &self.set else { return Vec::new() };
         let privileged = runs_as_others(set);
         let mut found = Vec::new();
+        let mut told = HashSet::new();
         for (file, doubt) in &self.files.doubtful {
+            // A directory with many files in it is worth one word.
+            if !told.insert((&doubt.what, &doubt.help)) {
+                continue;
+            }
             let place = Place { file: *file, span: None };
             let refused = enforce && privileged.is_some() && doubt.grave;
             let message = match privileged {
@@ -65,7 +70,11 @@ impl Loaded {
                 true => Problem::error(place, message),
                 false => Problem::warning(place, message),
             };
-            found.push(problem.help(&doubt.help));
+            let help = match refused {
+                true => format!("{}; to run it all the same: `--trust`", doubt.help),
+                false => doubt.help.clone(),
+            };
+            found.push(problem.help(help));
         }
         let mut seen = HashSet::new();
         for (place, options) in &self.files.named {

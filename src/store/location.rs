@@ -2,14 +2,17 @@
 //!
 //! Somebody who asks for a place gets that one or an error. The default is only offered: if it
 //! cannot be written, schedrs says so and keeps nothing. That another scheduler uses it, or that
-//! a newer one has written it, is an error for both, because going on would hide it. A disk without
-//! space is neither: the store is used when there is some (`super::waiting`).
+//! a newer one has written it, or that others can write to it (`super::trust`), is an error for
+//! both, because going on would hide it. A disk without space is neither: the store is used when there is some (`super::waiting`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::memory::Memory;
+#[cfg(feature = "sqlite")]
+use super::trust;
 use super::{Reader, Store, StoreError, Trouble};
+use crate::job::JobSet;
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,18 @@ pub enum Location {
     Sqlite(PathBuf),
     /// In this file, because nobody says anything.
     Default(PathBuf),
+}
+
+/// When a store that others can write to is refused; otherwise there is a warning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Refuse {
+    /// Where root opens it.
+    #[default]
+    AsRoot,
+    /// Whoever does: its jobs are run as others.
+    Always,
+    /// Somebody vouches for it.
+    Never,
 }
 
 /// A store that was opened for writing.
@@ -60,6 +75,16 @@ impl Location {
     }
 }
 
+impl Refuse {
+    /// The rule for the store of these jobs.
+    pub fn of(set: &JobSet) -> Refuse {
+        match set.jobs.iter().any(|job| job.options.user.is_some()) {
+            true => Refuse::Always,
+            false => Refuse::AsRoot,
+        }
+    }
+}
+
 impl fmt::Display for Location {
     /// As `[store] url` has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,8 +102,13 @@ pub fn writer_of(database: &Path) -> Option<u32> {
     super::lock::writer_of(database)
 }
 
-/// Opens a store for writing, or makes it.
+/// Opens a store for writing, or makes it. Root refuses one that others can write to.
 pub fn open(location: &Location) -> Result<Opened, StoreError> {
+    open_unless(location, Refuse::AsRoot)
+}
+
+/// The same, with a rule of its own for a store that others can write to.
+pub fn open_unless(location: &Location, refuse: Refuse) -> Result<Opened, StoreError> {
     let (path, default) = match location {
         Location::Memory => {
             let store = Box::new(Memory::new());
@@ -87,9 +117,15 @@ pub fn open(location: &Location) -> Result<Opened, StoreError> {
         Location::Sqlite(path) => (path, false),
         Location::Default(path) => (path, true),
     };
-    match open_file(path, default) {
+    match open_file(path, default, refuse) {
         Ok((store, warnings)) => Ok(Opened { store, location: location.clone(), warnings }),
-        Err(error) if default && !matches!(error.kind, Trouble::InUse(_) | Trouble::Newer(_)) => {
+        Err(error)
+            if default
+                && !matches!(
+                    error.kind,
+                    Trouble::InUse(_) | Trouble::Newer(_) | Trouble::Untrusted
+                ) =>
+        {
             let warning = format!(
                 "the store {error}; nothing is kept beyond this run (name another place with \
                  --store, or `--store memory` if that is what you want)"
@@ -102,11 +138,11 @@ pub fn open(location: &Location) -> Result<Opened, StoreError> {
 }
 
 /// Opens it again after it was found damaged or gone. No other takes its place.
-pub fn reopen(location: &Location) -> Result<Box<dyn Store>, StoreError> {
+pub fn reopen(location: &Location, refuse: Refuse) -> Result<Box<dyn Store>, StoreError> {
     match location {
         Location::Memory => Ok(Box::new(Memory::new())),
-        Location::Sqlite(path) => open_file(path, false).map(|(store, _)| store),
-        Location::Default(path) => open_file(path, true).map(|(store, _)| store),
+        Location::Sqlite(path) => open_file(path, false, refuse).map(|(store, _)| store),
+        Location::Default(path) => open_file(path, true, refuse).map(|(store, _)| store),
     }
 }
 
@@ -122,23 +158,29 @@ pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
 }
 
 #[cfg(feature = "sqlite")]
-fn open_file(path: &Path, default: bool) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
+fn open_file(
+    path: &Path,
+    default: bool,
+    refuse: Refuse,
+) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
     use super::sqlite::{self, Sqlite};
     use super::waiting::Waiting;
 
+    let doubt = trust::for_writing(path, refuse)?;
+    let said = |warnings: Vec<String>| {
+        let all = doubt.iter().chain(&warnings);
+        all.map(|text| format!("the store {text}")).collect::<Vec<String>>()
+    };
     // Another directory that is not there is more likely misspelt than wanted.
     if default {
         sqlite::files::make_directory(path)?;
     }
     match Sqlite::open(path, default) {
-        Ok((store, warnings)) => {
-            let warnings = warnings.into_iter().map(|text| format!("the store {text}")).collect();
-            Ok((Box::new(store), warnings))
-        }
+        Ok((store, warnings)) => Ok((Box::new(store), said(warnings))),
         Err(error) if error.kind == Trouble::Full => {
             let store = Waiting::new(path, default)?;
-            let warning = format!("the store {error}; it will be used when there is some");
-            Ok((Box::new(store), vec![warning]))
+            let warning = format!("{error}; it will be used when there is some");
+            Ok((Box::new(store), said(vec![warning])))
         }
         Err(error) => Err(error),
     }
@@ -146,11 +188,12 @@ fn open_file(path: &Path, default: bool) -> Result<(Box<dyn Store>, Vec<String>)
 
 #[cfg(feature = "sqlite")]
 fn read_file(path: &Path) -> Result<Box<dyn Reader>, StoreError> {
+    trust::for_reading(path)?;
     Ok(Box::new(super::sqlite::SqliteReader::open(path)?))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn open_file(path: &Path, _: bool) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
+fn open_file(path: &Path, _: bool, _: Refuse) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
     Err(not_built(path))
 }
 

@@ -13,7 +13,7 @@ use schedrs::event::{Answer, Want};
 use schedrs::job::Keep;
 use schedrs::jobfile::load_text;
 use schedrs::output::{Output, Settings};
-use schedrs::store::location::Location;
+use schedrs::store::location::{Location, Refuse};
 use schedrs::zone::Database;
 use tempfile::TempDir;
 
@@ -52,7 +52,7 @@ impl Bench {
         let output = Output::start(settings).unwrap();
         let mut plan = Plan::new(one("first"), "jobs.toml".to_owned(), output.handle());
         let keep = Keep { runs: None, days: None };
-        plan.memory = Some(Memory::open(Location::Memory, keep).unwrap());
+        plan.memory = Some(Memory::open(Location::Memory, keep, Refuse::AsRoot).unwrap());
         plan.embedded = true;
         plan.load_limit = limit;
         let (send, ready) = channel();

@@ -1,0 +1,128 @@
+//! Whether a store may be believed: who else can write to its files, or to a directory on the way
+//! to them.
+//!
+//! A store holds commands (jobs that were added or changed at run time), so the rule is that of a
+//! jobfile (`crate::trust`). It is asked before anything is made, locked or opened, and by names
+//! alone: closing a file of a database lets go of the locks that this process has on it. What it
+//! refuses is never touched.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FileType, Stat, lstat};
+
+use super::location::Refuse;
+use super::{StoreError, Trouble};
+use crate::trust::way::follow;
+use crate::trust::{Doubt, Owners, stat_doubt};
+
+/// What belongs to a database beside its file.
+const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
+
+/// Judges a store that is about to be written. Answers a warning, which finishes "the store ...".
+pub(super) fn for_writing(path: &Path, refuse: Refuse) -> Result<Option<String>, StoreError> {
+    let Some((file, doubt)) = doubt(path) else { return Ok(None) };
+    let (shown, is_root) = (file.display(), is_root());
+    if !doubt.grave || refuse == Refuse::Never || refuse == Refuse::AsRoot && !is_root {
+        return Ok(Some(format!("{shown} {} ({})", doubt.what, doubt.help)));
+    }
+    let who = if is_root { "by root" } else { "with `user`" };
+    Err(untrusted(format!(
+        "{shown} {}, and jobs that it holds are run {who}; {}, or use another store; to use it all \
+         the same: `--trust`",
+        doubt.what, doubt.help
+    )))
+}
+
+/// Judges a store that is about to be read: what root is told of it, root may act on.
+pub(super) fn for_reading(path: &Path) -> Result<(), StoreError> {
+    let Some((file, doubt)) = doubt(path).filter(|(_, doubt)| doubt.grave && is_root()) else {
+        return Ok(());
+    };
+    Err(untrusted(format!(
+        "{} {}, so root does not go by it; {}, or ask as the user whose store it is: `sudo -u USER \
+         schedrs ...`",
+        file.display(),
+        doubt.what,
+        doubt.help
+    )))
+}
+
+fn untrusted(message: String) -> StoreError {
+    StoreError::new(Trouble::Untrusted, message)
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// What speaks against a store, and the file that it is about: what is grave, if anything is.
+fn doubt(path: &Path) -> Option<(PathBuf, Doubt)> {
+    let owners = Owners::of_this_process(None);
+    let way = follow(path, owners, false);
+    let mut found: Vec<(PathBuf, Doubt)> = Vec::new();
+    let mut look = |path: &Path, stat: &Stat| {
+        let doubt = stat_doubt(stat, path, owners);
+        found.extend(doubt.map(|doubt| (path.to_path_buf(), doubt)));
+    };
+    if let Ok(stat) = &way.end {
+        look(path, stat);
+    }
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    for suffix in BESIDE {
+        let mut name = real.clone().into_os_string();
+        name.push(suffix);
+        let beside = PathBuf::from(name);
+        // Through a link none of them is opened.
+        if let Ok(stat) = lstat(&beside)
+            && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
+        {
+            look(&beside, &stat);
+        }
+    }
+    found.extend(way.doubt.map(|doubt| (path.to_path_buf(), doubt)));
+    let grave = found.iter().position(|(_, doubt)| doubt.grave);
+    found.into_iter().nth(grave.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn every_file_and_every_directory_counts() {
+        let rows = [
+            ("x.db", 0o600, None),
+            ("x.db", 0o644, None),
+            ("x.db", 0o660, Some("x.db can be written to by its group")),
+            ("x.db-wal", 0o666, Some("x.db-wal can be written to by everyone")),
+            ("x.db-shm", 0o606, Some("x.db-shm can be written to by everyone")),
+            ("x.db.lock", 0o660, Some("x.db.lock can be written to by its group")),
+            ("", 0o770, Some("x.db can be replaced by others: the directory ")),
+        ];
+        for (name, mode, said) in rows {
+            let dir = tempfile::tempdir().unwrap();
+            let path = fs::canonicalize(dir.path()).unwrap().join("x.db");
+            for suffix in ["", "-wal", "-shm", ".lock"] {
+                let file = format!("{}{suffix}", path.display());
+                fs::write(&file, "").unwrap();
+                fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+            }
+            let changed = dir.path().join(name);
+            fs::set_permissions(changed, fs::Permissions::from_mode(mode)).unwrap();
+            let Some(said) = said else {
+                assert_eq!(for_writing(&path, Refuse::Always), Ok(None), "{name} {mode:o}");
+                continue;
+            };
+            let error = for_writing(&path, Refuse::Always).unwrap_err();
+            assert_eq!(error.kind, Trouble::Untrusted);
+            assert!(error.message.contains(said), "{error}");
+            let warning = for_writing(&path, Refuse::Never).unwrap().unwrap();
+            assert!(warning.contains(said), "{warning}");
+            assert_eq!(for_writing(&path, Refuse::AsRoot).is_err(), is_root());
+            assert_eq!(for_reading(&path).is_err(), is_root());
+        }
+    }
+}
