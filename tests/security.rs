@@ -78,8 +78,14 @@ fn who_is_not_root_is_warned_unless_there_is_a_user() {
         let args = ["run", "--once", "a", "jobs.toml"];
         let done = match is_root() {
             true => {
-                // The program itself may be where only root gets at it.
-                std::fs::copy(env!("CARGO_BIN_EXE_schedrs"), bench.path("schedrs")).unwrap();
+                // The program itself may be where only root gets at it. Another process copies it:
+                // what this one writes, children of other tests have open for a moment, and a
+                // program that somebody has open for writing cannot be executed.
+                let copied = std::process::Command::new("cp")
+                    .args([env!("CARGO_BIN_EXE_schedrs"), "schedrs"])
+                    .current_dir(bench.dir.path())
+                    .status();
+                assert!(copied.unwrap().success());
                 chown(bench.dir.path(), Some(SOMEBODY), None).unwrap();
                 let script = format!(
                     "shift; exec setpriv --reuid={SOMEBODY} --clear-groups ./schedrs \"$@\""
