@@ -2,7 +2,7 @@
 //! cannot be started, to a reason that a person understands.
 //!
 //! `crate::executor` calls [`World::start`] on its spawner threads; `crate::daemon` waits for what
-//! it started and ends its process tree ([`tree`]). The parts: `shell` knows when a string command
+//! it started and ends its process tree ([`tree`], [`signal`]). The parts: `shell` knows when a string command
 //! needs no shell, `search` where a program may be, `environment` (with `inherited`) and `identity`
 //! what their names say, `files` reads what the former needs, [`secrets`] are what of it must not be
 //! seen, `spawn` makes the process.
@@ -16,6 +16,7 @@ pub mod mark;
 mod search;
 pub mod secrets;
 mod shell;
+pub mod signal;
 mod spawn;
 pub mod tree;
 mod vfork;

@@ -157,6 +157,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         server: server.as_ref(),
     };
     let ran = looper.run(&mut timer);
+    looper.hands.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
     looper.hands.mailbox().close();
     drop(looper);
@@ -440,9 +441,10 @@ impl Loop<'_> {
 
     /// A client asks for something.
     fn called(&mut self, call: Call) {
-        let (health, alarms) = (&self.health, &self.alarms);
+        let (health, alarms, hands) = (&self.health, &self.alarms, &self.hands);
         let how = || {
             let mut reasons: Vec<String> = alarms.values().cloned().collect();
+            reasons.extend(hands.reasons());
             reasons.sort_unstable();
             Health { reasons, ..health.clone() }
         };

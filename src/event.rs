@@ -57,6 +57,13 @@ pub enum Event {
         /// How the process ended.
         exit: Exit,
     },
+    /// The process of an attempt goes on and nothing can end it: the run does not wait for it.
+    Abandoned {
+        /// Which run.
+        run: RunId,
+        /// Why, as a fragment that finishes "abandoned: ...".
+        reason: String,
+    },
     /// The wall clock was set, or the machine slept.
     ClockSet,
     /// A new jobfile was read and found good.
@@ -241,7 +248,8 @@ pub enum Outcome {
     Missed(MissReason),
     /// It was due together with another due time of its job, which stands for both.
     Coalesced,
-    /// It was found open after a crash: what is known of it.
+    /// How it ended is not known: it was found open after a crash, or its process could not be
+    /// ended and was abandoned. What is known of it.
     Lost(String),
 }
 

@@ -202,6 +202,7 @@ impl Scheduler {
                 self.heard(run, Input::NotStarted(reason), cx);
             }
             Event::Ended { run, exit } => self.heard(run, Input::Ended(exit), cx),
+            Event::Abandoned { run, reason } => self.heard(run, Input::Abandoned(reason), cx),
             Event::Reload(set) => {
                 // What has passed is decided by the jobs as they were; then the new ones count.
                 self.decide(cx);
@@ -247,7 +248,7 @@ impl Scheduler {
         };
         let mut mono = self.timers.peek().map(|timer| timer.at);
         let mut sooner = |at: Mono| mono = Some(mono.map_or(at, |mono| mono.min(at)));
-        if let Life::Draining { until } = self.life {
+        if let Life::Draining { until } | Life::Ending { until } = self.life {
             sooner(until);
         }
         if !self.counts.is_empty() {

@@ -226,7 +226,7 @@ fn what_was_postponed_is_not_lost() {
     let count = 20;
     let bench = Bench::of_many(
         count,
-        "['sleep', '1000']",
+        "['sleep', '100']",
         "executors.default = { max_workers = 20 }\ndefaults.misfire_grace_time = 'forever'",
     );
     fs::copy(env!("CARGO_BIN_EXE_schedrs"), bench.path("schedrs")).unwrap();

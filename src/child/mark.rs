@@ -13,9 +13,11 @@
 //! once more; for that there are the other ways to tell, in `super::tree`.
 
 use std::fs;
+use std::io;
 
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, setrlimit};
 
+use super::tree::is_shortage;
 use crate::clock;
 use crate::event::RunId;
 
@@ -73,7 +75,19 @@ impl Marks {
     /// What the mark of a process says: nothing, or that it comes from this scheduler and, as far
     /// as it says so, from which run.
     pub(super) fn read(&self, pid: u32) -> Option<Option<RunId>> {
-        let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+        self.look(pid).ok()?
+    }
+
+    /// The same; an error where that cannot be looked at now.
+    pub(super) fn look(&self, pid: u32) -> io::Result<Option<Option<RunId>>> {
+        match fs::read_to_string(format!("/proc/{pid}/limits")) {
+            Ok(limits) => Ok(self.parse(&limits)),
+            Err(error) if is_shortage(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn parse(&self, limits: &str) -> Option<Option<RunId>> {
         let locks = limits.lines().find_map(|line| line.strip_prefix("Max file locks"))?;
         let soft: u64 = locks.split_ascii_whitespace().next()?.parse().ok()?;
         let run = soft & ((1 << RUN_BITS) - 1);

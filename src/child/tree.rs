@@ -13,6 +13,10 @@
 //! exit status of a main process (nor of one that is just being made), and says `ECHILD` when
 //! there is nobody left. Only when there is somebody, `/proc` is read.
 //!
+//! A process is told from all others by its id and the time of its start. It is signalled by a
+//! handle (pidfd) that was opened first and compared with both then, so that none is hit whose
+//! number was used again. How a tree is signalled is in `super::signal`.
+//!
 //! Whose an adopted process is, is told by the [`mark`](super::mark) it has inherited, else by its
 //! group or session, else by `SCHEDRS_RUN` and its companions in its environment, else, when only
 //! one run could be meant, by that.
@@ -22,13 +26,11 @@ use std::fs;
 use std::io;
 
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, kill_process_group, pidfd_open,
-    pidfd_send_signal, wait,
-};
+use rustix::process::{Pid, WaitOptions, getpid, test_kill_process, wait};
 
 use super::mark::Marks;
 use crate::event::RunId;
+use crate::store::Process;
 
 /// `__WNOTHREAD`: only children of the calling thread.
 const OF_THIS_THREAD: WaitOptions = WaitOptions::from_bits_retain(0x2000_0000);
@@ -55,7 +57,8 @@ pub struct Origin {
 /// The processes that the scheduler was handed by the kernel, and whose they are.
 #[derive(Debug)]
 pub struct Adopted {
-    known: HashMap<u32, Option<RunId>>,
+    /// When each was started, and the run that it is of.
+    known: HashMap<u32, (u64, Option<RunId>)>,
     /// There may be adopted processes that have nothing to do with any run.
     strangers: bool,
     marks: Option<Marks>,
@@ -72,9 +75,10 @@ impl Adopted {
         }
         rustix::process::set_child_subreaper(Some(getpid()))?;
         // Children from before this program was executed (`helper & exec schedrs ...`).
-        let before = adopted().unwrap_or_default();
-        let strangers = getpid().is_init() || !before.is_empty();
-        let known = before.into_iter().map(|pid| (pid, None)).collect();
+        let before = adopted();
+        let strangers = getpid().is_init() || !matches!(&before, Ok(before) if before.is_empty());
+        let before = before.unwrap_or_default().into_iter();
+        let known = before.map(|pid| (pid, (start_of(pid).unwrap_or(0), None))).collect();
         Ok(Adopted { known, strangers, marks, shared: false })
     }
 
@@ -105,7 +109,9 @@ impl Adopted {
 
     /// The same where only processes with the mark of a run may be reaped.
     fn reap_marked(&mut self) -> bool {
-        let (Ok(all), Some(marks)) = (adopted(), self.marks) else { return false };
+        let Some(marks) = self.marks else { return false };
+        // Who cannot look has not seen that nobody is there.
+        let Ok(all) = adopted() else { return true };
         self.known.retain(|pid, _| all.contains(pid));
         let mut alive = false;
         for pid in all {
@@ -124,34 +130,64 @@ impl Adopted {
     }
 
     /// The living adopted processes of a run. `whose` knows the run of an origin; `only` is the
-    /// one run that a process of unknown origin can belong to, if there is but one.
+    /// one run that a process of unknown origin can belong to, if there is but one. An error says
+    /// nothing about what there is.
     pub fn of(
         &mut self,
         run: RunId,
         whose: impl Fn(&Origin) -> Option<RunId>,
         only: Option<RunId>,
-    ) -> io::Result<Vec<u32>> {
+    ) -> io::Result<Vec<Process>> {
         if !self.reap() {
             return Ok(Vec::new());
         }
         let mut found = Vec::new();
         for pid in adopted()? {
+            let Some(stat) = Stat::look(pid)? else { continue };
+            let start = stat.start;
             let owner = match self.known.get(&pid) {
-                Some(owner) => *owner,
-                None => {
-                    let origin = origin(pid, self.marks);
+                Some((known, owner)) if *known == start => *owner,
+                _ => {
+                    let origin = origin(pid, &stat, self.marks)?;
                     let guess = if self.strangers && !origin.is_ours { None } else { only };
                     let owner = whose(&origin).or(guess);
-                    log::debug!("process {pid} was adopted, of run {owner:?} by {origin:?}");
-                    self.known.insert(pid, owner);
+                    self.tell(pid, owner, &origin);
+                    self.known.insert(pid, (start, owner));
                     owner
                 }
             };
             if owner == Some(run) {
-                found.push(pid);
+                found.push(Process { pid, start });
             }
         }
         Ok(found)
+    }
+
+    /// The adopted processes that are alive, but for those that were there before the first run.
+    pub fn left(&mut self) -> io::Result<Vec<u32>> {
+        if !self.reap() {
+            return Ok(Vec::new());
+        }
+        let marked = |pid: u32| self.marks.is_some_and(|marks| marks.read(pid).flatten().is_some());
+        let is_stranger = |pid: u32| match self.known.get(&pid) {
+            Some((_, owner)) => self.strangers && owner.is_none() && !marked(pid),
+            None => self.strangers && !marked(pid),
+        };
+        Ok(adopted()?.into_iter().filter(|pid| !is_stranger(*pid)).collect())
+    }
+
+    /// Says once of a process that some run has left behind that nobody knows which.
+    fn tell(&self, pid: u32, owner: Option<RunId>, origin: &Origin) {
+        log::debug!("process {pid} was adopted, of run {owner:?} by {origin:?}");
+        if owner.is_none() && !self.strangers {
+            log::warn!(
+                event = "left_alone",
+                pid = pid;
+                "a job has left process {pid} ({}) behind, and which of those that run cannot be \
+                 told: it goes on",
+                name_of(pid)
+            );
+        }
     }
 }
 
@@ -165,28 +201,59 @@ pub fn is_zombie(pid: u32) -> bool {
     Stat::read(pid).is_none_or(|stat| matches!(stat.state, 'Z' | 'X'))
 }
 
+/// Whether a process is there, as that and no other, and has not ended.
+pub fn is_alive(process: Process) -> bool {
+    Stat::read(process.pid)
+        .is_some_and(|stat| stat.start == process.start && !matches!(stat.state, 'Z' | 'X'))
+}
+
+/// The name or number of the user that a process runs as, for people.
+pub fn user_of(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let uid = uids.and_then(|uids| uids.split_ascii_whitespace().nth(1)?.parse::<u32>().ok());
+    match uid {
+        Some(0) => "root".to_owned(),
+        Some(uid) => format!("uid {uid}"),
+        None => "another user".to_owned(),
+    }
+}
+
+fn name_of(pid: u32) -> String {
+    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let name = String::from_utf8_lossy(&name);
+    name.trim_end().chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
 /// Every living process of the machine that carries a mark of ours, by its run; of several of one
 /// run, the one that leads its group.
-pub fn all_marked(marks: Marks) -> HashMap<RunId, u32> {
-    let mut found: HashMap<RunId, u32> = HashMap::new();
-    for (pid, run) in marked(marks) {
-        let leads = Stat::read(pid).is_some_and(|stat| stat.group == pid);
+pub fn all_marked(marks: Marks) -> io::Result<HashMap<RunId, Process>> {
+    let mut found: HashMap<RunId, Process> = HashMap::new();
+    for (process, run) in marked(marks)? {
+        let leads = Stat::read(process.pid).is_some_and(|stat| stat.group == process.pid);
         if leads || !found.contains_key(&run) {
-            found.insert(run, pid);
+            found.insert(run, process);
         }
     }
-    found
+    Ok(found)
 }
 
 /// Every living process of a run, wherever it hangs.
-pub fn marked_as(marks: Marks, run: RunId) -> Vec<u32> {
-    marked(marks).filter(|(_, of)| *of == run).map(|(pid, _)| pid).collect()
+pub fn marked_as(marks: Marks, run: RunId) -> io::Result<Vec<Process>> {
+    let of_run = |(process, of): (Process, RunId)| (of == run).then_some(process);
+    Ok(marked(marks)?.filter_map(of_run).collect())
 }
 
-fn marked(marks: Marks) -> impl Iterator<Item = (u32, RunId)> {
-    let all = fs::read_dir("/proc").into_iter().flatten();
+fn marked(marks: Marks) -> io::Result<impl Iterator<Item = (Process, RunId)>> {
+    let all = fs::read_dir("/proc")?;
     let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter_map(move |pid| Some((pid, marks.read(pid)??))).filter(|(pid, _)| !is_zombie(*pid))
+    Ok(pids.filter_map(move |pid| {
+        let start = start_of(pid)?;
+        let run = marks.read(pid)??;
+        let process = Process { pid, start };
+        // Looked at again: the mark is that of the process with this start.
+        is_alive(process).then_some((process, run))
+    }))
 }
 
 /// The children of the first thread.
@@ -196,25 +263,30 @@ fn adopted() -> io::Result<Vec<u32>> {
 }
 
 fn children_of_thread(pid: u32, thread: &str) -> io::Result<Vec<u32>> {
-    let list = fs::read_to_string(format!("/proc/{pid}/task/{thread}/children"))?;
+    let path = format!("/proc/{pid}/task/{thread}/children");
+    let list = fs::read_to_string(&path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{path}: {error}")))?;
     Ok(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
-fn children(pid: u32) -> Vec<u32> {
+pub(super) fn children(pid: u32) -> Vec<u32> {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let names = threads.filter_map(|thread| thread.ok()?.file_name().into_string().ok());
     names.filter_map(|thread| children_of_thread(pid, &thread).ok()).flatten().collect()
 }
 
-fn origin(pid: u32, marks: Option<Marks>) -> Origin {
-    let mut origin = Origin::default();
-    if let Some(marked) = marks.and_then(|marks| marks.read(pid)) {
+/// Where a process comes from. It is an error where that cannot be looked at, and may be later.
+fn origin(pid: u32, stat: &Stat, marks: Option<Marks>) -> io::Result<Origin> {
+    let mut origin = Origin { group: stat.group, session: stat.session, ..Origin::default() };
+    if let Some(marked) = marks.map(|marks| marks.look(pid)).transpose()?.flatten() {
         (origin.is_ours, origin.marked) = (true, marked);
     }
-    if let Some(stat) = Stat::read(pid) {
-        (origin.group, origin.session) = (stat.group, stat.session);
-    }
-    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let environ = match fs::read(format!("/proc/{pid}/environ")) {
+        Ok(environ) => environ,
+        Err(error) if is_shortage(&error) => return Err(error),
+        // It has changed user, or it has ended.
+        Err(_) => Vec::new(),
+    };
     for entry in environ.split(|byte| *byte == 0) {
         let Some((name, value)) = std::str::from_utf8(entry).ok().and_then(|e| e.split_once('='))
         else {
@@ -227,22 +299,48 @@ fn origin(pid: u32, marks: Option<Marks>) -> Origin {
             _ => {}
         }
     }
-    origin
+    Ok(origin)
+}
+
+/// Whether an error is about the one who looks and not about what there is to see.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().unwrap_or(libc::EIO);
+    matches!(errno, libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN | libc::EIO)
 }
 
 /// What is needed of `/proc/PID/stat`.
-struct Stat {
+pub(super) struct Stat {
     state: char,
-    start: u64,
-    parent: u32,
-    group: u32,
+    pub(super) start: u64,
+    pub(super) parent: u32,
+    pub(super) group: u32,
     session: u32,
 }
 
 impl Stat {
+    /// Whatever the reason is for which it cannot be read: `None`.
     fn read(pid: u32) -> Option<Stat> {
-        let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-        let stat = String::from_utf8_lossy(&stat);
+        Stat::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// `None` where there is no such process. One that is hidden (`hidepid`) is one of which nothing
+    /// is known, not even when it was started.
+    pub(super) fn look(pid: u32) -> io::Result<Option<Stat>> {
+        match fs::read(format!("/proc/{pid}/stat")) {
+            Ok(stat) => Ok(Stat::parse(&stat)),
+            Err(error) if is_shortage(&error) => Err(error),
+            Err(_) => {
+                let id = Pid::from_raw(pid as i32);
+                let is_there = id.is_some_and(|id| test_kill_process(id) != Err(Errno::SRCH));
+                let parent = getpid().as_raw_nonzero().get() as u32;
+                let hidden = Stat { state: '?', start: 0, parent, group: 0, session: 0 };
+                Ok(is_there.then_some(hidden))
+            }
+        }
+    }
+
+    fn parse(stat: &[u8]) -> Option<Stat> {
+        let stat = String::from_utf8_lossy(stat);
         // The name, in parentheses, may hold anything, closing parentheses and spaces as well.
         let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
         let state = fields.next()?.chars().next()?;
@@ -251,62 +349,6 @@ impl Stat {
         // The 22nd of all, of which state is the third.
         let start = fields.nth(15)?.parse().ok()?;
         Some(Stat { state, start, parent, group, session })
-    }
-}
-
-/// Asks every process of a tree to end: SIGTERM, and SIGCONT for those that are stopped and could
-/// not act on it. `leader` is the main process, whether it is alive or a zombie not yet reaped, so
-/// that its number stands for no other group; `adopted` are what is known to belong to it beside.
-pub fn terminate(leader: u32, adopted: &[u32]) {
-    signal_group(leader, Signal::TERM);
-    signal_group(leader, Signal::CONT);
-    let mut parents: Vec<u32> = adopted.iter().copied().chain([leader]).collect();
-    for pid in adopted {
-        signal_unless_in_group(*pid, None, leader);
-    }
-    while let Some(parent) = parents.pop() {
-        for child in children(parent) {
-            signal_unless_in_group(child, Some(parent), leader);
-            parents.push(child);
-        }
-    }
-}
-
-/// Kills the group of a main process, and those adopted ones. What they leave behind is handed to
-/// the scheduler, which kills it in its turn. Answers how many of `adopted` may not be killed.
-pub fn kill(leader: u32, adopted: &[u32]) -> usize {
-    signal_group(leader, Signal::KILL);
-    // Adopted processes are children of this thread, which alone reaps them: their numbers cannot
-    // have come to stand for others.
-    let forbidden = |pid: &&u32| {
-        let pid = Pid::from_raw(**pid as i32);
-        pid.is_some_and(|pid| kill_process(pid, Signal::KILL) == Err(Errno::PERM))
-    };
-    adopted.iter().filter(forbidden).count()
-}
-
-fn signal_group(leader: u32, signal: Signal) {
-    if let Some(group) = Pid::from_raw(leader as i32) {
-        // Everyone in it may have ended; the sweep will see.
-        let _ = kill_process_group(group, signal);
-    }
-}
-
-/// Signals a process found by walking the tree. It may have ended since, and its number may stand
-/// for another: so a handle is taken first, and then looked at whether it is still who it was.
-fn signal_unless_in_group(pid: u32, parent: Option<u32>, group: u32) {
-    let Some(raw) = Pid::from_raw(pid as i32) else { return };
-    let handle = pidfd_open(raw, PidfdFlags::empty());
-    let Some(stat) = Stat::read(pid) else { return };
-    if stat.group == group || parent.is_some_and(|parent| stat.parent != parent) {
-        return;
-    }
-    for signal in [Signal::TERM, Signal::CONT] {
-        // It may have gone, or belong to another user; the sweep will see.
-        let _ = match &handle {
-            Ok(handle) => pidfd_send_signal(handle, signal),
-            Err(_) => kill_process(raw, signal),
-        };
     }
 }
 

@@ -5,9 +5,10 @@
 //! that it has ended. Nearly always nothing is left behind, which one system call tells:
 //! `crate::child::tree` says how. While a run is swept its main process is kept as a zombie, so
 //! that its number, which is also that of its group, cannot come to stand for another. How it is swept
-//! is in `sweep`.
+//! is in `sweep`; what becomes of one that cannot be ended, in `trouble`.
 
 mod sweep;
+mod trouble;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -20,6 +21,7 @@ use rustix::process::{
 };
 
 use self::sweep::Sweep;
+use self::trouble::Trouble;
 use super::offload::{Done, Lane};
 use super::records::Records;
 use super::{Mailbox, Plan, TOKEN_RUN, report};
@@ -75,6 +77,7 @@ pub(super) struct Hands {
     sweeping: usize,
     /// How many runs have a process without a handle.
     without_handle: usize,
+    trouble: Trouble,
     dry_run: bool,
     once: bool,
     /// How the last attempt ended, as an exit code.
@@ -96,6 +99,8 @@ struct Run {
     /// It was started by an earlier scheduler: its main process is not our child, and neither is
     /// what that leaves behind.
     is_foreign: bool,
+    /// Who of its tree has been asked to end, but for its main process.
+    asked: Vec<Process>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -144,6 +149,7 @@ impl Hands {
             by_pid: HashMap::new(),
             sweeping: 0,
             without_handle: 0,
+            trouble: Trouble::default(),
             dry_run: plan.dry_run,
             once: plan.once,
             last_attempt: 0,
@@ -230,7 +236,8 @@ impl Hands {
         let state = State::Alive { pid: process.pid, handle: Some(handle) };
         let (order, process) = (Order::None, Some(process));
         self.by_pid.insert(process.map_or(0, |process| process.pid), id);
-        let run = Run { job, due, state, order, pipes: None, process, is_foreign: true };
+        let (pipes, is_foreign, asked) = (None, true, Vec::new());
+        let run = Run { job, due, state, order, pipes, process, is_foreign, asked };
         self.runs.insert(id, run);
     }
 
@@ -305,8 +312,8 @@ impl Hands {
     fn start(&mut self, start: Start) {
         let job = Arc::clone(&start.job);
         let (state, order) = (State::Starting, Order::None);
-        let (pipes, process, is_foreign) = (None, None, false);
-        let run = Run { job, due: start.due, state, order, pipes, process, is_foreign };
+        let (pipes, process, is_foreign, asked) = (None, None, false, Vec::new());
+        let run = Run { job, due: start.due, state, order, pipes, process, is_foreign, asked };
         self.runs.insert(start.run, run);
         match &mut self.records {
             Some(records) => records.start(start),
@@ -329,13 +336,10 @@ impl Hands {
                     events.push_back(Event::NotStarted { run: id, reason, transient: false });
                 }
             }
-            State::Alive { pid, .. } => {
-                let pid = *pid;
-                self.signal_tree(id, pid, order);
-            }
+            State::Alive { .. } => self.signal_tree(id, order, events),
             State::Sweeping(sweep) => {
                 if order == Order::Kill {
-                    sweep.kill_at = clock::mono();
+                    sweep.kill_at = sweep.kill_at.min(clock::mono());
                     sweep.look_at = sweep.kill_at;
                 }
             }
@@ -369,7 +373,7 @@ impl Hands {
                     self.child_ready(id.0, events);
                 }
                 if order != Order::None {
-                    self.signal_tree(id, pid, order);
+                    self.signal_tree(id, order, events);
                 }
             }
         }
@@ -380,7 +384,7 @@ impl Hands {
         let id = RunId(number);
         let Some(Run { state: State::Alive { pid, handle }, is_foreign, .. }) = self.runs.get(&id)
         else {
-            return;
+            return self.abandoned_ready(id);
         };
         let (pid, is_foreign) = (*pid, *is_foreign);
         let exit = match is_foreign {
@@ -388,15 +392,7 @@ impl Hands {
             true => handle.as_ref().filter(|handle| has_ended(handle)).map(|_| Exit::Unknown),
         };
         let Some(exit) = exit else { return };
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        if let State::Alive { handle, .. } = &run.state {
-            match handle {
-                // Closing it would do, were it not that a child that is just being made holds a
-                // copy for as long as that takes.
-                Some(handle) => drop(epoll::delete(&self.epoll, handle)),
-                None => self.without_handle -= 1,
-            }
-        }
+        let handle = self.unwatch(id);
         if is_foreign {
             // Its number is free for others now.
             self.by_pid.remove(&pid);
@@ -405,15 +401,34 @@ impl Hands {
             self.ended(id, pid, exit, events);
             return;
         }
+        let Some(run) = self.runs.get_mut(&id) else { return };
         let now = clock::mono();
         let kill_at = match run.order {
             Order::Kill => now,
             _ => now.plus(run.job.options.kill_after),
         };
-        let sweep = Sweep { pid, exit, kill_at, look_at: now, looks: 0, asked: Vec::new() };
-        run.state = State::Sweeping(sweep);
+        // The number of a child is kept; another's group can only be reached by its handle.
+        let handle = handle.filter(|_| is_foreign);
+        run.state = State::Sweeping(Sweep::new(pid, handle, exit, kill_at, now));
         self.sweeping += 1;
         self.sweep(id, now, events);
+    }
+
+    /// The handle of a main process that need not be watched any more.
+    fn unwatch(&mut self, id: RunId) -> Option<OwnedFd> {
+        let State::Alive { handle, .. } = &mut self.runs.get_mut(&id)?.state else { return None };
+        match handle.take() {
+            Some(handle) => {
+                // Closing it would do, were it not that a child that is just being made holds a
+                // copy for as long as that takes.
+                let _ = epoll::delete(&self.epoll, &handle);
+                Some(handle)
+            }
+            None => {
+                self.without_handle -= 1;
+                None
+            }
+        }
     }
 
     /// Nothing is left of a run.
@@ -426,6 +441,7 @@ impl Hands {
         // It may have been swift enough to end before the scheduler has heard that it started.
         self.attach(id);
         self.runs.remove(&id);
+        self.trouble.over(id);
         self.output.ended(id);
         self.last_attempt = match exit {
             Exit::Code(code) => u8::try_from(code).unwrap_or(1),
@@ -438,6 +454,7 @@ impl Hands {
     /// SIGCHLD: an adopted process may have ended, or a main process that has no handle.
     pub(super) fn children_ended(&mut self, events: &mut VecDeque<Event>) {
         self.adopted.reap();
+        self.abandoned_ended();
         if self.without_handle > 0 {
             let unwatched = |(id, run): (&RunId, &Run)| {
                 matches!(run.state, State::Alive { handle: None, .. }).then_some(*id)
@@ -456,11 +473,12 @@ impl Hands {
     /// When [`Hands::look_after`] has something to do.
     pub(super) fn deadline(&self) -> Option<Mono> {
         let records = self.records.as_ref().and_then(Records::deadline);
+        let others = records.into_iter().chain(self.trouble.deadline());
         if self.sweeping == 0 {
-            return records;
+            return others.min();
         }
         let sweeps = self.runs.values().filter_map(|run| run.sweep().map(|sweep| sweep.look_at));
-        sweeps.chain(records).min()
+        sweeps.chain(others).min()
     }
 
     /// Does what is to be done at a time.
@@ -471,6 +489,7 @@ impl Hands {
         if self.sweeping > 0 {
             self.sweep_those(now, |sweep| sweep.look_at <= now, events);
         }
+        self.doubt_in_time(now);
     }
 }
 

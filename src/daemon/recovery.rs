@@ -81,7 +81,7 @@ pub(super) fn recover(
     };
     // Processes of which the store has not heard: the scheduler ended between making one and
     // saying so.
-    let mut unheard_of: Option<HashMap<RunId, u32>> = None;
+    let mut unheard_of: Option<HashMap<RunId, Process>> = None;
     for open in restored.open {
         if open.attempt == 0 {
             recovered.withdrawals.push((open.job.clone(), open.due, open.run));
@@ -95,11 +95,15 @@ pub(super) fn recover(
         }
         let process = open.process.or_else(|| {
             let marked = unheard_of.get_or_insert_with(|| match marks.filter(|_| same_boot) {
-                Some(marks) => tree::all_marked(marks),
+                Some(marks) => tree::all_marked(marks).unwrap_or_else(|error| {
+                    log::warn!(
+                        "processes of an earlier scheduler cannot be looked for: /proc: {error}"
+                    );
+                    HashMap::new()
+                }),
                 None => HashMap::new(),
             });
-            let pid = *marked.get(&open.run)?;
-            Some(Process { pid, start: tree::start_of(pid)? })
+            marked.get(&open.run).copied()
         });
         let alive =
             process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
@@ -195,6 +199,5 @@ fn handle(process: Process) -> Option<OwnedFd> {
     let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
     // Looked at after the handle was taken: from here on the number cannot come to stand for
     // another process without the handle telling.
-    (tree::start_of(process.pid) == Some(process.start) && !tree::is_zombie(process.pid))
-        .then_some(handle)
+    tree::is_alive(process).then_some(handle)
 }

@@ -21,14 +21,14 @@ const SHORTAGES: u32 = 11;
 
 /// How long a run that is ended because the scheduler stops has between TERM and KILL, whatever
 /// its `kill_after`.
-const STOP_KILL_AFTER: Duration = Duration::from_secs(10);
+pub(super) const STOP_KILL_AFTER: Duration = Duration::from_secs(10);
 
 impl Scheduler {
     /// The hands say something of a run.
     pub(super) fn heard(&mut self, run: RunId, input: Input, cx: &mut Cx<'_>) {
         match self.runs.find(run) {
             Some(slot) => {
-                if matches!(input, Input::Ended(_)) {
+                if matches!(input, Input::Ended(_) | Input::Abandoned(_)) {
                     self.try_postponed(cx);
                 }
                 self.react(slot, input, cx);
@@ -63,6 +63,14 @@ impl Scheduler {
                     _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
                 };
                 self.attempt_over(slot, outcome, cx);
+            }
+            Reaction::Abandon => {
+                let Input::Abandoned(reason) = input else { return };
+                let run = &mut self.runs[slot];
+                // Its process may still be at work: it is not begun a second time.
+                run.is_last = true;
+                run.ended = cx.now.mono;
+                self.finish(slot, Outcome::Lost(format!("abandoned: {reason}")), cx);
             }
             Reaction::TimeOut => {
                 let run = &mut self.runs[slot];
@@ -359,7 +367,7 @@ fn skip_reason(input: &Input) -> SkipReason {
         Input::Stop => SkipReason::Stopped,
         Input::Drain | Input::Terminate | Input::Kill => SkipReason::Stopping,
         Input::Started(..) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
-        Input::Ended(_) | Input::Deadline => SkipReason::Stopping,
+        Input::Ended(_) | Input::Abandoned(_) | Input::Deadline => SkipReason::Stopping,
     }
 }
 
@@ -369,6 +377,7 @@ fn word(input: &Input) -> &'static str {
         Input::Started(..) => "started",
         Input::NotStarted(_) | Input::Short(_) => "not started",
         Input::Ended(_) => "ended",
+        Input::Abandoned(_) => "abandoned",
         Input::Deadline => "deadline",
         Input::Displace => "displaced",
         Input::Drain | Input::Stop | Input::Terminate | Input::Kill => "stop",

@@ -61,6 +61,8 @@ pub(super) enum Input {
     Short(String),
     /// The process has ended and its tree is gone.
     Ended(Exit),
+    /// The process goes on, and nobody waits for it any more: why.
+    Abandoned(String),
     /// The run's deadline has passed.
     Deadline,
     /// A newer due time takes its place.
@@ -98,6 +100,8 @@ pub(super) enum Reaction {
     Postpone,
     /// The attempt is over: record the run, or rest before the next attempt.
     AttemptOver,
+    /// The run is over, whatever its process does.
+    Abandon,
     /// TERM for its tree, because of its `timeout`.
     TimeOut,
     /// TERM for its tree.
@@ -136,6 +140,11 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
             // A process may be gone before anyone has said that it exists.
             P::Starting | P::Running | P::Terminating | P::Killing => R::AttemptOver,
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+        },
+        Input::Abandoned(_) => match phase {
+            P::Starting | P::Running | P::Terminating | P::Killing => R::Abandon,
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
         },
         Input::Deadline => match phase {
             P::Pending | P::Queued => R::GiveUp,

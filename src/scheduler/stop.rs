@@ -1,11 +1,18 @@
 //! The life of the scheduler itself: it starts, runs, drains, ends what is left, is over.
 //! DESIGN §5 rule 9.
 
+use std::time::Duration;
+
 use crate::event::{Action, Notice};
 use crate::instant::Mono;
 
+use super::attempt::STOP_KILL_AFTER;
 use super::run::Input;
 use super::{Cx, Scheduler};
+
+/// How long the end waits for what was killed. A process that hangs in the kernel, one that may not
+/// be signalled and a start that hangs do not keep the scheduler.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Where in its life a scheduler is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +27,10 @@ pub(super) enum Life {
         until: Mono,
     },
     /// Running runs have been told to end, or killed.
-    Ending,
+    Ending {
+        /// When those that have not ended are abandoned.
+        until: Mono,
+    },
     /// [`Action::Exit`] was given. Nothing happens any more.
     Over,
 }
@@ -43,28 +53,38 @@ impl Scheduler {
                 let running = self.runs.len();
                 cx.out.push(Action::Notice(Notice::Stopping { running }));
             }
-            Life::Draining { .. } | Life::Ending => {
-                self.life = Life::Ending;
+            Life::Draining { .. } | Life::Ending { .. } => {
+                let mut until = cx.now.mono.plus(LAST_WAIT);
+                if let Life::Ending { until: before } = self.life {
+                    until = until.min(before);
+                }
+                self.life = Life::Ending { until };
                 self.tell_all(&Input::Kill, cx);
             }
             Life::Over => {}
         }
     }
 
-    /// Ends what has not ended within `stop_grace`.
+    /// Ends what has not ended within `stop_grace`, and abandons what that does not end.
     pub(super) fn end_of_grace(&mut self, cx: &mut Cx<'_>) {
-        if let Life::Draining { until } = self.life
-            && until <= cx.now.mono
-        {
-            self.life = Life::Ending;
-            self.tell_all(&Input::Terminate, cx);
+        match self.life {
+            Life::Draining { until } if until <= cx.now.mono => {
+                let until = cx.now.mono.plus(STOP_KILL_AFTER).plus(LAST_WAIT);
+                self.life = Life::Ending { until };
+                self.tell_all(&Input::Terminate, cx);
+            }
+            Life::Ending { until } if until <= cx.now.mono => {
+                let reason = "it had not ended when schedrs did";
+                self.tell_all(&Input::Abandoned(reason.to_owned()), cx);
+            }
+            _ => {}
         }
     }
 
     /// The end of a step.
     pub(super) fn settle(&mut self, cx: &mut Cx<'_>) {
         self.forget_unset_timers();
-        let ending = matches!(self.life, Life::Draining { .. } | Life::Ending);
+        let ending = matches!(self.life, Life::Draining { .. } | Life::Ending { .. });
         if ending && self.runs.is_empty() && self.counts.is_empty() {
             self.life = Life::Over;
             cx.out.push(Action::Exit);

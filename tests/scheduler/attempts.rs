@@ -298,3 +298,42 @@ fn the_status_says_what_active_runs_do() {
     assert_eq!(active[3].1, expected[3].1);
     assert_eq!((status.running, status.waiting), (2, 2));
 }
+
+/// Its process belongs to somebody else and goes on; the run does not.
+#[test]
+fn a_run_that_is_abandoned_gives_back_its_slot_and_is_not_tried_again() {
+    let now = |secs: u64| Now {
+        wall: NOON.plus(Duration::from_secs(secs)),
+        mono: Mono::from_micros(secs * 1_000_000),
+    };
+    let jobs = vec![
+        job("sudo", once("12:01"), |options| {
+            options.retries = 3;
+            options.timeout = Some(secs(5));
+        }),
+        job("next", once("12:01"), |_| {}),
+    ];
+    let mut scheduler = Scheduler::new(now(0), set_with(&[("default", 1)], jobs));
+    let mut transcript = Transcript::default();
+    let mut step = |at: u64, event: Event| {
+        let mut actions = Vec::new();
+        scheduler.step(now(at), event, &mut actions);
+        actions.iter().for_each(|action| transcript.see(now(at), action));
+    };
+    let run = RunId(1);
+    let abandoned = || Event::Abandoned { run, reason: "process 7 runs as root".into() };
+    step(60, Event::Woke);
+    step(60, Event::Started { run, pid: 7, at: now(60) });
+    step(65, Event::Woke);
+    step(75, Event::Woke);
+    step(75, abandoned());
+    step(76, abandoned());
+    step(77, Event::Ended { run, exit: Exit::Code(0) });
+    assert_eq!(
+        transcript.text,
+        "12:01:00 start sudo#1\n12:01:05 sudo#1 takes too long\n12:01:05 term sudo#1\n\
+         12:01:15 kill sudo#1\n\
+         12:01:15 sudo#1 lost(abandoned: process 7 runs as root), due 12:01:00\n\
+         12:01:15 start next#2\n12:01:16 ignored #1 abandoned\n12:01:17 ignored #1 ended\n"
+    );
+}

@@ -112,10 +112,10 @@ fn a_stop_reaches_runs_that_are_being_started() {
     step(92, Event::Started { run: a, pid: 7, at: now(92) });
     step(92, Event::Stop);
     step(93, Event::Started { run: c, pid: 8, at: now(93) });
-    step(94, Event::NotStarted { run: c, reason: "what?".into(), transient: true });
-    step(94, Event::Ended { run: a, exit: Exit::Signal(9) });
-    step(94, Event::Ended { run: a, exit: Exit::Signal(9) });
-    step(94, Event::Ended { run: c, exit: Exit::Signal(9) });
+    step(93, Event::NotStarted { run: c, reason: "what?".into(), transient: true });
+    step(93, Event::Ended { run: a, exit: Exit::Signal(9) });
+    step(93, Event::Ended { run: a, exit: Exit::Signal(9) });
+    step(93, Event::Ended { run: c, exit: Exit::Signal(9) });
     assert_eq!(
         transcript.text,
         "12:01:00 start a#1\n\
@@ -128,10 +128,58 @@ fn a_stop_reaches_runs_that_are_being_started() {
          12:01:32 term a#1\n\
          12:01:32 kill a#1\n\
          12:01:33 kill c#3\n\
-         12:01:34 ignored #3 not started\n\
-         12:01:34 a#1 killed(9), due 12:01:00\n\
-         12:01:34 ignored #1 ended\n\
-         12:01:34 c#3 killed(9), due 12:01:00\n\
-         12:01:34 exit\n"
+         12:01:33 ignored #3 not started\n\
+         12:01:33 a#1 killed(9), due 12:01:00\n\
+         12:01:33 ignored #1 ended\n\
+         12:01:33 c#3 killed(9), due 12:01:00\n\
+         12:01:33 exit\n"
     );
+}
+
+/// What cannot be ended, or never comes to a start, does not keep the scheduler.
+fn ends_without(stops: &[u64], until: u64) -> String {
+    let now = |secs: u64| Now {
+        wall: NOON.plus(Duration::from_secs(secs)),
+        mono: Mono::from_micros(secs * 1_000_000),
+    };
+    let jobs = ["hangs", "starts"].map(|id| job(id, once("12:01"), |_| {}));
+    let mut scheduler = Scheduler::new(now(0), set(jobs.into()));
+    let mut transcript = Transcript::default();
+    let mut step = |secs: u64, event: Event| {
+        let mut actions = Vec::new();
+        scheduler.step(now(secs), event, &mut actions);
+        actions.iter().for_each(|action| transcript.see(now(secs), action));
+        scheduler.next_wakeup().mono
+    };
+    step(60, Event::Woke);
+    step(60, Event::Started { run: RunId(1), pid: 7, at: now(60) });
+    for second in 61..=until {
+        let event = if stops.contains(&second) { Event::Stop } else { Event::Woke };
+        let next = step(second, event);
+        assert!(next.is_none_or(|next| next > now(second).mono), "it would not sleep");
+    }
+    transcript.text
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    assert_eq!(
+        ends_without(&[70], 200),
+        "12:01:00 start hangs#1\n12:01:00 start starts#2\n\
+         12:01:10 stopping, 2 active\n12:01:40 term hangs#1\n12:01:50 kill hangs#1\n\
+         12:01:52 hangs#1 lost(abandoned: it had not ended when schedrs did), due 12:01:00\n\
+         12:01:52 starts#2 lost(abandoned: it had not ended when schedrs did), due 12:01:00\n\
+         12:01:52 exit\n"
+    );
+}
+
+#[test]
+fn a_second_stop_waits_for_two_seconds() {
+    for stops in [&[70, 75][..], &[70, 75, 76]] {
+        let text = ends_without(stops, 200);
+        assert!(text.ends_with("12:01:17 exit\n"), "{text}");
+    }
+    // The second comes when the first is nearly over.
+    let text = ends_without(&[70, 111], 200);
+    assert!(text.ends_with("12:01:52 exit\n"), "{text}");
 }

@@ -5,12 +5,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::{Hands, Order, Run, State};
+use super::{Hands, Order, Run, State, trouble};
+use crate::child::signal::{self, Main};
 use crate::child::tree::{self, Origin};
 use crate::event::{Event, Exit, RunId};
 use crate::instant::Mono;
+use crate::store::Process;
 use crate::words;
 
 /// How soon the first look after a KILL is; each further one waits twice as long.
@@ -20,115 +23,174 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 /// A tree that forks faster than it is killed is killed this often in a row.
 const ROUNDS: u32 = 64;
 
-/// What is left after so many looks is worth a line in the log.
-const LOOKS_TO_WARN: u32 = 16;
+/// For so long it is tried again to look for what is left, where that fails.
+const BLIND_FOR: Duration = Duration::from_secs(3);
+const BLIND_PAUSE: Duration = Duration::from_millis(200);
 
 #[derive(Debug)]
 pub(super) struct Sweep {
     pub(super) pid: u32,
+    /// The handle of the main process, where its number is not kept for it.
+    handle: Option<OwnedFd>,
     pub(super) exit: Exit,
     /// When those that were asked to end are killed.
     pub(super) kill_at: Mono,
     /// When to look again, unless one of them ends before.
     pub(super) look_at: Mono,
-    pub(super) looks: u32,
-    /// Who has been asked to end.
-    pub(super) asked: Vec<u32>,
+    looks: u32,
+    /// Since when looking fails.
+    blind: Option<Mono>,
+}
+
+impl Sweep {
+    pub(super) fn new(
+        pid: u32,
+        handle: Option<OwnedFd>,
+        exit: Exit,
+        kill_at: Mono,
+        now: Mono,
+    ) -> Sweep {
+        Sweep { pid, handle, exit, kill_at, look_at: now, looks: 0, blind: None }
+    }
+
+    /// The main process, for its group: it has ended.
+    fn main(&self, is_foreign: bool) -> Main<'_> {
+        Main { pid: self.pid, handle: self.handle.as_ref(), is_child: !is_foreign }
+    }
 }
 
 impl Hands {
     /// Ends the tree of a run whose main process is alive. With a KILL, what that leaves behind is
     /// swept once the main process has ended.
-    pub(super) fn signal_tree(&mut self, id: RunId, pid: u32, order: Order) {
+    pub(super) fn signal_tree(&mut self, id: RunId, order: Order, events: &mut VecDeque<Event>) {
+        // Who cannot be seen now is found when the main process has ended.
         let others = self.adopted_of(id).unwrap_or_default();
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let State::Alive { pid, handle } = &run.state else { return };
+        let main = Main { pid: *pid, handle: handle.as_ref(), is_child: !run.is_foreign };
+        let done = match order {
+            Order::None => return,
+            Order::Terminate => signal::terminate(Some(main), &others),
+            Order::Kill => signal::kill(Some(main), &others),
+        };
+        let pid = main.pid;
+        run.asked.extend(done.reached);
+        self.may_not_signal(id, &done.forbidden);
         match order {
-            Order::None => {}
-            Order::Terminate => tree::terminate(pid, &others),
-            Order::Kill => {
-                tree::kill(pid, &others);
-            }
+            Order::Kill if done.forbidden.contains(&pid) => self.abandon(id, events),
+            Order::Kill => self.killed(id),
+            _ => {}
         }
     }
 
     /// Looks for what is left of a run whose main process has ended, and ends it.
     pub(super) fn sweep(&mut self, id: RunId, now: Mono, events: &mut VecDeque<Event>) {
         for _ in 0..ROUNDS {
-            let left = self.adopted_of(id);
-            let Some(Run { state: State::Sweeping(sweep), job, .. }) = self.runs.get_mut(&id)
-            else {
-                return;
-            };
-            let left = match left {
+            let left = match self.adopted_of(id) {
                 Ok(left) => left,
-                Err(error) => {
-                    // No descriptor is free, most likely; others are about to end.
-                    log::debug!("the tree of run {id} cannot be looked at: {error}");
-                    sweep.look_at = now.plus(LAST_LOOK);
-                    return;
-                }
+                Err(error) => return self.sweep_blindly(id, &error, now, events),
             };
+            self.trouble.can_look();
             if left.is_empty() {
-                let (pid, exit) = (sweep.pid, sweep.exit);
-                self.sweeping -= 1;
-                self.ended(id, pid, exit, events);
-                return;
+                return self.swept(id, events);
             }
-            let killing = now >= sweep.kill_at;
+            let Some(run) = self.runs.get_mut(&id) else { return };
+            let State::Sweeping(sweep) = &mut run.state else { return };
+            sweep.blind = None;
             sweep.looks += 1;
             if sweep.looks == 1 {
                 log::warn!(
                     event = "left_behind",
-                    job = &*job.id,
+                    job = &*run.job.id,
                     run = id.0,
                     processes = left.len();
                     "its process ended and left {} behind, being ended", left.len()
                 );
             }
-            if sweep.looks == LOOKS_TO_WARN && killing {
-                log::warn!(
-                    event = "not_ending",
-                    job = &*job.id,
-                    run = id.0;
-                    "processes {left:?} do not end although they were killed; its slot stays taken"
-                );
-            }
-            if !killing {
-                let new: Vec<u32> =
-                    left.iter().copied().filter(|pid| !sweep.asked.contains(pid)).collect();
-                if !new.is_empty() {
-                    tree::terminate(sweep.pid, &new);
-                    sweep.asked = left;
-                }
+            if now < sweep.kill_at {
+                // Its group has been asked with the main process, or is now.
+                let is_first = sweep.looks == 1 && run.order == Order::None;
+                let main = is_first.then(|| sweep.main(run.is_foreign));
+                let new = |process: &&Process| !run.asked.contains(process);
+                let new: Vec<Process> = left.iter().filter(new).copied().collect();
+                let done = signal::terminate(main, &new);
                 sweep.look_at = sweep.kill_at;
+                run.asked.extend(new);
+                run.asked.extend(done.reached);
+                self.may_not_signal(id, &done.forbidden);
                 return;
             }
-            let forbidden = tree::kill(sweep.pid, &left);
-            if forbidden == left.len() {
-                log::error!(
-                    event = "not_ending",
-                    job = &*job.id,
-                    run = id.0;
-                    "processes {left:?} belong to another user and may not be killed"
-                );
-                let (pid, exit) = (sweep.pid, sweep.exit);
-                self.sweeping -= 1;
-                self.ended(id, pid, exit, events);
-                return;
-            }
+            let done = signal::kill(Some(sweep.main(run.is_foreign)), &left);
             let pause = FIRST_LOOK * 2u32.pow(sweep.looks.min(10));
             sweep.look_at = now.plus(pause.min(LAST_LOOK));
-            if sweep.looks.is_multiple_of(2) {
+            let (looks, killed_for) = (sweep.looks, now.since(sweep.kill_at));
+            self.may_not_signal(id, &done.forbidden);
+            if left.iter().all(|process| done.forbidden.contains(&process.pid)) {
+                return self.swept(id, events);
+            }
+            if killed_for >= trouble::PATIENCE {
+                self.does_not_end(id, &left);
+            }
+            if looks.is_multiple_of(2) {
                 // They need a moment to die; SIGCHLD says when.
                 return;
             }
         }
     }
 
-    fn adopted_of(&mut self, id: RunId) -> io::Result<Vec<u32>> {
+    /// What is left of a run cannot be looked for. That is no answer, so it is tried again; but
+    /// not for ever, because whoever cannot look now may never be able to.
+    fn sweep_blindly(
+        &mut self,
+        id: RunId,
+        error: &io::Error,
+        now: Mono,
+        events: &mut VecDeque<Event>,
+    ) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let State::Sweeping(sweep) = &mut run.state else { return };
+        let is_first = sweep.blind.is_none();
+        let since = *sweep.blind.get_or_insert(now);
+        let gives_up = self.trouble.is_blind() || now.since(since) >= BLIND_FOR;
+        // Its group can be reached without a look.
+        let main = Some(sweep.main(run.is_foreign));
+        if gives_up || now >= sweep.kill_at {
+            signal::kill(main, &[]);
+        } else if is_first && run.order == Order::None {
+            signal::terminate(main, &[]);
+        }
+        if !gives_up {
+            log::debug!("the tree of run {id} cannot be looked at: {error}");
+            sweep.look_at = now.plus(BLIND_PAUSE);
+            return;
+        }
+        log::warn!(
+            event = "cannot_look",
+            job = &*run.job.id,
+            run = id.0,
+            reason = &*error.to_string();
+            "its process ended, and what it has left behind cannot be looked for: {error}; if there \
+             is any, it goes on"
+        );
+        self.trouble.cannot_look(error);
+        self.swept(id, events);
+    }
+
+    /// Nothing is left of a run that could be ended.
+    fn swept(&mut self, id: RunId, events: &mut VecDeque<Event>) {
+        let Some(sweep) = self.runs.get(&id).and_then(Run::sweep) else { return };
+        let (pid, exit) = (sweep.pid, sweep.exit);
+        self.sweeping -= 1;
+        self.ended(id, pid, exit, events);
+    }
+
+    fn adopted_of(&mut self, id: RunId) -> io::Result<Vec<Process>> {
         if let Some(run) = self.runs.get(&id).filter(|run| run.is_foreign) {
-            let main = run.process.map(|process| process.pid);
-            let marked = self.marks.map(|marks| tree::marked_as(marks, id)).unwrap_or_default();
-            return Ok(marked.into_iter().filter(|pid| Some(*pid) != main).collect());
+            let main = run.process;
+            let Some(marks) = self.marks else { return Ok(Vec::new()) };
+            let mut marked = tree::marked_as(marks, id)?;
+            marked.retain(|process| Some(*process) != main);
+            return Ok(marked);
         }
         let only = if self.runs.len() == 1 { Some(id) } else { None };
         let (runs, by_pid) = (&self.runs, &self.by_pid);
