@@ -161,8 +161,9 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let (stops, last_stop) = (looper.stops, looper.last_stop);
     looper.hands.mailbox().close();
     drop(looper);
-    if let Some(server) = server {
-        server.stop();
+    // Another may begin once the store is free: by then its socket is, too.
+    if let Some(server) = &server {
+        server.close();
     }
     // The store's lock is the last to go.
     if let Some(claims) = plan.claims {
@@ -170,6 +171,9 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     }
     // What the store does not have yet, it is to have; also when the loop has failed.
     hands.finish_records(clock::wall());
+    if let Some(server) = server {
+        server.stop();
+    }
     ran?;
     log::info!(event = "stopped"; "stopped");
     let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));

@@ -361,6 +361,46 @@ fn what_is_asked_is_kept() {
     running.stop();
 }
 
+/// What has stopped lets the next one begin, at once.
+#[test]
+fn after_a_shutdown_that_was_waited_for_the_next_one_begins() {
+    let bench = Bench::new(JOBS);
+    for store in [&[][..], &["--store", "sqlite:own.db"]] {
+        let run = [&["run", "--log-format", "json", "jobs.toml"], store].concat();
+        let start = || Running::start(&mut bench.command(&run));
+        let mut running = start();
+        for _ in 0..4 {
+            running.event("starting", "");
+            // So that there is something to be written at the end.
+            out(&bench, &["start", "quick"]);
+            assert_eq!(out(&bench, &["shutdown", "--wait"]), "schedrs has stopped\n");
+            // Whoever has started the last one has not even looked at how it ended.
+            let next = start();
+            let last = std::mem::replace(&mut running, next).wait();
+            assert_eq!(last.code, Some(0), "{last:?}");
+        }
+        running.event("starting", "");
+        let done = running.stop();
+        assert_eq!(done.count("no_control"), 0, "{done:?}");
+    }
+}
+
+/// What is waited for is said, if it takes long.
+#[test]
+fn a_shutdown_says_what_it_waits_for() {
+    let bench = Bench::new("[jobs.wait]\ncommand = 'echo; cat go'\ninterval = '1d'\n");
+    bench.fifo("go");
+    let mut running = start(&bench);
+    out(&bench, &["start", "wait"]);
+    running.line(Stream::Out, &["wait"]);
+    let mut shutdown = Running::start(&mut bench.command(&["shutdown", "--wait"]));
+    shutdown.line(Stream::Err, &["schedrs: waiting for 1 run to end"]);
+    bench.write_fifo("go");
+    let done = shutdown.wait();
+    assert_eq!((done.code, &*done.out), (Some(0), &["schedrs has stopped".to_owned()][..]));
+    assert_eq!(running.wait().code, Some(0));
+}
+
 #[test]
 fn an_export_is_a_jobfile_of_the_same_jobs() {
     let bench = Bench::new(JOBS);

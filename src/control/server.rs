@@ -98,7 +98,8 @@ impl Server {
             call: Box::new(call),
             past: Past::new(reader),
             output,
-            stopping: None,
+            stopping: false,
+            ending: None,
         };
         let started = service.listen().map_err(io::Error::from).and_then(|()| {
             std::thread::Builder::new().name("control".to_owned()).stack_size(512 * 1024).spawn(
@@ -116,7 +117,13 @@ impl Server {
         self.inbox.post(Message::Rebind);
     }
 
-    /// Removes the socket, says what there is to say, for at most two seconds, and ends the thread.
+    /// Removes the socket and takes nothing more. Clients keep their connections, by whose end they
+    /// learn that the scheduler has ended.
+    pub fn close(&self) {
+        self.inbox.post(Message::Stop);
+    }
+
+    /// Says what there is to say, for at most two seconds, and ends the thread.
     pub fn stop(mut self) {
         self.end();
     }
@@ -124,6 +131,7 @@ impl Server {
     fn end(&mut self) {
         if let Some(thread) = self.thread.take() {
             self.inbox.post(Message::Stop);
+            self.inbox.post(Message::End);
             // It has nothing to answer.
             let _ = thread.join();
         }
@@ -170,8 +178,10 @@ struct Service {
     past: Past,
     /// Where what runs print can be followed.
     output: Option<output::Handle>,
+    /// Nothing more is taken.
+    stopping: bool,
     /// It ends when all is said, and at the latest then.
-    stopping: Option<Mono>,
+    ending: Option<Mono>,
 }
 
 impl Service {
@@ -182,7 +192,7 @@ impl Service {
 
     /// Whatever cleans directories up may have taken the socket, too.
     fn rebind(&mut self) {
-        if self.stopping.is_some() {
+        if self.stopping {
             return;
         }
         let again = match self.listener.again() {
@@ -234,7 +244,7 @@ impl Service {
             Accepting::NotUntil(then) => Some(then),
             Accepting::Yes | Accepting::No => None,
         };
-        let next = clients.chain(breather).chain(self.stopping).min()?;
+        let next = clients.chain(breather).chain(self.ending).min()?;
         // The kernel would round down, and there would be nothing to do yet.
         Timespec::try_from(next.since(now) + Duration::from_micros(1)).ok()
     }
@@ -304,6 +314,7 @@ impl Service {
                 Message::Followed => {}
                 Message::Rebind => self.rebind(),
                 Message::Stop => self.stop(),
+                Message::End => self.end(),
             }
         }
     }
@@ -462,7 +473,7 @@ impl Service {
         let mut begun = false;
         loop {
             let Some(connection) = self.connections.get_mut(&token) else { return begun };
-            if self.calls >= MAX_CALLS || self.stopping.is_some() || !connection.may_begin(now) {
+            if self.calls >= MAX_CALLS || self.stopping || !connection.may_begin(now) {
                 return begun;
             }
             let line = match connection.next_line() {
@@ -510,10 +521,9 @@ impl Service {
     }
 
     fn stop(&mut self) {
-        if self.stopping.is_some() {
+        if std::mem::replace(&mut self.stopping, true) {
             return;
         }
-        self.stopping = Some(clock::mono().plus(LAST_WORDS));
         if self.accepting == Accepting::Yes {
             let _ = epoll::delete(&self.epoll, &self.listener);
         }
@@ -523,16 +533,20 @@ impl Service {
             connection.tell();
             let waiting = connection.pending.drain().map(|(_, exchange)| exchange.id);
             let mut ids: Vec<Option<Value>> = waiting.collect();
-            ids.extend(connection.following.as_ref().map(|following| following.id.clone()));
+            ids.extend(connection.following.take().map(|following| following.id.clone()));
             for id in ids {
                 connection.say(&wire::fault_line(id.as_ref(), &Exchange::lost()));
             }
-            connection.close();
         }
     }
 
+    fn end(&mut self) {
+        self.ending = Some(clock::mono().plus(LAST_WORDS));
+        self.connections.values_mut().for_each(Connection::close);
+    }
+
     fn is_finished(&self) -> bool {
-        self.stopping.is_some_and(|last| self.connections.is_empty() || clock::mono() >= last)
+        self.ending.is_some_and(|last| self.connections.is_empty() || clock::mono() >= last)
     }
 }
 

@@ -28,7 +28,10 @@ pub(super) enum Message {
     Followed,
     /// The socket is to be at its place.
     Rebind,
+    /// Nothing more is to be taken, and the socket is to be gone.
     Stop,
+    /// The scheduler has ended, and lets go of its clients.
+    End,
 }
 
 /// Names a request: its connection, and its number.
