@@ -202,8 +202,15 @@ fn command_line() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help is an answer and goes to stdout; nothing can be done when it cannot be written.
-            let _ = error.print();
+            let text = error.render().to_string();
+            if text.chars().any(|c| c != '\n' && crate::problem::is_hidden(c)) {
+                // It names what was typed, or what a script has put there.
+                anstream::eprint!("{}", crate::problem::clean_lines(&text));
+            } else {
+                // Help is an answer and goes to stdout; nothing can be done when it cannot be
+                // written.
+                let _ = error.print();
+            }
             return ExitCode::from(error.exit_code() as u8);
         }
     };

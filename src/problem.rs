@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use crate::trigger::flaw::Severity;
 use crate::zone::{Database, Doubt};
-pub(crate) use render::{Lines, clean, clean_error, clean_lines};
+pub(crate) use render::{Lines, clean, clean_error, clean_json, clean_lines, is_hidden, json};
 
 /// A range of bytes of a file. Files are at most 256 MiB, so 32 bits are enough, and a problem or
 /// a key is not twice as large as it need be.
@@ -357,7 +357,7 @@ pub fn print_json(out: &mut dyn Write, problems: &Problems, sources: &Sources) -
             job: problem.job.as_deref(),
             related,
         };
-        writeln!(out, "{}", serde_json::to_string(&object)?)?;
+        writeln!(out, "{}", json(&object)?)?;
     }
     Ok(())
 }

@@ -294,6 +294,93 @@ fn nothing_in_a_jobfile_acts_on_a_terminal() {
     }
 }
 
+/// What must not reach a terminal: what clears it, what reorders a line, what is not seen.
+const HOSTILE: [char; 8] =
+    ['\x1b', '\x07', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200b}', '\u{2060}', '\u{e0041}'];
+
+#[test]
+fn no_command_shows_what_is_not_seen() {
+    let id = "b\u{202e}c\u{2066}\u{200b}d\u{2060}\u{e0041}";
+    let bench = Bench::new(&format!(
+        "scheduler.stop_grace = '0s'\n\
+         executors.\"e\u{202e}x\" = {{ max_workers = 3 }}\n\
+         [jobs.\"{id}\"]\nname = \"n\u{202e}\\u001b[2J\\u009b\"\ncommand = 'echo \u{202e}; exit 3'\n\
+         interval = '1h'\nrun_on_start = true\nexecutor = \"e\u{202e}x\"\ncwd = \"/\u{200b}no\"\n\
+         [jobs.ok]\ncommand = 'sleep 600'\ninterval = '1h'\nrun_on_start = true\nname = \"\u{202e}\"\n"
+    ));
+    let mut running = Running::start(&mut bench.command(&["run", "jobs.toml"]));
+    running.line(harness::Stream::Err, &["cannot be entered"]);
+    let long = "--from 2026-11-01 --until +1d";
+    let mut shown = Vec::new();
+    let commands = [
+        "list",
+        "list --output json",
+        "status",
+        "status --output json",
+        "show @",
+        "show @ --output json",
+        "why @",
+        "why @ --output json",
+        "history",
+        "history --output json",
+        "history --job @ --audit",
+        "logs @",
+        "start @",
+        "start ok",
+        "stop @",
+        "pause @ --reason \u{202e}",
+        "list",
+        "show @",
+        "why @",
+        "resume @",
+        "modify @ --set timeout=1m",
+        "reload",
+        "remove @",
+        "start no\u{202e}",
+        "show no\u{202e}",
+        "stop no\u{202e}",
+        "list no\u{202e}",
+        "add new\u{202e} --interval 1h -- true",
+        "export",
+        "export --format json",
+        "validate jobs.toml",
+        "validate --explain jobs.toml",
+        "validate --output json jobs.toml",
+        "next jobs.toml",
+        "next --output json jobs.toml",
+        "next --job @ jobs.toml",
+        "next --job no\u{202e} jobs.toml",
+        "doctor",
+        "doctor --output json",
+        "doctor @",
+        "shell @ -c true",
+        "run --once @ jobs.toml",
+        "run --once no\u{202e} jobs.toml",
+        "validate no\u{202e}.toml",
+        "explain \u{202e}",
+        "next --timezone no\u{202e} jobs.toml",
+        "run --dry-run --until now jobs.toml",
+        "run no\u{202e}.toml",
+    ];
+    let simulate = [
+        format!("simulate jobs.toml {long}"),
+        format!("simulate jobs.toml {long} --output json"),
+        format!("simulate jobs.toml {long} --duration @=3s --exit @=1"),
+    ];
+    for line in commands.iter().map(|line| (*line).to_owned()).chain(simulate) {
+        let words: Vec<String> = line.split(' ').map(|word| word.replace('@', id)).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let text = all(&run(&bench, &words));
+        if text.contains(HOSTILE) {
+            shown.push(format!("{line:?} says {text:?}"));
+        }
+        assert!(!text.trim().is_empty() || line.starts_with("shell"), "{line:?} says nothing");
+    }
+    let text = all(&running.stop());
+    assert!(shown.is_empty(), "{}", shown.join("\n"));
+    assert!(!text.contains(HOSTILE), "{text:?}");
+}
+
 #[test]
 fn no_secret_is_kept_or_told() {
     let bench = Bench::new(

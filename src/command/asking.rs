@@ -112,7 +112,7 @@ impl Asking {
     ) -> io::Result<()> {
         let mut out = anstream::stdout().lock();
         match self.output {
-            Output::Json => writeln!(out, "{}", Value::Object(body.clone())),
+            Output::Json => writeln!(out, "{}", crate::problem::json(body)?),
             Output::Text => writeln!(out, "{}", words(body)),
         }
     }

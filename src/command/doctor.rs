@@ -162,7 +162,7 @@ fn print(lines: &[Line], output: Output) -> std::io::Result<()> {
                     message: &finding.text,
                     help: finding.help.as_deref(),
                 };
-                writeln!(out, "{}", serde_json::to_string(&object)?)?;
+                writeln!(out, "{}", crate::problem::json(&object)?)?;
             }
             Output::Text => {
                 let colour = match finding.verdict {

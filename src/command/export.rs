@@ -122,7 +122,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                     }
                 })
                 .map_err(asking::told)?;
-            writeln!(out, "{}", Value::Object(whole))?;
+            writeln!(out, "{}", crate::problem::json(&whole)?)?;
         }
     }
     out.flush()?;

@@ -155,7 +155,7 @@ fn records(asked: &Asked<'_>, past: &mut Past, out: &mut dyn Write) -> anyhow::R
         Output::Json => {
             for record in &records {
                 let object = RecordObject::new(record, zones.of(&record.job));
-                writeln!(out, "{}", serde_json::to_string(&object)?)?;
+                writeln!(out, "{}", crate::problem::json(&object)?)?;
             }
         }
         Output::Table if records.is_empty() => {

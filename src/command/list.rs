@@ -90,7 +90,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     match args.asking.output {
         Output::Json => {
             for (_, job) in &jobs {
-                writeln!(out, "{job}")?;
+                writeln!(out, "{}", crate::problem::json(job)?)?;
             }
         }
         Output::Text => {

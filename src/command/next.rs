@@ -220,7 +220,7 @@ impl<'a> Shown<'a> {
                 schedule: words::trigger(&job.trigger, &job.zone),
                 remark: row.remark,
             };
-            writeln!(out, "{}", serde_json::to_string(&object)?)?;
+            writeln!(out, "{}", crate::problem::json(&object)?)?;
         }
         Ok(())
     }

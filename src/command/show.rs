@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let body = args.asking.ask(&json!({ "do": "show", "job": args.job }))?;
     let mut out = BufWriter::new(anstream::stdout().lock());
     match args.asking.output {
-        Output::Json => writeln!(out, "{}", Value::Object(body))?,
+        Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
         Output::Text => details(&asking::read(body)?, &mut out, context)?,
     }
     out.flush()?;

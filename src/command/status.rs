@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::asking::{self, Asking, Output, Times};
 use super::show::active_run;
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let status: StatusView = asking::read(body.clone())?;
     let mut out = BufWriter::new(anstream::stdout().lock());
     match args.asking.output {
-        Output::Json => writeln!(out, "{}", Value::Object(body))?,
+        Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
         Output::Text => text(&status, &mut out, context)?,
     }
     out.flush()?;

@@ -278,7 +278,7 @@ fn json(
         evidence: verdict.evidence.iter().map(|(about, text)| Evidence { about, text }).collect(),
         record: verdict.record.as_ref().map(|record| RecordObject::new(record, zone)),
     };
-    writeln!(out, "{}", serde_json::to_string(&object)?)?;
+    writeln!(out, "{}", crate::problem::json(&object)?)?;
     Ok(())
 }
 

@@ -335,7 +335,7 @@ fn begin(id: Option<&Value>, ok: bool) -> String {
 
 /// What is made of structs with plain keys can always be written.
 pub(super) fn json(value: &(impl Serialize + ?Sized)) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "{}".to_owned())
+    crate::problem::json(value).unwrap_or_else(|_| "{}".to_owned())
 }
 
 /// What a reply says: its members without those of the envelope.

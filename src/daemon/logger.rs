@@ -134,8 +134,8 @@ fn whose(record: &Record<'_>) -> (Option<String>, Option<String>, Option<String>
     });
     // The visitor never fails.
     let _ = record.key_values().visit(&mut find);
-    // An id may hold anything a TOML key may, line ends and control characters too.
-    let job = job.map(|id| id.escape_debug().to_string().replace("\\'", "'"));
+    // An id may hold what acts on a terminal.
+    let job = job.map(|id| problem::clean(&id).into_owned());
     (job, run, event)
 }
 
@@ -230,7 +230,8 @@ fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     // The visitor never fails.
     let _ = record.key_values().visit(&mut Each(&mut insert));
     insert("message", record.args().to_string().into());
-    writeln!(out, "{line}}}")
+    line.push('}');
+    writeln!(out, "{}", problem::clean_json(line))
 }
 
 /// Calls a function for each key of a record.

@@ -169,7 +169,7 @@ fn sentence(status: &Status, now: Instant, stopping: bool) -> String {
 fn next_words(status: &Status, now: Instant) -> String {
     match &status.next {
         Some((at, job)) => {
-            let job = job.escape_debug();
+            let job = clean(job);
             format!("next {job} at {}", words::soon(*at, now, &logger::zone()))
         }
         None => "nothing more is due".to_owned(),

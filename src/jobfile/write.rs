@@ -379,8 +379,12 @@ pub(super) fn string(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            c if crate::problem::is_hidden(c) => {
+                let c = u32::from(c);
+                let _ = match c {
+                    0..0x1_0000 => write!(out, "\\u{c:04X}"),
+                    _ => write!(out, "\\U{c:08X}"),
+                };
             }
             c => out.push(c),
         }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use unicode_width::UnicodeWidthStr;
 
+use crate::problem::clean;
+
 /// A line longer than this is cut into pieces, so that memory is bounded whatever is printed.
 pub(super) const MAX_PIECE: usize = 16 * 1024;
 
@@ -30,7 +32,7 @@ impl Prefix {
     /// line goes on. On a terminal it stands in the columns that the log's lines have.
     pub(crate) fn new(id: &str, is_stderr: bool, colour: bool, column: Option<usize>) -> Prefix {
         let code = colour_of(id);
-        let mut id: String = id.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let mut id = clean(id).into_owned();
         let mut indent = "";
         if let Some(column) = column {
             id.extend(std::iter::repeat_n(' ', column.saturating_sub(id.width())));
@@ -134,7 +136,9 @@ impl Lines {
 }
 
 /// Appends a line with its control characters written out (`^G`), but for tabs and colours, so
-/// that no job can rewrite the screen, the title or the clipboard of the terminal.
+/// that no job can rewrite the screen, the title or the clipboard of the terminal; and with those
+/// that change the direction of text (`<U+202E>`), so that none can show a line as another one.
+/// What else is not seen stays: Persian words and families of emoji are joined by it.
 pub(crate) fn make_harmless(line: &[u8], out: &mut Vec<u8>) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut coloured = false;
@@ -159,6 +163,13 @@ pub(crate) fn make_harmless(line: &[u8], out: &mut Vec<u8>) {
                 out.extend_from_slice(&[b'^', b'^', (line[at + 1] & 0x1f) | 0x40]);
                 at += 1;
             }
+            0xe2 if is_direction(&line[at..]) => {
+                // Which of them it is stands in the last six bits of each byte.
+                let point =
+                    0x2000 | u32::from(line[at + 1] & 0x3f) << 6 | u32::from(line[at + 2] & 0x3f);
+                out.extend_from_slice(format!("<U+{point:04X}>").as_bytes());
+                at += 2;
+            }
             _ => out.push(byte),
         }
         at += 1;
@@ -166,6 +177,12 @@ pub(crate) fn make_harmless(line: &[u8], out: &mut Vec<u8>) {
     if coloured {
         out.extend_from_slice(b"\x1b[0m");
     }
+}
+
+/// Whether there is one of U+202A..U+202E and U+2066..U+2069 at the beginning of `bytes`: embeddings,
+/// overrides and isolates.
+fn is_direction(bytes: &[u8]) -> bool {
+    matches!(bytes, [0xe2, 0x80, 0xaa..=0xae, ..] | [0xe2, 0x81, 0xa6..=0xa9, ..])
 }
 
 /// The length of a colour sequence (`ESC [ 1 ; 31 m`) at the beginning of `bytes`, else 0.
@@ -218,6 +235,22 @@ mod tests {
             assert!(lines[1].starts_with(b"a + x") && lines[2] == b"a | end");
             assert_eq!(run(&RAW, &[head, tail]), long);
         }
+    }
+
+    #[test]
+    fn an_id_in_front_is_made_harmless() {
+        let prefix = Prefix::new("a\u{202e}b\u{200b}", false, false, None);
+        assert_eq!(&*prefix.first, b"a\\u{202e}b\\u{200b} | ");
+    }
+
+    #[test]
+    fn text_keeps_its_direction() {
+        let style = Style { for_terminal: true, ..RAW };
+        let line = "a\u{202e}b\u{2066}c\u{2069} \u{200d}\u{2065}\u{206a}\u{20ac}\n";
+        let out = String::from_utf8(run(&style, &[line.as_bytes()])).unwrap();
+        assert_eq!(out, "a<U+202E>b<U+2066>c<U+2069> \u{200d}\u{2065}\u{206a}\u{20ac}\n");
+        // Cut in the middle.
+        assert_eq!(run(&style, &[b"\xe2\x80"]), b"\xe2\x80");
     }
 
     #[test]

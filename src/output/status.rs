@@ -8,6 +8,7 @@ use std::time::Duration;
 use unicode_width::UnicodeWidthStr;
 
 use crate::instant::Mono;
+use crate::problem::clean;
 use crate::table::fit;
 use crate::words;
 
@@ -100,16 +101,15 @@ impl Live {
             (false, false) => {}
         }
         parts.push(self.next.clone());
-        let text = parts.join(", ");
         // An id may hold what acts on a terminal.
-        text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
+        clean(&parts.join(", ")).into_owned()
     }
 }
 
 /// The width of the widest of these ids, for the log's columns; one that is very long has no say.
 pub fn column_of<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
     const WIDEST: usize = 24;
-    ids.map(UnicodeWidthStr::width).filter(|width| *width <= WIDEST).max().unwrap_or(0)
+    ids.map(|id| clean(id).width()).filter(|width| *width <= WIDEST).max().unwrap_or(0)
 }
 
 #[cfg(test)]

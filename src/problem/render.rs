@@ -167,14 +167,66 @@ fn shown(c: char, in_message: bool) -> (Cow<'static, str>, usize) {
     if let Some(picture) = picture {
         return (Cow::Owned(picture.into()), 1);
     }
-    let hidden = c.is_control()
-        || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e0fff}');
-    if hidden {
+    if is_hidden(c) {
         let text = format!("\\u{{{:x}}}", c as u32);
         let width = text.len();
         return (Cow::Owned(text), width);
     }
     (Cow::Owned(c.into()), c.width().unwrap_or(1))
+}
+
+/// Whether a character acts on a terminal or on its neighbours without being seen itself: control
+/// characters, line and paragraph separators, those that change the direction of what follows, and
+/// all that Unicode has as "default ignorable". Of the latter, U+FE0E and U+FE0F stay: they say how
+/// the sign before them is drawn, and stand in half of all emoji.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0d}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// A value as a line of JSON in which such characters are written as escapes: the same value to every
+/// reader, and harmless where it is shown as it is.
+pub(crate) fn json(value: &(impl serde::Serialize + ?Sized)) -> serde_json::Result<String> {
+    let text = serde_json::to_string(value)?;
+    Ok(clean_json(text))
+}
+
+/// The same for a text that is JSON already, where these can stand in strings only.
+pub(crate) fn clean_json(text: String) -> String {
+    use std::fmt::Write as _;
+
+    if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) || !text.contains(is_hidden) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_written_out() {
+        assert_eq!(clean("a\u{202e}b\u{200b}c\u{2066}\n"), "a\\u{202e}b\\u{200b}c\\u{2066}\\n");
+        assert_eq!(clean("m\u{fc}de \u{2699}\u{fe0f}"), "m\u{fc}de \u{2699}\u{fe0f}");
+        let value = "a\u{9b}b\u{202e}c\u{e0041}\u{7f}\u{fc}";
+        let line = json(value).unwrap();
+        assert_eq!(line, "\"a\\u009bb\\u202ec\\udb40\\udc41\\u007f\u{fc}\"");
+        assert_eq!(serde_json::from_str::<String>(&line).unwrap(), value);
+    }
 }

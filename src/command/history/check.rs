@@ -357,7 +357,7 @@ fn json(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
                 })
                 .collect(),
         };
-        writeln!(out, "{}", serde_json::to_string(&object)?)?;
+        writeln!(out, "{}", crate::problem::json(&object)?)?;
     }
     Ok(())
 }

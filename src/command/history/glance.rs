@@ -64,7 +64,7 @@ pub(super) fn run(
                 succeeded: found.succeeded,
                 last: records.first().map(|record| RecordObject::new(record, &zone)),
             };
-            writeln!(out, "{}", serde_json::to_string(&object)?)?;
+            writeln!(out, "{}", crate::problem::json(&object)?)?;
             continue;
         }
         let found = marks(&records, MARKS);

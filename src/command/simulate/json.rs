@@ -154,7 +154,6 @@ pub(super) fn write(
         running: answer.running,
         waiting: answer.waiting,
     };
-    serde_json::to_writer(&mut *out, &whole)?;
-    writeln!(out)?;
+    writeln!(out, "{}", crate::problem::json(&whole)?)?;
     Ok(())
 }

@@ -79,7 +79,7 @@ fn otherwise(job: &Job, behaviour: Behaviour, default: Behaviour) -> Option<Stri
         (false, true) => exits,
         (true, true) => format!("{lasts} and {exits}"),
     };
-    Some(format!("{} {what}", job.id))
+    Some(format!("{} {what}", crate::problem::clean(&job.id)))
 }
 
 fn jobs(question: &Question, answer: &Answer, out: &mut dyn Write) -> io::Result<()> {
