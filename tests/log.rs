@@ -148,7 +148,7 @@ fn people_read_sentences() {
         "#,
     );
     let mut running = Running::start(&mut bench.command(&["run", "jobs.toml"]));
-    let wanted = ": jobs.toml, 2 jobs, UTC, executors: default 20; next: a at once";
+    let wanted = ": jobs.toml, 2 jobs, UTC (from $TZ), executors: default 20; next: a at once";
     running.line(Stream::Err, &["INFO  schedrs ", wanted]);
     running.line(Stream::Err, &["INFO  a #1: started, pid "]);
     let line = running.line(Stream::Err, &["WARN  a #1: failed with exit code 7 after "]);
