@@ -1,6 +1,6 @@
 //! A cron schedule written the shortest usual way, from what it means.
 //!
-//! Reading the result again gives the same schedule (`tests/words.rs` holds it to that): the
+//! Reading the result again gives the same schedule (`tests/time/words.rs` holds it to that): the
 //! string form where crontab(5) and its extensions can say it, the table form otherwise.
 
 use super::cron::runs;

@@ -1,4 +1,4 @@
-//! The laws of DESIGN §4 for one trigger, as code: the property tests of `tests/laws.rs` and the
+//! The laws of DESIGN §4 for one trigger, as code: the property tests of `tests/time/laws.rs` and the
 //! fuzz targets both come here.
 
 use std::time::Duration;

@@ -12,6 +12,7 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+mod licences;
 mod page;
 mod past;
 mod play;

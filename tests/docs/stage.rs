@@ -53,15 +53,15 @@ pub(crate) const BARE: Stage = Stage {
 /// looked at all the same.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo test --locked", "it is what executes this"),
-    ("schedrs logs -f", "tests/follow.rs does it, and ends it"),
+    ("schedrs logs -f", "tests/cli/follow.rs does it, and ends it"),
     ("cargo bench", "it takes minutes"),
     ("cargo build --release", "it takes minutes"),
     ("cargo install", "it takes minutes, and the network"),
     ("cargo deb", "needs cargo-deb"),
     ("podman", "needs podman and the network"),
-    ("scheduler.export_jobs", "needs APScheduler; tests/import.rs reads what it writes"),
-    ("ORDER_TIMEOUT=30s", "tests/order_timeout.rs does it, on a port that is free"),
-    ("curl -s", "tests/order_timeout.rs does it, on a port that is free"),
+    ("scheduler.export_jobs", "needs APScheduler; tests/jobfile/import.rs reads what it writes"),
+    ("ORDER_TIMEOUT=30s", "tests/cli/order_timeout.rs does it, on a port that is free"),
+    ("curl -s", "tests/cli/order_timeout.rs does it, on a port that is free"),
 ];
 
 /// Those of the pages that need more.

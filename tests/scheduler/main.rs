@@ -15,8 +15,10 @@
 mod admission;
 mod asked;
 mod attempts;
+mod audit;
 mod clock;
 mod due;
+mod invariants;
 mod reload;
 mod scenario;
 mod simulation;

@@ -1,0 +1,573 @@
+//! A running schedrs, asked over its socket by the commands.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy takes the helpers of tests for product code"
+)]
+
+mod pairs;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+
+use crate::harness::{Bench, Running, Stream};
+use schedrs::store::location::{self, Location};
+use serde_json::{Value, json};
+
+const JOBS: &str = r#"
+    [scheduler]
+    timezone = "Europe/Berlin"
+    [jobs.wait]
+    command = "cat go; exit 3"
+    interval = "1d"
+    [jobs.quick]
+    command = ["true"]
+    interval = "1d"
+    env = { TOKEN = "secret" }
+"#;
+
+/// A scheduler that listens.
+fn start(bench: &Bench) -> Running {
+    let mut running = bench.run();
+    // It listens before it says so.
+    running.event("starting", "");
+    running
+}
+
+fn socket(bench: &Bench) -> PathBuf {
+    // Its name is made from the path of the jobfile.
+    bench.path("state").join(format!("{}.sock", schedrs::paths::instance(&bench.path("jobs.toml"))))
+}
+
+/// What a command prints, and its exit code.
+fn ask(bench: &Bench, args: &[&str]) -> (String, String, Option<i32>) {
+    let done = bench.command(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(done.stdout), text(done.stderr), done.status.code())
+}
+
+#[track_caller]
+fn out(bench: &Bench, args: &[&str]) -> String {
+    let (out, err, code) = ask(bench, args);
+    assert_eq!((err.as_str(), code), ("", Some(0)), "{args:?}: {out}");
+    out
+}
+
+#[track_caller]
+fn err(bench: &Bench, args: &[&str]) -> String {
+    let (out, err, code) = ask(bench, args);
+    assert_eq!((out.as_str(), code), ("", Some(1)), "{args:?}: {err}");
+    err
+}
+
+#[track_caller]
+fn jobs(bench: &Bench) -> Vec<Value> {
+    let text = out(bench, &["list", "--output", "json"]);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// A job of a list.
+#[track_caller]
+fn job(bench: &Bench, id: &str) -> Value {
+    let found = jobs(bench).into_iter().find(|job| job["id"] == id);
+    found.unwrap_or_else(|| panic!("no {id}"))
+}
+
+/// Whoever has named the wrong jobfile, or none, is told of what runs.
+#[test]
+fn an_error_names_the_schedulers_that_run() {
+    let bench = Bench::new(JOBS);
+    bench.write("other.toml", JOBS);
+    let own = format!("--socket {}", socket(&bench).display());
+    assert!(!err(&bench, &["list", "-f", "other.toml"]).contains(&own));
+    let running = start(&bench);
+    let named = format!("running now:\n  --socket {}  (jobs.toml, pid ", socket(&bench).display());
+    for args in [&["list", "-f", "other.toml"][..], &["status", "--socket", "/nowhere"]] {
+        let message = err(&bench, args);
+        assert!(message.contains(&named), "{args:?}: {message}");
+    }
+    let listed = ask(&bench, &["list", "--socket", socket(&bench).to_str().unwrap()]);
+    assert!(listed.0.contains("quick"), "{listed:?}");
+    running.stop();
+}
+
+/// Turns a link to something else, in one step.
+fn turn(bench: &Bench, link: &str, target: &str) {
+    symlink(target, bench.path("new")).unwrap();
+    fs::rename(bench.path("new"), bench.path(link)).unwrap();
+}
+
+fn run_of(bench: &Bench, file: &str) -> Running {
+    let mut running = Running::start(&mut bench.command(&["run", "--log-format", "json", file]));
+    running.event("starting", "");
+    running
+}
+
+/// Kubernetes mounts a ConfigMap like this, and a deployment turns `current`: the path that people
+/// name stays, and where it leads changes.
+#[test]
+fn a_link_that_is_turned_changes_nothing_but_the_jobs() {
+    for (file, link) in [("mount/jobs.toml", "mount/..data"), ("current/jobs.toml", "current")] {
+        let bench = Bench::new("");
+        for (release, jobs) in [("1", JOBS.to_owned()), ("2", JOBS.replace("quick", "fast"))] {
+            fs::create_dir_all(bench.path("mount").join(release)).unwrap();
+            bench.write(&format!("mount/{release}/jobs.toml"), &jobs);
+        }
+        symlink("..data/jobs.toml", bench.path("mount/jobs.toml")).unwrap();
+        let target = |release| match link {
+            "current" => format!("mount/{release}"),
+            _ => format!("{release}"),
+        };
+        turn(&bench, link, &target(1));
+        let running = run_of(&bench, file);
+        out(&bench, &["pause", "wait", "-f", file]);
+        out(&bench, &["add", "-f", file, "--id", "later", "--in", "1h", "--", "true"]);
+
+        turn(&bench, link, &target(2));
+        assert!(out(&bench, &["reload", "-f", file]).contains("1 new"), "{file}");
+        let pid = format!("pid {} ", running.pid());
+        assert!(out(&bench, &["status", "-f", file]).contains(&pid), "{file}");
+        assert_eq!(ask(&bench, &["history", "-f", file]).2, Some(0), "{file}");
+        let refused = err(&bench, &["run", file]);
+        assert!(refused.contains(&format!("with pid {}, as ", running.pid())), "{refused}");
+        running.stop();
+
+        let running = run_of(&bench, file);
+        let listed = out(&bench, &["list", "-f", file]);
+        assert!(listed.contains("fast") && listed.contains("later"), "{listed}");
+        assert!(listed.contains("paused by"), "{listed}");
+        running.stop();
+    }
+}
+
+/// The shell knows through which link its directory was reached.
+#[test]
+fn a_directory_that_was_reached_through_a_link() {
+    let bench = Bench::new("");
+    for (release, jobs) in [("1", JOBS.to_owned()), ("2", JOBS.replace("quick", "fast"))] {
+        fs::create_dir_all(bench.path(release)).unwrap();
+        bench.write(&format!("{release}/jobs.toml"), &jobs);
+    }
+    turn(&bench, "current", "1");
+    let within = |args: &[&str]| {
+        let mut command = bench.command(args);
+        command.current_dir(bench.path("current")).env("PWD", bench.path("current"));
+        command
+    };
+    let mut running = Running::start(&mut within(&["run", "--log-format", "json"]));
+    running.event("starting", "");
+    // Whoever comes from elsewhere, or does not know the link, finds it all the same.
+    for file in ["current/jobs.toml", "1/jobs.toml", "1/../current/jobs.toml"] {
+        out(&bench, &["status", "-f", file]);
+        assert_eq!(ask(&bench, &["history", "-f", file]).2, Some(0), "{file}");
+    }
+    turn(&bench, "current", "2");
+    let reloaded = within(&["reload"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&reloaded.stdout).contains("1 new"), "{reloaded:?}");
+    assert!(out(&bench, &["list", "-f", "current/jobs.toml"]).contains("fast"));
+    running.stop();
+}
+
+/// One file with two names is run once, wherever each would have its store and its socket.
+#[test]
+fn two_names_of_one_file() {
+    let bench = Bench::new(JOBS);
+    symlink("jobs.toml", bench.path("link.toml")).unwrap();
+    fs::hard_link(bench.path("jobs.toml"), bench.path("hard.toml")).unwrap();
+    let running = start(&bench);
+    let own = format!("{}", bench.path("jobs.toml").display());
+    for file in ["jobs.toml", "link.toml", "hard.toml"] {
+        for state in ["state", "elsewhere"] {
+            let mut command = bench.command(&["run", file]);
+            let done = command.env("STATE_DIRECTORY", bench.path(state)).output().unwrap();
+            let said = String::from_utf8(done.stderr).unwrap();
+            let expected = format!(
+                "{file} is already run by a schedrs with pid {}, as {own}; ",
+                running.pid()
+            );
+            assert!(said.contains(&expected) && said.contains("--store"), "{said}");
+            assert_eq!(done.status.code(), Some(1));
+        }
+        assert!(out(&bench, &["status", "-f", file]).contains(&format!("pid {} ", running.pid())));
+        assert_eq!(ask(&bench, &["history", "-f", file]).2, Some(0), "{file}");
+    }
+    assert!(!bench.path("elsewhere").exists());
+    // Whoever says where the store is, means it.
+    let args = ["run", "--log-format", "json", "--store", "memory", "--socket", "s", "link.toml"];
+    let mut other = Running::start(&mut bench.command(&args));
+    other.event("starting", "");
+    other.stop();
+    running.stop();
+    // One file, one past.
+    let running = run_of(&bench, "hard.toml");
+    let store = schedrs::paths::instance(&bench.path("jobs.toml"));
+    assert!(out(&bench, &["status", "-f", "hard.toml"]).contains(&store));
+    running.stop();
+}
+
+/// An editor puts a new file in the place of the jobfile.
+#[test]
+fn a_jobfile_that_is_replaced_stays_claimed() {
+    let bench = Bench::new(JOBS);
+    symlink("jobs.toml", bench.path("link.toml")).unwrap();
+    let replace = || {
+        bench.write("new", JOBS);
+        fs::rename(bench.path("new"), bench.path("jobs.toml")).unwrap();
+    };
+    let running = run_of(&bench, "link.toml");
+    let pid = format!("with pid {}, as ", running.pid());
+    replace();
+    assert!(err(&bench, &["run", "jobs.toml"]).contains(&pid));
+    out(&bench, &["reload", "-f", "jobs.toml"]);
+    fs::hard_link(bench.path("jobs.toml"), bench.path("hard.toml")).unwrap();
+    assert!(err(&bench, &["run", "hard.toml"]).contains(&pid));
+    // The one that it replaced is nobody's, and neither is what is moved away.
+    replace();
+    out(&bench, &["reload", "-f", "link.toml"]);
+    let other = run_of(&bench, "hard.toml");
+    // What somebody else runs is not taken over.
+    fs::rename(bench.path("hard.toml"), bench.path("jobs.toml")).unwrap();
+    let refused = err(&bench, &["reload", "-f", "link.toml"]);
+    assert!(refused.contains(&format!("with pid {}, as ", other.pid())), "{refused}");
+    other.stop();
+    running.stop();
+}
+
+/// A person who moves a jobfile does not mean to lose its past.
+#[test]
+fn a_jobfile_that_was_moved() {
+    let bench = Bench::new(JOBS);
+    start(&bench).stop();
+    fs::create_dir_all(bench.path("elsewhere")).unwrap();
+    bench.write("other.toml", JOBS);
+    fs::rename(bench.path("jobs.toml"), bench.path("elsewhere/jobs.toml")).unwrap();
+    let store = schedrs::paths::instance(&bench.path("jobs.toml"));
+    let store = format!("--store sqlite:{}", bench.path("state").join(store).display());
+    let told = err(&bench, &["history", "-f", "elsewhere/jobs.toml"]);
+    assert!(told.contains(&store) && told.contains("never run"), "{told}");
+    let args = ["run", "--log-format", "json", "elsewhere/jobs.toml"];
+    let mut running = Running::start(&mut bench.command(&args));
+    let told = running.event("jobfile", "")["message"].to_string();
+    assert!(told.contains(&store) && told.contains("never run"), "{told}");
+    running.event("starting", "");
+    running.stop();
+    // Once it has a past of its own, nothing is said.
+    let done = run_of(&bench, "elsewhere/jobs.toml").stop();
+    assert!(!done.err.iter().any(|line| line.contains("--store")), "{done:#?}");
+}
+
+/// What an earlier version has named after where all links led goes on, and stays found when they
+/// lead elsewhere.
+#[test]
+fn a_store_with_the_name_of_an_earlier_version() {
+    let bench = Bench::new("");
+    for release in ["1", "2"] {
+        fs::create_dir_all(bench.path(release)).unwrap();
+        bench.write(&format!("{release}/jobs.toml"), JOBS);
+    }
+    turn(&bench, "current", "1");
+    let running = run_of(&bench, "1/jobs.toml");
+    out(&bench, &["pause", "wait", "-f", "1/jobs.toml"]);
+    running.stop();
+
+    let args = ["run", "--log-format", "json", "current/jobs.toml"];
+    let mut running = Running::start(&mut bench.command(&args));
+    let told = running.event("jobfile", "")["message"].to_string();
+    let old = schedrs::paths::instance(&bench.path("1/jobs.toml"));
+    assert!(told.contains(&format!("{old}.db, named after another spelling")), "{told}");
+    running.stop();
+    turn(&bench, "current", "2");
+    assert_eq!(ask(&bench, &["history", "-f", "current/jobs.toml"]).2, Some(0));
+    let running = run_of(&bench, "current/jobs.toml");
+    assert!(out(&bench, &["list", "-f", "current/jobs.toml"]).contains("paused by"));
+    let done = running.stop();
+    assert!(!done.err.iter().any(|line| line.contains("another spelling")), "{done:#?}");
+}
+
+/// All jobs of a large jobfile are facts of one moment.
+#[test]
+fn a_large_jobfile_is_known_after_the_first_start() {
+    const JOBS: usize = 120_000;
+    let jobs = (0..JOBS).map(|at| format!("[jobs.j{at}]\ncommand = 'x'\ninterval = '9d'\n"));
+    let bench = Bench::new(&jobs.collect::<String>());
+    assert_eq!(start(&bench).stop().code, Some(0));
+    let store = schedrs::paths::instance(&bench.path("jobs.toml"));
+    let url = format!("sqlite:{}", bench.path("state").join(format!("{store}.db")).display());
+    let location = Location::parse(&url, bench.dir.path()).unwrap();
+    assert_eq!(location::reader(&location).unwrap().jobs().unwrap().len(), JOBS);
+}
+
+#[test]
+fn a_run_by_hand_is_a_run() {
+    let bench = Bench::new(JOBS);
+    bench.fifo("go");
+    let mut running = start(&bench);
+    let mut waiting = Running::start(&mut bench.command(&["start", "wait", "--wait"]));
+    waiting.line(Stream::Err, &["of wait has started"]);
+    assert_eq!(job(&bench, "wait")["state"], "running");
+    assert!(err(&bench, &["start", "wait"]).contains("max_instances is 1"));
+    bench.write_fifo("go");
+    let done = waiting.wait();
+    assert_eq!(done.code, Some(3), "{done:?}");
+    assert!(done.out[0].contains("failed with exit code 3"), "{done:?}");
+    running.event("failed", "wait");
+    // It is stopped with its whole tree.
+    let mut waiting = Running::start(&mut bench.command(&["start", "wait", "--wait"]));
+    waiting.line(Stream::Err, &["of wait has started"]);
+    assert!(out(&bench, &["stop", "wait"]).contains("was told to end"));
+    assert_eq!(waiting.wait().code, Some(128 + 15));
+    running.stop();
+}
+
+#[test]
+fn what_is_asked_is_kept() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    out(&bench, &["pause", "wait", "--reason", "moving"]);
+    out(&bench, &["add", "--id", "extra", "--every", "1h", "--", "echo", "hi"]);
+    out(&bench, &["modify", "quick", "--max-instances", "6"]);
+    out(&bench, &["reschedule", "quick", "--cron", "0 3 * * *"]);
+    let before = jobs(&bench);
+    assert_eq!(out(&bench, &["shutdown", "--wait"]), "schedrs has stopped\n");
+    assert_eq!(running.wait().code, Some(0));
+    assert!(!socket(&bench).exists());
+    assert!(err(&bench, &["list"]).contains("no schedrs runs jobs.toml"));
+
+    let running = start(&bench);
+    assert_eq!(jobs(&bench), before);
+    let wait = job(&bench, "wait");
+    assert_eq!((&wait["state"], &wait["paused"]["reason"]), (&json!("paused"), &json!("moving")));
+    let quick = job(&bench, "quick");
+    assert_eq!(
+        (&quick["schedule"], &quick["overridden"]),
+        (&json!("at 03:00 every day"), &json!(true))
+    );
+    assert_eq!(job(&bench, "extra")["added"], json!(true));
+    let shown = out(&bench, &["show", "quick"]);
+    assert!(shown.contains("max_instances = 6") && !shown.contains("secret"), "{shown}");
+
+    out(&bench, &["resume", "wait"]);
+    out(&bench, &["remove", "extra"]);
+    out(&bench, &["modify", "quick", "--reset"]);
+    assert_eq!(jobs(&bench).len(), 2);
+    assert_eq!(job(&bench, "quick")["schedule"], "every day");
+    assert_eq!(job(&bench, "wait")["state"], "scheduled");
+    running.stop();
+}
+
+/// What has stopped lets the next one begin, at once.
+#[test]
+fn after_a_shutdown_that_was_waited_for_the_next_one_begins() {
+    let bench = Bench::new(JOBS);
+    for store in [&[][..], &["--store", "sqlite:own.db"]] {
+        let run = [&["run", "--log-format", "json", "jobs.toml"], store].concat();
+        let start = || Running::start(&mut bench.command(&run));
+        let mut running = start();
+        for _ in 0..4 {
+            running.event("starting", "");
+            // So that there is something to be written at the end.
+            out(&bench, &["start", "quick"]);
+            assert_eq!(out(&bench, &["shutdown", "--wait"]), "schedrs has stopped\n");
+            // Whoever has started the last one has not even looked at how it ended.
+            let next = start();
+            let last = std::mem::replace(&mut running, next).wait();
+            assert_eq!(last.code, Some(0), "{last:?}");
+        }
+        running.event("starting", "");
+        let done = running.stop();
+        assert_eq!(done.count("no_control"), 0, "{done:?}");
+    }
+}
+
+/// What is waited for is said, if it takes long.
+#[test]
+fn a_shutdown_says_what_it_waits_for() {
+    let bench = Bench::new("[jobs.wait]\ncommand = 'echo; cat go'\ninterval = '1d'\n");
+    bench.fifo("go");
+    let mut running = start(&bench);
+    out(&bench, &["start", "wait"]);
+    running.line(Stream::Out, &["wait"]);
+    let mut shutdown = Running::start(&mut bench.command(&["shutdown", "--wait"]));
+    shutdown.line(Stream::Err, &["schedrs: waiting for 1 run to end"]);
+    bench.write_fifo("go");
+    let done = shutdown.wait();
+    assert_eq!((done.code, &*done.out), (Some(0), &["schedrs has stopped".to_owned()][..]));
+    assert_eq!(running.wait().code, Some(0));
+}
+
+#[test]
+fn an_export_is_a_jobfile_of_the_same_jobs() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    out(&bench, &["add", "--id", "extra", "--every", "1h", "--nice", "5", "--", "echo", "hi"]);
+    out(&bench, &["modify", "quick", "--timeout", "5m", "--env", "A=1"]);
+    let text = out(&bench, &["export"]);
+    bench.write("export.toml", &text);
+    let (checked, _, code) = ask(&bench, &["validate", "export.toml"]);
+    assert_eq!(code, Some(0), "{text}\n{checked}");
+    let whole: Value = serde_json::from_str(&out(&bench, &["export", "--output", "json"])).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    assert_eq!(serde_json::to_value(table).unwrap()["jobs"], whole["jobs"]);
+    assert_eq!(whole["jobs"]["quick"]["timeout"], "5m");
+    assert_eq!(whole["jobs"]["extra"]["nice"], json!(5));
+    running.stop();
+}
+
+#[test]
+fn a_bad_jobfile_changes_nothing() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    bench.write("jobs.toml", "[jobs.wait]\ncomand = 'x'\ncron = '61 * * * *'\n");
+    let text = err(&bench, &["reload"]);
+    assert!(text.contains("comand") && text.contains("61"), "{text}");
+    assert_eq!(jobs(&bench).len(), 2);
+    bench.write("jobs.toml", "jobs.other = { command = 'x', interval = '1d' }");
+    let text = out(&bench, &["reload"]);
+    assert_eq!(text, "1 job: 1 new, 0 changed, 0 as before; 2 gone\n");
+    assert_eq!(jobs(&bench)[0]["id"], "other");
+    running.stop();
+}
+
+/// Clients that flood, stall and send rubbish, while a job is due each second: none is missed, and
+/// somebody who asks is answered.
+#[test]
+fn hostile_clients_delay_no_job() {
+    let bench = Bench::new(
+        r#"
+        [jobs.tick]
+        command = "echo >> ticks"
+        cron = "* * * * * *"
+        misfire_grace_time = "5s"
+        [jobs.once]
+        command = "cat end > /dev/null; touch over"
+        date = "now"
+        "#,
+    );
+    bench.fifo("end");
+    let mut running = start(&bench);
+    let path = socket(&bench);
+    let clients: Vec<UnixStream> = (0..40).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    let list = b"{\"do\":\"list\"}\n".repeat(2000);
+    for (number, client) in clients.iter().enumerate() {
+        client.set_nonblocking(true).unwrap();
+        // As much as goes in: questions of which nobody reads the answers, rubbish, half a line.
+        let bytes: &[u8] = match number % 4 {
+            0 => &list,
+            1 => &[0; 100_000],
+            2 => b"{\"do\":\"list\"",
+            _ => b"[[[[[[[[[[\n",
+        };
+        let _ = (&mut &*client).write(bytes);
+    }
+    for _ in 0..5 {
+        running.event("succeeded", "tick");
+        assert_eq!(job(&bench, "tick")["added"], json!(false));
+    }
+    drop(clients);
+    bench.write_fifo("end");
+    running.event("succeeded", "once");
+    let done = running.stop();
+    assert_eq!(done.count("missed"), 0, "{:#?}", done.err);
+    assert_eq!(done.code, Some(0));
+}
+
+#[test]
+fn a_second_one_does_not_take_its_socket() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    let (_, text, code) = ask(&bench, &["run", "jobs.toml"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains(&running.pid().to_string()), "{text}");
+    assert_eq!(jobs(&bench).len(), 2);
+    running.stop();
+}
+
+/// The history of a scheduler over the socket, which is where that of one with `memory` is.
+#[test]
+fn the_past_is_there_for_any_program() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    let (_, _, code) = ask(&bench, &["start", "quick", "--wait"]);
+    assert_eq!(code, Some(0));
+    // What has ended is written soon, and before the scheduler ends.
+    running.stop();
+    let running = start(&bench);
+    let mut stream = UnixStream::connect(socket(&bench)).unwrap();
+    stream.write_all(b"{\"do\":\"history\",\"job\":\"quick\"}\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    let record = &serde_json::from_str::<Value>(&line).unwrap()["records"][0];
+    assert_eq!(record["outcome"], "succeeded", "{line}");
+    assert!(record["by"].is_string(), "{line}");
+    stream.write_all(b"{\"do\":\"sessions\"}\n{\"do\":\"changes\",\"job\":\"quick\"}\n").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let replies: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(replies[0]["sessions"][1]["pid"], json!(running.pid()));
+    assert_eq!(replies[1]["changes"][0]["what"], "started");
+    running.stop();
+    assert!(fs::read_dir(bench.path("state")).unwrap().count() > 0);
+}
+
+/// Whatever cleans directories up may take a socket.
+#[test]
+fn a_socket_that_was_removed_is_made_again() {
+    let bench = Bench::new(JOBS);
+    let mut running = start(&bench);
+    fs::remove_file(socket(&bench)).unwrap();
+    let message = err(&bench, &["status"]);
+    let pid = running.pid();
+    assert!(message.contains(&format!("a schedrs with pid {pid} runs jobs.toml")), "{message}");
+    running.signal("HUP");
+    running.line(Stream::Err, &["control socket was gone"]);
+    assert!(out(&bench, &["status"]).contains(&format!("pid {pid}")));
+    running.stop();
+}
+
+#[test]
+fn what_is_said_of_pauses_is_so() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    assert_eq!(out(&bench, &["resume", "quick"]), "quick was not paused\n");
+    out(&bench, &["pause", "quick"]);
+    assert_eq!(out(&bench, &["resume", "quick"]), "quick is resumed\n");
+    out(&bench, &["pause", "--all", "--reason", "moving"]);
+    let still = out(&bench, &["resume", "quick"]);
+    assert!(still.starts_with("quick is still paused with all jobs by "), "{still}");
+    let status = out(&bench, &["status"]);
+    assert!(status.contains("  paused   all jobs by ") && status.contains(": moving"), "{status}");
+    let status: Value =
+        serde_json::from_str(&out(&bench, &["status", "--output", "json"])).unwrap();
+    assert_eq!(status["paused"]["reason"], "moving");
+    running.stop();
+}
+
+#[test]
+fn small_answers_are_right() {
+    let bench =
+        Bench::new(&format!("{JOBS}\n[jobs.none]\ncommand = ['/no/such']\ndate = 2099-01-01"));
+    let running = start(&bench);
+    assert!(err(&bench, &["list", "nosuch"]).contains("no job `nosuch`"));
+    assert_eq!(out(&bench, &["list", "nosuch", "--state", "paused"]).lines().count(), 1);
+    assert_eq!(ask(&bench, &["start", "none", "--wait"]).2, Some(127));
+    running.stop();
+    let (_, said, code) = ask(&bench, &["logs", "none"]);
+    assert!(said.contains("was not started: program /no/such does not exist"), "{said}");
+    assert_eq!(code, Some(0));
+}
+
+/// A name that means nothing must not pass for UTC.
+#[test]
+fn a_tz_that_is_no_zone_is_told_of() {
+    let bench = Bench::new("[jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\n");
+    let done = bench.command(&["validate"]).env("TZ", "Europe/Berln").output().unwrap();
+    let said = String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap();
+    assert!(said.contains("$TZ is `Europe/Berln`, which is no time zone: UTC is used"), "{said}");
+    assert!(said.contains("did you mean `Europe/Berlin`?"), "{said}");
+}

@@ -1,0 +1,27 @@
+//! The program as people and other programs use it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop, and is its own documentation"
+)]
+
+mod background;
+mod completions;
+mod control;
+mod first_hour;
+mod follow;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod history;
+mod live;
+mod log;
+mod next;
+mod order_timeout;
+mod packaging;
+mod run;
+mod screen;
+mod security;
+mod service;
+mod simulate;

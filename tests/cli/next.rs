@@ -1,0 +1,349 @@
+//! `schedrs next` and `schedrs explain` as a person runs them: the real binary on real files.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
+
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_schedrs");
+
+fn schedrs(args: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(args).stdin(Stdio::null());
+    for name in ["SCHEDRS_JOBFILE", "XDG_CONFIG_HOME", "HOME", "TZ", "TZDIR"] {
+        command.env_remove(name);
+    }
+    command.output().unwrap()
+}
+
+/// What it printed, given that it went well.
+fn stdout(args: &[&str]) -> String {
+    let output = schedrs(args);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(args: &[&str]) -> Vec<Value> {
+    let output = stdout(&[args, &["--output", "json"]].concat());
+    output.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// `job due remark` of each row.
+fn rows(args: &[&str]) -> Vec<String> {
+    json(args)
+        .iter()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+            [text("job"), text("due"), text("remark")].join(" ")
+        })
+        .collect()
+}
+
+fn jobfile(text: &str) -> (TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("jobs.toml");
+    std::fs::write(&path, text).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (dir, path)
+}
+
+const JOBS: &str = r#"
+[scheduler]
+timezone = "Europe/Berlin"
+
+[jobs.nightly]
+command = "true"
+cron = "30 2 * * *"
+
+[jobs.poll]
+command = "true"
+interval = "20h"
+jitter = "30s"
+
+[jobs.once]
+command = "true"
+date = 2026-03-28T12:00:00
+
+[jobs.at-start]
+command = "true"
+date = "now"
+
+[jobs.boot]
+command = "true"
+cron = "@reboot"
+
+[jobs.impossible]
+command = "true"
+cron = "0 0 30 2 *"
+
+[jobs.asleep]
+command = "true"
+cron = "* * * * *"
+paused = true
+
+[jobs.over]
+command = "true"
+cron = "0 0 * * *"
+end_date = "2025-05-30"
+
+[jobs.abroad]
+command = "true"
+cron = "0 9 * * *"
+timezone = "America/New_York"
+run_on_start = true
+"#;
+
+#[test]
+fn one_row_a_job_soonest_first() {
+    let (_dir, file) = jobfile(JOBS);
+    // --from is inclusive, on the clocks of the scheduler's zone.
+    assert_eq!(
+        rows(&["next", &file, "--from", "2026-03-28 12:00"]),
+        [
+            "once 2026-03-28T12:00:00+01:00 -",
+            "at-start 2026-03-28T12:00:00+01:00 -",
+            "boot 2026-03-28T12:00:00+01:00 -",
+            "abroad 2026-03-28T09:00:00-04:00 also runs at start",
+            "nightly 2026-03-29T03:00:00+02:00 02:30 does not exist on 29 Mar: runs at 03:00",
+            "poll 2026-03-29T09:00:00+02:00 jitter up to 30s",
+            "impossible - never",
+            "asleep - paused",
+            "over - ended 30 May 2025",
+        ]
+    );
+    // One second later `once` has passed, and the grid of `poll` moves with the start.
+    let later = rows(&["next", &file, "--from", "2026-03-28 12:00:01"]);
+    assert!(later.contains(&"once - ended 28 Mar 2026".to_owned()), "{later:?}");
+    assert!(later.contains(&"poll 2026-03-29T09:00:01+02:00 jitter up to 30s".to_owned()));
+}
+
+#[test]
+fn a_merged_timeline() {
+    let (_dir, file) = jobfile(JOBS);
+    let args = ["next", &file, "--from", "2026-10-24T12:00:00+02:00", "-n", "3"];
+    let jobs = ["--job", "nightly", "--job", "poll"];
+    assert_eq!(
+        rows(&[&args[..], &jobs].concat()),
+        [
+            "nightly 2026-10-25T02:30:00+02:00 02:30 happens twice: first pass",
+            "poll 2026-10-25T07:00:00+01:00 jitter up to 30s",
+            "nightly 2026-10-26T02:30:00+01:00 -",
+            "poll 2026-10-26T03:00:00+01:00 jitter up to 30s",
+            "poll 2026-10-26T23:00:00+01:00 jitter up to 30s",
+            "nightly 2026-10-27T02:30:00+01:00 -",
+        ]
+    );
+    let until = ["--until", "2026-10-25T06:00:00Z"];
+    assert_eq!(
+        rows(&[&args[..], &jobs, &until].concat()),
+        [
+            "nightly 2026-10-25T02:30:00+02:00 02:30 happens twice: first pass",
+            "poll 2026-10-25T07:00:00+01:00 jitter up to 30s",
+        ]
+    );
+    let until = ["--until", "2026-10-25 02:00"];
+    assert_eq!(
+        rows(&[&args[..], &jobs, &until].concat()),
+        ["nightly - not until 25 Oct 2026 02:00", "poll - not until 25 Oct 2026 02:00"]
+    );
+}
+
+#[test]
+fn times_in_another_zone() {
+    let (_dir, file) = jobfile(JOBS);
+    let args = ["next", &file, "--job", "abroad", "--from", "2026-06-01T00:00:00Z"];
+    let utc = json(&[&args[..], &["--utc"]].concat());
+    assert_eq!(utc[0]["due"], "2026-06-01T13:00:00+00:00");
+    assert_eq!(utc[0]["timezone"], "UTC");
+    let tokyo = json(&[&args[..], &["--timezone", "Asia/Tokyo"]].concat());
+    assert_eq!(tokyo[0]["due"], "2026-06-01T22:00:00+09:00");
+    assert_eq!(tokyo[0]["schedule"], "at 09:00 every day");
+}
+
+#[test]
+fn an_expression_without_a_file() {
+    assert_eq!(
+        rows(&[
+            "next",
+            "--cron",
+            "30 2 * * *",
+            "--timezone",
+            "Europe/Stockholm",
+            "-n",
+            "3",
+            "--from",
+            "2027-03-27",
+        ]),
+        [
+            "- 2027-03-27T02:30:00+01:00 -",
+            "- 2027-03-28T03:00:00+02:00 02:30 does not exist on 28 Mar: runs at 03:00",
+            "- 2027-03-29T02:30:00+02:00 -",
+        ]
+    );
+    // Recurring: both passes, and said so.
+    assert_eq!(
+        rows(&[
+            "next",
+            "--cron",
+            "30 0-2 * * *",
+            "--timezone",
+            "America/New_York",
+            "-n",
+            "4",
+            "--from",
+            "2026-11-01",
+        ]),
+        [
+            "- 2026-11-01T00:30:00-04:00 -",
+            "- 2026-11-01T01:30:00-04:00 01:30 happens twice: first pass",
+            "- 2026-11-01T01:30:00-05:00 01:30 happens twice: second pass",
+            "- 2026-11-01T02:30:00-05:00 -",
+        ]
+    );
+}
+
+#[test]
+fn the_table_for_people() {
+    let (_dir, file) = jobfile(JOBS);
+    let table = stdout(&["next", &file, "--from", "2026-03-28T12:00:00+01:00", "--job", "nightly"]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 2, "{table}");
+    assert!(lines[0].starts_with("JOB      DUE"), "{table}");
+    let row = "nightly  Sun 2026-03-29 03:00:00 +02:00  Europe/Berlin";
+    assert!(lines[1].starts_with(row), "{table}");
+    assert!(lines[1].contains("at 02:30 every day"), "{table}");
+    assert!(!table.contains('\u{1b}'), "no colour in a pipe: {table:?}");
+}
+
+#[test]
+fn csv_is_quoted() {
+    let (_dir, file) = jobfile("[jobs.\"a,b\"]\ncommand = \"true\"\ncron = \"0 3 * * fri\"\n");
+    let csv =
+        stdout(&["next", &file, "--from", "2026-01-01T00:00:00Z", "--utc", "--output", "csv"]);
+    assert_eq!(
+        csv,
+        "job,due,timezone,schedule,remark\n\
+         \"a,b\",2026-01-02T03:00:00+00:00,UTC,\"at 03:00, friday\",\n"
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_and_told_by_the_exit_code() {
+    let (_dir, file) = jobfile(JOBS);
+    let rows: [(&[&str], i32, &str); 9] = [
+        (
+            &["next", &file, "--job", "nightli"],
+            1,
+            "no job `nightli` in the jobfile; did you mean `nightly`?",
+        ),
+        (&["next", &file, "--from", "yesterday"], 1, "--from yesterday: expected a date"),
+        (&["next", &file, "--from", "2026-02-30"], 1, "there is no 2026-02-30 in the calendar"),
+        (
+            &["next", &file, "--from", "2026-02-02", "--until", "2026-02-01"],
+            1,
+            "--until is before --from",
+        ),
+        (&["next", &file, "--timezone", "Europe/Berlim"], 1, "did you mean `Europe/Berlin`?"),
+        (&["next", &file, "-n", "0"], 2, "invalid value '0'"),
+        (&["next", &file, "--cron", "* * * * *"], 2, "cannot be used with"),
+        (&["next", "--cron", "0 25 * * *"], 1, "--cron:1:3: error: hour 25 is out of range 0-23"),
+        (&["next", "/nonexistent/jobs.toml"], 1, "/nonexistent/jobs.toml"),
+    ];
+    for (args, code, message) in rows {
+        let output = schedrs(args);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(message), "{args:?}: {stderr}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn no_jobfile_names_every_place_that_was_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(BINARY)
+        .arg("next")
+        .current_dir(dir.path())
+        .env_remove("SCHEDRS_JOBFILE")
+        .env("XDG_CONFIG_HOME", dir.path().join("config"))
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    for place in
+        ["$SCHEDRS_JOBFILE", "./jobs.toml", "config/schedrs/jobs.toml", "/etc/schedrs/jobs.toml"]
+    {
+        assert!(stderr.contains(place), "{place}: {stderr}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let (_dir, file) = jobfile("[jobs.a]\ncommand = \"true\"\ncron = \"* * * * *\"\n");
+    let mut child = Command::new(BINARY)
+        .args(["next", &file, "-n", "200000", "--output", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Closes the pipe after the first bytes.
+    let mut first = [0; 16];
+    std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut first).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn explain_says_it_in_english() {
+    let output = stdout(&["explain", "*/5 9-17 * * 1-5", "--timezone", "Europe/Berlin"]);
+    let lines: Vec<&str> = output.lines().collect();
+    assert_eq!(lines[0], "every 5 minutes from 09:00 to 17:55, monday to friday");
+    assert_eq!(lines[1], "normalised: */5 9-17 * * mon-fri");
+    assert_eq!(lines.len(), 8, "{output}");
+    // The fields may be separate words, as they are when one forgets the quotes.
+    let words = ["explain", "0", "3", "1", "jan", "sun", "--timezone", "UTC"];
+    assert!(stdout(&words).starts_with("at 03:00, on day 1 of the month or sunday, in january\n"));
+    assert!(stdout(&["explain", "@reboot"]).starts_with("when the scheduler starts\n"));
+    let table = stdout(&["explain", "{ day = \"3rd fri\", hour = 9 }", "--timezone", "UTC"]);
+    assert!(table.starts_with("at 09:00, on the 3rd friday of the month\n"), "{table}");
+    assert!(stdout(&["explain", "2h 30m"]).starts_with("every 2 hours 30 minutes\n"));
+    let never = stdout(&["explain", "0 0 31 2 *", "--timezone", "UTC"]);
+    assert!(never.starts_with("never\n") && never.contains("-  never"), "{never}");
+    let wrong = schedrs(&["explain", "0 3 * * funday"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&wrong.stderr);
+    assert!(stderr.contains("`funday` is not a day of week"), "{stderr}");
+    assert!(stderr.contains("did you mean `sun`?"), "{stderr}");
+}
+
+/// The answers of the peers, asked through the command line, each in its zone.
+#[test]
+fn the_peers_answers_through_the_command_line() {
+    let data = include_str!("../data/crontab.jsonl");
+    // Every line would start a process of its own; a fifth of them is enough here, because
+    // `vectors` asks the library about all.
+    let mut asked = 0;
+    for line in data.lines().step_by(5) {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let text = |key: &str| case[key].as_str().unwrap().to_owned();
+        let (expr, zone, from) = (text("expr"), text("timezone"), text("from"));
+        let args = ["next", "--cron", &expr, "--timezone", &zone, "--from", &from, "-n", "9"];
+        let rows = json(&args);
+        let mut due: Vec<String> = rows
+            .iter()
+            .filter_map(|row| chrono::DateTime::parse_from_rfc3339(row["due"].as_str()?).ok())
+            // `next` lists `from` itself; the answers are strictly after it.
+            .filter(|due| *due > chrono::DateTime::parse_from_rfc3339(&from).unwrap())
+            .map(|due| due.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+            .collect();
+        let expected: Vec<&str> =
+            case["due"].as_array().unwrap().iter().map(|due| due.as_str().unwrap()).collect();
+        due.truncate(expected.len());
+        assert_eq!(due, expected, "{line}");
+        asked += 1;
+    }
+    assert_eq!(asked, 34);
+}

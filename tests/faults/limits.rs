@@ -1,0 +1,409 @@
+//! What goes wrong around a scheduler, one test each, with real processes: programs that cannot be
+//! executed, limits, streams, users. `faults_*.rs` have the clock, process trees and load.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "clippy takes the helpers of tests for product code"
+)]
+
+use std::collections::HashSet;
+use std::fs;
+use std::process::Stdio;
+
+use crate::harness::{Bench, Running, Stream, is_alive, is_root, kilobytes_of, status_of};
+
+#[test]
+fn what_cannot_be_executed_is_explained() {
+    let bench = Bench::new(
+        r#"
+        jobs.missing = { command = ["no-such-program"], date = "now" }
+        jobs.gone = { command = ["./gone"], date = "now" }
+        jobs.locked = { command = ["./locked"], date = "now" }
+        jobs.format = { command = ["./format"], date = "now" }
+        jobs.bang = { command = ["./bang"], date = "now" }
+        jobs.nowhere = { command = ["true"], cwd = "/no/such/place", date = "now" }
+        jobs.env = { command = ["true"], env_file = "nothing.env", date = "now" }
+        jobs.shell = { command = "x", shell = "/no/such/shell", date = "now" }
+        jobs.forked = { command = ["./format"], umask = 0, date = "now" }
+        "#,
+    );
+    bench.write("locked", "#!/bin/sh\n");
+    bench.program("format", "\u{7f}not a program\n");
+    bench.program("bang", "#!/no/such/interpreter -x\n");
+    let mut running = bench.run();
+    let mut reasons: Vec<(String, String)> = (0..9)
+        .map(|_| {
+            let event = running.event("not_started", "");
+            let text = |key: &str| event[key].as_str().unwrap().to_owned();
+            (text("job"), text("reason"))
+        })
+        .collect();
+    reasons.sort();
+    let expected = [
+        ("bang", "the #! line of ./bang names \"/no/such/interpreter\", which does not exist"),
+        ("env", "env_file nothing.env cannot be read: no such file or directory"),
+        ("forked", "exec format error: has ./format a #! line? is it for this CPU?"),
+        ("format", "exec format error: has ./format a #! line? is it for this CPU?"),
+        ("gone", "program ./gone does not exist"),
+        ("locked", "permission denied: ./locked is not executable"),
+        ("missing", "program `no-such-program` not found on PATH"),
+        ("nowhere", "cwd /no/such/place cannot be entered: no such file or directory"),
+        ("shell", "program /no/such/shell does not exist"),
+    ];
+    for (found, (job, reason)) in reasons.iter().zip(expected) {
+        assert_eq!((&*found.0, &*found.1), (job, reason));
+    }
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn few_descriptors_delay_runs_and_lose_none() {
+    let bench = Bench::of_many(100, "'echo done'", "executors.default = { max_workers = 50 }");
+    let args = ["run", "--log-format", "json", "jobs.toml"];
+    let mut running = Running::start(&mut bench.shell("ulimit -n 32; exec \"$@\"", &args));
+    for _ in 0..100 {
+        running.event("succeeded", "");
+    }
+    let done = running.stop();
+    let lines: HashSet<&String> = done.out.iter().collect();
+    assert_eq!((done.code, lines.len()), (Some(0), 100));
+}
+
+#[test]
+fn few_processes_delay_runs_and_lose_none() {
+    if !is_root() {
+        return;
+    }
+    // A user of its own, so that the limit counts nobody else's processes.
+    let bench = Bench::of_many(20, "['sleep', '0.1']", "executors.default = { max_workers = 20 }");
+    // Half of them are made in the other way.
+    let jobs = fs::read_to_string(bench.path("jobs.toml")).unwrap();
+    bench.write("jobs.toml", &jobs.replacen("'0.1'], ", "'0.1'], umask = 0o22, ", 10));
+    let copied = bench.path("schedrs");
+    fs::copy(env!("CARGO_BIN_EXE_schedrs"), &copied).unwrap();
+    let open = "chmod 755 . schedrs; shift; exec setpriv --reuid 54321 --clear-groups prlimit --nproc=10 ./schedrs \"$@\"";
+    let args = ["run", "--log-format", "json", "jobs.toml"];
+    let mut running = Running::start(&mut bench.shell(open, &args));
+    for _ in 0..20 {
+        running.event("succeeded", "");
+    }
+    let done = running.stop();
+    assert_eq!(done.code, Some(0));
+    assert!(done.count("postponed") > 0);
+}
+
+#[test]
+fn a_gigabyte_without_a_line_end_costs_no_memory() {
+    let bench = Bench::new(
+        r#"
+        jobs.flood = { command = ["head", "-c", "1G", "/dev/zero"], date = "now" }
+        "#,
+    );
+    let args = ["run", "--log-format", "json", "jobs.toml"];
+    let mut command = bench.command(&args);
+    command.stdout(Stdio::null());
+    let mut running = Running::start(&mut command);
+    running.event("succeeded", "flood");
+    let peak = kilobytes_of(running.pid(), "VmHWM");
+    assert!(peak < 16 * 1024, "{peak} kB");
+    running.stop();
+}
+
+#[test]
+fn a_closed_stdout_stops_nothing() {
+    let bench =
+        Bench::new("jobs.a = { command = 'echo lost; date +%N > ran; cat ran', interval = '1s' }");
+    let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer);
+    let mut running = Running::start(&mut command);
+    running.event("succeeded", "a");
+    running.event("succeeded", "a");
+    let done = running.stop();
+    assert_eq!(done.code, Some(0));
+    assert_eq!(done.err.iter().filter(|line| line.contains("stdout is closed")).count(), 1);
+}
+
+#[test]
+fn a_stdout_that_nobody_reads_stops_nothing() {
+    let bench = Bench::new(
+        r#"
+        jobs.flood = { command = ["head", "-c", "10M", "/dev/zero"], date = "now" }
+        jobs.other = { command = "true", interval = "1s" }
+        "#,
+    );
+    let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.stdout(writer);
+    let mut running = Running::start(&mut command);
+    drop(command);
+    running.event("succeeded", "other");
+    // It has been dropped by then, not kept.
+    running.event("succeeded", "flood");
+    assert!(kilobytes_of(running.pid(), "VmHWM") < 16 * 1024);
+    let done = running.stop();
+    assert_eq!(done.code, Some(0));
+    drop(reader);
+}
+
+#[test]
+fn an_idle_scheduler_has_six_threads_and_sleeps() {
+    let mut jobs = String::new();
+    for number in 0..1000 {
+        jobs += &format!("jobs.j{number} = {{ command = ['/bin/true'], date = 2199-01-01 }}\n");
+    }
+    let bench = Bench::new(&jobs);
+    let mut running = bench.run();
+    running.event("starting", "");
+    running.signal("USR1");
+    running.event("status", "");
+    let pid = running.pid();
+    // The loop, two spawners, the output, the store and the control socket.
+    assert_eq!(status_of(pid, "Threads"), "6");
+    running.stop();
+}
+
+#[test]
+fn a_full_disk_behind_stdout_stops_nothing() {
+    let bench = Bench::new("jobs.a = { command = 'echo lost', interval = '1s' }");
+    let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+    command.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    let mut running = Running::start(&mut command);
+    running.event("succeeded", "a");
+    running.event("succeeded", "a");
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn no_stream_at_all_stops_nothing() {
+    let bench = Bench::new("jobs.a = { command = 'echo lost; echo ok > ran', date = 'now' }");
+    bench.fifo("ran");
+    let args = ["run", "--log-format", "json", "jobs.toml"];
+    let running = Running::start(&mut bench.shell("exec \"$@\" <&- >&- 2>&-", &args));
+    assert_eq!(bench.read_fifo("ran"), "ok\n");
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn a_job_of_ten_minutes_that_ignores_sigterm_is_ended() {
+    let bench = Bench::new(
+        r#"
+        scheduler.stop_grace = "200ms"
+        [jobs.long]
+        command = "trap '' TERM; echo $$ > pid; echo up; while :; do sleep 600; done"
+        date = "now"
+        kill_after = "200ms"
+        "#,
+    );
+    let mut running = bench.run();
+    running.line(Stream::Out, &["long | up"]);
+    running.signal("TERM");
+    assert_eq!(running.event("stopping", "")["running"], 1);
+    assert_eq!(running.event("killed", "long")["signal"], 9);
+    assert_eq!(running.wait().code, Some(0));
+    assert!(!is_alive(&fs::read_to_string(bench.path("pid")).unwrap()));
+}
+
+/// What a service manager tells a service, some of what a person's login has, and what a container
+/// sets for its jobs.
+const SET: [(&str, &str); 16] = [
+    ("LOGS_DIRECTORY", "service"),
+    ("CREDENTIALS_DIRECTORY", "service"),
+    ("INVOCATION_ID", "service"),
+    ("JOURNAL_STREAM", "service"),
+    ("NOTIFY_SOCKET", ""),
+    ("MEMORY_PRESSURE_WATCH", "service"),
+    ("LISTEN_PIDFDID", "service"),
+    ("MAINPID", "service"),
+    ("FDSTORE", "service"),
+    ("XDG_CONFIG_HOME", "person"),
+    ("DBUS_SESSION_BUS_ADDRESS", "person"),
+    ("SSH_AUTH_SOCK", "person"),
+    ("SUDO_USER", "person"),
+    ("TMPDIR", "/tmp"),
+    ("DATABASE_URL", "jobs"),
+    ("LC_ALL", "C.UTF-8"),
+];
+
+#[test]
+fn what_the_scheduler_alone_was_told_reaches_no_job() {
+    let mut jobs = "jobs.own = { command = ['env'], date = 'now' }\n".to_owned();
+    if is_root() {
+        jobs += "jobs.other = { command = ['env'], date = 'now', user = 'nobody', cwd = '/' }\n";
+    }
+    let bench = Bench::new(&jobs);
+    let of_job = |id: &str| {
+        let mut command = bench.command(&["run", "--once", id]);
+        // The harness has given it a STATE_DIRECTORY.
+        let done = Running::start(command.envs(SET).env("XDG_RUNTIME_DIR", "person")).wait();
+        assert_eq!(done.code, Some(0), "{done:#?}");
+        done.out
+    };
+    let has = |env: &[String], name: &str| env.iter().any(|line| line.starts_with(name));
+    let own = of_job("own");
+    for (name, value) in
+        [("STATE_DIRECTORY", "service"), ("XDG_RUNTIME_DIR", "person")].iter().chain(&SET)
+    {
+        let expected = !matches!(*value, "service" | "");
+        assert_eq!(has(&own, &format!("{name}=")), expected, "{name} in {own:#?}");
+    }
+    if !is_root() {
+        eprintln!("not root: what a job of another user inherits is not looked at");
+        return;
+    }
+    let other = of_job("other");
+    let left = [("DATABASE_URL", "jobs"), ("LC_ALL", "C.UTF-8")];
+    for (name, value) in SET {
+        let expected = left.contains(&(name, value));
+        assert_eq!(has(&other, &format!("{name}=")), expected, "{name} in {other:#?}");
+    }
+    assert!(!has(&other, "XDG_") && !has(&other, "STATE_DIRECTORY"), "{other:#?}");
+}
+
+#[test]
+fn a_program_is_looked_for_as_the_user_would() {
+    if !is_root() {
+        eprintln!("not root: no job can have another user");
+        return;
+    }
+    let path = "env = { PATH = 'locked:shut:open:/usr/bin:/bin' }\nuser = 'nobody'\ndate = 'now'\n";
+    let bench = Bench::new(&format!(
+        "[jobs.argv]\ncommand = ['tool', 'x']\n{path}\
+         [jobs.plain]\ncommand = 'tool x'\n{path}\
+         [jobs.shell]\ncommand = 'tool x; true'\n{path}\
+         [jobs.none]\ncommand = ['no-such-tool']\n{path}\
+         [jobs.denied]\ncommand = ['hidden']\n{path}\
+         [jobs.missing]\ncommand = 'no-such-tool x'\n{path}"
+    ));
+    bench.set_mode(".", 0o755);
+    for (dir, mode) in [("locked", 0o700), ("shut", 0o755), ("open", 0o755)] {
+        fs::create_dir(bench.path(dir)).unwrap();
+        bench.program(&format!("{dir}/tool"), &format!("#!/bin/sh\necho {dir} $1\n"));
+        bench.set_mode(dir, mode);
+    }
+    // Nobody may enter the first directory, nor execute the program in the second.
+    bench.set_mode("shut/tool", 0o700);
+    bench.program("shut/hidden", "#!/bin/sh\n");
+    bench.set_mode("shut/hidden", 0o700);
+    for job in ["argv", "plain", "shell"] {
+        let done = bench.once(job);
+        assert_eq!((done.code, &done.out[..]), (Some(0), &["open x".to_owned()][..]), "{done:#?}");
+        let doctor = Running::start(&mut bench.command(&["doctor", job, "-f", "jobs.toml"])).wait();
+        let found = doctor.out.iter().any(|line| line.contains("open/tool"));
+        assert!(found || job == "shell", "{doctor:#?}");
+    }
+    let rows = [
+        ("none", 127, "program `no-such-tool` not found on PATH"),
+        ("denied", 126, "permission denied: shut/hidden"),
+        ("missing", 127, "no-such-tool"),
+    ];
+    for (job, code, said) in rows {
+        let done = bench.once(job);
+        assert_eq!(done.code, Some(code), "{done:#?}");
+        assert!(done.err.iter().any(|line| line.contains(said)), "{done:#?}");
+    }
+}
+
+#[test]
+fn a_job_of_another_user_has_a_session_keyring_of_its_own() {
+    if !is_root() || !std::path::Path::new("/proc/keys").exists() {
+        eprintln!("not root, or no keyrings here: what a job finds in one is not looked at");
+        return;
+    }
+    let bench = Bench::new(
+        "jobs.root = { command = ['cat', '/proc/keys'], date = 'now' }\n\
+         jobs.other = { command = ['cat', '/proc/keys'], date = 'now', user = 'nobody', cwd = '/' }\n",
+    );
+    let keys_of = |job: &str| {
+        let mut command = bench.command(&["run", "--once", job]);
+        let join = || {
+            // SAFETY: strings that end with a zero byte, and their lengths.
+            unsafe {
+                let none = std::ptr::null::<libc::c_char>();
+                let joined =
+                    libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, none);
+                let (kind, name) = (c"user".as_ptr(), c"schedrs-test-key".as_ptr());
+                let session = libc::KEY_SPEC_SESSION_KEYRING;
+                let added = libc::syscall(libc::SYS_add_key, kind, name, name, 4usize, session);
+                match joined >= 0 && added >= 0 {
+                    true => Ok(()),
+                    false => Err(std::io::Error::last_os_error()),
+                }
+            }
+        };
+        // SAFETY: it only makes system calls.
+        unsafe { std::os::unix::process::CommandExt::pre_exec(&mut command, join) };
+        match command.spawn() {
+            Ok(child) => Some(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()),
+            Err(error) => {
+                eprintln!("no keyrings here: {error}");
+                None
+            }
+        }
+    };
+    let (Some(root), Some(other)) = (keys_of("root"), keys_of("other")) else { return };
+    assert!(root.contains("schedrs-test-key"), "{root}");
+    assert!(!other.contains("schedrs-test-key"), "{other}");
+}
+
+#[test]
+fn a_job_of_another_user_can_open_its_streams() {
+    if !is_root() {
+        eprintln!("not root: no job can have another user");
+        return;
+    }
+    let bench = Bench::new(
+        "[jobs.a]\ncommand = 'cat /dev/stdin; echo out > /dev/stdout && echo err > /dev/stderr'\n\
+         stdin = \"in\\n\"\nuser = 'nobody'\ncwd = '/'\ndate = 'now'\n",
+    );
+    let done = bench.once("a");
+    assert_eq!((done.code, &done.out[..]), (Some(0), &["in".to_owned(), "out".to_owned()][..]));
+    assert_eq!(done.err, ["err"], "{done:#?}");
+}
+
+#[test]
+fn a_text_on_stdin_where_memory_may_not_be_executed() {
+    // The setting is that of a pid namespace, so nobody else notices.
+    let script = "exec unshare --fork --pid --mount-proc --kill-child sh -c '\
+                  echo 2 > /proc/sys/vm/memfd_noexec || exit 99; exec \"$@\"' sh \"$@\"";
+    if !is_root() || !std::path::Path::new("/proc/sys/vm/memfd_noexec").exists() {
+        eprintln!("not root, or no vm.memfd_noexec here: nothing to be seen");
+        return;
+    }
+    let bench = Bench::new("jobs.a = { command = 'cat', stdin = 'text', date = 'now' }");
+    let done = Running::start(&mut bench.shell(script, &["run", "--once", "a"])).wait();
+    if done.code == Some(99) {
+        eprintln!("vm.memfd_noexec cannot be set here: {done:?}");
+        return;
+    }
+    assert_eq!((done.code, &done.out[..]), (Some(0), &["text".to_owned()][..]), "{done:#?}");
+}
+
+#[test]
+fn nobody_has_nothing_of_root() {
+    if !is_root() {
+        return;
+    }
+    // The scheduler has groups and capabilities that would be passed on if nobody took care.
+    let bench = Bench::new(
+        r#"
+        [jobs.a]
+        command = "id -G; grep ^Cap[IPEA] /proc/self/status; setpriv --reuid 0 true || echo kept"
+        user = "nobody"
+        cwd = "/"
+        date = "now"
+        "#,
+    );
+    let open = "exec setpriv --groups 4,20,24 --inh-caps +chown,+setuid --ambient-caps +chown,+setuid \"$@\"";
+    let done = Running::start(&mut bench.shell(open, &["run", "--once", "a"])).wait();
+    let groups = std::process::Command::new("id").args(["-G", "nobody"]).output().unwrap().stdout;
+    assert_eq!(done.out.first(), Some(&String::from_utf8(groups).unwrap().trim().to_owned()));
+    let none = "0000000000000000";
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb"].map(|set| format!("{set}:\t{none}"));
+    for set in sets {
+        assert!(done.out.contains(&set), "{set} in {:#?}", done.out);
+    }
+    assert_eq!(done.out.last().map(String::as_str), Some("kept"), "{:#?}", done.err);
+}

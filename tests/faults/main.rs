@@ -1,0 +1,19 @@
+//! What goes wrong around the program: crashes, full disks, clocks that are set, trees that do not end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop, and is its own documentation"
+)]
+
+mod clock;
+#[path = "../common/mod.rs"]
+mod common;
+mod crash;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod limits;
+mod load;
+mod store;
+mod trees;

@@ -1,0 +1,424 @@
+//! What is written of a jobfile says the same when it is read: for the jobfiles that there are, and
+//! for random jobs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop"
+)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::common::rng::Rng;
+use crate::common::spec;
+use proptest::prelude::*;
+use schedrs::instant::Instant;
+use schedrs::job::{
+    Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Output, Overlap, Settings,
+};
+use schedrs::jobfile::load_text;
+use schedrs::jobfile::write::{self, Secrets};
+use schedrs::trigger::cron::Schedule;
+use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use schedrs::zone::{Database, Zone};
+
+const NOW: Instant = Instant::from_secs(1_790_000_000);
+
+fn read(text: &str) -> JobSet {
+    let loaded = load_text("written.toml", text, &Database::bundled(), NOW);
+    match loaded.set {
+        Some(set) => set,
+        None => panic!("{:#?}\n{text}", loaded.problems),
+    }
+}
+
+fn same(text: &str, a: &JobSet, b: &JobSet) {
+    assert_eq!(a.executors, b.executors, "{text}");
+    for (a, b) in a.jobs.iter().zip(&b.jobs) {
+        assert_eq!(a, b, "{text}");
+    }
+    assert_eq!(a.jobs.len(), b.jobs.len(), "{text}");
+    let (a, b) = (&a.settings, &b.settings);
+    assert_eq!(
+        (&a.zone, a.stop_grace, &a.store_url, a.keep),
+        (&b.zone, b.stop_grace, &b.store_url, b.keep),
+        "{text}"
+    );
+}
+
+#[test]
+fn jobfiles_are_the_same_when_they_are_written_and_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("jobs.example.toml")];
+    for dir in ["examples", "tests/data/jobfiles"] {
+        let all = std::fs::read_dir(root.join(dir)).unwrap();
+        let all = all.map(|entry| entry.unwrap().path());
+        files.extend(all.filter(|path| path.extension().is_some_and(|ext| ext == "toml")));
+    }
+    assert!(files.len() >= 5);
+    for file in files {
+        let set = read(&std::fs::read_to_string(&file).unwrap());
+        let (text, lost) = write::set(&set);
+        assert!(lost.is_empty(), "{lost:?}");
+        same(&text, &set, &read(&text));
+    }
+}
+
+/// What each way to write something looks like.
+#[test]
+fn what_is_written_is_what_a_person_would_write() {
+    let jobfile = r#"
+[scheduler]
+timezone = "Europe/Berlin"
+stop_grace = "90s"
+[store]
+url = "sqlite:schedrs.db"
+keep = { days = 30 }
+[executors]
+"quick ones" = { max_workers = 2 }
+[defaults]
+retries = 2
+executor = "quick ones"
+[jobs.backup]
+command = 'pg_dump | zstd > "/b/$(date +%F).zst"'
+cron = ["0 3 * * 1-5", "0 0 */2 * fri"]
+name = "Nightly"
+timeout = "90m"
+[jobs."a b"]
+command = ["a", "it's"]
+cron = { day = "3rd fri", hour = 9 }
+timezone = "America/New_York"
+start_date = 2026-07-01
+retries = 0
+executor = "default"
+env = { TOKEN = "s3cr3t", KEY = { file = "/run/key" } }
+[jobs.once]
+command = "true"
+date = "2026-12-01"
+umask = 0o022
+misfire_grace_time = "forever"
+[jobs.never]
+command = "true"
+cron = "0 3 31 2,4 *"
+[jobs.year]
+command = "true"
+interval = { days = 365 }
+shell = ["/opt/my shell"]
+"#;
+    let expected = r#"[scheduler]
+stop_grace = "1m 30s"
+timezone = "Europe/Berlin"
+
+[store]
+keep = { days = 30 }
+url = "sqlite:schedrs.db"
+
+[executors]
+default = { max_workers = 20 }
+"quick ones" = { max_workers = 2 }
+
+[jobs.backup]
+name = "Nightly"
+command = "pg_dump | zstd > \"/b/$(date +%F).zst\""
+cron = ["0 3 * * mon-fri", "0 0 */2 * fri"]
+timezone = "Europe/Berlin"
+executor = "quick ones"
+timeout = "1h 30m"
+retries = 2
+
+[jobs."a b"]
+command = ["a", "it's"]
+cron = { month = "*", day = "3rd fri", hour = "9", minute = "0" }
+timezone = "America/New_York"
+start_date = "2026-07-01T00:00:00-04:00"
+env = { KEY = { file = "/run/key" }, TOKEN = "s3cr3t" }
+
+[jobs.once]
+command = "true"
+date = "2026-12-01T00:00:00+01:00"
+timezone = "Europe/Berlin"
+misfire_grace_time = "forever"
+executor = "quick ones"
+retries = 2
+umask = "022"
+
+[jobs.never]
+command = "true"
+cron = "0 3 31 feb *"
+timezone = "Europe/Berlin"
+executor = "quick ones"
+retries = 2
+
+[jobs.year]
+command = "true"
+interval = "365d"
+timezone = "Europe/Berlin"
+executor = "quick ones"
+retries = 2
+shell = ["/opt/my shell"]
+"#;
+    let set = read(jobfile);
+    let (text, lost) = write::set(&set);
+    assert_eq!(text, expected);
+    assert!(lost.is_empty(), "{lost:?}");
+    same(&text, &set, &read(&text));
+
+    let json =
+        |secrets| serde_json::Value::Object(write::json(&set.jobs[1], &set.executors, secrets));
+    let expected = |token| {
+        serde_json::json!({
+            "command": ["a", "it's"],
+            "cron": { "month": "*", "day": "3rd fri", "hour": "9", "minute": "0" },
+            "timezone": "America/New_York",
+            "start_date": "2026-07-01T00:00:00-04:00",
+            "env": { "TOKEN": token, "KEY": { "file": "/run/key" } },
+        })
+    };
+    assert_eq!(json(Secrets::Masked), expected("***"));
+    assert_eq!(json(Secrets::Written), expected("s3cr3t"));
+}
+
+#[test]
+fn paths_are_made_absolute_where_that_is_wanted() {
+    let set = read(
+        "[jobs.a]\ncommand = 'true'\ndate = 'now'\ncwd = 'work'\nenv_file = '/etc/a'\n\
+         env = { A = { file = 'key' } }\n",
+    );
+    let job = write::rooted(&set.jobs[0], Path::new("/srv"));
+    assert_eq!(job.options.cwd.as_deref(), Some("/srv/work"));
+    assert_eq!(job.options.env_file.as_deref(), Some("/etc/a"));
+    assert_eq!(job.options.secrets.values().next().map(|path| &**path), Some("/srv/key"));
+    assert_eq!(*write::rooted(&job, Path::new("/opt")), *job);
+}
+
+#[test]
+fn what_cannot_be_written_is_said() {
+    // A table that never matches, of which nothing is kept that would say so again.
+    let set = read(
+        "[scheduler]\ntimezone = 'UTC'\n[jobs.a]\ncommand = 'true'\n\
+         cron = { day = '1st mon', day_of_week = 'tue' }\n",
+    );
+    let (text, lost) = write::set(&set);
+    assert_eq!(lost.len(), 1);
+    assert!(lost[0].starts_with("job a: a schedule that is never due"));
+    assert!(text.contains("# a schedule that is never due"), "{text}");
+    assert_eq!(read(&text).jobs[0].trigger.next_after(NOW), None);
+    // The zone of a machine that only has a copy of its rules.
+    let zone = Database::bundled().local(Some("XST-5XDT,M3.2.0,M11.1.0"));
+    let set = JobSet { settings: Settings { zone, ..set.settings }, jobs: Vec::new(), ..set };
+    let (text, lost) = write::set(&set);
+    assert_eq!(lost.len(), 1);
+    assert!(lost[0].contains("XST-5XDT"));
+    read(&text);
+}
+
+fn zone() -> impl Strategy<Value = Zone> {
+    const ZONES: [&str; 6] = [
+        "UTC",
+        "Europe/Berlin",
+        "America/New_York",
+        "Asia/Kathmandu",
+        "Africa/Monrovia",
+        "Australia/Lord_Howe",
+    ];
+    prop::sample::select(&ZONES).prop_map(|name| Database::bundled().get(name).unwrap())
+}
+
+fn instant() -> impl Strategy<Value = Instant> {
+    prop_oneof![
+        (-5_000_000_000..200_000_000_000_i64).prop_map(Instant::from_secs),
+        (Instant::MIN.micros()..Instant::LAST.micros()).prop_map(Instant::from_micros),
+    ]
+}
+
+/// `start_date` and `end_date`.
+fn window() -> impl Strategy<Value = (Option<Instant>, Option<Instant>)> {
+    let bound = || prop::option::of(instant());
+    (bound(), bound()).prop_map(|(start, end)| match (start, end) {
+        (Some(start), Some(end)) => (Some(start.min(end)), Some(start.max(end))),
+        other => other,
+    })
+}
+
+fn trigger(zone: Zone) -> impl Strategy<Value = Trigger> {
+    let cron_zone = zone.clone();
+    let date = prop_oneof![
+        instant().prop_map(DateTrigger::At),
+        Just(DateTrigger::Now),
+        Just(DateTrigger::Reboot)
+    ];
+    let every = prop_oneof![1..5_000_000_u64, 1..i64::MAX as u64];
+    let interval = (every, window()).prop_map(|(every, (start, end))| {
+        IntervalTrigger::new(Duration::from_micros(every), start, end)
+    });
+    let cron =
+        (any::<u64>(), 0..4_usize, window()).prop_map(move |(seed, several, (start, end))| {
+            let mut rng = Rng::new(seed);
+            let schedules: Vec<Schedule> = match several {
+                0 => vec![spec::schedule(&spec::fields(&mut rng, None, true).text)],
+                _ => (0..several)
+                    .map(|_| spec::schedule(&spec::crontab(&mut rng, None, true).text))
+                    .collect(),
+            };
+            CronTrigger::new(schedules, cron_zone.clone(), start, end)
+        });
+    prop_oneof![
+        date.prop_map(Trigger::Date),
+        interval.prop_map(Trigger::Interval),
+        cron.prop_map(|cron| Trigger::Cron(Arc::new(cron))),
+    ]
+}
+
+/// A text that can be given to a program.
+fn text() -> impl Strategy<Value = Box<str>> {
+    let plain = "[a-z \"'\\\\$#=\\[\\]{},.\n\t]{1,20}";
+    prop_oneof!["[a-z]{1,8}", plain, "[^\0]{1,20}"].prop_map(Into::into)
+}
+
+/// One that is not blank either.
+fn word() -> impl Strategy<Value = Box<str>> {
+    text().prop_map(|text| format!("w{text}").into())
+}
+
+fn words() -> impl Strategy<Value = Box<[Box<str>]>> {
+    (word(), prop::collection::vec(prop_oneof![text(), Just("".into())], 0..4))
+        .prop_map(|(first, rest)| [vec![first], rest].concat().into())
+}
+
+fn variables() -> impl Strategy<Value = BTreeMap<Box<str>, Box<str>>> {
+    let name = text().prop_map(|name| format!("N{}", name.replace('=', "")).into());
+    prop::collection::btree_map(name, text(), 0..5)
+}
+
+fn span() -> impl Strategy<Value = Duration> {
+    let whole = (1..100_000_u64).prop_map(Duration::from_secs);
+    prop_oneof![whole, (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n))]
+}
+
+fn options() -> impl Strategy<Value = Options> {
+    use prop::option::of;
+    let process = (words(), of(word()), variables(), variables(), of(word()), any::<bool>());
+    let account = (of(word()), of(word()), of(0..=0o777_u32), of(-20..=19_i32), of(".*"));
+    let late = prop_oneof![Just(Grace::Forever), span().prop_map(Grace::Limited)];
+    let coalesce = prop::sample::select(&[Coalesce::Latest, Coalesce::Earliest, Coalesce::All]);
+    let overlap = prop::sample::select(&[Overlap::Skip, Overlap::Queue, Overlap::Replace]);
+    let due = (span(), late, of(span()), coalesce, 1..=u32::MAX, overlap);
+    let attempt = (of(span()), span(), any::<u32>(), span(), 1.0..1e9_f64, span());
+    let output = prop::sample::select(&[Output::Pass, Output::File, Output::Discard]);
+    let rest = (prop::collection::vec(any::<u8>(), 1..4), output, any::<bool>(), any::<bool>());
+    (process, account, due, attempt, rest).prop_map(|(process, account, due, attempt, rest)| {
+        let (shell, cwd, env, mut secrets, env_file, clear_env) = process;
+        let (user, group, umask, nice, stdin) = account;
+        let (jitter, misfire_grace_time, max_wait, coalesce, max_instances, overlap) = due;
+        let (timeout, kill_after, retries, retry_delay, retry_backoff, retry_max_delay) = attempt;
+        let (success_codes, output, paused, run_on_start) = rest;
+        secrets.retain(|name, _| !env.contains_key(name));
+        let stdin = stdin.map(Into::into);
+        let (timeout, success_codes) =
+            (timeout.filter(|span| !span.is_zero()), success_codes.into());
+        Options {
+            shell,
+            cwd,
+            env,
+            secrets,
+            env_file,
+            clear_env,
+            user,
+            group,
+            umask,
+            nice,
+            stdin,
+            jitter,
+            misfire_grace_time,
+            max_wait,
+            coalesce,
+            max_instances,
+            overlap,
+            timeout,
+            kill_after,
+            retries,
+            retry_delay,
+            retry_backoff,
+            retry_max_delay,
+            success_codes,
+            output,
+            paused,
+            run_on_start,
+        }
+    })
+}
+
+fn job() -> impl Strategy<Value = Job> {
+    let id =
+        "\\PC{1,20}".prop_filter("no control characters", |id| !id.chars().any(char::is_control));
+    let command = prop_oneof![word().prop_map(Command::Shell), words().prop_map(Command::Argv)];
+    let options = prop_oneof![Just(Options::default()), options()];
+    let when = zone().prop_flat_map(|zone| (trigger(zone.clone()), Just(zone)));
+    (id, prop::option::of(word()), command, when, 0..3_u16, options).prop_map(
+        |(id, name, command, (trigger, zone), executor, options)| Job {
+            id: id.into(),
+            name,
+            command,
+            trigger,
+            zone,
+            executor,
+            options: Arc::new(options),
+        },
+    )
+}
+
+fn jobs() -> impl Strategy<Value = JobSet> {
+    let keep = (prop::option::of(1..=u32::MAX), prop::option::of(1..=u32::MAX));
+    let settings = (zone(), span(), prop::option::of("[a-z/ \"]{1,9}"), keep);
+    let names = ("[a-z]{1,5} ", "[\"'.\\\\a-zé]{1,9}");
+    let jobs = prop::collection::vec(job(), 0..4);
+    (settings, names, 1..100_u32, jobs).prop_map(|(settings, names, max_workers, mut jobs)| {
+        let (zone, stop_grace, file, (runs, days)) = settings;
+        let store_url = file.map(|file| format!("sqlite:{file}"));
+        let keep = Keep { runs, days };
+        let names = ["default", &names.0, &names.1];
+        jobs.sort_by(|a, b| a.id.cmp(&b.id));
+        jobs.dedup_by(|a, b| a.id == b.id);
+        JobSet {
+            settings: Settings { zone, stop_grace, store_url, keep },
+            executors: names.map(|name| Executor { name: name.into(), max_workers }).into(),
+            jobs: jobs.into_iter().map(Arc::new).collect(),
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+
+    #[test]
+    fn what_is_written_is_read_again(mut set in jobs()) {
+        let (text, lost) = write::set(&set);
+        let mut again = read(&text);
+        // Only ever a schedule that is never due is lost, and then it still is not.
+        let mut lost = lost.len();
+        for at in (0..set.jobs.len()).rev() {
+            let (was, is) = (&set.jobs[at], &again.jobs[at]);
+            if write::job(&mut String::new(), was, &set.executors, Secrets::Written).is_none() {
+                continue;
+            }
+            lost -= 1;
+            for after in [Instant::MIN, NOW, NOW.plus(Duration::from_secs(1 << 30))] {
+                prop_assert_eq!(was.trigger.next_after(after), is.trigger.next_after(after));
+            }
+            let (Trigger::Cron(a), Trigger::Cron(b)) = (&was.trigger, &is.trigger) else {
+                panic!("{was:?}");
+            };
+            for (a, b) in a.schedules().iter().zip(b.schedules()) {
+                prop_assert!(a == b || a.next_at_or_after(0).is_none() && b.next_at_or_after(0).is_none());
+            }
+            set.jobs.remove(at);
+            again.jobs.remove(at);
+        }
+        prop_assert_eq!(lost, 0);
+        same(&text, &set, &again);
+    }
+}

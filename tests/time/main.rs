@@ -1,0 +1,18 @@
+//! When jobs are due: cron expressions, intervals and zones, beside other engines, laws and oracles.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a test may stop, and is its own documentation"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod differential;
+mod dst;
+mod laws;
+mod oracle;
+mod vectors;
+mod words;
+mod zones;
