@@ -39,7 +39,8 @@ pub struct Config {
     pub jobfile: String,
     /// Where jobs and their past are kept: memory unless told.
     pub store: Location,
-    /// Who is said to have asked for what is asked here.
+    /// Who is said to have asked for what is asked here. The directory of the files of jobs with
+    /// `output = "file"` has its name from it and from the current directory.
     pub name: String,
     /// A control socket, for the command line and other programs; none unless told.
     pub socket: Option<PathBuf>,

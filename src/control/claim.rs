@@ -16,7 +16,7 @@
 use std::fmt;
 use std::fs;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
@@ -25,7 +25,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::buffer::spare_capacity;
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
@@ -116,6 +117,9 @@ struct Owner {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    /// Waits at all that is held, and at `wake`, which says that there is nothing to wait for any
+    /// more.
+    epoll: OwnedFd,
     wake: OwnedFd,
 }
 
@@ -137,9 +141,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake(&self) {
-        // It can only fail when the thread has been woken 2^64 times and not looked.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    /// Holds these and no others from here on. One that cannot be waited at does its work and does
+    /// not answer.
+    fn hold(&self, held: Vec<Held>) {
+        let mut state = self.state();
+        if state.released {
+            return;
+        }
+        for one in &held {
+            let token = epoll::EventData::new_u64(one.socket.as_raw_fd() as u64);
+            let _ = epoll::add(&self.epoll, &*one.socket, token, epoll::EventFlags::IN);
+        }
+        state.held = held;
     }
 }
 
@@ -150,12 +163,19 @@ impl Claims {
         jobfile: &Path,
         read: Identity,
     ) -> Result<(Option<Claims>, Vec<String>), Taken> {
-        let told = Told { jobfile: paths::as_given(jobfile), ..Told::default() };
+        let input = || fs::read_link("/proc/self/fd/0").ok();
+        let path = if jobfile.as_os_str() == "-" { input() } else { None };
+        let path = path.unwrap_or_else(|| paths::as_given(jobfile));
+        let told = Told { jobfile: path, ..Told::default() };
         let (held, mut warnings) = claim(jobfile, read, &[])?;
-        let state = Mutex::new(State { held, told, released: false });
+        let state = Mutex::new(State { held: Vec::new(), told, released: false });
         let start = || -> io::Result<Owner> {
             let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            let shared = Arc::new(Shared { state, wake });
+            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+            let token = epoll::EventData::new_u64(u64::MAX);
+            epoll::add(&epoll, &wake, token, epoll::EventFlags::IN)?;
+            let shared = Arc::new(Shared { state, epoll, wake });
+            shared.hold(held);
             let serves = Arc::clone(&shared);
             let thread = std::thread::Builder::new().name("claim".to_owned());
             let thread = thread.stack_size(64 * 1024).spawn(move || serve(&serves))?;
@@ -176,12 +196,7 @@ impl Claims {
         let shared = &self.0.shared;
         let before = shared.state().held.clone();
         let (held, warnings) = claim(jobfile, read, &before)?;
-        let mut state = shared.state();
-        if !state.released {
-            state.held = held;
-        }
-        drop(state);
-        shared.wake();
+        shared.hold(held);
         Ok(warnings)
     }
 
@@ -204,9 +219,9 @@ impl Owner {
         state.released = true;
         state.held.clear();
         drop(state);
-        self.shared.wake();
+        // It can only fail when the thread has been woken 2^64 times and not looked.
+        let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // It lets go of the sockets that it waits at.
         if let Some(thread) = thread {
             let _ = thread.join();
         }
@@ -237,12 +252,7 @@ fn claim(
             Ok(Bound::Theirs(holder)) if is_believed(&holder, owner) => {
                 return Err(Taken { jobfile: jobfile.to_path_buf(), holder: holder.asked() });
             }
-            Ok(Bound::Theirs(Holder { pid, uid, .. })) => warnings.push(format!(
-                "the address at which a schedrs that runs {} would be known is taken by uid {uid}{}, \
-                 to whom it does not belong: another schedrs that runs it too would not be noticed",
-                clean(&jobfile.to_string_lossy()),
-                pid.map(|pid| format!(" (pid {pid})")).unwrap_or_default()
-            )),
+            Ok(Bound::Theirs(holder)) => warnings.push(unsure(jobfile, &holder)),
             Err(error) => warnings.push(unsure(jobfile, &error)),
         }
     }
@@ -250,9 +260,26 @@ fn claim(
     Ok((held, warnings))
 }
 
-fn unsure(jobfile: &Path, error: &io::Error) -> String {
+fn unsure(jobfile: &Path, why: &dyn fmt::Display) -> String {
     let jobfile = clean(&jobfile.to_string_lossy()).into_owned();
-    format!("another schedrs that runs {jobfile} under another name would not be noticed: {error}")
+    format!("a second schedrs that runs {jobfile} may go unnoticed: {why}")
+}
+
+impl fmt::Display for Holder {
+    /// Why its claim does not count.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uid = self.uid;
+        match self.pid {
+            Some(pid) if !self.lives() => {
+                write!(
+                    f,
+                    "what the schedrs with pid {pid}, which is gone, has started keeps its claim"
+                )
+            }
+            Some(pid) => write!(f, "uid {uid} (pid {pid}), who does not own it, claims it"),
+            None => write!(f, "uid {uid}, who does not own it, claims it"),
+        }
+    }
 }
 
 /// The user whose file it is, if it still is what was read.
@@ -272,8 +299,8 @@ fn is_believed(holder: &Holder, owner: Option<u32>) -> bool {
 /// it was found.
 fn names(jobfile: &Path, (dev, ino): Identity) -> Vec<String> {
     let mut names = vec![format!("schedrs/jobfile/{dev:x}:{ino:x}")];
-    let paths = [Some(paths::as_given(jobfile)), fs::canonicalize(jobfile).ok()];
-    for path in paths.into_iter().flatten() {
+    let given = Some(paths::as_given(jobfile)).filter(|path| path.exists());
+    for path in [given, fs::canonicalize(jobfile).ok()].into_iter().flatten() {
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
         let Ok(parent) = fs::metadata(parent) else { continue };
         // A name may be longer than an address.
@@ -360,32 +387,32 @@ pub(crate) fn holder_of(jobfile: &Path) -> Option<Holder> {
     names(jobfile, (found.dev(), found.ino())).into_iter().find_map(ask).map(Holder::asked)
 }
 
-/// Tells everybody who connects where the scheduler can be reached, until it is released.
+/// Tells everybody who connects where the scheduler can be reached, until it is released. The
+/// sockets are only touched while the state is locked, so that one that is given up is closed then.
 fn serve(shared: &Shared) {
-    let mut breather = None;
+    let mut ready = Vec::with_capacity(8);
     loop {
-        let held = {
-            let state = shared.state();
-            if state.released {
-                return;
-            }
-            state.held.clone()
-        };
-        let mut ready = vec![PollFd::new(&shared.wake, PollFlags::IN)];
-        if breather.is_none() {
-            ready.extend(held.iter().map(|held| PollFd::new(&*held.socket, PollFlags::IN)));
+        ready.clear();
+        match epoll::wait(&shared.epoll, spare_capacity(&mut ready), None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
         }
-        if poll(&mut ready, breather.take().as_ref()).is_err_and(|errno| errno != Errno::INTR) {
+        let state = shared.state();
+        if state.released {
             return;
         }
-        let ready: Vec<bool> = ready.iter().map(|fd| !fd.revents().is_empty()).collect();
-        if ready.first() == Some(&true) {
-            let _ = rustix::io::read(&shared.wake, &mut [0_u8; 8]);
-            continue;
+        let told = serde_json::to_vec(&state.told).unwrap_or_default();
+        let connected = |held: &&Held| {
+            let mut tokens = ready.iter().map(|event| event.data.u64());
+            tokens.any(|token| token == held.socket.as_raw_fd() as u64)
+        };
+        let mut short = false;
+        for held in state.held.iter().filter(connected) {
+            short |= answer(&held.socket, &told);
         }
-        let told = serde_json::to_vec(&shared.state().told).unwrap_or_default();
-        for (held, _) in held.iter().zip(&ready[1..]).filter(|(_, ready)| **ready) {
-            breather = breather.or_else(|| answer(&held.socket, &told).then_some(BREATHER));
+        drop(state);
+        if short {
+            let _ = poll(&mut [PollFd::new(&shared.wake, PollFlags::IN)], Some(&BREATHER));
         }
     }
 }
@@ -468,7 +495,7 @@ mod tests {
         fs::write(base.join("new"), "").unwrap();
         fs::rename(base.join("new"), &jobs).unwrap();
         take(&jobs).unwrap_err();
-        claims.renew(&link, identity(&link)).unwrap();
+        assert_eq!(claims.renew(&link, identity(&link)).unwrap(), [""; 0]);
         // The old one is a file of its own now.
         let hard = take(&base.join("hard.toml")).unwrap();
         for name in [&jobs, &link] {
@@ -482,6 +509,33 @@ mod tests {
         drop(hard);
         claims.renew(&link, identity(&link)).unwrap();
         assert!(holder_of(&jobs).is_some());
+    }
+
+    /// Anybody can take an address, and the jobs of nobody else wait for that.
+    #[test]
+    fn a_claim_of_somebody_else_does_not_count() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("not checked: it needs another user");
+            return;
+        }
+        let (_dir, base) = bed();
+        let jobs = base.join("rel/1/jobs.toml");
+        let names = names(&jobs, identity(&jobs));
+        let squat = std::thread::spawn(move || {
+            // SAFETY: it takes numbers, and concerns this thread alone.
+            assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 54_399, 54_399, 54_399) }, 0);
+            names.iter().map(|name| bind(name).unwrap()).collect::<Vec<_>>()
+        });
+        let squatted = squat.join().unwrap();
+        let (claims, warnings) = Claims::take(&jobs, identity(&jobs)).unwrap();
+        assert!(warnings[0].contains("uid 54399 (pid "), "{warnings:?}");
+        assert!(holder_of(&jobs).is_none());
+        drop(claims);
+        // Whose file it is may run it.
+        std::os::unix::fs::chown(&jobs, Some(54_399), None).unwrap();
+        take(&jobs).unwrap_err();
+        drop(squatted);
+        take(&jobs).unwrap();
     }
 
     /// As a deployment does it.

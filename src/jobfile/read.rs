@@ -9,6 +9,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use rustix::fs::FileType;
+
 use crate::trust::way::Ways;
 use crate::trust::{Doubt, doubt_of_many};
 
@@ -66,7 +68,10 @@ pub(super) fn path(path: &Path, limit: u64, ways: &mut Ways) -> Result<Text, Unr
 
 /// Reads standard input, if it has at most `limit` bytes.
 pub(super) fn stdin(limit: u64) -> Result<Text, Unreadable> {
-    Ok(Text { text: text(io::stdin().lock(), 0, limit)?, identity: None, doubt: None })
+    let found = rustix::fs::fstat(io::stdin()).ok();
+    let is_file = |found: &rustix::fs::Stat| FileType::from_raw_mode(found.st_mode).is_file();
+    let identity = found.filter(is_file).map(|found| (found.st_dev, found.st_ino));
+    Ok(Text { text: text(io::stdin().lock(), 0, limit)?, identity, doubt: None })
 }
 
 /// Whether an open file can be a jobfile; its size.

@@ -14,7 +14,7 @@ use crate::paths;
 use crate::problem::clean;
 
 /// So many stores are looked into.
-const MOST: usize = 256;
+const MOST: usize = 64;
 
 /// So many are told of.
 const MOST_TOLD: usize = 3;

@@ -195,6 +195,10 @@ fn two_names_of_one_file() {
         assert!(out(&bench, &["status", "-f", file]).contains(&format!("pid {} ", running.pid())));
         assert_eq!(ask(&bench, &["history", "-f", file]).2, Some(0), "{file}");
     }
+    let mut command = bench.command(&["run", "-"]);
+    let done = command.stdin(fs::File::open(bench.path("hard.toml")).unwrap()).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(said.contains(&format!("with pid {}, as {own}; ", running.pid())), "{said}");
     assert!(!bench.path("elsewhere").exists());
     // Whoever says where the store is, means it.
     let args = ["run", "--log-format", "json", "--store", "memory", "--socket", "s", "link.toml"];
