@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::instant::Instant;
 use crate::trigger::Trigger;
+use crate::trigger::jitter::jitter;
+use crate::trigger::spread::Spread;
 use crate::zone::Zone;
 
 /// Everything one load of a jobfile (and the files it includes) says.
@@ -74,6 +77,14 @@ pub struct Job {
     pub options: Arc<Options>,
 }
 
+impl Job {
+    /// How much later than `due` it fires: its spread and its jitter.
+    pub fn delay(&self, due: Instant) -> Duration {
+        let options = &*self.options;
+        options.spread.of(&self.id).saturating_add(jitter(&self.id, due, options.jitter))
+    }
+}
+
 /// What a job runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -113,6 +124,8 @@ pub struct Options {
     pub stdin: Option<Box<str>>,
     /// Up to this much is added to each due time, by a hash of job and due time.
     pub jitter: Duration,
+    /// Up to this much is added to all due times alike, by a hash of job and machine.
+    pub spread: Spread,
     /// How late a due time may be acted upon.
     pub misfire_grace_time: Grace,
     /// How long a run may wait for a slot; `None`: for ever.
@@ -145,6 +158,13 @@ pub struct Options {
     pub run_on_start: bool,
 }
 
+impl Options {
+    /// More than this no due time is delayed by spread and jitter.
+    pub fn longest_delay(&self) -> Duration {
+        self.spread.most.saturating_add(self.jitter)
+    }
+}
+
 impl Default for Options {
     fn default() -> Options {
         Options {
@@ -160,6 +180,7 @@ impl Default for Options {
             nice: None,
             stdin: None,
             jitter: Duration::ZERO,
+            spread: Spread::default(),
             misfire_grace_time: Grace::Limited(Duration::from_secs(60)),
             max_wait: None,
             coalesce: Coalesce::Latest,

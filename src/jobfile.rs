@@ -44,6 +44,7 @@ pub use workshop::{Workshop, masked};
 
 use crate::instant::Instant;
 use crate::job::JobSet;
+use crate::machine;
 use crate::problem::{self, Place, Problems, Sources};
 use crate::zone::Database;
 
@@ -99,7 +100,8 @@ pub(crate) fn load_path_with_origins(path: &Path, zones: &Database, now: Instant
 
 fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
     let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };
-    Loader { zones, now, tz: crate::zone::tz_variable(), origins }.load(input)
+    Loader { zones, now, tz: crate::zone::tz_variable(), machine: machine::number(), origins }
+        .load(input)
 }
 
 /// Loads a jobfile from a text. `name` stands for the file's name in problems; what it includes
@@ -116,5 +118,5 @@ pub(crate) fn load_text_in(
     zones: &Database,
     now: Instant,
 ) -> Loaded {
-    Loader { zones, now, tz, origins: false }.load(Input::Text { name, text })
+    Loader { zones, now, tz, machine: 0, origins: false }.load(Input::Text { name, text })
 }

@@ -28,6 +28,7 @@ pub mod import;
 pub mod instant;
 pub mod job;
 pub mod jobfile;
+mod machine;
 #[cfg(test)]
 mod manual;
 mod memory;

@@ -101,6 +101,10 @@ fn remark(job: &Job, due: Instant, first: bool) -> Option<String> {
     {
         remarks.push(words::dst_effect(&effect, &job.zone));
     }
+    if !job.options.spread.most.is_zero() {
+        let shift = words::span(job.options.spread.of(&job.id));
+        remarks.push(format!("starts {shift} later: spread"));
+    }
     if job.options.jitter > Duration::ZERO {
         remarks.push(format!("jitter up to {}", words::span(job.options.jitter)));
     }

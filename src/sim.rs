@@ -374,7 +374,7 @@ impl Report {
                 self.starts += 1;
                 if start.attempt == 1 {
                     let wait = now.wall.since(start.due);
-                    if wait > start.job.options.jitter {
+                    if wait > start.job.options.longest_delay() {
                         self.waited += 1;
                         self.longest_wait = self.longest_wait.max(wait);
                     }

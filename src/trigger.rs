@@ -9,6 +9,7 @@ pub mod date;
 pub mod flaw;
 pub mod interval;
 pub mod jitter;
+pub mod spread;
 
 use std::sync::Arc;
 

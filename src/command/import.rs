@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     problem::print(&mut anstream::stderr().lock(), &problems, &sources)?;
     // Nothing is given out that we cannot read ourselves.
     let now = clock::wall();
-    let tz = std::env::var("TZ").ok();
+    let tz = crate::zone::tz_variable();
     let loaded =
         jobfile::load_text_in(tz, "the jobfile written", &written.text, &context.zones, now);
     let Some(set) = &loaded.set else {

@@ -69,7 +69,7 @@ impl<const SET: u8> Flags<SET> {
         let chosen = |key: &Key| match SET {
             ADD => *key != Key::Command && !key.is_trigger(),
             MODIFY => !key.is_trigger() && !of_trigger(*key),
-            _ => of_trigger(*key) || *key == Key::Jitter,
+            _ => of_trigger(*key) || matches!(key, Key::Jitter | Key::Spread),
         };
         Key::ALL.iter().copied().filter(chosen)
     }
@@ -177,6 +177,9 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::StartDate => (Text, "TIME", "Not due before"),
         Key::EndDate => (Text, "TIME", "Not due after"),
         Key::Jitter => (Text, "DURATION", "Up to so much is added to each due time"),
+        Key::Spread => {
+            (Text, "DURATION", "Up to so much is added, always the same for a job and a machine")
+        }
         Key::RunOnStart => (Boolean, "BOOL", "One extra run when the scheduler starts"),
         Key::Paused => (Boolean, "BOOL", "Not due until it is resumed"),
         Key::MisfireGraceTime => (Text, "DURATION", "How late it may be started, or `forever`"),

@@ -21,6 +21,7 @@ use crate::paths;
 use crate::problem::{self, Problem, Severity};
 use crate::store::known;
 use crate::store::location::{Location, Refuse};
+use crate::trigger::spread::Spread;
 use crate::trigger::{DateTrigger, Trigger};
 use crate::words;
 use crate::zone::Database;
@@ -300,6 +301,7 @@ fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
     let options = Options {
         retries: 0,
         jitter: Duration::ZERO,
+        spread: Spread::default(),
         max_wait: None,
         paused: false,
         run_on_start: false,

@@ -19,7 +19,6 @@ use crate::instant::{Instant, Now};
 use crate::job::JobSet;
 use crate::scheduler::{Memory, Survivor};
 use crate::store::{Fact, OpenRun, Process, Query, Reader, Restored, Session};
-use crate::trigger::jitter::jitter;
 
 /// More due times of one job than this are not looked for behind their jitter.
 const MOST_DELAYED: usize = 10_000;
@@ -156,7 +155,7 @@ impl Recovered {
     /// Due times that had been reached and were waiting for their jitter to pass while later ones
     /// fired: they lie before the last one that is decided, and have no fate.
     fn find_delayed(&mut self, set: &JobSet, reader: &mut dyn Reader, now: Instant) {
-        let jittered = set.jobs.iter().filter(|job| !job.options.jitter.is_zero());
+        let jittered = set.jobs.iter().filter(|job| !job.options.longest_delay().is_zero());
         let jittered: HashMap<&str, _> = jittered.map(|job| (&*job.id, job)).collect();
         if jittered.is_empty() {
             return;
@@ -167,7 +166,7 @@ impl Recovered {
                 continue;
             }
             let decided = record.decided.min(now);
-            let from = decided.minus(job.options.jitter).max(record.since);
+            let from = decided.minus(job.options.longest_delay()).max(record.since);
             let trigger = job.trigger.anchored(record.anchor);
             let mut due = trigger.next_after(from);
             let mut candidates = Vec::new();
@@ -175,7 +174,7 @@ impl Recovered {
                 && candidates.len() < MOST_DELAYED
             {
                 // One that had fired long since has its fate, or would be too late for one.
-                if at.plus(jitter(&job.id, at, job.options.jitter)) > from {
+                if at.plus(job.delay(at)) > from {
                     candidates.push(at);
                 }
                 due = trigger.next_after(at);

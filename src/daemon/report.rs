@@ -45,7 +45,7 @@ pub(super) fn record(record: &Record) {
     }
     // A run that began late says so where its outcome is, as its beginning may have gone unsaid.
     let behind = record.started.map_or(Duration::ZERO, |at| at.since(record.due));
-    if behind >= job.options.jitter.saturating_add(Duration::from_secs(1)) {
+    if behind >= job.options.longest_delay().saturating_add(Duration::from_secs(1)) {
         text += &format!(", began {} late", words::span(behind));
     }
     match record.run {

@@ -48,10 +48,25 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
             }
             match name {
                 "SHELL" => shell = (value != "/bin/sh").then(|| value.to_owned()),
-                "RANDOM_DELAY" => random_delay = value.parse().unwrap_or(0),
+                "RANDOM_DELAY" => match uncommented(value).parse() {
+                    Ok(minutes) => random_delay = minutes,
+                    Err(_) => {
+                        let message = "not carried: it is no number of minutes";
+                        draft.lost(file, span, message, None);
+                    }
+                },
                 "START_HOURS_RANGE" => {
-                    let first = value.split('-').next().and_then(|hour| hour.trim().parse().ok());
-                    hour = first.filter(|hour| *hour < 24).unwrap_or(0u32);
+                    let range = uncommented(value).split_once('-');
+                    let number =
+                        |text: &str| text.trim().parse::<u32>().ok().filter(|hour| *hour <= 24);
+                    let range = range.and_then(|(first, last)| number(first).zip(number(last)));
+                    let Some((first, _)) = range else {
+                        let help = "two hours, as in `START_HOURS_RANGE=3-22`".to_owned();
+                        let message = "not carried: it is no range of hours";
+                        draft.lost(file, span, message, Some(help));
+                        continue;
+                    };
+                    hour = first % 24;
                     let message = "the hours to start in become the hour to start at: what is late \
                                    starts when the machine is back, whatever the hour";
                     draft.noted(file, span, message, None);
@@ -145,6 +160,11 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
     draft.foot = comments;
 }
 
+/// A value without the comment that stands behind it.
+fn uncommented(value: &str) -> &str {
+    value.split_once('#').map_or(value, |(value, _)| value).trim()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -185,8 +205,25 @@ mod tests {
     }
 
     #[test]
+    fn comments_may_stand_behind_numbers() {
+        let text = "RANDOM_DELAY=45 # minutes\nSTART_HOURS_RANGE=3-22\t# by day\n1 5 x y\n";
+        let (written, errors, _) = imported(text);
+        assert_eq!(errors, 0, "{written}");
+        for part in ["jitter = \"45m\"\n", "cron = \"5 3 * * *\"\n"] {
+            assert!(written.contains(part), "no {part:?} in\n{written}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_said() {
-        for text in ["1 5 x\n", "1 five x y\n", "0 5 x y\n", "@dialy 5 x y\n"] {
+        for text in [
+            "RANDOM_DELAY=often\n",
+            "START_HOURS_RANGE=morning\n",
+            "1 5 x\n",
+            "1 five x y\n",
+            "0 5 x y\n",
+            "@dialy 5 x y\n",
+        ] {
             assert_eq!(imported(text).1, 1, "{text}");
         }
     }

@@ -146,7 +146,7 @@ impl Calendar {
             None => word.rsplit_once('-').unwrap_or(("", word)),
         };
         let (year, month) = front.rsplit_once('-').unwrap_or(("*", front));
-        self.years = items(year, 1970, 2199)?;
+        self.years = items(year, 1970, 2199, Towards::Last)?;
         for item in &mut self.years {
             for year in [Some(&mut item.first), item.last.as_mut()].into_iter().flatten() {
                 // Two digits are the years around 2000.
@@ -157,12 +157,12 @@ impl Calendar {
                 };
             }
         }
-        self.months = items(month, 1, 12)?;
-        self.days = items(day, 1, 31)?;
-        let too_far = |item: &Item| item.last.is_none() && item.step >= Some(item.first);
-        if self.from_end && self.days.iter().any(too_far) {
-            return Err(format!("`{day}` is not understood"));
-        }
+        self.months = items(month, 1, 12, Towards::Last)?;
+        self.days = match self.from_end {
+            // Every month has so many.
+            true => items(day, 1, 28, Towards::First)?,
+            false => items(day, 1, 31, Towards::Last)?,
+        };
         Ok(())
     }
 
@@ -182,9 +182,9 @@ impl Calendar {
         {
             return Err("a fraction of a second has no counterpart".to_owned());
         }
-        self.hours = items(hour, 0, 23)?;
-        self.minutes = items(minute, 0, 59)?;
-        self.seconds = items(second, 0, 59)?;
+        self.hours = items(hour, 0, 23, Towards::Last)?;
+        self.minutes = items(minute, 0, 59, Towards::Last)?;
+        self.seconds = items(second, 0, 59, Towards::Last)?;
         Ok(())
     }
 
@@ -322,8 +322,17 @@ impl Calendar {
     }
 }
 
+/// Where a repetition without an end leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Towards {
+    /// Up to the largest number.
+    Last,
+    /// Days that are counted from the end of the month, down to the last one, which is 1.
+    First,
+}
+
 /// A component; `*` is no item at all.
-fn items(text: &str, min: u32, max: u32) -> Result<Items, String> {
+fn items(text: &str, min: u32, max: u32, towards: Towards) -> Result<Items, String> {
     if text == "*" {
         return Ok(Vec::new());
     }
@@ -348,10 +357,14 @@ fn items(text: &str, min: u32, max: u32) -> Result<Items, String> {
                 Some((first, last)) => (number(first)?, Some(number(last)?)),
                 None => (number(range)?, None),
             };
+            let room = match towards {
+                Towards::Last => max - first,
+                Towards::First => first - min,
+            };
             match last {
                 Some(last) if last < first => Err(wrong()),
                 // A repetition that never repeats is an error there. Years of two digits have room.
-                None if max - first < step.unwrap_or_default() => Err(wrong()),
+                None if room < step.unwrap_or_default() => Err(wrong()),
                 _ => Ok(Item { first, last, step }),
             }
         })
@@ -476,6 +489,8 @@ mod tests {
             ("*-*~01 06:00", "0 6 L * *"),
             ("*-02~03 00:00", "0 0 L-2 2 *"),
             ("*-*~3/1", "0 0 L,L-1,L-2 * *"),
+            ("*-*~28", "0 0 L-27 * *"),
+            ("*-*~28/27", "0 0 L,L-27 * *"),
             ("Sun *-*-1..7 1:00:00", "day=1st sun hour=1 minute=0"),
             ("Mon *-05~07/1 12:00", "month=5 day=last mon hour=12 minute=0"),
             ("Fri *-*-13", "day=13 day_of_week=fri hour=0 minute=0"),
@@ -516,6 +531,10 @@ mod tests {
             "23/1:0",
             "*-*-31/1",
             "*-*~3/3",
+            "*-*~29",
+            "*-02~29",
+            "*-*~28..29",
+            "*-*~3,31",
             "2199/1-1-1",
             "@x",
             "*-*-32",

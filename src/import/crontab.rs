@@ -171,8 +171,16 @@ impl Reader<'_, '_, '_> {
                 self.noted(line.whole(), message);
             }
             // `USER` is left to the crontab by cron, and set anew by cronie alone.
+            "LOGNAME" if self.options.system || self.options.user.is_some() => {
+                let message = "`LOGNAME` is left out: it is the name of the job's `user`, here as \
+                               in cron";
+                self.noted(line.whole(), message);
+            }
             "LOGNAME" => {
-                self.noted(line.whole(), format!("`{name}` is left out: cron sets it itself"));
+                state.env.insert(name.to_owned(), value.to_owned());
+                let message = "`LOGNAME` is the crontab's owner in cron, whatever stands here; a \
+                               job without `user` gets it as written";
+                self.noted(line.whole(), message);
             }
             _ => {
                 state.env.insert(name.to_owned(), value.to_owned());
@@ -506,10 +514,17 @@ impl Reader<'_, '_, '_> {
                     && let (Some(first), Some(last)) = (number(index, first), number(index, last))
                     && first > last
                 {
-                    let message = format!(
-                        "`{item}` goes round: crons refuse such a line or find no time in it, so it \
-                         never ran; here it does"
-                    );
+                    // cronie knows a sunday at the end of a range.
+                    let message = match (index, last) {
+                        (4, 0) => format!(
+                            "`{item}` ends on a sunday: cronie reads it so as well, but Vixie cron \
+                             and Debian's find no day in it, and the line never ran there"
+                        ),
+                        _ => format!(
+                            "`{item}` goes round: crons refuse such a line or find no time in it, \
+                             so it never ran; here it does"
+                        ),
+                    };
                     self.noted(line.span(word.clone()), message);
                 }
             }

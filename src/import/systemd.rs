@@ -20,7 +20,6 @@ type Find<'f> = &'f dyn Fn(&str) -> Option<(String, String)>;
 /// Settings that need no counterpart.
 const NOT_NEEDED: &[(&str, &str)] = &[
     ("Timer", "RemainAfterElapse"),
-    ("Timer", "FixedRandomDelay"),
     ("Unit", "Documentation"),
     ("Unit", "DefaultDependencies"),
     ("Service", "SyslogIdentifier"),
@@ -41,6 +40,8 @@ const READ: &[(&str, &[&str])] = &[
             "OnUnitInactiveSec",
             "AccuracySec",
             "RandomizedDelaySec",
+            "FixedRandomDelay",
+            "RandomizedOffsetSec",
             "Persistent",
             "Unit",
         ],
@@ -422,11 +423,7 @@ impl Reading<'_, '_> {
         if persistent.is_some_and(|setting| yes(&setting.value)) {
             job.text("misfire_grace_time", "forever");
         }
-        if let Some(setting) = timer.one("Timer", "RandomizedDelaySec")
-            && let Some(time) = self.time(setting).filter(|time| !time.is_zero())
-        {
-            job.text("jitter", duration(time.as_secs().max(1)));
-        }
+        self.shifts(timer, &mut job);
         if let Some(setting) = timer.one("Timer", "AccuracySec") {
             self.noted(setting, "`AccuracySec` is left out: due times are kept to the second");
         }
@@ -484,6 +481,25 @@ impl Reading<'_, '_> {
             return;
         }
         self.draft.jobs.push(job);
+    }
+
+    /// Delays: one that is chosen anew each time is a jitter, one that stays is a spread.
+    fn shifts(&mut self, timer: &Unit, job: &mut DraftJob) {
+        let mut given = |key| {
+            let setting = timer.one("Timer", key)?;
+            self.time(setting).filter(|time| !time.is_zero())
+        };
+        let (delay, offset) = (given("RandomizedDelaySec"), given("RandomizedOffsetSec"));
+        let fixed = timer.one("Timer", "FixedRandomDelay").is_some_and(|s| yes(&s.value));
+        let (jitter, spread) = match (delay, fixed) {
+            (Some(delay), true) => (None, Some(offset.unwrap_or_default().saturating_add(delay))),
+            (delay, _) => (delay, offset),
+        };
+        for (key, time) in [("jitter", jitter), ("spread", spread)] {
+            if let Some(time) = time {
+                job.text(key, duration(time.as_secs().max(1)));
+            }
+        }
     }
 
     /// Calendar expressions: those of crontab fields are one job's, each other one has its own.

@@ -44,6 +44,8 @@ pub(super) struct Loader<'a> {
     pub(super) now: Instant,
     /// The value of the `TZ` variable.
     pub(super) tz: Option<String>,
+    /// What tells this machine from others.
+    pub(super) machine: u64,
     /// Record where every value comes from.
     pub(super) origins: bool,
 }
@@ -88,6 +90,8 @@ impl Loader<'_> {
         problems: &mut Problems,
     ) -> (JobSet, Workshop, Option<Origins>, trust::Named) {
         let mut sections = Sections::default();
+        // From here it comes to the options of every job.
+        Arc::make_mut(&mut sections.defaults.options).spread.machine = self.machine;
         let mut readers = Vec::with_capacity(meta.len());
         for (file, (source, meta)) in (0..).zip(sources.iter().zip(meta)) {
             if meta.usable {

@@ -37,6 +37,8 @@ fn try_set(
         Key::Nice => options.nice = Some(scope.integer(value, -20..=19)? as i32),
         Key::Stdin => options.stdin = Some(scope.string(value, "a string")?.into()),
         Key::Jitter => options.jitter = scope.duration(value)?,
+        // Which machine it is was known before.
+        Key::Spread => options.spread.most = scope.duration(value)?,
         Key::MisfireGraceTime => {
             options.misfire_grace_time = match &value.node {
                 Node::String(text) if text == "forever" => Grace::Forever,

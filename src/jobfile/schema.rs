@@ -141,6 +141,9 @@ fn of(key: Key) -> Value {
         Key::StartDate => ("Not due before", moment()),
         Key::EndDate => ("Not due after", moment()),
         Key::Jitter => ("Up to this much later, by a hash of job and due time", duration()),
+        Key::Spread => {
+            ("Up to this much later, always as much, by a hash of job and machine", duration())
+        }
         Key::RunOnStart => ("One extra run when the scheduler starts", boolean()),
         Key::Paused => ("Loaded, but not due until it is resumed", boolean()),
         Key::MisfireGraceTime => (
@@ -229,7 +232,7 @@ fn of(key: Key) -> Value {
 /// The value a key has where nothing says otherwise; `defaults_are_true` holds them to the reader.
 fn default(key: Key) -> Option<Value> {
     Some(match key {
-        Key::Jitter => json!("0s"),
+        Key::Jitter | Key::Spread => json!("0s"),
         Key::RunOnStart | Key::Paused | Key::ClearEnv => json!(false),
         Key::MisfireGraceTime => json!("1m"),
         Key::Coalesce => json!("latest"),

@@ -225,7 +225,7 @@ fn loaded(text: &str, whole: bool) -> Loaded {
     let zones = Database::bundled();
     let tz = Some("UTC".to_owned());
     let input = Input::Text { name: "jobs.toml", text };
-    Loader { zones: &zones, now: NOW, tz, origins: true }.load_as(input, whole)
+    Loader { zones: &zones, now: NOW, tz, machine: 0, origins: true }.load_as(input, whole)
 }
 
 /// A jobfile: tables of jobs and sections with good and bad lines, in any order.

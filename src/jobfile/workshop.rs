@@ -131,7 +131,7 @@ impl Workshop {
     }
 
     /// A job with another trigger, and what is odd about it, a line each: one of `cron`, `interval`
-    /// and `date`, with `timezone`, `start_date`, `end_date` and `jitter`. Without a `timezone` it
+    /// and `date`, with `timezone`, `start_date`, `end_date`, `jitter` and `spread`. Without a `timezone` it
     /// keeps its own. `now` is for what is odd about a date.
     ///
     /// # Errors
@@ -264,9 +264,9 @@ impl Workshop {
         // The builder makes jobs, and a job has a command.
         let span = Span::new(0, 0);
         table.entries.retain(|(key, value)| {
-            if Key::of(&key.text) == Some(Key::Jitter) {
+            if let Some(shift @ (Key::Jitter | Key::Spread)) = Key::of(&key.text) {
                 let mut scope = self.scope(text, &job.id, problems);
-                options::set(&mut options, Key::Jitter, value, &mut scope);
+                options::set(&mut options, shift, value, &mut scope);
             }
             Key::of(&key.text).is_none_or(|key| TIMES.contains(&key))
         });

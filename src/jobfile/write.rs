@@ -249,6 +249,7 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     let limit = |span: Option<Duration>| span.map_or(Value::Null, duration);
     let o = options;
     add(Key::Jitter, o.jitter != default.jitter, duration(o.jitter));
+    add(Key::Spread, o.spread.most != default.spread.most, duration(o.spread.most));
     add(Key::RunOnStart, o.run_on_start, o.run_on_start.into());
     add(Key::Paused, o.paused, o.paused.into());
     let grace = match o.misfire_grace_time {

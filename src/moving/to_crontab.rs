@@ -8,8 +8,9 @@ use std::fmt::Write;
 
 use super::{Exported, shell_quoted, unknown_there, whole_secs};
 use crate::job::{Command, Grace, Job, JobSet, Output};
+use crate::trigger::cron::Schedule;
 use crate::trigger::{CronTrigger, DateTrigger, Trigger};
-use crate::words::normalised;
+use crate::words::{expression, normalised};
 
 /// The jobs of a set as a crontab.
 pub fn crontab(set: &JobSet) -> Exported {
@@ -136,8 +137,9 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
     }
     let mut lines = Vec::new();
     for schedule in cron.schedules() {
-        let text = normalised(schedule);
-        let Some(text) = text.filter(|text| !text.starts_with('{')) else {
+        // Both day fields, as a table of its own would have it, may be sayable with a star.
+        let text = normalised(schedule).filter(|text| !text.starts_with('{'));
+        let Some(text) = text.or_else(|| starred(schedule)) else {
             exported.left_out(
                 job,
                 "a crontab cannot say this schedule: it knows no years and weeks, and of two day \
@@ -166,12 +168,23 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
     Some(lines)
 }
 
+/// A schedule in the five fields of which one day field begins with a star, so that both have to
+/// match: `0 0 */2 * fri`.
+fn starred(schedule: &Schedule) -> Option<String> {
+    let months = schedule.months();
+    expression(schedule, months).filter(|_| months != 0)
+}
+
 /// A field of weekdays without a range that ends on sunday. Vixie cron and Debian's have it as 0, so
 /// that `sat-sun` is empty there, and the line never runs.
 fn weekdays_for_cron(field: &str) -> String {
     const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     if !field.contains("-sun") {
         return field.to_owned();
+    }
+    // What begins with a star keeps its star, which makes both day fields count.
+    if let Some((star, rest)) = field.split_once(',').filter(|_| field.starts_with('*')) {
+        return format!("{star},{}", weekdays_for_cron(rest));
     }
     let number = |name: &str| NAMES.iter().position(|known| *known == name).map(|at| at + 1);
     let mut days = [false; 7];
@@ -250,6 +263,7 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
     unsaid.extend(options.group.as_ref().map(|_| "group"));
     unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));
     unsaid.extend((!options.jitter.is_zero()).then_some("jitter"));
+    unsaid.extend((!options.spread.most.is_zero()).then_some("spread"));
     unsaid.extend(options.run_on_start.then_some("run_on_start"));
     unsaid.extend((options.misfire_grace_time == Grace::Forever).then_some("misfire_grace_time"));
     if !unsaid.is_empty() {
@@ -435,7 +449,9 @@ mod tests {
     fn the_way_back_is_the_same() {
         let jobs = "[jobs.a]\ncommand = 'date +%F > \"a\\\\\\\\ b\"'\ncron = '1-59/7 */3 1,15 2-11 fri'\n\
                     [jobs.b]\ncommand = 'cat'\ncron = '@weekly'\nstdin = \"x%y\\n\\nz\\n\"\n\
-                    timezone = 'Asia/Tokyo'\n[jobs.c]\ncommand = 'x'\ncron = 'H H * * *'\n";
+                    timezone = 'Asia/Tokyo'\n[jobs.c]\ncommand = 'x'\ncron = 'H H * * *'\n\
+                    [jobs.d]\ncommand = 'x'\ncron = '0 0 */2 * fri'\n\
+                    [jobs.e]\ncommand = 'x'\ncron = '0 0 13,31 * */2,fri-sun'\n";
         let before = set(jobs);
         let zones = Database::bundled();
         let mut draft = Draft::new(&zones);

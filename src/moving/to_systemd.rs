@@ -33,7 +33,7 @@ pub fn systemd(set: &JobSet) -> Exported {
             name.push('_');
         }
         service(job, &name, &mut out, &mut exported);
-        timer(job, &name, &when, &mut out);
+        timer(job, &name, &when, &mut out, &mut exported);
         let mut unsaid = unknown_there(&job.options);
         unsaid.extend((job.options.output == Output::File).then_some("output = \"file\""));
         unsaid.extend((!job.options.secrets.is_empty()).then_some("env of files"));
@@ -51,7 +51,7 @@ fn unit_name(id: &str) -> String {
     id.chars().map(|c| if plain(c) { c } else { '-' }).take(200).collect()
 }
 
-fn timer(job: &Job, name: &str, when: &[String], out: &mut String) {
+fn timer(job: &Job, name: &str, when: &[String], out: &mut String, exported: &mut Exported) {
     let options = &job.options;
     // Writing to a string never fails.
     let _ = writeln!(out, "# /etc/systemd/system/{name}.timer\n[Unit]");
@@ -64,9 +64,16 @@ fn timer(job: &Job, name: &str, when: &[String], out: &mut String) {
     }
     // The default is a minute.
     out.push_str("AccuracySec=1s\n");
-    if !options.jitter.is_zero() {
-        let _ = writeln!(out, "RandomizedDelaySec={}", whole_secs(options.jitter));
-        out.push_str("FixedRandomDelay=true\n");
+    let (jitter, spread) = (options.jitter, options.spread.most);
+    if !jitter.is_zero() {
+        let _ = writeln!(out, "RandomizedDelaySec={}", whole_secs(jitter));
+        if !spread.is_zero() {
+            let _ = writeln!(out, "RandomizedOffsetSec={}", whole_secs(spread));
+            exported
+                .note(job, "`spread` beside `jitter` needs systemd 258: `RandomizedOffsetSec=`");
+        }
+    } else if !spread.is_zero() {
+        let _ = writeln!(out, "RandomizedDelaySec={}\nFixedRandomDelay=true", whole_secs(spread));
     }
     if options.misfire_grace_time == Grace::Forever {
         out.push_str("Persistent=true\n");
@@ -374,10 +381,29 @@ mod tests {
              TimeoutStartSec=1200\nTimeoutStopSec=10\nSuccessExitStatus=0 3\nStandardInput=data\n\
              StandardInputText=x\\ny\n\n# /etc/systemd/system/rotate.timer\n[Unit]\n\
              Description=Rotate 100%%\n\n[Timer]\nOnCalendar=Mon..Fri *-*-* 02:30:00 UTC\n\
-             AccuracySec=1s\nRandomizedDelaySec=300\nFixedRandomDelay=true\nPersistent=true\n\n\
+             AccuracySec=1s\nRandomizedDelaySec=300\nPersistent=true\n\n\
              [Install]\nWantedBy=timers.target\n\n"
         );
         assert!(exported.problems.is_empty(), "{:?}", exported.problems);
+    }
+
+    #[test]
+    fn shifts_become_random_delays() {
+        let rows = [
+            ("jitter = '1h'", "RandomizedDelaySec=3600\n", 0),
+            ("spread = '1h'", "RandomizedDelaySec=3600\nFixedRandomDelay=true\n", 0),
+            (
+                "jitter = '1h'\nspread = '2h'",
+                "RandomizedDelaySec=3600\nRandomizedOffsetSec=7200\n",
+                1,
+            ),
+        ];
+        for (keys, lines, notes) in rows {
+            let text = format!("[jobs.a]\ncommand = 'a'\ncron = '@daily'\n{keys}\n");
+            let exported = systemd(&set_of(&text));
+            assert!(exported.text.contains(lines), "{keys}: {}", exported.text);
+            assert_eq!(exported.problems.len(), notes, "{keys}: {:?}", exported.problems);
+        }
     }
 
     #[test]

@@ -13,7 +13,6 @@ use crate::event::{JobRecord, Outcome};
 use crate::instant::Instant;
 use crate::job::Job;
 use crate::store::RunRecord;
-use crate::trigger::jitter::jitter;
 use crate::trigger::{DateTrigger, Trigger};
 
 use super::due_from;
@@ -336,7 +335,7 @@ fn is_waiting(question: &Question<'_>, due: Instant) -> bool {
         return true;
     }
     let job = question.job;
-    due.plus(jitter(&job.id, due, job.options.jitter)) > question.seen
+    due.plus(job.delay(due)) > question.seen
 }
 
 #[cfg(test)]

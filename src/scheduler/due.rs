@@ -1,6 +1,6 @@
 //! Which due times have passed, and what becomes of them: DESIGN §5 rule 1.
 //!
-//! A due time fires at `due + jitter`. Noticed later than that by more than `misfire_grace_time`
+//! A due time fires at `due + spread + jitter`; what is said of jitter below is said of both. Noticed later than that by more than `misfire_grace_time`
 //! it is missed; of several that fire at once, `coalesce` picks the ones to run. The rest are
 //! never enumerated, only counted (`tally`).
 
@@ -66,7 +66,7 @@ impl Scheduler {
         let waits = !self.delayed.is_empty() && self.delayed.contains_key(&slot);
         let state = &mut self.jobs[slot as usize];
         let options = &state.job.options;
-        if options.jitter.is_zero() && !waits {
+        if options.longest_delay().is_zero() && !waits {
             // The usual case: one due time, and in time.
             let next = state.timetable().after(state.next);
             let in_time = match options.misfire_grace_time {
@@ -118,7 +118,7 @@ impl Scheduler {
         // Those reached since. Far enough back they are late whatever their jitter, and recently
         // enough they may still have to wait for it; only in between has it to be looked at.
         let mut due = state.next;
-        let surely_late = late.minus(options.jitter);
+        let surely_late = late.minus(options.longest_delay());
         if due <= now && due < surely_late {
             let last = timetable.last_until(due, surely_late.minus(TICK));
             missed.add_range(due, last);
@@ -135,7 +135,7 @@ impl Scheduler {
             }
             due = timetable.after(due);
         }
-        let surely_fires = now.minus(options.jitter);
+        let surely_fires = now.minus(options.longest_delay());
         if due <= surely_fires {
             let last = timetable.last_until(due, surely_fires);
             passed.range = Some((due, last));

@@ -195,8 +195,8 @@ impl Scheduler {
         if state.paused {
             return self.end_of_pause(slot);
         }
-        let jitter = state.job.options.jitter;
-        let own = if jitter.is_zero() || state.next == NEVER {
+        let longest = state.job.options.longest_delay();
+        let own = if longest.is_zero() || state.next == NEVER {
             state.next
         } else {
             // If another due time is reached before this one fires, it may be the earlier to

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use crate::instant::Instant;
 use crate::job::Job;
-use crate::trigger::jitter::jitter;
 use crate::trigger::{IntervalTrigger, Trigger};
 
 use super::jobs::{NEVER, TICK};
 
-/// When a due time fires: its jitter is added here and nowhere else.
+/// When a due time fires: its spread and its jitter are added here and nowhere else.
 pub(super) fn fire_time(job: &Job, due: Instant) -> Instant {
-    due.plus(jitter(&job.id, due, job.options.jitter))
+    due.plus(job.delay(due))
 }
 
 /// A trigger and the moment it is relative to.

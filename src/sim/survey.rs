@@ -13,7 +13,6 @@ use super::Observer;
 use crate::event::{Action, MissReason, Outcome, Record, Start};
 use crate::instant::{Instant, Now};
 use crate::job::Job;
-use crate::trigger::jitter::jitter;
 use crate::zone::{Segment, Zone};
 
 /// What became of the due times of one job.
@@ -191,9 +190,9 @@ impl Survey {
     fn start(&mut self, now: Instant, start: &Start) {
         self.count_hour(now);
         let Some(place) = self.places.of(&start.job) else { return };
-        let fire = match start.job.options.jitter.is_zero() {
+        let fire = match start.job.options.longest_delay().is_zero() {
             true => start.due,
-            false => start.due.plus(jitter(&start.job.id, start.due, start.job.options.jitter)),
+            false => start.due.plus(start.job.delay(start.due)),
         };
         let facts = &mut self.jobs[place];
         facts.attempts += 1;

@@ -217,6 +217,31 @@ fn the_table_for_people() {
     assert!(!table.contains('\u{1b}'), "no colour in a pipe: {table:?}");
 }
 
+/// What a job's machine makes of its spread is said, and is the same for each due time.
+#[test]
+fn a_spread_is_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("jobs.toml");
+    let text = "[jobs.a]\ncommand = 'true'\ncron = '0 3 * * *'\nspread = '10h'\n";
+    std::fs::write(&file, text).unwrap();
+    let out = |args: &[&str]| {
+        let mut command = assert_cmd::Command::cargo_bin("schedrs").unwrap();
+        let output = command.args(args).arg(&file).assert().success().get_output().clone();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let rows = out(&["next", "-n", "3"]);
+    let remarks: Vec<&str> = rows
+        .lines()
+        .skip(1)
+        .filter_map(|row| row.split_once("starts "))
+        .map(|(_, end)| end)
+        .collect();
+    assert!(remarks.len() == 3 && remarks.iter().all(|remark| *remark == remarks[0]), "{rows}");
+    assert!(remarks[0].ends_with(" later: spread"), "{rows}");
+    let explained = out(&["validate", "--explain"]);
+    assert!(explained.contains("10h, of which "), "{explained}");
+}
+
 #[test]
 fn csv_is_quoted() {
     let (_dir, file) = jobfile("[jobs.\"a,b\"]\ncommand = \"true\"\ncron = \"0 3 * * fri\"\n");

@@ -23,6 +23,7 @@ use schedrs::job::{
 use schedrs::jobfile::load_text;
 use schedrs::jobfile::write::{self, Secrets};
 use schedrs::trigger::cron::Schedule;
+use schedrs::trigger::spread::Spread;
 use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
 use schedrs::zone::{Database, Zone};
 
@@ -306,14 +307,14 @@ fn options() -> impl Strategy<Value = Options> {
     let late = prop_oneof![Just(Grace::Forever), span().prop_map(Grace::Limited)];
     let coalesce = prop::sample::select(&[Coalesce::Latest, Coalesce::Earliest, Coalesce::All]);
     let overlap = prop::sample::select(&[Overlap::Skip, Overlap::Queue, Overlap::Replace]);
-    let due = (span(), late, of(span()), coalesce, 1..=u32::MAX, overlap);
+    let due = ((span(), span()), late, of(span()), coalesce, 1..=u32::MAX, overlap);
     let attempt = (of(span()), span(), any::<u32>(), span(), 1.0..1e9_f64, span());
     let output = prop::sample::select(&[Output::Pass, Output::File, Output::Discard]);
     let rest = (prop::collection::vec(any::<u8>(), 1..4), output, any::<bool>(), any::<bool>());
     (process, account, due, attempt, rest).prop_map(|(process, account, due, attempt, rest)| {
         let (shell, cwd, env, mut secrets, env_file, clear_env) = process;
         let (user, group, umask, nice, stdin) = account;
-        let (jitter, misfire_grace_time, max_wait, coalesce, max_instances, overlap) = due;
+        let ((jitter, most), misfire_grace_time, max_wait, coalesce, max_instances, overlap) = due;
         let (timeout, kill_after, retries, retry_delay, retry_backoff, retry_max_delay) = attempt;
         let (success_codes, output, paused, run_on_start) = rest;
         secrets.retain(|name, _| !env.contains_key(name));
@@ -333,6 +334,7 @@ fn options() -> impl Strategy<Value = Options> {
             nice,
             stdin,
             jitter,
+            spread: Spread { most, machine: 0 },
             misfire_grace_time,
             max_wait,
             coalesce,

@@ -1,5 +1,7 @@
 //! Which due times fire, which are missed, and which stand for others.
 
+use schedrs::trigger::spread::Spread;
+
 use super::scenario::*;
 
 #[test]
@@ -182,6 +184,29 @@ fn jitter_shifts_the_fire_and_not_the_grid() {
     for (index, (due, fired)) in fires.iter().enumerate() {
         assert_eq!(*due, NOON.plus(secs(600 * (index as u64 + 1))));
         assert_eq!(*fired, due.plus(schedrs::trigger::jitter::jitter("a", *due, secs(300))));
+    }
+}
+
+/// A spread moves all of them alike: between two fires is what is between two due times.
+#[test]
+fn a_spread_shifts_every_fire_by_the_same() {
+    let spread = Spread { most: secs(36_000), machine: 7 };
+    let mut test = Test::new(set(vec![job("a", every(600), |options| {
+        options.spread = spread;
+    })]));
+    let mut fires = Vec::new();
+    let mut observer = |now: Now, action: &Action| {
+        if let Action::Start(start) = action {
+            fires.push((start.due, now.wall));
+        }
+    };
+    let shift = spread.of("a");
+    assert!(shift > secs(1200), "another machine would show more");
+    test.sim.run_until(at("23:59"), &mut observer);
+    assert!(fires.len() > 10, "{fires:?}");
+    for (index, (due, fired)) in fires.iter().enumerate() {
+        assert_eq!(*due, NOON.plus(secs(600 * (index as u64 + 1))));
+        assert_eq!(*fired, due.plus(shift));
     }
 }
 

@@ -16,6 +16,7 @@ use schedrs::civil;
 use schedrs::instant::Instant;
 use schedrs::trigger::cron::Schedule;
 use schedrs::trigger::jitter::jitter;
+use schedrs::trigger::spread::Spread;
 use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
 use schedrs::zone::{Database, Zone};
 
@@ -241,6 +242,31 @@ fn a_date_is_due_once() {
         Ok(())
     });
     law.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_spread_stays_within_its_range_and_never_changes() {
+    let spread = |machine, most| Spread { most, machine };
+    let cases = ("[a-z-]{1,20}", any::<u64>(), 0..100_000_000_000u64);
+    let law = runner(20_000, 4).run(&cases, |(id, machine, most)| {
+        let most = Duration::from_micros(most);
+        let shift = spread(machine, most).of(&id);
+        prop_assert!(shift <= most);
+        prop_assert!(most < Duration::from_secs(60) || shift.subsec_nanos() == 0);
+        Ok(())
+    });
+    law.unwrap_or_else(|error| panic!("{error}"));
+    // Pinned: these values may never change, or a new version moves all jobs.
+    let day = Duration::from_secs(86_400);
+    let pinned = [("backup", 0), ("backup", 1), ("rotate-logs", 0)]
+        .map(|(id, machine)| spread(machine, day).of(id).as_secs());
+    assert_eq!(pinned, [2594, 85_295, 52_729]);
+    // Machines are spread over all of the range.
+    let mut hours = [0; 24];
+    for machine in 0..24_000 {
+        hours[(spread(machine, day).of("job").as_secs() / 3600).min(23) as usize] += 1;
+    }
+    assert!(hours.iter().all(|count| (850..1150).contains(count)), "{hours:?}");
 }
 
 #[test]

@@ -119,6 +119,12 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::StartDate => start(&job.trigger).map(|at| moment(at, job))?,
         Key::EndDate => end(&job.trigger).map(|at| moment(at, job))?,
         Key::Jitter => duration(options.jitter),
+        Key::Spread if options.spread.most.is_zero() => duration(options.spread.most),
+        Key::Spread => format!(
+            "{}, of which {} for this job on this machine",
+            duration(options.spread.most),
+            duration(options.spread.of(&job.id))
+        ),
         Key::RunOnStart => options.run_on_start.to_string(),
         Key::Paused => options.paused.to_string(),
         Key::MisfireGraceTime => match options.misfire_grace_time {

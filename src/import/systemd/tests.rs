@@ -24,6 +24,30 @@ fn imported(timer: &str, service: Option<&str>) -> (String, Vec<String>) {
 
 const SERVICE: &str = "[Service]\nType=oneshot\nExecStart=/bin/x\n";
 
+/// A delay that systemd chooses anew each time is a jitter, one that stays is a spread.
+#[test]
+fn random_delays() {
+    let rows = [
+        ("RandomizedDelaySec=10h", "jitter = \"10h\""),
+        ("RandomizedDelaySec=10h\nFixedRandomDelay=false", "jitter = \"10h\""),
+        ("RandomizedDelaySec=10h\nFixedRandomDelay=true", "spread = \"10h\""),
+        ("RandomizedOffsetSec=10h", "spread = \"10h\""),
+        ("RandomizedDelaySec=1h\nRandomizedOffsetSec=10h", "jitter = \"1h\"\nspread = \"10h\""),
+        ("RandomizedDelaySec=1h\nFixedRandomDelay=yes\nRandomizedOffsetSec=2h", "spread = \"3h\""),
+        ("FixedRandomDelay=true", ""),
+    ];
+    for (lines, wanted) in rows {
+        let timer = format!("[Timer]\nOnCalendar=daily\n{lines}\n");
+        let (written, said) = imported(&timer, Some(SERVICE));
+        assert!(said.is_empty(), "{lines}: {said:?}");
+        let shifts: Vec<&str> = written
+            .lines()
+            .filter(|line| line.starts_with("jitter") || line.starts_with("spread"))
+            .collect();
+        assert_eq!(shifts.join("\n"), wanted, "{lines}");
+    }
+}
+
 #[test]
 fn a_timer_and_its_service_are_one_job() {
     let (written, said) = imported(

@@ -218,7 +218,7 @@ fn each_kind_is_counted() {
 fn jitter_is_waited_for() {
     let (job, known) = (job(60), known(100));
     let question = Question { seen: at(100), ..ask(&job, &known, 0, 999) };
-    let fires = |due: i64| at(due).plus(jitter("j", at(due), Duration::from_secs(60)));
+    let fires = |due: i64| at(due).plus(job.delay(at(due)));
     let late = (1..=10).filter(|n| fires(10 * n) > at(100)).count() as u64;
     assert!(late > 0 && late < 10, "{late}");
     let found = audit(&question, &[]);

@@ -9,7 +9,6 @@ use crate::job::{Grace, Job};
 use crate::past::{TICK, last_due, say};
 use crate::problem::clean;
 use crate::trigger::Trigger;
-use crate::trigger::jitter::jitter;
 use crate::words;
 
 /// Says what there is to say of a due time that has no record.
@@ -48,12 +47,19 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
         }
         return verdict;
     }
-    let delay = jitter(&job.id, due, job.options.jitter);
+    let delay = job.delay(due);
     if due.plus(delay) > case.now {
         let fires = case.clock(due.plus(delay), due);
-        let mut verdict =
-            Verdict::new("pending", format!("not yet: its jitter delays it to {fires}"));
-        verdict.also("rule", format!("jitter = \"{}\"", words::span(job.options.jitter)));
+        let options = &*job.options;
+        let rules = [("spread", options.spread.most), ("jitter", options.jitter)];
+        let rules = rules.into_iter().filter(|(_, most)| !most.is_zero());
+        let names: Vec<&str> = rules.clone().map(|(name, _)| name).collect();
+        let verb = if names.len() > 1 { "delay" } else { "delays" };
+        let text = format!("not yet: its {} {verb} it to {fires}", names.join(" and "));
+        let mut verdict = Verdict::new("pending", text);
+        for (name, most) in rules {
+            verdict.also("rule", format!("{name} = \"{}\"", words::span(most)));
+        }
         return verdict;
     }
     if due > known.decided {
