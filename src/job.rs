@@ -1,8 +1,8 @@
 //! A job as it is meant: every value resolved, defaults filled in, no raw text left.
 //!
 //! `crate::jobfile` turns what was typed into these; `crate::scheduler` decides with them and
-//! `crate::executor` acts on them. The words are those of DESIGN §2 and, where APScheduler 3 has
-//! one for the same thing, its word.
+//! `crate::executor` acts on them. Where APScheduler 3 has a word for
+//! the same thing, it is used here.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -95,7 +95,7 @@ pub enum Command {
 }
 
 /// The options of a job beside its name, command, trigger, zone and executor. The defaults are those
-/// of DESIGN §3.
+/// of doc/jobfile.md.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// The shell of a string command: program and leading arguments, `["/bin/sh"]` unless told.

@@ -5,15 +5,15 @@
 //! happens before. No clock, no I/O, no threads, no randomness: `crate::daemon` drives it with
 //! processes, `crate::sim` with virtual ones, and both get the same answers.
 //!
-//! The rules are those of DESIGN §5, one file each:
+//! The rules are those of doc/runs.md, one file each:
 //!
-//! * `due` (rule 1): which due times have passed, which of them are too late, and which of several
+//! * `due`: which due times have passed, which of them are too late, and which of several
 //!   stand for the others; `timetable` and `tally` find and count them without enumerating them;
-//! * `admission` (rules 2 and 3): `max_instances`, `overlap`, and the `pool`s with their slots and
+//! * `admission`: `max_instances`, `overlap`, and the `pool`s with their slots and
 //!   queues;
-//! * `run` (rules 5 and 6): the life of a run as one table of state × event; `attempt` performs
+//! * `run`: the life of a run as one table of state × event; `attempt` performs
 //!   what the table says;
-//! * `reload` (rule 8) and `stop` (rule 9);
+//! * `reload` and `stop`;
 //! * `asked` answers what people and programs ask, `pause` is about jobs that are not due for a
 //!   while, `memory` about what outlives the scheduler.
 //!

@@ -1,4 +1,5 @@
-//! Whether a due time becomes a run, and when that run gets a slot: DESIGN §5 rules 2 and 3.
+//! Whether a due time becomes a run, and when that run gets a slot: doc/runs.md, "Room for
+//! the job" and "Slots".
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Attempts: what the table of `run` says is done here. DESIGN §5 rules 5 and 6.
+//! Attempts: what the table of `run` says is done here. The rules: doc/runs.md, "Attempts".
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! Which due times have passed, and what becomes of them: DESIGN §5 rule 1.
+//! Which due times have passed, and what becomes of them: doc/runs.md, "Due, late,
+//! missed" and "Several at once".
 //!
 //! A due time fires at `due + spread + jitter`; what is said of jitter below is said of both. Noticed later than that by more than `misfire_grace_time`
 //! it is missed; of several that fire at once, `coalesce` picks the ones to run. The rest are

@@ -1,4 +1,4 @@
-//! A new jobfile as a difference from the old one: DESIGN §5 rule 8.
+//! A new jobfile as a difference from the old one: doc/runs.md, "Reload".
 //!
 //! Jobs are matched by id. A job keeps its anchor (and with it the grid of an interval) and its
 //! next due time as long as its trigger stays the same, whatever else changes. Runs keep the

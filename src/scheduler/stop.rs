@@ -1,5 +1,5 @@
 //! The life of the scheduler itself: it starts, runs, drains, ends what is left, is over.
-//! DESIGN §5 rule 9.
+//! doc/runs.md, "Stop".
 
 use std::time::Duration;
 

@@ -2,7 +2,8 @@
 //!
 //! `crontab` reads the string form of crontab(5), `fields` the table form of APScheduler 3; both
 //! end as a [`Schedule`], bit sets over the fields of civil time. [`CronTrigger`] puts one or more
-//! schedules into a zone, and is the only place where DESIGN §4's rule for daylight saving stands.
+//! schedules into a zone, and is the only place that has the rule for daylight saving
+//! (doc/time.md).
 
 pub mod crontab;
 pub mod fields;
@@ -142,7 +143,7 @@ impl CronTrigger {
     }
 }
 
-/// DESIGN §4's rule for daylight saving, in full: the first due second of `schedule` that is not
+/// The rule for daylight saving (doc/time.md), in full: the first due second of `schedule` that is not
 /// before `from`, which lies in `segment`.
 ///
 /// The search runs on wall time, in which the schedule knows nothing of zones, and the segments of

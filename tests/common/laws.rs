@@ -1,5 +1,5 @@
-//! The laws of DESIGN §4 for one trigger, as code: the property tests of `tests/time/laws.rs` and the
-//! fuzz targets both come here.
+//! The laws of doc/time.md for one trigger, as code: the property tests of `tests/time/laws.rs` and
+//! the fuzz targets both come here.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! DESIGN §4's rule for daylight saving, as rows of data under a drawing of each day (an idea of
+//! The rule of doc/time.md for daylight saving, as rows of data under a drawing of each day (an idea of
 //! Cronos'). In a drawing, time goes to the right; `ST` and `DT` are the zone's standard and
 //! daylight time.
 //!

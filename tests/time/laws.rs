@@ -1,4 +1,4 @@
-//! The laws of DESIGN §4 as property tests: for random schedules of both forms, alone and in
+//! The laws of doc/time.md as property tests: for random schedules of both forms, alone and in
 //! unions, with and without a window, in every zone of the database, from anywhere in time.
 //! What the laws are stands in `common/laws.rs`, which the fuzz targets use too.
 

@@ -2,7 +2,7 @@
 //!
 //! It goes over wall time minute by minute (second by second where a schedule has seconds), asks
 //! a random schedule's own tables whether it matches, asks `jiff` which instants that wall time
-//! is, and applies DESIGN §4's rule for gaps and folds. The engine has to list exactly the same
+//! is, and applies the rule of doc/time.md for gaps and folds. The engine has to list exactly the same
 //! due times, and to give the same answer from any instant between them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
