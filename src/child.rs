@@ -4,15 +4,16 @@
 //! `crate::executor` calls [`World::start`] on its spawner threads; `crate::daemon` waits for what
 //! it started and ends its process tree ([`tree`], [`signal`]). The parts: `shell` knows when a string command
 //! needs no shell, `search` where a program may be, `environment` (with `inherited`) and `identity`
-//! what their names say, `files` reads what the former needs, [`secrets`] are what of it must not be
+//! what their names say, `files` reads what the former needs, with the `rights` of the job's user, [`secrets`] are what of it must not be
 //! seen, `spawn` makes the process.
 
 mod environment;
 mod examine;
-mod files;
+pub(crate) mod files;
 mod identity;
 mod inherited;
 pub mod mark;
+mod rights;
 mod search;
 pub mod secrets;
 mod shell;
@@ -24,7 +25,7 @@ mod vfork;
 use std::borrow::Cow;
 use std::ffi::CString;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -120,11 +121,6 @@ fn is_shortage(errno: i32) -> bool {
     matches!(errno, libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE)
 }
 
-/// The number of a user, by name or number; `None` where there is no such user.
-pub(crate) fn uid_of(user: &str) -> Option<u32> {
-    identity::uid_of(user)
-}
-
 impl World {
     /// As this process finds it, for one program that it becomes itself.
     pub fn of_one() -> World {
@@ -152,8 +148,8 @@ impl World {
         let job = &*start.job;
         let options = &*job.options;
         let (changes, account) = changes(options)?;
-        let env = self.environment(start, due, account.as_ref())?;
         let reader = changes.as_ref().and_then(|changes| changes.identity.clone());
+        let env = self.environment(start, due, account.as_ref(), reader.as_ref())?;
         let (mut streams, mut pipes) = streams(options, reader.as_ref())?;
 
         let (argv, skips_shell) = self.command_line(job, &env, reader.is_some());
@@ -183,6 +179,7 @@ impl World {
         start: &Start,
         due: &str,
         account: Option<&identity::Account>,
+        rights: Option<&Identity>,
     ) -> Result<Environment<'_>, Failure> {
         let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
         let told = [
@@ -191,7 +188,7 @@ impl World {
             ("SCHEDRS_DUE", due),
             ("SCHEDRS_ATTEMPT", &attempt),
         ];
-        self.base.compose(&start.job.options, account, told).map_err(Failure::lasting)
+        self.base.compose(&start.job.options, account, rights, told).map_err(Failure::lasting)
     }
 
     /// Makes this process the job's shell, in all that an attempt would have but its streams: with
@@ -201,7 +198,8 @@ impl World {
         let options = &*start.job.options;
         let try_become = || -> Result<Failure, Failure> {
             let (changes, account) = changes(options)?;
-            let env = self.environment(start, due, account.as_ref())?;
+            let rights = changes.as_ref().and_then(|changes| changes.identity.as_ref());
+            let env = self.environment(start, due, account.as_ref(), rights)?;
             // What such arguments are for, `-eu` or `-c`, is no good to a person.
             let words = if command.is_some() { &options.shell[..] } else { &options.shell[..1] };
             let words = words.iter().map(|word| &**word);
@@ -410,7 +408,15 @@ fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failu
         }
         Step::Regain => "root could be regained after changing user".to_owned(),
         Step::Spawn | Step::Directory | Step::Execute => {
-            return explain_files(errno, step, program, options);
+            let look = || explain_files(errno, step, program, options);
+            // As the job's user, who can lead the way to whatever root can see, and may see what
+            // root may not. Unless we have become that user.
+            let identity = program.changes.as_ref().and_then(|changes| changes.identity.as_ref());
+            let seen = match identity.filter(|_| rustix::process::geteuid().is_root()) {
+                Some(identity) => rights::borrow(identity, look),
+                None => Ok(look()),
+            };
+            return seen.unwrap_or_else(|_| Failure::lasting(describe(&os_error(errno))));
         }
     };
     Failure::lasting(reason)
@@ -481,9 +487,8 @@ fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Option
 
 /// What the `#!` line of a file names, where it has one.
 fn interpreter_of(file: &Path) -> Option<String> {
-    let mut head = [0; 256];
-    let read = File::open(file).ok()?.read(&mut head).ok()?;
-    let line = head[..read].strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
+    let head = files::head(file, None)?;
+    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let word =
         line.trim_ascii().split(|byte| byte.is_ascii_whitespace() && *byte != b'\r').next()?;
     Some(format!("{:?}", String::from_utf8_lossy(word)))

@@ -16,7 +16,8 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::identity::{self, Account};
+use super::files::Reader;
+use super::identity::{self, Account, Identity};
 use super::secrets::{Secrets, too_short};
 use super::{files, inherited, shell};
 use crate::job::Options;
@@ -80,16 +81,19 @@ impl Base {
         Base { inherited, of_others, small }
     }
 
-    /// The environment of one attempt. `told` is what the scheduler says of it. The error is a
-    /// fragment that finishes "not started: ...".
+    /// The environment of one attempt. `rights` are whose files are read as, where these are not
+    /// this process's own; `told` is what the scheduler says of it. The error is a fragment that
+    /// finishes "not started: ...".
     pub(super) fn compose(
         &self,
         options: &Options,
         account: Option<&Account>,
+        rights: Option<&Identity>,
         told: [(&str, &str); 4],
     ) -> Result<Environment<'_>, String> {
         let mut own = Variables::new();
         let user = account.map(|account| account.uid);
+        let reader = Reader { user, rights };
         let shell = options.shell.first().map_or("/bin/sh", |shell| shell);
         if let Some(account) = account {
             set_account(&mut own, account);
@@ -104,7 +108,7 @@ impl Base {
             }
         }
         if let Some(file) = &options.env_file {
-            read_env_file(Path::new(&**file), user, &mut own)?;
+            read_env_file(Path::new(&**file), reader, &mut own)?;
         }
         for (name, value) in &options.env {
             let entry = join(name.as_bytes(), value.as_bytes())
@@ -114,7 +118,7 @@ impl Base {
         }
         let mut secrets = Secrets::default();
         for (name, path) in &options.secrets {
-            let value = read_secret(Path::new(&**path), user)?;
+            let value = read_secret(Path::new(&**path), reader)?;
             let entry = join(name.as_bytes(), &value)
                 .ok_or_else(|| format!("secret {path} holds a zero byte"))?;
             own.insert(name.as_bytes().to_vec(), entry);
@@ -180,9 +184,9 @@ fn join(name: &[u8], value: &[u8]) -> Option<CString> {
 
 /// Reads `NAME=value` lines: blank lines and those that begin with `#` say nothing, `export ` may
 /// stand in front, and one pair of quotes around a value is taken off.
-fn read_env_file(path: &Path, user: Option<u32>, variables: &mut Variables) -> Result<(), String> {
+fn read_env_file(path: &Path, reader: Reader<'_>, variables: &mut Variables) -> Result<(), String> {
     let shown = path.display();
-    let text = files::read(path, MAX_ENV_FILE, "env_file", user)?;
+    let text = files::read(path, MAX_ENV_FILE, "env_file", reader)?;
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line[0] == b'#' {
@@ -212,8 +216,8 @@ fn read_env_file(path: &Path, user: Option<u32>, variables: &mut Variables) -> R
 }
 
 /// The value that stands in a file, without the newline at its end.
-fn read_secret(path: &Path, user: Option<u32>) -> Result<Vec<u8>, String> {
-    let mut value = files::read(path, MAX_SECRET, "secret", user)?;
+fn read_secret(path: &Path, reader: Reader<'_>) -> Result<Vec<u8>, String> {
+    let mut value = files::read(path, MAX_SECRET, "secret", reader)?;
     if value.pop_if(|last| *last == b'\n').is_some() {
         value.pop_if(|last| *last == b'\r');
     }
@@ -234,7 +238,7 @@ mod tests {
         fs::write(file.path(), text).unwrap();
         let mut variables = Variables::new();
         let place = file.path().display().to_string();
-        read_env_file(file.path(), None, &mut variables)
+        read_env_file(file.path(), Reader::default(), &mut variables)
             .map_err(|error| error.replace(&place, "F"))?;
         Ok(variables.values().map(|entry| entry.to_str().unwrap().to_owned()).collect())
     }
@@ -247,7 +251,8 @@ mod tests {
         assert_eq!(parse(good).unwrap(), ["A=1", "B=two words", "C=#x", "D=", "E=a=b # c"]);
         assert_eq!(parse("A=1\nB").unwrap_err(), "env_file F, line 2: expected NAME=value");
         assert_eq!(parse("A=\"x").unwrap_err(), "env_file F, line 1: the quote is not closed");
-        let missing = read_env_file(Path::new("/nonexistent"), None, &mut Variables::new());
+        let missing =
+            read_env_file(Path::new("/nonexistent"), Reader::default(), &mut Variables::new());
         assert!(missing.unwrap_err().starts_with("env_file /nonexistent cannot be read: no such"));
     }
 }

@@ -51,17 +51,17 @@ impl World {
     /// What would bite when this attempt is started here. `due` is its due time in words.
     pub(crate) fn examine(&self, start: &Start, due: &str) -> Vec<Finding> {
         let options = &*start.job.options;
-        let account = match changes(options) {
-            Ok((_, account)) => account,
+        let (identity, account) = match changes(options) {
+            Ok((changes, account)) => (changes.and_then(|changes| changes.identity), account),
             Err(failure) => {
                 let help = "name a user and a group of this machine (`getent passwd`)";
                 return vec![Finding::problem("user", failure.reason, help)];
             }
         };
-        let env = match self.environment(start, due, account.as_ref()) {
+        let env = match self.environment(start, due, account.as_ref(), identity.as_ref()) {
             Ok(env) => env,
             Err(failure) => {
-                let help = "`env_file` and secrets are read at each start, by the scheduler";
+                let help = "`env_file` and secrets are read at each start, as the job's user";
                 return vec![Finding::problem("environment", failure.reason, help)];
             }
         };
@@ -179,7 +179,8 @@ impl World {
             }
             Err(failure) => return Err((failure.reason, "try again".to_owned())),
         }
-        match interpreter(&seen_from_here(shown.as_bytes(), options)) {
+        let identity = changes(options).ok().and_then(|(changes, _)| changes?.identity);
+        match interpreter(&seen_from_here(shown.as_bytes(), options), identity.as_ref()) {
             Some(interpreter) => self.interpreter(&shown, &interpreter, options, env),
             None => Ok(shown),
         }
@@ -281,8 +282,10 @@ impl World {
     pub(crate) fn compare_with_login(&self, start: &Start, due: &str) -> Vec<Finding> {
         let options = &*start.job.options;
         // That has been said.
-        let Ok((_, account)) = changes(options) else { return Vec::new() };
-        let Ok(env) = self.environment(start, due, account.as_ref()) else { return Vec::new() };
+        let Ok((changes, account)) = changes(options) else { return Vec::new() };
+        let identity = changes.and_then(|changes| changes.identity);
+        let env = self.environment(start, due, account.as_ref(), identity.as_ref());
+        let Ok(env) = env else { return Vec::new() };
         let own = || identity::account_of(rustix::process::geteuid().as_raw());
         let Some(account) = account.or_else(own) else { return Vec::new() };
         let user = account.name.to_string_lossy().into_owned();
@@ -382,10 +385,8 @@ fn open_path(env: &Environment<'_>) -> Option<Finding> {
 }
 
 /// The words of a file's `#!` line.
-fn interpreter(file: &Path) -> Option<Vec<String>> {
-    use std::io::Read;
-    let mut head = Vec::new();
-    File::open(file).ok()?.take(256).read_to_end(&mut head).ok()?;
+fn interpreter(file: &Path, rights: Option<&identity::Identity>) -> Option<Vec<String>> {
+    let head = super::files::head(file, rights)?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let line = String::from_utf8_lossy(line).into_owned();
     Some(line.split([' ', '\t']).filter(|word| !word.is_empty()).map(str::to_owned).collect())

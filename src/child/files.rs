@@ -1,43 +1,94 @@
-//! The files that a job's environment is read from, at each start: `env_file` and secrets.
+//! The files that root opens for somebody else: those that a job's environment is read from, at each
+//! start (`env_file` and secrets), and the first line of a program that could not be executed.
+//!
+//! The job's user may own directories on the way to them, and links there. So they are opened as that
+//! user (`super::rights`). A secret that only root can read is still to be had: root hands it over
+//! if every directory and every link on the way is root's, so that it is certainly the file that the
+//! jobfile names. The alternative, opening everything as root without following any link
+//! (`RESOLVE_NO_SYMLINKS`), would refuse the links that people have for good reasons (a release, a
+//! mounted secret), follow a hard link to a file that its maker cannot read, and say nothing about
+//! whom an access control list lets in.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::describe;
-use crate::trust::{Owners, doubt};
+use rustix::fs::FileType;
+
+use super::identity::{self, Identity};
+use super::{changes, describe, rights};
+use crate::job::Options;
+use crate::trust::{Doubt, Owners, doubt, way};
+
+/// For whom a file is opened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reader<'a> {
+    /// The user that the job runs as, where that is said. A file of that user's own is fine, because
+    /// it can do no more than make that user do what they could have done themselves.
+    pub(super) user: Option<u32>,
+    /// Who is to be asked whether they may read it, where that is not this process.
+    pub(super) rights: Option<&'a Identity>,
+}
+
+/// A file that is open.
+#[derive(Debug)]
+struct Opened {
+    file: File,
+    /// What speaks against it, and is no reason to refuse it.
+    doubt: Option<Doubt>,
+}
+
+/// Why a file is not read.
+#[derive(Debug)]
+enum Refused {
+    /// It cannot be.
+    Io(io::Error),
+    /// Others can change it.
+    Doubt(Doubt),
+    /// It is not for the job's user, and root does not vouch for it.
+    NotForUser(Doubt),
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Refused {
+        Refused::Io(error)
+    }
+}
+
+impl Refused {
+    /// A fragment that continues with what the file is and its path, and what would be right.
+    fn words(self) -> (String, Option<String>) {
+        match self {
+            Refused::Io(error) => (format!("cannot be read: {}", describe(&error)), None),
+            Refused::Doubt(doubt) => (doubt.what, Some(doubt.help)),
+            Refused::NotForUser(doubt) => (
+                format!(
+                    "cannot be read by the job's user, and root does not read it for them: it {}",
+                    doubt.what
+                ),
+                Some(format!("let that user read it, or {}", doubt.help)),
+            ),
+        }
+    }
+}
 
 /// Reads a file of at most `limit` bytes, if only those who may can write to it. `what` names it
 /// in the error, a fragment that finishes "not started: ...".
-///
-/// `user`: the user that the job runs as, where that is said. A file of that user's own is fine,
-/// because it can do no more than make that user do what they could have done themselves.
 pub(super) fn read(
     path: &Path,
     limit: u64,
     what: &str,
-    user: Option<u32>,
+    reader: Reader<'_>,
 ) -> Result<Vec<u8>, String> {
     let shown = path.display();
-    let cannot_read =
-        |error: io::Error| format!("{what} {shown} cannot be read: {}", describe(&error));
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
-        .open(path)
-        .map_err(cannot_read)?;
-    if !file.metadata().map_err(cannot_read)?.is_file() {
-        return Err(cannot_read(io::Error::other("it is not a regular file")));
-    }
-    if (user.is_some() || rustix::process::geteuid().is_root())
-        && let Some(doubt) = doubt(&file, path, Owners::of_this_process(user))
-        && doubt.grave
-    {
-        return Err(format!("{what} {shown} {} (help: {})", doubt.what, doubt.help));
-    }
+    let failed = |refused: Refused| match refused.words() {
+        (why, Some(help)) => format!("{what} {shown} {why} (help: {help})"),
+        (why, None) => format!("{what} {shown} {why}"),
+    };
+    let file = open(path, reader).map_err(failed)?.file;
     let mut text = Vec::new();
-    file.take(limit + 1).read_to_end(&mut text).map_err(cannot_read)?;
+    file.take(limit + 1).read_to_end(&mut text).map_err(|error| failed(error.into()))?;
     if text.len() as u64 > limit {
         let limit = match limit >> 20 {
             0 => format!("{} KiB", limit >> 10),
@@ -46,4 +97,110 @@ pub(super) fn read(
         return Err(format!("{what} {shown} is larger than {limit}"));
     }
     Ok(text)
+}
+
+/// What is to be said in time about a file that the environment of a job with these options is read
+/// from: whether that job will not start for it, what continues its name, and what would be right.
+/// `check` says what is wrong with what is in it.
+pub(crate) fn forecast(
+    path: &Path,
+    options: &Options,
+    check: impl Fn(&File) -> Option<(String, &'static str)>,
+) -> Option<(bool, String, Option<String>)> {
+    let found = changes(options).ok();
+    let (changes, account) = found.unwrap_or_default();
+    // Only root can tell what another user may read.
+    let identity = changes.and_then(|changes| changes.identity).filter(|_| is_root());
+    // A job whose user cannot be had is somebody's all the same.
+    let named = || options.user.as_deref().and_then(identity::uid_of);
+    let user = account.map(|account| account.uid).or_else(named);
+    match open(path, Reader { user, rights: identity.as_ref() }) {
+        Ok(Opened { doubt: Some(doubt), .. }) => Some((false, doubt.what, Some(doubt.help))),
+        Ok(Opened { file, doubt: None }) => {
+            check(&file).map(|(why, help)| (true, why, Some(help.to_owned())))
+        }
+        // That it is not there is for the job to say, when it is due: it may be there by then.
+        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
+        // Whoever checks a jobfile may not be who runs it.
+        Err(Refused::Io(_)) if !is_root() => None,
+        Err(refused) => {
+            let (why, help) = refused.words();
+            Some((true, why, help))
+        }
+    }
+}
+
+/// The first bytes of a file, as somebody else sees it.
+pub(super) fn head(path: &Path, rights: Option<&Identity>) -> Option<Vec<u8>> {
+    let look = || {
+        let mut head = Vec::new();
+        open_regular(path).ok()?.take(256).read_to_end(&mut head).ok()?;
+        Some(head)
+    };
+    match rights {
+        Some(identity) => rights::borrow(identity, look).ok()?,
+        None => look(),
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn open(path: &Path, reader: Reader<'_>) -> Result<Opened, Refused> {
+    let owners = Owners::of_this_process(reader.user);
+    let judged = reader.user.is_some() || is_root();
+    let Some(identity) = reader.rights else { return open_judged(path, owners, judged) };
+    let opened = rights::borrow(identity, || open_judged(path, owners, judged));
+    match opened? {
+        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
+            hand_over(path, owners, error)
+        }
+        opened => opened,
+    }
+}
+
+/// Opens a file and looks at who can write to it.
+fn open_judged(path: &Path, owners: Owners, refuse: bool) -> Result<Opened, Refused> {
+    let file = open_regular(path)?;
+    match doubt(&file, path, owners) {
+        Some(doubt) if refuse && doubt.grave => Err(Refused::Doubt(doubt)),
+        doubt => Ok(Opened { file, doubt }),
+    }
+}
+
+/// Opens a file that the job's user may not read, if nobody but root can have put it there. `denied`
+/// is what they were told.
+fn hand_over(path: &Path, owners: Owners, denied: io::Error) -> Result<Opened, Refused> {
+    let way = way::follow(path, Owners::of_this_process(None), true);
+    if let Some(doubt) = way.doubt.filter(|doubt| doubt.grave) {
+        return Err(Refused::NotForUser(doubt));
+    }
+    // Nothing is opened before it is known what it is: to open a device can be to use it.
+    let end = way.end?;
+    if FileType::from_raw_mode(end.st_mode) != FileType::RegularFile {
+        return Err(not_regular().into());
+    }
+    let opened = open_judged(path, owners, true)?;
+    let meta = opened.file.metadata()?;
+    match (meta.dev(), meta.ino()) == (end.st_dev, end.st_ino) {
+        true => Ok(opened),
+        false => Err(denied.into()),
+    }
+}
+
+/// Opens a file without waiting for whoever is at the other end of a FIFO.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(not_regular()),
+    }
+}
+
+fn not_regular() -> io::Error {
+    io::Error::other("it is not a regular file")
 }

@@ -7,18 +7,17 @@
 //! so here they only deserve a warning in time.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Loaded;
+use crate::child::files::forecast;
 use crate::child::secrets::too_short;
-use crate::child::uid_of;
 use crate::job::{JobSet, Options};
 use crate::problem::{Place, Problem};
-use crate::trust::{Doubt, Owners, doubt};
+use crate::trust::Doubt;
 
 /// What a load found out about its files.
 #[derive(Debug, Default)]
@@ -106,24 +105,17 @@ fn environment_files(options: &Options) -> impl Iterator<Item = (&'static str, &
 }
 
 fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> Option<Problem> {
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
-        .open(path);
-    // That it is not there is for the job to say, when it is due: it may be there by then.
-    let file = opened.ok()?;
-    let owners = Owners::of_this_process(options.user.as_deref().and_then(uid_of));
-    let Some(doubt) = doubt(&file, Path::new(path), owners) else {
-        let (doubt, help) = if what == "secret" { short_secret(&file)? } else { return None };
-        let message = format!("this job will not start: {what} {path} {doubt}");
-        return Some(Problem::warning(place, message).help(help));
+    let check = |file: &File| if what == "secret" { short_secret(file) } else { None };
+    let (refused, why, help) = forecast(Path::new(path), options, check)?;
+    let message = match refused {
+        true => format!("this job will not start: {what} {path} {why}"),
+        false => format!("{what} {path} {why}"),
     };
-    let refused = rustix::process::geteuid().is_root() || options.user.is_some();
-    let message = match refused && doubt.grave {
-        true => format!("this job will not start: {what} {path} {}", doubt.what),
-        false => format!("{what} {path} {}", doubt.what),
-    };
-    Some(Problem::warning(place, message).help(doubt.help))
+    let problem = Problem::warning(place, message);
+    Some(match help {
+        Some(help) => problem.help(help),
+        None => problem,
+    })
 }
 
 /// What is wrong with a secret that is too short. A longer one is not read for that.

@@ -7,6 +7,7 @@
 )]
 
 mod directories;
+mod links;
 mod stores;
 
 use std::fs::File;

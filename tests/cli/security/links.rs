@@ -1,0 +1,252 @@
+//! What a job's user can put in the way of what root opens for them.
+
+use std::fs;
+use std::os::unix::fs::{chown, lchown, symlink};
+
+use super::{SOMEBODY, all, run};
+use crate::harness::{Bench, Done, is_root};
+
+/// What only root may read.
+const ROOTS: &str = "SECRET=of-root-alone\n";
+
+const ONCE: [&str; 4] = ["run", "--once", "a", "jobs.toml"];
+
+/// A job of somebody's that says what is in a file, as a secret or as a variable of `env_file`.
+fn bench(what: &str, file: &str) -> Bench {
+    let key = match what {
+        "secret" => format!("env = {{ SECRET = {{ file = '{file}' }} }}"),
+        _ => format!("env_file = '{file}'"),
+    };
+    let bench = Bench::new(&format!(
+        "[jobs.a]\ncommand = 'echo \"$SECRET\" | tr a-z A-Z'\ndate = 'now'\ncwd = '/'\n\
+         user = {SOMEBODY}\ngroup = {SOMEBODY}\n{key}\n"
+    ));
+    // The job's user has to get at what is theirs.
+    bench.set_mode(".", 0o755);
+    for (directory, owner) in [("theirs", SOMEBODY), ("roots", 0)] {
+        fs::create_dir(bench.path(directory)).unwrap();
+        bench.set_mode(directory, 0o755);
+        chown(bench.path(directory), Some(owner), None).unwrap();
+    }
+    write(&bench, "roots/only", 0, 0o600);
+    bench
+}
+
+fn write(bench: &Bench, name: &str, owner: u32, mode: u32) {
+    bench.write(name, ROOTS);
+    bench.set_mode(name, mode);
+    chown(bench.path(name), Some(owner), Some(owner)).unwrap();
+}
+
+fn not_root() -> bool {
+    if !is_root() {
+        eprintln!("not root: nothing can be read for somebody else");
+    }
+    !is_root()
+}
+
+/// It does not start, and says why; `validate` and `doctor` said so before.
+fn is_refused(bench: &Bench, what: &str, said: &str) {
+    let done = run(bench, &ONCE);
+    assert_eq!((done.code, done.out.len()), (Some(126), 0), "{what} {said}: {done:?}");
+    let checked = run(bench, &["validate", "jobs.toml"]);
+    let looked = run(bench, &["doctor", "a"]);
+    for told in [&done, &checked, &looked] {
+        assert!(all(told).contains(said), "{what}, not {said}: {told:?}");
+        assert!(!all(told).contains("of-root"), "{told:?}");
+    }
+    assert!(all(&checked).contains("this job will not start: "), "{checked:?}");
+    assert_eq!(looked.code, Some(1), "{looked:?}");
+}
+
+fn runs(done: &Done) {
+    assert!(done.out.iter().any(|line| line.contains("OF-ROOT-ALONE")), "{done:?}");
+}
+
+#[test]
+fn what_the_user_may_not_read_is_not_read_for_them() {
+    if not_root() {
+        return;
+    }
+    // What they put at `theirs/file`.
+    type Put = fn(&Bench);
+    let rows: [(&str, Put); 5] = [
+        ("a link", |bench| symlink("../roots/only", bench.path("theirs/file")).unwrap()),
+        ("a whole link", |bench| {
+            symlink(bench.path("roots/only"), bench.path("theirs/file")).unwrap();
+        }),
+        ("a link to a link", |bench| {
+            symlink("../roots/only", bench.path("theirs/next")).unwrap();
+            symlink("next", bench.path("theirs/file")).unwrap();
+        }),
+        // Where the machine lets them make one.
+        ("a hard link", |bench| {
+            fs::hard_link(bench.path("roots/only"), bench.path("theirs/file")).unwrap();
+        }),
+        ("a file of root's that they have found", |bench| {
+            write(bench, "theirs/file", 0, 0o600);
+        }),
+    ];
+    for what in ["secret", "env_file"] {
+        for (how, put) in rows {
+            let bench = bench(what, "theirs/file");
+            put(&bench);
+            is_refused(&bench, how, "cannot be read by the job's user");
+        }
+        // A directory on the way, and a link that is root's but leads to what is theirs.
+        let bench = bench(what, "theirs/way/only");
+        symlink("../roots", bench.path("theirs/way")).unwrap();
+        is_refused(&bench, "a directory", "cannot be read by the job's user");
+        let bench = self::bench(what, "roots/link");
+        symlink("../theirs/file", bench.path("roots/link")).unwrap();
+        symlink("../roots/only", bench.path("theirs/file")).unwrap();
+        is_refused(&bench, "by a link of root's", "cannot be read by the job's user");
+        // In a directory that everyone can write to they may make links as well.
+        let bench = self::bench(what, "tmp/file");
+        fs::create_dir(bench.path("tmp")).unwrap();
+        bench.set_mode("tmp", 0o1777);
+        symlink("../roots/only", bench.path("tmp/file")).unwrap();
+        lchown(bench.path("tmp/file"), Some(SOMEBODY), None).unwrap();
+        is_refused(&bench, "in tmp", "cannot be read");
+        fs::remove_file(bench.path("tmp/file")).unwrap();
+        write(&bench, "tmp/file", 0, 0o600);
+        is_refused(&bench, "in tmp", "everyone can put files into");
+    }
+}
+
+#[test]
+fn what_is_no_file_neither_hangs_nor_is_read() {
+    if not_root() {
+        return;
+    }
+    for what in ["secret", "env_file"] {
+        let rows = [("fifo", "not a regular file"), ("/dev/zero", "not a regular file"), (".", "")];
+        for (target, said) in rows {
+            let bench = bench(what, "theirs/file");
+            bench.fifo("theirs/fifo");
+            chown(bench.path("theirs/fifo"), Some(SOMEBODY), None).unwrap();
+            symlink(target, bench.path("theirs/file")).unwrap();
+            is_refused(&bench, target, said);
+        }
+        // One that only root may open is not even opened.
+        let bench = bench(what, "roots/fifo");
+        bench.fifo("roots/fifo");
+        bench.set_mode("roots/fifo", 0o600);
+        is_refused(&bench, "root's fifo", "not a regular file");
+    }
+}
+
+#[test]
+fn what_is_for_the_user_is_read() {
+    if not_root() {
+        return;
+    }
+    for what in ["secret", "env_file"] {
+        // (file, its owner, its group, its mode)
+        let rows = [
+            ("theirs/file", SOMEBODY, SOMEBODY, 0o600),
+            ("theirs/file", 0, 0, 0o644),
+            // By their group.
+            ("roots/file", 0, SOMEBODY, 0o640),
+            // Root's alone, at a place that is root's alone: that is what it is for.
+            ("roots/file", 0, 0, 0o600),
+            ("roots/file", SOMEBODY, 0, 0o600),
+        ];
+        for (file, owner, group, mode) in rows {
+            let bench = bench(what, file);
+            write(&bench, file, owner, mode);
+            chown(bench.path(file), None, Some(group)).unwrap();
+            runs(&run(&bench, &ONCE));
+            let checked = run(&bench, &["validate", "jobs.toml"]);
+            assert_eq!(checked.out, ["jobs.toml: 1 job, no problems"], "{file} {mode:o}");
+        }
+        // Links are fine as long as they lead to what they may read.
+        let bench = bench(what, "theirs/link");
+        write(&bench, "theirs/file", SOMEBODY, 0o600);
+        symlink("file", bench.path("theirs/link")).unwrap();
+        runs(&run(&bench, &ONCE));
+        // Root's may lead to root's.
+        let bench = self::bench(what, "roots/link");
+        symlink("only", bench.path("roots/link")).unwrap();
+        runs(&run(&bench, &ONCE));
+        bench.set_mode("roots", 0o700);
+        runs(&run(&bench, &ONCE));
+    }
+}
+
+#[test]
+fn a_directory_of_a_third_one_is_refused() {
+    if not_root() {
+        return;
+    }
+    for what in ["secret", "env_file"] {
+        let bench = bench(what, "third/file");
+        fs::create_dir(bench.path("third")).unwrap();
+        bench.set_mode("third", 0o755);
+        write(&bench, "third/file", 0, 0o644);
+        runs(&run(&bench, &ONCE));
+        chown(bench.path("third"), Some(SOMEBODY + 1), None).unwrap();
+        is_refused(&bench, what, "third belongs to another user (uid 12346)");
+        // So is that of somebody who is not root for a job of root's.
+        let jobfile = fs::read_to_string(bench.path("jobs.toml")).unwrap();
+        let lines = jobfile.lines().filter(|line| !line.contains("12345"));
+        bench.write("jobs.toml", &lines.collect::<Vec<_>>().join("\n").replace("third", "theirs"));
+        write(&bench, "theirs/file", 0, 0o644);
+        is_refused(&bench, what, "theirs belongs to another user (uid 12345)");
+    }
+}
+
+#[test]
+fn a_cwd_is_entered_as_the_user() {
+    if not_root() {
+        return;
+    }
+    let bench = bench("env_file", "roots/only");
+    let jobfile = fs::read_to_string(bench.path("jobs.toml")).unwrap();
+    let enter = |cwd: &str| {
+        let text = jobfile.replace("cwd = '/'", &format!("cwd = '{cwd}'"));
+        bench.write("jobs.toml", &text.replace("echo \"$SECRET\"", "pwd"));
+        run(&bench, &ONCE)
+    };
+    fs::create_dir(bench.path("roots/closed")).unwrap();
+    bench.set_mode("roots/closed", 0o700);
+    symlink("../roots/closed", bench.path("theirs/way")).unwrap();
+    for cwd in ["roots/closed", "theirs/way"] {
+        let done = enter(cwd);
+        assert_eq!(done.code, Some(126), "{done:?}");
+        let said = format!("{cwd} cannot be entered: permission denied");
+        assert!(all(&done).contains(&said), "{done:?}");
+    }
+    // Whether there is something beyond is not told either.
+    symlink("../roots/closed/none", bench.path("theirs/beyond")).unwrap();
+    assert!(all(&enter("theirs/beyond")).contains("permission denied"));
+    bench.set_mode("theirs", 0o700);
+    assert_eq!(enter("theirs").code, Some(0));
+}
+
+#[test]
+fn a_program_that_is_a_fifo_or_not_theirs_is_not_read() {
+    if not_root() {
+        return;
+    }
+    let bench = bench("env_file", "roots/only");
+    let jobfile = fs::read_to_string(bench.path("jobs.toml")).unwrap();
+    let program = bench.path("theirs/program");
+    let text =
+        jobfile.replace("'echo \"$SECRET\" | tr a-z A-Z'", &format!("['{}']", program.display()));
+    bench.write("jobs.toml", &text);
+    bench.fifo("theirs/program");
+    bench.set_mode("theirs/program", 0o755);
+    let done = run(&bench, &ONCE);
+    assert_eq!(done.code, Some(126), "{done:?}");
+    assert_eq!(run(&bench, &["doctor", "a"]).code, Some(1));
+    fs::remove_file(&program).unwrap();
+    bench.write("roots/only", "#!/of-root-alone\n");
+    bench.set_mode("roots/only", 0o700);
+    symlink("../roots/only", &program).unwrap();
+    bench.write("jobs.toml", &text.replace("env_file = 'roots/only'\n", ""));
+    for done in [run(&bench, &ONCE), run(&bench, &["doctor", "a"])] {
+        assert!(!all(&done).contains("of-root"), "{done:?}");
+        assert!(all(&done).contains("permission denied") || done.code == Some(1), "{done:?}");
+    }
+}
