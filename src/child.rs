@@ -19,6 +19,7 @@ pub mod secrets;
 mod shell;
 pub mod signal;
 mod spawn;
+mod terminal;
 pub mod tree;
 mod vfork;
 
@@ -192,23 +193,36 @@ impl World {
     }
 
     /// Makes this process the job's shell, in all that an attempt would have but its streams: with
-    /// the command, or for a person. To be called while there is no other thread; returns only when
-    /// that failed.
-    pub fn become_shell(&self, start: &Start, due: &str, command: Option<&str>) -> Failure {
+    /// the command, or for a person. Where that is somebody else, it is a process of its own that
+    /// never has our terminal (`terminal`), and its exit code is answered. To be called while there
+    /// is no other thread.
+    pub fn become_shell(
+        &self,
+        start: &Start,
+        due: &str,
+        command: Option<&str>,
+    ) -> Result<u8, Failure> {
         let options = &*start.job.options;
-        let try_become = || -> Result<Failure, Failure> {
-            let (changes, account) = changes(options)?;
-            let rights = changes.as_ref().and_then(|changes| changes.identity.as_ref());
-            let env = self.environment(start, due, account.as_ref(), rights)?;
-            // What such arguments are for, `-eu` or `-c`, is no good to a person.
-            let words = if command.is_some() { &options.shell[..] } else { &options.shell[..1] };
-            let words = words.iter().map(|word| &**word);
-            let words = words.chain(command.into_iter().flat_map(|text| ["-c", text]));
-            let argv: Vec<Cow<'_, str>> = words.map(Cow::Borrowed).collect();
-            let program = self.program(&argv, options, &env, changes)?;
-            Ok(explain(spawn::become_program(&program), &program, options))
+        let (changes, account) = changes(options)?;
+        let rights = changes.as_ref().and_then(|changes| changes.identity.as_ref());
+        let env = self.environment(start, due, account.as_ref(), rights)?;
+        // What such arguments are for, `-eu` or `-c`, is no good to a person.
+        let words = if command.is_some() { &options.shell[..] } else { &options.shell[..1] };
+        let words = words.iter().map(|word| &**word);
+        let words = words.chain(command.into_iter().flat_map(|text| ["-c", text]));
+        let argv: Vec<Cow<'_, str>> = words.map(Cow::Borrowed).collect();
+        let other = changes.as_ref().and_then(|changes| changes.identity.as_ref()?.uid);
+        let program = self.program(&argv, options, &env, changes)?;
+        let Some(user) = other.filter(|uid| *uid != rustix::process::geteuid().as_raw()) else {
+            return Err(explain(spawn::become_program(&program), &program, options));
         };
-        try_become().unwrap_or_else(|failure| failure)
+        match terminal::run(&program, user) {
+            Ok(done) => done.map_err(|error| explain(error, &program, options)),
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(0);
+                Err(Failure::of_machine("no terminal can be made for it", errno))
+            }
+        }
     }
 
     /// Gives a child the limit of open files that the scheduler was started with: some programs

@@ -15,7 +15,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr;
@@ -109,8 +109,26 @@ pub(super) fn spawn(program: &Program<'_>, streams: Streams) -> Result<u32, Spaw
     match &program.changes {
         None => vfork(program, &argv, &env, &streams)
             .map_err(|errno| SpawnError { step: Step::Spawn, errno }),
-        Some(changes) => fork(program, changes, argv, env, streams),
+        Some(changes) => {
+            let place = if program.session { Place::OwnSession } else { Place::OwnGroup };
+            fork(program, changes, argv, env, streams, place)
+        }
     }
+}
+
+/// Starts it as the leader of a session whose terminal is this one, or that has none.
+pub(super) fn spawn_on(
+    program: &Program<'_>,
+    streams: Streams,
+    terminal: Option<BorrowedFd<'_>>,
+) -> Result<u32, SpawnError> {
+    let argv = pointers(program.argv.iter().map(CString::as_c_str));
+    let env = pointers(program.env.iter().copied());
+    let none = Changes::default();
+    let changes = program.changes.as_ref().unwrap_or(&none);
+    let terminal = terminal.map(|fd| fd.as_raw_fd());
+    let place = terminal.map_or(Place::OwnSession, Place::OwnTerminal);
+    fork(program, changes, argv, env, streams, place)
 }
 
 /// A null-terminated array for the C library. Valid as long as the strings are.
@@ -160,6 +178,8 @@ struct Prepared {
 enum Place {
     OwnSession,
     OwnGroup,
+    /// A session with this terminal.
+    OwnTerminal(c_int),
     /// It stays where it is: it has the terminal.
     Same,
 }
@@ -176,8 +196,8 @@ fn fork(
     argv: Vec<*const c_char>,
     env: Vec<*const c_char>,
     streams: Streams,
+    place: Place,
 ) -> Result<u32, SpawnError> {
-    let place = if program.session { Place::OwnSession } else { Place::OwnGroup };
     let prepared = Prepared::new(program, changes, argv, env, place);
     // The child executes its program by itself, at the end of `become_program`; the name given
     // here is never looked at.
@@ -243,6 +263,10 @@ impl Prepared {
         unsafe {
             let placed = match self.place {
                 Place::OwnSession => libc::setsid(),
+                Place::OwnTerminal(terminal) => match libc::setsid() {
+                    -1 => -1,
+                    _ => libc::ioctl(terminal, libc::TIOCSCTTY, 0),
+                },
                 Place::OwnGroup => libc::setpgid(0, 0),
                 Place::Same => 0,
             };

@@ -1,7 +1,8 @@
 //! `schedrs shell`: a shell that has what a job has.
 //!
 //! This process becomes the shell, by the same steps by which a job's process becomes its program
-//! (`crate::child`), but for the terminal, which it keeps.
+//! (`crate::child`), but for the terminal, which it keeps. Only where root opens a shell of another
+//! user it stays, so that this user does not get root's terminal.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -24,6 +25,10 @@ the job's own `shell`; without -c it is interactive. SCHEDRS_RUN is 0: it is no 
 
 Where the job inherits the scheduler's environment, here it inherits that of the terminal. To see \
 what it has below a service manager, start the shell from there, or use `clear_env`.
+
+Opened by root for a job with `user`, the shell has a terminal of its own, so that this user can \
+neither read from root's nor type into it. Where standard output is not a terminal, it reads nothing \
+from the terminal.
 
 Exit codes: that of the shell; 126 if it could not be started, 127 if it was not found.
 
@@ -64,7 +69,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let now = clock::now();
     let due = words::rfc3339(now.wall.truncated(), &job.zone);
     let start = Start { run: RunId(0), job: Arc::clone(&job), due: now.wall, attempt: 1 };
-    let failure = World::of_one().become_shell(&start, &due, args.command.as_deref());
+    let failure = match World::of_one().become_shell(&start, &due, args.command.as_deref()) {
+        Ok(code) => return Ok(ExitCode::from(code)),
+        Err(failure) => failure,
+    };
     let reason = crate::problem::clean(&failure.reason).into_owned();
     let id = crate::problem::clean(&job.id);
     anstream::eprintln!("schedrs: no shell for `{id}`: {reason}");
