@@ -8,6 +8,7 @@
 //!
 //! What happens to the store is told by [`Said`]. With nothing to write the thread sleeps.
 
+mod age;
 mod queue;
 mod worker;
 

@@ -8,18 +8,26 @@
 )]
 
 use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use crate::harness::{Bench, Done, Running};
+use serde_json::{Value, json};
 
 /// A scheduler with a clock that can be set, which a release build has not.
 fn with_clock(bench: &Bench) -> Option<Running> {
     if !cfg!(debug_assertions) {
         return None;
     }
-    bench.write("clock", "0");
+    Some(at_clock(bench, 0))
+}
+
+/// One whose clock is so many seconds ahead.
+fn at_clock(bench: &Bench, ahead: i64) -> Running {
+    bench.write("clock", &ahead.to_string());
     let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
-    Some(Running::start(command.env("SCHEDRS_TEST_CLOCK", bench.path("clock"))))
+    Running::start(command.env("SCHEDRS_TEST_CLOCK", bench.path("clock")))
 }
 
 /// A job each second. What a due time becomes says its fate.
@@ -43,6 +51,66 @@ fn assert_complete(done: &Done) {
     }
     for pair in spans.windows(2) {
         assert_eq!(pair[0].1 + 1, pair[1].0, "{spans:?}");
+    }
+}
+
+/// Asks a scheduler something.
+fn ask(bench: &Bench, request: &Value) -> Value {
+    let name = format!("{}.sock", schedrs::paths::instance(&bench.path("jobs.toml")));
+    let mut stream = UnixStream::connect(bench.path("state").join(name)).unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+/// How many runs of a job are known and over.
+fn known(bench: &Bench, job: &str) -> usize {
+    let reply = ask(bench, &json!({ "do": "history", "job": job, "limit": 10_000 }));
+    let records = reply["records"].as_array().unwrap();
+    records.iter().filter(|record| record["outcome"] == "succeeded").count()
+}
+
+/// Runs a job so often that the past is tidied up, which shows when less of this job is kept.
+fn tidy_up(bench: &Bench) {
+    let mut most = 0;
+    loop {
+        for _ in 0..20 {
+            let started = ask(bench, &json!({ "do": "start", "job": "many", "force": true }));
+            assert_eq!(started["ok"], true, "{started}");
+        }
+        let now = known(bench, "many");
+        if now < most {
+            return;
+        }
+        most = now;
+    }
+}
+
+/// A clock that is far ahead for a moment does not make what is kept too old: neither while schedrs
+/// runs, nor if it begins in that moment.
+#[test]
+fn a_clock_far_ahead_for_a_moment_deletes_no_history() {
+    const AHEAD: i64 = 400 * 86_400;
+    let job = |id: &str| format!("jobs.{id} = {{ command = ['true'], date = 2099-01-01 }}\n");
+    let bench = Bench::new(&(job("old") + &job("many")));
+    let Some(mut running) = with_clock(&bench) else { return };
+    running.event("starting", "");
+    for _ in 0..5 {
+        ask(&bench, &json!({ "do": "start", "job": "old", "force": true }));
+        running.event("succeeded", "old");
+    }
+    bench.write("clock", &AHEAD.to_string());
+    running.event("clock_jumped", "");
+    tidy_up(&bench);
+    assert_eq!(known(&bench, "old"), 5);
+    running.stop();
+    for clock in [AHEAD, AHEAD + 60, 0] {
+        let mut running = at_clock(&bench, clock);
+        running.event("starting", "");
+        tidy_up(&bench);
+        assert_eq!(known(&bench, "old"), 5, "{clock}");
+        running.stop();
     }
 }
 

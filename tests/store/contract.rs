@@ -534,6 +534,25 @@ fn the_past_is_bounded(bed: &dyn Bed) {
     assert_eq!(bed.open().restore().unwrap().next_run, 500);
 }
 
+/// What was written while the clock was ahead stays until its time, and keeps nothing else.
+fn records_from_ahead_keep_none_behind_them(bed: &dyn Bed) {
+    let day = 86_400;
+    let mut store = fresh(bed);
+    for name in ["busy", "idle"] {
+        for due in 0..3 {
+            let run = due * 2 + u64::from(name == "idle") + 1;
+            // The second is from far ahead.
+            let due = due as i64 * 10 + if due == 1 { 900 * day } else { 0 };
+            commit(&mut *store, &whole(run, name, due, Outcome::Succeeded));
+        }
+    }
+    let keep = Limits { runs: 20, days: 30 };
+    tidy(&mut *store, keep, at(40 * day));
+    assert_eq!(runs(&*store, &Query::default()), [4, 3]);
+    tidy(&mut *store, keep, at(960 * day));
+    assert_eq!(runs(&*store, &Query::default()), [0; 0]);
+}
+
 /// Limits may be others after a restart, and then hold for jobs that have nothing new.
 fn new_limits_hold_for_all(bed: &dyn Bed) {
     let mut store = fresh(bed);
@@ -634,6 +653,7 @@ contract! {
     changes_of_a_job_and_of_all
     sessions_one_after_the_other
     the_past_is_bounded
+    records_from_ahead_keep_none_behind_them
     new_limits_hold_for_all
     a_reader_sees_what_comes
 }

@@ -6,11 +6,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use super::age::Age;
 use super::queue::Queue;
 use super::{Reopen, Said, Shared};
 use crate::clock;
 use crate::event::RunId;
-use crate::instant::Mono;
+use crate::instant::{Instant, Mono};
 use crate::memory;
 use crate::store::{Fact, Limits, Store, StoreError, Trouble};
 
@@ -44,6 +45,8 @@ pub(super) struct Worker {
     lost_claims: VecDeque<RunId>,
     untidy: usize,
     tidied: Mono,
+    /// What time it is for the age of what is kept. `None`: the store has not been asked.
+    age: Option<Age>,
     more_to_tidy: bool,
 }
 
@@ -120,6 +123,7 @@ impl Worker {
             lost_claims: VecDeque::new(),
             untidy: 0,
             tidied: clock::now().mono,
+            age: None,
             more_to_tidy: false,
         }
     }
@@ -277,6 +281,7 @@ impl Worker {
         let failure = |failure: Failure| Failure { store: After::Kept, ..failure };
         self.store = Some(opened.map_err(failure)?);
         self.untried = true;
+        self.age = None;
         if let Some(message) = self.lost_store.take() {
             (self.say)(Said::Fresh(message));
         }
@@ -294,10 +299,20 @@ impl Worker {
     fn tidy(&mut self) {
         self.untidy = 0;
         let now = clock::now();
+        let passed = now.mono.since(self.tidied);
         self.tidied = now.mono;
-        let limits = self.limits;
+        let (limits, age) = (self.limits, &mut self.age);
         let Some(store) = &mut self.store else { return };
-        match guarded(|| store.tidy(limits, now.wall)) {
+        let tidied = guarded(|| {
+            if age.is_none() {
+                let sessions = store.reader().and_then(|mut reader| reader.sessions());
+                *age = sessions.ok().map(|sessions| Age::of(&sessions));
+            }
+            // Where nobody can tell, nothing is too old.
+            let age = age.as_mut().map_or(Instant::MIN, |age| age.see(now.wall, passed));
+            store.tidy(limits, age)
+        });
+        match tidied {
             Ok(more) => self.more_to_tidy = more,
             Err(failure) => {
                 self.more_to_tidy = false;

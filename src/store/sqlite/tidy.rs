@@ -63,13 +63,13 @@ impl Tidying {
         let mut names_gone = false;
         while left > 0 {
             let Some(job) = known.touched.iter().next().copied() else { break };
-            let more = of_job(conn, job, keep, oldest, &mut left, &mut names_gone)?;
+            let more = of_job(conn, job, keep, (oldest, now.micros()), &mut left, &mut names_gone)?;
             if !more {
                 known.touched.remove(&job);
             }
         }
         if left > 0 {
-            self.by_age(conn, oldest, &mut left, &mut names_gone)?;
+            self.by_age(conn, (oldest, now.micros()), &mut left, &mut names_gone)?;
         }
         if names_gone {
             known.forget();
@@ -108,20 +108,33 @@ impl Tidying {
     fn by_age(
         &mut self,
         conn: &Connection,
-        oldest: i64,
+        (oldest, now): (i64, i64),
         left: &mut i64,
         names_gone: &mut bool,
     ) -> Result<()> {
         let sql = "SELECT seq, job, at, run, outcome IS NULL FROM record WHERE seq > ?1 \
                    ORDER BY seq LIMIT ?2";
+        let mut beyond = false;
         for old in olds(conn, sql, self.aged, *left)? {
+            if old.at > now {
+                // A clock was ahead when it was written. It stays until its time, and what stands
+                // behind it does not.
+                beyond = true;
+                continue;
+            }
             if old.at >= oldest {
                 break;
             }
-            self.aged = old.seq;
-            *left -= 1;
-            if !old.open && !is_last(conn, &old)? {
+            let goes = !old.open && !is_last(conn, &old)?;
+            if goes {
                 forget(conn, &old, names_gone)?;
+            }
+            if !beyond {
+                self.aged = old.seq;
+            }
+            // What is looked at again each time is no headway.
+            if goes || !beyond {
+                *left -= 1;
             }
         }
         Ok(())
@@ -161,7 +174,7 @@ fn of_job(
     conn: &Connection,
     job: i64,
     keep: Limits,
-    oldest: i64,
+    (oldest, now): (i64, i64),
     left: &mut i64,
     names_gone: &mut bool,
 ) -> Result<bool> {
@@ -177,7 +190,10 @@ fn of_job(
     let mut forgotten = 0;
     for old in &found {
         *left -= 1;
-        if old.at >= oldest && beyond <= 0 {
+        if beyond <= 0 && old.at > now {
+            continue;
+        }
+        if beyond <= 0 && old.at >= oldest {
             return Ok(false);
         }
         // What is open counts, but stays: it will be the oldest of all only while it runs.
