@@ -13,7 +13,8 @@
 pub(crate) mod way;
 
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{Stat, StatVfsMountFlags, fstatvfs, statvfs};
@@ -90,6 +91,37 @@ pub(crate) fn stat_doubt(stat: &Stat, path: &Path, owners: Owners) -> Option<Dou
     let help = format!("once you know what is in it, {repair} {}", quoted(path));
     let read_only = statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
     Some(Doubt { what, help, grave: owners.knows(stat.st_uid) && !read_only })
+}
+
+/// Whether this process may write at a path what it is told to: root only where nobody else can
+/// choose what is there. The error finishes "it cannot be opened: ...".
+pub(crate) fn may_write_at(path: &Path) -> io::Result<()> {
+    let owners = Owners::of_this_process(None);
+    if owners.reader != 0 {
+        return Ok(());
+    }
+    match way::follow(path, owners, false).doubt.filter(|doubt| doubt.grave) {
+        Some(doubt) => Err(io::Error::other(format!("it {} (help: {})", doubt.what, doubt.help))),
+        None => Ok(()),
+    }
+}
+
+/// Opens a file for appending, or makes it, for its owner alone. It is a regular file of that very
+/// name: not what a link leads to, nor a FIFO that somebody would have to read.
+pub(crate) fn append_to(path: &Path) -> io::Result<File> {
+    let not_regular = || io::Error::other("it is not a regular file");
+    let opened = File::options()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+        .open(path);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ELOOP) => io::Error::other("it is a symbolic link"),
+        Some(libc::ENXIO | libc::EISDIR) => not_regular(),
+        _ => error,
+    })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -179,6 +211,37 @@ mod tests {
                 wrong.map(|(what, repair)| Suspicion { what: what.into(), repair: repair.into() });
             assert_eq!(suspicion(uid, mode, owners), wrong, "{uid} {mode:o} {owners:?}");
         }
+    }
+
+    #[test]
+    fn only_a_file_of_that_name_is_appended_to() {
+        use std::io::Write;
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        append_to(&at("file")).unwrap().write_all(b"x").unwrap();
+        append_to(&at("file")).unwrap().write_all(b"y").unwrap();
+        assert_eq!(fs::read(at("file")).unwrap(), b"xy");
+        assert_eq!(fs::metadata(at("file")).unwrap().mode() & 0o777, 0o600);
+        symlink("file", at("link")).unwrap();
+        symlink("none", at("dangling")).unwrap();
+        fs::create_dir(at("directory")).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(at("fifo")).status().unwrap();
+        assert!(made.success());
+        for (name, said) in [
+            ("link", "it is a symbolic link"),
+            ("dangling", "it is a symbolic link"),
+            ("directory", "it is not a regular file"),
+            ("fifo", "it is not a regular file"),
+        ] {
+            assert_eq!(append_to(&at(name)).unwrap_err().to_string(), said, "{name}");
+        }
+        // Even if somebody reads it.
+        let open = || rustix::fs::open(at("fifo"), rustix::fs::OFlags::RDWR, 0.into());
+        let _reader = open().unwrap();
+        assert_eq!(append_to(&at("fifo")).unwrap_err().to_string(), "it is not a regular file");
+        assert!(!at("none").exists());
     }
 
     #[test]

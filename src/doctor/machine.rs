@@ -14,6 +14,7 @@ use crate::control::client::{Client, Place};
 use crate::job::{JobSet, Output};
 use crate::paths;
 use crate::problem::Problem;
+use crate::store::location;
 use crate::trust::quoted;
 use crate::zone::{Database, Source, tz_variable};
 
@@ -109,12 +110,21 @@ pub(crate) fn directories(set: Option<&JobSet>, jobfile: &Path) -> Vec<Finding> 
             let file = Path::new(url.strip_prefix("sqlite:").unwrap_or(url));
             let file = jobfile.parent().unwrap_or(Path::new("")).join(file);
             found.push(directory("store", file.parent().unwrap_or(Path::new(""))));
+            found.extend(set.and_then(|set| refused_store(&file, set)));
         }
-        None => found.push(directory("store", &paths::state_directory())),
+        None => {
+            found.push(directory("store", &paths::state_directory()));
+            found.extend(set.and_then(|set| refused_store(&paths::default_store(jobfile), set)));
+        }
     }
     let to_files = |set: &JobSet| set.jobs.iter().any(|job| job.options.output == Output::File);
     if set.is_some_and(to_files) {
+        let logs = paths::logs_of(jobfile);
         found.push(directory("logs", &paths::logs_directory()));
+        if let Err(error) = crate::trust::may_write_at(&logs.join("job.log")) {
+            let text = format!("{} cannot be used: {error}", quoted(&logs));
+            found.push(Finding::problem("logs", text, "set LOGS_DIRECTORY"));
+        }
     }
     let socket = paths::socket(jobfile);
     let of_socket = socket.parent().unwrap_or(Path::new(""));
@@ -122,6 +132,11 @@ pub(crate) fn directories(set: Option<&JobSet>, jobfile: &Path) -> Vec<Finding> 
         found.push(directory("socket", of_socket));
     }
     found
+}
+
+fn refused_store(file: &Path, set: &JobSet) -> Option<Finding> {
+    let error = location::refusal(file, set)?;
+    Some(Finding::problem("store", error.message, "`schedrs run` refuses it"))
 }
 
 /// Whether a directory can be written to, or made; and whether too many can, or it is full.

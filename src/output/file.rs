@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The size at which a file is rotated.
@@ -27,9 +27,10 @@ pub(super) struct LogFile {
 impl LogFile {
     /// Opens the file of a job for appending.
     pub(super) fn open(directory: &Path, job: &str) -> io::Result<LogFile> {
+        let path = path_of(directory, job);
+        crate::trust::may_write_at(&path)?;
         // What jobs print is for their owner alone, as in the store.
         DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let path = path_of(directory, job);
         let (file, size) = append(&path)?;
         Ok(LogFile { path, file, size, users: 0 })
     }
@@ -66,7 +67,7 @@ pub(crate) fn path_of(directory: &Path, job: &str) -> PathBuf {
 }
 
 fn append(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::options().append(true).create(true).mode(0o600).open(path)?;
+    let file = crate::trust::append_to(path)?;
     let size = file.metadata()?.len();
     Ok((file, size))
 }

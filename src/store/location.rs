@@ -137,6 +137,14 @@ pub fn open_unless(location: &Location, refuse: Refuse) -> Result<Opened, StoreE
     }
 }
 
+/// Why a scheduler with these jobs would refuse a store for who else can write to it.
+pub(crate) fn refusal(file: &Path, set: &JobSet) -> Option<StoreError> {
+    #[cfg(feature = "sqlite")]
+    return trust::for_writing(file, Refuse::of(set)).err();
+    #[cfg(not(feature = "sqlite"))]
+    None
+}
+
 /// Opens it again after it was found damaged or gone. No other takes its place.
 pub fn reopen(location: &Location, refuse: Refuse) -> Result<Box<dyn Store>, StoreError> {
     match location {

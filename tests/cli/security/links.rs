@@ -250,3 +250,39 @@ fn a_program_that_is_a_fifo_or_not_theirs_is_not_read() {
         assert!(all(&done).contains("permission denied") || done.code == Some(1), "{done:?}");
     }
 }
+
+#[test]
+fn a_log_file_is_never_a_link_nor_a_fifo() {
+    let bench = Bench::new("[jobs.a]\ncommand = 'echo ran'\ninterval = '1h'\noutput = 'file'\n");
+    let text =
+        format!("{}run_on_start = true\n", fs::read_to_string(bench.path("jobs.toml")).unwrap());
+    bench.write("jobs.toml", &text);
+    let once = || {
+        let mut running = bench.run();
+        running.event("succeeded", "a");
+        running.stop()
+    };
+    once();
+    let logs = bench.path("state/logs");
+    let own = fs::read_dir(&logs).unwrap().next().unwrap().unwrap().path();
+    let log = own.join("a.log");
+    assert_eq!(fs::read_to_string(&log).unwrap(), "ran\n");
+    bench.write("victim", "mine\n");
+    fs::remove_file(&log).unwrap();
+    symlink("../../../victim", &log).unwrap();
+    assert!(all(&once()).contains("it is a symbolic link"));
+    fs::remove_file(&log).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&log).status().unwrap().success());
+    assert!(all(&once()).contains("it is not a regular file"));
+    assert_eq!(fs::read_to_string(bench.path("victim")).unwrap(), "mine\n");
+    fs::remove_file(&log).unwrap();
+    if not_root() {
+        return;
+    }
+    chown(&logs, Some(SOMEBODY), None).unwrap();
+    assert!(all(&once()).contains("logs belongs to another user (uid 12345)"));
+    assert!(!log.exists());
+    assert!(
+        all(&run(&bench, &["doctor"])).contains("cannot be used: it can be replaced by others")
+    );
+}

@@ -57,6 +57,9 @@ fn a_store_of_somebody_else() {
             assert_eq!(done.code, Some(1), "{theirs}, {asked:?}: {done:?}");
             assert!(all(&done).contains("so root does not go by it"), "{asked:?}: {done:?}");
         }
+        let looked = run(&bench, &["doctor"]);
+        assert_eq!(looked.code, Some(1), "{looked:?}");
+        assert!(all(&looked).contains("`schedrs run` refuses it"), "{looked:?}");
         let shell = run(&bench, &["shell", "a", "-c", "echo ran"]);
         assert!(all(&shell).contains("so root does not go by it"), "{shell:?}");
         assert_eq!(files(&bench), before, "{theirs}: nothing is touched");
