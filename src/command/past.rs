@@ -202,7 +202,11 @@ fn candidates(
         return Ok(jobfile.map(known::candidates).unwrap_or_default());
     };
     match Location::parse(url, directory.unwrap_or(Path::new(""))).map_err(told)? {
-        Location::Sqlite(path) | Location::Default(path) => Ok(vec![path]),
+        // Where a relative one in the jobfile has led when that was run, whoever runs it knows.
+        Location::Sqlite(path) | Location::Default(path) => match (jobfile, &place.store) {
+            (Some(jobfile), None) if !path.exists() => Ok(known::also_told(path, jobfile)),
+            _ => Ok(vec![path]),
+        },
         Location::Memory => bail!(
             "the store is `memory`, which keeps nothing that another program could read; \
              set `url = \"sqlite:PATH\"` in `[store]`, or leave it out"

@@ -296,18 +296,23 @@ fn is_believed(holder: &Holder, owner: Option<u32>) -> bool {
 }
 
 /// What is claimed of a jobfile: the inode that was read, and the entries of directories under which
-/// it was found.
+/// it was found. A link that leads elsewhere later stays the entry that it is, and so does all that is
+/// named through it.
 fn names(jobfile: &Path, (dev, ino): Identity) -> Vec<String> {
     let mut names = vec![format!("schedrs/jobfile/{dev:x}:{ino:x}")];
     let given = Some(paths::as_given(jobfile)).filter(|path| path.exists());
     for path in [given, fs::canonicalize(jobfile).ok()].into_iter().flatten() {
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
-        let Ok(parent) = fs::metadata(parent) else { continue };
-        // A name may be longer than an address.
-        let hash = paths::hash(name.as_bytes());
-        let entry = format!("schedrs/entry/{:x}:{:x}/{hash:016x}", parent.dev(), parent.ino());
-        if !names.contains(&entry) {
-            names.push(entry);
+        let above = path.ancestors().filter(|part| *part == path || part.is_symlink());
+        for parent in above.filter_map(Path::parent) {
+            let (Ok(found), Ok(rest)) = (fs::metadata(parent), path.strip_prefix(parent)) else {
+                continue;
+            };
+            // A name may be longer than an address.
+            let hash = paths::hash(rest.as_os_str().as_bytes());
+            let entry = format!("schedrs/entry/{:x}:{:x}/{hash:016x}", found.dev(), found.ino());
+            if !names.contains(&entry) {
+                names.push(entry);
+            }
         }
     }
     names
@@ -546,6 +551,11 @@ mod tests {
         let claims = take(&current).unwrap();
         fs::remove_file(base.join("current")).unwrap();
         symlink("rel/2", base.join("current")).unwrap();
+        // Before it is read again, too, and whatever leads to the link.
+        symlink(&base, base.join("rel/base")).unwrap();
+        for name in ["current/jobs.toml", "rel/base/current/jobs.toml"] {
+            take(&base.join(name)).unwrap_err();
+        }
         claims.renew(&current, identity(&current)).unwrap();
         take(&base.join("rel/2/jobs.toml")).unwrap_err();
         // The old release is free.

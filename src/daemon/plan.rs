@@ -128,7 +128,10 @@ impl Memory {
     /// Opens a store, now and whenever it has to be opened again.
     pub fn open(location: Location, keep: Keep, refuse: Refuse) -> Result<Memory, StoreError> {
         let Opened { store, location, warnings } = location::open_unless(&location, refuse)?;
-        let (name, path) = (location.to_string(), location.path().map(Path::to_path_buf));
+        let name = location.to_string();
+        // A link on the way to it may lead elsewhere by the time it is opened again.
+        let location = location.followed();
+        let path = location.path().map(Path::to_path_buf);
         let reopen = Reopen(Box::new(move || location::reopen(&location, refuse)));
         let default = Limits::default();
         let limits = Limits {

@@ -85,12 +85,20 @@ pub(crate) fn candidates(jobfile: &Path) -> Vec<PathBuf> {
     if found.iter().any(|path| path.exists()) {
         return found;
     }
-    // Whoever runs it, under whatever name, knows best.
-    let told = claim::holder_of(jobfile).and_then(|holder| holder.told?.store);
+    found.extend(told(jobfile));
     let known = known(&paths::state_directory());
-    let same = known.into_iter().filter(|one| one.is_of(jobfile)).map(|one| one.store);
-    found.extend(told.into_iter().chain(same));
+    found.extend(known.into_iter().filter(|one| one.is_of(jobfile)).map(|one| one.store));
     found
+}
+
+/// The same for one that is to be at `path`.
+pub(crate) fn also_told(path: PathBuf, jobfile: &Path) -> Vec<PathBuf> {
+    std::iter::once(path).chain(told(jobfile)).collect()
+}
+
+/// What whoever runs a jobfile, under whatever name, says of its store.
+fn told(jobfile: &Path) -> Option<PathBuf> {
+    claim::holder_of(jobfile)?.told?.store
 }
 
 /// What there is to say to somebody who looks for the store of a jobfile that has none: each a

@@ -66,6 +66,16 @@ impl Location {
         }
     }
 
+    /// The same without links.
+    pub fn followed(self) -> Location {
+        let follow = |path: PathBuf| std::fs::canonicalize(&path).unwrap_or(path);
+        match self {
+            Location::Memory => Location::Memory,
+            Location::Sqlite(path) => Location::Sqlite(follow(path)),
+            Location::Default(path) => Location::Default(follow(path)),
+        }
+    }
+
     /// Its file.
     pub fn path(&self) -> Option<&Path> {
         match self {
