@@ -13,6 +13,7 @@ pub(crate) mod files;
 mod identity;
 mod inherited;
 pub mod mark;
+pub mod progress;
 mod rights;
 mod search;
 pub mod secrets;
@@ -41,6 +42,7 @@ use crate::job::{Command, Job, Options, Output};
 use environment::{Base, Environment};
 use identity::Identity;
 use mark::Marks;
+use progress::{Progress, Stage};
 use search::{find_program, not_on_path, path_of, places_of, seen_from_here};
 use secrets::Secrets;
 use spawn::{Changes, Program, SpawnError, Step, Streams};
@@ -145,28 +147,38 @@ impl World {
     }
 
     /// Starts the process of an attempt. `due` is its due time as the job is told it.
-    pub fn start(&self, start: &Start, due: &str) -> Result<Child, Failure> {
+    /// It may hang; `progress` tells where.
+    pub fn start(&self, start: &Start, due: &str, progress: &Progress) -> Result<Child, Failure> {
         let job = &*start.job;
         let options = &*job.options;
+        progress.at(Stage::User);
         let (changes, account) = changes(options)?;
+        progress.at(Stage::Environment);
         let reader = changes.as_ref().and_then(|changes| changes.identity.clone());
         let env = self.environment(start, due, account.as_ref(), reader.as_ref())?;
         let (mut streams, mut pipes) = streams(options, reader.as_ref())?;
 
+        progress.at(Stage::Program);
         let (argv, skips_shell) = self.command_line(job, &env, reader.is_some());
         let mut program = self.program(&argv, options, &env, changes)?;
         program.mark = self.marks.map(|marks| marks.of(start.run));
+        if progress.is_given_up() {
+            return Err(Failure::lasting("it was given up"));
+        }
 
-        let mut outcome = spawn::spawn(&program, streams);
+        let mut outcome = spawn::spawn(&program, streams, progress);
         if skips_shell && outcome.as_ref().is_err_and(|error| !is_shortage(error.errno)) {
             // What the shell says of it, and the code it exits with, are what was asked for.
             let mark = program.mark;
             program = self.program(&shell_line(options, job), options, &env, program.changes)?;
             program.mark = mark;
             (streams, pipes) = self::streams(options, reader.as_ref())?;
-            outcome = spawn::spawn(&program, streams);
+            outcome = spawn::spawn(&program, streams, progress);
         }
-        let pid = outcome.map_err(|error| explain(error, &program, options))?;
+        let pid = outcome.map_err(|error| {
+            progress.at(Stage::Explain);
+            explain(error, &program, options)
+        })?;
         self.restore_file_limit(pid);
         if let Some(pipes) = &mut pipes {
             pipes.secrets = env.secrets.clone();

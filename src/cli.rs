@@ -3,7 +3,7 @@
 //! Exit codes, for every subcommand: 0 done; 1 it could not be done, or problems were found;
 //! 2 the command line itself is wrong. A subcommand that has more of them says so in its help.
 
-use std::io;
+use std::io::{self, Write};
 
 use clap::{ArgMatches, ColorChoice, FromArgMatches, Parser, Subcommand};
 
@@ -191,6 +191,13 @@ fn startup() {
 pub fn main() -> ! {
     startup();
     let code = std::panic::catch_unwind(command_line).unwrap_or(ExitCode(101));
+    if crate::executor::has_left_threads() {
+        // What a thread holds that hangs for good (a lock of the user database, say), the end of a
+        // program may wait for.
+        let _ = io::stdout().flush();
+        // SAFETY: it ends the process, and runs nothing of ours.
+        unsafe { libc::_exit(code.0.into()) }
+    }
     // This flushes standard output too.
     std::process::exit(code.0.into())
 }
@@ -260,8 +267,6 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn print_version(zones: &Database) -> io::Result<ExitCode> {
-    use std::io::Write;
-
     use crate::zone::Source;
     let mut out = anstream::stdout().lock();
     writeln!(out, "schedrs {}", env!("CARGO_PKG_VERSION"))?;

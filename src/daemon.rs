@@ -123,6 +123,9 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
     let Parts { mut scheduler, mut hands, catalog, server, mut alarms } =
         start::start(&mut plan, epoll, Arc::clone(&waker))?;
+    if let Some(begun) = plan.begun.take() {
+        begun();
+    }
     overview.start_line(&scheduler);
     for warning in warnings.into_iter().flatten() {
         log::warn!(event = "store"; "{warning}");
@@ -450,6 +453,7 @@ impl Loop<'_> {
             let mut reasons: Vec<String> = alarms.values().cloned().collect();
             reasons.extend(hands.reasons());
             reasons.sort_unstable();
+            reasons.extend(hands.hanging(clock::mono()));
             Health { reasons, ..health.clone() }
         };
         self.desk.take(call, how, &mut self.events);

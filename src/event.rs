@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::instant::{Instant, Now};
+use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
 pub use asked::{
     Active, Answer, Ask, Doing, JobDetail, JobPage, JobView, Pause, Paused, Refusal, Status, Want,
@@ -39,6 +39,17 @@ pub enum Event {
         pid: u32,
         /// When it was made, which may be a little before anybody hears of it.
         at: Now,
+        /// When somebody began to make it: what its `timeout` counts from.
+        taken: Mono,
+    },
+    /// The start of an attempt hangs: somebody began with it at this time, and nobody can say when
+    /// there will be a process, if ever. Followed by `Started` or `NotStarted` all the same; by
+    /// the latter also when [`Action::Kill`] has told the hands to give it up.
+    StartHangs {
+        /// Which run.
+        run: RunId,
+        /// Since when.
+        taken: Mono,
     },
     /// An attempt could not be started.
     NotStarted {
@@ -104,7 +115,7 @@ pub enum Action {
     Start(Start),
     /// Send SIGTERM to the whole tree of a run.
     Terminate(RunId),
-    /// Send SIGKILL to the whole tree of a run.
+    /// Send SIGKILL to the whole tree of a run, or give up its start if that hangs.
     Kill(RunId),
     /// The fate of a due time (or of several of one job) is known.
     Record(Record),

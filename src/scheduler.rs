@@ -194,7 +194,10 @@ impl Scheduler {
         let cx = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
         match event {
             Event::Woke | Event::ClockSet => {}
-            Event::Started { run, pid, at } => self.heard(run, Input::Started(pid, at), cx),
+            Event::Started { run, pid, at, taken } => {
+                self.heard(run, Input::Started(pid, at, taken), cx);
+            }
+            Event::StartHangs { run, taken } => self.heard(run, Input::Hangs(taken), cx),
             Event::NotStarted { run, reason, transient: true } => {
                 self.heard(run, Input::Short(reason), cx);
             }

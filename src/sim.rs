@@ -308,7 +308,8 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
         });
         // Process ids as the kernel of a small machine would give them.
         let pid = (self.started % 32_768) as u32;
-        let event = Event::Started { run: start.run, pid, at: self.now };
+        let taken = self.now.mono;
+        let event = Event::Started { run: start.run, pid, at: self.now, taken };
         self.scheduler.take(self.now, event, &mut self.actions);
     }
 

@@ -17,6 +17,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 
 use super::environment::{DEFAULT_PATH, Environment};
+use super::progress::Progress;
 use super::search::{find_program, not_on_path, path_of, places_of, seen_from_here};
 use super::spawn::{self, Program, Step, Streams};
 use super::{Failure, World, changes, explain, identity, os_error, shell};
@@ -403,7 +404,8 @@ fn ask(program: &Program<'_>) -> Result<Answer, spawn::SpawnError> {
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
     let streams =
         Streams { stdin: null.try_clone().map_err(failed)?.into(), stdout, stderr: null.into() };
-    let pid = spawn::spawn(program, streams)?;
+    let progress = Progress::new().map_err(failed)?;
+    let pid = spawn::spawn(program, streams, &progress)?;
     let out = read_until(&read, clock::mono().plus(PATIENCE));
     let pid = Pid::from_raw(pid as i32).ok_or_else(|| failed(os_error(libc::ESRCH)))?;
     // It has said all it has to say, or is not going to.

@@ -19,10 +19,12 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr;
+use std::sync::atomic::Ordering::SeqCst;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::identity::Identity;
+use super::progress::{Progress, Shared, Stage};
 use super::vfork::{self, Orders};
 
 /// Everything about a process to be.
@@ -103,15 +105,22 @@ impl Step {
 
 /// Starts the process, leader of a group of its own, with the three streams and
 /// no other descriptor, no signal blocked and none ignored. Answers its process id.
-pub(super) fn spawn(program: &Program<'_>, streams: Streams) -> Result<u32, SpawnError> {
+///
+/// It may hang for as long as the file system does that the directory or the file is on; `progress`
+/// tells where.
+pub(super) fn spawn(
+    program: &Program<'_>,
+    streams: Streams,
+    progress: &Progress,
+) -> Result<u32, SpawnError> {
     let argv = pointers(program.argv.iter().map(CString::as_c_str));
     let env = pointers(program.env.iter().copied());
     match &program.changes {
-        None => vfork(program, &argv, &env, &streams)
+        None => vfork(program, &argv, &env, &streams, progress.shared())
             .map_err(|errno| SpawnError { step: Step::Spawn, errno }),
         Some(changes) => {
             let place = if program.session { Place::OwnSession } else { Place::OwnGroup };
-            fork(program, changes, argv, env, streams, place)
+            fork(program, changes, argv, env, streams, place, progress.shared())
         }
     }
 }
@@ -128,7 +137,7 @@ pub(super) fn spawn_on(
     let changes = program.changes.as_ref().unwrap_or(&none);
     let terminal = terminal.map(|fd| fd.as_raw_fd());
     let place = terminal.map_or(Place::OwnSession, Place::OwnTerminal);
-    fork(program, changes, argv, env, streams, place)
+    fork(program, changes, argv, env, streams, place, ptr::null())
 }
 
 /// A null-terminated array for the C library. Valid as long as the strings are.
@@ -142,8 +151,10 @@ fn vfork(
     argv: &[*const c_char],
     env: &[*const c_char],
     streams: &Streams,
+    progress: &Shared,
 ) -> Result<u32, i32> {
     let orders = Orders {
+        progress,
         streams: [&streams.stdin, &streams.stdout, &streams.stderr].map(AsRawFd::as_raw_fd),
         session: program.session,
         mark: program.mark,
@@ -171,6 +182,8 @@ struct Prepared {
     nice: Option<i32>,
     place: Place,
     mark: Option<Rlimit>,
+    /// Where to tell how far the child has come; null where nobody wants to know.
+    progress: *const Shared,
 }
 
 /// Whose group and session a process is in.
@@ -197,8 +210,9 @@ fn fork(
     env: Vec<*const c_char>,
     streams: Streams,
     place: Place,
+    progress: *const Shared,
 ) -> Result<u32, SpawnError> {
-    let prepared = Prepared::new(program, changes, argv, env, place);
+    let prepared = Prepared { progress, ..Prepared::new(program, changes, argv, env, place) };
     // The child executes its program by itself, at the end of `become_program`; the name given
     // here is never looked at.
     let mut command = Command::new("/");
@@ -245,15 +259,41 @@ impl Prepared {
             nice: changes.nice,
             place,
             mark: program.mark,
+            progress: ptr::null(),
         }
     }
 
     /// In the child: everything up to and including exec. Returns only when something failed.
     fn become_program(&self) -> io::Error {
-        match self.try_become_program() {
+        if let Some(progress) = self.progress() {
+            progress.child.store(std::process::id() as i32, SeqCst);
+        }
+        let error = match self.try_become_program() {
             Ok(()) => encode(Step::Execute),
             Err(step) => encode(step),
+        };
+        if let Some(progress) = self.progress() {
+            // From here on its number may come to stand for another process.
+            progress.child.store(0, SeqCst);
         }
+        error
+    }
+
+    fn progress(&self) -> Option<&Shared> {
+        // SAFETY: it is null, or shared memory that outlives the call of `fork`.
+        unsafe { self.progress.as_ref() }
+    }
+
+    /// The child is about to do this; an error if nobody waits for it any more.
+    fn at(&self, stage: Stage, step: Step) -> Result<(), Step> {
+        let Some(progress) = self.progress() else { return Ok(()) };
+        progress.at(stage);
+        if progress.is_given_up() {
+            // SAFETY: a write to this thread's own `errno`.
+            unsafe { *libc::__errno_location() = libc::ECANCELED };
+            return Err(step);
+        }
+        Ok(())
     }
 
     fn try_become_program(&self) -> Result<(), Step> {
@@ -308,8 +348,10 @@ impl Prepared {
             }
             // As the job's user, who may not be allowed in, or may be where root is not (NFS).
             if let Some(cwd) = self.cwd {
+                self.at(Stage::Directory, Step::Directory)?;
                 done(libc::chdir(cwd), Step::Directory)?;
             }
+            self.at(Stage::Execute, Step::Execute)?;
             self.execute();
         }
         Ok(())

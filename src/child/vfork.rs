@@ -13,8 +13,11 @@
 
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr;
+use std::sync::atomic::Ordering::SeqCst;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
+
+use super::progress::{Shared, Stage};
 
 /// A stack for what the child does before its program has one. What it needs is a tenth of that.
 const STACK: usize = 32 * 1024;
@@ -23,7 +26,9 @@ const STACK: usize = 32 * 1024;
 pub(super) const SIGNALS: c_int = 64;
 
 /// What the child is to do. All pointers are valid until it has.
-pub(super) struct Orders {
+pub(super) struct Orders<'a> {
+    /// Where the child tells how far it has come.
+    pub(super) progress: &'a Shared,
     /// Where descriptors 0, 1 and 2 come from; none of them is one of these.
     pub(super) streams: [c_int; 3],
     pub(super) session: bool,
@@ -41,15 +46,18 @@ pub(super) struct Orders {
 /// # Safety
 ///
 /// Every pointer of the orders is to a string, or an array of such that ends with null.
-pub(super) unsafe fn spawn(mut orders: Orders) -> Result<u32, i32> {
+pub(super) unsafe fn spawn(mut orders: Orders<'_>) -> Result<u32, i32> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
     // SAFETY: one past the end of the allocation, which is aligned for any stack.
     let top = unsafe { stack.as_mut_ptr().add(stack.capacity()) };
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // The id of the child is written before it runs: should it hang, this call does not return.
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    let child = orders.progress.child.as_ptr();
     let before = set_signal_mask(u64::MAX);
     // SAFETY: `run` only makes system calls. This thread waits until it has executed a program or
     // has exited, so that the stack and the orders outlive it and nobody else touches them.
-    let pid = unsafe { libc::clone(run, top.cast(), flags, ptr::from_mut(&mut orders).cast()) };
+    let pid =
+        unsafe { libc::clone(run, top.cast(), flags, ptr::from_mut(&mut orders).cast(), child) };
     let failed = std::io::Error::last_os_error().raw_os_error();
     set_signal_mask(before);
     if pid == -1 {
@@ -69,11 +77,13 @@ pub(super) unsafe fn spawn(mut orders: Orders) -> Result<u32, i32> {
 
 /// The child.
 extern "C" fn run(orders: *mut c_void) -> c_int {
-    let orders: *mut Orders = orders.cast();
+    let orders: *mut Orders<'_> = orders.cast();
     // SAFETY: `spawn` gave it and waits.
     unsafe {
         become_program(&*orders);
         ptr::write_volatile(&raw mut (*orders).errno, *libc::__errno_location());
+        // From here on its number may come to stand for another process.
+        (*orders).progress.child.store(0, SeqCst);
         libc::_exit(127)
     }
 }
@@ -83,7 +93,7 @@ extern "C" fn run(orders: *mut c_void) -> c_int {
 /// # Safety
 ///
 /// As for [`spawn`].
-unsafe fn become_program(orders: &Orders) {
+unsafe fn become_program(orders: &Orders<'_>) {
     // SAFETY: system calls on values and on what the orders point to.
     unsafe {
         // Which signals are handled is the child's own affair, unlike its memory.
@@ -102,9 +112,15 @@ unsafe fn become_program(orders: &Orders) {
                 return;
             }
         }
-        if let Some(cwd) = orders.cwd
-            && libc::chdir(cwd) == -1
-        {
+        if let Some(cwd) = orders.cwd {
+            orders.progress.at(Stage::Directory);
+            if libc::chdir(cwd) == -1 {
+                return;
+            }
+        }
+        orders.progress.at(Stage::Execute);
+        if orders.progress.is_given_up() {
+            *libc::__errno_location() = libc::ECANCELED;
             return;
         }
         set_signal_mask(0);

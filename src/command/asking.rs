@@ -275,6 +275,7 @@ pub(super) fn outcome(run: &RunView) -> String {
             Some(name) => format!("killed by {name}{after}"),
             None => format!("killed by signal {signal}{after}"),
         },
+        ("timed_out", ..) if run.started.is_none() => "timed out before it had begun".to_owned(),
         ("timed_out", ..) => format!("timed out{after}"),
         ("not_started", ..) => format!("not started: {reason}"),
         ("running", ..) => "running".to_owned(),

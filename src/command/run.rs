@@ -1,5 +1,7 @@
 //! `schedrs run`: the jobs of a jobfile, in the foreground.
 
+mod watch;
+
 use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,7 @@ use crate::trigger::spread::Spread;
 use crate::trigger::{DateTrigger, Trigger};
 use crate::words;
 use crate::zone::Database;
+use watch::Watch;
 
 /// The log of a failed reload is no place for more problems than this.
 const MAX_PROBLEMS: usize = 50;
@@ -90,6 +93,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let file = jobfile::locate::jobfile(args.file.as_deref())?;
+    let watch = Watch::begin(watch::reading(&file));
     let Some((mut jobfile, read)) = load(&file, args, context)? else {
         return Ok(ExitCode::FAILURE);
     };
@@ -99,6 +103,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         only(&mut jobfile.set, id)?;
     }
     let until = until(args, &jobfile.set)?;
+    watch.now("opening its store".to_owned());
     let (claims, mut remarks) = claim(&file, args, read)?;
     let memory = open_store(&file, args, &jobfile, &mut remarks)?;
     // Without a store there is nothing to be asked.
@@ -149,6 +154,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     plan.origin = (file != Path::new("-")).then(|| paths::as_given(&file));
     plan.load = loader(&file, args, claims.clone());
     plan.claims = claims;
+    watch.now("looking at what the last scheduler has left".to_owned());
+    plan.begun = Some(Box::new(move || drop(watch)));
     plan.dry_run = args.dry_run;
     plan.until = until;
     plan.live = live;

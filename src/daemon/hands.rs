@@ -7,6 +7,7 @@
 //! that its number, which is also that of its group, cannot come to stand for another. How it is swept
 //! is in `sweep`; what becomes of one that cannot be ended, in `trouble`.
 
+mod starts;
 mod sweep;
 mod trouble;
 
@@ -20,6 +21,7 @@ use rustix::process::{
     Pid, Resource, Rlimit, WaitId, WaitIdOptions, WaitIdStatus, getrlimit, setrlimit, waitid,
 };
 
+use self::starts::Starts;
 use self::sweep::Sweep;
 use self::trouble::Trouble;
 use super::offload::{Done, Lane};
@@ -73,6 +75,7 @@ pub(super) struct Hands {
     runs: HashMap<RunId, Run>,
     /// Runs by the id of their main process.
     by_pid: HashMap<u32, RunId>,
+    starts: Starts,
     /// How many runs are being swept.
     sweeping: usize,
     /// How many runs have a process without a handle.
@@ -147,6 +150,7 @@ impl Hands {
             records: None,
             runs: HashMap::new(),
             by_pid: HashMap::new(),
+            starts: Starts::default(),
             sweeping: 0,
             without_handle: 0,
             trouble: Trouble::default(),
@@ -251,6 +255,7 @@ impl Hands {
     /// A run is none of ours: its start has been dropped.
     pub(super) fn claim_lost(&mut self, id: RunId) {
         if self.runs.get(&id).is_some_and(|run| matches!(run.state, State::Starting)) {
+            self.starts.remove(id);
             self.runs.remove(&id);
         }
     }
@@ -315,6 +320,7 @@ impl Hands {
         let (pipes, process, is_foreign, asked) = (None, None, false, Vec::new());
         let run = Run { job, due: start.due, state, order, pipes, process, is_foreign, asked };
         self.runs.insert(start.run, run);
+        self.starts.add(clock::mono());
         match &mut self.records {
             Some(records) => records.start(start),
             None => self.executor.submit(start),
@@ -331,9 +337,12 @@ impl Hands {
                     taken = taken || records.take_back(id);
                 }
                 if taken {
+                    self.starts.remove(id);
                     self.runs.remove(&id);
                     let reason = "it was ended before its process existed".to_owned();
                     events.push_back(Event::NotStarted { run: id, reason, transient: false });
+                } else {
+                    self.give_up_start(id, events);
                 }
             }
             State::Alive { .. } => self.signal_tree(id, order, events),
@@ -350,12 +359,17 @@ impl Hands {
     pub(super) fn reported(&mut self, report: Report, events: &mut VecDeque<Event>) {
         match report {
             Report::NotStarted { run, failure: Failure { reason, transient, code } } => {
+                self.starts.remove(run);
                 self.runs.remove(&run);
                 self.last_attempt = code;
                 events.push_back(Event::NotStarted { run, reason, transient });
             }
-            Report::Started { run: id, pid, start, at, handle, pipes } => {
-                events.push_back(Event::Started { run: id, pid, at });
+            Report::CameBack { run, job, after, late, killed } => {
+                starts::came_back(run, &job, after, late, killed);
+            }
+            Report::Started { run: id, pid, start, taken, at, handle, pipes } => {
+                self.starts.remove(id);
+                events.push_back(Event::Started { run: id, pid, at, taken });
                 let Some(run) = self.runs.get_mut(&id) else { return };
                 self.by_pid.insert(pid, id);
                 let watched = handle.filter(|handle| {
@@ -473,7 +487,8 @@ impl Hands {
     /// When [`Hands::look_after`] has something to do.
     pub(super) fn deadline(&self) -> Option<Mono> {
         let records = self.records.as_ref().and_then(Records::deadline);
-        let others = records.into_iter().chain(self.trouble.deadline());
+        let others = [records, self.trouble.deadline(), self.starts.deadline()];
+        let others = others.into_iter().flatten();
         if self.sweeping == 0 {
             return others.min();
         }
@@ -486,6 +501,7 @@ impl Hands {
         if let Some(records) = &mut self.records {
             records.hurry_in_time(now);
         }
+        self.look_at_starts(now, events);
         if self.sweeping > 0 {
             self.sweep_those(now, |sweep| sweep.look_at <= now, events);
         }
@@ -531,7 +547,8 @@ fn would_start(start: &Start, events: &mut VecDeque<Event>) {
         due = &*words::rfc3339(start.due, &start.job.zone);
         "would start now"
     );
-    events.push_back(Event::Started { run: start.run, pid: 0, at: clock::now() });
+    let at = clock::now();
+    events.push_back(Event::Started { run: start.run, pid: 0, at, taken: at.mono });
     events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0) });
 }
 

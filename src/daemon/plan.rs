@@ -81,6 +81,8 @@ pub struct Plan {
     pub embedded: bool,
     /// Gets the way to the loop, once that can be called.
     pub ready: Option<Box<dyn FnOnce(Line) + Send>>,
+    /// Called when the loop begins.
+    pub begun: Option<Box<dyn FnOnce() + Send>>,
     /// Sees everything that is decided.
     pub observer: Option<Box<Observer>>,
     /// How they are read again on SIGHUP; `None` where that is not possible.
@@ -112,6 +114,7 @@ impl Plan {
             socket: None,
             embedded: false,
             ready: None,
+            begun: None,
             observer: None,
             load: None,
             load_limit: LOAD_LIMIT,

@@ -23,6 +23,9 @@ pub(super) fn record(record: &Record) {
         Outcome::Killed(signal) => {
             (Level::Warn, format!("ended by {} after {took}", signal_name(*signal)))
         }
+        Outcome::TimedOut if record.started.is_none() => {
+            (Level::Warn, "timed out before it had begun: its start hung".to_owned())
+        }
         Outcome::TimedOut => (Level::Warn, format!("timed out after {took}")),
         Outcome::NotStarted(reason) => (Level::Error, format!("not started: {reason}")),
         Outcome::Skipped(SkipReason::Overlap) if record.run.is_some() => {

@@ -79,7 +79,11 @@ impl Scheduler {
                 self.react(oldest, Input::Displace, cx);
                 self.admit(slot, due, cx);
             }
-            Phase::Starting | Phase::Running | Phase::Terminating | Phase::Killing => {
+            Phase::Starting
+            | Phase::GivenUp
+            | Phase::Running
+            | Phase::Terminating
+            | Phase::Killing => {
                 self.wait_for_instance(slot, due, cx);
                 self.end_oldest(slot, cx);
             }
@@ -94,8 +98,8 @@ impl Scheduler {
         let mut run = oldest;
         while run != NONE {
             let state = &self.runs[run];
-            if matches!(state.phase, Phase::Terminating | Phase::Killing) || state.wish != Wish::Run
-            {
+            let ends = matches!(state.phase, Phase::GivenUp | Phase::Terminating | Phase::Killing);
+            if ends || state.wish != Wish::Run {
                 return;
             }
             run = state.newer;
@@ -200,6 +204,7 @@ impl Scheduler {
             pool: state.pool,
             phase,
             wish: Wish::Run,
+            hangs: false,
             timed_out: false,
             is_last: false,
         })
@@ -312,6 +317,7 @@ impl Scheduler {
     pub(super) fn tell_to_start(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let run = &mut self.runs[slot];
         run.phase = Phase::Starting;
+        run.hangs = false;
         run.deadline = NO_DEADLINE;
         cx.out.push(Action::Start(Start {
             run: run.id,

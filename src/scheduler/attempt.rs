@@ -58,7 +58,9 @@ impl Scheduler {
             Reaction::AttemptOver => {
                 let outcome = match input {
                     Input::Ended(exit) => self.runs[slot].judge(exit),
-                    Input::NotStarted(reason) | Input::Short(reason) => Outcome::NotStarted(reason),
+                    Input::NotStarted(reason) | Input::Short(reason) => {
+                        self.runs[slot].not_started(reason)
+                    }
                     // The table has no other way here.
                     _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
                 };
@@ -73,12 +75,14 @@ impl Scheduler {
                 self.finish(slot, Outcome::Lost(format!("abandoned: {reason}")), cx);
             }
             Reaction::TimeOut => {
-                let run = &mut self.runs[slot];
-                run.timed_out = true;
-                let (run, job) = (run.id, Arc::clone(&run.job));
-                cx.out.push(Action::Notice(Notice::TimingOut { run, job }));
+                self.times_out(slot, cx);
                 self.terminate(slot, cx);
             }
+            Reaction::GiveUpStart => {
+                self.times_out(slot, cx);
+                self.give_up_start(slot, cx);
+            }
+            Reaction::Hang => self.hangs(slot, &input, cx),
             Reaction::Last => self.runs[slot].is_last = true,
             Reaction::Terminate => {
                 self.runs[slot].is_last = true;
@@ -92,6 +96,9 @@ impl Scheduler {
                 let run = &mut self.runs[slot];
                 run.is_last = true;
                 run.wish = run.wish.max(wish);
+                if run.hangs {
+                    self.give_up_start(slot, cx);
+                }
             }
             Reaction::Kill => {
                 self.runs[slot].is_last |= !matches!(input, Input::Deadline);
@@ -100,13 +107,43 @@ impl Scheduler {
         }
     }
 
+    /// Its `timeout` is over.
+    fn times_out(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        run.timed_out = true;
+        let (run, job) = (run.id, Arc::clone(&run.job));
+        cx.out.push(Action::Notice(Notice::TimingOut { run, job }));
+    }
+
+    /// Its start hangs. Its `timeout` counts all the same, and if it is to end it need not wait for
+    /// a process.
+    fn hangs(&mut self, slot: u32, input: &Input, cx: &mut Cx<'_>) {
+        let Input::Hangs(taken) = *input else { return };
+        let run = &mut self.runs[slot];
+        run.hangs = true;
+        match (run.wish, run.job.options.timeout) {
+            (Wish::Terminate | Wish::Kill, _) => self.give_up_start(slot, cx),
+            (Wish::Run, Some(timeout)) => self.arm(slot, taken.plus(timeout)),
+            (Wish::Run, None) => {}
+        }
+    }
+
+    /// Its start hangs and is not waited for any more. There is nobody who could be asked to end.
+    fn give_up_start(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        run.phase = Phase::GivenUp;
+        run.deadline = NO_DEADLINE;
+        cx.out.push(Action::Kill(run.id));
+    }
+
     /// Its process exists.
     fn has_started(&mut self, slot: u32, input: &Input, cx: &mut Cx<'_>) {
-        let Input::Started(pid, at) = *input else { return };
+        let Input::Started(pid, at, taken) = *input else { return };
         // Nothing begins later than it is heard of.
         let now = Now { wall: at.wall, mono: at.mono.min(cx.now.mono) };
         let run = &mut self.runs[slot];
         run.phase = Phase::Running;
+        run.deadline = NO_DEADLINE;
         run.started.get_or_insert((now.wall, now.mono));
         cx.out.push(Action::Notice(Notice::Started {
             run: run.id,
@@ -120,7 +157,7 @@ impl Scheduler {
         match run.wish {
             Wish::Run => {
                 if let Some(timeout) = timeout {
-                    self.arm(slot, now.mono.plus(timeout));
+                    self.arm(slot, taken.min(now.mono).plus(timeout));
                 }
             }
             Wish::Terminate => self.terminate(slot, cx),
@@ -208,7 +245,7 @@ impl Scheduler {
         let begun = match self.runs[slot].phase {
             Phase::Pending | Phase::Queued | Phase::Starting => self.runs[slot].started.is_some(),
             Phase::Postponed | Phase::Running | Phase::Terminating => true,
-            Phase::Killing | Phase::Resting => true,
+            Phase::GivenUp | Phase::Killing | Phase::Resting => true,
         };
         if !begun {
             self.close(slot, None, cx);
@@ -244,7 +281,7 @@ impl Scheduler {
         let (started, duration) = (run.started.map(|started| started.0), run.duration());
         let had_slot = match phase {
             Phase::Starting | Phase::Postponed | Phase::Running => true,
-            Phase::Terminating | Phase::Killing => true,
+            Phase::GivenUp | Phase::Terminating | Phase::Killing => true,
             Phase::Pending | Phase::Queued | Phase::Resting => false,
         };
         if phase == Phase::Queued {
@@ -367,7 +404,8 @@ fn skip_reason(input: &Input) -> SkipReason {
         Input::Stop => SkipReason::Stopped,
         Input::Drain | Input::Terminate | Input::Kill => SkipReason::Stopping,
         Input::Started(..) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
-        Input::Ended(_) | Input::Abandoned(_) | Input::Deadline => SkipReason::Stopping,
+        Input::Hangs(_) | Input::Ended(_) | Input::Abandoned(_) => SkipReason::Stopping,
+        Input::Deadline => SkipReason::Stopping,
     }
 }
 
@@ -375,6 +413,7 @@ fn skip_reason(input: &Input) -> SkipReason {
 fn word(input: &Input) -> &'static str {
     match input {
         Input::Started(..) => "started",
+        Input::Hangs(_) => "hangs",
         Input::NotStarted(_) | Input::Short(_) => "not started",
         Input::Ended(_) => "ended",
         Input::Abandoned(_) => "abandoned",

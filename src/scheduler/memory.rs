@@ -175,6 +175,7 @@ impl Scheduler {
             pool,
             phase: Phase::Running,
             wish: Wish::Run,
+            hangs: false,
             timed_out: false,
             // How it ends will not be known, so nobody can tell whether to try again.
             is_last: true,

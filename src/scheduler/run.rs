@@ -1,6 +1,9 @@
 //! The life of a run: its states, what can happen to it, and one table of both.
 //!
 //! ```text
+//!                        GivenUp ──────> (the attempt is over)
+//!                           ^
+//!                           |
 //!  Pending ──> Queued ──> Starting ──> Running ──> Terminating ──> Killing
 //!                ^          |   ^         |             |             |
 //!                |          v   |         v             v             v
@@ -40,6 +43,8 @@ pub(super) enum Phase {
     Starting,
     /// The machine was too short of something to start it; it keeps its slot and tries again.
     Postponed,
+    /// Its start hangs, and the hands were told to give it up.
+    GivenUp,
     /// Its process exists.
     Running,
     /// Its process was told to end.
@@ -53,8 +58,10 @@ pub(super) enum Phase {
 /// What can happen to a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
-    /// The process of the attempt exists.
-    Started(u32, Now),
+    /// The process of the attempt exists; since when, and when somebody began to make it.
+    Started(u32, Now, Mono),
+    /// Somebody has been trying to start it since then, and hangs.
+    Hangs(Mono),
     /// It could not be started, and would not if one tried again soon.
     NotStarted(String),
     /// It could not be started, for now.
@@ -112,6 +119,10 @@ pub(super) enum Reaction {
     TerminateLater,
     /// The same with KILL.
     KillLater,
+    /// Remember that the start hangs, so that the two above do not wait for a process.
+    Hang,
+    /// Give up a start that hangs, because of its `timeout`.
+    GiveUpStart,
     /// KILL for its tree.
     Kill,
 }
@@ -124,25 +135,34 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
         Input::Started(..) => match phase {
             P::Starting => R::Run,
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
-            P::Running | P::Terminating | P::Killing => R::Ignore,
+            // One that comes too late for its run is killed by the hands.
+            P::GivenUp | P::Running | P::Terminating | P::Killing => R::Ignore,
+        },
+        Input::Hangs(_) => match phase {
+            P::Starting => R::Hang,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::GivenUp | P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::NotStarted(_) => match phase {
-            P::Starting => R::AttemptOver,
+            P::Starting | P::GivenUp => R::AttemptOver,
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
             P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::Short(_) => match phase {
             P::Starting => R::Postpone,
+            P::GivenUp => R::AttemptOver,
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
             P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::Ended(_) => match phase {
             // A process may be gone before anyone has said that it exists.
-            P::Starting | P::Running | P::Terminating | P::Killing => R::AttemptOver,
+            P::Starting | P::GivenUp => R::AttemptOver,
+            P::Running | P::Terminating | P::Killing => R::AttemptOver,
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
         },
         Input::Abandoned(_) => match phase {
-            P::Starting | P::Running | P::Terminating | P::Killing => R::Abandon,
+            P::Starting | P::GivenUp => R::Abandon,
+            P::Running | P::Terminating | P::Killing => R::Abandon,
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
         },
@@ -152,43 +172,47 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
             P::Running => R::TimeOut,
             P::Terminating => R::Kill,
             P::Resting => R::Enqueue,
-            P::Starting | P::Killing => R::Ignore,
+            P::Starting => R::GiveUpStart,
+            P::GivenUp | P::Killing => R::Ignore,
         },
         Input::Displace => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::TerminateLater,
             P::Running => R::Terminate,
-            P::Terminating | P::Killing => R::Last,
+            P::GivenUp | P::Terminating | P::Killing => R::Last,
         },
         Input::Drain => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
-            P::Starting | P::Running | P::Terminating | P::Killing => R::Last,
+            P::Starting | P::GivenUp => R::Last,
+            P::Running | P::Terminating | P::Killing => R::Last,
         },
         Input::Remove => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
-            P::Starting | P::Running | P::Terminating | P::Killing => R::Last,
+            P::Starting | P::GivenUp => R::Last,
+            P::Running | P::Terminating | P::Killing => R::Last,
         },
         Input::Stop => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::TerminateLater,
             P::Running | P::Terminating => R::Terminate,
-            P::Killing => R::Last,
+            P::GivenUp | P::Killing => R::Last,
         },
         Input::Terminate => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::TerminateLater,
             P::Running | P::Terminating => R::Terminate,
-            P::Killing => R::Last,
+            P::GivenUp | P::Killing => R::Last,
         },
         Input::Kill => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::KillLater,
+            P::GivenUp => R::Last,
             P::Running | P::Terminating | P::Killing => R::Kill,
         },
     }
@@ -234,6 +258,8 @@ pub(super) struct Run {
     pub(super) pool: u16,
     pub(super) phase: Phase,
     pub(super) wish: Wish,
+    /// The start of the current attempt is known to hang.
+    pub(super) hangs: bool,
     /// Its `timeout` ended the current attempt.
     pub(super) timed_out: bool,
     /// There will be no further attempt.
@@ -246,8 +272,16 @@ impl Run {
         match self.phase {
             Phase::Resting => true,
             Phase::Queued => self.attempt > 0,
-            Phase::Pending | Phase::Starting | Phase::Postponed => false,
+            Phase::Pending | Phase::Starting | Phase::Postponed | Phase::GivenUp => false,
             Phase::Running | Phase::Terminating | Phase::Killing => false,
+        }
+    }
+
+    /// What becomes of the attempt if there is no process.
+    pub(super) fn not_started(&self, reason: String) -> Outcome {
+        match self.timed_out {
+            true => Outcome::TimedOut,
+            false => Outcome::NotStarted(reason),
         }
     }
 
@@ -288,7 +322,7 @@ impl Run {
     pub(super) fn summary(&self) -> Active {
         let doing = match self.phase {
             Phase::Starting | Phase::Running => Doing::Running,
-            Phase::Terminating | Phase::Killing => Doing::Ending,
+            Phase::GivenUp | Phase::Terminating | Phase::Killing => Doing::Ending,
             Phase::Queued | Phase::Postponed => Doing::Queued,
             Phase::Pending => Doing::Pending,
             Phase::Resting => Doing::Retrying,
@@ -521,77 +555,4 @@ impl PartialOrd for Timer {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn run(id: u64, job: &Arc<Job>) -> Run {
-        Run {
-            id: RunId(id),
-            job: Arc::clone(job),
-            due: NEVER,
-            admitted: NO_DEADLINE,
-            started: None,
-            ended: NO_DEADLINE,
-            deadline: NO_DEADLINE,
-            last: None,
-            attempt: 0,
-            shortages: 0,
-            job_slot: NONE,
-            older: NONE,
-            newer: NONE,
-            pool: 0,
-            phase: Phase::Queued,
-            wish: Wish::Run,
-            timed_out: false,
-            is_last: false,
-        }
-    }
-
-    /// Short runs that come and go past long ones, which the ring laps many times.
-    #[test]
-    fn runs_are_found_however_long_they_last() {
-        let mut runs = Runs::new();
-        let job = Arc::clone(&runs.nobody);
-        let mut live: Vec<(u64, u32)> = Vec::new();
-        let mut chance = 7_u64;
-        for id in 1..20_000 {
-            live.push((id, runs.insert(run(id, &job))));
-            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            // One in 97 lasts; the others make room so that a few dozen are left.
-            let most = if id % 5000 < 100 { 60 } else { 20 };
-            while live.len() > most {
-                let leaver = live.len() - 1 - (chance >> 33) as usize % 10;
-                let leaver = if live[leaver].0.is_multiple_of(97) { 0 } else { leaver };
-                let (id, slot) = live.remove(leaver);
-                assert_eq!(runs.find(RunId(id)), Some(slot));
-                runs.remove(slot);
-                assert_eq!(runs.find(RunId(id)), None);
-            }
-            if id % 1000 == 500 {
-                let (old, slot) = live[0];
-                runs.rename(slot, RunId(old + 1_000_000));
-                live[0].0 += 1_000_000;
-                assert_eq!(runs.find(RunId(old)), None);
-            }
-            for &(id, slot) in &live {
-                assert_eq!(runs.find(RunId(id)), Some(slot));
-            }
-            assert_eq!(runs.len(), live.len());
-            assert_eq!(runs.iter().count(), live.len());
-        }
-        assert!(runs.index.ring.len() <= 512);
-        assert_eq!(runs.find(NO_ID), None);
-    }
-
-    /// Two runs that want the same place in the ring when it grows.
-    #[test]
-    fn runs_are_found_after_the_ring_has_grown() {
-        let mut runs = Runs::new();
-        let job = Arc::clone(&runs.nobody);
-        let old = [1, 257].map(|id| (id, runs.insert(run(id, &job))));
-        let new: Vec<_> = (300..400).map(|id| (id, runs.insert(run(id, &job)))).collect();
-        for (id, slot) in old.into_iter().chain(new) {
-            assert_eq!(runs.find(RunId(id)), Some(slot));
-        }
-    }
-}
+mod tests;

@@ -15,5 +15,6 @@ mod crash;
 mod harness;
 mod limits;
 mod load;
+mod starts;
 mod store;
 mod trees;

@@ -3,8 +3,11 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "it is a module of several test programs")]
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -85,6 +88,15 @@ impl Bench {
             send.send(())
         });
         receive.recv_timeout(WATCHDOG).expect("nobody reads from the fifo");
+    }
+
+    /// Lets so many who wait for a fifo go on, with nothing to read.
+    pub fn write_fifo_often(&self, name: &str, times: usize) {
+        for _ in 0..times {
+            let path = self.path(name);
+            // Opens when somebody reads; those who come later wait for the next.
+            drop(fs::File::options().write(true).open(path).unwrap());
+        }
     }
 
     /// `schedrs ARGS` in the directory, ready to be started.
@@ -215,6 +227,11 @@ impl Running {
         }
     }
 
+    /// Begins anew with what has been read.
+    pub fn read_again(&mut self) {
+        self.read = [0; 2];
+    }
+
     /// Reads on until a job's event is logged, and answers its line.
     #[track_caller]
     pub fn event(&mut self, event: &str, job: &str) -> serde_json::Value {
@@ -326,6 +343,40 @@ pub fn status_of(pid: u32, key: &str) -> String {
 /// A number in kilobytes of `/proc/PID/status`.
 pub fn kilobytes_of(pid: u32, key: &str) -> u64 {
     status_of(pid, key).trim_end_matches(" kB").trim().parse().unwrap()
+}
+
+/// Holds whoever opens or executes files, as a file system does that does not answer: until it is
+/// dropped, or they are killed.
+pub struct Hang(#[expect(dead_code, reason = "it only has to stay open")] OwnedFd);
+
+impl Hang {
+    /// `None` where that is not allowed, which is said. `exec`: holds those that execute a file, and
+    /// not those that read it.
+    pub fn of(files: &[PathBuf], exec: bool) -> Option<Hang> {
+        // SAFETY: numbers only.
+        let group = unsafe {
+            libc::fanotify_init(libc::FAN_CLASS_CONTENT | libc::FAN_CLOEXEC, libc::O_RDONLY as u32)
+        };
+        if group == -1 {
+            eprintln!("not checked: fanotify: {}", std::io::Error::last_os_error());
+            return None;
+        }
+        // SAFETY: it was opened just now, and nobody else has it.
+        let group = unsafe { OwnedFd::from_raw_fd(group) };
+        let events = if exec { libc::FAN_OPEN_EXEC_PERM } else { libc::FAN_OPEN_PERM };
+        for file in files {
+            let path = CString::new(file.as_os_str().as_bytes()).unwrap();
+            let (mark, dir) = (libc::FAN_MARK_ADD, libc::AT_FDCWD);
+            // SAFETY: the path is a C string.
+            let done =
+                unsafe { libc::fanotify_mark(group.as_raw_fd(), mark, events, dir, path.as_ptr()) };
+            if done == -1 {
+                eprintln!("not checked: fanotify: {}", std::io::Error::last_os_error());
+                return None;
+            }
+        }
+        Some(Hang(group))
+    }
 }
 
 /// Whether this is root, which some tests need.

@@ -68,7 +68,8 @@ impl Asked {
 
     fn started(&mut self, run: u64) {
         let at = self.now;
-        self.step(Event::Started { run: RunId(run), pid: 100 + run as u32, at });
+        let (pid, taken) = (100 + run as u32, at.mono);
+        self.step(Event::Started { run: RunId(run), pid, at, taken });
     }
 
     fn ended(&mut self, run: u64) -> Vec<String> {

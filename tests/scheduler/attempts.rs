@@ -254,9 +254,11 @@ fn a_run_begins_when_its_process_is_made() {
     let mut scheduler = Scheduler::new(now(0), set(jobs));
     let (run, mut actions) = (RunId(1), Vec::new());
     scheduler.step(now(1000), Event::Woke, &mut actions);
-    scheduler.take(now(1500), Event::Started { run, pid: 7, at: now(1002) }, &mut actions);
-    // Its timeout counts from there too.
-    assert_eq!(scheduler.next_wakeup().mono, Some(Mono::from_micros(61_002_000)));
+    let taken = now(1001).mono;
+    let started = Event::Started { run, pid: 7, at: now(1002), taken };
+    scheduler.take(now(1500), started, &mut actions);
+    // Its timeout counts from when somebody began to make it.
+    assert_eq!(scheduler.next_wakeup().mono, Some(Mono::from_micros(61_001_000)));
     scheduler.step(now(1500), Event::Ended { run, exit: Exit::Code(0) }, &mut actions);
     let lag = actions.iter().find_map(|action| match action {
         Action::Notice(Notice::Started { lag, .. }) => Some(*lag),
@@ -268,6 +270,126 @@ fn a_run_begins_when_its_process_is_made() {
         _ => None,
     });
     assert_eq!(record, Some((Some(now(1002).wall), Duration::from_millis(498))));
+}
+
+/// Steps of a scheduler, each at so many seconds after noon, and what came of them.
+fn transcript(jobs: Vec<Job>, steps: Vec<(u64, Event)>) -> String {
+    let now = |secs: u64| Now {
+        wall: NOON.plus(Duration::from_secs(secs)),
+        mono: Mono::from_micros(secs * 1_000_000),
+    };
+    let mut scheduler = Scheduler::new(now(0), set(jobs));
+    let mut transcript = Transcript::default();
+    for (secs, event) in steps {
+        let mut actions = Vec::new();
+        scheduler.step(now(secs), event, &mut actions);
+        actions.iter().for_each(|action| transcript.see(now(secs), action));
+    }
+    transcript.text
+}
+
+fn hangs(run: u64, since: u64) -> Event {
+    Event::StartHangs { run: RunId(run), taken: Mono::from_micros(since * 1_000_000) }
+}
+
+fn given_up(run: u64) -> Event {
+    let reason = "it hangs".to_owned();
+    Event::NotStarted { run: RunId(run), reason, transient: false }
+}
+
+/// Its `timeout` counts from when somebody began to start it, and needs no process.
+#[test]
+fn a_start_that_hangs_times_out() {
+    let with_timeout = |id| {
+        job(id, once("12:01"), |options| {
+            options.timeout = Some(secs(10));
+            options.kill_after = secs(5);
+            options.retries = 1;
+        })
+    };
+    let jobs = vec![with_timeout("a"), job("b", once("12:01"), |_| {}), with_timeout("c")];
+    let started = |run, taken: u64, secs: u64| {
+        let (taken, mono) = (Mono::from_micros(taken * 1_000_000), secs * 1_000_000);
+        let at = Now { wall: NOON.plus(Duration::from_secs(secs)), mono: Mono::from_micros(mono) };
+        Event::Started { run: RunId(run), pid: 7, at, taken }
+    };
+    let exit = Exit::Signal(9);
+    let steps = vec![
+        (60, Event::Woke),
+        (61, hangs(1, 60)),
+        (61, hangs(2, 60)),
+        (61, hangs(3, 60)),
+        (65, started(3, 60, 65)),
+        (69, Event::Woke),
+        (70, Event::Woke),
+        // A start may have succeeded just as it was given up: then its process was killed.
+        (70, Event::Ended { run: RunId(3), exit }),
+        (70, given_up(1)),
+        (80, Event::Woke),
+        (81, hangs(1, 80)),
+        (90, Event::Woke),
+        (91, Event::Ended { run: RunId(1), exit }),
+        (999, Event::Woke),
+    ];
+    assert_eq!(
+        transcript(jobs, steps),
+        "12:01:00 start a#1\n\
+         12:01:00 start b#2\n\
+         12:01:00 start c#3\n\
+         12:01:10 a#1 takes too long\n\
+         12:01:10 kill a#1\n\
+         12:01:10 c#3 takes too long\n\
+         12:01:10 term c#3\n\
+         12:01:10 c#3 timed_out, attempt 2 in 10s\n\
+         12:01:10 a#1 timed_out, attempt 2 in 10s\n\
+         12:01:20 start a#1/2\n\
+         12:01:20 start c#3/2\n\
+         12:01:30 a#1 takes too long\n\
+         12:01:30 kill a#1\n\
+         12:01:31 a#1 timed_out after 2 attempts, due 12:01:00\n"
+    );
+}
+
+/// What is to end is not waited for until it has a process.
+#[test]
+fn a_start_that_hangs_can_be_stopped() {
+    let jobs = ["a", "b", "c"].map(|id| job(id, once("12:01"), |options| options.retries = 3));
+    let steps = vec![
+        (60, Event::Woke),
+        (61, hangs(1, 60)),
+        (62, Event::Stop),
+        (63, Event::Stop),
+        (63, given_up(1)),
+        // Nobody knew before that it hangs.
+        (64, hangs(2, 60)),
+        (
+            64,
+            Event::Started {
+                run: RunId(2),
+                pid: 7,
+                at: Now { wall: NOON, mono: Mono::from_micros(0) },
+                taken: Mono::from_micros(0),
+            },
+        ),
+        (64, Event::Ended { run: RunId(2), exit: Exit::Signal(9) }),
+        (64, hangs(3, 60)),
+        (64, Event::NotStarted { run: RunId(3), reason: "EAGAIN".to_owned(), transient: true }),
+    ];
+    assert_eq!(
+        transcript(jobs.into(), steps),
+        "12:01:00 start a#1\n\
+         12:01:00 start b#2\n\
+         12:01:00 start c#3\n\
+         12:01:02 stopping, 3 active\n\
+         12:01:03 kill a#1\n\
+         12:01:03 a#1 not_started(it hangs), due 12:01:00\n\
+         12:01:04 kill b#2\n\
+         12:01:04 ignored #2 started\n\
+         12:01:04 b#2 killed(9), due 12:01:00\n\
+         12:01:04 kill c#3\n\
+         12:01:04 c#3 not_started(EAGAIN), due 12:01:00\n\
+         12:01:04 exit\n"
+    );
 }
 
 #[test]
@@ -323,7 +445,7 @@ fn a_run_that_is_abandoned_gives_back_its_slot_and_is_not_tried_again() {
     let run = RunId(1);
     let abandoned = || Event::Abandoned { run, reason: "process 7 runs as root".into() };
     step(60, Event::Woke);
-    step(60, Event::Started { run, pid: 7, at: now(60) });
+    step(60, Event::Started { run, pid: 7, at: now(60), taken: now(60).mono });
     step(65, Event::Woke);
     step(75, Event::Woke);
     step(75, abandoned());

@@ -303,7 +303,7 @@ impl World {
     fn start(&mut self) -> Option<RunId> {
         let run = self.starts.pop_front()?;
         self.running.push_back(run);
-        self.step(Event::Started { run, pid: 1, at: self.now });
+        self.step(Event::Started { run, pid: 1, at: self.now, taken: self.now.mono });
         Some(run)
     }
 

@@ -140,6 +140,7 @@ enum Answer {
     NotStarted,
     Short,
     Ended,
+    Hangs,
 }
 
 #[derive(Clone, Debug)]
@@ -224,6 +225,7 @@ fn answer() -> impl Strategy<Value = Answer> {
         6 => Just(Answer::Started),
         1 => Just(Answer::NotStarted),
         1 => Just(Answer::Short),
+        2 => Just(Answer::Hangs),
         1 => Just(Answer::Ended),
     ]
 }
@@ -286,6 +288,10 @@ struct Attempt {
     alive: bool,
     /// The machine was too short of something to start it: it keeps its slot.
     postponed: bool,
+    /// Its start hangs.
+    hangs: bool,
+    /// The scheduler has given up its start.
+    given_up: bool,
 }
 
 /// What is known of a job over its whole life.
@@ -480,8 +486,10 @@ impl World {
         match action {
             Action::Start(start) => self.check_start(start),
             Action::Terminate(run) | Action::Kill(run) => {
-                let attempt = self.attempt(*run);
-                assert!(attempt.is_some_and(|attempt| attempt.alive), "{action:?}: no process");
+                let attempt = self.attempt(*run).expect("it has an attempt");
+                let gives_up = matches!(action, Action::Kill(_)) && attempt.hangs;
+                assert!(attempt.alive || gives_up && !attempt.given_up, "{action:?}: no process");
+                attempt.given_up = !attempt.alive;
             }
             Action::Record(record) => self.check_record(record),
             Action::Notice(_) | Action::Remember(_) | Action::Answer { .. } => {}
@@ -498,13 +506,14 @@ impl World {
         let before = self.attempt_of.insert(start.run, start.attempt).unwrap_or(0);
         if let Some(attempt) = self.attempt(start.run) {
             assert!(attempt.postponed && before == start.attempt, "two attempts at once");
-            attempt.postponed = false;
+            (attempt.postponed, attempt.hangs) = (false, false);
             return;
         }
         assert_eq!(start.attempt, before + 1);
         let (job, executor) = (start.job.id.to_string(), start.job.executor);
         let (run, alive, postponed) = (start.run, false, false);
-        self.attempts.push(Attempt { run, job, executor, alive, postponed });
+        let (hangs, given_up) = (false, false);
+        self.attempts.push(Attempt { run, job, executor, alive, postponed, hangs, given_up });
 
         let id = &*start.job.id;
         let in_pool = self.attempts.iter().filter(|attempt| attempt.executor == executor).count();
@@ -578,16 +587,19 @@ impl World {
         let reason = "no".to_owned();
         let asked = self.attempt(run).is_some_and(|attempt| !attempt.alive && !attempt.postponed);
         let event = match answer {
-            Answer::Started => Event::Started { run, pid: 1, at: self.now },
+            Answer::Started => Event::Started { run, pid: 1, at: self.now, taken: self.now.mono },
             Answer::NotStarted => Event::NotStarted { run, reason, transient: false },
             Answer::Short => Event::NotStarted { run, reason, transient: true },
+            Answer::Hangs => Event::StartHangs { run, taken: self.now.mono },
             Answer::Ended => Event::Ended { run, exit: Exit::Code(0) },
         };
+        let given_up = self.attempt(run).is_some_and(|attempt| attempt.given_up);
         if asked {
             match answer {
                 Answer::Started => self.attempt(run).unwrap().alive = true,
-                Answer::Short => self.attempt(run).unwrap().postponed = true,
-                Answer::NotStarted | Answer::Ended => {
+                Answer::Short if !given_up => self.attempt(run).unwrap().postponed = true,
+                Answer::Hangs => self.attempt(run).unwrap().hangs = true,
+                Answer::Short | Answer::NotStarted | Answer::Ended => {
                     self.attempts.retain(|attempt| attempt.run != run)
                 }
             }

@@ -166,7 +166,8 @@ impl Loop {
                     }
                     Action::Start(start) => {
                         let at = clock::now();
-                        events.push(Event::Started { run: start.run, pid: 4711, at });
+                        let (run, taken) = (start.run, at.mono);
+                        events.push(Event::Started { run, pid: 4711, at, taken });
                     }
                     _ => {}
                 }

@@ -1,0 +1,75 @@
+//! Runs are found, whatever comes and goes.
+
+use super::*;
+
+fn run(id: u64, job: &Arc<Job>) -> Run {
+    Run {
+        id: RunId(id),
+        job: Arc::clone(job),
+        due: NEVER,
+        admitted: NO_DEADLINE,
+        started: None,
+        ended: NO_DEADLINE,
+        deadline: NO_DEADLINE,
+        last: None,
+        attempt: 0,
+        shortages: 0,
+        job_slot: NONE,
+        older: NONE,
+        newer: NONE,
+        pool: 0,
+        phase: Phase::Queued,
+        wish: Wish::Run,
+        hangs: false,
+        timed_out: false,
+        is_last: false,
+    }
+}
+
+/// Short runs that come and go past long ones, which the ring laps many times.
+#[test]
+fn runs_are_found_however_long_they_last() {
+    let mut runs = Runs::new();
+    let job = Arc::clone(&runs.nobody);
+    let mut live: Vec<(u64, u32)> = Vec::new();
+    let mut chance = 7_u64;
+    for id in 1..20_000 {
+        live.push((id, runs.insert(run(id, &job))));
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        // One in 97 lasts; the others make room so that a few dozen are left.
+        let most = if id % 5000 < 100 { 60 } else { 20 };
+        while live.len() > most {
+            let leaver = live.len() - 1 - (chance >> 33) as usize % 10;
+            let leaver = if live[leaver].0.is_multiple_of(97) { 0 } else { leaver };
+            let (id, slot) = live.remove(leaver);
+            assert_eq!(runs.find(RunId(id)), Some(slot));
+            runs.remove(slot);
+            assert_eq!(runs.find(RunId(id)), None);
+        }
+        if id % 1000 == 500 {
+            let (old, slot) = live[0];
+            runs.rename(slot, RunId(old + 1_000_000));
+            live[0].0 += 1_000_000;
+            assert_eq!(runs.find(RunId(old)), None);
+        }
+        for &(id, slot) in &live {
+            assert_eq!(runs.find(RunId(id)), Some(slot));
+        }
+        assert_eq!(runs.len(), live.len());
+        assert_eq!(runs.iter().count(), live.len());
+    }
+    assert!(runs.index.ring.len() <= 512);
+    assert_eq!(runs.find(NO_ID), None);
+}
+
+/// Two runs that want the same place in the ring when it grows.
+#[test]
+fn runs_are_found_after_the_ring_has_grown() {
+    let mut runs = Runs::new();
+    let job = Arc::clone(&runs.nobody);
+    let old = [1, 257].map(|id| (id, runs.insert(run(id, &job))));
+    let new: Vec<_> = (300..400).map(|id| (id, runs.insert(run(id, &job)))).collect();
+    for (id, slot) in old.into_iter().chain(new) {
+        assert_eq!(runs.find(RunId(id)), Some(slot));
+    }
+}
