@@ -7,6 +7,7 @@
 //! what their names say, `files` reads what the former needs, with the `rights` of the job's user, [`secrets`] are what of it must not be
 //! seen, `spawn` makes the process.
 
+pub(crate) mod env_file;
 mod environment;
 mod examine;
 pub(crate) mod files;

@@ -19,17 +19,14 @@ use std::path::Path;
 use super::files::Reader;
 use super::identity::{self, Account, Identity};
 use super::secrets::{Secrets, too_short};
-use super::{files, inherited, shell};
+use super::{env_file, files, inherited, shell};
 use crate::job::Options;
 
 /// PATH where nothing else says one.
 pub(super) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// An `env_file` larger than this is a mistake.
-const MAX_ENV_FILE: u64 = 1 << 20;
-
-/// As is a secret: Linux takes no longer variable.
+/// A secret larger than this is a mistake: Linux takes no longer variable.
 const MAX_SECRET: u64 = 128 << 10;
 
 type Variables = BTreeMap<Vec<u8>, CString>;
@@ -182,35 +179,14 @@ fn join(name: &[u8], value: &[u8]) -> Option<CString> {
     CString::new([name, b"=", value].concat()).ok()
 }
 
-/// Reads `NAME=value` lines: blank lines and those that begin with `#` say nothing, `export ` may
-/// stand in front, and one pair of quotes around a value is taken off.
+/// Reads the variables of a file.
 fn read_env_file(path: &Path, reader: Reader<'_>, variables: &mut Variables) -> Result<(), String> {
-    let shown = path.display();
-    let text = files::read(path, MAX_ENV_FILE, "env_file", reader)?;
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let line = line.trim_ascii();
-        if line.is_empty() || line[0] == b'#' {
-            continue;
-        }
-        let wrong = |what: &str| Err(format!("env_file {shown}, line {}: {what}", index + 1));
-        let line = line.strip_prefix(b"export ").unwrap_or(line).trim_ascii_start();
-        let Some(equals) = line.iter().position(|byte| *byte == b'=') else {
-            return wrong("expected NAME=value");
-        };
-        let (name, value) = (&line[..equals], &line[equals + 1..]);
-        let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
-        if name.is_empty() || name[0].is_ascii_digit() || !name.iter().all(letter) {
-            return wrong("the name may hold letters, digits and _, and begins with no digit");
-        }
-        let value = match value {
-            [quote @ (b'"' | b'\''), inner @ .., last] if quote == last => inner,
-            [b'"' | b'\'', ..] => return wrong("the quote is not closed"),
-            value => value,
-        };
-        match join(name, value) {
-            Some(entry) => variables.insert(name.to_vec(), entry),
-            None => return wrong("a zero byte"),
-        };
+    let text = files::read(path, env_file::MAX, "env_file", reader)?;
+    let entries = env_file::parse(&text)
+        .map_err(|flaw| format!("env_file {}, {}", path.display(), flaw.text()))?;
+    for (name, value) in entries {
+        // Neither holds a zero byte.
+        variables.extend(join(name, value).map(|entry| (name.to_vec(), entry)));
     }
     Ok(())
 }
@@ -249,7 +225,13 @@ mod tests {
         assert!(parse(good).unwrap_err().starts_with("env_file F, line 4: the name"));
         let good = "A=1\r\nexport B=\"two words\"\nC='#x'\nD=\nE=a=b # c\n";
         assert_eq!(parse(good).unwrap(), ["A=1", "B=two words", "C=#x", "D=", "E=a=b # c"]);
+        let marked = "\u{feff}A=1\nB=\"x\" # note\nC='y'\t# it's\nD=\"{\"a\": 1}\"\n";
+        assert_eq!(parse(marked).unwrap(), ["A=1", "B=x", "C=y", "D={\"a\": 1}"]);
         assert_eq!(parse("A=1\nB").unwrap_err(), "env_file F, line 2: expected NAME=value");
+        let after = "env_file F, line 1: nothing but a comment may follow the quote";
+        assert_eq!(parse("A=\"x\" y").unwrap_err(), after);
+        assert_eq!(parse("A=\"x\"# y").unwrap_err(), after);
+        assert_eq!(parse("A='a\0b'").unwrap_err(), "env_file F, line 1: a zero byte");
         assert_eq!(parse("A=\"x").unwrap_err(), "env_file F, line 1: the quote is not closed");
         let missing =
             read_env_file(Path::new("/nonexistent"), Reader::default(), &mut Variables::new());

@@ -26,7 +26,7 @@ use crate::doctor::Finding;
 use crate::doctor::login;
 use crate::event::Start;
 use crate::instant::Mono;
-use crate::job::{Command, Options};
+use crate::job::{Command, Job, Options};
 use crate::trust::quoted;
 
 /// What looking takes at most; a login shell may do much at its start, or ask something.
@@ -67,7 +67,7 @@ impl World {
             }
         };
         let mut found = files(options);
-        if let Err(finding) = self.enter(options, &env) {
+        if let Err(finding) = self.enter(&start.job, &env) {
             found.push(finding);
             return found;
         }
@@ -83,12 +83,21 @@ impl World {
         found
     }
 
-    /// Whether a process can be made as whom and where the job wants it.
-    fn enter(&self, options: &Options, env: &Environment<'_>) -> Result<(), Finding> {
+    /// Whether a process can be made as whom and where the job wants it, with as much to say to it.
+    fn enter(&self, job: &Job, env: &Environment<'_>) -> Result<(), Finding> {
+        let options = &*job.options;
+        let (mut argv, _) = self.command_line(job, env, options.user.is_some());
+        // Whatever it is told, it does nothing.
+        if let Some(first) = argv.first_mut() {
+            *first = "/bin/true".into();
+        }
         let program = self
-            .program(&["/bin/true".into()], options, env, changes(options).map_or(None, |c| c.0))
+            .program(&argv, options, env, changes(options).map_or(None, |c| c.0))
             .map_err(|failure| Finding::problem("command", failure.reason, "see the jobfile"))?;
         let Err(error) = ask(&program) else { return Ok(()) };
+        if error.errno == libc::E2BIG {
+            return Err(too_long(&program));
+        }
         let reason = explain(error, &program, options).reason;
         Err(match error.step {
             Step::Nice => Finding::problem("nice", reason, "only root may lower it"),
@@ -115,7 +124,9 @@ impl World {
             Command::Argv(argv) => argv.first().map_or("", |word| word),
             Command::Shell(text) => text.split_whitespace().next().unwrap_or(""),
         };
-        let is_relative = first.contains('/') && !first.starts_with('/');
+        // Who knows what the words are that Python gets.
+        let is_program = matches!(job.command, Command::Argv(_)) || is_like_sh(options);
+        let is_relative = is_program && first.contains('/') && !first.starts_with('/');
         if options.cwd.is_none() && is_relative && shell::plain_words(first).is_some() {
             found.push(Finding::warning(
                 "cwd",
@@ -134,7 +145,7 @@ impl World {
         if let Command::Shell(text) = &job.command {
             found.extend(self.syntax(text, options, env));
             // Of what is not a plain word, who knows what it will be.
-            if first != &**name && shell::plain_words(first).is_some() {
+            if is_program && first != &**name && shell::plain_words(first).is_some() {
                 found.push(match self.program_of(first, options, env) {
                     Ok(text) => Finding::ok("program", text),
                     Err((text, help)) => Finding::warning("program", text, help),
@@ -260,8 +271,7 @@ impl World {
 
     /// What the job's shell says of a command that it only reads.
     fn syntax(&self, text: &str, options: &Options, env: &Environment<'_>) -> Option<Finding> {
-        let name = options.shell.first()?.rsplit('/').next()?;
-        if !matches!(name, "sh" | "dash" | "bash" | "ksh" | "zsh" | "mksh" | "ash") {
+        if !is_like_sh(options) {
             return None;
         }
         let (changes, _) = changes(options).ok()?;
@@ -354,6 +364,32 @@ impl World {
 /// Whether the job's process is another user than we are.
 fn is_somebody_else(options: &Options) -> bool {
     changes(options).is_ok_and(|(changes, _)| changes.is_some_and(|all| all.identity.is_some()))
+}
+
+/// What is to be said of a program that the kernel does not take because it is told too much: what
+/// there is most of.
+fn too_long(program: &Program<'_>) -> Finding {
+    let kib = |bytes: usize| bytes.div_ceil(1024);
+    let command: usize = program.argv.iter().map(|word| word.count_bytes() + 1).sum();
+    let env: usize = program.env.iter().map(|entry| entry.count_bytes() + 1).sum();
+    let text = format!(
+        "the command line ({} KiB) and the environment ({} KiB) are more than the kernel takes",
+        kib(command),
+        kib(env)
+    );
+    let help = "no word and no variable may be longer than 128 KiB, and all of them together than a \
+                quarter of the stack (`ulimit -s`)";
+    match command > env {
+        true => Finding::problem("command", text, format!("use a file or `stdin`: {help}")),
+        false => Finding::problem("environment", text, format!("leave variables out: {help}")),
+    }
+}
+
+/// Whether the first program of a job's shell is one that takes commands as sh does.
+fn is_like_sh(options: &Options) -> bool {
+    const LIKE_SH: [&str; 7] = ["sh", "dash", "bash", "ksh", "zsh", "mksh", "ash"];
+    let name = options.shell.first().and_then(|shell| shell.rsplit('/').next());
+    name.is_some_and(|name| LIKE_SH.contains(&name))
 }
 
 /// The files that the environment is read from, which were just read.

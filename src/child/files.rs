@@ -115,10 +115,10 @@ pub(crate) fn forecast(
     let named = || options.user.as_deref().and_then(identity::uid_of);
     let user = account.map(|account| account.uid).or_else(named);
     match open(path, Reader { user, rights: identity.as_ref() }) {
-        Ok(Opened { doubt: Some(doubt), .. }) => Some((false, doubt.what, Some(doubt.help))),
-        Ok(Opened { file, doubt: None }) => {
-            check(&file).map(|(why, help)| (true, why, Some(help.to_owned())))
-        }
+        Ok(Opened { file, doubt }) => match check(&file) {
+            Some((why, help)) => Some((true, why, Some(help.to_owned()))),
+            None => doubt.map(|doubt| (false, doubt.what, Some(doubt.help))),
+        },
         // That it is not there is for the job to say, when it is due: it may be there by then.
         Err(Refused::Io(error)) if error.kind() == io::ErrorKind::NotFound => None,
         // Whoever checks a jobfile may not be who runs it.

@@ -383,7 +383,18 @@ impl Reading<'_, '_> {
                 false if job.get("env_file").is_some() => {
                     self.lost(setting, "not carried: a job has one `env_file`");
                 }
-                false => job.text("env_file", path),
+                false => {
+                    job.text("env_file", path);
+                    let message = "an `env_file` has other rules: no `;` comments, no backslashes, \
+                                   no values over several lines, and a line that is wrong keeps \
+                                   the job from starting";
+                    self.draft.noted(
+                        self.file,
+                        setting.span,
+                        message,
+                        Some("`schedrs validate` reads it".to_owned()),
+                    );
+                }
             }
         }
     }

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Loaded;
+use crate::child::env_file;
 use crate::child::files::forecast;
 use crate::child::secrets::too_short;
 use crate::job::{JobSet, Options};
@@ -105,7 +106,10 @@ fn environment_files(options: &Options) -> impl Iterator<Item = (&'static str, &
 }
 
 fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> Option<Problem> {
-    let check = |file: &File| if what == "secret" { short_secret(file) } else { None };
+    let check = |file: &File| match what {
+        "secret" => short_secret(file),
+        _ => flawed_env_file(file),
+    };
     let (refused, why, help) = forecast(Path::new(path), options, check)?;
     let message = match refused {
         true => format!("this job will not start: {what} {path} {why}"),
@@ -116,6 +120,15 @@ fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> 
         Some(help) => problem.help(help),
         None => problem,
     })
+}
+
+/// What in an `env_file` keeps the job from starting.
+fn flawed_env_file(file: &File) -> Option<(String, &'static str)> {
+    let mut text = Vec::new();
+    file.take(env_file::MAX).read_to_end(&mut text).ok()?;
+    let flaw = env_file::parse(&text).err()?;
+    let help = "a line is NAME=value, and a quote is closed on the line it begins on";
+    Some((format!("cannot be used, {}", flaw.text()), help))
 }
 
 /// What is wrong with a secret that is too short. A longer one is not read for that.

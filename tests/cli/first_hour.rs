@@ -273,10 +273,20 @@ fn doctor_finds_what_will_bite() {
             "warning",
             "everyone can write to",
         ),
+        // What is no shell has a language of its own.
+        ("command = 'print(1/2)'\nshell = 'awk'", "ok", ""),
+        ("command = 'import/x os'\nshell = ['awk', '-f']", "ok", ""),
+        ("command = ['true', '{long}']", "problem", "command line (137 KiB) and"),
+        ("command = 'true'\nenv = { A = '{long}' }", "problem", "more than the kernel takes"),
+        ("command = 'true'\nenv_file = 'marked'", "ok", ""),
+        ("command = 'true'\nenv_file = 'open-quote'", "problem", "line 2: the quote is not closed"),
     ];
     for (job, verdict, said) in rows {
         let bench = bench();
         let job = job.replace("{dir}", bench.dir.path().to_str().unwrap());
+        let job = job.replace("{long}", &"x".repeat(140_000));
+        bench.write("marked", "\u{feff}A=1\nB=\"2\" # two\n");
+        bench.write("open-quote", "A=1\nB=\"2\n");
         bench.write("jobs.toml", &format!("[jobs.a]\ninterval = '1h'\n{job}\n"));
         bench.write("plain", "not-so-secret");
         bench.program("windows", "#!/bin/sh\r\n");

@@ -282,6 +282,30 @@ fn what_is_no_jobfile_is_refused() {
     Answer(endless).code(1).has("<stdin>:1:1: error: there is a NUL byte");
 }
 
+/// A file of variables is read, and what will keep the job from starting is said in time.
+#[test]
+fn env_files_are_read() {
+    let rows = [
+        ("A=1\nB='2' # two\n", None),
+        ("\u{feff}A=1\n", None),
+        (
+            "A=1\nB=\"2\n",
+            Some("this job will not start: env_file vars cannot be used, line 2: the quote is"),
+        ),
+        ("A=1\n\nB\n", Some("line 3: expected NAME=value")),
+    ];
+    for (text, said) in rows {
+        let test = Test::with(&job("env_file = 'vars'")).file("vars", text);
+        let answer = test.run(&[]).code(0);
+        match said {
+            Some(said) => answer.has(said).has("warning"),
+            None => answer.has("no problems"),
+        };
+    }
+    // It may be there by the time the job is due.
+    Test::with(&job("env_file = 'vars'")).run(&[]).code(0).has("no problems");
+}
+
 #[test]
 fn includes() {
     let x = |id: &str| format!("[jobs.{id}]\ncommand = 'x'\ndate = 'now'\n");
