@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use clap::{ArgMatches, ColorChoice, FromArgMatches, Parser, Subcommand};
+use clap::{ColorChoice, Parser, Subcommand};
 
 use crate::command;
 use crate::signals;
@@ -27,125 +27,109 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// Declares the subcommands. `clap`'s derive would build the arguments of all of them at each
-/// start; here only those of the one that is called are (`Command::defer`).
-macro_rules! subcommands {
-    ($($(#[doc = $about:literal])+ $variant:ident = $name:literal ($module:ident),)*) => {
-        #[derive(Debug)]
-        enum Command {
-            $($variant(command::$module::Args),)*
-        }
-
-        impl Subcommand for Command {
-            fn augment_subcommands(app: clap::Command) -> clap::Command {
-                app$(.subcommand(
-                    clap::Command::new($name)
-                        .about(concat!($($about),+).trim_ascii())
-                        // What only our own scripts call is nothing for people to see.
-                        .hide($name.starts_with("__"))
-                        // The text above is the one that counts, not that of the struct.
-                        .defer(|app| {
-                            let app = <command::$module::Args as clap::Args>::augment_args(app);
-                            app.about(concat!($($about),+).trim_ascii())
-                        }),
-                ))*
-            }
-
-            fn augment_subcommands_for_update(app: clap::Command) -> clap::Command {
-                Self::augment_subcommands(app)
-            }
-
-            fn has_subcommand(name: &str) -> bool {
-                [$($name),*].contains(&name)
-            }
-        }
-
-        impl FromArgMatches for Command {
-            fn from_arg_matches(matches: &ArgMatches) -> Result<Command, clap::Error> {
-                match matches.subcommand() {
-                    $(Some(($name, matches)) => {
-                        let args = command::$module::Args::from_arg_matches(matches)?;
-                        Ok(Command::$variant(args))
-                    })*
-                    _ => Err(clap::Error::new(clap::error::ErrorKind::MissingSubcommand)),
-                }
-            }
-
-            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-                *self = Command::from_arg_matches(matches)?;
-                Ok(())
-            }
-        }
-
-        impl Command {
-            fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
-                match self {
-                    $(Command::$variant(args) => command::$module::run(args, context),)*
-                }
-            }
-        }
-    };
+/// What can be done. Here is what the list of subcommands says of each; its own help is that of its
+/// arguments.
+#[derive(Subcommand, Debug)]
+enum Command {
+    #[command(about = "Run the jobs of a jobfile, in the foreground")]
+    Run(command::run::Args),
+    #[command(about = "Check jobfiles and report every problem")]
+    Validate(command::validate::Args),
+    #[command(about = "Show when jobs are due")]
+    Next(command::next::Args),
+    #[command(about = "Show what would run, wait and be missed, in virtual time")]
+    Simulate(command::simulate::Args),
+    #[command(about = "Say a cron expression in English")]
+    Explain(command::explain::Args),
+    #[command(about = "Write a small commented jobfile that runs as it is")]
+    Init(command::init::Args),
+    #[command(
+        about = "Look for what will bite: programs, directories, users, permissions, clock and zones"
+    )]
+    Doctor(command::doctor::Args),
+    #[command(about = "Open a shell in a job's exact environment")]
+    Shell(command::shell::Args),
+    #[command(
+        about = "Turn crontabs, systemd timers and APScheduler exports into a jobfile, with a proof"
+    )]
+    Import(command::import::Args),
+    #[command(about = "Write the jobs of a running schedrs as a jobfile")]
+    Export(command::export::Args),
+    #[command(about = "Show the jobs of a running schedrs, and how they stand")]
+    List(command::list::Args),
+    #[command(about = "Show everything about a job of a running schedrs")]
+    Show(command::show::Args),
+    #[command(about = "Show how a running schedrs is")]
+    Status(command::status::Args),
+    #[command(about = "Start a job now")]
+    Start(command::start::Args),
+    #[command(about = "End the active runs of a job, or one run")]
+    Stop(command::stop::Args),
+    #[command(about = "Pause a job, or all of them")]
+    Pause(command::pause::Args),
+    #[command(about = "Resume a job, or all of them")]
+    Resume(command::resume::Args),
+    #[command(about = "Add a job to a running schedrs")]
+    Add(command::add::Args),
+    #[command(about = "Remove a job that was added at run time")]
+    Remove(command::remove::Args),
+    #[command(about = "Change options of a job of a running schedrs")]
+    Modify(command::modify::Args),
+    #[command(about = "Change when a job of a running schedrs is due")]
+    Reschedule(command::reschedule::Args),
+    #[command(about = "Have a running schedrs read its jobfile again")]
+    Reload(command::reload::Args),
+    #[command(about = "Stop a running schedrs")]
+    Shutdown(command::shutdown::Args),
+    #[command(about = "Show what became of due times")]
+    History(command::history::Args),
+    #[command(about = "Show what runs have printed")]
+    Logs(command::logs::Args),
+    #[command(about = "Say why a due time ended as it did, or why there was none")]
+    Why(command::why::Args),
+    #[command(about = "Print the JSON Schema of the jobfile")]
+    Schema(command::schema::Args),
+    #[command(about = "Print a script that completes schedrs in a shell, job ids included")]
+    Completions(command::completions::Args),
+    // Only our own completion scripts call it.
+    #[command(name = "__complete", hide = true, about = "Say what may come next on a command line")]
+    Complete(command::complete::Args),
 }
 
-subcommands! {
-    /// Run the jobs of a jobfile, in the foreground
-    Run = "run" (run),
-    /// Check jobfiles and report every problem
-    Validate = "validate" (validate),
-    /// Show when jobs are due
-    Next = "next" (next),
-    /// Show what would run, wait and be missed, in virtual time
-    Simulate = "simulate" (simulate),
-    /// Say a cron expression in English
-    Explain = "explain" (explain),
-    /// Write a small commented jobfile that runs as it is
-    Init = "init" (init),
-    /// Look for what will bite: programs, directories, users, permissions, clock and zones
-    Doctor = "doctor" (doctor),
-    /// Open a shell in a job's exact environment
-    Shell = "shell" (shell),
-    /// Turn crontabs, systemd timers and APScheduler exports into a jobfile, with a proof
-    Import = "import" (import),
-    /// Write the jobs of a running schedrs as a jobfile
-    Export = "export" (export),
-    /// Show the jobs of a running schedrs, and how they stand
-    List = "list" (list),
-    /// Show everything about a job of a running schedrs
-    Show = "show" (show),
-    /// Show how a running schedrs is
-    Status = "status" (status),
-    /// Start a job now
-    Start = "start" (start),
-    /// End the active runs of a job, or one run
-    Stop = "stop" (stop),
-    /// Pause a job, or all of them
-    Pause = "pause" (pause),
-    /// Resume a job, or all of them
-    Resume = "resume" (resume),
-    /// Add a job to a running schedrs
-    Add = "add" (add),
-    /// Remove a job that was added at run time
-    Remove = "remove" (remove),
-    /// Change options of a job of a running schedrs
-    Modify = "modify" (modify),
-    /// Change when a job of a running schedrs is due
-    Reschedule = "reschedule" (reschedule),
-    /// Have a running schedrs read its jobfile again
-    Reload = "reload" (reload),
-    /// Stop a running schedrs
-    Shutdown = "shutdown" (shutdown),
-    /// Show what became of due times
-    History = "history" (history),
-    /// Show what runs have printed
-    Logs = "logs" (logs),
-    /// Say why a due time ended as it did, or why there was none
-    Why = "why" (why),
-    /// Print the JSON Schema of the jobfile
-    Schema = "schema" (schema),
-    /// Print a script that completes schedrs in a shell, job ids included
-    Completions = "completions" (completions),
-    /// Say what may come next on a command line
-    Complete = "__complete" (complete),
+impl Command {
+    fn run(&self, context: &Context) -> anyhow::Result<ExitCode> {
+        match self {
+            Command::Run(args) => command::run::run(args, context),
+            Command::Validate(args) => command::validate::run(args, context),
+            Command::Next(args) => command::next::run(args, context),
+            Command::Simulate(args) => command::simulate::run(args, context),
+            Command::Explain(args) => command::explain::run(args, context),
+            Command::Init(args) => command::init::run(args, context),
+            Command::Doctor(args) => command::doctor::run(args, context),
+            Command::Shell(args) => command::shell::run(args, context),
+            Command::Import(args) => command::import::run(args, context),
+            Command::Export(args) => command::export::run(args, context),
+            Command::List(args) => command::list::run(args, context),
+            Command::Show(args) => command::show::run(args, context),
+            Command::Status(args) => command::status::run(args, context),
+            Command::Start(args) => command::start::run(args, context),
+            Command::Stop(args) => command::stop::run(args, context),
+            Command::Pause(args) => command::pause::run(args, context),
+            Command::Resume(args) => command::resume::run(args, context),
+            Command::Add(args) => command::add::run(args, context),
+            Command::Remove(args) => command::remove::run(args, context),
+            Command::Modify(args) => command::modify::run(args, context),
+            Command::Reschedule(args) => command::reschedule::run(args, context),
+            Command::Reload(args) => command::reload::run(args, context),
+            Command::Shutdown(args) => command::shutdown::run(args, context),
+            Command::History(args) => command::history::run(args, context),
+            Command::Logs(args) => command::logs::run(args, context),
+            Command::Why(args) => command::why::run(args, context),
+            Command::Schema(args) => command::schema::run(args, context),
+            Command::Completions(args) => command::completions::run(args, context),
+            Command::Complete(args) => command::complete::run(args, context),
+        }
+    }
 }
 
 /// What every subcommand needs beside its arguments.
@@ -155,8 +139,7 @@ pub(crate) struct Context {
     pub(crate) zones: Database,
 }
 
-/// How the program ends: its exit code. (`std::process::ExitCode` cannot be read, and the C
-/// `main` of `src/main.rs` has to.)
+/// How the program ends: its exit code. (`std::process::ExitCode` cannot be read.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ExitCode(u8);
 
@@ -173,23 +156,9 @@ impl From<u8> for ExitCode {
     }
 }
 
-/// What Rust's runtime would do before `main` (see `src/main.rs`), as far as it matters, and more.
-fn startup() {
-    signals::begin();
-    // A standard stream that was closed would be taken by the first file that is opened, and then
-    // be written to. Opening takes the lowest free number, so it fills the hole.
-    for stream in 0..=2 {
-        // SAFETY: asking after a number that is no descriptor is an error, nothing more.
-        if unsafe { libc::fcntl(stream, libc::F_GETFD) } < 0 {
-            // SAFETY: the path is a C string.
-            unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR) };
-        }
-    }
-}
-
 /// The whole program: reads the command line, does what it says and exits.
 pub fn main() -> ! {
-    startup();
+    signals::begin();
     let code = std::panic::catch_unwind(command_line).unwrap_or(ExitCode(101));
     if crate::executor::has_left_threads() {
         // What a thread holds that hangs for good (a lock of the user database, say), the end of a
