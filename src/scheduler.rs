@@ -336,7 +336,7 @@ impl Scheduler {
     }
 
     /// How many jobs there are.
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.jobs.len() - self.vacant.len()
     }
 

@@ -27,8 +27,9 @@ use crate::zone::Zone;
 /// How long an answer is waited for. A scheduler answers within milliseconds, if it is not stopped.
 const ANSWER: Duration = Duration::from_secs(10);
 
-/// The same of one that has much to read first, and gives that up in less than this.
-const LONG_ANSWER: Duration = Duration::from_secs(30);
+/// The same of one that does answer, has much to read first, and gives that up in less than this
+/// unless the jobfile is huge.
+const LONG_ANSWER: Duration = Duration::from_secs(120);
 
 /// How long a scheduler is waited for that was not asked for.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -83,6 +84,7 @@ impl Asking {
     pub(super) fn ask(&self, request: &Value) -> anyhow::Result<Map<String, Value>> {
         let mut client = self.connect()?;
         if request["do"] == "reload" {
+            client.ask(&json!({ "do": "status" })).map_err(told)?;
             client.set_patience(Some(LONG_ANSWER)).map_err(told)?;
         }
         client.ask(request).map_err(told)

@@ -552,7 +552,7 @@ impl Service {
 
 /// What clients cost comes after what jobs need, where there is not enough for both. (On Linux
 /// niceness is that of a thread.) It is nothing that anybody has to hear of if that fails.
-pub(crate) fn step_back() {
+fn step_back() {
     if let Ok(nice) = rustix::process::getpriority_process(None) {
         let _ = rustix::process::setpriority_process(None, (nice + 5).min(19));
     }

@@ -24,10 +24,7 @@ use crate::scheduler::Scheduler;
 pub(super) type Sink = Arc<dyn Fn(Reply) + Send + Sync>;
 
 /// How long the check of what somebody has sent may take.
-const CHECK_LIMIT: Duration = Duration::from_secs(2);
-
-/// How long it may take to put a jobfile and what was added and changed at run time together.
-pub(super) const COMPOSE_LIMIT: Duration = Duration::from_secs(10);
+const CHECK_LIMIT: Duration = Duration::from_secs(3);
 
 /// So many names are looked through for the one that was meant: a fraction of a millisecond.
 const HINTS: usize = 1000;
@@ -188,9 +185,10 @@ impl Desk {
     pub(super) fn compose(
         &mut self,
         now: Mono,
+        limit: Duration,
         work: impl FnOnce() -> Composed + Send + 'static,
     ) -> Result<(), NotBegun> {
-        self.offload.begin(now, COMPOSE_LIMIT, move || Done::Composed(Box::new(work())))?;
+        self.offload.begin(now, limit, move || Done::Composed(Box::new(work())))?;
         self.under_way = Some(UnderWay::Compose);
         Ok(())
     }
@@ -388,7 +386,7 @@ mod tests {
             match answer.try_recv() {
                 Ok(Reply::Answer(Answer::Refused(refusal))) => {
                     assert_eq!(refusal.code, "too_slow");
-                    let why = if turn < 4 { "within 2s" } else { "4 earlier attempts still hang" };
+                    let why = if turn < 4 { "within 3s" } else { "4 earlier attempts still hang" };
                     assert!(refusal.message.contains(why), "{refusal:?}");
                 }
                 other => panic!("{other:?}"),

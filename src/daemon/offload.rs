@@ -16,7 +16,6 @@ use super::Jobfile;
 use super::catalog::{Composed, Fit, Unfit};
 use super::hands::Message;
 use super::mailbox::Mailbox;
-use crate::control::server::step_back;
 use crate::instant::Mono;
 use crate::words;
 
@@ -106,7 +105,6 @@ impl Offload {
         let given_up = Arc::new(AtomicBool::new(false));
         let thread = Arc::downgrade(&given_up);
         let run = move || {
-            step_back();
             let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Done::Broken);
             // It may be a large jobfile, which takes the loop's time even to be dropped.
             if !given_up.load(Ordering::Relaxed) {

@@ -87,7 +87,7 @@ pub struct Plan {
     pub observer: Option<Box<Observer>>,
     /// How they are read again on SIGHUP; `None` where that is not possible.
     pub load: Option<Arc<Load>>,
-    /// How long that may take before it is given up, and the jobs stay as they are.
+    /// How long that may take, few jobs given, before it is given up and the jobs stay as they are.
     pub load_limit: Duration,
     /// The thread that writes.
     pub output: output::Handle,

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::catalog::{self, Composed};
 use super::desk::{Composition, Sink};
@@ -19,6 +20,9 @@ use crate::event::{Answer, Event, Notice, Refusal, Want};
 use crate::job::{Job, JobSet};
 use crate::jobfile::Workshop;
 use crate::trigger::Trigger;
+
+/// How much longer a reload may take for each job that there is: a hundred times what it does.
+const FOR_EACH_JOB: Duration = Duration::from_micros(200);
 
 /// Who waits for the jobfile to have been read again.
 #[derive(Default)]
@@ -71,7 +75,7 @@ impl Loop<'_> {
             Done::Loaded(loaded)
         };
         let now = clock::mono();
-        match self.reading.begin(now, self.load_limit, work) {
+        match self.reading.begin(now, self.reload_limit(), work) {
             Ok(()) => {
                 self.reloads.under_way = true;
                 notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.micros()));
@@ -81,6 +85,13 @@ impl Loop<'_> {
                 self.not_reloaded(Failure::Other("too_slow", text));
             }
         }
+    }
+
+    /// How long a part of a reload may take: a large jobfile takes its time where there is little
+    /// to be had.
+    fn reload_limit(&self) -> Duration {
+        let jobs = u32::try_from(self.scheduler.len()).unwrap_or(u32::MAX);
+        self.load_limit.saturating_add(FOR_EACH_JOB.saturating_mul(jobs))
     }
 
     /// The jobfile was read.
@@ -126,7 +137,7 @@ impl Loop<'_> {
             try_out_all(&composed.set);
             composed
         };
-        if let Err(why) = self.desk.compose(now.mono, work) {
+        if let Err(why) = self.desk.compose(now.mono, self.reload_limit(), work) {
             self.composed(Err(format!("it cannot be put together with what was changed: {why}")));
         }
     }

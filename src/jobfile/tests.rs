@@ -191,6 +191,20 @@ fn every_mistake_is_said_once() {
     }
 }
 
+/// The loop looks at each expression of a job whenever that is due.
+#[test]
+fn a_job_has_a_bounded_number_of_expressions() {
+    let zones = Database::open(None);
+    for (count, fits) in [(1000, true), (1001, false)] {
+        let expressions = "'0 3 * * *', ".repeat(count);
+        let text = format!("jobs.a = {{ command = 'x', cron = [{expressions}] }}");
+        let loaded = load_text("x.toml", &text, &zones, Instant::from_secs(0));
+        assert_eq!(loaded.set.is_some(), fits, "{count}");
+        let told = "1001 cron expressions are too many, at most 1000";
+        assert_eq!(loaded.problems.iter().any(|problem| problem.message == told), !fits);
+    }
+}
+
 /// What is wrong with a text, a line each.
 fn said(text: &str) -> Vec<String> {
     let (_, problems) = read(text);

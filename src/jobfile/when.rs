@@ -238,6 +238,9 @@ pub(super) enum Cron {
     Reboot,
 }
 
+/// A job has no more cron expressions than this: each is looked at whenever the job is due.
+const MOST_EXPRESSIONS: usize = 1000;
+
 /// A `cron`: an expression, several, or a table of APScheduler's fields.
 pub(super) fn cron(scope: &mut Scope<'_>, value: &Value<'_>, id: &str) -> Option<Cron> {
     match &value.node {
@@ -248,6 +251,15 @@ pub(super) fn cron(scope: &mut Scope<'_>, value: &Value<'_>, id: &str) -> Option
         Node::Array(values) => {
             if values.is_empty() {
                 scope.error(value.span, "this is empty, expected at least one cron expression");
+                return None;
+            }
+            if values.len() > MOST_EXPRESSIONS {
+                let count = values.len();
+                scope.error_help(
+                    value.span,
+                    format!("{count} cron expressions are too many, at most {MOST_EXPRESSIONS}"),
+                    "write lists and ranges in one expression, or make several jobs of it",
+                );
                 return None;
             }
             let mut schedules = Some(Vec::with_capacity(values.len()));
