@@ -123,6 +123,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
     let Parts { mut scheduler, mut hands, catalog, server, mut alarms } =
         start::start(&mut plan, epoll, Arc::clone(&waker))?;
+    signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
         begun();
     }

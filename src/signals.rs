@@ -67,7 +67,7 @@ pub fn hangup_is_ignored() -> bool {
 
 /// What the default would do.
 extern "C" fn leave(signal: c_int) {
-    // SAFETY: allowed in a handler; nothing has begun that would have to be ended.
+    // SAFETY: allowed in a handler. Whatever has begun is left as after a crash.
     unsafe { libc::_exit(128 + signal) }
 }
 
@@ -115,6 +115,8 @@ struct Seen {
     reload: AtomicBool,
     status: AtomicBool,
     child: AtomicBool,
+    /// The loop looks.
+    begun: AtomicBool,
 }
 
 /// Signals that have come.
@@ -148,8 +150,12 @@ impl Signals {
         let mut signals = Signals { seen: Arc::default(), handlers: Vec::new() };
         for signal in [SIGINT, SIGTERM] {
             signals.on(signal, waker, move |seen| {
-                seen.stops.fetch_add(1, Relaxed);
+                let waiting = seen.stops.fetch_add(1, Relaxed);
                 seen.last_stop.store(signal, Relaxed);
+                // Nobody looks: what is before the loop hangs, or the loop does.
+                if waiting >= if seen.begun.load(Relaxed) { 2 } else { 1 } {
+                    leave(signal);
+                }
             })?;
         }
         signals.on(SIGHUP, waker, |seen| seen.reload.store(true, Relaxed))?;
@@ -177,9 +183,15 @@ impl Signals {
             note(&seen);
             waker.wake();
         };
-        // SAFETY: the handler only sets atomic variables and calls write(2).
+        // SAFETY: the handler only sets atomic variables and calls write(2) and _exit(2).
         self.handlers.push(unsafe { low_level::register(signal, handler) }?);
         Ok(())
+    }
+
+    /// The loop begins: until then a second signal ends the program whatever it is doing, from then
+    /// on a third does if none of them has been taken.
+    pub fn loop_begins(&self) {
+        self.seen.begun.store(true, Relaxed);
     }
 
     /// Takes what has come since the last call.

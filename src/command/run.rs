@@ -154,7 +154,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     plan.origin = (file != Path::new("-")).then(|| paths::as_given(&file));
     plan.load = loader(&file, args, claims.clone());
     plan.claims = claims;
-    watch.now("looking at what the last scheduler has left".to_owned());
+    watch.now("looking at its store and into the user database".to_owned());
     plan.begun = Some(Box::new(move || drop(watch)));
     plan.dry_run = args.dry_run;
     plan.until = until;

@@ -215,3 +215,33 @@ fn a_beginning_that_hangs_is_told_of() {
     let files: Vec<_> = fs::read_dir(bench.dir.path()).unwrap().collect();
     assert_eq!(files.len(), 1);
 }
+
+/// Where handlers are in place and nobody looks yet at what they have noted.
+#[test]
+fn a_beginning_that_hangs_can_be_ended() {
+    if !is_root() {
+        eprintln!("not checked: only root can put something over /etc/passwd");
+        return;
+    }
+    let bench = Bench::new("jobs.a = { command = 'true', date = 2199-01-01 }");
+    bench.fifo("silent");
+    let script = "exec unshare -m --propagation private sh -c \
+                  'mount --bind silent /etc/passwd || echo nothing may be mounted >&2; exec \"$@\"' \
+                  sh \"$@\"";
+    let mut running = Running::start(&mut bench.shell(script, &["run", "jobs.toml"]));
+    let line = running.line(Stream::Err, &[""]);
+    if line.contains("mount") || line.contains("unshare") {
+        eprintln!("not checked: {line}");
+        return;
+    }
+    assert!(line.contains("still looking at its store and into the user database"), "{line}");
+    running.signal("TERM");
+    // Two that wait at the same time would be one.
+    let waits =
+        |set: String| u64::from_str_radix(&set, 16).unwrap() & 1 << (libc::SIGTERM - 1) != 0;
+    while waits(status_of(running.pid(), "ShdPnd")) {
+        std::thread::yield_now();
+    }
+    running.signal("TERM");
+    assert_eq!(running.wait().code, Some(143));
+}
