@@ -125,4 +125,25 @@ mod tests {
             assert_eq!(for_reading(&path).is_err(), is_root());
         }
     }
+
+    #[test]
+    fn a_refused_store_is_left_where_it_is() {
+        use crate::store::location::{self, Location};
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        // Damaged, and with the lock of a store beside it: it would be moved aside.
+        fs::write(&path, vec![b'x'; 4096]).unwrap();
+        fs::write(dir.path().join("x.db.lock"), "1\nstore\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        for location in [Location::Sqlite(path.clone()), Location::Default(path.clone())] {
+            let opened = location::open_unless(&location, Refuse::Always);
+            assert_eq!(opened.unwrap_err().kind, Trouble::Untrusted);
+            let opened = location::reopen(&location, Refuse::Always);
+            assert_eq!(opened.unwrap_err().kind, Trouble::Untrusted);
+        }
+        assert_eq!(fs::read(&path).unwrap(), vec![b'x'; 4096]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is made");
+        assert!(location::open_unless(&Location::Sqlite(path), Refuse::Never).is_ok());
+    }
 }
