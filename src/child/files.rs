@@ -173,11 +173,15 @@ fn open_judged(path: &Path, owners: Owners, refuse: bool) -> Result<Opened, Refu
 /// is what they were told.
 fn hand_over(path: &Path, owners: Owners, denied: io::Error) -> Result<Opened, Refused> {
     let way = way::follow(path, Owners::of_this_process(None), true);
-    if let Some(doubt) = way.doubt.filter(|doubt| doubt.grave) {
-        return Err(Refused::NotForUser(doubt));
-    }
     // Nothing is opened before it is known what it is: to open a device can be to use it.
-    let end = way.end?;
+    let end = match (way.end, way.doubt) {
+        (_, Some(doubt)) if doubt.grave => return Err(Refused::NotForUser(doubt)),
+        // That a mount is read-only keeps nobody from having made a link there before.
+        (Ok(end), Some(doubt)) if way.has_links || end.st_nlink > 1 => {
+            return Err(Refused::NotForUser(doubt));
+        }
+        (end, _) => end?,
+    };
     if FileType::from_raw_mode(end.st_mode) != FileType::RegularFile {
         return Err(not_regular().into());
     }

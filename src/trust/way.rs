@@ -40,6 +40,8 @@ pub(crate) struct Way {
     /// The file at its end; an error where it cannot be walked to the end. What was seen until then
     /// is in `doubt` all the same.
     pub(crate) end: io::Result<Stat>,
+    /// A link was followed.
+    pub(crate) has_links: bool,
 }
 
 /// Walks to what a path names. With `strict`, a sticky directory is a place that others can fill:
@@ -47,14 +49,14 @@ pub(crate) struct Way {
 pub(crate) fn follow(path: &Path, owners: Owners, strict: bool) -> Way {
     let path = match std::path::absolute(path) {
         Ok(path) => path,
-        Err(error) => return Way { doubt: None, end: Err(error) },
+        Err(error) => return Way { doubt: None, end: Err(error), has_links: false },
     };
     let mut walker = match Walker::at_root(owners, strict) {
         Ok(walker) => walker,
-        Err(error) => return Way { doubt: None, end: Err(error) },
+        Err(error) => return Way { doubt: None, end: Err(error), has_links: false },
     };
     let end = walker.walk(path.as_os_str());
-    Way { doubt: walker.doubt, end }
+    Way { doubt: walker.doubt, end, has_links: walker.links > 0 }
 }
 
 /// Walks to many files, most of which are in the same directory as the one before.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{chown, lchown, symlink};
 
 use super::{SOMEBODY, all, run};
-use crate::harness::{Bench, Done, is_root};
+use crate::harness::{Bench, Done, Running, is_root};
 
 /// What only root may read.
 const ROOTS: &str = "SECRET=of-root-alone\n";
@@ -172,6 +172,31 @@ fn what_is_for_the_user_is_read() {
         bench.set_mode("roots", 0o700);
         runs(&run(&bench, &ONCE));
     }
+}
+
+#[test]
+fn behind_a_read_only_mount_there_may_be_links_of_theirs() {
+    if not_root() {
+        return;
+    }
+    let script = "mount --bind theirs theirs && mount -o remount,ro,bind theirs || exit 99";
+    let script = format!("exec unshare -m sh -c '{script}; exec \"$@\"' sh \"$@\"");
+    let bench = bench("secret", "theirs/file");
+    let mounted = || Running::start(&mut bench.shell(&script, &ONCE)).wait();
+    // A secret that is mounted from outside, of a user who is nobody in here.
+    write(&bench, "theirs/file", 0, 0o600);
+    let done = mounted();
+    if done.code == Some(99) || all(&done).contains("unshare") {
+        eprintln!("nothing can be mounted here: {done:?}");
+        return;
+    }
+    runs(&done);
+    fs::remove_file(bench.path("theirs/file")).unwrap();
+    symlink("../roots/only", bench.path("theirs/file")).unwrap();
+    assert_eq!((mounted().code, mounted().out.len()), (Some(126), 0));
+    fs::remove_file(bench.path("theirs/file")).unwrap();
+    fs::hard_link(bench.path("roots/only"), bench.path("theirs/file")).unwrap();
+    assert_eq!((mounted().code, mounted().out.len()), (Some(126), 0));
 }
 
 #[test]
