@@ -139,6 +139,7 @@ impl BackgroundScheduler {
         let settings = Settings {
             raw: false,
             colour: false,
+            json_log: false,
             directory: paths::logs_of(Path::new(&config.name)),
             tails: Some(daemon::tails(&notes)),
         };

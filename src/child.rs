@@ -526,7 +526,7 @@ fn os_error(errno: i32) -> io::Error {
 }
 
 /// An error of the system in words, lower case as in the middle of a sentence.
-fn describe(error: &io::Error) -> String {
+pub(crate) fn describe(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();

@@ -7,24 +7,29 @@
 //! before the line that says it ended.
 //!
 //! Here is the way to that thread; `server` is what it does. `mask` takes a job's secrets out, `lines`
-//! cuts streams into lines, `sink` writes them to stdout and stderr without waiting, `file` to a file
-//! per job; `tail` keeps their end and passes them on to whoever follows; `status` is the line at the
+//! cuts streams into lines, `sink` writes them to stdout and stderr without waiting; `writer` is a
+//! thread that writes them to `files`, one `file` per job; `loss` is what all do when they cannot;
+//! `tail` keeps their end and passes them on to whoever follows; `status` is the line at the
 //! bottom of a terminal.
 
 mod file;
+mod files;
 mod lines;
+mod loss;
 mod mask;
 mod server;
 mod sink;
 mod status;
 mod tail;
+mod writer;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
@@ -46,6 +51,8 @@ pub struct Settings {
     pub raw: bool,
     /// Give each job a colour where the output is a terminal.
     pub colour: bool,
+    /// The log on stderr is for programs.
+    pub json_log: bool,
     /// Where the files of `output = "file"` are.
     pub directory: PathBuf,
     /// Takes the end of what each run has printed.
@@ -67,8 +74,12 @@ const NO_COLUMNS: usize = usize::MAX;
 #[derive(Debug)]
 pub struct Output {
     handle: Handle,
-    thread: JoinHandle<()>,
+    /// Says nothing, but ends with the thread.
+    ended: Receiver<()>,
 }
+
+/// How long the thread may take for the end beyond the time it gives itself: a disk may hang.
+const AT_LAST: Duration = Duration::from_secs(1);
 
 /// The way to the thread; cheap to clone.
 #[derive(Clone, Debug)]
@@ -104,6 +115,7 @@ enum Message {
     Unfollow(FollowId),
     Ended(RunId),
     Live(Live),
+    Reopen,
     LogLine(Vec<u8>),
     Finish,
 }
@@ -119,11 +131,14 @@ impl Output {
             wake,
         }));
         let mut server = Server::new(Arc::clone(&handle.0), settings)?;
-        let thread = std::thread::Builder::new()
-            .name("output".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(move || server.run())?;
-        Ok(Output { handle, thread })
+        let (end, ended) = channel();
+        let work = move || {
+            server.run();
+            drop(end);
+        };
+        let thread = std::thread::Builder::new().name("output".to_owned());
+        thread.stack_size(256 * 1024).spawn(work)?;
+        Ok(Output { handle, ended })
     }
 
     /// A way to the thread.
@@ -131,11 +146,19 @@ impl Output {
         self.handle.clone()
     }
 
-    /// Writes what there is, for at most two seconds, and ends the thread.
+    /// Writes what there is, for at most two seconds, and ends the thread; one that hangs in
+    /// writing to a disk is left behind.
     pub fn finish(self) {
         self.handle.send(Message::Finish);
         // It has nothing to answer.
-        let _ = self.thread.join();
+        let _ = self.ended.recv_timeout(server::LAST_WORDS + AT_LAST);
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        // It can only fail when the thread has been woken 2^64 times and not looked.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 }
 
@@ -174,6 +197,11 @@ impl Handle {
         self.0.column.store(column, Ordering::Relaxed);
     }
 
+    /// Opens the files of `output = "file"` anew.
+    pub fn reopen(&self) {
+        self.send(Message::Reopen);
+    }
+
     /// Writes a line of the scheduler's own log to stderr.
     pub fn log_line(&self, line: &[u8]) {
         self.send(Message::LogLine(line.to_vec()));
@@ -192,8 +220,7 @@ impl Handle {
         inbox.messages.push(message);
         drop(inbox);
         if was_empty {
-            // It can only fail when the thread has been woken 2^64 times and not looked.
-            let _ = rustix::io::write(&self.0.wake, &1u64.to_ne_bytes());
+            self.0.wake();
         }
     }
 }

@@ -125,6 +125,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         raw: args.raw || args.once.is_some(),
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
+        json_log: args.log_format == LogFormat::Json,
         directory: paths::logs_of(&file),
         tails: memory.as_ref().map(|_| daemon::tails(&notes)),
     };

@@ -45,6 +45,7 @@ enum Failure {
 impl Loop<'_> {
     /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
     pub(super) fn reload(&mut self, sink: Option<Sink>) {
+        self.hands.output().reopen();
         if let Some(server) = self.server {
             server.rebind();
         }

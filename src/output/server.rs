@@ -2,7 +2,9 @@
 //!
 //! Nothing here waits but `epoll`: for a message, for output of a job, and for room where nobody
 //! has read for a while. While a sink is full its pipes are not read, so that a job that floods is
-//! slowed down and nothing grows.
+//! slowed down and nothing grows. Pipes take turns, and a round reads only so much, so that none
+//! that floods starves another or a message. When a run has ended, as much is read of its pipes as
+//! they held then: somebody else may go on writing to them for ever.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -17,20 +19,26 @@ use rustix::event::{Timespec, epoll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::file::LogFile;
+use super::loss;
 use super::mask::{Mask, Masks};
-use super::sink::{self, Flushed, Sink};
+use super::sink::{self, Flushed, PATIENCE, Sink};
 use super::status::Bottom;
 use super::tail::Tails;
-use super::{Lines, Message, NO_COLUMNS, Prefix, Settings, Shared, Style};
+use super::writer::Writer;
+use super::{Lines, MAX_LOG_BACKLOG, Message, NO_COLUMNS, Prefix, Settings, Shared, Style};
 use crate::child::Pipes;
 use crate::clock;
 use crate::event::RunId;
 use crate::instant::Mono;
 use crate::job::{self, Job};
+use crate::words;
 
 /// How long the end of the program may be held up by output nobody reads.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How much is read in one round from the pipes that lead to one place, and from those of ended
+/// runs: a pipe holds 64 KiB, unless somebody makes it larger, up to 1 MiB and root without limit.
+const ROUND: usize = 1 << 20;
 
 const STDOUT: usize = 0;
 const STDERR: usize = 1;
@@ -45,8 +53,16 @@ struct Stream {
     mask: Option<Mask>,
     lines: Lines,
     style: Style,
-    /// The run has ended: the pipe is closed once it is empty.
-    ended: bool,
+    ended: Option<Ended>,
+}
+
+/// The run of a stream has ended.
+#[derive(Clone, Copy, Debug)]
+struct Ended {
+    /// How much of what its pipe held then is still to be read.
+    left: usize,
+    /// If there is no room for that until then, it is dropped.
+    until: Mono,
 }
 
 #[derive(Clone, Debug)]
@@ -77,14 +93,17 @@ pub(super) struct Server {
     listening: [bool; 3],
     sinks: Vec<Sink>,
     sink_waits: [bool; 2],
-    files: HashMap<Box<str>, LogFile>,
+    files: Writer,
+    /// Pipes that had something when that was last asked, and have not had their turn.
+    turns: [VecDeque<usize>; 3],
     streams: Vec<Option<Stream>>,
     free: Vec<usize>,
     of_run: HashMap<RunId, Vec<usize>>,
-    /// Streams of ended runs that could not be emptied because their sink was full.
+    /// Streams of ended runs that could not be emptied at once.
     ending: VecDeque<usize>,
+    /// There is more of these, and room for it.
+    more: bool,
     chunk: Box<[u8]>,
-    scratch: Vec<u8>,
     masked: Vec<u8>,
     masks: Masks,
     finishing: Option<Mono>,
@@ -104,16 +123,19 @@ impl Server {
         let epoll = new_set()?;
         let pipes = [new_set()?, new_set()?, new_set()?];
         let (stdout, stderr) = (io::stdout(), io::stderr());
-        let mut sinks = vec![Sink::new(stdout.as_fd())?];
+        let json = settings.json_log;
         // Two streams to one terminal share a buffer, or a line could be torn by another.
-        if !sink::same(stdout.as_fd(), stderr.as_fd()) {
-            sinks.push(Sink::new(stderr.as_fd())?);
-        }
+        let sinks = match sink::same(stdout.as_fd(), stderr.as_fd()) {
+            true => vec![Sink::new(stderr.as_fd(), json)?],
+            false => vec![Sink::new(stdout.as_fd(), false)?, Sink::new(stderr.as_fd(), json)?],
+        };
         add(&epoll, &shared.wake, TOKEN_WAKE, epoll::EventFlags::IN)?;
         for (index, set) in pipes.iter().enumerate() {
             add(&epoll, set, TOKEN_PIPES + index as u64, epoll::EventFlags::IN)?;
         }
         let tails = Tails::new(settings.tails.clone());
+        let waker = Arc::clone(&shared);
+        let files = Writer::new(settings.directory.clone(), move || waker.wake());
         Ok(Server {
             shared,
             tails,
@@ -123,13 +145,14 @@ impl Server {
             listening: [true; 3],
             sinks,
             sink_waits: [false; 2],
-            files: HashMap::new(),
+            files,
+            turns: Default::default(),
             streams: Vec::new(),
             free: Vec::new(),
             of_run: HashMap::new(),
             ending: VecDeque::new(),
+            more: false,
             chunk: vec![0; 64 * 1024].into(),
-            scratch: Vec::new(),
             masked: Vec::new(),
             masks: Masks::default(),
             finishing: None,
@@ -159,6 +182,7 @@ impl Server {
                 }
             }
             self.redraw();
+            self.files.look(clock::mono());
             self.write_sinks();
             if self.finishing.is_some() && self.is_finished() {
                 return;
@@ -174,7 +198,12 @@ impl Server {
     /// When something is to be done without being woken: only while somebody does not read, or
     /// sees on a terminal how long something has been running.
     fn timeout(&self) -> Option<Timespec> {
-        let patience = self.sinks.iter().filter_map(Sink::deadline);
+        if self.more {
+            return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+        }
+        let patience = self.sinks.iter().filter_map(Sink::deadline).chain(self.files.deadline());
+        let ended = |slot: &usize| Some(self.streams.get(*slot)?.as_ref()?.ended?.until);
+        let patience = patience.chain(self.ending.iter().filter_map(ended).min());
         let next = patience.chain(self.finishing).chain(self.bottom.deadline()).min()?;
         let wait = next.since(clock::mono()) + Duration::from_millis(1);
         Timespec::try_from(wait).ok()
@@ -195,20 +224,26 @@ impl Server {
                 Message::Unfollow(id) => self.tails.unfollow(id),
                 Message::Ended(run) => self.end_run(run),
                 Message::Live(live) => self.bottom.set(live, clock::mono()),
+                Message::Reopen => self.files.reopen(),
                 Message::LogLine(line) => self.append(self.sink(STDERR), &line),
                 Message::Finish => self.finish(),
             }
         }
         if inbox.log_lines_dropped > 0 {
-            let note = format!("schedrs: {} log lines dropped\n", inbox.log_lines_dropped);
-            self.append(self.sink(STDERR), note.as_bytes());
+            let lost = format!("{} log lines dropped", inbox.log_lines_dropped);
+            self.append(self.sink(STDERR), &loss::note(&lost, self.settings.json_log));
         }
+    }
+
+    fn inbox_is_empty(&self) -> bool {
+        self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).messages.is_empty()
     }
 
     fn append(&mut self, sink: usize, line: &[u8]) {
         let sink = &mut self.sinks[sink];
-        match sink.buffer() {
-            // Only the log gets here while there is no room, and its backlog is bounded.
+        // Only the log gets here while there is no room.
+        let is_much = sink.waiting() > MAX_LOG_BACKLOG;
+        match sink.buffer().filter(|_| !is_much) {
             Some(buffer) => buffer.extend_from_slice(line),
             None => sink.drop_bytes(line.len()),
         }
@@ -217,21 +252,7 @@ impl Server {
     fn attach(&mut self, run: RunId, job: &Arc<Job>, pipes: Pipes) {
         self.tails.begin(run, job);
         let (out, err) = match job.options.output {
-            job::Output::File => {
-                if !self.files.contains_key(&job.id) {
-                    match LogFile::open(&self.settings.directory, &job.id) {
-                        Ok(file) => {
-                            self.files.insert(job.id.clone(), file);
-                        }
-                        Err(error) => log::error!(
-                            job = &*job.id;
-                            "its log cannot be opened in {}: {error}",
-                            self.settings.directory.display()
-                        ),
-                    }
-                }
-                (Target::File(job.id.clone()), Target::File(job.id.clone()))
-            }
+            job::Output::File => (Target::File(job.id.clone()), Target::File(job.id.clone())),
             _ => (Target::Sink(self.sink(STDOUT)), Target::Sink(self.sink(STDERR))),
         };
         for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
@@ -263,12 +284,11 @@ impl Server {
             return Err(errno);
         }
         if let Target::File(job) = &to
-            && let Some(file) = self.files.get_mut(job)
+            && let Err(error) = self.files.open(job)
         {
-            file.users += 1;
+            log::error!(job = &**job; "what it prints is lost, its log file cannot be written: {error}");
         }
-        let lines = Lines::default();
-        let ended = false;
+        let (lines, ended) = (Lines::default(), None);
         self.streams[slot] = Some(Stream { pipe, run, is_stderr, to, mask, lines, style, ended });
         self.of_run.entry(run).or_default().push(slot);
         Ok(())
@@ -288,36 +308,47 @@ impl Server {
         Style { prefix, for_terminal: is_terminal && !self.settings.raw }
     }
 
-    /// Reads once from every pipe of a set that has something.
+    /// Reads once from every pipe of a set that has something, as long as there is room and the
+    /// round lasts. Those that have not had their turn then are the first in the next round.
     fn read_pipes(&mut self, set: usize) {
-        let mut ready = Vec::with_capacity(64);
-        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
-        if epoll::wait(&self.pipes[set], spare_capacity(&mut ready), Some(&no_wait)).is_err() {
-            return;
-        }
-        for event in &ready {
-            if !self.has_room(set) {
+        let mut turn = mem::take(&mut self.turns[set]);
+        if turn.is_empty() {
+            let mut ready = Vec::with_capacity(64);
+            let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+            if epoll::wait(&self.pipes[set], spare_capacity(&mut ready), Some(&no_wait)).is_err() {
                 return;
             }
-            self.read_stream(event.data.u64() as usize);
+            turn.extend(ready.iter().map(|event| event.data.u64() as usize));
         }
+        let mut read = 0;
+        while read < ROUND
+            && self.has_room(set)
+            && let Some(slot) = turn.pop_front()
+        {
+            read += self.read_stream(slot);
+        }
+        self.turns[set] = turn;
     }
 
     fn has_room(&self, set: usize) -> bool {
-        self.sinks.get(set).is_none_or(|sink| set == FILES || sink.has_room())
+        self.sinks.get(set).filter(|_| set != FILES).map_or(self.files.has_room(), Sink::has_room)
     }
 
-    /// Reads a chunk of a stream. Answers whether there may be more at once.
-    fn read_stream(&mut self, slot: usize) -> bool {
-        let Some(stream) = self.streams.get_mut(slot).and_then(Option::as_mut) else {
-            return false;
-        };
-        let count = match rustix::io::read(&stream.pipe, &mut self.chunk[..]) {
+    /// Reads a chunk of a stream. Answers how much that was; nothing if it has no more for now.
+    fn read_stream(&mut self, slot: usize) -> usize {
+        let Some(stream) = self.streams.get_mut(slot).and_then(Option::as_mut) else { return 0 };
+        let wanted = stream.ended.map_or(self.chunk.len(), |end| end.left.min(self.chunk.len()));
+        let chunk = &mut self.chunk[..wanted];
+        // What is wanted of a pipe that has been emptied is nothing, which is its end.
+        let count = match rustix::io::retry_on_intr(|| rustix::io::read(&stream.pipe, &mut *chunk))
+        {
             Ok(count) => count,
-            Err(Errno::INTR) => return true,
-            Err(Errno::AGAIN) if !stream.ended => return false,
+            Err(Errno::AGAIN) if stream.ended.is_none() => return 0,
             Err(_) => 0,
         };
+        if let Some(ended) = &mut stream.ended {
+            ended.left -= count;
+        }
         let chunk = match &mut stream.mask {
             None => &self.chunk[..count],
             Some(mask) => {
@@ -349,20 +380,16 @@ impl Server {
                 }
             }
             Target::File(job) => {
-                if let Some(file) = self.files.get_mut(job) {
-                    let id = job.clone();
-                    deliver(stream, &mut self.scratch);
-                    if let Err(error) = file.write(&self.scratch) {
-                        log::error!(job = &*id; "its log cannot be written: {error}");
-                    }
-                    self.scratch.clear();
-                }
+                let (job, mut lines) = (job.clone(), Vec::new());
+                deliver(stream, &mut lines);
+                self.files.write(&job, lines);
+                self.files.look(clock::mono());
             }
         }
         if count == 0 {
             self.close(slot);
         }
-        count > 0
+        count
     }
 
     fn close(&mut self, slot: usize) {
@@ -375,27 +402,25 @@ impl Server {
             slots.retain(|other| *other != slot);
             if slots.is_empty() {
                 self.of_run.remove(&stream.run);
-                if stream.ended {
+                if stream.ended.is_some() {
                     self.tails.end(stream.run);
                 }
             }
         }
-        if let Target::File(job) = &stream.to
-            && let Some(file) = self.files.get_mut(job)
-        {
-            file.users -= 1;
-            if file.users == 0 {
-                self.files.remove(job);
-            }
+        if let Target::File(job) = &stream.to {
+            self.files.close(job);
         }
     }
 
     fn end_run(&mut self, run: RunId) {
+        let until = clock::mono().plus(PATIENCE);
+        let mut budget = ROUND;
         for slot in self.of_run.get(&run).cloned().unwrap_or_default() {
             if let Some(stream) = &mut self.streams[slot] {
-                stream.ended = true;
+                let left = rustix::io::ioctl_fionread(&stream.pipe).unwrap_or(0);
+                stream.ended = Some(Ended { left: left as usize, until });
             }
-            self.empty(slot);
+            self.empty(slot, &mut budget);
         }
         // Its pipes may have been closed before it ended.
         if !self.of_run.contains_key(&run) {
@@ -403,22 +428,49 @@ impl Server {
         }
     }
 
-    /// Reads all that a pipe of an ended run holds, as far as there is room for it.
-    fn empty(&mut self, slot: usize) {
+    /// Reads all that a pipe of an ended run held, as far as there is room for it.
+    fn empty(&mut self, slot: usize, budget: &mut usize) {
         loop {
             let Some(Some(stream)) = self.streams.get(slot) else { return };
             let set = stream.to.set();
             if !self.has_room(set) {
                 self.flush(set);
             }
-            if !self.has_room(set) {
+            if *budget == 0 || !self.has_room(set) {
+                self.more |= *budget == 0;
                 self.ending.push_back(slot);
                 return;
             }
-            if !self.read_stream(slot) {
-                return;
+            match self.read_stream(slot) {
+                0 => return,
+                count => *budget = budget.saturating_sub(count),
             }
         }
+    }
+
+    /// Goes on with the pipes of ended runs; what has waited too long for room is dropped.
+    fn empty_ended(&mut self) {
+        self.more = false;
+        let mut budget = ROUND;
+        for _ in 0..self.ending.len() {
+            let Some(slot) = self.ending.pop_front() else { break };
+            self.empty(slot, &mut budget);
+            if self.ending.back() == Some(&slot) && budget > 0 {
+                self.drop_in_time(slot);
+            }
+        }
+    }
+
+    /// Gives up a stream for which there has been no room for so long.
+    fn drop_in_time(&mut self, slot: usize) {
+        let Some(Some(stream)) = self.streams.get(slot) else { return };
+        let Some(ended) = stream.ended.filter(|ended| clock::mono() >= ended.until) else { return };
+        match &stream.to {
+            Target::Sink(index) => self.sinks[*index].drop_bytes(ended.left),
+            Target::File(_) => self.files.drop_bytes(ended.left),
+        }
+        self.ending.pop_back();
+        self.close(slot);
     }
 
     /// Brings the line at the bottom of the terminal up to date.
@@ -437,10 +489,8 @@ impl Server {
         for index in 0..self.sinks.len() {
             self.flush(index);
         }
-        for _ in 0..self.ending.len() {
-            if let Some(slot) = self.ending.pop_front() {
-                self.empty(slot);
-            }
+        if !self.ending.is_empty() {
+            self.empty_ended();
         }
         for index in 0..self.sinks.len() {
             let waits = self.sinks[index].is_waiting();
@@ -454,29 +504,52 @@ impl Server {
                 };
                 self.sink_waits[index] = waits;
             }
-            let listen = self.sinks[index].has_room();
-            if listen != self.listening[index] {
-                let token = TOKEN_PIPES + index as u64;
-                let set = &self.pipes[index];
-                let _ = match listen {
-                    true => add(&self.epoll, set, token, epoll::EventFlags::IN),
-                    false => epoll::delete(&self.epoll, set),
-                };
-                self.listening[index] = listen;
-            }
+            self.listen_to(index, self.sinks[index].has_room());
+        }
+        self.listen_to(FILES, self.files.has_room());
+    }
+
+    /// Listens to a set of pipes, or does not.
+    fn listen_to(&mut self, set: usize, listen: bool) {
+        if listen != self.listening[set] {
+            let token = TOKEN_PIPES + set as u64;
+            let pipes = &self.pipes[set];
+            let _ = match listen {
+                true => add(&self.epoll, pipes, token, epoll::EventFlags::IN),
+                false => epoll::delete(&self.epoll, pipes),
+            };
+            self.listening[set] = listen;
         }
     }
 
     fn flush(&mut self, index: usize) {
-        let Some(sink) = self.sinks.get_mut(index) else { return };
-        match sink.flush(clock::mono) {
-            Flushed::All => {}
-            Flushed::Waiting => sink.lose_patience(clock::mono()),
+        let is_log = index == self.sink(STDERR);
+        let name = if index == STDOUT && !is_log { "stdout" } else { "stderr" };
+        let Some(sink) = self.sinks.get_mut(index) else { return self.files.look(clock::mono()) };
+        let flushed = sink.flush(clock::mono);
+        let unread = flushed == Flushed::Waiting && sink.lose_patience(clock::mono());
+        match flushed {
             Flushed::Gone(errno) => {
-                let name = if index == STDOUT { "stdout" } else { "stderr" };
-                let error = io::Error::from_raw_os_error(errno);
-                log::warn!("{name} is closed ({error}): what jobs print there is dropped");
+                let reason = loss::reason(errno);
+                log::warn!("{name} is closed ({reason}): what jobs print there is dropped");
             }
+            // Of its own fate the log tells by the line that stands where something is missing.
+            _ if is_log => {}
+            Flushed::Waiting if unread => log::warn!(
+                event = "output_lost";
+                "nobody reads {name}: what jobs print there is dropped until somebody does"
+            ),
+            Flushed::Failing(errno) => log::error!(
+                event = "output_lost";
+                "{name} cannot be written, what jobs print there is lost until it can: {}",
+                loss::reason(errno)
+            ),
+            Flushed::Recovered(after, lost) => log::warn!(
+                event = "output_recovered";
+                "{name} can be written again after {}; {}",
+                words::span(after), loss::lost(lost)
+            ),
+            Flushed::All | Flushed::Waiting => {}
         }
     }
 
@@ -488,11 +561,21 @@ impl Server {
         for run in runs {
             self.end_run(run);
         }
+        for sink in &mut self.sinks {
+            sink.hurry(clock::mono());
+        }
+        self.flush(STDOUT);
+        if let Some(bytes) = self.sinks[STDOUT].lost().filter(|_| stderr != STDOUT) {
+            log::warn!(event = "output_lost"; "stdout cannot be written; {}", loss::lost(bytes));
+        }
+        self.files.finish();
         self.finishing = Some(clock::mono().plus(LAST_WORDS));
     }
 
     fn is_finished(&self) -> bool {
-        let all_written = self.ending.is_empty() && !self.sinks.iter().any(Sink::is_waiting);
+        let waits = !self.ending.is_empty() || self.sinks.iter().any(Sink::is_waiting);
+        // The files may have had a last word for the log, which is in the inbox by then.
+        let all_written = !waits && self.files.is_done() && self.inbox_is_empty();
         all_written || self.finishing.is_some_and(|deadline| clock::mono() >= deadline)
     }
 }

@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 
 use crate::harness::{Bench, Running, Stream, is_root, kilobytes_of};
@@ -88,6 +89,40 @@ fn a_thousand_reloads_disturb_nothing() {
     let ticks: HashSet<&String> = done.out.iter().collect();
     assert_eq!(ticks.len(), done.out.len());
     assert_eq!(done.count("missed"), 0);
+}
+
+/// Ten million lines of one job, with secrets to be looked for, beside a job each second.
+#[test]
+fn ten_million_lines_arrive_whole_and_in_order() {
+    const LINES: u64 = 10_000_000;
+    let bench = Bench::new(&format!(
+        "[jobs.flood]\ncommand = ['seq', '{LINES}']\ndate = 'now'\n\
+         env = {{ TOKEN = {{ file = 'token' }} }}\n\
+         [jobs.tick]\ncommand = 'true'\ninterval = '1s'\n"
+    ));
+    bench.write("token", "12345678901\n");
+    let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    command.stdout(writer);
+    let mut running = Running::start(&mut command);
+    drop(command);
+    let reading = std::thread::spawn(move || {
+        let (mut expected, mut line) = (1, Vec::new());
+        let mut reader = BufReader::with_capacity(1 << 16, reader);
+        while expected <= LINES && matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
+            assert_eq!(line, format!("flood | {expected}\n").as_bytes());
+            expected += 1;
+            line.clear();
+        }
+        (expected - 1, reader)
+    });
+    running.event("succeeded", "flood");
+    let (lines, reader) = reading.join().unwrap();
+    assert_eq!(lines, LINES);
+    running.event("succeeded", "tick");
+    assert!(kilobytes_of(running.pid(), "VmHWM") < 24 * 1024);
+    assert_eq!(running.stop().code, Some(0));
+    drop(reader);
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod crash;
 mod harness;
 mod limits;
 mod load;
+mod output;
 mod starts;
 mod store;
 mod trees;

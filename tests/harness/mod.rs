@@ -99,6 +99,19 @@ impl Bench {
         }
     }
 
+    /// Waits until a file that is written to holds what is looked for.
+    pub fn read_until(&self, path: &Path, found: impl Fn(&str) -> bool + Send + 'static) {
+        let (send, receive) = channel();
+        let path = path.to_owned();
+        std::thread::spawn(move || {
+            while !found(&fs::read_to_string(&path).unwrap()) {
+                std::thread::yield_now();
+            }
+            send.send(())
+        });
+        receive.recv_timeout(WATCHDOG).expect("what is looked for is never written");
+    }
+
     /// `schedrs ARGS` in the directory, ready to be started.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));

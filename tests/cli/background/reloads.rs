@@ -46,6 +46,7 @@ impl Bench {
         let settings = Settings {
             raw: true,
             colour: false,
+            json_log: false,
             directory: directory.path().to_path_buf(),
             tails: None,
         };

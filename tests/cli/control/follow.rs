@@ -29,7 +29,8 @@ impl Printing {
     fn new() -> Printing {
         let dir = tempfile::tempdir().unwrap();
         let directory = dir.path().to_owned();
-        let settings = Settings { raw: false, colour: false, directory, tails: None };
+        let settings =
+            Settings { raw: false, colour: false, json_log: false, directory, tails: None };
         Printing { dir, output: Output::start(settings).unwrap() }
     }
 
