@@ -201,7 +201,6 @@ fn the_image_is_built_of_what_cargo_needs() {
         "Cargo.toml".to_owned(),
         "Cargo.lock".to_owned(),
         ".cargo/config.toml".to_owned(),
-        manifest["package"]["build"].as_str().unwrap().to_owned(),
         manifest["lib"]["path"].as_str().unwrap().to_owned(),
     ];
     // What is declared has to be there, even where it is not built.
