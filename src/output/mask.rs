@@ -5,6 +5,7 @@
 //! chunk to the next, and no byte is looked at twice. What may be the beginning of a secret is held
 //! back until it is known; a line that ends with none is never held back.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
@@ -20,7 +21,7 @@ const MASK: &[u8] = b"***";
 const CACHED: usize = 64;
 
 /// unless they are larger than this in all.
-const CACHED_SIZE: usize = 1 << 20;
+const CACHED_SIZE: usize = 256 << 10;
 
 /// Beyond this many bytes since the automaton was last where it began, what may be the beginning
 /// of a secret is not measured to the byte.
@@ -51,8 +52,17 @@ struct Search {
     blocks: Bits,
     /// The first [`SHORTEST`] bytes of a text.
     heads: Bits,
+    /// The texts by these bytes; `None` where several begin so.
+    by_head: HashMap<u64, Option<Whole>>,
     /// States in which fewer than [`SHORTEST`] bytes of any text have been seen.
     shallow: Bits,
+}
+
+/// A text, and the state that it leads to.
+#[derive(Debug)]
+struct Whole {
+    text: Box<[u8]>,
+    state: StateID,
 }
 
 /// A set of small numbers.
@@ -96,6 +106,7 @@ impl Search {
             start,
             blocks: Bits::for_hashes(5 * texts.len()),
             heads: Bits::for_hashes(texts.len()),
+            by_head: HashMap::new(),
             shallow: Bits(Vec::new()),
         };
         search.shallow.add(start.as_usize());
@@ -111,6 +122,9 @@ impl Search {
                 state = search.next(state, *byte);
                 search.shallow.add(state.as_usize());
             }
+            let state = search.after(text);
+            let whole = Whole { text: Box::from(*text), state };
+            search.by_head.entry(head).and_modify(|other| *other = None).or_insert(Some(whole));
         }
         Some(search)
     }
@@ -129,6 +143,13 @@ impl Search {
             }
         }
         Err(at)
+    }
+
+    /// The one text that begins as this place does, if it stands there: what is nothing but secrets
+    /// is passed over in large steps.
+    fn whole_at(&self, bytes: &[u8], at: usize) -> Option<&Whole> {
+        let whole = self.by_head.get(&word(bytes, at)?)?.as_ref()?;
+        bytes[at..].starts_with(&whole.text).then_some(whole)
     }
 
     fn next(&self, state: StateID, byte: u8) -> StateID {
@@ -249,7 +270,16 @@ impl Mask {
             if is_shallow(state) {
                 // What has begun so far is shorter than any text, so it can be looked for anew.
                 match search.head_in(bytes, began.max(at.saturating_sub(SHORTEST - 1))) {
-                    Ok(head) => (began, at) = (head, head + SHORTEST),
+                    Ok(head) => {
+                        (began, at) = (head, head + SHORTEST);
+                        // No other text has begun before.
+                        if let Some(whole) = search.whole_at(bytes, head) {
+                            at = head + whole.text.len();
+                            state = whole.state;
+                            self.add(head..at);
+                            continue;
+                        }
+                    }
                     Err(end) => (began, at) = (end.min(bytes.len()), bytes.len()),
                 }
                 state = search.after(&bytes[began..at]);
