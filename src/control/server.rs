@@ -21,6 +21,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -52,6 +53,9 @@ const MAX_CALLS: usize = 256;
 
 /// How long the end may be held up by a client that does not read its last answer.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// And by one that asks for so much of the past that reading it takes longer than this.
+const LAST_READING: Duration = Duration::from_secs(2);
 
 /// How long no connection is accepted when there are no descriptors left.
 const BREATHER: Duration = Duration::from_secs(1);
@@ -120,7 +124,10 @@ impl Server {
     /// Removes the socket and takes nothing more. Clients keep their connections, by whose end they
     /// learn that the scheduler has ended.
     pub fn close(&self) {
-        self.inbox.post(Message::Stop);
+        let (done, is_done) = channel();
+        self.inbox.post(Message::Stop(Some(done)));
+        // It never sends: it lets go. A question that takes longer is not waited for.
+        let _ = is_done.recv_timeout(LAST_READING);
     }
 
     /// Says what there is to say, for at most two seconds, and ends the thread.
@@ -130,7 +137,7 @@ impl Server {
 
     fn end(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.inbox.post(Message::Stop);
+            self.inbox.post(Message::Stop(None));
             self.inbox.post(Message::End);
             // It has nothing to answer.
             let _ = thread.join();
@@ -313,7 +320,10 @@ impl Service {
                 // All connections are looked at in any case.
                 Message::Followed => {}
                 Message::Rebind => self.rebind(),
-                Message::Stop => self.stop(),
+                Message::Stop(done) => {
+                    self.stop();
+                    drop(done);
+                }
                 Message::End => self.end(),
             }
         }
@@ -529,6 +539,7 @@ impl Service {
         }
         self.accepting = Accepting::No;
         self.listener.remove();
+        self.past.close();
         for connection in self.connections.values_mut() {
             connection.tell();
             let waiting = connection.pending.drain().map(|(_, exchange)| exchange.id);

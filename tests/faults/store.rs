@@ -99,6 +99,8 @@ fn a_newer_store_is_refused() {
     running.event("succeeded", "a");
     running.stop();
     let file = store(&bench);
+    // All of it is in that one file: whoever writes it is the last to let go of it.
+    assert!(!file.with_extension("db-wal").exists());
     let mut bytes = fs::read(&file).unwrap();
     // `PRAGMA user_version`, as the SQLite file format has it.
     bytes[60..64].copy_from_slice(&9999_u32.to_be_bytes());

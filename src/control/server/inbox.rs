@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -28,8 +29,9 @@ pub(super) enum Message {
     Followed,
     /// The socket is to be at its place.
     Rebind,
-    /// Nothing more is to be taken, and the socket is to be gone.
-    Stop,
+    /// Nothing more is to be taken, and the socket is to be gone. The sender is dropped when that is
+    /// so and the store is not read any more.
+    Stop(Option<Sender<()>>),
     /// The scheduler has ended, and lets go of its clients.
     End,
 }

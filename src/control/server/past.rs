@@ -21,6 +21,13 @@ impl Past {
         Past { reader, lasts: HashMap::new() }
     }
 
+    /// Lets go of the store: who writes it is to be the last that has it open, since only then SQLite
+    /// puts its log away.
+    pub(super) fn close(&mut self) {
+        self.reader = None;
+        self.lasts.clear();
+    }
+
     /// Reads something.
     pub(super) fn read<T>(
         &mut self,
