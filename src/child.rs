@@ -7,6 +7,7 @@
 //! what their names say, `files` reads what the former needs, with the `rights` of the job's user, [`secrets`] are what of it must not be
 //! seen, `spawn` makes the process.
 
+pub mod cgroup;
 pub(crate) mod env_file;
 mod environment;
 mod examine;
@@ -32,6 +33,7 @@ use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use rustix::fs::{Access, Gid, MemfdFlags, Uid};
 use rustix::io::Errno;
@@ -40,6 +42,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::event::Start;
 use crate::job::{Command, Job, Options, Output};
+use cgroup::{Group, Groups};
 use environment::{Base, Environment};
 use identity::Identity;
 use mark::Marks;
@@ -59,11 +62,14 @@ pub struct World {
     /// The limit of open files that the scheduler was started with, which its own may exceed.
     file_limit: Rlimit,
     marks: Option<Marks>,
+    groups: Option<Groups>,
 }
 
 /// A process that was started.
 #[derive(Debug)]
 pub struct Child {
+    /// Its control group, if it has one of its own.
+    pub group: Option<Group>,
     /// Its process id, which is also the id of its process group.
     pub pid: u32,
     /// Where its output can be read, unless nobody wants it.
@@ -128,7 +134,7 @@ fn is_shortage(errno: i32) -> bool {
 impl World {
     /// As this process finds it, for one program that it becomes itself.
     pub fn of_one() -> World {
-        World::new(getrlimit(Resource::Nofile), None)
+        World::new(getrlimit(Resource::Nofile), None, None)
     }
 
     /// The same, with the environment of a scheduler that runs elsewhere.
@@ -136,14 +142,15 @@ impl World {
         World { base: Base::of(variables), ..World::of_one() }
     }
 
-    /// As this process finds it. `file_limit` and `marks` are what children get.
-    pub fn new(file_limit: Rlimit, marks: Option<Marks>) -> World {
+    /// As this process finds it. `file_limit`, `marks` and `groups` are what children get.
+    pub fn new(file_limit: Rlimit, marks: Option<Marks>, groups: Option<Groups>) -> World {
         World {
             base: Base::of_this_process(),
             sh_is_known: shell::sh_is_known(),
             has_terminal: File::open("/dev/tty").is_ok(),
             file_limit,
             marks,
+            groups,
         }
     }
 
@@ -166,25 +173,36 @@ impl World {
         if progress.is_given_up() {
             return Err(Failure::lasting("it was given up"));
         }
+        let mut group = None;
+        if let Some((taken, directory)) = self.groups.as_ref().and_then(Groups::take) {
+            (group, program.group) = (Some(taken), Some(directory));
+        }
 
         let mut outcome = spawn::spawn(&program, streams, progress);
         if skips_shell && outcome.as_ref().is_err_and(|error| !is_shortage(error.errno)) {
             // What the shell says of it, and the code it exits with, are what was asked for.
-            let mark = program.mark;
+            let (mark, directory) = (program.mark, program.group.take());
             program = self.program(&shell_line(options, job), options, &env, program.changes)?;
-            program.mark = mark;
+            (program.mark, program.group) = (mark, directory);
             (streams, pipes) = self::streams(options, reader.as_ref())?;
             outcome = spawn::spawn(&program, streams, progress);
+        }
+        if let (Some(groups), errno @ 1..) = (&self.groups, program.refused.load(Relaxed)) {
+            groups.give_up(errno);
+            group = None;
         }
         let pid = outcome.map_err(|error| {
             progress.at(Stage::Explain);
             explain(error, &program, options)
         })?;
+        if let Some(group) = &mut group {
+            group.is_used();
+        }
         self.restore_file_limit(pid);
         if let Some(pipes) = &mut pipes {
             pipes.secrets = env.secrets.clone();
         }
-        Ok(Child { pid, pipes })
+        Ok(Child { pid, group, pipes })
     }
 
     /// The environment of an attempt.
@@ -298,7 +316,18 @@ impl World {
         match (argv, cwd) {
             (Some(argv), Ok(cwd)) => {
                 let (env, session) = (env.list(), self.has_terminal);
-                Ok(Program { file, elsewhere, argv, env, cwd, changes, session, mark: None })
+                Ok(Program {
+                    file,
+                    elsewhere,
+                    argv,
+                    env,
+                    cwd,
+                    changes,
+                    session,
+                    mark: None,
+                    group: None,
+                    refused: AtomicI32::new(0),
+                })
             }
             (None, _) => Err(Failure::lasting("the command holds a zero byte")),
             (_, Err(_)) => Err(Failure::lasting("cwd holds a zero byte")),

@@ -22,6 +22,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::child::cgroup::Group;
 use crate::child::progress::Progress;
 use crate::child::{Failure, Pipes, World};
 use crate::clock;
@@ -79,6 +80,8 @@ pub enum Report {
         /// A handle that becomes readable when it ends; there is none when the limit of open
         /// files was reached just then.
         handle: Option<OwnedFd>,
+        /// Its control group, if it has one of its own.
+        group: Option<Group>,
         /// Where its output can be read, unless nobody wants it.
         pipes: Option<Pipes>,
     },

@@ -354,6 +354,8 @@ impl World {
             changes: changes(options).ok()?.0,
             session: true,
             mark: None,
+            group: None,
+            refused: std::sync::atomic::AtomicI32::new(0),
         };
         let answer = ask(&program).ok()?;
         let at = answer.out.windows(MARK.len()).rposition(|window| window == MARK)?;

@@ -14,14 +14,18 @@
 //! two busy processors, beginning a session made their starts three times slower.
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::io::Errno;
+use rustix::pipe::PipeFlags;
+use rustix::process::{Pid, Resource, Rlimit, WaitOptions, setrlimit, waitpid};
 
 use super::identity::Identity;
 use super::progress::{Progress, Shared, Stage};
@@ -47,6 +51,10 @@ pub(super) struct Program<'a> {
     pub(super) session: bool,
     /// What marks it and all that comes from it: see [`mark`](super::mark).
     pub(super) mark: Option<Rlimit>,
+    /// The directory of the control group to make it in: see [`cgroup`](super::cgroup).
+    pub(super) group: Option<OwnedFd>,
+    /// Why that takes no process; 0 while it does.
+    pub(super) refused: AtomicI32,
 }
 
 /// What a process is to change about itself before it executes its program.
@@ -166,7 +174,9 @@ fn vfork(
     };
     // SAFETY: the pointers are to strings that `program` owns or borrows, and both arrays end with
     // a null pointer.
-    unsafe { vfork::spawn(orders) }
+    unsafe {
+        vfork::spawn(orders, program.group.as_ref(), |errno| program.refused.store(errno, Relaxed))
+    }
 }
 
 /// What the forked child needs, all of it made before the fork: between fork and exec it may not
@@ -213,6 +223,13 @@ fn fork(
     progress: *const Shared,
 ) -> Result<u32, SpawnError> {
     let prepared = Prepared { progress, ..Prepared::new(program, changes, argv, env, place) };
+    if let Some(group) = &program.group {
+        match fork_into(group, &prepared, &streams) {
+            Err(ForkError::Refused(errno)) => program.refused.store(errno, Relaxed),
+            Err(ForkError::Spawn(error)) => return Err(error),
+            Ok(pid) => return Ok(pid),
+        }
+    }
     // The child executes its program by itself, at the end of `become_program`; the name given
     // here is never looked at.
     let mut command = Command::new("/");
@@ -226,6 +243,56 @@ fn fork(
         // The loop waits for it by its id; dropping the handle does nothing.
         Ok(child) => Ok(child.id()),
         Err(error) => Err(decode(&error)),
+    }
+}
+
+enum ForkError {
+    /// The control group takes no process.
+    Refused(i32),
+    Spawn(SpawnError),
+}
+
+/// The second way into a control group, in the steps of the standard library, which cannot do it:
+/// the child says over a pipe why it has failed, and closes it by executing its program.
+fn fork_into(group: &OwnedFd, prepared: &Prepared, streams: &Streams) -> Result<u32, ForkError> {
+    let failed = |errno| ForkError::Spawn(SpawnError { step: Step::Spawn, errno });
+    let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
+        .map_err(|errno| failed(errno.raw_os_error()))?;
+    let streams = [&streams.stdin, &streams.stdout, &streams.stderr].map(AsRawFd::as_raw_fd);
+    let before = vfork::set_signal_mask(u64::MAX);
+    let forked = vfork::fork_into(group);
+    if forked == Ok(0) {
+        // SAFETY: only system calls.
+        unsafe {
+            let error = match streams.into_iter().zip(0..).try_for_each(|(stream, target)| {
+                if libc::dup2(stream, target) == -1 { Err(encode(Step::Spawn)) } else { Ok(()) }
+            }) {
+                Ok(()) => prepared.become_program(),
+                Err(error) => error,
+            };
+            let code = error.raw_os_error().unwrap_or(libc::EIO).to_ne_bytes();
+            libc::write(write.as_raw_fd(), code.as_ptr().cast(), code.len());
+            libc::_exit(127);
+        }
+    }
+    vfork::set_signal_mask(before);
+    drop(write);
+    let pid = match forked {
+        Ok(pid) => pid as u32,
+        Err(errno) if super::is_shortage(errno) => return Err(failed(errno)),
+        Err(errno) => return Err(ForkError::Refused(errno)),
+    };
+    let mut code = [0; 4];
+    match File::from(read).read_exact(&mut code) {
+        // Nothing was said.
+        Err(_) => Ok(pid),
+        Ok(()) => {
+            // It is our child, and nobody else knows of it.
+            let id = Pid::from_raw(pid as i32);
+            while matches!(waitpid(id, WaitOptions::empty()), Err(Errno::INTR)) {}
+            let error = io::Error::from_raw_os_error(i32::from_ne_bytes(code));
+            Err(ForkError::Spawn(decode(&error)))
+        }
     }
 }
 
@@ -329,17 +396,17 @@ impl Prepared {
                 if uid.is_some_and(|uid| uid != libc::geteuid()) {
                     leave_session_keyring()?;
                 }
-                done(libc::setgroups(groups.len(), groups.as_ptr()), Step::Groups)?;
-                done(libc::setresgid(*gid, *gid, *gid), Step::Group)?;
+                done(own::setgroups(groups), Step::Groups)?;
+                done(own::setresgid(*gid), Step::Group)?;
                 if let Some(uid) = *uid {
-                    done(libc::setresuid(uid, uid, uid), Step::User)?;
+                    done(own::setresuid(uid), Step::User)?;
                     let (mut real, mut effective, mut saved) = (0, 0, 0);
                     done(libc::getresuid(&mut real, &mut effective, &mut saved), Step::User)?;
                     if uid != 0 {
                         drop_capabilities();
                     }
-                    let kept = |id, set: unsafe extern "C" fn(u32) -> c_int| id != 0 && set(0) == 0;
-                    let gone = !kept(uid, libc::setuid) && !kept(*gid, libc::setgid);
+                    let kept = |id, set: unsafe fn(u32) -> c_int| id != 0 && set(0) == 0;
+                    let gone = !kept(uid, own::setuid) && !kept(*gid, own::setgid);
                     if !gone || [real, effective, saved] != [uid; 3] {
                         *libc::__errno_location() = libc::EPERM;
                         return Err(Step::Regain);
@@ -398,6 +465,69 @@ fn leave_session_keyring() -> Result<(), Step> {
         libc::ENOSYS | libc::EPERM | libc::EACCES => Ok(()),
         _ if joined >= 0 => Ok(()),
         _ => Err(Step::Keyring),
+    }
+}
+
+/// A change of identity, of this thread alone: in the child there is no other, but the C library,
+/// which would have all of them change, may believe that there is (see [`vfork::fork_into`]).
+#[cfg(target_pointer_width = "64")]
+mod own {
+    use super::c_int;
+
+    pub(super) unsafe fn setgroups(groups: &[u32]) -> c_int {
+        // SAFETY: the array has that length.
+        unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) as c_int }
+    }
+
+    pub(super) unsafe fn setresgid(gid: u32) -> c_int {
+        // SAFETY: a system call on values, as are those below.
+        unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) as c_int }
+    }
+
+    pub(super) unsafe fn setresuid(uid: u32) -> c_int {
+        // SAFETY: the same.
+        unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) as c_int }
+    }
+
+    pub(super) unsafe fn setuid(uid: u32) -> c_int {
+        // SAFETY: the same.
+        unsafe { libc::syscall(libc::SYS_setuid, uid) as c_int }
+    }
+
+    pub(super) unsafe fn setgid(gid: u32) -> c_int {
+        // SAFETY: the same.
+        unsafe { libc::syscall(libc::SYS_setgid, gid) as c_int }
+    }
+}
+
+/// On these the numbers of the calls differ, and there are no control groups.
+#[cfg(not(target_pointer_width = "64"))]
+mod own {
+    use super::c_int;
+
+    pub(super) unsafe fn setgroups(groups: &[u32]) -> c_int {
+        // SAFETY: the array has that length.
+        unsafe { libc::setgroups(groups.len(), groups.as_ptr()) }
+    }
+
+    pub(super) unsafe fn setresgid(gid: u32) -> c_int {
+        // SAFETY: a call on values, as are those below.
+        unsafe { libc::setresgid(gid, gid, gid) }
+    }
+
+    pub(super) unsafe fn setresuid(uid: u32) -> c_int {
+        // SAFETY: the same.
+        unsafe { libc::setresuid(uid, uid, uid) }
+    }
+
+    pub(super) unsafe fn setuid(uid: u32) -> c_int {
+        // SAFETY: the same.
+        unsafe { libc::setuid(uid) }
+    }
+
+    pub(super) unsafe fn setgid(gid: u32) -> c_int {
+        // SAFETY: the same.
+        unsafe { libc::setgid(gid) }
     }
 }
 

@@ -28,6 +28,7 @@ use std::io;
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, getpid, test_kill_process, wait};
 
+use super::cgroup;
 use super::mark::Marks;
 use crate::event::RunId;
 use crate::store::Process;
@@ -46,6 +47,8 @@ pub struct Origin {
     pub group: u32,
     /// Its session.
     pub session: u32,
+    /// The path of its control group.
+    pub cgroup: Option<String>,
     /// `SCHEDRS_RUN` in its environment.
     pub run: Option<RunId>,
     /// `SCHEDRS_JOB` in its environment.
@@ -207,6 +210,17 @@ pub fn is_alive(process: Process) -> bool {
         .is_some_and(|stat| stat.start == process.start && !matches!(stat.state, 'Z' | 'X'))
 }
 
+/// Waits for a process that has ended, if it is our child: one that was made with `CLONE_PARENT` is,
+/// of the thread that made its parent, and nobody else waits for it.
+pub fn reap_stray(process: Process) {
+    let own = getpid().as_raw_nonzero().get() as u32;
+    let is_ours = Stat::read(process.pid)
+        .is_some_and(|stat| stat.parent == own && stat.start == process.start && stat.state == 'Z');
+    if is_ours && let Some(pid) = Pid::from_raw(process.pid as i32) {
+        let _ = rustix::process::waitpid(Some(pid), WaitOptions::NOHANG);
+    }
+}
+
 /// The name or number of the user that a process runs as, for people.
 pub fn user_of(pid: u32) -> String {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -281,6 +295,7 @@ fn origin(pid: u32, stat: &Stat, marks: Option<Marks>) -> io::Result<Origin> {
     if let Some(marked) = marks.map(|marks| marks.look(pid)).transpose()?.flatten() {
         (origin.is_ours, origin.marked) = (true, marked);
     }
+    origin.cgroup = cgroup::path_of(pid);
     let environ = match fs::read(format!("/proc/{pid}/environ")) {
         Ok(environ) => environ,
         Err(error) if is_shortage(&error) => return Err(error),

@@ -12,11 +12,13 @@
 //! no matter to anybody.
 
 use std::ffi::{c_char, c_int, c_void};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::Ordering::SeqCst;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use super::is_shortage;
 use super::progress::{Shared, Stage};
 
 /// A stack for what the child does before its program has one. What it needs is a tenth of that.
@@ -41,12 +43,45 @@ pub(super) struct Orders<'a> {
     pub(super) errno: c_int,
 }
 
-/// Makes the process. Answers its id when it has executed its program, else the error number.
+/// The kernel's `struct clone_args`, as far as it is needed here.
+#[repr(C)]
+#[derive(Default)]
+struct CloneArgs {
+    flags: u64,
+    pidfd: u64,
+    child_tid: u64,
+    parent_tid: u64,
+    exit_signal: u64,
+    stack: u64,
+    stack_size: u64,
+    tls: u64,
+    set_tid: u64,
+    set_tid_size: u64,
+    cgroup: u64,
+}
+
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+impl CloneArgs {
+    fn into(group: &OwnedFd, flags: c_int) -> CloneArgs {
+        let cgroup = group.as_raw_fd() as u64;
+        let flags = CLONE_INTO_CGROUP | flags as u64;
+        CloneArgs { flags, cgroup, exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() }
+    }
+}
+
+/// Makes the process, in a control group if there is one. Answers its id when it has executed its
+/// program, else the error number. `refused` is called where the group takes no process: it is made
+/// without then.
 ///
 /// # Safety
 ///
 /// Every pointer of the orders is to a string, or an array of such that ends with null.
-pub(super) unsafe fn spawn(mut orders: Orders<'_>) -> Result<u32, i32> {
+pub(super) unsafe fn spawn(
+    mut orders: Orders<'_>,
+    group: Option<&OwnedFd>,
+    refused: impl FnOnce(i32),
+) -> Result<u32, i32> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
     // SAFETY: one past the end of the allocation, which is aligned for any stack.
     let top = unsafe { stack.as_mut_ptr().add(stack.capacity()) };
@@ -56,13 +91,32 @@ pub(super) unsafe fn spawn(mut orders: Orders<'_>) -> Result<u32, i32> {
     let before = set_signal_mask(u64::MAX);
     // SAFETY: `run` only makes system calls. This thread waits until it has executed a program or
     // has exited, so that the stack and the orders outlive it and nobody else touches them.
-    let pid =
-        unsafe { libc::clone(run, top.cast(), flags, ptr::from_mut(&mut orders).cast(), child) };
-    let failed = std::io::Error::last_os_error().raw_os_error();
+    let plainly = |orders: *mut Orders<'_>| match unsafe {
+        libc::clone(run, top.cast(), flags, orders.cast(), child)
+    } {
+        -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
+        pid => Ok(pid),
+    };
+    let made = match group {
+        None => plainly(&raw mut orders),
+        Some(group) => {
+            let mut args = CloneArgs::into(group, libc::CLONE_VM | libc::CLONE_VFORK);
+            args.flags |= libc::CLONE_PARENT_SETTID as u64;
+            args.parent_tid = child as u64;
+            args.stack = stack.as_mut_ptr() as u64;
+            args.stack_size = (stack.capacity() * size_of::<u128>()) as u64;
+            // SAFETY: as above.
+            match unsafe { clone_onto(&args, run, (&raw mut orders).cast()) } {
+                Err(errno) if !is_shortage(errno) => {
+                    refused(errno);
+                    plainly(&raw mut orders)
+                }
+                made => made,
+            }
+        }
+    };
     set_signal_mask(before);
-    if pid == -1 {
-        return Err(failed.unwrap_or(libc::EAGAIN));
-    }
+    let pid = made?;
     // SAFETY: a read of a field that the child may have written; it is done with it.
     let errno = unsafe { ptr::read_volatile(&raw const orders.errno) };
     if errno != 0 {
@@ -73,6 +127,103 @@ pub(super) unsafe fn spawn(mut orders: Orders<'_>) -> Result<u32, i32> {
         return Err(errno);
     }
     Ok(pid as u32)
+}
+
+/// Forks into a control group: 0 in the child, its id in the parent. The C library knows nothing of
+/// it, so that the child may only make system calls, those that concern all threads of a process
+/// not through the library, which would look for threads that are not there.
+pub(super) fn fork_into(group: &OwnedFd) -> Result<i32, i32> {
+    let args = CloneArgs::into(group, 0);
+    // SAFETY: a system call on what is alive; the child has a copy of everything.
+    let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
+    match pid {
+        -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
+        pid => Ok(pid as i32),
+    }
+}
+
+/// `clone3`, after which the child calls `run` on a stack of its own and does not return. The C library
+/// has no such call.
+///
+/// # Safety
+///
+/// `run` never returns, and may share what memory the flags say.
+#[cfg(target_arch = "x86_64")]
+unsafe fn clone_onto(
+    args: &CloneArgs,
+    run: extern "C" fn(*mut c_void) -> c_int,
+    orders: *mut c_void,
+) -> Result<i32, i32> {
+    let pid: isize;
+    // SAFETY: the parent goes on at the label with its own stack and registers as they were, but
+    // for those that the kernel changes; the child has the stack of the arguments, empty, which is
+    // aligned, and leaves this block only by the call.
+    unsafe {
+        std::arch::asm!(
+            "syscall",
+            "test rax, rax",
+            "jnz 2f",
+            "xor ebp, ebp",
+            "mov rdi, r13",
+            "call r12",
+            "ud2",
+            "2:",
+            inlateout("rax") libc::SYS_clone3 as isize => pid,
+            in("rdi") ptr::from_ref(args),
+            in("rsi") size_of::<CloneArgs>(),
+            in("r12") run,
+            in("r13") orders,
+            lateout("rcx") _,
+            lateout("r11") _,
+        );
+    }
+    if pid < 0 { Err(-pid as i32) } else { Ok(pid as i32) }
+}
+
+/// The same.
+///
+/// # Safety
+///
+/// The same.
+#[cfg(target_arch = "aarch64")]
+unsafe fn clone_onto(
+    args: &CloneArgs,
+    run: extern "C" fn(*mut c_void) -> c_int,
+    orders: *mut c_void,
+) -> Result<i32, i32> {
+    let pid: isize;
+    // SAFETY: the same.
+    unsafe {
+        std::arch::asm!(
+            "svc #0",
+            "cbnz x0, 2f",
+            "mov x29, xzr",
+            "mov x0, x20",
+            "blr x21",
+            "brk #1",
+            "2:",
+            inlateout("x0") ptr::from_ref(args) as isize => pid,
+            in("x1") size_of::<CloneArgs>(),
+            in("x8") libc::SYS_clone3,
+            in("x20") orders,
+            in("x21") run,
+        );
+    }
+    if pid < 0 { Err(-pid as i32) } else { Ok(pid as i32) }
+}
+
+/// Elsewhere nobody has written it yet.
+///
+/// # Safety
+///
+/// It does nothing.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+unsafe fn clone_onto(
+    _: &CloneArgs,
+    _: extern "C" fn(*mut c_void) -> c_int,
+    _: *mut c_void,
+) -> Result<i32, i32> {
+    Err(libc::ENOSYS)
 }
 
 /// The child.

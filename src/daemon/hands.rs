@@ -27,6 +27,7 @@ use self::trouble::Trouble;
 use super::offload::{Done, Lane};
 use super::records::Records;
 use super::{Mailbox, Plan, TOKEN_RUN, report};
+use crate::child::cgroup::{Group, Groups};
 use crate::child::mark::Marks;
 use crate::child::tree::Adopted;
 use crate::child::{Failure, Pipes, World};
@@ -104,6 +105,8 @@ struct Run {
     is_foreign: bool,
     /// Who of its tree has been asked to end, but for its main process.
     asked: Vec<Process>,
+    /// The control group that it is in.
+    group: Option<Group>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -137,7 +140,14 @@ impl Hands {
         let limit = getrlimit(Resource::Nofile);
         raise_file_limit(&plan.jobfile.set);
         let report = mailbox.clone();
-        let executor = Executor::start(World::new(limit, marks), move |outcome| {
+        let groups = match Groups::new() {
+            Ok(groups) => Some(groups),
+            Err(why) => {
+                log::debug!("runs have no control groups of their own: {why}");
+                None
+            }
+        };
+        let executor = Executor::start(World::new(limit, marks, groups), move |outcome| {
             report.send(Message::Report(outcome));
         })?;
         Ok(Hands {
@@ -241,7 +251,8 @@ impl Hands {
         let (order, process) = (Order::None, Some(process));
         self.by_pid.insert(process.map_or(0, |process| process.pid), id);
         let (pipes, is_foreign, asked) = (None, true, Vec::new());
-        let run = Run { job, due, state, order, pipes, process, is_foreign, asked };
+        let group = process.and_then(|process| Group::of(process.pid));
+        let run = Run { job, due, state, order, pipes, process, is_foreign, asked, group };
         self.runs.insert(id, run);
     }
 
@@ -317,8 +328,9 @@ impl Hands {
     fn start(&mut self, start: Start) {
         let job = Arc::clone(&start.job);
         let (state, order) = (State::Starting, Order::None);
-        let (pipes, process, is_foreign, asked) = (None, None, false, Vec::new());
-        let run = Run { job, due: start.due, state, order, pipes, process, is_foreign, asked };
+        let (pipes, process, is_foreign) = (None, None, false);
+        let (due, asked, group) = (start.due, Vec::new(), None);
+        let run = Run { job, due, state, order, pipes, process, is_foreign, asked, group };
         self.runs.insert(start.run, run);
         self.starts.add(clock::mono());
         match &mut self.records {
@@ -367,7 +379,7 @@ impl Hands {
             Report::CameBack { run, job, after, late, killed } => {
                 starts::came_back(run, &job, after, late, killed);
             }
-            Report::Started { run: id, pid, start, taken, at, handle, pipes } => {
+            Report::Started { run: id, pid, start, taken, at, handle, group, pipes } => {
                 self.starts.remove(id);
                 events.push_back(Event::Started { run: id, pid, at, taken });
                 let Some(run) = self.runs.get_mut(&id) else { return };
@@ -377,7 +389,7 @@ impl Hands {
                     epoll::add(&self.epoll, handle, data, epoll::EventFlags::IN).is_ok()
                 });
                 let has_handle = watched.is_some();
-                run.pipes = pipes;
+                (run.pipes, run.group) = (pipes, group);
                 run.process = Some(Process { pid, start });
                 run.state = State::Alive { pid, handle: watched };
                 let order = run.order;
@@ -411,7 +423,8 @@ impl Hands {
             // Its number is free for others now.
             self.by_pid.remove(&pid);
         }
-        if !is_foreign && !self.adopted.reap() {
+        let is_empty = self.is_group_empty(id);
+        if !is_foreign && is_empty && !self.adopted.reap() {
             self.ended(id, pid, exit, events);
             return;
         }

@@ -8,6 +8,7 @@ use rustix::process::{
 };
 
 use super::{Held, MOST_OF_ONE_JOB, Report, Shared, State, THREADS};
+use crate::child::cgroup::Group;
 use crate::child::progress::Progress;
 use crate::child::{Child, Failure, tree};
 use crate::clock;
@@ -118,7 +119,8 @@ impl Spawner {
         let handle = Pid::from_raw(child.pid as i32)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let start = tree::start_of(child.pid).unwrap_or(0);
-        Report::Started { run, pid: child.pid, start, taken, at, handle, pipes: child.pipes }
+        let Child { pid, group, pipes } = child;
+        Report::Started { run, pid, start, taken, at, handle, group, pipes }
     }
 }
 
@@ -145,6 +147,7 @@ fn end_at_once(child: &Child) -> u32 {
         // It is our child and has not been waited for, so its number is still its own.
         let _ = kill_process(pid, Signal::KILL);
         let _ = kill_process_group(pid, Signal::KILL);
+        let _ = child.group.as_ref().map(Group::kill);
         while let Err(rustix::io::Errno::INTR) = waitpid(Some(pid), WaitOptions::empty()) {}
     }
     child.pid

@@ -232,7 +232,7 @@ fn what_was_postponed_is_not_lost() {
         );
         Running::start(&mut bench.shell(&script, &["run", "--log-format", "json", "jobs.toml"]))
     };
-    let mut running = run("12");
+    let mut running = run("16");
     let postponed = running.event("postponed", "");
     let (job, run_id) = (postponed["job"].as_str().unwrap().to_owned(), postponed["run"].clone());
     // Once more, so that the store has heard of the first.

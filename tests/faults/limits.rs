@@ -61,7 +61,7 @@ fn what_cannot_be_executed_is_explained() {
 fn few_descriptors_delay_runs_and_lose_none() {
     let bench = Bench::of_many(100, "'echo done'", "executors.default = { max_workers = 50 }");
     let args = ["run", "--log-format", "json", "jobs.toml"];
-    let mut running = Running::start(&mut bench.shell("ulimit -n 32; exec \"$@\"", &args));
+    let mut running = Running::start(&mut bench.shell("ulimit -n 36; exec \"$@\"", &args));
     for _ in 0..100 {
         running.event("succeeded", "");
     }

@@ -201,31 +201,30 @@ fn a_process_that_has_left_its_group_is_ended() {
 /// TERM is "end" once and "end at once" twice.
 #[test]
 fn nobody_is_asked_twice() {
-    let counts = "trap 'echo term >> terms' TERM; echo go > ready; \
-                  while [ ! -s done ]; do read x < end; done";
     let bench = Bench::new(
-        "[jobs.asked]\ncommand = \"setsid ./counts & ./counts\"\ndate = 'now'\ntimeout = '500ms'\n\
+        "[jobs.asked]\ncommand = 'setsid ./counts & ./counts'\ndate = 'now'\ntimeout = '500ms'\n\
          kill_after = '60s'\n",
     );
     bench.program(
         "counts",
-        &format!("#!/bin/sh\nterms=terms-$$\n{counts}\n").replace(">> terms", ">> $terms"),
+        "#!/bin/sh\nterms=terms-$$\ntrap 'echo term >> $terms' TERM\n: > $terms\n\
+         while [ ! -s done ]; do sleep 0.05; done\n",
     );
-    bench.fifo("ready");
-    bench.fifo("end");
     let mut running = bench.run();
-    bench.read_fifo("ready");
     running.event("timing_out", "asked");
+    // Whoever is asked says so, and what is left behind is asked no second time.
+    let asked = || {
+        let entries = fs::read_dir(bench.dir.path()).unwrap().map(|entry| entry.unwrap());
+        let terms = entries.filter(|it| it.file_name().to_string_lossy().starts_with("terms-"));
+        terms.map(|entry| fs::read_to_string(entry.path()).unwrap()).collect::<Vec<_>>()
+    };
+    while asked().iter().filter(|terms| !terms.is_empty()).count() < 2 {
+        std::thread::yield_now();
+    }
     bench.write("done", "yes");
-    bench.write_fifo("end");
     running.event("timed_out", "asked");
     running.stop();
-    for entry in fs::read_dir(bench.dir.path()).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_name().to_string_lossy().starts_with("terms-") {
-            assert_eq!(fs::read_to_string(entry.path()).unwrap(), "term\n", "{entry:?}");
-        }
-    }
+    assert_eq!(asked(), ["term\n", "term\n"]);
 }
 
 /// A scheduler that is not root, with a job that becomes root.
@@ -355,4 +354,165 @@ fn without_proc_a_run_with_leftovers_ends_and_says_why() {
     let done = running.stop();
     end(&fs::read_to_string(bench.path("pid")).unwrap());
     assert_eq!((done.code, done.count("left_running")), (Some(0), 1), "{done:#?}");
+}
+
+/// The control group of a process, if it is one of its own run.
+fn own_group(pid: &str) -> Option<std::path::PathBuf> {
+    let cgroup = fs::read_to_string(format!("/proc/{}/cgroup", pid.trim())).ok()?;
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::"))?.to_owned();
+    let mounts = fs::read_to_string("/proc/mounts").ok()?;
+    let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
+    let mount = std::path::Path::new(mount.split(' ').nth(1)?);
+    if !path.contains("/schedrs-") {
+        eprintln!("not tested: runs have no control groups of their own here");
+        return None;
+    }
+    Some(mount.join(path.trim_start_matches('/')))
+}
+
+/// What has taken off everything that says whose it is, while another run is active.
+const UNMARKED: &str = "[jobs.other]\ncommand = 'echo $$ > other; exec sleep 1000'\ndate = 'now'\n\
+    [jobs.escape]\ncommand = './escape'\ndate = 'now'\nkill_after = '50ms'\n";
+const ESCAPE: &str = "#!/bin/sh\nenv -i setsid prlimit --locks=unlimited \
+    sh -c 'echo $$ > pid; exec sleep 1000' &\nwhile [ ! -s pid ]; do sleep 0.01; done\n";
+
+#[test]
+fn what_takes_its_mark_off_ends_with_its_run_or_is_told_of() {
+    if !has("prlimit") {
+        return;
+    }
+    for without_groups in [false, true] {
+        if without_groups && !(is_root() && has("unshare")) {
+            continue;
+        }
+        let bench = Bench::new(UNMARKED);
+        bench.program("escape", ESCAPE);
+        let args = ["run", "--log-format", "json", "jobs.toml"];
+        let hide = "exec unshare -m sh -c 'umount -l /sys/fs/cgroup; exec \"$@\"' sh \"$@\"";
+        let mut running = match without_groups {
+            false => bench.run(),
+            true => Running::start(&mut bench.shell(hide, &args)),
+        };
+        running.event("succeeded", "escape");
+        let pid = fs::read_to_string(bench.path("pid")).unwrap();
+        let other = fs::read_to_string(bench.path("other")).unwrap();
+        let has_group = own_group(&other).is_some();
+        assert!(!(has_group && without_groups));
+        let escaped = is_alive(&pid);
+        running.signal("TERM");
+        running.event("stopping", "");
+        running.signal("TERM");
+        let done = running.wait();
+        assert!(!is_alive(&other));
+        if escaped {
+            end(&pid);
+        }
+        let told = (done.count("left_alone"), done.count("left_running"));
+        let wanted = if has_group { (false, (0, 0)) } else { (true, (1, 1)) };
+        assert_eq!((escaped, told), wanted, "{done:#?}");
+    }
+}
+
+/// A sibling of the main process is nobody's orphan.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn a_sibling_of_the_main_process_ends_with_the_run() {
+    if !has("perl") {
+        return;
+    }
+    let bench =
+        Bench::new("jobs.sibling = { command = './sibling', date = 'now', kill_after = '50ms' }");
+    // clone(CLONE_PARENT | SIGCHLD)
+    bench.program(
+        "sibling",
+        "#!/usr/bin/env perl\nif (!syscall(56, 0x8011, 0, 0, 0, 0)) {\n\
+         open(F, '>', 'pid'); print F $$; close F; sleep 1000; }\n\
+         select(undef, undef, undef, 0.01) until -s 'pid';\n",
+    );
+    let mut running = bench.run();
+    let started = running.event("started", "sibling")["pid"].to_string();
+    let has_group = own_group(&started).is_some();
+    running.event("succeeded", "sibling");
+    let pid = fs::read_to_string(bench.path("pid")).unwrap();
+    if is_alive(&pid) {
+        end(&pid);
+        assert!(!has_group, "{:#?}", running.done);
+    }
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
+fn every_way_to_start_is_a_way_into_a_group() {
+    let user = if is_root() { ", user = 'nobody'" } else { "" };
+    let bench = Bench::new(&format!(
+        "executors.default = {{ max_workers = 4 }}\ndefaults.kill_after = '10s'\n\
+         jobs.plain = {{ command = ['./waits', 'plain'], date = 'now' }}\n\
+         jobs.umask = {{ command = ['./waits', 'umask'], date = 'now', umask = 0o22 }}\n\
+         jobs.user = {{ command = ['./waits', 'user'], date = 'now'{user} }}\n"
+    ));
+    bench.program("waits", "#!/bin/sh\necho $$\nread x < $1\n");
+    bench.set_mode(".", 0o755);
+    let jobs = ["plain", "umask", "user"];
+    jobs.iter().for_each(|job| bench.fifo(job));
+    let mut running = bench.run();
+    let mut groups = Vec::new();
+    for _ in jobs {
+        let pid = running.event("started", "")["pid"].to_string();
+        groups.extend(own_group(&pid));
+    }
+    for job in jobs {
+        bench.write_fifo(job);
+        running.event("succeeded", job);
+    }
+    // They are kept for others, and are gone with the scheduler.
+    groups.sort();
+    groups.dedup();
+    assert!(groups.len() == 3 || groups.is_empty(), "{groups:?}");
+    running.stop();
+    for group in groups {
+        assert!(!group.parent().unwrap().exists(), "{group:?}");
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_is_ended_and_removed() {
+    if !has("prlimit") {
+        return;
+    }
+    let bench = Bench::new(
+        "[jobs.long]\ncommand = './long'\ninterval = '1h'\nrun_on_start = true\nkill_after = '50ms'\n",
+    );
+    bench.program(
+        "long",
+        "#!/bin/sh\necho $$ > main\nenv -i setsid prlimit --locks=unlimited \
+         sh -c 'echo $$ > pid; exec sleep 1000' &\n\
+         while [ ! -s pid ]; do sleep 0.01; done\necho go > ready\nexec sleep 1000\n",
+    );
+    bench.fifo("ready");
+    let running = bench.run();
+    bench.read_fifo("ready");
+    let read = |name: &str| fs::read_to_string(bench.path(name)).unwrap();
+    let (main, below) = (read("main"), read("pid"));
+    let group = own_group(&main);
+    // Another one, beside it, has groups of its own.
+    let beside = Bench::new("jobs.a = { command = ['true'], interval = '1h' }");
+    let mut second = beside.run();
+    second.event("starting", "");
+    running.kill();
+    running.wait();
+    second.stop();
+    assert!(is_alive(&main) && is_alive(&below));
+    let mut running = bench.run();
+    running.event("taken_back", "long");
+    let stop = Running::start(&mut bench.command(&["stop", "-f", "jobs.toml", "long"])).wait();
+    assert_eq!(stop.code, Some(0), "{stop:#?}");
+    running.event("lost", "long");
+    assert!(!is_alive(&main));
+    if let Some(group) = &group {
+        assert!(!is_alive(&below));
+        assert!(!group.parent().unwrap().exists(), "{group:?}");
+    } else if is_alive(&below) {
+        end(&below);
+    }
+    running.stop();
 }

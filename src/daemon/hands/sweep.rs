@@ -75,12 +75,26 @@ impl Hands {
         };
         let pid = main.pid;
         run.asked.extend(done.reached);
-        self.may_not_signal(id, &done.forbidden);
+        // The kernel asks nobody's leave.
+        let by_group = run.group.as_ref().is_some_and(|group| match order {
+            Order::Kill => group.kill().is_ok(),
+            _ => true,
+        });
+        if !by_group {
+            self.may_not_signal(id, &done.forbidden);
+        }
         match order {
-            Order::Kill if done.forbidden.contains(&pid) => self.abandon(id, events),
+            Order::Kill if !by_group && done.forbidden.contains(&pid) => self.abandon(id, events),
             Order::Kill => self.killed(id),
             _ => {}
         }
+    }
+
+    /// Whether the control group of a run is known to be empty, or it has none: nearly always, when
+    /// its main process has ended.
+    pub(super) fn is_group_empty(&mut self, id: RunId) -> bool {
+        let group = self.runs.get_mut(&id).and_then(|run| run.group.as_mut());
+        group.is_none_or(|group| group.is_empty().unwrap_or(true))
     }
 
     /// Looks for what is left of a run whose main process has ended, and ends it.
@@ -117,10 +131,23 @@ impl Hands {
                 sweep.look_at = sweep.kill_at;
                 run.asked.extend(new);
                 run.asked.extend(done.reached);
-                self.may_not_signal(id, &done.forbidden);
+                if run.group.is_none() {
+                    self.may_not_signal(id, &done.forbidden);
+                }
                 return;
             }
-            let done = signal::kill(Some(sweep.main(run.is_foreign)), &left);
+            let mut done = signal::kill(Some(sweep.main(run.is_foreign)), &left);
+            if let Some(group) = &run.group
+                && group.kill().is_ok()
+            {
+                let killed = group.processes().unwrap_or_default();
+                done.forbidden.retain(|pid| killed.iter().all(|process| process.pid != *pid));
+            }
+            if run.group.is_some() {
+                let new = |process: &&Process| !run.asked.contains(process);
+                let new: Vec<Process> = left.iter().filter(new).copied().collect();
+                run.asked.extend(new);
+            }
             let pause = FIRST_LOOK * 2u32.pow(sweep.looks.min(10));
             sweep.look_at = now.plus(pause.min(LAST_LOOK));
             let (looks, killed_for) = (sweep.looks, now.since(sweep.kill_at));
@@ -178,19 +205,39 @@ impl Hands {
 
     /// Nothing is left of a run that could be ended.
     fn swept(&mut self, id: RunId, events: &mut VecDeque<Event>) {
-        let Some(sweep) = self.runs.get(&id).and_then(Run::sweep) else { return };
+        // It is looked whether its control group is fit for another run.
+        self.is_group_empty(id);
+        let Some(run) = self.runs.get(&id) else { return };
+        run.asked.iter().for_each(|process| tree::reap_stray(*process));
+        let Some(sweep) = run.sweep() else { return };
         let (pid, exit) = (sweep.pid, sweep.exit);
         self.sweeping -= 1;
         self.ended(id, pid, exit, events);
     }
 
+    /// The processes of a run that are left, or are known to belong to it beside those below its
+    /// main process.
     fn adopted_of(&mut self, id: RunId) -> io::Result<Vec<Process>> {
-        if let Some(run) = self.runs.get(&id).filter(|run| run.is_foreign) {
-            let main = run.process;
-            let Some(marks) = self.marks else { return Ok(Vec::new()) };
-            let mut marked = tree::marked_as(marks, id)?;
-            marked.retain(|process| Some(*process) != main);
-            return Ok(marked);
+        let Some(run) = self.runs.get(&id) else { return Ok(Vec::new()) };
+        let main = run.process.map(|process| process.pid);
+        let mut found = match &run.group {
+            None => self.adopted_by_sight(id)?,
+            Some(group) => {
+                let mut found = group.processes()?;
+                // Who was moved elsewhere is found by the other ways.
+                found.extend(self.adopted_by_sight(id)?);
+                found.sort_unstable_by_key(|process| process.pid);
+                found.dedup();
+                found
+            }
+        };
+        found.retain(|process| Some(process.pid) != main);
+        Ok(found)
+    }
+
+    fn adopted_by_sight(&mut self, id: RunId) -> io::Result<Vec<Process>> {
+        if self.runs.get(&id).is_some_and(|run| run.is_foreign) {
+            return self.marks.map_or(Ok(Vec::new()), |marks| tree::marked_as(marks, id));
         }
         let only = if self.runs.len() == 1 { Some(id) } else { None };
         let (runs, by_pid) = (&self.runs, &self.by_pid);
@@ -228,13 +275,22 @@ fn whose(
 ) -> Option<RunId> {
     let by_number = |pid| by_pid.get(&pid).copied();
     let marked = origin.marked.filter(|id| runs.contains_key(id));
-    marked.or_else(|| by_number(origin.session)).or_else(|| by_number(origin.group)).or_else(|| {
-        // A scheduler that is a job of this one numbers its runs as well, so more than the number
-        // has to agree.
-        let id = origin.run?;
-        let run = runs.get(&id)?;
-        let agrees =
-            *run.job.id == *origin.job && words::rfc3339(run.due, &run.job.zone) == origin.due;
-        agrees.then_some(id)
-    })
+    let in_group = || {
+        let path = origin.cgroup.as_deref()?;
+        let is_in = |run: &Run| run.group.as_ref().is_some_and(|group| group.holds(path));
+        runs.iter().find(|(_, run)| is_in(run)).map(|(id, _)| *id)
+    };
+    marked
+        .or_else(in_group)
+        .or_else(|| by_number(origin.session))
+        .or_else(|| by_number(origin.group))
+        .or_else(|| {
+            // A scheduler that is a job of this one numbers its runs as well, so more than the number
+            // has to agree.
+            let id = origin.run?;
+            let run = runs.get(&id)?;
+            let agrees =
+                *run.job.id == *origin.job && words::rfc3339(run.due, &run.job.zone) == origin.due;
+            agrees.then_some(id)
+        })
 }
