@@ -268,6 +268,9 @@ impl Loop<'_> {
                     token => self.hands.child_ready(token - TOKEN_RUN, &mut self.events),
                 }
             }
+            if timer.take_was_set() {
+                self.events.push_back(Event::ClockSet);
+            }
             let now = clock::mono();
             self.hands.look_after(now, &mut self.events);
             self.give_up_in_time(now);

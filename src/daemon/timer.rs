@@ -20,6 +20,8 @@ pub(super) struct Timer {
     timer: OwnedFd,
     /// What it is set to, as far as is known.
     armed: Option<Instant>,
+    /// The clock was set, and that was heard of while the timer was set.
+    was_set: bool,
     /// What tests set the clock with.
     #[cfg(debug_assertions)]
     test: Option<clock::test::File>,
@@ -34,6 +36,9 @@ impl Timer {
     pub(super) fn new(epoll: impl AsFd, token: u64) -> io::Result<Timer> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
+        // From here on the kernel tells when the clock is set: also between the first look at the
+        // clock, which comes after this, and the first time that something is waited for.
+        set(&timer, NEVER * 1_000_000)?;
         let data = epoll::EventData::new_u64(token);
         epoll::add(&epoll, &timer, data, epoll::EventFlags::IN)?;
         #[cfg(debug_assertions)]
@@ -44,7 +49,8 @@ impl Timer {
         }
         Ok(Timer {
             timer,
-            armed: None,
+            armed: Some(Instant::MAX),
+            was_set: false,
             #[cfg(debug_assertions)]
             test,
         })
@@ -62,22 +68,23 @@ impl Timer {
             return Ok(None);
         }
         let micros = at.map_or(NEVER * 1_000_000, |at| clock::kernel_micros(at).max(1));
-        let spec = Itimerspec {
-            it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
-            it_value: Timespec {
-                tv_sec: micros.div_euclid(1_000_000),
-                tv_nsec: micros.rem_euclid(1_000_000) * 1000,
-            },
-        };
-        let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
-        match timerfd_settime(&self.timer, flags, &spec) {
-            // The clock was set since the timer was last: it is armed all the same, and the step
-            // before this one has read the clock.
-            Ok(_) | Err(Errno::CANCELED) => {}
+        match set(&self.timer, micros) {
+            Ok(()) => self.armed = Some(wanted),
+            // The clock was set after the timer was read, perhaps after the last step has read the
+            // clock. This answer is all the notice that there is.
+            Err(Errno::CANCELED) => {
+                self.armed = Some(wanted);
+                self.was_set = true;
+                return Ok(Some(Duration::ZERO));
+            }
             Err(errno) => return Err(errno.into()),
         }
-        self.armed = Some(wanted);
         Ok(None)
+    }
+
+    /// Whether setting the timer told that the clock was set; once.
+    pub(super) fn take_was_set(&mut self) -> bool {
+        std::mem::take(&mut self.was_set)
     }
 
     /// Takes note that the timer has fired. Answers whether that is because the clock was set.
@@ -91,4 +98,18 @@ impl Timer {
         }
         read == Err(Errno::CANCELED)
     }
+}
+
+/// Sets a timer to a time of the kernel's clock, and to tell when that is set. `CANCELED`: it is set,
+/// and the clock was set since the timer was last read or set.
+fn set(timer: &OwnedFd, micros: i64) -> Result<(), Errno> {
+    let spec = Itimerspec {
+        it_interval: Timespec { tv_sec: 0, tv_nsec: 0 },
+        it_value: Timespec {
+            tv_sec: micros.div_euclid(1_000_000),
+            tv_nsec: micros.rem_euclid(1_000_000) * 1000,
+        },
+    };
+    let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
+    timerfd_settime(timer, flags, &spec).map(drop)
 }

@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 
-use crate::harness::{Bench, Done, Running};
+use crate::harness::{Bench, Done, Running, Stream};
 use serde_json::{Value, json};
 
 /// A scheduler with a clock that can be set, which a release build has not.
@@ -40,17 +40,22 @@ fn secs_of(time: &str) -> i64 {
 /// Each second from the first due time to the last has one fate, no more and no less.
 #[track_caller]
 fn assert_complete(done: &Done) {
-    let mut spans: Vec<(i64, i64, u64)> = done
-        .fates("tick")
+    assert_gapless(&done.fates("tick"), 1);
+}
+
+/// The same for a job that is due every so many seconds.
+#[track_caller]
+fn assert_gapless(fates: &[(String, String, String, u64)], period: i64) {
+    let mut spans: Vec<(i64, i64, u64)> = fates
         .iter()
         .map(|(_, first, last, count)| (secs_of(first), secs_of(last), *count))
         .collect();
     spans.sort_unstable();
     for (first, last, count) in &spans {
-        assert_eq!(u64::try_from(last - first).unwrap() + 1, *count, "{spans:?}");
+        assert_eq!(u64::try_from((last - first) / period).unwrap() + 1, *count, "{spans:?}");
     }
     for pair in spans.windows(2) {
-        assert_eq!(pair[0].1 + 1, pair[1].0, "{spans:?}");
+        assert_eq!(pair[0].1 + period, pair[1].0, "{spans:?}");
     }
 }
 
@@ -205,6 +210,202 @@ fn a_scheduler_that_was_stopped_for_five_seconds_loses_nothing() {
     let fates = done.fates("between");
     let dues: HashSet<&String> = fates.iter().map(|fate| &fate.1).collect();
     assert_eq!(dues.len(), fates.len());
+}
+
+/// Two hundred jobs in four slots, and 90 seconds in which the scheduler did not run: what is more
+/// than the grace time late is missed, and of the rest one runs.
+///
+/// Its clock is set while it is stopped, so that nobody waits. `SCHEDRS_STOP=90 cargo test --test
+/// faults stopped` stops it for that many seconds instead.
+#[test]
+fn two_hundred_jobs_after_being_stopped_for_ninety_seconds() {
+    const JOBS: usize = 200;
+    let mut jobs =
+        "executors.default = { max_workers = 4 }\ndefaults.output = 'discard'\n".to_owned();
+    for number in 0..JOBS {
+        let second = number % 5;
+        jobs += &format!(
+            "jobs.j{number} = {{ command = ['/bin/true'], cron = '{second}/5 * * * * *' }}\n"
+        );
+    }
+    let bench = Bench::new(&jobs);
+    let Some(mut running) = with_clock(&bench) else { return };
+    for number in [0, JOBS - 1] {
+        running.event("succeeded", &format!("j{number}"));
+    }
+    running.signal("STOP");
+    match std::env::var("SCHEDRS_STOP") {
+        Ok(secs) => assert!(Command::new("sleep").arg(secs).status().unwrap().success()),
+        Err(_) => bench.write("clock", "90"),
+    }
+    running.signal("CONT");
+    let (mut active, mut most, mut ended) = (HashSet::new(), 0, HashSet::new());
+    // Each has run again since, some on time.
+    while ended.len() < JOBS {
+        let line = running.line(Stream::Err, &["\"event\":"]);
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        match event["event"].as_str().unwrap() {
+            "started" => {
+                active.insert(event["run"].as_u64());
+                most = most.max(active.len());
+            }
+            "succeeded" if active.remove(&event["run"].as_u64()) => {
+                ended.insert(event["job"].as_str().unwrap().to_owned());
+            }
+            _ => {}
+        }
+    }
+    let done = running.stop();
+    assert_eq!(done.code, Some(0));
+    assert!(most <= 4, "{most}");
+    for number in 0..JOBS {
+        let fates = done.fates(&format!("j{number}"));
+        assert_gapless(&fates, 5);
+        let of =
+            |fate: &str| fates.iter().filter(|one| one.0 == fate).map(|one| one.3).sum::<u64>();
+        // 18 due times: those of the first 30 s are too late, one of the others runs.
+        assert!((5..=8).contains(&of("missed")), "{fates:?}");
+        assert!((9..=13).contains(&of("coalesced")), "{fates:?}");
+    }
+}
+
+/// A scheduler whose clock begins there.
+fn at(bench: &Bench, start: &str) -> (Running, i64) {
+    let ahead = secs_of(start) - schedrs::clock::wall().micros() / 1_000_000;
+    bench.write("clock", &ahead.to_string());
+    let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
+    (Running::start(command.env("SCHEDRS_TEST_CLOCK", bench.path("clock"))), ahead)
+}
+
+/// Sets its clock forward to just before each of these, where so many jobs are due, and answers what
+/// has run, with when it was due.
+fn walk(bench: &Bench, start: &str, stops: &[(&str, usize)]) -> Vec<(String, String)> {
+    let (mut running, mut ahead) = at(bench, start);
+    running.event("starting", "");
+    for (time, jobs) in stops {
+        let now = schedrs::clock::wall().micros() / 1_000_000 + ahead;
+        ahead += (secs_of(time) - 1 - now).max(0);
+        bench.write("clock", &ahead.to_string());
+        for _ in 0..*jobs {
+            running.event("succeeded", "");
+        }
+    }
+    let done = running.stop();
+    assert_eq!(
+        (done.code, done.count("missed"), done.count("skipped")),
+        (Some(0), 0, 0),
+        "{done:#?}"
+    );
+    let events = done.err.iter().filter(|line| line.contains("\"event\":\"succeeded\""));
+    let events = events.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let text = |event: &serde_json::Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let mut ran: Vec<_> = events.map(|event| (text(&event, "due"), text(&event, "job"))).collect();
+    ran.sort_by_key(|(due, job)| (secs_of(due), job.clone()));
+    ran
+}
+
+/// Jobs of a day on which the clocks of Berlin change: at a time that is skipped or repeated, each
+/// half hour, and after it.
+const BERLIN: &str = "scheduler.timezone = 'Europe/Berlin'\n\
+    jobs.half = { command = 'true', cron = '*/30 * * * *' }\n\
+    jobs.once = { command = 'true', cron = '30 2 * * *' }\n\
+    jobs.three = { command = 'true', cron = '0 3 * * *' }\n";
+
+#[track_caller]
+fn assert_ran(ran: &[(String, String)], expected: &[(&str, &str)]) {
+    let ran: Vec<(&str, &str)> = ran.iter().map(|(due, job)| (&**due, &**job)).collect();
+    assert_eq!(ran, expected);
+}
+
+#[test]
+fn a_running_scheduler_on_the_night_without_half_past_two() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let ran = walk(
+        &Bench::new(BERLIN),
+        "2027-03-28T00:29:58Z",
+        &[("2027-03-28T00:30:00Z", 1), ("2027-03-28T01:00:00Z", 3), ("2027-03-28T01:30:00Z", 1)],
+    );
+    assert_ran(
+        &ran,
+        &[
+            ("2027-03-28T01:30:00+01:00", "half"),
+            ("2027-03-28T03:00:00+02:00", "half"),
+            ("2027-03-28T03:00:00+02:00", "once"),
+            ("2027-03-28T03:00:00+02:00", "three"),
+            ("2027-03-28T03:30:00+02:00", "half"),
+        ],
+    );
+}
+
+#[test]
+fn a_running_scheduler_on_the_night_with_half_past_two_twice() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let ran = walk(
+        &Bench::new(BERLIN),
+        "2026-10-25T00:29:58Z",
+        &[
+            ("2026-10-25T00:30:00Z", 2),
+            ("2026-10-25T01:00:00Z", 1),
+            ("2026-10-25T01:30:00Z", 1),
+            ("2026-10-25T02:00:00Z", 2),
+        ],
+    );
+    assert_ran(
+        &ran,
+        &[
+            ("2026-10-25T02:30:00+02:00", "half"),
+            ("2026-10-25T02:30:00+02:00", "once"),
+            ("2026-10-25T02:00:00+01:00", "half"),
+            ("2026-10-25T02:30:00+01:00", "half"),
+            ("2026-10-25T03:00:00+01:00", "half"),
+            ("2026-10-25T03:00:00+01:00", "three"),
+        ],
+    );
+}
+
+/// The kernel's own notice that the clock was set, which the test clock only imitates. It sets the
+/// clock of the machine, and for everybody on it: run it as root in a virtual machine, with
+/// `SCHEDRS_SET_CLOCK=1 cargo test --test faults the_kernel_tells`.
+#[test]
+fn the_kernel_tells_when_the_clock_was_set() {
+    if std::env::var_os("SCHEDRS_SET_CLOCK").is_none() {
+        eprintln!("the machine's clock is left alone: SCHEDRS_SET_CLOCK=1 in a virtual machine");
+        return;
+    }
+    let bench = Bench::new(
+        "jobs.far = { command = 'true', date = 2199-01-01 }\n\
+         jobs.hour = { command = 'true', cron = '0 * * * *', misfire_grace_time = 'forever' }\n",
+    );
+    let set_by = |secs: i64| {
+        let micros = schedrs::clock::wall().micros() + secs * 1_000_000;
+        let then = rustix::time::Timespec {
+            tv_sec: micros.div_euclid(1_000_000),
+            tv_nsec: micros.rem_euclid(1_000_000) * 1000,
+        };
+        rustix::time::clock_settime(rustix::time::ClockId::Realtime, then).unwrap();
+    };
+    // With a timer that is set, and then with one that has nothing to wait for.
+    for jobs in [None, Some("jobs.far = { command = 'true', date = 2199-01-01 }\n")] {
+        if let Some(jobs) = jobs {
+            bench.write("jobs.toml", jobs);
+        }
+        let mut running = bench.run();
+        running.event("starting", "");
+        // Also at once after the last notice, while the scheduler is busy with that.
+        for secs in [7200, -7200, 3600, -3600, 60, -60] {
+            set_by(secs);
+            let jump = running.event("clock_jumped", "")["by_ms"].as_i64().unwrap();
+            assert!((jump - secs * 1000).abs() < 2000, "{jump}");
+        }
+        let done = running.stop();
+        let hours = done.fates("hour").iter().map(|fate| fate.3).sum::<u64>();
+        // None of them twice, however often the clock has passed it.
+        assert_eq!(hours, if jobs.is_none() { 2 } else { 0 }, "{done:#?}");
+    }
 }
 
 #[test]
