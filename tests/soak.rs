@@ -170,6 +170,16 @@ fn count_lines(stream: impl Read + Send + 'static) -> Receiver<BTreeMap<String, 
     counted
 }
 
+/// The scheduler, which is not to outlive a test that has failed.
+struct Watched(Child);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// What it does all day besides: it is asked, and reads its file again.
 fn disturb(child: &Child, bench: &Bench) {
     kill_process(Pid::from_child(child), Signal::HUP).unwrap();
@@ -207,7 +217,8 @@ fn fifty_runs_a_second_leave_nothing_behind() {
     }
     let bench = Bench::new(&jobs());
     let mut command = bench.command(&["run", "--log-format", "json", "jobs.toml"]);
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut watched = Watched(command.stderr(Stdio::piped()).spawn().unwrap());
+    let child = &mut watched.0;
     let log = lines_of(child.stderr.take().unwrap());
     let printed = count_lines(child.stdout.take().unwrap());
 
@@ -219,7 +230,7 @@ fn fifty_runs_a_second_leave_nothing_behind() {
         }
         samples.push(Sample::of(child.id(), &bench));
         if samples.len() % 12 == 0 {
-            disturb(&child, &bench);
+            disturb(child, &bench);
             eprintln!(
                 "{} runs, {} ms late at most, {:?}",
                 fates.total(),
@@ -228,7 +239,7 @@ fn fifty_runs_a_second_leave_nothing_behind() {
             );
         }
     }
-    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    kill_process(Pid::from_child(child), Signal::TERM).unwrap();
     while let Ok(line) = log.recv_timeout(WATCHDOG) {
         fates.take(&line);
     }

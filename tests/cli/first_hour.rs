@@ -6,16 +6,11 @@
     reason = "clippy takes the helpers of tests for product code"
 )]
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::fd::FromRawFd;
+use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
-use std::ptr::{null, null_mut};
 
-use crate::harness::{Bench, Done, Running, Stream, WATCHDOG, is_root};
-use rustix::event::{PollFd, PollFlags, poll};
+use crate::harness::{Bench, Done, Running, Stream, is_root, on_a_terminal, read_until};
 
 fn run(bench: &Bench, args: &[&str]) -> Done {
     Running::start(&mut bench.command(args)).wait()
@@ -140,32 +135,6 @@ fn a_shell_ends_as_its_command_does() {
     assert_eq!((done.code, &done.out[0][..]), (Some(3), "from a"));
 }
 
-/// A terminal, and a process that has it as its own.
-fn on_a_terminal(mut command: Command) -> (File, File, std::process::Child) {
-    let size = libc::winsize { ws_row: 33, ws_col: 77, ws_xpixel: 0, ws_ypixel: 0 };
-    let (mut ours, mut theirs) = (-1, -1);
-    // SAFETY: the two numbers are written to, the size is read, the null pointers are allowed.
-    let made = unsafe { libc::openpty(&mut ours, &mut theirs, null_mut(), null(), &size) };
-    assert_eq!(made, 0);
-    // SAFETY: both were opened just now, and nobody else has them.
-    let (ours, theirs) = unsafe { (File::from_raw_fd(ours), File::from_raw_fd(theirs)) };
-    for file in [&ours, &theirs] {
-        rustix::io::fcntl_setfd(file, rustix::io::FdFlags::CLOEXEC).unwrap();
-    }
-    let stream = || Stdio::from(theirs.try_clone().unwrap());
-    command.stdin(stream()).stdout(stream()).stderr(stream());
-    // SAFETY: it only makes system calls.
-    unsafe {
-        command.pre_exec(|| {
-            rustix::process::setsid()?;
-            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
-            Ok(())
-        });
-    }
-    let child = command.spawn().unwrap();
-    (ours, theirs, child)
-}
-
 #[test]
 fn a_shell_of_another_user_has_a_terminal_of_its_own() {
     if !is_root() {
@@ -177,24 +146,12 @@ fn a_shell_of_another_user_has_a_terminal_of_its_own() {
     let (mut ours, theirs, mut child) = on_a_terminal(bench.command(&["shell", "a", "-c", script]));
     let before = rustix::termios::tcgetattr(&theirs).unwrap();
     let own = rustix::termios::ttyname(&theirs, Vec::new()).unwrap().into_string().unwrap();
-    let mut seen = String::new();
-    let mut see = |ours: &mut File, text: &str| {
-        while !seen.contains(text) {
-            let limit = rustix::event::Timespec::try_from(WATCHDOG).unwrap();
-            let mut waits = [PollFd::new(&*ours, PollFlags::IN)];
-            assert_eq!(poll(&mut waits, Some(&limit)).unwrap(), 1, "no {text:?} in {seen:?}");
-            let mut chunk = [0; 4096];
-            let count = ours.read(&mut chunk).unwrap();
-            seen += &String::from_utf8_lossy(&chunk[..count]);
-        }
-        seen.clone()
-    };
-    let said = see(&mut ours, "nobody\r\nx\r\n");
+    let said = read_until(&mut ours, "nobody\r\nx\r\n");
     let tty = said.lines().find(|line| line.starts_with("/dev/pts/")).unwrap().trim().to_owned();
     assert_ne!(tty, own, "{said}");
     assert!(said.contains("33 77"), "{said}");
     ours.write_all(b"typed\r").unwrap();
-    see(&mut ours, "got typed");
+    read_until(&mut ours, "got typed");
     assert_eq!(child.wait().unwrap().code(), Some(5));
     let after = rustix::termios::tcgetattr(&theirs).unwrap();
     assert_eq!(before.local_modes, after.local_modes);

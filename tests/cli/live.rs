@@ -378,3 +378,30 @@ fn a_tz_that_is_no_zone_is_told_of() {
     assert!(said.contains("$TZ is `Europe/Berln`, which is no time zone: UTC is used"), "{said}");
     assert!(said.contains("did you mean `Europe/Berlin`?"), "{said}");
 }
+
+#[test]
+fn a_jobfile_that_would_be_waited_for_is_refused_at_once() {
+    let bench = Bench::new("jobs.a = { command = 'true', interval = '1h' }\n");
+    bench.fifo("fifo");
+    let said = "this is a FIFO, not a regular file";
+    let ask = |args: &[&str]| Running::start(&mut bench.command(args)).wait();
+    for args in
+        [&["run", "fifo"][..], &["validate", "fifo"], &["next", "fifo"], &["doctor", "-f", "fifo"]]
+    {
+        let done = ask(args);
+        assert_eq!(done.code, Some(1), "{args:?}: {done:#?}");
+        assert!(format!("{done:?}").contains(said) || args[0] == "doctor", "{args:?}: {done:#?}");
+    }
+    // An included one, and one that takes the place of the jobfile while it runs.
+    bench.write("outer.toml", "include = ['fifo']\n");
+    let done = ask(&["run", "outer.toml"]);
+    assert!(done.code == Some(1) && format!("{done:?}").contains(said), "{done:#?}");
+    let mut running = bench.run();
+    running.event("starting", "");
+    std::fs::rename(bench.path("fifo"), bench.path("jobs.toml")).unwrap();
+    let done = ask(&["reload"]);
+    assert!(done.code == Some(1) && format!("{done:?}").contains(said), "{done:#?}");
+    running.signal("HUP");
+    running.event("reload_failed", "");
+    assert_eq!(running.stop().code, Some(0));
+}

@@ -8,13 +8,13 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::Stdio;
 use std::ptr;
 use std::sync::mpsc::{Receiver, channel};
 
-use crate::harness::{Bench, Running, WATCHDOG};
+use crate::harness::{Bench, Running, WATCHDOG, is_alive, on_a_terminal, read_until};
 
 /// A terminal, as far as it is needed here: lines, and "clear this one".
 struct Terminal {
@@ -216,4 +216,22 @@ fn it_ends_when_its_terminal_does() {
     drop(master);
     running.signal("HUP");
     assert_eq!(running.wait().code, Some(0));
+}
+
+#[test]
+fn a_second_ctrl_c_kills_at_once() {
+    let bench = Bench::new(
+        "[jobs.a]\ncommand = \"trap '' INT TERM; echo $$ > pid; echo up; while :; do sleep 600; done\"\n\
+         date = 'now'\nkill_after = '1h'\n",
+    );
+    let mut command = bench.command(&["run", "jobs.toml"]);
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
+    // The keys reach it as they do in a terminal: as a signal to all that is in the foreground.
+    let (mut ours, _theirs, mut child) = on_a_terminal(command);
+    read_until(&mut ours, "| up");
+    ours.write_all(b"\x03").unwrap();
+    read_until(&mut ours, "stopping");
+    ours.write_all(b"\x03").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!is_alive(&std::fs::read_to_string(bench.path("pid")).unwrap()));
 }

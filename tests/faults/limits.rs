@@ -9,6 +9,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::harness::{Bench, Running, Stream, is_alive, is_root, kilobytes_of, status_of};
@@ -91,6 +92,59 @@ fn few_processes_delay_runs_and_lose_none() {
     let done = running.stop();
     assert_eq!(done.code, Some(0));
     assert!(done.count("postponed") > 0);
+}
+
+/// A cgroup in which so many processes and threads may be, where this machine lets us make one.
+struct FewTasks(PathBuf);
+
+impl FewTasks {
+    fn new(most: u32) -> Option<FewTasks> {
+        let name = format!("schedrs-test-{}", std::process::id());
+        // Version 1 has a hierarchy a controller, version 2 has one for all.
+        let roots = ["/sys/fs/cgroup/pids", "/sys/fs/cgroup"];
+        roots.into_iter().find_map(|root| {
+            let group = FewTasks(Path::new(root).join(&name));
+            fs::create_dir(&group.0).ok()?;
+            fs::write(group.0.join("pids.max"), most.to_string()).ok()?;
+            Some(group)
+        })
+    }
+}
+
+impl Drop for FewTasks {
+    fn drop(&mut self) {
+        // Whoever was in it is gone by now.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_full_pids_cgroup_delays_runs_and_loses_none() {
+    let Some(group) = FewTasks::new(16) else {
+        eprintln!("no cgroup of our own can be made here: its limit is not tried");
+        return;
+    };
+    let bench = Bench::of_many(40, "'sleep 0.1; true'", "executors.default = { max_workers = 40 }");
+    // Half of them are made in the other way.
+    let jobs = fs::read_to_string(bench.path("jobs.toml")).unwrap();
+    bench.write("jobs.toml", &jobs.replacen("true', ", "true', umask = 0o22, ", 20));
+    let open = format!("echo $$ > {}/cgroup.procs && exec \"$@\"", group.0.display());
+    let args = ["run", "--log-format", "json", "jobs.toml"];
+    let mut running = Running::start(&mut bench.shell(&open, &args));
+    // What was started may find no room for what it starts itself: that is how it fails then.
+    let mut ended = 0;
+    while ended < 40 {
+        let line = running.line(Stream::Err, &["\"event\":"]);
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        match event["event"].as_str().unwrap() {
+            "succeeded" | "failed" => ended += 1,
+            "starting" | "started" | "postponed" => {}
+            other => panic!("{other}: {event}"),
+        }
+    }
+    let done = running.stop();
+    assert_eq!(done.code, Some(0));
+    assert!(done.count("postponed") > 0, "{done:#?}");
 }
 
 #[test]

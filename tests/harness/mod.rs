@@ -4,15 +4,18 @@
 #![allow(unreachable_pub, reason = "it is a module of several test programs")]
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::ptr::{null, null_mut};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -395,4 +398,48 @@ impl Hang {
 /// Whether this is root, which some tests need.
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// A process whose terminal is a new one: our end of that, its end, and the process.
+pub fn on_a_terminal(mut command: Command) -> (File, File, Child) {
+    let size = libc::winsize { ws_row: 33, ws_col: 77, ws_xpixel: 0, ws_ypixel: 0 };
+    let (mut ours, mut theirs) = (-1, -1);
+    // SAFETY: the two numbers are written to, the size is read, the null pointers are allowed.
+    let made = unsafe { libc::openpty(&mut ours, &mut theirs, null_mut(), null(), &size) };
+    assert_eq!(made, 0);
+    // SAFETY: both were opened just now, and nobody else has them.
+    let (ours, theirs) = unsafe { (File::from_raw_fd(ours), File::from_raw_fd(theirs)) };
+    for file in [&ours, &theirs] {
+        rustix::io::fcntl_setfd(file, rustix::io::FdFlags::CLOEXEC).unwrap();
+    }
+    let stream = || Stdio::from(theirs.try_clone().unwrap());
+    command.stdin(stream()).stdout(stream()).stderr(stream());
+    // SAFETY: it only makes system calls.
+    unsafe {
+        command.pre_exec(|| {
+            rustix::process::setsid()?;
+            rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+            Ok(())
+        });
+    }
+    let child = command.spawn().unwrap();
+    (ours, theirs, child)
+}
+
+/// Reads on at a terminal until this is shown, and answers all that was read.
+#[track_caller]
+pub fn read_until(terminal: &mut File, text: &str) -> String {
+    let mut seen = String::new();
+    // What is shown may change all the time without ever becoming this.
+    let deadline = schedrs::clock::mono().plus(WATCHDOG);
+    while !seen.contains(text) {
+        let left = deadline.since(schedrs::clock::mono());
+        let limit = Timespec::try_from(left).unwrap();
+        let mut waits = [PollFd::new(&*terminal, PollFlags::IN)];
+        assert_eq!(poll(&mut waits, Some(&limit)).unwrap(), 1, "no {text:?} in {seen:?}");
+        let mut chunk = [0; 4096];
+        let count = terminal.read(&mut chunk).unwrap_or_else(|error| panic!("{error}: {seen:?}"));
+        seen += &String::from_utf8_lossy(&chunk[..count]);
+    }
+    seen
 }

@@ -96,6 +96,40 @@ fn cut_off_anywhere() {
     assert!(bed.others().contains(&"x.db.corrupt-1".to_owned()), "{:?}", bed.others());
 }
 
+/// A machine that loses its power in the middle of a write: of the log there is what there is, up to
+/// some byte of the last frame. All before it is known, and the rest of that transaction is not.
+#[test]
+fn a_log_that_ends_anywhere_in_its_last_frame() {
+    let bed = Bed::new(0);
+    let mut store = open(&bed.path()).unwrap();
+    let log_of = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+    let mut before = 0;
+    for run in 1..=3 {
+        before = fs::read(log_of(&bed.path())).map_or(0, |log| log.len());
+        store.commit(&whole(run, "a", run as i64, Outcome::Succeeded)).unwrap();
+    }
+    // While the store is open: closing it puts the log away.
+    let (main, log) = (fs::read(bed.path()).unwrap(), fs::read(log_of(&bed.path())).unwrap());
+    let frame = 24 + 4096;
+    assert!(before > 0 && log.len() >= before + frame && (log.len() - 32) % frame == 0);
+    // In memory where that can be had: 4,000 stores are made here.
+    let cut = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let path = cut.path().join("x.db");
+    for end in log.len() - frame..=log.len() {
+        for (file, bytes) in [(path.clone(), &main[..]), (log_of(&path), &log[..end])] {
+            fs::write(file, bytes).unwrap();
+        }
+        let _ = fs::remove_file(cut.path().join("x.db-shm"));
+        let (store, warnings) =
+            Sqlite::open(&path, false).unwrap_or_else(|error| panic!("{end} bytes: {error}"));
+        assert_eq!(warnings, [""; 0], "{end} bytes");
+        let found = store.reader().unwrap().records(&Query::default()).unwrap().len();
+        assert_eq!(found, if end == log.len() { 3 } else { 2 }, "{end} of {} bytes", log.len());
+    }
+    // And the last of them is a store like others.
+    assert_eq!(works(&path, "the whole log"), [""; 0]);
+}
+
 #[test]
 fn overwritten_with_noise() {
     let bed = Bed::new(200);
