@@ -20,7 +20,7 @@ use crate::clock;
 use crate::control::{Call, Health, Line, Reply, Wish};
 use crate::daemon::{self, Jobfile, Memory, Plan};
 use crate::event::{
-    Action, Answer, JobDetail, JobView, Notice, Record, Refusal, Remember, RunId, Want,
+    Action, Answer, Code, Fault, JobDetail, JobView, Notice, Record, Remember, RunId, Want,
 };
 use crate::instant::Instant;
 use crate::jobfile;
@@ -99,7 +99,7 @@ pub enum Error {
     /// What was given as TOML has these problems.
     Problems(Vec<String>),
     /// It is not possible: no such job, for example.
-    Refused(Refusal),
+    Refused(Fault),
     /// The scheduler has ended.
     Ended,
 }
@@ -109,7 +109,7 @@ impl fmt::Display for Error {
         match self {
             Error::Start(why) => write!(f, "the scheduler could not be started: {why}"),
             Error::Problems(problems) => f.write_str(&problems.join("; ")),
-            Error::Refused(refusal) => f.write_str(&refusal.message),
+            Error::Refused(fault) => f.write_str(&fault.message),
             Error::Ended => f.write_str("the scheduler has ended"),
         }
     }
@@ -343,8 +343,10 @@ impl Drop for BackgroundScheduler {
 
 fn taken(reply: Reply) -> Result<Reply, Error> {
     match reply {
-        Reply::Answer(Answer::Refused(refusal)) => Err(Error::Refused(refusal)),
-        Reply::Problems(problems) => Err(Error::Problems(problems)),
+        Reply::Answer(Answer::Refused(fault)) if fault.code == Code::Invalid => {
+            Err(Error::Problems(fault.problems))
+        }
+        Reply::Answer(Answer::Refused(fault)) => Err(Error::Refused(fault)),
         other => Ok(other),
     }
 }

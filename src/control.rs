@@ -43,7 +43,7 @@ pub enum Wish {
     /// What the scheduler itself can answer. (Not [`Want::Add`] and [`Want::Change`]: for those
     /// there is a text to be read first, below.)
     Want(Want),
-    /// A job that is in no file. Answer: [`Answer::Job`], [`Reply::Warned`] or [`Reply::Problems`].
+    /// A job that is in no file. Answer: [`Answer::Job`] or [`Reply::Warned`].
     Add {
         /// Its id.
         id: Box<str>,
@@ -53,7 +53,7 @@ pub enum Wish {
         replace: bool,
     },
     /// Other values for options of a job, but not for its trigger. They are kept, and stand over
-    /// those of its definition. Answer: [`Answer::Job`], [`Reply::Warned`] or [`Reply::Problems`].
+    /// those of its definition. Answer: [`Answer::Job`] or [`Reply::Warned`].
     Modify {
         /// The job.
         job: Box<str>,
@@ -61,7 +61,7 @@ pub enum Wish {
         text: Box<str>,
     },
     /// Another trigger: one of `cron`, `interval` and `date`, with `timezone`, `start_date`,
-    /// `end_date` and `jitter`. Answer: [`Answer::Job`], [`Reply::Warned`] or [`Reply::Problems`].
+    /// `end_date` and `jitter`. Answer: [`Answer::Job`] or [`Reply::Warned`].
     Reschedule {
         /// The job.
         job: Box<str>,
@@ -76,7 +76,7 @@ pub enum Wish {
     },
     /// How it is. Answer: [`Reply::Health`].
     Health,
-    /// Read the jobfile again. Answer: [`Reply::Reloaded`] or [`Reply::Problems`].
+    /// Read the jobfile again. Answer: [`Reply::Reloaded`].
     Reload,
     /// Stop. Answer: [`Answer::Done`], at once.
     Shutdown {
@@ -110,8 +110,6 @@ pub enum Reply {
         /// As they were.
         unchanged: usize,
     },
-    /// What was sent as text has these problems, and nothing has changed.
-    Problems(Vec<String>),
 }
 
 /// How a scheduler is.

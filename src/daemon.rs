@@ -348,7 +348,7 @@ impl Loop<'_> {
         if let Some(limit) = self.reading.give_up_in_time(now) {
             self.give_up_reading(&limit);
         }
-        if let Some(composition) = self.desk.give_up_in_time(now, self.scheduler) {
+        if let Some(composition) = self.desk.give_up_in_time(now) {
             self.composed(composition);
         }
     }
@@ -370,7 +370,7 @@ impl Loop<'_> {
     fn perform(&mut self, action: Action, now: Now) {
         match &action {
             Action::Answer { ticket, answer } => {
-                self.desk.answer(*ticket, answer.clone(), self.scheduler);
+                self.desk.answer(*ticket, answer.clone());
             }
             Action::Notice(notice @ Notice::Reloaded { .. }) => self.reloaded(notice),
             Action::Notice(Notice::Stopping { .. }) => {

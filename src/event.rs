@@ -2,9 +2,11 @@
 //!
 //! `crate::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::daemon` performs
 //! them with processes and `crate::sim` with virtual ones. What may be asked, and the answers, are in
-//! `asked`.
+//! `asked`, and in `fault` why something cannot be done.
 
 mod asked;
+mod fault;
+mod named;
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +15,9 @@ use std::time::Duration;
 use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
 pub use asked::{
-    Active, Answer, Ask, Doing, JobDetail, JobPage, JobView, Pause, Paused, Refusal, Status, Want,
+    Active, Answer, Ask, Doing, JobDetail, JobPage, JobView, Pause, Paused, Status, Want,
 };
+pub use fault::{Code, Fault};
 
 /// Names one run: one execution for one due time. Unique within a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::asking::{self, Asking};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Error;
+use crate::event::Code;
 
 /// End the active runs of a job, or one run
 ///
@@ -34,7 +35,7 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let stopped = match args.what.strip_prefix('#').and_then(run) {
         Some(run) => client.ask(&run),
         None => match (client.ask(&job), run(&args.what)) {
-            (Err(Error::Refused(fault)), Some(run)) if fault.code == "no_such_job" => {
+            (Err(Error::Refused(fault)), Some(run)) if fault.code == Code::NoSuchJob => {
                 client.ask(&run)
             }
             (answer, _) => answer,

@@ -19,8 +19,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::wire::{self, Fault};
+use super::wire;
 use super::{claim, socket};
+use crate::event::Fault;
 use crate::paths;
 use crate::problem::clean;
 use crate::words;

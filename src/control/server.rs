@@ -32,10 +32,10 @@ use rustix::net::SendFlags;
 use serde_json::Value;
 
 use super::socket::Listener;
-use super::wire::{self, Fault};
+use super::wire;
 use super::{Call, Reply, Wish};
 use crate::clock;
-use crate::event::Want;
+use crate::event::{Code, Fault, Want};
 use crate::instant::Mono;
 use crate::output;
 use crate::store::Reader;
@@ -272,13 +272,13 @@ impl Service {
                 Err(_) => continue,
             };
             let Some(uid) = peer::allowed(&socket) else {
-                let fault = Fault::new("not_allowed", "not allowed");
+                let fault = Fault::new(Code::NotAllowed, "not allowed");
                 turn_away(&socket, &fault.help("only the user of this schedrs and root may ask"));
                 continue;
             };
             if self.connections.len() >= MAX_CONNECTIONS {
                 let text = format!("there are {MAX_CONNECTIONS} connections already");
-                let fault = Fault::new("too_many_connections", text);
+                let fault = Fault::new(Code::TooManyConnections, text);
                 turn_away(&socket, &fault.help("close one, or try again later"));
                 continue;
             }
@@ -381,7 +381,7 @@ impl Service {
                 let id = exchange.id;
                 let fault = match &self.output {
                     Some(_) if connection.following.is_some() => {
-                        let fault = Fault::new("follows", "this connection follows already");
+                        let fault = Fault::new(Code::Follows, "this connection follows already");
                         fault.help("end that with `unfollow`, or open another connection")
                     }
                     Some(output) => {
@@ -391,7 +391,7 @@ impl Service {
                         connection.following = Some(Following::begin(id, output, job, inbox));
                         return;
                     }
-                    None => Fault::new("unavailable", "output cannot be followed here"),
+                    None => Fault::new(Code::Unavailable, "output cannot be followed here"),
                 };
                 connection.say(&wire::fault_line(id.as_ref(), &fault));
             }
@@ -499,7 +499,7 @@ impl Service {
             match line {
                 Line::TooLong => {
                     let text = format!("a request is at most {} bytes long", wire::MAX_LINE);
-                    connection.say(&wire::fault_line(None, &Fault::new("too_long", text)));
+                    connection.say(&wire::fault_line(None, &Fault::new(Code::TooLong, text)));
                     connection.close();
                 }
                 Line::Whole(line) if line.trim_ascii().is_empty() => {}
@@ -575,7 +575,8 @@ fn guarded(step: impl FnOnce() -> Step) -> Step {
 }
 
 fn bug() -> Fault {
-    Fault::new("internal", "this request has made schedrs stumble").help("this is a bug of schedrs")
+    Fault::new(Code::Internal, "this request has made schedrs stumble")
+        .help("this is a bug of schedrs")
 }
 
 /// Says why a connection is closed, if there is room for that, which there is in a new one.

@@ -11,12 +11,10 @@ mod fragment;
 mod keys;
 pub mod view;
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::event::RunId;
+use crate::event::{Code, Fault, RunId};
 use crate::instant::Instant;
 use crate::problem::nearest::nearest;
 use crate::store::Query;
@@ -33,39 +31,6 @@ const MAX_ID: usize = 256;
 
 /// How many records `history` answers unless told, and at most.
 const RECORDS: (usize, usize) = (100, 10_000);
-
-/// What cannot be done, and why.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Fault {
-    /// A stable word: see `doc/control.md`.
-    pub code: Cow<'static, str>,
-    /// A sentence without a full stop.
-    pub message: String,
-    /// What would be right.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub help: Option<String>,
-    /// What is wrong with a text that was sent, one problem each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<String>,
-}
-
-impl Fault {
-    /// A fault with this code and message.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Fault {
-        Fault { code: code.into(), message: message.into(), help: None, problems: Vec::new() }
-    }
-
-    /// The same with a word on what would be right.
-    #[must_use]
-    pub fn help(self, help: impl Into<String>) -> Fault {
-        Fault { help: Some(help.into()), ..self }
-    }
-
-    /// The request makes no sense.
-    fn bad(message: impl Into<String>) -> Fault {
-        Fault::new("bad_request", message)
-    }
-}
 
 /// A line, as far as it was understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,7 +137,7 @@ pub fn parse(line: &[u8], now: Instant) -> Request {
 
 fn object(line: &[u8]) -> Result<Map<String, Value>, Fault> {
     let bad_json = |message: String| {
-        Fault::new("bad_json", message).help("send one object a line, such as {\"do\":\"list\"}")
+        Fault::new(Code::BadJson, message).help("send one object a line, such as {\"do\":\"list\"}")
     };
     let text = std::str::from_utf8(line)
         .map_err(|error| bad_json(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
@@ -187,8 +152,10 @@ fn verb(mut keys: Keys, now: Instant) -> Result<Verb, Fault> {
     match keys.number("v")? {
         None | Some(VERSION) => {}
         Some(other) => {
-            let fault =
-                Fault::new("bad_version", format!("version {other} of requests is not known here"));
+            let fault = Fault::new(
+                Code::BadVersion,
+                format!("version {other} of requests is not known here"),
+            );
             return Err(fault.help(format!("this schedrs speaks version {VERSION}")));
         }
     }
@@ -297,7 +264,7 @@ fn unknown_verb(word: &str) -> Fault {
         _ => nearest(word, VERBS.iter().copied()),
     };
     let shown: String = word.chars().take(64).collect();
-    let fault = Fault::new("unknown_verb", format!("there is no `{shown}` to be done"));
+    let fault = Fault::new(Code::UnknownVerb, format!("there is no `{shown}` to be done"));
     fault.help(match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("it is one of {}", VERBS.join(", ")),

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::event::{Ask, Refusal, Remember, Want};
+use crate::event::{Ask, Fault, Remember, Want};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::jobfile::{Workshop, masked};
@@ -116,15 +116,6 @@ impl From<Want> for Fit {
     }
 }
 
-/// Why a text is not taken.
-#[derive(Debug)]
-pub(super) enum Unfit {
-    /// It has problems.
-    Problems(Vec<String>),
-    /// It is fine, but cannot be used.
-    Refused(Refusal),
-}
-
 /// Something that is to be made of a text, with all that it takes: it may wait for the files of the
 /// time zones, so that the loop has it done elsewhere.
 #[derive(Debug)]
@@ -152,11 +143,11 @@ enum What {
 
 impl Check {
     /// Makes of the text what is to be asked of the scheduler.
-    pub(super) fn run(self) -> Result<Fit, Unfit> {
+    pub(super) fn run(self) -> Result<Fit, Fault> {
         let Check { workshop, now, what } = self;
         match what {
             What::Definition { id, text, replace } => {
-                let made = workshop.build(&id, &text, now).map_err(Unfit::Problems)?;
+                let made = workshop.build(&id, &text, now).map_err(Fault::invalid)?;
                 let (job, warnings) = made;
                 try_out(&job, now);
                 Ok(Fit { want: Want::Add { job: Arc::new(job), text, replace }, warnings })
@@ -166,7 +157,7 @@ impl Check {
                     true => (workshop.reschedule(&job, &text, now), "rescheduled"),
                     false => (workshop.modify(&job, &text), "modified"),
                 };
-                let (changed, warnings) = changed.map_err(Unfit::Problems)?;
+                let (changed, warnings) = changed.map_err(Fault::invalid)?;
                 try_out(&changed, now);
                 let overrides = workshop.merge(before.as_deref(), &text);
                 let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
@@ -225,8 +216,8 @@ impl Catalog {
         text: Box<str>,
         trigger: bool,
         now: Instant,
-    ) -> Result<Check, Unfit> {
-        let Some(job) = scheduler.job(id).cloned() else { return Err(no_such_job(id)) };
+    ) -> Result<Check, Fault> {
+        let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
         let before = scheduler.overrides(id).map(Into::into);
         let what = What::Override { job, before, text, trigger };
         Ok(Check { workshop: self.workshop.clone(), now, what })
@@ -240,15 +231,11 @@ impl Catalog {
     }
 
     /// The job as its definition says.
-    pub(super) fn reset(&mut self, scheduler: &mut Scheduler, id: &str) -> Result<Fit, Unfit> {
-        let Some(job) = scheduler.job(id).cloned() else { return Err(no_such_job(id)) };
+    pub(super) fn reset(&mut self, scheduler: &mut Scheduler, id: &str) -> Result<Fit, Fault> {
+        let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
         let job = self.bases.remove(id).unwrap_or(job);
         Ok(Want::Change { job, overrides: None, what: "reset", detail: None }.into())
     }
-}
-
-fn no_such_job(id: &str) -> Unfit {
-    Unfit::Refused(Refusal { code: "no_such_job", message: format!("no job `{id}`") })
 }
 
 /// A question to the scheduler.

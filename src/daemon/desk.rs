@@ -12,12 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Jobfile;
-use super::catalog::{self, Catalog, Check, Composed, Fit, Unfit};
+use super::catalog::{self, Catalog, Check, Composed, Fit};
 use super::offload::{Done, NotBegun, Offload};
 use crate::control::{Call, Health, Reply, Wish};
-use crate::event::{Answer, Event, Refusal, Want};
+use crate::event::{Answer, Code, Event, Fault, Want};
 use crate::instant::{Instant, Mono, Now};
-use crate::problem::nearest::nearest;
 use crate::scheduler::Scheduler;
 
 /// Takes an answer.
@@ -25,9 +24,6 @@ pub(super) type Sink = Arc<dyn Fn(Reply) + Send + Sync>;
 
 /// How long the check of what somebody has sent may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
-
-/// So many names are looked through for the one that was meant: a fraction of a millisecond.
-const HINTS: usize = 1000;
 
 /// What is next, of what was asked.
 pub(super) enum Next {
@@ -152,13 +148,13 @@ impl Desk {
             (Wish::Reset { job }, Some(catalog)) => catalog.reset(scheduler, &job),
             (wish, Some(catalog)) => match check_of(wish, catalog, scheduler, now.wall) {
                 Ok(check) => return self.check(|| check.run(), by, reply, now.mono),
-                Err(unfit) => Err(unfit),
+                Err(fault) => Err(fault),
             },
             (_, None) => Err(unavailable()),
         };
         match fit {
             Ok(fit) => self.ask(&by, fit, reply, events),
-            Err(unfit) => refuse(&reply, unfit, scheduler),
+            Err(fault) => refuse(&reply, fault),
         }
         Next::Taken
     }
@@ -166,7 +162,7 @@ impl Desk {
     /// Has something checked elsewhere.
     fn check(
         &mut self,
-        check: impl FnOnce() -> Result<Fit, Unfit> + Send + 'static,
+        check: impl FnOnce() -> Result<Fit, Fault> + Send + 'static,
         by: Box<str>,
         sink: Sink,
         now: Mono,
@@ -175,7 +171,7 @@ impl Desk {
             Ok(()) => self.under_way = Some(UnderWay::Check { by, sink }),
             Err(why) => {
                 let message = format!("it cannot be checked now: {why}; nothing was changed");
-                sink(Reply::Answer(Answer::Refused(Refusal { code: "too_slow", message })));
+                refuse(&sink, Fault::new(Code::TooSlow, message));
             }
         }
         Next::Taken
@@ -219,8 +215,8 @@ impl Desk {
                 }
                 self.ask(&by, fit, sink, events);
             }
-            Done::Checked(Err(unfit)) => refuse(&sink, unfit, scheduler),
-            _ => refuse(&sink, unfit("internal", broken), scheduler),
+            Done::Checked(Err(fault)) => refuse(&sink, fault),
+            _ => refuse(&sink, Fault::new(Code::Internal, broken)),
         }
         None
     }
@@ -231,11 +227,7 @@ impl Desk {
     }
 
     /// Gives up what is not done in time, so that what waits behind it goes on.
-    pub(super) fn give_up_in_time(
-        &mut self,
-        now: Mono,
-        scheduler: &Scheduler,
-    ) -> Option<Composition> {
+    pub(super) fn give_up_in_time(&mut self, now: Mono) -> Option<Composition> {
         let limit = self.offload.give_up_in_time(now)?;
         let UnderWay::Check { by, sink } = self.under_way.take()? else {
             let what = "putting it together with what was changed at run time";
@@ -246,7 +238,7 @@ impl Desk {
              changed"
         );
         log::warn!(event = "too_slow"; "a request of {by} was given up: {message}");
-        refuse(&sink, unfit("too_slow", message), scheduler);
+        refuse(&sink, Fault::new(Code::TooSlow, message));
         None
     }
 
@@ -263,7 +255,7 @@ impl Desk {
     }
 
     /// Gives an answer to whoever waits for it.
-    pub(super) fn answer(&mut self, ticket: u64, answer: Answer, scheduler: &Scheduler) {
+    pub(super) fn answer(&mut self, ticket: u64, answer: Answer) {
         let goes_on = matches!(answer, Answer::Started { .. });
         let (sink, warnings) = match self.waiting.get(&ticket) {
             Some(waiting) if waiting.twice && goes_on => (Arc::clone(&waiting.sink), Vec::new()),
@@ -273,9 +265,6 @@ impl Desk {
             },
         };
         sink(match answer {
-            Answer::Refused(refusal) => {
-                Reply::Answer(Answer::Refused(with_hint(refusal, scheduler)))
-            }
             Answer::Job(job) if !warnings.is_empty() => Reply::Warned { job, warnings },
             other => Reply::Answer(other),
         });
@@ -288,7 +277,7 @@ fn check_of(
     catalog: &Catalog,
     scheduler: &mut Scheduler,
     now: Instant,
-) -> Result<Check, Unfit> {
+) -> Result<Check, Fault> {
     match wish {
         Wish::Add { id, text, replace } => Ok(catalog.add(id, text, replace, now)),
         Wish::Modify { job, text } => catalog.change(scheduler, &job, text, false, now),
@@ -298,30 +287,12 @@ fn check_of(
     }
 }
 
-fn refuse(sink: &Sink, unfit: Unfit, scheduler: &Scheduler) {
-    sink(match unfit {
-        Unfit::Problems(problems) => Reply::Problems(problems),
-        Unfit::Refused(refusal) => Reply::Answer(Answer::Refused(with_hint(refusal, scheduler))),
-    });
+fn refuse(sink: &Sink, fault: Fault) {
+    sink(Reply::Answer(Answer::Refused(fault)));
 }
 
-fn unavailable() -> Unfit {
-    unfit("unavailable", "jobs of this scheduler cannot be changed at run time".to_owned())
-}
-
-fn unfit(code: &'static str, message: String) -> Unfit {
-    Unfit::Refused(Refusal { code, message })
-}
-
-/// Says which job may have been meant.
-fn with_hint(mut refusal: Refusal, scheduler: &Scheduler) -> Refusal {
-    if refusal.code == "no_such_job"
-        && let Some(id) = refusal.message.split('`').nth(1)
-        && let Some(near) = nearest(id, scheduler.ids().take(HINTS))
-    {
-        refusal.message += &format!("; did you mean `{near}`?");
-    }
-    refusal
+fn unavailable() -> Fault {
+    Fault::new(Code::Unavailable, "jobs of this scheduler cannot be changed at run time")
 }
 
 #[cfg(test)]
@@ -379,13 +350,13 @@ mod tests {
                 ));
                 assert!(answer.try_recv().is_err());
                 now.mono = now.mono.plus(CHECK_LIMIT);
-                assert!(desk.give_up_in_time(now.mono, &scheduler).is_none());
+                assert!(desk.give_up_in_time(now.mono).is_none());
                 desk.begin(None, &mut scheduler, now, &mut events);
                 assert_eq!(events.drain(..).count(), 1, "the job that was to be shown");
             }
             match answer.try_recv() {
                 Ok(Reply::Answer(Answer::Refused(refusal))) => {
-                    assert_eq!(refusal.code, "too_slow");
+                    assert_eq!(refusal.code, Code::TooSlow);
                     let why = if turn < 4 { "within 3s" } else { "4 earlier attempts still hang" };
                     assert!(refusal.message.contains(why), "{refusal:?}");
                 }

@@ -13,9 +13,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Jobfile;
-use super::catalog::{Composed, Fit, Unfit};
+use super::catalog::{Composed, Fit};
 use super::hands::Message;
 use super::mailbox::Mailbox;
+use crate::event::Fault;
 use crate::instant::Mono;
 use crate::words;
 
@@ -37,7 +38,7 @@ pub(crate) enum Done {
     /// The jobfile was read: what it says, or its problems.
     Loaded(Result<Jobfile, Vec<String>>),
     /// What a request wants of the scheduler, or why it is not taken.
-    Checked(Result<Fit, Unfit>),
+    Checked(Result<Fit, Fault>),
     /// A jobfile, and what was added and changed at run time, put together.
     Composed(Box<Composed>),
     /// It has panicked.

@@ -16,7 +16,7 @@ use super::offload::Done;
 use super::{Jobfile, Loop, logger, notify, report};
 use crate::clock;
 use crate::control::Reply;
-use crate::event::{Answer, Event, Notice, Refusal, Want};
+use crate::event::{Answer, Code, Event, Fault, Notice, Want};
 use crate::job::{Job, JobSet};
 use crate::jobfile::Workshop;
 use crate::trigger::Trigger;
@@ -38,8 +38,8 @@ pub(super) struct Reloads {
 enum Failure {
     /// It has these problems.
     Problems(Vec<String>),
-    /// It could not be read, checked or applied: in a word for clients, and as a sentence.
-    Other(&'static str, String),
+    /// It could not be read, checked or applied: of which kind, and as a sentence.
+    Other(Code, String),
 }
 
 impl Loop<'_> {
@@ -65,7 +65,7 @@ impl Loop<'_> {
         let Some(load) = &self.load else {
             let text = format!("{} cannot be read a second time", self.source);
             log::warn!(event = "reload_failed"; "{text}");
-            return self.answer_reload(&Reply::Problems(vec![text]));
+            return self.refuse_reload(Fault::invalid(vec![text]));
         };
         let load = Arc::clone(load);
         let work = move || {
@@ -83,7 +83,7 @@ impl Loop<'_> {
             }
             Err(why) => {
                 let text = format!("{} cannot be read again: {why}", self.source);
-                self.not_reloaded(Failure::Other("too_slow", text));
+                self.not_reloaded(Failure::Other(Code::TooSlow, text));
             }
         }
     }
@@ -102,7 +102,7 @@ impl Loop<'_> {
             Done::Loaded(Err(problems)) => self.not_reloaded(Failure::Problems(problems)),
             _ => {
                 let text = "an internal error of the scheduler".to_owned();
-                self.not_reloaded(Failure::Other("internal", text));
+                self.not_reloaded(Failure::Other(Code::Internal, text));
             }
         }
     }
@@ -114,7 +114,7 @@ impl Loop<'_> {
             "{source} was not read within {limit}, perhaps because a disk hangs: the jobs stay as \
              they are"
         );
-        self.not_reloaded(Failure::Other("too_slow", text));
+        self.not_reloaded(Failure::Other(Code::TooSlow, text));
     }
 
     /// A jobfile that is good is to take effect, with what was added and changed at run time.
@@ -150,7 +150,7 @@ impl Loop<'_> {
             Ok(_) => return self.end_reloads(),
             Err(why) => {
                 let text = format!("{} was not reloaded: {why}", self.source);
-                return self.not_reloaded(Failure::Other("too_slow", text));
+                return self.not_reloaded(Failure::Other(Code::TooSlow, text));
             }
         };
         let Composed { set, workshop, bases, displaced, problems } = composed;
@@ -211,15 +211,19 @@ impl Loop<'_> {
                 let first = problems.first().map_or("", String::as_str);
                 let text = format!("{source} has errors and was not reloaded: {first}");
                 self.alarms.insert("jobfile", text);
-                self.answer_reload(&Reply::Problems(problems));
+                self.refuse_reload(Fault::invalid(problems));
             }
             Failure::Other(code, text) => {
                 log::error!(event = "reload_failed"; "{text}");
                 self.alarms.insert("jobfile", text.clone());
-                let refusal = Refusal { code, message: text };
-                self.answer_reload(&Reply::Answer(Answer::Refused(refusal)));
+                self.refuse_reload(Fault::new(code, text));
             }
         }
+    }
+
+    /// A reload has failed.
+    fn refuse_reload(&mut self, fault: Fault) {
+        self.answer_reload(&Reply::Answer(Answer::Refused(fault)));
     }
 
     /// A reload is over; the next may begin.
@@ -243,8 +247,7 @@ impl Loop<'_> {
 }
 
 fn stopping(sink: &Sink) {
-    let message = "the scheduler is stopping".to_owned();
-    sink(Reply::Answer(Answer::Refused(Refusal { code: "stopping", message })));
+    sink(Reply::Answer(Answer::Refused(Fault::stopping())));
 }
 
 /// See [`catalog::try_out`]. Other triggers than those of cron are arithmetic.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Record, RunId};
+use super::{Fault, Record, RunId};
 use crate::instant::{Instant, Mono};
 use crate::job::Job;
 
@@ -121,17 +121,7 @@ pub enum Answer {
     /// It is so now, or was already.
     Done,
     /// It cannot be done.
-    Refused(Refusal),
-}
-
-/// Why something that was asked cannot be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// A stable word: `no_such_job`, `no_such_run`, `exists`, `max_instances`, `paused`, `in_file`,
-    /// `stopping`.
-    pub code: &'static str,
-    /// A sentence without a full stop.
-    pub message: String,
+    Refused(Fault),
 }
 
 /// Some of the jobs, in the order of the jobfile, then those that were added.

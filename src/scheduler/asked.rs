@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::{
-    Action, Active, Answer, Ask, Change, Doing, JobDetail, JobPage, JobView, Pause, Paused,
-    Refusal, Remember, RunId, Want,
+    Action, Active, Answer, Ask, Change, Code, Doing, Fault, JobDetail, JobPage, JobView, Pause,
+    Paused, Remember, RunId, Want,
 };
 use crate::instant::Instant;
 use crate::job::Job;
+use crate::problem::nearest::nearest;
 use crate::trigger::Trigger;
 
 use super::jobs::{Extra, JobState, NEVER};
@@ -21,6 +22,9 @@ use super::{Cx, Scheduler};
 
 /// How many due times to come [`Want::Show`] answers.
 const UPCOMING: usize = 5;
+
+/// So many names are looked through for the one that was meant: a fraction of a millisecond.
+const HINTS: usize = 1000;
 
 impl Scheduler {
     /// Answers somebody.
@@ -40,10 +44,10 @@ impl Scheduler {
         by: &str,
         want: Want,
         cx: &mut Cx<'_>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, Fault> {
         let changes = !matches!(want, Want::List { .. } | Want::Show { .. } | Want::Status);
         if changes && !self.life.is_accepting() && !matches!(want, Want::StopJob { .. }) {
-            return Err(refusal("stopping", "the scheduler is stopping"));
+            return Err(Fault::stopping());
         }
         match want {
             Want::List { from, limit } => Ok(Answer::Jobs(self.page(from, limit))),
@@ -61,14 +65,14 @@ impl Scheduler {
             }
             Want::StopRun { run } => {
                 if self.runs.find(run).is_none() {
-                    return Err(refusal("no_such_run", format!("no run {run} is active")));
+                    return Err(Fault::new(Code::NoSuchRun, format!("no run {run} is active")));
                 }
                 self.stop_runs(&[run], by, cx);
                 Ok(Answer::Stopped(vec![run]))
             }
             Want::Pause { job, until, reason } => {
                 if until.is_some_and(|until| until <= cx.now.wall) {
-                    return Err(refusal("past", "the end of the pause is past already"));
+                    return Err(Fault::new(Code::Past, "the end of the pause is past already"));
                 }
                 let detail = reason.clone();
                 let pause = Pause { at: cx.now.wall, until, by: by.into(), reason };
@@ -102,7 +106,7 @@ impl Scheduler {
                 if !self.jobs[slot as usize].added {
                     let message =
                         format!("`{job}` is a job of the jobfile: edit the file and reload it");
-                    return Err(refusal("in_file", message));
+                    return Err(Fault::new(Code::InFile, message));
                 }
                 self.vacate(slot, cx);
                 self.change(Some(job), "removed", by, None, cx);
@@ -125,11 +129,20 @@ impl Scheduler {
     }
 
     /// The slot of a job, by its id.
-    fn slot_of(&mut self, id: &str) -> Result<u32, Refusal> {
+    fn slot_of(&mut self, id: &str) -> Result<u32, Fault> {
         let ids = self.take_ids();
         let found = ids.get(id).copied();
         self.ids = Some(ids);
-        found.ok_or_else(|| refusal("no_such_job", format!("no job `{id}`")))
+        found.ok_or_else(|| self.no_such_job(id))
+    }
+
+    /// That there is no such job, and which may have been meant.
+    pub fn no_such_job(&self, id: &str) -> Fault {
+        let hint = match nearest(id, self.ids().take(HINTS)) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        Fault::new(Code::NoSuchJob, format!("no job `{id}`{hint}"))
     }
 
     /// The active runs of a job, in the order in which they were admitted.
@@ -159,11 +172,11 @@ impl Scheduler {
         force: bool,
         wait: bool,
         cx: &mut Cx<'_>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, Fault> {
         let slot = self.slot_of(id)?;
         if !force && let Some(pause) = self.pause_of(slot) {
             let message = format!("`{id}` is paused{}; --force starts it all the same", pause);
-            return Err(refusal("paused", message));
+            return Err(Fault::new(Code::Paused, message));
         }
         if self.jobs[slot as usize].retrying > 0 {
             self.supersede_retries(slot, cx);
@@ -177,7 +190,7 @@ impl Scheduler {
                 "`{id}` is active already: run {}; max_instances is {most}; --force starts one more",
                 running.join(", ")
             );
-            return Err(refusal("max_instances", message));
+            return Err(Fault::new(Code::MaxInstances, message));
         }
         let run = self.open_and_enqueue(slot, cx.now.wall, Some(by), cx);
         let (run, waits) = (self.runs[run].id, self.runs[run].phase == Phase::Queued);
@@ -207,7 +220,7 @@ impl Scheduler {
         text: Box<str>,
         replace: bool,
         cx: &mut Cx<'_>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Answer, Fault> {
         let id = job.id.clone();
         let ids = self.take_ids();
         let there = ids.get(&id).copied();
@@ -219,7 +232,7 @@ impl Scheduler {
                     true => format!("a job `{id}` was added already; --replace replaces it"),
                     false => format!("`{id}` is a job of the jobfile"),
                 };
-                return Err(refusal("exists", message));
+                return Err(Fault::new(Code::Exists, message));
             }
         }
         if !job.options.paused {
@@ -377,20 +390,16 @@ impl Scheduler {
 }
 
 /// A job whose trigger names a due time from now on.
-fn would_run(job: &Job, now: Instant) -> Result<(), Refusal> {
+fn would_run(job: &Job, now: Instant) -> Result<(), Fault> {
     if job.trigger.anchored(now).next_after(now.minus(super::jobs::TICK)).is_some() {
         return Ok(());
     }
     let id = &job.id;
-    Err(refusal(
-        "never",
+    Err(Fault::new(
+        Code::Never,
         match job.trigger {
             Trigger::Date(_) => format!("`{id}` would never run: its date is past"),
             _ => format!("`{id}` would never run: its trigger names no due time from now on"),
         },
     ))
-}
-
-fn refusal(code: &'static str, message: impl Into<String>) -> Refusal {
-    Refusal { code, message: message.into() }
 }

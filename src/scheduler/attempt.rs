@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{
-    Action, Answer, MissReason, Notice, Outcome, Record, Refusal, RunId, SkipReason,
+    Action, Answer, Code, Fault, MissReason, Notice, Outcome, Record, RunId, SkipReason,
 };
 use crate::instant::{Mono, Now};
 
@@ -250,10 +250,9 @@ impl Scheduler {
         if !begun {
             self.close(slot, None, cx);
             if let Some(tickets) = self.waiters.remove(&run) {
-                let code = "claimed";
-                let message = "this due time was claimed by another scheduler".to_owned();
+                let message = "this due time was claimed by another scheduler";
                 for ticket in tickets {
-                    let answer = Answer::Refused(Refusal { code, message: message.clone() });
+                    let answer = Answer::Refused(Fault::new(Code::Claimed, message));
                     cx.out.push(Action::Answer { ticket, answer });
                 }
             }

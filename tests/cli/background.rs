@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use schedrs::background::{BackgroundScheduler, Config, Error, Happening};
-use schedrs::event::{Outcome, Record};
+use schedrs::event::{Code, Outcome, Record};
 use schedrs::store::location::Location;
 
 /// Longer than anything here takes.
@@ -63,7 +63,7 @@ fn jobs_come_and_go() {
 fn what_cannot_be_done_is_an_error() {
     let scheduler = start("[jobs.alpha]\ncommand = ['true']\ninterval = '1h'");
     match scheduler.remove_job("alpha") {
-        Err(Error::Refused(refusal)) => assert_eq!(refusal.code, "in_file"),
+        Err(Error::Refused(refusal)) => assert_eq!(refusal.code, Code::InFile),
         other => panic!("{other:?}"),
     }
     let error = scheduler.start_job("alhpa").unwrap_err().to_string();

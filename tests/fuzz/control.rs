@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use schedrs::control::server::Server;
 use schedrs::control::wire::{Verb, parse};
 use schedrs::control::{Call, Reply, Wish};
-use schedrs::event::{Answer, JobPage, Refusal, Want};
+use schedrs::event::{Answer, Code, Fault, JobPage, Want};
 use schedrs::instant::Instant;
 
 const NOW: Instant = Instant::from_secs(1_790_000_000);
@@ -25,14 +25,16 @@ static SOCKET: LazyLock<(Server, PathBuf)> = LazyLock::new(|| {
 
 /// A loop that knows no jobs.
 fn answer(call: Call) {
-    let refusal = Refusal { code: "no_such_job", message: "no job".to_owned() };
+    let fault = Fault::new(Code::NoSuchJob, "no job");
     (call.reply)(match call.wish {
         Wish::Want(Want::List { .. }) => {
             Reply::Answer(Answer::Jobs(JobPage { jobs: Vec::new(), more: None, total: 0 }))
         }
         Wish::Want(Want::Pause { .. } | Want::Resume { .. }) => Reply::Answer(Answer::Done),
-        Wish::Add { text, .. } | Wish::Modify { text, .. } => Reply::Problems(vec![text.into()]),
-        _ => Reply::Answer(Answer::Refused(refusal)),
+        Wish::Add { text, .. } | Wish::Modify { text, .. } => {
+            Reply::Answer(Answer::Refused(Fault::invalid(vec![text.into()])))
+        }
+        _ => Reply::Answer(Answer::Refused(fault)),
     });
 }
 

@@ -138,7 +138,8 @@ fn what_is_not_there_is_refused() {
         Want::Remove { job: "b".into() },
         Want::StopJob { job: "b".into() },
     ] {
-        assert_eq!(asked.ask(want.clone()), ["refused no_such_job: no job `b`"], "{want:?}");
+        let refused = ["refused no_such_job: no job `b`; did you mean `a`?"];
+        assert_eq!(asked.ask(want.clone()), refused, "{want:?}");
     }
     let stop = Want::StopRun { run: RunId(9) };
     assert_eq!(asked.ask(stop), ["refused no_such_run: no run 9 is active"]);

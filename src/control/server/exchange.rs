@@ -12,9 +12,9 @@ use super::past::Past;
 use crate::control::wire::view::{
     AttemptView, ChangeView, JobDetails, JobLine, RunView, SessionView, StatusView,
 };
-use crate::control::wire::{self, Fault, Format, Target, Verb};
+use crate::control::wire::{self, Format, Target, Verb};
 use crate::control::{Health, Reply, Wish, definition};
-use crate::event::{Answer, JobPage, Want};
+use crate::event::{Answer, Code, Fault, JobPage, Want};
 use crate::job::Executor;
 use crate::zone::Zone;
 
@@ -91,18 +91,7 @@ impl Exchange {
     /// Goes on with what the loop has answered.
     pub(super) fn reply(&mut self, reply: Reply, past: &mut Past) -> Step {
         let reply = match reply {
-            Reply::Problems(problems) => {
-                let first = problems.first().cloned().unwrap_or_default();
-                let message = match problems.len() {
-                    0 | 1 => format!("nothing was changed: {first}"),
-                    more => format!("nothing was changed, there are {more} problems: {first}"),
-                };
-                let fault = Fault { problems, ..Fault::new("invalid", message) };
-                return Step::End(Err(fault));
-            }
-            Reply::Answer(Answer::Refused(refusal)) => {
-                return Step::End(Err(Fault::new(refusal.code, refusal.message)));
-            }
+            Reply::Answer(Answer::Refused(fault)) => return Step::End(Err(fault)),
             reply => reply,
         };
         match (&mut self.stage, reply) {
@@ -150,7 +139,7 @@ impl Exchange {
             (Stage::Jobs(jobs), Reply::Answer(Answer::Jobs(page))) => jobs.add(page, past),
             (_, reply) => {
                 log::error!("a client cannot be answered: the loop says {reply:?}");
-                Step::End(Err(Fault::new("internal", "schedrs has lost its thread")
+                Step::End(Err(Fault::new(Code::Internal, "schedrs has lost its thread")
                     .help("this is a bug of schedrs")))
             }
         }
@@ -158,7 +147,7 @@ impl Exchange {
 
     /// The loop will not answer any more.
     pub(super) fn lost() -> Fault {
-        Fault::new("stopping", "the scheduler has stopped")
+        Fault::new(Code::Stopping, "the scheduler has stopped")
     }
 }
 

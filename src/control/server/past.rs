@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::control::wire::Fault;
 use crate::control::wire::view::RunView;
+use crate::event::{Code, Fault};
 use crate::store::{Query, Reader, RunRecord, StoreError};
 use crate::zone::Zone;
 
@@ -34,11 +34,11 @@ impl Past {
         read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
     ) -> Result<T, Fault> {
         let Some(reader) = &mut self.reader else {
-            let fault = Fault::new("no_store", "this schedrs has no store, so it knows no past");
+            let fault = Fault::new(Code::NoStore, "this schedrs has no store, so it knows no past");
             return Err(fault.help("give it one: `[store] url` in the jobfile"));
         };
         read(&mut **reader)
-            .map_err(|error| Fault::new("store", format!("the store cannot be read: {error}")))
+            .map_err(|error| Fault::new(Code::Store, format!("the store cannot be read: {error}")))
     }
 
     /// Reads the last records of all jobs. Where they cannot be read, there are none: a list is

@@ -3,13 +3,14 @@
 //! `in`, `at` and `every` are short for a `date` that counts from now, `date` and `interval`.
 //! What the values mean is not known here: the jobfile's own reader says what is wrong with them.
 
+use crate::event::Fault;
 use crate::instant::Instant;
 use crate::jobfile::keys::Key;
 use crate::words;
 use crate::zone::Zone;
 
+use super::fragment;
 use super::keys::Keys;
-use super::{Fault, fragment};
 
 /// What is to be defined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::Fault;
+use crate::event::Fault;
 
 /// Appends `key = value` and a line's end.
 pub(super) fn line(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Fault;
-use crate::event::RunId;
+use crate::event::{Code, Fault, RunId};
 use crate::instant::Instant;
 use crate::jobfile::keys::Key;
 use crate::jobfile::when::{self, Moment};
@@ -122,7 +121,7 @@ impl Keys {
             return Ok(());
         };
         let shown: String = key.chars().take(64).collect();
-        let fault = Fault::new("unknown_key", format!("`{verb}` has no key `{shown}`"));
+        let fault = Fault::new(Code::UnknownKey, format!("`{verb}` has no key `{shown}`"));
         Err(match nearest(key, self.asked.iter().copied()) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
             None => fault,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use schedrs::clock;
 use schedrs::control::{Call, Line, Reply, Wish};
 use schedrs::daemon::{Jobfile, Memory, Plan, run};
-use schedrs::event::{Answer, Want};
+use schedrs::event::{Answer, Code, Want};
 use schedrs::job::Keep;
 use schedrs::jobfile::load_text;
 use schedrs::output::{Output, Settings};
@@ -134,7 +134,7 @@ fn a_reading_that_hangs_is_given_up_and_the_next_one_works() {
     let bench = Bench::new(Duration::from_millis(300));
     match bench.ask(Wish::Reload).recv().unwrap() {
         Reply::Answer(Answer::Refused(refusal)) => {
-            assert_eq!(refusal.code, "too_slow");
+            assert_eq!(refusal.code, Code::TooSlow);
             assert!(refusal.message.contains("jobs.toml was not read within 300ms"), "{refusal:?}");
         }
         other => panic!("{other:?}"),
@@ -158,7 +158,7 @@ fn a_scheduler_that_stops_says_so_to_whoever_waits_for_a_reload() {
     bench.ask(Wish::Shutdown { now: false }).recv().unwrap();
     for reply in waiting {
         match reply.recv().unwrap() {
-            Reply::Answer(Answer::Refused(refusal)) => assert_eq!(refusal.code, "stopping"),
+            Reply::Answer(Answer::Refused(refusal)) => assert_eq!(refusal.code, Code::Stopping),
             other => panic!("{other:?}"),
         }
     }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use schedrs::clock;
 use schedrs::control::server::Server;
 use schedrs::control::{Call, Health, Reply, Wish};
-use schedrs::event::{Action, Answer, Ask, Event, Exit, Refusal, RunId, Want};
+use schedrs::event::{Action, Answer, Ask, Event, Exit, Fault, RunId, Want};
 use schedrs::job::{Executor, Job, JobSet, Settings};
 use schedrs::jobfile;
 use schedrs::output;
@@ -112,14 +112,15 @@ impl Loop {
             Wish::Want(want) => want,
             Wish::Add { id, text, replace } => match jobfile_job(&id, &text) {
                 Ok(job) => Want::Add { job, text, replace },
-                Err(problems) => return reply(Reply::Problems(problems)),
+                Err(problems) => {
+                    let fault = Fault::invalid(problems);
+                    return reply(Reply::Answer(Answer::Refused(fault)));
+                }
             },
             Wish::Modify { job, text } | Wish::Reschedule { job, text } => {
                 let mut scheduler = self.scheduler.lock().unwrap();
                 let Some(old) = scheduler.job(&job) else {
-                    let message = format!("no job `{job}`");
-                    let refusal = Refusal { code: "no_such_job", message };
-                    return reply(Reply::Answer(Answer::Refused(refusal)));
+                    return reply(Reply::Answer(Answer::Refused(scheduler.no_such_job(&job))));
                 };
                 Want::Change {
                     job: Arc::clone(old),
