@@ -45,7 +45,7 @@ use rustix::termios::isatty;
 use crate::clock;
 use crate::control::server::Server;
 use crate::control::{Call, Health};
-use crate::event::{Action, Change, Event, Notice, Request};
+use crate::event::{Action, Change, ChangeKind, Event, Notice, Request};
 use crate::instant::{Instant, Mono, Now};
 use crate::memory;
 use crate::scheduler::Scheduler;
@@ -379,7 +379,7 @@ impl Loop<'_> {
                 self.hands.remember_change(Change {
                     at: now.wall,
                     job: None,
-                    what: "stopping".into(),
+                    what: ChangeKind::Stopping,
                     by: "schedrs".into(),
                     detail: None,
                 });

@@ -2,9 +2,11 @@
 //!
 //! `crate::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::daemon` performs
 //! them with processes and `crate::sim` with virtual ones. What may be asked, and the answers, are in
-//! `asked`, and in `fault` why something cannot be done.
+//! `asked`, in `fault` why something cannot be done, and in `change` what is remembered of
+//! what somebody has done.
 
 mod asked;
+mod change;
 mod fault;
 mod named;
 
@@ -17,6 +19,7 @@ use crate::job::{Job, JobSet};
 pub use asked::{
     Active, Answer, Ask, Doing, JobDetail, JobPage, JobView, Pause, Paused, Status, Want,
 };
+pub use change::{Change, ChangeKind};
 pub use fault::{Code, Fault};
 
 /// Names one run: one execution for one due time. Unique within a store.
@@ -189,22 +192,6 @@ pub struct JobRecord {
     pub added: Option<Box<str>>,
     /// What was changed at run time, as TOML: keys that stand over those of its definition.
     pub overrides: Option<Box<str>>,
-}
-
-/// Something that somebody has done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// When.
-    pub at: Instant,
-    /// To which job; `None`: to all of them, or to the scheduler.
-    pub job: Option<Box<str>>,
-    /// What: `paused`, `resumed`, `added`, `removed`, `modified`, `rescheduled`, `reset`,
-    /// `started`, `stopped`, `reloaded`, `stopping`.
-    pub what: Box<str>,
-    /// Who: a user's name, or `schedrs`.
-    pub by: Box<str>,
-    /// Why, or in what way.
-    pub detail: Option<Box<str>>,
 }
 
 /// One attempt to start.

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::event::{Ask, Fault, Remember, Want};
+use crate::event::{Ask, ChangeKind, Fault, Remember, Want};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::jobfile::{Workshop, masked};
@@ -154,8 +154,8 @@ impl Check {
             }
             What::Override { job, before, text, trigger } => {
                 let (changed, what) = match trigger {
-                    true => (workshop.reschedule(&job, &text, now), "rescheduled"),
-                    false => (workshop.modify(&job, &text), "modified"),
+                    true => (workshop.reschedule(&job, &text, now), ChangeKind::Rescheduled),
+                    false => (workshop.modify(&job, &text), ChangeKind::Modified),
                 };
                 let (changed, warnings) = changed.map_err(Fault::invalid)?;
                 try_out(&changed, now);
@@ -234,7 +234,7 @@ impl Catalog {
     pub(super) fn reset(&mut self, scheduler: &mut Scheduler, id: &str) -> Result<Fit, Fault> {
         let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
         let job = self.bases.remove(id).unwrap_or(job);
-        Ok(Want::Change { job, overrides: None, what: "reset", detail: None }.into())
+        Ok(Want::Change { job, overrides: None, what: ChangeKind::Reset, detail: None }.into())
     }
 }
 

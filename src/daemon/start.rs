@@ -16,7 +16,7 @@ use crate::child::mark::Marks;
 use crate::clock;
 use crate::control::Line;
 use crate::control::server::Server;
-use crate::event::{Change, RunId};
+use crate::event::{Change, ChangeKind, RunId};
 use crate::job::JobSet;
 use crate::memory;
 use crate::scheduler::{Scheduler, Texts};
@@ -82,7 +82,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
         facts.push(Fact::Change(Change {
             at: now.wall,
             job: Some(id.clone()),
-            what: "removed".into(),
+            what: ChangeKind::Removed,
             by: "schedrs".into(),
             detail: Some("the jobfile has a job of this id".into()),
         }));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Fault, Record, RunId};
+use super::{ChangeKind, Fault, Record, RunId};
 use crate::instant::{Instant, Mono};
 use crate::job::Job;
 
@@ -91,8 +91,8 @@ pub enum Want {
         job: Arc<Job>,
         /// What stands over the job's own definition, as TOML; `None`: nothing any more.
         overrides: Option<Box<str>>,
-        /// In a word, for the record: `modified`, `rescheduled`, `reset`.
-        what: &'static str,
+        /// Which kind of change it is, for the record.
+        what: ChangeKind,
         /// In what way, for the record.
         detail: Option<Box<str>>,
     },

@@ -7,7 +7,7 @@
 mod recorded;
 mod unrecorded;
 
-use crate::event::{Change, JobRecord, Pause};
+use crate::event::{Change, ChangeKind, JobRecord, Pause};
 use crate::instant::Instant;
 use crate::job::{Executor, Job};
 use crate::problem::clean;
@@ -217,9 +217,9 @@ pub fn explain(case: &Case<'_>) -> Verdict {
             );
         }
     } else {
-        let change = |what: &str| {
+        let change = |what: ChangeKind| {
             let of =
-                |change: &&Change| change.job.as_deref() == Some(case.id) && &*change.what == what;
+                |change: &&Change| change.job.as_deref() == Some(case.id) && change.what == what;
             case.changes.iter().rev().find(of)
         };
         let said = |change: &Change| {
@@ -227,7 +227,7 @@ pub fn explain(case: &Case<'_>) -> Verdict {
         };
         verdict.also(
             "job",
-            match (change("added"), change("removed")) {
+            match (change(ChangeKind::Added), change(ChangeKind::Removed)) {
                 (Some(added), Some(gone)) if gone.at >= added.at => {
                     format!("it was added {} and removed {}", said(added), said(gone))
                 }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::{
-    Action, Active, Answer, Ask, Change, Code, Doing, Fault, JobDetail, JobPage, JobView, Pause,
-    Paused, Remember, RunId, Want,
+    Action, Active, Answer, Ask, Change, ChangeKind, Code, Doing, Fault, JobDetail, JobPage,
+    JobView, Pause, Paused, Remember, RunId, Want,
 };
 use crate::instant::Instant;
 use crate::job::Job;
@@ -83,7 +83,7 @@ impl Scheduler {
                         self.pause_job(slot, pause, cx);
                     }
                 }
-                self.change(job, "paused", by, detail, cx);
+                self.change(job, ChangeKind::Paused, by, detail, cx);
                 Ok(Answer::Done)
             }
             Want::Resume { job } => {
@@ -97,7 +97,7 @@ impl Scheduler {
                         }
                     }
                 }
-                self.change(job, "resumed", by, None, cx);
+                self.change(job, ChangeKind::Resumed, by, None, cx);
                 Ok(Answer::Done)
             }
             Want::Add { job, text, replace } => self.add(by, job, text, replace, cx),
@@ -109,7 +109,7 @@ impl Scheduler {
                     return Err(Fault::new(Code::InFile, message));
                 }
                 self.vacate(slot, cx);
-                self.change(Some(job), "removed", by, None, cx);
+                self.change(Some(job), ChangeKind::Removed, by, None, cx);
                 Ok(Answer::Done)
             }
             Want::Change { job, overrides, what, detail } => {
@@ -158,7 +158,13 @@ impl Scheduler {
             // The end of one may have been that of another.
             if let Some(slot) = self.runs.find(id) {
                 let job = self.runs[slot].job.id.clone();
-                self.change(Some(job), "stopped", by, Some(format!("run {id}").into()), cx);
+                self.change(
+                    Some(job),
+                    ChangeKind::Stopped,
+                    by,
+                    Some(format!("run {id}").into()),
+                    cx,
+                );
                 self.react(slot, Input::Stop, cx);
             }
         }
@@ -197,7 +203,13 @@ impl Scheduler {
         if wait {
             self.waiters.entry(run).or_default().push(ticket);
         }
-        self.change(Some(id.into()), "started", by, Some(format!("run {run}").into()), cx);
+        self.change(
+            Some(id.into()),
+            ChangeKind::Started,
+            by,
+            Some(format!("run {run}").into()),
+            cx,
+        );
         Ok(Answer::Started { run, waits })
     }
 
@@ -270,7 +282,8 @@ impl Scheduler {
                 slot
             }
         };
-        self.change(Some(id), if there.is_some() { "replaced" } else { "added" }, by, None, cx);
+        let what = if there.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
+        self.change(Some(id), what, by, None, cx);
         Ok(self.detail(slot))
     }
 
@@ -301,12 +314,12 @@ impl Scheduler {
     fn change(
         &self,
         job: Option<Box<str>>,
-        what: &str,
+        what: ChangeKind,
         by: &str,
         detail: Option<Box<str>>,
         cx: &mut Cx<'_>,
     ) {
-        let change = Change { at: cx.now.wall, job, what: what.into(), by: by.into(), detail };
+        let change = Change { at: cx.now.wall, job, what, by: by.into(), detail };
         cx.out.push(Action::Remember(Remember::Change(change)));
     }
 

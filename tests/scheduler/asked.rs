@@ -1,6 +1,6 @@
 //! What is asked of a running scheduler, and what it answers.
 
-use schedrs::event::{Answer, Ask, Change, JobRecord, Paused, Remember, Want};
+use schedrs::event::{Answer, Ask, Change, ChangeKind, JobRecord, Paused, Remember, Want};
 use schedrs::scheduler::{Memory, Survivor};
 
 use crate::scenario::*;
@@ -273,7 +273,7 @@ fn a_job_is_not_rescheduled_to_never() {
     let past = Trigger::Date(DateTrigger::At(at("11:00")));
     let overrides = Some("date = 2001-01-01".into());
     let never = job("a", past, |_| {}).into();
-    let want = Want::Change { job: never, overrides, what: "rescheduled", detail: None };
+    let want = Want::Change { job: never, overrides, what: ChangeKind::Rescheduled, detail: None };
     assert_eq!(asked.ask(want), ["refused never: `a` would never run: its date is past"]);
     assert!(!asked.view("a").overridden);
     assert_eq!(asked.at("12:01"), ["start a#1"]);
@@ -284,14 +284,15 @@ fn another_definition_is_remembered() {
     let mut asked = Asked::new(vec![job("a", every(60), |_| {})]);
     let wide = job("a", every(60), |options| options.max_instances = 2);
     let overrides = Some("max_instances = 2".into());
-    let want = Want::Change { job: wide.into(), overrides, what: "modified", detail: None };
+    let want =
+        Want::Change { job: wide.into(), overrides, what: ChangeKind::Modified, detail: None };
     asked.ask(want);
     assert_eq!(asked.remembered()[0].overrides.as_deref(), Some("max_instances = 2"));
     assert!(asked.view("a").overridden);
     assert_eq!(asked.at("12:01"), ["start a#1"]);
     assert_eq!(asked.at("12:02"), ["start a#2"]);
     let seldom = job("a", every(3600), |_| {}).into();
-    let want = Want::Change { job: seldom, overrides: None, what: "reset", detail: None };
+    let want = Want::Change { job: seldom, overrides: None, what: ChangeKind::Reset, detail: None };
     asked.ask(want);
     assert!(!asked.view("a").overridden);
     assert_eq!(asked.view("a").next, Some(at("13:02")));

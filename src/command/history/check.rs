@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{Asked, Output};
 use crate::cli::ExitCode;
 use crate::command::past::Past;
-use crate::event::{Change, JobRecord};
+use crate::event::{Change, ChangeKind, JobRecord};
 use crate::instant::Instant;
 use crate::job::Job;
 use crate::past::audit::{Audit, Question, Wrong, audit};
@@ -175,9 +175,9 @@ fn accounted_since(past: &mut Past, known: &JobRecord) -> anyhow::Result<Instant
     let mut was_paused = false;
     let mut since = known.since;
     for change in changes.iter().filter(own) {
-        match &*change.what {
-            "paused" => was_paused = true,
-            "resumed" if !std::mem::take(&mut was_paused) => since = change.at,
+        match change.what {
+            ChangeKind::Paused => was_paused = true,
+            ChangeKind::Resumed if !std::mem::take(&mut was_paused) => since = change.at,
             _ => {}
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Case, Verdict};
-use crate::event::{Change, MissReason, Outcome, SkipReason};
+use crate::event::{Change, ChangeKind, MissReason, Outcome, SkipReason};
 use crate::instant::Instant;
 use crate::job::{Grace, Overlap};
 use crate::past::down::down_at;
@@ -61,7 +61,7 @@ fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
     // One that ends well when it is told to was cut short all the same.
     if !matches!(outcome, Outcome::Killed(_))
         && let (Some(began), Some(end)) = (record.started, end_of(record))
-        && let Some(change) = change_near(case, "stopped", began, end)
+        && let Some(change) = change_near(case, ChangeKind::Stopped, began, end)
     {
         let at = case.clock(change.at, record.due);
         verdict.also("told to end", format!("by {} at {at}", clean(&change.by)));
@@ -157,7 +157,7 @@ fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: SkipReason
         SkipReason::Removed => {
             Verdict::new("skipped", "skipped: the job was removed before it could begin")
         }
-        SkipReason::Stopped => match change_near(case, "stopped", record.at, record.at) {
+        SkipReason::Stopped => match change_near(case, ChangeKind::Stopped, record.at, record.at) {
             Some(change) => Verdict::new(
                 "skipped",
                 format!("skipped: {} stopped it before it began", clean(&change.by)),
@@ -249,9 +249,12 @@ fn was_active(run: &RunRecord, skipped: &RunRecord) -> bool {
 fn paused(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
     let about = |change: &&Change| change.job.as_deref().is_none_or(|job| job == case.id);
     let mut changes = case.changes.iter().filter(about);
-    let began = changes.clone().rev().find(|change| &*change.what == "paused" && change.at <= due);
+    let began =
+        changes.clone().rev().find(|change| change.what == ChangeKind::Paused && change.at <= due);
     let ended = changes.find(|change| {
-        &*change.what == "resumed" && change.at >= due && change.at <= record.at.plus(ONE_STEP)
+        change.what == ChangeKind::Resumed
+            && change.at >= due
+            && change.at <= record.at.plus(ONE_STEP)
     });
     let Some(began) = began else {
         return Verdict::new("skipped", "skipped: the job was paused");
@@ -466,7 +469,7 @@ fn details(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
 /// Why a run got a signal, as far as schedrs had to do with it.
 fn who_killed(case: &Case<'_>, record: &RunRecord) -> Option<String> {
     let (began, end) = (record.started?, end_of(record)?);
-    if let Some(change) = change_near(case, "stopped", began, end) {
+    if let Some(change) = change_near(case, ChangeKind::Stopped, began, end) {
         let at = case.clock(change.at, record.due);
         return Some(format!("stopped by {} at {at}", clean(&change.by)));
     }
@@ -489,7 +492,7 @@ fn who_killed(case: &Case<'_>, record: &RunRecord) -> Option<String> {
     let went_on = session.stopped.is_none_or(|at| at.plus(ONE_STEP) >= end);
     let stopping = case.changes.iter().rev().filter(|_| went_on).find(|change| {
         change.job.is_none()
-            && &*change.what == "stopping"
+            && change.what == ChangeKind::Stopping
             && (session.began..=end.plus(ONE_STEP)).contains(&change.at)
     })?;
     Some(format!("schedrs was stopping, since {}", case.clock(stopping.at, record.due)))
@@ -498,14 +501,14 @@ fn who_killed(case: &Case<'_>, record: &RunRecord) -> Option<String> {
 /// The last change of a kind to this job in a span of time.
 fn change_near<'a>(
     case: &Case<'a>,
-    what: &str,
+    what: ChangeKind,
     from: Instant,
     until: Instant,
 ) -> Option<&'a Change> {
     let until = until.plus(ONE_STEP);
     case.changes.iter().rev().find(|change| {
         change.job.as_deref() == Some(case.id)
-            && &*change.what == what
+            && change.what == what
             && (from.minus(ONE_STEP)..=until).contains(&change.at)
     })
 }

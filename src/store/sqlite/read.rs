@@ -13,7 +13,7 @@ use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, Row};
 
 use super::schema::{self, MIGRATIONS};
 use super::{files, query, trouble};
-use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
+use crate::event::{Change, ChangeKind, JobRecord, Outcome, Pause, RunId};
 use crate::instant::Instant;
 use crate::store::{
     AttemptRecord, OpenRun, Process, Query, Reader, Restored, RunRecord, Session, StoreError,
@@ -356,7 +356,7 @@ impl Reader for SqliteReader {
                 Ok(Change {
                     at: instant(row, 0)?,
                     job: row.get(1)?,
-                    what: row.get(2)?,
+                    what: ChangeKind::from(row.get_ref(2)?.as_str()?),
                     by: row.get(3)?,
                     detail: row.get(4)?,
                 })

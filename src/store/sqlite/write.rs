@@ -321,6 +321,7 @@ impl Writer<'_> {
 
     fn change(&self, change: &Change) -> Result<()> {
         let Change { at, job, what, by, detail } = change;
+        let what = what.word();
         let sql = "INSERT INTO change (at, job, what, \"by\", detail) SELECT ?1, ?2, ?3, ?4, ?5 \
                    WHERE NOT EXISTS (SELECT 1 FROM change WHERE at = ?1 AND job IS ?2 \
                    AND what = ?3 AND \"by\" = ?4 AND detail IS ?5)";

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use schedrs::clock;
 use schedrs::control::server::Server;
 use schedrs::control::{Call, Health, Reply, Wish};
-use schedrs::event::{Action, Answer, Ask, Event, Exit, Fault, RunId, Want};
+use schedrs::event::{Action, Answer, Ask, ChangeKind, Event, Exit, Fault, RunId, Want};
 use schedrs::job::{Executor, Job, JobSet, Settings};
 use schedrs::jobfile;
 use schedrs::output;
@@ -125,13 +125,13 @@ impl Loop {
                 Want::Change {
                     job: Arc::clone(old),
                     overrides: Some(text),
-                    what: "modified",
+                    what: ChangeKind::Modified,
                     detail: None,
                 }
             }
             Wish::Reset { job } => {
                 let old = Arc::clone(self.scheduler.lock().unwrap().job(&job).unwrap());
-                Want::Change { job: old, overrides: None, what: "reset", detail: None }
+                Want::Change { job: old, overrides: None, what: ChangeKind::Reset, detail: None }
             }
             Wish::Health => return reply(Reply::Health(Box::new(self.health()))),
             Wish::Reload => {
