@@ -15,6 +15,7 @@ use super::asking::{self, Asking};
 use crate::cli::{Context, ExitCode};
 use crate::clock;
 use crate::control::client::{Client, Error};
+use crate::event::Code;
 use crate::problem::clean;
 use crate::store::location;
 use crate::words;
@@ -55,7 +56,10 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let request = json!({ "do": "shutdown", "now": args.now });
-    let body = client.ask(&request).map_err(asking::told)?;
+    let body = match client.ask(&request) {
+        Err(error) if has_ended(&error) => Map::new(),
+        answer => answer.map_err(asking::told)?,
+    };
     if let Some(ending) = &ending {
         ending.wait_for_runs(&mut client, &args.asking)?;
         ending.wait_for_store()?;
@@ -76,7 +80,10 @@ struct Ending {
 
 impl Ending {
     fn of(client: &mut Client) -> anyhow::Result<Ending> {
-        let status = client.ask(&json!({ "do": "status" })).map_err(asking::told)?;
+        let status = match client.ask(&json!({ "do": "status" })) {
+            Err(error) if has_ended(&error) => Map::new(),
+            answer => answer.map_err(asking::told)?,
+        };
         let pid = client.pid();
         let process = pid.and_then(Pid::from_raw);
         let process = process.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
@@ -137,7 +144,8 @@ impl Ending {
             }
         }
         if self.process.is_some() {
-            self.has_ended(GONE)?;
+            // Where its store is not known, its end is what can be waited for.
+            self.has_ended(if self.store.is_some() { GONE } else { LOOK })?;
         }
         Ok(())
     }
@@ -156,6 +164,15 @@ impl Ending {
 
     fn name(&self) -> String {
         self.pid.map_or_else(|| "schedrs".to_owned(), |pid| format!("schedrs (pid {pid})"))
+    }
+}
+
+/// Whether it has ended before it could answer: somebody else has stopped it, too.
+fn has_ended(error: &Error) -> bool {
+    match error {
+        Error::Broken(_) => true,
+        Error::Refused(fault) => fault.code == Code::Stopping,
+        Error::NotRunning { .. } | Error::Silent { .. } => false,
     }
 }
 

@@ -4,11 +4,12 @@
 //! and to take answers from it through a box that is locked for a moment. A client that is slow,
 //! silent or hostile costs this thread's time, and never the loop's.
 //!
-//! `connection` holds the bytes and bounds of one client, `exchange` makes calls from requests and
+//! `connection` holds the bytes and bounds of one client, `ending` says the last things, `exchange` makes calls from requests and
 //! lines from answers, `following` is a client that follows what runs print, `inbox` is that box,
 //! `past` reads the store, and `peer` says who asks.
 
 mod connection;
+mod ending;
 mod exchange;
 mod following;
 mod inbox;
@@ -29,7 +30,6 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
-use serde_json::Value;
 
 use super::socket::Listener;
 use super::wire;
@@ -483,7 +483,7 @@ impl Service {
         let mut begun = false;
         loop {
             let Some(connection) = self.connections.get_mut(&token) else { return begun };
-            if self.calls >= MAX_CALLS || self.stopping || !connection.may_begin(now) {
+            if self.calls >= MAX_CALLS || !connection.may_begin(now) {
                 return begun;
             }
             let line = match connection.next_line() {
@@ -516,6 +516,7 @@ impl Service {
         let id = request.id;
         let fault = match request.verb {
             Err(fault) => fault,
+            Ok(verb) if self.stopping => return self.say_of_end(token, id.as_ref(), &verb),
             Ok(verb) => {
                 let (past, its_id) = (&mut self.past, id.clone());
                 let begun = catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, verb, past)));
@@ -528,36 +529,6 @@ impl Service {
         if let Some(connection) = self.connections.get_mut(&token) {
             connection.say(&wire::fault_line(id.as_ref(), &fault));
         }
-    }
-
-    fn stop(&mut self) {
-        if std::mem::replace(&mut self.stopping, true) {
-            return;
-        }
-        if self.accepting == Accepting::Yes {
-            let _ = epoll::delete(&self.epoll, &self.listener);
-        }
-        self.accepting = Accepting::No;
-        self.listener.remove();
-        self.past.close();
-        for connection in self.connections.values_mut() {
-            connection.tell();
-            let waiting = connection.pending.drain().map(|(_, exchange)| exchange.id);
-            let mut ids: Vec<Option<Value>> = waiting.collect();
-            ids.extend(connection.following.take().map(|following| following.id.clone()));
-            for id in ids {
-                connection.say(&wire::fault_line(id.as_ref(), &Exchange::lost()));
-            }
-        }
-    }
-
-    fn end(&mut self) {
-        self.ending = Some(clock::mono().plus(LAST_WORDS));
-        self.connections.values_mut().for_each(Connection::close);
-    }
-
-    fn is_finished(&self) -> bool {
-        self.ending.is_some_and(|last| self.connections.is_empty() || clock::mono() >= last)
     }
 }
 

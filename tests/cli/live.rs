@@ -190,6 +190,26 @@ fn after_a_shutdown_that_was_waited_for_the_next_one_begins() {
     }
 }
 
+/// Who asks for the end when it has come already gets it.
+#[test]
+fn several_may_ask_for_the_end_at_once() {
+    let bench = Bench::new(JOBS);
+    for _ in 0..5 {
+        let running = start(&bench);
+        let socket = socket(&bench);
+        let args = ["shutdown", "--wait", "--socket", socket.to_str().unwrap()];
+        let ask = || Running::start(&mut bench.command(&args));
+        let asked = [ask(), ask(), ask()];
+        for done in asked.map(Running::wait) {
+            // The last one may find nobody.
+            let late = done.err.iter().any(|line| line.contains("no schedrs listens"));
+            let well = done.code == Some(0) && done.out == ["schedrs has stopped"];
+            assert!(well || late, "{done:?}");
+        }
+        assert_eq!(running.wait().code, Some(0));
+    }
+}
+
 /// What is waited for is said, if it takes long.
 #[test]
 fn a_shutdown_says_what_it_waits_for() {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 use serde_json::json;
 
@@ -36,6 +37,35 @@ fn only_its_user_may_open_it() {
     pings(&path);
     server.stop();
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+}
+
+/// Nothing that is asked while it ends goes without an answer, and the end is what was asked for.
+#[test]
+fn one_that_ends_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.sock");
+    let calls = Mutex::new(Vec::new());
+    let server = Server::start(&path, move |call| calls.lock().unwrap().push(call), None).unwrap();
+    let mut client = Client::connect(&Place::Socket(path)).unwrap();
+    let code = |answer| match answer {
+        Err(Error::Refused(fault)) => fault.code.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let status = json!({ "do": "status" });
+    client.send(&status).unwrap();
+    client.ask(&json!({ "do": "ping" })).unwrap();
+    server.close();
+    assert_eq!(code(client.receive()), "stopping");
+    assert_eq!(code(client.ask(&status)), "stopping");
+    client.ask(&json!({ "do": "shutdown" })).unwrap();
+    for _ in 0..3 {
+        client.send(&status).unwrap();
+    }
+    server.stop();
+    for _ in 0..3 {
+        assert_eq!(code(client.receive()), "stopping");
+    }
+    assert!(matches!(client.receive(), Err(Error::Broken(_))));
 }
 
 #[test]
