@@ -41,10 +41,15 @@ pub(crate) fn parse(text: &[u8]) -> Result<Vec<Entry<'_>>, Flaw> {
 }
 
 fn entry(line: &[u8]) -> Result<Entry<'_>, &'static str> {
-    let line = line.strip_prefix(b"export ").unwrap_or(line).trim_ascii_start();
+    let exported = line.strip_prefix(b"export");
+    let exported = exported.filter(|rest| rest.first().is_some_and(u8::is_ascii_whitespace));
+    let line = exported.unwrap_or(line).trim_ascii_start();
     let equals = line.iter().position(|byte| *byte == b'=').ok_or("expected NAME=value")?;
     let (name, value) = (&line[..equals], &line[equals + 1..]);
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    if name.last().is_some_and(u8::is_ascii_whitespace) {
+        return Err("there may be no space in front of `=`");
+    }
     if name.is_empty() || name[0].is_ascii_digit() || !name.iter().all(letter) {
         return Err("the name may hold letters, digits and _, and begins with no digit");
     }

@@ -18,16 +18,13 @@ use std::path::Path;
 
 use super::files::Reader;
 use super::identity::{self, Account, Identity};
-use super::secrets::{Secrets, too_short};
+use super::secrets::{MAX_SECRET, Secrets, too_short};
 use super::{env_file, files, inherited, shell};
 use crate::job::Options;
 
 /// PATH where nothing else says one.
 pub(super) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-/// A secret larger than this is a mistake: Linux takes no longer variable.
-const MAX_SECRET: u64 = 128 << 10;
 
 type Variables = BTreeMap<Vec<u8>, CString>;
 
@@ -221,8 +218,11 @@ mod tests {
 
     #[test]
     fn env_files() {
-        let good = "# a comment\n\nA=1\r\n  B = no\n";
-        assert!(parse(good).unwrap_err().starts_with("env_file F, line 4: the name"));
+        let spaced = "# a comment\n\nA=1\r\n  B = no\n";
+        let said = "env_file F, line 4: there may be no space in front of `=`";
+        assert_eq!(parse(spaced).unwrap_err(), said);
+        assert!(parse("A B=no\n").unwrap_err().starts_with("env_file F, line 1: the name"));
+        assert_eq!(parse("export\tA=1\nexportB=2\n").unwrap(), ["A=1", "exportB=2"]);
         let good = "A=1\r\nexport B=\"two words\"\nC='#x'\nD=\nE=a=b # c\n";
         assert_eq!(parse(good).unwrap(), ["A=1", "B=two words", "C=#x", "D=", "E=a=b # c"]);
         let marked = "\u{feff}A=1\nB=\"x\" # note\nC='y'\t# it's\nD=\"{\"a\": 1}\"\n";

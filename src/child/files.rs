@@ -90,13 +90,17 @@ pub(super) fn read(
     let mut text = Vec::new();
     file.take(limit + 1).read_to_end(&mut text).map_err(|error| failed(error.into()))?;
     if text.len() as u64 > limit {
-        let limit = match limit >> 20 {
-            0 => format!("{} KiB", limit >> 10),
-            mebibytes => format!("{mebibytes} MiB"),
-        };
-        return Err(format!("{what} {shown} is larger than {limit}"));
+        return Err(format!("{what} {shown} {}", larger_than(limit)));
     }
     Ok(text)
+}
+
+/// A fragment that continues with the path of a file that is.
+pub(crate) fn larger_than(limit: u64) -> String {
+    match limit >> 20 {
+        0 => format!("is larger than {} KiB", limit >> 10),
+        mebibytes => format!("is larger than {mebibytes} MiB"),
+    }
 }
 
 /// What is to be said in time about a file that the environment of a job with these options is read

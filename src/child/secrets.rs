@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Shorter texts are not secrets but words, and masking them would make output unreadable.
 pub(crate) const SHORTEST: usize = 8;
 
+/// A larger file is a mistake: Linux takes no longer variable.
+pub(crate) const MAX_SECRET: u64 = 128 << 10;
+
 /// What is wrong with a value that has too few bytes to be masked, and what to do about it. One
 /// that holds nothing at all is fine: there is nothing to be seen.
 pub(crate) fn too_short(value: &[u8]) -> Option<(String, &'static str)> {

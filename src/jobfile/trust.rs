@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use super::Loaded;
 use crate::child::env_file;
-use crate::child::files::forecast;
-use crate::child::secrets::too_short;
+use crate::child::files::{forecast, larger_than};
+use crate::child::secrets::{MAX_SECRET, too_short};
 use crate::job::{JobSet, Options};
 use crate::problem::{Place, Problem};
 use crate::trust::Doubt;
@@ -107,7 +107,7 @@ fn environment_files(options: &Options) -> impl Iterator<Item = (&'static str, &
 
 fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> Option<Problem> {
     let check = |file: &File| match what {
-        "secret" => short_secret(file),
+        "secret" => unfit_secret(file),
         _ => flawed_env_file(file),
     };
     let (refused, why, help) = forecast(Path::new(path), options, check)?;
@@ -122,21 +122,27 @@ fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> 
     })
 }
 
+/// What helps where a file is too large to be read at every start.
+const SMALLER: &str = "is it the right file? Name a smaller one";
+
 /// What in an `env_file` keeps the job from starting.
 fn flawed_env_file(file: &File) -> Option<(String, &'static str)> {
     let mut text = Vec::new();
-    file.take(env_file::MAX).read_to_end(&mut text).ok()?;
+    file.take(env_file::MAX + 1).read_to_end(&mut text).ok()?;
+    if text.len() as u64 > env_file::MAX {
+        return Some((larger_than(env_file::MAX), SMALLER));
+    }
     let flaw = env_file::parse(&text).err()?;
     let help = "a line is NAME=value, and a quote is closed on the line it begins on";
     Some((format!("cannot be used, {}", flaw.text()), help))
 }
 
-/// What is wrong with a secret that is too short. A longer one is not read for that.
-fn short_secret(file: &File) -> Option<(String, &'static str)> {
+/// What is wrong with a secret that is too short, or too large. None is read for the latter.
+fn unfit_secret(file: &File) -> Option<(String, &'static str)> {
     const READ: u64 = 4096;
     let meta = file.metadata().ok()?;
     if !meta.is_file() || meta.len() > READ {
-        return None;
+        return (meta.len() > MAX_SECRET).then(|| (larger_than(MAX_SECRET), SMALLER));
     }
     let mut value = Vec::new();
     file.take(READ).read_to_end(&mut value).ok()?;

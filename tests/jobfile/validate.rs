@@ -293,6 +293,7 @@ fn env_files_are_read() {
             Some("this job will not start: env_file vars cannot be used, line 2: the quote is"),
         ),
         ("A=1\n\nB\n", Some("line 3: expected NAME=value")),
+        (&format!("A={}\n", "x".repeat(1 << 20)), Some("vars is larger than 1 MiB")),
     ];
     for (text, said) in rows {
         let test = Test::with(&job("env_file = 'vars'")).file("vars", text);
@@ -302,6 +303,9 @@ fn env_files_are_read() {
             None => answer.has("no problems"),
         };
     }
+    let long = "x".repeat((128 << 10) + 1);
+    let test = Test::with(&job("env = { A = { file = 'vars' } }")).file("vars", &long);
+    test.run(&[]).code(0).has("this job will not start: secret vars is larger than 128 KiB");
     // It may be there by the time the job is due.
     Test::with(&job("env_file = 'vars'")).run(&[]).code(0).has("no problems");
 }
