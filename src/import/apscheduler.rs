@@ -146,8 +146,8 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
     let single = parts.len() == 1;
     for part in parts {
         let zone = part.timezone.as_deref();
-        if let Some(name) = zone.filter(|name| draft.zones.get(name).is_none()) {
-            draft.lost(file, span, format!("not carried: there is no time zone `{name}`"), None);
+        if let Some(unknown) = zone.and_then(|zone| Some(draft.zones.find(zone).err()?.say(zone))) {
+            draft.lost(file, span, format!("not carried: {unknown}"), None);
             continue;
         }
         let mut copy = DraftJob {

@@ -14,8 +14,7 @@ pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
 use text::{left_behind, split_percent, words};
 
 use super::{Draft, DraftJob, Second, Value, duration, id};
-use crate::problem::nearest::nearest;
-use crate::problem::{Place, Span};
+use crate::problem::{Place, Span, nearest};
 use crate::trigger::cron::crontab::{self, Crontab};
 use crate::trigger::flaw::Severity;
 use crate::words::normalised;
@@ -139,16 +138,16 @@ impl Reader<'_, '_, '_> {
                 state.env.insert(name.to_owned(), value.to_owned());
             }
             "CRON_TZ" => {
-                if self.draft.zones.get(value).is_some() {
-                    state.timezone = Some(value.to_owned());
-                    state.no_zone = false;
-                } else {
-                    state.no_zone = true;
-                    let names = self.draft.zones.names();
-                    let near = nearest(value, names.iter().map(String::as_str));
-                    let help = near.map(|near| format!("did you mean `{near}`?"));
-                    let message = format!("not carried: there is no time zone `{value}`");
-                    self.draft.lost(self.file, line.whole(), message, help);
+                let found = self.draft.zones.find(value);
+                state.no_zone = found.is_err();
+                match found {
+                    Ok(_) => state.timezone = Some(value.to_owned()),
+                    Err(unknown) => {
+                        let near = nearest::zone(value, self.draft.zones);
+                        let help = near.map(|near| format!("did you mean `{near}`?"));
+                        let message = format!("not carried: {}", unknown.say(value));
+                        self.draft.lost(self.file, line.whole(), message, help);
+                    }
                 }
             }
             "TZ" => {

@@ -125,7 +125,7 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "0 3 * * * %x", "t:1:1: not carried: there is no command"),
         (user, "@dialy x", "t:1:1: not carried: unknown macro"),
         (user, "@every x", "t:1:1: not carried: no duration"),
-        (user, "CRON_TZ=Mars/Base\n0 3 * * * x", "t:1:1: not carried: there is no time zone"),
+        (user, "CRON_TZ=Mars/Base\n0 3 * * * x", "t:1:1: not carried: unknown time zone `Mars/"),
         (user, "MAILTO=bob\n0 3 * * * x", "t:1:1: `MAILTO` is kept as a comment"),
         (user, "TZ=Asia/Tokyo\n0 3 * * * x", "t:1:1: `TZ` is what the command sees"),
         (user, "-0 3 * * * x", "t:1:1: `-` is left out"),

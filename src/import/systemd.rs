@@ -525,8 +525,9 @@ impl Reading<'_, '_> {
                 }
             };
             let zone = converted.timezone.as_deref();
-            if zone.is_some_and(|zone| self.draft.zones.get(zone).is_none()) {
-                self.lost(setting, "not carried: there is no such time zone");
+            let unknown = zone.and_then(|zone| Some(self.draft.zones.find(zone).err()?.say(zone)));
+            if let Some(unknown) = unknown {
+                self.lost(setting, format!("not carried: {unknown}"));
                 continue;
             }
             let text = match &converted.value {

@@ -119,14 +119,13 @@ impl Database {
         if name.eq_ignore_ascii_case("UTC") {
             return Ok(Zone::utc());
         }
-        let other = |unknown, load: &dyn Fn() -> Result<Zone, Unknown>| match unknown {
-            Unknown::Name => load(),
-            unknown => Err(unknown),
-        };
-        let (system, bundled) = (|| self.load_system(name), || load_bundled(name));
+        // A system may count leap seconds in all its zones, whose names do not say so. The database
+        // in the binary never does.
         match self.source() {
-            Source::System => system().or_else(|unknown| other(unknown, &bundled)),
-            Source::Bundled => bundled().or_else(|unknown| other(unknown, &system)),
+            Source::System => {
+                self.load_system(name).or_else(|unknown| load_bundled(name).map_err(|_| unknown))
+            }
+            Source::Bundled => load_bundled(name).or_else(|_| self.load_system(name)),
         }
     }
 

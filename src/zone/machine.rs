@@ -116,18 +116,25 @@ impl Database {
             return Ok(Zone::utc());
         }
         let unnamed = |rules: TimeZone| Zone::new(tz, rules).of_machine(false, "");
-        if tz.starts_with('/') {
-            let path = Path::new(tz);
+        let of_file = |path: &Path| {
             let data = tzif::read(path).map_err(|_| Unknown::Name)?;
             let rules = tzif::rules(tz, &data)?;
             let zone = unnamed(rules);
-            return Ok(self.name_in_path(path, &data, &zone).unwrap_or(zone));
+            Ok(self.name_in_path(path, &data, &zone).unwrap_or(zone))
+        };
+        if tz.starts_with('/') {
+            return of_file(Path::new(tz));
         }
         // The C library tells cases apart, and finds no `europe/berlin`.
         match self.find(tz) {
             Ok(zone) if zone.name() == tz => return Ok(zone),
             Err(Unknown::LeapSeconds) => return Err(Unknown::LeapSeconds),
             _ => {}
+        }
+        // It finds a name that is a path all the same: `Europe//Berlin`, `../zoneinfo/UTC`.
+        match of_file(&self.libc_dir().join(tz)) {
+            Err(Unknown::Name) => {}
+            found => return found,
         }
         posix(tz).map(unnamed).ok_or(Unknown::Name)
     }
@@ -278,7 +285,9 @@ fn name_of_link(link: &Path) -> Option<String> {
 /// `Europe/Paris`, of `/usr/share/zoneinfo/Europe/Paris`.
 fn below_zoneinfo(path: &Path) -> Option<String> {
     let (_, name) = path.to_str()?.rsplit_once("zoneinfo/")?;
-    Some(name.strip_prefix("posix/").unwrap_or(name).to_owned())
+    let name = name.strip_prefix("posix/").unwrap_or(name);
+    // As it is called, not as it is spelled: without `//` and `/./`.
+    Some(Path::new(name).components().collect::<PathBuf>().to_str()?.to_owned())
 }
 
 fn name_of_timezone(etc: &Path) -> Option<String> {

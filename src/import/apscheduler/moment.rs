@@ -2,7 +2,7 @@
 
 use crate::import::pickle::Pickled;
 use crate::instant::Instant;
-use crate::zone::{Database, Local};
+use crate::zone::{Database, Local, Unknown};
 
 /// What the clocks go by.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,7 +107,8 @@ impl Moment {
             return Ok(self.shown(0, ""));
         }
         let Some(east) = self.offset(zones) else {
-            return Err(format!("there is no time zone `{}`", own.unwrap_or_default()));
+            let own = own.unwrap_or_default();
+            return Err(zones.find(own).err().unwrap_or(Unknown::Name).say(own));
         };
         let same = own == timezone
             && timezone.and_then(|name| zones.get(name)).is_some_and(|zone| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schedrs::instant::Instant;
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::{CronTrigger, Trigger};
-use schedrs::zone::{Local, Unknown, Zone};
+use schedrs::zone::{Database, Local, Unknown, Zone};
 
 use super::tzif::Tzif;
 use crate::common::rng::Rng;
@@ -135,14 +135,25 @@ fn leap_seconds_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("right/Europe")).unwrap();
     fs::write(dir.path().join("right/Europe/Paris"), right.bytes()).unwrap();
+    // In a database that counts them throughout, a name is not to blame.
+    let throughout = Database::open(Some(&dir.path().join("right")));
+    let paris = throughout.find("Europe/Paris").unwrap();
+    assert_eq!(paris, Database::bundled().get("Europe/Paris").unwrap());
     let mut command = assert_cmd::Command::cargo_bin("schedrs").unwrap();
     command.env("TZDIR", dir.path()).args(["next", "--cron", "0 3 * * *", "--timezone"]);
-    let output = command.arg("right/Europe/Paris").assert().failure().get_output().clone();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("leap seconds") && said.contains("did you mean `Europe/Paris`"),
-        "{said}"
-    );
+    command.arg("right/Europe/Paris");
+    let crontab = dir.path().join("crontab");
+    fs::write(&crontab, "CRON_TZ=right/Europe/Paris\n0 3 * * * true\n").unwrap();
+    let mut import = assert_cmd::Command::cargo_bin("schedrs").unwrap();
+    import.env("TZDIR", dir.path()).args(["import", "crontab"]).arg(&crontab);
+    for mut command in [command, import] {
+        let output = command.assert().failure().get_output().clone();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("leap seconds") && said.contains("did you mean `Europe/Paris`"),
+            "{said}"
+        );
+    }
 }
 
 /// RFC 9636 wants them in order; the library looks for one by halves.

@@ -22,7 +22,8 @@ fn the_local_zone_is_what_tz_says() {
     let utc = ("UTC", (0, 0), false);
     // The value, the name, the hours east in winter and summer, and whether there is a warning.
     type Row<'a> = (&'a str, (&'a str, (i32, i32), bool));
-    let rows: [Row<'_>; 16] = [
+    let again = format!("../{}/mine", dir.path().file_name().unwrap().to_str().unwrap());
+    let rows: [Row<'_>; 18] = [
         ("Europe/Berlin", ("Europe/Berlin", TOKYO, false)),
         (":Europe/Berlin", ("Europe/Berlin", TOKYO, false)),
         // Bundled, but the programs of jobs do not know it here.
@@ -34,6 +35,9 @@ fn the_local_zone_is_what_tz_says() {
         ("<+09>-9", ("<+09>-9", TOKYO, false)),
         (&mine, (&mine, NEW_YORK, false)),
         (&colon, (&mine, NEW_YORK, false)),
+        // The C library opens what it is given.
+        ("Europe//Berlin", ("Europe//Berlin", TOKYO, false)),
+        (&again, (&again, NEW_YORK, false)),
         ("", utc),
         (":", utc),
         ("UTC", utc),
