@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let chosen = Chosen::new(args)?;
     if args.watch {
         if !io::stdout().is_terminal() {
-            bail!("--watch is for a terminal, and standard output is none");
+            bail!("--watch needs a terminal, and standard output is not one");
         }
         return watch::run(&args.asking, &chosen, context);
     }

@@ -58,7 +58,7 @@ impl Location {
             Some(file) if !file.is_empty() => Ok(Location::Sqlite(directory.join(file))),
             _ => {
                 let message = format!(
-                    "\"{url}\" is none; expected \"memory\" or a file such as \
+                    "\"{url}\" is no store; expected \"memory\" or a file such as \
                      \"sqlite:schedrs.db\""
                 );
                 Err(StoreError::new(Trouble::Other, message))
