@@ -8,13 +8,20 @@
 //! (`RESOLVE_NO_SYMLINKS`), would refuse the links that people have for good reasons (a release, a
 //! mounted secret), follow a hard link to a file that its maker cannot read, and say nothing about
 //! whom an access control list lets in.
+//!
+//! In one place the kernel does not ask who it is: `/proc/self` is this process, and a thread of it
+//! may see all of that, whatever rights to files it has. The job's user would be shown where the
+//! scheduler's memory is mapped, and through `/proc/self/cwd` or an open descriptor they would come
+//! to files in directories that are closed to them. So nothing in `/proc` is read for them, and none
+//! of its links to what a process has open is followed.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::FileType;
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 
 use super::identity::{self, Identity};
 use super::{changes, describe, rights};
@@ -138,7 +145,7 @@ pub(crate) fn forecast(
 pub(super) fn head(path: &Path, rights: Option<&Identity>) -> Option<Vec<u8>> {
     let look = || {
         let mut head = Vec::new();
-        open_regular(path).ok()?.take(256).read_to_end(&mut head).ok()?;
+        open_regular(path, rights.is_some()).ok()?.take(256).read_to_end(&mut head).ok()?;
         Some(head)
     };
     match rights {
@@ -154,8 +161,9 @@ fn is_root() -> bool {
 fn open(path: &Path, reader: Reader<'_>) -> Result<Opened, Refused> {
     let owners = Owners::of_this_process(reader.user);
     let judged = reader.user.is_some() || is_root();
-    let Some(identity) = reader.rights else { return open_judged(path, owners, judged) };
-    let opened = rights::borrow(identity, || open_judged(path, owners, judged));
+    let judge = |file| judge(file, path, owners, judged);
+    let Some(identity) = reader.rights else { return judge(open_regular(path, false)?) };
+    let opened = rights::borrow(identity, || judge(open_regular(path, true)?));
     match opened? {
         Err(Refused::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => {
             hand_over(path, owners, error)
@@ -164,9 +172,8 @@ fn open(path: &Path, reader: Reader<'_>) -> Result<Opened, Refused> {
     }
 }
 
-/// Opens a file and looks at who can write to it.
-fn open_judged(path: &Path, owners: Owners, refuse: bool) -> Result<Opened, Refused> {
-    let file = open_regular(path)?;
+/// Looks at who can write to an open file.
+fn judge(file: File, path: &Path, owners: Owners, refuse: bool) -> Result<Opened, Refused> {
     match doubt(&file, path, owners) {
         Some(doubt) if refuse && doubt.grave => Err(Refused::Doubt(doubt)),
         doubt => Ok(Opened { file, doubt }),
@@ -189,7 +196,7 @@ fn hand_over(path: &Path, owners: Owners, denied: io::Error) -> Result<Opened, R
     if FileType::from_raw_mode(end.st_mode) != FileType::RegularFile {
         return Err(not_regular().into());
     }
-    let opened = open_judged(path, owners, true)?;
+    let opened = judge(open_regular(path, false)?, path, owners, true)?;
     let meta = opened.file.metadata()?;
     match (meta.dev(), meta.ino()) == (end.st_dev, end.st_ino) {
         true => Ok(opened),
@@ -197,15 +204,35 @@ fn hand_over(path: &Path, owners: Owners, denied: io::Error) -> Result<Opened, R
     }
 }
 
-/// Opens a file without waiting for whoever is at the other end of a FIFO.
-fn open_regular(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
-        .open(path)?;
+/// Opens a file without waiting for whoever is at the other end of a FIFO; `for_others`, one that
+/// may be shown to somebody else, with whose rights this thread looks.
+fn open_regular(path: &Path, for_others: bool) -> io::Result<File> {
+    let file = if for_others { open_outside_proc(path)? } else { open_plainly(path)? };
     match file.metadata()?.is_file() {
         true => Ok(file),
         false => Err(not_regular()),
+    }
+}
+
+fn open_plainly(path: &Path) -> io::Result<File> {
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+fn open_outside_proc(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
+        Ok(file) => file.into(),
+        // Older than Linux 5.6, or a filter that does not know it.
+        Err(Errno::NOSYS | Errno::PERM) => open_plainly(path)?,
+        Err(Errno::LOOP) => {
+            return Err(io::Error::other("it leads to too many links, or to one that is in /proc"));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    match way::is_in_proc(&file)? {
+        true => Err(io::Error::other("it is in /proc, which is not the same for every process")),
+        false => Ok(file),
     }
 }
 

@@ -204,7 +204,7 @@ impl Walker {
     /// Whether a link in this directory is none, but an open file of this process: whoever gave it
     /// vouches for it.
     fn is_descriptor(&self) -> io::Result<bool> {
-        Ok(fstatfs(&self.here)?.f_type as i64 == PROC)
+        is_in_proc(&self.here)
     }
 
     fn judge_directory(&mut self, stat: &Stat) {
@@ -271,6 +271,11 @@ impl Walker {
         let what = format!("can be replaced by others: {what}");
         self.doubt = Some(Doubt { what, help, grave });
     }
+}
+
+/// Whether an open file or directory is the kernel's word on processes.
+pub(crate) fn is_in_proc(file: impl std::os::fd::AsFd) -> io::Result<bool> {
+    Ok(fstatfs(file)?.f_type as i64 == PROC)
 }
 
 /// The names in a path, one after the other.

@@ -137,6 +137,31 @@ fn what_is_no_file_neither_hangs_nor_is_read() {
 }
 
 #[test]
+fn what_only_this_process_may_see_is_not_shown_to_them() {
+    if not_root() {
+        return;
+    }
+    for what in ["secret", "env_file"] {
+        for file in ["maps", "limits", "mountinfo"] {
+            for process in ["self", "thread-self"] {
+                let bench = bench(what, "theirs/file");
+                symlink(format!("/proc/{process}/{file}"), bench.path("theirs/file")).unwrap();
+                is_refused(&bench, file, "it is in /proc");
+            }
+        }
+        // What everyone may read, in a directory that is closed to them.
+        let bench = bench(what, "theirs/file");
+        write(&bench, "roots/only", 0, 0o644);
+        bench.set_mode("roots", 0o700);
+        for link in ["/proc/self/cwd/roots/only", "/dev/fd/../cwd/roots/only"] {
+            let _ = fs::remove_file(bench.path("theirs/file"));
+            symlink(link, bench.path("theirs/file")).unwrap();
+            is_refused(&bench, link, "one that is in /proc");
+        }
+    }
+}
+
+#[test]
 fn what_is_for_the_user_is_read() {
     if not_root() {
         return;
