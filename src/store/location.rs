@@ -194,7 +194,10 @@ fn open_file(
         sqlite::files::make_directory(path)?;
     }
     match Sqlite::open(path, default) {
-        Ok((store, warnings)) => Ok((Box::new(store), said(warnings))),
+        Ok((store, warnings)) => {
+            trust::for_writing(path, refuse)?;
+            Ok((Box::new(store), said(warnings)))
+        }
         Err(error) if error.kind == Trouble::Full => {
             let store = Waiting::new(path, default)?;
             let warning = format!("{error}; it will be used when there is some");
@@ -207,7 +210,9 @@ fn open_file(
 #[cfg(feature = "sqlite")]
 fn read_file(path: &Path) -> Result<Box<dyn Reader>, StoreError> {
     trust::for_reading(path)?;
-    Ok(Box::new(super::sqlite::SqliteReader::open(path)?))
+    let reader = super::sqlite::SqliteReader::open(path)?;
+    trust::for_reading(path)?;
+    Ok(Box::new(reader))
 }
 
 #[cfg(not(feature = "sqlite"))]

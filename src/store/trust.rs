@@ -4,7 +4,8 @@
 //! A store holds commands (jobs that were added or changed at run time), so the rule is that of a
 //! jobfile (`crate::trust`). It is asked before anything is made, locked or opened, and by names
 //! alone: closing a file of a database lets go of the locks that this process has on it. What it
-//! refuses is never touched.
+//! refuses is never touched. Where others can make files beside it (`/tmp`), it is asked once more
+//! when it is open, since SQLite opens the parts of a database by name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,16 @@ use super::{StoreError, Trouble};
 use crate::trust::way::follow;
 use crate::trust::{Doubt, Owners, stat_doubt};
 
-/// What belongs to a database beside its file.
-const BESIDE: [&str; 3] = ["-wal", "-shm", ".lock"];
+/// What SQLite takes for a part of a database: it goes by what is in it, even where it makes none
+/// itself (`-journal`), and opens it through links and without asking what it is.
+const PARTS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+/// What we put beside it ourselves (`super::lock`).
+const LOCK: &str = ".lock";
 
 /// Judges a store that is about to be written. Answers a warning, which finishes "the store ...".
 pub(super) fn for_writing(path: &Path, refuse: Refuse) -> Result<Option<String>, StoreError> {
+    refuse_what_is_no_file(path)?;
     let Some((file, doubt)) = doubt(path) else { return Ok(None) };
     let (shown, is_root) = (file.display(), is_root());
     if !doubt.grave || refuse == Refuse::Never || refuse == Refuse::AsRoot && !is_root {
@@ -36,6 +42,7 @@ pub(super) fn for_writing(path: &Path, refuse: Refuse) -> Result<Option<String>,
 
 /// Judges a store that is about to be read: what root is told of it, root may act on.
 pub(super) fn for_reading(path: &Path) -> Result<(), StoreError> {
+    refuse_what_is_no_file(path)?;
     let Some((file, doubt)) = doubt(path).filter(|(_, doubt)| doubt.grave && is_root()) else {
         return Ok(());
     };
@@ -46,6 +53,30 @@ pub(super) fn for_reading(path: &Path) -> Result<(), StoreError> {
         doubt.what,
         doubt.help
     )))
+}
+
+/// Whoever may make files beside a store must not lead it elsewhere, nor make it wait.
+fn refuse_what_is_no_file(path: &Path) -> Result<(), StoreError> {
+    for part in PARTS.map(|suffix| beside(path, suffix)) {
+        let what = match lstat(&part).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Err(_) | Ok(FileType::RegularFile) => continue,
+            Ok(FileType::Symlink) => "is a symbolic link",
+            Ok(_) => "is not a regular file",
+        };
+        return Err(untrusted(format!(
+            "{} would be taken for a part of the store and {what}; remove it, or use another store",
+            part.display()
+        )));
+    }
+    Ok(())
+}
+
+/// A file beside a database, which may be called by the name of a link to it.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut name = real.into_os_string();
+    name.push(suffix);
+    name.into()
 }
 
 fn untrusted(message: String) -> StoreError {
@@ -68,12 +99,8 @@ fn doubt(path: &Path) -> Option<(PathBuf, Doubt)> {
     if let Ok(stat) = &way.end {
         look(path, stat);
     }
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    for suffix in BESIDE {
-        let mut name = real.clone().into_os_string();
-        name.push(suffix);
-        let beside = PathBuf::from(name);
-        // Through a link none of them is opened.
+    for beside in PARTS.into_iter().chain([LOCK]).map(|suffix| beside(path, suffix)) {
+        // No lock is opened through a link, and no part of it is a link.
         if let Ok(stat) = lstat(&beside)
             && FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
         {
@@ -99,13 +126,14 @@ mod tests {
             ("x.db", 0o660, Some("x.db can be written to by its group")),
             ("x.db-wal", 0o666, Some("x.db-wal can be written to by everyone")),
             ("x.db-shm", 0o606, Some("x.db-shm can be written to by everyone")),
+            ("x.db-journal", 0o620, Some("x.db-journal can be written to by its group")),
             ("x.db.lock", 0o660, Some("x.db.lock can be written to by its group")),
             ("", 0o770, Some("x.db can be replaced by others: the directory ")),
         ];
         for (name, mode, said) in rows {
             let dir = tempfile::tempdir().unwrap();
             let path = fs::canonicalize(dir.path()).unwrap().join("x.db");
-            for suffix in ["", "-wal", "-shm", ".lock"] {
+            for suffix in ["", "-wal", "-shm", "-journal", ".lock"] {
                 let file = format!("{}{suffix}", path.display());
                 fs::write(&file, "").unwrap();
                 fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
@@ -123,6 +151,32 @@ mod tests {
             assert!(warning.contains(said), "{warning}");
             assert_eq!(for_writing(&path, Refuse::AsRoot).is_err(), is_root());
             assert_eq!(for_reading(&path).is_err(), is_root());
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = fs::canonicalize(dir.path()).unwrap().join("x.db");
+        fs::write(&path, "").unwrap();
+        let target = dir.path().join("target");
+        fs::write(&target, "").unwrap();
+        for part in PARTS.map(|suffix| beside(&path, suffix)) {
+            let refused = |said: &str| {
+                for error in [for_writing(&path, Refuse::Never).err(), for_reading(&path).err()] {
+                    let error = error.unwrap();
+                    assert_eq!(error.kind, Trouble::Untrusted);
+                    assert!(error.message.contains(&part.display().to_string()), "{error}");
+                    assert!(error.message.contains(said), "{error}");
+                }
+            };
+            std::os::unix::fs::symlink(&target, &part).unwrap();
+            refused("is a symbolic link");
+            fs::remove_file(&part).unwrap();
+            fs::create_dir(&part).unwrap();
+            refused("is not a regular file");
+            fs::remove_dir(&part).unwrap();
+            assert_eq!(for_writing(&path, Refuse::Always), Ok(None));
         }
     }
 

@@ -107,3 +107,38 @@ fn a_store_that_others_can_write_to() {
         assert!(all(&done).contains("are run with `user`"), "{done:?}");
     }
 }
+
+#[test]
+fn what_somebody_has_put_beside_a_store() {
+    use std::os::unix::fs::symlink;
+
+    let refused = |bench: &Bench, said: &str| {
+        let before = files(bench);
+        for args in [&["run", "jobs.toml"][..], &["run", "--trust", "jobs.toml"], &["history"]] {
+            let done = run(bench, args);
+            assert_eq!(done.code, Some(1), "{said}, {args:?}: {done:?}");
+            assert!(all(&done).contains(said), "{said}, {args:?}: {done:?}");
+        }
+        assert_eq!(files(bench), before, "{said}: nothing is touched");
+    };
+    for part in ["wal", "shm", "journal"] {
+        let bench = bench();
+        let name = format!("d/x.db-{part}");
+        let _ = fs::remove_file(bench.path(&name));
+        bench.fifo(&name);
+        refused(&bench, "is not a regular file");
+        fs::remove_file(bench.path(&name)).unwrap();
+        symlink(bench.path("elsewhere"), bench.path(&name)).unwrap();
+        refused(&bench, "is a symbolic link");
+        assert!(!bench.path("elsewhere").exists());
+        if is_root() {
+            // SQLite would put what it says into the database.
+            fs::remove_file(bench.path(&name)).unwrap();
+            bench.set_mode("d", 0o1777);
+            bench.write(&name, "");
+            chown(bench.path(&name), Some(SOMEBODY), None).unwrap();
+            let done = run(&bench, &["run", "jobs.toml"]);
+            assert!(all(&done).contains("belongs to another user (uid 12345)"), "{done:?}");
+        }
+    }
+}
