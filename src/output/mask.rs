@@ -252,11 +252,18 @@ impl Mask {
         }
     }
 
-    /// The stream has ended: appends what was held back.
+    /// The stream has ended: appends what was held back. Who is killed while they print a secret
+    /// leave the most of it behind, so as many bytes as make a secret are not shown.
     pub fn finish(&mut self, out: &mut Vec<u8>) {
         let held = std::mem::take(&mut self.held);
+        let texts = Arc::clone(&self.texts);
+        if let (Some(state), Some(search)) = (self.state.take(), texts.search()) {
+            let begun = search.depth(state, &held);
+            if begun >= SHORTEST {
+                self.add(held.len() - begun..held.len());
+            }
+        }
         self.show(&held, held.len(), out);
-        self.state = None;
     }
 
     /// Finds what stands in `bytes`, of which those before `from` were looked at before. Answers
@@ -370,11 +377,17 @@ mod tests {
     #[test]
     fn secrets_do_not_show() {
         // (secrets, what is printed, what is seen)
-        let rows: [(&[&str], &str, &str); 11] = [
+        let rows: [(&[&str], &str, &str); 16] = [
             (&["hunter23"], "the password is hunter23.\n", "the password is ***.\n"),
             (&["hunter23"], "hunter hunter23 hunter23x", "hunter *** ***x"),
             (&["hunter23"], "hunter23hunter23", "******"),
-            (&["abcdefgh", "abcdefghij"], "abcdefghijk abcdefghi", "***k ***i"),
+            (&["abcdefgh", "abcdefghij"], "abcdefghijk abcdefghi", "***k ***"),
+            // The end of what somebody printed who was killed.
+            (&["abcdefghijkl", "ijklmnopqrst"], "abcdefgh", "***"),
+            (&["abcdefghijkl", "efghijklmnop"], "abcdefghijklmn", "***"),
+            (&["abcdefghijkl", "ijklmnopqrst"], "abcdefghijklmn", "***mn"),
+            (&["abcdefghijkl"], "abcdefghijklabcdefgh", "******"),
+            (&["abcdefghijkl"], "abcdefg", "abcdefg"),
             (&["abcdefXY", "XYzzzzzz"], "-abcdefXYzzzzzz-", "-***-"),
             (&["aaaaaaaa"], "aaa aaaaaaaaaaaaaa b", "aaa *** b"),
             (&["aaaaaab!"], "aaaaaaab! aaaaaaab", "a*** aaaaaaab"),
@@ -382,7 +395,7 @@ mod tests {
             // Found last, and begins first.
             (&["cdefghij", "abcdefghijkl"], "_abcdefghijkl_ cdefghij", "_***_ ***"),
             // Lines of it, and a line that is too short to be one of its own.
-            (&["AAAABBBB\nCC="], "AAAABBBB\nCC=\n AAAABBBB\nCC", "***\n ***\nCC"),
+            (&["AAAABBBB\nCC="], "AAAABBBB\nCC=\n AAAABBBB\nCC", "***\n ***"),
             (&["11111\n22222\n33333"], "11111\n22222\n33333\n22222\n", "***\n22222\n"),
         ];
         for (texts, printed, seen) in rows {
