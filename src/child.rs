@@ -120,11 +120,16 @@ impl Failure {
     }
 }
 
-/// Keeps a descriptor that this process was started with from the programs it starts.
-pub fn close_on_exec(descriptor: i32) {
-    // SAFETY: it changes a flag of a number, and nothing but exec looks at that flag; where the
-    // number is no descriptor, it fails.
-    unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+/// Keeps descriptors that this process was started with (`schedrs run 3<file`) from the programs
+/// that it starts or becomes.
+pub fn keep_descriptors() {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else { return };
+    let numbers = open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    for number in numbers.filter(|number: &i32| *number > 2) {
+        // SAFETY: it changes a flag of a number, and nothing but exec looks at that flag; where the
+        // number is no descriptor, it fails.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
 }
 
 fn is_shortage(errno: i32) -> bool {
@@ -134,6 +139,7 @@ fn is_shortage(errno: i32) -> bool {
 impl World {
     /// As this process finds it, for one program that it becomes itself.
     pub fn of_one() -> World {
+        keep_descriptors();
         World::new(getrlimit(Resource::Nofile), None, None)
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         terminal,
         live,
     };
-    keep_descriptors();
+    crate::child::keep_descriptors();
     let output = Output::start(settings).context("failed to prepare for output")?;
     daemon::start_log(log, &jobfile.set.settings.zone, output.handle());
     for remark in remarks {
@@ -324,16 +324,4 @@ fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
     // Who presses ^C means the job.
     set.settings.stop_grace = Duration::ZERO;
     Ok(())
-}
-
-/// Keeps descriptors that this process was started with (`schedrs run 3<file`) from its jobs.
-fn keep_descriptors() {
-    let Ok(open) = std::fs::read_dir("/proc/self/fd") else { return };
-    let numbers: Vec<i32> =
-        open.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    for number in numbers {
-        if number > 2 {
-            crate::child::close_on_exec(number);
-        }
-    }
 }

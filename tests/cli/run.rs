@@ -346,6 +346,13 @@ fn a_job_inherits_no_descriptor_and_no_signal_setting() {
         }
         assert_eq!(done.out.len(), 6, "{job}");
     }
+    // Nor does who opens a shell as the job lend them theirs.
+    for job in ["plain", "forked"] {
+        let script = "exec \"$@\" 7</dev/null 9</dev/null";
+        let args = ["shell", job, "-c", "ls /proc/self/fd"];
+        let done = Running::start(&mut bench.shell(script, &args)).wait();
+        assert_eq!(done.out, ["0", "1", "2", "3"], "{job}: {done:?}");
+    }
 }
 
 #[test]
