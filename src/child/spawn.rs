@@ -441,6 +441,8 @@ impl Prepared {
             match errno {
                 libc::EACCES => denied = true,
                 libc::ENOENT | libc::ENOTDIR | libc::ENODEV | libc::ESTALE | libc::ETIMEDOUT => {}
+                // A place that cannot be there. Shells go on as well.
+                libc::ENAMETOOLONG | libc::ELOOP => {}
                 _ => return,
             }
         }

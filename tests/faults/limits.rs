@@ -322,7 +322,11 @@ fn a_program_is_looked_for_as_the_user_would() {
         eprintln!("not root: no job can have another user");
         return;
     }
-    let path = "env = { PATH = 'locked:shut:open:/usr/bin:/bin' }\nuser = 'nobody'\ndate = 'now'\n";
+    // Places that cannot be are passed over: no name is as long, and a link leads to itself.
+    let long = "x".repeat(300);
+    let path = format!(
+        "env = {{ PATH = '{long}:loop:locked:shut:open:/usr/bin:/bin' }}\nuser = 'nobody'\ndate = 'now'\n"
+    );
     let bench = Bench::new(&format!(
         "[jobs.argv]\ncommand = ['tool', 'x']\n{path}\
          [jobs.plain]\ncommand = 'tool x'\n{path}\
@@ -332,6 +336,7 @@ fn a_program_is_looked_for_as_the_user_would() {
          [jobs.missing]\ncommand = 'no-such-tool x'\n{path}"
     ));
     bench.set_mode(".", 0o755);
+    std::os::unix::fs::symlink("loop", bench.path("loop")).unwrap();
     for (dir, mode) in [("locked", 0o700), ("shut", 0o755), ("open", 0o755)] {
         fs::create_dir(bench.path(dir)).unwrap();
         bench.program(&format!("{dir}/tool"), &format!("#!/bin/sh\necho {dir} $1\n"));
