@@ -35,4 +35,6 @@ pub(crate) mod start;
 pub(crate) mod status;
 pub(crate) mod stop;
 pub(crate) mod validate;
+#[cfg(test)]
+mod vocabulary;
 pub(crate) mod why;

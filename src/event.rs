@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
+pub use crate::outcome::{MissReason, Outcome, SkipReason};
 pub use asked::{
     Active, Answer, Ask, Doing, JobDetail, JobPage, JobView, Pause, Paused, Status, Want,
 };
@@ -230,56 +231,6 @@ pub struct Record {
     pub attempts: u32,
 }
 
-/// What became of a due time.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// It ran and exited with one of the job's `success_codes`.
-    Succeeded,
-    /// It ran and exited with another code.
-    Failed(i32),
-    /// A signal ended it.
-    Killed(i32),
-    /// Its `timeout` ended it.
-    TimedOut,
-    /// Its process could not be started.
-    NotStarted(String),
-    /// It was deliberately not run.
-    Skipped(SkipReason),
-    /// It was too late.
-    Missed(MissReason),
-    /// It was due together with another due time of its job, which stands for both.
-    Coalesced,
-    /// How it ended is not known: it was found open after a crash, or its process could not be
-    /// ended and was abandoned. What is known of it.
-    Lost(String),
-}
-
-/// Why a due time was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SkipReason {
-    /// `max_instances` runs were active.
-    Overlap,
-    /// The job was paused.
-    Paused,
-    /// The time is excluded.
-    Excluded,
-    /// The scheduler was stopping.
-    Stopping,
-    /// A reload took the job away before the run began.
-    Removed,
-    /// Somebody has stopped it before it began.
-    Stopped,
-}
-
-/// Why a due time was missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissReason {
-    /// It was noticed later than `misfire_grace_time` allows: by this much.
-    Late(Duration),
-    /// It waited for a slot longer than `max_wait` allows: this long.
-    Waited(Duration),
-}
-
 /// Something worth a log line that is not an outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
@@ -368,69 +319,4 @@ pub enum Notice {
         /// What was said: `started`, `not started`, `ended`.
         event: &'static str,
     },
-}
-
-impl Outcome {
-    /// Whether the job's command did what it should.
-    pub fn is_success(&self) -> bool {
-        matches!(self, Outcome::Succeeded)
-    }
-
-    /// Whether something went wrong, as against what was deliberately not run.
-    pub fn went_wrong(&self) -> bool {
-        match self {
-            Outcome::Failed(_)
-            | Outcome::Killed(_)
-            | Outcome::TimedOut
-            | Outcome::NotStarted(_)
-            | Outcome::Missed(_)
-            | Outcome::Lost(_) => true,
-            Outcome::Succeeded | Outcome::Skipped(_) | Outcome::Coalesced => false,
-        }
-    }
-
-    /// The stable word for it, without its detail: a key for logs, filters and exit codes.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::Succeeded => "succeeded",
-            Outcome::Failed(_) => "failed",
-            Outcome::Killed(_) => "killed",
-            Outcome::TimedOut => "timed_out",
-            Outcome::NotStarted(_) => "not_started",
-            Outcome::Skipped(_) => "skipped",
-            Outcome::Missed(_) => "missed",
-            Outcome::Coalesced => "coalesced",
-            Outcome::Lost(_) => "lost",
-        }
-    }
-}
-
-impl SkipReason {
-    /// The stable word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            SkipReason::Overlap => "overlap",
-            SkipReason::Paused => "paused",
-            SkipReason::Excluded => "excluded",
-            SkipReason::Stopping => "stopping",
-            SkipReason::Removed => "removed",
-            SkipReason::Stopped => "stopped",
-        }
-    }
-}
-
-impl fmt::Display for Outcome {
-    /// The word and its detail: `failed(3)`, `skipped(overlap)`, `missed(late by 90s)`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())?;
-        match self {
-            Outcome::Failed(code) => write!(f, "({code})"),
-            Outcome::Killed(signal) => write!(f, "({signal})"),
-            Outcome::NotStarted(reason) | Outcome::Lost(reason) => write!(f, "({reason})"),
-            Outcome::Skipped(reason) => write!(f, "({})", reason.word()),
-            Outcome::Missed(MissReason::Late(by)) => write!(f, "(late by {by:?})"),
-            Outcome::Missed(MissReason::Waited(by)) => write!(f, "(waited {by:?})"),
-            Outcome::Succeeded | Outcome::TimedOut | Outcome::Coalesced => Ok(()),
-        }
-    }
 }

@@ -6,8 +6,8 @@
 //!   [`moving`]): what a person typed, with the place of every
 //!   word, and what is wrong with it;
 //! * **decisions** ([`instant`], [`civil`], [`zone`], [`trigger`], [`job`], [`event`],
-//!   [`scheduler`]): pure. `now` is an argument; there is no clock, no I/O, no thread and no
-//!   randomness, so a year of a jobfile runs in a second under [`sim`];
+//!   [`outcome`], [`scheduler`]): pure. `now` is an argument; there is no clock, no I/O, no thread
+//!   and no randomness, so a year of a jobfile runs in a second under [`sim`];
 //! * **hands** ([`daemon`], [`executor`], [`child`], [`clock`]): processes, signals and clocks.
 //!
 //! To compute due times in a program of your own, start at [`trigger::Trigger`].
@@ -33,6 +33,7 @@ mod machine;
 mod manual;
 mod memory;
 pub mod moving;
+pub mod outcome;
 pub mod output;
 pub mod past;
 pub mod paths;

@@ -14,7 +14,7 @@ use crate::cli::{Context, ExitCode};
 use crate::clock;
 use crate::control::claim;
 use crate::control::client::{Client, Error, Place};
-use crate::control::wire::view::{PausedView, RunView};
+use crate::control::wire::view::PausedView;
 use crate::instant::Instant;
 use crate::jobfile::locate;
 use crate::jobfile::when::{self, Moment};
@@ -254,35 +254,6 @@ pub(super) fn instant(time: &str) -> Option<Instant> {
     match when::parse_moment(time) {
         Ok(Moment::At(at)) => Some(at),
         _ => None,
-    }
-}
-
-/// The mark of an outcome, as in the log of `run`.
-pub(super) fn mark(outcome: &str) -> char {
-    match outcome {
-        "succeeded" => '✓',
-        "failed" | "killed" | "timed_out" | "not_started" | "lost" => '✗',
-        _ => '·',
-    }
-}
-
-/// What became of a run.
-pub(super) fn outcome(run: &RunView) -> String {
-    let took = run.duration_ms.map(|millis| words::elapsed(Duration::from_millis(millis)));
-    let after = took.map(|took| format!(" after {took}")).unwrap_or_default();
-    let reason = clean(run.reason.as_deref().unwrap_or_default());
-    match (&*run.outcome, run.exit, run.signal) {
-        ("failed", Some(code), _) => format!("failed with exit code {code}{after}"),
-        ("killed", _, Some(signal)) => match signal_hook::low_level::signal_name(signal) {
-            Some(name) => format!("killed by {name}{after}"),
-            None => format!("killed by signal {signal}{after}"),
-        },
-        ("timed_out", ..) if run.started.is_none() => "timed out before it had begun".to_owned(),
-        ("timed_out", ..) => format!("timed out{after}"),
-        ("not_started", ..) => format!("not started: {reason}"),
-        ("running", ..) => "running".to_owned(),
-        (word, ..) if reason.is_empty() => format!("{}{after}", clean(word)),
-        (word, ..) => format!("{}: {reason}", clean(word)),
     }
 }
 

@@ -14,7 +14,7 @@ use clap::ValueEnum;
 use super::past::{Past, Place, moment, told};
 use crate::cli::{Context, ExitCode};
 use crate::instant::Instant;
-use crate::past::object::RecordObject;
+use crate::past::object::RunObject;
 use crate::past::say;
 use crate::problem::clean;
 use crate::store::{Query, RunRecord};
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+pub(super) fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     if let Some(job) = &args.job {
         past.must_know(job)?;
     }
@@ -154,7 +154,7 @@ fn records(asked: &Asked<'_>, past: &mut Past, out: &mut dyn Write) -> anyhow::R
     match asked.args.output {
         Output::Json => {
             for record in &records {
-                let object = RecordObject::new(record, zones.of(&record.job));
+                let object = RunObject::of_record(record, zones.of(&record.job));
                 writeln!(out, "{}", crate::problem::json(&object)?)?;
             }
         }
@@ -194,7 +194,7 @@ fn table(asked: &Asked<'_>, records: &[RunRecord], zones: &mut Zones) -> Table {
                 Some(_) => String::new(),
                 None => clean(&record.job).into_owned(),
             },
-            say::outcome(record),
+            say::cell(record),
             lag.map(|at| words::elapsed(at.since(record.due))).unwrap_or_default(),
             took.map(words::elapsed).unwrap_or_default(),
             record.run.map(|run| run.to_string()).unwrap_or_default(),
@@ -206,7 +206,7 @@ fn table(asked: &Asked<'_>, records: &[RunRecord], zones: &mut Zones) -> Table {
 
 /// The colour of an outcome is that of its mark.
 fn paint(text: &str) -> &'static str {
-    text.chars().next().map_or("", say::colour)
+    text.chars().next().map_or("", crate::outcome::colour)
 }
 
 /// The zones of jobs, found once.

@@ -163,7 +163,7 @@ fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Vec<(JobLine, Va
     }
 }
 
-fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
+pub(super) fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
     let times = Times::new(context);
     let local = super::asked::local_zone(context);
     let heading = vec!["JOB", "STATE", "LAST", "NEXT", "ZONE", "SCHEDULE", "REMARKS"];
@@ -177,7 +177,7 @@ fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
         };
         let last = job.last.as_ref().map(|last| {
             let at = last.started.as_ref().unwrap_or(&last.due);
-            format!("{} {}", asking::mark(&last.outcome), times.soon(at, zone))
+            format!("{} {}", last.mark(), times.soon(at, zone))
         });
         let next = job.next.as_ref().map(|next| times.soon(next, zone));
         let zone_name = match zone.name() == local.name() {
@@ -204,7 +204,7 @@ fn remarks(job: &JobLine, times: &Times<'_>, zone: &crate::zone::Zone) -> String
         remarks.push(format!("paused{}", asking::paused(paused, times, zone)));
     }
     if let Some(last) = job.last.as_ref().filter(|last| last.outcome != "succeeded") {
-        remarks.push(asking::outcome(last));
+        remarks.push(clean(&last.phrase()).into_owned());
     }
     if job.waiting > 0 && job.running > 0 {
         remarks.push(format!("{} waiting", job.waiting));

@@ -19,7 +19,6 @@ use crate::past::say;
 use crate::paths;
 use crate::problem::clean;
 use crate::store::{Query, RunRecord};
-use crate::words;
 
 /// How many runs are shown unless told: of a job, and of all.
 const OF_A_JOB: usize = 1;
@@ -213,12 +212,7 @@ fn header(past: &Past, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> S
     let due = say::due(record.due, &zone);
     let how = match &record.outcome {
         None => say::ran(record, record.due, &zone),
-        Some(outcome) => {
-            let is_known = !matches!(outcome, Outcome::Lost(_) | Outcome::NotStarted(_));
-            let took = record.duration.filter(|_| record.started.is_some() && is_known);
-            let took = took.map(|took| format!(" after {}", words::elapsed(took)));
-            say::outcome_words(Some(outcome)) + &took.unwrap_or_default()
-        }
+        Some(outcome) => clean(&outcome.sentence(say::reached(record))).into_owned(),
     };
     let discards =
         past.job(&record.job).is_some_and(|job| job.options.output == job::Output::Discard);

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::asking::{self, Asking, Output, Times};
 use crate::cli::{Context, ExitCode};
-use crate::control::wire::view::{ActiveView, JobDetails};
+use crate::control::wire::view::JobDetails;
+use crate::past::object::RunObject;
 use crate::problem::clean;
 use crate::table::{fit, terminal_width};
 use crate::words;
@@ -62,9 +63,9 @@ fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyh
     line("state", &state(job, &times, &zone))?;
     if let Some(last) = &job.last {
         let run = last.run.map(|run| format!(", run {run}")).unwrap_or_default();
-        let outcome = asking::outcome(last);
+        let outcome = clean(&last.phrase()).into_owned();
         let due = times.soon(&last.due, &zone);
-        line("last", &format!("{} {outcome}, due {due}{run}", asking::mark(&last.outcome)))?;
+        line("last", &format!("{} {outcome}, due {due}{run}", last.mark()))?;
     }
     line("command", &command(details.command.as_ref()))?;
     line("executor", &details.executor)?;
@@ -117,11 +118,11 @@ fn state(
 
 /// A run that has not ended: `run 14 is running since 02:30:00, attempt 2`.
 pub(super) fn active_run(
-    active: &ActiveView,
+    active: &RunObject,
     times: &Times<'_>,
     zone: &crate::zone::Zone,
 ) -> String {
-    let what = match &*active.doing {
+    let what = match active.doing.as_deref().unwrap_or(&active.outcome) {
         "running" => "is running",
         "ending" => "was told to end",
         "queued" => "waits for a slot",
@@ -133,11 +134,12 @@ pub(super) fn active_run(
         Some(started) => format!(", since {}", times.soon(started, zone)),
         None => format!(", due {}", times.soon(&active.due, zone)),
     };
-    let attempt = match active.attempt {
+    let attempt = match active.attempts {
         0 | 1 => String::new(),
         attempt => format!(", attempt {attempt}"),
     };
-    format!("run {} {what}{since}{attempt}", active.run)
+    let run = active.run.map(|run| format!("run {run} ")).unwrap_or_default();
+    format!("{run}{what}{since}{attempt}")
 }
 
 /// A command as one would type it.

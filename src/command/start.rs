@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::asking::{self, Asking, Output};
 use crate::cli::{Context, ExitCode};
-use crate::control::wire::view::RunView;
+use crate::outcome::Outcome;
+use crate::past::object::RunObject;
+use crate::problem::clean;
 
 /// Start a job now
 ///
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let begun = client.ask(&request).map_err(asking::told)?;
     let run = asking::number(&begun, "run");
     let waits = begun.get("waits") == Some(&Value::Bool(true));
-    let job = crate::problem::clean(&args.job);
+    let job = clean(&args.job);
     if !args.wait {
         args.asking.say(&begun, |_| match waits {
             true => format!("run {run} of {job} waits for a slot"),
@@ -58,9 +60,9 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     // It takes as long as it takes.
     client.set_patience(None).map_err(asking::told)?;
     let ended = client.receive().map_err(asking::told)?;
-    let view: RunView = asking::read(ended.clone())?;
+    let view: RunObject = asking::read(ended.clone())?;
     args.asking.say(&ended, |_| {
-        format!("{} run {run} of {job}: {}", asking::mark(&view.outcome), asking::outcome(&view))
+        format!("{} run {run} of {job}: {}", view.mark(), clean(&view.phrase()))
     })?;
     Ok(ExitCode::from(code(&view)))
 }
@@ -72,16 +74,15 @@ fn is_no_program(reason: &str) -> bool {
 }
 
 /// The exit code of a run, as a shell would give it.
-fn code(run: &RunView) -> u8 {
-    match (&*run.outcome, run.exit, run.signal) {
-        ("succeeded", ..) => 0,
-        ("failed", Some(code), _) => u8::try_from(code).unwrap_or(1),
-        ("killed", _, Some(signal)) => u8::try_from(128 + signal).unwrap_or(1),
-        ("timed_out", ..) => 124,
-        ("not_started", ..) => match run.reason.as_deref() {
-            Some(reason) if is_no_program(reason) => 127,
-            _ => 126,
-        },
-        _ => 1,
+fn code(run: &RunObject) -> u8 {
+    match run.outcome() {
+        Some(Outcome::Succeeded) => 0,
+        Some(Outcome::Failed(code)) => u8::try_from(code).unwrap_or(1),
+        Some(Outcome::Killed(signal)) => u8::try_from(128 + signal).unwrap_or(1),
+        Some(Outcome::TimedOut) => 124,
+        Some(Outcome::NotStarted(reason)) if is_no_program(&reason) => 127,
+        Some(Outcome::NotStarted(_)) => 126,
+        Some(Outcome::Skipped(_) | Outcome::Missed(_) | Outcome::Coalesced | Outcome::Lost(_))
+        | None => 1,
     }
 }

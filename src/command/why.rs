@@ -10,8 +10,9 @@ use super::past::{self, Past, Place, moment, told};
 use crate::cli::{Context, ExitCode};
 use crate::event::{JobRecord, Pause};
 use crate::instant::Instant;
+use crate::outcome;
 use crate::past::explain::{Asked, Case, Subject, Verdict, explain};
-use crate::past::object::RecordObject;
+use crate::past::object::RunObject;
 use crate::past::{end_of, say};
 use crate::problem::clean;
 use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session};
@@ -59,13 +60,17 @@ enum Output {
 #[derive(Serialize)]
 struct Object<'a> {
     job: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<String>,
     verdict: &'static str,
     text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
     evidence: Vec<Evidence<'a>>,
-    record: Option<RecordObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<RunObject>,
 }
 
 #[derive(Serialize)]
@@ -93,7 +98,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<()> {
     let id = &*args.job;
     past.must_know(id)?;
     let zone = past.zone_of(id);
@@ -236,9 +241,9 @@ fn text(
         (None, Asked::Within(from, _)) => format!(", {}", say::due(from, zone)),
         (None, Asked::Latest) => String::new(),
     };
-    let mark = verdict.record.as_ref().map(|record| say::mark(record.outcome.as_ref()));
+    let mark = verdict.record.as_ref().map(|record| outcome::mark(record.outcome.as_ref()));
     let mark = match mark {
-        Some(mark) => format!("\x1b[{}m{mark}\x1b[0m ", say::colour(mark)),
+        Some(mark) => format!("\x1b[{}m{mark}\x1b[0m ", outcome::colour(mark)),
         None => String::new(),
     };
     writeln!(out, "{mark}{bold}{id}{bold:#}{when}: {}", verdict.text)?;
@@ -276,7 +281,7 @@ fn json(
         due: verdict.due.map(time),
         next: verdict.next.map(time),
         evidence: verdict.evidence.iter().map(|(about, text)| Evidence { about, text }).collect(),
-        record: verdict.record.as_ref().map(|record| RecordObject::new(record, zone)),
+        record: verdict.record.as_ref().map(|record| RunObject::of_record(record, zone)),
     };
     writeln!(out, "{}", crate::problem::json(&object)?)?;
     Ok(())

@@ -17,6 +17,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::clock;
 use crate::job::JobSet;
+use crate::outcome;
 use crate::output;
 use crate::problem;
 use crate::words;
@@ -200,11 +201,14 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let gap = " ".repeat(column.saturating_sub(job.width()));
     let (mark, style) = match event.as_deref() {
         Some("succeeded") => (format!("{}✓{off}", paint("\x1b[32m")), dim),
-        Some("failed" | "killed" | "timed_out" | "not_started") => {
-            let red = paint("\x1b[1;31m");
-            (format!("{red}✗{off}"), red)
-        }
-        _ => (format!("{loud}·{off}"), loud),
+        Some(word) => match outcome::mark_of(word).unwrap_or('·') {
+            '✗' => {
+                let red = paint("\x1b[1;31m");
+                (format!("{red}✗{off}"), red)
+            }
+            mark => (format!("{loud}{mark}{off}"), loud),
+        },
+        None => (format!("{loud}·{off}"), loud),
     };
     let id = match colour {
         true => format!("\x1b[{}m{job}{off}", output::colour_of(&job)),

@@ -5,44 +5,27 @@ use std::time::Duration;
 use log::Level;
 
 use super::{logger, overview};
-use crate::event::{MissReason, Notice, Outcome, Record, SkipReason};
+use crate::event::{Notice, Record};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
+use crate::outcome::{Outcome, Reached};
 use crate::words;
 use crate::zone::Zone;
 
-/// Logs what became of a due time.
-pub(super) fn record(record: &Record) {
+/// How loud and in which words it is said what became of a due time.
+fn told(record: &Record) -> (Level, String) {
     let job = &*record.job;
-    let took = words::elapsed(record.duration);
-    let (level, text) = match &record.outcome {
-        Outcome::Succeeded => (Level::Info, format!("succeeded after {took}")),
-        Outcome::Failed(code) => {
-            (Level::Warn, format!("failed with exit code {code} after {took}"))
-        }
-        Outcome::Killed(signal) => {
-            (Level::Warn, format!("ended by {} after {took}", signal_name(*signal)))
-        }
-        Outcome::TimedOut if record.started.is_none() => {
-            (Level::Warn, "timed out before it had begun: its start hung".to_owned())
-        }
-        Outcome::TimedOut => (Level::Warn, format!("timed out after {took}")),
-        Outcome::NotStarted(reason) => (Level::Error, format!("not started: {reason}")),
-        Outcome::Skipped(SkipReason::Overlap) if record.run.is_some() => {
-            (Level::Warn, "skipped: a newer due time took its place".to_owned())
-        }
-        Outcome::Skipped(reason) => (Level::Warn, format!("skipped: {}", skip_words(*reason))),
-        Outcome::Missed(MissReason::Late(by)) => {
-            let grace = "misfire_grace_time allows";
-            (Level::Warn, format!("missed: {} late, more than {grace}", words::span(*by)))
-        }
-        Outcome::Missed(MissReason::Waited(by)) => {
-            (Level::Warn, format!("missed: waited {} for a slot", words::span(*by)))
-        }
-        Outcome::Coalesced => (Level::Info, "coalesced with another due time".to_owned()),
-        Outcome::Lost(reason) => (Level::Warn, format!("lost: {reason}")),
+    let level = match &record.outcome {
+        Outcome::Succeeded | Outcome::Coalesced => Level::Info,
+        Outcome::NotStarted(_) => Level::Error,
+        Outcome::Failed(_) | Outcome::Killed(_) | Outcome::TimedOut => Level::Warn,
+        Outcome::Skipped(_) | Outcome::Missed(_) | Outcome::Lost(_) => Level::Warn,
     };
-    let mut text = text;
+    let mut text = record.outcome.phrase(match (record.run, record.started) {
+        (_, Some(_)) => Reached::Process(Some(record.duration)),
+        (Some(_), None) => Reached::Run,
+        (None, None) => Reached::Due,
+    });
     if record.attempts > 1 {
         text += &format!(", attempt {}", record.attempts);
     }
@@ -59,15 +42,13 @@ pub(super) fn record(record: &Record) {
         None => text = format!("due {} {text}", time(record.due, job)),
         Some(_) => {}
     }
-    let reason = reason(&record.outcome);
-    let exit = match record.outcome {
-        Outcome::Failed(code) => Some(code),
-        _ => None,
-    };
-    let signal = match record.outcome {
-        Outcome::Killed(signal) => Some(signal),
-        _ => None,
-    };
+    (level, text)
+}
+
+/// Logs what became of a due time.
+pub(super) fn record(record: &Record) {
+    let job = &*record.job;
+    let (level, text) = told(record);
     let started = record.started.map(|at| words::rfc3339(at, &job.zone));
     let lag = record.started.map(|at| millis(at.since(record.due)));
     let duration = record.started.map(|_| millis(record.duration));
@@ -83,34 +64,12 @@ pub(super) fn record(record: &Record) {
         started = started.as_deref(),
         lag_ms = lag,
         attempt = (record.attempts > 0).then_some(record.attempts),
-        exit = exit,
-        signal = signal,
+        exit = record.outcome.exit(),
+        signal = record.outcome.signal(),
         duration_ms = duration,
-        reason = reason.as_deref();
+        reason = record.outcome.reason();
         "{text}"
     );
-}
-
-/// Why it came to an outcome, in a word or in words.
-pub(super) fn reason(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::NotStarted(reason) | Outcome::Lost(reason) => Some(reason.clone()),
-        Outcome::Skipped(reason) => Some(reason.word().to_owned()),
-        Outcome::Missed(MissReason::Late(_)) => Some("late".to_owned()),
-        Outcome::Missed(MissReason::Waited(_)) => Some("waited".to_owned()),
-        _ => None,
-    }
-}
-
-fn skip_words(reason: SkipReason) -> &'static str {
-    match reason {
-        SkipReason::Overlap => "as many runs as max_instances allows are active",
-        SkipReason::Paused => "the job is paused",
-        SkipReason::Excluded => "the time is excluded",
-        SkipReason::Stopping => "the scheduler is stopping",
-        SkipReason::Removed => "a reload took the job away",
-        SkipReason::Stopped => "somebody has stopped it before it began",
-    }
 }
 
 /// Logs what is not an outcome.
@@ -145,7 +104,7 @@ pub(super) fn notice(notice: &Notice) {
             attempt = *attempt,
             delay_ms = millis(*delay),
             reason = &*outcome.to_string();
-            "{}; attempt {attempt} in {}", outcome_words(outcome), words::span(*delay)
+            "{}; attempt {attempt} in {}", outcome.phrase(Reached::Process(None)), words::span(*delay)
         ),
         Notice::Postponed { run, job, reason, delay, .. } => log::warn!(
             event = "postponed",
@@ -240,28 +199,52 @@ pub(super) fn zone_changes(before: &[Zone], after: &[Zone]) {
     }
 }
 
-pub(super) fn outcome_words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Failed(code) => format!("failed with exit code {code}"),
-        Outcome::Killed(signal) => format!("ended by {}", signal_name(*signal)),
-        Outcome::TimedOut => "timed out".to_owned(),
-        Outcome::NotStarted(reason) => format!("not started: {reason}"),
-        Outcome::Lost(reason) => format!("lost: {reason}"),
-        other => other.to_string(),
-    }
-}
-
-fn signal_name(signal: i32) -> String {
-    match signal_hook::low_level::signal_name(signal) {
-        Some(name) => name.to_owned(),
-        None => format!("signal {signal}"),
-    }
-}
-
 fn time(at: Instant, job: &Job) -> String {
     words::day_and_time(at, &job.zone)
 }
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::RunId;
+    use crate::outcome;
+    use crate::past::object::RunObject;
+    use crate::zone::Database;
+
+    /// The log says of an outcome what a client is told of it, and what failed is no mere remark.
+    #[test]
+    fn an_outcome_reads_as_it_does_elsewhere() {
+        let text = "[scheduler]\ntimezone = 'UTC'\n[jobs.j]\ncommand = 'true'\ncron = '* * * * *'";
+        let due = Instant::from_secs(1_795_500_000);
+        let set = crate::jobfile::load_text("t", text, &Database::bundled(), due).set.unwrap();
+        for outcome in outcome::each() {
+            for (run, started) in
+                [(None, None), (Some(RunId(7)), None), (Some(RunId(7)), Some(due))]
+            {
+                let record = Record {
+                    job: Arc::clone(&set.jobs[0]),
+                    due,
+                    last_due: due,
+                    count: 1,
+                    run,
+                    outcome: outcome.clone(),
+                    started,
+                    duration: Duration::from_secs(12),
+                    attempts: 1,
+                };
+                let (level, text) = told(&record);
+                assert!(text.ends_with(&RunObject::of_decided(&record).phrase()), "{text}");
+                assert_eq!(
+                    level <= Level::Warn,
+                    outcome.word() != "succeeded" && outcome.word() != "coalesced"
+                );
+            }
+        }
+    }
 }

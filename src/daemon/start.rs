@@ -11,7 +11,7 @@ use super::catalog::{self, Catalog};
 use super::hands::{Hands, Message};
 use super::records::Records;
 use super::recovery::{self, Recovered};
-use super::{Mailbox, Memory, Plan, Reopen, Waker, report};
+use super::{Mailbox, Memory, Plan, Reopen, Waker};
 use crate::child::mark::Marks;
 use crate::clock;
 use crate::control::Line;
@@ -19,6 +19,7 @@ use crate::control::server::Server;
 use crate::event::{Change, ChangeKind, RunId};
 use crate::job::JobSet;
 use crate::memory;
+use crate::outcome::Reached;
 use crate::scheduler::{Scheduler, Texts};
 use crate::store::keeper::Keeper;
 use crate::store::{Fact, Process, Reader, Restored, Session};
@@ -197,12 +198,12 @@ fn take_back(
 
 fn log_recovered(recovered: &Recovered) {
     for (run, job, outcome) in &recovered.over {
-        let text = report::outcome_words(outcome);
+        let text = outcome.phrase(Reached::Process(None));
         log::warn!(
             event = outcome.word(),
             job = &**job,
             run = run.0,
-            reason = &*report::reason(outcome).unwrap_or_default();
+            reason = outcome.reason().unwrap_or_default();
             "{text}"
         );
     }

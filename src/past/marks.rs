@@ -1,9 +1,7 @@
 //! A job's past at a glance: a mark for each of its last records, and how many runs went well.
 
-use crate::event::Outcome;
+use crate::outcome::{self, Outcome};
 use crate::store::RunRecord;
-
-use super::say;
 
 /// The past of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,7 +30,7 @@ pub fn marks(records: &[RunRecord], width: usize) -> Marks {
         }
     }
     let shown = records.iter().take(width).rev();
-    found.marks = shown.map(|record| say::mark(record.outcome.as_ref())).collect();
+    found.marks = shown.map(|record| outcome::mark(record.outcome.as_ref())).collect();
     found
 }
 

@@ -1,64 +1,26 @@
-//! The words for outcomes, times and runs that history, why and their like share.
+//! The words for records and times that history, why and their like share; those for outcomes are
+//! in `crate::outcome`.
 
 use std::time::Duration;
 
-use crate::event::{MissReason, Outcome, SkipReason};
 use crate::instant::Instant;
+use crate::outcome::{self, MissReason, Outcome, Reached};
 use crate::problem::clean;
-use crate::store::RunRecord;
+use crate::store::{AttemptRecord, RunRecord};
 use crate::words;
 use crate::zone::Zone;
 
 use super::end_of;
 
-/// The mark of an outcome: one column wide, and first in what [`outcome`] says.
-pub fn mark(outcome: Option<&Outcome>) -> char {
-    match outcome {
-        None => '…',
-        Some(outcome) => match outcome {
-            Outcome::Succeeded => '✓',
-            Outcome::Failed(_)
-            | Outcome::Killed(_)
-            | Outcome::TimedOut
-            | Outcome::NotStarted(_) => '✗',
-            Outcome::Missed(_) => '!',
-            Outcome::Skipped(_) => '-',
-            Outcome::Coalesced => '·',
-            Outcome::Lost(_) => '?',
-        },
-    }
-}
-
-/// The colour of a mark, as the number of an ANSI sequence; nothing for what is no mark.
-pub fn colour(mark: char) -> &'static str {
-    match mark {
-        '✓' => "32",
-        '✗' => "31",
-        '!' => "33",
-        '?' => "35",
-        '…' => "36",
-        '-' | '·' => "2",
-        _ => "",
-    }
-}
+/// Of what goes on.
+const NOT_OVER: &str = "is not over";
 
 /// What became of a record, in few words: `✗ failed 3`, `- skipped: overlap`, `! missed ×43`.
-pub fn outcome(record: &RunRecord) -> String {
-    let mark = mark(record.outcome.as_ref());
+pub fn cell(record: &RunRecord) -> String {
+    let mark = outcome::mark(record.outcome.as_ref());
     let words = match &record.outcome {
-        None if record.started.is_some() => "running".to_owned(),
-        None => "waiting".to_owned(),
-        Some(outcome) => match outcome {
-            Outcome::Succeeded => "succeeded".to_owned(),
-            Outcome::Failed(code) => format!("failed {code}"),
-            Outcome::Killed(signal) => format!("killed {}", short_signal(*signal)),
-            Outcome::TimedOut => "timed out".to_owned(),
-            Outcome::NotStarted(_) => "not started".to_owned(),
-            Outcome::Skipped(reason) => format!("skipped: {}", reason.word()),
-            Outcome::Missed(_) => "missed".to_owned(),
-            Outcome::Coalesced => "coalesced".to_owned(),
-            Outcome::Lost(_) => "lost".to_owned(),
-        },
+        Some(outcome) => outcome.short(),
+        None => outcome::word(None, record.started.is_some()).to_owned(),
     };
     match record.count {
         0 | 1 => format!("{mark} {words}"),
@@ -76,12 +38,12 @@ pub fn remark(record: &RunRecord, zone: &Zone) -> String {
         Some(Outcome::NotStarted(reason) | Outcome::Lost(reason)) => {
             remarks.push(clean(reason).into_owned());
         }
-        Some(Outcome::Missed(MissReason::Late(by))) => {
-            let first = if record.count > 1 { "the first " } else { "" };
-            remarks.push(format!("{first}{} late", words::span(*by)));
-        }
-        Some(Outcome::Missed(MissReason::Waited(by))) => {
-            remarks.push(format!("waited {} for a slot", words::span(*by)));
+        Some(Outcome::Missed(reason)) => {
+            let first = match reason {
+                MissReason::Late(_) if record.count > 1 => "the first ",
+                MissReason::Late(_) | MissReason::Waited(_) => "",
+            };
+            remarks.push(format!("{first}{}", reason.short()));
         }
         _ => {}
     }
@@ -131,7 +93,7 @@ pub fn ran(record: &RunRecord, near: Instant, zone: &Zone) -> String {
         let at = clock(record.at, near, zone);
         return match record.outcome {
             None => format!("waiting since {at}"),
-            Some(_) => format!("never began; {} at {at}", outcome_words(record.outcome.as_ref())),
+            Some(_) => format!("never began; {} at {at}", sentence(record)),
         };
     };
     let from = clock(started, near, zone);
@@ -142,44 +104,32 @@ pub fn ran(record: &RunRecord, near: Instant, zone: &Zone) -> String {
     }
 }
 
-/// An outcome in a sentence: `failed with exit code 3`, `was ended by SIGTERM`.
-pub fn outcome_words(outcome: Option<&Outcome>) -> String {
-    match outcome {
-        None => "is not over".to_owned(),
-        Some(Outcome::Succeeded) => "succeeded".to_owned(),
-        Some(Outcome::Failed(code)) => format!("failed with exit code {code}"),
-        Some(Outcome::Killed(signal)) => format!("was ended by {}", signal_name(*signal)),
-        Some(Outcome::TimedOut) => "timed out".to_owned(),
-        Some(Outcome::NotStarted(reason)) => format!("could not be started: {}", clean(reason)),
-        Some(Outcome::Skipped(_)) => "was skipped".to_owned(),
-        Some(Outcome::Missed(_)) => "was missed".to_owned(),
-        Some(Outcome::Coalesced) => "was coalesced".to_owned(),
-        Some(Outcome::Lost(reason)) => format!("was lost: {}", clean(reason)),
+/// How far a record's due time got.
+pub fn reached(record: &RunRecord) -> Reached {
+    match (record.run, record.started) {
+        (_, Some(_)) => Reached::Process(record.duration),
+        (Some(_), None) => Reached::Run,
+        (None, None) => Reached::Due,
     }
 }
 
-/// Why a due time was skipped, as a word for JSON; `None` for outcomes that explain themselves.
-pub fn reason(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::NotStarted(reason) | Outcome::Lost(reason) => Some(reason.clone()),
-        Outcome::Skipped(reason) => Some(SkipReason::word(*reason).to_owned()),
-        Outcome::Missed(MissReason::Late(_)) => Some("late".to_owned()),
-        Outcome::Missed(MissReason::Waited(_)) => Some("waited".to_owned()),
-        _ => None,
+/// What became of a record, with its run as the subject and without how long it took: `failed with
+/// exit code 3`, `was ended by SIGTERM`.
+pub fn sentence(record: &RunRecord) -> String {
+    let reached = match reached(record) {
+        Reached::Process(_) => Reached::Process(None),
+        other => other,
+    };
+    match &record.outcome {
+        Some(outcome) => clean(&outcome.sentence(reached)).into_owned(),
+        None => NOT_OVER.to_owned(),
     }
 }
 
-/// `SIGTERM`, or `signal 35` where there is no name.
-pub fn signal_name(signal: i32) -> String {
-    match signal_hook::low_level::signal_name(signal) {
-        Some(name) => name.to_owned(),
-        None => format!("signal {signal}"),
-    }
-}
-
-fn short_signal(signal: i32) -> String {
-    match signal_hook::low_level::signal_name(signal) {
-        Some(name) => name.trim_start_matches("SIG").to_owned(),
-        None => signal.to_string(),
+/// The same of an attempt.
+pub fn attempt(attempt: &AttemptRecord) -> String {
+    match &attempt.outcome {
+        Some(outcome) => clean(&outcome.sentence(Reached::Process(None))).into_owned(),
+        None => NOT_OVER.to_owned(),
     }
 }

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{Asked, Output};
 use crate::cli::ExitCode;
 use crate::command::past::Past;
+use crate::outcome;
 use crate::past::marks::marks;
-use crate::past::object::RecordObject;
+use crate::past::object::RunObject;
 use crate::past::say;
 use crate::problem::clean;
 use crate::store::Query;
@@ -31,7 +32,8 @@ struct Object<'a> {
     marks: &'a str,
     runs: u64,
     succeeded: u64,
-    last: Option<RecordObject>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<RunObject>,
 }
 
 const HEADING: [&str; 4] = ["JOB", "MARKS", "SUCCEEDED", "LATEST"];
@@ -62,7 +64,7 @@ pub(super) fn run(
                 marks: &found.marks,
                 runs: found.runs,
                 succeeded: found.succeeded,
-                last: records.first().map(|record| RecordObject::new(record, &zone)),
+                last: records.first().map(|record| RunObject::of_record(record, &zone)),
             };
             writeln!(out, "{}", crate::problem::json(&object)?)?;
             continue;
@@ -70,7 +72,7 @@ pub(super) fn run(
         let found = marks(&records, MARKS);
         let last = records.first().map(|record| {
             let ago = words::span(past.now.since(record.last_due));
-            format!("{}, {ago} ago", say::outcome(record))
+            format!("{}, {ago} ago", say::cell(record))
         });
         lines.push(Line {
             id: clean(&id).into_owned(),
@@ -130,8 +132,8 @@ fn write(lines: &[Line], out: &mut dyn Write) -> std::io::Result<()> {
         text += &" ".repeat(marks - shown.len());
         let mut colour = "";
         for mark in shown {
-            if say::colour(mark) != colour {
-                colour = say::colour(mark);
+            if outcome::colour(mark) != colour {
+                colour = outcome::colour(mark);
                 text += &format!("\x1b[0;{colour}m");
             }
             text.push(mark);

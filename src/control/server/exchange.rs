@@ -10,12 +10,13 @@ use serde_json::{Map, Value, json};
 
 use super::past::Past;
 use crate::control::wire::view::{
-    AttemptView, ChangeView, JobDetails, JobLine, RunView, SessionView, StatusView,
+    AttemptView, ChangeView, JobDetails, JobLine, SessionView, StatusView,
 };
 use crate::control::wire::{self, Format, Target, Verb};
 use crate::control::{Health, Reply, Wish, definition};
 use crate::event::{Answer, Code, Fault, JobPage, Want};
 use crate::job::Executor;
+use crate::past::object::RunObject;
 use crate::zone::Zone;
 
 /// So many jobs are asked of the loop at a time, which is a fraction of a millisecond for it.
@@ -124,7 +125,7 @@ impl Exchange {
                 Step::Say(wire::json(&json!({ "run": run.0, "waits": waits, "done": false })))
             }
             (Stage::Start { .. }, Reply::Answer(Answer::Ended(record))) => {
-                let mut view = wire::json(&RunView::of_ended(&record));
+                let mut view = wire::json(&RunObject::of_decided(&record));
                 view.replace_range(..1, "{\"done\":true,");
                 Step::End(Ok(view))
             }
@@ -235,7 +236,7 @@ fn history(past: &mut Past, query: crate::store::Query) -> Result<String, Fault>
     let mut more = None;
     for (index, record) in records.iter().enumerate() {
         text.push_str(if index > 0 { "," } else { "" });
-        text.push_str(&wire::json(&RunView::of_record(record, &zone)));
+        text.push_str(&wire::json(&RunObject::of_record(record, &zone)));
         if text.len() > LARGE || index + 1 >= limit {
             more = Some(record.seq);
             break;

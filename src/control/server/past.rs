@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::control::wire::view::RunView;
 use crate::event::{Code, Fault};
+use crate::past::object::RunObject;
 use crate::store::{Query, Reader, RunRecord, StoreError};
 use crate::zone::Zone;
 
@@ -53,16 +53,16 @@ impl Past {
     }
 
     /// The last record of a job, of those that were read.
-    pub(super) fn last(&self, job: &str, zone: &Zone) -> Option<RunView> {
-        self.lasts.get(job).map(|record| RunView::of_record(record, zone))
+    pub(super) fn last(&self, job: &str, zone: &Zone) -> Option<RunObject> {
+        self.lasts.get(job).map(|record| RunObject::of_record(record, zone))
     }
 
     /// The last record of a job that is over.
-    pub(super) fn last_of(&mut self, job: &str, zone: &Zone) -> Option<RunView> {
+    pub(super) fn last_of(&mut self, job: &str, zone: &Zone) -> Option<RunObject> {
         // Runs that are not over may stand before it, more than `max_instances` hardly ever.
         let query = Query { job: Some(job.into()), limit: 20, ..Query::default() };
         let records = self.read(|reader| reader.records(&query)).ok()?;
         let over = records.iter().find(|record| record.outcome.is_some())?;
-        Some(RunView::of_record(over, zone))
+        Some(RunObject::of_record(over, zone))
     }
 }

@@ -1,22 +1,20 @@
-//! What jobs, runs and schedulers look like in JSON.
+//! What jobs and schedulers look like in JSON; a run is a `crate::past::object`.
 //!
 //! Times are RFC 3339, in the job's zone where a job is known and in UTC elsewhere; durations are
 //! milliseconds. A key that does not apply is left out. No command is in a list, because many
 //! people put secrets there.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::control::Health;
-use crate::event::{
-    Active, Change, Doing, JobDetail, JobView, MissReason, Outcome, Paused, Record, Status,
-};
+use crate::event::{Change, JobDetail, JobView, Paused, Status};
 use crate::instant::Instant;
 use crate::job::Command;
 use crate::jobfile::masked;
-use crate::store::{AttemptRecord, RunRecord, Session};
+use crate::outcome::Outcome;
+use crate::past::object::RunObject;
+use crate::store::{AttemptRecord, Session};
 use crate::words;
 use crate::zone::Zone;
 
@@ -66,7 +64,7 @@ views! {
         /// Why it is paused.
         paused: Option<PausedView>,
         /// Its last outcome.
-        last: Option<RunView>,
+        last: Option<RunObject>,
     }
 
     /// Why a job is paused.
@@ -81,62 +79,6 @@ views! {
         by: Option<String>,
         /// Why.
         reason: Option<String>,
-    }
-
-    /// What became of a due time.
-    RunView {
-        /// The number of the record in the store.
-        seq: Option<u64>,
-        /// The run, if it became one.
-        run: Option<u64>,
-        /// The job.
-        job: String,
-        /// The due time, or the first of several.
-        due: String,
-        /// The last of several.
-        last_due: Option<String>,
-        /// How many, if several.
-        count: Option<u64>,
-        /// The word for it; `running` while it is not over.
-        outcome: String,
-        /// The exit code.
-        exit: Option<i32>,
-        /// The signal that ended it.
-        signal: Option<i32>,
-        /// Why, in a word or in words.
-        reason: Option<String>,
-        /// How late it was, or how long it waited.
-        late_ms: Option<u64>,
-        /// When it was decided or admitted.
-        at: Option<String>,
-        /// When its first attempt was started.
-        started: Option<String>,
-        /// From the due time to there.
-        lag_ms: Option<u64>,
-        /// From there to the end of its last attempt.
-        duration_ms: Option<u64>,
-        /// How many attempts there were.
-        attempts: u32,
-        /// Its process.
-        pid: Option<u32>,
-        /// Who has asked for it, if its trigger did not.
-        by: Option<String>,
-    }
-
-    /// A run that is active.
-    ActiveView {
-        /// The run.
-        run: u64,
-        /// Its job.
-        job: String,
-        /// The due time.
-        due: String,
-        /// The number of its attempt; 0 before the first.
-        attempt: u32,
-        /// `running`, `ending`, `queued`, `pending` or `retrying`.
-        doing: String,
-        /// When its first process was made.
-        started: Option<String>,
     }
 
     /// Everything about a job.
@@ -156,7 +98,7 @@ views! {
         /// Its definition as TOML, if it was added at run time.
         toml: Option<String>,
         /// Its active runs.
-        active: Vec<ActiveView>,
+        active: Vec<RunObject>,
         /// Its next few due times.
         upcoming: Vec<String>,
     }
@@ -196,7 +138,7 @@ views! {
         /// All jobs are paused.
         paused: Option<PausedView>,
         /// Its active runs.
-        active: Vec<ActiveView>,
+        active: Vec<RunObject>,
     }
 
     /// An attempt of a run.
@@ -269,32 +211,9 @@ impl Skip for usize {}
 impl Skip for JobLine {}
 impl<T> Skip for Vec<T> {}
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The parts of an outcome: exit code, signal, reason, lateness.
-fn parts(outcome: &Outcome) -> (Option<i32>, Option<i32>, Option<String>, Option<u64>) {
-    match outcome {
-        Outcome::Failed(code) => (Some(*code), None, None, None),
-        Outcome::Killed(signal) => (None, Some(*signal), None, None),
-        Outcome::NotStarted(reason) | Outcome::Lost(reason) => {
-            (None, None, Some(reason.clone()), None)
-        }
-        Outcome::Skipped(reason) => (None, None, Some(reason.word().to_owned()), None),
-        Outcome::Missed(MissReason::Late(by)) => {
-            (None, None, Some("late".to_owned()), Some(millis(*by)))
-        }
-        Outcome::Missed(MissReason::Waited(by)) => {
-            (None, None, Some("waited".to_owned()), Some(millis(*by)))
-        }
-        Outcome::Succeeded | Outcome::TimedOut | Outcome::Coalesced => (None, None, None, None),
-    }
-}
-
 impl JobLine {
     /// How a job stands, with what became of its last due time.
-    pub fn new(view: &JobView, last: Option<RunView>) -> JobLine {
+    pub fn new(view: &JobView, last: Option<RunObject>) -> JobLine {
         let (job, zone) = (&view.job, &view.job.zone);
         let state = match (view.running, view.waiting, &view.paused, view.next) {
             (1.., _, _, _) => "running",
@@ -338,80 +257,9 @@ impl PausedView {
     }
 }
 
-impl RunView {
-    /// A record of the store.
-    pub fn of_record(record: &RunRecord, zone: &Zone) -> RunView {
-        let time = |at: Instant| words::rfc3339(at, zone);
-        let (exit, signal, reason, late_ms) =
-            record.outcome.as_ref().map(parts).unwrap_or_default();
-        RunView {
-            seq: Some(record.seq),
-            run: record.run.map(|run| run.0),
-            job: record.job.to_string(),
-            due: time(record.due),
-            last_due: (record.count > 1).then(|| time(record.last_due)),
-            count: (record.count > 1).then_some(record.count),
-            outcome: record.outcome.as_ref().map_or("running", Outcome::word).to_owned(),
-            exit,
-            signal,
-            reason,
-            late_ms,
-            at: Some(time(record.at)),
-            started: record.started.map(time),
-            lag_ms: record.started.map(|started| millis(started.since(record.due))),
-            duration_ms: record.duration.map(millis),
-            attempts: record.attempts,
-            pid: record.process.map(|process| process.pid),
-            by: record.by.as_deref().map(str::to_owned),
-        }
-    }
-
-    /// What the scheduler says of a run that has just ended.
-    pub fn of_ended(record: &Record) -> RunView {
-        let zone = &record.job.zone;
-        let (exit, signal, reason, late_ms) = parts(&record.outcome);
-        RunView {
-            run: record.run.map(|run| run.0),
-            job: record.job.id.to_string(),
-            due: words::rfc3339(record.due, zone),
-            outcome: record.outcome.word().to_owned(),
-            exit,
-            signal,
-            reason,
-            late_ms,
-            started: record.started.map(|started| words::rfc3339(started, zone)),
-            lag_ms: record.started.map(|started| millis(started.since(record.due))),
-            duration_ms: record.started.map(|_| millis(record.duration)),
-            attempts: record.attempts,
-            ..RunView::default()
-        }
-    }
-}
-
-impl ActiveView {
-    fn new(active: &Active) -> ActiveView {
-        let zone = &active.job.zone;
-        let doing = match active.doing {
-            Doing::Running => "running",
-            Doing::Ending => "ending",
-            Doing::Queued => "queued",
-            Doing::Pending => "pending",
-            Doing::Retrying => "retrying",
-        };
-        ActiveView {
-            run: active.run.0,
-            job: active.job.id.to_string(),
-            due: words::rfc3339(active.due, zone),
-            attempt: active.attempt,
-            doing: doing.to_owned(),
-            started: active.started.map(|(at, _)| words::rfc3339(at, zone)),
-        }
-    }
-}
-
 impl JobDetails {
     /// All about a job.
-    pub fn new(detail: &JobDetail, last: Option<RunView>, options: Option<Value>) -> JobDetails {
+    pub fn new(detail: &JobDetail, last: Option<RunObject>, options: Option<Value>) -> JobDetails {
         let (job, zone) = (&detail.view.job, &detail.view.job.zone);
         let command = match &job.command {
             Command::Shell(line) => Value::from(&**line),
@@ -425,7 +273,7 @@ impl JobDetails {
             options,
             overrides: detail.overrides.as_deref().map(masked),
             toml: detail.text.as_deref().map(masked),
-            active: detail.active.iter().map(ActiveView::new).collect(),
+            active: detail.active.iter().map(RunObject::of_active).collect(),
             upcoming: detail.upcoming.iter().map(|due| words::rfc3339(*due, zone)).collect(),
         }
     }
@@ -455,7 +303,7 @@ impl StatusView {
                 .all_paused
                 .as_ref()
                 .and_then(|pause| PausedView::new(&Paused::All(pause.clone()), zone)),
-            active: status.active.iter().map(ActiveView::new).collect(),
+            active: status.active.iter().map(RunObject::of_active).collect(),
         }
     }
 }
@@ -464,16 +312,16 @@ impl AttemptView {
     /// An attempt as the store has it.
     pub fn new(record: &AttemptRecord) -> AttemptView {
         let time = |at: Instant| words::rfc3339(at, &Zone::utc());
-        let (exit, signal, reason, _) = record.outcome.as_ref().map(parts).unwrap_or_default();
+        let outcome = record.outcome.as_ref();
         AttemptView {
             attempt: record.attempt,
             pid: record.process.map(|process| process.pid),
             started: record.started.map(time),
             ended: record.ended.map(time),
-            outcome: record.outcome.as_ref().map(|outcome| outcome.word().to_owned()),
-            exit,
-            signal,
-            reason,
+            outcome: outcome.map(|outcome| outcome.word().to_owned()),
+            exit: outcome.and_then(Outcome::exit),
+            signal: outcome.and_then(Outcome::signal),
+            reason: outcome.and_then(Outcome::reason).map(str::to_owned),
         }
     }
 }

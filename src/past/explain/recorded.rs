@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::{Case, Verdict};
-use crate::event::{Change, ChangeKind, MissReason, Outcome, SkipReason};
+use crate::event::{Change, ChangeKind};
 use crate::instant::Instant;
 use crate::job::{Grace, Overlap};
+use crate::outcome::{MissReason, Outcome, SkipReason};
 use crate::past::down::down_at;
 use crate::past::{end_of, say};
 use crate::problem::clean;
@@ -41,19 +42,17 @@ pub(super) fn verdict(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verd
 }
 
 fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
-    let took = record.duration.map(words::elapsed).unwrap_or_default();
     let killer = match outcome {
         Outcome::Killed(_) => who_killed(case, record),
         _ => None,
     };
     let how = match outcome {
-        Outcome::TimedOut => {
+        Outcome::TimedOut if record.started.is_some() => {
             let timeout = case.job.and_then(|job| job.options.timeout);
             let timeout = timeout.map(|after| format!(" of {}", words::span(after)));
             format!("was ended by its timeout{}", timeout.unwrap_or_default())
         }
-        Outcome::NotStarted(_) => say::outcome_words(Some(outcome)),
-        _ => format!("{} after {took}", say::outcome_words(Some(outcome))),
+        _ => clean(&outcome.sentence(say::reached(record))).into_owned(),
     };
     let by = killer.as_ref().map(|killer| format!(": {killer}")).unwrap_or_default();
     let mut verdict = Verdict::new(outcome.word(), format!("{} {how}{by}", the_run(record)));
@@ -98,7 +97,7 @@ fn not_over(case: &Case<'_>, record: &RunRecord) -> Verdict {
             format!(
                 "{run} waits to be tried again: attempt {} {} at {}",
                 last.attempt,
-                say::outcome_words(last.outcome.as_ref()),
+                say::attempt(last),
                 case.clock(last.ended.unwrap_or(case.now), case.now)
             ),
         ),
@@ -137,13 +136,16 @@ fn what_for(case: &Case<'_>) -> String {
 }
 
 fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: SkipReason) -> Verdict {
+    let plainly = || {
+        let text = Outcome::Skipped(reason).phrase(say::reached(record));
+        Verdict::new("skipped", text)
+    };
     match reason {
         SkipReason::Overlap => overlapped(case, record, due),
-        SkipReason::Paused => paused(case, record, due),
-        SkipReason::Excluded => Verdict::new("skipped", "skipped: the time is excluded"),
+        SkipReason::Paused => paused(case, record, due).unwrap_or_else(plainly),
+        SkipReason::Removed => plainly(),
         SkipReason::Stopping => {
-            let mut verdict =
-                Verdict::new("skipped", "skipped: schedrs was stopping before it could begin");
+            let mut verdict = plainly();
             let stopped = |session: &&crate::store::Session| {
                 session.began <= record.at && session.stopped.is_some_and(|at| at >= record.at)
             };
@@ -154,15 +156,12 @@ fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: SkipReason
             }
             verdict
         }
-        SkipReason::Removed => {
-            Verdict::new("skipped", "skipped: the job was removed before it could begin")
-        }
         SkipReason::Stopped => match change_near(case, ChangeKind::Stopped, record.at, record.at) {
             Some(change) => Verdict::new(
                 "skipped",
                 format!("skipped: {} stopped it before it began", clean(&change.by)),
             ),
-            None => Verdict::new("skipped", "skipped: somebody stopped it before it began"),
+            None => plainly(),
         },
     }
 }
@@ -181,7 +180,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
     let names: Vec<String> =
         going.iter().filter_map(|other| Some(other.run?.to_string())).collect();
     let text = match &names[..] {
-        [] => "skipped: as many runs as max_instances allows were active".to_owned(),
+        [] => Outcome::Skipped(SkipReason::Overlap).phrase(say::reached(record)),
         [one] => format!("skipped: run {one} was still going"),
         several => format!("skipped: runs {} were still going", words::list(several)),
     };
@@ -189,7 +188,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
     for other in going {
         let Some(run) = other.run else { continue };
         let outcome = match other.outcome {
-            Some(_) => format!(", {}", say::outcome_words(other.outcome.as_ref())),
+            Some(_) => format!(", {}", say::sentence(other)),
             None => String::new(),
         };
         verdict.also(
@@ -246,7 +245,8 @@ fn was_active(run: &RunRecord, skipped: &RunRecord) -> bool {
     run.at <= skipped.at.plus(ONE_STEP) && until.plus(ONE_STEP) >= skipped.at
 }
 
-fn paused(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
+/// By whom the job was paused, if that is known.
+fn paused(case: &Case<'_>, record: &RunRecord, due: Instant) -> Option<Verdict> {
     let about = |change: &&Change| change.job.as_deref().is_none_or(|job| job == case.id);
     let mut changes = case.changes.iter().filter(about);
     let began =
@@ -256,9 +256,7 @@ fn paused(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
             && change.at >= due
             && change.at <= record.at.plus(ONE_STEP)
     });
-    let Some(began) = began else {
-        return Verdict::new("skipped", "skipped: the job was paused");
-    };
+    let began = began?;
     let what = if began.job.is_some() { "paused" } else { "all jobs were paused" };
     let since = case.clock(began.at, due);
     let until = match ended {
@@ -280,7 +278,7 @@ fn paused(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
         }
         None => verdict.also("resumed", format!("by itself at {until}")),
     }
-    verdict
+    Some(verdict)
 }
 
 fn missed(case: &Case<'_>, record: &RunRecord, due: Instant, reason: MissReason) -> Verdict {
@@ -373,10 +371,7 @@ fn coalesced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
                 format!(
                     "coalesced: the due time {} stands for it{number}, which {}",
                     case.clock(run.due, due),
-                    match run.outcome {
-                        None => "is not over".to_owned(),
-                        Some(_) => say::outcome_words(run.outcome.as_ref()),
-                    }
+                    say::sentence(run)
                 ),
             );
             verdict.also("instead", format!("it {}", say::ran(run, due, case.zone)));
@@ -458,7 +453,7 @@ fn details(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
             (Some(from), None) => format!(" since {}", case.clock(from, near)),
             _ => String::new(),
         };
-        let how = say::outcome_words(attempt.outcome.as_ref());
+        let how = say::attempt(attempt);
         verdict.also("attempt", format!("{}{times}: {how}", attempt.attempt));
     }
     if record.attempts > 1 && case.attempts.is_empty() {

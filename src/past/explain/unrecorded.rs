@@ -219,7 +219,7 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
     };
     if let (Some(before), Some(record)) = (before, case.records.iter().find(covers)) {
         let before = case.clock(before, asked);
-        let words = say::outcome_words(record.outcome.as_ref());
+        let words = say::sentence(record);
         verdict.also("before", format!("that of {before} {words}"));
     }
     verdict

@@ -127,7 +127,7 @@ fn start_has_the_exit_code_of_the_run() {
     let rows = [
         (Exit::Code(0), 0, "succeeded"),
         (Exit::Code(3), 3, "failed with exit code 3"),
-        (Exit::Signal(9), 137, "killed by SIGKILL"),
+        (Exit::Signal(9), 137, "ended by SIGKILL"),
     ];
     for (number, (exit, code, words)) in rows.into_iter().enumerate() {
         let run = number as u64 + 2;
