@@ -117,6 +117,9 @@ impl Fates {
         }
         let due: jiff::Timestamp = event["due"].as_str().unwrap().parse().unwrap();
         let job = event["job"].as_str().unwrap().to_owned();
+        if (name == "failed") != job.ends_with('0') {
+            self.wrong.push(line.to_owned());
+        }
         self.due.entry(job).or_default().push(due.as_second());
         *self.outcomes.entry(name.to_owned()).or_default() += 1;
         self.most_late_ms = self.most_late_ms.max(event["lag_ms"].as_u64().unwrap_or(0));
@@ -137,9 +140,6 @@ impl Fates {
             }
         }
         assert!(self.wrong.is_empty(), "{:#?}", self.wrong);
-        let failing = self.due.iter().filter(|(job, _)| job.ends_with('0'));
-        let failed: usize = failing.map(|(_, due)| due.len()).sum();
-        assert_eq!(self.outcomes.get("failed"), Some(&failed), "{:?}", self.outcomes);
     }
 }
 
