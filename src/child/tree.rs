@@ -26,7 +26,9 @@ use std::fs;
 use std::io;
 
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, getpid, test_kill_process, wait};
+use rustix::process::{
+    Pid, WaitId, WaitIdOptions, WaitOptions, getpid, test_kill_process, wait, waitid,
+};
 
 use super::cgroup;
 use super::mark::Marks;
@@ -35,6 +37,16 @@ use crate::store::Process;
 
 /// `__WNOTHREAD`: only children of the calling thread.
 const OF_THIS_THREAD: WaitOptions = WaitOptions::from_bits_retain(0x2000_0000);
+
+/// Whether the calling thread has children, ended ones that nobody has waited for included.
+pub fn has_children() -> bool {
+    let options = WaitIdOptions::EXITED
+        | WaitIdOptions::NOHANG
+        | WaitIdOptions::NOWAIT
+        | WaitIdOptions::from_bits_retain(OF_THIS_THREAD.bits());
+    // ECHILD; no other error is possible.
+    waitid(WaitId::All, options).is_ok()
+}
 
 /// What a process shows of where it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

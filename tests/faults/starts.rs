@@ -90,6 +90,41 @@ fn programs_that_hang_time_out_and_delay_nobody() {
 }
 
 #[test]
+fn who_started_a_run_stays_until_it_has_ended() {
+    // Two threads hang, others take their place; when they go on, there are too many.
+    let bench = Bench::new(
+        r#"
+        jobs.a = { command = ["./hung"], date = "now" }
+        jobs.b = { command = ["./hung"], date = "now" }
+        jobs.c = { command = ["./hung"], date = "now" }
+        jobs.tick = { command = ["/bin/true"], interval = "1s" }
+        "#,
+    );
+    bench.program("hung", "#!/bin/sh\nread x < $SCHEDRS_JOB\nexit 7\n");
+    for gate in ["a", "b", "c"] {
+        bench.fifo(gate);
+    }
+    let Some(hang) = Hang::of(&[bench.path("hung")], true) else { return };
+    let mut running = run(&bench);
+    running.event("starting", "");
+    let threads = status_of(running.pid(), "Threads");
+    each(&mut running, "start_hangs", &["a", "b", "c"]);
+    drop(hang);
+    running.read_again();
+    each(&mut running, "started", &["a", "b", "c"]);
+    running.event("succeeded", "tick");
+    for gate in ["a", "b", "c"] {
+        bench.write_fifo(gate);
+    }
+    running.read_again();
+    for (job, line) in each(&mut running, "failed", &["a", "b", "c"]) {
+        assert_eq!(line["exit"], 7, "{job}: {line}");
+    }
+    gives_threads_back(&mut running, &threads);
+    assert_eq!(running.stop().code, Some(0));
+}
+
+#[test]
 fn a_second_signal_ends_it_whatever_hangs() {
     let bench = Bench::new(
         r#"

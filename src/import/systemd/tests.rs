@@ -111,7 +111,11 @@ fn what_is_lost_or_not_the_same_is_said() {
             SERVICE,
             "x.timer:2:1: not carried: `dialy` is not understood, did you mean `daily`?",
         ),
-        ("OnCalendar=daily Mars/Base", SERVICE, "x.timer:2:1: not carried: unknown time zone `Mars/"),
+        (
+            "OnCalendar=daily Mars/Base",
+            SERVICE,
+            "x.timer:2:1: not carried: unknown time zone `Mars/",
+        ),
         ("Persistent=true", SERVICE, "x.timer:2:1: not carried: the timer does not say when"),
         ("OnBootSec=5min", SERVICE, "x.timer:2:1: `OnBootSec` is a start of the scheduler"),
         ("OnUnitInactiveSec=1h", SERVICE, "x.timer:2:1: an interval counts from start to start"),
