@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::clock;
-use crate::control::{Call, Health, Line, Reply, Wish};
+use crate::control::{Call, Line, Request, Target};
 use crate::daemon::{self, Jobfile, Memory, Plan};
 use crate::event::{
-    Action, Answer, Code, Fault, JobDetail, JobView, Notice, Record, Remember, RunId, Want,
+    Action, Code, Fault, Health, JobDetail, JobView, Notice, Record, Remember, Response, RunId,
 };
 use crate::instant::Instant;
 use crate::jobfile;
@@ -30,7 +30,7 @@ use crate::store::location::{Location, Refuse};
 use crate::zone::Database;
 
 /// How many jobs are asked for at once.
-const PAGE: u32 = 1000;
+const PAGE: u64 = 1000;
 
 /// What a [`BackgroundScheduler`] is to be.
 #[derive(Clone, Debug)]
@@ -191,55 +191,55 @@ impl BackgroundScheduler {
         replace_existing: bool,
     ) -> Result<JobDetail, Error> {
         let (id, text) = (id.into(), text.into());
-        self.job(Wish::Add { id, text, replace: replace_existing })
+        self.job(Request::Add { job: id, text, replace: replace_existing })
     }
 
     /// Removes a job that was added.
     pub fn remove_job(&self, id: &str) -> Result<(), Error> {
-        self.done(Want::Remove { job: id.into() })
+        self.done(Request::Remove { job: id.into() })
     }
 
     /// Pauses a job until it is resumed: what is due meanwhile is skipped.
     pub fn pause_job(&self, id: &str) -> Result<(), Error> {
-        self.done(Want::Pause { job: Some(id.into()), until: None, reason: None })
+        self.done(Request::Pause { job: Some(id.into()), until: None, reason: None })
     }
 
     /// Resumes a job.
     pub fn resume_job(&self, id: &str) -> Result<(), Error> {
-        self.done(Want::Resume { job: Some(id.into()) })
+        self.done(Request::Resume { job: Some(id.into()) })
     }
 
     /// Pauses all jobs.
     pub fn pause(&self) -> Result<(), Error> {
-        self.done(Want::Pause { job: None, until: None, reason: None })
+        self.done(Request::Pause { job: None, until: None, reason: None })
     }
 
     /// Resumes all jobs but those that were paused on their own.
     pub fn resume(&self) -> Result<(), Error> {
-        self.done(Want::Resume { job: None })
+        self.done(Request::Resume { job: None })
     }
 
     /// Changes options of a job, given as TOML: `max_instances = 6`.
     pub fn modify_job(&self, id: &str, text: &str) -> Result<JobDetail, Error> {
-        self.job(Wish::Modify { job: id.into(), text: text.into() })
+        self.job(Request::Modify { job: id.into(), text: text.into() })
     }
 
     /// Gives a job another trigger, as TOML: `cron = "0 3 * * *"`.
     pub fn reschedule_job(&self, id: &str, text: &str) -> Result<JobDetail, Error> {
-        self.job(Wish::Reschedule { job: id.into(), text: text.into() })
+        self.job(Request::Reschedule { job: id.into(), text: text.into() })
     }
 
     /// One job.
     pub fn get_job(&self, id: &str) -> Result<JobDetail, Error> {
-        self.job(Wish::Want(Want::Show { job: id.into() }))
+        self.job(Request::Show { job: id.into() })
     }
 
     /// All jobs.
     pub fn get_jobs(&self) -> Result<Vec<JobView>, Error> {
         let (mut jobs, mut from) = (Vec::new(), Some(0));
         while let Some(at) = from {
-            match self.ask(Wish::Want(Want::List { from: at, limit: PAGE }))? {
-                Reply::Answer(Answer::Jobs(page)) => {
+            match self.ask(Request::List { from: at, limit: PAGE })? {
+                Response::Jobs(page) => {
                     jobs.extend(page.jobs);
                     from = page.more;
                 }
@@ -251,20 +251,19 @@ impl BackgroundScheduler {
 
     /// Starts a run of a job now, if `max_instances` allows it.
     pub fn start_job(&self, id: &str) -> Result<RunId, Error> {
-        match self.ask(Wish::Want(Want::Start { job: id.into(), force: false, wait: false }))? {
-            Reply::Answer(Answer::Started { run, .. }) => Ok(run),
+        match self.ask(Request::Start { job: id.into(), force: false, wait: false })? {
+            Response::Started { run, .. } => Ok(run),
             _ => Err(Error::Ended),
         }
     }
 
     /// The same, and waits for its end.
     pub fn run_job(&self, id: &str) -> Result<Record, Error> {
-        let replies =
-            self.call(Wish::Want(Want::Start { job: id.into(), force: false, wait: true }));
+        let replies = self.call(Request::Start { job: id.into(), force: false, wait: true });
         loop {
             match taken(replies.recv().map_err(|_| Error::Ended)?)? {
-                Reply::Answer(Answer::Ended(record)) => return Ok(*record),
-                Reply::Answer(Answer::Started { .. }) => {}
+                Response::Ended(record) => return Ok(*record),
+                Response::Started { .. } => {}
                 _ => return Err(Error::Ended),
             }
         }
@@ -272,16 +271,16 @@ impl BackgroundScheduler {
 
     /// Ends all active runs of a job; answers which.
     pub fn stop_job(&self, id: &str) -> Result<Vec<RunId>, Error> {
-        match self.ask(Wish::Want(Want::StopJob { job: id.into() }))? {
-            Reply::Answer(Answer::Stopped(runs)) => Ok(runs),
+        match self.ask(Request::Stop(Target::Job(id.into())))? {
+            Response::Stopped(runs) => Ok(runs),
             _ => Err(Error::Ended),
         }
     }
 
     /// How the scheduler is.
     pub fn health(&self) -> Result<Health, Error> {
-        match self.ask(Wish::Health)? {
-            Reply::Health(health) => Ok(*health),
+        match self.ask(Request::Status)? {
+            Response::Status { health, .. } => Ok(*health),
             _ => Err(Error::Ended),
         }
     }
@@ -301,20 +300,19 @@ impl BackgroundScheduler {
 
     fn stop(&mut self, now: bool) {
         if let Some(thread) = self.thread.take() {
-            self.call(Wish::Shutdown { now });
+            self.call(Request::Shutdown { now });
             // What it may have panicked with has been said.
             let _ = thread.join();
         }
     }
 
-    fn done(&self, want: Want) -> Result<(), Error> {
-        self.ask(Wish::Want(want)).map(drop)
+    fn done(&self, request: Request) -> Result<(), Error> {
+        self.ask(request).map(drop)
     }
 
-    fn job(&self, wish: Wish) -> Result<JobDetail, Error> {
-        match self.ask(wish)? {
-            Reply::Answer(Answer::Job(detail)) => Ok(*detail),
-            Reply::Warned { job, warnings } => {
+    fn job(&self, request: Request) -> Result<JobDetail, Error> {
+        match self.ask(request)? {
+            Response::Job { job, warnings } => {
                 warnings.iter().for_each(|warning| log::warn!("{}: {warning}", job.view.job.id));
                 Ok(*job)
             }
@@ -322,15 +320,15 @@ impl BackgroundScheduler {
         }
     }
 
-    fn ask(&self, wish: Wish) -> Result<Reply, Error> {
-        taken(self.call(wish).recv().map_err(|_| Error::Ended)?)
+    fn ask(&self, request: Request) -> Result<Response, Error> {
+        taken(self.call(request).recv().map_err(|_| Error::Ended)?)
     }
 
-    fn call(&self, wish: Wish) -> Receiver<Reply> {
+    fn call(&self, request: Request) -> Receiver<Response> {
         let (send, receive) = mpsc::channel();
         // Whoever has asked may have stopped waiting.
-        let reply = Arc::new(move |reply| drop(send.send(reply)));
-        (self.line)(Call { by: self.by.clone(), wish, reply });
+        let reply = Arc::new(move |response| drop(send.send(response)));
+        (self.line)(Call { by: self.by.clone(), request, reply });
         receive
     }
 }
@@ -341,12 +339,12 @@ impl Drop for BackgroundScheduler {
     }
 }
 
-fn taken(reply: Reply) -> Result<Reply, Error> {
-    match reply {
-        Reply::Answer(Answer::Refused(fault)) if fault.code == Code::Invalid => {
+fn taken(response: Response) -> Result<Response, Error> {
+    match response {
+        Response::Refused(fault) if fault.code == Code::Invalid => {
             Err(Error::Problems(fault.problems))
         }
-        Reply::Answer(Answer::Refused(fault)) => Err(Error::Refused(fault)),
+        Response::Refused(fault) => Err(Error::Refused(fault)),
         other => Ok(other),
     }
 }

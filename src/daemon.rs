@@ -43,9 +43,9 @@ use rustix::io::Errno;
 use rustix::termios::isatty;
 
 use crate::clock;
+use crate::control::Call;
 use crate::control::server::Server;
-use crate::control::{Call, Health};
-use crate::event::{Action, Change, ChangeKind, Event, Notice, Request};
+use crate::event::{Action, Change, ChangeKind, Event, Health, Notice, Request};
 use crate::instant::{Instant, Mono, Now};
 use crate::memory;
 use crate::scheduler::Scheduler;
@@ -304,7 +304,7 @@ impl Loop<'_> {
             match self.desk.begin(catalog, self.scheduler, now, events) {
                 Next::Nothing => return false,
                 Next::Taken => {}
-                Next::Reload(sink) => self.reload(Some(sink)),
+                Next::Reload(reply) => self.reload(Some(reply)),
                 Next::Apply(jobfile) => self.take_over(*jobfile),
                 Next::Stop { times } => self.stop(times),
             }
@@ -460,7 +460,7 @@ impl Loop<'_> {
             reasons.extend(hands.hanging(clock::mono()));
             Health { reasons, ..health.clone() }
         };
-        self.desk.take(call, how, &mut self.events);
+        self.desk.take(call, how, self.scheduler);
     }
 
     /// The store's thread has something to say.

@@ -18,7 +18,7 @@ use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
 pub use crate::outcome::{MissReason, Outcome, SkipReason};
 pub use asked::{
-    Active, Answer, Ask, Doing, JobDetail, JobPage, JobView, Pause, Paused, Status, Want,
+    Active, Ask, Doing, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status, Want,
 };
 pub use change::{Change, ChangeKind};
 pub use fault::{Code, Fault};
@@ -135,7 +135,7 @@ pub enum Action {
         /// Of the [`Ask`].
         ticket: u64,
         /// What there is to say.
-        answer: Answer,
+        answer: Response,
     },
     /// Nothing is running and nothing will: the loop may end.
     Exit,

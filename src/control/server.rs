@@ -33,9 +33,9 @@ use rustix::net::SendFlags;
 
 use super::socket::Listener;
 use super::wire;
-use super::{Call, Reply, Wish};
+use super::{Call, Request};
 use crate::clock;
-use crate::event::{Code, Fault, Want};
+use crate::event::{Code, Fault, Response};
 use crate::instant::Mono;
 use crate::output;
 use crate::store::Reader;
@@ -180,7 +180,7 @@ struct Service {
     /// The one of them that asks for a page of a list.
     page: Option<Key>,
     /// Those that are to follow.
-    pages: VecDeque<(Key, Box<str>, Wish)>,
+    pages: VecDeque<(Key, Box<str>, Request)>,
     call: Box<dyn Fn(Call) + Send + Sync>,
     past: Past,
     /// Where what runs print can be followed.
@@ -307,10 +307,10 @@ impl Service {
     fn read_inbox(&mut self) {
         for message in self.inbox.take() {
             match message {
-                Message::Reply(key, which, reply) => {
+                Message::Response(key, which, response) => {
                     self.count(which);
                     self.page_done(key);
-                    self.answered(key, reply);
+                    self.answered(key, response);
                 }
                 Message::Released(key, which) => {
                     self.count(which);
@@ -330,10 +330,10 @@ impl Service {
     }
 
     /// The loop has answered a question.
-    fn answered(&mut self, (token, number): Key, reply: Reply) {
+    fn answered(&mut self, (token, number): Key, response: Response) {
         let Some(mut exchange) = self.take_exchange(token, number) else { return };
         let past = &mut self.past;
-        let step = guarded(|| exchange.reply(reply, past));
+        let step = guarded(|| exchange.go_on(response, past));
         self.go_on(token, number, exchange, step);
     }
 
@@ -402,15 +402,15 @@ impl Service {
                 }
                 connection.say(&wire::good_line(exchange.id.as_ref(), "{}"));
             }
-            Step::Ask(wish) => {
+            Step::Ask(request) => {
                 let by = connection.by.clone();
                 connection.pending.insert(number, exchange);
-                match wish {
-                    Wish::Want(Want::List { .. }) => {
-                        self.pages.push_back(((token, number), by, wish));
+                match request {
+                    Request::List { .. } => {
+                        self.pages.push_back(((token, number), by, request));
                         self.ask_page();
                     }
-                    wish => self.ask((token, number), by, wish),
+                    request => self.ask((token, number), by, request),
                 }
             }
         }
@@ -420,20 +420,21 @@ impl Service {
     /// they leave it room for what is due, however many clients want lists.
     fn ask_page(&mut self) {
         while self.page.is_none() {
-            let Some((key, by, wish)) = self.pages.pop_front() else { return };
+            let Some((key, by, request)) = self.pages.pop_front() else { return };
             // Its client may be gone.
             if self.connections.contains_key(&key.0) {
                 self.page = Some(key);
-                self.ask(key, by, wish);
+                self.ask(key, by, request);
             }
         }
     }
 
-    fn ask(&mut self, key: Key, by: Box<str>, wish: Wish) {
+    fn ask(&mut self, key: Key, by: Box<str>, request: Request) {
         self.calls += 1;
-        let twice = matches!(wish, Wish::Want(Want::Start { wait: true, .. }));
+        let twice = matches!(request, Request::Start { wait: true, .. });
         let ticket = Ticket::new(Arc::clone(&self.inbox), key, twice);
-        (self.call)(Call { by, wish, reply: Arc::new(move |reply| ticket.answer(reply)) });
+        let reply = Arc::new(move |response| ticket.answer(response));
+        (self.call)(Call { by, request, reply });
     }
 
     /// Begins what may be begun, writes what may be written and drops who is done.
@@ -511,15 +512,17 @@ impl Service {
     fn begin(&mut self, token: u64, line: &[u8]) {
         self.tickets += 1;
         let number = self.tickets;
-        let request = catch_unwind(|| wire::parse(line, clock::wall()))
-            .unwrap_or_else(|_| wire::Request { id: None, verb: Err(bug()) });
-        let id = request.id;
-        let fault = match request.verb {
+        let parsed = catch_unwind(|| wire::parse(line, clock::wall()))
+            .unwrap_or_else(|_| wire::Parsed { id: None, request: Err(bug()) });
+        let id = parsed.id;
+        let fault = match parsed.request {
             Err(fault) => fault,
-            Ok(verb) if self.stopping => return self.say_of_end(token, id.as_ref(), &verb),
-            Ok(verb) => {
+            Ok(request) if self.stopping => {
+                return self.say_of_end(token, id.as_ref(), &request);
+            }
+            Ok(request) => {
                 let (past, its_id) = (&mut self.past, id.clone());
-                let begun = catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, verb, past)));
+                let begun = catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, request, past)));
                 match begun {
                     Ok((exchange, step)) => return self.go_on(token, number, exchange, step),
                     Err(_) => bug(),

@@ -14,10 +14,12 @@ pub mod view;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::request::{Format, Request, Target};
 use crate::event::{Code, Fault, RunId};
 use crate::instant::Instant;
 use crate::problem::nearest::nearest;
 use crate::store::Query;
+use definition::Kind;
 use keys::Keys;
 
 /// The version of all this. A request may leave it out.
@@ -34,90 +36,107 @@ const RECORDS: (usize, usize) = (100, 10_000);
 
 /// A line, as far as it was understood.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub struct Parsed {
     /// What the client calls it, for the reply.
     pub id: Option<Value>,
     /// What is wanted, or why that cannot be told.
-    pub verb: Result<Verb, Fault>,
+    pub request: Result<Request, Fault>,
 }
 
-/// What may be wanted.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "the keys are described in doc/control.md")]
-pub enum Verb {
-    Ping,
-    List { from: u32, limit: u64 },
-    Show { job: Box<str> },
-    Status,
-    Start { job: Box<str>, force: bool, wait: bool },
-    Stop(Target),
-    Pause { job: Option<Box<str>>, until: Option<Instant>, reason: Option<Box<str>> },
-    Resume { job: Option<Box<str>> },
-    Add { job: Box<str>, text: Box<str>, replace: bool },
-    Remove { job: Box<str> },
-    Modify { job: Box<str>, text: Box<str> },
-    Reschedule { job: Box<str>, text: Box<str> },
-    Reset { job: Box<str> },
-    Reload,
-    Shutdown { now: bool },
-    Export { format: Format, from: u32 },
-    History(Query),
-    Output { run: RunId },
-    Follow { job: Option<Box<str>> },
-    Unfollow,
-    Attempts { run: RunId },
-    Changes { job: Option<Box<str>>, since: Instant, until: Instant },
-    Sessions,
-}
+/// Takes the keys of a request. The instant is now.
+type Reader = fn(&mut Keys, Instant) -> Result<Request, Fault>;
 
-/// What is to be stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// All active runs of a job.
-    Job(Box<str>),
-    /// One run.
-    Run(RunId),
-}
-
-/// How jobs are exported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// A jobfile.
-    Toml,
-    /// Objects with the same keys.
-    Json,
-}
-
-/// The words of the verbs.
-const VERBS: &[&str] = &[
-    "ping",
-    "list",
-    "show",
-    "status",
-    "start",
-    "stop",
-    "pause",
-    "resume",
-    "add",
-    "remove",
-    "modify",
-    "reschedule",
-    "reset",
-    "reload",
-    "shutdown",
-    "export",
-    "history",
-    "output",
-    "follow",
-    "unfollow",
-    "attempts",
-    "changes",
-    "sessions",
+/// What may be wanted: the word that stands in `do`, and what reads the keys that belong to it.
+const VERBS: &[(&str, Reader)] = &[
+    ("ping", |_, _| Ok(Request::Ping)),
+    ("list", |keys, _| {
+        let from = keys.small("from")?.unwrap_or(0);
+        Ok(Request::List { from, limit: keys.number("limit")?.unwrap_or(u64::MAX) })
+    }),
+    ("show", |keys, _| Ok(Request::Show { job: keys.job()? })),
+    ("status", |_, _| Ok(Request::Status)),
+    ("start", |keys, _| {
+        let (job, force, wait) = (keys.job()?, keys.flag("force")?, keys.flag("wait")?);
+        Ok(Request::Start { job, force, wait })
+    }),
+    ("stop", stop),
+    ("pause", pause),
+    ("resume", |keys, _| Ok(Request::Resume { job: keys.job_or_all()? })),
+    ("add", |keys, now| {
+        let (job, replace) = (keys.job()?, keys.flag("replace")?);
+        Ok(Request::Add { job, text: definition::text(keys, Kind::Whole, now)?.into(), replace })
+    }),
+    ("remove", |keys, _| Ok(Request::Remove { job: keys.job()? })),
+    ("modify", |keys, now| {
+        let job = keys.job()?;
+        Ok(Request::Modify { job, text: definition::text(keys, Kind::Options, now)?.into() })
+    }),
+    ("reschedule", |keys, now| {
+        let job = keys.job()?;
+        Ok(Request::Reschedule { job, text: definition::text(keys, Kind::Trigger, now)?.into() })
+    }),
+    ("reset", |keys, _| Ok(Request::Reset { job: keys.job()? })),
+    ("reload", |_, _| Ok(Request::Reload)),
+    ("shutdown", |keys, _| Ok(Request::Shutdown { now: keys.flag("now")? })),
+    ("export", |keys, _| {
+        let format = match keys.text("format")?.as_deref() {
+            None | Some("toml") => Format::Toml,
+            Some("json") => Format::Json,
+            Some(_) => return Err(Fault::bad("`format` is \"toml\" or \"json\"")),
+        };
+        Ok(Request::Export { format, from: keys.small("from")?.unwrap_or(0) })
+    }),
+    ("history", history),
+    ("output", |keys, _| Ok(Request::Output { run: keys.run()? })),
+    ("follow", |keys, _| Ok(Request::Follow { job: keys.text("job")? })),
+    ("unfollow", |_, _| Ok(Request::Unfollow)),
+    ("attempts", |keys, _| Ok(Request::Attempts { run: keys.run()? })),
+    ("changes", |keys, _| {
+        Ok(Request::Changes {
+            job: keys.text("job")?,
+            since: keys.time("since")?.unwrap_or(Instant::MIN),
+            until: keys.time("until")?.unwrap_or(Instant::MAX),
+        })
+    }),
+    ("sessions", |_, _| Ok(Request::Sessions)),
 ];
 
+fn stop(keys: &mut Keys, _: Instant) -> Result<Request, Fault> {
+    Ok(Request::Stop(match (keys.number("run")?, keys.text("job")?) {
+        (Some(run), None) => Target::Run(RunId(run)),
+        (None, Some(job)) => Target::Job(job),
+        _ => return Err(Fault::bad("`stop` takes a `job` or a `run`, and not both")),
+    }))
+}
+
+fn pause(keys: &mut Keys, now: Instant) -> Result<Request, Fault> {
+    let job = keys.job_or_all()?;
+    let until = match (keys.time("until")?, keys.span("for")?) {
+        (Some(_), Some(_)) => {
+            return Err(Fault::bad("`until` and `for` say the same, leave one out"));
+        }
+        (until, span) => until.or(span.map(|span| now.plus(span))),
+    };
+    Ok(Request::Pause { job, until, reason: keys.text("reason")? })
+}
+
+fn history(keys: &mut Keys, _: Instant) -> Result<Request, Fault> {
+    Ok(Request::History(Query {
+        job: keys.text("job")?,
+        run: keys.number("run")?.map(RunId),
+        failed: keys.flag("failed")?,
+        since: keys.time("since")?,
+        until: keys.time("until")?,
+        before: keys.number("before")?,
+        limit: keys.number("limit")?.map_or(RECORDS.0, |limit| {
+            usize::try_from(limit).unwrap_or(RECORDS.1).clamp(1, RECORDS.1)
+        }),
+    }))
+}
+
 /// Reads a request. `now` is what `in` counts from.
-pub fn parse(line: &[u8], now: Instant) -> Request {
-    let unfit = |fault| Request { id: None, verb: Err(fault) };
+pub fn parse(line: &[u8], now: Instant) -> Parsed {
+    let unfit = |fault| Parsed { id: None, request: Err(fault) };
     let map = match object(line) {
         Ok(map) => map,
         Err(fault) => return unfit(fault),
@@ -132,7 +151,7 @@ pub fn parse(line: &[u8], now: Instant) -> Request {
             return unfit(Fault::bad(message));
         }
     }
-    Request { id, verb: verb(keys, now) }
+    Parsed { id, request: request(keys, now) }
 }
 
 fn object(line: &[u8]) -> Result<Map<String, Value>, Fault> {
@@ -148,7 +167,7 @@ fn object(line: &[u8]) -> Result<Map<String, Value>, Fault> {
     }
 }
 
-fn verb(mut keys: Keys, now: Instant) -> Result<Verb, Fault> {
+fn request(mut keys: Keys, now: Instant) -> Result<Request, Fault> {
     match keys.number("v")? {
         None | Some(VERSION) => {}
         Some(other) => {
@@ -161,88 +180,21 @@ fn verb(mut keys: Keys, now: Instant) -> Result<Verb, Fault> {
     }
     let Some(word) = keys.text("do")? else {
         let fault = Fault::bad("`do` is missing, which says what is wanted");
-        return Err(fault.help(format!("it is one of {}", VERBS.join(", "))));
+        return Err(fault.help(format!("it is one of {}", words())));
     };
-    let verb = match &*word {
-        "ping" | "version" => Verb::Ping,
-        "list" => Verb::List {
-            from: keys.small("from")?.unwrap_or(0),
-            limit: keys.number("limit")?.unwrap_or(u64::MAX),
-        },
-        "show" => Verb::Show { job: keys.job()? },
-        "status" => Verb::Status,
-        "start" => {
-            Verb::Start { job: keys.job()?, force: keys.flag("force")?, wait: keys.flag("wait")? }
-        }
-        "stop" => Verb::Stop(match (keys.number("run")?, keys.text("job")?) {
-            (Some(run), None) => Target::Run(RunId(run)),
-            (None, Some(job)) => Target::Job(job),
-            _ => return Err(Fault::bad("`stop` takes a `job` or a `run`, and not both")),
-        }),
-        "pause" => {
-            let job = keys.job_or_all()?;
-            let (until, span) = (keys.time("until")?, keys.span("for")?);
-            let until = match (until, span) {
-                (Some(_), Some(_)) => {
-                    return Err(Fault::bad("`until` and `for` say the same, leave one out"));
-                }
-                (until, span) => until.or(span.map(|span| now.plus(span))),
-            };
-            Verb::Pause { job, until, reason: keys.text("reason")? }
-        }
-        "resume" => Verb::Resume { job: keys.job_or_all()? },
-        "add" => {
-            let (job, replace) = (keys.job()?, keys.flag("replace")?);
-            let text = definition::text(&mut keys, definition::Kind::Whole, now)?;
-            Verb::Add { job, text: text.into(), replace }
-        }
-        "remove" => Verb::Remove { job: keys.job()? },
-        "modify" => {
-            let job = keys.job()?;
-            let text = definition::text(&mut keys, definition::Kind::Options, now)?;
-            Verb::Modify { job, text: text.into() }
-        }
-        "reschedule" => {
-            let job = keys.job()?;
-            let text = definition::text(&mut keys, definition::Kind::Trigger, now)?;
-            Verb::Reschedule { job, text: text.into() }
-        }
-        "reset" => Verb::Reset { job: keys.job()? },
-        "reload" => Verb::Reload,
-        "shutdown" => Verb::Shutdown { now: keys.flag("now")? },
-        "export" => Verb::Export {
-            format: match keys.text("format")?.as_deref() {
-                None | Some("toml") => Format::Toml,
-                Some("json") => Format::Json,
-                Some(_) => return Err(Fault::bad("`format` is \"toml\" or \"json\"")),
-            },
-            from: keys.small("from")?.unwrap_or(0),
-        },
-        "history" => Verb::History(Query {
-            job: keys.text("job")?,
-            run: keys.number("run")?.map(RunId),
-            failed: keys.flag("failed")?,
-            since: keys.time("since")?,
-            until: keys.time("until")?,
-            before: keys.number("before")?,
-            limit: keys.number("limit")?.map_or(RECORDS.0, |limit| {
-                usize::try_from(limit).unwrap_or(RECORDS.1).clamp(1, RECORDS.1)
-            }),
-        }),
-        "output" => Verb::Output { run: keys.run()? },
-        "follow" => Verb::Follow { job: keys.text("job")? },
-        "unfollow" => Verb::Unfollow,
-        "attempts" => Verb::Attempts { run: keys.run()? },
-        "changes" => Verb::Changes {
-            job: keys.text("job")?,
-            since: keys.time("since")?.unwrap_or(Instant::MIN),
-            until: keys.time("until")?.unwrap_or(Instant::MAX),
-        },
-        "sessions" => Verb::Sessions,
-        other => return Err(unknown_verb(other)),
+    // An older word for it.
+    let name = if &*word == "version" { "ping" } else { &*word };
+    let Some((_, read)) = VERBS.iter().find(|(verb, _)| *verb == name) else {
+        return Err(unknown_verb(&word));
     };
+    let request = read(&mut keys, now)?;
     keys.finish(&word)?;
-    Ok(verb)
+    Ok(request)
+}
+
+/// All words that may stand in `do`.
+fn words() -> String {
+    VERBS.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ")
 }
 
 fn unknown_verb(word: &str) -> Fault {
@@ -261,13 +213,13 @@ fn unknown_verb(word: &str) -> Fault {
         "health" => Some("status"),
         "logs" => Some("output"),
         "tail" => Some("follow"),
-        _ => nearest(word, VERBS.iter().copied()),
+        _ => nearest(word, VERBS.iter().map(|(word, _)| *word)),
     };
     let shown: String = word.chars().take(64).collect();
     let fault = Fault::new(Code::UnknownVerb, format!("there is no `{shown}` to be done"));
     fault.help(match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("it is one of {}", VERBS.join(", ")),
+        None => format!("it is one of {}", words()),
     })
 }
 
@@ -317,5 +269,23 @@ pub(super) fn open_reply(line: &[u8]) -> Result<Result<Map<String, Value>, Fault
     match map.remove("error").map(serde_json::from_value) {
         Some(Ok(fault)) => Ok(Err(fault)),
         _ => Err("its answer says neither that it is done nor why not".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every verb has its row in `doc/control.md`, and that has no others.
+    #[test]
+    fn every_verb_is_explained_to_clients() {
+        let page = include_str!("../../doc/control.md");
+        let (_, table) = page.split_once("| `do` | keys | the reply |\n").unwrap();
+        let rows = table.lines().skip(1).map_while(|line| line.strip_prefix("| `"));
+        let said: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+        for (word, _) in VERBS {
+            assert!(said.contains(word), "{word} is missing");
+        }
+        assert_eq!(said.len(), VERBS.len(), "{said:?}");
     }
 }

@@ -8,7 +8,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::event::{Ask, ChangeKind, Fault, Remember, Want};
+use crate::control::{Request, Target};
+use crate::event::{Ask, ChangeKind, Code, Fault, Remember, Want};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::jobfile::{Workshop, masked};
@@ -110,6 +111,21 @@ pub(super) struct Fit {
     pub(super) warnings: Vec<String>,
 }
 
+/// What a request has become.
+#[derive(Debug)]
+pub(super) enum Made {
+    /// It can be asked of the scheduler.
+    Fit(Fit),
+    /// There is a text in it, which is to be read and tried out.
+    Check(Check),
+}
+
+impl From<Want> for Made {
+    fn from(want: Want) -> Made {
+        Made::Fit(want.into())
+    }
+}
+
 impl From<Want> for Fit {
     fn from(want: Want) -> Fit {
         Fit { want, warnings: Vec::new() }
@@ -202,25 +218,21 @@ impl Catalog {
         }
     }
 
-    /// What is to be done to add a job.
-    pub(super) fn add(&self, id: Box<str>, text: Box<str>, replace: bool, now: Instant) -> Check {
-        let what = What::Definition { id, text, replace };
-        Check { workshop: self.workshop.clone(), now, what }
-    }
-
-    /// What is to be done to change a job as it is now.
-    pub(super) fn change(
-        &self,
+    /// What is to be made of a request, or is to be asked of the scheduler at once.
+    pub(super) fn read(
+        &mut self,
+        request: Request,
         scheduler: &mut Scheduler,
-        id: &str,
-        text: Box<str>,
-        trigger: bool,
         now: Instant,
-    ) -> Result<Check, Fault> {
-        let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
-        let before = scheduler.overrides(id).map(Into::into);
-        let what = What::Override { job, before, text, trigger };
-        Ok(Check { workshop: self.workshop.clone(), now, what })
+    ) -> Result<Made, Fault> {
+        let what = match request {
+            Request::Add { job, text, replace } => What::Definition { id: job, text, replace },
+            Request::Modify { job, text } => change(scheduler, &job, text, false)?,
+            Request::Reschedule { job, text } => change(scheduler, &job, text, true)?,
+            Request::Reset { job } => return self.reset(scheduler, &job).map(Made::Fit),
+            other => return plain(other).map(Made::from),
+        };
+        Ok(Made::Check(Check { workshop: self.workshop.clone(), now, what }))
     }
 
     /// A change is about to be asked for: what is below it is kept once it has been made.
@@ -236,6 +248,56 @@ impl Catalog {
         let job = self.bases.remove(id).unwrap_or(job);
         Ok(Want::Change { job, overrides: None, what: ChangeKind::Reset, detail: None }.into())
     }
+}
+
+/// What is to be done to change a job as it is now.
+fn change(
+    scheduler: &mut Scheduler,
+    id: &str,
+    text: Box<str>,
+    trigger: bool,
+) -> Result<What, Fault> {
+    let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
+    let before = scheduler.overrides(id).map(Into::into);
+    Ok(What::Override { job, before, text, trigger })
+}
+
+/// What is asked of the scheduler for a request that has no text in it.
+pub(super) fn plain(request: Request) -> Result<Want, Fault> {
+    Ok(match request {
+        Request::List { from, limit } => {
+            Want::List { from, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
+        }
+        Request::Show { job } => Want::Show { job },
+        Request::Start { job, force, wait } => Want::Start { job, force, wait },
+        Request::Stop(Target::Job(job)) => Want::StopJob { job },
+        Request::Stop(Target::Run(run)) => Want::StopRun { run },
+        Request::Pause { job, until, reason } => Want::Pause { job, until, reason },
+        Request::Resume { job } => Want::Resume { job },
+        Request::Remove { job } => Want::Remove { job },
+        Request::Add { .. }
+        | Request::Modify { .. }
+        | Request::Reschedule { .. }
+        | Request::Reset { .. } => {
+            let message = "jobs of this scheduler cannot be changed at run time";
+            return Err(Fault::new(Code::Unavailable, message));
+        }
+        // The desk and the socket's own thread answer those.
+        Request::Status
+        | Request::Reload
+        | Request::Shutdown { .. }
+        | Request::Ping
+        | Request::Export { .. }
+        | Request::History(_)
+        | Request::Output { .. }
+        | Request::Follow { .. }
+        | Request::Unfollow
+        | Request::Attempts { .. }
+        | Request::Changes { .. }
+        | Request::Sessions => {
+            return Err(Fault::new(Code::Unavailable, "that is to be asked at the control socket"));
+        }
+    })
 }
 
 /// A question to the scheduler.

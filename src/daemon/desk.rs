@@ -8,19 +8,15 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Jobfile;
-use super::catalog::{self, Catalog, Check, Composed, Fit};
+use super::catalog::{self, Catalog, Composed, Fit, Made};
 use super::offload::{Done, NotBegun, Offload};
-use crate::control::{Call, Health, Reply, Wish};
-use crate::event::{Answer, Code, Event, Fault, Want};
-use crate::instant::{Instant, Mono, Now};
+use crate::control::{Call, Reply, Request};
+use crate::event::{Code, Event, Fault, Health, Response, Want};
+use crate::instant::{Mono, Now};
 use crate::scheduler::Scheduler;
-
-/// Takes an answer.
-pub(super) type Sink = Arc<dyn Fn(Reply) + Send + Sync>;
 
 /// How long the check of what somebody has sent may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
@@ -32,7 +28,7 @@ pub(super) enum Next {
     /// The scheduler was asked, or somebody was answered.
     Taken,
     /// The jobfile is to be read again, and somebody waits for that.
-    Reload(Sink),
+    Reload(Reply),
     /// A jobfile that was read is to take effect.
     Apply(Box<Jobfile>),
     /// Stop, at once or not.
@@ -64,13 +60,13 @@ enum Item {
 }
 
 enum UnderWay {
-    Check { by: Box<str>, sink: Sink },
+    Check { by: Box<str>, reply: Reply },
     Compose,
 }
 
 struct Waiting {
-    sink: Sink,
-    /// An answer of [`Answer::Started`] is not the last.
+    reply: Reply,
+    /// [`Response::Started`] is not the last.
     twice: bool,
     /// What is odd about what was sent.
     warnings: Vec<String>,
@@ -100,11 +96,13 @@ impl Desk {
         &mut self,
         call: Call,
         health: impl FnOnce() -> Health,
-        events: &mut VecDeque<Event>,
+        scheduler: &Scheduler,
     ) {
-        match call.wish {
-            Wish::Health => (call.reply)(Reply::Health(Box::new(health()))),
-            Wish::Want(Want::Status) => self.ask(&call.by, Want::Status.into(), call.reply, events),
+        match call.request {
+            Request::Status => {
+                let health = Box::new(health());
+                (call.reply)(Response::Status { health, status: scheduler.status() });
+            }
             _ => self.queue.push_back(Item::Call(call)),
         }
     }
@@ -131,29 +129,25 @@ impl Desk {
         if self.under_way.is_some() {
             return Next::Nothing;
         }
-        let Call { by, wish, reply } = match self.queue.pop_front() {
+        let Call { by, request, reply } = match self.queue.pop_front() {
             None => return Next::Nothing,
             Some(Item::Apply(jobfile)) => return Next::Apply(jobfile),
             Some(Item::Call(call)) => call,
         };
-        let fit = match (wish, catalog) {
-            // Those carry definitions that somebody has to have checked.
-            (Wish::Want(Want::Add { .. } | Want::Change { .. }), _) => Err(unavailable()),
-            (Wish::Want(want), _) => Ok(want.into()),
-            (Wish::Reload, _) => return Next::Reload(reply),
-            (Wish::Shutdown { now }, _) => {
-                reply(Reply::Answer(Answer::Done));
+        let fit = match request {
+            Request::Reload => return Next::Reload(reply),
+            Request::Shutdown { now } => {
+                reply(Response::Done);
                 return Next::Stop { times: if now { 2 } else { 1 } };
             }
-            (Wish::Reset { job }, Some(catalog)) => catalog.reset(scheduler, &job),
-            (wish, Some(catalog)) => match check_of(wish, catalog, scheduler, now.wall) {
-                Ok(check) => return self.check(|| check.run(), by, reply, now.mono),
-                Err(fault) => Err(fault),
+            request => match catalog {
+                Some(catalog) => catalog.read(request, scheduler, now.wall),
+                None => catalog::plain(request).map(Made::from),
             },
-            (_, None) => Err(unavailable()),
         };
         match fit {
-            Ok(fit) => self.ask(&by, fit, reply, events),
+            Ok(Made::Fit(fit)) => self.ask(&by, fit, reply, events),
+            Ok(Made::Check(check)) => return self.check(|| check.run(), by, reply, now.mono),
             Err(fault) => refuse(&reply, fault),
         }
         Next::Taken
@@ -164,14 +158,14 @@ impl Desk {
         &mut self,
         check: impl FnOnce() -> Result<Fit, Fault> + Send + 'static,
         by: Box<str>,
-        sink: Sink,
+        reply: Reply,
         now: Mono,
     ) -> Next {
         match self.offload.begin(now, CHECK_LIMIT, move || Done::Checked(check())) {
-            Ok(()) => self.under_way = Some(UnderWay::Check { by, sink }),
+            Ok(()) => self.under_way = Some(UnderWay::Check { by, reply }),
             Err(why) => {
                 let message = format!("it cannot be checked now: {why}; nothing was changed");
-                refuse(&sink, Fault::new(Code::TooSlow, message));
+                refuse(&reply, Fault::new(Code::TooSlow, message));
             }
         }
         Next::Taken
@@ -202,7 +196,7 @@ impl Desk {
             return None;
         }
         let broken = "an internal error of the scheduler".to_owned();
-        let UnderWay::Check { by, sink } = self.under_way.take()? else {
+        let UnderWay::Check { by, reply } = self.under_way.take()? else {
             return Some(match done {
                 Done::Composed(composed) => Ok(composed),
                 _ => Err(broken),
@@ -213,10 +207,10 @@ impl Desk {
                 if let Some(catalog) = catalog {
                     catalog.changing(scheduler, &fit.want);
                 }
-                self.ask(&by, fit, sink, events);
+                self.ask(&by, fit, reply, events);
             }
-            Done::Checked(Err(fault)) => refuse(&sink, fault),
-            _ => refuse(&sink, Fault::new(Code::Internal, broken)),
+            Done::Checked(Err(fault)) => refuse(&reply, fault),
+            _ => refuse(&reply, Fault::new(Code::Internal, broken)),
         }
         None
     }
@@ -229,7 +223,7 @@ impl Desk {
     /// Gives up what is not done in time, so that what waits behind it goes on.
     pub(super) fn give_up_in_time(&mut self, now: Mono) -> Option<Composition> {
         let limit = self.offload.give_up_in_time(now)?;
-        let UnderWay::Check { by, sink } = self.under_way.take()? else {
+        let UnderWay::Check { by, reply } = self.under_way.take()? else {
             let what = "putting it together with what was changed at run time";
             return Some(Err(format!("{what} took longer than {limit}")));
         };
@@ -238,77 +232,75 @@ impl Desk {
              changed"
         );
         log::warn!(event = "too_slow"; "a request of {by} was given up: {message}");
-        refuse(&sink, Fault::new(Code::TooSlow, message));
+        refuse(&reply, Fault::new(Code::TooSlow, message));
         None
     }
 
     /// Asks the scheduler.
-    fn ask(&mut self, by: &str, fit: Fit, sink: Sink, events: &mut VecDeque<Event>) {
+    fn ask(&mut self, by: &str, fit: Fit, reply: Reply, events: &mut VecDeque<Event>) {
         let Fit { want, mut warnings } = fit;
         if matches!(want, Want::Add { .. } | Want::Change { .. }) {
             warnings.extend(self.unkept.clone());
         }
         self.next += 1;
         let twice = matches!(want, Want::Start { wait: true, .. });
-        self.waiting.insert(self.next, Waiting { sink, twice, warnings });
+        self.waiting.insert(self.next, Waiting { reply, twice, warnings });
         events.push_back(Event::Ask(catalog::ask(self.next, by, want)));
     }
 
-    /// Gives an answer to whoever waits for it.
-    pub(super) fn answer(&mut self, ticket: u64, answer: Answer) {
-        let goes_on = matches!(answer, Answer::Started { .. });
-        let (sink, warnings) = match self.waiting.get(&ticket) {
-            Some(waiting) if waiting.twice && goes_on => (Arc::clone(&waiting.sink), Vec::new()),
-            _ => match self.waiting.remove(&ticket) {
-                Some(waiting) => (waiting.sink, waiting.warnings),
-                None => return,
-            },
-        };
-        sink(match answer {
-            Answer::Job(job) if !warnings.is_empty() => Reply::Warned { job, warnings },
-            other => Reply::Answer(other),
-        });
+    /// Gives a response to whoever waits for it.
+    pub(super) fn answer(&mut self, ticket: u64, mut response: Response) {
+        if let Response::Started { .. } = response
+            && let Some(waiting) = self.waiting.get(&ticket).filter(|waiting| waiting.twice)
+        {
+            return (waiting.reply)(response);
+        }
+        let Some(waiting) = self.waiting.remove(&ticket) else { return };
+        if let Response::Job { warnings, .. } = &mut response {
+            *warnings = waiting.warnings;
+        }
+        (waiting.reply)(response);
     }
 }
 
-/// What is to be checked, of a wish with a text.
-fn check_of(
-    wish: Wish,
-    catalog: &Catalog,
-    scheduler: &mut Scheduler,
-    now: Instant,
-) -> Result<Check, Fault> {
-    match wish {
-        Wish::Add { id, text, replace } => Ok(catalog.add(id, text, replace, now)),
-        Wish::Modify { job, text } => catalog.change(scheduler, &job, text, false, now),
-        Wish::Reschedule { job, text } => catalog.change(scheduler, &job, text, true, now),
-        // All others are taken before.
-        _ => Err(unavailable()),
-    }
-}
-
-fn refuse(sink: &Sink, fault: Fault) {
-    sink(Reply::Answer(Answer::Refused(fault)));
-}
-
-fn unavailable() -> Fault {
-    Fault::new(Code::Unavailable, "jobs of this scheduler cannot be changed at run time")
+fn refuse(reply: &Reply, fault: Fault) {
+    reply(Response::Refused(fault));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
 
     use super::super::Waker;
     use super::super::mailbox::Mailbox;
     use super::super::offload::Lane;
     use super::*;
+    use crate::instant::Instant;
+    use crate::job::Settings;
     use crate::jobfile::load_text;
     use crate::zone::Database;
 
-    fn sink() -> (Sink, Receiver<Reply>) {
+    fn reply() -> (Reply, Receiver<Response>) {
         let (send, receive) = channel();
-        (Arc::new(move |reply| drop(send.send(reply))), receive)
+        (Arc::new(move |response| drop(send.send(response))), receive)
+    }
+
+    fn health(settings: &Settings) -> Health {
+        let at = Instant::from_secs(1_800_000_000);
+        Health {
+            reasons: Vec::new(),
+            version: "0",
+            pid: 1,
+            started: at,
+            jobfile: "jobs.toml".into(),
+            loaded: at,
+            store: "memory".into(),
+            timezone: "UTC".into(),
+            stopping: false,
+            settings: settings.clone(),
+            executors: Arc::new([]),
+        }
     }
 
     /// A check that hangs holds up what was asked after it for so long and no longer, but not the
@@ -319,30 +311,29 @@ mod tests {
         let mailbox = Mailbox::new(Arc::new(Waker::new().unwrap()));
         let mut desk = Desk::new(Offload::new(Lane::Checking, mailbox));
         let loaded = load_text("jobs.toml", "", &Database::open(None), now.wall);
-        let mut scheduler = Scheduler::new(now, loaded.set.unwrap());
+        let set = loaded.set.unwrap();
+        let settings = set.settings.clone();
+        let mut scheduler = Scheduler::new(now, set);
         let mut events = VecDeque::new();
         let mut ends = Vec::new();
         for turn in 0..5 {
             let (end, ended) = channel::<()>();
             ends.push(end);
-            let (slow, answer) = sink();
+            let (slow, answer) = reply();
             let hangs = move || {
                 let _ = ended.recv();
-                Err(unavailable())
+                Err(Fault::new(Code::Internal, "over"))
             };
             desk.check(hangs, "root".into(), slow, now.mono);
             if turn < 4 {
-                let (reply, _) = sink();
-                let show = Wish::Want(Want::Show { job: "a".into() });
-                desk.take(Call { by: "root".into(), wish: show, reply }, || panic!(), &mut events);
-                let (reply, _) = sink();
-                let status = Wish::Want(Want::Status);
-                desk.take(
-                    Call { by: "root".into(), wish: status, reply },
-                    || panic!(),
-                    &mut events,
-                );
-                assert_eq!(events.drain(..).count(), 1, "the status");
+                let (reply, _) = self::reply();
+                let by: Box<str> = "root".into();
+                let request = Request::Show { job: "a".into() };
+                desk.take(Call { by: by.clone(), request, reply }, || panic!(), &scheduler);
+                let (reply, status) = self::reply();
+                let request = Request::Status;
+                desk.take(Call { by, request, reply }, || health(&settings), &scheduler);
+                assert!(matches!(status.try_recv(), Ok(Response::Status { .. })));
                 assert!(!desk.has_next());
                 assert!(matches!(
                     desk.begin(None, &mut scheduler, now, &mut events),
@@ -355,7 +346,7 @@ mod tests {
                 assert_eq!(events.drain(..).count(), 1, "the job that was to be shown");
             }
             match answer.try_recv() {
-                Ok(Reply::Answer(Answer::Refused(refusal))) => {
+                Ok(Response::Refused(refusal)) => {
                     assert_eq!(refusal.code, Code::TooSlow);
                     let why = if turn < 4 { "within 3s" } else { "4 earlier attempts still hang" };
                     assert!(refusal.message.contains(why), "{refusal:?}");

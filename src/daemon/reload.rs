@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::{self, Composed};
-use super::desk::{Composition, Sink};
+use super::desk::Composition;
 use super::offload::Done;
 use super::{Jobfile, Loop, logger, notify, report};
 use crate::clock;
 use crate::control::Reply;
-use crate::event::{Answer, Code, Event, Fault, Notice, Want};
+use crate::event::{Code, Event, Fault, Notice, Response, Want};
 use crate::job::{Job, JobSet};
 use crate::jobfile::Workshop;
 use crate::trigger::Trigger;
@@ -29,9 +29,9 @@ const FOR_EACH_JOB: Duration = Duration::from_micros(200);
 pub(super) struct Reloads {
     under_way: bool,
     /// Who has asked for the one that is under way.
-    asked: Vec<Sink>,
+    asked: Vec<Reply>,
     /// Another is to follow, for these.
-    next: Option<Vec<Sink>>,
+    next: Option<Vec<Reply>>,
 }
 
 /// Why a jobfile does not take effect.
@@ -44,23 +44,23 @@ enum Failure {
 
 impl Loop<'_> {
     /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
-    pub(super) fn reload(&mut self, sink: Option<Sink>) {
+    pub(super) fn reload(&mut self, reply: Option<Reply>) {
         self.hands.output().reopen();
         if let Some(server) = self.server {
             server.rebind();
         }
         if self.scheduler.is_stopping() {
-            sink.iter().for_each(stopping);
+            reply.iter().for_each(stopping);
             return;
         }
         if self.reloads.under_way {
-            self.reloads.next.get_or_insert_default().extend(sink);
+            self.reloads.next.get_or_insert_default().extend(reply);
             return;
         }
-        self.read_jobfile(sink.into_iter().collect());
+        self.read_jobfile(reply.into_iter().collect());
     }
 
-    fn read_jobfile(&mut self, asked: Vec<Sink>) {
+    fn read_jobfile(&mut self, asked: Vec<Reply>) {
         self.reloads.asked = asked;
         let Some(load) = &self.load else {
             let text = format!("{} cannot be read a second time", self.source);
@@ -192,7 +192,7 @@ impl Loop<'_> {
     /// A jobfile has taken effect.
     pub(super) fn reloaded(&mut self, notice: &Notice) {
         if let Notice::Reloaded { added, changed, removed, unchanged } = *notice {
-            self.answer_reload(&Reply::Reloaded { added, changed, removed, unchanged });
+            self.answer_reload(&Response::Reloaded { added, changed, removed, unchanged });
         }
     }
 
@@ -223,13 +223,13 @@ impl Loop<'_> {
 
     /// A reload has failed.
     fn refuse_reload(&mut self, fault: Fault) {
-        self.answer_reload(&Reply::Answer(Answer::Refused(fault)));
+        self.answer_reload(&Response::Refused(fault));
     }
 
     /// A reload is over; the next may begin.
-    fn answer_reload(&mut self, reply: &Reply) {
-        for sink in self.reloads.asked.drain(..) {
-            sink(reply.clone());
+    fn answer_reload(&mut self, response: &Response) {
+        for reply in self.reloads.asked.drain(..) {
+            reply(response.clone());
         }
         if std::mem::take(&mut self.reloads.under_way) {
             notify::notify("READY=1");
@@ -246,8 +246,8 @@ impl Loop<'_> {
     }
 }
 
-fn stopping(sink: &Sink) {
-    sink(Reply::Answer(Answer::Refused(Fault::stopping())));
+fn stopping(reply: &Reply) {
+    reply(Response::Refused(Fault::stopping()));
 }
 
 /// See [`catalog::try_out`]. Other triggers than those of cron are arithmetic.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{ChangeKind, Fault, Record, RunId};
 use crate::instant::{Instant, Mono};
-use crate::job::Job;
+use crate::job::{Executor, Job, Settings};
 
 /// Something that is asked of a running scheduler, from the control socket or by the program that
 /// it is embedded in.
@@ -22,22 +22,20 @@ pub struct Ask {
 /// What may be asked of a running scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Want {
-    /// Jobs, from a place in the list on, so many at most. Answer: [`Answer::Jobs`].
+    /// Jobs, from a place in the list on, so many at most. Answer: [`Response::Jobs`].
     List {
         /// The place to begin at: 0, or [`JobPage::more`] of an earlier answer.
         from: u32,
         /// How many at most.
         limit: u32,
     },
-    /// One job, with its active runs. Answer: [`Answer::Job`].
+    /// One job, with its active runs. Answer: [`Response::Job`].
     Show {
         /// The job.
         job: Box<str>,
     },
-    /// A summary. Answer: [`Answer::Status`].
-    Status,
-    /// A run now, whatever the trigger says. Answer: [`Answer::Started`], and with `wait` a
-    /// [`Answer::Ended`] as well.
+    /// A run now, whatever the trigger says. Answer: [`Response::Started`], and with `wait` a
+    /// [`Response::Ended`] as well.
     Start {
         /// The job.
         job: Box<str>,
@@ -46,17 +44,17 @@ pub enum Want {
         /// Say when it has ended, too.
         wait: bool,
     },
-    /// End all active runs of a job, those that wait included. Answer: [`Answer::Stopped`].
+    /// End all active runs of a job, those that wait included. Answer: [`Response::Stopped`].
     StopJob {
         /// The job.
         job: Box<str>,
     },
-    /// End one run. Answer: [`Answer::Stopped`].
+    /// End one run. Answer: [`Response::Stopped`].
     StopRun {
         /// The run.
         run: RunId,
     },
-    /// Pause a job, or all of them. Answer: [`Answer::Done`].
+    /// Pause a job, or all of them. Answer: [`Response::Done`].
     Pause {
         /// The job; `None`: all.
         job: Option<Box<str>>,
@@ -70,7 +68,7 @@ pub enum Want {
         /// The job; `None`: all.
         job: Option<Box<str>>,
     },
-    /// A job that is in no file. Answer: [`Answer::Job`].
+    /// A job that is in no file. Answer: [`Response::Job`].
     Add {
         /// The job.
         job: Arc<Job>,
@@ -80,12 +78,12 @@ pub enum Want {
         replace: bool,
     },
     /// Remove a job that was added. Its active runs are told to end only if they have not begun.
-    /// Answer: [`Answer::Done`].
+    /// Answer: [`Response::Done`].
     Remove {
         /// The job.
         job: Box<str>,
     },
-    /// Another definition of a job, made of its own and these overrides. Answer: [`Answer::Job`].
+    /// Another definition of a job, made of its own and these overrides. Answer: [`Response::Job`].
     Change {
         /// The whole definition as it is to be.
         job: Arc<Job>,
@@ -98,30 +96,80 @@ pub enum Want {
     },
 }
 
-/// The answer to an [`Ask`].
+/// What is answered to whoever has asked for something, of the scheduler or of the loop that runs
+/// it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
-    /// To [`Want::List`].
+pub enum Response {
+    /// Some of the jobs.
     Jobs(JobPage),
-    /// To [`Want::Show`], [`Want::Add`] and [`Want::Change`].
-    Job(Box<JobDetail>),
-    /// To [`Want::Status`].
-    Status(Status),
-    /// To [`Want::Start`].
+    /// One job: as it was asked for, or as it is now that it was added or changed.
+    Job {
+        /// The job.
+        job: Box<JobDetail>,
+        /// What is odd about what was sent, though it is taken: each a sentence without a full
+        /// stop.
+        warnings: Vec<String>,
+    },
+    /// How things stand.
+    Status {
+        /// How the scheduler is.
+        health: Box<Health>,
+        /// How its jobs are.
+        status: Status,
+    },
+    /// A run was started by hand.
     Started {
         /// The run.
         run: RunId,
         /// It waits: for a slot, or for another run to end.
         waits: bool,
     },
-    /// To [`Want::Start`] with `wait`, once the run is over.
+    /// Such a run is over, which somebody has waited for.
     Ended(Box<Record>),
-    /// To [`Want::StopJob`] and [`Want::StopRun`]: which runs were told to end.
+    /// These runs were told to end.
     Stopped(Vec<RunId>),
+    /// The jobfile was read again: how many jobs are what.
+    Reloaded {
+        /// New.
+        added: usize,
+        /// Different.
+        changed: usize,
+        /// Gone.
+        removed: usize,
+        /// As they were.
+        unchanged: usize,
+    },
     /// It is so now, or was already.
     Done,
     /// It cannot be done.
     Refused(Fault),
+}
+
+/// How a scheduler is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// What is not as it should be, each a sentence without a full stop; empty: all is well.
+    pub reasons: Vec<String>,
+    /// The version of schedrs.
+    pub version: &'static str,
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started.
+    pub started: Instant,
+    /// The jobfile, as it was named.
+    pub jobfile: Box<str>,
+    /// When the jobfile was last read and found good.
+    pub loaded: Instant,
+    /// The store: `memory` or `sqlite:PATH`.
+    pub store: Box<str>,
+    /// The name of the scheduler's zone.
+    pub timezone: Box<str>,
+    /// It is stopping.
+    pub stopping: bool,
+    /// What the jobfile says of the scheduler, for an export.
+    pub settings: Settings,
+    /// The executors, in the order in which jobs count them.
+    pub executors: Arc<[Executor]>,
 }
 
 /// Some of the jobs, in the order of the jobfile, then those that were added.

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::{
-    Action, Active, Answer, Ask, Change, ChangeKind, Code, Doing, Fault, JobDetail, JobPage,
-    JobView, Pause, Paused, Remember, RunId, Want,
+    Action, Active, Ask, Change, ChangeKind, Code, Doing, Fault, JobDetail, JobPage, JobView,
+    Pause, Paused, Remember, Response, RunId, Want,
 };
 use crate::instant::Instant;
 use crate::job::Job;
@@ -31,10 +31,10 @@ impl Scheduler {
     pub(super) fn asked(&mut self, ask: Ask, cx: &mut Cx<'_>) {
         let Ask { ticket, by, want } = ask;
         // What has passed is decided by how things were.
-        if !matches!(want, Want::List { .. } | Want::Show { .. } | Want::Status) {
+        if !matches!(want, Want::List { .. } | Want::Show { .. }) {
             self.decide(cx);
         }
-        let answer = self.answer(ticket, &by, want, cx).unwrap_or_else(Answer::Refused);
+        let answer = self.answer(ticket, &by, want, cx).unwrap_or_else(Response::Refused);
         cx.out.push(Action::Answer { ticket, answer });
     }
 
@@ -44,31 +44,30 @@ impl Scheduler {
         by: &str,
         want: Want,
         cx: &mut Cx<'_>,
-    ) -> Result<Answer, Fault> {
-        let changes = !matches!(want, Want::List { .. } | Want::Show { .. } | Want::Status);
+    ) -> Result<Response, Fault> {
+        let changes = !matches!(want, Want::List { .. } | Want::Show { .. });
         if changes && !self.life.is_accepting() && !matches!(want, Want::StopJob { .. }) {
             return Err(Fault::stopping());
         }
         match want {
-            Want::List { from, limit } => Ok(Answer::Jobs(self.page(from, limit))),
+            Want::List { from, limit } => Ok(Response::Jobs(self.page(from, limit))),
             Want::Show { job } => {
                 let slot = self.slot_of(&job)?;
                 Ok(self.detail(slot))
             }
-            Want::Status => Ok(Answer::Status(self.status())),
             Want::Start { job, force, wait } => self.start_now(ticket, by, &job, force, wait, cx),
             Want::StopJob { job } => {
                 let slot = self.slot_of(&job)?;
                 let runs = self.runs_of(slot);
                 self.stop_runs(&runs, by, cx);
-                Ok(Answer::Stopped(runs))
+                Ok(Response::Stopped(runs))
             }
             Want::StopRun { run } => {
                 if self.runs.find(run).is_none() {
                     return Err(Fault::new(Code::NoSuchRun, format!("no run {run} is active")));
                 }
                 self.stop_runs(&[run], by, cx);
-                Ok(Answer::Stopped(vec![run]))
+                Ok(Response::Stopped(vec![run]))
             }
             Want::Pause { job, until, reason } => {
                 if until.is_some_and(|until| until <= cx.now.wall) {
@@ -84,7 +83,7 @@ impl Scheduler {
                     }
                 }
                 self.change(job, ChangeKind::Paused, by, detail, cx);
-                Ok(Answer::Done)
+                Ok(Response::Done)
             }
             Want::Resume { job } => {
                 match &job {
@@ -98,7 +97,7 @@ impl Scheduler {
                     }
                 }
                 self.change(job, ChangeKind::Resumed, by, None, cx);
-                Ok(Answer::Done)
+                Ok(Response::Done)
             }
             Want::Add { job, text, replace } => self.add(by, job, text, replace, cx),
             Want::Remove { job } => {
@@ -110,7 +109,7 @@ impl Scheduler {
                 }
                 self.vacate(slot, cx);
                 self.change(Some(job), ChangeKind::Removed, by, None, cx);
-                Ok(Answer::Done)
+                Ok(Response::Done)
             }
             Want::Change { job, overrides, what, detail } => {
                 let slot = self.slot_of(&job.id)?;
@@ -178,7 +177,7 @@ impl Scheduler {
         force: bool,
         wait: bool,
         cx: &mut Cx<'_>,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Response, Fault> {
         let slot = self.slot_of(id)?;
         if !force && let Some(pause) = self.pause_of(slot) {
             let message = format!("`{id}` is paused{}; --force starts it all the same", pause);
@@ -210,7 +209,7 @@ impl Scheduler {
             Some(format!("run {run}").into()),
             cx,
         );
-        Ok(Answer::Started { run, waits })
+        Ok(Response::Started { run, waits })
     }
 
     /// By whom a job is paused and until when, as a fragment; `None`: it is not.
@@ -232,7 +231,7 @@ impl Scheduler {
         text: Box<str>,
         replace: bool,
         cx: &mut Cx<'_>,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<Response, Fault> {
         let id = job.id.clone();
         let ids = self.take_ids();
         let there = ids.get(&id).copied();
@@ -376,7 +375,7 @@ impl Scheduler {
         }
     }
 
-    fn detail(&self, slot: u32) -> Answer {
+    fn detail(&self, slot: u32) -> Response {
         let view = self.view(slot, &self.active_of_each());
         let state = &self.jobs[slot as usize];
         let runs = self.runs.iter().filter(|(_, run)| run.job_slot == slot);
@@ -391,14 +390,15 @@ impl Scheduler {
             due = Some(state.timetable().after(at)).filter(|&at| at != NEVER);
         }
         let extra = self.extras.get(&slot);
-        Answer::Job(Box::new(JobDetail {
+        let job = Box::new(JobDetail {
             executor: self.pools.name(state.pool),
             overrides: extra.and_then(|extra| extra.overrides.clone()),
             text: extra.and_then(|extra| extra.text.clone()),
             active,
             upcoming,
             view,
-        }))
+        });
+        Response::Job { job, warnings: Vec::new() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{
-    Action, Answer, Code, Fault, MissReason, Notice, Outcome, Record, RunId, SkipReason,
+    Action, Code, Fault, MissReason, Notice, Outcome, Record, Response, RunId, SkipReason,
 };
 use crate::instant::{Mono, Now};
 
@@ -252,7 +252,7 @@ impl Scheduler {
             if let Some(tickets) = self.waiters.remove(&run) {
                 let message = "this due time was claimed by another scheduler";
                 for ticket in tickets {
-                    let answer = Answer::Refused(Fault::new(Code::Claimed, message));
+                    let answer = Response::Refused(Fault::new(Code::Claimed, message));
                     cx.out.push(Action::Answer { ticket, answer });
                 }
             }
@@ -265,7 +265,7 @@ impl Scheduler {
             && let Some(tickets) = self.waiters.remove(&run)
         {
             for ticket in tickets {
-                let answer = Answer::Ended(Box::new(record.clone()));
+                let answer = Response::Ended(Box::new(record.clone()));
                 cx.out.push(Action::Answer { ticket, answer });
             }
         }

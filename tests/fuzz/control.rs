@@ -11,9 +11,9 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use schedrs::control::server::Server;
-use schedrs::control::wire::{Verb, parse};
-use schedrs::control::{Call, Reply, Wish};
-use schedrs::event::{Answer, Code, Fault, JobPage, Want};
+use schedrs::control::wire::parse;
+use schedrs::control::{Call, Request};
+use schedrs::event::{Code, Fault, JobPage, Response};
 use schedrs::instant::Instant;
 
 const NOW: Instant = Instant::from_secs(1_790_000_000);
@@ -26,15 +26,15 @@ static SOCKET: LazyLock<(Server, PathBuf)> = LazyLock::new(|| {
 /// A loop that knows no jobs.
 fn answer(call: Call) {
     let fault = Fault::new(Code::NoSuchJob, "no job");
-    (call.reply)(match call.wish {
-        Wish::Want(Want::List { .. }) => {
-            Reply::Answer(Answer::Jobs(JobPage { jobs: Vec::new(), more: None, total: 0 }))
+    (call.reply)(match call.request {
+        Request::List { .. } => {
+            Response::Jobs(JobPage { jobs: Vec::new(), more: None, total: 0 })
         }
-        Wish::Want(Want::Pause { .. } | Want::Resume { .. }) => Reply::Answer(Answer::Done),
-        Wish::Add { text, .. } | Wish::Modify { text, .. } => {
-            Reply::Answer(Answer::Refused(Fault::invalid(vec![text.into()])))
+        Request::Pause { .. } | Request::Resume { .. } => Response::Done,
+        Request::Add { text, .. } | Request::Modify { text, .. } => {
+            Response::Refused(Fault::invalid(vec![text.into()]))
         }
-        _ => Reply::Answer(Answer::Refused(fault)),
+        _ => Response::Refused(fault),
     });
 }
 
@@ -45,11 +45,10 @@ fuzz_target!(|data: &[u8]| {
             continue;
         }
         lines += 1;
-        let request = parse(line, NOW);
-        let text = match request.verb {
-            Ok(Verb::Add { text, .. })
-            | Ok(Verb::Modify { text, .. })
-            | Ok(Verb::Reschedule { text, .. }) => text,
+        let text = match parse(line, NOW).request {
+            Ok(Request::Add { text, .. })
+            | Ok(Request::Modify { text, .. })
+            | Ok(Request::Reschedule { text, .. }) => text,
             Ok(_) => continue,
             Err(fault) => {
                 assert!(!fault.message.is_empty() && !fault.message.ends_with('.'), "{fault:?}");

@@ -1,6 +1,6 @@
 //! What is asked of a running scheduler, and what it answers.
 
-use schedrs::event::{Answer, Ask, Change, ChangeKind, JobRecord, Paused, Remember, Want};
+use schedrs::event::{Ask, Change, ChangeKind, JobRecord, Paused, Remember, Response, Want};
 use schedrs::scheduler::{Memory, Survivor};
 
 use crate::scenario::*;
@@ -19,17 +19,17 @@ fn lines(actions: &[Action]) -> Vec<String> {
         Action::Terminate(run) => Some(format!("term #{run}")),
         Action::Record(record) => Some(line_of(record)),
         Action::Remember(Remember::Gone(id)) => Some(format!("gone {id}")),
-        Action::Answer { answer: Answer::Refused(refusal), .. } => {
+        Action::Answer { answer: Response::Refused(refusal), .. } => {
             Some(format!("refused {}: {}", refusal.code, refusal.message))
         }
-        Action::Answer { answer: Answer::Started { run, waits }, .. } => {
+        Action::Answer { answer: Response::Started { run, waits }, .. } => {
             Some(format!("started #{run}{}", if *waits { ", waits" } else { "" }))
         }
-        Action::Answer { answer: Answer::Stopped(runs), .. } => Some(format!("stopped {runs:?}")),
-        Action::Answer { answer: Answer::Ended(record), .. } => {
+        Action::Answer { answer: Response::Stopped(runs), .. } => Some(format!("stopped {runs:?}")),
+        Action::Answer { answer: Response::Ended(record), .. } => {
             Some(format!("told {}", line_of(record)))
         }
-        Action::Answer { answer: Answer::Done, .. } => Some("done".to_owned()),
+        Action::Answer { answer: Response::Done, .. } => Some("done".to_owned()),
         _ => None,
     };
     actions.iter().filter_map(line).collect()
@@ -79,7 +79,9 @@ impl Asked {
     fn view(&mut self, id: &str) -> schedrs::event::JobView {
         self.ask(Want::Show { job: id.into() });
         match self.actions.last() {
-            Some(Action::Answer { answer: Answer::Job(detail), .. }) => detail.view.clone(),
+            Some(Action::Answer { answer: Response::Job { job: detail, .. }, .. }) => {
+                detail.view.clone()
+            }
             other => panic!("{other:?}"),
         }
     }
@@ -466,7 +468,7 @@ fn the_list_comes_in_pages() {
     let mut from = Some(0);
     while let Some(at) = from {
         asked.ask(Want::List { from: at, limit: 10 });
-        let Some(Action::Answer { answer: Answer::Jobs(page), .. }) = asked.actions.last() else {
+        let Some(Action::Answer { answer: Response::Jobs(page), .. }) = asked.actions.last() else {
             panic!("no answer");
         };
         assert_eq!(page.total, 25);

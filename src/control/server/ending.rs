@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::exchange::Exchange;
 use super::{Accepting, LAST_WORDS, Service};
 use crate::clock;
-use crate::control::wire::{self, Verb};
+use crate::control::{Request, wire};
 
 impl Service {
     /// Takes nothing more from here on: whatever is asked is told so.
@@ -56,9 +56,9 @@ impl Service {
     }
 
     /// What is asked when there is no loop any more that could do it. Whoever wants the end has it.
-    pub(super) fn say_of_end(&mut self, token: u64, id: Option<&Value>, verb: &Verb) {
-        let line = match verb {
-            Verb::Shutdown { .. } => wire::good_line(id, "{}"),
+    pub(super) fn say_of_end(&mut self, token: u64, id: Option<&Value>, request: &Request) {
+        let line = match request {
+            Request::Shutdown { .. } => wire::good_line(id, "{}"),
             _ => wire::fault_line(id, &Exchange::lost()),
         };
         if let Some(connection) = self.connections.get_mut(&token) {

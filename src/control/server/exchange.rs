@@ -1,7 +1,7 @@
 //! One request, from the line that makes it to the last line of its answer.
 //!
-//! Here a verb becomes what is asked of the loop, one thing after the other where it takes several,
-//! and what the loop answers becomes JSON. What lies in the past is read from the store. There are
+//! Here a request is put to the loop, in several steps where it takes them, and the loop's response
+//! becomes JSON. What lies in the past is read from the store. There are
 //! no sockets here.
 
 use std::sync::Arc;
@@ -12,15 +12,14 @@ use super::past::Past;
 use crate::control::wire::view::{
     AttemptView, ChangeView, JobDetails, JobLine, SessionView, StatusView,
 };
-use crate::control::wire::{self, Format, Target, Verb};
-use crate::control::{Health, Reply, Wish, definition};
-use crate::event::{Answer, Code, Fault, JobPage, Want};
+use crate::control::{Format, Request, definition, wire};
+use crate::event::{Code, Fault, Health, JobPage, Response};
 use crate::job::Executor;
 use crate::past::object::RunObject;
 use crate::zone::Zone;
 
 /// So many jobs are asked of the loop at a time, which is a fraction of a millisecond for it.
-const PAGE: u32 = 1000;
+const PAGE: u64 = 1000;
 
 /// A list, an export or a history is cut once it is longer than this: the rest is to be asked for.
 const LARGE: usize = 4 << 20;
@@ -29,7 +28,7 @@ const LARGE: usize = 4 << 20;
 #[derive(Debug)]
 pub(super) enum Step {
     /// Ask the loop.
-    Ask(Wish),
+    Ask(Request),
     /// Answer this object, and more will follow.
     Say(String),
     /// Tell what runs of this job print, or of all jobs, until the client has enough.
@@ -54,10 +53,8 @@ enum Stage {
     Plain,
     /// A job is to be shown.
     Show,
-    /// A run is to be started, and perhaps waited for.
-    Start { wait: bool },
-    /// How it is, and then how its jobs are.
-    Status(Option<Box<Health>>),
+    /// A run is to be started and waited for.
+    Start,
     /// Jobs, a page at a time.
     Jobs(Jobs),
     /// What runs of a job print is to be told, once it is known that there is such a job.
@@ -79,8 +76,8 @@ struct Jobs {
 
 impl Exchange {
     /// Begins with a request.
-    pub(super) fn new(id: Option<Value>, verb: Verb, past: &mut Past) -> (Exchange, Step) {
-        let (stage, step) = begin(verb, past);
+    pub(super) fn new(id: Option<Value>, request: Request, past: &mut Past) -> (Exchange, Step) {
+        let (stage, step) = begin(request, past);
         (Exchange { id, stage }, step)
     }
 
@@ -90,56 +87,52 @@ impl Exchange {
     }
 
     /// Goes on with what the loop has answered.
-    pub(super) fn reply(&mut self, reply: Reply, past: &mut Past) -> Step {
-        let reply = match reply {
-            Reply::Answer(Answer::Refused(fault)) => return Step::End(Err(fault)),
-            reply => reply,
-        };
-        match (&mut self.stage, reply) {
-            (Stage::Plain, Reply::Answer(Answer::Done)) => end(&json!({})),
-            (Stage::Plain, Reply::Answer(Answer::Stopped(runs))) => {
-                let runs: Vec<u64> = runs.iter().map(|run| run.0).collect();
-                end(&json!({ "stopped": runs }))
-            }
-            (Stage::Plain, Reply::Reloaded { added, changed, removed, unchanged }) => end(&json!({
-                "added": added, "changed": changed, "removed": removed, "unchanged": unchanged,
-            })),
-            // Whether it has run is of no interest for a job that was just added.
-            (Stage::Plain, Reply::Answer(Answer::Job(detail))) => {
-                end(&json!({ "job": JobLine::new(&detail.view, None) }))
-            }
-            (Stage::Plain, Reply::Warned { job, warnings }) => {
-                end(&json!({ "job": JobLine::new(&job.view, None), "warnings": warnings }))
-            }
-            (Stage::Follow(job), Reply::Answer(Answer::Job(_))) => Step::Follow(Some(job.clone())),
-            (Stage::Show, Reply::Answer(Answer::Job(detail))) => {
+    pub(super) fn go_on(&mut self, response: Response, past: &mut Past) -> Step {
+        match (&mut self.stage, response) {
+            (_, Response::Refused(fault)) => Step::End(Err(fault)),
+            (Stage::Jobs(jobs), Response::Status { health, .. }) => jobs.begin(&health),
+            (Stage::Jobs(jobs), Response::Jobs(page)) => jobs.add(page, past),
+            (Stage::Follow(job), Response::Job { .. }) => Step::Follow(Some(job.clone())),
+            (Stage::Show, Response::Job { job: detail, .. }) => {
                 let job = &detail.view.job;
                 let last = past.last_of(&job.id, &job.zone);
                 let options = definition::options(job);
                 end(&JobDetails::new(&detail, last, options))
             }
-            (Stage::Start { wait: false }, Reply::Answer(Answer::Started { run, waits })) => {
-                end(&json!({ "run": run.0, "waits": waits }))
-            }
-            (Stage::Start { wait: true }, Reply::Answer(Answer::Started { run, waits })) => {
+            (Stage::Start, Response::Started { run, waits }) => {
                 Step::Say(wire::json(&json!({ "run": run.0, "waits": waits, "done": false })))
             }
-            (Stage::Start { .. }, Reply::Answer(Answer::Ended(record))) => {
+            (Stage::Start, Response::Ended(record)) => {
                 let mut view = wire::json(&RunObject::of_decided(&record));
                 view.replace_range(..1, "{\"done\":true,");
                 Step::End(Ok(view))
             }
-            (Stage::Status(first @ None), Reply::Health(health)) => {
-                *first = Some(health);
-                Step::Ask(Wish::Want(Want::Status))
+            (Stage::Plain, Response::Done) => end(&json!({})),
+            (Stage::Plain, Response::Started { run, waits }) => {
+                end(&json!({ "run": run.0, "waits": waits }))
             }
-            (Stage::Status(Some(health)), Reply::Answer(Answer::Status(status))) => {
-                end(&StatusView::new(health, &status))
+            (Stage::Plain, Response::Stopped(runs)) => {
+                let runs: Vec<u64> = runs.iter().map(|run| run.0).collect();
+                end(&json!({ "stopped": runs }))
             }
-            (Stage::Jobs(jobs), Reply::Health(health)) => jobs.begin(&health),
-            (Stage::Jobs(jobs), Reply::Answer(Answer::Jobs(page))) => jobs.add(page, past),
-            (_, reply) => {
-                log::error!("a client cannot be answered: the loop says {reply:?}");
+            (Stage::Plain, Response::Reloaded { added, changed, removed, unchanged }) => {
+                end(&json!({
+                    "added": added, "changed": changed, "removed": removed, "unchanged": unchanged,
+                }))
+            }
+            // Whether it has run is of no interest for a job that was just added.
+            (Stage::Plain, Response::Job { job, warnings }) => {
+                let mut body = json!({ "job": JobLine::new(&job.view, None) });
+                if !warnings.is_empty() {
+                    body["warnings"] = warnings.into();
+                }
+                end(&body)
+            }
+            (Stage::Plain, Response::Status { health, status }) => {
+                end(&StatusView::new(&health, &status))
+            }
+            (_, response) => {
+                log::error!("a client cannot be answered: the loop says {response:?}");
                 Step::End(Err(Fault::new(Code::Internal, "schedrs has lost its thread")
                     .help("this is a bug of schedrs")))
             }
@@ -156,19 +149,31 @@ fn end(body: &impl serde::Serialize) -> Step {
     Step::End(Ok(wire::json(body)))
 }
 
-fn begin(verb: Verb, past: &mut Past) -> (Stage, Step) {
-    let want = |want| (Stage::Plain, Step::Ask(Wish::Want(want)));
-    let ask = |wish| (Stage::Plain, Step::Ask(wish));
+fn begin(request: Request, past: &mut Past) -> (Stage, Step) {
     let read = |read: Result<String, Fault>| (Stage::Plain, Step::End(read));
-    match verb {
-        Verb::Ping => {
+    match request {
+        Request::Status
+        | Request::Stop(_)
+        | Request::Pause { .. }
+        | Request::Resume { .. }
+        | Request::Remove { .. }
+        | Request::Add { .. }
+        | Request::Modify { .. }
+        | Request::Reschedule { .. }
+        | Request::Reset { .. }
+        | Request::Reload
+        | Request::Shutdown { .. }
+        | Request::Start { wait: false, .. } => (Stage::Plain, Step::Ask(request)),
+        Request::Start { wait: true, .. } => (Stage::Start, Step::Ask(request)),
+        Request::Show { .. } => (Stage::Show, Step::Ask(request)),
+        Request::Ping => {
             let body = json!({
                 "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(),
                 "protocol": wire::VERSION,
             });
             (Stage::Plain, end(&body))
         }
-        Verb::List { from, limit } => {
+        Request::List { from, limit } => {
             if from == 0 {
                 past.read_lasts();
             }
@@ -176,52 +181,38 @@ fn begin(verb: Verb, past: &mut Past) -> (Stage, Step) {
             let step = jobs.ask();
             (Stage::Jobs(jobs), step)
         }
-        Verb::Export { format, from } => {
+        // What stands in front of the jobs is part of how the scheduler is.
+        Request::Export { format, from } => {
             let jobs = Jobs::new(Some(format), from, u64::MAX);
-            (Stage::Jobs(jobs), Step::Ask(Wish::Health))
+            (Stage::Jobs(jobs), Step::Ask(Request::Status))
         }
-        Verb::Show { job } => (Stage::Show, Step::Ask(Wish::Want(Want::Show { job }))),
-        Verb::Status => (Stage::Status(None), Step::Ask(Wish::Health)),
-        Verb::Start { job, force, wait } => {
-            let step = Step::Ask(Wish::Want(Want::Start { job, force, wait }));
-            (Stage::Start { wait }, step)
+        Request::History(query) => read(history(past, query)),
+        Request::Unfollow => (Stage::Plain, Step::Unfollow),
+        Request::Follow { job: None } => (Stage::Plain, Step::Follow(None)),
+        Request::Follow { job: Some(job) } => {
+            let show = Request::Show { job: job.clone() };
+            (Stage::Follow(job), Step::Ask(show))
         }
-        Verb::Stop(Target::Job(job)) => want(Want::StopJob { job }),
-        Verb::Stop(Target::Run(run)) => want(Want::StopRun { run }),
-        Verb::Pause { job, until, reason } => want(Want::Pause { job, until, reason }),
-        Verb::Resume { job } => want(Want::Resume { job }),
-        Verb::Remove { job } => want(Want::Remove { job }),
-        Verb::Add { job, text, replace } => ask(Wish::Add { id: job, text, replace }),
-        Verb::Modify { job, text } => ask(Wish::Modify { job, text }),
-        Verb::Reschedule { job, text } => ask(Wish::Reschedule { job, text }),
-        Verb::Reset { job } => ask(Wish::Reset { job }),
-        Verb::Reload => ask(Wish::Reload),
-        Verb::Shutdown { now } => ask(Wish::Shutdown { now }),
-        Verb::History(query) => read(history(past, query)),
-        Verb::Unfollow => (Stage::Plain, Step::Unfollow),
-        Verb::Follow { job: None } => (Stage::Plain, Step::Follow(None)),
-        Verb::Follow { job: Some(job) } => {
-            let want = Want::Show { job: job.clone() };
-            (Stage::Follow(job), Step::Ask(Wish::Want(want)))
-        }
-        Verb::Output { run } => read(past.read(|reader| reader.output(run)).map(|output| {
+        Request::Output { run } => read(past.read(|reader| reader.output(run)).map(|output| {
             let (tail, total) = output.unwrap_or_default();
             let text = String::from_utf8_lossy(&tail);
             let whole = total <= tail.len() as u64;
             wire::json(&json!({ "run": run.0, "text": text, "total_bytes": total, "whole": whole }))
         })),
-        Verb::Attempts { run } => read(past.read(|reader| reader.attempts(run)).map(|attempts| {
-            let attempts: Vec<AttemptView> = attempts.iter().map(AttemptView::new).collect();
-            wire::json(&json!({ "run": run.0, "attempts": attempts }))
-        })),
-        Verb::Changes { job, since, until } => {
+        Request::Attempts { run } => {
+            read(past.read(|reader| reader.attempts(run)).map(|attempts| {
+                let attempts: Vec<AttemptView> = attempts.iter().map(AttemptView::new).collect();
+                wire::json(&json!({ "run": run.0, "attempts": attempts }))
+            }))
+        }
+        Request::Changes { job, since, until } => {
             let changes = past.read(|reader| reader.changes(job.as_deref(), since, until));
             read(changes.map(|changes| {
                 let changes: Vec<ChangeView> = changes.iter().map(ChangeView::new).collect();
                 wire::json(&json!({ "changes": changes }))
             }))
         }
-        Verb::Sessions => read(past.read(|reader| reader.sessions()).map(|sessions| {
+        Request::Sessions => read(past.read(|reader| reader.sessions()).map(|sessions| {
             let sessions: Vec<SessionView> = sessions.iter().map(SessionView::new).collect();
             wire::json(&json!({ "sessions": sessions }))
         })),
@@ -257,8 +248,7 @@ impl Jobs {
     }
 
     fn ask(&self) -> Step {
-        let limit = u32::try_from(self.left).unwrap_or(PAGE).min(PAGE);
-        Step::Ask(Wish::Want(Want::List { from: self.from, limit }))
+        Step::Ask(Request::List { from: self.from, limit: self.left.min(PAGE) })
     }
 
     /// An export begins with what the jobfile says of the scheduler.

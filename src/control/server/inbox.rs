@@ -9,8 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use crate::control::Reply;
-use crate::event::Answer;
+use crate::event::Response;
 
 /// What the thread is told from outside.
 #[derive(Debug)]
@@ -22,7 +21,7 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 pub(super) enum Message {
     /// The loop has answered.
-    Reply(Key, Which, Reply),
+    Response(Key, Which, Response),
     /// The loop has let go of a question: no other answer will come.
     Released(Key, Which),
     /// There is something to tell one who follows.
@@ -92,10 +91,10 @@ impl Ticket {
         Ticket { inbox, key, begun, answered, twice }
     }
 
-    pub(super) fn answer(&self, reply: Reply) {
-        let goes_on = self.twice && matches!(reply, Reply::Answer(Answer::Started { .. }));
+    pub(super) fn answer(&self, response: Response) {
+        let goes_on = self.twice && matches!(response, Response::Started { .. });
         self.answered.store(!goes_on, Ordering::Relaxed);
-        self.inbox.post(Message::Reply(self.key, self.which(), reply));
+        self.inbox.post(Message::Response(self.key, self.which(), response));
     }
 
     fn which(&self) -> Which {

@@ -7,8 +7,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::control::Health;
-use crate::event::{Change, JobDetail, JobView, Paused, Status};
+use crate::event::{Change, Health, JobDetail, JobView, Paused, Status};
 use crate::instant::Instant;
 use crate::job::Command;
 use crate::jobfile::masked;

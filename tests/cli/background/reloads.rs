@@ -7,9 +7,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use schedrs::clock;
-use schedrs::control::{Call, Line, Reply, Wish};
+use schedrs::control::{Call, Line, Request};
 use schedrs::daemon::{Jobfile, Memory, Plan, run};
-use schedrs::event::{Answer, Code, Want};
+use schedrs::event::{Code, Response};
 use schedrs::job::Keep;
 use schedrs::jobfile::load_text;
 use schedrs::output::{Output, Settings};
@@ -75,36 +75,36 @@ impl Bench {
     }
 
     /// Asks something; the answer comes through what is returned.
-    fn ask(&self, wish: Wish) -> Receiver<Reply> {
+    fn ask(&self, request: Request) -> Receiver<Response> {
         let (send, receive) = channel();
         let reply = Arc::new(move |reply| drop(send.send(reply)));
-        (self.line)(Call { by: "test".into(), wish, reply });
+        (self.line)(Call { by: "test".into(), request, reply });
         receive
     }
 
     fn reasons(&self) -> Vec<String> {
-        match self.ask(Wish::Health).recv().unwrap() {
-            Reply::Health(health) => health.reasons,
+        match self.ask(Request::Status).recv().unwrap() {
+            Response::Status { health, .. } => health.reasons,
             other => panic!("{other:?}"),
         }
     }
 
     fn has(&self, job: &str) -> bool {
-        let show = Wish::Want(Want::Show { job: job.into() });
-        matches!(self.ask(show).recv().unwrap(), Reply::Answer(Answer::Job(_)))
+        let show = Request::Show { job: job.into() };
+        matches!(self.ask(show).recv().unwrap(), Response::Job { .. })
     }
 
     fn stop(self) {
-        self.ask(Wish::Shutdown { now: true }).recv().unwrap();
+        self.ask(Request::Shutdown { now: true }).recv().unwrap();
         drop(self.files);
         self.thread.join().unwrap();
     }
 }
 
 /// How many jobs are new and gone.
-fn difference(reply: Reply) -> (usize, usize) {
+fn difference(reply: Response) -> (usize, usize) {
     match reply {
-        Reply::Reloaded { added, removed, .. } => (added, removed),
+        Response::Reloaded { added, removed, .. } => (added, removed),
         other => panic!("{other:?}"),
     }
 }
@@ -112,9 +112,9 @@ fn difference(reply: Reply) -> (usize, usize) {
 #[test]
 fn what_is_asked_for_meanwhile_is_the_next_reading() {
     let bench = Bench::new(Duration::from_secs(3600));
-    let first = bench.ask(Wish::Reload);
+    let first = bench.ask(Request::Reload);
     bench.begun.recv().unwrap();
-    let later = [bench.ask(Wish::Reload), bench.ask(Wish::Reload)];
+    let later = [bench.ask(Request::Reload), bench.ask(Request::Reload)];
     assert!(bench.has("first"), "the loop goes on");
     bench.files.send(Ok(one("second"))).unwrap();
     assert_eq!(difference(first.recv().unwrap()), (1, 1));
@@ -132,8 +132,8 @@ fn what_is_asked_for_meanwhile_is_the_next_reading() {
 #[test]
 fn a_reading_that_hangs_is_given_up_and_the_next_one_works() {
     let bench = Bench::new(Duration::from_millis(300));
-    match bench.ask(Wish::Reload).recv().unwrap() {
-        Reply::Answer(Answer::Refused(refusal)) => {
+    match bench.ask(Request::Reload).recv().unwrap() {
+        Response::Refused(refusal) => {
             assert_eq!(refusal.code, Code::TooSlow);
             assert!(refusal.message.contains("jobs.toml was not read within 300ms"), "{refusal:?}");
         }
@@ -145,7 +145,7 @@ fn a_reading_that_hangs_is_given_up_and_the_next_one_works() {
     // It comes back too late, and what it has read is not what is in the file now.
     bench.files.send(Ok(one("late"))).unwrap();
     bench.files.send(Ok(one("second"))).unwrap();
-    assert_eq!(difference(bench.ask(Wish::Reload).recv().unwrap()), (1, 1));
+    assert_eq!(difference(bench.ask(Request::Reload).recv().unwrap()), (1, 1));
     assert!(bench.has("second") && !bench.has("late"));
     assert_eq!(bench.reasons(), [""; 0]);
     bench.stop();
@@ -154,11 +154,11 @@ fn a_reading_that_hangs_is_given_up_and_the_next_one_works() {
 #[test]
 fn a_scheduler_that_stops_says_so_to_whoever_waits_for_a_reload() {
     let bench = Bench::new(Duration::from_secs(3600));
-    let waiting = [bench.ask(Wish::Reload), bench.ask(Wish::Reload)];
-    bench.ask(Wish::Shutdown { now: false }).recv().unwrap();
+    let waiting = [bench.ask(Request::Reload), bench.ask(Request::Reload)];
+    bench.ask(Request::Shutdown { now: false }).recv().unwrap();
     for reply in waiting {
         match reply.recv().unwrap() {
-            Reply::Answer(Answer::Refused(refusal)) => assert_eq!(refusal.code, Code::Stopping),
+            Response::Refused(refusal) => assert_eq!(refusal.code, Code::Stopping),
             other => panic!("{other:?}"),
         }
     }

@@ -103,7 +103,7 @@ fn eight_requests_are_under_way_at_most() {
     assert_eq!(bench.ask(json!({ "do": "ping" }))["ok"], json!(true));
     let mut other = bench.connect();
     other.say(r#"{"do":"status"}"#);
-    let calls = bench.center.until(|calls| calls.iter().any(|call| call.contains("Health")));
+    let calls = bench.center.until(|calls| calls.iter().any(|call| call.contains("Status")));
     assert_eq!(calls.len(), 9, "{calls:?}");
     bench.center.release();
     // In the order in which they were answered, which need not be that of the questions.

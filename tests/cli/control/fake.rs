@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use schedrs::clock;
 use schedrs::control::server::Server;
-use schedrs::control::{Call, Health, Reply, Wish};
-use schedrs::event::{Action, Answer, Ask, ChangeKind, Event, Exit, Fault, RunId, Want};
+use schedrs::control::{Call, Reply, Request, Target};
+use schedrs::event::{Action, Ask, ChangeKind, Event, Exit, Fault, Health, Response, RunId, Want};
 use schedrs::job::{Executor, Job, JobSet, Settings};
 use schedrs::jobfile;
 use schedrs::output;
@@ -43,11 +43,9 @@ pub(crate) const JOBS: &str = r#"
     paused = true
 "#;
 
-type Sink = Arc<dyn Fn(Reply) + Send + Sync>;
-
 pub(crate) struct Loop {
     scheduler: Mutex<Scheduler>,
-    sinks: Mutex<HashMap<u64, Sink>>,
+    sinks: Mutex<HashMap<u64, Reply>>,
     tickets: AtomicUsize,
     settings: Settings,
     executors: Arc<[Executor]>,
@@ -107,20 +105,27 @@ impl Loop {
     }
 
     fn perform(&self, call: Call) {
-        let Call { by, wish, reply } = call;
-        let want = match wish {
-            Wish::Want(want) => want,
-            Wish::Add { id, text, replace } => match jobfile_job(&id, &text) {
+        let Call { by, request, reply } = call;
+        let want = match request {
+            Request::List { from, limit } => Want::List { from, limit: limit as u32 },
+            Request::Show { job } => Want::Show { job },
+            Request::Start { job, force, wait } => Want::Start { job, force, wait },
+            Request::Stop(Target::Job(job)) => Want::StopJob { job },
+            Request::Stop(Target::Run(run)) => Want::StopRun { run },
+            Request::Pause { job, until, reason } => Want::Pause { job, until, reason },
+            Request::Resume { job } => Want::Resume { job },
+            Request::Remove { job } => Want::Remove { job },
+            Request::Add { job: id, text, replace } => match jobfile_job(&id, &text) {
                 Ok(job) => Want::Add { job, text, replace },
                 Err(problems) => {
                     let fault = Fault::invalid(problems);
-                    return reply(Reply::Answer(Answer::Refused(fault)));
+                    return reply(Response::Refused(fault));
                 }
             },
-            Wish::Modify { job, text } | Wish::Reschedule { job, text } => {
+            Request::Modify { job, text } | Request::Reschedule { job, text } => {
                 let mut scheduler = self.scheduler.lock().unwrap();
                 let Some(old) = scheduler.job(&job) else {
-                    return reply(Reply::Answer(Answer::Refused(scheduler.no_such_job(&job))));
+                    return reply(Response::Refused(scheduler.no_such_job(&job)));
                 };
                 Want::Change {
                     job: Arc::clone(old),
@@ -129,15 +134,25 @@ impl Loop {
                     detail: None,
                 }
             }
-            Wish::Reset { job } => {
+            Request::Reset { job } => {
                 let old = Arc::clone(self.scheduler.lock().unwrap().job(&job).unwrap());
                 Want::Change { job: old, overrides: None, what: ChangeKind::Reset, detail: None }
             }
-            Wish::Health => return reply(Reply::Health(Box::new(self.health()))),
-            Wish::Reload => {
-                return reply(Reply::Reloaded { added: 1, changed: 0, removed: 2, unchanged: 3 });
+            Request::Status => {
+                let status = self.scheduler.lock().unwrap().status();
+                let health = Box::new(self.health());
+                return reply(Response::Status { health, status });
             }
-            Wish::Shutdown { .. } => return reply(Reply::Answer(Answer::Done)),
+            Request::Reload => {
+                return reply(Response::Reloaded {
+                    added: 1,
+                    changed: 0,
+                    removed: 2,
+                    unchanged: 3,
+                });
+            }
+            Request::Shutdown { .. } => return reply(Response::Done),
+            other => panic!("{other:?}"),
         };
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed) as u64;
         self.sinks.lock().unwrap().insert(ticket, reply);
@@ -159,11 +174,11 @@ impl Loop {
                     Action::Answer { ticket, answer } => {
                         let mut sinks = self.sinks.lock().unwrap();
                         let sink = match answer {
-                            Answer::Started { .. } => Arc::clone(&sinks[&ticket]),
+                            Response::Started { .. } => Arc::clone(&sinks[&ticket]),
                             _ => sinks.remove(&ticket).unwrap(),
                         };
                         drop(sinks);
-                        sink(Reply::Answer(answer));
+                        sink(answer);
                     }
                     Action::Start(start) => {
                         let at = clock::now();

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use schedrs::clock;
-use schedrs::control::wire::{Verb, parse};
+use schedrs::control::Request;
+use schedrs::control::wire::parse;
 
 use super::fake::Bench;
 
@@ -65,7 +66,7 @@ fn every_mistake_has_its_answer() {
 fn the_manual_is_complete() {
     let manual = include_str!("../../../doc/control.md");
     let request = parse(b"{}", clock::wall());
-    let help = request.verb.unwrap_err().help.unwrap();
+    let help = request.request.unwrap_err().help.unwrap();
     let verbs: Vec<&str> = help.trim_start_matches("it is one of ").split(", ").collect();
     assert!(verbs.len() > 20, "{help}");
     for verb in verbs {
@@ -150,7 +151,7 @@ proptest! {
     #[test]
     fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let request = parse(&bytes, clock::wall());
-        prop_assert!(request.verb.is_err());
+        prop_assert!(request.request.is_err());
     }
 
     /// What is made of a definition is TOML that says the same.
@@ -163,8 +164,8 @@ proptest! {
             keys.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         map.insert("do".to_owned(), word.into());
         let line = serde_json::Value::Object(map.clone()).to_string();
-        let text = match parse(line.as_bytes(), clock::wall()).verb {
-            Ok(Verb::Add { text, .. } | Verb::Modify { text, .. } | Verb::Reschedule { text, .. }) => text,
+        let text = match parse(line.as_bytes(), clock::wall()).request {
+            Ok(Request::Add { text, .. } | Request::Modify { text, .. } | Request::Reschedule { text, .. }) => text,
             _ => return Ok(()),
         };
         if map.get("toml").is_some_and(|toml| toml.is_string()) {

@@ -1,0 +1,116 @@
+//! What may be asked of a running schedrs, by clients of its socket and by a program that it is
+//! embedded in.
+
+use crate::event::RunId;
+use crate::instant::Instant;
+use crate::store::Query;
+
+/// A request. What its keys mean is described in `doc/control.md`; what it is answered with, if it
+/// can be done, stands with each that reaches the loop.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the keys are described in doc/control.md")]
+pub enum Request {
+    /// [`Response::Jobs`](crate::event::Response::Jobs).
+    List {
+        from: u32,
+        limit: u64,
+    },
+    /// [`Response::Job`](crate::event::Response::Job).
+    Show {
+        job: Box<str>,
+    },
+    /// [`Response::Status`](crate::event::Response::Status), at once whatever hangs.
+    Status,
+    /// [`Response::Started`](crate::event::Response::Started), and with `wait`
+    /// [`Response::Ended`](crate::event::Response::Ended) as well.
+    Start {
+        job: Box<str>,
+        force: bool,
+        wait: bool,
+    },
+    /// [`Response::Stopped`](crate::event::Response::Stopped).
+    Stop(Target),
+    /// [`Response::Done`](crate::event::Response::Done), as for the next two.
+    Pause {
+        job: Option<Box<str>>,
+        until: Option<Instant>,
+        reason: Option<Box<str>>,
+    },
+    Resume {
+        job: Option<Box<str>>,
+    },
+    Remove {
+        job: Box<str>,
+    },
+    /// A job that is in no file: `text` is what stands below `[jobs.ID]` in a jobfile.
+    /// [`Response::Job`](crate::event::Response::Job), as for the next three.
+    Add {
+        job: Box<str>,
+        text: Box<str>,
+        replace: bool,
+    },
+    /// Other values for options of a job, as TOML, but not for its trigger. They are kept, and
+    /// stand over those of its definition.
+    Modify {
+        job: Box<str>,
+        text: Box<str>,
+    },
+    /// Another trigger, as TOML: one of `cron`, `interval` and `date`, with the keys that belong to
+    /// them.
+    Reschedule {
+        job: Box<str>,
+        text: Box<str>,
+    },
+    /// The job as its definition says, without what was modified and rescheduled.
+    Reset {
+        job: Box<str>,
+    },
+    /// Read the jobfile again. [`Response::Reloaded`](crate::event::Response::Reloaded).
+    Reload,
+    /// Stop, without `stop_grace` if `now`. [`Response::Done`](crate::event::Response::Done), at
+    /// once.
+    Shutdown {
+        now: bool,
+    },
+    /// This and what follows is answered by the socket's own thread, some of it from the store.
+    Ping,
+    Export {
+        format: Format,
+        from: u32,
+    },
+    History(Query),
+    Output {
+        run: RunId,
+    },
+    Follow {
+        job: Option<Box<str>>,
+    },
+    Unfollow,
+    Attempts {
+        run: RunId,
+    },
+    Changes {
+        job: Option<Box<str>>,
+        since: Instant,
+        until: Instant,
+    },
+    Sessions,
+}
+
+/// What is to be stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// All active runs of a job.
+    Job(Box<str>),
+    /// One run.
+    Run(RunId),
+}
+
+/// How jobs are exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A jobfile.
+    Toml,
+    /// Objects with the same keys.
+    Json,
+}
