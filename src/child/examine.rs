@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::PipeFlags;
-use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open, waitpid,
+};
 
 use super::environment::{DEFAULT_PATH, Environment};
 use super::progress::Progress;
@@ -283,6 +285,11 @@ impl World {
         if answer.code == Some(0) {
             return None;
         }
+        if answer.code.is_none() {
+            let text = format!("{} does not say whether it understands it", options.shell[0]);
+            let help = "it was asked with `-n -c`, and has not ended in time or was killed";
+            return Some(Finding::warning("command", text, help));
+        }
         let said = String::from_utf8_lossy(&answer.out).into_owned();
         let said = said.lines().next().unwrap_or("a syntax error").to_owned();
         let help = "`schedrs validate --explain` shows the command as the shell gets it";
@@ -444,16 +451,31 @@ fn ask(program: &Program<'_>) -> Result<Answer, spawn::SpawnError> {
         Streams { stdin: null.try_clone().map_err(failed)?.into(), stdout, stderr: null.into() };
     let progress = Progress::new().map_err(failed)?;
     let pid = spawn::spawn(program, streams, &progress)?;
-    let out = read_until(&read, clock::mono().plus(PATIENCE));
+    let deadline = clock::mono().plus(PATIENCE);
+    let out = read_until(&read, deadline);
     let pid = Pid::from_raw(pid as i32).ok_or_else(|| failed(os_error(libc::ESRCH)))?;
-    // It has said all it has to say, or is not going to.
-    let in_time = out.is_some();
+    // It has said all it has to say, or is not going to. That it has closed the pipe is not its end.
+    let in_time = out.is_some() && ends_by(pid, deadline);
     if !in_time {
         let _ = kill_process_group(pid, Signal::KILL);
+        // It may have left that group.
+        let _ = kill_process(pid, Signal::KILL);
     }
     let status = waitpid(Some(pid), WaitOptions::empty()).ok().flatten();
     let code = status.and_then(|(_, status)| status.exit_status());
     Ok(Answer { code: code.filter(|_| in_time), out: out.unwrap_or_default() })
+}
+
+/// Whether a child of ours has ended by then.
+fn ends_by(pid: Pid, deadline: Mono) -> bool {
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+    loop {
+        let Ok(wait) = Timespec::try_from(deadline.since(clock::mono())) else { return false };
+        match poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&wait)) {
+            Err(rustix::io::Errno::INTR) => {}
+            ended => return ended == Ok(1),
+        }
+    }
 }
 
 /// All that a pipe has to say until then; `None` when it was not closed in time.

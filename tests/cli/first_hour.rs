@@ -198,6 +198,19 @@ fn about(done: &Done, job: Option<&str>) -> Vec<serde_json::Value> {
 }
 
 #[test]
+fn a_shell_that_does_not_end_holds_up_no_doctor() {
+    let job = "jobs.a = { command = 'true; true', shell = ['./sh', '-c'], date = 'now' }";
+    let bench = Bench::new(job);
+    for script in ["kill -9 $$", "exec >&- 2>&-; exec sleep 600"] {
+        bench.program("sh", &format!("#!/bin/sh\n{script}\n"));
+        let done = run(&bench, &["doctor", "a", "-f", "jobs.toml"]);
+        let found = done.out.iter().any(|line| line.contains("./sh does not say whether"));
+        assert!(found, "{script}: {done:?}");
+        assert!(!done.out.concat().contains("syntax error"), "{done:?}");
+    }
+}
+
+#[test]
 fn doctor_finds_what_will_bite() {
     // (the job, how bad it is, what is said)
     let rows = [
