@@ -8,14 +8,12 @@
 //!
 //! `hands` performs actions and follows runs until nothing of them is left; `records` has what is
 //! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
-//! `desk` takes what clients ask (`crate::control`) and `catalog` knows the jobs that are not, or
-//! not only, what the jobfile says; `reload` reads that again, and `offload` has done elsewhere what
+//! `requests` takes what clients ask (`crate::control`) and knows the jobs that are not, or not only,
+//! what the jobfile says; `reload` reads that again, and `offload` has done elsewhere what
 //! may take long or hang; `logger` and `report` are the log; `overview` says how things stand, to a terminal and to a service manager, which
 //! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
 //! `crate::executor`, what they print goes to `crate::output`.
 
-mod catalog;
-mod desk;
 mod hands;
 mod logger;
 mod mailbox;
@@ -27,6 +25,7 @@ mod records;
 mod recovery;
 mod reload;
 mod report;
+mod requests;
 mod start;
 mod timer;
 mod waker;
@@ -53,8 +52,6 @@ use crate::signals::{self, Signals};
 use crate::store::keeper::Said;
 use crate::words;
 use crate::zone::Zone;
-use catalog::Catalog;
-use desk::{Desk, Next};
 use hands::{Hands, Message};
 pub use logger::{Log, LogFormat, start as start_log};
 use mailbox::Mailbox;
@@ -63,6 +60,7 @@ use offload::{Done, Lane, Offload};
 use overview::Overview;
 pub use plan::{Jobfile, Load, Memory, Observer, Plan, Reopen, tails};
 use reload::Reloads;
+use requests::{Next, Requests};
 use start::Parts;
 use timer::Timer;
 pub use waker::Waker;
@@ -121,7 +119,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         executors: plan.jobfile.set.executors.as_slice().into(),
     };
     let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
-    let Parts { mut scheduler, mut hands, catalog, server, mut alarms } =
+    let Parts { mut scheduler, mut hands, jobs, server, mut alarms } =
         start::start(&mut plan, epoll, Arc::clone(&waker))?;
     signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
@@ -153,8 +151,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         events: VecDeque::new(),
         overview,
         watchdog: Watchdog::from_environment(clock::mono()),
-        desk: Desk::new(Offload::new(Lane::Checking, mailbox)),
-        catalog,
+        requests: Requests::new(jobs, Offload::new(Lane::Checking, mailbox)),
         health,
         alarms,
         observer: plan.observer,
@@ -205,8 +202,7 @@ struct Loop<'a> {
     events: VecDeque<Event>,
     overview: Overview,
     watchdog: Option<Watchdog>,
-    desk: Desk,
-    catalog: Option<Catalog>,
+    requests: Requests,
     /// How the scheduler is, but for the alarms.
     health: Health,
     /// What is not as it should be, each in a sentence.
@@ -238,7 +234,7 @@ impl Loop<'_> {
             if let Some(watchdog) = &mut self.watchdog {
                 watchdog.tend(now.mono);
             }
-            let timeout = match self.events.is_empty() && !self.desk.has_next() {
+            let timeout = match self.events.is_empty() && !self.requests.has_next() {
                 true => self.arm(timer)?,
                 false => Some(Duration::ZERO),
             };
@@ -283,7 +279,7 @@ impl Loop<'_> {
         // All that has happened together is taken together, so that a run that has ended makes
         // room for what is due at the same moment.
         self.take_events(actions);
-        if self.desk.has_next() && self.take_calls(actions) {
+        if self.requests.has_next() && self.take_calls(actions) {
             return None;
         }
         let now = clock::now();
@@ -300,8 +296,7 @@ impl Loop<'_> {
                 return true;
             }
             now = clock::now();
-            let (catalog, events) = (self.catalog.as_mut(), &mut self.events);
-            match self.desk.begin(catalog, self.scheduler, now, events) {
+            match self.requests.begin(self.scheduler, now, &mut self.events) {
                 Next::Nothing => return false,
                 Next::Taken => {}
                 Next::Reload(reply) => self.reload(Some(reply)),
@@ -348,7 +343,7 @@ impl Loop<'_> {
         if let Some(limit) = self.reading.give_up_in_time(now) {
             self.give_up_reading(&limit);
         }
-        if let Some(composition) = self.desk.give_up_in_time(now) {
+        if let Some(composition) = self.requests.give_up_in_time(now) {
             self.composed(composition);
         }
     }
@@ -361,8 +356,8 @@ impl Loop<'_> {
             }
             return;
         }
-        let (catalog, events) = (self.catalog.as_mut(), &mut self.events);
-        if let Some(composition) = self.desk.done(number, done, catalog, self.scheduler, events) {
+        let composition = self.requests.done(number, done, self.scheduler, &mut self.events);
+        if let Some(composition) = composition {
             self.composed(composition);
         }
     }
@@ -370,7 +365,7 @@ impl Loop<'_> {
     fn perform(&mut self, action: Action, now: Now) {
         match &action {
             Action::Answer { ticket, answer } => {
-                self.desk.answer(*ticket, answer.clone());
+                self.requests.answer(*ticket, answer.clone());
             }
             Action::Notice(notice @ Notice::Reloaded { .. }) => self.reloaded(notice),
             Action::Notice(Notice::Stopping { .. }) => {
@@ -385,8 +380,8 @@ impl Loop<'_> {
                 });
             }
             Action::Remember(remember) => {
-                if let Some(catalog) = &mut self.catalog {
-                    catalog.note(remember);
+                if let Some(jobs) = &mut self.requests.jobs {
+                    jobs.note(remember);
                 }
             }
             _ => {}
@@ -400,7 +395,7 @@ impl Loop<'_> {
         let wall = [wakeup.wall, self.until].into_iter().flatten().min();
         let now = clock::now();
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
-        let (reading, checking) = (self.reading.deadline(), self.desk.deadline());
+        let (reading, checking) = (self.reading.deadline(), self.requests.deadline());
         let own = [self.hands.deadline(), self.overview.deadline(), watchdog, reading, checking];
         let mono = own.into_iter().chain([wakeup.mono]);
         let mono = mono.flatten().min();
@@ -460,7 +455,7 @@ impl Loop<'_> {
             reasons.extend(hands.hanging(clock::mono()));
             Health { reasons, ..health.clone() }
         };
-        self.desk.take(call, how, self.scheduler);
+        self.requests.take(call, how, self.scheduler);
     }
 
     /// The store's thread has something to say.
@@ -476,7 +471,8 @@ impl Loop<'_> {
                     "the store cannot be written, jobs go on without it: {reason}"
                 );
                 let reason = format!("the store cannot be written: {reason}");
-                self.desk.unkept = Some(format!("it would not survive a restart now: {reason}"));
+                self.requests.unkept =
+                    Some(format!("it would not survive a restart now: {reason}"));
                 self.alarms.insert("store", reason);
             }
             Said::Recovered { dropped, after } => {
@@ -487,7 +483,7 @@ impl Loop<'_> {
                 let after = words::span(after);
                 log::warn!(event = "store_recovered"; "the store works again after {after}{lost}");
                 self.alarms.remove("store");
-                self.desk.unkept = None;
+                self.requests.unkept = None;
                 if dropped > 0 {
                     self.remember_all();
                 }

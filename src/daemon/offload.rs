@@ -13,9 +13,9 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Jobfile;
-use super::catalog::{Composed, Fit};
 use super::hands::Message;
 use super::mailbox::Mailbox;
+use super::requests::{Composed, Fit};
 use crate::event::Fault;
 use crate::instant::Mono;
 use crate::words;

@@ -10,13 +10,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalog::{self, Composed};
-use super::desk::Composition;
 use super::offload::Done;
+use super::requests::{self, Composed, Composition};
 use super::{Jobfile, Loop, logger, notify, report};
 use crate::clock;
 use crate::control::Reply;
-use crate::event::{Code, Event, Fault, Notice, Response, Want};
+use crate::event::{Ask, Code, Event, Fault, Notice, Response, Want};
 use crate::job::{Job, JobSet};
 use crate::jobfile::Workshop;
 use crate::trigger::Trigger;
@@ -98,7 +97,7 @@ impl Loop<'_> {
     /// The jobfile was read.
     pub(super) fn loaded(&mut self, done: Done) {
         match done {
-            Done::Loaded(Ok(jobfile)) => self.desk.apply(jobfile),
+            Done::Loaded(Ok(jobfile)) => self.requests.apply(jobfile),
             Done::Loaded(Err(problems)) => self.not_reloaded(Failure::Problems(problems)),
             _ => {
                 let text = "an internal error of the scheduler".to_owned();
@@ -125,7 +124,7 @@ impl Loop<'_> {
         }
         let Jobfile { set, workshop } = jobfile;
         let (added, overrides) = self.scheduler.texts();
-        if self.catalog.is_none() || (added.is_empty() && overrides.is_empty()) {
+        if self.requests.jobs.is_none() || (added.is_empty() && overrides.is_empty()) {
             return self.apply(set, workshop);
         }
         // Each of those texts is read anew, which may be much to read.
@@ -134,11 +133,11 @@ impl Loop<'_> {
         let now = clock::now();
         let work = move || {
             let before = |id: &str| old.get(id).cloned();
-            let composed = catalog::compose(set, &workshop, &added, &overrides, before, now.wall);
+            let composed = requests::compose(set, &workshop, &added, &overrides, before, now.wall);
             try_out_all(&composed.set);
             composed
         };
-        if let Err(why) = self.desk.compose(now.mono, self.reload_limit(), work) {
+        if let Err(why) = self.requests.compose(now.mono, self.reload_limit(), work) {
             self.composed(Err(format!("it cannot be put together with what was changed: {why}")));
         }
     }
@@ -162,11 +161,12 @@ impl Loop<'_> {
         }
         for id in displaced {
             log::warn!(job = &*id; "it was added at run time and is in the jobfile now, which holds");
-            let ask = catalog::ask(0, "schedrs", Want::Remove { job: id });
-            self.events.push_back(Event::Ask(ask));
+            let want = Want::Remove { job: id };
+            let ask = Ask { ticket: 0, by: "schedrs".into(), want };
+            self.events.push_back(Event::Ask(Box::new(ask)));
         }
-        if let Some(catalog) = &mut self.catalog {
-            catalog.bases = bases;
+        if let Some(jobs) = &mut self.requests.jobs {
+            jobs.bases = bases;
         }
         self.apply(set, workshop);
     }
@@ -178,8 +178,8 @@ impl Loop<'_> {
         self.health.timezone = set.settings.zone.name().into();
         self.health.settings = set.settings.clone();
         self.health.executors = set.executors.as_slice().into();
-        if let Some(catalog) = &mut self.catalog {
-            catalog.workshop = workshop;
+        if let Some(jobs) = &mut self.requests.jobs {
+            jobs.workshop = workshop;
         }
         logger::set_jobs(&set, &self.hands.output());
         self.hands.prepare(&set);
@@ -250,9 +250,9 @@ fn stopping(reply: &Reply) {
     reply(Response::Refused(Fault::stopping()));
 }
 
-/// See [`catalog::try_out`]. Other triggers than those of cron are arithmetic.
+/// See [`requests::try_out`]. Other triggers than those of cron are arithmetic.
 fn try_out_all(set: &JobSet) {
     let now = clock::wall();
     let cron = set.jobs.iter().filter(|job| matches!(job.trigger, Trigger::Cron(_)));
-    cron.for_each(|job| catalog::try_out(job, now));
+    cron.for_each(|job| requests::try_out(job, now));
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::catalog::{self, Catalog};
 use super::hands::{Hands, Message};
 use super::records::Records;
 use super::recovery::{self, Recovered};
+use super::requests::{self, Jobs};
 use super::{Mailbox, Memory, Plan, Reopen, Waker};
 use crate::child::mark::Marks;
 use crate::clock;
@@ -28,7 +28,7 @@ use crate::store::{Fact, Process, Reader, Restored, Session};
 pub(super) struct Parts {
     pub(super) scheduler: Scheduler,
     pub(super) hands: Hands,
-    pub(super) catalog: Option<Catalog>,
+    pub(super) jobs: Option<Jobs>,
     pub(super) server: Option<Server>,
     /// What is not as it should be.
     pub(super) alarms: HashMap<&'static str, String>,
@@ -63,13 +63,13 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     let now = clock::now();
     let Some(memory) = memory else {
         let scheduler = Scheduler::new(now, set);
-        return Ok(Parts { scheduler, hands, catalog: None, server: None, alarms });
+        return Ok(Parts { scheduler, hands, jobs: None, server: None, alarms });
     };
 
     let known = restored.jobs.len();
     let workshop = plan.jobfile.workshop.clone();
     let (added, overrides) = texts(&restored);
-    let composed = catalog::compose(set, &workshop, &added, &overrides, |_| None, now.wall);
+    let composed = requests::compose(set, &workshop, &added, &overrides, |_| None, now.wall);
     for (id, problem) in &composed.problems {
         log::error!(job = &**id; "what was changed of it at run time makes no sense now: {problem}");
     }
@@ -143,9 +143,9 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     if let Some(ready) = plan.ready.take() {
         ready(line);
     }
-    let catalog = Some(Catalog::new(workshop, composed.bases));
+    let jobs = Some(Jobs::new(workshop, composed.bases));
     memory::give_back_those(known);
-    Ok(Parts { scheduler, hands, catalog, server, alarms })
+    Ok(Parts { scheduler, hands, jobs, server, alarms })
 }
 
 /// The thread that writes to the store.

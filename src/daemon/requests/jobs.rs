@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::control::{Request, Target};
-use crate::event::{Ask, ChangeKind, Code, Fault, Remember, Want};
+use crate::event::{ChangeKind, Code, Fault, Remember, Want};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
 use crate::jobfile::{Workshop, masked};
@@ -20,22 +20,22 @@ const UPCOMING: usize = 5;
 
 /// What a jobfile and the texts beside it have made.
 #[derive(Debug)]
-pub(super) struct Composed {
+pub(in crate::daemon) struct Composed {
     /// All jobs.
-    pub(super) set: JobSet,
+    pub(in crate::daemon) set: JobSet,
     /// What makes further ones.
-    pub(super) workshop: Workshop,
+    pub(in crate::daemon) workshop: Workshop,
     /// The definitions below overrides.
-    pub(super) bases: HashMap<Box<str>, Arc<Job>>,
+    pub(in crate::daemon) bases: HashMap<Box<str>, Arc<Job>>,
     /// Ids of added jobs that the jobfile has now, too: its own hold.
-    pub(super) displaced: Vec<Box<str>>,
+    pub(in crate::daemon) displaced: Vec<Box<str>>,
     /// Texts that make no sense any more: whose they are, and why.
-    pub(super) problems: Vec<(Box<str>, String)>,
+    pub(in crate::daemon) problems: Vec<(Box<str>, String)>,
 }
 
 /// Puts the jobs of a jobfile, added jobs and overrides together. `before` is how jobs were, for
 /// those whose text the new jobfile has no room for (an executor may be gone).
-pub(super) fn compose(
+pub(in crate::daemon) fn compose(
     mut set: JobSet,
     workshop: &Workshop,
     added: &Texts,
@@ -95,25 +95,25 @@ pub(super) fn compose(
 
 /// What it takes to change jobs at run time.
 #[derive(Debug)]
-pub(super) struct Catalog {
-    pub(super) workshop: Workshop,
+pub(in crate::daemon) struct Jobs {
+    pub(in crate::daemon) workshop: Workshop,
     /// What is below the overrides of jobs that have some.
-    pub(super) bases: HashMap<Box<str>, Arc<Job>>,
+    pub(in crate::daemon) bases: HashMap<Box<str>, Arc<Job>>,
     /// The job that is about to be changed, as it is.
     changing: Option<Arc<Job>>,
 }
 
 /// What is to be asked of the scheduler, of what somebody has sent.
 #[derive(Debug)]
-pub(super) struct Fit {
-    pub(super) want: Want,
+pub(in crate::daemon) struct Fit {
+    pub(in crate::daemon) want: Want,
     /// What is odd about the text, though it is taken.
-    pub(super) warnings: Vec<String>,
+    pub(in crate::daemon) warnings: Vec<String>,
 }
 
 /// What a request has become.
 #[derive(Debug)]
-pub(super) enum Made {
+pub(in crate::daemon) enum Made {
     /// It can be asked of the scheduler.
     Fit(Fit),
     /// There is a text in it, which is to be read and tried out.
@@ -135,7 +135,7 @@ impl From<Want> for Fit {
 /// Something that is to be made of a text, with all that it takes: it may wait for the files of the
 /// time zones, so that the loop has it done elsewhere.
 #[derive(Debug)]
-pub(super) struct Check {
+pub(in crate::daemon) struct Check {
     workshop: Workshop,
     now: Instant,
     what: What,
@@ -159,7 +159,7 @@ enum What {
 
 impl Check {
     /// Makes of the text what is to be asked of the scheduler.
-    pub(super) fn run(self) -> Result<Fit, Fault> {
+    pub(in crate::daemon) fn run(self) -> Result<Fit, Fault> {
         let Check { workshop, now, what } = self;
         match what {
             What::Definition { id, text, replace } => {
@@ -186,7 +186,7 @@ impl Check {
 
 /// Looks for the next due times of a job as the loop will, which must not be the first to find out
 /// that there is no end to it.
-pub(super) fn try_out(job: &Job, now: Instant) {
+pub(in crate::daemon) fn try_out(job: &Job, now: Instant) {
     let trigger = job.trigger.anchored(now);
     let mut due = trigger.next_after(now);
     for _ in 0..UPCOMING {
@@ -194,14 +194,14 @@ pub(super) fn try_out(job: &Job, now: Instant) {
     }
 }
 
-impl Catalog {
-    pub(super) fn new(workshop: Workshop, bases: HashMap<Box<str>, Arc<Job>>) -> Catalog {
-        Catalog { workshop, bases, changing: None }
+impl Jobs {
+    pub(in crate::daemon) fn new(workshop: Workshop, bases: HashMap<Box<str>, Arc<Job>>) -> Jobs {
+        Jobs { workshop, bases, changing: None }
     }
 
     /// Something is remembered of a job: without overrides there is nothing below them, and with
     /// its first ones there is what it was before.
-    pub(super) fn note(&mut self, remember: &Remember) {
+    pub(in crate::daemon) fn note(&mut self, remember: &Remember) {
         match remember {
             Remember::Job(record) if record.overrides.is_none() => {
                 self.bases.remove(&record.id);
@@ -219,7 +219,7 @@ impl Catalog {
     }
 
     /// What is to be made of a request, or is to be asked of the scheduler at once.
-    pub(super) fn read(
+    pub(in crate::daemon) fn read(
         &mut self,
         request: Request,
         scheduler: &mut Scheduler,
@@ -236,14 +236,18 @@ impl Catalog {
     }
 
     /// A change is about to be asked for: what is below it is kept once it has been made.
-    pub(super) fn changing(&mut self, scheduler: &mut Scheduler, want: &Want) {
+    pub(in crate::daemon) fn changing(&mut self, scheduler: &mut Scheduler, want: &Want) {
         if let Want::Change { job, overrides: Some(_), .. } = want {
             self.changing = scheduler.job(&job.id).cloned();
         }
     }
 
     /// The job as its definition says.
-    pub(super) fn reset(&mut self, scheduler: &mut Scheduler, id: &str) -> Result<Fit, Fault> {
+    pub(in crate::daemon) fn reset(
+        &mut self,
+        scheduler: &mut Scheduler,
+        id: &str,
+    ) -> Result<Fit, Fault> {
         let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
         let job = self.bases.remove(id).unwrap_or(job);
         Ok(Want::Change { job, overrides: None, what: ChangeKind::Reset, detail: None }.into())
@@ -263,7 +267,7 @@ fn change(
 }
 
 /// What is asked of the scheduler for a request that has no text in it.
-pub(super) fn plain(request: Request) -> Result<Want, Fault> {
+pub(in crate::daemon) fn plain(request: Request) -> Result<Want, Fault> {
     Ok(match request {
         Request::List { from, limit } => {
             Want::List { from, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
@@ -282,7 +286,7 @@ pub(super) fn plain(request: Request) -> Result<Want, Fault> {
             let message = "jobs of this scheduler cannot be changed at run time";
             return Err(Fault::new(Code::Unavailable, message));
         }
-        // The desk and the socket's own thread answer those.
+        // They are answered by the loop itself, or by the socket's own thread.
         Request::Status
         | Request::Reload
         | Request::Shutdown { .. }
@@ -298,9 +302,4 @@ pub(super) fn plain(request: Request) -> Result<Want, Fault> {
             return Err(Fault::new(Code::Unavailable, "that is to be asked at the control socket"));
         }
     })
-}
-
-/// A question to the scheduler.
-pub(super) fn ask(ticket: u64, by: &str, want: Want) -> Box<Ask> {
-    Box::new(Ask { ticket, by: by.into(), want })
 }

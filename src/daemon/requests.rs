@@ -1,22 +1,28 @@
-//! Who has asked what: takes calls (`crate::control`), puts them to the scheduler as events, and
-//! gives each answer to whoever waits for it.
+//! What is asked of the loop: takes calls (`crate::control`), puts them to the scheduler as events,
+//! and gives each response to whoever waits for it.
+//!
+//! `jobs` knows the jobs that are not, or not only, what the jobfile says, and makes of a request
+//! what is asked of the scheduler. Here is who has asked, in which order and until when.
 //!
 //! Calls are taken one after the other, in the order in which they came: each finds what the one
 //! before it has made of the jobs. A text that somebody has sent is read and tried out elsewhere
 //! (`offload`), within a limit of time; the calls behind it wait until it is applied, so that it is
 //! still the job it was made for. How the scheduler is can be asked at any time.
 
+mod jobs;
+
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
 use super::Jobfile;
-use super::catalog::{self, Catalog, Composed, Fit, Made};
 use super::offload::{Done, NotBegun, Offload};
 use crate::control::{Call, Reply, Request};
-use crate::event::{Code, Event, Fault, Health, Response, Want};
+use crate::event::{Ask, Code, Event, Fault, Health, Response, Want};
 use crate::instant::{Mono, Now};
 use crate::scheduler::Scheduler;
+use jobs::Made;
+pub(super) use jobs::{Composed, Fit, Jobs, compose, try_out};
 
 /// How long the check of what somebody has sent may take.
 const CHECK_LIMIT: Duration = Duration::from_secs(3);
@@ -42,7 +48,9 @@ pub(super) enum Next {
 pub(super) type Composition = Result<Box<Composed>, String>;
 
 /// See the [module](self).
-pub(super) struct Desk {
+pub(super) struct Requests {
+    /// What it takes to change jobs at run time, where that is possible.
+    pub(super) jobs: Option<Jobs>,
     next: u64,
     waiting: HashMap<u64, Waiting>,
     /// What was asked and not begun, in its order.
@@ -72,15 +80,16 @@ struct Waiting {
     warnings: Vec<String>,
 }
 
-impl fmt::Debug for Desk {
+impl fmt::Debug for Requests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Desk").field("waiting", &self.waiting.len()).finish_non_exhaustive()
+        f.debug_struct("Requests").field("waiting", &self.waiting.len()).finish_non_exhaustive()
     }
 }
 
-impl Desk {
-    pub(super) fn new(offload: Offload) -> Desk {
-        Desk {
+impl Requests {
+    pub(super) fn new(jobs: Option<Jobs>, offload: Offload) -> Requests {
+        Requests {
+            jobs,
             next: 0,
             waiting: HashMap::new(),
             queue: VecDeque::new(),
@@ -112,7 +121,7 @@ impl Desk {
         self.queue.push_back(Item::Apply(Box::new(jobfile)));
     }
 
-    /// Whether [`Desk::begin`] has something to do.
+    /// Whether [`Requests::begin`] has something to do.
     pub(super) fn has_next(&self) -> bool {
         self.under_way.is_none() && !self.queue.is_empty()
     }
@@ -121,7 +130,6 @@ impl Desk {
     /// taken before this is called again.
     pub(super) fn begin(
         &mut self,
-        catalog: Option<&mut Catalog>,
         scheduler: &mut Scheduler,
         now: Now,
         events: &mut VecDeque<Event>,
@@ -140,9 +148,9 @@ impl Desk {
                 reply(Response::Done);
                 return Next::Stop { times: if now { 2 } else { 1 } };
             }
-            request => match catalog {
-                Some(catalog) => catalog.read(request, scheduler, now.wall),
-                None => catalog::plain(request).map(Made::from),
+            request => match &mut self.jobs {
+                Some(jobs) => jobs.read(request, scheduler, now.wall),
+                None => jobs::plain(request).map(Made::from),
             },
         };
         match fit {
@@ -188,7 +196,6 @@ impl Desk {
         &mut self,
         number: u64,
         done: Done,
-        catalog: Option<&mut Catalog>,
         scheduler: &mut Scheduler,
         events: &mut VecDeque<Event>,
     ) -> Option<Composition> {
@@ -204,8 +211,8 @@ impl Desk {
         };
         match done {
             Done::Checked(Ok(fit)) => {
-                if let Some(catalog) = catalog {
-                    catalog.changing(scheduler, &fit.want);
+                if let Some(jobs) = &mut self.jobs {
+                    jobs.changing(scheduler, &fit.want);
                 }
                 self.ask(&by, fit, reply, events);
             }
@@ -245,7 +252,7 @@ impl Desk {
         self.next += 1;
         let twice = matches!(want, Want::Start { wait: true, .. });
         self.waiting.insert(self.next, Waiting { reply, twice, warnings });
-        events.push_back(Event::Ask(catalog::ask(self.next, by, want)));
+        events.push_back(Event::Ask(Box::new(Ask { ticket: self.next, by: by.into(), want })));
     }
 
     /// Gives a response to whoever waits for it.
@@ -309,7 +316,7 @@ mod tests {
     fn a_check_that_hangs_is_given_up() {
         let mut now = Now { wall: Instant::from_secs(1_800_000_000), mono: Mono::from_micros(1) };
         let mailbox = Mailbox::new(Arc::new(Waker::new().unwrap()));
-        let mut desk = Desk::new(Offload::new(Lane::Checking, mailbox));
+        let mut requests = Requests::new(None, Offload::new(Lane::Checking, mailbox));
         let loaded = load_text("jobs.toml", "", &Database::open(None), now.wall);
         let set = loaded.set.unwrap();
         let settings = set.settings.clone();
@@ -324,25 +331,22 @@ mod tests {
                 let _ = ended.recv();
                 Err(Fault::new(Code::Internal, "over"))
             };
-            desk.check(hangs, "root".into(), slow, now.mono);
+            requests.check(hangs, "root".into(), slow, now.mono);
             if turn < 4 {
                 let (reply, _) = self::reply();
                 let by: Box<str> = "root".into();
                 let request = Request::Show { job: "a".into() };
-                desk.take(Call { by: by.clone(), request, reply }, || panic!(), &scheduler);
+                requests.take(Call { by: by.clone(), request, reply }, || panic!(), &scheduler);
                 let (reply, status) = self::reply();
                 let request = Request::Status;
-                desk.take(Call { by, request, reply }, || health(&settings), &scheduler);
+                requests.take(Call { by, request, reply }, || health(&settings), &scheduler);
                 assert!(matches!(status.try_recv(), Ok(Response::Status { .. })));
-                assert!(!desk.has_next());
-                assert!(matches!(
-                    desk.begin(None, &mut scheduler, now, &mut events),
-                    Next::Nothing
-                ));
+                assert!(!requests.has_next());
+                assert!(matches!(requests.begin(&mut scheduler, now, &mut events), Next::Nothing));
                 assert!(answer.try_recv().is_err());
                 now.mono = now.mono.plus(CHECK_LIMIT);
-                assert!(desk.give_up_in_time(now.mono).is_none());
-                desk.begin(None, &mut scheduler, now, &mut events);
+                assert!(requests.give_up_in_time(now.mono).is_none());
+                requests.begin(&mut scheduler, now, &mut events);
                 assert_eq!(events.drain(..).count(), 1, "the job that was to be shown");
             }
             match answer.try_recv() {
