@@ -58,7 +58,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Those that begin as what was typed does.
+/// Those that begin as what was typed does. A shell shows them as they are, so none that holds what
+/// is not seen, or would be another line of our answer: an id may be anybody's.
 fn candidates(next: Next, typed: &str, context: &Context) -> Vec<Candidate> {
     let Next { words, living, prefix, jobfile, socket } = next;
     let named = match living {
@@ -72,7 +73,8 @@ fn candidates(next: Next, typed: &str, context: &Context) -> Vec<Candidate> {
     let all = words.into_iter().chain(named);
     let all =
         all.map(|candidate| Candidate { word: prefix.clone() + &candidate.word, ..candidate });
-    all.filter(|candidate| candidate.word.starts_with(typed)).collect()
+    let fits = |word: &str| word.starts_with(typed) && !word.contains(problem::is_hidden);
+    all.filter(|candidate| fits(&candidate.word)).collect()
 }
 
 /// The jobs of a jobfile and of the scheduler that runs it, if one does: some may have been added

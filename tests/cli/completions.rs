@@ -24,6 +24,11 @@ interval = '1h'
 [jobs.'re:port']
 command = 'true'
 interval = '1h'
+
+# What is not seen is not offered: a shell would show it as it is.
+[jobs.'re\u{202e}trop']
+command = 'true'
+interval = '1h'
 ";
 
 fn complete(bench: &Bench, args: &[&str]) -> Vec<String> {
