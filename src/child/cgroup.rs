@@ -19,7 +19,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -35,10 +35,10 @@ use crate::store::Process;
 /// What the directories of schedulers are called, before the process id and what makes them unique.
 const PREFIX: &str = "schedrs-";
 
-/// So many directories are made before anybody needs them.
-const AHEAD: u32 = 8;
-/// So many are kept for further runs.
-const MOST_FREE: usize = 256;
+/// For so many runs at once directories are made ahead, and kept for further ones.
+const MOST_FREE: usize = 1024;
+/// So many are made before the first job is due; what is beyond that, beside it.
+const AT_ONCE: usize = 32;
 /// A job may make groups below its own (containers do); deeper than this nobody looks.
 const DEPTH: u32 = 8;
 
@@ -72,8 +72,8 @@ pub struct Group {
 }
 
 impl Groups {
-    /// Makes the directory for them. The error says why there can be none.
-    pub fn new() -> Result<Groups, String> {
+    /// Makes the directories for them, for so many runs at once. The error says why there can be none.
+    pub fn new(runs: usize) -> Result<Groups, String> {
         if !cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
             return Err("it is not known how on this processor".to_owned());
         }
@@ -95,9 +95,13 @@ impl Groups {
             return Err(format!("{} takes no processes ({})", own.display(), kind.trim()));
         }
         remove_dead(&own, &home.path);
-        for _ in 0..AHEAD {
-            let Ok(path) = home.make() else { break };
-            home.pool().free.push(path);
+        let runs = runs.min(MOST_FREE);
+        home.make_ahead(runs.min(AT_ONCE));
+        if let Some(more @ 1..) = runs.checked_sub(AT_ONCE) {
+            let home = Arc::clone(&home);
+            let make = move || home.make_ahead(more);
+            // Without the thread they are made when they are needed.
+            let _ = std::thread::Builder::new().name("cgroups".to_owned()).spawn(make);
         }
         Ok(Groups(home))
     }
@@ -144,6 +148,13 @@ impl Home {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn make_ahead(&self, count: usize) {
+        for _ in 0..count {
+            let Ok(path) = self.make() else { return };
+            self.pool().free.push(path);
+        }
+    }
+
     fn make(&self) -> io::Result<PathBuf> {
         let number = {
             let mut pool = self.pool();
@@ -185,12 +196,15 @@ impl Group {
 
     /// Whether no process is left in it.
     pub fn is_empty(&mut self) -> io::Result<bool> {
-        let events = fs::read_to_string(self.path.join("cgroup.events"))?;
-        let says = |line: &str| events.lines().any(|found| found == line);
-        let is_empty = says("populated 0");
+        let mut events = [0; 64];
+        // At the end of each run: so it is not asked first how long the file is.
+        let length = File::open(self.path.join("cgroup.events"))?.read(&mut events)?;
+        let events = events[..length].split(|byte| *byte == b'\n');
+        let says = |line: &[u8]| events.clone().any(|found| found == line);
+        let is_empty = says(b"populated 0");
         // A directory has two links and one for each directory in it.
         self.is_clean = is_empty
-            && says("frozen 0")
+            && says(b"frozen 0")
             && fs::metadata(&self.path).is_ok_and(|meta| meta.nlink() == 2);
         Ok(is_empty)
     }
@@ -390,7 +404,7 @@ mod tests {
 
     #[test]
     fn groups_are_used_again_and_removed_at_the_end() {
-        let groups = match Groups::new() {
+        let groups = match Groups::new(2) {
             Ok(groups) => groups,
             Err(why) => return eprintln!("not tested: no control groups here: {why}"),
         };

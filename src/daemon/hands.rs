@@ -140,7 +140,8 @@ impl Hands {
         let limit = getrlimit(Resource::Nofile);
         raise_file_limit(&plan.jobfile.set);
         let report = mailbox.clone();
-        let groups = match Groups::new() {
+        let slots = slots(&plan.jobfile.set);
+        let groups = match Groups::new(usize::try_from(slots).unwrap_or(usize::MAX)) {
             Ok(groups) => Some(groups),
             Err(why) => {
                 log::debug!("runs have no control groups of their own: {why}");
@@ -565,10 +566,15 @@ fn would_start(start: &Start, events: &mut VecDeque<Event>) {
     events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0) });
 }
 
+/// How many attempts there can be at once.
+fn slots(set: &JobSet) -> u64 {
+    set.executors.iter().map(|executor| u64::from(executor.max_workers)).sum()
+}
+
 /// Allows this process as many open files as its jobs can need at once: three each, and three more
 /// while one is being started. The limit of the jobs themselves stays as it was.
 fn raise_file_limit(set: &JobSet) {
-    let slots: u64 = set.executors.iter().map(|executor| u64::from(executor.max_workers)).sum();
+    let slots = slots(set);
     // More than this many at once are not worth a table of that size in the kernel.
     let wanted = 64 + 4 * slots.min(250_000);
     let limit = getrlimit(Resource::Nofile);
