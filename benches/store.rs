@@ -10,8 +10,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant as Clock};
 
-use schedrs::event::{JobRecord, Outcome, RunId};
+use schedrs::event::{JobRecord, RunId};
 use schedrs::instant::Instant;
+use schedrs::outcome::Outcome;
 use schedrs::store::memory::Memory;
 use schedrs::store::sqlite::Sqlite;
 use schedrs::store::{Fact, Limits, Process, Query, Reader, Store};

@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use crate::instant::{Instant, Mono, Now};
 use crate::job::{Job, JobSet};
-pub use crate::outcome::{MissReason, Outcome, SkipReason};
+use crate::outcome::Outcome;
 pub use asked::{
-    Active, Ask, Doing, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status, Want,
+    Active, Ask, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status, Want,
 };
 pub use change::{Change, ChangeKind};
 pub use fault::{Code, Fault};

@@ -3,7 +3,7 @@
 //! An [`Outcome`] has a stable word for programs, a mark of one column, and what people read: a few
 //! words for a cell of a table, a phrase after a name, and a sentence with the run as its subject.
 //! `list`, `show`, `start`, `history`, `why`, `logs`, the log, the socket and the store all take them
-//! from here, so that they cannot differ. `crate::past::object` is the JSON of a whole record.
+//! from here, so that they cannot differ. What a run does that is not over is [`Doing`]. `crate::past::object` is the JSON of a whole record.
 
 use std::fmt;
 use std::time::Duration;
@@ -67,6 +67,21 @@ pub enum Reached {
     Run,
     /// It had a process, and took this long; `None`: that is not to be said.
     Process(Option<Duration>),
+}
+
+/// What an active run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doing {
+    /// Its process exists or is being made.
+    Running,
+    /// Its process was told to end.
+    Ending,
+    /// It waits for a slot of its executor, or for the machine to have room for it.
+    Queued,
+    /// It waits for another run of its job to end.
+    Pending,
+    /// It waits to be tried again.
+    Retrying,
 }
 
 /// The word of what is not over, from when its first attempt was started.
@@ -338,6 +353,39 @@ impl MissReason {
             MissReason::Waited(_) => "longer than max_wait allows",
         };
         format!("{}, {rule}", self.short())
+    }
+}
+
+impl Doing {
+    /// All of them.
+    pub const ALL: [Doing; 5] =
+        [Doing::Running, Doing::Ending, Doing::Queued, Doing::Pending, Doing::Retrying];
+
+    /// Whether it has a process, or has one made.
+    pub fn is_running(self) -> bool {
+        matches!(self, Doing::Running | Doing::Ending)
+    }
+
+    /// The stable word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Doing::Running => "running",
+            Doing::Ending => "ending",
+            Doing::Queued => "queued",
+            Doing::Pending => "pending",
+            Doing::Retrying => "retrying",
+        }
+    }
+
+    /// What a person reads after "is": `waiting for a slot`.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Doing::Running => "running",
+            Doing::Ending => "being ended",
+            Doing::Queued => "waiting for a slot",
+            Doing::Pending => "waiting for another run of the job",
+            Doing::Retrying => "waiting to be tried again",
+        }
     }
 }
 

@@ -14,9 +14,10 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Action, Event, Exit, MissReason, Outcome, Record, RunId, Start};
+use crate::event::{Action, Event, Exit, Record, RunId, Start};
 use crate::instant::{Instant, Mono, Now, duration_micros};
 use crate::job::JobSet;
+use crate::outcome::{MissReason, Outcome};
 use crate::scheduler::Scheduler;
 
 /// What becomes of an attempt when nobody interferes.

@@ -28,8 +28,9 @@ mod waiting;
 use std::fmt;
 use std::time::Duration;
 
-use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
+use crate::event::{Change, JobRecord, Pause, RunId};
 use crate::instant::Instant;
+use crate::outcome::Outcome;
 
 /// Something that is so, to be remembered.
 #[derive(Clone, Debug, PartialEq)]

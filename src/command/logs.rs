@@ -11,9 +11,10 @@ use anyhow::bail;
 
 use super::past::{Past, Place, told};
 use crate::cli::{Context, ExitCode};
-use crate::event::{Outcome, RunId};
+use crate::event::RunId;
 use crate::job;
 use crate::jobfile::locate;
+use crate::outcome::Outcome;
 use crate::output::{make_harmless, path_of};
 use crate::past::say;
 use crate::paths;

@@ -122,14 +122,7 @@ pub(super) fn active_run(
     times: &Times<'_>,
     zone: &crate::zone::Zone,
 ) -> String {
-    let what = match active.doing.as_deref().unwrap_or(&active.outcome) {
-        "running" => "is running",
-        "ending" => "was told to end",
-        "queued" => "waits for a slot",
-        "pending" => "waits for another run of its job",
-        "retrying" => "waits to be tried again",
-        other => other,
-    };
+    let what = clean(active.doing());
     let since = match &active.started {
         Some(started) => format!(", since {}", times.soon(started, zone)),
         None => format!(", due {}", times.soon(&active.due, zone)),
@@ -139,7 +132,7 @@ pub(super) fn active_run(
         attempt => format!(", attempt {attempt}"),
     };
     let run = active.run.map(|run| format!("run {run} ")).unwrap_or_default();
-    format!("{run}{what}{since}{attempt}")
+    format!("{run}is {what}{since}{attempt}")
 }
 
 /// A command as one would type it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{Plan, logger, notify};
 use crate::clock;
-use crate::event::{Active, Doing, Status};
+use crate::event::{Active, Status};
 use crate::instant::{Instant, Mono, Now};
 use crate::output::{self, Live};
 use crate::problem::clean;
@@ -200,14 +200,7 @@ pub(super) fn log_status(status: &Status) {
 
 fn log_active(active: &Active, now: Now) {
     let zone = &active.job.zone;
-    let word = match active.doing {
-        Doing::Running => "running",
-        Doing::Ending => "being ended",
-        Doing::Queued => "waiting for a slot",
-        Doing::Pending => "waiting for another run of the job",
-        Doing::Retrying => "waiting to be tried again",
-    };
-    let mut text = word.to_owned();
+    let mut text = active.doing.phrase().to_owned();
     if let Some((at, since)) = active.started {
         let shown = words::soon(at, now.wall, &logger::zone());
         text += &format!(", began at {shown}, {} ago", words::elapsed(now.mono.since(since)));
@@ -223,7 +216,7 @@ fn log_active(active: &Active, now: Now) {
         started = active.started.map(|(at, _)| words::rfc3339(at, zone)).as_deref(),
         attempt = (active.attempt > 0).then_some(active.attempt),
         duration_ms = active.started.map(|(_, since)| now.mono.since(since).as_millis() as u64),
-        reason = word;
+        reason = active.doing.phrase();
         "{text}"
     );
 }

@@ -14,9 +14,10 @@ use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 
 use crate::child::mark::Marks;
 use crate::child::tree;
-use crate::event::{Outcome, RunId};
+use crate::event::RunId;
 use crate::instant::{Instant, Now};
 use crate::job::JobSet;
+use crate::outcome::Outcome;
 use crate::scheduler::{Memory, Survivor};
 use crate::store::{Fact, OpenRun, Process, Query, Reader, Restored, Session};
 

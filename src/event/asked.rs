@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{ChangeKind, Fault, Record, RunId};
 use crate::instant::{Instant, Mono};
 use crate::job::{Executor, Job, Settings};
+use crate::outcome::Doing;
 
 /// Something that is asked of a running scheduler, from the control socket or by the program that
 /// it is embedded in.
@@ -279,26 +280,4 @@ pub struct Active {
     pub doing: Doing,
     /// When its first process was made, if one was.
     pub started: Option<(Instant, Mono)>,
-}
-
-/// What an active run does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doing {
-    /// Its process exists or is being made.
-    Running,
-    /// Its process was told to end.
-    Ending,
-    /// It waits for a slot of its executor, or for the machine to have room for it.
-    Queued,
-    /// It waits for another run of its job to end.
-    Pending,
-    /// It waits to be tried again.
-    Retrying,
-}
-
-impl Doing {
-    /// Whether it has a process, or has one made.
-    pub fn is_running(self) -> bool {
-        matches!(self, Doing::Running | Doing::Ending)
-    }
 }

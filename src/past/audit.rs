@@ -9,9 +9,10 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
 
-use crate::event::{JobRecord, Outcome};
+use crate::event::JobRecord;
 use crate::instant::Instant;
 use crate::job::Job;
+use crate::outcome::Outcome;
 use crate::store::RunRecord;
 use crate::trigger::{DateTrigger, Trigger};
 

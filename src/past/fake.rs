@@ -1,7 +1,8 @@
 //! A store for tests of what reads one: what it knows is written into it.
 
-use crate::event::{Change, JobRecord, Outcome, Pause, RunId};
+use crate::event::{Change, JobRecord, Pause, RunId};
 use crate::instant::Instant;
+use crate::outcome::Outcome;
 use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session, StoreError};
 
 /// What there is to read. Records are in the order in which they came.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{Active, Doing, Record};
+use crate::event::{Active, Record};
 use crate::instant::Instant;
-use crate::outcome::{self, Outcome, Reached};
+use crate::outcome::{self, Doing, Outcome, Reached};
 use crate::store::RunRecord;
 use crate::words;
 use crate::zone::Zone;
@@ -118,18 +118,11 @@ impl RunObject {
 
     /// A run that is not over.
     pub fn of_active(active: &Active) -> RunObject {
-        let doing = match active.doing {
-            Doing::Running => "running",
-            Doing::Ending => "ending",
-            Doing::Queued => "queued",
-            Doing::Pending => "pending",
-            Doing::Retrying => "retrying",
-        };
         let started = active.started.map(|(at, _)| at);
         RunObject {
             job: active.job.id.to_string(),
             run: Some(active.run.0),
-            doing: Some(doing.to_owned()),
+            doing: Some(active.doing.word().to_owned()),
             attempts: active.attempt,
             attempt: Some(active.attempt),
             ..RunObject::begun(None, active.due, started, &active.job.zone)
@@ -167,6 +160,15 @@ impl RunObject {
     /// The mark of its outcome.
     pub fn mark(&self) -> char {
         outcome::mark_of(&self.outcome).unwrap_or('?')
+    }
+
+    /// What it does while it is active, as a person reads it after "is". To be cleaned.
+    pub fn doing(&self) -> &str {
+        let word = self.doing.as_deref().unwrap_or(&self.outcome);
+        match Doing::ALL.into_iter().find(|doing| doing.word() == word) {
+            Some(doing) => doing.phrase(),
+            None => word,
+        }
     }
 
     /// What became of it, as a person reads it after a name. To be cleaned.

@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::event::{Action, Admitted, Notice, Outcome, Record, Remember, RunId, SkipReason, Start};
+use crate::event::{Action, Admitted, Notice, Record, Remember, RunId, Start};
 use crate::instant::Instant;
 use crate::job::Overlap;
+use crate::outcome::{Outcome, SkipReason};
 
 use super::run::{Input, NO_DEADLINE, NONE, Phase, Run, Wish};
 use super::{Cx, Scheduler};

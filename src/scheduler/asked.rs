@@ -7,11 +7,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::event::{
-    Action, Active, Ask, Change, ChangeKind, Code, Doing, Fault, JobDetail, JobPage, JobView,
-    Pause, Paused, Remember, Response, RunId, Want,
+    Action, Active, Ask, Change, ChangeKind, Code, Fault, JobDetail, JobPage, JobView, Pause,
+    Paused, Remember, Response, RunId, Want,
 };
 use crate::instant::Instant;
 use crate::job::Job;
+use crate::outcome::Doing;
 use crate::problem::nearest::nearest;
 use crate::trigger::Trigger;
 

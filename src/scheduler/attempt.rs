@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{
-    Action, Code, Fault, MissReason, Notice, Outcome, Record, Response, RunId, SkipReason,
-};
+use crate::event::{Action, Code, Fault, Notice, Record, Response, RunId};
 use crate::instant::{Mono, Now};
+use crate::outcome::{MissReason, Outcome, SkipReason};
 
 use super::run::{Input, NO_DEADLINE, NONE, Phase, Reaction, Timer, Wish, reaction};
 use super::{Cx, Scheduler};

@@ -10,9 +10,10 @@ use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Action, MissReason, Outcome, Record, SkipReason};
+use crate::event::{Action, Record};
 use crate::instant::Instant;
 use crate::job::{Coalesce, Grace, Job, Overlap};
+use crate::outcome::{MissReason, Outcome, SkipReason};
 
 use super::jobs::{NEVER, TICK, Wait};
 use super::tally::Tally;

@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Outcome, Pause, SkipReason};
+use crate::event::Pause;
 use crate::instant::Instant;
+use crate::outcome::{Outcome, SkipReason};
 
 use super::jobs::{Delayed, Extra, NEVER, TICK};
 use super::tally::Tally;

@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::event::{Action, Notice, Outcome, Remember, SkipReason};
+use crate::event::{Action, Notice, Remember};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
+use crate::outcome::{Outcome, SkipReason};
 use crate::trigger::Trigger;
 
 use super::jobs::{Delayed, Extra, JobState, TICK, anchor};

@@ -18,9 +18,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Active, Doing, Exit, Outcome, RunId};
+use crate::event::{Active, Exit, RunId};
 use crate::instant::{Instant, Mono, Now};
 use crate::job::{Command, Job, Options};
+use crate::outcome::{Doing, Outcome};
 use crate::trigger::{DateTrigger, Trigger};
 use crate::zone::Zone;
 

@@ -7,9 +7,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{Action, Outcome, Record};
+use crate::event::{Action, Record};
 use crate::instant::Instant;
 use crate::job::Job;
+use crate::outcome::Outcome;
 
 use super::timetable::Timetable;
 use super::{Cx, Scheduler};

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Observer;
-use crate::event::{Action, MissReason, Outcome, Record, Start};
+use crate::event::{Action, Record, Start};
 use crate::instant::{Instant, Now};
 use crate::job::Job;
+use crate::outcome::{MissReason, Outcome};
 use crate::zone::{Segment, Zone};
 
 /// What became of the due times of one job.

@@ -7,7 +7,8 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use schedrs::background::{BackgroundScheduler, Config, Error, Happening};
-use schedrs::event::{Code, Outcome, Record};
+use schedrs::event::{Code, Record};
+use schedrs::outcome::Outcome;
 use schedrs::store::location::Location;
 
 /// Longer than anything here takes.

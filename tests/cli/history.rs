@@ -12,9 +12,10 @@
 use std::time::Duration;
 
 use crate::harness::{Bench, Done, Running};
-use schedrs::event::{Change, JobRecord, MissReason, Outcome, RunId, SkipReason};
+use schedrs::event::{Change, JobRecord, RunId};
 use schedrs::instant::Instant;
 use schedrs::jobfile;
+use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::store::location::{self, Location};
 use schedrs::store::{Fact, Process, Session};
 use schedrs::zone::Database;

@@ -4,9 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use schedrs::event::{Change, JobRecord, MissReason, Outcome, RunId, SkipReason};
+use schedrs::event::{Change, JobRecord, RunId};
 use schedrs::instant::Instant;
 use schedrs::jobfile;
+use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::store::location::{self, Location};
 use schedrs::store::{Fact, Process, Session};
 use schedrs::zone::Database;

@@ -409,7 +409,7 @@ fn the_status_says_what_active_runs_do() {
     let status = sim.scheduler().status();
     let active: Vec<_> =
         status.active.iter().map(|run| (&*run.job.id, run.doing, run.attempt)).collect();
-    use schedrs::event::Doing;
+    use schedrs::outcome::Doing;
     let expected = [
         ("runs", Doing::Running, 1),
         ("fails", Doing::Retrying, 1),

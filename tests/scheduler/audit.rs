@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use schedrs::event::{Action, Ask, Event, Exit, JobRecord, Outcome, Remember, RunId, Want};
+use schedrs::event::{Action, Ask, Event, Exit, JobRecord, Remember, RunId, Want};
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
+use schedrs::outcome::Outcome;
 use schedrs::past::audit::{Audit, Question, audit};
 use schedrs::scheduler::{Memory, Scheduler};
 use schedrs::store::RunRecord;

@@ -25,13 +25,14 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schedrs::event::{
-    Action, Admitted, Ask, Event, Exit, JobRecord, MissReason, Outcome, Pause, Record, Remember,
-    Request, RunId, SkipReason, Start, Want,
+    Action, Admitted, Ask, Event, Exit, JobRecord, Pause, Record, Remember, Request, RunId, Start,
+    Want,
 };
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
+use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::scheduler::{Memory, Scheduler, Survivor};
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::jitter::jitter;

@@ -5,13 +5,12 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 pub(crate) use std::time::Duration;
 
-pub(crate) use schedrs::event::{
-    Action, Event, Exit, Notice, Outcome, Record, Request, RunId, Start,
-};
+pub(crate) use schedrs::event::{Action, Event, Exit, Notice, Record, Request, RunId, Start};
 pub(crate) use schedrs::instant::{Instant, Mono, Now};
 pub(crate) use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
+pub(crate) use schedrs::outcome::Outcome;
 pub(crate) use schedrs::scheduler::{Scheduler, Wakeup};
 pub(crate) use schedrs::sim::{Observer, Plan, Sim};
 pub(crate) use schedrs::trigger::{DateTrigger, IntervalTrigger, Trigger};

@@ -1,7 +1,8 @@
 //! What every store does. A store that is to follow gets a [`Bed`] and a line at the end.
 
-use schedrs::event::{JobRecord, MissReason, Outcome, RunId, SkipReason};
+use schedrs::event::{JobRecord, RunId};
 use schedrs::instant::Instant;
+use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::store::memory::Memory;
 use schedrs::store::{Fact, Limits, OpenRun, Query, Restored, RunRecord, Store};
 

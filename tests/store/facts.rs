@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use schedrs::event::{Change, JobRecord, Outcome, Pause, RunId};
+use schedrs::event::{Change, JobRecord, Pause, RunId};
 use schedrs::instant::Instant;
+use schedrs::outcome::Outcome;
 use schedrs::store::{
     AttemptRecord, Fact, Process, Query, Reader, Restored, RunRecord, Session, Store,
 };

@@ -9,7 +9,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rusqlite::Connection;
-use schedrs::event::{Outcome, RunId};
+use schedrs::event::RunId;
+use schedrs::outcome::Outcome;
 use schedrs::store::keeper::{Keeper, Said};
 use schedrs::store::location::{self, Location};
 use schedrs::store::sqlite::{Sqlite, SqliteReader};

@@ -5,9 +5,10 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use schedrs::event::{Outcome, RunId, Start};
+use schedrs::event::{RunId, Start};
 use schedrs::instant::Instant;
 use schedrs::job::{Command, Job, Options};
+use schedrs::outcome::Outcome;
 use schedrs::store::keeper::{Keeper, Said};
 use schedrs::store::memory::Memory;
 use schedrs::store::{Fact, Limits, Query, Reader, Restored, Store, StoreError, Trouble};

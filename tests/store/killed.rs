@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
-use schedrs::event::Outcome;
+use schedrs::outcome::Outcome;
 use schedrs::store::sqlite::Sqlite;
 use schedrs::store::{Fact, Limits, Query, Store, Trouble};
 

@@ -1,7 +1,8 @@
 //! Two stores that are told the same know the same: random facts for both, and a restart.
 
 use proptest::prelude::*;
-use schedrs::event::{MissReason, Outcome, RunId, SkipReason};
+use schedrs::event::RunId;
+use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::store::memory::Memory;
 use schedrs::store::{Fact, Limits, Query, Store};
 

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::{Past, of};
-use crate::event::{Change, JobRecord, MissReason, Outcome, RunId, SkipReason};
+use crate::event::{Change, JobRecord, RunId};
 use crate::instant::Instant;
+use crate::outcome::{MissReason, Outcome, SkipReason};
 use crate::past::fake::Fake;
 use crate::store::{AttemptRecord, Process, RunRecord, Session};
 use crate::zone::Database;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{MissReason, SkipReason};
 use crate::job::{Command, Options};
+use crate::outcome::{MissReason, SkipReason};
 use crate::trigger::IntervalTrigger;
 use crate::zone::Zone;
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::event::{MissReason, Outcome, RunId, SkipReason};
+use crate::event::RunId;
 use crate::job::{Grace, Options, Overlap};
+use crate::outcome::{MissReason, Outcome, SkipReason};
 use crate::store::Process;
 use crate::zone::Database;
 

@@ -13,8 +13,9 @@ use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, Row};
 
 use super::schema::{self, MIGRATIONS};
 use super::{files, query, trouble};
-use crate::event::{Change, ChangeKind, JobRecord, Outcome, Pause, RunId};
+use crate::event::{Change, ChangeKind, JobRecord, Pause, RunId};
 use crate::instant::Instant;
+use crate::outcome::Outcome;
 use crate::store::{
     AttemptRecord, OpenRun, Process, Query, Reader, Restored, RunRecord, Session, StoreError,
     Trouble, encode,
