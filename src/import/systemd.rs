@@ -373,6 +373,9 @@ impl Reading<'_, '_> {
                 continue;
             };
             match may_be_missing {
+                _ if path.contains(['*', '?', '[']) => {
+                    self.lost(setting, "not carried: an `env_file` is one file, and no pattern");
+                }
                 true => {
                     // A key that is a comment: among the keys of the job it can be uncommented.
                     job.keys.push(("# env_file", Value::Text(path)));
@@ -388,12 +391,8 @@ impl Reading<'_, '_> {
                     let message = "an `env_file` has other rules: no `;` comments, no backslashes, \
                                    no values over several lines, and a line that is wrong keeps \
                                    the job from starting";
-                    self.draft.noted(
-                        self.file,
-                        setting.span,
-                        message,
-                        Some("`schedrs validate` reads it".to_owned()),
-                    );
+                    let help = Some("`schedrs validate` reads it".to_owned());
+                    self.draft.noted(self.file, setting.span, message, help);
                 }
             }
         }

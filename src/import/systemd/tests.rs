@@ -148,6 +148,11 @@ fn what_is_lost_or_not_the_same_is_said() {
         ),
         (
             "OnCalendar=daily",
+            "[Service]\nExecStart=/bin/x\nEnvironmentFile=-/etc/x.d/*.env\n",
+            "x.service:3:1: not carried: an `env_file` is one file",
+        ),
+        (
+            "OnCalendar=daily",
             "[Service]\nExecStart=/bin/x\nWorkingDirectory=-/srv\n",
             "x.service:3:1: this directory need not exist there",
         ),
