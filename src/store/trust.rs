@@ -97,6 +97,10 @@ fn doubt(path: &Path) -> Option<(PathBuf, Doubt)> {
         found.extend(doubt.map(|doubt| (path.to_path_buf(), doubt)));
     };
     if let Ok(stat) = &way.end {
+        // A directory or a device is no store: nobody should change its mode to make it one.
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            return None;
+        }
         look(path, stat);
     }
     for beside in PARTS.into_iter().chain([LOCK]).map(|suffix| beside(path, suffix)) {

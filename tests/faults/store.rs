@@ -77,6 +77,22 @@ fn a_place_that_was_asked_for_has_to_work() {
     let done = run(&bench, &["--store", "sqlite:diary"]).wait();
     assert_eq!(done.code, Some(1), "{done:#?}");
     assert!(fs::read_to_string(bench.path("diary")).unwrap().starts_with("Dear diary"));
+    // What is none is called that, whoever may write to it.
+    fs::create_dir(bench.path("directory")).unwrap();
+    for (store, what) in [
+        ("sqlite:diary", "or no store at all"),
+        ("sqlite:directory", "is not a regular file"),
+        ("sqlite:/dev/zero", "is not a regular file"),
+    ] {
+        let asked = Running::start(&mut bench.command(&["history", "--store", store])).wait();
+        let mut all = vec![asked];
+        if store != "sqlite:diary" {
+            all.push(run(&bench, &["--store", store]).wait());
+        }
+        for done in all {
+            assert!(done.err.join("\n").contains(what), "{store}: {done:#?}");
+        }
+    }
 }
 
 #[test]

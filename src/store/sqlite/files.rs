@@ -70,7 +70,7 @@ pub(super) fn find_or_make(path: &Path) -> Result<Found, StoreError> {
     let logged = || length(&with(path, "-wal")) > 0;
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
-            let message = format!("{} is no file; name another", path.display());
+            let message = format!("{} is not a regular file; name another", path.display());
             Err(StoreError::new(Trouble::Other, message))
         }
         Ok(found) if found.len() >= SMALLEST || logged() => Ok(Found::Filled),

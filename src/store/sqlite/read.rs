@@ -5,6 +5,7 @@
 //! short transaction, so that a reader that sits at a pager keeps nobody from tidying up.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -251,6 +252,10 @@ impl SqliteReader {
 }
 
 fn open(path: &Path) -> Result<Open, StoreError> {
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let message = format!("{} is not a regular file; name another", path.display());
+        return Err(StoreError::new(Trouble::Other, message));
+    }
     let identity = files::identity(path);
     // Of an empty file SQLite would throw the log away, even if somebody has only emptied it.
     if identity.is_none() || files::length(path) == 0 {

@@ -17,6 +17,9 @@ pub(super) fn from_sqlite(path: &Path, error: &Error) -> StoreError {
             Trouble::Locked => format!("{path} is locked by another program"),
             Trouble::Full => format!("{path} cannot be written: no space is left on the device"),
             Trouble::ReadOnly => format!("{path} may not be written"),
+            Trouble::Corrupt if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+                format!("{path} is damaged, or no store at all ({error})")
+            }
             Trouble::Corrupt => format!("{path} is damaged ({error})"),
             Trouble::Missing => format!("{path} was deleted or replaced while it was in use"),
             _ => format!("{path} failed: {error}"),
