@@ -129,6 +129,14 @@ impl Groups {
         Some((group, directory.ok()?.into()))
     }
 
+    /// Nothing more is started: they are removed, whoever still holds on to this. What is left
+    /// running keeps its group, which the next scheduler removes.
+    pub fn close(&self) {
+        self.0.failed.store(true, Ordering::Relaxed);
+        self.0.pool().free.clear();
+        remove(&self.0.path, DEPTH);
+    }
+
     /// Processes cannot be made in them: nobody tries again.
     pub fn give_up(&self, errno: i32) {
         if !self.0.failed.swap(true, Ordering::Relaxed) {
@@ -169,7 +177,6 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
-        // What is left running keeps its group; the next scheduler removes it.
         remove(&self.path, DEPTH);
     }
 }

@@ -72,6 +72,7 @@ pub(super) struct Hands {
     output: output::Handle,
     adopted: Adopted,
     marks: Option<Marks>,
+    groups: Option<Groups>,
     /// What has decisions remembered, if anybody does.
     records: Option<Records>,
     runs: HashMap<RunId, Run>,
@@ -149,7 +150,7 @@ impl Hands {
                 None
             }
         };
-        let executor = Executor::start(World::new(limit, marks, groups), move |outcome| {
+        let executor = Executor::start(World::new(limit, marks, groups.clone()), move |outcome| {
             report.send(Message::Report(outcome));
         })?;
         Ok(Hands {
@@ -159,6 +160,7 @@ impl Hands {
             output: plan.output.clone(),
             adopted,
             marks,
+            groups,
             records: None,
             runs: HashMap::new(),
             by_pid: HashMap::new(),

@@ -225,10 +225,12 @@ fn what_was_postponed_is_not_lost() {
         "executors.default = { max_workers = 20 }\ndefaults.misfire_grace_time = 'forever'",
     );
     fs::copy(env!("CARGO_BIN_EXE_schedrs"), bench.path("schedrs")).unwrap();
+    // A user of its own, so that the limit counts nobody else's processes.
+    let user = 100_000 + std::process::id();
     let run = |limit: &str| {
         let script = format!(
             "chmod -R go+rwX . ; chmod 755 . schedrs; chmod 644 jobs.toml; shift; \
-             exec setpriv --reuid 54322 --clear-groups prlimit --nproc={limit} ./schedrs \"$@\""
+             exec setpriv --reuid {user} --clear-groups prlimit --nproc={limit} ./schedrs \"$@\""
         );
         Running::start(&mut bench.shell(&script, &["run", "--log-format", "json", "jobs.toml"]))
     };

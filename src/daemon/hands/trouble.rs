@@ -223,6 +223,9 @@ impl Hands {
 
     /// The scheduler ends: who goes on without it?
     pub(in crate::daemon) fn say_who_is_left(&mut self) {
+        if let Some(groups) = &self.groups {
+            groups.close();
+        }
         let forbidden = self.trouble.forbidden.values().flatten();
         let mut goes_on: Vec<u32> = forbidden
             .filter(|one| tree::is_alive(one.process))
