@@ -9,11 +9,12 @@
 //! `hands` performs actions and follows runs until nothing of them is left; `records` has what is
 //! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
 //! `requests` takes what clients ask (`crate::control`) and knows the jobs that are not, or not only,
-//! what the jobfile says; `reload` reads that again, and `offload` has done elsewhere what
+//! what the jobfile says; `reload` reads that again, `apply` has it take effect, and `offload` has done elsewhere what
 //! may take long or hang; `logger` and `report` are the log; `overview` says how things stand, to a terminal and to a service manager, which
 //! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
 //! `crate::executor`, what they print goes to `crate::output`.
 
+mod apply;
 mod hands;
 mod logger;
 mod mailbox;
@@ -101,11 +102,12 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         Timer::new(&epoll, TOKEN_CLOCK)
     };
     let mut timer = waits().context("failed to prepare the loop")?;
+    // What is said before they take effect has its times in their zone, too.
     logger::set_jobs(&plan.jobfile.set, &plan.output);
     let overview = Overview::new(&plan);
-    let zones = report::zones(&plan.jobfile.set);
+    let mut zones = Vec::new();
     let started = clock::wall();
-    let health = Health {
+    let mut health = Health {
         reasons: Vec::new(),
         version: env!("CARGO_PKG_VERSION"),
         pid: std::process::id(),
@@ -120,7 +122,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     };
     let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
     let Parts { mut scheduler, mut hands, jobs, server, mut alarms } =
-        start::start(&mut plan, epoll, Arc::clone(&waker))?;
+        start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
     signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
         begun();

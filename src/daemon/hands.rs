@@ -140,6 +140,7 @@ impl Hands {
             _ => Adopted::new(marks)?,
         };
         let limit = getrlimit(Resource::Nofile);
+        // What is made ahead for its jobs is open before they take effect.
         raise_file_limit(&plan.jobfile.set);
         let report = mailbox.clone();
         let slots = slots(&plan.jobfile.set);

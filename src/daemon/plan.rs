@@ -125,6 +125,14 @@ impl Plan {
             once: false,
         }
     }
+
+    /// The jobs, which it has no more from here on.
+    pub(super) fn take_jobfile(&mut self) -> Jobfile {
+        let settings = self.jobfile.set.settings.clone();
+        let nothing = JobSet { settings, executors: Vec::new(), jobs: Vec::new() };
+        let set = std::mem::replace(&mut self.jobfile.set, nothing);
+        Jobfile { set, workshop: self.jobfile.workshop.clone() }
+    }
 }
 
 impl Memory {

@@ -10,14 +10,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::apply::{self, Surroundings};
 use super::offload::Done;
 use super::requests::{self, Composed, Composition};
-use super::{Jobfile, Loop, logger, notify, report};
+use super::{Jobfile, Loop, notify};
 use crate::clock;
 use crate::control::Reply;
-use crate::event::{Ask, Code, Event, Fault, Notice, Response, Want};
+use crate::event::{Ask, Change, Code, Event, Fault, Notice, Response, Want};
 use crate::job::{Job, JobSet};
-use crate::jobfile::Workshop;
 use crate::trigger::Trigger;
 
 /// How much longer a reload may take for each job that there is: a hundred times what it does.
@@ -122,11 +122,11 @@ impl Loop<'_> {
             self.end_reloads();
             return;
         }
-        let Jobfile { set, workshop } = jobfile;
         let (added, overrides) = self.scheduler.texts();
         if self.requests.jobs.is_none() || (added.is_empty() && overrides.is_empty()) {
-            return self.apply(set, workshop);
+            return self.apply(Composed::of(jobfile));
         }
+        let Jobfile { set, workshop } = jobfile;
         // Each of those texts is read anew, which may be much to read.
         let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
         let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
@@ -144,48 +144,31 @@ impl Loop<'_> {
 
     /// A jobfile was put together with what was added and changed at run time.
     pub(super) fn composed(&mut self, composition: Composition) {
-        let composed = match composition {
-            Ok(composed) if !self.scheduler.is_stopping() => *composed,
-            Ok(_) => return self.end_reloads(),
+        match composition {
+            Ok(composed) if !self.scheduler.is_stopping() => self.apply(*composed),
+            Ok(_) => self.end_reloads(),
             Err(why) => {
                 let text = format!("{} was not reloaded: {why}", self.source);
-                return self.not_reloaded(Failure::Other(Code::TooSlow, text));
+                self.not_reloaded(Failure::Other(Code::TooSlow, text));
             }
-        };
-        let Composed { set, workshop, bases, displaced, problems } = composed;
-        for (id, problem) in &problems {
-            log::error!(
-                job = &**id;
-                "what was changed of it at run time makes no sense now: {problem}"
-            );
         }
-        for id in displaced {
-            log::warn!(job = &*id; "it was added at run time and is in the jobfile now, which holds");
-            let want = Want::Remove { job: id };
-            let ask = Ask { ticket: 0, by: "schedrs".into(), want };
-            self.events.push_back(Event::Ask(Box::new(ask)));
-        }
-        if let Some(jobs) = &mut self.requests.jobs {
-            jobs.bases = bases;
-        }
-        self.apply(set, workshop);
     }
 
     /// Jobs take effect.
-    fn apply(&mut self, set: JobSet, workshop: Workshop) {
+    fn apply(&mut self, composed: Composed) {
         self.alarms.remove("jobfile");
-        self.health.loaded = clock::wall();
-        self.health.timezone = set.settings.zone.name().into();
-        self.health.settings = set.settings.clone();
-        self.health.executors = set.executors.as_slice().into();
-        if let Some(jobs) = &mut self.requests.jobs {
-            jobs.workshop = workshop;
+        let around = Surroundings {
+            hands: &mut *self.hands,
+            jobs: self.requests.jobs.as_mut(),
+            health: &mut self.health,
+            zones: &mut self.zones,
+        };
+        let (set, displaced) = apply::apply(composed, around, clock::wall());
+        for Change { job, by, detail, .. } in displaced {
+            let want = job.map(|job| Want::Remove { job, detail });
+            let ask = want.map(|want| Event::Ask(Box::new(Ask { ticket: 0, by, want })));
+            self.events.extend(ask);
         }
-        logger::set_jobs(&set, &self.hands.output());
-        self.hands.prepare(&set);
-        let zones = report::zones(&set);
-        report::zone_changes(&self.zones, &zones);
-        self.zones = zones;
         self.events.push_back(Event::Reload(Box::new(set)));
     }
 

@@ -7,22 +7,23 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
+use super::apply::{self, Surroundings};
 use super::hands::{Hands, Message};
 use super::records::Records;
 use super::recovery::{self, Recovered};
-use super::requests::{self, Jobs};
-use super::{Mailbox, Memory, Plan, Reopen, Waker};
+use super::requests::{self, Composed, Jobs};
+use super::{Jobfile, Mailbox, Memory, Plan, Reopen, Waker};
 use crate::child::mark::Marks;
 use crate::clock;
 use crate::control::Line;
 use crate::control::server::Server;
-use crate::event::{Change, ChangeKind, RunId};
-use crate::job::JobSet;
+use crate::event::{Health, RunId};
 use crate::memory;
 use crate::outcome::Reached;
 use crate::scheduler::{Scheduler, Texts};
 use crate::store::keeper::Keeper;
 use crate::store::{Fact, Process, Reader, Restored, Session};
+use crate::zone::Zone;
 
 /// What the loop consists of.
 pub(super) struct Parts {
@@ -35,7 +36,13 @@ pub(super) struct Parts {
 }
 
 /// Makes them.
-pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyhow::Result<Parts> {
+pub(super) fn start(
+    plan: &mut Plan,
+    epoll: OwnedFd,
+    waker: Arc<Waker>,
+    health: &mut Health,
+    zones: &mut Vec<Zone>,
+) -> anyhow::Result<Parts> {
     let mailbox = Mailbox::new(waker);
     let mut alarms = HashMap::new();
     let mut memory = plan.memory.take();
@@ -57,36 +64,33 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     };
     let mut hands = Hands::new(plan, epoll, mailbox.clone(), marks)
         .context("failed to prepare for running jobs")?;
-    let settings = plan.jobfile.set.settings.clone();
-    let nothing = JobSet { settings, executors: Vec::new(), jobs: Vec::new() };
-    let set = std::mem::replace(&mut plan.jobfile.set, nothing);
+    let jobfile = plan.take_jobfile();
     let now = clock::now();
+    let mut jobs = memory.as_ref().map(|_| Jobs::new(jobfile.workshop.clone()));
+    let (added, overrides) = texts(&restored);
+    let composed = match added.is_empty() && overrides.is_empty() {
+        true => Composed::of(jobfile),
+        false => {
+            let Jobfile { set, workshop } = jobfile;
+            requests::compose(set, &workshop, &added, &overrides, |_| None, now.wall)
+        }
+    };
+    let around = Surroundings { hands: &mut hands, jobs: jobs.as_mut(), health, zones };
+    let (set, displaced) = apply::apply(composed, around, now.wall);
     let Some(memory) = memory else {
         let scheduler = Scheduler::new(now, set);
-        return Ok(Parts { scheduler, hands, jobs: None, server: None, alarms });
+        return Ok(Parts { scheduler, hands, jobs, server: None, alarms });
     };
 
     let known = restored.jobs.len();
-    let workshop = plan.jobfile.workshop.clone();
-    let (added, overrides) = texts(&restored);
-    let composed = requests::compose(set, &workshop, &added, &overrides, |_| None, now.wall);
-    for (id, problem) in &composed.problems {
-        log::error!(job = &**id; "what was changed of it at run time makes no sense now: {problem}");
-    }
     let mut restored = restored;
     let mut facts = Vec::new();
-    for id in &composed.displaced {
-        // The jobfile has a job of that id now.
-        log::warn!(job = &**id; "it was added at run time and is in the jobfile now, which holds");
-        restored.jobs.retain(|record| record.id != *id);
-        facts.push(Fact::Gone { job: id.clone() });
-        facts.push(Fact::Change(Change {
-            at: now.wall,
-            job: Some(id.clone()),
-            what: ChangeKind::Removed,
-            by: "schedrs".into(),
-            detail: Some("the jobfile has a job of this id".into()),
-        }));
+    for change in displaced {
+        if let Some(id) = &change.job {
+            restored.jobs.retain(|record| record.id != *id);
+            facts.push(Fact::Gone { job: id.clone() });
+        }
+        facts.push(Fact::Change(change));
     }
     let session = Session {
         process: recovery::own_process(),
@@ -102,7 +106,7 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     };
     let mut reader = reader;
     let looks = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
-    let recovered = recovery::recover(restored, &composed.set, marks, looks, now);
+    let recovered = recovery::recover(restored, &set, marks, looks, now);
     log_recovered(&recovered);
     let Recovered { memory: remembered, facts: recovered_facts, .. } = recovered;
     let (withdrawals, survivors) = (recovered.withdrawals, recovered.survivors);
@@ -114,11 +118,11 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     }
     facts.extend(recovered_facts);
     facts.into_iter().for_each(|fact| records.add(fact));
-    let jobs: HashMap<RunId, Box<str>> =
+    let jobs_of: HashMap<RunId, Box<str>> =
         remembered.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
-    let scheduler = Scheduler::restored(now, composed.set, remembered);
+    let scheduler = Scheduler::restored(now, set, remembered);
     for (run, process, handle) in survivors {
-        take_back(&mut hands, &scheduler, run, process, handle, &jobs);
+        take_back(&mut hands, &scheduler, run, process, handle, &jobs_of);
     }
     records.flush();
     hands.keep_records(records);
@@ -143,7 +147,6 @@ pub(super) fn start(plan: &mut Plan, epoll: OwnedFd, waker: Arc<Waker>) -> anyho
     if let Some(ready) = plan.ready.take() {
         ready(line);
     }
-    let jobs = Some(Jobs::new(workshop, composed.bases));
     memory::give_back_those(known);
     Ok(Parts { scheduler, hands, jobs, server, alarms })
 }

@@ -83,6 +83,8 @@ pub enum Want {
     Remove {
         /// The job.
         job: Box<str>,
+        /// Why, for the record.
+        detail: Option<Box<str>>,
     },
     /// Another definition of a job, made of its own and these overrides. Answer: [`Response::Job`].
     Change {

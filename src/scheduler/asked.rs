@@ -101,7 +101,7 @@ impl Scheduler {
                 Ok(Response::Done)
             }
             Want::Add { job, text, replace } => self.add(by, job, text, replace, cx),
-            Want::Remove { job } => {
+            Want::Remove { job, detail } => {
                 let slot = self.slot_of(&job)?;
                 if !self.jobs[slot as usize].added {
                     let message =
@@ -109,7 +109,7 @@ impl Scheduler {
                     return Err(Fault::new(Code::InFile, message));
                 }
                 self.vacate(slot, cx);
-                self.change(Some(job), ChangeKind::Removed, by, None, cx);
+                self.change(Some(job), ChangeKind::Removed, by, detail, cx);
                 Ok(Response::Done)
             }
             Want::Change { job, overrides, what, detail } => {

@@ -342,6 +342,42 @@ fn the_past_is_there_for_any_program() {
     assert!(fs::read_dir(bench.path("state")).unwrap().count() > 0);
 }
 
+/// A job that was added gives way to one of the jobfile, at a start as at a reload.
+#[test]
+fn an_added_job_gives_way_to_one_of_the_jobfile() {
+    let bench = Bench::new(JOBS);
+    let running = start(&bench);
+    let mut text = JOBS.to_owned();
+    for id in ["early", "late"] {
+        out(&bench, &["add", "--id", id, "--every", "1h", "--", "true"]);
+    }
+    let mut write = |id: &str| {
+        text += &format!("[jobs.{id}]\ncommand = 'true'\ninterval = '9h'\n");
+        bench.write("jobs.toml", &text);
+    };
+    write("early");
+    out(&bench, &["reload"]);
+    write("late");
+    running.stop();
+    let running = start(&bench);
+    let mut stream = UnixStream::connect(socket(&bench)).unwrap();
+    stream.write_all(b"{\"do\":\"changes\"}\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    let said: Value = serde_json::from_str(&line).unwrap();
+    let removed = said["changes"].as_array().unwrap().iter();
+    let removed: Vec<_> = removed.filter(|change| change["what"] == "removed").collect();
+    assert_eq!(removed.len(), 2, "{line}");
+    for (change, id) in removed.iter().zip(["early", "late"]) {
+        assert_eq!((&change["job"], &change["by"]), (&json!(id), &json!("schedrs")), "{line}");
+        assert_eq!(change["detail"], "the jobfile has a job of this id", "{line}");
+        let listed = job(&bench, id);
+        let stands = (&listed["added"], &listed["schedule"]);
+        assert_eq!(stands, (&json!(false), &json!("every 9 hours")), "{line}");
+    }
+    running.stop();
+}
+
 /// Whatever cleans directories up may take a socket.
 #[test]
 fn a_socket_that_was_removed_is_made_again() {

@@ -137,7 +137,7 @@ fn what_is_not_there_is_refused() {
         pause(Some("b"), None),
         resume(Some("b")),
         Want::Show { job: "b".into() },
-        Want::Remove { job: "b".into() },
+        Want::Remove { job: "b".into(), detail: None },
         Want::StopJob { job: "b".into() },
     ] {
         let refused = ["refused no_such_job: no job `b`; did you mean `a`?"];
@@ -145,7 +145,9 @@ fn what_is_not_there_is_refused() {
     }
     let stop = Want::StopRun { run: RunId(9) };
     assert_eq!(asked.ask(stop), ["refused no_such_run: no run 9 is active"]);
-    assert!(asked.ask(Want::Remove { job: "a".into() })[0].starts_with("refused in_file"));
+    assert!(
+        asked.ask(Want::Remove { job: "a".into(), detail: None })[0].starts_with("refused in_file")
+    );
     assert!(asked.ask(pause(Some("a"), Some("11:00")))[0].starts_with("refused past"));
 }
 
@@ -258,7 +260,7 @@ fn a_removed_job_is_gone() {
     asked.at("12:01");
     asked.started(1);
     asked.at("12:02");
-    let removed = asked.ask(Want::Remove { job: "a".into() });
+    let removed = asked.ask(Want::Remove { job: "a".into(), detail: None });
     assert_eq!(removed, ["a#2 skipped(removed), due 12:02:00", "gone a", "done"]);
     assert_eq!(asked.scheduler.next_wakeup().wall, None);
     // What runs goes on.

@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::control::{Request, Target};
+use crate::daemon::Jobfile;
 use crate::event::{ChangeKind, Code, Fault, Remember, Want};
 use crate::instant::Instant;
 use crate::job::{Job, JobSet};
@@ -31,6 +32,15 @@ pub(in crate::daemon) struct Composed {
     pub(in crate::daemon) displaced: Vec<Box<str>>,
     /// Texts that make no sense any more: whose they are, and why.
     pub(in crate::daemon) problems: Vec<(Box<str>, String)>,
+}
+
+impl Composed {
+    /// A jobfile with nothing beside it.
+    pub(in crate::daemon) fn of(jobfile: Jobfile) -> Composed {
+        let Jobfile { set, workshop } = jobfile;
+        let (bases, displaced, problems) = (HashMap::new(), Vec::new(), Vec::new());
+        Composed { set, workshop, bases, displaced, problems }
+    }
 }
 
 /// Puts the jobs of a jobfile, added jobs and overrides together. `before` is how jobs were, for
@@ -195,8 +205,8 @@ pub(in crate::daemon) fn try_out(job: &Job, now: Instant) {
 }
 
 impl Jobs {
-    pub(in crate::daemon) fn new(workshop: Workshop, bases: HashMap<Box<str>, Arc<Job>>) -> Jobs {
-        Jobs { workshop, bases, changing: None }
+    pub(in crate::daemon) fn new(workshop: Workshop) -> Jobs {
+        Jobs { workshop, bases: HashMap::new(), changing: None }
     }
 
     /// Something is remembered of a job: without overrides there is nothing below them, and with
@@ -278,7 +288,7 @@ pub(in crate::daemon) fn plain(request: Request) -> Result<Want, Fault> {
         Request::Stop(Target::Run(run)) => Want::StopRun { run },
         Request::Pause { job, until, reason } => Want::Pause { job, until, reason },
         Request::Resume { job } => Want::Resume { job },
-        Request::Remove { job } => Want::Remove { job },
+        Request::Remove { job } => Want::Remove { job, detail: None },
         Request::Add { .. }
         | Request::Modify { .. }
         | Request::Reschedule { .. }

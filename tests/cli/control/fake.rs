@@ -114,7 +114,7 @@ impl Loop {
             Request::Stop(Target::Run(run)) => Want::StopRun { run },
             Request::Pause { job, until, reason } => Want::Pause { job, until, reason },
             Request::Resume { job } => Want::Resume { job },
-            Request::Remove { job } => Want::Remove { job },
+            Request::Remove { job } => Want::Remove { job, detail: None },
             Request::Add { job: id, text, replace } => match jobfile_job(&id, &text) {
                 Ok(job) => Want::Add { job, text, replace },
                 Err(problems) => {
