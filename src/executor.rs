@@ -138,7 +138,7 @@ struct Shared {
     world: World,
     report: Box<dyn Fn(Report) + Send + Sync>,
     state: Mutex<State>,
-    /// There is a start, or the end has come.
+    /// There is a start, a child has ended, or the end has come.
     more: Condvar,
     /// A thread has ended.
     ended: Condvar,
@@ -257,6 +257,13 @@ impl Executor {
             refused.extend(state.starts.drain(..too_long).map(|(_, start)| start.run));
         }
         refused
+    }
+
+    /// A child has ended and was waited for. A thread that is one too many may have stayed for it.
+    pub fn child_ended(&self) {
+        if self.shared.lock().seats.len() > THREADS {
+            self.shared.more.notify_all();
+        }
     }
 
     /// The starts that take too long, the oldest first.

@@ -468,6 +468,7 @@ impl Hands {
         if exit != Exit::Unknown {
             // Only now its number may be given to another.
             let _ = wait(pid, WaitIdOptions::empty());
+            self.executor.child_ended();
             self.by_pid.remove(&pid);
         }
         // It may have been swift enough to end before the scheduler has heard that it started.

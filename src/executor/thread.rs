@@ -2,13 +2,12 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open, waitpid,
 };
 
-use super::{Held, MOST_OF_ONE_JOB, Report, SLOW, Shared, State, THREADS};
+use super::{Held, MOST_OF_ONE_JOB, Report, Shared, State, THREADS};
 use crate::child::cgroup::Group;
 use crate::child::progress::Progress;
 use crate::child::{Child, Failure, tree};
@@ -22,9 +21,6 @@ pub(super) struct Spawner {
     shared: Arc<Shared>,
     progress: Arc<Progress>,
 }
-
-/// How long a thread waits at most before it looks again whether its children have ended.
-const PATIENCE_AT_MOST: Duration = Duration::from_secs(60);
 
 /// What a thread does next.
 enum Next {
@@ -61,7 +57,6 @@ impl Spawner {
         if let Some(seat) = self.seat(&state) {
             state.seats[seat].held = None;
         }
-        let mut patience = SLOW;
         loop {
             let superfluous = state.starts.is_empty() && is_superfluous(&state);
             // What a thread has started is given to the loop's thread when it ends, which takes it
@@ -86,17 +81,7 @@ impl Spawner {
                 }
                 return Next::Start(start, taken);
             }
-            let more = &self.shared.more;
-            state = match superfluous {
-                false => more.wait(state).unwrap_or_else(PoisonError::into_inner),
-                true => {
-                    // Nobody tells a thread that its last child has ended.
-                    let limit = patience;
-                    patience = patience.saturating_mul(2).min(PATIENCE_AT_MOST);
-                    let waited = more.wait_timeout(state, limit);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            state = self.shared.more.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
