@@ -27,9 +27,7 @@ static SOCKET: LazyLock<(Server, PathBuf)> = LazyLock::new(|| {
 fn answer(call: Call) {
     let fault = Fault::new(Code::NoSuchJob, "no job");
     (call.reply)(match call.request {
-        Request::List { .. } => {
-            Response::Jobs(JobPage { jobs: Vec::new(), more: None, total: 0 })
-        }
+        Request::List { .. } => Response::Jobs(JobPage { jobs: Vec::new(), more: None, total: 0 }),
         Request::Pause { .. } | Request::Resume { .. } => Response::Done,
         Request::Add { text, .. } | Request::Modify { text, .. } => {
             Response::Refused(Fault::invalid(vec![text.into()]))
