@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use toml::de::DeTable;
 
 use super::blame::Fault;
+use super::chunk::Chunks;
 use super::mend;
 use super::tree::{Reader, Table};
 use crate::problem::{Place, Problem, Problems, Span};
@@ -25,9 +26,9 @@ pub(super) struct Part<'s> {
 }
 
 impl<'s> Part<'s> {
-    /// A whole text, which is not long.
+    /// A whole text.
     pub(super) fn whole(text: &'s str) -> Part<'s> {
-        Part { text, spoiled: true, ..Part::default() }
+        Chunks::of(text).fold(Part::default(), |part, chunk| part.with(&chunk, text))
     }
 }
 

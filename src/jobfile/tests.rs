@@ -7,7 +7,6 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
 
-use super::chunk::Chunks;
 use super::load::{Input, Loader};
 use super::parse::Part;
 use super::tree::{Node, Table, Value};
@@ -22,8 +21,7 @@ const NOW: Instant = Instant::from_secs(1_790_000_000);
 /// The tree of a whole text and what is wrong with it.
 fn read(text: &str) -> (Table<'_>, Problems) {
     let mut problems = Problems::default();
-    let whole = Chunks::of(text).fold(Part::default(), |whole, chunk| whole.with(&chunk, text));
-    let table = parse::table(whole, 0, &mut problems, |_| true);
+    let table = parse::table(Part::whole(text), 0, &mut problems, |_| true);
     (table, problems)
 }
 
