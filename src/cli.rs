@@ -1,15 +1,20 @@
-//! The command line: what can be typed, and who does it (`crate::command`).
+//! The command line: what can be typed, and who does it (`crate::cli::command`).
 //!
 //! Exit codes, for every subcommand: 0 done; 1 it could not be done, or problems were found;
 //! 2 the command line itself is wrong. A subcommand that has more of them says so in its help.
+
+mod command;
+mod complete;
+#[cfg(test)]
+mod manual;
+mod table;
 
 use std::io::{self, Write};
 
 use clap::{ColorChoice, Parser, Subcommand};
 
-use crate::command;
-use crate::signals;
-use crate::zone::Database;
+use crate::core::zone::Database;
+use crate::sys::signals;
 
 /// A job scheduler for commands: date, interval and cron triggers from a TOML jobfile.
 #[derive(Parser, Debug)]
@@ -160,7 +165,7 @@ impl From<u8> for ExitCode {
 pub fn main() -> ! {
     signals::begin();
     let code = std::panic::catch_unwind(command_line).unwrap_or(ExitCode(101));
-    if crate::executor::has_left_threads() {
+    if crate::run::executor::has_left_threads() {
         // What a thread holds that hangs for good (a lock of the user database, say), the end of a
         // program may wait for.
         let _ = io::stdout().flush();
@@ -174,7 +179,7 @@ pub fn main() -> ! {
 fn command_line() -> ExitCode {
     // A command that asks must see the time that a scheduler of the same test sees.
     #[cfg(debug_assertions)]
-    let _ = crate::clock::test::File::open();
+    let _ = crate::sys::clock::test::File::open();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -236,7 +241,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 fn print_version(zones: &Database) -> io::Result<ExitCode> {
-    use crate::zone::Source;
+    use crate::core::zone::Source;
     let mut out = anstream::stdout().lock();
     writeln!(out, "schedrs {}", env!("CARGO_PKG_VERSION"))?;
     let used = |source| if zones.source() == source { ", used first" } else { "" };

@@ -1,8 +1,8 @@
 //! Asking a running scheduler: what clients of the control socket, and programs that embed the
 //! scheduler, may want of its loop.
 //!
-//! A [`Request`] goes to the loop in `crate::daemon` with a [`Call`]. The loop reads what is text in
-//! it, puts the rest to `crate::scheduler` and passes the [`Response`] to [`Call::reply`]. The loop never waits for whoever has
+//! A [`Request`] goes to the loop in `crate::run::daemon` with a [`Call`]. The loop reads what is text in
+//! it, puts the rest to `crate::core::scheduler` and passes the [`Response`] to [`Call::reply`]. The loop never waits for whoever has
 //! asked.
 //!
 //! `server` is the socket and its thread, `wire` what is said over it (`doc/control.md`), and
@@ -20,7 +20,7 @@ pub mod wire;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::event::Response;
+use crate::core::event::Response;
 pub use request::{Format, Request, Target};
 
 /// The way to the loop.

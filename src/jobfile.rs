@@ -42,11 +42,11 @@ use std::path::Path;
 use load::{Input, Loader};
 pub use workshop::{Workshop, masked};
 
-use crate::instant::Instant;
-use crate::job::JobSet;
-use crate::machine;
+use crate::core::instant::Instant;
+use crate::core::job::JobSet;
+use crate::core::zone::Database;
 use crate::problem::{self, Place, Problems, Sources};
-use crate::zone::Database;
+use crate::sys::machine;
 
 /// What a load gave.
 #[derive(Debug)]
@@ -100,7 +100,7 @@ pub(crate) fn load_path_with_origins(path: &Path, zones: &Database, now: Instant
 
 fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
     let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };
-    Loader { zones, now, tz: crate::zone::tz_variable(), machine: machine::number(), origins }
+    Loader { zones, now, tz: crate::core::zone::tz_variable(), machine: machine::number(), origins }
         .load(input)
 }
 

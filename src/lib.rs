@@ -1,50 +1,30 @@
 //! schedrs: a job scheduler for commands.
 //!
-//! Three rings that only know inward:
+//! The program is [`cli`]. A program of your own finds here, from the inside out:
 //!
-//! * **text** ([`cli`], [`jobfile`], [`problem`], [`import`],
-//!   [`moving`]): what a person typed, with the place of every
-//!   word, and what is wrong with it;
-//! * **decisions** ([`instant`], [`civil`], [`zone`], [`trigger`], [`job`], [`event`],
-//!   [`outcome`], [`scheduler`]): pure. `now` is an argument; there is no clock, no I/O, no thread
-//!   and no randomness, so a year of a jobfile runs in a second under [`sim`];
-//! * **hands** ([`daemon`], [`executor`], [`child`], [`clock`]): processes, signals and clocks.
-//!
-//! To compute due times in a program of your own, start at [`trigger::Trigger`].
+//! * due times: [`trigger::Trigger`] answers one question, `next_after`, for dates, intervals and
+//!   cron expressions, in any [`zone::Zone`];
+//! * jobs: [`jobfile::load_text`] and [`jobfile`] read them, with every problem and its place;
+//! * running them: [`background::BackgroundScheduler`] is `schedrs run` on a thread of your program,
+//!   which tells it what happens ([`background::Happening`]);
+//! * keeping what happened: [`store::Store`] is the trait that a store implements;
+//! * pretending: [`sim`] runs the same scheduler in virtual time.
 
-pub mod background;
-pub mod child;
-pub mod civil;
 pub mod cli;
-pub mod clock;
-mod command;
-mod complete;
 pub mod control;
-pub mod daemon;
-mod doctor;
-pub mod event;
-pub mod executor;
-pub mod import;
-pub mod instant;
-pub mod job;
+mod convert;
+pub(crate) mod core;
+pub mod history;
 pub mod jobfile;
-mod machine;
-#[cfg(test)]
-mod manual;
-mod memory;
-pub mod moving;
-pub mod outcome;
-pub mod output;
-pub mod past;
-pub mod paths;
-pub mod preview;
 pub mod problem;
-pub mod scheduler;
-pub mod signals;
+mod run;
 pub mod sim;
 pub mod store;
-mod table;
-pub mod trigger;
-mod trust;
-pub mod words;
-pub mod zone;
+mod sys;
+
+pub use self::convert::{export, import};
+pub use self::core::{
+    civil, event, instant, job, outcome, preview, scheduler, trigger, words, zone,
+};
+pub use self::run::{background, child, daemon, executor, output};
+pub use self::sys::{clock, paths, signals};

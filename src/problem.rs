@@ -4,7 +4,6 @@
 //! the source line and a caret (`render` draws that), or as JSON, one object a line. `nearest`
 //! finds the name that was probably meant.
 
-pub(crate) mod nearest;
 mod render;
 
 use std::io::{self, Write};
@@ -13,8 +12,8 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
-pub use crate::trigger::flaw::Severity;
-use crate::zone::{Database, Doubt};
+pub use crate::core::trigger::flaw::Severity;
+use crate::core::zone::{Database, Doubt};
 pub(crate) use render::{Lines, clean, clean_error, clean_json, clean_lines, is_hidden, json};
 
 /// A range of bytes of a file. Files are at most 256 MiB, so 32 bits are enough, and a problem or
@@ -86,7 +85,8 @@ impl Problem {
 
     /// What is odd about the zone of the machine.
     pub(crate) fn of_machine_zone(doubt: Doubt, zones: &Database) -> Problem {
-        let near = doubt.unknown.as_deref().and_then(|name| nearest::zone(name, zones));
+        let near =
+            doubt.unknown.as_deref().and_then(|name| crate::core::nearest::zone(name, zones));
         let help = near.map_or(doubt.help, |near| format!("did you mean `{near}`?"));
         Problem::warning(Place { file: 0, span: None }, doubt.message).help(help)
     }

@@ -1,6 +1,6 @@
-//! Simulated hands: the decisions of `crate::scheduler` in virtual time.
+//! Simulated hands: the decisions of `crate::core::scheduler` in virtual time.
 //!
-//! A [`Sim`] does what `crate::daemon` does, without processes and without waiting: it jumps from
+//! A [`Sim`] does what `crate::run::daemon` does, without processes and without waiting: it jumps from
 //! one wake-up to the next, so that a year of a jobfile takes a second, and twice the same year
 //! gives the same trace. How long each attempt lasts and how it ends is up to the caller's
 //! [`Plan`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job and
@@ -14,11 +14,11 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use crate::event::{Action, Event, Exit, Record, RunId, Start};
-use crate::instant::{Instant, Mono, Now, duration_micros};
-use crate::job::JobSet;
-use crate::outcome::{MissReason, Outcome};
-use crate::scheduler::Scheduler;
+use crate::core::event::{Action, Event, Exit, Record, RunId, Start};
+use crate::core::instant::{Instant, Mono, Now, duration_micros};
+use crate::core::job::JobSet;
+use crate::core::outcome::{MissReason, Outcome};
+use crate::core::scheduler::Scheduler;
 
 /// What becomes of an attempt when nobody interferes.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! What survives a restart: facts about jobs and runs, and who has claimed which due time.
 //!
-//! The scheduler (`crate::scheduler`) decides and never waits for a store. What it decides becomes
+//! The scheduler (`crate::core::scheduler`) decides and never waits for a store. What it decides becomes
 //! [`Fact`]s, those of one step together one transaction; a thread of its own (`keeper`) gives
 //! them to a [`Store`] and lets processes start once it has them. Reading for people is done by a
 //! [`Reader`], beside the writing.
@@ -28,9 +28,9 @@ mod waiting;
 use std::fmt;
 use std::time::Duration;
 
-use crate::event::{Change, JobRecord, Pause, RunId};
-use crate::instant::Instant;
-use crate::outcome::Outcome;
+use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::instant::Instant;
+use crate::core::outcome::Outcome;
 
 /// Something that is so, to be remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -176,7 +176,7 @@ pub struct Session {
     pub stopped: Option<Instant>,
     /// The jobfile.
     pub jobfile: Box<str>,
-    /// What tells its processes from those of other schedulers (`crate::child::mark`).
+    /// What tells its processes from those of other schedulers (`crate::run::child::mark`).
     pub mark: u32,
 }
 

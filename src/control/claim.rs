@@ -1,7 +1,7 @@
 //! One scheduler to a jobfile, whatever the file is called: a claim that the whole machine sees.
 //!
 //! The store's lock (`crate::store`) keeps two schedulers from one store, and a store has its name
-//! from the jobfile's path (`crate::paths`). Two names of one file, or two users with a state
+//! from the jobfile's path (`crate::sys::paths`). Two names of one file, or two users with a state
 //! directory each, would so be two stores and two schedulers that run every job twice. So who runs
 //! a jobfile also claims what cannot be spelled in two ways: the inode that was read, and the
 //! entries of directories that led to it, because an editor puts another inode into the same entry.
@@ -34,8 +34,8 @@ use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::socket;
-use crate::paths;
 use crate::problem::clean;
+use crate::sys::paths;
 
 /// How long one that has a claim is given to say where it can be reached.
 const PATIENCE: Duration = Duration::from_millis(500);

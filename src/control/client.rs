@@ -21,10 +21,10 @@ use serde_json::{Map, Value};
 
 use super::wire;
 use super::{claim, socket};
-use crate::event::Fault;
-use crate::paths;
+use crate::core::event::Fault;
+use crate::core::words;
 use crate::problem::clean;
-use crate::words;
+use crate::sys::paths;
 
 /// An answer longer than this is none of a schedrs.
 const MAX_ANSWER: u64 = 64 << 20;

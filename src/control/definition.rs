@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use crate::job::{Executor, Job, Settings};
+use crate::core::job::{Executor, Job, Settings};
 use crate::jobfile::write::{self, Secrets};
 
 /// What `show` says elsewhere.

@@ -1,8 +1,8 @@
 //! What may be asked of a running schedrs, by clients of its socket and by a program that it is
 //! embedded in.
 
-use crate::event::RunId;
-use crate::instant::Instant;
+use crate::core::event::RunId;
+use crate::core::instant::Instant;
 use crate::store::Query;
 
 /// A request. What its keys mean is described in `doc/control.md`; what it is answered with, if it
@@ -10,27 +10,27 @@ use crate::store::Query;
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "the keys are described in doc/control.md")]
 pub enum Request {
-    /// [`Response::Jobs`](crate::event::Response::Jobs).
+    /// [`Response::Jobs`](crate::core::event::Response::Jobs).
     List {
         from: u32,
         limit: u64,
     },
-    /// [`Response::Job`](crate::event::Response::Job).
+    /// [`Response::Job`](crate::core::event::Response::Job).
     Show {
         job: Box<str>,
     },
-    /// [`Response::Status`](crate::event::Response::Status), at once whatever hangs.
+    /// [`Response::Status`](crate::core::event::Response::Status), at once whatever hangs.
     Status,
-    /// [`Response::Started`](crate::event::Response::Started), and with `wait`
-    /// [`Response::Ended`](crate::event::Response::Ended) as well.
+    /// [`Response::Started`](crate::core::event::Response::Started), and with `wait`
+    /// [`Response::Ended`](crate::core::event::Response::Ended) as well.
     Start {
         job: Box<str>,
         force: bool,
         wait: bool,
     },
-    /// [`Response::Stopped`](crate::event::Response::Stopped).
+    /// [`Response::Stopped`](crate::core::event::Response::Stopped).
     Stop(Target),
-    /// [`Response::Done`](crate::event::Response::Done), as for the next two.
+    /// [`Response::Done`](crate::core::event::Response::Done), as for the next two.
     Pause {
         job: Option<Box<str>>,
         until: Option<Instant>,
@@ -43,7 +43,7 @@ pub enum Request {
         job: Box<str>,
     },
     /// A job that is in no file: `text` is what stands below `[jobs.ID]` in a jobfile.
-    /// [`Response::Job`](crate::event::Response::Job), as for the next three.
+    /// [`Response::Job`](crate::core::event::Response::Job), as for the next three.
     Add {
         job: Box<str>,
         text: Box<str>,
@@ -65,9 +65,9 @@ pub enum Request {
     Reset {
         job: Box<str>,
     },
-    /// Read the jobfile again. [`Response::Reloaded`](crate::event::Response::Reloaded).
+    /// Read the jobfile again. [`Response::Reloaded`](crate::core::event::Response::Reloaded).
     Reload,
-    /// Stop, without `stop_grace` if `now`. [`Response::Done`](crate::event::Response::Done), at
+    /// Stop, without `stop_grace` if `now`. [`Response::Done`](crate::core::event::Response::Done), at
     /// once.
     Shutdown {
         now: bool,

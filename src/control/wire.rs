@@ -15,9 +15,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::request::{Format, Request, Target};
-use crate::event::{Code, Fault, RunId};
-use crate::instant::Instant;
-use crate::problem::nearest::nearest;
+use crate::core::event::{Code, Fault, RunId};
+use crate::core::instant::Instant;
+use crate::core::nearest::nearest;
 use crate::store::Query;
 use definition::Kind;
 use keys::Keys;

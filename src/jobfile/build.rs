@@ -14,11 +14,11 @@ use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
 use super::when::{self, Cron, DATE};
-use crate::instant::Instant;
-use crate::job::{Command, Job, Options};
+use crate::core::instant::Instant;
+use crate::core::job::{Command, Job, Options};
+use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
-use crate::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
-use crate::zone::{Database, Zone};
 
 /// How many different options and schedules are remembered for sharing. More than a file that
 /// was written with a plan has; a file without one must not fill the memory with them.

@@ -1,6 +1,6 @@
 //! The keys of a job, and what people write in their place.
 
-use crate::problem::nearest::nearest;
+use crate::core::nearest::nearest;
 
 /// Makes [`Key`], the list of its names and both ways between them.
 macro_rules! keys {

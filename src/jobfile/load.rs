@@ -19,12 +19,12 @@ use super::tree::{Node, Table};
 use super::trust;
 use super::value::Scope;
 use super::{Loaded, Origins, Workshop};
-use crate::instant::Instant;
-use crate::job::{JobSet, Settings};
+use crate::core::instant::Instant;
+use crate::core::job::{JobSet, Settings};
+use crate::core::zone::Database;
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
-use crate::trust::way::Ways;
-use crate::trust::{Doubt, Owners};
-use crate::zone::Database;
+use crate::sys::trust::way::Ways;
+use crate::sys::trust::{Doubt, Owners};
 
 /// Includes may include, this deep.
 const MAX_DEPTH: usize = 16;

@@ -6,7 +6,7 @@
 use super::keys::Key;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
-use crate::job::{Coalesce, Grace, Options, Output, Overlap};
+use crate::core::job::{Coalesce, Grace, Options, Output, Overlap};
 
 /// Sets one option. What is wrong with it is reported; then the option stays as it was and the
 /// answer is `false`.

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use rustix::fs::FileType;
 
-use crate::trust::way::Ways;
-use crate::trust::{Doubt, doubt_of_many};
+use crate::sys::trust::way::Ways;
+use crate::sys::trust::{Doubt, doubt_of_many};
 
 /// No jobfile, and no jobfile together with all it includes, is larger than this.
 pub(super) const MAX_BYTES: u64 = 256 << 20;

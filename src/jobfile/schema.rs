@@ -316,9 +316,9 @@ fn account() -> Value {
 mod tests {
     use super::super::load_text;
     use super::*;
-    use crate::instant::Instant;
-    use crate::job::Options;
-    use crate::zone::Database;
+    use crate::core::instant::Instant;
+    use crate::core::job::Options;
+    use crate::core::zone::Database;
 
     #[test]
     fn every_section_is_described() {

@@ -12,10 +12,10 @@ use super::options;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use super::when::{self, Moment};
-use crate::job::{Executor, Keep, Options};
-use crate::problem::nearest::{self, nearest};
+use crate::core::job::{Executor, Keep, Options};
+use crate::core::nearest::{self, nearest};
+use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
-use crate::zone::{Database, Zone};
 
 /// The keys at the top of a jobfile.
 pub(super) const TOP: [&str; 6] =

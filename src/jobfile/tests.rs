@@ -11,10 +11,10 @@ use super::load::{Input, Loader};
 use super::parse::Part;
 use super::tree::{Node, Table, Value};
 use super::{Loaded, load_text, parse};
-use crate::instant::Instant;
+use crate::core::instant::Instant;
+use crate::core::trigger::Trigger;
+use crate::core::zone::Database;
 use crate::problem::{Problem, Problems};
-use crate::trigger::Trigger;
-use crate::zone::Database;
 
 const NOW: Instant = Instant::from_secs(1_790_000_000);
 

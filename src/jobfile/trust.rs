@@ -1,9 +1,9 @@
 //! Whether what was loaded may be run: who can write to the jobfile, to what it includes, to the
 //! files that its jobs read their environments from, and to the directories of all of them.
 //!
-//! The rule for one file is `crate::trust`; here is how grave it is. What root runs, and what a job
+//! The rule for one file is `crate::sys::trust`; here is how grave it is. What root runs, and what a job
 //! runs as another user, only root and the reader may have written: such a jobfile is refused.
-//! Otherwise it is a warning. A job's own files are looked at again at each start (`crate::child`),
+//! Otherwise it is a warning. A job's own files are looked at again at each start (`crate::run::child`),
 //! so here they only deserve a warning in time.
 
 use std::collections::HashSet;
@@ -13,12 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Loaded;
-use crate::child::env_file;
-use crate::child::files::{forecast, larger_than};
-use crate::child::secrets::{MAX_SECRET, too_short};
-use crate::job::{JobSet, Options};
+use crate::core::job::{JobSet, Options};
 use crate::problem::{Place, Problem};
-use crate::trust::Doubt;
+use crate::run::child::env_file;
+use crate::run::child::files::{forecast, larger_than};
+use crate::run::child::secrets::{MAX_SECRET, too_short};
+use crate::sys::trust::Doubt;
 
 /// What a load found out about its files.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::tree::{Node, Table, Value};
-use crate::problem::nearest::nearest;
+use crate::core::nearest::nearest;
+use crate::core::trigger::flaw::Flaw;
 use crate::problem::{Place, Problem, Problems, Severity, Span};
-use crate::trigger::flaw::Flaw;
 
 /// Where we are while values are read, and where problems go.
 pub(super) struct Scope<'a> {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::tree::Value;
 use super::value::{Scope, inside};
-use crate::civil;
-use crate::instant::Instant;
+use crate::core::civil;
+use crate::core::instant::Instant;
+use crate::core::trigger::cron::DstEffect;
+use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger};
+use crate::core::zone::Zone;
 use crate::problem::{Place, Problem};
-use crate::trigger::cron::DstEffect;
-use crate::trigger::{CronTrigger, DateTrigger, IntervalTrigger};
-use crate::zone::Zone;
 
 /// How far ahead daylight saving is looked at: every rule shows twice in it.
 const HORIZON: Duration = Duration::from_secs(2 * 366 * 86_400);

@@ -1,6 +1,6 @@
 //! Reads what says when: dates, intervals and cron schedules.
 //!
-//! Schedules themselves are read by `crate::trigger::cron`; here the TOML around them is, and the
+//! Schedules themselves are read by `crate::core::trigger::cron`; here the TOML around them is, and the
 //! places of what is wrong are found again in the file.
 
 use std::ops::Range;
@@ -10,13 +10,13 @@ use chrono::{NaiveDate, NaiveTime, Timelike};
 
 use super::tree::{Node, Value};
 use super::value::{DURATION, Scope, inside};
-use crate::instant::{Instant, MICROS};
-use crate::problem::nearest::nearest;
+use crate::core::instant::{Instant, MICROS};
+use crate::core::nearest::nearest;
+use crate::core::trigger::cron::Schedule;
+use crate::core::trigger::cron::crontab::{self, Crontab};
+use crate::core::trigger::cron::fields::{Builder, Field};
+use crate::core::zone::{Local, Zone};
 use crate::problem::{Problem, Span};
-use crate::trigger::cron::Schedule;
-use crate::trigger::cron::crontab::{self, Crontab};
-use crate::trigger::cron::fields::{Builder, Field};
-use crate::zone::{Local, Zone};
 
 /// A point in time as it can be typed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

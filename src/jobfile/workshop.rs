@@ -18,10 +18,10 @@ use super::sections::Sections;
 use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::write;
-use crate::instant::Instant;
-use crate::job::{Executor, Job, Options};
+use crate::core::instant::Instant;
+use crate::core::job::{Executor, Job, Options};
+use crate::core::zone::{Database, Zone};
 use crate::problem::{Problem, Problems, Severity, Source, Span};
-use crate::zone::{Database, Zone};
 
 /// See the [module](self). Cheap to clone.
 #[derive(Clone, Debug)]

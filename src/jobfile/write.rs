@@ -15,11 +15,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::keys::Key;
-use crate::instant::Instant;
-use crate::job::{
+use crate::core::instant::Instant;
+use crate::core::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Options, Output, Overlap, Settings,
 };
-use crate::trigger::{DateTrigger, Trigger};
+use crate::core::trigger::{DateTrigger, Trigger};
 
 /// What stands for a value that is nobody's business.
 const MASKED: &str = "***";

@@ -1,11 +1,11 @@
 //! Starts per hour as a grid of days, or of weekdays where there are too many days, and hours.
 //!
-//! Pure: `crate::command::simulate` draws it with characters and `super::svg` as a picture.
+//! Pure: `crate::cli::command::simulate` draws it with characters and `super::svg` as a picture.
 
-use crate::civil;
-use crate::instant::Instant;
-use crate::words::WEEKDAYS;
-use crate::zone::Zone;
+use crate::core::civil;
+use crate::core::instant::Instant;
+use crate::core::words::WEEKDAYS;
+use crate::core::zone::Zone;
 
 use super::survey::Hour;
 

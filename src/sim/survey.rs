@@ -2,7 +2,7 @@
 //! attempts started in each hour.
 //!
 //! A [`Survey`] looks on (`super::Observer`) and only adds; `super::heatmap` arranges its hours,
-//! and `crate::command::simulate` shows both.
+//! and `crate::cli::command::simulate` shows both.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Observer;
-use crate::event::{Action, Record, Start};
-use crate::instant::{Instant, Now};
-use crate::job::Job;
-use crate::outcome::{MissReason, Outcome};
-use crate::zone::{Segment, Zone};
+use crate::core::event::{Action, Record, Start};
+use crate::core::instant::{Instant, Now};
+use crate::core::job::Job;
+use crate::core::outcome::{MissReason, Outcome};
+use crate::core::zone::{Segment, Zone};
 
 /// What became of the due times of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::instant::duration_micros;
-use crate::outcome::Outcome;
+use crate::core::instant::duration_micros;
+use crate::core::outcome::Outcome;
 
 /// An outcome as a word, a number (exit code, signal, or microseconds) and a text.
 pub(super) type Columns<'a> = (&'static str, Option<i64>, Option<&'a str>);
@@ -30,11 +30,11 @@ pub(super) fn outcome(word: &str, number: Option<i64>, text: Option<&str>) -> Ou
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::MissReason;
+    use crate::core::outcome::MissReason;
 
     #[test]
     fn every_outcome_comes_back() {
-        let mut all = crate::outcome::each();
+        let mut all = crate::core::outcome::each();
         all.extend([Outcome::Failed(-3), Outcome::Failed(255), Outcome::Lost(String::new())]);
         all.push(Outcome::Missed(MissReason::Late(Duration::from_micros(1))));
         for given in all {

@@ -21,9 +21,9 @@ use std::time::Duration;
 use self::queue::Queue;
 use self::worker::Worker;
 use super::{Fact, Limits, Store, StoreError};
-use crate::clock;
-use crate::event::{RunId, Start};
-use crate::instant::Mono;
+use crate::core::event::{RunId, Start};
+use crate::core::instant::Mono;
+use crate::sys::clock;
 
 /// What the keeper has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Which store is a jobfile's where nobody says it, and what else there is that may be meant.
 //!
-//! It is named after the jobfile's path as it was given (`crate::paths`). Where there is none of
+//! It is named after the jobfile's path as it was given (`crate::sys::paths`). Where there is none of
 //! that name, there may be one of another spelling of the path, or the file may have been moved:
 //! whoever moves a jobfile does not mean to lose its past, its pauses and the jobs that were added.
 
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use super::location::{self, Location};
 use crate::control::claim;
-use crate::paths;
 use crate::problem::clean;
+use crate::sys::paths;
 
 /// So many stores are looked into.
 const MOST: usize = 64;
@@ -170,7 +170,7 @@ impl Known {
                 "a jobfile of the same name".to_owned()
             }
         };
-        let store = crate::trust::quoted(&self.store);
+        let store = crate::sys::trust::quoted(&self.store);
         Some(format!(
             "{} was never run here, but there is the store of {what}: if that is this file, moved, go \
              on with its past by `--store sqlite:{store}`",

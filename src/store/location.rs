@@ -12,7 +12,7 @@ use super::memory::Memory;
 #[cfg(feature = "sqlite")]
 use super::trust;
 use super::{Reader, Store, StoreError, Trouble};
-use crate::job::JobSet;
+use crate::core::job::JobSet;
 
 /// Where a store is.
 #[derive(Clone, Debug, PartialEq, Eq)]

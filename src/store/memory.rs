@@ -11,9 +11,9 @@ use super::{
     AttemptRecord, Fact, Limits, OpenRun, Query, Reader, Restored, RunRecord, Session, Store,
     StoreError,
 };
-use crate::event::{Change, JobRecord, Pause, RunId};
-use crate::instant::Instant;
-use crate::outcome::Outcome;
+use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::instant::Instant;
+use crate::core::outcome::Outcome;
 
 /// So many records are kept in all.
 const RECORDS: usize = 10_000;

@@ -31,8 +31,8 @@ use self::tidy::Tidying;
 use self::write::{Known, Writer};
 use super::lock::{NoLock, WriterLock};
 use super::{Fact, Limits, Reader, Restored, Store, StoreError, Trouble};
-use crate::event::RunId;
-use crate::instant::Instant;
+use crate::core::event::RunId;
+use crate::core::instant::Instant;
 
 pub use self::read::SqliteReader;
 

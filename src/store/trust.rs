@@ -2,7 +2,7 @@
 //! to them.
 //!
 //! A store holds commands (jobs that were added or changed at run time), so the rule is that of a
-//! jobfile (`crate::trust`). It is asked before anything is made, locked or opened, and by names
+//! jobfile (`crate::sys::trust`). It is asked before anything is made, locked or opened, and by names
 //! alone: closing a file of a database lets go of the locks that this process has on it. What it
 //! refuses is never touched. Where others can make files beside it (`/tmp`), it is asked once more
 //! when it is open, since SQLite opens the parts of a database by name.
@@ -14,8 +14,8 @@ use rustix::fs::{FileType, Stat, lstat};
 
 use super::location::Refuse;
 use super::{StoreError, Trouble};
-use crate::trust::way::follow;
-use crate::trust::{Doubt, Owners, stat_doubt};
+use crate::sys::trust::way::follow;
+use crate::sys::trust::{Doubt, Owners, stat_doubt};
 
 /// What SQLite takes for a part of a database: it goes by what is in it, even where it makes none
 /// itself (`-journal`), and opens it through links and without asking what it is.

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::sqlite::{Sqlite, SqliteReader};
 use super::{Fact, Limits, Reader, Restored, Store, StoreError, Trouble};
-use crate::event::RunId;
-use crate::instant::Instant;
+use crate::core::event::RunId;
+use crate::core::instant::Instant;
 
 /// The store.
 #[derive(Debug)]

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schedrs::event::{Action, Ask, Event, Exit, JobRecord, Remember, RunId, Want};
+use schedrs::history::audit::{Audit, Question, audit};
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
 use schedrs::outcome::Outcome;
-use schedrs::past::audit::{Audit, Question, audit};
 use schedrs::scheduler::{Memory, Scheduler};
 use schedrs::store::RunRecord;
 use schedrs::trigger::cron::crontab::{self, Crontab};

@@ -11,7 +11,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use super::exchange::Exchange;
 use super::following::Following;
 use crate::control::wire::{self, MAX_LINE};
-use crate::instant::Mono;
+use crate::core::instant::Mono;
 
 /// So many requests of a connection are answered at the same time.
 const MAX_PENDING: usize = 8;

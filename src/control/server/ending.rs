@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::exchange::Exchange;
 use super::{Accepting, LAST_WORDS, Service};
-use crate::clock;
 use crate::control::{Request, wire};
+use crate::sys::clock;
 
 impl Service {
     /// Takes nothing more from here on: whatever is asked is told so.

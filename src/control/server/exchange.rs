@@ -13,10 +13,10 @@ use crate::control::wire::view::{
     AttemptView, ChangeView, JobDetails, JobLine, SessionView, StatusView,
 };
 use crate::control::{Format, Request, definition, wire};
-use crate::event::{Code, Fault, Health, JobPage, Response};
-use crate::job::Executor;
-use crate::past::object::RunObject;
-use crate::zone::Zone;
+use crate::core::event::{Code, Fault, Health, JobPage, Response};
+use crate::core::job::Executor;
+use crate::core::zone::Zone;
+use crate::history::object::RunObject;
 
 /// So many jobs are asked of the loop at a time, which is a fraction of a millisecond for it.
 const PAGE: u64 = 1000;

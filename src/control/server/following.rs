@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::inbox::{Inbox, Message};
 use crate::control::wire;
-use crate::event::RunId;
-use crate::output::{self, FollowId, Followed};
+use crate::core::event::RunId;
+use crate::run::output::{self, FollowId, Followed};
 
 /// So many bytes wait for a client.
 const MOST_BYTES: usize = 256 * 1024;

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 
-use crate::event::Response;
+use crate::core::event::Response;
 
 /// What the thread is told from outside.
 #[derive(Debug)]

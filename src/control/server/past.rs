@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
-use crate::event::{Code, Fault};
-use crate::past::object::RunObject;
+use crate::core::event::{Code, Fault};
+use crate::core::zone::Zone;
+use crate::history::object::RunObject;
 use crate::store::{Query, Reader, RunRecord, StoreError};
-use crate::zone::Zone;
 
 /// A way to the store, if there is one.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use crate::child;
 use crate::control::socket;
+use crate::run::child;
 
 /// The user at the other end, if it may ask: the one that the scheduler runs as, or root.
 pub(super) fn allowed(socket: impl AsFd) -> Option<u32> {

@@ -3,11 +3,11 @@
 //! `in`, `at` and `every` are short for a `date` that counts from now, `date` and `interval`.
 //! What the values mean is not known here: the jobfile's own reader says what is wrong with them.
 
-use crate::event::Fault;
-use crate::instant::Instant;
+use crate::core::event::Fault;
+use crate::core::instant::Instant;
+use crate::core::words;
+use crate::core::zone::Zone;
 use crate::jobfile::keys::Key;
-use crate::words;
-use crate::zone::Zone;
 
 use super::fragment;
 use super::keys::Keys;

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use crate::event::Fault;
+use crate::core::event::Fault;
 
 /// Appends `key = value` and a line's end.
 pub(super) fn line(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::event::{Code, Fault, RunId};
-use crate::instant::Instant;
+use crate::core::event::{Code, Fault, RunId};
+use crate::core::instant::Instant;
+use crate::core::nearest::nearest;
 use crate::jobfile::keys::Key;
 use crate::jobfile::when::{self, Moment};
-use crate::problem::nearest::nearest;
 
 /// What is left of an object.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! What jobs and schedulers look like in JSON; a run is a `crate::past::object`.
+//! What jobs and schedulers look like in JSON; a run is a `crate::history::object`.
 //!
 //! Times are RFC 3339, in the job's zone where a job is known and in UTC elsewhere; durations are
 //! milliseconds. A key that does not apply is left out. No command is in a list, because many
@@ -7,15 +7,15 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Change, Health, JobDetail, JobView, Paused, Status};
-use crate::instant::Instant;
-use crate::job::Command;
+use crate::core::event::{Change, Health, JobDetail, JobView, Paused, Status};
+use crate::core::instant::Instant;
+use crate::core::job::Command;
+use crate::core::outcome::Outcome;
+use crate::core::words;
+use crate::core::zone::Zone;
+use crate::history::object::RunObject;
 use crate::jobfile::masked;
-use crate::outcome::Outcome;
-use crate::past::object::RunObject;
 use crate::store::{AttemptRecord, Session};
-use crate::words;
-use crate::zone::Zone;
 
 /// Makes structs that are written without what they do not have, and read with or without it.
 macro_rules! views {

@@ -4,9 +4,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::Command;
+use crate::core::job::Command;
+use crate::core::trigger::Trigger;
 use crate::jobfile::load_text;
-use crate::trigger::Trigger;
 
 const NOW: Instant = Instant::from_secs(1_800_000_000);
 

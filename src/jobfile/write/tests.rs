@@ -1,8 +1,8 @@
 //! Every key goes round: written, read and written again.
 
 use super::*;
+use crate::core::zone::Database;
 use crate::jobfile::load_text;
-use crate::zone::Database;
 
 const NOW: Instant = Instant::from_secs(1_800_000_000);
 

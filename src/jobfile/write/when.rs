@@ -6,13 +6,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Typed;
-use crate::instant::Instant;
-use crate::trigger::CronTrigger;
-use crate::trigger::cron::Schedule;
-use crate::trigger::cron::crontab::{self, Crontab};
-use crate::trigger::cron::fields::{Builder, Field};
-use crate::words::{self, Normal};
-use crate::zone::Zone;
+use crate::core::instant::Instant;
+use crate::core::trigger::CronTrigger;
+use crate::core::trigger::cron::Schedule;
+use crate::core::trigger::cron::crontab::{self, Crontab};
+use crate::core::trigger::cron::fields::{Builder, Field};
+use crate::core::words::{self, Normal};
+use crate::core::zone::Zone;
 
 /// There is no 30 February: it is never due, as whatever stood there before.
 const NEVER: &str = "0 0 30 2 *";
@@ -91,7 +91,7 @@ pub(super) fn toml(fields: &[(&'static str, String)]) -> String {
 
 /// A point in time: on the clocks of a zone, if they had an offset of whole minutes then.
 pub(super) fn moment(at: Instant, zone: &Zone) -> String {
-    let (year, _, _) = crate::civil::from_days(zone.wall_of(at).div_euclid(86_400));
+    let (year, _, _) = crate::core::civil::from_days(zone.wall_of(at).div_euclid(86_400));
     let fits = zone.offset_at(at) % 60 == 0 && (1..=9999).contains(&year);
     if fits { words::rfc3339(at, zone) } else { words::rfc3339(at, &Zone::utc()) }
 }
@@ -120,8 +120,8 @@ pub(super) fn duration(span: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::zone::Database;
     use crate::jobfile::when::parse_moment;
-    use crate::zone::Database;
 
     #[test]
     fn durations_are_read_again() {

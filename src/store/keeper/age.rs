@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use crate::instant::Instant;
+use crate::core::instant::Instant;
 use crate::store::Session;
 
 /// So far a clock may get ahead of what is explained, and so long it has to be right.

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::event::{RunId, Start};
-use crate::instant::Mono;
+use crate::core::event::{RunId, Start};
+use crate::core::instant::Mono;
 use crate::store::Fact;
 
 /// A store that has not taken anything for so long hangs, whatever it does.
@@ -196,7 +196,7 @@ fn weight(fact: &Fact) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::instant::Instant;
+    use crate::core::instant::Instant;
 
     fn stopped(count: usize) -> Vec<Fact> {
         vec![Fact::Stopped { at: Instant::MIN }; count]

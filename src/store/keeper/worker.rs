@@ -9,11 +9,11 @@ use std::time::Duration;
 use super::age::Age;
 use super::queue::Queue;
 use super::{Reopen, Said, Shared};
-use crate::clock;
-use crate::event::RunId;
-use crate::instant::{Instant, Mono};
-use crate::memory;
+use crate::core::event::RunId;
+use crate::core::instant::{Instant, Mono};
 use crate::store::{Fact, Limits, Store, StoreError, Trouble};
+use crate::sys::clock;
+use crate::sys::heap;
 
 /// How long until the first try after a failure, and at most.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
@@ -197,7 +197,7 @@ impl Worker {
         let written = self.facts.len();
         self.facts.clear();
         self.facts.shrink_to(4096);
-        memory::give_back_those(written);
+        heap::give_back_those(written);
         self.lost_claims.extend(&lost);
         let beyond = self.lost_claims.len().saturating_sub(LOST);
         self.lost_claims.drain(..beyond);

@@ -9,7 +9,7 @@ use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use super::read::{RECORD, all, record};
-use crate::instant::Instant;
+use crate::core::instant::Instant;
 use crate::store::{Query, RunRecord};
 
 /// Up to so many records of a span of time are sorted.

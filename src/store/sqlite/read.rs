@@ -14,9 +14,9 @@ use rusqlite::{Connection, Error, OpenFlags, OptionalExtension, Result, Row};
 
 use super::schema::{self, MIGRATIONS};
 use super::{files, query, trouble};
-use crate::event::{Change, ChangeKind, JobRecord, Pause, RunId};
-use crate::instant::Instant;
-use crate::outcome::Outcome;
+use crate::core::event::{Change, ChangeKind, JobRecord, Pause, RunId};
+use crate::core::instant::Instant;
+use crate::core::outcome::Outcome;
 use crate::store::{
     AttemptRecord, OpenRun, Process, Query, Reader, Restored, RunRecord, Session, StoreError,
     Trouble, encode,

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::write::Known;
-use crate::instant::Instant;
+use crate::core::instant::Instant;
 use crate::store::Limits;
 
 /// So many records are looked at in one go.

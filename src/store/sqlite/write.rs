@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use crate::event::{Change, JobRecord, Pause, RunId};
-use crate::instant::{Instant, duration_micros};
-use crate::outcome::Outcome;
+use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::instant::{Instant, duration_micros};
+use crate::core::outcome::Outcome;
 use crate::store::{Fact, Process, Session, encode};
 
 /// So many names are known by heart; the others are looked up.

@@ -1,0 +1,209 @@
+//! `schedrs doctor`: what will bite, each with what to do. The checks are in `crate::run::doctor`.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::{asked, past};
+use crate::cli::{Context, ExitCode};
+use crate::core::event::{RunId, Start};
+use crate::core::job::{Job, JobSet};
+use crate::core::words;
+use crate::jobfile::{self, locate};
+use crate::problem::{Severity, clean};
+use crate::run::child::World;
+use crate::run::doctor::machine::{self, Scheduler};
+use crate::run::doctor::{Finding, Verdict};
+use crate::sys::clock;
+use crate::sys::trust::quoted;
+
+/// Look for what will bite: programs, directories, users, permissions, clock and zones
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Without JOB, the machine and every job; of jobs only what is wrong is shown. With JOB, everything \
+about it, and what its environment lacks of its user's login shell. Nothing of a job is run, but \
+programs are looked for as its user, in its directory and with its environment: that of the \
+scheduler that runs the jobfile, if one does and it may be read, else that of the terminal.
+
+Exit codes: 0 no problems (there may be warnings); 1 problems were found; 2 the command line is \
+wrong.")]
+pub(crate) struct Args {
+    /// Jobs to look at
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
+
+    /// The jobfile [default: as `schedrs run` finds it]
+    #[arg(short = 'f', long = "jobfile", value_name = "FILE")]
+    jobfile: Option<PathBuf>,
+
+    /// How to print what was found: for people, or as one JSON object a line
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
+    output: Output,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Output {
+    Text,
+    Json,
+}
+
+/// A finding, and the job it is about.
+type Line = (Option<Arc<Job>>, Finding);
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let file = locate::jobfile(args.jobfile.as_deref())?;
+    let (set, found) = jobfile(&file, context);
+    let mut lines: Vec<Line> = found.into_iter().map(|finding| (None, finding)).collect();
+    let scheduler = Scheduler::of(&file);
+    let database = &context.zones;
+    let mut machine = vec![machine::clock(), machine::zone(database), machine::zones(database)];
+    machine.extend(machine::directories(set.as_ref(), &file));
+    machine.extend(set.as_ref().map(machine::limits));
+    machine.push(Scheduler::finding(scheduler));
+    lines.extend(machine.into_iter().map(|finding| (None, finding)));
+    if let Some(set) = &set {
+        let all = args.jobs.is_empty();
+        let jobs: Vec<&Arc<Job>> = match all {
+            true => set.jobs.iter().collect(),
+            false => {
+                let find = |id: &String| Ok(&set.jobs[asked::job(&set.jobs, id)?]);
+                args.jobs.iter().map(find).collect::<anyhow::Result<_>>()?
+            }
+        };
+        let environment = scheduler.and_then(Scheduler::environment);
+        let world = match environment {
+            Some(variables) => World::with_environment(variables.into_iter()),
+            None => World::of_one(),
+        };
+        lines.extend(jobs_lines(&jobs, &world, all));
+    }
+    print(&lines, args.output)?;
+    let problem = lines.iter().any(|(_, finding)| finding.verdict == Verdict::Problem);
+    Ok(if problem { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The jobs of the jobfile, and what is to be said of the file.
+fn jobfile(file: &Path, context: &Context) -> (Option<JobSet>, Vec<Finding>) {
+    const ABOUT: &str = "jobfile";
+    let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
+    let name = quoted(file);
+    if !file.exists() && file != Path::new("-") {
+        let help = format!("`schedrs init {name}` writes one");
+        return (None, vec![Finding::problem(ABOUT, format!("there is no {name}"), help)]);
+    }
+    let (errors, warnings) = (loaded.problems.errors(), loaded.problems.warnings());
+    let count = |count: usize, what: &str| match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    };
+    let help = format!("`schedrs validate {name}` shows where");
+    let jobs = loaded.set.as_ref().map_or(0, |set| set.jobs.len());
+    let mut found = vec![match (errors, warnings) {
+        (0, 0) => Finding::ok(ABOUT, format!("{name}: {}", count(jobs, "job"))),
+        (0, _) => Finding::warning(
+            ABOUT,
+            format!("{name}: {}, {}", count(jobs, "job"), count(warnings, "warning")),
+            help,
+        ),
+        _ => Finding::problem(ABOUT, format!("{name}: {}", count(errors, "error")), help),
+    }];
+    for problem in loaded.file_problems(true) {
+        let place = loaded.sources.name(problem.place);
+        let text = format!("{place}: {}", problem.message);
+        let help = problem.help.unwrap_or_default();
+        found.push(match problem.severity {
+            Severity::Error => Finding::problem("permissions", text, help),
+            Severity::Warning => Finding::warning("permissions", text, help),
+        });
+    }
+    let workshop = loaded.workshop.take();
+    (loaded.set.take().map(|set| past::in_effect(set, workshop, file, context)), found)
+}
+
+fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut well = 0;
+    for job in jobs {
+        let now = clock::now().wall;
+        let due = words::rfc3339(now.truncated(), &job.zone);
+        let start = Start { run: RunId(0), job: Arc::clone(job), due: now, attempt: 1 };
+        let mut found = world.examine(&start, &due);
+        match all {
+            true => {
+                found.retain(|finding| finding.verdict != Verdict::Ok);
+                well += usize::from(found.is_empty());
+            }
+            false => found.extend(world.compare_with_login(&start, &due)),
+        }
+        lines.extend(found.into_iter().map(|finding| (Some(Arc::clone(job)), finding)));
+    }
+    if all && !jobs.is_empty() {
+        let text = match (well, jobs.len()) {
+            (well, all) if well == all => format!("nothing wrong with any of the {all}"),
+            (well, all) => format!("nothing wrong with {well} of {all}"),
+        };
+        lines.push((None, Finding::ok("jobs", text)));
+    }
+    lines
+}
+
+fn print(lines: &[Line], output: Output) -> std::io::Result<()> {
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    for (job, finding) in lines {
+        match output {
+            Output::Json => {
+                let object = Object {
+                    status: word(finding.verdict),
+                    job: job.as_ref().map(|job| &*job.id),
+                    check: finding.about,
+                    message: &finding.text,
+                    help: finding.help.as_deref(),
+                };
+                writeln!(out, "{}", crate::problem::json(&object)?)?;
+            }
+            Output::Text => {
+                let colour = match finding.verdict {
+                    Verdict::Ok => AnsiColor::Green,
+                    Verdict::Warning => AnsiColor::Yellow,
+                    Verdict::Problem => AnsiColor::Red,
+                };
+                let style = Style::new().bold().fg_color(Some(colour.into()));
+                let job = job.as_ref().map(|job| format!("{}: ", clean(&job.id)));
+                let (word, about) = (word(finding.verdict), finding.about);
+                let (job, text) = (job.unwrap_or_default(), clean(&finding.text));
+                // Not `program: program tar is not there`.
+                let about = match text.starts_with(about) {
+                    true => String::new(),
+                    false => format!("{about}: "),
+                };
+                writeln!(out, "{style}{word:<7}{style:#}  {job}{about}{text}")?;
+                if let Some(help) = &finding.help {
+                    writeln!(out, "         = help: {}", clean(help))?;
+                }
+            }
+        }
+    }
+    out.flush()
+}
+
+fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Ok => "ok",
+        Verdict::Warning => "warning",
+        Verdict::Problem => "problem",
+    }
+}
+
+/// A finding as a line of JSON.
+#[derive(Serialize)]
+struct Object<'a> {
+    status: &'static str,
+    job: Option<&'a str>,
+    check: &'static str,
+    message: &'a str,
+    help: Option<&'a str>,
+}

@@ -1,0 +1,66 @@
+//! `schedrs explain`: a cron expression in English, normalised, with its next due times.
+
+use std::io::{BufWriter, Write};
+
+use anyhow::anyhow;
+
+use super::asked;
+use super::expression;
+use crate::cli::{Context, ExitCode};
+use crate::core::preview::{Window, preview};
+use crate::core::trigger::Trigger;
+use crate::core::words;
+use crate::sys::clock;
+
+/// How many due times are shown.
+const SHOWN: usize = 5;
+
+/// Say a schedule in English, normalised, with its next five due times
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// What a jobfile would have after `cron =` or `interval =`: '*/5 9-17 * * 1-5' (its fields
+    /// may be separate arguments), '{ day = "3rd fri", hour = 9 }', '2h 30m'
+    #[arg(value_name = "EXPR", required = true, num_args = 1..)]
+    expr: Vec<String>,
+
+    /// The zone on whose clocks it is due [default: the system's]
+    #[arg(long, value_name = "ZONE")]
+    timezone: Option<String>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let expr = args.expr.join(" ");
+    let zone = match &args.timezone {
+        Some(name) => asked::zone(name, context)?,
+        None => asked::local_zone_checked(context)?,
+    };
+    let Some(job) = expression::schedule(&expr, &zone, context)? else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let now = clock::wall();
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    let (dim, reset) = (anstyle::Style::new().dimmed(), anstyle::Reset);
+    writeln!(out, "{}", words::trigger(&job.trigger, &zone))?;
+    if let Trigger::Cron(cron) = &job.trigger {
+        let schedule = cron.schedules().first().ok_or_else(|| anyhow!("an empty schedule"))?;
+        if let Some(normal) = words::normalised(schedule) {
+            writeln!(out, "{dim}normalised:{reset} {normal}")?;
+        }
+    }
+    if let Some(zone) = asked::of_machine(&zone) {
+        writeln!(out, "{dim}zone:{reset} {zone}")?;
+    }
+    writeln!(out)?;
+    let jobs = [&*job];
+    let window = Window { from: now.truncated(), until: None, count: SHOWN };
+    for row in preview(&jobs, window) {
+        let when = match row.due {
+            Some(due) => format!("{} {zone}", words::table_time(due, &zone)),
+            None => "-".to_owned(),
+        };
+        let remark = row.remark.map(|remark| format!("  {remark}")).unwrap_or_default();
+        writeln!(out, "  {when}{remark}")?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,448 @@
+//! `schedrs import`: what other schedulers were told, as a jobfile, with a proof.
+//!
+//! The jobfile goes to stdout, or to the file of `-o`; what could not be carried, what is not the
+//! same and what the proof found go to stderr. The work is done in `crate::convert::import`.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+
+use crate::cli::{Context, ExitCode};
+use crate::convert::import::proof::{self, Proof};
+use crate::convert::import::{Draft, Written, anacrontab, apscheduler, crontab, systemd};
+use crate::jobfile;
+use crate::problem;
+use crate::sys::clock;
+
+/// Arguments.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Without a subcommand, your own crontab is read, through `crontab -l`. The jobfile goes to standard \
+output, everything else to standard error.
+
+Every import is proven: the next 1000 due times of each job, computed from the jobfile that was \
+written, are compared with those that an independent engine finds in the original.
+
+Exit codes: 0 everything was carried and every due time is equal; 1 something was not carried (the \
+rest is written) or the proof failed; 2 the command line is wrong.")]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    from: Option<From>,
+
+    #[command(flatten)]
+    to: To,
+}
+
+#[derive(Subcommand, Debug)]
+enum From {
+    /// Crontabs of users, of the system, and of supercronic
+    Crontab {
+        /// Crontabs; `-` is standard input; a directory is read as cron reads /etc/cron.d. Without
+        /// one: `crontab -l`, and with --system /etc/crontab and /etc/cron.d
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+
+        /// Each line names a user, as in /etc/crontab and /etc/cron.d (which need not be told)
+        #[arg(long, conflicts_with = "user")]
+        system: bool,
+
+        /// Run the jobs as this user; without FILE, read this user's crontab
+        #[arg(long, value_name = "USER")]
+        user: Option<String>,
+    },
+    /// The file of anacron
+    Anacrontab {
+        /// Files; `-` is standard input [default: /etc/anacrontab]
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Timers of systemd, with their services
+    Systemd {
+        /// Timers, and services that are not found beside them or in systemd's directories
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// What APScheduler's `export_jobs` wrote (3.11)
+    Apscheduler {
+        /// Exports; `-` is standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// What becomes of it.
+#[derive(clap::Args, Debug)]
+struct To {
+    /// Write the jobfile here instead of to standard output
+    #[arg(short, long = "output-file", value_name = "FILE", global = true)]
+    output: Option<PathBuf>,
+
+    /// Replace FILE if it exists
+    #[arg(long, global = true, requires = "output")]
+    force: bool,
+
+    /// List each job's proof
+    #[arg(long, global = true)]
+    proof: bool,
+
+    /// How many due times of each job to compare
+    #[arg(long, value_name = "N", global = true, default_value_t = proof::COUNT)]
+    count: usize,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut draft = Draft::new(&context.zones);
+    let own = From::Crontab { files: Vec::new(), system: false, user: None };
+    read(args.from.as_ref().unwrap_or(&own), &mut draft)?;
+    let (written, problems, sources) = draft.write();
+    problem::print(&mut anstream::stderr().lock(), &problems, &sources)?;
+    // Nothing is given out that we cannot read ourselves.
+    let now = clock::wall();
+    let tz = crate::core::zone::tz_variable();
+    let loaded =
+        jobfile::load_text_in(tz, "the jobfile written", &written.text, &context.zones, now);
+    let Some(set) = &loaded.set else {
+        loaded.report()?;
+        bail!("the jobfile written has errors, and is not given out");
+    };
+    let proof = proof::compare(&written, set, now, args.to.count);
+    report(&proof, args.to.proof, &sources)?;
+    put(&written, &args.to)?;
+    let lost = problems.errors();
+    anstream::eprintln!("{}", summary(&proof, lost));
+    let good = lost == 0 && proof.mismatches().next().is_none();
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read(from: &From, draft: &mut Draft<'_>) -> anyhow::Result<()> {
+    match from {
+        From::Crontab { files, system, user } => crontabs(files, *system, user.as_deref(), draft),
+        From::Anacrontab { files } => {
+            let default = [PathBuf::from("/etc/anacrontab")];
+            for file in if files.is_empty() { &default } else { &files[..] } {
+                let (name, text) = text(file)?;
+                anacrontab::read(draft, &name, &text);
+            }
+            Ok(())
+        }
+        From::Systemd { files } => units(files, draft),
+        From::Apscheduler { files } => {
+            for file in files {
+                let (name, text) = text(file)?;
+                apscheduler::read(draft, &name, &text);
+            }
+            Ok(())
+        }
+    }
+}
+
+fn crontabs(
+    files: &[PathBuf],
+    system: bool,
+    user: Option<&str>,
+    draft: &mut Draft<'_>,
+) -> anyhow::Result<()> {
+    if files.is_empty() && !system {
+        let text = own_crontab(user)?;
+        crontab::read(draft, "crontab -l", &text, crontab::Options { system: false, user });
+        if user.is_none()
+            && let Ok(home) = std::env::var("HOME")
+        {
+            // cron starts a user's jobs there.
+            draft.run_in(&home);
+        }
+        crontab::run_at_home(draft, &home_of);
+        return Ok(());
+    }
+    let of_system = [PathBuf::from("/etc/crontab"), PathBuf::from("/etc/cron.d")];
+    let files = if files.is_empty() { &of_system } else { files };
+    let mut all = Vec::new();
+    for file in files {
+        match file.is_dir() {
+            true => all.extend(crontab_directory(file)?),
+            false => all.push(file.clone()),
+        }
+    }
+    for file in all {
+        let (name, text) = text(&file)?;
+        let system = system
+            || user.is_none()
+                && (file.starts_with("/etc/cron.d") || file == Path::new("/etc/crontab"));
+        crontab::read(draft, &name, &text, crontab::Options { system, user });
+    }
+    crontab::run_at_home(draft, &home_of);
+    Ok(())
+}
+
+/// The home of a user of this machine, if it is there.
+fn home_of(user: &str) -> Option<String> {
+    let home = crate::run::child::home_of_user(user)?.into_string().ok()?;
+    (home.starts_with('/') && Path::new(&home).is_dir()).then_some(home)
+}
+
+/// The files of a directory that cron reads there: names of letters, digits, `_` and `-`.
+fn crontab_directory(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let shown = dir.display();
+    let entries = fs::read_dir(dir).with_context(|| format!("cannot read {shown}"))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {shown}"))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        if path.is_dir() || name == ".placeholder" {
+            continue;
+        }
+        match name.chars().all(plain) {
+            true => files.push(path),
+            false => {
+                let name = path.display().to_string();
+                let name = problem::clean(&name);
+                anstream::eprintln!("{name}: left out: cron does not read a file of such a name");
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// What `crontab -l` says.
+fn own_crontab(user: Option<&str>) -> anyhow::Result<String> {
+    let mut command = std::process::Command::new("crontab");
+    command.arg("-l");
+    if let Some(user) = user {
+        command.args(["-u", user]);
+    }
+    let output = command.output().context(
+        "cannot run `crontab -l`; name a file: `schedrs import crontab FILE`, or `-` for standard \
+         input",
+    )?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("`crontab -l` failed: {}", problem::clean(said.trim()));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The name and the text of a file.
+fn text(path: &Path) -> anyhow::Result<(String, String)> {
+    let mut bytes = Vec::new();
+    let name = match path.as_os_str() == "-" {
+        true => {
+            io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+            "<stdin>".to_owned()
+        }
+        false => {
+            let name = path.display().to_string();
+            bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+            name
+        }
+    };
+    // Comments of old files may be in any encoding; that is no reason to refuse the jobs. The
+    // readers of crontabs see where a byte was replaced.
+    Ok((name, String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Where systemd looks for units, in its order.
+const UNIT_DIRECTORIES: [&str; 5] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+fn units(files: &[PathBuf], draft: &mut Draft<'_>) -> anyhow::Result<()> {
+    let is_timer = |path: &Path| path.extension().is_some_and(|ending| ending == "timer");
+    let (timers, services): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        files.iter().partition(|file| is_timer(file));
+    if timers.is_empty() {
+        bail!("none of these files is a timer: their names have to end in `.timer`");
+    }
+    for timer in timers {
+        let (name, text) = unit_text(timer)?;
+        let find = |unit: &str| -> Option<(String, String)> {
+            let given = services.iter().find(|path| path.file_name().is_some_and(|n| n == unit));
+            let beside = timer.with_file_name(unit);
+            let elsewhere = UNIT_DIRECTORIES.iter().map(|dir| Path::new(dir).join(unit));
+            let candidates = given.map(|path| (*path).clone()).into_iter().chain([beside]);
+            let found = candidates.chain(elsewhere).find(|path| path.exists())?;
+            unit_text(&found).ok()
+        };
+        systemd::read(draft, &name, &text, &find);
+    }
+    Ok(())
+}
+
+/// A unit with the drop-ins that stand beside it.
+fn unit_text(path: &Path) -> anyhow::Result<(String, String)> {
+    let (name, mut unit) = text(path)?;
+    let mut dir = path.as_os_str().to_owned();
+    dir.push(".d");
+    let mut drop_ins: Vec<PathBuf> = fs::read_dir(dir)
+        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
+        .unwrap_or_default();
+    drop_ins.retain(|path| path.extension().is_some_and(|ending| ending == "conf"));
+    drop_ins.sort();
+    for drop_in in drop_ins {
+        if !unit.ends_with('\n') {
+            unit.push('\n');
+        }
+        unit += &text(&drop_in)?.1;
+    }
+    Ok((name, unit))
+}
+
+/// Writes the jobfile, and replaces nothing unless told to.
+fn put(written: &Written, to: &To) -> anyhow::Result<()> {
+    let Some(path) = &to.output else {
+        let mut out = io::stdout().lock();
+        out.write_all(written.text.as_bytes())?;
+        return Ok(out.flush()?);
+    };
+    let name = path.display();
+    match write_to(path, written.text.as_bytes(), to.force) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !to.force => {
+            bail!("{name} exists; `--force` replaces it");
+        }
+        done => done.with_context(|| format!("cannot write {name}")),
+    }
+}
+
+/// Writes a file as a whole or not at all: what stood there is not lost to a disk that is full.
+fn write_to(path: &Path, bytes: &[u8], force: bool) -> io::Result<()> {
+    // Crontabs have passwords in them, and nobody else can read those.
+    let mut private = fs::OpenOptions::new();
+    private.write(true).mode(0o600);
+    if !force {
+        let file = private.create_new(true).open(path)?;
+        return filled(file, path, bytes);
+    }
+    // Where a link leads to, and not the link, is what `--force` replaces.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let old = fs::metadata(&target).ok();
+    if old.as_ref().is_some_and(|old| !old.is_file()) {
+        // A device or a pipe is written to.
+        return fs::OpenOptions::new().write(true).open(&target)?.write_all(bytes);
+    }
+    let mut fresh = target.clone().into_os_string();
+    fresh.push(format!(".{}.new", std::process::id()));
+    let fresh = PathBuf::from(fresh);
+    let file = private.create_new(true).open(&fresh)?;
+    if let Some(old) = &old {
+        // Only root can give a file away; anyone else's new file is their own.
+        let _ = std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()));
+        if let Err(error) = file.set_permissions(old.permissions()) {
+            let _ = fs::remove_file(&fresh);
+            return Err(error);
+        }
+    }
+    filled(file, &fresh, bytes)?;
+    fs::rename(&fresh, &target).inspect_err(|_| {
+        let _ = fs::remove_file(&fresh);
+    })
+}
+
+/// Fills a new file, of which nothing is left if that fails.
+fn filled(mut file: fs::File, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes).and_then(|()| file.sync_all()).inspect_err(|_| {
+        let _ = fs::remove_file(path);
+    })
+}
+
+/// How many differences by design are listed for a job, unless `--proof` asks for more.
+const LISTED: usize = 1;
+
+/// Says what the proof found: mismatches always, the rest as far as it was asked for.
+fn report(proof: &Proof, all: bool, sources: &problem::Sources) -> io::Result<()> {
+    let mut out = anstream::stderr().lock();
+    for job in &proof.jobs {
+        let at = job.place.map(|place| sources.name(place)).unwrap_or_default();
+        let id = problem::clean(&job.id);
+        if let Some(mismatch) = &job.mismatch {
+            writeln!(out, "{at}: mismatch: {id}: {mismatch}")?;
+            continue;
+        }
+        if all {
+            let until = job.until.as_ref().map(|until| format!(", up to {until}"));
+            match &job.not_compared {
+                Some(why) => writeln!(out, "{at}: {id}: not compared: {why}")?,
+                None => {
+                    let times = times(job.equal);
+                    writeln!(out, "{at}: {id}: {times} equal{}", until.unwrap_or_default())?;
+                }
+            }
+        }
+        let listed = if all { job.by_design.len() } else { LISTED };
+        for difference in job.by_design.iter().take(listed) {
+            let more = match job.by_design.len() {
+                count if !all && count > 1 => format!(" (and {} more)", count - 1),
+                _ => String::new(),
+            };
+            writeln!(out, "{at}: {id}: by design: {difference}{more}")?;
+        }
+    }
+    Ok(())
+}
+
+/// `24 jobs, 24,000 due times equal, 2 differ by design`.
+fn summary(proof: &Proof, lost: usize) -> String {
+    let jobs = proof.jobs.len();
+    let mut parts = vec![counted(jobs, "job", "jobs")];
+    let not_compared = jobs - proof.compared();
+    // "0 due times equal" would sound as if they were not.
+    parts.push(match not_compared == jobs && jobs > 0 {
+        true => "no due times to compare".to_owned(),
+        false => format!("{} equal", times(proof.equal())),
+    });
+    let by_design = proof.by_design();
+    if by_design > 0 {
+        parts.push(format!("{} by design at a change of clocks", grouped(by_design)));
+    }
+    if not_compared > 0 {
+        let why = "`--proof` says why";
+        parts.push(format!("{} not compared ({why})", counted(not_compared, "job", "jobs")));
+    }
+    let mismatches = proof.mismatches().count();
+    if mismatches > 0 {
+        parts.push(counted(mismatches, "mismatch", "mismatches"));
+    }
+    if lost > 0 {
+        parts.push(format!("{} not carried", counted(lost, "thing", "things")));
+    }
+    parts.join(", ")
+}
+
+fn times(count: usize) -> String {
+    counted(count, "due time", "due times")
+}
+
+fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{} {}", grouped(count), if count == 1 { one } else { many })
+}
+
+/// `24,000`.
+fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_grouped() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(super::grouped(number), text);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `schedrs show`: everything about one job of a running schedrs.
+
+use std::io::{BufWriter, Write};
+
+use serde_json::{Value, json};
+
+use super::asking::{self, Asking, Output, Times};
+use crate::cli::table::terminal_width;
+use crate::cli::{Context, ExitCode};
+use crate::control::wire::view::JobDetails;
+use crate::core::words;
+use crate::core::words::fit;
+use crate::history::object::RunObject;
+use crate::problem::clean;
+
+/// Show everything about a job of a running schedrs
+///
+/// Its definition with what was changed at run time, its active runs, and its next due times. The
+/// values of `env` are not shown.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The job
+    #[arg(value_name = "JOB")]
+    job: String,
+
+    #[command(flatten)]
+    asking: Asking,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let body = args.asking.ask(&json!({ "do": "show", "job": args.job }))?;
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    match args.asking.output {
+        Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
+        Output::Text => details(&asking::read(body)?, &mut out, context)?,
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// How wide the names at the left are.
+const NAMES: usize = 12;
+
+fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyhow::Result<()> {
+    let times = Times::new(context);
+    let job = &details.job;
+    let zone = times.zone(&job.timezone);
+    let bold = anstyle::Style::new().bold();
+    let name = job.name.as_ref().map(|name| format!(": {}", clean(name))).unwrap_or_default();
+    writeln!(out, "{bold}{}{bold:#}{name}", clean(&job.id))?;
+    let mut line = |name: &str, text: &str| -> anyhow::Result<()> {
+        for (index, text) in text.lines().enumerate() {
+            let name = if index == 0 { name } else { "" };
+            let text = clean(text);
+            let text = match terminal_width() {
+                Some(width) => fit(&text, width.saturating_sub(NAMES + 2)),
+                None => text.into_owned(),
+            };
+            writeln!(out, "  {name:<NAMES$}{text}")?;
+        }
+        Ok(())
+    };
+    line("schedule", &format!("{} ({})", job.schedule, job.timezone))?;
+    line("state", &state(job, &times, &zone))?;
+    if let Some(last) = &job.last {
+        let run = last.run.map(|run| format!(", run {run}")).unwrap_or_default();
+        let outcome = clean(&last.phrase()).into_owned();
+        let due = times.soon(&last.due, &zone);
+        line("last", &format!("{} {outcome}, due {due}{run}", last.mark()))?;
+    }
+    line("command", &command(details.command.as_ref()))?;
+    line("executor", &details.executor)?;
+    if let Some(Value::Object(options)) = &details.options {
+        for (index, (key, value)) in options.iter().enumerate() {
+            line(if index == 0 { "options" } else { "" }, &format!("{key} = {value}"))?;
+        }
+    }
+    if let Some(overrides) = &details.overrides {
+        line("changed", overrides.trim_end())?;
+    }
+    if job.added {
+        line("added", "at run time, it is in no file")?;
+    }
+    for (index, active) in details.active.iter().enumerate() {
+        line(if index == 0 { "active" } else { "" }, &active_run(active, &times, &zone))?;
+    }
+    for (index, due) in details.upcoming.iter().enumerate() {
+        let shown = match asking::instant(due) {
+            Some(at) => words::table_time(at.truncated(), &zone),
+            None => due.clone(),
+        };
+        let text = format!("{shown}, {}", times.distance(due));
+        line(if index == 0 { "next" } else { "" }, &text)?;
+    }
+    Ok(())
+}
+
+fn state(
+    job: &crate::control::wire::view::JobLine,
+    times: &Times<'_>,
+    zone: &crate::core::zone::Zone,
+) -> String {
+    let mut state = job.state.clone();
+    if job.running > 1 {
+        state += &format!(" ({})", job.running);
+    }
+    if job.waiting > 0 {
+        state += &format!(", {} waiting", job.waiting);
+    }
+    if let Some(paused) = &job.paused {
+        let why = asking::paused(paused, times, zone);
+        match &*job.state {
+            "paused" => state += &why,
+            _ => state += &format!(", paused{why}"),
+        }
+    }
+    state
+}
+
+/// A run that has not ended: `run 14 is running since 02:30:00, attempt 2`.
+pub(super) fn active_run(
+    active: &RunObject,
+    times: &Times<'_>,
+    zone: &crate::core::zone::Zone,
+) -> String {
+    let what = clean(active.doing());
+    let since = match &active.started {
+        Some(started) => format!(", since {}", times.soon(started, zone)),
+        None => format!(", due {}", times.soon(&active.due, zone)),
+    };
+    let attempt = match active.attempts {
+        0 | 1 => String::new(),
+        attempt => format!(", attempt {attempt}"),
+    };
+    let run = active.run.map(|run| format!("run {run} ")).unwrap_or_default();
+    format!("{run}is {what}{since}{attempt}")
+}
+
+/// A command as one would type it.
+fn command(command: Option<&Value>) -> String {
+    match command {
+        Some(Value::String(line)) => line.clone(),
+        Some(Value::Array(words)) => {
+            let words: Vec<String> = words.iter().filter_map(Value::as_str).map(quoted).collect();
+            words.join(" ")
+        }
+        _ => String::new(),
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}

@@ -1,0 +1,210 @@
+//! `--explain`: what each job is, with where each of its values comes from.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::core::instant::Instant;
+use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Output, Overlap};
+use crate::core::trigger::Trigger;
+use crate::core::words;
+use crate::jobfile::Loaded;
+use crate::jobfile::keys::Key;
+use crate::problem::{Place, Sources, clean};
+
+/// Prints every job of a load that has no errors.
+pub(super) fn jobs(out: &mut dyn Write, loaded: &Loaded, now: Instant) -> io::Result<()> {
+    let (Some(set), Some(origins)) = (&loaded.set, &loaded.origins) else { return Ok(()) };
+    for (job, keys) in set.jobs.iter().zip(&origins.jobs) {
+        writeln!(out, "[jobs.{}]", clean(&job.id))?;
+        row(out, "schedule", &words::trigger(&job.trigger, &job.zone), "")?;
+        row(out, "next due", &next_due(job, now), "")?;
+        let find = |list: &[(Key, Place)], key| {
+            list.iter().find(|(known, _)| *known == key).map(|(_, place)| *place)
+        };
+        for key in Key::ALL {
+            let Some(value) = value(*key, job, set, keys) else { continue };
+            let here = find(keys, *key);
+            let default = find(&origins.defaults, *key);
+            let scheduler = origins.scheduler_timezone;
+            let origin = match (here, default) {
+                // Both: the variables of the job stand over those of `[defaults]`.
+                (Some(here), Some(default)) if *key == Key::Env => {
+                    let defaults = line(default, &loaded.sources);
+                    format!("{} and [defaults] {defaults}", line(here, &loaded.sources))
+                }
+                (Some(here), _) => line(here, &loaded.sources),
+                (None, Some(default)) => format!("[defaults] {}", line(default, &loaded.sources)),
+                (None, None) => match (key, scheduler) {
+                    (Key::Timezone, Some(place)) => {
+                        format!("[scheduler] {}", line(place, &loaded.sources))
+                    }
+                    (Key::Timezone, None) => "the system".to_owned(),
+                    _ => "built in".to_owned(),
+                },
+            };
+            row(out, key.name(), &value, &origin)?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn row(out: &mut dyn Write, name: &str, value: &str, origin: &str) -> io::Result<()> {
+    let value = clean(value);
+    match origin {
+        "" => writeln!(out, "  {name:<20} {value}"),
+        origin => writeln!(out, "  {name:<20} {value:<40} # {origin}"),
+    }
+}
+
+/// `line 12`, with the file's name where there are several.
+fn line(place: Place, sources: &Sources) -> String {
+    let (Some(source), Some(span)) = (sources.get(place.file), place.span) else {
+        return String::new();
+    };
+    let line = source.line_of(span.start);
+    match sources.iter().len() {
+        1 => format!("line {line}"),
+        _ => format!("{} line {line}", clean(&source.name)),
+    }
+}
+
+fn next_due(job: &Job, now: Instant) -> String {
+    if job.options.paused {
+        return "paused".to_owned();
+    }
+    let trigger = job.trigger.anchored(now);
+    // What is due at this very moment counts, such as `date = "now"`.
+    match trigger.next_after(now.minus(Duration::from_micros(1))) {
+        Some(due) => moment(due, job),
+        None => "never".to_owned(),
+    }
+}
+
+/// An instant on the job's clocks.
+fn moment(at: Instant, job: &Job) -> String {
+    let offset = job.zone.offset_at(at);
+    let wall = chrono::DateTime::from_timestamp(job.zone.wall_of(at), 0);
+    let wall = wall.map(|wall| wall.format("%a %Y-%m-%d %H:%M:%S").to_string());
+    let (sign, minutes) = (if offset < 0 { '-' } else { '+' }, offset.unsigned_abs() / 60);
+    format!("{} {sign}{:02}:{:02}", wall.unwrap_or_default(), minutes / 60, minutes % 60)
+}
+
+/// The value of a key; `None` where the key does not concern the job.
+fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<String> {
+    let options = &job.options;
+    let optional = |text: Option<String>| text.unwrap_or_else(|| "not set".to_owned());
+    let duration = |span: Duration| match span.is_zero() {
+        true => "0s".to_owned(),
+        false => humantime::format_duration(span).to_string(),
+    };
+    let limit = |span: Option<Duration>| span.map_or_else(|| "none".to_owned(), duration);
+    let text = |text: &Option<Box<str>>| optional(text.as_deref().map(quoted));
+    let list = |parts: &[Box<str>]| {
+        let parts: Vec<String> = parts.iter().map(|part| quoted(part)).collect();
+        format!("[{}]", parts.join(", "))
+    };
+    Some(match key {
+        Key::Name => text(&job.name),
+        Key::Command => match &job.command {
+            Command::Shell(command) => quoted(command),
+            Command::Argv(argv) => list(argv),
+        },
+        // In words above; here is only where it stands.
+        Key::Cron | Key::Interval | Key::Date => {
+            keys.iter().find(|(known, _)| *known == key)?;
+            "as above".to_owned()
+        }
+        Key::Timezone => job.zone.to_string(),
+        Key::StartDate => start(&job.trigger).map(|at| moment(at, job))?,
+        Key::EndDate => end(&job.trigger).map(|at| moment(at, job))?,
+        Key::Jitter => duration(options.jitter),
+        Key::Spread if options.spread.most.is_zero() => duration(options.spread.most),
+        Key::Spread => format!(
+            "{}, of which {} for this job on this machine",
+            duration(options.spread.most),
+            duration(options.spread.of(&job.id))
+        ),
+        Key::RunOnStart => options.run_on_start.to_string(),
+        Key::Paused => options.paused.to_string(),
+        Key::MisfireGraceTime => match options.misfire_grace_time {
+            Grace::Limited(span) => duration(span),
+            Grace::Forever => "forever".to_owned(),
+        },
+        Key::Coalesce => match options.coalesce {
+            Coalesce::Latest => "latest",
+            Coalesce::Earliest => "earliest",
+            Coalesce::All => "all",
+        }
+        .to_owned(),
+        Key::MaxInstances => options.max_instances.to_string(),
+        Key::Overlap => match options.overlap {
+            Overlap::Skip => "skip",
+            Overlap::Queue => "queue",
+            Overlap::Replace => "replace",
+        }
+        .to_owned(),
+        Key::Executor => {
+            let executor = set.executors.get(usize::from(job.executor))?;
+            format!("{} (max_workers {})", executor.name, executor.max_workers)
+        }
+        Key::MaxWait => limit(options.max_wait),
+        Key::Timeout => limit(options.timeout),
+        Key::KillAfter => duration(options.kill_after),
+        Key::Retries => options.retries.to_string(),
+        Key::RetryDelay => duration(options.retry_delay),
+        Key::RetryBackoff => options.retry_backoff.to_string(),
+        Key::RetryMaxDelay => duration(options.retry_max_delay),
+        Key::SuccessCodes => format!("{:?}", options.success_codes),
+        Key::Shell => list(&options.shell),
+        Key::Cwd => text(&options.cwd),
+        Key::Env => {
+            let texts = options.env.iter();
+            let texts = texts.map(|(name, value)| (name, format!("{name} = {}", quoted(value))));
+            let files = options
+                .secrets
+                .iter()
+                .map(|(name, path)| (name, format!("{name} = {{ file = {} }}", quoted(path))));
+            let mut pairs: Vec<(&Box<str>, String)> = texts.chain(files).collect();
+            pairs.sort();
+            let pairs: Vec<String> = pairs.into_iter().map(|(_, pair)| pair).collect();
+            match pairs.is_empty() {
+                true => "{}".to_owned(),
+                false => format!("{{ {} }}", pairs.join(", ")),
+            }
+        }
+        Key::EnvFile => text(&options.env_file),
+        Key::ClearEnv => options.clear_env.to_string(),
+        Key::User => text(&options.user),
+        Key::Group => text(&options.group),
+        Key::Umask => optional(options.umask.map(|mask| format!("{mask:03o}"))),
+        Key::Nice => optional(options.nice.map(|nice| nice.to_string())),
+        Key::Stdin => text(&options.stdin),
+        Key::Output => match options.output {
+            Output::Pass => "pass",
+            Output::File => "file",
+            Output::Discard => "discard",
+        }
+        .to_owned(),
+    })
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+fn start(trigger: &Trigger) -> Option<Instant> {
+    match trigger {
+        Trigger::Cron(cron) => cron.start(),
+        Trigger::Interval(interval) => interval.start_date(),
+        Trigger::Date(_) => None,
+    }
+}
+
+fn end(trigger: &Trigger) -> Option<Instant> {
+    match trigger {
+        Trigger::Cron(cron) => cron.end(),
+        Trigger::Interval(interval) => interval.end(),
+        Trigger::Date(_) => None,
+    }
+}

@@ -1,0 +1,470 @@
+//! `schedrs why`: one answer, and what it rests on.
+
+use std::io::{BufWriter, Write};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::past::{self, Past, Place, moment, told};
+use crate::cli::{Context, ExitCode};
+use crate::core::event::{JobRecord, Pause};
+use crate::core::instant::Instant;
+use crate::core::outcome;
+use crate::core::words;
+use crate::core::zone::Zone;
+use crate::history::explain::{Asked, Case, Subject, Verdict, explain};
+use crate::history::object::RunObject;
+use crate::history::{end_of, say};
+use crate::problem::clean;
+use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session};
+
+/// So many records around the time that is asked about are looked at.
+const AROUND: usize = 1000;
+
+/// So many from before it: enough to find those that were in its way.
+const BEFORE: usize = 64;
+
+/// Say why a due time ended as it did, or why there was none
+///
+/// Without --at it is about the latest due time. A time is an RFC 3339 time, a date with or
+/// without a time, a time of day (the last one that has passed), `-2h` for two hours ago, or
+/// `+2h` for one to come. `03:00` means any due time in that minute; of several it is about the
+/// first that did not go well.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The job
+    job: String,
+
+    /// The due time that is asked about [default: the latest]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    at: Option<String>,
+
+    #[command(flatten)]
+    place: Place,
+
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A sentence for people, and what it rests on
+    Text,
+    /// One JSON object: job, asked, verdict (a word), text, due, next, evidence, record
+    Json,
+}
+
+/// An answer as JSON.
+#[derive(Serialize)]
+struct Object<'a> {
+    job: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<String>,
+    verdict: &'static str,
+    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    evidence: Vec<Evidence<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<RunObject>,
+}
+
+#[derive(Serialize)]
+struct Evidence<'a> {
+    about: &'static str,
+    text: &'a str,
+}
+
+/// What was read to answer.
+struct Read {
+    known: Option<JobRecord>,
+    all_paused: Option<Pause>,
+    records: Vec<RunRecord>,
+    oldest: Option<Instant>,
+    attempts: Vec<AttemptRecord>,
+    sessions: Vec<Session>,
+    changes: Vec<crate::core::event::Change>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut past = Past::open(&args.place, context)?;
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    show(args, &mut past, &mut out).map_err(told)?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<()> {
+    let id = &*args.job;
+    past.must_know(id)?;
+    let zone = past.zone_of(id);
+    let asked = match &args.at {
+        None => Asked::Latest,
+        Some(text) => {
+            let typed =
+                moment(text, &zone, past.now).with_context(|| format!("--at {}", clean(text)))?;
+            Asked::Within(typed.from, typed.until)
+        }
+    };
+    let now = past.now;
+    let mut read = Read::first(past.reader(), id, asked)?;
+    // What became of it says where to look further.
+    let subject = match read.case(past, id, asked, &zone).subject() {
+        Subject::Record(record, _) => Some(record.clone()),
+        Subject::Due(_) | Subject::Nothing(_) => None,
+    };
+    if let Some(record) = subject {
+        read.around(past.reader(), id, &record, now)?;
+    }
+    let verdict = explain(&read.case(past, id, asked, &zone));
+    match args.output {
+        Output::Text => text(out, id, asked, &verdict, &zone, now),
+        Output::Json => json(out, id, asked, &verdict, &zone),
+    }
+}
+
+impl Read {
+    /// What there is about the time that is asked about.
+    fn first(reader: &mut dyn Reader, id: &str, asked: Asked) -> anyhow::Result<Read> {
+        let of_job = Query { job: Some(id.into()), ..Query::default() };
+        let records = match asked {
+            Asked::Latest => reader.records(&Query { limit: BEFORE, ..of_job.clone() })?,
+            Asked::Within(from, until) => {
+                let at = Query { since: Some(from), until: Some(until), ..of_job.clone() };
+                let mut records = reader.records(&Query { limit: AROUND, ..at })?;
+                let before = Query { until: Some(from), limit: BEFORE, ..of_job.clone() };
+                add(&mut records, reader.records(&before)?);
+                records
+            }
+        };
+        let oldest = oldest(reader, &of_job, asked)?;
+        Ok(Read {
+            known: reader.job(id)?,
+            all_paused: reader.all_paused()?,
+            oldest: oldest.or_else(|| records.iter().map(|record| record.due).min()),
+            records,
+            attempts: Vec::new(),
+            sessions: reader.sessions()?,
+            changes: Vec::new(),
+        })
+    }
+
+    /// What may have to do with a record: what was going on, and what was done meanwhile.
+    fn around(
+        &mut self,
+        reader: &mut dyn Reader,
+        id: &str,
+        record: &RunRecord,
+        now: Instant,
+    ) -> anyhow::Result<()> {
+        let end = end_of(record).unwrap_or(now).max(record.at);
+        let of_job = Query { job: Some(id.into()), ..Query::default() };
+        let during =
+            Query { since: Some(record.due), until: Some(end), limit: AROUND, ..of_job.clone() };
+        let before = Query { until: Some(record.due), limit: BEFORE, ..of_job };
+        add(&mut self.records, reader.records(&during)?);
+        add(&mut self.records, reader.records(&before)?);
+        let several = record.attempts > 1 || record.outcome.is_none();
+        if let Some(run) = record.run.filter(|_| several) {
+            self.attempts = reader.attempts(run)?;
+        }
+        // A pause may have begun long before.
+        self.changes = reader.changes(Some(id), Instant::MIN, now.max(end))?;
+        Ok(())
+    }
+
+    fn case<'a>(&'a self, past: &'a Past, id: &'a str, asked: Asked, zone: &'a Zone) -> Case<'a> {
+        let job = past.job(id).map(|job| &**job);
+        let executors = past.set.as_ref().map(|set| &set.executors);
+        Case {
+            id,
+            job,
+            executor: job.and_then(|job| executors?.get(usize::from(job.executor))),
+            known: self.known.as_ref(),
+            all_paused: self.all_paused.as_ref(),
+            asked,
+            now: past.now,
+            zone,
+            records: &self.records,
+            oldest: self.oldest,
+            attempts: &self.attempts,
+            sessions: &self.sessions,
+            is_running: self.sessions.last().is_some_and(past::goes_on),
+            changes: &self.changes,
+        }
+    }
+}
+
+/// Adds records that are not there yet.
+fn add(records: &mut Vec<RunRecord>, more: Vec<RunRecord>) {
+    records.extend(more);
+    records.sort_by_key(|record| record.seq);
+    records.dedup_by_key(|record| record.seq);
+}
+
+/// Some due time from before the one that is asked about of which there is a record, if there is
+/// one: then that one is not too old to have one.
+fn oldest(
+    reader: &mut dyn Reader,
+    of_job: &Query,
+    asked: Asked,
+) -> anyhow::Result<Option<Instant>> {
+    let until = match asked {
+        Asked::Latest => None,
+        Asked::Within(from, _) => Some(from),
+    };
+    let before = reader.records(&Query { until, limit: 1, ..of_job.clone() })?;
+    if let Some(record) = before.first() {
+        return Ok(Some(record.due));
+    }
+    // All are younger: the oldest of them, without reading a million.
+    let younger = reader.records(&Query { limit: AROUND, ..of_job.clone() })?;
+    Ok(younger.iter().map(|record| record.due).min())
+}
+
+fn text(
+    out: &mut dyn Write,
+    id: &str,
+    asked: Asked,
+    verdict: &Verdict,
+    zone: &Zone,
+    now: Instant,
+) -> anyhow::Result<()> {
+    let (bold, dim) = (anstyle::Style::new().bold(), anstyle::Style::new().dimmed());
+    let id = clean(id);
+    let when = match (verdict.due, asked) {
+        (Some(due), _) => format!(", due {}", say::due(due, zone)),
+        (None, Asked::Within(from, _)) => format!(", {}", say::due(from, zone)),
+        (None, Asked::Latest) => String::new(),
+    };
+    let mark = verdict.record.as_ref().map(|record| outcome::mark(record.outcome.as_ref()));
+    let mark = match mark {
+        Some(mark) => format!("\x1b[{}m{mark}\x1b[0m ", outcome::colour(mark)),
+        None => String::new(),
+    };
+    writeln!(out, "{mark}{bold}{id}{bold:#}{when}: {}", verdict.text)?;
+    let next = match verdict.next {
+        Some(next) => {
+            let ahead = words::span(next.since(now));
+            format!("{}, in {ahead}", say::due(next, zone))
+        }
+        None => "none".to_owned(),
+    };
+    let width = verdict.evidence.iter().map(|(about, _)| about.len()).max().unwrap_or(0).max(4);
+    let evidence = verdict.evidence.iter().map(|(about, text)| (*about, &**text));
+    for (about, text) in evidence.chain([("next", &*next)]) {
+        writeln!(out, "  {dim}{about:width$}{dim:#}  {text}")?;
+    }
+    Ok(())
+}
+
+fn json(
+    out: &mut dyn Write,
+    id: &str,
+    asked: Asked,
+    verdict: &Verdict,
+    zone: &Zone,
+) -> anyhow::Result<()> {
+    let time = |at: Instant| words::rfc3339(at, zone);
+    let object = Object {
+        job: id,
+        asked: match asked {
+            Asked::Latest => None,
+            Asked::Within(from, _) => Some(time(from)),
+        },
+        verdict: verdict.word,
+        text: &verdict.text,
+        due: verdict.due.map(time),
+        next: verdict.next.map(time),
+        evidence: verdict.evidence.iter().map(|(about, text)| Evidence { about, text }).collect(),
+        record: verdict.record.as_ref().map(|record| RunObject::of_record(record, zone)),
+    };
+    writeln!(out, "{}", crate::problem::json(&object)?)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::command::past::{args, scene};
+
+    fn shown(line: &[&str]) -> String {
+        let mut out = Vec::new();
+        show(&args(line), &mut scene::past(scene::store()), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// What a person sees, without its colours.
+    fn text(line: &[&str]) -> String {
+        anstream::adapter::strip_str(&shown(line)).to_string()
+    }
+
+    #[test]
+    fn one_answer_and_what_it_rests_on() {
+        for (line, expected) in [
+            (
+                &["backup", "--at", "06:00"][..],
+                "\
+- backup, due Tue 2026-11-24 06:00:00 +01:00: skipped: run 19 was still going
+  blocked by  run 19, due 03:00:00: ran 03:00:00 to 06:04:20, succeeded
+  rule        max_instances = 1, overlap = \"skip\"
+  schedule    every 3 hours
+  next        Tue 2026-11-24 15:00:00 +01:00, in 2h
+",
+            ),
+            (
+                &["backup", "--at", "09:00"],
+                "\
+✗ backup, due Tue 2026-11-24 09:00:00 +01:00: run 23 was ended by SIGTERM after 1m 15s: stopped by \
+                 alice at 09:01:15
+  ran       09:00:00 to 09:01:15, begun 1ms after it was due, pid 4711
+  attempt   1 09:00:00 to 09:00:10: failed with exit code 1
+  attempt   2 09:00:20 to 09:01:15: was ended by SIGTERM
+  schedule  every 3 hours
+  next      Tue 2026-11-24 15:00:00 +01:00, in 2h
+",
+            ),
+            (
+                &["poll", "--at", "02:30"],
+                "\
+! poll, due Tue 2026-11-24 02:30:00 +01:00: missed: schedrs was down from 02:10:03 to 02:55:00
+  down      it was last seen at 02:10:03 (pid 312) and not stopped: it was killed, or the machine \
+                 went down
+  late by   25m, more than misfire_grace_time = \"1m\"
+  with it   43 due times 02:11:00 to 02:53:00 share this outcome
+  schedule  every minute, from 24 Nov 2026 02:00, until 24 Nov 2026 03:00
+  next      none
+",
+            ),
+            (
+                &["backup", "--at", "05:00"],
+                "\
+backup, Tue 2026-11-24 05:00:00 +01:00: not due: the due times around it are 03:00:00 and 06:00:00
+  before    that of 03:00:00 succeeded
+  schedule  every 3 hours
+  next      Tue 2026-11-24 15:00:00 +01:00, in 2h
+",
+            ),
+            (
+                &["new"],
+                "\
+new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1d
+  but       schedrs does not run; it was stopped at 12:59:58
+  schedule  every day
+  next      Wed 2026-11-25 13:00:00 +01:00, in 1d
+",
+            ),
+        ] {
+            assert_eq!(text(line), expected, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_lines_of_others() {
+        for (line, expected) in [
+            (
+                &["backup"][..],
+                "✓ backup, due Tue 2026-11-24 12:34:56 +01:00: run 24, started by alice, succeeded \
+                 after 2s",
+            ),
+            (
+                &["backup", "--at", "00:00"],
+                "? backup, due Tue 2026-11-24 00:00:00 +01:00: run 1 was lost: schedrs was killed",
+            ),
+            (
+                &["backup", "--at", "12:00"],
+                "- backup, due Tue 2026-11-24 12:00:00 +01:00: skipped: paused by root from 11:55:00 \
+                 to 12:10:00: disk swap",
+            ),
+            (
+                &["backup", "--at", "2026-11-24T18:00"],
+                "backup, due Tue 2026-11-24 18:00:00 +01:00: not due yet: in 5h",
+            ),
+            (
+                &["poll", "--at", "02:54"],
+                "· poll, due Tue 2026-11-24 02:54:00 +01:00: coalesced: the due time 02:55:00 stands \
+                 for it, run 13, which succeeded",
+            ),
+            (
+                &["poll", "--at", "yesterday"],
+                "poll, Mon 2026-11-23 00:00:00 +01:00: no record of that time is kept; it has had \
+                 its present schedule since 24 Nov 00:00:00",
+            ),
+            (
+                &["report", "--at", "06:30"],
+                "✗ report, due Tue 2026-11-24 06:30:00 +01:00: run 20 was ended by its timeout",
+            ),
+            (
+                &["report", "--at", "07:30"],
+                "✗ report, due Tue 2026-11-24 07:30:00 +01:00: run 21 could not be started: program \
+                 report not found",
+            ),
+            (
+                &["report"],
+                "… report, due Tue 2026-11-24 08:30:00 +01:00: run 22 was running when schedrs was \
+                 last seen, at 12:59:58, and it does not run now",
+            ),
+        ] {
+            assert_eq!(text(line).lines().next(), Some(expected), "{line:?}");
+        }
+    }
+
+    /// The definition that counts is the one in effect.
+    #[test]
+    fn a_job_that_was_added_and_one_that_was_rescheduled() {
+        let mut store = scene::store();
+        let added = JobRecord {
+            id: "cancel-42".into(),
+            added: Some("command = 'true'\ndate = 2026-11-24T14:00:00".into()),
+            trigger: "".into(),
+            ..store.jobs[0].clone()
+        };
+        store.jobs.push(added);
+        store.jobs[0].overrides = Some("cron = '15 */3 * * *'".into());
+        store.jobs[0].trigger = "".into();
+        let mut past = scene::past(store);
+        let mut said = |line: &[&str]| {
+            let mut out = Vec::new();
+            show(&args(line), &mut past, &mut out).unwrap();
+            anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+        };
+        let text = said(&["cancel-42"]);
+        let due = "cancel-42, due Tue 2026-11-24 14:00:00 +01:00: not due yet: its first due time";
+        assert!(text.starts_with(due), "{text}");
+        assert!(text.contains("schedule  once, 24 Nov 2026 14:00"), "{text}");
+        let text = said(&["backup", "--at", "2026-11-24T15:00"]);
+        assert!(text.contains("due times around it are 12:15:00 and 15:15:00"), "{text}");
+        assert!(text.contains("schedule  every 3 hours from 00:15"), "{text}");
+    }
+
+    #[test]
+    fn as_json() {
+        let text = shown(&["backup", "--at", "09:00", "--output", "json"]);
+        assert_eq!(text.lines().count(), 1);
+        let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for (key, expected) in [
+            ("/job", "backup"),
+            ("/verdict", "killed"),
+            ("/asked", "2026-11-24T09:00:00+01:00"),
+            ("/due", "2026-11-24T09:00:00+01:00"),
+            ("/next", "2026-11-24T15:00:00+01:00"),
+            ("/evidence/0/about", "ran"),
+            ("/record/outcome", "killed"),
+        ] {
+            assert_eq!(object.pointer(key).unwrap(), expected, "{key}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_job_is_an_error() {
+        let mut past = scene::past(scene::store());
+        let error = show(&args(&["bakcup"]), &mut past, &mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "no job `bakcup`; did you mean `backup`?");
+        let error = show(&args(&["poll", "--at", "x"]), &mut past, &mut Vec::new()).unwrap_err();
+        assert!(format!("{error:#}").starts_with("--at x: expected"), "{error:#}");
+    }
+}

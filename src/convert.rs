@@ -1,0 +1,5 @@
+//! Other schedulers' files: what they become here (`import`), and jobs written for others
+//! (`export`).
+
+pub mod export;
+pub mod import;

@@ -1,0 +1,81 @@
+//! Moving out: jobs as a crontab or as systemd units, where they can be said there.
+//!
+//! Pure, like `crate::convert::import`, of which this is the way back. What a job cannot be without and the
+//! other side does not know is a job that is left out, with the reason in plain words; what it can
+//! be without is said too. The tests read what is written with the importers, and compare due times.
+
+pub mod to_crontab;
+pub mod to_systemd;
+
+use std::time::Duration;
+
+use crate::core::job::{Coalesce, Grace, Job, Options, Overlap};
+
+/// Jobs in the words of another scheduler.
+#[derive(Debug, Default)]
+pub struct Exported {
+    /// The text.
+    pub text: String,
+    /// What could not be said in it.
+    pub problems: Vec<Unsaid>,
+}
+
+/// Something that could not be said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsaid {
+    /// The job's id.
+    pub job: String,
+    /// What, in words.
+    pub message: String,
+    /// The job itself is left out.
+    pub left_out: bool,
+}
+
+impl Exported {
+    fn note(&mut self, job: &Job, message: impl Into<String>) {
+        self.say(job, message, false);
+    }
+
+    fn left_out(&mut self, job: &Job, message: impl Into<String>) {
+        self.say(job, message, true);
+    }
+
+    fn say(&mut self, job: &Job, message: impl Into<String>, left_out: bool) {
+        let job = job.id.to_string();
+        self.problems.push(Unsaid { job, message: message.into(), left_out });
+    }
+
+    /// Whether every job is in it.
+    pub fn is_whole(&self) -> bool {
+        self.problems.iter().all(|unsaid| !unsaid.left_out)
+    }
+}
+
+/// The options of a job that neither side knows, by their keys, where they are not the default.
+fn unknown_there(options: &Options) -> Vec<&'static str> {
+    let default = Options::default();
+    let is_set = [
+        ("max_wait", options.max_wait.is_some()),
+        ("coalesce", options.coalesce != Coalesce::Latest),
+        ("max_instances", options.max_instances > 1),
+        ("overlap", options.overlap != Overlap::Skip),
+        ("retries", options.retries > 0),
+        ("clear_env", options.clear_env),
+        (
+            "misfire_grace_time",
+            matches!(options.misfire_grace_time, Grace::Limited(_))
+                && options.misfire_grace_time != default.misfire_grace_time,
+        ),
+    ];
+    is_set.into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect()
+}
+
+/// Seconds, rounded up, so that no limit becomes none.
+fn whole_secs(span: Duration) -> u64 {
+    span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+/// A word as the shell has to be given it.
+fn shell_quoted(word: &str) -> String {
+    crate::convert::import::shell_quoted(word)
+}

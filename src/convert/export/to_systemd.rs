@@ -1,0 +1,515 @@
+//! Jobs as systemd units: for each a `.service` and a `.timer`, one below the other as `systemctl
+//! cat` shows them, with the name of the file in a comment above it.
+
+use std::fmt::Write;
+
+use super::{Exported, unknown_there, whole_secs};
+use crate::core::instant::Instant;
+use crate::core::job::{Command, Grace, Job, JobSet, Output};
+use crate::core::trigger::cron::Schedule;
+use crate::core::trigger::cron::schedule::{
+    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,
+};
+use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
+
+const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+
+/// No year of systemd is later.
+const LAST_YEAR: i32 = 2199;
+
+/// The jobs of a set as units.
+pub fn systemd(set: &JobSet) -> Exported {
+    let mut exported = Exported::default();
+    let mut out = String::new();
+    let mut names = std::collections::BTreeSet::new();
+    for job in &set.jobs {
+        let Some(when) = when(job, &mut exported) else {
+            let why = exported.problems.last().map_or("", |unsaid| unsaid.message.as_str());
+            let _ = writeln!(out, "# {} is left out: {why}\n", escaped(&job.id));
+            continue;
+        };
+        let mut name = unit_name(&job.id);
+        while !names.insert(name.clone()) {
+            name.push('_');
+        }
+        service(job, &name, &mut out, &mut exported);
+        timer(job, &name, &when, &mut out, &mut exported);
+        let mut unsaid = unknown_there(&job.options);
+        unsaid.extend((job.options.output == Output::File).then_some("output = \"file\""));
+        unsaid.extend((!job.options.secrets.is_empty()).then_some("env of files"));
+        if !unsaid.is_empty() {
+            exported.note(job, format!("systemd has no {}", unsaid.join(", ")));
+        }
+    }
+    exported.text = out;
+    exported
+}
+
+/// An id as the name of a unit.
+fn unit_name(id: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    id.chars().map(|c| if plain(c) { c } else { '-' }).take(200).collect()
+}
+
+fn timer(job: &Job, name: &str, when: &[String], out: &mut String, exported: &mut Exported) {
+    let options = &job.options;
+    // Writing to a string never fails.
+    let _ = writeln!(out, "# /etc/systemd/system/{name}.timer\n[Unit]");
+    let _ = writeln!(out, "Description={}\n\n[Timer]", description(job));
+    for line in when {
+        let _ = writeln!(out, "{line}");
+    }
+    if options.run_on_start {
+        out.push_str("OnBootSec=0\n");
+    }
+    // The default is a minute.
+    out.push_str("AccuracySec=1s\n");
+    let (jitter, spread) = (options.jitter, options.spread.most);
+    if !jitter.is_zero() {
+        let _ = writeln!(out, "RandomizedDelaySec={}", whole_secs(jitter));
+        if !spread.is_zero() {
+            let _ = writeln!(out, "RandomizedOffsetSec={}", whole_secs(spread));
+            exported
+                .note(job, "`spread` beside `jitter` needs systemd 258: `RandomizedOffsetSec=`");
+        }
+    } else if !spread.is_zero() {
+        let _ = writeln!(out, "RandomizedDelaySec={}\nFixedRandomDelay=true", whole_secs(spread));
+    }
+    if options.misfire_grace_time == Grace::Forever {
+        out.push_str("Persistent=true\n");
+    }
+    out.push_str(if options.paused { "\n" } else { "\n[Install]\nWantedBy=timers.target\n\n" });
+}
+
+fn service(job: &Job, name: &str, out: &mut String, exported: &mut Exported) {
+    let options = &job.options;
+    let _ = writeln!(out, "# /etc/systemd/system/{name}.service\n[Unit]");
+    let _ = writeln!(out, "Description={}\n\n[Service]\nType=oneshot", description(job));
+    let words: Vec<String> = match &job.command {
+        Command::Argv(words) => words.iter().map(ToString::to_string).collect(),
+        Command::Shell(text) => {
+            let shell = options.shell.iter().map(ToString::to_string);
+            shell.chain(["-c".to_owned(), text.to_string()]).collect()
+        }
+    };
+    if words.first().is_some_and(|word| !word.starts_with('/')) {
+        exported.note(job, "systemd looks for the program in its own path, and not in the job's");
+    }
+    let words: Vec<String> = words.iter().map(|word| quoted(word).replace('$', "$$")).collect();
+    let _ = writeln!(out, "ExecStart={}", words.join(" "));
+    let mut set = |key: &str, value: Option<String>| {
+        if let Some(value) = value {
+            let _ = writeln!(out, "{key}={value}");
+        }
+    };
+    let text = |text: &Option<Box<str>>| text.as_deref().map(escaped);
+    set("User", text(&options.user));
+    set("Group", text(&options.group));
+    set("WorkingDirectory", text(&options.cwd));
+    for (name, value) in &options.env {
+        set("Environment", Some(quoted(&format!("{name}={value}"))));
+    }
+    set("EnvironmentFile", text(&options.env_file));
+    set("Nice", options.nice.map(|nice| nice.to_string()));
+    set("UMask", options.umask.map(|umask| format!("{umask:04o}")));
+    set("TimeoutStartSec", options.timeout.map(|span| whole_secs(span).to_string()));
+    set("TimeoutStopSec", Some(whole_secs(options.kill_after).to_string()));
+    if *options.success_codes != [0] {
+        let codes: Vec<String> = options.success_codes.iter().map(u8::to_string).collect();
+        set("SuccessExitStatus", Some(codes.join(" ")));
+        if !options.success_codes.contains(&0) {
+            exported.note(job, "systemd always takes 0 for success");
+        }
+    }
+    if options.output == Output::Discard {
+        set("StandardOutput", Some("null".to_owned()));
+        set("StandardError", Some("null".to_owned()));
+    }
+    if let Some(stdin) = &options.stdin {
+        set("StandardInput", Some("data".to_owned()));
+        let lines = stdin.strip_suffix('\n').unwrap_or(stdin);
+        set("StandardInputText", Some(escaped(lines)));
+        if !stdin.ends_with('\n') {
+            exported.note(job, "systemd ends its standard input with a line feed");
+        }
+    }
+    out.push('\n');
+}
+
+fn description(job: &Job) -> String {
+    escaped(job.name.as_deref().unwrap_or(&job.id))
+}
+
+/// A value with what systemd would read as something else made harmless.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '%' => out.push_str("%%"),
+            '\\' => out.push_str(r"\\"),
+            '\n' => out.push_str(r"\n"),
+            '\t' => out.push_str(r"\t"),
+            '\r' => out.push_str(r"\r"),
+            c if c.is_ascii_control() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A word of a command line.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "_-./=:,+@%$".contains(c);
+    let escaped = escaped(word);
+    // The first word may begin with characters that mean something, as `-` and `@` do.
+    match word.chars().all(plain) && word.starts_with(|c: char| c.is_alphanumeric() || c == '/') {
+        true => escaped,
+        false => format!("\"{}\"", escaped.replace('"', "\\\"")),
+    }
+}
+
+/// The lines of the timer that say when; `None` where they cannot.
+fn when(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
+    match &job.trigger {
+        Trigger::Date(DateTrigger::Reboot) => Some(vec!["OnBootSec=0".to_owned()]),
+        Trigger::Date(DateTrigger::Now) => Some(vec!["OnActiveSec=0".to_owned()]),
+        Trigger::Date(DateTrigger::At(at)) => Some(vec![format!("OnCalendar={}", utc(*at))]),
+        Trigger::Interval(interval) => {
+            if interval.start_date().is_some() || interval.end().is_some() {
+                exported.left_out(job, "a timer has no `start_date` and no `end_date`");
+                return None;
+            }
+            let span = interval.every();
+            let text = match span.subsec_nanos() {
+                0 => span.as_secs().to_string(),
+                _ => format!("{}us", span.as_micros()),
+            };
+            exported.note(job, "a timer's interval counts from the last start, and is not kept");
+            Some(vec![format!("OnActiveSec={text}"), format!("OnUnitActiveSec={text}")])
+        }
+        Trigger::Cron(cron) => calendars(job, cron, exported),
+    }
+}
+
+/// An instant as a calendar expression.
+fn utc(at: Instant) -> String {
+    let time = chrono::DateTime::from_timestamp(at.secs(), 0).unwrap_or_default();
+    time.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn calendars(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option<Vec<String>> {
+    if cron.start().is_some() || cron.end().is_some() {
+        exported.left_out(job, "a timer has no `start_date` and no `end_date`");
+        return None;
+    }
+    // The machine's own zone may have no name, and is what systemd goes by without one.
+    let zone = match job.zone.has_name() {
+        true => format!(" {}", job.zone),
+        false => String::new(),
+    };
+    let mut lines = Vec::new();
+    for schedule in cron.schedules() {
+        match calendar(schedule) {
+            Ok(expressions) => lines.extend(
+                expressions.into_iter().map(|expression| format!("OnCalendar={expression}{zone}")),
+            ),
+            Err(why) => {
+                exported.left_out(job, why);
+                return None;
+            }
+        }
+    }
+    Some(lines)
+}
+
+/// A schedule as calendar expressions, any of which may match.
+fn calendar(schedule: &Schedule) -> Result<Vec<String>, &'static str> {
+    if schedule.months() == 0 {
+        return Err("its schedule is never due");
+    }
+    let default = More::default();
+    let more = schedule.more().unwrap_or(&default);
+    if more.weeks != ALL_WEEKS {
+        return Err("a timer knows no weeks of the year");
+    }
+    if more.nearest != 0 {
+        return Err("a timer knows no nearest weekdays");
+    }
+    let years: Vec<String> = more
+        .years
+        .iter()
+        .filter(|years| years.first <= LAST_YEAR)
+        .map(|years| {
+            let (first, last) = (years.first.max(1970), years.last.min(LAST_YEAR));
+            match (first == last, years.step) {
+                (true, _) => first.to_string(),
+                (false, 1) => format!("{first}..{last}"),
+                (false, step) => format!("{first}..{last}/{step}"),
+            }
+        })
+        .collect();
+    if years.is_empty() && !more.years.is_empty() {
+        return Err("a timer knows no year after 2199");
+    }
+    let years = if years.is_empty() { "*".to_owned() } else { years.join(",") };
+    let months = set(schedule.months().into(), ALL_MONTHS.into(), 1, 12);
+    let time = format!(
+        "{}:{}:{}",
+        set(schedule.hours().into(), ALL_HOURS.into(), 0, 23),
+        set(schedule.minutes(), ALL_SIXTY, 0, 59),
+        set(schedule.seconds(), ALL_SIXTY, 0, 59)
+    );
+    let days = days(schedule, more)?;
+    let lines = days.into_iter().map(|(weekdays, day)| {
+        let weekdays = if weekdays.is_empty() { weekdays } else { weekdays + " " };
+        format!("{weekdays}{years}-{months}{day} {time}")
+    });
+    Ok(lines.collect())
+}
+
+/// The weekdays and the day of the month (with its `-` or `~`) of each expression.
+fn days(schedule: &Schedule, more: &More) -> Result<Vec<(String, String)>, &'static str> {
+    let day = |text: String| (String::new(), format!("-{text}"));
+    let mut by_day = Vec::new();
+    let all_days = schedule.days() == ALL_DAYS;
+    if schedule.days() != 0 {
+        by_day.push(day(set(schedule.days().into(), ALL_DAYS.into(), 1, 31)));
+    }
+    by_day.extend(bits(more.from_end).map(|n| (String::new(), format!("~{:02}", n + 1))));
+    let nth_of = |nth: &[u8; 7]| {
+        let mut found = Vec::new();
+        for (weekday, &which) in nth.iter().enumerate() {
+            for n in bits(u32::from(which & !NTH_LAST)) {
+                let days = format!("-{:02}..{:02}", 7 * n + 1, (7 * n + 7).min(31));
+                found.push((WEEKDAYS[weekday].to_owned(), days));
+            }
+            if which & NTH_LAST != 0 {
+                found.push((WEEKDAYS[weekday].to_owned(), "~07/1".to_owned()));
+            }
+        }
+        found
+    };
+    let nth = nth_of(&more.nth);
+    let all_weekdays = schedule.weekdays() == ALL_WEEKDAYS;
+    let weekdays = weekdays(schedule.weekdays());
+    let mut by_weekday = nth_of(&more.weekday_nth);
+    if schedule.weekdays() != 0 {
+        by_weekday.push((weekdays.clone(), "-*".to_owned()));
+    }
+    if schedule.is_either() {
+        return Ok([by_day, nth, by_weekday].concat());
+    }
+    match (all_days, all_weekdays) {
+        (_, true) => Ok([by_day, nth].concat()),
+        (true, false) => Ok(by_weekday),
+        // Both have to match, which systemd can say of a day and plain weekdays. An nth weekday is
+        // one of the weekdays, or it would not have been kept.
+        (false, false) if more.weekday_nth == [0; 7] => {
+            let both = by_day.into_iter().map(|(_, day)| (weekdays.clone(), day));
+            Ok(both.chain(nth).collect())
+        }
+        (false, false) => Err("a timer cannot say an nth weekday that is also a certain day"),
+    }
+}
+
+/// A set of numbers as a component.
+fn set(set: u64, all: u64, min: u32, max: u32) -> String {
+    if set == all {
+        return "*".to_owned();
+    }
+    let values: Vec<u32> = (min..=max).filter(|value| set >> value & 1 != 0).collect();
+    if let [first, second, _, .., last] = values[..]
+        && second - first > 1
+        && values.windows(2).all(|pair| pair[1] - pair[0] == second - first)
+    {
+        return format!("{first:02}..{last:02}/{}", second - first);
+    }
+    let runs = crate::core::words::runs(set, max + 1);
+    let texts: Vec<String> = runs
+        .into_iter()
+        .map(|(first, last)| match first == last {
+            true => format!("{first:02}"),
+            false => format!("{first:02}..{last:02}"),
+        })
+        .collect();
+    texts.join(",")
+}
+
+fn weekdays(set: u8) -> String {
+    let name = |day: u32| WEEKDAYS[day as usize];
+    let texts: Vec<String> = crate::core::words::runs(set.into(), 7)
+        .into_iter()
+        .map(|(first, last)| match first == last {
+            true => name(first).to_owned(),
+            false => format!("{}..{}", name(first), name(last)),
+        })
+        .collect();
+    texts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::convert::import::{Draft, systemd as importer};
+    use crate::core::trigger::cron::crontab::{self, Crontab};
+    use crate::core::zone::{Database, Zone};
+    use crate::jobfile;
+
+    fn set_of(text: &str) -> JobSet {
+        let zones = Database::bundled();
+        let loaded = jobfile::load_text("x", text, &zones, Instant::from_secs(1_795_564_800));
+        loaded.set.unwrap_or_else(|| panic!("{text}: {:?}", loaded.problems))
+    }
+
+    #[test]
+    fn a_job_becomes_two_units() {
+        let exported = systemd(&set_of(
+            "[jobs.rotate]\nname = 'Rotate 100%'\ncommand = 'a \"$X\" > /b/$(date +%F)'\n\
+             cron = '30 2 * * mon-fri'\nuser = 'bob'\ncwd = '/srv'\nenv = { A = 'b c' }\nnice = 5\n\
+             umask = '027'\ntimeout = '20m'\nsuccess_codes = [0, 3]\njitter = '5m'\n\
+             misfire_grace_time = 'forever'\nstdin = \"x\\ny\\n\"\n",
+        ));
+        assert_eq!(
+            exported.text,
+            "# /etc/systemd/system/rotate.service\n[Unit]\nDescription=Rotate 100%%\n\n[Service]\n\
+             Type=oneshot\nExecStart=/bin/sh \"-c\" \"a \\\"$$X\\\" > /b/$$(date +%%F)\"\nUser=bob\n\
+             WorkingDirectory=/srv\nEnvironment=\"A=b c\"\nNice=5\nUMask=0027\n\
+             TimeoutStartSec=1200\nTimeoutStopSec=10\nSuccessExitStatus=0 3\nStandardInput=data\n\
+             StandardInputText=x\\ny\n\n# /etc/systemd/system/rotate.timer\n[Unit]\n\
+             Description=Rotate 100%%\n\n[Timer]\nOnCalendar=Mon..Fri *-*-* 02:30:00 UTC\n\
+             AccuracySec=1s\nRandomizedDelaySec=300\nPersistent=true\n\n\
+             [Install]\nWantedBy=timers.target\n\n"
+        );
+        assert!(exported.problems.is_empty(), "{:?}", exported.problems);
+    }
+
+    #[test]
+    fn shifts_become_random_delays() {
+        let rows = [
+            ("jitter = '1h'", "RandomizedDelaySec=3600\n", 0),
+            ("spread = '1h'", "RandomizedDelaySec=3600\nFixedRandomDelay=true\n", 0),
+            (
+                "jitter = '1h'\nspread = '2h'",
+                "RandomizedDelaySec=3600\nRandomizedOffsetSec=7200\n",
+                1,
+            ),
+        ];
+        for (keys, lines, notes) in rows {
+            let text = format!("[jobs.a]\ncommand = 'a'\ncron = '@daily'\n{keys}\n");
+            let exported = systemd(&set_of(&text));
+            assert!(exported.text.contains(lines), "{keys}: {}", exported.text);
+            assert_eq!(exported.problems.len(), notes, "{keys}: {:?}", exported.problems);
+        }
+    }
+
+    #[test]
+    fn triggers_become_lines() {
+        let rows = [
+            ("cron = '*/15 * * * *'", "OnCalendar=*-*-* *:00..45/15:00 UTC\n"),
+            (
+                "cron = '0 0 13 * fri'",
+                "OnCalendar=*-*-13 00:00:00 UTC\nOnCalendar=Fri *-*-* 00:00:00 UTC\n",
+            ),
+            ("cron = { day = 13, day_of_week = 'fri' }", "OnCalendar=Fri *-*-13 00:00:00 UTC\n"),
+            ("cron = { day = '3rd fri', hour = 9 }", "OnCalendar=Fri *-*-15..21 09:00:00 UTC\n"),
+            ("cron = { day = 'last mon', month = 5 }", "OnCalendar=Mon *-05~07/1 00:00:00 UTC\n"),
+            (
+                "cron = '0 4 L,L-2 * *'",
+                "OnCalendar=*-*~01 04:00:00 UTC\nOnCalendar=*-*~03 04:00:00 UTC\n",
+            ),
+            ("cron = { year = '2027-2029', hour = 0 }", "OnCalendar=2027..2029-*-* 00:00:00 UTC\n"),
+            ("interval = '90s'", "OnActiveSec=90\nOnUnitActiveSec=90\n"),
+            ("date = 2027-03-04T05:06:07", "OnCalendar=2027-03-04 05:06:07 UTC\n"),
+            ("cron = '@reboot'", "OnBootSec=0\n"),
+        ];
+        for (trigger, expected) in rows {
+            let exported = systemd(&set_of(&format!("[jobs.a]\ncommand = ['/x']\n{trigger}\n")));
+            assert!(exported.text.contains(expected), "{trigger}:\n{}", exported.text);
+        }
+        for trigger in [
+            "cron = '0 0 15W * *'",
+            "cron = { week = 3 }",
+            "interval = '1h'\nend_date = 2030-01-01",
+        ] {
+            let exported = systemd(&set_of(&format!("[jobs.a]\ncommand = ['/x']\n{trigger}\n")));
+            assert!(!exported.is_whole(), "{trigger}:\n{}", exported.text);
+        }
+    }
+
+    #[test]
+    fn what_systemd_has_no_words_for_is_said() {
+        let text = "[jobs.a]\ncommand = ['/x']\ncron = '@daily'\noutput = 'file'\nretries = 2\n";
+        let exported = systemd(&set_of(text));
+        let said: Vec<&str> = exported.problems.iter().map(|said| &*said.message).collect();
+        assert_eq!(said, ["systemd has no retries, output = \"file\""]);
+    }
+
+    /// The command line that comes back in.
+    fn command_again(set: &JobSet) -> Command {
+        let text = systemd(set).text;
+        let (service, timer) = text.split_once("# /etc/systemd/system/a.timer\n").unwrap();
+        let zones = Database::bundled();
+        let mut draft = Draft::new(&zones);
+        let find = |name: &str| Some((name.to_owned(), service.to_owned()));
+        importer::read(&mut draft, "a.timer", timer, &find);
+        set_of(&draft.write().0.text).jobs[0].command.clone()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn commands_come_back(words in proptest::collection::vec("[ -~\t\n]{1,12}", 1..4)) {
+            let words: Vec<Box<str>> =
+                ["/x".into()].into_iter().chain(words.into_iter().map(String::into)).collect();
+            let mut set = set_of("[jobs.a]\ncommand = ['/x']\ncron = '@daily'\n");
+            let mut job = (*set.jobs[0]).clone();
+            job.command = Command::Argv(words.into());
+            let expected = job.command.clone();
+            set.jobs = vec![job.into()];
+            prop_assert_eq!(command_again(&set), expected);
+        }
+
+        #[test]
+        fn schedules_come_back(
+            minute in "(\\*|[0-9]|[1-5][0-9]|\\*/7|3-40|10-50/5)",
+            hour in "(\\*|[0-9]|1[0-9]|9-17|\\*/5)",
+            day in "(\\*|\\*/2|[1-9]|1,15|10-20/3|L|L-3)",
+            month in "(\\*|[1-9]|2-11/3)",
+            weekday in "(\\*|\\*/2|[0-7]|mon-fri|fri#[1-5]|tueL)",
+        ) {
+            let text = format!("{minute} {hour} {day} {month} {weekday}");
+            let Some(Crontab::Schedule(schedule)) = crontab::parse(&text, "a", &mut Vec::new())
+            else { return Ok(()) };
+            let Ok(lines) = calendar(&schedule) else { return Ok(()) };
+            let before = CronTrigger::new([schedule], Zone::utc(), None, None);
+            let mut timer = String::from("[Timer]\n");
+            for line in &lines {
+                timer += &format!("OnCalendar={line}\n");
+            }
+            let zones = Database::bundled();
+            let mut draft = Draft::new(&zones);
+            let service = "[Service]\nExecStart=/x\n".to_owned();
+            let find = |name: &str| Some((name.to_owned(), service.clone()));
+            importer::read(&mut draft, "a.timer", &timer, &find);
+            let (written, problems, _) = draft.write();
+            if problems.errors() > 0 {
+                // The way back has a limit of its own.
+                prop_assert!(timer.contains('~'), "{}: {:?}", timer, problems);
+                return Ok(());
+            }
+            let after = set_of(&written.text);
+            let mut at = Instant::from_secs(1_795_564_800);
+            for _ in 0..50 {
+                let Some(next) = before.next_after(at) else { break };
+                let due = after.jobs.iter().filter_map(|job| job.trigger.next_after(at)).min();
+                prop_assert_eq!(Some(next), due, "{} as {:?}", text, lines);
+                at = next;
+            }
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Moving in: what other schedulers were told, as a jobfile.
+//!
+//! Pure, text to text. A reader (`crontab`, `anacrontab`, `systemd`, `apscheduler`) turns each
+//! thing it understands into a job of a [`Draft`] and says of everything else, with its place, why
+//! it was not carried; `write` makes the draft a jobfile as a person would write it. Nothing is
+//! believed because it was written: `proof` reads the result with our own loader and compares its
+//! due times with those that `second`, an engine of other people, finds in the original.
+//!
+//! A problem that is an error is something that was lost; a warning is something that is not the
+//! same here, or that has no counterpart and need not have one. `crate::cli::command::import` does the
+//! reading, the printing and the exit code.
+
+pub mod anacrontab;
+pub mod apscheduler;
+mod base64;
+pub mod calendar;
+pub mod crontab;
+mod id;
+mod pickle;
+pub mod proof;
+mod second;
+pub mod systemd;
+mod unit;
+mod write;
+
+use std::collections::BTreeMap;
+
+use crate::core::zone::Database;
+use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
+
+pub use second::Second;
+
+/// A jobfile that is being put together.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    /// Comments above everything, each with its `#`; an empty one is an empty line.
+    head: Vec<String>,
+    /// The jobs, in the order of their sources.
+    jobs: Vec<DraftJob>,
+    /// Comments below everything.
+    foot: Vec<String>,
+    /// Pools that jobs name, beside `default`.
+    executors: BTreeMap<String, u32>,
+    /// What was not carried, and what is not the same.
+    pub problems: Problems,
+    /// What was read.
+    pub sources: Sources,
+    zones: &'a Database,
+}
+
+/// A job that is being put together.
+#[derive(Debug, Default)]
+struct DraftJob {
+    /// Comments above it.
+    comments: Vec<String>,
+    /// Its id, once [`Draft::write`] has made it unique; before, what it should be.
+    id: String,
+    /// What may be added to the id where two would be the same, in this order.
+    more_id: Vec<String>,
+    /// Its keys in the order in which they are to stand.
+    keys: Vec<(&'static str, Value)>,
+    env: BTreeMap<String, String>,
+    place: Option<Place>,
+    second: Second,
+}
+
+/// A value of a jobfile.
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Text(String),
+    Texts(Vec<String>),
+    Integer(i64),
+    Boolean(bool),
+    /// TOML as it stands: a date, an octal number.
+    Raw(String),
+    Table(Vec<(&'static str, Value)>),
+}
+
+impl DraftJob {
+    fn set(&mut self, key: &'static str, value: Value) {
+        match self.keys.iter_mut().find(|(name, _)| *name == key) {
+            Some((_, old)) => *old = value,
+            None => self.keys.push((key, value)),
+        }
+    }
+
+    fn text(&mut self, key: &'static str, text: impl Into<String>) {
+        self.set(key, Value::Text(text.into()));
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.keys.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+}
+
+/// A jobfile that has been put together.
+#[derive(Debug)]
+pub struct Written {
+    /// Its text.
+    pub text: String,
+    /// For each of its jobs, what the proof needs.
+    pub jobs: Vec<Origin>,
+}
+
+/// Where a job comes from.
+#[derive(Debug)]
+pub struct Origin {
+    /// The id it was given.
+    pub id: String,
+    /// Its place in the sources.
+    pub place: Option<Place>,
+    /// What says independently of us when it is due.
+    pub second: Second,
+}
+
+impl<'a> Draft<'a> {
+    /// Nothing yet.
+    pub fn new(zones: &'a Database) -> Draft<'a> {
+        Draft {
+            head: Vec::new(),
+            jobs: Vec::new(),
+            foot: Vec::new(),
+            executors: BTreeMap::new(),
+            problems: Problems::default(),
+            sources: Sources::default(),
+            zones,
+        }
+    }
+
+    /// How many jobs there are.
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether there is no job.
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+
+    /// Sets a working directory for every job that has none yet.
+    pub fn run_in(&mut self, directory: &str) {
+        for job in &mut self.jobs {
+            if job.get("cwd").is_none() {
+                job.text("cwd", directory);
+            }
+        }
+    }
+
+    /// Adds a source, for places in it.
+    fn source(&mut self, name: &str, text: &str) -> u32 {
+        self.sources.push(Source::new(name, text))
+    }
+
+    /// Something was lost.
+    fn lost(&mut self, file: u32, span: Span, message: impl Into<String>, help: Option<String>) {
+        let place = Place { file, span: Some(span) };
+        self.problems.push(Problem { help, ..Problem::error(place, message) });
+    }
+
+    /// Something is not the same, or not needed.
+    fn noted(&mut self, file: u32, span: Span, message: impl Into<String>, help: Option<String>) {
+        let place = Place { file, span: Some(span) };
+        self.problems.push(Problem { help, ..Problem::warning(place, message) });
+    }
+
+    /// The jobfile. Ids are made unique here, because only now are all known.
+    pub fn write(mut self) -> (Written, Problems, Sources) {
+        let mut taken = id::Taken::new();
+        for job in &mut self.jobs {
+            job.id = id::unique(&job.id, &job.more_id, &mut taken);
+        }
+        let text = write::jobfile(&self.head, &self.executors, &self.jobs, &self.foot);
+        let jobs = self
+            .jobs
+            .into_iter()
+            .map(|job| Origin { id: job.id, place: job.place, second: job.second })
+            .collect();
+        self.problems.sort();
+        (Written { text, jobs }, self.problems, self.sources)
+    }
+}
+
+/// A duration of whole seconds as a jobfile has it: `90s`, `12h`, `2h 30m`.
+fn duration(secs: u64) -> String {
+    if secs == 0 {
+        return "0s".to_owned();
+    }
+    let parts =
+        [(secs / 86_400, "d"), (secs / 3600 % 24, "h"), (secs / 60 % 60, "m"), (secs % 60, "s")];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    parts.join(" ")
+}
+
+/// A word as the shell has to be given it.
+pub(crate) fn shell_quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./=:,+@%^".contains(c);
+    match word.chars().all(plain) && !word.is_empty() {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_and_words() {
+        for (secs, text) in [(0, "0s"), (90, "1m 30s"), (43_200, "12h"), (90_000, "1d 1h")] {
+            assert_eq!(duration(secs), text);
+        }
+        for (word, quoted) in
+            [("a-b", "a-b"), ("", "''"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("$x", "'$x'")]
+        {
+            assert_eq!(shell_quoted(word), quoted);
+        }
+    }
+}

@@ -1,0 +1,488 @@
+//! What APScheduler 3.11's `export_jobs` writes.
+//!
+//! The JSON holds each job's options as they are and its trigger half as JSON, half as pickles in
+//! base64; those are read as data (`super::pickle`). A function cannot be carried, only called: the
+//! command asks a new Python for it. Every export says when each job was to run next, which our
+//! trigger has to agree with.
+
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+use super::pickle::{self, Pickled};
+use super::{Draft, DraftJob, Second, Value, base64, duration, id, second};
+use crate::core::zone::{Database, Local};
+use crate::problem::{Place, Span};
+
+mod call;
+mod moment;
+
+use moment::{Clocks, Moment, moment, timedelta};
+
+/// The size of APScheduler's own thread pool.
+const MAX_WORKERS: u32 = 10;
+
+/// The longest id that a jobfile takes, in bytes.
+const MAX_ID: usize = 255;
+
+const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const POSITIONS: [&str; 6] = ["1st", "2nd", "3rd", "4th", "5th", "last"];
+
+/// Reads an export into a draft.
+pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
+    let file = draft.source(name, text);
+    let nowhere = Span::default();
+    let json: Json = match serde_json::from_str(&call::strict(text)) {
+        Ok(json) => json,
+        Err(error) => {
+            draft.lost(file, nowhere, format!("not carried: this is no JSON: {error}"), None);
+            return;
+        }
+    };
+    let Some(jobs) = json.get("jobs").and_then(Json::as_array) else {
+        let message = "not carried: this is nothing that `export_jobs` wrote";
+        let help = "in the program whose jobs these are: scheduler.export_jobs(\"jobs.json\")";
+        draft.lost(file, nowhere, message, Some(help.to_owned()));
+        return;
+    };
+    if json.get("version").and_then(Json::as_i64) != Some(1) {
+        draft.lost(file, nowhere, "this is not version 1 of the export, and is read as if", None);
+    }
+    let mut called = None;
+    for (index, job) in jobs.iter().enumerate() {
+        let id = job.get("id").and_then(Json::as_str).unwrap_or_default();
+        let at = text.find(&format!("\"{id}\"")).filter(|_| !id.is_empty());
+        let span = at.map_or(nowhere, |at| Span::new(at, at + id.len() + 2));
+        let heading = (index == 0).then(|| format!("# from {name}"));
+        called = called.or(self::job(draft, file, span, heading, job).then_some(span));
+    }
+    if let Some(span) = called {
+        let message = "functions are called in a Python of their own, which has to find their \
+                       modules and shares nothing with the program";
+        let help = "set `cwd`, `env = { PYTHONPATH = \"...\" }` or the path of your `python3` in \
+                    the commands, or write other commands";
+        draft.noted(file, span, message, Some(help.to_owned()));
+    }
+}
+
+/// Adds one job, or several where a trigger cannot be one. Answers whether a function is called.
+fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, json: &Json) -> bool {
+    let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
+    let mut job = DraftJob { id: text("id").to_owned(), ..DraftJob::default() };
+    let function = text("func");
+    let called = function.rsplit([':', '.']).next().unwrap_or_default();
+    // The ids that APScheduler makes up are 32 hexadecimal digits.
+    let made_up = text("id").len() == 32 && text("id").bytes().all(|b| b.is_ascii_hexdigit());
+    if made_up || job.id.is_empty() {
+        job.id = id::slug(called);
+    } else if job.id.len() > MAX_ID || job.id.chars().any(char::is_control) {
+        job.id = id::slug(text("id"));
+        let message = format!(
+            "the id is written as `{}`: it may have {MAX_ID} bytes and no control characters",
+            job.id
+        );
+        draft.noted(file, span, message, None);
+    }
+    job.comments.extend(heading);
+    job.place = Some(Place { file, span: Some(span) });
+    let name = text("name");
+    if !name.is_empty() && name != called && name != text("id") {
+        job.text("name", name);
+    }
+    let parts = match trigger(json.get("trigger").unwrap_or(&Json::Null), draft.zones) {
+        Ok(parts) => parts,
+        Err(why) => {
+            let id = text("id");
+            draft.lost(file, span, format!("not carried: the trigger of `{id}`: {why}"), None);
+            return false;
+        }
+    };
+    let callable = call::call(json);
+    match &callable {
+        Some(python) => {
+            job.set("command", Value::Texts(vec!["python3".into(), "-c".into(), python.clone()]));
+        }
+        None => {
+            job.comments.push(format!("# to be filled in: what {function} does"));
+            job.set("command", Value::Texts(vec!["false".to_owned()]));
+            let message = format!(
+                "the command is to be filled in: `{function}` has arguments that only Python can \
+                 read"
+            );
+            draft.lost(file, span, message, None);
+        }
+    }
+    match json.get("misfire_grace_time") {
+        Some(Json::Null) => job.text("misfire_grace_time", "forever"),
+        Some(Json::Number(secs)) if secs.as_u64().is_some() => {
+            job.text("misfire_grace_time", duration(secs.as_u64().unwrap_or_default()));
+        }
+        _ => {}
+    }
+    if json.get("coalesce") == Some(&Json::Bool(false)) {
+        job.text("coalesce", "all");
+    }
+    if let Some(count) = json.get("max_instances").and_then(Json::as_i64).filter(|n| *n != 1) {
+        job.set("max_instances", Value::Integer(count));
+    }
+    let executor = text("executor");
+    if !executor.is_empty() && executor != "default" {
+        job.text("executor", executor);
+        let message =
+            format!("the size of the executor `{executor}` is not exported: 10 is assumed");
+        if draft.executors.insert(executor.to_owned(), MAX_WORKERS).is_none() {
+            draft.noted(file, span, message, None);
+        }
+    }
+    let next = json.get("next_run_time");
+    if next == Some(&Json::Null) {
+        job.set("paused", Value::Boolean(true));
+    }
+    let next = next.and_then(unpickled).and_then(|value| moment(&value)?.at(draft.zones));
+    if parts.len() > 1 {
+        let message = "this trigger becomes several jobs, which may run at the same time";
+        draft.noted(file, span, message, None);
+    }
+    let single = parts.len() == 1;
+    for part in parts {
+        let zone = part.timezone.as_deref();
+        if let Some(unknown) = zone.and_then(|zone| Some(draft.zones.find(zone).err()?.say(zone))) {
+            draft.lost(file, span, format!("not carried: {unknown}"), None);
+            continue;
+        }
+        let mut copy = DraftJob {
+            comments: std::mem::take(&mut job.comments),
+            id: job.id.clone(),
+            more_id: Vec::new(),
+            keys: job.keys.clone(),
+            env: job.env.clone(),
+            place: job.place,
+            second: Second::None("the export does not say when it was to run next"),
+        };
+        if let (Some(quartz), Some(next), None, Some(name)) =
+            (&part.quartz, next.filter(|_| single), part.jitter, zone)
+            && let Some(zone) = draft.zones.get(name)
+        {
+            let wall = zone.wall_of(next);
+            let plain = matches!(zone.resolve(wall), Local::Unambiguous(_));
+            let due = second::walls(std::slice::from_ref(quartz), wall - 1).ok();
+            let due = due.and_then(|mut walls| walls.next());
+            if plain && (due != Some(wall) || next.subsec_micros() != 0) {
+                let message = "its `next_run_time` is no due time of its trigger: it was set by \
+                               hand, and that run is not carried";
+                draft.noted(file, span, message, None);
+            }
+        }
+        copy.second = match (part.quartz, next) {
+            (Some(quartz), _) => Second::Quartz(vec![quartz]),
+            (None, Some(next)) if single && part.jitter.is_none() => Second::Next(next.micros()),
+            (None, Some(_)) => {
+                Second::None("its next run is moved by jitter, or of several triggers")
+            }
+            (None, None) => copy.second,
+        };
+        let after_command = copy.keys.iter().position(|(key, _)| *key == "command");
+        let mut at = after_command.map_or(0, |at| at + 1);
+        let mut insert = |key: &'static str, value: Value| {
+            copy.keys.insert(at, (key, value));
+            at += 1;
+        };
+        insert(part.key, part.value);
+        if let Some(zone) = part.timezone.filter(|_| part.key != "interval" || part.bounded) {
+            insert("timezone", Value::Text(zone));
+        }
+        for (key, bound) in [("start_date", part.start), ("end_date", part.end)] {
+            if let Some(bound) = bound {
+                insert(key, Value::Raw(bound));
+            }
+        }
+        if let Some(jitter) = part.jitter {
+            insert("jitter", Value::Text(duration(jitter)));
+        }
+        draft.jobs.push(copy);
+    }
+    callable.is_some()
+}
+
+/// A trigger that one job can have.
+struct Part {
+    key: &'static str,
+    value: Value,
+    timezone: Option<String>,
+    start: Option<String>,
+    end: Option<String>,
+    /// It has times that are read in its zone.
+    bounded: bool,
+    jitter: Option<u64>,
+    quartz: Option<String>,
+}
+
+/// The class of an object of the export, and its state. Triggers within triggers are pairs.
+fn class_and_state(json: &Json) -> Option<(&str, &Json)> {
+    if let Some([Json::String(class), state]) = json.as_array().map(Vec::as_slice) {
+        return Some((class, state));
+    }
+    let class = json.get("__apscheduler_class__")?.as_str()?;
+    Some((class, json.get("__apscheduler_state__")?))
+}
+
+fn trigger(json: &Json, zones: &Database) -> Result<Vec<Part>, String> {
+    let Some((class, state)) = class_and_state(json) else {
+        return Err("it is of a class that only its program can read".to_owned());
+    };
+    match class.rsplit(':').next().unwrap_or(class) {
+        "CronTrigger" => Ok(vec![cron(state, zones)?]),
+        "IntervalTrigger" => Ok(vec![interval(state, zones)?]),
+        "DateTrigger" => {
+            let moment = state.get("run_date").and_then(unpickled).and_then(|v| moment(&v));
+            let moment = moment.ok_or("its date cannot be read")?;
+            let timezone = match &moment.zone {
+                Some(Clocks::Named(name)) => Some(name.clone()),
+                _ => None,
+            };
+            let value = Value::Raw(moment.text(timezone.as_deref(), zones)?);
+            let key = "date";
+            Ok(vec![Part {
+                key,
+                value,
+                timezone,
+                start: None,
+                end: None,
+                bounded: true,
+                jitter: None,
+                quartz: None,
+            }])
+        }
+        "OrTrigger" => {
+            let triggers = state.get("triggers").and_then(Json::as_array);
+            let mut parts = Vec::new();
+            for inner in triggers.into_iter().flatten() {
+                parts.extend(trigger(inner, zones)?);
+            }
+            // It is added to the times that the triggers within have, with theirs.
+            if let Some(secs) = jitter(state) {
+                for part in &mut parts {
+                    part.jitter = Some(part.jitter.unwrap_or_default().saturating_add(secs));
+                }
+            }
+            Ok(parts)
+        }
+        "AndTrigger" => Err("several triggers at once have no counterpart".to_owned()),
+        "CalendarIntervalTrigger" => {
+            Err("an interval of the calendar has no counterpart; `cron` may say the same"
+                .to_owned())
+        }
+        class => Err(format!("there is no counterpart of `{class}`")),
+    }
+}
+
+fn interval(state: &Json, zones: &Database) -> Result<Part, String> {
+    let span = state.get("interval").and_then(unpickled);
+    let micros = span.as_deref().and_then(timedelta).filter(|micros| *micros > 0);
+    let micros = micros.ok_or("its interval cannot be read")?;
+    let value = match micros % 1_000_000 {
+        0 => duration(micros as u64 / 1_000_000),
+        _ => format!("{micros}us"),
+    };
+    let bounds = Bounds::of(state, zones)?;
+    Ok(Part {
+        key: "interval",
+        value: Value::Text(value),
+        bounded: bounds.start.is_some() || bounds.end.is_some(),
+        timezone: bounds.timezone,
+        start: bounds.start,
+        end: bounds.end,
+        jitter: jitter(state),
+        quartz: None,
+    })
+}
+
+fn cron(state: &Json, zones: &Database) -> Result<Part, String> {
+    let fields = state.get("fields").and_then(Json::as_array).ok_or("its fields are missing")?;
+    let mut texts: Vec<(&'static str, Field)> = Vec::new();
+    for json in fields {
+        let field = unpickled(json).ok_or("its fields cannot be read")?;
+        let (name, field) = Field::of(&field).ok_or("its fields cannot be read")?;
+        texts.push((name, field));
+    }
+    let bounds = Bounds::of(state, zones)?;
+    let timezone = bounds.timezone.ok_or("its time zone is an offset, and not of whole hours")?;
+    let unbounded = bounds.start.is_none() && bounds.end.is_none();
+    let quartz = quartz(&texts).filter(|_| unbounded);
+    // A `*` may go where something less significant stays; week and weekday may always.
+    let last = texts.iter().rposition(|(_, field)| !field.default && field.text != "*");
+    let mut table: Vec<(&'static str, Value)> = texts
+        .iter()
+        .enumerate()
+        .filter(|(index, (name, field))| {
+            let free =
+                matches!(*name, "week" | "day_of_week") || last.is_some_and(|at| *index < at);
+            !(field.default || field.text == "*" && free)
+        })
+        .map(|(_, (name, field))| {
+            let value = field.text.parse().map_or(Value::Text(field.text.clone()), Value::Integer);
+            (*name, value)
+        })
+        .collect();
+    if table.is_empty() {
+        // Without any field all of them are `*`: that is every second.
+        table.push(("second", Value::Text("*".to_owned())));
+    }
+    Ok(Part {
+        key: "cron",
+        value: Value::Table(table),
+        timezone: Some(timezone),
+        start: bounds.start,
+        end: bounds.end,
+        bounded: true,
+        jitter: jitter(state),
+        quartz,
+    })
+}
+
+/// A field of a cron trigger.
+struct Field {
+    text: String,
+    /// It was not given.
+    default: bool,
+    /// Every number it names, where numbers are all it has.
+    plain: bool,
+}
+
+const FIELDS: [&str; 8] =
+    ["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
+
+impl Field {
+    fn of(pickled: &Pickled) -> Option<(&'static str, Field)> {
+        let Some(Pickled::Text(name)) = pickled.get("name") else { return None };
+        let name = *FIELDS.iter().find(|field| **field == *name)?;
+        let default = pickled.get("is_default")?.integer()? != 0;
+        let Some(Pickled::List(expressions)) = pickled.get("expressions") else { return None };
+        let mut plain = true;
+        let mut texts = Vec::new();
+        for expression in expressions {
+            let class = expression.name()?.rsplit('.').next()?;
+            let number = |key: &str| expression.get(key).and_then(Pickled::integer);
+            let step = number("step");
+            texts.push(match class {
+                "AllExpression" => step.map_or("*".to_owned(), |step| format!("*/{step}")),
+                "WeekdayPositionExpression" => {
+                    plain = false;
+                    let position = POSITIONS.get(usize::try_from(number("option_num")?).ok()?)?;
+                    let weekday = WEEKDAYS.get(usize::try_from(number("weekday")?).ok()?)?;
+                    format!("{position} {weekday}")
+                }
+                "LastDayOfMonthExpression" => {
+                    plain = false;
+                    "last".to_owned()
+                }
+                _ if class.ends_with("RangeExpression") => {
+                    let first = number("first")?;
+                    let last = number("last").or((step.is_none()).then_some(first));
+                    range(name, first, last, step)?
+                }
+                _ => return None,
+            });
+        }
+        Some((name, Field { text: texts.join(","), default, plain }))
+    }
+}
+
+/// A range; weekdays by name, because 0 is Monday there.
+fn range(name: &str, first: i64, last: Option<i64>, step: Option<i64>) -> Option<String> {
+    if name == "day_of_week" {
+        let day = |number: i64| WEEKDAYS.get(usize::try_from(number).ok()?).copied();
+        let last = last.unwrap_or(6);
+        return match step {
+            None if first == last => Some(day(first)?.to_owned()),
+            None => Some(format!("{}-{}", day(first)?, day(last)?)),
+            Some(step) => {
+                let days = (first..=last).step_by(usize::try_from(step).ok().filter(|s| *s > 0)?);
+                let days: Option<Vec<&str>> = days.map(day).collect();
+                Some(days?.join(","))
+            }
+        };
+    }
+    let step = step.map(|step| format!("/{step}")).unwrap_or_default();
+    Some(match last {
+        Some(last) if last == first => first.to_string(),
+        Some(last) => format!("{first}-{last}{step}"),
+        None => format!("{first}{step}"),
+    })
+}
+
+/// The fields for the second reader, where it has the words for them.
+fn quartz(fields: &[(&str, Field)]) -> Option<String> {
+    let text = |name: &str| {
+        let (_, field) = fields.iter().find(|(field, _)| *field == name)?;
+        field.plain.then_some(field.text.as_str())
+    };
+    if text("week")? != "*" {
+        return None;
+    }
+    let fields: Option<Vec<String>> =
+        ["second", "minute", "hour", "day", "month", "day_of_week", "year"]
+            .into_iter()
+            .map(|name| match name {
+                "day_of_week" => weekdays(text(name)?),
+                name => text(name).map(str::to_owned),
+            })
+            .collect();
+    Some(fields?.join(" "))
+}
+
+/// Weekdays one by one and by name: a week begins on Sunday there and on Monday here, so neither
+/// `*/2` nor `mon-sun` would be the same.
+fn weekdays(text: &str) -> Option<String> {
+    let number = |name: &str| WEEKDAYS.iter().position(|day| *day == name);
+    let mut days = Vec::new();
+    for item in text.split(',') {
+        let named = match (item.strip_prefix("*/"), item.split_once('-')) {
+            (Some(step), _) => {
+                let step: usize = step.parse().ok().filter(|step| *step > 0)?;
+                WEEKDAYS.iter().step_by(step).copied().collect()
+            }
+            (None, Some((first, last))) => WEEKDAYS.get(number(first)?..=number(last)?)?.to_vec(),
+            (None, None) => vec![item],
+        };
+        days.extend(named);
+    }
+    Some(days.join(","))
+}
+
+/// The zone and the window of a trigger.
+struct Bounds {
+    timezone: Option<String>,
+    start: Option<String>,
+    end: Option<String>,
+}
+
+impl Bounds {
+    fn of(state: &Json, zones: &Database) -> Result<Bounds, String> {
+        let zone = state.get("timezone").and_then(unpickled);
+        let zone = zone.as_deref().and_then(Clocks::of).ok_or("its time zone cannot be read")?;
+        let timezone = zone.name();
+        let bound = |key: &str| match state.get(key) {
+            None | Some(Json::Null) => Ok(None),
+            Some(json) => {
+                let moment = unpickled(json).and_then(|value| moment(&value));
+                let moment: Moment = moment.ok_or(format!("its {key} cannot be read"))?;
+                moment.text(timezone.as_deref(), zones).map(Some)
+            }
+        };
+        Ok(Bounds { start: bound("start_date")?, end: bound("end_date")?, timezone })
+    }
+}
+
+fn jitter(state: &Json) -> Option<u64> {
+    state.get("jitter").and_then(Json::as_u64).filter(|secs| *secs > 0)
+}
+
+fn unpickled(json: &Json) -> Option<Rc<Pickled>> {
+    let text = json.get("__apscheduler_pickle__")?.as_str()?;
+    pickle::read(&base64::decode(text)?)
+}
+
+#[cfg(test)]
+#[path = "apscheduler_tests.rs"]
+mod tests;

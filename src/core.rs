@@ -1,0 +1,17 @@
+//! What schedrs decides, and nothing else: `now` is an argument, and there is no clock, no I/O, no
+//! thread and no randomness, so that a year of a jobfile runs in a second (`crate::sim`).
+//!
+//! Nothing here knows anything outside. The one exception to "no I/O" is `zone`, which reads the
+//! machine's time-zone data when a zone is first asked for.
+
+pub mod civil;
+pub mod event;
+pub mod instant;
+pub mod job;
+pub(crate) mod nearest;
+pub mod outcome;
+pub mod preview;
+pub mod scheduler;
+pub mod trigger;
+pub mod words;
+pub mod zone;

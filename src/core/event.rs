@@ -1,0 +1,322 @@
+//! What reaches the scheduler and what it wants done: plain data, printable and comparable.
+//!
+//! `crate::core::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::run::daemon` performs
+//! them with processes and `crate::sim` with virtual ones. What may be asked, and the answers, are in
+//! `asked`, in `fault` why something cannot be done, and in `change` what is remembered of
+//! what somebody has done.
+
+mod asked;
+mod change;
+mod fault;
+mod named;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::{Job, JobSet};
+use crate::core::outcome::Outcome;
+pub use asked::{
+    Active, Ask, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status, Want,
+};
+pub use change::{Change, ChangeKind};
+pub use fault::{Code, Fault};
+
+/// Names one run: one execution for one due time. Unique within a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RunId(pub u64);
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Something that happened. Everything that reaches the scheduler does so as one of these.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A wake-up time was reached (or may have been: waking too often does no harm).
+    Woke,
+    /// The process of an attempt exists.
+    Started {
+        /// Which run.
+        run: RunId,
+        /// Its process id.
+        pid: u32,
+        /// When it was made, which may be a little before anybody hears of it.
+        at: Now,
+        /// When somebody began to make it: what its `timeout` counts from.
+        taken: Mono,
+    },
+    /// The start of an attempt hangs: somebody began with it at this time, and nobody can say when
+    /// there will be a process, if ever. Followed by `Started` or `NotStarted` all the same; by
+    /// the latter also when [`Action::Kill`] has told the hands to give it up.
+    StartHangs {
+        /// Which run.
+        run: RunId,
+        /// Since when.
+        taken: Mono,
+    },
+    /// An attempt could not be started.
+    NotStarted {
+        /// Which run.
+        run: RunId,
+        /// Why, as a fragment that finishes "not started: ...".
+        reason: String,
+        /// The machine was short of something (processes, memory, descriptors), so that trying
+        /// again later may well succeed.
+        transient: bool,
+    },
+    /// The process of an attempt ended and its whole tree is gone: the slot is free.
+    Ended {
+        /// Which run.
+        run: RunId,
+        /// How the process ended.
+        exit: Exit,
+    },
+    /// The process of an attempt goes on and nothing can end it: the run does not wait for it.
+    Abandoned {
+        /// Which run.
+        run: RunId,
+        /// Why, as a fragment that finishes "abandoned: ...".
+        reason: String,
+    },
+    /// The wall clock was set, or the machine slept.
+    ClockSet,
+    /// A new jobfile was read and found good.
+    Reload(Box<JobSet>),
+    /// Someone asks how things stand (SIGUSR1): answered by a [`Notice::Status`].
+    Request(Request),
+    /// Someone asks for something and wants an answer: [`Action::Answer`].
+    Ask(Box<Ask>),
+    /// Another scheduler that shares the store has claimed the due time of this run, or it has a
+    /// fate already from before the clock was set back: the run is none of ours.
+    ClaimLost(RunId),
+    /// Stop: the first lets running jobs end within `stop_grace`, the second ends them at once.
+    Stop,
+}
+
+/// What may be asked without wanting an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Say what is running, queued and next (SIGUSR1).
+    Status,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Nobody can tell: it was started by an earlier scheduler, and is not our child.
+    Unknown,
+}
+
+/// Something to be done by the hands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start an attempt. Answered by `Started` then `Ended`, or by `NotStarted`.
+    Start(Start),
+    /// Send SIGTERM to the whole tree of a run.
+    Terminate(RunId),
+    /// Send SIGKILL to the whole tree of a run, or give up its start if that hangs.
+    Kill(RunId),
+    /// The fate of a due time (or of several of one job) is known.
+    Record(Record),
+    /// Something worth a log line that is not an outcome.
+    Notice(Notice),
+    /// Something is to be remembered, before anything is started that is decided in the same step.
+    Remember(Remember),
+    /// To whoever has asked.
+    Answer {
+        /// Of the [`Ask`].
+        ticket: u64,
+        /// What there is to say.
+        answer: Response,
+    },
+    /// Nothing is running and nothing will: the loop may end.
+    Exit,
+}
+
+/// Something to be remembered beside the [`Record`]s.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Remember {
+    /// A due time has become a run.
+    Admitted(Admitted),
+    /// What there is to remember of a job has changed.
+    Job(Box<JobRecord>),
+    /// A job is gone, and nothing of it is to be remembered but its past.
+    Gone(Box<str>),
+    /// All jobs are paused, or no longer.
+    AllPaused(Option<Pause>),
+    /// Somebody has changed something: for the record.
+    Change(Change),
+}
+
+/// A due time that has become a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admitted {
+    /// The run.
+    pub run: RunId,
+    /// The job.
+    pub job: Arc<Job>,
+    /// The due time.
+    pub due: Instant,
+    /// When it was admitted.
+    pub at: Instant,
+    /// Who has asked for it, if the trigger did not name the due time.
+    pub by: Option<Box<str>>,
+}
+
+/// What there is to remember of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: Box<str>,
+    /// When it was first scheduled: where the grid of an interval begins.
+    pub anchor: Instant,
+    /// Every due time up to this one has been decided.
+    pub decided: Instant,
+    /// Its trigger, in words that mean the same in every version:
+    /// [`crate::core::trigger::Trigger::fingerprint`].
+    pub trigger: Box<str>,
+    /// Since when it has this trigger.
+    pub since: Instant,
+    /// Whether and why it is paused.
+    pub pause: Option<Pause>,
+    /// `paused = true` in the file does not hold: somebody has resumed it.
+    pub resumed: bool,
+    /// Its definition, if it was added at run time: the keys of a job as TOML.
+    pub added: Option<Box<str>>,
+    /// What was changed at run time, as TOML: keys that stand over those of its definition.
+    pub overrides: Option<Box<str>>,
+}
+
+/// One attempt to start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// The run it belongs to.
+    pub run: RunId,
+    /// 1 for the first attempt.
+    pub attempt: u32,
+    /// The due time the run is for.
+    pub due: Instant,
+    /// The job.
+    pub job: Arc<Job>,
+}
+
+/// One fact for the history: what became of a due time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The job.
+    pub job: Arc<Job>,
+    /// The due time; for counted ones (`missed`, `coalesced`, `skipped` while paused) the first.
+    pub due: Instant,
+    /// The last due time the record is for; equal to `due` unless `count` is above 1.
+    pub last_due: Instant,
+    /// How many due times share this fate.
+    pub count: u64,
+    /// The run, when there was one.
+    pub run: Option<RunId>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// When its first attempt started, if one did.
+    pub started: Option<Instant>,
+    /// How long the run took, from the first attempt to the end of the last.
+    pub duration: Duration,
+    /// How many attempts there were.
+    pub attempts: u32,
+}
+
+/// Something worth a log line that is not an outcome.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// The scheduler starts with this many jobs.
+    Starting {
+        /// How many jobs are loaded.
+        jobs: usize,
+    },
+    /// An attempt's process exists.
+    Started {
+        /// The run.
+        run: RunId,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Its process id.
+        pid: u32,
+        /// The job.
+        job: Arc<Job>,
+        /// The due time.
+        due: Instant,
+        /// How long after the due time it started.
+        lag: Duration,
+    },
+    /// A failed attempt will be followed by another.
+    Retrying {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+        /// How the attempt ended.
+        outcome: Outcome,
+        /// The number of the next attempt.
+        attempt: u32,
+        /// How long until then.
+        delay: Duration,
+    },
+    /// The machine was too short of something to start an attempt; the same attempt is tried
+    /// again, its slot kept.
+    Postponed {
+        /// The run.
+        run: RunId,
+        /// Which attempt, from 1: nothing of it has begun.
+        attempt: u32,
+        /// The job.
+        job: Arc<Job>,
+        /// What was missing, as a fragment that finishes "not started: ...".
+        reason: String,
+        /// How long until it is tried again.
+        delay: Duration,
+    },
+    /// A run exceeded its `timeout`; its tree is being ended.
+    TimingOut {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+    },
+    /// The wall clock was set: by how many microseconds, forward positive.
+    ClockJumped {
+        /// How far, in microseconds.
+        by_micros: i64,
+    },
+    /// A reload took effect.
+    Reloaded {
+        /// Jobs that are new.
+        added: usize,
+        /// Jobs that differ.
+        changed: usize,
+        /// Jobs that are gone.
+        removed: usize,
+        /// Jobs that stay as they were.
+        unchanged: usize,
+    },
+    /// The scheduler is stopping; this many runs are still active.
+    Stopping {
+        /// Active runs.
+        running: usize,
+    },
+    /// The answer to [`Request::Status`].
+    Status(Status),
+    /// The hands said something about a run that cannot be: it is unknown, or not in a state in
+    /// which that happens. Nothing was changed. For the debug log.
+    Ignored {
+        /// The run it was said of.
+        run: RunId,
+        /// What was said: `started`, `not started`, `ended`.
+        event: &'static str,
+    },
+}

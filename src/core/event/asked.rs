@@ -1,0 +1,285 @@
+//! What may be asked of a running scheduler, and what it answers: the questions of
+//! [`Event::Ask`](super::Event::Ask), and how jobs, runs and the scheduler stand.
+
+use std::sync::Arc;
+
+use super::{ChangeKind, Fault, Record, RunId};
+use crate::core::instant::{Instant, Mono};
+use crate::core::job::{Executor, Job, Settings};
+use crate::core::outcome::Doing;
+
+/// Something that is asked of a running scheduler, from the control socket or by the program that
+/// it is embedded in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ask {
+    /// What the answer is to be marked with.
+    pub ticket: u64,
+    /// Who asks: the name of a user, for the record.
+    pub by: Box<str>,
+    /// What is wanted.
+    pub want: Want,
+}
+
+/// What may be asked of a running scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Want {
+    /// Jobs, from a place in the list on, so many at most. Answer: [`Response::Jobs`].
+    List {
+        /// The place to begin at: 0, or [`JobPage::more`] of an earlier answer.
+        from: u32,
+        /// How many at most.
+        limit: u32,
+    },
+    /// One job, with its active runs. Answer: [`Response::Job`].
+    Show {
+        /// The job.
+        job: Box<str>,
+    },
+    /// A run now, whatever the trigger says. Answer: [`Response::Started`], and with `wait` a
+    /// [`Response::Ended`] as well.
+    Start {
+        /// The job.
+        job: Box<str>,
+        /// Even if `max_instances` runs are active, or the job is paused.
+        force: bool,
+        /// Say when it has ended, too.
+        wait: bool,
+    },
+    /// End all active runs of a job, those that wait included. Answer: [`Response::Stopped`].
+    StopJob {
+        /// The job.
+        job: Box<str>,
+    },
+    /// End one run. Answer: [`Response::Stopped`].
+    StopRun {
+        /// The run.
+        run: RunId,
+    },
+    /// Pause a job, or all of them. Answer: [`Response::Done`].
+    Pause {
+        /// The job; `None`: all.
+        job: Option<Box<str>>,
+        /// Until when; `None`: until it is resumed.
+        until: Option<Instant>,
+        /// Why.
+        reason: Option<Box<str>>,
+    },
+    /// The contrary. All: those that were paused together; jobs paused on their own stay so.
+    Resume {
+        /// The job; `None`: all.
+        job: Option<Box<str>>,
+    },
+    /// A job that is in no file. Answer: [`Response::Job`].
+    Add {
+        /// The job.
+        job: Arc<Job>,
+        /// Its keys as TOML, to be remembered.
+        text: Box<str>,
+        /// If there is an added job of this id, put this one in its place.
+        replace: bool,
+    },
+    /// Remove a job that was added. Its active runs are told to end only if they have not begun.
+    /// Answer: [`Response::Done`].
+    Remove {
+        /// The job.
+        job: Box<str>,
+        /// Why, for the record.
+        detail: Option<Box<str>>,
+    },
+    /// Another definition of a job, made of its own and these overrides. Answer: [`Response::Job`].
+    Change {
+        /// The whole definition as it is to be.
+        job: Arc<Job>,
+        /// What stands over the job's own definition, as TOML; `None`: nothing any more.
+        overrides: Option<Box<str>>,
+        /// Which kind of change it is, for the record.
+        what: ChangeKind,
+        /// In what way, for the record.
+        detail: Option<Box<str>>,
+    },
+}
+
+/// What is answered to whoever has asked for something, of the scheduler or of the loop that runs
+/// it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Response {
+    /// Some of the jobs.
+    Jobs(JobPage),
+    /// One job: as it was asked for, or as it is now that it was added or changed.
+    Job {
+        /// The job.
+        job: Box<JobDetail>,
+        /// What is odd about what was sent, though it is taken: each a sentence without a full
+        /// stop.
+        warnings: Vec<String>,
+    },
+    /// How things stand.
+    Status {
+        /// How the scheduler is.
+        health: Box<Health>,
+        /// How its jobs are.
+        status: Status,
+    },
+    /// A run was started by hand.
+    Started {
+        /// The run.
+        run: RunId,
+        /// It waits: for a slot, or for another run to end.
+        waits: bool,
+    },
+    /// Such a run is over, which somebody has waited for.
+    Ended(Box<Record>),
+    /// These runs were told to end.
+    Stopped(Vec<RunId>),
+    /// The jobfile was read again: how many jobs are what.
+    Reloaded {
+        /// New.
+        added: usize,
+        /// Different.
+        changed: usize,
+        /// Gone.
+        removed: usize,
+        /// As they were.
+        unchanged: usize,
+    },
+    /// It is so now, or was already.
+    Done,
+    /// It cannot be done.
+    Refused(Fault),
+}
+
+/// How a scheduler is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// What is not as it should be, each a sentence without a full stop; empty: all is well.
+    pub reasons: Vec<String>,
+    /// The version of schedrs.
+    pub version: &'static str,
+    /// Its process id.
+    pub pid: u32,
+    /// When it was started.
+    pub started: Instant,
+    /// The jobfile, as it was named.
+    pub jobfile: Box<str>,
+    /// When the jobfile was last read and found good.
+    pub loaded: Instant,
+    /// The store: `memory` or `sqlite:PATH`.
+    pub store: Box<str>,
+    /// The name of the scheduler's zone.
+    pub timezone: Box<str>,
+    /// It is stopping.
+    pub stopping: bool,
+    /// What the jobfile says of the scheduler, for an export.
+    pub settings: Settings,
+    /// The executors, in the order in which jobs count them.
+    pub executors: Arc<[Executor]>,
+}
+
+/// Some of the jobs, in the order of the jobfile, then those that were added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<JobView>,
+    /// Where to go on, if there are more.
+    pub more: Option<u32>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+/// How a job stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobView {
+    /// Its definition, overrides included.
+    pub job: Arc<Job>,
+    /// It was added at run time.
+    pub added: bool,
+    /// Something of it was changed at run time.
+    pub overridden: bool,
+    /// It is paused: by somebody, or all of them are, or `paused = true` says so.
+    pub paused: Paused,
+    /// The next due time; `None`: it is paused or will never be due.
+    pub next: Option<Instant>,
+    /// Runs with a process.
+    pub running: u32,
+    /// Runs that wait: for a slot, for another run, or to be tried again.
+    pub waiting: u32,
+    /// When it was first scheduled: where the grid of an interval begins.
+    pub anchor: Instant,
+}
+
+/// Whether a job is paused, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Paused {
+    /// It is not.
+    No,
+    /// `paused = true` in its definition.
+    ByFile,
+    /// Somebody has paused it.
+    Job(Pause),
+    /// Somebody has paused all jobs.
+    All(Pause),
+}
+
+/// That something is paused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Since when.
+    pub at: Instant,
+    /// Until when; `None`: until it is resumed.
+    pub until: Option<Instant>,
+    /// Who did it.
+    pub by: Box<str>,
+    /// Why.
+    pub reason: Option<Box<str>>,
+}
+
+/// Everything about one job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobDetail {
+    /// How it stands.
+    pub view: JobView,
+    /// The name of its executor.
+    pub executor: Arc<str>,
+    /// Its overrides, as TOML.
+    pub overrides: Option<Box<str>>,
+    /// Its definition as TOML, if it was added at run time.
+    pub text: Option<Box<str>>,
+    /// Its active runs, in the order in which they were admitted.
+    pub active: Vec<Active>,
+    /// Its next few due times.
+    pub upcoming: Vec<Instant>,
+}
+
+/// A summary of the scheduler's state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Loaded jobs.
+    pub jobs: usize,
+    /// Runs with a process.
+    pub running: usize,
+    /// Runs waiting for a slot, for their overlap or for a retry.
+    pub waiting: usize,
+    /// The next due time and its job.
+    pub next: Option<(Instant, Box<str>)>,
+    /// All jobs are paused.
+    pub all_paused: Option<Pause>,
+    /// All active runs, in the order in which they were admitted.
+    pub active: Vec<Active>,
+}
+
+/// An active run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Active {
+    /// The run.
+    pub run: RunId,
+    /// Its job.
+    pub job: Arc<Job>,
+    /// The due time it is for.
+    pub due: Instant,
+    /// The number of its current or last attempt; 0 before the first.
+    pub attempt: u32,
+    /// What it does.
+    pub doing: Doing,
+    /// When its first process was made, if one was.
+    pub started: Option<(Instant, Mono)>,
+}

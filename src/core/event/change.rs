@@ -1,0 +1,47 @@
+//! What somebody has done, for the record.
+
+use super::named::named;
+use crate::core::instant::Instant;
+
+named! {
+    /// What was done.
+    ChangeKind {
+        /// A job, or all of them, were paused.
+        Paused "paused",
+        /// The contrary.
+        Resumed "resumed",
+        /// A job was added.
+        Added "added",
+        /// An added job was put in the place of another.
+        Replaced "replaced",
+        /// An added job was removed.
+        Removed "removed",
+        /// A job has other options.
+        Modified "modified",
+        /// A job has another trigger.
+        Rescheduled "rescheduled",
+        /// A job is again as its definition says.
+        Reset "reset",
+        /// A run was started by hand.
+        Started "started",
+        /// A run was stopped.
+        Stopped "stopped",
+        /// The scheduler was told to stop.
+        Stopping "stopping",
+    }
+}
+
+/// Something that somebody has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// When.
+    pub at: Instant,
+    /// To which job; `None`: to all of them, or to the scheduler.
+    pub job: Option<Box<str>>,
+    /// What.
+    pub what: ChangeKind,
+    /// Who: a user's name, or `schedrs`.
+    pub by: Box<str>,
+    /// Why, or in what way.
+    pub detail: Option<Box<str>>,
+}

@@ -1,0 +1,383 @@
+//! The decisions: what is due, what runs, waits, is retried, ended, skipped or missed.
+//!
+//! A pure state machine: [`Scheduler::step`] takes the time and one [`Event`] and appends the
+//! [`Action`]s to be performed; [`Scheduler::next_wakeup`] says when to call it next if nothing
+//! happens before. No clock, no I/O, no threads, no randomness: `crate::run::daemon` drives it with
+//! processes, `crate::sim` with virtual ones, and both get the same answers.
+//!
+//! The rules are those of doc/runs.md, one file each:
+//!
+//! * `due`: which due times have passed, which of them are too late, and which of several
+//!   stand for the others; `timetable` and `tally` find and count them without enumerating them;
+//! * `admission`: `max_instances`, `overlap`, and the `pool`s with their slots and
+//!   queues;
+//! * `run`: the life of a run as one table of state × event; `attempt` performs
+//!   what the table says;
+//! * `reload` and `stop`;
+//! * `asked` answers what people and programs ask, `pause` is about jobs that are not due for a
+//!   while, `memory` about what outlives the scheduler.
+//!
+//! Nothing here looks at all jobs to find what is due: one heap holds the next wake-up of each
+//! job, another the deadlines of active runs. An idle job costs some 70 bytes.
+
+mod admission;
+mod asked;
+mod attempt;
+mod due;
+mod jobs;
+mod memory;
+mod pause;
+mod pool;
+mod reload;
+mod run;
+mod stop;
+mod tally;
+mod timetable;
+
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::event::{Action, Active, Event, Notice, Pause, Request, RunId, Status};
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::{Job, JobSet};
+
+use jobs::{Delayed, Extra, JobState, NEVER, Wake};
+pub use memory::{Memory, Survivor};
+use pool::Pools;
+use run::{Input, Runs, Timer};
+use stop::Life;
+use tally::{Count, SLICE};
+
+/// How far wall and monotonic time may drift apart before a step calls it a jump of the clock,
+/// when nobody said that the clock was set.
+const JUMP: u64 = 1_000_000;
+
+/// The same when the system said so: below this it is the distance between two clock readings.
+const SMALL_JUMP: u64 = 10_000;
+
+/// The state of a scheduler. See the [module](self).
+#[derive(Debug)]
+pub struct Scheduler {
+    /// In the order of the jobfile, which is also the order in which jobs due together start.
+    jobs: Vec<JobState>,
+    /// One entry for each job that will be due: when it wants to be looked at.
+    calendar: BinaryHeap<Wake>,
+    /// Due times that have been reached and wait for their jitter to pass. Only jobs whose jitter
+    /// is longer than the time between two due times have any.
+    delayed: HashMap<u32, Delayed>,
+    /// What few jobs have beside: that they are paused, were added or changed at run time.
+    extras: HashMap<u32, Extra>,
+    /// Slots of `jobs` that are free.
+    vacant: Vec<u32>,
+    /// The slot of each id; made when somebody first asks for a job by its name.
+    ids: Option<HashMap<Box<str>, u32>>,
+    /// All jobs are paused.
+    all_paused: Option<Pause>,
+    /// Somebody remembers what is decided: [`Action::Remember`].
+    remembers: bool,
+    /// Jobs of which there is something new to remember since before the first step, and ids of
+    /// jobs that are gone.
+    unremembered: (Vec<u32>, Vec<Box<str>>),
+    /// Added jobs of which nothing may be left to be done.
+    done: Vec<u32>,
+    /// Who wants to hear of the end of which run.
+    waiters: HashMap<RunId, Vec<u64>>,
+    runs: Runs,
+    /// Deadlines of runs: `max_wait`, `timeout`, `kill_after`, retries.
+    timers: BinaryHeap<Timer>,
+    /// Runs that the machine was too short of something to start, longest first; and some that
+    /// have been started or have ended since.
+    postponed: VecDeque<RunId>,
+    pools: Pools,
+    /// Ranges of due times whose fate is known and whose number is still being counted.
+    counts: VecDeque<Count>,
+    /// How many more may be counted in this step.
+    count_budget: u64,
+    life: Life,
+    /// The number of the next run.
+    next_run: u64,
+    /// When the scheduler started: the due time of `@reboot`.
+    started: Instant,
+    stop_grace: Duration,
+    /// The time of the last step.
+    last: Now,
+    /// Wall minus monotonic time when they were last looked at.
+    offset: i64,
+    /// Buffers that keep their capacity.
+    scratch: Scratch,
+}
+
+/// Buffers that keep their capacity from one step to the next.
+#[derive(Debug, Default)]
+struct Scratch {
+    before: Vec<Instant>,
+    after: Vec<Instant>,
+    chosen: VecDeque<Instant>,
+    slots: Vec<u32>,
+}
+
+/// Ids of jobs, each with a text, sorted.
+pub type Texts = Vec<(Box<str>, Box<str>)>;
+
+/// When to call [`Scheduler::step`] next, on each of the two time lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Wakeup {
+    /// When a job is due next, its jitter included.
+    pub wall: Option<Instant>,
+    /// The next deadline: a timeout, a retry, the end of a grace.
+    pub mono: Option<Mono>,
+}
+
+/// The time of a step and where its actions go.
+struct Cx<'a> {
+    now: Now,
+    out: &'a mut Vec<Action>,
+}
+
+impl Scheduler {
+    /// A scheduler that starts now. Due times before `now` are none of its business; what is due
+    /// at `now` itself fires at the first step.
+    pub fn new(now: Now, set: JobSet) -> Scheduler {
+        let pools = Pools::new(&set.executors);
+        let mut jobs = Vec::with_capacity(set.jobs.len());
+        for job in set.jobs {
+            let pool = pools.of_executor(job.executor);
+            jobs.push(JobState::at_start(job, pool, now.wall));
+        }
+        let mut scheduler = Scheduler {
+            jobs,
+            calendar: BinaryHeap::new(),
+            delayed: HashMap::new(),
+            extras: HashMap::new(),
+            vacant: Vec::new(),
+            ids: None,
+            all_paused: None,
+            remembers: false,
+            unremembered: Default::default(),
+            done: Vec::new(),
+            waiters: HashMap::new(),
+            runs: Runs::new(),
+            timers: BinaryHeap::new(),
+            postponed: VecDeque::new(),
+            pools,
+            counts: VecDeque::new(),
+            count_budget: SLICE,
+            life: Life::Starting,
+            next_run: 1,
+            started: now.wall,
+            stop_grace: set.settings.stop_grace,
+            last: now,
+            offset: offset(now),
+            scratch: Scratch::default(),
+        };
+        scheduler.fill_calendar();
+        scheduler
+    }
+
+    /// One event has happened, and it is `now`: appends everything that is to be done about both.
+    ///
+    /// Any event may come at any time, in any order, more than once, early or late: what makes no
+    /// sense is ignored. The same as [`Scheduler::take`] and [`Scheduler::advance`].
+    pub fn step(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
+        self.take(now, event, actions);
+        self.advance(now, actions);
+    }
+
+    /// The first half of a step: one event has happened. Several that happened together may be
+    /// taken before one [`Scheduler::advance`], so that a run that has ended makes room for what
+    /// is due at the same moment.
+    pub fn take(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
+        if matches!(self.life, Life::Over) {
+            return;
+        }
+        let cx = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
+        match event {
+            Event::Woke | Event::ClockSet => {}
+            Event::Started { run, pid, at, taken } => {
+                self.heard(run, Input::Started(pid, at, taken), cx);
+            }
+            Event::StartHangs { run, taken } => self.heard(run, Input::Hangs(taken), cx),
+            Event::NotStarted { run, reason, transient: true } => {
+                self.heard(run, Input::Short(reason), cx);
+            }
+            Event::NotStarted { run, reason, transient: false } => {
+                self.heard(run, Input::NotStarted(reason), cx);
+            }
+            Event::Ended { run, exit } => self.heard(run, Input::Ended(exit), cx),
+            Event::Abandoned { run, reason } => self.heard(run, Input::Abandoned(reason), cx),
+            Event::Reload(set) => {
+                // What has passed is decided by the jobs as they were; then the new ones count.
+                self.decide(cx);
+                self.reload(*set, cx);
+            }
+            Event::Request(Request::Status) => {
+                let status = self.status();
+                cx.out.push(Action::Notice(Notice::Status(status)));
+            }
+            Event::Ask(ask) => self.asked(*ask, cx),
+            Event::ClaimLost(run) => self.claim_lost(run, cx),
+            Event::Stop => self.stop(cx),
+        }
+    }
+
+    /// The second half of a step: time has passed.
+    pub fn advance(&mut self, now: Now, actions: &mut Vec<Action>) {
+        if matches!(self.life, Life::Over) {
+            return;
+        }
+        let cx = &mut self.look_at_clocks(now, false, actions);
+        if matches!(self.life, Life::Starting) {
+            self.life = Life::Running;
+            cx.out.push(Action::Notice(Notice::Starting { jobs: self.len() }));
+            self.remember_the_new(cx);
+        }
+        self.count_budget = SLICE;
+        self.ring_timers(cx);
+        self.decide(cx);
+        // A `max_wait` of nothing is over at once.
+        self.ring_timers(cx);
+        self.go_on_counting(cx);
+        self.remove_done(cx);
+        self.settle(cx);
+    }
+
+    /// When to call next if nothing happens before.
+    pub fn next_wakeup(&self) -> Wakeup {
+        let wall = match (self.life.is_accepting(), &self.all_paused) {
+            (true, None) => self.calendar.peek().map(|wake| wake.at),
+            (true, Some(pause)) => pause.until,
+            (false, _) => None,
+        };
+        let mut mono = self.timers.peek().map(|timer| timer.at);
+        let mut sooner = |at: Mono| mono = Some(mono.map_or(at, |mono| mono.min(at)));
+        if let Life::Draining { until } | Life::Ending { until } = self.life {
+            sooner(until);
+        }
+        if !self.counts.is_empty() {
+            sooner(self.last.mono);
+        }
+        Wakeup { wall, mono }
+    }
+
+    /// The definition of a job, by its id.
+    pub fn job(&mut self, id: &str) -> Option<&Arc<Job>> {
+        let ids = self.take_ids();
+        let slot = ids.get(id).copied();
+        self.ids = Some(ids);
+        Some(&self.jobs[slot? as usize].job)
+    }
+
+    /// The overrides of a job, by its id: TOML that stands over its definition.
+    pub fn overrides(&mut self, id: &str) -> Option<&str> {
+        let ids = self.take_ids();
+        let slot = ids.get(id).copied();
+        self.ids = Some(ids);
+        self.extras.get(&slot?)?.overrides.as_deref()
+    }
+
+    /// Every job that was added at run time, with its definition as TOML; and every job with
+    /// overrides, with those.
+    pub fn texts(&self) -> (Texts, Texts) {
+        let (mut added, mut overrides) = (Vec::new(), Vec::new());
+        for (&slot, extra) in &self.extras {
+            let id = &self.jobs[slot as usize].job.id;
+            added.extend(extra.text.clone().map(|text| (id.clone(), text)));
+            overrides.extend(extra.overrides.clone().map(|text| (id.clone(), text)));
+        }
+        added.sort_unstable();
+        overrides.sort_unstable();
+        (added, overrides)
+    }
+
+    /// The ids of all jobs.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.jobs.iter().filter(|state| !state.gone).map(|state| &*state.job.id)
+    }
+
+    /// Whether it has been told to stop.
+    pub fn is_stopping(&self) -> bool {
+        !self.life.is_accepting()
+    }
+
+    /// Whether nothing will ever happen again by itself: no job has a due time left and no run is
+    /// active. It goes on all the same (a reload may bring new jobs); that is for the daemon to
+    /// decide.
+    pub fn is_idle_forever(&self) -> bool {
+        self.calendar.is_empty() && self.runs.is_empty() && self.counts.is_empty()
+    }
+
+    /// A summary of the state.
+    pub fn status(&self) -> Status {
+        let mut active: Vec<Active> = self.runs.iter().map(|(_, run)| run.summary()).collect();
+        active.sort_unstable_by_key(|active| active.run);
+        let running = active.iter().filter(|active| active.doing.is_running()).count();
+        let waiting = active.len() - running;
+        let is_due = self.life.is_accepting() && self.all_paused.is_none();
+        let next = self.calendar.peek().filter(|_| is_due).and_then(|&wake| {
+            let wake = match self.jobs[wake.slot as usize].paused {
+                false => wake,
+                // The end of a pause: the job that is due first is further down.
+                true => {
+                    let due = |wake: &&Wake| !self.jobs[wake.slot as usize].paused;
+                    *self.calendar.iter().filter(due).max()?
+                }
+            };
+            let state = &self.jobs[wake.slot as usize];
+            let delayed = self.delayed.get(&wake.slot).and_then(Delayed::first);
+            let due = match delayed {
+                Some(first) if first.fire <= wake.at => first.due,
+                _ => state.next,
+            };
+            Some((due, state.job.id.clone()))
+        });
+        let all_paused = self.all_paused.clone();
+        Status { jobs: self.len(), running, waiting, next, all_paused, active }
+    }
+
+    /// How many jobs there are.
+    pub(crate) fn len(&self) -> usize {
+        self.jobs.len() - self.vacant.len()
+    }
+
+    /// Remembers the time, and says so once when the wall clock has jumped.
+    fn look_at_clocks<'a>(&mut self, now: Now, was_set: bool, out: &'a mut Vec<Action>) -> Cx<'a> {
+        // Monotonic time that runs backwards would be a bug of the caller; time then stands still.
+        let now = Now { wall: now.wall, mono: now.mono.max(self.last.mono) };
+        let by_micros = offset(now).saturating_sub(self.offset);
+        let limit = if was_set { SMALL_JUMP } else { JUMP };
+        if by_micros.unsigned_abs() >= limit {
+            out.push(Action::Notice(Notice::ClockJumped { by_micros }));
+            self.offset = offset(now);
+        } else if was_set {
+            self.offset = offset(now);
+        }
+        self.last = now;
+        Cx { now, out }
+    }
+
+    /// Puts a job into the calendar anew: when it wants to be looked at has changed.
+    fn reschedule(&mut self, slot: u32) {
+        self.calendar.retain(|wake| wake.slot != slot);
+        let at = self.wake_of(slot);
+        if at != NEVER {
+            self.calendar.push(Wake { at, slot });
+        }
+    }
+
+    /// Puts each job into the calendar, from nothing.
+    fn fill_calendar(&mut self) {
+        let mut wakes = std::mem::take(&mut self.calendar).into_vec();
+        wakes.clear();
+        wakes.extend((0..self.jobs.len() as u32).filter_map(|slot| {
+            let at = self.wake_of(slot);
+            (at != NEVER).then_some(Wake { at, slot })
+        }));
+        self.calendar = BinaryHeap::from(wakes);
+    }
+}
+
+/// Wall minus monotonic time, in microseconds.
+fn offset(now: Now) -> i64 {
+    now.wall.micros().saturating_sub(i64::try_from(now.mono.micros()).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,335 @@
+//! Whether a due time becomes a run, and when that run gets a slot: doc/runs.md, "Room for
+//! the job" and "Slots".
+
+use std::sync::Arc;
+
+use crate::core::event::{Action, Admitted, Notice, Record, Remember, RunId, Start};
+use crate::core::instant::Instant;
+use crate::core::job::Overlap;
+use crate::core::outcome::{Outcome, SkipReason};
+
+use super::run::{Input, NO_DEADLINE, NONE, Phase, Run, Wish};
+use super::{Cx, Scheduler};
+
+impl Scheduler {
+    /// Admits a due time: a run of it starts or waits. `false` if `max_instances` runs are active
+    /// and `overlap` says to skip it.
+    pub(super) fn admit(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) -> bool {
+        if self.jobs[slot as usize].retrying > 0 {
+            self.supersede_retries(slot, cx);
+        }
+        let state = &self.jobs[slot as usize];
+        let options = &state.job.options;
+        if state.instances < options.max_instances.max(1) {
+            self.open_and_enqueue(slot, due, None, cx);
+            return true;
+        }
+        match (options.overlap, state.pending) {
+            (Overlap::Skip, _) => false,
+            (Overlap::Queue, NONE) => {
+                self.wait_for_instance(slot, due, cx);
+                true
+            }
+            // One is enough: it will run soon, and the first to wait is the first to run.
+            (Overlap::Queue, _) => false,
+            (Overlap::Replace, NONE) => {
+                self.replace(slot, due, cx);
+                true
+            }
+            // The newest is the one that is wanted.
+            (Overlap::Replace, pending) => {
+                self.displace(pending, due, cx);
+                true
+            }
+        }
+    }
+
+    /// A run that has room: it starts as soon as there is a slot.
+    pub(super) fn open_and_enqueue(
+        &mut self,
+        slot: u32,
+        due: Instant,
+        by: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> u32 {
+        let run = self.open(slot, due, Phase::Queued, by, cx);
+        self.link(run);
+        self.enqueue(run, cx);
+        run
+    }
+
+    /// Ends the waiting of each run of a job for its next attempt: a newer due time is there.
+    pub(super) fn supersede_retries(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let mut run = self.jobs[slot as usize].oldest;
+        while run != NONE {
+            let newer = self.runs[run].newer;
+            if self.runs[run].waits_to_retry() {
+                self.react(run, Input::Displace, cx);
+            }
+            run = newer;
+        }
+    }
+
+    /// Makes room for a due time by ending the oldest run of its job.
+    fn replace(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
+        let oldest = self.jobs[slot as usize].oldest;
+        match self.runs[oldest].phase {
+            // It has no process: nothing has to end first.
+            Phase::Queued => self.displace(oldest, due, cx),
+            Phase::Postponed => {
+                self.react(oldest, Input::Displace, cx);
+                self.admit(slot, due, cx);
+            }
+            Phase::Starting
+            | Phase::GivenUp
+            | Phase::Running
+            | Phase::Terminating
+            | Phase::Killing => {
+                self.wait_for_instance(slot, due, cx);
+                self.end_oldest(slot, cx);
+            }
+            // Pending runs are no instances, and retries have just been superseded.
+            Phase::Pending | Phase::Resting => {}
+        }
+    }
+
+    /// Ends the oldest run of a job, unless one is ending already.
+    fn end_oldest(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let oldest = self.jobs[slot as usize].oldest;
+        let mut run = oldest;
+        while run != NONE {
+            let state = &self.runs[run];
+            let ends = matches!(state.phase, Phase::GivenUp | Phase::Terminating | Phase::Killing);
+            if ends || state.wish != Wish::Run {
+                return;
+            }
+            run = state.newer;
+        }
+        if oldest != NONE {
+            self.react(oldest, Input::Displace, cx);
+        }
+    }
+
+    /// A run without a process that now stands for a newer due time, in the place it has.
+    fn displace(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
+        let run = &self.runs[slot];
+        let job_slot = run.job_slot;
+        let state = &self.jobs[job_slot as usize];
+        if state.pool != run.pool {
+            // A reload has moved the job to another executor, where it has no place yet.
+            self.react(slot, Input::Displace, cx);
+            self.admit(job_slot, due, cx);
+            return;
+        }
+        let id = self.next_id();
+        let job = Arc::clone(&self.jobs[job_slot as usize].job);
+        let run = &mut self.runs[slot];
+        let record = Record {
+            job: std::mem::replace(&mut run.job, job),
+            due: run.due,
+            last_due: run.due,
+            count: 1,
+            run: Some(run.id),
+            outcome: Outcome::Skipped(SkipReason::Overlap),
+            started: None,
+            duration: run.duration(),
+            attempts: 0,
+        };
+        let old = run.id;
+        self.over(old, record, cx);
+        self.admitted(id, job_slot, due, None, cx);
+        let run = &mut self.runs[slot];
+        run.due = due;
+        run.admitted = cx.now.mono;
+        self.runs.rename(slot, id);
+        if self.runs[slot].phase == Phase::Queued {
+            // It is the newest of its job now.
+            self.unlink(slot);
+            self.link(slot);
+        }
+        self.arm_max_wait(slot);
+    }
+
+    /// A run that waits for another of its job to end.
+    fn wait_for_instance(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
+        let run = self.open(slot, due, Phase::Pending, None, cx);
+        self.jobs[slot as usize].pending = run;
+        self.arm_max_wait(run);
+    }
+
+    /// If a run waits for another of its job to end and there is room now, it takes it.
+    pub(super) fn promote(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let state = &mut self.jobs[slot as usize];
+        let run = state.pending;
+        if run == NONE || !self.life.is_accepting() {
+            return;
+        }
+        let options = &state.job.options;
+        if state.instances < options.max_instances.max(1) {
+            state.pending = NONE;
+            self.link(run);
+            self.runs[run].phase = Phase::Queued;
+            self.enqueue(run, cx);
+        } else if options.overlap == Overlap::Replace {
+            // A reload has made `max_instances` smaller: more than one has to go.
+            self.end_oldest(slot, cx);
+        }
+    }
+
+    /// A new run.
+    fn open(
+        &mut self,
+        slot: u32,
+        due: Instant,
+        phase: Phase,
+        by: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> u32 {
+        let id = self.next_id();
+        self.admitted(id, slot, due, by, cx);
+        let state = &self.jobs[slot as usize];
+        self.runs.insert(Run {
+            id,
+            job: Arc::clone(&state.job),
+            due,
+            admitted: cx.now.mono,
+            started: None,
+            ended: cx.now.mono,
+            deadline: NO_DEADLINE,
+            last: None,
+            attempt: 0,
+            shortages: 0,
+            job_slot: slot,
+            older: NONE,
+            newer: NONE,
+            pool: state.pool,
+            phase,
+            wish: Wish::Run,
+            hangs: false,
+            timed_out: false,
+            is_last: false,
+        })
+    }
+
+    /// Has it remembered that a due time has become a run.
+    fn admitted(&self, run: RunId, slot: u32, due: Instant, by: Option<&str>, cx: &mut Cx<'_>) {
+        if self.remembers {
+            let job = Arc::clone(&self.jobs[slot as usize].job);
+            let by = by.map(Into::into);
+            let admitted = Admitted { run, job, due, at: cx.now.wall, by };
+            cx.out.push(Action::Remember(Remember::Admitted(admitted)));
+        }
+    }
+
+    fn next_id(&mut self) -> RunId {
+        let id = RunId(self.next_run);
+        self.next_run += 1;
+        id
+    }
+
+    /// Makes a run the newest of its job's.
+    pub(super) fn link(&mut self, slot: u32) {
+        let job_slot = self.runs[slot].job_slot;
+        let state = &mut self.jobs[job_slot as usize];
+        let newest = std::mem::replace(&mut state.newest, slot);
+        state.instances += 1;
+        match newest {
+            NONE => state.oldest = slot,
+            newest => self.runs[newest].newer = slot,
+        }
+        let run = &mut self.runs[slot];
+        run.older = newest;
+        run.newer = NONE;
+    }
+
+    /// Takes a run out of its job's.
+    pub(super) fn unlink(&mut self, slot: u32) {
+        let Run { job_slot, older, newer, .. } = self.runs[slot];
+        let state = &mut self.jobs[job_slot as usize];
+        state.instances -= 1;
+        match older {
+            NONE => state.oldest = newer,
+            older => self.runs[older].newer = newer,
+        }
+        match newer {
+            NONE => self.jobs[job_slot as usize].newest = older,
+            newer => self.runs[newer].older = older,
+        }
+    }
+
+    /// A run wants a slot: at once, or in the order of arrival.
+    pub(super) fn enqueue(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let pool = self.runs[slot].pool;
+        if self.pools.get(pool).is_open() && self.life.is_accepting() {
+            self.pools.get(pool).busy += 1;
+            self.start(slot, cx);
+            return;
+        }
+        let run = &mut self.runs[slot];
+        let first = run.attempt == 0;
+        run.phase = Phase::Queued;
+        let handle = self.runs.handle(slot);
+        self.pools.get(pool).push(handle, &self.runs);
+        if first {
+            self.arm_max_wait(slot);
+        }
+    }
+
+    /// `max_wait` is for the first attempt: a retry waits as long as it must.
+    fn arm_max_wait(&mut self, slot: u32) {
+        let run = &self.runs[slot];
+        match run.job.options.max_wait {
+            Some(most) => self.arm(slot, run.admitted.plus(most)),
+            None => self.runs[slot].deadline = NO_DEADLINE,
+        }
+    }
+
+    /// Gives free slots of a pool to those who wait, first come, first served.
+    pub(super) fn dispatch(&mut self, pool: u16, cx: &mut Cx<'_>) {
+        while self.life.is_accepting() && self.pools.get(pool).has_free_slot() {
+            let Some(slot) = self.pools.get(pool).pop(&self.runs) else { return };
+            let run = &self.runs[slot];
+            if run.deadline <= cx.now.mono {
+                // The slot came free in the very step in which its patience ran out.
+                self.react(slot, Input::Deadline, cx);
+                continue;
+            }
+            let pool = self.pools.get(pool);
+            pool.forget();
+            pool.busy += 1;
+            self.start(slot, cx);
+        }
+    }
+
+    /// Tells the hands to start the next attempt of a run that has a slot.
+    fn start(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        if run.attempt > 0 && run.job_slot != NONE {
+            self.jobs[run.job_slot as usize].retrying -= 1;
+        }
+        run.attempt = run.attempt.saturating_add(1);
+        run.shortages = 0;
+        run.timed_out = false;
+        run.last = None;
+        self.tell_to_start(slot, cx);
+    }
+
+    /// Tells the hands to start the current attempt of a run.
+    pub(super) fn tell_to_start(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        run.phase = Phase::Starting;
+        run.hangs = false;
+        run.deadline = NO_DEADLINE;
+        cx.out.push(Action::Start(Start {
+            run: run.id,
+            attempt: run.attempt,
+            due: run.due,
+            job: Arc::clone(&run.job),
+        }));
+    }
+
+    /// Says that the hands were heard saying something that cannot be.
+    pub(super) fn ignore(run: RunId, event: &'static str, cx: &mut Cx<'_>) {
+        cx.out.push(Action::Notice(Notice::Ignored { run, event }));
+    }
+}

@@ -1,0 +1,419 @@
+//! What people and programs ask of a running scheduler: APScheduler's job management.
+//!
+//! Every question has an answer in the same step. What changes a job is remembered in that step as
+//! well, before it is answered.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::core::event::{
+    Action, Active, Ask, Change, ChangeKind, Code, Fault, JobDetail, JobPage, JobView, Pause,
+    Paused, Remember, Response, RunId, Want,
+};
+use crate::core::instant::Instant;
+use crate::core::job::Job;
+use crate::core::nearest::nearest;
+use crate::core::outcome::Doing;
+use crate::core::trigger::Trigger;
+
+use super::jobs::{Extra, JobState, NEVER};
+use super::reload;
+use super::run::{Input, NONE, Phase};
+use super::{Cx, Scheduler};
+
+/// How many due times to come [`Want::Show`] answers.
+const UPCOMING: usize = 5;
+
+/// So many names are looked through for the one that was meant: a fraction of a millisecond.
+const HINTS: usize = 1000;
+
+impl Scheduler {
+    /// Answers somebody.
+    pub(super) fn asked(&mut self, ask: Ask, cx: &mut Cx<'_>) {
+        let Ask { ticket, by, want } = ask;
+        // What has passed is decided by how things were.
+        if !matches!(want, Want::List { .. } | Want::Show { .. }) {
+            self.decide(cx);
+        }
+        let answer = self.answer(ticket, &by, want, cx).unwrap_or_else(Response::Refused);
+        cx.out.push(Action::Answer { ticket, answer });
+    }
+
+    fn answer(
+        &mut self,
+        ticket: u64,
+        by: &str,
+        want: Want,
+        cx: &mut Cx<'_>,
+    ) -> Result<Response, Fault> {
+        let changes = !matches!(want, Want::List { .. } | Want::Show { .. });
+        if changes && !self.life.is_accepting() && !matches!(want, Want::StopJob { .. }) {
+            return Err(Fault::stopping());
+        }
+        match want {
+            Want::List { from, limit } => Ok(Response::Jobs(self.page(from, limit))),
+            Want::Show { job } => {
+                let slot = self.slot_of(&job)?;
+                Ok(self.detail(slot))
+            }
+            Want::Start { job, force, wait } => self.start_now(ticket, by, &job, force, wait, cx),
+            Want::StopJob { job } => {
+                let slot = self.slot_of(&job)?;
+                let runs = self.runs_of(slot);
+                self.stop_runs(&runs, by, cx);
+                Ok(Response::Stopped(runs))
+            }
+            Want::StopRun { run } => {
+                if self.runs.find(run).is_none() {
+                    return Err(Fault::new(Code::NoSuchRun, format!("no run {run} is active")));
+                }
+                self.stop_runs(&[run], by, cx);
+                Ok(Response::Stopped(vec![run]))
+            }
+            Want::Pause { job, until, reason } => {
+                if until.is_some_and(|until| until <= cx.now.wall) {
+                    return Err(Fault::new(Code::Past, "the end of the pause is past already"));
+                }
+                let detail = reason.clone();
+                let pause = Pause { at: cx.now.wall, until, by: by.into(), reason };
+                match &job {
+                    None => self.pause_all(pause, cx),
+                    Some(job) => {
+                        let slot = self.slot_of(job)?;
+                        self.pause_job(slot, pause, cx);
+                    }
+                }
+                self.change(job, ChangeKind::Paused, by, detail, cx);
+                Ok(Response::Done)
+            }
+            Want::Resume { job } => {
+                match &job {
+                    None => self.resume_all(cx.now.wall, cx),
+                    Some(job) => {
+                        let slot = self.slot_of(job)?;
+                        if self.jobs[slot as usize].paused {
+                            self.resume_job(slot, cx.now.wall, cx);
+                            self.reschedule(slot);
+                        }
+                    }
+                }
+                self.change(job, ChangeKind::Resumed, by, None, cx);
+                Ok(Response::Done)
+            }
+            Want::Add { job, text, replace } => self.add(by, job, text, replace, cx),
+            Want::Remove { job, detail } => {
+                let slot = self.slot_of(&job)?;
+                if !self.jobs[slot as usize].added {
+                    let message =
+                        format!("`{job}` is a job of the jobfile: edit the file and reload it");
+                    return Err(Fault::new(Code::InFile, message));
+                }
+                self.vacate(slot, cx);
+                self.change(Some(job), ChangeKind::Removed, by, detail, cx);
+                Ok(Response::Done)
+            }
+            Want::Change { job, overrides, what, detail } => {
+                let slot = self.slot_of(&job.id)?;
+                // An added job would be gone by it, for a slip of the pen.
+                if overrides.is_some() && self.jobs[slot as usize].job.trigger != job.trigger {
+                    would_run(&job, cx.now.wall)?;
+                }
+                let extra = self.extras.entry(slot).or_default();
+                extra.overrides = overrides;
+                let id = job.id.clone();
+                self.redefine(slot, job, cx);
+                self.change(Some(id), what, by, detail, cx);
+                Ok(self.detail(slot))
+            }
+        }
+    }
+
+    /// The slot of a job, by its id.
+    fn slot_of(&mut self, id: &str) -> Result<u32, Fault> {
+        let ids = self.take_ids();
+        let found = ids.get(id).copied();
+        self.ids = Some(ids);
+        found.ok_or_else(|| self.no_such_job(id))
+    }
+
+    /// That there is no such job, and which may have been meant.
+    pub fn no_such_job(&self, id: &str) -> Fault {
+        let hint = match nearest(id, self.ids().take(HINTS)) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        Fault::new(Code::NoSuchJob, format!("no job `{id}`{hint}"))
+    }
+
+    /// The active runs of a job, in the order in which they were admitted.
+    fn runs_of(&self, slot: u32) -> Vec<RunId> {
+        let own = self.runs.iter().filter(|(_, run)| run.job_slot == slot);
+        let mut runs: Vec<RunId> = own.map(|(_, run)| run.id).collect();
+        runs.sort_unstable();
+        runs
+    }
+
+    fn stop_runs(&mut self, runs: &[RunId], by: &str, cx: &mut Cx<'_>) {
+        for &id in runs {
+            // The end of one may have been that of another.
+            if let Some(slot) = self.runs.find(id) {
+                let job = self.runs[slot].job.id.clone();
+                self.change(
+                    Some(job),
+                    ChangeKind::Stopped,
+                    by,
+                    Some(format!("run {id}").into()),
+                    cx,
+                );
+                self.react(slot, Input::Stop, cx);
+            }
+        }
+    }
+
+    fn start_now(
+        &mut self,
+        ticket: u64,
+        by: &str,
+        id: &str,
+        force: bool,
+        wait: bool,
+        cx: &mut Cx<'_>,
+    ) -> Result<Response, Fault> {
+        let slot = self.slot_of(id)?;
+        if !force && let Some(pause) = self.pause_of(slot) {
+            let message = format!("`{id}` is paused{}; --force starts it all the same", pause);
+            return Err(Fault::new(Code::Paused, message));
+        }
+        if self.jobs[slot as usize].retrying > 0 {
+            self.supersede_retries(slot, cx);
+        }
+        let state = &self.jobs[slot as usize];
+        let most = state.job.options.max_instances.max(1);
+        if state.instances >= most && !force {
+            let running: Vec<String> =
+                self.runs_of(slot).iter().map(|run| run.to_string()).collect();
+            let message = format!(
+                "`{id}` is active already: run {}; max_instances is {most}; --force starts one more",
+                running.join(", ")
+            );
+            return Err(Fault::new(Code::MaxInstances, message));
+        }
+        let run = self.open_and_enqueue(slot, cx.now.wall, Some(by), cx);
+        let (run, waits) = (self.runs[run].id, self.runs[run].phase == Phase::Queued);
+        if wait {
+            self.waiters.entry(run).or_default().push(ticket);
+        }
+        self.change(
+            Some(id.into()),
+            ChangeKind::Started,
+            by,
+            Some(format!("run {run}").into()),
+            cx,
+        );
+        Ok(Response::Started { run, waits })
+    }
+
+    /// By whom a job is paused and until when, as a fragment; `None`: it is not.
+    fn pause_of(&self, slot: u32) -> Option<String> {
+        Some(match self.paused(slot) {
+            Paused::No => return None,
+            Paused::ByFile => " by its definition".to_owned(),
+            Paused::Job(pause) | Paused::All(pause) => {
+                let until = pause.until.map(|until| format!(" until {until}"));
+                format!(" by {}{}", pause.by, until.unwrap_or_default())
+            }
+        })
+    }
+
+    fn add(
+        &mut self,
+        by: &str,
+        job: Arc<Job>,
+        text: Box<str>,
+        replace: bool,
+        cx: &mut Cx<'_>,
+    ) -> Result<Response, Fault> {
+        let id = job.id.clone();
+        let ids = self.take_ids();
+        let there = ids.get(&id).copied();
+        self.ids = Some(ids);
+        if let Some(slot) = there {
+            let added = self.jobs[slot as usize].added;
+            if !added || !replace {
+                let message = match added {
+                    true => format!("a job `{id}` was added already; --replace replaces it"),
+                    false => format!("`{id}` is a job of the jobfile"),
+                };
+                return Err(Fault::new(Code::Exists, message));
+            }
+        }
+        if !job.options.paused {
+            would_run(&job, cx.now.wall)?;
+        }
+        let slot = match there {
+            Some(slot) => {
+                self.extras.insert(slot, Extra { text: Some(text), ..Extra::default() });
+                self.redefine(slot, job, cx);
+                slot
+            }
+            None => {
+                let pool = self.pools.of_executor(job.executor);
+                let mut state = JobState::added(job, pool, cx.now.wall, self.started);
+                state.added = true;
+                if self.all_paused.is_some() {
+                    state.decided = cx.now.wall;
+                }
+                let slot = match self.vacant.pop() {
+                    Some(slot) => {
+                        self.jobs[slot as usize] = state;
+                        slot
+                    }
+                    None => {
+                        self.jobs.push(state);
+                        self.jobs.len() as u32 - 1
+                    }
+                };
+                self.extras.insert(slot, Extra { text: Some(text), ..Extra::default() });
+                if let Some(ids) = &mut self.ids {
+                    ids.insert(id.clone(), slot);
+                }
+                self.reschedule(slot);
+                self.remember(slot, cx);
+                slot
+            }
+        };
+        let what = if there.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
+        self.change(Some(id), what, by, None, cx);
+        Ok(self.detail(slot))
+    }
+
+    /// Gives a job another definition, as a reload would.
+    fn redefine(&mut self, slot: u32, job: Arc<Job>, cx: &mut Cx<'_>) {
+        let pool = self.pools.of_executor(job.executor);
+        let before = &self.jobs[slot as usize];
+        if before.job.trigger != job.trigger
+            && let Some(extra) = self.extras.get_mut(&slot)
+        {
+            extra.since = None;
+        }
+        let extra = self.extras.get(&slot).cloned().unwrap_or_default();
+        let state = reload::changed(before, job, pool, &extra, cx.now.wall, self.started);
+        self.jobs[slot as usize] = state;
+        if extra == Extra::default() {
+            self.extras.remove(&slot);
+        }
+        self.reschedule(slot);
+        self.remember(slot, cx);
+        self.retire(slot);
+        // There may be more room for instances than before.
+        self.promote(slot, cx);
+        self.dispatch(pool, cx);
+    }
+
+    /// Has it remembered that somebody has done something.
+    fn change(
+        &self,
+        job: Option<Box<str>>,
+        what: ChangeKind,
+        by: &str,
+        detail: Option<Box<str>>,
+        cx: &mut Cx<'_>,
+    ) {
+        let change = Change { at: cx.now.wall, job, what, by: by.into(), detail };
+        cx.out.push(Action::Remember(Remember::Change(change)));
+    }
+
+    fn paused(&self, slot: u32) -> Paused {
+        let state = &self.jobs[slot as usize];
+        match (self.extras.get(&slot).and_then(|extra| extra.pause.clone()), &self.all_paused) {
+            (Some(pause), _) => Paused::Job(pause),
+            (None, _) if state.paused => Paused::ByFile,
+            (None, Some(pause)) => Paused::All(pause.clone()),
+            (None, None) => Paused::No,
+        }
+    }
+
+    fn page(&self, from: u32, limit: u32) -> JobPage {
+        let counts = self.active_of_each();
+        let end = from.saturating_add(limit.max(1)).min(self.jobs.len() as u32);
+        let slots = (from.min(end)..end).filter(|&slot| !self.jobs[slot as usize].gone);
+        JobPage {
+            jobs: slots.map(|slot| self.view(slot, &counts)).collect(),
+            more: ((end as usize) < self.jobs.len()).then_some(end),
+            total: self.len(),
+        }
+    }
+
+    /// How many runs of each job run and wait.
+    fn active_of_each(&self) -> HashMap<u32, (u32, u32)> {
+        let mut counts: HashMap<u32, (u32, u32)> = HashMap::new();
+        for (_, run) in self.runs.iter().filter(|(_, run)| run.job_slot != NONE) {
+            let (running, waiting) = counts.entry(run.job_slot).or_default();
+            match run.summary().doing {
+                Doing::Running | Doing::Ending => *running += 1,
+                Doing::Queued | Doing::Pending | Doing::Retrying => *waiting += 1,
+            }
+        }
+        counts
+    }
+
+    fn view(&self, slot: u32, counts: &HashMap<u32, (u32, u32)>) -> JobView {
+        let state = &self.jobs[slot as usize];
+        let paused = self.paused(slot);
+        let delayed = self.delayed.get(&slot).and_then(|delayed| delayed.first());
+        let next = delayed.map_or(state.next, |first| state.next.min(first.due));
+        let is_due = paused == Paused::No && next != NEVER && self.life.is_accepting();
+        let (running, waiting) = counts.get(&slot).copied().unwrap_or_default();
+        JobView {
+            job: Arc::clone(&state.job),
+            added: state.added,
+            overridden: self.extras.get(&slot).is_some_and(|extra| extra.overrides.is_some()),
+            paused,
+            next: is_due.then_some(next),
+            running,
+            waiting,
+            anchor: state.anchor,
+        }
+    }
+
+    fn detail(&self, slot: u32) -> Response {
+        let view = self.view(slot, &self.active_of_each());
+        let state = &self.jobs[slot as usize];
+        let runs = self.runs.iter().filter(|(_, run)| run.job_slot == slot);
+        let mut active: Vec<Active> = runs.map(|(_, run)| run.summary()).collect();
+        active.sort_unstable_by_key(|active| active.run);
+        let mut upcoming: Vec<Instant> = Vec::with_capacity(UPCOMING);
+        let mut due = view.next;
+        while let Some(at) = due
+            && upcoming.len() < UPCOMING
+        {
+            upcoming.push(at);
+            due = Some(state.timetable().after(at)).filter(|&at| at != NEVER);
+        }
+        let extra = self.extras.get(&slot);
+        let job = Box::new(JobDetail {
+            executor: self.pools.name(state.pool),
+            overrides: extra.and_then(|extra| extra.overrides.clone()),
+            text: extra.and_then(|extra| extra.text.clone()),
+            active,
+            upcoming,
+            view,
+        });
+        Response::Job { job, warnings: Vec::new() }
+    }
+}
+
+/// A job whose trigger names a due time from now on.
+fn would_run(job: &Job, now: Instant) -> Result<(), Fault> {
+    if job.trigger.anchored(now).next_after(now.minus(super::jobs::TICK)).is_some() {
+        return Ok(());
+    }
+    let id = &job.id;
+    Err(Fault::new(
+        Code::Never,
+        match job.trigger {
+            Trigger::Date(_) => format!("`{id}` would never run: its date is past"),
+            _ => format!("`{id}` would never run: its trigger names no due time from now on"),
+        },
+    ))
+}

@@ -1,0 +1,423 @@
+//! Attempts: what the table of `run` says is done here. The rules: doc/runs.md, "Attempts".
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::event::{Action, Code, Fault, Notice, Record, Response, RunId};
+use crate::core::instant::{Mono, Now};
+use crate::core::outcome::{MissReason, Outcome, SkipReason};
+
+use super::run::{Input, NO_DEADLINE, NONE, Phase, Reaction, Timer, Wish, reaction};
+use super::{Cx, Scheduler};
+
+/// The first pause after the machine was too short of something to start an attempt; each further
+/// one is twice as long.
+const SHORTAGE_FIRST: Duration = Duration::from_millis(100);
+/// The longest of these pauses.
+const SHORTAGE_MAX: Duration = Duration::from_secs(10);
+/// How many there are before the attempt counts as failed: 53 seconds in all.
+const SHORTAGES: u32 = 11;
+
+/// How long a run that is ended because the scheduler stops has between TERM and KILL, whatever
+/// its `kill_after`.
+pub(super) const STOP_KILL_AFTER: Duration = Duration::from_secs(10);
+
+impl Scheduler {
+    /// The hands say something of a run.
+    pub(super) fn heard(&mut self, run: RunId, input: Input, cx: &mut Cx<'_>) {
+        match self.runs.find(run) {
+            Some(slot) => {
+                if matches!(input, Input::Ended(_) | Input::Abandoned(_)) {
+                    self.try_postponed(cx);
+                }
+                self.react(slot, input, cx);
+            }
+            None => Scheduler::ignore(run, word(&input), cx),
+        }
+    }
+
+    /// Something happens to a run.
+    pub(super) fn react(&mut self, slot: u32, input: Input, cx: &mut Cx<'_>) {
+        match reaction(self.runs[slot].phase, &input) {
+            Reaction::Ignore => Scheduler::ignore(self.runs[slot].id, word(&input), cx),
+            Reaction::GiveUp => {
+                let waited = cx.now.mono.since(self.runs[slot].admitted);
+                self.finish(slot, Outcome::Missed(MissReason::Waited(waited)), cx);
+            }
+            Reaction::Drop | Reaction::Conclude => {
+                // A run that waits for a slot may have had attempts already.
+                let never_tried = || Outcome::Skipped(skip_reason(&input));
+                let outcome = self.runs[slot].last.take().unwrap_or_else(never_tried);
+                self.finish(slot, outcome, cx);
+            }
+            Reaction::Enqueue => self.enqueue(slot, cx),
+            Reaction::StartAgain => self.tell_to_start(slot, cx),
+            Reaction::Run => self.has_started(slot, &input, cx),
+            Reaction::Postpone => self.postpone(slot, input, cx),
+            Reaction::AttemptOver => {
+                let outcome = match input {
+                    Input::Ended(exit) => self.runs[slot].judge(exit),
+                    Input::NotStarted(reason) | Input::Short(reason) => {
+                        self.runs[slot].not_started(reason)
+                    }
+                    // The table has no other way here.
+                    _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
+                };
+                self.attempt_over(slot, outcome, cx);
+            }
+            Reaction::Abandon => {
+                let Input::Abandoned(reason) = input else { return };
+                let run = &mut self.runs[slot];
+                // Its process may still be at work: it is not begun a second time.
+                run.is_last = true;
+                run.ended = cx.now.mono;
+                self.finish(slot, Outcome::Lost(format!("abandoned: {reason}")), cx);
+            }
+            Reaction::TimeOut => {
+                self.times_out(slot, cx);
+                self.terminate(slot, cx);
+            }
+            Reaction::GiveUpStart => {
+                self.times_out(slot, cx);
+                self.give_up_start(slot, cx);
+            }
+            Reaction::Hang => self.hangs(slot, &input, cx),
+            Reaction::Last => self.runs[slot].is_last = true,
+            Reaction::Terminate => {
+                self.runs[slot].is_last = true;
+                self.terminate(slot, cx);
+            }
+            Reaction::TerminateLater | Reaction::KillLater => {
+                let wish = match input {
+                    Input::Kill => Wish::Kill,
+                    _ => Wish::Terminate,
+                };
+                let run = &mut self.runs[slot];
+                run.is_last = true;
+                run.wish = run.wish.max(wish);
+                if run.hangs {
+                    self.give_up_start(slot, cx);
+                }
+            }
+            Reaction::Kill => {
+                self.runs[slot].is_last |= !matches!(input, Input::Deadline);
+                self.kill(slot, cx);
+            }
+        }
+    }
+
+    /// Its `timeout` is over.
+    fn times_out(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        run.timed_out = true;
+        let (run, job) = (run.id, Arc::clone(&run.job));
+        cx.out.push(Action::Notice(Notice::TimingOut { run, job }));
+    }
+
+    /// Its start hangs. Its `timeout` counts all the same, and if it is to end it need not wait for
+    /// a process.
+    fn hangs(&mut self, slot: u32, input: &Input, cx: &mut Cx<'_>) {
+        let Input::Hangs(taken) = *input else { return };
+        let run = &mut self.runs[slot];
+        run.hangs = true;
+        match (run.wish, run.job.options.timeout) {
+            (Wish::Terminate | Wish::Kill, _) => self.give_up_start(slot, cx),
+            (Wish::Run, Some(timeout)) => self.arm(slot, taken.plus(timeout)),
+            (Wish::Run, None) => {}
+        }
+    }
+
+    /// Its start hangs and is not waited for any more. There is nobody who could be asked to end.
+    fn give_up_start(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        run.phase = Phase::GivenUp;
+        run.deadline = NO_DEADLINE;
+        cx.out.push(Action::Kill(run.id));
+    }
+
+    /// Its process exists.
+    fn has_started(&mut self, slot: u32, input: &Input, cx: &mut Cx<'_>) {
+        let Input::Started(pid, at, taken) = *input else { return };
+        // Nothing begins later than it is heard of.
+        let now = Now { wall: at.wall, mono: at.mono.min(cx.now.mono) };
+        let run = &mut self.runs[slot];
+        run.phase = Phase::Running;
+        run.deadline = NO_DEADLINE;
+        run.started.get_or_insert((now.wall, now.mono));
+        cx.out.push(Action::Notice(Notice::Started {
+            run: run.id,
+            attempt: run.attempt,
+            pid,
+            job: Arc::clone(&run.job),
+            due: run.due,
+            lag: now.wall.since(run.due),
+        }));
+        let timeout = run.job.options.timeout;
+        match run.wish {
+            Wish::Run => {
+                if let Some(timeout) = timeout {
+                    self.arm(slot, taken.min(now.mono).plus(timeout));
+                }
+            }
+            Wish::Terminate => self.terminate(slot, cx),
+            Wish::Kill => self.kill(slot, cx),
+        }
+    }
+
+    /// The machine was too short of something to start it. The slot is kept: others would fare no
+    /// better, and the order stays what it was.
+    fn postpone(&mut self, slot: u32, input: Input, cx: &mut Cx<'_>) {
+        let reason = match input {
+            Input::Short(reason) | Input::NotStarted(reason) => reason,
+            _ => String::new(),
+        };
+        let run = &mut self.runs[slot];
+        if run.is_last || run.shortages >= SHORTAGES {
+            self.attempt_over(slot, Outcome::NotStarted(reason), cx);
+            return;
+        }
+        let delay = SHORTAGE_FIRST.saturating_mul(1 << run.shortages.min(16)).min(SHORTAGE_MAX);
+        run.shortages += 1;
+        run.phase = Phase::Postponed;
+        run.last = Some(Outcome::NotStarted(reason.clone()));
+        let (id, attempt, job) = (run.id, run.attempt, Arc::clone(&run.job));
+        if !self.postponed.contains(&id) {
+            self.postponed.push_back(id);
+        }
+        cx.out.push(Action::Notice(Notice::Postponed { run: id, attempt, job, reason, delay }));
+        self.arm(slot, cx.now.mono.plus(delay));
+    }
+
+    /// A process has ended. What it gives back may be what the run that has waited longest was
+    /// short of: it is tried again without its pause. That counts as no further try, as the pauses
+    /// are for a machine on which nothing moves.
+    fn try_postponed(&mut self, cx: &mut Cx<'_>) {
+        while let Some(id) = self.postponed.pop_front() {
+            let Some(slot) = self.runs.find(id) else { continue };
+            let run = &mut self.runs[slot];
+            if run.phase == Phase::Postponed {
+                run.shortages = run.shortages.saturating_sub(1);
+                run.deadline = NO_DEADLINE;
+                self.react(slot, Input::Deadline, cx);
+                return;
+            }
+        }
+    }
+
+    /// An attempt has ended, and its slot is free.
+    fn attempt_over(&mut self, slot: u32, outcome: Outcome, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        run.ended = cx.now.mono;
+        // A due time that already waits for this run is a newer one: it supersedes a retry.
+        let superseded = run.job_slot == NONE || self.jobs[run.job_slot as usize].pending != NONE;
+        let may_retry = !run.is_last && !superseded && run.attempt <= run.job.options.retries;
+        if outcome.is_success() || !may_retry {
+            self.finish(slot, outcome, cx);
+            return;
+        }
+        let delay = run.retry_delay();
+        cx.out.push(Action::Notice(Notice::Retrying {
+            run: run.id,
+            job: Arc::clone(&run.job),
+            outcome: outcome.clone(),
+            attempt: run.attempt.saturating_add(1),
+            delay,
+        }));
+        run.last = Some(outcome);
+        run.phase = Phase::Resting;
+        self.jobs[run.job_slot as usize].retrying += 1;
+        let pool = run.pool;
+        self.arm(slot, cx.now.mono.plus(delay));
+        self.pools.get(pool).busy -= 1;
+        self.dispatch(pool, cx);
+    }
+
+    /// A run is over: its outcome is recorded and everything it held is given back.
+    fn finish(&mut self, slot: u32, outcome: Outcome, cx: &mut Cx<'_>) {
+        self.close(slot, Some(outcome), cx);
+    }
+
+    /// Another scheduler has the due time of a run, or it has a fate already. What has begun goes
+    /// on; it can only be that the store was out of reach when it did.
+    pub(super) fn claim_lost(&mut self, run: RunId, cx: &mut Cx<'_>) {
+        let Some(slot) = self.runs.find(run) else { return };
+        let begun = match self.runs[slot].phase {
+            Phase::Pending | Phase::Queued | Phase::Starting => self.runs[slot].started.is_some(),
+            Phase::Postponed | Phase::Running | Phase::Terminating => true,
+            Phase::GivenUp | Phase::Killing | Phase::Resting => true,
+        };
+        if !begun {
+            self.close(slot, None, cx);
+            if let Some(tickets) = self.waiters.remove(&run) {
+                let message = "this due time was claimed by another scheduler";
+                for ticket in tickets {
+                    let answer = Response::Refused(Fault::new(Code::Claimed, message));
+                    cx.out.push(Action::Answer { ticket, answer });
+                }
+            }
+        }
+    }
+
+    /// Records how a run has ended, and tells those who wait for it.
+    pub(super) fn over(&mut self, run: RunId, record: Record, cx: &mut Cx<'_>) {
+        if !self.waiters.is_empty()
+            && let Some(tickets) = self.waiters.remove(&run)
+        {
+            for ticket in tickets {
+                let answer = Response::Ended(Box::new(record.clone()));
+                cx.out.push(Action::Answer { ticket, answer });
+            }
+        }
+        cx.out.push(Action::Record(record));
+    }
+
+    /// Gives back everything a run held; without an outcome there is nothing to record.
+    fn close(&mut self, slot: u32, outcome: Option<Outcome>, cx: &mut Cx<'_>) {
+        let run = &self.runs[slot];
+        let (pool, job_slot, phase) = (run.pool, run.job_slot, run.phase);
+        let (id, due, attempts) = (run.id, run.due, run.attempt);
+        let (started, duration) = (run.started.map(|started| started.0), run.duration());
+        let had_slot = match phase {
+            Phase::Starting | Phase::Postponed | Phase::Running => true,
+            Phase::GivenUp | Phase::Terminating | Phase::Killing => true,
+            Phase::Pending | Phase::Queued | Phase::Resting => false,
+        };
+        if phase == Phase::Queued {
+            self.pools.get(pool).forget();
+        }
+        if job_slot != NONE {
+            let state = &mut self.jobs[job_slot as usize];
+            state.retrying -= u32::from(run.waits_to_retry());
+            if phase == Phase::Pending {
+                state.pending = NONE;
+            } else {
+                self.unlink(slot);
+            }
+        }
+        let job = self.runs.remove(slot);
+        if let Some(outcome) = outcome {
+            let record = Record {
+                job,
+                due,
+                last_due: due,
+                count: 1,
+                run: Some(id),
+                outcome,
+                started,
+                duration,
+                attempts,
+            };
+            self.over(id, record, cx);
+        }
+        if had_slot {
+            self.pools.get(pool).busy -= 1;
+        }
+        if job_slot != NONE {
+            self.promote(job_slot, cx);
+        }
+        if had_slot {
+            self.dispatch(pool, cx);
+        }
+        if job_slot != NONE {
+            self.retire(job_slot);
+        }
+    }
+
+    /// TERM now, KILL after `kill_after`.
+    fn terminate(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let stopping = !self.life.is_accepting();
+        let run = &mut self.runs[slot];
+        let mut kill_after = run.job.options.kill_after;
+        if stopping {
+            kill_after = kill_after.min(STOP_KILL_AFTER);
+        }
+        let mut at = cx.now.mono.plus(kill_after);
+        if run.phase == Phase::Terminating {
+            at = at.min(run.deadline);
+        } else {
+            run.phase = Phase::Terminating;
+            cx.out.push(Action::Terminate(run.id));
+        }
+        self.arm(slot, at);
+    }
+
+    /// KILL now.
+    fn kill(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let run = &mut self.runs[slot];
+        run.phase = Phase::Killing;
+        run.deadline = NO_DEADLINE;
+        cx.out.push(Action::Kill(run.id));
+    }
+
+    /// Sets the deadline of a run. What was set before is forgotten.
+    pub(super) fn arm(&mut self, slot: u32, at: Mono) {
+        self.runs[slot].deadline = at;
+        if at == NO_DEADLINE {
+            return;
+        }
+        // A long `timeout` of short runs leaves entries behind that mean nothing any more.
+        if self.timers.len() > 4 * self.runs.len() + 64 {
+            let runs = &self.runs;
+            self.timers.retain(|timer| {
+                runs.is_live(timer.run) && runs[timer.run.slot].deadline == timer.at
+            });
+        }
+        self.timers.push(Timer { at, run: self.runs.handle(slot) });
+    }
+
+    /// Whether a timer is still meant.
+    fn is_set(&self, timer: Timer) -> bool {
+        self.runs.is_live(timer.run) && self.runs[timer.run.slot].deadline == timer.at
+    }
+
+    /// Everything whose deadline has passed.
+    pub(super) fn ring_timers(&mut self, cx: &mut Cx<'_>) {
+        self.end_of_grace(cx);
+        while let Some(&timer) = self.timers.peek()
+            && timer.at <= cx.now.mono
+        {
+            self.timers.pop();
+            if self.is_set(timer) {
+                self.runs[timer.run.slot].deadline = NO_DEADLINE;
+                self.react(timer.run.slot, Input::Deadline, cx);
+            }
+        }
+    }
+
+    /// Removes what would wake the scheduler for nothing.
+    pub(super) fn forget_unset_timers(&mut self) {
+        while let Some(&timer) = self.timers.peek()
+            && !self.is_set(timer)
+        {
+            self.timers.pop();
+        }
+    }
+}
+
+/// Why a run that never began will not.
+fn skip_reason(input: &Input) -> SkipReason {
+    match input {
+        Input::Displace => SkipReason::Overlap,
+        Input::Remove => SkipReason::Removed,
+        Input::Stop => SkipReason::Stopped,
+        Input::Drain | Input::Terminate | Input::Kill => SkipReason::Stopping,
+        Input::Started(..) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
+        Input::Hangs(_) | Input::Ended(_) | Input::Abandoned(_) => SkipReason::Stopping,
+        Input::Deadline => SkipReason::Stopping,
+    }
+}
+
+/// What the hands said, for the debug log.
+fn word(input: &Input) -> &'static str {
+    match input {
+        Input::Started(..) => "started",
+        Input::Hangs(_) => "hangs",
+        Input::NotStarted(_) | Input::Short(_) => "not started",
+        Input::Ended(_) => "ended",
+        Input::Abandoned(_) => "abandoned",
+        Input::Deadline => "deadline",
+        Input::Displace => "displaced",
+        Input::Drain | Input::Stop | Input::Terminate | Input::Kill => "stop",
+        Input::Remove => "removed",
+    }
+}

@@ -1,0 +1,321 @@
+//! What outlives a scheduler: taken over from an earlier one at the start, and given away whenever
+//! it changes.
+//!
+//! Jobs are matched by id, as in `reload`: one that says the same as before keeps its grid and goes
+//! on where the earlier scheduler had got to, so that due times nobody has decided are found by
+//! `due` like any others that are late. Everything here that speaks of a store means whoever acts
+//! on [`Action::Remember`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::event::{Action, JobRecord, Pause, Remember, RunId};
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::{Command, Job, JobSet, Options};
+use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::zone::Zone;
+
+use super::jobs::{Extra, JobState, NEVER, TICK, Wait};
+use super::run::{Input, NO_DEADLINE, NONE, Phase, Run, Wish};
+use super::timetable::fire_time;
+use super::{Cx, Scheduler};
+
+/// What an earlier scheduler has left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Memory {
+    /// What it knew of its jobs.
+    pub jobs: Vec<JobRecord>,
+    /// All jobs were paused.
+    pub all_paused: Option<Pause>,
+    /// Runs whose processes are alive.
+    pub survivors: Vec<Survivor>,
+    /// Due times that were reached and of which nothing has begun: they waited for a slot, or for
+    /// their jitter to pass.
+    pub undecided: Vec<(Box<str>, Instant)>,
+    /// The first number that no run has had; 0 counts as 1.
+    pub next_run: u64,
+}
+
+/// A run whose process has outlived the scheduler that started it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Survivor {
+    /// The run.
+    pub run: RunId,
+    /// Its job.
+    pub job: Box<str>,
+    /// The due time it is for.
+    pub due: Instant,
+    /// The number of its attempt.
+    pub attempt: u32,
+    /// When its first attempt was started.
+    pub started: Instant,
+}
+
+impl Scheduler {
+    /// A scheduler that starts now and goes on where an earlier one has ended, or that at least
+    /// tells, by [`Action::Remember`], what the next one has to know.
+    ///
+    /// Due times that the earlier one has not decided are late, and `misfire_grace_time` and
+    /// `coalesce` say what becomes of them. `date = "now"`, `@reboot` and `run_on_start` are about
+    /// this start. A job that is new, or has another trigger than it had, begins with this start.
+    pub fn restored(now: Now, set: JobSet, memory: Memory) -> Scheduler {
+        let mut scheduler = Scheduler::new(now, set);
+        scheduler.remembers = true;
+        scheduler.next_run = memory.next_run.max(1);
+        scheduler.all_paused = memory.all_paused;
+        let mut known: HashMap<Box<str>, JobRecord> =
+            memory.jobs.into_iter().map(|record| (record.id.clone(), record)).collect();
+        for slot in 0..scheduler.jobs.len() as u32 {
+            let id = &scheduler.jobs[slot as usize].job.id;
+            match known.remove(id) {
+                Some(record) => scheduler.take_up(slot, record, now.wall),
+                None => scheduler.unremembered.0.push(slot),
+            }
+        }
+        // A job that was added and cannot be made sense of just now is not forgotten.
+        let gone = known.into_values().filter(|record| record.added.is_none());
+        scheduler.unremembered.1 = gone.map(|record| record.id).collect();
+        scheduler.unremembered.1.sort_unstable();
+
+        if !memory.undecided.is_empty() || !memory.survivors.is_empty() {
+            let ids = scheduler.take_ids();
+            for (id, due) in memory.undecided {
+                if let Some(&slot) = ids.get(&id) {
+                    let fire = fire_time(&scheduler.jobs[slot as usize].job, due);
+                    scheduler.delayed.entry(slot).or_default().push(Wait { fire, due });
+                }
+            }
+            for survivor in memory.survivors {
+                let slot = ids.get(&survivor.job).copied().unwrap_or(NONE);
+                scheduler.adopt(survivor, slot, now);
+            }
+            scheduler.ids = Some(ids);
+        }
+        scheduler.fill_calendar();
+        scheduler
+    }
+
+    /// Takes over what is known of a job.
+    fn take_up(&mut self, slot: u32, record: JobRecord, now: Instant) {
+        let state = &mut self.jobs[slot as usize];
+        let same_trigger = *state.job.trigger.fingerprint() == *record.trigger;
+        let begins_anew =
+            matches!(state.job.trigger, Trigger::Date(DateTrigger::Now | DateTrigger::Reboot));
+        let mut changed = !same_trigger;
+        if same_trigger && !begins_anew {
+            state.anchor = record.anchor;
+            // A clock that was far ahead and has been set right must not keep a job silent. Due
+            // times that have a fate already keep it: their claim is lost.
+            state.decided = record.decided.min(now.minus(TICK));
+            changed |= state.decided != record.decided;
+        }
+        let extra = Extra {
+            pause: record.pause,
+            resumed: record.resumed,
+            since: (same_trigger && record.since != record.anchor).then_some(record.since),
+            text: record.added,
+            overrides: record.overrides,
+        };
+        state.added = extra.text.is_some();
+        state.paused = extra.pauses(&state.job);
+        if let (false, Some(pause)) = (state.paused, &self.all_paused) {
+            // All that was due before they were paused has been decided.
+            state.decided = state.decided.max(pause.at.min(now.minus(TICK)));
+        }
+        let all_paused = self.all_paused.is_some();
+        let on_start = state.job.options.run_on_start && !state.paused && !all_paused;
+        state.seek();
+        if on_start {
+            let start = self.started;
+            if state.next < start {
+                // What was missed comes first, and this one is decided beside it.
+                let fire = fire_time(&state.job, start);
+                self.delayed.entry(slot).or_default().push(Wait { fire, due: start });
+            } else {
+                state.next = start;
+            }
+        }
+        if extra != Extra::default() {
+            self.extras.insert(slot, extra);
+        }
+        if changed {
+            self.unremembered.0.push(slot);
+        }
+        if self.jobs[slot as usize].added {
+            self.retire(slot);
+        }
+    }
+
+    /// A run that goes on from before.
+    fn adopt(&mut self, survivor: Survivor, job_slot: u32, now: Now) {
+        let (job, pool) = match self.jobs.get(job_slot as usize) {
+            Some(state) => (Arc::clone(&state.job), state.pool),
+            None => (Arc::new(stranger(survivor.job)), 0),
+        };
+        let ago = now.wall.since(survivor.started);
+        let began = Mono::from_micros(
+            now.mono.micros().saturating_sub(u64::try_from(ago.as_micros()).unwrap_or(u64::MAX)),
+        );
+        let timeout = job.options.timeout;
+        let slot = self.runs.insert(Run {
+            id: survivor.run,
+            job,
+            due: survivor.due,
+            admitted: now.mono,
+            started: Some((survivor.started, began)),
+            ended: now.mono,
+            deadline: NO_DEADLINE,
+            last: None,
+            attempt: survivor.attempt.max(1),
+            shortages: 0,
+            job_slot,
+            older: NONE,
+            newer: NONE,
+            pool,
+            phase: Phase::Running,
+            wish: Wish::Run,
+            hangs: false,
+            timed_out: false,
+            // How it ends will not be known, so nobody can tell whether to try again.
+            is_last: true,
+        });
+        if job_slot != NONE {
+            self.link(slot);
+        }
+        self.pools.get(pool).busy += 1;
+        if let Some(timeout) = timeout {
+            // Against the span that has passed, and not its beginning, which may have been before
+            // the machine's clock began to count.
+            self.arm(slot, now.mono.plus(timeout.saturating_sub(ago)));
+        }
+    }
+
+    /// At the first step: what has changed by the start itself.
+    pub(super) fn remember_the_new(&mut self, cx: &mut Cx<'_>) {
+        let (slots, gone) = std::mem::take(&mut self.unremembered);
+        for slot in slots {
+            self.remember(slot, cx);
+        }
+        cx.out.extend(gone.into_iter().map(|id| Action::Remember(Remember::Gone(id))));
+    }
+
+    /// Has everything remembered once more, by somebody who knows nothing: a store that was lost
+    /// and begun anew.
+    pub fn remember_all(&self, now: Now, actions: &mut Vec<Action>) {
+        let cx = &mut Cx { now, out: actions };
+        for slot in 0..self.jobs.len() as u32 {
+            if !self.jobs[slot as usize].gone {
+                self.remember(slot, cx);
+            }
+        }
+        cx.out.push(Action::Remember(Remember::AllPaused(self.all_paused.clone())));
+    }
+
+    /// Has what is known of a job remembered.
+    pub(super) fn remember(&self, slot: u32, cx: &mut Cx<'_>) {
+        if !self.remembers {
+            return;
+        }
+        let state = &self.jobs[slot as usize];
+        let extra = self.extras.get(&slot).cloned().unwrap_or_default();
+        cx.out.push(Action::Remember(Remember::Job(Box::new(JobRecord {
+            id: state.job.id.clone(),
+            anchor: state.anchor,
+            decided: state.decided,
+            trigger: state.job.trigger.fingerprint().into(),
+            since: extra.since.unwrap_or(state.anchor),
+            pause: extra.pause,
+            resumed: extra.resumed,
+            added: extra.text,
+            overrides: extra.overrides,
+        }))));
+    }
+
+    /// Notes that nothing may be left to be done of a job; an added one is then removed at the end
+    /// of the step. (Not at once: somebody may be about to do something with it.)
+    pub(super) fn retire(&mut self, slot: u32) {
+        if self.jobs[slot as usize].added {
+            self.done.push(slot);
+        }
+    }
+
+    /// Removes the added jobs of which nothing is left to be done: as in APScheduler, a job whose
+    /// trigger names no further due time is gone.
+    pub(super) fn remove_done(&mut self, cx: &mut Cx<'_>) {
+        while let Some(slot) = self.done.pop() {
+            let state = &self.jobs[slot as usize];
+            let is_done = state.added
+                && !state.gone
+                && !state.paused
+                && state.next == NEVER
+                && state.instances == 0
+                && state.pending == NONE
+                && !self.delayed.contains_key(&slot);
+            if is_done {
+                self.vacate(slot, cx);
+            }
+        }
+    }
+
+    /// Takes a job out of its slot. Runs of it that have begun go on without it.
+    pub(super) fn vacate(&mut self, slot: u32, cx: &mut Cx<'_>) {
+        let orphans: Vec<u32> = self
+            .runs
+            .iter()
+            .filter(|(_, run)| run.job_slot == slot)
+            .map(|(run_slot, _)| run_slot)
+            .collect();
+        for &run in &orphans {
+            self.runs[run].job_slot = NONE;
+        }
+        for run in orphans {
+            self.react(run, Input::Remove, cx);
+        }
+        self.calendar.retain(|wake| wake.slot != slot);
+        self.delayed.remove(&slot);
+        self.extras.remove(&slot);
+        let state = &mut self.jobs[slot as usize];
+        let job = std::mem::replace(&mut state.job, self.runs.nobody());
+        *state = JobState {
+            next: NEVER,
+            oldest: NONE,
+            newest: NONE,
+            instances: 0,
+            retrying: 0,
+            pending: NONE,
+            paused: false,
+            added: false,
+            gone: true,
+            ..state.clone()
+        };
+        self.vacant.push(slot);
+        if let Some(ids) = &mut self.ids {
+            ids.remove(&job.id);
+        }
+        if self.remembers {
+            cx.out.push(Action::Remember(Remember::Gone(job.id.clone())));
+        }
+    }
+
+    /// The slot of each id, made if it is not there.
+    pub(super) fn take_ids(&mut self) -> HashMap<Box<str>, u32> {
+        self.ids.take().unwrap_or_else(|| {
+            let live = self.jobs.iter().enumerate().filter(|(_, state)| !state.gone);
+            live.map(|(slot, state)| (state.job.id.clone(), slot as u32)).collect()
+        })
+    }
+}
+
+/// Stands for a job that is no longer in the jobfile while a run of it goes on.
+fn stranger(id: Box<str>) -> Job {
+    Job {
+        id,
+        name: None,
+        command: Command::Argv(Box::new([])),
+        trigger: Trigger::Date(DateTrigger::At(Instant::MIN)),
+        zone: Zone::utc(),
+        executor: 0,
+        options: Arc::new(Options { timeout: None::<Duration>, ..Options::default() }),
+    }
+}

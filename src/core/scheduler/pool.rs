@@ -1,0 +1,117 @@
+//! Executors: slots, and a first-in-first-out queue for them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::core::job::Executor;
+
+use super::run::{Handle, Phase, Runs};
+
+/// The executor that is always there.
+const DEFAULT: &str = "default";
+
+/// One executor.
+#[derive(Debug)]
+pub(super) struct Pool {
+    name: Arc<str>,
+    /// How many slots it has.
+    pub(super) slots: u32,
+    /// How many of them are taken. More than `slots` after a reload made it smaller.
+    pub(super) busy: u32,
+    /// Who waits, in order; those who no longer do are passed over.
+    queue: VecDeque<Handle>,
+    /// How many of the queue really wait.
+    waiting: usize,
+}
+
+/// All executors of this jobfile, and those of earlier ones that still have runs.
+#[derive(Debug)]
+pub(super) struct Pools {
+    pools: Vec<Pool>,
+    /// The pool of each executor of the jobfile.
+    of_executor: Vec<u16>,
+}
+
+impl Pools {
+    pub(super) fn new(executors: &[Executor]) -> Pools {
+        let mut pools = Pools { pools: Vec::new(), of_executor: Vec::new() };
+        pools.set(executors);
+        pools
+    }
+
+    /// Takes over the executors of a jobfile, matched by name. One that is gone keeps its slots
+    /// until its runs have ended.
+    pub(super) fn set(&mut self, executors: &[Executor]) {
+        self.of_executor.clear();
+        for Executor { name, max_workers } in executors {
+            let index = self.pools.iter().position(|pool| pool.name == *name);
+            let index = index.unwrap_or_else(|| {
+                self.pools.push(Pool::new(Arc::clone(name)));
+                self.pools.len() - 1
+            });
+            // Without a slot nothing would ever run.
+            self.pools[index].slots = (*max_workers).max(1);
+            self.of_executor.push(u16::try_from(index).unwrap_or(0));
+        }
+        if self.pools.is_empty() {
+            self.pools.push(Pool::new(DEFAULT.into()));
+        }
+    }
+
+    /// The pool of an executor of the jobfile; the first one if there is no such executor.
+    pub(super) fn of_executor(&self, executor: u16) -> u16 {
+        self.of_executor.get(usize::from(executor)).copied().unwrap_or(0)
+    }
+
+    /// The name of a pool.
+    pub(super) fn name(&self, pool: u16) -> Arc<str> {
+        self.pools.get(usize::from(pool)).map_or_else(|| DEFAULT.into(), |pool| pool.name.clone())
+    }
+
+    pub(super) fn len(&self) -> u16 {
+        self.pools.len() as u16
+    }
+
+    pub(super) fn get(&mut self, pool: u16) -> &mut Pool {
+        &mut self.pools[usize::from(pool)]
+    }
+}
+
+impl Pool {
+    fn new(name: Arc<str>) -> Pool {
+        Pool { name, slots: 1, busy: 0, queue: VecDeque::new(), waiting: 0 }
+    }
+
+    pub(super) fn has_free_slot(&self) -> bool {
+        self.busy < self.slots
+    }
+
+    /// Whether a run that comes now may start before those that came earlier: only if none did.
+    pub(super) fn is_open(&self) -> bool {
+        self.has_free_slot() && self.waiting == 0
+    }
+
+    pub(super) fn push(&mut self, run: Handle, runs: &Runs) {
+        // Runs that gave up waiting stay in the queue until their turn comes, which may be never.
+        if self.queue.len() > 2 * self.waiting + 64 {
+            self.queue.retain(|&run| runs.is_live(run) && runs[run.slot].phase == Phase::Queued);
+        }
+        self.queue.push_back(run);
+        self.waiting += 1;
+    }
+
+    /// A run of the queue has stopped waiting.
+    pub(super) fn forget(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+
+    /// The next of the queue. It counts as waiting until it is forgotten.
+    pub(super) fn pop(&mut self, runs: &Runs) -> Option<u32> {
+        while let Some(run) = self.queue.pop_front() {
+            if runs.is_live(run) && runs[run.slot].phase == Phase::Queued {
+                return Some(run.slot);
+            }
+        }
+        None
+    }
+}

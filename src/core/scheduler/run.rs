@@ -1,0 +1,559 @@
+//! The life of a run: its states, what can happen to it, and one table of both.
+//!
+//! ```text
+//!                        GivenUp ──────> (the attempt is over)
+//!                           ^
+//!                           |
+//!  Pending ──> Queued ──> Starting ──> Running ──> Terminating ──> Killing
+//!                ^          |   ^         |             |             |
+//!                |          v   |         v             v             v
+//!                |        Postponed     (the attempt is over) ──> (the run is over)
+//!                |                        |
+//!                +───────── Resting <─────+
+//! ```
+//!
+//! [`reaction`] is the table; `super::attempt` performs what it says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::event::{Active, Exit, RunId};
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::{Command, Job, Options};
+use crate::core::outcome::{Doing, Outcome};
+use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::zone::Zone;
+
+use super::jobs::NEVER;
+
+/// "No run", "no job": no slab is that long.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// "No deadline".
+pub(super) const NO_DEADLINE: Mono = Mono::from_micros(u64::MAX);
+
+/// What a run is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It waits for another run of its job to end, and is no instance of it yet.
+    Pending,
+    /// It waits for a slot of its executor, for its first attempt or a further one.
+    Queued,
+    /// The hands were told to start an attempt and have not answered.
+    Starting,
+    /// The machine was too short of something to start it; it keeps its slot and tries again.
+    Postponed,
+    /// Its start hangs, and the hands were told to give it up.
+    GivenUp,
+    /// Its process exists.
+    Running,
+    /// Its process was told to end.
+    Terminating,
+    /// Its process was killed, and is not yet gone.
+    Killing,
+    /// Its last attempt has failed; it waits, without a slot, to try again.
+    Resting,
+}
+
+/// What can happen to a run.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Input {
+    /// The process of the attempt exists; since when, and when somebody began to make it.
+    Started(u32, Now, Mono),
+    /// Somebody has been trying to start it since then, and hangs.
+    Hangs(Mono),
+    /// It could not be started, and would not if one tried again soon.
+    NotStarted(String),
+    /// It could not be started, for now.
+    Short(String),
+    /// The process has ended and its tree is gone.
+    Ended(Exit),
+    /// The process goes on, and nobody waits for it any more: why.
+    Abandoned(String),
+    /// The run's deadline has passed.
+    Deadline,
+    /// A newer due time takes its place.
+    Displace,
+    /// The scheduler stops; what runs may go on.
+    Drain,
+    /// The job is gone from the jobfile.
+    Remove,
+    /// Somebody wants it to end.
+    Stop,
+    /// The scheduler wants it to end.
+    Terminate,
+    /// The scheduler wants it to end at once.
+    Kill,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reaction {
+    /// This cannot happen: somebody is mistaken, and nothing changes.
+    Ignore,
+    /// It has waited longer than `max_wait`.
+    GiveUp,
+    /// It never began, and will not.
+    Drop,
+    /// It will not be tried again: its last attempt decides.
+    Conclude,
+    /// Wait for a slot.
+    Enqueue,
+    /// Tell the hands to start the same attempt again.
+    StartAgain,
+    /// The attempt runs.
+    Run,
+    /// Keep the slot and try again soon.
+    Postpone,
+    /// The attempt is over: record the run, or rest before the next attempt.
+    AttemptOver,
+    /// The run is over, whatever its process does.
+    Abandon,
+    /// TERM for its tree, because of its `timeout`.
+    TimeOut,
+    /// TERM for its tree.
+    Terminate,
+    /// No further attempt after this one.
+    Last,
+    /// End it as soon as its process exists.
+    TerminateLater,
+    /// The same with KILL.
+    KillLater,
+    /// Remember that the start hangs, so that the two above do not wait for a process.
+    Hang,
+    /// Give up a start that hangs, because of its `timeout`.
+    GiveUpStart,
+    /// KILL for its tree.
+    Kill,
+}
+
+/// The table: what each happening means in each state. No wildcard: a new state or happening
+/// does not compile until somebody has thought about each pair.
+pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
+    use {Phase as P, Reaction as R};
+    match input {
+        Input::Started(..) => match phase {
+            P::Starting => R::Run,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            // One that comes too late for its run is killed by the hands.
+            P::GivenUp | P::Running | P::Terminating | P::Killing => R::Ignore,
+        },
+        Input::Hangs(_) => match phase {
+            P::Starting => R::Hang,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::GivenUp | P::Running | P::Terminating | P::Killing => R::Ignore,
+        },
+        Input::NotStarted(_) => match phase {
+            P::Starting | P::GivenUp => R::AttemptOver,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Running | P::Terminating | P::Killing => R::Ignore,
+        },
+        Input::Short(_) => match phase {
+            P::Starting => R::Postpone,
+            P::GivenUp => R::AttemptOver,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Running | P::Terminating | P::Killing => R::Ignore,
+        },
+        Input::Ended(_) => match phase {
+            // A process may be gone before anyone has said that it exists.
+            P::Starting | P::GivenUp => R::AttemptOver,
+            P::Running | P::Terminating | P::Killing => R::AttemptOver,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+        },
+        Input::Abandoned(_) => match phase {
+            P::Starting | P::GivenUp => R::Abandon,
+            P::Running | P::Terminating | P::Killing => R::Abandon,
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+        },
+        Input::Deadline => match phase {
+            P::Pending | P::Queued => R::GiveUp,
+            P::Postponed => R::StartAgain,
+            P::Running => R::TimeOut,
+            P::Terminating => R::Kill,
+            P::Resting => R::Enqueue,
+            P::Starting => R::GiveUpStart,
+            P::GivenUp | P::Killing => R::Ignore,
+        },
+        Input::Displace => match phase {
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+            P::Starting => R::TerminateLater,
+            P::Running => R::Terminate,
+            P::GivenUp | P::Terminating | P::Killing => R::Last,
+        },
+        Input::Drain => match phase {
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+            P::Starting | P::GivenUp => R::Last,
+            P::Running | P::Terminating | P::Killing => R::Last,
+        },
+        Input::Remove => match phase {
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+            P::Starting | P::GivenUp => R::Last,
+            P::Running | P::Terminating | P::Killing => R::Last,
+        },
+        Input::Stop => match phase {
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+            P::Starting => R::TerminateLater,
+            P::Running | P::Terminating => R::Terminate,
+            P::GivenUp | P::Killing => R::Last,
+        },
+        Input::Terminate => match phase {
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+            P::Starting => R::TerminateLater,
+            P::Running | P::Terminating => R::Terminate,
+            P::GivenUp | P::Killing => R::Last,
+        },
+        Input::Kill => match phase {
+            P::Pending | P::Queued => R::Drop,
+            P::Postponed | P::Resting => R::Conclude,
+            P::Starting => R::KillLater,
+            P::GivenUp => R::Last,
+            P::Running | P::Terminating | P::Killing => R::Kill,
+        },
+    }
+}
+
+/// What is to be done to a run whose process does not exist yet, once it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wish {
+    /// Nothing.
+    Run,
+    /// TERM.
+    Terminate,
+    /// KILL.
+    Kill,
+}
+
+/// One active run.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) id: RunId,
+    /// The job as it was when the run was admitted: a reload changes nothing for it.
+    pub(super) job: Arc<Job>,
+    pub(super) due: Instant,
+    /// When it was admitted: what `max_wait` counts from.
+    pub(super) admitted: Mono,
+    /// When its first process existed, on both time lines.
+    pub(super) started: Option<(Instant, Mono)>,
+    /// When its last attempt ended.
+    pub(super) ended: Mono,
+    /// Its one deadline, or [`NO_DEADLINE`].
+    pub(super) deadline: Mono,
+    /// What became of the last attempt.
+    pub(super) last: Option<Outcome>,
+    /// The number of the current or last attempt; 0 before the first.
+    pub(super) attempt: u32,
+    /// How many times in a row the machine was too short of something to start it.
+    pub(super) shortages: u32,
+    /// The slot of its job, or [`NONE`] if that is no longer in the jobfile.
+    pub(super) job_slot: u32,
+    /// Its neighbours among the runs of its job.
+    pub(super) older: u32,
+    pub(super) newer: u32,
+    pub(super) pool: u16,
+    pub(super) phase: Phase,
+    pub(super) wish: Wish,
+    /// The start of the current attempt is known to hang.
+    pub(super) hangs: bool,
+    /// Its `timeout` ended the current attempt.
+    pub(super) timed_out: bool,
+    /// There will be no further attempt.
+    pub(super) is_last: bool,
+}
+
+impl Run {
+    /// Whether it waits to try again: without a process, without a slot, after a failure.
+    pub(super) fn waits_to_retry(&self) -> bool {
+        match self.phase {
+            Phase::Resting => true,
+            Phase::Queued => self.attempt > 0,
+            Phase::Pending | Phase::Starting | Phase::Postponed | Phase::GivenUp => false,
+            Phase::Running | Phase::Terminating | Phase::Killing => false,
+        }
+    }
+
+    /// What becomes of the attempt if there is no process.
+    pub(super) fn not_started(&self, reason: String) -> Outcome {
+        match self.timed_out {
+            true => Outcome::TimedOut,
+            false => Outcome::NotStarted(reason),
+        }
+    }
+
+    /// What the end of its process makes of the attempt.
+    pub(super) fn judge(&self, exit: Exit) -> Outcome {
+        if self.timed_out {
+            return Outcome::TimedOut;
+        }
+        let success = &self.job.options.success_codes;
+        match exit {
+            Exit::Code(code) => match u8::try_from(code) {
+                Ok(byte) if success.contains(&byte) => Outcome::Succeeded,
+                _ => Outcome::Failed(code),
+            },
+            Exit::Signal(signal) => Outcome::Killed(signal),
+            Exit::Unknown => Outcome::Lost(
+                "it outlived the scheduler that had started it; how it ended is not known"
+                    .to_owned(),
+            ),
+        }
+    }
+
+    /// The delay between the attempt that has failed and the next one.
+    pub(super) fn retry_delay(&self) -> Duration {
+        let options = &self.job.options;
+        if options.retry_delay.is_zero() {
+            return Duration::ZERO;
+        }
+        let failed = i32::try_from(self.attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let secs = options.retry_delay.as_secs_f64() * options.retry_backoff.powi(failed);
+        // What grows beyond all durations is no duration any more.
+        Duration::try_from_secs_f64(secs)
+            .unwrap_or(options.retry_max_delay)
+            .min(options.retry_max_delay)
+    }
+
+    /// What there is to say of it.
+    pub(super) fn summary(&self) -> Active {
+        let doing = match self.phase {
+            Phase::Starting | Phase::Running => Doing::Running,
+            Phase::GivenUp | Phase::Terminating | Phase::Killing => Doing::Ending,
+            Phase::Queued | Phase::Postponed => Doing::Queued,
+            Phase::Pending => Doing::Pending,
+            Phase::Resting => Doing::Retrying,
+        };
+        Active {
+            run: self.id,
+            job: Arc::clone(&self.job),
+            due: self.due,
+            attempt: self.attempt,
+            doing,
+            started: self.started,
+        }
+    }
+
+    /// From the first attempt to the end of the last.
+    pub(super) fn duration(&self) -> Duration {
+        self.started.map_or(Duration::ZERO, |(_, began)| self.ended.since(began))
+    }
+}
+
+/// The active runs: slots that are used again, and who has which.
+#[derive(Debug)]
+pub(super) struct Runs {
+    runs: Vec<Run>,
+    /// How often each slot was given up, so that what points to an earlier user is recognised.
+    generations: Vec<u32>,
+    free: Vec<u32>,
+    index: Index,
+    /// Stands in free slots for a job, so that they keep none alive.
+    nobody: Arc<Job>,
+}
+
+/// No run has this id: it stands in free slots.
+const NO_ID: RunId = RunId(0);
+
+impl Runs {
+    pub(super) fn new() -> Runs {
+        let nobody = Job {
+            id: "".into(),
+            name: None,
+            command: Command::Argv(Box::new([])),
+            trigger: Trigger::Date(DateTrigger::At(NEVER)),
+            zone: Zone::utc(),
+            executor: 0,
+            options: Arc::new(Options::default()),
+        };
+        Runs {
+            runs: Vec::new(),
+            generations: Vec::new(),
+            free: Vec::new(),
+            index: Index::default(),
+            nobody: Arc::new(nobody),
+        }
+    }
+
+    /// The job that stands where there is none.
+    pub(super) fn nobody(&self) -> Arc<Job> {
+        Arc::clone(&self.nobody)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many are active.
+    pub(super) fn len(&self) -> usize {
+        self.runs.len() - self.free.len()
+    }
+
+    pub(super) fn find(&self, id: RunId) -> Option<u32> {
+        let slot = self.index.find(id)?;
+        self.runs.get(slot as usize).is_some_and(|run| run.id == id && id != NO_ID).then_some(slot)
+    }
+
+    pub(super) fn insert(&mut self, run: Run) -> u32 {
+        let id = run.id;
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.runs[slot as usize] = run;
+                slot
+            }
+            None => {
+                self.runs.push(run);
+                self.generations.push(0);
+                (self.runs.len() - 1) as u32
+            }
+        };
+        self.index.insert(id, slot, &self.runs);
+        slot
+    }
+
+    /// Gives up a slot and returns the job that was in it.
+    pub(super) fn remove(&mut self, slot: u32) -> Arc<Job> {
+        let run = &mut self.runs[slot as usize];
+        self.index.remove(run.id);
+        run.id = NO_ID;
+        let generation = &mut self.generations[slot as usize];
+        *generation = generation.wrapping_add(1);
+        self.free.push(slot);
+        std::mem::replace(&mut run.job, Arc::clone(&self.nobody))
+    }
+
+    /// Gives the run in a slot another id: it now stands for another due time.
+    pub(super) fn rename(&mut self, slot: u32, id: RunId) {
+        let run = &mut self.runs[slot as usize];
+        self.index.remove(run.id);
+        run.id = id;
+        self.index.insert(id, slot, &self.runs);
+    }
+
+    /// A reference to a run that outlives it.
+    pub(super) fn handle(&self, slot: u32) -> Handle {
+        Handle { slot, generation: self.generations[slot as usize] }
+    }
+
+    /// Whether the run of a handle is still there.
+    pub(super) fn is_live(&self, handle: Handle) -> bool {
+        self.generations[handle.slot as usize] == handle.generation
+    }
+
+    /// All active runs, in no particular but always the same order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Run)> {
+        let live = |(_, run): &(usize, &Run)| run.id != NO_ID;
+        self.runs.iter().enumerate().filter(live).map(|(slot, run)| (slot as u32, run))
+    }
+}
+
+impl std::ops::Index<u32> for Runs {
+    type Output = Run;
+
+    fn index(&self, slot: u32) -> &Run {
+        &self.runs[slot as usize]
+    }
+}
+
+impl std::ops::IndexMut<u32> for Runs {
+    fn index_mut(&mut self, slot: u32) -> &mut Run {
+        &mut self.runs[slot as usize]
+    }
+}
+
+/// Where the run of an id is. Ids are counted up, so most runs have a place in a ring to
+/// themselves; the few that outlive a whole turn of it keep theirs, and who comes then is noted
+/// apart.
+#[derive(Debug, Default)]
+struct Index {
+    ring: Vec<u32>,
+    apart: HashMap<RunId, u32>,
+}
+
+impl Index {
+    fn place(&self, id: RunId) -> usize {
+        // The length is a power of two.
+        id.0 as usize & self.ring.len().wrapping_sub(1)
+    }
+
+    /// Where the run is, if there is one: the caller looks whether it has that id.
+    fn find(&self, id: RunId) -> Option<u32> {
+        if !self.apart.is_empty()
+            && let Some(&slot) = self.apart.get(&id)
+        {
+            return Some(slot);
+        }
+        self.ring.get(self.place(id)).copied()
+    }
+
+    /// Notes the run in `slot` of `runs`.
+    fn insert(&mut self, id: RunId, slot: u32, runs: &[Run]) {
+        if self.ring.len() < 2 * runs.len() {
+            self.grow(runs);
+        }
+        let place = self.place(id);
+        let holder = runs.get(self.ring[place] as usize);
+        if holder.is_some_and(|run| run.id != id && run.id != NO_ID && self.place(run.id) == place)
+        {
+            self.apart.insert(id, slot);
+        } else {
+            self.ring[place] = slot;
+        }
+    }
+
+    fn remove(&mut self, id: RunId) {
+        // The ring needs no care: the slot it names has no run of that id any more.
+        if !self.apart.is_empty() {
+            self.apart.remove(&id);
+        }
+    }
+
+    #[cold]
+    fn grow(&mut self, runs: &[Run]) {
+        let length = (4 * runs.len()).next_power_of_two().max(64);
+        self.ring.clear();
+        self.ring.resize(length, NONE);
+        self.apart.clear();
+        for (slot, run) in runs.iter().enumerate().filter(|(_, run)| run.id != NO_ID) {
+            let place = self.place(run.id);
+            if self.ring[place] == NONE {
+                self.ring[place] = slot as u32;
+            } else {
+                self.apart.insert(run.id, slot as u32);
+            }
+        }
+    }
+}
+
+/// A run, if it is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Handle {
+    pub(super) slot: u32,
+    generation: u32,
+}
+
+/// A deadline of a run. In a max-heap the earliest comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timer {
+    pub(super) at: Mono,
+    pub(super) run: Handle,
+}
+
+impl Ord for Timer {
+    fn cmp(&self, other: &Timer) -> std::cmp::Ordering {
+        (other.at, other.run).cmp(&(self.at, self.run))
+    }
+}
+
+impl PartialOrd for Timer {
+    fn partial_cmp(&self, other: &Timer) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+#[cfg(test)]
+mod tests;

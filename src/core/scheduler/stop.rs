@@ -1,0 +1,105 @@
+//! The life of the scheduler itself: it starts, runs, drains, ends what is left, is over.
+//! doc/runs.md, "Stop".
+
+use std::time::Duration;
+
+use crate::core::event::{Action, Notice};
+use crate::core::instant::Mono;
+
+use super::attempt::STOP_KILL_AFTER;
+use super::run::Input;
+use super::{Cx, Scheduler};
+
+/// How long the end waits for what was killed. A process that hangs in the kernel, one that may not
+/// be signalled and a start that hangs do not keep the scheduler.
+const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// Where in its life a scheduler is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Life {
+    /// Before its first step.
+    Starting,
+    /// It fires.
+    Running,
+    /// No new fires; running runs may end by themselves until then.
+    Draining {
+        /// When `stop_grace` is over.
+        until: Mono,
+    },
+    /// Running runs have been told to end, or killed.
+    Ending {
+        /// When those that have not ended are abandoned.
+        until: Mono,
+    },
+    /// [`Action::Exit`] was given. Nothing happens any more.
+    Over,
+}
+
+impl Life {
+    /// Whether new runs start.
+    pub(super) fn is_accepting(self) -> bool {
+        matches!(self, Life::Starting | Life::Running)
+    }
+}
+
+impl Scheduler {
+    /// The first stop drains, the second kills. Due times that were not decided before the first
+    /// are left to whoever runs next.
+    pub(super) fn stop(&mut self, cx: &mut Cx<'_>) {
+        match self.life {
+            Life::Starting | Life::Running => {
+                self.life = Life::Draining { until: cx.now.mono.plus(self.stop_grace) };
+                self.tell_all(&Input::Drain, cx);
+                let running = self.runs.len();
+                cx.out.push(Action::Notice(Notice::Stopping { running }));
+            }
+            Life::Draining { .. } | Life::Ending { .. } => {
+                let mut until = cx.now.mono.plus(LAST_WAIT);
+                if let Life::Ending { until: before } = self.life {
+                    until = until.min(before);
+                }
+                self.life = Life::Ending { until };
+                self.tell_all(&Input::Kill, cx);
+            }
+            Life::Over => {}
+        }
+    }
+
+    /// Ends what has not ended within `stop_grace`, and abandons what that does not end.
+    pub(super) fn end_of_grace(&mut self, cx: &mut Cx<'_>) {
+        match self.life {
+            Life::Draining { until } if until <= cx.now.mono => {
+                let until = cx.now.mono.plus(STOP_KILL_AFTER).plus(LAST_WAIT);
+                self.life = Life::Ending { until };
+                self.tell_all(&Input::Terminate, cx);
+            }
+            Life::Ending { until } if until <= cx.now.mono => {
+                let reason = "it had not ended when schedrs did";
+                self.tell_all(&Input::Abandoned(reason.to_owned()), cx);
+            }
+            _ => {}
+        }
+    }
+
+    /// The end of a step.
+    pub(super) fn settle(&mut self, cx: &mut Cx<'_>) {
+        self.forget_unset_timers();
+        let ending = matches!(self.life, Life::Draining { .. } | Life::Ending { .. });
+        if ending && self.runs.is_empty() && self.counts.is_empty() {
+            self.life = Life::Over;
+            cx.out.push(Action::Exit);
+        }
+    }
+
+    /// Something happens to all runs, in the order in which they were admitted.
+    fn tell_all(&mut self, input: &Input, cx: &mut Cx<'_>) {
+        let mut all: Vec<_> = self.runs.iter().map(|(slot, run)| (run.id, slot)).collect();
+        all.sort_unstable();
+        for (id, slot) in all {
+            // What happens to one may be the end of another.
+            if self.runs.find(id) == Some(slot) {
+                self.react(slot, input.clone(), cx);
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Due times that share a fate and are not worth a record each: first, last, and how many.
+//!
+//! Intervals are counted by arithmetic. Cron schedules are counted by asking them again and again,
+//! a slice of a limited size each step, so that the schedule of every second of a machine that
+//! slept for a year delays nothing; their record comes when the number is known, and is exact.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::event::{Action, Record};
+use crate::core::instant::Instant;
+use crate::core::job::Job;
+use crate::core::outcome::Outcome;
+
+use super::timetable::Timetable;
+use super::{Cx, Scheduler};
+
+/// How many due times one step counts: a few milliseconds.
+pub(super) const SLICE: u64 = 50_000;
+
+/// Due times with one fate: some of them one by one, at most one range of them uncounted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    singles: Vec<Instant>,
+    range: Option<(Instant, Instant)>,
+}
+
+impl Tally {
+    /// One more due time.
+    pub(super) fn add(&mut self, due: Instant) {
+        self.singles.push(due);
+    }
+
+    /// All due times in `first..=last`, both of which are due times. There is one such range at
+    /// most.
+    pub(super) fn add_range(&mut self, first: Instant, last: Instant) {
+        self.range = Some((first, last));
+    }
+
+    /// The stretches of it in which no due time is left out, in order.
+    fn stretches(mut self, timetable: Timetable<'_>) -> Vec<Stretch> {
+        self.singles.sort_unstable();
+        let mut stretches: Vec<Stretch> = Vec::new();
+        let mut range = self.range;
+        let mut add = |first: Instant, last: Instant, is_range: bool| {
+            let number = if is_range && first < last { None } else { Some(1) };
+            match stretches.last_mut() {
+                Some(before) if timetable.after(before.last) == first => {
+                    before.last = last;
+                    match number {
+                        Some(number) => before.number += number,
+                        // The first of it is counted here, the rest later.
+                        None => {
+                            before.number += 1;
+                            before.uncounted = Some((first, last));
+                        }
+                    }
+                }
+                _ => stretches.push(Stretch {
+                    first,
+                    last,
+                    number: 1,
+                    uncounted: number.is_none().then_some((first, last)),
+                }),
+            }
+        };
+        for due in self.singles {
+            if let Some((first, last)) = range.take_if(|range| range.0 < due) {
+                add(first, last, true);
+            }
+            add(due, due, false);
+        }
+        if let Some((first, last)) = range {
+            add(first, last, true);
+        }
+        stretches
+    }
+}
+
+/// Due times that follow each other.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    first: Instant,
+    last: Instant,
+    /// How many are known.
+    number: u64,
+    /// Those after the first of these, up to the last, are not counted yet.
+    uncounted: Option<(Instant, Instant)>,
+}
+
+/// A record that waits for its number.
+#[derive(Debug)]
+pub(super) struct Count {
+    record: Record,
+    anchor: Instant,
+    /// What is left to count: after the first, up to and including the second.
+    after: Instant,
+    last: Instant,
+}
+
+impl Scheduler {
+    /// Records what became of the due times of a tally, at once if their number is soon known. A
+    /// record is for due times that follow each other: it speaks for every one between its first
+    /// and its last. `outcome` is told the first.
+    pub(super) fn record_tally(
+        &mut self,
+        job: &Arc<Job>,
+        anchor: Instant,
+        tally: Tally,
+        outcome: impl Fn(Instant) -> Outcome,
+        cx: &mut Cx<'_>,
+    ) {
+        let timetable = Timetable { trigger: &job.trigger, anchor };
+        for stretch in tally.stretches(timetable) {
+            let record = Record {
+                job: Arc::clone(job),
+                due: stretch.first,
+                last_due: stretch.last,
+                count: stretch.number,
+                run: None,
+                outcome: outcome(stretch.first),
+                started: None,
+                duration: Duration::ZERO,
+                attempts: 0,
+            };
+            match stretch.uncounted {
+                None => cx.out.push(Action::Record(record)),
+                Some((after, last)) => {
+                    self.counts.push_back(Count { record, anchor, after, last });
+                    // Most ranges are short: their records come at once.
+                    self.go_on_counting(cx);
+                }
+            }
+        }
+    }
+
+    /// Counts until all is counted or this step's slice is used up.
+    pub(super) fn go_on_counting(&mut self, cx: &mut Cx<'_>) {
+        while let Some(count) = self.counts.front_mut() {
+            let timetable = Timetable { trigger: &count.record.job.trigger, anchor: count.anchor };
+            let counted = timetable.count(count.after, count.last, &mut self.count_budget);
+            count.record.count += counted.number;
+            if let Some(until) = counted.until {
+                count.after = until;
+                return;
+            }
+            if let Some(count) = self.counts.pop_front() {
+                cx.out.push(Action::Record(count.record));
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! When a job is due: [`Trigger`], a pure function from an instant to the next due time.
+//!
+//! `cron` holds both forms of cron schedule and their engine, `interval` and `date` the other two
+//! kinds. The only thing a trigger knows of the world is its zone (`crate::core::zone`). What `next`
+//! shows and what `run` does both come from here.
+
+pub mod cron;
+pub mod date;
+pub mod flaw;
+pub mod interval;
+pub mod jitter;
+pub mod spread;
+
+use std::sync::Arc;
+
+use crate::core::instant::Instant;
+
+pub use cron::CronTrigger;
+pub use date::DateTrigger;
+pub use interval::IntervalTrigger;
+
+/// When a job is due.
+///
+/// Laws, for every trigger: the answer is strictly after the argument, it is monotone in it, it
+/// is the same anywhere between two due times, and it ends at once where there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trigger {
+    /// Wall-clock fields, as in crontab(5) or in APScheduler's `CronTrigger`.
+    Cron(Arc<CronTrigger>),
+    /// Exact elapsed time on a grid.
+    Interval(IntervalTrigger),
+    /// Once.
+    Date(DateTrigger),
+}
+
+impl Trigger {
+    /// The first due time strictly after `after`, or `None` when there is none.
+    ///
+    /// A trigger that is relative to the moment its job is first scheduled has none until
+    /// [`Trigger::anchored`] has told it that moment.
+    pub fn next_after(&self, after: Instant) -> Option<Instant> {
+        match self {
+            Trigger::Cron(cron) => cron.next_after(after),
+            Trigger::Interval(interval) => interval.next_after(after),
+            Trigger::Date(date) => date.next_after(after),
+        }
+    }
+
+    /// The trigger in words that mean the same in every version, so that a store can tell whether
+    /// a job still has the trigger it had. Not for people, nor to be read again.
+    pub fn fingerprint(&self) -> String {
+        let bound = |at: Option<Instant>| at.map_or(String::new(), |at| at.micros().to_string());
+        match self {
+            Trigger::Cron(cron) => {
+                let schedules = cron.schedules().iter();
+                let schedules: Vec<String> =
+                    schedules.map(|schedule| format!("{:016x}", schedule.fingerprint())).collect();
+                let (zone, start, end) =
+                    (cron.zone().name(), bound(cron.start()), bound(cron.end()));
+                format!("cron {} {zone} {start}..{end}", schedules.join("|"))
+            }
+            Trigger::Interval(interval) => {
+                let every = interval.every().as_micros();
+                let (start, end) = (bound(interval.start_date()), bound(interval.end()));
+                format!("interval {every} {start}..{end}")
+            }
+            Trigger::Date(DateTrigger::At(at)) => format!("date {}", at.micros()),
+            Trigger::Date(DateTrigger::Now) => "date now".to_owned(),
+            Trigger::Date(DateTrigger::Reboot) => "date reboot".to_owned(),
+        }
+    }
+
+    /// The same trigger with the moment its job was first scheduled filled in where it matters:
+    /// the grid of an interval without `start_date`, `date = "now"`, and `@reboot`.
+    #[must_use]
+    pub fn anchored(&self, first_scheduled: Instant) -> Trigger {
+        match self {
+            Trigger::Cron(_) => self.clone(),
+            Trigger::Interval(interval) => Trigger::Interval(interval.anchored(first_scheduled)),
+            Trigger::Date(date) => Trigger::Date(date.anchored(first_scheduled)),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Why a due time ended as it did, or why there was none: what `schedrs why` answers.
+//!
+//! [`Case`] is all there is to know, [`Case::subject`] what is asked about, and [`explain`] the
+//! answer: one sentence, and what it rests on. `recorded` is for due times that have a record,
+//! `unrecorded` for everything else.
+
+mod recorded;
+mod unrecorded;
+
+use crate::core::event::{Change, ChangeKind, JobRecord, Pause};
+use crate::core::instant::Instant;
+use crate::core::job::{Executor, Job};
+use crate::core::words;
+use crate::core::zone::Zone;
+use crate::problem::clean;
+use crate::store::{AttemptRecord, RunRecord, Session};
+
+use super::{due_from, last_due};
+
+/// What is asked, and all there is to know about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Case<'a> {
+    /// The job's id.
+    pub id: &'a str,
+    /// Its definition; `None`: it is in no jobfile any more.
+    pub job: Option<&'a Job>,
+    /// Its executor.
+    pub executor: Option<&'a Executor>,
+    /// What the store remembers of it.
+    pub known: Option<&'a JobRecord>,
+    /// All jobs are paused.
+    pub all_paused: Option<&'a Pause>,
+    /// What is asked about.
+    pub asked: Asked,
+    /// Now.
+    pub now: Instant,
+    /// The zone of the times in the answer.
+    pub zone: &'a Zone,
+    /// Records of the job from around the time that is asked about.
+    pub records: &'a [RunRecord],
+    /// The due time of the oldest record of the job that is kept.
+    pub oldest: Option<Instant>,
+    /// The attempts of the run that is asked about.
+    pub attempts: &'a [AttemptRecord],
+    /// Lives of schedulers with the store, oldest first.
+    pub sessions: &'a [Session],
+    /// The last of them goes on.
+    pub is_running: bool,
+    /// What was changed, oldest first.
+    pub changes: &'a [Change],
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The latest due time.
+    Latest,
+    /// A due time in this span, both ends included: a minute, a second, a day, as it was typed.
+    Within(Instant, Instant),
+}
+
+/// What a question is about.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Subject<'a> {
+    /// A due time that has a record.
+    Record(&'a RunRecord, Instant),
+    /// A due time without one.
+    Due(Instant),
+    /// There is no due time then; the instant is the one that was asked about, if one was.
+    Nothing(Option<Instant>),
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Verdict {
+    /// In a word: that of an outcome, or `running`, `waiting`, `pending`, `paused`, `not_due`,
+    /// `never_due`, `not_running`, `forgotten`, `unknown`, `unaccounted`.
+    pub word: &'static str,
+    /// The due time it is about.
+    pub due: Option<Instant>,
+    /// A sentence without the job, the due time and a full stop.
+    pub text: String,
+    /// What it rests on: each a word and a sentence.
+    pub evidence: Vec<(&'static str, String)>,
+    /// The next due time from now, if it is known.
+    pub next: Option<Instant>,
+    /// The record it is about.
+    pub record: Option<RunRecord>,
+}
+
+impl Verdict {
+    fn new(word: &'static str, text: impl Into<String>) -> Verdict {
+        Verdict { word, text: text.into(), ..Verdict::default() }
+    }
+
+    fn also(&mut self, label: &'static str, text: impl Into<String>) {
+        self.evidence.push((label, text.into()));
+    }
+}
+
+impl<'a> Case<'a> {
+    /// What the question is about.
+    pub fn subject(&self) -> Subject<'a> {
+        match self.asked {
+            Asked::Latest => self.latest(),
+            Asked::Within(from, until) => self.within(from, until),
+        }
+    }
+
+    /// The latest due time, by the records or by the trigger; if there is none yet, the first.
+    fn latest(&self) -> Subject<'a> {
+        let record = self.records.iter().max_by_key(|record| (record.last_due, record.seq));
+        let named = self.trigger().and_then(|trigger| {
+            let floor = self.known.map_or(self.now, |known| known.since);
+            last_due(&trigger, floor, self.now)
+        });
+        match (record, named) {
+            (Some(record), named) if named.is_none_or(|named| named <= record.last_due) => {
+                Subject::Record(record, record.last_due)
+            }
+            (_, Some(named)) => Subject::Due(named),
+            (_, None) => Subject::Nothing(None),
+        }
+    }
+
+    /// Of several due times in the span, the first that did not go well is most likely the one
+    /// that is meant, else the last.
+    fn within(&self, from: Instant, until: Instant) -> Subject<'a> {
+        let inside = self.inside();
+        let trigger = self.trigger();
+        let named = trigger.as_ref().and_then(|trigger| due_from(trigger, from));
+        let named = named.filter(|due| *due <= until && self.is_by_this_trigger(*due));
+        let went_wrong = |record: &&&RunRecord| {
+            record.outcome.as_ref().is_some_and(|outcome| !outcome.is_success())
+        };
+        let record = inside.iter().find(went_wrong).or(inside.last()).copied();
+        match (record, named) {
+            (Some(record), _) => {
+                let first = named.filter(|due| (record.due..=record.last_due).contains(due));
+                Subject::Record(record, first.unwrap_or(record.due.max(from)).min(record.last_due))
+            }
+            (None, Some(due)) => Subject::Due(due),
+            (None, None) => Subject::Nothing(Some(from)),
+        }
+    }
+
+    /// The records in the span that is asked about.
+    fn inside(&self) -> Vec<&'a RunRecord> {
+        let Asked::Within(from, until) = self.asked else { return Vec::new() };
+        let touches = |record: &&RunRecord| record.due <= until && record.last_due >= from;
+        let mut inside: Vec<&RunRecord> = self.records.iter().filter(touches).collect();
+        inside.sort_by_key(|record| (record.due, record.seq));
+        inside
+    }
+
+    /// The trigger, anchored.
+    fn trigger(&self) -> Option<crate::core::trigger::Trigger> {
+        let anchor = self.known.map_or(self.now, |known| known.anchor);
+        Some(self.job?.trigger.anchored(anchor))
+    }
+
+    /// Whether the job had its present trigger at that time.
+    fn is_by_this_trigger(&self, due: Instant) -> bool {
+        self.known.is_none_or(|known| due >= known.since)
+    }
+
+    /// The next due time from now on.
+    fn next(&self) -> Option<Instant> {
+        let job = self.job?;
+        let paused = job.options.paused && !self.known.is_some_and(|known| known.resumed);
+        let until = self.pause().map(|pause| pause.until);
+        let from = match until {
+            Some(None) => return None,
+            Some(Some(until)) => until.max(self.now),
+            None => self.now,
+        };
+        self.trigger()?.next_after(from).filter(|_| !paused)
+    }
+
+    /// The pause that holds now.
+    fn pause(&self) -> Option<&'a Pause> {
+        let ended = |pause: &&Pause| pause.until.is_none_or(|until| until > self.now);
+        let own = self.known.and_then(|known| known.pause.as_ref());
+        own.filter(ended).or(self.all_paused.filter(ended))
+    }
+
+    /// A time of day, with its day if that is not the day of `near`.
+    fn clock(&self, at: Instant, near: Instant) -> String {
+        super::say::clock(at, near, self.zone)
+    }
+}
+
+/// Answers a question.
+pub fn explain(case: &Case<'_>) -> Verdict {
+    let subject = case.subject();
+    let mut verdict = match subject {
+        Subject::Record(record, due) => recorded::verdict(case, record, due),
+        Subject::Due(due) => unrecorded::due(case, due),
+        Subject::Nothing(asked) => unrecorded::nothing(case, asked),
+    };
+    match case.inside().len() {
+        0 | 1 => {}
+        2 => verdict.also("beside", "there is another record in that time"),
+        more => {
+            verdict.also("beside", format!("there are {} other records in that time", more - 1))
+        }
+    }
+    if let Some(job) = case.job {
+        verdict.also("schedule", words::trigger(&job.trigger, case.zone));
+        let is_other = |known: &&JobRecord| {
+            !known.trigger.is_empty() && *known.trigger != *job.trigger.fingerprint()
+        };
+        if case.known.filter(is_other).is_some() {
+            verdict.also(
+                "but",
+                "that is its schedule in the jobfile now, which schedrs has not taken over yet",
+            );
+        }
+    } else {
+        let change = |what: ChangeKind| {
+            let of =
+                |change: &&Change| change.job.as_deref() == Some(case.id) && change.what == what;
+            case.changes.iter().rev().find(of)
+        };
+        let said = |change: &Change| {
+            format!("by {} at {}", clean(&change.by), case.clock(change.at, case.now))
+        };
+        verdict.also(
+            "job",
+            match (change(ChangeKind::Added), change(ChangeKind::Removed)) {
+                (Some(added), Some(gone)) if gone.at >= added.at => {
+                    format!("it was added {} and removed {}", said(added), said(gone))
+                }
+                (Some(added), _) => format!("it was added {}, and is over", said(added)),
+                (None, _) => "it is in the jobfile no more".to_owned(),
+            },
+        );
+    }
+    verdict.next = case.next();
+    verdict
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! Running jobs: the loop that sleeps until something is due, and what carries out its decisions.
+//!
+//! `daemon` owns the scheduler (`crate::core::scheduler`) and performs what it decides: `executor`
+//! starts processes, `child` knows how, `output` reads what they print. `background` is the same
+//! loop inside another program.
+
+pub mod background;
+pub mod child;
+pub mod daemon;
+pub(crate) mod doctor;
+pub mod executor;
+pub mod output;

@@ -1,0 +1,513 @@
+//! The loop: waits for a reason to wake, tells the scheduler, performs what it answers.
+//!
+//! One thread owns the [`Scheduler`]; everything reaches it as an [`Event`]. It sleeps in one
+//! `epoll_wait` on: a timer that the kernel fires at the next due time and as soon as the wall
+//! clock is set; a handle for each child, readable when that has ended; and a counter that signal
+//! handlers and other threads raise. The next monotonic deadline (a timeout, a retry) is the
+//! wait's own timeout. Nothing polls: with nothing due it is not woken at all.
+//!
+//! `hands` performs actions and follows runs until nothing of them is left; `records` has what is
+//! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
+//! `requests` takes what clients ask (`crate::control`) and knows the jobs that are not, or not only,
+//! what the jobfile says; `reload` reads that again, `apply` has it take effect, and `offload` has done elsewhere what
+//! may take long or hang; `logger` and `report` are the log; `overview` says how things stand, to a terminal and to a service manager, which
+//! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
+//! `crate::run::executor`, what they print goes to `crate::run::output`.
+
+mod apply;
+mod hands;
+mod logger;
+mod mailbox;
+mod notify;
+mod offload;
+mod overview;
+mod plan;
+mod records;
+mod recovery;
+mod reload;
+mod report;
+mod requests;
+mod start;
+mod timer;
+mod waker;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use rustix::termios::isatty;
+
+use crate::control::Call;
+use crate::control::server::Server;
+use crate::core::event::{Action, Change, ChangeKind, Event, Health, Notice, Request};
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::scheduler::Scheduler;
+use crate::core::words;
+use crate::core::zone::Zone;
+use crate::store::keeper::Said;
+use crate::sys::clock;
+use crate::sys::heap;
+use crate::sys::signals::{self, Signals};
+use hands::{Hands, Message};
+pub use logger::{Log, LogFormat, start as start_log};
+use mailbox::Mailbox;
+use notify::Watchdog;
+use offload::{Done, Lane, Offload};
+use overview::Overview;
+pub use plan::{Jobfile, Load, Memory, Observer, Plan, Reopen, tails};
+use reload::Reloads;
+use requests::{Next, Requests};
+use start::Parts;
+use timer::Timer;
+pub use waker::Waker;
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The signal that asked for the end, if one did, and how many came.
+    pub signal: Option<(i32, u32)>,
+    /// With [`Plan::once`]: the exit code of the run, as a shell would give it.
+    pub code: Option<u8>,
+}
+
+/// So many requests are taken before it is seen to what is due.
+const CALLS: usize = 64;
+
+/// There is always room for so many actions.
+const ACTIONS: usize = 4096;
+
+const TOKEN_WAKE: u64 = 0;
+const TOKEN_CLOCK: u64 = 1;
+/// Tokens from here on are those of [`Hands`].
+const TOKEN_RUN: u64 = 2;
+
+/// Runs until asked to stop. To be called on the first thread of the process, which adopts what
+/// the jobs leave behind, unless the plan says that the scheduler is embedded.
+pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
+    let waker = Arc::new(Waker::new().context("failed to prepare the loop")?);
+    let signals = match plan.embedded {
+        true => Signals::install_embedded(&waker),
+        false => Signals::install(&waker),
+    };
+    let signals = signals.context("failed to install signal handlers")?;
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("failed to prepare the loop")?;
+    let waits = || -> io::Result<Timer> {
+        let wake = epoll::EventData::new_u64(TOKEN_WAKE);
+        epoll::add(&epoll, &*waker, wake, epoll::EventFlags::IN)?;
+        Timer::new(&epoll, TOKEN_CLOCK)
+    };
+    let mut timer = waits().context("failed to prepare the loop")?;
+    // What is said before they take effect has its times in their zone, too.
+    logger::set_jobs(&plan.jobfile.set, &plan.output);
+    let overview = Overview::new(&plan);
+    let mut zones = Vec::new();
+    let started = clock::wall();
+    let mut health = Health {
+        reasons: Vec::new(),
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        started,
+        jobfile: plan.source.as_str().into(),
+        loaded: started,
+        store: plan.memory.as_ref().map_or("none", |memory| &memory.name).into(),
+        timezone: plan.jobfile.set.settings.zone.name().into(),
+        stopping: false,
+        settings: plan.jobfile.set.settings.clone(),
+        executors: plan.jobfile.set.executors.as_slice().into(),
+    };
+    let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
+    let Parts { mut scheduler, mut hands, jobs, server, mut alarms } =
+        start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
+    signals.loop_begins();
+    if let Some(begun) = plan.begun.take() {
+        begun();
+    }
+    overview.start_line(&scheduler);
+    for warning in warnings.into_iter().flatten() {
+        log::warn!(event = "store"; "{warning}");
+        alarms.insert("opened", warning);
+    }
+    notify::notify("READY=1");
+
+    let mailbox = hands.mailbox();
+    let mut looper = Loop {
+        scheduler: &mut scheduler,
+        hands: &mut hands,
+        signals: &signals,
+        waker: &waker,
+        source: plan.source,
+        load: plan.load,
+        load_limit: plan.load_limit,
+        reading: Offload::new(Lane::Reading, mailbox.clone()),
+        reloads: Reloads::default(),
+        zones,
+        until: plan.until,
+        once: plan.once,
+        stops: 0,
+        last_stop: 0,
+        events: VecDeque::new(),
+        overview,
+        watchdog: Watchdog::from_environment(clock::mono()),
+        requests: Requests::new(jobs, Offload::new(Lane::Checking, mailbox)),
+        health,
+        alarms,
+        observer: plan.observer,
+        server: server.as_ref(),
+    };
+    let ran = looper.run(&mut timer);
+    looper.hands.say_who_is_left();
+    let (stops, last_stop) = (looper.stops, looper.last_stop);
+    looper.hands.mailbox().close();
+    drop(looper);
+    // Another may begin once the store is free: by then its socket is, too.
+    if let Some(server) = &server {
+        server.close();
+    }
+    // The store's lock is the last to go.
+    if let Some(claims) = plan.claims {
+        claims.release();
+    }
+    // What the store does not have yet, it is to have; also when the loop has failed.
+    hands.finish_records(clock::wall());
+    if let Some(server) = server {
+        server.stop();
+    }
+    ran?;
+    log::info!(event = "stopped"; "stopped");
+    let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));
+    Ok(Ending { signal, code: hands.code_of_last_run() })
+}
+
+/// The loop's own state.
+struct Loop<'a> {
+    scheduler: &'a mut Scheduler,
+    hands: &'a mut Hands,
+    signals: &'a Signals,
+    waker: &'a Waker,
+    source: String,
+    load: Option<Arc<Load>>,
+    load_limit: Duration,
+    /// Where the jobfile is read.
+    reading: Offload,
+    reloads: Reloads,
+    /// The zones of the jobs, with their rules as they were when last read.
+    zones: Vec<Zone>,
+    until: Option<Instant>,
+    once: bool,
+    stops: u32,
+    last_stop: i32,
+    events: VecDeque<Event>,
+    overview: Overview,
+    watchdog: Option<Watchdog>,
+    requests: Requests,
+    /// How the scheduler is, but for the alarms.
+    health: Health,
+    /// What is not as it should be, each in a sentence.
+    alarms: HashMap<&'static str, String>,
+    observer: Option<Box<Observer>>,
+    /// The control socket.
+    server: Option<&'a Server>,
+}
+
+impl Loop<'_> {
+    fn run(&mut self, timer: &mut Timer) -> anyhow::Result<()> {
+        let mut actions = Vec::new();
+        let mut ready = Vec::with_capacity(256);
+        loop {
+            let Some(now) = self.turn(&mut actions) else { return Ok(()) };
+            // At the start they are as many as there are jobs.
+            actions.shrink_to(ACTIONS);
+            self.hands.flush_records();
+            if self.once && self.hands.code_of_last_run().is_some() && self.stops == 0 {
+                self.once = false;
+                self.events.push_back(Event::Stop);
+            }
+            if self.until.is_some_and(|until| now.wall >= until) {
+                self.until = None;
+                log::info!(event = "until"; "the time given with --until is reached");
+                self.events.push_back(Event::Stop);
+            }
+            self.overview.show_in_time(now, self.scheduler);
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.tend(now.mono);
+            }
+            let timeout = match self.events.is_empty() && !self.requests.has_next() {
+                true => self.arm(timer)?,
+                false => Some(Duration::ZERO),
+            };
+            ready.clear();
+            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+            match epoll::wait(self.hands.epoll(), spare_capacity(&mut ready), timeout.as_ref()) {
+                Ok(_) => {}
+                // Also after SIGSTOP and SIGCONT. What has happened meanwhile comes before what is
+                // due: a run that is long over does not stand in the way of the next.
+                Err(Errno::INTR) => {
+                    let _ = epoll::wait(
+                        self.hands.epoll(),
+                        spare_capacity(&mut ready),
+                        Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
+                    );
+                }
+                Err(errno) => return Err(errno).context("failed to wait for events"),
+            }
+            for event in &ready {
+                match event.data.u64() {
+                    TOKEN_WAKE => self.woken(),
+                    TOKEN_CLOCK => {
+                        if timer.fired() {
+                            self.events.push_back(Event::ClockSet);
+                        }
+                    }
+                    token => self.hands.child_ready(token - TOKEN_RUN, &mut self.events),
+                }
+            }
+            if timer.take_was_set() {
+                self.events.push_back(Event::ClockSet);
+            }
+            let now = clock::mono();
+            self.hands.look_after(now, &mut self.events);
+            self.give_up_in_time(now);
+        }
+    }
+
+    /// Tells the scheduler what has happened, what was asked and what time it is, and performs what
+    /// it decides. Answers that time, unless this was the end.
+    fn turn(&mut self, actions: &mut Vec<Action>) -> Option<Now> {
+        // All that has happened together is taken together, so that a run that has ended makes
+        // room for what is due at the same moment.
+        self.take_events(actions);
+        if self.requests.has_next() && self.take_calls(actions) {
+            return None;
+        }
+        let now = clock::now();
+        self.scheduler.advance(now, actions);
+        (!self.perform_all(actions, now)).then_some(now)
+    }
+
+    /// Takes what was asked, one by one, so that each finds what the one before it has made.
+    /// Answers whether that was the end.
+    fn take_calls(&mut self, actions: &mut Vec<Action>) -> bool {
+        let mut now = clock::now();
+        for _ in 0..CALLS {
+            if self.perform_all(actions, now) {
+                return true;
+            }
+            now = clock::now();
+            match self.requests.begin(self.scheduler, now, &mut self.events) {
+                Next::Nothing => return false,
+                Next::Taken => {}
+                Next::Reload(reply) => self.reload(Some(reply)),
+                Next::Apply(jobfile) => self.take_over(*jobfile),
+                Next::Stop { times } => self.stop(times),
+            }
+            self.take_events(actions);
+        }
+        self.perform_all(actions, now)
+    }
+
+    /// Has the scheduler take what has happened.
+    fn take_events(&mut self, actions: &mut Vec<Action>) {
+        let mut reloaded = false;
+        while let Some(event) = self.events.pop_front() {
+            reloaded |= matches!(event, Event::Reload(_));
+            self.scheduler.take(clock::now(), event, actions);
+        }
+        if reloaded {
+            // The old jobs are gone.
+            heap::give_back();
+        }
+    }
+
+    /// Performs what was decided. Answers whether that was the end.
+    fn perform_all(&mut self, actions: &mut Vec<Action>, now: Now) -> bool {
+        if !actions.is_empty() {
+            self.overview.touch(now.mono);
+        }
+        for action in actions.drain(..) {
+            if let Some(observer) = &self.observer {
+                observer(&action);
+            }
+            if matches!(action, Action::Exit) {
+                return true;
+            }
+            self.perform(action, now);
+        }
+        false
+    }
+
+    /// What is done elsewhere and takes too long is given up.
+    fn give_up_in_time(&mut self, now: Mono) {
+        if let Some(limit) = self.reading.give_up_in_time(now) {
+            self.give_up_reading(&limit);
+        }
+        if let Some(composition) = self.requests.give_up_in_time(now) {
+            self.composed(composition);
+        }
+    }
+
+    /// Something was done elsewhere.
+    fn done(&mut self, lane: Lane, number: u64, done: Done) {
+        if lane == Lane::Reading {
+            if self.reading.finish(number) {
+                self.loaded(done);
+            }
+            return;
+        }
+        let composition = self.requests.done(number, done, self.scheduler, &mut self.events);
+        if let Some(composition) = composition {
+            self.composed(composition);
+        }
+    }
+
+    fn perform(&mut self, action: Action, now: Now) {
+        match &action {
+            Action::Answer { ticket, answer } => {
+                self.requests.answer(*ticket, answer.clone());
+            }
+            Action::Notice(notice @ Notice::Reloaded { .. }) => self.reloaded(notice),
+            Action::Notice(Notice::Stopping { .. }) => {
+                self.health.stopping = true;
+                self.end_reloads();
+                self.hands.remember_change(Change {
+                    at: now.wall,
+                    job: None,
+                    what: ChangeKind::Stopping,
+                    by: "schedrs".into(),
+                    detail: None,
+                });
+            }
+            Action::Remember(remember) => {
+                if let Some(jobs) = &mut self.requests.jobs {
+                    jobs.note(remember);
+                }
+            }
+            _ => {}
+        }
+        self.hands.perform(action, now, &mut self.events);
+    }
+
+    /// Sets the timer to the next due time. Answers how long to wait at most.
+    fn arm(&self, timer: &mut Timer) -> anyhow::Result<Option<Duration>> {
+        let wakeup = self.scheduler.next_wakeup();
+        let wall = [wakeup.wall, self.until].into_iter().flatten().min();
+        let now = clock::now();
+        let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
+        let (reading, checking) = (self.reading.deadline(), self.requests.deadline());
+        let own = [self.hands.deadline(), self.overview.deadline(), watchdog, reading, checking];
+        let mono = own.into_iter().chain([wakeup.mono]);
+        let mono = mono.flatten().min();
+        let until_mono = mono.map(|at| at.since(now.mono));
+        let until_wall = timer.arm(wall, now).context("failed to set the timer")?;
+        Ok([until_mono, until_wall].into_iter().flatten().min())
+    }
+
+    /// Something other than a child or the clock wants attention.
+    fn woken(&mut self) {
+        self.waker.clear();
+        let signals = self.signals.take();
+        if signals.stops > 0 {
+            self.last_stop = signals.last_stop;
+            self.stop(signals.stops);
+        }
+        if signals.reload {
+            // The kernel sends SIGHUP as well when the terminal goes that somebody has run this in.
+            let has_gone = logger::is_for_terminal() && !isatty(io::stderr());
+            match has_gone && !signals::hangup_is_ignored() {
+                true => self.stop(1),
+                false => self.reload(None),
+            }
+        }
+        if signals.status {
+            self.events.push_back(Event::Request(Request::Status));
+        }
+        if signals.child {
+            self.hands.children_ended(&mut self.events);
+        }
+        for message in self.hands.messages() {
+            match message {
+                Message::Done { lane, number, done } => self.done(lane, number, done),
+                Message::Report(report) => self.hands.reported(report, &mut self.events),
+                Message::Store(said) => self.store_said(said),
+                Message::Call(call) => self.called(call),
+            }
+        }
+    }
+
+    /// Somebody wants it to stop.
+    fn stop(&mut self, times: u32) {
+        if self.stops == 0 {
+            notify::notify("STOPPING=1");
+        }
+        self.stops += times;
+        self.events.extend((0..times).map(|_| Event::Stop));
+    }
+
+    /// A client asks for something.
+    fn called(&mut self, call: Call) {
+        let (health, alarms, hands) = (&self.health, &self.alarms, &self.hands);
+        let how = || {
+            let mut reasons: Vec<String> = alarms.values().cloned().collect();
+            reasons.extend(hands.reasons());
+            reasons.sort_unstable();
+            reasons.extend(hands.hanging(clock::mono()));
+            Health { reasons, ..health.clone() }
+        };
+        self.requests.take(call, how, self.scheduler);
+    }
+
+    /// The store's thread has something to say.
+    fn store_said(&mut self, said: Said) {
+        match said {
+            Said::ClaimLost(run) => {
+                self.hands.claim_lost(run);
+                self.events.push_back(Event::ClaimLost(run));
+            }
+            Said::Degraded(reason) => {
+                log::error!(
+                    event = "store_degraded";
+                    "the store cannot be written, jobs go on without it: {reason}"
+                );
+                let reason = format!("the store cannot be written: {reason}");
+                self.requests.unkept =
+                    Some(format!("it would not survive a restart now: {reason}"));
+                self.alarms.insert("store", reason);
+            }
+            Said::Recovered { dropped, after } => {
+                let lost = match dropped {
+                    0 => String::new(),
+                    _ => format!("; {dropped} facts were too many to be kept until then"),
+                };
+                let after = words::span(after);
+                log::warn!(event = "store_recovered"; "the store works again after {after}{lost}");
+                self.alarms.remove("store");
+                self.requests.unkept = None;
+                if dropped > 0 {
+                    self.remember_all();
+                }
+            }
+            Said::Fresh(why) => {
+                log::error!(
+                    event = "store_lost";
+                    "the store was lost and is begun anew, what it knew of the past is gone: {why}"
+                );
+                self.remember_all();
+                self.hands.remember_runs(clock::wall());
+            }
+        }
+    }
+
+    /// Has the store told once more what there is to remember of jobs.
+    fn remember_all(&mut self) {
+        let mut actions = Vec::new();
+        let now = clock::now();
+        self.scheduler.remember_all(now, &mut actions);
+        for action in actions {
+            self.hands.perform(action, now, &mut self.events);
+        }
+    }
+}

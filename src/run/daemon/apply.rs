@@ -1,0 +1,62 @@
+//! A jobfile takes effect, at the beginning and whenever it was read again: what is known of its jobs
+//! outside of the scheduler follows, and so do those that were added at run time.
+
+use super::hands::Hands;
+use super::requests::{Composed, Jobs};
+use super::{logger, report};
+use crate::core::event::{Change, ChangeKind, Health};
+use crate::core::instant::Instant;
+use crate::core::job::JobSet;
+use crate::core::zone::Zone;
+
+/// What there is about the jobs in effect, beside the scheduler.
+pub(super) struct Surroundings<'a> {
+    pub(super) hands: &'a mut Hands,
+    pub(super) jobs: Option<&'a mut Jobs>,
+    pub(super) health: &'a mut Health,
+    /// The zones of the jobs, with their rules as they were when last read.
+    pub(super) zones: &'a mut Vec<Zone>,
+}
+
+/// Has them follow a jobfile. Answers the jobs, and which added ones have given way to jobs of the
+/// jobfile: the scheduler and the store are to know neither of these any more.
+pub(super) fn apply(
+    composed: Composed,
+    around: Surroundings<'_>,
+    now: Instant,
+) -> (JobSet, Vec<Change>) {
+    let Composed { set, workshop, bases, displaced, problems } = composed;
+    let Surroundings { hands, jobs, health, zones } = around;
+    logger::set_jobs(&set, &hands.output());
+    for (id, problem) in &problems {
+        log::error!(
+            job = &**id;
+            "what was changed of it at run time makes no sense now: {problem}"
+        );
+    }
+    if let Some(jobs) = jobs {
+        jobs.workshop = workshop;
+        jobs.bases = bases;
+    }
+    health.loaded = now;
+    health.timezone = set.settings.zone.name().into();
+    health.settings = set.settings.clone();
+    health.executors = set.executors.as_slice().into();
+    hands.prepare(&set);
+    let after = report::zones(&set);
+    report::zone_changes(zones, &after);
+    *zones = after;
+    (set, displaced.into_iter().map(|id| displacement(id, now)).collect())
+}
+
+/// The jobfile has a job of that id now.
+fn displacement(id: Box<str>, at: Instant) -> Change {
+    log::warn!(job = &*id; "it was added at run time and is in the jobfile now, which holds");
+    Change {
+        at,
+        job: Some(id),
+        what: ChangeKind::Removed,
+        by: "schedrs".into(),
+        detail: Some("the jobfile has a job of this id".into()),
+    }
+}

@@ -1,0 +1,168 @@
+//! What the scheduler decides, as facts for the store; and starts that wait until it has them.
+//!
+//! The facts of one pass of the loop are one transaction. A start goes on to the spawners from the
+//! store's own thread (`crate::store::keeper`), once its run is in the store: so a process that
+//! exists has a run that is known. Should the store take long, starts do not wait for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use crate::core::event::{Action, JobRecord, Notice, Record, Remember, RunId, Start};
+use crate::core::instant::{Instant, Mono};
+use crate::store::keeper::Keeper;
+use crate::store::{Fact, Process};
+
+/// How long a start may wait for the store.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How long the end of the program may be held up by the store.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct Records {
+    keeper: Keeper,
+    facts: Vec<Fact>,
+    starts: Vec<Start>,
+    /// Runs that an earlier scheduler had admitted and not begun, by job and due time: they are
+    /// withdrawn when their due time is decided again, in the same transaction.
+    withdrawals: HashMap<Box<str>, BTreeMap<Instant, RunId>>,
+}
+
+impl Records {
+    pub(super) fn new(keeper: Keeper) -> Records {
+        let (facts, starts) = (Vec::new(), Vec::new());
+        let withdrawals = HashMap::new();
+        Records { keeper, facts, starts, withdrawals }
+    }
+
+    /// A run of an earlier scheduler never began, and its due time will be decided again.
+    pub(super) fn will_withdraw(&mut self, job: Box<str>, due: Instant, run: RunId) {
+        self.withdrawals.entry(job).or_default().insert(due, run);
+    }
+
+    fn withdraw(&mut self, job: &str, due: Instant, last_due: Instant) {
+        let Some(runs) = self.withdrawals.get_mut(job) else { return };
+        let again: Vec<(Instant, RunId)> =
+            runs.range(due..=last_due).map(|(due, run)| (*due, *run)).collect();
+        for (due, run) in again {
+            runs.remove(&due);
+            self.facts.push(Fact::Withdrawn { run });
+        }
+        if runs.is_empty() {
+            self.withdrawals.remove(job);
+        }
+    }
+
+    /// Takes note of what is to be done. `process` is that of the run of a notice. Not of
+    /// [`Remember::Job`]: see [`Records::remember`].
+    pub(super) fn note(&mut self, action: &Action, now: Instant, process: Option<Process>) {
+        if !self.withdrawals.is_empty() {
+            match action {
+                Action::Remember(Remember::Admitted(admitted)) => {
+                    self.withdraw(&admitted.job.id, admitted.due, admitted.due);
+                }
+                Action::Record(record) if record.run.is_none() => {
+                    self.withdraw(&record.job.id, record.due, record.last_due);
+                }
+                _ => {}
+            }
+        }
+        let fact = match action {
+            Action::Remember(Remember::Admitted(admitted)) => Fact::Admitted {
+                run: admitted.run,
+                job: admitted.job.id.clone(),
+                due: admitted.due,
+                at: admitted.at,
+                by: admitted.by.clone(),
+            },
+            Action::Remember(Remember::Gone(job)) => Fact::Gone { job: job.clone() },
+            Action::Remember(Remember::AllPaused(pause)) => Fact::AllPaused(pause.clone()),
+            Action::Remember(Remember::Change(change)) => Fact::Change(change.clone()),
+            Action::Start(start) => Fact::Starting { run: start.run, attempt: start.attempt },
+            Action::Record(record) => fate(record, now),
+            Action::Notice(Notice::Started { run, attempt, due, lag, .. }) => {
+                let Some(process) = process else { return };
+                let (run, attempt, at) = (*run, *attempt, due.plus(*lag));
+                Fact::Started { run, attempt, process, at }
+            }
+            Action::Notice(Notice::Retrying { run, outcome, attempt, .. }) => Fact::AttemptEnded {
+                run: *run,
+                attempt: attempt.saturating_sub(1),
+                outcome: outcome.clone(),
+                at: now,
+            },
+            Action::Notice(Notice::Postponed { run, attempt, .. }) => {
+                Fact::Postponed { run: *run, attempt: *attempt }
+            }
+            Action::Remember(Remember::Job(_)) => return,
+            Action::Notice(_) | Action::Terminate(_) | Action::Kill(_) => return,
+            Action::Answer { .. } | Action::Exit => return,
+        };
+        self.facts.push(fact);
+    }
+
+    /// What there is to remember of a job. At a start they are as many as there are jobs, so that a
+    /// copy would be felt.
+    pub(super) fn remember(&mut self, record: Box<JobRecord>) {
+        self.facts.push(Fact::Job(record));
+    }
+
+    /// One more fact, that no action says.
+    pub(super) fn add(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+
+    /// A start, once the store has its run.
+    pub(super) fn start(&mut self, start: Start) {
+        self.starts.push(start);
+    }
+
+    /// A start that has not been given away yet is not wanted any more.
+    pub(super) fn take_back(&mut self, run: RunId) -> bool {
+        let before = self.starts.len();
+        self.starts.retain(|start| start.run != run);
+        self.starts.len() < before
+    }
+
+    /// Gives away what was noted since the last time.
+    pub(super) fn flush(&mut self) {
+        if self.facts.is_empty() && self.starts.is_empty() {
+            return;
+        }
+        self.keeper.commit(std::mem::take(&mut self.facts), std::mem::take(&mut self.starts));
+    }
+
+    /// When to look whether the store takes too long.
+    pub(super) fn deadline(&self) -> Option<Mono> {
+        self.keeper.waiting().map(|since| since.plus(PATIENCE))
+    }
+
+    /// Lets starts go on that have waited too long.
+    pub(super) fn hurry_in_time(&mut self, now: Mono) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.keeper.hurry();
+        }
+    }
+
+    /// Has everything written, as far as that is possible soon.
+    pub(super) fn finish(mut self, now: Instant) {
+        self.facts.push(Fact::Stopped { at: now });
+        self.keeper.commit(self.facts, Vec::new());
+        self.keeper.finish(LAST_WORDS);
+    }
+}
+
+fn fate(record: &Record, at: Instant) -> Fact {
+    let (job, outcome) = (record.job.id.clone(), record.outcome.clone());
+    match record.run {
+        Some(run) => {
+            let (duration, attempts) = (record.duration, record.attempts);
+            Fact::Ended { run, job, outcome, duration, attempts, at }
+        }
+        None => {
+            let (due, last_due, count) = (record.due, record.last_due, record.count);
+            Fact::Fate { job, due, last_due, count, outcome, at }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What becomes of runs that a scheduler has left open: taken back under watch where their process
+//! still lives, `lost` where it does not, decided anew where nothing of them had begun.
+//!
+//! A run is never started a second time because of a crash: the store had it before its process
+//! existed. Who a process is, is told by its id together with the time of its start, on the same
+//! boot of the machine.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+
+use crate::core::event::RunId;
+use crate::core::instant::{Instant, Now};
+use crate::core::job::JobSet;
+use crate::core::outcome::Outcome;
+use crate::core::scheduler::{Memory, Survivor};
+use crate::run::child::mark::Marks;
+use crate::run::child::tree;
+use crate::store::{Fact, OpenRun, Process, Query, Reader, Restored, Session};
+
+/// More due times of one job than this are not looked for behind their jitter.
+const MOST_DELAYED: usize = 10_000;
+
+/// What was made of what the store knew.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    /// For the scheduler.
+    pub(super) memory: Memory,
+    /// For the store: what has become of the runs that are not taken back.
+    pub(super) facts: Vec<Fact>,
+    /// For the store, too: runs that never began, to be withdrawn when their due time is decided.
+    pub(super) withdrawals: Vec<(Box<str>, Instant, RunId)>,
+    /// For the hands: the processes that live.
+    pub(super) survivors: Vec<(RunId, Process, OwnedFd)>,
+    /// For the log: each run that is over, its job, and how it ended.
+    pub(super) over: Vec<(RunId, Box<str>, Outcome)>,
+}
+
+/// This process.
+pub(super) fn own_process() -> Process {
+    let pid = getpid().as_raw_nonzero().get() as u32;
+    Process { pid, start: tree::start_of(pid).unwrap_or(0) }
+}
+
+/// Which boot of the machine this is.
+pub(super) fn boot_id() -> Box<str> {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().into()
+}
+
+/// The number in the mark of the last scheduler with this store, so that what it has started is
+/// still known; none after a boot, when there is nothing left of that.
+pub(super) fn mark_of(last: Option<&Session>) -> Option<u32> {
+    last.filter(|last| last.boot == boot_id() && last.mark != 0).map(|last| last.mark)
+}
+
+/// Looks after what was left open. `reader` tells which due times have a fate.
+pub(super) fn recover(
+    restored: Restored,
+    set: &JobSet,
+    marks: Option<Marks>,
+    reader: Option<&mut dyn Reader>,
+    now: Now,
+) -> Recovered {
+    let last = restored.last_session;
+    let same_boot = last.as_ref().is_some_and(|last| last.boot == boot_id());
+    let mut recovered = Recovered {
+        memory: Memory {
+            jobs: restored.jobs,
+            all_paused: restored.all_paused,
+            next_run: restored.next_run,
+            ..Memory::default()
+        },
+        facts: Vec::new(),
+        withdrawals: Vec::new(),
+        survivors: Vec::new(),
+        over: Vec::new(),
+    };
+    // Processes of which the store has not heard: the scheduler ended between making one and
+    // saying so.
+    let mut unheard_of: Option<HashMap<RunId, Process>> = None;
+    for open in restored.open {
+        if open.attempt == 0 {
+            recovered.withdrawals.push((open.job.clone(), open.due, open.run));
+            recovered.memory.undecided.push((open.job, open.due));
+            continue;
+        }
+        if let Some(outcome) = open.last.clone() {
+            // It was waiting to be tried again.
+            recovered.end(&open, outcome, now.wall);
+            continue;
+        }
+        let process = open.process.or_else(|| {
+            let marked = unheard_of.get_or_insert_with(|| match marks.filter(|_| same_boot) {
+                Some(marks) => tree::all_marked(marks).unwrap_or_else(|error| {
+                    log::warn!(
+                        "processes of an earlier scheduler cannot be looked for: /proc: {error}"
+                    );
+                    HashMap::new()
+                }),
+                None => HashMap::new(),
+            });
+            marked.get(&open.run).copied()
+        });
+        let alive =
+            process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
+        match alive {
+            Some((process, handle)) => {
+                recovered.memory.survivors.push(Survivor {
+                    run: open.run,
+                    job: open.job.clone(),
+                    due: open.due,
+                    attempt: open.attempt,
+                    started: open.started.unwrap_or(now.wall),
+                });
+                if open.process.is_none() {
+                    let (run, attempt) = (open.run, open.attempt);
+                    recovered.facts.push(Fact::Started { run, attempt, process, at: now.wall });
+                }
+                recovered.survivors.push((open.run, process, handle));
+            }
+            None => {
+                let reason = match (process, same_boot) {
+                    (_, false) => "the machine was restarted while it ran",
+                    (Some(_), true) => "the scheduler ended while it ran, and so has it since",
+                    (None, true) => "the scheduler ended just as it was being started",
+                };
+                recovered.end(&open, Outcome::Lost(reason.to_owned()), now.wall);
+            }
+        }
+    }
+    if let Some(reader) = reader {
+        recovered.find_delayed(set, reader, now.wall);
+    }
+    recovered
+}
+
+impl Recovered {
+    fn end(&mut self, open: &OpenRun, outcome: Outcome, now: Instant) {
+        let until = open.last_ended.unwrap_or(now);
+        let duration = open.started.map_or(Duration::ZERO, |started| until.since(started));
+        self.facts.push(Fact::Ended {
+            run: open.run,
+            job: open.job.clone(),
+            outcome: outcome.clone(),
+            duration,
+            attempts: open.attempt,
+            at: now,
+        });
+        self.over.push((open.run, open.job.clone(), outcome));
+    }
+
+    /// Due times that had been reached and were waiting for their jitter to pass while later ones
+    /// fired: they lie before the last one that is decided, and have no fate.
+    fn find_delayed(&mut self, set: &JobSet, reader: &mut dyn Reader, now: Instant) {
+        let jittered = set.jobs.iter().filter(|job| !job.options.longest_delay().is_zero());
+        let jittered: HashMap<&str, _> = jittered.map(|job| (&*job.id, job)).collect();
+        if jittered.is_empty() {
+            return;
+        }
+        for record in &self.memory.jobs {
+            let Some(job) = jittered.get(&*record.id) else { continue };
+            if *job.trigger.fingerprint() != *record.trigger || record.pause.is_some() {
+                continue;
+            }
+            let decided = record.decided.min(now);
+            let from = decided.minus(job.options.longest_delay()).max(record.since);
+            let trigger = job.trigger.anchored(record.anchor);
+            let mut due = trigger.next_after(from);
+            let mut candidates = Vec::new();
+            while let Some(at) = due.filter(|&at| at <= decided)
+                && candidates.len() < MOST_DELAYED
+            {
+                // One that had fired long since has its fate, or would be too late for one.
+                if at.plus(job.delay(at)) > from {
+                    candidates.push(at);
+                }
+                due = trigger.next_after(at);
+            }
+            let query =
+                Query { job: Some(record.id.clone()), since: Some(from), ..Query::default() };
+            let Ok(records) = reader.records(&query) else { continue };
+            let single: HashSet<Instant> = records.iter().map(|found| found.due).collect();
+            let in_range =
+                |at: Instant| records.iter().any(|found| found.due <= at && at <= found.last_due);
+            candidates.retain(|&at| !single.contains(&at) && !in_range(at));
+            let id = &record.id;
+            self.memory.undecided.extend(candidates.into_iter().map(|at| (id.clone(), at)));
+        }
+    }
+}
+
+/// A handle of a process, if it is alive and still the one that is meant.
+fn handle(process: Process) -> Option<OwnedFd> {
+    let pid = Pid::from_raw(i32::try_from(process.pid).ok()?)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+    // Looked at after the handle was taken: from here on the number cannot come to stand for
+    // another process without the handle telling.
+    tree::is_alive(process).then_some(handle)
+}

@@ -1,0 +1,241 @@
+//! The jobfile is read again: asked for by a signal or over the socket, read on another thread,
+//! applied by the loop.
+//!
+//! A reload is answered by a reading that began after it was asked for, so that what was in the
+//! file by then is in effect. One that is asked for while another is under way is the next; several
+//! of these are one. What hangs is given up (`offload`), said, and a reason in `status` until the
+//! file was read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::apply::{self, Surroundings};
+use super::offload::Done;
+use super::requests::{self, Composed, Composition};
+use super::{Jobfile, Loop, notify};
+use crate::control::Reply;
+use crate::core::event::{Ask, Change, Code, Event, Fault, Notice, Response, Want};
+use crate::core::job::{Job, JobSet};
+use crate::core::trigger::Trigger;
+use crate::sys::clock;
+
+/// How much longer a reload may take for each job that there is: a hundred times what it does.
+const FOR_EACH_JOB: Duration = Duration::from_micros(200);
+
+/// Who waits for the jobfile to have been read again.
+#[derive(Default)]
+pub(super) struct Reloads {
+    under_way: bool,
+    /// Who has asked for the one that is under way.
+    asked: Vec<Reply>,
+    /// Another is to follow, for these.
+    next: Option<Vec<Reply>>,
+}
+
+/// Why a jobfile does not take effect.
+enum Failure {
+    /// It has these problems.
+    Problems(Vec<String>),
+    /// It could not be read, checked or applied: of which kind, and as a sentence.
+    Other(Code, String),
+}
+
+impl Loop<'_> {
+    /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
+    pub(super) fn reload(&mut self, reply: Option<Reply>) {
+        self.hands.output().reopen();
+        if let Some(server) = self.server {
+            server.rebind();
+        }
+        if self.scheduler.is_stopping() {
+            reply.iter().for_each(stopping);
+            return;
+        }
+        if self.reloads.under_way {
+            self.reloads.next.get_or_insert_default().extend(reply);
+            return;
+        }
+        self.read_jobfile(reply.into_iter().collect());
+    }
+
+    fn read_jobfile(&mut self, asked: Vec<Reply>) {
+        self.reloads.asked = asked;
+        let Some(load) = &self.load else {
+            let text = format!("{} cannot be read a second time", self.source);
+            log::warn!(event = "reload_failed"; "{text}");
+            return self.refuse_reload(Fault::invalid(vec![text]));
+        };
+        let load = Arc::clone(load);
+        let work = move || {
+            let loaded = load();
+            if let Ok(jobfile) = &loaded {
+                try_out_all(&jobfile.set);
+            }
+            Done::Loaded(loaded)
+        };
+        let now = clock::mono();
+        match self.reading.begin(now, self.reload_limit(), work) {
+            Ok(()) => {
+                self.reloads.under_way = true;
+                notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.micros()));
+            }
+            Err(why) => {
+                let text = format!("{} cannot be read again: {why}", self.source);
+                self.not_reloaded(Failure::Other(Code::TooSlow, text));
+            }
+        }
+    }
+
+    /// How long a part of a reload may take: a large jobfile takes its time where there is little
+    /// to be had.
+    fn reload_limit(&self) -> Duration {
+        let jobs = u32::try_from(self.scheduler.len()).unwrap_or(u32::MAX);
+        self.load_limit.saturating_add(FOR_EACH_JOB.saturating_mul(jobs))
+    }
+
+    /// The jobfile was read.
+    pub(super) fn loaded(&mut self, done: Done) {
+        match done {
+            Done::Loaded(Ok(jobfile)) => self.requests.apply(jobfile),
+            Done::Loaded(Err(problems)) => self.not_reloaded(Failure::Problems(problems)),
+            _ => {
+                let text = "an internal error of the scheduler".to_owned();
+                self.not_reloaded(Failure::Other(Code::Internal, text));
+            }
+        }
+    }
+
+    /// Gives up a reading that takes too long.
+    pub(super) fn give_up_reading(&mut self, limit: &str) {
+        let source = &self.source;
+        let text = format!(
+            "{source} was not read within {limit}, perhaps because a disk hangs: the jobs stay as \
+             they are"
+        );
+        self.not_reloaded(Failure::Other(Code::TooSlow, text));
+    }
+
+    /// A jobfile that is good is to take effect, with what was added and changed at run time.
+    pub(super) fn take_over(&mut self, jobfile: Jobfile) {
+        if self.scheduler.is_stopping() {
+            self.end_reloads();
+            return;
+        }
+        let (added, overrides) = self.scheduler.texts();
+        if self.requests.jobs.is_none() || (added.is_empty() && overrides.is_empty()) {
+            return self.apply(Composed::of(jobfile));
+        }
+        let Jobfile { set, workshop } = jobfile;
+        // Each of those texts is read anew, which may be much to read.
+        let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
+        let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
+        let now = clock::now();
+        let work = move || {
+            let before = |id: &str| old.get(id).cloned();
+            let composed = requests::compose(set, &workshop, &added, &overrides, before, now.wall);
+            try_out_all(&composed.set);
+            composed
+        };
+        if let Err(why) = self.requests.compose(now.mono, self.reload_limit(), work) {
+            self.composed(Err(format!("it cannot be put together with what was changed: {why}")));
+        }
+    }
+
+    /// A jobfile was put together with what was added and changed at run time.
+    pub(super) fn composed(&mut self, composition: Composition) {
+        match composition {
+            Ok(composed) if !self.scheduler.is_stopping() => self.apply(*composed),
+            Ok(_) => self.end_reloads(),
+            Err(why) => {
+                let text = format!("{} was not reloaded: {why}", self.source);
+                self.not_reloaded(Failure::Other(Code::TooSlow, text));
+            }
+        }
+    }
+
+    /// Jobs take effect.
+    fn apply(&mut self, composed: Composed) {
+        self.alarms.remove("jobfile");
+        let around = Surroundings {
+            hands: &mut *self.hands,
+            jobs: self.requests.jobs.as_mut(),
+            health: &mut self.health,
+            zones: &mut self.zones,
+        };
+        let (set, displaced) = apply::apply(composed, around, clock::wall());
+        for Change { job, by, detail, .. } in displaced {
+            let want = job.map(|job| Want::Remove { job, detail });
+            let ask = want.map(|want| Event::Ask(Box::new(Ask { ticket: 0, by, want })));
+            self.events.extend(ask);
+        }
+        self.events.push_back(Event::Reload(Box::new(set)));
+    }
+
+    /// A jobfile has taken effect.
+    pub(super) fn reloaded(&mut self, notice: &Notice) {
+        if let Notice::Reloaded { added, changed, removed, unchanged } = *notice {
+            self.answer_reload(&Response::Reloaded { added, changed, removed, unchanged });
+        }
+    }
+
+    /// The old jobs go on.
+    fn not_reloaded(&mut self, failure: Failure) {
+        let source = &self.source;
+        match failure {
+            Failure::Problems(problems) => {
+                for problem in &problems {
+                    log::error!(event = "reload_problem"; "{problem}");
+                }
+                log::error!(
+                    event = "reload_failed";
+                    "{source} was not reloaded, the old jobs go on"
+                );
+                let first = problems.first().map_or("", String::as_str);
+                let text = format!("{source} has errors and was not reloaded: {first}");
+                self.alarms.insert("jobfile", text);
+                self.refuse_reload(Fault::invalid(problems));
+            }
+            Failure::Other(code, text) => {
+                log::error!(event = "reload_failed"; "{text}");
+                self.alarms.insert("jobfile", text.clone());
+                self.refuse_reload(Fault::new(code, text));
+            }
+        }
+    }
+
+    /// A reload has failed.
+    fn refuse_reload(&mut self, fault: Fault) {
+        self.answer_reload(&Response::Refused(fault));
+    }
+
+    /// A reload is over; the next may begin.
+    fn answer_reload(&mut self, response: &Response) {
+        for reply in self.reloads.asked.drain(..) {
+            reply(response.clone());
+        }
+        if std::mem::take(&mut self.reloads.under_way) {
+            notify::notify("READY=1");
+        }
+        if let Some(asked) = self.reloads.next.take() {
+            self.read_jobfile(asked);
+        }
+    }
+
+    /// The scheduler stops: no jobfile takes effect any more.
+    pub(super) fn end_reloads(&mut self) {
+        let Reloads { asked, next, .. } = std::mem::take(&mut self.reloads);
+        asked.iter().chain(next.iter().flatten()).for_each(stopping);
+    }
+}
+
+fn stopping(reply: &Reply) {
+    reply(Response::Refused(Fault::stopping()));
+}
+
+/// See [`requests::try_out`]. Other triggers than those of cron are arithmetic.
+fn try_out_all(set: &JobSet) {
+    let now = clock::wall();
+    let cron = set.jobs.iter().filter(|job| matches!(job.trigger, Trigger::Cron(_)));
+    cron.for_each(|job| requests::try_out(job, now));
+}

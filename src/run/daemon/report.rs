@@ -1,0 +1,250 @@
+//! Records and notices as log lines. Never a command line or an environment: they hold secrets.
+
+use std::time::Duration;
+
+use log::Level;
+
+use super::{logger, overview};
+use crate::core::event::{Notice, Record};
+use crate::core::instant::Instant;
+use crate::core::job::{Job, JobSet};
+use crate::core::outcome::{Outcome, Reached};
+use crate::core::words;
+use crate::core::zone::Zone;
+
+/// How loud and in which words it is said what became of a due time.
+fn told(record: &Record) -> (Level, String) {
+    let job = &*record.job;
+    let level = match &record.outcome {
+        Outcome::Succeeded | Outcome::Coalesced => Level::Info,
+        Outcome::NotStarted(_) => Level::Error,
+        Outcome::Failed(_) | Outcome::Killed(_) | Outcome::TimedOut => Level::Warn,
+        Outcome::Skipped(_) | Outcome::Missed(_) | Outcome::Lost(_) => Level::Warn,
+    };
+    let mut text = record.outcome.phrase(match (record.run, record.started) {
+        (_, Some(_)) => Reached::Process(Some(record.duration)),
+        (Some(_), None) => Reached::Run,
+        (None, None) => Reached::Due,
+    });
+    if record.attempts > 1 {
+        text += &format!(", attempt {}", record.attempts);
+    }
+    // A run that began late says so where its outcome is, as its beginning may have gone unsaid.
+    let behind = record.started.map_or(Duration::ZERO, |at| at.since(record.due));
+    if behind >= job.options.longest_delay().saturating_add(Duration::from_secs(1)) {
+        text += &format!(", began {} late", words::span(behind));
+    }
+    match record.run {
+        None if record.count > 1 => {
+            let (first, last) = (time(record.due, job), time(record.last_due, job));
+            text = format!("{} due times from {first} to {last} {text}", record.count);
+        }
+        None => text = format!("due {} {text}", time(record.due, job)),
+        Some(_) => {}
+    }
+    (level, text)
+}
+
+/// Logs what became of a due time.
+pub(super) fn record(record: &Record) {
+    let job = &*record.job;
+    let (level, text) = told(record);
+    let started = record.started.map(|at| words::rfc3339(at, &job.zone));
+    let lag = record.started.map(|at| millis(at.since(record.due)));
+    let duration = record.started.map(|_| millis(record.duration));
+    let several = record.count > 1;
+    log::log!(
+        level,
+        event = record.outcome.word(),
+        job = &*job.id,
+        run = record.run.map(|run| run.0),
+        due = &*words::rfc3339(record.due, &job.zone),
+        last_due = several.then(|| words::rfc3339(record.last_due, &job.zone)).as_deref(),
+        count = several.then_some(record.count),
+        started = started.as_deref(),
+        lag_ms = lag,
+        attempt = (record.attempts > 0).then_some(record.attempts),
+        exit = record.outcome.exit(),
+        signal = record.outcome.signal(),
+        duration_ms = duration,
+        reason = record.outcome.reason();
+        "{text}"
+    );
+}
+
+/// Logs what is not an outcome.
+pub(super) fn notice(notice: &Notice) {
+    match notice {
+        // The start line says more.
+        Notice::Starting { .. } => {}
+        Notice::Started { run, attempt, pid, job, due, lag } => {
+            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            let late = match lag {
+                lag if *lag >= Duration::from_secs(1) => {
+                    format!(", {} after it was due", words::span(*lag))
+                }
+                _ => String::new(),
+            };
+            log::log!(
+                logger::level_of_starts(),
+                event = "started",
+                job = &*job.id,
+                run = run.0,
+                due = &*words::rfc3339(*due, &job.zone),
+                lag_ms = millis(*lag),
+                attempt = *attempt,
+                pid = *pid;
+                "started, pid {pid}{again}{late}"
+            );
+        }
+        Notice::Retrying { run, job, outcome, attempt, delay } => log::warn!(
+            event = "retrying",
+            job = &*job.id,
+            run = run.0,
+            attempt = *attempt,
+            delay_ms = millis(*delay),
+            reason = &*outcome.to_string();
+            "{}; attempt {attempt} in {}", outcome.phrase(Reached::Process(None)), words::span(*delay)
+        ),
+        Notice::Postponed { run, job, reason, delay, .. } => log::warn!(
+            event = "postponed",
+            job = &*job.id,
+            run = run.0,
+            delay_ms = millis(*delay),
+            reason = &**reason;
+            "not started: {reason}; tried again in {}", words::span(*delay)
+        ),
+        Notice::TimingOut { run, job } => log::warn!(
+            event = "timing_out",
+            job = &*job.id,
+            run = run.0;
+            "takes longer than its timeout, being ended"
+        ),
+        Notice::ClockJumped { by_micros } => {
+            let by = words::span(Duration::from_micros(by_micros.unsigned_abs()));
+            let way = if *by_micros < 0 { "back" } else { "forward" };
+            log::warn!(
+                event = "clock_jumped",
+                by_ms = by_micros / 1000;
+                "the clock was set {way} by {by}, or the machine slept"
+            );
+        }
+        Notice::Reloaded { added, changed, removed, unchanged } => log::info!(
+            event = "reloaded",
+            added = *added,
+            changed = *changed,
+            removed = *removed,
+            unchanged = *unchanged;
+            "{}", reloaded_words(*added, *changed, *removed, *unchanged)
+        ),
+        Notice::Stopping { running: 0 } => {
+            log::info!(event = "stopping", running = 0; "stopping");
+        }
+        Notice::Stopping { running } => log::info!(
+            event = "stopping",
+            running = *running;
+            "stopping; {} active. A second signal ends what runs at once",
+            match running {
+                1 => "1 run is".to_owned(),
+                _ => format!("{running} runs are"),
+            }
+        ),
+        Notice::Status(status) => overview::log_status(status),
+        Notice::Ignored { run, event } => {
+            log::debug!(run = run.0; "{event} was said of a run that cannot have {event}");
+        }
+    }
+}
+
+fn reloaded_words(added: usize, changed: usize, removed: usize, unchanged: usize) -> String {
+    let jobs = overview::counted(added + changed + unchanged, "job");
+    let parts = [(added, "new"), (changed, "changed"), (removed, "gone")];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, word)| format!("{number} {word}"))
+        .collect();
+    match parts.is_empty() {
+        true => format!("reloaded: {jobs}, nothing has changed"),
+        false => format!("reloaded: {jobs}: {}", parts.join(", ")),
+    }
+}
+
+/// The zones of a jobfile, each once.
+pub(super) fn zones(set: &JobSet) -> Vec<Zone> {
+    let mut zones = vec![set.settings.zone.clone()];
+    let mut last = None;
+    for job in &set.jobs {
+        // Nearly always that of the job before.
+        if last != Some(&job.zone) && !zones.contains(&job.zone) {
+            zones.push(job.zone.clone());
+        }
+        last = Some(&job.zone);
+    }
+    zones
+}
+
+/// Logs which zones have other rules than before: somebody has updated the time-zone database.
+pub(super) fn zone_changes(before: &[Zone], after: &[Zone]) {
+    let has_changed =
+        |zone: &&Zone| before.iter().any(|old| old.name() == zone.name() && old != *zone);
+    let names: Vec<&str> = after.iter().filter(has_changed).map(Zone::name).collect();
+    if !names.is_empty() {
+        let names = names.join(", ");
+        log::warn!(
+            event = "zones_changed",
+            zones = &*names;
+            "the time-zone database has other rules for {names} than before; their jobs follow them"
+        );
+    }
+}
+
+fn time(at: Instant, job: &Job) -> String {
+    words::day_and_time(at, &job.zone)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::core::event::RunId;
+    use crate::core::outcome;
+    use crate::core::zone::Database;
+    use crate::history::object::RunObject;
+
+    /// The log says of an outcome what a client is told of it, and what failed is no mere remark.
+    #[test]
+    fn an_outcome_reads_as_it_does_elsewhere() {
+        let text = "[scheduler]\ntimezone = 'UTC'\n[jobs.j]\ncommand = 'true'\ncron = '* * * * *'";
+        let due = Instant::from_secs(1_795_500_000);
+        let set = crate::jobfile::load_text("t", text, &Database::bundled(), due).set.unwrap();
+        for outcome in outcome::each() {
+            for (run, started) in
+                [(None, None), (Some(RunId(7)), None), (Some(RunId(7)), Some(due))]
+            {
+                let record = Record {
+                    job: Arc::clone(&set.jobs[0]),
+                    due,
+                    last_due: due,
+                    count: 1,
+                    run,
+                    outcome: outcome.clone(),
+                    started,
+                    duration: Duration::from_secs(12),
+                    attempts: 1,
+                };
+                let (level, text) = told(&record);
+                assert!(text.ends_with(&RunObject::of_decided(&record).phrase()), "{text}");
+                assert_eq!(
+                    level <= Level::Warn,
+                    outcome.word() != "succeeded" && outcome.word() != "coalesced"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The jobs in effect: those of the jobfile, those that were added at run time, and what was
+//! changed of either.
+//!
+//! Definitions are kept as TOML (by the scheduler, and by the store) and made into jobs by
+//! `crate::jobfile`'s workshop, anew whenever the jobfile is read: `[defaults]` hold for them as
+//! for any job.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::control::{Request, Target};
+use crate::core::event::{ChangeKind, Code, Fault, Remember, Want};
+use crate::core::instant::Instant;
+use crate::core::job::{Job, JobSet};
+use crate::core::scheduler::{Scheduler, Texts};
+use crate::jobfile::{Workshop, masked};
+use crate::run::daemon::Jobfile;
+
+/// So many due times of a job are looked at when it is shown.
+const UPCOMING: usize = 5;
+
+/// What a jobfile and the texts beside it have made.
+#[derive(Debug)]
+pub(in crate::run::daemon) struct Composed {
+    /// All jobs.
+    pub(in crate::run::daemon) set: JobSet,
+    /// What makes further ones.
+    pub(in crate::run::daemon) workshop: Workshop,
+    /// The definitions below overrides.
+    pub(in crate::run::daemon) bases: HashMap<Box<str>, Arc<Job>>,
+    /// Ids of added jobs that the jobfile has now, too: its own hold.
+    pub(in crate::run::daemon) displaced: Vec<Box<str>>,
+    /// Texts that make no sense any more: whose they are, and why.
+    pub(in crate::run::daemon) problems: Vec<(Box<str>, String)>,
+}
+
+impl Composed {
+    /// A jobfile with nothing beside it.
+    pub(in crate::run::daemon) fn of(jobfile: Jobfile) -> Composed {
+        let Jobfile { set, workshop } = jobfile;
+        let (bases, displaced, problems) = (HashMap::new(), Vec::new(), Vec::new());
+        Composed { set, workshop, bases, displaced, problems }
+    }
+}
+
+/// Puts the jobs of a jobfile, added jobs and overrides together. `before` is how jobs were, for
+/// those whose text the new jobfile has no room for (an executor may be gone).
+pub(in crate::run::daemon) fn compose(
+    mut set: JobSet,
+    workshop: &Workshop,
+    added: &Texts,
+    overrides: &Texts,
+    before: impl Fn(&str) -> Option<Arc<Job>>,
+    now: Instant,
+) -> Composed {
+    let mut composed = Composed {
+        bases: HashMap::new(),
+        displaced: Vec::new(),
+        problems: Vec::new(),
+        workshop: workshop.clone(),
+        set: JobSet {
+            settings: set.settings.clone(),
+            executors: set.executors.clone(),
+            jobs: Vec::new(),
+        },
+    };
+    if !added.is_empty() {
+        let in_file: HashSet<&str> = set.jobs.iter().map(|job| &*job.id).collect();
+        let (clash, own): (Vec<_>, Vec<_>) =
+            added.iter().partition(|(id, _)| in_file.contains(&**id));
+        composed.displaced = clash.into_iter().map(|(id, _)| id.clone()).collect();
+        let texts = own.iter().map(|(id, text)| (&**id, &**text));
+        let built = workshop.build_many(texts, now);
+        let mut jobs = Vec::with_capacity(built.len());
+        for ((id, _), job) in own.iter().zip(built) {
+            match job {
+                Ok((job, _)) => jobs.push(Arc::new(job)),
+                Err(problems) => {
+                    composed.problems.push((id.clone(), problems.join("; ")));
+                    // As it was, in the executor that is always there.
+                    let old = before(id).map(|job| Arc::new(Job { executor: 0, ..(*job).clone() }));
+                    jobs.extend(old);
+                }
+            }
+        }
+        set.jobs.append(&mut jobs);
+    }
+    if !overrides.is_empty() {
+        let texts: HashMap<&str, &str> =
+            overrides.iter().map(|(id, text)| (&**id, &**text)).collect();
+        for job in &mut set.jobs {
+            let Some(text) = texts.get(&*job.id) else { continue };
+            match workshop.overlay(job, text) {
+                Ok(changed) => {
+                    let base = std::mem::replace(job, Arc::new(changed));
+                    composed.bases.insert(job.id.clone(), base);
+                }
+                Err(problems) => composed.problems.push((job.id.clone(), problems.join("; "))),
+            }
+        }
+    }
+    composed.set.jobs = set.jobs;
+    composed
+}
+
+/// What it takes to change jobs at run time.
+#[derive(Debug)]
+pub(in crate::run::daemon) struct Jobs {
+    pub(in crate::run::daemon) workshop: Workshop,
+    /// What is below the overrides of jobs that have some.
+    pub(in crate::run::daemon) bases: HashMap<Box<str>, Arc<Job>>,
+    /// The job that is about to be changed, as it is.
+    changing: Option<Arc<Job>>,
+}
+
+/// What is to be asked of the scheduler, of what somebody has sent.
+#[derive(Debug)]
+pub(in crate::run::daemon) struct Fit {
+    pub(in crate::run::daemon) want: Want,
+    /// What is odd about the text, though it is taken.
+    pub(in crate::run::daemon) warnings: Vec<String>,
+}
+
+/// What a request has become.
+#[derive(Debug)]
+pub(in crate::run::daemon) enum Made {
+    /// It can be asked of the scheduler.
+    Fit(Fit),
+    /// There is a text in it, which is to be read and tried out.
+    Check(Check),
+}
+
+impl From<Want> for Made {
+    fn from(want: Want) -> Made {
+        Made::Fit(want.into())
+    }
+}
+
+impl From<Want> for Fit {
+    fn from(want: Want) -> Fit {
+        Fit { want, warnings: Vec::new() }
+    }
+}
+
+/// Something that is to be made of a text, with all that it takes: it may wait for the files of the
+/// time zones, so that the loop has it done elsewhere.
+#[derive(Debug)]
+pub(in crate::run::daemon) struct Check {
+    workshop: Workshop,
+    now: Instant,
+    what: What,
+}
+
+/// What a text is.
+#[derive(Debug)]
+enum What {
+    /// The definition of a job.
+    Definition { id: Box<str>, text: Box<str>, replace: bool },
+    /// What is to stand over a job.
+    Override {
+        job: Arc<Job>,
+        /// What stands over it already.
+        before: Option<Box<str>>,
+        text: Box<str>,
+        /// It is about when the job is due.
+        trigger: bool,
+    },
+}
+
+impl Check {
+    /// Makes of the text what is to be asked of the scheduler.
+    pub(in crate::run::daemon) fn run(self) -> Result<Fit, Fault> {
+        let Check { workshop, now, what } = self;
+        match what {
+            What::Definition { id, text, replace } => {
+                let made = workshop.build(&id, &text, now).map_err(Fault::invalid)?;
+                let (job, warnings) = made;
+                try_out(&job, now);
+                Ok(Fit { want: Want::Add { job: Arc::new(job), text, replace }, warnings })
+            }
+            What::Override { job, before, text, trigger } => {
+                let (changed, what) = match trigger {
+                    true => (workshop.reschedule(&job, &text, now), ChangeKind::Rescheduled),
+                    false => (workshop.modify(&job, &text), ChangeKind::Modified),
+                };
+                let (changed, warnings) = changed.map_err(Fault::invalid)?;
+                try_out(&changed, now);
+                let overrides = workshop.merge(before.as_deref(), &text);
+                let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
+                let detail = Some(masked(&text).into());
+                Ok(Fit { want: Want::Change { job, overrides, what, detail }, warnings })
+            }
+        }
+    }
+}
+
+/// Looks for the next due times of a job as the loop will, which must not be the first to find out
+/// that there is no end to it.
+pub(in crate::run::daemon) fn try_out(job: &Job, now: Instant) {
+    let trigger = job.trigger.anchored(now);
+    let mut due = trigger.next_after(now);
+    for _ in 0..UPCOMING {
+        due = due.and_then(|due| trigger.next_after(due));
+    }
+}
+
+impl Jobs {
+    pub(in crate::run::daemon) fn new(workshop: Workshop) -> Jobs {
+        Jobs { workshop, bases: HashMap::new(), changing: None }
+    }
+
+    /// Something is remembered of a job: without overrides there is nothing below them, and with
+    /// its first ones there is what it was before.
+    pub(in crate::run::daemon) fn note(&mut self, remember: &Remember) {
+        match remember {
+            Remember::Job(record) if record.overrides.is_none() => {
+                self.bases.remove(&record.id);
+            }
+            Remember::Job(record) => {
+                if let Some(base) = self.changing.take_if(|job| job.id == record.id) {
+                    self.bases.entry(record.id.clone()).or_insert(base);
+                }
+            }
+            Remember::Gone(id) => {
+                self.bases.remove(id);
+            }
+            Remember::Admitted(_) | Remember::AllPaused(_) | Remember::Change(_) => {}
+        }
+    }
+
+    /// What is to be made of a request, or is to be asked of the scheduler at once.
+    pub(in crate::run::daemon) fn read(
+        &mut self,
+        request: Request,
+        scheduler: &mut Scheduler,
+        now: Instant,
+    ) -> Result<Made, Fault> {
+        let what = match request {
+            Request::Add { job, text, replace } => What::Definition { id: job, text, replace },
+            Request::Modify { job, text } => change(scheduler, &job, text, false)?,
+            Request::Reschedule { job, text } => change(scheduler, &job, text, true)?,
+            Request::Reset { job } => return self.reset(scheduler, &job).map(Made::Fit),
+            other => return plain(other).map(Made::from),
+        };
+        Ok(Made::Check(Check { workshop: self.workshop.clone(), now, what }))
+    }
+
+    /// A change is about to be asked for: what is below it is kept once it has been made.
+    pub(in crate::run::daemon) fn changing(&mut self, scheduler: &mut Scheduler, want: &Want) {
+        if let Want::Change { job, overrides: Some(_), .. } = want {
+            self.changing = scheduler.job(&job.id).cloned();
+        }
+    }
+
+    /// The job as its definition says.
+    pub(in crate::run::daemon) fn reset(
+        &mut self,
+        scheduler: &mut Scheduler,
+        id: &str,
+    ) -> Result<Fit, Fault> {
+        let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
+        let job = self.bases.remove(id).unwrap_or(job);
+        Ok(Want::Change { job, overrides: None, what: ChangeKind::Reset, detail: None }.into())
+    }
+}
+
+/// What is to be done to change a job as it is now.
+fn change(
+    scheduler: &mut Scheduler,
+    id: &str,
+    text: Box<str>,
+    trigger: bool,
+) -> Result<What, Fault> {
+    let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
+    let before = scheduler.overrides(id).map(Into::into);
+    Ok(What::Override { job, before, text, trigger })
+}
+
+/// What is asked of the scheduler for a request that has no text in it.
+pub(in crate::run::daemon) fn plain(request: Request) -> Result<Want, Fault> {
+    Ok(match request {
+        Request::List { from, limit } => {
+            Want::List { from, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
+        }
+        Request::Show { job } => Want::Show { job },
+        Request::Start { job, force, wait } => Want::Start { job, force, wait },
+        Request::Stop(Target::Job(job)) => Want::StopJob { job },
+        Request::Stop(Target::Run(run)) => Want::StopRun { run },
+        Request::Pause { job, until, reason } => Want::Pause { job, until, reason },
+        Request::Resume { job } => Want::Resume { job },
+        Request::Remove { job } => Want::Remove { job, detail: None },
+        Request::Add { .. }
+        | Request::Modify { .. }
+        | Request::Reschedule { .. }
+        | Request::Reset { .. } => {
+            let message = "jobs of this scheduler cannot be changed at run time";
+            return Err(Fault::new(Code::Unavailable, message));
+        }
+        // They are answered by the loop itself, or by the socket's own thread.
+        Request::Status
+        | Request::Reload
+        | Request::Shutdown { .. }
+        | Request::Ping
+        | Request::Export { .. }
+        | Request::History(_)
+        | Request::Output { .. }
+        | Request::Follow { .. }
+        | Request::Unfollow
+        | Request::Attempts { .. }
+        | Request::Changes { .. }
+        | Request::Sessions => {
+            return Err(Fault::new(Code::Unavailable, "that is to be asked at the control socket"));
+        }
+    })
+}

@@ -1,0 +1,213 @@
+//! The beginning: from a plan to a scheduler that goes on where an earlier one has ended, with its
+//! hands, its records and its control socket.
+
+use std::collections::HashMap;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::apply::{self, Surroundings};
+use super::hands::{Hands, Message};
+use super::records::Records;
+use super::recovery::{self, Recovered};
+use super::requests::{self, Composed, Jobs};
+use super::{Jobfile, Mailbox, Memory, Plan, Reopen, Waker};
+use crate::control::Line;
+use crate::control::server::Server;
+use crate::core::event::{Health, RunId};
+use crate::core::outcome::Reached;
+use crate::core::scheduler::{Scheduler, Texts};
+use crate::core::zone::Zone;
+use crate::run::child::mark::Marks;
+use crate::store::keeper::Keeper;
+use crate::store::{Fact, Process, Reader, Restored, Session};
+use crate::sys::clock;
+use crate::sys::heap;
+
+/// What the loop consists of.
+pub(super) struct Parts {
+    pub(super) scheduler: Scheduler,
+    pub(super) hands: Hands,
+    pub(super) jobs: Option<Jobs>,
+    pub(super) server: Option<Server>,
+    /// What is not as it should be.
+    pub(super) alarms: HashMap<&'static str, String>,
+}
+
+/// Makes them.
+pub(super) fn start(
+    plan: &mut Plan,
+    epoll: OwnedFd,
+    waker: Arc<Waker>,
+    health: &mut Health,
+    zones: &mut Vec<Zone>,
+) -> anyhow::Result<Parts> {
+    let mailbox = Mailbox::new(waker);
+    let mut alarms = HashMap::new();
+    let mut memory = plan.memory.take();
+    let restored = match &mut memory {
+        Some(memory) => memory.store.restore().context("failed to read the store")?,
+        None => Restored::default(),
+    };
+    let reader = memory.as_ref().and_then(|memory| match memory.store.reader() {
+        Ok(reader) => Some(reader),
+        Err(error) => {
+            alarms.insert("reader", format!("the store cannot be read: {error}"));
+            None
+        }
+    });
+    let again = recovery::mark_of(restored.last_session.as_ref());
+    let marks = match plan.embedded {
+        true => Some(Marks::for_children(again)),
+        false => Marks::new(again),
+    };
+    let mut hands = Hands::new(plan, epoll, mailbox.clone(), marks)
+        .context("failed to prepare for running jobs")?;
+    let jobfile = plan.take_jobfile();
+    let now = clock::now();
+    let mut jobs = memory.as_ref().map(|_| Jobs::new(jobfile.workshop.clone()));
+    let (added, overrides) = texts(&restored);
+    let composed = match added.is_empty() && overrides.is_empty() {
+        true => Composed::of(jobfile),
+        false => {
+            let Jobfile { set, workshop } = jobfile;
+            requests::compose(set, &workshop, &added, &overrides, |_| None, now.wall)
+        }
+    };
+    let around = Surroundings { hands: &mut hands, jobs: jobs.as_mut(), health, zones };
+    let (set, displaced) = apply::apply(composed, around, now.wall);
+    let Some(memory) = memory else {
+        let scheduler = Scheduler::new(now, set);
+        return Ok(Parts { scheduler, hands, jobs, server: None, alarms });
+    };
+
+    let known = restored.jobs.len();
+    let mut restored = restored;
+    let mut facts = Vec::new();
+    for change in displaced {
+        if let Some(id) = &change.job {
+            restored.jobs.retain(|record| record.id != *id);
+            facts.push(Fact::Gone { job: id.clone() });
+        }
+        facts.push(Fact::Change(change));
+    }
+    let session = Session {
+        process: recovery::own_process(),
+        boot: recovery::boot_id(),
+        began: now.wall,
+        seen: now.wall,
+        stopped: None,
+        jobfile: match &plan.origin {
+            Some(path) => path.to_string_lossy().into(),
+            None => plan.source.as_str().into(),
+        },
+        mark: marks.map_or(0, |marks| marks.number()),
+    };
+    let mut reader = reader;
+    let looks = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
+    let recovered = recovery::recover(restored, &set, marks, looks, now);
+    log_recovered(&recovered);
+    let Recovered { memory: remembered, facts: recovered_facts, .. } = recovered;
+    let (withdrawals, survivors) = (recovered.withdrawals, recovered.survivors);
+
+    let mut records = Records::new(keep(plan, memory, &hands, &mailbox)?);
+    records.add(Fact::Began(session));
+    for (job, due, run) in withdrawals {
+        records.will_withdraw(job, due, run);
+    }
+    facts.extend(recovered_facts);
+    facts.into_iter().for_each(|fact| records.add(fact));
+    let jobs_of: HashMap<RunId, Box<str>> =
+        remembered.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
+    let scheduler = Scheduler::restored(now, set, remembered);
+    for (run, process, handle) in survivors {
+        take_back(&mut hands, &scheduler, run, process, handle, &jobs_of);
+    }
+    records.flush();
+    hands.keep_records(records);
+
+    let line: Line = {
+        let mailbox = mailbox.clone();
+        Arc::new(move |call| mailbox.send(Message::Call(call)))
+    };
+    let server = plan.socket.as_ref().and_then(|path| {
+        let line = Arc::clone(&line);
+        let output = Some(plan.output.clone());
+        match Server::start_with_output(path, move |call| line(call), reader, output) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                let text = format!("no control socket at {}: {error}", path.display());
+                log::warn!(event = "no_control"; "{text}");
+                alarms.insert("control", text);
+                None
+            }
+        }
+    });
+    if let Some(ready) = plan.ready.take() {
+        ready(line);
+    }
+    heap::give_back_those(known);
+    Ok(Parts { scheduler, hands, jobs, server, alarms })
+}
+
+/// The thread that writes to the store.
+fn keep(plan: &Plan, memory: Memory, hands: &Hands, mailbox: &Mailbox) -> anyhow::Result<Keeper> {
+    let Memory { store, reopen: Reopen(reopen), limits, .. } = memory;
+    let submitter = hands.submitter();
+    let says = mailbox.clone();
+    let keeper = Keeper::start(
+        store,
+        reopen,
+        limits,
+        move |start| submitter.submit(start),
+        move |said| says.send(Message::Store(said)),
+    )
+    .context("failed to start the store's thread")?;
+    // There is but one, and this is the first time.
+    let _ = plan.notes.set(keeper.notes());
+    Ok(keeper)
+}
+
+/// Definitions and overrides that were kept.
+fn texts(restored: &Restored) -> (Texts, Texts) {
+    let texts = |text: fn(&crate::core::event::JobRecord) -> Option<&Box<str>>| -> Texts {
+        let jobs = restored.jobs.iter();
+        jobs.filter_map(|job| Some((job.id.clone(), text(job)?.clone()))).collect()
+    };
+    (texts(|job| job.added.as_ref()), texts(|job| job.overrides.as_ref()))
+}
+
+fn take_back(
+    hands: &mut Hands,
+    scheduler: &Scheduler,
+    run: RunId,
+    process: Process,
+    handle: OwnedFd,
+    jobs: &HashMap<RunId, Box<str>>,
+) {
+    let active = scheduler.status().active.into_iter().find(|active| active.run == run);
+    let Some(active) = active else { return };
+    let id = jobs.get(&run).map_or("", |id| &**id);
+    log::warn!(
+        event = "taken_back",
+        job = id,
+        run = run.0,
+        pid = process.pid;
+        "its process, pid {}, has outlived an earlier scheduler and goes on under watch", process.pid
+    );
+    hands.take_back(run, active.job, active.due, process, handle);
+}
+
+fn log_recovered(recovered: &Recovered) {
+    for (run, job, outcome) in &recovered.over {
+        let text = outcome.phrase(Reached::Process(None));
+        log::warn!(
+            event = outcome.word(),
+            job = &**job,
+            run = run.0,
+            reason = outcome.reason().unwrap_or_default();
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,356 @@
+//! The spawner threads: they take starts from a queue and make processes of them.
+//!
+//! How many runs there may be is decided by `crate::core::scheduler`; here is only the work of starting
+//! them, which takes longer than anything else the scheduler does. More than one thread does it,
+//! because the kernel's part of it runs in parallel. Children are not waited for here: the loop in
+//! `crate::run::daemon` does that, for all of them at once.
+//!
+//! A start may hang: a thread waits until its child has executed its program, and the program, its
+//! directory or the user database may be on a machine that does not answer. So the loop looks
+//! ([`Executor::look`]) while a start is in progress. One that takes longer than [`SLOW`] counts no
+//! longer as a thread: another takes its place, so that no other job notices. The loop may give up a
+//! start ([`Executor::give_up`]). Its child is then killed, which ends most hangs; where it does not,
+//! the thread stays where it is, and should there be a process one day, it is killed at once.
+
+mod thread;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::core::event::{RunId, Start};
+use crate::core::instant::{Mono, Now};
+use crate::core::job::Job;
+use crate::run::child::cgroup::Group;
+use crate::run::child::progress::Progress;
+use crate::run::child::{Failure, Pipes, World};
+use crate::sys::clock;
+use thread::Spawner;
+
+/// How many threads start processes. Two keep two processors busy; more gain nothing, as most of
+/// a start is spent under locks of the kernel.
+const THREADS: usize = 2;
+
+/// How many there are at most, those that hang included. They cost next to nothing; but who has so
+/// many that hang is not helped by more.
+const MOST: usize = 64;
+
+/// So many starts of one job may hang after they were given up; further ones are refused, so that
+/// one job cannot have all the threads.
+const MOST_OF_ONE_JOB: usize = 4;
+
+/// A start that takes longer than this needs another thread in its place. Usually it is a
+/// millisecond.
+pub const SLOW: Duration = Duration::from_millis(50);
+
+/// How long a start may wait for a thread when all of [`MOST`] hang.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the end may take while starts that hang are being killed.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// There are threads that hang, for good as far as anybody can tell.
+static LEFT_BEHIND: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process has threads that hang and may hold what the end of a program needs: it is
+/// to end without ado.
+pub fn has_left_threads() -> bool {
+    LEFT_BEHIND.load(Relaxed)
+}
+
+/// What came of a start.
+#[derive(Debug)]
+pub enum Report {
+    /// There is a process.
+    Started {
+        /// The run it is for.
+        run: RunId,
+        /// Its id.
+        pid: u32,
+        /// When it was started, in the kernel's ticks: with the id it is told from any other.
+        start: u64,
+        /// When a thread began with it.
+        taken: Mono,
+        /// When it was made.
+        at: Now,
+        /// A handle that becomes readable when it ends; there is none when the limit of open
+        /// files was reached just then.
+        handle: Option<OwnedFd>,
+        /// Its control group, if it has one of its own.
+        group: Option<Group>,
+        /// Where its output can be read, unless nobody wants it.
+        pipes: Option<Pipes>,
+    },
+    /// There is none.
+    NotStarted {
+        /// The run it was for.
+        run: RunId,
+        /// Why not.
+        failure: Failure,
+    },
+    /// A start that was given up hangs no longer. If there was a process, it was killed.
+    CameBack {
+        /// The run it was for.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+        /// How long it has hung.
+        after: Duration,
+        /// How much of that after it was given up.
+        late: Duration,
+        /// The process that was killed.
+        killed: Option<u32>,
+    },
+}
+
+/// A start that takes too long.
+#[derive(Clone, Debug)]
+pub struct Slow {
+    /// The run it is for.
+    pub run: RunId,
+    /// The job.
+    pub job: Arc<Job>,
+    /// Which attempt.
+    pub attempt: u32,
+    /// When a thread began with it.
+    pub taken: Mono,
+    /// What it waits for, as a fragment.
+    pub waits_for: String,
+    /// The child that hangs, if it is one.
+    pub child: Option<u32>,
+    /// Nobody waits for it any more.
+    pub given_up: bool,
+}
+
+/// The threads and their queue.
+#[derive(Debug)]
+pub struct Executor {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// What the threads share with everybody.
+struct Shared {
+    world: World,
+    report: Box<dyn Fn(Report) + Send + Sync>,
+    state: Mutex<State>,
+    /// There is a start, a child has ended, or the end has come.
+    more: Condvar,
+    /// A thread has ended.
+    ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// With the time since when they wait.
+    starts: VecDeque<(Mono, Start)>,
+    seats: Vec<Seat>,
+    /// How many threads there have been.
+    number: usize,
+    closed: bool,
+}
+
+/// One thread, as others see it.
+#[derive(Debug)]
+struct Seat {
+    progress: Arc<Progress>,
+    /// The start that it is busy with.
+    held: Option<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    run: RunId,
+    job: Arc<Job>,
+    attempt: u32,
+    taken: Mono,
+    given_up: Option<Mono>,
+}
+
+impl Held {
+    fn is_slow(&self, now: Mono) -> bool {
+        now.since(self.taken) >= SLOW
+    }
+}
+
+impl State {
+    /// How many threads hang, or may do so.
+    fn slow(&self, now: Mono) -> usize {
+        let held = self.seats.iter().filter_map(|seat| seat.held.as_ref());
+        held.filter(|held| held.is_slow(now)).count()
+    }
+}
+
+impl Executor {
+    /// Starts the threads. What comes of each start is given to `report`, on one of them.
+    pub fn start(
+        world: World,
+        report: impl Fn(Report) + Send + Sync + 'static,
+    ) -> io::Result<Executor> {
+        let shared = Arc::new(Shared {
+            world,
+            report: Box::new(report),
+            state: Mutex::default(),
+            more: Condvar::new(),
+            ended: Condvar::new(),
+        });
+        let executor = Executor { shared, threads: Mutex::default() };
+        for _ in 0..THREADS {
+            executor.add_thread(&mut executor.shared.lock())?;
+        }
+        Ok(executor)
+    }
+
+    fn add_thread(&self, state: &mut State) -> io::Result<()> {
+        let progress = Arc::new(Progress::new()?);
+        let spawner = Spawner::new(Arc::clone(&self.shared), Arc::clone(&progress));
+        let thread = std::thread::Builder::new()
+            .name(format!("spawner {}", state.number + 1))
+            // Looking up a user may run the code of whatever serves the user database.
+            .stack_size(1024 * 1024)
+            .spawn(move || spawner.run())?;
+        state.number += 1;
+        state.seats.push(Seat { progress, held: None });
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+        Ok(())
+    }
+
+    /// A way to ask for processes from another thread.
+    pub fn submitter(&self) -> Submitter {
+        Submitter(Arc::clone(&self.shared))
+    }
+
+    /// Asks for a process.
+    pub fn submit(&self, start: Start) {
+        self.shared.submit(start);
+    }
+
+    /// Takes back what was asked for, if no thread has begun with it yet.
+    pub fn take_back(&self, run: RunId) -> bool {
+        let mut state = self.shared.lock();
+        let before = state.starts.len();
+        state.starts.retain(|(_, start)| start.run != run);
+        state.starts.len() < before
+    }
+
+    /// Sees to it that starts that hang are in nobody's way. Answers starts that have waited too
+    /// long for a thread, because all of them hang: nothing will come of these.
+    pub fn look(&self, now: Mono) -> Vec<RunId> {
+        let mut state = self.shared.lock();
+        let slow = state.slow(now);
+        while state.seats.len() < (THREADS + slow).min(MOST) {
+            if let Err(error) = self.add_thread(&mut state) {
+                log::debug!("one more thread to start processes cannot be had: {error}");
+                break;
+            }
+        }
+        let mut refused = Vec::new();
+        if slow >= state.seats.len() {
+            let waits = state.starts.iter();
+            let too_long = waits.take_while(|(since, _)| now.since(*since) >= PATIENCE).count();
+            refused.extend(state.starts.drain(..too_long).map(|(_, start)| start.run));
+        }
+        refused
+    }
+
+    /// A child has ended and was waited for. A thread that is one too many may have stayed for it.
+    pub fn child_ended(&self) {
+        if self.shared.lock().seats.len() > THREADS {
+            self.shared.more.notify_all();
+        }
+    }
+
+    /// The starts that take too long, the oldest first.
+    pub fn slow(&self, now: Mono) -> Vec<Slow> {
+        let state = self.shared.lock();
+        let slow = |seat: &Seat| {
+            let held = seat.held.as_ref().filter(|held| held.is_slow(now))?;
+            Some(Slow {
+                run: held.run,
+                job: Arc::clone(&held.job),
+                attempt: held.attempt,
+                taken: held.taken,
+                waits_for: seat.progress.waits_for(&held.job),
+                child: seat.progress.child(),
+                given_up: held.given_up.is_some(),
+            })
+        };
+        let mut slow: Vec<Slow> = state.seats.iter().filter_map(slow).collect();
+        slow.sort_by_key(|slow| slow.taken);
+        slow
+    }
+
+    /// Waits no longer for the start of a run. False when none is in progress: what has come of it
+    /// has been reported.
+    pub fn give_up(&self, run: RunId, now: Mono) -> bool {
+        let mut state = self.shared.lock();
+        let mut seats = state.seats.iter_mut();
+        seats.any(|seat| match &mut seat.held {
+            Some(held) if held.run == run && seat.progress.give_up() => {
+                held.given_up = Some(now);
+                true
+            }
+            _ => false,
+        })
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.closed = true;
+        for seat in &state.seats {
+            // What hangs is not to become a process when nobody is there any more.
+            seat.progress.give_up();
+        }
+        self.shared.more.notify_all();
+        let all_gone = |state: &mut State| !state.seats.is_empty();
+        let waited = self.shared.ended.wait_timeout_while(state, FAREWELL, all_gone);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let is_empty = state.seats.is_empty();
+        drop(state);
+        if !is_empty {
+            LEFT_BEHIND.store(true, Relaxed);
+            return;
+        }
+        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
+            // A panic in it has been reported as the outcome of its run.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Asks for processes.
+#[derive(Clone, Debug)]
+pub struct Submitter(Arc<Shared>);
+
+impl Submitter {
+    /// The same as [`Executor::submit`]. Once the executor is gone nothing comes of it.
+    pub fn submit(&self, start: Start) {
+        self.0.submit(start);
+    }
+}
+
+impl Shared {
+    fn submit(&self, start: Start) {
+        self.lock().starts.push_back((clock::mono(), start));
+        self.more.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,226 @@
+//! What jobs print, and what the scheduler logs: one thread that serves every pipe.
+//!
+//! The loop hands it the reading ends of a child's output ([`Handle::attach`]) and tells it when a
+//! run has ended ([`Handle::ended`]), and the logger gives it finished lines
+//! ([`Handle::log_line`]), so that neither the loop nor a spawner ever waits for whoever reads
+//! what the scheduler prints. Messages are handled in order: all that a run has printed comes
+//! before the line that says it ended.
+//!
+//! Here is the way to that thread; `server` is what it does. `mask` takes a job's secrets out, `lines`
+//! cuts streams into lines, `sink` writes them to stdout and stderr without waiting; `writer` is a
+//! thread that writes them to `files`, one `file` per job; `loss` is what all do when they cannot;
+//! `tail` keeps their end and passes them on to whoever follows; `status` is the line at the
+//! bottom of a terminal.
+
+mod file;
+mod files;
+mod lines;
+mod loss;
+mod mask;
+mod server;
+mod sink;
+mod status;
+mod tail;
+mod writer;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::core::event::RunId;
+use crate::core::job::Job;
+use crate::run::child::Pipes;
+pub(crate) use file::path_of;
+pub use lines::colour_of;
+pub(crate) use lines::{Lines, Prefix, Style, make_harmless};
+pub use mask::{Mask, Masks};
+use server::Server;
+pub use status::{Live, column_of};
+pub use tail::{FollowId, FollowSink, Followed, TailSink};
+
+/// How the output of jobs is shown.
+#[derive(Clone)]
+pub struct Settings {
+    /// Write what jobs print as it is, with nothing in front of its lines.
+    pub raw: bool,
+    /// Give each job a colour where the output is a terminal.
+    pub colour: bool,
+    /// The log on stderr is for programs.
+    pub json_log: bool,
+    /// Where the files of `output = "file"` are.
+    pub directory: PathBuf,
+    /// Takes the end of what each run has printed.
+    pub tails: Option<TailSink>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("raw", &self.raw).finish_non_exhaustive()
+    }
+}
+
+/// Log lines beyond this many bytes that the thread has not got round to are dropped.
+const MAX_LOG_BACKLOG: usize = 1 << 20;
+
+const NO_COLUMNS: usize = usize::MAX;
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Output {
+    handle: Handle,
+    /// Says nothing, but ends with the thread.
+    ended: Receiver<()>,
+}
+
+/// How long the thread may take for the end beyond the time it gives itself: a disk may hang.
+const AT_LAST: Duration = Duration::from_secs(1);
+
+/// The way to the thread; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    /// The width of the ids in front of lines on a terminal; [`NO_COLUMNS`] unless the log has
+    /// columns too.
+    column: AtomicUsize,
+    /// How many have begun to follow a job.
+    follows: AtomicU64,
+    wake: OwnedFd,
+}
+
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    log_bytes: usize,
+    log_lines_dropped: u64,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox").field("messages", &self.messages.len()).finish_non_exhaustive()
+    }
+}
+
+enum Message {
+    Attach(RunId, Arc<Job>, Pipes),
+    Follow(FollowId, Option<Box<str>>, FollowSink),
+    Unfollow(FollowId),
+    Ended(RunId),
+    Live(Live),
+    Reopen,
+    LogLine(Vec<u8>),
+    Finish,
+}
+
+impl Output {
+    /// Starts the thread, on this process's own stdout and stderr.
+    pub fn start(settings: Settings) -> io::Result<Output> {
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let handle = Handle(Arc::new(Shared {
+            inbox: Mutex::default(),
+            column: AtomicUsize::new(NO_COLUMNS),
+            follows: AtomicU64::new(0),
+            wake,
+        }));
+        let mut server = Server::new(Arc::clone(&handle.0), settings)?;
+        let (end, ended) = channel();
+        let work = move || {
+            server.run();
+            drop(end);
+        };
+        let thread = std::thread::Builder::new().name("output".to_owned());
+        thread.stack_size(256 * 1024).spawn(work)?;
+        Ok(Output { handle, ended })
+    }
+
+    /// A way to the thread.
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Writes what there is, for at most two seconds, and ends the thread; one that hangs in
+    /// writing to a disk is left behind.
+    pub fn finish(self) {
+        self.handle.send(Message::Finish);
+        // It has nothing to answer.
+        let _ = self.ended.recv_timeout(server::LAST_WORDS + AT_LAST);
+    }
+}
+
+impl Shared {
+    fn wake(&self) {
+        // It can only fail when the thread has been woken 2^64 times and not looked.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+}
+
+impl Handle {
+    /// Hands over the pipes of a run.
+    pub fn attach(&self, run: RunId, job: Arc<Job>, pipes: Pipes) {
+        self.send(Message::Attach(run, job, pipes));
+    }
+
+    /// Says that a run has ended: what its pipes hold is read, then they are closed, whoever may
+    /// still have the other ends.
+    pub fn ended(&self, run: RunId) {
+        self.send(Message::Ended(run));
+    }
+
+    /// Has all that runs of a job print from here on given to `sink` as well; of all jobs without
+    /// one.
+    pub fn follow(&self, job: Option<Box<str>>, sink: FollowSink) -> FollowId {
+        let id = FollowId(self.0.follows.fetch_add(1, Ordering::Relaxed));
+        self.send(Message::Follow(id, job, sink));
+        id
+    }
+
+    /// Ends that.
+    pub fn unfollow(&self, id: FollowId) {
+        self.send(Message::Unfollow(id));
+    }
+
+    /// Says what there is to see at the bottom of the terminal.
+    pub fn show(&self, live: Live) {
+        self.send(Message::Live(live));
+    }
+
+    /// Says how wide the ids in front of lines on a terminal are.
+    pub fn set_column(&self, column: usize) {
+        self.0.column.store(column, Ordering::Relaxed);
+    }
+
+    /// Opens the files of `output = "file"` anew.
+    pub fn reopen(&self) {
+        self.send(Message::Reopen);
+    }
+
+    /// Writes a line of the scheduler's own log to stderr.
+    pub fn log_line(&self, line: &[u8]) {
+        self.send(Message::LogLine(line.to_vec()));
+    }
+
+    fn send(&self, message: Message) {
+        let mut inbox = self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Message::LogLine(line) = &message {
+            if inbox.log_bytes + line.len() > MAX_LOG_BACKLOG {
+                inbox.log_lines_dropped += 1;
+                return;
+            }
+            inbox.log_bytes += line.len();
+        }
+        let was_empty = inbox.messages.is_empty();
+        inbox.messages.push(message);
+        drop(inbox);
+        if was_empty {
+            self.0.wake();
+        }
+    }
+}
