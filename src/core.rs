@@ -6,6 +6,7 @@
 
 pub mod civil;
 pub mod event;
+pub mod fleet;
 pub mod instant;
 pub mod job;
 pub(crate) mod nearest;

@@ -24,7 +24,7 @@ mod sys;
 
 pub use self::convert::{export, import};
 pub use self::core::{
-    civil, event, instant, job, outcome, preview, scheduler, trigger, words, zone,
+    civil, event, fleet, instant, job, outcome, preview, scheduler, trigger, words, zone,
 };
 pub use self::run::{background, child, daemon, executor, output};
 pub use self::sys::{clock, paths, signals};

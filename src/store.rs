@@ -28,6 +28,7 @@ mod waiting;
 use std::fmt;
 use std::time::Duration;
 
+pub use crate::core::event::Process;
 use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
@@ -150,15 +151,6 @@ pub enum Fact {
     },
     /// Somebody has changed something: for `why` and the curious.
     Change(Change),
-}
-
-/// A process, so that no other can be taken for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Process {
-    /// Its id.
-    pub pid: u32,
-    /// When it was started, in the kernel's ticks since the machine was.
-    pub start: u64,
 }
 
 /// One life of a scheduler with the store.

@@ -33,6 +33,15 @@ impl fmt::Display for RunId {
     }
 }
 
+/// A process, so that no other can be taken for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// When it was started, in the kernel's ticks since the machine was.
+    pub start: u64,
+}
+
 /// Something that happened. Everything that reaches the scheduler does so as one of these.
 #[derive(Clone, Debug)]
 pub enum Event {

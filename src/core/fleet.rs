@@ -1,0 +1,167 @@
+//! Several schedulers with one store: who is there, and what each knows of the others.
+//!
+//! This is the data that a shared store holds and that `crate::store` reads and writes; what is
+//! decided with it is decided here as well, with the time and the store's answers as arguments.
+//! doc/fleet.md says it in words.
+
+use std::fmt;
+
+use crate::core::event::{Process, RunId};
+use crate::core::instant::Instant;
+
+/// Names one life of one scheduler: 64 random bits, never 0. Two schedulers on one host, or the
+/// same scheduler after a restart, have different ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+impl fmt::Display for SessionId {
+    /// Sixteen hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+impl std::str::FromStr for SessionId {
+    type Err = std::num::ParseIntError;
+
+    /// Reads what `Display` writes.
+    fn from_str(text: &str) -> Result<SessionId, Self::Err> {
+        u64::from_str_radix(text, 16).map(SessionId)
+    }
+}
+
+/// One session as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The session.
+    pub id: SessionId,
+    /// A label for people: `[fleet] name`, or the name of the host. Two may be alike.
+    pub host: Box<str>,
+    /// `[fleet] labels`: what `run_on` is compared with.
+    pub labels: Box<[Box<str>]>,
+    /// Which machine it is on (`/etc/machine-id`); empty where there is none.
+    pub machine: Box<str>,
+    /// Which boot of that machine (`/proc/sys/kernel/random/boot_id`).
+    pub boot: Box<str>,
+    /// What tells its processes from those of other schedulers.
+    pub mark: u32,
+    /// Its process.
+    pub process: Process,
+    /// The version of schedrs.
+    pub version: Box<str>,
+    /// The version of its time-zone data.
+    pub tzdata: Box<str>,
+    /// Its jobfile, as it was named.
+    pub jobfile: Box<str>,
+    /// A hash of the jobs of that file, under which the store has their list.
+    pub jobfile_hash: u64,
+    /// When it was loaded: at the start, or at a reload that brought another hash. By the store's
+    /// clock.
+    pub loaded: Instant,
+    /// When it joined, by the store's clock.
+    pub joined: Instant,
+    /// When it last beat, by the store's clock. For people: nobody is called dead by it.
+    pub seen: Instant,
+    /// By how many microseconds its clock is ahead of the store's, measured with the last beat.
+    pub offset: i64,
+    /// How many beats the store has had of it.
+    pub beat: u64,
+    /// The last generation of the store in which it has told everything it knows: see
+    /// [`View::generation`].
+    pub generation: u64,
+    /// It decides nothing more, and ends when its runs have.
+    pub leaving: bool,
+    /// It is over. That is final: a scheduler that is not dead after all joins with another id.
+    pub gone: Option<Gone>,
+    /// How many jobs it is the home of. For people.
+    pub jobs_at_home: u32,
+    /// How many runs it has. For people.
+    pub running: u32,
+}
+
+/// That a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// When that was written down, by the store's clock.
+    pub at: Instant,
+    /// By whom: another session that has found it silent, or itself.
+    pub by: SessionId,
+}
+
+/// What a session reads with each beat, in one round trip.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// What the store's clock says.
+    pub now: Instant,
+    /// Counts how often the store has lost what it had acknowledged, as a failover may. In a new
+    /// generation nobody starts anything until every session has told again what it knows, or is
+    /// gone.
+    pub generation: u64,
+    /// Which server answers, where another one behind the same address may know less; else empty.
+    pub identity: Box<str>,
+    /// Moves with everything that another session may have to know of: a session that joins,
+    /// leaves or is found dead, another jobfile, a job that is added, changed or paused, a request.
+    pub changes: u64,
+    /// How the store sees the session that asks.
+    pub me: Standing,
+    /// All sessions that are not gone, and those that are since less than an hour.
+    pub members: Vec<Member>,
+}
+
+/// How the store sees a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is one of the fleet.
+    Alive {
+        /// How many beats the store has had of it, this one included.
+        beat: u64,
+    },
+    /// It is gone: nothing that it writes counts.
+    Gone,
+    /// The store knows nothing of it: it has forgotten, or is another store.
+    Unknown,
+}
+
+/// Why a run may not begin here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// Its due time has been claimed, or has a fate.
+    Taken {
+        /// By which session.
+        session: SessionId,
+        /// As which run.
+        run: RunId,
+    },
+    /// As many runs of the job as may be are active elsewhere.
+    Busy {
+        /// One of those who have them.
+        session: SessionId,
+    },
+    /// By the store's clock it is not due yet.
+    Early {
+        /// By how much.
+        by: std::time::Duration,
+    },
+}
+
+/// `run_on`: where a job may run.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum RunOn {
+    /// On one host, whichever.
+    #[default]
+    One,
+    /// On every host, each due time once on each.
+    All,
+    /// On one host that has all of these labels.
+    Labels(Box<[Box<str>]>),
+}
+
+/// `on_lost`: what happens to a run whose scheduler is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnLost {
+    /// It is recorded as lost: it runs at most once.
+    #[default]
+    Leave,
+    /// Another host gives it one more attempt.
+    RunAgain,
+}
