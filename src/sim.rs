@@ -1,4 +1,4 @@
-//! Simulated hands: the decisions of `crate::core::scheduler` in virtual time.
+//! Simulated effects: the decisions of `crate::core::scheduler` in virtual time.
 //!
 //! A [`Sim`] does what `crate::run::daemon` does, without processes and without waiting: it jumps from
 //! one wake-up to the next, so that a year of a jobfile takes a second, and twice the same year

@@ -60,7 +60,7 @@ pub enum Event {
     },
     /// The start of an attempt hangs: somebody began with it at this time, and nobody can say when
     /// there will be a process, if ever. Followed by `Started` or `NotStarted` all the same; by
-    /// the latter also when [`Action::Kill`] has told the hands to give it up.
+    /// the latter also when [`Action::Kill`] has had it given up.
     StartHangs {
         /// Which run.
         run: RunId,
@@ -124,7 +124,7 @@ pub enum Exit {
     Unknown,
 }
 
-/// Something to be done by the hands.
+/// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Start an attempt. Answered by `Started` then `Ended`, or by `NotStarted`.
@@ -320,7 +320,7 @@ pub enum Notice {
     },
     /// The answer to [`Request::Status`].
     Status(Status),
-    /// The hands said something about a run that cannot be: it is unknown, or not in a state in
+    /// Something was told of a run that cannot be: it is unknown, or not in a state in
     /// which that happens. Nothing was changed. For the debug log.
     Ignored {
         /// The run it was said of.

@@ -6,7 +6,7 @@
 //! handlers and other threads raise. The next monotonic deadline (a timeout, a retry) is the
 //! wait's own timeout. Nothing polls: with nothing due it is not woken at all.
 //!
-//! `hands` performs actions and follows runs until nothing of them is left; `records` has what is
+//! `effects` performs actions and follows runs until nothing of them is left; `records` has what is
 //! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
 //! `requests` takes what clients ask (`crate::control`) and knows the jobs that are not, or not only,
 //! what the jobfile says; `reload` reads that again, `apply` has it take effect, and `offload` has done elsewhere what
@@ -15,7 +15,7 @@
 //! `crate::run::executor`, what they print goes to `crate::run::output`.
 
 mod apply;
-mod hands;
+mod effects;
 mod logger;
 mod mailbox;
 mod notify;
@@ -53,7 +53,7 @@ use crate::store::keeper::Said;
 use crate::sys::clock;
 use crate::sys::heap;
 use crate::sys::signals::{self, Signals};
-use hands::{Hands, Message};
+use effects::{Effects, Message};
 pub use logger::{Log, LogFormat, start as start_log};
 use mailbox::Mailbox;
 use notify::Watchdog;
@@ -83,7 +83,7 @@ const ACTIONS: usize = 4096;
 
 const TOKEN_WAKE: u64 = 0;
 const TOKEN_CLOCK: u64 = 1;
-/// Tokens from here on are those of [`Hands`].
+/// Tokens from here on are those of [`Effects`].
 const TOKEN_RUN: u64 = 2;
 
 /// Runs until asked to stop. To be called on the first thread of the process, which adopts what
@@ -121,7 +121,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         executors: plan.jobfile.set.executors.as_slice().into(),
     };
     let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
-    let Parts { mut scheduler, mut hands, jobs, server, mut alarms } =
+    let Parts { mut scheduler, mut effects, jobs, server, mut alarms } =
         start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
     signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
@@ -134,10 +134,10 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     }
     notify::notify("READY=1");
 
-    let mailbox = hands.mailbox();
+    let mailbox = effects.mailbox();
     let mut looper = Loop {
         scheduler: &mut scheduler,
-        hands: &mut hands,
+        effects: &mut effects,
         signals: &signals,
         waker: &waker,
         source: plan.source,
@@ -160,9 +160,9 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         server: server.as_ref(),
     };
     let ran = looper.run(&mut timer);
-    looper.hands.say_who_is_left();
+    looper.effects.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
-    looper.hands.mailbox().close();
+    looper.effects.mailbox().close();
     drop(looper);
     // Another may begin once the store is free: by then its socket is, too.
     if let Some(server) = &server {
@@ -173,20 +173,20 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         claims.release();
     }
     // What the store does not have yet, it is to have; also when the loop has failed.
-    hands.finish_records(clock::wall());
+    effects.finish_records(clock::wall());
     if let Some(server) = server {
         server.stop();
     }
     ran?;
     log::info!(event = "stopped"; "stopped");
     let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));
-    Ok(Ending { signal, code: hands.code_of_last_run() })
+    Ok(Ending { signal, code: effects.code_of_last_run() })
 }
 
 /// The loop's own state.
 struct Loop<'a> {
     scheduler: &'a mut Scheduler,
-    hands: &'a mut Hands,
+    effects: &'a mut Effects,
     signals: &'a Signals,
     waker: &'a Waker,
     source: String,
@@ -222,8 +222,8 @@ impl Loop<'_> {
             let Some(now) = self.turn(&mut actions) else { return Ok(()) };
             // At the start they are as many as there are jobs.
             actions.shrink_to(ACTIONS);
-            self.hands.flush_records();
-            if self.once && self.hands.code_of_last_run().is_some() && self.stops == 0 {
+            self.effects.flush_records();
+            if self.once && self.effects.code_of_last_run().is_some() && self.stops == 0 {
                 self.once = false;
                 self.events.push_back(Event::Stop);
             }
@@ -242,13 +242,13 @@ impl Loop<'_> {
             };
             ready.clear();
             let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-            match epoll::wait(self.hands.epoll(), spare_capacity(&mut ready), timeout.as_ref()) {
+            match epoll::wait(self.effects.epoll(), spare_capacity(&mut ready), timeout.as_ref()) {
                 Ok(_) => {}
                 // Also after SIGSTOP and SIGCONT. What has happened meanwhile comes before what is
                 // due: a run that is long over does not stand in the way of the next.
                 Err(Errno::INTR) => {
                     let _ = epoll::wait(
-                        self.hands.epoll(),
+                        self.effects.epoll(),
                         spare_capacity(&mut ready),
                         Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
                     );
@@ -263,14 +263,14 @@ impl Loop<'_> {
                             self.events.push_back(Event::ClockSet);
                         }
                     }
-                    token => self.hands.child_ready(token - TOKEN_RUN, &mut self.events),
+                    token => self.effects.child_ready(token - TOKEN_RUN, &mut self.events),
                 }
             }
             if timer.take_was_set() {
                 self.events.push_back(Event::ClockSet);
             }
             let now = clock::mono();
-            self.hands.look_after(now, &mut self.events);
+            self.effects.look_after(now, &mut self.events);
             self.give_up_in_time(now);
         }
     }
@@ -373,7 +373,7 @@ impl Loop<'_> {
             Action::Notice(Notice::Stopping { .. }) => {
                 self.health.stopping = true;
                 self.end_reloads();
-                self.hands.remember_change(Change {
+                self.effects.remember_change(Change {
                     at: now.wall,
                     job: None,
                     what: ChangeKind::Stopping,
@@ -388,7 +388,7 @@ impl Loop<'_> {
             }
             _ => {}
         }
-        self.hands.perform(action, now, &mut self.events);
+        self.effects.perform(action, now, &mut self.events);
     }
 
     /// Sets the timer to the next due time. Answers how long to wait at most.
@@ -398,7 +398,7 @@ impl Loop<'_> {
         let now = clock::now();
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
         let (reading, checking) = (self.reading.deadline(), self.requests.deadline());
-        let own = [self.hands.deadline(), self.overview.deadline(), watchdog, reading, checking];
+        let own = [self.effects.deadline(), self.overview.deadline(), watchdog, reading, checking];
         let mono = own.into_iter().chain([wakeup.mono]);
         let mono = mono.flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
@@ -426,12 +426,12 @@ impl Loop<'_> {
             self.events.push_back(Event::Request(Request::Status));
         }
         if signals.child {
-            self.hands.children_ended(&mut self.events);
+            self.effects.children_ended(&mut self.events);
         }
-        for message in self.hands.messages() {
+        for message in self.effects.messages() {
             match message {
                 Message::Done { lane, number, done } => self.done(lane, number, done),
-                Message::Report(report) => self.hands.reported(report, &mut self.events),
+                Message::Report(report) => self.effects.reported(report, &mut self.events),
                 Message::Store(said) => self.store_said(said),
                 Message::Call(call) => self.called(call),
             }
@@ -449,12 +449,12 @@ impl Loop<'_> {
 
     /// A client asks for something.
     fn called(&mut self, call: Call) {
-        let (health, alarms, hands) = (&self.health, &self.alarms, &self.hands);
+        let (health, alarms, effects) = (&self.health, &self.alarms, &self.effects);
         let how = || {
             let mut reasons: Vec<String> = alarms.values().cloned().collect();
-            reasons.extend(hands.reasons());
+            reasons.extend(effects.reasons());
             reasons.sort_unstable();
-            reasons.extend(hands.hanging(clock::mono()));
+            reasons.extend(effects.hanging(clock::mono()));
             Health { reasons, ..health.clone() }
         };
         self.requests.take(call, how, self.scheduler);
@@ -464,7 +464,7 @@ impl Loop<'_> {
     fn store_said(&mut self, said: Said) {
         match said {
             Said::ClaimLost(run) => {
-                self.hands.claim_lost(run);
+                self.effects.claim_lost(run);
                 self.events.push_back(Event::ClaimLost(run));
             }
             Said::Degraded(reason) => {
@@ -496,7 +496,7 @@ impl Loop<'_> {
                     "the store was lost and is begun anew, what it knew of the past is gone: {why}"
                 );
                 self.remember_all();
-                self.hands.remember_runs(clock::wall());
+                self.effects.remember_runs(clock::wall());
             }
         }
     }
@@ -507,7 +507,7 @@ impl Loop<'_> {
         let now = clock::now();
         self.scheduler.remember_all(now, &mut actions);
         for action in actions {
-            self.hands.perform(action, now, &mut self.events);
+            self.effects.perform(action, now, &mut self.events);
         }
     }
 }

@@ -122,7 +122,7 @@ enum Op {
     Answer(usize, Answer),
     /// A process ends.
     End(usize, Exit),
-    /// The hands say something about a run that may not even exist.
+    /// Something is told about a run that may not even exist.
     Nonsense(u64, Answer),
     Reload(usize, Change),
     Status,

@@ -1,6 +1,6 @@
 //! `schedrs simulate`: the decisions of `run`, in virtual time.
 //!
-//! The hands are those of `crate::sim`; what they did is counted by `crate::sim::survey`. Here is
+//! What is done with them is pretended by `crate::sim`, and counted by `crate::sim::survey`. Here is
 //! what is asked (arguments) and the run itself; `text` and `json` write the answer.
 
 mod heat;

@@ -301,7 +301,7 @@ impl Scheduler {
         }
     }
 
-    /// Tells the hands to start the next attempt of a run that has a slot.
+    /// Has the effects start the next attempt of a run that has a slot.
     fn start(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let run = &mut self.runs[slot];
         if run.attempt > 0 && run.job_slot != NONE {
@@ -314,7 +314,7 @@ impl Scheduler {
         self.tell_to_start(slot, cx);
     }
 
-    /// Tells the hands to start the current attempt of a run.
+    /// Has the effects start the current attempt of a run.
     pub(super) fn tell_to_start(&mut self, slot: u32, cx: &mut Cx<'_>) {
         let run = &mut self.runs[slot];
         run.phase = Phase::Starting;
@@ -328,7 +328,7 @@ impl Scheduler {
         }));
     }
 
-    /// Says that the hands were heard saying something that cannot be.
+    /// Says that it was told something of a run that cannot be.
     pub(super) fn ignore(run: RunId, event: &'static str, cx: &mut Cx<'_>) {
         cx.out.push(Action::Notice(Notice::Ignored { run, event }));
     }

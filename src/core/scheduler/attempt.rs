@@ -23,7 +23,7 @@ const SHORTAGES: u32 = 11;
 pub(super) const STOP_KILL_AFTER: Duration = Duration::from_secs(10);
 
 impl Scheduler {
-    /// The hands say something of a run.
+    /// Something is told of a run.
     pub(super) fn heard(&mut self, run: RunId, input: Input, cx: &mut Cx<'_>) {
         match self.runs.find(run) {
             Some(slot) => {
@@ -407,7 +407,7 @@ fn skip_reason(input: &Input) -> SkipReason {
     }
 }
 
-/// What the hands said, for the debug log.
+/// What was told of it, for the debug log.
 fn word(input: &Input) -> &'static str {
     match input {
         Input::Started(..) => "started",

@@ -40,11 +40,11 @@ pub(super) enum Phase {
     Pending,
     /// It waits for a slot of its executor, for its first attempt or a further one.
     Queued,
-    /// The hands were told to start an attempt and have not answered.
+    /// The effects were told to start an attempt and have not answered.
     Starting,
     /// The machine was too short of something to start it; it keeps its slot and tries again.
     Postponed,
-    /// Its start hangs, and the hands were told to give it up.
+    /// Its start hangs, and the effects were told to give it up.
     GivenUp,
     /// Its process exists.
     Running,
@@ -100,7 +100,7 @@ pub(super) enum Reaction {
     Conclude,
     /// Wait for a slot.
     Enqueue,
-    /// Tell the hands to start the same attempt again.
+    /// Have the effects start the same attempt again.
     StartAgain,
     /// The attempt runs.
     Run,
@@ -136,7 +136,7 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
         Input::Started(..) => match phase {
             P::Starting => R::Run,
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
-            // One that comes too late for its run is killed by the hands.
+            // One that comes too late for its run is killed by the effects.
             P::GivenUp | P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::Hangs(_) => match phase {

@@ -1,7 +1,7 @@
 //! A jobfile takes effect, at the beginning and whenever it was read again: what is known of its jobs
 //! outside of the scheduler follows, and so do those that were added at run time.
 
-use super::hands::Hands;
+use super::effects::Effects;
 use super::requests::{Composed, Jobs};
 use super::{logger, report};
 use crate::core::event::{Change, ChangeKind, Health};
@@ -11,7 +11,7 @@ use crate::core::zone::Zone;
 
 /// What there is about the jobs in effect, beside the scheduler.
 pub(super) struct Surroundings<'a> {
-    pub(super) hands: &'a mut Hands,
+    pub(super) effects: &'a mut Effects,
     pub(super) jobs: Option<&'a mut Jobs>,
     pub(super) health: &'a mut Health,
     /// The zones of the jobs, with their rules as they were when last read.
@@ -26,8 +26,8 @@ pub(super) fn apply(
     now: Instant,
 ) -> (JobSet, Vec<Change>) {
     let Composed { set, workshop, bases, displaced, problems } = composed;
-    let Surroundings { hands, jobs, health, zones } = around;
-    logger::set_jobs(&set, &hands.output());
+    let Surroundings { effects, jobs, health, zones } = around;
+    logger::set_jobs(&set, &effects.output());
     for (id, problem) in &problems {
         log::error!(
             job = &**id;
@@ -42,7 +42,7 @@ pub(super) fn apply(
     health.timezone = set.settings.zone.name().into();
     health.settings = set.settings.clone();
     health.executors = set.executors.as_slice().into();
-    hands.prepare(&set);
+    effects.prepare(&set);
     let after = report::zones(&set);
     report::zone_changes(zones, &after);
     *zones = after;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Waker;
-use super::hands::Message;
+use super::effects::Message;
 
 /// Where other threads leave what the loop should know; nothing once the loop has ended.
 #[derive(Clone, Debug)]

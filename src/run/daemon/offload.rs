@@ -13,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::Jobfile;
-use super::hands::Message;
+use super::effects::Message;
 use super::mailbox::Mailbox;
 use super::requests::{Composed, Fit};
 use crate::core::event::Fault;

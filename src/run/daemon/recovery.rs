@@ -33,7 +33,7 @@ pub(super) struct Recovered {
     pub(super) facts: Vec<Fact>,
     /// For the store, too: runs that never began, to be withdrawn when their due time is decided.
     pub(super) withdrawals: Vec<(Box<str>, Instant, RunId)>,
-    /// For the hands: the processes that live.
+    /// For the effects: the processes that live.
     pub(super) survivors: Vec<(RunId, Process, OwnedFd)>,
     /// For the log: each run that is over, its job, and how it ended.
     pub(super) over: Vec<(RunId, Box<str>, Outcome)>,

@@ -44,7 +44,7 @@ enum Failure {
 impl Loop<'_> {
     /// Reads the jobfile on a thread of its own: it may be long, and due jobs do not wait for it.
     pub(super) fn reload(&mut self, reply: Option<Reply>) {
-        self.hands.output().reopen();
+        self.effects.output().reopen();
         if let Some(server) = self.server {
             server.rebind();
         }
@@ -158,7 +158,7 @@ impl Loop<'_> {
     fn apply(&mut self, composed: Composed) {
         self.alarms.remove("jobfile");
         let around = Surroundings {
-            hands: &mut *self.hands,
+            effects: &mut *self.effects,
             jobs: self.requests.jobs.as_mut(),
             health: &mut self.health,
             zones: &mut self.zones,

@@ -1,5 +1,5 @@
 //! The beginning: from a plan to a scheduler that goes on where an earlier one has ended, with its
-//! hands, its records and its control socket.
+//! effects, its records and its control socket.
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::apply::{self, Surroundings};
-use super::hands::{Hands, Message};
+use super::effects::{Effects, Message};
 use super::records::Records;
 use super::recovery::{self, Recovered};
 use super::requests::{self, Composed, Jobs};
@@ -28,7 +28,7 @@ use crate::sys::heap;
 /// What the loop consists of.
 pub(super) struct Parts {
     pub(super) scheduler: Scheduler,
-    pub(super) hands: Hands,
+    pub(super) effects: Effects,
     pub(super) jobs: Option<Jobs>,
     pub(super) server: Option<Server>,
     /// What is not as it should be.
@@ -62,7 +62,7 @@ pub(super) fn start(
         true => Some(Marks::for_children(again)),
         false => Marks::new(again),
     };
-    let mut hands = Hands::new(plan, epoll, mailbox.clone(), marks)
+    let mut effects = Effects::new(plan, epoll, mailbox.clone(), marks)
         .context("failed to prepare for running jobs")?;
     let jobfile = plan.take_jobfile();
     let now = clock::now();
@@ -75,11 +75,11 @@ pub(super) fn start(
             requests::compose(set, &workshop, &added, &overrides, |_| None, now.wall)
         }
     };
-    let around = Surroundings { hands: &mut hands, jobs: jobs.as_mut(), health, zones };
+    let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };
     let (set, displaced) = apply::apply(composed, around, now.wall);
     let Some(memory) = memory else {
         let scheduler = Scheduler::new(now, set);
-        return Ok(Parts { scheduler, hands, jobs, server: None, alarms });
+        return Ok(Parts { scheduler, effects, jobs, server: None, alarms });
     };
 
     let known = restored.jobs.len();
@@ -111,7 +111,7 @@ pub(super) fn start(
     let Recovered { memory: remembered, facts: recovered_facts, .. } = recovered;
     let (withdrawals, survivors) = (recovered.withdrawals, recovered.survivors);
 
-    let mut records = Records::new(keep(plan, memory, &hands, &mailbox)?);
+    let mut records = Records::new(keep(plan, memory, &effects, &mailbox)?);
     records.add(Fact::Began(session));
     for (job, due, run) in withdrawals {
         records.will_withdraw(job, due, run);
@@ -122,10 +122,10 @@ pub(super) fn start(
         remembered.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
     let scheduler = Scheduler::restored(now, set, remembered);
     for (run, process, handle) in survivors {
-        take_back(&mut hands, &scheduler, run, process, handle, &jobs_of);
+        take_back(&mut effects, &scheduler, run, process, handle, &jobs_of);
     }
     records.flush();
-    hands.keep_records(records);
+    effects.keep_records(records);
 
     let line: Line = {
         let mailbox = mailbox.clone();
@@ -148,13 +148,18 @@ pub(super) fn start(
         ready(line);
     }
     heap::give_back_those(known);
-    Ok(Parts { scheduler, hands, jobs, server, alarms })
+    Ok(Parts { scheduler, effects, jobs, server, alarms })
 }
 
 /// The thread that writes to the store.
-fn keep(plan: &Plan, memory: Memory, hands: &Hands, mailbox: &Mailbox) -> anyhow::Result<Keeper> {
+fn keep(
+    plan: &Plan,
+    memory: Memory,
+    effects: &Effects,
+    mailbox: &Mailbox,
+) -> anyhow::Result<Keeper> {
     let Memory { store, reopen: Reopen(reopen), limits, .. } = memory;
-    let submitter = hands.submitter();
+    let submitter = effects.submitter();
     let says = mailbox.clone();
     let keeper = Keeper::start(
         store,
@@ -179,7 +184,7 @@ fn texts(restored: &Restored) -> (Texts, Texts) {
 }
 
 fn take_back(
-    hands: &mut Hands,
+    effects: &mut Effects,
     scheduler: &Scheduler,
     run: RunId,
     process: Process,
@@ -196,7 +201,7 @@ fn take_back(
         pid = process.pid;
         "its process, pid {}, has outlived an earlier scheduler and goes on under watch", process.pid
     );
-    hands.take_back(run, active.job, active.due, process, handle);
+    effects.take_back(run, active.job, active.due, process, handle);
 }
 
 fn log_recovered(recovered: &Recovered) {

@@ -1,4 +1,4 @@
-//! The subcommands that ask, against a scheduler without hands.
+//! The subcommands that ask, against a scheduler that starts nothing.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

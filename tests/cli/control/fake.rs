@@ -1,4 +1,4 @@
-//! A loop that has a scheduler and no hands: runs end when a test says so.
+//! A loop that has a scheduler and starts nothing: runs end when a test says so.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};

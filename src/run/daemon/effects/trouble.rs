@@ -14,7 +14,7 @@ use std::time::Duration;
 use rustix::event::epoll;
 use rustix::process::WaitIdOptions;
 
-use super::{Hands, State, has_ended, wait};
+use super::{Effects, State, has_ended, wait};
 use crate::core::event::{Event, RunId};
 use crate::core::instant::Mono;
 use crate::run::child::tree;
@@ -86,7 +86,7 @@ impl Trouble {
     }
 }
 
-impl Hands {
+impl Effects {
     /// What is not as it should be, each in a sentence.
     pub(in crate::run::daemon) fn reasons(&self) -> Vec<String> {
         let forbidden = self.trouble.forbidden.values().flatten();

@@ -65,7 +65,7 @@ pub(crate) enum Message {
 
 /// See the [module](self).
 #[derive(Debug)]
-pub(super) struct Hands {
+pub(super) struct Effects {
     epoll: OwnedFd,
     mailbox: Mailbox,
     executor: Executor,
@@ -128,13 +128,13 @@ enum State {
     Sweeping(Sweep),
 }
 
-impl Hands {
+impl Effects {
     pub(super) fn new(
         plan: &Plan,
         epoll: OwnedFd,
         mailbox: Mailbox,
         marks: Option<Marks>,
-    ) -> io::Result<Hands> {
+    ) -> io::Result<Effects> {
         let adopted = match marks {
             Some(marks) if plan.embedded => Adopted::in_shared_process(marks)?,
             _ => Adopted::new(marks)?,
@@ -154,7 +154,7 @@ impl Hands {
         let executor = Executor::start(World::new(limit, marks, groups.clone()), move |outcome| {
             report.send(Message::Report(outcome));
         })?;
-        Ok(Hands {
+        Ok(Effects {
             epoll,
             mailbox,
             executor,
@@ -503,7 +503,7 @@ impl Hands {
         }
     }
 
-    /// When [`Hands::look_after`] has something to do.
+    /// When [`Effects::look_after`] has something to do.
     pub(super) fn deadline(&self) -> Option<Mono> {
         let records = self.records.as_ref().and_then(Records::deadline);
         let others = [records, self.trouble.deadline(), self.starts.deadline()];

@@ -8,7 +8,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::Hands;
+use super::Effects;
 use crate::core::event::{Event, RunId};
 use crate::core::instant::Mono;
 use crate::core::job::Job;
@@ -60,7 +60,7 @@ impl Starts {
     }
 }
 
-impl Hands {
+impl Effects {
     /// Looks at the starts in progress, if it is time.
     pub(super) fn look_at_starts(&mut self, now: Mono, events: &mut VecDeque<Event>) {
         if self.starts.look_at.is_none_or(|at| at > now) {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use super::{Hands, Order, Run, State, trouble};
+use super::{Effects, Order, Run, State, trouble};
 use crate::core::event::{Event, Exit, RunId};
 use crate::core::instant::Mono;
 use crate::core::words;
@@ -59,7 +59,7 @@ impl Sweep {
     }
 }
 
-impl Hands {
+impl Effects {
     /// Ends the tree of a run whose main process is alive. With a KILL, what that leaves behind is
     /// swept once the main process has ended.
     pub(super) fn signal_tree(&mut self, id: RunId, order: Order, events: &mut VecDeque<Event>) {
