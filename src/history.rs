@@ -11,9 +11,9 @@ pub mod down;
 pub mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod format;
 pub mod marks;
 pub mod object;
-pub mod say;
 
 use std::time::Duration;
 

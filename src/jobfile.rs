@@ -10,11 +10,12 @@
 //! places) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load` runs all
 //! that over a file and its `include`s. `value` gets at typed values, `keys` knows the
 //! names, `schema` tells them to editors, `trust` who else can write to the files, `locate` finds
-//! the file that is meant when none is named. `workshop` makes jobs at run time by the same rules,
+//! the file that is meant when none is named. `builder` makes jobs at run time by the same rules,
 //! and `write` is the way back, from jobs to a jobfile.
 
 mod blame;
 mod build;
+mod builder;
 mod chunk;
 mod include;
 pub(crate) mod keys;
@@ -34,13 +35,12 @@ mod trust;
 mod value;
 mod warn;
 pub(crate) mod when;
-mod workshop;
 pub mod write;
 
 use std::path::Path;
 
+pub use builder::{Builder, masked};
 use load::{Input, Loader};
-pub use workshop::{Workshop, masked};
 
 use crate::core::instant::Instant;
 use crate::core::job::JobSet;
@@ -60,7 +60,7 @@ pub struct Loaded {
     /// the problems have been shown.
     pub sources: Sources,
     /// What makes further jobs by the same rules, if there is a set.
-    pub workshop: Option<Workshop>,
+    pub builder: Option<Builder>,
     pub(crate) origins: Option<Origins>,
     /// Device and inode of the jobfile itself, if it is a file.
     pub(crate) read: Option<(u64, u64)>,

@@ -16,9 +16,9 @@ mod base64;
 pub mod calendar;
 pub mod crontab;
 mod id;
+mod oracle;
 mod pickle;
 pub mod proof;
-mod second;
 pub mod systemd;
 mod unit;
 mod write;
@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use crate::core::zone::Database;
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
 
-pub use second::Second;
+pub use oracle::Oracle;
 
 /// A jobfile that is being put together.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ struct DraftJob {
     keys: Vec<(&'static str, Value)>,
     env: BTreeMap<String, String>,
     place: Option<Place>,
-    second: Second,
+    oracle: Oracle,
 }
 
 /// A value of a jobfile.
@@ -110,7 +110,7 @@ pub struct Origin {
     /// Its place in the sources.
     pub place: Option<Place>,
     /// What says independently of us when it is due.
-    pub second: Second,
+    pub oracle: Oracle,
 }
 
 impl<'a> Draft<'a> {
@@ -173,7 +173,7 @@ impl<'a> Draft<'a> {
         let jobs = self
             .jobs
             .into_iter()
-            .map(|job| Origin { id: job.id, place: job.place, second: job.second })
+            .map(|job| Origin { id: job.id, place: job.place, oracle: job.oracle })
             .collect();
         self.problems.sort();
         (Written { text, jobs }, self.problems, self.sources)

@@ -186,7 +186,7 @@ impl<'a> Case<'a> {
 
     /// A time of day, with its day if that is not the day of `near`.
     fn clock(&self, at: Instant, near: Instant) -> String {
-        super::say::clock(at, near, self.zone)
+        super::format::clock(at, near, self.zone)
     }
 }
 

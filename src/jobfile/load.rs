@@ -18,7 +18,7 @@ use super::sections::Sections;
 use super::tree::{Node, Table};
 use super::trust;
 use super::value::Scope;
-use super::{Loaded, Origins, Workshop};
+use super::{Builder, Loaded, Origins};
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Settings};
 use crate::core::zone::Database;
@@ -73,13 +73,13 @@ impl Loader<'_> {
             }
         }
         let Files { sources, meta, mut problems, doubtful, .. } = files;
-        let (set, workshop, origins, named) = self.jobs(&sources, &meta, whole, &mut problems);
+        let (set, builder, origins, named) = self.jobs(&sources, &meta, whole, &mut problems);
         problems.sort();
         let is_good = problems.errors() == 0;
-        let (set, workshop) = (is_good.then_some(set), is_good.then_some(workshop));
+        let (set, builder) = (is_good.then_some(set), is_good.then_some(builder));
         let files = trust::Files { doubtful, named };
         let read = meta.first().and_then(|meta| meta.identity);
-        Loaded { set, problems, sources, workshop, origins, read, files }
+        Loaded { set, problems, sources, builder, origins, read, files }
     }
 
     fn jobs(
@@ -88,7 +88,7 @@ impl Loader<'_> {
         meta: &[Meta],
         whole: bool,
         problems: &mut Problems,
-    ) -> (JobSet, Workshop, Option<Origins>, trust::Named) {
+    ) -> (JobSet, Builder, Option<Origins>, trust::Named) {
         let mut sections = Sections::default();
         // From here it comes to the options of every job.
         Arc::make_mut(&mut sections.defaults.options).spread.machine = self.machine;
@@ -135,8 +135,8 @@ impl Loader<'_> {
         };
         let set = JobSet { settings, executors: sections.executors.clone(), jobs };
         let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();
-        let workshop = Workshop::new(sections, self.zones.clone(), job_zone, dir);
-        (set, workshop, origins, named)
+        let builder = Builder::new(sections, self.zones.clone(), job_zone, dir);
+        (set, builder, origins, named)
     }
 }
 

@@ -129,7 +129,7 @@ impl BackgroundScheduler {
         let start = |error: &dyn fmt::Display| Error::Start(error.to_string());
         let zones = Database::open(None);
         let loaded = jobfile::load_text(&config.name, &config.jobfile, &zones, clock::wall());
-        let (Some(set), Some(workshop)) = (loaded.set, loaded.workshop) else {
+        let (Some(set), Some(builder)) = (loaded.set, loaded.builder) else {
             let problems = loaded.problems.iter().map(|problem| problem.message.clone());
             return Err(Error::Problems(problems.collect()));
         };
@@ -151,7 +151,7 @@ impl BackgroundScheduler {
         };
         let (send, ready) = mpsc::channel();
         let failed = send.clone();
-        let mut plan = Plan::new(Jobfile { set, workshop }, config.name.clone(), output.handle());
+        let mut plan = Plan::new(Jobfile { set, builder }, config.name.clone(), output.handle());
         plan.memory = Some(memory);
         plan.notes = notes;
         plan.socket = config.socket;

@@ -140,7 +140,7 @@ fn every_jobs_proof_can_be_seen() {
         .code(0)
         .err_has("<stdin>:1:1: a: 25 due times equal, up to ")
         .err_has("<stdin>:2:1: b-reboot: not compared: `@reboot` has no due times")
-        .err_has("<stdin>:3:1: c: not compared: the second reader does not know this syntax")
+        .err_has("<stdin>:3:1: c: not compared: the other engine does not know this syntax")
         .err_has("<stdin>:4:1: d: 25 due times equal")
         .err_has("4 jobs, 50 due times equal, 2 jobs not compared");
 }

@@ -120,8 +120,8 @@ fn jobfile(file: &Path, context: &Context) -> (Option<JobSet>, Vec<Finding>) {
             Severity::Warning => Finding::warning("permissions", text, help),
         });
     }
-    let workshop = loaded.workshop.take();
-    (loaded.set.take().map(|set| past::in_effect(set, workshop, file, context)), found)
+    let builder = loaded.builder.take();
+    (loaded.set.take().map(|set| past::in_effect(set, builder, file, context)), found)
 }
 
 fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {

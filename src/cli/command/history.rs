@@ -17,8 +17,8 @@ use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
 use crate::core::words;
 use crate::core::zone::Zone;
+use crate::history::format;
 use crate::history::object::RunObject;
-use crate::history::say;
 use crate::problem::clean;
 use crate::store::{Query, RunRecord};
 
@@ -189,16 +189,16 @@ fn table(asked: &Asked<'_>, records: &[RunRecord], zones: &mut Zones) -> Table {
         let lag = record.started.filter(|_| record.by.is_none());
         let took = record.duration.filter(|_| record.started.is_some());
         table.row(vec![
-            say::due(record.due, zone),
+            format::due(record.due, zone),
             match asked.job {
                 Some(_) => String::new(),
                 None => clean(&record.job).into_owned(),
             },
-            say::cell(record),
+            format::cell(record),
             lag.map(|at| words::elapsed(at.since(record.due))).unwrap_or_default(),
             took.map(words::elapsed).unwrap_or_default(),
             record.run.map(|run| run.to_string()).unwrap_or_default(),
-            say::remark(record, zone),
+            format::remark(record, zone),
         ]);
     }
     table

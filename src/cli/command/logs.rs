@@ -14,7 +14,7 @@ use crate::cli::{Context, ExitCode};
 use crate::core::event::RunId;
 use crate::core::job;
 use crate::core::outcome::Outcome;
-use crate::history::say;
+use crate::history::format;
 use crate::jobfile::locate;
 use crate::problem::clean;
 use crate::run::output::{make_harmless, path_of};
@@ -210,10 +210,10 @@ fn header(past: &Past, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> S
     let zone = past.zone_of(&record.job);
     let id = clean(&record.job);
     let run = record.run.map(|run| format!(", run {run}")).unwrap_or_default();
-    let due = say::due(record.due, &zone);
+    let due = format::due(record.due, &zone);
     let how = match &record.outcome {
-        None => say::ran(record, record.due, &zone),
-        Some(outcome) => clean(&outcome.sentence(say::reached(record))).into_owned(),
+        None => format::ran(record, record.due, &zone),
+        Some(outcome) => clean(&outcome.sentence(format::reached(record))).into_owned(),
     };
     let discards =
         past.job(&record.job).is_some_and(|job| job.options.output == job::Output::Discard);

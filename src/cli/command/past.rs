@@ -18,7 +18,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::nearest::nearest;
 use crate::core::zone::Zone;
-use crate::jobfile::{self, Workshop, locate};
+use crate::jobfile::{self, Builder, locate};
 use crate::problem::{Lines, clean};
 use crate::store::known;
 use crate::store::location::{self, Location};
@@ -44,7 +44,7 @@ pub(super) struct Past {
     /// What the jobfile says now; `None`: there is none, or it has errors.
     pub(super) set: Option<JobSet>,
     /// What makes jobs of what was added and changed at run time.
-    workshop: Option<Workshop>,
+    builder: Option<Builder>,
     /// Where in the set each job is.
     places: HashMap<Box<str>, usize>,
     /// The zone of what has none of its own.
@@ -70,7 +70,7 @@ impl Past {
             (Err(_), Some(_)) => None,
             (Err(error), None) => return Err(error),
         };
-        let (set, workshop) = match &jobfile {
+        let (set, builder) = match &jobfile {
             Some(path) => read_jobfile(path, place, context, now)?,
             None => (None, None),
         };
@@ -80,13 +80,13 @@ impl Past {
         };
         let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
         let reader = open_first(&candidates, jobfile.as_deref())?;
-        Ok(Past { workshop, ..Past::new(Source::Store(reader), set, zone, now) })
+        Ok(Past { builder, ..Past::new(Source::Store(reader), set, zone, now) })
     }
 
     fn new(source: Source, set: Option<JobSet>, zone: Zone, now: Instant) -> Past {
         let jobs = set.iter().flat_map(|set| &set.jobs).enumerate();
         let places = jobs.map(|(place, job)| (job.id.clone(), place)).collect();
-        Past { source, set, workshop: None, places, zone, now }
+        Past { source, set, builder: None, places, zone, now }
     }
 
     /// The way to ask.
@@ -115,17 +115,17 @@ impl Past {
 
     /// A text that makes no sense any more leaves things as they are.
     fn take_up(&mut self, known: &JobRecord) {
-        let (Some(set), Some(workshop)) = (&mut self.set, &self.workshop) else { return };
+        let (Some(set), Some(builder)) = (&mut self.set, &self.builder) else { return };
         if let Some(text) = &known.added
             && !self.places.contains_key(&known.id)
-            && let Ok((job, _)) = workshop.build(&known.id, text, self.now)
+            && let Ok((job, _)) = builder.build(&known.id, text, self.now)
         {
             self.places.insert(known.id.clone(), set.jobs.len());
             set.jobs.push(Arc::new(job));
         }
         if let (Some(text), Some(place)) = (&known.overrides, self.places.get(&known.id))
             && let Some(job) = set.jobs.get_mut(*place)
-            && let Ok(changed) = workshop.overlay(job, text)
+            && let Ok(changed) = builder.overlay(job, text)
         {
             *job = Arc::new(changed);
         }
@@ -171,7 +171,7 @@ fn read_jobfile(
     place: &Place,
     context: &Context,
     now: Instant,
-) -> anyhow::Result<(Option<JobSet>, Option<Workshop>)> {
+) -> anyhow::Result<(Option<JobSet>, Option<Builder>)> {
     let loaded = jobfile::load_path(path, &context.zones, now);
     if loaded.set.is_none() {
         let name = clean(&path.to_string_lossy()).into_owned();
@@ -184,7 +184,7 @@ fn read_jobfile(
             "schedrs: {name} has errors, which `schedrs validate` shows; going on without it"
         );
     }
-    Ok((loaded.set, loaded.workshop))
+    Ok((loaded.set, loaded.builder))
 }
 
 /// Where the store may be, best first.
@@ -243,7 +243,7 @@ fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<
 /// were changed then. Without a store that can be read, as the jobfile has them.
 pub(super) fn in_effect(
     set: JobSet,
-    workshop: Option<Workshop>,
+    builder: Option<Builder>,
     jobfile: &Path,
     context: &Context,
 ) -> JobSet {
@@ -263,7 +263,7 @@ pub(super) fn in_effect(
     };
     let zone = asked::local_zone(context);
     let past = Past::new(Source::Store(reader), Some(set.clone()), zone, clock::wall());
-    let mut past = Past { workshop, ..past };
+    let mut past = Past { builder, ..past };
     match past.all_known() {
         Ok(_) => past.set.unwrap_or(set),
         Err(_) => set,
@@ -390,7 +390,7 @@ pub(super) fn of(jobs: &str, now: Instant, store: impl Reader + 'static) -> Past
     let loaded = jobfile::load_text("jobs.toml", jobs, &zones, now);
     let zone = loaded.set.as_ref().unwrap().settings.zone.clone();
     let past = Past::new(Source::Store(Box::new(store)), loaded.set, zone, now);
-    Past { workshop: loaded.workshop, ..past }
+    Past { builder: loaded.builder, ..past }
 }
 
 /// The arguments of a subcommand, for tests.

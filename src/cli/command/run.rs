@@ -18,7 +18,7 @@ use crate::core::trigger::spread::Spread;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::words;
 use crate::core::zone::Database;
-use crate::jobfile::{self, Workshop};
+use crate::jobfile::{self, Builder};
 use crate::problem::{self, Problem, Severity};
 use crate::run::daemon::{self, Jobfile, Log, LogFormat, Memory, Plan};
 use crate::run::output::{Output, Settings};
@@ -200,7 +200,7 @@ fn load(
         loaded.report().context("failed to write problems")?;
     }
     let read = loaded.read;
-    Ok(jobfile_of(loaded.set, loaded.workshop).map(|jobfile| (jobfile, read)))
+    Ok(jobfile_of(loaded.set, loaded.builder).map(|jobfile| (jobfile, read)))
 }
 
 /// Sees to it that no other scheduler runs the jobfile, unless this one was told to have a store of
@@ -218,8 +218,8 @@ fn claim(
     }
 }
 
-fn jobfile_of(set: Option<JobSet>, workshop: Option<Workshop>) -> Option<Jobfile> {
-    Some(Jobfile { set: set?, workshop: workshop? })
+fn jobfile_of(set: Option<JobSet>, builder: Option<Builder>) -> Option<Jobfile> {
+    Some(Jobfile { set: set?, builder: builder? })
 }
 
 /// Opens what is to survive the end of this process. A dry run and a single run leave no trace.
@@ -268,7 +268,7 @@ fn loader(file: &Path, args: &Args, claims: Option<Claims>) -> Option<Arc<daemon
             problem::clean(&text).into_owned()
         };
         let of = |severity| loaded.problems.iter().filter(move |found| found.severity == severity);
-        let Some(jobfile) = jobfile_of(loaded.set, loaded.workshop) else {
+        let Some(jobfile) = jobfile_of(loaded.set, loaded.builder) else {
             return Err(of(Severity::Error).take(MAX_PROBLEMS).map(line).collect());
         };
         for warning in of(Severity::Warning).take(MAX_PROBLEMS) {

@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         loaded.report().context("failed to write problems")?;
         return Ok(ExitCode::FAILURE);
     };
-    let JobSet { jobs, .. } = past::in_effect(set, loaded.workshop.take(), &file, context);
+    let JobSet { jobs, .. } = past::in_effect(set, loaded.builder.take(), &file, context);
     let job = Arc::clone(&jobs[asked::job(&jobs, &args.job)?]);
     if args.command.is_none() && std::io::stdin().is_terminal() {
         anstream::eprintln!("{}", crate::problem::clean(&introduction(&job)));

@@ -13,7 +13,7 @@ use crate::core::event::RunId;
 use crate::core::outcome::{self, Outcome, Reached};
 use crate::core::zone::{Database, Zone};
 use crate::history::object::RunObject;
-use crate::history::{fake::Fake, say};
+use crate::history::{fake::Fake, format};
 use crate::store::{Process, RunRecord};
 
 const DUE: &str = "09:00";
@@ -86,7 +86,7 @@ fn what_people_read_is_the_same_everywhere() {
         let mark = outcome::mark(record.outcome.as_ref());
         let object = RunObject::of_record(&record, &scene_zone());
         let (cell, phrase) = match &record.outcome {
-            Some(outcome) => (outcome.short(), outcome.phrase(say::reached(&record))),
+            Some(outcome) => (outcome.short(), outcome.phrase(format::reached(&record))),
             None => (word(&record).to_owned(), word(&record).to_owned()),
         };
         assert_eq!((object.mark(), object.phrase()), (mark, phrase.clone()));

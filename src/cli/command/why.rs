@@ -15,7 +15,7 @@ use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::explain::{Asked, Case, Subject, Verdict, explain};
 use crate::history::object::RunObject;
-use crate::history::{end_of, say};
+use crate::history::{end_of, format};
 use crate::problem::clean;
 use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session};
 
@@ -237,8 +237,8 @@ fn text(
     let (bold, dim) = (anstyle::Style::new().bold(), anstyle::Style::new().dimmed());
     let id = clean(id);
     let when = match (verdict.due, asked) {
-        (Some(due), _) => format!(", due {}", say::due(due, zone)),
-        (None, Asked::Within(from, _)) => format!(", {}", say::due(from, zone)),
+        (Some(due), _) => format!(", due {}", format::due(due, zone)),
+        (None, Asked::Within(from, _)) => format!(", {}", format::due(from, zone)),
         (None, Asked::Latest) => String::new(),
     };
     let mark = verdict.record.as_ref().map(|record| outcome::mark(record.outcome.as_ref()));
@@ -250,7 +250,7 @@ fn text(
     let next = match verdict.next {
         Some(next) => {
             let ahead = words::span(next.since(now));
-            format!("{}, in {ahead}", say::due(next, zone))
+            format!("{}, in {ahead}", format::due(next, zone))
         }
         None => "none".to_owned(),
     };

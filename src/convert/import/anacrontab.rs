@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::crontab::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
-use super::{Draft, DraftJob, Second, duration, id};
+use super::{Draft, DraftJob, Oracle, duration, id};
 use crate::problem::{Place, Span};
 
 /// Reads an anacrontab into a draft.
@@ -153,7 +153,7 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
             job.text("cwd", cwd);
         }
         job.env = env.clone();
-        job.second = Second::None("anacron has no due times");
+        job.oracle = Oracle::None("anacron has no due times");
         draft.jobs.push(job);
         any = true;
     }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 use super::pickle::{self, Pickled};
-use super::{Draft, DraftJob, Second, Value, base64, duration, id, second};
+use super::{Draft, DraftJob, Oracle, Value, base64, duration, id, oracle};
 use crate::core::zone::{Database, Local};
 use crate::problem::{Place, Span};
 
@@ -157,7 +157,7 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
             keys: job.keys.clone(),
             env: job.env.clone(),
             place: job.place,
-            second: Second::None("the export does not say when it was to run next"),
+            oracle: Oracle::None("the export does not say when it was to run next"),
         };
         if let (Some(quartz), Some(next), None, Some(name)) =
             (&part.quartz, next.filter(|_| single), part.jitter, zone)
@@ -165,7 +165,7 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
         {
             let wall = zone.wall_of(next);
             let plain = matches!(zone.resolve(wall), Local::Unambiguous(_));
-            let due = second::walls(std::slice::from_ref(quartz), wall - 1).ok();
+            let due = oracle::walls(std::slice::from_ref(quartz), wall - 1).ok();
             let due = due.and_then(|mut walls| walls.next());
             if plain && (due != Some(wall) || next.subsec_micros() != 0) {
                 let message = "its `next_run_time` is no due time of its trigger: it was set by \
@@ -173,13 +173,13 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
                 draft.noted(file, span, message, None);
             }
         }
-        copy.second = match (part.quartz, next) {
-            (Some(quartz), _) => Second::Quartz(vec![quartz]),
-            (None, Some(next)) if single && part.jitter.is_none() => Second::Next(next.micros()),
+        copy.oracle = match (part.quartz, next) {
+            (Some(quartz), _) => Oracle::Quartz(vec![quartz]),
+            (None, Some(next)) if single && part.jitter.is_none() => Oracle::Next(next.micros()),
             (None, Some(_)) => {
-                Second::None("its next run is moved by jitter, or of several triggers")
+                Oracle::None("its next run is moved by jitter, or of several triggers")
             }
-            (None, None) => copy.second,
+            (None, None) => copy.oracle,
         };
         let after_command = copy.keys.iter().position(|(key, _)| *key == "command");
         let mut at = after_command.map_or(0, |at| at + 1);
@@ -411,7 +411,7 @@ fn range(name: &str, first: i64, last: Option<i64>, step: Option<i64>) -> Option
     })
 }
 
-/// The fields for the second reader, where it has the words for them.
+/// The fields for the oracle, where it has the words for them.
 fn quartz(fields: &[(&str, Field)]) -> Option<String> {
     let text = |name: &str| {
         let (_, field) = fields.iter().find(|(field, _)| *field == name)?;

@@ -3,7 +3,7 @@
 //! There all parts have to match, so what is restricted by day and by weekday becomes the table
 //! form, and everything else a crontab's fields. See systemd.time(7).
 
-use super::{Second, Value};
+use super::{Oracle, Value};
 use crate::core::nearest::nearest;
 
 /// A calendar expression as a trigger of a jobfile.
@@ -12,7 +12,7 @@ pub(super) struct Converted {
     pub(super) key: &'static str,
     pub(super) value: Value,
     pub(super) timezone: Option<String>,
-    pub(super) second: Second,
+    pub(super) oracle: Oracle,
 }
 
 /// Words for whole expressions.
@@ -193,17 +193,17 @@ impl Calendar {
             let at = chrono::DateTime::from_timestamp(secs, 0)
                 .ok_or_else(|| "the time is beyond all calendars".to_owned())?;
             let value = Value::Raw(at.format("%Y-%m-%dT%H:%M:%SZ").to_string());
-            let second = Second::None("a date has one due time");
-            return Ok(Converted { key: "date", value, timezone: None, second });
+            let oracle = Oracle::None("a date has one due time");
+            return Ok(Converted { key: "date", value, timezone: None, oracle });
         }
         if let Some(date) = self.single() {
-            let second = Second::None("a date has one due time");
+            let oracle = Oracle::None("a date has one due time");
             let timezone = self.timezone;
-            return Ok(Converted { key: "date", value: Value::Raw(date), timezone, second });
+            return Ok(Converted { key: "date", value: Value::Raw(date), timezone, oracle });
         }
-        let second = self.second();
+        let oracle = self.oracle();
         let value = self.cron()?;
-        Ok(Converted { key: "cron", value, timezone: self.timezone, second })
+        Ok(Converted { key: "cron", value, timezone: self.timezone, oracle })
     }
 
     /// The one moment that it names, if it does.
@@ -298,10 +298,10 @@ impl Calendar {
         Ok((field(&self.days, 1, 31), false))
     }
 
-    /// The same for the second reader, whose parts all have to match as well.
-    fn second(&self) -> Second {
+    /// The same for the oracle, whose parts all have to match as well.
+    fn oracle(&self) -> Oracle {
         if self.from_end {
-            return Second::None("the second reader does not know the last days of a month");
+            return Oracle::None("the other engine does not know the last days of a month");
         }
         let weekdays = self.weekdays.unwrap_or([true; 7]);
         let weekdays: Vec<String> = (0..7)
@@ -318,7 +318,7 @@ impl Calendar {
             weekdays.join(","),
             listed(&self.years, 1970, 2100),
         );
-        Second::Quartz(vec![quartz])
+        Oracle::Quartz(vec![quartz])
     }
 }
 

@@ -13,7 +13,7 @@ pub use home::run_at_home;
 pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
 use text::{left_behind, split_percent, words};
 
-use super::{Draft, DraftJob, Second, Value, duration, id};
+use super::{Draft, DraftJob, Oracle, Value, duration, id};
 use crate::core::nearest;
 use crate::core::trigger::cron::crontab::{self, Crontab};
 use crate::core::trigger::flaw::Severity;
@@ -197,7 +197,7 @@ impl Reader<'_, '_, '_> {
         let rest_at = when.end;
         let mut rest = line.text[rest_at..].trim_start();
         let mut rest_at = line.text.len() - rest.len();
-        let mut job = DraftJob { second: when.second, ..DraftJob::default() };
+        let mut job = DraftJob { oracle: when.oracle, ..DraftJob::default() };
         let mut user = self.options.user.map(str::to_owned);
         if self.options.system {
             let end = rest.find([' ', '\t']).unwrap_or(rest.len());
@@ -367,20 +367,20 @@ impl Reader<'_, '_, '_> {
         }
         self.check(line, words, &fields)?;
         self.notes_on_fields(line, words);
-        let second = match random {
-            true => Second::None("its values were to be picked at random"),
-            false => Second::Crontab(typed),
+        let oracle = match random {
+            true => Oracle::None("its values were to be picked at random"),
+            false => Oracle::Crontab(typed),
         };
-        Some(When { key: "cron", value: Value::Text(fields), second, end: words[4].end })
+        Some(When { key: "cron", value: Value::Text(fields), oracle, end: words[4].end })
     }
 
     fn macro_word(&mut self, line: Line<'_>, word: Range<usize>) -> Option<When> {
         let text = &line.text[word.clone()];
         let lower = text.to_ascii_lowercase();
-        let when = |key, value: &str, second, end| {
-            Some(When { key, value: Value::Text(value.to_owned()), second, end })
+        let when = |key, value: &str, oracle, end| {
+            Some(When { key, value: Value::Text(value.to_owned()), oracle, end })
         };
-        let crontab = |text: &str| Second::Crontab(text.to_owned());
+        let crontab = |text: &str| Oracle::Crontab(text.to_owned());
         match &*lower {
             "@every_minute" => return when("cron", "* * * * *", crontab("* * * * *"), word.end),
             "@every_second" => {
@@ -388,7 +388,7 @@ impl Reader<'_, '_, '_> {
             }
             // robfig/cron and those who use it.
             "@every" => {
-                let none = Second::None("an interval counts from when the scheduler starts");
+                let none = Oracle::None("an interval counts from when the scheduler starts");
                 let after = words(line.text).find(|next| next.start >= word.end);
                 if let Some(after) = after
                     && let Ok(every) = humantime::parse_duration(&line.text[after.clone()])
@@ -400,7 +400,7 @@ impl Reader<'_, '_, '_> {
                 return None;
             }
             "@reboot" => {
-                let none = Second::None("`@reboot` has no due times");
+                let none = Oracle::None("`@reboot` has no due times");
                 return when("cron", "@reboot", none, word.end);
             }
             _ => {}
@@ -411,7 +411,7 @@ impl Reader<'_, '_, '_> {
             // FreeBSD: so many seconds after the last run ended.
             let message = format!("cron waits {secs} seconds after each run; an interval does not");
             self.noted(line.span(word.clone()), message);
-            let none = Second::None("an interval counts from when the scheduler starts");
+            let none = Oracle::None("an interval counts from when the scheduler starts");
             return when("interval", &duration(secs), none, word.end);
         }
         self.check(line, std::slice::from_ref(&word), text)?;
@@ -436,9 +436,9 @@ impl Reader<'_, '_, '_> {
         let end = words.last()?.end;
         // With a second in any case: of six fields, nobody can tell which is the year.
         let second = if seconds { "" } else { "0 " };
-        let second = Second::Crontab(format!("{second}{fields} {}", year.replace('?', "*")));
+        let oracle = Oracle::Crontab(format!("{second}{fields} {}", year.replace('?', "*")));
         if matches!(*year, "*" | "?") {
-            return Some(When { key: "cron", value: Value::Text(fields), second, end });
+            return Some(When { key: "cron", value: Value::Text(fields), oracle, end });
         }
         // Only the table form has years, and there all fields have to match.
         let normal = normalised(&schedule).filter(|text| !text.starts_with('{'));
@@ -469,7 +469,7 @@ impl Reader<'_, '_, '_> {
                 _ => true,
             };
             let table = all.into_iter().filter(given).map(|(key, text)| (key, field(text)));
-            return Some(When { key: "cron", value: Value::Table(table.collect()), second, end });
+            return Some(When { key: "cron", value: Value::Table(table.collect()), oracle, end });
         }
         let help = "the table form of `cron` has a `year`, but wants all of its fields to match";
         self.draft.lost(
@@ -536,7 +536,7 @@ impl Reader<'_, '_, '_> {
 struct When {
     key: &'static str,
     value: Value,
-    second: Second,
+    oracle: Oracle,
     /// The byte of the line after it.
     end: usize,
 }

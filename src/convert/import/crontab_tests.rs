@@ -197,7 +197,7 @@ fn jobs_below_a_zone_that_is_none_are_not_carried() {
     }
 }
 
-/// The second reader must not take the year of six fields for a day of week.
+/// The oracle must not take the year of six fields for a day of week.
 #[test]
 fn what_the_second_reader_is_asked() {
     let rows = [
@@ -212,7 +212,7 @@ fn what_the_second_reader_is_asked() {
         let zones = Database::bundled();
         let mut draft = Draft::new(&zones);
         read(&mut draft, "t", line, Options::default());
-        assert_eq!(draft.jobs[0].second, Second::Crontab(fields.to_owned()), "{line}");
+        assert_eq!(draft.jobs[0].oracle, Oracle::Crontab(fields.to_owned()), "{line}");
     }
 }
 

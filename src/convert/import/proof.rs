@@ -1,13 +1,13 @@
-//! The proof of an import: our engine, on the jobfile that was written, against `super::second`, on
+//! The proof of an import: our engine, on the jobfile that was written, against `super::oracle`, on
 //! what was there before.
 //!
-//! The second reader only knows wall time, so this is also where the two meet a change of clocks.
+//! The oracle only knows wall time, so this is also where the two meet a change of clocks.
 //! What our rule for daylight saving does there (`doc/time.md`) is expected, and listed as a
 //! difference by design; anything else is a mismatch, and one is enough.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::second::{self, Second};
+use super::oracle::{self, Oracle};
 use super::{Origin, Written};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
@@ -19,7 +19,7 @@ use crate::problem::Place;
 /// How many due times of each job are compared, unless told.
 pub const COUNT: usize = 1000;
 
-/// The second reader knows no year after this one's end.
+/// The oracle knows no year after this one's end.
 const LAST_YEAR: i32 = 2099;
 
 /// What the comparison of all jobs found.
@@ -94,15 +94,15 @@ pub fn compare(written: &Written, set: &JobSet, now: Instant, count: usize) -> P
 }
 
 fn job_against(origin: &Origin, job: &Job, now: Instant, count: usize, out: &mut Compared) {
-    let quartz = match &origin.second {
-        Second::Crontab(text) => second::translated(text),
-        Second::Quartz(texts) => Ok(texts.clone()),
-        Second::None(why) => Err((*why).to_owned()),
-        Second::Next(micros) => return next_against(*micros, job, now, out),
+    let quartz = match &origin.oracle {
+        Oracle::Crontab(text) => oracle::translated(text),
+        Oracle::Quartz(texts) => Ok(texts.clone()),
+        Oracle::None(why) => Err((*why).to_owned()),
+        Oracle::Next(micros) => return next_against(*micros, job, now, out),
     };
     // Two hours are more than any clock is set back by: the first pass of a fold is not missed.
     let from = job.zone.wall_of(now) - 2 * 3600;
-    let walls = quartz.and_then(|quartz| second::walls(&quartz, from));
+    let walls = quartz.and_then(|quartz| oracle::walls(&quartz, from));
     match walls {
         Ok(walls) => walls_against(walls, job, now, count, out),
         Err(why) => out.not_compared = Some(why),
@@ -214,19 +214,19 @@ mod tests {
     use crate::jobfile;
 
     /// Compares a jobfile with what it is said to come from.
-    fn proof(trigger: &str, zone: &str, second: Second, count: usize) -> Compared {
+    fn proof(trigger: &str, zone: &str, oracle: Oracle, count: usize) -> Compared {
         let text = format!("[jobs.a]\ncommand = \"x\"\ntimezone = \"{zone}\"\n{trigger}\n");
         let zones = Database::bundled();
         // 2026-11-25T00:00:00Z
         let now = Instant::from_secs(1_795_564_800);
         let set = jobfile::load_text("x", &text, &zones, now).set.unwrap();
-        let origin = Origin { id: "a".to_owned(), place: None, second };
+        let origin = Origin { id: "a".to_owned(), place: None, oracle };
         let written = Written { text, jobs: vec![origin] };
         compare(&written, &set, now, count).jobs.remove(0)
     }
 
-    fn crontab(text: &str) -> Second {
-        Second::Crontab(text.to_owned())
+    fn crontab(text: &str) -> Oracle {
+        Oracle::Crontab(text.to_owned())
     }
 
     #[test]
@@ -273,15 +273,15 @@ mod tests {
             let found = proof(trigger, "Europe/Berlin", crontab(line), 1000);
             assert!(found.mismatch.is_some(), "{trigger} for {line}: {found:?}");
         }
-        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_575_600_000_000), 1);
+        let found = proof("cron = '0 3 * * *'", "UTC", Oracle::Next(1_795_575_600_000_000), 1);
         assert_eq!((found.equal, found.mismatch), (1, None));
-        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_575_601_000_000), 1);
+        let found = proof("cron = '0 3 * * *'", "UTC", Oracle::Next(1_795_575_601_000_000), 1);
         assert!(found.mismatch.is_some());
         // A due time, but not the next one.
-        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_748_400_000_000), 1);
+        let found = proof("cron = '0 3 * * *'", "UTC", Oracle::Next(1_795_748_400_000_000), 1);
         assert!(found.mismatch.is_some());
         // The export is older than now.
-        let found = proof("cron = '0 3 * * *'", "UTC", Second::Next(1_795_489_200_000_000), 1);
+        let found = proof("cron = '0 3 * * *'", "UTC", Oracle::Next(1_795_489_200_000_000), 1);
         assert_eq!((found.equal, found.mismatch), (1, None));
     }
 
@@ -290,7 +290,7 @@ mod tests {
         let found = proof("cron = '0 0 L * *'", "UTC", crontab("0 0 L * *"), 10);
         assert_eq!(
             found.not_compared.as_deref(),
-            Some("the second reader does not know this syntax")
+            Some("the other engine does not know this syntax")
         );
     }
 }

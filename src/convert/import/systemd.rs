@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::calendar::{self, Converted};
 use super::unit::{self, Setting, Unit};
-use super::{Draft, DraftJob, Second, Value, duration, id};
+use super::{Draft, DraftJob, Oracle, Value, duration, id};
 use crate::problem::{Place, Span};
 
 /// Finds a unit by its name: the name of its file, and its text.
@@ -477,13 +477,13 @@ impl Reading<'_, '_> {
                 _ => format!("{}ms", time.as_millis()),
             };
             job.keys.insert(1, ("interval", Value::Text(text)));
-            job.second = Second::None("an interval counts from when the scheduler starts");
+            job.oracle = Oracle::None("an interval counts from when the scheduler starts");
         } else if let Some(first) = once.first() {
             match first.key.as_str() {
                 "OnActiveSec" => job.keys.insert(1, ("date", Value::Text("now".to_owned()))),
                 _ => job.keys.insert(1, ("cron", Value::Text("@reboot".to_owned()))),
             }
-            job.second = Second::None("a start of the scheduler is no due time");
+            job.oracle = Oracle::None("a start of the scheduler is no due time");
         } else {
             let span = timer.settings.first().map(|setting| setting.span).unwrap_or_default();
             let message = "not carried: the timer does not say when";
@@ -539,9 +539,9 @@ impl Reading<'_, '_> {
             match same {
                 Some((first, texts, _)) => {
                     texts.extend(text);
-                    first.second = match (&first.second, converted.second) {
-                        (Second::Quartz(a), Second::Quartz(b)) => {
-                            Second::Quartz([a.clone(), b].concat())
+                    first.oracle = match (&first.oracle, converted.oracle) {
+                        (Oracle::Quartz(a), Oracle::Quartz(b)) => {
+                            Oracle::Quartz([a.clone(), b].concat())
                         }
                         (_, other) => other,
                     };
@@ -569,7 +569,7 @@ impl Reading<'_, '_> {
                 keys: job.keys.clone(),
                 env: job.env.clone(),
                 place: Some(Place { file: self.file, span: Some(span) }),
-                second: converted.second,
+                oracle: converted.oracle,
             };
             let value = match &texts[..] {
                 [] => converted.value,

@@ -9,7 +9,7 @@ use crate::core::job::{Grace, Overlap};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use crate::core::words;
 use crate::history::down::down_at;
-use crate::history::{end_of, say};
+use crate::history::{end_of, format};
 use crate::problem::clean;
 use crate::store::RunRecord;
 
@@ -33,7 +33,7 @@ pub(super) fn verdict(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verd
         },
     };
     if record.count > 1 {
-        let range = say::range(record, case.zone);
+        let range = format::range(record, case.zone);
         verdict.also("with it", format!("{range} share this outcome"));
     }
     verdict.due = Some(due);
@@ -52,7 +52,7 @@ fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
             let timeout = timeout.map(|after| format!(" of {}", words::span(after)));
             format!("was ended by its timeout{}", timeout.unwrap_or_default())
         }
-        _ => clean(&outcome.sentence(say::reached(record))).into_owned(),
+        _ => clean(&outcome.sentence(format::reached(record))).into_owned(),
     };
     let by = killer.as_ref().map(|killer| format!(": {killer}")).unwrap_or_default();
     let mut verdict = Verdict::new(outcome.word(), format!("{} {how}{by}", the_run(record)));
@@ -97,7 +97,7 @@ fn not_over(case: &Case<'_>, record: &RunRecord) -> Verdict {
             format!(
                 "{run} waits to be tried again: attempt {} {} at {}",
                 last.attempt,
-                say::attempt(last),
+                format::attempt(last),
                 case.clock(last.ended.unwrap_or(case.now), case.now)
             ),
         ),
@@ -137,7 +137,7 @@ fn what_for(case: &Case<'_>) -> String {
 
 fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: SkipReason) -> Verdict {
     let plainly = || {
-        let text = Outcome::Skipped(reason).phrase(say::reached(record));
+        let text = Outcome::Skipped(reason).phrase(format::reached(record));
         Verdict::new("skipped", text)
     };
     match reason {
@@ -180,7 +180,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
     let names: Vec<String> =
         going.iter().filter_map(|other| Some(other.run?.to_string())).collect();
     let text = match &names[..] {
-        [] => Outcome::Skipped(SkipReason::Overlap).phrase(say::reached(record)),
+        [] => Outcome::Skipped(SkipReason::Overlap).phrase(format::reached(record)),
         [one] => format!("skipped: run {one} was still going"),
         several => format!("skipped: runs {} were still going", words::list(several)),
     };
@@ -188,7 +188,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
     for other in going {
         let Some(run) = other.run else { continue };
         let outcome = match other.outcome {
-            Some(_) => format!(", {}", say::sentence(other)),
+            Some(_) => format!(", {}", format::sentence(other)),
             None => String::new(),
         };
         verdict.also(
@@ -196,7 +196,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
             format!(
                 "run {run}, due {}: {}{outcome}",
                 case.clock(other.due, due),
-                say::ran(other, due, case.zone)
+                format::ran(other, due, case.zone)
             ),
         );
     }
@@ -371,10 +371,10 @@ fn coalesced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
                 format!(
                     "coalesced: the due time {} stands for it{number}, which {}",
                     case.clock(run.due, due),
-                    say::sentence(run)
+                    format::sentence(run)
                 ),
             );
-            verdict.also("instead", format!("it {}", say::ran(run, due, case.zone)));
+            verdict.also("instead", format!("it {}", format::ran(run, due, case.zone)));
             verdict
         }
         None => Verdict::new("coalesced", "coalesced: another due time of the job stands for it"),
@@ -453,7 +453,7 @@ fn details(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
             (Some(from), None) => format!(" since {}", case.clock(from, near)),
             _ => String::new(),
         };
-        let how = say::attempt(attempt);
+        let how = format::attempt(attempt);
         verdict.also("attempt", format!("{}{times}: {how}", attempt.attempt));
     }
     if record.attempts > 1 && case.attempts.is_empty() {

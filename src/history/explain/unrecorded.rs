@@ -8,7 +8,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{Grace, Job};
 use crate::core::trigger::Trigger;
 use crate::core::words;
-use crate::history::{TICK, last_due, say};
+use crate::history::{TICK, format, last_due};
 use crate::problem::clean;
 
 /// Says what there is to say of a due time that has no record.
@@ -219,7 +219,7 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
     };
     if let (Some(before), Some(record)) = (before, case.records.iter().find(covers)) {
         let before = case.clock(before, asked);
-        let words = say::sentence(record);
+        let words = format::sentence(record);
         verdict.also("before", format!("that of {before} {words}"));
     }
     verdict

@@ -25,7 +25,7 @@ pub(super) fn apply(
     around: Surroundings<'_>,
     now: Instant,
 ) -> (JobSet, Vec<Change>) {
-    let Composed { set, workshop, bases, displaced, problems } = composed;
+    let Composed { set, builder, bases, displaced, problems } = composed;
     let Surroundings { effects, jobs, health, zones } = around;
     logger::set_jobs(&set, &effects.output());
     for (id, problem) in &problems {
@@ -35,7 +35,7 @@ pub(super) fn apply(
         );
     }
     if let Some(jobs) = jobs {
-        jobs.workshop = workshop;
+        jobs.builder = builder;
         jobs.bases = bases;
     }
     health.loaded = now;

@@ -10,7 +10,7 @@ use crate::control::claim::Claims;
 use crate::core::event::{Action, RunId};
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Keep};
-use crate::jobfile::Workshop;
+use crate::jobfile::Builder;
 use crate::run::output;
 use crate::store::keeper::Notes;
 use crate::store::location::{self, Location, Opened, Refuse};
@@ -28,7 +28,7 @@ pub struct Jobfile {
     /// The jobs.
     pub set: JobSet,
     /// What makes further jobs by the same rules.
-    pub workshop: Workshop,
+    pub builder: Builder,
 }
 
 /// Looks on, on the loop's own thread: it must not block.
@@ -131,7 +131,7 @@ impl Plan {
         let settings = self.jobfile.set.settings.clone();
         let nothing = JobSet { settings, executors: Vec::new(), jobs: Vec::new() };
         let set = std::mem::replace(&mut self.jobfile.set, nothing);
-        Jobfile { set, workshop: self.jobfile.workshop.clone() }
+        Jobfile { set, builder: self.jobfile.builder.clone() }
     }
 }
 

@@ -126,14 +126,14 @@ impl Loop<'_> {
         if self.requests.jobs.is_none() || (added.is_empty() && overrides.is_empty()) {
             return self.apply(Composed::of(jobfile));
         }
-        let Jobfile { set, workshop } = jobfile;
+        let Jobfile { set, builder } = jobfile;
         // Each of those texts is read anew, which may be much to read.
         let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
         let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
         let now = clock::now();
         let work = move || {
             let before = |id: &str| old.get(id).cloned();
-            let composed = requests::compose(set, &workshop, &added, &overrides, before, now.wall);
+            let composed = requests::compose(set, &builder, &added, &overrides, before, now.wall);
             try_out_all(&composed.set);
             composed
         };

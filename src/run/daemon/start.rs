@@ -66,13 +66,13 @@ pub(super) fn start(
         .context("failed to prepare for running jobs")?;
     let jobfile = plan.take_jobfile();
     let now = clock::now();
-    let mut jobs = memory.as_ref().map(|_| Jobs::new(jobfile.workshop.clone()));
+    let mut jobs = memory.as_ref().map(|_| Jobs::new(jobfile.builder.clone()));
     let (added, overrides) = texts(&restored);
     let composed = match added.is_empty() && overrides.is_empty() {
         true => Composed::of(jobfile),
         false => {
-            let Jobfile { set, workshop } = jobfile;
-            requests::compose(set, &workshop, &added, &overrides, |_| None, now.wall)
+            let Jobfile { set, builder } = jobfile;
+            requests::compose(set, &builder, &added, &overrides, |_| None, now.wall)
         }
     };
     let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };

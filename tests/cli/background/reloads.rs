@@ -33,7 +33,7 @@ struct Bench {
 
 fn jobfile(text: &str) -> Jobfile {
     let loaded = load_text("jobs.toml", text, &Database::open(None), clock::wall());
-    Jobfile { set: loaded.set.unwrap(), workshop: loaded.workshop.unwrap() }
+    Jobfile { set: loaded.set.unwrap(), builder: loaded.builder.unwrap() }
 }
 
 fn one(id: &str) -> Jobfile {

@@ -16,7 +16,7 @@ use crate::core::job::Job;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::audit::{Audit, Question, Wrong, audit};
-use crate::history::say;
+use crate::history::format;
 use crate::problem::clean;
 use crate::store::{Limits, Query};
 
@@ -253,8 +253,8 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
 fn examples(id: &str, audit: &Audit, zone: &Zone, out: &mut dyn Write) -> anyhow::Result<()> {
     let id = clean(id);
     for example in &audit.examples {
-        let (wrong, first) = (example.wrong, say::due(example.first, zone));
-        let last = say::clock(example.last, example.first, zone);
+        let (wrong, first) = (example.wrong, format::due(example.first, zone));
+        let last = format::clock(example.last, example.first, zone);
         let what = match (wrong, example.count, example.first == example.last) {
             (Wrong::Unaccounted, 1, _) => format!("due {first}: no outcome"),
             (Wrong::Unaccounted, count, _) => {

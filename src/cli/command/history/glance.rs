@@ -11,9 +11,9 @@ use crate::cli::command::past::Past;
 use crate::cli::table::terminal_width;
 use crate::core::outcome;
 use crate::core::words;
+use crate::history::format;
 use crate::history::marks::marks;
 use crate::history::object::RunObject;
-use crate::history::say;
 use crate::problem::clean;
 use crate::store::Query;
 use unicode_width::UnicodeWidthStr;
@@ -72,7 +72,7 @@ pub(super) fn run(
         let found = marks(&records, MARKS);
         let last = records.first().map(|record| {
             let ago = words::span(past.now.since(record.last_due));
-            format!("{}, {ago} ago", say::cell(record))
+            format!("{}, {ago} ago", format::cell(record))
         });
         lines.push(Line {
             id: clean(&id).into_owned(),

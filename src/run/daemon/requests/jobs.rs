@@ -2,7 +2,7 @@
 //! changed of either.
 //!
 //! Definitions are kept as TOML (by the scheduler, and by the store) and made into jobs by
-//! `crate::jobfile`'s workshop, anew whenever the jobfile is read: `[defaults]` hold for them as
+//! `crate::jobfile`'s builder, anew whenever the jobfile is read: `[defaults]` hold for them as
 //! for any job.
 
 use std::collections::{HashMap, HashSet};
@@ -13,7 +13,7 @@ use crate::core::event::{ChangeKind, Code, Fault, Remember, Want};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::scheduler::{Scheduler, Texts};
-use crate::jobfile::{Workshop, masked};
+use crate::jobfile::{Builder, masked};
 use crate::run::daemon::Jobfile;
 
 /// So many due times of a job are looked at when it is shown.
@@ -25,7 +25,7 @@ pub(in crate::run::daemon) struct Composed {
     /// All jobs.
     pub(in crate::run::daemon) set: JobSet,
     /// What makes further ones.
-    pub(in crate::run::daemon) workshop: Workshop,
+    pub(in crate::run::daemon) builder: Builder,
     /// The definitions below overrides.
     pub(in crate::run::daemon) bases: HashMap<Box<str>, Arc<Job>>,
     /// Ids of added jobs that the jobfile has now, too: its own hold.
@@ -37,9 +37,9 @@ pub(in crate::run::daemon) struct Composed {
 impl Composed {
     /// A jobfile with nothing beside it.
     pub(in crate::run::daemon) fn of(jobfile: Jobfile) -> Composed {
-        let Jobfile { set, workshop } = jobfile;
+        let Jobfile { set, builder } = jobfile;
         let (bases, displaced, problems) = (HashMap::new(), Vec::new(), Vec::new());
-        Composed { set, workshop, bases, displaced, problems }
+        Composed { set, builder, bases, displaced, problems }
     }
 }
 
@@ -47,7 +47,7 @@ impl Composed {
 /// those whose text the new jobfile has no room for (an executor may be gone).
 pub(in crate::run::daemon) fn compose(
     mut set: JobSet,
-    workshop: &Workshop,
+    builder: &Builder,
     added: &Texts,
     overrides: &Texts,
     before: impl Fn(&str) -> Option<Arc<Job>>,
@@ -57,7 +57,7 @@ pub(in crate::run::daemon) fn compose(
         bases: HashMap::new(),
         displaced: Vec::new(),
         problems: Vec::new(),
-        workshop: workshop.clone(),
+        builder: builder.clone(),
         set: JobSet {
             settings: set.settings.clone(),
             executors: set.executors.clone(),
@@ -70,7 +70,7 @@ pub(in crate::run::daemon) fn compose(
             added.iter().partition(|(id, _)| in_file.contains(&**id));
         composed.displaced = clash.into_iter().map(|(id, _)| id.clone()).collect();
         let texts = own.iter().map(|(id, text)| (&**id, &**text));
-        let built = workshop.build_many(texts, now);
+        let built = builder.build_many(texts, now);
         let mut jobs = Vec::with_capacity(built.len());
         for ((id, _), job) in own.iter().zip(built) {
             match job {
@@ -90,7 +90,7 @@ pub(in crate::run::daemon) fn compose(
             overrides.iter().map(|(id, text)| (&**id, &**text)).collect();
         for job in &mut set.jobs {
             let Some(text) = texts.get(&*job.id) else { continue };
-            match workshop.overlay(job, text) {
+            match builder.overlay(job, text) {
                 Ok(changed) => {
                     let base = std::mem::replace(job, Arc::new(changed));
                     composed.bases.insert(job.id.clone(), base);
@@ -106,7 +106,7 @@ pub(in crate::run::daemon) fn compose(
 /// What it takes to change jobs at run time.
 #[derive(Debug)]
 pub(in crate::run::daemon) struct Jobs {
-    pub(in crate::run::daemon) workshop: Workshop,
+    pub(in crate::run::daemon) builder: Builder,
     /// What is below the overrides of jobs that have some.
     pub(in crate::run::daemon) bases: HashMap<Box<str>, Arc<Job>>,
     /// The job that is about to be changed, as it is.
@@ -146,7 +146,7 @@ impl From<Want> for Fit {
 /// time zones, so that the loop has it done elsewhere.
 #[derive(Debug)]
 pub(in crate::run::daemon) struct Check {
-    workshop: Workshop,
+    builder: Builder,
     now: Instant,
     what: What,
 }
@@ -170,22 +170,22 @@ enum What {
 impl Check {
     /// Makes of the text what is to be asked of the scheduler.
     pub(in crate::run::daemon) fn run(self) -> Result<Fit, Fault> {
-        let Check { workshop, now, what } = self;
+        let Check { builder, now, what } = self;
         match what {
             What::Definition { id, text, replace } => {
-                let made = workshop.build(&id, &text, now).map_err(Fault::invalid)?;
+                let made = builder.build(&id, &text, now).map_err(Fault::invalid)?;
                 let (job, warnings) = made;
                 try_out(&job, now);
                 Ok(Fit { want: Want::Add { job: Arc::new(job), text, replace }, warnings })
             }
             What::Override { job, before, text, trigger } => {
                 let (changed, what) = match trigger {
-                    true => (workshop.reschedule(&job, &text, now), ChangeKind::Rescheduled),
-                    false => (workshop.modify(&job, &text), ChangeKind::Modified),
+                    true => (builder.reschedule(&job, &text, now), ChangeKind::Rescheduled),
+                    false => (builder.modify(&job, &text), ChangeKind::Modified),
                 };
                 let (changed, warnings) = changed.map_err(Fault::invalid)?;
                 try_out(&changed, now);
-                let overrides = workshop.merge(before.as_deref(), &text);
+                let overrides = builder.merge(before.as_deref(), &text);
                 let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
                 let detail = Some(masked(&text).into());
                 Ok(Fit { want: Want::Change { job, overrides, what, detail }, warnings })
@@ -205,8 +205,8 @@ pub(in crate::run::daemon) fn try_out(job: &Job, now: Instant) {
 }
 
 impl Jobs {
-    pub(in crate::run::daemon) fn new(workshop: Workshop) -> Jobs {
-        Jobs { workshop, bases: HashMap::new(), changing: None }
+    pub(in crate::run::daemon) fn new(builder: Builder) -> Jobs {
+        Jobs { builder, bases: HashMap::new(), changing: None }
     }
 
     /// Something is remembered of a job: without overrides there is nothing below them, and with
@@ -242,7 +242,7 @@ impl Jobs {
             Request::Reset { job } => return self.reset(scheduler, &job).map(Made::Fit),
             other => return plain(other).map(Made::from),
         };
-        Ok(Made::Check(Check { workshop: self.workshop.clone(), now, what }))
+        Ok(Made::Check(Check { builder: self.builder.clone(), now, what }))
     }
 
     /// A change is about to be asked for: what is below it is kept once it has been made.

@@ -25,7 +25,7 @@ use crate::problem::{Problem, Problems, Severity, Source, Span};
 
 /// See the [module](self). Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Workshop(Arc<Inner>);
+pub struct Builder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -47,9 +47,9 @@ type Lines = Vec<String>;
 /// A job, and what is odd about it, a line each.
 type Made = (Job, Lines);
 
-impl Workshop {
-    pub(super) fn new(sections: Sections, zones: Database, zone: Zone, dir: PathBuf) -> Workshop {
-        Workshop(Arc::new(Inner { sections, zones, zone, dir }))
+impl Builder {
+    pub(super) fn new(sections: Sections, zones: Database, zone: Zone, dir: PathBuf) -> Builder {
+        Builder(Arc::new(Inner { sections, zones, zone, dir }))
     }
 
     /// The executors, in the order in which jobs count them.
@@ -178,7 +178,7 @@ impl Workshop {
     }
 
     /// What stands over a job's definition once `new` is added to what stood there before, so that
-    /// [`Workshop::overlay`] makes of both at once what they make one after the other: variables
+    /// [`Builder::overlay`] makes of both at once what they make one after the other: variables
     /// are added, and a new trigger takes the place of an earlier one, with all that belongs to it
     /// but the time zone, which a job keeps.
     pub fn merge(&self, old: Option<&str>, new: &str) -> String {

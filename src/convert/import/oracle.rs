@@ -1,4 +1,4 @@
-//! A second reader of schedules: the `cron` crate, which shares nothing with our engine.
+//! Another engine for schedules, to prove ours: the `cron` crate, which shares nothing with it.
 //!
 //! Its dialect is Quartz's: seconds first, Sunday is 1, and both day fields have to match. So a
 //! crontab line is translated here without the help of our own parser, and crontab(5)'s *either*
@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 
 /// What says independently of us when a job is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Second {
+pub enum Oracle {
     /// The fields of a crontab as they were typed: five, six with the second first or the year
     /// last, seven with both; or a macro.
     Crontab(String),
@@ -23,9 +23,9 @@ pub enum Second {
     None(&'static str),
 }
 
-impl Default for Second {
-    fn default() -> Second {
-        Second::None("there is nothing to compare it with")
+impl Default for Oracle {
+    fn default() -> Oracle {
+        Oracle::None("there is nothing to compare it with")
     }
 }
 
@@ -36,11 +36,11 @@ pub(super) fn walls(
     after: i64,
 ) -> Result<impl Iterator<Item = i64> + use<>, String> {
     let start = DateTime::<Utc>::from_timestamp(after, 0)
-        .ok_or_else(|| "the time is beyond the second reader's years".to_owned())?;
+        .ok_or_else(|| "the time is beyond the other engine's years".to_owned())?;
     let mut streams = Vec::new();
     for text in quartz {
         let schedule = cron::Schedule::from_str(text)
-            .map_err(|_| "the second reader does not know this syntax".to_owned())?;
+            .map_err(|_| "the other engine does not know this syntax".to_owned())?;
         streams.push(schedule.after_owned(start).peekable());
     }
     Ok(std::iter::from_fn(move || {
@@ -73,10 +73,10 @@ pub(super) fn translated(text: &str) -> Result<Vec<String>, String> {
         6 if year_last(&fields) => ("0", &fields[..5], fields[5]),
         6 => (fields[0], &fields[1..], "*"),
         7 => (fields[0], &fields[1..6], fields[6]),
-        count => return Err(format!("the second reader does not know {count} fields")),
+        count => return Err(format!("the other engine does not know {count} fields")),
     };
     let &[minute, hour, day, month, weekday] = fields else {
-        return Err("the second reader does not know these fields".to_owned());
+        return Err("the other engine does not know these fields".to_owned());
     };
     let weekdays = weekdays(weekday)?;
     let plain: Vec<String> = [second, minute, hour, day, month]
@@ -85,7 +85,7 @@ pub(super) fn translated(text: &str) -> Result<Vec<String>, String> {
         .map(|(field, size)| around(field, size))
         .collect();
     let [second, minute, hour, day, month] = &plain[..] else {
-        return Err("the second reader does not know these fields".to_owned());
+        return Err("the other engine does not know these fields".to_owned());
     };
     let line = |day: &str, weekday: &str| {
         format!("{second} {minute} {hour} {day} {month} {weekday} {year}")
@@ -124,7 +124,7 @@ fn around(field: &str, size: u32) -> String {
 /// A day-of-week field as the numbers of the other dialect, 1 for Sunday.
 fn weekdays(field: &str) -> Result<String, String> {
     const NAMES: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-    let unknown = || "the second reader does not know this day of week".to_owned();
+    let unknown = || "the other engine does not know this day of week".to_owned();
     let number = |text: &str| {
         let lower = text.to_ascii_lowercase();
         let named = NAMES.iter().position(|name| *name == lower);

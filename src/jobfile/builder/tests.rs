@@ -10,43 +10,43 @@ use crate::jobfile::load_text;
 
 const NOW: Instant = Instant::from_secs(1_800_000_000);
 
-fn workshop(jobfile: &str) -> (Workshop, Vec<Arc<Job>>) {
+fn builder(jobfile: &str) -> (Builder, Vec<Arc<Job>>) {
     let loaded = load_text("jobs.toml", jobfile, &Database::bundled(), NOW);
-    (loaded.workshop.unwrap(), loaded.set.unwrap().jobs)
+    (loaded.builder.unwrap(), loaded.set.unwrap().jobs)
 }
 
 #[test]
 fn a_text_is_a_job_like_any_other() {
     let defaults = "[executors]\nslow = { max_workers = 1 }\n[defaults]\nretries = 3\n";
     let keys = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\nenv = { A = '1' }\n";
-    let (_, jobs) = workshop(&format!("{defaults}[jobs.a]\n{keys}"));
-    let (workshop, _) = workshop(defaults);
-    assert_eq!(workshop.build("a", keys, NOW).unwrap().0, *jobs[0]);
+    let (_, jobs) = builder(&format!("{defaults}[jobs.a]\n{keys}"));
+    let (builder, _) = builder(defaults);
+    assert_eq!(builder.build("a", keys, NOW).unwrap().0, *jobs[0]);
     // Tables may be written in any way.
     let headed = "command = ['x']\ncron = 'H 3 * * *'\nexecutor = 'slow'\n[env]\nA = '1'\n";
-    assert_eq!(workshop.build("a", headed, NOW).unwrap().0, *jobs[0]);
-    let many = workshop.build_many([("a", keys), ("a", keys), ("b", "x")].into_iter(), NOW);
+    assert_eq!(builder.build("a", headed, NOW).unwrap().0, *jobs[0]);
+    let many = builder.build_many([("a", keys), ("a", keys), ("b", "x")].into_iter(), NOW);
     assert!(many[0].is_ok() && many[2].is_err());
 }
 
 #[test]
 fn every_problem_of_a_text_is_said() {
-    let (workshop, jobs) = workshop("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
+    let (builder, jobs) = builder("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
     let rows: &[(Result<Made, Lines>, &[&str])] = &[
         (
-            workshop.build("a", "comand = 'x'\ninterval = '5 parsecs'\n", NOW),
+            builder.build("a", "comand = 'x'\ninterval = '5 parsecs'\n", NOW),
             &["line 1: unknown key `comand` (did you mean `command`?)", "line 2: "],
         ),
-        (workshop.build("a", "command = 'x'", NOW), &["no trigger"]),
-        (workshop.build("", "command = 'x'\ndate = 'now'", NOW), &["the id of a job"]),
-        (workshop.build("a", "[jobs.b]\ncommand = 'x'\ndate = 'now'", NOW), &["unknown key"]),
-        (workshop.modify(&jobs[0], "cron = '* * * * *'"), &["`cron` says when"]),
-        (workshop.modify(&jobs[0], ""), &["nothing to change"]),
-        (workshop.modify(&jobs[0], "retires = 3"), &["unknown key `retires` (did you mean"]),
-        (workshop.modify(&jobs[0], "executor = 'x'"), &["unknown executor `x`"]),
-        (workshop.reschedule(&jobs[0], "retries = 3", NOW), &["`retries` does not say"]),
-        (workshop.reschedule(&jobs[0], "timezone = 'UTC'", NOW), &["no trigger"]),
-        (workshop.reschedule(&jobs[0], "cron = '61 * * * *'", NOW), &["minute 61 is out of range"]),
+        (builder.build("a", "command = 'x'", NOW), &["no trigger"]),
+        (builder.build("", "command = 'x'\ndate = 'now'", NOW), &["the id of a job"]),
+        (builder.build("a", "[jobs.b]\ncommand = 'x'\ndate = 'now'", NOW), &["unknown key"]),
+        (builder.modify(&jobs[0], "cron = '* * * * *'"), &["`cron` says when"]),
+        (builder.modify(&jobs[0], ""), &["nothing to change"]),
+        (builder.modify(&jobs[0], "retires = 3"), &["unknown key `retires` (did you mean"]),
+        (builder.modify(&jobs[0], "executor = 'x'"), &["unknown executor `x`"]),
+        (builder.reschedule(&jobs[0], "retries = 3", NOW), &["`retries` does not say"]),
+        (builder.reschedule(&jobs[0], "timezone = 'UTC'", NOW), &["no trigger"]),
+        (builder.reschedule(&jobs[0], "cron = '61 * * * *'", NOW), &["minute 61 is out of range"]),
     ];
     for (result, expected) in rows {
         let found = result.as_ref().unwrap_err();
@@ -58,20 +58,20 @@ fn every_problem_of_a_text_is_said() {
 
 #[test]
 fn what_is_odd_about_a_text_is_said() {
-    let (workshop, jobs) = workshop("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
-    let add = |keys: &str| workshop.build("b", &format!("command = 'x'\n{keys}"), NOW);
+    let (builder, jobs) = builder("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
+    let add = |keys: &str| builder.build("b", &format!("command = 'x'\n{keys}"), NOW);
     let rows: &[(Result<Made, Lines>, Option<&str>)] = &[
         (add("cron = '0 0 30 2 *'"), Some("never fires: there is no such date")),
         (add("cron = '* * * * * *'"), Some("fires every second (six fields begin")),
         (add("interval = '1h'\nend_date = 2001-01-01"), Some("`end_date` is in the past")),
         (add("cron = '0 3 * * *'"), None),
-        (workshop.reschedule(&jobs[0], "cron = '0 0 31 4 *'", NOW), Some("never fires")),
+        (builder.reschedule(&jobs[0], "cron = '0 0 31 4 *'", NOW), Some("never fires")),
         (
-            workshop.reschedule(&jobs[0], "cron = '30 2 * * *'\ntimezone = 'Europe/Berlin'", NOW),
+            builder.reschedule(&jobs[0], "cron = '30 2 * * *'\ntimezone = 'Europe/Berlin'", NOW),
             Some("02:30 does not exist on 28 Mar 2027 in Europe/Berlin: runs at 03:00"),
         ),
-        (workshop.reschedule(&jobs[0], "interval = '2h'", NOW), None),
-        (workshop.modify(&jobs[0], "command = 'mail root%Hi there'"), Some("from a crontab")),
+        (builder.reschedule(&jobs[0], "interval = '2h'", NOW), None),
+        (builder.modify(&jobs[0], "command = 'mail root%Hi there'"), Some("from a crontab")),
     ];
     for (result, expected) in rows {
         let (_, warnings) = result.as_ref().unwrap();
@@ -87,33 +87,33 @@ fn what_is_odd_about_a_text_is_said() {
 
 #[test]
 fn what_is_changed_stands_over_the_definition() {
-    let (workshop, jobs) = workshop(
+    let (builder, jobs) = builder(
         "[jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\ntimezone = 'Europe/Berlin'\n\
              env = { A = '1' }\nretries = 1\n",
     );
     let base = &*jobs[0];
     let first = "max_instances = 6\nenv = { B = '2' }\nname = 'The \\\"job\\\"'\n";
-    let (changed, _) = workshop.modify(base, first).unwrap();
+    let (changed, _) = builder.modify(base, first).unwrap();
     assert_eq!(changed.options.max_instances, 6);
     assert_eq!(changed.options.env.len(), 2);
     assert_eq!(changed.trigger, base.trigger);
-    let overrides = workshop.merge(None, first);
-    assert_eq!(workshop.overlay(base, &overrides).unwrap(), changed);
+    let overrides = builder.merge(None, first);
+    assert_eq!(builder.overlay(base, &overrides).unwrap(), changed);
 
     let second = "cron = { hour = 4 }\nstart_date = 2026-01-01\n";
-    let (again, _) = workshop.reschedule(&changed, second, NOW).unwrap();
+    let (again, _) = builder.reschedule(&changed, second, NOW).unwrap();
     assert_eq!(again.zone.name(), "Europe/Berlin");
-    let overrides = workshop.merge(Some(&overrides), second);
-    assert_eq!(workshop.overlay(base, &overrides).unwrap(), again);
+    let overrides = builder.merge(Some(&overrides), second);
+    assert_eq!(builder.overlay(base, &overrides).unwrap(), again);
 
     // A new trigger takes away all of the old one.
     let third = "interval = '5m'\ntimezone = 'UTC'\njitter = '3s'";
-    let (last, _) = workshop.reschedule(&again, third, NOW).unwrap();
-    let overrides = workshop.merge(Some(&overrides), third);
+    let (last, _) = builder.reschedule(&again, third, NOW).unwrap();
+    let overrides = builder.merge(Some(&overrides), third);
     assert!(!overrides.contains("start_date") && overrides.contains("max_instances = 6"));
-    assert_eq!(workshop.overlay(base, &overrides).unwrap(), last);
+    assert_eq!(builder.overlay(base, &overrides).unwrap(), last);
     assert!(matches!(last.trigger, Trigger::Interval(interval) if interval.start_date().is_none()));
-    let (other, _) = workshop.modify(base, "command = ['y', 'z']").unwrap();
+    let (other, _) = builder.modify(base, "command = ['y', 'z']").unwrap();
     assert!(matches!(other.command, Command::Argv(_)));
 }
 
@@ -160,7 +160,7 @@ proptest! {
     fn changes_one_by_one_are_what_is_remembered_of_them(
         changes in prop::collection::vec(change(), 1..8),
     ) {
-        let (workshop, jobs) = workshop(
+        let (builder, jobs) = builder(
             "[executors]\nslow = { max_workers = 1 }\n\
              [defaults]\nend_date = 2050-01-01\nenv = { D = 'd' }\n\
              [jobs.a]\ncommand = 'x'\ncron = '0 3 * * *'\ntimezone = 'Europe/Berlin'\n\
@@ -170,16 +170,16 @@ proptest! {
         let mut overrides: Option<String> = None;
         for (is_trigger, text) in changes {
             let changed = match is_trigger {
-                true => workshop.reschedule(&job, &text, NOW),
-                false => workshop.modify(&job, &text),
+                true => builder.reschedule(&job, &text, NOW),
+                false => builder.modify(&job, &text),
             };
             let Ok((changed, _)) = changed else { continue };
             job = changed;
-            let merged = workshop.merge(overrides.as_deref(), &text);
-            let again = workshop.overlay(&jobs[0], &merged);
+            let merged = builder.merge(overrides.as_deref(), &text);
+            let again = builder.overlay(&jobs[0], &merged);
             prop_assert_eq!(again.as_ref(), Ok(&job), "{}", merged);
             // It stands for itself.
-            prop_assert_eq!(&workshop.merge(None, &merged), &merged);
+            prop_assert_eq!(&builder.merge(None, &merged), &merged);
             overrides = Some(merged);
         }
     }
