@@ -49,7 +49,7 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
 use crate::core::words;
 use crate::core::zone::Zone;
-use crate::store::keeper::Said;
+use crate::store::keeper::StoreEvent;
 use crate::sys::clock;
 use crate::sys::heap;
 use crate::sys::signals::{self, Signals};
@@ -432,7 +432,7 @@ impl Loop<'_> {
             match message {
                 Message::Done { lane, number, done } => self.done(lane, number, done),
                 Message::Report(report) => self.effects.reported(report, &mut self.events),
-                Message::Store(said) => self.store_said(said),
+                Message::Store(event) => self.store_event(event),
                 Message::Call(call) => self.called(call),
             }
         }
@@ -461,13 +461,13 @@ impl Loop<'_> {
     }
 
     /// The store's thread has something to say.
-    fn store_said(&mut self, said: Said) {
-        match said {
-            Said::ClaimLost(run) => {
+    fn store_event(&mut self, event: StoreEvent) {
+        match event {
+            StoreEvent::ClaimLost(run) => {
                 self.effects.claim_lost(run);
                 self.events.push_back(Event::ClaimLost(run));
             }
-            Said::Degraded(reason) => {
+            StoreEvent::Degraded(reason) => {
                 log::error!(
                     event = "store_degraded";
                     "the store cannot be written, jobs go on without it: {reason}"
@@ -477,7 +477,7 @@ impl Loop<'_> {
                     Some(format!("it would not survive a restart now: {reason}"));
                 self.alarms.insert("store", reason);
             }
-            Said::Recovered { dropped, after } => {
+            StoreEvent::Recovered { dropped, after } => {
                 let lost = match dropped {
                     0 => String::new(),
                     _ => format!("; {dropped} facts were too many to be kept until then"),
@@ -490,7 +490,7 @@ impl Loop<'_> {
                     self.remember_all();
                 }
             }
-            Said::Fresh(why) => {
+            StoreEvent::Fresh(why) => {
                 log::error!(
                     event = "store_lost";
                     "the store was lost and is begun anew, what it knew of the past is gone: {why}"

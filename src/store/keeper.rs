@@ -6,7 +6,7 @@
 //! disk that hangs fails nobody, so the loop asks how long starts have waited ([`Keeper::waiting`])
 //! and lets them go on itself ([`Keeper::hurry`]).
 //!
-//! What happens to the store is told by [`Said`]. With nothing to write the thread sleeps.
+//! What happens to the store is told by [`StoreEvent`]. With nothing to write the thread sleeps.
 
 mod age;
 mod queue;
@@ -25,9 +25,9 @@ use crate::core::event::{RunId, Start};
 use crate::core::instant::Mono;
 use crate::sys::clock;
 
-/// What the keeper has to say.
+/// What has happened to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum StoreEvent {
     /// Another scheduler has claimed the due time of this run: it was not started by this keeper.
     ClaimLost(RunId),
     /// The store takes nothing, for this reason: a fragment that finishes "the store ...". Jobs go
@@ -95,14 +95,14 @@ impl Notes {
 
 impl Keeper {
     /// Starts the thread. The store is to have been asked what it knows; `submit` takes starts, on
-    /// this thread or on that of whoever calls [`Keeper::commit`] and [`Keeper::hurry`]; `say` is
+    /// this thread or on that of whoever calls [`Keeper::commit`] and [`Keeper::hurry`]; `on_event` is
     /// called on this thread.
     pub fn start(
         store: Box<dyn Store>,
         reopen: Reopen,
         limits: Limits,
         submit: impl Fn(Start) + Send + 'static,
-        say: impl Fn(Said) + Send + 'static,
+        on_event: impl Fn(StoreEvent) + Send + 'static,
     ) -> io::Result<Keeper> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
@@ -110,7 +110,7 @@ impl Keeper {
             ended: Condvar::new(),
             submit: Mutex::new(Box::new(submit)),
         });
-        let worker = Worker::new(Arc::clone(&shared), store, reopen, limits, Box::new(say));
+        let worker = Worker::new(Arc::clone(&shared), store, reopen, limits, Box::new(on_event));
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| worker.run())?;
         Ok(Keeper { shared, thread: Some(thread) })
     }

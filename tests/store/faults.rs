@@ -11,7 +11,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use schedrs::event::RunId;
 use schedrs::outcome::Outcome;
-use schedrs::store::keeper::{Keeper, Said};
+use schedrs::store::keeper::{Keeper, StoreEvent};
 use schedrs::store::location::{self, Location};
 use schedrs::store::sqlite::{Sqlite, SqliteReader};
 use schedrs::store::{Fact, Limits, Query, Reader, Store, StoreError, Trouble};
@@ -485,14 +485,14 @@ fn a_disk_without_space() {
         run
     };
     write(5000);
-    let Ok(Said::Degraded(message)) = said.recv_timeout(WATCHDOG) else { panic!("not full") };
+    let Ok(StoreEvent::Degraded(message)) = said.recv_timeout(WATCHDOG) else { panic!("not full") };
     assert!(message.contains("no space is left"), "{message}");
     write(10);
     // What is there can be read.
     assert!(records(&path) < 5000);
     assert!(disk.remount("size=64m"));
     let after = said.recv_timeout(WATCHDOG).unwrap();
-    assert!(matches!(after, Said::Recovered { dropped: 0, .. }), "{after:?}");
+    assert!(matches!(after, StoreEvent::Recovered { dropped: 0, .. }), "{after:?}");
     let last = write(1);
     assert_eq!(keeper.finish(WATCHDOG), 0);
     assert_eq!(records(&path), last as usize);

@@ -9,7 +9,7 @@ use schedrs::event::{RunId, Start};
 use schedrs::instant::Instant;
 use schedrs::job::{Command, Job, Options};
 use schedrs::outcome::Outcome;
-use schedrs::store::keeper::{Keeper, Said};
+use schedrs::store::keeper::{Keeper, StoreEvent};
 use schedrs::store::memory::Memory;
 use schedrs::store::{Fact, Limits, Query, Reader, Restored, Store, StoreError, Trouble};
 use schedrs::trigger::{DateTrigger, Trigger};
@@ -66,7 +66,7 @@ struct Scene {
     verdicts: Sender<Verdict>,
     asked: Receiver<Vec<Fact>>,
     submitted: Receiver<u64>,
-    said: Receiver<Said>,
+    event: Receiver<StoreEvent>,
     reopened: Receiver<()>,
 }
 
@@ -80,7 +80,7 @@ impl Scene {
         let (verdicts, take) = mpsc::channel();
         let (ask, asked) = mpsc::channel();
         let (submit, submitted) = mpsc::channel();
-        let (say, said) = mpsc::channel();
+        let (say, event) = mpsc::channel();
         let (open, reopened) = mpsc::channel();
         let verdict = Arc::new(Mutex::new(take));
         let fake = move || Fake { asked: ask.clone(), verdicts: Arc::clone(&verdict) };
@@ -95,7 +95,7 @@ impl Scene {
         let submit = move |start: Start| submit.send(start.run.0).unwrap_or_default();
         let say = move |what| say.send(what).unwrap_or_default();
         let keeper = Keeper::start(first, reopen, Limits::default(), submit, say).unwrap();
-        Scene { keeper: Some(keeper), verdicts, asked, submitted, said, reopened }
+        Scene { keeper: Some(keeper), verdicts, asked, submitted, event, reopened }
     }
 
     fn keeper(&self) -> &Keeper {
@@ -120,16 +120,16 @@ impl Scene {
         self.submitted.recv_timeout(WATCHDOG).unwrap()
     }
 
-    fn said(&self) -> Said {
-        self.said.recv_timeout(WATCHDOG).unwrap()
+    fn event(&self) -> StoreEvent {
+        self.event.recv_timeout(WATCHDOG).unwrap()
     }
 
     /// Ends it: what is written is as good as any verdict left, and nothing may come after.
-    fn end(mut self) -> (u64, Vec<u64>, Vec<Said>) {
+    fn end(mut self) -> (u64, Vec<u64>, Vec<StoreEvent>) {
         let (verdicts, _) = mpsc::channel();
         drop(std::mem::replace(&mut self.verdicts, verdicts));
         let left = self.keeper.take().unwrap().finish(WATCHDOG);
-        (left, self.submitted.try_iter().collect(), self.said.try_iter().collect())
+        (left, self.submitted.try_iter().collect(), self.event.try_iter().collect())
     }
 }
 
@@ -190,7 +190,7 @@ fn who_has_lost_the_claim_does_not_start() {
     scene.keeper().commit(vec![admitted(1, "a", 1), admitted(2, "b", 1)], vec![start(2)]);
     scene.asked();
     scene.verdict(Verdict::Lost(2));
-    assert_eq!(scene.said(), Said::ClaimLost(RunId(2)));
+    assert_eq!(scene.event(), StoreEvent::ClaimLost(RunId(2)));
     // Nor when its start comes later than that was known.
     scene.keeper().commit(vec![starting(2, 1)], vec![start(2), start(3)]);
     scene.asked();
@@ -207,7 +207,7 @@ fn a_store_that_fails_stops_nothing() {
     scene.run(2);
     scene.verdict(Verdict::Bad(Trouble::Full));
     assert_eq!([scene.submitted(), scene.submitted()], [1, 2]);
-    assert_eq!(scene.said(), Said::Degraded("is as the test wants it".into()));
+    assert_eq!(scene.event(), StoreEvent::Degraded("is as the test wants it".into()));
     // From now on nothing waits, and everything is kept.
     scene.run(3);
     assert_eq!(scene.submitted(), 3);
@@ -217,7 +217,7 @@ fn a_store_that_fails_stops_nothing() {
     scene.verdict(Verdict::Bad(Trouble::Full));
     assert_eq!(scene.asked(), [1, 2, 3]);
     scene.verdict(Verdict::Good);
-    assert!(matches!(scene.said(), Said::Recovered { dropped: 0, .. }));
+    assert!(matches!(scene.event(), StoreEvent::Recovered { dropped: 0, .. }));
     scene.run(4);
     assert_eq!(scene.asked(), [4]);
     assert!(scene.submitted.try_recv().is_err());
@@ -232,7 +232,7 @@ fn what_is_kept_is_bounded() {
     scene.run(1);
     scene.asked();
     scene.verdict(Verdict::Bad(Trouble::Full));
-    scene.said();
+    scene.event();
     let tail = vec![b'x'; 1 << 20];
     for run in 2..40 {
         let output = Fact::Output { run: RunId(run), tail: tail.clone().into(), total: 0 };
@@ -242,7 +242,7 @@ fn what_is_kept_is_bounded() {
     let first = scene.asked();
     assert_eq!(first[0], 1);
     scene.verdict(Verdict::Good);
-    let Said::Recovered { dropped, .. } = scene.said() else { panic!("not recovered") };
+    let StoreEvent::Recovered { dropped, .. } = scene.event() else { panic!("not recovered") };
     assert!((40..80).contains(&dropped), "{dropped}");
     let mut submitted: Vec<u64> = scene.submitted.try_iter().collect();
     submitted.sort_unstable();
@@ -300,7 +300,7 @@ fn a_store_that_is_lost_is_made_anew() {
         scene.run(1);
         scene.asked();
         scene.verdict(Verdict::Bad(trouble));
-        assert_eq!(scene.said(), Said::Fresh("is as the test wants it".into()));
+        assert_eq!(scene.event(), StoreEvent::Fresh("is as the test wants it".into()));
         assert_eq!(scene.asked(), [1]);
         assert!(scene.submitted.try_recv().is_err(), "it is not written yet");
         scene.verdict(Verdict::Good);
@@ -317,15 +317,15 @@ fn a_store_that_is_lost_again_and_again() {
     scene.run(1);
     scene.asked();
     scene.verdict(Verdict::Bad(Trouble::Corrupt));
-    assert!(matches!(scene.said(), Said::Fresh(_)));
+    assert!(matches!(scene.event(), StoreEvent::Fresh(_)));
     scene.asked();
     scene.verdict(Verdict::Bad(Trouble::Corrupt));
-    assert!(matches!(scene.said(), Said::Degraded(_)));
+    assert!(matches!(scene.event(), StoreEvent::Degraded(_)));
     assert_eq!(scene.submitted(), 1);
-    assert!(matches!(scene.said(), Said::Fresh(_)));
+    assert!(matches!(scene.event(), StoreEvent::Fresh(_)));
     scene.asked();
     scene.verdict(Verdict::Good);
-    assert!(matches!(scene.said(), Said::Recovered { .. }));
+    assert!(matches!(scene.event(), StoreEvent::Recovered { .. }));
     assert_eq!(scene.end(), (0, vec![], vec![]));
 }
 
@@ -335,12 +335,12 @@ fn a_store_that_is_lost_and_cannot_be_made() {
     scene.run(1);
     scene.asked();
     scene.verdict(Verdict::Bad(Trouble::Missing));
-    assert!(matches!(scene.said(), Said::Degraded(_)));
+    assert!(matches!(scene.event(), StoreEvent::Degraded(_)));
     assert_eq!(scene.submitted(), 1);
     scene.run(2);
     assert_eq!(scene.submitted(), 2);
-    let (left, _, said) = scene.end();
-    assert_eq!((left, said), (2, vec![]));
+    let (left, _, event) = scene.end();
+    assert_eq!((left, event), (2, vec![]));
 }
 
 #[test]
@@ -349,14 +349,14 @@ fn a_panic_in_the_store_is_trouble_like_any_other() {
     scene.run(1);
     scene.asked();
     scene.verdict(Verdict::Panic);
-    let Said::Degraded(message) = scene.said() else { panic!("not degraded") };
+    let StoreEvent::Degraded(message) = scene.event() else { panic!("not degraded") };
     assert!(message.contains("as the test wants it"), "{message}");
     assert_eq!(scene.submitted(), 1);
     // Nobody knows in which state it is: it is opened again.
     assert_eq!(scene.asked(), [1]);
     assert_eq!(scene.reopened.try_iter().count(), 1);
     scene.verdict(Verdict::Good);
-    assert!(matches!(scene.said(), Said::Recovered { .. }));
+    assert!(matches!(scene.event(), StoreEvent::Recovered { .. }));
     assert_eq!(scene.end(), (0, vec![], vec![]));
 }
 
@@ -388,7 +388,7 @@ fn the_end_of_a_store_that_fails() {
     scene.run(1);
     scene.asked();
     scene.verdict(Verdict::Bad(Trouble::Full));
-    scene.said();
+    scene.event();
     scene.run(2);
     // One more try, at once, and no other.
     scene.verdict(Verdict::Bad(Trouble::Full));
@@ -407,7 +407,7 @@ fn many_threads() {
         Box::new(|| Err(StoreError::new(Trouble::Other, "is not to be lost"))),
         Limits { runs: 10_000, days: 10_000 },
         move |start| submit.send(start.run.0).unwrap(),
-        |said| panic!("there is nothing to say: {said:?}"),
+        |event| panic!("there is nothing to say: {event:?}"),
     )
     .unwrap();
     std::thread::scope(|scope| {

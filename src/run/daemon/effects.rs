@@ -39,7 +39,7 @@ use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
 use crate::run::executor::{Executor, Report, Submitter};
 use crate::run::output;
-use crate::store::keeper::Said;
+use crate::store::keeper::StoreEvent;
 use crate::store::{Fact, Process};
 use crate::sys::clock;
 
@@ -58,7 +58,7 @@ pub(crate) enum Message {
     /// A start succeeded or failed.
     Report(Report),
     /// The store's thread has something to say.
-    Store(Said),
+    Store(StoreEvent),
     /// Somebody asks for something.
     Call(Call),
 }

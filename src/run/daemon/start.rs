@@ -166,7 +166,7 @@ fn keep(
         reopen,
         limits,
         move |start| submitter.submit(start),
-        move |said| says.send(Message::Store(said)),
+        move |event| says.send(Message::Store(event)),
     )
     .context("failed to start the store's thread")?;
     // There is but one, and this is the first time.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::age::Age;
 use super::queue::Queue;
-use super::{Reopen, Said, Shared};
+use super::{Reopen, Shared, StoreEvent};
 use crate::core::event::RunId;
 use crate::core::instant::{Instant, Mono};
 use crate::store::{Fact, Limits, Store, StoreError, Trouble};
@@ -32,7 +32,7 @@ pub(super) struct Worker {
     store: Option<Box<dyn Store>>,
     reopen: Reopen,
     limits: Limits,
-    say: Box<dyn Fn(Said) + Send>,
+    on_event: Box<dyn Fn(StoreEvent) + Send>,
     /// Facts that are to be written next.
     facts: Vec<Fact>,
     failing: Option<Failing>,
@@ -107,14 +107,14 @@ impl Worker {
         store: Box<dyn Store>,
         reopen: Reopen,
         limits: Limits,
-        say: Box<dyn Fn(Said) + Send>,
+        on_event: Box<dyn Fn(StoreEvent) + Send>,
     ) -> Worker {
         Worker {
             shared,
             store: Some(store),
             reopen,
             limits,
-            say,
+            on_event,
             facts: Vec::new(),
             failing: None,
             last_try: false,
@@ -215,10 +215,13 @@ impl Worker {
             starts.retain(|start| !self.lost_claims.contains(&start.run));
         }
         self.shared.submit(starts);
-        lost.into_iter().for_each(|run| (self.say)(Said::ClaimLost(run)));
+        lost.into_iter().for_each(|run| (self.on_event)(StoreEvent::ClaimLost(run)));
         if let Some((since, dropped)) = recovered {
             self.failing = None;
-            (self.say)(Said::Recovered { dropped, after: clock::now().mono.since(since) });
+            (self.on_event)(StoreEvent::Recovered {
+                dropped,
+                after: clock::now().mono.since(since),
+            });
         } else if let Some(failing) = &mut self.failing {
             // It works again: the rest at once.
             *failing = Failing { again: Mono::default(), delay: FIRST_DELAY, ..*failing };
@@ -243,7 +246,7 @@ impl Worker {
         let (since, delay) = match self.failing {
             Some(Failing { since, delay, .. }) => (since, (delay * 2).min(LAST_DELAY)),
             None => {
-                (self.say)(Said::Degraded(failure.message));
+                (self.on_event)(StoreEvent::Degraded(failure.message));
                 (now, FIRST_DELAY)
             }
         };
@@ -283,7 +286,7 @@ impl Worker {
         self.untried = true;
         self.age = None;
         if let Some(message) = self.lost_store.take() {
-            (self.say)(Said::Fresh(message));
+            (self.on_event)(StoreEvent::Fresh(message));
         }
         Ok(())
     }
