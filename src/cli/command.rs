@@ -3,8 +3,7 @@
 //! has to say about it to stderr.
 
 pub(crate) mod add;
-mod asked;
-mod asking;
+mod argument;
 pub(crate) mod complete;
 pub(crate) mod completions;
 pub(crate) mod doctor;
@@ -23,6 +22,7 @@ mod past;
 pub(crate) mod pause;
 pub(crate) mod reload;
 pub(crate) mod remove;
+mod request;
 pub(crate) mod reschedule;
 pub(crate) mod resume;
 pub(crate) mod run;

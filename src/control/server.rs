@@ -40,7 +40,7 @@ use crate::run::output;
 use crate::store::Reader;
 use crate::sys::clock;
 use connection::{Connection, Line};
-use exchange::{Exchange, Step};
+use exchange::{Exchange, Next};
 use following::Following;
 use inbox::{Inbox, Key, Message, Ticket, Which};
 use past::Past;
@@ -333,14 +333,14 @@ impl Service {
     fn answered(&mut self, (token, number): Key, response: Response) {
         let Some(mut exchange) = self.take_exchange(token, number) else { return };
         let past = &mut self.past;
-        let step = guarded(|| exchange.go_on(response, past));
-        self.go_on(token, number, exchange, step);
+        let next = guarded(|| exchange.go_on(response, past));
+        self.go_on(token, number, exchange, next);
     }
 
     fn released(&mut self, (token, number): Key) {
         if let Some(exchange) = self.take_exchange(token, number) {
-            let step = Step::End(Err(Exchange::lost()));
-            self.go_on(token, number, exchange, step);
+            let next = Next::End(Err(Exchange::lost()));
+            self.go_on(token, number, exchange, next);
         }
     }
 
@@ -366,18 +366,18 @@ impl Service {
     }
 
     /// Does the next step of an exchange.
-    fn go_on(&mut self, token: u64, number: u64, exchange: Exchange, step: Step) {
+    fn go_on(&mut self, token: u64, number: u64, exchange: Exchange, next: Next) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
-        match step {
-            Step::End(Ok(body)) => connection.say(&wire::good_line(exchange.id.as_ref(), &body)),
-            Step::End(Err(fault)) => {
+        match next {
+            Next::End(Ok(body)) => connection.say(&wire::good_line(exchange.id.as_ref(), &body)),
+            Next::End(Err(fault)) => {
                 connection.say(&wire::fault_line(exchange.id.as_ref(), &fault));
             }
-            Step::Say(body) => {
+            Next::Partial(body) => {
                 connection.say(&wire::good_line(exchange.id.as_ref(), &body));
                 connection.pending.insert(number, exchange);
             }
-            Step::Follow(job) => {
+            Next::Follow(job) => {
                 let id = exchange.id;
                 let fault = match &self.output {
                     Some(_) if connection.following.is_some() => {
@@ -395,14 +395,14 @@ impl Service {
                 };
                 connection.say(&wire::fault_line(id.as_ref(), &fault));
             }
-            Step::Unfollow => {
+            Next::Unfollow => {
                 if let Some(following) = connection.following.take() {
                     let line = wire::good_line(following.id.as_ref(), "{\"done\":true}");
                     connection.say(&line);
                 }
                 connection.say(&wire::good_line(exchange.id.as_ref(), "{}"));
             }
-            Step::Ask(request) => {
+            Next::Request(request) => {
                 let by = connection.by.clone();
                 connection.pending.insert(number, exchange);
                 match request {
@@ -524,7 +524,7 @@ impl Service {
                 let (past, its_id) = (&mut self.past, id.clone());
                 let begun = catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, request, past)));
                 match begun {
-                    Ok((exchange, step)) => return self.go_on(token, number, exchange, step),
+                    Ok((exchange, next)) => return self.go_on(token, number, exchange, next),
                     Err(_) => bug(),
                 }
             }
@@ -543,9 +543,9 @@ fn step_back() {
     }
 }
 
-/// A step that ends in an answer whatever happens.
-fn guarded(step: impl FnOnce() -> Step) -> Step {
-    catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| Step::End(Err(bug())))
+/// A part that ends in an answer whatever happens.
+fn guarded(next: impl FnOnce() -> Next) -> Next {
+    catch_unwind(AssertUnwindSafe(next)).unwrap_or_else(|_| Next::End(Err(bug())))
 }
 
 fn bug() -> Fault {

@@ -1,14 +1,15 @@
 //! What reaches the scheduler and what it wants done: plain data, printable and comparable.
 //!
 //! `crate::core::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::run::daemon` performs
-//! them with processes and `crate::sim` with virtual ones. What may be asked, and the answers, are in
-//! `asked`, in `fault` why something cannot be done, and in `change` what is remembered of
+//! them with processes and `crate::sim` with virtual ones. What may be asked is in `operation`, the
+//! answers in `response`, in `fault` why something cannot be done, and in `change` what is kept of
 //! what somebody has done.
 
-mod asked;
 mod change;
 mod fault;
 mod named;
+mod operation;
+mod response;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,11 +18,10 @@ use std::time::Duration;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::Outcome;
-pub use asked::{
-    Active, Ask, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status, Want,
-};
 pub use change::{Change, ChangeKind};
 pub use fault::{Code, Fault};
+pub use operation::Operation;
+pub use response::{Active, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status};
 
 /// Names one run: one execution for one due time. Unique within a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,22 +95,22 @@ pub enum Event {
     ClockSet,
     /// A new jobfile was read and found good.
     Reload(Box<JobSet>),
-    /// Someone asks how things stand (SIGUSR1): answered by a [`Notice::Status`].
-    Request(Request),
-    /// Someone asks for something and wants an answer: [`Action::Answer`].
-    Ask(Box<Ask>),
+    /// Say what is running, queued and next (SIGUSR1), by a [`Notice::Status`].
+    ReportStatus,
+    /// Somebody asks for something and gets an [`Action::Answer`].
+    Operation {
+        /// What the answer is to be marked with; 0: nobody waits for one.
+        ticket: u64,
+        /// Who asks: the name of a user, for the record.
+        by: Box<str>,
+        /// What is asked for.
+        operation: Box<Operation>,
+    },
     /// Another scheduler that shares the store has claimed the due time of this run, or it has a
     /// fate already from before the clock was set back: the run is none of ours.
     ClaimLost(RunId),
     /// Stop: the first lets running jobs end within `stop_grace`, the second ends them at once.
     Stop,
-}
-
-/// What may be asked without wanting an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Say what is running, queued and next (SIGUSR1).
-    Status,
 }
 
 /// How a process ended.
@@ -141,7 +141,7 @@ pub enum Action {
     Remember(Remember),
     /// To whoever has asked.
     Answer {
-        /// Of the [`Ask`].
+        /// Of the [`Event::Operation`].
         ticket: u64,
         /// What there is to say.
         answer: Response,
@@ -318,7 +318,7 @@ pub enum Notice {
         /// Active runs.
         running: usize,
     },
-    /// The answer to [`Request::Status`].
+    /// The answer to [`Event::ReportStatus`].
     Status(Status),
     /// Something was told of a run that cannot be: it is unknown, or not in a state in
     /// which that happens. Nothing was changed. For the debug log.

@@ -14,18 +14,18 @@
 //! * `run`: the life of a run as one table of state × event; `attempt` performs
 //!   what the table says;
 //! * `reload` and `stop`;
-//! * `asked` answers what people and programs ask, `pause` is about jobs that are not due for a
+//! * `operation` answers what people and programs ask, `pause` is about jobs that are not due for a
 //!   while, `memory` about what outlives the scheduler.
 //!
 //! Nothing here looks at all jobs to find what is due: one heap holds the next wake-up of each
 //! job, another the deadlines of active runs. An idle job costs some 70 bytes.
 
 mod admission;
-mod asked;
 mod attempt;
 mod due;
 mod jobs;
 mod memory;
+mod operation;
 mod pause;
 mod pool;
 mod reload;
@@ -38,7 +38,7 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::event::{Action, Active, Event, Notice, Pause, Request, RunId, Status};
+use crate::core::event::{Action, Active, Event, Notice, Pause, RunId, Status};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 
@@ -130,7 +130,7 @@ pub struct Wakeup {
 }
 
 /// The time of a step and where its actions go.
-struct Cx<'a> {
+struct Step<'a> {
     now: Now,
     out: &'a mut Vec<Action>,
 }
@@ -191,33 +191,35 @@ impl Scheduler {
         if matches!(self.life, Life::Over) {
             return;
         }
-        let cx = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
+        let step = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
         match event {
             Event::Woke | Event::ClockSet => {}
             Event::Started { run, pid, at, taken } => {
-                self.heard(run, Input::Started(pid, at, taken), cx);
+                self.heard(run, Input::Started(pid, at, taken), step);
             }
-            Event::StartHangs { run, taken } => self.heard(run, Input::Hangs(taken), cx),
+            Event::StartHangs { run, taken } => self.heard(run, Input::Hangs(taken), step),
             Event::NotStarted { run, reason, transient: true } => {
-                self.heard(run, Input::Short(reason), cx);
+                self.heard(run, Input::Short(reason), step);
             }
             Event::NotStarted { run, reason, transient: false } => {
-                self.heard(run, Input::NotStarted(reason), cx);
+                self.heard(run, Input::NotStarted(reason), step);
             }
-            Event::Ended { run, exit } => self.heard(run, Input::Ended(exit), cx),
-            Event::Abandoned { run, reason } => self.heard(run, Input::Abandoned(reason), cx),
+            Event::Ended { run, exit } => self.heard(run, Input::Ended(exit), step),
+            Event::Abandoned { run, reason } => self.heard(run, Input::Abandoned(reason), step),
             Event::Reload(set) => {
                 // What has passed is decided by the jobs as they were; then the new ones count.
-                self.decide(cx);
-                self.reload(*set, cx);
+                self.decide(step);
+                self.reload(*set, step);
             }
-            Event::Request(Request::Status) => {
+            Event::ReportStatus => {
                 let status = self.status();
-                cx.out.push(Action::Notice(Notice::Status(status)));
+                step.out.push(Action::Notice(Notice::Status(status)));
             }
-            Event::Ask(ask) => self.asked(*ask, cx),
-            Event::ClaimLost(run) => self.claim_lost(run, cx),
-            Event::Stop => self.stop(cx),
+            Event::Operation { ticket, by, operation } => {
+                self.operate(ticket, &by, *operation, step);
+            }
+            Event::ClaimLost(run) => self.claim_lost(run, step),
+            Event::Stop => self.stop(step),
         }
     }
 
@@ -226,20 +228,20 @@ impl Scheduler {
         if matches!(self.life, Life::Over) {
             return;
         }
-        let cx = &mut self.look_at_clocks(now, false, actions);
+        let step = &mut self.look_at_clocks(now, false, actions);
         if matches!(self.life, Life::Starting) {
             self.life = Life::Running;
-            cx.out.push(Action::Notice(Notice::Starting { jobs: self.len() }));
-            self.remember_the_new(cx);
+            step.out.push(Action::Notice(Notice::Starting { jobs: self.len() }));
+            self.remember_the_new(step);
         }
         self.count_budget = SLICE;
-        self.ring_timers(cx);
-        self.decide(cx);
+        self.ring_timers(step);
+        self.decide(step);
         // A `max_wait` of nothing is over at once.
-        self.ring_timers(cx);
-        self.go_on_counting(cx);
-        self.remove_done(cx);
-        self.settle(cx);
+        self.ring_timers(step);
+        self.go_on_counting(step);
+        self.remove_done(step);
+        self.settle(step);
     }
 
     /// When to call next if nothing happens before.
@@ -341,7 +343,12 @@ impl Scheduler {
     }
 
     /// Remembers the time, and says so once when the wall clock has jumped.
-    fn look_at_clocks<'a>(&mut self, now: Now, was_set: bool, out: &'a mut Vec<Action>) -> Cx<'a> {
+    fn look_at_clocks<'a>(
+        &mut self,
+        now: Now,
+        was_set: bool,
+        out: &'a mut Vec<Action>,
+    ) -> Step<'a> {
         // Monotonic time that runs backwards would be a bug of the caller; time then stands still.
         let now = Now { wall: now.wall, mono: now.mono.max(self.last.mono) };
         let by_micros = offset(now).saturating_sub(self.offset);
@@ -353,7 +360,7 @@ impl Scheduler {
             self.offset = offset(now);
         }
         self.last = now;
-        Cx { now, out }
+        Step { now, out }
     }
 
     /// Puts a job into the calendar anew: when it wants to be looked at has changed.

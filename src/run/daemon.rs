@@ -44,7 +44,7 @@ use rustix::termios::isatty;
 
 use crate::control::Call;
 use crate::control::server::Server;
-use crate::core::event::{Action, Change, ChangeKind, Event, Health, Notice, Request};
+use crate::core::event::{Action, Change, ChangeKind, Event, Health, Notice};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
 use crate::core::words;
@@ -423,7 +423,7 @@ impl Loop<'_> {
             }
         }
         if signals.status {
-            self.events.push_back(Event::Request(Request::Status));
+            self.events.push_back(Event::ReportStatus);
         }
         if signals.child {
             self.effects.children_ended(&mut self.events);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use schedrs::event::{Action, Ask, Event, Exit, JobRecord, Remember, RunId, Want};
+use schedrs::event::{Action, Event, Exit, JobRecord, Operation, Remember, RunId};
 use schedrs::history::audit::{Audit, Question, audit};
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
@@ -308,8 +308,8 @@ impl World {
         Some(run)
     }
 
-    fn ask(&mut self, want: Want) {
-        self.step(Event::Ask(Box::new(Ask { ticket: 1, by: "ann".into(), want })));
+    fn ask(&mut self, operation: Operation) {
+        self.step(Event::Operation { ticket: 1, by: "ann".into(), operation: Box::new(operation) });
     }
 
     fn id(&self, index: usize) -> Box<str> {
@@ -353,19 +353,19 @@ impl World {
             Op::Pause(index, until) => {
                 let job = index.map(|index| self.id(index));
                 let until = until.map(|secs| self.now.wall.plus(Duration::from_secs(secs)));
-                self.ask(Want::Pause { job, until, reason: None });
+                self.ask(Operation::Pause { job, until, reason: None });
             }
             Op::Resume(index) => {
                 let job = index.map(|index| self.id(index));
-                self.ask(Want::Resume { job });
+                self.ask(Operation::Resume { job });
             }
             Op::StartByHand(index) => {
                 let job = self.id(*index);
-                self.ask(Want::Start { job, force: true, wait: false });
+                self.ask(Operation::Start { job, force: true, wait: false });
             }
             Op::Stop(index) => {
                 let job = self.id(*index);
-                self.ask(Want::StopJob { job });
+                self.ask(Operation::StopJob { job });
             }
             Op::Retrigger(index, when) => {
                 let index = index % self.jobs.len();

@@ -25,8 +25,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schedrs::event::{
-    Action, Admitted, Ask, Event, Exit, JobRecord, Pause, Record, Remember, Request, RunId, Start,
-    Want,
+    Action, Admitted, Event, Exit, JobRecord, Operation, Pause, Record, Remember, RunId, Start,
 };
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
@@ -689,7 +688,7 @@ impl World {
                 }
             }
             Op::Reload(index, change) => self.reload(*index, change),
-            Op::Status => self.step(Event::Request(Request::Status)),
+            Op::Status => self.step(Event::ReportStatus),
             Op::Pause(index, until) => {
                 let job = index.and_then(|index| self.pick(index));
                 let until = until.map(|secs| self.now.wall.plus(Duration::from_secs(secs as u64)));
@@ -698,7 +697,7 @@ impl World {
                     let life = self.lives.get_mut(id).unwrap();
                     life.complete &= plan.options.jitter.is_zero();
                 }
-                self.ask(Want::Pause { job, until, reason: None });
+                self.ask(Operation::Pause { job, until, reason: None });
             }
             Op::Resume(index) => {
                 let job = index.and_then(|index| self.pick(index));
@@ -707,11 +706,11 @@ impl World {
                 {
                     return;
                 }
-                self.ask(Want::Resume { job });
+                self.ask(Operation::Resume { job });
             }
             Op::StopJob(index) => {
                 if let Some(job) = self.pick(*index) {
-                    self.ask(Want::StopJob { job });
+                    self.ask(Operation::StopJob { job });
                 }
             }
             Op::Crash => self.crash(),
@@ -723,8 +722,8 @@ impl World {
         Some(id.as_str().into())
     }
 
-    fn ask(&mut self, want: Want) {
-        self.step(Event::Ask(Box::new(Ask { ticket: 1, by: "ann".into(), want })));
+    fn ask(&mut self, operation: Operation) {
+        self.step(Event::Operation { ticket: 1, by: "ann".into(), operation: Box::new(operation) });
         let answered = self.all.iter().rev().find(|a| matches!(a, Action::Answer { .. }));
         assert!(answered.is_some());
     }

@@ -13,12 +13,12 @@
 )]
 
 mod admission;
-mod asked;
 mod attempts;
 mod audit;
 mod clock;
 mod due;
 mod invariants;
+mod operations;
 mod reload;
 mod scenario;
 mod simulation;

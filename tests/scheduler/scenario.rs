@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 pub(crate) use std::time::Duration;
 
-pub(crate) use schedrs::event::{Action, Event, Exit, Notice, Record, Request, RunId, Start};
+pub(crate) use schedrs::event::{Action, Event, Exit, Notice, Record, RunId, Start};
 pub(crate) use schedrs::instant::{Instant, Mono, Now};
 pub(crate) use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,

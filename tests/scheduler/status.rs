@@ -11,7 +11,7 @@ fn the_status_says_what_runs_waits_and_is_next() {
     ];
     Test::with_durations(set_with(&[("default", 2)], jobs), &[("a", 100), ("b", 100)])
         .until("12:01:10")
-        .send(Event::Request(Request::Status))
+        .send(Event::ReportStatus)
         .expect(
             "12:01:00 start a#1
              12:01:00 start b#2

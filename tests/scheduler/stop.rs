@@ -84,7 +84,7 @@ fn a_stop_with_nothing_running_is_the_end() {
     let mut test = Test::new(set(vec![job("a", every(60), |_| {})])).send(Event::Stop);
     assert!(test.sim.is_over());
     assert_eq!(test.sim.scheduler().next_wakeup(), Wakeup::default());
-    test = test.send(Event::Stop).send(Event::Request(Request::Status)).until("13:00");
+    test = test.send(Event::Stop).send(Event::ReportStatus).until("13:00");
     test.expect("12:00:00 stopping, 0 active\n12:00:00 exit");
 }
 

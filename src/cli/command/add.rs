@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::asking::{self, Asking, Times};
 use super::options::{ADD, Flags, When};
+use super::request::{self, Connection, Times};
 use crate::cli::{Context, ExitCode};
 use crate::control::wire::view::JobLine;
 use crate::jobfile::keys::Key;
@@ -38,7 +38,7 @@ pub(crate) struct Args {
     flags: Flags<ADD>,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 
     /// What to run, after `--`
     #[arg(value_name = "COMMAND", required = true, last = true)]
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     {
         request["cwd"] = here.into();
     }
-    args.asking.ask_and_say(&request, |body| {
+    args.connection.request_and_show(&request, |body| {
         format!("{} is added{}", clean(&args.id), next(body, context))
     })
 }
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// When the job of an answer is due, after what has become of it.
 pub(super) fn next(body: &serde_json::Map<String, Value>, context: &Context) -> String {
     let job = match body.get("job") {
-        Some(Value::Object(job)) => asking::read::<JobLine>(job.clone()).ok(),
+        Some(Value::Object(job)) => request::read::<JobLine>(job.clone()).ok(),
         _ => None,
     };
     let Some(job) = job else { return String::new() };

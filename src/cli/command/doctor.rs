@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{asked, past};
+use super::{argument, past};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{RunId, Start};
 use crate::core::job::{Job, JobSet};
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         let jobs: Vec<&Arc<Job>> = match all {
             true => set.jobs.iter().collect(),
             false => {
-                let find = |id: &String| Ok(&set.jobs[asked::job(&set.jobs, id)?]);
+                let find = |id: &String| Ok(&set.jobs[argument::job(&set.jobs, id)?]);
                 args.jobs.iter().map(find).collect::<anyhow::Result<_>>()?
             }
         };

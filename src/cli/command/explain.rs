@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use anyhow::anyhow;
 
-use super::asked;
+use super::argument;
 use super::expression;
 use crate::cli::{Context, ExitCode};
 use crate::core::preview::{Window, preview};
@@ -31,8 +31,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let expr = args.expr.join(" ");
     let zone = match &args.timezone {
-        Some(name) => asked::zone(name, context)?,
-        None => asked::local_zone_checked(context)?,
+        Some(name) => argument::zone(name, context)?,
+        None => argument::local_zone_checked(context)?,
     };
     let Some(job) = expression::schedule(&expr, &zone, context)? else {
         return Ok(ExitCode::FAILURE);
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             writeln!(out, "{dim}normalised:{reset} {normal}")?;
         }
     }
-    if let Some(zone) = asked::of_machine(&zone) {
+    if let Some(zone) = argument::of_machine(&zone) {
         writeln!(out, "{dim}zone:{reset} {zone}")?;
     }
     writeln!(out)?;

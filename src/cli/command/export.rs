@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::asking::{self, Whom};
+use super::request::{self, Address};
 use crate::cli::{Context, ExitCode};
 
 use crate::convert::export::{to_crontab, to_systemd};
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     output: Format,
 
     #[command(flatten)]
-    whom: Whom,
+    address: Address,
 }
 
 /// What the jobs of a jobfile can be written as.
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(what) = &args.jobfile {
         return of_jobfile(what, context);
     }
-    let mut client = args.whom.connect()?;
+    let mut client = args.address.connect()?;
     // It is data, and nothing in it is for a terminal to act upon.
     let mut out = BufWriter::new(std::io::stdout().lock());
     match args.output {
@@ -104,7 +104,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                         written = out.write_all(text.as_bytes());
                     }
                 })
-                .map_err(asking::told)?;
+                .map_err(request::told)?;
             written?;
         }
         Format::Json => {
@@ -121,7 +121,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                         }
                     }
                 })
-                .map_err(asking::told)?;
+                .map_err(request::told)?;
             writeln!(out, "{}", crate::problem::json(&whole)?)?;
         }
     }

@@ -22,7 +22,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let zone = super::asked::local_zone(context);
+    let zone = super::argument::local_zone(context);
     let zone = match zone.has_name() {
         true => format!("timezone = \"{zone}\"    #"),
         // Without the line it is still that of the machine.

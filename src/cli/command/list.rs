@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::asking::{self, Asking, Output, Times};
+use super::request::{self, Connection, Output, Times};
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
@@ -47,7 +47,7 @@ pub(crate) struct Args {
     watch: bool,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,9 +77,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         if !io::stdout().is_terminal() {
             bail!("--watch needs a terminal, and standard output is not one");
         }
-        return watch::run(&args.asking, &chosen, context);
+        return watch::run(&args.connection, &chosen, context);
     }
-    let mut client = args.asking.connect()?;
+    let mut client = args.connection.connect()?;
     let mut out = BufWriter::new(anstream::stdout().lock());
     let jobs = jobs(&mut client, &chosen)?;
     if jobs.is_empty() && !args.patterns.is_empty() && chosen.states.is_empty() {
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             args.patterns.iter().map(|id| format!("`{}`", clean(id))).collect();
         anyhow::bail!("no job {}; `schedrs list` shows all", named.join(" or "));
     }
-    match args.asking.output {
+    match args.connection.output {
         Output::Json => {
             for (_, job) in &jobs {
                 writeln!(out, "{}", crate::problem::json(job)?)?;
@@ -140,12 +140,12 @@ fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Vec<(JobLine, Va
     }
     let mut found = Vec::new();
     loop {
-        let mut body = client.ask(&request).map_err(asking::told)?;
+        let mut body = client.ask(&request).map_err(request::told)?;
         let more = body.remove("more");
         if let Some(Value::Array(jobs)) = body.remove("jobs") {
             for value in jobs {
                 let job: JobLine = match &value {
-                    Value::Object(map) => asking::read(map.clone())?,
+                    Value::Object(map) => request::read(map.clone())?,
                     _ => continue,
                 };
                 if chosen.has(&job) {
@@ -165,7 +165,7 @@ fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Vec<(JobLine, Va
 
 pub(super) fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
     let times = Times::new(context);
-    let local = super::asked::local_zone(context);
+    let local = super::argument::local_zone(context);
     let heading = vec!["JOB", "STATE", "LAST", "NEXT", "ZONE", "SCHEDULE", "REMARKS"];
     let mut table = Table::new(heading, 5);
     let mut zones = std::collections::HashMap::new();
@@ -201,7 +201,7 @@ pub(super) fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
 fn remarks(job: &JobLine, times: &Times<'_>, zone: &crate::core::zone::Zone) -> String {
     let mut remarks = Vec::new();
     if let Some(paused) = &job.paused {
-        remarks.push(format!("paused{}", asking::paused(paused, times, zone)));
+        remarks.push(format!("paused{}", request::paused(paused, times, zone)));
     }
     if let Some(last) = job.last.as_ref().filter(|last| last.outcome != "succeeded") {
         remarks.push(clean(&last.phrase()).into_owned());

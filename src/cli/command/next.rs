@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{asked, expression};
+use super::{argument, expression};
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
@@ -80,12 +80,12 @@ enum Output {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let now = clock::wall();
-    let named = args.timezone.as_deref().map(|name| asked::zone(name, context)).transpose()?;
+    let named = args.timezone.as_deref().map(|name| argument::zone(name, context)).transpose()?;
     let (jobs, shown_zone, home): (Vec<Arc<Job>>, Option<Zone>, Zone) = match &args.cron {
         Some(expr) => {
             let zone = match named {
                 Some(zone) => zone,
-                None => asked::local_zone_checked(context)?,
+                None => argument::local_zone_checked(context)?,
             };
             let Some(job) = expression::job(expr, &zone, "--cron")? else {
                 return Ok(ExitCode::FAILURE);
@@ -107,7 +107,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let time_zone = shown_zone.as_ref().unwrap_or(&home);
     let time = |text: &Option<String>, flag: &str| -> anyhow::Result<Option<Instant>> {
         let Some(text) = text else { return Ok(None) };
-        asked::instant(text, time_zone, now, now)
+        argument::instant(text, time_zone, now, now)
             .map(Some)
             .with_context(|| format!("{flag} {text}"))
     };
@@ -138,7 +138,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// The jobs that were asked for, in the order of the file.
 fn select<'a>(jobs: &'a [Arc<Job>], wanted: &[String]) -> anyhow::Result<Vec<&'a Job>> {
     for id in wanted {
-        asked::job(jobs, id)?;
+        argument::job(jobs, id)?;
     }
     let chosen = |job: &&Job| wanted.is_empty() || wanted.iter().any(|id| **id == *job.id);
     Ok(jobs.iter().map(|job| &**job).filter(chosen).collect())
@@ -195,7 +195,7 @@ impl<'a> Shown<'a> {
     /// On stderr, where the machine's zone was found, if any of the jobs goes by it.
     fn origin(&self) -> std::io::Result<()> {
         let zones = self.jobs.iter().map(|job| self.zone_of(job));
-        match zones.filter_map(asked::of_machine).next() {
+        match zones.filter_map(argument::of_machine).next() {
             Some(zone) => writeln!(anstream::stderr(), "zone: {zone}"),
             None => Ok(()),
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use super::asked;
+use super::argument;
 use crate::cli::Context;
 use crate::core::event::JobRecord;
 use crate::core::instant::Instant;
@@ -76,7 +76,7 @@ impl Past {
         };
         let zone = match &set {
             Some(set) => set.settings.zone.clone(),
-            None => asked::local_zone(context),
+            None => argument::local_zone(context),
         };
         let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
         let reader = open_first(&candidates, jobfile.as_deref())?;
@@ -261,7 +261,7 @@ pub(super) fn in_effect(
         }
         Some(Err(_)) | None => return set,
     };
-    let zone = asked::local_zone(context);
+    let zone = argument::local_zone(context);
     let past = Past::new(Source::Store(reader), Some(set.clone()), zone, clock::wall());
     let mut past = Past { builder, ..past };
     match past.all_known() {
@@ -334,7 +334,7 @@ pub(super) fn moment(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Mo
         let day = if zone.instant_of(today * DAY + secs) > now { today - 1 } else { today };
         return Ok(span(zone, day * DAY + secs, length));
     }
-    let at = asked::instant(text, zone, now, now)?;
+    let at = argument::instant(text, zone, now, now)?;
     Ok(match text.get(10..).map(precision) {
         Some(0) if text.len() == 10 => span(zone, zone.wall_of(at), DAY),
         Some(length) if length > 0 => {

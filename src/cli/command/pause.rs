@@ -3,8 +3,8 @@
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::asked;
-use super::asking::Asking;
+use super::argument;
+use super::request::Connection;
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
 use crate::core::words;
@@ -41,11 +41,11 @@ pub(crate) struct Args {
     reason: Option<String>,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let (now, zone) = (clock::wall(), asked::local_zone(context));
+    let (now, zone) = (clock::wall(), argument::local_zone(context));
     let until = match &args.until {
         Some(text) => Some(time(text, &zone, now).with_context(|| format!("--until {text}"))?),
         None => None,
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(until) = until {
         request["until"] = words::rfc3339(until, &zone).into();
     }
-    args.asking.ask_and_say(&request, |_| {
+    args.connection.request_and_show(&request, |_| {
         let what = match &args.job {
             Some(job) => format!("{} is paused", clean(job)),
             None => "all jobs are paused".to_owned(),
@@ -77,17 +77,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 fn time(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Instant> {
     let today = words::rfc3339(now, zone);
     let (Some(day), true) = (today.get(..10), text.get(2..3) == Some(":")) else {
-        return asked::instant(text, zone, now, now);
+        return argument::instant(text, zone, now, now);
     };
-    let at = asked::instant(&format!("{day}T{text}"), zone, now, now)?;
+    let at = argument::instant(&format!("{day}T{text}"), zone, now, now)?;
     match at > now {
         true => Ok(at),
         false => {
             // Noon is on the next day whatever the clocks do in the night.
-            let noon = asked::instant(&format!("{day}T12:00:00"), zone, now, now)?;
+            let noon = argument::instant(&format!("{day}T12:00:00"), zone, now, now)?;
             let next = words::rfc3339(noon.plus(std::time::Duration::from_secs(86_400)), zone);
             let day = next.get(..10).unwrap_or_default();
-            asked::instant(&format!("{day}T{text}"), zone, now, now)
+            argument::instant(&format!("{day}T{text}"), zone, now, now)
         }
     }
 }
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_time_of_day_is_the_next_one() {
         let zone = Database::bundled().get("Europe/Berlin").unwrap();
-        let at = |text| asked::instant(text, &zone, Instant::MIN, Instant::MIN).unwrap();
+        let at = |text| argument::instant(text, &zone, Instant::MIN, Instant::MIN).unwrap();
         let rows = [
             ("2026-11-25 17:00", "18:00", "2026-11-25 18:00"),
             ("2026-11-25 18:00", "18:00", "2026-11-26 18:00"),

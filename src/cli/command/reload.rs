@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::asking::{self, Asking};
+use super::request::{self, Connection};
 use crate::cli::{Context, ExitCode};
 
 /// Have a running schedrs read its jobfile again
@@ -12,15 +12,15 @@ use crate::cli::{Context, ExitCode};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    args.asking.ask_and_say(&json!({ "do": "reload" }), |body| {
-        let number = |key| asking::number(body, key);
+    args.connection.request_and_show(&json!({ "do": "reload" }), |body| {
+        let number = |key| request::number(body, key);
         let (added, changed) = (number("added"), number("changed"));
         let (removed, unchanged) = (number("removed"), number("unchanged"));
-        let jobs = asking::count(added + changed + unchanged, "job");
+        let jobs = request::count(added + changed + unchanged, "job");
         format!("{jobs}: {added} new, {changed} changed, {unchanged} as before; {removed} gone")
     })
 }

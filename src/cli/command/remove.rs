@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::asking::Asking;
+use super::request::Connection;
 use crate::cli::{Context, ExitCode};
 use crate::problem::clean;
 
@@ -16,10 +16,10 @@ pub(crate) struct Args {
     job: String,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let request = json!({ "do": "remove", "job": args.job });
-    args.asking.ask_and_say(&request, |_| format!("{} is removed", clean(&args.job)))
+    args.connection.request_and_show(&request, |_| format!("{} is removed", clean(&args.job)))
 }

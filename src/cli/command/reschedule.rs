@@ -4,8 +4,8 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::add::next;
-use super::asking::Asking;
 use super::options::{Flags, RESCHEDULE, When};
+use super::request::Connection;
 use crate::cli::{Context, ExitCode};
 use crate::problem::clean;
 
@@ -34,7 +34,7 @@ pub(crate) struct Args {
     flags: Flags<RESCHEDULE>,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             bail!("--reset undoes all that was changed: give it alone");
         }
         let request = json!({ "do": "reset", "job": args.job });
-        return args.asking.ask_and_say(&request, |body| {
+        return args.connection.request_and_show(&request, |body| {
             format!("{job} is as its definition says{}", next(body, context))
         });
     }
@@ -54,5 +54,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut request = json!({ "do": "reschedule", "job": args.job });
     args.when.put(&mut request);
     args.flags.put(&mut request)?;
-    args.asking.ask_and_say(&request, |body| format!("{job} is rescheduled{}", next(body, context)))
+    args.connection
+        .request_and_show(&request, |body| format!("{job} is rescheduled{}", next(body, context)))
 }

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::asked;
-use super::asking::{self, Asking, Times};
+use super::argument;
+use super::request::{self, Connection, Times};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
 use crate::control::wire::view::{JobDetails, PausedView};
@@ -24,27 +24,27 @@ pub(crate) struct Args {
     all: bool,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let Some(job) = &args.job else {
-        return args.asking.ask_and_say(&json!({ "do": "resume", "all": true }), |_| {
+        return args.connection.request_and_show(&json!({ "do": "resume", "all": true }), |_| {
             "all jobs are resumed, but for those that were paused on their own".to_owned()
         });
     };
-    let mut client = args.asking.connect()?;
+    let mut client = args.connection.connect()?;
     let before = pause_of(&mut client, job)?;
     let request = json!({ "do": "resume", "job": job });
-    let answer = client.ask(&request).map_err(asking::told)?;
+    let answer = client.ask(&request).map_err(request::told)?;
     let after = pause_of(&mut client, job)?;
     let job = clean(job);
-    args.asking.say(&answer, |_| match (before, after) {
+    args.connection.show(&answer, |_| match (before, after) {
         (None, _) => format!("{job} was not paused"),
         (Some(_), None) => format!("{job} is resumed"),
         (Some(_), Some(pause)) => {
             let times = Times::new(context);
-            let how = asking::paused(&pause, &times, &asked::local_zone(context));
+            let how = request::paused(&pause, &times, &argument::local_zone(context));
             format!("{job} is still paused{how}; `schedrs resume --all` ends that")
         }
     })?;
@@ -53,6 +53,6 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 
 /// Whether and why a job is paused.
 fn pause_of(client: &mut Client, job: &str) -> anyhow::Result<Option<PausedView>> {
-    let shown = client.ask(&json!({ "do": "show", "job": job })).map_err(asking::told)?;
-    Ok(asking::read::<JobDetails>(shown)?.job.paused)
+    let shown = client.ask(&json!({ "do": "show", "job": job })).map_err(request::told)?;
+    Ok(request::read::<JobDetails>(shown)?.job.paused)
 }

@@ -177,7 +177,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
     let Some(text) = &args.until else { return Ok(None) };
     let now = clock::wall();
-    let until = super::asked::instant(text, &set.settings.zone, now, now)
+    let until = super::argument::instant(text, &set.settings.zone, now, now)
         .with_context(|| format!("--until {text}"))?;
     if until <= now {
         let shown = words::table_time(until, &set.settings.zone);

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use serde_json::{Value, json};
 
-use super::asking::{self, Asking, Output, Times};
+use super::request::{self, Connection, Output, Times};
 use crate::cli::table::terminal_width;
 use crate::cli::{Context, ExitCode};
 use crate::control::wire::view::JobDetails;
@@ -24,15 +24,15 @@ pub(crate) struct Args {
     job: String,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let body = args.asking.ask(&json!({ "do": "show", "job": args.job }))?;
+    let body = args.connection.request(&json!({ "do": "show", "job": args.job }))?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    match args.asking.output {
+    match args.connection.output {
         Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
-        Output::Text => details(&asking::read(body)?, &mut out, context)?,
+        Output::Text => details(&request::read(body)?, &mut out, context)?,
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -85,7 +85,7 @@ fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyh
         line(if index == 0 { "active" } else { "" }, &active_run(active, &times, &zone))?;
     }
     for (index, due) in details.upcoming.iter().enumerate() {
-        let shown = match asking::instant(due) {
+        let shown = match request::instant(due) {
             Some(at) => words::table_time(at.truncated(), &zone),
             None => due.clone(),
         };
@@ -108,7 +108,7 @@ fn state(
         state += &format!(", {} waiting", job.waiting);
     }
     if let Some(paused) = &job.paused {
-        let why = asking::paused(paused, times, zone);
+        let why = request::paused(paused, times, zone);
         match &*job.state {
             "paused" => state += &why,
             _ => state += &format!(", paused{why}"),

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Map, Value, json};
 
-use super::asking::{self, Asking};
+use super::request::{self, Connection};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::{Client, Error};
 use crate::core::event::Code;
@@ -46,11 +46,11 @@ pub(crate) struct Args {
     wait: bool,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    let mut client = args.asking.connect()?;
+    let mut client = args.connection.connect()?;
     let ending = match args.wait {
         true => Some(Ending::of(&mut client)?),
         false => None,
@@ -58,13 +58,13 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let request = json!({ "do": "shutdown", "now": args.now });
     let body = match client.ask(&request) {
         Err(error) if has_ended(&error) => Map::new(),
-        answer => answer.map_err(asking::told)?,
+        answer => answer.map_err(request::told)?,
     };
     if let Some(ending) = &ending {
-        ending.wait_for_runs(&mut client, &args.asking)?;
+        ending.wait_for_runs(&mut client, &args.connection)?;
         ending.wait_for_store()?;
     }
-    args.asking.say(&body, |_| match args.wait {
+    args.connection.show(&body, |_| match args.wait {
         true => "schedrs has stopped".to_owned(),
         false => "schedrs is stopping".to_owned(),
     })?;
@@ -82,7 +82,7 @@ impl Ending {
     fn of(client: &mut Client) -> anyhow::Result<Ending> {
         let status = match client.ask(&json!({ "do": "status" })) {
             Err(error) if has_ended(&error) => Map::new(),
-            answer => answer.map_err(asking::told)?,
+            answer => answer.map_err(request::told)?,
         };
         let pid = client.pid();
         let process = pid.and_then(Pid::from_raw);
@@ -101,8 +101,8 @@ impl Ending {
     /// Waits until it closes the connection, which it does when all runs have ended and the store
     /// has what is to be kept. That takes as long as `stop_grace` allows, so that it is said what
     /// is waited for, and one that does not answer any more is not waited for.
-    fn wait_for_runs(&self, client: &mut Client, asking: &Asking) -> anyhow::Result<()> {
-        client.set_patience(Some(LOOK)).map_err(asking::told)?;
+    fn wait_for_runs(&self, client: &mut Client, connection: &Connection) -> anyhow::Result<()> {
+        client.set_patience(Some(LOOK)).map_err(request::told)?;
         let mut told = false;
         let mut answered = clock::mono();
         loop {
@@ -110,7 +110,7 @@ impl Ending {
                 Err(Error::Silent { .. }) => {}
                 _ => return Ok(()),
             }
-            match asking.ask(&json!({ "do": "status" })) {
+            match connection.request(&json!({ "do": "status" })) {
                 Ok(status) => {
                     answered = clock::mono();
                     if !std::mem::replace(&mut told, true) {
@@ -179,5 +179,5 @@ fn has_ended(error: &Error) -> bool {
 /// The runs that are not over, by their number.
 fn active(status: &Map<String, Value>) -> String {
     let runs = status.get("active").and_then(Value::as_array).map_or(0, Vec::len);
-    asking::count(runs as u64, "run")
+    request::count(runs as u64, "run")
 }

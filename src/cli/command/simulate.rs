@@ -15,7 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
 
-use super::asked;
+use super::argument;
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{Exit, Start};
 use crate::core::instant::{Instant, Mono};
@@ -186,13 +186,13 @@ fn question(
     now: Instant,
 ) -> anyhow::Result<Question> {
     let zone = match &args.timezone {
-        Some(name) => asked::zone(name, context)?,
+        Some(name) => argument::zone(name, context)?,
         None if args.utc => Zone::utc(),
         None => set.settings.zone.clone(),
     };
     // What is typed is exact; "now" is not worth a fraction of a second in each line.
     let now = now.truncated();
-    let time = |text: &str, base| asked::instant(text, &zone, now, base);
+    let time = |text: &str, base| argument::instant(text, &zone, now, base);
     let from = match &args.from {
         Some(text) => time(text, now).with_context(|| format!("--from {text}"))?,
         None => now,
@@ -266,7 +266,7 @@ fn question(
 /// `JOB=VALUE` or `VALUE`. An id may hold a `=`, but no value does.
 fn of_job<'a>(text: &'a str, jobs: &[Arc<Job>]) -> anyhow::Result<(Option<usize>, &'a str)> {
     match text.rsplit_once('=') {
-        Some((id, value)) => Ok((Some(asked::job(jobs, id)?), value)),
+        Some((id, value)) => Ok((Some(argument::job(jobs, id)?), value)),
         None => Ok((None, text)),
     }
 }

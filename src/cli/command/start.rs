@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde_json::{Value, json};
 
-use super::asking::{self, Asking, Output};
+use super::request::{self, Connection, Output};
 use crate::cli::{Context, ExitCode};
 use crate::core::outcome::Outcome;
 use crate::history::object::RunObject;
@@ -35,33 +35,33 @@ pub(crate) struct Args {
     force: bool,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    let mut client = args.asking.connect()?;
+    let mut client = args.connection.connect()?;
     let request = json!({ "do": "start", "job": args.job, "force": args.force, "wait": args.wait });
-    let begun = client.ask(&request).map_err(asking::told)?;
-    let run = asking::number(&begun, "run");
+    let begun = client.ask(&request).map_err(request::told)?;
+    let run = request::number(&begun, "run");
     let waits = begun.get("waits") == Some(&Value::Bool(true));
     let job = clean(&args.job);
     if !args.wait {
-        args.asking.say(&begun, |_| match waits {
+        args.connection.show(&begun, |_| match waits {
             true => format!("run {run} of {job} waits for a slot"),
             false => format!("run {run} of {job} has started"),
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    if args.asking.output == Output::Text {
+    if args.connection.output == Output::Text {
         let what = if waits { "waits for a slot" } else { "has started" };
         let mut err = anstream::stderr().lock();
         writeln!(err, "run {run} of {job} {what}; waiting for its end")?;
     }
     // It takes as long as it takes.
-    client.set_patience(None).map_err(asking::told)?;
-    let ended = client.receive().map_err(asking::told)?;
-    let view: RunObject = asking::read(ended.clone())?;
-    args.asking.say(&ended, |_| {
+    client.set_patience(None).map_err(request::told)?;
+    let ended = client.receive().map_err(request::told)?;
+    let view: RunObject = request::read(ended.clone())?;
+    args.connection.show(&ended, |_| {
         format!("{} run {run} of {job}: {}", view.mark(), clean(&view.phrase()))
     })?;
     Ok(ExitCode::from(code(&view)))

@@ -4,7 +4,7 @@ use std::io::{BufWriter, Write};
 
 use serde_json::json;
 
-use super::asking::{self, Asking, Output, Times};
+use super::request::{self, Connection, Output, Times};
 use super::show::active_run;
 use crate::cli::{Context, ExitCode};
 use crate::control::wire::view::StatusView;
@@ -18,14 +18,14 @@ use crate::problem::clean;
 Exit codes: 0 all is well; 1 it is degraded, or none runs; 2 the command line is wrong.")]
 pub(crate) struct Args {
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let body = args.asking.ask(&json!({ "do": "status" }))?;
-    let status: StatusView = asking::read(body.clone())?;
+    let body = args.connection.request(&json!({ "do": "status" }))?;
+    let status: StatusView = request::read(body.clone())?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    match args.asking.output {
+    match args.connection.output {
         Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
         Output::Text => text(&status, &mut out, context)?,
     }
@@ -70,7 +70,7 @@ fn text(status: &StatusView, out: &mut dyn Write, context: &Context) -> anyhow::
         status.jobs, status.running, status.waiting
     )?;
     if let Some(paused) = &status.paused {
-        writeln!(out, "  paused   all jobs{}", asking::pause(paused, &times, &zone))?;
+        writeln!(out, "  paused   all jobs{}", request::pause(paused, &times, &zone))?;
     }
     if let (Some(next), Some(job)) = (&status.next, &status.next_job) {
         writeln!(out, "  next     {} at {}", clean(job), since(next))?;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::asking::{self, Asking};
+use super::request::{self, Connection};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Error;
 use crate::core::event::Code;
@@ -22,11 +22,11 @@ pub(crate) struct Args {
     what: String,
 
     #[command(flatten)]
-    asking: Asking,
+    connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    let mut client = args.asking.connect()?;
+    let mut client = args.connection.connect()?;
     let job = json!({ "do": "stop", "job": args.what });
     let run = |digits: &str| {
         let run = digits.parse::<u64>().ok()?;
@@ -41,8 +41,8 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
             (answer, _) => answer,
         },
     };
-    let body = stopped.map_err(asking::told)?;
-    args.asking.say(&body, |body| words(body, &args.what))?;
+    let body = stopped.map_err(request::told)?;
+    args.connection.show(&body, |body| words(body, &args.what))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -26,11 +26,11 @@ const LARGE: usize = 4 << 20;
 
 /// What is to happen next.
 #[derive(Debug)]
-pub(super) enum Step {
-    /// Ask the loop.
-    Ask(Request),
-    /// Answer this object, and more will follow.
-    Say(String),
+pub(super) enum Next {
+    /// Put this to the loop.
+    Request(Request),
+    /// Answer with this object; more will follow.
+    Partial(String),
     /// Tell what runs of this job print, or of all jobs, until the client has enough.
     Follow(Option<Box<str>>),
     /// Tell no more of that.
@@ -76,9 +76,9 @@ struct Jobs {
 
 impl Exchange {
     /// Begins with a request.
-    pub(super) fn new(id: Option<Value>, request: Request, past: &mut Past) -> (Exchange, Step) {
-        let (stage, step) = begin(request, past);
-        (Exchange { id, stage }, step)
+    pub(super) fn new(id: Option<Value>, request: Request, past: &mut Past) -> (Exchange, Next) {
+        let (stage, next) = begin(request, past);
+        (Exchange { id, stage }, next)
     }
 
     /// Whether its answer may be so large that no other should be made beside it.
@@ -87,12 +87,12 @@ impl Exchange {
     }
 
     /// Goes on with what the loop has answered.
-    pub(super) fn go_on(&mut self, response: Response, past: &mut Past) -> Step {
+    pub(super) fn go_on(&mut self, response: Response, past: &mut Past) -> Next {
         match (&mut self.stage, response) {
-            (_, Response::Refused(fault)) => Step::End(Err(fault)),
+            (_, Response::Refused(fault)) => Next::End(Err(fault)),
             (Stage::Jobs(jobs), Response::Status { health, .. }) => jobs.begin(&health),
             (Stage::Jobs(jobs), Response::Jobs(page)) => jobs.add(page, past),
-            (Stage::Follow(job), Response::Job { .. }) => Step::Follow(Some(job.clone())),
+            (Stage::Follow(job), Response::Job { .. }) => Next::Follow(Some(job.clone())),
             (Stage::Show, Response::Job { job: detail, .. }) => {
                 let job = &detail.view.job;
                 let last = past.last_of(&job.id, &job.zone);
@@ -100,12 +100,12 @@ impl Exchange {
                 end(&JobDetails::new(&detail, last, options))
             }
             (Stage::Start, Response::Started { run, waits }) => {
-                Step::Say(wire::json(&json!({ "run": run.0, "waits": waits, "done": false })))
+                Next::Partial(wire::json(&json!({ "run": run.0, "waits": waits, "done": false })))
             }
             (Stage::Start, Response::Ended(record)) => {
                 let mut view = wire::json(&RunObject::of_decided(&record));
                 view.replace_range(..1, "{\"done\":true,");
-                Step::End(Ok(view))
+                Next::End(Ok(view))
             }
             (Stage::Plain, Response::Done) => end(&json!({})),
             (Stage::Plain, Response::Started { run, waits }) => {
@@ -133,7 +133,7 @@ impl Exchange {
             }
             (_, response) => {
                 log::error!("a client cannot be answered: the loop says {response:?}");
-                Step::End(Err(Fault::new(Code::Internal, "schedrs has lost its thread")
+                Next::End(Err(Fault::new(Code::Internal, "schedrs has lost its thread")
                     .help("this is a bug of schedrs")))
             }
         }
@@ -145,12 +145,12 @@ impl Exchange {
     }
 }
 
-fn end(body: &impl serde::Serialize) -> Step {
-    Step::End(Ok(wire::json(body)))
+fn end(body: &impl serde::Serialize) -> Next {
+    Next::End(Ok(wire::json(body)))
 }
 
-fn begin(request: Request, past: &mut Past) -> (Stage, Step) {
-    let read = |read: Result<String, Fault>| (Stage::Plain, Step::End(read));
+fn begin(request: Request, past: &mut Past) -> (Stage, Next) {
+    let read = |read: Result<String, Fault>| (Stage::Plain, Next::End(read));
     match request {
         Request::Status
         | Request::Stop(_)
@@ -163,9 +163,9 @@ fn begin(request: Request, past: &mut Past) -> (Stage, Step) {
         | Request::Reset { .. }
         | Request::Reload
         | Request::Shutdown { .. }
-        | Request::Start { wait: false, .. } => (Stage::Plain, Step::Ask(request)),
-        Request::Start { wait: true, .. } => (Stage::Start, Step::Ask(request)),
-        Request::Show { .. } => (Stage::Show, Step::Ask(request)),
+        | Request::Start { wait: false, .. } => (Stage::Plain, Next::Request(request)),
+        Request::Start { wait: true, .. } => (Stage::Start, Next::Request(request)),
+        Request::Show { .. } => (Stage::Show, Next::Request(request)),
         Request::Ping => {
             let body = json!({
                 "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(),
@@ -178,20 +178,20 @@ fn begin(request: Request, past: &mut Past) -> (Stage, Step) {
                 past.read_lasts();
             }
             let jobs = Jobs::new(None, from, limit.max(1));
-            let step = jobs.ask();
-            (Stage::Jobs(jobs), step)
+            let next = jobs.ask();
+            (Stage::Jobs(jobs), next)
         }
         // What stands in front of the jobs is part of how the scheduler is.
         Request::Export { format, from } => {
             let jobs = Jobs::new(Some(format), from, u64::MAX);
-            (Stage::Jobs(jobs), Step::Ask(Request::Status))
+            (Stage::Jobs(jobs), Next::Request(Request::Status))
         }
         Request::History(query) => read(history(past, query)),
-        Request::Unfollow => (Stage::Plain, Step::Unfollow),
-        Request::Follow { job: None } => (Stage::Plain, Step::Follow(None)),
+        Request::Unfollow => (Stage::Plain, Next::Unfollow),
+        Request::Follow { job: None } => (Stage::Plain, Next::Follow(None)),
         Request::Follow { job: Some(job) } => {
             let show = Request::Show { job: job.clone() };
-            (Stage::Follow(job), Step::Ask(show))
+            (Stage::Follow(job), Next::Request(show))
         }
         Request::Output { run } => read(past.read(|reader| reader.output(run)).map(|output| {
             let (tail, total) = output.unwrap_or_default();
@@ -247,12 +247,12 @@ impl Jobs {
         Jobs { export, from, left, text, executors, head }
     }
 
-    fn ask(&self) -> Step {
-        Step::Ask(Request::List { from: self.from, limit: self.left.min(PAGE) })
+    fn ask(&self) -> Next {
+        Next::Request(Request::List { from: self.from, limit: self.left.min(PAGE) })
     }
 
     /// An export begins with what the jobfile says of the scheduler.
-    fn begin(&mut self, health: &Health) -> Step {
+    fn begin(&mut self, health: &Health) -> Next {
         if self.from == 0 {
             match self.export {
                 Some(Format::Toml) => {
@@ -266,7 +266,7 @@ impl Jobs {
         self.ask()
     }
 
-    fn add(&mut self, page: JobPage, past: &mut Past) -> Step {
+    fn add(&mut self, page: JobPage, past: &mut Past) -> Next {
         self.left = self.left.saturating_sub(page.jobs.len() as u64);
         let executors = self.executors.clone().unwrap_or_default();
         for view in &page.jobs {
@@ -295,7 +295,7 @@ impl Jobs {
         }
         let more = page.more.map(|more| format!(",\"more\":{more}")).unwrap_or_default();
         let text = std::mem::take(&mut self.text);
-        Step::End(Ok(match self.export {
+        Next::End(Ok(match self.export {
             Some(Format::Toml) => format!("{{\"toml\":{}{more}}}", wire::json(&text)),
             Some(Format::Json) => {
                 let mut head: String = String::from("{");

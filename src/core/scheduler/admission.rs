@@ -8,37 +8,37 @@ use crate::core::instant::Instant;
 use crate::core::job::Overlap;
 use crate::core::outcome::{Outcome, SkipReason};
 
-use super::run::{Input, NO_DEADLINE, NONE, Phase, Run, Wish};
-use super::{Cx, Scheduler};
+use super::run::{Input, NO_DEADLINE, NONE, OnceStarted, Phase, Run};
+use super::{Scheduler, Step};
 
 impl Scheduler {
     /// Admits a due time: a run of it starts or waits. `false` if `max_instances` runs are active
     /// and `overlap` says to skip it.
-    pub(super) fn admit(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn admit(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) -> bool {
         if self.jobs[slot as usize].retrying > 0 {
-            self.supersede_retries(slot, cx);
+            self.supersede_retries(slot, step);
         }
         let state = &self.jobs[slot as usize];
         let options = &state.job.options;
         if state.instances < options.max_instances.max(1) {
-            self.open_and_enqueue(slot, due, None, cx);
+            self.open_and_enqueue(slot, due, None, step);
             return true;
         }
         match (options.overlap, state.pending) {
             (Overlap::Skip, _) => false,
             (Overlap::Queue, NONE) => {
-                self.wait_for_instance(slot, due, cx);
+                self.wait_for_instance(slot, due, step);
                 true
             }
             // One is enough: it will run soon, and the first to wait is the first to run.
             (Overlap::Queue, _) => false,
             (Overlap::Replace, NONE) => {
-                self.replace(slot, due, cx);
+                self.replace(slot, due, step);
                 true
             }
             // The newest is the one that is wanted.
             (Overlap::Replace, pending) => {
-                self.displace(pending, due, cx);
+                self.displace(pending, due, step);
                 true
             }
         }
@@ -50,43 +50,43 @@ impl Scheduler {
         slot: u32,
         due: Instant,
         by: Option<&str>,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) -> u32 {
-        let run = self.open(slot, due, Phase::Queued, by, cx);
+        let run = self.open(slot, due, Phase::Queued, by, step);
         self.link(run);
-        self.enqueue(run, cx);
+        self.enqueue(run, step);
         run
     }
 
     /// Ends the waiting of each run of a job for its next attempt: a newer due time is there.
-    pub(super) fn supersede_retries(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn supersede_retries(&mut self, slot: u32, step: &mut Step<'_>) {
         let mut run = self.jobs[slot as usize].oldest;
         while run != NONE {
             let newer = self.runs[run].newer;
             if self.runs[run].waits_to_retry() {
-                self.react(run, Input::Displace, cx);
+                self.react(run, Input::Displace, step);
             }
             run = newer;
         }
     }
 
     /// Makes room for a due time by ending the oldest run of its job.
-    fn replace(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
+    fn replace(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
         let oldest = self.jobs[slot as usize].oldest;
         match self.runs[oldest].phase {
             // It has no process: nothing has to end first.
-            Phase::Queued => self.displace(oldest, due, cx),
+            Phase::Queued => self.displace(oldest, due, step),
             Phase::Postponed => {
-                self.react(oldest, Input::Displace, cx);
-                self.admit(slot, due, cx);
+                self.react(oldest, Input::Displace, step);
+                self.admit(slot, due, step);
             }
             Phase::Starting
             | Phase::GivenUp
             | Phase::Running
             | Phase::Terminating
             | Phase::Killing => {
-                self.wait_for_instance(slot, due, cx);
-                self.end_oldest(slot, cx);
+                self.wait_for_instance(slot, due, step);
+                self.end_oldest(slot, step);
             }
             // Pending runs are no instances, and retries have just been superseded.
             Phase::Pending | Phase::Resting => {}
@@ -94,31 +94,31 @@ impl Scheduler {
     }
 
     /// Ends the oldest run of a job, unless one is ending already.
-    fn end_oldest(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn end_oldest(&mut self, slot: u32, step: &mut Step<'_>) {
         let oldest = self.jobs[slot as usize].oldest;
         let mut run = oldest;
         while run != NONE {
             let state = &self.runs[run];
             let ends = matches!(state.phase, Phase::GivenUp | Phase::Terminating | Phase::Killing);
-            if ends || state.wish != Wish::Run {
+            if ends || state.once_started != OnceStarted::Run {
                 return;
             }
             run = state.newer;
         }
         if oldest != NONE {
-            self.react(oldest, Input::Displace, cx);
+            self.react(oldest, Input::Displace, step);
         }
     }
 
     /// A run without a process that now stands for a newer due time, in the place it has.
-    fn displace(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
+    fn displace(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
         let run = &self.runs[slot];
         let job_slot = run.job_slot;
         let state = &self.jobs[job_slot as usize];
         if state.pool != run.pool {
             // A reload has moved the job to another executor, where it has no place yet.
-            self.react(slot, Input::Displace, cx);
-            self.admit(job_slot, due, cx);
+            self.react(slot, Input::Displace, step);
+            self.admit(job_slot, due, step);
             return;
         }
         let id = self.next_id();
@@ -136,11 +136,11 @@ impl Scheduler {
             attempts: 0,
         };
         let old = run.id;
-        self.over(old, record, cx);
-        self.admitted(id, job_slot, due, None, cx);
+        self.over(old, record, step);
+        self.admitted(id, job_slot, due, None, step);
         let run = &mut self.runs[slot];
         run.due = due;
-        run.admitted = cx.now.mono;
+        run.admitted = step.now.mono;
         self.runs.rename(slot, id);
         if self.runs[slot].phase == Phase::Queued {
             // It is the newest of its job now.
@@ -151,14 +151,14 @@ impl Scheduler {
     }
 
     /// A run that waits for another of its job to end.
-    fn wait_for_instance(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
-        let run = self.open(slot, due, Phase::Pending, None, cx);
+    fn wait_for_instance(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
+        let run = self.open(slot, due, Phase::Pending, None, step);
         self.jobs[slot as usize].pending = run;
         self.arm_max_wait(run);
     }
 
     /// If a run waits for another of its job to end and there is room now, it takes it.
-    pub(super) fn promote(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn promote(&mut self, slot: u32, step: &mut Step<'_>) {
         let state = &mut self.jobs[slot as usize];
         let run = state.pending;
         if run == NONE || !self.life.is_accepting() {
@@ -169,10 +169,10 @@ impl Scheduler {
             state.pending = NONE;
             self.link(run);
             self.runs[run].phase = Phase::Queued;
-            self.enqueue(run, cx);
+            self.enqueue(run, step);
         } else if options.overlap == Overlap::Replace {
             // A reload has made `max_instances` smaller: more than one has to go.
-            self.end_oldest(slot, cx);
+            self.end_oldest(slot, step);
         }
     }
 
@@ -183,18 +183,18 @@ impl Scheduler {
         due: Instant,
         phase: Phase,
         by: Option<&str>,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) -> u32 {
         let id = self.next_id();
-        self.admitted(id, slot, due, by, cx);
+        self.admitted(id, slot, due, by, step);
         let state = &self.jobs[slot as usize];
         self.runs.insert(Run {
             id,
             job: Arc::clone(&state.job),
             due,
-            admitted: cx.now.mono,
+            admitted: step.now.mono,
             started: None,
-            ended: cx.now.mono,
+            ended: step.now.mono,
             deadline: NO_DEADLINE,
             last: None,
             attempt: 0,
@@ -204,7 +204,7 @@ impl Scheduler {
             newer: NONE,
             pool: state.pool,
             phase,
-            wish: Wish::Run,
+            once_started: OnceStarted::Run,
             hangs: false,
             timed_out: false,
             is_last: false,
@@ -212,12 +212,12 @@ impl Scheduler {
     }
 
     /// Has it remembered that a due time has become a run.
-    fn admitted(&self, run: RunId, slot: u32, due: Instant, by: Option<&str>, cx: &mut Cx<'_>) {
+    fn admitted(&self, run: RunId, slot: u32, due: Instant, by: Option<&str>, step: &mut Step<'_>) {
         if self.remembers {
             let job = Arc::clone(&self.jobs[slot as usize].job);
             let by = by.map(Into::into);
-            let admitted = Admitted { run, job, due, at: cx.now.wall, by };
-            cx.out.push(Action::Remember(Remember::Admitted(admitted)));
+            let admitted = Admitted { run, job, due, at: step.now.wall, by };
+            step.out.push(Action::Remember(Remember::Admitted(admitted)));
         }
     }
 
@@ -258,11 +258,11 @@ impl Scheduler {
     }
 
     /// A run wants a slot: at once, or in the order of arrival.
-    pub(super) fn enqueue(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn enqueue(&mut self, slot: u32, step: &mut Step<'_>) {
         let pool = self.runs[slot].pool;
         if self.pools.get(pool).is_open() && self.life.is_accepting() {
             self.pools.get(pool).busy += 1;
-            self.start(slot, cx);
+            self.start(slot, step);
             return;
         }
         let run = &mut self.runs[slot];
@@ -285,24 +285,24 @@ impl Scheduler {
     }
 
     /// Gives free slots of a pool to those who wait, first come, first served.
-    pub(super) fn dispatch(&mut self, pool: u16, cx: &mut Cx<'_>) {
+    pub(super) fn dispatch(&mut self, pool: u16, step: &mut Step<'_>) {
         while self.life.is_accepting() && self.pools.get(pool).has_free_slot() {
             let Some(slot) = self.pools.get(pool).pop(&self.runs) else { return };
             let run = &self.runs[slot];
-            if run.deadline <= cx.now.mono {
+            if run.deadline <= step.now.mono {
                 // The slot came free in the very step in which its patience ran out.
-                self.react(slot, Input::Deadline, cx);
+                self.react(slot, Input::Deadline, step);
                 continue;
             }
             let pool = self.pools.get(pool);
             pool.forget();
             pool.busy += 1;
-            self.start(slot, cx);
+            self.start(slot, step);
         }
     }
 
     /// Has the effects start the next attempt of a run that has a slot.
-    fn start(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn start(&mut self, slot: u32, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
         if run.attempt > 0 && run.job_slot != NONE {
             self.jobs[run.job_slot as usize].retrying -= 1;
@@ -311,16 +311,16 @@ impl Scheduler {
         run.shortages = 0;
         run.timed_out = false;
         run.last = None;
-        self.tell_to_start(slot, cx);
+        self.tell_to_start(slot, step);
     }
 
     /// Has the effects start the current attempt of a run.
-    pub(super) fn tell_to_start(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn tell_to_start(&mut self, slot: u32, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
         run.phase = Phase::Starting;
         run.hangs = false;
         run.deadline = NO_DEADLINE;
-        cx.out.push(Action::Start(Start {
+        step.out.push(Action::Start(Start {
             run: run.id,
             attempt: run.attempt,
             due: run.due,
@@ -329,7 +329,7 @@ impl Scheduler {
     }
 
     /// Says that it was told something of a run that cannot be.
-    pub(super) fn ignore(run: RunId, event: &'static str, cx: &mut Cx<'_>) {
-        cx.out.push(Action::Notice(Notice::Ignored { run, event }));
+    pub(super) fn ignore(run: RunId, event: &'static str, step: &mut Step<'_>) {
+        step.out.push(Action::Notice(Notice::Ignored { run, event }));
     }
 }

@@ -7,8 +7,8 @@ use crate::core::event::{Action, Code, Fault, Notice, Record, Response, RunId};
 use crate::core::instant::{Mono, Now};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 
-use super::run::{Input, NO_DEADLINE, NONE, Phase, Reaction, Timer, Wish, reaction};
-use super::{Cx, Scheduler};
+use super::run::{Input, NO_DEADLINE, NONE, OnceStarted, Phase, Reaction, Timer, reaction};
+use super::{Scheduler, Step};
 
 /// The first pause after the machine was too short of something to start an attempt; each further
 /// one is twice as long.
@@ -24,36 +24,36 @@ pub(super) const STOP_KILL_AFTER: Duration = Duration::from_secs(10);
 
 impl Scheduler {
     /// Something is told of a run.
-    pub(super) fn heard(&mut self, run: RunId, input: Input, cx: &mut Cx<'_>) {
+    pub(super) fn heard(&mut self, run: RunId, input: Input, step: &mut Step<'_>) {
         match self.runs.find(run) {
             Some(slot) => {
                 if matches!(input, Input::Ended(_) | Input::Abandoned(_)) {
-                    self.try_postponed(cx);
+                    self.try_postponed(step);
                 }
-                self.react(slot, input, cx);
+                self.react(slot, input, step);
             }
-            None => Scheduler::ignore(run, word(&input), cx),
+            None => Scheduler::ignore(run, word(&input), step),
         }
     }
 
     /// Something happens to a run.
-    pub(super) fn react(&mut self, slot: u32, input: Input, cx: &mut Cx<'_>) {
+    pub(super) fn react(&mut self, slot: u32, input: Input, step: &mut Step<'_>) {
         match reaction(self.runs[slot].phase, &input) {
-            Reaction::Ignore => Scheduler::ignore(self.runs[slot].id, word(&input), cx),
+            Reaction::Ignore => Scheduler::ignore(self.runs[slot].id, word(&input), step),
             Reaction::GiveUp => {
-                let waited = cx.now.mono.since(self.runs[slot].admitted);
-                self.finish(slot, Outcome::Missed(MissReason::Waited(waited)), cx);
+                let waited = step.now.mono.since(self.runs[slot].admitted);
+                self.finish(slot, Outcome::Missed(MissReason::Waited(waited)), step);
             }
             Reaction::Drop | Reaction::Conclude => {
                 // A run that waits for a slot may have had attempts already.
                 let never_tried = || Outcome::Skipped(skip_reason(&input));
                 let outcome = self.runs[slot].last.take().unwrap_or_else(never_tried);
-                self.finish(slot, outcome, cx);
+                self.finish(slot, outcome, step);
             }
-            Reaction::Enqueue => self.enqueue(slot, cx),
-            Reaction::StartAgain => self.tell_to_start(slot, cx),
-            Reaction::Run => self.has_started(slot, &input, cx),
-            Reaction::Postpone => self.postpone(slot, input, cx),
+            Reaction::Enqueue => self.enqueue(slot, step),
+            Reaction::StartAgain => self.tell_to_start(slot, step),
+            Reaction::Run => self.has_started(slot, &input, step),
+            Reaction::Postpone => self.postpone(slot, input, step),
             Reaction::AttemptOver => {
                 let outcome = match input {
                     Input::Ended(exit) => self.runs[slot].judge(exit),
@@ -63,88 +63,88 @@ impl Scheduler {
                     // The table has no other way here.
                     _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
                 };
-                self.attempt_over(slot, outcome, cx);
+                self.attempt_over(slot, outcome, step);
             }
             Reaction::Abandon => {
                 let Input::Abandoned(reason) = input else { return };
                 let run = &mut self.runs[slot];
                 // Its process may still be at work: it is not begun a second time.
                 run.is_last = true;
-                run.ended = cx.now.mono;
-                self.finish(slot, Outcome::Lost(format!("abandoned: {reason}")), cx);
+                run.ended = step.now.mono;
+                self.finish(slot, Outcome::Lost(format!("abandoned: {reason}")), step);
             }
             Reaction::TimeOut => {
-                self.times_out(slot, cx);
-                self.terminate(slot, cx);
+                self.times_out(slot, step);
+                self.terminate(slot, step);
             }
             Reaction::GiveUpStart => {
-                self.times_out(slot, cx);
-                self.give_up_start(slot, cx);
+                self.times_out(slot, step);
+                self.give_up_start(slot, step);
             }
-            Reaction::Hang => self.hangs(slot, &input, cx),
+            Reaction::Hang => self.hangs(slot, &input, step),
             Reaction::Last => self.runs[slot].is_last = true,
             Reaction::Terminate => {
                 self.runs[slot].is_last = true;
-                self.terminate(slot, cx);
+                self.terminate(slot, step);
             }
             Reaction::TerminateLater | Reaction::KillLater => {
-                let wish = match input {
-                    Input::Kill => Wish::Kill,
-                    _ => Wish::Terminate,
+                let once_started = match input {
+                    Input::Kill => OnceStarted::Kill,
+                    _ => OnceStarted::Terminate,
                 };
                 let run = &mut self.runs[slot];
                 run.is_last = true;
-                run.wish = run.wish.max(wish);
+                run.once_started = run.once_started.max(once_started);
                 if run.hangs {
-                    self.give_up_start(slot, cx);
+                    self.give_up_start(slot, step);
                 }
             }
             Reaction::Kill => {
                 self.runs[slot].is_last |= !matches!(input, Input::Deadline);
-                self.kill(slot, cx);
+                self.kill(slot, step);
             }
         }
     }
 
     /// Its `timeout` is over.
-    fn times_out(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn times_out(&mut self, slot: u32, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
         run.timed_out = true;
         let (run, job) = (run.id, Arc::clone(&run.job));
-        cx.out.push(Action::Notice(Notice::TimingOut { run, job }));
+        step.out.push(Action::Notice(Notice::TimingOut { run, job }));
     }
 
     /// Its start hangs. Its `timeout` counts all the same, and if it is to end it need not wait for
     /// a process.
-    fn hangs(&mut self, slot: u32, input: &Input, cx: &mut Cx<'_>) {
+    fn hangs(&mut self, slot: u32, input: &Input, step: &mut Step<'_>) {
         let Input::Hangs(taken) = *input else { return };
         let run = &mut self.runs[slot];
         run.hangs = true;
-        match (run.wish, run.job.options.timeout) {
-            (Wish::Terminate | Wish::Kill, _) => self.give_up_start(slot, cx),
-            (Wish::Run, Some(timeout)) => self.arm(slot, taken.plus(timeout)),
-            (Wish::Run, None) => {}
+        match (run.once_started, run.job.options.timeout) {
+            (OnceStarted::Terminate | OnceStarted::Kill, _) => self.give_up_start(slot, step),
+            (OnceStarted::Run, Some(timeout)) => self.arm(slot, taken.plus(timeout)),
+            (OnceStarted::Run, None) => {}
         }
     }
 
     /// Its start hangs and is not waited for any more. There is nobody who could be asked to end.
-    fn give_up_start(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn give_up_start(&mut self, slot: u32, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
         run.phase = Phase::GivenUp;
         run.deadline = NO_DEADLINE;
-        cx.out.push(Action::Kill(run.id));
+        step.out.push(Action::Kill(run.id));
     }
 
     /// Its process exists.
-    fn has_started(&mut self, slot: u32, input: &Input, cx: &mut Cx<'_>) {
+    fn has_started(&mut self, slot: u32, input: &Input, step: &mut Step<'_>) {
         let Input::Started(pid, at, taken) = *input else { return };
         // Nothing begins later than it is heard of.
-        let now = Now { wall: at.wall, mono: at.mono.min(cx.now.mono) };
+        let now = Now { wall: at.wall, mono: at.mono.min(step.now.mono) };
         let run = &mut self.runs[slot];
         run.phase = Phase::Running;
         run.deadline = NO_DEADLINE;
         run.started.get_or_insert((now.wall, now.mono));
-        cx.out.push(Action::Notice(Notice::Started {
+        step.out.push(Action::Notice(Notice::Started {
             run: run.id,
             attempt: run.attempt,
             pid,
@@ -153,27 +153,27 @@ impl Scheduler {
             lag: now.wall.since(run.due),
         }));
         let timeout = run.job.options.timeout;
-        match run.wish {
-            Wish::Run => {
+        match run.once_started {
+            OnceStarted::Run => {
                 if let Some(timeout) = timeout {
                     self.arm(slot, taken.min(now.mono).plus(timeout));
                 }
             }
-            Wish::Terminate => self.terminate(slot, cx),
-            Wish::Kill => self.kill(slot, cx),
+            OnceStarted::Terminate => self.terminate(slot, step),
+            OnceStarted::Kill => self.kill(slot, step),
         }
     }
 
     /// The machine was too short of something to start it. The slot is kept: others would fare no
     /// better, and the order stays what it was.
-    fn postpone(&mut self, slot: u32, input: Input, cx: &mut Cx<'_>) {
+    fn postpone(&mut self, slot: u32, input: Input, step: &mut Step<'_>) {
         let reason = match input {
             Input::Short(reason) | Input::NotStarted(reason) => reason,
             _ => String::new(),
         };
         let run = &mut self.runs[slot];
         if run.is_last || run.shortages >= SHORTAGES {
-            self.attempt_over(slot, Outcome::NotStarted(reason), cx);
+            self.attempt_over(slot, Outcome::NotStarted(reason), step);
             return;
         }
         let delay = SHORTAGE_FIRST.saturating_mul(1 << run.shortages.min(16)).min(SHORTAGE_MAX);
@@ -184,39 +184,39 @@ impl Scheduler {
         if !self.postponed.contains(&id) {
             self.postponed.push_back(id);
         }
-        cx.out.push(Action::Notice(Notice::Postponed { run: id, attempt, job, reason, delay }));
-        self.arm(slot, cx.now.mono.plus(delay));
+        step.out.push(Action::Notice(Notice::Postponed { run: id, attempt, job, reason, delay }));
+        self.arm(slot, step.now.mono.plus(delay));
     }
 
     /// A process has ended. What it gives back may be what the run that has waited longest was
     /// short of: it is tried again without its pause. That counts as no further try, as the pauses
     /// are for a machine on which nothing moves.
-    fn try_postponed(&mut self, cx: &mut Cx<'_>) {
+    fn try_postponed(&mut self, step: &mut Step<'_>) {
         while let Some(id) = self.postponed.pop_front() {
             let Some(slot) = self.runs.find(id) else { continue };
             let run = &mut self.runs[slot];
             if run.phase == Phase::Postponed {
                 run.shortages = run.shortages.saturating_sub(1);
                 run.deadline = NO_DEADLINE;
-                self.react(slot, Input::Deadline, cx);
+                self.react(slot, Input::Deadline, step);
                 return;
             }
         }
     }
 
     /// An attempt has ended, and its slot is free.
-    fn attempt_over(&mut self, slot: u32, outcome: Outcome, cx: &mut Cx<'_>) {
+    fn attempt_over(&mut self, slot: u32, outcome: Outcome, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
-        run.ended = cx.now.mono;
+        run.ended = step.now.mono;
         // A due time that already waits for this run is a newer one: it supersedes a retry.
         let superseded = run.job_slot == NONE || self.jobs[run.job_slot as usize].pending != NONE;
         let may_retry = !run.is_last && !superseded && run.attempt <= run.job.options.retries;
         if outcome.is_success() || !may_retry {
-            self.finish(slot, outcome, cx);
+            self.finish(slot, outcome, step);
             return;
         }
         let delay = run.retry_delay();
-        cx.out.push(Action::Notice(Notice::Retrying {
+        step.out.push(Action::Notice(Notice::Retrying {
             run: run.id,
             job: Arc::clone(&run.job),
             outcome: outcome.clone(),
@@ -227,19 +227,19 @@ impl Scheduler {
         run.phase = Phase::Resting;
         self.jobs[run.job_slot as usize].retrying += 1;
         let pool = run.pool;
-        self.arm(slot, cx.now.mono.plus(delay));
+        self.arm(slot, step.now.mono.plus(delay));
         self.pools.get(pool).busy -= 1;
-        self.dispatch(pool, cx);
+        self.dispatch(pool, step);
     }
 
     /// A run is over: its outcome is recorded and everything it held is given back.
-    fn finish(&mut self, slot: u32, outcome: Outcome, cx: &mut Cx<'_>) {
-        self.close(slot, Some(outcome), cx);
+    fn finish(&mut self, slot: u32, outcome: Outcome, step: &mut Step<'_>) {
+        self.close(slot, Some(outcome), step);
     }
 
     /// Another scheduler has the due time of a run, or it has a fate already. What has begun goes
     /// on; it can only be that the store was out of reach when it did.
-    pub(super) fn claim_lost(&mut self, run: RunId, cx: &mut Cx<'_>) {
+    pub(super) fn claim_lost(&mut self, run: RunId, step: &mut Step<'_>) {
         let Some(slot) = self.runs.find(run) else { return };
         let begun = match self.runs[slot].phase {
             Phase::Pending | Phase::Queued | Phase::Starting => self.runs[slot].started.is_some(),
@@ -247,32 +247,32 @@ impl Scheduler {
             Phase::GivenUp | Phase::Killing | Phase::Resting => true,
         };
         if !begun {
-            self.close(slot, None, cx);
+            self.close(slot, None, step);
             if let Some(tickets) = self.waiters.remove(&run) {
                 let message = "this due time was claimed by another scheduler";
                 for ticket in tickets {
                     let answer = Response::Refused(Fault::new(Code::Claimed, message));
-                    cx.out.push(Action::Answer { ticket, answer });
+                    step.out.push(Action::Answer { ticket, answer });
                 }
             }
         }
     }
 
     /// Records how a run has ended, and tells those who wait for it.
-    pub(super) fn over(&mut self, run: RunId, record: Record, cx: &mut Cx<'_>) {
+    pub(super) fn over(&mut self, run: RunId, record: Record, step: &mut Step<'_>) {
         if !self.waiters.is_empty()
             && let Some(tickets) = self.waiters.remove(&run)
         {
             for ticket in tickets {
                 let answer = Response::Ended(Box::new(record.clone()));
-                cx.out.push(Action::Answer { ticket, answer });
+                step.out.push(Action::Answer { ticket, answer });
             }
         }
-        cx.out.push(Action::Record(record));
+        step.out.push(Action::Record(record));
     }
 
     /// Gives back everything a run held; without an outcome there is nothing to record.
-    fn close(&mut self, slot: u32, outcome: Option<Outcome>, cx: &mut Cx<'_>) {
+    fn close(&mut self, slot: u32, outcome: Option<Outcome>, step: &mut Step<'_>) {
         let run = &self.runs[slot];
         let (pool, job_slot, phase) = (run.pool, run.job_slot, run.phase);
         let (id, due, attempts) = (run.id, run.due, run.attempt);
@@ -307,16 +307,16 @@ impl Scheduler {
                 duration,
                 attempts,
             };
-            self.over(id, record, cx);
+            self.over(id, record, step);
         }
         if had_slot {
             self.pools.get(pool).busy -= 1;
         }
         if job_slot != NONE {
-            self.promote(job_slot, cx);
+            self.promote(job_slot, step);
         }
         if had_slot {
-            self.dispatch(pool, cx);
+            self.dispatch(pool, step);
         }
         if job_slot != NONE {
             self.retire(job_slot);
@@ -324,29 +324,29 @@ impl Scheduler {
     }
 
     /// TERM now, KILL after `kill_after`.
-    fn terminate(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn terminate(&mut self, slot: u32, step: &mut Step<'_>) {
         let stopping = !self.life.is_accepting();
         let run = &mut self.runs[slot];
         let mut kill_after = run.job.options.kill_after;
         if stopping {
             kill_after = kill_after.min(STOP_KILL_AFTER);
         }
-        let mut at = cx.now.mono.plus(kill_after);
+        let mut at = step.now.mono.plus(kill_after);
         if run.phase == Phase::Terminating {
             at = at.min(run.deadline);
         } else {
             run.phase = Phase::Terminating;
-            cx.out.push(Action::Terminate(run.id));
+            step.out.push(Action::Terminate(run.id));
         }
         self.arm(slot, at);
     }
 
     /// KILL now.
-    fn kill(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn kill(&mut self, slot: u32, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
         run.phase = Phase::Killing;
         run.deadline = NO_DEADLINE;
-        cx.out.push(Action::Kill(run.id));
+        step.out.push(Action::Kill(run.id));
     }
 
     /// Sets the deadline of a run. What was set before is forgotten.
@@ -371,15 +371,15 @@ impl Scheduler {
     }
 
     /// Everything whose deadline has passed.
-    pub(super) fn ring_timers(&mut self, cx: &mut Cx<'_>) {
-        self.end_of_grace(cx);
+    pub(super) fn ring_timers(&mut self, step: &mut Step<'_>) {
+        self.end_of_grace(step);
         while let Some(&timer) = self.timers.peek()
-            && timer.at <= cx.now.mono
+            && timer.at <= step.now.mono
         {
             self.timers.pop();
             if self.is_set(timer) {
                 self.runs[timer.run.slot].deadline = NO_DEADLINE;
-                self.react(timer.run.slot, Input::Deadline, cx);
+                self.react(timer.run.slot, Input::Deadline, step);
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use super::jobs::{NEVER, TICK, Wait};
 use super::tally::Tally;
 use super::timetable::{Timetable, fire_time};
-use super::{Cx, Scheduler};
+use super::{Scheduler, Step};
 
 /// How many due times of one job `coalesce = "all"` runs at once. Older ones are coalesced into
 /// them: no outage may make the scheduler outgrow its machine.
@@ -34,20 +34,20 @@ struct Passed {
 
 impl Scheduler {
     /// Decides every due time that has passed.
-    pub(super) fn decide(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn decide(&mut self, step: &mut Step<'_>) {
         if !self.life.is_accepting() {
             return;
         }
-        if !self.end_pause_of_all_in_time(cx) {
+        if !self.end_pause_of_all_in_time(step) {
             return;
         }
         while let Some(&wake) = self.calendar.peek()
-            && wake.at <= cx.now.wall
+            && wake.at <= step.now.wall
         {
             if self.jobs[wake.slot as usize].paused {
-                self.end_pause_in_time(wake.slot, cx);
+                self.end_pause_in_time(wake.slot, step);
             } else {
-                self.decide_job(wake.slot, cx);
+                self.decide_job(wake.slot, step);
             }
             let at = self.wake_of(wake.slot);
             if let Some(mut top) = self.calendar.peek_mut() {
@@ -64,7 +64,7 @@ impl Scheduler {
     }
 
     /// Decides the due times of one job that have passed.
-    fn decide_job(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn decide_job(&mut self, slot: u32, step: &mut Step<'_>) {
         let waits = !self.delayed.is_empty() && self.delayed.contains_key(&slot);
         let state = &mut self.jobs[slot as usize];
         let options = &state.job.options;
@@ -72,26 +72,26 @@ impl Scheduler {
             // The usual case: one due time, and in time.
             let next = state.timetable().after(state.next);
             let in_time = match options.misfire_grace_time {
-                Grace::Limited(grace) => cx.now.wall.since(state.next) <= grace,
+                Grace::Limited(grace) => step.now.wall.since(state.next) <= grace,
                 Grace::Forever => true,
             };
-            if in_time && next > cx.now.wall {
+            if in_time && next > step.now.wall {
                 let due = state.next;
                 state.decided = due;
                 state.next = next;
-                if !self.admit(slot, due, cx) {
-                    self.record_skip(slot, due, cx);
+                if !self.admit(slot, due, step) {
+                    self.record_skip(slot, due, step);
                 }
                 return;
             }
         }
-        self.decide_many(slot, cx);
+        self.decide_many(slot, step);
     }
 
     /// The same for any number of due times, however late, with any jitter.
     #[cold]
-    fn decide_many(&mut self, slot: u32, cx: &mut Cx<'_>) {
-        let now = cx.now.wall;
+    fn decide_many(&mut self, slot: u32, step: &mut Step<'_>) {
+        let now = step.now.wall;
         let state = &self.jobs[slot as usize];
         let (job, anchor) = (Arc::clone(&state.job), state.anchor);
         let timetable = Timetable { trigger: &job.trigger, anchor };
@@ -161,8 +161,8 @@ impl Scheduler {
         state.next = due;
 
         let late = |first| Outcome::Missed(MissReason::Late(now.since(fire_time(&job, first))));
-        self.record_tally(&job, anchor, missed, late, cx);
-        self.fire_passed(slot, &job, timetable, &mut passed, cx);
+        self.record_tally(&job, anchor, missed, late, step);
+        self.fire_passed(slot, &job, timetable, &mut passed, step);
 
         passed.before.clear();
         passed.after.clear();
@@ -177,7 +177,7 @@ impl Scheduler {
         job: &Arc<Job>,
         timetable: Timetable<'_>,
         passed: &mut Passed,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) {
         let mut chosen = std::mem::take(&mut self.scratch.chosen);
         match job.options.coalesce {
@@ -186,7 +186,7 @@ impl Scheduler {
             Coalesce::All => passed.take_newest(timetable, ALL, &mut chosen),
         }
         let coalesced = passed.tally();
-        self.record_tally(job, timetable.anchor, coalesced, |_| Outcome::Coalesced, cx);
+        self.record_tally(job, timetable.anchor, coalesced, |_| Outcome::Coalesced, step);
 
         let mut skipped = Tally::default();
         if job.options.overlap == Overlap::Replace {
@@ -197,18 +197,18 @@ impl Scheduler {
             }
         }
         for due in chosen.drain(..) {
-            if !self.admit(slot, due, cx) {
+            if !self.admit(slot, due, step) {
                 skipped.add(due);
             }
         }
         let outcome = |_| Outcome::Skipped(SkipReason::Overlap);
-        self.record_tally(job, timetable.anchor, skipped, outcome, cx);
+        self.record_tally(job, timetable.anchor, skipped, outcome, step);
         self.scratch.chosen = chosen;
     }
 
     /// Records a due time that found `max_instances` runs active.
-    fn record_skip(&mut self, slot: u32, due: Instant, cx: &mut Cx<'_>) {
-        cx.out.push(Action::Record(Record {
+    fn record_skip(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
+        step.out.push(Action::Record(Record {
             job: Arc::clone(&self.jobs[slot as usize].job),
             due,
             last_due: due,

@@ -17,9 +17,9 @@ use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
 use super::jobs::{Extra, JobState, NEVER, TICK, Wait};
-use super::run::{Input, NO_DEADLINE, NONE, Phase, Run, Wish};
+use super::run::{Input, NO_DEADLINE, NONE, OnceStarted, Phase, Run};
 use super::timetable::fire_time;
-use super::{Cx, Scheduler};
+use super::{Scheduler, Step};
 
 /// What an earlier scheduler has left.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -174,7 +174,7 @@ impl Scheduler {
             newer: NONE,
             pool,
             phase: Phase::Running,
-            wish: Wish::Run,
+            once_started: OnceStarted::Run,
             hangs: false,
             timed_out: false,
             // How it ends will not be known, so nobody can tell whether to try again.
@@ -192,34 +192,34 @@ impl Scheduler {
     }
 
     /// At the first step: what has changed by the start itself.
-    pub(super) fn remember_the_new(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn remember_the_new(&mut self, step: &mut Step<'_>) {
         let (slots, gone) = std::mem::take(&mut self.unremembered);
         for slot in slots {
-            self.remember(slot, cx);
+            self.remember(slot, step);
         }
-        cx.out.extend(gone.into_iter().map(|id| Action::Remember(Remember::Gone(id))));
+        step.out.extend(gone.into_iter().map(|id| Action::Remember(Remember::Gone(id))));
     }
 
     /// Has everything remembered once more, by somebody who knows nothing: a store that was lost
     /// and begun anew.
     pub fn remember_all(&self, now: Now, actions: &mut Vec<Action>) {
-        let cx = &mut Cx { now, out: actions };
+        let step = &mut Step { now, out: actions };
         for slot in 0..self.jobs.len() as u32 {
             if !self.jobs[slot as usize].gone {
-                self.remember(slot, cx);
+                self.remember(slot, step);
             }
         }
-        cx.out.push(Action::Remember(Remember::AllPaused(self.all_paused.clone())));
+        step.out.push(Action::Remember(Remember::AllPaused(self.all_paused.clone())));
     }
 
     /// Has what is known of a job remembered.
-    pub(super) fn remember(&self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn remember(&self, slot: u32, step: &mut Step<'_>) {
         if !self.remembers {
             return;
         }
         let state = &self.jobs[slot as usize];
         let extra = self.extras.get(&slot).cloned().unwrap_or_default();
-        cx.out.push(Action::Remember(Remember::Job(Box::new(JobRecord {
+        step.out.push(Action::Remember(Remember::Job(Box::new(JobRecord {
             id: state.job.id.clone(),
             anchor: state.anchor,
             decided: state.decided,
@@ -242,7 +242,7 @@ impl Scheduler {
 
     /// Removes the added jobs of which nothing is left to be done: as in APScheduler, a job whose
     /// trigger names no further due time is gone.
-    pub(super) fn remove_done(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn remove_done(&mut self, step: &mut Step<'_>) {
         while let Some(slot) = self.done.pop() {
             let state = &self.jobs[slot as usize];
             let is_done = state.added
@@ -253,13 +253,13 @@ impl Scheduler {
                 && state.pending == NONE
                 && !self.delayed.contains_key(&slot);
             if is_done {
-                self.vacate(slot, cx);
+                self.vacate(slot, step);
             }
         }
     }
 
     /// Takes a job out of its slot. Runs of it that have begun go on without it.
-    pub(super) fn vacate(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn vacate(&mut self, slot: u32, step: &mut Step<'_>) {
         let orphans: Vec<u32> = self
             .runs
             .iter()
@@ -270,7 +270,7 @@ impl Scheduler {
             self.runs[run].job_slot = NONE;
         }
         for run in orphans {
-            self.react(run, Input::Remove, cx);
+            self.react(run, Input::Remove, step);
         }
         self.calendar.retain(|wake| wake.slot != slot);
         self.delayed.remove(&slot);
@@ -294,7 +294,7 @@ impl Scheduler {
             ids.remove(&job.id);
         }
         if self.remembers {
-            cx.out.push(Action::Remember(Remember::Gone(job.id.clone())));
+            step.out.push(Action::Remember(Remember::Gone(job.id.clone())));
         }
     }
 

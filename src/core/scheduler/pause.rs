@@ -12,7 +12,7 @@ use crate::core::outcome::{Outcome, SkipReason};
 
 use super::jobs::{Delayed, Extra, NEVER, TICK};
 use super::tally::Tally;
-use super::{Cx, Scheduler};
+use super::{Scheduler, Step};
 
 /// Notes that a job has had no due times until now.
 pub(super) fn extra_since(extras: &mut HashMap<u32, Extra>, slot: u32, since: Instant) {
@@ -21,8 +21,8 @@ pub(super) fn extra_since(extras: &mut HashMap<u32, Extra>, slot: u32, since: In
 
 impl Scheduler {
     /// Pauses a job. What has passed has been decided.
-    pub(super) fn pause_job(&mut self, slot: u32, pause: Pause, cx: &mut Cx<'_>) {
-        self.skip_waiting(slot, cx);
+    pub(super) fn pause_job(&mut self, slot: u32, pause: Pause, step: &mut Step<'_>) {
+        self.skip_waiting(slot, step);
         let extra = self.extras.entry(slot).or_default();
         let before = extra.pause.take();
         let since = before.as_ref().map_or(pause.at, |before| before.at);
@@ -31,29 +31,29 @@ impl Scheduler {
         state.paused = true;
         // What has been due since an earlier pause is still to be recorded.
         if before.is_none() && self.all_paused.is_none() {
-            state.decided = state.decided.max(cx.now.wall);
+            state.decided = state.decided.max(step.now.wall);
         }
         state.seek();
         self.reschedule(slot);
-        self.remember(slot, cx);
+        self.remember(slot, step);
     }
 
     /// Ends the pause of a job, as of `at`.
-    pub(super) fn resume_job(&mut self, slot: u32, at: Instant, cx: &mut Cx<'_>) {
+    pub(super) fn resume_job(&mut self, slot: u32, at: Instant, step: &mut Step<'_>) {
         let by_definition = self.jobs[slot as usize].job.options.paused;
         let extra = self.extras.entry(slot).or_default();
         let was_paused_by_somebody = extra.pause.take().is_some();
         extra.resumed = by_definition;
         self.jobs[slot as usize].paused = false;
         if was_paused_by_somebody {
-            self.skip_until(slot, at, cx);
+            self.skip_until(slot, at, step);
         } else {
             let state = &mut self.jobs[slot as usize];
             state.decided = state.decided.max(at.minus(TICK));
             extra_since(&mut self.extras, slot, at);
         }
         self.jobs[slot as usize].seek();
-        self.remember(slot, cx);
+        self.remember(slot, step);
         self.retire(slot);
     }
 
@@ -64,79 +64,79 @@ impl Scheduler {
     }
 
     /// Ends the pause of a job if it is time. The calendar has to be told by the caller.
-    pub(super) fn end_pause_in_time(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    pub(super) fn end_pause_in_time(&mut self, slot: u32, step: &mut Step<'_>) {
         let until = self.end_of_pause(slot);
-        if until <= cx.now.wall {
-            self.resume_job(slot, until, cx);
+        if until <= step.now.wall {
+            self.resume_job(slot, until, step);
         }
     }
 
     /// Pauses all jobs.
-    pub(super) fn pause_all(&mut self, pause: Pause, cx: &mut Cx<'_>) {
+    pub(super) fn pause_all(&mut self, pause: Pause, step: &mut Step<'_>) {
         for slot in 0..self.jobs.len() as u32 {
-            self.skip_waiting(slot, cx);
+            self.skip_waiting(slot, step);
         }
         let since = self.all_paused.as_ref().map_or(pause.at, |before| before.at);
         if self.all_paused.is_none() {
             for state in &mut self.jobs {
                 if !state.paused {
-                    state.decided = state.decided.max(cx.now.wall);
+                    state.decided = state.decided.max(step.now.wall);
                 }
             }
         }
         self.all_paused = Some(Pause { at: since, ..pause });
-        self.remember_all_paused(cx);
+        self.remember_all_paused(step);
     }
 
     /// Ends the pause of all jobs, as of `at`. Jobs that were paused on their own stay so.
-    pub(super) fn resume_all(&mut self, at: Instant, cx: &mut Cx<'_>) {
+    pub(super) fn resume_all(&mut self, at: Instant, step: &mut Step<'_>) {
         if self.all_paused.take().is_none() {
             return;
         }
         for slot in 0..self.jobs.len() as u32 {
             if !self.jobs[slot as usize].gone && !self.jobs[slot as usize].paused {
-                self.skip_until(slot, at, cx);
+                self.skip_until(slot, at, step);
                 self.jobs[slot as usize].seek();
                 self.retire(slot);
             }
         }
         self.fill_calendar();
-        self.remember_all_paused(cx);
+        self.remember_all_paused(step);
     }
 
     /// Answers whether jobs may be due: they are not all paused, or that has just ended.
-    pub(super) fn end_pause_of_all_in_time(&mut self, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn end_pause_of_all_in_time(&mut self, step: &mut Step<'_>) -> bool {
         let Some(pause) = &self.all_paused else { return true };
         match pause.until {
-            Some(until) if until <= cx.now.wall => {
-                self.resume_all(until, cx);
+            Some(until) if until <= step.now.wall => {
+                self.resume_all(until, step);
                 true
             }
             _ => false,
         }
     }
 
-    fn remember_all_paused(&self, cx: &mut Cx<'_>) {
+    fn remember_all_paused(&self, step: &mut Step<'_>) {
         use crate::core::event::{Action, Remember};
         if self.remembers {
-            cx.out.push(Action::Remember(Remember::AllPaused(self.all_paused.clone())));
+            step.out.push(Action::Remember(Remember::AllPaused(self.all_paused.clone())));
         }
     }
 
     /// Records what was due in a pause that ends at `at`; what is due at `at` itself is not in it.
-    fn skip_until(&mut self, slot: u32, at: Instant, cx: &mut Cx<'_>) {
+    fn skip_until(&mut self, slot: u32, at: Instant, step: &mut Step<'_>) {
         let state = &self.jobs[slot as usize];
         let last = at.minus(TICK);
         let first = state.timetable().after(state.decided);
         let range = (first <= last).then(|| (first, state.timetable().last_until(first, last)));
-        self.skip_paused(slot, Delayed::default(), range, cx);
+        self.skip_paused(slot, Delayed::default(), range, step);
         let state = &mut self.jobs[slot as usize];
         state.decided = state.decided.max(last);
     }
 
     /// Records the due times that had been reached when a pause began and were waiting for their
     /// jitter to pass.
-    fn skip_waiting(&mut self, slot: u32, cx: &mut Cx<'_>) {
+    fn skip_waiting(&mut self, slot: u32, step: &mut Step<'_>) {
         // In a pause that goes on already there is none such; what is due in that is recorded at its
         // end.
         if self.all_paused.is_some() || self.jobs[slot as usize].paused {
@@ -144,10 +144,10 @@ impl Scheduler {
         }
         let waiting = self.delayed.remove(&slot).unwrap_or_default();
         let state = &self.jobs[slot as usize];
-        let range = (state.next <= cx.now.wall)
-            .then(|| (state.next, state.timetable().last_until(state.next, cx.now.wall)));
+        let range = (state.next <= step.now.wall)
+            .then(|| (state.next, state.timetable().last_until(state.next, step.now.wall)));
         if !waiting.is_empty() || range.is_some() {
-            self.skip_paused(slot, waiting, range, cx);
+            self.skip_paused(slot, waiting, range, step);
         }
     }
 
@@ -157,7 +157,7 @@ impl Scheduler {
         slot: u32,
         waiting: Delayed,
         range: Option<(Instant, Instant)>,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) {
         let mut tally = Tally::default();
         waiting.0.iter().for_each(|waiting| tally.add(waiting.0.due));
@@ -167,6 +167,6 @@ impl Scheduler {
         let state = &self.jobs[slot as usize];
         let (job, anchor) = (std::sync::Arc::clone(&state.job), state.anchor);
         let outcome = |_| Outcome::Skipped(SkipReason::Paused);
-        self.record_tally(&job, anchor, tally, outcome, cx);
+        self.record_tally(&job, anchor, tally, outcome, step);
     }
 }

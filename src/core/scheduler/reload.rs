@@ -16,7 +16,7 @@ use crate::core::trigger::Trigger;
 use super::jobs::{Delayed, Extra, JobState, TICK, anchor};
 use super::run::{Input, NONE, Phase};
 use super::tally::Tally;
-use super::{Cx, Scheduler};
+use super::{Scheduler, Step};
 
 /// How many jobs are what, and where the old ones went.
 #[derive(Default)]
@@ -33,7 +33,7 @@ struct Difference {
 
 impl Scheduler {
     /// Takes over a new jobfile. While the scheduler stops it is of no use, and ignored.
-    pub(super) fn reload(&mut self, set: JobSet, cx: &mut Cx<'_>) {
+    pub(super) fn reload(&mut self, set: JobSet, step: &mut Step<'_>) {
         if !self.life.is_accepting() {
             return;
         }
@@ -44,13 +44,13 @@ impl Scheduler {
         self.vacant.clear();
         self.ids = None;
         self.done.clear();
-        let difference = self.match_jobs(&old, set.jobs, cx.now.wall);
+        let difference = self.match_jobs(&old, set.jobs, step.now.wall);
         let orphans = self.move_runs(&difference.moved);
-        self.move_delayed(&old, &difference.moved, cx);
-        self.forget_the_gone(&old, &difference.moved, cx);
+        self.move_delayed(&old, &difference.moved, step);
+        self.forget_the_gone(&old, &difference.moved, step);
         drop(old);
         for slot in orphans {
-            self.react(slot, Input::Remove, cx);
+            self.react(slot, Input::Remove, step);
         }
         self.fill_calendar();
 
@@ -58,19 +58,19 @@ impl Scheduler {
         let pending = self.runs.iter().filter(|(_, run)| run.phase == Phase::Pending);
         let pending: Vec<u32> = pending.map(|(_, run)| run.job_slot).collect();
         for slot in pending {
-            self.promote(slot, cx);
+            self.promote(slot, step);
         }
         for pool in 0..self.pools.len() {
-            self.dispatch(pool, cx);
+            self.dispatch(pool, step);
         }
-        cx.out.push(Action::Notice(Notice::Reloaded {
+        step.out.push(Action::Notice(Notice::Reloaded {
             added: difference.added,
             changed: difference.changed,
             removed: difference.removed,
             unchanged: difference.unchanged,
         }));
         for slot in difference.to_remember {
-            self.remember(slot, cx);
+            self.remember(slot, step);
         }
         let added = (0..self.jobs.len() as u32).filter(|&slot| self.jobs[slot as usize].added);
         self.done.extend(added);
@@ -146,16 +146,16 @@ impl Scheduler {
     }
 
     /// Has those forgotten that are in no file any more.
-    fn forget_the_gone(&self, old: &[JobState], moved: &[u32], cx: &mut Cx<'_>) {
+    fn forget_the_gone(&self, old: &[JobState], moved: &[u32], step: &mut Step<'_>) {
         if self.remembers {
             let gone = old.iter().zip(moved).filter(|(job, slot)| **slot == NONE && !job.gone);
             let gone = gone.map(|(state, _)| Remember::Gone(state.job.id.clone()));
-            cx.out.extend(gone.map(Action::Remember));
+            step.out.extend(gone.map(Action::Remember));
         }
     }
 
     /// Moves the due times that wait for their jitter, and records those that nobody waits for.
-    fn move_delayed(&mut self, old: &[JobState], moved: &[u32], cx: &mut Cx<'_>) {
+    fn move_delayed(&mut self, old: &[JobState], moved: &[u32], step: &mut Step<'_>) {
         let mut delayed: Vec<(u32, Delayed)> = self.delayed.drain().collect();
         delayed.sort_unstable_by_key(|delayed| delayed.0);
         for (slot, waiting) in delayed {
@@ -170,7 +170,7 @@ impl Scheduler {
             let mut tally = Tally::default();
             waiting.0.iter().for_each(|waiting| tally.add(waiting.0.due));
             let state = &old[slot as usize];
-            self.record_tally(&state.job, state.anchor, tally, |_| Outcome::Skipped(reason), cx);
+            self.record_tally(&state.job, state.anchor, tally, |_| Outcome::Skipped(reason), step);
         }
     }
 }

@@ -221,7 +221,7 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
 
 /// What is to be done to a run whose process does not exist yet, once it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Wish {
+pub(super) enum OnceStarted {
     /// Nothing.
     Run,
     /// TERM.
@@ -258,7 +258,7 @@ pub(super) struct Run {
     pub(super) newer: u32,
     pub(super) pool: u16,
     pub(super) phase: Phase,
-    pub(super) wish: Wish,
+    pub(super) once_started: OnceStarted,
     /// The start of the current attempt is known to hang.
     pub(super) hangs: bool,
     /// Its `timeout` ended the current attempt.

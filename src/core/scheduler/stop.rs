@@ -8,7 +8,7 @@ use crate::core::instant::Mono;
 
 use super::attempt::STOP_KILL_AFTER;
 use super::run::Input;
-use super::{Cx, Scheduler};
+use super::{Scheduler, Step};
 
 /// How long the end waits for what was killed. A process that hangs in the kernel, one that may not
 /// be signalled and a start that hangs do not keep the scheduler.
@@ -45,60 +45,60 @@ impl Life {
 impl Scheduler {
     /// The first stop drains, the second kills. Due times that were not decided before the first
     /// are left to whoever runs next.
-    pub(super) fn stop(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn stop(&mut self, step: &mut Step<'_>) {
         match self.life {
             Life::Starting | Life::Running => {
-                self.life = Life::Draining { until: cx.now.mono.plus(self.stop_grace) };
-                self.tell_all(&Input::Drain, cx);
+                self.life = Life::Draining { until: step.now.mono.plus(self.stop_grace) };
+                self.tell_all(&Input::Drain, step);
                 let running = self.runs.len();
-                cx.out.push(Action::Notice(Notice::Stopping { running }));
+                step.out.push(Action::Notice(Notice::Stopping { running }));
             }
             Life::Draining { .. } | Life::Ending { .. } => {
-                let mut until = cx.now.mono.plus(LAST_WAIT);
+                let mut until = step.now.mono.plus(LAST_WAIT);
                 if let Life::Ending { until: before } = self.life {
                     until = until.min(before);
                 }
                 self.life = Life::Ending { until };
-                self.tell_all(&Input::Kill, cx);
+                self.tell_all(&Input::Kill, step);
             }
             Life::Over => {}
         }
     }
 
     /// Ends what has not ended within `stop_grace`, and abandons what that does not end.
-    pub(super) fn end_of_grace(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn end_of_grace(&mut self, step: &mut Step<'_>) {
         match self.life {
-            Life::Draining { until } if until <= cx.now.mono => {
-                let until = cx.now.mono.plus(STOP_KILL_AFTER).plus(LAST_WAIT);
+            Life::Draining { until } if until <= step.now.mono => {
+                let until = step.now.mono.plus(STOP_KILL_AFTER).plus(LAST_WAIT);
                 self.life = Life::Ending { until };
-                self.tell_all(&Input::Terminate, cx);
+                self.tell_all(&Input::Terminate, step);
             }
-            Life::Ending { until } if until <= cx.now.mono => {
+            Life::Ending { until } if until <= step.now.mono => {
                 let reason = "it had not ended when schedrs did";
-                self.tell_all(&Input::Abandoned(reason.to_owned()), cx);
+                self.tell_all(&Input::Abandoned(reason.to_owned()), step);
             }
             _ => {}
         }
     }
 
     /// The end of a step.
-    pub(super) fn settle(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn settle(&mut self, step: &mut Step<'_>) {
         self.forget_unset_timers();
         let ending = matches!(self.life, Life::Draining { .. } | Life::Ending { .. });
         if ending && self.runs.is_empty() && self.counts.is_empty() {
             self.life = Life::Over;
-            cx.out.push(Action::Exit);
+            step.out.push(Action::Exit);
         }
     }
 
     /// Something happens to all runs, in the order in which they were admitted.
-    fn tell_all(&mut self, input: &Input, cx: &mut Cx<'_>) {
+    fn tell_all(&mut self, input: &Input, step: &mut Step<'_>) {
         let mut all: Vec<_> = self.runs.iter().map(|(slot, run)| (run.id, slot)).collect();
         all.sort_unstable();
         for (id, slot) in all {
             // What happens to one may be the end of another.
             if self.runs.find(id) == Some(slot) {
-                self.react(slot, input.clone(), cx);
+                self.react(slot, input.clone(), step);
             }
         }
     }

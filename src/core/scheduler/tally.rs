@@ -13,7 +13,7 @@ use crate::core::job::Job;
 use crate::core::outcome::Outcome;
 
 use super::timetable::Timetable;
-use super::{Cx, Scheduler};
+use super::{Scheduler, Step};
 
 /// How many due times one step counts: a few milliseconds.
 pub(super) const SLICE: u64 = 50_000;
@@ -108,7 +108,7 @@ impl Scheduler {
         anchor: Instant,
         tally: Tally,
         outcome: impl Fn(Instant) -> Outcome,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) {
         let timetable = Timetable { trigger: &job.trigger, anchor };
         for stretch in tally.stretches(timetable) {
@@ -124,18 +124,18 @@ impl Scheduler {
                 attempts: 0,
             };
             match stretch.uncounted {
-                None => cx.out.push(Action::Record(record)),
+                None => step.out.push(Action::Record(record)),
                 Some((after, last)) => {
                     self.counts.push_back(Count { record, anchor, after, last });
                     // Most ranges are short: their records come at once.
-                    self.go_on_counting(cx);
+                    self.go_on_counting(step);
                 }
             }
         }
     }
 
     /// Counts until all is counted or this step's slice is used up.
-    pub(super) fn go_on_counting(&mut self, cx: &mut Cx<'_>) {
+    pub(super) fn go_on_counting(&mut self, step: &mut Step<'_>) {
         while let Some(count) = self.counts.front_mut() {
             let timetable = Timetable { trigger: &count.record.job.trigger, anchor: count.anchor };
             let counted = timetable.count(count.after, count.last, &mut self.count_budget);
@@ -145,7 +145,7 @@ impl Scheduler {
                 return;
             }
             if let Some(count) = self.counts.pop_front() {
-                cx.out.push(Action::Record(count.record));
+                step.out.push(Action::Record(count.record));
             }
         }
     }

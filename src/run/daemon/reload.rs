@@ -15,7 +15,7 @@ use super::offload::Done;
 use super::requests::{self, Composed, Composition};
 use super::{Jobfile, Loop, notify};
 use crate::control::Reply;
-use crate::core::event::{Ask, Change, Code, Event, Fault, Notice, Response, Want};
+use crate::core::event::{Change, Code, Event, Fault, Notice, Operation, Response};
 use crate::core::job::{Job, JobSet};
 use crate::core::trigger::Trigger;
 use crate::sys::clock;
@@ -165,8 +165,12 @@ impl Loop<'_> {
         };
         let (set, displaced) = apply::apply(composed, around, clock::wall());
         for Change { job, by, detail, .. } in displaced {
-            let want = job.map(|job| Want::Remove { job, detail });
-            let ask = want.map(|want| Event::Ask(Box::new(Ask { ticket: 0, by, want })));
+            let operation = job.map(|job| Operation::Remove { job, detail });
+            let ask = operation.map(|operation| Event::Operation {
+                ticket: 0,
+                by,
+                operation: Box::new(operation),
+            });
             self.events.extend(ask);
         }
         self.events.push_back(Event::Reload(Box::new(set)));

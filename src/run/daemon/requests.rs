@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::Jobfile;
 use super::offload::{Done, NotBegun, Offload};
 use crate::control::{Call, Reply, Request};
-use crate::core::event::{Ask, Code, Event, Fault, Health, Response, Want};
+use crate::core::event::{Code, Event, Fault, Health, Operation, Response};
 use crate::core::instant::{Mono, Now};
 use crate::core::scheduler::Scheduler;
 use jobs::Made;
@@ -212,7 +212,7 @@ impl Requests {
         match done {
             Done::Checked(Ok(fit)) => {
                 if let Some(jobs) = &mut self.jobs {
-                    jobs.changing(scheduler, &fit.want);
+                    jobs.changing(scheduler, &fit.operation);
                 }
                 self.ask(&by, fit, reply, events);
             }
@@ -245,14 +245,18 @@ impl Requests {
 
     /// Asks the scheduler.
     fn ask(&mut self, by: &str, fit: Fit, reply: Reply, events: &mut VecDeque<Event>) {
-        let Fit { want, mut warnings } = fit;
-        if matches!(want, Want::Add { .. } | Want::Change { .. }) {
+        let Fit { operation, mut warnings } = fit;
+        if matches!(operation, Operation::Add { .. } | Operation::Change { .. }) {
             warnings.extend(self.unkept.clone());
         }
         self.next += 1;
-        let twice = matches!(want, Want::Start { wait: true, .. });
+        let twice = matches!(operation, Operation::Start { wait: true, .. });
         self.waiting.insert(self.next, Waiting { reply, twice, warnings });
-        events.push_back(Event::Ask(Box::new(Ask { ticket: self.next, by: by.into(), want })));
+        events.push_back(Event::Operation {
+            ticket: self.next,
+            by: by.into(),
+            operation: Box::new(operation),
+        });
     }
 
     /// Gives a response to whoever waits for it.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use schedrs::clock;
 use schedrs::control::server::Server;
 use schedrs::control::{Call, Reply, Request, Target};
-use schedrs::event::{Action, Ask, ChangeKind, Event, Exit, Fault, Health, Response, RunId, Want};
+use schedrs::event::{Action, ChangeKind, Event, Exit, Fault, Health, Operation, Response, RunId};
 use schedrs::job::{Executor, Job, JobSet, Settings};
 use schedrs::jobfile;
 use schedrs::output;
@@ -106,17 +106,17 @@ impl Loop {
 
     fn perform(&self, call: Call) {
         let Call { by, request, reply } = call;
-        let want = match request {
-            Request::List { from, limit } => Want::List { from, limit: limit as u32 },
-            Request::Show { job } => Want::Show { job },
-            Request::Start { job, force, wait } => Want::Start { job, force, wait },
-            Request::Stop(Target::Job(job)) => Want::StopJob { job },
-            Request::Stop(Target::Run(run)) => Want::StopRun { run },
-            Request::Pause { job, until, reason } => Want::Pause { job, until, reason },
-            Request::Resume { job } => Want::Resume { job },
-            Request::Remove { job } => Want::Remove { job, detail: None },
+        let operation = match request {
+            Request::List { from, limit } => Operation::List { from, limit: limit as u32 },
+            Request::Show { job } => Operation::Show { job },
+            Request::Start { job, force, wait } => Operation::Start { job, force, wait },
+            Request::Stop(Target::Job(job)) => Operation::StopJob { job },
+            Request::Stop(Target::Run(run)) => Operation::StopRun { run },
+            Request::Pause { job, until, reason } => Operation::Pause { job, until, reason },
+            Request::Resume { job } => Operation::Resume { job },
+            Request::Remove { job } => Operation::Remove { job, detail: None },
             Request::Add { job: id, text, replace } => match jobfile_job(&id, &text) {
-                Ok(job) => Want::Add { job, text, replace },
+                Ok(job) => Operation::Add { job, text, replace },
                 Err(problems) => {
                     let fault = Fault::invalid(problems);
                     return reply(Response::Refused(fault));
@@ -127,7 +127,7 @@ impl Loop {
                 let Some(old) = scheduler.job(&job) else {
                     return reply(Response::Refused(scheduler.no_such_job(&job)));
                 };
-                Want::Change {
+                Operation::Change {
                     job: Arc::clone(old),
                     overrides: Some(text),
                     what: ChangeKind::Modified,
@@ -136,7 +136,12 @@ impl Loop {
             }
             Request::Reset { job } => {
                 let old = Arc::clone(self.scheduler.lock().unwrap().job(&job).unwrap());
-                Want::Change { job: old, overrides: None, what: ChangeKind::Reset, detail: None }
+                Operation::Change {
+                    job: old,
+                    overrides: None,
+                    what: ChangeKind::Reset,
+                    detail: None,
+                }
             }
             Request::Status => {
                 let status = self.scheduler.lock().unwrap().status();
@@ -156,7 +161,7 @@ impl Loop {
         };
         let ticket = self.tickets.fetch_add(1, Ordering::Relaxed) as u64;
         self.sinks.lock().unwrap().insert(ticket, reply);
-        self.step(Event::Ask(Box::new(Ask { ticket, by, want })));
+        self.step(Event::Operation { ticket, by, operation: Box::new(operation) });
     }
 
     /// Lets a run end.

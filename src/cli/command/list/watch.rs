@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 use signal_hook::low_level::pipe;
 
 use super::{Chosen, jobs, table};
-use crate::cli::command::asking::Asking;
+use crate::cli::command::request::Connection;
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
 use crate::core::instant::MICROS;
@@ -42,9 +42,13 @@ impl Drop for Screen {
     }
 }
 
-pub(super) fn run(asking: &Asking, chosen: &Chosen, context: &Context) -> anyhow::Result<ExitCode> {
+pub(super) fn run(
+    connection: &Connection,
+    chosen: &Chosen,
+    context: &Context,
+) -> anyhow::Result<ExitCode> {
     // Whoever mistypes the name of a file is to see that, and no empty screen.
-    let mut client = Some(asking.connect()?);
+    let mut client = Some(connection.connect()?);
     let (ended, to_end) = UnixStream::pair()?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         pipe::register(signal, to_end.try_clone()?)?;
@@ -54,7 +58,7 @@ pub(super) fn run(asking: &Asking, chosen: &Chosen, context: &Context) -> anyhow
     resized.set_nonblocking(true)?;
     let screen = Screen::enter()?;
     loop {
-        draw(&frame(&mut client, asking, chosen, context))?;
+        draw(&frame(&mut client, connection, chosen, context))?;
         let into = u64::from(clock::wall().subsec_micros());
         let rest = Duration::from_micros(MICROS as u64 - into);
         let timeout = Timespec::try_from(rest).ok();
@@ -78,16 +82,16 @@ pub(super) fn run(asking: &Asking, chosen: &Chosen, context: &Context) -> anyhow
 /// The lines to be seen now. Where schedrs is gone they say so, until it is back.
 fn frame(
     client: &mut Option<Client>,
-    asking: &Asking,
+    connection: &Connection,
     chosen: &Chosen,
     context: &Context,
 ) -> Vec<String> {
     let (columns, rows) = size();
-    let zone = crate::cli::command::asked::local_zone(context);
+    let zone = crate::cli::command::argument::local_zone(context);
     let time = words::table_time(clock::wall().truncated(), &zone);
     let found = match client.take() {
         Some(old) => Ok(old),
-        None => asking.connect(),
+        None => connection.connect(),
     }
     .and_then(|mut connected| {
         let found = jobs(&mut connected, chosen)?;

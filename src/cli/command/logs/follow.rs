@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Args;
 use crate::cli::ExitCode;
-use crate::cli::command::asking;
+use crate::cli::command::request;
 use crate::control::client::{Client, Error};
 use crate::core::event::RunId;
 use crate::problem::clean;
@@ -17,12 +17,12 @@ use crate::run::output::{Lines, Prefix, Style};
 
 /// Asks for what runs print.
 pub(super) fn begin(args: &Args) -> anyhow::Result<Client> {
-    let mut client = asking::connect(args.jobfile.as_ref(), args.socket.as_ref())?;
+    let mut client = request::connect(args.jobfile.as_ref(), args.socket.as_ref())?;
     let request = match &args.job {
         Some(job) => json!({ "do": "follow", "job": job }),
         None => json!({ "do": "follow" }),
     };
-    client.ask(&request).map_err(asking::told)?;
+    client.ask(&request).map_err(request::told)?;
     Ok(client)
 }
 
@@ -61,7 +61,7 @@ pub(super) fn go_on(client: &mut Client, shown: Shown) -> anyhow::Result<ExitCod
         match told {
             Ok(_) => {}
             Err(Error::Broken(why)) => bail!("schedrs is gone: {}", clean(&why)),
-            Err(error) => return Err(anyhow!("schedrs is gone: {}", asking::told(error))),
+            Err(error) => return Err(anyhow!("schedrs is gone: {}", request::told(error))),
         }
     }
 }

@@ -19,7 +19,7 @@ fn run(id: u64, job: &Arc<Job>) -> Run {
         newer: NONE,
         pool: 0,
         phase: Phase::Queued,
-        wish: Wish::Run,
+        once_started: OnceStarted::Run,
         hangs: false,
         timed_out: false,
         is_last: false,

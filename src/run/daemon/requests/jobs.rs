@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::control::{Request, Target};
-use crate::core::event::{ChangeKind, Code, Fault, Remember, Want};
+use crate::core::event::{ChangeKind, Code, Fault, Operation, Remember};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::scheduler::{Scheduler, Texts};
@@ -116,7 +116,7 @@ pub(in crate::run::daemon) struct Jobs {
 /// What is to be asked of the scheduler, of what somebody has sent.
 #[derive(Debug)]
 pub(in crate::run::daemon) struct Fit {
-    pub(in crate::run::daemon) want: Want,
+    pub(in crate::run::daemon) operation: Operation,
     /// What is odd about the text, though it is taken.
     pub(in crate::run::daemon) warnings: Vec<String>,
 }
@@ -130,15 +130,15 @@ pub(in crate::run::daemon) enum Made {
     Check(Check),
 }
 
-impl From<Want> for Made {
-    fn from(want: Want) -> Made {
-        Made::Fit(want.into())
+impl From<Operation> for Made {
+    fn from(operation: Operation) -> Made {
+        Made::Fit(operation.into())
     }
 }
 
-impl From<Want> for Fit {
-    fn from(want: Want) -> Fit {
-        Fit { want, warnings: Vec::new() }
+impl From<Operation> for Fit {
+    fn from(operation: Operation) -> Fit {
+        Fit { operation, warnings: Vec::new() }
     }
 }
 
@@ -176,7 +176,10 @@ impl Check {
                 let made = builder.build(&id, &text, now).map_err(Fault::invalid)?;
                 let (job, warnings) = made;
                 try_out(&job, now);
-                Ok(Fit { want: Want::Add { job: Arc::new(job), text, replace }, warnings })
+                Ok(Fit {
+                    operation: Operation::Add { job: Arc::new(job), text, replace },
+                    warnings,
+                })
             }
             What::Override { job, before, text, trigger } => {
                 let (changed, what) = match trigger {
@@ -188,7 +191,7 @@ impl Check {
                 let overrides = builder.merge(before.as_deref(), &text);
                 let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
                 let detail = Some(masked(&text).into());
-                Ok(Fit { want: Want::Change { job, overrides, what, detail }, warnings })
+                Ok(Fit { operation: Operation::Change { job, overrides, what, detail }, warnings })
             }
         }
     }
@@ -246,8 +249,12 @@ impl Jobs {
     }
 
     /// A change is about to be asked for: what is below it is kept once it has been made.
-    pub(in crate::run::daemon) fn changing(&mut self, scheduler: &mut Scheduler, want: &Want) {
-        if let Want::Change { job, overrides: Some(_), .. } = want {
+    pub(in crate::run::daemon) fn changing(
+        &mut self,
+        scheduler: &mut Scheduler,
+        operation: &Operation,
+    ) {
+        if let Operation::Change { job, overrides: Some(_), .. } = operation {
             self.changing = scheduler.job(&job.id).cloned();
         }
     }
@@ -260,7 +267,7 @@ impl Jobs {
     ) -> Result<Fit, Fault> {
         let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
         let job = self.bases.remove(id).unwrap_or(job);
-        Ok(Want::Change { job, overrides: None, what: ChangeKind::Reset, detail: None }.into())
+        Ok(Operation::Change { job, overrides: None, what: ChangeKind::Reset, detail: None }.into())
     }
 }
 
@@ -277,18 +284,18 @@ fn change(
 }
 
 /// What is asked of the scheduler for a request that has no text in it.
-pub(in crate::run::daemon) fn plain(request: Request) -> Result<Want, Fault> {
+pub(in crate::run::daemon) fn plain(request: Request) -> Result<Operation, Fault> {
     Ok(match request {
         Request::List { from, limit } => {
-            Want::List { from, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
+            Operation::List { from, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
         }
-        Request::Show { job } => Want::Show { job },
-        Request::Start { job, force, wait } => Want::Start { job, force, wait },
-        Request::Stop(Target::Job(job)) => Want::StopJob { job },
-        Request::Stop(Target::Run(run)) => Want::StopRun { run },
-        Request::Pause { job, until, reason } => Want::Pause { job, until, reason },
-        Request::Resume { job } => Want::Resume { job },
-        Request::Remove { job } => Want::Remove { job, detail: None },
+        Request::Show { job } => Operation::Show { job },
+        Request::Start { job, force, wait } => Operation::Start { job, force, wait },
+        Request::Stop(Target::Job(job)) => Operation::StopJob { job },
+        Request::Stop(Target::Run(run)) => Operation::StopRun { run },
+        Request::Pause { job, until, reason } => Operation::Pause { job, until, reason },
+        Request::Resume { job } => Operation::Resume { job },
+        Request::Remove { job } => Operation::Remove { job, detail: None },
         Request::Add { .. }
         | Request::Modify { .. }
         | Request::Reschedule { .. }

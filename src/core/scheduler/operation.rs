@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::core::event::{
-    Action, Active, Ask, Change, ChangeKind, Code, Fault, JobDetail, JobPage, JobView, Pause,
-    Paused, Remember, Response, RunId, Want,
+    Action, Active, Change, ChangeKind, Code, Fault, JobDetail, JobPage, JobView, Operation, Pause,
+    Paused, Remember, Response, RunId,
 };
 use crate::core::instant::Instant;
 use crate::core::job::Job;
@@ -19,9 +19,9 @@ use crate::core::trigger::Trigger;
 use super::jobs::{Extra, JobState, NEVER};
 use super::reload;
 use super::run::{Input, NONE, Phase};
-use super::{Cx, Scheduler};
+use super::{Scheduler, Step};
 
-/// How many due times to come [`Want::Show`] answers.
+/// How many due times to come [`Operation::Show`] answers.
 const UPCOMING: usize = 5;
 
 /// So many names are looked through for the one that was meant: a fraction of a millisecond.
@@ -29,100 +29,107 @@ const HINTS: usize = 1000;
 
 impl Scheduler {
     /// Answers somebody.
-    pub(super) fn asked(&mut self, ask: Ask, cx: &mut Cx<'_>) {
-        let Ask { ticket, by, want } = ask;
+    pub(super) fn operate(
+        &mut self,
+        ticket: u64,
+        by: &str,
+        operation: Operation,
+        step: &mut Step<'_>,
+    ) {
         // What has passed is decided by how things were.
-        if !matches!(want, Want::List { .. } | Want::Show { .. }) {
-            self.decide(cx);
+        if !matches!(operation, Operation::List { .. } | Operation::Show { .. }) {
+            self.decide(step);
         }
-        let answer = self.answer(ticket, &by, want, cx).unwrap_or_else(Response::Refused);
-        cx.out.push(Action::Answer { ticket, answer });
+        let answer = self.answer(ticket, by, operation, step).unwrap_or_else(Response::Refused);
+        step.out.push(Action::Answer { ticket, answer });
     }
 
     fn answer(
         &mut self,
         ticket: u64,
         by: &str,
-        want: Want,
-        cx: &mut Cx<'_>,
+        operation: Operation,
+        step: &mut Step<'_>,
     ) -> Result<Response, Fault> {
-        let changes = !matches!(want, Want::List { .. } | Want::Show { .. });
-        if changes && !self.life.is_accepting() && !matches!(want, Want::StopJob { .. }) {
+        let changes = !matches!(operation, Operation::List { .. } | Operation::Show { .. });
+        if changes && !self.life.is_accepting() && !matches!(operation, Operation::StopJob { .. }) {
             return Err(Fault::stopping());
         }
-        match want {
-            Want::List { from, limit } => Ok(Response::Jobs(self.page(from, limit))),
-            Want::Show { job } => {
+        match operation {
+            Operation::List { from, limit } => Ok(Response::Jobs(self.page(from, limit))),
+            Operation::Show { job } => {
                 let slot = self.slot_of(&job)?;
                 Ok(self.detail(slot))
             }
-            Want::Start { job, force, wait } => self.start_now(ticket, by, &job, force, wait, cx),
-            Want::StopJob { job } => {
+            Operation::Start { job, force, wait } => {
+                self.start_now(ticket, by, &job, force, wait, step)
+            }
+            Operation::StopJob { job } => {
                 let slot = self.slot_of(&job)?;
                 let runs = self.runs_of(slot);
-                self.stop_runs(&runs, by, cx);
+                self.stop_runs(&runs, by, step);
                 Ok(Response::Stopped(runs))
             }
-            Want::StopRun { run } => {
+            Operation::StopRun { run } => {
                 if self.runs.find(run).is_none() {
                     return Err(Fault::new(Code::NoSuchRun, format!("no run {run} is active")));
                 }
-                self.stop_runs(&[run], by, cx);
+                self.stop_runs(&[run], by, step);
                 Ok(Response::Stopped(vec![run]))
             }
-            Want::Pause { job, until, reason } => {
-                if until.is_some_and(|until| until <= cx.now.wall) {
+            Operation::Pause { job, until, reason } => {
+                if until.is_some_and(|until| until <= step.now.wall) {
                     return Err(Fault::new(Code::Past, "the end of the pause is past already"));
                 }
                 let detail = reason.clone();
-                let pause = Pause { at: cx.now.wall, until, by: by.into(), reason };
+                let pause = Pause { at: step.now.wall, until, by: by.into(), reason };
                 match &job {
-                    None => self.pause_all(pause, cx),
+                    None => self.pause_all(pause, step),
                     Some(job) => {
                         let slot = self.slot_of(job)?;
-                        self.pause_job(slot, pause, cx);
+                        self.pause_job(slot, pause, step);
                     }
                 }
-                self.change(job, ChangeKind::Paused, by, detail, cx);
+                self.change(job, ChangeKind::Paused, by, detail, step);
                 Ok(Response::Done)
             }
-            Want::Resume { job } => {
+            Operation::Resume { job } => {
                 match &job {
-                    None => self.resume_all(cx.now.wall, cx),
+                    None => self.resume_all(step.now.wall, step),
                     Some(job) => {
                         let slot = self.slot_of(job)?;
                         if self.jobs[slot as usize].paused {
-                            self.resume_job(slot, cx.now.wall, cx);
+                            self.resume_job(slot, step.now.wall, step);
                             self.reschedule(slot);
                         }
                     }
                 }
-                self.change(job, ChangeKind::Resumed, by, None, cx);
+                self.change(job, ChangeKind::Resumed, by, None, step);
                 Ok(Response::Done)
             }
-            Want::Add { job, text, replace } => self.add(by, job, text, replace, cx),
-            Want::Remove { job, detail } => {
+            Operation::Add { job, text, replace } => self.add(by, job, text, replace, step),
+            Operation::Remove { job, detail } => {
                 let slot = self.slot_of(&job)?;
                 if !self.jobs[slot as usize].added {
                     let message =
                         format!("`{job}` is a job of the jobfile: edit the file and reload it");
                     return Err(Fault::new(Code::InFile, message));
                 }
-                self.vacate(slot, cx);
-                self.change(Some(job), ChangeKind::Removed, by, detail, cx);
+                self.vacate(slot, step);
+                self.change(Some(job), ChangeKind::Removed, by, detail, step);
                 Ok(Response::Done)
             }
-            Want::Change { job, overrides, what, detail } => {
+            Operation::Change { job, overrides, what, detail } => {
                 let slot = self.slot_of(&job.id)?;
                 // An added job would be gone by it, for a slip of the pen.
                 if overrides.is_some() && self.jobs[slot as usize].job.trigger != job.trigger {
-                    would_run(&job, cx.now.wall)?;
+                    would_run(&job, step.now.wall)?;
                 }
                 let extra = self.extras.entry(slot).or_default();
                 extra.overrides = overrides;
                 let id = job.id.clone();
-                self.redefine(slot, job, cx);
-                self.change(Some(id), what, by, detail, cx);
+                self.redefine(slot, job, step);
+                self.change(Some(id), what, by, detail, step);
                 Ok(self.detail(slot))
             }
         }
@@ -153,7 +160,7 @@ impl Scheduler {
         runs
     }
 
-    fn stop_runs(&mut self, runs: &[RunId], by: &str, cx: &mut Cx<'_>) {
+    fn stop_runs(&mut self, runs: &[RunId], by: &str, step: &mut Step<'_>) {
         for &id in runs {
             // The end of one may have been that of another.
             if let Some(slot) = self.runs.find(id) {
@@ -163,9 +170,9 @@ impl Scheduler {
                     ChangeKind::Stopped,
                     by,
                     Some(format!("run {id}").into()),
-                    cx,
+                    step,
                 );
-                self.react(slot, Input::Stop, cx);
+                self.react(slot, Input::Stop, step);
             }
         }
     }
@@ -177,7 +184,7 @@ impl Scheduler {
         id: &str,
         force: bool,
         wait: bool,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) -> Result<Response, Fault> {
         let slot = self.slot_of(id)?;
         if !force && let Some(pause) = self.pause_of(slot) {
@@ -185,7 +192,7 @@ impl Scheduler {
             return Err(Fault::new(Code::Paused, message));
         }
         if self.jobs[slot as usize].retrying > 0 {
-            self.supersede_retries(slot, cx);
+            self.supersede_retries(slot, step);
         }
         let state = &self.jobs[slot as usize];
         let most = state.job.options.max_instances.max(1);
@@ -198,7 +205,7 @@ impl Scheduler {
             );
             return Err(Fault::new(Code::MaxInstances, message));
         }
-        let run = self.open_and_enqueue(slot, cx.now.wall, Some(by), cx);
+        let run = self.open_and_enqueue(slot, step.now.wall, Some(by), step);
         let (run, waits) = (self.runs[run].id, self.runs[run].phase == Phase::Queued);
         if wait {
             self.waiters.entry(run).or_default().push(ticket);
@@ -208,7 +215,7 @@ impl Scheduler {
             ChangeKind::Started,
             by,
             Some(format!("run {run}").into()),
-            cx,
+            step,
         );
         Ok(Response::Started { run, waits })
     }
@@ -231,7 +238,7 @@ impl Scheduler {
         job: Arc<Job>,
         text: Box<str>,
         replace: bool,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) -> Result<Response, Fault> {
         let id = job.id.clone();
         let ids = self.take_ids();
@@ -248,20 +255,20 @@ impl Scheduler {
             }
         }
         if !job.options.paused {
-            would_run(&job, cx.now.wall)?;
+            would_run(&job, step.now.wall)?;
         }
         let slot = match there {
             Some(slot) => {
                 self.extras.insert(slot, Extra { text: Some(text), ..Extra::default() });
-                self.redefine(slot, job, cx);
+                self.redefine(slot, job, step);
                 slot
             }
             None => {
                 let pool = self.pools.of_executor(job.executor);
-                let mut state = JobState::added(job, pool, cx.now.wall, self.started);
+                let mut state = JobState::added(job, pool, step.now.wall, self.started);
                 state.added = true;
                 if self.all_paused.is_some() {
-                    state.decided = cx.now.wall;
+                    state.decided = step.now.wall;
                 }
                 let slot = match self.vacant.pop() {
                     Some(slot) => {
@@ -278,17 +285,17 @@ impl Scheduler {
                     ids.insert(id.clone(), slot);
                 }
                 self.reschedule(slot);
-                self.remember(slot, cx);
+                self.remember(slot, step);
                 slot
             }
         };
         let what = if there.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
-        self.change(Some(id), what, by, None, cx);
+        self.change(Some(id), what, by, None, step);
         Ok(self.detail(slot))
     }
 
     /// Gives a job another definition, as a reload would.
-    fn redefine(&mut self, slot: u32, job: Arc<Job>, cx: &mut Cx<'_>) {
+    fn redefine(&mut self, slot: u32, job: Arc<Job>, step: &mut Step<'_>) {
         let pool = self.pools.of_executor(job.executor);
         let before = &self.jobs[slot as usize];
         if before.job.trigger != job.trigger
@@ -297,17 +304,17 @@ impl Scheduler {
             extra.since = None;
         }
         let extra = self.extras.get(&slot).cloned().unwrap_or_default();
-        let state = reload::changed(before, job, pool, &extra, cx.now.wall, self.started);
+        let state = reload::changed(before, job, pool, &extra, step.now.wall, self.started);
         self.jobs[slot as usize] = state;
         if extra == Extra::default() {
             self.extras.remove(&slot);
         }
         self.reschedule(slot);
-        self.remember(slot, cx);
+        self.remember(slot, step);
         self.retire(slot);
         // There may be more room for instances than before.
-        self.promote(slot, cx);
-        self.dispatch(pool, cx);
+        self.promote(slot, step);
+        self.dispatch(pool, step);
     }
 
     /// Has it remembered that somebody has done something.
@@ -317,10 +324,10 @@ impl Scheduler {
         what: ChangeKind,
         by: &str,
         detail: Option<Box<str>>,
-        cx: &mut Cx<'_>,
+        step: &mut Step<'_>,
     ) {
-        let change = Change { at: cx.now.wall, job, what, by: by.into(), detail };
-        cx.out.push(Action::Remember(Remember::Change(change)));
+        let change = Change { at: step.now.wall, job, what, by: by.into(), detail };
+        step.out.push(Action::Remember(Remember::Change(change)));
     }
 
     fn paused(&self, slot: u32) -> Paused {

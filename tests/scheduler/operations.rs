@@ -1,12 +1,12 @@
 //! What is asked of a running scheduler, and what it answers.
 
-use schedrs::event::{Ask, Change, ChangeKind, JobRecord, Paused, Remember, Response, Want};
+use schedrs::event::{Change, ChangeKind, JobRecord, Operation, Paused, Remember, Response};
 use schedrs::scheduler::{Memory, Survivor};
 
 use crate::scenario::*;
 
 /// A scheduler that remembers, asked by hand.
-struct Asked {
+struct Operator {
     scheduler: Scheduler,
     now: Now,
     actions: Vec<Action>,
@@ -35,17 +35,17 @@ fn lines(actions: &[Action]) -> Vec<String> {
     actions.iter().filter_map(line).collect()
 }
 
-impl Asked {
-    fn new(jobs: Vec<Job>) -> Asked {
-        Asked::with(jobs, Memory::default())
+impl Operator {
+    fn new(jobs: Vec<Job>) -> Operator {
+        Operator::with(jobs, Memory::default())
     }
 
-    fn with(jobs: Vec<Job>, memory: Memory) -> Asked {
+    fn with(jobs: Vec<Job>, memory: Memory) -> Operator {
         let now = Now { wall: NOON, mono: Mono::from_micros(3_600_000_000) };
         let scheduler = Scheduler::restored(now, set(jobs), memory);
-        let mut asked = Asked { scheduler, now, actions: Vec::new() };
-        asked.scheduler.step(now, Event::Woke, &mut asked.actions);
-        asked
+        let mut operator = Operator { scheduler, now, actions: Vec::new() };
+        operator.scheduler.step(now, Event::Woke, &mut operator.actions);
+        operator
     }
 
     fn step(&mut self, event: Event) -> Vec<String> {
@@ -54,8 +54,8 @@ impl Asked {
         lines(&self.actions)
     }
 
-    fn ask(&mut self, want: Want) -> Vec<String> {
-        self.step(Event::Ask(Box::new(Ask { ticket: 7, by: "ann".into(), want })))
+    fn ask(&mut self, operation: Operation) -> Vec<String> {
+        self.step(Event::Operation { ticket: 7, by: "ann".into(), operation: Box::new(operation) })
     }
 
     /// At a time of day, what happens by itself.
@@ -77,7 +77,7 @@ impl Asked {
     }
 
     fn view(&mut self, id: &str) -> schedrs::event::JobView {
-        self.ask(Want::Show { job: id.into() });
+        self.ask(Operation::Show { job: id.into() });
         match self.actions.last() {
             Some(Action::Answer { answer: Response::Job { job: detail, .. }, .. }) => {
                 detail.view.clone()
@@ -95,212 +95,220 @@ impl Asked {
     }
 }
 
-fn start(job: &str) -> Want {
-    Want::Start { job: job.into(), force: false, wait: false }
+fn start(job: &str) -> Operation {
+    Operation::Start { job: job.into(), force: false, wait: false }
 }
 
-fn pause(job: Option<&str>, until: Option<&str>) -> Want {
-    Want::Pause { job: job.map(Into::into), until: until.map(at), reason: Some("moving".into()) }
+fn pause(job: Option<&str>, until: Option<&str>) -> Operation {
+    Operation::Pause {
+        job: job.map(Into::into),
+        until: until.map(at),
+        reason: Some("moving".into()),
+    }
 }
 
-fn resume(job: Option<&str>) -> Want {
-    Want::Resume { job: job.map(Into::into) }
+fn resume(job: Option<&str>) -> Operation {
+    Operation::Resume { job: job.map(Into::into) }
 }
 
-fn add(job: Job, replace: bool) -> Want {
-    Want::Add { job: job.into(), text: "a text".into(), replace }
+fn add(job: Job, replace: bool) -> Operation {
+    Operation::Add { job: job.into(), text: "a text".into(), replace }
 }
 
 #[test]
 fn a_run_now_respects_max_instances() {
-    let mut asked = Asked::new(vec![job("a", every(3600), |_| {})]);
-    assert_eq!(asked.ask(start("a")), ["start a#1", "started #1"]);
-    asked.started(1);
-    let refused = asked.ask(start("a"));
+    let mut operator = Operator::new(vec![job("a", every(3600), |_| {})]);
+    assert_eq!(operator.ask(start("a")), ["start a#1", "started #1"]);
+    operator.started(1);
+    let refused = operator.ask(start("a"));
     assert_eq!(refused.len(), 1);
     assert!(refused[0].starts_with("refused max_instances: `a` is active already: run 1"));
-    let want = Want::Start { job: "a".into(), force: true, wait: true };
-    assert_eq!(asked.ask(want), ["start a#2", "started #2"]);
-    asked.started(2);
-    let told = asked.ended(2);
+    let operation = Operation::Start { job: "a".into(), force: true, wait: true };
+    assert_eq!(operator.ask(operation), ["start a#2", "started #2"]);
+    operator.started(2);
+    let told = operator.ended(2);
     assert_eq!(told, ["told a#2 succeeded, due 12:00:00", "a#2 succeeded, due 12:00:00"]);
-    assert_eq!(asked.ended(1), ["a#1 succeeded, due 12:00:00"]);
+    assert_eq!(operator.ended(1), ["a#1 succeeded, due 12:00:00"]);
     // A run by hand is none of the trigger's business.
-    assert_eq!(asked.at("13:00"), ["start a#3"]);
+    assert_eq!(operator.at("13:00"), ["start a#3"]);
 }
 
 #[test]
 fn what_is_not_there_is_refused() {
-    let mut asked = Asked::new(vec![job("a", every(3600), |_| {})]);
-    for want in [
+    let mut operator = Operator::new(vec![job("a", every(3600), |_| {})]);
+    for operation in [
         start("b"),
         pause(Some("b"), None),
         resume(Some("b")),
-        Want::Show { job: "b".into() },
-        Want::Remove { job: "b".into(), detail: None },
-        Want::StopJob { job: "b".into() },
+        Operation::Show { job: "b".into() },
+        Operation::Remove { job: "b".into(), detail: None },
+        Operation::StopJob { job: "b".into() },
     ] {
         let refused = ["refused no_such_job: no job `b`; did you mean `a`?"];
-        assert_eq!(asked.ask(want.clone()), refused, "{want:?}");
+        assert_eq!(operator.ask(operation.clone()), refused, "{operation:?}");
     }
-    let stop = Want::StopRun { run: RunId(9) };
-    assert_eq!(asked.ask(stop), ["refused no_such_run: no run 9 is active"]);
+    let stop = Operation::StopRun { run: RunId(9) };
+    assert_eq!(operator.ask(stop), ["refused no_such_run: no run 9 is active"]);
     assert!(
-        asked.ask(Want::Remove { job: "a".into(), detail: None })[0].starts_with("refused in_file")
+        operator.ask(Operation::Remove { job: "a".into(), detail: None })[0]
+            .starts_with("refused in_file")
     );
-    assert!(asked.ask(pause(Some("a"), Some("11:00")))[0].starts_with("refused past"));
+    assert!(operator.ask(pause(Some("a"), Some("11:00")))[0].starts_with("refused past"));
 }
 
 #[test]
 fn stopping_a_job_ends_what_runs_and_what_waits() {
     let queue = |options: &mut Options| options.overlap = Overlap::Queue;
-    let mut asked = Asked::new(vec![job("a", every(60), queue)]);
-    assert_eq!(asked.at("12:01"), ["start a#1"]);
-    asked.started(1);
-    assert_eq!(asked.at("12:02"), [""; 0]);
-    let stopped = asked.ask(Want::StopJob { job: "a".into() });
+    let mut operator = Operator::new(vec![job("a", every(60), queue)]);
+    assert_eq!(operator.at("12:01"), ["start a#1"]);
+    operator.started(1);
+    assert_eq!(operator.at("12:02"), [""; 0]);
+    let stopped = operator.ask(Operation::StopJob { job: "a".into() });
     assert_eq!(
         stopped,
         ["term #1", "a#2 skipped(stopped), due 12:02:00", "stopped [RunId(1), RunId(2)]"]
     );
-    let ended = asked.step(Event::Ended { run: RunId(1), exit: Exit::Signal(15) });
+    let ended = operator.step(Event::Ended { run: RunId(1), exit: Exit::Signal(15) });
     assert_eq!(ended, ["a#1 killed(15), due 12:01:00"]);
 }
 
 #[test]
 fn what_is_due_in_a_pause_is_skipped() {
-    let mut asked = Asked::new(vec![job("a", every(60), |_| {}), job("b", every(600), |_| {})]);
-    assert_eq!(asked.ask(pause(Some("a"), None)), ["done"]);
-    assert!(matches!(asked.view("a").paused, Paused::Job(pause) if &*pause.by == "ann"));
-    assert_eq!(asked.view("a").next, None);
-    assert_eq!(asked.at("12:03"), [""; 0]);
-    let refused = &asked.ask(start("a"))[0];
+    let mut operator =
+        Operator::new(vec![job("a", every(60), |_| {}), job("b", every(600), |_| {})]);
+    assert_eq!(operator.ask(pause(Some("a"), None)), ["done"]);
+    assert!(matches!(operator.view("a").paused, Paused::Job(pause) if &*pause.by == "ann"));
+    assert_eq!(operator.view("a").next, None);
+    assert_eq!(operator.at("12:03"), [""; 0]);
+    let refused = &operator.ask(start("a"))[0];
     assert!(refused.starts_with("refused paused: `a` is paused by ann"), "{refused}");
-    let resumed = asked.ask(resume(Some("a")));
+    let resumed = operator.ask(resume(Some("a")));
     // What is due at the very moment runs.
     assert_eq!(
         resumed,
         ["a skipped(paused), due 12:01:00..12:02:00 (2 of them)", "done", "start a#1"]
     );
-    assert_eq!(asked.view("a").next, Some(at("12:04")));
+    assert_eq!(operator.view("a").next, Some(at("12:04")));
 }
 
 #[test]
 fn a_pause_ends_by_itself() {
-    let mut asked = Asked::new(vec![job("a", every(60), |_| {})]);
-    asked.ask(pause(Some("a"), Some("12:02:30")));
-    assert_eq!(asked.scheduler.next_wakeup().wall, Some(at("12:02:30")));
-    let ended = asked.at("12:02:30");
+    let mut operator = Operator::new(vec![job("a", every(60), |_| {})]);
+    operator.ask(pause(Some("a"), Some("12:02:30")));
+    assert_eq!(operator.scheduler.next_wakeup().wall, Some(at("12:02:30")));
+    let ended = operator.at("12:02:30");
     assert_eq!(ended, ["a skipped(paused), due 12:01:00..12:02:00 (2 of them)"]);
-    assert_eq!(asked.scheduler.next_wakeup().wall, Some(at("12:03")));
-    assert_eq!(asked.at("12:03"), ["start a#1"]);
+    assert_eq!(operator.scheduler.next_wakeup().wall, Some(at("12:03")));
+    assert_eq!(operator.at("12:03"), ["start a#1"]);
 }
 
 #[test]
 fn all_jobs_are_paused_together() {
     let jobs = vec![job("a", every(60), |_| {}), job("b", every(60), |_| {})];
-    let mut asked = Asked::new(jobs);
-    asked.ask(pause(Some("b"), None));
-    asked.ask(pause(None, Some("12:05")));
-    assert_eq!(asked.scheduler.next_wakeup().wall, Some(at("12:05")));
-    assert_eq!(asked.at("12:01:30"), [""; 0]);
-    assert_eq!(asked.ask(add(job("c", once("12:03"), |_| {}), false)), [""; 0]);
-    let resumed = asked.ask(resume(None));
+    let mut operator = Operator::new(jobs);
+    operator.ask(pause(Some("b"), None));
+    operator.ask(pause(None, Some("12:05")));
+    assert_eq!(operator.scheduler.next_wakeup().wall, Some(at("12:05")));
+    assert_eq!(operator.at("12:01:30"), [""; 0]);
+    assert_eq!(operator.ask(add(job("c", once("12:03"), |_| {}), false)), [""; 0]);
+    let resumed = operator.ask(resume(None));
     assert_eq!(resumed, ["a skipped(paused), due 12:01:00", "done"]);
     // The one that was paused on its own stays so, and the added one is still to come.
-    assert_eq!(asked.at("12:02"), ["start a#1"]);
-    assert_eq!(asked.at("12:03").last().map(String::as_str), Some("start c#2"));
-    let resumed = asked.ask(resume(Some("b")));
+    assert_eq!(operator.at("12:02"), ["start a#1"]);
+    assert_eq!(operator.at("12:03").last().map(String::as_str), Some("start c#2"));
+    let resumed = operator.ask(resume(Some("b")));
     assert_eq!(resumed[0], "b skipped(paused), due 12:01:00..12:02:00 (2 of them)");
 }
 
 #[test]
 fn a_job_that_its_file_pauses_can_be_resumed() {
     let paused = |options: &mut Options| options.paused = true;
-    let mut asked = Asked::new(vec![job("a", every(60), paused)]);
-    assert_eq!(asked.view("a").paused, Paused::ByFile);
-    asked.at("12:05:30");
+    let mut operator = Operator::new(vec![job("a", every(60), paused)]);
+    assert_eq!(operator.view("a").paused, Paused::ByFile);
+    operator.at("12:05:30");
     // It has no due times, so none was skipped.
-    assert_eq!(asked.ask(resume(Some("a"))), ["done"]);
-    assert!(asked.remembered()[0].resumed);
-    assert_eq!(asked.at("12:06"), ["start a#1"]);
+    assert_eq!(operator.ask(resume(Some("a"))), ["done"]);
+    assert!(operator.remembered()[0].resumed);
+    assert_eq!(operator.at("12:06"), ["start a#1"]);
     let same = set(vec![job("a", every(60), paused)]);
-    asked.step(Event::Reload(Box::new(same)));
-    assert_eq!(asked.view("a").next, Some(at("12:07")));
+    operator.step(Event::Reload(Box::new(same)));
+    assert_eq!(operator.view("a").next, Some(at("12:07")));
 }
 
 #[test]
 fn an_added_job_goes_when_it_is_done() {
-    let mut asked = Asked::new(vec![job("a", every(3600), |_| {})]);
-    asked.ask(add(job("cancel-42", once("12:30"), |_| {}), false));
-    assert_eq!(asked.remembered()[0].added.as_deref(), Some("a text"));
-    assert_eq!(asked.scheduler.status().jobs, 2);
-    let again = asked.ask(add(job("cancel-42", once("12:40"), |_| {}), false));
+    let mut operator = Operator::new(vec![job("a", every(3600), |_| {})]);
+    operator.ask(add(job("cancel-42", once("12:30"), |_| {}), false));
+    assert_eq!(operator.remembered()[0].added.as_deref(), Some("a text"));
+    assert_eq!(operator.scheduler.status().jobs, 2);
+    let again = operator.ask(add(job("cancel-42", once("12:40"), |_| {}), false));
     assert!(again[0].starts_with("refused exists"), "{again:?}");
-    asked.ask(add(job("cancel-42", once("12:40"), |_| {}), true));
-    assert_eq!(asked.at("12:30"), [""; 0]);
-    assert_eq!(asked.at("12:40"), ["start cancel-42#1"]);
-    asked.started(1);
-    assert_eq!(asked.scheduler.status().jobs, 2);
-    assert_eq!(asked.ended(1), ["cancel-42#1 succeeded, due 12:40:00", "gone cancel-42"]);
-    assert_eq!(asked.scheduler.status().jobs, 1);
-    let again = asked.ask(add(job("cancel-42", once("12:10"), |_| {}), false));
+    operator.ask(add(job("cancel-42", once("12:40"), |_| {}), true));
+    assert_eq!(operator.at("12:30"), [""; 0]);
+    assert_eq!(operator.at("12:40"), ["start cancel-42#1"]);
+    operator.started(1);
+    assert_eq!(operator.scheduler.status().jobs, 2);
+    assert_eq!(operator.ended(1), ["cancel-42#1 succeeded, due 12:40:00", "gone cancel-42"]);
+    assert_eq!(operator.scheduler.status().jobs, 1);
+    let again = operator.ask(add(job("cancel-42", once("12:10"), |_| {}), false));
     assert!(again[0].starts_with("refused never"), "{again:?}");
     // Its place is used again, and the others are where they were.
-    asked.ask(add(job("b", every(60), |_| {}), false));
-    assert_eq!(asked.view("a").next, Some(at("13:00")));
-    assert_eq!(asked.at("12:41").last().unwrap(), "start b#2");
+    operator.ask(add(job("b", every(60), |_| {}), false));
+    assert_eq!(operator.view("a").next, Some(at("13:00")));
+    assert_eq!(operator.at("12:41").last().unwrap(), "start b#2");
 }
 
 #[test]
 fn a_removed_job_is_gone() {
     let queue = |options: &mut Options| options.overlap = Overlap::Queue;
-    let mut asked = Asked::new(vec![]);
-    asked.ask(add(job("a", every(60), queue), false));
-    asked.at("12:01");
-    asked.started(1);
-    asked.at("12:02");
-    let removed = asked.ask(Want::Remove { job: "a".into(), detail: None });
+    let mut operator = Operator::new(vec![]);
+    operator.ask(add(job("a", every(60), queue), false));
+    operator.at("12:01");
+    operator.started(1);
+    operator.at("12:02");
+    let removed = operator.ask(Operation::Remove { job: "a".into(), detail: None });
     assert_eq!(removed, ["a#2 skipped(removed), due 12:02:00", "gone a", "done"]);
-    assert_eq!(asked.scheduler.next_wakeup().wall, None);
+    assert_eq!(operator.scheduler.next_wakeup().wall, None);
     // What runs goes on.
-    assert_eq!(asked.ended(1), ["a#1 succeeded, due 12:01:00"]);
-    asked.ask(add(job("a", every(60), |_| {}), false));
-    assert_eq!(asked.at("12:03"), ["start a#3"]);
+    assert_eq!(operator.ended(1), ["a#1 succeeded, due 12:01:00"]);
+    operator.ask(add(job("a", every(60), |_| {}), false));
+    assert_eq!(operator.at("12:03"), ["start a#3"]);
 }
 
 /// Else an added job would be gone: nothing is left to be done of it.
 #[test]
 fn a_job_is_not_rescheduled_to_never() {
-    let mut asked = Asked::new(vec![]);
-    asked.ask(add(job("a", every(60), |_| {}), false));
+    let mut operator = Operator::new(vec![]);
+    operator.ask(add(job("a", every(60), |_| {}), false));
     let past = Trigger::Date(DateTrigger::At(at("11:00")));
     let overrides = Some("date = 2001-01-01".into());
     let never = job("a", past, |_| {}).into();
-    let want = Want::Change { job: never, overrides, what: ChangeKind::Rescheduled, detail: None };
-    assert_eq!(asked.ask(want), ["refused never: `a` would never run: its date is past"]);
-    assert!(!asked.view("a").overridden);
-    assert_eq!(asked.at("12:01"), ["start a#1"]);
+    let operation =
+        Operation::Change { job: never, overrides, what: ChangeKind::Rescheduled, detail: None };
+    assert_eq!(operator.ask(operation), ["refused never: `a` would never run: its date is past"]);
+    assert!(!operator.view("a").overridden);
+    assert_eq!(operator.at("12:01"), ["start a#1"]);
 }
 
 #[test]
 fn another_definition_is_remembered() {
-    let mut asked = Asked::new(vec![job("a", every(60), |_| {})]);
+    let mut operator = Operator::new(vec![job("a", every(60), |_| {})]);
     let wide = job("a", every(60), |options| options.max_instances = 2);
     let overrides = Some("max_instances = 2".into());
-    let want =
-        Want::Change { job: wide.into(), overrides, what: ChangeKind::Modified, detail: None };
-    asked.ask(want);
-    assert_eq!(asked.remembered()[0].overrides.as_deref(), Some("max_instances = 2"));
-    assert!(asked.view("a").overridden);
-    assert_eq!(asked.at("12:01"), ["start a#1"]);
-    assert_eq!(asked.at("12:02"), ["start a#2"]);
+    let operation =
+        Operation::Change { job: wide.into(), overrides, what: ChangeKind::Modified, detail: None };
+    operator.ask(operation);
+    assert_eq!(operator.remembered()[0].overrides.as_deref(), Some("max_instances = 2"));
+    assert!(operator.view("a").overridden);
+    assert_eq!(operator.at("12:01"), ["start a#1"]);
+    assert_eq!(operator.at("12:02"), ["start a#2"]);
     let seldom = job("a", every(3600), |_| {}).into();
-    let want = Want::Change { job: seldom, overrides: None, what: ChangeKind::Reset, detail: None };
-    asked.ask(want);
-    assert!(!asked.view("a").overridden);
-    assert_eq!(asked.view("a").next, Some(at("13:02")));
-    let changes: Vec<&Change> = asked
+    let operation =
+        Operation::Change { job: seldom, overrides: None, what: ChangeKind::Reset, detail: None };
+    operator.ask(operation);
+    assert!(!operator.view("a").overridden);
+    assert_eq!(operator.view("a").next, Some(at("13:02")));
+    let changes: Vec<&Change> = operator
         .actions
         .iter()
         .filter_map(|action| match action {
@@ -314,14 +322,14 @@ fn another_definition_is_remembered() {
 #[test]
 fn a_lost_claim_leaves_nothing_behind() {
     let queue = |options: &mut Options| options.overlap = Overlap::Queue;
-    let mut asked = Asked::new(vec![job("a", every(60), queue)]);
-    asked.at("12:01");
-    asked.at("12:02");
-    assert_eq!(asked.step(Event::ClaimLost(RunId(1))), ["start a#2"]);
-    asked.started(2);
+    let mut operator = Operator::new(vec![job("a", every(60), queue)]);
+    operator.at("12:01");
+    operator.at("12:02");
+    assert_eq!(operator.step(Event::ClaimLost(RunId(1))), ["start a#2"]);
+    operator.started(2);
     // Too late to be taken back.
-    assert_eq!(asked.step(Event::ClaimLost(RunId(2))), [""; 0]);
-    assert_eq!(asked.ended(2), ["a#2 succeeded, due 12:02:00"]);
+    assert_eq!(operator.step(Event::ClaimLost(RunId(2))), [""; 0]);
+    assert_eq!(operator.ended(2), ["a#2 succeeded, due 12:02:00"]);
 }
 
 fn record(id: &str, trigger: &Trigger, anchor: &str, decided: &str) -> JobRecord {
@@ -372,14 +380,14 @@ fn a_restart_goes_on_where_it_was() {
     for (job, (anchor, decided), expected, next) in rows {
         let jobs = vec![record("a", &job.trigger, anchor, decided)];
         let memory = Memory { jobs, next_run: 5, ..Memory::default() };
-        let mut asked = Asked::with(vec![job.clone()], memory);
-        let mut found = lines(&asked.actions);
+        let mut operator = Operator::with(vec![job.clone()], memory);
+        let mut found = lines(&operator.actions);
         found.sort();
         let mut expected = expected.to_vec();
         expected.sort();
         assert_eq!(found, expected, "{job:?}");
         let next = (!next.is_empty()).then(|| at(next));
-        assert_eq!(asked.view("a").next, next, "{job:?}");
+        assert_eq!(operator.view("a").next, next, "{job:?}");
     }
 }
 
@@ -388,18 +396,19 @@ fn a_trigger_that_changed_meanwhile_begins_anew() {
     let before = every(60);
     let jobs = vec![record("a", &before, "08:00", "08:00"), record("b", &before, "08:00", "08:00")];
     let memory = Memory { jobs, ..Memory::default() };
-    let mut asked = Asked::with(vec![job("a", every(600), |_| {})], memory);
-    assert_eq!(lines(&asked.actions), ["gone b"]);
-    assert_eq!(asked.remembered()[0].anchor, NOON);
-    assert_eq!(asked.view("a").next, Some(at("12:10")));
+    let mut operator = Operator::with(vec![job("a", every(600), |_| {})], memory);
+    assert_eq!(lines(&operator.actions), ["gone b"]);
+    assert_eq!(operator.remembered()[0].anchor, NOON);
+    assert_eq!(operator.view("a").next, Some(at("12:10")));
 }
 
 #[test]
 fn what_is_known_already_is_not_told_again() {
     let trigger = every(600);
     let jobs = vec![record("a", &trigger, "08:00", "11:50")];
-    let asked = Asked::with(vec![job("a", trigger, |_| {})], Memory { jobs, ..Memory::default() });
-    assert!(asked.remembered().is_empty());
+    let operator =
+        Operator::with(vec![job("a", trigger, |_| {})], Memory { jobs, ..Memory::default() });
+    assert!(operator.remembered().is_empty());
 }
 
 #[test]
@@ -419,15 +428,15 @@ fn survivors_count_and_are_watched() {
         next_run: 5,
         ..Memory::default()
     };
-    let mut asked = Asked::with(vec![job("a", trigger, limited)], memory);
+    let mut operator = Operator::with(vec![job("a", trigger, limited)], memory);
     // The due time at noon finds it running.
-    assert_eq!(lines(&asked.actions), ["a skipped(overlap), due 12:00:00"]);
-    assert_eq!(asked.view("a").running, 1);
-    assert_eq!(asked.at("12:09:59"), [""; 0]);
-    assert_eq!(asked.at("12:10")[0], "term #3", "its timeout began when it did");
-    let ended = asked.step(Event::Ended { run: RunId(3), exit: Exit::Unknown });
+    assert_eq!(lines(&operator.actions), ["a skipped(overlap), due 12:00:00"]);
+    assert_eq!(operator.view("a").running, 1);
+    assert_eq!(operator.at("12:09:59"), [""; 0]);
+    assert_eq!(operator.at("12:10")[0], "term #3", "its timeout began when it did");
+    let ended = operator.step(Event::Ended { run: RunId(3), exit: Exit::Unknown });
     assert!(ended[0].starts_with("a#3 timed_out"), "{ended:?}");
-    let ended = asked.step(Event::Ended { run: RunId(4), exit: Exit::Unknown });
+    let ended = operator.step(Event::Ended { run: RunId(4), exit: Exit::Unknown });
     assert!(ended[0].starts_with("gone#4 lost(it outlived"), "{ended:?}");
 }
 
@@ -440,9 +449,9 @@ fn what_had_not_begun_is_decided_again() {
         next_run: 5,
         ..Memory::default()
     };
-    let asked = Asked::with(vec![job("a", trigger, |_| {})], memory);
+    let operator = Operator::with(vec![job("a", trigger, |_| {})], memory);
     // Together with what is due at noon.
-    assert_eq!(lines(&asked.actions), ["a coalesced, due 11:59:50", "start a#5"]);
+    assert_eq!(lines(&operator.actions), ["a coalesced, due 11:59:50", "start a#5"]);
 }
 
 #[test]
@@ -456,9 +465,9 @@ fn a_pause_outlives_a_restart() {
         reason: None,
     });
     let memory = Memory { jobs: vec![known], ..Memory::default() };
-    let mut asked = Asked::with(vec![job("a", trigger, |_| {})], memory);
-    assert_eq!(lines(&asked.actions), [""; 0]);
-    let resumed = asked.ask(resume(Some("a")));
+    let mut operator = Operator::with(vec![job("a", trigger, |_| {})], memory);
+    assert_eq!(lines(&operator.actions), [""; 0]);
+    let resumed = operator.ask(resume(Some("a")));
     assert_eq!(resumed[0], "a skipped(paused), due 10:10:00..11:50:00 (11 of them)");
 }
 
@@ -466,11 +475,12 @@ fn a_pause_outlives_a_restart() {
 fn the_list_comes_in_pages() {
     let mut seen = Vec::new();
     let jobs = (0..25).map(|n| job(&format!("j{n:02}"), every(60), |_| {})).collect();
-    let mut asked = Asked::new(jobs);
+    let mut operator = Operator::new(jobs);
     let mut from = Some(0);
     while let Some(at) = from {
-        asked.ask(Want::List { from: at, limit: 10 });
-        let Some(Action::Answer { answer: Response::Jobs(page), .. }) = asked.actions.last() else {
+        operator.ask(Operation::List { from: at, limit: 10 });
+        let Some(Action::Answer { answer: Response::Jobs(page), .. }) = operator.actions.last()
+        else {
             panic!("no answer");
         };
         assert_eq!(page.total, 25);

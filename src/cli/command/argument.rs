@@ -1,4 +1,4 @@
-//! What several subcommands are asked about, as typed on the command line: times, zones, jobs.
+//! Arguments that several subcommands have: times, zones and jobs, as they are typed.
 
 use std::sync::Arc;
 

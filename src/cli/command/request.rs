@@ -1,4 +1,5 @@
-//! What the subcommands share that ask a running schedrs: where it is, how answers are shown.
+//! Requests to a running schedrs, for the subcommands that make one: where it listens, how its
+//! response is shown.
 
 use std::fs;
 use std::io::{self, Write};
@@ -37,9 +38,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// No more of those are named.
 const MOST_RUNNING: usize = 10;
 
-/// Which schedrs is asked, and how its answer is shown.
+/// Which schedrs a request goes to.
 #[derive(clap::Args, Debug)]
-pub(super) struct Asking {
+pub(super) struct Address {
     /// The schedrs that runs this jobfile [default: as `schedrs run` finds it]
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "socket")]
     jobfile: Option<PathBuf>,
@@ -47,22 +48,17 @@ pub(super) struct Asking {
     /// The schedrs that listens at this socket [default: $SCHEDRS_SOCKET, else the jobfile's]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
+}
+
+/// Which schedrs a request goes to, and how its response is shown.
+#[derive(clap::Args, Debug)]
+pub(super) struct Connection {
+    #[command(flatten)]
+    address: Address,
 
     /// How to write the answer
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) output: Output,
-}
-
-/// The same without a format of the answer.
-#[derive(clap::Args, Debug)]
-pub(super) struct Whom {
-    /// The schedrs that runs this jobfile [default: as `schedrs run` finds it]
-    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "socket")]
-    jobfile: Option<PathBuf>,
-
-    /// The schedrs that listens at this socket [default: $SCHEDRS_SOCKET, else the jobfile's]
-    #[arg(long, value_name = "PATH")]
-    socket: Option<PathBuf>,
 }
 
 /// How an answer is written.
@@ -74,14 +70,14 @@ pub(super) enum Output {
     Json,
 }
 
-impl Asking {
+impl Connection {
     /// Connects to it.
     pub(super) fn connect(&self) -> anyhow::Result<Client> {
-        connect(self.jobfile.as_ref(), self.socket.as_ref())
+        self.address.connect()
     }
 
-    /// Asks one thing.
-    pub(super) fn ask(&self, request: &Value) -> anyhow::Result<Map<String, Value>> {
+    /// Makes a request and waits for the response.
+    pub(super) fn request(&self, request: &Value) -> anyhow::Result<Map<String, Value>> {
         let mut client = self.connect()?;
         if request["do"] == "reload" {
             client.ask(&json!({ "do": "status" })).map_err(told)?;
@@ -90,15 +86,14 @@ impl Asking {
         client.ask(request).map_err(told)
     }
 
-    /// Asks one thing, and shows the answer: as it is, or in words. What is odd about what was asked
-    /// is said beside it.
-    pub(super) fn ask_and_say(
+    /// Makes a request and shows the response: as it is, or in words. Its warnings go to stderr.
+    pub(super) fn request_and_show(
         &self,
         request: &Value,
         words: impl FnOnce(&Map<String, Value>) -> String,
     ) -> anyhow::Result<ExitCode> {
-        let body = self.ask(request)?;
-        self.say(&body, words)?;
+        let body = self.request(request)?;
+        self.show(&body, words)?;
         let warnings = body.get("warnings").and_then(Value::as_array).into_iter().flatten();
         for warning in warnings.filter_map(Value::as_str) {
             writeln!(anstream::stderr(), "schedrs: warning: {}", clean(warning))?;
@@ -106,8 +101,8 @@ impl Asking {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// Shows an answer.
-    pub(super) fn say(
+    /// Shows a response.
+    pub(super) fn show(
         &self,
         body: &Map<String, Value>,
         words: impl FnOnce(&Map<String, Value>) -> String,
@@ -120,7 +115,7 @@ impl Asking {
     }
 }
 
-impl Whom {
+impl Address {
     /// Connects to it.
     pub(super) fn connect(&self) -> anyhow::Result<Client> {
         connect(self.jobfile.as_ref(), self.socket.as_ref())
