@@ -11,7 +11,7 @@ use schedrs::event::{Action, Start};
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{Command, Executor, Job, JobSet, Keep, Options, Settings};
 use schedrs::scheduler::Scheduler;
-use schedrs::sim::{Plan, simulate};
+use schedrs::sim::{Attempt, simulate};
 use schedrs::trigger::{IntervalTrigger, Trigger};
 use schedrs::zone::Zone;
 
@@ -53,8 +53,8 @@ fn bench(name: &str, set: &JobSet, days: u64, duration: Duration) {
     let mut traces = Vec::new();
     for _ in 0..2 {
         let clock = Stopwatch::now();
-        let plan = |_: &Start| Plan::succeeds_after(duration);
-        let report = simulate(set.clone(), FROM, until, plan, &mut |_: Now, _: &Action| {});
+        let attempt = |_: &Start| Attempt::succeeds_after(duration);
+        let report = simulate(set.clone(), FROM, until, attempt, &mut |_: Now, _: &Action| {});
         let took = clock.elapsed();
         println!(
             "{name:42} {:>9} fires {took:>8.2?} {:>6.0} ns a fire",

@@ -2,18 +2,18 @@
 //!
 //! Pure, like the decisions it looks back on: the subcommands (`crate::cli::command`) read the store
 //! and give what they found to these. [`audit`] shows that every due time has exactly one outcome,
-//! [`explain`] says why a due time ended as it did, [`marks`] is a job's past at a glance, and
-//! [`object`] a record as JSON. [`say`] has the words that they share, [`down`] when schedrs was
+//! [`why`] says why a due time ended as it did, [`glance`] is a job's past at a glance, and
+//! [`object`] a record as JSON. [`format`] has the words that they share, [`down`] when schedrs was
 //! down.
 
 pub mod audit;
 pub mod down;
-pub mod explain;
 #[cfg(test)]
 pub(crate) mod fake;
 pub mod format;
-pub mod marks;
+pub mod glance;
 pub mod object;
+pub mod why;
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@
 //! the `toml` crate; `mend` and `blame` go on without what is wrong, and say what that is) → `tree` (values with their
 //! places) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load` runs all
 //! that over a file and its `include`s. `value` gets at typed values, `keys` knows the
-//! names, `schema` tells them to editors, `trust` who else can write to the files, `locate` finds
+//! names, `json_schema` tells them to editors, `trust` who else can write to the files, `locate` finds
 //! the file that is meant when none is named. `builder` makes jobs at run time by the same rules,
 //! and `write` is the way back, from jobs to a jobfile.
 
@@ -18,6 +18,7 @@ mod build;
 mod builder;
 mod chunk;
 mod include;
+pub(crate) mod json_schema;
 pub(crate) mod keys;
 mod load;
 pub(crate) mod locate;
@@ -25,7 +26,6 @@ mod mend;
 mod options;
 mod parse;
 mod read;
-pub(crate) mod schema;
 mod sections;
 mod statement;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! A [`Sim`] does what `crate::run::daemon` does, without processes and without waiting: it jumps from
 //! one wake-up to the next, so that a year of a jobfile takes a second, and twice the same year
 //! gives the same trace. How long each attempt lasts and how it ends is up to the caller's
-//! [`Plan`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job and
+//! [`Attempt`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job and
 //! `heatmap` and `svg` when they start.
 
 pub mod heatmap;
@@ -22,7 +22,7 @@ use crate::core::scheduler::Scheduler;
 
 /// What becomes of an attempt when nobody interferes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Plan {
+pub enum Attempt {
     /// Its process lasts that long and ends like this; told to end before, it does at once.
     Lasts(Duration, Exit),
     /// The same, but it has no ears for TERM.
@@ -36,10 +36,10 @@ pub enum Plan {
     },
 }
 
-impl Plan {
+impl Attempt {
     /// It succeeds after that time.
-    pub fn succeeds_after(duration: Duration) -> Plan {
-        Plan::Lasts(duration, Exit::Code(0))
+    pub fn succeeds_after(duration: Duration) -> Attempt {
+        Attempt::Lasts(duration, Exit::Code(0))
     }
 }
 
@@ -90,7 +90,7 @@ pub struct Report {
 #[derive(Debug)]
 pub struct Sim<P> {
     scheduler: Scheduler,
-    plan: P,
+    attempt: P,
     now: Now,
     processes: Processes,
     started: u64,
@@ -116,9 +116,9 @@ struct Process {
     stubborn: bool,
 }
 
-impl<P: FnMut(&Start) -> Plan> Sim<P> {
-    /// A scheduler that starts at `from`. `plan` is asked about each attempt.
-    pub fn new(set: JobSet, from: Instant, plan: P) -> Sim<P> {
+impl<P: FnMut(&Start) -> Attempt> Sim<P> {
+    /// A scheduler that starts at `from`. `attempt` is asked about each attempt.
+    pub fn new(set: JobSet, from: Instant, attempt: P) -> Sim<P> {
         // Away from zero, so that a test may set the wall clock back without the other noticing.
         let now = Now { wall: from, mono: Mono::from_micros(1_000_000) };
         let peaks = vec![0; set.executors.len()];
@@ -126,7 +126,7 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
             running: peaks.clone(),
             report: Report { peaked: vec![None; peaks.len()], peaks, ..Report::default() },
             scheduler: Scheduler::new(now, set),
-            plan,
+            attempt,
             now,
             processes: Processes::default(),
             started: 0,
@@ -271,11 +271,11 @@ impl<P: FnMut(&Start) -> Plan> Sim<P> {
     }
 
     fn start(&mut self, start: &Start) {
-        let plan = (self.plan)(start);
-        let (duration, exit, stubborn) = match plan {
-            Plan::Lasts(duration, exit) => (duration, exit, false),
-            Plan::Stubborn(duration, exit) => (duration, exit, true),
-            Plan::CannotStart { reason, transient } => {
+        let attempt = (self.attempt)(start);
+        let (duration, exit, stubborn) = match attempt {
+            Attempt::Lasts(duration, exit) => (duration, exit, false),
+            Attempt::Stubborn(duration, exit) => (duration, exit, true),
+            Attempt::CannotStart { reason, transient } => {
                 let event = Event::NotStarted { run: start.run, reason, transient };
                 self.scheduler.take(self.now, event, &mut self.actions);
                 return;
@@ -453,10 +453,10 @@ pub fn simulate(
     set: JobSet,
     from: Instant,
     until: Instant,
-    plan: impl FnMut(&Start) -> Plan,
+    attempt: impl FnMut(&Start) -> Attempt,
     observer: &mut impl Observer,
 ) -> Report {
-    let mut sim = Sim::new(set, from, plan);
+    let mut sim = Sim::new(set, from, attempt);
     sim.run_until(until, observer);
     sim.report
 }

@@ -12,8 +12,8 @@ use clap::{Arg, Command};
 use serde_json::Value;
 
 use crate::cli;
+use crate::jobfile::json_schema;
 use crate::jobfile::keys::Key;
-use crate::jobfile::schema;
 
 const BEGIN: &str = r#".\" begin derived: "#;
 const END: &str = ".\\\" end derived\n";
@@ -181,7 +181,7 @@ fn global_options() -> String {
 
 /// Every key of a job, from what the schema says of it.
 fn keys() -> String {
-    let schema = schema::schema();
+    let schema = json_schema::schema();
     let keys = &schema["definitions"]["job"]["properties"];
     let mut text = String::new();
     for key in Key::ALL {

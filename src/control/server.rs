@@ -12,8 +12,8 @@ mod connection;
 mod ending;
 mod exchange;
 mod following;
+mod history;
 mod inbox;
-mod past;
 mod peer;
 
 use std::collections::{HashMap, VecDeque};
@@ -42,8 +42,8 @@ use crate::sys::clock;
 use connection::{Connection, Line};
 use exchange::{Exchange, Next};
 use following::Following;
+use history::History;
 use inbox::{Inbox, Key, Message, Ticket, Which};
-use past::Past;
 
 /// So many clients are served at a time.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -100,7 +100,7 @@ impl Server {
             page: None,
             pages: VecDeque::new(),
             call: Box::new(call),
-            past: Past::new(reader),
+            history: History::new(reader),
             output,
             stopping: false,
             ending: None,
@@ -182,7 +182,7 @@ struct Service {
     /// Those that are to follow.
     pages: VecDeque<(Key, Box<str>, Request)>,
     call: Box<dyn Fn(Call) + Send + Sync>,
-    past: Past,
+    history: History,
     /// Where what runs print can be followed.
     output: Option<output::Handle>,
     /// Nothing more is taken.
@@ -332,8 +332,8 @@ impl Service {
     /// The loop has answered a question.
     fn answered(&mut self, (token, number): Key, response: Response) {
         let Some(mut exchange) = self.take_exchange(token, number) else { return };
-        let past = &mut self.past;
-        let next = guarded(|| exchange.go_on(response, past));
+        let history = &mut self.history;
+        let next = guarded(|| exchange.go_on(response, history));
         self.go_on(token, number, exchange, next);
     }
 
@@ -521,8 +521,9 @@ impl Service {
                 return self.say_of_end(token, id.as_ref(), &request);
             }
             Ok(request) => {
-                let (past, its_id) = (&mut self.past, id.clone());
-                let begun = catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, request, past)));
+                let (history, its_id) = (&mut self.history, id.clone());
+                let begun =
+                    catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, request, history)));
                 match begun {
                     Ok((exchange, next)) => return self.go_on(token, number, exchange, next),
                     Err(_) => bug(),

@@ -20,8 +20,8 @@ mod oracle;
 mod pickle;
 pub mod proof;
 pub mod systemd;
+mod to_jobfile;
 mod unit;
-mod write;
 
 use std::collections::BTreeMap;
 
@@ -169,7 +169,7 @@ impl<'a> Draft<'a> {
         for job in &mut self.jobs {
             job.id = id::unique(&job.id, &job.more_id, &mut taken);
         }
-        let text = write::jobfile(&self.head, &self.executors, &self.jobs, &self.foot);
+        let text = to_jobfile::jobfile(&self.head, &self.executors, &self.jobs, &self.foot);
         let jobs = self
             .jobs
             .into_iter()

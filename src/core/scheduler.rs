@@ -15,7 +15,7 @@
 //!   what the table says;
 //! * `reload` and `stop`;
 //! * `operation` answers what people and programs ask, `pause` is about jobs that are not due for a
-//!   while, `memory` about what outlives the scheduler.
+//!   while, `saved` about what outlives the scheduler.
 //!
 //! Nothing here looks at all jobs to find what is due: one heap holds the next wake-up of each
 //! job, another the deadlines of active runs. An idle job costs some 70 bytes.
@@ -24,12 +24,12 @@ mod admission;
 mod attempt;
 mod due;
 mod jobs;
-mod memory;
 mod operation;
 mod pause;
 mod pool;
 mod reload;
 mod run;
+mod saved;
 mod stop;
 mod tally;
 mod timetable;
@@ -43,9 +43,9 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 
 use jobs::{Delayed, Extra, JobState, NEVER, Wake};
-pub use memory::{Memory, Survivor};
 use pool::Pools;
 use run::{Input, Runs, Timer};
+pub use saved::{SavedState, Survivor};
 use stop::Life;
 use tally::{Count, SLICE};
 

@@ -23,7 +23,7 @@ use crate::core::event::{
 use crate::core::instant::Instant;
 use crate::core::zone::Database;
 use crate::jobfile;
-use crate::run::daemon::{self, Jobfile, Memory, Plan};
+use crate::run::daemon::{self, Jobfile, Plan, Storage};
 use crate::run::output::{Output, Settings};
 use crate::store::location::{Location, Refuse};
 use crate::sys::clock;
@@ -133,7 +133,7 @@ impl BackgroundScheduler {
             let problems = loaded.problems.iter().map(|problem| problem.message.clone());
             return Err(Error::Problems(problems.collect()));
         };
-        let memory = Memory::open(config.store, set.settings.keep, Refuse::of(&set))
+        let storage = Storage::open(config.store, set.settings.keep, Refuse::of(&set))
             .map_err(|error| Error::Start(format!("the store {error}")))?;
         let notes = Arc::new(OnceLock::new());
         let settings = Settings {
@@ -152,7 +152,7 @@ impl BackgroundScheduler {
         let (send, ready) = mpsc::channel();
         let failed = send.clone();
         let mut plan = Plan::new(Jobfile { set, builder }, config.name.clone(), output.handle());
-        plan.memory = Some(memory);
+        plan.storage = Some(storage);
         plan.notes = notes;
         plan.socket = config.socket;
         plan.embedded = true;

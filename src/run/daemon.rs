@@ -59,7 +59,7 @@ use mailbox::Mailbox;
 use notify::Watchdog;
 use offload::{Done, Lane, Offload};
 use overview::Overview;
-pub use plan::{Jobfile, Load, Memory, Observer, Plan, Reopen, tails};
+pub use plan::{Jobfile, Load, Observer, Plan, Reopen, Storage, tails};
 use reload::Reloads;
 use requests::{Next, Requests};
 use start::Parts;
@@ -114,13 +114,13 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         started,
         jobfile: plan.source.as_str().into(),
         loaded: started,
-        store: plan.memory.as_ref().map_or("none", |memory| &memory.name).into(),
+        store: plan.storage.as_ref().map_or("none", |storage| &storage.name).into(),
         timezone: plan.jobfile.set.settings.zone.name().into(),
         stopping: false,
         settings: plan.jobfile.set.settings.clone(),
         executors: plan.jobfile.set.executors.as_slice().into(),
     };
-    let warnings = plan.memory.as_mut().map(|memory| std::mem::take(&mut memory.warnings));
+    let warnings = plan.storage.as_mut().map(|storage| std::mem::take(&mut storage.warnings));
     let Parts { mut scheduler, mut effects, jobs, server, mut alarms } =
         start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
     signals.loop_begins();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use schedrs::event::{Action, Exit, Start};
 use schedrs::instant::{Instant, Now};
-use schedrs::sim::{Plan, Report, simulate};
+use schedrs::sim::{Attempt, Report, simulate};
 use schedrs::zone::Database;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -353,7 +353,7 @@ fn example_year() -> Report {
             _ => 7200,
         };
         let code = i32::from(starts.is_multiple_of(11));
-        Plan::Lasts(Duration::from_secs(secs), Exit::Code(code))
+        Attempt::Lasts(Duration::from_secs(secs), Exit::Code(code))
     };
     let until = from.plus(Duration::from_secs(365 * 86_400));
     simulate(set, from, until, plan, &mut |_: Now, _: &Action| {})

@@ -53,7 +53,7 @@ fn overlap_replace_waits_for_the_old_one_and_the_newest_wins() {
         options.kill_after = secs(150);
         options.retries = 5;
     });
-    Test::with_plan(set(vec![stubborn]), |_| Plan::Stubborn(secs(100_000), Exit::Code(0)))
+    Test::trying(set(vec![stubborn]), |_| Attempt::Stubborn(secs(100_000), Exit::Code(0)))
         .until("12:05:10")
         .expect(
             "12:01:00 start a#1

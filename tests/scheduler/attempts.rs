@@ -10,16 +10,16 @@ fn codes_and_signals_become_outcomes() {
         job("signal", once("12:01"), |_| {}),
         job("large", once("12:01"), |options| options.success_codes = Box::new([0])),
     ];
-    let plan = |start: &Start| {
+    let attempt = |start: &Start| {
         let exit = match &*start.job.id {
             "grep" | "one" => Exit::Code(1),
             "signal" => Exit::Signal(11),
             // 0 in its low byte: no success all the same.
             _ => Exit::Code(256),
         };
-        Plan::Lasts(secs(1), exit)
+        Attempt::Lasts(secs(1), exit)
     };
-    Test::with_plan(set(jobs), plan).until("12:02").expect(
+    Test::trying(set(jobs), attempt).until("12:02").expect(
         "12:01:00 start grep#1
          12:01:00 start one#2
          12:01:00 start signal#3
@@ -39,7 +39,7 @@ fn retries_back_off_up_to_a_cap() {
         options.retry_backoff = 3.0;
         options.retry_max_delay = secs(60);
     })];
-    Test::with_plan(set(jobs), |_| Plan::Lasts(secs(1), Exit::Code(2))).until("12:30").expect(
+    Test::trying(set(jobs), |_| Attempt::Lasts(secs(1), Exit::Code(2))).until("12:30").expect(
         "12:01:00 start a#1
          12:01:01 a#1 failed(2), attempt 2 in 10s
          12:01:11 start a#1/2
@@ -59,12 +59,12 @@ fn a_retry_may_succeed_and_holds_no_slot_while_it_waits() {
         job("a", once("12:01"), |options| options.retries = 1),
         job("b", once("12:01"), |_| {}),
     ];
-    let plan = |start: &Start| match (&*start.job.id, start.attempt) {
-        ("a", 1) => Plan::Lasts(secs(1), Exit::Code(1)),
-        ("a", _) => Plan::succeeds_after(secs(1)),
-        _ => Plan::succeeds_after(secs(20)),
+    let attempt = |start: &Start| match (&*start.job.id, start.attempt) {
+        ("a", 1) => Attempt::Lasts(secs(1), Exit::Code(1)),
+        ("a", _) => Attempt::succeeds_after(secs(1)),
+        _ => Attempt::succeeds_after(secs(20)),
     };
-    Test::with_plan(set_with(&[("default", 1)], jobs), plan).until("12:02").expect(
+    Test::trying(set_with(&[("default", 1)], jobs), attempt).until("12:02").expect(
         "12:01:00 start a#1
          12:01:01 a#1 failed(1), attempt 2 in 10s
          12:01:01 start b#2
@@ -81,7 +81,7 @@ fn a_retry_that_waits_is_an_instance_and_a_newer_due_time_supersedes_it() {
         options.retry_delay = secs(40);
         options.retry_backoff = 1.0;
     })];
-    Test::with_plan(set(jobs), |_| Plan::Lasts(secs(1), Exit::Code(1))).until("12:02:30").expect(
+    Test::trying(set(jobs), |_| Attempt::Lasts(secs(1), Exit::Code(1))).until("12:02:30").expect(
         "12:01:00 start a#1
          12:01:01 a#1 failed(1), attempt 2 in 40s
          12:01:41 start a#1/2
@@ -98,7 +98,7 @@ fn a_due_time_that_waits_for_a_run_supersedes_its_retry() {
         options.retries = 3;
         options.overlap = Overlap::Queue;
     })];
-    Test::with_plan(set(jobs), |_| Plan::Lasts(secs(70), Exit::Code(1))).until("12:03:05").expect(
+    Test::trying(set(jobs), |_| Attempt::Lasts(secs(70), Exit::Code(1))).until("12:03:05").expect(
         "12:01:00 start a#1
          12:02:10 a#1 failed(1), due 12:01:00
          12:02:10 start a#2",
@@ -115,13 +115,13 @@ fn a_timeout_is_term_then_kill() {
         }),
         job("quick", once("12:01"), |options| options.timeout = Some(secs(60))),
     ];
-    let plan = |start: &Start| match &*start.job.id {
-        "meek" => Plan::succeeds_after(secs(100)),
-        "stubborn" => Plan::Stubborn(secs(100), Exit::Code(0)),
+    let attempt = |start: &Start| match &*start.job.id {
+        "meek" => Attempt::succeeds_after(secs(100)),
+        "stubborn" => Attempt::Stubborn(secs(100), Exit::Code(0)),
         // In the very moment of its timeout: it has ended by itself.
-        _ => Plan::succeeds_after(secs(60)),
+        _ => Attempt::succeeds_after(secs(60)),
     };
-    Test::with_plan(set(jobs), plan).until("12:05").expect(
+    Test::trying(set(jobs), attempt).until("12:05").expect(
         "12:01:00 start meek#1
          12:01:00 start stubborn#2
          12:01:00 start quick#3
@@ -142,7 +142,7 @@ fn a_timeout_is_for_each_attempt() {
         options.timeout = Some(secs(60));
         options.retries = 1;
     })];
-    Test::with_plan(set(jobs), |_| Plan::succeeds_after(secs(61))).until("12:30").expect(
+    Test::trying(set(jobs), |_| Attempt::succeeds_after(secs(61))).until("12:30").expect(
         "12:01:00 start a#1
          12:02:00 a#1 takes too long
          12:02:00 term a#1
@@ -154,8 +154,8 @@ fn a_timeout_is_for_each_attempt() {
     );
 }
 
-fn cannot_start(reason: &str, transient: bool) -> Plan {
-    Plan::CannotStart { reason: reason.to_owned(), transient }
+fn cannot_start(reason: &str, transient: bool) -> Attempt {
+    Attempt::CannotStart { reason: reason.to_owned(), transient }
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn what_cannot_be_started_has_failed() {
         job("a", once("12:01"), |_| {}),
         job("b", once("12:01"), |options| options.retries = 1),
     ];
-    Test::with_plan(set(jobs), |_| cannot_start("no such file", false)).until("12:02").expect(
+    Test::trying(set(jobs), |_| cannot_start("no such file", false)).until("12:02").expect(
         "12:01:00 start a#1
          12:01:00 start b#2
          12:01:00 a#1 not_started(no such file), due 12:01:00
@@ -178,11 +178,11 @@ fn what_cannot_be_started_has_failed() {
 fn a_shortage_is_waited_for_with_the_slot_kept() {
     let jobs = vec![job("a", once("12:01"), |_| {}), job("b", once("12:01"), |_| {})];
     let mut tries = 0;
-    let plan = move |_: &Start| {
+    let attempt = move |_: &Start| {
         tries += 1;
-        if tries <= 3 { cannot_start("EAGAIN", true) } else { Plan::succeeds_after(secs(1)) }
+        if tries <= 3 { cannot_start("EAGAIN", true) } else { Attempt::succeeds_after(secs(1)) }
     };
-    Test::with_plan(set_with(&[("default", 1)], jobs), plan).until("12:02").expect(
+    Test::trying(set_with(&[("default", 1)], jobs), attempt).until("12:02").expect(
         "12:01:00 start a#1
          12:01:00 a#1 not started (EAGAIN), again in 100ms
          12:01:00.100 start a#1
@@ -200,15 +200,15 @@ fn a_shortage_is_waited_for_with_the_slot_kept() {
 fn what_another_run_gives_back_ends_a_shortage() {
     let jobs = ["a", "b", "c"].map(|id| job(id, once("12:01"), |_| {}));
     let mut tries = 0;
-    let plan = move |_: &Start| {
+    let attempt = move |_: &Start| {
         tries += 1;
         match tries {
             // The first has all there is, for a while.
             2..=8 => cannot_start("EAGAIN", true),
-            _ => Plan::succeeds_after(std::time::Duration::from_millis(650)),
+            _ => Attempt::succeeds_after(std::time::Duration::from_millis(650)),
         }
     };
-    Test::with_plan(set(jobs.into()), plan).until("12:02").expect(
+    Test::trying(set(jobs.into()), attempt).until("12:02").expect(
         "12:01:00 start a#1
          12:01:00 start b#2
          12:01:00 start c#3
@@ -235,7 +235,7 @@ fn what_another_run_gives_back_ends_a_shortage() {
 #[test]
 fn a_shortage_does_not_last_for_ever() {
     let jobs = vec![job("a", once("12:01"), |_| {})];
-    let mut test = Test::with_plan(set(jobs), |_| cannot_start("EAGAIN", true)).until("12:30");
+    let mut test = Test::trying(set(jobs), |_| cannot_start("EAGAIN", true)).until("12:30");
     assert_eq!(test.sim.report().starts, 12);
     let last = test.transcript.text.lines().last().unwrap_or_default().to_owned();
     assert_eq!(last, "12:01:52.700 a#1 not_started(EAGAIN), due 12:01:00");
@@ -400,11 +400,11 @@ fn the_status_says_what_active_runs_do() {
         job("waits", once("12:01"), |_| {}),
         job("waits-too", once("12:01"), |_| {}),
     ];
-    let plan = |start: &Start| match &*start.job.id {
-        "fails" => Plan::Lasts(secs(1), Exit::Code(1)),
-        _ => Plan::succeeds_after(secs(100)),
+    let attempt = |start: &Start| match &*start.job.id {
+        "fails" => Attempt::Lasts(secs(1), Exit::Code(1)),
+        _ => Attempt::succeeds_after(secs(100)),
     };
-    let mut sim = Sim::new(set_with(&[("default", 2)], jobs), NOON, plan);
+    let mut sim = Sim::new(set_with(&[("default", 2)], jobs), NOON, attempt);
     sim.run_until(at("12:01:05"), &mut |_, _: &Action| {});
     let status = sim.scheduler().status();
     let active: Vec<_> =

@@ -16,7 +16,7 @@ use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
 use schedrs::outcome::Outcome;
-use schedrs::scheduler::{Memory, Scheduler};
+use schedrs::scheduler::{SavedState, Scheduler};
 use schedrs::store::RunRecord;
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
@@ -262,7 +262,7 @@ impl World {
             .collect();
         let now = Now { wall: START, mono: Mono::from_micros(1_000_000) };
         let mut world = World {
-            scheduler: Scheduler::restored(now, set(&jobs), Memory::default()),
+            scheduler: Scheduler::restored(now, set(&jobs), SavedState::default()),
             jobs,
             now,
             seen: now.wall,
@@ -389,16 +389,16 @@ impl World {
         }
         // Off every grid: that a start is due by the trigger as well is for the store to see.
         self.pass(Duration::from_secs(secs) + Duration::from_micros(137));
-        let mut memory = Memory {
+        let mut saved = SavedState {
             jobs: self.book.jobs.values().cloned().collect(),
             all_paused: self.book.all_paused.clone(),
             next_run: self.book.next_run,
-            ..Memory::default()
+            ..SavedState::default()
         };
         for record in self.book.records.iter_mut().filter(|record| record.outcome.is_none()) {
             match (record.attempts, &record.by) {
                 (0, None) => {
-                    memory.undecided.push((record.job.clone(), record.due));
+                    saved.undecided.push((record.job.clone(), record.due));
                     self.book.undecided.extend(record.run);
                 }
                 _ => record.outcome = Some(Outcome::Lost(String::new())),
@@ -406,7 +406,7 @@ impl World {
         }
         self.starts.clear();
         self.running.clear();
-        self.scheduler = Scheduler::restored(self.now, set(&self.jobs), memory);
+        self.scheduler = Scheduler::restored(self.now, set(&self.jobs), saved);
         self.step(Event::Woke);
     }
 

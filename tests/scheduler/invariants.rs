@@ -32,7 +32,7 @@ use schedrs::job::{
     Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
 use schedrs::outcome::{MissReason, Outcome, SkipReason};
-use schedrs::scheduler::{Memory, Scheduler, Survivor};
+use schedrs::scheduler::{SavedState, Scheduler, Survivor};
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::jitter::jitter;
 use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
@@ -421,7 +421,11 @@ impl World {
         let jobs: Vec<_> = named.map(|(index, plan)| (format!("j{index}"), plan.clone())).collect();
         let now = Now { wall: second(0), mono: Mono::from_micros(5_000_000) };
         let mut world = World {
-            scheduler: Scheduler::restored(now, set(&jobs, scenario.workers), Memory::default()),
+            scheduler: Scheduler::restored(
+                now,
+                set(&jobs, scenario.workers),
+                SavedState::default(),
+            ),
             book: Book::default(),
             now,
             jobs: Vec::new(),
@@ -739,11 +743,11 @@ impl World {
         }
         // No two starts at one moment: what is due "now" would be due twice.
         self.pass(Duration::from_millis(1));
-        let mut memory = Memory {
+        let mut saved = SavedState {
             jobs: self.book.jobs.values().cloned().collect(),
             all_paused: self.book.all_paused.clone(),
             next_run: self.book.next_run,
-            ..Memory::default()
+            ..SavedState::default()
         };
         self.attempts.retain(|attempt| attempt.alive);
         let open = std::mem::take(&mut self.book.open);
@@ -751,12 +755,12 @@ impl World {
             let job = admitted.job.id.clone();
             let (due, alive) = (admitted.due, self.attempt(run).is_some());
             if attempt == 0 {
-                memory.undecided.push((job, due));
+                saved.undecided.push((job, due));
                 self.book.undecided.insert(run);
                 self.book.open.insert(run, (admitted, attempt));
             } else if alive {
                 let started = self.now.wall;
-                memory.survivors.push(Survivor { run, job, due, attempt, started });
+                saved.survivors.push(Survivor { run, job, due, attempt, started });
                 self.book.open.insert(run, (admitted, attempt));
             } else {
                 // Its fate is known: lost, or that of its last attempt.
@@ -780,7 +784,7 @@ impl World {
             let life = self.lives.get_mut(id).unwrap();
             life.complete &= !plan.options.run_on_start && plan.when != When::Now;
         }
-        let gone: Vec<Box<str>> = memory.survivors.iter().map(|one| one.job.clone()).collect();
+        let gone: Vec<Box<str>> = saved.survivors.iter().map(|one| one.job.clone()).collect();
         for id in gone {
             // A run goes on in the executor its job has now, which may be another.
             let executor = self.jobs.iter().find(|(job, _)| **job == *id);
@@ -789,7 +793,7 @@ impl World {
                 attempt.executor = executor;
             }
         }
-        self.scheduler = Scheduler::restored(self.now, set(&self.jobs, self.workers), memory);
+        self.scheduler = Scheduler::restored(self.now, set(&self.jobs, self.workers), saved);
         self.step(Event::Woke);
     }
 

@@ -1,7 +1,7 @@
 //! What is asked of a running scheduler, and what it answers.
 
 use schedrs::event::{Change, ChangeKind, JobRecord, Operation, Paused, Remember, Response};
-use schedrs::scheduler::{Memory, Survivor};
+use schedrs::scheduler::{SavedState, Survivor};
 
 use crate::scenario::*;
 
@@ -37,12 +37,12 @@ fn lines(actions: &[Action]) -> Vec<String> {
 
 impl Operator {
     fn new(jobs: Vec<Job>) -> Operator {
-        Operator::with(jobs, Memory::default())
+        Operator::with(jobs, SavedState::default())
     }
 
-    fn with(jobs: Vec<Job>, memory: Memory) -> Operator {
+    fn with(jobs: Vec<Job>, saved: SavedState) -> Operator {
         let now = Now { wall: NOON, mono: Mono::from_micros(3_600_000_000) };
-        let scheduler = Scheduler::restored(now, set(jobs), memory);
+        let scheduler = Scheduler::restored(now, set(jobs), saved);
         let mut operator = Operator { scheduler, now, actions: Vec::new() };
         operator.scheduler.step(now, Event::Woke, &mut operator.actions);
         operator
@@ -379,8 +379,8 @@ fn a_restart_goes_on_where_it_was() {
     ];
     for (job, (anchor, decided), expected, next) in rows {
         let jobs = vec![record("a", &job.trigger, anchor, decided)];
-        let memory = Memory { jobs, next_run: 5, ..Memory::default() };
-        let mut operator = Operator::with(vec![job.clone()], memory);
+        let saved = SavedState { jobs, next_run: 5, ..SavedState::default() };
+        let mut operator = Operator::with(vec![job.clone()], saved);
         let mut found = lines(&operator.actions);
         found.sort();
         let mut expected = expected.to_vec();
@@ -395,8 +395,8 @@ fn a_restart_goes_on_where_it_was() {
 fn a_trigger_that_changed_meanwhile_begins_anew() {
     let before = every(60);
     let jobs = vec![record("a", &before, "08:00", "08:00"), record("b", &before, "08:00", "08:00")];
-    let memory = Memory { jobs, ..Memory::default() };
-    let mut operator = Operator::with(vec![job("a", every(600), |_| {})], memory);
+    let saved = SavedState { jobs, ..SavedState::default() };
+    let mut operator = Operator::with(vec![job("a", every(600), |_| {})], saved);
     assert_eq!(lines(&operator.actions), ["gone b"]);
     assert_eq!(operator.remembered()[0].anchor, NOON);
     assert_eq!(operator.view("a").next, Some(at("12:10")));
@@ -406,8 +406,10 @@ fn a_trigger_that_changed_meanwhile_begins_anew() {
 fn what_is_known_already_is_not_told_again() {
     let trigger = every(600);
     let jobs = vec![record("a", &trigger, "08:00", "11:50")];
-    let operator =
-        Operator::with(vec![job("a", trigger, |_| {})], Memory { jobs, ..Memory::default() });
+    let operator = Operator::with(
+        vec![job("a", trigger, |_| {})],
+        SavedState { jobs, ..SavedState::default() },
+    );
     assert!(operator.remembered().is_empty());
 }
 
@@ -422,13 +424,13 @@ fn survivors_count_and_are_watched() {
         attempt: 1,
         started: at("11:50"),
     };
-    let memory = Memory {
+    let saved = SavedState {
         jobs: vec![record("a", &trigger, "08:00", "11:50")],
         survivors: vec![survivor(3, "a"), survivor(4, "gone")],
         next_run: 5,
-        ..Memory::default()
+        ..SavedState::default()
     };
-    let mut operator = Operator::with(vec![job("a", trigger, limited)], memory);
+    let mut operator = Operator::with(vec![job("a", trigger, limited)], saved);
     // The due time at noon finds it running.
     assert_eq!(lines(&operator.actions), ["a skipped(overlap), due 12:00:00"]);
     assert_eq!(operator.view("a").running, 1);
@@ -443,13 +445,13 @@ fn survivors_count_and_are_watched() {
 #[test]
 fn what_had_not_begun_is_decided_again() {
     let trigger = every(600);
-    let memory = Memory {
+    let saved = SavedState {
         jobs: vec![record("a", &trigger, "08:00", "11:50")],
         undecided: vec![("a".into(), at("11:59:50")), ("b".into(), at("11:59:50"))],
         next_run: 5,
-        ..Memory::default()
+        ..SavedState::default()
     };
-    let operator = Operator::with(vec![job("a", trigger, |_| {})], memory);
+    let operator = Operator::with(vec![job("a", trigger, |_| {})], saved);
     // Together with what is due at noon.
     assert_eq!(lines(&operator.actions), ["a coalesced, due 11:59:50", "start a#5"]);
 }
@@ -464,8 +466,8 @@ fn a_pause_outlives_a_restart() {
         by: "ann".into(),
         reason: None,
     });
-    let memory = Memory { jobs: vec![known], ..Memory::default() };
-    let mut operator = Operator::with(vec![job("a", trigger, |_| {})], memory);
+    let saved = SavedState { jobs: vec![known], ..SavedState::default() };
+    let mut operator = Operator::with(vec![job("a", trigger, |_| {})], saved);
     assert_eq!(lines(&operator.actions), [""; 0]);
     let resumed = operator.ask(resume(Some("a")));
     assert_eq!(resumed[0], "a skipped(paused), due 10:10:00..11:50:00 (11 of them)");

@@ -54,13 +54,13 @@ fn a_reload_never_touches_running_runs() {
         job("kept", once("12:01:30"), |_| {}),
     ];
     let after = vec![job("kept", once("12:01:30"), |_| {})];
-    let plan = |start: &Start| match &*start.job.id {
-        "rests" => Plan::Lasts(secs(1), Exit::Code(1)),
-        _ => Plan::Lasts(secs(100), Exit::Code(1)),
+    let attempt = |start: &Start| match &*start.job.id {
+        "rests" => Attempt::Lasts(secs(1), Exit::Code(1)),
+        _ => Attempt::Lasts(secs(100), Exit::Code(1)),
     };
     let pool = [("default", 2)];
     let reload =
-        |set| Test::with_plan(set_with(&pool, before.clone()), plan).until("12:01:10").reload(set);
+        |set| Test::trying(set_with(&pool, before.clone()), attempt).until("12:01:10").reload(set);
     reload(set_with(&[("default", 1)], after)).until("12:04:30").expect(
         "12:01:00 start runs#1
          12:01:00 start rests#2

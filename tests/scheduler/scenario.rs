@@ -12,7 +12,7 @@ pub(crate) use schedrs::job::{
 };
 pub(crate) use schedrs::outcome::Outcome;
 pub(crate) use schedrs::scheduler::{Scheduler, Wakeup};
-pub(crate) use schedrs::sim::{Observer, Plan, Sim};
+pub(crate) use schedrs::sim::{Attempt, Observer, Sim};
 pub(crate) use schedrs::trigger::{DateTrigger, IntervalTrigger, Trigger};
 pub(crate) use schedrs::zone::Zone;
 
@@ -96,30 +96,30 @@ pub(crate) fn set(jobs: Vec<Job>) -> JobSet {
     set_with(&[("default", 20)], jobs)
 }
 
-type AnyPlan = Box<dyn FnMut(&Start) -> Plan>;
+type AnyAttempt = Box<dyn FnMut(&Start) -> Attempt>;
 
 /// A scenario. Attempts succeed after a second unless told.
 pub(crate) struct Test {
-    pub(crate) sim: Sim<AnyPlan>,
+    pub(crate) sim: Sim<AnyAttempt>,
     pub(crate) transcript: Transcript,
 }
 
 impl Test {
     pub(crate) fn new(set: JobSet) -> Test {
-        Test::with_plan(set, |_| Plan::succeeds_after(secs(1)))
+        Test::trying(set, |_| Attempt::succeeds_after(secs(1)))
     }
 
-    pub(crate) fn with_plan(set: JobSet, plan: impl FnMut(&Start) -> Plan + 'static) -> Test {
+    pub(crate) fn trying(set: JobSet, attempt: impl FnMut(&Start) -> Attempt + 'static) -> Test {
         let transcript = Transcript::default();
-        Test { sim: Sim::new(set, NOON, Box::new(plan)), transcript }
+        Test { sim: Sim::new(set, NOON, Box::new(attempt)), transcript }
     }
 
     /// Jobs whose attempts take other times than a second.
     pub(crate) fn with_durations(set: JobSet, durations: &[(&str, u64)]) -> Test {
         let durations: HashMap<String, u64> =
             durations.iter().map(|(id, secs)| ((*id).to_owned(), *secs)).collect();
-        Test::with_plan(set, move |start| {
-            Plan::succeeds_after(secs(durations.get(&*start.job.id).copied().unwrap_or(1)))
+        Test::trying(set, move |start| {
+            Attempt::succeeds_after(secs(durations.get(&*start.job.id).copied().unwrap_or(1)))
         })
     }
 

@@ -30,15 +30,15 @@ fn mixed() -> JobSet {
 }
 
 fn year() -> Report {
-    let plan = |start: &Start| {
-        Plan::succeeds_after(secs(match &*start.job.id {
+    let attempt = |start: &Start| {
+        Attempt::succeeds_after(secs(match &*start.job.id {
             "minute" => 20,
             "slow" => 420,
             "replaced" => 4000,
             _ => 60,
         }))
     };
-    simulate(mixed(), NOON, at("365d 12:00"), plan, &mut |_: Now, _: &Action| {})
+    simulate(mixed(), NOON, at("365d 12:00"), attempt, &mut |_: Now, _: &Action| {})
 }
 
 #[test]
@@ -62,8 +62,8 @@ fn a_year_twice_is_the_same_year() {
 #[test]
 fn a_week_of_seconds_is_counted_in_slices() {
     let jobs = set(vec![job("a", cron("* * * * * *"), |_| {})]);
-    let half = |_: &Start| Plan::succeeds_after(Duration::from_millis(500));
-    let mut test = Test::with_plan(jobs, half).asleep("12:00:30", "7d 12:00");
+    let half = |_: &Start| Attempt::succeeds_after(Duration::from_millis(500));
+    let mut test = Test::trying(jobs, half).asleep("12:00:30", "7d 12:00");
     test.sim.run_until(at("12:00:30"), &mut |_: Now, _: &Action| {});
     test.until("7d 12:00:01").expect(
         "7d 12:00:00 clock jumped by 604770s
@@ -79,7 +79,7 @@ fn a_plan_may_be_anything_that_answers() {
     let mut starts = 0;
     let count = |_: &Start| {
         starts += 1;
-        Plan::succeeds_after(Duration::ZERO)
+        Attempt::succeeds_after(Duration::ZERO)
     };
     let jobs = set(vec![job("a", every(10), |_| {})]);
     let report = simulate(jobs, NOON, at("13:00"), count, &mut |_: Now, _: &Action| {});

@@ -11,11 +11,11 @@ fn a_stop_lets_running_runs_end_and_starts_no_others() {
         job("never", every(1), |options| options.paused = true),
         job("later", once("12:01:10"), |_| {}),
     ];
-    let plan = |start: &Start| match &*start.job.id {
-        "fails" => Plan::Lasts(secs(20), Exit::Code(3)),
-        _ => Plan::succeeds_after(secs(10)),
+    let attempt = |start: &Start| match &*start.job.id {
+        "fails" => Attempt::Lasts(secs(20), Exit::Code(3)),
+        _ => Attempt::succeeds_after(secs(10)),
     };
-    Test::with_plan(set_with(&[("default", 2)], jobs), plan)
+    Test::trying(set_with(&[("default", 2)], jobs), attempt)
         .until("12:01:05")
         .send(Event::Stop)
         .until("12:05")
@@ -37,12 +37,12 @@ fn a_stop_ends_what_has_not_ended_within_the_grace() {
         job("stubborn", once("12:01"), |options| options.kill_after = secs(3600)),
         job("rests", once("12:01"), |options| options.retries = 1),
     ];
-    let plan = |start: &Start| match &*start.job.id {
-        "meek" => Plan::succeeds_after(secs(600)),
-        "stubborn" => Plan::Stubborn(secs(600), Exit::Code(0)),
-        _ => Plan::Lasts(secs(1), Exit::Code(1)),
+    let attempt = |start: &Start| match &*start.job.id {
+        "meek" => Attempt::succeeds_after(secs(600)),
+        "stubborn" => Attempt::Stubborn(secs(600), Exit::Code(0)),
+        _ => Attempt::Lasts(secs(1), Exit::Code(1)),
     };
-    Test::with_plan(set(jobs), plan).until("12:01:05").send(Event::Stop).until("12:05").expect(
+    Test::trying(set(jobs), attempt).until("12:01:05").send(Event::Stop).until("12:05").expect(
         "12:01:00 start meek#1
          12:01:00 start stubborn#2
          12:01:00 start rests#3
@@ -61,7 +61,7 @@ fn a_stop_ends_what_has_not_ended_within_the_grace() {
 #[test]
 fn a_second_stop_ends_everything_at_once() {
     let jobs = vec![job("a", once("12:01"), |_| {}), job("b", once("12:01"), |_| {})];
-    Test::with_plan(set(jobs), |_| Plan::Stubborn(secs(600), Exit::Code(0)))
+    Test::trying(set(jobs), |_| Attempt::Stubborn(secs(600), Exit::Code(0)))
         .until("12:01:05")
         .send(Event::Stop)
         .until("12:01:07")

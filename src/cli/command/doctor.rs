@@ -8,7 +8,7 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{argument, past};
+use super::{argument, history_source};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{RunId, Start};
 use crate::core::job::{Job, JobSet};
@@ -121,7 +121,7 @@ fn jobfile(file: &Path, context: &Context) -> (Option<JobSet>, Vec<Finding>) {
         });
     }
     let builder = loaded.builder.take();
-    (loaded.set.take().map(|set| past::in_effect(set, builder, file, context)), found)
+    (loaded.set.take().map(|set| history_source::in_effect(set, builder, file, context)), found)
 }
 
 fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {

@@ -11,7 +11,7 @@ use std::io::{BufWriter, Write};
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
-use super::past::{Past, Place, moment, told};
+use super::history_source::{History, HistoryArgs, moment, told};
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
@@ -72,7 +72,7 @@ pub(crate) struct Args {
     audit: bool,
 
     #[command(flatten)]
-    place: Place,
+    place: HistoryArgs,
 
     /// How to write it
     #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -96,22 +96,26 @@ struct Asked<'a> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let mut past = Past::open(&args.place, context)?;
+    let mut history = History::open(&args.place, context)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    let code = show(args, &mut past, &mut out).map_err(told)?;
+    let code = show(args, &mut history, &mut out).map_err(told)?;
     out.flush()?;
     Ok(code)
 }
 
-pub(super) fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+pub(super) fn show(
+    args: &Args,
+    history: &mut History,
+    out: &mut dyn Write,
+) -> anyhow::Result<ExitCode> {
     if let Some(job) = &args.job {
-        past.must_know(job)?;
+        history.must_know(job)?;
     }
-    let zone = args.job.as_ref().map_or_else(|| past.zone.clone(), |job| past.zone_of(job));
+    let zone = args.job.as_ref().map_or_else(|| history.zone.clone(), |job| history.zone_of(job));
     let time = |text: &Option<String>, flag: &str| -> anyhow::Result<Option<Instant>> {
         let Some(text) = text else { return Ok(None) };
         let found =
-            moment(text, &zone, past.now).with_context(|| format!("{flag} {}", clean(text)))?;
+            moment(text, &zone, history.now).with_context(|| format!("{flag} {}", clean(text)))?;
         Ok(Some(found.from))
     };
     let (since, until) = (time(&args.since, "--since")?, time(&args.until, "--until")?);
@@ -120,9 +124,9 @@ pub(super) fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow:
     }
     let asked = Asked { args, job: args.job.as_deref(), since, until };
     match (args.audit, args.jobs) {
-        (true, _) => check::run(&asked, past, out),
-        (_, true) => glance::run(&asked, past, out),
-        _ => records(&asked, past, out),
+        (true, _) => check::run(&asked, history, out),
+        (_, true) => glance::run(&asked, history, out),
+        _ => records(&asked, history, out),
     }
 }
 
@@ -139,18 +143,22 @@ impl Asked<'_> {
     }
 }
 
-fn records(asked: &Asked<'_>, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
+fn records(
+    asked: &Asked<'_>,
+    history: &mut History,
+    out: &mut dyn Write,
+) -> anyhow::Result<ExitCode> {
     let in_a_span = asked.since.is_some() || asked.until.is_some();
     let limit = asked.args.count.unwrap_or(if in_a_span { 0 } else { SHOWN });
     // One more than is shown, to know whether there is more.
     let ask_for = if limit == 0 { 0 } else { limit.saturating_add(1) };
-    let mut records = past.reader().records(&asked.query(ask_for))?;
+    let mut records = history.reader().records(&asked.query(ask_for))?;
     let has_more = limit > 0 && records.len() > limit;
     if has_more {
         records.truncate(limit);
     }
     records.reverse();
-    let mut zones = Zones::new(past);
+    let mut zones = Zones::new(history);
     match asked.args.output {
         Output::Json => {
             for record in &records {
@@ -216,12 +224,12 @@ struct Zones {
 }
 
 impl Zones {
-    fn new(past: &Past) -> Zones {
-        let jobs = past.set.iter().flat_map(|set| &set.jobs);
-        let own = jobs.filter(|job| job.zone != past.zone);
+    fn new(history: &History) -> Zones {
+        let jobs = history.set.iter().flat_map(|set| &set.jobs);
+        let own = jobs.filter(|job| job.zone != history.zone);
         Zones {
             of_jobs: own.map(|job| (job.id.clone(), job.zone.clone())).collect(),
-            other: past.zone.clone(),
+            other: history.zone.clone(),
         }
     }
 

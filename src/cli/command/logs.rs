@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-use super::past::{Past, Place, told};
+use super::history_source::{History, HistoryArgs, told};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::RunId;
 use crate::core::job;
@@ -68,20 +68,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         true => Some(follow::begin(args)?),
         false => None,
     };
-    let place = Place { jobfile: args.jobfile.clone(), store: args.store.clone() };
-    let past = Past::open(&place, context);
+    let place = HistoryArgs { jobfile: args.jobfile.clone(), store: args.store.clone() };
+    let history = History::open(&place, context);
     // What was printed is passed on as it is, or made harmless here: not through `anstream`, which
     // would take the colours of a job away.
     let stdout = std::io::stdout();
     let is_terminal = stdout.is_terminal();
     let mut out = BufWriter::new(stdout.lock());
     let mut already = HashSet::new();
-    match past {
-        Ok(mut past) => {
-            already = show(args, &mut past, &mut out, is_terminal).map_err(told)?;
+    match history {
+        Ok(mut history) => {
+            already = show(args, &mut history, &mut out, is_terminal).map_err(told)?;
             out.flush()?;
             if let Some(job) = &args.job {
-                name_file(&past, args, job);
+                name_file(&history, args, job);
             }
         }
         // What is to come can be followed all the same, as with a store in memory.
@@ -99,24 +99,25 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// Shows what is kept, and answers of which runs that is all there will be.
 fn show(
     args: &Args,
-    past: &mut Past,
+    history: &mut History,
     out: &mut dyn Write,
     is_terminal: bool,
 ) -> anyhow::Result<HashSet<RunId>> {
     // With --follow the scheduler knows it.
     if let Some(job) = args.job.as_ref().filter(|_| !args.follow) {
-        past.must_know(job)?;
+        history.must_know(job)?;
     }
     let records = match &args.run {
-        Some(text) => vec![the_run(past, text)?],
-        None => newest(args, past)?,
+        Some(text) => vec![the_run(history, text)?],
+        None => newest(args, history)?,
     };
     if records.is_empty() {
         let of = args.job.as_ref().map(|job| format!(" of {}", clean(job)));
         let of = of.unwrap_or_default();
         // Runs that could not be started have printed nothing.
         let last = Query { job: args.job.as_deref().map(Into::into), limit: 1, ..Query::default() };
-        match past.reader().records(&last)?.first().map(|last| (last.run, last.outcome.clone())) {
+        match history.reader().records(&last)?.first().map(|last| (last.run, last.outcome.clone()))
+        {
             Some((Some(run), Some(Outcome::NotStarted(reason)))) => anstream::eprintln!(
                 "schedrs: nothing was printed{of}: its last run {run} was not started: {}",
                 clean(&reason)
@@ -127,8 +128,8 @@ fn show(
     let mut whole = HashSet::new();
     for (nth, record) in records.iter().enumerate() {
         let Some(run) = record.run else { continue };
-        let output = past.reader().output(run)?;
-        let header = header(past, record, output.as_ref());
+        let output = history.reader().output(run)?;
+        let header = header(history, record, output.as_ref());
         if args.run.is_some() {
             anstream::eprintln!("{DIM}{header}{DIM:#}");
         } else {
@@ -161,19 +162,19 @@ fn has_colour(is_terminal: bool) -> bool {
 }
 
 /// The run of a number as people write it: `14` or `#14`.
-fn the_run(past: &mut Past, text: &str) -> anyhow::Result<RunRecord> {
+fn the_run(history: &mut History, text: &str) -> anyhow::Result<RunRecord> {
     let Ok(number) = text.strip_prefix('#').unwrap_or(text).parse() else {
         bail!("--run {}: expected the number of a run, such as 14", clean(text));
     };
     let query = Query { run: Some(RunId(number)), limit: 1, ..Query::default() };
-    match past.reader().records(&query)?.pop() {
+    match history.reader().records(&query)?.pop() {
         Some(record) => Ok(record),
         None => bail!("no run {number}: `schedrs history` shows the runs that are kept"),
     }
 }
 
 /// The newest runs, oldest first. Records that are no runs have printed nothing.
-fn newest(args: &Args, past: &mut Past) -> anyhow::Result<Vec<RunRecord>> {
+fn newest(args: &Args, history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
     let unless_told = if args.job.is_some() { OF_A_JOB } else { OF_ALL };
     let wanted = match args.count.unwrap_or(unless_told) {
         0 => usize::MAX,
@@ -188,7 +189,7 @@ fn newest(args: &Args, past: &mut Past) -> anyhow::Result<Vec<RunRecord>> {
             limit: wanted.clamp(20, 1000),
             ..Query::default()
         };
-        let page = past.reader().records(&query)?;
+        let page = history.reader().records(&query)?;
         let is_last = page.len() < query.limit;
         before = page.last().map(|record| record.seq);
         for record in page.into_iter().filter(|record| record.run.is_some()) {
@@ -206,8 +207,8 @@ fn newest(args: &Args, past: &mut Past) -> anyhow::Result<Vec<RunRecord>> {
 
 /// `backup, run 14, due Tue 2026-11-24 03:00:00 +01:00: failed with exit code 3 after 12s; the
 /// last 4.0 KiB of 1.2 MiB`.
-fn header(past: &Past, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> String {
-    let zone = past.zone_of(&record.job);
+fn header(history: &History, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> String {
+    let zone = history.zone_of(&record.job);
     let id = clean(&record.job);
     let run = record.run.map(|run| format!(", run {run}")).unwrap_or_default();
     let due = format::due(record.due, &zone);
@@ -216,7 +217,7 @@ fn header(past: &Past, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> S
         Some(outcome) => clean(&outcome.sentence(format::reached(record))).into_owned(),
     };
     let discards =
-        past.job(&record.job).is_some_and(|job| job.options.output == job::Output::Discard);
+        history.job(&record.job).is_some_and(|job| job.options.output == job::Output::Discard);
     let how_much = match output {
         Some((bytes, total)) if (bytes.len() as u64) < *total => {
             format!("; the last {} of {}", size(bytes.len() as u64), size(*total))
@@ -275,8 +276,8 @@ fn write(
 }
 
 /// Where all of the output of a job is, if it goes to a file.
-fn name_file(past: &Past, args: &Args, id: &str) {
-    if !past.job(id).is_some_and(|job| job.options.output == job::Output::File) {
+fn name_file(history: &History, args: &Args, id: &str) {
+    if !history.job(id).is_some_and(|job| job.options.output == job::Output::File) {
         return;
     }
     // It has been found before, or there were no jobs.
@@ -298,7 +299,7 @@ fn name_file(past: &Past, args: &Args, id: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::command::past::{args, scene};
+    use crate::cli::command::history_source::{args, scene};
 
     #[test]
     fn sizes() {
@@ -317,8 +318,8 @@ mod tests {
 
     fn shown(line: &[&str], is_terminal: bool) -> String {
         let mut out = Vec::new();
-        let mut past = scene::past(scene::store());
-        show(&args(line), &mut past, &mut out, is_terminal).unwrap();
+        let mut history = scene::history(scene::store());
+        show(&args(line), &mut history, &mut out, is_terminal).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -350,13 +351,13 @@ mod tests {
         assert_eq!(shown(&["--run", "#19"], false), "all well\n");
         assert_eq!(shown(&["--run", "20"], false), "");
         assert!(shown(&["--run", "23"], true).starts_with("copying 3 files\n^[[2J\x1b[31mdisk"));
-        let mut past = scene::past(scene::store());
+        let mut history = scene::history(scene::store());
         for (run, expected) in [
             ("99", "no run 99: `schedrs history` shows the runs that are kept"),
             ("x", "--run x: expected the number of a run, such as 14"),
         ] {
             let line = args(&["--run", run]);
-            let error = show(&line, &mut past, &mut Vec::new(), false).unwrap_err();
+            let error = show(&line, &mut history, &mut Vec::new(), false).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }

@@ -20,7 +20,7 @@ use crate::core::words;
 use crate::core::zone::Database;
 use crate::jobfile::{self, Builder};
 use crate::problem::{self, Problem, Severity};
-use crate::run::daemon::{self, Jobfile, Log, LogFormat, Memory, Plan};
+use crate::run::daemon::{self, Jobfile, Log, LogFormat, Plan, Storage};
 use crate::run::output::{Output, Settings};
 use crate::store::known;
 use crate::store::location::{Location, Refuse};
@@ -105,12 +105,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let until = until(args, &jobfile.set)?;
     watch.now("opening its store".to_owned());
     let (claims, mut remarks) = claim(&file, args, read)?;
-    let memory = open_store(&file, args, &jobfile, &mut remarks)?;
+    let storage = open_store(&file, args, &jobfile, &mut remarks)?;
     // Without a store there is nothing to be asked.
     let socket =
-        memory.as_ref().map(|_| args.socket.clone().unwrap_or_else(|| paths::socket(&file)));
+        storage.as_ref().map(|_| args.socket.clone().unwrap_or_else(|| paths::socket(&file)));
     if let Some(claims) = &claims {
-        let store = memory.as_ref().and_then(|memory| memory.path.as_deref());
+        let store = storage.as_ref().and_then(|storage| storage.path.as_deref());
         claims.tell(socket.as_deref(), store);
     }
     let notes = Arc::default();
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
         json_log: args.log_format == LogFormat::Json,
         directory: paths::logs_of(&file),
-        tails: memory.as_ref().map(|_| daemon::tails(&notes)),
+        tails: storage.as_ref().map(|_| daemon::tails(&notes)),
     };
     let human = args.log_format == LogFormat::Human;
     let terminal = human && std::io::stderr().is_terminal();
@@ -149,7 +149,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
 
     let mut plan = Plan::new(jobfile, file.display().to_string(), output.handle());
-    plan.memory = memory;
+    plan.storage = storage;
     plan.notes = notes;
     plan.socket = socket;
     plan.origin = (file != Path::new("-")).then(|| paths::as_given(&file));
@@ -229,7 +229,7 @@ fn open_store(
     args: &Args,
     jobfile: &Jobfile,
     remarks: &mut Vec<String>,
-) -> anyhow::Result<Option<Memory>> {
+) -> anyhow::Result<Option<Storage>> {
     if args.dry_run || args.once.is_some() {
         return Ok(None);
     }
@@ -244,9 +244,9 @@ fn open_store(
         }
     };
     let refuse = if args.trust { Refuse::Never } else { Refuse::of(&jobfile.set) };
-    let memory =
-        Memory::open(location, settings.keep, refuse).map_err(|error| anyhow!("{error}"))?;
-    Ok(Some(memory))
+    let storage =
+        Storage::open(location, settings.keep, refuse).map_err(|error| anyhow!("{error}"))?;
+    Ok(Some(storage))
 }
 
 /// How the jobfile is read again, unless it was standard input.

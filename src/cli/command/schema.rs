@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::cli::{Context, ExitCode};
-use crate::jobfile::schema;
+use crate::jobfile::json_schema;
 
 /// Print the JSON Schema of the jobfile
 #[derive(clap::Args, Debug)]
@@ -17,7 +17,7 @@ It says less than `schedrs validate`, which has the last word.")]
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, _: &Context) -> anyhow::Result<ExitCode> {
-    let text = serde_json::to_string_pretty(&schema::schema())?;
+    let text = serde_json::to_string_pretty(&json_schema::schema())?;
     writeln!(io::stdout().lock(), "{text}")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{argument, past};
+use super::{argument, history_source};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{RunId, Start};
 use crate::core::job::{Job, JobSet};
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         loaded.report().context("failed to write problems")?;
         return Ok(ExitCode::FAILURE);
     };
-    let JobSet { jobs, .. } = past::in_effect(set, loaded.builder.take(), &file, context);
+    let JobSet { jobs, .. } = history_source::in_effect(set, loaded.builder.take(), &file, context);
     let job = Arc::clone(&jobs[argument::job(&jobs, &args.job)?]);
     if args.command.is_none() && std::io::stdin().is_terminal() {
         anstream::eprintln!("{}", crate::problem::clean(&introduction(&job)));

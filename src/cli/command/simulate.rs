@@ -27,7 +27,7 @@ use crate::problem;
 use crate::sim::heatmap::HeatMap;
 use crate::sim::survey::{JobFacts, Places, Survey, Wait};
 use crate::sim::svg::{self, Caption};
-use crate::sim::{Plan, Report, Sim};
+use crate::sim::{Attempt, Report, Sim};
 use crate::sys::clock;
 
 /// How long an attempt lasts when nobody says otherwise: hardly anything takes no time at all, and
@@ -288,13 +288,13 @@ fn apart(mut outages: Vec<(Instant, Instant)>) -> Vec<(Instant, Instant)> {
 fn answer(question: &Question, set: JobSet) -> Answer {
     let Question { jobs, zone, from, until, outages, .. } = question;
     let places = Places::new(jobs);
-    let plan = |start: &Start| {
+    let attempt = |start: &Start| {
         let place = places.of(&start.job);
         let behaviour = place.map_or(question.default, |place| question.behaviours[place]);
-        Plan::Lasts(behaviour.lasts, Exit::Code(behaviour.exits.into()))
+        Attempt::Lasts(behaviour.lasts, Exit::Code(behaviour.exits.into()))
     };
     let mut survey = Survey::new(jobs, zone, outages);
-    let mut sim = Sim::new(set, *from, plan);
+    let mut sim = Sim::new(set, *from, attempt);
     for &(start, end) in outages {
         sim = sim.with_outage(start, end);
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::past::{args, scene};
+use super::history_source::{args, scene};
 use crate::cli::Context;
 use crate::control::wire::view::JobLine;
 use crate::core::event::RunId;
@@ -48,10 +48,10 @@ fn records() -> Vec<RunRecord> {
     all
 }
 
-fn past_of(record: &RunRecord) -> super::past::Past {
+fn past_of(record: &RunRecord) -> super::history_source::History {
     let mut store = Fake { records: Vec::new(), ..scene::store() };
     store.add(record.clone());
-    scene::past(store)
+    scene::history(store)
 }
 
 fn plain(bytes: Vec<u8>) -> String {
@@ -171,5 +171,5 @@ fn a_phrase_needs_no_store() {
 }
 
 fn scene_zone() -> Zone {
-    scene::past(scene::store()).zone_of("backup")
+    scene::history(scene::store()).zone_of("backup")
 }

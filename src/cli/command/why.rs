@@ -6,15 +6,15 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::past::{self, Past, Place, moment, told};
+use super::history_source::{self, History, HistoryArgs, moment, told};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{JobRecord, Pause};
 use crate::core::instant::Instant;
 use crate::core::outcome;
 use crate::core::words;
 use crate::core::zone::Zone;
-use crate::history::explain::{Asked, Case, Subject, Verdict, explain};
 use crate::history::object::RunObject;
+use crate::history::why::{Asked, Case, Subject, Verdict, answer};
 use crate::history::{end_of, format};
 use crate::problem::clean;
 use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session};
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     at: Option<String>,
 
     #[command(flatten)]
-    place: Place,
+    place: HistoryArgs,
 
     /// How to write it
     #[arg(long, value_name = "FORMAT", default_value = "text")]
@@ -91,36 +91,36 @@ struct Read {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let mut past = Past::open(&args.place, context)?;
+    let mut history = History::open(&args.place, context)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    show(args, &mut past, &mut out).map_err(told)?;
+    show(args, &mut history, &mut out).map_err(told)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn show(args: &Args, past: &mut Past, out: &mut dyn Write) -> anyhow::Result<()> {
+pub(super) fn show(args: &Args, history: &mut History, out: &mut dyn Write) -> anyhow::Result<()> {
     let id = &*args.job;
-    past.must_know(id)?;
-    let zone = past.zone_of(id);
+    history.must_know(id)?;
+    let zone = history.zone_of(id);
     let asked = match &args.at {
         None => Asked::Latest,
         Some(text) => {
-            let typed =
-                moment(text, &zone, past.now).with_context(|| format!("--at {}", clean(text)))?;
+            let typed = moment(text, &zone, history.now)
+                .with_context(|| format!("--at {}", clean(text)))?;
             Asked::Within(typed.from, typed.until)
         }
     };
-    let now = past.now;
-    let mut read = Read::first(past.reader(), id, asked)?;
+    let now = history.now;
+    let mut read = Read::first(history.reader(), id, asked)?;
     // What became of it says where to look further.
-    let subject = match read.case(past, id, asked, &zone).subject() {
+    let subject = match read.case(history, id, asked, &zone).subject() {
         Subject::Record(record, _) => Some(record.clone()),
         Subject::Due(_) | Subject::Nothing(_) => None,
     };
     if let Some(record) = subject {
-        read.around(past.reader(), id, &record, now)?;
+        read.around(history.reader(), id, &record, now)?;
     }
-    let verdict = explain(&read.case(past, id, asked, &zone));
+    let verdict = answer(&read.case(history, id, asked, &zone));
     match args.output {
         Output::Text => text(out, id, asked, &verdict, &zone, now),
         Output::Json => json(out, id, asked, &verdict, &zone),
@@ -177,9 +177,15 @@ impl Read {
         Ok(())
     }
 
-    fn case<'a>(&'a self, past: &'a Past, id: &'a str, asked: Asked, zone: &'a Zone) -> Case<'a> {
-        let job = past.job(id).map(|job| &**job);
-        let executors = past.set.as_ref().map(|set| &set.executors);
+    fn case<'a>(
+        &'a self,
+        history: &'a History,
+        id: &'a str,
+        asked: Asked,
+        zone: &'a Zone,
+    ) -> Case<'a> {
+        let job = history.job(id).map(|job| &**job);
+        let executors = history.set.as_ref().map(|set| &set.executors);
         Case {
             id,
             job,
@@ -187,13 +193,13 @@ impl Read {
             known: self.known.as_ref(),
             all_paused: self.all_paused.as_ref(),
             asked,
-            now: past.now,
+            now: history.now,
             zone,
             records: &self.records,
             oldest: self.oldest,
             attempts: &self.attempts,
             sessions: &self.sessions,
-            is_running: self.sessions.last().is_some_and(past::goes_on),
+            is_running: self.sessions.last().is_some_and(history_source::goes_on),
             changes: &self.changes,
         }
     }
@@ -290,11 +296,11 @@ fn json(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::command::past::{args, scene};
+    use crate::cli::command::history_source::{args, scene};
 
     fn shown(line: &[&str]) -> String {
         let mut out = Vec::new();
-        show(&args(line), &mut scene::past(scene::store()), &mut out).unwrap();
+        show(&args(line), &mut scene::history(scene::store()), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -426,10 +432,10 @@ new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1
         store.jobs.push(added);
         store.jobs[0].overrides = Some("cron = '15 */3 * * *'".into());
         store.jobs[0].trigger = "".into();
-        let mut past = scene::past(store);
+        let mut history = scene::history(store);
         let mut said = |line: &[&str]| {
             let mut out = Vec::new();
-            show(&args(line), &mut past, &mut out).unwrap();
+            show(&args(line), &mut history, &mut out).unwrap();
             anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
         };
         let text = said(&["cancel-42"]);
@@ -461,10 +467,10 @@ new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1
 
     #[test]
     fn an_unknown_job_is_an_error() {
-        let mut past = scene::past(scene::store());
-        let error = show(&args(&["bakcup"]), &mut past, &mut Vec::new()).unwrap_err();
+        let mut history = scene::history(scene::store());
+        let error = show(&args(&["bakcup"]), &mut history, &mut Vec::new()).unwrap_err();
         assert_eq!(error.to_string(), "no job `bakcup`; did you mean `backup`?");
-        let error = show(&args(&["poll", "--at", "x"]), &mut past, &mut Vec::new()).unwrap_err();
+        let error = show(&args(&["poll", "--at", "x"]), &mut history, &mut Vec::new()).unwrap_err();
         assert!(format!("{error:#}").starts_with("--at x: expected"), "{error:#}");
     }
 }

@@ -23,7 +23,7 @@ impl Service {
         }
         self.accepting = Accepting::No;
         self.listener.remove();
-        self.past.close();
+        self.history.close();
         for connection in self.connections.values_mut() {
             connection.tell();
             let waiting = connection.pending.drain().map(|(_, exchange)| exchange.id);

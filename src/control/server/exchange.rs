@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::past::Past;
+use super::history::History;
 use crate::control::wire::view::{
     AttemptView, ChangeView, JobDetails, JobLine, SessionView, StatusView,
 };
@@ -76,8 +76,12 @@ struct Jobs {
 
 impl Exchange {
     /// Begins with a request.
-    pub(super) fn new(id: Option<Value>, request: Request, past: &mut Past) -> (Exchange, Next) {
-        let (stage, next) = begin(request, past);
+    pub(super) fn new(
+        id: Option<Value>,
+        request: Request,
+        history: &mut History,
+    ) -> (Exchange, Next) {
+        let (stage, next) = begin(request, history);
         (Exchange { id, stage }, next)
     }
 
@@ -87,15 +91,15 @@ impl Exchange {
     }
 
     /// Goes on with what the loop has answered.
-    pub(super) fn go_on(&mut self, response: Response, past: &mut Past) -> Next {
+    pub(super) fn go_on(&mut self, response: Response, history: &mut History) -> Next {
         match (&mut self.stage, response) {
             (_, Response::Refused(fault)) => Next::End(Err(fault)),
             (Stage::Jobs(jobs), Response::Status { health, .. }) => jobs.begin(&health),
-            (Stage::Jobs(jobs), Response::Jobs(page)) => jobs.add(page, past),
+            (Stage::Jobs(jobs), Response::Jobs(page)) => jobs.add(page, history),
             (Stage::Follow(job), Response::Job { .. }) => Next::Follow(Some(job.clone())),
             (Stage::Show, Response::Job { job: detail, .. }) => {
                 let job = &detail.view.job;
-                let last = past.last_of(&job.id, &job.zone);
+                let last = history.last_of(&job.id, &job.zone);
                 let options = definition::options(job);
                 end(&JobDetails::new(&detail, last, options))
             }
@@ -149,7 +153,7 @@ fn end(body: &impl serde::Serialize) -> Next {
     Next::End(Ok(wire::json(body)))
 }
 
-fn begin(request: Request, past: &mut Past) -> (Stage, Next) {
+fn begin(request: Request, history: &mut History) -> (Stage, Next) {
     let read = |read: Result<String, Fault>| (Stage::Plain, Next::End(read));
     match request {
         Request::Status
@@ -175,7 +179,7 @@ fn begin(request: Request, past: &mut Past) -> (Stage, Next) {
         }
         Request::List { from, limit } => {
             if from == 0 {
-                past.read_lasts();
+                history.read_lasts();
             }
             let jobs = Jobs::new(None, from, limit.max(1));
             let next = jobs.ask();
@@ -186,42 +190,42 @@ fn begin(request: Request, past: &mut Past) -> (Stage, Next) {
             let jobs = Jobs::new(Some(format), from, u64::MAX);
             (Stage::Jobs(jobs), Next::Request(Request::Status))
         }
-        Request::History(query) => read(history(past, query)),
+        Request::History(query) => read(records(history, query)),
         Request::Unfollow => (Stage::Plain, Next::Unfollow),
         Request::Follow { job: None } => (Stage::Plain, Next::Follow(None)),
         Request::Follow { job: Some(job) } => {
             let show = Request::Show { job: job.clone() };
             (Stage::Follow(job), Next::Request(show))
         }
-        Request::Output { run } => read(past.read(|reader| reader.output(run)).map(|output| {
+        Request::Output { run } => read(history.read(|reader| reader.output(run)).map(|output| {
             let (tail, total) = output.unwrap_or_default();
             let text = String::from_utf8_lossy(&tail);
             let whole = total <= tail.len() as u64;
             wire::json(&json!({ "run": run.0, "text": text, "total_bytes": total, "whole": whole }))
         })),
         Request::Attempts { run } => {
-            read(past.read(|reader| reader.attempts(run)).map(|attempts| {
+            read(history.read(|reader| reader.attempts(run)).map(|attempts| {
                 let attempts: Vec<AttemptView> = attempts.iter().map(AttemptView::new).collect();
                 wire::json(&json!({ "run": run.0, "attempts": attempts }))
             }))
         }
         Request::Changes { job, since, until } => {
-            let changes = past.read(|reader| reader.changes(job.as_deref(), since, until));
+            let changes = history.read(|reader| reader.changes(job.as_deref(), since, until));
             read(changes.map(|changes| {
                 let changes: Vec<ChangeView> = changes.iter().map(ChangeView::new).collect();
                 wire::json(&json!({ "changes": changes }))
             }))
         }
-        Request::Sessions => read(past.read(|reader| reader.sessions()).map(|sessions| {
+        Request::Sessions => read(history.read(|reader| reader.sessions()).map(|sessions| {
             let sessions: Vec<SessionView> = sessions.iter().map(SessionView::new).collect();
             wire::json(&json!({ "sessions": sessions }))
         })),
     }
 }
 
-fn history(past: &mut Past, query: crate::store::Query) -> Result<String, Fault> {
+fn records(history: &mut History, query: crate::store::Query) -> Result<String, Fault> {
     let limit = query.limit;
-    let records = past.read(|reader| reader.records(&query))?;
+    let records = history.read(|reader| reader.records(&query))?;
     let zone = Zone::utc();
     let mut text = String::from("{\"records\":[");
     let mut more = None;
@@ -266,7 +270,7 @@ impl Jobs {
         self.ask()
     }
 
-    fn add(&mut self, page: JobPage, past: &mut Past) -> Next {
+    fn add(&mut self, page: JobPage, history: &mut History) -> Next {
         self.left = self.left.saturating_sub(page.jobs.len() as u64);
         let executors = self.executors.clone().unwrap_or_default();
         for view in &page.jobs {
@@ -281,7 +285,7 @@ impl Jobs {
                     self.text += &format!("{}:{job_json}", wire::json(&*job.id));
                 }
                 None => {
-                    let line = JobLine::new(view, past.last(&job.id, &job.zone));
+                    let line = JobLine::new(view, history.last(&job.id, &job.zone));
                     self.comma();
                     self.text += &wire::json(&line);
                 }
@@ -306,7 +310,7 @@ impl Jobs {
             }
             None => {
                 if page.more.is_none() {
-                    past.forget_lasts();
+                    history.forget_lasts();
                 }
                 format!("{{\"jobs\":[{text}],\"total\":{}{more}}}", page.total)
             }

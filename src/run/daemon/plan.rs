@@ -36,7 +36,7 @@ pub type Observer = dyn Fn(&Action) + Send;
 
 /// What remembers what is decided.
 #[derive(Debug)]
-pub struct Memory {
+pub struct Storage {
     /// The store.
     pub store: Box<dyn Store>,
     /// Which it is, for people: `memory` or `sqlite:PATH`.
@@ -71,7 +71,7 @@ pub struct Plan {
     /// What keeps other schedulers from the jobfile.
     pub(crate) claims: Option<Claims>,
     /// What remembers what is decided; `None`: nobody, and jobs cannot be changed at run time.
-    pub memory: Option<Memory>,
+    pub storage: Option<Storage>,
     /// Where the output thread finds a way to the store.
     pub notes: Arc<OnceLock<Notes>>,
     /// Where the control socket is to be.
@@ -109,7 +109,7 @@ impl Plan {
             source,
             origin: None,
             claims: None,
-            memory: None,
+            storage: None,
             notes: Arc::default(),
             socket: None,
             embedded: false,
@@ -135,9 +135,9 @@ impl Plan {
     }
 }
 
-impl Memory {
+impl Storage {
     /// Opens a store, now and whenever it has to be opened again.
-    pub fn open(location: Location, keep: Keep, refuse: Refuse) -> Result<Memory, StoreError> {
+    pub fn open(location: Location, keep: Keep, refuse: Refuse) -> Result<Storage, StoreError> {
         let Opened { store, location, warnings } = location::open_unless(&location, refuse)?;
         let name = location.to_string();
         // A link on the way to it may lead elsewhere by the time it is opened again.
@@ -149,7 +149,7 @@ impl Memory {
             runs: keep.runs.unwrap_or(default.runs),
             days: keep.days.unwrap_or(default.days),
         };
-        Ok(Memory { store, name, path, reopen, limits, warnings })
+        Ok(Storage { store, name, path, reopen, limits, warnings })
     }
 }
 

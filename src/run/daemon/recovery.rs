@@ -16,7 +16,7 @@ use crate::core::event::RunId;
 use crate::core::instant::{Instant, Now};
 use crate::core::job::JobSet;
 use crate::core::outcome::Outcome;
-use crate::core::scheduler::{Memory, Survivor};
+use crate::core::scheduler::{SavedState, Survivor};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree;
 use crate::store::{Fact, OpenRun, Process, Query, Reader, Restored, Session};
@@ -28,7 +28,7 @@ const MOST_DELAYED: usize = 10_000;
 #[derive(Debug)]
 pub(super) struct Recovered {
     /// For the scheduler.
-    pub(super) memory: Memory,
+    pub(super) saved: SavedState,
     /// For the store: what has become of the runs that are not taken back.
     pub(super) facts: Vec<Fact>,
     /// For the store, too: runs that never began, to be withdrawn when their due time is decided.
@@ -68,11 +68,11 @@ pub(super) fn recover(
     let last = restored.last_session;
     let same_boot = last.as_ref().is_some_and(|last| last.boot == boot_id());
     let mut recovered = Recovered {
-        memory: Memory {
+        saved: SavedState {
             jobs: restored.jobs,
             all_paused: restored.all_paused,
             next_run: restored.next_run,
-            ..Memory::default()
+            ..SavedState::default()
         },
         facts: Vec::new(),
         withdrawals: Vec::new(),
@@ -85,7 +85,7 @@ pub(super) fn recover(
     for open in restored.open {
         if open.attempt == 0 {
             recovered.withdrawals.push((open.job.clone(), open.due, open.run));
-            recovered.memory.undecided.push((open.job, open.due));
+            recovered.saved.undecided.push((open.job, open.due));
             continue;
         }
         if let Some(outcome) = open.last.clone() {
@@ -109,7 +109,7 @@ pub(super) fn recover(
             process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
         match alive {
             Some((process, handle)) => {
-                recovered.memory.survivors.push(Survivor {
+                recovered.saved.survivors.push(Survivor {
                     run: open.run,
                     job: open.job.clone(),
                     due: open.due,
@@ -161,7 +161,7 @@ impl Recovered {
         if jittered.is_empty() {
             return;
         }
-        for record in &self.memory.jobs {
+        for record in &self.saved.jobs {
             let Some(job) = jittered.get(&*record.id) else { continue };
             if *job.trigger.fingerprint() != *record.trigger || record.pause.is_some() {
                 continue;
@@ -188,7 +188,7 @@ impl Recovered {
                 |at: Instant| records.iter().any(|found| found.due <= at && at <= found.last_due);
             candidates.retain(|&at| !single.contains(&at) && !in_range(at));
             let id = &record.id;
-            self.memory.undecided.extend(candidates.into_iter().map(|at| (id.clone(), at)));
+            self.saved.undecided.extend(candidates.into_iter().map(|at| (id.clone(), at)));
         }
     }
 }

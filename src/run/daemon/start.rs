@@ -12,7 +12,7 @@ use super::effects::{Effects, Message};
 use super::records::Records;
 use super::recovery::{self, Recovered};
 use super::requests::{self, Composed, Jobs};
-use super::{Jobfile, Mailbox, Memory, Plan, Reopen, Waker};
+use super::{Jobfile, Mailbox, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
 use crate::control::server::Server;
 use crate::core::event::{Health, RunId};
@@ -45,12 +45,12 @@ pub(super) fn start(
 ) -> anyhow::Result<Parts> {
     let mailbox = Mailbox::new(waker);
     let mut alarms = HashMap::new();
-    let mut memory = plan.memory.take();
-    let restored = match &mut memory {
-        Some(memory) => memory.store.restore().context("failed to read the store")?,
+    let mut storage = plan.storage.take();
+    let restored = match &mut storage {
+        Some(storage) => storage.store.restore().context("failed to read the store")?,
         None => Restored::default(),
     };
-    let reader = memory.as_ref().and_then(|memory| match memory.store.reader() {
+    let reader = storage.as_ref().and_then(|storage| match storage.store.reader() {
         Ok(reader) => Some(reader),
         Err(error) => {
             alarms.insert("reader", format!("the store cannot be read: {error}"));
@@ -66,7 +66,7 @@ pub(super) fn start(
         .context("failed to prepare for running jobs")?;
     let jobfile = plan.take_jobfile();
     let now = clock::now();
-    let mut jobs = memory.as_ref().map(|_| Jobs::new(jobfile.builder.clone()));
+    let mut jobs = storage.as_ref().map(|_| Jobs::new(jobfile.builder.clone()));
     let (added, overrides) = texts(&restored);
     let composed = match added.is_empty() && overrides.is_empty() {
         true => Composed::of(jobfile),
@@ -77,7 +77,7 @@ pub(super) fn start(
     };
     let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };
     let (set, displaced) = apply::apply(composed, around, now.wall);
-    let Some(memory) = memory else {
+    let Some(storage) = storage else {
         let scheduler = Scheduler::new(now, set);
         return Ok(Parts { scheduler, effects, jobs, server: None, alarms });
     };
@@ -108,10 +108,10 @@ pub(super) fn start(
     let looks = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
     let recovered = recovery::recover(restored, &set, marks, looks, now);
     log_recovered(&recovered);
-    let Recovered { memory: remembered, facts: recovered_facts, .. } = recovered;
+    let Recovered { saved, facts: recovered_facts, .. } = recovered;
     let (withdrawals, survivors) = (recovered.withdrawals, recovered.survivors);
 
-    let mut records = Records::new(keep(plan, memory, &effects, &mailbox)?);
+    let mut records = Records::new(keep(plan, storage, &effects, &mailbox)?);
     records.add(Fact::Began(session));
     for (job, due, run) in withdrawals {
         records.will_withdraw(job, due, run);
@@ -119,8 +119,8 @@ pub(super) fn start(
     facts.extend(recovered_facts);
     facts.into_iter().for_each(|fact| records.add(fact));
     let jobs_of: HashMap<RunId, Box<str>> =
-        remembered.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
-    let scheduler = Scheduler::restored(now, set, remembered);
+        saved.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
+    let scheduler = Scheduler::restored(now, set, saved);
     for (run, process, handle) in survivors {
         take_back(&mut effects, &scheduler, run, process, handle, &jobs_of);
     }
@@ -154,11 +154,11 @@ pub(super) fn start(
 /// The thread that writes to the store.
 fn keep(
     plan: &Plan,
-    memory: Memory,
+    storage: Storage,
     effects: &Effects,
     mailbox: &Mailbox,
 ) -> anyhow::Result<Keeper> {
-    let Memory { store, reopen: Reopen(reopen), limits, .. } = memory;
+    let Storage { store, reopen: Reopen(reopen), limits, .. } = storage;
     let submitter = effects.submitter();
     let says = mailbox.clone();
     let keeper = Keeper::start(

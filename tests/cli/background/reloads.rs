@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use schedrs::clock;
 use schedrs::control::{Call, Line, Request};
-use schedrs::daemon::{Jobfile, Memory, Plan, run};
+use schedrs::daemon::{Jobfile, Plan, Storage, run};
 use schedrs::event::{Code, Response};
 use schedrs::job::Keep;
 use schedrs::jobfile::load_text;
@@ -53,7 +53,7 @@ impl Bench {
         let output = Output::start(settings).unwrap();
         let mut plan = Plan::new(one("first"), "jobs.toml".to_owned(), output.handle());
         let keep = Keep { runs: None, days: None };
-        plan.memory = Some(Memory::open(Location::Memory, keep, Refuse::AsRoot).unwrap());
+        plan.storage = Some(Storage::open(Location::Memory, keep, Refuse::AsRoot).unwrap());
         plan.embedded = true;
         plan.load_limit = limit;
         let (send, ready) = channel();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Asked, Output};
 use crate::cli::ExitCode;
-use crate::cli::command::past::Past;
+use crate::cli::command::history_source::History;
 use crate::cli::table::{Table, terminal_width};
 use crate::core::event::{Change, ChangeKind, JobRecord};
 use crate::core::instant::Instant;
@@ -68,22 +68,22 @@ struct Example {
 
 pub(super) fn run(
     asked: &Asked<'_>,
-    past: &mut Past,
+    history: &mut History,
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
-    let jobs: Vec<(Box<str>, Option<Arc<Job>>)> = jobs(asked, past)?;
+    let jobs: Vec<(Box<str>, Option<Arc<Job>>)> = jobs(asked, history)?;
     let mut budget = OF_ALL;
     let mut all = Vec::with_capacity(jobs.len());
     for (id, job) in jobs {
-        let found = one(asked, past, &id, job.as_deref(), budget)?;
+        let found = one(asked, history, &id, job.as_deref(), budget)?;
         if let Found::Audit(audit) = &found {
             budget = budget.saturating_sub(audit.due_times);
         }
         all.push((id, found));
     }
     match asked.args.output {
-        Output::Json => json(&all, past, out)?,
-        Output::Table => text(&all, past, out)?,
+        Output::Json => json(&all, history, out)?,
+        Output::Table => text(&all, history, out)?,
     }
     let adds_up = all.iter().all(|(_, found)| match found {
         Found::Audit(audit) => audit.adds_up(),
@@ -96,23 +96,23 @@ pub(super) fn run(
 type Known = (Box<str>, Option<Arc<Job>>);
 
 /// The jobs to audit: of the jobfile in its order, then those that were added at run time.
-fn jobs(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<Known>> {
+fn jobs(asked: &Asked<'_>, history: &mut History) -> anyhow::Result<Vec<Known>> {
     if let Some(id) = asked.job {
-        return Ok(vec![(id.into(), past.job(id).cloned())]);
+        return Ok(vec![(id.into(), history.job(id).cloned())]);
     }
-    past.all_known()?;
-    let jobs = past.set.iter().flat_map(|set| &set.jobs);
+    history.all_known()?;
+    let jobs = history.set.iter().flat_map(|set| &set.jobs);
     Ok(jobs.map(|job| (job.id.clone(), Some(Arc::clone(job)))).collect())
 }
 
 fn one(
     asked: &Asked<'_>,
-    past: &mut Past,
+    history: &mut History,
     id: &str,
     job: Option<&Job>,
     budget: u64,
 ) -> anyhow::Result<Found> {
-    let Some(known) = past.known(id)? else {
+    let Some(known) = history.known(id)? else {
         return Ok(Found::Not("schedrs has never run it with this store".to_owned()));
     };
     let Some(job) = job else {
@@ -123,7 +123,7 @@ fn one(
             "its schedule is another in the jobfile, which schedrs has not read again".to_owned(),
         ));
     }
-    let since = accounted_since(past, &known)?;
+    let since = accounted_since(history, &known)?;
     let until = asked.until.unwrap_or(Instant::MAX).min(known.decided);
     let mut from = asked.since.unwrap_or(Instant::MIN).max(since);
     let id: Box<str> = id.into();
@@ -134,20 +134,23 @@ fn one(
         limit: RECORDS,
         ..Query::default()
     };
-    let records = past.reader().records(&query)?;
+    let records = history.reader().records(&query)?;
     let is_all = records.len() < RECORDS;
     if !is_all {
         from = records.iter().map(|record| record.due).min().unwrap_or(from);
     }
     let before = from.minus(Duration::from_micros(1));
     let older = Query { job: Some(id), until: Some(before), limit: 1, ..Query::default() };
-    let has_older = is_all && !past.reader().records(&older)?.is_empty();
+    let has_older = is_all && !history.reader().records(&older)?.is_empty();
     // What was decided in the last moment may not be written yet.
-    let seen = past.reader().sessions()?.last().map(|last| last.stopped.unwrap_or(last.seen));
-    let seen = seen.unwrap_or(past.now).minus(Duration::from_secs(1));
-    let all_paused = past.reader().all_paused()?;
-    let days =
-        past.set.as_ref().and_then(|set| set.settings.keep.days).unwrap_or(Limits::default().days);
+    let seen = history.reader().sessions()?.last().map(|last| last.stopped.unwrap_or(last.seen));
+    let seen = seen.unwrap_or(history.now).minus(Duration::from_secs(1));
+    let all_paused = history.reader().all_paused()?;
+    let days = history
+        .set
+        .as_ref()
+        .and_then(|set| set.settings.keep.days)
+        .unwrap_or(Limits::default().days);
     let kept = Duration::from_secs(u64::from(days) * 86_400);
     let question = Question {
         job,
@@ -156,7 +159,7 @@ fn one(
         until,
         has_older,
         paused_since: known.pause.iter().chain(&all_paused).map(|pause| pause.at).min(),
-        kept_from: past.now.minus(kept),
+        kept_from: history.now.minus(kept),
         seen,
         limit: OF_A_JOB.min(budget),
     };
@@ -165,12 +168,12 @@ fn one(
 
 /// Since when the due times of a job are recorded: since it has its trigger, but a job that was
 /// loaded with `paused = true` has none before somebody resumes it.
-fn accounted_since(past: &mut Past, known: &JobRecord) -> anyhow::Result<Instant> {
+fn accounted_since(history: &mut History, known: &JobRecord) -> anyhow::Result<Instant> {
     if !known.resumed {
         return Ok(known.since);
     }
-    let now = past.now;
-    let changes = past.reader().changes(Some(&known.id), known.since, now)?;
+    let now = history.now;
+    let changes = history.reader().changes(Some(&known.id), known.since, now)?;
     let own = |change: &&Change| change.job.as_deref() == Some(&*known.id);
     let mut was_paused = false;
     let mut since = known.since;
@@ -184,7 +187,7 @@ fn accounted_since(past: &mut Past, known: &JobRecord) -> anyhow::Result<Instant
     Ok(since)
 }
 
-fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::Result<()> {
+fn text(all: &[(Box<str>, Found)], history: &History, out: &mut dyn Write) -> anyhow::Result<()> {
     let heading = vec![
         "JOB",
         "FROM",
@@ -205,7 +208,7 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
     let number = |count: u64| if count == 0 { String::new() } else { count.to_string() };
     for (id, found) in all {
         let Found::Audit(audit) = found else { continue };
-        let zone = past.zone_of(id);
+        let zone = history.zone_of(id);
         let (from, to) = match audit.span {
             Some((from, to)) => (
                 words::day_and_time(from.truncated(), &zone),
@@ -237,7 +240,7 @@ fn text(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::
     }
     for (id, found) in all {
         if let Found::Audit(audit) = found {
-            examples(id, audit, &past.zone_of(id), out)?;
+            examples(id, audit, &history.zone_of(id), out)?;
         }
     }
     out.flush()?;
@@ -315,10 +318,10 @@ fn summary(all: &[(Box<str>, Found)]) -> String {
     format!("{of}: {found}{cut}")
 }
 
-fn json(all: &[(Box<str>, Found)], past: &Past, out: &mut dyn Write) -> anyhow::Result<()> {
+fn json(all: &[(Box<str>, Found)], history: &History, out: &mut dyn Write) -> anyhow::Result<()> {
     let nothing = Audit::default();
     for (id, found) in all {
-        let zone = past.zone_of(id);
+        let zone = history.zone_of(id);
         let time = |at: Instant| words::rfc3339(at, &zone);
         let (audit, why) = match found {
             Found::Audit(audit) => (audit, None),

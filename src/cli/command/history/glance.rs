@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::{Asked, Output};
 use crate::cli::ExitCode;
-use crate::cli::command::past::Past;
+use crate::cli::command::history_source::History;
 use crate::cli::table::terminal_width;
 use crate::core::outcome;
 use crate::core::words;
 use crate::history::format;
-use crate::history::marks::marks;
+use crate::history::glance::glance;
 use crate::history::object::RunObject;
 use crate::problem::clean;
 use crate::store::Query;
@@ -48,17 +48,17 @@ struct Line {
 
 pub(super) fn run(
     asked: &Asked<'_>,
-    past: &mut Past,
+    history: &mut History,
     out: &mut dyn Write,
 ) -> anyhow::Result<ExitCode> {
     let limit = asked.args.count.unwrap_or(LOOKED_AT);
     let mut lines = Vec::new();
-    for id in ids(asked, past)? {
+    for id in ids(asked, history)? {
         let query = Query { job: Some(id.clone()), ..asked.query(limit) };
-        let records = past.reader().records(&query)?;
-        let zone = past.zone_of(&id);
+        let records = history.reader().records(&query)?;
+        let zone = history.zone_of(&id);
         if asked.args.output == Output::Json {
-            let found = marks(&records, usize::MAX);
+            let found = glance(&records, usize::MAX);
             let object = Object {
                 job: &id,
                 marks: &found.marks,
@@ -69,9 +69,9 @@ pub(super) fn run(
             writeln!(out, "{}", crate::problem::json(&object)?)?;
             continue;
         }
-        let found = marks(&records, MARKS);
+        let found = glance(&records, MARKS);
         let last = records.first().map(|record| {
-            let ago = words::span(past.now.since(record.last_due));
+            let ago = words::span(history.now.since(record.last_due));
             format!("{}, {ago} ago", format::cell(record))
         });
         lines.push(Line {
@@ -89,16 +89,16 @@ pub(super) fn run(
 }
 
 /// The jobs: of the jobfile in its order, then those that only the store knows.
-fn ids(asked: &Asked<'_>, past: &mut Past) -> anyhow::Result<Vec<Box<str>>> {
+fn ids(asked: &Asked<'_>, history: &mut History) -> anyhow::Result<Vec<Box<str>>> {
     if let Some(job) = asked.job {
         return Ok(vec![job.into()]);
     }
-    let remembered = past.all_known()?;
-    let own = past.set.iter().flat_map(|set| set.jobs.iter().map(|job| job.id.clone()));
+    let remembered = history.all_known()?;
+    let own = history.set.iter().flat_map(|set| set.jobs.iter().map(|job| job.id.clone()));
     let mut ids: Vec<Box<str>> = own.collect();
     let known: BTreeSet<Box<str>> = ids.iter().cloned().collect();
     let mut others: BTreeSet<Box<str>> =
-        past.reader().last_of_each()?.into_iter().map(|record| record.job).collect();
+        history.reader().last_of_each()?.into_iter().map(|record| record.job).collect();
     others.extend(remembered.into_iter().map(|job| job.id));
     ids.extend(others.into_iter().filter(|id| !known.contains(id)));
     Ok(ids)

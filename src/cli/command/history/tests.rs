@@ -1,10 +1,10 @@
 use super::*;
-use crate::cli::command::past::{args, of, scene};
+use crate::cli::command::history_source::{args, of, scene};
 use crate::history::fake::Fake;
 
 fn of_store(store: Fake, line: &[&str]) -> (ExitCode, String) {
     let mut out = Vec::new();
-    let code = show(&args(line), &mut scene::past(store), &mut out).unwrap();
+    let code = show(&args(line), &mut scene::history(store), &mut out).unwrap();
     (code, anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string())
 }
 
@@ -175,8 +175,8 @@ fn before_it_was_resumed_nothing_is_expected() {
     store.records.clear();
     let audited = |store: &Fake| {
         let mut out = Vec::new();
-        let mut past = of(jobs, scene::at("13:00"), store.clone());
-        show(&args(&["--audit", "--output", "json"]), &mut past, &mut out).unwrap();
+        let mut history = of(jobs, scene::at("13:00"), store.clone());
+        show(&args(&["--audit", "--output", "json"]), &mut history, &mut out).unwrap();
         serde_json::from_slice::<serde_json::Value>(&out).unwrap()["due_times"].as_u64()
     };
     store.changes = vec![change("10:30", "resumed")];
@@ -189,9 +189,10 @@ fn before_it_was_resumed_nothing_is_expected() {
 
 #[test]
 fn wrong_times_are_errors() {
-    let mut past = scene::past(scene::store());
-    let mut error =
-        |line: &[&str]| format!("{:#}", show(&args(line), &mut past, &mut Vec::new()).unwrap_err());
+    let mut history = scene::history(scene::store());
+    let mut error = |line: &[&str]| {
+        format!("{:#}", show(&args(line), &mut history, &mut Vec::new()).unwrap_err())
+    };
     assert_eq!(error(&["--since", "03:00", "--until", "02:00"]), "--until is before --since");
     assert!(error(&["--since", "x"]).starts_with("--since x: expected"));
     assert_eq!(error(&["pol"]), "no job `pol`; did you mean `poll`?");

@@ -23,7 +23,7 @@ use super::{Scheduler, Step};
 
 /// What an earlier scheduler has left.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Memory {
+pub struct SavedState {
     /// What it knew of its jobs.
     pub jobs: Vec<JobRecord>,
     /// All jobs were paused.
@@ -59,13 +59,13 @@ impl Scheduler {
     /// Due times that the earlier one has not decided are late, and `misfire_grace_time` and
     /// `coalesce` say what becomes of them. `date = "now"`, `@reboot` and `run_on_start` are about
     /// this start. A job that is new, or has another trigger than it had, begins with this start.
-    pub fn restored(now: Now, set: JobSet, memory: Memory) -> Scheduler {
+    pub fn restored(now: Now, set: JobSet, saved: SavedState) -> Scheduler {
         let mut scheduler = Scheduler::new(now, set);
         scheduler.remembers = true;
-        scheduler.next_run = memory.next_run.max(1);
-        scheduler.all_paused = memory.all_paused;
+        scheduler.next_run = saved.next_run.max(1);
+        scheduler.all_paused = saved.all_paused;
         let mut known: HashMap<Box<str>, JobRecord> =
-            memory.jobs.into_iter().map(|record| (record.id.clone(), record)).collect();
+            saved.jobs.into_iter().map(|record| (record.id.clone(), record)).collect();
         for slot in 0..scheduler.jobs.len() as u32 {
             let id = &scheduler.jobs[slot as usize].job.id;
             match known.remove(id) {
@@ -78,15 +78,15 @@ impl Scheduler {
         scheduler.unremembered.1 = gone.map(|record| record.id).collect();
         scheduler.unremembered.1.sort_unstable();
 
-        if !memory.undecided.is_empty() || !memory.survivors.is_empty() {
+        if !saved.undecided.is_empty() || !saved.survivors.is_empty() {
             let ids = scheduler.take_ids();
-            for (id, due) in memory.undecided {
+            for (id, due) in saved.undecided {
                 if let Some(&slot) = ids.get(&id) {
                     let fire = fire_time(&scheduler.jobs[slot as usize].job, due);
                     scheduler.delayed.entry(slot).or_default().push(Wait { fire, due });
                 }
             }
-            for survivor in memory.survivors {
+            for survivor in saved.survivors {
                 let slot = ids.get(&survivor.job).copied().unwrap_or(NONE);
                 scheduler.adopt(survivor, slot, now);
             }

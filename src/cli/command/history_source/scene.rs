@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Past, of};
+use super::{History, of};
 use crate::core::event::{Change, JobRecord, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
@@ -135,7 +135,7 @@ pub(in crate::cli::command) fn store() -> Fake {
 }
 
 /// The past of that day.
-pub(in crate::cli::command) fn past(store: Fake) -> Past {
+pub(in crate::cli::command) fn history(store: Fake) -> History {
     of(JOBS, at("13:00"), store)
 }
 

@@ -10,15 +10,15 @@ use crate::store::{Query, Reader, RunRecord, StoreError};
 
 /// A way to the store, if there is one.
 #[derive(Debug)]
-pub(super) struct Past {
+pub(super) struct History {
     reader: Option<Box<dyn Reader>>,
     /// The last records of all jobs, for as long as somebody goes through a list.
     lasts: HashMap<Box<str>, RunRecord>,
 }
 
-impl Past {
-    pub(super) fn new(reader: Option<Box<dyn Reader>>) -> Past {
-        Past { reader, lasts: HashMap::new() }
+impl History {
+    pub(super) fn new(reader: Option<Box<dyn Reader>>) -> History {
+        History { reader, lasts: HashMap::new() }
     }
 
     /// Lets go of the store: who writes it is to be the last that has it open, since only then SQLite

@@ -1,6 +1,6 @@
 //! Why a due time ended as it did, or why there was none: what `schedrs why` answers.
 //!
-//! [`Case`] is all there is to know, [`Case::subject`] what is asked about, and [`explain`] the
+//! [`Case`] is all there is to know, [`Case::subject`] what is asked about, and [`answer`] the
 //! answer: one sentence, and what it rests on. `recorded` is for due times that have a record,
 //! `unrecorded` for everything else.
 
@@ -191,7 +191,7 @@ impl<'a> Case<'a> {
 }
 
 /// Answers a question.
-pub fn explain(case: &Case<'_>) -> Verdict {
+pub fn answer(case: &Case<'_>) -> Verdict {
     let subject = case.subject();
     let mut verdict = match subject {
         Subject::Record(record, due) => recorded::verdict(case, record, due),

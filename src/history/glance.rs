@@ -5,7 +5,7 @@ use crate::store::RunRecord;
 
 /// The past of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct Glance {
     /// One mark a record, the newest last.
     pub marks: String,
     /// How many runs are over, of those that have or should have had a process: what was skipped,
@@ -17,8 +17,8 @@ pub struct Marks {
 
 /// The marks of records, given newest first as a store does, `width` of them at most; the share
 /// of success is that of all of them.
-pub fn marks(records: &[RunRecord], width: usize) -> Marks {
-    let mut found = Marks::default();
+pub fn glance(records: &[RunRecord], width: usize) -> Glance {
+    let mut found = Glance::default();
     for record in records {
         match &record.outcome {
             Some(Outcome::Succeeded) => {
@@ -34,7 +34,7 @@ pub fn marks(records: &[RunRecord], width: usize) -> Marks {
     found
 }
 
-impl Marks {
+impl Glance {
     /// `96% of 100`; nothing where no run is over. Never 100% unless all went well, nor 0% unless
     /// none did.
     pub fn share(&self) -> String {

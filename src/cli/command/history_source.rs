@@ -27,7 +27,7 @@ use crate::sys::clock;
 
 /// Where the past is.
 #[derive(Clone, Debug, Default, clap::Args)]
-pub(super) struct Place {
+pub(super) struct HistoryArgs {
     /// The jobfile whose past it is [default: $SCHEDRS_JOBFILE, ./jobs.toml,
     /// $XDG_CONFIG_HOME/schedrs/jobs.toml, /etc/schedrs/jobs.toml]
     #[arg(short = 'f', long, value_name = "FILE")]
@@ -39,7 +39,7 @@ pub(super) struct Place {
 }
 
 /// The past, opened.
-pub(super) struct Past {
+pub(super) struct History {
     source: Source,
     /// What the jobfile says now; `None`: there is none, or it has errors.
     pub(super) set: Option<JobSet>,
@@ -60,9 +60,9 @@ enum Source {
     Store(Box<dyn Reader>),
 }
 
-impl Past {
+impl History {
     /// Finds the store and opens it for reading.
-    pub(super) fn open(place: &Place, context: &Context) -> anyhow::Result<Past> {
+    pub(super) fn open(place: &HistoryArgs, context: &Context) -> anyhow::Result<History> {
         let now = clock::wall();
         let jobfile = match (locate::jobfile(place.jobfile.as_deref()), &place.store) {
             (Ok(path), _) => Some(path),
@@ -80,13 +80,13 @@ impl Past {
         };
         let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
         let reader = open_first(&candidates, jobfile.as_deref())?;
-        Ok(Past { builder, ..Past::new(Source::Store(reader), set, zone, now) })
+        Ok(History { builder, ..History::new(Source::Store(reader), set, zone, now) })
     }
 
-    fn new(source: Source, set: Option<JobSet>, zone: Zone, now: Instant) -> Past {
+    fn new(source: Source, set: Option<JobSet>, zone: Zone, now: Instant) -> History {
         let jobs = set.iter().flat_map(|set| &set.jobs).enumerate();
         let places = jobs.map(|(place, job)| (job.id.clone(), place)).collect();
-        Past { source, set, builder: None, places, zone, now }
+        History { source, set, builder: None, places, zone, now }
     }
 
     /// The way to ask.
@@ -168,7 +168,7 @@ impl Past {
 /// Reads the jobfile. One that has errors is no hindrance: the past is what is asked about.
 fn read_jobfile(
     path: &Path,
-    place: &Place,
+    place: &HistoryArgs,
     context: &Context,
     now: Instant,
 ) -> anyhow::Result<(Option<JobSet>, Option<Builder>)> {
@@ -189,7 +189,7 @@ fn read_jobfile(
 
 /// Where the store may be, best first.
 fn candidates(
-    place: &Place,
+    place: &HistoryArgs,
     jobfile: Option<&Path>,
     set: Option<&JobSet>,
 ) -> anyhow::Result<Vec<PathBuf>> {
@@ -247,7 +247,7 @@ pub(super) fn in_effect(
     jobfile: &Path,
     context: &Context,
 ) -> JobSet {
-    let place = Place { jobfile: Some(jobfile.to_path_buf()), store: None };
+    let place = HistoryArgs { jobfile: Some(jobfile.to_path_buf()), store: None };
     let found = candidates(&place, Some(jobfile), Some(&set)).unwrap_or_default();
     let found = found.into_iter().find(|path| path.exists());
     let reader = match found.map(|path| location::reader(&Location::Sqlite(path))) {
@@ -262,10 +262,10 @@ pub(super) fn in_effect(
         Some(Err(_)) | None => return set,
     };
     let zone = argument::local_zone(context);
-    let past = Past::new(Source::Store(reader), Some(set.clone()), zone, clock::wall());
-    let mut past = Past { builder, ..past };
-    match past.all_known() {
-        Ok(_) => past.set.unwrap_or(set),
+    let history = History::new(Source::Store(reader), Some(set.clone()), zone, clock::wall());
+    let mut history = History { builder, ..history };
+    match history.all_known() {
+        Ok(_) => history.set.unwrap_or(set),
         Err(_) => set,
     }
 }
@@ -385,12 +385,12 @@ pub(super) mod scene;
 
 /// The past of a jobfile, for tests.
 #[cfg(test)]
-pub(super) fn of(jobs: &str, now: Instant, store: impl Reader + 'static) -> Past {
+pub(super) fn of(jobs: &str, now: Instant, store: impl Reader + 'static) -> History {
     let zones = crate::core::zone::Database::bundled();
     let loaded = jobfile::load_text("jobs.toml", jobs, &zones, now);
     let zone = loaded.set.as_ref().unwrap().settings.zone.clone();
-    let past = Past::new(Source::Store(Box::new(store)), loaded.set, zone, now);
-    Past { builder: loaded.builder, ..past }
+    let history = History::new(Source::Store(Box::new(store)), loaded.set, zone, now);
+    History { builder: loaded.builder, ..history }
 }
 
 /// The arguments of a subcommand, for tests.
