@@ -1,5 +1,5 @@
 //! The stores: one contract for all of them, what the embedded one does with a file that is not as
-//! it should be, and the thread that writes.
+//! it should be, the thread that writes, and the private servers that shared stores are tested on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,5 +14,9 @@ mod faults;
 mod keeper;
 #[cfg(feature = "sqlite")]
 mod killed;
+mod private;
 #[cfg(feature = "sqlite")]
 mod same;
+
+#[path = "../harness/servers/mod.rs"]
+mod servers;
