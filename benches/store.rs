@@ -75,7 +75,15 @@ fn begins(run: u64, job: u64, due: u64) -> [Fact; 2] {
     let name = format!("job-{job}").into();
     let run = RunId(run);
     [
-        Fact::Admitted { run, job: name, due: at(due), at: at(due), by: None },
+        Fact::Admitted {
+            run,
+            job: name,
+            due: at(due),
+            at: at(due),
+            by: None,
+            host: None,
+            slot: None,
+        },
         Fact::Starting { run, attempt: 1 },
     ]
 }

@@ -14,5 +14,6 @@ pub mod outcome;
 pub mod preview;
 pub mod scheduler;
 pub mod trigger;
+pub(crate) mod url;
 pub mod words;
 pub mod zone;

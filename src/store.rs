@@ -18,10 +18,12 @@ pub mod location;
 #[cfg(feature = "sqlite")]
 mod lock;
 pub mod memory;
+pub mod shared;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "sqlite")]
 mod trust;
+pub mod url;
 #[cfg(feature = "sqlite")]
 mod waiting;
 
@@ -30,6 +32,7 @@ use std::time::Duration;
 
 pub use crate::core::event::Process;
 use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 
@@ -65,6 +68,12 @@ pub enum Fact {
         at: Instant,
         /// Who has asked for it, if its trigger did not name the due time.
         by: Option<Box<str>>,
+        /// With `run_on = "all"` the host, which is then a part of the claim: each host has one of
+        /// its own. A store that serves one scheduler has no need of it.
+        host: Option<Box<str>>,
+        /// The slot of its job that the run holds until it is over, from 0: no other run of the job
+        /// can have it. `None`: it holds none. A store that serves one scheduler ignores it.
+        slot: Option<u16>,
     },
     /// An attempt is about to be started: from here on there may be a process.
     Starting {
@@ -228,6 +237,11 @@ pub trait Store: Send + fmt::Debug {
 
     /// A way to read while others write.
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError>;
+
+    /// The same store as several schedulers use it, if it is of a kind that can be shared.
+    fn shared(&mut self) -> Option<&mut dyn shared::Shared> {
+        None
+    }
 }
 
 /// How much of the past is kept, for each job.
@@ -279,6 +293,11 @@ pub trait Reader: Send + fmt::Debug {
 
     /// Lives of schedulers with the store, oldest first.
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError>;
+
+    /// The schedulers that share the store, those that were gone in the last hour included.
+    fn members(&mut self) -> Result<Vec<Member>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Which records are wanted. All conditions hold together.
@@ -288,6 +307,8 @@ pub struct Query {
     pub job: Option<Box<str>>,
     /// Of this run.
     pub run: Option<RunId>,
+    /// Of this host.
+    pub host: Option<Box<str>>,
     /// Only what went wrong: failed, killed, timed_out, not_started, missed, lost.
     pub failed: bool,
     /// With (last) due times from here on.
@@ -329,6 +350,8 @@ pub struct RunRecord {
     pub process: Option<Process>,
     /// Who has asked for it, if its trigger did not.
     pub by: Option<Box<str>>,
+    /// The host where it ran, or where its fate was decided; `None` where the store serves one.
+    pub host: Option<Box<str>>,
 }
 
 /// One attempt of a run.
@@ -374,6 +397,14 @@ pub enum Trouble {
     Missing,
     /// Others can write to it.
     Untrusted,
+    /// Its server does not answer, or not in time.
+    Unreachable,
+    /// The session that wants to write is over.
+    Fenced,
+    /// Its server lets nobody in with this name and password, or allows too little.
+    Denied,
+    /// Others write the same at the same time, again and again.
+    Conflict,
     /// Anything else.
     Other,
 }
@@ -390,6 +421,10 @@ impl Trouble {
             Trouble::Newer(_) => "newer",
             Trouble::Missing => "missing",
             Trouble::Untrusted => "untrusted",
+            Trouble::Unreachable => "unreachable",
+            Trouble::Fenced => "fenced",
+            Trouble::Denied => "denied",
+            Trouble::Conflict => "conflict",
             Trouble::Other => "other",
         }
     }

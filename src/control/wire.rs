@@ -124,6 +124,7 @@ fn history(keys: &mut Keys, _: Instant) -> Result<Request, Fault> {
     Ok(Request::History(Query {
         job: keys.text("job")?,
         run: keys.number("run")?.map(RunId),
+        host: None,
         failed: keys.flag("failed")?,
         since: keys.time("since")?,
         until: keys.time("until")?,

@@ -64,7 +64,7 @@ fn section(name: &str, defaults: &Value) -> Value {
         "store" => table(
             "What survives a restart",
             json!({
-                "url": described("\"memory\", or a file: \"sqlite:schedrs.db\"", text()),
+                "url": described("\"memory\", a file: \"sqlite:schedrs.db\", or a server: \"postgres://localhost/schedrs\"", text()),
                 "keep": table(
                     "Runs beyond either limit may be forgotten",
                     json!({

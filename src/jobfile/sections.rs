@@ -14,6 +14,7 @@ use super::value::Scope;
 use super::when::{self, Moment};
 use crate::core::job::{Executor, Keep, Options};
 use crate::core::nearest::{self, nearest};
+use crate::core::url::SharedUrl;
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
 
@@ -274,10 +275,12 @@ pub(super) fn timezone(value: &Value<'_>, scope: &mut Scope<'_>, zones: &Databas
 }
 
 fn store_url(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<String> {
-    const WANTED: &str = "\"memory\" or a file such as \"sqlite:schedrs.db\"";
+    const WANTED: &str = "\"memory\", a file such as \"sqlite:schedrs.db\", or a server such as \
+                          \"postgres://localhost/schedrs\"";
     let url = scope.system_string(value, WANTED)?;
     let file = url.strip_prefix("sqlite:");
-    if url == "memory" || file.is_some_and(|file| !file.is_empty()) {
+    let is_store = url == "memory" || file.is_some_and(|file| !file.is_empty());
+    if is_store || SharedUrl::parse(url).is_some() {
         return Some(url.to_owned());
     }
     scope.error(value.span, format!("\"{url}\" is no store, expected {WANTED}"));

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::memory::Memory;
 #[cfg(feature = "sqlite")]
 use super::trust;
+use super::url::{Engine, SharedUrl};
 use super::{Reader, Store, StoreError, Trouble};
 use crate::core::job::JobSet;
 
@@ -23,6 +24,8 @@ pub enum Location {
     Sqlite(PathBuf),
     /// In this file, because nobody says anything.
     Default(PathBuf),
+    /// On a server, where several schedulers may use it.
+    Shared(SharedUrl),
 }
 
 /// When a store that others can write to is refused; otherwise there is a warning.
@@ -54,12 +57,15 @@ impl Location {
         if url == "memory" {
             return Ok(Location::Memory);
         }
+        if let Some(url) = SharedUrl::parse(url) {
+            return Ok(Location::Shared(url));
+        }
         match url.strip_prefix("sqlite:") {
             Some(file) if !file.is_empty() => Ok(Location::Sqlite(directory.join(file))),
             _ => {
                 let message = format!(
-                    "\"{url}\" is no store; expected \"memory\" or a file such as \
-                     \"sqlite:schedrs.db\""
+                    "\"{url}\" is no store; expected \"memory\", a file such as \
+                     \"sqlite:schedrs.db\", or a server such as \"postgres://localhost/schedrs\""
                 );
                 Err(StoreError::new(Trouble::Other, message))
             }
@@ -73,13 +79,14 @@ impl Location {
             Location::Memory => Location::Memory,
             Location::Sqlite(path) => Location::Sqlite(follow(path)),
             Location::Default(path) => Location::Default(follow(path)),
+            Location::Shared(url) => Location::Shared(url),
         }
     }
 
     /// Its file.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Location::Memory => None,
+            Location::Memory | Location::Shared(_) => None,
             Location::Sqlite(path) | Location::Default(path) => Some(path),
         }
     }
@@ -103,6 +110,7 @@ impl fmt::Display for Location {
             Location::Sqlite(path) | Location::Default(path) => {
                 write!(f, "sqlite:{}", path.display())
             }
+            Location::Shared(url) => url.fmt(f),
         }
     }
 }
@@ -126,6 +134,10 @@ pub fn open_unless(location: &Location, refuse: Refuse) -> Result<Opened, StoreE
         }
         Location::Sqlite(path) => (path, false),
         Location::Default(path) => (path, true),
+        Location::Shared(url) => {
+            let store = open_shared(url)?;
+            return Ok(Opened { store, location: location.clone(), warnings: Vec::new() });
+        }
     };
     match open_file(path, default, refuse) {
         Ok((store, warnings)) => Ok(Opened { store, location: location.clone(), warnings }),
@@ -161,6 +173,7 @@ pub fn reopen(location: &Location, refuse: Refuse) -> Result<Box<dyn Store>, Sto
         Location::Memory => Ok(Box::new(Memory::new())),
         Location::Sqlite(path) => open_file(path, false, refuse).map(|(store, _)| store),
         Location::Default(path) => open_file(path, true, refuse).map(|(store, _)| store),
+        Location::Shared(url) => open_shared(url),
     }
 }
 
@@ -172,7 +185,20 @@ pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
             Err(StoreError::new(Trouble::Missing, message))
         }
         Location::Sqlite(path) | Location::Default(path) => read_file(path),
+        Location::Shared(url) => read_shared(url),
     }
+}
+
+/// Connects to a server: each engine that is built in has its line here.
+fn open_shared(url: &SharedUrl) -> Result<Box<dyn Store>, StoreError> {
+    match url.engine() {
+        Engine::Postgres | Engine::Mysql | Engine::Redis | Engine::Mongodb => Err(url.not_built()),
+    }
+}
+
+/// The same for reading.
+fn read_shared(url: &SharedUrl) -> Result<Box<dyn Reader>, StoreError> {
+    open_shared(url).and_then(|store| store.reader())
 }
 
 #[cfg(feature = "sqlite")]
@@ -241,9 +267,11 @@ mod tests {
         assert_eq!(parse("memory"), Ok(Location::Memory));
         assert_eq!(parse("sqlite:x.db"), Ok(Location::Sqlite("/etc/jobs/x.db".into())));
         assert_eq!(parse("sqlite:/var/x.db"), Ok(Location::Sqlite("/var/x.db".into())));
-        for url in ["", "sqlite:", "sqlite", "Memory", "redis://x", "x.db"] {
+        for url in ["", "sqlite:", "sqlite", "Memory", "http://x", "x.db"] {
             assert!(parse(url).is_err(), "{url}");
         }
+        let shared = parse("mysql://ann:s3cret@db/jobs").unwrap();
+        assert_eq!((shared.to_string(), shared.path()), ("mysql://ann:***@db/jobs".into(), None));
     }
 
     #[test]

@@ -208,7 +208,7 @@ impl Kept {
                 self.jobs.remove(job);
             }
             Fact::AllPaused(pause) => self.all_paused.clone_from(pause),
-            Fact::Admitted { run, job, due, at, by } => {
+            Fact::Admitted { run, job, due, at, by, .. } => {
                 return self.admitted(*run, job, *due, *at, by.as_deref());
             }
             Fact::Starting { run, attempt } => {
@@ -361,6 +361,7 @@ fn record(job: &str, due: Instant, at: Instant) -> RunRecord {
         attempts: 0,
         process: None,
         by: None,
+        host: None,
     }
 }
 
@@ -442,6 +443,7 @@ impl Query {
     fn wants(&self, record: &RunRecord) -> bool {
         self.job.as_ref().is_none_or(|job| *job == record.job)
             && self.run.is_none_or(|run| record.run == Some(run))
+            && (self.host.is_none() || self.host == record.host)
             && (!self.failed || record.outcome.as_ref().is_some_and(Outcome::went_wrong))
             && self.since.is_none_or(|since| record.last_due >= since)
             && self.until.is_none_or(|until| record.due <= until)

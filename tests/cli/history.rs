@@ -61,7 +61,7 @@ fn run(number: u64, job: &str, due: &str, took: u64, outcome: Outcome) -> Vec<Fa
     let run = RunId(number);
     let (due, duration) = (at(due), Duration::from_secs(took));
     vec![
-        Fact::Admitted { run, job: job.into(), due, at: due, by: None },
+        Fact::Admitted { run, job: job.into(), due, at: due, by: None, host: None, slot: None },
         Fact::Starting { run, attempt: 1 },
         Fact::Started { run, attempt: 1, process: Process { pid: 4711, start: 7 }, at: due },
         Fact::Ended {

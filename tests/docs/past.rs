@@ -67,7 +67,15 @@ fn millisecond_after(due: i64) -> Instant {
 fn start(number: u64, job: &str, due: i64) -> Vec<Fact> {
     let (run, process) = (RunId(number), Process { pid: 4711, start: 7 });
     vec![
-        Fact::Admitted { run, job: job.into(), due: at(due), at: at(due), by: None },
+        Fact::Admitted {
+            run,
+            job: job.into(),
+            due: at(due),
+            at: at(due),
+            by: None,
+            host: None,
+            slot: None,
+        },
         Fact::Starting { run, attempt: 1 },
         Fact::Started { run, attempt: 1, process, at: millisecond_after(due) },
     ]
@@ -155,6 +163,8 @@ fn steps() -> Vec<Vec<Fact>> {
             due: at(time(7, 30, 0)),
             at: at(time(7, 30, 0)),
             by: None,
+            host: None,
+            slot: None,
         },
         Fact::Starting { run: RunId(21), attempt: 1 },
         end(21, "report", time(7, 30, 0), 0, no_program),

@@ -216,6 +216,7 @@ fn record(job: &str, due: Instant, last_due: Instant, count: u64) -> RunRecord {
         attempts: 0,
         process: None,
         by: None,
+        host: None,
     }
 }
 

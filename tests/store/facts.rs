@@ -58,12 +58,28 @@ pub(crate) fn change(job: Option<&str>, since: i64) -> Change {
 }
 
 pub(crate) fn admitted(run: u64, job: &str, due: i64) -> Fact {
-    Fact::Admitted { run: RunId(run), job: job.into(), due: at(due), at: at(due), by: None }
+    Fact::Admitted {
+        run: RunId(run),
+        job: job.into(),
+        due: at(due),
+        at: at(due),
+        by: None,
+        host: None,
+        slot: None,
+    }
 }
 
 pub(crate) fn asked(run: u64, job: &str, due: i64, by: &str) -> Fact {
     let by = Some(by.into());
-    Fact::Admitted { run: RunId(run), job: job.into(), due: at(due), at: at(due), by }
+    Fact::Admitted {
+        run: RunId(run),
+        job: job.into(),
+        due: at(due),
+        at: at(due),
+        by,
+        host: None,
+        slot: None,
+    }
 }
 
 pub(crate) fn starting(run: u64, attempt: u32) -> Fact {

@@ -192,21 +192,23 @@ fn candidates(
     place: &HistoryArgs,
     jobfile: Option<&Path>,
     set: Option<&JobSet>,
-) -> anyhow::Result<Vec<PathBuf>> {
+) -> anyhow::Result<Vec<Location>> {
+    let files = |files: Vec<PathBuf>| files.into_iter().map(Location::Sqlite).collect();
     let given = match (&place.store, set.and_then(|set| set.settings.store_url.as_ref())) {
         (Some(url), _) => Some((url, None)),
         (None, Some(url)) => Some((url, jobfile.and_then(Path::parent))),
         (None, None) => None,
     };
     let Some((url, directory)) = given else {
-        return Ok(jobfile.map(known::candidates).unwrap_or_default());
+        return Ok(files(jobfile.map(known::candidates).unwrap_or_default()));
     };
     match Location::parse(url, directory.unwrap_or(Path::new(""))).map_err(told)? {
         // Where a relative one in the jobfile has led when that was run, whoever runs it knows.
         Location::Sqlite(path) | Location::Default(path) => match (jobfile, &place.store) {
-            (Some(jobfile), None) if !path.exists() => Ok(known::also_told(path, jobfile)),
-            _ => Ok(vec![path]),
+            (Some(jobfile), None) if !path.exists() => Ok(files(known::also_told(path, jobfile))),
+            _ => Ok(vec![Location::Sqlite(path)]),
         },
+        shared @ Location::Shared(_) => Ok(vec![shared]),
         Location::Memory => bail!(
             "the store is `memory`, which keeps nothing that another program could read; \
              set `url = \"sqlite:PATH\"` in `[store]`, or leave it out"
@@ -215,12 +217,15 @@ fn candidates(
 }
 
 /// Opens the first store that is there.
-fn open_first(candidates: &[PathBuf], jobfile: Option<&Path>) -> anyhow::Result<Box<dyn Reader>> {
+fn open_first(candidates: &[Location], jobfile: Option<&Path>) -> anyhow::Result<Box<dyn Reader>> {
     let mut looked = Vec::new();
-    for path in candidates {
+    for location in candidates {
+        let Some(path) = location.path() else {
+            return location::reader(location).map_err(told);
+        };
         let name = clean(&path.to_string_lossy()).into_owned();
         match fs::metadata(path) {
-            Ok(_) => return location::reader(&Location::Sqlite(path.clone())).map_err(told),
+            Ok(_) => return location::reader(location).map_err(told),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 looked.push(format!("  {name}"));
             }
@@ -249,8 +254,8 @@ pub(super) fn in_effect(
 ) -> JobSet {
     let place = HistoryArgs { jobfile: Some(jobfile.to_path_buf()), store: None };
     let found = candidates(&place, Some(jobfile), Some(&set)).unwrap_or_default();
-    let found = found.into_iter().find(|path| path.exists());
-    let reader = match found.map(|path| location::reader(&Location::Sqlite(path))) {
+    let found = found.into_iter().find(|place| place.path().is_none_or(Path::exists));
+    let reader = match found.map(|place| location::reader(&place)) {
         Some(Ok(reader)) => reader,
         Some(Err(error)) if error.kind == Trouble::Untrusted => {
             anstream::eprintln!(

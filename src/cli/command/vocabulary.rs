@@ -36,6 +36,7 @@ fn record(outcome: Option<Outcome>) -> RunRecord {
         attempts: u32::from(has_run),
         process: began.then_some(Process { pid: 4711, start: 1 }),
         by: None,
+        host: None,
         outcome,
     }
 }

@@ -60,6 +60,7 @@ fn record(first: i64, last: i64, count: u64) -> RunRecord {
         attempts: 0,
         process: None,
         by: None,
+        host: None,
     }
 }
 

@@ -160,6 +160,7 @@ fn fate(due: &str, decided: &str, outcome: Outcome) -> RunRecord {
         attempts: 0,
         process: None,
         by: None,
+        host: None,
     }
 }
 

@@ -231,7 +231,8 @@ impl Effects {
         let Some(records) = &mut self.records else { return };
         for (&id, run) in &self.runs {
             let (job, due) = (run.job.id.clone(), run.due);
-            records.add(Fact::Admitted { run: id, job, due, at: now, by: None });
+            let (by, host, slot) = (None, None, None);
+            records.add(Fact::Admitted { run: id, job, due, at: now, by, host, slot });
             records.add(Fact::Starting { run: id, attempt: 1 });
             if let Some(process) = run.process {
                 records.add(Fact::Started { run: id, attempt: 1, process, at: now });

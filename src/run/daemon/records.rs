@@ -75,6 +75,8 @@ impl Records {
                 due: admitted.due,
                 at: admitted.at,
                 by: admitted.by.clone(),
+                host: None,
+                slot: None,
             },
             Action::Remember(Remember::Gone(job)) => Fact::Gone { job: job.clone() },
             Action::Remember(Remember::AllPaused(pause)) => Fact::AllPaused(pause.clone()),

@@ -83,6 +83,7 @@ pub(super) fn record(row: &Row<'_>) -> Result<RunRecord> {
         attempts: row.get(12)?,
         process: process(row, 13)?,
         by: row.get(15)?,
+        host: None,
     })
 }
 

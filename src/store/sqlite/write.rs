@@ -86,7 +86,7 @@ impl Writer<'_> {
                            paused_reason = ?4 WHERE id = 1";
                 self.run(sql, params![at, until, by, reason]).map(drop)
             }
-            Fact::Admitted { run, job, due, at, by } => {
+            Fact::Admitted { run, job, due, at, by, .. } => {
                 self.admitted(*run, job, *due, *at, by.as_deref())
             }
             Fact::Starting { run, attempt } => {

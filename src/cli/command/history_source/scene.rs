@@ -176,6 +176,7 @@ fn fate(job: &str, due: &str, decided: &str, outcome: Outcome) -> RunRecord {
         attempts: 0,
         process: None,
         by: None,
+        host: None,
     }
 }
 

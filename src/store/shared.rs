@@ -1,0 +1,152 @@
+//! A store that several schedulers use at once: the rest of the contract.
+//!
+//! Whoever writes is a *session* (`crate::core::fleet`), and what it writes counts only while it is not
+//! gone: each commit is fenced by it. The rules that make one run of each due time out of these
+//! operations are pure, and not here; the keeper calls them in between. Each operation is one
+//! transaction, and each may be repeated after an error: what it did is not done twice.
+//!
+//! An engine never reads this host's clock, retries nothing on its own but deadlocks, and after any
+//! error or time-out throws its connection away; the next call makes another.
+
+use std::fmt;
+use std::ops::Range;
+
+use super::{Fact, OpenRun, StoreError};
+use crate::core::event::{JobRecord, Pause, RunId};
+use crate::core::fleet::{Lost, Member, SessionId, View};
+use crate::core::instant::Instant;
+
+/// So many run numbers are in a block.
+pub const RUN_NUMBERS: u64 = 256;
+
+/// So far ahead of the store's clock a due time may be claimed, in microseconds: what is due later is
+/// [`Lost::Early`].
+pub const EARLY: i64 = 2_000_000;
+
+/// Gone sessions are in a [`View`] for so long, in microseconds.
+pub const REMEMBERED: i64 = 3_600_000_000;
+
+/// Ids of jobs with a fingerprint of what each of them is.
+pub type Fingerprints = Vec<(Box<str>, u64)>;
+
+/// See the [module](self).
+pub trait Shared {
+    /// A session begins, with these jobs in its file. Beats are counted from 1; `changes` moves.
+    /// The jobs are written once for each hash of a file. With an id that is there already: what is
+    /// known of it is replaced, but for `joined`, `beat` and `gone`. `joined` and `seen` are the
+    /// store's time, and so is `loaded`, unless a live session or one of the last hour with the same
+    /// machine and file hash has a `loaded` already: then that.
+    fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError>;
+
+    /// A beat: one more where the session is not gone, and what else is said of it in `me` (file,
+    /// `generation`, offset, jobs at home, running); a session that is gone or unknown changes nothing.
+    fn beat(&mut self, me: &Member) -> Result<View, StoreError>;
+
+    /// Takes these facts, in this order, all or none, if the session is not gone; counts as a beat.
+    /// A claim that is lost changes nothing, and neither does what follows of its run; a claim that
+    /// this run has won before counts as won.
+    ///
+    /// # Errors
+    ///
+    /// [`super::Trouble::Fenced`]: the session is gone or unknown, and nothing was changed.
+    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError>;
+
+    /// Marks `whom` as gone if its counter is still `beat`. In the same transaction, of its open
+    /// runs, those with attempt 0 are withdrawn, and the others end as `lost(reason)`; `changes`
+    /// moves. Answers false, and changes nothing, if it was alive after all, or is gone already.
+    fn reap(
+        &mut self,
+        by: SessionId,
+        whom: SessionId,
+        beat: u64,
+        reason: &str,
+    ) -> Result<bool, StoreError>;
+
+    /// The session is about to end; with `ended` it has. `changes` moves. Its runs stay as they are.
+    fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError>;
+
+    /// What there is to know of jobs (of all: none named) for whoever makes them its own. In the
+    /// records `decided` is the latest of what was said of the job and what its records are for.
+    fn take_up(&mut self, jobs: &[Box<str>]) -> Result<TakenUp, StoreError>;
+
+    /// The jobs of files, by the hash of the file; a hash that nobody knows is left out.
+    fn files(&mut self, hashes: &[u64]) -> Result<Vec<(u64, Fingerprints)>, StoreError>;
+
+    /// [`RUN_NUMBERS`] numbers of runs that nobody else gets, above all that were ever used.
+    fn run_numbers(&mut self) -> Result<Range<u64>, StoreError>;
+
+    /// Leaves a request for another session; `changes` moves. One with the same id is left as it is.
+    fn ask(&mut self, asked: &Asked) -> Result<(), StoreError>;
+
+    /// Requests to a session that have no answer yet, and those by it that have one; the oldest
+    /// first.
+    fn asks(&mut self, session: SessionId) -> Result<Vec<Asked>, StoreError>;
+
+    /// Answers a request. An answer that is there already stays.
+    fn answer(&mut self, id: u64, answer: &str) -> Result<(), StoreError>;
+
+    /// The store has forgotten what it knew: a new number for what it knows from now on. Joins `me`
+    /// if the store does not know it. With a generation other than `from` nothing is changed: somebody
+    /// else has done so.
+    fn new_generation(&mut self, me: &Member, from: u64) -> Result<View, StoreError>;
+}
+
+/// What has come of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The claims that were lost, and why.
+    pub lost: Vec<(RunId, Lost)>,
+    /// The session's counter.
+    pub beat: u64,
+    /// The time by the store's clock.
+    pub now: Instant,
+}
+
+/// What there is to know of jobs for whoever makes them its own.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TakenUp {
+    /// What is remembered of each, where something is.
+    pub jobs: Vec<JobRecord>,
+    /// Their runs that are not over, wherever they are.
+    pub open: Vec<OpenElsewhere>,
+    /// Whether all jobs are paused.
+    pub all_paused: Option<Pause>,
+}
+
+/// A run that is not over, and where it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenElsewhere {
+    /// The session that has claimed it.
+    pub session: SessionId,
+    /// What people call the host.
+    pub host: Box<str>,
+    /// The slot of its job that it holds.
+    pub slot: Option<u16>,
+    /// The run.
+    pub run: OpenRun,
+}
+
+/// A request from one session to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its number: random.
+    pub id: u64,
+    /// Whom it is for.
+    pub to: SessionId,
+    /// Whose it is.
+    pub from: SessionId,
+    /// Who asks, for the record.
+    pub by: Box<str>,
+    /// When.
+    pub at: Instant,
+    /// What is asked, as the control socket has it: a line of JSON.
+    pub request: Box<str>,
+    /// The answer, in the same form, once there is one.
+    pub answer: Option<Box<str>>,
+}
+
+impl fmt::Debug for dyn Shared + '_ {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
