@@ -4,6 +4,9 @@
 //! decided with it is decided here as well, with the time and the store's answers as arguments.
 //! doc/fleet.md says it in words.
 
+pub mod home;
+pub mod protocol;
+
 use std::fmt;
 
 use crate::core::event::{Process, RunId};
@@ -29,6 +32,9 @@ impl std::str::FromStr for SessionId {
         u64::from_str_radix(text, 16).map(SessionId)
     }
 }
+
+/// The jobs of a jobfile, each with its fingerprint ([`home::HomeJob::fingerprint`]).
+pub type JobList = Vec<(Box<str>, u64)>;
 
 /// One session as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
