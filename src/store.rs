@@ -142,6 +142,8 @@ pub enum Fact {
         outcome: Outcome,
         /// When that was decided.
         at: Instant,
+        /// With `run_on = "all"` the host: as with a claim.
+        host: Option<Box<str>>,
     },
     /// A run has been taken back before an attempt was about to be started: it is as if it had
     /// never been admitted, and its due time is undecided again.

@@ -2,16 +2,21 @@
 //! can be written.
 //!
 //! It answers as the embedded one does, for as long as the process lives, and passes the same
-//! tests. What it keeps is bounded whether it is tidied up or not.
+//! tests. What it keeps is bounded whether it is tidied up or not. Several handles of one are a store
+//! that several schedulers share (`shared`): what the engines on servers are measured by.
+
+mod shared;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use self::shared::Fleet;
 use super::{
     AttemptRecord, Fact, Limits, OpenRun, Query, Reader, Restored, RunRecord, Session, Store,
     StoreError,
 };
 use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 
@@ -29,7 +34,7 @@ pub struct Memory {
 }
 
 /// What it keeps.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Kept {
     jobs: BTreeMap<Box<str>, Known>,
     all_paused: Option<Pause>,
@@ -44,11 +49,12 @@ struct Kept {
     outputs: BTreeMap<u64, (Box<[u8]>, u64)>,
     /// How many bytes that is.
     output: usize,
+    fleet: Fleet,
 }
 
 /// What is known of a job. There are as many as there are jobs, so that it is small where there is
 /// little to know.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Known {
     anchor: Instant,
     decided: Instant,
@@ -58,7 +64,7 @@ struct Known {
     changed: Option<Box<Changed>>,
 }
 
-#[derive(Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 struct Changed {
     pause: Option<Pause>,
     resumed: bool,
@@ -100,18 +106,24 @@ impl Known {
 }
 
 /// The records of one job.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct History {
-    /// By due time: who has claimed it.
-    claims: HashMap<Instant, u64>,
+    /// By due time, and host where each has its own: who has claimed it.
+    claims: HashMap<(Instant, Option<Box<str>>), u64>,
     /// In their order.
     rows: BTreeSet<u64>,
 }
 
 /// A record and what hangs on it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Row {
     record: RunRecord,
+    /// The host that is a part of the claim.
+    only_on: Option<Box<str>>,
+    /// Which session has written it; 0: none that shares the store.
+    session: u64,
+    /// The slot of its job that it holds until it is over.
+    slot: Option<u16>,
     begun: Option<Instant>,
     attempts: BTreeMap<u32, AttemptRecord>,
 }
@@ -127,6 +139,25 @@ impl Memory {
     }
 }
 
+impl Row {
+    /// The run, if it is one and not over.
+    fn open(&self) -> Option<OpenRun> {
+        let run = self.record.run.filter(|_| self.record.outcome.is_none())?;
+        let last = self.attempts.get(&self.record.attempts);
+        Some(OpenRun {
+            run,
+            job: self.record.job.clone(),
+            due: self.record.due,
+            by: self.record.by.clone(),
+            attempt: self.record.attempts,
+            process: self.record.process,
+            started: self.record.started,
+            last: last.and_then(|last| last.outcome.clone()),
+            last_ended: last.and_then(|last| last.ended),
+        })
+    }
+}
+
 impl Kept {
     /// The row of a run that has not lost its claim.
     fn of(&mut self, run: RunId) -> Option<&mut Row> {
@@ -134,23 +165,27 @@ impl Kept {
     }
 
     /// A record in its place, unless the due time has one. Answers whether it has it now.
-    fn insert(&mut self, mut record: RunRecord) -> bool {
+    fn insert(&mut self, mut record: RunRecord, only_on: Option<Box<str>>) -> bool {
         let history = match self.histories.get_mut(&record.job) {
             Some(history) => history,
             None => self.histories.entry(record.job.clone()).or_default(),
         };
-        if history.claims.contains_key(&record.due) {
+        let claim = (record.due, only_on);
+        if history.claims.contains_key(&claim) {
             return false;
         }
         self.next_seq += 1;
         record.seq = self.next_seq;
-        history.claims.insert(record.due, record.seq);
+        history.claims.insert(claim.clone(), record.seq);
         history.rows.insert(record.seq);
         if let Some(run) = record.run {
             self.runs.insert(run, record.seq);
             self.next_run = self.next_run.max(run.0 + 1);
         }
-        let row = Row { record, begun: None, attempts: BTreeMap::new() };
+        let (session, host) = self.fleet.writer();
+        record.host = host;
+        let (slot, only_on, attempts) = (None, claim.1, BTreeMap::new());
+        let row = Row { record, only_on, session, slot, begun: None, attempts };
         self.rows.insert(self.next_seq, row);
         true
     }
@@ -163,7 +198,7 @@ impl Kept {
         self.forget_output(seq);
         if let Some(history) = self.histories.get_mut(&row.record.job) {
             history.rows.remove(&seq);
-            history.claims.remove(&row.record.due);
+            history.claims.remove(&(row.record.due, row.only_on));
             if history.rows.is_empty() {
                 self.histories.remove(&row.record.job);
             }
@@ -208,8 +243,10 @@ impl Kept {
                 self.jobs.remove(job);
             }
             Fact::AllPaused(pause) => self.all_paused.clone_from(pause),
-            Fact::Admitted { run, job, due, at, by, .. } => {
-                return self.admitted(*run, job, *due, *at, by.as_deref());
+            Fact::Admitted { run, job, due, at, by, host, .. } => {
+                let mut record = record(job, *due, *at);
+                (record.run, record.by) = (Some(*run), by.clone());
+                return self.admitted(*run, record, host.as_deref());
             }
             Fact::Starting { run, attempt } => {
                 let row = self.of(*run)?;
@@ -245,14 +282,15 @@ impl Kept {
                 row.record.outcome = Some(outcome.clone());
                 row.record.duration = Some(*duration);
                 row.record.attempts = *attempts;
+                row.slot = None;
             }
-            Fact::Fate { job, due, last_due, count, outcome, at } => {
+            Fact::Fate { job, due, last_due, count, outcome, at, host } => {
                 self.decided(job, *last_due);
                 let mut record = record(job, *due, *at);
                 record.last_due = *last_due;
                 record.count = *count;
                 record.outcome = Some(outcome.clone());
-                self.insert(record);
+                self.insert(record, host.clone());
             }
             Fact::Withdrawn { run } => self.withdrawn(*run),
             Fact::Output { run, tail, total } => {
@@ -272,21 +310,12 @@ impl Kept {
         None
     }
 
-    fn admitted(
-        &mut self,
-        run: RunId,
-        job: &str,
-        due: Instant,
-        at: Instant,
-        by: Option<&str>,
-    ) -> Option<RunId> {
-        if by.is_none() {
-            self.decided(job, due);
+    fn admitted(&mut self, run: RunId, record: RunRecord, only_on: Option<&str>) -> Option<RunId> {
+        if record.by.is_none() {
+            self.decided(&record.job, record.due);
         }
-        let owner = self.histories.get(job).and_then(|history| history.claims.get(&due));
-        if let Some(owner) = owner {
-            let ours = self.rows.get(owner).is_some_and(|row| row.record.run == Some(run));
-            return (!ours).then_some(run);
+        if let Some(owner) = self.claimed(&record.job, record.due, only_on) {
+            return (owner.record.run != Some(run)).then_some(run);
         }
         // Its number may be that of a run from before the numbers began anew.
         if let Some(row) = self.of(run) {
@@ -297,11 +326,14 @@ impl Kept {
             let seq = row.record.seq;
             self.forget_output(seq);
         }
-        let mut record = record(job, due, at);
-        record.run = Some(run);
-        record.by = by.map(Box::from);
-        self.insert(record);
+        self.insert(record, only_on.map(Box::from));
         None
+    }
+
+    /// The row that has a due time.
+    fn claimed(&self, job: &str, due: Instant, only_on: Option<&str>) -> Option<&Row> {
+        let owner = self.histories.get(job)?.claims.get(&(due, only_on.map(Box::from)))?;
+        self.rows.get(owner)
     }
 
     fn withdrawn(&mut self, run: RunId) {
@@ -368,25 +400,10 @@ fn record(job: &str, due: Instant, at: Instant) -> RunRecord {
 impl Store for Memory {
     fn restore(&mut self) -> Result<Restored, StoreError> {
         let kept = self.kept();
-        let open = |row: &Row| {
-            let run = row.record.run.filter(|_| row.record.outcome.is_none())?;
-            let last = row.attempts.get(&row.record.attempts);
-            Some(OpenRun {
-                run,
-                job: row.record.job.clone(),
-                due: row.record.due,
-                by: row.record.by.clone(),
-                attempt: row.record.attempts,
-                process: row.record.process,
-                started: row.record.started,
-                last: last.and_then(|last| last.outcome.clone()),
-                last_ended: last.and_then(|last| last.ended),
-            })
-        };
         Ok(Restored {
             jobs: kept.job_records(),
             all_paused: kept.all_paused.clone(),
-            open: kept.rows.values().filter_map(open).collect(),
+            open: kept.rows.values().filter_map(Row::open).collect(),
             next_run: kept.next_run.max(1),
             last_session: kept.sessions.last().cloned(),
         })
@@ -435,6 +452,10 @@ impl Store for Memory {
 
     fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
         Ok(Box::new(self.clone()))
+    }
+
+    fn shared(&mut self) -> Option<&mut dyn super::shared::Shared> {
+        Some(self)
     }
 }
 
@@ -516,5 +537,9 @@ impl Reader for Memory {
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
         Ok(self.kept().sessions.clone())
+    }
+
+    fn members(&mut self) -> Result<Vec<Member>, StoreError> {
+        Ok(self.kept().members())
     }
 }

@@ -29,6 +29,9 @@ pub const REMEMBERED: i64 = 3_600_000_000;
 /// Ids of jobs with a fingerprint of what each of them is.
 pub type Fingerprints = Vec<(Box<str>, u64)>;
 
+/// The jobs of files, by the hash of the file.
+pub type Files = Vec<(u64, Fingerprints)>;
+
 /// See the [module](self).
 pub trait Shared {
     /// A session begins, with these jobs in its file. Beats are counted from 1; `changes` moves.
@@ -66,11 +69,12 @@ pub trait Shared {
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError>;
 
     /// What there is to know of jobs (of all: none named) for whoever makes them its own. In the
-    /// records `decided` is the latest of what was said of the job and what its records are for.
+    /// records `decided` is the latest of what was said of the job and what its records are for that
+    /// its trigger has named.
     fn take_up(&mut self, jobs: &[Box<str>]) -> Result<TakenUp, StoreError>;
 
     /// The jobs of files, by the hash of the file; a hash that nobody knows is left out.
-    fn files(&mut self, hashes: &[u64]) -> Result<Vec<(u64, Fingerprints)>, StoreError>;
+    fn files(&mut self, hashes: &[u64]) -> Result<Files, StoreError>;
 
     /// [`RUN_NUMBERS`] numbers of runs that nobody else gets, above all that were ever used.
     fn run_numbers(&mut self) -> Result<Range<u64>, StoreError>;
@@ -85,10 +89,14 @@ pub trait Shared {
     /// Answers a request. An answer that is there already stays.
     fn answer(&mut self, id: u64, answer: &str) -> Result<(), StoreError>;
 
-    /// The store has forgotten what it knew: a new number for what it knows from now on. Joins `me`
-    /// if the store does not know it. With a generation other than `from` nothing is changed: somebody
-    /// else has done so.
-    fn new_generation(&mut self, me: &Member, from: u64) -> Result<View, StoreError>;
+    /// The store has forgotten what it knew: a new number for what it knows from now on, one more
+    /// than the higher of `seen` and `above`. Joins `me` if the store does not know it. If the
+    /// generation is not `seen`, that is all: somebody else was faster.
+    fn new_generation(&mut self, me: &Member, seen: u64, above: u64) -> Result<View, StoreError>;
+
+    /// Sessions and files that the store has forgotten, as somebody has known them. What it knows
+    /// stays as it is.
+    fn put_back(&mut self, members: &[Member], files: &Files) -> Result<(), StoreError>;
 }
 
 /// What has come of a commit.

@@ -83,6 +83,7 @@ fn fate(job: &str, due: &str, last: &str, count: u64, outcome: Outcome, decided:
         count,
         outcome,
         at: at(decided),
+        host: None,
     }
 }
 

@@ -95,7 +95,7 @@ fn run(number: u64, job: &str, due: i64, took: u64, outcome: Outcome) -> Vec<Fac
 
 fn fate(job: &str, due: i64, last: i64, count: u64, outcome: Outcome, decided: i64) -> Fact {
     let (due, last_due, at) = (at(due), at(last), at(decided));
-    Fact::Fate { job: job.into(), due, last_due, count, outcome, at }
+    Fact::Fate { job: job.into(), due, last_due, count, outcome, at, host: None }
 }
 
 fn change(when: i64, what: &str, detail: &str) -> Fact {

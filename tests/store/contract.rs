@@ -582,7 +582,7 @@ fn a_reader_sees_what_comes(bed: &dyn Bed) {
 }
 
 /// In memory: all handles are of the same store, as long as the bed is there.
-struct InMemory(Memory);
+pub(crate) struct InMemory(pub(crate) Memory);
 
 impl Bed for InMemory {
     fn open(&self) -> Box<dyn Store> {

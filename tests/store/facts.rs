@@ -119,7 +119,7 @@ pub(crate) fn whole(run: u64, job: &str, due: i64, outcome: Outcome) -> Vec<Fact
 
 pub(crate) fn fate(job: &str, due: i64, last_due: i64, count: u64, outcome: Outcome) -> Fact {
     let (due, last_due, at) = (at(due), at(last_due), at(last_due + 1));
-    Fact::Fate { job: job.into(), due, last_due, count, outcome, at }
+    Fact::Fate { job: job.into(), due, last_due, count, outcome, at, host: None }
 }
 
 /// All that a reader can find, comparable between stores: the numbers of records are those of

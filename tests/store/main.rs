@@ -17,6 +17,7 @@ mod killed;
 mod private;
 #[cfg(feature = "sqlite")]
 mod same;
+mod shared;
 
 #[path = "../harness/servers/mod.rs"]
 mod servers;

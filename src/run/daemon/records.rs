@@ -164,7 +164,7 @@ fn fate(record: &Record, at: Instant) -> Fact {
         }
         None => {
             let (due, last_due, count) = (record.due, record.last_due, record.count);
-            Fact::Fate { job, due, last_due, count, outcome, at }
+            Fact::Fate { job, due, last_due, count, outcome, at, host: None }
         }
     }
 }

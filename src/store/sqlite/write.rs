@@ -117,7 +117,7 @@ impl Writer<'_> {
                 self.run(sql, params![number(*run), word, failed, code, reason, duration, attempts])
                     .map(drop)
             }
-            Fact::Fate { job, due, last_due, count, outcome, at } => {
+            Fact::Fate { job, due, last_due, count, outcome, at, .. } => {
                 self.fate(job, (*due, *last_due, *count), outcome, *at)
             }
             Fact::Withdrawn { run } => self.withdrawn(*run),

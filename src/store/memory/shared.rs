@@ -1,0 +1,337 @@
+//! The memory as several schedulers share it: each has a handle of the same one.
+//!
+//! What a test of a fleet does to a server it does here as well: `set_clock` is the server's clock,
+//! and `copy` and `go_back` make it forget, as a failover does.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::{Kept, Memory};
+use crate::core::event::RunId;
+use crate::core::fleet::{Gone, Lost, Member, SessionId, Standing, View};
+use crate::core::instant::Instant;
+use crate::core::outcome::Outcome;
+use crate::store::shared::{
+    Asked, Committed, EARLY, Files, Fingerprints, OpenElsewhere, REMEMBERED, RUN_NUMBERS, Shared,
+    TakenUp,
+};
+use crate::store::{Fact, StoreError, Trouble};
+use crate::sys::clock;
+
+/// What there is beside the jobs and their records.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fleet {
+    members: BTreeMap<SessionId, Member>,
+    files: BTreeMap<u64, Fingerprints>,
+    changes: u64,
+    generation: u64,
+    asked: Vec<Asked>,
+    numbers: u64,
+    /// Whose facts are being taken.
+    writer: Option<SessionId>,
+    /// How often it has gone back: that is another server behind the name.
+    server: u64,
+    clock: Option<Instant>,
+}
+
+impl Fleet {
+    /// The session whose facts are being taken, and its host.
+    pub(super) fn writer(&self) -> (u64, Option<Box<str>>) {
+        let member = self.writer.and_then(|writer| self.members.get(&writer));
+        member.map_or((0, None), |member| (member.id.0, Some(member.host.clone())))
+    }
+
+    fn now(&self) -> Instant {
+        self.clock.unwrap_or_else(clock::wall)
+    }
+
+    fn view(&self, me: SessionId) -> View {
+        let standing = |member: &Member| match member.gone {
+            Some(_) => Standing::Gone,
+            None => Standing::Alive { beat: member.beat },
+        };
+        View {
+            now: self.now(),
+            generation: self.generation,
+            identity: self.server.to_string().into(),
+            changes: self.changes,
+            me: self.members.get(&me).map_or(Standing::Unknown, standing),
+            members: self.recent(),
+        }
+    }
+
+    /// Those that are not gone, or not for long.
+    fn recent(&self) -> Vec<Member> {
+        let oldest = Instant::from_micros(self.now().micros() - REMEMBERED);
+        let recent = |member: &&Member| member.gone.is_none_or(|gone| gone.at >= oldest);
+        self.members.values().filter(recent).cloned().collect()
+    }
+
+    /// When a host has loaded a file: a restart with the same one is no new load.
+    fn loaded(&self, me: &Member, now: Instant) -> Instant {
+        let same = |member: &&Member| {
+            member.machine == me.machine
+                && member.jobfile_hash == me.jobfile_hash
+                && member.id != me.id
+        };
+        let recent = self.recent();
+        let loaded = recent.iter().filter(same).map(|member| member.loaded).max();
+        let own = self.members.get(&me.id).filter(|own| own.jobfile_hash == me.jobfile_hash);
+        own.map(|own| own.loaded).or(loaded).unwrap_or(now)
+    }
+
+    fn put(&mut self, me: &Member) {
+        let now = self.now();
+        let loaded = self.loaded(me, now);
+        let own = self.members.get(&me.id);
+        let joined = own.map_or(now, |own| own.joined);
+        let (beat, gone) = own.map_or((1, None), |own| (own.beat, own.gone));
+        let member = Member { joined, loaded, seen: now, beat, gone, ..me.clone() };
+        self.members.insert(me.id, member);
+        self.changes += 1;
+    }
+
+    /// One more beat, if the session is not gone.
+    fn beat(&mut self, me: SessionId) -> Option<&mut Member> {
+        let now = self.now();
+        let member = self.members.get_mut(&me).filter(|member| member.gone.is_none())?;
+        (member.beat, member.seen) = (member.beat + 1, now);
+        Some(member)
+    }
+}
+
+impl Kept {
+    pub(super) fn members(&self) -> Vec<Member> {
+        self.fleet.recent()
+    }
+
+    /// A fact of a session. Answers why its claim is lost, if it is.
+    fn take_shared(&mut self, fact: &Fact) -> Option<(RunId, Lost)> {
+        if let Fact::Admitted { run, job, due, host, slot, .. } = fact {
+            if let Some(lost) = self.why_lost(*run, job, *due, host.as_deref(), *slot) {
+                return Some((*run, lost));
+            }
+            self.take(fact);
+            if let Some(row) = self.of(*run) {
+                row.slot = slot.filter(|_| row.record.outcome.is_none());
+            }
+            return None;
+        }
+        if matches!(fact, Fact::Job(_) | Fact::Gone { .. } | Fact::AllPaused(_)) {
+            self.fleet.changes += 1;
+        }
+        self.take(fact);
+        None
+    }
+
+    fn why_lost(
+        &self,
+        run: RunId,
+        job: &str,
+        due: Instant,
+        host: Option<&str>,
+        slot: Option<u16>,
+    ) -> Option<Lost> {
+        if let Some(row) = self.claimed(job, due, host) {
+            let owner = row.record.run.unwrap_or(RunId(0));
+            let taken = Lost::Taken { session: SessionId(row.session), run: owner };
+            return (owner != run).then_some(taken);
+        }
+        let ahead = due.micros().saturating_sub(self.fleet.now().micros());
+        if ahead > EARLY {
+            return Some(Lost::Early { by: std::time::Duration::from_micros(ahead as u64) });
+        }
+        let history = self.histories.get(job)?;
+        let mut rows = history.rows.iter().filter_map(|seq| self.rows.get(seq));
+        let busy =
+            rows.find(|row| slot.is_some() && row.slot == slot && row.only_on.as_deref() == host)?;
+        Some(Lost::Busy { session: SessionId(busy.session) })
+    }
+
+    /// The open runs of a session that is gone.
+    fn end_all(&mut self, whom: SessionId, reason: &str) {
+        let open: Vec<(RunId, u32)> = self
+            .rows
+            .values()
+            .filter(|row| row.session == whom.0 && row.record.outcome.is_none())
+            .filter_map(|row| Some((row.record.run?, row.record.attempts)))
+            .collect();
+        for (run, attempts) in open {
+            if attempts == 0 {
+                self.withdrawn(run);
+            } else if let Some(row) = self.of(run) {
+                row.record.outcome = Some(Outcome::Lost(reason.to_owned()));
+                row.slot = None;
+            }
+        }
+    }
+}
+
+impl Memory {
+    /// Has the store's clock show this from now on.
+    pub fn set_clock(&self, now: Instant) {
+        self.kept().fleet.clock = Some(now);
+    }
+
+    /// All that is in it, in a store of its own.
+    pub fn copy(&self) -> Memory {
+        let memory = Memory::new();
+        *memory.kept() = self.kept().clone();
+        memory
+    }
+
+    /// Forgets all that has come since `copy` was made: as a server that a replica takes the place
+    /// of. The clock goes on.
+    pub fn go_back(&self, copy: &Memory) {
+        let before = copy.kept().clone();
+        let mut kept = self.kept();
+        let (server, clock) = (kept.fleet.server + 1, kept.fleet.clock);
+        *kept = before;
+        (kept.fleet.server, kept.fleet.clock) = (server, clock);
+    }
+}
+
+impl Shared for Memory {
+    fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
+        let fleet = &mut self.kept().fleet;
+        fleet.put(me);
+        fleet.files.entry(me.jobfile_hash).or_insert_with(|| jobs.to_vec());
+        Ok(fleet.view(me.id))
+    }
+
+    fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
+        let fleet = &mut self.kept().fleet;
+        if let Some(member) = fleet.beat(me.id) {
+            let Member { beat, seen, joined, loaded, gone, .. } = *member;
+            *member = Member { beat, seen, joined, loaded, gone, ..me.clone() };
+        }
+        Ok(fleet.view(me.id))
+    }
+
+    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
+        let mut kept = self.kept();
+        let Some(member) = kept.fleet.beat(me) else {
+            return Err(StoreError::new(Trouble::Fenced, format!("has given up session {me}")));
+        };
+        let beat = member.beat;
+        kept.fleet.writer = Some(me);
+        let lost = facts.iter().filter_map(|fact| kept.take_shared(fact)).collect();
+        kept.fleet.writer = None;
+        kept.bound();
+        Ok(Committed { lost, beat, now: kept.fleet.now() })
+    }
+
+    fn reap(
+        &mut self,
+        by: SessionId,
+        whom: SessionId,
+        beat: u64,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let mut kept = self.kept();
+        let at = kept.fleet.now();
+        let silent = |member: &&mut Member| member.gone.is_none() && member.beat == beat;
+        let Some(member) = kept.fleet.members.get_mut(&whom).filter(silent) else {
+            return Ok(false);
+        };
+        member.gone = Some(Gone { at, by });
+        kept.end_all(whom, reason);
+        kept.fleet.changes += 1;
+        Ok(true)
+    }
+
+    fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
+        let fleet = &mut self.kept().fleet;
+        let now = fleet.now();
+        if let Some(member) = fleet.members.get_mut(&me) {
+            member.leaving = true;
+            if ended {
+                member.gone.get_or_insert(Gone { at: now, by: me });
+            }
+            fleet.changes += 1;
+        }
+        Ok(())
+    }
+
+    fn take_up(&mut self, jobs: &[Box<str>]) -> Result<TakenUp, StoreError> {
+        let kept = self.kept();
+        let asked = |id: &str| jobs.is_empty() || jobs.iter().any(|job| **job == *id);
+        let open = |row: &super::Row| {
+            let run = row.open()?;
+            let host = row.record.host.clone().unwrap_or_default();
+            Some(OpenElsewhere { session: SessionId(row.session), host, slot: row.slot, run })
+        };
+        let known = kept.jobs.iter().filter(|(id, _)| asked(id));
+        let rows = kept.rows.values().filter(|row| asked(&row.record.job));
+        Ok(TakenUp {
+            jobs: known.map(|(id, known)| known.record(id)).collect(),
+            open: rows.filter_map(open).collect(),
+            all_paused: kept.all_paused.clone(),
+        })
+    }
+
+    fn files(&mut self, hashes: &[u64]) -> Result<Files, StoreError> {
+        let kept = self.kept();
+        let file = |hash: &u64| Some((*hash, kept.fleet.files.get(hash)?.clone()));
+        Ok(hashes.iter().filter_map(file).collect())
+    }
+
+    fn run_numbers(&mut self) -> Result<Range<u64>, StoreError> {
+        let mut kept = self.kept();
+        let first = kept.fleet.numbers.max(kept.next_run).max(1);
+        kept.fleet.numbers = first + RUN_NUMBERS;
+        Ok(first..first + RUN_NUMBERS)
+    }
+
+    fn ask(&mut self, asked: &Asked) -> Result<(), StoreError> {
+        let fleet = &mut self.kept().fleet;
+        if !fleet.asked.iter().any(|other| other.id == asked.id) {
+            fleet.asked.push(asked.clone());
+            fleet.changes += 1;
+        }
+        Ok(())
+    }
+
+    fn asks(&mut self, session: SessionId) -> Result<Vec<Asked>, StoreError> {
+        let concerns = |asked: &&Asked| match asked.answer {
+            None => asked.to == session,
+            Some(_) => asked.from == session,
+        };
+        Ok(self.kept().fleet.asked.iter().filter(concerns).cloned().collect())
+    }
+
+    fn answer(&mut self, id: u64, answer: &str) -> Result<(), StoreError> {
+        let fleet = &mut self.kept().fleet;
+        if let Some(asked) = fleet.asked.iter_mut().find(|asked| asked.id == id)
+            && asked.answer.is_none()
+        {
+            asked.answer = Some(answer.into());
+            fleet.changes += 1;
+        }
+        Ok(())
+    }
+
+    fn new_generation(&mut self, me: &Member, seen: u64, above: u64) -> Result<View, StoreError> {
+        let fleet = &mut self.kept().fleet;
+        if fleet.generation == seen {
+            fleet.generation = seen.max(above) + 1;
+            fleet.changes += 1;
+        }
+        if !fleet.members.contains_key(&me.id) {
+            fleet.put(me);
+        }
+        Ok(fleet.view(me.id))
+    }
+
+    fn put_back(&mut self, members: &[Member], files: &Files) -> Result<(), StoreError> {
+        let fleet = &mut self.kept().fleet;
+        for member in members {
+            fleet.members.entry(member.id).or_insert_with(|| member.clone());
+        }
+        for (hash, jobs) in files {
+            fleet.files.entry(*hash).or_insert_with(|| jobs.clone());
+        }
+        fleet.changes += 1;
+        Ok(())
+    }
+}

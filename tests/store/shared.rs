@@ -1,0 +1,488 @@
+//! What every store does that several schedulers share. An engine that is to follow gets a line at
+//! the end, as in `contract`.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use schedrs::event::RunId;
+use schedrs::fleet::{Lost, Member, SessionId, Standing, View};
+use schedrs::instant::Instant;
+use schedrs::outcome::{MissReason, Outcome};
+use schedrs::store::shared::{Asked, Committed, EARLY, RUN_NUMBERS, Shared};
+use schedrs::store::{Fact, Query, RunRecord, Store, Trouble};
+
+use crate::contract::Bed;
+use crate::facts::*;
+
+/// Two handles, with a session each.
+struct Pair {
+    a: Box<dyn Store>,
+    b: Box<dyn Store>,
+}
+
+const A: SessionId = SessionId(0xa);
+/// All bits of an id count.
+const B: SessionId = SessionId(u64::MAX);
+
+fn member(id: SessionId, host: &str) -> Member {
+    Member {
+        id,
+        host: host.into(),
+        labels: ["disk".into(), "eu ✓".into()].into(),
+        machine: host.into(),
+        boot: "b007".into(),
+        mark: u32::MAX,
+        process: process(4711),
+        version: "0.1.0".into(),
+        tzdata: "2026a".into(),
+        jobfile: "/etc/schedrs/jobs.toml".into(),
+        jobfile_hash: u64::MAX - 1,
+        loaded: Instant::MIN,
+        joined: Instant::MIN,
+        seen: Instant::MIN,
+        offset: -17,
+        beat: 0,
+        generation: 0,
+        leaving: false,
+        gone: None,
+        jobs_at_home: 3,
+        running: 1,
+    }
+}
+
+fn shared(store: &mut dyn Store) -> &mut dyn Shared {
+    store.shared().expect("a store that can be shared")
+}
+
+impl Pair {
+    /// Both have joined.
+    fn new(bed: &dyn Bed) -> Pair {
+        let mut pair = Pair { a: bed.open(), b: bed.beside().expect("another handle") };
+        pair.a.restore().unwrap();
+        pair.b.restore().unwrap();
+        pair.a().join(&member(A, "web1"), &jobs()).unwrap();
+        pair.b().join(&member(B, "web2"), &jobs()).unwrap();
+        pair
+    }
+
+    fn a(&mut self) -> &mut dyn Shared {
+        shared(&mut *self.a)
+    }
+
+    fn b(&mut self) -> &mut dyn Shared {
+        shared(&mut *self.b)
+    }
+
+    fn records(&self) -> Vec<RunRecord> {
+        self.a.reader().unwrap().records(&Query::default()).unwrap()
+    }
+
+    fn outcome(&self, run: u64) -> Option<Outcome> {
+        let query = Query { run: Some(RunId(run)), ..Query::default() };
+        let found = self.a.reader().unwrap().records(&query).unwrap();
+        assert_eq!(found.len(), 1, "run {run}");
+        found[0].outcome.clone()
+    }
+
+    fn view(&mut self) -> View {
+        self.a().beat(&member(A, "web1")).unwrap()
+    }
+
+    fn beat_of(&mut self, id: SessionId) -> u64 {
+        let view = self.view();
+        view.members.iter().find(|member| member.id == id).expect("is known").beat
+    }
+}
+
+fn jobs() -> Vec<(Box<str>, u64)> {
+    vec![("a".into(), u64::MAX), ("b \0 ✓".into(), 0)]
+}
+
+/// A claim of the only slot.
+fn claim(run: u64, job: &str, due: i64) -> Fact {
+    in_slot(run, job, due, Some(0), None)
+}
+
+fn in_slot(run: u64, job: &str, due: i64, slot: Option<u16>, host: Option<&str>) -> Fact {
+    let (due, host) = (at(due), host.map(Box::from));
+    Fact::Admitted { run: RunId(run), job: job.into(), due, at: due, by: None, host, slot }
+}
+
+fn begun(run: u64, job: &str, due: i64) -> Vec<Fact> {
+    vec![claim(run, job, due), starting(run, 1)]
+}
+
+fn lost(committed: &Committed) -> Vec<(u64, Lost)> {
+    committed.lost.iter().map(|(run, lost)| (run.0, *lost)).collect()
+}
+
+fn a_session_is_as_it_was_written(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let view = pair.view();
+    assert_eq!(view.me, Standing::Alive { beat: 2 });
+    let found = view.members.iter().find(|member| member.id == B).unwrap();
+    assert!(found.joined > at(0) && found.joined <= view.now, "{found:?}");
+    assert_eq!((found.seen, found.loaded), (found.joined, found.joined));
+    let (joined, seen, loaded) = (found.joined, found.seen, found.loaded);
+    assert_eq!(*found, Member { joined, seen, loaded, beat: 1, ..member(B, "web2") });
+    assert_eq!(view.members.len(), 2);
+    // What a beat says of it is written, and only that.
+    let me = Member { offset: 5, running: 9, jobs_at_home: 8, generation: 7, ..member(B, "web2") };
+    let before = pair.view().changes;
+    let view = pair.b().beat(&me).unwrap();
+    let found = view.members.iter().find(|member| member.id == B).unwrap();
+    assert_eq!((found.offset, found.running, found.jobs_at_home), (5, 9, 8));
+    assert_eq!((found.generation, found.beat, found.joined), (7, 2, joined));
+    assert_eq!(view.changes, before, "a beat is no change");
+    let members = pair.a.reader().unwrap().members().unwrap();
+    assert_eq!(members.len(), 2);
+    assert_eq!(pair.a().files(&[1, u64::MAX - 1]).unwrap(), [(u64::MAX - 1, jobs())]);
+}
+
+fn a_restart_is_no_new_load(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let first = pair.view().members[0].loaded;
+    let again = member(SessionId(7), "web1");
+    let view = pair.b().join(&again, &jobs()).unwrap();
+    let loaded =
+        |view: &View, id| view.members.iter().find(|m| m.id == SessionId(id)).unwrap().loaded;
+    assert_eq!(loaded(&view, 7), first, "two sessions of one host have the file since the first");
+    let other = Member { jobfile_hash: 5, ..again };
+    let view = pair.b().join(&other, &[("c".into(), 1)]).unwrap();
+    assert!(loaded(&view, 7) > first);
+    let mut files = pair.a().files(&[5, u64::MAX - 1]).unwrap();
+    files.sort();
+    assert_eq!(files, [(5, vec![("c".into(), 1)]), (u64::MAX - 1, jobs())]);
+}
+
+fn of_two_sessions_one_wins(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let done = pair.a().commit(A, &begun(1, "a", 10)).unwrap();
+    assert_eq!((lost(&done), done.beat), (vec![], 2));
+    // The other is told who has it, and what it says of its run changes nothing.
+    let mut facts = begun(301, "a", 10);
+    facts.push(ended(301, "a", Outcome::Failed(1), 12));
+    facts.extend(begun(302, "b", 10));
+    let done = pair.b().commit(B, &facts).unwrap();
+    assert_eq!(lost(&done), [(301, Lost::Taken { session: A, run: RunId(1) })]);
+    assert_eq!(pair.records().len(), 2);
+    assert_eq!(pair.outcome(1), None);
+    // Whoever has it may say so again.
+    assert_eq!(lost(&pair.a().commit(A, &begun(1, "a", 10)).unwrap()), []);
+    // A fate is one as well.
+    let late = Outcome::Missed(MissReason::Late(secs(9)));
+    pair.a().commit(A, &[fate("a", 20, 20, 1, late)]).unwrap();
+    let done = pair.b().commit(B, &begun(303, "a", 20)).unwrap();
+    assert_eq!(lost(&done), [(303, Lost::Taken { session: A, run: RunId(0) })]);
+}
+
+fn a_busy_slot_refuses(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    pair.a().commit(A, &begun(1, "a", 10)).unwrap();
+    let done = pair.b().commit(B, &begun(301, "a", 20)).unwrap();
+    assert_eq!(lost(&done), [(301, Lost::Busy { session: A })]);
+    // Its due time is not decided by that. Another slot, or none, is free.
+    let facts = [in_slot(302, "a", 20, Some(1), None), in_slot(303, "a", 30, None, None)];
+    assert_eq!(lost(&pair.b().commit(B, &facts).unwrap()), []);
+    // An end frees it, for what follows in the same commit as well.
+    let mut facts = vec![ended(1, "a", Outcome::Succeeded, 40)];
+    facts.extend(begun(2, "a", 40));
+    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
+    let done = pair.b().commit(B, &begun(304, "a", 50)).unwrap();
+    assert_eq!(lost(&done), [(304, Lost::Busy { session: A })]);
+    // And so does being taken back.
+    pair.a().commit(A, &[ended(2, "a", Outcome::Succeeded, 60), claim(3, "a", 60)]).unwrap();
+    pair.a().commit(A, &[Fact::Withdrawn { run: RunId(3) }]).unwrap();
+    assert_eq!(lost(&pair.b().commit(B, &begun(305, "a", 60)).unwrap()), []);
+}
+
+fn each_host_has_its_own(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let own = |run, host| in_slot(run, "a", 10, Some(0), Some(host));
+    assert_eq!(lost(&pair.a().commit(A, &[own(1, "web1")]).unwrap()), []);
+    assert_eq!(lost(&pair.b().commit(B, &[own(301, "web2")]).unwrap()), []);
+    let done = pair.b().commit(B, &[own(302, "web1")]).unwrap();
+    assert_eq!(lost(&done), [(302, Lost::Taken { session: A, run: RunId(1) })]);
+    let hosts: Vec<_> = pair.records().into_iter().map(|record| record.host).collect();
+    assert_eq!(hosts, [Some("web2".into()), Some("web1".into())]);
+    let query = Query { host: Some("web2".into()), ..Query::default() };
+    let found = pair.a.reader().unwrap().records(&query).unwrap();
+    assert_eq!(found.iter().map(|record| record.run).collect::<Vec<_>>(), [Some(RunId(301))]);
+}
+
+fn what_is_early_is_refused(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let now = pair.view().now;
+    let in_micros = |micros: i64| {
+        let due = Instant::from_micros(now.micros() + EARLY + micros);
+        let (run, job) = (RunId(micros as u64), "a".into());
+        Fact::Admitted { run, job, due, at: due, by: None, host: None, slot: None }
+    };
+    let done = pair.a().commit(A, &[in_micros(3_600_000_000)]).unwrap();
+    let [(3_600_000_000, Lost::Early { by })] = lost(&done)[..] else { panic!("{done:?}") };
+    assert!(by > Duration::from_secs(3590) && by <= Duration::from_secs(3602), "{by:?}");
+    assert_eq!(pair.records(), []);
+}
+
+fn a_fenced_commit_changes_nothing(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let unknown = pair.a().commit(SessionId(9), &begun(1, "a", 10)).unwrap_err();
+    assert_eq!(unknown.kind, Trouble::Fenced);
+    let beat = pair.beat_of(B);
+    assert_eq!(pair.a().reap(A, B, beat, "host web2 was silent for 17s"), Ok(true));
+    let facts = [claim(301, "a", 10), Fact::Job(job("a", 0).into())];
+    assert_eq!(pair.b().commit(B, &facts).unwrap_err().kind, Trouble::Fenced);
+    assert_eq!(pair.records(), []);
+    assert_eq!(pair.a.reader().unwrap().job("a"), Ok(None));
+    let view = pair.b().beat(&member(B, "web2")).unwrap();
+    assert_eq!(view.me, Standing::Gone);
+    let found = view.members.iter().find(|member| member.id == B).unwrap();
+    assert_eq!((found.beat, found.gone.unwrap().by), (beat, A), "it stays as it was");
+    // Also if it joins again by the same id.
+    assert_eq!(pair.b().join(&member(B, "web2"), &jobs()).unwrap().me, Standing::Gone);
+}
+
+fn a_beat_is_faster_than_a_reap(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let beat = pair.beat_of(B);
+    pair.b().commit(B, &begun(301, "a", 10)).unwrap();
+    let changes = pair.view().changes;
+    assert_eq!(pair.a().reap(A, B, beat, "silent"), Ok(false));
+    assert_eq!(pair.outcome(301), None);
+    assert_eq!(pair.view().changes, changes);
+    let beat = pair.beat_of(B);
+    assert_eq!(pair.a().reap(A, B, beat, "silent"), Ok(true));
+    assert_eq!(pair.a().reap(A, B, beat, "silent"), Ok(false), "only once");
+    assert!(pair.view().changes > changes);
+    assert_eq!(pair.a().reap(A, SessionId(9), 0, "silent"), Ok(false));
+}
+
+fn what_had_begun_is_lost_and_the_rest_withdrawn(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let mut facts = begun(301, "a", 10);
+    facts.push(started(301, 1, 11));
+    facts.push(in_slot(302, "a", 20, None, None));
+    facts.extend(begun(303, "b", 10));
+    facts.push(ended(303, "b", Outcome::Succeeded, 15));
+    pair.b().commit(B, &facts).unwrap();
+    pair.a().commit(A, &begun(1, "c", 10)).unwrap();
+    let beat = pair.beat_of(B);
+    assert_eq!(pair.a().reap(A, B, beat, "host web2 was silent for 17s"), Ok(true));
+    let silent = Outcome::Lost("host web2 was silent for 17s".into());
+    assert_eq!(pair.outcome(301), Some(silent));
+    assert_eq!(pair.outcome(303), Some(Outcome::Succeeded));
+    assert_eq!(pair.outcome(1), None, "of another session");
+    assert_eq!(pair.records().len(), 3, "302 was withdrawn");
+    // Its due time and the slot are free.
+    let done = pair.a().commit(A, &begun(2, "a", 20)).unwrap();
+    assert_eq!(lost(&done), []);
+    // Who has been taken for dead comes back, and tells what has become of its run.
+    let me = member(SessionId(0xb2), "web2");
+    pair.b().join(&me, &jobs()).unwrap();
+    let facts = [ended(301, "a", Outcome::Succeeded, 99)];
+    pair.b().commit(me.id, &facts).unwrap();
+    assert_eq!(pair.outcome(301), Some(Outcome::Succeeded));
+    let done = pair.b().commit(me.id, &begun(304, "a", 30)).unwrap();
+    assert_eq!(lost(&done), [(304, Lost::Busy { session: A })], "the slot is still that of run 2");
+}
+
+fn who_leaves_is_known_to(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let changes = pair.view().changes;
+    pair.b().commit(B, &begun(301, "a", 10)).unwrap();
+    pair.b().leave(B, false).unwrap();
+    let view = pair.view();
+    let of = |view: &View| view.members.iter().find(|member| member.id == B).cloned().unwrap();
+    assert!(of(&view).leaving && of(&view).gone.is_none());
+    assert!(view.changes > changes);
+    // It goes on to write what its runs do.
+    pair.b().commit(B, &[ended(301, "a", Outcome::Succeeded, 12)]).unwrap();
+    pair.b().leave(B, true).unwrap();
+    assert_eq!(of(&pair.view()).gone.unwrap().by, B);
+    assert_eq!(pair.b().commit(B, &[]).unwrap_err().kind, Trouble::Fenced);
+}
+
+fn a_job_is_taken_up_with_its_runs(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let mut facts = vec![
+        Fact::Job(job("a", 0).into()),
+        Fact::Job(job("b", 5).into()),
+        Fact::AllPaused(Some(pause(3))),
+    ];
+    facts.extend(begun(1, "a", 10));
+    facts.push(started(1, 1, 11));
+    facts.extend(whole(2, "b", 20, Outcome::Succeeded));
+    let before = pair.view().changes;
+    pair.a().commit(A, &facts).unwrap();
+    assert!(pair.view().changes > before, "a job is new");
+    pair.b().commit(B, &[in_slot(301, "b", 30, Some(7), None)]).unwrap();
+    let taken = pair.b().take_up(&["b".into()]).unwrap();
+    assert_eq!(taken.all_paused, Some(pause(3)));
+    assert_eq!(taken.jobs.len(), 1);
+    assert_eq!((&*taken.jobs[0].id, taken.jobs[0].decided), ("b", at(30)));
+    assert_eq!(taken.open.len(), 1);
+    assert_eq!((taken.open[0].run.run, taken.open[0].slot), (RunId(301), Some(7)));
+    let mut taken = pair.b().take_up(&[]).unwrap();
+    taken.open.sort_by_key(|open| open.run.run);
+    assert_eq!((taken.jobs.len(), taken.open.len()), (2, 2));
+    let open = &taken.open[0];
+    assert_eq!((open.session, &*open.host, open.slot), (A, "web1", Some(0)));
+    assert_eq!((open.run.attempt, open.run.started), (1, Some(at(11))));
+    // Somebody who asks for a run does not decide what its trigger names.
+    pair.a().commit(A, &[asked(3, "a", 900, "ann")]).unwrap();
+    let taken = pair.b().take_up(&["a".into()]).unwrap();
+    assert_eq!(taken.jobs[0].decided, at(10));
+}
+
+fn numbers_are_nobody_elses(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let first = pair.a().run_numbers().unwrap();
+    let second = pair.b().run_numbers().unwrap();
+    assert_eq!((first.start >= 1, first.end - first.start), (true, RUN_NUMBERS));
+    assert!(second.start >= first.end, "{first:?} {second:?}");
+}
+
+fn requests_have_answers(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let asked = |id: u64, to, from| Asked {
+        id,
+        to,
+        from,
+        by: "ann".into(),
+        at: at(5),
+        request: "{\"op\":\"stop\"}\0".into(),
+        answer: None,
+    };
+    let changes = pair.view().changes;
+    pair.a().ask(&asked(u64::MAX, B, A)).unwrap();
+    pair.a().ask(&asked(u64::MAX, A, A)).unwrap();
+    pair.b().ask(&asked(4, A, B)).unwrap();
+    assert!(pair.view().changes > changes);
+    assert_eq!(pair.b().asks(B).unwrap(), [asked(u64::MAX, B, A)]);
+    pair.b().answer(u64::MAX, "{}").unwrap();
+    pair.b().answer(u64::MAX, "{\"no\":1}").unwrap();
+    assert_eq!(pair.b().asks(B).unwrap(), []);
+    let answered = Asked { answer: Some("{}".into()), ..asked(u64::MAX, B, A) };
+    assert_eq!(pair.a().asks(A).unwrap().len(), 2);
+    assert!(pair.a().asks(A).unwrap().contains(&answered));
+}
+
+fn a_store_that_has_forgotten(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let before = pair.view().generation;
+    let stranger = member(SessionId(9), "web9");
+    let view = pair.a().beat(&stranger).unwrap();
+    assert_eq!((view.me, view.members.len()), (Standing::Unknown, 2), "nothing is changed");
+    let view = pair.a().new_generation(&stranger, before, before + 4).unwrap();
+    assert_eq!(view.generation, before + 5);
+    assert!(matches!(view.me, Standing::Alive { .. }));
+    assert_eq!(view.members.len(), 3);
+    // Who comes second changes nothing.
+    let view = pair.b().new_generation(&member(B, "web2"), before, 0).unwrap();
+    assert_eq!(view.generation, before + 5);
+    let known = Member { beat: 12, ..member(SessionId(8), "web8") };
+    let changed = Member { host: "other".into(), ..member(B, "web2") };
+    let file = (77, vec![("z".into(), 1)]);
+    pair.a().put_back(&[known, changed], &vec![file.clone()]).unwrap();
+    let view = pair.view();
+    let find = |id| view.members.iter().find(|member| member.id == id).unwrap();
+    assert_eq!((find(SessionId(8)).beat, &*find(B).host), (12, "web2"));
+    assert_eq!(pair.b().files(&[77]).unwrap(), [file]);
+}
+
+fn long_names(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let long = "ü\0".repeat(341);
+    let longer = format!("{long}x");
+    let mut facts = begun(1, &long, 10);
+    facts.extend(begun(2, &longer, 10));
+    facts.extend(begun(3, "A", 10));
+    facts.extend(begun(4, "a ", 10));
+    facts.extend(begun(5, "a", 10));
+    facts.push(Fact::Job(job(&long, 0).into()));
+    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
+    let done = pair.b().commit(B, &begun(301, &longer, 10)).unwrap();
+    assert_eq!(lost(&done), [(301, Lost::Taken { session: A, run: RunId(2) })]);
+    let taken = pair.b().take_up(&[long.as_str().into()]).unwrap();
+    assert_eq!((taken.jobs.len(), taken.open.len()), (1, 1));
+    assert_eq!(*taken.open[0].run.job, *long);
+}
+
+/// Each due time is won by exactly one of eight, also where they claim many at once in different
+/// orders.
+fn of_eight_one_wins(bed: &dyn Bed) {
+    const HANDLES: u64 = 8;
+    const ROUNDS: i64 = 20;
+    let mut stores: Vec<Box<dyn Store>> = vec![bed.open()];
+    stores.extend((1..HANDLES).map(|_| bed.beside().expect("another handle")));
+    let barrier = &Barrier::new(stores.len());
+    let race = |(number, mut store): (u64, Box<dyn Store>)| {
+        let me = member(SessionId(number + 1), &format!("web{number}"));
+        store.restore().unwrap();
+        shared(&mut *store).join(&me, &jobs()).unwrap();
+        let mut won = Vec::new();
+        for round in 0..ROUNDS {
+            let runs: Vec<u64> =
+                (0..10).map(|n| (number << 32) + round as u64 * 10 + n + 1).collect();
+            let mut facts: Vec<Fact> = Vec::new();
+            for (n, run) in runs.iter().enumerate() {
+                let n = if number % 2 == 0 { n } else { 9 - n };
+                facts.push(in_slot(*run, &format!("j{n}"), round * 10, None, None));
+                facts.push(starting(*run, 1));
+            }
+            barrier.wait();
+            let done = shared(&mut *store).commit(me.id, &facts).unwrap();
+            let lost: Vec<u64> = done.lost.iter().map(|(run, _)| run.0).collect();
+            won.extend(runs.into_iter().filter(|run| !lost.contains(run)));
+        }
+        won
+    };
+    let won: Vec<u64> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..).zip(stores).map(|each| scope.spawn(|| race(each))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(won.len(), (ROUNDS * 10) as usize);
+    let store = bed.beside().expect("another handle");
+    let mut found: Vec<u64> = store
+        .reader()
+        .unwrap()
+        .records(&Query::default())
+        .unwrap()
+        .iter()
+        .map(|record| record.run.unwrap().0)
+        .collect();
+    let mut won = won;
+    won.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(won, found);
+}
+
+macro_rules! shared_contract {
+    ($($name:ident)*) => {
+        mod memory {
+            $(#[test] fn $name() {
+                super::$name(&crate::contract::InMemory(schedrs::store::memory::Memory::new()));
+            })*
+        }
+    };
+}
+
+shared_contract! {
+    a_session_is_as_it_was_written
+    a_restart_is_no_new_load
+    of_two_sessions_one_wins
+    a_busy_slot_refuses
+    each_host_has_its_own
+    what_is_early_is_refused
+    a_fenced_commit_changes_nothing
+    a_beat_is_faster_than_a_reap
+    what_had_begun_is_lost_and_the_rest_withdrawn
+    who_leaves_is_known_to
+    a_job_is_taken_up_with_its_runs
+    numbers_are_nobody_elses
+    requests_have_answers
+    a_store_that_has_forgotten
+    long_names
+    of_eight_one_wins
+}
