@@ -7,6 +7,7 @@
 
 mod change;
 mod fault;
+mod homes;
 mod named;
 mod operation;
 mod response;
@@ -20,6 +21,7 @@ use crate::core::job::{Job, JobSet};
 use crate::core::outcome::Outcome;
 pub use change::{Change, ChangeKind};
 pub use fault::{Code, Fault};
+pub use homes::{Elsewhere, HomeChange, Refusal, TakenJob};
 pub use operation::Operation;
 pub use response::{Active, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status};
 
@@ -109,6 +111,15 @@ pub enum Event {
     /// Another scheduler that shares the store has claimed the due time of this run, or it has a
     /// fate already from before the clock was set back: the run is none of ours.
     ClaimLost(RunId),
+    /// The claim of this run was refused for now.
+    ClaimRefused {
+        /// Which run.
+        run: RunId,
+        /// Why.
+        why: Refusal,
+    },
+    /// Jobs come from other schedulers that share the store, or go there.
+    Homes(Box<HomeChange>),
     /// Stop: the first lets running jobs end within `stop_grace`, the second ends them at once.
     Stop,
 }
@@ -178,6 +189,9 @@ pub struct Admitted {
     pub at: Instant,
     /// Who has asked for it, if the trigger did not name the due time.
     pub by: Option<Box<str>>,
+    /// Which of the `max_instances` places of its job it has, if several schedulers share the store
+    /// and it needs one.
+    pub place: Option<u16>,
 }
 
 /// What there is to remember of a job.

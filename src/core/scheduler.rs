@@ -17,12 +17,15 @@
 //! * `operation` answers what people and programs ask, `pause` is about jobs that are not due for a
 //!   while, `saved` about what outlives the scheduler.
 //!
+//! * `fleet`: jobs that are at home with another scheduler that shares the store.
+//!
 //! Nothing here looks at all jobs to find what is due: one heap holds the next wake-up of each
 //! job, another the deadlines of active runs. An idle job costs some 70 bytes.
 
 mod admission;
 mod attempt;
 mod due;
+mod fleet;
 mod jobs;
 mod operation;
 mod pause;
@@ -97,6 +100,8 @@ pub struct Scheduler {
     life: Life,
     /// The number of the next run.
     next_run: u64,
+    /// What there is beside if several schedulers share the store.
+    fleet: Option<Box<fleet::Shared>>,
     /// When the scheduler started: the due time of `@reboot`.
     started: Instant,
     stop_grace: Duration,
@@ -165,6 +170,7 @@ impl Scheduler {
             count_budget: SLICE,
             life: Life::Starting,
             next_run: 1,
+            fleet: None,
             started: now.wall,
             stop_grace: set.settings.stop_grace,
             last: now,
@@ -219,6 +225,8 @@ impl Scheduler {
                 self.operate(ticket, &by, *operation, step);
             }
             Event::ClaimLost(run) => self.claim_lost(run, step),
+            Event::ClaimRefused { run, why } => self.claim_refused(run, why, step),
+            Event::Homes(change) => self.change_homes(*change, step),
             Event::Stop => self.stop(step),
         }
     }

@@ -20,7 +20,7 @@ impl Scheduler {
         }
         let state = &self.jobs[slot as usize];
         let options = &state.job.options;
-        if state.instances < options.max_instances.max(1) {
+        if state.instances < self.room(slot) {
             self.open_and_enqueue(slot, due, None, step);
             return true;
         }
@@ -73,6 +73,12 @@ impl Scheduler {
     /// Makes room for a due time by ending the oldest run of its job.
     fn replace(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
         let oldest = self.jobs[slot as usize].oldest;
+        if oldest == NONE {
+            // All that run are on other hosts.
+            self.wait_for_instance(slot, due, step);
+            self.end_elsewhere(slot, step);
+            return;
+        }
         match self.runs[oldest].phase {
             // It has no process: nothing has to end first.
             Phase::Queued => self.displace(oldest, due, step),
@@ -137,7 +143,8 @@ impl Scheduler {
         };
         let old = run.id;
         self.over(old, record, step);
-        self.admitted(id, job_slot, due, None, step);
+        let place = self.runs[slot].place;
+        self.admitted(id, job_slot, due, None, place, step);
         let run = &mut self.runs[slot];
         run.due = due;
         run.admitted = step.now.mono;
@@ -159,13 +166,14 @@ impl Scheduler {
 
     /// If a run waits for another of its job to end and there is room now, it takes it.
     pub(super) fn promote(&mut self, slot: u32, step: &mut Step<'_>) {
+        let room = self.room(slot);
         let state = &mut self.jobs[slot as usize];
         let run = state.pending;
         if run == NONE || !self.life.is_accepting() {
             return;
         }
         let options = &state.job.options;
-        if state.instances < options.max_instances.max(1) {
+        if state.instances < room {
             state.pending = NONE;
             self.link(run);
             self.runs[run].phase = Phase::Queued;
@@ -186,7 +194,10 @@ impl Scheduler {
         step: &mut Step<'_>,
     ) -> u32 {
         let id = self.next_id();
-        self.admitted(id, slot, due, by, step);
+        // A run by hand, and one that waits for another, is no instance that has to have room.
+        let has_place = phase == Phase::Queued && by.is_none();
+        let place = if has_place { self.free_place(slot) } else { None };
+        self.admitted(id, slot, due, by, place, step);
         let state = &self.jobs[slot as usize];
         self.runs.insert(Run {
             id,
@@ -203,6 +214,7 @@ impl Scheduler {
             older: NONE,
             newer: NONE,
             pool: state.pool,
+            place,
             phase,
             once_started: OnceStarted::Run,
             hangs: false,
@@ -212,16 +224,27 @@ impl Scheduler {
     }
 
     /// Has it remembered that a due time has become a run.
-    fn admitted(&self, run: RunId, slot: u32, due: Instant, by: Option<&str>, step: &mut Step<'_>) {
+    fn admitted(
+        &self,
+        run: RunId,
+        slot: u32,
+        due: Instant,
+        by: Option<&str>,
+        place: Option<u16>,
+        step: &mut Step<'_>,
+    ) {
         if self.remembers {
             let job = Arc::clone(&self.jobs[slot as usize].job);
             let by = by.map(Into::into);
-            let admitted = Admitted { run, job, due, at: step.now.wall, by };
+            let admitted = Admitted { run, job, due, at: step.now.wall, by, place };
             step.out.push(Action::Remember(Remember::Admitted(admitted)));
         }
     }
 
     fn next_id(&mut self) -> RunId {
+        if let Some(fleet) = &mut self.fleet {
+            return fleet.next_id();
+        }
         let id = RunId(self.next_run);
         self.next_run += 1;
         id

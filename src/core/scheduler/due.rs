@@ -15,7 +15,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Grace, Job, Overlap};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 
-use super::jobs::{NEVER, TICK, Wait};
+use super::jobs::{Away, NEVER, TICK, Wait};
 use super::tally::Tally;
 use super::timetable::{Timetable, fire_time};
 use super::{Scheduler, Step};
@@ -44,7 +44,8 @@ impl Scheduler {
         while let Some(&wake) = self.calendar.peek()
             && wake.at <= step.now.wall
         {
-            if self.jobs[wake.slot as usize].paused {
+            let state = &self.jobs[wake.slot as usize];
+            if state.paused && state.away == Away::No {
                 self.end_pause_in_time(wake.slot, step);
             } else {
                 self.decide_job(wake.slot, step);
@@ -157,7 +158,9 @@ impl Scheduler {
             self.delayed.insert(slot, aside);
         }
         let state = &mut self.jobs[slot as usize];
-        state.decided = state.decided.max(now);
+        if state.away == Away::No {
+            state.decided = state.decided.max(now);
+        }
         state.next = due;
 
         let late = |first| Outcome::Missed(MissReason::Late(now.since(fire_time(&job, first))));

@@ -47,6 +47,19 @@ pub(super) struct JobState {
     pub(super) added: bool,
     /// There is no job in this slot any more.
     pub(super) gone: bool,
+    /// Another scheduler of the fleet decides its due times, or none does.
+    pub(super) away: Away,
+}
+
+/// Whether a job is at home with this scheduler: see `super::fleet`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Away {
+    /// It is.
+    No,
+    /// It has never been.
+    Ever,
+    /// It was: what is decided up to `decided` was known here.
+    Now,
 }
 
 /// What few jobs have.
@@ -100,6 +113,7 @@ impl JobState {
             paused: job_is_paused,
             added: false,
             gone: false,
+            away: Away::No,
         };
         state.seek();
         state
@@ -107,7 +121,7 @@ impl JobState {
 
     /// Finds the first due time after `decided`.
     pub(super) fn seek(&mut self) {
-        self.next = match self.paused || self.gone {
+        self.next = match self.paused || self.gone || self.away != Away::No {
             true => NEVER,
             false => self.timetable().after(self.decided),
         };
@@ -192,7 +206,7 @@ impl Scheduler {
     /// When to look at a job next; [`NEVER`] if no more.
     pub(super) fn wake_of(&self, slot: u32) -> Instant {
         let state = &self.jobs[slot as usize];
-        if state.paused {
+        if state.paused && state.away == Away::No {
             return self.end_of_pause(slot);
         }
         let longest = state.job.options.longest_delay();

@@ -196,7 +196,7 @@ impl Scheduler {
         }
         let state = &self.jobs[slot as usize];
         let most = state.job.options.max_instances.max(1);
-        if state.instances >= most && !force {
+        if state.instances >= self.room(slot) && !force {
             let running: Vec<String> =
                 self.runs_of(slot).iter().map(|run| run.to_string()).collect();
             let message = format!(
@@ -286,6 +286,7 @@ impl Scheduler {
                 }
                 self.reschedule(slot);
                 self.remember(slot, step);
+                self.send_away(slot);
                 slot
             }
         };

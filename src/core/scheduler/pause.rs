@@ -10,7 +10,7 @@ use crate::core::event::Pause;
 use crate::core::instant::Instant;
 use crate::core::outcome::{Outcome, SkipReason};
 
-use super::jobs::{Delayed, Extra, NEVER, TICK};
+use super::jobs::{Away, Delayed, Extra, NEVER, TICK};
 use super::tally::Tally;
 use super::{Scheduler, Step};
 
@@ -79,7 +79,7 @@ impl Scheduler {
         let since = self.all_paused.as_ref().map_or(pause.at, |before| before.at);
         if self.all_paused.is_none() {
             for state in &mut self.jobs {
-                if !state.paused {
+                if !state.paused && state.away == Away::No {
                     state.decided = state.decided.max(step.now.wall);
                 }
             }
@@ -94,7 +94,8 @@ impl Scheduler {
             return;
         }
         for slot in 0..self.jobs.len() as u32 {
-            if !self.jobs[slot as usize].gone && !self.jobs[slot as usize].paused {
+            let state = &self.jobs[slot as usize];
+            if !state.gone && !state.paused && state.away == Away::No {
                 self.skip_until(slot, at, step);
                 self.jobs[slot as usize].seek();
                 self.retire(slot);

@@ -13,7 +13,7 @@ use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{Outcome, SkipReason};
 use crate::core::trigger::Trigger;
 
-use super::jobs::{Delayed, Extra, JobState, TICK, anchor};
+use super::jobs::{Away, Delayed, Extra, JobState, TICK, anchor};
 use super::run::{Input, NONE, Phase};
 use super::tally::Tally;
 use super::{Scheduler, Step};
@@ -91,6 +91,10 @@ impl Scheduler {
                     difference.added += 1;
                     difference.to_remember.push(self.jobs.len() as u32);
                     let mut state = JobState::added(job, pool, now, self.started);
+                    if self.fleet.is_some() {
+                        state.away = Away::Ever;
+                        state.seek();
+                    }
                     if self.all_paused.is_some() {
                         state.decided = now;
                     }
@@ -147,7 +151,8 @@ impl Scheduler {
 
     /// Has those forgotten that are in no file any more.
     fn forget_the_gone(&self, old: &[JobState], moved: &[u32], step: &mut Step<'_>) {
-        if self.remembers {
+        // In a fleet other hosts may go on with it.
+        if self.remembers && self.fleet.is_none() {
             let gone = old.iter().zip(moved).filter(|(job, slot)| **slot == NONE && !job.gone);
             let gone = gone.map(|(state, _)| Remember::Gone(state.job.id.clone()));
             step.out.extend(gone.map(Action::Remember));

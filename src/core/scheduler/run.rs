@@ -257,6 +257,8 @@ pub(super) struct Run {
     pub(super) older: u32,
     pub(super) newer: u32,
     pub(super) pool: u16,
+    /// The slot of its job that it holds in the store, if several schedulers share that.
+    pub(super) place: Option<u16>,
     pub(super) phase: Phase,
     pub(super) once_started: OnceStarted,
     /// The start of the current attempt is known to hang.

@@ -16,7 +16,7 @@ use crate::core::job::{Command, Job, JobSet, Options};
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
-use super::jobs::{Extra, JobState, NEVER, TICK, Wait};
+use super::jobs::{Away, Extra, JobState, NEVER, TICK, Wait};
 use super::run::{Input, NO_DEADLINE, NONE, OnceStarted, Phase, Run};
 use super::timetable::fire_time;
 use super::{Scheduler, Step};
@@ -96,8 +96,21 @@ impl Scheduler {
         scheduler
     }
 
-    /// Takes over what is known of a job.
+    /// Takes over what is known of a job at the start.
     fn take_up(&mut self, slot: u32, record: JobRecord, now: Instant) {
+        let changed = self.recall(slot, record, now);
+        self.run_on_start(slot);
+        if changed {
+            self.unremembered.0.push(slot);
+        }
+        if self.jobs[slot as usize].added {
+            self.retire(slot);
+        }
+    }
+
+    /// Takes over what is known of a job, and answers whether something of it does not hold any
+    /// more.
+    pub(super) fn recall(&mut self, slot: u32, record: JobRecord, now: Instant) -> bool {
         let state = &mut self.jobs[slot as usize];
         let same_trigger = *state.job.trigger.fingerprint() == *record.trigger;
         let begins_anew =
@@ -123,32 +136,33 @@ impl Scheduler {
             // All that was due before they were paused has been decided.
             state.decided = state.decided.max(pause.at.min(now.minus(TICK)));
         }
-        let all_paused = self.all_paused.is_some();
-        let on_start = state.job.options.run_on_start && !state.paused && !all_paused;
         state.seek();
-        if on_start {
-            let start = self.started;
-            if state.next < start {
-                // What was missed comes first, and this one is decided beside it.
-                let fire = fire_time(&state.job, start);
-                self.delayed.entry(slot).or_default().push(Wait { fire, due: start });
-            } else {
-                state.next = start;
-            }
-        }
-        if extra != Extra::default() {
+        if extra == Extra::default() {
+            self.extras.remove(&slot);
+        } else {
             self.extras.insert(slot, extra);
         }
-        if changed {
-            self.unremembered.0.push(slot);
+        changed
+    }
+
+    /// The one extra run at the start, if the job has it.
+    pub(super) fn run_on_start(&mut self, slot: u32) {
+        let state = &mut self.jobs[slot as usize];
+        if !state.job.options.run_on_start || state.paused || self.all_paused.is_some() {
+            return;
         }
-        if self.jobs[slot as usize].added {
-            self.retire(slot);
+        let start = self.started;
+        if state.next < start {
+            // What was missed comes first, and this one is decided beside it.
+            let fire = fire_time(&state.job, start);
+            self.delayed.entry(slot).or_default().push(Wait { fire, due: start });
+        } else {
+            state.next = start;
         }
     }
 
     /// A run that goes on from before.
-    fn adopt(&mut self, survivor: Survivor, job_slot: u32, now: Now) {
+    pub(super) fn adopt(&mut self, survivor: Survivor, job_slot: u32, now: Now) {
         let (job, pool) = match self.jobs.get(job_slot as usize) {
             Some(state) => (Arc::clone(&state.job), state.pool),
             None => (Arc::new(stranger(survivor.job)), 0),
@@ -173,6 +187,7 @@ impl Scheduler {
             older: NONE,
             newer: NONE,
             pool,
+            place: None,
             phase: Phase::Running,
             once_started: OnceStarted::Run,
             hangs: false,
@@ -214,10 +229,11 @@ impl Scheduler {
 
     /// Has what is known of a job remembered.
     pub(super) fn remember(&self, slot: u32, step: &mut Step<'_>) {
-        if !self.remembers {
+        let state = &self.jobs[slot as usize];
+        // What is at home elsewhere is remembered by others.
+        if !self.remembers || state.away != Away::No {
             return;
         }
-        let state = &self.jobs[slot as usize];
         let extra = self.extras.get(&slot).cloned().unwrap_or_default();
         step.out.push(Action::Remember(Remember::Job(Box::new(JobRecord {
             id: state.job.id.clone(),
@@ -248,6 +264,7 @@ impl Scheduler {
             let is_done = state.added
                 && !state.gone
                 && !state.paused
+                && state.away == Away::No
                 && state.next == NEVER
                 && state.instances == 0
                 && state.pending == NONE

@@ -76,7 +76,7 @@ impl Records {
                 at: admitted.at,
                 by: admitted.by.clone(),
                 host: None,
-                slot: None,
+                slot: admitted.place,
             },
             Action::Remember(Remember::Gone(job)) => Fact::Gone { job: job.clone() },
             Action::Remember(Remember::AllPaused(pause)) => Fact::AllPaused(pause.clone()),

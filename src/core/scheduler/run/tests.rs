@@ -18,6 +18,7 @@ fn run(id: u64, job: &Arc<Job>) -> Run {
         older: NONE,
         newer: NONE,
         pool: 0,
+        place: None,
         phase: Phase::Queued,
         once_started: OnceStarted::Run,
         hangs: false,
