@@ -9,6 +9,7 @@ pub mod event;
 pub mod fleet;
 pub mod instant;
 pub mod job;
+pub(crate) mod names;
 pub(crate) mod nearest;
 pub mod outcome;
 pub mod preview;

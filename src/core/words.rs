@@ -15,6 +15,7 @@ use chrono::{DateTime, FixedOffset, Offset};
 
 use crate::core::civil;
 use crate::core::instant::Instant;
+use crate::core::names::{SHORT_MONTHS, capital};
 use crate::core::trigger::cron::DstEffect;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
@@ -131,8 +132,7 @@ pub fn wall_clock(wall: i64) -> String {
 /// The day of a wall time: `29 Mar`.
 pub fn wall_day(wall: i64) -> String {
     let (_, month, day) = crate::core::civil::from_days(wall.div_euclid(86_400));
-    let month = MONTHS[month as usize - 1];
-    format!("{day} {}{}", month[..1].to_uppercase(), &month[1..3])
+    format!("{day} {}", capital(SHORT_MONTHS[month as usize - 1]))
 }
 
 /// What daylight saving does to a due time: `02:30 does not exist on 29 Mar: runs at 03:00`.
@@ -236,23 +236,6 @@ pub(crate) fn list(items: &[String]) -> String {
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }
-
-pub(crate) const MONTHS: [&str; 12] = [
-    "january",
-    "february",
-    "march",
-    "april",
-    "may",
-    "june",
-    "july",
-    "august",
-    "september",
-    "october",
-    "november",
-    "december",
-];
-pub(crate) const WEEKDAYS: [&str; 7] =
-    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 #[cfg(test)]
 #[path = "words/tests.rs"]

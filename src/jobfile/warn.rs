@@ -7,6 +7,7 @@ use super::tree::Value;
 use super::value::{Scope, inside};
 use crate::core::civil;
 use crate::core::instant::Instant;
+use crate::core::names;
 use crate::core::trigger::cron::DstEffect;
 use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger};
 use crate::core::zone::Zone;
@@ -114,10 +115,8 @@ fn clock(wall: i64) -> String {
 
 /// `29 Mar 2026`.
 fn day(wall: i64) -> String {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (year, month, day) = civil::from_days(wall.div_euclid(86_400));
-    format!("{day} {} {year}", MONTHS[month as usize - 1])
+    format!("{day} {} {year}", names::capital(names::SHORT_MONTHS[month as usize - 1]))
 }
 
 /// A `%` that means something in a crontab and nothing here.

@@ -4,7 +4,7 @@
 
 use crate::core::civil;
 use crate::core::instant::Instant;
-use crate::core::words::WEEKDAYS;
+use crate::core::names::{WEEKDAYS, capital};
 use crate::core::zone::Zone;
 
 use super::survey::Hour;
@@ -113,10 +113,6 @@ fn day_label(day: i64) -> String {
     let (year, month, date) = civil::from_days(day);
     let name = capital(WEEKDAYS[civil::weekday(day) as usize]);
     format!("{} {year:04}-{month:02}-{date:02}", &name[..3])
-}
-
-fn capital(name: &str) -> String {
-    [&name[..1].to_uppercase(), &name[1..]].concat()
 }
 
 #[cfg(test)]

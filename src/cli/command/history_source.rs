@@ -318,7 +318,7 @@ pub(super) fn moment(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Mo
     let exactly = |at| Ok(Moment { from: at, until: at });
     // As `history` shows it.
     let weekday = |(day, rest): (&str, &str)| {
-        let days = crate::core::words::WEEKDAYS.iter();
+        let days = crate::core::names::WEEKDAYS.iter();
         days.map(|name| &name[..3]).any(|name| name.eq_ignore_ascii_case(day)).then_some(rest.len())
     };
     let text = match text.split_once(' ').and_then(weekday) {

@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use super::{Exported, shell_quoted, unknown_there, whole_secs};
 use crate::core::job::{Command, Grace, Job, JobSet, Output};
+use crate::core::names::SHORT_WEEKDAYS;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
 use crate::core::words::{expression, normalised};
@@ -178,7 +179,6 @@ fn starred(schedule: &Schedule) -> Option<String> {
 /// A field of weekdays without a range that ends on sunday. Vixie cron and Debian's have it as 0, so
 /// that `sat-sun` is empty there, and the line never runs.
 fn weekdays_for_cron(field: &str) -> String {
-    const NAMES: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     if !field.contains("-sun") {
         return field.to_owned();
     }
@@ -186,7 +186,8 @@ fn weekdays_for_cron(field: &str) -> String {
     if let Some((star, rest)) = field.split_once(',').filter(|_| field.starts_with('*')) {
         return format!("{star},{}", weekdays_for_cron(rest));
     }
-    let number = |name: &str| NAMES.iter().position(|known| *known == name).map(|at| at + 1);
+    let number =
+        |name: &str| SHORT_WEEKDAYS.iter().position(|known| *known == name).map(|at| at + 1);
     let mut days = [false; 7];
     for item in field.split(',') {
         let (range, step) = item.split_once('/').unwrap_or((item, "1"));

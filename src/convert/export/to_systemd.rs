@@ -6,13 +6,12 @@ use std::fmt::Write;
 use super::{Exported, unknown_there, whole_secs};
 use crate::core::instant::Instant;
 use crate::core::job::{Command, Grace, Job, JobSet, Output};
+use crate::core::names::{SHORT_WEEKDAYS, capital};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
     ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,
 };
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
-
-const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// No year of systemd is later.
 const LAST_YEAR: i32 = 2199;
@@ -283,10 +282,10 @@ fn days(schedule: &Schedule, more: &More) -> Result<Vec<(String, String)>, &'sta
         for (weekday, &which) in nth.iter().enumerate() {
             for n in bits(u32::from(which & !NTH_LAST)) {
                 let days = format!("-{:02}..{:02}", 7 * n + 1, (7 * n + 7).min(31));
-                found.push((WEEKDAYS[weekday].to_owned(), days));
+                found.push((capital(SHORT_WEEKDAYS[weekday]), days));
             }
             if which & NTH_LAST != 0 {
-                found.push((WEEKDAYS[weekday].to_owned(), "~07/1".to_owned()));
+                found.push((capital(SHORT_WEEKDAYS[weekday]), "~07/1".to_owned()));
             }
         }
         found
@@ -338,11 +337,11 @@ fn set(set: u64, all: u64, min: u32, max: u32) -> String {
 }
 
 fn weekdays(set: u8) -> String {
-    let name = |day: u32| WEEKDAYS[day as usize];
+    let name = |day: u32| capital(SHORT_WEEKDAYS[day as usize]);
     let texts: Vec<String> = crate::core::words::runs(set.into(), 7)
         .into_iter()
         .map(|(first, last)| match first == last {
-            true => name(first).to_owned(),
+            true => name(first),
             false => format!("{}..{}", name(first), name(last)),
         })
         .collect();

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use super::pickle::{self, Pickled};
 use super::{Draft, DraftJob, Oracle, Value, base64, duration, id, oracle};
+use crate::core::names::SHORT_WEEKDAYS;
 use crate::core::zone::{Database, Local};
 use crate::problem::{Place, Span};
 
@@ -25,7 +26,6 @@ const MAX_WORKERS: u32 = 10;
 /// The longest id that a jobfile takes, in bytes.
 const MAX_ID: usize = 255;
 
-const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const POSITIONS: [&str; 6] = ["1st", "2nd", "3rd", "4th", "5th", "last"];
 
 /// Reads an export into a draft.
@@ -369,7 +369,7 @@ impl Field {
                 "WeekdayPositionExpression" => {
                     plain = false;
                     let position = POSITIONS.get(usize::try_from(number("option_num")?).ok()?)?;
-                    let weekday = WEEKDAYS.get(usize::try_from(number("weekday")?).ok()?)?;
+                    let weekday = SHORT_WEEKDAYS.get(usize::try_from(number("weekday")?).ok()?)?;
                     format!("{position} {weekday}")
                 }
                 "LastDayOfMonthExpression" => {
@@ -391,7 +391,7 @@ impl Field {
 /// A range; weekdays by name, because 0 is Monday there.
 fn range(name: &str, first: i64, last: Option<i64>, step: Option<i64>) -> Option<String> {
     if name == "day_of_week" {
-        let day = |number: i64| WEEKDAYS.get(usize::try_from(number).ok()?).copied();
+        let day = |number: i64| SHORT_WEEKDAYS.get(usize::try_from(number).ok()?).copied();
         let last = last.unwrap_or(6);
         return match step {
             None if first == last => Some(day(first)?.to_owned()),
@@ -434,15 +434,17 @@ fn quartz(fields: &[(&str, Field)]) -> Option<String> {
 /// Weekdays one by one and by name: a week begins on Sunday there and on Monday here, so neither
 /// `*/2` nor `mon-sun` would be the same.
 fn weekdays(text: &str) -> Option<String> {
-    let number = |name: &str| WEEKDAYS.iter().position(|day| *day == name);
+    let number = |name: &str| SHORT_WEEKDAYS.iter().position(|day| *day == name);
     let mut days = Vec::new();
     for item in text.split(',') {
         let named = match (item.strip_prefix("*/"), item.split_once('-')) {
             (Some(step), _) => {
                 let step: usize = step.parse().ok().filter(|step| *step > 0)?;
-                WEEKDAYS.iter().step_by(step).copied().collect()
+                SHORT_WEEKDAYS.iter().step_by(step).copied().collect()
             }
-            (None, Some((first, last))) => WEEKDAYS.get(number(first)?..=number(last)?)?.to_vec(),
+            (None, Some((first, last))) => {
+                SHORT_WEEKDAYS.get(number(first)?..=number(last)?)?.to_vec()
+            }
             (None, None) => vec![item],
         };
         days.extend(named);

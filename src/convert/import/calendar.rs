@@ -4,6 +4,7 @@
 //! form, and everything else a crontab's fields. See systemd.time(7).
 
 use super::{Oracle, Value};
+use crate::core::names::WEEKDAYS;
 use crate::core::nearest::nearest;
 
 /// A calendar expression as a trigger of a jobfile.
@@ -31,9 +32,6 @@ const SHORTHANDS: &[(&str, &str)] = &[
     ("annually", "*-01-01 00:00:00"),
     ("anually", "*-01-01 00:00:00"),
 ];
-
-const WEEKDAYS: [&str; 7] =
-    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// One item of a component: `a`, `a..b`, `a/n`, `a..b/n`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

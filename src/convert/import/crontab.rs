@@ -14,6 +14,7 @@ pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
 use text::{left_behind, split_percent, words};
 
 use super::{Draft, DraftJob, Oracle, Value, duration, id};
+use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS_FROM_SUNDAY};
 use crate::core::nearest;
 use crate::core::trigger::cron::crontab::{self, Crontab};
 use crate::core::trigger::flaw::Severity;
@@ -543,12 +544,9 @@ struct When {
 
 /// What cron takes a word of one of the five fields for: a number, or a name, with sunday as 0.
 fn number(field: usize, word: &str) -> Option<usize> {
-    const MONTHS: &[&str] =
-        &["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-    const WEEKDAYS: &[&str] = &["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
     let (names, first) = match field {
-        3 => (MONTHS, 1),
-        4 => (WEEKDAYS, 0),
+        3 => (&SHORT_MONTHS[..], 1),
+        4 => (&SHORT_WEEKDAYS_FROM_SUNDAY[..], 0),
         _ => (&[][..], 0),
     };
     let lower = word.get(..3).unwrap_or(word).to_ascii_lowercase();

@@ -7,6 +7,7 @@
 
 use std::str::FromStr;
 
+use crate::core::names::SHORT_WEEKDAYS_FROM_SUNDAY;
 use chrono::{DateTime, Utc};
 
 /// What says independently of us when a job is due.
@@ -123,11 +124,10 @@ fn around(field: &str, size: u32) -> String {
 
 /// A day-of-week field as the numbers of the other dialect, 1 for Sunday.
 fn weekdays(field: &str) -> Result<String, String> {
-    const NAMES: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
     let unknown = || "the other engine does not know this day of week".to_owned();
     let number = |text: &str| {
         let lower = text.to_ascii_lowercase();
-        let named = NAMES.iter().position(|name| *name == lower);
+        let named = SHORT_WEEKDAYS_FROM_SUNDAY.iter().position(|name| *name == lower);
         named.or_else(|| lower.parse().ok()).filter(|day| *day <= 7).ok_or_else(unknown)
     };
     let mut days = [false; 7];

@@ -11,6 +11,7 @@ pub mod hash;
 pub(crate) mod schedule;
 
 use crate::core::instant::Instant;
+use crate::core::names::{MONTHS, WEEKDAYS};
 use crate::core::zone::{Segment, Zone, ceil_secs};
 
 pub use schedule::Schedule;
@@ -261,7 +262,7 @@ impl DstEffect {
 /// The weekday or month that a word was probably meant to be, in its three letters. Full names are
 /// known too, well spelt (`monday`, `sept`) or not (`wendesday`).
 fn nearest_name(word: &str, names: &[&'static str]) -> Option<&'static str> {
-    let full = crate::core::words::MONTHS.iter().chain(&crate::core::words::WEEKDAYS);
+    let full = MONTHS.iter().chain(&WEEKDAYS);
     let full = full.filter(|full| names.contains(&&full[..3]));
     names
         .iter()

@@ -1,6 +1,7 @@
 //! A cron schedule in a sentence: when in the day, then on which days.
 
-use super::{MONTHS, WEEKDAYS, list};
+use super::list;
+use crate::core::names::{MONTHS, WEEKDAYS};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
     ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,

@@ -4,14 +4,11 @@
 //! string form where crontab(5) and its extensions can say it, the table form otherwise.
 
 use super::cron::runs;
+use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
     ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,
 };
-
-const MONTHS: [&str; 12] =
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// A schedule as an expression: `*/5 9-17 * * mon-fri`, or as a table,
 /// `{ day = "3rd fri", hour = "0-3" }`. `None` for a schedule that was seen to be impossible, of
@@ -121,7 +118,7 @@ fn starred_weekdays(set: u8) -> Option<String> {
     let every = |step: usize| (0..7).step_by(step).fold(0, |set, day| set | 1 << ((day + 6) % 7));
     let (step, rest) =
         (2..=7).map(|step| (step, every(step))).find(|(_, days)| set & days == *days)?;
-    let rest = named((set & !rest).into(), &WEEKDAYS);
+    let rest = named((set & !rest).into(), &SHORT_WEEKDAYS);
     Some(format!("*/{step},{rest}").trim_end_matches(',').to_owned())
 }
 
@@ -208,7 +205,7 @@ fn named(set: u64, names: &[&str]) -> String {
 fn months(months: u16) -> String {
     match months {
         ALL_MONTHS => "*".to_owned(),
-        months => named(u64::from(months) >> 1, &MONTHS),
+        months => named(u64::from(months) >> 1, &SHORT_MONTHS),
     }
 }
 
@@ -239,12 +236,12 @@ fn days(days: u32, more: &More) -> String {
 fn weekdays(weekdays: u8, more: &More) -> String {
     let mut texts = Vec::new();
     if weekdays != 0 {
-        texts.push(named(weekdays.into(), &WEEKDAYS));
+        texts.push(named(weekdays.into(), &SHORT_WEEKDAYS));
     }
     for (weekday, which) in more.weekday_nth.iter().enumerate() {
         texts.extend(bits(u32::from(*which)).map(|nth| match 1 << nth {
-            NTH_LAST => format!("{}L", WEEKDAYS[weekday]),
-            _ => format!("{}#{}", WEEKDAYS[weekday], nth + 1),
+            NTH_LAST => format!("{}L", SHORT_WEEKDAYS[weekday]),
+            _ => format!("{}#{}", SHORT_WEEKDAYS[weekday], nth + 1),
         }));
     }
     texts.join(",")
@@ -280,7 +277,7 @@ fn table(schedule: &Schedule, more: &More, months: u16) -> Option<Vec<(&'static 
     for (weekday, which) in more.nth.iter().enumerate() {
         days.extend(
             bits(u32::from(*which))
-                .map(|nth| format!("{} {}", POSITIONS[nth as usize], WEEKDAYS[weekday])),
+                .map(|nth| format!("{} {}", POSITIONS[nth as usize], SHORT_WEEKDAYS[weekday])),
         );
     }
     if more.from_end == 1 {
@@ -291,7 +288,7 @@ fn table(schedule: &Schedule, more: &More, months: u16) -> Option<Vec<(&'static 
         field("week", drawn_together(more.weeks, 1, 54));
     }
     if schedule.weekdays() != ALL_WEEKDAYS {
-        field("day_of_week", named(schedule.weekdays().into(), &WEEKDAYS));
+        field("day_of_week", named(schedule.weekdays().into(), &SHORT_WEEKDAYS));
     }
     let times = Times::of(schedule);
     field("hour", times.hours);

@@ -16,6 +16,7 @@ use std::ops::Range;
 
 use super::hash;
 use super::schedule::{More, NTH_LAST, Parts, Schedule};
+use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS_FROM_SUNDAY};
 use crate::core::trigger::flaw::Flaw;
 
 /// What a string-form expression says.
@@ -51,11 +52,6 @@ enum Kind {
 
 use Kind::{Day, Hour, Minute, Month, Second, Weekday};
 
-const MONTHS: [&str; 12] =
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-/// crontab(5) counts from Sunday.
-const WEEKDAYS: [&str; 7] = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
-
 impl Kind {
     fn name(self) -> &'static str {
         ["second", "minute", "hour", "day of month", "month", "day of week"][self as usize]
@@ -74,8 +70,8 @@ impl Kind {
 
     fn names(self) -> &'static [&'static str] {
         match self {
-            Month => &MONTHS,
-            Weekday => &WEEKDAYS,
+            Month => &SHORT_MONTHS,
+            Weekday => &SHORT_WEEKDAYS_FROM_SUNDAY,
             _ => &[],
         }
     }

@@ -12,6 +12,7 @@ use super::schedule::{
     ALL_DAYS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, MAX_YEAR, More, NTH_LAST, Parts,
     Schedule, Years,
 };
+use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS};
 use crate::core::trigger::flaw::Flaw;
 
 /// A field of the table form, APScheduler's names, most significant first.
@@ -35,9 +36,6 @@ pub enum Field {
     Second,
 }
 
-const MONTHS: [&str; 12] =
-    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
-const WEEKDAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const POSITIONS: [&str; 6] = ["1st", "2nd", "3rd", "4th", "5th", "last"];
 
 impl Field {
@@ -65,8 +63,8 @@ impl Field {
 
     fn names(self) -> &'static [&'static str] {
         match self {
-            Field::Month => &MONTHS,
-            Field::DayOfWeek => &WEEKDAYS,
+            Field::Month => &SHORT_MONTHS,
+            Field::DayOfWeek => &SHORT_WEEKDAYS,
             _ => &[],
         }
     }
@@ -334,9 +332,10 @@ impl Reader<'_> {
             self.more.from_end |= 1;
             return true;
         };
-        let Some(weekday_index) = WEEKDAYS.iter().position(|n| n.eq_ignore_ascii_case(weekday))
+        let Some(weekday_index) =
+            SHORT_WEEKDAYS.iter().position(|n| n.eq_ignore_ascii_case(weekday))
         else {
-            let help = self.nearest_name(weekday, &WEEKDAYS);
+            let help = self.nearest_name(weekday, &SHORT_WEEKDAYS);
             return self.error(span, format!("`{weekday}` is not a weekday"), help);
         };
         self.more.nth[weekday_index] |= if nth == 5 { NTH_LAST } else { 1 << nth };
@@ -379,7 +378,7 @@ impl Reader<'_> {
         step: Option<u32>,
         span: Range<usize>,
     ) {
-        let name = |day: u32| WEEKDAYS[day as usize % 7];
+        let name = |day: u32| SHORT_WEEKDAYS[day as usize % 7];
         let means = match (last, step) {
             (Some(last), None) if last != first => format!("{}-{}", name(first), name(last)),
             (None, None) | (Some(_), None) => name(first).to_owned(),

@@ -40,7 +40,7 @@ fn says(field: Field, schedule: &Schedule) -> String {
         Month => numbers(schedule.months().into()),
         Day => {
             let mut words = numbers(schedule.days().into());
-            for (weekday, name) in WEEKDAYS.iter().enumerate() {
+            for (weekday, name) in SHORT_WEEKDAYS.iter().enumerate() {
                 words.extend(bits(more.nth[weekday].into()).map(|nth| match nth {
                     5 => format!("last {name}"),
                     nth => format!("{} {name}", POSITIONS[nth as usize]),
@@ -50,9 +50,9 @@ fn says(field: Field, schedule: &Schedule) -> String {
             words
         }
         Week => numbers(more.weeks),
-        DayOfWeek => {
-            bits(schedule.weekdays().into()).map(|day| WEEKDAYS[day as usize].to_owned()).collect()
-        }
+        DayOfWeek => bits(schedule.weekdays().into())
+            .map(|day| SHORT_WEEKDAYS[day as usize].to_owned())
+            .collect(),
         Hour => numbers(schedule.hours().into()),
         Minute => numbers(schedule.minutes()),
         Second => numbers(schedule.seconds()),

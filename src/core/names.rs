@@ -1,0 +1,48 @@
+//! The names of months and weekdays: every table of them in the crate is one of these.
+
+/// The months, January first.
+pub(crate) const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+/// The weekdays, Monday first, as ISO and APScheduler count them.
+pub(crate) const WEEKDAYS: [&str; 7] =
+    ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
+
+/// `jan` to `dec`.
+pub(crate) const SHORT_MONTHS: [&str; 12] = short(MONTHS);
+
+/// `mon` to `sun`.
+pub(crate) const SHORT_WEEKDAYS: [&str; 7] = short(WEEKDAYS);
+
+/// `sun` to `sat`, as cron counts them.
+pub(crate) const SHORT_WEEKDAYS_FROM_SUNDAY: [&str; 7] = {
+    let [mon, tue, wed, thu, fri, sat, sun] = SHORT_WEEKDAYS;
+    [sun, mon, tue, wed, thu, fri, sat]
+};
+
+const fn short<const N: usize>(mut names: [&'static str; N]) -> [&'static str; N] {
+    let mut at = 0;
+    while at < N {
+        names[at] = names[at].split_at(3).0;
+        at += 1;
+    }
+    names
+}
+
+/// A name with a capital letter: `Monday`, `Mar`.
+pub(crate) fn capital(name: &str) -> String {
+    let mut letters = name.chars();
+    letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+}
