@@ -12,6 +12,7 @@
 pub(crate) mod claim;
 pub mod client;
 mod definition;
+pub mod follow;
 mod request;
 pub mod server;
 mod socket;

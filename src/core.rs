@@ -13,6 +13,7 @@ pub(crate) mod names;
 pub(crate) mod nearest;
 pub mod outcome;
 pub mod preview;
+pub(crate) mod record;
 pub mod scheduler;
 pub mod trigger;
 pub(crate) mod url;

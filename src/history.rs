@@ -18,8 +18,8 @@ pub mod why;
 use std::time::Duration;
 
 use crate::core::instant::Instant;
+use crate::core::record::RunRecord;
 use crate::core::trigger::Trigger;
-use crate::store::RunRecord;
 
 /// The smallest step of time, to make "after" of "from ... on".
 const TICK: Duration = Duration::from_micros(1);

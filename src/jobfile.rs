@@ -9,7 +9,7 @@
 //! the `toml` crate; `mend` and `blame` go on without what is wrong, and say what that is) → `tree` (values with their
 //! places) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load` runs all
 //! that over a file and its `include`s. `value` gets at typed values, `keys` knows the
-//! names, `json_schema` tells them to editors, `trust` who else can write to the files, `locate` finds
+//! names, `json_schema` tells them to editors, `locate` finds
 //! the file that is meant when none is named. `builder` makes jobs at run time by the same rules,
 //! and `write` is the way back, from jobs to a jobfile.
 
@@ -31,22 +31,23 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod trust;
 mod value;
 mod warn;
 pub(crate) mod when;
 pub mod write;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use builder::{Builder, masked};
 use load::{Input, Loader};
 
 use crate::core::instant::Instant;
-use crate::core::job::JobSet;
+use crate::core::job::{JobSet, Options};
 use crate::core::zone::Database;
 use crate::problem::{self, Place, Problems, Sources};
 use crate::sys::machine;
+use crate::sys::trust::Doubt;
 
 /// What a load gave.
 #[derive(Debug)]
@@ -64,9 +65,21 @@ pub struct Loaded {
     pub(crate) origins: Option<Origins>,
     /// Device and inode of the jobfile itself, if it is a file.
     pub(crate) read: Option<(u64, u64)>,
-    /// What is to be thought of the files: see [`Loaded::check_files`].
-    pub(crate) files: trust::Files,
+    /// What is to be thought of the files: `crate::run::trust`.
+    pub(crate) files: FileFindings,
 }
+
+/// What a load found out about its files.
+#[derive(Debug, Default)]
+pub(crate) struct FileFindings {
+    /// Those of the files that were read, by their numbers, that somebody else can change.
+    pub(crate) doubtful: Vec<(u32, Doubt)>,
+    /// Where jobs name files for their environments.
+    pub(crate) named: Named,
+}
+
+/// Where options name files, and those options.
+pub(crate) type Named = Vec<(Place, Arc<Options>)>;
 
 impl Loaded {
     /// Writes the problems as text to standard error.

@@ -1,7 +1,8 @@
 //! Running jobs: the loop that sleeps until something is due, and what carries out its decisions.
 //!
 //! `daemon` owns the scheduler (`crate::core::scheduler`) and performs what it decides: `executor`
-//! starts processes, `child` knows how, `output` reads what they print. `background` is the same
+//! starts processes, `child` knows how, `output` reads what they print, and
+//! `trust` says whether what was loaded may be run at all. `background` is the same
 //! loop inside another program.
 
 pub mod background;
@@ -10,3 +11,4 @@ pub mod daemon;
 pub(crate) mod doctor;
 pub mod executor;
 pub mod output;
+pub(crate) mod trust;

@@ -382,6 +382,11 @@ impl Holder {
     }
 }
 
+/// The store of whoever runs a jobfile, under whatever name, as they say.
+pub(crate) fn store_of(jobfile: &Path) -> Option<PathBuf> {
+    holder_of(jobfile)?.told?.store
+}
+
 /// Who runs a jobfile, under whatever name, if it is somebody whom one may believe.
 pub(crate) fn holder_of(jobfile: &Path) -> Option<Holder> {
     let found = fs::metadata(jobfile).ok()?;

@@ -31,12 +31,12 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
+use super::follow::Follow;
 use super::socket::Listener;
 use super::wire;
 use super::{Call, Request};
 use crate::core::event::{Code, Fault, Response};
 use crate::core::instant::Mono;
-use crate::run::output;
 use crate::store::Reader;
 use crate::sys::clock;
 use connection::{Connection, Line};
@@ -83,7 +83,7 @@ impl Server {
         path: &Path,
         call: impl Fn(Call) + Send + Sync + 'static,
         reader: Option<Box<dyn Reader>>,
-        output: Option<output::Handle>,
+        output: Option<Arc<dyn Follow>>,
     ) -> io::Result<Server> {
         let inbox = Arc::new(Inbox::new()?);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -184,7 +184,7 @@ struct Service {
     call: Box<dyn Fn(Call) + Send + Sync>,
     history: History,
     /// Where what runs print can be followed.
-    output: Option<output::Handle>,
+    output: Option<Arc<dyn Follow>>,
     /// Nothing more is taken.
     stopping: bool,
     /// It ends when all is said, and at the latest then.

@@ -13,8 +13,8 @@ use crate::core::event::JobRecord;
 use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
+use crate::core::record::RunRecord;
 use crate::core::trigger::{DateTrigger, Trigger};
-use crate::store::RunRecord;
 
 use super::due_from;
 

@@ -1,7 +1,7 @@
 //! When schedrs was down, from what its lives with the store tell.
 
 use crate::core::instant::Instant;
-use crate::store::Session;
+use crate::core::record::Session;
 
 /// A time in which no scheduler used the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub fn down_at(sessions: &[Session], is_running: bool, at: Instant) -> Option<Do
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Process;
+    use crate::core::event::Process;
 
     fn at(secs: i64) -> Instant {
         Instant::from_secs(secs)

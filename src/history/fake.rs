@@ -3,7 +3,8 @@
 use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
-use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session, StoreError};
+use crate::core::record::{AttemptRecord, RunRecord, Session};
+use crate::store::{Query, Reader, StoreError};
 
 /// What there is to read. Records are in the order in which they came.
 #[derive(Clone, Debug, Default)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::core::instant::Instant;
 use crate::core::outcome::{self, MissReason, Outcome, Reached};
+use crate::core::record::{AttemptRecord, RunRecord};
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::problem::clean;
-use crate::store::{AttemptRecord, RunRecord};
 
 use super::end_of;
 

@@ -1,7 +1,7 @@
 //! A job's past at a glance: a mark for each of its last records, and how many runs went well.
 
 use crate::core::outcome::{self, Outcome};
-use crate::store::RunRecord;
+use crate::core::record::RunRecord;
 
 /// The past of one job.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

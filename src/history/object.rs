@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use crate::core::event::{Active, Record};
 use crate::core::instant::Instant;
 use crate::core::outcome::{self, Doing, Outcome, Reached};
+use crate::core::record::RunRecord;
 use crate::core::words;
 use crate::core::zone::Zone;
-use crate::store::RunRecord;
 
 use super::end_of;
 

@@ -10,10 +10,10 @@ mod unrecorded;
 use crate::core::event::{Change, ChangeKind, JobRecord, Pause};
 use crate::core::instant::Instant;
 use crate::core::job::{Executor, Job};
+use crate::core::record::{AttemptRecord, RunRecord, Session};
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::problem::clean;
-use crate::store::{AttemptRecord, RunRecord, Session};
 
 use super::{due_from, last_due};
 

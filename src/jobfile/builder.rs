@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::build::Jobs;
+use super::chunk::Part;
 use super::keys::Key;
 use super::options;
-use super::parse::{self, Part};
+use super::parse;
 use super::sections::Sections;
 use super::tree::{self, Node, Table, Value};
 use super::value::Scope;

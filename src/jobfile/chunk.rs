@@ -4,7 +4,6 @@
 
 use std::iter::Peekable;
 
-use super::parse::Part;
 use super::statement::{Kind, Statement, Statements};
 use super::tree::Key;
 
@@ -26,6 +25,18 @@ pub(super) struct Chunk<'s> {
     pub(super) is_empty: bool,
     /// Something is wrong with it that the parser must not see: a bracket that is never closed, or
     /// more levels or more tokens than it should have to bear.
+    pub(super) spoiled: bool,
+    /// How many tokens it has.
+    pub(super) tokens: usize,
+}
+
+/// A text that begins somewhere in a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Part<'s> {
+    pub(super) text: &'s str,
+    /// Where it begins.
+    pub(super) start: usize,
+    /// It has something that the crate must not see: see [`Chunk::spoiled`].
     pub(super) spoiled: bool,
     /// How many tokens it has.
     pub(super) tokens: usize,
@@ -57,6 +68,11 @@ impl<'s> Chunk<'s> {
 }
 
 impl<'s> Part<'s> {
+    /// A whole text.
+    pub(super) fn whole(text: &'s str) -> Part<'s> {
+        Chunks::of(text).fold(Part::default(), |part, chunk| part.with(&chunk, text))
+    }
+
     /// The same with the chunk that follows it in `file`.
     pub(super) fn with(self, next: &Chunk<'s>, file: &'s str) -> Part<'s> {
         let end = next.start + next.text.len();

@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::Jobs;
-use super::chunk::{self, Chunks};
+use super::chunk::{self, Chunks, Part};
 use super::include::{self, Included};
-use super::parse::{self, Part};
+use super::parse;
 use super::read::{self, MAX_BYTES, Text, Unreadable};
 use super::sections::Sections;
 use super::tree::{Node, Table};
-use super::trust;
 use super::value::Scope;
-use super::{Builder, Loaded, Origins};
+use super::{Builder, FileFindings, Loaded, Named, Origins};
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Settings};
 use crate::core::zone::Database;
@@ -77,7 +76,7 @@ impl Loader<'_> {
         problems.sort();
         let is_good = problems.errors() == 0;
         let (set, builder) = (is_good.then_some(set), is_good.then_some(builder));
-        let files = trust::Files { doubtful, named };
+        let files = FileFindings { doubtful, named };
         let read = meta.first().and_then(|meta| meta.identity);
         Loaded { set, problems, sources, builder, origins, read, files }
     }
@@ -88,7 +87,7 @@ impl Loader<'_> {
         meta: &[Meta],
         whole: bool,
         problems: &mut Problems,
-    ) -> (JobSet, Builder, Option<Origins>, trust::Named) {
+    ) -> (JobSet, Builder, Option<Origins>, Named) {
         let mut sections = Sections::default();
         // From here it comes to the options of every job.
         Arc::make_mut(&mut sections.defaults.options).spread.machine = self.machine;

@@ -8,29 +8,10 @@ use std::borrow::Cow;
 use toml::de::DeTable;
 
 use super::blame::Fault;
-use super::chunk::Chunks;
+use super::chunk::Part;
 use super::mend;
 use super::tree::{Reader, Table};
 use crate::problem::{Place, Problem, Problems, Span};
-
-/// A text that begins somewhere in a file.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Part<'s> {
-    pub(super) text: &'s str,
-    /// Where it begins.
-    pub(super) start: usize,
-    /// It has something that the crate must not see: see `Chunk::spoiled`.
-    pub(super) spoiled: bool,
-    /// How many tokens it has.
-    pub(super) tokens: usize,
-}
-
-impl<'s> Part<'s> {
-    /// A whole text.
-    pub(super) fn whole(text: &'s str) -> Part<'s> {
-        Chunks::of(text).fold(Part::default(), |part, chunk| part.with(&chunk, text))
-    }
-}
 
 /// Reads a part of file number `file`. What is wrong with it goes to `problems`, if `is_new` says of
 /// its place that it has not been said before.

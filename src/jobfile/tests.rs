@@ -7,8 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use toml::de::{DeTable, DeValue};
 
+use super::chunk::Part;
 use super::load::{Input, Loader};
-use super::parse::Part;
 use super::tree::{Node, Table, Value};
 use super::{Loaded, load_text, parse};
 use crate::core::instant::Instant;

@@ -42,6 +42,7 @@ use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::core::event::Start;
 use crate::core::job::{Command, Job, Options, Output};
+use crate::sys::accounts::Account;
 use cgroup::{Group, Groups};
 use environment::{Base, Environment};
 use identity::Identity;
@@ -216,7 +217,7 @@ impl World {
         &self,
         start: &Start,
         due: &str,
-        account: Option<&identity::Account>,
+        account: Option<&Account>,
         rights: Option<&Identity>,
     ) -> Result<Environment<'_>, Failure> {
         let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
@@ -350,24 +351,9 @@ fn shell_line<'a>(options: &Options, job: &'a Job) -> Vec<Cow<'a, str>> {
     shell.chain([Cow::Borrowed("-c"), text]).collect()
 }
 
-/// The name of a user, where the user database has one.
-pub(crate) fn user_name(uid: u32) -> Option<String> {
-    Some(identity::account_of(uid)?.name.to_string_lossy().into_owned())
-}
-
-/// The home of a user by name, as the user database has it.
-pub(crate) fn home_of_user(name: &str) -> Option<std::ffi::OsString> {
-    Some(identity::account_named(name)?.home)
-}
-
-/// The home of a user, as the user database has it.
-pub(crate) fn home_of(uid: u32) -> Option<std::ffi::OsString> {
-    Some(identity::account_of(uid)?.home)
-}
-
 /// What the child must change about itself, `None` when that is nothing, and the account of the
 /// user it is to run as.
-fn changes(options: &Options) -> Result<(Option<Changes>, Option<identity::Account>), Failure> {
+fn changes(options: &Options) -> Result<(Option<Changes>, Option<Account>), Failure> {
     let (user, group) = (options.user.as_deref(), options.group.as_deref());
     let (mut identity, mut account) = (None, None);
     if user.is_some() || group.is_some() {

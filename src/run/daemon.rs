@@ -29,7 +29,6 @@ mod report;
 mod requests;
 mod start;
 mod timer;
-mod waker;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -53,6 +52,7 @@ use crate::store::keeper::StoreEvent;
 use crate::sys::clock;
 use crate::sys::heap;
 use crate::sys::signals::{self, Signals};
+pub use crate::sys::waker::Waker;
 use effects::{Effects, Message};
 pub use logger::{Log, LogFormat, start as start_log};
 use mailbox::Mailbox;
@@ -64,7 +64,6 @@ use reload::Reloads;
 use requests::{Next, Requests};
 use start::Parts;
 use timer::Timer;
-pub use waker::Waker;
 
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
+use crate::control::follow::{Follow, FollowId, FollowSink};
 use crate::core::event::RunId;
 use crate::core::job::Job;
 use crate::run::child::Pipes;
@@ -42,7 +43,7 @@ pub(crate) use lines::{Lines, Prefix, Style, make_harmless};
 pub use mask::{Mask, Masks};
 use server::Server;
 pub use status::{Live, column_of};
-pub use tail::{FollowId, FollowSink, Followed, TailSink};
+pub use tail::TailSink;
 
 /// How the output of jobs is shown.
 #[derive(Clone)]
@@ -162,6 +163,18 @@ impl Shared {
     }
 }
 
+impl Follow for Handle {
+    fn follow(&self, job: Option<Box<str>>, sink: FollowSink) -> FollowId {
+        let id = FollowId(self.0.follows.fetch_add(1, Ordering::Relaxed));
+        self.send(Message::Follow(id, job, sink));
+        id
+    }
+
+    fn unfollow(&self, id: FollowId) {
+        self.send(Message::Unfollow(id));
+    }
+}
+
 impl Handle {
     /// Hands over the pipes of a run.
     pub fn attach(&self, run: RunId, job: Arc<Job>, pipes: Pipes) {
@@ -172,19 +185,6 @@ impl Handle {
     /// still have the other ends.
     pub fn ended(&self, run: RunId) {
         self.send(Message::Ended(run));
-    }
-
-    /// Has all that runs of a job print from here on given to `sink` as well; of all jobs without
-    /// one.
-    pub fn follow(&self, job: Option<Box<str>>, sink: FollowSink) -> FollowId {
-        let id = FollowId(self.0.follows.fetch_add(1, Ordering::Relaxed));
-        self.send(Message::Follow(id, job, sink));
-        id
-    }
-
-    /// Ends that.
-    pub fn unfollow(&self, id: FollowId) {
-        self.send(Message::Unfollow(id));
     }
 
     /// Says what there is to see at the bottom of the terminal.

@@ -9,7 +9,6 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::location::{self, Location};
-use crate::control::claim;
 use crate::problem::clean;
 use crate::sys::paths;
 
@@ -79,26 +78,24 @@ fn adopt(own: &Path, other: &Path, jobfile: &Path) -> (bool, String) {
     (linked, remark)
 }
 
+/// Asks whoever runs a jobfile, under whatever name, for its store (`crate::control::claim`).
+pub(crate) type Running = fn(&Path) -> Option<PathBuf>;
+
 /// Where a reader looks for the store of a jobfile for which nobody says anything, best first.
-pub(crate) fn candidates(jobfile: &Path) -> Vec<PathBuf> {
+pub(crate) fn candidates(jobfile: &Path, running: Running) -> Vec<PathBuf> {
     let mut found = paths::store_candidates(jobfile);
     if found.iter().any(|path| path.exists()) {
         return found;
     }
-    found.extend(told(jobfile));
+    found.extend(running(jobfile));
     let known = known(&paths::state_directory());
     found.extend(known.into_iter().filter(|one| one.is_of(jobfile)).map(|one| one.store));
     found
 }
 
 /// The same for one that is to be at `path`.
-pub(crate) fn also_told(path: PathBuf, jobfile: &Path) -> Vec<PathBuf> {
-    std::iter::once(path).chain(told(jobfile)).collect()
-}
-
-/// What whoever runs a jobfile, under whatever name, says of its store.
-fn told(jobfile: &Path) -> Option<PathBuf> {
-    claim::holder_of(jobfile)?.told?.store
+pub(crate) fn also_of_running(path: PathBuf, jobfile: &Path, running: Running) -> Vec<PathBuf> {
+    std::iter::once(path).chain(running(jobfile)).collect()
 }
 
 /// What there is to say to somebody who looks for the store of a jobfile that has none: each a

@@ -9,6 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::memory::Memory;
+pub use super::refuse::Refuse;
 #[cfg(feature = "sqlite")]
 use super::trust;
 use super::url::{Engine, SharedUrl};
@@ -26,18 +27,6 @@ pub enum Location {
     Default(PathBuf),
     /// On a server, where several schedulers may use it.
     Shared(SharedUrl),
-}
-
-/// When a store that others can write to is refused; otherwise there is a warning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Refuse {
-    /// Where root opens it.
-    #[default]
-    AsRoot,
-    /// Whoever does: its jobs are run as others.
-    Always,
-    /// Somebody vouches for it.
-    Never,
 }
 
 /// A store that was opened for writing.
@@ -88,16 +77,6 @@ impl Location {
         match self {
             Location::Memory | Location::Shared(_) => None,
             Location::Sqlite(path) | Location::Default(path) => Some(path),
-        }
-    }
-}
-
-impl Refuse {
-    /// The rule for the store of these jobs.
-    pub fn of(set: &JobSet) -> Refuse {
-        match set.jobs.iter().any(|job| job.options.user.is_some()) {
-            true => Refuse::Always,
-            false => Refuse::AsRoot,
         }
     }
 }

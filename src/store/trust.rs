@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat, lstat};
 
-use super::location::Refuse;
+use super::refuse::Refuse;
 use super::{StoreError, Trouble};
 use crate::sys::trust::way::follow;
 use crate::sys::trust::{Doubt, Owners, stat_doubt};

@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::run::child::home_of;
+use super::accounts::home_of;
 pub(crate) use spelling::as_given;
 
 /// The name of everything that belongs to one jobfile: its stem and a hash of its absolute path as

@@ -23,7 +23,7 @@ use signal_hook::consts::{
 };
 use signal_hook::{SigId, low_level};
 
-use crate::run::daemon::Waker;
+use super::waker::Waker;
 
 /// SIGHUP was ignored when this program began: somebody has used `nohup`.
 static HANGUP_IGNORED: AtomicBool = AtomicBool::new(false);

@@ -1,6 +1,7 @@
 //! What the README and the pages in `doc/` and `examples/` say is true: every command in them is
 //! executed, with the files that the page shows or [`stage`] gives it, and its output compared;
-//! every subcommand and flag exists; every link leads somewhere; every dependency has its reason.
+//! every subcommand and flag exists; every link leads somewhere; every file
+//! that is named is there; every dependency has its reason.
 #![cfg(feature = "sqlite")]
 #![allow(
     clippy::unwrap_used,
@@ -16,6 +17,7 @@ mod licences;
 mod page;
 mod past;
 mod play;
+mod rings;
 mod stage;
 mod usage;
 
@@ -105,6 +107,38 @@ fn links_lead_somewhere() {
         }
     }
     none(wrong);
+}
+
+/// The files that pages name are there; those of `doc/architecture.md` are below `src/`.
+#[test]
+fn named_files_are_there() {
+    let contributing = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let contributing = Page { name: "CONTRIBUTING.md".to_owned(), text: contributing };
+    let pages: Vec<Page> = page::all().into_iter().chain([contributing]).collect();
+    let wrong: Vec<String> = pages.iter().flat_map(missing_files).collect();
+    none(wrong);
+    let text =
+        "`jobfile.rs`, `core/gone.rs`, `tests/docs/main.rs`, `src/gone/`, `a b/c.rs`, `x.py`";
+    let page = Page { name: "doc/architecture.md".to_owned(), text: text.to_owned() };
+    assert_eq!(missing_files(&page).len(), 2, "{:?}", missing_files(&page));
+}
+
+fn missing_files(page: &Page) -> Vec<String> {
+    let ours = ["src/", "tests/", "benches/", "doc/", "examples/", "man/"];
+    let is_map = page.name == "doc/architecture.md";
+    let mut missing = Vec::new();
+    for (line, span) in page.spans() {
+        let named = ours.iter().any(|folder| span.starts_with(folder));
+        let is_path = named || is_map && span.ends_with(".rs");
+        if !is_path || span.contains([' ', '*', '…']) {
+            continue;
+        }
+        let path = if named { root().join(&span) } else { root().join("src").join(&span) };
+        if !path.exists() && !path.with_extension("rs").exists() {
+            missing.push(format!("{}:{line}: there is no `{span}`", page.name));
+        }
+    }
+    missing
 }
 
 /// A path that is relative to a page, from the package's directory.

@@ -18,6 +18,7 @@ use crate::problem::{Severity, clean};
 use crate::run::child::World;
 use crate::run::doctor::machine::{self, Scheduler};
 use crate::run::doctor::{Finding, Verdict};
+use crate::run::trust;
 use crate::sys::clock;
 use crate::sys::trust::quoted;
 
@@ -111,7 +112,7 @@ fn jobfile(file: &Path, context: &Context) -> (Option<JobSet>, Vec<Finding>) {
         ),
         _ => Finding::problem(ABOUT, format!("{name}: {}", count(errors, "error")), help),
     }];
-    for problem in loaded.file_problems(true) {
+    for problem in trust::problems(&loaded, true) {
         let place = loaded.sources.name(problem.place);
         let text = format!("{place}: {}", problem.message);
         let help = problem.help.unwrap_or_default();

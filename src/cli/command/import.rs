@@ -16,6 +16,7 @@ use crate::convert::import::proof::{self, Proof};
 use crate::convert::import::{Draft, Written, anacrontab, apscheduler, crontab, systemd};
 use crate::jobfile;
 use crate::problem;
+use crate::sys::accounts;
 use crate::sys::clock;
 
 /// Arguments.
@@ -180,7 +181,7 @@ fn crontabs(
 
 /// The home of a user of this machine, if it is there.
 fn home_of(user: &str) -> Option<String> {
-    let home = crate::run::child::home_of_user(user)?.into_string().ok()?;
+    let home = accounts::account_named(user)?.home.into_string().ok()?;
     (home.starts_with('/') && Path::new(&home).is_dir()).then_some(home)
 }
 

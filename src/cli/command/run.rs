@@ -22,6 +22,7 @@ use crate::jobfile::{self, Builder};
 use crate::problem::{self, Problem, Severity};
 use crate::run::daemon::{self, Jobfile, Log, LogFormat, Plan, Storage};
 use crate::run::output::{Output, Settings};
+use crate::run::trust;
 use crate::store::known;
 use crate::store::location::{Location, Refuse};
 use crate::sys::clock;
@@ -194,7 +195,7 @@ fn load(
     context: &Context,
 ) -> anyhow::Result<Option<(Jobfile, Option<Identity>)>> {
     let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
-    loaded.check_files(!args.trust);
+    trust::check(&mut loaded, !args.trust);
     // A person running one job wants to see that job.
     if args.once.is_none() || loaded.set.is_none() {
         loaded.report().context("failed to write problems")?;
@@ -261,7 +262,7 @@ fn loader(file: &Path, args: &Args, claims: Option<Claims>) -> Option<Arc<daemon
         let tzdir = std::env::var_os("TZDIR").filter(|dir| !dir.is_empty());
         let zones = Database::open(tzdir.as_deref().map(Path::new));
         let mut loaded = jobfile::load_path(file, &zones, clock::wall());
-        loaded.check_files(!trust);
+        trust::check(&mut loaded, !trust);
         let line = |found: &Problem| {
             let help = found.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
             let text = format!("{}: {}{help}", loaded.sources.name(found.place), found.message);

@@ -17,6 +17,7 @@ use crate::core::job::{Job, JobSet};
 use crate::core::words;
 use crate::jobfile;
 use crate::run::child::World;
+use crate::run::trust;
 use crate::sys::clock;
 
 /// Open a shell in a job's exact environment
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let file = jobfile::locate::jobfile(args.jobfile.as_deref())?;
     let mut loaded = jobfile::load_path(&file, &context.zones, clock::wall());
     // As root it may be about to become anybody, with whatever the file says.
-    loaded.check_files(!args.trust);
+    trust::check(&mut loaded, !args.trust);
     let Some(set) = loaded.set.take() else {
         loaded.report().context("failed to write problems")?;
         return Ok(ExitCode::FAILURE);

@@ -14,6 +14,7 @@ use clap::ValueEnum;
 use crate::cli::{Context, ExitCode};
 use crate::jobfile::{self, Loaded, locate};
 use crate::problem;
+use crate::run::trust;
 use crate::sys::clock;
 
 /// Arguments.
@@ -65,7 +66,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
         // Whoever checks a file is often not who runs it, nor is it then at the same place: who
         // may write to it is worth a word, but never an error.
-        loaded.check_files(false);
+        trust::check(&mut loaded, false);
         good &= loaded.problems.errors() == 0;
         let summary = summary(file, &loaded);
         match args.output {

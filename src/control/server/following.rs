@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::inbox::{Inbox, Message};
+use crate::control::follow::{Follow, FollowId, Followed};
 use crate::control::wire;
 use crate::core::event::RunId;
-use crate::run::output::{self, FollowId, Followed};
 
 /// So many bytes wait for a client.
 const MOST_BYTES: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub(super) struct Following {
     /// What the client calls it.
     pub(super) id: Option<Value>,
     name: FollowId,
-    output: output::Handle,
+    output: Arc<dyn Follow>,
     queue: Arc<Mutex<Queue>>,
     teller: Teller,
 }
@@ -36,7 +36,7 @@ impl Following {
     /// Begins to follow a job, or all.
     pub(super) fn begin(
         id: Option<Value>,
-        output: &output::Handle,
+        output: &Arc<dyn Follow>,
         job: Option<Box<str>>,
         inbox: Arc<Inbox>,
     ) -> Following {
@@ -49,7 +49,7 @@ impl Following {
             }
         };
         let name = output.follow(job, Arc::new(sink));
-        Following { id, name, output: output.clone(), queue, teller: Teller::default() }
+        Following { id, name, output: Arc::clone(output), queue, teller: Teller::default() }
     }
 
     /// All there is to tell now, as objects.

@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use crate::control::socket;
-use crate::run::child;
+use crate::sys::accounts;
 
 /// The user at the other end, if it may ask: the one that the scheduler runs as, or root.
 pub(super) fn allowed(socket: impl AsFd) -> Option<u32> {
@@ -13,5 +13,5 @@ pub(super) fn allowed(socket: impl AsFd) -> Option<u32> {
 
 /// What a user is called in the record.
 pub(super) fn name(uid: u32) -> Box<str> {
-    child::user_name(uid).unwrap_or_else(|| format!("uid {uid}")).into()
+    accounts::user_name(uid).unwrap_or_else(|| format!("uid {uid}")).into()
 }

@@ -7,11 +7,11 @@ use crate::core::event::{Change, ChangeKind};
 use crate::core::instant::Instant;
 use crate::core::job::{Grace, Overlap};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
+use crate::core::record::RunRecord;
 use crate::core::words;
 use crate::history::down::down_at;
 use crate::history::{end_of, format};
 use crate::problem::clean;
-use crate::store::RunRecord;
 
 /// What is decided in one step of the scheduler is recorded within this.
 const ONE_STEP: Duration = Duration::from_millis(100);
@@ -146,7 +146,7 @@ fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: SkipReason
         SkipReason::Removed => plainly(),
         SkipReason::Stopping => {
             let mut verdict = plainly();
-            let stopped = |session: &&crate::store::Session| {
+            let stopped = |session: &&crate::core::record::Session| {
                 session.began <= record.at && session.stopped.is_some_and(|at| at >= record.at)
             };
             if let Some(session) = case.sessions.iter().find(stopped)

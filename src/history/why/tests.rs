@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::core::event::Process;
 use crate::core::event::RunId;
 use crate::core::job::{Grace, Options, Overlap};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use crate::core::zone::Database;
-use crate::store::Process;
 
 /// `HH:MM` or `HH:MM:SS` of the day.
 fn at(time: &str) -> Instant {

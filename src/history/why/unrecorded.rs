@@ -214,7 +214,7 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
             (None, None) => "not due".to_owned(),
         },
     );
-    let covers = |record: &&crate::store::RunRecord| {
+    let covers = |record: &&crate::core::record::RunRecord| {
         before.is_some_and(|before| (record.due..=record.last_due).contains(&before))
     };
     if let (Some(before), Some(record)) = (before, case.records.iter().find(covers)) {

@@ -17,10 +17,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::files::Reader;
-use super::identity::{self, Account, Identity};
+use super::identity::Identity;
 use super::secrets::{MAX_SECRET, Secrets, too_short};
 use super::{env_file, files, inherited, shell};
 use crate::core::job::Options;
+use crate::sys::accounts::{self, Account};
 
 /// PATH where nothing else says one.
 pub(super) const DEFAULT_PATH: &str =
@@ -63,7 +64,7 @@ impl Base {
         let mut small = Variables::new();
         set(&mut small, "PATH", DEFAULT_PATH.as_bytes());
         set(&mut small, "SHELL", b"/bin/sh");
-        match identity::account_of(rustix::process::geteuid().as_raw()) {
+        match accounts::account_of(rustix::process::geteuid().as_raw()) {
             Some(account) => set_account(&mut small, &account),
             None => set(&mut small, "HOME", b"/"),
         }

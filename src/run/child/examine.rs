@@ -28,6 +28,7 @@ use crate::core::instant::Mono;
 use crate::core::job::{Command, Job, Options};
 use crate::run::doctor::Finding;
 use crate::run::doctor::login;
+use crate::sys::accounts;
 use crate::sys::clock;
 use crate::sys::trust::quoted;
 
@@ -304,7 +305,7 @@ impl World {
         let identity = changes.and_then(|changes| changes.identity);
         let env = self.environment(start, due, account.as_ref(), identity.as_ref());
         let Ok(env) = env else { return Vec::new() };
-        let own = || identity::account_of(rustix::process::geteuid().as_raw());
+        let own = || accounts::account_of(rustix::process::geteuid().as_raw());
         let Some(account) = account.or_else(own) else { return Vec::new() };
         let user = account.name.to_string_lossy().into_owned();
         let shell = account.shell.to_string_lossy().into_owned();
@@ -325,7 +326,7 @@ impl World {
     /// The environment of a login shell.
     fn login(
         &self,
-        account: &identity::Account,
+        account: &accounts::Account,
         shell: &str,
         options: &Options,
     ) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {

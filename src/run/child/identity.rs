@@ -4,12 +4,9 @@
 //! server; the child only sets numbers (`super::spawn`).
 
 use std::ffi::OsString;
-use std::ffi::{CStr, CString, c_char, c_int};
-use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStringExt;
-use std::ptr;
 
 use super::Failure;
+use crate::sys::accounts::{self, Account, groups_of};
 
 /// Who a process is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,17 +17,6 @@ pub(super) struct Identity {
     pub(super) gid: u32,
     /// The whole list of supplementary groups.
     pub(super) groups: Vec<u32>,
-}
-
-/// What the user database says of a user, as far as an environment needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Account {
-    pub(super) uid: u32,
-    gid: u32,
-    pub(super) name: OsString,
-    pub(super) home: OsString,
-    /// The shell they log in to; empty where the user database has no such user.
-    pub(super) shell: OsString,
 }
 
 /// The identity that `user` and `group` (names or numbers) describe, and the user's account where
@@ -78,11 +64,11 @@ enum Found {
 }
 
 fn find_user(user: &str) -> Result<Found, Failure> {
-    if let Some(account) = ask(user, by_name(user))? {
+    if let Some(account) = ask(user, accounts::by_name(user))? {
         return Ok(Found::Listed(account));
     }
     let uid = number(user).ok_or_else(|| Failure::lasting(format!("no user `{user}`")))?;
-    Ok(ask(user, by_uid(uid))?.map_or(Found::Number(uid), Found::Listed))
+    Ok(ask(user, accounts::by_uid(uid))?.map_or(Found::Number(uid), Found::Listed))
 }
 
 /// The number that a name is. The last one means "leave it as it is" to the kernel.
@@ -104,116 +90,11 @@ fn ask<T>(name: &str, answer: Result<Option<T>, i32>) -> Result<Option<T>, Failu
     })
 }
 
-/// The account of a user's name, if it can be had.
-pub(super) fn account_named(user: &str) -> Option<Account> {
-    by_name(user).ok()?
-}
-
-/// The account of a user id, if it can be had.
-pub(super) fn account_of(uid: u32) -> Option<Account> {
-    by_uid(uid).ok()?
-}
-
-fn by_name(user: &str) -> Result<Option<Account>, i32> {
-    let Ok(name) = CString::new(user) else { return Ok(None) };
-    passwd(|entry, buffer, found| {
-        // SAFETY: the pointers are to live objects of the sizes stated.
-        unsafe { libc::getpwnam_r(name.as_ptr(), entry, buffer.as_mut_ptr(), buffer.len(), found) }
-    })
-}
-
-fn by_uid(uid: u32) -> Result<Option<Account>, i32> {
-    passwd(|entry, buffer, found| {
-        // SAFETY: the pointers are to live objects of the sizes stated.
-        unsafe { libc::getpwuid_r(uid, entry, buffer.as_mut_ptr(), buffer.len(), found) }
-    })
-}
-
-/// Calls a reentrant lookup with more and more room. `Ok(None)`: there is no such entry.
-fn with_room(mut lookup: impl FnMut(&mut [c_char]) -> c_int) -> Result<Vec<c_char>, i32> {
-    let mut buffer = vec![0; 1024];
-    loop {
-        match lookup(&mut buffer) {
-            libc::ERANGE if buffer.len() < 1 << 24 => buffer.resize(buffer.len() * 4, 0),
-            libc::EINTR => {}
-            // So POSIX lets a database say that it has no such entry; one of these comes as well
-            // where there is no `/etc/passwd` at all.
-            0 | libc::ENOENT | libc::ESRCH => return Ok(buffer),
-            errno => return Err(errno),
-        }
-    }
-}
-
-fn passwd(
-    lookup: impl Fn(*mut libc::passwd, &mut [c_char], *mut *mut libc::passwd) -> c_int,
-) -> Result<Option<Account>, i32> {
-    let mut entry = MaybeUninit::uninit();
-    let mut found = ptr::null_mut();
-    let _strings = with_room(|buffer| lookup(entry.as_mut_ptr(), buffer, &mut found))?;
-    if found.is_null() {
-        return Ok(None);
-    }
-    // SAFETY: a lookup that found something has filled the entry, whose strings are in the
-    // buffer, which is alive.
-    Ok(Some(unsafe {
-        let entry = entry.assume_init();
-        Account {
-            uid: entry.pw_uid,
-            gid: entry.pw_gid,
-            name: text(entry.pw_name),
-            home: text(entry.pw_dir),
-            shell: text(entry.pw_shell),
-        }
-    }))
-}
-
-/// # Safety
-///
-/// `raw` must be null or point to a string that ends with a zero byte.
-unsafe fn text(raw: *const c_char) -> OsString {
-    if raw.is_null() {
-        return OsString::new();
-    }
-    // SAFETY: the caller vouches for it.
-    OsString::from_vec(unsafe { CStr::from_ptr(raw) }.to_bytes().to_vec())
-}
-
 fn find_group(group: &str) -> Result<u32, Failure> {
     let none = || Failure::lasting(format!("no group `{group}`"));
-    let name = CString::new(group).map_err(|_| none())?;
-    let mut entry = MaybeUninit::<libc::group>::uninit();
-    let mut found = ptr::null_mut();
-    let looked = with_room(|buffer| {
-        let (start, length) = (buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: the pointers are to live objects of the sizes stated.
-        unsafe { libc::getgrnam_r(name.as_ptr(), entry.as_mut_ptr(), start, length, &mut found) }
-    });
-    ask(group, looked.map(Some))?;
-    if !found.is_null() {
-        // SAFETY: a lookup that found something has filled the entry.
-        return Ok(unsafe { entry.assume_init() }.gr_gid);
-    }
-    number(group).ok_or_else(none)
-}
-
-/// What `initgroups` would set: the groups that list the user, and `gid`.
-fn groups_of(user: &OsString, gid: u32) -> Vec<u32> {
-    let Ok(name) = CString::new(user.clone().into_vec()) else { return vec![gid] };
-    let mut groups: Vec<libc::gid_t> = vec![0; 64];
-    loop {
-        let mut count = groups.len() as c_int;
-        // SAFETY: the pointers are to live objects of the size stated in `count`.
-        let code =
-            unsafe { libc::getgrouplist(name.as_ptr(), gid, groups.as_mut_ptr(), &mut count) };
-        let count = count.max(0) as usize;
-        if code >= 0 {
-            groups.truncate(count);
-            return groups;
-        }
-        if groups.len() >= 1 << 16 {
-            return vec![gid];
-        }
-        groups.resize(count.max(groups.len() * 2), 0);
+    match ask(group, accounts::group_named(group))? {
+        Some(gid) => Ok(gid),
+        None => number(group).ok_or_else(none),
     }
 }
 
@@ -245,16 +126,8 @@ mod tests {
 
     #[test]
     fn a_database_that_does_not_answer_has_said_nothing() {
-        let failure = ask::<()>("ann", with_room(|_| libc::EIO).map(|_| None)).unwrap_err();
+        let failure = ask::<()>("ann", Err(libc::EIO)).unwrap_err();
         assert!(failure.transient && failure.reason.contains("`ann`"), "{failure:?}");
-        assert!(ask::<()>("ann", with_room(|_| libc::EMFILE).map(|_| None)).unwrap_err().transient);
-        assert!(with_room(|_| libc::ESRCH).is_ok() && with_room(|_| libc::ENOENT).is_ok());
-        let mut calls = 0;
-        let room = with_room(|buffer| {
-            calls += 1;
-            if buffer.len() < 5000 { libc::ERANGE } else { 0 }
-        });
-        assert_eq!((room.map(|room| room.len()), calls), (Ok(16384), 3));
-        assert_eq!(with_room(|_| libc::ERANGE), Err(libc::ERANGE));
+        assert!(ask::<()>("ann", Err(libc::EMFILE)).unwrap_err().transient);
     }
 }

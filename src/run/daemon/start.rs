@@ -14,6 +14,7 @@ use super::recovery::{self, Recovered};
 use super::requests::{self, Composed, Jobs};
 use super::{Jobfile, Mailbox, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
+use crate::control::follow::Follow;
 use crate::control::server::Server;
 use crate::core::event::{Health, RunId};
 use crate::core::outcome::Reached;
@@ -133,8 +134,8 @@ pub(super) fn start(
     };
     let server = plan.socket.as_ref().and_then(|path| {
         let line = Arc::clone(&line);
-        let output = Some(plan.output.clone());
-        match Server::start_with_output(path, move |call| line(call), reader, output) {
+        let output: Arc<dyn Follow> = Arc::new(plan.output.clone());
+        match Server::start_with_output(path, move |call| line(call), reader, Some(output)) {
             Ok(server) => Some(server),
             Err(error) => {
                 let text = format!("no control socket at {}: {error}", path.display());

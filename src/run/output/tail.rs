@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::control::follow::{FollowId, FollowSink, Followed};
 use crate::core::event::RunId;
 use crate::core::job::Job;
 
@@ -15,36 +16,6 @@ const KEPT: usize = 4096;
 /// Takes the end of what a run has printed, and how much that was in all. Called on the output
 /// thread once the run has ended: it must not block.
 pub type TailSink = Arc<dyn Fn(RunId, Vec<u8>, u64) + Send + Sync>;
-
-/// Takes what a run of a followed job prints. Called on the output thread: it must not block.
-pub type FollowSink = Arc<dyn Fn(Followed) + Send + Sync>;
-
-/// Names one who follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FollowId(pub(super) u64);
-
-/// What one who follows a job is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Followed {
-    /// A run has printed something.
-    Output {
-        /// The job.
-        job: Box<str>,
-        /// The run.
-        run: RunId,
-        /// On its standard error.
-        is_stderr: bool,
-        /// What; not necessarily whole lines.
-        bytes: Vec<u8>,
-    },
-    /// A run that had printed something has ended.
-    Ended {
-        /// The job.
-        job: Box<str>,
-        /// The run.
-        run: RunId,
-    },
-}
 
 /// See the [module](self).
 #[derive(Default)]

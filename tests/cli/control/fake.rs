@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use schedrs::clock;
+use schedrs::control::follow::Follow;
 use schedrs::control::server::Server;
 use schedrs::control::{Call, Reply, Request, Target};
 use schedrs::event::{Action, ChangeKind, Event, Exit, Fault, Health, Operation, Response, RunId};
@@ -249,6 +250,7 @@ impl Bench {
         let to = Arc::clone(&center);
         let path = dir.path().join("s.sock");
         let call = move |call| to.call(call);
+        let output = output.map(|output| Arc::new(output) as Arc<dyn Follow>);
         let server = Server::start_with_output(&path, call, reader, output).unwrap();
         Bench { dir, center, server: Some(server) }
     }

@@ -1,4 +1,4 @@
-//! How threads and signal handlers wake the loop.
+//! How threads and signal handlers wake a loop that waits in the kernel.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +10,7 @@ use rustix::event::{EventfdFlags, eventfd};
 pub struct Waker(OwnedFd);
 
 impl Waker {
-    pub(super) fn new() -> io::Result<Waker> {
+    pub(crate) fn new() -> io::Result<Waker> {
         Ok(Waker(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
@@ -21,7 +21,7 @@ impl Waker {
     }
 
     /// Forgets that the loop was woken; to be called before looking for what it was woken for.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         let mut count = [0; 8];
         // Empty if another wake-up was faster.
         let _ = rustix::io::read(&self.0, &mut count);

@@ -10,82 +10,60 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 
-use super::Loaded;
+use super::child::env_file;
+use super::child::files::{forecast, larger_than};
+use super::child::secrets::{MAX_SECRET, too_short};
 use crate::core::job::{JobSet, Options};
+use crate::jobfile::Loaded;
 use crate::problem::{Place, Problem};
-use crate::run::child::env_file;
-use crate::run::child::files::{forecast, larger_than};
-use crate::run::child::secrets::{MAX_SECRET, too_short};
-use crate::sys::trust::Doubt;
 
-/// What a load found out about its files.
-#[derive(Debug, Default)]
-pub(crate) struct Files {
-    /// Those of the files that were read, by their numbers, that somebody else can change.
-    pub(super) doubtful: Vec<(u32, Doubt)>,
-    /// Where jobs name files for their environments.
-    pub(super) named: Named,
+/// Adds what speaks against the files that were read: errors, which take the jobs away, where they
+/// are about to be run (`enforce`) as root or as other users, otherwise warnings.
+pub(crate) fn check(loaded: &mut Loaded, enforce: bool) {
+    let found = problems(loaded, enforce);
+    if found.is_empty() {
+        return;
+    }
+    for problem in found {
+        loaded.problems.push(problem);
+    }
+    loaded.problems.sort();
+    if loaded.problems.errors() > 0 {
+        loaded.set = None;
+    }
 }
 
-/// Where options name files, and those options.
-pub(super) type Named = Vec<(Place, Arc<Options>)>;
-
-impl Loaded {
-    /// Adds what speaks against the files that were read: errors, which take the jobs away, where
-    /// they are about to be run (`enforce`) as root or as other users, otherwise warnings.
-    pub fn check_files(&mut self, enforce: bool) {
-        let found = self.file_problems(enforce);
-        if found.is_empty() {
-            return;
+/// What speaks against the files.
+pub(crate) fn problems(loaded: &Loaded, enforce: bool) -> Vec<Problem> {
+    let Some(set) = &loaded.set else { return Vec::new() };
+    let privileged = runs_as_others(set);
+    let mut found = Vec::new();
+    let mut told = HashSet::new();
+    for (file, doubt) in &loaded.files.doubtful {
+        // A directory with many files in it is worth one word.
+        if !told.insert((&doubt.what, &doubt.help)) {
+            continue;
         }
-        for problem in found {
-            self.problems.push(problem);
-        }
-        self.problems.sort();
-        if self.problems.errors() > 0 {
-            self.set = None;
-        }
-    }
-
-    /// What speaks against the files.
-    pub(crate) fn file_problems(&self, enforce: bool) -> Vec<Problem> {
-        let Some(set) = &self.set else { return Vec::new() };
-        let privileged = runs_as_others(set);
-        let mut found = Vec::new();
-        let mut told = HashSet::new();
-        for (file, doubt) in &self.files.doubtful {
-            // A directory with many files in it is worth one word.
-            if !told.insert((&doubt.what, &doubt.help)) {
-                continue;
+        let place = Place { file: *file, span: None };
+        found.push(match privileged {
+            Some(why) if enforce && doubt.grave => {
+                Problem::error(place, format!("this file {}, and {why}", doubt.what))
+                    .help(format!("{}; to run it all the same: `--trust`", doubt.help))
             }
-            let place = Place { file: *file, span: None };
-            let refused = enforce && privileged.is_some() && doubt.grave;
-            let message = match privileged {
-                Some(why) if refused => format!("this file {}, and {why}", doubt.what),
-                _ => format!("this file {}", doubt.what),
-            };
-            let problem = match refused {
-                true => Problem::error(place, message),
-                false => Problem::warning(place, message),
-            };
-            let help = match refused {
-                true => format!("{}; to run it all the same: `--trust`", doubt.help),
-                false => doubt.help.clone(),
-            };
-            found.push(problem.help(help));
-        }
-        let mut seen = HashSet::new();
-        for (place, options) in &self.files.named {
-            for (what, path) in environment_files(options) {
-                if seen.insert((path, options.user.as_deref())) {
-                    found.extend(environment_file(*place, options, what, path));
-                }
+            _ => Problem::warning(place, format!("this file {}", doubt.what))
+                .help(doubt.help.clone()),
+        });
+    }
+    let mut seen = HashSet::new();
+    for (place, options) in &loaded.files.named {
+        for (what, path) in environment_files(options) {
+            if seen.insert((path, options.user.as_deref())) {
+                found.extend(environment_file(*place, options, what, path));
             }
         }
-        found
     }
+    found
 }
 
 /// Why what a jobfile says is more than its reader could do anyway.
