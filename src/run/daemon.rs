@@ -161,6 +161,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let ran = looper.run(&mut timer);
     looper.effects.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
+    looper.effects.settle_records();
     looper.effects.mailbox().close();
     drop(looper);
     // Another may begin once the store is free: by then its socket is, too.
@@ -366,7 +367,9 @@ impl Loop<'_> {
     fn perform(&mut self, action: Action, now: Now) {
         match &action {
             Action::Answer { ticket, answer } => {
-                self.requests.answer(*ticket, answer.clone());
+                if let Some(answer) = self.requests.answer(*ticket, answer.clone()) {
+                    self.effects.answer(answer);
+                }
             }
             Action::Notice(notice @ Notice::Reloaded { .. }) => self.reloaded(notice),
             Action::Notice(Notice::Stopping { .. }) => {

@@ -1,10 +1,11 @@
 //! The one thread that writes to a store, so that the loop never waits for one.
 //!
-//! The loop hands over the facts of a step and the starts that wait for them; once the store has
-//! the facts, the starts go on to the spawners. A store that fails stops nothing: starts go on at
-//! once, facts are kept (`queue`, within bounds) and written when the store takes them again. A
-//! disk that hangs fails nobody, so the loop asks how long starts have waited ([`Keeper::waiting`])
-//! and lets them go on itself ([`Keeper::hurry`]).
+//! The loop hands over the facts of a step and what waits for them: starts, and answers to those who
+//! have asked for a change. Once the store has the facts, starts go on to the spawners and answers to
+//! whoever has asked. A store that fails stops nothing: both go on at once, facts are kept (`queue`,
+//! within bounds) and written when the store takes them again. A disk that hangs fails nobody, so
+//! the loop asks how long they have waited ([`Keeper::waiting`]) and lets them go on itself
+//! ([`Keeper::hurry`]).
 //!
 //! What happens to the store is told by [`StoreEvent`]. With nothing to write the thread sleeps.
 
@@ -14,11 +15,12 @@ mod worker;
 
 use std::fmt;
 use std::io;
+use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use self::queue::Queue;
+use self::queue::{Queue, Waiters};
 use self::worker::Worker;
 use super::{Fact, Limits, Store, StoreError};
 use crate::core::event::{RunId, Start};
@@ -46,6 +48,9 @@ pub enum StoreEvent {
     Fresh(String),
 }
 
+/// Tells somebody that what they have asked for is in the store. It must not block.
+pub type Answer = Box<dyn FnOnce() + Send>;
+
 /// Makes the store anew after it was lost.
 pub type Reopen = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
 
@@ -70,10 +75,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets processes start. Never to be called with the queue in hand.
-    fn submit(&self, starts: Vec<Start>) {
+    /// Lets go on what has waited. Never to be called with the queue in hand.
+    fn release(&self, waiters: Waiters) {
         let submit = self.submit.lock().unwrap_or_else(PoisonError::into_inner);
-        starts.into_iter().for_each(&**submit);
+        waiters.starts.into_iter().for_each(&**submit);
+        drop(submit);
+        waiters.answers.into_iter().for_each(|answer| answer());
     }
 }
 
@@ -86,8 +93,9 @@ pub struct Notes {
 impl Notes {
     /// Writes a fact with what is written next.
     pub fn note(&self, fact: Fact) {
-        let wake = self.shared.queue().push(vec![fact], Vec::new(), clock::now().mono).is_none();
-        if wake {
+        let now = clock::now().mono;
+        let waits = self.shared.queue().push(vec![fact], Waiters::default(), now).is_none();
+        if waits {
             self.shared.wake.notify_one();
         }
     }
@@ -115,14 +123,16 @@ impl Keeper {
         Ok(Keeper { shared, thread: Some(thread) })
     }
 
-    /// The facts of one step, which are written together, and what may start once they are.
-    pub fn commit(&self, facts: Vec<Fact>, starts: Vec<Start>) {
-        if facts.is_empty() && starts.is_empty() {
+    /// The facts of one step, which are written together, and what may start and be answered once
+    /// they are.
+    pub fn commit(&self, facts: Vec<Fact>, starts: Vec<Start>, answers: Vec<Answer>) {
+        if facts.is_empty() && starts.is_empty() && answers.is_empty() {
             return;
         }
-        let waits_for_nothing = self.shared.queue().push(facts, starts, clock::now().mono);
+        let waiters = Waiters { starts, answers };
+        let waits_for_nothing = self.shared.queue().push(facts, waiters, clock::now().mono);
         match waits_for_nothing {
-            Some(starts) => self.shared.submit(starts),
+            Some(waiters) => self.shared.release(waiters),
             None => self.shared.wake.notify_one(),
         }
     }
@@ -137,15 +147,25 @@ impl Keeper {
         self.notes().note(fact);
     }
 
-    /// Since when the start that has waited longest has done so, if one waits.
+    /// Since when the start or answer that has waited longest has done so, if one waits.
     pub fn waiting(&self) -> Option<Mono> {
         self.shared.queue().waiting()
     }
 
-    /// Lets all starts go on that wait, on this thread, whatever becomes of their facts.
+    /// Lets all go on that waits, on this thread, whether or not its facts are ever written.
     pub fn hurry(&self) {
-        let starts = self.shared.queue().hurry();
-        self.shared.submit(starts);
+        let waiters = self.shared.queue().hurry();
+        self.shared.release(waiters);
+    }
+
+    /// Waits for all that waits so far to go on, and lets it go on after `patience`.
+    pub fn settle(&self, patience: Duration) {
+        let (tell, told) = mpsc::channel();
+        let answer = Box::new(move || tell.send(()).unwrap_or_default());
+        self.commit(Vec::new(), Vec::new(), vec![answer]);
+        if told.recv_timeout(patience).is_err() {
+            self.hurry();
+        }
     }
 
     /// Writes what there is to write and ends, if that is possible within `patience`. Answers how

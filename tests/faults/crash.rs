@@ -6,10 +6,12 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 
 use crate::common::rng::Rng;
 use crate::harness::{Bench, Running, Stream, is_alive};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// One JSON object a line, as `history --output json` prints them.
 fn history(bench: &Bench) -> Vec<Value> {
@@ -251,4 +253,53 @@ fn what_was_postponed_is_not_lost() {
     let events = done.err.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut lost = events.filter(|event| event["event"] == "lost" && event["run"] == run_id);
     assert_eq!(lost.next(), None, "{done:#?}");
+}
+
+/// Asks a scheduler something; its answer.
+fn ask(bench: &Bench, request: &Value) -> Value {
+    let mut stream = UnixStream::connect(bench.path("s.sock")).unwrap();
+    stream.write_all(format!("{request}\n").as_bytes()).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    serde_json::from_str(&line).unwrap()
+}
+
+/// Who has the answer can rely on it: it comes when the store has what was asked for.
+#[test]
+fn what_was_answered_survives() {
+    let bench = Bench::new("[jobs.idle]\ncommand = 'true'\ndate = '2999-01-01'\n");
+    let crashes = std::env::var("SCHEDRS_CRASHES").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let begin = || {
+        let mut running = Running::start(&mut bench.command(&["run", "--socket", "s.sock"]));
+        running.line(Stream::Err, &["next: "]);
+        running
+    };
+    let jobs = || {
+        let reply = ask(&bench, &json!({ "do": "list" }));
+        let list = reply["jobs"].as_array().unwrap().clone();
+        let paused = list.iter().any(|job| {
+            job["id"] == "idle" && !matches!(job["paused"], Value::Null | Value::Bool(false))
+        });
+        let ids = list.iter().map(|job| job["id"].as_str().unwrap().to_owned());
+        (ids.filter(|id| id != "idle").collect::<Vec<String>>(), paused)
+    };
+    for round in 0..crashes {
+        let running = begin();
+        let request = match round % 4 {
+            0 => json!({ "do": "add", "job": "a", "command": "true", "in": "1h" }),
+            1 => json!({ "do": "pause", "job": "idle" }),
+            2 => json!({ "do": "remove", "job": "a" }),
+            _ => json!({ "do": "resume", "job": "idle" }),
+        };
+        let answer = ask(&bench, &request);
+        running.kill();
+        running.wait();
+        assert_eq!(answer["ok"], true, "{answer}");
+        let again = begin();
+        let added = if round % 4 < 2 { vec!["a".to_owned()] } else { Vec::new() };
+        let paused = matches!(round % 4, 1 | 2);
+        assert_eq!(jobs(), (added, paused), "after {request}, in round {round}");
+        again.kill();
+        again.wait();
+    }
 }

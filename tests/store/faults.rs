@@ -480,7 +480,7 @@ fn a_disk_without_space() {
     let mut write = |count| {
         for _ in 0..count {
             run += 1;
-            keeper.commit(whole(run, "a", run as i64, Outcome::Succeeded), vec![]);
+            keeper.commit(whole(run, "a", run as i64, Outcome::Succeeded), vec![], vec![]);
         }
         run
     };

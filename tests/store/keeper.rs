@@ -104,7 +104,7 @@ impl Scene {
 
     /// A step that admits and starts a run.
     fn run(&self, run: u64) {
-        self.keeper().commit(vec![admitted(run, "a", run as i64)], vec![start(run)]);
+        self.keeper().commit(vec![admitted(run, "a", run as i64)], vec![start(run)], Vec::new());
     }
 
     fn verdict(&self, verdict: Verdict) {
@@ -178,21 +178,64 @@ fn nothing_starts_before_its_facts_are_written() {
 #[test]
 fn a_start_without_facts_does_not_wait_for_the_store() {
     let scene = Scene::new();
-    scene.keeper().commit(vec![], vec![start(1)]);
+    scene.keeper().commit(vec![], vec![start(1)], Vec::new());
     assert_eq!(scene.submitted(), 1);
-    scene.keeper().commit(vec![], vec![]);
+    scene.keeper().commit(vec![], vec![], Vec::new());
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn an_answer_waits_for_what_it_is_about_and_no_longer_than_a_start() {
+    let scene = Scene::new();
+    let (told, answers) = mpsc::channel();
+    let commit = |run: u64| {
+        let told = told.clone();
+        let answer = Box::new(move || told.send(run).unwrap());
+        scene.keeper().commit(vec![admitted(run, "a", run as i64)], vec![], vec![answer]);
+    };
+    commit(1);
+    scene.asked();
+    assert!(scene.keeper().waiting().is_some());
+    assert!(answers.try_recv().is_err());
+    scene.verdict(Verdict::Good);
+    assert_eq!(answers.recv_timeout(WATCHDOG), Ok(1));
+    // A store that hangs.
+    commit(2);
+    scene.asked();
+    commit(3);
+    // One that is about nothing does not overtake them.
+    let last = told.clone();
+    scene.keeper().commit(vec![], vec![], vec![Box::new(move || last.send(0).unwrap())]);
+    assert!(answers.try_recv().is_err());
+    scene.keeper().hurry();
+    assert_eq!(answers.try_iter().collect::<Vec<u64>>(), [2, 3, 0]);
+    assert_eq!(scene.keeper().waiting(), None);
+    // One that fails.
+    commit(4);
+    scene.verdict(Verdict::Bad(Trouble::Full));
+    assert_eq!(answers.recv_timeout(WATCHDOG), Ok(4));
+    assert!(matches!(scene.event(), StoreEvent::Degraded(_)));
+    commit(5);
+    assert_eq!(answers.try_recv(), Ok(5));
+    scene.asked();
+    scene.verdict(Verdict::Good);
+    assert!(matches!(scene.event(), StoreEvent::Recovered { dropped: 0, .. }));
     assert_eq!(scene.end(), (0, vec![], vec![]));
 }
 
 #[test]
 fn who_has_lost_the_claim_does_not_start() {
     let scene = Scene::new();
-    scene.keeper().commit(vec![admitted(1, "a", 1), admitted(2, "b", 1)], vec![start(2)]);
+    scene.keeper().commit(
+        vec![admitted(1, "a", 1), admitted(2, "b", 1)],
+        vec![start(2)],
+        Vec::new(),
+    );
     scene.asked();
     scene.verdict(Verdict::Lost(2));
     assert_eq!(scene.event(), StoreEvent::ClaimLost(RunId(2)));
     // Nor when its start comes later than that was known.
-    scene.keeper().commit(vec![starting(2, 1)], vec![start(2), start(3)]);
+    scene.keeper().commit(vec![starting(2, 1)], vec![start(2), start(3)], Vec::new());
     scene.asked();
     scene.verdict(Verdict::Good);
     assert_eq!(scene.submitted(), 3);
@@ -236,7 +279,11 @@ fn what_is_kept_is_bounded() {
     let tail = vec![b'x'; 1 << 20];
     for run in 2..40 {
         let output = Fact::Output { run: RunId(run), tail: tail.clone().into(), total: 0 };
-        scene.keeper().commit(vec![admitted(run, "a", run as i64), output], vec![start(run)]);
+        scene.keeper().commit(
+            vec![admitted(run, "a", run as i64), output],
+            vec![start(run)],
+            Vec::new(),
+        );
     }
     // What is tried again is the oldest of what is left, and the fact that had failed.
     let first = scene.asked();
@@ -258,7 +305,7 @@ fn what_a_store_that_works_has_not_got_round_to_is_not_too_much() {
     scene.run(1);
     assert_eq!(scene.asked(), [1]);
     let jobs = (0..JOBS).map(|at| Fact::Job(job(&format!("job-{at}"), 0).into()));
-    scene.keeper().commit(jobs.collect(), Vec::new());
+    scene.keeper().commit(jobs.collect(), Vec::new(), Vec::new());
     scene.run(2);
     scene.verdict(Verdict::Good);
     assert_eq!(scene.submitted(), 1);
@@ -421,7 +468,7 @@ fn many_threads() {
             });
         }
         for run in 1..1001 {
-            keeper.commit(vec![admitted(run, "a", run as i64)], vec![start(run)]);
+            keeper.commit(vec![admitted(run, "a", run as i64)], vec![start(run)], Vec::new());
             if run % 7 == 0 {
                 keeper.hurry();
             }

@@ -39,7 +39,7 @@ use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
 use crate::run::executor::{Executor, Report, Submitter};
 use crate::run::output;
-use crate::store::keeper::StoreEvent;
+use crate::store::keeper::{Answer, StoreEvent};
 use crate::store::{Fact, Process};
 use crate::sys::clock;
 
@@ -210,6 +210,21 @@ impl Effects {
     /// From here on it is remembered what is decided.
     pub(super) fn keep_records(&mut self, records: Records) {
         self.records = Some(records);
+    }
+
+    /// At the end of the loop: nobody waits for an answer any more.
+    pub(super) fn settle_records(&mut self) {
+        if let Some(records) = &mut self.records {
+            records.settle();
+        }
+    }
+
+    /// An answer, once the store has what there is to remember of this pass of the loop.
+    pub(super) fn answer(&mut self, answer: Answer) {
+        match &mut self.records {
+            Some(records) => records.answer(answer),
+            None => answer(),
+        }
     }
 
     /// Gives away what was noted in this pass of the loop.

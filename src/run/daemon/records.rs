@@ -1,29 +1,33 @@
-//! What the scheduler decides, as facts for the store; and starts that wait until it has them.
+//! What the scheduler decides, as facts for the store; and starts and answers that wait until it has
+//! them.
 //!
 //! The facts of one pass of the loop are one transaction. A start goes on to the spawners from the
 //! store's own thread (`crate::store::keeper`), once its run is in the store: so a process that
-//! exists has a run that is known. Should the store take long, starts do not wait for it.
+//! exists has a run that is known. So does the answer to somebody who has changed something: what
+//! was answered survives a crash. Should the store take long, neither waits for it.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::mem;
 use std::time::Duration;
 
 use crate::core::event::{Action, JobRecord, Notice, Record, Remember, RunId, Start};
 use crate::core::instant::{Instant, Mono};
-use crate::store::keeper::Keeper;
+use crate::store::keeper::{Answer, Keeper};
 use crate::store::{Fact, Process};
 
-/// How long a start may wait for the store.
+/// How long a start or an answer may wait for the store.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long the end of the program may be held up by the store.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// See the [module](self).
-#[derive(Debug)]
 pub(super) struct Records {
     keeper: Keeper,
     facts: Vec<Fact>,
     starts: Vec<Start>,
+    answers: Vec<Answer>,
     /// Runs that an earlier scheduler had admitted and not begun, by job and due time: they are
     /// withdrawn when their due time is decided again, in the same transaction.
     withdrawals: HashMap<Box<str>, BTreeMap<Instant, RunId>>,
@@ -31,9 +35,9 @@ pub(super) struct Records {
 
 impl Records {
     pub(super) fn new(keeper: Keeper) -> Records {
-        let (facts, starts) = (Vec::new(), Vec::new());
+        let (facts, starts, answers) = (Vec::new(), Vec::new(), Vec::new());
         let withdrawals = HashMap::new();
-        Records { keeper, facts, starts, withdrawals }
+        Records { keeper, facts, starts, answers, withdrawals }
     }
 
     /// A run of an earlier scheduler never began, and its due time will be decided again.
@@ -120,6 +124,11 @@ impl Records {
         self.starts.push(start);
     }
 
+    /// An answer, once the store has what is decided in this pass of the loop.
+    pub(super) fn answer(&mut self, answer: Answer) {
+        self.answers.push(answer);
+    }
+
     /// A start that has not been given away yet is not wanted any more.
     pub(super) fn take_back(&mut self, run: RunId) -> bool {
         let before = self.starts.len();
@@ -129,10 +138,15 @@ impl Records {
 
     /// Gives away what was noted since the last time.
     pub(super) fn flush(&mut self) {
-        if self.facts.is_empty() && self.starts.is_empty() {
-            return;
-        }
-        self.keeper.commit(std::mem::take(&mut self.facts), std::mem::take(&mut self.starts));
+        let (facts, starts) = (mem::take(&mut self.facts), mem::take(&mut self.starts));
+        self.keeper.commit(facts, starts, mem::take(&mut self.answers));
+    }
+
+    /// The same, and waits for the answers among it to be given, while there is somebody to give
+    /// them to.
+    pub(super) fn settle(&mut self) {
+        self.flush();
+        self.keeper.settle(PATIENCE);
     }
 
     /// When to look whether the store takes too long.
@@ -140,7 +154,7 @@ impl Records {
         self.keeper.waiting().map(|since| since.plus(PATIENCE))
     }
 
-    /// Lets starts go on that have waited too long.
+    /// Lets starts and answers go on that have waited too long.
     pub(super) fn hurry_in_time(&mut self, now: Mono) {
         if self.deadline().is_some_and(|deadline| deadline <= now) {
             self.keeper.hurry();
@@ -150,8 +164,14 @@ impl Records {
     /// Has everything written, as far as that is possible soon.
     pub(super) fn finish(mut self, now: Instant) {
         self.facts.push(Fact::Stopped { at: now });
-        self.keeper.commit(self.facts, Vec::new());
+        self.keeper.commit(self.facts, Vec::new(), self.answers);
         self.keeper.finish(LAST_WORDS);
+    }
+}
+
+impl fmt::Debug for Records {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Records").field("keeper", &self.keeper).finish_non_exhaustive()
     }
 }
 

@@ -13,6 +13,7 @@ mod jobs;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Jobfile;
@@ -21,6 +22,7 @@ use crate::control::{Call, Reply, Request};
 use crate::core::event::{Code, Event, Fault, Health, Operation, Response};
 use crate::core::instant::{Mono, Now};
 use crate::core::scheduler::Scheduler;
+use crate::store::keeper::Answer;
 use jobs::Made;
 pub(super) use jobs::{Composed, Fit, Jobs, compose, try_out};
 
@@ -259,18 +261,20 @@ impl Requests {
         });
     }
 
-    /// Gives a response to whoever waits for it.
-    pub(super) fn answer(&mut self, ticket: u64, mut response: Response) {
+    /// The way to give a response to whoever waits for it: what they have asked for may have to be
+    /// in the store first.
+    pub(super) fn answer(&mut self, ticket: u64, mut response: Response) -> Option<Answer> {
         if let Response::Started { .. } = response
             && let Some(waiting) = self.waiting.get(&ticket).filter(|waiting| waiting.twice)
         {
-            return (waiting.reply)(response);
+            let reply = Arc::clone(&waiting.reply);
+            return Some(Box::new(move || reply(response)));
         }
-        let Some(waiting) = self.waiting.remove(&ticket) else { return };
+        let waiting = self.waiting.remove(&ticket)?;
         if let Response::Job { warnings, .. } = &mut response {
             *warnings = waiting.warnings;
         }
-        (waiting.reply)(response);
+        Some(Box::new(move || (waiting.reply)(response)))
     }
 }
 
@@ -280,7 +284,6 @@ fn refuse(reply: &Reply, fault: Fault) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::mpsc::{Receiver, channel};
 
     use super::super::Waker;

@@ -1,11 +1,14 @@
 //! What waits to be written, and what waits for it. Plain data behind the lock of the keeper.
 //!
-//! A start is in exactly one place: with its facts in the queue, or with those that are being
-//! written. Whoever takes it from there, under the lock, lets it go on.
+//! A start, or an answer to whoever has asked for a change, is in exactly one place: with its facts
+//! in the queue, or with those that are being written. Whoever takes it from there, under the lock,
+//! lets it go on.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
+use super::Answer;
 use crate::core::event::{RunId, Start};
 use crate::core::instant::Mono;
 use crate::store::Fact;
@@ -25,9 +28,9 @@ pub(super) struct Queue {
     batches: VecDeque<Batch>,
     facts: usize,
     bytes: usize,
-    /// What is being written: how many facts, its starts, and since when those wait.
+    /// What is being written: how many facts, what waits for them, and since when.
     writing: usize,
-    starts: Vec<Start>,
+    waiters: Waiters,
     since: Option<Mono>,
     /// Runs that went on before their facts were written.
     hurried: Vec<RunId>,
@@ -47,31 +50,59 @@ pub(super) struct Queue {
 struct Batch {
     facts: Vec<Fact>,
     bytes: usize,
-    starts: Vec<Start>,
+    waiters: Waiters,
     since: Mono,
 }
 
+/// What goes on once its facts are in the store.
+#[derive(Default)]
+pub(super) struct Waiters {
+    pub(super) starts: Vec<Start>,
+    pub(super) answers: Vec<Answer>,
+}
+
+impl Waiters {
+    fn is_empty(&self) -> bool {
+        self.starts.is_empty() && self.answers.is_empty()
+    }
+
+    fn append(&mut self, mut others: Waiters) {
+        self.starts.append(&mut others.starts);
+        self.answers.append(&mut others.answers);
+    }
+}
+
+impl fmt::Debug for Waiters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answers = self.answers.len();
+        f.debug_struct("Waiters").field("starts", &self.starts).field("answers", &answers).finish()
+    }
+}
+
 impl Queue {
-    /// Takes facts. Answers the starts, if they wait for nothing.
+    /// Takes facts. Returns those who were to wait for them, if there is nothing to wait for.
     pub(super) fn push(
         &mut self,
         facts: Vec<Fact>,
-        starts: Vec<Start>,
+        waiters: Waiters,
         now: Mono,
-    ) -> Option<Vec<Start>> {
-        let free = self.failing || self.left.is_some();
+    ) -> Option<Waiters> {
+        // Answers are given in their order, so one that is about nothing waits for those before it.
+        let about_nothing = facts.is_empty() && waiters.starts.is_empty();
+        let free = self.failing || self.left.is_some() || about_nothing && self.waiting().is_none();
         let bytes = facts.iter().map(weight).sum();
         self.facts += facts.len();
         self.bytes += bytes;
-        let (kept, freed) = if free { (Vec::new(), Some(starts)) } else { (starts, None) };
+        let (kept, freed) =
+            if free { (Waiters::default(), Some(waiters)) } else { (waiters, None) };
         if !facts.is_empty() || !kept.is_empty() {
-            self.batches.push_back(Batch { facts, bytes, starts: kept, since: now });
+            self.batches.push_back(Batch { facts, bytes, waiters: kept, since: now });
         }
         self.bound(now);
         freed
     }
 
-    /// Drops the oldest facts while there are too many. Their starts wait on. What a store that works
+    /// Drops the oldest facts while there are too many. What waits for them waits on. What a store that works
     /// is about to take is not too many, however many they are: the jobs of a jobfile come at once.
     fn bound(&mut self, now: Mono) {
         let waits = |batch: &Batch| now.since(batch.since) >= HANGS;
@@ -87,7 +118,7 @@ impl Queue {
             self.bytes -= batch.bytes;
             batch.facts = Vec::new();
             batch.bytes = 0;
-            match batch.starts.is_empty() && place == 0 {
+            match batch.waiters.is_empty() && place == 0 {
                 true => drop(self.batches.pop_front()),
                 false => place += 1,
             }
@@ -109,17 +140,17 @@ impl Queue {
                 true => *facts = batch.facts,
                 false => facts.extend(batch.facts),
             }
-            if !batch.starts.is_empty() {
+            if !batch.waiters.is_empty() {
                 self.since.get_or_insert(batch.since);
-                self.starts.extend(batch.starts);
+                self.waiters.append(batch.waiters);
             }
         }
         self.writing = facts.len();
     }
 
-    /// They are written, and these claims lost. Answers what may start now, and whose claim is
+    /// They are written, and these claims lost. Returns what may go on now, and whose claim is
     /// lost to a run that did not.
-    pub(super) fn written(&mut self, lost: Vec<RunId>) -> (Vec<Start>, Vec<RunId>) {
+    pub(super) fn written(&mut self, lost: Vec<RunId>) -> (Waiters, Vec<RunId>) {
         self.writing = 0;
         self.since = None;
         let mut lost = lost;
@@ -128,35 +159,35 @@ impl Queue {
         if self.is_empty() {
             self.hurried.clear();
         }
-        (std::mem::take(&mut self.starts), lost)
+        (std::mem::take(&mut self.waiters), lost)
     }
 
-    /// The store takes nothing. Answers all that waits for it.
-    pub(super) fn fail(&mut self) -> Vec<Start> {
+    /// The store takes nothing. Returns all that waits for it.
+    pub(super) fn fail(&mut self) -> Waiters {
         self.failing = true;
         self.release()
     }
 
-    /// Answers all starts that wait, to go on at once.
-    pub(super) fn hurry(&mut self) -> Vec<Start> {
-        let starts = self.release();
-        self.hurried.extend(starts.iter().map(|start| start.run));
-        starts
+    /// Returns all that waits, to go on at once.
+    pub(super) fn hurry(&mut self) -> Waiters {
+        let waiters = self.release();
+        self.hurried.extend(waiters.starts.iter().map(|start| start.run));
+        waiters
     }
 
-    fn release(&mut self) -> Vec<Start> {
+    fn release(&mut self) -> Waiters {
         self.since = None;
-        let mut starts = std::mem::take(&mut self.starts);
+        let mut waiters = std::mem::take(&mut self.waiters);
         for batch in &mut self.batches {
-            starts.append(&mut batch.starts);
+            waiters.append(std::mem::take(&mut batch.waiters));
         }
         self.batches.retain(|batch| !batch.facts.is_empty());
-        starts
+        waiters
     }
 
-    /// Since when the oldest start waits.
+    /// Since when the oldest start or answer waits.
     pub(super) fn waiting(&self) -> Option<Mono> {
-        let queued = || self.batches.iter().find(|batch| !batch.starts.is_empty());
+        let queued = || self.batches.iter().find(|batch| !batch.waiters.is_empty());
         self.since.or_else(|| queued().map(|batch| batch.since))
     }
 
@@ -208,10 +239,10 @@ mod tests {
         let mut queue = Queue::default();
         let at = |secs| Mono::default().plus(Duration::from_secs(secs));
         for second in 0..10 {
-            queue.push(stopped(FACTS / 5), Vec::new(), at(100 + second));
+            queue.push(stopped(FACTS / 5), Waiters::default(), at(100 + second));
         }
         assert_eq!((queue.facts, queue.dropped), (2 * FACTS, 0));
-        queue.push(stopped(1), Vec::new(), at(110));
+        queue.push(stopped(1), Waiters::default(), at(110));
         assert_eq!(
             (queue.facts, queue.dropped),
             (FACTS - FACTS / 5 + 1, (FACTS + FACTS / 5) as u64)

@@ -202,7 +202,7 @@ impl Worker {
         let beyond = self.lost_claims.len().saturating_sub(LOST);
         self.lost_claims.drain(..beyond);
         let mut queue = self.shared.queue();
-        let (mut starts, lost) = queue.written(lost);
+        let (mut waiters, lost) = queue.written(lost);
         // A store that hung has failed nothing, but facts may have been too many.
         let since = self.failing.map(|failing| failing.since).or(queue.dropped_since);
         let recovered = since.filter(|_| queue.is_empty()).map(|since| {
@@ -212,9 +212,9 @@ impl Worker {
         });
         drop(queue);
         if !self.lost_claims.is_empty() {
-            starts.retain(|start| !self.lost_claims.contains(&start.run));
+            waiters.starts.retain(|start| !self.lost_claims.contains(&start.run));
         }
-        self.shared.submit(starts);
+        self.shared.release(waiters);
         lost.into_iter().for_each(|run| (self.on_event)(StoreEvent::ClaimLost(run)));
         if let Some((since, dropped)) = recovered {
             self.failing = None;
@@ -241,8 +241,8 @@ impl Worker {
             }
         }
         let now = clock::now().mono;
-        let starts = self.shared.queue().fail();
-        self.shared.submit(starts);
+        let waiters = self.shared.queue().fail();
+        self.shared.release(waiters);
         let (since, delay) = match self.failing {
             Some(Failing { since, delay, .. }) => (since, (delay * 2).min(LAST_DELAY)),
             None => {
