@@ -1,18 +1,18 @@
 //! Asking a running scheduler: what clients of the control socket, and programs that embed the
 //! scheduler, may want of its loop.
 //!
-//! A [`Request`] goes to the loop in `crate::run::daemon` with a [`Call`]. The loop reads what is text in
-//! it, puts the rest to `crate::core::scheduler` and passes the [`Response`] to [`Call::reply`]. The loop never waits for whoever has
-//! asked.
+//! A [`Request`] goes to the loop in `crate::run::daemon` with a [`Call`]. The loop reads what is
+//! text in it, puts the rest to `crate::core::scheduler` and passes the [`Response`] to
+//! [`Call::reply`]. The loop never waits for whoever has asked.
 //!
 //! `server` is the socket and its thread, `wire` what is said over it (`doc/control.md`), and
-//! `client` the other end, which the subcommands use. `claim` keeps a second scheduler from the same
-//! jobfile, and finds the one that has it.
+//! `client` the other end, which the subcommands use. `jobfile_lock` keeps a second scheduler from
+//! the same jobfile, and finds the one that has it.
 
-pub(crate) mod claim;
 pub mod client;
 mod definition;
 pub mod follow;
+pub(crate) mod jobfile_lock;
 mod request;
 pub mod server;
 mod socket;
@@ -36,7 +36,7 @@ pub struct Call {
     pub by: Box<str>,
     /// What is wanted.
     pub request: Request,
-    /// Takes the answer, on the loop's thread: it must not block. It is called once, or twice for
+    /// Takes the response, on the loop's thread: it must not block. It is called once, or twice for
     /// a [`Request::Start`] with `wait`.
     pub reply: Reply,
 }

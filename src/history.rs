@@ -3,8 +3,8 @@
 //! Pure, like the decisions it looks back on: the subcommands (`crate::cli::command`) read the store
 //! and give what they found to these. [`audit`] shows that every due time has exactly one outcome,
 //! [`why`] says why a due time ended as it did, [`glance`] is a job's past at a glance, and
-//! [`object`] a record as JSON. [`format`] has the words that they share, [`down`] when schedrs was
-//! down.
+//! [`object`] a record as JSON. [`mod@format`] has the words that they share, [`down`] when schedrs
+//! was down.
 
 pub mod audit;
 pub mod down;

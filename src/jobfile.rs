@@ -6,12 +6,12 @@
 //! its jobs do:
 //!
 //! `read` (bytes, bounded) → `chunk` (cut at headers; `statement` knows where they are) → `parse` (by
-//! the `toml` crate; `mend` and `blame` go on without what is wrong, and say what that is) → `tree` (values with their
-//! places) → `sections`, and for the jobs `build`, with `options`, `when` and `warn`; `load` runs all
-//! that over a file and its `include`s. `value` gets at typed values, `keys` knows the
-//! names, `json_schema` tells them to editors, `locate` finds
-//! the file that is meant when none is named. `builder` makes jobs at run time by the same rules,
-//! and `write` is the way back, from jobs to a jobfile.
+//! the `toml` crate; `mend` and `blame` go on without what is wrong, and say what that is) → `tree`
+//! (values with their places) → `sections`, and for the jobs `build`, with `options`, `when` and
+//! `warn`; `load` runs all that over a file and its `include`s. `value` gets at typed values,
+//! `keys` knows the names, `json_schema` tells them to editors, `locate` finds the file that is
+//! meant when none is named. `builder` makes jobs at run time by the same rules, and `write` is the
+//! way back, from jobs to a jobfile.
 
 mod blame;
 mod build;

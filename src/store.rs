@@ -1,9 +1,9 @@
 //! What survives a restart: facts about jobs and runs, and who has claimed which due time.
 //!
-//! The scheduler (`crate::core::scheduler`) decides and never waits for a store. What it decides becomes
-//! [`Fact`]s, those of one step together one transaction; a thread of its own (`keeper`) gives
-//! them to a [`Store`] and lets processes start once it has them. Reading for people is done by a
-//! [`Reader`], beside the writing.
+//! The scheduler (`crate::core::scheduler`) decides and never waits for a store. What it decides
+//! becomes [`Fact`]s, those of one step together one transaction; a thread of its own (`keeper`)
+//! gives them to a [`Store`] and lets processes start once it has them. Reading for people is done
+//! by a [`Reader`], beside the writing.
 //!
 //! A store may be shared: facts are named by job and due time, which mean the same on every host,
 //! and [`Fact::Admitted`] is a *claim*: of all schedulers that admit the same due time of the same
@@ -302,7 +302,7 @@ pub struct Query {
     pub until: Option<Instant>,
     /// Older than this `seq`: to go on where an earlier answer ended.
     pub before: Option<u64>,
-    /// So many at most; 0: all.
+    /// The limit: so many at most; 0: all.
     pub limit: usize,
 }
 

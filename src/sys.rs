@@ -1,5 +1,6 @@
 //! The machine, in thin wrappers: its clocks, its signals, its users, whom its files belong
-//! to, where files go, the memory of the C library. Who asks is `crate::jobfile`, `crate::store` and `crate::run`.
+//! to, where files go, the memory of the C library. Who asks is `crate::jobfile`, `crate::store`
+//! and `crate::run`.
 
 pub(crate) mod accounts;
 pub mod clock;

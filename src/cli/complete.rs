@@ -6,8 +6,8 @@
 //! has for those is marked as unstable.)
 //!
 //! [`next`] is pure: it looks at the definition of the command line; what stands for a job or a zone
-//! is filled in by `crate::cli::command::complete`. `script` has the scripts, `line` takes a line apart
-//! that a shell has not.
+//! is filled in by `crate::cli::command::complete`. `script` has the scripts, `line` takes a line
+//! apart that a shell has not.
 
 pub(crate) mod line;
 pub(crate) mod script;

@@ -20,13 +20,13 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::wire;
-use super::{claim, socket};
+use super::{jobfile_lock, socket};
 use crate::core::event::Fault;
 use crate::core::words;
 use crate::problem::clean;
 use crate::sys::paths;
 
-/// An answer longer than this is none of a schedrs.
+/// A response longer than this is none of a schedrs.
 const MAX_ANSWER: u64 = 64 << 20;
 
 /// Where a scheduler is looked for.
@@ -44,7 +44,7 @@ pub struct Client {
     stream: BufReader<UnixStream>,
 }
 
-/// Why there is no answer, or none that was hoped for.
+/// Why there is no response, or none that was hoped for.
 #[derive(Debug)]
 pub enum Error {
     /// Nobody listens.
@@ -78,7 +78,7 @@ impl Client {
         // Whoever runs the jobfile under another name says where: asked only if need be.
         let elsewhere = std::iter::once_with(|| match place {
             Place::Socket(_) => None,
-            Place::Jobfile(file) => claim::holder_of(file)?.told?.socket,
+            Place::Jobfile(file) => jobfile_lock::holder_of(file)?.told?.socket,
         });
         for path in candidates.into_iter().chain(elsewhere.flatten()) {
             let socket = match socket::connect(&path) {
@@ -101,7 +101,7 @@ impl Client {
         Err(Error::NotRunning { place: place.clone(), looked })
     }
 
-    /// Asks something and answers what comes back, without the members of the envelope.
+    /// Makes a request and gives back what comes back, without the members of the envelope.
     pub fn ask(&mut self, request: &Value) -> Result<Map<String, Value>, Error> {
         self.send(request)?;
         self.receive()

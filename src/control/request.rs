@@ -1,4 +1,4 @@
-//! What may be asked of a running schedrs, by clients of its socket and by a program that it is
+//! Requests to a running schedrs, by clients of its socket and by a program that it is
 //! embedded in.
 
 use crate::core::event::RunId;

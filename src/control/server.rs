@@ -1,12 +1,12 @@
-//! The control socket: one thread that takes requests and gives answers.
+//! The control socket: one thread that takes requests and gives responses.
 //!
 //! All it does to the loop is to send it [`Call`]s, of which only so many are under way at a time,
-//! and to take answers from it through a box that is locked for a moment. A client that is slow,
+//! and to take responses from it through a box that is locked for a moment. A client that is slow,
 //! silent or hostile costs this thread's time, and never the loop's.
 //!
 //! `connection` holds the bytes and bounds of one client, `ending` says the last things, `exchange` makes calls from requests and
-//! lines from answers, `following` is a client that follows what runs print, `inbox` is that box,
-//! `past` reads the store, and `peer` says who asks.
+//! lines from responses, `following` is a client that follows what runs print, `inbox` is that box,
+//! `history` reads the store, and `peer` says who asks.
 
 mod connection;
 mod ending;
@@ -51,7 +51,7 @@ pub const MAX_CONNECTIONS: usize = 64;
 /// So many calls are with the loop at a time, but for those that wait for a run to end.
 const MAX_CALLS: usize = 256;
 
-/// How long the end may be held up by a client that does not read its last answer.
+/// How long the end may be held up by a client that does not read its last response.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// And by one that asks for so much of the past that reading it takes longer than this.
@@ -344,7 +344,7 @@ impl Service {
         }
     }
 
-    /// The loop has the answer to a page of a list, or will not have it.
+    /// The loop has the response to a page of a list, or will not have it.
     fn page_done(&mut self, key: Key) {
         if self.page == Some(key) {
             self.page = None;
@@ -352,7 +352,7 @@ impl Service {
         }
     }
 
-    /// A call is no longer under way once it has an answer: for the second one, the end of a run,
+    /// A call is no longer under way once it has a response: for the second one, the end of a run,
     /// it may wait for ever.
     fn count(&mut self, which: Which) {
         if which == Which::First {
@@ -544,7 +544,7 @@ fn step_back() {
     }
 }
 
-/// A part that ends in an answer whatever happens.
+/// A part that ends in a response whatever happens.
 fn guarded(next: impl FnOnce() -> Next) -> Next {
     catch_unwind(AssertUnwindSafe(next)).unwrap_or_else(|_| Next::End(Err(bug())))
 }

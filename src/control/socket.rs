@@ -20,7 +20,7 @@ const LONGEST: usize = 107;
 /// Connections that have not been accepted yet.
 const BACKLOG: i32 = 64;
 
-/// How often it is tried again when somebody else is as fast.
+/// How often it is retried when somebody else is as fast.
 const TRIES: usize = 16;
 
 /// How many sockets this process has made: for names that nobody else uses.

@@ -1,7 +1,7 @@
 //! What is said over the control socket: one JSON object a line, each way. For people who write
 //! clients it is all in `doc/control.md`.
 //!
-//! Here a line becomes a [`Request`] or a [`Fault`], and answers become lines. `keys` takes the keys
+//! Here a line becomes a [`Request`] or a [`Fault`], and responses become lines. `keys` takes the keys
 //! of a request and knows what to say of those that do not exist, `definition` makes the TOML of a
 //! job from them (`fragment` writes it), and `view` holds what jobs, runs and schedulers look like
 //! in JSON, for both ends.

@@ -1,8 +1,9 @@
 //! Moving out: jobs as a crontab or as systemd units, where they can be said there.
 //!
-//! Pure, like `crate::convert::import`, of which this is the way back. What a job cannot be without and the
-//! other side does not know is a job that is left out, with the reason in plain words; what it can
-//! be without is said too. The tests read what is written with the importers, and compare due times.
+//! Pure, like `crate::convert::import`, of which this is the way back. What a job cannot be without
+//! and the other side does not know is a job that is left out, with the reason in plain words; what
+//! it can be without is said too. The tests read what is written with the importers, and compare
+//! due times.
 
 pub mod to_crontab;
 pub mod to_systemd;

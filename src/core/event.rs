@@ -301,7 +301,7 @@ pub enum Notice {
         job: Arc<Job>,
         /// What was missing, as a fragment that finishes "not started: ...".
         reason: String,
-        /// How long until it is tried again.
+        /// How long until it is retried.
         delay: Duration,
     },
     /// A run exceeded its `timeout`; its tree is being ended.

@@ -3,7 +3,8 @@
 //! An [`Outcome`] has a stable word for programs, a mark of one column, and what people read: a few
 //! words for a cell of a table, a phrase after a name, and a sentence with the run as its subject.
 //! `list`, `show`, `start`, `history`, `why`, `logs`, the log, the socket and the store all take them
-//! from here, so that they cannot differ. What a run does that is not over is [`Doing`]. `crate::history::object` is the JSON of a whole record.
+//! from here, so that they cannot differ. What a run does that is not over is [`Doing`].
+//! `crate::history::object` is the JSON of a whole record.
 
 use std::fmt;
 use std::time::Duration;
@@ -80,7 +81,7 @@ pub enum Doing {
     Queued,
     /// It waits for another run of its job to end.
     Pending,
-    /// It waits to be tried again.
+    /// It waits to be retried.
     Retrying,
 }
 

@@ -1,7 +1,7 @@
 //! Schedules, times and durations in plain English.
 //!
-//! Everything is said from what the schedule *means* (`crate::core::trigger`), not from what was typed,
-//! so that a person can see whether the two are the same. `cron` has the sentences for cron
+//! Everything is said from what the schedule *means* (`crate::core::trigger`), not from what was
+//! typed, so that a person can see whether the two are the same. `cron` has the sentences for cron
 //! schedules.
 
 mod cron;

@@ -65,7 +65,8 @@ impl<'s> Tokens<'s> {
         Tokens { text, kind: statement.kind, tokens, equals }
     }
 
-    /// What is wrong at `span`, of which the crate says `words`. `shown` is what the caret is put under.
+    /// What is wrong at `span`, of which the crate says `words`. `shown` is what the caret is put
+    /// under.
     pub(super) fn fault(&self, span: &Range<usize>, shown: Span, words: &str) -> Fault {
         let found = &self.text[shown.range()];
         let holds = |(_, range): &&(TokenKind, Range<usize>)| {

@@ -132,8 +132,8 @@ impl Builder {
     }
 
     /// A job with another trigger, and what is odd about it, a line each: one of `cron`, `interval`
-    /// and `date`, with `timezone`, `start_date`, `end_date`, `jitter` and `spread`. Without a `timezone` it
-    /// keeps its own. `now` is for what is odd about a date.
+    /// and `date`, with `timezone`, `start_date`, `end_date`, `jitter` and `spread`. Without a
+    /// `timezone` it keeps its own. `now` is for what is odd about a date.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Reads what says when: dates, intervals and cron schedules.
 //!
-//! Schedules themselves are read by `crate::core::trigger::cron`; here the TOML around them is, and the
-//! places of what is wrong are found again in the file.
+//! Schedules themselves are read by `crate::core::trigger::cron`; here the TOML around them is, and
+//! the places of what is wrong are found again in the file.
 
 use std::ops::Range;
 use std::time::Duration;

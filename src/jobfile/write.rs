@@ -1,8 +1,9 @@
 //! From jobs back to the jobfile that means them: what `schedrs export` and `show` print.
 //!
 //! A job is written with what differs from the built-in defaults, so `[defaults]` need not be. What
-//! was written and is read again is the same job, which `tests/jobfile/write.rs` holds it to. The values are
-//! put together once ([`keys`]), and drawn as TOML or as JSON; `when` has those that say when.
+//! was written and is read again is the same job, which `tests/jobfile/write.rs` holds it to. The
+//! values are put together once ([`keys`]), and drawn as TOML or as JSON; `when` has those that say
+//! when.
 
 mod when;
 

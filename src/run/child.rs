@@ -2,10 +2,10 @@
 //! cannot be started, to a reason that a person understands.
 //!
 //! `crate::run::executor` calls [`World::start`] on its spawner threads; `crate::run::daemon` waits for what
-//! it started and ends its process tree ([`tree`], [`signal`]). The parts: `shell` knows when a string command
-//! needs no shell, `search` where a program may be, `environment` (with `inherited`) and `identity`
-//! what their names say, `files` reads what the former needs, with the `rights` of the job's user, [`secrets`] are what of it must not be
-//! seen, `spawn` makes the process.
+//! it started and ends its process tree ([`tree`], [`signal`]). The parts: `shell` knows when a
+//! string command needs no shell, `search` where a program may be, `environment` (with `inherited`)
+//! and `identity` what their names say, `files` reads what the former needs, with the `rights` of
+//! the job's user, [`secrets`] are what of it must not be seen, `spawn` makes the process.
 
 pub mod cgroup;
 pub(crate) mod env_file;

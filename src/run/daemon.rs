@@ -9,10 +9,11 @@
 //! `effects` performs actions and follows runs until nothing of them is left; `records` has what is
 //! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
 //! `requests` takes what clients ask (`crate::control`) and knows the jobs that are not, or not only,
-//! what the jobfile says; `reload` reads that again, `apply` has it take effect, and `offload` has done elsewhere what
-//! may take long or hang; `logger` and `report` are the log; `overview` says how things stand, to a terminal and to a service manager, which
-//! `notify` tells; `timer` is the wall clock as something to wait for. Processes are made by
-//! `crate::run::executor`, what they print goes to `crate::run::output`.
+//! what the jobfile says; `reload` reads that again, `apply` has it take effect, and `offload` has
+//! done elsewhere what may take long or hang; `logger` and `report` are the log; `overview` says
+//! how things stand, to a terminal and to a service manager, which `notify` tells; `timer` is the
+//! wall clock as something to wait for. Processes are made by `crate::run::executor`, what they
+//! print goes to `crate::run::output`.
 
 mod apply;
 mod effects;
@@ -169,8 +170,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         server.close();
     }
     // The store's lock is the last to go.
-    if let Some(claims) = plan.claims {
-        claims.release();
+    if let Some(lock) = plan.lock {
+        lock.release();
     }
     // What the store does not have yet, it is to have; also when the loop has failed.
     effects.finish_records(clock::wall());

@@ -1,9 +1,9 @@
 //! `schedrs doctor`: what will bite, found before it does.
 //!
-//! Each check gives [`Finding`]s, which `crate::cli::command::doctor` shows. `machine` looks at what all
-//! jobs stand on; what concerns one job is examined where its processes are made (`crate::run::child`),
-//! as its own user and in its own directory; `login` compares its environment with the one in which
-//! its command was probably tried.
+//! Each check gives [`Finding`]s, which `crate::cli::command::doctor` shows. `machine` looks at
+//! what all jobs stand on; what concerns one job is examined where its processes are made
+//! (`crate::run::child`), as its own user and in its own directory; `login` compares its
+//! environment with the one in which its command was probably tried.
 
 pub(crate) mod login;
 pub(crate) mod machine;

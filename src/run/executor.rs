@@ -1,9 +1,9 @@
 //! The spawner threads: they take starts from a queue and make processes of them.
 //!
-//! How many runs there may be is decided by `crate::core::scheduler`; here is only the work of starting
-//! them, which takes longer than anything else the scheduler does. More than one thread does it,
-//! because the kernel's part of it runs in parallel. Children are not waited for here: the loop in
-//! `crate::run::daemon` does that, for all of them at once.
+//! How many runs there may be is decided by `crate::core::scheduler`; here is only the work of
+//! starting them, which takes longer than anything else the scheduler does. More than one thread
+//! does it, because the kernel's part of it runs in parallel. Children are not waited for here: the
+//! loop in `crate::run::daemon` does that, for all of them at once.
 //!
 //! A start may hang: a thread waits until its child has executed its program, and the program, its
 //! directory or the user database may be on a machine that does not answer. So the loop looks

@@ -1,10 +1,10 @@
 //! Whether what was loaded may be run: who can write to the jobfile, to what it includes, to the
 //! files that its jobs read their environments from, and to the directories of all of them.
 //!
-//! The rule for one file is `crate::sys::trust`; here is how grave it is. What root runs, and what a job
-//! runs as another user, only root and the reader may have written: such a jobfile is refused.
-//! Otherwise it is a warning. A job's own files are looked at again at each start (`crate::run::child`),
-//! so here they only deserve a warning in time.
+//! The rule for one file is `crate::sys::trust`; here is how grave it is. What root runs, and what
+//! a job runs as another user, only root and the reader may have written: such a jobfile is
+//! refused. Otherwise it is a warning. A job's own files are looked at again at each start
+//! (`crate::run::child`), so here they only deserve a warning in time.
 
 use std::collections::HashSet;
 use std::fs::File;

@@ -78,7 +78,7 @@ fn adopt(own: &Path, other: &Path, jobfile: &Path) -> (bool, String) {
     (linked, remark)
 }
 
-/// Asks whoever runs a jobfile, under whatever name, for its store (`crate::control::claim`).
+/// Asks whoever runs a jobfile, under whatever name, for its store (`crate::control::jobfile_lock`).
 pub(crate) type Running = fn(&Path) -> Option<PathBuf>;
 
 /// Where a reader looks for the store of a jobfile for which nobody says anything, best first.

@@ -3,7 +3,8 @@
 //! Somebody who asks for a place gets that one or an error. The default is only offered: if it
 //! cannot be written, schedrs says so and keeps nothing. That another scheduler uses it, or that
 //! a newer one has written it, or that others can write to it (`super::trust`), is an error for
-//! both, because going on would hide it. A disk without space is neither: the store is used when there is some (`super::waiting`).
+//! both, because going on would hide it. A disk without space is neither: the store is used when
+//! there is some (`super::waiting`).
 
 use std::fmt;
 use std::path::{Path, PathBuf};

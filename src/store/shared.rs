@@ -1,7 +1,7 @@
 //! A store that several schedulers use at once: the rest of the contract.
 //!
-//! Whoever writes is a *session* (`crate::core::fleet`), and what it writes counts only while it is not
-//! gone: each commit is fenced by it. The rules that make one run of each due time out of these
+//! Whoever writes is a *session* (`crate::core::fleet`), and what it writes counts only while it is
+//! not gone: each commit is fenced by it. The rules that make one run of each due time out of these
 //! operations are pure, and not here; the keeper calls them in between. Each operation is one
 //! transaction, and each may be repeated after an error: what it did is not done twice.
 //!

@@ -2,7 +2,7 @@
 //! start.
 //!
 //! Until there is space every commit fails, so that the keeper keeps what it would have written
-//! and tries again. What the store knows is read without writing, if there is a store already.
+//! and retries. What the store knows is read without writing, if there is a store already.
 
 use std::path::{Path, PathBuf};
 

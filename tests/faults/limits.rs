@@ -214,7 +214,7 @@ fn an_idle_scheduler_has_seven_threads_and_sleeps() {
     running.signal("USR1");
     running.event("status", "");
     let pid = running.pid();
-    // The loop, two spawners, the output, the store, the control socket and the claim.
+    // The loop, two spawners, the output, the store, the control socket and the lock of the jobfile.
     assert_eq!(status_of(pid, "Threads"), "7");
     running.stop();
 }

@@ -1,4 +1,5 @@
-//! What goes wrong around the program: crashes, full disks, clocks that are set, trees that do not end.
+//! What goes wrong around the program: crashes, full disks, clocks that are set, trees that do not
+//! end.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,6 +1,6 @@
-//! The rule of doc/time.md for daylight saving, as rows of data under a drawing of each day (an idea of
-//! Cronos'). In a drawing, time goes to the right; `ST` and `DT` are the zone's standard and
-//! daylight time.
+//! The rule of doc/time.md for daylight saving, as rows of data under a drawing of each day (an
+//! idea of Cronos'). In a drawing, time goes to the right; `ST` and `DT` are the zone's standard
+//! and daylight time.
 //!
 //! A schedule is a crontab text, or, with an `=`, fields of the table form. Due times are written
 //! as the wall clocks show them, with the offset in use. What random schedules do on such days is

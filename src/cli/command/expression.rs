@@ -40,8 +40,8 @@ pub(super) fn schedule(
     Ok(loaded.set.and_then(|set| set.jobs.into_iter().next()))
 }
 
-/// A job that is due when the cron expression `expr` says; `None` when it has errors, which have been reported on
-/// stderr under `name`. Warnings are reported too.
+/// A job that is due when the cron expression `expr` says; `None` when it has errors, which have
+/// been reported on stderr under `name`. Warnings are reported too.
 pub(super) fn job(expr: &str, zone: &Zone, name: &str) -> anyhow::Result<Option<Job>> {
     let mut flaws = Vec::new();
     let parsed = crontab::parse(expr, ID, &mut flaws);

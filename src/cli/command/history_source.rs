@@ -13,7 +13,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::argument;
 use crate::cli::Context;
-use crate::control::claim;
+use crate::control::jobfile_lock;
 use crate::core::event::JobRecord;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
@@ -202,14 +202,16 @@ fn candidates(
     };
     let Some((url, directory)) = given else {
         return Ok(files(
-            jobfile.map(|jobfile| known::candidates(jobfile, claim::store_of)).unwrap_or_default(),
+            jobfile
+                .map(|jobfile| known::candidates(jobfile, jobfile_lock::store_of))
+                .unwrap_or_default(),
         ));
     };
     match Location::parse(url, directory.unwrap_or(Path::new(""))).map_err(told)? {
         // Where a relative one in the jobfile has led when that was run, whoever runs it knows.
         Location::Sqlite(path) | Location::Default(path) => match (jobfile, &place.store) {
             (Some(jobfile), None) if !path.exists() => {
-                Ok(files(known::also_of_running(path, jobfile, claim::store_of)))
+                Ok(files(known::also_of_running(path, jobfile, jobfile_lock::store_of)))
             }
             _ => Ok(vec![Location::Sqlite(path)]),
         },

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Context, ExitCode};
-use crate::control::claim;
 use crate::control::client::{Client, Error, Place};
+use crate::control::jobfile_lock;
 use crate::control::wire::view::PausedView;
 use crate::core::instant::Instant;
 use crate::core::words;
@@ -25,7 +25,7 @@ use crate::store::location;
 use crate::sys::clock;
 use crate::sys::paths;
 
-/// How long an answer is waited for. A scheduler answers within milliseconds, if it is not stopped.
+/// How long a response is waited for. A scheduler answers within milliseconds, if it is not stopped.
 const ANSWER: Duration = Duration::from_secs(10);
 
 /// The same of one that does answer, has much to read first, and gives that up in less than this
@@ -61,7 +61,7 @@ pub(super) struct Connection {
     pub(super) output: Output,
 }
 
-/// How an answer is written.
+/// How a response is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Output {
     /// For people
@@ -151,7 +151,7 @@ pub(super) fn connect(
 fn without_socket(jobfile: &Path) -> Option<anyhow::Error> {
     let stores = paths::store_candidates(jobfile);
     let pid = stores.iter().find_map(|store| location::writer_of(store));
-    let pid = pid.or_else(|| claim::holder_of(jobfile)?.pid)?;
+    let pid = pid.or_else(|| jobfile_lock::holder_of(jobfile)?.pid)?;
     let name = clean(&jobfile.to_string_lossy()).into_owned();
     Some(anyhow!(
         "a schedrs with pid {pid} runs {name}, but its control socket is not there; `kill -HUP \
@@ -198,18 +198,18 @@ pub(super) fn told(error: Error) -> anyhow::Error {
     Lines::new(error.to_string().lines()).into()
 }
 
-/// An answer, or a part of one, by its type.
+/// A response, or a part of one, by its type.
 pub(super) fn read<T: DeserializeOwned>(body: Map<String, Value>) -> anyhow::Result<T> {
     serde_json::from_value(Value::Object(body))
         .map_err(|error| anyhow!("this schedrs answers in another version: {error}"))
 }
 
-/// Whole numbers of an answer.
+/// Whole numbers of a response.
 pub(super) fn number(body: &Map<String, Value>, key: &str) -> u64 {
     body.get(key).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// Times of answers, for people.
+/// Times of responses, for people.
 pub(super) struct Times<'a> {
     context: &'a Context,
     now: Instant,
@@ -244,7 +244,7 @@ impl Times<'_> {
     }
 }
 
-/// A time of an answer.
+/// A time of a response.
 pub(super) fn instant(time: &str) -> Option<Instant> {
     match when::parse_moment(time) {
         Ok(Moment::At(at)) => Some(at),

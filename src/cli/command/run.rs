@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 
 use crate::cli::{Context, ExitCode};
-use crate::control::claim::{Claims, Identity};
+use crate::control::jobfile_lock::{Identity, JobfileLock};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet, Options};
 use crate::core::trigger::spread::Spread;
@@ -105,14 +105,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let until = until(args, &jobfile.set)?;
     watch.now("opening its store".to_owned());
-    let (claims, mut remarks) = claim(&file, args, read)?;
+    let (lock, mut remarks) = lock(&file, args, read)?;
     let storage = open_store(&file, args, &jobfile, &mut remarks)?;
     // Without a store there is nothing to be asked.
     let socket =
         storage.as_ref().map(|_| args.socket.clone().unwrap_or_else(|| paths::socket(&file)));
-    if let Some(claims) = &claims {
+    if let Some(lock) = &lock {
         let store = storage.as_ref().and_then(|storage| storage.path.as_deref());
-        claims.tell(socket.as_deref(), store);
+        lock.tell(socket.as_deref(), store);
     }
     let notes = Arc::default();
 
@@ -154,8 +154,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     plan.notes = notes;
     plan.socket = socket;
     plan.origin = (file != Path::new("-")).then(|| paths::as_given(&file));
-    plan.load = loader(&file, args, claims.clone());
-    plan.claims = claims;
+    plan.load = loader(&file, args, lock.clone());
+    plan.lock = lock;
     watch.now("looking at its store and into the user database".to_owned());
     plan.begun = Some(Box::new(move || drop(watch)));
     plan.dry_run = args.dry_run;
@@ -206,14 +206,14 @@ fn load(
 
 /// Sees to it that no other scheduler runs the jobfile, unless this one was told to have a store of
 /// its own. A dry run and a single run are in nobody's way.
-fn claim(
+fn lock(
     file: &Path,
     args: &Args,
     read: Option<Identity>,
-) -> anyhow::Result<(Option<Claims>, Vec<String>)> {
+) -> anyhow::Result<(Option<JobfileLock>, Vec<String>)> {
     match read {
         Some(read) if args.store.is_none() && !args.dry_run && args.once.is_none() => {
-            Ok(Claims::take(file, read)?)
+            Ok(JobfileLock::take(file, read)?)
         }
         _ => Ok((None, Vec::new())),
     }
@@ -251,7 +251,7 @@ fn open_store(
 }
 
 /// How the jobfile is read again, unless it was standard input.
-fn loader(file: &Path, args: &Args, claims: Option<Claims>) -> Option<Arc<daemon::Load>> {
+fn loader(file: &Path, args: &Args, lock: Option<JobfileLock>) -> Option<Arc<daemon::Load>> {
     if file == Path::new("-") || args.once.is_some() {
         return None;
     }
@@ -275,8 +275,8 @@ fn loader(file: &Path, args: &Args, claims: Option<Claims>) -> Option<Arc<daemon
         for warning in of(Severity::Warning).take(MAX_PROBLEMS) {
             log::warn!(event = "reload_warning"; "{}", line(warning));
         }
-        if let (Some(claims), Some(read)) = (&claims, loaded.read) {
-            let warnings = claims.renew(file, read).map_err(|taken| vec![taken.to_string()])?;
+        if let (Some(lock), Some(read)) = (&lock, loaded.read) {
+            let warnings = lock.renew(file, read).map_err(|taken| vec![taken.to_string()])?;
             for warning in warnings {
                 log::warn!(event = "reload_warning"; "{warning}");
             }

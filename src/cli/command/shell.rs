@@ -1,8 +1,8 @@
 //! `schedrs shell`: a shell that has what a job has.
 //!
 //! This process becomes the shell, by the same steps by which a job's process becomes its program
-//! (`crate::run::child`), but for the terminal, which it keeps. Only where root opens a shell of another
-//! user it stays, so that this user does not get root's terminal.
+//! (`crate::run::child`), but for the terminal, which it keeps. Only where root opens a shell of
+//! another user it stays, so that this user does not get root's terminal.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;

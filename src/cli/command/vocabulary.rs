@@ -1,5 +1,5 @@
-//! Tests that `list`, `show`, `start`, `history`, `why`, `logs`, the socket and the pages say the same of
-//! each outcome: its word, its mark, its phrase and its JSON.
+//! Tests that `list`, `show`, `start`, `history`, `why`, `logs`, the socket and the pages say the
+//! same of each outcome: its word, its mark, its phrase and its JSON.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

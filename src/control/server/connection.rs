@@ -16,7 +16,7 @@ use crate::core::instant::Mono;
 /// So many requests of a connection are answered at the same time.
 const MAX_PENDING: usize = 8;
 
-/// So many bytes of answers are kept for a client that does not read. It is not read from either
+/// So many bytes of responses are kept for a client that does not read. It is not read from either
 /// as long as there are more than [`ENOUGH_UNREAD`].
 const MAX_UNREAD: usize = 16 << 20;
 const ENOUGH_UNREAD: usize = 1 << 20;
@@ -136,7 +136,7 @@ impl Connection {
         if self.closing || self.pending.len() >= MAX_PENDING || unread > ENOUGH_UNREAD {
             return false;
         }
-        // A large answer stands alone, so that there is room for it.
+        // A large response stands alone, so that there is room for it.
         !self.pending.values().any(Exchange::is_large) && self.allowance >= 1000
     }
 

@@ -1,4 +1,4 @@
-//! One request, from the line that makes it to the last line of its answer.
+//! One request, from the line that makes it to the last line of its response.
 //!
 //! Here a request is put to the loop, in several steps where it takes them, and the loop's response
 //! becomes JSON. What lies in the past is read from the store. There are
@@ -49,7 +49,7 @@ pub(super) struct Exchange {
 
 #[derive(Debug)]
 enum Stage {
-    /// One answer is to come.
+    /// One response is to come.
     Plain,
     /// A job is to be shown.
     Show,
@@ -85,7 +85,7 @@ impl Exchange {
         (Exchange { id, stage }, next)
     }
 
-    /// Whether its answer may be so large that no other should be made beside it.
+    /// Whether its response may be so large that no other should be made beside it.
     pub(super) fn is_large(&self) -> bool {
         matches!(self.stage, Stage::Jobs(_))
     }

@@ -1,4 +1,4 @@
-//! How the server's thread is told things: a box that is locked for a moment, and a counter that
+//! The queue of messages to the server's thread: a box that is locked for a moment, and a counter that
 //! wakes it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -76,16 +76,16 @@ impl Inbox {
 pub(super) struct Ticket {
     inbox: Arc<Inbox>,
     key: Key,
-    /// An answer was given.
+    /// A response was given.
     begun: AtomicBool,
-    /// The last answer was given.
+    /// The last response was given.
     answered: AtomicBool,
     /// A second answer may follow.
     twice: bool,
 }
 
 impl Ticket {
-    /// One for a question that has one answer, or `twice` two.
+    /// One for a question that has one response, or `twice` two.
     pub(super) fn new(inbox: Arc<Inbox>, key: Key, twice: bool) -> Ticket {
         let (begun, answered) = (AtomicBool::new(false), AtomicBool::new(false));
         Ticket { inbox, key, begun, answered, twice }

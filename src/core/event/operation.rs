@@ -1,4 +1,4 @@
-//! What may be asked of a running scheduler: [`Event::Operation`](super::Event::Operation). What it
+//! Requests to a running scheduler: [`Event::Operation`](super::Event::Operation). What it
 //! answers is in `response`.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub enum Operation {
     List {
         /// The place to begin at: 0, or [`JobPage::more`] of an earlier answer.
         from: u32,
-        /// How many at most.
+        /// The limit: how many at most.
         limit: u32,
     },
     /// One job, with its active runs. Answer: [`Response::Job`].

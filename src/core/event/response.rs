@@ -109,7 +109,7 @@ pub struct JobView {
     pub next: Option<Instant>,
     /// Runs with a process.
     pub running: u32,
-    /// Runs that wait: for a slot, for another run, or to be tried again.
+    /// Runs that wait: for a slot, for another run, or to be retried.
     pub waiting: u32,
     /// When it was first scheduled: where the grid of an interval begins.
     pub anchor: Instant,

@@ -6,8 +6,8 @@
 //! answer in before it makes the next. [`Fleet::next_wakeup`] says when to call it if nothing
 //! happens before.
 //!
-//! The rules are those of doc/fleet.md, a file each: here beats and trust; in `homes` which jobs are at home
-//! here; in `silence` who is dead; in `generation` the store that has forgotten.
+//! The rules are those of doc/fleet.md, a file each: here beats and trust; in `homes` which jobs
+//! are at home here; in `silence` who is dead; in `generation` the store that has forgotten.
 //!
 //! All times here are monotonic ones that go on while the machine sleeps (`CLOCK_BOOTTIME`). Wall
 //! time is looked at only to say how far this host's clock is off.

@@ -1,5 +1,5 @@
-//! Whether a due time becomes a run, and when that run gets a slot: doc/runs.md, "Room for
-//! the job" and "Slots".
+//! Whether a due time becomes a run within the limits of its job (`max_instances`, `overlap`), and
+//! how long that waits in the queue for a slot: doc/runs.md, "Room for the job" and "Slots".
 
 use std::sync::Arc;
 

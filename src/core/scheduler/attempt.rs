@@ -1,4 +1,5 @@
-//! Attempts: what the table of `run` says is done here. The rules: doc/runs.md, "Attempts".
+//! Attempts: starting, timeout, failure, retry; what the table of `run` says is done here. The
+//! rules: doc/runs.md, "Attempts".
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,7 +190,7 @@ impl Scheduler {
     }
 
     /// A process has ended. What it gives back may be what the run that has waited longest was
-    /// short of: it is tried again without its pause. That counts as no further try, as the pauses
+    /// short of: it is retried without its pause. That counts as no further try, as the pauses
     /// are for a machine on which nothing moves.
     fn try_postponed(&mut self, step: &mut Step<'_>) {
         while let Some(id) = self.postponed.pop_front() {

@@ -1,9 +1,9 @@
-//! Which due times have passed, and what becomes of them: doc/runs.md, "Due, late,
-//! missed" and "Several at once".
+//! Due times that have passed: which are due, late, missed or coalesced (doc/runs.md, "Due, late,
+//! missed" and "Several at once").
 //!
-//! A due time fires at `due + spread + jitter`; what is said of jitter below is said of both. Noticed later than that by more than `misfire_grace_time`
-//! it is missed; of several that fire at once, `coalesce` picks the ones to run. The rest are
-//! never enumerated, only counted (`tally`).
+//! A due time fires at `due + spread + jitter`; what is said of jitter below is said of both.
+//! Noticed later than that by more than `misfire_grace_time` it is missed; of several that fire at
+//! once, `coalesce` picks the ones to run. The rest are never enumerated, only counted (`tally`).
 
 use std::collections::VecDeque;
 use std::collections::binary_heap::PeekMut;

@@ -47,8 +47,8 @@ impl Shared {
 
 impl Scheduler {
     /// A scheduler that shares its store with others and starts now. No job is at home here until
-    /// [`Event::Homes`](crate::core::event::Event::Homes) says so. Of `saved` its runs and the pause of
-    /// all jobs count; what is known of the jobs comes with them.
+    /// [`Event::Homes`](crate::core::event::Event::Homes) says so. Of `saved` its runs and the
+    /// pause of all jobs count; what is known of the jobs comes with them.
     pub fn in_fleet(now: Now, set: JobSet, saved: SavedState, me: SessionId) -> Scheduler {
         let mut scheduler = Scheduler::new(now, set);
         scheduler.remembers = true;
@@ -271,7 +271,8 @@ impl Scheduler {
         most.saturating_sub(self.others(slot).len() as u32)
     }
 
-    /// Has the oldest run of a job ended that another scheduler has: whoever acts on this passes it on.
+    /// Has the oldest run of a job ended that another scheduler has: whoever acts on this passes it
+    /// on.
     pub(super) fn end_elsewhere(&mut self, slot: u32, step: &mut Step<'_>) {
         let Some(fleet) = &mut self.fleet else { return };
         let id = &self.jobs[slot as usize].job.id;

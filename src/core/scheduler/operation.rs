@@ -1,7 +1,8 @@
-//! What people and programs ask of a running scheduler: APScheduler's job management.
+//! Requests of people and programs to a running scheduler: list, start, stop, pause, add, change and
+//! remove jobs, as APScheduler does.
 //!
-//! Every question has an answer in the same step. What changes a job is remembered in that step as
-//! well, before it is answered.
+//! Every [`Operation`] has its [`Response`] in the same step. What changes a job is remembered in
+//! that step as well, before it is answered.
 
 use std::collections::HashMap;
 use std::sync::Arc;

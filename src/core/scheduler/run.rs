@@ -42,7 +42,7 @@ pub(super) enum Phase {
     Queued,
     /// The effects were told to start an attempt and have not answered.
     Starting,
-    /// The machine was too short of something to start it; it keeps its slot and tries again.
+    /// The machine was too short of something to start it; it keeps its slot and retries.
     Postponed,
     /// Its start hangs, and the effects were told to give it up.
     GivenUp,
@@ -52,7 +52,7 @@ pub(super) enum Phase {
     Terminating,
     /// Its process was killed, and is not yet gone.
     Killing,
-    /// Its last attempt has failed; it waits, without a slot, to try again.
+    /// Its last attempt has failed; it waits, without a slot, to retry.
     Resting,
 }
 
@@ -63,7 +63,7 @@ pub(super) enum Input {
     Started(u32, Now, Mono),
     /// Somebody has been trying to start it since then, and hangs.
     Hangs(Mono),
-    /// It could not be started, and would not if one tried again soon.
+    /// It could not be started, and would not if one retried soon.
     NotStarted(String),
     /// It could not be started, for now.
     Short(String),
@@ -96,7 +96,7 @@ pub(super) enum Reaction {
     GiveUp,
     /// It never began, and will not.
     Drop,
-    /// It will not be tried again: its last attempt decides.
+    /// It will not be retried: its last attempt decides.
     Conclude,
     /// Wait for a slot.
     Enqueue,
@@ -104,7 +104,7 @@ pub(super) enum Reaction {
     StartAgain,
     /// The attempt runs.
     Run,
-    /// Keep the slot and try again soon.
+    /// Keep the slot and retry soon.
     Postpone,
     /// The attempt is over: record the run, or rest before the next attempt.
     AttemptOver,
@@ -270,7 +270,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Whether it waits to try again: without a process, without a slot, after a failure.
+    /// Whether it waits to retry: without a process, without a slot, after a failure.
     pub(super) fn waits_to_retry(&self) -> bool {
         match self.phase {
             Phase::Resting => true,

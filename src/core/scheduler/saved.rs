@@ -192,7 +192,7 @@ impl Scheduler {
             once_started: OnceStarted::Run,
             hangs: false,
             timed_out: false,
-            // How it ends will not be known, so nobody can tell whether to try again.
+            // How it ends will not be known, so nobody can tell whether to retry.
             is_last: true,
         });
         if job_slot != NONE {

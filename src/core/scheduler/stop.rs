@@ -1,5 +1,5 @@
-//! The life of the scheduler itself: it starts, runs, drains, ends what is left, is over.
-//! doc/runs.md, "Stop".
+//! The life of the scheduler itself: it starts, runs, drains at a shutdown, ends what is left, is
+//! over. doc/runs.md, "Stop".
 
 use std::time::Duration;
 

@@ -137,7 +137,7 @@ impl Groups {
         remove(&self.0.path, DEPTH);
     }
 
-    /// Processes cannot be made in them: nobody tries again.
+    /// Processes cannot be made in them: nobody retries.
     pub fn give_up(&self, errno: i32) {
         if !self.0.failed.swap(true, Ordering::Relaxed) {
             let error = io::Error::from_raw_os_error(errno);

@@ -1,4 +1,4 @@
-//! How other threads reach the loop: they leave messages and wake it.
+//! The loop's queue of messages: other threads leave them and wake it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -2,7 +2,7 @@
 //!
 //! Reading the jobfile waits for a disk, and what makes a job of a text waits for the files of the
 //! time zones. The loop hands such work over and goes on; what comes of it is a message
-//! ([`Message::Done`]). A thread cannot be ended from outside: one that is not done in time is
+//! ([`Message::Done`]). A thread cannot be cancelled from outside: one that is not done in time is
 //! given up, and what it still comes up with is ignored. There is a limit to how many of those
 //! there may be, so that a disk that hangs costs a few threads and not one for each try.
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::control::Line;
-use crate::control::claim::Claims;
+use crate::control::jobfile_lock::JobfileLock;
 use crate::core::event::{Action, RunId};
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Keep};
@@ -69,7 +69,7 @@ pub struct Plan {
     /// The same for whoever is elsewhere: an absolute path, if it is a file.
     pub origin: Option<PathBuf>,
     /// What keeps other schedulers from the jobfile.
-    pub(crate) claims: Option<Claims>,
+    pub(crate) lock: Option<JobfileLock>,
     /// What remembers what is decided; `None`: nobody, and jobs cannot be changed at run time.
     pub storage: Option<Storage>,
     /// Where the output thread finds a way to the store.
@@ -108,7 +108,7 @@ impl Plan {
             jobfile,
             source,
             origin: None,
-            claims: None,
+            lock: None,
             storage: None,
             notes: Arc::default(),
             socket: None,

@@ -1,4 +1,4 @@
-//! What becomes of runs that a scheduler has left open: taken back under watch where their process
+//! Runs that an earlier scheduler has left open: taken back under watch where their process
 //! still lives, `lost` where it does not, decided anew where nothing of them had begun.
 //!
 //! A run is never started a second time because of a crash: the store had it before its process
@@ -89,7 +89,7 @@ pub(super) fn recover(
             continue;
         }
         if let Some(outcome) = open.last.clone() {
-            // It was waiting to be tried again.
+            // It was waiting for a retry.
             recovered.end(&open, outcome, now.wall);
             continue;
         }

@@ -1,8 +1,8 @@
-//! What is asked of the loop: takes calls (`crate::control`), puts them to the scheduler as events,
-//! and gives each response to whoever waits for it.
+//! Requests to the loop: takes calls (`crate::control`) into a queue, puts them to the scheduler as
+//! operations, and gives each response to whoever waits for it.
 //!
-//! `jobs` knows the jobs that are not, or not only, what the jobfile says, and makes of a request
-//! what is asked of the scheduler. Here is who has asked, in which order and until when.
+//! `jobs` knows the jobs that are not, or not only, what the jobfile says, and makes an operation of
+//! a request. Here is who has made it, in which order and until when.
 //!
 //! Calls are taken one after the other, in the order in which they came: each finds what the one
 //! before it has made of the jobs. A text that somebody has sent is read and tried out elsewhere

@@ -16,7 +16,7 @@ const MAX_SIZE: u64 = 10 * 1024 * 1024;
 /// How many older files are kept.
 const KEPT: u32 = 4;
 
-/// When a file could not be rotated, it grows by this much before that is tried again.
+/// When a file could not be rotated, it grows by this much before that is retried.
 const NEXT_TRY: u64 = 1024 * 1024;
 
 /// The file of one job.

@@ -1,7 +1,7 @@
 //! All the files of `output = "file"`, and the law of [`loss`](super::loss) for them.
 //!
 //! A disk that is full is full for all of them: that it is, is told once for all jobs, and so is
-//! that it no longer is. Until then it is tried again now and then, and what is printed meanwhile is
+//! that it no longer is. Until then it is retried now and then, and what is printed meanwhile is
 //! counted.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ pub(super) struct Files {
     of_job: HashMap<Box<str>, Entry>,
     /// What goes wrong, by the reason.
     outages: HashMap<Box<str>, Outage>,
-    /// When what has failed is tried again.
+    /// When what has failed is retried.
     retry: Option<Mono>,
 }
 

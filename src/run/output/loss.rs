@@ -11,7 +11,7 @@ use crate::core::zone::Zone;
 use crate::run::child::describe;
 use crate::sys::clock;
 
-/// How often it is tried again.
+/// How often it is retried.
 pub(super) const RETRY: Duration = Duration::from_secs(1);
 
 /// Whether a stream that has failed so never takes anything again: its reader, its terminal or the

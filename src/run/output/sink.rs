@@ -200,12 +200,12 @@ impl<F: Write + AsFd> Sink<F> {
         match self.state {
             State::Open => self.written < self.buffer.len(),
             State::Dropping => true,
-            // It cannot be waited for, but is tried again.
+            // It cannot be waited for, but is retried.
             State::Failing { .. } | State::Closed => false,
         }
     }
 
-    /// When patience ends, if the reader does not read, and when to try again what has failed.
+    /// When patience ends, if the reader does not read, and when to retry what has failed.
     pub(super) fn deadline(&self) -> Option<Mono> {
         match self.state {
             State::Open => self.stalled.map(|since| since.plus(PATIENCE)),
@@ -263,7 +263,7 @@ impl<F: Write + AsFd> Sink<F> {
         matches!(self.state, State::Failing { .. }).then_some(self.dropped)
     }
 
-    /// Has what has failed tried again at once.
+    /// Has what has failed retried at once.
     pub(super) fn hurry(&mut self, now: Mono) {
         if let State::Failing { retry, .. } = &mut self.state {
             *retry = now;
@@ -477,7 +477,7 @@ mod tests {
             assert_eq!(sink.flush(|| at(0)), Flushed::Failing(errno));
             assert!(sink.has_room() && !sink.is_waiting());
             print(&mut sink, "a | four\n");
-            // It is tried again once a second, not with each line.
+            // It is retried once a second, not with each line.
             assert_eq!(sink.deadline(), Some(at(SECOND)));
             assert_eq!(sink.flush(|| at(SECOND - 1)), Flushed::All);
             assert_eq!(sink.flush(|| at(SECOND)), Flushed::All);

@@ -54,7 +54,7 @@ pub struct Live {
     pub running: Vec<(Box<str>, Mono)>,
     /// How many run.
     pub count: usize,
-    /// How many runs wait: for a slot, for another run, to be tried again.
+    /// How many runs wait: for a slot, for another run, to be retried.
     pub waiting: usize,
     /// What is due next and when, in words.
     pub next: String,

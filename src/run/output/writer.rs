@@ -226,7 +226,7 @@ fn run(shared: &Shared, mut files: Files) {
     }
 }
 
-/// The next order, `Some(None)` when something is to be tried again first, `None` when there will
+/// The next order, `Some(None)` when something is to be retried first, `None` when there will
 /// be no other.
 fn next(shared: &Shared, deadline: Option<Mono>) -> Option<Option<Order>> {
     let mut queue = shared.queue();

@@ -1,4 +1,5 @@
-//! What waits to be written, and what waits for it. Plain data behind the lock of the keeper.
+//! The queue of the keeper: what waits to be written, and what waits for it. Plain data behind the
+//! lock of the keeper.
 //!
 //! A start, or an answer to whoever has asked for a change, is in exactly one place: with its facts
 //! in the queue, or with those that are being written. Whoever takes it from there, under the lock,

@@ -1,4 +1,4 @@
-//! The thread's work: write, and when that does not succeed, wait, open anew, try again.
+//! The thread's work: write, and when that does not succeed, wait, open anew, retry.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -88,7 +88,7 @@ struct Failure {
 /// What there is of a store after a failure.
 #[derive(PartialEq)]
 enum After {
-    /// It may be tried again.
+    /// It may be retried.
     Kept,
     /// Nobody knows in which state it is: it is to be opened again.
     Suspect,

@@ -62,7 +62,7 @@ fn a_link_that_is_turned_changes_nothing_but_the_jobs() {
 }
 
 /// A store beside the jobfile would be another one after the link was turned, one in memory has no
-/// lock: the jobfile is claimed all the same, and its past is where the one that runs has it.
+/// lock: the jobfile is locked all the same, and its past is where the one that runs has it.
 #[test]
 fn a_link_that_is_turned_starts_no_second_scheduler() {
     for url in ["sqlite:x.db", "memory"] {
@@ -154,7 +154,7 @@ fn two_names_of_one_file() {
 
 /// An editor puts a new file in the place of the jobfile.
 #[test]
-fn a_jobfile_that_is_replaced_stays_claimed() {
+fn a_jobfile_that_is_replaced_stays_locked() {
     let bench = Bench::new(JOBS);
     symlink("jobs.toml", bench.path("link.toml")).unwrap();
     let replace = || {

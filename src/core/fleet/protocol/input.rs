@@ -65,10 +65,10 @@ pub enum Input<'a> {
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// `Shared::join` with [`Fleet::me`] and [`Fleet::list`]: at the start, with another jobfile, and
+    /// `Shared::join` with [`Fleet::me`](super::Fleet::me) and [`Fleet::list`](super::Fleet::list): at the start, with another jobfile, and
     /// when the store has forgotten this session.
     Join,
-    /// `Shared::beat` with [`Fleet::me`].
+    /// `Shared::beat` with [`Fleet::me`](super::Fleet::me).
     Beat,
     /// `Shared::leave`.
     Leave,
@@ -114,7 +114,8 @@ pub enum Output {
     },
     /// [`View::changes`] has moved: read what was changed, and what is asked.
     Changed,
-    /// Others may think that this host is dead. What may run a second time elsewhere (`on_lost = "run_again"`) has to end now.
+    /// Others may think that this host is dead. What may run a second time elsewhere (`on_lost =
+    /// "run_again"`) has to end now.
     Untrusted,
     /// The contrary.
     Trusted,

@@ -1,5 +1,5 @@
-//! The rule for daylight saving (doc/time.md), in full: when a schedule is due whose wall time a change
-//! of clocks leaves out (a gap) or has twice (a fold). `super::schedule` knows no zones, and
+//! The rule for daylight saving (doc/time.md), in full: when a schedule is due whose wall time a
+//! change of clocks leaves out (a gap) or has twice (a fold). `super::schedule` knows no zones, and
 //! `crate::core::zone` no schedules.
 
 use super::Schedule;

@@ -1,4 +1,4 @@
-//! Starts that hang: noticed, told of, and given up.
+//! Starts that hang: noticed, reported, and cancelled (given up).
 //!
 //! Making a process takes a millisecond, or it hangs for as long as a file system or a user database
 //! does. `crate::run::executor` sees to it that the others go on; here the scheduler is told, so that

@@ -1,7 +1,7 @@
 //! What a run leaves behind: processes of its tree that outlive the main one are found and ended.
 //!
-//! Who belongs to a run is told by `crate::run::child::tree`. When to look again is told by SIGCHLD, and
-//! by a time for what gives no sign.
+//! Who belongs to a run is told by `crate::run::child::tree`. When to look again is told by
+//! SIGCHLD, and by a time for what gives no sign.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -23,7 +23,7 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 /// A tree that forks faster than it is killed is killed this often in a row.
 const ROUNDS: u32 = 64;
 
-/// For so long it is tried again to look for what is left, where that fails.
+/// For so long it is retried to look for what is left, where that fails.
 const BLIND_FOR: Duration = Duration::from_secs(3);
 const BLIND_PAUSE: Duration = Duration::from_millis(200);
 
@@ -165,7 +165,7 @@ impl Effects {
         }
     }
 
-    /// What is left of a run cannot be looked for. That is no answer, so it is tried again; but
+    /// What is left of a run cannot be looked for. That is no answer, so it is retried; but
     /// not for ever, because whoever cannot look now may never be able to.
     fn sweep_blindly(
         &mut self,

@@ -1,5 +1,5 @@
-//! What cannot be ended: it is told once, is a reason in `status`, and keeps no run and no scheduler
-//! for ever.
+//! Processes that cannot be ended: each is reported once, is a reason in `status`, and keeps no run
+//! and no scheduler for ever.
 //!
 //! There are three kinds. A process that belongs to another user may not be signalled; its run is
 //! *abandoned* when it should have been killed. A process that hangs in the kernel ends when that

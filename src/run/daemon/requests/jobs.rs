@@ -113,7 +113,7 @@ pub(in crate::run::daemon) struct Jobs {
     changing: Option<Arc<Job>>,
 }
 
-/// What is to be asked of the scheduler, of what somebody has sent.
+/// The operation that a request becomes.
 #[derive(Debug)]
 pub(in crate::run::daemon) struct Fit {
     pub(in crate::run::daemon) operation: Operation,
@@ -283,7 +283,7 @@ fn change(
     Ok(What::Override { job, before, text, trigger })
 }
 
-/// What is asked of the scheduler for a request that has no text in it.
+/// The operation of a request that has no text in it.
 pub(in crate::run::daemon) fn plain(request: Request) -> Result<Operation, Fault> {
     Ok(match request {
         Request::List { from, limit } => {

@@ -1,12 +1,12 @@
-//! One scheduler to a jobfile, whatever the file is called: a claim that the whole machine sees.
+//! One scheduler to a jobfile, whatever the file is called: a lock that the whole machine sees.
 //!
 //! The store's lock (`crate::store`) keeps two schedulers from one store, and a store has its name
 //! from the jobfile's path (`crate::sys::paths`). Two names of one file, or two users with a state
 //! directory each, would so be two stores and two schedulers that run every job twice. So who runs
-//! a jobfile also claims what cannot be spelled in two ways: the inode that was read, and the
+//! a jobfile also locks what cannot be spelled in two ways: the inode that was read, and the
 //! entries of directories that led to it, because an editor puts another inode into the same entry.
 //!
-//! A claim is a socket that listens at an abstract address (unix(7)). It needs no directory that
+//! A lock is a socket that listens at an abstract address (unix(7)). It needs no directory that
 //! everybody may write to and no right to the jobfile, leaves nothing behind, and the kernel says
 //! which process and which user have it; another program that locks the jobfile for a reason of its
 //! own is not in the way. Whoever connects is told in one line where that scheduler can be reached.
@@ -37,26 +37,26 @@ use super::socket;
 use crate::problem::clean;
 use crate::sys::paths;
 
-/// How long one that has a claim is given to say where it can be reached.
+/// How long one that has a lock is given to say where it can be reached.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long nobody is answered when there are no descriptors left.
 const BREATHER: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
-/// How often it is tried again when an address is taken and nobody listens there: it was given up,
+/// How often it is retried when an address is taken and nobody listens there: it was given up,
 /// or taken, a moment ago.
 const TRIES: usize = 1000;
 
 /// Connections that wait to be answered, and how many are answered in a row.
 const BACKLOG: i32 = 64;
 
-/// No answer is longer: it has three paths in it.
+/// No such line is longer: it has three paths in it.
 const LONGEST: u64 = 64 << 10;
 
 /// Device and inode of a file.
 pub(crate) type Identity = (u64, u64);
 
-/// Where a scheduler can be reached that has claimed a jobfile.
+/// Where a scheduler can be reached that has locked a jobfile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Told {
     /// The jobfile, as it was given to it.
@@ -67,7 +67,7 @@ pub(crate) struct Told {
     pub(crate) store: Option<PathBuf>,
 }
 
-/// Who has a claim.
+/// Who has a lock.
 #[derive(Debug)]
 pub(crate) struct Holder {
     /// `None`: it is in another container.
@@ -103,10 +103,10 @@ impl fmt::Display for Taken {
 
 impl std::error::Error for Taken {}
 
-/// The claims of this process on its jobfile; cheap to clone. They last until all are dropped, or
+/// The locks of this process on its jobfile; cheap to clone. They last until all are dropped, or
 /// one is released.
 #[derive(Clone, Debug)]
-pub(crate) struct Claims(Arc<Owner>);
+pub(crate) struct JobfileLock(Arc<Owner>);
 
 #[derive(Debug)]
 struct Owner {
@@ -156,18 +156,18 @@ impl Shared {
     }
 }
 
-impl Claims {
-    /// Claims a jobfile that was read, `read` being what it was; `None` if there is no way to.
+impl JobfileLock {
+    /// Locks a jobfile that was read, `read` being what it was; `None` if there is no way to.
     /// Answers what there is to say about it, too, each a sentence without a full stop.
     pub(crate) fn take(
         jobfile: &Path,
         read: Identity,
-    ) -> Result<(Option<Claims>, Vec<String>), Taken> {
+    ) -> Result<(Option<JobfileLock>, Vec<String>), Taken> {
         let input = || fs::read_link("/proc/self/fd/0").ok();
         let path = if jobfile.as_os_str() == "-" { input() } else { None };
         let path = path.unwrap_or_else(|| paths::as_given(jobfile));
         let told = Told { jobfile: path, ..Told::default() };
-        let (held, mut warnings) = claim(jobfile, read, &[])?;
+        let (held, mut warnings) = lock(jobfile, read, &[])?;
         let state = Mutex::new(State { held: Vec::new(), told, released: false });
         let start = || -> io::Result<Owner> {
             let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
@@ -177,12 +177,12 @@ impl Claims {
             let shared = Arc::new(Shared { state, epoll, wake });
             shared.hold(held);
             let serves = Arc::clone(&shared);
-            let thread = std::thread::Builder::new().name("claim".to_owned());
+            let thread = std::thread::Builder::new().name("lock".to_owned());
             let thread = thread.stack_size(64 * 1024).spawn(move || serve(&serves))?;
             Ok(Owner { shared, thread: Mutex::new(Some(thread)) })
         };
         match start() {
-            Ok(owner) => Ok((Some(Claims(Arc::new(owner))), warnings)),
+            Ok(owner) => Ok((Some(JobfileLock(Arc::new(owner))), warnings)),
             Err(error) => {
                 warnings.push(unsure(jobfile, &error));
                 Ok((None, warnings))
@@ -191,11 +191,11 @@ impl Claims {
     }
 
     /// Goes over to what the jobfile is now, after it was read again. If that is somebody else's,
-    /// the claims are as they were.
+    /// the locks are as they were.
     pub(crate) fn renew(&self, jobfile: &Path, read: Identity) -> Result<Vec<String>, Taken> {
         let shared = &self.0.shared;
         let before = shared.state().held.clone();
-        let (held, warnings) = claim(jobfile, read, &before)?;
+        let (held, warnings) = lock(jobfile, read, &before)?;
         shared.hold(held);
         Ok(warnings)
     }
@@ -234,8 +234,8 @@ impl Drop for Owner {
     }
 }
 
-/// Takes all claims on a jobfile, but for those that are held already. The answer has all of them.
-fn claim(
+/// Takes all locks on a jobfile, but for those that are held already. The result has all of them.
+fn lock(
     jobfile: &Path,
     read: Identity,
     before: &[Held],
@@ -266,18 +266,18 @@ fn unsure(jobfile: &Path, why: &dyn fmt::Display) -> String {
 }
 
 impl fmt::Display for Holder {
-    /// Why its claim does not count.
+    /// Why its lock does not count.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uid = self.uid;
         match self.pid {
             Some(pid) if !self.lives() => {
                 write!(
                     f,
-                    "what the schedrs with pid {pid}, which is gone, has started keeps its claim"
+                    "what the schedrs with pid {pid}, which is gone, has started keeps its lock"
                 )
             }
-            Some(pid) => write!(f, "uid {uid} (pid {pid}), who does not own it, claims it"),
-            None => write!(f, "uid {uid}, who does not own it, claims it"),
+            Some(pid) => write!(f, "uid {uid} (pid {pid}), who does not own it, locks it"),
+            None => write!(f, "uid {uid}, who does not own it, locks it"),
         }
     }
 }
@@ -288,14 +288,14 @@ fn owner_of(jobfile: &Path, read: Identity) -> Option<u32> {
     ((found.dev(), found.ino()) == read).then_some(found.uid())
 }
 
-/// Whether who has a claim may have it: it lives, and is root, the owner of the file, or as we are.
+/// Whether who has a lock may have it: it lives, and is root, the owner of the file, or as we are.
 fn is_believed(holder: &Holder, owner: Option<u32>) -> bool {
     let own = rustix::process::geteuid().as_raw();
     let may = holder.uid == 0 || holder.uid == own || Some(holder.uid) == owner;
     may && holder.lives()
 }
 
-/// What is claimed of a jobfile: the inode that was read, and the entries of directories under which
+/// What is locked of a jobfile: the inode that was read, and the entries of directories under which
 /// it was found. A link that leads elsewhere later stays the entry that it is, and so does all that is
 /// named through it.
 fn names(jobfile: &Path, (dev, ino): Identity) -> Vec<String> {
@@ -452,10 +452,10 @@ mod tests {
         (found.dev(), found.ino())
     }
 
-    fn take(path: &Path) -> Result<Claims, Taken> {
-        Claims::take(path, identity(path)).map(|(claims, warnings)| {
+    fn take(path: &Path) -> Result<JobfileLock, Taken> {
+        JobfileLock::take(path, identity(path)).map(|(lock, warnings)| {
             assert_eq!(warnings, [""; 0]);
-            claims.unwrap()
+            lock.unwrap()
         })
     }
 
@@ -476,9 +476,9 @@ mod tests {
     #[test]
     fn one_to_a_file_whatever_it_is_called() {
         let (_dir, base) = bed();
-        let claims = take(&base.join("current/jobs.toml")).unwrap();
+        let lock = take(&base.join("current/jobs.toml")).unwrap();
         let (socket, store) = (base.join("x.sock"), base.join("x.db"));
-        claims.tell(Some(&socket), Some(&store));
+        lock.tell(Some(&socket), Some(&store));
         for name in ["current/jobs.toml", "rel/1/jobs.toml", "current/link.toml", "hard.toml"] {
             let taken = take(&base.join(name)).unwrap_err().to_string();
             let pid = format!("with pid {}, as ", std::process::id());
@@ -488,8 +488,8 @@ mod tests {
             assert_eq!((told.socket, told.store), (Some(socket.clone()), Some(store.clone())));
         }
         take(&base.join("rel/2/jobs.toml")).unwrap();
-        let other = claims.clone();
-        drop(claims);
+        let other = lock.clone();
+        drop(lock);
         take(&base.join("hard.toml")).unwrap_err();
         other.release();
         take(&base.join("hard.toml")).unwrap();
@@ -501,11 +501,11 @@ mod tests {
     fn a_file_that_is_replaced() {
         let (_dir, base) = bed();
         let [jobs, link] = ["rel/1/jobs.toml", "rel/1/link.toml"].map(|name| base.join(name));
-        let claims = take(&link).unwrap();
+        let lock = take(&link).unwrap();
         fs::write(base.join("new"), "").unwrap();
         fs::rename(base.join("new"), &jobs).unwrap();
         take(&jobs).unwrap_err();
-        assert_eq!(claims.renew(&link, identity(&link)).unwrap(), [""; 0]);
+        assert_eq!(lock.renew(&link, identity(&link)).unwrap(), [""; 0]);
         // The old one is a file of its own now.
         let hard = take(&base.join("hard.toml")).unwrap();
         for name in [&jobs, &link] {
@@ -513,17 +513,15 @@ mod tests {
         }
         // And if it comes back, it is the other's.
         fs::rename(base.join("hard.toml"), &jobs).unwrap();
-        assert!(
-            claims.renew(&link, identity(&link)).unwrap_err().to_string().contains("hard.toml")
-        );
+        assert!(lock.renew(&link, identity(&link)).unwrap_err().to_string().contains("hard.toml"));
         drop(hard);
-        claims.renew(&link, identity(&link)).unwrap();
+        lock.renew(&link, identity(&link)).unwrap();
         assert!(holder_of(&jobs).is_some());
     }
 
     /// Anybody can take an address, and the jobs of nobody else wait for that.
     #[test]
-    fn a_claim_of_somebody_else_does_not_count() {
+    fn a_lock_of_somebody_else_does_not_count() {
         if !rustix::process::geteuid().is_root() {
             eprintln!("not checked: it needs another user");
             return;
@@ -537,10 +535,10 @@ mod tests {
             names.iter().map(|name| bind(name).unwrap()).collect::<Vec<_>>()
         });
         let squatted = squat.join().unwrap();
-        let (claims, warnings) = Claims::take(&jobs, identity(&jobs)).unwrap();
+        let (lock, warnings) = JobfileLock::take(&jobs, identity(&jobs)).unwrap();
         assert!(warnings[0].contains("uid 54399 (pid "), "{warnings:?}");
         assert!(holder_of(&jobs).is_none());
-        drop(claims);
+        drop(lock);
         // Whose file it is may run it.
         std::os::unix::fs::chown(&jobs, Some(54_399), None).unwrap();
         take(&jobs).unwrap_err();
@@ -553,7 +551,7 @@ mod tests {
     fn a_directory_that_is_swapped() {
         let (_dir, base) = bed();
         let current = base.join("current/jobs.toml");
-        let claims = take(&current).unwrap();
+        let lock = take(&current).unwrap();
         fs::remove_file(base.join("current")).unwrap();
         symlink("rel/2", base.join("current")).unwrap();
         // Before it is read again, too, and whatever leads to the link.
@@ -561,7 +559,7 @@ mod tests {
         for name in ["current/jobs.toml", "rel/base/current/jobs.toml"] {
             take(&base.join(name)).unwrap_err();
         }
-        claims.renew(&current, identity(&current)).unwrap();
+        lock.renew(&current, identity(&current)).unwrap();
         take(&base.join("rel/2/jobs.toml")).unwrap_err();
         // The old release is free.
         take(&base.join("hard.toml")).unwrap();
