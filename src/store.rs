@@ -10,7 +10,7 @@
 //! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
 //! whatever follows, pass the same tests (`tests/store`).
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod encode;
 pub mod keeper;
 pub mod known;
@@ -18,8 +18,12 @@ pub mod location;
 #[cfg(feature = "sqlite")]
 mod lock;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod refuse;
 pub mod shared;
+#[cfg(feature = "postgres")]
+mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "sqlite")]

@@ -172,13 +172,21 @@ pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
 /// Connects to a server: each engine that is built in has its line here.
 fn open_shared(url: &SharedUrl) -> Result<Box<dyn Store>, StoreError> {
     match url.engine() {
-        Engine::Postgres | Engine::Mysql | Engine::Redis | Engine::Mongodb => Err(url.not_built()),
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => Ok(Box::new(super::postgres::Postgres::open(url)?)),
+        #[cfg(not(feature = "postgres"))]
+        Engine::Postgres => Err(url.not_built()),
+        Engine::Mysql | Engine::Redis | Engine::Mongodb => Err(url.not_built()),
     }
 }
 
 /// The same for reading.
 fn read_shared(url: &SharedUrl) -> Result<Box<dyn Reader>, StoreError> {
-    open_shared(url).and_then(|store| store.reader())
+    match url.engine() {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => Ok(Box::new(super::postgres::reader(url)?)),
+        _ => open_shared(url).and_then(|store| store.reader()),
+    }
 }
 
 #[cfg(feature = "sqlite")]

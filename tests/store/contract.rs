@@ -618,6 +618,30 @@ impl Bed for InFile {
     }
 }
 
+/// In a schema of its own on the server of this test program.
+#[cfg(feature = "postgres")]
+pub(crate) struct InPostgres(schedrs::store::url::SharedUrl);
+
+#[cfg(feature = "postgres")]
+impl InPostgres {
+    /// `None`: this machine has no server.
+    pub(crate) fn new() -> Option<InPostgres> {
+        let server = crate::servers::Server::shared(crate::servers::Engine::Postgres)?;
+        schedrs::store::url::SharedUrl::parse(&server.fresh()).map(InPostgres)
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl Bed for InPostgres {
+    fn open(&self) -> Box<dyn Store> {
+        Box::new(schedrs::store::postgres::Postgres::open(&self.0).unwrap())
+    }
+
+    fn beside(&self) -> Option<Box<dyn Store>> {
+        Some(self.open())
+    }
+}
+
 macro_rules! contract {
     ($($name:ident)*) => {
         mod memory {
@@ -630,6 +654,14 @@ macro_rules! contract {
         mod sqlite {
             $(#[test] fn $name() {
                 super::$name(&super::InFile::new());
+            })*
+        }
+
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[test] fn $name() {
+                let Some(bed) = super::InPostgres::new() else { return };
+                super::$name(&bed);
             })*
         }
     };

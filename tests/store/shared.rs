@@ -465,6 +465,14 @@ macro_rules! shared_contract {
                 super::$name(&crate::contract::InMemory(schedrs::store::memory::Memory::new()));
             })*
         }
+
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[test] fn $name() {
+                let Some(bed) = crate::contract::InPostgres::new() else { return };
+                super::$name(&bed);
+            })*
+        }
     };
 }
 

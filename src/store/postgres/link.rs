@@ -1,0 +1,259 @@
+//! One connection to the server, made when it is needed and thrown away after the first error.
+//!
+//! The client is asynchronous; here it runs within calls that return, on a runtime of its own that
+//! has no thread. Each call has a limit. A connection that has failed, or has taken too long, is
+//! never used again: its answer may still come, and would be taken for another's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{join_all, join3};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Error, Row};
+
+use super::settings::{CONNECT, Settings, name_of};
+use super::trouble;
+use crate::store::{StoreError, Trouble};
+
+/// How long one call may take.
+const ANSWER: Duration = Duration::from_secs(6);
+/// So often a transaction is done again that others were in the way of.
+const AGAIN: usize = 3;
+/// What the server is to give up by itself, so that nothing of a lost connection stays.
+const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 2000; \
+                     SET LOCAL idle_in_transaction_session_timeout = 10000";
+
+/// A value with its type, so that the server is not asked for it.
+type Value<'a> = (Box<dyn ToSql + Sync + Send + 'a>, Type);
+
+/// A statement with its values.
+pub(super) struct Statement<'a> {
+    sql: String,
+    values: Vec<Value<'a>>,
+}
+
+/// The way to the server.
+pub(super) struct Link {
+    pub(super) settings: Arc<Settings>,
+    /// `None` when it is dropped.
+    runtime: Option<Runtime>,
+    client: Option<Client>,
+    /// Counts the connections, to tell one from the next.
+    pub(super) connection: u64,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Statement<'a> {
+    /// In the text `~` stands before names of tables and becomes the schema.
+    pub(super) fn new(settings: &Settings, sql: &str) -> Statement<'a> {
+        Statement {
+            sql: sql.replace('~', &format!("\"{}\".", settings.schema)),
+            values: Vec::new(),
+        }
+    }
+
+    pub(super) fn with(mut self, value: impl ToSql + Sync + Send + 'a, of: Type) -> Statement<'a> {
+        self.values.push((Box::new(value), of));
+        self
+    }
+
+    pub(super) fn number(self, value: i64) -> Statement<'a> {
+        self.with(value, Type::INT8)
+    }
+
+    pub(super) fn number_or_none(self, value: Option<i64>) -> Statement<'a> {
+        self.with(value, Type::INT8)
+    }
+
+    pub(super) fn numbers<T: ToSql + Sync + Send + 'a>(self, values: Vec<T>) -> Statement<'a> {
+        self.with(values, Type::INT8_ARRAY)
+    }
+
+    pub(super) fn text<T: ToSql + Sync + Send + 'a>(self, value: T) -> Statement<'a> {
+        self.with(value, Type::TEXT)
+    }
+
+    pub(super) fn texts<T: ToSql + Sync + Send + 'a>(self, values: Vec<T>) -> Statement<'a> {
+        self.with(values, Type::TEXT_ARRAY)
+    }
+
+    pub(super) fn flags<T: ToSql + Sync + Send + 'a>(self, values: Vec<T>) -> Statement<'a> {
+        self.with(values, Type::BOOL_ARRAY)
+    }
+
+    async fn ask(&self, client: &Client) -> Result<Vec<Row>, Error> {
+        let values: Vec<(&(dyn ToSql + Sync), Type)> = self
+            .values
+            .iter()
+            .map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone()))
+            .collect();
+        client.query_typed(&self.sql, &values).await
+    }
+}
+
+/// Why a call has failed.
+pub(super) enum Failed {
+    /// The server or the client says this.
+    Said(Error),
+    /// It took longer than this.
+    Late(Duration),
+    /// There is no connection.
+    Store(StoreError),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Failed {
+        Failed::Said(error)
+    }
+}
+
+impl Link {
+    pub(super) fn new(settings: Arc<Settings>) -> Result<Link, StoreError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
+            settings.url.error(Trouble::Other, &format!("it cannot be waited for: {error}"))
+        })?;
+        Ok(Link { settings, runtime: Some(runtime), client: None, connection: 0 })
+    }
+
+    /// Asks one thing.
+    pub(super) fn ask(&mut self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
+        self.call(async |client| statement.ask(client).await).map_err(|error| self.error(error))
+    }
+
+    /// Several statements without values.
+    pub(super) fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        self.call(async |client| client.batch_execute(sql).await).map_err(|error| self.error(error))
+    }
+
+    /// Does all of it or nothing, in one round trip. What others were in the way of is done again.
+    pub(super) fn transaction(
+        &mut self,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        self.fenced(statements).map_err(|error| self.error(error))
+    }
+
+    /// The same, for one whose statements may fail on purpose.
+    pub(super) fn fenced(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failed> {
+        for _ in 1..AGAIN {
+            match self.call(async |client| all_or_none(client, statements).await) {
+                Err(Failed::Said(error)) if trouble::is_conflict(&error) => {}
+                done => return done,
+            }
+        }
+        self.call(async |client| all_or_none(client, statements).await)
+    }
+
+    /// Has the client do something, within the limit. After an error the connection is gone, unless
+    /// the server has said it and has nothing else to say.
+    fn call<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+    ) -> Result<T, Failed> {
+        let Some(runtime) = &self.runtime else { return Err(Failed::Late(ANSWER)) };
+        let client = match self.client.take().filter(|client| !client.is_closed()) {
+            Some(client) => client,
+            None => {
+                self.connection += 1;
+                connect(runtime, &self.settings).map_err(Failed::Store)?
+            }
+        };
+        let done = runtime.block_on(async { timeout(ANSWER, work(&client)).await });
+        match done {
+            Ok(Ok(done)) => {
+                self.client = Some(client);
+                Ok(done)
+            }
+            Ok(Err(error)) => {
+                // Its transaction is over, and each message has been answered.
+                if error.code().is_some() && !client.is_closed() {
+                    self.client = Some(client);
+                }
+                Err(Failed::Said(error))
+            }
+            Err(_) => Err(Failed::Late(ANSWER)),
+        }
+    }
+
+    pub(super) fn error(&self, failed: Failed) -> StoreError {
+        let url = &self.settings.url;
+        match failed {
+            Failed::Said(error) => url.error(trouble::kind(&error), &trouble::words(&error)),
+            Failed::Late(limit) => {
+                let message = format!("no answer within {} s", limit.as_secs());
+                url.error(Trouble::Unreachable, &message)
+            }
+            Failed::Store(error) => error,
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.client = None;
+        // A name that is being looked up is not waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Connects to the first host that will do.
+fn connect(runtime: &Runtime, settings: &Settings) -> Result<Client, StoreError> {
+    let mut first: Option<(Trouble, String)> = None;
+    for host in &settings.hosts {
+        let connecting = host.connect(settings.tls.clone());
+        let (kind, words) = match runtime.block_on(async { timeout(CONNECT, connecting).await }) {
+            Ok(Ok((client, connection))) => {
+                runtime.spawn(async {
+                    // Whoever uses it next is told.
+                    let _ = connection.await;
+                });
+                return Ok(client);
+            }
+            Ok(Err(error)) => (trouble::kind(&error), trouble::words(&error)),
+            Err(_) => {
+                let words = format!("no connection within {} s", CONNECT.as_secs());
+                (Trouble::Unreachable, words)
+            }
+        };
+        let words = format!("{}: {words}", name_of(host));
+        // That a password is wrong says more than that another host is away.
+        let better = first.as_ref().is_none_or(|(found, _)| *found == Trouble::Unreachable);
+        first = match first {
+            Some(found) if !better || kind == Trouble::Unreachable => {
+                Some((found.0, format!("{}; {words}", found.1)))
+            }
+            Some(found) => Some((kind, format!("{words}; {}", found.1))),
+            None => Some((kind, words)),
+        };
+    }
+    let (kind, words) = first.unwrap_or((Trouble::Other, "it names no host".to_owned()));
+    Err(settings.url.error(kind, &words))
+}
+
+/// Sends all at once and waits for the answers. The first error is the one that counts: what comes
+/// after it is refused because of it.
+async fn all_or_none(
+    client: &Client,
+    statements: &[Statement<'_>],
+) -> Result<Vec<Vec<Row>>, Error> {
+    if let [only] = statements {
+        // One statement is a transaction.
+        return Ok(vec![only.ask(client).await?]);
+    }
+    let begin = client.batch_execute(BEGIN);
+    let all = join_all(statements.iter().map(|statement| statement.ask(client)));
+    let (begun, answers, done) = join3(begin, all, client.batch_execute("COMMIT")).await;
+    begun?;
+    let answers = answers.into_iter().collect::<Result<Vec<Vec<Row>>, Error>>()?;
+    done?;
+    Ok(answers)
+}

@@ -1,0 +1,71 @@
+//! What the client and the server say of an error, in one line, and what kind of trouble it is.
+
+use std::error::Error as _;
+
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use crate::store::Trouble;
+
+/// The fence of a commit divides by the number of sessions it has found.
+pub(super) fn is_fence(error: &Error) -> bool {
+    error.code() == Some(&SqlState::DIVISION_BY_ZERO)
+}
+
+/// Whether the same once more may work at once.
+pub(super) fn is_conflict(error: &Error) -> bool {
+    let kinds = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|code| kinds.contains(code))
+}
+
+/// What kind it is.
+pub(super) fn kind(error: &Error) -> Trouble {
+    let Some(code) = error.code() else { return Trouble::Unreachable };
+    let name = code.code();
+    match name {
+        "40001" | "40P01" | "55P03" => Trouble::Conflict,
+        "28P01" | "28000" | "42501" => Trouble::Denied,
+        "53100" => Trouble::Full,
+        "3D000" | "3F000" | "42P01" => Trouble::Missing,
+        // A standby, or a server that is made read-only: another may be there soon.
+        "25006" | "57014" => Trouble::Unreachable,
+        "XX001" | "XX002" => Trouble::Corrupt,
+        _ => match &name[..2] {
+            "08" | "53" | "57" | "58" => Trouble::Unreachable,
+            _ => Trouble::Other,
+        },
+    }
+}
+
+/// What it says.
+pub(super) fn words(error: &Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        let hint = match db.code().code() {
+            "3D000" => "; create it first",
+            "42501" => "; its owner has to GRANT it",
+            "25006" => "; this server is a standby",
+            _ => "",
+        };
+        return format!("{}{hint}", db.message());
+    }
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    match &*text {
+        "server does not support TLS" => {
+            "the server has no TLS; with sslmode=disable it is used without".to_owned()
+        }
+        text if text.contains("NotValidForName") || text.contains("not valid for name") => {
+            format!("the server's certificate is for another name ({text})")
+        }
+        text if text.contains("UnknownIssuer") => {
+            "the server's certificate is of an unknown authority; name that with sslrootcert=FILE, \
+             or do without TLS with sslmode=disable"
+                .to_owned()
+        }
+        text => text.to_owned(),
+    }
+}
