@@ -115,8 +115,8 @@ pub fn open_unless(location: &Location, refuse: Refuse) -> Result<Opened, StoreE
         Location::Sqlite(path) => (path, false),
         Location::Default(path) => (path, true),
         Location::Shared(url) => {
-            let store = open_shared(url)?;
-            return Ok(Opened { store, location: location.clone(), warnings: Vec::new() });
+            let (store, warnings) = open_shared(url)?;
+            return Ok(Opened { store, location: location.clone(), warnings });
         }
     };
     match open_file(path, default, refuse) {
@@ -153,7 +153,7 @@ pub fn reopen(location: &Location, refuse: Refuse) -> Result<Box<dyn Store>, Sto
         Location::Memory => Ok(Box::new(Memory::new())),
         Location::Sqlite(path) => open_file(path, false, refuse).map(|(store, _)| store),
         Location::Default(path) => open_file(path, true, refuse).map(|(store, _)| store),
-        Location::Shared(url) => open_shared(url),
+        Location::Shared(url) => open_shared(url).map(|(store, _)| store),
     }
 }
 
@@ -169,14 +169,19 @@ pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
     }
 }
 
-/// Connects to a server: each engine that is built in has its line here.
-fn open_shared(url: &SharedUrl) -> Result<Box<dyn Store>, StoreError> {
+/// Connects to a server: each engine that is built in has its line here. Answers what there is to
+/// say about it, too.
+fn open_shared(url: &SharedUrl) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
     match url.engine() {
         #[cfg(feature = "postgres")]
-        Engine::Postgres => Ok(Box::new(super::postgres::Postgres::open(url)?)),
-        #[cfg(not(feature = "postgres"))]
-        Engine::Postgres => Err(url.not_built()),
-        Engine::Mysql | Engine::Redis | Engine::Mongodb => Err(url.not_built()),
+        Engine::Postgres => Ok((Box::new(super::postgres::Postgres::open(url)?), Vec::new())),
+        #[cfg(feature = "redis")]
+        Engine::Redis => {
+            let (store, warnings) = super::redis::Redis::open(url)?;
+            Ok((Box::new(store), warnings))
+        }
+        #[allow(unreachable_patterns, reason = "which are built in is not known here")]
+        Engine::Postgres | Engine::Mysql | Engine::Redis | Engine::Mongodb => Err(url.not_built()),
     }
 }
 
@@ -185,7 +190,7 @@ fn read_shared(url: &SharedUrl) -> Result<Box<dyn Reader>, StoreError> {
     match url.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => Ok(Box::new(super::postgres::reader(url)?)),
-        _ => open_shared(url).and_then(|store| store.reader()),
+        _ => open_shared(url).and_then(|(store, _)| store.reader()),
     }
 }
 

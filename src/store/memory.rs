@@ -461,7 +461,7 @@ impl Store for Memory {
 
 impl Query {
     /// Whether a record is wanted.
-    fn wants(&self, record: &RunRecord) -> bool {
+    pub(super) fn wants(&self, record: &RunRecord) -> bool {
         self.job.as_ref().is_none_or(|job| *job == record.job)
             && self.run.is_none_or(|run| record.run == Some(run))
             && (self.host.is_none() || self.host == record.host)

@@ -642,6 +642,31 @@ impl Bed for InPostgres {
     }
 }
 
+/// A place of its own on the server of this test program.
+#[cfg(feature = "redis")]
+pub(crate) struct OnServer(schedrs::store::location::Location);
+
+#[cfg(feature = "redis")]
+impl OnServer {
+    /// `None`: this machine has no such server, which is said.
+    pub(crate) fn new(engine: crate::servers::Engine) -> Option<OnServer> {
+        let url = crate::servers::Server::shared(engine)?.fresh();
+        let location = schedrs::store::location::Location::parse(&url, std::path::Path::new("/"));
+        Some(OnServer(location.unwrap()))
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Bed for OnServer {
+    fn open(&self) -> Box<dyn Store> {
+        schedrs::store::location::open(&self.0).unwrap().store
+    }
+
+    fn beside(&self) -> Option<Box<dyn Store>> {
+        Some(self.open())
+    }
+}
+
 macro_rules! contract {
     ($($name:ident)*) => {
         mod memory {
@@ -662,6 +687,14 @@ macro_rules! contract {
             $(#[test] fn $name() {
                 let Some(bed) = super::InPostgres::new() else { return };
                 super::$name(&bed);
+            })*
+        }
+
+        #[cfg(feature = "redis")]
+        mod redis {
+            $(#[test] fn $name() {
+                let bed = super::OnServer::new(crate::servers::Engine::Redis);
+                bed.iter().for_each(|bed| super::$name(bed));
             })*
         }
     };

@@ -292,10 +292,7 @@ fn a_name_that_was_not_written_is_not_known() {
     drop(store);
     let mut store = open(&bed.path()).unwrap();
     store.commit(&facts).unwrap();
-    assert_eq!(
-        store.reader().unwrap().records(&Query::default()).unwrap()[0].job,
-        "another".into()
-    );
+    assert_eq!(&*store.reader().unwrap().records(&Query::default()).unwrap()[0].job, "another");
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod keeper;
 #[cfg(feature = "sqlite")]
 mod killed;
 mod private;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod same;
 mod shared;

@@ -473,6 +473,14 @@ macro_rules! shared_contract {
                 super::$name(&bed);
             })*
         }
+
+        #[cfg(feature = "redis")]
+        mod redis {
+            $(#[test] fn $name() {
+                let bed = crate::contract::OnServer::new(crate::servers::Engine::Redis);
+                bed.iter().for_each(|bed| super::$name(bed));
+            })*
+        }
     };
 }
 

@@ -1,0 +1,262 @@
+//! What people and programs ask, by a connection of its own that is made with the first question.
+
+use redis::{Cmd, Pipeline, Value, cmd};
+
+use super::encode::{self, Row};
+use super::link::Link;
+use super::reply::{self, Odd};
+use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::fleet::Member;
+use crate::core::instant::Instant;
+use crate::store::shared::{OpenElsewhere, TakenUp};
+use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session, StoreError};
+
+/// So many records are read in one go.
+const PAGE: usize = 500;
+
+/// What there is to know of jobs.
+pub(super) fn taken_up(answer: Value) -> Result<TakenUp, Odd> {
+    let [paused, jobs, open] = reply::list_of(answer)?;
+    let jobs = reply::list(jobs)?.into_iter().map(job);
+    let mut runs = Vec::new();
+    for value in reply::list(open)? {
+        let row = row(value)?;
+        let Some(run) = row.open() else { continue };
+        let host = row.record.host.unwrap_or_default();
+        runs.push(OpenElsewhere { session: row.session, host, slot: row.slot, run });
+    }
+    let all_paused = encode::all_paused(reply::bytes(&paused)?)?;
+    Ok(TakenUp { jobs: jobs.collect::<Result<_, _>>()?, open: runs, all_paused })
+}
+
+fn job(value: Value) -> Result<JobRecord, Odd> {
+    let [id, decided, rest] = reply::list_of(value)?;
+    encode::job(reply::text(&id)?, reply::text(&decided)?, reply::bytes(&rest)?)
+}
+
+fn row(value: Value) -> Result<Row, Odd> {
+    let [seq, fields] = reply::list_of(value)?;
+    encode::row(reply::number(&seq)?, fields)
+}
+
+/// The schedulers that share the store, in the order of their ids.
+pub(super) fn members(answer: Value) -> Result<Vec<Member>, Odd> {
+    let member = |value| {
+        let [id, fields] = reply::list_of(value)?;
+        encode::member(reply::text(&id)?, fields)
+    };
+    let mut found: Vec<Member> =
+        reply::list(answer)?.into_iter().map(member).collect::<Result<_, _>>()?;
+    found.sort_unstable_by_key(|member| member.id);
+    Ok(found)
+}
+
+/// Reads a store.
+#[derive(Debug)]
+pub(super) struct RedisReader {
+    link: Link,
+}
+
+impl RedisReader {
+    pub(super) fn new(link: Link) -> RedisReader {
+        RedisReader { link }
+    }
+
+    fn key(&self, name: &str) -> String {
+        self.link.key(name)
+    }
+
+    /// The records of these numbers, those left out that are gone meanwhile.
+    fn rows(&mut self, seqs: &[u64]) -> Result<Vec<Row>, StoreError> {
+        if seqs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = Pipeline::with_capacity(seqs.len());
+        for seq in seqs {
+            pipe.cmd("HGETALL").arg(self.key(&format!("r:{seq}")));
+        }
+        let answers = self.link.pipe(&pipe)?;
+        let rows =
+            seqs.iter().zip(answers).filter(|(_, fields)| *fields != Value::Array(Vec::new()));
+        self.link.taken(rows.map(|(seq, fields)| encode::row(*seq, fields)).collect())
+    }
+
+    fn row_of(&mut self, run: RunId) -> Result<Option<Row>, StoreError> {
+        let mut find = cmd("HGET");
+        find.arg(self.key("run")).arg(run.0);
+        let seq = self.link.ask(&find, |answer| match answer {
+            Value::Nil => Ok(None),
+            seq => reply::number(&seq).map(Some),
+        })?;
+        let Some(seq) = seq else { return Ok(None) };
+        Ok(self.rows(&[seq])?.pop())
+    }
+
+    /// One page of an index, the newest first.
+    fn page(&mut self, index: &str, before: Option<u64>) -> Result<Vec<u64>, StoreError> {
+        let from = before.map_or("+inf".to_owned(), |before| format!("({before}"));
+        let mut page = cmd("ZREVRANGEBYSCORE");
+        page.arg(self.key(index)).arg(from).arg("-inf").arg("LIMIT").arg(0).arg(PAGE);
+        self.link.ask(&page, |answer| reply::list(answer)?.iter().map(reply::number).collect())
+    }
+
+    fn all(&mut self, question: &Cmd) -> Result<Vec<Value>, StoreError> {
+        self.link.ask(question, reply::list)
+    }
+
+    fn hash(&mut self, name: &str) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        let mut question = cmd("HGETALL");
+        question.arg(self.key(name));
+        self.link.ask(&question, reply::pairs)
+    }
+}
+
+impl Reader for RedisReader {
+    fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
+        if let Some(run) = query.run {
+            let found = self.row_of(run)?.map(|row| row.record);
+            return Ok(found.filter(|record| query.wants(record)).into_iter().collect());
+        }
+        let index = match (&query.job, query.failed) {
+            (Some(job), _) => format!("of:{job}"),
+            (None, true) => "failed".to_owned(),
+            (None, false) => "all".to_owned(),
+        };
+        let limit = if query.limit == 0 { usize::MAX } else { query.limit };
+        let (mut found, mut before) = (Vec::new(), query.before);
+        loop {
+            let page = self.page(&index, before)?;
+            let Some(last) = page.last() else { return Ok(found) };
+            before = Some(*last);
+            let records = self.rows(&page)?.into_iter().map(|row| row.record);
+            found.extend(records.filter(|record| query.wants(record)));
+            if found.len() >= limit || page.len() < PAGE {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
+    }
+
+    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
+        let mut question = cmd("SMEMBERS");
+        question.arg(self.key("jobs"));
+        let jobs = self.all(&question)?;
+        let mut found = Vec::new();
+        for some in jobs.chunks(PAGE) {
+            let mut last = self.link.operation("last");
+            for job in some {
+                last.arg(self.link.taken(reply::bytes(job))?);
+            }
+            let rows = self.link.ask(&last, |answer| {
+                reply::list(answer)?.into_iter().map(row).collect::<Result<Vec<Row>, _>>()
+            })?;
+            found.extend(rows.into_iter().map(|row| row.record));
+        }
+        found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
+        Ok(found)
+    }
+
+    fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
+        let Some(row) = self.row_of(run)? else { return Ok(Vec::new()) };
+        let mut found = row.attempts;
+        found.extend(row.record.last_attempt(row.begun, found.last()));
+        Ok(found)
+    }
+
+    fn output(&mut self, run: RunId) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        let Some(row) = self.row_of(run)? else { return Ok(None) };
+        let mut question = cmd("GET");
+        question.arg(self.key(&format!("out:{}", row.record.seq)));
+        self.link.ask(&question, |answer| {
+            if answer == Value::Nil {
+                return Ok(None);
+            }
+            let all = reply::bytes(&answer)?;
+            let end = all.iter().position(|byte| *byte == b';').ok_or(Odd)?;
+            let total = std::str::from_utf8(&all[..end]).ok().and_then(|total| total.parse().ok());
+            Ok(Some((all[end + 1..].to_vec(), total.ok_or(Odd)?)))
+        })
+    }
+
+    fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {
+        let mut pipe = Pipeline::new();
+        pipe.cmd("HGET").arg(self.key("decided")).arg(id);
+        pipe.cmd("HGET").arg(self.key("job")).arg(id);
+        let answers = self.link.pipe(&pipe)?;
+        let [decided, rest] = &answers[..] else { return self.link.taken(Err(Odd)) };
+        if *rest == Value::Nil {
+            return Ok(None);
+        }
+        let decided =
+            if *decided == Value::Nil { "" } else { self.link.taken(reply::text(decided))? };
+        let job = reply::bytes(rest).and_then(|rest| encode::job(id, decided, rest));
+        self.link.taken(job.map(Some))
+    }
+
+    fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError> {
+        let decided = self.hash("decided")?;
+        let decided: std::collections::HashMap<_, _> = decided.into_iter().collect();
+        let rest = self.hash("job")?;
+        let job = |(id, rest): &(String, Vec<u8>)| {
+            let decided = decided.get(id).map_or(&[][..], Vec::as_slice);
+            encode::job(id, std::str::from_utf8(decided).map_err(|_| Odd)?, rest)
+        };
+        let jobs: Result<Vec<JobRecord>, Odd> = rest.iter().map(job).collect();
+        let mut jobs = self.link.taken(jobs)?;
+        jobs.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        Ok(jobs)
+    }
+
+    fn all_paused(&mut self) -> Result<Option<Pause>, StoreError> {
+        let mut question = cmd("HGET");
+        question.arg(self.key("fleet")).arg("paused");
+        self.link.ask(&question, |answer| match answer {
+            Value::Nil => Ok(None),
+            pause => encode::all_paused(reply::bytes(&pause)?),
+        })
+    }
+
+    fn changes(
+        &mut self,
+        job: Option<&str>,
+        from: Instant,
+        until: Instant,
+    ) -> Result<Vec<Change>, StoreError> {
+        let mut question = cmd("ZRANGEBYLEX");
+        let after = Instant::from_micros(until.micros().saturating_add(1));
+        // What follows a time begins with `[`, so that this is behind all of that time.
+        let end = if after > until { format!("({}", encode::stamp(after)) } else { "+".to_owned() };
+        question.arg(self.key("change")).arg(format!("[{}", encode::stamp(from))).arg(end);
+        let found = self.link.ask(&question, |answer| {
+            let texts = reply::list(answer)?;
+            let change = |value: &Value| encode::change(reply::text(value)?);
+            texts.iter().map(change).collect::<Result<Vec<Change>, _>>()
+        })?;
+        let about = |change: &Change| match (job, &change.job) {
+            (Some(job), Some(changed)) => *job == **changed,
+            _ => true,
+        };
+        Ok(found.into_iter().filter(about).collect())
+    }
+
+    fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
+        let mut question = cmd("ZRANGE");
+        question.arg(self.key("lives")).arg(0).arg(-1);
+        let mut pipe = Pipeline::new();
+        for life in self.all(&question)? {
+            let life = self.link.taken(reply::text(&life))?;
+            pipe.cmd("HGETALL").arg(self.key(&format!("life:{life}")));
+        }
+        if pipe.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self.link.pipe(&pipe)?;
+        let found = found.into_iter().filter(|fields| *fields != Value::Array(Vec::new()));
+        self.link.taken(found.map(encode::session).collect())
+    }
+
+    fn members(&mut self) -> Result<Vec<Member>, StoreError> {
+        let question = self.link.operation("members");
+        self.link.ask(&question, members)
+    }
+}

@@ -1,0 +1,210 @@
+//! The store as several schedulers share it.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use redis::{Cmd, Pipeline, Value, cmd};
+use serde_json::json;
+
+use super::reply::{self, Odd};
+use super::{Redis, encode, last_moment, read};
+use crate::core::event::RunId;
+use crate::core::fleet::{Lost, Member, SessionId, Standing, View};
+use crate::core::instant::Instant;
+use crate::store::shared::{Asked, Committed, Files, RUN_NUMBERS, Shared, TakenUp};
+use crate::store::{Fact, StoreError, Trouble};
+
+fn view(answer: Value) -> Result<View, Odd> {
+    let [now, generation, identity, changes, standing, beat, members] = reply::list_of(answer)?;
+    Ok(View {
+        now: encode::instant(reply::text(&now)?)?,
+        generation: reply::number(&generation)?,
+        identity: reply::text(&identity)?.into(),
+        changes: reply::number(&changes)?,
+        me: match reply::text(&standing)? {
+            "alive" => Standing::Alive { beat: reply::number(&beat)? },
+            "gone" => Standing::Gone,
+            _ => Standing::Unknown,
+        },
+        members: read::members(members)?,
+    })
+}
+
+/// When a run is due of which a fact says that it is claimed.
+fn due_of(facts: &[Fact], wanted: RunId) -> Option<Instant> {
+    facts.iter().find_map(|fact| match fact {
+        Fact::Admitted { run, due, .. } if *run == wanted => Some(*due),
+        _ => None,
+    })
+}
+
+fn lost(answer: Value, facts: &[Fact], now: Instant) -> Result<(RunId, Lost), Odd> {
+    let [run, why, session, other] = reply::list_of(answer)?;
+    let run = RunId(reply::number(&run)?);
+    let session: SessionId = reply::text(&session)?.parse().map_err(|_| Odd)?;
+    let lost = match reply::text(&why)? {
+        "taken" => Lost::Taken { session, run: RunId(reply::number(&other)?) },
+        "busy" => Lost::Busy { session },
+        _ => Lost::Early { by: due_of(facts, run).map_or(Duration::ZERO, |due| due.since(now)) },
+    };
+    Ok((run, lost))
+}
+
+fn asked_json(asked: &Asked) -> String {
+    json!([asked.by, asked.at.micros(), asked.request]).to_string()
+}
+
+fn asked(answer: Value) -> Result<Asked, Odd> {
+    let [id, to, from, all, answer] = reply::list_of(answer)?;
+    let session = |value: &Value| reply::text(value)?.parse().map_err(|_| Odd);
+    let all: (Box<str>, i64, Box<str>) =
+        serde_json::from_slice(reply::bytes(&all)?).map_err(|_| Odd)?;
+    let answer = reply::text(&answer)?;
+    Ok(Asked {
+        id: reply::number(&id)?,
+        to: session(&to)?,
+        from: session(&from)?,
+        by: all.0,
+        at: Instant::from_micros(all.1),
+        request: all.2,
+        answer: answer.strip_prefix('=').map(Box::from),
+    })
+}
+
+impl Redis {
+    /// An operation that begins with who asks.
+    fn of_member(&self, name: &str, me: &Member) -> Cmd {
+        let mut operation = self.link.operation(name);
+        operation.arg(me.id.to_string()).arg(&*me.machine).arg(me.jobfile_hash);
+        operation
+    }
+}
+
+impl Shared for Redis {
+    fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
+        let mut join = self.of_member("join", me);
+        join.arg(encode::jobs_json(jobs));
+        encode::member_fields(&mut join, me);
+        self.link.ask(&join, view)
+    }
+
+    fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
+        let mut beat = self.of_member("beat", me);
+        encode::member_fields(&mut beat, me);
+        self.link.ask(&beat, view)
+    }
+
+    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
+        let mut commit = self.link.operation("commit");
+        commit.arg(me.to_string()).arg(last_moment(facts));
+        encode::facts(&mut commit, facts);
+        self.touch(facts);
+        let committed = self.link.ask(&commit, |answer| {
+            let mut answer = reply::list(answer)?;
+            if answer.len() == 1 {
+                return Ok(None);
+            }
+            let lists = answer.pop().ok_or(Odd)?;
+            let [beat, now] = reply::list_of(Value::Array(answer))?;
+            let (beat, now) = (reply::number(&beat)?, encode::instant(reply::text(&now)?)?);
+            let lost = reply::list(lists)?.into_iter().map(|one| lost(one, facts, now));
+            Ok(Some(Committed { lost: lost.collect::<Result<_, _>>()?, beat, now }))
+        })?;
+        let fenced = || StoreError::new(Trouble::Fenced, format!("has given up session {me}"));
+        committed.ok_or_else(fenced)
+    }
+
+    fn reap(
+        &mut self,
+        by: SessionId,
+        whom: SessionId,
+        beat: u64,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let mut reap = self.link.operation("reap");
+        reap.arg(by.to_string()).arg(whom.to_string()).arg(beat).arg(encode::lost_text(reason));
+        self.link.ask(&reap, |answer| Ok(reply::number::<u8>(&answer)? > 0))
+    }
+
+    fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
+        let mut leave = self.link.operation("leave");
+        leave.arg(me.to_string()).arg(u8::from(ended));
+        self.link.ask(&leave, |_| Ok(()))
+    }
+
+    fn take_up(&mut self, jobs: &[Box<str>]) -> Result<TakenUp, StoreError> {
+        let mut take_up = self.link.operation("take_up");
+        for job in jobs {
+            take_up.arg(&**job);
+        }
+        self.link.ask(&take_up, read::taken_up)
+    }
+
+    fn files(&mut self, hashes: &[u64]) -> Result<Files, StoreError> {
+        if hashes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut question = cmd("HMGET");
+        question.arg(self.link.key("files")).arg(hashes);
+        self.link.ask(&question, |answer| {
+            let mut found = Vec::new();
+            for (hash, jobs) in hashes.iter().zip(reply::list(answer)?) {
+                if jobs != Value::Nil {
+                    found.push((*hash, encode::jobs(reply::bytes(&jobs)?)?));
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    fn run_numbers(&mut self) -> Result<Range<u64>, StoreError> {
+        let mut numbers = self.link.operation("numbers");
+        numbers.arg(RUN_NUMBERS);
+        let first: u64 = self.link.ask(&numbers, |answer| reply::number(&answer))?;
+        Ok(first..first + RUN_NUMBERS)
+    }
+
+    fn ask(&mut self, asked: &Asked) -> Result<(), StoreError> {
+        let mut ask = self.link.operation("ask");
+        ask.arg(asked.id).arg(asked.to.to_string()).arg(asked.from.to_string());
+        ask.arg(asked_json(asked));
+        self.link.ask(&ask, |_| Ok(()))
+    }
+
+    fn asks(&mut self, session: SessionId) -> Result<Vec<Asked>, StoreError> {
+        let mut asks = self.link.operation("asks");
+        asks.arg(session.to_string());
+        self.link.ask(&asks, |answer| reply::list(answer)?.into_iter().map(asked).collect())
+    }
+
+    fn answer(&mut self, id: u64, answer: &str) -> Result<(), StoreError> {
+        let mut question = self.link.operation("answer");
+        question.arg(id).arg(format!("={answer}"));
+        self.link.ask(&question, |_| Ok(()))
+    }
+
+    fn new_generation(&mut self, me: &Member, seen: u64, above: u64) -> Result<View, StoreError> {
+        let mut generation = self.of_member("generation", me);
+        generation.arg(seen).arg(seen.max(above).saturating_add(1));
+        encode::member_fields(&mut generation, me);
+        self.link.ask(&generation, view)
+    }
+
+    fn put_back(&mut self, members: &[Member], files: &Files) -> Result<(), StoreError> {
+        let mut pipe = Pipeline::new();
+        for member in members {
+            let mut put_back = self.link.operation("put_back");
+            put_back.arg(member.id.to_string());
+            encode::whole_member(&mut put_back, member);
+            pipe.add_command(put_back);
+        }
+        for (hash, jobs) in files {
+            pipe.cmd("HSETNX").arg(self.link.key("files")).arg(*hash).arg(encode::jobs_json(jobs));
+        }
+        if pipe.is_empty() {
+            return Ok(());
+        }
+        // The script is there: whoever puts back has joined before.
+        self.link.pipe(&pipe).map(drop)
+    }
+}

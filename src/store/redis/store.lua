@@ -1,0 +1,776 @@
+-- All that schedrs does in Redis: one call is one transaction, for Redis runs nothing else meanwhile.
+--
+-- KEYS[1] is `schedrs:{NAME}:fleet`; every other key begins as it does (doc/store.md lists them).
+-- ARGV[1] names the operation, at the end of this file. Times are twenty decimal digits, counted from
+-- far enough before the year 1 that none is negative: they are compared as texts, because a number of
+-- Lua does not hold all of them. An empty text is "none"; a text that may be empty itself has a "="
+-- in front.
+local FLEET = KEYS[1]
+local P = string.sub(FLEET, 1, -6)
+local call = redis.call
+
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- A time of the server's clock in our form: 2^63 plus its microseconds, in two halves that a number
+-- holds.
+local function stamp(secs, micros)
+  local low = 372036854775808 + secs * 1000000 + micros
+  local high = 9223 + math.floor(low / 1e15)
+  return string.format('%05.0f%015.0f', high, low % 1e15)
+end
+
+-- A time, so many seconds from now.
+local function clock(ahead)
+  local time = call('TIME')
+  return stamp(tonumber(time[1]) + (ahead or 0), tonumber(time[2]))
+end
+
+-- The microsecond before.
+local function before(time)
+  local high, low = tonumber(string.sub(time, 1, 5)), tonumber(string.sub(time, 6)) - 1
+  if low < 0 then
+    high, low = high - 1, low + 1e15
+  end
+  return string.format('%05.0f%015.0f', high, low)
+end
+
+local function changed()
+  call('HINCRBY', FLEET, 'changes', 1)
+end
+
+-- Records -----------------------------------------------------------------------------------------
+
+-- What this call knows of numbers of runs without looking again.
+local known = {}
+
+local function record_of(run)
+  local seq = known[run]
+  if seq == nil then
+    seq = call('HGET', P .. 'run', run)
+    known[run] = seq
+  end
+  return seq
+end
+
+-- The due times of a job are decided up to this one.
+local function decided(job, due)
+  local last = call('HGET', P .. 'decided', job)
+  if last and last < due then
+    call('HSET', P .. 'decided', job, due)
+  end
+end
+
+-- The slot of a record is free.
+local function free(seq, job, slot, host)
+  local room = P .. 'slot:' .. job
+  if slot and slot ~= '' then
+    local field = slot .. ':' .. (host or '')
+    if call('HGET', room, field) == seq then
+      call('HDEL', room, field)
+    end
+  end
+end
+
+-- A new record of a job, whose due time has none.
+local function insert(job, due, host, ...)
+  local seq = text(call('INCR', P .. 'seq'))
+  local claims = P .. 'claim:' .. job
+  call('HSET', claims, due .. host, seq)
+  if call('HLEN', claims) == 1 then
+    call('SADD', P .. 'jobs', job)
+  end
+  call('HSET', P .. 'r:' .. seq, 'j', job, 'd', due, ...)
+  call('ZADD', P .. 'of:' .. job, seq, seq)
+  call('ZADD', P .. 'all', seq, seq)
+  return seq
+end
+
+-- Takes a record away, with all that hangs on it.
+local function remove(seq)
+  local record = P .. 'r:' .. seq
+  local row = call('HMGET', record, 'j', 'd', 'k', 'r', 'x')
+  local job, due, host, run, slot = row[1], row[2], row[3] or '', row[4], row[5]
+  if not job then
+    call('ZREM', P .. 'all', seq)
+    return
+  end
+  free(seq, job, slot, host)
+  if run and call('HGET', P .. 'run', run) == seq then
+    call('HDEL', P .. 'run', run)
+    known[run] = nil
+  end
+  local claims = P .. 'claim:' .. job
+  call('HDEL', claims, due .. host)
+  if call('EXISTS', claims) == 0 then
+    call('SREM', P .. 'jobs', job)
+  end
+  call('DEL', record, P .. 'out:' .. seq)
+  call('ZREM', P .. 'of:' .. job, seq)
+  for _, index in ipairs({ 'all', 'open', 'failed' }) do
+    call('ZREM', P .. index, seq)
+  end
+end
+
+-- A run is over.
+local function over(seq, outcome, failed)
+  call('HSET', P .. 'r:' .. seq, 'o', outcome)
+  call('ZREM', P .. 'open', seq)
+  if failed then
+    call('ZADD', P .. 'failed', seq, seq)
+  else
+    call('ZREM', P .. 'failed', seq)
+  end
+  local row = call('HMGET', P .. 'r:' .. seq, 'x', 'j', 'k')
+  free(seq, row[2], row[1], row[3])
+end
+
+-- Takes a run back of which no attempt has begun.
+local function withdraw(run)
+  local seq = record_of(run)
+  if not seq then
+    return
+  end
+  local row = call('HMGET', P .. 'r:' .. seq, 'j', 'd', 'o', 'n', 'y')
+  local job, due, outcome, attempts, by = row[1], row[2], row[3], row[4], row[5]
+  if outcome or (attempts and attempts ~= '0') then
+    return
+  end
+  remove(seq)
+  if not by then
+    local last = call('HGET', P .. 'decided', job)
+    if last and last >= due then
+      call('HSET', P .. 'decided', job, before(due))
+    end
+  end
+end
+
+-- The number of a run was given to another, by a scheduler that knew nothing of this store. That run
+-- keeps its record and loses its number.
+local function disown(run)
+  local seq = record_of(run)
+  if not seq then
+    return
+  end
+  local record = P .. 'r:' .. seq
+  local row = call('HMGET', record, 'o', 'n')
+  if not row[1] then
+    over(seq, 'lost,,=its number was used again', true)
+  end
+  for attempt = 1, tonumber(row[2] or '0') do
+    call('HDEL', record, '#' .. attempt)
+  end
+  call('HDEL', record, 'r')
+  call('HDEL', P .. 'run', run)
+  call('DEL', P .. 'out:' .. seq)
+  known[run] = nil
+end
+
+-- Facts -------------------------------------------------------------------------------------------
+
+-- Who writes: the key of its session, its id, its host, and until when due times may be claimed.
+local writer = { key = FLEET, id = '', host = '', until_due = nil }
+local lost, highest = {}, -1
+
+-- Each takes its arguments and answers how many there were.
+local facts = {}
+
+-- began: key, all of it, seen, stopped
+function facts.B(key, all, seen, stopped)
+  if not call('ZSCORE', P .. 'lives', key) then
+    call('ZADD', P .. 'lives', call('INCR', P .. 'life'), key)
+    call('HSET', P .. 'life:' .. key, 'all', all, 'seen', seen, 'stopped', stopped)
+    call('HSET', writer.key, 'life', key)
+  end
+  return 4
+end
+
+-- stopped: at
+function facts.S(at)
+  local life = call('HGET', writer.key, 'life')
+  if life then
+    call('HSET', P .. 'life:' .. life, 'seen', at, 'stopped', at)
+  end
+  return 1
+end
+
+-- job: id, decided, the rest
+function facts.J(id, last, rest)
+  if call('HGET', P .. 'job', id) ~= rest then
+    changed()
+    call('HSET', P .. 'job', id, rest)
+  end
+  call('HSET', P .. 'decided', id, last)
+  return 3
+end
+
+-- gone: id
+function facts.G(id)
+  if call('HDEL', P .. 'job', id) == 1 then
+    changed()
+  end
+  call('HDEL', P .. 'decided', id)
+  return 1
+end
+
+-- all paused: how
+function facts.P(pause)
+  if (call('HGET', FLEET, 'paused') or '') ~= pause then
+    changed()
+    call('HSET', FLEET, 'paused', pause)
+  end
+  return 1
+end
+
+-- What keeps a run from its due time and its slot.
+local function hindrance(run, job, due, host, slot)
+  local owner = call('HGET', P .. 'claim:' .. job, due .. host)
+  if owner then
+    local row = call('HMGET', P .. 'r:' .. owner, 'r', 's')
+    return 'taken', row[2] or '0', row[1] or '0'
+  end
+  if writer.until_due and due > writer.until_due then
+    return 'early', '0', '0'
+  end
+  if slot ~= '' then
+    local busy = call('HGET', P .. 'slot:' .. job, slot .. ':' .. host)
+    if busy then
+      return 'busy', call('HGET', P .. 'r:' .. busy, 's') or '0', '0'
+    end
+  end
+end
+
+-- admitted: run, job, due, at, by, host, slot
+function facts.A(run, job, due, at, by, host, slot)
+  local why, session, other = hindrance(run, job, due, host, slot)
+  if by == '' and (not why or why == 'taken') then
+    decided(job, due)
+  end
+  if why then
+    if other ~= run then
+      lost[#lost + 1] = { run, why, session, other }
+    end
+    return 7
+  end
+  disown(run)
+  local fields = { 'a', at, 'r', run }
+  local function field(name, value)
+    if value ~= '' then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+  field('y', by)
+  field('k', host)
+  field('x', slot)
+  field('s', writer.id)
+  field('h', writer.host ~= '' and writer.host or host)
+  local seq = insert(job, due, host, unpack(fields))
+  call('HSET', P .. 'run', run, seq)
+  known[run] = seq
+  call('ZADD', P .. 'open', seq, seq)
+  if slot ~= '' then
+    call('HSET', P .. 'slot:' .. job, slot .. ':' .. host, seq)
+  end
+  highest = math.max(highest, tonumber(run))
+  return 7
+end
+
+-- starting: run, attempt
+function facts.T(run, attempt)
+  local seq = record_of(run)
+  if seq then
+    call('HSET', P .. 'r:' .. seq, 'n', attempt, 'p', '', 'b', '')
+  end
+  return 2
+end
+
+-- postponed: run, the attempt before
+function facts.Q(run, attempt)
+  local seq = record_of(run)
+  if seq then
+    call('HSET', P .. 'r:' .. seq, 'n', attempt)
+  end
+  return 2
+end
+
+-- started: run, attempt, process, at
+function facts.R(run, attempt, process, at)
+  local seq = record_of(run)
+  if seq then
+    call('HSET', P .. 'r:' .. seq, 'n', attempt, 'p', process, 'b', at)
+    call('HSETNX', P .. 'r:' .. seq, 'f', at)
+  end
+  return 4
+end
+
+-- an attempt has ended: run, attempt, outcome, at
+function facts.F(run, attempt, outcome, at)
+  local seq = record_of(run)
+  if seq then
+    local row = call('HMGET', P .. 'r:' .. seq, 'n', 'p', 'b')
+    local process, begun = '', ''
+    if row[1] == attempt then
+      process, begun = row[2] or '', row[3] or ''
+    end
+    local all = at .. ';' .. begun .. ';' .. process .. ';' .. outcome
+    call('HSET', P .. 'r:' .. seq, '#' .. attempt, all)
+  end
+  return 4
+end
+
+-- ended: run, outcome, failed, duration, attempts
+function facts.E(run, outcome, failed, duration, attempts)
+  local seq = record_of(run)
+  if seq then
+    call('HSET', P .. 'r:' .. seq, 'u', duration, 'n', attempts)
+    over(seq, outcome, failed == '1')
+  end
+  return 5
+end
+
+-- a fate: job, due, last due, count, outcome, failed, at, host
+function facts.X(job, due, last, count, outcome, failed, at, host)
+  decided(job, last)
+  if call('HEXISTS', P .. 'claim:' .. job, due .. host) == 0 then
+    local where = writer.host ~= '' and writer.host or host
+    local seq = insert(job, due, host, 'l', last, 'c', count, 'o', outcome, 'a', at, 'k', host,
+      'h', where, 's', writer.id)
+    if failed == '1' then
+      call('ZADD', P .. 'failed', seq, seq)
+    end
+  end
+  return 8
+end
+
+-- withdrawn: run
+function facts.W(run)
+  withdraw(run)
+  return 1
+end
+
+-- output: run, total, tail
+function facts.O(run, total, tail)
+  local seq = record_of(run)
+  if seq then
+    call('SET', P .. 'out:' .. seq, total .. ';' .. tail)
+  end
+  return 3
+end
+
+-- a change: all of it, the time first
+function facts.C(all)
+  call('ZADD', P .. 'change', 0, all)
+  return 1
+end
+
+-- Takes all facts from there on.
+local function take(place)
+  while place <= #ARGV do
+    -- No fact has more arguments than that, and those beyond are not looked at.
+    local fact = facts[ARGV[place]]
+    place = place + 1 + fact(unpack(ARGV, place + 1, math.min(place + 8, #ARGV)))
+  end
+  if highest >= 0 then
+    local next_run = tonumber(call('HGET', FLEET, 'next_run') or '1')
+    if highest >= next_run then
+      call('HSET', FLEET, 'next_run', text(highest + 1))
+    end
+  end
+end
+
+-- The last moment that a fact tells of is one at which the scheduler was alive.
+local function alive_at(at)
+  local life = at ~= '' and call('HGET', writer.key, 'life')
+  if life then
+    call('HSET', P .. 'life:' .. life, 'seen', at)
+  end
+end
+
+-- Sessions ----------------------------------------------------------------------------------------
+
+-- All that are not gone, and those that are since less than an hour.
+local function members()
+  local found, hour_ago = {}, clock(-3600)
+  for _, id in ipairs(call('SMEMBERS', P .. 'sessions')) do
+    local gone = call('HGET', P .. 's:' .. id, 'gone')
+    if not gone or gone >= hour_ago then
+      found[#found + 1] = { id, call('HGETALL', P .. 's:' .. id) }
+    end
+  end
+  return found
+end
+
+-- Which server this is: another one may know less.
+local function identity()
+  local run = string.match(call('INFO', 'server'), 'run_id:(%x+)') or ''
+  local history = string.match(call('INFO', 'replication'), 'master_replid:(%x+)') or ''
+  return run .. '/' .. history
+end
+
+local function view(id)
+  local fleet = call('HMGET', FLEET, 'generation', 'changes')
+  local me = call('HMGET', P .. 's:' .. id, 'beat', 'gone')
+  local standing = not me[1] and 'unknown' or me[2] and 'gone' or 'alive'
+  return { clock(), fleet[1] or '0', identity(), fleet[2] or '0', standing, me[1] or '0', members() }
+end
+
+-- When a host has loaded a file: a restart with the same one is no new load.
+local function loaded(id, machine, hash, now)
+  local own = call('HMGET', P .. 's:' .. id, 'hash', 'loaded')
+  if own[1] == hash and own[2] then
+    return own[2]
+  end
+  local hour_ago, best = clock(-3600), false
+  for _, other in ipairs(call('SMEMBERS', P .. 'sessions')) do
+    local row = call('HMGET', P .. 's:' .. other, 'machine', 'hash', 'loaded', 'gone')
+    local recent = not row[4] or row[4] >= hour_ago
+    if other ~= id and recent and row[1] == machine and row[2] == hash and row[3] then
+      best = best and best > row[3] and best or row[3]
+    end
+  end
+  return best or now
+end
+
+-- Writes a session as `join` does. The fields begin at that argument.
+local function put(id, machine, hash, fields)
+  local key, now = P .. 's:' .. id, clock()
+  local at = loaded(id, machine, hash, now)
+  call('HSETNX', key, 'joined', now)
+  call('HSETNX', key, 'beat', '1')
+  call('HSET', key, 'loaded', at, 'seen', now, unpack(ARGV, fields))
+  call('SADD', P .. 'sessions', id)
+  changed()
+end
+
+-- One more beat of a session that is not gone; else nothing.
+local function beat(id)
+  local key = P .. 's:' .. id
+  local row = call('HMGET', key, 'beat', 'gone')
+  if not row[1] or row[2] then
+    return nil
+  end
+  call('HSET', key, 'seen', clock())
+  return text(call('HINCRBY', key, 'beat', 1))
+end
+
+-- Operations --------------------------------------------------------------------------------------
+
+local operations = {}
+
+-- Answers the schema, which is set if there is none.
+function operations.open(schema)
+  call('HSETNX', FLEET, 'schema', schema)
+  return call('HGET', FLEET, 'schema')
+end
+
+-- last moment, facts
+function operations.write(at)
+  take(3)
+  alive_at(at)
+  return lost
+end
+
+-- session, last moment, facts
+function operations.commit(id, at)
+  local count = beat(id)
+  if not count then
+    return { 'gone' }
+  end
+  local key = P .. 's:' .. id
+  writer = { key = key, id = id, host = call('HGET', key, 'host') or '', until_due = clock(2) }
+  take(4)
+  alive_at(at)
+  return { count, clock(), lost }
+end
+
+-- id, machine, hash, jobs, fields
+function operations.join(id, machine, hash, jobs)
+  put(id, machine, hash, 6)
+  call('HSETNX', P .. 'files', hash, jobs)
+  return view(id)
+end
+
+-- id, machine, hash, fields
+function operations.beat(id, machine, hash)
+  if beat(id) then
+    local at = loaded(id, machine, hash, clock())
+    call('HSET', P .. 's:' .. id, 'loaded', at, unpack(ARGV, 5))
+  end
+  return view(id)
+end
+
+function operations.members()
+  return members()
+end
+
+-- by, whom, beat, outcome
+function operations.reap(by, whom, seen, outcome)
+  local key = P .. 's:' .. whom
+  local row = call('HMGET', key, 'beat', 'gone')
+  if row[1] ~= seen or row[2] then
+    return 0
+  end
+  call('HSET', key, 'gone', clock(), 'gone_by', by)
+  for _, seq in ipairs(call('ZRANGE', P .. 'open', 0, -1)) do
+    local run = call('HMGET', P .. 'r:' .. seq, 's', 'n', 'r')
+    if run[1] == whom then
+      if not run[2] or run[2] == '0' then
+        withdraw(run[3])
+      else
+        over(seq, outcome, true)
+      end
+    end
+  end
+  changed()
+  return 1
+end
+
+-- id, whether it has ended
+function operations.leave(id, ended)
+  local key = P .. 's:' .. id
+  if call('EXISTS', key) == 1 then
+    call('HSET', key, 'leaving', '1')
+    if ended == '1' and not call('HGET', key, 'gone') then
+      call('HSET', key, 'gone', clock(), 'gone_by', id)
+    end
+    changed()
+  end
+  return 0
+end
+
+-- The jobs; of all if there are none
+function operations.take_up()
+  local ids, wanted = {}, nil
+  if #ARGV > 1 then
+    wanted = {}
+    for place = 2, #ARGV do
+      wanted[ARGV[place]] = true
+      ids[place - 1] = ARGV[place]
+    end
+  else
+    ids = call('HKEYS', P .. 'job')
+  end
+  local jobs, open = {}, {}
+  for _, id in ipairs(ids) do
+    local rest = call('HGET', P .. 'job', id)
+    if rest then
+      jobs[#jobs + 1] = { id, call('HGET', P .. 'decided', id) or '', rest }
+    end
+  end
+  for _, seq in ipairs(call('ZRANGE', P .. 'open', 0, -1)) do
+    local record = P .. 'r:' .. seq
+    if not wanted or wanted[call('HGET', record, 'j')] then
+      open[#open + 1] = { seq, call('HGETALL', record) }
+    end
+  end
+  return { call('HGET', FLEET, 'paused') or '', jobs, open }
+end
+
+-- What there is beside the jobs when a scheduler begins.
+function operations.begin()
+  local last = call('ZREVRANGE', P .. 'lives', 0, 0)[1]
+  local life = last and call('HGETALL', P .. 'life:' .. last) or {}
+  return { call('HGET', FLEET, 'next_run') or '1', life }
+end
+
+-- how many
+function operations.numbers(count)
+  local first = tonumber(call('HGET', FLEET, 'next_run') or '1')
+  call('HSET', FLEET, 'next_run', text(first + tonumber(count)))
+  return text(first)
+end
+
+-- id, to, from, all of it
+function operations.ask(id, to, from, all)
+  local key = P .. 'ask:' .. id
+  if call('HSETNX', key, 'all', all) == 1 then
+    call('HSET', key, 'to', to, 'from', from)
+    call('ZADD', P .. 'asks', call('INCR', P .. 'asked'), id)
+    changed()
+  end
+  return 0
+end
+
+-- session
+function operations.asks(session)
+  local found = {}
+  for _, id in ipairs(call('ZRANGE', P .. 'asks', 0, -1)) do
+    local row = call('HMGET', P .. 'ask:' .. id, 'to', 'from', 'all', 'answer')
+    if row[3] and (row[4] and row[2] or not row[4] and row[1]) == session then
+      found[#found + 1] = { id, row[1], row[2], row[3], row[4] or '' }
+    end
+  end
+  return found
+end
+
+-- id, the answer
+function operations.answer(id, answer)
+  local key = P .. 'ask:' .. id
+  if call('EXISTS', key) == 1 and call('HSETNX', key, 'answer', answer) == 1 then
+    changed()
+  end
+  return 0
+end
+
+-- id, machine, hash, seen, the next, fields
+function operations.generation(id, machine, hash, seen, following)
+  if (call('HGET', FLEET, 'generation') or '0') == seen then
+    call('HSET', FLEET, 'generation', following)
+    changed()
+  end
+  if call('EXISTS', P .. 's:' .. id) == 0 then
+    put(id, machine, hash, 7)
+  end
+  return view(id)
+end
+
+-- id, fields
+function operations.put_back(id)
+  if call('EXISTS', P .. 's:' .. id) == 0 then
+    call('HSET', P .. 's:' .. id, unpack(ARGV, 3))
+    call('SADD', P .. 'sessions', id)
+    changed()
+  end
+  return 0
+end
+
+-- The newest record of each of these jobs that is over.
+function operations.last()
+  local found = {}
+  for place = 2, #ARGV do
+    local of, from = P .. 'of:' .. ARGV[place], 0
+    repeat
+      local seq = call('ZREVRANGE', of, from, from)[1]
+      from = from + 1
+      local record = seq and P .. 'r:' .. seq
+      if seq and call('HGET', record, 'o') then
+        found[#found + 1] = { seq, call('HGETALL', record) }
+        seq = nil
+      end
+    until not seq
+  end
+  return found
+end
+
+-- Forgetting --------------------------------------------------------------------------------------
+
+-- Whether it is the last record of a job that is there.
+local function is_last(job, seq)
+  if call('HEXISTS', P .. 'job', job) == 0 then
+    return false
+  end
+  for _, later in ipairs(call('ZRANGEBYSCORE', P .. 'of:' .. job, '(' .. seq, '+inf')) do
+    if call('HEXISTS', P .. 'r:' .. later, 'o') == 1 then
+      return false
+    end
+  end
+  return true
+end
+
+-- Takes a record away if it is over and not the last. Answers whether it did.
+local function forget(job, seq)
+  if call('HEXISTS', P .. 'r:' .. seq, 'o') == 0 or is_last(job, seq) then
+    return false
+  end
+  remove(seq)
+  return true
+end
+
+-- keep so many, the oldest moment, now, so many at a time, jobs: answers those that may have more.
+function operations.beyond(keep, oldest, now, slice)
+  local more, left = {}, tonumber(slice)
+  for place = 6, #ARGV do
+    local job, gone = ARGV[place], 0
+    local of = P .. 'of:' .. job
+    local beyond = call('ZCARD', of) - tonumber(keep)
+    local wanted = math.min(left, math.max(beyond, 0) + 8)
+    local rows = wanted > 0 and call('ZRANGE', of, 0, wanted - 1) or {}
+    local all = #rows < wanted
+    for _, seq in ipairs(rows) do
+      left = left - 1
+      local at = call('HGET', P .. 'r:' .. seq, 'a') or ''
+      if beyond > 0 or at <= now then
+        if beyond <= 0 and at >= oldest then
+          all = true
+          break
+        end
+        -- What is open counts, but stays: it is the oldest of all only while it runs.
+        beyond = beyond - 1
+        if forget(job, seq) then
+          gone = gone + 1
+        end
+      end
+    end
+    -- Those that stay are met again each time: without headway there is no more to do.
+    if wanted == 0 or (not all and gone > 0) then
+      more[#more + 1] = job
+    end
+  end
+  return more
+end
+
+-- after this record, the oldest moment, now, so many: answers up to where, and whether there is more.
+function operations.old(after, oldest, now, slice)
+  local rows = call('ZRANGEBYSCORE', P .. 'all', '(' .. after, '+inf', 'LIMIT', 0, slice)
+  local ahead, full = false, #rows == tonumber(slice)
+  local gone = 0
+  for _, seq in ipairs(rows) do
+    local row = call('HMGET', P .. 'r:' .. seq, 'a', 'j')
+    local at, job = row[1] or '', row[2] or ''
+    if at > now then
+      -- A clock was ahead when it was written. It stays until its time, and what follows it does not.
+      ahead = true
+    elseif at >= oldest then
+      full = false
+      break
+    else
+      if forget(job, seq) then
+        gone = gone + 1
+      end
+      if not ahead then
+        after = seq
+      end
+    end
+  end
+  return { after, (full and (gone > 0 or not ahead)) and 1 or 0 }
+end
+
+-- the oldest moment, sessions gone before that, so many changes, so many lives
+function operations.aside(oldest, sessions, changes, lives)
+  call('ZREMRANGEBYLEX', P .. 'change', '-', '(' .. oldest)
+  call('ZREMRANGEBYRANK', P .. 'change', 0, -1 - tonumber(changes))
+  local keys = call('ZRANGE', P .. 'lives', 0, -2)
+  for place, key in ipairs(keys) do
+    local row = call('HMGET', P .. 'life:' .. key, 'seen', 'stopped')
+    local last = row[2] and row[2] ~= '' and row[2] or row[1]
+    if not last or last < oldest or place <= #keys - tonumber(lives) then
+      call('DEL', P .. 'life:' .. key)
+      call('ZREM', P .. 'lives', key)
+    end
+  end
+  local hashes = {}
+  for _, id in ipairs(call('SMEMBERS', P .. 'sessions')) do
+    local row = call('HMGET', P .. 's:' .. id, 'gone', 'hash')
+    if row[1] and row[1] < sessions then
+      call('DEL', P .. 's:' .. id)
+      call('SREM', P .. 'sessions', id)
+    elseif row[2] then
+      hashes[row[2]] = true
+    end
+  end
+  for _, hash in ipairs(call('HKEYS', P .. 'files')) do
+    if not hashes[hash] then
+      call('HDEL', P .. 'files', hash)
+    end
+  end
+  for _, id in ipairs(call('ZRANGE', P .. 'asks', 0, -1001)) do
+    call('DEL', P .. 'ask:' .. id)
+    call('ZREM', P .. 'asks', id)
+  end
+  return 0
+end
+
+-- Lua holds some thousands of arguments of a call at most, so that lists are read from ARGV.
+return operations[ARGV[1]](ARGV[2] or '', ARGV[3] or '', ARGV[4] or '', ARGV[5] or '', ARGV[6] or '')
