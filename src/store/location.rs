@@ -96,8 +96,15 @@ impl fmt::Display for Location {
 }
 
 /// The process that writes to a database at this moment, if one does and it can be told.
+#[cfg(feature = "sqlite")]
 pub fn writer_of(database: &Path) -> Option<u32> {
     super::lock::writer_of(database)
+}
+
+/// Nobody writes to a database that this schedrs was built without.
+#[cfg(not(feature = "sqlite"))]
+pub fn writer_of(_: &Path) -> Option<u32> {
+    None
 }
 
 /// Opens a store for writing, or makes it. Root refuses one that others can write to.
@@ -140,10 +147,14 @@ pub fn open_unless(location: &Location, refuse: Refuse) -> Result<Opened, StoreE
 }
 
 /// Why a scheduler with these jobs would refuse a store for who else can write to it.
+#[cfg(feature = "sqlite")]
 pub(crate) fn refusal(file: &Path, set: &JobSet) -> Option<StoreError> {
-    #[cfg(feature = "sqlite")]
-    return trust::for_writing(file, Refuse::of(set)).err();
-    #[cfg(not(feature = "sqlite"))]
+    trust::for_writing(file, Refuse::of(set)).err()
+}
+
+/// Without SQLite no file is a store.
+#[cfg(not(feature = "sqlite"))]
+pub(crate) fn refusal(_: &Path, _: &JobSet) -> Option<StoreError> {
     None
 }
 

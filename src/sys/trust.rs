@@ -17,7 +17,9 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{Stat, StatVfsMountFlags, fstatvfs, statvfs};
+#[cfg(feature = "sqlite")]
+use rustix::fs::{Stat, statvfs};
+use rustix::fs::{StatVfsMountFlags, fstatvfs};
 use way::Ways;
 
 /// Why a file cannot be trusted.
@@ -86,6 +88,7 @@ fn own_doubt(file: &File, path: &Path, owners: Owners) -> Option<Doubt> {
 }
 
 /// What speaks against a file that is not to be opened, and that no person can read.
+#[cfg(feature = "sqlite")]
 pub(crate) fn stat_doubt(stat: &Stat, path: &Path, owners: Owners) -> Option<Doubt> {
     let Suspicion { what, repair } = suspicion(stat.st_uid, stat.st_mode, owners)?;
     let help = format!("once you know what is in it, {repair} {}", quoted(path));
