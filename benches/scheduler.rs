@@ -38,6 +38,7 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
             stop_grace: Duration::ZERO,
             store_url: None,
             keep: Keep::default(),
+            fleet: Default::default(),
         },
         executors: vec![Executor { name: "default".into(), max_workers: 2000 }],
         jobs: (0..count).map(job).collect(),

@@ -410,7 +410,9 @@ impl Report {
             Outcome::Failed(_) | Outcome::Killed(_) | Outcome::TimedOut => self.ran += 1,
             Outcome::NotStarted(_) | Outcome::Lost(_) => self.ran += 1,
             Outcome::Skipped(_) => self.skipped += record.count,
-            Outcome::Missed(MissReason::Late(_)) => self.missed += record.count,
+            Outcome::Missed(MissReason::Late(_) | MissReason::NoStore(_)) => {
+                self.missed += record.count
+            }
             Outcome::Missed(MissReason::Waited(_)) => self.gave_up += record.count,
             Outcome::Coalesced => self.coalesced += record.count,
         }
@@ -441,6 +443,7 @@ fn detail(outcome: &Outcome) -> u64 {
         Outcome::Missed(MissReason::Waited(by)) => 8 | (duration_micros(*by) as u64) << 8,
         Outcome::Coalesced => 9,
         Outcome::Lost(_) => 10,
+        Outcome::Missed(MissReason::NoStore(by)) => 11 | (duration_micros(*by) as u64) << 8,
     }
 }
 

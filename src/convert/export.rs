@@ -62,6 +62,7 @@ fn unknown_there(options: &Options) -> Vec<&'static str> {
         ("overlap", options.overlap != Overlap::Skip),
         ("retries", options.retries > 0),
         ("clear_env", options.clear_env),
+        ("run_on", options.run_on != default.run_on),
         (
             "misfire_grace_time",
             matches!(options.misfire_grace_time, Grace::Limited(_))

@@ -111,7 +111,7 @@ pub enum Event {
     /// Another scheduler that shares the store has claimed the due time of this run, or it has a
     /// fate already from before the clock was set back: the run is none of ours.
     ClaimLost(RunId),
-    /// The claim of this run was refused for now.
+    /// The claim of this run was refused, or it may not begin any more.
     ClaimRefused {
         /// Which run.
         run: RunId,

@@ -11,6 +11,7 @@ use std::fmt;
 
 use crate::core::event::{Process, RunId};
 use crate::core::instant::Instant;
+pub use crate::core::job::RunOn;
 
 /// Names one life of one scheduler: 64 random bits, never 0. Two schedulers on one host, or the
 /// same scheduler after a restart, have different ones.
@@ -148,18 +149,6 @@ pub enum Lost {
         /// By how much.
         by: std::time::Duration,
     },
-}
-
-/// `run_on`: where a job may run.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub enum RunOn {
-    /// On one host, whichever.
-    #[default]
-    One,
-    /// On every host, each due time once on each.
-    All,
-    /// On one host that has all of these labels.
-    Labels(Box<[Box<str>]>),
 }
 
 /// `on_lost`: what happens to a run whose scheduler is dead.

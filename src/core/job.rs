@@ -36,6 +36,25 @@ pub struct Settings {
     pub store_url: Option<String>,
     /// `[store] keep`: how much history the store holds on to.
     pub keep: Keep,
+    /// `[fleet]`: this host among those that share the store.
+    pub fleet: FleetSettings,
+}
+
+/// `[fleet]`: this host among those that share the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetSettings {
+    /// What people call it; the name of the machine unless told.
+    pub name: Option<String>,
+    /// What `run_on` of its jobs is compared with.
+    pub labels: Vec<Box<str>>,
+    /// A host that has not been heard of for so long is taken for dead.
+    pub lease: Duration,
+}
+
+impl Default for FleetSettings {
+    fn default() -> FleetSettings {
+        FleetSettings { name: None, labels: Vec::new(), lease: Duration::from_secs(15) }
+    }
 }
 
 /// `[store] keep`: runs older than either limit may be forgotten.
@@ -156,6 +175,8 @@ pub struct Options {
     pub paused: bool,
     /// One extra run when the scheduler starts.
     pub run_on_start: bool,
+    /// On which of the hosts that share the store.
+    pub run_on: RunOn,
 }
 
 impl Options {
@@ -196,6 +217,7 @@ impl Default for Options {
             output: Output::Pass,
             paused: false,
             run_on_start: false,
+            run_on: RunOn::One,
         }
     }
 }
@@ -229,6 +251,18 @@ pub enum Overlap {
     Queue,
     /// The oldest run's tree is ended, then it starts.
     Replace,
+}
+
+/// `run_on`: where a job may run.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum RunOn {
+    /// On one host, whichever.
+    #[default]
+    One,
+    /// On every host, each due time once on each.
+    All,
+    /// On one host that has all of these labels.
+    Labels(Box<[Box<str>]>),
 }
 
 /// `output`: where what a job prints goes.

@@ -57,6 +57,9 @@ pub enum MissReason {
     Late(Duration),
     /// It waited for a slot longer than `max_wait` allows: this long.
     Waited(Duration),
+    /// Several schedulers share the store, and it has not answered before the due time was later
+    /// than `misfire_grace_time` allows: this late.
+    NoStore(Duration),
 }
 
 /// How far a due time got, which a phrase needs to know.
@@ -189,6 +192,7 @@ impl Outcome {
                 Outcome::Skipped(all.find(|skip| Some(skip.word()) == reason)?)
             }
             "missed" if reason == Some("waited") => Outcome::Missed(MissReason::Waited(late)),
+            "missed" if reason == Some("no_store") => Outcome::Missed(MissReason::NoStore(late)),
             "missed" => Outcome::Missed(MissReason::Late(late)),
             "coalesced" => Outcome::Coalesced,
             "lost" => Outcome::Lost(text()),
@@ -235,7 +239,9 @@ impl Outcome {
     /// How late it was, or how long it waited, where it was missed.
     pub fn late(&self) -> Option<Duration> {
         match self {
-            Outcome::Missed(MissReason::Late(by) | MissReason::Waited(by)) => Some(*by),
+            Outcome::Missed(
+                MissReason::Late(by) | MissReason::Waited(by) | MissReason::NoStore(by),
+            ) => Some(*by),
             _ => None,
         }
     }
@@ -337,6 +343,7 @@ impl MissReason {
         match self {
             MissReason::Late(_) => "late",
             MissReason::Waited(_) => "waited",
+            MissReason::NoStore(_) => "no_store",
         }
     }
 
@@ -345,6 +352,7 @@ impl MissReason {
         match self {
             MissReason::Late(by) => format!("{} late", words::span(by)),
             MissReason::Waited(by) => format!("waited {} for a slot", words::span(by)),
+            MissReason::NoStore(by) => format!("{} late for the store", words::span(by)),
         }
     }
 
@@ -352,6 +360,7 @@ impl MissReason {
         let rule = match self {
             MissReason::Late(_) => "more than misfire_grace_time allows",
             MissReason::Waited(_) => "longer than max_wait allows",
+            MissReason::NoStore(_) => "which did not answer",
         };
         format!("{}, {rule}", self.short())
     }
@@ -401,6 +410,7 @@ impl fmt::Display for Outcome {
             Outcome::Skipped(reason) => write!(f, "({})", reason.word()),
             Outcome::Missed(MissReason::Late(by)) => write!(f, "(late by {by:?})"),
             Outcome::Missed(MissReason::Waited(by)) => write!(f, "(waited {by:?})"),
+            Outcome::Missed(MissReason::NoStore(by)) => write!(f, "(no store for {by:?})"),
             Outcome::Succeeded | Outcome::TimedOut | Outcome::Coalesced => Ok(()),
         }
     }
@@ -436,7 +446,10 @@ pub(crate) fn each() -> Vec<Outcome> {
             Outcome::Missed(MissReason::Late(_)) => {
                 Outcome::Missed(MissReason::Waited(Duration::from_secs(10)))
             }
-            Outcome::Missed(MissReason::Waited(_)) => Outcome::Coalesced,
+            Outcome::Missed(MissReason::Waited(_)) => {
+                Outcome::Missed(MissReason::NoStore(Duration::from_secs(80)))
+            }
+            Outcome::Missed(MissReason::NoStore(_)) => Outcome::Coalesced,
             Outcome::Coalesced => Outcome::Lost("the machine was restarted".to_owned()),
             Outcome::Lost(_) => return None,
         })

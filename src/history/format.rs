@@ -41,7 +41,7 @@ pub fn remark(record: &RunRecord, zone: &Zone) -> String {
         Some(Outcome::Missed(reason)) => {
             let first = match reason {
                 MissReason::Late(_) if record.count > 1 => "the first ",
-                MissReason::Late(_) | MissReason::Waited(_) => "",
+                MissReason::Late(_) | MissReason::Waited(_) | MissReason::NoStore(_) => "",
             };
             remarks.push(format!("{first}{}", reason.short()));
         }

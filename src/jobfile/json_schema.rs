@@ -74,6 +74,17 @@ fn section(name: &str, defaults: &Value) -> Value {
                 ),
             }),
         ),
+        "fleet" => table(
+            "This host among those that share the store",
+            json!({
+                "name": described("What people call it; the name of the machine unless told", text()),
+                "labels": described("What `run_on` of the jobs is compared with", strings(1)),
+                "lease": with_default(
+                    described("A host that is silent for so long is taken for dead", duration()),
+                    json!("15s"),
+                ),
+            }),
+        ),
         "executors" => json!({
             "description": "Named pools of slots; `default` is always there",
             "type": "object",
@@ -160,6 +171,10 @@ fn of(key: Key) -> Value {
             json!({ "enum": ["skip", "queue", "replace"] }),
         ),
         Key::Executor => ("The pool it runs in", text()),
+        Key::RunOn => (
+            "On one of the hosts that share the store, on all, or on one with these labels",
+            json!({ "anyOf": [{ "enum": ["one", "all"] }, strings(1)] }),
+        ),
         Key::MaxWait => ("How long it may wait for a slot there; for ever unless told", duration()),
         Key::Timeout => {
             ("How long an attempt may take; then TERM to all its processes", duration())
@@ -239,6 +254,7 @@ fn default(key: Key) -> Option<Value> {
         Key::MaxInstances => json!(1),
         Key::Overlap => json!("skip"),
         Key::Executor => json!("default"),
+        Key::RunOn => json!("one"),
         Key::KillAfter | Key::RetryDelay => json!("10s"),
         Key::Retries => json!(0),
         Key::RetryBackoff => json!(2.0),

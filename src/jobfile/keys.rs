@@ -50,6 +50,7 @@ keys! {
     MaxInstances "max_instances",
     Overlap "overlap",
     Executor "executor",
+    RunOn "run_on",
     MaxWait "max_wait",
     Timeout "timeout",
     KillAfter "kill_after",

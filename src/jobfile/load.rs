@@ -131,6 +131,7 @@ impl Loader<'_> {
             stop_grace: sections.stop_grace,
             store_url: sections.store_url.clone(),
             keep: sections.keep,
+            fleet: sections.fleet.clone(),
         };
         let set = JobSet { settings, executors: sections.executors.clone(), jobs };
         let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();

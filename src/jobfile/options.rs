@@ -6,6 +6,7 @@
 use super::keys::Key;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
+use crate::core::fleet::RunOn;
 use crate::core::job::{Coalesce, Grace, Options, Output, Overlap};
 
 /// Sets one option. What is wrong with it is reported; then the option stays as it was and the
@@ -91,6 +92,7 @@ fn try_set(
         }
         Key::Paused => options.paused = scope.boolean(value)?,
         Key::RunOnStart => options.run_on_start = scope.boolean(value)?,
+        Key::RunOn => options.run_on = run_on(value, scope)?,
         Key::Name
         | Key::Command
         | Key::Cron
@@ -102,6 +104,34 @@ fn try_set(
         | Key::Executor => {}
     }
     Some(())
+}
+
+/// One host, all, or one that has all of some labels.
+fn run_on(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<RunOn> {
+    match &value.node {
+        Node::Array(_) => Some(RunOn::Labels(labels(value, scope)?)),
+        _ => match scope.one_of(value, &[("one", false), ("all", true)])? {
+            true => Some(RunOn::All),
+            false => Some(RunOn::One),
+        },
+    }
+}
+
+/// An array of labels, at least one.
+pub(super) fn labels(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
+    let Node::Array(values) = &value.node else {
+        scope.wrong_type(value, "an array of labels such as [\"disk\"]");
+        return None;
+    };
+    if values.is_empty() {
+        scope.error(value.span, "there is no label in this array");
+        return None;
+    }
+    let labels: Vec<Box<str>> = values
+        .iter()
+        .filter_map(|value| Some(scope.system_string(value, "a label")?.into()))
+        .collect();
+    (labels.len() == values.len()).then(|| labels.into())
 }
 
 /// A program, or a program and its leading arguments.

@@ -12,15 +12,18 @@ use super::options;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use super::when::{self, Moment};
-use crate::core::job::{Executor, Keep, Options};
+use crate::core::job::{Executor, FleetSettings, Keep, Options};
 use crate::core::nearest::{self, nearest};
 use crate::core::url::SharedUrl;
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
 
 /// The keys at the top of a jobfile.
-pub(super) const TOP: [&str; 6] =
-    ["include", "scheduler", "store", "executors", "defaults", "jobs"];
+pub(super) const TOP: [&str; 7] =
+    ["include", "scheduler", "store", "fleet", "executors", "defaults", "jobs"];
+
+/// How long or short `[fleet] lease` may be.
+const LEASE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(600);
 
 /// How many workers an executor has that does not say.
 const DEFAULT_WORKERS: u32 = 20;
@@ -32,6 +35,7 @@ pub(super) struct Sections {
     pub(super) stop_grace: Duration,
     pub(super) store_url: Option<String>,
     pub(super) keep: Keep,
+    pub(super) fleet: FleetSettings,
     pub(super) executors: Vec<Executor>,
     /// Where each executor stands; `default` may stand nowhere.
     executor_places: HashMap<Arc<str>, (u16, Option<Place>)>,
@@ -60,6 +64,7 @@ impl Default for Sections {
             stop_grace: Duration::from_secs(30),
             store_url: None,
             keep: Keep::default(),
+            fleet: FleetSettings::default(),
             executors: vec![Executor { name: name.clone(), max_workers: DEFAULT_WORKERS }],
             executor_places: HashMap::from([(name, (0, None))]),
             defaults: Defaults::default(),
@@ -82,12 +87,13 @@ impl Sections {
             match &*key.text {
                 "include" | "jobs" => {}
                 "executors" => self.executors(value, scope),
-                "scheduler" | "store" | "defaults" if !main => scope.error(
+                "scheduler" | "store" | "fleet" | "defaults" if !main => scope.error(
                     key.span,
                     format!("`{}` may only stand in the file that includes this one", key.text),
                 ),
                 "scheduler" => self.scheduler(value, scope, zones),
                 "store" => self.store(value, scope),
+                "fleet" => self.fleet(value, scope),
                 "defaults" => self.defaults(value, scope, zones),
                 name => unknown_top(key.span, name, scope),
             }
@@ -119,6 +125,33 @@ impl Sections {
                 "url" => self.store_url = store_url(value, scope),
                 "keep" => self.keep = keep(value, scope),
                 name => scope.unknown_key(key.span, name, &["url", "keep"]),
+            }
+        }
+    }
+
+    fn fleet(&mut self, value: &Value<'_>, scope: &mut Scope<'_>) {
+        let Some(table) = scope.table(value, "a table: [fleet]") else { return };
+        for (key, value) in &table.entries {
+            match &*key.text {
+                "name" => {
+                    let name = scope.system_string(value, "what this host is called");
+                    self.fleet.name = name.map(str::to_owned);
+                }
+                "labels" => {
+                    self.fleet.labels =
+                        options::labels(value, scope).map(Vec::from).unwrap_or_default();
+                }
+                "lease" => {
+                    let Some(lease) = scope.duration(value) else { continue };
+                    if LEASE.contains(&lease) {
+                        self.fleet.lease = lease;
+                    } else {
+                        let help = "a host that is silent for so long is taken for dead";
+                        let message = "a lease is from \"3s\" to \"10m\"";
+                        scope.error_help(value.span, message, help);
+                    }
+                }
+                name => scope.unknown_key(key.span, name, &["name", "labels", "lease"]),
             }
         }
     }
@@ -252,8 +285,8 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
     } else if name == "timezone" || name == "stop_grace" {
         format!("`{name}` stands below `[scheduler]`")
     } else {
-        "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[executors]`, \
-         `[defaults]` and `[jobs.NAME]`"
+        "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[fleet]`, \
+         `[executors]`, `[defaults]` and `[jobs.NAME]`"
             .to_owned()
     };
     scope.push(problem.help(help));

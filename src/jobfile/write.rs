@@ -16,9 +16,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::keys::Key;
+use crate::core::fleet::RunOn;
 use crate::core::instant::Instant;
 use crate::core::job::{
-    Coalesce, Command, Executor, Grace, Job, JobSet, Options, Output, Overlap, Settings,
+    Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Output, Overlap,
+    Settings,
 };
 use crate::core::trigger::{DateTrigger, Trigger};
 
@@ -78,8 +80,12 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Op
     if let Some(why) = &lost {
         let _ = writeln!(out, "# {why}");
     }
-    let (scheduler, store) = (scheduler(settings), store(settings));
-    for (name, table) in [("scheduler", scheduler), ("store", store)] {
+    let tables = [
+        ("scheduler", scheduler(settings)),
+        ("store", store(settings)),
+        ("fleet", fleet(settings)),
+    ];
+    for (name, table) in tables {
         if !table.is_empty() {
             let _ = writeln!(out, "[{name}]");
             for (name, value) in table {
@@ -107,6 +113,10 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     let store = store(settings);
     if !store.is_empty() {
         head.insert("store".to_owned(), Value::Object(store));
+    }
+    let fleet = fleet(settings);
+    if !fleet.is_empty() {
+        head.insert("fleet".to_owned(), Value::Object(fleet));
     }
     head.insert("executors".to_owned(), Value::Object(pools.collect()));
     head
@@ -166,6 +176,21 @@ fn store(settings: &Settings) -> Map<String, Value> {
         store.insert("keep".to_owned(), Value::Object(keep));
     }
     store
+}
+
+fn fleet(settings: &Settings) -> Map<String, Value> {
+    let FleetSettings { name, labels, lease } = &settings.fleet;
+    let mut fleet = Map::new();
+    if let Some(name) = name {
+        fleet.insert("name".to_owned(), name.as_str().into());
+    }
+    if !labels.is_empty() {
+        fleet.insert("labels".to_owned(), strings(labels));
+    }
+    if *lease != FleetSettings::default().lease {
+        fleet.insert("lease".to_owned(), duration(*lease));
+    }
+    fleet
 }
 
 /// What a job says.
@@ -271,6 +296,12 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
         Overlap::Replace => "replace",
     };
     add(Key::Overlap, o.overlap != default.overlap, overlap.into());
+    let run_on = match &o.run_on {
+        RunOn::One => "one".into(),
+        RunOn::All => "all".into(),
+        RunOn::Labels(labels) => strings(labels),
+    };
+    add(Key::RunOn, o.run_on != default.run_on, run_on);
     add(Key::MaxWait, o.max_wait.is_some(), limit(o.max_wait));
     add(Key::Timeout, o.timeout.is_some(), limit(o.timeout));
     add(Key::KillAfter, o.kill_after != default.kill_after, duration(o.kill_after));

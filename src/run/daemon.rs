@@ -17,6 +17,7 @@
 
 mod apply;
 mod effects;
+mod fleet;
 mod logger;
 mod mailbox;
 mod notify;
@@ -44,12 +45,14 @@ use rustix::termios::isatty;
 
 use crate::control::Call;
 use crate::control::server::Server;
-use crate::core::event::{Action, Change, ChangeKind, Event, Health, Notice};
+use crate::core::event::{
+    Action, Change, ChangeKind, Event, Health, HomeChange, Notice, Refusal, RunId,
+};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
 use crate::core::words;
 use crate::core::zone::Zone;
-use crate::store::keeper::StoreEvent;
+use crate::store::keeper::{FleetOrder, StoreEvent};
 use crate::sys::clock;
 use crate::sys::heap;
 use crate::sys::signals::{self, Signals};
@@ -121,7 +124,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         executors: plan.jobfile.set.executors.as_slice().into(),
     };
     let warnings = plan.storage.as_mut().map(|storage| std::mem::take(&mut storage.warnings));
-    let Parts { mut scheduler, mut effects, jobs, server, mut alarms } =
+    let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet } =
         start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
     signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
@@ -158,6 +161,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         alarms,
         observer: plan.observer,
         server: server.as_ref(),
+        fleet,
     };
     let ran = looper.run(&mut timer);
     looper.effects.say_who_is_left();
@@ -213,6 +217,8 @@ struct Loop<'a> {
     observer: Option<Box<Observer>>,
     /// The control socket.
     server: Option<&'a Server>,
+    /// What there is beside if others share the store.
+    fleet: Option<fleet::Here>,
 }
 
 impl Loop<'_> {
@@ -221,6 +227,7 @@ impl Loop<'_> {
         let mut ready = Vec::with_capacity(256);
         loop {
             let Some(now) = self.turn(&mut actions) else { return Ok(()) };
+            self.tend_fleet();
             // At the start they are as many as there are jobs.
             actions.shrink_to(ACTIONS);
             self.effects.flush_records();
@@ -376,6 +383,7 @@ impl Loop<'_> {
             Action::Notice(Notice::Stopping { .. }) => {
                 self.health.stopping = true;
                 self.end_reloads();
+                self.effects.fleet_order(FleetOrder::Leave);
                 self.effects.remember_change(Change {
                     at: now.wall,
                     job: None,
@@ -463,12 +471,47 @@ impl Loop<'_> {
         self.requests.take(call, how, self.scheduler);
     }
 
+    /// Sees to what a scheduler has that shares its store.
+    fn tend_fleet(&mut self) {
+        let Some(fleet) = &mut self.fleet else { return };
+        self.effects.set_running();
+        if let Some(order) = fleet.wants(self.scheduler) {
+            self.effects.fleet_order(order);
+        }
+    }
+
+    /// Jobs come from the others, or go there.
+    fn homes(&mut self, mut change: Box<HomeChange>) {
+        if let Some(fleet) = &mut self.fleet {
+            fleet.receive(&mut change, self.scheduler, clock::wall());
+        }
+        self.events.push_back(Event::Homes(change));
+    }
+
     /// The store's thread has something to say.
     fn store_event(&mut self, event: StoreEvent) {
         match event {
             StoreEvent::ClaimLost(run) => {
                 self.effects.claim_lost(run);
                 self.events.push_back(Event::ClaimLost(run));
+            }
+            StoreEvent::ClaimRefused(run, why) => {
+                self.effects.claim_lost(run);
+                self.events.push_back(Event::ClaimRefused { run, why });
+            }
+            StoreEvent::NotBegun(run, attempt) => self.not_begun(run, attempt),
+            StoreEvent::Homes(change) => self.homes(change),
+            StoreEvent::Fleet(text) => log::info!(event = "fleet"; "fleet: {text}"),
+            StoreEvent::Silent(reason) => {
+                log::error!(event = "store_silent"; "the store does not answer, nothing starts until it does: {reason}");
+                self.alarms.insert("store", format!("the store does not answer: {reason}"));
+            }
+            StoreEvent::Holding { starts, silent } => {
+                let silent = words::span(Duration::from_secs(silent.as_secs()));
+                let text =
+                    format!("held: {starts} starts, the store has not answered for {silent}");
+                log::warn!(event = "store_holding"; "{text}");
+                self.alarms.insert("store", text);
             }
             StoreEvent::Degraded(reason) => {
                 log::error!(
@@ -502,6 +545,19 @@ impl Loop<'_> {
                 self.effects.remember_runs(clock::wall());
             }
         }
+    }
+
+    /// A start was given back by the store's thread.
+    fn not_begun(&mut self, run: RunId, attempt: u32) {
+        self.effects.claim_lost(run);
+        self.events.push_back(match attempt {
+            0 | 1 => Event::ClaimRefused { run, why: Refusal::NoStore },
+            _ => Event::NotStarted {
+                run,
+                reason: "the store that several hosts share did not answer".to_owned(),
+                transient: false,
+            },
+        });
     }
 
     /// Has the store told once more what there is to remember of jobs.

@@ -240,7 +240,9 @@ impl Survey {
             Outcome::TimedOut => facts.timed_out += 1,
             Outcome::NotStarted(_) | Outcome::Lost(_) => facts.not_started += 1,
             Outcome::Skipped(_) => facts.skipped += record.count,
-            Outcome::Missed(MissReason::Late(_)) => facts.missed += record.count,
+            Outcome::Missed(MissReason::Late(_) | MissReason::NoStore(_)) => {
+                facts.missed += record.count
+            }
             Outcome::Missed(MissReason::Waited(span)) => {
                 facts.gave_up += record.count;
                 facts.waits(Wait { span, due: record.due });

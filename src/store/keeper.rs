@@ -8,27 +8,38 @@
 //! ([`Keeper::hurry`]).
 //!
 //! What happens to the store is told by [`StoreEvent`]. With nothing to write the thread sleeps.
+//!
+//! With a store that several schedulers share it is the other way round: no claim, no start. That is
+//! another queue (`hold`) and another thread (`fleet`), which also keeps this scheduler alive in the
+//! eyes of the others.
 
 mod age;
+mod fleet;
+mod hold;
 mod queue;
 mod worker;
 
 use std::fmt;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use self::fleet::Driver;
+pub use self::hold::FleetOrder;
+use self::hold::Hold;
 use self::queue::{Queue, Waiters};
 use self::worker::Worker;
 use super::{Fact, Limits, Store, StoreError};
-use crate::core::event::{RunId, Start};
+use crate::core::event::{HomeChange, Refusal, RunId, Start};
+use crate::core::fleet::protocol::Fleet;
 use crate::core::instant::Mono;
 use crate::sys::clock;
 
 /// What has happened to the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum StoreEvent {
     /// Another scheduler has claimed the due time of this run: it was not started by this keeper.
     ClaimLost(RunId),
@@ -46,6 +57,24 @@ pub enum StoreEvent {
     /// The store was lost, as this fragment tells, and another is in its place: it knows nothing
     /// but what it is told from here on. All there is to remember should be sent again.
     Fresh(String),
+    /// A shared store does not answer, for this reason: nothing starts until it does.
+    Silent(String),
+    /// So many starts wait for a shared store that has not answered for so long.
+    Holding {
+        /// How many.
+        starts: usize,
+        /// How long.
+        silent: Duration,
+    },
+    /// A shared store has refused a claim, though the due time has no fate.
+    ClaimRefused(RunId, Refusal),
+    /// This attempt of a run was not started: it has waited for a shared store for too long, or the
+    /// others have taken this scheduler for dead.
+    NotBegun(RunId, u32),
+    /// Jobs come from other schedulers, or go there.
+    Homes(Box<HomeChange>),
+    /// Something that people want to know of the schedulers that share the store.
+    Fleet(String),
 }
 
 /// Tells somebody that what they have asked for is in the store. It must not block.
@@ -56,8 +85,17 @@ pub type Reopen = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
 
 /// The thread, as the loop sees it.
 pub struct Keeper {
-    shared: Arc<Shared>,
+    policy: Policy,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What is done about a store that does not answer.
+#[derive(Clone)]
+enum Policy {
+    /// It serves this scheduler alone: all goes on without it.
+    GoOn(Arc<Shared>),
+    /// Others use it, too: nothing begins without it.
+    Hold(Arc<Hold>),
 }
 
 /// What the loop and the thread share.
@@ -87,16 +125,20 @@ impl Shared {
 /// A way to tell the store something that no start waits for, from any thread.
 #[derive(Clone)]
 pub struct Notes {
-    shared: Arc<Shared>,
+    policy: Policy,
 }
 
 impl Notes {
     /// Writes a fact with what is written next.
     pub fn note(&self, fact: Fact) {
-        let now = clock::now().mono;
-        let waits = self.shared.queue().push(vec![fact], Waiters::default(), now).is_none();
-        if waits {
-            self.shared.wake.notify_one();
+        match &self.policy {
+            Policy::GoOn(shared) => {
+                let now = clock::now().mono;
+                if shared.queue().push(vec![fact], Waiters::default(), now).is_none() {
+                    shared.wake.notify_one();
+                }
+            }
+            Policy::Hold(hold) => hold.push(vec![fact], Waiters::default()),
         }
     }
 }
@@ -120,7 +162,38 @@ impl Keeper {
         });
         let worker = Worker::new(Arc::clone(&shared), store, reopen, limits, Box::new(on_event));
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| worker.run())?;
-        Ok(Keeper { shared, thread: Some(thread) })
+        Ok(Keeper { policy: Policy::GoOn(shared), thread: Some(thread) })
+    }
+
+    /// The same with a store that several schedulers share; `fleet` is this one among them.
+    pub fn start_shared(
+        store: Box<dyn Store>,
+        reopen: Reopen,
+        limits: Limits,
+        fleet: Fleet,
+        submit: impl Fn(Start) + Send + 'static,
+        on_event: impl Fn(StoreEvent) + Send + 'static,
+    ) -> io::Result<Keeper> {
+        let hold = Arc::new(Hold::new(Box::new(submit)));
+        let on_event = Box::new(on_event);
+        let driver = Driver::new(Arc::clone(&hold), store, reopen, limits, fleet, on_event);
+        let thread = thread::Builder::new().name("store".to_owned()).spawn(|| driver.run())?;
+        Ok(Keeper { policy: Policy::Hold(hold), thread: Some(thread) })
+    }
+
+    /// How many runs are active, for the others that share the store.
+    pub fn set_running(&self, running: u32) {
+        if let Policy::Hold(hold) = &self.policy {
+            hold.running.store(running, Ordering::Relaxed);
+        }
+    }
+
+    /// Something else that the thread of a shared store is to do.
+    pub fn order(&self, order: FleetOrder) {
+        if let Policy::Hold(hold) = &self.policy {
+            hold.held().orders.push(order);
+            hold.wake.notify_one();
+        }
     }
 
     /// The facts of one step, which are written together, and what may start and be answered once
@@ -130,16 +203,21 @@ impl Keeper {
             return;
         }
         let waiters = Waiters { starts, answers };
-        let waits_for_nothing = self.shared.queue().push(facts, waiters, clock::now().mono);
-        match waits_for_nothing {
-            Some(waiters) => self.shared.release(waiters),
-            None => self.shared.wake.notify_one(),
+        match &self.policy {
+            Policy::GoOn(shared) => {
+                let waits_for_nothing = shared.queue().push(facts, waiters, clock::now().mono);
+                match waits_for_nothing {
+                    Some(waiters) => shared.release(waiters),
+                    None => shared.wake.notify_one(),
+                }
+            }
+            Policy::Hold(hold) => hold.push(facts, waiters),
         }
     }
 
     /// A handle for facts that no start waits for.
     pub fn notes(&self) -> Notes {
-        Notes { shared: Arc::clone(&self.shared) }
+        Notes { policy: self.policy.clone() }
     }
 
     /// See [`Notes::note`].
@@ -147,15 +225,27 @@ impl Keeper {
         self.notes().note(fact);
     }
 
-    /// Since when the start or answer that has waited longest has done so, if one waits.
+    /// Since when the start or answer that has waited longest has done so, if one waits that could go
+    /// on.
     pub fn waiting(&self) -> Option<Mono> {
-        self.shared.queue().waiting()
+        match &self.policy {
+            Policy::GoOn(shared) => shared.queue().waiting(),
+            Policy::Hold(hold) => hold.held().waiting(),
+        }
     }
 
     /// Lets all go on that waits, on this thread, whether or not its facts are ever written.
     pub fn hurry(&self) {
-        let waiters = self.shared.queue().hurry();
-        self.shared.release(waiters);
+        match &self.policy {
+            Policy::GoOn(shared) => {
+                let waiters = shared.queue().hurry();
+                shared.release(waiters);
+            }
+            Policy::Hold(hold) => {
+                let answers = hold.held().take_answers();
+                answers.into_iter().for_each(|answer| answer());
+            }
+        }
     }
 
     /// Waits for all that waits so far to go on, and lets it go on after `patience`.
@@ -171,14 +261,22 @@ impl Keeper {
     /// Writes what there is to write and ends, if that is possible within `patience`. Answers how
     /// many facts are not in the store.
     pub fn finish(mut self, patience: Duration) -> u64 {
-        let mut queue = self.shared.queue();
-        queue.finish = true;
-        self.shared.wake.notify_one();
-        let waited =
-            self.shared.ended.wait_timeout_while(queue, patience, |queue| queue.left.is_none());
-        let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let (left, unwritten) = (queue.left, queue.unwritten());
-        drop(queue);
+        self.end();
+        let (left, unwritten) = match &self.policy {
+            Policy::GoOn(shared) => {
+                let (queue, ended) = (shared.queue(), &shared.ended);
+                let waited =
+                    ended.wait_timeout_while(queue, patience, |queue| queue.left.is_none());
+                let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                (queue.left, queue.unwritten())
+            }
+            Policy::Hold(hold) => {
+                let (held, ended) = (hold.held(), &hold.ended);
+                let waited = ended.wait_timeout_while(held, patience, |held| held.left.is_none());
+                let (held, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                (held.left, held.unwritten())
+            }
+        };
         if let Some(left) = left {
             if let Some(thread) = self.thread.take() {
                 let _ = thread.join();
@@ -187,18 +285,40 @@ impl Keeper {
         }
         unwritten
     }
+
+    /// Tells the thread that no more will come.
+    fn end(&self) {
+        match &self.policy {
+            Policy::GoOn(shared) => {
+                shared.queue().finish = true;
+                shared.wake.notify_one();
+            }
+            Policy::Hold(hold) => {
+                hold.held().finish = true;
+                hold.wake.notify_one();
+            }
+        }
+    }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.shared.queue().finish = true;
-        self.shared.wake.notify_one();
+        self.end();
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Policy::GoOn(shared) => shared.queue().fmt(f),
+            Policy::Hold(hold) => hold.held().fmt(f),
+        }
     }
 }
 
 impl fmt::Debug for Keeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keeper").field("queue", &*self.shared.queue()).finish_non_exhaustive()
+        f.debug_struct("Keeper").field("queue", &self.policy).finish_non_exhaustive()
     }
 }
 

@@ -41,6 +41,14 @@ fn ahead() -> i64 {
     0
 }
 
+/// Both clocks, the monotonic one as it goes on while the machine sleeps: other machines do not sleep
+/// with it.
+pub(crate) fn boot() -> Now {
+    let time = clock_gettime(ClockId::Boottime);
+    let span = Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32);
+    Now { wall: wall(), mono: Mono::from_micros(duration_micros(span) as u64) }
+}
+
 /// The monotonic clock.
 pub fn mono() -> Mono {
     let time = clock_gettime(ClockId::Monotonic);

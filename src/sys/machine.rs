@@ -1,4 +1,5 @@
-//! What tells this machine from others, for the shift that `spread` gives its jobs.
+//! What tells this machine from others, for the shift that `spread` gives its jobs and for the other
+//! schedulers of a fleet.
 //!
 //! It is read when a jobfile is, and from there on it is an argument (`crate::core::trigger::spread`).
 
@@ -15,6 +16,33 @@ const FILES: [&str; 3] =
 /// A number for this machine.
 pub(crate) fn number() -> u64 {
     FILES.iter().find_map(|file| name_in(file)).map_or(0, |name| hash::text(&name))
+}
+
+/// A text for this machine that no other has; "" where there is none.
+pub(crate) fn id() -> String {
+    FILES.iter().find_map(|file| name_in(file)).unwrap_or_default()
+}
+
+/// What people call it.
+pub(crate) fn host() -> String {
+    name_in(FILES[2]).unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// Which boot of it this is.
+pub(crate) fn boot_id() -> String {
+    name_in("/proc/sys/kernel/random/boot_id").unwrap_or_default()
+}
+
+/// A number that nobody has had, and never 0.
+pub(crate) fn random() -> u64 {
+    let mut bytes = [0; 8];
+    let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
+    // Without it: what differs between two processes of one machine and two machines.
+    let number = match read {
+        Ok(()) => u64::from_ne_bytes(bytes),
+        Err(_) => hash::mix(number() ^ u64::from(std::process::id())),
+    };
+    number.max(1)
 }
 
 fn name_in(file: &str) -> Option<String> {

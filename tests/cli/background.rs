@@ -1,6 +1,7 @@
 //! The scheduler inside another program: this one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
+mod fleet;
 mod reloads;
 
 use std::sync::mpsc::Receiver;

@@ -16,9 +16,11 @@ use std::time::Duration;
 use crate::common::rng::Rng;
 use crate::common::spec;
 use proptest::prelude::*;
+use schedrs::job::RunOn;
 use schedrs::instant::Instant;
 use schedrs::job::{
-    Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Output, Overlap, Settings,
+    Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Keep, Options, Output, Overlap,
+    Settings,
 };
 use schedrs::jobfile::load_text;
 use schedrs::jobfile::write::{self, Secrets};
@@ -45,8 +47,8 @@ fn same(text: &str, a: &JobSet, b: &JobSet) {
     assert_eq!(a.jobs.len(), b.jobs.len(), "{text}");
     let (a, b) = (&a.settings, &b.settings);
     assert_eq!(
-        (&a.zone, a.stop_grace, &a.store_url, a.keep),
-        (&b.zone, b.stop_grace, &b.store_url, b.keep),
+        (&a.zone, a.stop_grace, &a.store_url, a.keep, &a.fleet),
+        (&b.zone, b.stop_grace, &b.store_url, b.keep, &b.fleet),
         "{text}"
     );
 }
@@ -310,13 +312,20 @@ fn options() -> impl Strategy<Value = Options> {
     let due = ((span(), span()), late, of(span()), coalesce, 1..=u32::MAX, overlap);
     let attempt = (of(span()), span(), any::<u32>(), span(), 1.0..1e9_f64, span());
     let output = prop::sample::select(&[Output::Pass, Output::File, Output::Discard]);
-    let rest = (prop::collection::vec(any::<u8>(), 1..4), output, any::<bool>(), any::<bool>());
+    let run_on = prop_oneof![
+        Just(RunOn::One),
+        Just(RunOn::All),
+        prop::collection::vec("[a-z ✓]{1,4}".prop_map(Box::from), 1..3)
+            .prop_map(|labels| RunOn::Labels(labels.into())),
+    ];
+    let codes = prop::collection::vec(any::<u8>(), 1..4);
+    let rest = (codes, output, any::<bool>(), any::<bool>(), run_on);
     (process, account, due, attempt, rest).prop_map(|(process, account, due, attempt, rest)| {
         let (shell, cwd, env, mut secrets, env_file, clear_env) = process;
         let (user, group, umask, nice, stdin) = account;
         let ((jitter, most), misfire_grace_time, max_wait, coalesce, max_instances, overlap) = due;
         let (timeout, kill_after, retries, retry_delay, retry_backoff, retry_max_delay) = attempt;
-        let (success_codes, output, paused, run_on_start) = rest;
+        let (success_codes, output, paused, run_on_start, run_on) = rest;
         secrets.retain(|name, _| !env.contains_key(name));
         let stdin = stdin.map(Into::into);
         let (timeout, success_codes) =
@@ -350,6 +359,7 @@ fn options() -> impl Strategy<Value = Options> {
             output,
             paused,
             run_on_start,
+            run_on,
         }
     })
 }
@@ -382,11 +392,15 @@ fn jobs() -> impl Strategy<Value = JobSet> {
         let (zone, stop_grace, file, (runs, days)) = settings;
         let store_url = file.map(|file| format!("sqlite:{file}"));
         let keep = Keep { runs, days };
+        let name = runs.map(|runs| format!("web{runs}"));
+        let labels = vec!["disk".into(); days.map_or(0, |days| days as usize % 3)];
+        let lease = Duration::from_secs(3 + u64::from(max_workers) % 500);
+        let fleet = FleetSettings { name, labels, lease };
         let names = ["default", &names.0, &names.1];
         jobs.sort_by(|a, b| a.id.cmp(&b.id));
         jobs.dedup_by(|a, b| a.id == b.id);
         JobSet {
-            settings: Settings { zone, stop_grace, store_url, keep },
+            settings: Settings { zone, stop_grace, store_url, keep, fleet },
             executors: names.map(|name| Executor { name: name.into(), max_workers }).into(),
             jobs: jobs.into_iter().map(Arc::new).collect(),
         }

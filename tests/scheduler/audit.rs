@@ -238,6 +238,7 @@ fn set(jobs: &[Arc<Job>]) -> JobSet {
             stop_grace: Duration::from_secs(20),
             store_url: None,
             keep: Keep::default(),
+            fleet: Default::default(),
         },
         executors: vec![Executor { name: "default".into(), max_workers: 2 }],
         jobs: jobs.to_vec(),

@@ -409,6 +409,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
             stop_grace: Duration::from_secs(20),
             store_url: None,
             keep: Keep::default(),
+            fleet: Default::default(),
         },
         executors: vec![executor("default", workers[0]), executor("other", workers[1])],
         jobs: jobs.iter().map(job).collect(),

@@ -83,6 +83,7 @@ pub(crate) fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
             stop_grace: secs(30),
             store_url: None,
             keep: Keep::default(),
+            fleet: Default::default(),
         },
         executors: executors
             .iter()

@@ -190,6 +190,7 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::Overlap => {
             (Text, "WHAT", "What becomes of a due time beyond that: skip, queue, replace")
         }
+        Key::RunOn => (Text, "WHERE", "On which of the hosts that share the store: one, all"),
         Key::Executor => (Text, "NAME", "The executor it runs in"),
         Key::MaxWait => (Text, "DURATION", "How long it may wait for a slot"),
         Key::Timeout => (Text, "DURATION", "How long an attempt may take"),

@@ -50,11 +50,14 @@ pub struct Elsewhere {
     pub place: Option<u16>,
 }
 
-/// Why a claim was refused, though the due time has no fate.
+/// Why a run may not begin, though its due time has no fate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// As many runs of the job as may be are active elsewhere.
     Busy,
     /// By the clock of the store it is too early, by so much.
     Early(Duration),
+    /// The store has not answered for longer than the due time may be late, or the others have taken
+    /// this scheduler for dead before it began.
+    NoStore,
 }

@@ -234,7 +234,7 @@ impl Scheduler {
     }
 
     /// A run is over: its outcome is recorded and everything it held is given back.
-    fn finish(&mut self, slot: u32, outcome: Outcome, step: &mut Step<'_>) {
+    pub(super) fn finish(&mut self, slot: u32, outcome: Outcome, step: &mut Step<'_>) {
         self.close(slot, Some(outcome), step);
     }
 

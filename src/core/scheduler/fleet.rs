@@ -11,7 +11,7 @@ use crate::core::event::{Action, Elsewhere, HomeChange, Pause, Record, Refusal, 
 use crate::core::fleet::SessionId;
 use crate::core::instant::Now;
 use crate::core::job::JobSet;
-use crate::core::outcome::{Outcome, SkipReason};
+use crate::core::outcome::{MissReason, Outcome, SkipReason};
 
 use super::jobs::{Away, TICK, Wait};
 use super::run::{NONE, Phase};
@@ -307,6 +307,11 @@ impl Scheduler {
         }
         let (job_slot, due) = (state.job_slot, state.due);
         let job = std::sync::Arc::clone(&state.job);
+        if why == Refusal::NoStore {
+            let late = step.now.wall.since(fire_time(&job, due));
+            self.finish(slot, Outcome::Missed(MissReason::NoStore(late)), step);
+            return;
+        }
         self.claim_lost(run, step);
         match why {
             Refusal::Busy => step.out.push(Action::Record(Record {
@@ -326,7 +331,7 @@ impl Scheduler {
                 self.delayed.entry(job_slot).or_default().push(Wait { fire, due });
                 self.reschedule(job_slot);
             }
-            Refusal::Early(_) => {}
+            Refusal::Early(_) | Refusal::NoStore => {}
         }
     }
 }

@@ -284,6 +284,10 @@ fn paused(case: &Case<'_>, record: &RunRecord, due: Instant) -> Option<Verdict> 
 fn missed(case: &Case<'_>, record: &RunRecord, due: Instant, reason: MissReason) -> Verdict {
     let late = match reason {
         MissReason::Late(late) => late,
+        MissReason::NoStore(_) => {
+            let text = "missed: the store that several hosts share did not answer in time";
+            return Verdict::new("missed", text.to_owned());
+        }
         MissReason::Waited(waited) => {
             let executor = case.executor.map(|executor| format!(" of {}", executor.name));
             let mut verdict = Verdict::new(

@@ -39,7 +39,7 @@ use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
 use crate::run::executor::{Executor, Report, Submitter};
 use crate::run::output;
-use crate::store::keeper::{Answer, StoreEvent};
+use crate::store::keeper::{Answer, FleetOrder, StoreEvent};
 use crate::store::{Fact, Process};
 use crate::sys::clock;
 
@@ -231,6 +231,20 @@ impl Effects {
     pub(super) fn flush_records(&mut self) {
         if let Some(records) = &mut self.records {
             records.flush();
+        }
+    }
+
+    /// Something that the thread of a shared store is to do beside.
+    pub(super) fn fleet_order(&self, order: FleetOrder) {
+        if let Some(records) = &self.records {
+            records.order(order);
+        }
+    }
+
+    /// Says how many runs are active.
+    pub(super) fn set_running(&self) {
+        if let Some(records) = &self.records {
+            records.set_running(u32::try_from(self.runs.len()).unwrap_or(u32::MAX));
         }
     }
 

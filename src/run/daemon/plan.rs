@@ -49,6 +49,8 @@ pub struct Storage {
     pub limits: Limits,
     /// What there is to say about it when the loop begins.
     pub warnings: Vec<String>,
+    /// Others use it at the same time.
+    pub shared: bool,
 }
 
 /// Opens a store.
@@ -140,6 +142,7 @@ impl Storage {
     pub fn open(location: Location, keep: Keep, refuse: Refuse) -> Result<Storage, StoreError> {
         let Opened { store, location, warnings } = location::open_unless(&location, refuse)?;
         let name = location.to_string();
+        let shared = matches!(location, Location::Shared(_));
         // A link on the way to it may lead elsewhere by the time it is opened again.
         let location = location.followed();
         let path = location.path().map(Path::to_path_buf);
@@ -149,7 +152,7 @@ impl Storage {
             runs: keep.runs.unwrap_or(default.runs),
             days: keep.days.unwrap_or(default.days),
         };
-        Ok(Storage { store, name, path, reopen, limits, warnings })
+        Ok(Storage { store, name, path, reopen, limits, warnings, shared })
     }
 }
 

@@ -12,8 +12,10 @@ use std::mem;
 use std::time::Duration;
 
 use crate::core::event::{Action, JobRecord, Notice, Record, Remember, RunId, Start};
+use crate::core::fleet::RunOn;
 use crate::core::instant::{Instant, Mono};
-use crate::store::keeper::{Answer, Keeper};
+use crate::core::job::Job;
+use crate::store::keeper::{Answer, FleetOrder, Keeper};
 use crate::store::{Fact, Process};
 
 /// How long a start or an answer may wait for the store.
@@ -25,6 +27,8 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// See the [module](self).
 pub(super) struct Records {
     keeper: Keeper,
+    /// What people call this host, if others share the store.
+    host: Option<Box<str>>,
     facts: Vec<Fact>,
     starts: Vec<Start>,
     answers: Vec<Answer>,
@@ -34,10 +38,10 @@ pub(super) struct Records {
 }
 
 impl Records {
-    pub(super) fn new(keeper: Keeper) -> Records {
+    pub(super) fn new(keeper: Keeper, host: Option<Box<str>>) -> Records {
         let (facts, starts, answers) = (Vec::new(), Vec::new(), Vec::new());
         let withdrawals = HashMap::new();
-        Records { keeper, facts, starts, answers, withdrawals }
+        Records { keeper, host, facts, starts, answers, withdrawals }
     }
 
     /// A run of an earlier scheduler never began, and its due time will be decided again.
@@ -79,14 +83,14 @@ impl Records {
                 due: admitted.due,
                 at: admitted.at,
                 by: admitted.by.clone(),
-                host: None,
+                host: self.host_of(&admitted.job),
                 slot: admitted.place,
             },
             Action::Remember(Remember::Gone(job)) => Fact::Gone { job: job.clone() },
             Action::Remember(Remember::AllPaused(pause)) => Fact::AllPaused(pause.clone()),
             Action::Remember(Remember::Change(change)) => Fact::Change(change.clone()),
             Action::Start(start) => Fact::Starting { run: start.run, attempt: start.attempt },
-            Action::Record(record) => fate(record, now),
+            Action::Record(record) => fate(record, now, self.host_of(&record.job)),
             Action::Notice(Notice::Started { run, attempt, due, lag, .. }) => {
                 let Some(process) = process else { return };
                 let (run, attempt, at) = (*run, *attempt, due.plus(*lag));
@@ -106,6 +110,21 @@ impl Records {
             Action::Answer { .. } | Action::Exit => return,
         };
         self.facts.push(fact);
+    }
+
+    /// The host that is a part of the claims of a job.
+    fn host_of(&self, job: &Job) -> Option<Box<str>> {
+        self.host.clone().filter(|_| job.options.run_on == RunOn::All)
+    }
+
+    /// Something that the store's thread is to do beside.
+    pub(super) fn order(&self, order: FleetOrder) {
+        self.keeper.order(order);
+    }
+
+    /// How many runs are active, for the others.
+    pub(super) fn set_running(&self, running: u32) {
+        self.keeper.set_running(running);
     }
 
     /// What there is to remember of a job. At a start they are as many as there are jobs, so that a
@@ -175,7 +194,7 @@ impl fmt::Debug for Records {
     }
 }
 
-fn fate(record: &Record, at: Instant) -> Fact {
+fn fate(record: &Record, at: Instant, host: Option<Box<str>>) -> Fact {
     let (job, outcome) = (record.job.id.clone(), record.outcome.clone());
     match record.run {
         Some(run) => {
@@ -184,7 +203,7 @@ fn fate(record: &Record, at: Instant) -> Fact {
         }
         None => {
             let (due, last_due, count) = (record.due, record.last_due, record.count);
-            Fact::Fate { job, due, last_due, count, outcome, at, host: None }
+            Fact::Fate { job, due, last_due, count, outcome, at, host }
         }
     }
 }

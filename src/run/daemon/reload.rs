@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::apply::{self, Surroundings};
+use super::fleet;
 use super::offload::Done;
 use super::requests::{self, Composed, Composition};
 use super::{Jobfile, Loop, notify};
@@ -164,6 +165,11 @@ impl Loop<'_> {
             zones: &mut self.zones,
         };
         let (set, displaced) = apply::apply(composed, around, clock::wall());
+        if self.fleet.is_some() {
+            let (added, _) = self.scheduler.texts();
+            let added = added.into_iter().map(|(id, _)| id).collect();
+            self.effects.fleet_order(fleet::jobs(&set, &added, &self.source));
+        }
         for Change { job, by, detail, .. } in displaced {
             let operation = job.map(|job| Operation::Remove { job, detail });
             let ask = operation.map(|operation| Event::Operation {

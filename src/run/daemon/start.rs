@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::apply::{self, Surroundings};
 use super::effects::{Effects, Message};
+use super::fleet;
 use super::records::Records;
 use super::recovery::{self, Recovered};
 use super::requests::{self, Composed, Jobs};
@@ -17,6 +18,7 @@ use crate::control::Line;
 use crate::control::follow::Follow;
 use crate::control::server::Server;
 use crate::core::event::{Health, RunId};
+use crate::core::fleet::protocol::Fleet;
 use crate::core::outcome::Reached;
 use crate::core::scheduler::{Scheduler, Texts};
 use crate::core::zone::Zone;
@@ -34,6 +36,8 @@ pub(super) struct Parts {
     pub(super) server: Option<Server>,
     /// What is not as it should be.
     pub(super) alarms: HashMap<&'static str, String>,
+    /// What there is beside if others share the store.
+    pub(super) fleet: Option<fleet::Here>,
 }
 
 /// Makes them.
@@ -47,17 +51,23 @@ pub(super) fn start(
     let mailbox = Mailbox::new(waker);
     let mut alarms = HashMap::new();
     let mut storage = plan.storage.take();
-    let restored = match &mut storage {
-        Some(storage) => storage.store.restore().context("failed to read the store")?,
-        None => Restored::default(),
-    };
-    let reader = storage.as_ref().and_then(|storage| match storage.store.reader() {
+    let mut reader = storage.as_ref().and_then(|storage| match storage.store.reader() {
         Ok(reader) => Some(reader),
         Err(error) => {
             alarms.insert("reader", format!("the store cannot be read: {error}"));
             None
         }
     });
+    let shared = storage.as_ref().is_some_and(|storage| storage.shared);
+    let restored = match &mut storage {
+        Some(storage) if shared => {
+            let reader = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
+            fleet::restore(storage, reader)
+        }
+        Some(storage) => storage.store.restore(),
+        None => Ok(Restored::default()),
+    };
+    let restored = restored.context("failed to read the store")?;
     let again = recovery::mark_of(restored.last_session.as_ref());
     let marks = match plan.embedded {
         true => Some(Marks::for_children(again)),
@@ -80,7 +90,7 @@ pub(super) fn start(
     let (set, displaced) = apply::apply(composed, around, now.wall);
     let Some(storage) = storage else {
         let scheduler = Scheduler::new(now, set);
-        return Ok(Parts { scheduler, effects, jobs, server: None, alarms });
+        return Ok(Parts { scheduler, effects, jobs, server: None, alarms, fleet: None });
     };
 
     let known = restored.jobs.len();
@@ -105,23 +115,38 @@ pub(super) fn start(
         },
         mark: marks.map_or(0, |marks| marks.number()),
     };
-    let mut reader = reader;
-    let looks = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
+    // In a fleet the store itself says what is undecided.
+    let looks = reader.as_mut().filter(|_| !shared);
+    let looks = looks.map(|reader| &mut **reader as &mut dyn Reader);
     let recovered = recovery::recover(restored, &set, marks, looks, now);
     log_recovered(&recovered);
     let Recovered { saved, facts: recovered_facts, .. } = recovered;
     let (withdrawals, survivors) = (recovered.withdrawals, recovered.survivors);
 
-    let mut records = Records::new(keep(plan, storage, &effects, &mailbox)?);
-    records.add(Fact::Began(session));
-    for (job, due, run) in withdrawals {
-        records.will_withdraw(job, due, run);
+    let here = shared.then(|| fleet::Here::new(&set.settings.fleet));
+    let host = here.as_ref().map(|here| here.host.clone());
+    let joins = shared.then(|| fleet::member(&set.settings.fleet, session.mark));
+    let me = joins.as_ref().map(|member| member.id);
+    let protocol = joins.map(|member| fleet::protocol(&set.settings.fleet, member));
+    let mut records = Records::new(keep(plan, storage, protocol, &effects, &mailbox)?, host);
+    if shared {
+        let ids = added.iter().map(|(id, _)| id.clone()).collect();
+        records.order(fleet::jobs(&set, &ids, &session.jobfile));
+        withdrawals.iter().for_each(|(_, _, run)| records.add(Fact::Withdrawn { run: *run }));
+    } else {
+        records.add(Fact::Began(session));
+        for (job, due, run) in withdrawals {
+            records.will_withdraw(job, due, run);
+        }
     }
     facts.extend(recovered_facts);
     facts.into_iter().for_each(|fact| records.add(fact));
     let jobs_of: HashMap<RunId, Box<str>> =
         saved.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
-    let scheduler = Scheduler::restored(now, set, saved);
+    let scheduler = match me {
+        Some(me) => Scheduler::in_fleet(now, set, saved, me),
+        None => Scheduler::restored(now, set, saved),
+    };
     for (run, process, handle) in survivors {
         take_back(&mut effects, &scheduler, run, process, handle, &jobs_of);
     }
@@ -149,27 +174,27 @@ pub(super) fn start(
         ready(line);
     }
     heap::give_back_those(known);
-    Ok(Parts { scheduler, effects, jobs, server, alarms })
+    Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here })
 }
 
 /// The thread that writes to the store.
 fn keep(
     plan: &Plan,
     storage: Storage,
+    fleet: Option<Fleet>,
     effects: &Effects,
     mailbox: &Mailbox,
 ) -> anyhow::Result<Keeper> {
     let Storage { store, reopen: Reopen(reopen), limits, .. } = storage;
     let submitter = effects.submitter();
     let says = mailbox.clone();
-    let keeper = Keeper::start(
-        store,
-        reopen,
-        limits,
-        move |start| submitter.submit(start),
-        move |event| says.send(Message::Store(event)),
-    )
-    .context("failed to start the store's thread")?;
+    let submit = move |start| submitter.submit(start);
+    let tell = move |event| says.send(Message::Store(event));
+    let keeper = match fleet {
+        Some(fleet) => Keeper::start_shared(store, reopen, limits, fleet, submit, tell),
+        None => Keeper::start(store, reopen, limits, submit, tell),
+    };
+    let keeper = keeper.context("failed to start the store's thread")?;
     // There is but one, and this is the first time.
     let _ = plan.notes.set(keeper.notes());
     Ok(keeper)

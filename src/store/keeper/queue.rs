@@ -67,7 +67,7 @@ impl Waiters {
         self.starts.is_empty() && self.answers.is_empty()
     }
 
-    fn append(&mut self, mut others: Waiters) {
+    pub(super) fn append(&mut self, mut others: Waiters) {
         self.starts.append(&mut others.starts);
         self.answers.append(&mut others.answers);
     }
@@ -199,7 +199,7 @@ impl Queue {
 }
 
 /// About how much memory a fact takes.
-fn weight(fact: &Fact) -> usize {
+pub(super) fn weight(fact: &Fact) -> usize {
     let text = match fact {
         Fact::Job(record) => {
             record.added.as_deref().map_or(0, str::len)

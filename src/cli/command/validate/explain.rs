@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::core::fleet::RunOn;
 use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Output, Overlap};
 use crate::core::trigger::Trigger;
@@ -144,6 +145,11 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             Overlap::Replace => "replace",
         }
         .to_owned(),
+        Key::RunOn => match &options.run_on {
+            RunOn::One => "one".to_owned(),
+            RunOn::All => "all".to_owned(),
+            RunOn::Labels(labels) => list(labels),
+        },
         Key::Executor => {
             let executor = set.executors.get(usize::from(job.executor))?;
             format!("{} (max_workers {})", executor.name, executor.max_workers)
