@@ -4,8 +4,10 @@
 
 pub(crate) mod accounts;
 pub mod clock;
+pub(crate) mod epoll;
 pub(crate) mod heap;
 pub(crate) mod machine;
+pub(crate) mod mailbox;
 pub mod paths;
 pub mod signals;
 pub(crate) mod trust;

@@ -25,8 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{self, AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
@@ -35,7 +34,9 @@ use serde::{Deserialize, Serialize};
 
 use super::socket;
 use crate::problem::clean;
+use crate::sys::epoll::{Epoll, EventFlags, Ready};
 use crate::sys::paths;
+use crate::sys::waker::Waker;
 
 /// How long one that has a lock is given to say where it can be reached.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -119,8 +120,8 @@ struct Shared {
     state: Mutex<State>,
     /// Waits at all that is held, and at `wake`, which says that there is nothing to wait for any
     /// more.
-    epoll: OwnedFd,
-    wake: OwnedFd,
+    epoll: Epoll,
+    wake: Waker,
 }
 
 #[derive(Debug, Default)]
@@ -149,8 +150,8 @@ impl Shared {
             return;
         }
         for one in &held {
-            let token = epoll::EventData::new_u64(one.socket.as_raw_fd() as u64);
-            let _ = epoll::add(&self.epoll, &*one.socket, token, epoll::EventFlags::IN);
+            let token = one.socket.as_raw_fd() as u64;
+            let _ = self.epoll.add(&*one.socket, token, EventFlags::IN);
         }
         state.held = held;
     }
@@ -170,10 +171,8 @@ impl JobfileLock {
         let (held, mut warnings) = lock(jobfile, read, &[])?;
         let state = Mutex::new(State { held: Vec::new(), told, released: false });
         let start = || -> io::Result<Owner> {
-            let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-            let token = epoll::EventData::new_u64(u64::MAX);
-            epoll::add(&epoll, &wake, token, epoll::EventFlags::IN)?;
+            let (wake, epoll) = (Waker::new()?, Epoll::new()?);
+            epoll.add(&wake, u64::MAX, EventFlags::IN)?;
             let shared = Arc::new(Shared { state, epoll, wake });
             shared.hold(held);
             let serves = Arc::clone(&shared);
@@ -219,8 +218,7 @@ impl Owner {
         state.released = true;
         state.held.clear();
         drop(state);
-        // It can only fail when the thread has been woken 2^64 times and not looked.
-        let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
+        self.shared.wake.wake();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
             let _ = thread.join();
@@ -400,22 +398,15 @@ pub(crate) fn holder_of(jobfile: &Path) -> Option<Holder> {
 /// Tells everybody who connects where the scheduler can be reached, until it is released. The
 /// sockets are only touched while the state is locked, so that one that is given up is closed then.
 fn serve(shared: &Shared) {
-    let mut ready = Vec::with_capacity(8);
-    loop {
-        ready.clear();
-        match epoll::wait(&shared.epoll, spare_capacity(&mut ready), None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
-        }
+    let mut ready = Ready::with_capacity(8);
+    while shared.epoll.wait(&mut ready, None).is_ok() {
         let state = shared.state();
         if state.released {
             return;
         }
         let told = serde_json::to_vec(&state.told).unwrap_or_default();
-        let connected = |held: &&Held| {
-            let mut tokens = ready.iter().map(|event| event.data.u64());
-            tokens.any(|token| token == held.socket.as_raw_fd() as u64)
-        };
+        let connected =
+            |held: &&Held| ready.iter().any(|(token, _)| token == held.socket.as_raw_fd() as u64);
         let mut short = false;
         for held in state.held.iter().filter(connected) {
             short |= answer(&held.socket, &told);

@@ -4,9 +4,9 @@
 //! and to take responses from it through a box that is locked for a moment. A client that is slow,
 //! silent or hostile costs this thread's time, and never the loop's.
 //!
-//! `connection` holds the bytes and bounds of one client, `ending` says the last things, `exchange` makes calls from requests and
-//! lines from responses, `following` is a client that follows what runs print, `inbox` is that box,
-//! `history` reads the store, and `peer` says who asks.
+//! `connection` holds the bytes and bounds of one client, `ending` says the last things, `exchange`
+//! makes calls from requests and lines from responses, `following` is a client that follows what runs
+//! print, `inbox` is what that box holds, `history` reads the store, and `peer` says who asks.
 
 mod connection;
 mod ending;
@@ -18,7 +18,7 @@ mod peer;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -26,8 +26,6 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
@@ -39,6 +37,8 @@ use crate::core::event::{Code, Fault, Response};
 use crate::core::instant::Mono;
 use crate::store::Reader;
 use crate::sys::clock;
+use crate::sys::epoll::{Epoll, EventFlags, Ready};
+use crate::sys::waker::Waker;
 use connection::{Connection, Line};
 use exchange::{Exchange, Next};
 use following::Following;
@@ -63,7 +63,7 @@ const BREATHER: Duration = Duration::from_secs(1);
 /// The running thread.
 #[derive(Debug)]
 pub struct Server {
-    inbox: Arc<Inbox>,
+    inbox: Inbox,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -85,14 +85,14 @@ impl Server {
         reader: Option<Box<dyn Reader>>,
         output: Option<Arc<dyn Follow>>,
     ) -> io::Result<Server> {
-        let inbox = Arc::new(Inbox::new()?);
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let inbox = Inbox::new(Arc::new(Waker::new()?));
+        let epoll = Epoll::new()?;
         let listener = Listener::bind(path)?;
         let mut service = Service {
             epoll,
             listener,
             accepting: Accepting::Yes,
-            inbox: Arc::clone(&inbox),
+            inbox: inbox.clone(),
             connections: HashMap::new(),
             next: FIRST_CLIENT,
             tickets: 0,
@@ -118,14 +118,14 @@ impl Server {
 
     /// Makes the socket anew if somebody has removed it.
     pub fn rebind(&self) {
-        self.inbox.post(Message::Rebind);
+        self.inbox.send(Message::Rebind);
     }
 
     /// Removes the socket and takes nothing more. Clients keep their connections, by whose end they
     /// learn that the scheduler has ended.
     pub fn close(&self) {
         let (done, is_done) = channel();
-        self.inbox.post(Message::Stop(Some(done)));
+        self.inbox.send(Message::Stop(Some(done)));
         // It never sends: it lets go. A question that takes longer is not waited for.
         let _ = is_done.recv_timeout(LAST_READING);
     }
@@ -137,8 +137,8 @@ impl Server {
 
     fn end(&mut self) {
         if let Some(thread) = self.thread.take() {
-            self.inbox.post(Message::Stop(None));
-            self.inbox.post(Message::End);
+            self.inbox.send(Message::Stop(None));
+            self.inbox.send(Message::End);
             // It has nothing to answer.
             let _ = thread.join();
         }
@@ -168,10 +168,10 @@ const FIRST_CLIENT: u64 = 2;
 
 /// What the thread owns.
 struct Service {
-    epoll: OwnedFd,
+    epoll: Epoll,
     listener: Listener,
     accepting: Accepting,
-    inbox: Arc<Inbox>,
+    inbox: Inbox,
     connections: HashMap<u64, Connection>,
     next: u64,
     tickets: u64,
@@ -193,8 +193,8 @@ struct Service {
 
 impl Service {
     fn listen(&mut self) -> Result<(), Errno> {
-        add(&self.epoll, &*self.inbox, TOKEN_WAKE, epoll::EventFlags::IN)?;
-        add(&self.epoll, &self.listener, TOKEN_LISTENER, epoll::EventFlags::IN)
+        self.epoll.add(&**self.inbox.waker(), TOKEN_WAKE, EventFlags::IN)?;
+        self.epoll.add(&self.listener, TOKEN_LISTENER, EventFlags::IN)
     }
 
     /// Whatever cleans directories up may have taken the socket, too.
@@ -208,8 +208,8 @@ impl Service {
             Err(error) => return log::warn!("the control socket cannot be made again: {error}"),
         };
         if self.accepting == Accepting::Yes {
-            let _ = epoll::delete(&self.epoll, &self.listener);
-            if add(&self.epoll, &again, TOKEN_LISTENER, epoll::EventFlags::IN).is_err() {
+            self.epoll.remove(&self.listener);
+            if self.epoll.add(&again, TOKEN_LISTENER, EventFlags::IN).is_err() {
                 self.accepting = Accepting::NotUntil(clock::mono());
             }
         }
@@ -218,22 +218,18 @@ impl Service {
     }
 
     fn run(&mut self) {
-        let mut events = Vec::with_capacity(MAX_CONNECTIONS + 2);
+        let mut ready = Ready::with_capacity(MAX_CONNECTIONS + 2);
         loop {
             let timeout = self.timeout(clock::mono());
-            events.clear();
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => {
-                    log::error!("the control socket cannot be waited for: {errno}");
-                    break;
-                }
+            if let Err(errno) = self.epoll.wait(&mut ready, timeout) {
+                log::error!("the control socket cannot be waited for: {errno}");
+                break;
             }
-            for event in &events {
-                match event.data.u64() {
+            for (token, flags) in ready.iter() {
+                match token {
                     TOKEN_WAKE => self.read_inbox(),
                     TOKEN_LISTENER => self.accept(),
-                    client => self.happened(client, event.flags),
+                    client => self.happened(client, flags),
                 }
             }
             self.settle();
@@ -245,7 +241,7 @@ impl Service {
     }
 
     /// How long there is nothing to do unless something happens; mostly for ever.
-    fn timeout(&self, now: Mono) -> Option<Timespec> {
+    fn timeout(&self, now: Mono) -> Option<Duration> {
         let clients = self.connections.values().filter_map(Connection::deadline);
         let breather = match self.accepting {
             Accepting::NotUntil(then) => Some(then),
@@ -253,7 +249,7 @@ impl Service {
         };
         let next = clients.chain(breather).chain(self.ending).min()?;
         // The kernel would round down, and there would be nothing to do yet.
-        Timespec::try_from(next.since(now) + Duration::from_micros(1)).ok()
+        Some(next.since(now) + Duration::from_micros(1))
     }
 
     fn accept(&mut self) {
@@ -264,7 +260,7 @@ impl Service {
                 Err(Errno::AGAIN) => return,
                 Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
                     // It would be ready all the time.
-                    let _ = epoll::delete(&self.epoll, &self.listener);
+                    self.epoll.remove(&self.listener);
                     self.accepting = Accepting::NotUntil(clock::mono().plus(BREATHER));
                     return;
                 }
@@ -284,7 +280,7 @@ impl Service {
             }
             let token = self.next;
             self.next += 1;
-            if add(&self.epoll, &socket, token, epoll::EventFlags::IN).is_ok() {
+            if self.epoll.add(&socket, token, EventFlags::IN).is_ok() {
                 let by = peer::name(uid);
                 self.connections.insert(token, Connection::new(socket, by, clock::mono()));
             }
@@ -292,19 +288,20 @@ impl Service {
     }
 
     /// Something has happened to a connection.
-    fn happened(&mut self, token: u64, flags: epoll::EventFlags) {
+    fn happened(&mut self, token: u64, flags: EventFlags) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
-        if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR) {
+        if flags.intersects(EventFlags::HUP | EventFlags::ERR) {
             // It would be ready all the time.
-            let _ = epoll::delete(&self.epoll, connection.socket());
+            self.epoll.remove(connection.socket());
             connection.interest = None;
             connection.hang_up();
-        } else if flags.contains(epoll::EventFlags::IN) {
+        } else if flags.contains(EventFlags::IN) {
             connection.read();
         }
     }
 
     fn read_inbox(&mut self) {
+        self.inbox.waker().clear();
         for message in self.inbox.take() {
             match message {
                 Message::Response(key, which, response) => {
@@ -387,7 +384,7 @@ impl Service {
                     Some(output) => {
                         let begun = "{\"following\":true,\"done\":false}";
                         connection.say(&wire::good_line(id.as_ref(), begun));
-                        let inbox = Arc::clone(&self.inbox);
+                        let inbox = self.inbox.clone();
                         connection.following = Some(Following::begin(id, output, job, inbox));
                         return;
                     }
@@ -432,7 +429,7 @@ impl Service {
     fn ask(&mut self, key: Key, by: Box<str>, request: Request) {
         self.calls += 1;
         let twice = matches!(request, Request::Start { wait: true, .. });
-        let ticket = Ticket::new(Arc::clone(&self.inbox), key, twice);
+        let ticket = Ticket::new(self.inbox.clone(), key, twice);
         let reply = Arc::new(move |response| ticket.answer(response));
         (self.call)(Call { by, request, reply });
     }
@@ -443,8 +440,7 @@ impl Service {
         if let Accepting::NotUntil(then) = self.accepting
             && now >= then
         {
-            let flags = epoll::EventFlags::IN;
-            self.accepting = match add(&self.epoll, &self.listener, TOKEN_LISTENER, flags) {
+            self.accepting = match self.epoll.add(&self.listener, TOKEN_LISTENER, EventFlags::IN) {
                 Ok(()) => Accepting::Yes,
                 Err(_) => Accepting::NotUntil(now.plus(BREATHER)),
             };
@@ -469,11 +465,10 @@ impl Service {
                 continue;
             }
             let wants = connection.wants();
-            if connection.interest.is_some_and(|interest| interest != wants) {
-                let data = epoll::EventData::new_u64(token);
-                if epoll::modify(&self.epoll, connection.socket(), data, wants).is_ok() {
-                    connection.interest = Some(wants);
-                }
+            if connection.interest.is_some_and(|interest| interest != wants)
+                && self.epoll.modify(connection.socket(), token, wants).is_ok()
+            {
+                connection.interest = Some(wants);
             }
         }
     }
@@ -558,13 +553,4 @@ fn bug() -> Fault {
 fn turn_away(socket: &OwnedFd, fault: &Fault) {
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
     let _ = rustix::net::send(socket, &wire::fault_line(None, fault), flags);
-}
-
-fn add(
-    set: &OwnedFd,
-    source: impl AsFd,
-    token: u64,
-    flags: epoll::EventFlags,
-) -> Result<(), Errno> {
-    epoll::add(set, source, epoll::EventData::new_u64(token), flags)
 }

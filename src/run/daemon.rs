@@ -19,7 +19,6 @@ mod apply;
 mod effects;
 mod fleet;
 mod logger;
-mod mailbox;
 mod notify;
 mod offload;
 mod overview;
@@ -38,9 +37,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
-use rustix::io::Errno;
 use rustix::termios::isatty;
 
 use crate::control::Call;
@@ -54,12 +50,12 @@ use crate::core::words;
 use crate::core::zone::Zone;
 use crate::store::keeper::{FleetOrder, StoreEvent};
 use crate::sys::clock;
+use crate::sys::epoll::{Epoll, EventFlags, Ready};
 use crate::sys::heap;
 use crate::sys::signals::{self, Signals};
 pub use crate::sys::waker::Waker;
 use effects::{Effects, Message};
 pub use logger::{Log, LogFormat, start as start_log};
-use mailbox::Mailbox;
 use notify::Watchdog;
 use offload::{Done, Lane, Offload};
 use overview::Overview;
@@ -98,10 +94,9 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         false => Signals::install(&waker),
     };
     let signals = signals.context("failed to install signal handlers")?;
-    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).context("failed to prepare the loop")?;
+    let epoll = Epoll::new().context("failed to prepare the loop")?;
     let waits = || -> io::Result<Timer> {
-        let wake = epoll::EventData::new_u64(TOKEN_WAKE);
-        epoll::add(&epoll, &*waker, wake, epoll::EventFlags::IN)?;
+        epoll.add(&*waker, TOKEN_WAKE, EventFlags::IN)?;
         Timer::new(&epoll, TOKEN_CLOCK)
     };
     let mut timer = waits().context("failed to prepare the loop")?;
@@ -224,7 +219,7 @@ struct Loop<'a> {
 impl Loop<'_> {
     fn run(&mut self, timer: &mut Timer) -> anyhow::Result<()> {
         let mut actions = Vec::new();
-        let mut ready = Vec::with_capacity(256);
+        let mut ready = Ready::with_capacity(256);
         loop {
             let Some(now) = self.turn(&mut actions) else { return Ok(()) };
             self.tend_fleet();
@@ -244,27 +239,16 @@ impl Loop<'_> {
             if let Some(watchdog) = &mut self.watchdog {
                 watchdog.tend(now.mono);
             }
-            let timeout = match self.events.is_empty() && !self.requests.has_next() {
-                true => self.arm(timer)?,
-                false => Some(Duration::ZERO),
+            let timeout = if self.events.is_empty() && !self.requests.has_next() {
+                self.arm(timer)?
+            } else {
+                Some(Duration::ZERO)
             };
-            ready.clear();
-            let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-            match epoll::wait(self.effects.epoll(), spare_capacity(&mut ready), timeout.as_ref()) {
-                Ok(_) => {}
-                // Also after SIGSTOP and SIGCONT. What has happened meanwhile comes before what is
-                // due: a run that is long over does not stand in the way of the next.
-                Err(Errno::INTR) => {
-                    let _ = epoll::wait(
-                        self.effects.epoll(),
-                        spare_capacity(&mut ready),
-                        Some(&Timespec { tv_sec: 0, tv_nsec: 0 }),
-                    );
-                }
-                Err(errno) => return Err(errno).context("failed to wait for events"),
-            }
-            for event in &ready {
-                match event.data.u64() {
+            // What has happened comes before what is due, also after SIGSTOP and SIGCONT: a run that
+            // is long over does not stand in the way of the next.
+            self.effects.epoll().wait(&mut ready, timeout).context("failed to wait for events")?;
+            for (token, _) in ready.iter() {
+                match token {
                     TOKEN_WAKE => self.woken(),
                     TOKEN_CLOCK => {
                         if timer.fired() {

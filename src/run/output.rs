@@ -24,19 +24,18 @@ mod tail;
 mod writer;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-
-use rustix::event::{EventfdFlags, eventfd};
 
 use crate::control::follow::{Follow, FollowId, FollowSink};
 use crate::core::event::RunId;
 use crate::core::job::Job;
 use crate::run::child::Pipes;
+use crate::sys::mailbox::Mailbox;
+use crate::sys::waker::Waker;
 pub(crate) use file::path_of;
 pub use lines::colour_of;
 pub(crate) use lines::{Lines, Prefix, Style, make_harmless};
@@ -88,26 +87,16 @@ pub struct Handle(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    inbox: Mutex<Inbox>,
+    inbox: Mailbox<Message>,
+    /// Bytes of log lines that are in it.
+    log_backlog: AtomicUsize,
+    /// How many there was no room for, since that was last told.
+    log_lines_dropped: AtomicU64,
     /// The width of the ids in front of lines on a terminal; [`NO_COLUMNS`] unless the log has
     /// columns too.
     column: AtomicUsize,
     /// How many have begun to follow a job.
     follows: AtomicU64,
-    wake: OwnedFd,
-}
-
-#[derive(Default)]
-struct Inbox {
-    messages: Vec<Message>,
-    log_bytes: usize,
-    log_lines_dropped: u64,
-}
-
-impl std::fmt::Debug for Inbox {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Inbox").field("messages", &self.messages.len()).finish_non_exhaustive()
-    }
 }
 
 enum Message {
@@ -118,18 +107,19 @@ enum Message {
     Live(Live),
     Reopen,
     LogLine(Vec<u8>),
+    LogLinesDropped,
     Finish,
 }
 
 impl Output {
     /// Starts the thread, on this process's own stdout and stderr.
     pub fn start(settings: Settings) -> io::Result<Output> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let handle = Handle(Arc::new(Shared {
-            inbox: Mutex::default(),
+            inbox: Mailbox::new(Arc::new(Waker::new()?)),
+            log_backlog: AtomicUsize::new(0),
+            log_lines_dropped: AtomicU64::new(0),
             column: AtomicUsize::new(NO_COLUMNS),
             follows: AtomicU64::new(0),
-            wake,
         }));
         let mut server = Server::new(Arc::clone(&handle.0), settings)?;
         let (end, ended) = channel();
@@ -153,13 +143,6 @@ impl Output {
         self.handle.send(Message::Finish);
         // It has nothing to answer.
         let _ = self.ended.recv_timeout(server::LAST_WORDS + AT_LAST);
-    }
-}
-
-impl Shared {
-    fn wake(&self) {
-        // It can only fail when the thread has been woken 2^64 times and not looked.
-        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 }
 
@@ -204,23 +187,19 @@ impl Handle {
 
     /// Writes a line of the scheduler's own log to stderr.
     pub fn log_line(&self, line: &[u8]) {
-        self.send(Message::LogLine(line.to_vec()));
+        let shared = &self.0;
+        let before = shared.log_backlog.fetch_add(line.len(), Ordering::Relaxed);
+        if before + line.len() <= MAX_LOG_BACKLOG {
+            self.send(Message::LogLine(line.to_vec()));
+            return;
+        }
+        shared.log_backlog.fetch_sub(line.len(), Ordering::Relaxed);
+        if shared.log_lines_dropped.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.send(Message::LogLinesDropped);
+        }
     }
 
     fn send(&self, message: Message) {
-        let mut inbox = self.0.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Message::LogLine(line) = &message {
-            if inbox.log_bytes + line.len() > MAX_LOG_BACKLOG {
-                inbox.log_lines_dropped += 1;
-                return;
-            }
-            inbox.log_bytes += line.len();
-        }
-        let was_empty = inbox.messages.is_empty();
-        inbox.messages.push(message);
-        drop(inbox);
-        if was_empty {
-            self.0.wake();
-        }
+        self.0.inbox.send(message);
     }
 }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
@@ -12,6 +11,7 @@ use super::exchange::Exchange;
 use super::following::Following;
 use crate::control::wire::{self, MAX_LINE};
 use crate::core::instant::Mono;
+use crate::sys::epoll::EventFlags;
 
 /// So many requests of a connection are answered at the same time.
 const MAX_PENDING: usize = 8;

@@ -1,6 +1,5 @@
 //! The end of the service: who has asked something hears of it.
 
-use rustix::event::epoll;
 use serde_json::Value;
 
 use super::exchange::Exchange;
@@ -19,7 +18,7 @@ impl Service {
             self.accept();
         }
         if self.accepting == Accepting::Yes {
-            let _ = epoll::delete(&self.epoll, &self.listener);
+            self.epoll.remove(&self.listener);
         }
         self.accepting = Accepting::No;
         self.listener.remove();

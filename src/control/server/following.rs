@@ -38,14 +38,14 @@ impl Following {
         id: Option<Value>,
         output: &Arc<dyn Follow>,
         job: Option<Box<str>>,
-        inbox: Arc<Inbox>,
+        inbox: Inbox,
     ) -> Following {
         let queue = Arc::new(Mutex::new(Queue::default()));
         let to = Arc::clone(&queue);
         let sink = move |followed| {
             let first = to.lock().unwrap_or_else(PoisonError::into_inner).push(followed);
             if first {
-                inbox.post(Message::Followed);
+                inbox.send(Message::Followed);
             }
         };
         let name = output.follow(job, Arc::new(sink));

@@ -1,22 +1,13 @@
-//! The queue of messages to the server's thread: a box that is locked for a moment, and a counter that
-//! wakes it.
+//! What the server's thread is told, and the ticket that each question has with the loop.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::io::Errno;
 
 use crate::core::event::Response;
+use crate::sys::mailbox::Mailbox;
 
 /// What the thread is told from outside.
-#[derive(Debug)]
-pub(super) struct Inbox {
-    messages: Mutex<Vec<Message>>,
-    wake: OwnedFd,
-}
+pub(super) type Inbox = Mailbox<Message>;
 
 #[derive(Debug)]
 pub(super) enum Message {
@@ -45,36 +36,10 @@ pub(super) enum Which {
     Second,
 }
 
-impl Inbox {
-    pub(super) fn new() -> Result<Inbox, Errno> {
-        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Inbox { messages: Mutex::default(), wake })
-    }
-
-    /// Takes all messages.
-    pub(super) fn take(&self) -> Vec<Message> {
-        let mut count = [0; 8];
-        // Empty when another wake-up was faster.
-        let _ = rustix::io::read(&self.wake, &mut count);
-        std::mem::take(&mut *self.messages.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn post(&self, message: Message) {
-        let mut messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner);
-        let was_empty = messages.is_empty();
-        messages.push(message);
-        drop(messages);
-        if was_empty {
-            // It can only fail when the thread has been woken 2^64 times and not looked.
-            let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
-        }
-    }
-}
-
 /// A question that the loop has. It tells when it is dropped, which is how a loop that has ended,
 /// or has forgotten it, is noticed.
 pub(super) struct Ticket {
-    inbox: Arc<Inbox>,
+    inbox: Inbox,
     key: Key,
     /// A response was given.
     begun: AtomicBool,
@@ -86,7 +51,7 @@ pub(super) struct Ticket {
 
 impl Ticket {
     /// One for a question that has one response, or `twice` two.
-    pub(super) fn new(inbox: Arc<Inbox>, key: Key, twice: bool) -> Ticket {
+    pub(super) fn new(inbox: Inbox, key: Key, twice: bool) -> Ticket {
         let (begun, answered) = (AtomicBool::new(false), AtomicBool::new(false));
         Ticket { inbox, key, begun, answered, twice }
     }
@@ -94,27 +59,19 @@ impl Ticket {
     pub(super) fn answer(&self, response: Response) {
         let goes_on = self.twice && matches!(response, Response::Started { .. });
         self.answered.store(!goes_on, Ordering::Relaxed);
-        self.inbox.post(Message::Response(self.key, self.which(), response));
+        self.inbox.send(Message::Response(self.key, self.which(), response));
     }
 
     fn which(&self) -> Which {
-        match self.begun.swap(true, Ordering::Relaxed) {
-            false => Which::First,
-            true => Which::Second,
-        }
+        let begun = self.begun.swap(true, Ordering::Relaxed);
+        if begun { Which::Second } else { Which::First }
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if !self.answered.load(Ordering::Relaxed) {
-            self.inbox.post(Message::Released(self.key, self.which()));
+            self.inbox.send(Message::Released(self.key, self.which()));
         }
-    }
-}
-
-impl AsFd for Inbox {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
     }
 }

@@ -16,7 +16,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, Timespec, epoll, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
     Pid, Resource, Rlimit, WaitId, WaitIdOptions, WaitIdStatus, getrlimit, setrlimit, waitid,
 };
@@ -26,7 +26,7 @@ use self::sweep::Sweep;
 use self::trouble::Trouble;
 use super::offload::{Done, Lane};
 use super::records::Records;
-use super::{Mailbox, Plan, TOKEN_RUN, report};
+use super::{Plan, TOKEN_RUN, report};
 use crate::control::Call;
 use crate::core::event::{Action, Change, Event, Exit, Notice, Record, Remember, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now};
@@ -42,6 +42,8 @@ use crate::run::output;
 use crate::store::keeper::{Answer, FleetOrder, StoreEvent};
 use crate::store::{Fact, Process};
 use crate::sys::clock;
+use crate::sys::epoll::{Epoll, EventFlags};
+use crate::sys::mailbox::Mailbox;
 
 /// What other threads send the loop.
 #[derive(Debug)]
@@ -66,8 +68,8 @@ pub(crate) enum Message {
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Effects {
-    epoll: OwnedFd,
-    mailbox: Mailbox,
+    epoll: Epoll,
+    mailbox: Mailbox<Message>,
     executor: Executor,
     output: output::Handle,
     adopted: Adopted,
@@ -131,8 +133,8 @@ enum State {
 impl Effects {
     pub(super) fn new(
         plan: &Plan,
-        epoll: OwnedFd,
-        mailbox: Mailbox,
+        epoll: Epoll,
+        mailbox: Mailbox<Message>,
         marks: Option<Marks>,
     ) -> io::Result<Effects> {
         let adopted = match marks {
@@ -176,7 +178,7 @@ impl Effects {
         })
     }
 
-    pub(super) fn epoll(&self) -> &OwnedFd {
+    pub(super) fn epoll(&self) -> &Epoll {
         &self.epoll
     }
 
@@ -184,7 +186,7 @@ impl Effects {
         self.output.clone()
     }
 
-    pub(super) fn mailbox(&self) -> Mailbox {
+    pub(super) fn mailbox(&self) -> Mailbox<Message> {
         self.mailbox.clone()
     }
 
@@ -278,8 +280,7 @@ impl Effects {
         process: Process,
         handle: OwnedFd,
     ) {
-        let data = epoll::EventData::new_u64(id.0 + TOKEN_RUN);
-        if let Err(errno) = epoll::add(&self.epoll, &handle, data, epoll::EventFlags::IN) {
+        if let Err(errno) = self.epoll.add(&handle, id.0 + TOKEN_RUN, EventFlags::IN) {
             log::error!(job = &*job.id, run = id.0; "its process cannot be watched: {errno}");
         }
         let state = State::Alive { pid: process.pid, handle: Some(handle) };
@@ -419,10 +420,10 @@ impl Effects {
                 events.push_back(Event::Started { run: id, pid, at, taken });
                 let Some(run) = self.runs.get_mut(&id) else { return };
                 self.by_pid.insert(pid, id);
-                let watched = handle.filter(|handle| {
-                    let data = epoll::EventData::new_u64(id.0 + TOKEN_RUN);
-                    epoll::add(&self.epoll, handle, data, epoll::EventFlags::IN).is_ok()
-                });
+                let watch = |handle: &OwnedFd| {
+                    self.epoll.add(handle, id.0 + TOKEN_RUN, EventFlags::IN).is_ok()
+                };
+                let watched = handle.filter(watch);
                 let has_handle = watched.is_some();
                 (run.pipes, run.group) = (pipes, group);
                 run.process = Some(Process { pid, start });
@@ -481,9 +482,7 @@ impl Effects {
         let State::Alive { handle, .. } = &mut self.runs.get_mut(&id)?.state else { return None };
         match handle.take() {
             Some(handle) => {
-                // Closing it would do, were it not that a child that is just being made holds a
-                // copy for as long as that takes.
-                let _ = epoll::delete(&self.epoll, &handle);
+                self.epoll.remove(&handle);
                 Some(handle)
             }
             None => {

@@ -14,11 +14,11 @@ use std::time::Duration;
 
 use super::Jobfile;
 use super::effects::Message;
-use super::mailbox::Mailbox;
 use super::requests::{Composed, Fit};
 use crate::core::event::Fault;
 use crate::core::instant::Mono;
 use crate::core::words;
+use crate::sys::mailbox::Mailbox;
 
 /// So many threads that were given up may be left at a time, for each lane.
 const MOST_STUCK: usize = 4;
@@ -67,7 +67,7 @@ impl fmt::Display for NotBegun {
 #[derive(Debug)]
 pub(super) struct Offload {
     lane: Lane,
-    mailbox: Mailbox,
+    mailbox: Mailbox<Message>,
     /// The number of the last piece of work.
     last: u64,
     under_way: Option<UnderWay>,
@@ -86,7 +86,7 @@ struct UnderWay {
 }
 
 impl Offload {
-    pub(super) fn new(lane: Lane, mailbox: Mailbox) -> Offload {
+    pub(super) fn new(lane: Lane, mailbox: Mailbox<Message>) -> Offload {
         Offload { lane, mailbox, last: 0, under_way: None, stuck: Vec::new() }
     }
 
@@ -152,13 +152,13 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
-    fn offload() -> (Offload, Mailbox) {
+    fn offload() -> (Offload, Mailbox<Message>) {
         let mailbox = Mailbox::new(Arc::new(Waker::new().unwrap()));
         (Offload::new(Lane::Checking, mailbox.clone()), mailbox)
     }
 
     /// The number of the next piece of work that is done. Somebody is about to send it.
-    fn done(mailbox: &Mailbox) -> u64 {
+    fn done(mailbox: &Mailbox<Message>) -> u64 {
         loop {
             match mailbox.take().pop() {
                 Some(Message::Done { number, .. }) => return number,

@@ -287,13 +287,13 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::super::Waker;
-    use super::super::mailbox::Mailbox;
     use super::super::offload::Lane;
     use super::*;
     use crate::core::instant::Instant;
     use crate::core::job::Settings;
     use crate::core::zone::Database;
     use crate::jobfile::load_text;
+    use crate::sys::mailbox::Mailbox;
 
     fn reply() -> (Reply, Receiver<Response>) {
         let (send, receive) = channel();

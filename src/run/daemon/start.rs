@@ -13,7 +13,7 @@ use super::fleet;
 use super::records::Records;
 use super::recovery::{self, Recovered};
 use super::requests::{self, Composed, Jobs};
-use super::{Jobfile, Mailbox, Plan, Reopen, Storage, Waker};
+use super::{Jobfile, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
 use crate::control::follow::Follow;
 use crate::control::server::Server;
@@ -26,7 +26,9 @@ use crate::run::child::mark::Marks;
 use crate::store::keeper::Keeper;
 use crate::store::{Fact, Process, Reader, Restored, Session};
 use crate::sys::clock;
+use crate::sys::epoll::Epoll;
 use crate::sys::heap;
+use crate::sys::mailbox::Mailbox;
 
 /// What the loop consists of.
 pub(super) struct Parts {
@@ -43,7 +45,7 @@ pub(super) struct Parts {
 /// Makes them.
 pub(super) fn start(
     plan: &mut Plan,
-    epoll: OwnedFd,
+    epoll: Epoll,
     waker: Arc<Waker>,
     health: &mut Health,
     zones: &mut Vec<Zone>,
@@ -183,7 +185,7 @@ fn keep(
     storage: Storage,
     fleet: Option<Fleet>,
     effects: &Effects,
-    mailbox: &Mailbox,
+    mailbox: &Mailbox<Message>,
 ) -> anyhow::Result<Keeper> {
     let Storage { store, reopen: Reopen(reopen), limits, .. } = storage;
     let submitter = effects.submitter();

@@ -2,10 +2,10 @@
 //! is set.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::event::{Timespec, epoll};
+use rustix::event::Timespec;
 use rustix::io::Errno;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime,
@@ -13,6 +13,7 @@ use rustix::time::{
 
 use crate::core::instant::{Instant, Now};
 use crate::sys::clock;
+use crate::sys::epoll::{Epoll, EventFlags};
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -33,19 +34,18 @@ const NEVER: i64 = 1 << 40;
 
 impl Timer {
     /// A timer that makes `epoll` answer `token`.
-    pub(super) fn new(epoll: impl AsFd, token: u64) -> io::Result<Timer> {
+    pub(super) fn new(epoll: &Epoll, token: u64) -> io::Result<Timer> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Realtime, flags)?;
         // From here on the kernel tells when the clock is set: also between the first look at the
         // clock, which comes after this, and the first time that something is waited for.
         set(&timer, NEVER * 1_000_000)?;
-        let data = epoll::EventData::new_u64(token);
-        epoll::add(&epoll, &timer, data, epoll::EventFlags::IN)?;
+        epoll.add(&timer, token, EventFlags::IN)?;
         #[cfg(debug_assertions)]
         let test = clock::test::File::open()?;
         #[cfg(debug_assertions)]
         if let Some(file) = &test {
-            epoll::add(&epoll, file, data, epoll::EventFlags::IN)?;
+            epoll.add(file, token, EventFlags::IN)?;
         }
         Ok(Timer {
             timer,

@@ -10,12 +10,10 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -32,6 +30,7 @@ use crate::core::job::{self, Job};
 use crate::core::words;
 use crate::run::child::Pipes;
 use crate::sys::clock;
+use crate::sys::epoll::{Epoll, EventFlags, Ready};
 
 /// How long the end of the program may be held up by output nobody reads.
 pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -86,10 +85,10 @@ pub(super) struct Server {
     shared: Arc<Shared>,
     settings: Settings,
     /// The wake-up, the sinks that wait for a reader, and the sets of `pipes`.
-    epoll: OwnedFd,
+    epoll: Epoll,
     /// The pipes that lead to each sink, and those that lead to files. A set is taken out of
     /// `epoll` while its sink is full, which takes one call however many pipes there are.
-    pipes: [OwnedFd; 3],
+    pipes: [Epoll; 3],
     listening: [bool; 3],
     sinks: Vec<Sink>,
     sink_waits: [bool; 2],
@@ -119,22 +118,21 @@ const FILES: usize = 2;
 
 impl Server {
     pub(super) fn new(shared: Arc<Shared>, settings: Settings) -> io::Result<Server> {
-        let new_set = || epoll::create(epoll::CreateFlags::CLOEXEC);
-        let epoll = new_set()?;
-        let pipes = [new_set()?, new_set()?, new_set()?];
+        let epoll = Epoll::new()?;
+        let pipes = [Epoll::new()?, Epoll::new()?, Epoll::new()?];
         let (stdout, stderr) = (io::stdout(), io::stderr());
         let json = settings.json_log;
         // Two streams to one terminal share a buffer, or a line could be torn by another.
-        let sinks = match sink::same(stdout.as_fd(), stderr.as_fd()) {
-            true => vec![Sink::new(stderr.as_fd(), json)?],
-            false => vec![Sink::new(stdout.as_fd(), false)?, Sink::new(stderr.as_fd(), json)?],
-        };
-        add(&epoll, &shared.wake, TOKEN_WAKE, epoll::EventFlags::IN)?;
+        let mut sinks = vec![Sink::new(stderr.as_fd(), json)?];
+        if !sink::same(stdout.as_fd(), stderr.as_fd()) {
+            sinks.insert(STDOUT, Sink::new(stdout.as_fd(), false)?);
+        }
+        epoll.add(&**shared.inbox.waker(), TOKEN_WAKE, EventFlags::IN)?;
         for (index, set) in pipes.iter().enumerate() {
-            add(&epoll, set, TOKEN_PIPES + index as u64, epoll::EventFlags::IN)?;
+            epoll.add(set, TOKEN_PIPES + index as u64, EventFlags::IN)?;
         }
         let tails = Tails::new(settings.tails.clone());
-        let waker = Arc::clone(&shared);
+        let waker = Arc::clone(shared.inbox.waker());
         let files = Writer::new(settings.directory.clone(), move || waker.wake());
         Ok(Server {
             shared,
@@ -161,19 +159,15 @@ impl Server {
     }
 
     pub(super) fn run(&mut self) {
-        let mut events = Vec::with_capacity(64);
+        let mut ready = Ready::with_capacity(64);
         loop {
             let timeout = self.timeout();
-            events.clear();
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => {
-                    log::error!("the output of jobs cannot be waited for: {errno}");
-                    return;
-                }
+            if let Err(errno) = self.epoll.wait(&mut ready, timeout) {
+                log::error!("the output of jobs cannot be waited for: {errno}");
+                return;
             }
-            for event in &events {
-                match event.data.u64() {
+            for (token, _) in ready.iter() {
+                match token {
                     TOKEN_WAKE => self.read_inbox(),
                     token if token >= TOKEN_PIPES => {
                         self.read_pipes((token - TOKEN_PIPES) as usize)
@@ -197,27 +191,20 @@ impl Server {
 
     /// When something is to be done without being woken: only while somebody does not read, or
     /// sees on a terminal how long something has been running.
-    fn timeout(&self) -> Option<Timespec> {
+    fn timeout(&self) -> Option<Duration> {
         if self.more {
-            return Some(Timespec { tv_sec: 0, tv_nsec: 0 });
+            return Some(Duration::ZERO);
         }
         let patience = self.sinks.iter().filter_map(Sink::deadline).chain(self.files.deadline());
         let ended = |slot: &usize| Some(self.streams.get(*slot)?.as_ref()?.ended?.until);
         let patience = patience.chain(self.ending.iter().filter_map(ended).min());
         let next = patience.chain(self.finishing).chain(self.bottom.deadline()).min()?;
-        let wait = next.since(clock::mono()) + Duration::from_millis(1);
-        Timespec::try_from(wait).ok()
+        Some(next.since(clock::mono()) + Duration::from_millis(1))
     }
 
     fn read_inbox(&mut self) {
-        let mut count = [0; 8];
-        // Empty when another wake-up was faster.
-        let _ = rustix::io::read(&self.shared.wake, &mut count);
-        let inbox = {
-            let mut inbox = self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner);
-            mem::take(&mut *inbox)
-        };
-        for message in inbox.messages {
+        self.shared.inbox.waker().clear();
+        for message in self.shared.inbox.take() {
             match message {
                 Message::Attach(run, job, pipes) => self.attach(run, &job, pipes),
                 Message::Follow(id, job, sink) => self.tails.follow(id, job, sink),
@@ -225,18 +212,18 @@ impl Server {
                 Message::Ended(run) => self.end_run(run),
                 Message::Live(live) => self.bottom.set(live, clock::mono()),
                 Message::Reopen => self.files.reopen(),
-                Message::LogLine(line) => self.append(self.sink(STDERR), &line),
+                Message::LogLine(line) => {
+                    self.shared.log_backlog.fetch_sub(line.len(), Ordering::Relaxed);
+                    self.append(self.sink(STDERR), &line);
+                }
+                Message::LogLinesDropped => {
+                    let number = self.shared.log_lines_dropped.swap(0, Ordering::Relaxed);
+                    let lost = format!("{number} log lines dropped");
+                    self.append(self.sink(STDERR), &loss::note(&lost, self.settings.json_log));
+                }
                 Message::Finish => self.finish(),
             }
         }
-        if inbox.log_lines_dropped > 0 {
-            let lost = format!("{} log lines dropped", inbox.log_lines_dropped);
-            self.append(self.sink(STDERR), &loss::note(&lost, self.settings.json_log));
-        }
-    }
-
-    fn inbox_is_empty(&self) -> bool {
-        self.shared.inbox.lock().unwrap_or_else(PoisonError::into_inner).messages.is_empty()
     }
 
     fn append(&mut self, sink: usize, line: &[u8]) {
@@ -279,7 +266,7 @@ impl Server {
         if slot == self.streams.len() {
             self.streams.push(None);
         }
-        if let Err(errno) = add(&self.pipes[set], &pipe, slot as u64, epoll::EventFlags::IN) {
+        if let Err(errno) = self.pipes[set].add(&pipe, slot as u64, EventFlags::IN) {
             self.free.push(slot);
             return Err(errno);
         }
@@ -313,12 +300,11 @@ impl Server {
     fn read_pipes(&mut self, set: usize) {
         let mut turn = mem::take(&mut self.turns[set]);
         if turn.is_empty() {
-            let mut ready = Vec::with_capacity(64);
-            let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
-            if epoll::wait(&self.pipes[set], spare_capacity(&mut ready), Some(&no_wait)).is_err() {
+            let mut ready = Ready::with_capacity(64);
+            if self.pipes[set].wait(&mut ready, Some(Duration::ZERO)).is_err() {
                 return;
             }
-            turn.extend(ready.iter().map(|event| event.data.u64() as usize));
+            turn.extend(ready.iter().map(|(token, _)| token as usize));
         }
         let mut read = 0;
         while read < ROUND
@@ -394,9 +380,7 @@ impl Server {
 
     fn close(&mut self, slot: usize) {
         let Some(stream) = self.streams[slot].take() else { return };
-        // Closing it would do, were it not that a child that is just being made holds a copy for
-        // as long as that takes, and the set would say of it all the while that it has ended.
-        let _ = epoll::delete(&self.pipes[stream.to.set()], &stream.pipe);
+        self.pipes[stream.to.set()].remove(&stream.pipe);
         self.free.push(slot);
         if let Some(slots) = self.of_run.get_mut(&stream.run) {
             slots.retain(|other| *other != slot);
@@ -497,11 +481,12 @@ impl Server {
             if waits != self.sink_waits[index] {
                 let sink = &self.sinks[index];
                 let token = TOKEN_SINK + index as u64;
-                // A file cannot be waited for, and never has to be.
-                let _ = match waits {
-                    true => add(&self.epoll, sink, token, epoll::EventFlags::OUT),
-                    false => epoll::delete(&self.epoll, sink),
-                };
+                if waits {
+                    // A file cannot be waited for, and never has to be.
+                    let _ = self.epoll.add(sink, token, EventFlags::OUT);
+                } else {
+                    self.epoll.remove(sink);
+                }
                 self.sink_waits[index] = waits;
             }
             self.listen_to(index, self.sinks[index].has_room());
@@ -514,10 +499,11 @@ impl Server {
         if listen != self.listening[set] {
             let token = TOKEN_PIPES + set as u64;
             let pipes = &self.pipes[set];
-            let _ = match listen {
-                true => add(&self.epoll, pipes, token, epoll::EventFlags::IN),
-                false => epoll::delete(&self.epoll, pipes),
-            };
+            if listen {
+                let _ = self.epoll.add(pipes, token, EventFlags::IN);
+            } else {
+                self.epoll.remove(pipes);
+            }
             self.listening[set] = listen;
         }
     }
@@ -575,16 +561,7 @@ impl Server {
     fn is_finished(&self) -> bool {
         let waits = !self.ending.is_empty() || self.sinks.iter().any(Sink::is_waiting);
         // The files may have had a last word for the log, which is in the inbox by then.
-        let all_written = !waits && self.files.is_done() && self.inbox_is_empty();
+        let all_written = !waits && self.files.is_done() && self.shared.inbox.is_empty();
         all_written || self.finishing.is_some_and(|deadline| clock::mono() >= deadline)
     }
-}
-
-fn add(
-    set: &OwnedFd,
-    source: impl AsFd,
-    token: u64,
-    flags: epoll::EventFlags,
-) -> Result<(), Errno> {
-    epoll::add(set, source, epoll::EventData::new_u64(token), flags)
 }

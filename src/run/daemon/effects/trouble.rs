@@ -11,7 +11,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::event::epoll;
 use rustix::process::WaitIdOptions;
 
 use super::{Effects, State, has_ended, wait};
@@ -174,7 +173,7 @@ impl Effects {
             if ended {
                 by_pid.remove(&pid);
                 if let Some(handle) = handle {
-                    let _ = epoll::delete(epoll, handle);
+                    epoll.remove(handle);
                 }
                 log::info!(
                     event = "abandoned_ended",
