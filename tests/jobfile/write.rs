@@ -16,8 +16,8 @@ use std::time::Duration;
 use crate::common::rng::Rng;
 use crate::common::spec;
 use proptest::prelude::*;
-use schedrs::job::RunOn;
 use schedrs::instant::Instant;
+use schedrs::job::RunOn;
 use schedrs::job::{
     Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Keep, Options, Output, Overlap,
     Settings,
