@@ -15,14 +15,17 @@ mod tidy;
 mod trouble;
 mod write;
 
+use std::collections::HashSet;
 use std::sync::Arc;
+
+use tokio_postgres::Row;
 
 use self::link::{Link, Statement};
 use self::settings::Settings;
 use self::tidy::Tidying;
 use self::write::Writer;
 use super::shared::Shared;
-use super::sql::{Batch, RowKind};
+use super::sql::{self, Batch};
 use super::{Fact, Limits, Reader, Restored, Store, StoreError};
 use crate::core::event::RunId;
 use crate::core::instant::Instant;
@@ -114,18 +117,7 @@ impl Store for Postgres {
         let claims = writer.all(&batch, &mut statements);
         let answers = self.link()?.transaction(&statements)?;
         self.touch(&batch);
-        let undecided = undecided(&batch, &claims, &answers);
-        if undecided.is_empty() {
-            return Ok(Vec::new());
-        }
-        let owners = writer.owners(&undecided);
-        let rows = self.link()?.ask(&owners)?;
-        let owner = |row: &tokio_postgres::Row| {
-            Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, Option<i64>>(2)?))
-        };
-        let owners = read::all(&settings, &rows, owner)?;
-        let won = |run: &RunId| owners.contains(&(write::number(*run), Some(write::number(*run))));
-        Ok(undecided.into_iter().map(|(run, _)| run).filter(|run| !won(run)).collect())
+        Ok(lost(&batch, &claims, &answers).into_iter().map(|(run, _)| run).collect())
     }
 
     fn tidy(&mut self, keep: Limits, now: Instant) -> Result<bool, StoreError> {
@@ -142,26 +134,18 @@ impl Store for Postgres {
     }
 }
 
-/// The claims that have put no row in: they are lost, or were won before.
-fn undecided<'b, 'a>(
+/// The claims that are not won, nor were before.
+fn lost<'b, 'a>(
     batch: &'b Batch<'a>,
     claims: &[usize],
-    answers: &[Vec<tokio_postgres::Row>],
-) -> Vec<(RunId, &'b super::sql::Row<'a>)> {
-    let rows = claims.iter().filter_map(|place| answers.get(*place)).flatten();
-    let won: std::collections::HashSet<i64> =
-        rows.filter_map(|row| row.try_get::<_, i64>(0).ok()).collect();
-    let mut left: Vec<_> =
-        batch.claims().filter(|(run, _)| !won.contains(&write::number(*run))).collect();
-    left.dedup_by(|(_, a), (_, b)| same(a, b));
-    left
-}
-
-fn same(a: &super::sql::Row<'_>, b: &super::sql::Row<'_>) -> bool {
-    match (&a.what, &b.what) {
-        (RowKind::Claim { run, .. }, RowKind::Claim { run: other, .. }) => {
-            run == other && (a.job, a.due) == (b.job, b.due)
-        }
-        _ => false,
+    answers: &[Vec<Row>],
+) -> Vec<(RunId, &'b sql::Row<'a>)> {
+    let mut lost = Vec::new();
+    let stages = batch.stages.iter().filter(|stage| stage.claims().next().is_some());
+    for (stage, place) in stages.zip(claims) {
+        let rows = answers.get(*place).map_or(&[][..], |rows| rows);
+        let won: HashSet<i64> = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
+        lost.extend(stage.claims().filter(|(run, _)| !won.contains(&write::number(*run))));
     }
+    lost
 }

@@ -159,14 +159,6 @@ impl<'a> Batch<'a> {
             || !self.changes.is_empty()
             || self.stages.iter().any(|stage| stage.jobs.values().any(job))
     }
-
-    /// The claims in it, in their order.
-    pub(super) fn claims(&self) -> impl Iterator<Item = (RunId, &Row<'a>)> {
-        self.stages.iter().flat_map(|stage| &stage.rows).filter_map(|row| match row.what {
-            RowKind::Claim { run, .. } => Some((run, row)),
-            RowKind::Fate { .. } => None,
-        })
-    }
 }
 
 impl<'a> Stage<'a> {
@@ -192,6 +184,14 @@ impl<'a> Stage<'a> {
             }),
             _ => true,
         }
+    }
+
+    /// The claims in it, in their order.
+    pub(super) fn claims(&self) -> impl Iterator<Item = (RunId, &Row<'a>)> {
+        self.rows.iter().filter_map(|row| match row.what {
+            RowKind::Claim { run, .. } => Some((run, row)),
+            RowKind::Fate { .. } => None,
+        })
     }
 
     fn of(&self, run: RunId) -> Option<&Run<'a>> {

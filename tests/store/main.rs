@@ -14,6 +14,8 @@ mod faults;
 mod keeper;
 #[cfg(feature = "sqlite")]
 mod killed;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod private;
 #[cfg(feature = "redis")]
 mod redis;

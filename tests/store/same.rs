@@ -72,8 +72,57 @@ fn dated(mut facts: Vec<Fact>) -> Vec<Fact> {
     facts
 }
 
+/// Tells both the same, and looks at both.
+fn compare(
+    bed: &dyn Bed,
+    facts: &[Fact],
+    step: usize,
+    keep: u32,
+    again: bool,
+) -> Result<(), TestCaseError> {
+    let mut file = bed.open();
+    let mut memory: Box<dyn Store> = Box::new(Memory::new());
+    prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
+    for facts in facts.chunks(step) {
+        let lost = file.commit(facts).unwrap();
+        prop_assert_eq!(&lost, &memory.commit(facts).unwrap());
+    }
+    prop_assert_eq!(seen_of(&*file), seen_of(&*memory));
+    if again {
+        drop(file);
+        file = bed.open();
+    }
+    prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
+    let mut readers = [file.reader().unwrap(), memory.reader().unwrap()];
+    for (job, failed, since) in [(None, true, 0), (Some("a"), false, 9), (Some("b"), true, 20)] {
+        let query = Query {
+            job: job.map(Box::from),
+            failed,
+            since: Some(at(since)),
+            until: Some(at(since + 10)),
+            ..Query::default()
+        };
+        let found = readers.each_mut().map(|reader| {
+            let found = reader.records(&query).unwrap();
+            found.iter().map(|it| (it.job.clone(), it.due, it.run)).collect::<Vec<_>>()
+        });
+        prop_assert_eq!(&found[0], &found[1]);
+    }
+    let limits = Limits { runs: keep, days: 1 };
+    let now = at(86_400 + 1000);
+    while file.tidy(limits, now).unwrap() {}
+    while memory.tidy(limits, now).unwrap() {}
+    prop_assert_eq!(seen_of(&*file), seen_of(&*memory));
+    prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
+    Ok(())
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(cases(200))]
 
     #[test]
     fn memory_and_file_know_the_same(
@@ -82,41 +131,23 @@ proptest! {
         keep in 1..9_u32,
         again in any::<bool>(),
     ) {
-        let bed = InFile::new();
-        let mut file = bed.open();
-        let mut memory: Box<dyn Store> = Box::new(Memory::new());
-        prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
-        for facts in facts.chunks(step) {
-            let lost = file.commit(facts).unwrap();
-            prop_assert_eq!(&lost, &memory.commit(facts).unwrap());
-        }
-        prop_assert_eq!(seen_of(&*file), seen_of(&*memory));
-        if again {
-            drop(file);
-            file = bed.open();
-        }
-        prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
-        let mut readers = [file.reader().unwrap(), memory.reader().unwrap()];
-        for (job, failed, since) in [(None, true, 0), (Some("a"), false, 9), (Some("b"), true, 20)] {
-            let query = Query {
-                job: job.map(Box::from),
-                failed,
-                since: Some(at(since)),
-                until: Some(at(since + 10)),
-                ..Query::default()
-            };
-            let found = readers.each_mut().map(|reader| {
-                let found = reader.records(&query).unwrap();
-                found.iter().map(|it| (it.job.clone(), it.due, it.run)).collect::<Vec<_>>()
-            });
-            prop_assert_eq!(&found[0], &found[1]);
-        }
-        let limits = Limits { runs: keep, days: 1 };
-        let now = at(86_400 + 1000);
-        while file.tidy(limits, now).unwrap() {}
-        while memory.tidy(limits, now).unwrap() {}
-        prop_assert_eq!(seen_of(&*file), seen_of(&*memory));
-        prop_assert_eq!(restored(&mut *file), restored(&mut *memory));
+        compare(&InFile::new(), &facts, step, keep, again)?;
+    }
+}
+
+#[cfg(feature = "postgres")]
+proptest! {
+    #![proptest_config(cases(30))]
+
+    #[test]
+    fn memory_and_postgres_know_the_same(
+        facts in prop::collection::vec(fact(), 0..60).prop_map(dated),
+        step in 1..30_usize,
+        keep in 1..9_u32,
+        again in any::<bool>(),
+    ) {
+        let Some(bed) = crate::contract::InPostgres::new() else { return Ok(()) };
+        compare(&bed, &facts, step, keep, again)?;
     }
 }
 

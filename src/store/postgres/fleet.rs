@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 use super::link::{Failed, Statement};
 use super::read::{self, all, instant};
 use super::write::{NOW, Writer, id};
-use super::{Postgres, trouble, undecided};
+use super::{Postgres, lost, trouble};
 use crate::core::event::RunId;
 use crate::core::fleet::{Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
@@ -152,7 +152,7 @@ impl Postgres {
         Ok(identity)
     }
 
-    /// Why claims are lost, of those that have put no row in.
+    /// Why claims are lost.
     fn why(
         &mut self,
         writer: &Writer<'_>,
@@ -170,20 +170,17 @@ impl Postgres {
             };
             let ahead: i64 = row.try_get(5)?;
             let lost = if row.try_get(1)? {
-                let owner = row.try_get::<_, Option<i64>>(2)?;
-                if owner == Some(run) {
-                    return Ok(None);
-                }
-                Lost::Taken { session: session(3)?, run: RunId(owner.unwrap_or(0) as u64) }
+                let owner = row.try_get::<_, Option<i64>>(2)?.unwrap_or(0);
+                Lost::Taken { session: session(3)?, run: RunId(owner as u64) }
             } else if ahead > EARLY / 2 {
                 // A moment has passed since.
                 Lost::Early { by: Duration::from_micros(ahead as u64) }
             } else {
                 Lost::Busy { session: session(4)? }
             };
-            Ok(Some((RunId(run as u64), lost)))
+            Ok((RunId(run as u64), lost))
         })?;
-        let lost: HashMap<RunId, Lost> = found.into_iter().flatten().collect();
+        let lost: HashMap<RunId, Lost> = found.into_iter().collect();
         let why = |(run, _): &(RunId, _)| Some((*run, *lost.get(run)?));
         Ok(claims.iter().filter_map(why).collect())
     }
@@ -231,7 +228,7 @@ impl Shared for Postgres {
         let Some(&(beat, now)) = all(&settings, fence, beat)?.first() else {
             return Err(settings.url.error(Trouble::Other, "it answers too little"));
         };
-        let lost = self.why(&writer, &undecided(&batch, &claims, &answers))?;
+        let lost = self.why(&writer, &lost(&batch, &claims, &answers))?;
         Ok(Committed { lost, beat: beat as u64, now })
     }
 

@@ -188,7 +188,12 @@ fn version(link: &mut Link) -> Result<(i32, i32), StoreError> {
     if !there {
         return Ok((0, 0));
     }
-    let rows = link.ask(&Statement::new(&link.settings, "SELECT version, oldest FROM ~store"))?;
+    let rows = match link.ask(&Statement::new(&link.settings, "SELECT version, oldest FROM ~store"))
+    {
+        // It has no such columns.
+        Err(error) if error.kind == Trouble::Other => Vec::new(),
+        rows => rows?,
+    };
     let numbers = rows.first().and_then(|row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?)));
     numbers.ok_or_else(|| {
         let message = "its table \"store\" is not that of schedrs; name another schema";

@@ -20,7 +20,10 @@ pub(super) fn is_conflict(error: &Error) -> bool {
 
 /// What kind it is.
 pub(super) fn kind(error: &Error) -> Trouble {
-    let Some(code) = error.code() else { return Trouble::Unreachable };
+    let Some(code) = error.code() else {
+        let asks = source(error).contains(NO_PASSWORD);
+        return if asks { Trouble::Denied } else { Trouble::Unreachable };
+    };
     let name = code.code();
     match name {
         "40001" | "40P01" | "55P03" => Trouble::Conflict,
@@ -37,6 +40,20 @@ pub(super) fn kind(error: &Error) -> Trouble {
     }
 }
 
+/// What the client says when it has no password.
+const NO_PASSWORD: &str = "password missing";
+
+/// What is at the bottom of it.
+fn source(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
+}
+
 /// What it says.
 pub(super) fn words(error: &Error) -> String {
     if let Some(db) = error.as_db_error() {
@@ -48,13 +65,11 @@ pub(super) fn words(error: &Error) -> String {
         };
         return format!("{}{hint}", db.message());
     }
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    match &*text {
+    match &*source(error) {
+        NO_PASSWORD => {
+            "the server asks for a password: write it into the URL, $PGPASSWORD or ~/.pgpass"
+                .to_owned()
+        }
         "server does not support TLS" => {
             "the server has no TLS; with sslmode=disable it is used without".to_owned()
         }

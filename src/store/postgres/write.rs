@@ -134,7 +134,8 @@ impl<'a> Writer<'a> {
         Statement::new(self.settings, sql)
     }
 
-    /// All of it, in its order. The numbers of the statements that answer which claims are won.
+    /// All of it, in its order. Answers which statements tell, for each stage with claims, those that
+    /// are won.
     pub(super) fn all(&self, batch: &Batch<'a>, to: &mut Vec<Statement<'a>>) -> Vec<usize> {
         let mut claims = Vec::new();
         for stage in &batch.stages {
@@ -251,10 +252,14 @@ impl<'a> Writer<'a> {
         if claimed {
             sql += &format!(
                 ", again AS (UPDATE ~record r SET {CHANGED} FROM x WHERE r.run = x.run \
-                 AND r.job = x.job AND r.due = x.due)"
+                 AND r.job = x.job AND r.due = x.due AND r.claim = x.claim RETURNING r.run)"
             );
         }
-        sql + " SELECT run FROM won WHERE run IS NOT NULL"
+        sql += " SELECT run FROM won WHERE run IS NOT NULL";
+        if claimed {
+            sql += " UNION ALL SELECT run FROM again";
+        }
+        sql
     }
 
     /// The number of such a run was given to another, by a scheduler that knew nothing of this store

@@ -250,6 +250,11 @@ impl Server {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.recipe.port))
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.recipe.port
+    }
+
     /// The port on which it speaks TLS, for the name `localhost` only.
     pub fn tls_port(&self) -> u16 {
         self.recipe.tls_port

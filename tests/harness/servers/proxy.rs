@@ -249,7 +249,7 @@ fn forward(wire: &Wire, link: &Link, way: Way) {
         Way::ToServer => (&link.client, &link.server),
         Way::ToClient => (&link.server, &link.client),
     };
-    let mut chunk = [0; 16 * 1024];
+    let mut chunk = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut chunk) {
         let bytes = &chunk[..count];
         let mut talk = link.talk.lock().unwrap();
@@ -257,14 +257,18 @@ fn forward(wire: &Wire, link: &Link, way: Way) {
             Way::ToServer => {
                 let first = !std::mem::replace(&mut talk.asked, true);
                 talk.loses |= first && wire.request();
-                talk.loses |= wire.loses(bytes);
+                if wire.loses(bytes) {
+                    // What is answered before the whole of it is there is not yet the answer.
+                    let _ = to.write_all(bytes);
+                    talk.loses = true;
+                    continue;
+                }
             }
             Way::ToClient => {
                 talk.asked = false;
                 if talk.loses {
-                    wire.change(|state| state.lost += 1);
-                    link.reset();
-                    break;
+                    drop(talk);
+                    return lose(wire, link);
                 }
             }
         }
@@ -275,4 +279,12 @@ fn forward(wire: &Wire, link: &Link, way: Way) {
         }
     }
     let _ = to.shutdown(Shutdown::Write);
+}
+
+/// Lets the server do what it was asked to, and tells nobody.
+fn lose(wire: &Wire, link: &Link) {
+    let _ = link.server.shutdown(Shutdown::Write);
+    let _ = std::io::copy(&mut &link.server, &mut std::io::sink());
+    wire.change(|state| state.lost += 1);
+    link.reset();
 }

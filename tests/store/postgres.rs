@@ -1,0 +1,303 @@
+//! What a PostgreSQL can do to a store: refuse, be away, lose an answer, be another one.
+
+use std::time::Duration;
+
+use schedrs::event::RunId;
+use schedrs::fleet::{Member, SessionId, Standing};
+use schedrs::instant::Instant;
+use schedrs::outcome::Outcome;
+use schedrs::store::postgres::{self, Postgres};
+use schedrs::store::shared::Shared;
+use schedrs::store::url::SharedUrl;
+use schedrs::store::{Fact, Query, Reader, Store, StoreError, Trouble};
+
+use crate::facts::*;
+use crate::servers::proxy::{Proxy, Way};
+use crate::servers::{Engine, Server, Setup, certificate};
+
+fn try_open(url: &str) -> Result<Postgres, StoreError> {
+    Postgres::open(&SharedUrl::parse(url).unwrap())
+}
+
+fn opened(url: &str) -> Postgres {
+    try_open(url).unwrap()
+}
+
+fn count(url: &str) -> usize {
+    let mut reader = postgres::reader(&SharedUrl::parse(url).unwrap()).unwrap();
+    reader.records(&Query::default()).unwrap().len()
+}
+
+fn member(id: u64) -> Member {
+    Member {
+        id: SessionId(id),
+        host: "web1".into(),
+        labels: [].into(),
+        machine: "m".into(),
+        boot: "b".into(),
+        mark: 1,
+        process: process(1),
+        version: "0.1.0".into(),
+        tzdata: "2026a".into(),
+        jobfile: "jobs.toml".into(),
+        jobfile_hash: 1,
+        loaded: Instant::MIN,
+        joined: Instant::MIN,
+        seen: Instant::MIN,
+        offset: 0,
+        beat: 0,
+        generation: 0,
+        leaving: false,
+        gone: None,
+        jobs_at_home: 0,
+        running: 0,
+    }
+}
+
+/// One line each, of the right kind, without the password.
+#[test]
+fn what_is_refused_is_said_in_a_line() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let port = server.port();
+    let at = |user: &str, rest: &str| format!("postgres://{user}@127.0.0.1:{port}/{rest}");
+    let authority = certificate("ca.pem");
+    let authority = authority.display();
+    let newer = server.fresh();
+    drop(opened(&newer));
+    let schema = newer.rsplit_once("schema=").unwrap().1;
+    server.cli(&format!("UPDATE {schema}.store SET version = 9, oldest = 9"));
+    server.cli("CREATE SCHEMA strange; CREATE TABLE strange.store (version text)");
+    let free = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let rows = [
+        (at("locked:wr0ng", "postgres"), Trouble::Denied, "password authentication failed"),
+        (at("locked", "postgres"), Trouble::Denied, "write it into the URL, $PGPASSWORD or"),
+        (at("schedrs", "none"), Trouble::Missing, "database \"none\" does not exist; create it"),
+        (at("nobody", "postgres?schema=theirs"), Trouble::Denied, "permission denied for database"),
+        (at("stranger", "postgres"), Trouble::Denied, "role \"stranger\" does not exist"),
+        (newer, Trouble::Newer(9), "of a newer schedrs (schema 9; this one knows up to 1)"),
+        (at("schedrs", "postgres?schema=strange"), Trouble::Other, "name another schema"),
+        (format!("postgres://x@127.0.0.1:{free}/x"), Trouble::Unreachable, "Connection refused"),
+        ("postgres://x@none.invalid/x".into(), Trouble::Unreachable, "none.invalid:5432: "),
+        (
+            at("schedrs", &format!("postgres?sslmode=verify-full&sslrootcert={authority}")),
+            Trouble::Unreachable,
+            "certificate is for another name",
+        ),
+        (
+            at("schedrs", "postgres?sslmode=require"),
+            Trouble::Unreachable,
+            "of an unknown authority; name that with sslrootcert=FILE",
+        ),
+    ];
+    for (url, kind, expected) in rows {
+        let error = try_open(&url).expect_err(&url);
+        assert_eq!(error.kind, kind, "{error}");
+        assert!(error.message.contains(expected), "{error}");
+        assert!(!error.message.contains("wr0ng") && !error.message.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn with_a_password_and_with_tls() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let (port, authority) = (server.port(), certificate("ca.pem"));
+    server.cli("GRANT CREATE ON DATABASE postgres TO locked");
+    let url = format!(
+        "postgres://locked:secret@localhost:{port}/postgres?schema=over_tls&sslmode=verify-full\
+         &sslrootcert={}",
+        authority.display()
+    );
+    let mut store = opened(&url);
+    Store::commit(&mut store, &whole(1, "a", 10, Outcome::Succeeded)).unwrap();
+    assert_eq!(count(&url), 1);
+    let ssl = "SELECT count(*) > 0 FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+               WHERE usename = 'locked' AND ssl";
+    assert_eq!(server.cli(ssl), "t");
+    // By the Unix socket as well, with the same tables.
+    let dir = server.dir().display().to_string().replace('/', "%2F");
+    let url = format!("postgres://schedrs@{dir}:{port}/postgres?schema=over_tls");
+    assert_eq!(count(&url), 1);
+}
+
+/// The most valuable fault: it was done, and nobody has said so.
+#[test]
+fn a_commit_whose_answer_is_lost_is_done_again() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let proxy = Proxy::to(server.address());
+    let url = server.fresh_at(proxy.port());
+    let mut store = opened(&url);
+    store.join(&member(1), &[]).unwrap();
+    proxy.lose_answer_to(b"COMMIT");
+    let facts = whole(1, "a", 10, Outcome::Failed(3));
+    let me = SessionId(1);
+    assert_eq!(Shared::commit(&mut store, me, &facts).unwrap_err().kind, Trouble::Unreachable);
+    assert_eq!((proxy.lost(), count(&url)), (1, 1), "it was done");
+    let done = Shared::commit(&mut store, me, &facts).unwrap();
+    assert_eq!((done.lost, count(&url)), (vec![], 1));
+    assert_eq!(done.beat, 3, "both counted as beats");
+}
+
+#[test]
+fn a_commit_is_one_round_trip() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let proxy = Proxy::to(server.address());
+    let mut store = opened(&server.fresh_at(proxy.port()));
+    store.join(&member(1), &[]).unwrap();
+    let mut facts = Vec::new();
+    for run in 1..200 {
+        facts.extend(whole(run, &format!("j{run}"), 10, Outcome::Succeeded));
+    }
+    // A delay that is longer than the server takes: answers come in several pieces.
+    let before = proxy.requests();
+    Shared::commit(&mut store, SessionId(1), &facts).unwrap();
+    assert!(proxy.requests() - before <= 2, "{} requests", proxy.requests() - before);
+    let before = proxy.requests();
+    store.beat(&member(1)).unwrap();
+    assert_eq!(proxy.requests() - before, 1);
+}
+
+/// Its connections are of no use after that, and the next call has a new one.
+#[test]
+fn a_link_that_breaks_is_made_anew() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let proxy = Proxy::to(server.address());
+    let url = server.fresh_at(proxy.port());
+    let mut store = opened(&url);
+    for run in [1, 2] {
+        proxy.reset();
+        let facts = [admitted(run, "a", run as i64)];
+        // Whether the client has noticed by then is a matter of luck.
+        if Store::commit(&mut store, &facts).is_err() {
+            Store::commit(&mut store, &facts).unwrap();
+        }
+    }
+    proxy.cut();
+    assert_eq!(store.restore().unwrap_err().kind, Trouble::Unreachable);
+    assert_eq!(store.restore().unwrap_err().kind, Trouble::Unreachable);
+    proxy.mend();
+    assert_eq!(store.restore().unwrap().open.len(), 2);
+    // What is late is not waited for, and its answer is not taken for another's.
+    proxy.stall(Way::ToClient, true);
+    let sent = schedrs::clock::mono();
+    let error = store.restore().unwrap_err();
+    assert_eq!(error.kind, Trouble::Unreachable, "{error}");
+    assert!(schedrs::clock::mono().since(sent) < Duration::from_secs(12));
+    proxy.mend();
+    assert_eq!(Store::commit(&mut store, &[admitted(3, "a", 2)]).unwrap(), [RunId(3)]);
+}
+
+#[test]
+fn a_server_that_is_killed_keeps_what_it_has_answered() {
+    let Some(mut server) = Setup::of(Engine::Postgres).durable().start() else { return };
+    let url = server.fresh();
+    let mut store = opened(&url);
+    store.join(&member(1), &[]).unwrap();
+    let before = store.beat(&member(1)).unwrap();
+    Shared::commit(&mut store, SessionId(1), &whole(1, "a", 10, Outcome::Succeeded)).unwrap();
+    server.kill();
+    let facts = [admitted(2, "a", 20)];
+    let error = Shared::commit(&mut store, SessionId(1), &facts).unwrap_err();
+    assert_eq!(error.kind, Trouble::Unreachable, "{error}");
+    server.restart();
+    assert_eq!(Shared::commit(&mut store, SessionId(1), &facts).unwrap().lost, []);
+    let after = store.beat(&member(1)).unwrap();
+    assert_eq!((after.identity, after.me), (before.identity, Standing::Alive { beat: 5 }));
+    assert_eq!(count(&url), 2);
+}
+
+/// The first host of the URL dies, the second takes its place: another identity, which tells that
+/// something may be missing.
+#[test]
+fn a_standby_takes_over() {
+    let Some(mut primary) = Setup::of(Engine::Postgres).durable().start() else { return };
+    let standby = Setup::of(Engine::Postgres).durable().follows(&primary).start().unwrap();
+    let (first, second) = (primary.address(), standby.address());
+    // The standby first: it may not be written, so that it is passed over.
+    let url = format!("postgres://schedrs@{second},{first}/postgres");
+    let mut store = opened(&url);
+    let before = store.join(&member(1), &[]).unwrap();
+    Shared::commit(&mut store, SessionId(1), &[admitted(1, "a", 10)]).unwrap();
+    primary.cli("SELECT pg_switch_wal()");
+    primary.kill();
+    let error = store.beat(&member(1)).unwrap_err();
+    assert_eq!(error.kind, Trouble::Unreachable);
+    standby.cli("SELECT pg_promote()");
+    let after = store.beat(&member(1)).unwrap();
+    assert!(!before.identity.is_empty());
+    assert_ne!(after.identity, before.identity);
+    assert_eq!(Shared::commit(&mut store, SessionId(1), &[admitted(1, "a", 10)]).unwrap().lost, []);
+}
+
+/// Several hosts begin at once, with nothing there.
+#[test]
+fn eight_make_the_tables_once() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let url = &server.fresh();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| try_open(url).map(drop))).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), Ok(()));
+        }
+    });
+    assert_eq!(count(url), 0);
+}
+
+#[test]
+fn reading_makes_nothing() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let url = SharedUrl::parse(&server.fresh()).unwrap();
+    let error = postgres::reader(&url).unwrap_err();
+    assert_eq!(error.kind, Trouble::Missing);
+    assert!(error.message.contains("`schedrs run` makes them"), "{error}");
+}
+
+/// Claims and ends a second, for doc/performance.md: `SCHEDRS_MEASURE=1 cargo test --release …`.
+#[test]
+fn claims_a_second() {
+    if std::env::var_os("SCHEDRS_MEASURE").is_none() {
+        return;
+    }
+    let Some(server) = Setup::of(Engine::Postgres).durable().start() else { return };
+    for (hosts, batch) in
+        [(1, 1), (1, 10), (1, 100), (1, 1000), (3, 1), (3, 10), (3, 100), (3, 1000)]
+    {
+        let url = &server.fresh();
+        drop(opened(url));
+        let passes = (20_000 / batch).clamp(10, 2000) as u64;
+        let begun = schedrs::clock::mono();
+        std::thread::scope(|scope| {
+            for host in 1..=hosts {
+                scope.spawn(move || one_host(url, host, passes, batch));
+            }
+        });
+        let took = schedrs::clock::mono().since(begun).as_secs_f64();
+        let all = (passes * batch * hosts) as f64;
+        println!("{hosts} hosts, {batch} a pass: {:.0} runs/s (claimed and ended)", all / took);
+    }
+}
+
+fn one_host(url: &str, host: u64, passes: u64, batch: u64) {
+    let mut store = opened(url);
+    store.join(&member(host), &[]).unwrap();
+    let mut run = host << 40;
+    for pass in 0..passes {
+        let mut claims: Vec<Fact> = Vec::new();
+        let mut ends: Vec<Fact> = Vec::new();
+        for job in 0..batch {
+            run += 1;
+            let name = format!("host{host}-job{job}");
+            let mut facts = whole(run, &name, pass as i64, Outcome::Succeeded);
+            if let Fact::Admitted { slot, .. } = &mut facts[0] {
+                *slot = Some(0);
+            }
+            ends.extend(facts.drain(2..4));
+            claims.extend(facts.drain(..2));
+        }
+        let me = SessionId(host);
+        assert_eq!(Shared::commit(&mut store, me, &claims).unwrap().lost, []);
+        assert_eq!(Shared::commit(&mut store, me, &ends).unwrap().lost, []);
+    }
+}
