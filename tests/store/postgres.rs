@@ -266,7 +266,7 @@ fn claims_a_second() {
     {
         let url = &server.fresh();
         drop(opened(url));
-        let passes = (20_000 / batch).clamp(10, 2000) as u64;
+        let passes = (20_000 / batch).clamp(10, 2000);
         let begun = schedrs::clock::mono();
         std::thread::scope(|scope| {
             for host in 1..=hosts {
