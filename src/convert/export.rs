@@ -1,4 +1,5 @@
-//! Moving out: jobs as a crontab or as systemd units, where they can be said there.
+//! Moving out: jobs as a crontab, as systemd units or as CronJobs of Kubernetes, where they can be said
+//! there.
 //!
 //! Pure, like `crate::convert::import`, of which this is the way back. What a job cannot be without
 //! and the other side does not know is a job that is left out, with the reason in plain words; what
@@ -6,6 +7,7 @@
 //! due times.
 
 pub mod to_crontab;
+pub mod to_kubernetes;
 pub mod to_systemd;
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Moving in: what other schedulers were told, as a jobfile.
 //!
-//! Pure, text to text. A reader (`crontab`, `anacrontab`, `systemd`, `apscheduler`) turns each
+//! Pure, text to text. A reader (`crontab`, `anacrontab`, `systemd`, `apscheduler`, `kubernetes`) turns each
 //! thing it understands into a job of a [`Draft`] and says of everything else, with its place, why
 //! it was not carried; `write` makes the draft a jobfile as a person would write it. Nothing is
 //! believed because it was written: `proof` reads the result with our own loader and compares its
@@ -16,6 +16,8 @@ mod base64;
 pub mod calendar;
 pub mod crontab;
 mod id;
+#[cfg(any(feature = "kubernetes", test))]
+pub mod kubernetes;
 mod oracle;
 mod pickle;
 pub mod proof;
@@ -60,6 +62,8 @@ struct DraftJob {
     /// Its keys in the order in which they are to stand.
     keys: Vec<(&'static str, Value)>,
     env: BTreeMap<String, String>,
+    /// Variables whose values stand in files: from name to path.
+    secrets: BTreeMap<String, String>,
     place: Option<Place>,
     oracle: Oracle,
 }

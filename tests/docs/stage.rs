@@ -61,6 +61,8 @@ pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("podman", "needs podman and the network"),
     ("scheduler.export_jobs", "needs APScheduler; tests/jobfile/import.rs reads what it writes"),
     ("ORDER_TIMEOUT=30s", "tests/cli/order_timeout.rs does it, on a port that is free"),
+    #[cfg(not(feature = "kubernetes"))]
+    ("schedrs import kubernetes", "needs the feature `kubernetes`"),
     ("curl -s", "tests/cli/order_timeout.rs does it, on a port that is free"),
 ];
 
@@ -194,6 +196,15 @@ pub(crate) const STAGES: &[Stage] = &[
         ..BARE
     },
     Stage {
+        page: "doc/migrating-from-kubernetes.md",
+        files: &[
+            ("cronjobs.json", CRON_JOBS),
+            ("jobs.toml", "[jobs.a]\ncommand = 'true'\ncron = '@daily'\n"),
+        ],
+        compared: &[("schedrs import", Compared::Exactly)],
+        ..BARE
+    },
+    Stage {
         page: "doc/runs.md",
         files: &[(
             "jobs.toml",
@@ -221,3 +232,32 @@ pub(crate) const STAGES: &[Stage] = &[
         ..BARE
     },
 ];
+
+/// What `kubectl get cronjobs -o json` prints, as far as it says anything.
+const CRON_JOBS: &str = r#"{
+  "kind": "List",
+  "items": [
+    {
+      "apiVersion": "batch/v1",
+      "kind": "CronJob",
+      "metadata": { "name": "report" },
+      "spec": {
+        "schedule": "30 6 * * 1-5",
+        "timeZone": "Europe/Berlin",
+        "concurrencyPolicy": "Forbid",
+        "startingDeadlineSeconds": 300,
+        "jobTemplate": { "spec": { "backoffLimit": 0, "template": { "spec": {
+          "restartPolicy": "Never",
+          "containers": [
+            {
+              "name": "report",
+              "image": "shop:7",
+              "command": ["/usr/local/bin/report", "--all"]
+            }
+          ]
+        } } } }
+      }
+    }
+  ]
+}
+"#;

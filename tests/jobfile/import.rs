@@ -270,3 +270,67 @@ fn out_and_in_again() {
         .err_has("a: left out: a crontab has no seconds");
     run_with_stdin(&bench, &["export", "crontab", "-"], "[jobs.a]\ncommand = 3\n").code(1);
 }
+
+const CRON_JOBS: &str = "apiVersion: batch/v1\nkind: CronJob\nmetadata:\n  name: report\nspec:\n  \
+                         schedule: '0 0 */2 * fri'\n  timeZone: UTC\n  jobTemplate:\n    spec:\n      \
+                         template:\n        spec:\n          containers:\n          - name: c\n            \
+                         image: x\n            command: [sh, -c, 'report --all']\n";
+
+#[test]
+fn cron_jobs_are_imported() {
+    let bench = Bench::new("");
+    let answer = run_with_stdin(&bench, &["import", "kubernetes", "-"], CRON_JOBS);
+    if !cfg!(feature = "kubernetes") {
+        answer.code(1).err_has("built without the feature `kubernetes`");
+        return;
+    }
+    answer
+        .code(0)
+        .out_has("[jobs.report]\ncommand = \"report --all\"\ncron = \"0 0 1-31/2 * fri\"\n")
+        .err_has("<stdin>:6:13: warning: `0 0 */2 * fri` is written as `0 0 1-31/2 * fri`")
+        .err_has("1 job, 1,000 due times equal");
+    let broken = format!("{CRON_JOBS}---\nname: {{{{ .Values.name }}}}\n");
+    run_with_stdin(&bench, &["import", "kubernetes", "-"], &broken)
+        .code(1)
+        .out_has("[jobs.report]")
+        .err_has("<stdin>:17:")
+        .err_has("helm template");
+}
+
+#[cfg(feature = "kubernetes")]
+#[test]
+fn cron_jobs_in_json_are_imported() {
+    let bench = Bench::new("");
+    let spec = r#"{"template":{"spec":{"containers":[{"command":["/x"]}]}}}"#;
+    let json = format!(
+        "{{\"kind\":\"List\",\"items\":[\n{{\"kind\":\"CronJob\",\"metadata\":{{\"name\":\"a\"}},\"spec\":\
+         {{\"schedule\":\"@daily\",\"suspend\":true,\"jobTemplate\":{{\"spec\":{spec}}}}}}},\n\
+         {{\"kind\":\"CronJob\",\"metadata\":{{\"name\":\"b\"}},\"spec\":\
+         {{\"schedule\":\"0 3 * * 7\",\"jobTemplate\":{{\"spec\":{spec}}}}}}}]}}"
+    );
+    run_with_stdin(&bench, &["import", "kubernetes", "-"], &json)
+        .code(1)
+        .out_has("[jobs.a]\ncommand = [\"/x\"]\ncron = \"@daily\"\ntimezone = \"UTC\"\n")
+        .out_has("paused = true\n")
+        .err_has("<stdin>:2:")
+        .err_has("<stdin>:3:")
+        .err_has("Kubernetes does not take `0 3 * * 7`");
+}
+
+#[test]
+fn jobs_are_exported_as_cron_jobs() {
+    let bench = Bench::new("");
+    bench.write("jobs.toml", "[jobs.a]\ncommand = ['/x']\ncron = '0 3 * * 6,7'\n");
+    run(&bench, &["export", "kubernetes", "jobs.toml", "--image", "shop:7"])
+        .code(0)
+        .out_has("\nkind: CronJob\nmetadata:\n  name: \"a\"\n")
+        .out_has("  schedule: \"0 3 * * 0,6\"\n")
+        .out_has("            image: \"shop:7\"\n");
+    run(&bench, &["export", "kubernetes", "jobs.toml"]).code(2).err_has("--image");
+    run(&bench, &["export", "kubernetes", "jobs.toml", "--image", ""]).code(2);
+    bench.write("more.toml", "[jobs.b]\ncommand = ['/x']\ncron = '*/10 * * * * *'\n");
+    run(&bench, &["export", "kubernetes", "more.toml", "--image", "x"])
+        .code(1)
+        .out_has("# left out: b: a CronJob has no seconds")
+        .err_has("b: left out: a CronJob has no seconds");
+}

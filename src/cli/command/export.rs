@@ -1,5 +1,5 @@
-//! `schedrs export`: the jobs of a running schedrs as a jobfile; those of a jobfile as a crontab or
-//! as systemd units.
+//! `schedrs export`: the jobs of a running schedrs as a jobfile; those of a jobfile as a crontab, as
+//! systemd units or as CronJobs of Kubernetes.
 
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::request::{self, Address};
 use crate::cli::{Context, ExitCode};
 
-use crate::convert::export::{to_crontab, to_systemd};
+use crate::convert::export::{to_crontab, to_kubernetes, to_systemd};
 use crate::jobfile::{self, locate};
 use crate::problem::clean;
 use crate::sys::clock;
@@ -24,7 +24,9 @@ use crate::sys::clock;
 #[command(after_help = "\
 Example: schedrs export > everything.toml && schedrs validate everything.toml
 
-The jobs of a running schedrs as a crontab: schedrs export | schedrs export crontab -")]
+The jobs of a running schedrs as a crontab: schedrs export | schedrs export crontab -
+
+The jobs of a jobfile in a cluster: schedrs export kubernetes --image shop:7 | kubectl apply -f -")]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -53,13 +55,24 @@ enum As {
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// The jobs of a jobfile as CronJobs of Kubernetes, and in words what they cannot say
+    Kubernetes {
+        /// The jobfile; `-` is standard input [default: as `schedrs run` finds it]
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+
+        /// The image whose containers run the jobs
+        #[arg(long, value_name = "IMAGE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        image: String,
+    },
 }
 
 /// Writes the jobs of a jobfile in the words of another scheduler.
 fn of_jobfile(what: &As, context: &Context) -> anyhow::Result<ExitCode> {
-    let (As::Crontab { file } | As::Systemd { file }) = what;
+    let (As::Crontab { file } | As::Systemd { file } | As::Kubernetes { file, .. }) = what;
     let file = locate::jobfile(file.as_deref())?;
-    let loaded = jobfile::load_path(&file, &context.zones, clock::wall());
+    let now = clock::wall();
+    let loaded = jobfile::load_path(&file, &context.zones, now);
     let Some(set) = &loaded.set else {
         loaded.report()?;
         return Ok(ExitCode::FAILURE);
@@ -67,6 +80,7 @@ fn of_jobfile(what: &As, context: &Context) -> anyhow::Result<ExitCode> {
     let exported = match what {
         As::Crontab { .. } => to_crontab::crontab(set),
         As::Systemd { .. } => to_systemd::systemd(set),
+        As::Kubernetes { image, .. } => to_kubernetes::kubernetes(set, image, now),
     };
     let mut out = std::io::stdout().lock();
     out.write_all(exported.text.as_bytes())?;

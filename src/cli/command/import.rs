@@ -73,6 +73,14 @@ enum From {
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
+    /// CronJobs of Kubernetes, in YAML or JSON
+    ///
+    /// For this schedrs has to be built with the feature `kubernetes`.
+    Kubernetes {
+        /// Manifests, each with any number of CronJobs; `-` is standard input
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What becomes of it.
@@ -138,7 +146,25 @@ fn read(from: &From, draft: &mut Draft<'_>) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        From::Kubernetes { files } => manifests(files, draft),
     }
+}
+
+#[cfg(feature = "kubernetes")]
+fn manifests(files: &[PathBuf], draft: &mut Draft<'_>) -> anyhow::Result<()> {
+    for file in files {
+        let (name, text) = text(file)?;
+        crate::convert::import::kubernetes::read(draft, &name, &text);
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "kubernetes"))]
+fn manifests(_: &[PathBuf], _: &mut Draft<'_>) -> anyhow::Result<()> {
+    bail!(
+        "this schedrs was built without the feature `kubernetes`: cargo install --locked --path . \
+         --features full"
+    )
 }
 
 fn crontabs(

@@ -171,14 +171,14 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
 
 /// A schedule in the five fields of which one day field begins with a star, so that both have to
 /// match: `0 0 */2 * fri`.
-fn starred(schedule: &Schedule) -> Option<String> {
+pub(super) fn starred(schedule: &Schedule) -> Option<String> {
     let months = schedule.months();
     expression(schedule, months).filter(|_| months != 0)
 }
 
 /// A field of weekdays without a range that ends on sunday. Vixie cron and Debian's have it as 0, so
 /// that `sat-sun` is empty there, and the line never runs.
-fn weekdays_for_cron(field: &str) -> String {
+pub(super) fn weekdays_for_cron(field: &str) -> String {
     if !field.contains("-sun") {
         return field.to_owned();
     }

@@ -156,6 +156,7 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
             more_id: Vec::new(),
             keys: job.keys.clone(),
             env: job.env.clone(),
+            secrets: Default::default(),
             place: job.place,
             oracle: Oracle::None("the export does not say when it was to run next"),
         };

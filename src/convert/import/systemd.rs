@@ -568,6 +568,7 @@ impl Reading<'_, '_> {
                 more_id: Vec::new(),
                 keys: job.keys.clone(),
                 env: job.env.clone(),
+                secrets: Default::default(),
                 place: Some(Place { file: self.file, span: Some(span) }),
                 oracle: converted.oracle,
             };

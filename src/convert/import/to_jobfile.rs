@@ -44,7 +44,7 @@ pub(super) fn jobfile(
         for (name, value) in &shared.keys {
             entry(&mut out, name, value);
         }
-        env(&mut out, "defaults", &shared.env);
+        env(&mut out, "defaults", &entries(&shared.env));
     }
     for job in jobs {
         self::job(&mut out, job, &shared);
@@ -101,16 +101,20 @@ fn job(out: &mut String, job: &DraftJob, shared: &Shared) {
     }
     let own = job.env.iter().filter(|(name, _)| !shared.env.contains_key(*name));
     let own = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-    env(out, &format!("jobs.{id}"), &own);
+    let mut entries = entries(&own);
+    entries.extend(job.secrets.iter().map(|(name, path)| {
+        let name = key(TomlKeyBuilder::new(name).as_default());
+        format!("{name} = {{ file = {} }}", toml(&Value::Text(path.clone())))
+    }));
+    env(out, &format!("jobs.{id}"), &entries);
 }
 
 /// The variables: in braces where they fit in a line, else a table below the one they belong to.
-fn env(out: &mut String, table: &str, env: &BTreeMap<String, String>) {
-    if env.is_empty() {
+fn env(out: &mut String, table: &str, entries: &[String]) {
+    if entries.is_empty() {
         return;
     }
-    let entries = entries(env);
-    if let Some(line) = in_braces(&entries) {
+    if let Some(line) = in_braces(entries) {
         let _ = writeln!(out, "{line}");
         return;
     }

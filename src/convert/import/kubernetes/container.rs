@@ -1,0 +1,282 @@
+//! What a CronJob runs: its pod, of which one container is the command.
+
+use super::super::crontab::unusable;
+use super::super::{DraftJob, Value, duration, id};
+use super::tree::Node;
+use super::{KILL_AFTER, Reader};
+use crate::convert::kubernetes::expanded;
+use crate::problem::Span;
+
+/// Programs that take a command after `-c`.
+const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "zsh", "ksh"];
+
+/// Where the files of secrets are expected.
+const SECRETS: &str = "/run/secrets";
+
+impl Reader<'_, '_> {
+    pub(super) fn pod(&mut self, pod: &Node, job: &mut DraftJob) {
+        let mut kill_after = KILL_AFTER;
+        for (key, node) in pod.entries() {
+            match key.text.as_str() {
+                "containers" | "restartPolicy" => {}
+                _ if node.is_null() => {}
+                "terminationGracePeriodSeconds" => {
+                    kill_after = self.number(&key.text, node).unwrap_or(KILL_AFTER);
+                }
+                "activeDeadlineSeconds" => {
+                    if let Some(secs) = self.number(&key.text, node) {
+                        job.text("timeout", duration(secs));
+                    }
+                }
+                "securityContext" => self.user(node, job),
+                "initContainers" => {
+                    let message = "not carried: what runs before the container; put it into the \
+                                   command";
+                    self.lost(key.span, message);
+                }
+                "volumes" => {
+                    let message = "not carried: what the volumes hold has to be on this machine";
+                    self.lost(key.span, message);
+                }
+                other => self.unknown(key.span, other),
+            }
+        }
+        let containers = pod.get("containers").map(|node| node.items()).unwrap_or_default();
+        match containers {
+            [] => {
+                self.lost(pod.span, "this pod has no container: the command is to be filled in");
+                fill_in(job, "what the pod does");
+            }
+            [container, rest @ ..] => {
+                for other in rest {
+                    let message = "not carried: a further container; here a run is one command";
+                    self.lost(other.span, message);
+                }
+                self.container(container, job);
+            }
+        }
+        // Ours need not be said.
+        if kill_after != 10 {
+            job.text("kill_after", duration(kill_after));
+        }
+    }
+
+    /// `securityContext`, of a pod or of a container.
+    fn user(&mut self, context: &Node, job: &mut DraftJob) {
+        for (key, node) in context.entries() {
+            let ours = match key.text.as_str() {
+                _ if node.is_null() => continue,
+                "runAsUser" => "user",
+                "runAsGroup" => "group",
+                other => {
+                    self.unknown(key.span, other);
+                    continue;
+                }
+            };
+            match self.number(&key.text, node) {
+                Some(0) => job.text(ours, "root"),
+                Some(number) => job.text(ours, number.to_string()),
+                None => {}
+            }
+        }
+    }
+
+    fn container(&mut self, container: &Node, job: &mut DraftJob) {
+        let image = container.text_at(&["image"]).unwrap_or("an image");
+        job.comments.push(format!("# image: {image}"));
+        if let Some(node) = container.get("image")
+            && !std::mem::replace(&mut self.is_image_told, true)
+        {
+            let message = "there are no containers: the commands run on this machine, with its \
+                           programs and files";
+            self.noted(node.span, message);
+        }
+        // What is in `env` is over what comes `from`.
+        if let Some(node) = container.get("envFrom") {
+            for from in node.items() {
+                self.env_from(from, job);
+            }
+        }
+        for variable in container.get("env").map(|node| node.items()).unwrap_or_default() {
+            self.variable(variable, job);
+        }
+        self.command(container, image, job);
+        for (key, node) in container.entries() {
+            match key.text.as_str() {
+                "name" | "image" | "imagePullPolicy" | "command" | "args" | "env" | "envFrom" => {}
+                _ if node.is_null() => {}
+                "workingDir" => match node.text() {
+                    Some(cwd) if cwd.starts_with('/') => job.text("cwd", cwd),
+                    _ => self.lost(node.span, "not carried: `workingDir` is not a whole path"),
+                },
+                "securityContext" => self.user(node, job),
+                "volumeMounts" => {}
+                other => self.unknown(key.span, other),
+            }
+        }
+    }
+
+    fn command(&mut self, container: &Node, image: &str, job: &mut DraftJob) {
+        let list = |key: &str| container.get(key).map(|node| node.items()).unwrap_or_default();
+        let place = container.get("command").or(container.get("args")).map(|node| node.span);
+        let place = place.unwrap_or(container.span);
+        if list("command").is_empty() {
+            let help = "command = [\"…\"]: what the image starts";
+            let message = "the command is to be filled in: only the image knows what it starts";
+            self.lost_help(place, message, help);
+            let arguments: Vec<&str> = list("args").iter().filter_map(|node| node.text()).collect();
+            let what = format!("what {image} starts {}", arguments.join(" "));
+            return fill_in(job, what.trim_end());
+        }
+        let mut words = Vec::new();
+        for node in list("command").iter().chain(list("args")) {
+            let text = node.text().unwrap_or_default();
+            words.push(self.expanded(text, node.span, job));
+        }
+        if words.iter().any(|word| word.contains('\0')) || words[0].is_empty() {
+            self.lost(place, "the command is to be filled in: this one cannot be started");
+            return fill_in(job, "the command");
+        }
+        if job.id.is_empty() {
+            (job.id, job.more_id) = id::of_command(&words.join(" "));
+        }
+        match of_shell(&words) {
+            Some((shell, text)) => {
+                put_first(job, "command", Value::Text(text));
+                match &shell[..] {
+                    [program] if program == "/bin/sh" => {}
+                    [program] => job.text("shell", program.clone()),
+                    _ => job.set("shell", Value::Texts(shell)),
+                }
+            }
+            None => put_first(job, "command", Value::Texts(words)),
+        }
+    }
+
+    /// A text with what `$(NAME)` stands for. What only the cluster knows is said.
+    fn expanded(&mut self, text: &str, span: Span, job: &DraftJob) -> String {
+        let mut secret = None;
+        let expanded = expanded(text, |name| {
+            if job.secrets.contains_key(name) {
+                secret = Some(name.to_owned());
+            }
+            job.env.get(name).cloned()
+        });
+        if let Some(name) = secret {
+            let message = format!("not carried: `$({name})` is a secret, which is in no text here");
+            let help = "put the whole value into a file: env = { NAME = { file = \"…\" } }, or let \
+                        the shell of the command put it in: $NAME";
+            self.lost_help(span, message, help);
+        }
+        expanded
+    }
+
+    fn variable(&mut self, variable: &Node, job: &mut DraftJob) {
+        let Some(name) = variable.text_at(&["name"]) else {
+            return self.lost(variable.span, "not carried: this variable has no `name`");
+        };
+        let Some(from) = variable.get("valueFrom") else {
+            let node = variable.get("value");
+            let text = node.and_then(|node| node.text()).unwrap_or_default();
+            let span = node.map_or(variable.span, |node| node.span);
+            let value = self.expanded(text, span, job);
+            return self.set(name, value, span, job);
+        };
+        let text = |path: &[&str]| from.text_at(path).unwrap_or_default();
+        if from.get("secretKeyRef").is_some() {
+            let (secret, key) = (text(&["secretKeyRef", "name"]), text(&["secretKeyRef", "key"]));
+            let path = format!("{SECRETS}/{secret}/{key}");
+            let message = format!("the value of `{name}` has to be put into {path}");
+            self.noted(from.span, message);
+            job.env.remove(name);
+            job.secrets.insert(name.to_owned(), path);
+        } else if from.get("configMapKeyRef").is_some() {
+            let (map, key) =
+                (text(&["configMapKeyRef", "name"]), text(&["configMapKeyRef", "key"]));
+            let value = self.maps.get(map).and_then(|map| map.text_at(&["data", key]));
+            match value.map(ToOwned::to_owned) {
+                Some(value) => self.set(name, value, from.span, job),
+                None => {
+                    let message = format!(
+                        "not carried: `{name}`: there is no ConfigMap `{map}` with `{key}`"
+                    );
+                    let help = "put its manifest into the same file";
+                    self.lost_help(from.span, message, help);
+                }
+            }
+        } else {
+            let message =
+                format!("not carried: `{name}`: there is no pod whose fields it could be");
+            self.lost(from.span, message);
+        }
+    }
+
+    fn set(&mut self, name: &str, value: String, span: Span, job: &mut DraftJob) {
+        let wrong = if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+            Some(format!("there can be no variable `{name}` with this value"))
+        } else {
+            unusable(name, &value).filter(|_| name == "HOME")
+        };
+        match wrong {
+            Some(why) => self.lost(span, format!("not carried: {why}")),
+            None => {
+                job.secrets.remove(name);
+                job.env.insert(name.to_owned(), value);
+            }
+        }
+    }
+
+    fn env_from(&mut self, from: &Node, job: &mut DraftJob) {
+        let prefix = from.text_at(&["prefix"]).unwrap_or_default().to_owned();
+        if let Some(name) = from.text_at(&["secretRef", "name"]) {
+            let message =
+                format!("not carried: only the cluster knows what is in the Secret `{name}`");
+            let help =
+                "for each of its keys: env = { NAME = { file = \"…\" } }, or env_file = \"…\"";
+            return self.lost_help(from.span, message, help);
+        }
+        let name = from.text_at(&["configMapRef", "name"]).unwrap_or_default();
+        let Some(map) = self.maps.get(name).cloned() else {
+            let message = format!("not carried: there is no ConfigMap `{name}`");
+            return self.lost_help(from.span, message, "put its manifest into the same file");
+        };
+        for (key, node) in map.get("data").map(|data| data.entries()).unwrap_or_default() {
+            let value = node.text().unwrap_or_default().to_owned();
+            self.set(&format!("{prefix}{}", key.text), value, from.span, job);
+        }
+    }
+}
+
+/// A command that a person has to write.
+fn fill_in(job: &mut DraftJob, what: &str) {
+    job.comments.push(format!("# to be filled in: {what}"));
+    put_first(job, "command", Value::Texts(vec!["false".to_owned()]));
+}
+
+/// The command stands above the other keys, below the name.
+fn put_first(job: &mut DraftJob, key: &'static str, value: Value) {
+    let at = usize::from(job.get("name").is_some());
+    job.keys.insert(at.min(job.keys.len()), (key, value));
+}
+
+/// The shell and its text, if that is all that the words are.
+fn of_shell(words: &[String]) -> Option<(Vec<String>, String)> {
+    let [shell @ .., flag, text] = words else { return None };
+    let program = shell.first()?;
+    let name = program.rsplit('/').next().unwrap_or(program);
+    // `-ec` is `-e -c`.
+    let own = flag.strip_prefix('-')?.strip_suffix('c')?;
+    let is_flag = |word: &String| word.len() > 1 && word.starts_with('-') && !word.ends_with('c');
+    if !SHELLS.contains(&name)
+        || text.trim().is_empty()
+        || !own.chars().all(|c| c.is_ascii_lowercase() && c != 'o')
+        || !shell[1..].iter().all(is_flag)
+    {
+        return None;
+    }
+    let mut shell = shell.to_vec();
+    if !own.is_empty() {
+        shell.push(format!("-{own}"));
+    }
+    Some((shell, text.clone()))
+}
