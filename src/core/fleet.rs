@@ -106,6 +106,10 @@ pub struct View {
     pub generation: u64,
     /// Which server answers, where another one behind the same address may know less; else empty.
     pub identity: Box<str>,
+    /// The identity of the server that made this generation, as the store has it. If it is another one,
+    /// what it had acknowledged may be forgotten, and also somebody who has just joined can tell. Empty
+    /// where `identity` is.
+    pub recorded: Box<str>,
     /// Moves with everything that another session may have to know of: a session that joins,
     /// leaves or is found dead, another jobfile, a job that is added, changed or paused, a request.
     pub changes: u64,

@@ -34,7 +34,8 @@ pub struct TakenJob {
     /// Due times before its [`JobRecord::decided`] that have no fate: they waited for a slot or for
     /// their jitter when their scheduler died.
     pub undecided: Vec<Instant>,
-    /// Its runs that other schedulers have, in the order in which they came.
+    /// Its runs that other schedulers have, in the order in which they came. They are looked after
+    /// until they have ended, also when the job goes away again.
     pub elsewhere: Vec<Elsewhere>,
     /// Due times up to here that have no fate are lost, and why: a scheduler that is dead may have
     /// begun them.
@@ -46,6 +47,10 @@ pub struct TakenJob {
 pub struct Elsewhere {
     /// The run.
     pub run: RunId,
+    /// The due time it is for.
+    pub due: Instant,
+    /// It waits there, and has not begun.
+    pub waits: bool,
     /// Which of the places of its job it has.
     pub place: Option<u16>,
 }

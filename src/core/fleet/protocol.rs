@@ -198,8 +198,8 @@ impl Fleet {
 
     /// When to call next if nothing happens before.
     pub fn next_wakeup(&self) -> Option<Mono> {
-        let beat =
-            (self.asked == Asked::Nothing && self.stage != Stage::Fenced).then_some(self.next_beat);
+        let may_ask = self.asked == Asked::Nothing && self.stage != Stage::Fenced;
+        let beat = may_ask.then(|| self.next_ask());
         let doubt = self.trusted.filter(|_| self.told_trusted);
         beat.into_iter().chain(doubt).min()
     }
@@ -272,7 +272,7 @@ impl Fleet {
         if asked == Asked::Join {
             self.to_join = false;
         }
-        let back = self.has_gone_back(view, beat);
+        let back = self.has_gone_back(view, beat, asked == Asked::Join);
         self.acked = beat;
         self.trusted = Some(sent.plus(self.timing.trust()));
         if self.stage == Stage::Outside {
@@ -373,7 +373,7 @@ impl Fleet {
             out.push(Output::Trusted);
         }
         let is_busy = self.asked != Asked::Nothing || self.stage == Stage::Fenced;
-        if is_busy || now.mono < self.next_beat {
+        if is_busy || now.mono < self.next_ask() {
             return;
         }
         if self.to_join {
@@ -383,6 +383,15 @@ impl Fleet {
             self.asked = Asked::Beat;
             out.push(Output::Beat);
         }
+    }
+
+    /// When to ask the store again: for the next beat, or because another session has been silent for
+    /// a lease if it has not beaten by then.
+    fn next_ask(&self) -> Mono {
+        let in_touch = self.heard.is_some();
+        let silent = self.watches.values().filter(|_| in_touch);
+        let silent = silent.map(|watch| watch.over(self.timing.lease));
+        silent.fold(self.next_beat, Mono::min)
     }
 
     /// Nothing may begin here for now.

@@ -166,12 +166,12 @@ impl Scheduler {
 
     /// If a run waits for another of its job to end and there is room now, it takes it.
     pub(super) fn promote(&mut self, slot: u32, step: &mut Step<'_>) {
-        let room = self.room(slot);
-        let state = &mut self.jobs[slot as usize];
-        let run = state.pending;
+        let run = self.jobs[slot as usize].pending;
         if run == NONE || !self.life.is_accepting() {
             return;
         }
+        let room = self.room_for(slot, run);
+        let state = &mut self.jobs[slot as usize];
         let options = &state.job.options;
         if state.instances < room {
             state.pending = NONE;

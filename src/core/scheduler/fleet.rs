@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use crate::core::event::{Action, Elsewhere, HomeChange, Pause, Record, Refusal, RunId, TakenJob};
 use crate::core::fleet::SessionId;
-use crate::core::instant::Now;
+use crate::core::instant::{Instant, Now};
 use crate::core::job::JobSet;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 
@@ -141,9 +141,6 @@ impl Scheduler {
             state.away = Away::Now;
             state.seek();
         }
-        if let Some(fleet) = &mut self.fleet {
-            fleet.elsewhere.remove(&self.jobs[slot as usize].job.id);
-        }
     }
 
     /// A job that was added here is at home nowhere until everybody knows of it.
@@ -189,13 +186,14 @@ impl Scheduler {
             None => self.jobs[slot as usize].decided = own.min(now.minus(TICK)),
         }
         self.jobs[slot as usize].seek();
-        if let Some((until, why)) = lost_until {
-            self.lose_until(slot, until, &why, step);
+        if let Some((until, why)) = &lost_until {
+            self.lose_until(slot, &undecided, *until, why, step);
         }
         if is_new_here {
             self.run_on_start(slot);
         }
-        for due in undecided {
+        let lost = lost_until.map_or(Instant::MIN, |(until, _)| until);
+        for due in undecided.into_iter().filter(|due| *due > lost) {
             let fire = fire_time(&self.jobs[slot as usize].job, due);
             self.delayed.entry(slot).or_default().push(Wait { fire, due });
         }
@@ -215,19 +213,20 @@ impl Scheduler {
     fn lose_until(
         &mut self,
         slot: u32,
-        until: crate::core::instant::Instant,
+        undecided: &[Instant],
+        until: Instant,
         why: &str,
         step: &mut Step<'_>,
     ) {
         let until = until.min(step.now.wall.minus(TICK));
         let state = &mut self.jobs[slot as usize];
-        if state.next > until {
-            return;
-        }
         let mut tally = Tally::default();
-        tally.add_range(state.next, state.timetable().last_until(state.next, until));
-        state.decided = state.decided.max(until);
-        state.seek();
+        undecided.iter().filter(|due| **due <= until).for_each(|due| tally.add(*due));
+        if state.next <= until {
+            tally.add_range(state.next, state.timetable().last_until(state.next, until));
+            state.decided = state.decided.max(until);
+            state.seek();
+        }
         let (job, anchor) = (std::sync::Arc::clone(&state.job), state.anchor);
         self.record_tally(&job, anchor, tally, |_| Outcome::Lost(why.to_owned()), step);
     }
@@ -265,10 +264,19 @@ impl Scheduler {
         fleet.elsewhere.get(id).map_or(&[], |others| &others.0)
     }
 
-    /// How many instances of a job there may be here.
+    /// How many instances of a job there may be here, for a due time that comes now.
     pub(super) fn room(&self, slot: u32) -> u32 {
         let most = self.jobs[slot as usize].job.options.max_instances.max(1);
         most.saturating_sub(self.others(slot).len() as u32)
+    }
+
+    /// The same for a run that waits. Two that wait on two hosts must not wait for each other: the
+    /// earlier due time goes first.
+    pub(super) fn room_for(&self, slot: u32, run: u32) -> u32 {
+        let most = self.jobs[slot as usize].job.options.max_instances.max(1);
+        let mine = (self.runs[run].due, self.runs[run].id);
+        let before = |other: &&Elsewhere| !other.waits || (other.due, other.run) < mine;
+        most.saturating_sub(self.others(slot).iter().filter(before).count() as u32)
     }
 
     /// Has the oldest run of a job ended that another scheduler has: whoever acts on this passes it

@@ -476,7 +476,9 @@ impl Driver {
         let me = self.fleet.me().id;
         for other in found.open {
             if other.session != me {
-                let elsewhere = Elsewhere { run: other.run.run, place: other.slot };
+                let waits = other.run.attempt == 0;
+                let (run, due, place) = (other.run.run, other.run.due, other.slot);
+                let elsewhere = Elsewhere { run, due, waits, place };
                 self.elsewhere.insert(other.run.run, other.run.job.clone());
                 open.entry(other.run.job).or_default().push(elsewhere);
             }

@@ -31,6 +31,8 @@ pub(super) struct Fleet {
     writer: Option<SessionId>,
     /// How often it has gone back: that is another server behind the name.
     server: u64,
+    /// Which it was when the generation was made.
+    recorded: u64,
     clock: Option<Instant>,
 }
 
@@ -54,6 +56,7 @@ impl Fleet {
             now: self.now(),
             generation: self.generation,
             identity: self.server.to_string().into(),
+            recorded: self.recorded.to_string().into(),
             changes: self.changes,
             me: self.members.get(&me).map_or(Standing::Unknown, standing),
             members: self.recent(),
@@ -86,7 +89,10 @@ impl Fleet {
         let own = self.members.get(&me.id);
         let joined = own.map_or(now, |own| own.joined);
         let (beat, gone) = own.map_or((1, None), |own| (own.beat, own.gone));
-        let member = Member { joined, loaded, seen: now, beat, gone, ..me.clone() };
+        // Who is new has nothing to tell.
+        let generation =
+            if own.is_none() && me.generation == 0 { self.generation } else { me.generation };
+        let member = Member { joined, loaded, seen: now, beat, gone, generation, ..me.clone() };
         self.members.insert(me.id, member);
         self.changes += 1;
     }
@@ -315,6 +321,7 @@ impl Shared for Memory {
         let fleet = &mut self.kept().fleet;
         if fleet.generation == seen {
             fleet.generation = seen.max(above) + 1;
+            fleet.recorded = fleet.server;
             fleet.changes += 1;
         }
         if !fleet.members.contains_key(&me.id) {

@@ -96,7 +96,8 @@ impl Postgres {
     ) -> Result<View, StoreError> {
         self.link()?;
         let first = statements.len();
-        statements.push(self.sql(&format!("SELECT {NOW}, generation, changes FROM ~store")));
+        statements
+            .push(self.sql(&format!("SELECT {NOW}, generation, changes, recorded FROM ~store")));
         let recent = format!("gone_at IS NULL OR gone_at >= {NOW} - {REMEMBERED}");
         let recent = format!("{} WHERE {recent} OR id = $1", read::MEMBER);
         statements.push(self.sql(&recent).number(id(me)));
@@ -110,12 +111,14 @@ impl Postgres {
             }
         };
         let settings = Arc::clone(&self.settings);
-        let store = |row: &Row| Ok((instant(row, 0)?, row.try_get(1)?, row.try_get(2)?));
+        let store = |row: &Row| {
+            Ok((instant(row, 0)?, row.try_get(1)?, row.try_get(2)?, read::text(row, 3)?))
+        };
         let [store_rows, member_rows] = &rows[first..] else {
             return Err(settings.url.error(Trouble::Other, "it answers too little"));
         };
-        let found: Vec<(Instant, i64, i64)> = all(&settings, store_rows, store)?;
-        let Some(&(now, generation, changes)) = found.first() else {
+        let mut found: Vec<(Instant, i64, i64, Box<str>)> = all(&settings, store_rows, store)?;
+        let Some((now, generation, changes, recorded)) = found.pop() else {
             let message = "its table \"store\" is empty; somebody has changed it";
             return Err(settings.url.error(Trouble::Corrupt, message));
         };
@@ -127,7 +130,7 @@ impl Postgres {
             None => Standing::Alive { beat: member.beat },
         });
         let (generation, changes) = (generation as u64, changes as u64);
-        Ok(View { now, generation, identity, changes, me, members })
+        Ok(View { now, generation, identity, recorded, changes, me, members })
     }
 
     /// Which server this is: that of its files, and how often another has taken its place. Asked once
@@ -191,7 +194,12 @@ impl Shared for Postgres {
         self.shared = true;
         let put = self.put(me, true);
         let file = self.file(me.jobfile_hash, jobs);
-        self.view(me.id, vec![put, file, self.sql(NEWS)])
+        // Whoever is first says which server the fleet has begun with.
+        self.link()?;
+        let server = self.identity()?.into_string();
+        let first = "UPDATE ~store SET recorded = $1 WHERE recorded = ''";
+        let first = self.sql(first).text(server);
+        self.view(me.id, vec![first, put, file, self.sql(NEWS)])
     }
 
     fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
@@ -400,9 +408,11 @@ impl Shared for Postgres {
     }
 
     fn new_generation(&mut self, me: &Member, seen: u64, above: u64) -> Result<View, StoreError> {
+        self.link()?;
+        let server = self.identity()?.into_string();
         let sql = "UPDATE ~store SET generation = greatest($1::int8, $2::int8) + 1, \
-                   changes = changes + 1 WHERE generation = $1";
-        let generation = self.sql(sql).number(seen as i64).number(above as i64);
+                   changes = changes + 1, recorded = $3 WHERE generation = $1";
+        let generation = self.sql(sql).number(seen as i64).number(above as i64).text(server);
         let put = self.put(me, false);
         self.view(me.id, vec![generation, put])
     }

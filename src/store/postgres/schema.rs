@@ -18,6 +18,7 @@ CREATE TABLE ~store (
     version integer NOT NULL,
     oldest integer NOT NULL,
     generation bigint NOT NULL DEFAULT 0,
+    recorded text NOT NULL DEFAULT '',
     changes bigint NOT NULL DEFAULT 0,
     next_run bigint NOT NULL DEFAULT 1,
     paused_at bigint,

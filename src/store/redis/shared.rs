@@ -15,11 +15,13 @@ use crate::store::shared::{Asked, Committed, Files, RUN_NUMBERS, Shared, TakenUp
 use crate::store::{Fact, StoreError, Trouble};
 
 fn view(answer: Value) -> Result<View, Odd> {
-    let [now, generation, identity, changes, standing, beat, members] = reply::list_of(answer)?;
+    let [now, generation, identity, changes, standing, beat, members, recorded] =
+        reply::list_of(answer)?;
     Ok(View {
         now: encode::instant(reply::text(&now)?)?,
         generation: reply::number(&generation)?,
         identity: reply::text(&identity)?.into(),
+        recorded: reply::text(&recorded)?.into(),
         changes: reply::number(&changes)?,
         me: match reply::text(&standing)? {
             "alive" => Standing::Alive { beat: reply::number(&beat)? },

@@ -410,10 +410,12 @@ local function identity()
 end
 
 local function view(id)
-  local fleet = call('HMGET', FLEET, 'generation', 'changes')
+  local fleet = call('HMGET', FLEET, 'generation', 'changes', 'recorded')
+  local server = identity()
   local me = call('HMGET', P .. 's:' .. id, 'beat', 'gone')
   local standing = not me[1] and 'unknown' or me[2] and 'gone' or 'alive'
-  return { clock(), fleet[1] or '0', identity(), fleet[2] or '0', standing, me[1] or '0', members() }
+  local recorded = fleet[3] or server
+  return { clock(), fleet[1] or '0', server, fleet[2] or '0', standing, me[1] or '0', members(), recorded }
 end
 
 -- When a host has loaded a file: a restart with the same one is no new load.
@@ -489,6 +491,8 @@ end
 function operations.join(id, machine, hash, jobs)
   put(id, machine, hash, 6)
   call('HSETNX', P .. 'files', hash, jobs)
+  -- Whoever is first says which server the fleet has begun with.
+  call('HSETNX', FLEET, 'recorded', identity())
   return view(id)
 end
 
@@ -617,7 +621,7 @@ end
 -- id, machine, hash, seen, the next, fields
 function operations.generation(id, machine, hash, seen, following)
   if (call('HGET', FLEET, 'generation') or '0') == seen then
-    call('HSET', FLEET, 'generation', following)
+    call('HSET', FLEET, 'generation', following, 'recorded', identity())
     changed()
   end
   if call('EXISTS', P .. 's:' .. id) == 0 then

@@ -12,9 +12,19 @@ use crate::core::instant::Now;
 
 impl Fleet {
     /// How a view shows that the store has forgotten something, if it does.
-    pub(super) fn has_gone_back(&self, view: &View, beat: u64) -> Option<&'static str> {
+    pub(super) fn has_gone_back(
+        &self,
+        view: &View,
+        beat: u64,
+        joins: bool,
+    ) -> Option<&'static str> {
+        let are_known = !view.identity.is_empty() && !view.recorded.is_empty();
+        if are_known && view.identity != view.recorded {
+            return Some("another server answers than the one that it began with");
+        }
         let before = self.view.as_ref()?;
-        if beat <= self.acked {
+        let is_missing = if joins { beat < self.acked } else { beat <= self.acked };
+        if is_missing {
             return Some("a beat that was acknowledged is missing");
         }
         if view.generation < self.generation {
@@ -150,7 +160,7 @@ impl Fleet {
         if view.generation == self.generation && view.members.iter().all(told) {
             self.open = true;
             self.unsettled = true;
-            if self.generation > 1 {
+            if self.generation > 0 {
                 out.push(Output::Notice(Notice::AllTold(self.generation)));
             }
         }

@@ -105,6 +105,9 @@ impl Fleet {
 
     /// Up to when a session that is gone may have begun runs of a job that the store has forgotten.
     pub(super) fn forgotten_until(&self, job: &HomeJob) -> Option<Instant> {
+        if self.generation == 0 {
+            return None;
+        }
         let gone = self.dead.values().filter(|member| {
             member.generation < self.generation
                 && fits(&job.run_on, &member.labels)

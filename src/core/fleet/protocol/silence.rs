@@ -5,6 +5,8 @@
 //! to when the store was asked again, so it is shorter than the silence; and what a session may do
 //! after its last beat is over a margin before.
 
+use std::time::Duration;
+
 use super::{Fleet, MEMORY, Notice, Output, Stage};
 use crate::core::fleet::{Gone, Member, SessionId, View};
 use crate::core::instant::{Mono, Now};
@@ -19,6 +21,11 @@ pub(super) struct Watch {
 }
 
 impl Watch {
+    /// When it has not moved for a lease.
+    pub(super) fn over(&self, lease: Duration) -> Mono {
+        self.since.plus(lease)
+    }
+
     /// Counts from now on.
     pub(super) fn restart(&mut self, now: Mono) {
         self.since = now;

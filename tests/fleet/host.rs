@@ -1,0 +1,512 @@
+//! A virtual host: a real scheduler and the real protocol, driven as the keeper's thread drives them,
+//! one call of the store at a time.
+
+mod taking;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use schedrs::event::{
+    Action, Elsewhere, Event, Exit, HomeChange, JobRecord, Process, Record, Refusal, Remember,
+    RunId, Start,
+};
+use schedrs::fleet::protocol::{Fleet, Input, Output, Taken, Timing};
+use schedrs::fleet::{Lost, Member, SessionId};
+use schedrs::instant::{Instant, Mono, Now};
+use schedrs::scheduler::{SavedState, Scheduler};
+use schedrs::store::Fact;
+
+use super::sim::{File, START};
+use super::store::{Answer, Call};
+
+/// How a host's clocks differ from the truth.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Clock {
+    /// The wall clock is ahead, in microseconds.
+    pub(crate) ahead: i64,
+    /// Both run faster, in parts of a million.
+    pub(crate) ppm: i64,
+}
+
+impl Clock {
+    pub(crate) fn now(self, t: i64) -> Now {
+        let gone = t - START;
+        let mine = gone + gone * self.ppm / 1_000_000;
+        Now {
+            wall: Instant::from_micros(START + mine + self.ahead),
+            mono: Mono::from_micros((1_000_000_000 + mine) as u64),
+        }
+    }
+
+    /// When it shows these, in truth, or a little later.
+    fn at_mono(self, mono: Mono) -> i64 {
+        self.truth(mono.micros() as i64 - 1_000_000_000)
+    }
+
+    fn at_wall(self, wall: Instant) -> i64 {
+        self.truth(wall.micros() - self.ahead - START)
+    }
+
+    fn truth(self, mine: i64) -> i64 {
+        let mine = mine.clamp(-1_000_000_000_000, 1_000_000_000_000_000);
+        START + mine - mine * self.ppm / (1_000_000 + self.ppm) + 2
+    }
+}
+
+/// What a host wants of the world.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Call(u64, Call),
+    Spawn(Start),
+}
+
+/// Parts of a host that can be switched off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Careless {
+    /// It starts what it has claimed however long it has not heard from the store.
+    pub(crate) trust: bool,
+    /// What may have been forgotten is run.
+    pub(crate) tombstones: bool,
+    /// What it knows is not told again.
+    pub(crate) telling: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) clock: Clock,
+    pub(crate) session: SessionId,
+    pub(crate) fleet: Fleet,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) careless: Careless,
+    todo: VecDeque<Output>,
+    taking: Vec<Taken>,
+    /// The call on its way: its number, and when it began.
+    flight: Option<(u64, Call, Mono)>,
+    calls: u64,
+    joined: bool,
+    /// A commit has failed: first a beat has to succeed.
+    wait_for_beat: bool,
+    /// It is time to look at runs elsewhere.
+    refresh: bool,
+    facts: VecDeque<Fact>,
+    committing: Vec<Fact>,
+    /// What was acknowledged in the last minute.
+    ring: VecDeque<(Mono, Fact)>,
+    /// What is known to have a fate.
+    known: BTreeMap<Box<str>, JobRecord>,
+    /// Told to start, and not started.
+    waiting: BTreeMap<RunId, Start>,
+    claimed: BTreeSet<RunId>,
+    /// The store has it that they are about to begin.
+    written: BTreeSet<RunId>,
+    /// Admitted and not begun.
+    admitted: BTreeSet<RunId>,
+    begun: BTreeSet<RunId>,
+    elsewhere: BTreeMap<Box<str>, Vec<Elsewhere>>,
+    /// Jobs with a claim in a commit of which nobody knows what came of it, or whether it is still to
+    /// come: until when to look for runs that nobody here knows of.
+    uncertain: BTreeMap<Box<str>, Mono>,
+}
+
+pub(crate) fn member(id: SessionId, host: usize) -> Member {
+    Member {
+        id,
+        host: format!("web{host}").into(),
+        labels: Box::new([format!("host{host}").into()]),
+        machine: "".into(),
+        boot: "".into(),
+        mark: 0,
+        process: Process { pid: 1, start: 1 },
+        version: "".into(),
+        tzdata: "".into(),
+        jobfile: "".into(),
+        jobfile_hash: 0,
+        loaded: Instant::MIN,
+        joined: Instant::MIN,
+        seen: Instant::MIN,
+        offset: 0,
+        beat: 0,
+        generation: 0,
+        leaving: false,
+        gone: None,
+        jobs_at_home: 0,
+        running: 0,
+    }
+}
+
+impl Host {
+    pub(crate) fn new(
+        index: usize,
+        session: SessionId,
+        clock: Clock,
+        t: i64,
+        timing: Timing,
+        file: &File,
+    ) -> Host {
+        let now = clock.now(t);
+        let mut fleet = Fleet::new(timing, member(session, index));
+        let (jobfile, jobs) = ("jobs.toml".into(), file.homes.clone());
+        let mut todo = Vec::new();
+        fleet.step(now, Input::Loaded { jobfile, hash: file.hash, jobs }, &mut todo);
+        let scheduler = Scheduler::in_fleet(now, file.set.clone(), SavedState::default(), session);
+        Host {
+            clock,
+            session,
+            fleet,
+            scheduler,
+            careless: Careless::default(),
+            todo: todo.into(),
+            taking: Vec::new(),
+            flight: None,
+            calls: 0,
+            joined: false,
+            wait_for_beat: false,
+            refresh: false,
+            facts: VecDeque::new(),
+            committing: Vec::new(),
+            ring: VecDeque::new(),
+            known: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            claimed: BTreeSet::new(),
+            written: BTreeSet::new(),
+            admitted: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            elsewhere: BTreeMap::new(),
+            uncertain: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn reload(&mut self, t: i64, file: &File) {
+        let (jobfile, jobs) = ("jobs.toml".into(), file.homes.clone());
+        self.tell_scheduler(t, Event::Reload(Box::new(file.set.clone())));
+        self.tell_fleet(t, Input::Loaded { jobfile, hash: file.hash, jobs });
+    }
+
+    pub(crate) fn leave(&mut self, t: i64) {
+        self.tell_fleet(t, Input::Leave);
+    }
+
+    fn tell_fleet(&mut self, t: i64, input: Input<'_>) {
+        let mut out = Vec::new();
+        self.fleet.step(self.clock.now(t), input, &mut out);
+        self.todo.extend(out);
+    }
+
+    fn tell_scheduler(&mut self, t: i64, event: Event) {
+        let now = self.clock.now(t);
+        let mut actions = Vec::new();
+        self.scheduler.step(now, event, &mut actions);
+        for action in actions {
+            self.act(now, action);
+        }
+    }
+
+    fn act(&mut self, now: Now, action: Action) {
+        let at = now.wall;
+        match action {
+            Action::Start(start) => {
+                let (run, attempt) = (start.run, start.attempt);
+                self.facts.push_back(Fact::Starting { run, attempt });
+                self.waiting.insert(start.run, start);
+            }
+            Action::Remember(Remember::Admitted(new)) => {
+                self.admitted.insert(new.run);
+                self.facts.push_back(Fact::Admitted {
+                    run: new.run,
+                    job: new.job.id.clone(),
+                    due: new.due,
+                    at: new.at,
+                    by: new.by,
+                    host: None,
+                    slot: new.place,
+                });
+            }
+            Action::Remember(Remember::Job(record)) => self.facts.push_back(Fact::Job(record)),
+            Action::Record(Record { job, run: Some(run), outcome, duration, attempts, .. }) => {
+                self.waiting.remove(&run);
+                self.admitted.remove(&run);
+                let job = job.id.clone();
+                self.facts.push_back(Fact::Ended { run, job, outcome, duration, attempts, at });
+            }
+            Action::Record(Record { job, due, last_due, count, outcome, .. }) => {
+                let (job, host) = (job.id.clone(), None);
+                self.facts.push_back(Fact::Fate { job, due, last_due, count, outcome, at, host });
+            }
+            _ => {}
+        }
+    }
+
+    /// A process has ended.
+    pub(crate) fn ended(&mut self, t: i64, run: RunId) {
+        self.tell_scheduler(t, Event::Ended { run, exit: Exit::Code(0) });
+    }
+
+    /// Time has passed, or something has happened: what is to be done?
+    pub(crate) fn pump(&mut self, t: i64) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        self.tell_scheduler(t, Event::Woke);
+        self.tell_fleet(t, Input::Tick);
+        let now = self.clock.now(t);
+        let trusts = self.fleet.may_claim(now.mono) || (self.careless.trust && self.joined);
+        if trusts {
+            let ready: Vec<RunId> =
+                self.waiting.keys().copied().filter(|run| self.written.contains(run)).collect();
+            for run in ready {
+                let start = self.waiting.remove(&run).unwrap();
+                self.admitted.remove(&run);
+                self.begun.insert(run);
+                effects.push(Effect::Spawn(start));
+                let (pid, taken) = (1, now.mono);
+                self.tell_scheduler(t, Event::Started { run, pid, at: now, taken });
+            }
+        }
+        if self.flight.is_none()
+            && let Some(call) = self.next_call(t)
+        {
+            self.calls += 1;
+            effects.push(Effect::Call(self.calls, call.clone()));
+            self.flight = Some((self.calls, call, now.mono));
+        }
+        effects
+    }
+
+    /// When to look again, in truth.
+    pub(crate) fn wakeup(&self) -> Option<i64> {
+        let wakeup = self.scheduler.next_wakeup();
+        let wall = wakeup.wall.map(|wall| self.clock.at_wall(wall));
+        let mono = wakeup.mono.map(|mono| self.clock.at_mono(mono));
+        let fleet = self.fleet.next_wakeup().map(|mono| self.clock.at_mono(mono));
+        wall.into_iter().chain(mono).chain(fleet).min()
+    }
+
+    fn next_call(&mut self, t: i64) -> Option<Call> {
+        while let Some(output) = self.todo.pop_front() {
+            let me = self.session;
+            match output {
+                Output::Join => {
+                    return Some(Call::Join(Box::new(self.fleet.me().clone()), self.fleet.list()));
+                }
+                Output::Beat => return Some(Call::Beat(Box::new(self.fleet.me().clone()))),
+                Output::Leave => return Some(Call::Leave(me)),
+                Output::Reap { whom, beat, reason } => {
+                    return Some(Call::Reap(me, whom, beat, reason));
+                }
+                Output::Files(hashes) => return Some(Call::Files(hashes)),
+                Output::NewGeneration { seen, .. } => return Some(Call::NewGeneration(me, seen)),
+                Output::TellAgain { members, files, .. } => {
+                    let records = self.known.values().cloned();
+                    let records = records.map(|record| Fact::Job(Box::new(record)));
+                    let ring = self.ring.iter().map(|(_, fact)| fact.clone());
+                    let facts = match self.careless.telling {
+                        true => Vec::new(),
+                        false => records.chain(ring).collect(),
+                    };
+                    return Some(Call::PutBack(me, facts, members, files));
+                }
+                Output::Homes { taken, given } => {
+                    if !given.is_empty() {
+                        let change = HomeChange { given, ..HomeChange::default() };
+                        self.tell_scheduler(t, Event::Homes(Box::new(change)));
+                    }
+                    if !taken.is_empty() {
+                        let jobs = taken.iter().map(|taken| taken.job.clone()).collect();
+                        self.taking = taken;
+                        return Some(Call::TakeUp(jobs));
+                    }
+                }
+                Output::Rejoin => self.rejoin(t),
+                Output::Changed | Output::Untrusted | Output::Trusted | Output::Notice(_) => {}
+            }
+        }
+        if !self.joined || self.wait_for_beat {
+            return None;
+        }
+        if std::mem::take(&mut self.refresh) {
+            let now = self.clock.now(t).mono;
+            self.uncertain.retain(|_, until| *until > now);
+            let jobs: BTreeSet<Box<str>> =
+                self.elsewhere.keys().chain(self.uncertain.keys()).cloned().collect();
+            if !jobs.is_empty() {
+                return Some(Call::TakeUp(jobs.into_iter().collect()));
+            }
+        }
+        if self.scheduler.numbers_left() < 64 {
+            return Some(Call::Numbers);
+        }
+        self.batch(t)
+    }
+
+    fn batch(&mut self, t: i64) -> Option<Call> {
+        let now = self.clock.now(t);
+        let all = self.fleet.may_claim(now.mono);
+        let mut kept = VecDeque::new();
+        for fact in std::mem::take(&mut self.facts) {
+            let goes = all
+                || match &fact {
+                    Fact::Starting { run, .. } | Fact::Ended { run, .. } => {
+                        self.claimed.contains(run)
+                    }
+                    _ => false,
+                };
+            if goes { self.committing.push(fact) } else { kept.push_back(fact) }
+        }
+        self.facts = kept;
+        (!self.committing.is_empty()).then(|| Call::Commit(self.session, self.committing.clone()))
+    }
+
+    /// The answer to a call is here, or none will come.
+    pub(crate) fn answered(&mut self, t: i64, id: u64, answer: Option<Answer>) {
+        let Some((_, call, sent)) = self.flight.take_if(|flight| flight.0 == id) else { return };
+        let Some(answer) = answer else {
+            if matches!(call, Call::TakeUp(_)) {
+                // The jobs are at home here all the same: asked again.
+                let taken = std::mem::take(&mut self.taking);
+                self.refresh = true;
+                if !taken.is_empty() {
+                    self.todo.push_front(Output::Homes { taken, given: Vec::new() });
+                }
+            }
+            let until = self.clock.now(t).mono.plus(Duration::from_secs(30));
+            for fact in std::mem::take(&mut self.committing).into_iter().rev() {
+                if let Fact::Admitted { job, .. } = &fact {
+                    self.uncertain.insert(job.clone(), until);
+                }
+                self.facts.push_front(fact);
+            }
+            self.wait_for_beat = true;
+            self.tell_fleet(t, Input::Failed);
+            return;
+        };
+        match (call, answer) {
+            (Call::NewGeneration(..), Answer::View(view)) => {
+                self.tell_fleet(t, Input::Renewed { view: &view });
+            }
+            (_, Answer::View(view)) => {
+                self.joined = matches!(view.me, schedrs::fleet::Standing::Alive { .. });
+                self.wait_for_beat = false;
+                self.refresh = true;
+                self.tell_fleet(t, Input::Beaten { view: &view, sent });
+            }
+            (Call::Reap(_, whom, ..), Answer::Reaped(done)) => {
+                self.tell_fleet(t, Input::Reaped { whom, done });
+            }
+            (Call::PutBack(_, facts, ..), Answer::Committed { lost, beat }) => {
+                self.acknowledged(t, facts, &lost);
+                let generation = self.fleet.generation();
+                self.tell_fleet(t, Input::Committed { beat, sent });
+                self.tell_fleet(t, Input::Told { generation });
+            }
+            (_, Answer::Committed { lost, beat }) => {
+                let facts = std::mem::take(&mut self.committing);
+                self.acknowledged(t, facts, &lost);
+                self.tell_fleet(t, Input::Committed { beat, sent });
+            }
+            (_, Answer::Fenced) => {
+                self.joined = false;
+                self.tell_fleet(t, Input::Fenced);
+            }
+            (Call::TakeUp(asked), Answer::TakenUp(records, open, has_record)) => {
+                let waited = self.waited(&records, &has_record);
+                self.taken_up(t, &asked, records, open, waited);
+            }
+            (_, Answer::Files(files)) => self.tell_fleet(t, Input::Files(&files)),
+            (_, Answer::Numbers(range)) => {
+                let change = HomeChange { numbers: Some(range), ..HomeChange::default() };
+                self.tell_scheduler(t, Event::Homes(Box::new(change)));
+            }
+            (_, _) => {}
+        }
+    }
+
+    fn acknowledged(&mut self, t: i64, facts: Vec<Fact>, lost: &[(RunId, Lost)]) {
+        let mono = self.clock.now(t).mono;
+        let oldest = Mono::from_micros(mono.micros().saturating_sub(60_000_000));
+        self.ring.retain(|(at, _)| *at >= oldest);
+        let is_lost = |run: &RunId| lost.iter().any(|(other, _)| other == run);
+        for fact in facts {
+            let decided = match &fact {
+                Fact::Admitted { run, .. } | Fact::Starting { run, .. } if is_lost(run) => continue,
+                Fact::Admitted { run, job, due, .. } => {
+                    self.claimed.insert(*run);
+                    Some((job, *due))
+                }
+                Fact::Starting { run, .. } => {
+                    self.written.insert(*run);
+                    None
+                }
+                Fact::Fate { job, last_due, .. } => Some((job, *last_due)),
+                Fact::Job(record) => {
+                    let known = self.known.get(&record.id).map(|known| known.decided);
+                    let decided = known.map_or(record.decided, |old| old.max(record.decided));
+                    let record = JobRecord { decided, ..(**record).clone() };
+                    self.known.insert(record.id.clone(), record);
+                    continue;
+                }
+                _ => None,
+            };
+            if let Some((job, due)) = decided
+                && let Some(known) = self.known.get_mut(job)
+            {
+                known.decided = known.decided.max(due);
+            }
+            if !self.ring.iter().any(|(_, known)| *known == fact) {
+                self.ring.push_back((mono, fact));
+            }
+        }
+        for (run, why) in lost {
+            if self.begun.contains(run) {
+                continue;
+            }
+            self.waiting.remove(run);
+            self.claimed.remove(run);
+            self.admitted.remove(run);
+            self.facts.retain(|fact| run_of(fact) != Some(*run));
+            let event = match *why {
+                Lost::Taken { .. } => Event::ClaimLost(*run),
+                Lost::Busy { .. } => Event::ClaimRefused { run: *run, why: Refusal::Busy },
+                Lost::Early { by } => Event::ClaimRefused { run: *run, why: Refusal::Early(by) },
+            };
+            self.tell_scheduler(t, event);
+        }
+    }
+
+    /// Something is still to be committed of a run.
+    fn is_on_its_way(&self, run: RunId) -> bool {
+        self.facts.iter().chain(&self.committing).any(|fact| run_of(fact) == Some(run))
+    }
+
+    /// This host was taken for dead: nothing that it holds counts.
+    fn rejoin(&mut self, t: i64) {
+        self.joined = false;
+        let held: Vec<RunId> = self.admitted.iter().copied().collect();
+        for run in held {
+            self.waiting.remove(&run);
+            self.tell_scheduler(t, Event::ClaimLost(run));
+        }
+        self.admitted.clear();
+        let begun = &self.begun;
+        let facts = std::mem::take(&mut self.committing).into_iter().chain(self.facts.drain(..));
+        self.facts = facts
+            .filter(|fact| {
+                matches!(fact, Fact::Ended { .. })
+                    && run_of(fact).is_some_and(|run| begun.contains(&run))
+            })
+            .collect();
+        self.todo.clear();
+        self.taking.clear();
+        self.elsewhere.clear();
+        let change = HomeChange { fenced: true, ..HomeChange::default() };
+        self.tell_scheduler(t, Event::Homes(Box::new(change)));
+        self.session = SessionId(self.session.0.wrapping_mul(6_364_136_223_846_793_005) | 1);
+        self.tell_fleet(t, Input::Renamed(self.session));
+    }
+}
+
+fn run_of(fact: &Fact) -> Option<RunId> {
+    match fact {
+        Fact::Admitted { run, .. } | Fact::Starting { run, .. } | Fact::Ended { run, .. } => {
+            Some(*run)
+        }
+        _ => None,
+    }
+}

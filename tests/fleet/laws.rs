@@ -1,0 +1,132 @@
+//! What must hold whatever happens.
+
+use std::collections::BTreeMap;
+
+use schedrs::instant::{Instant, MICROS};
+use schedrs::job::Overlap;
+use schedrs::outcome::Outcome;
+
+use super::sim::{Fault, History, Plan, Process, START, World};
+
+/// Holds a history that is over to the laws.
+pub(crate) fn hold(history: &History, world: &World) -> Result<(), String> {
+    for (index, plan) in history.plans.iter().enumerate() {
+        let name = Plan::name(index);
+        let mine: Vec<&Process> =
+            world.processes.iter().filter(|process| *process.job == *name).collect();
+        once(&name, &mine)?;
+        in_time(&name, &mine)?;
+        before_it_is_lost(&name, &mine, world)?;
+        if plan.overlap == Overlap::Skip {
+            with_room(&name, plan, &mine, world)?;
+        }
+        with_a_fate(&name, plan, &mine, history, world)?;
+    }
+    Ok(())
+}
+
+fn clock(at: Instant) -> String {
+    let micros = at.micros() - START;
+    format!("{}.{:03}", micros.div_euclid(MICROS), micros.rem_euclid(MICROS) / 1000)
+}
+
+/// No due time twice.
+fn once(name: &str, processes: &[&Process]) -> Result<(), String> {
+    let mut seen: BTreeMap<Instant, &Process> = BTreeMap::new();
+    for process in processes {
+        if let Some(before) = seen.insert(process.due, process) {
+            return Err(format!(
+                "{name} due {} started twice: {before:?} and {process:?}",
+                clock(process.due)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// None early, by the store's clock, but for the two seconds that a claim may be.
+fn in_time(name: &str, processes: &[&Process]) -> Result<(), String> {
+    for process in processes {
+        if process.at < process.due.micros() - 2 * MICROS {
+            return Err(format!("{name} due {} started early: {process:?}", clock(process.due)));
+        }
+    }
+    Ok(())
+}
+
+/// Nothing begins after others have called it lost.
+fn before_it_is_lost(name: &str, processes: &[&Process], world: &World) -> Result<(), String> {
+    for process in processes {
+        if world.store.reaped.get(&process.run).is_some_and(|lost| *lost < process.at) {
+            return Err(format!("{name}: started after it was called lost: {process:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Never more than `max_instances` over all hosts. A run whose host was taken for dead is over, as far
+/// as anybody can tell.
+fn with_room(name: &str, plan: &Plan, processes: &[&Process], world: &World) -> Result<(), String> {
+    let end = |process: &Process| {
+        world.store.reaped.get(&process.run).map_or(process.end, |at| process.end.min(*at))
+    };
+    for process in processes {
+        let at_once = processes
+            .iter()
+            .filter(|other| other.at <= process.at && process.at < end(other))
+            .count();
+        if at_once > plan.most as usize {
+            let others: Vec<_> = processes
+                .iter()
+                .filter(|other| other.at <= process.at && process.at < end(other))
+                .collect();
+            return Err(format!("{name}: {at_once} at once: {others:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Each due time from when somebody had the job until a while before the end has one fate. A store that
+/// has forgotten may not know of one that began.
+fn with_a_fate(
+    name: &str,
+    plan: &Plan,
+    processes: &[&Process],
+    history: &History,
+    world: &World,
+) -> Result<(), String> {
+    let goes_back = history.faults.iter().any(|(_, fault)| matches!(fault, Fault::GoBack(_)));
+    let Some(first) = world.store.first.get(name) else {
+        return Err(format!("{name} was at home nowhere"));
+    };
+    let until = START + history.lasts - 60 * MICROS;
+    let state = &world.store.state;
+    let mut due = START;
+    while due <= until {
+        let at = Instant::from_micros(due);
+        due += plan.every * MICROS;
+        if at <= *first {
+            continue;
+        }
+        let rows = state.rows.values().filter(|row| *row.job == *name && row.due == at);
+        let rows: Vec<_> = rows.collect();
+        let fates = state
+            .fates
+            .iter()
+            .filter(|fate| *fate.job == *name && fate.due <= at && at <= fate.last_due);
+        let fates: Vec<_> = fates.collect();
+        let open = rows.iter().any(|row| row.outcome.is_none());
+        let number = rows.len() + fates.len();
+        let started = processes.iter().any(|process| process.due == at);
+        let forgotten = fates.iter().any(|fate| matches!(fate.outcome, Outcome::Lost(_)));
+        let fine = match goes_back {
+            false => number == 1 && !open && !forgotten,
+            true => started || number >= 1,
+        };
+        if !fine {
+            let at = clock(at);
+            return Err(format!("{name} due {at} has {number} fates: {rows:?} {fates:?}"));
+        }
+    }
+    Ok(())
+}

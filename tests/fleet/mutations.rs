@@ -1,0 +1,172 @@
+//! Each part of the protocol is needed: without it, some history breaks a law. And directed histories:
+//! how soon another host takes over.
+
+use schedrs::instant::MICROS;
+use schedrs::job::Overlap;
+
+use super::host::{Careless, Clock};
+use super::rng::Rng;
+use super::sim::{Fault, History, LEASE, Plan, START, World, random};
+use super::store::Without;
+
+/// So many histories are tried to find one that breaks a law.
+const TRIES: u64 = 300;
+
+/// A history in which the store goes back and hosts die, or stop, around that.
+fn aimed(seed: u64) -> History {
+    let mut rng = Rng::new(seed ^ 0x5eed);
+    let mut history = random(seed);
+    let back = 30 * MICROS + rng.within(0..=10 * MICROS);
+    history.faults = vec![(back, Fault::GoBack(rng.within(3..=10) * MICROS))];
+    for _ in 0..2 {
+        let host = rng.number(0..=history.hosts as u32 - 1) as usize;
+        let span = rng.within(1..=40) * MICROS;
+        let fault = match rng.number(0..=2) {
+            0 => Fault::Kill(host, span),
+            1 => Fault::Stop(host, span),
+            _ => Fault::Cut(host, span),
+        };
+        history.faults.push((back + rng.within(-5 * MICROS..=5 * MICROS), fault));
+    }
+    history.faults.sort_by_key(|(at, _)| *at);
+    history
+}
+
+/// Two hosts and jobs that are seldom due: at 30 seconds all of them.
+fn few(seed: u64) -> History {
+    let plan = Plan { every: 30, lasts: 2, most: 1, overlap: Overlap::Skip, host: None, jitter: 0 };
+    History {
+        hosts: 2,
+        plans: vec![plan; 6],
+        clocks: vec![Clock::default(); 2],
+        faults: Vec::new(),
+        lasts: 150 * MICROS,
+        ..random(seed)
+    }
+}
+
+/// A host begins runs, the store forgets that, and the host, or the other one, dies before it can tell.
+fn dies_first(seed: u64) -> Vec<(i64, Fault)> {
+    let mut rng = Rng::new(seed);
+    let dies = 30 * MICROS + rng.within(100_000..=3 * MICROS);
+    let forgets = 30 * MICROS + rng.within(100_000..=3 * MICROS);
+    let host = rng.number(0..=1) as usize;
+    vec![
+        (dies, Fault::Kill(host, rng.within(1..=40) * MICROS)),
+        (forgets, Fault::GoBack(rng.within(2..=6) * MICROS)),
+    ]
+}
+
+/// A host stops between its claim and the answer, and finds that when it goes on.
+fn stops_before_the_answer(seed: u64) -> Vec<(i64, Fault)> {
+    let mut rng = Rng::new(seed);
+    let stops = 30 * MICROS + rng.within(0..=10_000);
+    vec![(stops, Fault::Stop((seed % 2) as usize, 30 * MICROS))]
+}
+
+/// Tries histories with a part missing, until one breaks the law that it is there for.
+#[track_caller]
+fn must_break(law: &str, history: impl Fn(u64) -> History) {
+    for seed in 1..TRIES {
+        match World::new(history(seed)).run() {
+            Err(broken) if broken.contains(law) => {
+                println!("seed {seed}: {broken:.200}");
+                return;
+            }
+            _ => {}
+        }
+    }
+    panic!("no law was broken in {TRIES} histories");
+}
+
+#[test]
+fn without_places_there_are_too_many_at_once() {
+    let without = Without { places: true, ..Without::default() };
+    // A host comes while another has not seen it yet, and both think that a job is theirs.
+    must_break("at once", |seed| {
+        let plan = Plan { every: 1, lasts: 5, ..few(seed).plans[0] };
+        let faults = vec![(30 * MICROS, Fault::Kill(0, 3 * MICROS + seed as i64 * 77_000))];
+        History { without, plans: vec![plan; 6], faults, ..few(seed) }
+    });
+}
+
+#[test]
+fn without_telling_again_a_due_time_runs_twice() {
+    let careless = Careless { telling: true, ..Careless::default() };
+    must_break("twice", |seed| History { careless, faults: dies_first(seed), ..few(seed) });
+}
+
+#[test]
+fn without_tombstones_a_due_time_runs_twice() {
+    let careless = Careless { tombstones: true, ..Careless::default() };
+    must_break("twice", |seed| History { careless, faults: dies_first(seed), ..few(seed) });
+}
+
+#[test]
+fn without_trust_in_time_a_run_begins_that_is_called_lost() {
+    let careless = Careless { trust: true, ..Careless::default() };
+    must_break("after it was called lost", |seed| History {
+        careless,
+        faults: stops_before_the_answer(seed),
+        ..few(seed)
+    });
+}
+
+/// The same histories, with all parts.
+#[test]
+fn with_all_of_its_parts_nothing_is_broken() {
+    for seed in 1..60 {
+        for faults in [dies_first(seed), stops_before_the_answer(seed)] {
+            let history = History { faults, ..few(seed) };
+            if let Err(broken) = World::new(history.clone()).run() {
+                panic!("seed {seed}: {broken}\n{history:#?}");
+            }
+        }
+    }
+}
+
+/// More of that, at random.
+#[test]
+fn a_store_that_has_forgotten_makes_nothing_run_twice() {
+    for seed in 1..100 {
+        if let Err(broken) = World::new(aimed(seed)).run() {
+            panic!("seed {seed}: {broken}\n{:#?}", aimed(seed));
+        }
+    }
+}
+
+/// Two hosts with one job each second, one of which is killed: how long until another starts what it
+/// would have.
+#[test]
+fn another_host_takes_over_within_a_lease_and_a_beat() {
+    let plan = |host| Plan { every: 1, lasts: 0, most: 1, overlap: Overlap::Skip, host, jitter: 0 };
+    for seed in 1..6 {
+        for (fault, most) in [
+            (Fault::Kill(0, 100 * MICROS), LEASE.as_micros() as i64 * 6 / 5 + MICROS),
+            (Fault::Leave(0, 100 * MICROS), 4 * MICROS),
+        ] {
+            let when = 30 * MICROS + seed * 137_000;
+            let history = History {
+                hosts: 2,
+                plans: vec![plan(None); 8],
+                clocks: vec![Clock::default(); 2],
+                faults: vec![(when, fault)],
+                lasts: 120 * MICROS,
+                ..random(seed as u64)
+            };
+            let world = World::new(history).run().unwrap();
+            for job in 0..8 {
+                let name = Plan::name(job);
+                let mut starts: Vec<i64> = world
+                    .processes
+                    .iter()
+                    .filter(|process| *process.job == *name && process.at > START + 20 * MICROS)
+                    .map(|process| process.at)
+                    .collect();
+                starts.sort_unstable();
+                let gap = starts.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+                assert!(gap <= most + MICROS, "seed {seed}, {fault:?}, {name}: {gap} microseconds");
+            }
+        }
+    }
+}

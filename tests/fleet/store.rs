@@ -1,0 +1,383 @@
+//! A virtual store: what `schedrs::store::shared` asks of one, in memory, and a past to go back to.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use schedrs::event::{JobRecord, RunId};
+use schedrs::fleet::{Gone, JobList, Lost, Member, SessionId, Standing, View};
+use schedrs::instant::Instant;
+use schedrs::outcome::Outcome;
+use schedrs::store::Fact;
+
+/// Due times later than this against the store's clock are refused.
+const EARLY: i64 = 2_000_000;
+
+/// A run as the store has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) job: Box<str>,
+    pub(crate) due: Instant,
+    pub(crate) session: SessionId,
+    pub(crate) place: Option<u16>,
+    pub(crate) attempt: u32,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// A fate that is no run's.
+#[derive(Clone, Debug)]
+pub(crate) struct Fate {
+    pub(crate) job: Box<str>,
+    pub(crate) due: Instant,
+    pub(crate) last_due: Instant,
+    pub(crate) outcome: Outcome,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct State {
+    pub(crate) generation: u64,
+    pub(crate) identity: u64,
+    recorded: u64,
+    changes: u64,
+    pub(crate) members: BTreeMap<SessionId, Member>,
+    files: BTreeMap<u64, JobList>,
+    pub(crate) jobs: BTreeMap<Box<str>, JobRecord>,
+    pub(crate) rows: BTreeMap<RunId, Row>,
+    pub(crate) fates: Vec<Fate>,
+    numbers: u64,
+}
+
+/// A call, as it travels.
+#[derive(Clone, Debug)]
+pub(crate) enum Call {
+    Join(Box<Member>, JobList),
+    Beat(Box<Member>),
+    Commit(SessionId, Vec<Fact>),
+    Reap(SessionId, SessionId, u64, String),
+    Leave(SessionId),
+    TakeUp(Vec<Box<str>>),
+    Files(Vec<u64>),
+    Numbers,
+    NewGeneration(SessionId, u64),
+    PutBack(SessionId, Vec<Fact>, Vec<Member>, Vec<(u64, JobList)>),
+}
+
+/// A run that is not over: whose, and whether that session is gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) run: RunId,
+    pub(crate) row: Row,
+    pub(crate) gone: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Answer {
+    View(Box<View>),
+    Committed {
+        lost: Vec<(RunId, Lost)>,
+        beat: u64,
+    },
+    Fenced,
+    Reaped(bool),
+    /// Records, runs that are not over, and due times (first and last) that have a record.
+    TakenUp(Vec<JobRecord>, Vec<Open>, Vec<(Box<str>, Instant, Instant)>),
+    Files(Vec<(u64, JobList)>),
+    Numbers(std::ops::Range<u64>),
+    Done,
+}
+
+/// Parts of the store that can be switched off, to see that they are needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Without {
+    /// A commit of a session that is gone counts.
+    pub(crate) fence: bool,
+    /// A session is marked as gone although it has beaten since.
+    pub(crate) comparison: bool,
+    /// Two runs may have one place.
+    pub(crate) places: bool,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Store {
+    pub(crate) state: State,
+    past: VecDeque<(i64, State)>,
+    pub(crate) without: Without,
+    /// Whether it will go back.
+    pub(crate) remembers: bool,
+    /// When each run was called lost, or withdrawn, by a reaper.
+    pub(crate) reaped: BTreeMap<RunId, i64>,
+    /// The first `decided` that was ever written of each job.
+    pub(crate) first: BTreeMap<Box<str>, Instant>,
+}
+
+impl Store {
+    pub(crate) fn new() -> Store {
+        let state = State { numbers: 1, ..State::default() };
+        Store { state, ..Store::default() }
+    }
+
+    /// It is as it was `span` microseconds ago, and another server.
+    pub(crate) fn go_back(&mut self, now: i64, span: i64) {
+        while self.past.back().is_some_and(|(at, _)| *at > now - span) {
+            self.past.pop_back();
+        }
+        let identity = self.state.identity + 1;
+        // Nobody gets a number twice: a sequence is not what is in question here.
+        let numbers = self.state.numbers;
+        self.state = match self.past.back() {
+            Some((_, state)) => state.clone(),
+            None => State::default(),
+        };
+        self.state.identity = identity;
+        self.state.numbers = numbers;
+    }
+
+    pub(crate) fn call(&mut self, now: i64, call: &Call) -> Answer {
+        let at = Instant::from_micros(now);
+        let answer = match call {
+            Call::Join(me, jobs) => {
+                self.state.files.entry(me.jobfile_hash).or_insert_with(|| jobs.clone());
+                self.state.changes += 1;
+                self.state.members.entry(me.id).or_insert_with(|| Member {
+                    joined: at,
+                    loaded: at,
+                    generation: match me.generation {
+                        0 => self.state.generation,
+                        told => told,
+                    },
+                    ..(**me).clone()
+                });
+                self.beat(at, me)
+            }
+            Call::Beat(me) => self.beat(at, me),
+            Call::Commit(me, facts) => self.commit(at, *me, facts),
+            Call::Reap(by, whom, beat, reason) => {
+                Answer::Reaped(self.reap(at, *by, *whom, *beat, reason))
+            }
+            Call::Leave(me) => {
+                self.state.changes += 1;
+                if let Some(member) = self.state.members.get_mut(me) {
+                    member.leaving = true;
+                }
+                Answer::Done
+            }
+            Call::TakeUp(jobs) => self.take_up(jobs),
+            Call::Files(hashes) => {
+                let file = |hash: &u64| Some((*hash, self.state.files.get(hash)?.clone()));
+                Answer::Files(hashes.iter().filter_map(file).collect())
+            }
+            Call::Numbers => {
+                let first = self.state.numbers;
+                self.state.numbers += 256;
+                Answer::Numbers(first..first + 256)
+            }
+            Call::NewGeneration(me, seen) => {
+                if self.state.generation == *seen {
+                    self.state.generation += 1;
+                    self.state.recorded = self.state.identity;
+                    self.state.changes += 1;
+                }
+                Answer::View(Box::new(self.view(at, *me)))
+            }
+            Call::PutBack(me, facts, members, files) => {
+                let answer = self.commit(at, *me, facts);
+                if !matches!(answer, Answer::Fenced) {
+                    for member in members {
+                        self.state.members.entry(member.id).or_insert_with(|| member.clone());
+                    }
+                    for (hash, jobs) in files {
+                        self.state.files.entry(*hash).or_insert_with(|| jobs.clone());
+                    }
+                }
+                answer
+            }
+        };
+        if !self.remembers {
+            return answer;
+        }
+        while self.past.front().is_some_and(|(then, _)| *then < now - 30_000_000) {
+            self.past.pop_front();
+        }
+        self.past.push_back((now, self.state.clone()));
+        answer
+    }
+
+    fn view(&self, now: Instant, me: SessionId) -> View {
+        let state = &self.state;
+        View {
+            now,
+            generation: state.generation,
+            identity: state.identity.to_string().into(),
+            recorded: state.recorded.to_string().into(),
+            changes: state.changes,
+            me: match state.members.get(&me) {
+                None => Standing::Unknown,
+                Some(member) if member.gone.is_some() => Standing::Gone,
+                Some(member) => Standing::Alive { beat: member.beat },
+            },
+            members: state.members.values().cloned().collect(),
+        }
+    }
+
+    fn beat(&mut self, now: Instant, me: &Member) -> Answer {
+        if let Some(member) = self.state.members.get_mut(&me.id)
+            && member.gone.is_none()
+        {
+            let loaded = if member.jobfile_hash == me.jobfile_hash { member.loaded } else { now };
+            *member = Member {
+                beat: member.beat + 1,
+                joined: member.joined,
+                seen: now,
+                loaded,
+                ..me.clone()
+            };
+        }
+        Answer::View(Box::new(self.view(now, me.id)))
+    }
+
+    fn commit(&mut self, now: Instant, me: SessionId, facts: &[Fact]) -> Answer {
+        let beat = match self.state.members.get_mut(&me) {
+            Some(member) if member.gone.is_none() || self.without.fence => {
+                member.beat += 1;
+                member.seen = now;
+                member.beat
+            }
+            _ => return Answer::Fenced,
+        };
+        let mut lost = Vec::new();
+        for fact in facts {
+            self.fact(now, me, fact, &mut lost);
+        }
+        Answer::Committed { lost, beat }
+    }
+
+    /// Who has a due time, if somebody has.
+    fn holder(&self, job: &str, due: Instant) -> Option<Lost> {
+        let row = self.state.rows.iter().find(|(_, row)| *row.job == *job && row.due == due);
+        if let Some((run, row)) = row {
+            return Some(Lost::Taken { session: row.session, run: *run });
+        }
+        let mut fates = self.state.fates.iter();
+        fates
+            .any(|fate| *fate.job == *job && fate.due <= due && due <= fate.last_due)
+            .then_some(Lost::Taken { session: SessionId(0), run: RunId(0) })
+    }
+
+    fn fact(&mut self, now: Instant, me: SessionId, fact: &Fact, lost: &mut Vec<(RunId, Lost)>) {
+        match fact {
+            Fact::Admitted { run, job, due, slot, .. } => {
+                if self.state.rows.contains_key(run) {
+                    return;
+                }
+                if let Some(holder) = self.holder(job, *due) {
+                    lost.push((*run, holder));
+                    return;
+                }
+                let by = due.micros() - now.micros();
+                if by > EARLY {
+                    let by = std::time::Duration::from_micros(by as u64);
+                    lost.push((*run, Lost::Early { by }));
+                    return;
+                }
+                let holds = |row: &&Row| {
+                    slot.is_some() && row.job == *job && row.place == *slot && row.outcome.is_none()
+                };
+                if let Some(row) = self.state.rows.values().find(holds)
+                    && !self.without.places
+                {
+                    lost.push((*run, Lost::Busy { session: row.session }));
+                    return;
+                }
+                let row = Row {
+                    job: job.clone(),
+                    due: *due,
+                    session: me,
+                    place: *slot,
+                    attempt: 0,
+                    outcome: None,
+                };
+                self.state.rows.insert(*run, row);
+            }
+            Fact::Starting { run, attempt } => {
+                if let Some(row) = self.state.rows.get_mut(run) {
+                    row.attempt = *attempt;
+                }
+            }
+            Fact::Ended { run, outcome, .. } => {
+                if let Some(row) = self.state.rows.get_mut(run) {
+                    row.outcome = Some(outcome.clone());
+                }
+            }
+            Fact::Withdrawn { run } => {
+                // Its owner may be alive after all, if the store had forgotten that.
+                self.state.rows.remove(run);
+            }
+            Fact::Fate { job, due, last_due, outcome, .. } => {
+                let fate = Fate {
+                    job: job.clone(),
+                    due: *due,
+                    last_due: *last_due,
+                    outcome: outcome.clone(),
+                };
+                let known = self.holder(job, *due).is_some();
+                if !known {
+                    self.state.fates.push(fate);
+                }
+            }
+            Fact::Job(record) => {
+                let known = self.state.jobs.get(&record.id).map(|known| known.decided);
+                let decided = known.map_or(record.decided, |known| known.max(record.decided));
+                self.first.entry(record.id.clone()).or_insert(record.decided);
+                let record = JobRecord { decided, ..(**record).clone() };
+                self.state.jobs.insert(record.id.clone(), record);
+            }
+            _ => {}
+        }
+    }
+
+    fn reap(
+        &mut self,
+        now: Instant,
+        by: SessionId,
+        whom: SessionId,
+        beat: u64,
+        reason: &str,
+    ) -> bool {
+        let without = self.without.comparison;
+        let Some(member) = self.state.members.get_mut(&whom) else { return false };
+        if member.gone.is_some() || (member.beat != beat && !without) {
+            return false;
+        }
+        member.gone = Some(Gone { at: now, by });
+        self.state.changes += 1;
+        for (run, row) in &mut self.state.rows {
+            if row.session == whom && row.outcome.is_none() && row.attempt > 0 {
+                row.outcome = Some(Outcome::Lost(reason.to_owned()));
+                self.reaped.entry(*run).or_insert(now.micros());
+            }
+        }
+        true
+    }
+
+    fn take_up(&self, jobs: &[Box<str>]) -> Answer {
+        let state = &self.state;
+        let mut records = Vec::new();
+        for record in jobs.iter().filter_map(|job| state.jobs.get(job)) {
+            let rows = state.rows.values().filter(|row| row.job == record.id).map(|row| row.due);
+            let fates = state.fates.iter().filter(|fate| fate.job == record.id);
+            let last = rows.chain(fates.map(|fate| fate.last_due)).max();
+            let decided = last.map_or(record.decided, |last| last.max(record.decided));
+            records.push(JobRecord { decided, ..record.clone() });
+        }
+        let open =
+            state.rows.iter().filter(|(_, row)| row.outcome.is_none() && jobs.contains(&row.job));
+        let open = open.map(|(run, row)| Open {
+            run: *run,
+            row: row.clone(),
+            gone: state.members.get(&row.session).is_none_or(|member| member.gone.is_some()),
+        });
+        let rows = state.rows.values().map(|row| (&row.job, row.due, row.due));
+        let fates = state.fates.iter().map(|fate| (&fate.job, fate.due, fate.last_due));
+        let has_record = rows.chain(fates).filter(|(job, ..)| jobs.contains(job));
+        let has_record = has_record.map(|(job, first, last)| (job.clone(), first, last));
+        Answer::TakenUp(records, open.collect(), has_record.collect())
+    }
+}
