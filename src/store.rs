@@ -10,7 +10,7 @@
 //! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
 //! whatever follows, pass the same tests (`tests/store`).
 
-#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod encode;
 pub mod keeper;
 pub mod known;
@@ -18,13 +18,15 @@ pub mod location;
 #[cfg(feature = "sqlite")]
 mod lock;
 pub mod memory;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod refuse;
 pub mod shared;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

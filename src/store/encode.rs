@@ -27,6 +27,18 @@ pub(super) fn outcome(word: &str, number: Option<i64>, text: Option<&str>) -> Ou
     })
 }
 
+/// The jobs of a file as JSON, where nothing looks into them.
+#[cfg(any(feature = "mysql", feature = "redis"))]
+pub(super) fn jobs_json(jobs: &[(Box<str>, u64)]) -> String {
+    serde_json::json!(jobs).to_string()
+}
+
+/// The same, back again; `None`: it is none.
+#[cfg(any(feature = "mysql", feature = "redis"))]
+pub(super) fn jobs(text: &[u8]) -> Option<Vec<(Box<str>, u64)>> {
+    serde_json::from_slice(text).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

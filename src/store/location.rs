@@ -186,6 +186,8 @@ fn open_shared(url: &SharedUrl) -> Result<(Box<dyn Store>, Vec<String>), StoreEr
     match url.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => Ok((Box::new(super::postgres::Postgres::open(url)?), Vec::new())),
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => Ok((Box::new(super::mysql::Mysql::open(url)?), Vec::new())),
         #[cfg(feature = "redis")]
         Engine::Redis => {
             let (store, warnings) = super::redis::Redis::open(url)?;
@@ -201,6 +203,8 @@ fn read_shared(url: &SharedUrl) -> Result<Box<dyn Reader>, StoreError> {
     match url.engine() {
         #[cfg(feature = "postgres")]
         Engine::Postgres => Ok(Box::new(super::postgres::reader(url)?)),
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => super::mysql::reader(url),
         _ => open_shared(url).and_then(|(store, _)| store.reader()),
     }
 }

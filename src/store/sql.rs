@@ -6,6 +6,7 @@
 //! statements whatever it holds; nearly always one stage is all. The engines (`super::postgres` and
 //! its brothers) put stages into their dialect.
 
+#[cfg(feature = "postgres")]
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -300,6 +301,7 @@ impl JobChange<'_> {
     }
 }
 
+#[cfg(feature = "postgres")]
 /// A text without NUL, which some servers refuse: `\u{1a}` begins a pair that means it, or itself.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(['\0', '\u{1a}']) {
@@ -309,6 +311,7 @@ pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     }
 }
 
+#[cfg(feature = "postgres")]
 /// What [`escaped`] was given.
 pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
     if text.contains('\u{1a}') {

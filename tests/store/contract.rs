@@ -643,10 +643,10 @@ impl Bed for InPostgres {
 }
 
 /// A place of its own on the server of this test program.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "mysql", feature = "redis"))]
 pub(crate) struct OnServer(schedrs::store::location::Location);
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "mysql", feature = "redis"))]
 impl OnServer {
     /// `None`: this machine has no such server, which is said.
     pub(crate) fn new(engine: crate::servers::Engine) -> Option<OnServer> {
@@ -656,7 +656,7 @@ impl OnServer {
     }
 }
 
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "mysql", feature = "redis"))]
 impl Bed for OnServer {
     fn open(&self) -> Box<dyn Store> {
         schedrs::store::location::open(&self.0).unwrap().store
@@ -687,6 +687,14 @@ macro_rules! contract {
             $(#[test] fn $name() {
                 let Some(bed) = super::InPostgres::new() else { return };
                 super::$name(&bed);
+            })*
+        }
+
+        #[cfg(feature = "mysql")]
+        mod mysql {
+            $(#[test] fn $name() {
+                let bed = super::OnServer::new(crate::servers::Engine::Mariadb);
+                bed.iter().for_each(|bed| super::$name(bed));
             })*
         }
 

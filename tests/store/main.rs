@@ -14,6 +14,8 @@ mod faults;
 mod keeper;
 #[cfg(feature = "sqlite")]
 mod killed;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod private;

@@ -189,3 +189,37 @@ fn many_records_by_every_way() {
         }
     }
 }
+
+#[cfg(feature = "redis")]
+proptest! {
+    #![proptest_config(cases(60))]
+
+    #[test]
+    fn memory_and_redis_know_the_same(
+        facts in prop::collection::vec(fact(), 0..60).prop_map(dated),
+        step in 1..30_usize,
+        keep in 1..9_u32,
+        again in any::<bool>(),
+    ) {
+        let engine = crate::servers::Engine::Redis;
+        let Some(bed) = crate::contract::OnServer::new(engine) else { return Ok(()) };
+        compare(&bed, &facts, step, keep, again)?;
+    }
+}
+
+#[cfg(feature = "mysql")]
+proptest! {
+    #![proptest_config(cases(20))]
+
+    /// One fact at a time: within a commit its records are in the order of their keys.
+    #[test]
+    fn memory_and_mysql_know_the_same(
+        facts in prop::collection::vec(fact(), 0..60).prop_map(dated),
+        keep in 1..9_u32,
+        again in any::<bool>(),
+    ) {
+        let engine = crate::servers::Engine::Mariadb;
+        let Some(bed) = crate::contract::OnServer::new(engine) else { return Ok(()) };
+        compare(&bed, &facts, 1, keep, again)?;
+    }
+}

@@ -474,6 +474,14 @@ macro_rules! shared_contract {
             })*
         }
 
+        #[cfg(feature = "mysql")]
+        mod mysql {
+            $(#[test] fn $name() {
+                let bed = crate::contract::OnServer::new(crate::servers::Engine::Mariadb);
+                bed.iter().for_each(|bed| super::$name(bed));
+            })*
+        }
+
         #[cfg(feature = "redis")]
         mod redis {
             $(#[test] fn $name() {

@@ -395,17 +395,6 @@ pub(super) fn member(id: &str, reply: Reply) -> Result<Member, Odd> {
     })
 }
 
-/// A jobfile's jobs.
-pub(super) fn jobs_json(jobs: &[(Box<str>, u64)]) -> String {
-    json!(jobs).to_string()
-}
-
-/// The same, back again.
-pub(super) fn jobs(text: &[u8]) -> Result<Vec<(Box<str>, u64)>, Odd> {
-    let pair = |pair: &Value| Ok((needed(&pair[0])?, pair[1].as_u64().ok_or(Odd)?));
-    parsed(text)?.as_array().ok_or(Odd)?.iter().map(pair).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ use redis::{
 
 use super::reply::{self, Odd};
 use crate::core::url::SharedUrl;
+use crate::store::url::decoded;
 use crate::store::{StoreError, Trouble};
 
 /// The script that does everything.
@@ -150,27 +151,6 @@ fn host_and_port(text: &str, port: u16) -> Result<(String, u16), String> {
     let Some(given) = given else { return Ok((decoded(host), port)) };
     let port = given.parse().map_err(|_| format!("has the port {given:?}, which is none"))?;
     Ok((decoded(host), port))
-}
-
-/// A part of a URL, without its percent signs.
-fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let code = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let code = code.and_then(|two| u8::from_str_radix(two, 16).ok());
-        match code.filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 fn read_file(path: &Path) -> Result<String, StoreError> {

@@ -12,7 +12,7 @@ use crate::core::event::RunId;
 use crate::core::fleet::{Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
 use crate::store::shared::{Asked, Committed, Files, RUN_NUMBERS, Shared, TakenUp};
-use crate::store::{Fact, StoreError, Trouble};
+use crate::store::{Fact, StoreError, Trouble, encode as rows};
 
 fn view(answer: Value) -> Result<View, Odd> {
     let [now, generation, identity, changes, standing, beat, members, recorded] =
@@ -85,7 +85,7 @@ impl Redis {
 impl Shared for Redis {
     fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
         let mut join = self.of_member("join", me);
-        join.arg(encode::jobs_json(jobs));
+        join.arg(rows::jobs_json(jobs));
         encode::member_fields(&mut join, me);
         self.link.ask(&join, view)
     }
@@ -152,7 +152,7 @@ impl Shared for Redis {
             let mut found = Vec::new();
             for (hash, jobs) in hashes.iter().zip(reply::list(answer)?) {
                 if jobs != Value::Nil {
-                    found.push((*hash, encode::jobs(reply::bytes(&jobs)?)?));
+                    found.push((*hash, rows::jobs(reply::bytes(&jobs)?).ok_or(Odd)?));
                 }
             }
             Ok(found)
@@ -201,7 +201,7 @@ impl Shared for Redis {
             pipe.add_command(put_back);
         }
         for (hash, jobs) in files {
-            pipe.cmd("HSETNX").arg(self.link.key("files")).arg(*hash).arg(encode::jobs_json(jobs));
+            pipe.cmd("HSETNX").arg(self.link.key("files")).arg(*hash).arg(rows::jobs_json(jobs));
         }
         if pipe.is_empty() {
             return Ok(());

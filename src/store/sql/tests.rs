@@ -66,6 +66,7 @@ fn attempts_know_how_they_began() {
 }
 
 #[test]
+#[cfg(feature = "postgres")]
 fn texts_come_back() {
     for text in ["", "plain ✓", "\0", "\u{1a}", "\u{1a}0", "a\0\u{1a}1\u{1a}\0", "\u{1a}\u{1a}0"]
     {

@@ -1,0 +1,66 @@
+//! What is in a row: texts of numbers and of texts.
+
+use mysql::Value;
+
+use crate::core::instant::Instant;
+use crate::core::url::SharedUrl;
+use crate::store::{StoreError, Trouble};
+
+/// A row.
+pub(super) type Row = Vec<Value>;
+
+/// A row that no schedrs has written.
+#[derive(Debug)]
+pub(super) struct Odd;
+
+type Read<T> = Result<T, Odd>;
+
+pub(super) fn bytes_or_none(row: &Row, column: usize) -> Read<Option<&[u8]>> {
+    match row.get(column) {
+        Some(Value::NULL) => Ok(None),
+        Some(Value::Bytes(bytes)) => Ok(Some(bytes)),
+        _ => Err(Odd),
+    }
+}
+
+pub(super) fn text_or_none(row: &Row, column: usize) -> Read<Option<Box<str>>> {
+    let Some(bytes) = bytes_or_none(row, column)? else { return Ok(None) };
+    std::str::from_utf8(bytes).map(|text| Some(text.into())).map_err(|_| Odd)
+}
+
+pub(super) fn text(row: &Row, column: usize) -> Read<Box<str>> {
+    text_or_none(row, column)?.ok_or(Odd)
+}
+
+pub(super) fn number_or_none(row: &Row, column: usize) -> Read<Option<i64>> {
+    if let Some(Value::Int(number)) = row.get(column) {
+        return Ok(Some(*number));
+    }
+    let Some(text) = text_or_none(row, column)? else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| Odd)
+}
+
+pub(super) fn number(row: &Row, column: usize) -> Read<i64> {
+    number_or_none(row, column)?.ok_or(Odd)
+}
+
+pub(super) fn instant(row: &Row, column: usize) -> Read<Instant> {
+    number(row, column).map(Instant::from_micros)
+}
+
+pub(super) fn instant_or_none(row: &Row, column: usize) -> Read<Option<Instant>> {
+    Ok(number_or_none(row, column)?.map(Instant::from_micros))
+}
+
+/// What rows are of; a table that somebody has changed is no reason to panic.
+pub(super) fn all<T>(
+    url: &SharedUrl,
+    rows: Option<&Vec<Row>>,
+    of: impl Fn(&Row) -> Read<T>,
+) -> Result<Vec<T>, StoreError> {
+    let rows = rows.map_or(&[][..], Vec::as_slice);
+    rows.iter()
+        .map(of)
+        .collect::<Read<Vec<T>>>()
+        .map_err(|Odd| url.error(Trouble::Corrupt, "its tables hold what schedrs has not written"))
+}
