@@ -237,10 +237,8 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         if let Some(running) = self.running.get_mut(usize::from(process.executor)) {
             *running = running.saturating_sub(1);
         }
-        let exit = match process.signal {
-            true => Exit::Signal(process.code),
-            false => Exit::Code(process.code),
-        };
+        let exit =
+            if process.signal { Exit::Signal(process.code) } else { Exit::Code(process.code) };
         let event = Event::Ended { run: process.run, exit };
         self.scheduler.take(self.now, event, &mut self.actions);
     }

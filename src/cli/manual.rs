@@ -26,10 +26,8 @@ fn page(name: &str) -> PathBuf {
 fn plain(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     // A path or a variable is not to be hyphenated.
-    let whole = |word: &str| match word.contains(['/', '$']) {
-        true => format!("\\%{word}"),
-        false => word.to_owned(),
-    };
+    let whole =
+        |word: &str| if word.contains(['/', '$']) { format!("\\%{word}") } else { word.to_owned() };
     let text = text.split(' ').map(whole).collect::<Vec<String>>().join(" ");
     text.lines()
         .map(|line| if line.starts_with(['.', '\'']) { format!("\\&{line}") } else { line.into() })

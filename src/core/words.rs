@@ -140,9 +140,10 @@ pub fn dst_effect(effect: &DstEffect, zone: &Zone) -> String {
     match *effect {
         DstEffect::Gap { wall, runs } => {
             let at = zone.wall_of(runs);
-            let day = match at.div_euclid(86_400) == wall.div_euclid(86_400) {
-                true => String::new(),
-                false => format!("{} ", wall_day(at)),
+            let day = if at.div_euclid(86_400) == wall.div_euclid(86_400) {
+                String::new()
+            } else {
+                format!("{} ", wall_day(at))
             };
             format!(
                 "{} does not exist on {}: runs at {day}{}",
@@ -238,5 +239,4 @@ pub(crate) fn list(items: &[String]) -> String {
 }
 
 #[cfg(test)]
-#[path = "words/tests.rs"]
 mod tests;

@@ -272,9 +272,10 @@ impl Zone {
                     end => self.segment_at(end),
                 };
                 let second = wall - i64::from(next.offset);
-                return match second >= next.start {
-                    true => Local::Fold { first, second },
-                    false => Local::Unambiguous(first),
+                return if second >= next.start {
+                    Local::Fold { first, second }
+                } else {
+                    Local::Unambiguous(first)
                 };
             }
             let next = self.segment_at(segment.end);

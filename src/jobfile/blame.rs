@@ -37,9 +37,10 @@ impl Fault {
 
 /// A bracket that is never closed.
 pub(super) fn unclosed(at: Span, rest: &str) -> Fault {
-    match rest.starts_with('{') {
-        true => Fault::new(at, "unclosed inline table").help("close it with `}`"),
-        false => Fault::new(at, "unclosed array").help("close it with `]`"),
+    if rest.starts_with('{') {
+        Fault::new(at, "unclosed inline table").help("close it with `}`")
+    } else {
+        Fault::new(at, "unclosed array").help("close it with `]`")
     }
 }
 

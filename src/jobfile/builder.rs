@@ -170,10 +170,11 @@ impl Builder {
             }
         }
         let changed = self.with_options(base, &rest, overrides, &mut problems);
-        let changed = match times.entries.is_empty() {
-            true => changed,
+        let changed = if times.entries.is_empty() {
+            changed
+        } else {
             // What was odd about it was said when it was changed.
-            false => self.with_trigger(&changed, times, overrides, Instant::MIN, &mut problems),
+            self.with_trigger(&changed, times, overrides, Instant::MIN, &mut problems)
         };
         finished(changed, &problems, overrides).map(|(job, _)| job)
     }
@@ -372,10 +373,7 @@ fn finished(job: Job, problems: &Problems, text: &str) -> Result<Made, Lines> {
 
 fn errors(problems: &Problems, text: &str) -> Lines {
     let lines = lines(problems, Severity::Error, text);
-    match lines.is_empty() {
-        true => vec!["the job cannot be understood".to_owned()],
-        false => lines,
-    }
+    if lines.is_empty() { vec!["the job cannot be understood".to_owned()] } else { lines }
 }
 
 /// Each problem of this severity as a line of text.

@@ -53,15 +53,16 @@ fn pattern(value: &Value<'_>, scope: &mut Scope<'_>, included: &mut Vec<Included
         return;
     }
     // The directory's own name is no pattern.
-    let pattern = match Path::new(text).is_absolute() || scope.dir.as_os_str().is_empty() {
-        true => text.to_owned(),
-        false => match scope.dir.to_str() {
+    let pattern = if Path::new(text).is_absolute() || scope.dir.as_os_str().is_empty() {
+        text.to_owned()
+    } else {
+        match scope.dir.to_str() {
             Some(dir) => format!("{}/{text}", glob::Pattern::escape(dir)),
             None => {
                 scope.error(span, "the path of this file is not UTF-8, so no pattern can be used");
                 return;
             }
-        },
+        }
     };
     let options = glob::MatchOptions {
         require_literal_separator: true,

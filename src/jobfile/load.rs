@@ -235,9 +235,10 @@ impl Files {
         for Included { path, span, by_wildcard } in included {
             let from = Place { file, span: Some(span) };
             if self.open.len() > MAX_DEPTH || self.meta.len() >= MAX_FILES {
-                let message = match self.open.len() > MAX_DEPTH {
-                    true => format!("includes are nested more than {MAX_DEPTH} deep"),
-                    false => format!("more than {MAX_FILES} files are included"),
+                let message = if self.open.len() > MAX_DEPTH {
+                    format!("includes are nested more than {MAX_DEPTH} deep")
+                } else {
+                    format!("more than {MAX_FILES} files are included")
                 };
                 self.problems.push(Problem::error(from, message));
                 break;
@@ -262,9 +263,10 @@ impl Files {
         if by_wildcard {
             return;
         }
-        self.problems.push(match self.open.contains(&file) {
-            true => Problem::error(from, "this file includes itself, directly or through others"),
-            false => Problem::warning(from, "this file is included already, and is read once"),
+        self.problems.push(if self.open.contains(&file) {
+            Problem::error(from, "this file includes itself, directly or through others")
+        } else {
+            Problem::warning(from, "this file is included already, and is read once")
         });
     }
 }
@@ -303,13 +305,12 @@ impl<'s> Reader<'s> {
             if chunk::sections_below_jobs(self.text) {
                 let mut rest = above.text.to_owned();
                 for chunk in chunks {
-                    match chunk.in_jobs() {
+                    if chunk.in_jobs() {
                         // What stands below stays where it is.
-                        true => rest.extend(std::iter::repeat_n(' ', chunk.text.len())),
-                        false => {
-                            rest.push_str(chunk.text);
-                            above.spoiled |= chunk.spoiled;
-                        }
+                        rest.extend(std::iter::repeat_n(' ', chunk.text.len()))
+                    } else {
+                        rest.push_str(chunk.text);
+                        above.spoiled |= chunk.spoiled;
                     }
                 }
                 text = rest;

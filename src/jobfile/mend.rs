@@ -61,9 +61,10 @@ type Wrong = Vec<(Range<usize>, String)>;
 
 /// What the crate finds wrong with a text.
 fn errors(text: &str) -> Wrong {
-    let errors = match text.len() <= MAX_LISTED {
-        true => DeTable::parse_recoverable(text).1,
-        false => DeTable::parse(text).err().into_iter().collect(),
+    let errors = if text.len() <= MAX_LISTED {
+        DeTable::parse_recoverable(text).1
+    } else {
+        DeTable::parse(text).err().into_iter().collect()
     };
     let place = |error: &Error| (error.span().unwrap_or_default(), error.message().to_owned());
     errors.iter().map(place).collect()

@@ -124,11 +124,12 @@ pub(super) fn percent(value: &Value<'_>, text: &str, scope: &mut Scope<'_>) {
     let Some((range, escaped)) = crontab_percent(text) else { return };
     let span = inside(value.span, scope.typed(value.span), text, range);
     let place = scope.place(span);
-    scope.push(match escaped {
-        true => Problem::warning(place, "`\\%` looks copied from a crontab")
-            .help("here `%` has no special meaning: write `%` without the backslash"),
-        false => Problem::warning(place, "this `%` looks copied from a crontab")
-            .help("here `%` does not end the command: what follows it belongs in `stdin`"),
+    scope.push(if escaped {
+        Problem::warning(place, "`\\%` looks copied from a crontab")
+            .help("here `%` has no special meaning: write `%` without the backslash")
+    } else {
+        Problem::warning(place, "this `%` looks copied from a crontab")
+            .help("here `%` does not end the command: what follows it belongs in `stdin`")
     });
 }
 

@@ -396,10 +396,7 @@ fn toml(value: &Value) -> String {
 /// A key, quoted where it has to be.
 pub(super) fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    match !name.is_empty() && name.chars().all(bare) {
-        true => name.to_owned(),
-        false => string(name),
-    }
+    if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { string(name) }
 }
 
 /// A basic string.

@@ -116,9 +116,10 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
 
 /// The same for a text of several lines, which stay lines.
 pub(crate) fn clean_lines(text: &str) -> Cow<'_, str> {
-    match text.contains('\n') {
-        true => Cow::Owned(text.split('\n').map(clean).collect::<Vec<_>>().join("\n")),
-        false => clean(text),
+    if text.contains('\n') {
+        Cow::Owned(text.split('\n').map(clean).collect::<Vec<_>>().join("\n"))
+    } else {
+        clean(text)
     }
 }
 
@@ -146,10 +147,7 @@ impl std::error::Error for Lines {}
 pub(crate) fn clean_error(error: &anyhow::Error) -> String {
     let texts = error.chain().map(|cause| {
         let text = cause.to_string();
-        match cause.is::<Lines>() {
-            true => text,
-            false => clean(&text).into_owned(),
-        }
+        if cause.is::<Lines>() { text } else { clean(&text).into_owned() }
     });
     texts.collect::<Vec<_>>().join(": ")
 }

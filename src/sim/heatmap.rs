@@ -56,13 +56,13 @@ impl HeatMap {
         let end = (end + 3599).div_euclid(3600).max(first + 1);
         let (first_day, last_day) = (first.div_euclid(24), (end - 1).div_euclid(24));
         let is_mean = last_day - first_day >= MOST_DAYS;
-        let row_of = |day: i64| match is_mean {
-            true => civil::weekday(day) as usize,
-            false => (day - first_day) as usize,
+        let row_of = |day: i64| {
+            if is_mean { civil::weekday(day) as usize } else { (day - first_day) as usize }
         };
-        let labels: Vec<String> = match is_mean {
-            true => WEEKDAYS.iter().map(|name| capital(name)).collect(),
-            false => (first_day..=last_day).map(day_label).collect(),
+        let labels: Vec<String> = if is_mean {
+            WEEKDAYS.iter().map(|name| capital(name)).collect()
+        } else {
+            (first_day..=last_day).map(day_label).collect()
         };
         let empty = |label| Row { label, cells: [None; 24], total: 0 };
         let mut rows: Vec<Row> = labels.into_iter().map(empty).collect();

@@ -191,9 +191,10 @@ impl Survey {
     fn start(&mut self, now: Instant, start: &Start) {
         self.count_hour(now);
         let Some(place) = self.places.of(&start.job) else { return };
-        let fire = match start.job.options.longest_delay().is_zero() {
-            true => start.due,
-            false => start.due.plus(start.job.delay(start.due)),
+        let fire = if start.job.options.longest_delay().is_zero() {
+            start.due
+        } else {
+            start.due.plus(start.job.delay(start.due))
         };
         let facts = &mut self.jobs[place];
         facts.attempts += 1;

@@ -151,9 +151,12 @@ fn links_in_the_package_lead_somewhere() {
         .filter_map(|(from, to)| Some((from, to.strip_prefix(DOC)?.to_owned())))
         .flat_map(|(from, to)| found(from).into_iter().map(move |path| (path, to.clone())))
         .collect();
-    let name = |(path, to): &(PathBuf, String)| match to.is_empty() || to.ends_with('/') {
-        true => format!("{to}{}", path.file_name().unwrap().to_str().unwrap()),
-        false => to.clone(),
+    let name = |(path, to): &(PathBuf, String)| {
+        if to.is_empty() || to.ends_with('/') {
+            format!("{to}{}", path.file_name().unwrap().to_str().unwrap())
+        } else {
+            to.clone()
+        }
     };
     let there: Vec<String> = files.iter().map(name).collect();
     let mut links = 0;

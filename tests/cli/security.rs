@@ -74,23 +74,21 @@ fn who_is_not_root_is_warned_unless_there_is_a_user() {
         let bench = Bench::new(&JOB.replace(" }", &format!("{user} }}")));
         bench.set_mode("jobs.toml", 0o666);
         let args = ["run", "--once", "a", "jobs.toml"];
-        let done = match is_root() {
-            true => {
-                // The program itself may be where only root gets at it. Another process copies it:
-                // what this one writes, children of other tests have open for a moment, and a
-                // program that somebody has open for writing cannot be executed.
-                let copied = std::process::Command::new("cp")
-                    .args([env!("CARGO_BIN_EXE_schedrs"), "schedrs"])
-                    .current_dir(bench.dir.path())
-                    .status();
-                assert!(copied.unwrap().success());
-                chown(bench.dir.path(), Some(SOMEBODY), None).unwrap();
-                let script = format!(
-                    "shift; exec setpriv --reuid={SOMEBODY} --clear-groups ./schedrs \"$@\""
-                );
-                Running::start(&mut bench.shell(&script, &args)).wait()
-            }
-            false => run(&bench, &args),
+        let done = if is_root() {
+            // The program itself may be where only root gets at it. Another process copies it:
+            // what this one writes, children of other tests have open for a moment, and a
+            // program that somebody has open for writing cannot be executed.
+            let copied = std::process::Command::new("cp")
+                .args([env!("CARGO_BIN_EXE_schedrs"), "schedrs"])
+                .current_dir(bench.dir.path())
+                .status();
+            assert!(copied.unwrap().success());
+            chown(bench.dir.path(), Some(SOMEBODY), None).unwrap();
+            let script =
+                format!("shift; exec setpriv --reuid={SOMEBODY} --clear-groups ./schedrs \"$@\"");
+            Running::start(&mut bench.shell(&script, &args)).wait()
+        } else {
+            run(&bench, &args)
         };
         match wanted {
             Ok(out) => assert_eq!(done.out, [out], "{done:?}"),

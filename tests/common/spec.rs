@@ -177,9 +177,10 @@ impl Axis {
 /// An expression of crontab(5), added to a field.
 fn crontab_item(axis: &Axis, rng: &mut Rng, made: &mut Made) {
     let (first, last) = (axis.value(rng), axis.value(rng));
-    let step = match rng.chance(70) {
-        true => rng.number(1..=axis.size.div_ceil(2)),
-        false => rng.number(1..=axis.size + 3),
+    let step = if rng.chance(70) {
+        rng.number(1..=axis.size.div_ceil(2))
+    } else {
+        rng.number(1..=axis.size + 3)
     };
     let kind = rng.number(0..=99);
     let (text, values) = match kind {
@@ -266,14 +267,13 @@ pub(crate) fn crontab(rng: &mut Rng, focus: Option<Focus>, seconds: bool) -> Spe
     let weekday = Axis { min: 0, max: 7, size: 7, names: &FROM_SUNDAY, focus: weekdays };
     let weekday = crontab_field(&weekday, 55, rng, |rng, made| {
         let (day, nth) = (rng.number(0..=7), rng.number(1..=5));
-        let name = match rng.chance(50) {
-            true => FROM_SUNDAY[day as usize % 7].to_owned(),
-            false => day.to_string(),
-        };
+        let name =
+            if rng.chance(50) { FROM_SUNDAY[day as usize % 7].to_owned() } else { day.to_string() };
         let from_monday = (day + 6) % 7;
-        let (text, rule) = match rng.chance(50) {
-            true => (format!("{name}#{nth}"), Rule::Nth(nth, from_monday)),
-            false => (format!("{name}L"), Rule::LastOf(from_monday)),
+        let (text, rule) = if rng.chance(50) {
+            (format!("{name}#{nth}"), Rule::Nth(nth, from_monday))
+        } else {
+            (format!("{name}L"), Rule::LastOf(from_monday))
         };
         made.text.push_str(&text);
         made.rules.push(rule);
@@ -324,9 +324,8 @@ fn fields_item(axis: &Axis, rng: &mut Rng, made: &mut Made) {
     let (first, last) = (a.min(b), a.max(b));
     let name = |value: u32| axis.names.get((value - axis.min) as usize).copied();
     // A step is at most as wide as what it steps over, and narrow ones are more fun.
-    let step = |width: u32, rng: &mut Rng| match rng.chance(70) {
-        true => rng.number(1..=width.div_ceil(2)),
-        false => rng.number(1..=width),
+    let step = |width: u32, rng: &mut Rng| {
+        if rng.chance(70) { rng.number(1..=width.div_ceil(2)) } else { rng.number(1..=width) }
     };
     let kind = rng.number(0..=99);
     let (text, values, open) = match kind {

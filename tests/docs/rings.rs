@@ -316,8 +316,8 @@ fn files(directory: &Path, module: &[String], into: &mut Vec<File>) {
             let text = fs::read_to_string(&path).unwrap();
             let is_root = module.is_empty() && name == "lib";
             let module = if is_root { Vec::new() } else { inner };
-            // The name of such a file is not that of its module (`#[path]`).
-            if module.first().is_none_or(|name| name != "main") && !name.ends_with("_tests") {
+            // What a test needs is no part of the structure.
+            if module.first().is_none_or(|name| name != "main") && name != "tests" {
                 into.push(File { module, text });
             }
         }

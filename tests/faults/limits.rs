@@ -386,9 +386,10 @@ fn a_job_of_another_user_has_a_session_keyring_of_its_own() {
                 let (kind, name) = (c"user".as_ptr(), c"schedrs-test-key".as_ptr());
                 let session = libc::KEY_SPEC_SESSION_KEYRING;
                 let added = libc::syscall(libc::SYS_add_key, kind, name, name, 4usize, session);
-                match joined >= 0 && added >= 0 {
-                    true => Ok(()),
-                    false => Err(std::io::Error::last_os_error()),
+                if joined >= 0 && added >= 0 {
+                    Ok(())
+                } else {
+                    Err(std::io::Error::last_os_error())
                 }
             }
         };

@@ -389,9 +389,10 @@ fn what_takes_its_mark_off_ends_with_its_run_or_is_told_of() {
         bench.program("escape", ESCAPE);
         let args = ["run", "--log-format", "json", "jobs.toml"];
         let hide = "exec unshare -m sh -c 'umount -l /sys/fs/cgroup; exec \"$@\"' sh \"$@\"";
-        let mut running = match without_groups {
-            false => bench.run(),
-            true => Running::start(&mut bench.shell(hide, &args)),
+        let mut running = if without_groups {
+            Running::start(&mut bench.shell(hide, &args))
+        } else {
+            bench.run()
         };
         running.event("succeeded", "escape");
         let pid = fs::read_to_string(bench.path("pid")).unwrap();

@@ -811,9 +811,10 @@ impl World {
                 return;
             }
             if let Some(attempt) = self.attempts.iter().find(|attempt| !attempt.postponed) {
-                match attempt.alive {
-                    true => self.end(0, Exit::Code(0)),
-                    false => self.answer(attempt.run, Answer::Started),
+                if attempt.alive {
+                    self.end(0, Exit::Code(0))
+                } else {
+                    self.answer(attempt.run, Answer::Started)
                 }
                 continue;
             }

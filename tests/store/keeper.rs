@@ -87,9 +87,10 @@ impl Scene {
         let first = Box::new(fake());
         let reopen = Box::new(move || {
             let _ = open.send(());
-            match anew {
-                true => Ok(Box::new(fake()) as Box<dyn Store>),
-                false => Err(StoreError::new(Trouble::ReadOnly, "cannot be made")),
+            if anew {
+                Ok(Box::new(fake()) as Box<dyn Store>)
+            } else {
+                Err(StoreError::new(Trouble::ReadOnly, "cannot be made"))
             }
         });
         let submit = move |start: Start| submit.send(start.run.0).unwrap_or_default();

@@ -61,9 +61,10 @@ fn weekdays(spec: &Spec, sunday: usize) -> String {
 /// to match.
 fn days(spec: &Spec, sunday: usize) -> Vec<(String, String)> {
     let (days, weekdays) = (list(&spec.days[1..], 1), weekdays(spec, sunday));
-    match spec.either {
-        false => vec![(days, weekdays)],
-        true => vec![(days, "*".into()), ("*".into(), weekdays)],
+    if spec.either {
+        vec![(days, "*".into()), ("*".into(), weekdays)]
+    } else {
+        vec![(days, weekdays)]
     }
 }
 
@@ -79,9 +80,10 @@ fn random(rng: &mut Rng, wanted: impl Fn(&Spec) -> bool) -> (Spec, i64) {
         let at = DateTime::from_timestamp(from, 0).unwrap().naive_utc();
         let focus =
             rng.chance(50).then(|| Focus { date: at.date(), hour: at.hour(), minute: at.minute() });
-        let spec = match rng.chance(60) {
-            true => spec::crontab(rng, focus, true),
-            false => spec::fields(rng, focus, true),
+        let spec = if rng.chance(60) {
+            spec::crontab(rng, focus, true)
+        } else {
+            spec::fields(rng, focus, true)
         };
         if wanted(&spec) {
             return (spec, from);

@@ -46,9 +46,8 @@ fn shown(at: Instant, zone: &Zone) -> String {
 }
 
 fn trigger(text: &str, zone: &Zone) -> CronTrigger {
-    let text = match text.contains('=') {
-        false => Text::Crontab(text.to_owned()),
-        true => Text::Fields(
+    let text = if text.contains('=') {
+        Text::Fields(
             text.split(' ')
                 .map(|field| {
                     let (key, text) = field.split_once('=').unwrap();
@@ -58,7 +57,9 @@ fn trigger(text: &str, zone: &Zone) -> CronTrigger {
                     (key, text.replace('_', " "))
                 })
                 .collect(),
-        ),
+        )
+    } else {
+        Text::Crontab(text.to_owned())
     };
     CronTrigger::new([spec::schedule(&text)], zone.clone(), None, None)
 }

@@ -72,10 +72,7 @@ fn random(rng: &mut Rng, zone: &Zone, near: Instant) -> Spec {
         hour: wall.hour(),
         minute: wall.minute(),
     });
-    match rng.chance(50) {
-        true => spec::crontab(rng, focus, true),
-        false => spec::fields(rng, focus, true),
-    }
+    if rng.chance(50) { spec::crontab(rng, focus, true) } else { spec::fields(rng, focus, true) }
 }
 
 /// Whether a schedule matches a wall time, by its own tables and not the engine's.
@@ -188,9 +185,10 @@ fn an_interval_is_a_grid() {
     let law = runner(20_000, 1).run(&cases, |(every, anchor, from, span, started)| {
         let every = Duration::from_micros(every);
         let end = span.map(|span| anchor.plus(Duration::from_micros(span % 10_000_000_000_000)));
-        let (trigger, first) = match started {
-            true => (IntervalTrigger::new(every, Some(anchor), end), anchor),
-            false => (IntervalTrigger::new(every, None, end).anchored(anchor), anchor.plus(every)),
+        let (trigger, first) = if started {
+            (IntervalTrigger::new(every, Some(anchor), end), anchor)
+        } else {
+            (IntervalTrigger::new(every, None, end).anchored(anchor), anchor.plus(every))
         };
         // To be told again when it was first scheduled moves nothing.
         let later = anchor.plus(Duration::from_secs(1));

@@ -83,9 +83,10 @@ impl Days {
             // one holds in it.
             let ends = (ask(rules, block), ask(rules, block + 899));
             for minute in 0..15 {
-                minutes.push(match ends.0 == ends.1 {
-                    true => ends.0,
-                    false => ask(rules, block + minute * MINUTE),
+                minutes.push(if ends.0 == ends.1 {
+                    ends.0
+                } else {
+                    ask(rules, block + minute * MINUTE)
                 });
             }
             block += 900;
@@ -188,10 +189,7 @@ fn random(rng: &mut Rng, wall: i64) -> Spec {
     let near = wall + rng.within(-5400..=5400);
     let at = DateTime::from_timestamp(near, 0).unwrap().naive_utc();
     let focus = Some(Focus { date: at.date(), hour: at.hour(), minute: at.minute() });
-    match rng.chance(50) {
-        true => spec::crontab(rng, focus, true),
-        false => spec::fields(rng, focus, true),
-    }
+    if rng.chance(50) { spec::crontab(rng, focus, true) } else { spec::fields(rng, focus, true) }
 }
 
 fn run(seed: u64, names: &[&str], changes_each: usize, schedules: usize) -> (usize, usize) {

@@ -68,12 +68,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     lines.extend(machine.into_iter().map(|finding| (None, finding)));
     if let Some(set) = &set {
         let all = args.jobs.is_empty();
-        let jobs: Vec<&Arc<Job>> = match all {
-            true => set.jobs.iter().collect(),
-            false => {
-                let find = |id: &String| Ok(&set.jobs[argument::job(&set.jobs, id)?]);
-                args.jobs.iter().map(find).collect::<anyhow::Result<_>>()?
-            }
+        let jobs: Vec<&Arc<Job>> = if all {
+            set.jobs.iter().collect()
+        } else {
+            let find = |id: &String| Ok(&set.jobs[argument::job(&set.jobs, id)?]);
+            args.jobs.iter().map(find).collect::<anyhow::Result<_>>()?
         };
         let environment = scheduler.and_then(Scheduler::environment);
         let world = match environment {
@@ -133,12 +132,11 @@ fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {
         let due = words::rfc3339(now.truncated(), &job.zone);
         let start = Start { run: RunId(0), job: Arc::clone(job), due: now, attempt: 1 };
         let mut found = world.examine(&start, &due);
-        match all {
-            true => {
-                found.retain(|finding| finding.verdict != Verdict::Ok);
-                well += usize::from(found.is_empty());
-            }
-            false => found.extend(world.compare_with_login(&start, &due)),
+        if all {
+            found.retain(|finding| finding.verdict != Verdict::Ok);
+            well += usize::from(found.is_empty());
+        } else {
+            found.extend(world.compare_with_login(&start, &due))
         }
         lines.extend(found.into_iter().map(|finding| (Some(Arc::clone(job)), finding)));
     }
@@ -177,10 +175,8 @@ fn print(lines: &[Line], output: Output) -> std::io::Result<()> {
                 let (word, about) = (word(finding.verdict), finding.about);
                 let (job, text) = (job.unwrap_or_default(), clean(&finding.text));
                 // Not `program: program tar is not there`.
-                let about = match text.starts_with(about) {
-                    true => String::new(),
-                    false => format!("{about}: "),
-                };
+                let about =
+                    if text.starts_with(about) { String::new() } else { format!("{about}: ") };
                 writeln!(out, "{style}{word:<7}{style:#}  {job}{about}{text}")?;
                 if let Some(help) = &finding.help {
                     writeln!(out, "         = help: {}", clean(help))?;

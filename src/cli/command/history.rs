@@ -183,9 +183,10 @@ fn records(
 fn nothing(asked: &Asked<'_>) -> String {
     let what = if asked.args.failed { "nothing has gone wrong" } else { "no records" };
     let of = asked.job.map(|job| format!(" of {}", clean(job))).unwrap_or_default();
-    match asked.since.is_some() || asked.until.is_some() {
-        true => format!("{what}{of} in that time"),
-        false => format!("{what}{of}"),
+    if asked.since.is_some() || asked.until.is_some() {
+        format!("{what}{of} in that time")
+    } else {
+        format!("{what}{of}")
     }
 }
 

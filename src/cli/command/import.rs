@@ -189,10 +189,7 @@ fn crontabs(
     let files = if files.is_empty() { &of_system } else { files };
     let mut all = Vec::new();
     for file in files {
-        match file.is_dir() {
-            true => all.extend(crontab_directory(file)?),
-            false => all.push(file.clone()),
-        }
+        if file.is_dir() { all.extend(crontab_directory(file)?) } else { all.push(file.clone()) }
     }
     for file in all {
         let (name, text) = text(&file)?;
@@ -223,13 +220,12 @@ fn crontab_directory(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
         if path.is_dir() || name == ".placeholder" {
             continue;
         }
-        match name.chars().all(plain) {
-            true => files.push(path),
-            false => {
-                let name = path.display().to_string();
-                let name = problem::clean(&name);
-                anstream::eprintln!("{name}: left out: cron does not read a file of such a name");
-            }
+        if name.chars().all(plain) {
+            files.push(path)
+        } else {
+            let name = path.display().to_string();
+            let name = problem::clean(&name);
+            anstream::eprintln!("{name}: left out: cron does not read a file of such a name");
         }
     }
     files.sort();
@@ -257,16 +253,13 @@ fn own_crontab(user: Option<&str>) -> anyhow::Result<String> {
 /// The name and the text of a file.
 fn text(path: &Path) -> anyhow::Result<(String, String)> {
     let mut bytes = Vec::new();
-    let name = match path.as_os_str() == "-" {
-        true => {
-            io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
-            "<stdin>".to_owned()
-        }
-        false => {
-            let name = path.display().to_string();
-            bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
-            name
-        }
+    let name = if path.as_os_str() == "-" {
+        io::stdin().lock().read_to_end(&mut bytes).context("cannot read standard input")?;
+        "<stdin>".to_owned()
+    } else {
+        let name = path.display().to_string();
+        bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+        name
     };
     // Comments of old files may be in any encoding; that is no reason to refuse the jobs. The
     // readers of crontabs see where a byte was replaced.
@@ -421,9 +414,10 @@ fn summary(proof: &Proof, lost: usize) -> String {
     let mut parts = vec![counted(jobs, "job", "jobs")];
     let not_compared = jobs - proof.compared();
     // "0 due times equal" would sound as if they were not.
-    parts.push(match not_compared == jobs && jobs > 0 {
-        true => "no due times to compare".to_owned(),
-        false => format!("{} equal", times(proof.equal())),
+    parts.push(if not_compared == jobs && jobs > 0 {
+        "no due times to compare".to_owned()
+    } else {
+        format!("{} equal", times(proof.equal()))
     });
     let by_design = proof.by_design();
     if by_design > 0 {

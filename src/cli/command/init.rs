@@ -23,10 +23,11 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let zone = super::argument::local_zone(context);
-    let zone = match zone.has_name() {
-        true => format!("timezone = \"{zone}\"    #"),
+    let zone = if zone.has_name() {
+        format!("timezone = \"{zone}\"    #")
+    } else {
         // Without the line it is still that of the machine.
-        false => "# timezone = \"Europe/Berlin\"    #".to_owned(),
+        "# timezone = \"Europe/Berlin\"    #".to_owned()
     };
     let file = &args.file;
     if file == Path::new("-") {

@@ -180,9 +180,10 @@ pub(super) fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
             format!("{} {}", last.mark(), times.soon(at, zone))
         });
         let next = job.next.as_ref().map(|next| times.soon(next, zone));
-        let zone_name = match zone.name() == local.name() {
-            true => String::new(),
-            false => clean(&job.timezone).into_owned(),
+        let zone_name = if zone.name() == local.name() {
+            String::new()
+        } else {
+            clean(&job.timezone).into_owned()
         };
         table.row(vec![
             clean(&job.id).into_owned(),

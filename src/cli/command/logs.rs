@@ -64,10 +64,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     // Asked before anything is shown, so that nothing is missed between the two.
-    let mut client = match args.follow {
-        true => Some(follow::begin(args)?),
-        false => None,
-    };
+    let mut client = if args.follow { Some(follow::begin(args)?) } else { None };
     let place = HistoryArgs { jobfile: args.jobfile.clone(), store: args.store.clone() };
     let history = History::open(&place, context);
     // What was printed is passed on as it is, or made harmless here: not through `anstream`, which
@@ -136,9 +133,10 @@ fn show(
             if nth > 0 {
                 writeln!(out)?;
             }
-            match has_colour(is_terminal) {
-                true => writeln!(out, "{DIM}{header}{DIM:#}")?,
-                false => writeln!(out, "{header}")?,
+            if has_colour(is_terminal) {
+                writeln!(out, "{DIM}{header}{DIM:#}")?
+            } else {
+                writeln!(out, "{header}")?
             }
         }
         if let Some((bytes, _)) = &output {

@@ -80,15 +80,14 @@ fn time(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Instant> {
         return argument::instant(text, zone, now, now);
     };
     let at = argument::instant(&format!("{day}T{text}"), zone, now, now)?;
-    match at > now {
-        true => Ok(at),
-        false => {
-            // Noon is on the next day whatever the clocks do in the night.
-            let noon = argument::instant(&format!("{day}T12:00:00"), zone, now, now)?;
-            let next = words::rfc3339(noon.plus(std::time::Duration::from_secs(86_400)), zone);
-            let day = next.get(..10).unwrap_or_default();
-            argument::instant(&format!("{day}T{text}"), zone, now, now)
-        }
+    if at > now {
+        Ok(at)
+    } else {
+        // Noon is on the next day whatever the clocks do in the night.
+        let noon = argument::instant(&format!("{day}T12:00:00"), zone, now, now)?;
+        let next = words::rfc3339(noon.plus(std::time::Duration::from_secs(86_400)), zone);
+        let day = next.get(..10).unwrap_or_default();
+        argument::instant(&format!("{day}T{text}"), zone, now, now)
     }
 }
 

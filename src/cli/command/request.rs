@@ -237,9 +237,10 @@ impl Times<'_> {
         let Some(at) = instant(time) else { return String::new() };
         let now = self.now;
         let whole = |span: Duration| words::span(Duration::from_secs(span.as_secs()));
-        match at > now {
-            true => format!("in {}", whole(at.since(now))),
-            false => format!("{} ago", whole(now.since(at))),
+        if at > now {
+            format!("in {}", whole(at.since(now)))
+        } else {
+            format!("{} ago", whole(now.since(at)))
         }
     }
 }

@@ -51,10 +51,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let mut client = args.connection.connect()?;
-    let ending = match args.wait {
-        true => Some(Ending::of(&mut client)?),
-        false => None,
-    };
+    let ending = if args.wait { Some(Ending::of(&mut client)?) } else { None };
     let request = json!({ "do": "shutdown", "now": args.now });
     let body = match client.ask(&request) {
         Err(error) if has_ended(&error) => Map::new(),
@@ -64,9 +61,8 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         ending.wait_for_runs(&mut client, &args.connection)?;
         ending.wait_for_store()?;
     }
-    args.connection.show(&body, |_| match args.wait {
-        true => "schedrs has stopped".to_owned(),
-        false => "schedrs is stopping".to_owned(),
+    args.connection.show(&body, |_| {
+        if args.wait { "schedrs has stopped".to_owned() } else { "schedrs is stopping".to_owned() }
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -91,9 +87,12 @@ impl Ending {
         let store = store.and_then(|store| store.strip_prefix("sqlite:")).map(Path::new);
         // As the scheduler sees it, which may have been started elsewhere.
         let directory = || fs::read_link(format!("/proc/{}/cwd", pid?)).ok();
-        let store = store.and_then(|path| match path.is_absolute() {
-            true => Some(path.to_path_buf()),
-            false => Some(directory()?.join(path)),
+        let store = store.and_then(|path| {
+            if path.is_absolute() {
+                Some(path.to_path_buf())
+            } else {
+                Some(directory()?.join(path))
+            }
         });
         Ok(Ending { pid, process, store })
     }

@@ -46,9 +46,12 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     let waits = begun.get("waits") == Some(&Value::Bool(true));
     let job = clean(&args.job);
     if !args.wait {
-        args.connection.show(&begun, |_| match waits {
-            true => format!("run {run} of {job} waits for a slot"),
-            false => format!("run {run} of {job} has started"),
+        args.connection.show(&begun, |_| {
+            if waits {
+                format!("run {run} of {job} waits for a slot")
+            } else {
+                format!("run {run} of {job} has started")
+            }
         })?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -30,10 +30,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         Output::Text => text(&status, &mut out, context)?,
     }
     out.flush()?;
-    Ok(match status.reasons.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    })
+    Ok(if status.reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn text(status: &StatusView, out: &mut dyn Write, context: &Context) -> anyhow::Result<()> {
@@ -41,9 +38,10 @@ fn text(status: &StatusView, out: &mut dyn Write, context: &Context) -> anyhow::
     let zone = times.zone(&status.timezone);
     let colour =
         |colour: anstyle::AnsiColor| anstyle::Style::new().bold().fg_color(Some(colour.into()));
-    let style = match status.reasons.is_empty() {
-        true => colour(anstyle::AnsiColor::Green),
-        false => colour(anstyle::AnsiColor::Red),
+    let style = if status.reasons.is_empty() {
+        colour(anstyle::AnsiColor::Green)
+    } else {
+        colour(anstyle::AnsiColor::Red)
     };
     writeln!(
         out,

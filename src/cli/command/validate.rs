@@ -50,16 +50,15 @@ enum Output {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let files = match args.files.is_empty() {
-        true => vec![locate::jobfile(None)?],
-        false => args.files.clone(),
-    };
+    let files =
+        if args.files.is_empty() { vec![locate::jobfile(None)?] } else { args.files.clone() };
     let now = clock::wall();
     let mut good = true;
     for file in &files {
-        let mut loaded = match args.explain {
-            true => jobfile::load_path_with_origins(file, &context.zones, now),
-            false => jobfile::load_path(file, &context.zones, now),
+        let mut loaded = if args.explain {
+            jobfile::load_path_with_origins(file, &context.zones, now)
+        } else {
+            jobfile::load_path(file, &context.zones, now)
         };
         if args.strict {
             loaded.problems.make_strict();

@@ -35,9 +35,10 @@ pub fn crontab(set: &JobSet) -> Exported {
             continue;
         };
         state.variables(job, &mut out, &mut exported);
-        let user = match with_users {
-            true => format!("{} ", job.options.user.as_deref().unwrap_or("root")),
-            false => String::new(),
+        let user = if with_users {
+            format!("{} ", job.options.user.as_deref().unwrap_or("root"))
+        } else {
+            String::new()
         };
         let paused = if job.options.paused { "# paused: " } else { "" };
         for line in lines {

@@ -163,9 +163,10 @@ fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-./=:,+@%$".contains(c);
     let escaped = escaped(word);
     // The first word may begin with characters that mean something, as `-` and `@` do.
-    match word.chars().all(plain) && word.starts_with(|c: char| c.is_alphanumeric() || c == '/') {
-        true => escaped,
-        false => format!("\"{}\"", escaped.replace('"', "\\\"")),
+    if word.chars().all(plain) && word.starts_with(|c: char| c.is_alphanumeric() || c == '/') {
+        escaped
+    } else {
+        format!("\"{}\"", escaped.replace('"', "\\\""))
     }
 }
 
@@ -204,10 +205,7 @@ fn calendars(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option<V
         return None;
     }
     // The machine's own zone may have no name, and is what systemd goes by without one.
-    let zone = match job.zone.has_name() {
-        true => format!(" {}", job.zone),
-        false => String::new(),
-    };
+    let zone = if job.zone.has_name() { format!(" {}", job.zone) } else { String::new() };
     let mut lines = Vec::new();
     for schedule in cron.schedules() {
         match calendar(schedule) {
@@ -326,25 +324,24 @@ fn set(set: u64, all: u64, min: u32, max: u32) -> String {
         return format!("{first:02}..{last:02}/{}", second - first);
     }
     let runs = crate::core::words::runs(set, max + 1);
-    let texts: Vec<String> = runs
-        .into_iter()
-        .map(|(first, last)| match first == last {
-            true => format!("{first:02}"),
-            false => format!("{first:02}..{last:02}"),
-        })
-        .collect();
+    let texts: Vec<String> =
+        runs.into_iter()
+            .map(|(first, last)| {
+                if first == last { format!("{first:02}") } else { format!("{first:02}..{last:02}") }
+            })
+            .collect();
     texts.join(",")
 }
 
 fn weekdays(set: u8) -> String {
     let name = |day: u32| capital(SHORT_WEEKDAYS[day as usize]);
-    let texts: Vec<String> = crate::core::words::runs(set.into(), 7)
-        .into_iter()
-        .map(|(first, last)| match first == last {
-            true => name(first),
-            false => format!("{}..{}", name(first), name(last)),
-        })
-        .collect();
+    let texts: Vec<String> =
+        crate::core::words::runs(set.into(), 7)
+            .into_iter()
+            .map(|(first, last)| {
+                if first == last { name(first) } else { format!("{}..{}", name(first), name(last)) }
+            })
+            .collect();
     texts.join(",")
 }
 

@@ -487,5 +487,4 @@ fn unpickled(json: &Json) -> Option<Rc<Pickled>> {
 }
 
 #[cfg(test)]
-#[path = "apscheduler_tests.rs"]
 mod tests;

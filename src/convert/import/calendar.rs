@@ -156,10 +156,11 @@ impl Calendar {
             }
         }
         self.months = items(month, 1, 12, Towards::Last)?;
-        self.days = match self.from_end {
+        self.days = if self.from_end {
             // Every month has so many.
-            true => items(day, 1, 28, Towards::First)?,
-            false => items(day, 1, 31, Towards::Last)?,
+            items(day, 1, 28, Towards::First)?
+        } else {
+            items(day, 1, 31, Towards::Last)?
         };
         Ok(())
     }
@@ -228,13 +229,14 @@ impl Calendar {
         let weekday = weekday.map_or("*".to_owned(), |days| named(&days));
         let any_day = self.days.is_empty();
         if self.years.is_empty() && (any_day || weekday == "*") {
-            let day = match self.from_end {
-                true => last_days(&self.days)
+            let day = if self.from_end {
+                last_days(&self.days)
                     .iter()
                     .map(|day| if *day == 1 { "L".to_owned() } else { format!("L-{}", day - 1) })
                     .collect::<Vec<String>>()
-                    .join(","),
-                false => field(&self.days, 1, 31),
+                    .join(",")
+            } else {
+                field(&self.days, 1, 31)
             };
             let second = if second == "0" { String::new() } else { format!("{second} ") };
             return Ok(Value::Text(format!("{second}{minute} {hour} {day} {month} {weekday}")));

@@ -368,9 +368,10 @@ impl Reader<'_, '_, '_> {
         }
         self.check(line, words, &fields)?;
         self.notes_on_fields(line, words);
-        let oracle = match random {
-            true => Oracle::None("its values were to be picked at random"),
-            false => Oracle::Crontab(typed),
+        let oracle = if random {
+            Oracle::None("its values were to be picked at random")
+        } else {
+            Oracle::Crontab(typed)
         };
         Some(When { key: "cron", value: Value::Text(fields), oracle, end: words[4].end })
     }
@@ -602,5 +603,4 @@ fn random_ranges(fields: &str) -> (String, bool) {
 }
 
 #[cfg(test)]
-#[path = "crontab_tests.rs"]
 mod tests;

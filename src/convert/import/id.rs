@@ -72,10 +72,7 @@ pub(super) fn of_command(command: &str) -> (String, Vec<String>) {
             continue;
         }
         let mut more = described(&arguments, &name);
-        let id = match more.is_empty() {
-            true => name,
-            false => format!("{name}-{}", more.remove(0)),
-        };
+        let id = if more.is_empty() { name } else { format!("{name}-{}", more.remove(0)) };
         return (id, more);
     }
     (fallback.unwrap_or_else(|| "job".to_owned()), Vec::new())

@@ -92,9 +92,10 @@ pub(super) fn translated(text: &str) -> Result<Vec<String>, String> {
         format!("{second} {minute} {hour} {day} {month} {weekday} {year}")
     };
     let starred = |field: &str| field.starts_with(['*', '?']);
-    Ok(match starred(fields[2]) || starred(weekday) {
-        true => vec![line(day, &weekdays)],
-        false => vec![line(day, "*"), line("*", &weekdays)],
+    Ok(if starred(fields[2]) || starred(weekday) {
+        vec![line(day, &weekdays)]
+    } else {
+        vec![line(day, "*"), line("*", &weekdays)]
     })
 }
 

@@ -124,9 +124,10 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, find: Find<'_>) {
             let wait = is_service.then_some("--wait");
             let words = ["systemctl", "start"].into_iter().chain(wait).chain([&*service_name]);
             job.set("command", Value::Texts(words.map(str::to_owned).collect()));
-            let (why, help) = match is_service {
-                true => ("is not found", Some("name its file as well".to_owned())),
-                false => ("is no service", None),
+            let (why, help) = if is_service {
+                ("is not found", Some("name its file as well".to_owned()))
+            } else {
+                ("is no service", None)
             };
             let message = format!("`{service_name}` {why}: the job starts it through systemd");
             reading.draft.noted(file, place.unwrap_or_default(), message, help);
@@ -372,28 +373,23 @@ impl Reading<'_, '_> {
             let Some(path) = self.expanded(setting, path.unwrap_or(&setting.value)) else {
                 continue;
             };
-            match may_be_missing {
-                _ if path.contains(['*', '?', '[']) => {
-                    self.lost(setting, "not carried: an `env_file` is one file, and no pattern");
-                }
-                true => {
-                    // A key that is a comment: among the keys of the job it can be uncommented.
-                    job.keys.push(("# env_file", Value::Text(path)));
-                    let message = "this file need not exist there, and an `env_file` has to: it is \
-                                   kept as a comment";
-                    self.noted(setting, message);
-                }
-                false if job.get("env_file").is_some() => {
-                    self.lost(setting, "not carried: a job has one `env_file`");
-                }
-                false => {
-                    job.text("env_file", path);
-                    let message = "an `env_file` has other rules: no `;` comments, no backslashes, \
-                                   no values over several lines, and a line that is wrong keeps \
-                                   the job from starting";
-                    let help = Some("`schedrs validate` reads it".to_owned());
-                    self.draft.noted(self.file, setting.span, message, help);
-                }
+            if path.contains(['*', '?', '[']) {
+                self.lost(setting, "not carried: an `env_file` is one file, and no pattern");
+            } else if may_be_missing {
+                // A key that is a comment: among the keys of the job it can be uncommented.
+                job.keys.push(("# env_file", Value::Text(path)));
+                let message = "this file need not exist there, and an `env_file` has to: it is \
+                               kept as a comment";
+                self.noted(setting, message);
+            } else if job.get("env_file").is_some() {
+                self.lost(setting, "not carried: a job has one `env_file`");
+            } else {
+                job.text("env_file", path);
+                let message = "an `env_file` has other rules: no `;` comments, no backslashes, no \
+                               values over several lines, and a line that is wrong keeps the job \
+                               from starting";
+                let help = Some("`schedrs validate` reads it".to_owned());
+                self.draft.noted(self.file, setting.span, message, help);
             }
         }
     }
@@ -547,10 +543,8 @@ impl Reading<'_, '_> {
                     };
                 }
                 None => {
-                    converted.value = match text.is_empty() {
-                        true => converted.value,
-                        false => Value::Text(String::new()),
-                    };
+                    converted.value =
+                        if text.is_empty() { converted.value } else { Value::Text(String::new()) };
                     groups.push((converted, text, setting.span));
                 }
             }
@@ -593,5 +587,4 @@ fn yes(value: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "systemd/tests.rs"]
 mod tests;

@@ -181,10 +181,7 @@ fn toml(value: &Value) -> String {
                 .map(|text| string(TomlStringBuilder::new(text).as_default()))
                 .collect();
             let line = format!("[{}]", texts.join(", "));
-            match line.len() <= WIDE {
-                true => line,
-                false => format!("[\n    {},\n]", texts.join(",\n    ")),
-            }
+            if line.len() <= WIDE { line } else { format!("[\n    {},\n]", texts.join(",\n    ")) }
         }
         Value::Integer(number) => number.to_string(),
         Value::Boolean(yes) => yes.to_string(),

@@ -24,10 +24,7 @@ impl Unit {
     pub(super) fn all(&self, section: &str, key: &str) -> Vec<&Setting> {
         let mut found: Vec<&Setting> = Vec::new();
         for setting in self.settings.iter().filter(|s| s.section == section && s.key == key) {
-            match setting.value.is_empty() {
-                true => found.clear(),
-                false => found.push(setting),
-            }
+            if setting.value.is_empty() { found.clear() } else { found.push(setting) }
         }
         found
     }

@@ -32,9 +32,6 @@ impl Spread {
         let hash = hash::mix(hash::text(job_id) ^ hash::mix(self.machine));
         let shift = (u128::from(hash) * (u128::from(most) + 1)) >> 64;
         let shift = Duration::from_micros(shift as u64);
-        match self.most < ROUNDED {
-            true => shift,
-            false => Duration::from_secs(shift.as_secs()),
-        }
+        if self.most < ROUNDED { shift } else { Duration::from_secs(shift.as_secs()) }
     }
 }

@@ -17,11 +17,11 @@ pub(crate) fn schedule(schedule: &Schedule) -> String {
     }
     let mut parts = vec![time(schedule)];
     let days = days(schedule);
-    match days.is_empty() {
+    if !days.is_empty() {
+        parts.push(days);
+    } else if is_times_of_day(schedule) {
         // "at 03:00 every day", but just "every 5 minutes".
-        true if is_times_of_day(schedule) => parts[0].push_str(" every day"),
-        true => {}
-        false => parts.push(days),
+        parts[0].push_str(" every day");
     }
     if schedule.months() != ALL_MONTHS {
         let months = names(u32::from(schedule.months()) >> 1, &MONTHS, false);
@@ -150,10 +150,12 @@ fn times(schedule: &Schedule) -> Vec<String> {
 fn seconds_of(schedule: &Schedule) -> String {
     let every_minute = schedule.minutes() == ALL_SIXTY;
     let within = within(schedule.hours(), 0, 59);
-    let rest = match every_minute {
-        true if schedule.hours() == ALL_HOURS => String::new(),
-        true => within,
-        false => format!(", at {}{within}", minutes_past(schedule.minutes())),
+    let rest = if !every_minute {
+        format!(", at {}{within}", minutes_past(schedule.minutes()))
+    } else if schedule.hours() == ALL_HOURS {
+        String::new()
+    } else {
+        within
     };
     match shape(schedule.seconds(), 60) {
         Shape::All => format!("every second{rest}"),

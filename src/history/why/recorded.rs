@@ -321,12 +321,13 @@ fn missed(case: &Case<'_>, record: &RunRecord, due: Instant, reason: MissReason)
                 let (pid, from) = (session.process.pid, case.clock(from, due));
                 verdict.also(
                     "down",
-                    match down.was_stopped() {
-                        true => format!("it was stopped at {from} (pid {pid})"),
-                        false => format!(
+                    if down.was_stopped() {
+                        format!("it was stopped at {from} (pid {pid})")
+                    } else {
+                        format!(
                             "it was last seen at {from} (pid {pid}) and not stopped: it was \
                              killed, or the machine went down"
-                        ),
+                        )
                     },
                 );
             }

@@ -25,9 +25,10 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
     let Some(known) = case.known else {
         return Verdict::new(
             "unknown",
-            match due > case.now {
-                true => "not due yet, and schedrs has never run this job with this store",
-                false => "no record: schedrs has never run this job with this store",
+            if due > case.now {
+                "not due yet, and schedrs has never run this job with this store"
+            } else {
+                "no record: schedrs has never run this job with this store"
             },
         );
     };
@@ -101,9 +102,10 @@ fn paused(case: &Case<'_>, pause: &Pause, due: Instant) -> Verdict {
     };
     let reason = pause.reason.as_ref().map(|why| format!(": {}", clean(why))).unwrap_or_default();
     let by = clean(&pause.by);
-    let (verb, then) = match due > case.now {
-        true => ("will not run", "it will be `skipped` if the pause goes on until then"),
-        false => ("not run", "it will be recorded as `skipped` when the pause ends"),
+    let (verb, then) = if due > case.now {
+        ("will not run", "it will be `skipped` if the pause goes on until then")
+    } else {
+        ("not run", "it will be recorded as `skipped` when the pause ends")
     };
     let mut verdict =
         Verdict::new("paused", format!("{verb}: {what} by {by} since {since}{until}{reason}"));

@@ -169,10 +169,11 @@ proptest! {
         let mut job = (*jobs[0]).clone();
         let mut overrides: Option<String> = None;
         for (is_trigger, text) in changes {
-            let changed = match is_trigger {
-                true => builder.reschedule(&job, &text, NOW),
-                false => builder.modify(&job, &text),
-            };
+            let changed = if is_trigger {
+builder.reschedule(&job, &text, NOW)
+} else {
+builder.modify(&job, &text)
+};
             let Ok((changed, _)) = changed else { continue };
             job = changed;
             let merged = builder.merge(overrides.as_deref(), &text);

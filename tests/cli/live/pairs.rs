@@ -210,9 +210,10 @@ fn shown(mut state: State) -> State {
 
 /// The code of an error, if it is one.
 fn outcome(reply: &Value) -> Result<(), String> {
-    match reply["ok"] == true {
-        true => Ok(()),
-        false => Err(reply["error"]["code"].as_str().unwrap().to_owned()),
+    if reply["ok"] == true {
+        Ok(())
+    } else {
+        Err(reply["error"]["code"].as_str().unwrap().to_owned())
     }
 }
 
@@ -254,16 +255,13 @@ fn two_at_once_are_as_one_after_the_other() {
             let mut requests = [first, second].map(|verb| verb.request(&job));
             requests[0]["id"] = json!(0);
             requests[1]["id"] = json!(1);
-            let both = match apart {
-                false => {
-                    clients[0].send(&requests);
-                    replies(&mut clients[0])
-                }
-                true => {
-                    clients[0].send(&requests[..1]);
-                    clients[1].send(&requests[1..]);
-                    [0, 1].map(|at: usize| clients[at].reply().unwrap())
-                }
+            let both = if apart {
+                clients[0].send(&requests[..1]);
+                clients[1].send(&requests[1..]);
+                [0, 1].map(|at: usize| clients[at].reply().unwrap())
+            } else {
+                clients[0].send(&requests);
+                replies(&mut clients[0])
             };
             let answers = [outcome(&both[0]), outcome(&both[1])];
             let state = clients[0].state(&job);
@@ -325,9 +323,10 @@ fn what_comes_with_a_shutdown_is_kept_or_refused() {
             let mut request = verb.request(&job);
             request["id"] = json!(0);
             let shutdown = json!({ "do": "shutdown", "id": 1 });
-            match first {
-                true => client.send(&[request, shutdown]),
-                false => client.send(&[shutdown, request]),
+            if first {
+                client.send(&[request, shutdown])
+            } else {
+                client.send(&[shutdown, request])
             }
             let both = [client.reply(), client.reply()];
             let of = |id: u64| both.iter().flatten().find(|reply| reply["id"] == id).cloned();

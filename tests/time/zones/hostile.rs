@@ -210,9 +210,12 @@ fn random_files_hold() {
     let mut rng = Rng::new(20);
     for _ in 0..150 {
         let mut times: Vec<i64> = (0..rng.number(0..=12))
-            .map(|_| match rng.chance(20) {
-                true => rng.next() as i64,
-                false => rng.within(-4_000_000_000..=9_000_000_000),
+            .map(|_| {
+                if rng.chance(20) {
+                    rng.next() as i64
+                } else {
+                    rng.within(-4_000_000_000..=9_000_000_000)
+                }
             })
             .collect();
         times.sort_unstable();

@@ -59,8 +59,9 @@ impl Drop for Watch {
 
 /// What is done first.
 pub(super) fn reading(file: &Path) -> String {
-    match file == Path::new("-") {
-        true => "reading the jobfile from standard input".to_owned(),
-        false => format!("reading {}", clean(&file.to_string_lossy())),
+    if file == Path::new("-") {
+        "reading the jobfile from standard input".to_owned()
+    } else {
+        format!("reading {}", clean(&file.to_string_lossy()))
     }
 }

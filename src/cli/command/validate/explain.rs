@@ -95,9 +95,8 @@ fn moment(at: Instant, job: &Job) -> String {
 fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<String> {
     let options = &job.options;
     let optional = |text: Option<String>| text.unwrap_or_else(|| "not set".to_owned());
-    let duration = |span: Duration| match span.is_zero() {
-        true => "0s".to_owned(),
-        false => humantime::format_duration(span).to_string(),
+    let duration = |span: Duration| {
+        if span.is_zero() { "0s".to_owned() } else { humantime::format_duration(span).to_string() }
     };
     let limit = |span: Option<Duration>| span.map_or_else(|| "none".to_owned(), duration);
     let text = |text: &Option<Box<str>>| optional(text.as_deref().map(quoted));
@@ -174,10 +173,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             let mut pairs: Vec<(&Box<str>, String)> = texts.chain(files).collect();
             pairs.sort();
             let pairs: Vec<String> = pairs.into_iter().map(|(_, pair)| pair).collect();
-            match pairs.is_empty() {
-                true => "{}".to_owned(),
-                false => format!("{{ {} }}", pairs.join(", ")),
-            }
+            if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
         }
         Key::EnvFile => text(&options.env_file),
         Key::ClearEnv => options.clear_env.to_string(),

@@ -21,11 +21,11 @@ pub(super) fn strict(text: &str) -> String {
     while let Some(at) = rest.find(|c: char| "\"-NI".contains(c) || c.is_ascii_digit()) {
         let (before, from) = rest.split_at(at);
         out.push_str(before);
-        let len = match from.starts_with('"') {
-            true => string_len(from),
-            false => from
-                .find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c))
-                .unwrap_or(from.len()),
+        let len = if from.starts_with('"') {
+            string_len(from)
+        } else {
+            from.find(|c: char| !c.is_ascii_alphanumeric() && !"+-.".contains(c))
+                .unwrap_or(from.len())
         };
         let (word, after) = from.split_at(len);
         let digits = word.strip_prefix('-').unwrap_or(word);
@@ -70,9 +70,10 @@ pub(super) fn call(json: &Json) -> Option<String> {
     }
     let mut odd = Vec::new();
     for (key, value) in json.get("kwargs").and_then(Json::as_object).into_iter().flatten() {
-        match is_name(key) {
-            true => arguments.push(format!("{key}={}", python(value)?)),
-            false => odd.push(format!("{}: {}", Json::String(key.clone()), python(value)?)),
+        if is_name(key) {
+            arguments.push(format!("{key}={}", python(value)?))
+        } else {
+            odd.push(format!("{}: {}", Json::String(key.clone()), python(value)?))
         }
     }
     if !odd.is_empty() {

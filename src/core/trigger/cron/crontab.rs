@@ -255,9 +255,10 @@ impl Wrong {
     }
 
     fn at(self, span: Range<usize>) -> Flaw {
-        let flaw = match self.warning {
-            true => Flaw::warning(span, self.message),
-            false => Flaw::error(span, self.message),
+        let flaw = if self.warning {
+            Flaw::warning(span, self.message)
+        } else {
+            Flaw::error(span, self.message)
         };
         Flaw { help: self.help, ..flaw }
     }
@@ -596,5 +597,4 @@ fn uneven_step(step: u32, kind: Kind) -> Wrong {
 }
 
 #[cfg(test)]
-#[path = "crontab_tests.rs"]
 mod tests;

@@ -435,10 +435,8 @@ impl Reader<'_> {
 /// The help for a range that would have to go round: its two parts.
 #[cold]
 fn does_not_wrap<T: std::fmt::Display + PartialEq>(first: &[T; 2], second: &[T; 2]) -> String {
-    let range = |[from, to]: &[T; 2]| match from == to {
-        true => from.to_string(),
-        false => format!("{from}-{to}"),
-    };
+    let range =
+        |[from, to]: &[T; 2]| if from == to { from.to_string() } else { format!("{from}-{to}") };
     let (first, second) = (range(first), range(second));
     format!("a range in the table form does not wrap: write `{first},{second}`")
 }
@@ -462,5 +460,4 @@ fn numbers(text: &str) -> Option<Numbers> {
 }
 
 #[cfg(test)]
-#[path = "fields_tests.rs"]
 mod tests;

@@ -96,9 +96,10 @@ pub(crate) struct Years {
 impl Years {
     /// The first of these years that is not before `year`.
     fn at_or_after(&self, year: i32) -> Option<i32> {
-        let year = match year <= self.first {
-            true => self.first,
-            false => self.first + (year - self.first + self.step - 1) / self.step * self.step,
+        let year = if year <= self.first {
+            self.first
+        } else {
+            self.first + (year - self.first + self.step - 1) / self.step * self.step
         };
         (year <= self.last).then_some(year)
     }
@@ -190,10 +191,8 @@ impl Schedule {
         for month in 1..=12 {
             // 2000 is a leap year: the longest February.
             let by_day = days_beyond || self.days & month_days(civil::month_len(2000, month)) != 0;
-            let possible = match self.flags & EITHER != 0 {
-                true => by_day || by_weekday,
-                false => by_day && by_weekday,
-            };
+            let possible =
+                if self.flags & EITHER != 0 { by_day || by_weekday } else { by_day && by_weekday };
             let in_week = self.more.as_ref().is_none_or(|more| more.may_be_in_month(month));
             if !possible || !in_week {
                 months &= !(1 << month);
@@ -240,9 +239,10 @@ impl Schedule {
         // The weekday of bit 0 is today's; the week stands there twice, so that bit 7 is today's
         // again.
         let week = u32::from(self.weekdays);
-        let ahead = match self.flags & EVERY_DAY != 0 {
-            true => u32::MAX,
-            false => (week | week << 7) >> civil::weekday(today),
+        let ahead = if self.flags & EVERY_DAY != 0 {
+            u32::MAX
+        } else {
+            (week | week << 7) >> civil::weekday(today)
         };
         if ahead & 1 != 0
             && let Some(time) = self.time_at_or_after(time)

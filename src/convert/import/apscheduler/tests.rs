@@ -6,10 +6,10 @@ use crate::core::instant::Instant;
 use crate::core::zone::Database;
 use crate::jobfile;
 
-const EXPORT: &str = include_str!("../../../tests/data/apscheduler-export.json");
+const EXPORT: &str = include_str!("../../../../tests/data/apscheduler-export.json");
 
 /// Zones beside the scheduler's, second passes, odd arguments and ids; of 2026-11-25T23:27Z.
-const CORNERS: &str = include_str!("../../../tests/data/apscheduler-corners.json");
+const CORNERS: &str = include_str!("../../../../tests/data/apscheduler-corners.json");
 
 fn imported(text: &str) -> (String, Vec<String>, proof::Proof) {
     imported_at(text, Instant::from_secs(1_795_564_800))
