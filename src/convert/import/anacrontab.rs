@@ -15,76 +15,108 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
     let file = draft.source(name, text);
     let mut comments = std::mem::take(&mut draft.foot);
     comments.extend([format!("# from {name}"), String::new()]);
-    let mut env = BTreeMap::new();
-    let mut shell = None;
-    let mut cwd = None;
-    let (mut hour, mut random_delay) = (0, 0u64);
-    let mut any = false;
+    let mut reader = Reader { draft, file, comments, state: State::default() };
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         let start = at + line.len() - line.trim_start().len();
         at += line.len();
         let line = line.trim();
-        let span = Span::new(start, start + line.len());
+        reader.line(line, Span::new(start, start + line.len()));
+    }
+    let Reader { draft, comments, .. } = reader;
+    draft.foot = comments;
+}
+
+/// What the variables of the lines above say.
+#[derive(Default)]
+struct State {
+    env: BTreeMap<String, String>,
+    shell: Option<String>,
+    home: Option<String>,
+    /// The hour of the day to start at.
+    hour: u32,
+    /// Minutes.
+    random_delay: u32,
+}
+
+struct Reader<'d, 'z> {
+    draft: &'d mut Draft<'z>,
+    file: u32,
+    /// Comments that wait for what they stand above.
+    comments: Vec<String>,
+    state: State,
+}
+
+impl Reader<'_, '_> {
+    fn line(&mut self, line: &str, span: Span) {
         if line.contains('\0') {
-            draft.lost(file, span, "not carried: there is a NUL byte in this line", None);
-            continue;
+            self.lost(span, "not carried: there is a NUL byte in this line", None);
+        } else if not_utf8(line) {
+            self.lost(span, NOT_UTF8, Some(NOT_UTF8_HELP));
+        } else if line.is_empty() || line.starts_with('#') {
+            self.comments.push(line.to_owned());
+        } else if let Some((name, value)) = assignment(line) {
+            self.variable(span, name, value);
+        } else {
+            self.job(line, span);
         }
-        if not_utf8(line) {
-            draft.lost(file, span, NOT_UTF8, Some(NOT_UTF8_HELP.to_owned()));
-            continue;
+    }
+
+    fn lost(&mut self, span: Span, message: impl Into<String>, help: Option<&str>) {
+        self.draft.lost(self.file, span, message, help.map(str::to_owned));
+    }
+
+    fn noted(&mut self, span: Span, message: impl Into<String>) {
+        self.draft.noted(self.file, span, message, None);
+    }
+
+    fn variable(&mut self, span: Span, name: &str, value: &str) {
+        if let Some(why) = unusable(name, value) {
+            self.lost(span, format!("not carried: {why}"), None);
+            return;
         }
-        if line.is_empty() || line.starts_with('#') {
-            comments.push(line.to_owned());
-            continue;
+        // What stands above the variables is about the file.
+        if self.draft.jobs.is_empty() {
+            self.draft.head.append(&mut self.comments);
         }
-        if let Some((name, value)) = assignment(line) {
-            if let Some(why) = unusable(name, value) {
-                draft.lost(file, span, format!("not carried: {why}"), None);
-                continue;
+        let state = &mut self.state;
+        match name {
+            "SHELL" => state.shell = (value != "/bin/sh").then(|| value.to_owned()),
+            "RANDOM_DELAY" => match uncommented(value).parse() {
+                Ok(minutes) => state.random_delay = minutes,
+                Err(_) => self.lost(span, "not carried: it is no number of minutes", None),
+            },
+            "START_HOURS_RANGE" => self.hours(span, uncommented(value)),
+            "MAILTO" | "MAILFROM" | "NO_MAIL_OUTPUT" => {
+                self.comments.push(format!("# {name}={value}"));
+                self.noted(span, format!("`{name}` is kept as a comment: no mail is sent"));
             }
-            if !any && draft.jobs.is_empty() {
-                draft.head.append(&mut comments);
+            _ => {
+                if name == "HOME" {
+                    state.home = Some(value.to_owned());
+                }
+                state.env.insert(name.to_owned(), value.to_owned());
             }
-            match name {
-                "SHELL" => shell = (value != "/bin/sh").then(|| value.to_owned()),
-                "RANDOM_DELAY" => match uncommented(value).parse() {
-                    Ok(minutes) => random_delay = minutes,
-                    Err(_) => {
-                        let message = "not carried: it is no number of minutes";
-                        draft.lost(file, span, message, None);
-                    }
-                },
-                "START_HOURS_RANGE" => {
-                    let range = uncommented(value).split_once('-');
-                    let number =
-                        |text: &str| text.trim().parse::<u32>().ok().filter(|hour| *hour <= 24);
-                    let range = range.and_then(|(first, last)| number(first).zip(number(last)));
-                    let Some((first, _)) = range else {
-                        let help = "two hours, as in `START_HOURS_RANGE=3-22`".to_owned();
-                        let message = "not carried: it is no range of hours";
-                        draft.lost(file, span, message, Some(help));
-                        continue;
-                    };
-                    hour = first % 24;
-                    let message = "the hours to start in become the hour to start at: what is late \
-                                   starts when the machine is back, whatever the hour";
-                    draft.noted(file, span, message, None);
-                }
-                "MAILTO" | "MAILFROM" | "NO_MAIL_OUTPUT" => {
-                    comments.push(format!("# {name}={value}"));
-                    let message = format!("`{name}` is kept as a comment: no mail is sent");
-                    draft.noted(file, span, message, None);
-                }
-                _ => {
-                    if name == "HOME" {
-                        cwd = Some(value.to_owned());
-                    }
-                    env.insert(name.to_owned(), value.to_owned());
-                }
-            }
-            continue;
         }
+    }
+
+    /// `3-22`: of the hours to start in, the first.
+    fn hours(&mut self, span: Span, range: &str) {
+        let number = |text: &str| text.trim().parse::<u32>().ok().filter(|hour| *hour <= 24);
+        let range = range.split_once('-');
+        let range = range.and_then(|(first, last)| number(first).zip(number(last)));
+        let Some((first, _)) = range else {
+            let help = "two hours, as in `START_HOURS_RANGE=3-22`";
+            self.lost(span, "not carried: it is no range of hours", Some(help));
+            return;
+        };
+        self.state.hour = first % 24;
+        let message = "the hours to start in become the hour to start at: what is late starts when \
+                       the machine is back, whatever the hour";
+        self.noted(span, message);
+    }
+
+    fn job(&mut self, line: &str, span: Span) {
         let mut rest = line;
         let mut word = || {
             let trimmed = rest.trim_start();
@@ -97,67 +129,71 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
         let command = rest.trim();
         if command.is_empty() {
             let help = "period in days, delay in minutes, identifier, command";
-            let message = "not carried: this is no line of an anacrontab";
-            draft.lost(file, span, message, Some(help.to_owned()));
-            continue;
+            self.lost(span, "not carried: this is no line of an anacrontab", Some(help));
+            return;
         }
         let Ok(delay) = delay.parse::<u32>() else {
             let message = format!("not carried: the delay `{delay}` is no number of minutes");
-            draft.lost(file, span, message, None);
-            continue;
+            self.lost(span, message, None);
+            return;
         };
+        let Some((key, schedule, due)) = self.schedule(period, delay) else {
+            let help = "a number of days, @daily, @weekly, @monthly or @yearly";
+            self.lost(span, format!("not carried: there is no period `{period}`"), Some(help));
+            return;
+        };
+        self.noted(span, format!("{due}, and not so many days after its last run"));
         let mut job = DraftJob { id: id::slug(identifier), ..DraftJob::default() };
         if job.id.is_empty() {
             (job.id, job.more_id) = id::of_command(command);
         }
-        job.comments = std::mem::take(&mut comments);
-        job.place = Some(Place { file, span: Some(span) });
+        job.comments = std::mem::take(&mut self.comments);
+        job.place = Some(Place { file: self.file, span: Some(span) });
         job.text("command", command);
-        let minutes = hour * 60 + delay % (24 * 60);
+        job.text(key, schedule);
+        job.text("misfire_grace_time", "forever");
+        self.state.give(&mut job);
+        job.oracle = Oracle::None("anacron has no due times");
+        self.draft.jobs.push(job);
+    }
+
+    /// The key that says when a job of this period is due, so many minutes after the hour to start
+    /// at; its value; and both in English.
+    fn schedule(&self, period: &str, delay: u32) -> Option<(&'static str, String, String)> {
+        let minutes = self.state.hour * 60 + delay % (24 * 60);
         let time = format!("{} {}", minutes % 60, minutes / 60 % 24);
         let days = match period.to_ascii_lowercase().as_str() {
-            "@daily" | "1" => Some("* * *"),
-            "@weekly" | "7" => Some("* * 0"),
-            "@monthly" => Some("1 * *"),
-            "@yearly" | "@annually" => Some("1 1 *"),
-            _ => None,
-        };
-        let said = match (days, period.parse::<u64>()) {
-            (Some(days), _) => {
-                let cron = format!("{time} {days}");
-                job.text("cron", &cron);
-                format!("it is due on the calendar (`{cron}`)")
-            }
-            (None, Ok(days)) if days > 0 => {
-                job.text("interval", duration(days * 86_400));
-                format!("it is due every {days} days from when the scheduler first sees it")
-            }
+            "@daily" | "1" => "* * *",
+            "@weekly" | "7" => "* * 0",
+            "@monthly" => "1 * *",
+            "@yearly" | "@annually" => "1 1 *",
             _ => {
-                let help = "a number of days, @daily, @weekly, @monthly or @yearly";
-                let message = format!("not carried: there is no period `{period}`");
-                draft.lost(file, span, message, Some(help.to_owned()));
-                comments = job.comments;
-                continue;
+                let days = period.parse::<u32>().ok().filter(|days| *days > 0)?;
+                let due =
+                    format!("it is due every {days} days from when the scheduler first sees it");
+                return Some(("interval", duration(u64::from(days) * 86_400), due));
             }
         };
-        let message = format!("{said}, and not so many days after its last run");
-        draft.noted(file, span, message, None);
-        job.text("misfire_grace_time", "forever");
-        if random_delay > 0 {
-            job.text("jitter", duration(random_delay * 60));
+        let cron = format!("{time} {days}");
+        let due = format!("it is due on the calendar (`{cron}`)");
+        Some(("cron", cron, due))
+    }
+}
+
+impl State {
+    /// Gives a job what the variables above it say.
+    fn give(&self, job: &mut DraftJob) {
+        if self.random_delay > 0 {
+            job.text("jitter", duration(u64::from(self.random_delay) * 60));
         }
-        if let Some(shell) = &shell {
+        if let Some(shell) = &self.shell {
             job.text("shell", shell);
         }
-        if let Some(cwd) = &cwd {
-            job.text("cwd", cwd);
+        if let Some(home) = &self.home {
+            job.text("cwd", home);
         }
-        job.env = env.clone();
-        job.oracle = Oracle::None("anacron has no due times");
-        draft.jobs.push(job);
-        any = true;
+        job.env = self.env.clone();
     }
-    draft.foot = comments;
 }
 
 /// A value without the comment that stands behind it.

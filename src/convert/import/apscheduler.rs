@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 
 use super::pickle::{self, Pickled};
 use super::{Draft, DraftJob, Oracle, Value, base64, duration, id, oracle};
+use crate::core::instant::Instant;
 use crate::core::names::SHORT_WEEKDAYS;
 use crate::core::zone::{Database, Local};
 use crate::problem::{Place, Span};
@@ -67,28 +68,10 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
 
 /// Adds one job, or several where a trigger cannot be one. Answers whether a function is called.
 fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, json: &Json) -> bool {
-    let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
-    let mut job = DraftJob { id: text("id").to_owned(), ..DraftJob::default() };
-    let function = text("func");
-    let called = function.rsplit([':', '.']).next().unwrap_or_default();
-    // The ids that APScheduler makes up are 32 hexadecimal digits.
-    let made_up = text("id").len() == 32 && text("id").bytes().all(|b| b.is_ascii_hexdigit());
-    if made_up || job.id.is_empty() {
-        job.id = id::slug(called);
-    } else if job.id.len() > MAX_ID || job.id.chars().any(char::is_control) {
-        job.id = id::slug(text("id"));
-        let message = format!(
-            "the id is written as `{}`: it may have {MAX_ID} bytes and no control characters",
-            job.id
-        );
-        draft.noted(file, span, message, None);
-    }
+    let text = |key: &str| text(json, key);
+    let mut job = DraftJob { place: Some(Place { file, span: Some(span) }), ..DraftJob::default() };
     job.comments.extend(heading);
-    job.place = Some(Place { file, span: Some(span) });
-    let name = text("name");
-    if !name.is_empty() && name != called && name != text("id") {
-        job.text("name", name);
-    }
+    name(draft, &mut job, file, span, json);
     let parts = match trigger(json.get("trigger").unwrap_or(&Json::Null), draft.zones) {
         Ok(parts) => parts,
         Err(why) => {
@@ -98,47 +81,21 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
         }
     };
     let callable = call::call(json);
-    match &callable {
-        Some(python) => {
-            job.set("command", Value::Texts(vec!["python3".into(), "-c".into(), python.clone()]));
-        }
-        None => {
-            job.comments.push(format!("# to be filled in: what {function} does"));
-            job.set("command", Value::Texts(vec!["false".to_owned()]));
-            let message = format!(
-                "the command is to be filled in: `{function}` has arguments that only Python can \
-                 read"
-            );
-            draft.lost(file, span, message, None);
-        }
+    let calls = callable.is_some();
+    if let Some(python) = callable {
+        job.set("command", Value::Texts(vec!["python3".into(), "-c".into(), python]));
+    } else {
+        let function = text("func");
+        job.comments.push(format!("# to be filled in: what {function} does"));
+        job.set("command", Value::Texts(vec!["false".to_owned()]));
+        let message = format!(
+            "the command is to be filled in: `{function}` has arguments that only Python can read"
+        );
+        draft.lost(file, span, message, None);
     }
-    match json.get("misfire_grace_time") {
-        Some(Json::Null) => job.text("misfire_grace_time", "forever"),
-        Some(Json::Number(secs)) if secs.as_u64().is_some() => {
-            job.text("misfire_grace_time", duration(secs.as_u64().unwrap_or_default()));
-        }
-        _ => {}
-    }
-    if json.get("coalesce") == Some(&Json::Bool(false)) {
-        job.text("coalesce", "all");
-    }
-    if let Some(count) = json.get("max_instances").and_then(Json::as_i64).filter(|n| *n != 1) {
-        job.set("max_instances", Value::Integer(count));
-    }
-    let executor = text("executor");
-    if !executor.is_empty() && executor != "default" {
-        job.text("executor", executor);
-        let message =
-            format!("the size of the executor `{executor}` is not exported: 10 is assumed");
-        if draft.executors.insert(executor.to_owned(), MAX_WORKERS).is_none() {
-            draft.noted(file, span, message, None);
-        }
-    }
-    let next = json.get("next_run_time");
-    if next == Some(&Json::Null) {
-        job.set("paused", Value::Boolean(true));
-    }
-    let next = next.and_then(unpickled).and_then(|value| moment(&value)?.at(draft.zones));
+    options(draft, &mut job, file, span, json);
+    let next = json.get("next_run_time").and_then(unpickled);
+    let next = next.and_then(|value| moment(&value)?.at(draft.zones));
     if parts.len() > 1 {
         let message = "this trigger becomes several jobs, which may run at the same time";
         draft.noted(file, span, message, None);
@@ -150,6 +107,13 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
             draft.lost(file, span, format!("not carried: {unknown}"), None);
             continue;
         }
+        if let Some(next) = next.filter(|_| single)
+            && set_by_hand(&part, next, draft.zones)
+        {
+            let message = "its `next_run_time` is no due time of its trigger: it was set by hand, \
+                           and that run is not carried";
+            draft.noted(file, span, message, None);
+        }
         let mut copy = DraftJob {
             comments: std::mem::take(&mut job.comments),
             id: job.id.clone(),
@@ -158,51 +122,93 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
             env: job.env.clone(),
             secrets: Default::default(),
             place: job.place,
-            oracle: Oracle::None("the export does not say when it was to run next"),
+            oracle: oracle_of(&part, next, single),
         };
-        if let (Some(quartz), Some(next), None, Some(name)) =
-            (&part.quartz, next.filter(|_| single), part.jitter, zone)
-            && let Some(zone) = draft.zones.get(name)
-        {
-            let wall = zone.wall_of(next);
-            let plain = matches!(zone.resolve(wall), Local::Unambiguous(_));
-            let due = oracle::walls(std::slice::from_ref(quartz), wall - 1).ok();
-            let due = due.and_then(|mut walls| walls.next());
-            if plain && (due != Some(wall) || next.subsec_micros() != 0) {
-                let message = "its `next_run_time` is no due time of its trigger: it was set by \
-                               hand, and that run is not carried";
-                draft.noted(file, span, message, None);
-            }
-        }
-        copy.oracle = match (part.quartz, next) {
-            (Some(quartz), _) => Oracle::Quartz(vec![quartz]),
-            (None, Some(next)) if single && part.jitter.is_none() => Oracle::Next(next.micros()),
-            (None, Some(_)) => {
-                Oracle::None("its next run is moved by jitter, or of several triggers")
-            }
-            (None, None) => copy.oracle,
-        };
-        let after_command = copy.keys.iter().position(|(key, _)| *key == "command");
-        let mut at = after_command.map_or(0, |at| at + 1);
-        let mut insert = |key: &'static str, value: Value| {
-            copy.keys.insert(at, (key, value));
-            at += 1;
-        };
-        insert(part.key, part.value);
-        if let Some(zone) = part.timezone.filter(|_| part.key != "interval" || part.bounded) {
-            insert("timezone", Value::Text(zone));
-        }
-        for (key, bound) in [("start_date", part.start), ("end_date", part.end)] {
-            if let Some(bound) = bound {
-                insert(key, Value::Raw(bound));
-            }
-        }
-        if let Some(jitter) = part.jitter {
-            insert("jitter", Value::Text(duration(jitter)));
-        }
+        part.give(&mut copy);
         draft.jobs.push(copy);
     }
-    callable.is_some()
+    calls
+}
+
+fn text<'j>(json: &'j Json, key: &str) -> &'j str {
+    json.get(key).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// The id of a job, and its name where that says more.
+fn name(draft: &mut Draft<'_>, job: &mut DraftJob, file: u32, span: Span, json: &Json) {
+    let (id, name) = (text(json, "id"), text(json, "name"));
+    let called = text(json, "func").rsplit([':', '.']).next().unwrap_or_default();
+    // The ids that APScheduler makes up are 32 hexadecimal digits.
+    let made_up = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if made_up || id.is_empty() {
+        job.id = id::slug(called);
+    } else if id.len() > MAX_ID || id.chars().any(char::is_control) {
+        job.id = id::slug(id);
+        let message = format!(
+            "the id is written as `{}`: it may have {MAX_ID} bytes and no control characters",
+            job.id
+        );
+        draft.noted(file, span, message, None);
+    } else {
+        job.id = id.to_owned();
+    }
+    if !name.is_empty() && name != called && name != id {
+        job.text("name", name);
+    }
+}
+
+/// What has a key of its own on both sides.
+fn options(draft: &mut Draft<'_>, job: &mut DraftJob, file: u32, span: Span, json: &Json) {
+    match json.get("misfire_grace_time") {
+        Some(Json::Null) => job.text("misfire_grace_time", "forever"),
+        Some(Json::Number(secs)) => {
+            if let Some(secs) = secs.as_u64() {
+                job.text("misfire_grace_time", duration(secs));
+            }
+        }
+        _ => {}
+    }
+    if json.get("coalesce") == Some(&Json::Bool(false)) {
+        job.text("coalesce", "all");
+    }
+    if let Some(count) = json.get("max_instances").and_then(Json::as_i64).filter(|n| *n != 1) {
+        job.set("max_instances", Value::Integer(count));
+    }
+    let executor = text(json, "executor");
+    if !executor.is_empty() && executor != "default" {
+        job.text("executor", executor);
+        let message =
+            format!("the size of the executor `{executor}` is not exported: 10 is assumed");
+        if draft.executors.insert(executor.to_owned(), MAX_WORKERS).is_none() {
+            draft.noted(file, span, message, None);
+        }
+    }
+    if json.get("next_run_time") == Some(&Json::Null) {
+        job.set("paused", Value::Boolean(true));
+    }
+}
+
+/// Whether the next run of a job is at none of its trigger's due times, as far as that can be told.
+fn set_by_hand(part: &Part, next: Instant, zones: &Database) -> bool {
+    let (Some(quartz), None, Some(name)) = (&part.quartz, part.jitter, &part.timezone) else {
+        return false;
+    };
+    let Some(zone) = zones.get(name) else { return false };
+    let wall = zone.wall_of(next);
+    let plain = matches!(zone.resolve(wall), Local::Unambiguous(_));
+    let due = oracle::walls(std::slice::from_ref(quartz), wall - 1).ok();
+    let due = due.and_then(|mut walls| walls.next());
+    plain && (due != Some(wall) || next.subsec_micros() != 0)
+}
+
+/// What a job's due times are held to; `single`: its trigger is one job.
+fn oracle_of(part: &Part, next: Option<Instant>, single: bool) -> Oracle {
+    match (&part.quartz, next) {
+        (Some(quartz), _) => Oracle::Quartz(vec![quartz.clone()]),
+        (None, Some(next)) if single && part.jitter.is_none() => Oracle::Next(next.micros()),
+        (None, Some(_)) => Oracle::None("its next run is moved by jitter, or of several triggers"),
+        (None, None) => Oracle::None("the export does not say when it was to run next"),
+    }
 }
 
 /// A trigger that one job can have.
@@ -216,6 +222,30 @@ struct Part {
     bounded: bool,
     jitter: Option<u64>,
     quartz: Option<String>,
+}
+
+impl Part {
+    /// Gives a job its keys, behind the command.
+    fn give(self, job: &mut DraftJob) {
+        let after_command = job.keys.iter().position(|(key, _)| *key == "command");
+        let mut at = after_command.map_or(0, |at| at + 1);
+        let mut insert = |key: &'static str, value: Value| {
+            job.keys.insert(at, (key, value));
+            at += 1;
+        };
+        insert(self.key, self.value);
+        if let Some(zone) = self.timezone.filter(|_| self.key != "interval" || self.bounded) {
+            insert("timezone", Value::Text(zone));
+        }
+        for (key, bound) in [("start_date", self.start), ("end_date", self.end)] {
+            if let Some(bound) = bound {
+                insert(key, Value::Raw(bound));
+            }
+        }
+        if let Some(jitter) = self.jitter {
+            insert("jitter", Value::Text(duration(jitter)));
+        }
+    }
 }
 
 /// The class of an object of the export, and its state. Triggers within triggers are pairs.

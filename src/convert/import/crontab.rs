@@ -4,6 +4,7 @@
 //! first `%` that is not escaped ends the command, and the rest is its standard input.
 
 mod home;
+mod schedule;
 mod text;
 
 use std::collections::BTreeMap;
@@ -11,14 +12,10 @@ use std::ops::Range;
 
 pub use home::run_at_home;
 pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
-use text::{left_behind, split_percent, words};
+use text::{left_behind, split_percent};
 
-use super::{Draft, DraftJob, Oracle, Value, duration, id};
-use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS_FROM_SUNDAY};
+use super::{Draft, DraftJob, Value, duration, id};
 use crate::core::nearest;
-use crate::core::trigger::cron::crontab::{self, Crontab};
-use crate::core::trigger::flaw::Severity;
-use crate::core::words::normalised;
 use crate::problem::{Place, Span};
 
 /// What a file is, beside its text.
@@ -66,7 +63,27 @@ struct State {
     /// The last `CRON_TZ` names no zone, so that nobody knows when the jobs below it are due.
     no_zone: bool,
     /// Minutes.
-    random_delay: u64,
+    random_delay: u32,
+}
+
+impl State {
+    /// Gives a job what the variables above it say.
+    fn give(&self, job: &mut DraftJob) {
+        if let Some(timezone) = &self.timezone
+            && job.get("cron").is_some()
+        {
+            job.text("timezone", timezone);
+        }
+        if self.random_delay > 0 {
+            job.text("jitter", duration(u64::from(self.random_delay) * 60));
+        }
+        if let Some(shell) = &self.shell {
+            job.text("shell", shell);
+        }
+        if let Some(home) = &self.home {
+            job.text("cwd", home);
+        }
+    }
 }
 
 /// A line, and the byte of the file it begins at.
@@ -139,19 +156,7 @@ impl Reader<'_, '_, '_> {
                 state.home = Some(value.to_owned());
                 state.env.insert(name.to_owned(), value.to_owned());
             }
-            "CRON_TZ" => {
-                let found = self.draft.zones.find(value);
-                state.no_zone = found.is_err();
-                match found {
-                    Ok(_) => state.timezone = Some(value.to_owned()),
-                    Err(unknown) => {
-                        let near = nearest::zone(value, self.draft.zones);
-                        let help = near.map(|near| format!("did you mean `{near}`?"));
-                        let message = format!("not carried: {}", unknown.say(value));
-                        self.draft.lost(self.file, line.whole(), message, help);
-                    }
-                }
-            }
+            "CRON_TZ" => self.zone(line, value),
             "TZ" => {
                 state.env.insert(name.to_owned(), value.to_owned());
                 let help = "for the schedule as well, give the jobs a `timezone`".to_owned();
@@ -189,37 +194,31 @@ impl Reader<'_, '_, '_> {
         }
     }
 
+    fn zone(&mut self, line: Line<'_>, value: &str) {
+        let found = self.draft.zones.find(value);
+        self.state.no_zone = found.is_err();
+        match found {
+            Ok(_) => self.state.timezone = Some(value.to_owned()),
+            Err(unknown) => {
+                let near = nearest::zone(value, self.draft.zones);
+                let help = near.map(|near| format!("did you mean `{near}`?"));
+                let message = format!("not carried: {}", unknown.say(value));
+                self.draft.lost(self.file, line.whole(), message, help);
+            }
+        }
+    }
+
     fn job(&mut self, line: Line<'_>) {
         let Some(when) = self.when(line) else { return };
-        if self.state.no_zone && when.key == "cron" && when.value != Value::Text("@reboot".into()) {
+        let at_reboot = when.value == Value::Text("@reboot".to_owned());
+        if self.state.no_zone && when.key == "cron" && !at_reboot {
             self.lost(line.whole(), "not carried: the `CRON_TZ` above it names no time zone");
             return;
         }
-        let rest_at = when.end;
-        let mut rest = line.text[rest_at..].trim_start();
-        let mut rest_at = line.text.len() - rest.len();
-        let mut job = DraftJob { oracle: when.oracle, ..DraftJob::default() };
-        let mut user = self.options.user.map(str::to_owned);
-        if self.options.system {
-            let end = rest.find([' ', '\t']).unwrap_or(rest.len());
-            let word = &rest[..end];
-            if word.is_empty() || word.contains(['/', '[', '=', '$', '"', '\'', '|', '&', '>']) {
-                let help = "a user's crontab has no user in its lines: leave `--system` out";
-                let message = match word {
-                    "" => "not carried: there is no user and no command".to_owned(),
-                    word => format!("not carried: `{word}` stands where the user's name is to be"),
-                };
-                let span = line.span(rest_at..rest_at + end);
-                self.draft.lost(self.file, span, message, Some(help.to_owned()));
-                return;
-            }
-            user = Some(word.to_owned());
-            rest = rest[end..].trim_start();
-            rest_at = line.text.len() - rest.len();
-        }
-        rest = self.openbsd_flags(line, rest);
-        let (command, stdin) = split_percent(rest);
-        let kept = rest.strip_prefix(&command.replace('%', r"\%"));
+        let Some((user, rest)) = self.user(line, when.end) else { return };
+        let typed = self.openbsd_flags(line, rest);
+        let (command, stdin) = split_percent(typed);
+        let kept = typed.strip_prefix(&command.replace('%', r"\%"));
         if kept.is_none_or(|after| after.starts_with('\\')) {
             let message = "two backslashes are read as one, as in Vixie cron and Debian's; cronie \
                            keeps both";
@@ -229,7 +228,69 @@ impl Reader<'_, '_, '_> {
             self.lost(line.whole(), "not carried: there is no command");
             return;
         }
-        if let Some(word) = left_behind(&command) {
+        self.notes_on_command(line, typed, &command);
+        let mut job = DraftJob { oracle: when.oracle, ..DraftJob::default() };
+        (job.id, job.more_id) = id::of_command(&command);
+        if !job.id.contains(['-', '_']) && self.options.system {
+            // `update` of `/etc/cron.d/awstats` is `awstats-update`.
+            job.id = id::with_prefix(&self.name, &job.id);
+        }
+        if at_reboot {
+            job.id += "-reboot";
+        }
+        job.place = Some(Place { file: self.file, span: Some(line.whole()) });
+        job.comments = std::mem::take(&mut self.comments);
+        job.text("command", command.trim());
+        job.keys.push((when.key, when.value));
+        self.state.give(&mut job);
+        if let Some(user) = user {
+            self.run_as(line, &mut job, &user);
+        }
+        if let Some(stdin) = stdin {
+            job.text("stdin", stdin);
+        }
+        job.env = self.state.env.clone();
+        self.draft.jobs.push(job);
+    }
+
+    /// Whom a job runs as, and the line from its command on.
+    fn user<'t>(&mut self, line: Line<'t>, at: usize) -> Option<(Option<String>, &'t str)> {
+        let rest = line.text[at..].trim_start();
+        if !self.options.system {
+            return Some((self.options.user.map(str::to_owned), rest));
+        }
+        let at = line.text.len() - rest.len();
+        let end = rest.find([' ', '\t']).unwrap_or(rest.len());
+        let word = &rest[..end];
+        if word.is_empty() || word.contains(['/', '[', '=', '$', '"', '\'', '|', '&', '>']) {
+            let help = "a user's crontab has no user in its lines: leave `--system` out";
+            let message = match word {
+                "" => "not carried: there is no user and no command".to_owned(),
+                word => format!("not carried: `{word}` stands where the user's name is to be"),
+            };
+            let span = line.span(at..at + end);
+            self.draft.lost(self.file, span, message, Some(help.to_owned()));
+            return None;
+        }
+        Some((Some(word.to_owned()), rest[end..].trim_start()))
+    }
+
+    /// FreeBSD has `user:group/class`.
+    fn run_as(&mut self, line: Line<'_>, job: &mut DraftJob, user: &str) {
+        let (user, class) = user.split_once('/').unwrap_or((user, ""));
+        let (user, group) = user.split_once(':').unwrap_or((user, ""));
+        job.text("user", user);
+        if !group.is_empty() {
+            job.text("group", group);
+        }
+        if !class.is_empty() {
+            self.noted(line.whole(), format!("the login class `{class}` is left out"));
+        }
+    }
+
+    /// What a command may not mean here; `typed` is what it was read from, to the end of the line.
+    fn notes_on_command(&mut self, line: Line<'_>, typed: &str, command: &str) {
+        if let Some(word) = left_behind(command) {
             let message = format!(
                 "`{word}` leaves something behind, which cron lets go on: here it is ended when the \
                  job's main process ends"
@@ -240,54 +301,11 @@ impl Reader<'_, '_, '_> {
         let word = command.split_whitespace().next().unwrap_or_default();
         if !self.options.system && ["root", "www-data", "nobody", "daemon"].contains(&word) {
             let help = "if this file has a user in each line, import it with `--system`";
-            let span = line.span(rest_at..rest_at + word.len());
+            let at = line.text.len() - typed.len();
+            let span = line.span(at..at + word.len());
             let message = format!("`{word}` is taken for the command's first word");
             self.draft.noted(self.file, span, message, Some(help.to_owned()));
         }
-        (job.id, job.more_id) = id::of_command(&command);
-        if !job.id.contains(['-', '_']) && self.options.system {
-            // `update` of `/etc/cron.d/awstats` is `awstats-update`.
-            job.id = id::with_prefix(&self.name, &job.id);
-        }
-        if when.value == Value::Text("@reboot".to_owned()) {
-            job.id += "-reboot";
-        }
-        job.place = Some(Place { file: self.file, span: Some(line.whole()) });
-        job.comments = std::mem::take(&mut self.comments);
-        job.text("command", command.trim());
-        job.keys.push((when.key, when.value));
-        let state = &self.state;
-        if let Some(timezone) = &state.timezone
-            && when.key == "cron"
-        {
-            job.text("timezone", timezone);
-        }
-        if state.random_delay > 0 {
-            job.text("jitter", duration(state.random_delay * 60));
-        }
-        if let Some(shell) = &state.shell {
-            job.text("shell", shell);
-        }
-        if let Some(home) = &state.home {
-            job.text("cwd", home);
-        }
-        if let Some(user) = user {
-            // FreeBSD has `user:group/class`.
-            let (user, class) = user.split_once('/').unwrap_or((&user, ""));
-            let (user, group) = user.split_once(':').unwrap_or((user, ""));
-            job.text("user", user);
-            if !group.is_empty() {
-                job.text("group", group);
-            }
-            if !class.is_empty() {
-                self.noted(line.whole(), format!("the login class `{class}` is left out"));
-            }
-        }
-        if let Some(stdin) = stdin {
-            job.text("stdin", stdin);
-        }
-        job.env = self.state.env.clone();
-        self.draft.jobs.push(job);
     }
 
     /// `-n`, `-q` and `-s` before the command, as OpenBSD has them.
@@ -307,299 +325,6 @@ impl Reader<'_, '_, '_> {
         }
         rest
     }
-
-    /// The schedule at the start of a line.
-    fn when(&mut self, line: Line<'_>) -> Option<When> {
-        let mut skipped = line.text.len() - line.text.trim_start().len();
-        if line.text[skipped..].starts_with('-') {
-            // cronie: do not write it to the system's log.
-            self.noted(line.span(skipped..skipped + 1), "`-` is left out: every run is recorded");
-            skipped += 1;
-        }
-        let words: Vec<Range<usize>> = words(line.text).skip_while(|w| w.end <= skipped).collect();
-        let words: Vec<Range<usize>> =
-            words.into_iter().map(|word| word.start.max(skipped)..word.end).collect();
-        let first = words.first()?.clone();
-        if line.text[first.clone()].starts_with('@') {
-            return self.macro_word(line, first);
-        }
-        let text = |range: &[Range<usize>]| {
-            let fields: Vec<&str> = range.iter().map(|word| &line.text[word.clone()]).collect();
-            fields.join(" ")
-        };
-        if words.len() < 6 {
-            let span = line.whole();
-            let help = "five fields and the command: `30 2 * * * backup --home`".to_owned();
-            self.draft.lost(
-                self.file,
-                span,
-                "not carried: this is no line of a crontab",
-                Some(help),
-            );
-            return None;
-        }
-        // supercronic tries seven fields, then six, then five.
-        if !self.options.system {
-            for count in [7, 6] {
-                let with_seconds = usize::from(count == 7);
-                if words.len() > count
-                    && is_year(&line.text[words[count - 1].clone()])
-                    && crontab::parse(&text(&words[..count - 1]), "", &mut Vec::new()).is_some()
-                {
-                    return self.with_year(line, &words[..count], with_seconds == 1);
-                }
-            }
-        }
-        let words = &words[..5];
-        let typed = text(words);
-        if typed.split([' ', ',']).any(|item| item.contains('~') && item.contains('/')) {
-            let help = "write the minutes it may start at yourself, such as `H/10`".to_owned();
-            let message = "not carried: a random value with a step";
-            self.draft.lost(self.file, line.whole(), message, Some(help));
-            return None;
-        }
-        let (fields, random) = random_ranges(&typed);
-        if random {
-            let message = format!(
-                "cronie picks a random value for `{typed}` when it reads the file; `{fields}` is \
-                 one that stays the same"
-            );
-            self.noted(line.span(words[0].start..words[4].end), message);
-        }
-        self.check(line, words, &fields)?;
-        self.notes_on_fields(line, words);
-        let oracle = if random {
-            Oracle::None("its values were to be picked at random")
-        } else {
-            Oracle::Crontab(typed)
-        };
-        Some(When { key: "cron", value: Value::Text(fields), oracle, end: words[4].end })
-    }
-
-    fn macro_word(&mut self, line: Line<'_>, word: Range<usize>) -> Option<When> {
-        let text = &line.text[word.clone()];
-        let lower = text.to_ascii_lowercase();
-        let when = |key, value: &str, oracle, end| {
-            Some(When { key, value: Value::Text(value.to_owned()), oracle, end })
-        };
-        let crontab = |text: &str| Oracle::Crontab(text.to_owned());
-        match &*lower {
-            "@every_minute" => return when("cron", "* * * * *", crontab("* * * * *"), word.end),
-            "@every_second" => {
-                return when("cron", "* * * * * *", crontab("* * * * * *"), word.end);
-            }
-            // robfig/cron and those who use it.
-            "@every" => {
-                let none = Oracle::None("an interval counts from when the scheduler starts");
-                let after = words(line.text).find(|next| next.start >= word.end);
-                if let Some(after) = after
-                    && let Ok(every) = humantime::parse_duration(&line.text[after.clone()])
-                    && !every.is_zero()
-                {
-                    return when("interval", &line.text[after.clone()], none, after.end);
-                }
-                self.lost(line.span(word), "not carried: no duration follows `@every`");
-                return None;
-            }
-            "@reboot" => {
-                let none = Oracle::None("`@reboot` has no due times");
-                return when("cron", "@reboot", none, word.end);
-            }
-            _ => {}
-        }
-        if let Ok(secs) = lower[1..].parse::<u64>()
-            && secs > 0
-        {
-            // FreeBSD: so many seconds after the last run ended.
-            let message = format!("cron waits {secs} seconds after each run; an interval does not");
-            self.noted(line.span(word.clone()), message);
-            let none = Oracle::None("an interval counts from when the scheduler starts");
-            return when("interval", &duration(secs), none, word.end);
-        }
-        self.check(line, std::slice::from_ref(&word), text)?;
-        when("cron", text, crontab(text), word.end)
-    }
-
-    /// Six or seven fields, the last of which is a year.
-    fn with_year(&mut self, line: Line<'_>, words: &[Range<usize>], seconds: bool) -> Option<When> {
-        let typed: Vec<&str> = words.iter().map(|word| &line.text[word.clone()]).collect();
-        let (year, fields) = typed.split_last()?;
-        let fields = fields.join(" ");
-        let span = line.span(words[0].start..words[words.len() - 1].end);
-        let parsed = crontab::parse(&fields, "", &mut Vec::new());
-        let Some(Crontab::Schedule(schedule)) = parsed else { return None };
-        if !seconds {
-            let message = "the sixth field is read as a year, as supercronic does";
-            let help = "if seconds stand first, write `cron` with six fields yourself: the order \
-                        is second, minute, hour, day, month, day of week"
-                .to_owned();
-            self.draft.noted(self.file, span, message, Some(help));
-        }
-        let end = words.last()?.end;
-        // With a second in any case: of six fields, nobody can tell which is the year.
-        let second = if seconds { "" } else { "0 " };
-        let oracle = Oracle::Crontab(format!("{second}{fields} {}", year.replace('?', "*")));
-        if matches!(*year, "*" | "?") {
-            return Some(When { key: "cron", value: Value::Text(fields), oracle, end });
-        }
-        // Only the table form has years, and there all fields have to match.
-        let normal = normalised(&schedule).filter(|text| !text.starts_with('{'));
-        let normal: Vec<&str> = normal.iter().flat_map(|text| text.split(' ')).collect();
-        let plain = |text: &str| !text.contains(['L', 'W', '#', 'H', '?']);
-        let (second_field, rest) = match normal.len() {
-            5 => ("0", &normal[..]),
-            6 => (normal[0], &normal[1..]),
-            _ => ("0", &[][..]),
-        };
-        if let &[minute, hour, day, month, weekday] = rest
-            && (day == "*" || weekday == "*")
-            && plain(day)
-            && plain(weekday)
-        {
-            let all = [
-                ("year", *year),
-                ("month", month),
-                ("day", day),
-                ("day_of_week", weekday),
-                ("hour", hour),
-                ("minute", minute),
-                ("second", second_field),
-            ];
-            let given = |(key, text): &(&'static str, &str)| match *key {
-                "second" => *text != "0",
-                "month" | "day" | "day_of_week" => *text != "*",
-                _ => true,
-            };
-            let table = all.into_iter().filter(given).map(|(key, text)| (key, field(text)));
-            return Some(When { key: "cron", value: Value::Table(table.collect()), oracle, end });
-        }
-        let help = "the table form of `cron` has a `year`, but wants all of its fields to match";
-        self.draft.lost(
-            self.file,
-            span,
-            "not carried: a year together with these day fields",
-            Some(help.to_owned()),
-        );
-        None
-    }
-
-    /// Reads a schedule with our own parser and says what is wrong with it.
-    fn check(&mut self, line: Line<'_>, words: &[Range<usize>], fields: &str) -> Option<()> {
-        let mut flaws = Vec::new();
-        let parsed = crontab::parse(fields, "", &mut flaws);
-        for flaw in flaws {
-            if flaw.severity == Severity::Error {
-                // The words stand in `fields` with one space between; find the one that is meant.
-                let index = fields[..flaw.span.start].matches(' ').count();
-                let range = words.get(index).or(words.last())?.clone();
-                let message = format!("not carried: {}", flaw.message);
-                self.draft.lost(self.file, line.span(range), message, flaw.help);
-            }
-        }
-        parsed.map(|_| ())
-    }
-
-    /// What crons do not agree about.
-    fn notes_on_fields(&mut self, line: Line<'_>, words: &[Range<usize>]) {
-        for (index, word) in words.iter().enumerate() {
-            for item in line.text[word.clone()].split(',') {
-                let (range, step) = item.split_once('/').unwrap_or((item, ""));
-                let single = range.bytes().all(|byte| byte.is_ascii_digit());
-                if !step.is_empty() && !range.is_empty() && single {
-                    let message = format!(
-                        "`{item}` is read as from {range} on in steps of {step}; Debian's cron \
-                         refuses the line, and Vixie cron takes it for `{range}` alone"
-                    );
-                    self.noted(line.span(word.clone()), message);
-                }
-                if let Some((first, last)) = range.split_once('-')
-                    && let (Some(first), Some(last)) = (number(index, first), number(index, last))
-                    && first > last
-                {
-                    // cronie knows a sunday at the end of a range.
-                    let message = match (index, last) {
-                        (4, 0) => format!(
-                            "`{item}` ends on a sunday: cronie reads it so as well, but Vixie cron \
-                             and Debian's find no day in it, and the line never ran there"
-                        ),
-                        _ => format!(
-                            "`{item}` goes round: crons refuse such a line or find no time in it, \
-                             so it never ran; here it does"
-                        ),
-                    };
-                    self.noted(line.span(word.clone()), message);
-                }
-            }
-        }
-    }
-}
-
-/// When a job is due, as a key of the jobfile.
-struct When {
-    key: &'static str,
-    value: Value,
-    oracle: Oracle,
-    /// The byte of the line after it.
-    end: usize,
-}
-
-/// What cron takes a word of one of the five fields for: a number, or a name, with sunday as 0.
-fn number(field: usize, word: &str) -> Option<usize> {
-    let (names, first) = match field {
-        3 => (&SHORT_MONTHS[..], 1),
-        4 => (&SHORT_WEEKDAYS_FROM_SUNDAY[..], 0),
-        _ => (&[][..], 0),
-    };
-    let lower = word.get(..3).unwrap_or(word).to_ascii_lowercase();
-    let named = names.iter().position(|name| *name == lower).map(|at| at + first);
-    named.or_else(|| word.parse().ok())
-}
-
-/// A field of the table form: a number where it is one.
-fn field(text: &str) -> Value {
-    match text.parse() {
-        Ok(number) => Value::Integer(number),
-        Err(_) => Value::Text(text.to_owned()),
-    }
-}
-
-/// A field of years: `*`, `*/2`, `2027`, `2027-2030/2`, lists of them.
-fn is_year(text: &str) -> bool {
-    let year = |text: &str| text.len() == 4 && text.parse::<u32>().is_ok_and(|year| year >= 1970);
-    text.split(',').all(|item| {
-        let (range, step) = item.split_once('/').unwrap_or((item, "1"));
-        let range_is_good = match range.split_once('-') {
-            Some((first, last)) => year(first) && year(last),
-            None => matches!(range, "*" | "?") || year(range),
-        };
-        range_is_good && step.parse::<u32>().is_ok_and(|step| step > 0)
-    })
-}
-
-/// cronie's `a~b`, a random value of a range, as our hashed one.
-fn random_ranges(fields: &str) -> (String, bool) {
-    if !fields.contains('~') {
-        return (fields.to_owned(), false);
-    }
-    let limits = [("0", "59"), ("0", "23"), ("1", "28"), ("1", "12"), ("0", "6")];
-    let one = |item: &str, min: &str, max: &str| match item.split_once('~') {
-        Some((first, last)) => {
-            let max = if first.is_empty() || max != "28" { max } else { "31" };
-            let first = if first.is_empty() { min } else { first };
-            let last = if last.is_empty() { max } else { last };
-            format!("H({first}-{last})")
-        }
-        None => item.to_owned(),
-    };
-    let fields: Vec<String> = fields
-        .split(' ')
-        .zip(limits)
-        .map(|(field, (min, max))| {
-            let items: Vec<String> = field.split(',').map(|item| one(item, min, max)).collect();
-            items.join(",")
-        })
-        .collect();
-    (fields.join(" "), true)
 }
 
 #[cfg(test)]

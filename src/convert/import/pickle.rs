@@ -148,82 +148,95 @@ impl Machine<'_> {
         let code = *self.take(1)?.first()?;
         match code {
             b'.' => return Some(Some(self.stack.pop()?)),
+            // The protocol, and how long a frame is.
             0x80 => drop(self.take(1)?),
             0x95 => drop(self.take(8)?),
             b'(' => self.push(Pickled::Mark),
             b'0' => drop(self.stack.pop()?),
             b'1' => drop(self.above_mark()?),
-            b'N' => self.push(Pickled::None),
-            0x88 => self.push(Pickled::Integer(1)),
-            0x89 => self.push(Pickled::Integer(0)),
-            b'J' => {
-                let number = self.number(4)? as u32 as i32;
-                self.push(Pickled::Integer(number.into()));
-            }
-            b'K' | b'M' => {
-                let number = self.number(if code == b'K' { 1 } else { 2 })?;
-                self.push(Pickled::Integer(number as i64));
-            }
-            0x8a => {
-                let count = self.number(1)?;
-                let bytes = self.take(count)?;
-                let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
-                let number = match bytes.len() {
-                    0..=8 => {
-                        bytes.iter().rev().fold(if negative { -1i64 } else { 0 }, |n, byte| {
-                            n << 8 | i64::from(*byte)
-                        })
-                    }
-                    _ => return None,
-                };
-                self.push(Pickled::Integer(number));
-            }
-            b'G' => {
-                self.take(8)?;
-                self.push(Pickled::Other);
-            }
-            0x8c | b'X' | 0x8d => {
-                let count = self.number(match code {
-                    0x8c => 1,
-                    b'X' => 4,
-                    _ => 8,
-                })?;
-                self.text(count)?;
-            }
-            b'C' | b'B' | 0x8e => {
-                let count = self.number(match code {
-                    b'C' => 1,
-                    b'B' => 4,
-                    _ => 8,
-                })?;
-                let bytes = self.take(count)?.to_vec();
-                self.push(Pickled::Bytes(bytes));
-            }
+            b'N' | 0x88 | 0x89 | b'J' | b'K' | b'M' | 0x8a | b'G' => self.scalar(code)?,
+            0x8c | b'X' | 0x8d | b'C' | b'B' | 0x8e => self.string(code)?,
             b']' | b')' | 0x8f => self.push(Pickled::List(Vec::new())),
             b'}' => self.push(Pickled::Dict(Vec::new())),
             0x85..=0x87 => self.tuple(usize::from(code) - 0x84)?,
+            b't' | b'l' | 0x91 | b'd' | b'a' | b's' | b'e' | b'u' | 0x90 => self.gather(code)?,
+            0x94 | b'q' | b'r' | b'h' | b'j' => self.remember(code)?,
+            b'c' | 0x93 | b'R' | 0x81 | b'b' => self.object(code)?,
+            _ => return None,
+        }
+        Some(None)
+    }
+
+    /// Numbers, and what is as small.
+    fn scalar(&mut self, code: u8) -> Option<()> {
+        let value = match code {
+            b'N' => Pickled::None,
+            0x88 => Pickled::Integer(1),
+            0x89 => Pickled::Integer(0),
+            b'J' => Pickled::Integer((self.number(4)? as u32 as i32).into()),
+            b'K' => Pickled::Integer(self.number(1)? as i64),
+            b'M' => Pickled::Integer(self.number(2)? as i64),
+            0x8a => {
+                let count = self.number(1)?;
+                Pickled::Integer(signed(self.take(count)?)?)
+            }
+            b'G' => {
+                self.take(8)?;
+                Pickled::Other
+            }
+            _ => return None,
+        };
+        self.push(value);
+        Some(())
+    }
+
+    /// Text and bytes, behind a length of one, four or eight bytes.
+    fn string(&mut self, code: u8) -> Option<()> {
+        let count = self.number(match code {
+            0x8c | b'C' => 1,
+            b'X' | b'B' => 4,
+            _ => 8,
+        })?;
+        if matches!(code, 0x8c | b'X' | 0x8d) {
+            return self.text(count);
+        }
+        let bytes = self.take(count)?.to_vec();
+        self.push(Pickled::Bytes(bytes));
+        Some(())
+    }
+
+    /// What makes a list or a dict of values on the stack, or adds them to one.
+    fn gather(&mut self, code: u8) -> Option<()> {
+        match code {
             b't' | b'l' | 0x91 => {
                 let items = self.above_mark()?;
                 self.push(Pickled::List(items));
+                Some(())
             }
             b'd' => {
                 let items = self.above_mark()?;
                 self.push(Pickled::Dict(Vec::new()));
-                self.extend(items)?;
+                self.extend(items)
             }
             b'a' => {
                 let item = self.stack.pop()?;
-                self.extend(vec![item])?;
+                self.extend(vec![item])
             }
             b's' => {
                 let value = self.stack.pop()?;
                 let key = self.stack.pop()?;
-                self.extend(vec![key, value])?;
+                self.extend(vec![key, value])
             }
-            b'e' | b'u' | 0x90 => {
+            _ => {
                 let items = self.above_mark()?;
-                self.extend(items)?;
+                self.extend(items)
             }
+        }
+    }
+
+    /// Puts a value into the memo, or gets it back.
+    fn remember(&mut self, code: u8) -> Option<()> {
+        match code {
             0x94 => self.memo.push(self.stack.last()?.clone()),
             b'q' | b'r' => {
                 // Numbered in order, as every pickler does.
@@ -231,42 +244,52 @@ impl Machine<'_> {
                 (index == self.memo.len()).then_some(())?;
                 self.memo.push(self.stack.last()?.clone());
             }
-            b'h' | b'j' => {
+            _ => {
                 let index = self.number(if code == b'h' { 1 } else { 4 })?;
                 let value = self.memo.get(index)?.clone();
                 self.stack.push(value);
             }
-            b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                self.push(Pickled::Global(format!("{module}.{name}")));
-            }
+        }
+        Some(())
+    }
+
+    /// Names, what is called, and objects.
+    fn object(&mut self, code: u8) -> Option<()> {
+        let value = match code {
+            b'c' => Pickled::Global(format!("{}.{}", self.line()?, self.line()?)),
             0x93 => {
                 let (name, module) = (self.stack.pop()?, self.stack.pop()?);
                 let (Pickled::Text(module), Pickled::Text(name)) = (&*module, &*name) else {
                     return None;
                 };
-                let global = format!("{module}.{name}");
-                self.push(Pickled::Global(global));
+                Pickled::Global(format!("{module}.{name}"))
             }
             b'R' | 0x81 => {
                 let arguments = self.stack.pop()?;
                 let what = self.stack.pop()?;
-                let arguments = Self::items(&arguments)?;
-                self.push(Pickled::Call(what, arguments));
+                Pickled::Call(what, Self::items(&arguments)?)
             }
-            b'b' => {
+            _ => {
                 let state = self.stack.pop()?;
                 let object = self.stack.pop()?;
                 let class = match &*object {
                     Pickled::Call(class, _) => class.clone(),
                     _ => object,
                 };
-                self.push(Pickled::Object(class, state));
+                Pickled::Object(class, state)
             }
-            _ => return None,
-        }
-        Some(None)
+        };
+        self.push(value);
+        Some(())
     }
+}
+
+/// A little-endian number of up to eight bytes, in two's complement.
+fn signed(bytes: &[u8]) -> Option<i64> {
+    let negative = bytes.last().is_some_and(|byte| byte & 0x80 != 0);
+    let sign = if negative { -1 } else { 0 };
+    let number = bytes.iter().rev().fold(sign, |number, byte| number << 8 | i64::from(*byte));
+    (bytes.len() <= 8).then_some(number)
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@
 
 mod exec;
 mod exit;
+mod timer;
 
 use std::time::Duration;
 
-use super::calendar::{self, Converted};
 use super::unit::{self, Setting, Unit};
-use super::{Draft, DraftJob, Oracle, Value, duration, id};
-use crate::problem::{Place, Span};
+use super::{Draft, DraftJob, Value, duration, id};
+use crate::problem::Place;
 
 /// Finds a unit by its name: the name of its file, and its text.
 type Find<'f> = &'f dyn Fn(&str) -> Option<(String, String)>;
@@ -279,6 +279,24 @@ impl Reading<'_, '_> {
                 _ => self.lost(setting, "not carried: `umask` is 000 to 777"),
             }
         }
+        self.limits(service, job);
+        self.success_codes(service, job);
+        if let Some(setting) = one("KillMode").filter(|s| matches!(&*s.value, "process" | "none")) {
+            let message = format!(
+                "`KillMode={}` is left out: what a job leaves behind is ended here",
+                setting.value
+            );
+            self.noted(setting, message);
+        }
+        if let Some(setting) = one("SendSIGKILL").filter(|setting| !yes(&setting.value)) {
+            self.noted(setting, "`SendSIGKILL` is left out: what does not end is killed here");
+        }
+        self.output(service, job);
+    }
+
+    /// How long a run may take, and how long its end.
+    fn limits(&mut self, service: &Unit, job: &mut DraftJob) {
+        let one = |key| service.one("Service", key);
         // The start of a oneshot is its whole run.
         let oneshot = one("Type").is_some_and(|setting| setting.value == "oneshot");
         let start = one("TimeoutStartSec").or(one("TimeoutSec")).filter(|_| oneshot);
@@ -296,6 +314,9 @@ impl Reading<'_, '_> {
                 None => {}
             }
         }
+    }
+
+    fn success_codes(&mut self, service: &Unit, job: &mut DraftJob) {
         let mut codes: Vec<u8> = vec![0];
         // Each line adds to those before it.
         for setting in service.all("Service", "SuccessExitStatus") {
@@ -314,17 +335,6 @@ impl Reading<'_, '_> {
             let codes: Vec<String> = codes.iter().map(u8::to_string).collect();
             job.set("success_codes", Value::Raw(format!("[{}]", codes.join(", "))));
         }
-        if let Some(setting) = one("KillMode").filter(|s| matches!(&*s.value, "process" | "none")) {
-            let message = format!(
-                "`KillMode={}` is left out: what a job leaves behind is ended here",
-                setting.value
-            );
-            self.noted(setting, message);
-        }
-        if let Some(setting) = one("SendSIGKILL").filter(|setting| !yes(&setting.value)) {
-            self.noted(setting, "`SendSIGKILL` is left out: what does not end is killed here");
-        }
-        self.output(service, job);
     }
 
     fn output(&mut self, service: &Unit, job: &mut DraftJob) {
@@ -420,163 +430,6 @@ impl Reading<'_, '_> {
             let message = format!("without counterpart: {list}");
             let help = sections.contains(&"Service").then_some(help);
             self.draft.noted(self.file, first.span, message, help);
-        }
-    }
-
-    fn triggers(&mut self, timer: &Unit, mut job: DraftJob) {
-        let all = |key| timer.all("Timer", key);
-        let persistent = timer.one("Timer", "Persistent");
-        if persistent.is_some_and(|setting| yes(&setting.value)) {
-            job.text("misfire_grace_time", "forever");
-        }
-        self.shifts(timer, &mut job);
-        if let Some(setting) = timer.one("Timer", "AccuracySec") {
-            self.noted(setting, "`AccuracySec` is left out: due times are kept to the second");
-        }
-        let mut once: Vec<&Setting> =
-            ["OnBootSec", "OnStartupSec", "OnActiveSec"].into_iter().flat_map(all).collect();
-        let every: Vec<&Setting> =
-            ["OnUnitActiveSec", "OnUnitInactiveSec"].into_iter().flat_map(all).collect();
-        let calendars = all("OnCalendar");
-        // A first run one interval after the start is what an interval is here anyway.
-        let is_interval = |setting: &&Setting| {
-            setting.key == "OnActiveSec" && every.first().is_some_and(|e| e.value == setting.value)
-        };
-        once.retain(|setting| !(calendars.is_empty() && is_interval(setting)));
-        if let Some(first) = once.first() {
-            let message =
-                format!("`{}` is a start of the scheduler here, without the delay", first.key);
-            self.noted(first, message);
-        }
-        let repeats = !calendars.is_empty() || !every.is_empty();
-        if repeats && !once.is_empty() {
-            job.set("run_on_start", Value::Boolean(true));
-        }
-        if !calendars.is_empty() {
-            for setting in every {
-                self.lost(setting, "not carried: a job is due by the calendar or at intervals");
-            }
-            return self.calendars(&calendars, job);
-        }
-        if let Some((first, more)) = every.split_first() {
-            for setting in more {
-                self.lost(setting, "not carried: a job has one interval");
-            }
-            let Some(time) = self.time(first).filter(|time| !time.is_zero()) else { return };
-            if first.key == "OnUnitInactiveSec" {
-                let message =
-                    "an interval counts from start to start, and not from the end of a run";
-                self.noted(first, message);
-            }
-            let text = match time.subsec_millis() {
-                0 => duration(time.as_secs()),
-                _ => format!("{}ms", time.as_millis()),
-            };
-            job.keys.insert(1, ("interval", Value::Text(text)));
-            job.oracle = Oracle::None("an interval counts from when the scheduler starts");
-        } else if let Some(first) = once.first() {
-            match first.key.as_str() {
-                "OnActiveSec" => job.keys.insert(1, ("date", Value::Text("now".to_owned()))),
-                _ => job.keys.insert(1, ("cron", Value::Text("@reboot".to_owned()))),
-            }
-            job.oracle = Oracle::None("a start of the scheduler is no due time");
-        } else {
-            let span = timer.settings.first().map(|setting| setting.span).unwrap_or_default();
-            let message = "not carried: the timer does not say when";
-            self.draft.lost(self.file, span, message, None);
-            return;
-        }
-        self.draft.jobs.push(job);
-    }
-
-    /// Delays: one that is chosen anew each time is a jitter, one that stays is a spread.
-    fn shifts(&mut self, timer: &Unit, job: &mut DraftJob) {
-        let mut given = |key| {
-            let setting = timer.one("Timer", key)?;
-            self.time(setting).filter(|time| !time.is_zero())
-        };
-        let (delay, offset) = (given("RandomizedDelaySec"), given("RandomizedOffsetSec"));
-        let fixed = timer.one("Timer", "FixedRandomDelay").is_some_and(|s| yes(&s.value));
-        let (jitter, spread) = match (delay, fixed) {
-            (Some(delay), true) => (None, Some(offset.unwrap_or_default().saturating_add(delay))),
-            (delay, _) => (delay, offset),
-        };
-        for (key, time) in [("jitter", jitter), ("spread", spread)] {
-            if let Some(time) = time {
-                job.text(key, duration(time.as_secs().max(1)));
-            }
-        }
-    }
-
-    /// Calendar expressions: those of crontab fields are one job's, each other one has its own.
-    fn calendars(&mut self, settings: &[&Setting], job: DraftJob) {
-        let mut groups: Vec<(Converted, Vec<String>, Span)> = Vec::new();
-        for setting in settings {
-            let mut converted = match calendar::convert(&setting.value) {
-                Ok(converted) => converted,
-                Err(message) => {
-                    self.lost(setting, format!("not carried: {message}"));
-                    continue;
-                }
-            };
-            let zone = converted.timezone.as_deref();
-            let unknown = zone.and_then(|zone| Some(self.draft.zones.find(zone).err()?.say(zone)));
-            if let Some(unknown) = unknown {
-                self.lost(setting, format!("not carried: {unknown}"));
-                continue;
-            }
-            let text = match &converted.value {
-                Value::Text(text) => vec![text.clone()],
-                _ => Vec::new(),
-            };
-            let same = groups.iter_mut().find(|(first, texts, _)| {
-                !texts.is_empty() && !text.is_empty() && first.timezone == converted.timezone
-            });
-            match same {
-                Some((first, texts, _)) => {
-                    texts.extend(text);
-                    first.oracle = match (&first.oracle, converted.oracle) {
-                        (Oracle::Quartz(a), Oracle::Quartz(b)) => {
-                            Oracle::Quartz([a.clone(), b].concat())
-                        }
-                        (_, other) => other,
-                    };
-                }
-                None => {
-                    converted.value =
-                        if text.is_empty() { converted.value } else { Value::Text(String::new()) };
-                    groups.push((converted, text, setting.span));
-                }
-            }
-        }
-        if groups.len() > 1
-            && let Some((_, _, span)) = groups.get(1)
-        {
-            let message = "these become several jobs, which may run at the same time";
-            self.draft.noted(self.file, *span, message, None);
-        }
-        for (converted, texts, span) in groups {
-            let mut copy = DraftJob {
-                comments: job.comments.clone(),
-                id: job.id.clone(),
-                more_id: Vec::new(),
-                keys: job.keys.clone(),
-                env: job.env.clone(),
-                secrets: Default::default(),
-                place: Some(Place { file: self.file, span: Some(span) }),
-                oracle: converted.oracle,
-            };
-            let value = match &texts[..] {
-                [] => converted.value,
-                [one] => Value::Text(one.clone()),
-                several => Value::Texts(several.to_vec()),
-            };
-            let after_command = copy.keys.iter().position(|(key, _)| *key == "command");
-            copy.keys.insert(after_command.map_or(0, |at| at + 1), (converted.key, value));
-            if let Some(zone) = converted.timezone {
-                copy.text("timezone", zone);
-            }
-            self.draft.jobs.push(copy);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Rows of crontabs and what becomes of them.
 
 use super::*;
+use crate::convert::import::Oracle;
 use crate::core::instant::Instant;
 use crate::core::zone::Database;
 use crate::jobfile;
