@@ -1,20 +1,15 @@
 //! `schedrs next` and `schedrs explain` as a person runs them: the real binary on real files.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_schedrs");
+use crate::harness;
 
 fn schedrs(args: &[&str]) -> Output {
-    let mut command = Command::new(BINARY);
-    command.args(args).stdin(Stdio::null());
-    for name in ["SCHEDRS_JOBFILE", "XDG_CONFIG_HOME", "HOME", "TZ", "TZDIR"] {
-        command.env_remove(name);
-    }
-    command.output().unwrap()
+    harness::schedrs(args).env_remove("HOME").output().unwrap()
 }
 
 /// What it printed, given that it went well.
@@ -225,8 +220,8 @@ fn a_spread_is_shown() {
     let text = "[jobs.a]\ncommand = 'true'\ncron = '0 3 * * *'\nspread = '10h'\n";
     std::fs::write(&file, text).unwrap();
     let out = |args: &[&str]| {
-        let mut command = assert_cmd::Command::cargo_bin("schedrs").unwrap();
-        let output = command.args(args).arg(&file).assert().success().get_output().clone();
+        let output = harness::schedrs(args).arg(&file).output().unwrap();
+        assert!(output.status.success(), "{args:?} {output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
     let rows = out(&["next", "-n", "3"]);
@@ -288,10 +283,8 @@ fn what_is_wrong_is_said_and_told_by_the_exit_code() {
 #[test]
 fn no_jobfile_names_every_place_that_was_looked_at() {
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new(BINARY)
-        .arg("next")
+    let output = harness::schedrs(&["next"])
         .current_dir(dir.path())
-        .env_remove("SCHEDRS_JOBFILE")
         .env("XDG_CONFIG_HOME", dir.path().join("config"))
         .output()
         .unwrap();
@@ -307,8 +300,7 @@ fn no_jobfile_names_every_place_that_was_looked_at() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let (_dir, file) = jobfile("[jobs.a]\ncommand = \"true\"\ncron = \"* * * * *\"\n");
-    let mut child = Command::new(BINARY)
-        .args(["next", &file, "-n", "200000", "--output", "json"])
+    let mut child = harness::schedrs(&["next", &file, "-n", "200000", "--output", "json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -2,7 +2,7 @@
 //! jobfile, twice.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
 
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 use std::time::Duration;
 
 use schedrs::event::{Action, Exit, Start};
@@ -12,13 +12,10 @@ use schedrs::zone::Database;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::harness;
+
 fn schedrs(args: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));
-    command.args(args).stdin(Stdio::null());
-    for name in ["SCHEDRS_JOBFILE", "XDG_CONFIG_HOME", "HOME", "TZ", "TZDIR", "NO_COLOR"] {
-        command.env_remove(name);
-    }
-    command.output().unwrap()
+    harness::schedrs(args).env_remove("HOME").output().unwrap()
 }
 
 /// What it printed, given that it went well.

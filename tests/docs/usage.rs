@@ -1,7 +1,8 @@
 //! Whether what a text says of `schedrs`'s command line is so, by what `--help` says.
 
 use std::collections::HashMap;
-use std::process::Command;
+
+use crate::harness::schedrs;
 
 /// Options that pages speak of and that are other programs'.
 const OTHERS: &[&str] = &["--no-default-features", "--maintainer", "--locked", "--release"];
@@ -82,8 +83,7 @@ impl Known {
 }
 
 fn help(words: &[&str]) -> Option<String> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));
-    let answer = command.args(words).arg("--help").output().unwrap();
+    let answer = schedrs(words).arg("--help").output().unwrap();
     answer.status.success().then(|| String::from_utf8(answer.stdout).unwrap())
 }
 

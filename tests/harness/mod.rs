@@ -22,6 +22,38 @@ use tempfile::TempDir;
 /// Longer than anything here takes, shorter than a person's patience.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
 
+/// What schedrs goes by that whoever tests may have set.
+const VARIABLES: &[&str] = &[
+    "CLICOLOR_FORCE",
+    "LOGS_DIRECTORY",
+    "NO_COLOR",
+    // The control socket is beside the store then.
+    "RUNTIME_DIRECTORY",
+    "RUST_LOG",
+    "SCHEDRS_JOBFILE",
+    "SCHEDRS_LOG",
+    "SCHEDRS_SOCKET",
+    "TZ",
+    "TZDIR",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
+/// `schedrs ARGS`, ready to be started, with nothing to read.
+pub fn schedrs(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));
+    command.args(args);
+    isolate(&mut command);
+    command
+}
+
+fn isolate(command: &mut Command) {
+    for name in VARIABLES {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+}
+
 /// A directory with a jobfile.
 pub struct Bench {
     pub dir: TempDir,
@@ -117,8 +149,7 @@ impl Bench {
 
     /// `schedrs ARGS` in the directory, ready to be started.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));
-        command.args(args).current_dir(self.dir.path());
+        let mut command = schedrs(args);
         self.prepare(&mut command);
         command
     }
@@ -127,23 +158,16 @@ impl Bench {
     pub fn shell(&self, script: &str, args: &[&str]) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_schedrs")]).args(args);
-        command.current_dir(self.dir.path());
+        isolate(&mut command);
         self.prepare(&mut command);
         command
     }
 
     fn prepare(&self, command: &mut Command) {
         command
+            .current_dir(self.dir.path())
             .env("TZ", "UTC")
             .env("STATE_DIRECTORY", self.path("state"))
-            .env_remove("LOGS_DIRECTORY")
-            // The control socket is beside the store then.
-            .env_remove("RUNTIME_DIRECTORY")
-            .env_remove("XDG_RUNTIME_DIR")
-            .env_remove("SCHEDRS_SOCKET")
-            .env_remove("SCHEDRS_LOG")
-            .env_remove("RUST_LOG")
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
     }
@@ -224,6 +248,7 @@ impl Running {
     /// Reads on in a stream until a line holds all of these texts, and answers it.
     #[track_caller]
     pub fn line(&mut self, stream: Stream, texts: &[&str]) -> String {
+        let deadline = Deadline::new();
         loop {
             let read = &mut self.read[stream as usize];
             let lines = match stream {
@@ -236,7 +261,7 @@ impl Running {
                     return line.clone();
                 }
             }
-            match self.lines.recv_timeout(WATCHDOG) {
+            match self.lines.recv_timeout(deadline.left()) {
                 Ok((from, line)) => self.keep(from, line),
                 Err(error) => panic!("{error} while waiting for {texts:?} in {:#?}", self.done),
             }
@@ -274,8 +299,9 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub fn wait(mut self) -> Done {
+        let deadline = Deadline::new();
         loop {
-            match self.lines.recv_timeout(WATCHDOG) {
+            match self.lines.recv_timeout(deadline.left()) {
                 Ok((stream, line)) => self.keep(stream, line),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
                 Err(error) => panic!("{error} while waiting for the end: {:#?}", self.done),
@@ -284,6 +310,20 @@ impl Running {
         let status = wait(&mut self.child);
         self.done.code = status.code();
         std::mem::take(&mut self.done)
+    }
+}
+
+/// One `WATCHDOG` for all the lines that are read on the way: a program that goes on printing what
+/// nobody waits for is to fail a test, and not to hang it.
+struct Deadline(schedrs::instant::Mono);
+
+impl Deadline {
+    fn new() -> Deadline {
+        Deadline(schedrs::clock::mono().plus(WATCHDOG))
+    }
+
+    fn left(&self) -> Duration {
+        self.0.since(schedrs::clock::mono())
     }
 }
 
@@ -431,10 +471,9 @@ pub fn on_a_terminal(mut command: Command) -> (File, File, Child) {
 pub fn read_until(terminal: &mut File, text: &str) -> String {
     let mut seen = String::new();
     // What is shown may change all the time without ever becoming this.
-    let deadline = schedrs::clock::mono().plus(WATCHDOG);
+    let deadline = Deadline::new();
     while !seen.contains(text) {
-        let left = deadline.since(schedrs::clock::mono());
-        let limit = Timespec::try_from(left).unwrap();
+        let limit = Timespec::try_from(deadline.left()).unwrap();
         let mut waits = [PollFd::new(&*terminal, PollFlags::IN)];
         assert_eq!(poll(&mut waits, Some(&limit)).unwrap(), 1, "no {text:?} in {seen:?}");
         let mut chunk = [0; 4096];

@@ -11,6 +11,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::harness;
+
 /// A directory with files, and the binary run in it.
 struct Test {
     dir: TempDir,
@@ -37,15 +39,13 @@ impl Test {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));
-        command.arg("validate").args(args).current_dir(self.path());
-        command.env("TZ", "UTC").env_remove("SCHEDRS_JOBFILE").env_remove("XDG_CONFIG_HOME");
-        command.env("HOME", self.path()).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        let mut command = harness::schedrs(&["validate"]);
+        command.args(args).current_dir(self.path()).env("TZ", "UTC").env("HOME", self.path());
         command
     }
 
     fn run(&self, args: &[&str]) -> Answer {
-        Answer(self.command(args).stdin(Stdio::null()).output().unwrap())
+        Answer(self.command(args).output().unwrap())
     }
 
     fn run_with_stdin(&self, args: &[&str], stdin: &[u8]) -> Answer {

@@ -11,6 +11,8 @@
 mod common;
 mod differential;
 mod dst;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod laws;
 mod oracle;
 mod vectors;

@@ -16,6 +16,8 @@ use chrono::{DateTime, Offset, TimeZone};
 use schedrs::instant::Instant;
 use schedrs::zone::{Database, Source, Zone};
 
+use crate::harness;
+
 const WINTER: i64 = 1_768_478_400; // 2026-01-15T12:00:00Z
 const SUMMER: i64 = 1_784_116_800; // 2026-07-15T12:00:00Z
 
@@ -186,12 +188,12 @@ fn a_fifo_in_the_directory_stops_nobody() {
 #[test]
 fn the_version_names_both_databases() {
     let version = |tzdir: Option<&Path>| {
-        let mut command = assert_cmd::Command::cargo_bin("schedrs").unwrap();
-        command.arg("--version").env_remove("TZDIR");
+        let mut command = harness::schedrs(&["--version"]);
         if let Some(dir) = tzdir {
             command.env("TZDIR", dir);
         }
-        let output = command.assert().success().get_output().clone();
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     };
     let line = |text: &str, with: &str| {

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use schedrs::event::Exit;
 
 use super::fake::Bench;
+use crate::harness;
 
 fn schedrs(bench: &Bench, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_schedrs"));
-    command.args(args).arg("--socket").arg(bench.path());
-    command.current_dir(bench.dir.path()).env("TZ", "Europe/Berlin").env_remove("SCHEDRS_SOCKET");
-    command.stdin(Stdio::null());
+    let mut command = harness::schedrs(args);
+    command.arg("--socket").arg(bench.path());
+    command.current_dir(bench.dir.path()).env("TZ", "Europe/Berlin");
     command
 }
 
@@ -306,14 +306,12 @@ fn where_none_runs() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("jobs.toml"), "").unwrap();
     let run = |args: &[&str], file: &Path| {
-        Command::new(env!("CARGO_BIN_EXE_schedrs"))
-            .args(args)
+        harness::schedrs(args)
             .arg("-f")
             .arg(file)
             .current_dir(dir.path())
             .env("STATE_DIRECTORY", dir.path().join("state"))
             .env("RUNTIME_DIRECTORY", dir.path().join("run"))
-            .env_remove("SCHEDRS_SOCKET")
             .output()
             .unwrap()
     };

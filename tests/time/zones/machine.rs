@@ -9,6 +9,7 @@ use schedrs::zone::{Database, Machine};
 
 use super::tzif::Tzif;
 use super::{BERLIN, NEW_YORK, TOKYO, made_up, offsets, tzif};
+use crate::harness;
 
 #[test]
 fn the_local_zone_is_what_tz_says() {
@@ -187,9 +188,9 @@ fn what_was_chosen_is_said() {
     fs::write(dir.path().join("jobs.toml"), "[jobs.a]\ncommand = 'true'\ncron = '0 3 * * *'\n")
         .unwrap();
     let schedrs = |args: &[&str]| {
-        let mut command = assert_cmd::Command::cargo_bin("schedrs").unwrap();
+        let mut command = harness::schedrs(args);
         command.env("TZ", "XET-1XEST,M3.5.0,M10.5.0/3").env("XDG_STATE_HOME", dir.path());
-        let output = command.current_dir(dir.path()).args(args).output().unwrap();
+        let output = command.current_dir(dir.path()).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         text(output.stdout) + &text(output.stderr)
     };
