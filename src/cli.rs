@@ -92,6 +92,8 @@ enum Command {
     Logs(command::logs::Args),
     #[command(about = "Say why a due time ended as it did, or why there was none")]
     Why(command::why::Args),
+    #[command(about = "Show the hosts that share the store")]
+    Fleet(command::fleet::Args),
     #[command(about = "Print the JSON Schema of the jobfile")]
     Schema(command::schema::Args),
     #[command(about = "Print a script that completes schedrs in a shell, job ids included")]
@@ -130,6 +132,7 @@ impl Command {
             Command::History(args) => command::history::run(args, context),
             Command::Logs(args) => command::logs::run(args, context),
             Command::Why(args) => command::why::run(args, context),
+            Command::Fleet(args) => command::fleet::run(args, context),
             Command::Schema(args) => command::schema::run(args, context),
             Command::Completions(args) => command::completions::run(args, context),
             Command::Complete(args) => command::complete::run(args, context),

@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod export;
 mod expression;
+pub(crate) mod fleet;
 pub(crate) mod history;
 mod history_source;
 pub(crate) mod import;

@@ -1,0 +1,163 @@
+//! `schedrs fleet`: the hosts that share a store.
+
+use std::io::{BufWriter, Write};
+
+use anyhow::bail;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::history_source::{History, HistoryArgs, told};
+use crate::cli::table::{Table, terminal_width};
+use crate::cli::{Context, ExitCode};
+use crate::core::fleet::Member;
+use crate::core::instant::Instant;
+use crate::core::words;
+use crate::core::zone::Zone;
+
+/// A clock that is off by more than this is worth a word.
+const OFF: i64 = 500_000;
+
+/// Show the hosts that share the store
+///
+/// One row a host: since when it is there, its last beat, by how much its clock is ahead of the
+/// store's, how many jobs are at home there and how many runs are active.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    place: HistoryArgs,
+
+    /// How to write it
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table for people, fitted to the terminal
+    Table,
+    /// One JSON object a line, times in RFC 3339
+    Json,
+}
+
+/// A host, for programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    session: String,
+    host: &'a str,
+    state: &'static str,
+    labels: &'a [Box<str>],
+    version: &'a str,
+    pid: u32,
+    jobfile: &'a str,
+    jobfile_hash: String,
+    joined: String,
+    loaded: String,
+    seen: String,
+    beat: u64,
+    /// In microseconds; ahead of the store's is positive.
+    clock_offset: i64,
+    jobs: u32,
+    running: u32,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut history = History::open(&args.place, context)?;
+    let members = history.reader().members().map_err(told)?;
+    if members.is_empty() {
+        bail!("no host shares this store");
+    }
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    match args.output {
+        Output::Json => {
+            for member in &members {
+                writeln!(out, "{}", serde_json::to_string(&line(member, &history.zone))?)?;
+            }
+        }
+        Output::Table => {
+            table(&members, &history.zone, history.now).write(&mut out, terminal_width())?;
+            drift(&members, &mut out)?;
+        }
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn state(member: &Member) -> &'static str {
+    match (member.gone, member.leaving) {
+        (Some(gone), _) if gone.by == member.id => "left",
+        (Some(_), _) => "gone",
+        (None, true) => "leaving",
+        (None, false) => "alive",
+    }
+}
+
+fn line<'a>(member: &'a Member, zone: &Zone) -> Line<'a> {
+    Line {
+        session: member.id.to_string(),
+        host: &member.host,
+        state: state(member),
+        labels: &member.labels,
+        version: &member.version,
+        pid: member.process.pid,
+        jobfile: &member.jobfile,
+        jobfile_hash: format!("{:016x}", member.jobfile_hash),
+        joined: words::rfc3339(member.joined, zone),
+        loaded: words::rfc3339(member.loaded, zone),
+        seen: words::rfc3339(member.seen, zone),
+        beat: member.beat,
+        clock_offset: member.offset,
+        jobs: member.jobs_at_home,
+        running: member.running,
+    }
+}
+
+fn table(members: &[Member], zone: &Zone, now: Instant) -> Table {
+    let heading =
+        vec!["HOST", "STATE", "SINCE", "BEAT", "CLOCK", "JOBS", "RUNS", "VERSION", "LABELS"];
+    let mut table = Table::new(heading, 8).with_numbers(5..7);
+    for member in members {
+        let is_alive = member.gone.is_none();
+        let age = std::time::Duration::from_secs(now.since(member.seen).as_secs());
+        let clock = match member.offset {
+            off if off.abs() < OFF => String::new(),
+            off => {
+                let secs = off.unsigned_abs() as f64 / 1e6;
+                format!("{secs:.1}s {}", if off > 0 { "ahead" } else { "behind" })
+            }
+        };
+        table.row(vec![
+            member.host.to_string(),
+            state(member).to_owned(),
+            words::rfc3339(member.joined, zone),
+            format!("{} ago", words::span(age)),
+            clock,
+            if is_alive { member.jobs_at_home.to_string() } else { String::new() },
+            if is_alive { member.running.to_string() } else { String::new() },
+            member.version.to_string(),
+            member.labels.join(", "),
+        ]);
+    }
+    table
+}
+
+/// What differs between the hosts and should not for long.
+fn drift(members: &[Member], out: &mut dyn Write) -> anyhow::Result<()> {
+    let alive: Vec<&Member> = members.iter().filter(|member| member.gone.is_none()).collect();
+    let differ = |what: fn(&Member) -> String| {
+        let mut all: Vec<String> = alive.iter().map(|member| what(member)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.len() > 1
+    };
+    let kinds: [(fn(&Member) -> String, &str); 3] = [
+        (|member| member.jobfile_hash.to_string(), "jobfiles"),
+        (|member| member.version.to_string(), "versions of schedrs"),
+        (|member| member.tzdata.to_string(), "versions of time-zone data"),
+    ];
+    for (what, name) in kinds {
+        if differ(what) {
+            writeln!(out, "hosts have different {name}")?;
+        }
+    }
+    Ok(())
+}
