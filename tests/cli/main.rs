@@ -11,6 +11,8 @@ mod background;
 mod completions;
 mod control;
 mod first_hour;
+#[cfg(feature = "postgres")]
+mod fleet;
 mod follow;
 #[path = "../harness/mod.rs"]
 mod harness;
@@ -25,3 +27,7 @@ mod screen;
 mod security;
 mod service;
 mod simulate;
+
+#[cfg(feature = "postgres")]
+#[path = "../harness/servers/mod.rs"]
+mod servers;

@@ -128,7 +128,7 @@ fn table(members: &[Member], zone: &Zone, now: Instant) -> Table {
         table.row(vec![
             member.host.to_string(),
             state(member).to_owned(),
-            words::rfc3339(member.joined, zone),
+            words::rfc3339(Instant::from_secs(member.joined.micros().div_euclid(1_000_000)), zone),
             format!("{} ago", words::span(age)),
             clock,
             if is_alive { member.jobs_at_home.to_string() } else { String::new() },
