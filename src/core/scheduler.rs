@@ -38,7 +38,7 @@ mod tally;
 mod timetable;
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::core::event::{Action, Active, Event, Notice, Pause, RunId, Status};
@@ -74,7 +74,7 @@ pub struct Scheduler {
     /// Slots of `jobs` that are free.
     vacant: Vec<u32>,
     /// The slot of each id; made when somebody first asks for a job by its name.
-    ids: Option<HashMap<Box<str>, u32>>,
+    ids: OnceLock<HashMap<Box<str>, u32>>,
     /// All jobs are paused.
     all_paused: Option<Pause>,
     /// Somebody remembers what is decided: [`Action::Remember`].
@@ -156,7 +156,7 @@ impl Scheduler {
             delayed: HashMap::new(),
             extras: HashMap::new(),
             vacant: Vec::new(),
-            ids: None,
+            ids: OnceLock::new(),
             all_paused: None,
             remembers: false,
             unremembered: Default::default(),
@@ -271,19 +271,14 @@ impl Scheduler {
     }
 
     /// The definition of a job, by its id.
-    pub fn job(&mut self, id: &str) -> Option<&Arc<Job>> {
-        let ids = self.take_ids();
-        let slot = ids.get(id).copied();
-        self.ids = Some(ids);
-        Some(&self.jobs[slot? as usize].job)
+    pub fn job(&self, id: &str) -> Option<&Arc<Job>> {
+        let slot = self.find_job(id)?;
+        Some(&self.jobs[slot as usize].job)
     }
 
     /// The overrides of a job, by its id: TOML that stands over its definition.
-    pub fn overrides(&mut self, id: &str) -> Option<&str> {
-        let ids = self.take_ids();
-        let slot = ids.get(id).copied();
-        self.ids = Some(ids);
-        self.extras.get(&slot?)?.overrides.as_deref()
+    pub fn overrides(&self, id: &str) -> Option<&str> {
+        self.extras.get(&self.find_job(id)?)?.overrides.as_deref()
     }
 
     /// Every job that was added at run time, with its definition as TOML; and every job with
@@ -325,13 +320,12 @@ impl Scheduler {
         let waiting = active.len() - running;
         let is_due = self.life.is_accepting() && self.all_paused.is_none();
         let next = self.calendar.peek().filter(|_| is_due).and_then(|&wake| {
-            let wake = match self.jobs[wake.slot as usize].paused {
-                false => wake,
+            let is_due = |wake: &&Wake| !self.jobs[wake.slot as usize].paused;
+            let wake = if is_due(&&wake) {
+                wake
+            } else {
                 // The end of a pause: the job that is due first is further down.
-                true => {
-                    let due = |wake: &&Wake| !self.jobs[wake.slot as usize].paused;
-                    *self.calendar.iter().filter(due).max()?
-                }
+                *self.calendar.iter().filter(is_due).max()?
             };
             let state = &self.jobs[wake.slot as usize];
             let delayed = self.delayed.get(&wake.slot).and_then(Delayed::first);

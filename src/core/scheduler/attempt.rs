@@ -56,24 +56,10 @@ impl Scheduler {
             Reaction::Run => self.has_started(slot, &input, step),
             Reaction::Postpone => self.postpone(slot, input, step),
             Reaction::AttemptOver => {
-                let outcome = match input {
-                    Input::Ended(exit) => self.runs[slot].judge(exit),
-                    Input::NotStarted(reason) | Input::Short(reason) => {
-                        self.runs[slot].not_started(reason)
-                    }
-                    // The table has no other way here.
-                    _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
-                };
+                let outcome = self.runs[slot].outcome_of(input);
                 self.attempt_over(slot, outcome, step);
             }
-            Reaction::Abandon => {
-                let Input::Abandoned(reason) = input else { return };
-                let run = &mut self.runs[slot];
-                // Its process may still be at work: it is not begun a second time.
-                run.is_last = true;
-                run.ended = step.now.mono;
-                self.finish(slot, Outcome::Lost(format!("abandoned: {reason}")), step);
-            }
+            Reaction::Abandon => self.abandon(slot, input, step),
             Reaction::TimeOut => {
                 self.times_out(slot, step);
                 self.terminate(slot, step);
@@ -105,6 +91,16 @@ impl Scheduler {
                 self.kill(slot, step);
             }
         }
+    }
+
+    /// It is given up, whatever its process does.
+    fn abandon(&mut self, slot: u32, input: Input, step: &mut Step<'_>) {
+        let Input::Abandoned(reason) = input else { return };
+        let run = &mut self.runs[slot];
+        // Its process may still be at work: it is not begun a second time.
+        run.is_last = true;
+        run.ended = step.now.mono;
+        self.finish(slot, Outcome::Lost(format!("abandoned: {reason}")), step);
     }
 
     /// Its `timeout` is over.

@@ -15,7 +15,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Grace, Job, Overlap};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 
-use super::jobs::{Away, NEVER, TICK, Wait};
+use super::jobs::{Away, Delayed, NEVER, TICK, Wait};
 use super::tally::Tally;
 use super::timetable::{Timetable, fire_time};
 use super::{Scheduler, Step};
@@ -23,6 +23,76 @@ use super::{Scheduler, Step};
 /// How many due times of one job `coalesce = "all"` runs at once. Older ones are coalesced into
 /// them: no outage may make the scheduler outgrow its machine.
 const ALL: usize = 10_000;
+
+/// The due times of a job that have been reached, by what becomes of them.
+struct Sorted {
+    missed: Tally,
+    passed: Passed,
+    /// Those that wait until their jitter has passed.
+    aside: Delayed,
+}
+
+impl Sorted {
+    /// Those put aside earlier whose jitter has passed.
+    fn sort_aside(&mut self, late: Instant, now: Instant) {
+        while let Some(waiting) = self.aside.pop_until(now) {
+            if waiting.fire < late {
+                self.missed.add(waiting.due);
+            } else {
+                self.passed.before.push(waiting.due);
+            }
+        }
+        self.passed.before.sort_unstable();
+    }
+
+    /// Those reached since, from `next` on. Far enough back they are late whatever their jitter, and
+    /// recently enough they may still have to wait for it; only in between has it to be looked at.
+    /// Answers the first that is not reached.
+    fn sort_reached(
+        &mut self,
+        next: Instant,
+        job: &Job,
+        timetable: Timetable<'_>,
+        late: Instant,
+        now: Instant,
+    ) -> Instant {
+        let mut due = next;
+        let longest = job.options.longest_delay();
+        let surely_late = late.minus(longest);
+        if due <= now && due < surely_late {
+            let last = timetable.last_until(due, surely_late.minus(TICK));
+            self.missed.add_range(due, last);
+            due = timetable.after(last);
+        }
+        while due <= now && due < late {
+            let fire = fire_time(job, due);
+            if fire < late {
+                self.missed.add(due);
+            } else if fire <= now {
+                self.passed.before.push(due);
+            } else {
+                self.aside.push(Wait { fire, due });
+            }
+            due = timetable.after(due);
+        }
+        let surely_fires = now.minus(longest);
+        if due <= surely_fires {
+            let last = timetable.last_until(due, surely_fires);
+            self.passed.range = Some((due, last));
+            due = timetable.after(last);
+        }
+        while due <= now {
+            let fire = fire_time(job, due);
+            if fire <= now {
+                self.passed.after.push(due);
+            } else {
+                self.aside.push(Wait { fire, due });
+            }
+            due = timetable.after(due);
+        }
+        due
+    }
+}
 
 /// The due times of one job that fire now, in order. A long stretch of them is a range.
 #[derive(Default)]
@@ -101,58 +171,19 @@ impl Scheduler {
             Grace::Limited(grace) => now.minus(grace),
             Grace::Forever => Instant::MIN,
         };
-        let mut missed = Tally::default();
-        let mut passed = Passed {
-            before: std::mem::take(&mut self.scratch.before),
-            range: None,
-            after: std::mem::take(&mut self.scratch.after),
+        let mut sorted = Sorted {
+            missed: Tally::default(),
+            passed: Passed {
+                before: std::mem::take(&mut self.scratch.before),
+                range: None,
+                after: std::mem::take(&mut self.scratch.after),
+            },
+            aside: self.delayed.remove(&slot).unwrap_or_default(),
         };
-
-        // Those put aside earlier until their jitter has passed.
-        let mut aside = self.delayed.remove(&slot).unwrap_or_default();
-        while let Some(waiting) = aside.pop_until(now) {
-            match waiting.fire < late {
-                true => missed.add(waiting.due),
-                false => passed.before.push(waiting.due),
-            }
-        }
-        passed.before.sort_unstable();
-
-        // Those reached since. Far enough back they are late whatever their jitter, and recently
-        // enough they may still have to wait for it; only in between has it to be looked at.
-        let mut due = state.next;
-        let surely_late = late.minus(options.longest_delay());
-        if due <= now && due < surely_late {
-            let last = timetable.last_until(due, surely_late.minus(TICK));
-            missed.add_range(due, last);
-            due = timetable.after(last);
-        }
-        while due <= now && due < late {
-            let fire = fire_time(&job, due);
-            if fire < late {
-                missed.add(due);
-            } else if fire <= now {
-                passed.before.push(due);
-            } else {
-                aside.push(Wait { fire, due });
-            }
-            due = timetable.after(due);
-        }
-        let surely_fires = now.minus(options.longest_delay());
-        if due <= surely_fires {
-            let last = timetable.last_until(due, surely_fires);
-            passed.range = Some((due, last));
-            due = timetable.after(last);
-        }
-        while due <= now {
-            let fire = fire_time(&job, due);
-            if fire <= now {
-                passed.after.push(due);
-            } else {
-                aside.push(Wait { fire, due });
-            }
-            due = timetable.after(due);
-        }
+        let next = state.next;
+        sorted.sort_aside(late, now);
+        let next = sorted.sort_reached(next, &job, timetable, late, now);
+        let Sorted { missed, mut passed, aside } = sorted;
 
         if !aside.is_empty() {
             self.delayed.insert(slot, aside);
@@ -161,7 +192,7 @@ impl Scheduler {
         if state.away == Away::No {
             state.decided = state.decided.max(now);
         }
-        state.next = due;
+        state.next = next;
 
         let late = |first| Outcome::Missed(MissReason::Late(now.since(fire_time(&job, first))));
         self.record_tally(&job, anchor, missed, late, step);

@@ -63,12 +63,10 @@ impl Scheduler {
             state.away = Away::Ever;
             state.seek();
         }
-        let ids = scheduler.take_ids();
         for survivor in saved.survivors {
-            let slot = ids.get(&survivor.job).copied().unwrap_or(NONE);
+            let slot = scheduler.find_job(&survivor.job).unwrap_or(NONE);
             scheduler.adopt(survivor, slot, now);
         }
-        scheduler.ids = Some(ids);
         scheduler.fill_calendar();
         scheduler
     }
@@ -80,11 +78,8 @@ impl Scheduler {
     }
 
     /// Whether a job is at home here; in a scheduler that shares nothing each of its jobs is.
-    pub fn is_home(&mut self, id: &str) -> bool {
-        let ids = self.take_ids();
-        let slot = ids.get(id).copied();
-        self.ids = Some(ids);
-        slot.is_some_and(|slot| self.jobs[slot as usize].away == Away::No)
+    pub fn is_home(&self, id: &str) -> bool {
+        self.find_job(id).is_some_and(|slot| self.jobs[slot as usize].away == Away::No)
     }
 
     /// Jobs come and go.
@@ -102,22 +97,21 @@ impl Scheduler {
         if let Some(fleet) = &mut self.fleet {
             fleet.numbers.extend(numbers);
         }
-        let ids = self.take_ids();
-        let find = |id: &str| ids.get(id).copied();
         let moves = !taken.is_empty() || !given.is_empty();
-        for slot in given.iter().filter_map(|id| find(id)) {
-            self.give_away(slot);
+        for id in given {
+            if let Some(slot) = self.find_job(&id) {
+                self.give_away(slot);
+            }
         }
         let mut slots = Vec::new();
         for job in taken {
-            if let Some(slot) = find(&job.id) {
+            if let Some(slot) = self.find_job(&job.id) {
                 self.take_home(slot, job, step);
                 slots.push(slot);
             }
         }
         let freed = self.forget_elsewhere(&ended);
-        let freed: Vec<u32> = freed.iter().filter_map(|id| find(id)).collect();
-        self.ids = Some(ids);
+        let freed: Vec<u32> = freed.iter().filter_map(|id| self.find_job(id)).collect();
         if let Some(pause) = all_paused {
             self.pause_as_others(pause, step);
         }

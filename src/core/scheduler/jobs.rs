@@ -121,10 +121,8 @@ impl JobState {
 
     /// Finds the first due time after `decided`.
     pub(super) fn seek(&mut self) {
-        self.next = match self.paused || self.gone || self.away != Away::No {
-            true => NEVER,
-            false => self.timetable().after(self.decided),
-        };
+        let is_due = !self.paused && !self.gone && self.away == Away::No;
+        self.next = if is_due { self.timetable().after(self.decided) } else { NEVER };
     }
 
     pub(super) fn timetable(&self) -> Timetable<'_> {

@@ -79,47 +79,12 @@ impl Scheduler {
                 Ok(Response::Stopped(vec![run]))
             }
             Operation::Pause { job, until, reason } => {
-                if until.is_some_and(|until| until <= step.now.wall) {
-                    return Err(Fault::new(Code::Past, "the end of the pause is past already"));
-                }
-                let detail = reason.clone();
                 let pause = Pause { at: step.now.wall, until, by: by.into(), reason };
-                match &job {
-                    None => self.pause_all(pause, step),
-                    Some(job) => {
-                        let slot = self.slot_of(job)?;
-                        self.pause_job(slot, pause, step);
-                    }
-                }
-                self.change(job, ChangeKind::Paused, by, detail, step);
-                Ok(Response::Done)
+                self.pause(job, pause, step)
             }
-            Operation::Resume { job } => {
-                match &job {
-                    None => self.resume_all(step.now.wall, step),
-                    Some(job) => {
-                        let slot = self.slot_of(job)?;
-                        if self.jobs[slot as usize].paused {
-                            self.resume_job(slot, step.now.wall, step);
-                            self.reschedule(slot);
-                        }
-                    }
-                }
-                self.change(job, ChangeKind::Resumed, by, None, step);
-                Ok(Response::Done)
-            }
+            Operation::Resume { job } => self.resume(by, job, step),
             Operation::Add { job, text, replace } => self.add(by, job, text, replace, step),
-            Operation::Remove { job, detail } => {
-                let slot = self.slot_of(&job)?;
-                if !self.jobs[slot as usize].added {
-                    let message =
-                        format!("`{job}` is a job of the jobfile: edit the file and reload it");
-                    return Err(Fault::new(Code::InFile, message));
-                }
-                self.vacate(slot, step);
-                self.change(Some(job), ChangeKind::Removed, by, detail, step);
-                Ok(Response::Done)
-            }
+            Operation::Remove { job, detail } => self.remove(by, job, detail, step),
             Operation::Change { job, overrides, what, detail } => {
                 let slot = self.slot_of(&job.id)?;
                 // An added job would be gone by it, for a slip of the pen.
@@ -137,11 +102,69 @@ impl Scheduler {
     }
 
     /// The slot of a job, by its id.
-    fn slot_of(&mut self, id: &str) -> Result<u32, Fault> {
-        let ids = self.take_ids();
-        let found = ids.get(id).copied();
-        self.ids = Some(ids);
-        found.ok_or_else(|| self.no_such_job(id))
+    fn slot_of(&self, id: &str) -> Result<u32, Fault> {
+        self.find_job(id).ok_or_else(|| self.no_such_job(id))
+    }
+
+    /// Pauses a job, or all.
+    fn pause(
+        &mut self,
+        job: Option<Box<str>>,
+        pause: Pause,
+        step: &mut Step<'_>,
+    ) -> Result<Response, Fault> {
+        if pause.until.is_some_and(|until| until <= step.now.wall) {
+            return Err(Fault::new(Code::Past, "the end of the pause is past already"));
+        }
+        let (by, detail) = (pause.by.clone(), pause.reason.clone());
+        match &job {
+            None => self.pause_all(pause, step),
+            Some(job) => {
+                let slot = self.slot_of(job)?;
+                self.pause_job(slot, pause, step);
+            }
+        }
+        self.change(job, ChangeKind::Paused, &by, detail, step);
+        Ok(Response::Done)
+    }
+
+    /// Ends the pause of a job, or that of all.
+    fn resume(
+        &mut self,
+        by: &str,
+        job: Option<Box<str>>,
+        step: &mut Step<'_>,
+    ) -> Result<Response, Fault> {
+        match &job {
+            None => self.resume_all(step.now.wall, step),
+            Some(job) => {
+                let slot = self.slot_of(job)?;
+                if self.jobs[slot as usize].paused {
+                    self.resume_job(slot, step.now.wall, step);
+                    self.reschedule(slot);
+                }
+            }
+        }
+        self.change(job, ChangeKind::Resumed, by, None, step);
+        Ok(Response::Done)
+    }
+
+    /// Removes a job that was added.
+    fn remove(
+        &mut self,
+        by: &str,
+        job: Box<str>,
+        detail: Option<Box<str>>,
+        step: &mut Step<'_>,
+    ) -> Result<Response, Fault> {
+        let slot = self.slot_of(&job)?;
+        if !self.jobs[slot as usize].added {
+            let message = format!("`{job}` is a job of the jobfile: edit the file and reload it");
+            return Err(Fault::new(Code::InFile, message));
+        }
+        self.vacate(slot, step);
+        self.change(Some(job), ChangeKind::Removed, by, detail, step);
+        Ok(Response::Done)
     }
 
     /// That there is no such job, and which may have been meant.
@@ -242,15 +265,14 @@ impl Scheduler {
         step: &mut Step<'_>,
     ) -> Result<Response, Fault> {
         let id = job.id.clone();
-        let ids = self.take_ids();
-        let there = ids.get(&id).copied();
-        self.ids = Some(ids);
+        let there = self.find_job(&id);
         if let Some(slot) = there {
             let added = self.jobs[slot as usize].added;
             if !added || !replace {
-                let message = match added {
-                    true => format!("a job `{id}` was added already; --replace replaces it"),
-                    false => format!("`{id}` is a job of the jobfile"),
+                let message = if added {
+                    format!("a job `{id}` was added already; --replace replaces it")
+                } else {
+                    format!("`{id}` is a job of the jobfile")
                 };
                 return Err(Fault::new(Code::Exists, message));
             }
@@ -265,26 +287,8 @@ impl Scheduler {
                 slot
             }
             None => {
-                let pool = self.pools.of_executor(job.executor);
-                let mut state = JobState::added(job, pool, step.now.wall, self.started);
-                state.added = true;
-                if self.all_paused.is_some() {
-                    state.decided = step.now.wall;
-                }
-                let slot = match self.vacant.pop() {
-                    Some(slot) => {
-                        self.jobs[slot as usize] = state;
-                        slot
-                    }
-                    None => {
-                        self.jobs.push(state);
-                        self.jobs.len() as u32 - 1
-                    }
-                };
+                let slot = self.settle_in(job, step.now.wall);
                 self.extras.insert(slot, Extra { text: Some(text), ..Extra::default() });
-                if let Some(ids) = &mut self.ids {
-                    ids.insert(id.clone(), slot);
-                }
                 self.reschedule(slot);
                 self.remember(slot, step);
                 self.send_away(slot);
@@ -294,6 +298,31 @@ impl Scheduler {
         let what = if there.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
         self.change(Some(id), what, by, None, step);
         Ok(self.detail(slot))
+    }
+
+    /// Puts a job that is new into a slot.
+    fn settle_in(&mut self, job: Arc<Job>, now: Instant) -> u32 {
+        let id = job.id.clone();
+        let pool = self.pools.of_executor(job.executor);
+        let mut state = JobState::added(job, pool, now, self.started);
+        state.added = true;
+        if self.all_paused.is_some() {
+            state.decided = now;
+        }
+        let slot = match self.vacant.pop() {
+            Some(slot) => {
+                self.jobs[slot as usize] = state;
+                slot
+            }
+            None => {
+                self.jobs.push(state);
+                self.jobs.len() as u32 - 1
+            }
+        };
+        if let Some(ids) = self.ids.get_mut() {
+            ids.insert(id, slot);
+        }
+        slot
     }
 
     /// Gives a job another definition, as a reload would.

@@ -42,7 +42,7 @@ impl Scheduler {
 
         let old = std::mem::take(&mut self.jobs);
         self.vacant.clear();
-        self.ids = None;
+        self.ids.take();
         self.done.clear();
         let difference = self.match_jobs(&old, set.jobs, step.now.wall);
         let orphans = self.move_runs(&difference.moved);
@@ -113,9 +113,10 @@ impl Scheduler {
                         extra.since = Some(now);
                         difference.to_remember.push(new);
                     }
-                    match before.pool == pool && is_same(&before.job, &job) {
-                        true => difference.unchanged += 1,
-                        false => difference.changed += 1,
+                    if before.pool == pool && is_same(&before.job, &job) {
+                        difference.unchanged += 1;
+                    } else {
+                        difference.changed += 1;
                     }
                     let state = changed(before, job, pool, &extra, now, self.started);
                     if extra != Extra::default() {

@@ -282,9 +282,16 @@ impl Run {
 
     /// What becomes of the attempt if there is no process.
     pub(super) fn not_started(&self, reason: String) -> Outcome {
-        match self.timed_out {
-            true => Outcome::TimedOut,
-            false => Outcome::NotStarted(reason),
+        if self.timed_out { Outcome::TimedOut } else { Outcome::NotStarted(reason) }
+    }
+
+    /// What becomes of the attempt by what has ended it.
+    pub(super) fn outcome_of(&self, input: Input) -> Outcome {
+        match input {
+            Input::Ended(exit) => self.judge(exit),
+            Input::NotStarted(reason) | Input::Short(reason) => self.not_started(reason),
+            // The table has no other way here.
+            _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
         }
     }
 

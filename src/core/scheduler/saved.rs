@@ -79,18 +79,16 @@ impl Scheduler {
         scheduler.unremembered.1.sort_unstable();
 
         if !saved.undecided.is_empty() || !saved.survivors.is_empty() {
-            let ids = scheduler.take_ids();
             for (id, due) in saved.undecided {
-                if let Some(&slot) = ids.get(&id) {
+                if let Some(slot) = scheduler.find_job(&id) {
                     let fire = fire_time(&scheduler.jobs[slot as usize].job, due);
                     scheduler.delayed.entry(slot).or_default().push(Wait { fire, due });
                 }
             }
             for survivor in saved.survivors {
-                let slot = ids.get(&survivor.job).copied().unwrap_or(NONE);
+                let slot = scheduler.find_job(&survivor.job).unwrap_or(NONE);
                 scheduler.adopt(survivor, slot, now);
             }
-            scheduler.ids = Some(ids);
         }
         scheduler.fill_calendar();
         scheduler
@@ -307,7 +305,7 @@ impl Scheduler {
             ..state.clone()
         };
         self.vacant.push(slot);
-        if let Some(ids) = &mut self.ids {
+        if let Some(ids) = self.ids.get_mut() {
             ids.remove(&job.id);
         }
         if self.remembers {
@@ -315,12 +313,13 @@ impl Scheduler {
         }
     }
 
-    /// The slot of each id, made if it is not there.
-    pub(super) fn take_ids(&mut self) -> HashMap<Box<str>, u32> {
-        self.ids.take().unwrap_or_else(|| {
+    /// The slot of a job, by its id.
+    pub(super) fn find_job(&self, id: &str) -> Option<u32> {
+        let ids = self.ids.get_or_init(|| {
             let live = self.jobs.iter().enumerate().filter(|(_, state)| !state.gone);
             live.map(|(slot, state)| (state.job.id.clone(), slot as u32)).collect()
-        })
+        });
+        ids.get(id).copied()
     }
 }
 
