@@ -88,9 +88,10 @@ impl Listener {
 
     /// Makes another in its place if it is there no more.
     pub(super) fn again(&self) -> io::Result<Option<Listener>> {
-        match identity(&self.path).is_ok_and(|there| there == self.identity) {
-            true => Ok(None),
-            false => Listener::bind(&self.path).map(Some),
+        if identity(&self.path).is_ok_and(|there| there == self.identity) {
+            Ok(None)
+        } else {
+            Listener::bind(&self.path).map(Some)
         }
     }
 

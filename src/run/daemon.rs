@@ -40,6 +40,7 @@ use anyhow::Context;
 use rustix::termios::isatty;
 
 use crate::control::Call;
+use crate::control::jobfile_lock::JobfileLock;
 use crate::control::server::Server;
 use crate::core::event::{
     Action, Change, ChangeKind, Event, Health, HomeChange, Notice, Refusal, RunId,
@@ -89,11 +90,8 @@ const TOKEN_RUN: u64 = 2;
 /// the jobs leave behind, unless the plan says that the scheduler is embedded.
 pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let waker = Arc::new(Waker::new().context("failed to prepare the loop")?);
-    let signals = match plan.embedded {
-        true => Signals::install_embedded(&waker),
-        false => Signals::install(&waker),
-    };
-    let signals = signals.context("failed to install signal handlers")?;
+    let install = if plan.embedded { Signals::install_embedded } else { Signals::install };
+    let signals = install(&waker).context("failed to install signal handlers")?;
     let epoll = Epoll::new().context("failed to prepare the loop")?;
     let waits = || -> io::Result<Timer> {
         epoll.add(&*waker, TOKEN_WAKE, EventFlags::IN)?;
@@ -104,20 +102,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     logger::set_jobs(&plan.jobfile.set, &plan.output);
     let overview = Overview::new(&plan);
     let mut zones = Vec::new();
-    let started = clock::wall();
-    let mut health = Health {
-        reasons: Vec::new(),
-        version: env!("CARGO_PKG_VERSION"),
-        pid: std::process::id(),
-        started,
-        jobfile: plan.source.as_str().into(),
-        loaded: started,
-        store: plan.storage.as_ref().map_or("none", |storage| &storage.name).into(),
-        timezone: plan.jobfile.set.settings.zone.name().into(),
-        stopping: false,
-        settings: plan.jobfile.set.settings.clone(),
-        executors: plan.jobfile.set.executors.as_slice().into(),
-    };
+    let mut health = health_of(&plan, clock::wall());
     let warnings = plan.storage.as_mut().map(|storage| std::mem::take(&mut storage.warnings));
     let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet } =
         start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
@@ -161,15 +146,41 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let ran = looper.run(&mut timer);
     looper.effects.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
-    looper.effects.settle_records();
-    looper.effects.mailbox().close();
     drop(looper);
+    let_go(&mut effects, server, plan.lock);
+    ran?;
+    log::info!(event = "stopped"; "stopped");
+    let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));
+    Ok(Ending { signal, code: effects.code_of_last_run() })
+}
+
+/// How the scheduler is when it starts.
+fn health_of(plan: &Plan, started: Instant) -> Health {
+    Health {
+        reasons: Vec::new(),
+        version: env!("CARGO_PKG_VERSION"),
+        pid: std::process::id(),
+        started,
+        jobfile: plan.source.as_str().into(),
+        loaded: started,
+        store: plan.storage.as_ref().map_or("none", |storage| &storage.name).into(),
+        timezone: plan.jobfile.set.settings.zone.name().into(),
+        stopping: false,
+        settings: plan.jobfile.set.settings.clone(),
+        executors: plan.jobfile.set.executors.as_slice().into(),
+    }
+}
+
+/// Lets go of the socket, the jobfile and the store, in an order in which another scheduler may begin.
+fn let_go(effects: &mut Effects, server: Option<Server>, lock: Option<JobfileLock>) {
+    effects.settle_records();
+    effects.mailbox().close();
     // Another may begin once the store is free: by then its socket is, too.
     if let Some(server) = &server {
         server.close();
     }
     // The store's lock is the last to go.
-    if let Some(lock) = plan.lock {
+    if let Some(lock) = lock {
         lock.release();
     }
     // What the store does not have yet, it is to have; also when the loop has failed.
@@ -177,10 +188,6 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     if let Some(server) = server {
         server.stop();
     }
-    ran?;
-    log::info!(event = "stopped"; "stopped");
-    let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));
-    Ok(Ending { signal, code: effects.code_of_last_run() })
 }
 
 /// The loop's own state.
@@ -412,10 +419,7 @@ impl Loop<'_> {
         if signals.reload {
             // The kernel sends SIGHUP as well when the terminal goes that somebody has run this in.
             let has_gone = logger::is_for_terminal() && !isatty(io::stderr());
-            match has_gone && !signals::hangup_is_ignored() {
-                true => self.stop(1),
-                false => self.reload(None),
-            }
+            if has_gone && !signals::hangup_is_ignored() { self.stop(1) } else { self.reload(None) }
         }
         if signals.status {
             self.events.push_back(Event::ReportStatus);

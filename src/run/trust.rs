@@ -89,9 +89,10 @@ fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> 
         _ => flawed_env_file(file),
     };
     let (refused, why, help) = forecast(Path::new(path), options, check)?;
-    let message = match refused {
-        true => format!("this job will not start: {what} {path} {why}"),
-        false => format!("{what} {path} {why}"),
+    let message = if refused {
+        format!("this job will not start: {what} {path} {why}")
+    } else {
+        format!("{what} {path} {why}")
     };
     let problem = Problem::warning(place, message);
     Some(match help {

@@ -17,9 +17,10 @@ pub enum Refuse {
 impl Refuse {
     /// The rule for the store of these jobs.
     pub fn of(set: &JobSet) -> Refuse {
-        match set.jobs.iter().any(|job| job.options.user.is_some()) {
-            true => Refuse::Always,
-            false => Refuse::AsRoot,
+        if set.jobs.iter().any(|job| job.options.user.is_some()) {
+            Refuse::Always
+        } else {
+            Refuse::AsRoot
         }
     }
 }

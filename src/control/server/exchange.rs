@@ -13,7 +13,7 @@ use crate::control::wire::view::{
     AttemptView, ChangeView, JobDetails, JobLine, SessionView, StatusView,
 };
 use crate::control::{Format, Request, definition, wire};
-use crate::core::event::{Code, Fault, Health, JobPage, Response};
+use crate::core::event::{Code, Fault, Health, JobPage, Response, RunId};
 use crate::core::job::Executor;
 use crate::core::zone::Zone;
 use crate::history::object::RunObject;
@@ -154,7 +154,6 @@ fn end(body: &impl serde::Serialize) -> Next {
 }
 
 fn begin(request: Request, history: &mut History) -> (Stage, Next) {
-    let read = |read: Result<String, Fault>| (Stage::Plain, Next::End(read));
     match request {
         Request::Status
         | Request::Stop(_)
@@ -190,25 +189,15 @@ fn begin(request: Request, history: &mut History) -> (Stage, Next) {
             let jobs = Jobs::new(Some(format), from, u64::MAX);
             (Stage::Jobs(jobs), Next::Request(Request::Status))
         }
-        Request::History(query) => read(records(history, query)),
         Request::Unfollow => (Stage::Plain, Next::Unfollow),
         Request::Follow { job: None } => (Stage::Plain, Next::Follow(None)),
         Request::Follow { job: Some(job) } => {
             let show = Request::Show { job: job.clone() };
             (Stage::Follow(job), Next::Request(show))
         }
-        Request::Output { run } => read(history.read(|reader| reader.output(run)).map(|output| {
-            let (tail, total) = output.unwrap_or_default();
-            let text = String::from_utf8_lossy(&tail);
-            let whole = total <= tail.len() as u64;
-            wire::json(&json!({ "run": run.0, "text": text, "total_bytes": total, "whole": whole }))
-        })),
-        Request::Attempts { run } => {
-            read(history.read(|reader| reader.attempts(run)).map(|attempts| {
-                let attempts: Vec<AttemptView> = attempts.iter().map(AttemptView::new).collect();
-                wire::json(&json!({ "run": run.0, "attempts": attempts }))
-            }))
-        }
+        Request::History(query) => read(records(history, query)),
+        Request::Output { run } => read(output(history, run)),
+        Request::Attempts { run } => read(attempts(history, run)),
         Request::Changes { job, since, until } => {
             let changes = history.read(|reader| reader.changes(job.as_deref(), since, until));
             read(changes.map(|changes| {
@@ -221,6 +210,24 @@ fn begin(request: Request, history: &mut History) -> (Stage, Next) {
             wire::json(&json!({ "sessions": sessions }))
         })),
     }
+}
+
+/// What the store says is the whole answer.
+fn read(answer: Result<String, Fault>) -> (Stage, Next) {
+    (Stage::Plain, Next::End(answer))
+}
+
+fn output(history: &mut History, run: RunId) -> Result<String, Fault> {
+    let (tail, total) = history.read(|reader| reader.output(run))?.unwrap_or_default();
+    let text = String::from_utf8_lossy(&tail);
+    let whole = total <= tail.len() as u64;
+    Ok(wire::json(&json!({ "run": run.0, "text": text, "total_bytes": total, "whole": whole })))
+}
+
+fn attempts(history: &mut History, run: RunId) -> Result<String, Fault> {
+    let attempts = history.read(|reader| reader.attempts(run))?;
+    let attempts: Vec<AttemptView> = attempts.iter().map(AttemptView::new).collect();
+    Ok(wire::json(&json!({ "run": run.0, "attempts": attempts })))
 }
 
 fn records(history: &mut History, query: crate::store::Query) -> Result<String, Fault> {

@@ -165,9 +165,10 @@ impl Teller {
                 if !rest.is_empty() {
                     self.begun.insert((run, is_stderr), rest);
                 }
-                match whole.is_empty() {
-                    true => Vec::new(),
-                    false => vec![output(&job, run, is_stderr, &whole)],
+                if whole.is_empty() {
+                    Vec::new()
+                } else {
+                    vec![output(&job, run, is_stderr, &whole)]
                 }
             }
             Told::Followed(Followed::Ended { job, run }) => {

@@ -59,9 +59,10 @@ fn write_value(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> 
 
 fn write_key(out: &mut String, key: &str) {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    match !key.is_empty() && key.chars().all(is_bare) {
-        true => out.push_str(key),
-        false => write_text(out, key),
+    if !key.is_empty() && key.chars().all(is_bare) {
+        out.push_str(key)
+    } else {
+        write_text(out, key)
     }
 }
 

@@ -389,9 +389,10 @@ fn too_long(program: &Program<'_>) -> Finding {
     );
     let help = "no word and no variable may be longer than 128 KiB, and all of them together than a \
                 quarter of the stack (`ulimit -s`)";
-    match command > env {
-        true => Finding::problem("command", text, format!("use a file or `stdin`: {help}")),
-        false => Finding::problem("environment", text, format!("leave variables out: {help}")),
+    if command > env {
+        Finding::problem("command", text, format!("use a file or `stdin`: {help}"))
+    } else {
+        Finding::problem("environment", text, format!("leave variables out: {help}"))
     }
 }
 
@@ -410,13 +411,14 @@ fn files(options: &Options) -> Vec<Finding> {
     }
     for (name, path) in &options.secrets {
         let open = fs::metadata(&**path).is_ok_and(|meta| meta.mode() & 0o004 != 0);
-        found.push(match open {
-            true => Finding::warning(
+        found.push(if open {
+            Finding::warning(
                 "secret",
                 format!("{path} ({name}) can be read by everyone"),
                 format!("chmod o-r {}", quoted(Path::new(&**path))),
-            ),
-            false => Finding::ok("secret", format!("{path} ({name}) can be read")),
+            )
+        } else {
+            Finding::ok("secret", format!("{path} ({name}) can be read"))
         });
     }
     found

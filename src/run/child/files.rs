@@ -198,9 +198,10 @@ fn hand_over(path: &Path, owners: Owners, denied: io::Error) -> Result<Opened, R
     }
     let opened = judge(open_regular(path, false)?, path, owners, true)?;
     let meta = opened.file.metadata()?;
-    match (meta.dev(), meta.ino()) == (end.st_dev, end.st_ino) {
-        true => Ok(opened),
-        false => Err(denied.into()),
+    if (meta.dev(), meta.ino()) == (end.st_dev, end.st_ino) {
+        Ok(opened)
+    } else {
+        Err(denied.into())
     }
 }
 
@@ -208,10 +209,7 @@ fn hand_over(path: &Path, owners: Owners, denied: io::Error) -> Result<Opened, R
 /// may be shown to somebody else, with whose rights this thread looks.
 fn open_regular(path: &Path, for_others: bool) -> io::Result<File> {
     let file = if for_others { open_outside_proc(path)? } else { open_plainly(path)? };
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(not_regular()),
-    }
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_regular()) }
 }
 
 fn open_plainly(path: &Path) -> io::Result<File> {
@@ -230,9 +228,10 @@ fn open_outside_proc(path: &Path) -> io::Result<File> {
         }
         Err(error) => return Err(error.into()),
     };
-    match way::is_in_proc(&file)? {
-        true => Err(io::Error::other("it is in /proc, which is not the same for every process")),
-        false => Ok(file),
+    if way::is_in_proc(&file)? {
+        Err(io::Error::other("it is in /proc, which is not the same for every process"))
+    } else {
+        Ok(file)
     }
 }
 

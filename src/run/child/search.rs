@@ -26,9 +26,10 @@ pub(super) fn places_of<'a>(
     name: &'a str,
     env: &'a Environment<'_>,
 ) -> impl Iterator<Item = Vec<u8>> + 'a {
-    let path = match name.contains('/') {
-        true => None,
-        false => Some(env.get("PATH").unwrap_or(b"/bin:/usr/bin").split(|byte| *byte == b':')),
+    let path = if name.contains('/') {
+        None
+    } else {
+        Some(env.get("PATH").unwrap_or(b"/bin:/usr/bin").split(|byte| *byte == b':'))
     };
     let is_path = path.is_none().then(|| name.as_bytes().to_vec());
     is_path.into_iter().chain(path.into_iter().flatten().map(move |dir| {

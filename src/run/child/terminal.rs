@@ -110,14 +110,10 @@ impl Face {
         tcsetattr(&slave, OptionalActions::Now, &modes)?;
         self.new = Some(new);
         self.resize();
-        let [stdin, stdout, stderr] = ours.map(|fd| match isatty(fd) {
-            true => slave.try_clone(),
-            false => fd.try_clone_to_owned(),
-        });
-        let stdin = match !self.types && isatty(ours[0]) {
-            true => File::open("/dev/null")?.into(),
-            false => stdin?,
-        };
+        let [stdin, stdout, stderr] =
+            ours.map(|fd| if isatty(fd) { slave.try_clone() } else { fd.try_clone_to_owned() });
+        let stdin =
+            if !self.types && isatty(ours[0]) { File::open("/dev/null")?.into() } else { stdin? };
         Ok((Streams { stdin, stdout: stdout?, stderr: stderr? }, Some(slave)))
     }
 

@@ -148,7 +148,7 @@ pub(super) fn fork_into(group: &OwnedFd) -> Result<i32, i32> {
 /// # Safety
 ///
 /// `run` never returns, and may share what memory the flags say.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn clone_onto(
     args: &CloneArgs,
     run: extern "C" fn(*mut c_void) -> c_int,
@@ -159,6 +159,7 @@ unsafe fn clone_onto(
     // for those that the kernel changes; the child has the stack of the arguments, empty, which is
     // aligned, and leaves this block only by the call.
     unsafe {
+        #[cfg(target_arch = "x86_64")]
         std::arch::asm!(
             "syscall",
             "test rax, rax",
@@ -176,24 +177,7 @@ unsafe fn clone_onto(
             lateout("rcx") _,
             lateout("r11") _,
         );
-    }
-    if pid < 0 { Err(-pid as i32) } else { Ok(pid as i32) }
-}
-
-/// The same.
-///
-/// # Safety
-///
-/// The same.
-#[cfg(target_arch = "aarch64")]
-unsafe fn clone_onto(
-    args: &CloneArgs,
-    run: extern "C" fn(*mut c_void) -> c_int,
-    orders: *mut c_void,
-) -> Result<i32, i32> {
-    let pid: isize;
-    // SAFETY: the same.
-    unsafe {
+        #[cfg(target_arch = "aarch64")]
         std::arch::asm!(
             "svc #0",
             "cbnz x0, 2f",

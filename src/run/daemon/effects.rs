@@ -449,9 +449,10 @@ impl Effects {
             return self.abandoned_ready(id);
         };
         let (pid, is_foreign) = (*pid, *is_foreign);
-        let exit = match is_foreign {
-            false => wait(pid, WaitIdOptions::NOWAIT),
-            true => handle.as_ref().filter(|handle| has_ended(handle)).map(|_| Exit::Unknown),
+        let exit = if is_foreign {
+            handle.as_ref().filter(|handle| has_ended(handle)).map(|_| Exit::Unknown)
+        } else {
+            wait(pid, WaitIdOptions::NOWAIT)
         };
         let Some(exit) = exit else { return };
         let handle = self.unwatch(id);

@@ -48,12 +48,7 @@ impl Here {
     }
 
     /// Jobs come: what is decided of one that runs on every host says nothing of this one.
-    pub(super) fn receive(
-        &mut self,
-        change: &mut HomeChange,
-        scheduler: &mut Scheduler,
-        now: Instant,
-    ) {
+    pub(super) fn receive(&mut self, change: &mut HomeChange, scheduler: &Scheduler, now: Instant) {
         self.numbers_asked &= change.numbers.is_none();
         for taken in &mut change.taken {
             let job = scheduler.job(&taken.id);

@@ -210,10 +210,7 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
         },
         None => (format!("{loud}·{off}"), loud),
     };
-    let id = match colour {
-        true => format!("\x1b[{}m{job}{off}", output::colour_of(&job)),
-        false => job,
-    };
+    let id = if colour { format!("\x1b[{}m{job}{off}", output::colour_of(&job)) } else { job };
     let run = run.map(|run| format!("{dim} #{run}{off}")).unwrap_or_default();
     writeln!(
         out,

@@ -160,9 +160,10 @@ impl Overview {
 /// `2 running, 1 waiting, next heartbeat at 12:00:10`.
 fn sentence(status: &Status, now: Instant, stopping: bool) -> String {
     let (running, waiting) = (status.running, status.waiting);
-    match stopping {
-        true => format!("stopping: {running} running, {waiting} waiting"),
-        false => format!("{running} running, {waiting} waiting, {}", next_words(status, now)),
+    if stopping {
+        format!("stopping: {running} running, {waiting} waiting")
+    } else {
+        format!("{running} running, {waiting} waiting, {}", next_words(status, now))
     }
 }
 

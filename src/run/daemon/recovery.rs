@@ -79,58 +79,9 @@ pub(super) fn recover(
         survivors: Vec::new(),
         over: Vec::new(),
     };
-    // Processes of which the store has not heard: the scheduler ended between making one and
-    // saying so.
-    let mut unheard_of: Option<HashMap<RunId, Process>> = None;
+    let mut unheard_of = UnheardOf { marks: marks.filter(|_| same_boot), found: None };
     for open in restored.open {
-        if open.attempt == 0 {
-            recovered.withdrawals.push((open.job.clone(), open.due, open.run));
-            recovered.saved.undecided.push((open.job, open.due));
-            continue;
-        }
-        if let Some(outcome) = open.last.clone() {
-            // It was waiting for a retry.
-            recovered.end(&open, outcome, now.wall);
-            continue;
-        }
-        let process = open.process.or_else(|| {
-            let marked = unheard_of.get_or_insert_with(|| match marks.filter(|_| same_boot) {
-                Some(marks) => tree::all_marked(marks).unwrap_or_else(|error| {
-                    log::warn!(
-                        "processes of an earlier scheduler cannot be looked for: /proc: {error}"
-                    );
-                    HashMap::new()
-                }),
-                None => HashMap::new(),
-            });
-            marked.get(&open.run).copied()
-        });
-        let alive =
-            process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
-        match alive {
-            Some((process, handle)) => {
-                recovered.saved.survivors.push(Survivor {
-                    run: open.run,
-                    job: open.job.clone(),
-                    due: open.due,
-                    attempt: open.attempt,
-                    started: open.started.unwrap_or(now.wall),
-                });
-                if open.process.is_none() {
-                    let (run, attempt) = (open.run, open.attempt);
-                    recovered.facts.push(Fact::Started { run, attempt, process, at: now.wall });
-                }
-                recovered.survivors.push((open.run, process, handle));
-            }
-            None => {
-                let reason = match (process, same_boot) {
-                    (_, false) => "the machine was restarted while it ran",
-                    (Some(_), true) => "the scheduler ended while it ran, and so has it since",
-                    (None, true) => "the scheduler ended just as it was being started",
-                };
-                recovered.end(&open, Outcome::Lost(reason.to_owned()), now.wall);
-            }
-        }
+        recovered.look_after(open, &mut unheard_of, same_boot, now.wall);
     }
     if let Some(reader) = reader {
         recovered.find_delayed(set, reader, now.wall);
@@ -138,7 +89,72 @@ pub(super) fn recover(
     recovered
 }
 
+/// Processes of which the store has not heard: the scheduler ended between making one and saying so.
+/// They are looked for when somebody first asks.
+struct UnheardOf {
+    marks: Option<Marks>,
+    found: Option<HashMap<RunId, Process>>,
+}
+
+impl UnheardOf {
+    fn process_of(&mut self, run: RunId) -> Option<Process> {
+        let marks = self.marks?;
+        let found = self.found.get_or_insert_with(|| {
+            tree::all_marked(marks).unwrap_or_else(|error| {
+                log::warn!(
+                    "processes of an earlier scheduler cannot be looked for: /proc: {error}"
+                );
+                HashMap::new()
+            })
+        });
+        found.get(&run).copied()
+    }
+}
+
 impl Recovered {
+    /// Looks after a run that was left open.
+    fn look_after(
+        &mut self,
+        open: OpenRun,
+        unheard_of: &mut UnheardOf,
+        same_boot: bool,
+        now: Instant,
+    ) {
+        if open.attempt == 0 {
+            self.withdrawals.push((open.job.clone(), open.due, open.run));
+            self.saved.undecided.push((open.job, open.due));
+            return;
+        }
+        if let Some(outcome) = open.last.clone() {
+            // It was waiting for a retry.
+            self.end(&open, outcome, now);
+            return;
+        }
+        let process = open.process.or_else(|| unheard_of.process_of(open.run));
+        let alive =
+            process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
+        let Some((process, handle)) = alive else {
+            let reason = match (process, same_boot) {
+                (_, false) => "the machine was restarted while it ran",
+                (Some(_), true) => "the scheduler ended while it ran, and so has it since",
+                (None, true) => "the scheduler ended just as it was being started",
+            };
+            return self.end(&open, Outcome::Lost(reason.to_owned()), now);
+        };
+        if open.process.is_none() {
+            let (run, attempt) = (open.run, open.attempt);
+            self.facts.push(Fact::Started { run, attempt, process, at: now });
+        }
+        self.survivors.push((open.run, process, handle));
+        self.saved.survivors.push(Survivor {
+            run: open.run,
+            job: open.job,
+            due: open.due,
+            attempt: open.attempt,
+            started: open.started.unwrap_or(now),
+        });
+    }
+
     fn end(&mut self, open: &OpenRun, outcome: Outcome, now: Instant) {
         let until = open.last_ended.unwrap_or(now);
         let duration = open.started.map_or(Duration::ZERO, |started| until.since(started));

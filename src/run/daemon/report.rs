@@ -5,7 +5,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::{logger, overview};
-use crate::core::event::{Notice, Record};
+use crate::core::event::{Notice, Record, RunId};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{Outcome, Reached};
@@ -78,24 +78,7 @@ pub(super) fn notice(notice: &Notice) {
         // The start line says more.
         Notice::Starting { .. } => {}
         Notice::Started { run, attempt, pid, job, due, lag } => {
-            let again = if *attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-            let late = match lag {
-                lag if *lag >= Duration::from_secs(1) => {
-                    format!(", {} after it was due", words::span(*lag))
-                }
-                _ => String::new(),
-            };
-            log::log!(
-                logger::level_of_starts(),
-                event = "started",
-                job = &*job.id,
-                run = run.0,
-                due = &*words::rfc3339(*due, &job.zone),
-                lag_ms = millis(*lag),
-                attempt = *attempt,
-                pid = *pid;
-                "started, pid {pid}{again}{late}"
-            );
+            started(*run, *attempt, *pid, job, *due, *lag);
         }
         Notice::Retrying { run, job, outcome, attempt, delay } => log::warn!(
             event = "retrying",
@@ -156,6 +139,23 @@ pub(super) fn notice(notice: &Notice) {
     }
 }
 
+fn started(run: RunId, attempt: u32, pid: u32, job: &Job, due: Instant, lag: Duration) {
+    let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+    let is_late = lag >= Duration::from_secs(1);
+    let late = is_late.then(|| format!(", {} after it was due", words::span(lag)));
+    log::log!(
+        logger::level_of_starts(),
+        event = "started",
+        job = &*job.id,
+        run = run.0,
+        due = &*words::rfc3339(due, &job.zone),
+        lag_ms = millis(lag),
+        attempt = attempt,
+        pid = pid;
+        "started, pid {pid}{again}{}", late.unwrap_or_default()
+    );
+}
+
 fn reloaded_words(added: usize, changed: usize, removed: usize, unchanged: usize) -> String {
     let jobs = overview::counted(added + changed + unchanged, "job");
     let parts = [(added, "new"), (changed, "changed"), (removed, "gone")];
@@ -164,9 +164,10 @@ fn reloaded_words(added: usize, changed: usize, removed: usize, unchanged: usize
         .filter(|(number, _)| *number > 0)
         .map(|(number, word)| format!("{number} {word}"))
         .collect();
-    match parts.is_empty() {
-        true => format!("reloaded: {jobs}, nothing has changed"),
-        false => format!("reloaded: {jobs}: {}", parts.join(", ")),
+    if parts.is_empty() {
+        format!("reloaded: {jobs}, nothing has changed")
+    } else {
+        format!("reloaded: {jobs}: {}", parts.join(", "))
     }
 }
 

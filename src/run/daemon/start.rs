@@ -17,8 +17,9 @@ use super::{Jobfile, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
 use crate::control::follow::Follow;
 use crate::control::server::Server;
-use crate::core::event::{Health, RunId};
+use crate::core::event::{Change, Health, RunId};
 use crate::core::fleet::protocol::Fleet;
+use crate::core::instant::Instant;
 use crate::core::outcome::Reached;
 use crate::core::scheduler::{Scheduler, Texts};
 use crate::core::zone::Zone;
@@ -53,40 +54,21 @@ pub(super) fn start(
     let mailbox = Mailbox::new(waker);
     let mut alarms = HashMap::new();
     let mut storage = plan.storage.take();
-    let mut reader = storage.as_ref().and_then(|storage| match storage.store.reader() {
-        Ok(reader) => Some(reader),
-        Err(error) => {
-            alarms.insert("reader", format!("the store cannot be read: {error}"));
-            None
-        }
-    });
     let shared = storage.as_ref().is_some_and(|storage| storage.shared);
-    let restored = match &mut storage {
-        Some(storage) if shared => {
-            let reader = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
-            fleet::restore(storage, reader)
-        }
-        Some(storage) => storage.store.restore(),
-        None => Ok(Restored::default()),
-    };
-    let restored = restored.context("failed to read the store")?;
+    let (mut reader, restored) = read(storage.as_mut(), &mut alarms)?;
     let again = recovery::mark_of(restored.last_session.as_ref());
-    let marks = match plan.embedded {
-        true => Some(Marks::for_children(again)),
-        false => Marks::new(again),
-    };
+    let marks = if plan.embedded { Some(Marks::for_children(again)) } else { Marks::new(again) };
     let mut effects = Effects::new(plan, epoll, mailbox.clone(), marks)
         .context("failed to prepare for running jobs")?;
     let jobfile = plan.take_jobfile();
     let now = clock::now();
     let mut jobs = storage.as_ref().map(|_| Jobs::new(jobfile.builder.clone()));
     let (added, overrides) = texts(&restored);
-    let composed = match added.is_empty() && overrides.is_empty() {
-        true => Composed::of(jobfile),
-        false => {
-            let Jobfile { set, builder } = jobfile;
-            requests::compose(set, &builder, &added, &overrides, |_| None, now.wall)
-        }
+    let composed = if added.is_empty() && overrides.is_empty() {
+        Composed::of(jobfile)
+    } else {
+        let Jobfile { set, builder } = jobfile;
+        requests::compose(set, &builder, &added, &overrides, |_| None, now.wall)
     };
     let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };
     let (set, displaced) = apply::apply(composed, around, now.wall);
@@ -97,26 +79,8 @@ pub(super) fn start(
 
     let known = restored.jobs.len();
     let mut restored = restored;
-    let mut facts = Vec::new();
-    for change in displaced {
-        if let Some(id) = &change.job {
-            restored.jobs.retain(|record| record.id != *id);
-            facts.push(Fact::Gone { job: id.clone() });
-        }
-        facts.push(Fact::Change(change));
-    }
-    let session = Session {
-        process: recovery::own_process(),
-        boot: recovery::boot_id(),
-        began: now.wall,
-        seen: now.wall,
-        stopped: None,
-        jobfile: match &plan.origin {
-            Some(path) => path.to_string_lossy().into(),
-            None => plan.source.as_str().into(),
-        },
-        mark: marks.map_or(0, |marks| marks.number()),
-    };
+    let mut facts = give_way(displaced, &mut restored);
+    let session = session(plan, marks, now.wall);
     // In a fleet the store itself says what is undecided.
     let looks = reader.as_mut().filter(|_| !shared);
     let looks = looks.map(|reader| &mut **reader as &mut dyn Reader);
@@ -143,14 +107,12 @@ pub(super) fn start(
     }
     facts.extend(recovered_facts);
     facts.into_iter().for_each(|fact| records.add(fact));
-    let jobs_of: HashMap<RunId, Box<str>> =
-        saved.survivors.iter().map(|one| (one.run, one.job.clone())).collect();
     let scheduler = match me {
         Some(me) => Scheduler::in_fleet(now, set, saved, me),
         None => Scheduler::restored(now, set, saved),
     };
     for (run, process, handle) in survivors {
-        take_back(&mut effects, &scheduler, run, process, handle, &jobs_of);
+        take_back(&mut effects, &scheduler, run, process, handle);
     }
     records.flush();
     effects.keep_records(records);
@@ -159,24 +121,83 @@ pub(super) fn start(
         let mailbox = mailbox.clone();
         Arc::new(move |call| mailbox.send(Message::Call(call)))
     };
-    let server = plan.socket.as_ref().and_then(|path| {
-        let line = Arc::clone(&line);
-        let output: Arc<dyn Follow> = Arc::new(plan.output.clone());
-        match Server::start_with_output(path, move |call| line(call), reader, Some(output)) {
-            Ok(server) => Some(server),
-            Err(error) => {
-                let text = format!("no control socket at {}: {error}", path.display());
-                log::warn!(event = "no_control"; "{text}");
-                alarms.insert("control", text);
-                None
-            }
-        }
-    });
+    let server = serve(plan, Arc::clone(&line), reader, &mut alarms);
     if let Some(ready) = plan.ready.take() {
         ready(line);
     }
     heap::give_back_those(known);
     Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here })
+}
+
+/// What reads the store, and what it remembers.
+fn read(
+    storage: Option<&mut Storage>,
+    alarms: &mut HashMap<&'static str, String>,
+) -> anyhow::Result<(Option<Box<dyn Reader>>, Restored)> {
+    let Some(storage) = storage else { return Ok((None, Restored::default())) };
+    let mut reader = match storage.store.reader() {
+        Ok(reader) => Some(reader),
+        Err(error) => {
+            alarms.insert("reader", format!("the store cannot be read: {error}"));
+            None
+        }
+    };
+    let restored = if storage.shared {
+        let reader = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
+        fleet::restore(storage, reader)
+    } else {
+        storage.store.restore()
+    };
+    Ok((reader, restored.context("failed to read the store")?))
+}
+
+/// Jobs that were added and give way to one of the jobfile: what there is to remember of that.
+fn give_way(displaced: Vec<Change>, restored: &mut Restored) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    for change in displaced {
+        if let Some(id) = &change.job {
+            restored.jobs.retain(|record| record.id != *id);
+            facts.push(Fact::Gone { job: id.clone() });
+        }
+        facts.push(Fact::Change(change));
+    }
+    facts
+}
+
+/// What the store knows this scheduler by.
+fn session(plan: &Plan, marks: Option<Marks>, now: Instant) -> Session {
+    Session {
+        process: recovery::own_process(),
+        boot: recovery::boot_id(),
+        began: now,
+        seen: now,
+        stopped: None,
+        jobfile: match &plan.origin {
+            Some(path) => path.to_string_lossy().into(),
+            None => plan.source.as_str().into(),
+        },
+        mark: marks.map_or(0, |marks| marks.number()),
+    }
+}
+
+/// The control socket, if there is to be one and it can be made.
+fn serve(
+    plan: &Plan,
+    line: Line,
+    reader: Option<Box<dyn Reader>>,
+    alarms: &mut HashMap<&'static str, String>,
+) -> Option<Server> {
+    let path = plan.socket.as_ref()?;
+    let output: Arc<dyn Follow> = Arc::new(plan.output.clone());
+    match Server::start_with_output(path, move |call| line(call), reader, Some(output)) {
+        Ok(server) => Some(server),
+        Err(error) => {
+            let text = format!("no control socket at {}: {error}", path.display());
+            log::warn!(event = "no_control"; "{text}");
+            alarms.insert("control", text);
+            None
+        }
+    }
 }
 
 /// The thread that writes to the store.
@@ -217,14 +238,12 @@ fn take_back(
     run: RunId,
     process: Process,
     handle: OwnedFd,
-    jobs: &HashMap<RunId, Box<str>>,
 ) {
     let active = scheduler.status().active.into_iter().find(|active| active.run == run);
     let Some(active) = active else { return };
-    let id = jobs.get(&run).map_or("", |id| &**id);
     log::warn!(
         event = "taken_back",
-        job = id,
+        job = &*active.job.id,
         run = run.0,
         pid = process.pid;
         "its process, pid {}, has outlived an earlier scheduler and goes on under watch", process.pid

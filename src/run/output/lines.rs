@@ -120,9 +120,10 @@ impl Lines {
             let prefix = if self.continued { &prefix.further } else { &prefix.first };
             out.extend_from_slice(prefix);
         }
-        match style.for_terminal {
-            true => make_harmless(&self.partial, out),
-            false => out.extend_from_slice(&self.partial),
+        if style.for_terminal {
+            make_harmless(&self.partial, out)
+        } else {
+            out.extend_from_slice(&self.partial)
         }
         self.partial.clear();
     }

@@ -71,10 +71,7 @@ impl Live {
             Some(width) => fit(&text, width.saturating_sub(1)),
             None => text,
         };
-        match colour {
-            true => format!("\x1b[2m{text}\x1b[0m").into_bytes(),
-            false => text.into_bytes(),
-        }
+        if colour { format!("\x1b[2m{text}\x1b[0m").into_bytes() } else { text.into_bytes() }
     }
 
     fn text(&self, now: Mono) -> String {

@@ -52,9 +52,10 @@ impl Age {
         } else {
             match self.leap {
                 Some(leap) if shown >= leap.first && shown <= expected(leap.last) => {
-                    match shown.since(leap.first) >= DAY {
-                        true => (shown, None),
-                        false => (believed.plus(passed), Some(Leap { last: shown, ..leap })),
+                    if shown.since(leap.first) >= DAY {
+                        (shown, None)
+                    } else {
+                        (believed.plus(passed), Some(Leap { last: shown, ..leap }))
                     }
                 }
                 _ => (believed.plus(passed), Some(Leap { first: shown, last: shown })),

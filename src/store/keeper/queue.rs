@@ -119,9 +119,10 @@ impl Queue {
             self.bytes -= batch.bytes;
             batch.facts = Vec::new();
             batch.bytes = 0;
-            match batch.waiters.is_empty() && place == 0 {
-                true => drop(self.batches.pop_front()),
-                false => place += 1,
+            if batch.waiters.is_empty() && place == 0 {
+                drop(self.batches.pop_front())
+            } else {
+                place += 1
             }
         }
     }
@@ -137,9 +138,10 @@ impl Queue {
         {
             self.facts -= batch.facts.len();
             self.bytes -= batch.bytes;
-            match facts.is_empty() {
-                true => *facts = batch.facts,
-                false => facts.extend(batch.facts),
+            if facts.is_empty() {
+                *facts = batch.facts
+            } else {
+                facts.extend(batch.facts)
             }
             if !batch.waiters.is_empty() {
                 self.since.get_or_insert(batch.since);

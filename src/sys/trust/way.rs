@@ -236,11 +236,10 @@ impl Walker {
             );
             self.add(what, "", stat.st_uid);
         } else if !is_directory && (self.strict || stat.st_nlink > 1) {
-            let what = match self.strict {
-                true => format!("everyone can put files into {here}"),
-                false => format!(
-                    "{here} is open to everyone, and {name} there has another name elsewhere"
-                ),
+            let what = if self.strict {
+                format!("everyone can put files into {here}")
+            } else {
+                format!("{here} is open to everyone, and {name} there has another name elsewhere")
             };
             self.add(what, "", stat.st_uid);
         }

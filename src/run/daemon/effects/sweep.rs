@@ -122,37 +122,13 @@ impl Effects {
                 );
             }
             if now < sweep.kill_at {
-                // Its group has been asked with the main process, or is now.
-                let is_first = sweep.looks == 1 && run.order == Order::None;
-                let main = is_first.then(|| sweep.main(run.is_foreign));
-                let new = |process: &&Process| !run.asked.contains(process);
-                let new: Vec<Process> = left.iter().filter(new).copied().collect();
-                let done = signal::terminate(main, &new);
-                sweep.look_at = sweep.kill_at;
-                run.asked.extend(new);
-                run.asked.extend(done.reached);
-                if run.group.is_none() {
-                    self.may_not_signal(id, &done.forbidden);
-                }
-                return;
-            }
-            let mut done = signal::kill(Some(sweep.main(run.is_foreign)), &left);
-            if let Some(group) = &run.group
-                && group.kill().is_ok()
-            {
-                let killed = group.processes().unwrap_or_default();
-                done.forbidden.retain(|pid| killed.iter().all(|process| process.pid != *pid));
-            }
-            if run.group.is_some() {
-                let new = |process: &&Process| !run.asked.contains(process);
-                let new: Vec<Process> = left.iter().filter(new).copied().collect();
-                run.asked.extend(new);
+                return self.ask_to_end(id, &left);
             }
             let pause = FIRST_LOOK * 2u32.pow(sweep.looks.min(10));
             sweep.look_at = now.plus(pause.min(LAST_LOOK));
             let (looks, killed_for) = (sweep.looks, now.since(sweep.kill_at));
-            self.may_not_signal(id, &done.forbidden);
-            if left.iter().all(|process| done.forbidden.contains(&process.pid)) {
+            let forbidden = self.kill_left(id, &left);
+            if left.iter().all(|process| forbidden.contains(&process.pid)) {
                 return self.swept(id, events);
             }
             if killed_for >= trouble::PATIENCE {
@@ -163,6 +139,44 @@ impl Effects {
                 return;
             }
         }
+    }
+
+    /// TERM for those of what is left of a run that have not had it.
+    fn ask_to_end(&mut self, id: RunId, left: &[Process]) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let State::Sweeping(sweep) = &mut run.state else { return };
+        // Its group has been asked with the main process, or is now.
+        let is_first = sweep.looks == 1 && run.order == Order::None;
+        let main = is_first.then(|| sweep.main(run.is_foreign));
+        let new = |process: &&Process| !run.asked.contains(process);
+        let new: Vec<Process> = left.iter().filter(new).copied().collect();
+        let done = signal::terminate(main, &new);
+        sweep.look_at = sweep.kill_at;
+        run.asked.extend(new);
+        run.asked.extend(done.reached);
+        if run.group.is_none() {
+            self.may_not_signal(id, &done.forbidden);
+        }
+    }
+
+    /// KILL for what is left of a run. Answers who may not be signalled.
+    fn kill_left(&mut self, id: RunId, left: &[Process]) -> Vec<u32> {
+        let Some(run) = self.runs.get_mut(&id) else { return Vec::new() };
+        let State::Sweeping(sweep) = &mut run.state else { return Vec::new() };
+        let mut done = signal::kill(Some(sweep.main(run.is_foreign)), left);
+        if let Some(group) = &run.group
+            && group.kill().is_ok()
+        {
+            let killed = group.processes().unwrap_or_default();
+            done.forbidden.retain(|pid| killed.iter().all(|process| process.pid != *pid));
+        }
+        if run.group.is_some() {
+            let new = |process: &&Process| !run.asked.contains(process);
+            let new: Vec<Process> = left.iter().filter(new).copied().collect();
+            run.asked.extend(new);
+        }
+        self.may_not_signal(id, &done.forbidden);
+        done.forbidden
     }
 
     /// What is left of a run cannot be looked for. That is no answer, so it is retried; but

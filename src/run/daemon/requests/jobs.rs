@@ -182,9 +182,10 @@ impl Check {
                 })
             }
             What::Override { job, before, text, trigger } => {
-                let (changed, what) = match trigger {
-                    true => (builder.reschedule(&job, &text, now), ChangeKind::Rescheduled),
-                    false => (builder.modify(&job, &text), ChangeKind::Modified),
+                let (changed, what) = if trigger {
+                    (builder.reschedule(&job, &text, now), ChangeKind::Rescheduled)
+                } else {
+                    (builder.modify(&job, &text), ChangeKind::Modified)
                 };
                 let (changed, warnings) = changed.map_err(Fault::invalid)?;
                 try_out(&changed, now);
@@ -235,7 +236,7 @@ impl Jobs {
     pub(in crate::run::daemon) fn read(
         &mut self,
         request: Request,
-        scheduler: &mut Scheduler,
+        scheduler: &Scheduler,
         now: Instant,
     ) -> Result<Made, Fault> {
         let what = match request {
@@ -251,7 +252,7 @@ impl Jobs {
     /// A change is about to be asked for: what is below it is kept once it has been made.
     pub(in crate::run::daemon) fn changing(
         &mut self,
-        scheduler: &mut Scheduler,
+        scheduler: &Scheduler,
         operation: &Operation,
     ) {
         if let Operation::Change { job, overrides: Some(_), .. } = operation {
@@ -262,7 +263,7 @@ impl Jobs {
     /// The job as its definition says.
     pub(in crate::run::daemon) fn reset(
         &mut self,
-        scheduler: &mut Scheduler,
+        scheduler: &Scheduler,
         id: &str,
     ) -> Result<Fit, Fault> {
         let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
@@ -272,12 +273,7 @@ impl Jobs {
 }
 
 /// What is to be done to change a job as it is now.
-fn change(
-    scheduler: &mut Scheduler,
-    id: &str,
-    text: Box<str>,
-    trigger: bool,
-) -> Result<What, Fault> {
+fn change(scheduler: &Scheduler, id: &str, text: Box<str>, trigger: bool) -> Result<What, Fault> {
     let Some(job) = scheduler.job(id).cloned() else { return Err(scheduler.no_such_job(id)) };
     let before = scheduler.overrides(id).map(Into::into);
     Ok(What::Override { job, before, text, trigger })
