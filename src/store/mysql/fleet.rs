@@ -99,12 +99,14 @@ fn session_of(row: &Row, column: usize) -> Result<SessionId, Odd> {
 impl Mysql {
     /// Does these things and reads a view, in one round trip.
     fn view(&mut self, me: SessionId, mut statements: Vec<String>) -> Result<View, StoreError> {
-        statements.push(format!("SELECT {NOW}, generation, changes FROM ~store"));
+        statements.push(format!("SELECT {NOW}, generation, changes, recorded FROM ~store"));
         statements.push(format!("{} WHERE {} OR id = {}", read::MEMBER, read::recent(), id(me)));
         let answers = self.transaction(&statements)?;
         let url = &self.link.settings.url;
-        let store = |row: &Row| Ok((instant(row, 0)?, number(row, 1)?, number(row, 2)?));
-        let Some(&(now, generation, changes)) = all(url, answers.first(), store)?.first() else {
+        let store =
+            |row: &Row| Ok((instant(row, 0)?, number(row, 1)?, number(row, 2)?, text(row, 3)?));
+        let Some((now, generation, changes, recorded)) = all(url, answers.first(), store)?.pop()
+        else {
             let message = "its table of the store is empty; somebody has changed it";
             return Err(url.error(Trouble::Corrupt, message));
         };
@@ -117,7 +119,7 @@ impl Mysql {
         });
         let (generation, changes) = (generation as u64, changes as u64);
         let identity = self.link.identity.clone();
-        Ok(View { now, generation, identity, changes, me, members })
+        Ok(View { now, generation, identity, recorded, changes, me, members })
     }
 
     fn transaction(&mut self, statements: &[String]) -> Result<Answers, StoreError> {
@@ -159,7 +161,10 @@ impl Mysql {
 impl Shared for Mysql {
     fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
         self.tidying.shared = true;
+        // Whoever is first says which server the fleet has begun with.
+        let server = literal::text(&self.link.server()?);
         let mut statements = put(me, true);
+        statements.push(format!("UPDATE ~store SET recorded = {server} WHERE recorded = ''"));
         statements.extend([file(me.jobfile_hash, jobs), NEWS.to_owned()]);
         self.view(me.id, statements)
     }
@@ -347,10 +352,11 @@ impl Shared for Mysql {
 
     fn new_generation(&mut self, me: &Member, seen: u64, above: u64) -> Result<View, StoreError> {
         let (seen, above) = (seen as i64, above as i64);
+        let server = literal::text(&self.link.server()?);
         let mut statements = put(me, false);
         statements.push(format!(
-            "UPDATE ~store SET generation = GREATEST({seen}, {above}) + 1, changes = changes + 1 \
-             WHERE generation = {seen}"
+            "UPDATE ~store SET generation = GREATEST({seen}, {above}) + 1, changes = changes + 1, \
+             recorded = {server} WHERE generation = {seen}"
         ));
         self.view(me.id, statements)
     }

@@ -103,6 +103,13 @@ impl Link {
         }
     }
 
+    /// Which server it is that answers, connected to if need be.
+    pub(super) fn server(&mut self) -> Result<Box<str>, StoreError> {
+        let conn = self.take()?;
+        self.conn = Some(conn);
+        Ok(self.identity.clone())
+    }
+
     /// The connection, to a server that has the tables.
     fn take(&mut self) -> Result<Conn, StoreError> {
         let mut conn = match self.conn.take() {

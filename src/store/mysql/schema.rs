@@ -21,7 +21,7 @@ const MIGRATIONS: &[&[&str]] = &[VERSION_1];
 const VERSION_1: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS ~store (one TINYINT PRIMARY KEY, version INT NOT NULL, \
      oldest INT NOT NULL, generation BIGINT NOT NULL DEFAULT 0, changes BIGINT NOT NULL DEFAULT 0, \
-     next_run BIGINT NOT NULL DEFAULT 1, paused_at BIGINT, paused_until BIGINT, paused_by BLOB, \
+     recorded VARBINARY(255) NOT NULL DEFAULT '', next_run BIGINT NOT NULL DEFAULT 1, paused_at BIGINT, paused_until BIGINT, paused_by BLOB, \
      paused_reason BLOB)",
     "CREATE TABLE IF NOT EXISTS ~member (id BIGINT PRIMARY KEY, host BLOB NOT NULL, \
      labels BLOB NOT NULL, machine BLOB NOT NULL, boot BLOB NOT NULL, mark BIGINT NOT NULL, \

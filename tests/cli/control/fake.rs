@@ -124,7 +124,7 @@ impl Loop {
                 }
             },
             Request::Modify { job, text } | Request::Reschedule { job, text } => {
-                let mut scheduler = self.scheduler.lock().unwrap();
+                let scheduler = self.scheduler.lock().unwrap();
                 let Some(old) = scheduler.job(&job) else {
                     return reply(Response::Refused(scheduler.no_such_job(&job)));
                 };
