@@ -140,6 +140,9 @@ fn table(members: &[Member], zone: &Zone, now: Instant) -> Table {
     table
 }
 
+/// Something that hosts may differ in, and what it is called.
+type Kind = (fn(&Member) -> String, &'static str);
+
 /// What differs between the hosts and should not for long.
 fn drift(members: &[Member], out: &mut dyn Write) -> anyhow::Result<()> {
     let alive: Vec<&Member> = members.iter().filter(|member| member.gone.is_none()).collect();
@@ -149,7 +152,7 @@ fn drift(members: &[Member], out: &mut dyn Write) -> anyhow::Result<()> {
         all.dedup();
         all.len() > 1
     };
-    let kinds: [(fn(&Member) -> String, &str); 3] = [
+    let kinds: [Kind; 3] = [
         (|member| member.jobfile_hash.to_string(), "jobfiles"),
         (|member| member.version.to_string(), "versions of schedrs"),
         (|member| member.tzdata.to_string(), "versions of time-zone data"),
