@@ -80,17 +80,6 @@ fn must_break(law: &str, history: impl Fn(u64) -> History) {
 }
 
 #[test]
-fn without_places_there_are_too_many_at_once() {
-    let without = Without { places: true, ..Without::default() };
-    // A host comes while another has not seen it yet, and both think that a job is theirs.
-    must_break("at once", |seed| {
-        let plan = Plan { every: 1, lasts: 5, ..few(seed).plans[0] };
-        let faults = vec![(30 * MICROS, Fault::Kill(0, 3 * MICROS + seed as i64 * 77_000))];
-        History { without, plans: vec![plan; 6], faults, ..few(seed) }
-    });
-}
-
-#[test]
 fn without_telling_again_a_due_time_runs_twice() {
     let careless = Careless { telling: true, ..Careless::default() };
     must_break("twice", |seed| History { careless, faults: dies_first(seed), ..few(seed) });
