@@ -7,7 +7,6 @@ use schedrs::job::Overlap;
 use super::host::{Careless, Clock};
 use super::rng::Rng;
 use super::sim::{Fault, History, LEASE, Plan, START, World, random};
-use super::store::Without;
 
 /// So many histories are tried to find one that breaks a law.
 const TRIES: u64 = 300;
