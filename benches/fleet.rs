@@ -37,29 +37,7 @@ fn main() {
 }
 
 fn member(id: SessionId) -> Member {
-    Member {
-        id,
-        host: format!("web{}", id.0).into(),
-        labels: [].into(),
-        machine: "".into(),
-        boot: "".into(),
-        mark: 0,
-        process: Process { pid: 1, start: 1 },
-        version: "".into(),
-        tzdata: "".into(),
-        jobfile: "".into(),
-        jobfile_hash: 1,
-        loaded: Instant::MIN,
-        joined: Instant::MIN,
-        seen: Instant::MIN,
-        offset: 0,
-        beat: 0,
-        generation: 0,
-        leaving: false,
-        gone: None,
-        jobs_at_home: 0,
-        running: 0,
-    }
+    Member { jobfile_hash: 1, ..Member::new(id, &format!("web{}", id.0)) }
 }
 
 /// Three hosts, for a while.

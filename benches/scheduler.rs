@@ -36,9 +36,11 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
         settings: Settings {
             zone: zone.clone(),
             stop_grace: Duration::ZERO,
+            reload_auto: false,
             store_url: None,
             keep: Keep::default(),
             fleet: Default::default(),
+            elsewhere: [].into(),
         },
         executors: vec![Executor { name: "default".into(), max_workers: 2000 }],
         jobs: (0..count).map(job).collect(),

@@ -198,7 +198,7 @@ fn history(dir: &Path) {
     for (what, query) in questions {
         ask(what, &mut *reader, |reader| reader.records(&query).unwrap().len());
     }
-    ask("the last record of each job", &mut *reader, |reader| reader.last_of_each().unwrap().len());
+    ask("the last run of each job", &mut *reader, |reader| reader.latest(None).unwrap().len());
     drop((reader, store));
     let (time, store) = timed(|| open(&path));
     print("opening it for writing", vec![time]);

@@ -1,12 +1,12 @@
 //! A program with a scheduler inside: `cargo run --example embed`.
 //!
-//! It adds jobs, hears of what becomes of them, changes one, and waits for what runs when it ends.
+//! It adds jobs, receives their outcomes, changes one, and waits for active runs when it ends.
 //! APScheduler's `BackgroundScheduler` is used like this in Python.
 
 use schedrs::background::{BackgroundScheduler, Config, Error, Happening};
 
 fn main() -> Result<(), Error> {
-    // What all jobs have in common is said as in a jobfile, and may be nothing at all.
+    // Settings for all jobs, written as in a jobfile; the text may be empty.
     let jobfile = r#"
         [defaults]
         misfire_grace_time = "10s"

@@ -11,7 +11,7 @@ use schedrs::words;
 use schedrs::zone::Database;
 
 fn main() -> Result<(), String> {
-    // Zone data: the system's, or what is bundled with the library.
+    // Zone data: the system's, or the data bundled with the library.
     let zones = Database::open(None);
     let stockholm = zones.get("Europe/Stockholm").ok_or("no such zone")?;
 
@@ -26,7 +26,7 @@ fn main() -> Result<(), String> {
     let nightly = Trigger::Cron(cron.clone().into());
     println!("nightly: {}", words::trigger(&nightly, &stockholm));
 
-    // Nothing here reads a clock: the moment is an argument, so any moment can be asked about.
+    // Nothing here reads a clock: the moment is an argument, so you can ask about any moment.
     let mut at = Instant::from_secs(1_806_105_600); // 2027-03-27T00:00:00Z
     for _ in 0..4 {
         let Some(due) = nightly.next_after(at) else { break };

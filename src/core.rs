@@ -2,19 +2,29 @@
 //! thread and no randomness, so that a year of a jobfile runs in a second (`crate::sim`).
 //!
 //! Nothing here knows anything outside. The one exception to "no I/O" is `zone`, which reads the
-//! machine's time-zone data when a zone is first asked for.
+//! machine's time zone data when a zone is first asked for.
 
 pub mod civil;
 pub mod event;
+pub(crate) mod expect;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod fleet;
+pub(crate) mod health;
 pub mod instant;
 pub mod job;
 pub(crate) mod names;
 pub(crate) mod nearest;
 pub mod outcome;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod preview;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
+pub mod printed;
 pub(crate) mod record;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod scheduler;
+pub(crate) mod size;
+pub(crate) mod sort;
+pub(crate) mod span;
 pub mod trigger;
 pub(crate) mod url;
 pub mod words;

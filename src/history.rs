@@ -58,8 +58,7 @@ pub fn due_from(trigger: &Trigger, from: Instant) -> Option<Instant> {
 
 /// When a run was over.
 pub fn end_of(record: &RunRecord) -> Option<Instant> {
-    record.outcome.as_ref()?;
-    Some(record.started?.plus(record.duration?))
+    record.ended()
 }
 
 #[cfg(test)]

@@ -11,18 +11,22 @@
 //! `warn`; `load` runs all that over a file and its `include`s. `value` gets at typed values,
 //! `keys` knows the names, `json_schema` tells them to editors, `locate` finds the file that is
 //! meant when none is named. `builder` makes jobs at run time by the same rules, and `write` is the
-//! way back, from jobs to a jobfile.
+//! way back, from jobs to a jobfile. `on_disk` tells when the files are edited.
 
 mod blame;
 mod build;
 mod builder;
 mod chunk;
+mod elsewhere;
+mod foreign;
 mod include;
 pub(crate) mod json_schema;
 pub(crate) mod keys;
 mod load;
 pub(crate) mod locate;
 mod mend;
+mod no_shell;
+mod on_disk;
 mod options;
 mod parse;
 mod read;
@@ -41,12 +45,15 @@ use std::sync::Arc;
 
 pub use builder::{Builder, masked};
 use load::{Input, Loader};
+pub use on_disk::OnDisk;
 
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Options};
 use crate::core::zone::Database;
 use crate::problem::{self, Place, Problems, Sources};
+use crate::sys::file_id::FileId;
 use crate::sys::machine;
+use crate::sys::terminal;
 use crate::sys::trust::Doubt;
 
 /// What a load gave.
@@ -63,8 +70,10 @@ pub struct Loaded {
     /// What makes further jobs by the same rules, if there is a set.
     pub builder: Option<Builder>,
     pub(crate) origins: Option<Origins>,
-    /// Device and inode of the jobfile itself, if it is a file.
-    pub(crate) read: Option<(u64, u64)>,
+    /// Which file the jobfile itself is, if it is one.
+    pub(crate) read: Option<FileId>,
+    /// The files as they were, to tell when they are edited.
+    pub on_disk: OnDisk,
     /// What is to be thought of the files: `crate::run::trust`.
     pub(crate) files: FileFindings,
 }
@@ -84,7 +93,8 @@ pub(crate) type Named = Vec<(Place, Arc<Options>)>;
 impl Loaded {
     /// Writes the problems as text to standard error.
     pub fn report(&self) -> std::io::Result<()> {
-        problem::print(&mut anstream::stderr().lock(), &self.problems, &self.sources)
+        let width = terminal::columns(std::io::stderr());
+        problem::print(&mut anstream::stderr().lock(), &self.problems, &self.sources, width)
     }
 }
 
@@ -113,8 +123,15 @@ pub(crate) fn load_path_with_origins(path: &Path, zones: &Database, now: Instant
 
 fn load(path: &Path, zones: &Database, now: Instant, origins: bool) -> Loaded {
     let input = if path.as_os_str() == "-" { Input::Stdin } else { Input::Path(path) };
-    Loader { zones, now, tz: crate::core::zone::tz_variable(), machine: machine::number(), origins }
-        .load(input)
+    Loader {
+        zones,
+        now,
+        tz: crate::core::zone::tz_variable(),
+        machine: machine::number(),
+        host: Some(machine::host()),
+        origins,
+    }
+    .load(input)
 }
 
 /// Loads a jobfile from a text. `name` stands for the file's name in problems; what it includes
@@ -131,5 +148,6 @@ pub(crate) fn load_text_in(
     zones: &Database,
     now: Instant,
 ) -> Loaded {
-    Loader { zones, now, tz, machine: 0, origins: false }.load(Input::Text { name, text })
+    Loader { zones, now, tz, machine: 0, host: None, origins: false }
+        .load(Input::Text { name, text })
 }

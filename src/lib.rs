@@ -1,4 +1,4 @@
-//! A job scheduler for commands: dates, intervals and cron expressions, right across
+//! A job scheduler for commands on Linux: dates, intervals and cron expressions, right across
 //! daylight-saving changes.
 //!
 //! `schedrs` is a program; this is what it is made of. No part of it reads a clock that you do not
@@ -102,6 +102,11 @@
 //! # Ok::<(), &str>(())
 //! ```
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "schedrs runs on Linux only: it is built on the kernel's pidfd, timerfd, epoll and cgroups"
+);
+
 mod convert;
 pub(crate) mod core;
 mod run;
@@ -126,7 +131,7 @@ pub mod history;
 #[doc(hidden)]
 pub use self::convert::{export, import};
 #[doc(hidden)]
-pub use self::core::{fleet, preview, scheduler};
+pub use self::core::{fleet, preview, printed, scheduler};
 #[doc(hidden)]
 pub use self::run::{child, daemon, executor, output};
 #[doc(hidden)]

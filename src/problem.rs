@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 
 use serde::Serialize;
 
+use crate::core::sort;
 pub use crate::core::trigger::flaw::Severity;
 use crate::core::zone::{Database, Doubt};
 pub(crate) use render::{Lines, clean, clean_error, clean_json, clean_lines, is_hidden, json};
@@ -85,10 +86,10 @@ impl Problem {
 
     /// What is odd about the zone of the machine.
     pub(crate) fn of_machine_zone(doubt: Doubt, zones: &Database) -> Problem {
-        let near =
-            doubt.unknown.as_deref().and_then(|name| crate::core::nearest::zone(name, zones));
-        let help = near.map_or(doubt.help, |near| format!("did you mean `{near}`?"));
-        Problem::warning(Place { file: 0, span: None }, doubt.message).help(help)
+        let unknown = doubt.unknown.as_deref();
+        let help = unknown.and_then(|name| crate::core::nearest::zone_help(name, zones));
+        let place = Place { file: 0, span: None };
+        Problem::warning(place, doubt.message).help(help.unwrap_or(doubt.help))
     }
 
     /// The same with a word on what would be right.
@@ -306,7 +307,7 @@ impl Problems {
 
     /// Puts them in the order of the files and of the places in them.
     pub fn sort(&mut self) {
-        self.list.sort_by(|a, b| (a.place, b.severity).cmp(&(b.place, a.severity)));
+        sort::by(&mut self.list, |a, b| (a.place, b.severity).cmp(&(b.place, a.severity)));
     }
 
     /// A point to which [`Problems::roll_back`] can return.
@@ -323,11 +324,17 @@ impl Problems {
 
 /// Writes problems as text: for each a line `FILE:LINE:COLUMN: SEVERITY: MESSAGE`, then the source
 /// line with a caret under the place, then what would be right. With ANSI colours; write to an
-/// `anstream` stream, which removes them where they are not wanted.
-pub fn print(out: &mut dyn Write, problems: &Problems, sources: &Sources) -> io::Result<()> {
+/// `anstream` stream, which removes them where they are not wanted. `width`: the columns of the
+/// terminal that it goes to, where long messages are broken between words.
+pub fn print(
+    out: &mut dyn Write,
+    problems: &Problems,
+    sources: &Sources,
+    width: Option<usize>,
+) -> io::Result<()> {
     let mut locator = Locator::new(sources);
     for problem in problems.iter() {
-        render::problem(out, problem, &mut locator)?;
+        render::problem(out, problem, &mut locator, width)?;
     }
     match problems.dropped() {
         0 => Ok(()),
@@ -337,7 +344,7 @@ pub fn print(out: &mut dyn Write, problems: &Problems, sources: &Sources) -> io:
 
 /// Writes problems as JSON, one object a line: `file`, `line`, `column`, `end_column` (the column
 /// after the last one, on the same line), `severity`, `message`, `help`, `job`. Lines and columns
-/// count from 1 and are `null` when the problem is about the file as a whole.
+/// count from 1 and are left out when the problem is about the file as a whole.
 pub fn print_json(out: &mut dyn Write, problems: &Problems, sources: &Sources) -> io::Result<()> {
     let mut locator = Locator::new(sources);
     for problem in problems.iter() {
@@ -365,14 +372,21 @@ pub fn print_json(out: &mut dyn Write, problems: &Problems, sources: &Sources) -
 /// A problem as a line of JSON.
 #[derive(Serialize)]
 struct Object<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     end_column: Option<usize>,
     severity: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     related: Option<String>,
 }
 

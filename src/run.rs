@@ -6,9 +6,13 @@
 //! loop inside another program.
 
 pub mod background;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod child;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod daemon;
 pub(crate) mod doctor;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod executor;
+#[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod output;
 pub(crate) mod trust;

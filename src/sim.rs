@@ -19,6 +19,7 @@ use crate::core::instant::{Instant, Mono, Now, duration_micros};
 use crate::core::job::JobSet;
 use crate::core::outcome::{MissReason, Outcome};
 use crate::core::scheduler::Scheduler;
+use crate::core::sort;
 
 /// What becomes of an attempt when nobody interferes.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,7 +145,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         if from < until {
             self.outages.push((from, until));
             // The last is the next.
-            self.outages.sort_unstable_by_key(|outage| Reverse(outage.0));
+            sort::by_key(&mut self.outages, |outage| Reverse(outage.0));
         }
         self
     }
@@ -232,7 +233,6 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         self.now = Now { wall: self.now.wall.plus(passed), mono: self.now.mono.plus(passed) };
     }
 
-    /// A process ends.
     fn end(&mut self, process: Process) {
         if let Some(running) = self.running.get_mut(usize::from(process.executor)) {
             *running = running.saturating_sub(1);

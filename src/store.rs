@@ -10,7 +10,14 @@
 //! job exactly one wins. The embedded store (`sqlite`) and `memory` serve one scheduler; both, and
 //! whatever follows, pass the same tests (`tests/store`).
 
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "redis", feature = "sqlite"))]
+pub mod copy;
+#[cfg(any(
+    feature = "mongodb",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite"
+))]
 mod encode;
 pub mod keeper;
 pub mod known;
@@ -18,6 +25,8 @@ pub mod location;
 #[cfg(feature = "sqlite")]
 mod lock;
 pub mod memory;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "postgres")]
@@ -26,7 +35,8 @@ pub mod postgres;
 pub mod redis;
 mod refuse;
 pub mod shared;
-#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod sharing;
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgres"))]
 mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -36,6 +46,7 @@ pub mod url;
 #[cfg(feature = "sqlite")]
 mod waiting;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -44,7 +55,8 @@ use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
-pub use crate::core::record::{AttemptRecord, RunRecord, Session};
+pub use crate::core::record::{AttemptRecord, Latest, RunRecord, Session};
+pub(crate) use sharing::{HAS_SHARED, SHARING, Sharing};
 
 /// Something that is so, to be remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -220,8 +232,9 @@ pub trait Store: Send + fmt::Debug {
     fn restore(&mut self) -> Result<Restored, StoreError>;
 
     /// Takes these facts, in this order, all or none. Answers which of the runs in it have lost
-    /// their claim; what else there is about those is ignored. After an error it may be called
-    /// again with the same facts and more.
+    /// their claim; what else there is about those is ignored. The facts of one call give a number
+    /// to one run only, from its claim on. After an error it may be called again with the same facts
+    /// and more.
     fn commit(&mut self, facts: &[Fact]) -> Result<Vec<RunId>, StoreError>;
 
     /// Does a little of what is to be done from time to time (forgetting what is beyond `keep`,
@@ -246,6 +259,26 @@ pub struct Limits {
     pub days: u32,
 }
 
+/// So many changes are kept at most, however young they are.
+#[cfg(any(
+    feature = "mongodb",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite"
+))]
+const MOST_CHANGES: u32 = 10_000;
+
+/// And so many [`Session`]s.
+#[cfg(any(
+    feature = "mongodb",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "sqlite"
+))]
+const MOST_SESSIONS: u32 = 1000;
+
 impl Default for Limits {
     fn default() -> Limits {
         Limits { runs: 100, days: 30 }
@@ -257,14 +290,25 @@ pub trait Reader: Send + fmt::Debug {
     /// Records, newest (highest `seq`) first.
     fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError>;
 
-    /// The last record of each job that has one, open runs left out.
-    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError>;
+    /// How each job that has records has fared of late, or only one job; sorted by job.
+    fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError>;
 
     /// The attempts of a run, in order. A run of a single attempt need have none kept.
     fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError>;
 
     /// The end of what a run has printed, and how much that was in all.
     fn output(&mut self, run: RunId) -> Result<Option<(Vec<u8>, u64)>, StoreError>;
+
+    /// Both of these of several runs: in as many round trips as of one. A run that has neither is
+    /// left out, or has an empty one.
+    fn details(&mut self, runs: &[RunId]) -> Result<HashMap<RunId, Details>, StoreError> {
+        let mut found = HashMap::with_capacity(runs.len());
+        for run in runs {
+            let (attempts, output) = (self.attempts(*run)?, self.output(*run)?);
+            found.insert(*run, Details { attempts, output });
+        }
+        Ok(found)
+    }
 
     /// What is remembered of a job.
     fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError>;
@@ -291,6 +335,15 @@ pub trait Reader: Send + fmt::Debug {
     fn members(&mut self) -> Result<Vec<Member>, StoreError> {
         Ok(Vec::new())
     }
+}
+
+/// What there is of a run beside its record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Details {
+    /// See [`Reader::attempts`].
+    pub attempts: Vec<AttemptRecord>,
+    /// See [`Reader::output`].
+    pub output: Option<(Vec<u8>, u64)>,
 }
 
 /// Which records are wanted. All conditions hold together.
@@ -346,7 +399,7 @@ pub enum Trouble {
     Unreachable,
     /// The session that wants to write is over.
     Fenced,
-    /// Its server lets nobody in with this name and password, or allows too little.
+    /// Its server rejects this name and password, or allows too little.
     Denied,
     /// Others write the same at the same time, again and again.
     Conflict,
@@ -376,6 +429,27 @@ impl Trouble {
 }
 
 impl Fact {
+    /// The run it is about, if it is about one.
+    pub(crate) fn run(&self) -> Option<RunId> {
+        match self {
+            Fact::Admitted { run, .. }
+            | Fact::Starting { run, .. }
+            | Fact::Postponed { run, .. }
+            | Fact::Started { run, .. }
+            | Fact::AttemptEnded { run, .. }
+            | Fact::Ended { run, .. }
+            | Fact::Withdrawn { run }
+            | Fact::Output { run, .. } => Some(*run),
+            Fact::Began(_)
+            | Fact::Stopped { .. }
+            | Fact::Job(_)
+            | Fact::Gone { .. }
+            | Fact::AllPaused(_)
+            | Fact::Fate { .. }
+            | Fact::Change(_) => None,
+        }
+    }
+
     /// When it became so, if it says.
     fn at(&self) -> Option<Instant> {
         match self {

@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 def ask(**request):
-    """One question to schedrs, and its answer: a JSON object a line each way."""
+    """One request to schedrs, and its reply: one JSON object per line each way."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
@@ -52,7 +52,7 @@ def orders():
 
 
 def take(item):
-    """A new order, and the promise that it does not stay open for ever."""
+    """A new order, and the promise that it does not stay open forever."""
     with orders() as database:
         # Uncommitted until schedrs has the job: no order without its timer, and if the commit
         # fails after that, cancelling an order that is not there does nothing.
@@ -64,7 +64,7 @@ def take(item):
             job=f"cancel-{number}",
             command=[sys.executable, os.path.abspath(__file__), "cancel", str(number)],
             **{"in": TIMEOUT},
-            # Should nobody be there to do it in time, late is better than never.
+            # If no scheduler is running at that time, late is better than never.
             misfire_grace_time="forever",
             env={"ORDERS_DB": os.path.abspath(DATABASE)},
             replace=True,
@@ -73,7 +73,7 @@ def take(item):
 
 
 def pay(number):
-    """Pays an order, if it is still open: whoever changes the state first has won."""
+    """Pays an order, if it is still open: whoever changes the state first wins."""
     with orders() as database:
         changed = database.execute(
             "UPDATE orders SET state = 'paid' WHERE id = ? AND state = 'open'", (number,)

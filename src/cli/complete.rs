@@ -32,6 +32,8 @@ pub(crate) enum Living {
     Zone,
     /// The path of a file.
     File,
+    /// The path of a jobfile, or the id of a job.
+    JobOrFile,
 }
 
 /// What may come next.
@@ -196,6 +198,7 @@ fn values(arg: &Arg, prefix: String) -> Next {
     let living = match name {
         Some("JOB" | "JOB|RUN" | "PATTERN") => Some(Living::Job),
         Some("ID") if arg.get_long() == Some("job") => Some(Living::Job),
+        Some("FILE|JOB") => Some(Living::JobOrFile),
         Some("ZONE") => Some(Living::Zone),
         Some("FILE" | "PATH" | "COMMAND") => Some(Living::File),
         _ => None,
@@ -221,11 +224,14 @@ mod tests {
             .arg(option("format").value_parser(["human", "json"]));
         let stop = Command::new("stop")
             .arg(Arg::new("jobs").value_name("JOB").num_args(1..).action(ArgAction::Append));
+        let next = Command::new("next")
+            .hide(true)
+            .arg(Arg::new("words").value_name("FILE|JOB").num_args(1..).action(ArgAction::Append));
         let shells = [PossibleValue::new("bash"), PossibleValue::new("zsh").hide(true)];
         let completions = Command::new("completions")
             .arg(Arg::new("shell").value_parser(clap::builder::PossibleValuesParser::new(shells)));
         let mut root = Command::new("schedrs")
-            .subcommands([run, stop, completions, Command::new("__complete").hide(true)])
+            .subcommands([run, stop, next, completions, Command::new("__complete").hide(true)])
             .arg(option("timezone").value_name("ZONE"));
         root.build();
         root
@@ -238,9 +244,9 @@ mod tests {
 
     #[test]
     fn what_comes_next() {
-        use Living::{File, Job, Zone};
+        use Living::{File, Job, JobOrFile, Zone};
         // (the line, words that may be the last one, what else may)
-        let rows: [(&str, &[&str], Option<Living>); 20] = [
+        let rows: [(&str, &[&str], Option<Living>); 22] = [
             ("", &["run", "stop", "completions"], None),
             ("r", &["run", "stop", "completions"], None),
             ("--", &["--timezone"], None),
@@ -259,6 +265,8 @@ mod tests {
             ("run -fx ", &[], Some(File)),
             ("run -- ", &[], Some(File)),
             ("stop a b ", &[], Some(Job)),
+            ("next ", &[], Some(JobOrFile)),
+            ("next a jobs", &[], Some(JobOrFile)),
             ("completions ", &["bash"], None),
             ("nonsense ", &[], None),
         ];

@@ -32,7 +32,6 @@ const MAX_ANSWER: u64 = 64 << 20;
 /// Where a scheduler is looked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// At this socket.
     Socket(PathBuf),
     /// At the sockets that one which runs this jobfile may have.
     Jobfile(PathBuf),
@@ -68,8 +67,22 @@ pub enum Error {
 }
 
 impl Client {
-    /// Connects to the scheduler of a place.
+    /// Connects to the scheduler of a place, and waits as long as that takes.
     pub fn connect(place: &Place) -> Result<Client, Error> {
+        Client::open(place, None)
+    }
+
+    /// The same, but waits no longer than this: neither for the connection, where a scheduler hangs and
+    /// many others wait, nor for any of its answers.
+    pub fn connect_within(place: &Place, patience: Duration) -> Result<Client, Error> {
+        // No time at all would be for ever.
+        let patience = Some(patience.max(Duration::from_millis(1)));
+        let client = Client::open(place, patience)?;
+        client.set_patience(patience)?;
+        Ok(client)
+    }
+
+    fn open(place: &Place, patience: Option<Duration>) -> Result<Client, Error> {
         let candidates = match place {
             Place::Socket(path) => vec![path.clone()],
             Place::Jobfile(file) => paths::socket_candidates(file),
@@ -81,8 +94,11 @@ impl Client {
             Place::Jobfile(file) => jobfile_lock::holder_of(file)?.told?.socket,
         });
         for path in candidates.into_iter().chain(elsewhere.flatten()) {
-            let socket = match socket::connect(&path) {
+            let socket = match socket::connect(&path, patience) {
                 Ok(socket) => socket,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Err(Error::Silent { pid: None, waited: patience.unwrap_or_default() });
+                }
                 Err(error) => {
                     looked.push((path, reason(&error)));
                     continue;
@@ -95,7 +111,7 @@ impl Client {
                 Some((_, uid)) if uid == own || uid == 0 || own == 0 => {
                     return Ok(Client { stream: BufReader::new(UnixStream::from(socket)) });
                 }
-                _ => looked.push((path, "it is another user's".to_owned())),
+                _ => looked.push((path, "belongs to another user".to_owned())),
             }
         }
         Err(Error::NotRunning { place: place.clone(), looked })
@@ -113,6 +129,7 @@ impl Client {
         match self.stream.get_mut().write_all(line.as_bytes()) {
             // Why it was closed may stand in what can still be read.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(self.silent()),
             Err(error) => Err(Error::Broken(error.to_string())),
             Ok(()) => Ok(()),
         }
@@ -120,31 +137,39 @@ impl Client {
 
     /// The next answer.
     pub fn receive(&mut self) -> Result<Map<String, Value>, Error> {
+        self.receive_any()?.1.map_err(Error::Refused)
+    }
+
+    /// The next answer, of several that are waited for: the `id` of its request if that had one, and
+    /// what it says.
+    pub fn receive_any(&mut self) -> Result<wire::Reply, Error> {
         let mut line = Vec::new();
         let mut bounded = io::Read::take(&mut self.stream, MAX_ANSWER);
         match bounded.read_until(b'\n', &mut line) {
-            Ok(0) => return Err(Error::Broken("it closed the connection".to_owned())),
+            Ok(0) => return Err(Error::Broken("the connection was closed".to_owned())),
             Ok(_) if line.last() != Some(&b'\n') => {
-                return Err(Error::Broken("its answer was cut short".to_owned()));
+                return Err(Error::Broken("the answer was cut short".to_owned()));
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let waited = self.socket().read_timeout().ok().flatten().unwrap_or_default();
-                return Err(Error::Silent { pid: self.pid(), waited });
+                return Err(self.silent());
             }
             Err(error) => return Err(Error::Broken(error.to_string())),
         }
-        match wire::open_reply(&line) {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(fault)) => Err(Error::Refused(fault)),
-            Err(message) => Err(Error::Broken(message)),
-        }
+        wire::open_reply(&line).map_err(Error::Broken)
     }
 
     /// Has answers waited for no longer than this; `None`: for ever.
     pub fn set_patience(&self, patience: Option<Duration>) -> Result<(), Error> {
-        let done = self.socket().set_read_timeout(patience);
+        let socket = self.socket();
+        let done = socket.set_read_timeout(patience);
+        let done = done.and_then(|()| socket.set_write_timeout(patience));
         done.map_err(|error| Error::Broken(error.to_string()))
+    }
+
+    fn silent(&self) -> Error {
+        let waited = self.socket().read_timeout().ok().flatten().unwrap_or_default();
+        Error::Silent { pid: self.pid(), waited }
     }
 
     /// Whether something has been received that was not asked for yet: then there is no point in
@@ -185,8 +210,8 @@ impl Client {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "nothing there".to_owned(),
-        io::ErrorKind::ConnectionRefused => "nobody listens there any more".to_owned(),
-        io::ErrorKind::PermissionDenied => "it may not be opened".to_owned(),
+        io::ErrorKind::ConnectionRefused => "nobody is listening there any more".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -198,9 +223,9 @@ impl fmt::Display for Error {
                 match place {
                     Place::Jobfile(file) => {
                         let file = shown(file);
-                        write!(f, "no schedrs runs {file}; looked for its socket at")?;
+                        write!(f, "no scheduler is running {file}; looked for its socket at")?;
                     }
-                    Place::Socket(_) => f.write_str("no schedrs listens at")?,
+                    Place::Socket(_) => f.write_str("no scheduler is listening at")?,
                 }
                 for (path, why) in looked {
                     write!(f, "\n  {} ({why})", shown(path))?;
@@ -208,7 +233,7 @@ impl fmt::Display for Error {
                 match place {
                     Place::Jobfile(file) => write!(
                         f,
-                        "\nstart it with `schedrs run {}`, or say with --socket where it listens",
+                        "\nstart it with `schedrs run {}`, or name its socket with --socket",
                         shown(file)
                     ),
                     Place::Socket(_) => Ok(()),
@@ -219,7 +244,7 @@ impl fmt::Display for Error {
                 if let Some(pid) = pid {
                     write!(f, "(pid {pid}) ")?;
                 }
-                write!(f, "does not answer: nothing came within {}", words::span(*waited))
+                write!(f, "does not answer: no reply within {}", words::span(*waited))
             }
             Error::Broken(why) => write!(f, "the connection to schedrs broke: {why}"),
             Error::Refused(fault) => {

@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::core::event::RunId;
+use crate::core::printed::Printed;
 
 /// Whoever has what runs print, and passes it on.
 pub trait Follow: Send + Sync + fmt::Debug {
     /// Has all that runs of a job print from here on given to `sink` as well; of all jobs without
-    /// one.
-    fn follow(&self, job: Option<Box<str>>, sink: FollowSink) -> FollowId;
+    /// one. With `past` it gets first what is kept of what active runs have printed so far.
+    fn follow(&self, job: Option<Box<str>>, past: bool, sink: FollowSink) -> FollowId;
 
     /// Ends that.
     fn unfollow(&self, id: FollowId);
@@ -27,9 +28,7 @@ pub struct FollowId(pub u64);
 pub enum Followed {
     /// A run has printed something.
     Output {
-        /// The job.
         job: Box<str>,
-        /// The run.
         run: RunId,
         /// On its standard error.
         is_stderr: bool,
@@ -37,10 +36,9 @@ pub enum Followed {
         bytes: Vec<u8>,
     },
     /// A run that had printed something has ended.
-    Ended {
-        /// The job.
-        job: Box<str>,
-        /// The run.
-        run: RunId,
-    },
+    Ended { job: Box<str>, run: RunId },
+    /// What is kept of what an active run has printed in whole lines so far.
+    Past { job: Box<str>, run: RunId, printed: Printed },
+    /// That was what there was before.
+    Present,
 }

@@ -35,6 +35,7 @@ use serde::{Deserialize, Serialize};
 use super::socket;
 use crate::problem::clean;
 use crate::sys::epoll::{Epoll, EventFlags, Ready};
+use crate::sys::file_id::FileId;
 use crate::sys::paths;
 use crate::sys::waker::Waker;
 
@@ -53,9 +54,6 @@ const BACKLOG: i32 = 64;
 
 /// No such line is longer: it has three paths in it.
 const LONGEST: u64 = 64 << 10;
-
-/// Device and inode of a file.
-pub(crate) type Identity = (u64, u64);
 
 /// Where a scheduler can be reached that has locked a jobfile.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +88,7 @@ pub(crate) struct Taken {
 impl fmt::Display for Taken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |path: &Path| clean(&path.to_string_lossy()).into_owned();
-        write!(f, "{} is already run by a schedrs ", shown(&self.jobfile))?;
+        write!(f, "{} is already being run by schedrs ", shown(&self.jobfile))?;
         match self.holder.pid {
             Some(pid) => write!(f, "with pid {pid}")?,
             None => f.write_str("in another container")?,
@@ -98,7 +96,7 @@ impl fmt::Display for Taken {
         if let Some(told) = &self.holder.told {
             write!(f, ", as {}", shown(&told.jobfile))?;
         }
-        f.write_str("; stop that one, or give this one a store of its own with --store")
+        f.write_str("; stop that one, or use a different store with --store")
     }
 }
 
@@ -162,7 +160,7 @@ impl JobfileLock {
     /// Answers what there is to say about it, too, each a sentence without a full stop.
     pub(crate) fn take(
         jobfile: &Path,
-        read: Identity,
+        read: FileId,
     ) -> Result<(Option<JobfileLock>, Vec<String>), Taken> {
         let input = || fs::read_link("/proc/self/fd/0").ok();
         let path = if jobfile.as_os_str() == "-" { input() } else { None };
@@ -191,7 +189,7 @@ impl JobfileLock {
 
     /// Goes over to what the jobfile is now, after it was read again. If that is somebody else's,
     /// the locks are as they were.
-    pub(crate) fn renew(&self, jobfile: &Path, read: Identity) -> Result<Vec<String>, Taken> {
+    pub(crate) fn renew(&self, jobfile: &Path, read: FileId) -> Result<Vec<String>, Taken> {
         let shared = &self.0.shared;
         let before = shared.state().held.clone();
         let (held, warnings) = lock(jobfile, read, &before)?;
@@ -233,11 +231,7 @@ impl Drop for Owner {
 }
 
 /// Takes all locks on a jobfile, but for those that are held already. The result has all of them.
-fn lock(
-    jobfile: &Path,
-    read: Identity,
-    before: &[Held],
-) -> Result<(Vec<Held>, Vec<String>), Taken> {
+fn lock(jobfile: &Path, read: FileId, before: &[Held]) -> Result<(Vec<Held>, Vec<String>), Taken> {
     let owner = owner_of(jobfile, read);
     let (mut held, mut warnings) = (Vec::new(), Vec::new());
     for name in names(jobfile, read) {
@@ -260,7 +254,7 @@ fn lock(
 
 fn unsure(jobfile: &Path, why: &dyn fmt::Display) -> String {
     let jobfile = clean(&jobfile.to_string_lossy()).into_owned();
-    format!("a second schedrs that runs {jobfile} may go unnoticed: {why}")
+    format!("cannot tell whether another scheduler runs {jobfile}: {why}")
 }
 
 impl fmt::Display for Holder {
@@ -281,9 +275,9 @@ impl fmt::Display for Holder {
 }
 
 /// The user whose file it is, if it still is what was read.
-fn owner_of(jobfile: &Path, read: Identity) -> Option<u32> {
+fn owner_of(jobfile: &Path, read: FileId) -> Option<u32> {
     let found = fs::metadata(jobfile).ok()?;
-    ((found.dev(), found.ino()) == read).then_some(found.uid())
+    (FileId::of(&found) == read).then_some(found.uid())
 }
 
 /// Whether who has a lock may have it: it lives, and is root, the owner of the file, or as we are.
@@ -296,18 +290,18 @@ fn is_believed(holder: &Holder, owner: Option<u32>) -> bool {
 /// What is locked of a jobfile: the inode that was read, and the entries of directories under which
 /// it was found. A link that leads elsewhere later stays the entry that it is, and so does all that is
 /// named through it.
-fn names(jobfile: &Path, (dev, ino): Identity) -> Vec<String> {
-    let mut names = vec![format!("schedrs/jobfile/{dev:x}:{ino:x}")];
+fn names(jobfile: &Path, read: FileId) -> Vec<String> {
+    let mut names = vec![format!("schedrs/jobfile/{}", read.word())];
     let given = Some(paths::as_given(jobfile)).filter(|path| path.exists());
     for path in [given, fs::canonicalize(jobfile).ok()].into_iter().flatten() {
         let above = path.ancestors().filter(|part| *part == path || part.is_symlink());
         for parent in above.filter_map(Path::parent) {
-            let (Ok(found), Ok(rest)) = (fs::metadata(parent), path.strip_prefix(parent)) else {
+            let (Some(found), Ok(rest)) = (FileId::at(parent), path.strip_prefix(parent)) else {
                 continue;
             };
             // A name may be longer than an address.
             let hash = paths::hash(rest.as_os_str().as_bytes());
-            let entry = format!("schedrs/entry/{:x}:{:x}/{hash:016x}", found.dev(), found.ino());
+            let entry = format!("schedrs/entry/{}/{hash:016x}", found.word());
             if !names.contains(&entry) {
                 names.push(entry);
             }
@@ -340,7 +334,7 @@ fn bind(name: &str) -> io::Result<Bound> {
             Err(error) => return Err(error.into()),
         }
     }
-    Err(io::Error::other("somebody has taken its address and does not answer"))
+    Err(io::Error::other("another program has taken its address and does not answer"))
 }
 
 fn new_socket(flags: SocketFlags) -> Result<OwnedFd, Errno> {
@@ -392,7 +386,7 @@ pub(crate) fn holder_of(jobfile: &Path) -> Option<Holder> {
         let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).ok()?;
         ask(&address).ok().filter(|holder| is_believed(holder, Some(found.uid())))
     };
-    names(jobfile, (found.dev(), found.ino())).into_iter().find_map(ask).map(Holder::asked)
+    names(jobfile, FileId::of(&found)).into_iter().find_map(ask).map(Holder::asked)
 }
 
 /// Tells everybody who connects where the scheduler can be reached, until it is released. The
@@ -438,9 +432,8 @@ mod tests {
 
     use super::*;
 
-    fn identity(path: &Path) -> Identity {
-        let found = fs::metadata(path).unwrap();
-        (found.dev(), found.ino())
+    fn identity(path: &Path) -> FileId {
+        FileId::at(path).unwrap()
     }
 
     fn take(path: &Path) -> Result<JobfileLock, Taken> {

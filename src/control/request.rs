@@ -21,12 +21,15 @@ pub enum Request {
     },
     /// [`Response::Status`](crate::core::event::Response::Status), at once whatever hangs.
     Status,
+    /// [`Response::Vitals`](crate::core::event::Response::Vitals), in the same way.
+    Health,
     /// [`Response::Started`](crate::core::event::Response::Started), and with `wait`
     /// [`Response::Ended`](crate::core::event::Response::Ended) as well.
     Start {
         job: Box<str>,
         force: bool,
         wait: bool,
+        on: Option<Box<str>>,
     },
     /// [`Response::Stopped`](crate::core::event::Response::Stopped).
     Stop(Target),
@@ -84,6 +87,7 @@ pub enum Request {
     },
     Follow {
         job: Option<Box<str>>,
+        past: bool,
     },
     Unfollow,
     Attempts {
@@ -95,6 +99,31 @@ pub enum Request {
         until: Instant,
     },
     Sessions,
+    /// What watches many schedulers wants to know: of this one, and of its jobs from there on if
+    /// they are wanted.
+    Metrics {
+        jobs: bool,
+        from: u32,
+    },
+}
+
+impl Request {
+    /// The job that it is about.
+    pub fn job(&self) -> Option<&str> {
+        match self {
+            Request::Show { job }
+            | Request::Start { job, .. }
+            | Request::Stop(Target::Job(job))
+            | Request::Pause { job: Some(job), .. }
+            | Request::Resume { job: Some(job) }
+            | Request::Remove { job }
+            | Request::Add { job, .. }
+            | Request::Modify { job, .. }
+            | Request::Reschedule { job, .. }
+            | Request::Reset { job } => Some(job),
+            _ => None,
+        }
+    }
 }
 
 /// What is to be stopped.
@@ -102,7 +131,6 @@ pub enum Request {
 pub enum Target {
     /// All active runs of a job.
     Job(Box<str>),
-    /// One run.
     Run(RunId),
 }
 

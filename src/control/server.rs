@@ -6,7 +6,8 @@
 //!
 //! `connection` holds the bytes and bounds of one client, `ending` says the last things, `exchange`
 //! makes calls from requests and lines from responses, `following` is a client that follows what runs
-//! print, `inbox` is what that box holds, `history` reads the store, and `peer` says who asks.
+//! print, `inbox` is what that box holds, `history` reads the store, `metrics` gathers numbers, and `peer` says
+//! who asks.
 
 mod connection;
 mod ending;
@@ -14,6 +15,8 @@ mod exchange;
 mod following;
 mod history;
 mod inbox;
+mod metrics;
+mod overall;
 mod peer;
 
 use std::collections::{HashMap, VecDeque};
@@ -28,13 +31,16 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use serde_json::Value;
 
 use super::follow::Follow;
 use super::socket::Listener;
 use super::wire;
 use super::{Call, Request};
 use crate::core::event::{Code, Fault, Response};
-use crate::core::instant::Mono;
+use crate::core::fleet::whereabouts::Whereabouts;
+use crate::core::instant::{Instant, Mono};
+use crate::core::sort;
 use crate::store::Reader;
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, EventFlags, Ready};
@@ -75,14 +81,14 @@ impl Server {
         call: impl Fn(Call) + Send + Sync + 'static,
         reader: Option<Box<dyn Reader>>,
     ) -> io::Result<Server> {
-        Server::start_with_output(path, call, reader, None)
+        Server::start_with_output(path, call, Past { reader, ..Past::default() }, None)
     }
 
     /// The same, where what runs print can be followed.
     pub fn start_with_output(
         path: &Path,
         call: impl Fn(Call) + Send + Sync + 'static,
-        reader: Option<Box<dyn Reader>>,
+        past: Past,
         output: Option<Arc<dyn Follow>>,
     ) -> io::Result<Server> {
         let inbox = Inbox::new(Arc::new(Waker::new()?));
@@ -100,7 +106,7 @@ impl Server {
             page: None,
             pages: VecDeque::new(),
             call: Box::new(call),
-            history: History::new(reader),
+            history: History::new(past),
             output,
             stopping: false,
             ending: None,
@@ -149,6 +155,17 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// What is known beside what the loop answers.
+#[derive(Default)]
+pub struct Past {
+    /// Where the past is read.
+    pub reader: Option<Box<dyn Reader>>,
+    /// Who tells where jobs are at home, if several hosts may share the store.
+    pub whereabouts: Option<Box<dyn Fn() -> Option<Arc<Whereabouts>> + Send>>,
+    /// Who tells when the jobfile was loaded, if it has changed on disk since.
+    pub edited: Option<Box<dyn Fn() -> Option<Instant> + Send>>,
 }
 
 /// Whether connections are accepted.
@@ -205,7 +222,7 @@ impl Service {
         let again = match self.listener.again() {
             Ok(Some(again)) => again,
             Ok(None) => return,
-            Err(error) => return log::warn!("the control socket cannot be made again: {error}"),
+            Err(error) => return log::warn!("cannot create the control socket again: {error}"),
         };
         if self.accepting == Accepting::Yes {
             self.epoll.remove(&self.listener);
@@ -214,7 +231,7 @@ impl Service {
             }
         }
         self.listener = again;
-        log::warn!("the control socket was gone; it is there again");
+        log::warn!("the control socket had disappeared and was created again");
     }
 
     fn run(&mut self) {
@@ -222,7 +239,7 @@ impl Service {
         loop {
             let timeout = self.timeout(clock::mono());
             if let Err(errno) = self.epoll.wait(&mut ready, timeout) {
-                log::error!("the control socket cannot be waited for: {errno}");
+                log::error!("cannot wait for the control socket: {errno}");
                 break;
             }
             for (token, flags) in ready.iter() {
@@ -269,11 +286,11 @@ impl Service {
             };
             let Some(uid) = peer::allowed(&socket) else {
                 let fault = Fault::new(Code::NotAllowed, "not allowed");
-                turn_away(&socket, &fault.help("only the user of this schedrs and root may ask"));
+                turn_away(&socket, &fault.help("only the scheduler's own user and root may ask"));
                 continue;
             };
             if self.connections.len() >= MAX_CONNECTIONS {
-                let text = format!("there are {MAX_CONNECTIONS} connections already");
+                let text = format!("too many connections: {MAX_CONNECTIONS}");
                 let fault = Fault::new(Code::TooManyConnections, text);
                 turn_away(&socket, &fault.help("close one, or try again later"));
                 continue;
@@ -363,34 +380,25 @@ impl Service {
     }
 
     /// Does the next step of an exchange.
-    fn go_on(&mut self, token: u64, number: u64, exchange: Exchange, next: Next) {
+    fn go_on(&mut self, token: u64, number: u64, mut exchange: Exchange, next: Next) {
         let Some(connection) = self.connections.get_mut(&token) else { return };
         match next {
-            Next::End(Ok(body)) => connection.say(&wire::good_line(exchange.id.as_ref(), &body)),
+            Next::End(Ok(body)) => {
+                if exchange.is_large() {
+                    connection.kept = exchange.kept();
+                }
+                connection.say(&wire::good_line(exchange.id.as_ref(), &body));
+            }
             Next::End(Err(fault)) => {
                 connection.say(&wire::fault_line(exchange.id.as_ref(), &fault));
             }
             Next::Partial(body) => {
                 connection.say(&wire::good_line(exchange.id.as_ref(), &body));
+                exchange.waits_for_run = true;
                 connection.pending.insert(number, exchange);
             }
-            Next::Follow(job) => {
-                let id = exchange.id;
-                let fault = match &self.output {
-                    Some(_) if connection.following.is_some() => {
-                        let fault = Fault::new(Code::Follows, "this connection follows already");
-                        fault.help("end that with `unfollow`, or open another connection")
-                    }
-                    Some(output) => {
-                        let begun = "{\"following\":true,\"done\":false}";
-                        connection.say(&wire::good_line(id.as_ref(), begun));
-                        let inbox = self.inbox.clone();
-                        connection.following = Some(Following::begin(id, output, job, inbox));
-                        return;
-                    }
-                    None => Fault::new(Code::Unavailable, "output cannot be followed here"),
-                };
-                connection.say(&wire::fault_line(id.as_ref(), &fault));
+            Next::Follow(job, past) => {
+                follow(connection, exchange.id, (job, past), self.output.as_ref(), &self.inbox);
             }
             Next::Unfollow => {
                 if let Some(following) = connection.following.take() {
@@ -446,7 +454,7 @@ impl Service {
             };
         }
         let mut tokens: Vec<u64> = self.connections.keys().copied().collect();
-        tokens.sort_unstable();
+        sort::all(&mut tokens);
         for token in tokens {
             // Writing may make room for more requests, of which nobody will say anything again.
             loop {
@@ -494,7 +502,7 @@ impl Service {
             begun = true;
             match line {
                 Line::TooLong => {
-                    let text = format!("a request is at most {} bytes long", wire::MAX_LINE);
+                    let text = format!("a request can be at most {} bytes long", wire::MAX_LINE);
                     connection.say(&wire::fault_line(None, &Fault::new(Code::TooLong, text)));
                     connection.close();
                 }
@@ -517,8 +525,10 @@ impl Service {
             }
             Ok(request) => {
                 let (history, its_id) = (&mut self.history, id.clone());
-                let begun =
-                    catch_unwind(AssertUnwindSafe(|| Exchange::new(its_id, request, history)));
+                let kept = self.connections.get(&token).and_then(|it| it.kept.clone());
+                let begun = catch_unwind(AssertUnwindSafe(|| {
+                    Exchange::new(its_id, request, history, kept)
+                }));
                 match begun {
                     Ok((exchange, next)) => return self.go_on(token, number, exchange, next),
                     Err(_) => bug(),
@@ -529,6 +539,30 @@ impl Service {
             connection.say(&wire::fault_line(id.as_ref(), &fault));
         }
     }
+}
+
+/// Begins to tell a client what runs print: of one job or of all, and whether that before, too.
+fn follow(
+    connection: &mut Connection,
+    id: Option<Value>,
+    what: (Option<Box<str>>, bool),
+    output: Option<&Arc<dyn Follow>>,
+    inbox: &Inbox,
+) {
+    let fault = match output {
+        Some(_) if connection.following.is_some() => {
+            let fault = Fault::new(Code::Follows, "this connection is already following");
+            fault.help("send `unfollow` first, or open another connection")
+        }
+        Some(output) => {
+            let begun = "{\"following\":true,\"done\":false}";
+            connection.say(&wire::good_line(id.as_ref(), begun));
+            connection.following = Some(Following::begin(id, output, what, inbox.clone()));
+            return;
+        }
+        None => Fault::new(Code::Unavailable, "output cannot be followed here"),
+    };
+    connection.say(&wire::fault_line(id.as_ref(), &fault));
 }
 
 /// What clients cost comes after what jobs need, where there is not enough for both. (On Linux
@@ -545,8 +579,8 @@ fn guarded(next: impl FnOnce() -> Next) -> Next {
 }
 
 fn bug() -> Fault {
-    Fault::new(Code::Internal, "this request has made schedrs stumble")
-        .help("this is a bug of schedrs")
+    Fault::new(Code::Internal, "this request caused an internal error")
+        .help("this is a bug in schedrs")
 }
 
 /// Says why a connection is closed, if there is room for that, which there is in a new one.

@@ -6,12 +6,15 @@ use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use crate::sys::file_id::FileId;
 use rustix::fs::{Mode, OFlags, RenameFlags, fchmod, renameat_with};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 /// The kernel has room for so many bytes of a path.
@@ -19,6 +22,9 @@ const LONGEST: usize = 107;
 
 /// Connections that have not been accepted yet.
 const BACKLOG: i32 = 64;
+
+/// How long one that listens in our place may take to be asked who it is.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How often it is retried when somebody else is as fast.
 const TRIES: usize = 16;
@@ -31,8 +37,8 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 pub(super) struct Listener {
     socket: OwnedFd,
     path: PathBuf,
-    /// Device and inode: what is at the path later may be somebody else's.
-    identity: (u64, u64),
+    /// What is at the path later may be somebody else's.
+    identity: FileId,
 }
 
 impl Listener {
@@ -43,7 +49,7 @@ impl Listener {
     /// knows that it never will.
     pub(super) fn bind(path: &Path) -> io::Result<Listener> {
         let Some(name) = path.file_name() else {
-            return Err(io::Error::other(format!("{} is no name of a file", path.display())));
+            return Err(io::Error::other(format!("{} is not a file name", path.display())));
         };
         let directory = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -132,13 +138,13 @@ fn settle(fresh: &Path, path: &Path, aside: &Path) -> io::Result<()> {
             }
             continue;
         }
-        let whose = match connect(path).ok().and_then(|socket| peer(&socket)) {
-            Some((pid, _)) => format!("the schedrs with pid {pid} listens there"),
-            None => "another schedrs listens there".to_owned(),
+        let whose = match connect(path, Some(PATIENCE)).ok().and_then(|socket| peer(&socket)) {
+            Some((pid, _)) => format!("another scheduler (pid {pid}) is listening there"),
+            None => "another scheduler is listening there".to_owned(),
         };
         return Err(io::Error::new(io::ErrorKind::AddrInUse, whose));
     }
-    Err(io::Error::new(io::ErrorKind::AddrInUse, "others keep making sockets there"))
+    Err(io::Error::new(io::ErrorKind::AddrInUse, "other programs keep creating sockets there"))
 }
 
 /// Renames a file, but not over another.
@@ -163,7 +169,7 @@ fn alive(path: &Path) -> io::Result<bool> {
         Err(error) => return Err(error),
     };
     if !there.file_type().is_socket() {
-        return Err(io::Error::other("something that is no socket is there"));
+        return Err(io::Error::other("there is something there that is not a socket"));
     }
     let socket = new_socket()?;
     match at(path, |address| net::connect(&socket, address)) {
@@ -177,9 +183,8 @@ fn alive(path: &Path) -> io::Result<bool> {
     }
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    let there = fs::symlink_metadata(path)?;
-    Ok((there.dev(), there.ino()))
+fn identity(path: &Path) -> io::Result<FileId> {
+    fs::symlink_metadata(path).map(|there| FileId::of(&there))
 }
 
 fn new_socket() -> Result<OwnedFd, Errno> {
@@ -191,9 +196,11 @@ fn new_socket_with(flags: SocketFlags) -> Result<OwnedFd, Errno> {
     net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// Connects to the socket at a path, and waits if many others do.
-pub(super) fn connect(path: &Path) -> io::Result<OwnedFd> {
+/// Connects to the socket at a path, and waits if many others do: for so long, or for ever. When that
+/// is over the error is that it would block. What is sent is given as long.
+pub(super) fn connect(path: &Path, patience: Option<Duration>) -> io::Result<OwnedFd> {
     let socket = new_socket_with(SocketFlags::empty())?;
+    set_socket_timeout(&socket, Timeout::Send, patience)?;
     at(path, |address| net::connect(&socket, address))?;
     Ok(socket)
 }
@@ -212,7 +219,7 @@ fn at(path: &Path, act: impl FnOnce(&SocketAddrUnix) -> Result<(), Errno>) -> io
     short.extend_from_slice(name.as_bytes());
     if short.len() > LONGEST {
         let longest = LONGEST - "/proc/self/fd/1234/".len();
-        let text = format!("the name of the socket is longer than {longest} bytes");
+        let text = format!("the socket's path is longer than {longest} bytes");
         return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
     }
     Ok(act(&SocketAddrUnix::new(short)?)?)

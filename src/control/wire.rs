@@ -4,11 +4,13 @@
 //! Here a line becomes a [`Request`] or a [`Fault`], and responses become lines. `keys` takes the keys
 //! of a request and knows what to say of those that do not exist, `definition` makes the TOML of a
 //! job from them (`fragment` writes it), and `view` holds what jobs, runs and schedulers look like
-//! in JSON, for both ends.
+//! in JSON, for both ends, and `health` a verdict about one. `reply` is what one host of a fleet says to another.
 
 mod definition;
 mod fragment;
+pub(crate) mod health;
 mod keys;
+pub mod reply;
 pub mod view;
 
 use serde::Serialize;
@@ -55,9 +57,14 @@ const VERBS: &[(&str, Reader)] = &[
     }),
     ("show", |keys, _| Ok(Request::Show { job: keys.job()? })),
     ("status", |_, _| Ok(Request::Status)),
+    ("health", |_, _| Ok(Request::Health)),
+    ("metrics", |keys, _| {
+        let (jobs, from) = (keys.flag("jobs")?, keys.small("from")?.unwrap_or(0));
+        Ok(Request::Metrics { jobs, from })
+    }),
     ("start", |keys, _| {
         let (job, force, wait) = (keys.job()?, keys.flag("force")?, keys.flag("wait")?);
-        Ok(Request::Start { job, force, wait })
+        Ok(Request::Start { job, force, wait, on: keys.text("on")? })
     }),
     ("stop", stop),
     ("pause", pause),
@@ -88,7 +95,7 @@ const VERBS: &[(&str, Reader)] = &[
     }),
     ("history", history),
     ("output", |keys, _| Ok(Request::Output { run: keys.run()? })),
-    ("follow", |keys, _| Ok(Request::Follow { job: keys.text("job")? })),
+    ("follow", |keys, _| Ok(Request::Follow { job: keys.text("job")?, past: keys.flag("past")? })),
     ("unfollow", |_, _| Ok(Request::Unfollow)),
     ("attempts", |keys, _| Ok(Request::Attempts { run: keys.run()? })),
     ("changes", |keys, _| {
@@ -105,7 +112,7 @@ fn stop(keys: &mut Keys, _: Instant) -> Result<Request, Fault> {
     Ok(Request::Stop(match (keys.number("run")?, keys.text("job")?) {
         (Some(run), None) => Target::Run(RunId(run)),
         (None, Some(job)) => Target::Job(job),
-        _ => return Err(Fault::bad("`stop` takes a `job` or a `run`, and not both")),
+        _ => return Err(Fault::bad("`stop` takes a `job` or a `run`, not both")),
     }))
 }
 
@@ -113,7 +120,7 @@ fn pause(keys: &mut Keys, now: Instant) -> Result<Request, Fault> {
     let job = keys.job_or_all()?;
     let until = match (keys.time("until")?, keys.span("for")?) {
         (Some(_), Some(_)) => {
-            return Err(Fault::bad("`until` and `for` say the same, leave one out"));
+            return Err(Fault::bad("`until` and `for` mean the same: leave one out"));
         }
         (until, span) => until.or(span.map(|span| now.plus(span))),
     };
@@ -148,7 +155,7 @@ pub fn parse(line: &[u8], now: Instant) -> Parsed {
         None | Some(Value::Number(_)) => {}
         Some(Value::String(text)) if text.len() <= MAX_ID => {}
         Some(_) => {
-            let message = format!("`id` is a number, or a string of at most {MAX_ID} bytes");
+            let message = format!("`id` must be a number, or a string of at most {MAX_ID} bytes");
             return unfit(Fault::bad(message));
         }
     }
@@ -157,13 +164,14 @@ pub fn parse(line: &[u8], now: Instant) -> Parsed {
 
 fn object(line: &[u8]) -> Result<Map<String, Value>, Fault> {
     let bad_json = |message: String| {
-        Fault::new(Code::BadJson, message).help("send one object a line, such as {\"do\":\"list\"}")
+        Fault::new(Code::BadJson, message)
+            .help("send one object per line, such as {\"do\":\"list\"}")
     };
     let text = std::str::from_utf8(line)
         .map_err(|error| bad_json(format!("byte {} is not UTF-8", error.valid_up_to() + 1)))?;
     match serde_json::from_str(text) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(bad_json("a request is an object, and this is none".to_owned())),
+        Ok(_) => Err(bad_json("a request must be a JSON object".to_owned())),
         Err(error) => Err(bad_json(format!("this line is not JSON: {error}"))),
     }
 }
@@ -172,16 +180,13 @@ fn request(mut keys: Keys, now: Instant) -> Result<Request, Fault> {
     match keys.number("v")? {
         None | Some(VERSION) => {}
         Some(other) => {
-            let fault = Fault::new(
-                Code::BadVersion,
-                format!("version {other} of requests is not known here"),
-            );
+            let fault = Fault::new(Code::BadVersion, format!("unknown protocol version {other}"));
             return Err(fault.help(format!("this schedrs speaks version {VERSION}")));
         }
     }
     let Some(word) = keys.text("do")? else {
-        let fault = Fault::bad("`do` is missing, which says what is wanted");
-        return Err(fault.help(format!("it is one of {}", words())));
+        let fault = Fault::bad("`do` is missing: it says what to do");
+        return Err(fault.help(format!("use one of {}", words())));
     };
     // An older word for it.
     let name = if &*word == "version" { "ping" } else { &*word };
@@ -211,16 +216,15 @@ fn unknown_verb(word: &str) -> Fault {
         "reschedule_job" => Some("reschedule"),
         "run" | "trigger" | "run_now" => Some("start"),
         "kill" | "cancel" => Some("stop"),
-        "health" => Some("status"),
         "logs" => Some("output"),
         "tail" => Some("follow"),
         _ => nearest(word, VERBS.iter().map(|(word, _)| *word)),
     };
     let shown: String = word.chars().take(64).collect();
-    let fault = Fault::new(Code::UnknownVerb, format!("there is no `{shown}` to be done"));
+    let fault = Fault::new(Code::UnknownVerb, format!("unknown request `{shown}`"));
     fault.help(match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("it is one of {}", words()),
+        None => format!("use one of {}", words()),
     })
 }
 
@@ -254,22 +258,26 @@ fn begin(id: Option<&Value>, ok: bool) -> String {
 }
 
 /// What is made of structs with plain keys can always be written.
-pub(super) fn json(value: &(impl Serialize + ?Sized)) -> String {
+pub(crate) fn json(value: &(impl Serialize + ?Sized)) -> String {
     crate::problem::json(value).unwrap_or_else(|_| "{}".to_owned())
 }
 
-/// What a reply says: its members without those of the envelope.
-pub(super) fn open_reply(line: &[u8]) -> Result<Result<Map<String, Value>, Fault>, String> {
+/// The `id` of the request that a reply is to, and what it says: its members without those of the
+/// envelope.
+pub type Reply = (Option<Value>, Result<Map<String, Value>, Fault>);
+
+/// Reads a reply.
+pub(crate) fn open_reply(line: &[u8]) -> Result<Reply, String> {
     let mut map: Map<String, Value> =
-        serde_json::from_slice(line).map_err(|error| format!("its answer is not JSON: {error}"))?;
+        serde_json::from_slice(line).map_err(|error| format!("the answer is not JSON: {error}"))?;
     map.remove("v");
-    map.remove("id");
+    let id = map.remove("id");
     if map.remove("ok") == Some(Value::Bool(true)) {
-        return Ok(Ok(map));
+        return Ok((id, Ok(map)));
     }
     match map.remove("error").map(serde_json::from_value) {
-        Some(Ok(fault)) => Ok(Err(fault)),
-        _ => Err("its answer says neither that it is done nor why not".to_owned()),
+        Some(Ok(fault)) => Ok((id, Err(fault))),
+        _ => Err("the answer says neither success nor failure".to_owned()),
     }
 }
 

@@ -12,12 +12,11 @@ pub mod to_systemd;
 
 use std::time::Duration;
 
-use crate::core::job::{Coalesce, Grace, Job, Options, Overlap};
+use crate::core::job::{Coalesce, Grace, Job, Options, Overlap, below_home};
 
 /// Jobs in the words of another scheduler.
 #[derive(Debug, Default)]
 pub struct Exported {
-    /// The text.
     pub text: String,
     /// What could not be said in it.
     pub problems: Vec<Unsaid>,
@@ -59,12 +58,14 @@ fn unknown_there(options: &Options) -> Vec<&'static str> {
     let default = Options::default();
     let is_set = [
         ("max_wait", options.max_wait.is_some()),
+        ("expect", options.expect.is_some()),
         ("coalesce", options.coalesce != Coalesce::Latest),
         ("max_instances", options.max_instances > 1),
         ("overlap", options.overlap != Overlap::Skip),
         ("retries", options.retries > 0),
         ("clear_env", options.clear_env),
         ("run_on", options.run_on != default.run_on),
+        ("on_lost", options.on_lost != default.on_lost),
         (
             "misfire_grace_time",
             matches!(options.misfire_grace_time, Grace::Limited(_))
@@ -77,6 +78,14 @@ fn unknown_there(options: &Options) -> Vec<&'static str> {
 /// Seconds, rounded up, so that no limit becomes none.
 fn whole_secs(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)
+}
+
+/// A path of a job. One below a home is whole where the job's own variables say which that is.
+fn with_own_home(path: &str, options: &Options) -> String {
+    match (below_home(path), options.env.get("HOME")) {
+        (Some(below), Some(home)) => format!("{home}{below}"),
+        _ => path.to_owned(),
+    }
 }
 
 /// A word as the shell has to be given it.

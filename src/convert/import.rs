@@ -2,7 +2,7 @@
 //!
 //! Pure, text to text. A reader (`crontab`, `anacrontab`, `systemd`, `apscheduler`, `kubernetes`) turns each
 //! thing it understands into a job of a [`Draft`] and says of everything else, with its place, why
-//! it was not carried; `write` makes the draft a jobfile as a person would write it. Nothing is
+//! it was not converted; `write` makes the draft a jobfile as a person would write it. Nothing is
 //! believed because it was written: `proof` reads the result with our own loader and compares its
 //! due times with those that `second`, an engine of other people, finds in the original.
 //!
@@ -43,7 +43,7 @@ pub struct Draft<'a> {
     foot: Vec<String>,
     /// Pools that jobs name, beside `default`.
     executors: BTreeMap<String, u32>,
-    /// What was not carried, and what is not the same.
+    /// What was not converted, and what is not the same.
     pub problems: Problems,
     /// What was read.
     pub sources: Sources,
@@ -92,6 +92,18 @@ impl DraftJob {
         self.set(key, Value::Text(text.into()));
     }
 
+    /// What variables of cron and anacron say of it: `RANDOM_DELAY` in minutes, `SHELL` and `HOME`.
+    fn surround(&mut self, delay: u32, shell: Option<&str>, home: Option<&str>) {
+        if delay > 0 {
+            self.text("jitter", duration(u64::from(delay) * 60));
+        }
+        for (key, value) in [("shell", shell), ("cwd", home)] {
+            if let Some(value) = value {
+                self.text(key, value);
+            }
+        }
+    }
+
     fn get(&self, key: &str) -> Option<&Value> {
         self.keys.iter().find(|(name, _)| *name == key).map(|(_, value)| value)
     }
@@ -100,7 +112,6 @@ impl DraftJob {
 /// A jobfile that has been put together.
 #[derive(Debug)]
 pub struct Written {
-    /// Its text.
     pub text: String,
     /// For each of its jobs, what the proof needs.
     pub jobs: Vec<Origin>,
@@ -139,15 +150,6 @@ impl<'a> Draft<'a> {
     /// Whether there is no job.
     pub fn is_empty(&self) -> bool {
         self.jobs.is_empty()
-    }
-
-    /// Sets a working directory for every job that has none yet.
-    pub fn run_in(&mut self, directory: &str) {
-        for job in &mut self.jobs {
-            if job.get("cwd").is_none() {
-                job.text("cwd", directory);
-            }
-        }
     }
 
     /// Adds a source, for places in it.

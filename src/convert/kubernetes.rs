@@ -77,13 +77,13 @@ pub(crate) fn macro_fields(text: &str) -> Option<&'static str> {
 pub(crate) fn read(text: &str) -> Result<Read, String> {
     let text = text.trim();
     if text.starts_with("TZ=") || text.starts_with("CRON_TZ=") {
-        return Err("a zone in the schedule is refused: it belongs into `timeZone`".to_owned());
+        return Err("a zone in the schedule is rejected: it belongs in `timeZone`".to_owned());
     }
     if let Some(every) = text.strip_prefix("@every ") {
         return Ok(Read::Every(go_seconds(every.trim())?.max(1)));
     }
     let text = match text.strip_prefix('@') {
-        Some(_) => macro_fields(text).ok_or_else(|| format!("there is no macro `{text}`"))?,
+        Some(_) => macro_fields(text).ok_or_else(|| format!("unknown macro `{text}`"))?,
         None => text,
     };
     let fields: Vec<&str> = text.split_whitespace().collect();
@@ -145,12 +145,12 @@ fn number(text: &str, names: &[&str]) -> Result<u32, String> {
         // Months count from 1, weekdays from 0.
         return Ok(at as u32 + u32::from(names.len() == 12));
     }
-    text.parse().map_err(|_| format!("`{text}` is no number"))
+    text.parse().map_err(|_| format!("`{text}` is not a number"))
 }
 
 /// A duration of Go (`1h30m`, `1.5h`) in seconds, rounded down as `@every` does.
 fn go_seconds(text: &str) -> Result<u64, String> {
-    let unknown = || format!("`{text}` is no duration");
+    let unknown = || format!("`{text}` is not a duration");
     let mut total = 0.0;
     let mut rest = text.strip_prefix('+').unwrap_or(text);
     if rest.is_empty() {

@@ -3,14 +3,16 @@
 //! `crate::core::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::run::daemon` performs
 //! them with processes and `crate::sim` with virtual ones. What may be asked is in `operation`, the
 //! answers in `response`, in `fault` why something cannot be done, and in `change` what is kept of
-//! what somebody has done.
+//! what somebody has done. `counters` counts actions, and `vitals` is how a scheduler is, in numbers.
 
 mod change;
+mod counters;
 mod fault;
 mod homes;
 mod named;
 mod operation;
 mod response;
+mod vitals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,10 +22,14 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::Outcome;
 pub use change::{Change, ChangeKind};
+pub use counters::{Counters, FATES, JobCounts, LAG_ENDS, Lags, Totals};
 pub use fault::{Code, Fault};
-pub use homes::{Elsewhere, HomeChange, Refusal, TakenJob};
+pub use homes::{DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
 pub use operation::Operation;
-pub use response::{Active, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status};
+pub use response::{
+    Active, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status,
+};
+pub use vitals::{Part, PoolVitals, Vitals};
 
 /// Names one run: one execution for one due time. Unique within a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,6 +126,12 @@ pub enum Event {
     },
     /// Jobs come from other schedulers that share the store, or go there.
     Homes(Box<HomeChange>),
+    /// The others may soon take this scheduler for dead, because the store does not answer. What they
+    /// may run again (`on_lost`) is ended here before: asked to, or with `kill` at once.
+    OutOfTouch {
+        /// Not asked.
+        kill: bool,
+    },
     /// Stop: the first lets running jobs end within `stop_grace`, the second ends them at once.
     Stop,
 }
@@ -311,6 +323,16 @@ pub enum Notice {
         /// The job.
         job: Arc<Job>,
     },
+    /// A run of this scheduler is another's: that may run it again, so it is ended here, and nothing
+    /// is recorded of it.
+    Disowned {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+        /// There may be a process of it.
+        has_process: bool,
+    },
     /// The wall clock was set: by how many microseconds, forward positive.
     ClockJumped {
         /// How far, in microseconds.
@@ -327,10 +349,14 @@ pub enum Notice {
         /// Jobs that stay as they were.
         unchanged: usize,
     },
-    /// The scheduler is stopping; this many runs are still active.
+    /// The scheduler is stopping, and waits for the runs that are still active.
     Stopping {
         /// Active runs.
         running: usize,
+        /// Their jobs, each once, the oldest runs first; not all of many.
+        jobs: Vec<Box<str>>,
+        /// How long it waits for them.
+        grace: Duration,
     },
     /// The answer to [`Event::ReportStatus`].
     Status(Status),

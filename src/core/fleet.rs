@@ -4,14 +4,16 @@
 //! decided with it is decided here as well, with the time and the store's answers as arguments.
 //! doc/fleet.md says it in words.
 
+pub mod deploy;
 pub mod home;
 pub mod protocol;
+pub mod whereabouts;
 
 use std::fmt;
 
 use crate::core::event::{Process, RunId};
 use crate::core::instant::Instant;
-pub use crate::core::job::RunOn;
+pub use crate::core::job::{OnLost, RunOn};
 
 /// Names one life of one scheduler: 64 random bits, never 0. Two schedulers on one host, or the
 /// same scheduler after a restart, have different ones.
@@ -34,13 +36,16 @@ impl std::str::FromStr for SessionId {
     }
 }
 
+/// Run numbers from here on, 2^62, are those that a scheduler takes when it has used up the ones that
+/// the store gave it. A store passes over them when it gives new ones, so that numbers stay small.
+pub const SPARE_RUNS: u64 = 1 << 62;
+
 /// The jobs of a jobfile, each with its fingerprint ([`home::HomeJob::fingerprint`]).
 pub type JobList = Vec<(Box<str>, u64)>;
 
 /// One session as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
-    /// The session.
     pub id: SessionId,
     /// A label for people: `[fleet] name`, or the name of the host. Two may be alike.
     pub host: Box<str>,
@@ -52,11 +57,10 @@ pub struct Member {
     pub boot: Box<str>,
     /// What tells its processes from those of other schedulers.
     pub mark: u32,
-    /// Its process.
     pub process: Process,
     /// The version of schedrs.
     pub version: Box<str>,
-    /// The version of its time-zone data.
+    /// The version of its time zone data.
     pub tzdata: Box<str>,
     /// Its jobfile, as it was named.
     pub jobfile: Box<str>,
@@ -84,6 +88,35 @@ pub struct Member {
     pub jobs_at_home: u32,
     /// How many runs it has. For people.
     pub running: u32,
+}
+
+impl Member {
+    /// A session that has not joined yet, and of which nothing more is known.
+    pub fn new(id: SessionId, host: &str) -> Member {
+        Member {
+            id,
+            host: host.into(),
+            labels: [].into(),
+            machine: "".into(),
+            boot: "".into(),
+            mark: 0,
+            process: Process { pid: 0, start: 0 },
+            version: "".into(),
+            tzdata: "".into(),
+            jobfile: "".into(),
+            jobfile_hash: 0,
+            loaded: Instant::MIN,
+            joined: Instant::MIN,
+            seen: Instant::MIN,
+            offset: 0,
+            beat: 0,
+            generation: 0,
+            leaving: false,
+            gone: None,
+            jobs_at_home: 0,
+            running: 0,
+        }
+    }
 }
 
 /// That a session is over.
@@ -153,14 +186,4 @@ pub enum Lost {
         /// By how much.
         by: std::time::Duration,
     },
-}
-
-/// `on_lost`: what happens to a run whose scheduler is dead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum OnLost {
-    /// It is recorded as lost: it runs at most once.
-    #[default]
-    Leave,
-    /// Another host gives it one more attempt.
-    RunAgain,
 }

@@ -32,12 +32,25 @@ pub struct Settings {
     pub zone: Zone,
     /// How long running jobs may take to end after the first SIGTERM.
     pub stop_grace: Duration,
+    /// `[scheduler] reload = "auto"`: the jobfile is read again when it was edited.
+    pub reload_auto: bool,
     /// `[store] url`, as written; `None` means the default.
     pub store_url: Option<String>,
     /// `[store] keep`: how much history the store holds on to.
     pub keep: Keep,
     /// `[fleet]`: this host among those that share the store.
     pub fleet: FleetSettings,
+    /// The jobs that this host has nothing to do with, because `only_on` names others.
+    pub elsewhere: Arc<[Elsewhere]>,
+}
+
+/// A job of the jobfile that is for other hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its id.
+    pub id: Box<str>,
+    /// Its `only_on`.
+    pub only_on: Box<[Box<str>]>,
 }
 
 /// `[fleet]`: this host among those that share the store.
@@ -64,6 +77,16 @@ pub struct Keep {
     pub runs: Option<u32>,
     /// Runs of this many last days.
     pub days: Option<u32>,
+    /// This many bytes of what each attempt has printed.
+    pub output: Option<u32>,
+}
+
+impl Keep {
+    /// How many bytes of what an attempt has printed are kept by default.
+    pub const OUTPUT: u32 = 4096;
+
+    /// And at most.
+    pub const MOST_OUTPUT: u32 = 256 * 1024;
 }
 
 /// A named, bounded pool of slots.
@@ -127,6 +150,9 @@ pub struct Options {
     /// Variables whose values stand in files, read at each start: from name to path. (`env` with
     /// `{ file = "..." }`; a name stands in one of the two maps.)
     pub secrets: BTreeMap<Box<str>, Box<str>>,
+    /// What goes before and behind the value that a variable has otherwise, with a colon between, as in
+    /// `PATH`.
+    pub joined: BTreeMap<Box<str>, Joined>,
     /// A file of `NAME=value` lines, read at each start; the path as with `cwd`.
     pub env_file: Option<Box<str>>,
     /// Start from the small documented environment instead of the scheduler's.
@@ -167,22 +193,52 @@ pub struct Options {
     pub retry_backoff: f64,
     /// The longest delay between attempts.
     pub retry_max_delay: Duration,
+    /// A success is expected at least so often; `None`: nobody waits for one.
+    pub expect: Option<Duration>,
     /// Exit codes that count as success.
     pub success_codes: Box<[u8]>,
     /// Where the job's output goes.
     pub output: Output,
+    /// How many bytes of what each attempt prints are kept, if it says.
+    pub keep_output: Option<u32>,
     /// The job is loaded but not due until it is resumed.
     pub paused: bool,
     /// One extra run when the scheduler starts.
     pub run_on_start: bool,
     /// On which of the hosts that share the store.
     pub run_on: RunOn,
+    /// Only on hosts whose name is like one of these; on all, if there are none.
+    pub only_on: Box<[Box<str>]>,
+    /// What happens to a run whose host is dead.
+    pub on_lost: OnLost,
+    /// Words by which people choose it among others.
+    pub tags: Box<[Box<str>]>,
 }
 
 impl Options {
+    /// With `on_lost = "run_again"`, how many attempts a run may have had at most that gets another
+    /// because its host is dead: a job that takes its host down must not take all of them down.
+    pub fn most_attempts(&self) -> Option<u32> {
+        let again = self.on_lost == OnLost::RunAgain;
+        again.then(|| self.retries.saturating_add(3))
+    }
+
     /// More than this no due time is delayed by spread and jitter.
     pub fn longest_delay(&self) -> Duration {
         self.spread.most.saturating_add(self.jitter)
+    }
+}
+
+impl Options {
+    /// How long a run waits for its next attempt after this one, the first being 1.
+    pub fn retry_delay_after(&self, attempt: u32) -> Duration {
+        if self.retry_delay.is_zero() {
+            return Duration::ZERO;
+        }
+        let failed = i32::try_from(attempt.saturating_sub(1)).unwrap_or(i32::MAX);
+        let secs = self.retry_delay.as_secs_f64() * self.retry_backoff.powi(failed);
+        // What grows beyond all durations is not a duration any more.
+        Duration::try_from_secs_f64(secs).unwrap_or(self.retry_max_delay).min(self.retry_max_delay)
     }
 }
 
@@ -193,6 +249,7 @@ impl Default for Options {
             cwd: None,
             env: BTreeMap::new(),
             secrets: BTreeMap::new(),
+            joined: BTreeMap::new(),
             env_file: None,
             clear_env: false,
             user: None,
@@ -204,6 +261,7 @@ impl Default for Options {
             spread: Spread::default(),
             misfire_grace_time: Grace::Limited(Duration::from_secs(60)),
             max_wait: None,
+            expect: None,
             coalesce: Coalesce::Latest,
             max_instances: 1,
             overlap: Overlap::Skip,
@@ -215,11 +273,22 @@ impl Default for Options {
             retry_max_delay: Duration::from_secs(3600),
             success_codes: Box::new([0]),
             output: Output::Pass,
+            keep_output: None,
             paused: false,
             run_on_start: false,
             run_on: RunOn::One,
+            only_on: Box::new([]),
+            on_lost: OnLost::Leave,
+            tags: Box::new([]),
         }
     }
+}
+
+/// What of a path is below the home directory of whoever runs the job: of `~/x` and `$HOME/x` it is `/x`.
+/// Such a path is whole only when the job starts.
+pub fn below_home(path: &str) -> Option<&str> {
+    let rest = ["~", "$HOME", "${HOME}"].iter().find_map(|home| path.strip_prefix(home))?;
+    (rest.is_empty() || rest.starts_with('/')).then_some(rest)
 }
 
 /// `misfire_grace_time`: how late a due time may be acted upon.
@@ -229,6 +298,16 @@ pub enum Grace {
     Limited(Duration),
     /// However late (`"forever"`; APScheduler's `None`).
     Forever,
+}
+
+impl Grace {
+    /// Whether something may still begin that is so late.
+    pub fn allows(self, late: Duration) -> bool {
+        match self {
+            Grace::Limited(grace) => late <= grace,
+            Grace::Forever => true,
+        }
+    }
 }
 
 /// `coalesce`: which of several due times that have passed together runs.
@@ -253,6 +332,16 @@ pub enum Overlap {
     Replace,
 }
 
+/// `on_lost`: what happens to a run whose host is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnLost {
+    /// It is recorded as lost: it runs at most once.
+    #[default]
+    Leave,
+    /// Another host gives it one more attempt.
+    RunAgain,
+}
+
 /// `run_on`: where a job may run.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub enum RunOn {
@@ -263,6 +352,25 @@ pub enum RunOn {
     All,
     /// On one host that has all of these labels.
     Labels(Box<[Box<str>]>),
+}
+
+/// `env` with `{ prepend = "...", append = "..." }`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// What goes before it.
+    pub before: Option<Box<str>>,
+    /// What goes behind it.
+    pub after: Option<Box<str>>,
+}
+
+impl Joined {
+    /// The whole, around what is there.
+    pub fn around(&self, value: &[u8]) -> Vec<u8> {
+        let bytes = |part: &Option<Box<str>>| part.as_deref().unwrap_or("").as_bytes().to_vec();
+        let parts = [bytes(&self.before), value.to_vec(), bytes(&self.after)];
+        let parts: Vec<Vec<u8>> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(&b':')
+    }
 }
 
 /// `output`: where what a job prints goes.
@@ -279,6 +387,24 @@ pub enum Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joined_around_what_is_there() {
+        let joined = |before: Option<&str>, after: Option<&str>| Joined {
+            before: before.map(Into::into),
+            after: after.map(Into::into),
+        };
+        let rows = [
+            (joined(None, Some("/b")), "/a", "/a:/b"),
+            (joined(Some("/b"), None), "/a", "/b:/a"),
+            (joined(Some("/b"), Some("/c:/d")), "/a", "/b:/a:/c:/d"),
+            (joined(Some("/b"), Some("/c")), "", "/b:/c"),
+            (joined(None, Some("/b")), "", "/b"),
+        ];
+        for (joined, value, expected) in rows {
+            assert_eq!(joined.around(value.as_bytes()), expected.as_bytes());
+        }
+    }
 
     /// A million of these must be cheap.
     #[test]

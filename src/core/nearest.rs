@@ -1,14 +1,20 @@
 //! The name that was probably meant.
 
-use crate::core::zone::Database;
+use crate::core::zone::{Database, meant};
 
 /// Longer names than this are no typing mistakes, and the distance takes time in the product of
 /// both lengths.
 const LONGEST: usize = 64;
 
+/// What to write instead of a name that is no time zone.
+pub(crate) fn zone_help(name: &str, zones: &Database) -> Option<String> {
+    meant::advice(name)
+        .or_else(|| zone(name, zones).map(|near| format!("did you mean \"{near}\"?")))
+}
+
 /// The time zone that was meant by a name that is none: one that ends in the same city, one without
 /// the leap seconds of `right/`, or the nearest.
-pub(crate) fn zone(name: &str, zones: &Database) -> Option<String> {
+fn zone(name: &str, zones: &Database) -> Option<String> {
     if let Some((_, without)) = name.rsplit_once("right/") {
         return zones.get(without).map(|zone| zone.name().to_owned());
     }

@@ -142,6 +142,11 @@ impl Outcome {
         matches!(self, Outcome::Succeeded)
     }
 
+    /// Whether a run ended so, as against a due time that did not come to run.
+    pub fn is_of_run(&self) -> bool {
+        !matches!(self, Outcome::Skipped(_) | Outcome::Missed(_) | Outcome::Coalesced)
+    }
+
     /// Whether something went wrong, as against what was deliberately not run.
     pub fn went_wrong(&self) -> bool {
         match self {
@@ -152,6 +157,20 @@ impl Outcome {
             | Outcome::Missed(_)
             | Outcome::Lost(_) => true,
             Outcome::Succeeded | Outcome::Skipped(_) | Outcome::Coalesced => false,
+        }
+    }
+
+    /// Whether a run was to be and did not do what it should, or nobody knows whether it did.
+    pub fn is_failed_run(&self) -> bool {
+        match self {
+            Outcome::Failed(_)
+            | Outcome::Killed(_)
+            | Outcome::TimedOut
+            | Outcome::NotStarted(_)
+            | Outcome::Lost(_) => true,
+            Outcome::Succeeded | Outcome::Skipped(_) | Outcome::Missed(_) | Outcome::Coalesced => {
+                false
+            }
         }
     }
 
@@ -273,10 +292,10 @@ impl Outcome {
         match (self, reached) {
             (Outcome::Succeeded, _) => format!("succeeded{after}"),
             (Outcome::Failed(code), _) => format!("failed with exit code {code}{after}"),
-            (Outcome::Killed(signal), _) => format!("ended by {}{after}", signal_name(*signal)),
+            (Outcome::Killed(signal), _) => format!("killed by {}{after}", signal_name(*signal)),
             (Outcome::TimedOut, Reached::Process(_)) => format!("timed out{after}"),
             (Outcome::TimedOut, Reached::Due | Reached::Run) => {
-                "timed out before it had begun: its start hung".to_owned()
+                "timed out before it started: the start hung".to_owned()
             }
             (Outcome::NotStarted(reason), _) => format!("not started: {reason}"),
             (Outcome::Skipped(reason), _) => format!("skipped: {}", reason.phrase(reached)),
@@ -286,7 +305,7 @@ impl Outcome {
         }
     }
 
-    /// The same with the run or the due time as its subject: `failed with exit code 3`, `was ended
+    /// The same with the run or the due time as its subject: `failed with exit code 3`, `was killed
     /// by SIGTERM after 12s`.
     pub fn sentence(&self, reached: Reached) -> String {
         let phrase = self.phrase(reached);
@@ -325,14 +344,12 @@ impl SkipReason {
 
     fn phrase(self, reached: Reached) -> &'static str {
         match (self, reached) {
-            (SkipReason::Overlap, Reached::Due) => {
-                "as many runs as max_instances allows were active"
-            }
-            (SkipReason::Overlap, _) => "a newer due time took its place",
+            (SkipReason::Overlap, Reached::Due) => "already running (max_instances reached)",
+            (SkipReason::Overlap, _) => "replaced by a newer due time",
             (SkipReason::Paused, _) => "the job was paused",
-            (SkipReason::Stopping, _) => "schedrs was stopping before it could begin",
-            (SkipReason::Removed, _) => "the job was removed before it could begin",
-            (SkipReason::Stopped, _) => "somebody stopped it before it began",
+            (SkipReason::Stopping, _) => "schedrs was stopping before it started",
+            (SkipReason::Removed, _) => "the job was removed before it started",
+            (SkipReason::Stopped, _) => "stopped before it started",
         }
     }
 }
@@ -352,7 +369,7 @@ impl MissReason {
         match self {
             MissReason::Late(by) => format!("{} late", words::span(by)),
             MissReason::Waited(by) => format!("waited {} for a slot", words::span(by)),
-            MissReason::NoStore(by) => format!("{} late for the store", words::span(by)),
+            MissReason::NoStore(by) => format!("{} late", words::span(by)),
         }
     }
 
@@ -360,7 +377,7 @@ impl MissReason {
         let rule = match self {
             MissReason::Late(_) => "more than misfire_grace_time allows",
             MissReason::Waited(_) => "longer than max_wait allows",
-            MissReason::NoStore(_) => "which did not answer",
+            MissReason::NoStore(_) => "because the store did not answer",
         };
         format!("{}, {rule}", self.short())
     }
@@ -391,11 +408,16 @@ impl Doing {
     pub fn phrase(self) -> &'static str {
         match self {
             Doing::Running => "running",
-            Doing::Ending => "being ended",
+            Doing::Ending => "stopping",
             Doing::Queued => "waiting for a slot",
             Doing::Pending => "waiting for another run of the job",
-            Doing::Retrying => "waiting to be tried again",
+            Doing::Retrying => "waiting for a retry",
         }
+    }
+
+    /// The same after "waiting": `for a slot`.
+    pub fn waits(self) -> &'static str {
+        self.phrase().strip_prefix("waiting ").unwrap_or(self.phrase())
     }
 }
 

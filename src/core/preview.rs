@@ -13,6 +13,9 @@ use crate::core::job::Job;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::words;
 
+/// The remark about a job that is paused without an end.
+pub const PAUSED: &str = "paused";
+
 /// One line of a preview.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
@@ -75,7 +78,7 @@ pub fn preview<'a>(jobs: &'a [&'a Job], window: Window) -> impl Iterator<Item = 
 /// Why a job has no due time to show.
 fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) -> Option<String> {
     if job.options.paused {
-        return Some("paused".to_owned());
+        return Some(PAUSED.to_owned());
     }
     if next.is_some() {
         let until = window.until?;
@@ -90,7 +93,7 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     };
     Some(match ended {
         Some(ended) => format!("ended {}", words::day(ended, &job.zone)),
-        None => "no further due time".to_owned(),
+        None => "no more due times".to_owned(),
     })
 }
 

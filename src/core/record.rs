@@ -1,6 +1,7 @@
-//! What is kept of the past: of due times, of attempts, and of the lives of schedulers. A store
+//! What is kept of the past: of due times, of attempts, and of the scheduler sessions. A store
 //! (`crate::store`) keeps it, `crate::history` reads it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::event::{Process, RunId};
@@ -59,6 +60,21 @@ pub struct RunRecord {
     pub host: Option<Box<str>>,
 }
 
+/// How a job has fared of late, as far as its records are kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Latest {
+    /// The job.
+    pub job: Box<str>,
+    /// Its last run that has ended: the one with the highest `seq`.
+    pub run: Option<RunRecord>,
+    /// When its last run that succeeded ended.
+    pub succeeded: Option<Instant>,
+    /// How many due times have been skipped since that last run was due.
+    pub skipped: u64,
+    /// How many have been missed since then.
+    pub missed: u64,
+}
+
 /// One attempt of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttemptRecord {
@@ -74,7 +90,72 @@ pub struct AttemptRecord {
     pub outcome: Option<Outcome>,
 }
 
+impl Latest {
+    /// Puts together what stores find: for each job its last run that has ended and its last that
+    /// succeeded, in any order; and of what came after the former, how many due times had which
+    /// outcome (its word). Sorted by job.
+    pub fn gather(
+        runs: impl IntoIterator<Item = RunRecord>,
+        since: impl IntoIterator<Item = (Box<str>, Box<str>, u64)>,
+    ) -> Vec<Latest> {
+        let mut found: BTreeMap<Box<str>, Latest> = BTreeMap::new();
+        for run in runs {
+            let latest = of(&mut found, &run.job);
+            if run.outcome.as_ref().is_some_and(Outcome::is_success) {
+                latest.succeeded = latest.succeeded.max(Some(run.ended().unwrap_or(run.at)));
+            }
+            if latest.run.as_ref().is_none_or(|known| known.seq < run.seq) {
+                latest.run = Some(run);
+            }
+        }
+        for (job, word, count) in since {
+            let latest = of(&mut found, &job);
+            match &*word {
+                "skipped" => latest.skipped = latest.skipped.saturating_add(count),
+                "missed" => latest.missed = latest.missed.saturating_add(count),
+                _ => {}
+            }
+        }
+        found.into_values().collect()
+    }
+
+    /// The same of all records of one job, the newest first.
+    pub fn of_records<'a>(
+        job: &str,
+        records: impl Iterator<Item = &'a RunRecord>,
+    ) -> Option<Latest> {
+        let (mut runs, mut since) = (Vec::new(), Vec::new());
+        for record in records {
+            let Some(outcome) = &record.outcome else { continue };
+            match outcome.is_of_run() {
+                true if runs.is_empty() => runs.push(record.clone()),
+                true if outcome.is_success() => runs.push(record.clone()),
+                false if runs.is_empty() => {
+                    since.push((job.into(), outcome.word().into(), record.count))
+                }
+                _ => continue,
+            }
+            if runs.last().and_then(|run| run.outcome.as_ref()).is_some_and(Outcome::is_success) {
+                break;
+            }
+        }
+        Latest::gather(runs, since).pop()
+    }
+}
+
+/// What there is of a job, to be added to.
+fn of<'a>(found: &'a mut BTreeMap<Box<str>, Latest>, job: &str) -> &'a mut Latest {
+    let none = || Latest { job: job.into(), ..Latest::default() };
+    found.entry(job.into()).or_insert_with(none)
+}
+
 impl RunRecord {
+    /// When its last attempt ended, if one was started and it is over.
+    pub fn ended(&self) -> Option<Instant> {
+        self.outcome.as_ref()?;
+        Some(self.started?.plus(self.duration?))
+    }
+
     /// What it says of its last attempt, unless that is known already: that one is not kept on its
     /// own. `begun`: when its process was made.
     pub(crate) fn last_attempt(

@@ -14,6 +14,7 @@
 //! * `run`: the life of a run as one table of state × event; `attempt` performs
 //!   what the table says;
 //! * `reload` and `stop`;
+//! * `vitals` is what tells whether all is well;
 //! * `operation` answers what people and programs ask, `pause` is about jobs that are not due for a
 //!   while, `saved` about what outlives the scheduler.
 //!
@@ -36,6 +37,7 @@ mod saved;
 mod stop;
 mod tally;
 mod timetable;
+mod vitals;
 
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
@@ -44,8 +46,10 @@ use std::time::Duration;
 use crate::core::event::{Action, Active, Event, Notice, Pause, RunId, Status};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
+use crate::core::sort;
 
 use jobs::{Delayed, Extra, JobState, NEVER, Wake};
+pub use operation::UPCOMING;
 use pool::Pools;
 use run::{Input, Runs, Timer};
 pub use saved::{SavedState, Survivor};
@@ -227,6 +231,7 @@ impl Scheduler {
             Event::ClaimLost(run) => self.claim_lost(run, step),
             Event::ClaimRefused { run, why } => self.claim_refused(run, why, step),
             Event::Homes(change) => self.change_homes(*change, step),
+            Event::OutOfTouch { kill } => self.out_of_touch(kill, step),
             Event::Stop => self.stop(step),
         }
     }
@@ -281,6 +286,11 @@ impl Scheduler {
         self.extras.get(&self.find_job(id)?)?.overrides.as_deref()
     }
 
+    /// The definition of a job that was added at run time, by its id.
+    pub fn added_text(&self, id: &str) -> Option<&str> {
+        self.extras.get(&self.find_job(id)?)?.text.as_deref()
+    }
+
     /// Every job that was added at run time, with its definition as TOML; and every job with
     /// overrides, with those.
     pub fn texts(&self) -> (Texts, Texts) {
@@ -290,9 +300,14 @@ impl Scheduler {
             added.extend(extra.text.clone().map(|text| (id.clone(), text)));
             overrides.extend(extra.overrides.clone().map(|text| (id.clone(), text)));
         }
-        added.sort_unstable();
-        overrides.sort_unstable();
+        sort::all(&mut added);
+        sort::all(&mut overrides);
         (added, overrides)
+    }
+
+    /// Whether a run is active here.
+    pub fn has_run(&self, run: RunId) -> bool {
+        self.runs.find(run).is_some()
     }
 
     /// The ids of all jobs.
@@ -315,7 +330,7 @@ impl Scheduler {
     /// A summary of the state.
     pub fn status(&self) -> Status {
         let mut active: Vec<Active> = self.runs.iter().map(|(_, run)| run.summary()).collect();
-        active.sort_unstable_by_key(|active| active.run);
+        sort::by_key(&mut active, |active| active.run);
         let running = active.iter().filter(|active| active.doing.is_running()).count();
         let waiting = active.len() - running;
         let is_due = self.life.is_accepting() && self.all_paused.is_none();

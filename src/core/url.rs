@@ -20,7 +20,7 @@ pub enum Engine {
 }
 
 /// What a URL begins with, and whose it is.
-const SCHEMES: [(&str, Engine); 9] = [
+const SCHEMES: [(&str, Engine); 10] = [
     ("postgres://", Engine::Postgres),
     ("postgresql://", Engine::Postgres),
     ("mysql://", Engine::Mysql),
@@ -30,6 +30,8 @@ const SCHEMES: [(&str, Engine); 9] = [
     ("redis+sentinel://", Engine::Redis),
     ("rediss+sentinel://", Engine::Redis),
     ("mongodb://", Engine::Mongodb),
+    // Its engine says why not.
+    ("mongodb+srv://", Engine::Mongodb),
 ];
 
 /// Parameters whose values are secrets.
@@ -186,8 +188,7 @@ mod tests {
 
     #[test]
     fn what_is_none() {
-        for text in
-            ["", "postgres", "postgres:/x", "http://x", "sqlite:x", "mongodb+srv://x", "é://"]
+        for text in ["", "postgres", "postgres:/x", "http://x", "sqlite:x", "mongodb+x://x", "é://"]
         {
             assert_eq!(SharedUrl::parse(text), None, "{text}");
         }

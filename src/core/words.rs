@@ -20,8 +20,8 @@ use crate::core::trigger::cron::DstEffect;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
-pub(crate) use cron::runs;
-pub(crate) use fit::fit;
+pub(crate) use cron::{runs, why_never};
+pub(crate) use fit::{fit, fit_ends, wrap};
 pub use normal::normalised;
 pub(crate) use normal::{Normal, expression, normal};
 
@@ -41,7 +41,7 @@ pub fn trigger(trigger: &Trigger, zone: &Zone) -> String {
                 every.strip_prefix("1 ").filter(|unit| !unit.contains(' ')).unwrap_or(&every);
             format!("every {every}") + &window(interval.start_date(), interval.end(), zone)
         }
-        Trigger::Date(DateTrigger::At(at)) => format!("once, {}", day_and_time(*at, zone)),
+        Trigger::Date(DateTrigger::At(at)) => format!("once, {}", dated(*at, zone)),
         Trigger::Date(DateTrigger::Now) => "once, when the scheduler starts".to_owned(),
         Trigger::Date(DateTrigger::Reboot) => "when the scheduler starts".to_owned(),
     }
@@ -192,17 +192,41 @@ pub fn elapsed(duration: Duration) -> String {
     }
 }
 
-/// A time that is seldom far from `now`: `03:00:00` today, `Tue 03:00:00` within six days, else
+/// What a zone's clocks are ahead of UTC then: `+01:00`.
+pub fn offset(at: Instant, zone: &Zone) -> String {
+    local(at, zone).format("%:z").to_string()
+}
+
+/// A time in a sentence: as [`soon`], with its offset.
+pub fn moment(at: Instant, now: Instant, zone: &Zone) -> String {
+    match near(at, now, zone) {
+        Some(near) => format!("{near} {}", offset(at, zone)),
+        None => dated(at, zone),
+    }
+}
+
+/// The same with its day, also where that is near or it is midnight: `1 Dec 2026 00:00 +01:00`.
+fn dated(at: Instant, zone: &Zone) -> String {
+    let wall = zone.wall_of(at);
+    format!("{} {} {}", day(at, zone), wall_clock(wall), offset(at, zone))
+}
+
+/// A time that is seldom far from `now`, for where something else says on whose clocks: `03:00:00` today, `Tue 03:00:00` within six days, else
 /// with its day.
 pub fn soon(at: Instant, now: Instant, zone: &Zone) -> String {
+    near(at, now, zone).unwrap_or_else(|| day_and_time(at, zone))
+}
+
+/// The same of a time within six days.
+fn near(at: Instant, now: Instant, zone: &Zone) -> Option<String> {
     let (at_wall, now_wall) = (zone.wall_of(at), zone.wall_of(now));
     let days = at_wall.div_euclid(86_400) - now_wall.div_euclid(86_400);
     let format = match days {
         0 => "%H:%M:%S",
         1..7 => "%a %H:%M:%S",
-        _ => return day_and_time(at, zone),
+        _ => return None,
     };
-    local(at, zone).format(format).to_string()
+    Some(local(at, zone).format(format).to_string())
 }
 
 /// A duration in words and in full: `2 hours 30 minutes`. Weeks are for whole ones: nobody thinks of

@@ -8,6 +8,7 @@
 
 mod database;
 mod machine;
+pub(crate) mod meant;
 mod tzif;
 
 use std::fmt;

@@ -14,6 +14,7 @@ use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
 use crate::core::record::RunRecord;
+use crate::core::sort;
 use crate::core::trigger::{DateTrigger, Trigger};
 
 use super::due_from;
@@ -77,13 +78,9 @@ pub struct Fates {
     pub ran: u64,
     /// Its process could not be started.
     pub not_started: u64,
-    /// Skipped.
     pub skipped: u64,
-    /// Missed.
     pub missed: u64,
-    /// Coalesced.
     pub coalesced: u64,
-    /// Lost.
     pub lost: u64,
     /// It has become a run that is not over.
     pub open: u64,
@@ -178,7 +175,7 @@ pub fn audit(question: &Question<'_>, records: &[RunRecord]) -> Audit {
     }
     let own = |record: &&RunRecord| record.by.is_none() && record.last_due >= known.since;
     let mut records: Vec<&RunRecord> = records.iter().filter(own).collect();
-    records.sort_by_key(|record| record.due);
+    sort::by_key(&mut records, |record| record.due);
 
     let mut from = question.from.max(known.since);
     if !question.has_older {

@@ -1,9 +1,12 @@
 //! A store for tests of what reads one: what it knows is written into it.
 
+use std::collections::BTreeSet;
+
 use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
-use crate::core::record::{AttemptRecord, RunRecord, Session};
+use crate::core::record::{AttemptRecord, Latest, RunRecord, Session};
 use crate::store::{Query, Reader, StoreError};
 
 /// What there is to read. Records are in the order in which they came.
@@ -16,6 +19,7 @@ pub(crate) struct Fake {
     pub(crate) all_paused: Option<Pause>,
     pub(crate) changes: Vec<Change>,
     pub(crate) sessions: Vec<Session>,
+    pub(crate) members: Vec<Member>,
 }
 
 fn is_wanted(query: &Query, record: &RunRecord) -> bool {
@@ -37,14 +41,14 @@ impl Reader for Fake {
         Ok(wanted.take(limit).cloned().collect())
     }
 
-    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
-        let mut last: Vec<RunRecord> = Vec::new();
-        for record in self.records.iter().rev().filter(|record| record.outcome.is_some()) {
-            if last.iter().all(|other| other.job != record.job) {
-                last.push(record.clone());
-            }
-        }
-        Ok(last)
+    fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
+        let jobs: BTreeSet<&str> = self.records.iter().map(|record| &*record.job).collect();
+        let wanted = jobs.into_iter().filter(|id| job.is_none_or(|job| job == *id));
+        let latest = |id: &str| {
+            let of_it = self.records.iter().rev().filter(|record| &*record.job == id);
+            Latest::of_records(id, of_it)
+        };
+        Ok(wanted.filter_map(latest).collect())
     }
 
     fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -82,5 +86,9 @@ impl Reader for Fake {
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
         Ok(self.sessions.clone())
+    }
+
+    fn members(&mut self) -> Result<Vec<Member>, StoreError> {
+        Ok(self.members.clone())
     }
 }

@@ -13,7 +13,7 @@ use crate::problem::clean;
 use super::end_of;
 
 /// Of what goes on.
-const NOT_OVER: &str = "is not over";
+const NOT_OVER: &str = "is still active";
 
 /// What became of a record, in few words: `✗ failed 3`, `- skipped: overlap`, `! missed ×43`.
 pub fn cell(record: &RunRecord) -> String {
@@ -72,19 +72,24 @@ pub fn range(record: &RunRecord, zone: &Zone) -> String {
     format!("{} due times {} to {last}", record.count, clock(record.due, record.due, zone))
 }
 
-/// A time of day, with its day if that is not the day of `near`, to the second:
-/// `03:00:00`, `24 Nov 03:00:00`, `24 Nov 2025 03:00:00`.
-pub fn clock(at: Instant, near: Instant, zone: &Zone) -> String {
-    let (wall, near) = (zone.wall_of(at), zone.wall_of(near));
+/// A time of day, with its day if that is not the day of `beside`, to the second:
+/// `03:00:00`, `24 Nov 03:00:00`, `24 Nov 2025 03:00:00`. It stands beside that, which has an offset:
+/// its own is shown where it is another one.
+pub fn clock(at: Instant, beside: Instant, zone: &Zone) -> String {
+    let (wall, near) = (zone.wall_of(at), zone.wall_of(beside));
     let (days, near_days) = (wall.div_euclid(86_400), near.div_euclid(86_400));
     let second = wall.rem_euclid(86_400);
     let time = format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
     let (year, near_year) =
         (crate::core::civil::from_days(days).0, crate::core::civil::from_days(near_days).0);
-    match (days == near_days, year == near_year) {
+    let clock = match (days == near_days, year == near_year) {
         (true, _) => time,
         (false, true) => format!("{} {time}", words::wall_day(wall)),
         (false, false) => format!("{} {year} {time}", words::wall_day(wall)),
+    };
+    match zone.offset_at(at) == zone.offset_at(beside) {
+        true => clock,
+        false => format!("{clock} {}", words::offset(at, zone)),
     }
 }
 
@@ -94,13 +99,13 @@ pub fn ran(record: &RunRecord, near: Instant, zone: &Zone) -> String {
         let at = clock(record.at, near, zone);
         return match record.outcome {
             None => format!("waiting since {at}"),
-            Some(_) => format!("never began; {} at {at}", sentence(record)),
+            Some(_) => format!("never started; {} at {at}", sentence(record)),
         };
     };
     let from = clock(started, near, zone);
     match end_of(record) {
         Some(end) => format!("ran {from} to {}", clock(end, near, zone)),
-        None if record.outcome.is_some() => format!("began at {from}"),
+        None if record.outcome.is_some() => format!("started at {from}"),
         None => format!("running since {from}"),
     }
 }
@@ -115,7 +120,7 @@ pub fn reached(record: &RunRecord) -> Reached {
 }
 
 /// What became of a record, with its run as the subject and without how long it took: `failed with
-/// exit code 3`, `was ended by SIGTERM`.
+/// exit code 3`, `was killed by SIGTERM`.
 pub fn sentence(record: &RunRecord) -> String {
     let reached = match reached(record) {
         Reached::Process(_) => Reached::Process(None),

@@ -23,7 +23,6 @@ pub struct RunObject {
     /// Its number in the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// The job.
     pub job: String,
     /// The run, if it became one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +77,9 @@ pub struct RunObject {
     /// Who has asked for it, if its trigger did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
+    /// The host where it ran, or where its fate was decided, if several may share the store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 impl RunObject {
@@ -96,6 +98,7 @@ impl RunObject {
             attempts: record.attempts,
             pid: record.process.map(|process| process.pid),
             by: record.by.as_deref().map(str::to_owned),
+            host: record.host.as_deref().map(str::to_owned),
             ..RunObject::begun(record.outcome.as_ref(), record.due, record.started, zone)
         }
     }

@@ -2,15 +2,20 @@
 //!
 //! [`Case`] is all there is to know, [`Case::subject`] what is asked about, and [`answer`] the
 //! answer: one sentence, and what it rests on. `recorded` is for due times that have a record,
-//! `unrecorded` for everything else.
+//! `unrecorded` for everything else, `now` adds how the job is at present where the answer is about
+//! something else, and `hosts` says where, if several share the store.
 
+mod hosts;
+mod now;
 mod recorded;
 mod unrecorded;
 
 use crate::core::event::{Change, ChangeKind, JobRecord, Pause};
+use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::job::{Executor, Job};
-use crate::core::record::{AttemptRecord, RunRecord, Session};
+use crate::core::record::{AttemptRecord, Latest, RunRecord, Session};
+use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::problem::clean;
@@ -24,7 +29,6 @@ pub struct Case<'a> {
     pub id: &'a str,
     /// Its definition; `None`: it is in no jobfile any more.
     pub job: Option<&'a Job>,
-    /// Its executor.
     pub executor: Option<&'a Executor>,
     /// What the store remembers of it.
     pub known: Option<&'a JobRecord>,
@@ -32,7 +36,6 @@ pub struct Case<'a> {
     pub all_paused: Option<&'a Pause>,
     /// What is asked about.
     pub asked: Asked,
-    /// Now.
     pub now: Instant,
     /// The zone of the times in the answer.
     pub zone: &'a Zone,
@@ -40,14 +43,22 @@ pub struct Case<'a> {
     pub records: &'a [RunRecord],
     /// The due time of the oldest record of the job that is kept.
     pub oldest: Option<Instant>,
+    /// How the job has fared of late.
+    pub latest: Option<&'a Latest>,
     /// The attempts of the run that is asked about.
     pub attempts: &'a [AttemptRecord],
     /// Lives of schedulers with the store, oldest first.
     pub sessions: &'a [Session],
-    /// The last of them goes on.
+    /// The last of them goes on, or some host does.
     pub is_running: bool,
+    /// The schedulers that share the store, those that were gone in the last hour included.
+    pub members: &'a [Member],
+    /// It takes a word to say on which host something was.
+    pub has_hosts: bool,
     /// What was changed, oldest first.
     pub changes: &'a [Change],
+    /// What was typed to name the jobfile, with a space before it: for commands to be typed next.
+    pub typed: &'a str,
 }
 
 /// What is asked about.
@@ -74,7 +85,7 @@ pub enum Subject<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
     /// In a word: that of an outcome, or `running`, `waiting`, `pending`, `paused`, `not_due`,
-    /// `never_due`, `not_running`, `forgotten`, `unknown`, `unaccounted`.
+    /// `never_due`, `not_loaded`, `not_running`, `forgotten`, `unknown`, `unaccounted`.
     pub word: &'static str,
     /// The due time it is about.
     pub due: Option<Instant>,
@@ -149,7 +160,7 @@ impl<'a> Case<'a> {
         let Asked::Within(from, until) = self.asked else { return Vec::new() };
         let touches = |record: &&RunRecord| record.due <= until && record.last_due >= from;
         let mut inside: Vec<&RunRecord> = self.records.iter().filter(touches).collect();
-        inside.sort_by_key(|record| (record.due, record.seq));
+        sort::by_key(&mut inside, |record| (record.due, record.seq));
         inside
     }
 
@@ -166,15 +177,27 @@ impl<'a> Case<'a> {
 
     /// The next due time from now on.
     fn next(&self) -> Option<Instant> {
-        let job = self.job?;
-        let paused = job.options.paused && !self.known.is_some_and(|known| known.resumed);
+        if self.is_not_loaded() || self.is_paused_by_file() {
+            return None;
+        }
         let until = self.pause().map(|pause| pause.until);
         let from = match until {
             Some(None) => return None,
             Some(Some(until)) => until.max(self.now),
             None => self.now,
         };
-        self.trigger()?.next_after(from).filter(|_| !paused)
+        self.trigger()?.next_after(from)
+    }
+
+    /// Whether its definition says that it is paused, and nobody has said otherwise.
+    fn is_paused_by_file(&self) -> bool {
+        self.job.is_some_and(|job| job.options.paused)
+            && !self.known.is_some_and(|known| known.resumed || known.pause.is_some())
+    }
+
+    /// Whether it is in the jobfile, but not among the jobs of the scheduler that runs.
+    fn is_not_loaded(&self) -> bool {
+        self.job.is_some() && self.known.is_none() && self.is_running
     }
 
     /// The pause that holds now.
@@ -198,11 +221,16 @@ pub fn answer(case: &Case<'_>) -> Verdict {
         Subject::Due(due) => unrecorded::due(case, due),
         Subject::Nothing(asked) => unrecorded::nothing(case, asked),
     };
+    now::add(case, subject, &mut verdict);
+    match subject {
+        Subject::Record(record, _) => hosts::of_record(case, record, &mut verdict),
+        Subject::Due(_) | Subject::Nothing(_) => hosts::of_none(case, &mut verdict),
+    }
     match case.inside().len() {
         0 | 1 => {}
-        2 => verdict.also("beside", "there is another record in that time"),
+        2 => verdict.also("beside", "there is another record at that time"),
         more => {
-            verdict.also("beside", format!("there are {} other records in that time", more - 1))
+            verdict.also("beside", format!("there are {} other records at that time", more - 1))
         }
     }
     if let Some(job) = case.job {
@@ -213,31 +241,41 @@ pub fn answer(case: &Case<'_>) -> Verdict {
         if case.known.filter(is_other).is_some() {
             verdict.also(
                 "but",
-                "that is its schedule in the jobfile now, which schedrs has not taken over yet",
+                "this is its schedule in the jobfile, which schedrs has not reloaded yet",
             );
         }
     } else {
-        let change = |what: ChangeKind| {
-            let of =
-                |change: &&Change| change.job.as_deref() == Some(case.id) && change.what == what;
-            case.changes.iter().rev().find(of)
-        };
-        let said = |change: &Change| {
-            format!("by {} at {}", clean(&change.by), case.clock(change.at, case.now))
-        };
-        verdict.also(
-            "job",
-            match (change(ChangeKind::Added), change(ChangeKind::Removed)) {
-                (Some(added), Some(gone)) if gone.at >= added.at => {
-                    format!("it was added {} and removed {}", said(added), said(gone))
-                }
-                (Some(added), _) => format!("it was added {}, and is over", said(added)),
-                (None, _) => "it is in the jobfile no more".to_owned(),
-            },
-        );
+        verdict.also("job", in_no_file(case));
     }
     verdict.next = case.next();
     verdict
+}
+
+/// Where a job is that is not in the jobfile.
+fn in_no_file(case: &Case<'_>) -> String {
+    let change = |what: ChangeKind| {
+        let of = |change: &&Change| change.job.as_deref() == Some(case.id) && change.what == what;
+        case.changes.iter().rev().find(of)
+    };
+    let said = |change: &Change| {
+        format!("by {} at {}", clean(&change.by), case.clock(change.at, case.now))
+    };
+    match (change(ChangeKind::Added), change(ChangeKind::Removed)) {
+        (Some(added), Some(gone)) if gone.at >= added.at => {
+            format!("it was added {} and removed {}", said(added), said(gone))
+        }
+        (Some(added), _) => format!("it was added {}, and is finished", said(added)),
+        // Some scheduler has it, and it is not one with this jobfile.
+        (None, _) if case.known.is_some() && !case.members.is_empty() => {
+            let newest = case.records.iter().max_by_key(|record| record.seq);
+            let on = newest.and_then(|record| record.host.as_deref());
+            let on = on.map(|host| format!(": {}", clean(host))).unwrap_or_default();
+            format!(
+                "it is not in this jobfile, but in that of another host that shares the store{on}"
+            )
+        }
+        (None, _) => "it is no longer in the jobfile".to_owned(),
+    }
 }
 
 #[cfg(test)]

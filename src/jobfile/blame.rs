@@ -85,32 +85,34 @@ impl<'s> Tokens<'s> {
             let message = format!("duplicate key `{found}`");
             Fault { first: self.first_like(shown), ..Fault::new(shown, message) }
         } else if kind.is_some_and(is_string) && span.start == at.end && !is_closed(typed) {
-            Fault::new(shown, "this string is not closed")
-        } else if typed.starts_with('"') && self.text[..span.start].ends_with('\\') {
-            Fault::new(shown, "unknown escape in a string").help(match found {
-                "%" => "here `%` has no special meaning as in a crontab: write `%`",
+            Fault::new(shown, "unclosed string")
+        } else if typed.starts_with('"') && ends_in_escape(&self.text[at.start..span.start]) {
+            Fault::new(shown, "unknown escape sequence").help(match found {
+                "%" => "`%` is not special here as it is in a crontab: write `%`",
                 _ => "for a backslash write `\\\\`, or put the string in single quotes",
             })
         } else if kind == Some(TokenKind::Comment) {
-            Fault::new(shown, "a comment may not hold control characters")
+            Fault::new(shown, "a comment cannot contain control characters")
         } else if found == ":" && self.kind == Kind::Pair {
             let message = "expected `=` after a key, found `:`";
             Fault::new(shown, message).help("write `key = value`")
         } else if self.kind == Kind::Pair && self.equals.is_none() && before.is_some() {
             Fault::new(shown, "key with no value").help("write `key = value`")
-        } else if before == Some(TokenKind::Equals) && span.is_empty() {
+        } else if before == Some(TokenKind::Equals)
+            && span.is_empty()
+            && !kind.is_some_and(is_string)
+        {
             Fault::new(shown, "missing value")
         } else if is_bare_text(typed) && self.is_value_at(at.start) {
-            let help = format!("write `\"{typed}\"`");
-            let fault = Fault::new(shown, "a string must stand in quotes");
-            if typed.len() < 80 && !typed.contains('"') { fault.help(help) } else { fault }
+            bare_text(shown, typed)
         } else if is_header && self.is_second_word(span.start) {
-            let fault = Fault::new(shown, "a name with spaces must stand in quotes");
+            let fault = Fault::new(shown, "a name with spaces must be quoted");
             Fault { help: self.quoted().map(|header| format!("write `{header}`")), ..fault }
         } else if is_header && self.depth(self.tokens.len()) > 0 {
-            Fault::new(shown, "this header is not closed").help("close it with `]`")
+            Fault::new(shown, "unclosed header").help("close it with `]`")
         } else if self.is_past_the_end(span.start) {
-            Fault::new(shown, "expected the end of the line")
+            let fault = Fault::new(shown, "expected the end of the line");
+            Fault { help: self.quotes_in_quotes(span.start), ..fault }
         } else {
             Fault::new(shown, words.trim_end_matches(", expected nothing"))
         }
@@ -192,6 +194,21 @@ impl<'s> Tokens<'s> {
         begun && self.depth(at) <= 0
     }
 
+    /// What to write instead of a string that has its own quotes in it: `"echo "hi""`.
+    fn quotes_in_quotes(&self, place: usize) -> Option<String> {
+        let (kind, string) = self.tokens.get(self.equals? + 1)?;
+        if string.end != place || !is_string(*kind) {
+            return None;
+        }
+        let line = self.text[string.start..].lines().next()?.trim_end();
+        let inner = line.strip_prefix('"')?.strip_suffix('"')?;
+        let help = "write `\\\"` for a `\"` inside a string";
+        if inner.contains('\'') {
+            return Some(help.to_owned());
+        }
+        Some(format!("{help}, or put the string in single quotes: `'{inner}'`"))
+    }
+
     /// What its value is.
     pub(super) fn value(&self) -> Option<&'static str> {
         Some(match self.tokens.get(self.equals? + 1)?.0 {
@@ -203,6 +220,26 @@ impl<'s> Tokens<'s> {
     }
 }
 
+/// A text without quotes, or with those of a word processor.
+fn bare_text(shown: Span, typed: &str) -> Fault {
+    let is_curly =
+        |c: char| "\u{201c}\u{201d}\u{201e}\u{201f}\u{2018}\u{2019}\u{ab}\u{bb}".contains(c);
+    let fault = Fault::new(shown, "a string must be quoted");
+    let plain = typed.trim_matches(is_curly);
+    if typed.len() >= 80 || plain.contains('"') {
+        fault
+    } else if plain == typed {
+        fault.help(format!("write `\"{typed}\"`"))
+    } else {
+        fault.help(format!("these quotes are typographic: write `\"{plain}\"`"))
+    }
+}
+
+/// Whether a text ends in the beginning of an escape.
+fn ends_in_escape(text: &str) -> bool {
+    ["\\", "\\u", "\\U", "\\x"].iter().any(|escape| text.ends_with(escape))
+}
+
 /// Whether a string has its closing quote.
 fn is_closed(typed: &str) -> bool {
     let quotes = ["\"\"\"", "'''", "\"", "'"];
@@ -212,7 +249,7 @@ fn is_closed(typed: &str) -> bool {
         .is_some_and(|quote| typed.len() >= 2 * quote.len() && typed.ends_with(quote))
 }
 
-/// What is no number, date or boolean, and so can only be meant as a string.
+/// What is not a number, date or boolean, and so can only be meant as a string.
 fn is_bare_text(typed: &str) -> bool {
     let of_number = |c: char| c.is_ascii_hexdigit() || "+-._:TtZzxoXO".contains(c);
     match typed.chars().next() {

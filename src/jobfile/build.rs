@@ -8,14 +8,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::keys::{self, Key};
-use super::options;
 use super::sections::{self, Sections};
 use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
 use super::when::{self, Cron, DATE};
+use super::{no_shell, options};
 use crate::core::instant::Instant;
 use crate::core::job::{Command, Job, Options};
+use crate::core::sort;
 use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
@@ -108,6 +109,11 @@ impl<'a, 's> Jobs<'a, 's> {
         self.seen.get(id).is_some_and(|place| place.file == file)
     }
 
+    /// Where a job stands.
+    pub(super) fn place(&self, id: &str) -> Option<Place> {
+        self.seen.get(id).copied()
+    }
+
     /// To be called before the jobs of each file. (A relative path means something else there.)
     pub(super) fn begin_file(&mut self) {
         self.shared_options.clear();
@@ -135,7 +141,7 @@ impl<'a, 's> Jobs<'a, 's> {
         let named = check_id(&id, &mut scope);
         if let Some(first) = self.seen.get(&id.text) {
             let problem = Problem::error(place, format!("duplicate job `{}`", id.text));
-            scope.push(problem.related("it first stands", *first));
+            scope.push(problem.related("first defined", *first));
             return;
         }
         let known = self.jobs.len();
@@ -175,10 +181,10 @@ impl<'a, 's> Jobs<'a, 's> {
         let sections = self.sections;
 
         if parts.command.is_none() && !parts.meant_command && !table.broken {
-            scope.error_help(id.span, "no command", "every job has one: `command = \"...\"`");
+            scope.error_help(id.span, "no command", "every job needs one: `command = \"...\"`");
         }
         if parts.trigger.is_none() && !parts.meant_trigger && !table.broken {
-            let message = "no trigger: a job has one of `cron`, `interval` and `date`";
+            let message = "no trigger: a job needs one of `cron`, `interval` and `date`";
             let help = "such as `cron = \"0 3 * * *\"`, `interval = \"5m\"` or `date = \"now\"`";
             scope.error_help(id.span, message, help);
         }
@@ -240,6 +246,7 @@ impl<'a, 's> Jobs<'a, 's> {
         if let Some(shared) = self.shared_options.get(&*self.buffer) {
             return Some(shared.clone());
         }
+        let mark = scope.problems.mark();
         let mut options = Options::clone(defaults);
         let mut good = true;
         for (key, value) in typed {
@@ -248,13 +255,15 @@ impl<'a, 's> Jobs<'a, 's> {
         if !good {
             return None;
         }
+        warn::cut_off(&options, typed, self.sections.fleet.lease, scope);
         let options = Arc::new(options);
         if options.env_file.is_some() || !options.secrets.is_empty() {
             let naming = typed.iter().filter(|(key, _)| key.names_files());
             let places = naming.map(|(_, value)| (scope.place(value.span), Arc::clone(&options)));
             self.named.extend(places);
         }
-        if self.shared_options.len() < MAX_SHARED {
+        // What there is to say about them must be said of each job.
+        if scope.problems.mark() == mark && self.shared_options.len() < MAX_SHARED {
             self.shared_options.insert(self.buffer.as_slice().into(), options.clone());
         }
         Some(options)
@@ -276,7 +285,10 @@ impl<'a, 's> Jobs<'a, 's> {
         let mut read = |typed: Option<(Span, &Value<'s>)>, default| match typed {
             None => default,
             Some((_, value)) => match when::moment(scope, value) {
-                Some(moment) => Some((moment.instant(zone), scope.place(value.span))),
+                Some(moment) => {
+                    warn::moment(moment, value, zone, scope);
+                    Some((moment.instant(zone), scope.place(value.span)))
+                }
                 None => {
                     *good = false;
                     None
@@ -297,7 +309,7 @@ impl<'a, 's> Jobs<'a, 's> {
             && end < start
         {
             let problem = Problem::error(end_place, "`end_date` is before `start_date`");
-            scope.push(problem.related("`start_date` stands", start_place));
+            scope.push(problem.related("`start_date` is", start_place));
             *good = false;
             // That it never fires then goes without saying.
             return Window::default();
@@ -325,7 +337,11 @@ impl<'a, 's> Jobs<'a, 's> {
                         scope.error(value.span, message);
                         return None;
                     }
-                    _ => DateTrigger::At(when::moment(scope, value)?.instant(zone)),
+                    _ => {
+                        let moment = when::moment(scope, value)?;
+                        warn::moment(moment, value, zone, scope);
+                        DateTrigger::At(moment.instant(zone))
+                    }
                 };
                 warn::date(date, value, self.now, scope);
                 Some(Trigger::Date(date))
@@ -373,6 +389,11 @@ impl<'a, 's> Jobs<'a, 's> {
             Cron::Schedules(schedules) => schedules,
         };
         let cron = CronTrigger::new(schedules, zone.clone(), window.start(), window.end());
+        let expressions = match &value.node {
+            Node::Array(values) => values.as_slice(),
+            _ => std::slice::from_ref(value),
+        };
+        expressions.iter().for_each(|value| warn::each(value, scope));
         warn::cron(&cron, value, self.now, scope);
         warn::ended(window.end, self.now, scope);
         let cron = Arc::new(cron);
@@ -399,11 +420,11 @@ fn parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v, 's> {
                 None => parts.trigger = Some((known, key.span, value)),
                 Some((first, span, _)) => {
                     let message = format!(
-                        "a second trigger: this job has `{}` already, and a job has one",
+                        "a second trigger: this job already has `{}`, and only one is allowed",
                         first.name()
                     );
                     let problem = Problem::error(scope.place(key.span), message);
-                    scope.push(problem.related("the first stands", scope.place(span)));
+                    scope.push(problem.related("the first one is", scope.place(span)));
                     parts.good = false;
                 }
             },
@@ -415,12 +436,12 @@ fn parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v, 's> {
         }
     }
     // So that options in another order are still the same options.
-    parts.options.sort_by_key(|(key, _)| *key);
+    sort::by_key(&mut parts.options, |(key, _)| *key);
     if let Some((Key::Date, ..)) = parts.trigger {
         for (name, typed) in [("start_date", parts.start_date), ("end_date", parts.end_date)] {
             if let Some((span, _)) = typed {
                 let message = format!("`{name}` has no meaning beside `date`");
-                scope.error_help(span, message, "`date` is once, at that moment");
+                scope.error_help(span, message, "a `date` is due only once");
                 parts.good = false;
             }
         }
@@ -450,9 +471,9 @@ fn check_id(id: &tree::Key<'_>, scope: &mut Scope<'_>) -> bool {
     let message = if id.text.is_empty() {
         "the id of a job cannot be empty".to_owned()
     } else if id.text.chars().any(char::is_control) {
-        "the id of a job cannot hold control characters".to_owned()
+        "the id of a job cannot contain control characters".to_owned()
     } else if id.text.len() > MAX_ID {
-        format!("the id of a job has at most {MAX_ID} bytes, this one has {}", id.text.len())
+        format!("the id of a job can have at most {MAX_ID} bytes, this one has {}", id.text.len())
     } else {
         return true;
     };
@@ -471,7 +492,11 @@ pub(super) fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Comman
             warn::percent(value, text, scope);
             Some(Command::Shell(text.as_ref().into()))
         }
-        Node::Array(_) => options::strings(value, scope, "command").map(Command::Argv),
+        Node::Array(values) => {
+            let words = options::strings(value, scope, "command")?;
+            no_shell::words(values, scope);
+            Some(Command::Argv(words))
+        }
         _ => {
             scope.wrong_type(
                 value,

@@ -53,6 +53,11 @@ impl Builder {
         Builder(Arc::new(Inner { sections, zones, zone, dir }))
     }
 
+    /// The version of the time zone data that the jobs go by, where it names one.
+    pub fn tzdata(&self) -> Option<&str> {
+        self.0.zones.version()
+    }
+
     /// The executors, in the order in which jobs count them.
     pub fn executors(&self) -> &[Executor] {
         &self.0.sections.executors
@@ -121,7 +126,7 @@ impl Builder {
         let table = read(text, &mut problems);
         for (key, _) in &table.entries {
             if Key::of(&key.text).is_some_and(|key| TIMES.contains(&key)) {
-                let message = format!("`{}` says when the job is due", key.text);
+                let message = format!("`{}` sets when the job is due", key.text);
                 let mut scope = self.scope(text, &job.id, &mut problems);
                 scope.error_help(key.span, message, "reschedule the job to change that");
             }
@@ -144,7 +149,7 @@ impl Builder {
         for (key, _) in &table.entries {
             let known = Key::of(&key.text);
             if known.is_some_and(|key| !TIMES.contains(&key) && key != Key::Jitter) {
-                let message = format!("`{}` does not say when the job is due", key.text);
+                let message = format!("`{}` does not set when the job is due", key.text);
                 let mut scope = self.scope(text, &job.id, &mut problems);
                 scope.error_help(key.span, message, "modify the job to change that");
             }
@@ -373,7 +378,7 @@ fn finished(job: Job, problems: &Problems, text: &str) -> Result<Made, Lines> {
 
 fn errors(problems: &Problems, text: &str) -> Lines {
     let lines = lines(problems, Severity::Error, text);
-    if lines.is_empty() { vec!["the job cannot be understood".to_owned()] } else { lines }
+    if lines.is_empty() { vec!["cannot make sense of the job".to_owned()] } else { lines }
 }
 
 /// Each problem of this severity as a line of text.

@@ -68,7 +68,6 @@ impl<'s> Chunk<'s> {
 }
 
 impl<'s> Part<'s> {
-    /// A whole text.
     pub(super) fn whole(text: &'s str) -> Part<'s> {
         Chunks::of(text).fold(Part::default(), |part, chunk| part.with(&chunk, text))
     }

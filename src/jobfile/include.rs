@@ -3,9 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::chunk::Chunks;
+use super::no_shell;
+use super::on_disk::{OnDisk, PATTERNS};
 use super::parse;
 use super::tree::{Node, Value};
 use super::value::Scope;
+use crate::core::sort;
 use crate::problem::{Problems, Span};
 
 /// A file to be read.
@@ -20,7 +23,7 @@ pub(super) struct Included {
 
 /// The files that a file includes: pattern by pattern as they stand, each pattern's in sorted
 /// order. Only the top of the file is read.
-pub(super) fn of(scope: &mut Scope<'_>) -> Vec<Included> {
+pub(super) fn of(scope: &mut Scope<'_>, on_disk: &mut OnDisk) -> Vec<Included> {
     let mut included = Vec::new();
     // Most files include nothing, and then nothing need be done.
     if !scope.text.contains("include") {
@@ -33,10 +36,10 @@ pub(super) fn of(scope: &mut Scope<'_>) -> Vec<Included> {
     let mut table = parse::table(top.part(), scope.file, &mut unused, |_| false);
     let Some(value) = table.remove("include") else { return included };
     match &value.node {
-        Node::String(_) => pattern(&value, scope, &mut included),
+        Node::String(_) => pattern(&value, scope, &mut included, on_disk),
         Node::Array(patterns) => {
             for value in patterns {
-                pattern(value, scope, &mut included);
+                pattern(value, scope, &mut included, on_disk);
             }
         }
         _ => scope.wrong_type(&value, "an array of files such as [\"jobs.d/*.toml\"]"),
@@ -44,9 +47,15 @@ pub(super) fn of(scope: &mut Scope<'_>) -> Vec<Included> {
     included
 }
 
-fn pattern(value: &Value<'_>, scope: &mut Scope<'_>, included: &mut Vec<Included>) {
+fn pattern(
+    value: &Value<'_>,
+    scope: &mut Scope<'_>,
+    included: &mut Vec<Included>,
+    on_disk: &mut OnDisk,
+) {
     let wanted = "the path of a file, or a pattern such as \"jobs.d/*.toml\"";
     let Some(text) = scope.system_string(value, wanted) else { return };
+    no_shell::path(value, scope);
     let span = value.span;
     if !text.contains(['*', '?', '[']) {
         included.push(Included { path: scope.dir.join(text), span, by_wildcard: false });
@@ -59,21 +68,18 @@ fn pattern(value: &Value<'_>, scope: &mut Scope<'_>, included: &mut Vec<Included
         match scope.dir.to_str() {
             Some(dir) => format!("{}/{text}", glob::Pattern::escape(dir)),
             None => {
-                scope.error(span, "the path of this file is not UTF-8, so no pattern can be used");
+                scope.error(
+                    span,
+                    "patterns cannot be used here, because the path of this file is not UTF-8",
+                );
                 return;
             }
         }
     };
-    let options = glob::MatchOptions {
-        require_literal_separator: true,
-        // Editors leave hidden files behind that are no jobfiles.
-        require_literal_leading_dot: true,
-        ..glob::MatchOptions::default()
-    };
-    let paths = match glob::glob_with(&pattern, options) {
+    let paths = match glob::glob_with(&pattern, PATTERNS) {
         Ok(paths) => paths,
         Err(error) => {
-            scope.error(span, format!("this pattern cannot be read: {}", error.msg));
+            scope.error(span, format!("invalid pattern: {}", error.msg));
             return;
         }
     };
@@ -83,11 +89,12 @@ fn pattern(value: &Value<'_>, scope: &mut Scope<'_>, included: &mut Vec<Included
             Ok(path) => found.push(path),
             Err(error) => {
                 let (path, error) = (error.path().display().to_string(), error.error());
-                scope.error(span, format!("{path} cannot be read: {error}"));
+                scope.error(span, format!("cannot read {path}: {error}"));
             }
         }
     }
-    found.sort();
+    sort::all(&mut found);
+    on_disk.matched(pattern, found.clone());
     let files = found.into_iter().map(|path| Included { path, span, by_wildcard: true });
     included.extend(files);
 }

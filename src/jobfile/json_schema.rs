@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{CRON_FIELDS, INTERVAL_FIELDS, Key};
 use super::sections;
+use crate::core::sort;
 
 /// The whole schema.
 pub(crate) fn schema() -> Value {
@@ -17,12 +18,12 @@ pub(crate) fn schema() -> Value {
     let one: Vec<Value> = triggers.map(|key| json!({ "required": [key.name()] })).collect();
     job["oneOf"] = one.into();
     let defaults = properties(|key| !key.is_trigger() && !matches!(key, Key::Command | Key::Name));
-    let top: Map<String, Value> =
-        sections::TOP.iter().map(|name| ((*name).to_owned(), section(name, &defaults))).collect();
+    let top = sections::TOP.iter().map(|name| ((*name).to_owned(), section(name, &defaults)));
+    let top: Map<String, Value> = sort::collect(top);
     json!({
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "schedrs jobfile",
-        "description": "Jobs for schedrs; see schedrs-jobs(5)",
+        "description": "A schedrs jobfile; see schedrs-jobs(5)",
         "type": "object",
         "additionalProperties": false,
         "properties": top,
@@ -44,49 +45,15 @@ pub(crate) fn schema() -> Value {
 fn section(name: &str, defaults: &Value) -> Value {
     match name {
         "include" => json!({
-            "description": "More files, relative to this one: paths and patterns",
+            "description": "More jobfiles: paths and patterns, relative to this one",
             "anyOf": [text(), strings(0)],
             "examples": [["jobs.d/*.toml"]],
         }),
-        "scheduler" => table(
-            "What concerns all jobs",
-            json!({
-                "timezone": described(
-                    "The IANA zone of jobs that name none; the system's unless told",
-                    text(),
-                ),
-                "stop_grace": with_default(
-                    described("How long running jobs may take to end after SIGTERM", duration()),
-                    json!("30s"),
-                ),
-            }),
-        ),
-        "store" => table(
-            "What survives a restart",
-            json!({
-                "url": described("\"memory\", a file: \"sqlite:schedrs.db\", or a server: \"postgres://localhost/schedrs\"", text()),
-                "keep": table(
-                    "Runs beyond either limit may be forgotten",
-                    json!({
-                        "runs": described("This many of the last runs of each job", count(1)),
-                        "days": described("Runs of this many last days", count(1)),
-                    }),
-                ),
-            }),
-        ),
-        "fleet" => table(
-            "This host among those that share the store",
-            json!({
-                "name": described("What people call it; the name of the machine unless told", text()),
-                "labels": described("What `run_on` of the jobs is compared with", strings(1)),
-                "lease": with_default(
-                    described("A host that is silent for so long is taken for dead", duration()),
-                    json!("15s"),
-                ),
-            }),
-        ),
+        "scheduler" => scheduler(),
+        "store" => store(),
+        "fleet" => fleet(),
         "executors" => json!({
-            "description": "Named pools of slots; `default` is always there",
+            "description": "Named pools of slots; `default` always exists",
             "type": "object",
             "additionalProperties": table(
                 "A pool",
@@ -105,7 +72,7 @@ fn section(name: &str, defaults: &Value) -> Value {
             described("Any option of a job, for jobs that do not say otherwise", defaults.clone())
         }
         "jobs" => json!({
-            "description": "The jobs; the name of a table is the job's id",
+            "description": "The jobs; each table's name is the job's id",
             "type": "object",
             "additionalProperties": { "$ref": "#/definitions/job" },
         }),
@@ -114,23 +81,79 @@ fn section(name: &str, defaults: &Value) -> Value {
     }
 }
 
+fn scheduler() -> Value {
+    table(
+        "What concerns all jobs",
+        json!({
+            "timezone": described(
+                "The IANA time zone of jobs that set none; by default, the system's",
+                text(),
+            ),
+            "stop_grace": with_default(
+                described("How long running jobs may take to end after SIGTERM", duration()),
+                json!("30s"),
+            ),
+            "reload": with_default(
+                described(
+                    "Whether the jobfile is read again by itself when it was edited",
+                    json!({ "enum": ["auto", "manual"] }),
+                ),
+                json!("manual"),
+            ),
+        }),
+    )
+}
+
+fn store() -> Value {
+    let url = "\"memory\", a file: \"sqlite:schedrs.db\", or a server: \
+               \"postgres://localhost/schedrs\"";
+    table(
+        "Where state is kept",
+        json!({
+            "url": described(url, text()),
+            "keep": table(
+                "Runs beyond either limit may be deleted",
+                json!({
+                    "runs": described("The number of runs to keep for each job", count(1)),
+                    "days": described("The number of days to keep runs for", count(1)),
+                    "output": described("How much of each attempt's output to keep", size()),
+                }),
+            ),
+        }),
+    )
+}
+
+fn fleet() -> Value {
+    table(
+        "This host in the fleet that shares the store",
+        json!({
+            "name": described("The host's name; by default, the machine's", text()),
+            "labels": described("Labels that a job's `run_on` can ask for", strings(1)),
+            "lease": with_default(
+                described("A host that is silent for this long is considered dead", duration()),
+                json!("15s"),
+            ),
+        }),
+    )
+}
+
 /// A table of some of a job's keys.
 fn properties(wanted: impl Fn(Key) -> bool) -> Value {
     let keys = Key::ALL.iter().filter(|key| wanted(**key));
-    let keys: Map<String, Value> = keys.map(|key| (key.name().to_owned(), of(*key))).collect();
+    let keys: Map<String, Value> = sort::collect(keys.map(|key| (key.name().to_owned(), of(*key))));
     json!({ "type": "object", "additionalProperties": false, "properties": keys })
 }
 
 /// What may stand at a key.
 fn of(key: Key) -> Value {
     let (about, what) = match key {
-        Key::Name => ("A text for people; the id unless told", text()),
+        Key::Name => ("A display name; by default, the id", text()),
         Key::Command => (
-            "What to run: a string for the shell, or program and arguments",
+            "What to run: a string for the shell, or an array of program and arguments",
             json!({ "anyOf": [text(), strings(1)] }),
         ),
         Key::Cron => (
-            "Due on the clock: crontab(5), several expressions, or a table of fields",
+            "Due by the clock: a crontab(5) expression, an array of them, or a table of fields",
             json!({
                 "anyOf": [
                     text(),
@@ -141,53 +164,63 @@ fn of(key: Key) -> Value {
             }),
         ),
         Key::Interval => (
-            "Due every so often, in exact elapsed time",
+            "Due at fixed intervals of elapsed time",
             json!({ "anyOf": [duration(), fields(INTERVAL_FIELDS, &count(0))] }),
         ),
         Key::Date => (
-            "Due once; \"now\" is when the scheduler starts",
+            "Due once; \"now\" means when the scheduler starts",
             json!({ "anyOf": [moment(), { "const": "now" }] }),
         ),
-        Key::Timezone => ("The IANA zone its times are read and shown in", text()),
-        Key::StartDate => ("Not due before", moment()),
-        Key::EndDate => ("Not due after", moment()),
-        Key::Jitter => ("Up to this much later, by a hash of job and due time", duration()),
+        Key::Timezone => ("The IANA time zone in which the job's times are read and shown", text()),
+        Key::StartDate => ("Not due before this time", moment()),
+        Key::EndDate => ("Not due after this time", moment()),
+        Key::Jitter => ("Delay each run by up to this, by a hash of job and due time", duration()),
         Key::Spread => {
-            ("Up to this much later, always as much, by a hash of job and machine", duration())
+            ("Delay each run by a fixed time up to this, by a hash of job and host", duration())
         }
-        Key::RunOnStart => ("One extra run when the scheduler starts", boolean()),
-        Key::Paused => ("Loaded, but not due until it is resumed", boolean()),
-        Key::MisfireGraceTime => (
-            "How late a due time may be acted upon",
-            json!({ "anyOf": [{ "const": "forever" }, duration()] }),
-        ),
+        Key::RunOnStart => ("Also run once when the scheduler starts", boolean()),
+        Key::Paused => ("Start out paused", boolean()),
+        Key::MisfireGraceTime => {
+            ("How late a run may start", json!({ "anyOf": [{ "const": "forever" }, duration()] }))
+        }
         Key::Coalesce => (
-            "Which of several missed due times run",
+            "Which of several missed due times to run",
             json!({ "enum": ["latest", "earliest", "all"] }),
         ),
-        Key::MaxInstances => ("How many runs of it may be active at once", count(1)),
+        Key::MaxInstances => ("How many runs may be active at once", count(1)),
         Key::Overlap => (
-            "What becomes of a due time when so many runs are active",
+            "What to do at a due time when that many runs are active",
             json!({ "enum": ["skip", "queue", "replace"] }),
         ),
-        Key::Executor => ("The pool it runs in", text()),
+        Key::Executor => ("The executor to run in", text()),
         Key::RunOn => (
-            "On one of the hosts that share the store, on all, or on one with these labels",
+            "Run on one host of the fleet, on all, or on one with these labels",
             json!({ "anyOf": [{ "enum": ["one", "all"] }, strings(1)] }),
         ),
-        Key::MaxWait => ("How long it may wait for a slot there; for ever unless told", duration()),
+        Key::OnlyOn => ("Only on hosts whose name matches one of these: web*", strings(0)),
+        Key::Tags => ("Words by which commands choose it among others: tag:WORD", strings(0)),
+        Key::OnLost => {
+            ("What to do about a run whose host died", json!({ "enum": ["leave", "run_again"] }))
+        }
+        Key::MaxWait => {
+            ("How long a run may wait for a slot; by default, without limit", duration())
+        }
+        Key::Expect => {
+            ("How often a success is expected; a job without one for longer is overdue", duration())
+        }
         Key::Timeout => {
-            ("How long an attempt may take; then TERM to all its processes", duration())
+            ("How long an attempt may take before all its processes get SIGTERM", duration())
         }
-        Key::KillAfter => ("From TERM to KILL", duration()),
-        Key::Retries => ("Further attempts after a failure", count(0)),
-        Key::RetryDelay => ("The delay before the first further attempt", duration()),
-        Key::RetryBackoff => {
-            ("The factor from each delay to the next", json!({ "type": "number", "minimum": 1 }))
-        }
-        Key::RetryMaxDelay => ("The longest delay between attempts", duration()),
+        Key::KillAfter => ("Time between SIGTERM and SIGKILL", duration()),
+        Key::Retries => ("How often to retry a failed run", count(0)),
+        Key::RetryDelay => ("The delay before the first retry", duration()),
+        Key::RetryBackoff => (
+            "Multiply the delay by this after each retry",
+            json!({ "type": "number", "minimum": 1 }),
+        ),
+        Key::RetryMaxDelay => ("The longest delay between retries", duration()),
         Key::SuccessCodes => (
-            "Exit codes that are no failure",
+            "Exit codes that count as success",
             json!({
                 "type": "array",
                 "minItems": 1,
@@ -195,12 +228,16 @@ fn of(key: Key) -> Value {
             }),
         ),
         Key::Shell => (
-            "The program that gets a string command after -c",
+            "The program that runs a string command, with -c",
             json!({ "anyOf": [text(), strings(1)] }),
         ),
-        Key::Cwd => ("The directory it runs in, relative to the jobfile", text()),
+        Key::Cwd => (
+            "The working directory, relative to the jobfile, or to the home of the job with ~",
+            text(),
+        ),
         Key::Env => (
-            "Variables, over all others; { file = \"...\" } for a secret in a file",
+            "Environment variables; { file = \"...\" } reads a secret from a file, { append = \"...\" } \
+             and { prepend = \"...\" } add to the value there is, with a colon between",
             json!({
                 "type": "object",
                 "additionalProperties": {
@@ -212,16 +249,25 @@ fn of(key: Key) -> Value {
                             "required": ["file"],
                             "properties": { "file": text() },
                         },
+                        {
+                            "type": "object",
+                            "additionalProperties": false,
+                            "minProperties": 1,
+                            "properties": {
+                                "prepend": { "type": "string" },
+                                "append": { "type": "string" },
+                            },
+                        },
                     ],
                 },
             }),
         ),
-        Key::EnvFile => ("A file of NAME=value lines, read at each start", text()),
-        Key::ClearEnv => ("Start from a small environment, not the scheduler's", boolean()),
-        Key::User => ("The user it runs as: name or number", account()),
-        Key::Group => ("The group it runs as: name or number", account()),
+        Key::EnvFile => ("A file of NAME=value lines, read at the start of each run", text()),
+        Key::ClearEnv => ("Start from a minimal environment, not the scheduler's", boolean()),
+        Key::User => ("The user to run as: name or number", account()),
+        Key::Group => ("The group to run as: name or number", account()),
         Key::Umask => (
-            "Octal: \"022\" or 0o022",
+            "The umask, in octal: \"022\" or 0o022",
             json!({
                 "anyOf": [
                     { "type": "string", "minLength": 1, "maxLength": 4 },
@@ -229,13 +275,13 @@ fn of(key: Key) -> Value {
                 ],
             }),
         ),
-        Key::Nice => ("Niceness", json!({ "type": "integer", "minimum": -20, "maximum": 19 })),
-        Key::Stdin => {
-            ("A text to read on standard input; nothing unless told", json!({ "type": "string" }))
-        }
-        Key::Output => {
-            ("Where what it prints goes", json!({ "enum": ["pass", "file", "discard"] }))
-        }
+        Key::Nice => ("The niceness", json!({ "type": "integer", "minimum": -20, "maximum": 19 })),
+        Key::Stdin => (
+            "Text for standard input, and not a file; by default, empty",
+            json!({ "type": "string" }),
+        ),
+        Key::Output => ("Where output goes", json!({ "enum": ["pass", "file", "discard"] })),
+        Key::KeepOutput => ("How much of each attempt's output to keep for `logs`", size()),
     };
     let value = described(about, what);
     match default(key) {
@@ -255,6 +301,7 @@ fn default(key: Key) -> Option<Value> {
         Key::Overlap => json!("skip"),
         Key::Executor => json!("default"),
         Key::RunOn => json!("one"),
+        Key::OnLost => json!("leave"),
         Key::KillAfter | Key::RetryDelay => json!("10s"),
         Key::Retries => json!(0),
         Key::RetryBackoff => json!(2.0),
@@ -262,6 +309,7 @@ fn default(key: Key) -> Option<Value> {
         Key::SuccessCodes => json!([0]),
         Key::Shell => json!("/bin/sh"),
         Key::Env => json!({}),
+        Key::OnlyOn | Key::Tags => json!([]),
         Key::Output => json!("pass"),
         _ => return None,
     })
@@ -290,7 +338,7 @@ fn table(about: &str, properties: Value) -> Value {
 /// A table of fields that are all of one kind, of which there is at least one.
 fn fields(names: &[&str], what: &Value) -> Value {
     let fields: Map<String, Value> =
-        names.iter().map(|name| ((*name).to_owned(), what.clone())).collect();
+        sort::collect(names.iter().map(|name| ((*name).to_owned(), what.clone())));
     json!({
         "type": "object",
         "minProperties": 1,
@@ -322,6 +370,11 @@ fn boolean() -> Value {
 
 fn count(at_least: u32) -> Value {
     json!({ "type": "integer", "minimum": at_least })
+}
+
+fn size() -> Value {
+    let text = json!({ "type": "string", "pattern": "^[0-9]+ *([kKmM]?i?[bB]?)$" });
+    json!({ "anyOf": [text, count(0)] })
 }
 
 fn account() -> Value {
@@ -373,6 +426,7 @@ mod tests {
                     | Key::StartDate
                     | Key::EndDate
                     | Key::MaxWait
+                    | Key::Expect
                     | Key::Timeout
                     | Key::Cwd
                     | Key::EnvFile
@@ -381,6 +435,7 @@ mod tests {
                     | Key::Umask
                     | Key::Nice
                     | Key::Stdin
+                    | Key::KeepOutput
             )
         };
         for key in Key::ALL {

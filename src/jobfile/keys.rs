@@ -1,5 +1,6 @@
 //! The keys of a job, and what people write in their place.
 
+use crate::core::names::{SHORT_WEEKDAYS, WEEKDAYS};
 use crate::core::nearest::nearest;
 
 /// Makes [`Key`], the list of its names and both ways between them.
@@ -14,7 +15,6 @@ macro_rules! keys {
             /// Every key, in the order in which options are explained.
             pub(crate) const ALL: &[Key] = &[$(Key::$variant,)*];
 
-            /// The key of a name.
             pub(super) fn of(name: &str) -> Option<Key> {
                 match name {
                     $($name => Some(Key::$variant),)*
@@ -34,6 +34,7 @@ macro_rules! keys {
 
 keys! {
     Name "name",
+    Tags "tags",
     Command "command",
     Cron "cron",
     Interval "interval",
@@ -51,6 +52,8 @@ keys! {
     Overlap "overlap",
     Executor "executor",
     RunOn "run_on",
+    OnlyOn "only_on",
+    OnLost "on_lost",
     MaxWait "max_wait",
     Timeout "timeout",
     KillAfter "kill_after",
@@ -59,6 +62,7 @@ keys! {
     RetryBackoff "retry_backoff",
     RetryMaxDelay "retry_max_delay",
     SuccessCodes "success_codes",
+    Expect "expect",
     Shell "shell",
     Cwd "cwd",
     Env "env",
@@ -70,6 +74,7 @@ keys! {
     Nice "nice",
     Stdin "stdin",
     Output "output",
+    KeepOutput "keep_output",
 }
 
 impl Key {
@@ -108,6 +113,8 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["environment", "envs", "environ", "vars"], Key::Env),
     (&["environment_file", "dotenv", "envfile"], Key::EnvFile),
     (&["description", "title", "label"], Key::Name),
+    (&["host", "hosts", "only_hosts", "hostname"], Key::OnlyOn),
+    (&["tag", "labels", "groups", "category"], Key::Tags),
     (&["concurrency", "concurrency_policy", "overlap_policy"], Key::Overlap),
     (&["max_concurrent", "max_concurrency", "instances"], Key::MaxInstances),
     (&["splay", "random_delay", "randomizeddelaysec"], Key::Jitter),
@@ -123,16 +130,25 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["stdout", "log", "logs", "log_file"], Key::Output),
     (&["disabled", "suspend"], Key::Paused),
     (&["exit_codes", "success"], Key::SuccessCodes),
+    (&["expected", "expect_every", "healthcheck", "heartbeat"], Key::Expect),
 ];
 
 pub(super) const CRON_FIELDS: &[&str] =
     &["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
+/// Keys of which the value may be weekdays.
+const DAYS: &[&str] = &["day", "days", "weekday", "weekdays"];
 pub(super) const INTERVAL_FIELDS: &[&str] = &["weeks", "days", "hours", "minutes", "seconds"];
 
 /// What to say about an unknown key of a job; `value` is its value as typed.
 pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
     let hint = |help: &str, meant| Some(Hint { help: help.to_owned(), meant });
     let value = if value.len() <= 40 && !value.contains('\n') { value } else { "..." };
+    if DAYS.contains(&name)
+        && let Some(days) = weekdays_in(value)
+    {
+        let help = format!("write `cron = {{ day_of_week = \"{days}\", hour = 9 }}`");
+        return Some(Hint { help, meant: Some(Key::Cron) });
+    }
     if INTERVAL_FIELDS.contains(&name) {
         let help = format!("write `interval = {{ {name} = {value} }}`");
         return Some(Hint { help, meant: Some(Key::Interval) });
@@ -157,25 +173,25 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
         }
         "args" | "kwargs" | "arguments" => {
             return hint(
-                "arguments stand in the command: `command = [\"program\", \"argument\"]`",
+                "arguments are part of the command: `command = [\"program\", \"argument\"]`",
                 None,
             );
         }
         "max_workers" => {
             return hint(
-                "it belongs to an executor: `[executors]`, `reports = { max_workers = 2 }`, \
+                "this is set on an executor: `[executors]`, `reports = { max_workers = 2 }`, \
                  and in the job `executor = \"reports\"`",
                 None,
             );
         }
         "jobstore" | "replace_existing" | "next_run_time" => {
-            return hint("a job of a jobfile has no such setting: remove it", None);
+            return hint("jobs in a jobfile do not have this setting: remove it", None);
         }
         "enabled" | "active" => {
-            return hint("every job is, unless it says `paused = true`", None);
+            return hint("every job is enabled unless it has `paused = true`", None);
         }
         "jobs" | "executors" | "defaults" | "scheduler" | "store" | "include" => {
-            return hint("it is no option of a job but stands at the top of the file", None);
+            return hint("this is not an option of a job: put it at the top of the file", None);
         }
         "stderr" => {
             return hint("standard output and error go together: `output`", Some(Key::Output));
@@ -205,6 +221,23 @@ fn snake(name: &str) -> String {
     snake
 }
 
+/// The weekdays in a value as typed, `"mon-fri"` or `["Monday", "fri"]`, as a cron field has them.
+fn weekdays_in(value: &str) -> Option<String> {
+    let short = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        let of = |(long, short): &(&&str, &&str)| name == **long || name == **short;
+        WEEKDAYS.iter().zip(&SHORT_WEEKDAYS).find(of).map(|(_, short)| *short)
+    };
+    let range = |range: &str| {
+        let ends = range.split('-').map(short).collect::<Option<Vec<&str>>>()?;
+        Some(ends.join("-"))
+    };
+    let is_mark = |c: char| matches!(c, '[' | ']' | '"' | '\'' | ' ');
+    let plain = value.replace(is_mark, "");
+    let days = plain.split(',').filter(|day| !day.is_empty()).map(range);
+    days.collect::<Option<Vec<String>>>().filter(|days| !days.is_empty()).map(|days| days.join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,7 +258,18 @@ mod tests {
             ("workingDirectory", "\"x\"", "did you mean `cwd`?"),
             ("working-dir", "\"x\"", "did you mean `cwd`?"),
             ("seconds", "30", "write `interval = { seconds = 30 }`"),
-            ("day_of_week", "\"mon\"", "write `cron = { day_of_week = \"mon\" }`"),
+            ("day_of_week", "1", "write `cron = { day_of_week = 1 }`"),
+            ("days", "2", "write `interval = { days = 2 }`"),
+            ("days", "\"mon\"", "write `cron = { day_of_week = \"mon\", hour = 9 }`"),
+            ("day", "\"Mon-Fri\"", "write `cron = { day_of_week = \"mon-fri\", hour = 9 }`"),
+            ("day_of_week", "'sun'", "write `cron = { day_of_week = 'sun' }`"),
+            (
+                "days",
+                "[\"mon\", \"fri\"]",
+                "write `cron = { day_of_week = \"mon,fri\", hour = 9 }`",
+            ),
+            ("days", "\"Tuesday\"", "write `cron = { day_of_week = \"tue\", hour = 9 }`"),
+            ("days", "\"monthly\"", "write `interval = { days = \"monthly\" }`"),
         ];
         for (name, value, help) in rows {
             assert_eq!(hint(name, value).map(|hint| hint.help).as_deref(), Some(help), "{name}");

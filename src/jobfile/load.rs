@@ -11,7 +11,9 @@ use std::sync::Arc;
 
 use super::build::Jobs;
 use super::chunk::{self, Chunks, Part};
+use super::foreign;
 use super::include::{self, Included};
+use super::on_disk::OnDisk;
 use super::parse;
 use super::read::{self, MAX_BYTES, Text, Unreadable};
 use super::sections::Sections;
@@ -20,8 +22,10 @@ use super::value::Scope;
 use super::{Builder, FileFindings, Loaded, Named, Origins};
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Settings};
+use crate::core::url::SharedUrl;
 use crate::core::zone::Database;
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
+use crate::sys::file_id::FileId;
 use crate::sys::trust::way::Ways;
 use crate::sys::trust::{Doubt, Owners};
 
@@ -45,6 +49,8 @@ pub(super) struct Loader<'a> {
     pub(super) tz: Option<String>,
     /// What tells this machine from others.
     pub(super) machine: u64,
+    /// What people call it; `None`: every job is for it.
+    pub(super) host: Option<String>,
     /// Record where every value comes from.
     pub(super) origins: bool,
 }
@@ -61,24 +67,34 @@ impl Loader<'_> {
             Input::Path(path) => {
                 let dir = path.parent().unwrap_or(Path::new(""));
                 let text = read::path(path, MAX_BYTES, &mut files.ways);
+                files.saw(path, &text);
                 files.take(path.display().to_string(), dir, text, None);
             }
             Input::Stdin => {
                 files.take("<stdin>".to_owned(), Path::new(""), read::stdin(MAX_BYTES), None);
             }
             Input::Text { name, text } => {
-                let text = Text { text: text.to_owned(), identity: None, doubt: None };
+                let text = Text { text: text.to_owned(), identity: None, stamp: None, doubt: None };
                 files.take(name.to_owned(), Path::new(""), Ok(text), None);
             }
         }
-        let Files { sources, meta, mut problems, doubtful, .. } = files;
+        let Files { sources, meta, mut problems, doubtful, on_disk, .. } = files;
         let (set, builder, origins, named) = self.jobs(&sources, &meta, whole, &mut problems);
+        if problems.errors() > 0
+            && set.jobs.is_empty()
+            && let Some(first) = sources.iter().next()
+            && let Some(foreign) = foreign::recognise(&first.text)
+        {
+            problems = Problems::default();
+            let place = Place { file: 0, span: Some(foreign.at) };
+            problems.push(Problem::error(place, foreign.message).help(foreign.help));
+        }
         problems.sort();
         let is_good = problems.errors() == 0;
         let (set, builder) = (is_good.then_some(set), is_good.then_some(builder));
         let files = FileFindings { doubtful, named };
         let read = meta.first().and_then(|meta| meta.identity);
-        Loaded { set, problems, sources, builder, origins, read, files }
+        Loaded { set, problems, sources, builder, origins, read, on_disk, files }
     }
 
     fn jobs(
@@ -117,6 +133,9 @@ impl Loader<'_> {
         for reader in readers {
             reader.jobs(&mut jobs, problems);
         }
+        let shared = sections.store_url.as_deref().and_then(SharedUrl::parse).is_some();
+        jobs.refuse_only_on(shared, problems);
+        let elsewhere = jobs.leave_to_others(self.host.as_deref());
         let Jobs { jobs, origins, mut named, .. } = jobs;
         let defaults = &sections.defaults;
         let named_by_default = defaults.places.iter().filter(|(key, _)| key.names_files());
@@ -129,9 +148,11 @@ impl Loader<'_> {
         let settings = Settings {
             zone,
             stop_grace: sections.stop_grace,
+            reload_auto: sections.reload_auto,
             store_url: sections.store_url.clone(),
             keep: sections.keep,
             fleet: sections.fleet.clone(),
+            elsewhere: elsewhere.into(),
         };
         let set = JobSet { settings, executors: sections.executors.clone(), jobs };
         let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();
@@ -143,7 +164,7 @@ impl Loader<'_> {
 /// What is known of a file beside its text.
 struct Meta {
     dir: PathBuf,
-    identity: Option<(u64, u64)>,
+    identity: Option<FileId>,
     /// Its text can be read as TOML; otherwise that it cannot has been said.
     usable: bool,
 }
@@ -155,6 +176,7 @@ struct Files {
     problems: Problems,
     bytes: u64,
     doubtful: Vec<(u32, Doubt)>,
+    on_disk: OnDisk,
     ways: Ways,
     /// The file whose includes are being read, and those that led to it.
     open: Vec<u32>,
@@ -168,6 +190,7 @@ impl Files {
             problems: Problems::default(),
             bytes: 0,
             doubtful: Vec::new(),
+            on_disk: OnDisk::default(),
             ways: Ways::new(Owners::of_this_process(None)),
             open: Vec::new(),
         }
@@ -183,7 +206,7 @@ impl Files {
         from: Option<Place>,
     ) {
         match text {
-            Ok(Text { text, identity, doubt }) => {
+            Ok(Text { text, identity, doubt, stamp: _ }) => {
                 self.bytes += text.len() as u64;
                 let meta = Meta { dir: dir.to_path_buf(), identity, usable: true };
                 let file = self.add(Source::new(name, text), meta);
@@ -208,6 +231,12 @@ impl Files {
         }
     }
 
+    /// Remembers a file as it was.
+    fn saw(&mut self, path: &Path, text: &Result<Text, Unreadable>) {
+        let read = text.as_ref().ok().and_then(|text| Some((text.stamp?, &*text.text)));
+        self.on_disk.saw(path, read);
+    }
+
     fn add(&mut self, source: Source, meta: Meta) -> u32 {
         self.meta.push(meta);
         self.sources.push(source)
@@ -230,7 +259,7 @@ impl Files {
             job: None,
             problems: &mut self.problems,
         };
-        let included = include::of(&mut scope);
+        let included = include::of(&mut scope, &mut self.on_disk);
         self.open.push(file);
         for Included { path, span, by_wildcard } in included {
             let from = Place { file, span: Some(span) };
@@ -245,6 +274,7 @@ impl Files {
             }
             let name = path.display().to_string();
             let text = read::path(&path, MAX_BYTES - self.bytes, &mut self.ways);
+            self.saw(&path, &text);
             if let Ok(Text { identity: identity @ Some(_), .. }) = &text
                 && let Some(known) = self.meta.iter().position(|meta| meta.identity == *identity)
             {
@@ -266,7 +296,7 @@ impl Files {
         self.problems.push(if self.open.contains(&file) {
             Problem::error(from, "this file includes itself, directly or through others")
         } else {
-            Problem::warning(from, "this file is included already, and is read once")
+            Problem::warning(from, "this file is already included; it is read only once")
         });
     }
 }

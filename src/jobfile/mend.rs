@@ -14,6 +14,7 @@ use toml::de::{DeTable, Error};
 use super::blame::{Fault, Tokens, unclosed};
 use super::chunk::MAX_TOKENS;
 use super::statement::{Kind, MAX_DEPTH, Statement, Statements};
+use crate::core::sort;
 use crate::problem::Span;
 
 /// Taking a statement out may show others to be wrong, but not often.
@@ -31,7 +32,7 @@ const MAX_LINES: usize = 100;
 pub(super) fn mend(text: &str, faults: &mut Vec<Fault>) -> String {
     let mut mender = Mender::new(text);
     if mender.statements.iter().map(|statement| statement.tokens).sum::<usize>() > MAX_TOKENS {
-        let message = "this has more parts than a jobfile can have";
+        let message = "this file has too many parts";
         faults.push(Fault::new(mender.character(0), message));
         return String::new();
     }
@@ -52,7 +53,7 @@ pub(super) fn mend(text: &str, faults: &mut Vec<Fault>) -> String {
         }
     }
     // Only a text that was made for it comes here: all that can be said of it has been.
-    faults.push(Fault::new(mender.character(0), "too much is wrong with this to go on"));
+    faults.push(Fault::new(mender.character(0), "too many errors here to continue"));
     String::new()
 }
 
@@ -120,7 +121,7 @@ impl<'s> Mender<'s> {
             let message = "a carriage return must be followed by a newline";
             Fault::new(Span::new(range.end - 1, range.end), message)
         } else if range.start > 0 && text.starts_with('\u{feff}') {
-            let message = "a byte order mark may only stand at the beginning of a file";
+            let message = "a byte order mark is only allowed at the beginning of a file";
             Fault::new(self.character(range.start), message)
         } else {
             let errors = errors(text).into_iter();
@@ -131,7 +132,7 @@ impl<'s> Mender<'s> {
             if wrong.is_empty() {
                 return;
             }
-            wrong.sort_by_key(|(span, _)| span.start);
+            sort::by_key(&mut wrong, |(span, _)| span.start);
             let repaired = self.repaired(index, &wrong);
             if repaired.is_none() || self.statements[index].kind == Kind::Header {
                 self.explain(index, &wrong, faults);
@@ -169,7 +170,7 @@ impl<'s> Mender<'s> {
         let (_, errors) = DeTable::parse_recoverable(&self.rest);
         let mut spans: Vec<_> =
             errors.iter().map(|error| error.span().unwrap_or_default()).collect();
-        spans.sort_by_key(|span| span.start);
+        sort::by_key(&mut spans, |span| span.start);
         let clash = |span: Range<usize>| {
             let after = self.statements.partition_point(|one| one.range.start <= span.start);
             let span = self.boundaries(span);
@@ -265,7 +266,7 @@ impl<'s> Mender<'s> {
         let name = keys.get(part).map_or("", |key| &key.text);
         let message = match first {
             Some(First { what: Some(what), .. }) if part + 1 < keys.len() => {
-                format!("`{name}` is {what}, and nothing can be added to it")
+                format!("`{name}` is {what}, so nothing can be added to it")
             }
             _ if statement.kind == Kind::Header => {
                 let path: Vec<&str> = keys.iter().map(|key| &*key.text).collect();

@@ -4,10 +4,13 @@
 //! command, name, zone and executor are not here: they need more than their own value (`build`).
 
 use super::keys::Key;
+use super::no_shell;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use crate::core::fleet::RunOn;
-use crate::core::job::{Coalesce, Grace, Options, Output, Overlap};
+use crate::core::job::{
+    Coalesce, Grace, Joined, Keep, OnLost, Options, Output, Overlap, below_home,
+};
 
 /// Sets one option. What is wrong with it is reported; then the option stays as it was and the
 /// answer is `false`.
@@ -36,7 +39,11 @@ fn try_set(
         Key::Group => options.group = Some(account(value, scope, "the name of a group")?),
         Key::Umask => options.umask = Some(umask(value, scope)?),
         Key::Nice => options.nice = Some(scope.integer(value, -20..=19)? as i32),
-        Key::Stdin => options.stdin = Some(scope.string(value, "a string")?.into()),
+        Key::Stdin => {
+            let text = scope.string(value, "a string")?;
+            no_shell::stdin(value, text, scope);
+            options.stdin = Some(text.into());
+        }
         Key::Jitter => options.jitter = scope.duration(value)?,
         // Which machine it is was known before.
         Key::Spread => options.spread.most = scope.duration(value)?,
@@ -45,6 +52,15 @@ fn try_set(
                 Node::String(text) if text == "forever" => Grace::Forever,
                 _ => Grace::Limited(scope.duration(value)?),
             }
+        }
+        Key::Expect => {
+            let expect = scope.duration(value)?;
+            if expect.is_zero() {
+                let help = "leave it out where no success is expected";
+                scope.error_help(value.span, "it must be longer than zero", help);
+                return None;
+            }
+            options.expect = Some(expect);
         }
         Key::MaxWait => options.max_wait = Some(scope.duration(value)?),
         Key::Coalesce => {
@@ -73,7 +89,7 @@ fn try_set(
         Key::Timeout => {
             let timeout = scope.duration(value)?;
             if timeout.is_zero() {
-                let help = "leave it out for no timeout";
+                let help = "for no timeout, leave it out";
                 scope.error_help(value.span, "a timeout must be longer than zero", help);
                 return None;
             }
@@ -85,14 +101,17 @@ fn try_set(
         Key::RetryBackoff => options.retry_backoff = backoff(value, scope)?,
         Key::RetryMaxDelay => options.retry_max_delay = scope.duration(value)?,
         Key::SuccessCodes => options.success_codes = codes(value, scope)?,
-        Key::Output => {
-            let names =
-                [("pass", Output::Pass), ("file", Output::File), ("discard", Output::Discard)];
-            options.output = scope.one_of(value, &names)?;
-        }
+        Key::Output => options.output = output(value, scope)?,
+        Key::KeepOutput => options.keep_output = Some(scope.size(value, Keep::MOST_OUTPUT)?),
         Key::Paused => options.paused = scope.boolean(value)?,
         Key::RunOnStart => options.run_on_start = scope.boolean(value)?,
         Key::RunOn => options.run_on = run_on(value, scope)?,
+        Key::OnLost => {
+            let names = [("leave", OnLost::Leave), ("run_again", OnLost::RunAgain)];
+            options.on_lost = scope.one_of(value, &names)?;
+        }
+        Key::OnlyOn => options.only_on = hosts(value, scope)?,
+        Key::Tags => options.tags = tags(value, scope)?,
         Key::Name
         | Key::Command
         | Key::Cron
@@ -110,46 +129,106 @@ fn try_set(
 fn run_on(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<RunOn> {
     match &value.node {
         Node::Array(_) => Some(RunOn::Labels(labels(value, scope)?)),
-        _ => match scope.one_of(value, &[("one", false), ("all", true)])? {
-            true => Some(RunOn::All),
-            false => Some(RunOn::One),
-        },
+        _ => scope.one_of(value, &[("one", RunOn::One), ("all", RunOn::All)]),
     }
 }
 
 /// An array of labels, at least one.
 pub(super) fn labels(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
-    let Node::Array(values) = &value.node else {
-        scope.wrong_type(value, "an array of labels such as [\"disk\"]");
-        return None;
-    };
-    if values.is_empty() {
-        scope.error(value.span, "there is no label in this array");
+    let labels = texts(value, scope, "an array of labels such as [\"disk\"]", "a label")?;
+    if labels.is_empty() {
+        scope.error(value.span, "this array has no labels");
         return None;
     }
-    let labels: Vec<Box<str>> = values
-        .iter()
-        .filter_map(|value| Some(scope.system_string(value, "a label")?.into()))
-        .collect();
-    (labels.len() == values.len()).then(|| labels.into())
+    Some(labels)
+}
+
+/// Patterns of the names of hosts.
+fn hosts(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
+    let wanted = "an array of host names such as [\"web*\", \"db1\"]";
+    let hosts = texts(value, scope, wanted, "a host name")?;
+    let Node::Array(values) = &value.node else { return Some(hosts) };
+    let mut good = true;
+    for (host, value) in hosts.iter().zip(values) {
+        if let Err(error) = glob::Pattern::new(host) {
+            scope.error(value.span, format!("not a valid pattern: {}", error.msg));
+            good = false;
+        }
+    }
+    good.then_some(hosts)
+}
+
+/// An array of tags, which may take away those of `[defaults]`.
+fn tags(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
+    texts(value, scope, "an array of tags such as [\"backup\", \"eu\"]", "a tag")
+}
+
+/// An array of strings, none of them empty. `wanted` and `each` continue "expected ...".
+fn texts(
+    value: &Value<'_>,
+    scope: &mut Scope<'_>,
+    wanted: &str,
+    each: &str,
+) -> Option<Box<[Box<str>]>> {
+    let Node::Array(values) = &value.node else {
+        if let Node::String(text) = &value.node {
+            let message = format!("expected {wanted}, found a string");
+            let help = format!("write `[{}]`", super::write::string(text));
+            scope.error_help(value.span, message, help);
+        } else {
+            scope.wrong_type(value, wanted);
+        }
+        return None;
+    };
+    let texts: Vec<Box<str>> =
+        values.iter().filter_map(|value| Some(scope.system_string(value, each)?.into())).collect();
+    (texts.len() == values.len()).then(|| texts.into())
 }
 
 /// A program, or a program and its leading arguments.
+fn output(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Output> {
+    match &value.node {
+        Node::String(text) if text.contains('/') => {
+            let help = format!(
+                "\"file\" keeps a log file for each job; for one of your own, write \
+                 `command = \"COMMAND >>{text} 2>&1\"`"
+            );
+            let message = format!("\"{text}\" is not \"pass\", \"file\" or \"discard\"");
+            scope.error_help(value.span, message, help);
+            None
+        }
+        _ => {
+            let names =
+                [("pass", Output::Pass), ("file", Output::File), ("discard", Output::Discard)];
+            scope.one_of(value, &names)
+        }
+    }
+}
+
 fn shell(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
     let wanted = "a shell such as \"/bin/bash\" or [\"bash\", \"-eu\"]";
     match &value.node {
-        Node::Array(_) => strings(value, scope, "shell"),
+        Node::Array(values) => {
+            if let Some(first) = values.first() {
+                no_shell::path(first, scope);
+            }
+            strings(value, scope, "shell")
+        }
         Node::String(text) if text.trim().contains(char::is_whitespace) => {
             let parts: Vec<String> =
                 text.split_whitespace().map(|part| format!("\"{part}\"")).collect();
             scope.error_help(
                 value.span,
-                "this string is the path of one program, and has spaces in it",
+                "this string is taken as the path of one program, but it contains spaces",
                 format!("for a program with arguments write `[{}]`", parts.join(", ")),
             );
             None
         }
-        _ => Some(Box::new([scope.system_string(value, wanted)?.into()])),
+        _ => {
+            let program = scope.system_string(value, wanted)?;
+            no_shell::path(value, scope);
+            Some(Box::new([program.into()]))
+        }
     }
 }
 
@@ -165,7 +244,10 @@ pub(super) fn strings(
         return None;
     };
     if matches!(&first.node, Node::String(text) if text.is_empty()) {
-        scope.error(first.span, format!("the {what} has an empty string in the program's place"));
+        scope.error(
+            first.span,
+            format!("the {what} has an empty string where the program should be"),
+        );
         return None;
     }
     let mut strings = Vec::with_capacity(values.len());
@@ -182,6 +264,10 @@ pub(super) fn strings(
 /// A path; a relative one is relative to the directory of the file that names it.
 fn path(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box<str>> {
     let path = scope.system_string(value, wanted)?;
+    if below_home(path).is_some() {
+        return Some(path.into());
+    }
+    no_shell::path(value, scope);
     if path.starts_with('/') || scope.dir.as_os_str().is_empty() {
         return Some(path.into());
     }
@@ -204,32 +290,39 @@ fn account(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box
 }
 
 /// Adds to the variables: those of a job stand over those of `[defaults]`. A value is a text, or
-/// `{ file = "..." }` for one that is read from there.
+/// `{ file = "..." }` for one that is read from there, or what goes around the value that there is.
 fn env(options: &mut Options, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<()> {
     let table = scope.table(value, "a table such as { NAME = \"value\" }")?;
     let mut good = true;
     for (key, value) in &table.entries {
         let name = &key.text;
         if name.is_empty() || name.contains(['=', '\0']) {
-            let help = "it may hold neither `=` nor a NUL byte, and not be empty";
-            scope.error_help(key.span, "this cannot be the name of a variable", help);
+            let help = "a name cannot be empty or contain `=` or a NUL byte";
+            scope.error_help(key.span, "not a valid name for a variable", help);
             good = false;
             continue;
         }
         if let Node::Table(table) = &value.node {
-            match secret(table, value, scope) {
-                Some(path) => {
+            match special(table, value, scope) {
+                Some(Special::File(path)) => {
                     options.env.remove(&**name);
+                    options.joined.remove(&**name);
                     options.secrets.insert(name.as_ref().into(), path);
+                }
+                // Around that of `[defaults]`, if there is one.
+                Some(Special::Joined(joined)) => {
+                    options.joined.insert(name.as_ref().into(), joined);
                 }
                 None => good = false,
             }
             continue;
         }
-        let text = scope.string(value, "a string or { file = \"...\" }");
+        let text = scope.string(value, "a string, { file = \"...\" } or { append = \"...\" }");
         match text.and_then(|text| scope.without_nul(value, text)) {
             Some(text) => {
+                no_shell::variable(name, value, scope);
                 options.secrets.remove(&**name);
+                options.joined.remove(&**name);
                 options.env.insert(name.as_ref().into(), text.into());
             }
             None => good = false,
@@ -238,27 +331,51 @@ fn env(options: &mut Options, value: &Value<'_>, scope: &mut Scope<'_>) -> Optio
     good.then_some(())
 }
 
-/// The path of `{ file = "..." }`.
-fn secret(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<str>> {
-    let mut file = None;
+/// What a variable is that is no text.
+enum Special {
+    File(Box<str>),
+    Joined(Joined),
+}
+
+/// `{ file = "..." }`, or `{ prepend = "...", append = "..." }`.
+fn special(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Special> {
+    let (mut file, mut joined) = (None, Joined::default());
     let mut good = !table.broken;
     for (key, value) in &table.entries {
-        match &*key.text {
+        let part = match &*key.text {
             "file" => {
                 file = path(value, scope, "the path of a file");
                 good &= file.is_some();
+                continue;
             }
+            "append" => &mut joined.after,
+            "prepend" => &mut joined.before,
             name => {
-                scope.unknown_key(key.span, name, &["file"]);
+                scope.unknown_key(key.span, name, &["file", "append", "prepend"]);
                 good = false;
+                continue;
             }
-        }
+        };
+        let text = scope.string(value, "a string");
+        *part = text.and_then(|text| scope.without_nul(value, text)).map(Into::into);
+        good &= part.is_some();
     }
-    if good && file.is_none() {
-        let help = "write `{ file = \"...\" }` for a value that is read from a file";
-        scope.error_help(value.span, "this table names no file", help);
+    let has_joined = joined != Joined::default();
+    if good && file.is_some() == has_joined {
+        let help = "write `{ file = \"...\" }` to read the value from a file, `{ append = \"...\" }` or \
+                    `{ prepend = \"...\" }` to add to the value there is";
+        let message = match file {
+            None => "this table has neither `file` nor `append` nor `prepend`",
+            Some(_) => "`file` is the whole value: it does not go with `append` and `prepend`",
+        };
+        scope.error_help(value.span, message, help);
+        return None;
     }
-    file.filter(|_| good)
+    match file {
+        _ if !good => None,
+        Some(file) => Some(Special::File(file)),
+        None => Some(Special::Joined(joined)),
+    }
 }
 
 fn umask(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<u32> {
@@ -321,7 +438,7 @@ fn codes(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[u8]>> {
     };
     if values.is_empty() {
         let help = "the default is `[0]`";
-        scope.error_help(value.span, "without a code here no run could succeed", help);
+        scope.error_help(value.span, "with no codes, no run could ever succeed", help);
         return None;
     }
     let codes: Vec<u8> = values

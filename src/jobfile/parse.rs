@@ -39,7 +39,7 @@ pub(super) fn table<'s>(
         }
         let problem = Problem { help, ..Problem::error(place(at), message) };
         problems.push(match first {
-            Some(first) => problem.related("it first stands", place(first)),
+            Some(first) => problem.related("first defined", place(first)),
             None => problem,
         });
     }

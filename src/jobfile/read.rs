@@ -4,13 +4,14 @@
 //! nothing can be swapped in between: a FIFO, a device or a directory is refused at once. What is
 //! read is checked as it comes, so the first NUL byte of `/dev/zero` on standard input ends it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::FileType;
-
+use super::on_disk::Stamp;
+use crate::sys::file_id::FileId;
 use crate::sys::trust::way::Ways;
 use crate::sys::trust::{Doubt, doubt_of_many};
 
@@ -39,8 +40,10 @@ impl Unreadable {
 #[derive(Debug)]
 pub(super) struct Text {
     pub(super) text: String,
-    /// Device and inode, which tell whether two paths are the same file.
-    pub(super) identity: Option<(u64, u64)>,
+    /// Which file it is: two paths may lead to one.
+    pub(super) identity: Option<FileId>,
+    /// What it was like before it was read.
+    pub(super) stamp: Option<Stamp>,
     /// Who else can change it.
     pub(super) doubt: Option<Doubt>,
 }
@@ -52,7 +55,7 @@ pub(super) fn path(path: &Path, limit: u64, ways: &mut Ways) -> Result<Text, Unr
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | libc::O_CLOEXEC)
         .open(path)
         .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Unreadable::file("there is no such file"),
+            io::ErrorKind::NotFound => Unreadable::file("no such file"),
             // What opening a socket says.
             _ if error.raw_os_error() == Some(libc::ENXIO) => {
                 Unreadable::file("this is not a regular file")
@@ -63,15 +66,16 @@ pub(super) fn path(path: &Path, limit: u64, ways: &mut Ways) -> Result<Text, Unr
     let meta = file.metadata().map_err(|error| cannot_read(&error))?;
     let doubt = doubt_of_many(&file, path, ways);
     let text = text(file, size, limit)?;
-    Ok(Text { text, identity: Some((meta.dev(), meta.ino())), doubt })
+    Ok(Text { text, identity: Some(FileId::of(&meta)), stamp: Some(Stamp::of(&meta)), doubt })
 }
 
 /// Reads standard input, if it has at most `limit` bytes.
 pub(super) fn stdin(limit: u64) -> Result<Text, Unreadable> {
-    let found = rustix::fs::fstat(io::stdin()).ok();
-    let is_file = |found: &rustix::fs::Stat| FileType::from_raw_mode(found.st_mode).is_file();
-    let identity = found.filter(is_file).map(|found| (found.st_dev, found.st_ino));
-    Ok(Text { text: text(io::stdin().lock(), 0, limit)?, identity, doubt: None })
+    let own = io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    let found = own.and_then(|file| file.metadata()).ok();
+    let identity = found.filter(Metadata::is_file).as_ref().map(FileId::of);
+    let text = text(io::stdin().lock(), 0, limit)?;
+    Ok(Text { text, identity, stamp: None, doubt: None })
 }
 
 /// Whether an open file can be a jobfile; its size.
@@ -96,18 +100,18 @@ fn check(file: &File, limit: u64) -> Result<u64, Unreadable> {
     };
     Err(Unreadable::File {
         message: format!("this is {what}, not a regular file"),
-        help: Some("to read a jobfile from a pipe, give `-` and connect it to standard input"),
+        help: Some("to read a jobfile from a pipe, use `-` and redirect standard input"),
     })
 }
 
 fn cannot_read(error: &io::Error) -> Unreadable {
-    Unreadable::file(format!("it cannot be read: {error}"))
+    Unreadable::file(format!("cannot read it: {error}"))
 }
 
 fn too_large(limit: u64) -> Unreadable {
     Unreadable::file(match limit {
-        MAX_BYTES => "it is larger than 256 MiB".to_owned(),
-        _ => "with it the jobfile and what it includes are larger than 256 MiB".to_owned(),
+        MAX_BYTES => "larger than 256 MiB".to_owned(),
+        _ => "the jobfile and its includes together are larger than 256 MiB".to_owned(),
     })
 }
 
@@ -148,8 +152,8 @@ fn text(mut from: impl Read, size: u64, limit: u64) -> Result<String, Unreadable
             return Err(bad_byte(text, rest, message, what));
         }
         if nul < bytes.len() {
-            let what = "a jobfile is a text file; this may be a binary or a damaged one";
-            return Err(bad_byte(text, &bytes[nul..], "there is a NUL byte".to_owned(), what));
+            let what = "a jobfile is a text file; this one may be binary or damaged";
+            return Err(bad_byte(text, &bytes[nul..], "contains a NUL byte".to_owned(), what));
         }
         if text.len() as u64 > limit {
             return Err(too_large(limit));
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn stops_at_the_first_bad_byte() {
         let rows: [(&[u8], usize, &str); 5] = [
-            (b"ab\0cd\n", 2, "there is a NUL byte"),
+            (b"ab\0cd\n", 2, "contains a NUL byte"),
             (b"a = 1\nb = \xff\xff\n", 10, "this is not UTF-8: byte 0xff"),
             (b"a\xe2\x82", 1, "this is not UTF-8: byte 0xe2"),
             (b"\xe2\x82\0", 0, "this is not UTF-8: byte 0xe2"),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::{self, Key};
+use super::no_shell;
 use super::options;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
@@ -23,7 +24,8 @@ pub(super) const TOP: [&str; 7] =
     ["include", "scheduler", "store", "fleet", "executors", "defaults", "jobs"];
 
 /// How long or short `[fleet] lease` may be.
-const LEASE: std::ops::RangeInclusive<Duration> = Duration::from_secs(3)..=Duration::from_secs(600);
+pub(super) const LEASE: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(3)..=Duration::from_secs(600);
 
 /// How many workers an executor has that does not say.
 const DEFAULT_WORKERS: u32 = 20;
@@ -33,6 +35,7 @@ const DEFAULT_WORKERS: u32 = 20;
 pub(super) struct Sections {
     pub(super) timezone: Option<(Zone, Place)>,
     pub(super) stop_grace: Duration,
+    pub(super) reload_auto: bool,
     pub(super) store_url: Option<String>,
     pub(super) keep: Keep,
     pub(super) fleet: FleetSettings,
@@ -62,6 +65,7 @@ impl Default for Sections {
         Sections {
             timezone: None,
             stop_grace: Duration::from_secs(30),
+            reload_auto: false,
             store_url: None,
             keep: Keep::default(),
             fleet: FleetSettings::default(),
@@ -87,10 +91,8 @@ impl Sections {
             match &*key.text {
                 "include" | "jobs" => {}
                 "executors" => self.executors(value, scope),
-                "scheduler" | "store" | "fleet" | "defaults" if !main => scope.error(
-                    key.span,
-                    format!("`{}` may only stand in the file that includes this one", key.text),
-                ),
+                "scheduler" | "store" | "fleet" | "defaults" if !main => scope
+                    .error(key.span, format!("`{}` is only allowed in the main jobfile", key.text)),
                 "scheduler" => self.scheduler(value, scope, zones),
                 "store" => self.store(value, scope),
                 "fleet" => self.fleet(value, scope),
@@ -113,7 +115,13 @@ impl Sections {
                         self.stop_grace = grace;
                     }
                 }
-                name => scope.unknown_key(key.span, name, &["timezone", "stop_grace"]),
+                "reload" => {
+                    let names = [("auto", true), ("manual", false)];
+                    if let Some(auto) = scope.one_of(value, &names) {
+                        self.reload_auto = auto;
+                    }
+                }
+                name => scope.unknown_key(key.span, name, &["timezone", "stop_grace", "reload"]),
             }
         }
     }
@@ -134,7 +142,7 @@ impl Sections {
         for (key, value) in &table.entries {
             match &*key.text {
                 "name" => {
-                    let name = scope.system_string(value, "what this host is called");
+                    let name = scope.system_string(value, "the name of this host");
                     self.fleet.name = name.map(str::to_owned);
                 }
                 "labels" => {
@@ -146,8 +154,8 @@ impl Sections {
                     if LEASE.contains(&lease) {
                         self.fleet.lease = lease;
                     } else {
-                        let help = "a host that is silent for so long is taken for dead";
-                        let message = "a lease is from \"3s\" to \"10m\"";
+                        let help = "a host that is silent for this long is considered dead";
+                        let message = "a lease must be from \"3s\" to \"10m\"";
                         scope.error_help(value.span, message, help);
                     }
                 }
@@ -160,7 +168,7 @@ impl Sections {
         let Some(table) = scope.table(value, "a table: [executors]") else { return };
         for (key, value) in &table.entries {
             if key.text.is_empty() || key.text.chars().any(char::is_control) {
-                scope.error(key.span, "this cannot be the name of an executor");
+                scope.error(key.span, "not a valid name for an executor");
                 continue;
             }
             let Some(max_workers) = max_workers(value, scope) else {
@@ -179,7 +187,7 @@ impl Sections {
                 Some(first) => {
                     let problem = Problem::error(place, format!("duplicate executor `{name}`"));
                     let first = *first;
-                    scope.push(problem.related("it first stands", first));
+                    scope.push(problem.related("first defined", first));
                 }
                 // `default`, which is there without being named.
                 None => {
@@ -190,7 +198,7 @@ impl Sections {
             return;
         }
         let Ok(index) = u16::try_from(self.executors.len()) else {
-            scope.error(span, "there are too many executors: 65536 is the most");
+            scope.error(span, "too many executors: at most 65536 are allowed");
             return;
         };
         let name: Arc<str> = name.into();
@@ -236,7 +244,7 @@ impl Sections {
                 let problem = Problem::error(scope.place(key.span), message);
                 scope.push(match keys::hint(&key.text, scope.typed(value.span)) {
                     Some(hint) => problem.help(hint.help),
-                    None => problem.help("`[defaults]` takes the options of a job"),
+                    None => problem.help("`[defaults]` can set any option of a job"),
                 });
                 continue;
             };
@@ -281,9 +289,9 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
     let help = if let Some(near) = nearest(name, TOP) {
         format!("did you mean `{near}`?")
     } else if Key::of(name).is_some() {
-        format!("`{name}` is an option of a job: it stands below `[jobs.NAME]` or `[defaults]`")
-    } else if name == "timezone" || name == "stop_grace" {
-        format!("`{name}` stands below `[scheduler]`")
+        format!("`{name}` is an option of a job: put it under `[jobs.NAME]` or `[defaults]`")
+    } else if ["timezone", "stop_grace", "reload"].contains(&name) {
+        format!("put `{name}` under `[scheduler]`")
     } else {
         "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[fleet]`, \
          `[executors]`, `[defaults]` and `[jobs.NAME]`"
@@ -300,10 +308,9 @@ pub(super) fn timezone(value: &Value<'_>, scope: &mut Scope<'_>, zones: &Databas
         Err(unknown) => unknown,
     };
     let problem = Problem::error(scope.place(value.span), unknown.say(name));
-    scope.push(match nearest::zone(name, zones) {
-        Some(near) => problem.help(format!("did you mean \"{near}\"?")),
-        None => problem.help("write an IANA name such as \"Europe/Berlin\" or \"UTC\""),
-    });
+    let help = nearest::zone_help(name, zones)
+        .unwrap_or_else(|| "write an IANA name such as \"Europe/Berlin\" or \"UTC\"".to_owned());
+    scope.push(problem.help(help));
     None
 }
 
@@ -313,23 +320,30 @@ fn store_url(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<String> {
     let url = scope.system_string(value, WANTED)?;
     let file = url.strip_prefix("sqlite:");
     let is_store = url == "memory" || file.is_some_and(|file| !file.is_empty());
+    if let Some(file) = file {
+        no_shell::store(value, file, scope);
+    }
     if is_store || SharedUrl::parse(url).is_some() {
         return Some(url.to_owned());
     }
-    scope.error(value.span, format!("\"{url}\" is no store, expected {WANTED}"));
+    scope.error(value.span, format!("\"{url}\" is not a store, expected {WANTED}"));
     None
 }
 
 fn keep(value: &Value<'_>, scope: &mut Scope<'_>) -> Keep {
     let mut keep = Keep::default();
-    let wanted = "a table such as { runs = 100, days = 30 }";
+    let wanted = "a table such as { runs = 100, days = 30, output = \"64KiB\" }";
     let Some(table) = scope.table(value, wanted) else { return keep };
     for (key, value) in &table.entries {
         let limit = match &*key.text {
             "runs" => &mut keep.runs,
             "days" => &mut keep.days,
+            "output" => {
+                keep.output = scope.size(value, Keep::MOST_OUTPUT);
+                continue;
+            }
             name => {
-                scope.unknown_key(key.span, name, &["runs", "days"]);
+                scope.unknown_key(key.span, name, &["runs", "days", "output"]);
                 continue;
             }
         };

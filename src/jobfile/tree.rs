@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::core::sort;
 use crate::problem::Span;
 
 /// A key where it stands.
@@ -123,7 +124,7 @@ impl<'a, 's, K: Fn(Cow<'a, str>) -> Cow<'s, str>> Reader<'s, K> {
             let key = Key { text, span };
             entries.push((key, Value { node, span: if in_place { at } else { span } }));
         }
-        entries.sort_by_key(|(key, _)| key.span.start);
+        sort::by_key(&mut entries, |(key, _)| key.span.start);
         Table { entries, broken: self.faults.len() > known }
     }
 

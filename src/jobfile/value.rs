@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::tree::{Node, Table, Value};
 use crate::core::nearest::nearest;
+use crate::core::size;
+use crate::core::span::{self, NoSpan};
 use crate::core::trigger::flaw::Flaw;
 use crate::problem::{Place, Problem, Problems, Severity, Span};
 
@@ -100,21 +102,20 @@ impl<'a> Scope<'a> {
     ) -> Option<&'v str> {
         let text = self.string(value, wanted)?;
         if text.is_empty() {
-            self.error(value.span, format!("this is empty, expected {wanted}"));
+            self.error(value.span, format!("empty value, expected {wanted}"));
             return None;
         }
         self.without_nul(value, text)
     }
 
-    /// The same text, unless there is a NUL byte in it.
+    /// The same text, unless contains a NUL byte in it.
     pub(super) fn without_nul<'v>(&mut self, value: &Value<'_>, text: &'v str) -> Option<&'v str> {
         let Some(at) = text.find('\0') else { return Some(text) };
         let span = inside(value.span, self.typed(value.span), text, at..at + 1);
-        self.error(span, "a NUL byte cannot be given to a program");
+        self.error(span, "a NUL byte cannot be passed to a program");
         None
     }
 
-    /// A boolean.
     pub(super) fn boolean(&mut self, value: &Value<'_>) -> Option<bool> {
         match &value.node {
             Node::Boolean(yes) => Some(*yes),
@@ -128,6 +129,25 @@ impl<'a> Scope<'a> {
                 None
             }
         }
+    }
+
+    /// A number of bytes: `"64KiB"`, or an integer.
+    pub(super) fn size(&mut self, value: &Value<'_>, most: u32) -> Option<u32> {
+        let high = size::written(most.into());
+        let wanted = format!("a number of bytes up to {high}, such as \"64KiB\"");
+        let bytes = match &value.node {
+            Node::Integer(number) => u64::try_from(*number).ok(),
+            Node::String(text) => size::parse(text),
+            _ => {
+                self.wrong_type(value, &wanted);
+                return None;
+            }
+        };
+        let fits = bytes.and_then(|bytes| u32::try_from(bytes).ok()).filter(|size| *size <= most);
+        if fits.is_none() {
+            self.error(value.span, format!("expected {wanted}"));
+        }
+        fits
     }
 
     /// An integer within a range.
@@ -156,12 +176,12 @@ impl<'a> Scope<'a> {
     }
 
     /// One of some names.
-    pub(super) fn one_of<T: Copy>(&mut self, value: &Value<'_>, names: &[(&str, T)]) -> Option<T> {
+    pub(super) fn one_of<T: Clone>(&mut self, value: &Value<'_>, names: &[(&str, T)]) -> Option<T> {
         let list: Vec<String> = names.iter().map(|(name, _)| format!("\"{name}\"")).collect();
         let wanted = super::parse::or_list(&list);
         let text = self.string(value, &wanted)?;
         if let Some((_, known)) = names.iter().find(|(name, _)| *name == text) {
-            return Some(*known);
+            return Some(known.clone());
         }
         let problem = Problem::error(self.place(value.span), format!("\"{text}\" is not {wanted}"));
         self.push(match nearest(text, names.iter().map(|(name, _)| *name)) {
@@ -188,20 +208,24 @@ impl<'a> Scope<'a> {
                 return None;
             }
         };
-        match humantime::parse_duration(text) {
-            Ok(duration) => Some(duration),
-            Err(error) => {
-                self.bad_duration(value, text, &error);
-                None
+        match span::parse(text) {
+            Ok(duration) => return Some(duration),
+            Err(NoSpan::Form(error)) => self.bad_duration(value, text, &error),
+            Err(calendar) => {
+                let NoSpan::Calendar { at, .. } = &calendar else { return None };
+                let span = inside(value.span, self.typed(value.span), text, at.clone());
+                let problem = Problem::error(self.place(span), calendar.to_string());
+                self.push(Problem { help: calendar.help(), ..problem });
             }
         }
+        None
     }
 
     fn bad_duration(&mut self, value: &Value<'_>, text: &str, error: &humantime::DurationError) {
         use humantime::DurationError as Error;
         let next = |at: usize| at + text[at..].chars().next().map_or(0, char::len_utf8);
         let (range, message, help) = match error {
-            Error::Empty => (0..text.len(), format!("this is empty, expected {DURATION}"), None),
+            Error::Empty => (0..text.len(), format!("empty value, expected {DURATION}"), None),
             Error::NumberExpected(_) if text.trim_start().starts_with('-') => {
                 (0..text.len(), "a duration cannot be negative".to_owned(), None)
             }
@@ -210,7 +234,7 @@ impl<'a> Scope<'a> {
             }
             Error::UnknownUnit { unit, value, .. } if unit.is_empty() => {
                 let help = format!("write `\"{value}s\"` for seconds, `\"{value}m\"` for minutes");
-                (0..text.len(), "a unit is missing".to_owned(), Some(help))
+                (0..text.len(), "missing unit".to_owned(), Some(help))
             }
             Error::UnknownUnit { start, end, unit, .. } => {
                 let help = match nearest(unit, UNIT_NAMES.iter().copied()) {
@@ -219,11 +243,9 @@ impl<'a> Scope<'a> {
                 };
                 (*start..*end, format!("unknown unit of time `{unit}`"), Some(help))
             }
-            Error::NumberOverflow => (
-                0..text.len(),
-                "this number is too large, or too small to be told from zero".to_owned(),
-                None,
-            ),
+            Error::NumberOverflow => {
+                (0..text.len(), "this number is too large, or too close to zero".to_owned(), None)
+            }
         };
         let span = inside(value.span, self.typed(value.span), text, range);
         let problem = Problem::error(self.place(span), message);

@@ -3,14 +3,21 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::tree::Value;
+use super::keys::Key;
+use super::sections::LEASE;
+use super::tree::{Node, Value};
 use super::value::{Scope, inside};
+use super::when::Moment;
 use crate::core::civil;
+use crate::core::fleet::protocol::Timing;
 use crate::core::instant::Instant;
+use crate::core::job::{OnLost, Options};
 use crate::core::names;
+use crate::core::sort;
 use crate::core::trigger::cron::DstEffect;
 use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger};
-use crate::core::zone::Zone;
+use crate::core::words;
+use crate::core::zone::{Local, Zone};
 use crate::problem::{Place, Problem};
 
 /// How far ahead daylight saving is looked at: every rule shows twice in it.
@@ -19,9 +26,54 @@ const HORIZON: Duration = Duration::from_secs(2 * 366 * 86_400);
 /// A date that has gone by.
 pub(super) fn date(date: DateTrigger, value: &Value<'_>, now: Instant, scope: &mut Scope<'_>) {
     if matches!(date, DateTrigger::At(at) if at < now) {
-        let message = "this date is in the past: the job is not due any more";
+        let message = "this date is in the past: the job will never be due";
         scope.push(Problem::warning(scope.place(value.span), message));
     }
+}
+
+/// A time that a change of the clocks leaves out, or brings twice.
+pub(super) fn moment(moment: Moment, value: &Value<'_>, zone: &Zone, scope: &mut Scope<'_>) {
+    let Moment::Wall { secs, .. } = moment else { return };
+    let (time, date) = (clock(secs), day(secs));
+    let (message, help) = match zone.resolve(secs) {
+        Local::Unambiguous(_) => return,
+        Local::Gap { at } => {
+            let instead = clock(zone.wall_of(Instant::from_secs(at)));
+            let message =
+                format!("{time} does not exist on {date} in {zone}: it is read as {instead}");
+            (message, "choose a time that is not skipped when the clocks change".to_owned())
+        }
+        Local::Fold { first, second } => {
+            let message =
+                format!("{time} happens twice on {date} in {zone}: it is read as the first");
+            let [first, second] = [first, second]
+                .map(|at| words::rfc3339(Instant::from_secs(at), zone).split_off(19));
+            (
+                message,
+                format!("add the offset: {first} for the first time, {second} for the second"),
+            )
+        }
+    };
+    scope.push(Problem::warning(scope.place(value.span), message).help(help));
+}
+
+/// `* 5 * * *`, which is 60 times where mostly once was meant.
+pub(super) fn each(value: &Value<'_>, scope: &mut Scope<'_>) {
+    let Node::String(text) = &value.node else { return };
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let is_number = |field: &&str| field.bytes().all(|byte| byte.is_ascii_digit());
+    let Some(second) = fields.get(1).filter(|field| is_number(field)) else { return };
+    if fields[0] != "*" || !(5..=6).contains(&fields.len()) {
+        return;
+    }
+    let times = if fields.len() == 5 {
+        format!("every minute of hour {second}")
+    } else {
+        format!("every second of minute {second}")
+    };
+    let message = format!("fires 60 times: {times}");
+    let help = format!("to fire once, write `0 {}`", fields[1..].join(" "));
+    scope.push(Problem::warning(scope.place(value.span), message).help(help));
 }
 
 /// An `end_date` that has gone by.
@@ -29,7 +81,7 @@ pub(super) fn ended(end: Option<(Instant, Place)>, now: Instant, scope: &mut Sco
     if let Some((end, place)) = end
         && end < now
     {
-        let message = "this `end_date` is in the past: the job is not due any more";
+        let message = "this `end_date` is in the past: the job will never be due again";
         scope.push(Problem::warning(place, message));
     }
 }
@@ -48,6 +100,38 @@ pub(super) fn interval(interval: &IntervalTrigger, value: &Value<'_>, scope: &mu
     }
 }
 
+/// `on_lost = "run_again"` with a `kill_after` for which a host that is cut off has no time: others are
+/// about to begin the same again.
+pub(super) fn cut_off(
+    options: &Options,
+    typed: &[(Key, &Value<'_>)],
+    lease: Duration,
+    scope: &mut Scope<'_>,
+) {
+    let patience = Timing { lease }.patience();
+    let of = |wanted| typed.iter().find(|(key, _)| *key == wanted).map(|(_, value)| *value);
+    let said = of(Key::KillAfter).is_some() || options.kill_after != Options::default().kill_after;
+    let Some(value) = of(Key::KillAfter).or(of(Key::OnLost)) else { return };
+    if options.on_lost != OnLost::RunAgain || !said || options.kill_after <= patience {
+        return;
+    }
+    let message = format!(
+        "on a host that is cut off from the store, what may run again is killed {} after TERM, not \
+         {}: another host is about to run it again",
+        words::span(patience),
+        words::span(options.kill_after)
+    );
+    let wanted = options.kill_after.saturating_mul(6);
+    let help = if LEASE.contains(&wanted) {
+        format!("`[fleet] lease = \"{}s\"` leaves that time", wanted.as_millis().div_ceil(1000))
+    } else {
+        "no lease is long enough for that: let the command end sooner, or write \
+         `on_lost = \"leave\"`"
+            .to_owned()
+    };
+    scope.push(Problem::warning(scope.place(value.span), message).help(help));
+}
+
 /// A cron schedule that never fires, that always fires, or that daylight saving gets at.
 pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &mut Scope<'_>) {
     let place = scope.place(value.span);
@@ -58,7 +142,13 @@ pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &
             let message = "never fires: nothing matches between `start_date` and `end_date`";
             Problem::warning(place, message)
         } else {
-            Problem::warning(place, "never fires: there is no such date")
+            // Of several schedules each may have its own reason.
+            let why = match cron.schedules() {
+                [schedule] => words::why_never(schedule),
+                _ => None,
+            };
+            let why = why.unwrap_or_else(|| "there is no such date".to_owned());
+            Problem::warning(place, format!("never fires: {why}"))
         });
         return;
     }
@@ -75,10 +165,11 @@ pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &
     let gap = effects.iter().find(|effect| matches!(effect, DstEffect::Gap { .. }));
     let fold = effects.iter().find(|effect| matches!(effect, DstEffect::Fold { .. }));
     let mut found: Vec<&DstEffect> = gap.into_iter().chain(fold).collect();
-    found.sort_by_key(|effect| effect.wall());
+    sort::by_key(&mut found, |effect| effect.wall());
     if !found.is_empty() {
         let said: Vec<String> = found.iter().map(|effect| say(effect, cron.zone())).collect();
-        let help = "choose an hour that no change of the clocks touches, or `timezone = \"UTC\"`";
+        let help =
+            "choose a time that is not affected by clock changes, or set `timezone = \"UTC\"`";
         scope.push(Problem::warning(place, said.join("; ")).help(help));
     }
 }
@@ -97,7 +188,7 @@ fn say(effect: &DstEffect, zone: &Zone) -> String {
             format!("{time} does not exist on {date} in {zone}: runs at {}{other_day}", clock(runs))
         }
         DstEffect::Fold { both, .. } => {
-            let passes = if *both { "runs on both passes" } else { "runs once, on the first pass" };
+            let passes = if *both { "runs both times" } else { "runs once, the first time" };
             format!("{time} happens twice on {date} in {zone}: {passes}")
         }
     }
@@ -125,11 +216,11 @@ pub(super) fn percent(value: &Value<'_>, text: &str, scope: &mut Scope<'_>) {
     let span = inside(value.span, scope.typed(value.span), text, range);
     let place = scope.place(span);
     scope.push(if escaped {
-        Problem::warning(place, "`\\%` looks copied from a crontab")
-            .help("here `%` has no special meaning: write `%` without the backslash")
+        Problem::warning(place, "this `\\%` looks copied from a crontab")
+            .help("`%` is not special here: write `%` without the backslash")
     } else {
         Problem::warning(place, "this `%` looks copied from a crontab")
-            .help("here `%` does not end the command: what follows it belongs in `stdin`")
+            .help("`%` does not end the command here: put what follows it in `stdin`")
     });
 }
 

@@ -58,7 +58,10 @@ pub(super) fn moment(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Moment>
     match parse_moment(text) {
         // In a string an offset may be written in any way of ISO 8601, in TOML in one.
         Ok(Moment::At(_)) if matches!(value.node, Node::Datetime) && !ends_in_offset(text) => {
-            scope.error(value.span, "an offset is `Z` or has hours and minutes, as in +02:00");
+            scope.error(
+                value.span,
+                "write the offset as `Z` or with hours and minutes, as in +02:00",
+            );
             None
         }
         Ok(moment) => Some(moment),
@@ -92,7 +95,7 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)>
             date.ok_or_else(|| (0..10, format!("there is no {} in the calendar", &text[..10])))?
         }
         _ if at(2) == Some(b':') => {
-            return Err((all, format!("this is a time of day without a date, expected {DATE}")));
+            return Err((all, format!("time of day without a date, expected {DATE}")));
         }
         _ => return Err(not_a_date()),
     };
@@ -116,7 +119,8 @@ pub(crate) fn parse_moment(text: &str) -> Result<Moment, (Range<usize>, String)>
         return Ok(Moment::Wall { secs, micros });
     }
     let east = parse_offset(offset.trim_start()).ok_or_else(|| {
-        let message = "expected an offset such as Z or +02:00; a zone's name goes to `timezone`";
+        let message =
+            "expected an offset such as Z or +02:00; put the name of a zone in `timezone`";
         (11 + clock_len..text.len(), message.to_owned())
     })?;
     Ok(Moment::At(Instant::from_micros((secs - east) * MICROS + micros)))
@@ -250,15 +254,17 @@ pub(super) fn cron(scope: &mut Scope<'_>, value: &Value<'_>, id: &str) -> Option
         },
         Node::Array(values) => {
             if values.is_empty() {
-                scope.error(value.span, "this is empty, expected at least one cron expression");
+                scope.error(value.span, "empty value, expected at least one cron expression");
                 return None;
             }
             if values.len() > MOST_EXPRESSIONS {
                 let count = values.len();
                 scope.error_help(
                     value.span,
-                    format!("{count} cron expressions are too many, at most {MOST_EXPRESSIONS}"),
-                    "write lists and ranges in one expression, or make several jobs of it",
+                    format!(
+                        "too many cron expressions: {count}, at most {MOST_EXPRESSIONS} are allowed"
+                    ),
+                    "use lists and ranges in one expression, or split this into several jobs",
                 );
                 return None;
             }
@@ -280,7 +286,7 @@ pub(super) fn cron(scope: &mut Scope<'_>, value: &Value<'_>, id: &str) -> Option
                         scope.error_help(
                             value.span,
                             "`@reboot` cannot be one of several schedules",
-                            "write `run_on_start = true` beside the others",
+                            "use `run_on_start = true` and keep the others",
                         );
                         schedules = None;
                     }
@@ -304,8 +310,23 @@ pub(super) fn cron(scope: &mut Scope<'_>, value: &Value<'_>, id: &str) -> Option
 fn expression(scope: &mut Scope<'_>, value: &Value<'_>, text: &str, id: &str) -> Option<Crontab> {
     let mut flaws = Vec::new();
     let crontab = crontab::parse(text, id, &mut flaws);
+    if crontab.is_none() && is_calendar(text) {
+        let help = "this is a calendar of systemd: in a cron expression the time comes first, as in \
+                    `0 3 * * 1-5`; `schedrs import systemd` converts timers";
+        flaws.iter_mut().for_each(|flaw| flaw.help = Some(help.to_owned()));
+    }
     scope.flaws(value, text, flaws);
     crontab
+}
+
+/// Whether an expression is one of systemd's `OnCalendar=`.
+fn is_calendar(text: &str) -> bool {
+    let is_clock = |word: &str| {
+        let digits = |part: &str| part.len() <= 2 && part.bytes().all(|byte| byte.is_ascii_digit());
+        word.contains(':') && word.split(':').all(|part| part == "*" || digits(part))
+    };
+    let is_date = |word: &str| word.contains("*-*") || word.matches('-').count() == 2;
+    text.contains("..") || text.split_whitespace().any(|word| is_clock(word) || is_date(word))
 }
 
 fn fields(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Cron> {
@@ -314,7 +335,7 @@ fn fields(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Cron> {
     let mut usable = !table.broken;
     for (key, value) in &table.entries {
         let Some(field) = Field::ALL.into_iter().find(|field| field.key() == key.text) else {
-            unknown_field(scope, key.span, &key.text);
+            unknown_field(scope, key.span, &key.text, value);
             usable = false;
             continue;
         };
@@ -336,16 +357,20 @@ fn fields(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Cron> {
         scope.flaws(value, text, flaws);
     }
     if table.entries.is_empty() && !table.broken {
-        let help = "an empty table would fire every second: name at least one field";
-        scope.error_help(value.span, "there are no fields", help);
+        let help = "an empty table would be due every second: set at least one field";
+        scope.error_help(value.span, "no fields", help);
         return None;
     }
     usable.then(|| Cron::Schedules(vec![builder.build()]))
 }
 
-fn unknown_field(scope: &mut Scope<'_>, span: Span, name: &str) {
+fn unknown_field(scope: &mut Scope<'_>, span: Span, name: &str, value: &Value<'_>) {
     let names = Field::ALL.map(Field::key);
+    let is_weekday = |text: &str| text.starts_with(|c: char| c.is_ascii_alphabetic());
     let meant = match name {
+        "days" if matches!(&value.node, Node::String(text) if is_weekday(text)) => {
+            Some("day_of_week")
+        }
         "dow" | "weekday" | "weekdays" => Some("day_of_week"),
         "dom" | "day_of_month" | "days" => Some("day"),
         "hours" | "minutes" | "seconds" | "weeks" | "months" | "years" => {

@@ -16,12 +16,14 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::keys::Key;
-use crate::core::fleet::RunOn;
+use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
 use crate::core::job::{
     Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Output, Overlap,
-    Settings,
+    Settings, below_home,
 };
+use crate::core::size;
+use crate::core::sort;
 use crate::core::trigger::{DateTrigger, Trigger};
 
 /// What stands for a value that is nobody's business.
@@ -55,19 +57,19 @@ pub fn job(
     // Writing to a string never fails.
     let _ = writeln!(out, "[jobs.{id}]");
     let Written { keys, lost } = keys(job, executors, secrets);
-    if let Some(why) = lost {
+    for why in &lost {
         let _ = writeln!(out, "# {why}");
     }
     for (key, value) in keys {
         let _ = writeln!(out, "{} = {}", key.name(), value.toml());
     }
-    lost.map(|why| format!("job {id}: {why}"))
+    (!lost.is_empty()).then(|| format!("job {id}: {}", lost.join("; ")))
 }
 
 /// A job as an object with the keys of a jobfile.
 pub fn json(job: &Job, executors: &[Executor], secrets: Secrets) -> Map<String, Value> {
     let keys = keys(job, executors, secrets).keys.into_iter();
-    keys.map(|(key, value)| (key.name().to_owned(), value.json())).collect()
+    sort::collect(keys.map(|(key, value)| (key.name().to_owned(), value.json())))
 }
 
 /// Appends what stands in front of the jobs. Answers what of it cannot be said again: a comment says
@@ -75,7 +77,7 @@ pub fn json(job: &Job, executors: &[Executor], secrets: Secrets) -> Map<String, 
 pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Option<String> {
     let lost = (!settings.zone.has_name()).then(|| {
         let rules = crate::problem::clean(settings.zone.name());
-        format!("the time zone is that of the machine, which has no name but rules: `{rules}`")
+        format!("the machine's time zone has rules but no name: `{rules}`")
     });
     if let Some(why) = &lost {
         let _ = writeln!(out, "# {why}");
@@ -118,14 +120,14 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     if !fleet.is_empty() {
         head.insert("fleet".to_owned(), Value::Object(fleet));
     }
-    head.insert("executors".to_owned(), Value::Object(pools.collect()));
+    head.insert("executors".to_owned(), Value::Object(sort::collect(pools)));
     head
 }
 
 /// A job whose paths mean the same wherever it is written down. Relative ones are relative to
 /// `base`: the directory in which the scheduler runs.
 pub fn rooted<'j>(job: &'j Job, base: &Path) -> Cow<'j, Job> {
-    let is_relative = |path: &str| !path.starts_with('/');
+    let is_relative = |path: &str| !path.starts_with('/') && below_home(path).is_none();
     let Options { cwd, env_file, secrets, .. } = &*job.options;
     let mut paths = cwd.iter().chain(env_file).chain(secrets.values());
     if !paths.any(|path| is_relative(path)) {
@@ -133,7 +135,8 @@ pub fn rooted<'j>(job: &'j Job, base: &Path) -> Cow<'j, Job> {
     }
     let mut options = Options::clone(&job.options);
     let Options { cwd, env_file, secrets, .. } = &mut options;
-    for path in cwd.iter_mut().chain(env_file).chain(secrets.values_mut()) {
+    let paths = cwd.iter_mut().chain(env_file).chain(secrets.values_mut());
+    for path in paths.filter(|path| is_relative(path)) {
         // A directory whose name is not UTF-8 cannot stand in a jobfile.
         if let Some(joined) = base.join(&**path).to_str() {
             *path = joined.into();
@@ -159,6 +162,9 @@ fn scheduler(settings: &Settings) -> Map<String, Value> {
         scheduler.insert("timezone".to_owned(), settings.zone.name().into());
     }
     scheduler.insert("stop_grace".to_owned(), duration(settings.stop_grace));
+    if settings.reload_auto {
+        scheduler.insert("reload".to_owned(), "auto".into());
+    }
     scheduler
 }
 
@@ -168,10 +174,12 @@ fn store(settings: &Settings) -> Map<String, Value> {
         store.insert("url".to_owned(), url.as_str().into());
     }
     let keep = [("runs", settings.keep.runs), ("days", settings.keep.days)];
-    let keep: Map<String, Value> = keep
-        .into_iter()
-        .filter_map(|(name, limit)| Some((name.to_owned(), limit?.into())))
-        .collect();
+    let keep = keep.into_iter();
+    let mut keep: Map<String, Value> =
+        sort::collect(keep.filter_map(|(name, limit)| Some((name.to_owned(), limit?.into()))));
+    if let Some(output) = settings.keep.output {
+        keep.insert("output".to_owned(), size::written(output.into()).into());
+    }
     if !keep.is_empty() {
         store.insert("keep".to_owned(), Value::Object(keep));
     }
@@ -197,13 +205,13 @@ fn fleet(settings: &Settings) -> Map<String, Value> {
 struct Written {
     keys: Vec<(Key, Typed)>,
     /// What of it cannot be said again.
-    lost: Option<&'static str>,
+    lost: Vec<String>,
 }
 
 /// Every key of a job that differs from what it is without being said, in the order in which options
 /// are explained.
 fn keys(job: &Job, executors: &[Executor], secrets: Secrets) -> Written {
-    let mut written = Written { keys: Vec::new(), lost: None };
+    let mut written = Written { keys: Vec::new(), lost: Vec::new() };
     if let Some(name) = &job.name {
         written.add(Key::Name, (**name).into());
     }
@@ -225,7 +233,12 @@ fn keys(job: &Job, executors: &[Executor], secrets: Secrets) -> Written {
     for (key, value) in options(&job.options, secrets) {
         written.add(key, value);
     }
-    written.keys.sort_by_key(|(key, _)| *key);
+    let hidden = &job.options.secrets;
+    for name in job.options.joined.keys().filter(|name| hidden.contains_key(*name)) {
+        let name = crate::problem::clean(name);
+        written.lost.push(format!("what is put around the secret of variable {name} is left out"));
+    }
+    sort::by_key(&mut written.keys, |(key, _)| *key);
     written
 }
 
@@ -251,7 +264,7 @@ impl Written {
             Trigger::Cron(cron) => {
                 let (schedules, lost) = when::schedules(cron);
                 self.keys.push((Key::Cron, schedules));
-                self.lost = lost;
+                self.lost.extend(lost.map(str::to_owned));
                 (cron.start(), cron.end())
             }
         };
@@ -302,7 +315,15 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
         RunOn::Labels(labels) => strings(labels),
     };
     add(Key::RunOn, o.run_on != default.run_on, run_on);
+    let on_lost = match o.on_lost {
+        OnLost::Leave => "leave",
+        OnLost::RunAgain => "run_again",
+    };
+    add(Key::OnLost, o.on_lost != default.on_lost, on_lost.into());
+    add(Key::OnlyOn, !o.only_on.is_empty(), strings(&o.only_on));
+    add(Key::Tags, !o.tags.is_empty(), strings(&o.tags));
     add(Key::MaxWait, o.max_wait.is_some(), limit(o.max_wait));
+    add(Key::Expect, o.expect.is_some(), limit(o.expect));
     add(Key::Timeout, o.timeout.is_some(), limit(o.timeout));
     add(Key::KillAfter, o.kill_after != default.kill_after, duration(o.kill_after));
     add(Key::Retries, o.retries != default.retries, o.retries.into());
@@ -328,6 +349,27 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
         let file = Map::from_iter([("file".to_owned(), (**path).into())]);
         env.insert(name.to_string(), Value::Object(file));
     }
+    for (name, joined) in &o.joined {
+        let value = match env.get(&**name) {
+            // A value of `[defaults]` and what the job puts around it are one.
+            Some(Value::String(_)) if secrets == Secrets::Written => {
+                let value = o.env.get(name).map_or("", |value| value);
+                String::from_utf8_lossy(&joined.around(value.as_bytes())).into_owned().into()
+            }
+            // What is put around a secret cannot be said, which `keys` tells.
+            Some(_) => continue,
+            None => {
+                let parts = [("prepend", &joined.before), ("append", &joined.after)];
+                let parts = parts.into_iter().filter_map(|(key, part)| {
+                    let part = part.as_deref()?;
+                    let part = if secrets == Secrets::Masked { MASKED } else { part };
+                    Some((key.to_owned(), Value::from(part)))
+                });
+                Value::Object(parts.collect())
+            }
+        };
+        env.insert(name.to_string(), value);
+    }
     add(Key::Env, !env.is_empty(), Value::Object(env));
     add(Key::EnvFile, o.env_file.is_some(), text(&o.env_file));
     add(Key::ClearEnv, o.clear_env, o.clear_env.into());
@@ -346,6 +388,8 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
         Output::Discard => "discard",
     };
     add(Key::Output, o.output != default.output, output.into());
+    let keep = o.keep_output.unwrap_or_default();
+    add(Key::KeepOutput, o.keep_output.is_some(), size::written(keep.into()).into());
     keys
 }
 
@@ -394,13 +438,13 @@ fn toml(value: &Value) -> String {
 }
 
 /// A key, quoted where it has to be.
-pub(super) fn key(name: &str) -> String {
+pub(crate) fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(bare) { name.to_owned() } else { string(name) }
 }
 
 /// A basic string.
-pub(super) fn string(text: &str) -> String {
+pub(crate) fn string(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {

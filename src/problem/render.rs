@@ -9,13 +9,17 @@ use std::io::{self, Write};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anstyle::{AnsiColor, Style};
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{Location, Locator, Problem, Severity};
+use crate::core::words::wrap;
 
 /// Columns drawn of a line, and how many of them stand before the caret at most.
 const WIDTH: usize = 120;
 const BEFORE: usize = 60;
+
+/// In front of the second line of a message.
+const INDENT: usize = 4;
 
 const BOLD: Style = Style::new().bold();
 const ERROR: Style = AnsiColor::BrightRed.on_default().bold();
@@ -26,13 +30,15 @@ pub(super) fn problem(
     out: &mut dyn Write,
     problem: &Problem,
     locator: &mut Locator<'_>,
+    width: Option<usize>,
 ) -> io::Result<()> {
     let place = locator.name(problem.place);
     let (word, style) = match problem.severity {
         Severity::Error => ("error", ERROR),
         Severity::Warning => ("warning", WARNING),
     };
-    let message = clean(&problem.message);
+    let head = place.width() + word.len() + 4;
+    let message = broken(&clean(&problem.message), head, INDENT, width);
     writeln!(out, "{BOLD}{place}:{BOLD:#} {style}{word}{style:#}: {message}")?;
     let related = problem.related.as_ref().map(|(what, place)| {
         format!("{} at {}", clean(what), Locator::new(locator.sources).name(*place))
@@ -44,7 +50,7 @@ pub(super) fn problem(
             writeln!(out, "  = note: {related}")?;
         }
         return match help {
-            Some(help) => writeln!(out, "  = help: {help}"),
+            Some(help) => writeln!(out, "  = help: {}", broken(&help, 10, 10, width)),
             None => Ok(()),
         };
     };
@@ -62,11 +68,22 @@ pub(super) fn problem(
         group = group.element(Level::NOTE.message(related));
     }
     if let Some(help) = help {
-        group = group.element(Level::HELP.message(help));
+        // Behind the number of the line and the mark for help, where the renderer aligns the rest.
+        let head = at.line.to_string().len() + " = help: ".len();
+        let width = width.map(|width| width.saturating_sub(head));
+        group = group.element(Level::HELP.message(broken(&help, 0, 0, width)));
     }
     // Wide enough that it never cuts: we have, and it does not know which characters we replaced.
     let renderer = Renderer::styled().term_width(4 * WIDTH);
     writeln!(out, "{}", renderer.render(&[group]))
+}
+
+/// A text in the lines that a terminal of this width has for it behind `head` columns; all but the
+/// first begin after `indent` of them.
+fn broken(text: &str, head: usize, indent: usize, width: Option<usize>) -> String {
+    let Some(width) = width else { return text.to_owned() };
+    let lines = wrap(text, width.saturating_sub(head), width.saturating_sub(indent));
+    lines.join(&format!("\n{:indent$}", ""))
 }
 
 /// The part of a line around the caret, made harmless, and the caret's bytes in it.
@@ -217,6 +234,33 @@ pub(crate) fn clean_json(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::problem::{Place, Problems, Source, Sources, Span};
+
+    #[test]
+    fn a_message_fits_the_terminal() {
+        let mut sources = Sources::default();
+        sources.push(Source::new("jobs.toml", "cron = \"30 2 * * *\"\n"));
+        let place = Place { file: 0, span: Some(Span::new(7, 19)) };
+        let problem = Problem::warning(place, "02:30 does not exist on 28 Mar 2027: runs at 03:00");
+        let help = "take another time of day, or set `timezone = \"UTC\"`";
+        let mut problems = Problems::default();
+        problems.push(Problem { help: Some(help.to_owned()), ..problem });
+        let source = "  |\n1 | cron = \"30 2 * * *\"\n  |        ^^^^^^^^^^^^\n  |\n";
+        let whole = format!(
+            "jobs.toml:1:8: warning: 02:30 does not exist on 28 Mar 2027: runs at 03:00\n{source}  \
+             = help: {help}\n"
+        );
+        let narrow = format!(
+            "jobs.toml:1:8: warning: 02:30 does not\n    exist on 28 Mar 2027: runs at 03:00\n\
+             {source}  = help: take another time of day, or\n          set `timezone = \"UTC\"`\n"
+        );
+        for (width, expected) in [(None, &whole), (Some(80), &whole), (Some(40), &narrow)] {
+            let mut out = Vec::new();
+            crate::problem::print(&mut out, &problems, &sources, width).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            assert_eq!(anstream::adapter::strip_str(&text).to_string(), *expected, "{width:?}");
+        }
+    }
 
     #[test]
     fn what_is_not_seen_is_written_out() {

@@ -15,14 +15,19 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::control::{Call, Line, Request, Target};
 use crate::core::event::{
     Action, Code, Fault, Health, JobDetail, JobView, Notice, Record, Remember, Response, RunId,
 };
 use crate::core::instant::Instant;
+use crate::core::job::{Job, Keep};
 use crate::core::zone::Database;
-use crate::jobfile;
+use crate::history::object::RunObject;
+use crate::jobfile::{self, OnDisk, when};
 use crate::run::daemon::{self, Jobfile, Plan, Storage};
 use crate::run::output::{Output, Settings};
 use crate::store::location::{Location, Refuse};
@@ -138,10 +143,12 @@ impl BackgroundScheduler {
         let notes = Arc::new(OnceLock::new());
         let settings = Settings {
             raw: false,
+            at_once: false,
             colour: false,
             json_log: false,
             directory: paths::logs_of(Path::new(&config.name)),
             tails: Some(daemon::tails(&notes)),
+            keep: set.settings.keep.output.unwrap_or(Keep::OUTPUT),
         };
         let output = Output::start(settings).map_err(|error| start(&error))?;
         let subscribers: Subscribers = Arc::default();
@@ -151,7 +158,11 @@ impl BackgroundScheduler {
         };
         let (send, ready) = mpsc::channel();
         let failed = send.clone();
-        let mut plan = Plan::new(Jobfile { set, builder }, config.name.clone(), output.handle());
+        let mut plan = Plan::new(
+            Jobfile { set, builder, on_disk: OnDisk::default() },
+            config.name.clone(),
+            output.handle(),
+        );
         plan.storage = Some(storage);
         plan.notes = notes;
         plan.socket = config.socket;
@@ -251,19 +262,27 @@ impl BackgroundScheduler {
 
     /// Starts a run of a job now, if `max_instances` allows it.
     pub fn start_job(&self, id: &str) -> Result<RunId, Error> {
-        match self.ask(Request::Start { job: id.into(), force: false, wait: false })? {
+        match self.ask(Request::Start { job: id.into(), force: false, wait: false, on: None })? {
             Response::Started { run, .. } => Ok(run),
+            Response::Elsewhere { body, .. } => {
+                elsewhere(&body)?.run.map(RunId).ok_or(Error::Ended)
+            }
             _ => Err(Error::Ended),
         }
     }
 
     /// The same, and waits for its end.
     pub fn run_job(&self, id: &str) -> Result<Record, Error> {
-        let replies = self.call(Request::Start { job: id.into(), force: false, wait: true });
+        let replies =
+            self.call(Request::Start { job: id.into(), force: false, wait: true, on: None });
         loop {
             match taken(replies.recv().map_err(|_| Error::Ended)?)? {
                 Response::Ended(record) => return Ok(*record),
-                Response::Started { .. } => {}
+                Response::Started { .. } | Response::Elsewhere { goes_on: true, .. } => {}
+                Response::Elsewhere { body, .. } => {
+                    let job = self.get_job(id)?.view.job;
+                    return elsewhere(&body)?.record(job).ok_or(Error::Ended);
+                }
                 _ => return Err(Error::Ended),
             }
         }
@@ -273,6 +292,9 @@ impl BackgroundScheduler {
     pub fn stop_job(&self, id: &str) -> Result<Vec<RunId>, Error> {
         match self.ask(Request::Stop(Target::Job(id.into())))? {
             Response::Stopped(runs) => Ok(runs),
+            Response::Elsewhere { body, .. } => {
+                Ok(elsewhere(&body)?.stopped.into_iter().map(RunId).collect())
+            }
             _ => Err(Error::Ended),
         }
     }
@@ -311,7 +333,10 @@ impl BackgroundScheduler {
     }
 
     fn job(&self, request: Request) -> Result<JobDetail, Error> {
+        let id = request.job().map(str::to_owned);
         match self.ask(request)? {
+            // Another host has changed it, and what that says is not all there is to a job.
+            Response::Elsewhere { .. } => self.get_job(&id.unwrap_or_default()),
             Response::Job { job, warnings } => {
                 warnings.iter().for_each(|warning| log::warn!("{}: {warning}", job.view.job.id));
                 Ok(*job)
@@ -337,6 +362,42 @@ impl Drop for BackgroundScheduler {
     fn drop(&mut self) {
         self.stop(true);
     }
+}
+
+/// What another host has answered.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Elsewhere {
+    stopped: Vec<u64>,
+    run: Option<u64>,
+    #[serde(flatten)]
+    object: RunObject,
+}
+
+impl Elsewhere {
+    /// The record of a run that is over.
+    fn record(self, job: Arc<Job>) -> Option<Record> {
+        let Elsewhere { run, object, .. } = self;
+        let time = |text: &str| match when::parse_moment(text) {
+            Ok(when::Moment::At(at)) => Some(at),
+            _ => None,
+        };
+        Some(Record {
+            job,
+            due: time(&object.due)?,
+            last_due: time(&object.last_due)?,
+            count: object.count,
+            run: run.map(RunId),
+            outcome: object.outcome()?,
+            started: object.started.as_deref().and_then(time),
+            duration: Duration::from_millis(object.duration_ms.unwrap_or_default()),
+            attempts: object.attempts,
+        })
+    }
+}
+
+fn elsewhere(body: &str) -> Result<Elsewhere, Error> {
+    serde_json::from_str(body).map_err(|_| Error::Ended)
 }
 
 fn taken(response: Response) -> Result<Response, Error> {

@@ -12,6 +12,7 @@ pub(crate) mod env_file;
 mod environment;
 mod examine;
 pub(crate) mod files;
+mod home;
 mod identity;
 mod inherited;
 pub mod mark;
@@ -107,7 +108,7 @@ impl Failure {
     /// Of an error that is not about the job but about what the machine can give.
     fn of_machine(doing: &str, errno: i32) -> Failure {
         let reason = match errno {
-            libc::EAGAIN => format!("{doing}: no more processes are allowed (EAGAIN)"),
+            libc::EAGAIN => format!("{doing}: the process limit is reached (EAGAIN)"),
             libc::ENOMEM => format!("{doing}: out of memory (ENOMEM)"),
             libc::EMFILE => format!(
                 "{doing}: the scheduler's limit of open files is reached (EMFILE; ulimit -n)"
@@ -164,10 +165,12 @@ impl World {
     /// Starts the process of an attempt. `due` is its due time as the job is told it.
     /// It may hang; `progress` tells where.
     pub fn start(&self, start: &Start, due: &str, progress: &Progress) -> Result<Child, Failure> {
+        progress.at(Stage::User);
+        let (changes, account) = changes(&start.job.options)?;
+        let at_home = home::at_home(start, account.as_ref(), self.base.home())?;
+        let start = at_home.as_ref().unwrap_or(start);
         let job = &*start.job;
         let options = &*job.options;
-        progress.at(Stage::User);
-        let (changes, account) = changes(options)?;
         progress.at(Stage::Environment);
         let reader = changes.as_ref().and_then(|changes| changes.identity.clone());
         let env = self.environment(start, due, account.as_ref(), reader.as_ref())?;
@@ -178,7 +181,7 @@ impl World {
         let mut program = self.program(&argv, options, &env, changes)?;
         program.mark = self.marks.map(|marks| marks.of(start.run));
         if progress.is_given_up() {
-            return Err(Failure::lasting("it was given up"));
+            return Err(Failure::lasting("given up"));
         }
         let mut group = None;
         if let Some((taken, directory)) = self.groups.as_ref().and_then(Groups::take) {
@@ -240,8 +243,10 @@ impl World {
         due: &str,
         command: Option<&str>,
     ) -> Result<u8, Failure> {
+        let (changes, account) = changes(&start.job.options)?;
+        let at_home = home::at_home(start, account.as_ref(), self.base.home())?;
+        let start = at_home.as_ref().unwrap_or(start);
         let options = &*start.job.options;
-        let (changes, account) = changes(options)?;
         let rights = changes.as_ref().and_then(|changes| changes.identity.as_ref());
         let env = self.environment(start, due, account.as_ref(), rights)?;
         // What such arguments are for, `-eu` or `-c`, is no good to a person.
@@ -258,7 +263,7 @@ impl World {
             Ok(done) => done.map_err(|error| explain(error, &program, options)),
             Err(error) => {
                 let errno = error.raw_os_error().unwrap_or(0);
-                Err(Failure::of_machine("no terminal can be made for it", errno))
+                Err(Failure::of_machine("cannot create a terminal", errno))
             }
         }
     }
@@ -310,11 +315,12 @@ impl World {
     ) -> Result<Program<'a>, Failure> {
         let Some(name) = argv.first() else { return Err(Failure::lasting("the command is empty")) };
         let as_other = changes.as_ref().is_some_and(|changes| changes.identity.is_some());
-        let mut places = match as_other {
-            true => places_of(name, env).map(path_of).collect::<Result<Vec<_>, _>>()?,
-            false => vec![find_program(name, options, env)?],
-        }
-        .into_iter();
+        let places = if as_other {
+            places_of(name, env).map(path_of).collect::<Result<Vec<_>, _>>()?
+        } else {
+            vec![find_program(name, options, env)?]
+        };
+        let mut places = places.into_iter();
         let Some(file) = places.next() else { return Err(not_on_path(name)) };
         let elsewhere = places.collect();
         let argv: Option<Vec<CString>> =
@@ -336,8 +342,8 @@ impl World {
                     refused: AtomicI32::new(0),
                 })
             }
-            (None, _) => Err(Failure::lasting("the command holds a zero byte")),
-            (_, Err(_)) => Err(Failure::lasting("cwd holds a zero byte")),
+            (None, _) => Err(Failure::lasting("the command contains a NUL byte")),
+            (_, Err(_)) => Err(Failure::lasting("cwd contains a NUL byte")),
         }
     }
 }
@@ -381,7 +387,7 @@ fn streams(
     user: Option<&Identity>,
 ) -> Result<(Streams, Option<Pipes>), Failure> {
     let opening = |error: io::Error| {
-        Failure::of_machine("its streams cannot be opened", error.raw_os_error().unwrap_or(0))
+        Failure::of_machine("cannot open its standard streams", error.raw_os_error().unwrap_or(0))
     };
     let stdin = match &options.stdin {
         None => OwnedFd::from(File::open("/dev/null").map_err(opening)?),
@@ -433,7 +439,7 @@ fn stdin_of(text: &str) -> io::Result<OwnedFd> {
 fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failure {
     let SpawnError { step, errno } = error;
     if is_shortage(errno) && matches!(step, Step::Spawn | Step::Execute) {
-        return Failure::of_machine("no process can be made", errno);
+        return Failure::of_machine("cannot create a process", errno);
     }
     let user = options.user.as_deref().unwrap_or_default();
     let not_root = if errno == libc::EPERM { ": the scheduler is not root" } else { "" };
@@ -441,18 +447,17 @@ fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failu
         Step::Nice => format!("nice cannot be set{}: {}", not_root, describe(&os_error(errno))),
         Step::Keyring => {
             // Too many of them: those of runs that end are given back.
-            let reason =
-                format!("no session keyring can be made for it: {}", describe(&os_error(errno)));
+            let reason = format!("cannot create a session keyring: {}", describe(&os_error(errno)));
             return Failure { transient: true, ..Failure::lasting(reason) };
         }
         Step::Groups | Step::Group => {
-            format!("its groups cannot be set{not_root}: {}", describe(&os_error(errno)))
+            format!("cannot set its groups{not_root}: {}", describe(&os_error(errno)))
         }
         Step::User if errno == libc::EAGAIN => {
-            return Failure::of_machine("its user cannot be set", errno);
+            return Failure::of_machine("cannot set its user", errno);
         }
         Step::User => {
-            format!("user `{user}` cannot be set{not_root}: {}", describe(&os_error(errno)))
+            format!("cannot switch to user `{user}`{not_root}: {}", describe(&os_error(errno)))
         }
         Step::Regain => "root could be regained after changing user".to_owned(),
         Step::Spawn | Step::Directory | Step::Execute => {
@@ -471,16 +476,10 @@ fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failu
 }
 
 fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Options) -> Failure {
-    if let Some(cwd) = &options.cwd {
-        let wrong = match fs::metadata(&**cwd) {
-            Err(error) => Some(describe(&error)),
-            Ok(meta) if !meta.is_dir() => Some("it is not a directory".to_owned()),
-            Ok(_) if step == Step::Directory => Some(describe(&os_error(errno))),
-            Ok(_) => None,
-        };
-        if let Some(wrong) = wrong {
-            return Failure::lasting(format!("cwd {cwd} cannot be entered: {wrong}"));
-        }
+    if let Some(cwd) = &options.cwd
+        && let Some(wrong) = wrong_with(cwd, errno, step)
+    {
+        return Failure::lasting(format!("cwd {cwd} cannot be entered: {wrong}"));
     }
     // Of several that were tried, the first that is there is the one that was meant.
     let mut tried = std::iter::once(&program.file).chain(&program.elsewhere);
@@ -530,6 +529,16 @@ fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Option
             Failure { transient: true, ..Failure::lasting(format!("{shown} is being written to")) }
         }
         _ => Failure::lasting(format!("{shown}: {}", describe(&os_error(errno)))),
+    }
+}
+
+/// Why a working directory cannot be entered, if that is what went wrong.
+fn wrong_with(cwd: &str, errno: i32, step: Step) -> Option<String> {
+    match fs::metadata(cwd) {
+        Err(error) => Some(describe(&error)),
+        Ok(meta) if !meta.is_dir() => Some("it is not a directory".to_owned()),
+        Ok(_) if step == Step::Directory => Some(describe(&os_error(errno))),
+        Ok(_) => None,
     }
 }
 

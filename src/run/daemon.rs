@@ -7,15 +7,19 @@
 //! wait's own timeout. Nothing polls: with nothing due it is not woken at all.
 //!
 //! `effects` performs actions and follows runs until nothing of them is left; `records` has what is
-//! decided remembered by a store, and `recovery` looks after what an earlier scheduler has left;
-//! `requests` takes what clients ask (`crate::control`) and knows the jobs that are not, or not only,
-//! what the jobfile says; `reload` reads that again, `apply` has it take effect, and `offload` has
-//! done elsewhere what may take long or hang; `logger` and `report` are the log; `overview` says
-//! how things stand, to a terminal and to a service manager, which `notify` tells; `timer` is the
-//! wall clock as something to wait for. Processes are made by `crate::run::executor`, what they
-//! print goes to `crate::run::output`.
+//! decided remembered by a store, `store_events` is what its thread has to say, and `recovery` looks
+//! after what an earlier scheduler has left; `requests` takes what clients ask (`crate::control`)
+//! and knows the jobs that are not, or not only, what the jobfile says; `reload` reads that again,
+//! `apply` has it take effect, and `offload` has done elsewhere what may take long or hang; `watch`
+//! tells when the jobfile was edited; `logger` and `report` are the log, in which `catching_up`
+//! makes one line of many; `overview` says how things stand, to a terminal and to a service manager,
+//! which `notify` tells; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
+//! clock as something to wait for. Processes are made by `crate::run::executor`, what they print
+//! goes to `crate::run::output`.
 
 mod apply;
+mod asking;
+mod catching_up;
 mod effects;
 mod fleet;
 mod logger;
@@ -29,9 +33,12 @@ mod reload;
 mod report;
 mod requests;
 mod start;
+mod store_events;
 mod timer;
+mod vitals;
+mod watch;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,40 +46,44 @@ use std::time::Duration;
 use anyhow::Context;
 use rustix::termios::isatty;
 
-use crate::control::Call;
 use crate::control::jobfile_lock::JobfileLock;
 use crate::control::server::Server;
 use crate::core::event::{
-    Action, Change, ChangeKind, Event, Health, HomeChange, Notice, Refusal, RunId,
+    Action, Change, ChangeKind, Counters, Event, Health, Notice, Record, Remember, Response,
 };
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
-use crate::core::words;
 use crate::core::zone::Zone;
-use crate::store::keeper::{FleetOrder, StoreEvent};
+use crate::store::Process;
+use crate::store::keeper::FleetOrder;
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, EventFlags, Ready};
 use crate::sys::heap;
 use crate::sys::signals::{self, Signals};
 pub use crate::sys::waker::Waker;
 use effects::{Effects, Message};
+pub(crate) use fleet::jobs_of_file;
 pub use logger::{Log, LogFormat, start as start_log};
 use notify::Watchdog;
 use offload::{Done, Lane, Offload};
 use overview::Overview;
-pub use plan::{Jobfile, Load, Observer, Plan, Reopen, Storage, tails};
+pub use plan::{Jobfile, Load, Observer, Plan, Reopen, Storage, Wrong, tails};
 use reload::Reloads;
 use requests::{Next, Requests};
 use start::Parts;
 use timer::Timer;
+use vitals::{Alarm, Alarms};
+use watch::{Edited, Watch};
 
 /// How the loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
     /// The signal that asked for the end, if one did, and how many came.
     pub signal: Option<(i32, u32)>,
     /// With [`Plan::once`]: the exit code of the run, as a shell would give it.
     pub code: Option<u8>,
+    /// The same: the run, and its process if it had one.
+    pub run: Option<(Record, Option<Process>)>,
 }
 
 /// So many requests are taken before it is seen to what is due.
@@ -83,26 +94,22 @@ const ACTIONS: usize = 4096;
 
 const TOKEN_WAKE: u64 = 0;
 const TOKEN_CLOCK: u64 = 1;
+const TOKEN_FILES: u64 = 2;
 /// Tokens from here on are those of [`Effects`].
-const TOKEN_RUN: u64 = 2;
+const TOKEN_RUN: u64 = 3;
 
 /// Runs until asked to stop. To be called on the first thread of the process, which adopts what
 /// the jobs leave behind, unless the plan says that the scheduler is embedded.
 pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
-    let waker = Arc::new(Waker::new().context("failed to prepare the loop")?);
+    let waker = Arc::new(Waker::new().context("cannot set up the event loop")?);
     let install = if plan.embedded { Signals::install_embedded } else { Signals::install };
-    let signals = install(&waker).context("failed to install signal handlers")?;
-    let epoll = Epoll::new().context("failed to prepare the loop")?;
-    let waits = || -> io::Result<Timer> {
-        epoll.add(&*waker, TOKEN_WAKE, EventFlags::IN)?;
-        Timer::new(&epoll, TOKEN_CLOCK)
-    };
-    let mut timer = waits().context("failed to prepare the loop")?;
+    let signals = install(&waker).context("cannot install signal handlers")?;
+    let (epoll, mut timer) = waits(&waker).context("cannot set up the event loop")?;
     // What is said before they take effect has its times in their zone, too.
     logger::set_jobs(&plan.jobfile.set, &plan.output);
     let overview = Overview::new(&plan);
     let mut zones = Vec::new();
-    let mut health = health_of(&plan, clock::wall());
+    let mut health = vitals::health_of(&plan, clock::wall());
     let warnings = plan.storage.as_mut().map(|storage| std::mem::take(&mut storage.warnings));
     let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet } =
         start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
@@ -113,7 +120,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     overview.start_line(&scheduler);
     for warning in warnings.into_iter().flatten() {
         log::warn!(event = "store"; "{warning}");
-        alarms.insert("opened", warning);
+        alarms.insert(Alarm::Opened, warning);
     }
     notify::notify("READY=1");
 
@@ -128,6 +135,8 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         load_limit: plan.load_limit,
         reading: Offload::new(Lane::Reading, mailbox.clone()),
         reloads: Reloads::default(),
+        edited: plan.edited,
+        watch: None,
         zones,
         until: plan.until,
         once: plan.once,
@@ -139,10 +148,13 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         requests: Requests::new(jobs, Offload::new(Lane::Checking, mailbox)),
         health,
         alarms,
+        counters: Counters::default(),
+        wakes_at: None,
         observer: plan.observer,
         server: server.as_ref(),
         fleet,
     };
+    looper.watch_jobfile();
     let ran = looper.run(&mut timer);
     looper.effects.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
@@ -151,24 +163,15 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     ran?;
     log::info!(event = "stopped"; "stopped");
     let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));
-    Ok(Ending { signal, code: effects.code_of_last_run() })
+    Ok(Ending { signal, code: effects.code_of_last_run(), run: effects.take_last_run() })
 }
 
-/// How the scheduler is when it starts.
-fn health_of(plan: &Plan, started: Instant) -> Health {
-    Health {
-        reasons: Vec::new(),
-        version: env!("CARGO_PKG_VERSION"),
-        pid: std::process::id(),
-        started,
-        jobfile: plan.source.as_str().into(),
-        loaded: started,
-        store: plan.storage.as_ref().map_or("none", |storage| &storage.name).into(),
-        timezone: plan.jobfile.set.settings.zone.name().into(),
-        stopping: false,
-        settings: plan.jobfile.set.settings.clone(),
-        executors: plan.jobfile.set.executors.as_slice().into(),
-    }
+/// What the loop waits by.
+fn waits(waker: &Waker) -> io::Result<(Epoll, Timer)> {
+    let epoll = Epoll::new()?;
+    epoll.add(waker, TOKEN_WAKE, EventFlags::IN)?;
+    let timer = Timer::new(&epoll, TOKEN_CLOCK)?;
+    Ok((epoll, timer))
 }
 
 /// Lets go of the socket, the jobfile and the store, in an order in which another scheduler may begin.
@@ -184,6 +187,7 @@ fn let_go(effects: &mut Effects, server: Option<Server>, lock: Option<JobfileLoc
         lock.release();
     }
     // What the store does not have yet, it is to have; also when the loop has failed.
+    effects.output().settle();
     effects.finish_records(clock::wall());
     if let Some(server) = server {
         server.stop();
@@ -202,6 +206,10 @@ struct Loop<'a> {
     /// Where the jobfile is read.
     reading: Offload,
     reloads: Reloads,
+    /// The files of the jobfile, as they were.
+    edited: Arc<Edited>,
+    /// With `reload = "auto"`, what tells when they may have changed.
+    watch: Option<Watch>,
     /// The zones of the jobs, with their rules as they were when last read.
     zones: Vec<Zone>,
     until: Option<Instant>,
@@ -214,8 +222,11 @@ struct Loop<'a> {
     requests: Requests,
     /// How the scheduler is, but for the alarms.
     health: Health,
-    /// What is not as it should be, each in a sentence.
-    alarms: HashMap<&'static str, String>,
+    alarms: Alarms,
+    /// What has come of due times since the start.
+    counters: Counters,
+    /// When it is to wake at the latest.
+    wakes_at: Option<Mono>,
     observer: Option<Box<Observer>>,
     /// The control socket.
     server: Option<&'a Server>,
@@ -228,7 +239,9 @@ impl Loop<'_> {
         let mut actions = Vec::new();
         let mut ready = Ready::with_capacity(256);
         loop {
-            let Some(now) = self.turn(&mut actions) else { return Ok(()) };
+            let turned = self.turn(&mut actions);
+            self.effects.caught_up();
+            let Some(now) = turned else { return Ok(()) };
             self.tend_fleet();
             // At the start they are as many as there are jobs.
             actions.shrink_to(ACTIONS);
@@ -239,7 +252,7 @@ impl Loop<'_> {
             }
             if self.until.is_some_and(|until| now.wall >= until) {
                 self.until = None;
-                log::info!(event = "until"; "the time given with --until is reached");
+                log::info!(event = "until"; "reached the time given with --until");
                 self.events.push_back(Event::Stop);
             }
             self.overview.show_in_time(now, self.scheduler);
@@ -249,17 +262,23 @@ impl Loop<'_> {
             let timeout = if self.events.is_empty() && !self.requests.has_next() {
                 self.arm(timer)?
             } else {
+                self.wakes_at = Some(now.mono);
                 Some(Duration::ZERO)
             };
             // What has happened comes before what is due, also after SIGSTOP and SIGCONT: a run that
             // is long over does not stand in the way of the next.
-            self.effects.epoll().wait(&mut ready, timeout).context("failed to wait for events")?;
+            self.effects.epoll().wait(&mut ready, timeout).context("cannot wait for events")?;
             for (token, _) in ready.iter() {
                 match token {
                     TOKEN_WAKE => self.woken(),
                     TOKEN_CLOCK => {
                         if timer.fired() {
                             self.events.push_back(Event::ClockSet);
+                        }
+                    }
+                    TOKEN_FILES => {
+                        if let Some(watch) = &mut self.watch {
+                            watch.ready(clock::mono());
                         }
                     }
                     token => self.effects.child_ready(token - TOKEN_RUN, &mut self.events),
@@ -271,6 +290,9 @@ impl Loop<'_> {
             let now = clock::mono();
             self.effects.look_after(now, &mut self.events);
             self.give_up_in_time(now);
+            if self.watch.as_mut().is_some_and(|watch| watch.take(now)) {
+                self.reload_if_edited(now);
+            }
         }
     }
 
@@ -297,12 +319,14 @@ impl Loop<'_> {
                 return true;
             }
             now = clock::now();
-            match self.requests.begin(self.scheduler, now, &mut self.events) {
+            let fleet = self.fleet.as_ref();
+            match self.requests.begin(self.scheduler, now, &mut self.events, fleet) {
                 Next::Nothing => return false,
                 Next::Taken => {}
                 Next::Reload(reply) => self.reload(Some(reply)),
                 Next::Apply(jobfile) => self.take_over(*jobfile),
                 Next::Stop { times } => self.stop(times),
+                Next::PassOn(incoming, route) => self.pass_on(*incoming, route),
             }
             self.take_events(actions);
         }
@@ -331,6 +355,7 @@ impl Loop<'_> {
             if let Some(observer) = &self.observer {
                 observer(&action);
             }
+            self.counters.note(&action);
             if matches!(action, Action::Exit) {
                 return true;
             }
@@ -366,11 +391,25 @@ impl Loop<'_> {
     fn perform(&mut self, action: Action, now: Now) {
         match &action {
             Action::Answer { ticket, answer } => {
-                if let Some(answer) = self.requests.answer(*ticket, answer.clone()) {
+                if let Some(id) = self.requests.take_learned(*ticket)
+                    && let Some(order) = self.home_job(&id)
+                {
+                    self.effects.fleet_order(order);
+                }
+                let mut answer = answer.clone();
+                if let Response::Jobs(page) = &mut answer {
+                    for view in &mut page.jobs {
+                        view.counts = self.counters.of(&view.job.id);
+                    }
+                }
+                if let Some(answer) = self.requests.answer(*ticket, answer) {
                     self.effects.answer(answer);
                 }
             }
-            Action::Notice(notice @ Notice::Reloaded { .. }) => self.reloaded(notice),
+            Action::Notice(notice @ Notice::Reloaded { .. }) => {
+                self.forget_counts();
+                self.reloaded(notice);
+            }
             Action::Notice(Notice::Stopping { .. }) => {
                 self.health.stopping = true;
                 self.end_reloads();
@@ -387,24 +426,42 @@ impl Loop<'_> {
                 if let Some(jobs) = &mut self.requests.jobs {
                     jobs.note(remember);
                 }
+                match remember {
+                    Remember::Change(Change { job: Some(job), what, .. }) => {
+                        self.tell_of_job(job, what);
+                    }
+                    Remember::Gone(job) => {
+                        self.tell_of_job(job, &ChangeKind::Removed);
+                        self.forget_counts();
+                    }
+                    _ => {}
+                }
             }
+            Action::Terminate(run) if !self.scheduler.has_run(*run) => self.end_elsewhere(*run),
             _ => {}
         }
         self.effects.perform(action, now, &mut self.events);
     }
 
     /// Sets the timer to the next due time. Answers how long to wait at most.
-    fn arm(&self, timer: &mut Timer) -> anyhow::Result<Option<Duration>> {
+    fn arm(&mut self, timer: &mut Timer) -> anyhow::Result<Option<Duration>> {
         let wakeup = self.scheduler.next_wakeup();
         let wall = [wakeup.wall, self.until].into_iter().flatten().min();
         let now = clock::now();
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
         let (reading, checking) = (self.reading.deadline(), self.requests.deadline());
+        let until = self.effects.alive_until().filter(|_| self.scheduler.has_processes_to_end());
+        let out_of_touch =
+            self.fleet.as_ref().zip(until).and_then(|(it, until)| it.deadline(until));
         let own = [self.effects.deadline(), self.overview.deadline(), watchdog, reading, checking];
-        let mono = own.into_iter().chain([wakeup.mono]);
+        let files = self.watch.as_ref().and_then(Watch::deadline);
+        let own = own.into_iter().chain([out_of_touch, files]);
+        let mono = own.chain([wakeup.mono]);
         let mono = mono.flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
-        let until_wall = timer.arm(wall, now).context("failed to set the timer")?;
+        let by_wall = wall.map(|at| now.mono.plus(at.since(now.wall)));
+        self.wakes_at = [mono, by_wall].into_iter().flatten().min();
+        let until_wall = timer.arm(wall, now).context("cannot set the timer")?;
         Ok([until_mono, until_wall].into_iter().flatten().min())
     }
 
@@ -433,6 +490,7 @@ impl Loop<'_> {
                 Message::Report(report) => self.effects.reported(report, &mut self.events),
                 Message::Store(event) => self.store_event(event),
                 Message::Call(call) => self.called(call),
+                Message::OwnPart(number, response) => self.own_part(number, *response),
             }
         }
     }
@@ -446,19 +504,6 @@ impl Loop<'_> {
         self.events.extend((0..times).map(|_| Event::Stop));
     }
 
-    /// A client asks for something.
-    fn called(&mut self, call: Call) {
-        let (health, alarms, effects) = (&self.health, &self.alarms, &self.effects);
-        let how = || {
-            let mut reasons: Vec<String> = alarms.values().cloned().collect();
-            reasons.extend(effects.reasons());
-            reasons.sort_unstable();
-            reasons.extend(effects.hanging(clock::mono()));
-            Health { reasons, ..health.clone() }
-        };
-        self.requests.take(call, how, self.scheduler);
-    }
-
     /// Sees to what a scheduler has that shares its store.
     fn tend_fleet(&mut self) {
         let Some(fleet) = &mut self.fleet else { return };
@@ -466,95 +511,10 @@ impl Loop<'_> {
         if let Some(order) = fleet.wants(self.scheduler) {
             self.effects.fleet_order(order);
         }
-    }
-
-    /// Jobs come from the others, or go there.
-    fn homes(&mut self, mut change: Box<HomeChange>) {
-        if let Some(fleet) = &mut self.fleet {
-            fleet.receive(&mut change, self.scheduler, clock::wall());
-        }
-        self.events.push_back(Event::Homes(change));
-    }
-
-    /// The store's thread has something to say.
-    fn store_event(&mut self, event: StoreEvent) {
-        match event {
-            StoreEvent::ClaimLost(run) => {
-                self.effects.claim_lost(run);
-                self.events.push_back(Event::ClaimLost(run));
-            }
-            StoreEvent::ClaimRefused(run, why) => {
-                self.effects.claim_lost(run);
-                self.events.push_back(Event::ClaimRefused { run, why });
-            }
-            StoreEvent::NotBegun(run, attempt) => self.not_begun(run, attempt),
-            StoreEvent::Homes(change) => self.homes(change),
-            StoreEvent::Fleet(text) => log::info!(event = "fleet"; "fleet: {text}"),
-            StoreEvent::Silent(reason) => {
-                log::error!(event = "store_silent"; "the store does not answer, nothing starts until it does: {reason}");
-                self.alarms.insert("store", format!("the store does not answer: {reason}"));
-            }
-            StoreEvent::Holding { starts, silent } => {
-                let silent = words::span(Duration::from_secs(silent.as_secs()));
-                let text =
-                    format!("held: {starts} starts, the store has not answered for {silent}");
-                log::warn!(event = "store_holding"; "{text}");
-                self.alarms.insert("store", text);
-            }
-            StoreEvent::Degraded(reason) => {
-                log::error!(
-                    event = "store_degraded";
-                    "the store cannot be written, jobs go on without it: {reason}"
-                );
-                let reason = format!("the store cannot be written: {reason}");
-                self.requests.unkept =
-                    Some(format!("it would not survive a restart now: {reason}"));
-                self.alarms.insert("store", reason);
-            }
-            StoreEvent::Recovered { dropped, after } => {
-                let lost = match dropped {
-                    0 => String::new(),
-                    _ => format!("; {dropped} facts were too many to be kept until then"),
-                };
-                let after = words::span(after);
-                log::warn!(event = "store_recovered"; "the store works again after {after}{lost}");
-                self.alarms.remove("store");
-                self.requests.unkept = None;
-                if dropped > 0 {
-                    self.remember_all();
-                }
-            }
-            StoreEvent::Fresh(why) => {
-                log::error!(
-                    event = "store_lost";
-                    "the store was lost and is begun anew, what it knew of the past is gone: {why}"
-                );
-                self.remember_all();
-                self.effects.remember_runs(clock::wall());
-            }
-        }
-    }
-
-    /// A start was given back by the store's thread.
-    fn not_begun(&mut self, run: RunId, attempt: u32) {
-        self.effects.claim_lost(run);
-        self.events.push_back(match attempt {
-            0 | 1 => Event::ClaimRefused { run, why: Refusal::NoStore },
-            _ => Event::NotStarted {
-                run,
-                reason: "the store that several hosts share did not answer".to_owned(),
-                transient: false,
-            },
-        });
-    }
-
-    /// Has the store told once more what there is to remember of jobs.
-    fn remember_all(&mut self) {
-        let mut actions = Vec::new();
-        let now = clock::now();
-        self.scheduler.remember_all(now, &mut actions);
-        for action in actions {
-            self.effects.perform(action, now, &mut self.events);
+        if let Some(until) = self.effects.alive_until()
+            && self.scheduler.has_processes_to_end()
+        {
+            self.events.extend(fleet.out_of_touch(until));
         }
     }
 }

@@ -1,12 +1,13 @@
 //! `schedrs doctor`: what will bite, found before it does.
 //!
 //! Each check gives [`Finding`]s, which `crate::cli::command::doctor` shows. `machine` looks at
-//! what all jobs stand on; what concerns one job is examined where its processes are made
+//! what all jobs stand on, `shared` at a store on a server; what concerns one job is examined where its processes are made
 //! (`crate::run::child`), as its own user and in its own directory; `login` compares its
 //! environment with the one in which its command was probably tried.
 
 pub(crate) mod login;
 pub(crate) mod machine;
+pub(crate) mod shared;
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

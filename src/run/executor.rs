@@ -25,6 +25,7 @@ use std::time::Duration;
 use crate::core::event::{RunId, Start};
 use crate::core::instant::{Mono, Now};
 use crate::core::job::Job;
+use crate::core::sort;
 use crate::run::child::cgroup::Group;
 use crate::run::child::progress::Progress;
 use crate::run::child::{Failure, Pipes, World};
@@ -67,7 +68,6 @@ pub fn has_left_threads() -> bool {
 pub enum Report {
     /// There is a process.
     Started {
-        /// The run it is for.
         run: RunId,
         /// Its id.
         pid: u32,
@@ -96,7 +96,6 @@ pub enum Report {
     CameBack {
         /// The run it was for.
         run: RunId,
-        /// The job.
         job: Arc<Job>,
         /// How long it has hung.
         after: Duration,
@@ -110,9 +109,7 @@ pub enum Report {
 /// A start that takes too long.
 #[derive(Clone, Debug)]
 pub struct Slow {
-    /// The run it is for.
     pub run: RunId,
-    /// The job.
     pub job: Arc<Job>,
     /// Which attempt.
     pub attempt: u32,
@@ -282,7 +279,7 @@ impl Executor {
             })
         };
         let mut slow: Vec<Slow> = state.seats.iter().filter_map(slow).collect();
-        slow.sort_by_key(|slow| slow.taken);
+        sort::by_key(&mut slow, |slow| slow.taken);
         slow
     }
 

@@ -27,7 +27,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use crate::control::follow::{Follow, FollowId, FollowSink};
@@ -41,7 +41,8 @@ pub use lines::colour_of;
 pub(crate) use lines::{Lines, Prefix, Style, make_harmless};
 pub use mask::{Mask, Masks};
 use server::Server;
-pub use status::{Live, column_of};
+pub(crate) use status::{ERASE, waiting_words};
+pub use status::{Live, column_of, shown_id};
 pub use tail::TailSink;
 
 /// How the output of jobs is shown.
@@ -49,6 +50,8 @@ pub use tail::TailSink;
 pub struct Settings {
     /// Write what jobs print as it is, with nothing in front of its lines.
     pub raw: bool,
+    /// There is one run only: nothing of it waits for the end of its line.
+    pub at_once: bool,
     /// Give each job a colour where the output is a terminal.
     pub colour: bool,
     /// The log on stderr is for programs.
@@ -57,6 +60,8 @@ pub struct Settings {
     pub directory: PathBuf,
     /// Takes the end of what each run has printed.
     pub tails: Option<TailSink>,
+    /// How many bytes of each attempt that is, unless a job says.
+    pub keep: u32,
 }
 
 impl std::fmt::Debug for Settings {
@@ -100,14 +105,16 @@ struct Shared {
 }
 
 enum Message {
-    Attach(RunId, Arc<Job>, Pipes),
-    Follow(FollowId, Option<Box<str>>, FollowSink),
+    Attach(RunId, u32, Arc<Job>, Pipes),
+    Follow(FollowId, Option<Box<str>>, bool, FollowSink),
     Unfollow(FollowId),
     Ended(RunId),
+    Over(RunId),
     Live(Live),
     Reopen,
     LogLine(Vec<u8>),
     LogLinesDropped,
+    Settle(Sender<()>),
     Finish,
 }
 
@@ -147,9 +154,9 @@ impl Output {
 }
 
 impl Follow for Handle {
-    fn follow(&self, job: Option<Box<str>>, sink: FollowSink) -> FollowId {
+    fn follow(&self, job: Option<Box<str>>, past: bool, sink: FollowSink) -> FollowId {
         let id = FollowId(self.0.follows.fetch_add(1, Ordering::Relaxed));
-        self.send(Message::Follow(id, job, sink));
+        self.send(Message::Follow(id, job, past, sink));
         id
     }
 
@@ -159,12 +166,17 @@ impl Follow for Handle {
 }
 
 impl Handle {
-    /// Hands over the pipes of a run.
-    pub fn attach(&self, run: RunId, job: Arc<Job>, pipes: Pipes) {
-        self.send(Message::Attach(run, job, pipes));
+    /// Hands over the pipes of an attempt of a run.
+    pub fn attach(&self, run: RunId, attempt: u32, job: Arc<Job>, pipes: Pipes) {
+        self.send(Message::Attach(run, attempt, job, pipes));
     }
 
-    /// Says that a run has ended: what its pipes hold is read, then they are closed, whoever may
+    /// Says that a run will have no other attempt.
+    pub fn over(&self, run: RunId) {
+        self.send(Message::Over(run));
+    }
+
+    /// Says that an attempt has ended: what its pipes hold is read, then they are closed, whoever may
     /// still have the other ends.
     pub fn ended(&self, run: RunId) {
         self.send(Message::Ended(run));
@@ -183,6 +195,15 @@ impl Handle {
     /// Opens the files of `output = "file"` anew.
     pub fn reopen(&self) {
         self.send(Message::Reopen);
+    }
+
+    /// Waits until what was sent before is done, so that the end of what runs have printed is on its
+    /// way to the store; not for long, as whoever reads may have stopped.
+    pub fn settle(&self) {
+        let (done, settled) = channel();
+        self.send(Message::Settle(done));
+        // One that does not answer in time is not waited for.
+        let _ = settled.recv_timeout(AT_LAST);
     }
 
     /// Writes a line of the scheduler's own log to stderr.

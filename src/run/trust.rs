@@ -49,7 +49,7 @@ pub(crate) fn problems(loaded: &Loaded, enforce: bool) -> Vec<Problem> {
         found.push(match privileged {
             Some(why) if enforce && doubt.grave => {
                 Problem::error(place, format!("this file {}, and {why}", doubt.what))
-                    .help(format!("{}; to run it all the same: `--trust`", doubt.help))
+                    .help(format!("{}; to run it anyway, use `--trust`", doubt.help))
             }
             _ => Problem::warning(place, format!("this file {}", doubt.what))
                 .help(doubt.help.clone()),
@@ -102,7 +102,7 @@ fn environment_file(place: Place, options: &Options, what: &str, path: &str) -> 
 }
 
 /// What helps where a file is too large to be read at every start.
-const SMALLER: &str = "is it the right file? Name a smaller one";
+const SMALLER: &str = "is this the right file? Use a smaller one";
 
 /// What in an `env_file` keeps the job from starting.
 fn flawed_env_file(file: &File) -> Option<(String, &'static str)> {
@@ -112,7 +112,7 @@ fn flawed_env_file(file: &File) -> Option<(String, &'static str)> {
         return Some((larger_than(env_file::MAX), SMALLER));
     }
     let flaw = env_file::parse(&text).err()?;
-    let help = "a line is NAME=value, and a quote is closed on the line it begins on";
+    let help = "write lines as NAME=value, and close each quote on the same line";
     Some((format!("cannot be used, {}", flaw.text()), help))
 }
 

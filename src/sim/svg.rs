@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::heatmap::{HeatMap, level};
+use super::heatmap::{HeatMap, Row, level};
 
 /// What stands around the map.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,25 @@ pub fn svg(map: &HeatMap, caption: Caption<'_>) -> String {
          <text x=\"16\" y=\"28\" font-size=\"16\" font-weight=\"bold\">{title}</text>\n\
          <text x=\"16\" y=\"48\">{subtitle}</text>"
     );
+    headings(&mut out, map, width);
+    for (index, row) in map.rows.iter().enumerate() {
+        self::row(&mut out, map, row, TOP + index * cell_height, width, largest);
+    }
+    let y = TOP + grid_height + 22;
+    let zone = escape(caption.zone);
+    let _ = writeln!(
+        out,
+        "<text x=\"{}\" y=\"{y}\" text-anchor=\"middle\">hour of the day, {zone}</text>",
+        LEFT + grid_width / 2
+    );
+    legend(&mut out, map, largest, TOP + grid_height + 44);
+    out.push_str("</svg>\n");
+    out
+}
+
+/// What stands above the columns.
+fn headings(out: &mut String, map: &HeatMap, width: usize) {
+    let cell_width = CELL.0;
     for hour in 0..24 {
         let x = LEFT + hour * cell_width + cell_width / 2;
         let y = TOP - 7;
@@ -62,47 +81,36 @@ pub fn svg(map: &HeatMap, caption: Caption<'_>) -> String {
         width - 16,
         TOP - 7
     );
-    for (index, row) in map.rows.iter().enumerate() {
-        let y = TOP + index * cell_height;
-        let base = y + cell_height / 2 + 4;
-        let label = escape(&row.label);
+}
+
+/// A row of cells, with its name and its total.
+fn row(out: &mut String, map: &HeatMap, row: &Row, y: usize, width: usize, largest: f64) {
+    let (cell_width, cell_height) = CELL;
+    let base = y + cell_height / 2 + 4;
+    let label = escape(&row.label);
+    let _ =
+        writeln!(out, "<text x=\"{}\" y=\"{base}\" text-anchor=\"end\">{label}</text>", LEFT - 10);
+    for (hour, value) in row.cells.iter().enumerate() {
+        let Some(value) = *value else { continue };
+        let x = LEFT + hour * cell_width + 1;
+        let paint = paint(level(value, largest, SHADES));
+        let starts = number(value);
+        let each = if map.is_mean { " on average" } else { "" };
         let _ = writeln!(
             out,
-            "<text x=\"{}\" y=\"{base}\" text-anchor=\"end\">{label}</text>",
-            LEFT - 10
-        );
-        for (hour, value) in row.cells.iter().enumerate() {
-            let Some(value) = *value else { continue };
-            let x = LEFT + hour * cell_width + 1;
-            let paint = paint(level(value, largest, SHADES));
-            let starts = number(value);
-            let each = if map.is_mean { " on average" } else { "" };
-            let _ = writeln!(
-                out,
-                "<rect x=\"{x}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\" {paint}>\
-                 <title>{label} {hour:02}:00: {starts} starts{each}</title></rect>",
-                y + 1,
-                cell_width - 2,
-                cell_height - 2,
-            );
-        }
-        let _ = writeln!(
-            out,
-            "<text x=\"{}\" y=\"{base}\" text-anchor=\"end\">{}</text>",
-            width - 16,
-            row.total
+            "<rect x=\"{x}\" y=\"{}\" width=\"{}\" height=\"{}\" rx=\"2\" {paint}>\
+             <title>{label} {hour:02}:00: {starts} starts{each}</title></rect>",
+            y + 1,
+            cell_width - 2,
+            cell_height - 2,
         );
     }
-    let y = TOP + grid_height + 22;
-    let zone = escape(caption.zone);
     let _ = writeln!(
         out,
-        "<text x=\"{}\" y=\"{y}\" text-anchor=\"middle\">hour of the day, {zone}</text>",
-        LEFT + grid_width / 2
+        "<text x=\"{}\" y=\"{base}\" text-anchor=\"end\">{}</text>",
+        width - 16,
+        row.total
     );
-    legend(&mut out, map, largest, TOP + grid_height + 44);
-    out.push_str("</svg>\n");
-    out
 }
 
 /// The shades and what the first and the last of them stand for.

@@ -8,6 +8,16 @@ use crate::core::outcome::Outcome;
 /// An outcome as a word, a number (exit code, signal, or microseconds) and a text.
 pub(super) type Columns<'a> = (&'static str, Option<i64>, Option<&'a str>);
 
+/// The words of due times that did not come to run.
+#[cfg(any(feature = "mongodb", test))]
+pub(super) const NOT_RUN_WORDS: [&str; 3] = ["skipped", "missed", "coalesced"];
+/// The same, for SQL.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub(super) const NOT_RUN: &str = "('skipped', 'missed', 'coalesced')";
+/// Whether a record is of a run that has ended, in SQL.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub(super) const ENDED_RUN: &str = "outcome NOT IN ('skipped', 'missed', 'coalesced')";
+
 /// Takes an outcome apart.
 pub(super) fn columns(outcome: &Outcome) -> Columns<'_> {
     let code = outcome.exit().or(outcome.signal()).map(i64::from);
@@ -28,13 +38,13 @@ pub(super) fn outcome(word: &str, number: Option<i64>, text: Option<&str>) -> Ou
 }
 
 /// The jobs of a file as JSON, where nothing looks into them.
-#[cfg(any(feature = "mysql", feature = "redis"))]
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 pub(super) fn jobs_json(jobs: &[(Box<str>, u64)]) -> String {
     serde_json::json!(jobs).to_string()
 }
 
 /// The same, back again; `None`: it is none.
-#[cfg(any(feature = "mysql", feature = "redis"))]
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 pub(super) fn jobs(text: &[u8]) -> Option<Vec<(Box<str>, u64)>> {
     serde_json::from_slice(text).ok()
 }
@@ -53,6 +63,22 @@ mod tests {
             let (word, number, text) = columns(&given);
             assert_eq!(outcome(word, number, text), given);
         }
+    }
+
+    /// What a new outcome has to be added to, if no run ends so.
+    #[test]
+    fn what_did_not_come_to_run_is_the_same_everywhere() {
+        let each = crate::core::outcome::each();
+        let words: std::collections::BTreeSet<&str> =
+            each.iter().filter(|outcome| !outcome.is_of_run()).map(Outcome::word).collect();
+        assert_eq!(words, NOT_RUN_WORDS.into_iter().collect());
+        let quoted = format!("('{}')", NOT_RUN_WORDS.join("', '"));
+        #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+        assert_eq!((NOT_RUN, ENDED_RUN), (&*quoted, &*format!("outcome NOT IN {quoted}")));
+        #[cfg(any(feature = "mysql", feature = "postgres"))]
+        assert_eq!(crate::store::sql::LAST.matches(&quoted).count(), 2);
+        let table = format!("not_run = {{ {} = true }}", NOT_RUN_WORDS.join(" = true, "));
+        assert!(include_str!("redis/store.lua").contains(&table), "{table}");
     }
 
     #[test]

@@ -28,14 +28,17 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use self::fleet::Driver;
-pub use self::hold::FleetOrder;
 use self::hold::Hold;
+pub use self::hold::{Ask, FleetOrder, Standing};
 use self::queue::{Queue, Waiters};
 use self::worker::Worker;
-use super::{Fact, Limits, Store, StoreError};
-use crate::core::event::{HomeChange, Refusal, RunId, Start};
+use super::shared::Asked;
+use super::{Fact, Limits, Sharing, Store, StoreError};
+use crate::core::event::{Fault, HomeChange, JobRecord, Refusal, RunId, Start};
 use crate::core::fleet::protocol::Fleet;
+use crate::core::fleet::whereabouts::Whereabouts;
 use crate::core::instant::Mono;
+use crate::core::record::RunRecord;
 use crate::sys::clock;
 
 /// What has happened to the store.
@@ -71,10 +74,36 @@ pub enum StoreEvent {
     /// This attempt of a run was not started: it has waited for a shared store for too long, or the
     /// others have taken this scheduler for dead.
     NotBegun(RunId, u32),
+    /// Of the others that share the store.
+    Others(OthersEvent),
+}
+
+/// What has to do with the others that share a store.
+#[derive(Clone, Debug, PartialEq)]
+pub enum OthersEvent {
     /// Jobs come from other schedulers, or go there.
     Homes(Box<HomeChange>),
     /// Something that people want to know of the schedulers that share the store.
-    Fleet(String),
+    Said(String),
+    /// Another host asks for something, which is to be answered by [`FleetOrder::Answer`].
+    Asked(Box<Asked>),
+    /// Another host has answered what it was asked under that number, or will not.
+    Answered(u64, Result<Box<str>, Fault>),
+    /// A run of another host is over: by the number of the [`FleetOrder::Watch`].
+    Over(u64, Box<RunRecord>),
+    /// [`FleetOrder::LookUp`] is done, as far as it could be.
+    LookedUp(u64),
+    /// Others have changed jobs.
+    Learned(Box<Learned>),
+}
+
+/// What is known of jobs that others have changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Learned {
+    /// The jobs.
+    pub asked: Vec<Box<str>>,
+    /// What the store has of them; of one that is not there, nothing.
+    pub jobs: Vec<JobRecord>,
 }
 
 /// Tells somebody that what they have asked for is in the store. It must not block.
@@ -95,7 +124,7 @@ enum Policy {
     /// It serves this scheduler alone: all goes on without it.
     GoOn(Arc<Shared>),
     /// Others use it, too: nothing begins without it.
-    Hold(Arc<Hold>),
+    Hold(Arc<Hold>, Sharing),
 }
 
 /// What the loop and the thread share.
@@ -138,7 +167,30 @@ impl Notes {
                     shared.wake.notify_one();
                 }
             }
-            Policy::Hold(hold) => hold.push(vec![fact], Waiters::default()),
+            Policy::Hold(hold, _) => hold.push(vec![fact], Waiters::default()),
+        }
+    }
+
+    /// Has the thread of a shared store do something.
+    pub fn order(&self, order: FleetOrder) {
+        if let Policy::Hold(hold, _) = &self.policy {
+            hold.order(order);
+        }
+    }
+
+    /// How this host stands among those that share the store.
+    pub fn standing(&self) -> Option<Standing> {
+        match &self.policy {
+            Policy::GoOn(_) => None,
+            Policy::Hold(hold, _) => Some(hold.standing()),
+        }
+    }
+
+    /// Who shares the store and where jobs are at home, as far as it is known.
+    pub fn whereabouts(&self) -> Option<Arc<Whereabouts>> {
+        match &self.policy {
+            Policy::GoOn(_) => None,
+            Policy::Hold(hold, _) => hold.whereabouts(),
         }
     }
 }
@@ -166,7 +218,8 @@ impl Keeper {
     }
 
     /// The same with a store that several schedulers share; `fleet` is this one among them.
-    pub fn start_shared(
+    pub(crate) fn start_shared(
+        sharing: Sharing,
         store: Box<dyn Store>,
         reopen: Reopen,
         limits: Limits,
@@ -178,21 +231,37 @@ impl Keeper {
         let on_event = Box::new(on_event);
         let driver = Driver::new(Arc::clone(&hold), store, reopen, limits, fleet, on_event);
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| driver.run())?;
-        Ok(Keeper { policy: Policy::Hold(hold), thread: Some(thread) })
+        Ok(Keeper { policy: Policy::Hold(hold, sharing), thread: Some(thread) })
+    }
+
+    /// Until when the others that share the store cannot have taken this scheduler for dead, by the
+    /// clock that goes on while the machine sleeps.
+    pub fn alive_until(&self) -> Option<Mono> {
+        match &self.policy {
+            Policy::Hold(hold, _) => Some(hold.alive_until()),
+            Policy::GoOn(_) => None,
+        }
+    }
+
+    /// How many facts are not in the store yet, and since when the first of them waits.
+    pub fn pending(&self) -> (u64, Option<Mono>) {
+        match &self.policy {
+            Policy::GoOn(shared) => shared.queue().pending(),
+            Policy::Hold(hold, _) => hold.held().pending(),
+        }
     }
 
     /// How many runs are active, for the others that share the store.
     pub fn set_running(&self, running: u32) {
-        if let Policy::Hold(hold) = &self.policy {
+        if let Policy::Hold(hold, _) = &self.policy {
             hold.running.store(running, Ordering::Relaxed);
         }
     }
 
     /// Something else that the thread of a shared store is to do.
     pub fn order(&self, order: FleetOrder) {
-        if let Policy::Hold(hold) = &self.policy {
-            hold.held().orders.push(order);
-            hold.wake.notify_one();
+        if let Policy::Hold(hold, _) = &self.policy {
+            hold.order(order);
         }
     }
 
@@ -211,7 +280,7 @@ impl Keeper {
                     None => shared.wake.notify_one(),
                 }
             }
-            Policy::Hold(hold) => hold.push(facts, waiters),
+            Policy::Hold(hold, _) => hold.push(facts, waiters),
         }
     }
 
@@ -230,7 +299,7 @@ impl Keeper {
     pub fn waiting(&self) -> Option<Mono> {
         match &self.policy {
             Policy::GoOn(shared) => shared.queue().waiting(),
-            Policy::Hold(hold) => hold.held().waiting(),
+            Policy::Hold(hold, _) => hold.held().waiting(),
         }
     }
 
@@ -241,7 +310,7 @@ impl Keeper {
                 let waiters = shared.queue().hurry();
                 shared.release(waiters);
             }
-            Policy::Hold(hold) => {
+            Policy::Hold(hold, _) => {
                 let answers = hold.held().take_answers();
                 answers.into_iter().for_each(|answer| answer());
             }
@@ -270,7 +339,7 @@ impl Keeper {
                 let (queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
                 (queue.left, queue.unwritten())
             }
-            Policy::Hold(hold) => {
+            Policy::Hold(hold, _) => {
                 let (held, ended) = (hold.held(), &hold.ended);
                 let waited = ended.wait_timeout_while(held, patience, |held| held.left.is_none());
                 let (held, _) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -293,7 +362,7 @@ impl Keeper {
                 shared.queue().finish = true;
                 shared.wake.notify_one();
             }
-            Policy::Hold(hold) => {
+            Policy::Hold(hold, _) => {
                 hold.held().finish = true;
                 hold.wake.notify_one();
             }
@@ -311,7 +380,7 @@ impl fmt::Debug for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Policy::GoOn(shared) => shared.queue().fmt(f),
-            Policy::Hold(hold) => hold.held().fmt(f),
+            Policy::Hold(hold, _) => hold.held().fmt(f),
         }
     }
 }

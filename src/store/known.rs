@@ -5,11 +5,13 @@
 //! whoever moves a jobfile does not mean to lose its past, its pauses and the jobs that were added.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use super::location::{self, Location};
+use crate::core::sort;
 use crate::problem::clean;
+use crate::sys::file_id::FileId;
 use crate::sys::paths;
 
 /// So many stores are looked into.
@@ -47,7 +49,7 @@ pub fn choose(jobfile: &Path) -> Chosen {
     if let Some(Known { store, jobfile: Some(other) }) = known.iter().find(|one| one.is_of(jobfile))
     {
         let remark = format!(
-            "{} is the same file as {}, and goes on with its store, {}",
+            "{} is the same file as {}, and continues with its store, {}",
             shown(jobfile),
             shown(other),
             shown(store)
@@ -123,7 +125,7 @@ fn known(directory: &Path) -> Vec<Known> {
         .take(MOST)
         .map(|path| (fs::metadata(&path).and_then(|found| found.modified()).ok(), path))
         .collect();
-    stores.sort();
+    sort::all(&mut stores);
     let look = |(_, store): (_, PathBuf)| {
         let reader = location::reader(&Location::Sqlite(store.clone()));
         let sessions = reader.and_then(|mut reader| reader.sessions()).unwrap_or_default();
@@ -136,12 +138,8 @@ fn known(directory: &Path) -> Vec<Known> {
 impl Known {
     /// Whether it is the store of a file that now has another name as well.
     fn is_of(&self, jobfile: &Path) -> bool {
-        let identity = |path: &Path| {
-            let found = fs::metadata(path).ok()?;
-            Some((found.dev(), found.ino()))
-        };
-        let own = self.jobfile.as_deref().and_then(identity);
-        own.is_some() && own == identity(jobfile)
+        let own = self.jobfile.as_deref().and_then(FileId::at);
+        own.is_some() && own == FileId::at(jobfile)
     }
 
     /// What to say if the jobfile may be this store's, which was moved.
@@ -155,7 +153,7 @@ impl Known {
                 if !is_like || old.symlink_metadata().is_ok() {
                     return None;
                 }
-                format!("{}, which is not there any more", shown(old))
+                format!("{}, which no longer exists", shown(old))
             }
             // An earlier version has kept the name only.
             None => {
@@ -164,13 +162,13 @@ impl Known {
                 if Some(name) != stem(&given).as_deref() {
                     return None;
                 }
-                "a jobfile of the same name".to_owned()
+                "a jobfile with the same name".to_owned()
             }
         };
         let store = crate::sys::trust::quoted(&self.store);
         Some(format!(
-            "{} was never run here, but there is the store of {what}: if that is this file, moved, go \
-             on with its past by `--store sqlite:{store}`",
+            "{} was never run here, but {what} has a store: if this is that file, moved, continue \
+             its history with `--store sqlite:{store}`",
             shown(jobfile)
         ))
     }

@@ -14,7 +14,9 @@ pub use super::refuse::Refuse;
 #[cfg(feature = "sqlite")]
 use super::trust;
 use super::url::{Engine, SharedUrl};
-use super::{Reader, Store, StoreError, Trouble};
+use super::{Fact, Limits, Reader, Restored, Store, StoreError, Trouble};
+use crate::core::event::RunId;
+use crate::core::instant::Instant;
 use crate::core::job::JobSet;
 
 /// Where a store is.
@@ -41,6 +43,28 @@ pub struct Opened {
     pub warnings: Vec<String>,
 }
 
+/// A memory that serves one scheduler. So the program need not have what sharing one takes.
+#[derive(Debug)]
+struct Alone(Memory);
+
+impl Store for Alone {
+    fn restore(&mut self) -> Result<Restored, StoreError> {
+        self.0.restore()
+    }
+
+    fn commit(&mut self, facts: &[Fact]) -> Result<Vec<RunId>, StoreError> {
+        Store::commit(&mut self.0, facts)
+    }
+
+    fn tidy(&mut self, keep: Limits, now: Instant) -> Result<bool, StoreError> {
+        Store::tidy(&mut self.0, keep, now)
+    }
+
+    fn reader(&self) -> Result<Box<dyn Reader>, StoreError> {
+        self.0.reader()
+    }
+}
+
 impl Location {
     /// What `--store` or `[store] url` says; relative paths start at `directory`.
     pub fn parse(url: &str, directory: &Path) -> Result<Location, StoreError> {
@@ -54,7 +78,7 @@ impl Location {
             Some(file) if !file.is_empty() => Ok(Location::Sqlite(directory.join(file))),
             _ => {
                 let message = format!(
-                    "\"{url}\" is no store; expected \"memory\", a file such as \
+                    "\"{url}\" is not a store; expected \"memory\", a file such as \
                      \"sqlite:schedrs.db\", or a server such as \"postgres://localhost/schedrs\""
                 );
                 Err(StoreError::new(Trouble::Other, message))
@@ -116,7 +140,7 @@ pub fn open(location: &Location) -> Result<Opened, StoreError> {
 pub fn open_unless(location: &Location, refuse: Refuse) -> Result<Opened, StoreError> {
     let (path, default) = match location {
         Location::Memory => {
-            let store = Box::new(Memory::new());
+            let store = Box::new(Alone(Memory::new()));
             return Ok(Opened { store, location: Location::Memory, warnings: Vec::new() });
         }
         Location::Sqlite(path) => (path, false),
@@ -136,10 +160,10 @@ pub fn open_unless(location: &Location, refuse: Refuse) -> Result<Opened, StoreE
                 ) =>
         {
             let warning = format!(
-                "the store {error}; nothing is kept beyond this run (name another place with \
+                "the store {error}; nothing is kept after this run (choose another place with \
                  --store, or `--store memory` if that is what you want)"
             );
-            let store = Box::new(Memory::new());
+            let store = Box::new(Alone(Memory::new()));
             Ok(Opened { store, location: Location::Memory, warnings: vec![warning] })
         }
         Err(error) => Err(error),
@@ -161,7 +185,7 @@ pub(crate) fn refusal(_: &Path, _: &JobSet) -> Option<StoreError> {
 /// Opens it again after it was found damaged or gone. No other takes its place.
 pub fn reopen(location: &Location, refuse: Refuse) -> Result<Box<dyn Store>, StoreError> {
     match location {
-        Location::Memory => Ok(Box::new(Memory::new())),
+        Location::Memory => Ok(Box::new(Alone(Memory::new()))),
         Location::Sqlite(path) => open_file(path, false, refuse).map(|(store, _)| store),
         Location::Default(path) => open_file(path, true, refuse).map(|(store, _)| store),
         Location::Shared(url) => open_shared(url).map(|(store, _)| store),
@@ -172,7 +196,7 @@ pub fn reopen(location: &Location, refuse: Refuse) -> Result<Box<dyn Store>, Sto
 pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
     match location {
         Location::Memory => {
-            let message = "\"memory\" is known to the scheduler alone";
+            let message = "\"memory\" can be read only by its scheduler";
             Err(StoreError::new(Trouble::Missing, message))
         }
         Location::Sqlite(path) | Location::Default(path) => read_file(path),
@@ -193,6 +217,8 @@ fn open_shared(url: &SharedUrl) -> Result<(Box<dyn Store>, Vec<String>), StoreEr
             let (store, warnings) = super::redis::Redis::open(url)?;
             Ok((Box::new(store), warnings))
         }
+        #[cfg(feature = "mongodb")]
+        Engine::Mongodb => Ok((Box::new(super::mongodb::Mongodb::open(url)?), Vec::new())),
         #[allow(unreachable_patterns, reason = "which are built in is not known here")]
         Engine::Postgres | Engine::Mysql | Engine::Redis | Engine::Mongodb => Err(url.not_built()),
     }
@@ -205,6 +231,8 @@ fn read_shared(url: &SharedUrl) -> Result<Box<dyn Reader>, StoreError> {
         Engine::Postgres => Ok(Box::new(super::postgres::reader(url)?)),
         #[cfg(feature = "mysql")]
         Engine::Mysql => super::mysql::reader(url),
+        #[cfg(feature = "mongodb")]
+        Engine::Mongodb => super::mongodb::reader(url),
         _ => open_shared(url).and_then(|(store, _)| store.reader()),
     }
 }
@@ -234,7 +262,7 @@ fn open_file(
         }
         Err(error) if error.kind == Trouble::Full => {
             let store = Waiting::new(path, default)?;
-            let warning = format!("{error}; it will be used when there is some");
+            let warning = format!("{error}; it will be used once there is space");
             Ok((Box::new(store), said(vec![warning])))
         }
         Err(error) => Err(error),
@@ -261,7 +289,7 @@ fn read_file(path: &Path) -> Result<Box<dyn Reader>, StoreError> {
 
 #[cfg(not(feature = "sqlite"))]
 fn not_built(path: &Path) -> StoreError {
-    let message = format!("{} is for a schedrs that is built with sqlite", path.display());
+    let message = format!("{} needs a schedrs built with sqlite", path.display());
     StoreError::new(Trouble::Other, message)
 }
 

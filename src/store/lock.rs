@@ -13,16 +13,17 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::sys::file_id::FileId;
 use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 use rustix::process::{Flock, FlockType, fcntl_getlk, getpid};
 
-/// What this process holds: device and inode.
-static HELD: Mutex<Vec<(u64, u64)>> = Mutex::new(Vec::new());
+/// The lock files that this process holds.
+static HELD: Mutex<Vec<FileId>> = Mutex::new(Vec::new());
 
 /// What the second line of a lock says when it lies beside a store.
 const STORE: &str = "store";
@@ -36,7 +37,7 @@ pub(super) struct WriterLock {
     path: PathBuf,
     /// Closed in `drop`, while nobody else looks.
     file: Option<File>,
-    key: (u64, u64),
+    key: FileId,
     /// It was not there before.
     made: bool,
     /// It lies beside what has been opened as a store.
@@ -67,7 +68,7 @@ pub(super) fn lock_path(database: &Path) -> PathBuf {
     path.into()
 }
 
-fn held() -> MutexGuard<'static, Vec<(u64, u64)>> {
+fn held() -> MutexGuard<'static, Vec<FileId>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -81,7 +82,7 @@ impl WriterLock {
         let path = lock_path(database);
         let mut held = held();
         if let Ok(found) = fs::symlink_metadata(&path)
-            && held.contains(&(found.dev(), found.ino()))
+            && held.contains(&FileId::of(&found))
         {
             return Err(NoLock::Held(own_pid()));
         }
@@ -96,7 +97,7 @@ impl WriterLock {
             Err(error) => return Err(NoLock::Io(error.into())),
         }
         let beside_store = text.lines().nth(1) == Some(STORE);
-        let key = (found.dev(), found.ino());
+        let key = FileId::of(&found);
         held.push(key);
         let lock = WriterLock { path, file: Some(file), key, made, beside_store };
         lock.write();
@@ -183,7 +184,7 @@ pub(super) fn writer_of(database: &Path) -> Option<u32> {
     let held = held();
     let path = lock_path(database);
     let found = fs::symlink_metadata(&path).ok()?;
-    if held.contains(&(found.dev(), found.ino())) {
+    if held.contains(&FileId::of(&found)) {
         return Some(own_pid());
     }
     let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;

@@ -11,14 +11,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::shared::Fleet;
+use super::shared::{ASKS_KEPT, CLAIMS_KEPT};
 use super::{
-    AttemptRecord, Fact, Limits, OpenRun, Query, Reader, Restored, RunRecord, Session, Store,
-    StoreError,
+    AttemptRecord, Fact, Latest, Limits, OpenRun, Query, Reader, Restored, RunRecord, Session,
+    Store, StoreError,
 };
 use crate::core::event::{Change, JobRecord, Pause, RunId};
-use crate::core::fleet::Member;
+use crate::core::fleet::{Member, SPARE_RUNS};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
+use crate::core::sort;
 
 /// So many records are kept in all.
 const RECORDS: usize = 10_000;
@@ -180,7 +182,9 @@ impl Kept {
         history.rows.insert(record.seq);
         if let Some(run) = record.run {
             self.runs.insert(run, record.seq);
-            self.next_run = self.next_run.max(run.0 + 1);
+            if run.0 < SPARE_RUNS {
+                self.next_run = self.next_run.max(run.0 + 1);
+            }
         }
         let (session, host) = self.fleet.writer();
         record.host = host;
@@ -349,15 +353,19 @@ impl Kept {
         }
     }
 
-    /// Whether it is the last record of its job that is over, and the job is there.
+    /// Whether it is the last record of a job that is there, its last run that has ended or the last
+    /// that succeeded.
     fn is_last(&self, row: &Row) -> bool {
         let Some(history) = self.histories.get(&row.record.job) else { return false };
-        let mut later = history.rows.range(row.record.seq + 1..);
-        self.jobs.contains_key(&row.record.job) && !later.any(|seq| self.is_over(*seq))
-    }
-
-    fn is_over(&self, seq: u64) -> bool {
-        self.rows.get(&seq).is_some_and(|row| row.record.outcome.is_some())
+        let later = || {
+            let later = history.rows.range(row.record.seq + 1..);
+            later.filter_map(|seq| self.rows.get(seq)?.record.outcome.as_ref())
+        };
+        let is_last = |is: fn(&Outcome) -> bool| {
+            row.record.outcome.as_ref().is_some_and(is) && !later().any(is)
+        };
+        self.jobs.contains_key(&row.record.job)
+            && (is_last(|_| true) || is_last(Outcome::is_of_run) || is_last(Outcome::is_success))
     }
 
     /// Removes the oldest that are over until no more than so many records are left, and their
@@ -425,6 +433,12 @@ impl Store for Memory {
         let mut kept = self.kept();
         let days = std::time::Duration::from_secs(u64::from(keep.days) * 86_400);
         let oldest = now.minus(days);
+        kept.fleet.forget_asks(Instant::from_micros(now.micros().saturating_sub(ASKS_KEPT)));
+        let young = if kept.fleet.is_shared() {
+            Instant::from_micros(now.micros().saturating_sub(CLAIMS_KEPT))
+        } else {
+            Instant::MAX
+        };
         let mut beyond: HashMap<&str, usize> = HashMap::new();
         for (job, history) in &kept.histories {
             beyond.insert(job, history.rows.len().saturating_sub(keep.runs as usize));
@@ -432,7 +446,7 @@ impl Store for Memory {
         let mut gone = Vec::new();
         for (seq, row) in &kept.rows {
             let beyond = beyond.entry(&row.record.job).or_default();
-            let old = row.record.at < oldest || *beyond > 0;
+            let old = row.record.at < oldest || (*beyond > 0 && row.record.at <= young);
             *beyond = beyond.saturating_sub(1);
             if old && row.record.outcome.is_some() && !kept.is_last(row) {
                 gone.push(*seq);
@@ -481,14 +495,19 @@ impl Reader for Memory {
         Ok(wanted.take(limit).collect())
     }
 
-    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
+    fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
         let kept = self.kept();
-        let last = |history: &History| {
-            let seq = history.rows.iter().rev().find(|seq| kept.is_over(**seq))?;
-            kept.rows.get(seq).map(|row| row.record.clone())
+        let wanted: Vec<(&Box<str>, &History)> = match job {
+            Some(job) => kept.histories.get_key_value(job).into_iter().collect(),
+            None => kept.histories.iter().collect(),
         };
-        let mut found: Vec<RunRecord> = kept.histories.values().filter_map(last).collect();
-        found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
+        let latest = |id: &str, history: &History| {
+            let rows = history.rows.iter().rev().filter_map(|seq| kept.rows.get(seq));
+            Latest::of_records(id, rows.map(|row| &row.record))
+        };
+        let mut found: Vec<Latest> =
+            wanted.into_iter().filter_map(|(id, history)| latest(id, history)).collect();
+        sort::by(&mut found, |a, b| a.job.cmp(&b.job));
         Ok(found)
     }
 
@@ -531,7 +550,7 @@ impl Reader for Memory {
         };
         let within = |change: &&Change| (from..=until).contains(&change.at) && about(change);
         let mut found: Vec<Change> = kept.changes.iter().filter(within).cloned().collect();
-        found.sort_by_key(|change| change.at);
+        sort::by_key(&mut found, |change| change.at);
         Ok(found)
     }
 

@@ -90,13 +90,15 @@ impl Postgres {
     }
 }
 
-/// Connects for reading, beside a scheduler or without one.
+/// Connects for reading, beside a scheduler or without one. If no server of the URL may be written, a
+/// standby is read.
 ///
 /// # Errors
 ///
 /// As [`Postgres::open`]; nothing is made.
 pub fn reader(url: &SharedUrl) -> Result<PostgresReader, StoreError> {
-    let mut reader = PostgresReader::new(Arc::new(Settings::of(url)?), false)?;
+    let settings = Settings { only_reads: true, ..Settings::of(url)? };
+    let mut reader = PostgresReader::new(Arc::new(settings), false)?;
     reader.check()?;
     Ok(reader)
 }

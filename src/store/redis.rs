@@ -20,16 +20,15 @@ use self::read::RedisReader;
 use crate::core::event::RunId;
 use crate::core::instant::Instant;
 use crate::core::url::SharedUrl;
-use crate::store::{Fact, Limits, Reader, Restored, Store, StoreError};
+use crate::store::shared::{ASKS_KEPT, CLAIMS_KEPT};
+use crate::store::{
+    Fact, Limits, MOST_CHANGES, MOST_SESSIONS, Reader, Restored, Store, StoreError,
+};
 
 /// So many records are looked at in one go.
 const SLICE: usize = 200;
 /// So many jobs are looked at in one go.
 const JOBS: usize = 50;
-/// So many changes are kept at most, however young they are.
-const CHANGES: u32 = 10_000;
-/// And so many lives of schedulers.
-const LIVES: u32 = 1000;
 /// Sessions that are gone are kept so long, in microseconds: 30 days.
 const SESSIONS: i64 = 30 * DAY;
 const DAY: i64 = 86_400_000_000;
@@ -44,6 +43,8 @@ pub struct Redis {
 /// How far tidying up has come.
 #[derive(Debug, Default)]
 struct Tidying {
+    /// Several schedulers use the store.
+    shared: bool,
     /// Jobs that may have more records than they are to have.
     touched: BTreeSet<Box<str>>,
     /// Where the survey of all jobs is; `None`: at its end.
@@ -97,6 +98,9 @@ impl Redis {
         }
         let mut beyond = self.link.operation("beyond");
         beyond.arg(keep.runs).arg(encode::stamp_of(oldest)).arg(encode::stamp(now)).arg(SLICE);
+        let shared = self.tidying.shared;
+        let young = if shared { now.micros().saturating_sub(CLAIMS_KEPT) } else { i64::MAX };
+        beyond.arg(encode::stamp_of(young));
         for job in &jobs {
             beyond.arg(&**job);
         }
@@ -124,11 +128,17 @@ impl Redis {
         Ok(more)
     }
 
-    /// Changes, lives and sessions.
+    /// Changes, lives, sessions and requests.
     fn aside(&mut self, oldest: i64, now: Instant) -> Result<(), StoreError> {
         let sessions = now.micros().saturating_sub(SESSIONS);
         let mut aside = self.link.operation("aside");
-        aside.arg(encode::stamp_of(oldest)).arg(encode::stamp_of(sessions)).arg(CHANGES).arg(LIVES);
+        aside
+            .arg(encode::stamp_of(oldest))
+            .arg(encode::stamp_of(sessions))
+            .arg(MOST_CHANGES)
+            .arg(MOST_SESSIONS)
+            .arg(now.micros().saturating_sub(ASKS_KEPT))
+            .arg(now.micros());
         self.link.ask(&aside, |_| Ok(()))
     }
 }

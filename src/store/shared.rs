@@ -12,9 +12,10 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{Fact, OpenRun, StoreError};
-use crate::core::event::{JobRecord, Pause, RunId};
+use crate::core::event::{Elsewhere, JobRecord, Pause, RunId};
 use crate::core::fleet::{Lost, Member, SessionId, View};
 use crate::core::instant::Instant;
+use crate::sys::machine;
 
 /// So many run numbers are in a block.
 pub const RUN_NUMBERS: u64 = 256;
@@ -22,6 +23,13 @@ pub const RUN_NUMBERS: u64 = 256;
 /// So far ahead of the store's clock a due time may be claimed, in microseconds: what is due later is
 /// [`Lost::Early`].
 pub const EARLY: i64 = 2_000_000;
+
+/// A record is kept for so long at least, in microseconds, however few are to be kept: it is the claim
+/// that a host finds which has not heard of it.
+pub const CLAIMS_KEPT: i64 = 900_000_000;
+
+/// Requests are kept for so long at most, in microseconds: nobody waits for an answer any more.
+pub const ASKS_KEPT: i64 = 3_600_000_000;
 
 /// Gone sessions are in a [`View`] for so long, in microseconds.
 pub const REMEMBERED: i64 = 3_600_000_000;
@@ -31,6 +39,9 @@ pub type Fingerprints = Vec<(Box<str>, u64)>;
 
 /// The jobs of files, by the hash of the file.
 pub type Files = Vec<(u64, Fingerprints)>;
+
+/// What a server is set to that says what it keeps of what it has acknowledged: names and values.
+pub type ServerSettings = Vec<(Box<str>, Box<str>)>;
 
 /// See the [module](self).
 pub trait Shared {
@@ -54,16 +65,25 @@ pub trait Shared {
     /// [`super::Trouble::Fenced`]: the session is gone or unknown, and nothing was changed.
     fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError>;
 
-    /// Marks `whom` as gone if its counter is still `beat`. In the same transaction, of its open
-    /// runs, those with attempt 0 are withdrawn, and the others end as `lost(reason)`; `changes`
-    /// moves. Answers false, and changes nothing, if it was alive after all, or is gone already.
-    fn reap(
+    /// Marks `whom` as gone if its counter is still `beat`; `changes` moves. Its open runs stay as they
+    /// are: whoever has their jobs decides about them. Answers false, and changes nothing, if it was
+    /// alive after all, or is gone already.
+    fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError>;
+
+    /// Runs of other sessions, which are over, go on with this one: it becomes their session and its
+    /// host their host. One that was called `lost` is open again, without a slot; one that is open
+    /// keeps its slot. Each is named with the session that has had it: a run that is no longer of
+    /// that session, or has ended in another way, is left as it is. Answers those that are this
+    /// session's now and open; counts as a beat.
+    ///
+    /// # Errors
+    ///
+    /// [`super::Trouble::Fenced`]: this session is gone itself, and nothing was changed.
+    fn adopt(
         &mut self,
-        by: SessionId,
-        whom: SessionId,
-        beat: u64,
-        reason: &str,
-    ) -> Result<bool, StoreError>;
+        me: SessionId,
+        runs: &[(RunId, SessionId)],
+    ) -> Result<Vec<RunId>, StoreError>;
 
     /// The session is about to end; with `ended` it has. `changes` moves. Its runs stay as they are.
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError>;
@@ -93,6 +113,11 @@ pub trait Shared {
     /// than the higher of `seen` and `above`. Joins `me` if the store does not know it. If the
     /// generation is not `seen`, that is all: somebody else was faster.
     fn new_generation(&mut self, me: &Member, seen: u64, above: u64) -> Result<View, StoreError>;
+
+    /// What the server is set to: for `doctor`. Nothing, where there is nothing to say.
+    fn settings(&mut self) -> Result<ServerSettings, StoreError> {
+        Ok(ServerSettings::new())
+    }
 
     /// Sessions and files that the store has forgotten, as somebody has known them. What it knows
     /// stays as it is.
@@ -134,6 +159,14 @@ pub struct OpenElsewhere {
     pub run: OpenRun,
 }
 
+impl Elsewhere {
+    /// The same, as the scheduler has it.
+    pub(crate) fn of(open: &OpenElsewhere) -> Elsewhere {
+        let (run, due, place) = (open.run.run, open.run.due, open.slot);
+        Elsewhere { run, due, waits: open.run.attempt == 0, place }
+    }
+}
+
 /// A request from one session to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
@@ -141,7 +174,7 @@ pub struct Asked {
     pub id: u64,
     /// Whom it is for.
     pub to: SessionId,
-    /// Whose it is.
+    /// By what whoever asks finds the answer: a session, or a number that is none.
     pub from: SessionId,
     /// Who asks, for the record.
     pub by: Box<str>,
@@ -151,6 +184,15 @@ pub struct Asked {
     pub request: Box<str>,
     /// The answer, in the same form, once there is one.
     pub answer: Option<Box<str>>,
+}
+
+/// What somebody sees who is none of the sessions, and changes nothing by that.
+///
+/// # Errors
+///
+/// As with [`Shared::beat`].
+pub fn look(store: &mut dyn Shared) -> Result<View, StoreError> {
+    store.beat(&Member::new(SessionId(machine::random()), ""))
 }
 
 impl fmt::Debug for dyn Shared + '_ {

@@ -6,7 +6,10 @@
 //! statements whatever it holds; nearly always one stage is all. The engines (`super::postgres` and
 //! its brothers) put stages into their dialect.
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) mod rows;
+
+#[cfg(any(feature = "mongodb", feature = "postgres"))]
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -15,6 +18,16 @@ use super::{Fact, Process, Session};
 use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
+
+/// Whether a record is the last of a job that is there, its last run that has ended or the last that
+/// succeeded: these stay, however old they are.
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub(super) const LAST: &str = "(EXISTS (SELECT 1 FROM ~job j WHERE j.name = r.job) AND (NOT EXISTS \
+     (SELECT 1 FROM ~record n WHERE n.job = r.job AND n.seq > r.seq AND n.outcome IS NOT NULL) OR \
+     (r.outcome NOT IN ('skipped', 'missed', 'coalesced') AND NOT EXISTS (SELECT 1 FROM ~record n \
+     WHERE n.job = r.job AND n.seq > r.seq AND n.outcome NOT IN ('skipped', 'missed', 'coalesced'))) \
+     OR (r.outcome = 'succeeded' AND NOT EXISTS (SELECT 1 FROM ~record n WHERE n.job = r.job AND \
+     n.seq > r.seq AND n.outcome = 'succeeded'))))";
 
 /// What a list of facts comes to.
 #[derive(Debug, Default)]
@@ -60,7 +73,14 @@ pub(super) struct Stage<'a> {
     places: HashMap<RunId, usize>,
     /// Runs with outputs or attempts here: they must be there before.
     spoken_of: HashSet<RunId>,
+    /// The slots that are claimed here, and those of them whose runs have ended here. A store that has
+    /// the claim already, and not the end, may not see the slot free before this stage is written.
+    slots: HashMap<RunId, Slot<'a>>,
+    freed: HashSet<Slot<'a>>,
 }
+
+/// The slot of a job, on a host where each has its own.
+type Slot<'a> = (&'a str, u16, Option<&'a str>);
 
 /// A new record, unless its due time has one.
 #[derive(Debug)]
@@ -176,8 +196,11 @@ impl<'a> Stage<'a> {
         }
         match fact {
             // What was said before was said of nobody, or of another with the same number.
-            Fact::Admitted { run, .. } => {
-                !self.places.contains_key(run) && !self.spoken_of.contains(run)
+            Fact::Admitted { run, job, slot, host, .. } => {
+                let freed = |slot| self.freed.contains(&(&**job, slot, host.as_deref()));
+                !self.places.contains_key(run)
+                    && !self.spoken_of.contains(run)
+                    && !slot.is_some_and(freed)
             }
             Fact::AttemptEnded { run, .. } => self.of(*run).is_none_or(|run| {
                 let untouched = run.attempts.is_none() && run.current.is_none() && !run.claimed;
@@ -240,6 +263,7 @@ impl<'a> Stage<'a> {
                 self.attempt_ended(*run, *attempt, outcome, *at);
             }
             Fact::Ended { run, outcome, duration, attempts, .. } => {
+                self.freed.extend(self.slots.get(run));
                 let run = self.run(*run);
                 (run.attempts, run.ended) = (Some(*attempts), Some((outcome, *duration)));
             }
@@ -265,6 +289,9 @@ impl<'a> Stage<'a> {
         let Fact::Admitted { run, job, due, at, by, host, slot } = fact else { return };
         if by.is_none() {
             self.decided(job, *due);
+        }
+        if let Some(slot) = slot {
+            self.slots.insert(*run, (job, *slot, host.as_deref()));
         }
         let place = self.runs.len();
         self.run(*run).claimed = true;
@@ -301,7 +328,7 @@ impl JobChange<'_> {
     }
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mongodb", feature = "postgres"))]
 /// A text without NUL, which some servers refuse: `\u{1a}` begins a pair that means it, or itself.
 pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     if text.contains(['\0', '\u{1a}']) {
@@ -311,7 +338,7 @@ pub(super) fn escaped(text: &str) -> Cow<'_, str> {
     }
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "mongodb", feature = "postgres"))]
 /// What [`escaped`] was given.
 pub(super) fn unescaped(text: &str) -> Cow<'_, str> {
     if text.contains('\u{1a}') {

@@ -10,6 +10,8 @@
 
 mod checkpoint;
 pub(super) mod files;
+#[cfg(test)]
+mod plans;
 mod query;
 mod read;
 mod schema;
@@ -33,6 +35,7 @@ use super::lock::{NoLock, WriterLock};
 use super::{Fact, Limits, Reader, Restored, Store, StoreError, Trouble};
 use crate::core::event::RunId;
 use crate::core::instant::Instant;
+use crate::sys::file_id::FileId;
 
 pub use self::read::SqliteReader;
 
@@ -73,7 +76,7 @@ struct Open {
     conn: Connection,
     known: Known,
     tidying: Tidying,
-    identity: Option<(u64, u64)>,
+    identity: Option<FileId>,
     /// The file never was shorter than so many bytes.
     length: u64,
     /// So many pages of log had been written when a checkpoint was last asked for.
@@ -113,12 +116,12 @@ impl Sqlite {
             match (ours, files::length(path)) {
                 (true, 0) => warnings.push(format!("{} was emptied", path.display())),
                 (true, _) => {
-                    let what = format!("{} was cut off", path.display());
+                    let what = format!("{} was truncated", path.display());
                     warnings.push(begin_anew(path, &what)?);
                 }
                 (false, 0) => {}
                 (false, _) => {
-                    let message = format!("{} is no database; name another file", path.display());
+                    let message = format!("{} is not a database; use another file", path.display());
                     return Err(StoreError::new(Trouble::Corrupt, message));
                 }
             }
@@ -126,7 +129,7 @@ impl Sqlite {
         match Open::new(path) {
             Err(error) if error.kind == Trouble::Corrupt => {
                 if !ours && !files::has_our_mark(path) {
-                    let message = format!("{}; name another file, or move it away", error.message);
+                    let message = format!("{}; use another file, or move it away", error.message);
                     return Err(StoreError::new(Trouble::Corrupt, message));
                 }
                 warnings.push(begin_anew(path, &error.message)?);
@@ -166,7 +169,7 @@ impl Sqlite {
         self.open = None;
         match files::move_aside(&self.path) {
             Ok(aside) => {
-                let message = format!("{}: it is now {}", error.message, aside.display());
+                let message = format!("{}: it was moved to {}", error.message, aside.display());
                 StoreError::new(Trouble::Corrupt, message)
             }
             Err(other) => {
@@ -181,7 +184,7 @@ impl Sqlite {
 fn begin_anew(path: &Path, what: &str) -> Result<String, StoreError> {
     let aside = files::move_aside(path)?;
     files::find_or_make(path)?;
-    Ok(format!("{what}: it is now {}, and a new one is begun", aside.display()))
+    Ok(format!("{what}: it was moved to {}, and a new one was created", aside.display()))
 }
 
 fn no_lock(path: &Path, error: NoLock) -> StoreError {
@@ -189,14 +192,14 @@ fn no_lock(path: &Path, error: NoLock) -> StoreError {
         NoLock::Io(error) if error.kind() == ErrorKind::NotFound => {
             let path = path.display();
             let message =
-                format!("{path} cannot be made: there is no such directory; make it first");
+                format!("cannot create {path}: its directory does not exist; create it first");
             StoreError::new(Trouble::Missing, message)
         }
         NoLock::Foreign(what) => {
             let (path, lock) = (path.display(), super::lock::lock_path(path));
             let lock = lock.display();
             let message = format!(
-                "{path} cannot be locked: {lock}, where its lock would be, is {what}; name another \
+                "{path} cannot be locked: {lock}, where its lock belongs, is {what}; use another \
                  file"
             );
             StoreError::new(Trouble::Other, message)
@@ -204,8 +207,8 @@ fn no_lock(path: &Path, error: NoLock) -> StoreError {
         NoLock::Io(error) => trouble::from_io(path, "locked", &error),
         NoLock::Held(pid) => {
             let who = match pid {
-                0 => "another schedrs".to_owned(),
-                pid => format!("another schedrs (pid {pid})"),
+                0 => "another scheduler".to_owned(),
+                pid => format!("another scheduler (pid {pid})"),
             };
             let path = path.display();
             let message = format!("{path} is in use by {who}; stop it, or use another store");
@@ -230,7 +233,7 @@ impl Open {
             conn,
             known: Known::default(),
             tidying: Tidying::default(),
-            identity: files::identity(path),
+            identity: FileId::at(path),
             length: files::length(path),
             asked: 0,
         };
@@ -275,7 +278,7 @@ impl Open {
 
     /// Whether what is open is still what others will find.
     fn in_place(&mut self, path: &Path) -> Result<(), StoreError> {
-        if files::identity(path) != self.identity {
+        if FileId::at(path) != self.identity {
             let message = format!("{} was deleted or replaced while it was in use", path.display());
             return Err(StoreError::new(Trouble::Missing, message));
         }
@@ -287,7 +290,7 @@ impl Open {
             let check = "PRAGMA quick_check(1)";
             let found = self.conn.query_row(check, [], |row| row.get::<_, String>(0));
             if found.map_err(failed)? != "ok" {
-                let message = format!("{} is damaged (it was cut off)", path.display());
+                let message = format!("{} is damaged (truncated)", path.display());
                 return Err(StoreError::new(Trouble::Corrupt, message));
             }
             // What was cut off is in the log still, and goes where it was.

@@ -64,7 +64,7 @@ fn refuse_what_is_no_file(path: &Path) -> Result<(), StoreError> {
             Ok(_) => "is not a regular file",
         };
         return Err(untrusted(format!(
-            "{} would be taken for a part of the store and {what}; remove it, or use another store",
+            "{} would be read as part of the store, but {what}; remove it, or use another store",
             part.display()
         )));
     }

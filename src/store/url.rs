@@ -19,7 +19,7 @@ impl SharedUrl {
     }
 }
 
-#[cfg(any(feature = "mysql", feature = "redis"))]
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 /// A part of a URL, without its percent signs.
 pub(super) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());

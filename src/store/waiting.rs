@@ -50,8 +50,8 @@ impl Waiting {
         }
         let path = self.path.display();
         let message = format!(
-            "{path} turns out to hold more than could be read of it while the disk was full; start \
-             schedrs again to use it"
+            "{path} has more data than could be read while the disk was full; restart schedrs to use \
+             it"
         );
         Err(StoreError::new(Trouble::Other, message))
     }

@@ -56,6 +56,12 @@ pub fn mono() -> Mono {
     Mono::from_micros(duration_micros(span) as u64)
 }
 
+/// The processor time that this process has taken.
+pub(crate) fn of_process() -> Duration {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u32)
+}
+
 /// A wall clock that can be set without setting that of the machine.
 ///
 /// `libfaketime` moves what a program reads from the C library's clock, but neither the kernel's
@@ -74,7 +80,6 @@ pub mod test {
 
     pub(super) static AHEAD: AtomicI64 = AtomicI64::new(0);
 
-    /// The file.
     #[derive(Debug)]
     pub struct File {
         path: PathBuf,

@@ -91,7 +91,7 @@ fn own_doubt(file: &File, path: &Path, owners: Owners) -> Option<Doubt> {
 #[cfg(feature = "sqlite")]
 pub(crate) fn stat_doubt(stat: &Stat, path: &Path, owners: Owners) -> Option<Doubt> {
     let Suspicion { what, repair } = suspicion(stat.st_uid, stat.st_mode, owners)?;
-    let help = format!("once you know what is in it, {repair} {}", quoted(path));
+    let help = format!("after checking what is in it, {repair} {}", quoted(path));
     let read_only = statvfs(path).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::RDONLY));
     Some(Doubt { what, help, grave: owners.knows(stat.st_uid) && !read_only })
 }
@@ -181,11 +181,11 @@ fn maps(map: &str, uid: u32) -> bool {
 pub(crate) fn quoted(path: &Path) -> String {
     let path = path.to_string_lossy();
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
-    match path.chars().all(plain) && !path.starts_with('-') {
-        true => path.into_owned(),
-        false if path.starts_with('-') => format!("-- '{}'", path.replace('\'', r"'\''")),
-        false => format!("'{}'", path.replace('\'', r"'\''")),
+    let is_flag = path.starts_with('-');
+    if !is_flag && path.chars().all(plain) {
+        return path.into_owned();
     }
+    format!("{}'{}'", if is_flag { "-- " } else { "" }, path.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The scheduler inside another program: this one.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
+// There is none without an engine that can be shared.
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgres", feature = "redis"))]
 mod fleet;
 mod reloads;
 

@@ -1,16 +1,10 @@
 //! The first hour: `schedrs init`, `schedrs doctor`, `schedrs shell`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
-use crate::harness::{Bench, Done, Running, Stream, is_root, on_a_terminal, read_until};
+use crate::harness::{Bench, Done, Running, Stream, has_root, is_root, on_a_terminal, read_until};
 
 fn run(bench: &Bench, args: &[&str]) -> Done {
     Running::start(&mut bench.command(args)).wait()
@@ -57,7 +51,7 @@ fn init_overwrites_nothing() {
     let bench = Bench::new("# mine\n");
     let done = run(&bench, &["init"]);
     assert_eq!(done.code, Some(1));
-    assert!(done.err[0].contains("jobs.toml exists and is left as it is"), "{done:?}");
+    assert!(done.err[0].contains("jobs.toml already exists and was not changed"), "{done:?}");
     assert_eq!(fs::read_to_string(bench.path("jobs.toml")).unwrap(), "# mine\n");
     // Not even what a symbolic link leads to.
     std::os::unix::fs::symlink(bench.path("nowhere"), bench.path("link")).unwrap();
@@ -118,8 +112,8 @@ fn a_shell_ends_as_its_command_does() {
     );
     assert_eq!(run(&bench, &["shell", "a", "-c", "exit 7"]).code, Some(7));
     let rows = [
-        ("b", 126, "no shell for `b`: cwd /nowhere cannot be entered"),
-        ("c", 127, "no shell for `c`: program `no-such-shell` not found on PATH"),
+        ("b", 126, "cannot open a shell for `b`: cwd /nowhere cannot be entered"),
+        ("c", 127, "cannot open a shell for `c`: program `no-such-shell` not found on PATH"),
         ("d", 1, "no job `d` in the jobfile"),
     ];
     for (job, code, said) in rows {
@@ -137,8 +131,7 @@ fn a_shell_ends_as_its_command_does() {
 
 #[test]
 fn a_shell_of_another_user_has_a_terminal_of_its_own() {
-    if !is_root() {
-        eprintln!("not root: no shell can have another user");
+    if !has_root() {
         return;
     }
     let bench = Bench::new("jobs.a = { command = 'x', user = 'nobody', cwd = '/', date = 'now' }");
@@ -160,8 +153,7 @@ fn a_shell_of_another_user_has_a_terminal_of_its_own() {
 
 #[test]
 fn a_shell_of_another_user_that_is_shown_elsewhere_reads_no_keys() {
-    if !is_root() {
-        eprintln!("not root: no shell can have another user");
+    if !has_root() {
         return;
     }
     let bench = Bench::new("jobs.a = { command = 'x', user = 'nobody', cwd = '/', date = 'now' }");
@@ -174,8 +166,7 @@ fn a_shell_of_another_user_that_is_shown_elsewhere_reads_no_keys() {
 
 #[test]
 fn a_shell_of_another_user_without_a_terminal_ends_as_its_command_does() {
-    if !is_root() {
-        eprintln!("not root: no shell can have another user");
+    if !has_root() {
         return;
     }
     let bench = Bench::new("jobs.a = { command = 'x', user = 'nobody', cwd = '/', date = 'now' }");
@@ -204,7 +195,7 @@ fn a_shell_that_does_not_end_holds_up_no_doctor() {
     for script in ["kill -9 $$", "exec >&- 2>&-; exec sleep 600"] {
         bench.program("sh", &format!("#!/bin/sh\n{script}\n"));
         let done = run(&bench, &["doctor", "a", "-f", "jobs.toml"]);
-        let found = done.out.iter().any(|line| line.contains("./sh does not say whether"));
+        let found = done.out.iter().any(|line| line.contains("./sh did not check its syntax"));
         assert!(found, "{script}: {done:?}");
         assert!(!done.out.concat().contains("syntax error"), "{done:?}");
     }
@@ -219,15 +210,19 @@ fn doctor_finds_what_will_bite() {
         ("command = 'no-such-program && echo'", "warning", "`no-such-program` not found on PATH"),
         ("command = ['{dir}/plain']", "problem", "plain cannot be executed"),
         ("command = ['{dir}']", "problem", "is not a file"),
-        ("command = ['./windows']\ncwd = '{dir}'", "problem", "end as on Windows"),
-        ("command = ['./gone']\ncwd = '{dir}'", "problem", "names /no/such, which is not there"),
+        ("command = ['./windows']\ncwd = '{dir}'", "problem", "has Windows line endings"),
+        ("command = ['./gone']\ncwd = '{dir}'", "problem", "names /no/such, which does not exist"),
         (
             "command = ['./env']\ncwd = '{dir}'",
             "problem",
             "names no-such-language, which is not on",
         ),
         ("command = ['./good']\ncwd = '{dir}'", "ok", ""),
-        ("command = './good'", "warning", "./good is looked for where the scheduler is started"),
+        (
+            "command = './good'",
+            "warning",
+            "./good is looked up relative to where the scheduler was started",
+        ),
         ("command = 'if true; then'", "problem", "yntax error"),
         ("command = 'true'\ncwd = '/no/such'", "problem", "cwd /no/such cannot be entered"),
         ("command = 'true'\nuser = 'no-such-user'", "problem", "no user `no-such-user`"),
@@ -247,7 +242,7 @@ fn doctor_finds_what_will_bite() {
         ("command = 'print(1/2)'\nshell = 'awk'", "ok", ""),
         ("command = 'import/x os'\nshell = ['awk', '-f']", "ok", ""),
         ("command = ['true', '{long}']", "problem", "command line (137 KiB) and"),
-        ("command = 'true'\nenv = { A = '{long}' }", "problem", "more than the kernel takes"),
+        ("command = 'true'\nenv = { A = '{long}' }", "problem", "exceed the kernel's limit"),
         ("command = 'true'\nenv_file = 'marked'", "ok", ""),
         ("command = 'true'\nenv_file = 'open-quote'", "problem", "line 2: the quote is not closed"),
     ];
@@ -282,7 +277,7 @@ fn doctor_finds_what_will_bite() {
 
 #[test]
 fn doctor_looks_as_the_jobs_user() {
-    if !is_root() {
+    if !has_root() {
         return;
     }
     let bench = bench();
@@ -310,8 +305,8 @@ fn doctor_knows_the_jobfile_and_the_machine() {
     let bench = bench();
     let done = run(&bench, &["doctor", "-f", "jobs.toml"]);
     assert_eq!(done.code, Some(1));
-    assert_eq!(done.out[0], "problem  jobfile: there is no jobs.toml");
-    assert_eq!(done.out[1], "         = help: `schedrs init jobs.toml` writes one");
+    assert_eq!(done.out[0], "problem  jobfile: jobs.toml does not exist");
+    assert_eq!(done.out[1], "         = help: `schedrs init jobs.toml` creates one");
     bench.write("jobs.toml", "[jobs.a]\ncommand = 'true'\nintervall = '1h'\n");
     let done = run(&bench, &["doctor"]);
     assert_eq!((done.code, &*done.out[0]), (Some(1), "problem  jobfile: jobs.toml: 1 error"));

@@ -1,17 +1,26 @@
 //! Three real schedulers on one real server. The jobs write down what they were started for, and one
 //! of the hosts is killed: each due time has run once, and the others have taken over in time.
 
+mod again;
+mod asking;
+mod full;
+mod network;
+mod soak;
+
 use std::collections::{HashMap, HashSet};
 use std::fs;
 
 use schedrs::clock;
+use schedrs::fleet::SPARE_RUNS;
 use schedrs::store::location::{self, Location};
-use schedrs::store::{Query, RunRecord};
+use schedrs::store::{Query, Reader, RunRecord};
+use schedrs::zone::Database;
 
 use crate::harness::{Bench, Running};
 use crate::servers::{Engine, Server};
 
-const JOBS: usize = 12;
+/// So many that none of three hosts is without any.
+const JOBS: usize = 40;
 
 /// Three hosts with the same jobs.
 struct Fleet {
@@ -28,8 +37,7 @@ impl Fleet {
 
     fn host(&self, name: &str) -> Running {
         let written = self.bench.path("written");
-        let mut text = format!("[store]\nurl = \"{}\"\n[fleet]\nname = \"{name}\"\n", self.url);
-        text += "lease = \"4s\"\n";
+        let mut text = String::new();
         for job in 0..JOBS {
             text += &format!(
                 "[jobs.j{job}]\ncommand = 'echo $SCHEDRS_JOB $SCHEDRS_DUE >> {}'\n\
@@ -37,14 +45,35 @@ impl Fleet {
                 written.display()
             );
         }
+        self.start(name, "4s", &text)
+    }
+
+    /// A host with these jobs.
+    fn start(&self, name: &str, lease: &str, jobs: &str) -> Running {
+        let mut text = format!("[store]\nurl = \"{}\"\n[fleet]\nname = \"{name}\"\n", self.url);
+        text += &format!("lease = \"{lease}\"\n{jobs}");
         let file = format!("{name}.toml");
         self.bench.write(&file, &text);
         Running::start(&mut self.bench.command(&["run", &file]))
     }
 
+    fn reader(&self) -> Box<dyn Reader> {
+        let location = Location::parse(&self.url, self.bench.dir.path()).unwrap();
+        let begun = clock::mono();
+        loop {
+            match location::reader(&location) {
+                Ok(reader) => return reader,
+                // The first host makes the tables.
+                Err(error) => assert!(clock::mono().since(begun).as_secs() < 60, "{error}"),
+            }
+        }
+    }
+
     fn records(&self) -> Vec<RunRecord> {
         let location = Location::parse(&self.url, self.bench.dir.path()).unwrap();
-        location::reader(&location).unwrap().records(&Query::default()).unwrap()
+        // The first host is still about to make the tables.
+        let reader = location::reader(&location).ok();
+        reader.map_or(Vec::new(), |mut reader| reader.records(&Query::default()).unwrap())
     }
 
     /// Waits until the records satisfy.
@@ -89,23 +118,40 @@ fn one_of_three_is_killed() {
         let hosts = hosts(records, 0);
         hosts.len() == 3 && hosts.values().map(HashSet::len).sum::<usize>() >= JOBS
     });
+    // What hosts may differ in is known of each; and none has to make up numbers for its runs.
+    let tzdata = Database::open(None).version().unwrap_or("unknown").to_owned();
+    let members = fleet.reader().members().unwrap();
+    assert_eq!(members.iter().map(|member| &*member.tzdata).collect::<Vec<_>>(), [&*tzdata; 3]);
+    let made_up = |record: &&RunRecord| record.run.is_some_and(|run| run.0 >= SPARE_RUNS);
+    assert_eq!(records.iter().filter(made_up).count(), 0);
     let last = records[0].seq;
     first.kill();
     let killed = clock::wall();
     // Each job has a due time decided after the kill, on one of the other two.
+    // How long that takes at most is for tests/fleet to say, where no machine is busy.
     let records = fleet.until("the others have all", |records| {
         let hosts = hosts(records, last);
         let others = ["web2", "web3"].into_iter().filter_map(|host| hosts.get(host));
         others.flatten().collect::<HashSet<_>>().len() == JOBS
     });
-    let slowest = (0..JOBS).filter_map(|job| {
-        let id = format!("j{job}");
-        let of_it = records.iter().filter(|record| *record.job == *id && record.at > killed);
-        of_it.filter(|record| record.host.as_deref() != Some("web1")).map(|record| record.at).min()
-    });
-    let took = slowest.max().unwrap().since(killed);
-    // Lease, beat, and a second; and some for a machine that has much else to do.
-    assert!(took.as_secs() < 4 + 1 + 1 + 5, "{took:?}");
+    // Why is another host's now, and what all of them have done, is known on each.
+    let had = |record: &&RunRecord| record.host.as_deref() == Some("web1") && record.at < killed;
+    let moved = records.iter().find(had).unwrap().job.clone();
+    let asked = |args: &[&str]| {
+        let args = [args, &["-f", "web3.toml"]].concat();
+        let done = fleet.bench.command(&args).output().unwrap();
+        assert!(done.status.success(), "{args:?} {done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let why = asked(&["why", &moved]);
+    assert!(
+        why.contains("web1 was silent for ") && why.contains(" took the job over at "),
+        "{why}"
+    );
+    let history = asked(&["history", "-n", "100"]);
+    assert!(history.lines().next().unwrap().contains(" HOST"), "{history}");
+    let audit = asked(&["history", &moved, "--audit"]);
+    assert!(audit.contains("web1, web"), "{audit}");
     let last = records[0].seq;
     drop(second.stop());
     fleet.until("the last has all", |records| {

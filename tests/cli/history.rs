@@ -220,11 +220,11 @@ fn why_it_is_so() {
         ("01:00", "✓ backup, due {}: run 1 succeeded after 3s"),
         (
             "02:00",
-            "✗ backup, due {}: run 2 was ended by SIGTERM after 5m: stopped by alice at 02:05:00",
+            "✗ backup, due {}: run 2 was killed by SIGTERM after 5m: stopped by alice at 02:05:00",
         ),
         ("03:00", "! backup, due {}: missed: schedrs was down from 02:05:00 to 03:15:00"),
         ("05:00", "- backup, due {}: skipped: run 3 was still going"),
-        ("05:10", "backup, {}: not due: the due times around it are 05:00:00 and 06:00:00"),
+        ("05:10", "backup, {}: not due: the nearest due times are 05:00:00 and 06:00:00"),
     ] {
         let due = format!("Tue 2026-11-24 {time}:00 +00:00");
         let out = shown(&bench, &["why", "backup", "--at", &due]);
@@ -260,7 +260,7 @@ fn what_is_wrong_is_said() {
     let text = error(&bench, &["why", "x", "--store", "sqlite:nowhere.db"], 1);
     assert!(text.ends_with("looked for:\n  nowhere.db"), "{text}");
     let text = error(&bench, &["logs", "--jobfile", "nowhere.toml"], 1);
-    assert!(text.starts_with("schedrs: failed to read nowhere.toml: No such file"), "{text}");
+    assert!(text.starts_with("schedrs: cannot read nowhere.toml: No such file"), "{text}");
     error(&bench, &["history", "--audit", "--jobs"], 2);
     error(&bench, &["why"], 2);
     bench.write("jobs.toml", "[store]\nurl = 'memory'");

@@ -1,10 +1,4 @@
 //! What `schedrs run` logs: the keys that programs may rely on, and what people read.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use crate::harness::{Bench, Running, Stream};
 use serde_json::Value;
@@ -146,16 +140,16 @@ fn people_read_sentences() {
         "#,
     );
     let mut running = Running::start(&mut bench.command(&["run", "jobs.toml"]));
-    let wanted = ": jobs.toml, 2 jobs, UTC (from $TZ), executors: default 20; next: a at once";
+    let wanted = ": jobs.toml, 2 jobs, UTC (from $TZ), executors: default 20; next: a now";
     running.line(Stream::Err, &["INFO  schedrs ", wanted]);
     running.line(Stream::Err, &["INFO  a #1: started, pid "]);
     let line = running.line(Stream::Err, &["WARN  a #1: failed with exit code 7 after "]);
     assert!(!line.contains('\x1b'));
     running.signal("HUP");
-    running.line(Stream::Err, &["reloaded: 2 jobs, nothing has changed"]);
+    running.line(Stream::Err, &["reloaded: 2 jobs, no changes"]);
     bench.write("jobs.toml", "jobs.b = { command = 'false', date = '2999-01-01' }");
     running.signal("HUP");
-    running.line(Stream::Err, &["reloaded: 1 job: 1 changed, 1 gone"]);
+    running.line(Stream::Err, &["reloaded: 1 job: 1 changed, 1 removed"]);
     running.signal("USR1");
     let wanted = "1 job: 0 running, 0 waiting, next b at 1 Jan 2999";
     running.line(Stream::Err, &[wanted]);

@@ -10,15 +10,26 @@
 mod background;
 mod completions;
 mod control;
+#[cfg(feature = "postgres")]
+mod deploy;
+#[cfg(feature = "postgres")]
+mod doctor;
+mod edited;
+#[cfg(all(feature = "postgres", feature = "redis"))]
+mod failover;
 mod first_hour;
 #[cfg(feature = "postgres")]
 mod fleet;
+#[cfg(feature = "postgres")]
+mod fleet_example;
 mod follow;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod history;
 mod live;
 mod log;
+mod metrics;
+mod named;
 mod next;
 mod order_timeout;
 mod packaging;
@@ -27,6 +38,11 @@ mod screen;
 mod security;
 mod service;
 mod simulate;
+#[cfg(feature = "sqlite")]
+mod store;
+mod top;
+mod widths;
+mod wrong;
 
 #[cfg(feature = "postgres")]
 #[path = "../harness/servers/mod.rs"]

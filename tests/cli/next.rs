@@ -234,7 +234,7 @@ fn a_spread_is_shown() {
     assert!(remarks.len() == 3 && remarks.iter().all(|remark| *remark == remarks[0]), "{rows}");
     assert!(remarks[0].ends_with(" later: spread"), "{rows}");
     let explained = out(&["validate", "--explain"]);
-    assert!(explained.contains("10h, of which "), "{explained}");
+    assert!(explained.contains("10h, here "), "{explained}");
 }
 
 #[test]
@@ -258,14 +258,14 @@ fn what_is_wrong_is_said_and_told_by_the_exit_code() {
             1,
             "no job `nightli` in the jobfile; did you mean `nightly`?",
         ),
-        (&["next", &file, "--from", "yesterday"], 1, "--from yesterday: expected a date"),
+        (&["next", &file, "--from", "soon"], 1, "--from soon: expected a time: `17:30`"),
         (&["next", &file, "--from", "2026-02-30"], 1, "there is no 2026-02-30 in the calendar"),
         (
             &["next", &file, "--from", "2026-02-02", "--until", "2026-02-01"],
             1,
             "--until is before --from",
         ),
-        (&["next", &file, "--timezone", "Europe/Berlim"], 1, "did you mean `Europe/Berlin`?"),
+        (&["next", &file, "--timezone", "Europe/Berlim"], 1, "did you mean \"Europe/Berlin\"?"),
         (&["next", &file, "-n", "0"], 2, "invalid value '0'"),
         (&["next", &file, "--cron", "* * * * *"], 2, "cannot be used with"),
         (&["next", "--cron", "0 25 * * *"], 1, "--cron:1:3: error: hour 25 is out of range 0-23"),
@@ -328,7 +328,15 @@ fn explain_says_it_in_english() {
     assert!(table.starts_with("at 09:00, on the 3rd friday of the month\n"), "{table}");
     assert!(stdout(&["explain", "2h 30m"]).starts_with("every 2 hours 30 minutes\n"));
     let never = stdout(&["explain", "0 0 31 2 *", "--timezone", "UTC"]);
-    assert!(never.starts_with("never\n") && never.contains("-  never"), "{never}");
+    let why = "never: February has no day 31\n";
+    assert!(never.starts_with(why) && never.contains("-  never"), "{never}");
+    // What `H` is depends on the job.
+    let hashed = schedrs(&["explain", "H 3 * * *", "--timezone", "UTC"]);
+    assert!(String::from_utf8_lossy(&hashed.stderr).contains("--id JOB"), "{hashed:?}");
+    let of = |id: &str| stdout(&["explain", "H 3 * * *", "--timezone", "UTC", "--id", id]);
+    assert!(of("backup").starts_with("at 03:06 every day\n"), "{}", of("backup"));
+    assert_ne!(of("backup"), of("report"));
+    assert_eq!(schedrs(&["explain", "0 3 * * thu", "--timezone", "UTC"]).stderr, b"");
     let wrong = schedrs(&["explain", "0 3 * * funday"]);
     assert_eq!(wrong.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&wrong.stderr);
@@ -363,4 +371,98 @@ fn the_peers_answers_through_the_command_line() {
         asked += 1;
     }
     assert_eq!(asked, 34);
+}
+
+/// Once schedrs has run, it is known when an interval began, also when it runs no more; and times are on
+/// the clocks of whoever looks, if they ask for that.
+#[test]
+fn the_grid_of_an_interval_is_the_real_one() {
+    use crate::harness::{Bench, Running};
+    let bench = Bench::new(
+        "[jobs.poll]\ncommand = 'true'\ninterval = '7h'\ntimezone = 'Asia/Tokyo'\n\
+         [jobs.daily]\ncommand = 'true'\ncron = '0 3 * * *'\n",
+    );
+    let said = |args: &[&str]| {
+        let done = Running::start(&mut bench.command(args)).wait();
+        assert_eq!(done.code, Some(0), "{args:?}: {done:#?}");
+        (done.out, done.err)
+    };
+    let note = "schedrs: intervals count from now: when they began is not known yet";
+    assert!(said(&["next", "poll"]).1.iter().any(|line| line == note));
+    assert!(!said(&["next", "daily"]).1.iter().any(|line| line == note));
+    let mut running = bench.run();
+    running.event("starting", "");
+    let due = |line: &str, key: &str| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        row[key].as_str().unwrap().to_owned()
+    };
+    let next = due(&said(&["list", "poll", "--output", "json"]).0[0], "next");
+    assert!(next.ends_with("+09:00"), "{next}");
+    assert_eq!(due(&said(&["next", "poll", "--output", "json"]).0[0], "due"), next);
+    running.stop();
+    assert_eq!(due(&said(&["next", "poll", "--output", "json"]).0[0], "due"), next);
+    assert!(!said(&["next", "poll"]).1.iter().any(|line| line == note));
+    for args in [&["next", "poll", "--local"][..], &["--local", "next", "poll"]] {
+        let (out, _) = said(&[args, &["--output", "json"]].concat());
+        assert!(due(&out[0], "due").ends_with("+00:00"), "{out:?}");
+    }
+}
+
+/// What is paused at run time is in no jobfile: whoever runs it says so, and its store when nobody does.
+#[test]
+fn a_job_that_is_paused_says_so() {
+    let job =
+        |id: &str, more: &str| format!("[jobs.{id}]\ncommand = 'true'\ncron = '0 0 1 1 *'\n{more}");
+    let jobs = job("free", "")
+        + &job("held", "")
+        + &job("until", "")
+        + &job("filed", "paused = true\n")
+        + &job("resumed", "paused = true\n");
+    for store in ["", "[store]\nurl = 'memory'\n"] {
+        let bench = harness::Bench::new(&format!("[scheduler]\ntimezone = 'UTC'\n{store}{jobs}"));
+        let say = |args: &[&str]| {
+            let done = bench.command(args).output().unwrap();
+            assert!(done.status.success(), "{args:?} {done:?}");
+            String::from_utf8(done.stdout).unwrap()
+        };
+        let next = || {
+            let text = say(&["next", "--from", "2099-06-01", "-n", "2", "--output", "json"]);
+            let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let text = |row: &Value, key: &str| row[key].as_str().unwrap_or("-").to_owned();
+            let row = |row: Value| {
+                let due = text(&row, "due");
+                format!(
+                    "{} {} {}",
+                    text(&row, "job"),
+                    &due[..due.len().min(4)],
+                    text(&row, "remark")
+                )
+            };
+            rows.map(row).collect::<Vec<_>>()
+        };
+        let mut running = bench.run();
+        running.event("starting", "");
+        say(&["pause", "held", "--reason", "moving"]);
+        say(&["pause", "until", "--until", "2100-06-01T00:00Z"]);
+        say(&["resume", "resumed"]);
+        let by = say(&["show", "held"]);
+        let by = by.split_once("paused by ").unwrap().1.split_once(':').unwrap().0.to_owned();
+        let expected = [
+            "free 2100 -".to_owned(),
+            format!("until 2100 paused by {by} until 1 Jun 2100 00:00 +00:00"),
+            "resumed 2100 -".to_owned(),
+            "free 2101 -".to_owned(),
+            "until 2101 -".to_owned(),
+            "resumed 2101 -".to_owned(),
+            format!("held - paused by {by}: moving"),
+            "filed - paused by its definition".to_owned(),
+        ];
+        assert_eq!(next(), expected, "{store}");
+        running.stop();
+        match store {
+            "" => assert_eq!(next(), expected),
+            // Nothing knows it any more.
+            _ => assert!(!next().iter().any(|row| row.contains("moving"))),
+        }
+    }
 }

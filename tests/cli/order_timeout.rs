@@ -1,4 +1,4 @@
-//! `examples/order_timeout`, with seconds instead of minutes and a crash in between.
+//! `examples/order_timeout`, with a crash in between, and a clock that is moved on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may stop")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::harness::{Bench, Running};
+use crate::harness::{Bench, Running, missing};
 use serde_json::Value;
 
 /// The shop, listening.
@@ -58,7 +58,8 @@ impl Drop for Shop {
 
 fn run(bench: &Bench) -> Running {
     let args = ["run", "--log-format", "json", "--socket", "s.sock", "jobs.toml"];
-    let mut running = Running::start(&mut bench.command(&args));
+    let mut command = bench.command(&args);
+    let mut running = Running::start(command.env("SCHEDRS_TEST_CLOCK", bench.path("clock")));
     running.event("starting", "");
     running
 }
@@ -66,7 +67,7 @@ fn run(bench: &Bench) -> Running {
 #[test]
 fn an_order_is_cancelled_unless_it_is_paid() {
     if Command::new("python3").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no python3");
+        missing("python3");
         return;
     }
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/order_timeout");
@@ -74,7 +75,8 @@ fn an_order_is_cancelled_unless_it_is_paid() {
     let bench = Bench::new(&jobfile);
     std::fs::copy(example.join("app.py"), bench.path("app.py")).unwrap();
 
-    let shop = Shop::open(&bench, "4s");
+    bench.write("clock", "0");
+    let shop = Shop::open(&bench, "1h");
     let (status, answer) = shop.ask("POST", "/orders", "too early");
     assert_eq!(status, "503", "{answer}");
 
@@ -90,6 +92,7 @@ fn an_order_is_cancelled_unless_it_is_paid() {
     running.wait();
     let mut running = run(&bench);
     assert_eq!(shop.state(2), "open");
+    bench.write("clock", "3600");
     let done = running.event("succeeded", "cancel-2");
     assert!(done["due"].is_string());
     assert_eq!(shop.state(2), "cancelled");

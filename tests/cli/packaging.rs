@@ -1,10 +1,4 @@
 //! What a package is made of is there and right, without the tools that make one.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,12 +1,6 @@
 //! `schedrs run` with real processes: output, environments, signals, reloads, exit codes.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
-use crate::harness::{Bench, Running, Stream, is_root};
+use crate::harness::{Bench, Running, Stream, has_root};
 
 #[test]
 fn lines_are_whole_and_say_whose_they_are() {
@@ -21,7 +15,9 @@ fn lines_are_whole_and_say_whose_they_are() {
     running.event("succeeded", "talker");
     let done = running.stop();
     assert_eq!(done.out, ["talker | one line", "talker | no end"]);
-    assert!(done.err.contains(&"talker ! problem".to_owned()), "{:#?}", done.err);
+    // The log is JSON, and so is what stands beside it.
+    let problem = r#"{"stream":"stderr","job":"talker","run":1,"line":"problem"}"#;
+    assert!(done.err.contains(&problem.to_owned()), "{:#?}", done.err);
     assert_eq!(done.code, Some(0));
 }
 
@@ -36,7 +32,7 @@ fn what_a_run_prints_comes_before_its_end() {
     );
     let mut running = bench.run();
     running.event("succeeded", "talker");
-    let lines = running.done.err.iter().filter(|line| line.starts_with("talker ! ")).count();
+    let lines = running.done.err.iter().filter(|line| line.contains("\"stderr\"")).count();
     assert_eq!(lines, 500);
     running.stop();
 }
@@ -74,8 +70,10 @@ fn output_goes_where_the_job_says() {
     assert_eq!(done.out, [""; 0]);
     let kept = std::fs::read_to_string(bench.logs("state/logs").join("kept%2F1.log")).unwrap();
     let mut lines: Vec<&str> = kept.lines().collect();
-    lines.sort_unstable();
-    assert_eq!(lines, ["kept", "too"]);
+    // Each run begins with a line that says which it is.
+    assert!(lines[0].starts_with("==> run ") && lines[0].ends_with("+00:00 <=="), "{lines:?}");
+    lines[1..].sort_unstable();
+    assert_eq!(lines[1..], ["kept", "too"]);
 }
 
 /// Two jobfiles may have a job of the same id, and an id may be longer than the name of a file.
@@ -96,10 +94,11 @@ fn every_job_has_a_log_file_of_its_own() {
         running.stop();
         let logs = bench.path("state/logs").join(schedrs::paths::instance(&bench.path(file)));
         let kept = std::fs::read_to_string(logs.join("backup.log")).unwrap();
-        assert_eq!(kept, format!("{file}\n"));
+        let after_mark = |text: &str| text.split_once(" <==\n").unwrap().1.to_owned();
+        assert_eq!(after_mark(&kept), format!("{file}\n"));
         let mut names = std::fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path());
         let long = names.find(|path| !path.ends_with("backup.log")).unwrap();
-        assert_eq!(std::fs::read_to_string(long).unwrap(), "precious\n");
+        assert_eq!(after_mark(&std::fs::read_to_string(long).unwrap()), "precious\n");
     }
 }
 
@@ -249,7 +248,7 @@ fn it_stops_at_the_time_of_until() {
 
     let past = Running::start(&mut bench.command(&json("2020-01-01"))).wait();
     assert_eq!(past.code, Some(1));
-    assert!(past.err.concat().contains("is past already"), "{:#?}", past.err);
+    assert!(past.err.concat().contains("is in the past"), "{:#?}", past.err);
     let nonsense = Running::start(&mut bench.command(&json("soon"))).wait();
     assert_eq!(nonsense.code, Some(1));
     assert!(nonsense.err.concat().contains("--until soon"), "{:#?}", nonsense.err);
@@ -282,6 +281,10 @@ fn printed(options: &str, command: &str) -> Vec<String> {
 fn the_environment_is_the_scheduler_s_and_what_the_job_adds() {
     let out = printed("env_file = 'vars'\nenv = { BOTH = 'env' }", "'env'");
     let has = |entry: &str| out.iter().any(|line| line == entry);
+    let more = "env = { INHERITED = { append = 'x', prepend = 'w' }, NEW = { append = 'y' } }";
+    let joined = printed(more, "'env'");
+    let has_joined = |entry: &str| joined.iter().any(|line| line == entry);
+    assert!(has_joined("INHERITED=w:yes:x") && has_joined("NEW=y"), "{joined:#?}");
     assert!(has("INHERITED=yes") && has("FROM_FILE=two words") && has("BOTH=env"), "{out:#?}");
     assert!(has("SCHEDRS_JOB=a") && has("SCHEDRS_RUN=1") && has("SCHEDRS_ATTEMPT=1"), "{out:#?}");
     assert!(out.iter().any(|line| line.starts_with("SCHEDRS_DUE=2")), "{out:#?}");
@@ -316,6 +319,12 @@ fn clear_env_leaves_a_small_environment() {
 #[test]
 fn cwd_stdin_umask_and_nice() {
     assert_eq!(printed("cwd = '/usr'", "'pwd; echo $PWD'"), ["/usr", "/usr"]);
+    // The home is the one that the job has.
+    for cwd in ["~/bin", "$HOME/bin", "${HOME}/bin"] {
+        let lines = format!("cwd = '{cwd}'\nenv = {{ HOME = '/usr' }}");
+        assert_eq!(printed(&lines, "'pwd; echo $PWD'"), ["/usr/bin", "/usr/bin"], "{cwd}");
+    }
+    assert_eq!(printed("cwd = '~'", "'[ \"$PWD\" = \"$HOME\" ] && echo home'"), ["home"]);
     assert_eq!(printed("stdin = 'some text'", "['cat']"), ["some text"]);
     assert_eq!(printed("", "'cat; echo empty'"), ["empty"]);
     assert_eq!(printed("umask = 0o027", "'umask'"), ["0027"]);
@@ -381,7 +390,7 @@ fn a_string_is_what_the_shell_makes_of_it() {
 
 #[test]
 fn another_user_has_only_what_is_theirs() {
-    if !is_root() {
+    if !has_root() {
         return;
     }
     let out = printed(
@@ -401,4 +410,40 @@ fn a_user_that_does_not_exist_is_said() {
     let done = bench.once("a");
     assert_eq!(done.code, Some(126));
     assert!(done.err.concat().contains("no user `nobody-at-all`"), "{:#?}", done.err);
+}
+
+/// A run by hand is in the history, but for where somebody else has the store.
+#[test]
+#[cfg(feature = "sqlite")]
+fn a_single_run_is_remembered() {
+    let bench = Bench::new(
+        "[scheduler]\ntimezone = 'Asia/Tokyo'\n[jobs.a]\ncommand = 'exit 3'\ninterval = '1h'\n\
+         [jobs.b]\ncommand = ['nowhere']\ninterval = '1h'\n",
+    );
+    assert_eq!(bench.once("a").code, Some(3));
+    assert_eq!(bench.once("b").code, Some(127));
+    let shown = |args: &[&str]| {
+        let done = Running::start(&mut bench.command(args)).wait();
+        assert_eq!(done.code, Some(0), "{args:?}: {done:#?}");
+        done.out.join("\n")
+    };
+    let records = shown(&["history", "--output", "json"]);
+    let records: Vec<serde_json::Value> =
+        records.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(records.len(), 2, "{records:?}");
+    assert_eq!((&records[0]["outcome"], &records[0]["exit"]), (&"failed".into(), &3.into()));
+    assert!(records[0]["by"].as_str().unwrap().ends_with(" with run --once"), "{records:?}");
+    assert_eq!(records[1]["outcome"], "not_started");
+    assert_ne!(records[0]["run"], records[1]["run"]);
+    // On the clocks of whoever looks.
+    assert!(shown(&["history", "a"]).contains("+09:00"));
+    assert!(shown(&["history", "a", "--local"]).contains("+00:00"));
+    // A scheduler that runs goes on from there.
+    let mut running = bench.run();
+    running.event("starting", "");
+    let done = bench.once("a");
+    let said = done.err.join("\n");
+    assert!(said.contains("schedrs: this run of a is not in the history: "), "{said}");
+    assert!(said.ends_with("; `schedrs start a` starts it there"), "{said}");
+    running.stop();
 }

@@ -1,10 +1,4 @@
 //! `schedrs run` as a person sees it: on a terminal.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -52,6 +46,9 @@ impl Terminal {
         rustix::io::fcntl_setfd(&master, rustix::io::FdFlags::CLOEXEC).unwrap();
         let mut command = bench.command(args);
         command.env("TERM", "xterm").env_remove("NO_COLOR");
+        if bench.path("clock").exists() {
+            command.env("SCHEDRS_TEST_CLOCK", bench.path("clock"));
+        }
         command.stdout(Stdio::from(slave.try_clone().unwrap())).stderr(Stdio::from(slave));
         let running = Running::start(&mut command);
         drop(command);
@@ -103,6 +100,40 @@ impl Terminal {
     }
 }
 
+/// It is seen before its line ends: while the scheduler runs, by who follows it, and of a single run.
+#[test]
+fn a_progress_bar_moves() {
+    let bar = "command = 'printf \"1%%\\r\\033[K2%%\\r\"; read go < gate; printf \"3%%\\r\"; read go < gate'\n";
+    let bench = Bench::new(&format!("[jobs.copy]\n{bar}date = 'now'\n"));
+    bench.fifo("gate");
+    let (mut terminal, running) =
+        Terminal::run(&bench, 80, &["--color", "never", "run", "jobs.toml"]);
+    terminal.see("copy: 2%; 1 running (copy ");
+    let (mut follower, following) = Terminal::run(&bench, 80, &["logs", "copy", "-F"]);
+    follower.see("2%");
+    bench.write_fifo("gate");
+    terminal.see("copy: 3%; 1 running (copy ");
+    follower.see("\r\x1b[K3%");
+    bench.write_fifo("gate");
+    terminal.see("copy ✓ succeeded");
+    running.signal("TERM");
+    assert_eq!(running.wait().code, Some(0));
+    let lines = terminal.lines();
+    let bars: Vec<&String> = lines.iter().filter(|line| line.contains('%')).collect();
+    assert_eq!(bars, ["         copy | 3%"], "{lines:#?}");
+    assert_eq!(following.wait().code, Some(1));
+
+    let bench = Bench::new(&format!("[jobs.copy]\n{bar}interval = '1h'\n"));
+    bench.fifo("gate");
+    let (mut terminal, running) =
+        Terminal::run(&bench, 80, &["run", "jobs.toml", "--once", "copy"]);
+    terminal.see("1%\r\x1b[K2%\r");
+    bench.write_fifo("gate");
+    terminal.see("3%\r");
+    bench.write_fifo("gate");
+    assert_eq!(running.wait().code, Some(0));
+}
+
 #[test]
 fn a_person_sees_columns_and_what_runs() {
     let bench = Bench::new(
@@ -129,7 +160,7 @@ fn a_person_sees_columns_and_what_runs() {
     bench.fifo("second-gate");
     let args = ["--color", "never", "run", "jobs.toml"];
     let (mut terminal, running) = Terminal::run(&bench, 100, &args);
-    terminal.see("s), 1 waiting, next beat at 1 Jan 2999");
+    terminal.see("s), 1 waiting (mail for a slot), next beat at 1 Jan 2999");
     // It counts the seconds by itself.
     terminal.see_several("1 running (backup ", 2);
     bench.write_fifo("gate");
@@ -147,7 +178,7 @@ fn a_person_sees_columns_and_what_runs() {
     assert_eq!(lines[..2], start);
     assert!(lines[2].starts_with("         zone       Europe/Berlin, "), "{lines:#?}");
     assert_eq!(lines[3], "         executors  default 20, one 1");
-    assert_eq!(lines[4], "         next       backup at once");
+    assert_eq!(lines[4], "         next       backup now");
     let has = |wanted: &str| lines.iter().any(|line| line == wanted);
     let not_started = "hh:mm:ss nowhere ✗ not started: program /no/such/program does not exist #3";
     assert!(has(not_started), "{lines:#?}");
@@ -161,6 +192,40 @@ fn a_person_sees_columns_and_what_runs() {
     assert_eq!(lines.last().map(String::as_str), Some(""));
     let gone = |line: &String| !line.contains("running (") && !line.contains("started, pid");
     assert!(lines.iter().all(gone), "{lines:#?}");
+}
+
+/// After an hour without a scheduler each job has due times that nobody started.
+#[test]
+fn what_was_due_meanwhile_is_one_line() {
+    let jobs = ["a", "b", "c"].map(|id| {
+        format!(
+            "[jobs.{id}1]\ncommand = ['true']\ninterval = '10m'\nmisfire_grace_time = '1s'\n\
+             [jobs.{id}2]\ncommand = ['true']\ninterval = '10m'\nmisfire_grace_time = 'forever'\n"
+        )
+    });
+    let bench = Bench::new(&jobs.concat());
+    let mut running = bench.run();
+    running.event("starting", "");
+    assert_eq!(running.stop().code, Some(0));
+    bench.write("clock", "3660");
+    let args = ["--color", "never", "run", "jobs.toml"];
+    let (mut terminal, running) = Terminal::run(&bench, 120, &args);
+    terminal.see("c2 ✓ succeeded");
+    // The same where the machine has slept.
+    bench.write("clock", "7320");
+    terminal.see("in that time");
+    terminal.see_several("c2 ✓ succeeded", 1);
+    running.stop();
+    let text = terminal.text();
+    let line = |start: &str| {
+        let found = text.lines().find(|line| line.contains(start));
+        found.unwrap_or_else(|| panic!("no {start} in {text}")).trim_end().to_owned()
+    };
+    for start in ["while it was down ", "in that time "] {
+        let line = line(start);
+        assert!(line.contains(": 18 missed, 15 coalesced; `schedrs history --since "), "{line}");
+    }
+    assert!(!text.contains("1 missed") && !text.contains(" due times from "), "{text}");
 }
 
 #[test]

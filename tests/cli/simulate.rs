@@ -93,7 +93,7 @@ executor = "reports"
 
 const TEXT: &str = "\
 JOBFILE: 3 jobs, from Mon 2026-03-02 00:00:00 +01:00 until Wed 2026-03-04 00:00:00 +01:00
-an attempt lasts 2s and exits with 0, unless --duration and --exit say otherwise
+each attempt takes 2s and exits with 0, unless set by --duration and --exit
 first lasts 1h 30m; second lasts 30m and exits with 7
 
 JOB        DUE  RAN  FAILED  WAITED  LONGEST
@@ -312,14 +312,14 @@ fn what_is_wrong_is_said() {
         (&["--exit", "nobody=1"], "--exit nobody=1: no job `nobody` in the jobfile"),
         (&["--exit", "first=256"], "--exit first=256: expected an exit code, 0 to 255"),
         (&["--duration", "first=5"], "--duration first=5: time unit needed"),
-        (&["--until", "2026-03-01"], "--until is not after --from"),
-        (&["--until", "tomorrow"], "--until tomorrow: expected a date"),
-        (&["--timezone", "Europe/Berln"], "did you mean `Europe/Berlin`?"),
+        (&["--until", "2026-03-01"], "--until must be after --from"),
+        (&["--until", "soon"], "--until soon: expected a time: `17:30`"),
+        (&["--timezone", "Europe/Berln"], "did you mean \"Europe/Berlin\"?"),
         (&["--outage", "2026-03-02 12:00"], "expected two times such as"),
-        (&["--outage", "2026-03-02 12:00..2026-03-02 11:00"], "it ends before it begins"),
-        (&["--outage", "2026-03-01 12:00..2026-03-02 11:00"], "has to lie between --from and"),
-        (&["--outage", "2026-03-02 12:00..+1000d"], "has to lie between --from and --until"),
-        (&["--svg", "/nonexistent/map.svg"], "failed to write /nonexistent/map.svg: "),
+        (&["--outage", "2026-03-02 12:00..2026-03-02 11:00"], "it ends before it starts"),
+        (&["--outage", "2026-03-01 12:00..2026-03-02 11:00"], "must lie between --from and"),
+        (&["--outage", "2026-03-02 12:00..+1000d"], "must lie between --from and --until"),
+        (&["--svg", "/nonexistent/map.svg"], "cannot write /nonexistent/map.svg: "),
     ];
     for (args, message) in rows {
         let output = schedrs(&[&["simulate", &file, "--from", "2026-03-02"], *args].concat());

@@ -1,11 +1,5 @@
 //! Every crate in the tree has a licence that `deny.toml` allows and comes from where it says. The
 //! same as `cargo deny check licenses sources`, for those who do not have that.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::process::Command;
 

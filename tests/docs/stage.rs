@@ -53,9 +53,11 @@ pub(crate) const BARE: Stage = Stage {
 /// looked at all the same.
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo test --locked", "it is what executes this"),
-    ("schedrs logs -f", "tests/cli/follow.rs does it, and ends it"),
+    ("schedrs logs -F", "tests/cli/follow.rs does it, and ends it"),
     ("cargo bench", "it takes minutes"),
     ("cargo build --release", "it takes minutes"),
+    ("cargo build --features", "it takes minutes"),
+    ("SCHEDRS=target/debug", "tests/cli/fleet_example.rs does it"),
     ("cargo install", "it takes minutes, and the network"),
     ("cargo deb", "needs cargo-deb"),
     ("podman", "needs podman and the network"),
@@ -110,7 +112,7 @@ pub(crate) const STAGES: &[Stage] = &[
                 "schedrs start report
                  cp jobs.toml good; echo tiemout = 1 >> jobs.toml; schedrs reload",
             ),
-            ("schedrs start", "cp good jobs.toml; schedrs reload"),
+            ("schedrs health", "cp good jobs.toml; schedrs reload"),
             ("schedrs stop", "schedrs start backup"),
             ("schedrs add", "schedrs remove cancel-42"),
             (
@@ -128,6 +130,16 @@ pub(crate) const STAGES: &[Stage] = &[
         files: &[("jobs.toml", "[jobs.backup]\ncommand = 'true'\ncron = '30 2 * * *'\n")],
         runs: true,
         instead: &[("/run/schedrs/jobs-5f1c09ab.sock", "{dir}/s.sock")],
+        ..BARE
+    },
+    Stage {
+        page: "doc/metrics.md",
+        files: &[(
+            "jobs.toml",
+            "[jobs.beat]\ncommand = 'true'\ncron = '* * * * *'\n\
+             [jobs.backup]\ncommand = 'true'\ncron = '30 2 * * *'\n",
+        )],
+        runs: true,
         ..BARE
     },
     Stage {
@@ -156,7 +168,7 @@ pub(crate) const STAGES: &[Stage] = &[
             (
                 "crontab",
                 "# m h dom mon dow command\n\nMAILTO=\"me@example.com\"\n\n# Backup of my home\n\
-                 30 2 * * * backup-home\n*/5 * * * * a\n*/7 * * * * b\n* * * * * c\n0 12 * * * d\n",
+                 30 2 * * * backup-home\n*/5 * * * * a\n*/7 * * * * b\n@reboot beat\n0 12 * * * d\n",
             ),
             ("bin/crontab", "#!/bin/sh\nexec cat crontab\n"),
         ],
@@ -169,6 +181,16 @@ pub(crate) const STAGES: &[Stage] = &[
         instead: &[("export.json", "{package}/tests/data/apscheduler-export.json")],
         // One of its triggers has no counterpart.
         exits: &[("schedrs import", 1)],
+        ..BARE
+    },
+    Stage {
+        page: "doc/migrating-from-quartz.md",
+        compared: &[("schedrs explain", Compared::Exactly)],
+        ..BARE
+    },
+    Stage {
+        page: "doc/migrating-from-dkron.md",
+        compared: &[("schedrs explain", Compared::Exactly)],
         ..BARE
     },
     Stage {

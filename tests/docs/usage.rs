@@ -87,11 +87,13 @@ fn help(words: &[&str]) -> Option<String> {
     answer.status.success().then(|| String::from_utf8(answer.stdout).unwrap())
 }
 
-/// The names below `Commands:`.
+/// The names below `Commands:`, or on the first page below the headings of its groups.
 fn subcommands(help: &str) -> Vec<String> {
-    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names =
-        lines.map_while(|line| line.strip_prefix("  ")).filter(|line| !line.starts_with(' '));
+    let is_first = |line: &&str| ["Commands:", "Before you run anything:"].contains(line);
+    let lines = help.lines().skip_while(|line| !is_first(line)).skip(1);
+    let lines = lines.take_while(|line| *line != "Options:");
+    let names = lines.filter_map(|line| line.strip_prefix("  "));
+    let names = names.filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
     let names = names.filter_map(|line| line.split(' ').next());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }

@@ -10,7 +10,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
 use crate::common::rng::Rng;
-use crate::harness::{Bench, Running, Stream, is_alive};
+use crate::harness::{Bench, Running, Stream, has_root, is_alive};
 use serde_json::{Value, json};
 
 /// One JSON object a line, as `history --output json` prints them.
@@ -216,8 +216,7 @@ fn due_times_while_nothing_ran_are_decided_at_the_start() {
 /// What the machine had no process for has not begun, so that it is decided again.
 #[test]
 fn what_was_postponed_is_not_lost() {
-    if !crate::harness::is_root() {
-        eprintln!("not tested: it needs root, to run as a user with a limit of processes");
+    if !has_root() {
         return;
     }
     let count = 20;

@@ -1,17 +1,11 @@
 //! Much at once: jobs, reloads, orphans.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 
-use crate::harness::{Bench, Running, Stream, is_root, kilobytes_of};
+use crate::harness::{Bench, Running, Stream, has_root, own_peak_of};
 
 #[test]
 fn ten_thousand_jobs_due_at_once_all_run_in_eight_slots() {
@@ -38,8 +32,8 @@ fn ten_thousand_jobs_due_at_once_all_run_in_eight_slots() {
         }
     }
     assert!(most <= 8, "{most}");
-    let peak = kilobytes_of(running.pid(), "VmHWM");
-    assert!(peak < 100 * 1024, "{peak} kB");
+    let peak = own_peak_of(running.pid());
+    assert!(peak < 90 * 1024, "{peak} kB");
     let done = running.stop();
     assert_eq!((done.code, done.count("succeeded")), (Some(0), JOBS));
 }
@@ -120,14 +114,15 @@ fn ten_million_lines_arrive_whole_and_in_order() {
     let (lines, reader) = reading.join().unwrap();
     assert_eq!(lines, LINES);
     running.event("succeeded", "tick");
-    assert!(kilobytes_of(running.pid(), "VmHWM") < 24 * 1024);
+    let peak = own_peak_of(running.pid());
+    assert!(peak < 12 * 1024, "{peak} kB");
     assert_eq!(running.stop().code, Some(0));
     drop(reader);
 }
 
 #[test]
 fn pid_1_reaps_orphans() {
-    if !is_root() {
+    if !has_root() {
         return;
     }
     // 1,000 processes, each left alone by its parent; then a job waits until no zombie is there.

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::harness::{Bench, Done, Running, is_root};
+use crate::harness::{Bench, Done, Running, is_root, skipped};
 
 const JOBS: &str = "[jobs.a]\ncommand = ['true']\ninterval = '200ms'\n";
 
@@ -40,7 +40,7 @@ fn a_damaged_store_is_set_aside() {
         let mut running = run(&bench, &[]);
         let said = running.event("store", "");
         let said = said["message"].as_str().unwrap();
-        assert!(said.contains("a new one is begun"), "{said}");
+        assert!(said.contains("a new one was created"), "{said}");
         running.event("succeeded", "a");
         assert_eq!(running.stop().code, Some(0));
         let past = history(&bench);
@@ -80,7 +80,7 @@ fn a_place_that_was_asked_for_has_to_work() {
     // What is none is called that, whoever may write to it.
     fs::create_dir(bench.path("directory")).unwrap();
     for (store, what) in [
-        ("sqlite:diary", "or no store at all"),
+        ("sqlite:diary", "or not a store at all"),
         ("sqlite:directory", "is not a regular file"),
         ("sqlite:/dev/zero", "is not a regular file"),
     ] {
@@ -150,7 +150,7 @@ impl Drop for Small {
 fn a_full_disk_is_an_alarm_and_no_more() {
     let bench = Bench::new(JOBS);
     let Some(small) = is_root().then(|| Small::mount(bench.path("state"), 512)).flatten() else {
-        eprintln!("skipped: it takes root, and the right to mount");
+        skipped("root, and the right to mount");
         return;
     };
     let mut running = run(&bench, &[]);
@@ -178,7 +178,7 @@ fn a_full_disk_is_an_alarm_and_no_more() {
 fn a_read_only_disk_is_a_warning_at_the_start() {
     let bench = Bench::new(JOBS);
     let Some(small) = is_root().then(|| Small::mount(bench.path("state"), 512)).flatten() else {
-        eprintln!("skipped: it takes root, and the right to mount");
+        skipped("root, and the right to mount");
         return;
     };
     let remounted = Command::new("mount").args(["-o", "remount,ro"]).arg(&small.0).status();

@@ -1,14 +1,10 @@
 //! Runs whose processes do not want to end. When a run has ended, none of its tree is left.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::fs;
 
-use crate::harness::{Bench, Done, Running, Stream, is_alive, is_root};
+use crate::harness::{
+    Bench, Done, Running, Stream, has_root, is_alive, is_root, missing, skipped, until,
+};
 
 #[test]
 fn a_tree_is_gone_when_its_run_has_ended() {
@@ -83,7 +79,7 @@ fn a_timeout_reaches_the_whole_tree() {
         [jobs.slow]
         command = "setsid sh -c 'echo $$ > pid; trap \"\" TERM; while :; do sleep 1000; done' & trap '' TERM; while :; do sleep 1000; done"
         date = "now"
-        timeout = "300ms"
+        timeout = "2s"
         kill_after = "50ms"
         "#,
     );
@@ -170,7 +166,7 @@ fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
     if !found {
-        eprintln!("not tested: there is no `{program}` here");
+        missing(program);
     }
     found
 }
@@ -187,7 +183,7 @@ fn a_process_that_has_left_its_group_is_ended() {
     }
     for (signal, kill_after) in [("DEFAULT", "60s"), ("IGNORE", "50ms")] {
         let bench = Bench::new(&format!(
-            "jobs.escape = {{ command = ['./escape', '{signal}'], date = 'now', timeout = '500ms', \
+            "jobs.escape = {{ command = ['./escape', '{signal}'], date = 'now', timeout = '2s', \
              kill_after = '{kill_after}' }}"
         ));
         bench.program("escape", JOINS_ITS_GROUP);
@@ -202,7 +198,7 @@ fn a_process_that_has_left_its_group_is_ended() {
 #[test]
 fn nobody_is_asked_twice() {
     let bench = Bench::new(
-        "[jobs.asked]\ncommand = 'setsid ./counts & ./counts'\ndate = 'now'\ntimeout = '500ms'\n\
+        "[jobs.asked]\ncommand = 'setsid ./counts & ./counts'\ndate = 'now'\ntimeout = '2s'\n\
          kill_after = '60s'\n",
     );
     bench.program(
@@ -218,9 +214,7 @@ fn nobody_is_asked_twice() {
         let terms = entries.filter(|it| it.file_name().to_string_lossy().starts_with("terms-"));
         terms.map(|entry| fs::read_to_string(entry.path()).unwrap()).collect::<Vec<_>>()
     };
-    while asked().iter().filter(|terms| !terms.is_empty()).count() < 2 {
-        std::thread::yield_now();
-    }
+    until("both are asked", || asked().iter().filter(|terms| !terms.is_empty()).count() >= 2);
     bench.write("done", "yes");
     running.event("timed_out", "asked");
     running.stop();
@@ -229,8 +223,7 @@ fn nobody_is_asked_twice() {
 
 /// A scheduler that is not root, with a job that becomes root.
 fn with_a_setuid_job(command: &str) -> Option<(Bench, Running)> {
-    if !is_root() {
-        eprintln!("not tested: it needs root, to make a program that becomes root");
+    if !has_root() {
         return None;
     }
     if !has("setpriv") {
@@ -330,8 +323,7 @@ fn the_second_signal_ends_a_scheduler_whose_job_cannot_be_ended() {
 /// `schedrs run` where `/proc` cannot be read.
 #[test]
 fn without_proc_a_run_with_leftovers_ends_and_says_why() {
-    if !is_root() || !has("unshare") {
-        eprintln!("not tested: it needs root, to take /proc away");
+    if !has_root() || !has("unshare") {
         return;
     }
     let bench = Bench::new(
@@ -364,7 +356,7 @@ fn own_group(pid: &str) -> Option<std::path::PathBuf> {
     let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
     let mount = std::path::Path::new(mount.split(' ').nth(1)?);
     if !path.contains("/schedrs-") {
-        eprintln!("not tested: runs have no control groups of their own here");
+        skipped("control groups for runs of their own");
         return None;
     }
     Some(mount.join(path.trim_start_matches('/')))
@@ -396,7 +388,11 @@ fn what_takes_its_mark_off_ends_with_its_run_or_is_told_of() {
         };
         running.event("succeeded", "escape");
         let pid = fs::read_to_string(bench.path("pid")).unwrap();
-        let other = fs::read_to_string(bench.path("other")).unwrap();
+        let other = bench.path("other");
+        until("the other has begun", || {
+            fs::read_to_string(&other).is_ok_and(|pid| pid.ends_with('\n'))
+        });
+        let other = fs::read_to_string(other).unwrap();
         let has_group = own_group(&other).is_some();
         assert!(!(has_group && without_groups));
         let escaped = is_alive(&pid);

@@ -7,12 +7,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use schedrs::event::{
-    Action, Elsewhere, Event, Exit, HomeChange, JobRecord, Process, Record, Refusal, Remember,
+    Action, Elsewhere, Event, Exit, HomeChange, JobRecord, Record, Refusal, Remember, RunAgain,
     RunId, Start,
 };
-use schedrs::fleet::protocol::{Fleet, Input, Output, Taken, Timing};
+use schedrs::fleet::protocol::{Fleet, Input, Notice, Output, Taken, Timing};
 use schedrs::fleet::{Lost, Member, SessionId};
 use schedrs::instant::{Instant, Mono, Now};
+use schedrs::job::OnLost;
+use schedrs::outcome::Outcome;
 use schedrs::scheduler::{SavedState, Scheduler};
 use schedrs::store::Fact;
 
@@ -58,6 +60,7 @@ impl Clock {
 pub(crate) enum Effect {
     Call(u64, Call),
     Spawn(Start),
+    Kill(RunId),
 }
 
 /// Parts of a host that can be switched off.
@@ -69,6 +72,8 @@ pub(crate) struct Careless {
     pub(crate) tombstones: bool,
     /// What it knows is not told again.
     pub(crate) telling: bool,
+    /// What others may begin again is not ended.
+    pub(crate) ending: bool,
 }
 
 #[derive(Debug)]
@@ -103,6 +108,29 @@ pub(crate) struct Host {
     admitted: BTreeSet<RunId>,
     begun: BTreeSet<RunId>,
     elsewhere: BTreeMap<Box<str>, Vec<Elsewhere>>,
+    /// Runs that have begun and not ended.
+    running: BTreeSet<RunId>,
+    /// Those of them that are an earlier session's, as the store has it.
+    to_adopt: Vec<(RunId, SessionId)>,
+    /// Those that were adopted; and that the store is just told of them again.
+    adopted: Vec<(RunId, SessionId)>,
+    adopts_again: bool,
+    /// Runs of the dead that are to be begun again, once they are this session's.
+    again: Vec<(RunAgain, SessionId)>,
+    /// Runs of the dead about which something was decided.
+    settled: BTreeSet<RunId>,
+    /// Runs to be withdrawn when their due time is decided again.
+    withdrawals: BTreeMap<(Box<str>, Instant), RunId>,
+    /// A session is gone: what it has left is looked for.
+    sweep: bool,
+    /// What others may begin again was killed.
+    told_to_end: bool,
+    /// Runs that others may begin again.
+    lendable: BTreeSet<RunId>,
+    /// Processes to be killed.
+    kills: Vec<RunId>,
+    /// Due times that were decided together and written: of those the store is asked which it has.
+    ranges: Vec<(Box<str>, Instant, Instant, Outcome)>,
     /// Jobs with a claim in a commit of which nobody knows what came of it, or whether it is still to
     /// come: until when to look for runs that nobody here knows of.
     uncertain: BTreeMap<Box<str>, Mono>,
@@ -110,27 +138,8 @@ pub(crate) struct Host {
 
 pub(crate) fn member(id: SessionId, host: usize) -> Member {
     Member {
-        id,
-        host: format!("web{host}").into(),
         labels: Box::new([format!("host{host}").into()]),
-        machine: "".into(),
-        boot: "".into(),
-        mark: 0,
-        process: Process { pid: 1, start: 1 },
-        version: "".into(),
-        tzdata: "".into(),
-        jobfile: "".into(),
-        jobfile_hash: 0,
-        loaded: Instant::MIN,
-        joined: Instant::MIN,
-        seen: Instant::MIN,
-        offset: 0,
-        beat: 0,
-        generation: 0,
-        leaving: false,
-        gone: None,
-        jobs_at_home: 0,
-        running: 0,
+        ..Member::new(id, &format!("web{host}"))
     }
 }
 
@@ -172,6 +181,18 @@ impl Host {
             admitted: BTreeSet::new(),
             begun: BTreeSet::new(),
             elsewhere: BTreeMap::new(),
+            running: BTreeSet::new(),
+            to_adopt: Vec::new(),
+            adopted: Vec::new(),
+            adopts_again: false,
+            again: Vec::new(),
+            settled: BTreeSet::new(),
+            withdrawals: BTreeMap::new(),
+            sweep: false,
+            told_to_end: false,
+            lendable: BTreeSet::new(),
+            kills: Vec::new(),
+            ranges: Vec::new(),
             uncertain: BTreeMap::new(),
         }
     }
@@ -207,9 +228,14 @@ impl Host {
             Action::Start(start) => {
                 let (run, attempt) = (start.run, start.attempt);
                 self.facts.push_back(Fact::Starting { run, attempt });
+                if start.job.options.on_lost == OnLost::RunAgain {
+                    self.lendable.insert(run);
+                }
                 self.waiting.insert(start.run, start);
             }
+            Action::Kill(run) => self.kills.push(run),
             Action::Remember(Remember::Admitted(new)) => {
+                self.withdraw(&new.job.id, new.due, new.due);
                 self.admitted.insert(new.run);
                 self.facts.push_back(Fact::Admitted {
                     run: new.run,
@@ -229,6 +255,7 @@ impl Host {
                 self.facts.push_back(Fact::Ended { run, job, outcome, duration, attempts, at });
             }
             Action::Record(Record { job, due, last_due, count, outcome, .. }) => {
+                self.withdraw(&job.id, due, last_due);
                 let (job, host) = (job.id.clone(), None);
                 self.facts.push_back(Fact::Fate { job, due, last_due, count, outcome, at, host });
             }
@@ -236,9 +263,37 @@ impl Host {
         }
     }
 
+    /// Runs that never began are taken back, for their due times are decided now.
+    fn withdraw(&mut self, job: &str, due: Instant, last_due: Instant) {
+        let range = (job.into(), due)..=(job.into(), last_due);
+        let again: Vec<_> =
+            self.withdrawals.range(range).map(|(key, run)| (key.clone(), *run)).collect();
+        for (key, run) in again {
+            self.withdrawals.remove(&key);
+            self.facts.push_back(Fact::Withdrawn { run });
+        }
+    }
+
     /// A process has ended.
-    pub(crate) fn ended(&mut self, t: i64, run: RunId) {
-        self.tell_scheduler(t, Event::Ended { run, exit: Exit::Code(0) });
+    pub(crate) fn ended(&mut self, t: i64, run: RunId, exit: Exit) {
+        self.running.remove(&run);
+        self.tell_scheduler(t, Event::Ended { run, exit });
+    }
+
+    /// When others may take this host for dead what they may begin again is over here: it is killed
+    /// half a margin before the lease is up.
+    fn out_of_touch_at(&self) -> Option<Mono> {
+        let until = self.fleet.alive_until()?;
+        Some(until.plus(self.fleet.timing().patience()))
+    }
+
+    fn end_in_time(&mut self, t: i64) {
+        let now = self.clock.now(t).mono;
+        let is_over = self.out_of_touch_at().is_some_and(|at| at <= now);
+        if is_over && !std::mem::replace(&mut self.told_to_end, is_over) {
+            self.tell_scheduler(t, Event::OutOfTouch { kill: true });
+        }
+        self.told_to_end = is_over;
     }
 
     /// Time has passed, or something has happened: what is to be done?
@@ -246,6 +301,9 @@ impl Host {
         let mut effects = Vec::new();
         self.tell_scheduler(t, Event::Woke);
         self.tell_fleet(t, Input::Tick);
+        if !self.careless.ending {
+            self.end_in_time(t);
+        }
         let now = self.clock.now(t);
         let trusts = self.fleet.may_claim(now.mono) || (self.careless.trust && self.joined);
         if trusts {
@@ -255,11 +313,13 @@ impl Host {
                 let start = self.waiting.remove(&run).unwrap();
                 self.admitted.remove(&run);
                 self.begun.insert(run);
+                self.running.insert(run);
                 effects.push(Effect::Spawn(start));
                 let (pid, taken) = (1, now.mono);
                 self.tell_scheduler(t, Event::Started { run, pid, at: now, taken });
             }
         }
+        effects.extend(std::mem::take(&mut self.kills).into_iter().map(Effect::Kill));
         if self.flight.is_none()
             && let Some(call) = self.next_call(t)
         {
@@ -276,11 +336,21 @@ impl Host {
         let wall = wakeup.wall.map(|wall| self.clock.at_wall(wall));
         let mono = wakeup.mono.map(|mono| self.clock.at_mono(mono));
         let fleet = self.fleet.next_wakeup().map(|mono| self.clock.at_mono(mono));
-        wall.into_iter().chain(mono).chain(fleet).min()
+        let ends = !self.told_to_end && !self.careless.ending;
+        let out_of_touch = self.out_of_touch_at().filter(|_| ends);
+        let out_of_touch = out_of_touch.map(|mono| self.clock.at_mono(mono));
+        wall.into_iter().chain(mono).chain(fleet).chain(out_of_touch).min()
+    }
+
+    /// After a call that has failed a beat goes first, whatever else is to be done.
+    fn next_output(&mut self) -> Option<Output> {
+        let begins = |output: &Output| matches!(output, Output::Join | Output::Beat);
+        let first = self.todo.iter().position(begins).filter(|_| self.wait_for_beat);
+        self.todo.remove(first.unwrap_or(0))
     }
 
     fn next_call(&mut self, t: i64) -> Option<Call> {
-        while let Some(output) = self.todo.pop_front() {
+        while let Some(output) = self.next_output() {
             let me = self.session;
             match output {
                 Output::Join => {
@@ -288,18 +358,23 @@ impl Host {
                 }
                 Output::Beat => return Some(Call::Beat(Box::new(self.fleet.me().clone()))),
                 Output::Leave => return Some(Call::Leave(me)),
-                Output::Reap { whom, beat, reason } => {
-                    return Some(Call::Reap(me, whom, beat, reason));
-                }
+                Output::Reap { whom, beat } => return Some(Call::Reap(me, whom, beat)),
                 Output::Files(hashes) => return Some(Call::Files(hashes)),
                 Output::NewGeneration { seen, .. } => return Some(Call::NewGeneration(me, seen)),
+                Output::TellAgain { .. } if !self.adopted.is_empty() && !self.adopts_again => {
+                    self.adopts_again = true;
+                    self.todo.push_front(output);
+                    return Some(Call::Adopt(self.session, self.adopted.clone()));
+                }
                 Output::TellAgain { members, files, .. } => {
+                    self.adopts_again = false;
                     let records = self.known.values().cloned();
                     let records = records.map(|record| Fact::Job(Box::new(record)));
-                    let ring = self.ring.iter().map(|(_, fact)| fact.clone());
-                    let facts = match self.careless.telling {
-                        true => Vec::new(),
-                        false => records.chain(ring).collect(),
+                    let ring = self.ring.iter().map(|(_, fact)| told_again(fact));
+                    let facts = if self.careless.telling {
+                        Vec::new()
+                    } else {
+                        records.chain(ring).collect()
                     };
                     return Some(Call::PutBack(me, facts, members, files));
                 }
@@ -315,17 +390,34 @@ impl Host {
                     }
                 }
                 Output::Rejoin => self.rejoin(t),
-                Output::Changed | Output::Untrusted | Output::Trusted | Output::Notice(_) => {}
+                Output::Notice(Notice::Gone(_)) => self.sweep = true,
+                Output::Notice(_) => {}
             }
         }
         if !self.joined || self.wait_for_beat {
             return None;
         }
-        if std::mem::take(&mut self.refresh) {
+        if !self.to_adopt.is_empty() && self.fleet.may_claim(self.clock.now(t).mono) {
+            return Some(Call::Adopt(self.session, self.to_adopt.clone()));
+        }
+        if !self.again.is_empty() {
+            let runs = self.again.iter().map(|(again, session)| (again.run, *session));
+            return Some(Call::Adopt(self.session, runs.collect()));
+        }
+        if !self.ranges.is_empty() {
+            let jobs: BTreeSet<Box<str>> =
+                self.ranges.iter().map(|(job, ..)| job.clone()).collect();
+            return Some(Call::Fates(jobs.into_iter().collect()));
+        }
+        // What a store has forgotten is not over.
+        if !self.fleet.waits_for_others() && std::mem::take(&mut self.refresh) {
             let now = self.clock.now(t).mono;
             self.uncertain.retain(|_, until| *until > now);
-            let jobs: BTreeSet<Box<str>> =
+            let mut jobs: BTreeSet<Box<str>> =
                 self.elsewhere.keys().chain(self.uncertain.keys()).cloned().collect();
+            if std::mem::take(&mut self.sweep) {
+                jobs.extend(self.fleet.list().into_iter().map(|(id, _)| id));
+            }
             if !jobs.is_empty() {
                 return Some(Call::TakeUp(jobs.into_iter().collect()));
             }
@@ -362,6 +454,7 @@ impl Host {
                 // The jobs are at home here all the same: asked again.
                 let taken = std::mem::take(&mut self.taking);
                 self.refresh = true;
+                self.sweep = true;
                 if !taken.is_empty() {
                     self.todo.push_front(Output::Homes { taken, given: Vec::new() });
                 }
@@ -398,6 +491,13 @@ impl Host {
             }
             (_, Answer::Committed { lost, beat }) => {
                 let facts = std::mem::take(&mut self.committing);
+                for fact in &facts {
+                    if let Fact::Fate { job, due, last_due, outcome, .. } = fact
+                        && due < last_due
+                    {
+                        self.ranges.push((job.clone(), *due, *last_due, outcome.clone()));
+                    }
+                }
                 self.acknowledged(t, facts, &lost);
                 self.tell_fleet(t, Input::Committed { beat, sent });
             }
@@ -405,10 +505,13 @@ impl Host {
                 self.joined = false;
                 self.tell_fleet(t, Input::Fenced);
             }
-            (Call::TakeUp(asked), Answer::TakenUp(records, open, has_record)) => {
-                let waited = self.waited(&records, &has_record);
-                self.taken_up(t, &asked, records, open, waited);
+            (Call::TakeUp(asked), Answer::TakenUp(records, open, fates, said)) => {
+                let now = self.clock.now(t).mono;
+                self.ring.extend(said.into_iter().map(|fact| (now, fact)));
+                self.taken_up(t, &asked, records, open, &fates);
             }
+            (_, Answer::Fates(fates)) => self.found_fates(t, &fates),
+            (Call::Adopt(..), Answer::Adopted(runs)) => self.adopted(t, &runs),
             (_, Answer::Files(files)) => self.tell_fleet(t, Input::Files(&files)),
             (_, Answer::Numbers(range)) => {
                 let change = HomeChange { numbers: Some(range), ..HomeChange::default() };
@@ -423,6 +526,7 @@ impl Host {
         let oldest = Mono::from_micros(mono.micros().saturating_sub(60_000_000));
         self.ring.retain(|(at, _)| *at >= oldest);
         let is_lost = |run: &RunId| lost.iter().any(|(other, _)| other == run);
+        self.look_for_strays(mono, &facts, lost);
         for fact in facts {
             let decided = match &fact {
                 Fact::Admitted { run, .. } | Fact::Starting { run, .. } if is_lost(run) => continue,
@@ -470,6 +574,43 @@ impl Host {
         }
     }
 
+    /// Claims that are lost to a run of this session that nobody here knows: it came late.
+    fn look_for_strays(&mut self, now: Mono, facts: &[Fact], lost: &[(RunId, Lost)]) {
+        for (run, why) in lost {
+            let Lost::Taken { session, run: other } = why else { continue };
+            let is_here = self.begun.contains(other) || self.admitted.contains(other);
+            let job = facts.iter().find_map(|fact| match fact {
+                Fact::Admitted { run: of, job, .. } if of == run => Some(job.clone()),
+                _ => None,
+            });
+            if let Some(job) = job.filter(|_| *session == self.session && !is_here) {
+                self.uncertain.insert(job, now.plus(Duration::from_secs(30)));
+            }
+        }
+    }
+
+    /// These runs are this session's now, as far as they were asked for.
+    fn adopted(&mut self, t: i64, runs: &[RunId]) {
+        let mut change = HomeChange::default();
+        if self.adopts_again {
+            return;
+        }
+        self.adopted.extend(self.to_adopt.iter().filter(|(run, _)| runs.contains(run)));
+        if self.to_adopt.is_empty() {
+            for (again, session) in std::mem::take(&mut self.again) {
+                if runs.contains(&again.run) {
+                    self.adopted.push((again.run, session));
+                    change.ended.push(again.run);
+                    self.claimed.insert(again.run);
+                    self.begun.insert(again.run);
+                    change.again.push(again);
+                }
+            }
+        }
+        self.to_adopt.clear();
+        self.tell_scheduler(t, Event::Homes(Box::new(change)));
+    }
+
     /// Something is still to be committed of a run.
     fn is_on_its_way(&self, run: RunId) -> bool {
         self.facts.iter().chain(&self.committing).any(|fact| run_of(fact) == Some(run))
@@ -495,11 +636,41 @@ impl Host {
         self.todo.clear();
         self.taking.clear();
         self.elsewhere.clear();
+        self.again.clear();
+        self.adopted.clear();
+        self.adopts_again = false;
+        self.settled.clear();
+        self.withdrawals.clear();
         let change = HomeChange { fenced: true, ..HomeChange::default() };
         self.tell_scheduler(t, Event::Homes(Box::new(change)));
+        // What is over with that is not to be followed, and others say what becomes of it.
+        let active = self.scheduler.status().active;
+        self.running.retain(|run| active.iter().any(|active| active.run == *run));
+        // What others may begin again is theirs, also where it has ended.
+        let lendable = std::mem::take(&mut self.lendable);
+        self.begun.retain(|run| !lendable.contains(run));
+        self.running.retain(|run| !lendable.contains(run));
+        let (running, before) = (&self.running, self.session);
+        let jobs = self.fleet.by_id();
+        let again = |job: &str| jobs.get(job).is_some_and(|(job, _)| job.again.is_some());
+        self.facts.retain(|fact| !matches!(fact, Fact::Ended { job, .. } if again(job)));
+        let earlier = std::mem::take(&mut self.to_adopt);
+        let session = |run: &RunId| earlier.iter().find(|(other, _)| other == run);
+        let mine = running.iter().map(|run| (*run, session(run).map_or(before, |(_, of)| *of)));
+        self.to_adopt = mine.collect();
         self.session = SessionId(self.session.0.wrapping_mul(6_364_136_223_846_793_005) | 1);
         self.tell_fleet(t, Input::Renamed(self.session));
     }
+}
+
+/// A fact as a store is told that has forgotten it: a claim that was won must not be refused because
+/// another run has its place by now.
+fn told_again(fact: &Fact) -> Fact {
+    let mut fact = fact.clone();
+    if let Fact::Admitted { slot, .. } = &mut fact {
+        *slot = None;
+    }
+    fact
 }
 
 fn run_of(fact: &Fact) -> Option<RunId> {

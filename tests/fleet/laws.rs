@@ -14,7 +14,7 @@ pub(crate) fn hold(history: &History, world: &World) -> Result<(), String> {
         let name = Plan::name(index);
         let mine: Vec<&Process> =
             world.processes.iter().filter(|process| *process.job == *name).collect();
-        once(&name, &mine)?;
+        once(&name, plan, &mine)?;
         in_time(&name, &mine)?;
         before_it_is_lost(&name, &mine, world)?;
         if plan.overlap == Overlap::Skip {
@@ -30,11 +30,13 @@ fn clock(at: Instant) -> String {
     format!("{}.{:03}", micros.div_euclid(MICROS), micros.rem_euclid(MICROS) / 1000)
 }
 
-/// No due time twice.
-fn once(name: &str, processes: &[&Process]) -> Result<(), String> {
+/// No due time twice; with `on_lost = "run_again"`, not before what ran of it is over.
+fn once(name: &str, plan: &Plan, processes: &[&Process]) -> Result<(), String> {
     let mut seen: BTreeMap<Instant, &Process> = BTreeMap::new();
     for process in processes {
-        if let Some(before) = seen.insert(process.due, process) {
+        if let Some(before) = seen.insert(process.due, process)
+            && (!plan.again || before.end > process.at)
+        {
             return Err(format!(
                 "{name} due {} started twice: {before:?} and {process:?}",
                 clock(process.due)

@@ -9,6 +9,9 @@ use std::collections::{HashSet, VecDeque};
 /// The most due times of a configuration.
 const DUES: usize = 2;
 
+/// The most processes that a run has with `on_lost = "run_again"`.
+const ATTEMPTS: u8 = 3;
+
 /// The fate of a due time in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Fate {
@@ -50,6 +53,11 @@ struct Host {
     /// Claims that it has won and not begun.
     holds: [bool; DUES],
     mine: [bool; DUES],
+    /// Processes that are there, those that have ended and of which the store does not know, and those
+    /// that were ended because others were about to begin them again.
+    alive: [bool; DUES],
+    ended: [bool; DUES],
+    killed: [bool; DUES],
     /// A claim on its way to the store.
     sent: Option<usize>,
     /// One on its way back, whether it was won, and whether it is confirmed.
@@ -59,8 +67,10 @@ struct Host {
     other_is_gone: bool,
     /// It has decided to call the other dead.
     reaps: bool,
-    /// It knows of the new generation.
+    /// It knows of the new generation, and has seen that all others in it have told again what they
+    /// know, or are dead.
     aware: bool,
+    open: bool,
     /// It has a connection to the server that there is: the first thing on a new one is a beat.
     linked: bool,
 }
@@ -91,6 +101,9 @@ struct Rules {
     backs: u8,
     /// The engine has no transactions: claim, then confirm.
     two_steps: bool,
+    /// `on_lost = "run_again"`; otherwise what the dead have left is lost.
+    again: bool,
+    no_ending: bool,
     no_fence: bool,
     trust_from_the_answer: bool,
     no_comparison: bool,
@@ -109,12 +122,16 @@ impl State {
             knows: [false; DUES],
             holds: [false; DUES],
             mine: [false; DUES],
+            alive: [false; DUES],
+            ended: [false; DUES],
+            killed: [false; DUES],
             sent: None,
             flight: None,
             fenced: false,
             other_is_gone: false,
             reaps: false,
             aware: false,
+            open: false,
             linked: true,
         };
         State {
@@ -137,9 +154,13 @@ impl State {
     }
 
     /// What is wrong with it.
-    fn broken(&self) -> Option<&'static str> {
-        if self.starts.iter().any(|starts| *starts > 1) {
+    fn broken(&self, rules: Rules) -> Option<&'static str> {
+        if !rules.again && self.starts.iter().any(|starts| *starts > 1) {
             return Some("twice");
+        }
+        let [one, other] = &self.hosts;
+        if one.alive.iter().zip(other.alive).any(|(here, there)| *here && there) {
+            return Some("beside itself");
         }
         if self.begun_when_gone {
             return Some("begun when gone");
@@ -185,6 +206,8 @@ impl State {
             add(&|next| {
                 next.crashes -= 1;
                 next.hosts[h].up = Up::Dead;
+                // Its processes end with it.
+                next.hosts[h].alive = [false; DUES];
             });
         }
         if host.up == Up::Runs && self.stops > 0 {
@@ -201,6 +224,9 @@ impl State {
             add(&|next| {
                 next.hosts[h].silent = true;
                 next.hosts[h].trusted = false;
+                if rules.again && !rules.no_ending {
+                    next.hosts[h].end_in_time();
+                }
             });
         }
         if let Some(due) = host.sent {
@@ -251,6 +277,9 @@ impl State {
 
     fn of_due(&self, h: usize, due: usize, rules: Rules, all: &mut Vec<State>) {
         let host = &self.hosts[h];
+        if rules.again {
+            self.of_process(h, due, all);
+        }
         let runs = host.up == Up::Runs && !host.fenced && host.trusted;
         let runs = runs && host.linked && host.sent.is_none() && host.flight.is_none();
         if !runs || !self.is_open(h, rules) {
@@ -260,6 +289,7 @@ impl State {
             let mut next = self.clone();
             next.hosts[h].holds[due] = false;
             next.starts[due] += 1;
+            next.hosts[h].alive[due] = rules.again;
             next.begun_when_gone |= self.store.gone[h] && !self.went_back;
             all.push(next);
         }
@@ -271,11 +301,34 @@ impl State {
         }
     }
 
+    /// A process ends, and the store is told of it.
+    fn of_process(&self, h: usize, due: usize, all: &mut Vec<State>) {
+        let host = &self.hosts[h];
+        if host.alive[due] {
+            let mut next = self.clone();
+            next.hosts[h].alive[due] = false;
+            next.hosts[h].ended[due] = true;
+            all.push(next);
+        }
+        let reaches = host.up == Up::Runs && !host.fenced && host.linked;
+        if host.ended[due] && reaches && host.sent.is_none() && host.flight.is_none() {
+            let mut next = self.clone();
+            next.hosts[h].ended[due] = false;
+            match self.store.gone[h] {
+                true => next.hosts[h].fenced = true,
+                false => {
+                    next.store.fates[due] = Fate::Over;
+                    next.hosts[h].silent = false;
+                }
+            }
+            all.push(next);
+        }
+    }
+
     /// Whether a host that knows of a new generation may begin something in it.
     fn is_open(&self, h: usize, rules: Rules) -> bool {
-        let done = |other: usize| self.store.told[other] || self.store.gone[other];
-        let alone = self.store.told[h];
-        !self.hosts[h].aware || (alone && (rules.no_barrier || done(1 - h)))
+        let host = &self.hosts[h];
+        !host.aware || (self.store.told[h] && (rules.no_barrier || host.open))
     }
 
     /// A claim reaches the store.
@@ -316,6 +369,8 @@ impl State {
     fn beat(&mut self, h: usize) {
         if self.store.gone[h] {
             self.hosts[h].fenced = true;
+            // What others may have begun again is over here.
+            self.hosts[h].alive = [false; DUES];
             return;
         }
         if self.went_back && !self.store.new_generation {
@@ -328,6 +383,12 @@ impl State {
         host.trusted = true;
         host.linked = true;
         host.aware |= is_new;
+        host.open = is_new && (self.store.told[1 - h] || self.store.gone[1 - h]);
+        // It was not given up after all, and begins again itself what it has ended.
+        for due in 0..DUES {
+            let killed = std::mem::take(&mut host.killed[due]);
+            host.holds[due] |= killed && self.starts[due] < ATTEMPTS;
+        }
     }
 
     /// The other is gone; its jobs are taken up.
@@ -336,13 +397,19 @@ impl State {
         self.store.gone[other] = true;
         let may_have_begun =
             self.store.new_generation && !self.store.told[other] && !rules.no_tombstones;
-        for fate in &mut self.store.fates {
+        let host = &mut self.hosts[h];
+        for (due, fate) in self.store.fates.iter_mut().enumerate() {
+            let begun = matches!(*fate, Fate::Claimed { by, confirmed: true } if by == other);
             let is_its = matches!(*fate, Fate::Claimed { by, .. } if by == other);
-            if is_its || (may_have_begun && *fate == Fate::None) {
+            if begun && rules.again && self.starts[due] < ATTEMPTS {
+                // A run goes on here. One that is this host's already the store has forgotten.
+                *fate = Fate::Claimed { by: h, confirmed: true };
+                host.holds[due] |= !host.mine[due];
+                host.mine[due] = true;
+            } else if is_its || (may_have_begun && *fate == Fate::None) {
                 *fate = Fate::Over;
             }
         }
-        let host = &mut self.hosts[h];
         host.other_is_gone = true;
         for due in 0..DUES {
             host.knows[due] |= self.store.fates[due] != Fate::None;
@@ -358,16 +425,26 @@ impl State {
         for due in 0..DUES {
             let (knows, mine) = (self.hosts[h].knows[due], self.hosts[h].mine[due]);
             if knows && self.store.fates[due] == Fate::None {
-                self.store.fates[due] = match mine {
-                    true => Fate::Claimed { by: h, confirmed: true },
-                    false => Fate::Over,
-                };
+                self.store.fates[due] =
+                    if mine { Fate::Claimed { by: h, confirmed: true } } else { Fate::Over };
             }
             let still = matches!(self.store.fates[due], Fate::Claimed { by, .. } if by == h);
             self.hosts[h].holds[due] &= still;
         }
         if self.hosts[h].other_is_gone {
             self.call_dead(h, rules);
+        }
+    }
+}
+
+impl Host {
+    /// Others may call it dead from now on, and begin again what runs here.
+    fn end_in_time(&mut self) {
+        if self.up != Up::Runs {
+            return;
+        }
+        for due in 0..DUES {
+            self.killed[due] |= std::mem::take(&mut self.alive[due]);
         }
     }
 }
@@ -379,7 +456,7 @@ fn search(rules: Rules) -> Result<usize, &'static str> {
     let mut queue = VecDeque::from([first]);
     while let Some(state) = queue.pop_front() {
         for next in state.next(rules) {
-            if let Some(broken) = next.broken() {
+            if let Some(broken) = next.broken(rules) {
                 return Err(broken);
             }
             if seen.insert(next.clone()) {
@@ -397,6 +474,8 @@ const CALM: Rules = Rules {
     lost_answers: 1,
     backs: 0,
     two_steps: false,
+    again: false,
+    no_ending: false,
     no_fence: false,
     trust_from_the_answer: false,
     no_comparison: false,
@@ -406,6 +485,9 @@ const CALM: Rules = Rules {
     no_telling: false,
 };
 
+/// A scheduler that is stopped cannot end what others begin again.
+const AGAIN: Rules = Rules { again: true, stops: 0, ..CALM };
+
 const BACK: Rules = Rules { backs: 1, stops: 0, lost_answers: 0, ..CALM };
 
 #[test]
@@ -413,6 +495,9 @@ fn with_all_of_its_parts_nothing_is_broken_in_any_order() {
     let mut all = vec![
         ("calm", CALM),
         ("two steps", Rules { two_steps: true, ..CALM }),
+        ("again", AGAIN),
+        ("again in two steps", Rules { two_steps: true, ..AGAIN }),
+        ("again and back", Rules { again: true, ..BACK }),
         ("back", BACK),
         ("back and a stop", Rules { crashes: 0, stops: 1, ..BACK }),
     ];
@@ -441,6 +526,7 @@ fn without_one_of_its_parts_something_is_broken() {
             Rules { two_steps: true, no_confirmation: true, ..CALM },
             "open for ever",
         ),
+        ("no ending", Rules { no_ending: true, ..AGAIN }, "beside itself"),
         ("no barrier", Rules { no_barrier: true, ..BACK }, "twice"),
         ("no tombstones", Rules { no_tombstones: true, ..BACK }, "twice"),
         ("no telling", Rules { no_telling: true, ..BACK }, "twice"),

@@ -28,12 +28,22 @@ fn aimed(seed: u64) -> History {
         history.faults.push((back + rng.within(-5 * MICROS..=5 * MICROS), fault));
     }
     history.faults.sort_by_key(|(at, _)| *at);
+    // A scheduler that is stopped cannot end what others begin again.
+    history.plans.iter_mut().for_each(|plan| plan.again = false);
     history
 }
 
 /// Two hosts and jobs that are seldom due: at 30 seconds all of them.
 fn few(seed: u64) -> History {
-    let plan = Plan { every: 30, lasts: 2, most: 1, overlap: Overlap::Skip, host: None, jitter: 0 };
+    let plan = Plan {
+        every: 30,
+        lasts: 2,
+        most: 1,
+        overlap: Overlap::Skip,
+        host: None,
+        jitter: 0,
+        again: false,
+    };
     History {
         hosts: 2,
         plans: vec![plan; 6],
@@ -100,6 +110,37 @@ fn without_trust_in_time_a_run_begins_that_is_called_lost() {
     });
 }
 
+/// A host is cut off while its run goes on, and others begin that run again.
+fn is_cut_off(seed: u64) -> History {
+    let mut rng = Rng::new(seed);
+    let plan = Plan { lasts: 40, again: true, ..few(seed).plans[0] };
+    let cut = 30 * MICROS + rng.within(100_000..=5 * MICROS);
+    let faults = vec![(cut, Fault::Cut((seed % 2) as usize, 60 * MICROS))];
+    History { plans: vec![plan; 2], faults, lasts: 150 * MICROS, ..few(seed) }
+}
+
+#[test]
+fn what_runs_again_has_ended_before() {
+    let mut again = 0;
+    for seed in 1..20 {
+        let history = is_cut_off(seed);
+        let world = World::new(history.clone()).run();
+        let world = world.unwrap_or_else(|broken| panic!("seed {seed}: {broken}\n{history:#?}"));
+        let mut dues: Vec<_> = world.processes.iter().map(|it| (&it.job, it.due)).collect();
+        let all = dues.len();
+        dues.sort_unstable();
+        dues.dedup();
+        again += all - dues.len();
+    }
+    assert!(again > 0);
+}
+
+#[test]
+fn without_ending_it_in_time_a_run_is_begun_beside_itself() {
+    let careless = Careless { ending: true, ..Careless::default() };
+    must_break("twice", |seed| History { careless, ..is_cut_off(seed) });
+}
+
 /// The same histories, with all parts.
 #[test]
 fn with_all_of_its_parts_nothing_is_broken() {
@@ -127,7 +168,15 @@ fn a_store_that_has_forgotten_makes_nothing_run_twice() {
 /// would have.
 #[test]
 fn another_host_takes_over_within_a_lease_and_a_beat() {
-    let plan = |host| Plan { every: 1, lasts: 0, most: 1, overlap: Overlap::Skip, host, jitter: 0 };
+    let plan = |host| Plan {
+        every: 1,
+        lasts: 0,
+        most: 1,
+        overlap: Overlap::Skip,
+        host,
+        jitter: 0,
+        again: false,
+    };
     for seed in 1..6 {
         for (fault, most) in [
             (Fault::Kill(0, 100 * MICROS), LEASE.as_micros() as i64 * 6 / 5 + MICROS),

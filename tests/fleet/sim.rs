@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BinaryHeap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use schedrs::event::{RunId, Start};
+use schedrs::event::{Exit, RunId, Start};
 use schedrs::fleet::home::HomeJob;
 use schedrs::fleet::protocol::Timing;
 use schedrs::fleet::{RunOn, SessionId};
 use schedrs::instant::{Instant, MICROS};
-use schedrs::job::{Command, Executor, Job, JobSet, Keep, Options, Overlap, Settings};
+use schedrs::job::{Command, Executor, Job, JobSet, Keep, OnLost, Options, Overlap, Settings};
 use schedrs::trigger::{IntervalTrigger, Trigger};
 use schedrs::zone::Zone;
 
@@ -44,6 +44,7 @@ pub(crate) struct Plan {
     pub(crate) overlap: Overlap,
     pub(crate) host: Option<usize>,
     pub(crate) jitter: i64,
+    pub(crate) again: bool,
 }
 
 impl Plan {
@@ -59,6 +60,7 @@ impl Plan {
             overlap: self.overlap,
             jitter: Duration::from_secs(self.jitter as u64),
             misfire_grace_time: schedrs::job::Grace::Limited(Duration::from_secs(grace)),
+            on_lost: if self.again { OnLost::RunAgain } else { OnLost::Leave },
             ..Options::default()
         };
         Job {
@@ -91,6 +93,8 @@ pub(crate) fn file(plans: &[Plan], version: u64) -> File {
             Some(host) => RunOn::Labels(Box::new([format!("host{host}").into()])),
         },
         added: false,
+        delay: Duration::from_secs(plan.jitter as u64),
+        again: plan.again.then_some(3),
     });
     File {
         hash: version + 1,
@@ -99,9 +103,11 @@ pub(crate) fn file(plans: &[Plan], version: u64) -> File {
             settings: Settings {
                 zone: Zone::utc(),
                 stop_grace: Duration::from_secs(30),
+                reload_auto: false,
                 store_url: None,
                 keep: Keep::default(),
                 fleet: Default::default(),
+                elsewhere: [].into(),
             },
             executors: vec![Executor { name: "default".into(), max_workers: 20 }],
             jobs,
@@ -161,7 +167,7 @@ enum Happens {
     Pump(usize, u64),
     Arrive(usize, u64, u64, Call),
     Answer(usize, u64, u64, Option<Answer>),
-    End(usize, u64, RunId),
+    End(usize, u64, RunId, Exit),
     Fault(Fault),
     Boot(usize, u64),
     Wake(usize, u64),
@@ -174,6 +180,8 @@ struct Seat {
     /// What has happened to it while it was stopped.
     stopped: Option<Vec<Happens>>,
     cut_until: i64,
+    /// The server that its connection goes to: the first thing on a new one is a join or a beat.
+    linked: u64,
     version: u64,
     next_pump: i64,
 }
@@ -222,6 +230,7 @@ impl World {
                 host: None,
                 stopped: None,
                 cut_until: 0,
+                linked: 0,
                 version: 0,
                 next_pump: i64::MAX,
             };
@@ -277,6 +286,16 @@ impl World {
                 if t < self.away_until || t < self.seats[index].cut_until {
                     return;
                 }
+                let server = self.store.state.identity;
+                let begins = matches!(call, Call::Join(..) | Call::Beat(_));
+                if !begins && self.seats[index].linked != server {
+                    // The connection was to a server that is no more.
+                    self.at(t, Happens::Answer(index, life, id, None));
+                    return;
+                }
+                if self.seats[index].life == life {
+                    self.seats[index].linked = server;
+                }
                 let answer = self.store.call(t, &call);
                 if self.traces {
                     println!(
@@ -288,6 +307,8 @@ impl World {
                     self.at(t + back, Happens::Answer(index, life, id, Some(answer)));
                 }
             }
+            // It may have been killed before.
+            Happens::End(index, _, run, _) if !self.has_ended(index, run) => {}
             other => self.at_host(other),
         }
     }
@@ -297,7 +318,7 @@ impl World {
         let t = self.now;
         let (Happens::Pump(index, life)
         | Happens::Answer(index, life, ..)
-        | Happens::End(index, life, _)) = what
+        | Happens::End(index, life, ..)) = what
         else {
             return;
         };
@@ -317,7 +338,7 @@ impl World {
                 }
                 host.answered(t, id, answer);
             }
-            Happens::End(_, _, run) => host.ended(t, run),
+            Happens::End(_, _, run, exit) => host.ended(t, run, exit),
             _ => {
                 if t >= seat.next_pump {
                     seat.next_pump = i64::MAX;
@@ -350,6 +371,7 @@ impl World {
             match effect {
                 Effect::Call(id, call) => self.send(index, life, id, call),
                 Effect::Spawn(start) => self.spawn(index, life, &start),
+                Effect::Kill(run) => self.kill(index, life, run),
             }
         }
         let seat = &mut self.seats[index];
@@ -377,7 +399,26 @@ impl World {
             at: self.now,
             end,
         });
-        self.at(end, Happens::End(index, life, start.run));
+        self.at(end, Happens::End(index, life, start.run, Exit::Code(0)));
+    }
+
+    /// Whether the last process of a run on a host has ended.
+    fn has_ended(&self, index: usize, run: RunId) -> bool {
+        let mut processes = self.processes.iter().rev();
+        let last = processes.find(|process| process.run == run && process.host == index);
+        last.is_some_and(|last| last.end <= self.now)
+    }
+
+    /// A host kills a process.
+    fn kill(&mut self, index: usize, life: u64, run: RunId) {
+        let t = self.now;
+        let mut processes = self.processes.iter_mut();
+        let alive =
+            |process: &&mut Process| process.run == run && process.host == index && process.end > t;
+        if let Some(process) = processes.find(alive) {
+            process.end = t;
+            self.at(t, Happens::End(index, life, run, Exit::Signal(9)));
+        }
     }
 
     /// How long a message takes; `None`: it is lost.
@@ -472,7 +513,7 @@ pub(crate) fn random(seed: u64) -> History {
     let mut rng = Rng::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(77));
     let hosts = rng.number(1..=3) as usize + usize::from(rng.chance(50));
     let hosts = hosts.clamp(2, 3);
-    let plans = (0..rng.number(1..=4))
+    let mut plans: Vec<Plan> = (0..rng.number(1..=4))
         .map(|_| Plan {
             every: rng.within(2..=12),
             lasts: rng.within(1..=15),
@@ -480,6 +521,7 @@ pub(crate) fn random(seed: u64) -> History {
             overlap: rng.pick(&[Overlap::Skip, Overlap::Skip, Overlap::Queue]),
             host: rng.chance(10).then(|| rng.number(0..=hosts as u32 - 1) as usize),
             jitter: if rng.chance(25) { rng.within(1..=5) } else { 0 },
+            again: rng.chance(25),
         })
         .collect();
     let skewed = rng.chance(40);
@@ -514,6 +556,10 @@ pub(crate) fn random(seed: u64) -> History {
             _ => Fault::Reload(host, rng.next() % 2),
         };
         faults.push((at, fault));
+    }
+    // A scheduler that is stopped cannot end what others begin again.
+    if faults.iter().any(|(_, fault)| matches!(fault, Fault::Stop(..))) {
+        plans.iter_mut().for_each(|plan: &mut Plan| plan.again = false);
     }
     // In the end all have the same file.
     let all = calm + busy + 50 * MICROS;

@@ -51,22 +51,27 @@ pub(crate) enum Call {
     Join(Box<Member>, JobList),
     Beat(Box<Member>),
     Commit(SessionId, Vec<Fact>),
-    Reap(SessionId, SessionId, u64, String),
+    Reap(SessionId, SessionId, u64),
+    Adopt(SessionId, Vec<(RunId, SessionId)>),
     Leave(SessionId),
     TakeUp(Vec<Box<str>>),
+    Fates(Vec<Box<str>>),
     Files(Vec<u64>),
     Numbers,
     NewGeneration(SessionId, u64),
     PutBack(SessionId, Vec<Fact>, Vec<Member>, Vec<(u64, JobList)>),
 }
 
-/// A run that is not over: whose, and whether that session is gone.
+/// A run that is not over, and its host.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     pub(crate) run: RunId,
     pub(crate) row: Row,
-    pub(crate) gone: bool,
+    pub(crate) host: Box<str>,
 }
+
+/// Due times of jobs, each from a first to a last one, that have a record.
+pub(crate) type Fates = Vec<(Box<str>, Instant, Instant)>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
@@ -77,8 +82,11 @@ pub(crate) enum Answer {
     },
     Fenced,
     Reaped(bool),
-    /// Records, runs that are not over, and due times (first and last) that have a record.
-    TakenUp(Vec<JobRecord>, Vec<Open>, Vec<(Box<str>, Instant, Instant)>),
+    Adopted(Vec<RunId>),
+    /// Records, runs that are not over, due times (first and last) that have a record, and what was
+    /// said of late of those that are no run.
+    TakenUp(Vec<JobRecord>, Vec<Open>, Fates, Vec<Fact>),
+    Fates(Fates),
     Files(Vec<(u64, JobList)>),
     Numbers(std::ops::Range<u64>),
     Done,
@@ -102,7 +110,7 @@ pub(crate) struct Store {
     pub(crate) without: Without,
     /// Whether it will go back.
     pub(crate) remembers: bool,
-    /// When each run was called lost, or withdrawn, by a reaper.
+    /// When each run was called lost by another session than its own.
     pub(crate) reaped: BTreeMap<RunId, i64>,
     /// The first `decided` that was ever written of each job.
     pub(crate) first: BTreeMap<Box<str>, Instant>,
@@ -149,9 +157,8 @@ impl Store {
             }
             Call::Beat(me) => self.beat(at, me),
             Call::Commit(me, facts) => self.commit(at, *me, facts),
-            Call::Reap(by, whom, beat, reason) => {
-                Answer::Reaped(self.reap(at, *by, *whom, *beat, reason))
-            }
+            Call::Reap(by, whom, beat) => Answer::Reaped(self.reap(at, *by, *whom, *beat)),
+            Call::Adopt(me, runs) => self.adopt(at, *me, runs),
             Call::Leave(me) => {
                 self.state.changes += 1;
                 if let Some(member) = self.state.members.get_mut(me) {
@@ -160,6 +167,7 @@ impl Store {
                 Answer::Done
             }
             Call::TakeUp(jobs) => self.take_up(jobs),
+            Call::Fates(jobs) => Answer::Fates(self.fates_of(jobs)),
             Call::Files(hashes) => {
                 let file = |hash: &u64| Some((*hash, self.state.files.get(hash)?.clone()));
                 Answer::Files(hashes.iter().filter_map(file).collect())
@@ -303,6 +311,9 @@ impl Store {
             }
             Fact::Ended { run, outcome, .. } => {
                 if let Some(row) = self.state.rows.get_mut(run) {
+                    if row.session != me && matches!(outcome, Outcome::Lost(_)) {
+                        self.reaped.entry(*run).or_insert(now.micros());
+                    }
                     row.outcome = Some(outcome.clone());
                 }
             }
@@ -333,14 +344,30 @@ impl Store {
         }
     }
 
-    fn reap(
-        &mut self,
-        now: Instant,
-        by: SessionId,
-        whom: SessionId,
-        beat: u64,
-        reason: &str,
-    ) -> bool {
+    fn adopt(&mut self, now: Instant, me: SessionId, runs: &[(RunId, SessionId)]) -> Answer {
+        match self.state.members.get_mut(&me) {
+            Some(member) if member.gone.is_none() => {
+                member.beat += 1;
+                member.seen = now;
+            }
+            _ => return Answer::Fenced,
+        }
+        let mut mine = Vec::new();
+        for (run, of) in runs {
+            let Some(row) = self.state.rows.get_mut(run) else { continue };
+            let is_open = row.outcome.is_none();
+            if row.session == *of && matches!(row.outcome, None | Some(Outcome::Lost(_))) {
+                row.place = row.place.filter(|_| is_open);
+                (row.session, row.outcome) = (me, None);
+            }
+            if row.session == me && row.outcome.is_none() {
+                mine.push(*run);
+            }
+        }
+        Answer::Adopted(mine)
+    }
+
+    fn reap(&mut self, now: Instant, by: SessionId, whom: SessionId, beat: u64) -> bool {
         let without = self.without.comparison;
         let Some(member) = self.state.members.get_mut(&whom) else { return false };
         if member.gone.is_some() || (member.beat != beat && !without) {
@@ -348,12 +375,6 @@ impl Store {
         }
         member.gone = Some(Gone { at: now, by });
         self.state.changes += 1;
-        for (run, row) in &mut self.state.rows {
-            if row.session == whom && row.outcome.is_none() && row.attempt > 0 {
-                row.outcome = Some(Outcome::Lost(reason.to_owned()));
-                self.reaped.entry(*run).or_insert(now.micros());
-            }
-        }
         true
     }
 
@@ -372,12 +393,37 @@ impl Store {
         let open = open.map(|(run, row)| Open {
             run: *run,
             row: row.clone(),
-            gone: state.members.get(&row.session).is_none_or(|member| member.gone.is_some()),
+            host: state.members.get(&row.session).map_or("".into(), |member| member.host.clone()),
         });
-        let rows = state.rows.values().map(|row| (&row.job, row.due, row.due));
-        let fates = state.fates.iter().map(|fate| (&fate.job, fate.due, fate.last_due));
+        Answer::TakenUp(records, open.collect(), self.fates_of(jobs), self.said_of(jobs))
+    }
+
+    /// The fates of late of jobs, as they were told.
+    fn said_of(&self, jobs: &[Box<str>]) -> Vec<Fact> {
+        let late = |job: &str| {
+            let decided = self.state.jobs.get(job).map(|record| record.decided);
+            let last = self.state.fates.iter().filter(|fate| *fate.job == *job);
+            let last = last.map(|fate| fate.last_due).max();
+            decided.max(last).map(|last| last.minus(std::time::Duration::from_secs(10)))
+        };
+        let fates = self.state.fates.iter().filter(|fate| jobs.contains(&fate.job));
+        let fates = fates.filter(|fate| late(&fate.job).is_some_and(|late| fate.last_due >= late));
+        let fact = |fate: &Fate| Fact::Fate {
+            job: fate.job.clone(),
+            due: fate.due,
+            last_due: fate.last_due,
+            count: 1,
+            outcome: fate.outcome.clone(),
+            at: fate.last_due,
+            host: None,
+        };
+        fates.map(fact).collect()
+    }
+
+    fn fates_of(&self, jobs: &[Box<str>]) -> Fates {
+        let rows = self.state.rows.values().map(|row| (&row.job, row.due, row.due));
+        let fates = self.state.fates.iter().map(|fate| (&fate.job, fate.due, fate.last_due));
         let has_record = rows.chain(fates).filter(|(job, ..)| jobs.contains(job));
-        let has_record = has_record.map(|(job, first, last)| (job.clone(), first, last));
-        Answer::TakenUp(records, open.collect(), has_record.collect())
+        has_record.map(|(job, first, last)| (job.clone(), first, last)).collect()
     }
 }

@@ -48,7 +48,8 @@ fuzz_target!(|text: &str| {
 
 fn draw(loaded: &Loaded) {
     let mut out = Vec::new();
-    problem::print(&mut out, &loaded.problems, &loaded.sources).expect("memory can be written");
+    problem::print(&mut out, &loaded.problems, &loaded.sources, None)
+        .expect("memory can be written");
     let out = String::from_utf8(out).expect("problems are text");
     assert!(!out.contains(|c: char| c.is_control() && !matches!(c, '\n' | '\x1b')));
     problem::print_json(&mut Vec::new(), &loaded.problems, &loaded.sources)

@@ -1,7 +1,9 @@
 //! Runs the real binary on a jobfile. Everything is waited for by reading, never by time; a
 //! watchdog turns what never comes into a failure.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "it is a module of several test programs")]
+
+mod skip;
 
 use std::ffi::CString;
 use std::fs::{self, File};
@@ -16,8 +18,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
+
+pub use skip::{has_root, missing, skipped};
 
 /// Longer than anything here takes, shorter than a person's patience.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
@@ -51,12 +56,20 @@ fn isolate(command: &mut Command) {
     for name in VARIABLES {
         command.env_remove(name);
     }
+    // What has been started, and what has been answered, is in the store.
+    command.env("SCHEDRS_TEST_PATIENCE", "5");
     command.stdin(Stdio::null());
 }
 
 /// A directory with a jobfile.
 pub struct Bench {
     pub dir: TempDir,
+}
+
+/// Leaves the processor to what a test looks at again and again, for a moment.
+pub fn give_way() {
+    let (_keep, never) = channel::<()>();
+    let _ = never.recv_timeout(Duration::from_millis(5));
 }
 
 impl Bench {
@@ -140,7 +153,7 @@ impl Bench {
         let path = path.to_owned();
         std::thread::spawn(move || {
             while !found(&fs::read_to_string(&path).unwrap()) {
-                std::thread::yield_now();
+                give_way();
             }
             send.send(())
         });
@@ -175,6 +188,29 @@ impl Bench {
     /// `schedrs run --log-format json`, running.
     pub fn run(&self) -> Running {
         Running::start(&mut self.command(&["run", "--log-format", "json", "jobs.toml"]))
+    }
+
+    /// The same, once it listens: it does so before it says that it is starting.
+    #[track_caller]
+    pub fn listening(&self) -> Running {
+        let mut running = self.run();
+        running.event("starting", "");
+        running
+    }
+
+    /// What a command prints on both streams, and its exit code.
+    pub fn ask(&self, args: &[&str]) -> (String, String, Option<i32>) {
+        let done = self.command(args).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (text(done.stdout), text(done.stderr), done.status.code())
+    }
+
+    /// What a command prints that goes well and has nothing to complain of.
+    #[track_caller]
+    pub fn out(&self, args: &[&str]) -> String {
+        let (out, err, code) = self.ask(args);
+        assert_eq!((err.as_str(), code), ("", Some(0)), "{args:?}: {out}");
+        out
     }
 
     /// Runs one job with `--once`.
@@ -304,12 +340,32 @@ impl Running {
             match self.lines.recv_timeout(deadline.left()) {
                 Ok((stream, line)) => self.keep(stream, line),
                 Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(error) => panic!("{error} while waiting for the end: {:#?}", self.done),
+                Err(error) => {
+                    let status = format!("/proc/{}/status", self.child.id());
+                    let status = std::fs::read_to_string(status).unwrap_or_default();
+                    let signals = status.lines().filter(|line| {
+                        ["State", "ShdPnd", "SigBlk", "SigCgt"]
+                            .iter()
+                            .any(|it| line.starts_with(it))
+                    });
+                    let signals: Vec<&str> = signals.collect();
+                    panic!("{error} while waiting for the end: {:#?}\n{signals:?}", self.done)
+                }
             }
         }
         let status = wait(&mut self.child);
         self.done.code = status.code();
         std::mem::take(&mut self.done)
+    }
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Deadline::new();
+    while !is_so() {
+        assert!(!deadline.left().is_zero(), "{what}");
+        give_way();
     }
 }
 
@@ -401,6 +457,13 @@ pub fn kilobytes_of(pid: u32, key: &str) -> u64 {
     status_of(pid, key).trim_end_matches(" kB").trim().parse().unwrap()
 }
 
+/// The most memory of its own that a process has had, in kilobytes: without the pages of the program and
+/// its libraries, of which the kernel maps as many around each as it likes.
+pub fn own_peak_of(pid: u32) -> u64 {
+    let of_files = kilobytes_of(pid, "RssFile");
+    kilobytes_of(pid, "VmHWM").saturating_sub(of_files)
+}
+
 /// Holds whoever opens or executes files, as a file system does that does not answer: until it is
 /// dropped, or they are killed.
 pub struct Hang(#[expect(dead_code, reason = "it only has to stay open")] OwnedFd);
@@ -414,7 +477,7 @@ impl Hang {
             libc::fanotify_init(libc::FAN_CLASS_CONTENT | libc::FAN_CLOEXEC, libc::O_RDONLY as u32)
         };
         if group == -1 {
-            eprintln!("not checked: fanotify: {}", std::io::Error::last_os_error());
+            skipped("fanotify");
             return None;
         }
         // SAFETY: it was opened just now, and nobody else has it.
@@ -427,7 +490,7 @@ impl Hang {
             let done =
                 unsafe { libc::fanotify_mark(group.as_raw_fd(), mark, events, dir, path.as_ptr()) };
             if done == -1 {
-                eprintln!("not checked: fanotify: {}", std::io::Error::last_os_error());
+                skipped("fanotify");
                 return None;
             }
         }
@@ -441,8 +504,13 @@ pub fn is_root() -> bool {
 }
 
 /// A process whose terminal is a new one: our end of that, its end, and the process.
-pub fn on_a_terminal(mut command: Command) -> (File, File, Child) {
-    let size = libc::winsize { ws_row: 33, ws_col: 77, ws_xpixel: 0, ws_ypixel: 0 };
+pub fn on_a_terminal(command: Command) -> (File, File, Child) {
+    on_a_terminal_of(77, command)
+}
+
+/// The same, on one of so many columns.
+pub fn on_a_terminal_of(columns: u16, mut command: Command) -> (File, File, Child) {
+    let size = libc::winsize { ws_row: 33, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut ours, mut theirs) = (-1, -1);
     // SAFETY: the two numbers are written to, the size is read, the null pointers are allowed.
     let made = unsafe { libc::openpty(&mut ours, &mut theirs, null_mut(), null(), &size) };
@@ -469,16 +537,24 @@ pub fn on_a_terminal(mut command: Command) -> (File, File, Child) {
 /// Reads on at a terminal until this is shown, and answers all that was read.
 #[track_caller]
 pub fn read_until(terminal: &mut File, text: &str) -> String {
-    let mut seen = String::new();
+    // Whole, since a read may end within a character.
+    let mut bytes = Vec::new();
     // What is shown may change all the time without ever becoming this.
     let deadline = Deadline::new();
-    while !seen.contains(text) {
+    loop {
+        let seen = String::from_utf8_lossy(&bytes);
+        if seen.contains(text) {
+            return seen.into_owned();
+        }
         let limit = Timespec::try_from(deadline.left()).unwrap();
         let mut waits = [PollFd::new(&*terminal, PollFlags::IN)];
-        assert_eq!(poll(&mut waits, Some(&limit)).unwrap(), 1, "no {text:?} in {seen:?}");
+        assert_eq!(
+            retry_on_intr(|| poll(&mut waits, Some(&limit))).unwrap(),
+            1,
+            "no {text:?} in {seen:?}"
+        );
         let mut chunk = [0; 4096];
         let count = terminal.read(&mut chunk).unwrap_or_else(|error| panic!("{error}: {seen:?}"));
-        seen += &String::from_utf8_lossy(&chunk[..count]);
+        bytes.extend_from_slice(&chunk[..count]);
     }
-    seen
 }

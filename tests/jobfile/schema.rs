@@ -1,10 +1,4 @@
 //! `schedrs schema`, and its copy in `doc/`, say what the reader says.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

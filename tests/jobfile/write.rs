@@ -17,11 +17,11 @@ use crate::common::rng::Rng;
 use crate::common::spec;
 use proptest::prelude::*;
 use schedrs::instant::Instant;
-use schedrs::job::RunOn;
 use schedrs::job::{
     Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Keep, Options, Output, Overlap,
     Settings,
 };
+use schedrs::job::{Joined, OnLost, RunOn};
 use schedrs::jobfile::load_text;
 use schedrs::jobfile::write::{self, Secrets};
 use schedrs::trigger::cron::Schedule;
@@ -151,7 +151,7 @@ umask = "022"
 
 [jobs.never]
 command = "true"
-cron = "0 3 31 feb *"
+cron = "0 3 31 feb,apr *"
 timezone = "Europe/Berlin"
 executor = "quick ones"
 retries = 2
@@ -297,6 +297,16 @@ fn variables() -> impl Strategy<Value = BTreeMap<Box<str>, Box<str>>> {
     prop::collection::btree_map(name, text(), 0..5)
 }
 
+fn joined() -> impl Strategy<Value = BTreeMap<Box<str>, Joined>> {
+    let around = prop_oneof![
+        text().prop_map(|text| Joined { before: Some(text), after: None }),
+        (text(), text())
+            .prop_map(|(before, after)| Joined { before: Some(before), after: Some(after) }),
+    ];
+    let name = text().prop_map(|name| format!("J{}", name.replace('=', "")).into());
+    prop::collection::btree_map(name, around, 0..3)
+}
+
 fn span() -> impl Strategy<Value = Duration> {
     let whole = (1..100_000_u64).prop_map(Duration::from_secs);
     prop_oneof![whole, (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n))]
@@ -304,7 +314,8 @@ fn span() -> impl Strategy<Value = Duration> {
 
 fn options() -> impl Strategy<Value = Options> {
     use prop::option::of;
-    let process = (words(), of(word()), variables(), variables(), of(word()), any::<bool>());
+    let process =
+        (words(), of(word()), variables(), (variables(), joined()), of(word()), any::<bool>());
     let account = (of(word()), of(word()), of(0..=0o777_u32), of(-20..=19_i32), of(".*"));
     let late = prop_oneof![Just(Grace::Forever), span().prop_map(Grace::Limited)];
     let coalesce = prop::sample::select(&[Coalesce::Latest, Coalesce::Earliest, Coalesce::All]);
@@ -319,22 +330,29 @@ fn options() -> impl Strategy<Value = Options> {
             .prop_map(|labels| RunOn::Labels(labels.into())),
     ];
     let codes = prop::collection::vec(any::<u8>(), 1..4);
-    let rest = (codes, output, any::<bool>(), any::<bool>(), run_on);
+    let on_lost = prop::sample::select(&[OnLost::Leave, OnLost::RunAgain]);
+    let tags = prop::collection::vec("[a-z ✓]{1,4}".prop_map(Box::from), 0..3);
+    let only_on = prop::collection::vec("[a-z?]{1,3}\\*?".prop_map(Box::from), 0..3);
+    let rest = (codes, output, any::<bool>(), any::<bool>(), (run_on, on_lost, tags, only_on));
     (process, account, due, attempt, rest).prop_map(|(process, account, due, attempt, rest)| {
-        let (shell, cwd, env, mut secrets, env_file, clear_env) = process;
+        let (shell, cwd, env, (mut secrets, mut joined), env_file, clear_env) = process;
         let (user, group, umask, nice, stdin) = account;
         let ((jitter, most), misfire_grace_time, max_wait, coalesce, max_instances, overlap) = due;
         let (timeout, kill_after, retries, retry_delay, retry_backoff, retry_max_delay) = attempt;
-        let (success_codes, output, paused, run_on_start, run_on) = rest;
+        let (success_codes, output, paused, run_on_start, (run_on, on_lost, tags, only_on)) = rest;
         secrets.retain(|name, _| !env.contains_key(name));
+        joined.retain(|name, _| !env.contains_key(name) && !secrets.contains_key(name));
         let stdin = stdin.map(Into::into);
+        let keep_output = nice.map(|nice| nice.unsigned_abs() * 1000);
         let (timeout, success_codes) =
             (timeout.filter(|span| !span.is_zero()), success_codes.into());
+        let expect = timeout.map(|timeout| timeout.saturating_mul(7));
         Options {
             shell,
             cwd,
             env,
             secrets,
+            joined,
             env_file,
             clear_env,
             user,
@@ -342,10 +360,12 @@ fn options() -> impl Strategy<Value = Options> {
             umask,
             nice,
             stdin,
+            keep_output,
             jitter,
             spread: Spread { most, machine: 0 },
             misfire_grace_time,
             max_wait,
+            expect,
             coalesce,
             max_instances,
             overlap,
@@ -360,6 +380,9 @@ fn options() -> impl Strategy<Value = Options> {
             paused,
             run_on_start,
             run_on,
+            on_lost,
+            only_on: only_on.into(),
+            tags: tags.into(),
         }
     })
 }
@@ -391,7 +414,8 @@ fn jobs() -> impl Strategy<Value = JobSet> {
     (settings, names, 1..100_u32, jobs).prop_map(|(settings, names, max_workers, mut jobs)| {
         let (zone, stop_grace, file, (runs, days)) = settings;
         let store_url = file.map(|file| format!("sqlite:{file}"));
-        let keep = Keep { runs, days };
+        let output = days.map(|days| days % 262_145);
+        let keep = Keep { runs, days, output };
         let name = runs.map(|runs| format!("web{runs}"));
         let labels = vec!["disk".into(); days.map_or(0, |days| days as usize % 3)];
         let lease = Duration::from_secs(3 + u64::from(max_workers) % 500);
@@ -400,7 +424,15 @@ fn jobs() -> impl Strategy<Value = JobSet> {
         jobs.sort_by(|a, b| a.id.cmp(&b.id));
         jobs.dedup_by(|a, b| a.id == b.id);
         JobSet {
-            settings: Settings { zone, stop_grace, store_url, keep, fleet },
+            settings: Settings {
+                zone,
+                stop_grace,
+                reload_auto: false,
+                store_url,
+                keep,
+                fleet,
+                elsewhere: [].into(),
+            },
             executors: names.map(|name| Executor { name: name.into(), max_workers }).into(),
             jobs: jobs.into_iter().map(Arc::new).collect(),
         }

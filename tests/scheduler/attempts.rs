@@ -1,5 +1,9 @@
 //! How attempts end, retries, timeouts, and what cannot be started.
 
+use schedrs::event::{HomeChange, RunAgain};
+use schedrs::fleet::SessionId;
+use schedrs::scheduler::SavedState;
+
 use super::scenario::*;
 
 #[test]
@@ -458,4 +462,44 @@ fn a_run_that_is_abandoned_gives_back_its_slot_and_is_not_tried_again() {
          12:01:15 sudo#1 lost(abandoned: process 7 runs as root), due 12:01:00\n\
          12:01:15 start next#2\n12:01:16 ignored #1 abandoned\n12:01:17 ignored #1 ended\n"
     );
+}
+
+/// Whether it may have a process or waits for a slot: whoever keeps something of it hears that it is
+/// over here, and there is no record.
+#[test]
+fn a_run_that_another_host_may_begin_again() {
+    let now = Now { wall: NOON, mono: Mono::default() };
+    let jobs = ["a", "b"].map(|id| job(id, once("13:00"), |_| {}));
+    let set = set_with(&[("default", 1)], jobs.into());
+    let mut scheduler = Scheduler::in_fleet(now, set, SavedState::default(), SessionId(1));
+    let mut tell = |change: HomeChange| {
+        let mut actions = Vec::new();
+        scheduler.step(now, Event::Homes(Box::new(change)), &mut actions);
+        actions
+    };
+    let again = |run, job: &str| RunAgain {
+        run: RunId(run),
+        job: job.into(),
+        due: NOON,
+        attempt: 1,
+        started: Some(NOON),
+        place: None,
+        reason: "its host is dead".to_owned(),
+    };
+    // There is one slot.
+    tell(HomeChange { again: vec![again(7, "a"), again(8, "b")], ..HomeChange::default() });
+    for (run, expected) in [(8, false), (7, true)] {
+        let actions = tell(HomeChange { disowned: vec![RunId(run)], ..HomeChange::default() });
+        let told: Vec<bool> = actions
+            .iter()
+            .filter_map(|action| match action {
+                Action::Notice(Notice::Disowned { has_process, .. }) => Some(*has_process),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [expected], "{actions:?}");
+        let kills = actions.iter().filter(|action| matches!(action, Action::Kill(_))).count();
+        assert_eq!(kills, usize::from(expected), "{actions:?}");
+        assert!(!actions.iter().any(|action| matches!(action, Action::Record(_))), "{actions:?}");
+    }
 }

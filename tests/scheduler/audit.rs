@@ -236,9 +236,11 @@ fn set(jobs: &[Arc<Job>]) -> JobSet {
         settings: Settings {
             zone: Zone::utc(),
             stop_grace: Duration::from_secs(20),
+            reload_auto: false,
             store_url: None,
             keep: Keep::default(),
             fleet: Default::default(),
+            elsewhere: [].into(),
         },
         executors: vec![Executor { name: "default".into(), max_workers: 2 }],
         jobs: jobs.to_vec(),

@@ -407,9 +407,11 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
         settings: Settings {
             zone: Zone::utc(),
             stop_grace: Duration::from_secs(20),
+            reload_auto: false,
             store_url: None,
             keep: Keep::default(),
             fleet: Default::default(),
+            elsewhere: [].into(),
         },
         executors: vec![executor("default", workers[0]), executor("other", workers[1])],
         jobs: jobs.iter().map(job).collect(),
@@ -734,7 +736,7 @@ impl World {
     }
 
     /// The scheduler is gone, and what it has had remembered is all that the next one knows.
-    /// Processes go on; attempts that nobody has answered come to nothing.
+    /// Processes go on; attempts that no host answered come to nothing.
     fn crash(&mut self) {
         let jittered = self.jobs.iter().any(|(_, plan)| !plan.options.jitter.is_zero());
         // Who waits for its jitter is told by the fates that are missing, which are not in the

@@ -122,7 +122,7 @@ fn a_run_now_respects_max_instances() {
     operator.started(1);
     let refused = operator.ask(start("a"));
     assert_eq!(refused.len(), 1);
-    assert!(refused[0].starts_with("refused max_instances: `a` is active already: run 1"));
+    assert!(refused[0].starts_with("refused max_instances: `a` is already running: run 1"));
     let operation = Operation::Start { job: "a".into(), force: true, wait: true };
     assert_eq!(operator.ask(operation), ["start a#2", "started #2"]);
     operator.started(2);
@@ -285,7 +285,10 @@ fn a_job_is_not_rescheduled_to_never() {
     let never = job("a", past, |_| {}).into();
     let operation =
         Operation::Change { job: never, overrides, what: ChangeKind::Rescheduled, detail: None };
-    assert_eq!(operator.ask(operation), ["refused never: `a` would never run: its date is past"]);
+    assert_eq!(
+        operator.ask(operation),
+        ["refused never: `a` would never run: its date is in the past"]
+    );
     assert!(!operator.view("a").overridden);
     assert_eq!(operator.at("12:01"), ["start a#1"]);
 }

@@ -81,9 +81,11 @@ pub(crate) fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
         settings: Settings {
             zone: Zone::utc(),
             stop_grace: secs(30),
+            reload_auto: false,
             store_url: None,
             keep: Keep::default(),
             fleet: Default::default(),
+            elsewhere: [].into(),
         },
         executors: executors
             .iter()
@@ -191,13 +193,18 @@ impl Observer for Transcript {
             Action::Notice(Notice::TimingOut { run, job }) => {
                 format!("{}#{run} takes too long", job.id)
             }
+            Action::Notice(Notice::Disowned { run, job, .. }) => {
+                format!("{}#{run} is another's", job.id)
+            }
             Action::Notice(Notice::ClockJumped { by_micros }) => {
                 format!("clock jumped by {}s", by_micros / 1_000_000)
             }
             Action::Notice(Notice::Reloaded { added, changed, removed, unchanged }) => {
                 format!("reloaded +{added} ~{changed} -{removed} ={unchanged}")
             }
-            Action::Notice(Notice::Stopping { running }) => format!("stopping, {running} active"),
+            Action::Notice(Notice::Stopping { running, .. }) => {
+                format!("stopping, {running} active")
+            }
             Action::Notice(Notice::Status(status)) => format!(
                 "status {} jobs, {} running, {} waiting, next {:?}",
                 status.jobs,

@@ -167,8 +167,8 @@ fn a_stop_does_not_wait_for_ever() {
         ends_without(&[70], 200),
         "12:01:00 start hangs#1\n12:01:00 start starts#2\n\
          12:01:10 stopping, 2 active\n12:01:40 term hangs#1\n12:01:50 kill hangs#1\n\
-         12:01:52 hangs#1 lost(abandoned: it had not ended when schedrs did), due 12:01:00\n\
-         12:01:52 starts#2 lost(abandoned: it had not ended when schedrs did), due 12:01:00\n\
+         12:01:52 hangs#1 lost(abandoned: it was still running when schedrs stopped), due 12:01:00\n\
+         12:01:52 starts#2 lost(abandoned: it was still running when schedrs stopped), due 12:01:00\n\
          12:01:52 exit\n"
     );
 }

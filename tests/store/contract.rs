@@ -4,7 +4,7 @@ use schedrs::event::{JobRecord, RunId};
 use schedrs::instant::Instant;
 use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::store::memory::Memory;
-use schedrs::store::{Fact, Limits, OpenRun, Query, Restored, RunRecord, Store};
+use schedrs::store::{Fact, Latest, Limits, OpenRun, Query, Restored, RunRecord, Store};
 
 use crate::facts::*;
 
@@ -29,7 +29,7 @@ fn commit(store: &mut dyn Store, facts: &[Fact]) -> Vec<u64> {
     store.commit(facts).unwrap().into_iter().map(|run| run.0).collect()
 }
 
-fn find(store: &dyn Store, query: &Query) -> Vec<RunRecord> {
+pub(crate) fn find(store: &dyn Store, query: &Query) -> Vec<RunRecord> {
     store.reader().unwrap().records(query).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn runs(store: &dyn Store, query: &Query) -> Vec<u64> {
     find(store, query).into_iter().filter_map(|record| record.run).map(|run| run.0).collect()
 }
 
-fn tidy(store: &mut dyn Store, keep: Limits, now: Instant) {
+pub(crate) fn tidy(store: &mut dyn Store, keep: Limits, now: Instant) {
     for _ in 0..10_000 {
         if !store.tidy(keep, now).unwrap() {
             return;
@@ -410,6 +410,12 @@ fn output_is_kept_as_it_came(bed: &dyn Bed) {
     commit(&mut *store, &[admitted(1, "a", 10), output(1), output(u64::MAX / 4)]);
     let found = store.reader().unwrap().output(RunId(1)).unwrap();
     assert_eq!(found, Some((tail.clone(), u64::MAX / 4)));
+    // The most that the attempts of a run leave: `keep_output = "256KiB"` of sixteen.
+    let most: Vec<u8> = tail.iter().copied().cycle().take(16 * 256 * 1024 + 10_000).collect();
+    let output = Fact::Output { run: RunId(1), tail: most.clone().into(), total: 5 << 20 };
+    commit(&mut *store, &[output]);
+    let found = store.reader().unwrap().output(RunId(1)).unwrap();
+    assert!(found == Some((most, 5 << 20)), "the store has something else");
 }
 
 fn queries(bed: &dyn Bed) {
@@ -464,9 +470,58 @@ fn queries(bed: &dyn Bed) {
         }
         assert_eq!(pages, all(&*store), "{limit} a page");
     }
-    let last = store.reader().unwrap().last_of_each().unwrap();
-    let last: Vec<_> = last.iter().map(|record| (&*record.job, record.due)).collect();
-    assert_eq!(last, [("a", at(30)), ("b", at(60))]);
+}
+
+/// Of each job the last run that has ended, when one last succeeded, and what was no run since.
+fn how_jobs_have_fared(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    let overlap = Outcome::Skipped(SkipReason::Overlap);
+    let late = Outcome::Missed(MissReason::Late(secs(90)));
+    let skipped = |job: &str, due: i64| fate(job, due, due, 1, overlap.clone());
+    commit(&mut *store, &[skipped("new", 5), fate("new", 6, 8, 3, late.clone())]);
+    commit(&mut *store, &whole(1, "bad", 10, Outcome::Succeeded));
+    commit(&mut *store, &[skipped("bad", 11)]);
+    commit(&mut *store, &whole(2, "bad", 20, Outcome::Failed(3)));
+    commit(&mut *store, &[skipped("bad", 30), skipped("bad", 31)]);
+    commit(&mut *store, &[fate("bad", 40, 50, 5, late.clone())]);
+    commit(&mut *store, &[fate("bad", 51, 53, 2, Outcome::Coalesced)]);
+    commit(&mut *store, &[skipped("well", 5)]);
+    commit(&mut *store, &whole(3, "well", 60, Outcome::Succeeded));
+    // A run that was taken from the queue never ran; one that goes on has not ended.
+    let over = ended(4, "well", overlap.clone(), 72);
+    commit(&mut *store, &[admitted(4, "well", 70), over, admitted(5, "well", 80)]);
+    commit(&mut *store, &[admitted(6, "open", 10)]);
+    let told = |latest: &Latest| {
+        let secs = |it: Instant| it.secs() - at(0).secs();
+        let run = latest.run.as_ref().and_then(|run| run.run).map(|run| run.0);
+        let (job, succeeded) = (latest.job.to_string(), latest.succeeded.map(secs));
+        (job, run, succeeded, latest.skipped, latest.missed)
+    };
+    let mut reader = store.reader().unwrap();
+    let all: Vec<_> = reader.latest(None).unwrap().iter().map(told).collect();
+    let rows = [
+        ("bad".to_owned(), Some(2), Some(13), 2, 5),
+        ("new".to_owned(), None, None, 1, 3),
+        ("well".to_owned(), Some(3), Some(63), 1, 0),
+    ];
+    assert_eq!(all, rows);
+    for row in &rows {
+        let one: Vec<_> = reader.latest(Some(&row.0)).unwrap().iter().map(told).collect();
+        assert_eq!(one, std::slice::from_ref(row));
+    }
+    for none in ["open", "none", "o'n\\e"] {
+        assert_eq!(reader.latest(Some(none)).unwrap(), []);
+    }
+    // However much is skipped after them, the last run and the last that succeeded are kept.
+    commit(&mut *store, &[Fact::Job(job("bad", 0).into())]);
+    let many: Vec<Fact> = (100..130).map(|due| skipped("bad", due)).collect();
+    commit(&mut *store, &many);
+    tidy(&mut *store, Limits { runs: 5, days: 30 }, at(1000));
+    let bad = store.reader().unwrap().latest(Some("bad")).unwrap();
+    assert_eq!(told(&bad[0]), ("bad".to_owned(), Some(2), Some(13), 5, 0));
+    tidy(&mut *store, Limits { runs: 5, days: 30 }, at(40 * 86_400));
+    let bad = store.reader().unwrap().latest(Some("bad")).unwrap();
+    assert_eq!(told(&bad[0]), ("bad".to_owned(), Some(2), Some(13), 1, 0));
 }
 
 fn changes_of_a_job_and_of_all(bed: &dyn Bed) {
@@ -521,11 +576,12 @@ fn the_past_is_bounded(bed: &dyn Bed) {
     assert_eq!(reader.attempts(RunId(480)).unwrap(), []);
     assert!(reader.output(RunId(481)).unwrap().is_some());
     assert_eq!(all(&*store).len(), 23);
-    // By age: of each job that is there the last one stays.
+    // By age: of each job that is there the last one stays, and its last run.
     tidy(&mut *store, keep, at(31 * day));
     let left: Vec<_> = all(&*store).iter().map(|it| (it.job.clone(), it.run)).collect();
     let run = |run| Some(RunId(run));
-    let expected = [("a".into(), None), ("yearly".into(), run(2)), ("a".into(), run(1))];
+    let rows = [("a", None), ("a", run(499)), ("yearly", run(2)), ("a", run(1))];
+    let expected = rows.map(|(job, run)| (Box::from(job), run));
     assert_eq!(left, expected);
     assert_eq!(seen_of(&*store).changes, []);
     assert_eq!(seen_of(&*store).sessions.len(), 1);
@@ -643,10 +699,10 @@ impl Bed for InPostgres {
 }
 
 /// A place of its own on the server of this test program.
-#[cfg(any(feature = "mysql", feature = "redis"))]
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 pub(crate) struct OnServer(schedrs::store::location::Location);
 
-#[cfg(any(feature = "mysql", feature = "redis"))]
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 impl OnServer {
     /// `None`: this machine has no such server, which is said.
     pub(crate) fn new(engine: crate::servers::Engine) -> Option<OnServer> {
@@ -656,7 +712,7 @@ impl OnServer {
     }
 }
 
-#[cfg(any(feature = "mysql", feature = "redis"))]
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 impl Bed for OnServer {
     fn open(&self) -> Box<dyn Store> {
         schedrs::store::location::open(&self.0).unwrap().store
@@ -705,6 +761,14 @@ macro_rules! contract {
                 bed.iter().for_each(|bed| super::$name(bed));
             })*
         }
+
+        #[cfg(feature = "mongodb")]
+        mod mongodb {
+            $(#[test] fn $name() {
+                let bed = super::OnServer::new(crate::servers::Engine::Mongodb);
+                bed.iter().for_each(|bed| super::$name(bed));
+            })*
+        }
     };
 }
 
@@ -724,6 +788,7 @@ contract! {
     attempts_in_their_order
     output_is_kept_as_it_came
     queries
+    how_jobs_have_fared
     changes_of_a_job_and_of_all
     sessions_one_after_the_other
     the_past_is_bounded

@@ -1,12 +1,13 @@
 //! Facts in few words, and all that a store knows in one value.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schedrs::event::{Change, JobRecord, Pause, RunId};
 use schedrs::instant::Instant;
 use schedrs::outcome::Outcome;
 use schedrs::store::{
-    AttemptRecord, Fact, Process, Query, Reader, Restored, RunRecord, Session, Store,
+    AttemptRecord, Fact, Latest, Process, Query, Reader, Restored, RunRecord, Session, Store,
 };
 
 /// So many seconds after the beginning of 2026.
@@ -127,7 +128,7 @@ pub(crate) fn fate(job: &str, due: i64, last_due: i64, count: u64, outcome: Outc
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Seen {
     pub(crate) records: Vec<RunRecord>,
-    last: Vec<RunRecord>,
+    latest: Vec<Latest>,
     attempts: Vec<Vec<AttemptRecord>>,
     outputs: Vec<Option<(Vec<u8>, u64)>>,
     jobs: Vec<JobRecord>,
@@ -136,20 +137,37 @@ pub(crate) struct Seen {
     pub(crate) sessions: Vec<Session>,
 }
 
+/// How each job has fared, from all its records.
+fn latest_of(records: &[RunRecord]) -> Vec<Latest> {
+    let jobs: BTreeSet<&str> = records.iter().map(|record| &*record.job).collect();
+    let of = |id| records.iter().filter(move |record| &*record.job == id);
+    jobs.into_iter().filter_map(|id| Latest::of_records(id, of(id))).collect()
+}
+
 pub(crate) fn seen(reader: &mut dyn Reader) -> Seen {
     let mut records = reader.records(&Query::default()).unwrap();
-    let mut last = reader.last_of_each().unwrap();
+    let mut latest = reader.latest(None).unwrap();
+    assert_eq!(latest, latest_of(&records));
     let numbers: Vec<u64> = records.iter().rev().map(|record| record.seq).collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "newest first: {numbers:?}");
-    for record in records.iter_mut().chain(&mut last) {
+    let runs = latest.iter_mut().filter_map(|latest| latest.run.as_mut());
+    for record in records.iter_mut().chain(runs) {
         let place = numbers.iter().position(|seq| *seq == record.seq);
         record.seq = place.expect("among all") as u64;
     }
     let runs: Vec<RunId> = records.iter().filter_map(|record| record.run).collect();
+    let attempts: Vec<_> = runs.iter().map(|run| reader.attempts(*run).unwrap()).collect();
+    let outputs: Vec<_> = runs.iter().map(|run| reader.output(*run).unwrap()).collect();
+    let mut details = reader.details(&runs).unwrap();
+    for (run, (attempts, output)) in runs.iter().zip(attempts.iter().zip(&outputs)) {
+        let details = details.remove(run).unwrap_or_default();
+        assert_eq!((&details.attempts, &details.output), (attempts, output), "{run:?}");
+    }
+    assert_eq!(reader.details(&[]).unwrap(), Default::default());
     Seen {
-        last,
-        attempts: runs.iter().map(|run| reader.attempts(*run).unwrap()).collect(),
-        outputs: runs.iter().map(|run| reader.output(*run).unwrap()).collect(),
+        latest,
+        attempts,
+        outputs,
         records,
         jobs: reader.jobs().unwrap(),
         paused: reader.all_paused().unwrap(),

@@ -8,14 +8,20 @@
 )]
 
 mod contract;
+#[cfg(feature = "sqlite")]
+mod copy;
 mod facts;
 #[cfg(feature = "sqlite")]
 mod faults;
 mod keeper;
 #[cfg(feature = "sqlite")]
 mod killed;
+#[cfg(feature = "mongodb")]
+mod mongodb;
 #[cfg(feature = "mysql")]
 mod mysql;
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgres", feature = "redis"))]
+mod outages;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod private;
@@ -25,5 +31,7 @@ mod redis;
 mod same;
 mod shared;
 
+#[path = "../harness/mod.rs"]
+mod harness;
 #[path = "../harness/servers/mod.rs"]
 mod servers;

@@ -1,21 +1,12 @@
 //! What the store on MySQL or MariaDB does with a server that is not as it should be: one clear line
 //! each.
 
-use schedrs::store::location::{self, Location, Opened};
-use schedrs::store::{Query, StoreError, Trouble};
+use schedrs::store::Trouble;
+use schedrs::store::location::{self, Location};
 
 use crate::facts::*;
-use crate::servers::proxy::Proxy;
+use crate::outages::{self, all_refused, open, refused};
 use crate::servers::{Engine, Server, Setup, certificate};
-
-fn open(url: &str) -> Result<Opened, StoreError> {
-    location::open(&Location::parse(url, std::path::Path::new("/")).unwrap())
-}
-
-fn refused(url: &str) -> (Trouble, String) {
-    let error = open(url).err().unwrap_or_else(|| panic!("{url} can be opened"));
-    (error.kind, error.message)
-}
 
 #[test]
 fn what_refuses_says_why() {
@@ -24,19 +15,15 @@ fn what_refuses_says_why() {
     let at = |login: &str, rest: &str| format!("mysql://{login}@127.0.0.1:{port}{rest}");
     let rows = [
         (at("schedrs:wrong", "/schedrs"), Trouble::Denied, "name and password"),
-        (at("nobody:secret", "/schedrs"), Trouble::Denied, "too little"),
+        (at("nobody:secret", "/schedrs"), Trouble::Denied, "denies this user"),
         (at("schedrs:secret", "/none"), Trouble::Missing, "has no database \"none\""),
         (at("schedrs:secret", ""), Trouble::Other, "names no database"),
         (at("schedrs:secret", "/schedrs?x=1"), Trouble::Other, "unknown parameter \"x\""),
         (at("schedrs", "/schedrs?password_file=/no/such"), Trouble::Denied, "/no/such"),
+        ("mysql://none.invalid/schedrs".to_owned(), Trouble::Unreachable, "cannot be reached: "),
         ("mysql://127.0.0.1:1/schedrs".to_owned(), Trouble::Unreachable, "cannot be reached"),
     ];
-    for (url, kind, words) in rows {
-        let (found, message) = refused(&url);
-        assert_eq!(found, kind, "{url}: {message}");
-        assert!(message.contains(words), "{url}: {message}");
-        assert!(!message.contains(":secret") && !message.contains('\n'), "{message}");
-    }
+    all_refused(":secret", &rows);
 }
 
 #[test]
@@ -75,31 +62,32 @@ fn tls_is_for_the_name_in_the_certificate() {
     }
 }
 
-/// An answer that is lost is asked for again: the claim is won all the same.
 #[test]
 fn a_lost_answer_is_not_a_lost_claim() {
-    let Some(server) = Server::shared(Engine::Mariadb) else { return };
-    let proxy = Proxy::to(server.address());
-    let mut store = open(&server.fresh_at(proxy.address().port())).unwrap().store;
-    store.commit(&[admitted(1, "a", 10)]).unwrap();
-    proxy.lose_answer_to(b"COMMIT");
-    let facts = [admitted(2, "a", 20)];
-    let error = store.commit(&facts).unwrap_err();
-    assert_eq!(error.kind, Trouble::Unreachable, "{error}");
-    assert_eq!(store.commit(&facts), Ok(vec![]));
-    assert_eq!(store.reader().unwrap().records(&Query::default()).unwrap().len(), 2);
+    outages::a_lost_answer_is_not_a_lost_claim(Engine::Mariadb, b"COMMIT");
 }
 
 #[test]
 fn a_server_comes_back() {
-    let Some(mut server) = Setup::of(Engine::Mariadb).durable().start() else { return };
-    let mut store = open(server.url()).unwrap().store;
-    store.commit(&[admitted(1, "a", 10)]).unwrap();
-    server.kill();
-    assert_eq!(store.commit(&[admitted(2, "a", 20)]).unwrap_err().kind, Trouble::Unreachable);
-    server.restart();
-    assert_eq!(store.commit(&[admitted(2, "a", 20)]), Ok(vec![]));
-    assert_eq!(store.restore().unwrap().open.len(), 2);
+    outages::a_server_comes_back(Engine::Mariadb);
+}
+
+#[test]
+fn a_link_that_breaks_is_made_anew() {
+    outages::a_link_that_breaks_is_made_anew(Engine::Mariadb);
+}
+
+#[test]
+fn a_server_that_may_only_be_read_takes_nothing() {
+    let Some(server) = Setup::of(Engine::Mariadb).start() else { return };
+    // Whoever may do everything may write all the same.
+    server.cli("CREATE USER ann IDENTIFIED BY 'secret'; GRANT ALL ON schedrs.* TO ann");
+    let url = server.url().replace("schedrs:secret@", "ann:secret@");
+    let set = |ill| drop(server.cli(&format!("SET GLOBAL read_only = {}", u8::from(ill))));
+    let records = "SELECT count(*) FROM schedrs.schedrs_record";
+    let count = || server.cli(records).lines().last().and_then(|n| n.parse().ok()).unwrap();
+    let said = (Trouble::Unreachable, "is not writable");
+    outages::a_server_that_takes_nothing(&url, set, count, said);
 }
 
 /// A commit of more bytes than the server takes at once.

@@ -1,20 +1,10 @@
 //! What the store on Redis does with a server that is not as it should be: one clear line each.
 
-use schedrs::store::location::{self, Location, Opened};
-use schedrs::store::{Query, StoreError, Trouble};
+use schedrs::store::{Query, Trouble};
 
 use crate::facts::*;
-use crate::servers::proxy::Proxy;
+use crate::outages::{self, all_refused, open, refused};
 use crate::servers::{Engine, Server, Setup, certificate};
-
-fn open(url: &str) -> Result<Opened, StoreError> {
-    location::open(&Location::parse(url, std::path::Path::new("/")).unwrap())
-}
-
-fn refused(url: &str) -> (Trouble, String) {
-    let error = open(url).err().unwrap_or_else(|| panic!("{url} can be opened"));
-    (error.kind, error.message)
-}
 
 #[test]
 fn what_refuses_says_why() {
@@ -24,21 +14,17 @@ fn what_refuses_says_why() {
     server.cli("ACL SETUSER bob on >s3cret ~other:* +@all");
     let rows = [
         (format!("redis://ann:wrong@127.0.0.1:{port}"), Trouble::Denied, "name and password"),
-        (format!("redis://ann:s3cret@127.0.0.1:{port}"), Trouble::Denied, "too little"),
-        (format!("redis://bob:s3cret@127.0.0.1:{port}"), Trouble::Denied, "too little"),
+        (format!("redis://ann:s3cret@127.0.0.1:{port}"), Trouble::Denied, "denies this user"),
+        (format!("redis://bob:s3cret@127.0.0.1:{port}"), Trouble::Denied, "denies this user"),
         (format!("redis://127.0.0.1:{port}/10001"), Trouble::Missing, "has no database 10001"),
         ("redis://127.0.0.1:1".to_owned(), Trouble::Unreachable, "cannot be reached"),
+        ("redis://none.invalid".to_owned(), Trouble::Unreachable, "cannot be reached"),
         ("redis:///no/such/socket".to_owned(), Trouble::Unreachable, "cannot be reached"),
         (format!("{url}?password_file=/no/such"), Trouble::Denied, "/no/such cannot be read"),
         (format!("{url}?nmae=x"), Trouble::Other, "unknown parameter \"nmae\""),
         (format!("rediss://127.0.0.1:{port}"), Trouble::Unreachable, "does not answer in time"),
     ];
-    for (url, kind, words) in rows {
-        let (found, message) = refused(&url);
-        assert_eq!(found, kind, "{url}: {message}");
-        assert!(message.contains(words), "{url}: {message}");
-        assert!(!message.contains("s3cret") && !message.contains('\n'), "{message}");
-    }
+    all_refused("s3cret", &rows);
     server.cli("CONFIG SET requirepass secret");
     let (kind, message) = refused(url);
     assert_eq!((kind, message.contains("name and password")), (Trouble::Denied, true), "{message}");
@@ -48,7 +34,7 @@ fn what_refuses_says_why() {
 fn a_server_that_would_forget_is_refused_or_told_of() {
     let Some(server) = Setup::of(Engine::Redis).start() else { return };
     let warnings = open(server.url()).unwrap().warnings;
-    assert!(warnings.len() == 1 && warnings[0].contains("keeps nothing"), "{warnings:?}");
+    assert!(warnings.len() == 1 && warnings[0].contains("loses everything"), "{warnings:?}");
     server.cli("CONFIG SET appendonly yes");
     assert_eq!(open(server.url()).unwrap().warnings, [""; 0]);
     server.cli("CONFIG SET maxmemory-policy allkeys-lru");
@@ -95,32 +81,46 @@ fn tls_is_for_the_name_in_the_certificate() {
     }
 }
 
-/// An answer that is lost is asked for again: the claim is won all the same.
 #[test]
 fn a_lost_answer_is_not_a_lost_claim() {
-    let Some(server) = Server::shared(Engine::Redis) else { return };
-    let proxy = Proxy::to(server.address());
-    let mut store = open(&server.fresh_at(proxy.address().port())).unwrap().store;
-    store.commit(&[admitted(1, "a", 10)]).unwrap();
-    proxy.lose_answer_to(b"EVALSHA");
-    let facts = [admitted(2, "a", 20)];
-    let error = store.commit(&facts).unwrap_err();
-    assert_eq!(error.kind, Trouble::Unreachable, "{error}");
-    assert_eq!(store.commit(&facts), Ok(vec![]));
-    assert_eq!(store.reader().unwrap().records(&Query::default()).unwrap().len(), 2);
+    outages::a_lost_answer_is_not_a_lost_claim(Engine::Redis, b"EVALSHA");
 }
 
 #[test]
 fn a_server_comes_back() {
-    let Some(mut server) = Setup::of(Engine::Redis).durable().start() else { return };
+    // The scripts of a Redis are gone with it.
+    outages::a_server_comes_back(Engine::Redis);
+}
+
+#[test]
+fn a_link_that_breaks_is_made_anew() {
+    outages::a_link_that_breaks_is_made_anew(Engine::Redis);
+}
+
+#[test]
+fn a_server_without_memory_takes_nothing() {
+    let Some(server) = Setup::of(Engine::Redis).start() else { return };
+    let set = |ill| drop(server.cli(&format!("CONFIG SET maxmemory {}", u8::from(ill))));
+    let count = || outages::records(server.url());
+    let said = (Trouble::Full, "is out of memory");
+    outages::a_server_that_takes_nothing(server.url(), set, count, said);
+}
+
+/// Its directory cannot be written, which it notices when it saves.
+#[test]
+fn a_server_without_a_disk_takes_nothing() {
+    let setup = Setup::of(Engine::Redis).option("--enable-protected-configs").option("yes");
+    let Some(server) = setup.option("--save").option("1000 1").start() else { return };
     let mut store = open(server.url()).unwrap().store;
     store.commit(&[admitted(1, "a", 10)]).unwrap();
-    server.kill();
-    assert_eq!(store.commit(&[admitted(2, "a", 20)]).unwrap_err().kind, Trouble::Unreachable);
-    server.restart();
-    // Its script is gone with it.
-    assert_eq!(store.commit(&[admitted(2, "a", 20)]), Ok(vec![]));
-    assert_eq!(store.restore().unwrap().open.len(), 2);
+    assert_eq!(server.cli("CONFIG SET dir /proc"), "OK");
+    server.cli("BGSAVE");
+    let failed = || server.cli("INFO persistence").contains("rdb_last_bgsave_status:err");
+    assert!((0..1000).any(|_| failed()), "it saves in /proc");
+    let error = store.commit(&[admitted(2, "a", 20)]).unwrap_err();
+    assert_eq!(error.kind, Trouble::Full, "{error}");
+    assert!(error.message.contains("cannot write to its disk"), "{error}");
+    assert_eq!(store.reader().unwrap().records(&Query::default()).unwrap().len(), 1);
 }
 
 #[test]

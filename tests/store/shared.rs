@@ -6,13 +6,13 @@ use std::thread;
 use std::time::Duration;
 
 use schedrs::event::RunId;
-use schedrs::fleet::{Lost, Member, SessionId, Standing, View};
+use schedrs::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
 use schedrs::instant::Instant;
 use schedrs::outcome::{MissReason, Outcome};
 use schedrs::store::shared::{Asked, Committed, EARLY, RUN_NUMBERS, Shared};
-use schedrs::store::{Fact, Query, RunRecord, Store, Trouble};
+use schedrs::store::{Fact, Limits, Query, RunRecord, Store, Trouble};
 
-use crate::contract::Bed;
+use crate::contract::{Bed, find, tidy};
 use crate::facts::*;
 
 /// Two handles, with a session each.
@@ -27,8 +27,6 @@ const B: SessionId = SessionId(u64::MAX);
 
 fn member(id: SessionId, host: &str) -> Member {
     Member {
-        id,
-        host: host.into(),
         labels: ["disk".into(), "eu ✓".into()].into(),
         machine: host.into(),
         boot: "b007".into(),
@@ -38,16 +36,10 @@ fn member(id: SessionId, host: &str) -> Member {
         tzdata: "2026a".into(),
         jobfile: "/etc/schedrs/jobs.toml".into(),
         jobfile_hash: u64::MAX - 1,
-        loaded: Instant::MIN,
-        joined: Instant::MIN,
-        seen: Instant::MIN,
         offset: -17,
-        beat: 0,
-        generation: 0,
-        leaving: false,
-        gone: None,
         jobs_at_home: 3,
         running: 1,
+        ..Member::new(id, host)
     }
 }
 
@@ -197,6 +189,24 @@ fn a_busy_slot_refuses(bed: &dyn Bed) {
     assert_eq!(lost(&pair.b().commit(B, &begun(305, "a", 60)).unwrap()), []);
 }
 
+/// What was acknowledged is told again to a store that has a part of it.
+fn an_end_that_was_forgotten_frees_its_slot(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    pair.a().commit(A, &begun(1, "a", 10)).unwrap();
+    let mut facts = begun(1, "a", 10);
+    facts.push(started(1, 1, 11));
+    facts.push(ended(1, "a", Outcome::Succeeded, 12));
+    facts.extend(begun(2, "a", 20));
+    facts.push(ended(2, "a", Outcome::Succeeded, 22));
+    facts.extend(begun(3, "a", 30));
+    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
+    assert_eq!(pair.outcome(1), Some(Outcome::Succeeded));
+    assert_eq!(pair.outcome(2), Some(Outcome::Succeeded));
+    assert_eq!(pair.outcome(3), None);
+    let done = pair.b().commit(B, &begun(301, "a", 40)).unwrap();
+    assert_eq!(lost(&done), [(301, Lost::Busy { session: A })]);
+}
+
 fn each_host_has_its_own(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let own = |run, host| in_slot(run, "a", 10, Some(0), Some(host));
@@ -230,7 +240,7 @@ fn a_fenced_commit_changes_nothing(bed: &dyn Bed) {
     let unknown = pair.a().commit(SessionId(9), &begun(1, "a", 10)).unwrap_err();
     assert_eq!(unknown.kind, Trouble::Fenced);
     let beat = pair.beat_of(B);
-    assert_eq!(pair.a().reap(A, B, beat, "host web2 was silent for 17s"), Ok(true));
+    assert_eq!(pair.a().reap(A, B, beat), Ok(true));
     let facts = [claim(301, "a", 10), Fact::Job(job("a", 0).into())];
     assert_eq!(pair.b().commit(B, &facts).unwrap_err().kind, Trouble::Fenced);
     assert_eq!(pair.records(), []);
@@ -248,17 +258,18 @@ fn a_beat_is_faster_than_a_reap(bed: &dyn Bed) {
     let beat = pair.beat_of(B);
     pair.b().commit(B, &begun(301, "a", 10)).unwrap();
     let changes = pair.view().changes;
-    assert_eq!(pair.a().reap(A, B, beat, "silent"), Ok(false));
+    assert_eq!(pair.a().reap(A, B, beat), Ok(false));
     assert_eq!(pair.outcome(301), None);
     assert_eq!(pair.view().changes, changes);
     let beat = pair.beat_of(B);
-    assert_eq!(pair.a().reap(A, B, beat, "silent"), Ok(true));
-    assert_eq!(pair.a().reap(A, B, beat, "silent"), Ok(false), "only once");
+    assert_eq!(pair.a().reap(A, B, beat), Ok(true));
+    assert_eq!(pair.a().reap(A, B, beat), Ok(false), "only once");
     assert!(pair.view().changes > changes);
-    assert_eq!(pair.a().reap(A, SessionId(9), 0, "silent"), Ok(false));
+    assert_eq!(pair.a().reap(A, SessionId(9), 0), Ok(false));
 }
 
-fn what_had_begun_is_lost_and_the_rest_withdrawn(bed: &dyn Bed) {
+/// What a session that is gone has left stays as it is, for whoever has the jobs.
+fn what_the_dead_have_left_stays(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let mut facts = begun(301, "a", 10);
     facts.push(started(301, 1, 11));
@@ -266,17 +277,20 @@ fn what_had_begun_is_lost_and_the_rest_withdrawn(bed: &dyn Bed) {
     facts.extend(begun(303, "b", 10));
     facts.push(ended(303, "b", Outcome::Succeeded, 15));
     pair.b().commit(B, &facts).unwrap();
-    pair.a().commit(A, &begun(1, "c", 10)).unwrap();
     let beat = pair.beat_of(B);
-    assert_eq!(pair.a().reap(A, B, beat, "host web2 was silent for 17s"), Ok(true));
-    let silent = Outcome::Lost("host web2 was silent for 17s".into());
-    assert_eq!(pair.outcome(301), Some(silent));
+    assert_eq!(pair.a().reap(A, B, beat), Ok(true));
+    assert_eq!((pair.outcome(301), pair.outcome(302)), (None, None));
     assert_eq!(pair.outcome(303), Some(Outcome::Succeeded));
-    assert_eq!(pair.outcome(1), None, "of another session");
-    assert_eq!(pair.records().len(), 3, "302 was withdrawn");
-    // Its due time and the slot are free.
-    let done = pair.a().commit(A, &begun(2, "a", 20)).unwrap();
-    assert_eq!(lost(&done), []);
+    let open = pair.a().take_up(&["a".into()]).unwrap().open;
+    let open: Vec<_> = open.iter().map(|open| (open.session, open.run.attempt)).collect();
+    assert_eq!(open, [(B, 1), (B, 0)]);
+    // Who has the job at home takes the one back, and decides its due time; the other is lost.
+    let withdrawn = Fact::Withdrawn { run: RunId(302) };
+    let silent = Outcome::Lost("host web2 was silent for 17 s".into());
+    let facts = [withdrawn, ended(301, "a", silent.clone(), 30)];
+    pair.a().commit(A, &facts).unwrap();
+    assert_eq!(pair.outcome(301), Some(silent));
+    assert_eq!(lost(&pair.a().commit(A, &begun(2, "a", 20)).unwrap()), []);
     // Who has been taken for dead comes back, and tells what has become of its run.
     let me = member(SessionId(0xb2), "web2");
     pair.b().join(&me, &jobs()).unwrap();
@@ -285,6 +299,59 @@ fn what_had_begun_is_lost_and_the_rest_withdrawn(bed: &dyn Bed) {
     assert_eq!(pair.outcome(301), Some(Outcome::Succeeded));
     let done = pair.b().commit(me.id, &begun(304, "a", 30)).unwrap();
     assert_eq!(lost(&done), [(304, Lost::Busy { session: A })], "the slot is still that of run 2");
+}
+
+/// Runs go on with another session: that of a host that was taken for dead, or one that begins them
+/// again.
+fn runs_are_adopted(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let mut facts = begun(301, "a", 10);
+    facts.extend(begun(302, "b", 10));
+    facts.extend(begun(303, "c", 10));
+    facts.push(ended(303, "c", Outcome::Succeeded, 15));
+    pair.b().commit(B, &facts).unwrap();
+    let beat = pair.beat_of(B);
+    assert_eq!(pair.a().reap(A, B, beat), Ok(true));
+    // One that is open keeps its slot. What has ended, what is another's, and what nobody has is left.
+    let asked = [301, 303, 304].map(|run| (RunId(run), B));
+    assert_eq!(pair.a().adopt(A, &asked).unwrap(), [RunId(301)]);
+    assert_eq!(pair.a().adopt(A, &asked).unwrap(), [RunId(301)], "it may be asked again");
+    assert_eq!(pair.a().adopt(A, &[(RunId(302), SessionId(7))]).unwrap(), []);
+    assert_eq!(pair.a().adopt(A, &[]).unwrap(), []);
+    let open = pair.a().take_up(&["a".into()]).unwrap().open;
+    assert_eq!((open.len(), open[0].session, &*open[0].host), (1, A, "web1"));
+    assert_eq!((open[0].slot, open[0].run.attempt), (Some(0), 1));
+    // One that was called lost is open again, without its slot, which is another's by now.
+    let silent = Outcome::Lost("host web2 was silent for 17 s".into());
+    pair.a().commit(A, &[ended(302, "b", silent, 30)]).unwrap();
+    assert_eq!(lost(&pair.a().commit(A, &begun(2, "b", 20)).unwrap()), []);
+    let me = member(SessionId(0xb2), "web2");
+    assert_eq!(pair.b().adopt(me.id, &[(RunId(302), B)]).unwrap_err().kind, Trouble::Fenced);
+    pair.b().join(&me, &jobs()).unwrap();
+    assert_eq!(pair.b().adopt(me.id, &[(RunId(302), B), (RunId(301), B)]).unwrap(), [RunId(302)]);
+    assert_eq!(pair.outcome(302), None);
+    let open = pair.a().take_up(&["b".into()]).unwrap().open;
+    let mut open: Vec<_> =
+        open.iter().map(|open| (open.run.run.0, open.session, open.slot)).collect();
+    open.sort_by_key(|open| open.0);
+    assert_eq!(open, [(2, A, Some(0)), (302, me.id, None)]);
+    pair.b().commit(me.id, &[ended(302, "b", Outcome::Failed(3), 40)]).unwrap();
+    assert_eq!(pair.outcome(302), Some(Outcome::Failed(3)));
+    let failed = Query { failed: true, ..Query::default() };
+    assert_eq!(pair.a.reader().unwrap().records(&failed).unwrap().len(), 1);
+    assert_eq!(lost(&pair.b().commit(me.id, &begun(305, "b", 50)).unwrap()).len(), 1);
+}
+
+/// A claim that comes late, after its session has given it up, can be taken back.
+fn a_stray_claim_is_taken_back(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    pair.a().commit(A, &begun(1, "a", 10)).unwrap();
+    let back = [Fact::Postponed { run: RunId(1), attempt: 1 }, Fact::Withdrawn { run: RunId(1) }];
+    let mut facts = back.to_vec();
+    facts.extend(begun(2, "a", 10));
+    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
+    let runs: Vec<_> = pair.records().iter().map(|record| record.run).collect();
+    assert_eq!(runs, [Some(RunId(2))]);
 }
 
 fn who_leaves_is_known_to(bed: &dyn Bed) {
@@ -343,6 +410,33 @@ fn numbers_are_nobody_elses(bed: &dyn Bed) {
     assert!(second.start >= first.end, "{first:?} {second:?}");
 }
 
+/// A scheduler that has used up its numbers takes large ones. They are nobody's first.
+fn numbers_stay_small(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let spare = SPARE_RUNS + 5;
+    pair.a().commit(A, &[admitted(7, "a", 1), admitted(spare, "a", 2)]).unwrap();
+    let before = pair.a().run_numbers().unwrap();
+    assert!((1..1000).contains(&before.start), "{before:?}");
+    pair.a().commit(A, &[Fact::Withdrawn { run: RunId(spare) }]).unwrap();
+    let after = pair.b().run_numbers().unwrap();
+    assert!((before.end..1000).contains(&after.start), "{after:?}");
+}
+
+/// However few records are to be kept, the claims of the last minutes are.
+fn a_claim_is_kept_for_a_while(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let keep = Limits { runs: 2, days: 30 };
+    let run = |run: u64, due: i64| whole(run, "a", due, Outcome::Succeeded);
+    let facts: Vec<Fact> = (1..=6).flat_map(|number| run(number, number as i64)).collect();
+    pair.a().commit(A, &facts).unwrap();
+    let claims = |pair: &Pair| find(&*pair.a, &Query::default()).len();
+    tidy(&mut *pair.a, keep, at(600));
+    assert_eq!(claims(&pair), 6);
+    pair.a().commit(A, &run(7, 1200)).unwrap();
+    tidy(&mut *pair.a, keep, at(1201));
+    assert_eq!(claims(&pair), 2);
+}
+
 fn requests_have_answers(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let asked = |id: u64, to, from| Asked {
@@ -366,6 +460,23 @@ fn requests_have_answers(bed: &dyn Bed) {
     let answered = Asked { answer: Some("{}".into()), ..asked(u64::MAX, B, A) };
     assert_eq!(pair.a().asks(A).unwrap().len(), 2);
     assert!(pair.a().asks(A).unwrap().contains(&answered));
+    // They stay for as long as somebody may wait for them.
+    let keep = Limits { runs: 100, days: 30 };
+    tidy(&mut *pair.a, keep, at(600));
+    assert_eq!(pair.a().asks(A).unwrap().len(), 2);
+    // One of a host whose clock is ahead keeps none behind it.
+    let ahead = Asked { at: at(9000), ..asked(5, A, B) };
+    let behind = Asked { at: at(3602), ..asked(6, A, B) };
+    for asked in [&ahead, &asked(7, A, B), &behind, &asked(8, A, B)] {
+        pair.b().ask(asked).unwrap();
+    }
+    tidy(&mut *pair.a, keep, at(3606));
+    let mut found: Vec<u64> = pair.a().asks(A).unwrap().iter().map(|asked| asked.id).collect();
+    found.sort_unstable();
+    // One that came after a younger one may stay until that goes.
+    assert!([&[5, 6][..], &[5, 6, 8]].contains(&&found[..]), "{found:?}");
+    tidy(&mut *pair.a, keep, at(9000 + 3601));
+    assert_eq!(pair.a().asks(A).unwrap(), []);
 }
 
 fn a_store_that_has_forgotten(bed: &dyn Bed) {
@@ -489,6 +600,14 @@ macro_rules! shared_contract {
                 bed.iter().for_each(|bed| super::$name(bed));
             })*
         }
+
+        #[cfg(feature = "mongodb")]
+        mod mongodb {
+            $(#[test] fn $name() {
+                let bed = crate::contract::OnServer::new(crate::servers::Engine::Mongodb);
+                bed.iter().for_each(|bed| super::$name(bed));
+            })*
+        }
     };
 }
 
@@ -497,14 +616,19 @@ shared_contract! {
     a_restart_is_no_new_load
     of_two_sessions_one_wins
     a_busy_slot_refuses
+    an_end_that_was_forgotten_frees_its_slot
     each_host_has_its_own
     what_is_early_is_refused
     a_fenced_commit_changes_nothing
     a_beat_is_faster_than_a_reap
-    what_had_begun_is_lost_and_the_rest_withdrawn
+    what_the_dead_have_left_stays
+    runs_are_adopted
+    a_stray_claim_is_taken_back
     who_leaves_is_known_to
     a_job_is_taken_up_with_its_runs
     numbers_are_nobody_elses
+    numbers_stay_small
+    a_claim_is_kept_for_a_while
     requests_have_answers
     a_store_that_has_forgotten
     long_names

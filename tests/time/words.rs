@@ -101,7 +101,9 @@ fn schedules_are_said_in_english() {
         assert_eq!(read(normal), schedule, "{expr} read again from {normal}");
         assert_eq!(say(schedule), english, "{expr}");
     }
-    assert_eq!(say(crontab("0 0 30 2 *")), "never");
+    assert_eq!(say(crontab("0 0 30 2 *")), "never: February has no day 30");
+    assert_eq!(say(crontab("0 0 30,31 2 *")), "never: February has no day 30 or 31");
+    assert_eq!(say(crontab("0 0 31 4,6,feb *")), "never: February, April and June have no day 31");
 }
 
 #[test]

@@ -9,13 +9,13 @@ use crate::control::wire::view::JobLine;
 use crate::jobfile::keys::Key;
 use crate::problem::clean;
 
-/// Add a job to a running schedrs
+/// Add a job to the running scheduler
 ///
-/// It is kept in the store: a restart and a reload leave it as it is. `[defaults]` of the jobfile
-/// hold for it as for any job. A job that is due once is gone when it has run.
+/// The job is kept in the store and survives restarts and reloads. The jobfile's `[defaults]` apply
+/// to it. A one-off job disappears once it has run.
 ///
-/// A command of one word is a line for the shell, one of several is run as it stands. Unless --cwd
-/// or --user is given it runs in the directory that this is typed in.
+/// A command given as one word is passed to the shell; several words are run as they are. Without
+/// --cwd or --user, the job runs in your current directory.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -23,14 +23,14 @@ Examples:
   schedrs add --id report --cron '0 6 * * mon' --timeout 20m --retries 2 -- ./report.sh --weekly
   schedrs add --id beat --every 30s --replace -- 'curl -fsS http://127.0.0.1/beat > /dev/null'")]
 pub(crate) struct Args {
-    /// Its id, which must be new
+    /// The id of the new job
     #[arg(long, value_name = "ID")]
     id: String,
 
     #[command(flatten)]
     when: When,
 
-    /// If there is an added job of this id, put this one in its place
+    /// Replace an added job with the same id
     #[arg(long)]
     replace: bool,
 
@@ -40,34 +40,49 @@ pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,
 
-    /// What to run, after `--`
+    /// The command to run, after `--`
     #[arg(value_name = "COMMAND", required = true, last = true)]
     command: Vec<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if !args.when.is_given() {
-        anyhow::bail!("nothing says when: add one of --in, --at, --every and --cron");
+        anyhow::bail!("missing: when the job is due. Add --in, --at, --every or --cron");
     }
-    let command: Value = match &args.command[..] {
-        [line] => line.as_str().into(),
-        words => words.into(),
-    };
-    let mut request =
-        json!({ "do": "add", "job": args.id, "command": command, "replace": args.replace });
-    args.when.put(&mut request);
-    args.flags.put(&mut request)?;
-    // As with at(1): a relative path means what it means here. Another user may have no way here.
-    if !args.flags.has(Key::Cwd)
-        && !args.flags.has(Key::User)
-        && let Ok(here) = std::env::current_dir()
-        && let Some(here) = here.to_str()
-    {
-        request["cwd"] = here.into();
-    }
+    let job = Job { id: &args.id, command: &args.command, flags: &args.flags };
+    let mut request = job.request()?;
+    request["replace"] = args.replace.into();
+    args.when.put(&mut request, context)?;
     args.connection.request_and_show(&request, |body| {
         format!("{} is added{}", clean(&args.id), next(body, context))
     })
+}
+
+/// A job that is to be added, without when it is due.
+pub(super) struct Job<'a> {
+    pub(super) id: &'a str,
+    pub(super) command: &'a [String],
+    pub(super) flags: &'a Flags<ADD>,
+}
+
+impl Job<'_> {
+    pub(super) fn request(&self) -> anyhow::Result<Value> {
+        let command: Value = match self.command {
+            [line] => line.as_str().into(),
+            words => words.into(),
+        };
+        let mut request = json!({ "do": "add", "job": self.id, "command": command });
+        self.flags.put(&mut request)?;
+        // As with at(1): a relative path means what it means here. Another user may have no way here.
+        if !self.flags.has(Key::Cwd)
+            && !self.flags.has(Key::User)
+            && let Ok(here) = std::env::current_dir()
+            && let Some(here) = here.to_str()
+        {
+            request["cwd"] = here.into();
+        }
+        Ok(request)
+    }
 }
 
 /// When the job of an answer is due, after what has become of it.
@@ -84,7 +99,7 @@ pub(super) fn next(body: &serde_json::Map<String, Value>, context: &Context) -> 
             format!(
                 ": {}, next {} ({})",
                 clean(&job.schedule),
-                times.soon(next, &zone),
+                times.moment(next, &zone),
                 times.distance(next)
             )
         }

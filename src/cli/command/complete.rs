@@ -11,6 +11,7 @@ use super::completions::Shell;
 use crate::cli::complete::{self, Candidate, Living, Next, line};
 use crate::cli::{self, Context, ExitCode};
 use crate::control::client::{Client, Place};
+use crate::core::sort;
 use crate::jobfile::{self, locate};
 use crate::problem;
 use crate::sys::clock;
@@ -38,8 +39,18 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let mut quote = None;
     let words = match (args.shell, &args.words[..]) {
-        (Shell::Bash, [line, ..]) => line::words(line),
+        (Shell::Bash, [line, ..]) => {
+            let line = line::apart(line);
+            quote = line.quote;
+            line.words
+        }
+        // Its last word is as it was typed.
+        (Shell::Fish, [before @ .., last]) => {
+            let last = line::words(last).pop().unwrap_or_default();
+            before.iter().cloned().chain([last]).collect()
+        }
         _ => args.words.clone(),
     };
     let mut root = cli::definition();
@@ -47,13 +58,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let next = complete::next(&root, words.get(1..).unwrap_or_default());
     let typed = words.last().map_or("", |word| word);
     let mut out = BufWriter::new(io::stdout().lock());
-    if next.living == Some(Living::File) && next.words.is_empty() {
+    let has_files = matches!(next.living, Some(Living::File | Living::JobOrFile));
+    let is_file = next.living == Some(Living::File) && next.words.is_empty();
+    let candidates = if is_file { Vec::new() } else { candidates(next, typed, context) };
+    // Where no job fits it is the name of a file, of which the shell knows more.
+    if has_files && candidates.is_empty() {
         writeln!(out, ":files")?;
         return Ok(ExitCode::SUCCESS);
     }
     writeln!(out, ":words")?;
-    for candidate in candidates(next, typed, context).into_iter().take(MOST) {
-        writeln!(out, "{}", shown(&candidate, typed, args))?;
+    for candidate in candidates.into_iter().take(MOST) {
+        writeln!(out, "{}", shown(&candidate, typed, args, quote))?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -65,6 +80,12 @@ fn candidates(next: Next, typed: &str, context: &Context) -> Vec<Candidate> {
     let Next { words, living, prefix, jobfile, socket } = next;
     let named = match living {
         Some(Living::Job) => jobs(jobfile.as_deref(), socket.as_deref(), context),
+        Some(Living::JobOrFile) => {
+            let mut both = jobs(jobfile.as_deref(), socket.as_deref(), context);
+            // Of two jobfiles one would be too many.
+            both.extend(jobfile.is_none().then(jobfiles).into_iter().flatten());
+            both
+        }
         Some(Living::Zone) => {
             let zone = |word| Candidate { word, about: String::new() };
             context.zones.names().into_iter().map(zone).collect()
@@ -76,6 +97,16 @@ fn candidates(next: Next, typed: &str, context: &Context) -> Vec<Candidate> {
         all.map(|candidate| Candidate { word: prefix.clone() + &candidate.word, ..candidate });
     let fits = |word: &str| word.starts_with(typed) && !word.contains(problem::is_hidden);
     all.filter(|candidate| fits(&candidate.word)).collect()
+}
+
+/// The jobfiles of this directory, which stand beside jobs.
+fn jobfiles() -> Vec<Candidate> {
+    let entries = std::fs::read_dir(".").into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let jobfiles = names.filter(|name| name.ends_with(".toml") && !name.starts_with('.'));
+    let mut jobfiles: Vec<String> = jobfiles.take(MOST).collect();
+    sort::all(&mut jobfiles);
+    jobfiles.into_iter().map(|word| Candidate { word, about: String::new() }).collect()
 }
 
 /// The jobs of a jobfile and of the scheduler that runs it, if one does: some may have been added
@@ -104,9 +135,8 @@ fn jobs(jobfile: Option<&str>, socket: Option<&str>, context: &Context) -> Vec<C
 
 /// Adds the jobs of a running scheduler. Whatever goes wrong, there are fewer candidates then.
 fn running(place: &Place, jobs: &mut BTreeMap<String, String>) {
-    let Ok(mut client) = Client::connect(place) else { return };
     // Nobody waits longer for a word.
-    let _ = client.socket().set_read_timeout(Some(PATIENCE));
+    let Ok(mut client) = Client::connect_within(place, PATIENCE) else { return };
     let _ = client.ask_all(&json!({ "do": "list" }), |part| {
         for job in part.get("jobs").and_then(Value::as_array).into_iter().flatten() {
             if let Some(id) = job["id"].as_str() {
@@ -118,8 +148,18 @@ fn running(place: &Place, jobs: &mut BTreeMap<String, String>) {
 }
 
 /// A candidate as a shell wants it.
-fn shown(candidate: &Candidate, typed: &str, args: &Args) -> String {
+fn shown(candidate: &Candidate, typed: &str, args: &Args, quote: Option<(char, usize)>) -> String {
     let about = problem::clean(&candidate.about);
+    match (args.shell, quote) {
+        // It replaces what stands behind the quote, cuts nothing there and closes it.
+        (Shell::Bash, Some((quote, at))) => {
+            line::within(quote, candidate.word.get(at..).unwrap_or_default())
+        }
+        _ => shown_unquoted(candidate, typed, args, &about),
+    }
+}
+
+fn shown_unquoted(candidate: &Candidate, typed: &str, args: &Args, about: &str) -> String {
     match args.shell {
         Shell::Bash => {
             // It replaces only what stands behind the last place at which it has cut.

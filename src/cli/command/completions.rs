@@ -7,17 +7,18 @@ use clap::ValueEnum;
 use crate::cli::complete::script;
 use crate::cli::{Context, ExitCode};
 
-/// Print a script that completes schedrs in a shell, job ids included
+/// Print a completion script for bash, zsh or fish
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
+To install it:
   bash  schedrs completions bash > ~/.local/share/bash-completion/completions/schedrs
   zsh   schedrs completions zsh > ~/.zfunc/_schedrs    with `fpath+=~/.zfunc` before `compinit`
   fish  schedrs completions fish > ~/.config/fish/completions/schedrs.fish
 
-The script asks schedrs itself what may come next, so it need not be written again for a new \
-version. The ids of jobs are those of the jobfile that the line names or `schedrs run` would find.")]
+The script calls schedrs itself for what can come next, so a new version needs no new script. Job ids \
+come from the jobfile named on the command line, or the one `schedrs run` would use.")]
 pub(crate) struct Args {
-    /// The shell
+    /// The shell to complete in
     #[arg(value_name = "SHELL", value_enum)]
     shell: Shell,
 }

@@ -8,40 +8,41 @@ use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{argument, history_source};
+use super::{argument, history_source, named, request};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{RunId, Start};
 use crate::core::job::{Job, JobSet};
+use crate::core::url::SharedUrl;
 use crate::core::words;
 use crate::jobfile::{self, locate};
 use crate::problem::{Severity, clean};
 use crate::run::child::World;
 use crate::run::doctor::machine::{self, Scheduler};
-use crate::run::doctor::{Finding, Verdict};
+use crate::run::doctor::{Finding, Verdict, shared};
 use crate::run::trust;
 use crate::sys::clock;
 use crate::sys::trust::quoted;
 
-/// Look for what will bite: programs, directories, users, permissions, clock and zones
+/// Check programs, directories, users, permissions, clock and zones
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Without JOB, the machine and every job; of jobs only what is wrong is shown. With JOB, everything \
-about it, and what its environment lacks of its user's login shell. Nothing of a job is run, but \
-programs are looked for as its user, in its directory and with its environment: that of the \
-scheduler that runs the jobfile, if one does and it may be read, else that of the terminal.
+Without JOB, checks the machine and every job, and shows only what is wrong with a job. With JOB, shows \
+everything about that job, and what its environment lacks compared with its user's login shell.
 
-Exit codes: 0 no problems (there may be warnings); 1 problems were found; 2 the command line is \
-wrong.")]
+No job is run. Programs are looked up as the job's user, in its directory and with its environment: \
+the running scheduler's if it can be read, or else this terminal's.
+
+Exit codes: 0 no problems (there may be warnings); 1 problems were found; 2 wrong usage.")]
 pub(crate) struct Args {
-    /// Jobs to look at
+    /// Jobs to check: ids, patterns such as 'backup-*', or tags such as tag:eu
     #[arg(value_name = "JOB")]
     jobs: Vec<String>,
 
-    /// The jobfile [default: as `schedrs run` finds it]
-    #[arg(short = 'f', long = "jobfile", value_name = "FILE")]
+    /// The jobfile [default: the one `schedrs run` would use]
+    #[arg(short = 'f', long = "file", alias = "jobfile", value_name = "FILE")]
     jobfile: Option<PathBuf>,
 
-    /// How to print what was found: for people, or as one JSON object a line
+    /// Output format: text, or one JSON object per line
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -56,23 +57,34 @@ enum Output {
 type Line = (Option<Arc<Job>>, Finding);
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let file = locate::jobfile(args.jobfile.as_deref())?;
+    let named = named::jobs(&args.jobs, args.jobfile.as_deref(), context)?;
+    let file = locate::jobfile(named.jobfile.as_deref())?;
     let (set, found) = jobfile(&file, context);
     let mut lines: Vec<Line> = found.into_iter().map(|finding| (None, finding)).collect();
+    if let Some(edited) = request::edited_since(Some(&file), context) {
+        let help = "it runs the jobs as they were";
+        lines.push((None, Finding::warning("jobfile", edited, help.to_owned())));
+    }
     let scheduler = Scheduler::of(&file);
     let database = &context.zones;
     let mut machine = vec![machine::clock(), machine::zone(database), machine::zones(database)];
     machine.extend(machine::directories(set.as_ref(), &file));
+    if let Some(set) = &set
+        && let Some(url) = set.settings.store_url.as_deref().and_then(SharedUrl::parse)
+    {
+        machine.extend(shared::store(&url, &set.settings, database.version().unwrap_or("unknown")));
+    }
     machine.extend(set.as_ref().map(machine::limits));
     machine.push(Scheduler::finding(scheduler));
     lines.extend(machine.into_iter().map(|finding| (None, finding)));
     if let Some(set) = &set {
-        let all = args.jobs.is_empty();
+        let all = named.jobs.is_empty();
         let jobs: Vec<&Arc<Job>> = if all {
             set.jobs.iter().collect()
         } else {
-            let find = |id: &String| Ok(&set.jobs[argument::job(&set.jobs, id)?]);
-            args.jobs.iter().map(find).collect::<anyhow::Result<_>>()?
+            argument::refuse_elsewhere(&set.settings, &named.jobs)?;
+            let places = argument::jobs(&set.jobs, &named.jobs)?;
+            places.into_iter().map(|place| &set.jobs[place]).collect()
         };
         let environment = scheduler.and_then(Scheduler::environment);
         let world = match environment {
@@ -92,8 +104,8 @@ fn jobfile(file: &Path, context: &Context) -> (Option<JobSet>, Vec<Finding>) {
     let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
     let name = quoted(file);
     if !file.exists() && file != Path::new("-") {
-        let help = format!("`schedrs init {name}` writes one");
-        return (None, vec![Finding::problem(ABOUT, format!("there is no {name}"), help)]);
+        let help = format!("`schedrs init {name}` creates one");
+        return (None, vec![Finding::problem(ABOUT, format!("{name} does not exist"), help)]);
     }
     let (errors, warnings) = (loaded.problems.errors(), loaded.problems.warnings());
     let count = |count: usize, what: &str| match count {
@@ -142,8 +154,8 @@ fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {
     }
     if all && !jobs.is_empty() {
         let text = match (well, jobs.len()) {
-            (well, all) if well == all => format!("nothing wrong with any of the {all}"),
-            (well, all) => format!("nothing wrong with {well} of {all}"),
+            (well, all) if well == all => format!("no problems with any of the {all}"),
+            (well, all) => format!("no problems with {well} of {all}"),
         };
         lines.push((None, Finding::ok("jobs", text)));
     }
@@ -199,8 +211,10 @@ fn word(verdict: Verdict) -> &'static str {
 #[derive(Serialize)]
 struct Object<'a> {
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<&'a str>,
     check: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     help: Option<&'a str>,
 }

@@ -15,17 +15,21 @@ use crate::sys::clock;
 /// How many due times are shown.
 const SHOWN: usize = 5;
 
-/// Say a schedule in English, normalised, with its next five due times
+/// Explain a schedule in English, with its normal form and next five due times
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// What a jobfile would have after `cron =` or `interval =`: '*/5 9-17 * * 1-5' (its fields
-    /// may be separate arguments), '{ day = "3rd fri", hour = 9 }', '2h 30m'
+    /// A schedule as in a jobfile, after `cron =` or `interval =`: '*/5 9-17 * * 1-5' (or its
+    /// fields as separate arguments), '{ day = "3rd fri", hour = 9 }', '2h 30m'
     #[arg(value_name = "EXPR", required = true, num_args = 1..)]
     expr: Vec<String>,
 
-    /// The zone on whose clocks it is due [default: the system's]
+    /// The time zone of the schedule [default: the system's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
+
+    /// The id that `H` is computed from
+    #[arg(long, value_name = "JOB")]
+    id: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -34,7 +38,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         Some(name) => argument::zone(name, context)?,
         None => argument::local_zone_checked(context)?,
     };
-    let Some(job) = expression::schedule(&expr, &zone, context)? else {
+    let Some(job) = expression::schedule(&expr, args.id.as_deref(), &zone, context)? else {
         return Ok(ExitCode::FAILURE);
     };
     let now = clock::wall();
@@ -62,5 +66,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         writeln!(out, "  {when}{remark}")?;
     }
     out.flush()?;
+    if args.id.is_none() && expression::is_hashed(&expr) {
+        anstream::eprintln!(
+            "schedrs: the value of `H` depends on the job's id; set it with --id JOB"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

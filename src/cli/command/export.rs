@@ -2,37 +2,36 @@
 //! systemd units or as CronJobs of Kubernetes.
 
 use std::io::{BufWriter, Write};
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use super::named::FileArgs;
 use super::request::{self, Address};
-use crate::cli::{Context, ExitCode};
+use crate::cli::{Context, ExitCode, say};
 
 use crate::convert::export::{to_crontab, to_kubernetes, to_systemd};
-use crate::jobfile::{self, locate};
+use crate::jobfile;
 use crate::problem::clean;
 use crate::sys::clock;
 
-/// Write the jobs of a running schedrs as a jobfile
+/// Write the jobs in effect as a jobfile, or a jobfile in another scheduler's format
 ///
-/// All of them as they are in effect: those of the jobfile and those that were added, with
-/// `[defaults]` and what was changed at run time in each. It holds what the jobfile holds, secrets
-/// included.
+/// Asks the running scheduler for all its jobs, from the jobfile or added at run time. Each is
+/// written in full, with `[defaults]` and changes made at run time. The output holds what the
+/// jobfile holds, secrets included.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Example: schedrs export > everything.toml && schedrs validate everything.toml
-
-The jobs of a running schedrs as a crontab: schedrs export | schedrs export crontab -
-
-The jobs of a jobfile in a cluster: schedrs export kubernetes --image shop:7 | kubectl apply -f -")]
+Examples:
+  schedrs export > everything.toml && schedrs validate everything.toml
+  schedrs export | schedrs export crontab -
+  schedrs export kubernetes --image shop:7 | kubectl apply -f -")]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     jobfile: Option<As>,
 
-    /// How to write them
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "toml")]
     output: Format,
 
@@ -43,25 +42,22 @@ pub(crate) struct Args {
 /// What the jobs of a jobfile can be written as.
 #[derive(clap::Subcommand, Debug)]
 enum As {
-    /// The jobs of a jobfile as a crontab, and in words what it cannot say
+    /// Write a jobfile as a crontab, and list what cannot be expressed there
     Crontab {
-        /// The jobfile; `-` is standard input [default: as `schedrs run` finds it]
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
+        #[command(flatten)]
+        file: FileArgs,
     },
-    /// The jobs of a jobfile as systemd timers and services, and in words what they cannot say
+    /// Write a jobfile as systemd timers and services, and list what cannot be expressed there
     Systemd {
-        /// The jobfile; `-` is standard input [default: as `schedrs run` finds it]
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
+        #[command(flatten)]
+        file: FileArgs,
     },
-    /// The jobs of a jobfile as CronJobs of Kubernetes, and in words what they cannot say
+    /// Write a jobfile as Kubernetes CronJobs, and list what cannot be expressed there
     Kubernetes {
-        /// The jobfile; `-` is standard input [default: as `schedrs run` finds it]
-        #[arg(value_name = "FILE")]
-        file: Option<PathBuf>,
+        #[command(flatten)]
+        file: FileArgs,
 
-        /// The image whose containers run the jobs
+        /// The container image to run the jobs in
         #[arg(long, value_name = "IMAGE", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         image: String,
     },
@@ -70,7 +66,7 @@ enum As {
 /// Writes the jobs of a jobfile in the words of another scheduler.
 fn of_jobfile(what: &As, context: &Context) -> anyhow::Result<ExitCode> {
     let (As::Crontab { file } | As::Systemd { file } | As::Kubernetes { file, .. }) = what;
-    let file = locate::jobfile(file.as_deref())?;
+    let file = file.path("a jobfile is exported as a whole", context)?;
     let now = clock::wall();
     let loaded = jobfile::load_path(&file, &context.zones, now);
     let Some(set) = &loaded.set else {
@@ -88,7 +84,7 @@ fn of_jobfile(what: &As, context: &Context) -> anyhow::Result<ExitCode> {
     for unsaid in &exported.problems {
         let kind = if unsaid.left_out { "left out" } else { "not the same" };
         let (job, message) = (clean(&unsaid.job), clean(&unsaid.message));
-        anstream::eprintln!("{job}: {kind}: {message}");
+        say(&format!("{job}: {kind}: {message}"));
     }
     Ok(if exported.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::cli::Context;
+use crate::cli::{Context, report};
 use crate::core::job::{Command, Job, Options};
+use crate::core::span::{self, NoSpan};
 use crate::core::trigger::cron::crontab::{self, Crontab};
 use crate::core::trigger::flaw::Severity;
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
 use crate::core::zone::Zone;
 use crate::jobfile;
-use crate::problem::{self, Place, Problem, Problems, Source, Sources, Span};
+use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
 use crate::sys::clock;
 
 /// The id that `H` is hashed from where there is no job.
@@ -19,13 +20,14 @@ const ID: &str = "-";
 /// table, or after `interval =`. `None` when it has errors, which have been reported.
 pub(super) fn schedule(
     expr: &str,
+    id: Option<&str>,
     zone: &Zone,
     context: &Context,
 ) -> anyhow::Result<Option<Arc<Job>>> {
     let key = match expr.trim_start() {
         table if table.starts_with('{') => format!("cron = {expr}"),
-        text if humantime::parse_duration(text).is_ok() => format!("interval = \"{text}\""),
-        _ => return Ok(job(expr, zone, "expression")?.map(Arc::new)),
+        text if is_duration(text) => format!("interval = \"{text}\""),
+        _ => return Ok(job(expr, id, zone, "expression")?.map(Arc::new)),
     };
     // Its name is that of the machine's zone too, which may be none that a jobfile knows.
     let tz = Some(zone.name().to_owned());
@@ -40,11 +42,30 @@ pub(super) fn schedule(
     Ok(loaded.set.and_then(|set| set.jobs.into_iter().next()))
 }
 
+/// Whether this can only be meant as a duration, right or wrong.
+pub(super) fn is_duration(text: &str) -> bool {
+    !matches!(span::parse(text), Err(NoSpan::Form(_)))
+}
+
+/// Whether an expression that can be read depends on the id of its job.
+pub(super) fn is_hashed(expr: &str) -> bool {
+    // It would be a wonder if all of these had the same.
+    let ids = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let mut schedules = ids.iter().map(|id| crontab::parse(expr, id, &mut Vec::new()));
+    let first = schedules.next();
+    schedules.any(|other| Some(other) != first)
+}
+
 /// A job that is due when the cron expression `expr` says; `None` when it has errors, which have
-/// been reported on stderr under `name`. Warnings are reported too.
-pub(super) fn job(expr: &str, zone: &Zone, name: &str) -> anyhow::Result<Option<Job>> {
+/// been reported on stderr under `name`. Warnings are reported too. `H` is that of the job `id`.
+pub(super) fn job(
+    expr: &str,
+    id: Option<&str>,
+    zone: &Zone,
+    name: &str,
+) -> anyhow::Result<Option<Job>> {
     let mut flaws = Vec::new();
-    let parsed = crontab::parse(expr, ID, &mut flaws);
+    let parsed = crontab::parse(expr, id.unwrap_or(ID), &mut flaws);
     if !flaws.is_empty() {
         let mut sources = Sources::default();
         let file = sources.push(Source::new(name, expr));
@@ -57,7 +78,7 @@ pub(super) fn job(expr: &str, zone: &Zone, name: &str) -> anyhow::Result<Option<
             };
             problems.push(Problem { help: flaw.help, ..problem });
         }
-        problem::print(&mut anstream::stderr().lock(), &problems, &sources)?;
+        report(&problems, &sources)?;
     }
     let trigger = match parsed {
         None => return Ok(None),
@@ -66,7 +87,12 @@ pub(super) fn job(expr: &str, zone: &Zone, name: &str) -> anyhow::Result<Option<
             Trigger::Cron(Arc::new(CronTrigger::new([schedule], zone.clone(), None, None)))
         }
     };
-    Ok(Some(Job {
+    Ok(Some(of_trigger(trigger, zone)))
+}
+
+/// A job that has nothing but a trigger.
+pub(super) fn of_trigger(trigger: Trigger, zone: &Zone) -> Job {
+    Job {
         id: ID.into(),
         name: None,
         command: Command::Shell("".into()),
@@ -74,5 +100,5 @@ pub(super) fn job(expr: &str, zone: &Zone, name: &str) -> anyhow::Result<Option<
         zone: zone.clone(),
         executor: 0,
         options: Arc::new(Options::default()),
-    }))
+    }
 }

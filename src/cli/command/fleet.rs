@@ -7,35 +7,43 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::history_source::{History, HistoryArgs, told};
+use super::screen;
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
+use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
+use crate::store::HAS_SHARED;
+use crate::sys::clock;
 
 /// A clock that is off by more than this is worth a word.
 const OFF: i64 = 500_000;
 
 /// Show the hosts that share the store
 ///
-/// One row a host: since when it is there, its last beat, by how much its clock is ahead of the
-/// store's, how many jobs are at home there and how many runs are active.
+/// One row per host: when it joined, its last heartbeat, how far its clock is ahead of the store's,
+/// how many jobs have their home there and how many runs are active.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     place: HistoryArgs,
 
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     output: Output,
+
+    /// Refresh every second until Ctrl-C
+    #[arg(long, conflicts_with = "output")]
+    watch: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A table for people, fitted to the terminal
+    /// A table, fitted to the terminal
     Table,
-    /// One JSON object a line, times in RFC 3339
+    /// One JSON object per line, times in RFC 3339
     Json,
 }
 
@@ -62,10 +70,22 @@ struct Line<'a> {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut history = History::open(&args.place, context)?;
-    let members = history.reader().members().map_err(told)?;
-    if members.is_empty() {
-        bail!("no host shares this store");
+    if !HAS_SHARED {
+        return nobody();
     }
+    if args.watch {
+        screen::needs_terminal("--watch")?;
+        let (zone, now) = (history.zone.clone(), clock::wall);
+        return screen::watch(context, |columns| {
+            let members = members(&mut history)?;
+            let mut text = Vec::new();
+            table(&members, &zone, now()).write(&mut text, Some(columns))?;
+            drift(&members, &mut text)?;
+            let alive = members.iter().filter(|member| member.gone.is_none()).count();
+            Ok((format!("{alive} of {} hosts are up", members.len()), text))
+        });
+    }
+    let members = members(&mut history)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
     match args.output {
         Output::Json => {
@@ -80,6 +100,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn nobody<T>() -> anyhow::Result<T> {
+    bail!("no hosts use this store")
+}
+
+fn members(history: &mut History) -> anyhow::Result<Vec<Member>> {
+    let members = history.reader().members().map_err(told)?;
+    if members.is_empty() { nobody() } else { Ok(members) }
 }
 
 fn state(member: &Member) -> &'static str {
@@ -148,14 +177,14 @@ fn drift(members: &[Member], out: &mut dyn Write) -> anyhow::Result<()> {
     let alive: Vec<&Member> = members.iter().filter(|member| member.gone.is_none()).collect();
     let differ = |what: fn(&Member) -> String| {
         let mut all: Vec<String> = alive.iter().map(|member| what(member)).collect();
-        all.sort_unstable();
+        sort::all(&mut all);
         all.dedup();
         all.len() > 1
     };
     let kinds: [Kind; 3] = [
         (|member| member.jobfile_hash.to_string(), "jobfiles"),
         (|member| member.version.to_string(), "versions of schedrs"),
-        (|member| member.tzdata.to_string(), "versions of time-zone data"),
+        (|member| member.tzdata.to_string(), "versions of time zone data"),
     ];
     for (what, name) in kinds {
         if differ(what) {

@@ -3,7 +3,7 @@
 //! They read a store beside whoever writes it, so that they work whether schedrs runs or not. The
 //! jobfile says which store that is, and what the jobs are called and mean.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,32 +12,40 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::argument;
+use super::selection::{Selection, is_pattern};
 use crate::cli::Context;
 use crate::control::jobfile_lock;
-use crate::core::event::JobRecord;
+use crate::core::event::{JobRecord, Pause};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::nearest::nearest;
+use crate::core::sort;
 use crate::core::zone::Zone;
 use crate::jobfile::{self, Builder, locate};
 use crate::problem::{Lines, clean};
 use crate::store::known;
 use crate::store::location::{self, Location};
-use crate::store::{Reader, Session, StoreError, Trouble};
+use crate::store::{Query, Reader, RunRecord, Session, StoreError, Trouble};
 use crate::sys::clock;
+
+/// The id of a job, and its tags.
+type Tagged = (Box<str>, Box<[Box<str>]>);
 
 /// Where the past is.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct HistoryArgs {
-    /// The jobfile whose past it is [default: $SCHEDRS_JOBFILE, ./jobs.toml,
-    /// $XDG_CONFIG_HOME/schedrs/jobs.toml, /etc/schedrs/jobs.toml]
-    #[arg(short = 'f', long, value_name = "FILE")]
+    /// The jobfile [default: $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml,
+    /// /etc/schedrs/jobs.toml]
+    #[arg(short = 'f', long = "file", alias = "jobfile", value_name = "FILE")]
     pub(super) jobfile: Option<PathBuf>,
 
-    /// The store, such as sqlite:PATH [default: that of the jobfile]
+    /// The store, such as sqlite:PATH [default: the jobfile's]
     #[arg(long, value_name = "URL")]
     pub(super) store: Option<String>,
 }
+
+/// Among so many records of a job is its latest due time.
+const NEWEST: usize = 20;
 
 /// The past, opened.
 pub(super) struct History {
@@ -50,6 +58,8 @@ pub(super) struct History {
     places: HashMap<Box<str>, usize>,
     /// The zone of what has none of its own.
     pub(super) zone: Zone,
+    /// It is that of whoever looks, and all times are shown in it.
+    pub(super) is_local: bool,
     /// Now.
     pub(super) now: Instant,
 }
@@ -59,6 +69,14 @@ pub(super) struct History {
 enum Source {
     /// A store.
     Store(Box<dyn Reader>),
+}
+
+impl HistoryArgs {
+    /// What was typed of it, with a space before it: a command that is to be typed next needs it, too.
+    pub(super) fn typed(&self) -> String {
+        let store = self.store.as_ref().map(|url| format!(" --store {}", argument::quoted(url)));
+        argument::option("-f", self.jobfile.as_deref()) + &store.unwrap_or_default()
+    }
 }
 
 impl History {
@@ -76,18 +94,19 @@ impl History {
             None => (None, None),
         };
         let zone = match &set {
-            Some(set) => set.settings.zone.clone(),
-            None => argument::local_zone(context),
+            Some(set) if !context.local => set.settings.zone.clone(),
+            _ => argument::local_zone(context),
         };
         let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
         let reader = open_first(&candidates, jobfile.as_deref())?;
-        Ok(History { builder, ..History::new(Source::Store(reader), set, zone, now) })
+        let is_local = context.local;
+        Ok(History { builder, is_local, ..History::new(Source::Store(reader), set, zone, now) })
     }
 
     fn new(source: Source, set: Option<JobSet>, zone: Zone, now: Instant) -> History {
         let jobs = set.iter().flat_map(|set| &set.jobs).enumerate();
         let places = jobs.map(|(place, job)| (job.id.clone(), place)).collect();
-        History { source, set, builder: None, places, zone, now }
+        History { source, set, builder: None, places, zone, is_local: false, now }
     }
 
     /// The way to ask.
@@ -100,11 +119,30 @@ impl History {
     /// What the store remembers of a job. If it was added or changed at run time, it is as that
     /// says from here on.
     pub(super) fn known(&mut self, id: &str) -> anyhow::Result<Option<JobRecord>> {
-        let known = self.reader().job(id)?;
-        if let Some(known) = &known {
+        let mut known = self.reader().job(id)?;
+        if let Some(known) = &mut known {
             self.take_up(known);
+            // A store that several hosts share is not told of each due time twice: the records say
+            // how far they have got.
+            let newest = Query { job: Some(id.into()), limit: NEWEST, ..Query::default() };
+            let newest = self.reader().records(&newest)?;
+            let own = newest.iter().filter(|record| record.host.is_some() && record.by.is_none());
+            let decided = own.map(|record| record.last_due).max();
+            known.decided = known.decided.max(decided.unwrap_or(Instant::MIN));
         }
         Ok(known)
+    }
+
+    /// Whether it takes a word to say on which host something was: these records, or those who share
+    /// the store, are of more than one.
+    pub(super) fn has_hosts(&mut self, records: &[RunRecord]) -> anyhow::Result<bool> {
+        let of_records = records.iter().filter_map(|record| record.host.as_deref());
+        let mut hosts: HashSet<Box<str>> = of_records.map(Into::into).collect();
+        // Where none of them has a host, nobody shares the store.
+        if hosts.len() == 1 || (hosts.is_empty() && records.is_empty()) {
+            hosts.extend(self.reader().members()?.into_iter().map(|member| member.host));
+        }
+        Ok(hosts.len() > 1)
     }
 
     /// The same for all jobs.
@@ -139,7 +177,58 @@ impl History {
 
     /// The zone in which the times of a job are shown.
     pub(super) fn zone_of(&self, id: &str) -> Zone {
-        self.job(id).map_or_else(|| self.zone.clone(), |job| job.zone.clone())
+        let job = self.job(id).filter(|_| !self.is_local);
+        job.map_or_else(|| self.zone.clone(), |job| job.zone.clone())
+    }
+
+    /// The jobs that words stand for, each once: of the jobfile, and those that only the store knows.
+    pub(super) fn choose(&mut self, words: &[String]) -> anyhow::Result<Vec<String>> {
+        if !words.iter().any(|word| is_pattern(word)) {
+            let mut jobs: Vec<String> = Vec::with_capacity(words.len());
+            for id in words {
+                self.must_know(id)?;
+                if !jobs.contains(id) {
+                    jobs.push(id.clone());
+                }
+            }
+            return Ok(jobs);
+        }
+        let remembered = self.all_known()?;
+        let set = self.set.iter().flat_map(|set| &set.jobs);
+        let mut known: Vec<Tagged> =
+            set.map(|job| (job.id.clone(), job.options.tags.clone())).collect();
+        let here: HashSet<Box<str>> = known.iter().map(|(id, _)| id.clone()).collect();
+        let last = self.reader().latest(None)?.into_iter().map(|latest| latest.job);
+        let others: BTreeSet<Box<str>> =
+            last.chain(remembered.into_iter().map(|job| job.id)).collect();
+        let others = others.into_iter().filter(|id| !here.contains(id));
+        known.extend(others.map(|id| (id, Box::default())));
+        let all: Vec<_> = known.iter().map(|(id, tags)| (&**id, &**tags)).collect();
+        let places = Selection::new(words)?.choose(&all, "")?;
+        Ok(places.into_iter().map(|place| known[place].0.to_string()).collect())
+    }
+
+    /// The newest records of these jobs, or of all if there are none, newest first.
+    pub(super) fn records(
+        &mut self,
+        jobs: &[String],
+        query: &Query,
+    ) -> anyhow::Result<Vec<RunRecord>> {
+        let mut all = Vec::new();
+        match jobs {
+            [] => all = self.reader().records(query)?,
+            jobs => {
+                for job in jobs {
+                    let of_job = Query { job: Some(job.as_str().into()), ..query.clone() };
+                    all.extend(self.reader().records(&of_job)?);
+                }
+                sort::by_key(&mut all, |record| std::cmp::Reverse(record.seq));
+            }
+        }
+        if query.limit > 0 {
+            all.truncate(query.limit);
+        }
+        Ok(all)
     }
 
     /// Makes sure that there is something to know of a job: it is in the jobfile, or the store
@@ -161,8 +250,34 @@ impl History {
         let id = clean(id);
         match nearest(&id, ids.iter().map(|id| &**id)) {
             Some(near) => bail!("no job `{id}`; did you mean `{}`?", clean(near)),
-            None => bail!("no job `{id}`, neither in the jobfile nor in the store"),
+            None => bail!("no job `{id}` in the jobfile or the store"),
         }
+    }
+}
+
+/// The zones of jobs, found once.
+pub(super) struct Zones {
+    of_jobs: HashMap<Box<str>, Zone>,
+    other: Zone,
+}
+
+impl Zones {
+    pub(super) fn new(history: &History) -> Zones {
+        let jobs = history.set.iter().flat_map(|set| &set.jobs);
+        let own = jobs.filter(|job| !history.is_local && job.zone != history.zone);
+        Zones {
+            of_jobs: own.map(|job| (job.id.clone(), job.zone.clone())).collect(),
+            other: history.zone.clone(),
+        }
+    }
+
+    /// One for all.
+    pub(super) fn all(zone: Zone) -> Zones {
+        Zones { of_jobs: HashMap::new(), other: zone }
+    }
+
+    pub(super) fn of(&self, job: &str) -> &Zone {
+        self.of_jobs.get(job).unwrap_or(&self.other)
     }
 }
 
@@ -179,11 +294,12 @@ fn read_jobfile(
         if let Err(error) = fs::metadata(path)
             && place.store.is_none()
         {
-            return Err(error).with_context(|| format!("failed to read {name}"));
+            return Err(error).with_context(|| format!("cannot read {name}"));
         }
-        anstream::eprintln!(
-            "schedrs: {name} has errors, which `schedrs validate` shows; going on without it"
-        );
+        crate::cli::say(&format!(
+            "schedrs: {name} has errors (see `schedrs validate{}`); continuing without it",
+            argument::option("-f", place.jobfile.as_deref())
+        ));
     }
     Ok((loaded.set, loaded.builder))
 }
@@ -223,6 +339,19 @@ fn candidates(
     }
 }
 
+/// The store of a jobfile: the one that `schedrs run` would take.
+pub(super) fn store_of(jobfile: &Path, context: &Context) -> anyhow::Result<Location> {
+    let place = HistoryArgs { jobfile: Some(jobfile.to_path_buf()), store: None };
+    let (set, _) = read_jobfile(jobfile, &place, context, clock::wall())?;
+    let found = candidates(&place, Some(jobfile), set.as_ref())?;
+    let is_there = |place: &&Location| place.path().is_none_or(Path::exists);
+    match (found.iter().find(is_there), set.is_some_and(|set| set.settings.store_url.is_some())) {
+        (Some(place), _) => Ok(place.clone()),
+        (None, true) => found.into_iter().next().context("no store"),
+        (None, false) => Ok(known::choose(jobfile).location),
+    }
+}
+
 /// Opens the first store that is there.
 fn open_first(candidates: &[Location], jobfile: Option<&Path>) -> anyhow::Result<Box<dyn Reader>> {
     let mut looked = Vec::new();
@@ -251,6 +380,27 @@ fn open_first(candidates: &[Location], jobfile: Option<&Path>) -> anyhow::Result
     Err(Lines::new(std::iter::once(what).chain(looked).chain(moved)).into())
 }
 
+/// What a store remembers of the jobs of a jobfile.
+pub(super) struct Remembered {
+    /// When each was first scheduled, by which trigger, and whether it is paused.
+    pub(super) jobs: Vec<JobRecord>,
+    /// Whether all are paused.
+    pub(super) all_paused: Option<Pause>,
+}
+
+/// What the store of a jobfile remembers; `None`: none can be read. One that hosts share is far away:
+/// whether it is asked is for the caller to say.
+pub(super) fn remembered(set: &JobSet, jobfile: &Path, asks_shared: bool) -> Option<Remembered> {
+    if jobfile == Path::new("-") {
+        return None;
+    }
+    let place = HistoryArgs { jobfile: Some(jobfile.to_path_buf()), store: None };
+    let mut found = candidates(&place, Some(jobfile), Some(set)).ok()?;
+    found.retain(|location| asks_shared || location.path().is_some());
+    let mut reader = open_first(&found, Some(jobfile)).ok()?;
+    Some(Remembered { jobs: reader.jobs().ok()?, all_paused: reader.all_paused().ok()? })
+}
+
 /// The jobs of a jobfile as they are in effect: with those that were added at run time, and as they
 /// were changed then. Without a store that can be read, as the jobfile has them.
 pub(super) fn in_effect(
@@ -265,10 +415,10 @@ pub(super) fn in_effect(
     let reader = match found.map(|place| location::reader(&place)) {
         Some(Ok(reader)) => reader,
         Some(Err(error)) if error.kind == Trouble::Untrusted => {
-            anstream::eprintln!(
-                "schedrs: {}; going on without it",
+            crate::cli::say(&format!(
+                "schedrs: {}; continuing without it",
                 clean(&told(error).to_string())
-            );
+            ));
             return set;
         }
         Some(Err(_)) | None => return set,
@@ -311,87 +461,6 @@ pub(super) fn goes_on(session: &Session) -> bool {
     start == session.process.start
 }
 
-/// A time as it was typed: from its first moment to its last. `03:00` is a whole minute.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) from: Instant,
-    pub(super) until: Instant,
-}
-
-/// Reads a time for looking back: an RFC 3339 time, a date with or without a time, as tables show
-/// it or not; a time of day, which is the last one that has passed; `today`, `yesterday`; `-2h`
-/// for two hours ago; `now`.
-pub(super) fn moment(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Moment> {
-    let exactly = |at| Ok(Moment { from: at, until: at });
-    // As `history` shows it.
-    let weekday = |(day, rest): (&str, &str)| {
-        let days = crate::core::names::WEEKDAYS.iter();
-        days.map(|name| &name[..3]).any(|name| name.eq_ignore_ascii_case(day)).then_some(rest.len())
-    };
-    let text = match text.split_once(' ').and_then(weekday) {
-        Some(length) => &text[text.len() - length..],
-        None => text,
-    };
-    let today = zone.wall_of(now).div_euclid(DAY);
-    match text {
-        "today" => return Ok(span(zone, today * DAY, DAY)),
-        "yesterday" => return Ok(span(zone, (today - 1) * DAY, DAY)),
-        _ => {}
-    }
-    if let Some(ago) = text.strip_prefix('-') {
-        return exactly(now.minus(humantime::parse_duration(ago)?));
-    }
-    if let Some((secs, length)) = time_of_day(text) {
-        // The last one that has passed.
-        let day = if zone.instant_of(today * DAY + secs) > now { today - 1 } else { today };
-        return Ok(span(zone, day * DAY + secs, length));
-    }
-    let at = argument::instant(text, zone, now, now)?;
-    Ok(match text.get(10..).map(precision) {
-        Some(0) if text.len() == 10 => span(zone, zone.wall_of(at), DAY),
-        Some(length) if length > 0 => {
-            let length = std::time::Duration::from_micros(length as u64 * 1_000_000 - 1);
-            Moment { from: at, until: at.plus(length) }
-        }
-        _ => Moment { from: at, until: at },
-    })
-}
-
-const DAY: i64 = 86_400;
-
-/// So many seconds of wall time from a wall time on.
-fn span(zone: &Zone, wall: i64, length: i64) -> Moment {
-    let until = zone.instant_of(wall + length);
-    let from = zone.instant_of(wall);
-    Moment { from, until: until.minus(std::time::Duration::from_micros(1)).max(from) }
-}
-
-/// How many seconds a time after a date stands for; 0: it is exact.
-fn precision(rest: &str) -> i64 {
-    let clock = rest.get(1..).unwrap_or_default();
-    let clock = &clock[..clock.find(['Z', 'z', '+', '-', ' ']).unwrap_or(clock.len())];
-    match clock.len() {
-        5 => 60,
-        8 => 1,
-        _ => 0,
-    }
-}
-
-/// `HH:MM` or `HH:MM:SS`, as seconds of a day and how many of them it stands for.
-fn time_of_day(text: &str) -> Option<(i64, i64)> {
-    let number = |part: &str, below: i64| {
-        let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-        part.parse::<i64>().ok().filter(|number| digits && *number < below)
-    };
-    let mut parts = text.split(':');
-    let (hour, minute) = (number(parts.next()?, 24)?, number(parts.next()?, 60)?);
-    match (parts.next(), parts.next()) {
-        (None, _) => Some((hour * 3600 + minute * 60, 60)),
-        (Some(second), None) => Some((hour * 3600 + minute * 60 + number(second, 60)?, 1)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 pub(super) mod scene;
 
@@ -410,54 +479,4 @@ pub(super) fn of(jobs: &str, now: Instant, store: impl Reader + 'static) -> Hist
 pub(super) fn args<A: clap::Args>(line: &[&str]) -> A {
     let command = A::augment_args(clap::Command::new("schedrs").no_binary_name(true));
     A::from_arg_matches(&command.try_get_matches_from(line).unwrap()).unwrap()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::zone::Database;
-
-    #[test]
-    fn times_as_typed() {
-        let zone = Database::bundled().get("Europe/Berlin").unwrap();
-        // Tue 2026-11-24 13:00:00 +01:00.
-        let now = Instant::from_secs(1_795_478_400 + 12 * 3600);
-        let shown = |text: &str| {
-            let found = moment(text, &zone, now).unwrap();
-            let length = found.until.since(found.from).as_micros();
-            let from = crate::core::words::rfc3339(found.from, &zone);
-            format!("{} {}", from.trim_end_matches("+01:00"), length.div_ceil(1_000_000))
-        };
-        for (text, expected) in [
-            ("03:00", "2026-11-24T03:00:00 60"),
-            ("13:00", "2026-11-24T13:00:00 60"),
-            ("13:01", "2026-11-23T13:01:00 60"),
-            ("03:00:07", "2026-11-24T03:00:07 1"),
-            ("today", "2026-11-24T00:00:00 86400"),
-            ("yesterday", "2026-11-23T00:00:00 86400"),
-            ("-2h", "2026-11-24T11:00:00 0"),
-            ("now", "2026-11-24T13:00:00 0"),
-            ("2026-11-20", "2026-11-20T00:00:00 86400"),
-            ("2026-11-20 03:00", "2026-11-20T03:00:00 60"),
-            ("2026-11-20T03:00:05", "2026-11-20T03:00:05 1"),
-            ("2026-11-20T02:00Z", "2026-11-20T03:00:00 60"),
-            ("2026-11-20T02:00:05Z", "2026-11-20T03:00:05 1"),
-            ("2026-11-20T02:00:05.5Z", "2026-11-20T03:00:05.500 0"),
-            ("Fri 2026-11-20 03:00:00 +01:00", "2026-11-20T03:00:00 1"),
-        ] {
-            assert_eq!(shown(text), expected, "{text}");
-        }
-        for text in ["", "25:00", "3:00", "03:00:00:00", "Xyz 03:00", "2026-13-01", "-", "-2x"] {
-            assert!(moment(text, &zone, now).is_err(), "{text}");
-        }
-    }
-
-    /// A day on which the clocks change has another length.
-    #[test]
-    fn a_day_is_as_long_as_it_is() {
-        let zone = Database::bundled().get("Europe/Berlin").unwrap();
-        let now = Instant::from_secs(1_795_478_400);
-        let day = moment("2026-10-25", &zone, now).unwrap();
-        assert_eq!(day.until.since(day.from).as_secs(), 25 * 3600 - 1);
-    }
 }

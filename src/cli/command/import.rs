@@ -3,6 +3,8 @@
 //! The jobfile goes to stdout, or to the file of `-o`; what could not be carried, what is not the
 //! same and what the proof found go to stderr. The work is done in `crate::convert::import`.
 
+mod units;
+
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -13,7 +15,8 @@ use clap::Subcommand;
 
 use crate::cli::{Context, ExitCode};
 use crate::convert::import::proof::{self, Proof};
-use crate::convert::import::{Draft, Written, anacrontab, apscheduler, crontab, systemd};
+use crate::convert::import::{Draft, Written, anacrontab, apscheduler, crontab};
+use crate::core::sort;
 use crate::jobfile;
 use crate::problem;
 use crate::sys::accounts;
@@ -22,14 +25,14 @@ use crate::sys::clock;
 /// Arguments.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Without a subcommand, your own crontab is read, through `crontab -l`. The jobfile goes to standard \
-output, everything else to standard error.
+Without a subcommand, imports your own crontab (`crontab -l`). The jobfile goes to standard output, \
+everything else to standard error.
 
-Every import is proven: the next 1000 due times of each job, computed from the jobfile that was \
-written, are compared with those that an independent engine finds in the original.
+Every import is proven: for each job, the next 1000 due times computed from the new jobfile are \
+compared with those an independent engine computes from the original.
 
-Exit codes: 0 everything was carried and every due time is equal; 1 something was not carried (the \
-rest is written) or the proof failed; 2 the command line is wrong.")]
+Exit codes: 0 everything was converted and every due time matches; 1 something was not converted (the \
+rest is written), or the proof failed; 2 wrong usage.")]
 pub(crate) struct Args {
     #[command(subcommand)]
     from: Option<From>,
@@ -40,44 +43,45 @@ pub(crate) struct Args {
 
 #[derive(Subcommand, Debug)]
 enum From {
-    /// Crontabs of users, of the system, and of supercronic
+    /// User and system crontabs, and those of supercronic
     Crontab {
-        /// Crontabs; `-` is standard input; a directory is read as cron reads /etc/cron.d. Without
-        /// one: `crontab -l`, and with --system /etc/crontab and /etc/cron.d
+        /// Crontabs; `-` is standard input; a directory is read as cron reads /etc/cron.d [default:
+        /// `crontab -l`; with --system, /etc/crontab and /etc/cron.d]
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
 
-        /// Each line names a user, as in /etc/crontab and /etc/cron.d (which need not be told)
+        /// Each line names a user, as in /etc/crontab and /etc/cron.d (assumed for those)
         #[arg(long, conflicts_with = "user")]
         system: bool,
 
-        /// Run the jobs as this user; without FILE, read this user's crontab
+        /// Run the jobs as this user; without FILE, import this user's crontab
         #[arg(long, value_name = "USER")]
         user: Option<String>,
     },
-    /// The file of anacron
+    /// The anacrontab
     Anacrontab {
         /// Files; `-` is standard input [default: /etc/anacrontab]
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Timers of systemd, with their services
+    /// systemd timers, with their services
     Systemd {
-        /// Timers, and services that are not found beside them or in systemd's directories
-        #[arg(value_name = "FILE", required = true)]
+        /// Timers, directories of timers, and any services that are neither beside them nor in
+        /// systemd's directories [default: the timers enabled on this machine]
+        #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// What APScheduler's `export_jobs` wrote (3.11)
+    /// Jobs exported by APScheduler's `export_jobs` (3.11)
     Apscheduler {
         /// Exports; `-` is standard input
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
-    /// CronJobs of Kubernetes, in YAML or JSON
+    /// Kubernetes CronJobs, in YAML or JSON
     ///
-    /// For this schedrs has to be built with the feature `kubernetes`.
+    /// Needs a schedrs built with the feature `kubernetes`.
     Kubernetes {
-        /// Manifests, each with any number of CronJobs; `-` is standard input
+        /// Manifests with any number of CronJobs; `-` is standard input
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
@@ -86,7 +90,7 @@ enum From {
 /// What becomes of it.
 #[derive(clap::Args, Debug)]
 struct To {
-    /// Write the jobfile here instead of to standard output
+    /// Write the jobfile here, not to standard output
     #[arg(short, long = "output-file", value_name = "FILE", global = true)]
     output: Option<PathBuf>,
 
@@ -94,11 +98,11 @@ struct To {
     #[arg(long, global = true, requires = "output")]
     force: bool,
 
-    /// List each job's proof
+    /// Show the proof for each job
     #[arg(long, global = true)]
     proof: bool,
 
-    /// How many due times of each job to compare
+    /// How many due times to compare for each job
     #[arg(long, value_name = "N", global = true, default_value_t = proof::COUNT)]
     count: usize,
 }
@@ -108,7 +112,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let own = From::Crontab { files: Vec::new(), system: false, user: None };
     read(args.from.as_ref().unwrap_or(&own), &mut draft)?;
     let (written, problems, sources) = draft.write();
-    problem::print(&mut anstream::stderr().lock(), &problems, &sources)?;
+    crate::cli::report(&problems, &sources)?;
     // Nothing is given out that we cannot read ourselves.
     let now = clock::wall();
     let tz = crate::core::zone::tz_variable();
@@ -116,7 +120,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         jobfile::load_text_in(tz, "the jobfile written", &written.text, &context.zones, now);
     let Some(set) = &loaded.set else {
         loaded.report()?;
-        bail!("the jobfile written has errors, and is not given out");
+        bail!("the new jobfile has errors and was not written");
     };
     let proof = proof::compare(&written, set, now, args.to.count);
     report(&proof, args.to.proof, &sources)?;
@@ -138,7 +142,7 @@ fn read(from: &From, draft: &mut Draft<'_>) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        From::Systemd { files } => units(files, draft),
+        From::Systemd { files } => units::read(files, draft),
         From::Apscheduler { files } => {
             for file in files {
                 let (name, text) = text(file)?;
@@ -180,7 +184,7 @@ fn crontabs(
             && let Ok(home) = std::env::var("HOME")
         {
             // cron starts a user's jobs there.
-            draft.run_in(&home);
+            crontab::run_at_own_home(draft, &home);
         }
         crontab::run_at_home(draft, &home_of);
         return Ok(());
@@ -199,6 +203,7 @@ fn crontabs(
         crontab::read(draft, &name, &text, crontab::Options { system, user });
     }
     crontab::run_at_home(draft, &home_of);
+    crontab::run_at_own_home(draft, "~");
     Ok(())
 }
 
@@ -225,10 +230,10 @@ fn crontab_directory(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
         } else {
             let name = path.display().to_string();
             let name = problem::clean(&name);
-            anstream::eprintln!("{name}: left out: cron does not read a file of such a name");
+            anstream::eprintln!("{name}: left out: cron ignores files with such names");
         }
     }
-    files.sort();
+    sort::all(&mut files);
     Ok(files)
 }
 
@@ -266,56 +271,6 @@ fn text(path: &Path) -> anyhow::Result<(String, String)> {
     Ok((name, String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Where systemd looks for units, in its order.
-const UNIT_DIRECTORIES: [&str; 5] = [
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
-
-fn units(files: &[PathBuf], draft: &mut Draft<'_>) -> anyhow::Result<()> {
-    let is_timer = |path: &Path| path.extension().is_some_and(|ending| ending == "timer");
-    let (timers, services): (Vec<&PathBuf>, Vec<&PathBuf>) =
-        files.iter().partition(|file| is_timer(file));
-    if timers.is_empty() {
-        bail!("none of these files is a timer: their names have to end in `.timer`");
-    }
-    for timer in timers {
-        let (name, text) = unit_text(timer)?;
-        let find = |unit: &str| -> Option<(String, String)> {
-            let given = services.iter().find(|path| path.file_name().is_some_and(|n| n == unit));
-            let beside = timer.with_file_name(unit);
-            let elsewhere = UNIT_DIRECTORIES.iter().map(|dir| Path::new(dir).join(unit));
-            let candidates = given.map(|path| (*path).clone()).into_iter().chain([beside]);
-            let found = candidates.chain(elsewhere).find(|path| path.exists())?;
-            unit_text(&found).ok()
-        };
-        systemd::read(draft, &name, &text, &find);
-    }
-    Ok(())
-}
-
-/// A unit with the drop-ins that stand beside it.
-fn unit_text(path: &Path) -> anyhow::Result<(String, String)> {
-    let (name, mut unit) = text(path)?;
-    let mut dir = path.as_os_str().to_owned();
-    dir.push(".d");
-    let mut drop_ins: Vec<PathBuf> = fs::read_dir(dir)
-        .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())).collect())
-        .unwrap_or_default();
-    drop_ins.retain(|path| path.extension().is_some_and(|ending| ending == "conf"));
-    drop_ins.sort();
-    for drop_in in drop_ins {
-        if !unit.ends_with('\n') {
-            unit.push('\n');
-        }
-        unit += &text(&drop_in)?.1;
-    }
-    Ok((name, unit))
-}
-
 /// Writes the jobfile, and replaces nothing unless told to.
 fn put(written: &Written, to: &To) -> anyhow::Result<()> {
     let Some(path) = &to.output else {
@@ -326,7 +281,7 @@ fn put(written: &Written, to: &To) -> anyhow::Result<()> {
     let name = path.display();
     match write_to(path, written.text.as_bytes(), to.force) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && !to.force => {
-            bail!("{name} exists; `--force` replaces it");
+            bail!("{name} already exists; use `--force` to replace it");
         }
         done => done.with_context(|| format!("cannot write {name}")),
     }
@@ -424,7 +379,7 @@ fn summary(proof: &Proof, lost: usize) -> String {
         parts.push(format!("{} by design at a change of clocks", grouped(by_design)));
     }
     if not_compared > 0 {
-        let why = "`--proof` says why";
+        let why = "see `--proof`";
         parts.push(format!("{} not compared ({why})", counted(not_compared, "job", "jobs")));
     }
     let mismatches = proof.mismatches().count();
@@ -432,7 +387,7 @@ fn summary(proof: &Proof, lost: usize) -> String {
         parts.push(counted(mismatches, "mismatch", "mismatches"));
     }
     if lost > 0 {
-        parts.push(format!("{} not carried", counted(lost, "thing", "things")));
+        parts.push(format!("{} not converted", counted(lost, "thing", "things")));
     }
     parts.join(", ")
 }

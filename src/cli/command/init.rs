@@ -10,11 +10,11 @@ use anyhow::bail;
 use crate::cli::{Context, ExitCode};
 use crate::sys::trust;
 
-/// Write a small commented jobfile that runs as it is
+/// Write a small, commented jobfile that runs as it is
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-An existing file is never overwritten. Its mode is 0644: whoever can write to a jobfile decides what \
-is run.")]
+An existing file is never overwritten. The new file has mode 0644: whoever can write to a jobfile \
+decides what is run.")]
 pub(crate) struct Args {
     /// The file to write; `-` is standard output
     #[arg(value_name = "FILE", default_value = "jobs.toml")]
@@ -43,22 +43,24 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                 bail!("{name} is a directory: name a file in it, such as {name}/jobs.toml")
             }
             io::ErrorKind::AlreadyExists => {
-                bail!("{name} exists and is left as it is; name another file, or `-` to look first")
+                bail!(
+                    "{name} already exists and was not changed; name another file, or use `-` to print"
+                )
             }
             io::ErrorKind::NotFound => {
                 let directory = file.parent().map(trust::quoted).unwrap_or_default();
-                bail!("{name} cannot be written: {directory} does not exist; mkdir -p {directory}")
+                bail!("cannot write {name}: {directory} does not exist; mkdir -p {directory}")
             }
-            _ => bail!("{name} cannot be written: {error}"),
+            _ => bail!("cannot write {name}: {error}"),
         },
     };
     if let Err(error) = created.write_all(text(&name, &zone).as_bytes()) {
         // Half of it would be in the way of the next try.
         let _ = fs::remove_file(file);
-        bail!("{name} cannot be written: {error}");
+        bail!("cannot write {name}: {error}");
     }
     let mut out = anstream::stdout().lock();
-    writeln!(out, "wrote {name}, three jobs that are harmless. Now:\n")?;
+    writeln!(out, "wrote {name} with three harmless jobs. Next:\n")?;
     for (command, what) in commands(&name) {
         writeln!(out, "  {command:<width$}  {what}", width = width(&name))?;
     }
@@ -68,9 +70,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// What to do with a jobfile first.
 fn commands(name: &str) -> [(String, &'static str); 3] {
     [
-        (format!("schedrs validate {name}"), "is it right?"),
-        (format!("schedrs next {name}"), "when are its jobs due?"),
-        (format!("schedrs run {name}"), "run them; Ctrl-C ends it"),
+        (format!("schedrs validate {name}"), "check it"),
+        (format!("schedrs next {name}"), "see when its jobs are due"),
+        (format!("schedrs run {name}"), "run them; Ctrl-C stops the scheduler"),
     ]
 }
 

@@ -1,48 +1,63 @@
 //! `schedrs list`: the jobs of a running schedrs, and how they stand.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 
-use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::request::{self, Connection, Output, Times};
+use super::selection::Selection;
+use super::{named, top};
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
-use crate::control::wire::view::JobLine;
+use crate::control::wire::view::{JobLine, StatusView};
+use crate::core::sort;
+use crate::core::zone::Zone;
 use crate::problem::clean;
 
-mod watch;
-
-/// Show the jobs of a running schedrs, and how they stand
+/// List jobs with their state, last run and next due time
 ///
-/// One row a job, in the order of the jobfile, then those that were added at run time. Times are on
-/// the clocks of the job's zone, which is named where it is not this machine's.
+/// One row per job: first the jobfile's, in its order, then those added at run time. Times are in
+/// each job's time zone. If they are all in this machine's, it is named below the table.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-States: running, waiting (for a slot, for another run, or to be tried again), paused, scheduled, \
-finished (its trigger names no due time any more).
+States: running; waiting (for a slot, for another run or for a retry); paused; overdue (no \
+success for longer than `expect`); scheduled; finished (no more due times).
 
 Examples:
   schedrs list
+  schedrs list --failed --sort failed
   schedrs list 'backup-*' --state paused
+  schedrs list --tag eu
   schedrs list --watch
   schedrs list --output json | jq -r 'select(.last.outcome == \"failed\") | .id'")]
 pub(crate) struct Args {
-    /// Only jobs whose id is like this: `*` and `?` stand for anything; may be given several times
-    #[arg(value_name = "PATTERN")]
-    patterns: Vec<String>,
+    /// Only these jobs: ids, patterns such as 'backup-*', or tags such as tag:eu
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
 
-    /// Only jobs in this state; may be given several times
+    /// Only jobs with this tag; repeat for more
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+
+    /// Only jobs in this state; repeat for more
     #[arg(long = "state", value_name = "STATE", value_enum)]
     states: Vec<State>,
 
-    /// At most so many
+    /// Show only jobs whose last run failed and jobs that are overdue
+    #[arg(long)]
+    failed: bool,
+
+    /// Sort the jobs [default: as in the jobfile]
+    #[arg(long, value_name = "ORDER", value_enum)]
+    sort: Option<Sort>,
+
+    /// Show at most N jobs
     #[arg(short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
 
-    /// Show it anew each second, until ^C
+    /// Show it full-screen, with keys to start and pause jobs: `schedrs top`
     #[arg(long, conflicts_with = "output")]
     watch: bool,
 
@@ -51,125 +66,272 @@ pub(crate) struct Args {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum State {
+pub(super) enum State {
     Running,
     Waiting,
     Paused,
     Scheduled,
+    Overdue,
     Finished,
 }
 
+/// What a list is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Sort {
+    /// What failed last first, then what is overdue, then the others
+    Failed,
+    /// What is due next first
+    Next,
+    /// What took longest the last time first
+    Duration,
+    /// By id
+    Name,
+}
+
+impl Sort {
+    /// Puts jobs in this order; `line` finds how each stands.
+    pub(super) fn sort<T>(self, jobs: &mut [T], line: impl Fn(&T) -> &JobLine) {
+        match self {
+            Sort::Name => sort::by(jobs, |a, b| line(a).id.cmp(&line(b).id)),
+            // Times are read once for each job, not for each comparison.
+            _ => jobs.sort_by_cached_key(|job| self.key(line(job))),
+        }
+    }
+
+    /// What comes first is least.
+    fn key(self, job: &JobLine) -> (i64, bool) {
+        let time = |time: Option<&String>| Some(request::instant(time?)?.micros());
+        let last = job.last.as_ref();
+        match self {
+            Sort::Failed => {
+                let last = last.filter(|_| has_failed(job));
+                let ended = last.and_then(|last| time(last.ended.as_ref().or(Some(&last.due))));
+                (ended.map_or(i64::MAX, |ended| -ended), job.overdue_since.is_none())
+            }
+            Sort::Next => (time(job.next.as_ref()).unwrap_or(i64::MAX), false),
+            Sort::Duration => {
+                let took = last.and_then(|last| i64::try_from(last.duration_ms?).ok());
+                (took.map_or(i64::MAX, |took| -took), false)
+            }
+            Sort::Name => (0, false),
+        }
+    }
+}
+
+/// Whether the last run of a job went wrong.
+pub(super) fn has_failed(job: &JobLine) -> bool {
+    job.last.as_ref().is_some_and(|last| matches!(last.mark(), '✗' | '?'))
+}
+
 impl State {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             State::Running => "running",
             State::Waiting => "waiting",
             State::Paused => "paused",
             State::Scheduled => "scheduled",
+            State::Overdue => "overdue",
             State::Finished => "finished",
         }
     }
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let chosen = Chosen::new(args)?;
+    let named = named::jobs(&args.jobs, args.connection.jobfile(), context)?;
+    let chosen = Chosen::new(args, &named.jobs)?;
+    let jobfile = named.jobfile.as_ref();
+    let typed = args.connection.typed_for(jobfile);
     if args.watch {
-        if !io::stdout().is_terminal() {
-            bail!("--watch needs a terminal, and standard output is not one");
-        }
-        return watch::run(&args.connection, &chosen, context);
+        return top::watch(&|| args.connection.connect_to(jobfile), &typed, &chosen, context);
     }
-    let mut client = args.connection.connect()?;
+    let mut client = args.connection.connect_to(jobfile)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    let jobs = jobs(&mut client, &chosen)?;
-    if jobs.is_empty() && !args.patterns.is_empty() && chosen.states.is_empty() {
-        let named: Vec<String> =
-            args.patterns.iter().map(|id| format!("`{}`", clean(id))).collect();
-        anyhow::bail!("no job {}; `schedrs list` shows all", named.join(" or "));
+    let found = jobs(&mut client, &chosen)?;
+    let elsewhere = match (args.connection.output, chosen.is_all()) {
+        (Output::Text, true) => {
+            let status = client.ask(&json!({ "do": "status" })).map_err(request::told)?;
+            request::read::<StatusView>(status)?.elsewhere
+        }
+        _ => Vec::new(),
+    };
+    let jobs = &found.jobs;
+    if let Some(mistyped) = found.mistyped {
+        return Err(mistyped);
     }
     match args.connection.output {
         Output::Json => {
-            for (_, job) in &jobs {
+            for (_, job) in jobs {
                 writeln!(out, "{}", crate::problem::json(job)?)?;
             }
         }
         Output::Text => {
-            table(&jobs, context).write(&mut out, terminal_width())?;
+            let lines: Vec<&JobLine> = jobs.iter().map(|(job, _)| job).collect();
+            let (table, width) = (table(&lines, found.hosts, context), terminal_width());
+            table.write(&mut out, width)?;
+            out.flush()?;
+            if let Some(zone) = zone_beside(&lines, &table, width, context) {
+                anstream::eprintln!("zone: {zone}");
+            }
         }
     }
+    if !elsewhere.is_empty() {
+        out.flush()?;
+        crate::cli::say(&request::not_here(&elsewhere));
+    }
     out.flush()?;
+    let is_for_people = args.connection.output == Output::Text;
+    if let Some(edited) = found.edited(context, &typed).filter(|_| is_for_people) {
+        crate::cli::say(&format!("schedrs: {edited}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Which jobs are wanted.
 #[derive(Debug)]
-struct Chosen {
-    patterns: Vec<glob::Pattern>,
+pub(super) struct Chosen {
+    selection: Selection,
     states: Vec<&'static str>,
+    failed: bool,
+    sort: Option<Sort>,
     count: usize,
 }
 
 impl Chosen {
-    fn new(args: &Args) -> anyhow::Result<Chosen> {
-        let patterns = args.patterns.iter().map(|text| {
-            glob::Pattern::new(text).with_context(|| format!("`{text}` is no pattern"))
-        });
+    fn new(args: &Args, jobs: &[String]) -> anyhow::Result<Chosen> {
+        let tags = args.tags.iter().map(|tag| format!("tag:{tag}"));
+        let words: Vec<String> = jobs.iter().cloned().chain(tags).collect();
         Ok(Chosen {
-            patterns: patterns.collect::<anyhow::Result<_>>()?,
             states: args.states.iter().map(|state| state.word()).collect(),
+            failed: args.failed,
+            sort: args.sort,
             count: args.count.map_or(usize::MAX, |count| count as usize),
+            ..Chosen::like(&words)?
         })
     }
 
+    /// All jobs that these words mean; all there are, if there are none.
+    pub(super) fn like(words: &[String]) -> anyhow::Result<Chosen> {
+        let selection = Selection::new(words)?;
+        let (states, count) = (Vec::new(), usize::MAX);
+        Ok(Chosen { selection, states, failed: false, sort: None, count })
+    }
+
     fn has(&self, job: &JobLine) -> bool {
-        (self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(&job.id)))
+        (self.selection.is_empty() || self.selection.has(&job.id, &job.tags))
             && (self.states.is_empty() || self.states.contains(&&*job.state))
+            && (!self.failed || has_failed(job) || job.overdue_since.is_some())
     }
 
     /// Whether the first jobs of all are wanted.
     fn is_all(&self) -> bool {
-        self.patterns.is_empty() && self.states.is_empty()
+        self.selection.is_empty() && self.states.is_empty() && !self.failed && self.sort.is_none()
     }
 }
 
-/// The jobs that are wanted, as types and as they came.
-fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Vec<(JobLine, Value)>> {
+/// What there is to show.
+pub(super) struct Found {
+    /// Jobs as types and as they came.
+    pub(super) jobs: Vec<(JobLine, Value)>,
+    /// How many hosts there are.
+    pub(super) hosts: u64,
+    /// That one of the words stands for no job, if one does.
+    pub(super) mistyped: Option<anyhow::Error>,
+    /// When the jobfile was loaded, if it has changed on disk since.
+    changed_since: Option<String>,
+}
+
+impl Found {
+    /// That the jobfile has changed, if it has.
+    pub(super) fn edited(&self, context: &Context, typed: &str) -> Option<String> {
+        let (times, zone) = (Times::new(context), super::argument::local_zone(context));
+        let edited = request::edited(self.changed_since.as_deref()?, &times, &zone, typed);
+        Some(format!("the jobfile has {edited}"))
+    }
+}
+
+/// The jobs that are wanted.
+pub(super) fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Found> {
     let mut request = json!({ "do": "list" });
     if chosen.is_all() && chosen.count < usize::MAX {
         request["limit"] = chosen.count.into();
     }
     let mut found = Vec::new();
-    loop {
+    // What there is, to tell whether each word stands for something.
+    let mut known: Vec<(String, Vec<String>)> = Vec::new();
+    let is_checked = !chosen.selection.is_empty();
+    let (hosts, changed_since) = loop {
         let mut body = client.ask(&request).map_err(request::told)?;
         let more = body.remove("more");
+        let hosts = request::number(&body, "hosts");
+        let since = body.get("changed_since").and_then(Value::as_str);
+        let changed_since = since.map(str::to_owned);
         if let Some(Value::Array(jobs)) = body.remove("jobs") {
             for value in jobs {
                 let job: JobLine = match &value {
                     Value::Object(map) => request::read(map.clone())?,
                     _ => continue,
                 };
+                if is_checked {
+                    known.push((job.id.clone(), job.tags.clone()));
+                }
                 if chosen.has(&job) {
                     found.push((job, value));
-                    if found.len() >= chosen.count {
-                        return Ok(found);
+                    let is_enough = found.len() >= chosen.count && chosen.sort.is_none();
+                    if is_enough && !is_checked {
+                        return Ok(Found { jobs: found, hosts, mistyped: None, changed_since });
                     }
                 }
             }
         }
         match more {
             Some(more) => request["from"] = more,
-            None => return Ok(found),
+            None => break (hosts, changed_since),
         }
+    };
+    if let Some(sort) = chosen.sort {
+        sort.sort(&mut found, |(job, _)| job);
+    }
+    found.truncate(chosen.count);
+    let known: Vec<(&str, &[String])> =
+        known.iter().map(|(id, tags)| (id.as_str(), &tags[..])).collect();
+    let mistyped = chosen.selection.must_all_stand(&known, "").err();
+    Ok(Found { jobs: found, hosts, mistyped, changed_since })
+}
+
+/// The zone of all times, where no column names it.
+fn zone_beside(
+    jobs: &[&JobLine],
+    table: &Table,
+    width: Option<usize>,
+    context: &Context,
+) -> Option<String> {
+    let first = jobs.first()?;
+    let local = super::argument::local_zone(context);
+    match are_here(jobs, &Times::new(context), &local) {
+        true => Some(super::argument::of_machine(&local).unwrap_or_else(|| local.to_string())),
+        false => table.leaves_out_the_same(width).then(|| clean(&first.timezone).into_owned()),
     }
 }
 
-pub(super) fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
+/// Whether all of them go by the clocks of whoever looks.
+fn are_here(jobs: &[&JobLine], times: &Times<'_>, local: &Zone) -> bool {
+    let mut names: Vec<&str> = jobs.iter().map(|job| &*job.timezone).collect();
+    names.dedup();
+    names.iter().all(|name| times.zone(name).name() == local.name())
+}
+
+pub(super) fn table(jobs: &[&JobLine], hosts: u64, context: &Context) -> Table {
     let times = Times::new(context);
-    let local = super::argument::local_zone(context);
-    let heading = vec!["JOB", "STATE", "LAST", "NEXT", "ZONE", "SCHEDULE", "REMARKS"];
-    let mut table = Table::new(heading, 5);
+    let are_here = are_here(jobs, &times, &super::argument::local_zone(context));
+    let heading = vec!["JOB", "STATE", "HOST", "LAST", "NEXT", "ZONE", "SCHEDULE", "REMARKS"];
+    let mut table = Table::new(heading, 6).with_times(&[3, 4]).with_same(5);
+    // One is not worth a column.
+    let host = |job: &JobLine| match hosts {
+        0 | 1 => String::new(),
+        _ => job.host.as_deref().map_or_else(|| "-".to_owned(), |host| clean(host).into_owned()),
+    };
     let mut zones = std::collections::HashMap::new();
-    for (job, _) in jobs {
+    for job in jobs {
         let zone = zones.entry(job.timezone.as_str()).or_insert_with(|| times.zone(&job.timezone));
         let state = match job.running {
             2.. => format!("running ({})", job.running),
@@ -177,17 +339,17 @@ pub(super) fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
         };
         let last = job.last.as_ref().map(|last| {
             let at = last.started.as_ref().unwrap_or(&last.due);
-            format!("{} {}", last.mark(), times.soon(at, zone))
+            format!("{} {}", last.mark(), times.cell(at, zone))
         });
-        let next = job.next.as_ref().map(|next| times.soon(next, zone));
-        let zone_name = if zone.name() == local.name() {
-            String::new()
-        } else {
-            clean(&job.timezone).into_owned()
+        let next = job.next.as_ref().map(|next| times.cell(next, zone));
+        let zone_name = match are_here {
+            true => String::new(),
+            false => clean(&job.timezone).into_owned(),
         };
         table.row(vec![
             clean(&job.id).into_owned(),
             state,
+            host(job),
             last.unwrap_or_else(|| "-".to_owned()),
             next.unwrap_or_else(|| "-".to_owned()),
             zone_name,
@@ -198,14 +360,30 @@ pub(super) fn table(jobs: &[(JobLine, Value)], context: &Context) -> Table {
     table
 }
 
+/// How many due times did not come to run since the last that did: `3 skipped since`.
+pub(super) fn not_run(job: &JobLine) -> Option<String> {
+    let counts = [(job.skipped_since, "skipped"), (job.missed_since, "missed")];
+    let counts = counts.into_iter().filter_map(|(count, word)| Some((count?, word)));
+    let counts = counts.filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+    let since = if job.last.is_some() { " since" } else { "" };
+    (!counts.is_empty()).then(|| format!("{}{since}", counts.join(", ")))
+}
+
 /// What else there is to say of a job.
-fn remarks(job: &JobLine, times: &Times<'_>, zone: &crate::core::zone::Zone) -> String {
+fn remarks(job: &JobLine, times: &Times<'_>, zone: &Zone) -> String {
     let mut remarks = Vec::new();
     if let Some(paused) = &job.paused {
         remarks.push(format!("paused{}", request::paused(paused, times, zone)));
     }
-    if let Some(last) = job.last.as_ref().filter(|last| last.outcome != "succeeded") {
-        remarks.push(clean(&last.phrase()).into_owned());
+    if let Some(since) = &job.overdue_since {
+        remarks.push(format!("overdue since {}", times.moment(since, zone)));
+    }
+    let last = job.last.as_ref().filter(|last| last.outcome != "succeeded");
+    let last = last.map(|last| clean(&last.phrase()).into_owned());
+    let last: Vec<String> = last.into_iter().chain(not_run(job)).collect();
+    if !last.is_empty() {
+        remarks.push(last.join(", "));
     }
     if job.waiting > 0 && job.running > 0 {
         remarks.push(format!("{} waiting", job.waiting));

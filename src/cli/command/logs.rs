@@ -1,120 +1,213 @@
-//! `schedrs logs`: what runs have printed, as far as the store keeps it: the end. `follow` goes on
-//! with what they print from now on.
+//! `schedrs logs`: what runs have printed, as far as it is kept: the end of each attempt. `page` writes
+//! it, `follow` asks the scheduler what active runs have printed so far, and goes on with what they
+//! print from now on.
 
 mod follow;
+mod page;
 
-use std::collections::HashSet;
-use std::io::{BufWriter, IsTerminal, Write};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
-use super::history_source::{History, HistoryArgs, told};
-use crate::cli::{Context, ExitCode};
+use self::page::{Format, Page};
+use super::history_source::{History, HistoryArgs, Zones, told};
+use super::request::Output;
+use super::{named, request};
+use crate::cli::{Context, ExitCode, has_colour};
 use crate::core::event::RunId;
+use crate::core::instant::Instant;
 use crate::core::job;
 use crate::core::outcome::Outcome;
+use crate::core::printed::Printed;
+use crate::core::sort;
 use crate::history::format;
 use crate::jobfile::locate;
 use crate::problem::clean;
-use crate::run::output::{make_harmless, path_of};
+use crate::run::output::path_of;
 use crate::store::{Query, RunRecord};
 use crate::sys::paths;
 
-/// How many runs are shown unless told: of a job, and of all.
+/// How many runs are shown by default: of a job, and of all.
 const OF_A_JOB: usize = 1;
 const OF_ALL: usize = 10;
 
-/// Show what runs have printed
+/// Show what runs printed
 ///
-/// The store keeps the end of what each run has printed, standard output and standard error as
-/// they came. A line above it says which run it is, and how much is missing. With --run the line
-/// goes to standard error, so that standard output is what the run has printed and nothing else.
-#[derive(clap::Args, Debug)]
+/// The end of each attempt's output is kept, standard output and standard error interleaved. A
+/// heading names the run and says how much is missing. With --run the heading goes to standard
+/// error, so standard output is exactly what the run printed.
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Args {
-    /// Only runs of this job
-    job: Option<String>,
+    /// Only runs of these jobs: ids, patterns such as 'backup-*', or tags such as tag:eu
+    #[arg(value_name = "JOB")]
+    jobs: Vec<String>,
 
-    /// This run, by its number
-    #[arg(long, value_name = "ID", conflicts_with_all = ["job", "count"])]
+    /// The run with this number
+    #[arg(long, value_name = "ID", conflicts_with_all = ["jobs", "count"])]
     run: Option<String>,
 
-    /// So many runs, the newest; 0: all [default: 1 of a job, 10 of all]
+    /// Show the newest N runs, or all if 0 [default: 1 for a job, 10 for all jobs, all with --since]
     #[arg(short = 'n', value_name = "RUNS")]
     count: Option<usize>,
 
-    /// Go on with what is printed from now on, until this is interrupted
-    #[arg(short, long, conflicts_with = "run")]
+    /// Show only runs that failed
+    #[arg(long, conflicts_with = "run")]
+    failed: bool,
+
+    /// Show only runs due from this time on: 03:00, yesterday, 2h ago
+    #[arg(long, value_name = "TIME", conflicts_with = "run", allow_hyphen_values = true)]
+    since: Option<String>,
+
+    /// Begin each line with its time, and `!` if it is from standard error
+    #[arg(long)]
+    timestamps: bool,
+
+    /// Write text, or one JSON object per line: time, job, run, attempt, stream, line
+    #[arg(long, value_name = "FORMAT", default_value = "text", conflicts_with = "timestamps")]
+    output: Output,
+
+    /// Keep showing new output until Ctrl-C
+    #[arg(short = 'F', long, conflicts_with = "run")]
     follow: bool,
 
-    /// The jobfile whose past it is [default: $SCHEDRS_JOBFILE, ./jobs.toml,
-    /// $XDG_CONFIG_HOME/schedrs/jobs.toml, /etc/schedrs/jobs.toml]
-    #[arg(long, value_name = "FILE")]
+    /// The jobfile [default: $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml,
+    /// /etc/schedrs/jobs.toml]
+    #[arg(long = "file", alias = "jobfile", value_name = "FILE")]
     jobfile: Option<PathBuf>,
 
-    /// The store, such as sqlite:PATH [default: that of the jobfile]
+    /// Before a FILE the same as --file; on its own or before a JOB the same as --follow
+    #[arg(short = 'f', value_name = "FILE", num_args = 0..=1, conflicts_with = "jobfile")]
+    file_or_follow: Option<Option<String>>,
+
+    /// The store, such as sqlite:PATH [default: the jobfile's]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 
-    /// With --follow: the schedrs that listens at this socket [default: $SCHEDRS_SOCKET, else the
-    /// jobfile's]
-    #[arg(long, value_name = "PATH", requires = "follow")]
+    /// With --follow: the scheduler on this socket [default: $SCHEDRS_SOCKET, or the jobfile's]
+    #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 }
 
+impl Args {
+    /// What was meant: `-f` was `--follow` once, and a file may stand in the place of the job.
+    fn meant(&self, context: &Context) -> anyhow::Result<Args> {
+        let mut meant = self.clone();
+        let mut jobs = self.jobs.clone();
+        let mut file = self.jobfile.clone();
+        match &self.file_or_follow {
+            None => {}
+            Some(None) => meant.follow = true,
+            Some(Some(word)) => {
+                let behind = named::behind_follow(word, context);
+                meant.follow |= behind.jobfile.is_none();
+                jobs.extend(behind.jobs);
+                file = behind.jobfile;
+                if file.is_some() && !meant.follow {
+                    anstream::eprintln!("schedrs: -f names the jobfile; `-F` follows");
+                }
+            }
+        }
+        let named = named::jobs(&jobs, file.as_deref(), context)?;
+        meant.jobfile = named.jobfile;
+        meant.jobs = named.jobs;
+        if meant.follow && meant.run.is_some() {
+            bail!("--run shows a run as it is kept: it cannot be followed");
+        }
+        if meant.socket.is_some() && !meant.follow {
+            bail!("--socket belongs to --follow: what is past is read from the store");
+        }
+        Ok(meant)
+    }
+
+    /// Where the past is.
+    fn place(&self) -> HistoryArgs {
+        HistoryArgs { jobfile: self.jobfile.clone(), store: self.store.clone() }
+    }
+
+    fn format(&self) -> Format {
+        match (self.output, self.timestamps) {
+            (Output::Json, _) => Format::Json,
+            (Output::Text, true) => Format::Times,
+            (Output::Text, false) => Format::Plain,
+        }
+    }
+}
+
+/// What the scheduler says of runs that it has active.
+type Active = HashMap<RunId, (String, Printed)>;
+
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let args = &args.meant(context)?;
     // Asked before anything is shown, so that nothing is missed between the two.
     let mut client = if args.follow { Some(follow::begin(args)?) } else { None };
-    let place = HistoryArgs { jobfile: args.jobfile.clone(), store: args.store.clone() };
-    let history = History::open(&place, context);
+    let past = client.as_mut().map(|(client, _)| follow::past(client)).transpose()?;
+    let mut past = past.unwrap_or_default();
+    let history = History::open(&args.place(), context);
     // What was printed is passed on as it is, or made harmless here: not through `anstream`, which
     // would take the colours of a job away.
-    let stdout = std::io::stdout();
+    let stdout = io::stdout();
     let is_terminal = stdout.is_terminal();
+    let colour = has_colour(&stdout);
     let mut out = BufWriter::new(stdout.lock());
+    let page = Page { format: args.format(), is_terminal, colour, is_alone: args.run.is_some() };
     let mut already = HashSet::new();
+    let mut zones = Zones::all(super::argument::local_zone(context));
     match history {
         Ok(mut history) => {
-            already = show(args, &mut history, &mut out, is_terminal).map_err(told)?;
+            // With --follow the scheduler knows them.
+            let jobs = match &client {
+                Some((_, jobs)) => jobs.clone(),
+                None => history.choose(&args.jobs).map_err(told)?,
+            };
+            let records = wanted(args, &jobs, &mut history).map_err(told)?;
+            if client.is_none() && records.iter().any(|record| record.outcome.is_none()) {
+                // Nobody may be there: then it is as if they had printed nothing so far.
+                past = follow::look(args).unwrap_or_default();
+            }
+            already = show(&records, &past.active, &mut history, page, &mut out).map_err(told)?;
+            let is_shown = |run: &RunId| records.iter().any(|record| record.run == Some(*run));
+            past.active.retain(|run, _| !is_shown(run));
             out.flush()?;
-            if let Some(job) = &args.job {
-                name_file(&history, args, job);
+            zones = Zones::new(&history);
+            let has_hosts = history.has_hosts(&[]).map_err(told)?;
+            for job in &jobs {
+                name_file(&history, args, job, has_hosts);
+            }
+            if args.follow && has_hosts {
+                anstream::eprintln!(
+                    "schedrs: new output is shown only for runs on this host; for other hosts, run this there"
+                );
             }
         }
         // What is to come can be followed all the same, as with a store in memory.
         Err(error) if args.follow => {
-            anstream::eprintln!("schedrs: what was printed before cannot be shown: {error}");
+            anstream::eprintln!("schedrs: cannot show earlier output: {error}");
         }
         Err(error) => return Err(error),
     }
     drop(out);
-    let Some(client) = &mut client else { return Ok(ExitCode::SUCCESS) };
-    let (is_one_job, colour) = (args.job.is_some(), has_colour(is_terminal));
-    follow::go_on(client, follow::Shown { is_one_job, is_terminal, colour, already })
+    let Some((client, jobs)) = &mut client else { return Ok(ExitCode::SUCCESS) };
+    let jobs = std::mem::take(jobs);
+    follow::go_on(client, follow::Shown { jobs, page, zones, already }, past)
 }
 
-/// Shows what is kept, and answers of which runs that is all there will be.
-fn show(
-    args: &Args,
-    history: &mut History,
-    out: &mut dyn Write,
-    is_terminal: bool,
-) -> anyhow::Result<HashSet<RunId>> {
-    // With --follow the scheduler knows it.
-    if let Some(job) = args.job.as_ref().filter(|_| !args.follow) {
-        history.must_know(job)?;
-    }
+/// The runs that are to be shown, oldest first.
+fn wanted(args: &Args, jobs: &[String], history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
     let records = match &args.run {
-        Some(text) => vec![the_run(history, text)?],
-        None => newest(args, history)?,
+        Some(text) => vec![the_run(history, text, &args.place().typed())?],
+        None => newest(args, jobs, history)?,
     };
     if records.is_empty() {
-        let of = args.job.as_ref().map(|job| format!(" of {}", clean(job)));
-        let of = of.unwrap_or_default();
+        let of = request::of(jobs);
         // Runs that could not be started have printed nothing.
-        let last = Query { job: args.job.as_deref().map(Into::into), limit: 1, ..Query::default() };
-        match history.reader().records(&last)?.first().map(|last| (last.run, last.outcome.clone()))
-        {
+        let last = Query { limit: 1, ..Query::default() };
+        let last = history.records(jobs, &last)?;
+        match last.first().map(|last| (last.run, last.outcome.clone())) {
+            _ if args.failed || args.since.is_some() => {
+                anstream::eprintln!("schedrs: no such runs{of}")
+            }
             Some((Some(run), Some(Outcome::NotStarted(reason)))) => anstream::eprintln!(
                 "schedrs: nothing was printed{of}: its last run {run} was not started: {}",
                 clean(&reason)
@@ -122,25 +215,30 @@ fn show(
             _ => anstream::eprintln!("schedrs: no runs{of} so far"),
         }
     }
+    Ok(records)
+}
+
+/// Shows what is kept of these, and answers of which runs that is all there will be.
+fn show(
+    records: &[RunRecord],
+    active: &Active,
+    history: &mut History,
+    page: Page,
+    out: &mut dyn Write,
+) -> anyhow::Result<HashSet<RunId>> {
+    let has_hosts = history.has_hosts(records)?;
     let mut whole = HashSet::new();
     for (nth, record) in records.iter().enumerate() {
         let Some(run) = record.run else { continue };
-        let output = history.reader().output(run)?;
-        let header = header(history, record, output.as_ref());
-        if args.run.is_some() {
-            anstream::eprintln!("{DIM}{header}{DIM:#}");
-        } else {
-            if nth > 0 {
-                writeln!(out)?;
-            }
-            if has_colour(is_terminal) {
-                writeln!(out, "{DIM}{header}{DIM:#}")?
-            } else {
-                writeln!(out, "{header}")?
-            }
-        }
-        if let Some((bytes, _)) = &output {
-            write(out, bytes, is_terminal, args.run.is_some())?;
+        let kept = history.reader().output(run)?;
+        let kept = kept.map(|(bytes, total)| (Printed::decode(&bytes, total), Some(total)));
+        // Of a run that is not over the scheduler knows more.
+        let now = active.get(&run).filter(|_| record.outcome.is_none());
+        let printed = now.map(|(_, printed)| (printed.clone(), None)).or(kept);
+        let header = header(history, record, has_hosts, printed.as_ref());
+        page.header(&header, nth, out)?;
+        if let Some((printed, _)) = &printed {
+            page.printed(record, printed, &history.zone_of(&record.job), out)?;
             if record.outcome.is_some() {
                 whole.insert(run);
             }
@@ -149,44 +247,59 @@ fn show(
     Ok(whole)
 }
 
-const DIM: anstyle::Style = anstyle::Style::new().dimmed();
-
-fn has_colour(is_terminal: bool) -> bool {
-    match anstream::ColorChoice::global() {
-        anstream::ColorChoice::Never => false,
-        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
-        anstream::ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
-    }
-}
-
 /// The run of a number as people write it: `14` or `#14`.
-fn the_run(history: &mut History, text: &str) -> anyhow::Result<RunRecord> {
+fn the_run(history: &mut History, text: &str, typed: &str) -> anyhow::Result<RunRecord> {
     let Ok(number) = text.strip_prefix('#').unwrap_or(text).parse() else {
         bail!("--run {}: expected the number of a run, such as 14", clean(text));
     };
     let query = Query { run: Some(RunId(number)), limit: 1, ..Query::default() };
     match history.reader().records(&query)?.pop() {
         Some(record) => Ok(record),
-        None => bail!("no run {number}: `schedrs history` shows the runs that are kept"),
+        None => {
+            bail!("no run {number}: `schedrs history{typed}` shows the runs that are kept")
+        }
     }
 }
 
-/// The newest runs, oldest first. Records that are no runs have printed nothing.
-fn newest(args: &Args, history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
-    let unless_told = if args.job.is_some() { OF_A_JOB } else { OF_ALL };
-    let wanted = match args.count.unwrap_or(unless_told) {
-        0 => usize::MAX,
-        count => count,
+/// The time of `--since`.
+fn since(text: &str, history: &History) -> anyhow::Result<Instant> {
+    Ok(super::time::back(text, &history.zone, history.now)?.from)
+}
+
+/// The newest runs, oldest first: so many, or the last one of each job, or some of all.
+fn newest(args: &Args, jobs: &[String], history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
+    let since = match &args.since {
+        Some(text) => Some(since(text, history).with_context(|| format!("--since {text}"))?),
+        None => None,
     };
+    let query = Query { failed: args.failed, since, ..Query::default() };
+    let by_default = |count| if since.is_some() { 0 } else { count };
+    let count = args.count;
+    if jobs.is_empty() {
+        return newest_of(count.unwrap_or(by_default(OF_ALL)), query, history);
+    }
+    let mut runs = Vec::new();
+    for job in jobs {
+        let query = Query { job: Some(job.as_str().into()), ..query.clone() };
+        runs.extend(newest_of(count.unwrap_or(by_default(OF_A_JOB)), query, history)?);
+    }
+    sort::by_key(&mut runs, |record| record.seq);
+    let surplus = match count {
+        Some(count) if count > 0 => runs.len().saturating_sub(count),
+        _ => 0,
+    };
+    runs.drain(..surplus);
+    Ok(runs)
+}
+
+/// The same of a job or of all. Records that are no runs have printed nothing.
+fn newest_of(count: usize, asked: Query, history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
+    let wanted = if count == 0 { usize::MAX } else { count };
     let mut runs: Vec<RunRecord> = Vec::new();
     let mut before = None;
     loop {
-        let query = Query {
-            job: args.job.as_deref().map(Into::into),
-            before,
-            limit: wanted.clamp(20, 1000),
-            ..Query::default()
-        };
+        let limit = wanted.clamp(20, 1000);
+        let query = Query { before, limit, ..asked.clone() };
         let page = history.reader().records(&query)?;
         let is_last = page.len() < query.limit;
         before = page.last().map(|record| record.seq);
@@ -205,10 +318,17 @@ fn newest(args: &Args, history: &mut History) -> anyhow::Result<Vec<RunRecord>> 
 
 /// `backup, run 14, due Tue 2026-11-24 03:00:00 +01:00: failed with exit code 3 after 12s; the
 /// last 4.0 KiB of 1.2 MiB`.
-fn header(history: &History, record: &RunRecord, output: Option<&(Vec<u8>, u64)>) -> String {
+fn header(
+    history: &History,
+    record: &RunRecord,
+    has_hosts: bool,
+    output: Option<&(Printed, Option<u64>)>,
+) -> String {
     let zone = history.zone_of(&record.job);
     let id = clean(&record.job);
     let run = record.run.map(|run| format!(", run {run}")).unwrap_or_default();
+    let host = record.host.as_deref().filter(|_| has_hosts);
+    let host = host.map(|host| format!(" on {}", clean(host))).unwrap_or_default();
     let due = format::due(record.due, &zone);
     let how = match &record.outcome {
         None => format::ran(record, record.due, &zone),
@@ -217,15 +337,20 @@ fn header(history: &History, record: &RunRecord, output: Option<&(Vec<u8>, u64)>
     let discards =
         history.job(&record.job).is_some_and(|job| job.options.output == job::Output::Discard);
     let how_much = match output {
-        Some((bytes, total)) if (bytes.len() as u64) < *total => {
-            format!("; the last {} of {}", size(bytes.len() as u64), size(*total))
+        // Overwritten lines are not kept and not missed.
+        Some((printed, _)) if printed.kept() > 0 && printed.is_whole() => String::new(),
+        Some((printed, Some(total))) => {
+            format!("; the last {} of {}", size(printed.kept()), size(*total))
         }
-        Some((bytes, _)) if !bytes.is_empty() => String::new(),
-        _ if record.outcome.is_none() => "; what it prints is kept when it ends".to_owned(),
-        _ if discards => "; its output is discarded".to_owned(),
-        _ => "; it printed nothing, or it is not kept".to_owned(),
+        Some((printed, None)) if printed.kept() > 0 => {
+            format!("; the last {}", size(printed.kept()))
+        }
+        Some((_, None)) => "; it has printed nothing so far".to_owned(),
+        None if record.outcome.is_none() => "; its output is kept when it ends".to_owned(),
+        None if discards => "; its output is discarded".to_owned(),
+        None => "; no output, or it was not kept".to_owned(),
     };
-    format!("{id}{run}, due {due}: {how}{how_much}")
+    format!("{id}{run}{host}, due {due}: {how}{how_much}")
 }
 
 /// Bytes for people: `812 bytes`, `4.0 KiB`, `1.2 MiB`.
@@ -243,38 +368,8 @@ fn size(bytes: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// Writes what a run has printed. On a terminal no byte of it may do anything; where it is
-/// followed by something else, its last line is ended.
-fn write(
-    out: &mut dyn Write,
-    bytes: &[u8],
-    is_terminal: bool,
-    is_alone: bool,
-) -> std::io::Result<()> {
-    let ends_line = bytes.is_empty() || bytes.ends_with(b"\n");
-    if is_terminal {
-        let mut harmless = Vec::with_capacity(bytes.len());
-        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            match line.strip_suffix(b"\n") {
-                Some(line) => {
-                    make_harmless(line, &mut harmless);
-                    harmless.push(b'\n');
-                }
-                None => make_harmless(line, &mut harmless),
-            }
-        }
-        out.write_all(&harmless)?;
-    } else {
-        out.write_all(bytes)?;
-    }
-    if !ends_line && (is_terminal || !is_alone) {
-        out.write_all(b"\n")?;
-    }
-    Ok(())
-}
-
 /// Where all of the output of a job is, if it goes to a file.
-fn name_file(history: &History, args: &Args, id: &str) {
+fn name_file(history: &History, args: &Args, id: &str, has_hosts: bool) {
     if !history.job(id).is_some_and(|job| job.options.output == job::Output::File) {
         return;
     }
@@ -284,12 +379,17 @@ fn name_file(history: &History, args: &Args, id: &str) {
         paths::logs_candidates(&jobfile).iter().map(|directory| path_of(directory, id)).collect();
     match (files.iter().find(|file| file.exists()), files.first()) {
         (Some(file), _) => {
-            anstream::eprintln!("schedrs: all of it is in {}", clean(&file.to_string_lossy()));
+            let of = if has_hosts { " of this host" } else { "" };
+            let file = file.to_string_lossy();
+            anstream::eprintln!("schedrs: the full output{of} is in {}", clean(&file));
         }
-        (None, Some(file)) => anstream::eprintln!(
-            "schedrs: all of it is in a file, {} where the scheduler keeps the logs of this jobfile",
-            clean(&file.file_name().unwrap_or_default().to_string_lossy())
-        ),
+        (None, Some(file)) => {
+            let scheduler = if has_hosts { "each host" } else { "the scheduler" };
+            anstream::eprintln!(
+                "schedrs: the full output is in a file, {} in the log directory that {scheduler} uses for this jobfile",
+                clean(&file.file_name().unwrap_or_default().to_string_lossy())
+            );
+        }
         (None, None) => {}
     }
 }
@@ -317,7 +417,11 @@ mod tests {
     fn shown(line: &[&str], is_terminal: bool) -> String {
         let mut out = Vec::new();
         let mut history = scene::history(scene::store());
-        show(&args(line), &mut history, &mut out, is_terminal).unwrap();
+        let args: Args = args(line);
+        let (format, is_alone) = (args.format(), args.run.is_some());
+        let page = Page { format, is_terminal, colour: false, is_alone };
+        let records = wanted(&args, &args.jobs, &mut history).unwrap();
+        show(&records, &Active::new(), &mut history, page, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -325,15 +429,14 @@ mod tests {
     fn the_newest_runs() {
         assert_eq!(
             shown(&["backup"], false),
-            "backup, run 24, due Tue 2026-11-24 12:34:56 +01:00: succeeded after 2s; it printed \
-             nothing, or it is not kept\n"
+            "backup, run 24, due Tue 2026-11-24 12:34:56 +01:00: succeeded after 2s; no output, or it was not kept\n"
         );
         assert_eq!(
             shown(&["backup", "-n", "3"], false).split_once("\nbackup, run 24").unwrap().0,
             "backup, run 19, due Tue 2026-11-24 03:00:00 +01:00: succeeded after 3h 4m\n\
              all well\n\
              \n\
-             backup, run 23, due Tue 2026-11-24 09:00:00 +01:00: was ended by SIGTERM after 1m 15s; \
+             backup, run 23, due Tue 2026-11-24 09:00:00 +01:00: was killed by SIGTERM after 1m 15s; \
              the last 38 bytes of 1.2 MiB\n\
              copying 3 files\n\
              \x1b[2J\x1b[31mdisk full\x1b[0m\n"
@@ -354,22 +457,22 @@ mod tests {
             ("99", "no run 99: `schedrs history` shows the runs that are kept"),
             ("x", "--run x: expected the number of a run, such as 14"),
         ] {
-            let line = args(&["--run", run]);
-            let error = show(&line, &mut history, &mut Vec::new(), false).unwrap_err();
+            let error = wanted(&args(&["--run", run]), &[], &mut history).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }
 
     #[test]
-    fn a_terminal_is_not_driven() {
-        let text = b"a\x1b[2Jb\r\n\x1b[31mred\nend";
-        let written = |is_terminal, is_alone| {
-            let mut out = Vec::new();
-            write(&mut out, text, is_terminal, is_alone).unwrap();
-            String::from_utf8(out).unwrap()
+    fn only_some() {
+        let headers = |line: &[&str]| {
+            let text = shown(line, false);
+            text.matches(", run ").count()
         };
-        assert_eq!(written(true, true), "a^[[2Jb\n\x1b[31mred\x1b[0m\nend\n");
-        assert_eq!(written(false, true).as_bytes(), text);
-        assert_eq!(written(false, false).as_bytes(), [&text[..], b"\n"].concat());
+        assert_eq!(headers(&["--failed", "-n", "0"]), 4);
+        assert_eq!(headers(&["backup", "--since", "2026-11-24 09:00"]), 2);
+        assert_eq!(
+            shown(&["backup", "--since", "2026-11-24 09:00", "--output", "json"], false),
+            "{\"job\":\"backup\",\"run\":23,\"stream\":\"stdout\",\"line\":\"copying 3 files\"}\n{\"job\":\"backup\",\"run\":23,\"stream\":\"stdout\",\"line\":\"\\u001b[2J\\u001b[31mdisk full\\u001b[0m\"}\n"
+        );
     }
 }

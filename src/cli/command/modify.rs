@@ -4,26 +4,25 @@ use anyhow::bail;
 use serde_json::json;
 
 use super::add::next;
+use super::each::Jobs;
 use super::options::{Flags, MODIFY};
 use super::request::Connection;
 use crate::cli::{Context, ExitCode};
-use crate::problem::clean;
 
-/// Change options of a job of a running schedrs
+/// Change options of jobs
 ///
-/// They stand over those of the jobfile, and are kept over restarts and reloads until --reset. Runs
-/// that are active go on as they were. The trigger is changed by `schedrs reschedule`.
+/// The changes override the jobfile and survive restarts and reloads, until --reset. Active runs
+/// keep their old options. To change when the job is due, use `schedrs reschedule`.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Examples:
   schedrs modify report --max-instances 6 --timeout 1h
-  schedrs modify report --reset")]
+  schedrs modify 'report-*' tag:eu --reset")]
 pub(crate) struct Args {
-    /// The job
-    #[arg(value_name = "JOB")]
-    job: String,
+    #[command(flatten)]
+    jobs: Jobs,
 
-    /// Undo all that was modified and rescheduled
+    /// Undo all changes by modify and reschedule
     #[arg(long)]
     reset: bool,
 
@@ -35,21 +34,26 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let job = clean(&args.job);
     if args.reset {
         if !args.flags.is_empty() {
-            bail!("--reset undoes all that was changed: give it alone");
+            bail!("--reset undoes all changes: use it alone");
         }
-        let request = json!({ "do": "reset", "job": args.job });
-        return args.connection.request_and_show(&request, |body| {
-            format!("{job} is as its definition says{}", next(body, context))
+        let request = |job: &str| json!({ "do": "reset", "job": job });
+        return args.jobs.each("reset", &args.connection, context, request, |job, body| {
+            format!("{job} is back to its definition{}", next(body, context))
         });
     }
     if args.flags.is_empty() {
-        bail!("nothing is to be modified: name an option, such as --timeout 5m, or --reset");
+        bail!("nothing to modify: give an option such as --timeout 5m, or --reset");
     }
-    let mut request = json!({ "do": "modify", "job": args.job });
+    let mut request = json!({ "do": "modify" });
     args.flags.put(&mut request)?;
-    args.connection
-        .request_and_show(&request, |body| format!("{job} is modified{}", next(body, context)))
+    let request = |job: &str| {
+        let mut request = request.clone();
+        request["job"] = job.into();
+        request
+    };
+    args.jobs.each("modify", &args.connection, context, request, |job, body| {
+        format!("{job} is modified{}", next(body, context))
+    })
 }

@@ -9,33 +9,46 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{argument, expression};
+use super::paused::{self, PausedJobs};
+use super::request::Times;
+use super::{argument, expression, grid, history_source, named, request, time};
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
 use crate::core::job::Job;
-use crate::core::preview::{Row, Window, preview};
+use crate::core::preview::{PAUSED, Row, Window, preview};
+use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::words;
 use crate::core::zone::Zone;
-use crate::jobfile::{self, locate};
 use crate::sys::clock;
 
 /// Show when jobs are due
 ///
-/// Without -n, one row a job with its next due time, soonest first; with -n N, the next N due
-/// times of each job, merged into one timeline. It previews as if the scheduler started at --from:
-/// intervals without start_date count from there.
+/// Without -n: one row per job with its next due time, soonest first. With -n N: the next N due
+/// times of each job, merged into one timeline. Intervals without `start_date` count from when the job
+/// was first scheduled, if the store or the running scheduler knows; else from --from. They also know
+/// which jobs are paused: REMARKS says so.
 ///
-/// Times are an RFC 3339 time, a date with or without a time (on the clocks of the zone shown),
-/// `now`, or `+2h30m` from now.
+/// Times can be `now`, `17:30`, `tomorrow 09:00`, `mon`, `+2h30m`, `2026-12-01` or `2026-12-01
+/// 09:00`, in the time zone shown. See TIMES in schedrs(1).
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// The jobfile [default: $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml,
-    /// /etc/schedrs/jobs.toml]
-    #[arg(value_name = "FILE", conflicts_with = "cron")]
-    file: Option<PathBuf>,
+    /// /etc/schedrs/jobs.toml], or only these jobs of it
+    #[arg(value_name = "FILE|JOB", conflicts_with = "cron")]
+    words: Vec<String>,
 
-    /// Only this job; may be given several times
+    /// The jobfile
+    #[arg(
+        short = 'f',
+        long = "file",
+        alias = "jobfile",
+        value_name = "FILE",
+        conflicts_with = "cron"
+    )]
+    jobfile: Option<PathBuf>,
+
+    /// Only this job, or jobs matching a pattern or a tag; repeat for more
     #[arg(long = "job", value_name = "ID")]
     jobs: Vec<String>,
 
@@ -43,11 +56,11 @@ pub(crate) struct Args {
     #[arg(short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     count: Option<u32>,
 
-    /// The first time to show; one that is due then is listed
+    /// Show due times from here on, this moment included
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
 
-    /// The last time to show
+    /// Show due times up to here
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
 
@@ -55,7 +68,7 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "timezone")]
     utc: bool,
 
-    /// Show times in this zone; with --cron, the zone of the schedule
+    /// Show times in this time zone; with --cron, the zone of the schedule
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
 
@@ -63,53 +76,82 @@ pub(crate) struct Args {
     #[arg(long, value_name = "EXPR")]
     cron: Option<String>,
 
-    /// How to write it
+    /// Also show a job with this schedule: a cron expression, a duration or a time; repeat for more
+    #[arg(long, value_name = "SCHEDULE", conflicts_with = "cron")]
+    add: Vec<String>,
+
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A table for people, fitted to the terminal
+    /// A table, fitted to the terminal
     Table,
-    /// One JSON object a line: job, due (RFC 3339, or null), timezone, schedule, remark
+    /// One JSON object per line: job, due (RFC 3339; missing: never), timezone, schedule, remark
     Json,
-    /// Comma-separated values with a heading (RFC 4180)
+    /// Comma-separated values with a header line (RFC 4180)
     Csv,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let now = clock::wall();
-    let named = args.timezone.as_deref().map(|name| argument::zone(name, context)).transpose()?;
+    let named = match &args.timezone {
+        Some(name) => Some(argument::zone(name, context)?),
+        None if context.local && !args.utc => Some(argument::local_zone(context)),
+        None => None,
+    };
+    let mut wanted = args.jobs.clone();
+    let mut grid_is_known = true;
+    let mut paused_jobs = PausedJobs::new();
+    let mut elsewhere: Vec<String> = Vec::new();
     let (jobs, shown_zone, home): (Vec<Arc<Job>>, Option<Zone>, Zone) = match &args.cron {
         Some(expr) => {
             let zone = match named {
                 Some(zone) => zone,
                 None => argument::local_zone_checked(context)?,
             };
-            let Some(job) = expression::job(expr, &zone, "--cron")? else {
+            let Some(job) = expression::job(expr, None, &zone, "--cron")? else {
                 return Ok(ExitCode::FAILURE);
             };
             (vec![Arc::new(job)], None, zone)
         }
         None => {
-            let path = locate::jobfile(args.file.as_deref())?;
-            let loaded = jobfile::load_path(&path, &context.zones, now);
-            let Some(set) = loaded.set else {
+            let (path, loaded, typed) =
+                named::file_or_jobs(&args.words, args.jobfile.as_deref(), context)?;
+            wanted.extend(typed);
+            let Some(mut set) = loaded.set else {
                 loaded.report()?;
                 return Ok(ExitCode::FAILURE);
             };
+            argument::refuse_elsewhere(&set.settings, &wanted)?;
+            let has_open = set.jobs.iter().any(|job| grid::is_open(job));
+            let remembered = history_source::remembered(&set, &path, has_open);
+            grid_is_known = grid::anchor(&mut set, &path, remembered.as_ref());
+            paused_jobs = paused::find(&mut set, &path, remembered.as_ref(), now);
+            if wanted.is_empty() {
+                elsewhere = set.settings.elsewhere.iter().map(|job| job.id.to_string()).collect();
+            }
             let home = named.clone().unwrap_or(set.settings.zone);
-            (set.jobs, named, home)
+            let mut jobs = set.jobs;
+            for text in &args.add {
+                let Some(job) = added(text, &jobs, &home, now, context)? else {
+                    return Ok(ExitCode::FAILURE);
+                };
+                if !wanted.is_empty() {
+                    wanted.push(job.id.to_string());
+                }
+                jobs.push(Arc::new(job));
+            }
+            (jobs, named, home)
         }
     };
     let shown_zone = if args.utc { Some(Zone::utc()) } else { shown_zone };
     let time_zone = shown_zone.as_ref().unwrap_or(&home);
     let time = |text: &Option<String>, flag: &str| -> anyhow::Result<Option<Instant>> {
         let Some(text) = text else { return Ok(None) };
-        argument::instant(text, time_zone, now, now)
-            .map(Some)
-            .with_context(|| format!("{flag} {text}"))
+        time::ahead(text, time_zone, now, now).map(Some).with_context(|| format!("{flag} {text}"))
     };
     // What is typed is exact; "now" is not worth a fraction of a second in each row.
     let from = time(&args.from, "--from")?.unwrap_or(now.truncated());
@@ -118,15 +160,24 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         bail!("--until is before --from");
     }
     let window = Window { from, until, count: args.count.unwrap_or(1) as usize };
-    let jobs = select(&jobs, &args.jobs)?;
-    let rows = preview(&jobs, window);
+    let jobs = select(&jobs, &wanted)?;
+    let rows = preview(&jobs, window).map(|row| with_pause(row, &jobs, &paused_jobs, context));
     let mut out = BufWriter::new(anstream::stdout().lock());
     let shown = Shown { jobs: &jobs, zone: shown_zone.as_ref(), now: now.truncated() };
     match args.output {
         Output::Table => {
-            shown.table(rows, &mut out)?;
+            let without_zone = shown.table(rows, &mut out)?;
             out.flush()?;
-            shown.origin()?;
+            shown.origin(without_zone)?;
+            if !elsewhere.is_empty() {
+                crate::cli::say(&request::not_here(&elsewhere));
+            }
+            if !grid_is_known && jobs.iter().any(|job| grid::is_open(job)) {
+                let from = if args.from.is_some() { "--from" } else { "now" };
+                anstream::eprintln!(
+                    "schedrs: intervals count from {from}: when they began is not known yet"
+                );
+            }
         }
         Output::Json => shown.json(rows, &mut out)?,
         Output::Csv => shown.csv(rows, &mut out)?,
@@ -135,22 +186,63 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// A row that says that its job is paused, if it is when that is due.
+fn with_pause(row: Row, jobs: &[&Job], paused_jobs: &PausedJobs, context: &Context) -> Row {
+    let job = jobs[row.job];
+    let paused = paused_jobs.get(&job.id).filter(|paused| {
+        row.due.is_none_or(|due| paused::end(paused).is_some_and(|end| due < end))
+    });
+    let Some(paused) = paused else { return row };
+    let times = Times::new(context);
+    let words = request::paused(paused, &times, &times.zone(job.zone.name()));
+    let others = row.remark.filter(|remark| remark != PAUSED);
+    let others = others.map(|others| format!("; {others}")).unwrap_or_default();
+    Row { remark: Some(format!("{PAUSED}{words}{others}")), ..row }
+}
+
+/// A job of `--add`, under an id that no other has; `None` if its schedule has errors, which have been
+/// reported.
+fn added(
+    text: &str,
+    jobs: &[Arc<Job>],
+    zone: &Zone,
+    now: Instant,
+    context: &Context,
+) -> anyhow::Result<Option<Job>> {
+    let is_free = |id: &String| !jobs.iter().any(|job| *job.id == **id);
+    let mut ids = (1..).map(|number| match number {
+        1 => "(new)".to_owned(),
+        _ => format!("(new {number})"),
+    });
+    let id = ids.find(is_free).unwrap_or_default();
+    let job = match time::ahead(text, zone, now, now) {
+        // `10m` is in ten minutes elsewhere, and each ten minutes here.
+        Ok(at) if !expression::is_duration(text) => {
+            Some(expression::of_trigger(Trigger::Date(DateTrigger::At(at)), zone))
+        }
+        _ => expression::schedule(text, Some(&id), zone, context)?.map(Arc::unwrap_or_clone),
+    };
+    Ok(job.map(|job| Job { id: id.into(), ..job }))
+}
+
 /// The jobs that were asked for, in the order of the file.
 fn select<'a>(jobs: &'a [Arc<Job>], wanted: &[String]) -> anyhow::Result<Vec<&'a Job>> {
-    for id in wanted {
-        argument::job(jobs, id)?;
+    if wanted.is_empty() {
+        return Ok(jobs.iter().map(|job| &**job).collect());
     }
-    let chosen = |job: &&Job| wanted.is_empty() || wanted.iter().any(|id| **id == *job.id);
-    Ok(jobs.iter().map(|job| &**job).filter(chosen).collect())
+    let chosen = argument::jobs(jobs, wanted)?;
+    Ok(chosen.into_iter().map(|place| &*jobs[place]).collect())
 }
 
 /// A line of JSON.
 #[derive(Serialize)]
 struct Object<'a> {
     job: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     due: Option<String>,
     timezone: &'a str,
     schedule: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     remark: Option<String>,
 }
 
@@ -168,15 +260,19 @@ impl<'a> Shown<'a> {
         self.zone.unwrap_or(&job.zone)
     }
 
-    fn table(&self, rows: impl Iterator<Item = Row>, out: &mut dyn Write) -> anyhow::Result<()> {
-        let mut table = Table::new(vec!["JOB", "DUE", "ZONE", "IN", "SCHEDULE", "REMARKS"], 4);
+    /// Writes the table, and answers whether their zone is left out.
+    fn table(&self, rows: impl Iterator<Item = Row>, out: &mut dyn Write) -> anyhow::Result<bool> {
+        let heading = vec!["JOB", "DUE", "ZONE", "IN", "SCHEDULE", "REMARKS"];
+        let mut table = Table::new(heading, 4).with_times(&[1]).with_same(2);
         for row in rows {
             let job = self.jobs[row.job];
             let zone = self.zone_of(job);
             let (due, name, distance) = match row.due {
-                Some(due) => {
-                    (words::table_time(due, zone), zone.name().to_owned(), self.distance(due))
-                }
+                Some(due) => (
+                    words::table_time(in_table(due, job), zone),
+                    zone.name().to_owned(),
+                    self.distance(due),
+                ),
                 None => ("-".to_owned(), String::new(), String::new()),
             };
             table.row(vec![
@@ -188,16 +284,20 @@ impl<'a> Shown<'a> {
                 row.remark.unwrap_or_default(),
             ]);
         }
-        table.write(out, terminal_width())?;
-        Ok(())
+        let width = terminal_width();
+        table.write(out, width)?;
+        Ok(table.leaves_out_the_same(width))
     }
 
-    /// On stderr, where the machine's zone was found, if any of the jobs goes by it.
-    fn origin(&self) -> std::io::Result<()> {
-        let zones = self.jobs.iter().map(|job| self.zone_of(job));
-        match zones.filter_map(argument::of_machine).next() {
-            Some(zone) => writeln!(anstream::stderr(), "zone: {zone}"),
-            None => Ok(()),
+    /// On stderr, where the machine's zone was found, if any of the jobs goes by it; or the zone of all
+    /// where the table had no room for it.
+    fn origin(&self, without_zone: bool) -> std::io::Result<()> {
+        let mut zones = self.jobs.iter().map(|job| self.zone_of(job));
+        let first = zones.clone().next().filter(|_| without_zone);
+        match (zones.find_map(argument::of_machine), first) {
+            (Some(zone), _) => writeln!(anstream::stderr(), "zone: {zone}"),
+            (None, Some(zone)) => writeln!(anstream::stderr(), "zone: {zone}"),
+            (None, None) => Ok(()),
         }
     }
 
@@ -238,6 +338,18 @@ impl<'a> Shown<'a> {
             writeln!(out, "{}", fields.join(","))?;
         }
         Ok(())
+    }
+}
+
+/// An interval of whole seconds began at some fraction of one, which is not worth a column.
+fn in_table(due: Instant, job: &Job) -> Instant {
+    match &job.trigger {
+        Trigger::Interval(interval)
+            if interval.start_date().is_none() && interval.every().subsec_nanos() == 0 =>
+        {
+            due.truncated()
+        }
+        _ => due,
     }
 }
 

@@ -4,11 +4,17 @@
 //! Texts become JSON of the type that the option has, as far as that can be told here. What is wrong
 //! with a value the jobfile's own reader says, in the schedrs that is asked.
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use serde_json::{Map, Value};
 
+use super::{argument, time};
+use crate::cli::Context;
+use crate::core::words;
 use crate::jobfile::keys::Key;
+use crate::jobfile::when;
+use crate::problem::clean;
+use crate::sys::clock;
 
 /// All options but the command and the trigger.
 pub(super) const ADD: u8 = 0;
@@ -27,19 +33,20 @@ pub(super) struct Flags<const SET: u8> {
 #[derive(Args, Clone, Debug, Default)]
 #[group(required = false, multiple = false)]
 pub(super) struct When {
-    /// Once, so long from now: 30m, 1h30m
+    /// Once, after this long: 30m, 1h30m
     #[arg(long = "in", value_name = "DURATION", help_heading = "When")]
     ahead: Option<String>,
 
-    /// Once, at this time, on the clocks of the job's zone: 2026-12-01T09:00
+    /// Once, at this time: 17:30, tomorrow 09:00 or fri on this machine's clock; 2026-12-01T09:00
+    /// in the job's time zone
     #[arg(long, visible_alias = "date", value_name = "TIME", help_heading = "When")]
     at: Option<String>,
 
-    /// Again and again, so long after each other: 5m
+    /// Repeatedly, at this interval: 5m
     #[arg(long, visible_alias = "interval", value_name = "DURATION", help_heading = "When")]
     every: Option<String>,
 
-    /// By a cron expression, in quotes: '0 3 * * *'; several stand for all their times
+    /// By a cron expression, in quotes: '0 3 * * *'; repeat for more
     #[arg(long, value_name = "EXPR", help_heading = "When")]
     cron: Vec<String>,
 }
@@ -50,26 +57,45 @@ impl When {
     }
 
     /// Puts it into a request.
-    pub(super) fn put(&self, request: &mut Value) {
-        for (key, text) in [("in", &self.ahead), ("at", &self.at), ("every", &self.every)] {
+    pub(super) fn put(&self, request: &mut Value, context: &Context) -> anyhow::Result<()> {
+        for (key, text) in [("in", &self.ahead), ("every", &self.every)] {
             if let Some(text) = text {
                 request[key] = text.as_str().into();
             }
+        }
+        if let Some(text) = &self.at {
+            let at = at(text, context).with_context(|| format!("--at {}", clean(text)))?;
+            request["at"] = at.into();
         }
         match &self.cron[..] {
             [] => {}
             [one] => request["cron"] = one.as_str().into(),
             several => request["cron"] = several.into(),
         }
+        Ok(())
     }
+}
+
+/// When a job is to be due once, as a request has it. A date goes as it is, as it is on the clocks of the
+/// job's zone, which the scheduler knows; `17:30` is on those of this machine.
+pub(super) fn at(text: &str, context: &Context) -> anyhow::Result<String> {
+    if text == "now" || when::parse_moment(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    let (zone, now) = (argument::local_zone(context), clock::wall());
+    Ok(words::rfc3339(time::ahead(text, &zone, now, now)?, &zone))
 }
 
 impl<const SET: u8> Flags<SET> {
     fn keys() -> impl Iterator<Item = Key> {
-        let chosen = |key: &Key| match SET {
-            ADD => *key != Key::Command && !key.is_trigger(),
-            MODIFY => !key.is_trigger() && !of_trigger(*key),
-            _ => of_trigger(*key) || matches!(key, Key::Jitter | Key::Spread),
+        // A job that is told to one scheduler is for its host.
+        let chosen = |key: &Key| {
+            *key != Key::OnlyOn
+                && match SET {
+                    ADD => *key != Key::Command && !key.is_trigger(),
+                    MODIFY => !key.is_trigger() && !of_trigger(*key),
+                    _ => of_trigger(*key) || matches!(key, Key::Jitter | Key::Spread),
+                }
         };
         Key::ALL.iter().copied().filter(chosen)
     }
@@ -143,7 +169,7 @@ fn arg(key: Key) -> Arg {
             .default_missing_value("true")
             .hide_possible_values(true)
             .value_parser(["true", "false"]),
-        Shape::Codes => arg.action(ArgAction::Append).value_delimiter(','),
+        Shape::Codes | Shape::List => arg.action(ArgAction::Append).value_delimiter(','),
         Shape::Variables => arg.action(ArgAction::Append),
         Shape::Integer => arg.allow_negative_numbers(true),
         Shape::Float | Shape::Text | Shape::Words => arg,
@@ -159,6 +185,8 @@ enum Shape {
     Boolean,
     /// Numbers, in several flags or with commas.
     Codes,
+    /// Words, the same way.
+    List,
     /// `NAME=VALUE`, in several flags.
     Variables,
     /// A program, and arguments if there are spaces.
@@ -166,51 +194,60 @@ enum Shape {
 }
 
 fn about(key: Key) -> (Shape, &'static str, &'static str) {
-    use Shape::{Boolean, Codes, Float, Integer, Text, Variables, Words};
+    use Shape::{Boolean, Codes, Float, Integer, List, Text, Variables, Words};
     match key {
-        Key::Name => (Text, "TEXT", "What people call it"),
-        Key::Command => (Text, "COMMAND", "What to run, a line for the shell"),
+        Key::Name => (Text, "TEXT", "A display name"),
+        Key::OnlyOn => (List, "HOST", "Only on hosts with a matching name, comma-separated"),
+        Key::Tags => (List, "TAG", "Tags to select it by, comma-separated"),
+        Key::Command => (Text, "COMMAND", "The command to run, passed to the shell"),
         Key::Cron => (Text, "EXPR", "A cron expression"),
-        Key::Interval => (Text, "DURATION", "So long after each other"),
+        Key::Interval => (Text, "DURATION", "The interval between due times"),
         Key::Date => (Text, "TIME", "Once, at this time"),
-        Key::Timezone => (Text, "ZONE", "Whose clocks are meant"),
-        Key::StartDate => (Text, "TIME", "Not due before"),
-        Key::EndDate => (Text, "TIME", "Not due after"),
-        Key::Jitter => (Text, "DURATION", "Up to so much is added to each due time"),
-        Key::Spread => {
-            (Text, "DURATION", "Up to so much is added, always the same for a job and a machine")
-        }
-        Key::RunOnStart => (Boolean, "BOOL", "One extra run when the scheduler starts"),
-        Key::Paused => (Boolean, "BOOL", "Not due until it is resumed"),
-        Key::MisfireGraceTime => (Text, "DURATION", "How late it may be started, or `forever`"),
+        Key::Timezone => (Text, "ZONE", "The time zone of the schedule"),
+        Key::StartDate => (Text, "TIME", "Not due before this time"),
+        Key::EndDate => (Text, "TIME", "Not due after this time"),
+        Key::Jitter => (Text, "DURATION", "Delay each run by a random time up to this"),
+        Key::Spread => (
+            Text,
+            "DURATION",
+            "Delay each run by a fixed time up to this, different for each job and host",
+        ),
+        Key::RunOnStart => (Boolean, "BOOL", "Also run once when the scheduler starts"),
+        Key::Paused => (Boolean, "BOOL", "Start out paused"),
+        Key::MisfireGraceTime => (Text, "DURATION", "How late a run may start, or `forever`"),
         Key::Coalesce => {
-            (Text, "WHICH", "Which of several missed due times runs: latest, earliest, all")
+            (Text, "WHICH", "Which of several missed due times to run: latest, earliest, all")
         }
         Key::MaxInstances => (Integer, "N", "How many runs may be active at once"),
-        Key::Overlap => {
-            (Text, "WHAT", "What becomes of a due time beyond that: skip, queue, replace")
-        }
-        Key::RunOn => (Text, "WHERE", "On which of the hosts that share the store: one, all"),
-        Key::Executor => (Text, "NAME", "The executor it runs in"),
-        Key::MaxWait => (Text, "DURATION", "How long it may wait for a slot"),
+        Key::Overlap => (
+            Text,
+            "WHAT",
+            "What to do at a due time when that many are active: skip, queue, replace",
+        ),
+        Key::RunOn => (Text, "WHERE", "Which hosts of the fleet run it: one, all"),
+        Key::OnLost => (Text, "WHAT", "What to do about a run whose host died: leave, run_again"),
+        Key::Executor => (Text, "NAME", "The executor to run in"),
+        Key::MaxWait => (Text, "DURATION", "How long a run may wait for a slot"),
+        Key::Expect => (Text, "DURATION", "How often a success is expected"),
         Key::Timeout => (Text, "DURATION", "How long an attempt may take"),
-        Key::KillAfter => (Text, "DURATION", "From SIGTERM to SIGKILL"),
-        Key::Retries => (Integer, "N", "How many further attempts a failed run gets"),
-        Key::RetryDelay => (Text, "DURATION", "The delay before the first of them"),
-        Key::RetryBackoff => (Float, "FACTOR", "The factor from each delay to the next"),
-        Key::RetryMaxDelay => (Text, "DURATION", "The longest delay"),
-        Key::SuccessCodes => (Codes, "CODE", "Exit codes that are a success"),
-        Key::Shell => (Words, "SHELL", "The shell of a command that is one line"),
-        Key::Cwd => (Text, "DIR", "The directory it runs in"),
-        Key::Env => (Variables, "NAME=VALUE", "A variable of its environment"),
-        Key::EnvFile => (Text, "FILE", "A file of variables"),
-        Key::ClearEnv => (Boolean, "BOOL", "Without the scheduler's own environment"),
+        Key::KillAfter => (Text, "DURATION", "Time between SIGTERM and SIGKILL"),
+        Key::Retries => (Integer, "N", "How often to retry a failed run"),
+        Key::RetryDelay => (Text, "DURATION", "The delay before the first retry"),
+        Key::RetryBackoff => (Float, "FACTOR", "Multiply the delay by this after each retry"),
+        Key::RetryMaxDelay => (Text, "DURATION", "The longest delay between retries"),
+        Key::SuccessCodes => (Codes, "CODE", "Exit codes that count as success"),
+        Key::Shell => (Words, "SHELL", "The shell for a command given as one string"),
+        Key::Cwd => (Text, "DIR", "The working directory"),
+        Key::Env => (Variables, "NAME=VALUE", "Set an environment variable"),
+        Key::EnvFile => (Text, "FILE", "Read environment variables from a file"),
+        Key::ClearEnv => (Boolean, "BOOL", "Do not inherit the scheduler's environment"),
         Key::User => (Text, "USER", "Run as this user"),
         Key::Group => (Text, "GROUP", "Run as this group"),
-        Key::Umask => (Text, "MASK", "Its umask, in octal"),
-        Key::Nice => (Integer, "N", "Its niceness"),
-        Key::Stdin => (Text, "TEXT", "What it gets on standard input"),
-        Key::Output => (Text, "WHERE", "Where its output goes: pass, file, discard"),
+        Key::Umask => (Text, "MASK", "The umask, in octal"),
+        Key::Nice => (Integer, "N", "The niceness"),
+        Key::Stdin => (Text, "TEXT", "Text for standard input"),
+        Key::Output => (Text, "WHERE", "Where output goes: pass, file, discard"),
+        Key::KeepOutput => (Text, "SIZE", "How much of each attempt's output to keep"),
     }
 }
 
@@ -232,6 +269,7 @@ fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
         Shape::Codes => {
             Value::Array(texts.iter().map(|text| whole(text)).collect::<anyhow::Result<_>>()?)
         }
+        Shape::List => texts.into(),
         Shape::Variables => {
             let mut variables = Map::new();
             for text in texts {

@@ -1,14 +1,14 @@
 //! `schedrs reload`: the jobfile is read again.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::request::{self, Connection};
 use crate::cli::{Context, ExitCode};
 
-/// Have a running schedrs read its jobfile again
+/// Reload the jobfile
 ///
-/// If the file has an error its problems are shown and the old jobs go on. Jobs that say the same
-/// as before keep their next due time, and what runs goes on.
+/// If the file has errors, they are shown and nothing changes. Unchanged jobs keep their next due
+/// time, and active runs continue.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -16,11 +16,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    args.connection.request_and_show(&json!({ "do": "reload" }), |body| {
-        let number = |key| request::number(body, key);
-        let (added, changed) = (number("added"), number("changed"));
-        let (removed, unchanged) = (number("removed"), number("unchanged"));
-        let jobs = request::count(added + changed + unchanged, "job");
-        format!("{jobs}: {added} new, {changed} changed, {unchanged} as before; {removed} gone")
-    })
+    args.connection.request_and_show(&json!({ "do": "reload" }), words)
+}
+
+/// `12 jobs: 1 new, 2 changed, 9 as before; 0 gone`.
+pub(super) fn words(body: &Map<String, Value>) -> String {
+    let number = |key| request::number(body, key);
+    let (added, changed) = (number("added"), number("changed"));
+    let (removed, unchanged) = (number("removed"), number("unchanged"));
+    let jobs = request::count(added + changed + unchanged, "job");
+    format!("{jobs}: {added} new, {changed} changed, {unchanged} as before; {removed} gone")
 }

@@ -2,24 +2,24 @@
 
 use serde_json::json;
 
+use super::each::Jobs;
 use super::request::Connection;
 use crate::cli::{Context, ExitCode};
-use crate::problem::clean;
 
-/// Remove a job that was added at run time
+/// Remove jobs that were added at run time
 ///
-/// What runs goes on to its end. A job of the jobfile is removed by editing the file.
+/// Active runs continue. To remove a job of the jobfile, edit the file.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The job
-    #[arg(value_name = "JOB")]
-    job: String,
+    #[command(flatten)]
+    jobs: Jobs,
 
     #[command(flatten)]
     connection: Connection,
 }
 
-pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    let request = json!({ "do": "remove", "job": args.job });
-    args.connection.request_and_show(&request, |_| format!("{} is removed", clean(&args.job)))
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let request = |job: &str| json!({ "do": "remove", "job": job });
+    let told = |job: &str, _: &_| format!("{job} is removed");
+    args.jobs.each("remove", &args.connection, context, request, told)
 }

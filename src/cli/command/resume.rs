@@ -1,54 +1,78 @@
 //! `schedrs resume`: the end of a pause.
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::argument;
+use super::each::{self, Chosen, JobsOrAll};
 use super::request::{self, Connection, Times};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
 use crate::control::wire::view::{JobDetails, PausedView};
-use crate::problem::clean;
 
-/// Resume a job, or all of them
+/// Resume jobs, or all jobs
 ///
-/// What was due meanwhile is not made up for. --all ends what `schedrs pause --all` began: jobs
-/// that were paused on their own stay so.
+/// Due times skipped during the pause are not made up for. --all undoes `schedrs pause --all`; jobs
+/// paused one by one stay paused.
 #[derive(clap::Args, Debug)]
+#[command(after_help = "\
+Examples:
+  schedrs resume backup
+  schedrs resume 'backup-*' tag:eu")]
 pub(crate) struct Args {
-    /// The job
-    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
-    job: Option<String>,
-
-    /// All jobs that were paused together
-    #[arg(long)]
-    all: bool,
+    #[command(flatten)]
+    jobs: JobsOrAll,
 
     #[command(flatten)]
     connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let Some(job) = &args.job else {
-        return args.connection.request_and_show(&json!({ "do": "resume", "all": true }), |_| {
-            "all jobs are resumed, but for those that were paused on their own".to_owned()
+    let connection = &args.connection;
+    if args.jobs.all {
+        return connection.request_and_show(&json!({ "do": "resume", "all": true }), |_| {
+            "all jobs are resumed, except those paused one by one".to_owned()
         });
+    }
+    let Some(Chosen { mut client, jobs, .. }) =
+        args.jobs.named().choose("resume", connection, context)?
+    else {
+        return Ok(ExitCode::FAILURE);
     };
-    let mut client = args.connection.connect()?;
-    let before = pause_of(&mut client, job)?;
-    let request = json!({ "do": "resume", "job": job });
-    let answer = client.ask(&request).map_err(request::told)?;
-    let after = pause_of(&mut client, job)?;
-    let job = clean(job);
-    args.connection.show(&answer, |_| match (before, after) {
-        (None, _) => format!("{job} was not paused"),
-        (Some(_), None) => format!("{job} is resumed"),
-        (Some(_), Some(pause)) => {
-            let times = Times::new(context);
-            let how = request::paused(&pause, &times, &argument::local_zone(context));
-            format!("{job} is still paused{how}; `schedrs resume --all` ends that")
+    let mut code = ExitCode::SUCCESS;
+    for job in &jobs {
+        match resume(job, &mut client) {
+            Ok((answer, before, after)) => each::tell(job, answer, connection, |job, _| {
+                let after = after.as_ref().map(|pause| {
+                    let times = Times::new(context);
+                    request::paused(pause, &times, &argument::local_zone(context))
+                });
+                told(job, before, after, &connection.typed())
+            })?,
+            Err(error) if jobs.len() == 1 => return Err(error),
+            Err(error) => code = each::failed(job, &error),
         }
-    })?;
-    Ok(ExitCode::SUCCESS)
+    }
+    Ok(code)
+}
+
+/// What has become of a job: whether it was paused, and how it still is.
+fn told(job: &str, was: bool, still: Option<String>, typed: &str) -> String {
+    match (was, still) {
+        (false, _) => format!("{job} was not paused"),
+        (true, None) => format!("{job} is resumed"),
+        (true, Some(how)) => {
+            format!("{job} is still paused{how}; `schedrs resume --all{typed}` ends that")
+        }
+    }
+}
+
+type Answer = Map<String, Value>;
+
+/// Resumes a job: the answer, whether it was paused, and the pause that it is still in.
+fn resume(job: &str, client: &mut Client) -> anyhow::Result<(Answer, bool, Option<PausedView>)> {
+    let before = pause_of(client, job)?.is_some();
+    let answer = client.ask(&json!({ "do": "resume", "job": job })).map_err(request::told)?;
+    Ok((answer, before, pause_of(client, job)?))
 }
 
 /// Whether and why a job is paused.

@@ -1,31 +1,31 @@
 //! `schedrs run`: the jobs of a jobfile, in the foreground.
 
+mod once;
 mod watch;
 
 use std::io::IsTerminal;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use crate::cli::{Context, ExitCode};
-use crate::control::jobfile_lock::{Identity, JobfileLock};
+use super::argument;
+use super::named::FileArgs;
+use crate::cli::{Context, ExitCode, has_colour};
+use crate::control::jobfile_lock::JobfileLock;
 use crate::core::instant::Instant;
-use crate::core::job::{Job, JobSet, Options};
-use crate::core::trigger::spread::Spread;
-use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::job::{JobSet, Keep};
 use crate::core::words;
 use crate::core::zone::Database;
-use crate::jobfile::{self, Builder};
+use crate::jobfile::{self, Builder, OnDisk};
 use crate::problem::{self, Problem, Severity};
-use crate::run::daemon::{self, Jobfile, Log, LogFormat, Plan, Storage};
-use crate::run::output::{Output, Settings};
+use crate::run::daemon::{self, Jobfile, Log, LogFormat, Plan, Storage, Wrong};
+use crate::run::output::{Output, Settings, TailSink};
 use crate::run::trust;
 use crate::store::known;
 use crate::store::location::{Location, Refuse};
 use crate::sys::clock;
+use crate::sys::file_id::FileId;
 use crate::sys::heap;
 use crate::sys::paths;
 use watch::Watch;
@@ -37,63 +37,65 @@ const MAX_PROBLEMS: usize = 50;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
 Signals:
-  SIGTERM, SIGINT  stop: nothing new starts, what runs has `stop_grace` to end, is then asked to
-                   end (SIGTERM) and killed; a second one kills at once
-  SIGHUP           read the jobfile again; if it is bad, the old jobs go on. If the terminal is gone
-                   that it ran in: as SIGTERM
-  SIGUSR1          log what runs and waits, since when, and what is next
+  SIGTERM, SIGINT  stop: nothing new starts, and active runs get `stop_grace` to
+                   end, then SIGTERM and SIGKILL; a second signal kills at once
+  SIGHUP           reload the jobfile; if it has errors, nothing changes; if
+                   the terminal was closed, stop as for SIGTERM
+  SIGUSR1          log what is running, what is waiting and what is next
 
 Exit codes:
   0         stopped as asked
   1         could not start: the jobfile is missing or has errors
   2         wrong usage
-  130, 143  ended by a second SIGINT or SIGTERM
+  130, 143  stopped by a second SIGINT or SIGTERM
 
-With --once it is that of the job: its own; 128 + N if signal N ended it, 124 if it timed out, 126 if \
-it could not be started, 127 if its program was not found.")]
+With --once, the exit code is the job's own; 128 + N if signal N killed it, 124 if it timed out, 126 \
+if it could not be started, 127 if its program was not found.")]
 pub(crate) struct Args {
-    /// The jobfile [default: $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml,
-    /// /etc/schedrs/jobs.toml]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    file: FileArgs,
 
-    /// How to write the log on stderr
+    /// Format of the log on stderr
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "human")]
     log_format: LogFormat,
 
-    /// Pass on what jobs print as it is, with no job in front of each line and no colours
+    /// Pass job output through unchanged: no job names in front, no colours
     #[arg(long)]
     raw: bool,
 
-    /// Say what would be started, and start nothing
+    /// Print what would start, and start nothing
     #[arg(long, conflicts_with = "once")]
     dry_run: bool,
 
-    /// Where jobs and their history are kept: `memory` or `sqlite:FILE` [default: what `[store]`
-    /// in the jobfile says, else a file of its own in the state directory]
+    /// Where jobs and history are kept: `memory` or `sqlite:FILE` [default: `[store]` in the
+    /// jobfile, or else a file in the state directory]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 
-    /// The control socket [default: one for the jobfile in the runtime directory]
+    /// The control socket [default: one per jobfile, in the runtime directory]
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
 
-    /// Run the jobfile and use the store even if others can change them, their directories
-    /// included, and only warn of it
+    /// Run even if other users can write to the jobfile, the store or their directories: warn, do
+    /// not refuse
     #[arg(long)]
     trust: bool,
 
-    /// Stop at this time: an RFC 3339 time, a date with or without a time (on the clocks of the
-    /// scheduler's zone), or `+2h30m` from now
+    /// Stop at this time, in the scheduler's time zone: 18:00, tomorrow 09:00, fri, +2h
     #[arg(long, value_name = "TIME", conflicts_with = "once", allow_hyphen_values = true)]
     until: Option<String>,
 
-    /// Run this job now, whenever it is due, and exit with its exit code
+    /// Run this job once, now, and exit with its exit code; the run is kept in the history, unless a
+    /// running scheduler has the store
     #[arg(long, value_name = "JOB")]
     once: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let file = jobfile::locate::jobfile(args.file.as_deref())?;
+    let file = args.file.path(
+        "`schedrs run --once {}` runs it alone, `schedrs start {}` in the schedrs that runs",
+        context,
+    )?;
     let watch = Watch::begin(watch::reading(&file));
     let Some((mut jobfile, read)) = load(&file, args, context)? else {
         return Ok(ExitCode::FAILURE);
@@ -101,12 +103,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     // The text of the file is gone by now.
     heap::give_back();
     if let Some(id) = &args.once {
-        only(&mut jobfile.set, id)?;
+        once::only(&mut jobfile.set, id)?;
     }
     let until = until(args, &jobfile.set)?;
-    watch.now("opening its store".to_owned());
+    watch.now("opening the store".to_owned());
     let (lock, mut remarks) = lock(&file, args, read)?;
     let storage = open_store(&file, args, &jobfile, &mut remarks)?;
+    let memory = match args.once {
+        Some(_) => Some(once::Memory {
+            location: location(&file, args, &jobfile.set, &mut Vec::new())?,
+            keep: jobfile.set.settings.keep,
+            refuse: refuse(args, &jobfile.set),
+            typed: argument::option("-f", args.file.named()),
+        }),
+        None => None,
+    };
     // Without a store there is nothing to be asked.
     let socket =
         storage.as_ref().map(|_| args.socket.clone().unwrap_or_else(|| paths::socket(&file)));
@@ -115,35 +126,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         lock.tell(socket.as_deref(), store);
     }
     let notes = Arc::default();
-
-    let colours = |stream: &dyn IsTerminal| match anstream::ColorChoice::global() {
-        anstream::ColorChoice::Never => false,
-        anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
-        anstream::ColorChoice::Auto => {
-            stream.is_terminal() && std::env::var_os("NO_COLOR").is_none()
-        }
-    };
-    let settings = Settings {
-        raw: args.raw || args.once.is_some(),
-        colour: colours(&std::io::stdout()) || colours(&std::io::stderr()),
-        json_log: args.log_format == LogFormat::Json,
-        directory: paths::logs_of(&file),
-        tails: storage.as_ref().map(|_| daemon::tails(&notes)),
-    };
-    let human = args.log_format == LogFormat::Human;
-    let terminal = human && std::io::stderr().is_terminal();
-    // A line that rewrites itself is for a terminal that can, and for output in whole lines.
-    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
-    let live = terminal && !is_dumb && !args.raw && args.once.is_none();
-    let log = Log {
-        format: args.log_format,
-        quiet: args.once.is_some(),
-        colour: human && colours(&std::io::stderr()),
-        terminal,
-        live,
-    };
+    let tails = storage.as_ref().map(|_| daemon::tails(&notes));
+    let keep = jobfile.set.settings.keep.output.unwrap_or(Keep::OUTPUT);
+    let (settings, log) = screen(args, &file, tails, keep);
+    let live = log.live;
     crate::run::child::keep_descriptors();
-    let output = Output::start(settings).context("failed to prepare for output")?;
+    let output = Output::start(settings).context("cannot set up output")?;
     daemon::start_log(log, &jobfile.set.settings.zone, output.handle());
     for remark in remarks {
         log::warn!(event = "jobfile"; "{remark}");
@@ -156,7 +144,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     plan.origin = (file != Path::new("-")).then(|| paths::as_given(&file));
     plan.load = loader(&file, args, lock.clone());
     plan.lock = lock;
-    watch.now("looking at its store and into the user database".to_owned());
+    watch.now("checking the store and the user database".to_owned());
     plan.begun = Some(Box::new(move || drop(watch)));
     plan.dry_run = args.dry_run;
     plan.until = until;
@@ -165,6 +153,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let ended = daemon::run(plan);
     output.finish();
     let ended = ended?;
+    if let (Some(memory), Some((run, process))) = (memory, &ended.run) {
+        memory.remember(run, *process, clock::wall());
+    }
     Ok(match (ended.code, ended.signal) {
         (_, Some((signal, count))) if count > 1 || args.once.is_some() => {
             ExitCode::from(128 + signal as u8)
@@ -174,15 +165,39 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     })
 }
 
+/// How the output of jobs and the log are written.
+fn screen(args: &Args, file: &Path, tails: Option<TailSink>, keep: u32) -> (Settings, Log) {
+    let settings = Settings {
+        raw: args.raw || args.once.is_some(),
+        at_once: args.once.is_some(),
+        colour: has_colour(&std::io::stdout()) || has_colour(&std::io::stderr()),
+        json_log: args.log_format == LogFormat::Json,
+        directory: paths::logs_of(file),
+        tails,
+        keep,
+    };
+    let human = args.log_format == LogFormat::Human;
+    let terminal = human && std::io::stderr().is_terminal();
+    // A line that rewrites itself is for a terminal that can, and for output in whole lines.
+    let log = Log {
+        format: args.log_format,
+        quiet: args.once.is_some(),
+        colour: human && has_colour(&std::io::stderr()),
+        terminal,
+        live: terminal && !super::screen::is_dumb() && !args.raw && args.once.is_none(),
+    };
+    (settings, log)
+}
+
 /// The time of `--until`.
 fn until(args: &Args, set: &JobSet) -> anyhow::Result<Option<Instant>> {
     let Some(text) = &args.until else { return Ok(None) };
     let now = clock::wall();
-    let until = super::argument::instant(text, &set.settings.zone, now, now)
+    let until = super::time::ahead(text, &set.settings.zone, now, now)
         .with_context(|| format!("--until {text}"))?;
     if until <= now {
         let shown = words::table_time(until, &set.settings.zone);
-        bail!("--until {text}: {shown} is past already");
+        bail!("--until {text}: {shown} is in the past");
     }
     Ok(Some(until))
 }
@@ -193,15 +208,15 @@ fn load(
     file: &Path,
     args: &Args,
     context: &Context,
-) -> anyhow::Result<Option<(Jobfile, Option<Identity>)>> {
+) -> anyhow::Result<Option<(Jobfile, Option<FileId>)>> {
     let mut loaded = jobfile::load_path(file, &context.zones, clock::wall());
     trust::check(&mut loaded, !args.trust);
     // A person running one job wants to see that job.
     if args.once.is_none() || loaded.set.is_none() {
-        loaded.report().context("failed to write problems")?;
+        loaded.report().context("cannot write the problems")?;
     }
     let read = loaded.read;
-    Ok(jobfile_of(loaded.set, loaded.builder).map(|jobfile| (jobfile, read)))
+    Ok(jobfile_of(loaded.set, loaded.builder, loaded.on_disk).map(|jobfile| (jobfile, read)))
 }
 
 /// Sees to it that no other scheduler runs the jobfile, unless this one was told to have a store of
@@ -209,7 +224,7 @@ fn load(
 fn lock(
     file: &Path,
     args: &Args,
-    read: Option<Identity>,
+    read: Option<FileId>,
 ) -> anyhow::Result<(Option<JobfileLock>, Vec<String>)> {
     match read {
         Some(read) if args.store.is_none() && !args.dry_run && args.once.is_none() => {
@@ -219,12 +234,12 @@ fn lock(
     }
 }
 
-fn jobfile_of(set: Option<JobSet>, builder: Option<Builder>) -> Option<Jobfile> {
-    Some(Jobfile { set: set?, builder: builder? })
+fn jobfile_of(set: Option<JobSet>, builder: Option<Builder>, on_disk: OnDisk) -> Option<Jobfile> {
+    Some(Jobfile { set: set?, builder: builder?, on_disk })
 }
 
-/// Opens what is to survive the end of this process. A dry run and a single run leave no trace.
-/// What there is to say about the choice is added to `remarks`.
+/// Opens what is to survive the end of this process. A dry run leaves no trace, and a single
+/// run one when it is over. What there is to say about the choice is added to `remarks`.
 fn open_store(
     file: &Path,
     args: &Args,
@@ -234,8 +249,24 @@ fn open_store(
     if args.dry_run || args.once.is_some() {
         return Ok(None);
     }
-    let settings = &jobfile.set.settings;
-    let location = match (&args.store, &settings.store_url) {
+    let location = location(file, args, &jobfile.set, remarks)?;
+    let (keep, refuse) = (jobfile.set.settings.keep, refuse(args, &jobfile.set));
+    let storage = Storage::open(location, keep, refuse).map_err(|error| anyhow!("{error}"))?;
+    Ok(Some(storage))
+}
+
+fn refuse(args: &Args, set: &JobSet) -> Refuse {
+    if args.trust { Refuse::Never } else { Refuse::of(set) }
+}
+
+/// Where the store is.
+fn location(
+    file: &Path,
+    args: &Args,
+    set: &JobSet,
+    remarks: &mut Vec<String>,
+) -> anyhow::Result<Location> {
+    Ok(match (&args.store, &set.settings.store_url) {
         (Some(url), _) => Location::parse(url, Path::new(""))?,
         (None, Some(url)) => Location::parse(url, file.parent().unwrap_or(Path::new("")))?,
         (None, None) => {
@@ -243,11 +274,7 @@ fn open_store(
             remarks.extend(chosen.remarks);
             chosen.location
         }
-    };
-    let refuse = if args.trust { Refuse::Never } else { Refuse::of(&jobfile.set) };
-    let storage =
-        Storage::open(location, settings.keep, refuse).map_err(|error| anyhow!("{error}"))?;
-    Ok(Some(storage))
+    })
 }
 
 /// How the jobfile is read again, unless it was standard input.
@@ -269,60 +296,32 @@ fn loader(file: &Path, args: &Args, lock: Option<JobfileLock>) -> Option<Arc<dae
             problem::clean(&text).into_owned()
         };
         let of = |severity| loaded.problems.iter().filter(move |found| found.severity == severity);
-        let Some(jobfile) = jobfile_of(loaded.set, loaded.builder) else {
-            return Err(of(Severity::Error).take(MAX_PROBLEMS).map(line).collect());
+        let (set, builder) = (loaded.set.take(), loaded.builder.take());
+        let on_disk = std::mem::take(&mut loaded.on_disk);
+        let (Some(set), Some(builder)) = (set, builder) else {
+            let problems = of(Severity::Error).take(MAX_PROBLEMS).map(line).collect();
+            return Err(Wrong { problems, on_disk });
         };
         for warning in of(Severity::Warning).take(MAX_PROBLEMS) {
             log::warn!(event = "reload_warning"; "{}", line(warning));
         }
         if let (Some(lock), Some(read)) = (&lock, loaded.read) {
-            let warnings = lock.renew(file, read).map_err(|taken| vec![taken.to_string()])?;
-            for warning in warnings {
-                log::warn!(event = "reload_warning"; "{warning}");
+            match lock.renew(file, read) {
+                Ok(warnings) => warnings
+                    .iter()
+                    .for_each(|warning| log::warn!(event = "reload_warning"; "{warning}")),
+                Err(taken) => return Err(Wrong { problems: vec![taken.to_string()], on_disk }),
             }
         }
-        Ok(jobfile)
+        Ok(Jobfile { set, builder, on_disk })
     }))
 }
 
 /// The path at which a jobfile is read again: as it was typed, but where that starts at a directory
 /// that was reached through a link which leads elsewhere by now, the absolute one.
 fn current<'a>(file: &'a Path, given: &'a Path) -> &'a Path {
-    let identity = |path: &Path| {
-        let found = std::fs::metadata(path).ok()?;
-        Some((found.dev(), found.ino()))
-    };
-    match identity(given) {
-        Some(there) if Some(there) != identity(file) => given,
+    match FileId::at(given) {
+        Some(there) if Some(there) != FileId::at(file) => given,
         _ => file,
     }
-}
-
-/// Leaves only one job, due now and once.
-fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
-    let Some(job) = set.jobs.iter().find(|job| &*job.id == id) else {
-        let known = set.jobs.iter().map(|job| &*job.id);
-        match crate::core::nearest::nearest(id, known) {
-            Some(near) => bail!("no job `{id}`; did you mean `{near}`?"),
-            None => bail!("no job `{id}`"),
-        }
-    };
-    let options = Options {
-        retries: 0,
-        jitter: Duration::ZERO,
-        spread: Spread::default(),
-        max_wait: None,
-        paused: false,
-        run_on_start: false,
-        ..(*job.options).clone()
-    };
-    let job = Job {
-        trigger: Trigger::Date(DateTrigger::Now),
-        options: Arc::new(options),
-        ..(**job).clone()
-    };
-    set.jobs = vec![Arc::new(job)];
-    // Who presses ^C means the job.
-    set.settings.stop_grace = Duration::ZERO;
-    Ok(())
 }

@@ -8,12 +8,12 @@ use crate::jobfile::json_schema;
 /// Print the JSON Schema of the jobfile
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-An editor that reads TOML by taplo (Even Better TOML and others) completes and checks a jobfile \
-that begins with the line
+Editors that use taplo (such as Even Better TOML) complete and check a jobfile that begins with the \
+line
 
   #:schema ./schedrs.schema.json
 
-It says less than `schedrs validate`, which has the last word.")]
+The schema checks less than `schedrs validate`, which has the last word.")]
 pub(crate) struct Args {}
 
 pub(crate) fn run(_: &Args, _: &Context) -> anyhow::Result<ExitCode> {

@@ -23,18 +23,19 @@ use crate::sys::clock;
 /// Open a shell in a job's exact environment
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-The shell has the job's variables (secrets too), directory, user, groups, umask and niceness. It is \
-the job's own `shell`; without -c it is interactive. SCHEDRS_RUN is 0: it is no run of the job.
+You get the job's own `shell` with its variables (secrets too), directory, user, groups, umask and \
+niceness; without -c it is interactive. SCHEDRS_RUN is 0, because this is not a run of the job.
 
-Where the job inherits the scheduler's environment, here it inherits that of the terminal. To see \
-what it has below a service manager, start the shell from there, or use `clear_env`.
+A job that inherits the scheduler's environment inherits this terminal's here. To see what it has \
+under a service manager, open the shell from there, or set `clear_env`.
 
-Opened by root for a job with `user`, the shell has a terminal of its own, so that this user can \
-neither read from root's nor type into it. Where standard output is not a terminal, it reads nothing \
-from the terminal.
+When root opens a shell for a job with `user`, the shell gets a terminal of its own, so that the user \
+can neither read from root's terminal nor type into it. If standard output is not a terminal, the \
+shell reads nothing from yours.
 
-Exit codes: that of the shell; 126 if it could not be started, 127 if it was not found.
+Exit codes: the shell's own; 126 if it could not be started, 127 if it was not found.
 
+Examples:
   schedrs shell backup
   schedrs shell backup -c 'echo $PATH; which tar; id'")]
 pub(crate) struct Args {
@@ -42,15 +43,15 @@ pub(crate) struct Args {
     #[arg(value_name = "JOB")]
     job: String,
 
-    /// Run this command and exit
+    /// Run this command, then exit
     #[arg(short = 'c', value_name = "COMMAND")]
     command: Option<String>,
 
-    /// The jobfile [default: as `schedrs run` finds it]
-    #[arg(short = 'f', long = "jobfile", value_name = "FILE")]
+    /// The jobfile [default: the one `schedrs run` would use]
+    #[arg(short = 'f', long = "file", alias = "jobfile", value_name = "FILE")]
     jobfile: Option<PathBuf>,
 
-    /// Go by the jobfile even if others can change it, its directories included
+    /// Use the jobfile even if other users can write to it or its directories
     #[arg(long)]
     trust: bool,
 }
@@ -61,7 +62,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     // As root it may be about to become anybody, with whatever the file says.
     trust::check(&mut loaded, !args.trust);
     let Some(set) = loaded.set.take() else {
-        loaded.report().context("failed to write problems")?;
+        loaded.report().context("cannot write the problems")?;
         return Ok(ExitCode::FAILURE);
     };
     let JobSet { jobs, .. } = history_source::in_effect(set, loaded.builder.take(), &file, context);
@@ -78,7 +79,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let reason = crate::problem::clean(&failure.reason).into_owned();
     let id = crate::problem::clean(&job.id);
-    anstream::eprintln!("schedrs: no shell for `{id}`: {reason}");
+    anstream::eprintln!("schedrs: cannot open a shell for `{id}`: {reason}");
     Ok(ExitCode::from(failure.code))
 }
 
@@ -87,5 +88,5 @@ fn introduction(job: &Job) -> String {
     let options = &job.options;
     let cwd = options.cwd.as_deref().map(|cwd| format!(", in {cwd}")).unwrap_or_default();
     let user = options.user.as_deref().map(|user| format!(", as user {user}")).unwrap_or_default();
-    format!("a shell as job {} has it{cwd}{user}; `exit` ends it", job.id)
+    format!("shell with the environment of job {}{cwd}{user}; `exit` leaves it", job.id)
 }

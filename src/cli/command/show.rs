@@ -4,6 +4,8 @@ use std::io::{BufWriter, Write};
 
 use serde_json::{Value, json};
 
+use super::argument;
+use super::each;
 use super::request::{self, Connection, Output, Times};
 use crate::cli::table::terminal_width;
 use crate::cli::{Context, ExitCode};
@@ -13,26 +15,35 @@ use crate::core::words::fit;
 use crate::history::object::RunObject;
 use crate::problem::clean;
 
-/// Show everything about a job of a running schedrs
+/// Show everything about jobs
 ///
-/// Its definition with what was changed at run time, its active runs, and its next due times. The
-/// values of `env` are not shown.
+/// The definition, changes made at run time, active runs and next due times. The values of `env`
+/// are not shown.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The job
-    #[arg(value_name = "JOB")]
-    job: String,
+    /// The jobs: ids, patterns such as 'backup-*', or tags such as tag:eu
+    #[arg(value_name = "JOB", required = true)]
+    jobs: Vec<String>,
 
     #[command(flatten)]
     connection: Connection,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let body = args.connection.request(&json!({ "do": "show", "job": args.job }))?;
+    let each::Chosen { mut client, jobs, .. } =
+        each::choose(&args.jobs, &args.connection, context)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    match args.connection.output {
-        Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
-        Output::Text => details(&request::read(body)?, &mut out, context)?,
+    for (place, job) in jobs.iter().enumerate() {
+        let body = client.ask(&json!({ "do": "show", "job": job })).map_err(request::told)?;
+        match args.connection.output {
+            Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
+            Output::Text => {
+                if place > 0 {
+                    writeln!(out)?;
+                }
+                details(&request::read(body)?, &mut out, context, &args.connection.typed())?;
+            }
+        }
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -41,7 +52,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 /// How wide the names at the left are.
 const NAMES: usize = 12;
 
-fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyhow::Result<()> {
+pub(super) fn details(
+    details: &JobDetails,
+    out: &mut dyn Write,
+    context: &Context,
+    typed: &str,
+) -> anyhow::Result<()> {
     let times = Times::new(context);
     let job = &details.job;
     let zone = times.zone(&job.timezone);
@@ -62,11 +78,24 @@ fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyh
     };
     line("schedule", &format!("{} ({})", job.schedule, job.timezone))?;
     line("state", &state(job, &times, &zone))?;
+    if let Some(since) = &details.changed_since {
+        line("jobfile", &request::edited(since, &times, &zone, typed))?;
+    }
+    if let Some(host) = &job.host {
+        line("home", if host == "all" { "every host" } else { host })?;
+    }
+    let since = super::list::not_run(job);
     if let Some(last) = &job.last {
         let run = last.run.map(|run| format!(", run {run}")).unwrap_or_default();
         let outcome = clean(&last.phrase()).into_owned();
-        let due = times.soon(&last.due, &zone);
-        line("last", &format!("{} {outcome}, due {due}{run}", last.mark()))?;
+        let due = times.moment(&last.due, &zone);
+        let since = since.map(|since| format!("; {since}")).unwrap_or_default();
+        line("last", &format!("{} {outcome}, due {due}{run}{since}", last.mark()))?;
+    } else if let Some(since) = since {
+        line("last", &format!("no run yet; {since}"))?;
+    }
+    if let Some(since) = &job.overdue_since {
+        line("overdue", &format!("since {}", times.moment(since, &zone)))?;
     }
     line("command", &command(details.command.as_ref()))?;
     line("executor", &details.executor)?;
@@ -79,7 +108,7 @@ fn details(details: &JobDetails, out: &mut dyn Write, context: &Context) -> anyh
         line("changed", overrides.trim_end())?;
     }
     if job.added {
-        line("added", "at run time, it is in no file")?;
+        line("added", "at run time; it is in no jobfile")?;
     }
     for (index, active) in details.active.iter().enumerate() {
         line(if index == 0 { "active" } else { "" }, &active_run(active, &times, &zone))?;
@@ -125,8 +154,8 @@ pub(super) fn active_run(
 ) -> String {
     let what = clean(active.doing());
     let since = match &active.started {
-        Some(started) => format!(", since {}", times.soon(started, zone)),
-        None => format!(", due {}", times.soon(&active.due, zone)),
+        Some(started) => format!(", since {}", times.moment(started, zone)),
+        None => format!(", due {}", times.moment(&active.due, zone)),
     };
     let attempt = match active.attempts {
         0 | 1 => String::new(),
@@ -141,18 +170,10 @@ fn command(command: Option<&Value>) -> String {
     match command {
         Some(Value::String(line)) => line.clone(),
         Some(Value::Array(words)) => {
-            let words: Vec<String> = words.iter().filter_map(Value::as_str).map(quoted).collect();
+            let words: Vec<String> =
+                words.iter().filter_map(Value::as_str).map(argument::quoted).collect();
             words.join(" ")
         }
         _ => String::new(),
-    }
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
     }
 }

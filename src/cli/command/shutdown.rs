@@ -32,16 +32,17 @@ const GONE: Duration = Duration::from_secs(1);
 /// How often the lock of a store is looked at.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Stop a running schedrs
+/// Stop the scheduler
 ///
-/// As SIGTERM does: nothing new starts, what runs has `stop_grace` to end and is ended then.
+/// Like SIGTERM: nothing new starts, and active runs get `stop_grace` to end before they are
+/// stopped.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Without `stop_grace`: what runs is killed
+    /// Kill active runs at once, without `stop_grace`
     #[arg(long)]
     now: bool,
 
-    /// Wait until it has stopped and another can begin
+    /// Wait until it has stopped and another one can start
     #[arg(long)]
     wait: bool,
 
@@ -119,7 +120,7 @@ impl Ending {
                 }
                 // Its socket is gone once its runs have ended.
                 Err(_) if clock::mono().since(answered) < LAST_THINGS => {}
-                Err(_) => bail!("{} does not end, and does not answer any more", self.name()),
+                Err(_) => bail!("{} is not stopping and no longer answers", self.name()),
             }
         }
     }

@@ -7,7 +7,7 @@ mod heat;
 mod json;
 mod text;
 
-use std::io::{BufWriter, IsTerminal, Write};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,19 +16,26 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::ValueEnum;
 
 use super::argument;
+use super::named::FileArgs;
+use super::time;
+use crate::cli::progress::Progress;
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{Exit, Start};
-use crate::core::instant::{Instant, Mono};
+use crate::core::instant::Instant;
 use crate::core::job::{Executor, Job, JobSet};
+use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
-use crate::jobfile::{self, locate};
+use crate::jobfile;
 use crate::problem;
 use crate::sim::heatmap::HeatMap;
 use crate::sim::survey::{JobFacts, Places, Survey, Wait};
 use crate::sim::svg::{self, Caption};
 use crate::sim::{Attempt, Report, Sim};
 use crate::sys::clock;
+
+/// A person who waits is told how far it is in so many steps.
+const STEPS: u32 = 1000;
 
 /// How long an attempt lasts when nobody says otherwise: hardly anything takes no time at all, and
 /// runs that take none would never be in each other's way.
@@ -37,39 +44,37 @@ const LASTS: Duration = Duration::from_secs(1);
 /// The span that is simulated when nobody says otherwise.
 const SPAN: Duration = Duration::from_secs(7 * 86_400);
 
-/// Show what would run, wait, be skipped and be missed, without running anything
+/// Show what would run, wait, be skipped or be missed, without running anything
 ///
-/// The same decisions as `schedrs run`, in virtual time: a scheduler that starts at --from, with
-/// jobs that last as long as --duration says and exit as --exit says. What it cannot know is how
-/// long your commands take: tell it.
+/// Makes the same decisions as `schedrs run`, in virtual time. The scheduler starts at --from; each
+/// job takes as long as --duration says and exits as --exit says. It cannot know how long your
+/// commands take: tell it.
 ///
-/// Times are an RFC 3339 time, a date with or without a time (on the clocks of the zone shown),
-/// `now`, or `+2h30m`: from now, with --until after --from, at the end of an --outage after its
-/// beginning.
+/// Times can be `now`, `17:30`, `tomorrow 09:00`, `mon`, `2026-12-01` or `2026-12-01 09:00`, in the
+/// time zone shown. `+2h30m` counts from now; in --until from --from, and at the end of an --outage
+/// from its start. See TIMES in schedrs(1).
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The jobfile [default: $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml,
-    /// /etc/schedrs/jobs.toml]
-    #[arg(value_name = "FILE")]
-    file: Option<PathBuf>,
+    #[command(flatten)]
+    file: FileArgs,
 
-    /// When the scheduler starts; what is due then runs [default: now]
+    /// When the scheduler starts; jobs due at that moment run [default: now]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
 
-    /// When to stop looking; what is due then is not simulated any more [default: a week later]
+    /// When the simulation ends, this moment excluded [default: a week later]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     until: Option<String>,
 
-    /// How long an attempt of this job lasts; without JOB=, of every other job [default: 1s]
+    /// How long each attempt of this job takes; without JOB=, of all other jobs [default: 1s]
     #[arg(long = "duration", value_name = "[JOB=]DURATION")]
     durations: Vec<String>,
 
-    /// The exit code of each attempt of this job; without JOB=, of every other job [default: 0]
+    /// The exit code of each attempt of this job; without JOB=, of all other jobs [default: 0]
     #[arg(long = "exit", value_name = "[JOB=]CODE")]
     exits: Vec<String>,
 
-    /// The machine is off or asleep in this time: nothing is decided, and what runs stands still
+    /// The machine is off or asleep in this period: nothing starts, and active runs freeze
     #[arg(long = "outage", value_name = "TIME..TIME", allow_hyphen_values = true)]
     outages: Vec<String>,
 
@@ -77,22 +82,22 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "timezone")]
     utc: bool,
 
-    /// Show times in this zone [default: the scheduler's]
+    /// Show times in this time zone [default: the scheduler's]
     #[arg(long, value_name = "ZONE")]
     timezone: Option<String>,
 
-    /// Also draw the starts per hour into this file
+    /// Also draw the starts per hour as an SVG image
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// Tables and a map of starts per hour, for people
+    /// Tables and a map of starts per hour
     Text,
     /// One JSON object: from, until, timezone, default, outages, jobs, executors, hours, running,
     /// waiting
@@ -148,7 +153,9 @@ struct ExecutorFacts {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let now = clock::wall();
-    let path = locate::jobfile(args.file.as_deref())?;
+    let path = args
+        .file
+        .path("jobs are simulated together, `schedrs next {}` shows when it is due", context)?;
     let loaded = jobfile::load_path(&path, &context.zones, now);
     let Some(set) = loaded.set else {
         loaded.report()?;
@@ -160,7 +167,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(file) = &args.svg {
         let picture = picture(&question, &answer);
         std::fs::write(file, picture)
-            .with_context(|| format!("failed to write {}", file.display()))?;
+            .with_context(|| format!("cannot write {}", file.display()))?;
     }
     match args.output {
         Output::Text => {
@@ -192,7 +199,7 @@ fn question(
     };
     // What is typed is exact; "now" is not worth a fraction of a second in each line.
     let now = now.truncated();
-    let time = |text: &str, base| argument::instant(text, &zone, now, base);
+    let time = |text: &str, base| time::ahead(text, &zone, now, base);
     let from = match &args.from {
         Some(text) => time(text, now).with_context(|| format!("--from {text}"))?,
         None => now,
@@ -202,33 +209,57 @@ fn question(
         None => from.plus(SPAN),
     };
     if until <= from {
-        bail!("--until is not after --from");
+        bail!("--until must be after --from");
     }
-    let outage = |text: &String| -> anyhow::Result<(Instant, Instant)> {
-        let (start, end) = text.split_once("..").ok_or_else(|| {
-            anyhow!("expected two times such as 2026-03-01T22:00..2026-03-02T06:00 or now..+8h")
-        })?;
-        let start = time(start, now)?;
-        let end = time(end, start)?;
-        if end <= start {
-            bail!("it ends before it begins");
-        }
-        if start < from || end >= until {
-            bail!("it has to lie between --from and --until, so that one sees what follows it");
-        }
-        Ok((start, end))
-    };
     let mut outages = Vec::new();
     for text in &args.outages {
-        outages.push(outage(text).with_context(|| format!("--outage {text}"))?);
+        let span = outage(text, time, now).and_then(|(start, end)| {
+            if start < from || end >= until {
+                bail!("it must lie between --from and --until, so that you see what follows it");
+            }
+            Ok((start, end))
+        });
+        outages.push(span.with_context(|| format!("--outage {text}"))?);
     }
+    let (default, behaviours) = behaviours(args, &set.jobs)?;
+    Ok(Question {
+        source,
+        jobs: set.jobs.clone(),
+        executors: set.executors.clone(),
+        zone,
+        from,
+        until,
+        outages: apart(outages),
+        default,
+        behaviours,
+    })
+}
 
+/// The two times of `--outage`.
+fn outage(
+    text: &str,
+    time: impl Fn(&str, Instant) -> anyhow::Result<Instant>,
+    now: Instant,
+) -> anyhow::Result<(Instant, Instant)> {
+    let (start, end) = text.split_once("..").ok_or_else(|| {
+        anyhow!("expected two times such as 2026-03-01T22:00..2026-03-02T06:00 or now..+8h")
+    })?;
+    let start = time(start, now)?;
+    let end = time(end, start)?;
+    if end <= start {
+        bail!("it ends before it starts");
+    }
+    Ok((start, end))
+}
+
+/// How long each job runs and what it exits with: by default, and job by job.
+fn behaviours(args: &Args, jobs: &[Arc<Job>]) -> anyhow::Result<(Behaviour, Vec<Behaviour>)> {
     let mut default = Behaviour { lasts: LASTS, exits: 0 };
-    let mut own = vec![(None, None); set.jobs.len()];
+    let mut own = vec![(None, None); jobs.len()];
     for text in &args.durations {
         let flag = || format!("--duration {text}");
-        let (place, value) = of_job(text, &set.jobs).with_context(flag)?;
-        let lasts = humantime::parse_duration(value).with_context(flag)?;
+        let (place, value) = of_job(text, jobs).with_context(flag)?;
+        let lasts = time::duration(value).with_context(flag)?;
         match place {
             Some(place) => own[place].0 = Some(lasts),
             None => default.lasts = lasts,
@@ -236,7 +267,7 @@ fn question(
     }
     for text in &args.exits {
         let flag = || format!("--exit {text}");
-        let (place, value) = of_job(text, &set.jobs).with_context(flag)?;
+        let (place, value) = of_job(text, jobs).with_context(flag)?;
         let exits = value
             .parse()
             .map_err(|_| anyhow!("expected an exit code, 0 to 255"))
@@ -250,17 +281,8 @@ fn question(
         lasts: lasts.unwrap_or(default.lasts),
         exits: exits.unwrap_or(default.exits),
     };
-    Ok(Question {
-        source,
-        jobs: set.jobs.clone(),
-        executors: set.executors.clone(),
-        zone,
-        from,
-        until,
-        outages: apart(outages),
-        default,
-        behaviours: own.into_iter().map(behaviour).collect(),
-    })
+    let own = own.into_iter().map(behaviour).collect();
+    Ok((default, own))
 }
 
 /// `JOB=VALUE` or `VALUE`. An id may hold a `=`, but no value does.
@@ -273,7 +295,7 @@ fn of_job<'a>(text: &'a str, jobs: &[Arc<Job>]) -> anyhow::Result<(Option<usize>
 
 /// The same outages, in order, and one where several touch: time sleeps only once.
 fn apart(mut outages: Vec<(Instant, Instant)>) -> Vec<(Instant, Instant)> {
-    outages.sort_unstable();
+    sort::all(&mut outages);
     let mut apart: Vec<(Instant, Instant)> = Vec::new();
     for (start, end) in outages {
         match apart.last_mut() {
@@ -298,12 +320,12 @@ fn answer(question: &Question, set: JobSet) -> Answer {
     for &(start, end) in outages {
         sim = sim.with_outage(start, end);
     }
-    let mut progress = Progress::new();
-    for step in 1..=Progress::STEPS {
-        let part = until.since(*from).as_micros() * u128::from(step) / u128::from(Progress::STEPS);
+    let mut progress = Progress::new("simulated");
+    for step in 1..=STEPS {
+        let part = until.since(*from).as_micros() * u128::from(step) / u128::from(STEPS);
         // Less than 8,000 years have less than 2^58 microseconds.
         sim.run_until(from.plus(Duration::from_micros(part as u64)), &mut survey);
-        progress.show(step);
+        progress.show(step.into(), STEPS.into());
     }
     progress.clear();
     let status = sim.scheduler().status();
@@ -348,37 +370,4 @@ fn picture(question: &Question, answer: &Answer) -> String {
     );
     let caption = Caption { title: &title, subtitle: &subtitle, zone: zone.name() };
     svg::svg(&answer.map, caption)
-}
-
-/// How far it is, for a person who waits: only on a terminal, and only after a while.
-struct Progress {
-    shown: bool,
-    next: Option<Mono>,
-}
-
-impl Progress {
-    const STEPS: u32 = 1000;
-    const FIRST: Duration = Duration::from_millis(700);
-    const EVERY: Duration = Duration::from_millis(100);
-
-    fn new() -> Progress {
-        let next = std::io::stderr().is_terminal().then(|| clock::mono().plus(Progress::FIRST));
-        Progress { shown: false, next }
-    }
-
-    fn show(&mut self, step: u32) {
-        let Some(next) = self.next else { return };
-        let now = clock::mono();
-        if now >= next {
-            eprint!("\rsimulated {} %", step * 100 / Progress::STEPS);
-            self.shown = true;
-            self.next = Some(now.plus(Progress::EVERY));
-        }
-    }
-
-    fn clear(&self) {
-        if self.shown {
-            eprint!("\r\x1b[K");
-        }
-    }
 }

@@ -1,21 +1,23 @@
 //! `schedrs status`: how a running schedrs is.
 
 use std::io::{BufWriter, Write};
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::request::{self, Connection, Output, Times};
 use super::show::active_run;
+use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
-use crate::control::wire::view::StatusView;
+use crate::control::wire::view::{FleetView, StatusView};
+use crate::core::words;
+use crate::core::zone::Zone;
 use crate::problem::clean;
 
-/// Show how a running schedrs is
-///
-/// Its health with what is not as it should be, what runs and waits, and what is next.
+/// Show health, problems, active runs and what is due next
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Exit codes: 0 all is well; 1 it is degraded, or none runs; 2 the command line is wrong.")]
+Exit codes: 0 healthy; 1 degraded, or no scheduler is running; 2 wrong usage.")]
 pub(crate) struct Args {
     #[command(flatten)]
     connection: Connection,
@@ -27,54 +29,185 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(anstream::stdout().lock());
     match args.connection.output {
         Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
-        Output::Text => text(&status, &mut out, context)?,
+        Output::Text => {
+            let around = (terminal_width(), &*args.connection.typed());
+            text(&status, &mut out, context, around)?;
+        }
     }
     out.flush()?;
     Ok(if status.reasons.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn text(status: &StatusView, out: &mut dyn Write, context: &Context) -> anyhow::Result<()> {
+/// Names are so wide, with what stands in front of them.
+const NAMES: usize = 11;
+
+fn text(
+    status: &StatusView,
+    out: &mut dyn Write,
+    context: &Context,
+    (width, typed): (Option<usize>, &str),
+) -> anyhow::Result<()> {
     let times = Times::new(context);
     let zone = times.zone(&status.timezone);
-    let colour =
-        |colour: anstyle::AnsiColor| anstyle::Style::new().bold().fg_color(Some(colour.into()));
-    let style = if status.reasons.is_empty() {
-        colour(anstyle::AnsiColor::Green)
-    } else {
-        colour(anstyle::AnsiColor::Red)
+    let colour = match status.reasons.is_empty() {
+        true => anstyle::AnsiColor::Green,
+        false => anstyle::AnsiColor::Red,
     };
-    writeln!(
-        out,
-        "{style}{}{style:#}  schedrs {} with pid {} runs {}",
-        clean(&status.health),
-        clean(&status.version),
-        status.pid,
-        clean(&status.jobfile)
-    )?;
+    let style = anstyle::Style::new().bold().fg_color(Some(colour.into()));
+    let health = clean(&status.health);
+    let (version, jobfile) = (clean(&status.version), clean(&status.jobfile));
+    let what = format!("schedrs {version} with pid {} runs {jobfile}", status.pid);
+    let first = format!("{style}{health}{style:#}  ");
+    let head = health.len() + 2;
+    paragraph(out, (&first, head), head, &what, width)?;
     for reason in &status.reasons {
-        writeln!(out, "  ! {}", clean(reason))?;
+        paragraph(out, ("  ! ", 4), 4, &clean(reason), width)?;
     }
     if status.stopping {
-        writeln!(out, "  it is stopping")?;
+        writeln!(out, "  stopping")?;
     }
-    let since = |time: &str| format!("{} ({})", times.soon(time, &zone), times.distance(time));
-    writeln!(out, "  since    {}", since(&status.started))?;
-    writeln!(out, "  loaded   {}", since(&status.loaded))?;
-    writeln!(out, "  store    {}", clean(&status.store))?;
-    writeln!(out, "  zone     {}", clean(&status.timezone))?;
-    writeln!(
-        out,
-        "  jobs     {}, {} running, {} waiting",
-        status.jobs, status.running, status.waiting
-    )?;
-    if let Some(paused) = &status.paused {
-        writeln!(out, "  paused   all jobs{}", request::pause(paused, &times, &zone))?;
-    }
-    if let (Some(next), Some(job)) = (&status.next, &status.next_job) {
-        writeln!(out, "  next     {} at {}", clean(job), since(next))?;
-    }
-    for active in &status.active {
-        writeln!(out, "  active   {}: {}", clean(&active.job), active_run(active, &times, &zone))?;
+    for (name, text) in facts(status, &times, &zone, typed) {
+        let first = format!("  {name:<8} ");
+        paragraph(out, (&first, NAMES), NAMES, &text, width)?;
     }
     Ok(())
+}
+
+/// What there is to say: names and texts.
+fn facts(
+    status: &StatusView,
+    times: &Times<'_>,
+    zone: &Zone,
+    typed: &str,
+) -> Vec<(&'static str, String)> {
+    let since = |time: &str| format!("{} ({})", times.moment(time, zone), times.distance(time));
+    let mut facts = vec![("since", since(&status.started)), ("loaded", since(&status.loaded))];
+    if let Some(since) = &status.changed_since {
+        facts.push(("jobfile", request::edited(since, times, zone, typed)));
+    }
+    facts.push(("store", clean(&status.store).into_owned()));
+    facts.push(("zone", clean(&status.timezone).into_owned()));
+    let (jobs, running, waiting) = (status.jobs, status.running, status.waiting);
+    facts.push(("jobs", format!("{jobs}, {running} running, {waiting} waiting")));
+    let wrong = [
+        ("failed", status.failed, &status.failed_jobs, "--failed"),
+        ("overdue", status.overdue, &status.overdue_jobs, "--state overdue"),
+    ];
+    for (name, count, first, flag) in wrong {
+        if let (Some(count), Some(first)) = (count, first) {
+            facts.push((name, some_of(count, first, &format!("{typed} {flag}"))));
+        }
+    }
+    if !status.elsewhere.is_empty() {
+        facts.push(("others", request::not_here(&status.elsewhere)));
+    }
+    let fleet = status.fleet.iter().flat_map(in_fleet);
+    facts.extend(fleet.map(|(name, text)| (name, clean(&text).into_owned())));
+    if let Some(paused) = &status.paused {
+        facts.push(("paused", format!("all jobs{}", request::pause(paused, times, zone))));
+    }
+    if let (Some(next), Some(job)) = (&status.next, &status.next_job) {
+        facts.push(("next", format!("{} at {}", clean(job), since(next))));
+    }
+    let active = status.active.iter();
+    let active = active.map(|run| format!("{}: {}", clean(&run.job), active_run(run, times, zone)));
+    facts.extend(active.map(|text| ("active", text)));
+    facts
+}
+
+/// How many jobs there are of a kind, and the first of them.
+fn some_of(count: usize, first: &[String], flags: &str) -> String {
+    let names: Vec<String> = first.iter().map(|job| clean(job).into_owned()).collect();
+    let all = match count > names.len() {
+        true => format!(" …: `schedrs list{flags}`"),
+        false => String::new(),
+    };
+    format!("{}: {}{all}", request::count(count as u64, "job"), names.join(", "))
+}
+
+/// How it stands among the hosts that share its store: names and texts.
+fn in_fleet(fleet: &FleetView) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    let hosts: Vec<String> = fleet
+        .hosts
+        .iter()
+        .map(|host| match fleet.leaving.contains(host) {
+            true => format!("{host} (stops)"),
+            false => host.clone(),
+        })
+        .collect();
+    let jobs = request::count(fleet.jobs.into(), "job");
+    lines.push(("host", format!("{}, home of {jobs}", fleet.host)));
+    lines.push((
+        "fleet",
+        match hosts.len() {
+            0 => "not joined yet".to_owned(),
+            1 => "alone".to_owned(),
+            _ => hosts.join(", "),
+        },
+    ));
+    lines.push((
+        "trust",
+        match (fleet.trusted_ms, fleet.waits_for_others) {
+            (_, true) => {
+                "nothing starts until all hosts have sent the store what they know".to_owned()
+            }
+            (Some(millis), _) => {
+                let span = words::span(Duration::from_secs(millis / 1000));
+                format!("starts jobs for {span} without hearing from the store")
+            }
+            (None, _) => "nothing starts until the store answers".to_owned(),
+        },
+    ));
+    if fleet.generation > 0 {
+        let number = fleet.generation;
+        lines.push(("store", format!("in generation {number}: it has lost data before")));
+    }
+    if fleet.held > 0 {
+        let starts = request::count(fleet.held as u64, "start");
+        lines.push(("held", format!("{starts}, until the store has recorded them")));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_it_stands_in_a_fleet() {
+        let view = FleetView {
+            host: "web1".into(),
+            hosts: vec!["web1".into(), "web2".into()],
+            leaving: vec!["web2".into()],
+            jobs: 1,
+            generation: 2,
+            trusted_ms: Some(8_200),
+            waits_for_others: false,
+            held: 3,
+        };
+        let said = |view: &FleetView| {
+            let lines = in_fleet(view);
+            lines
+                .iter()
+                .map(|(name, text)| format!("{name}: {text}"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        assert_eq!(
+            said(&view),
+            "host: web1, home of 1 job\n\
+             fleet: web1, web2 (stops)\n\
+             trust: starts jobs for 8s without hearing from the store\n\
+             store: in generation 2: it has lost data before\n\
+             held: 3 starts, until the store has recorded them"
+        );
+        let silent = FleetView { host: "web1".into(), ..FleetView::default() };
+        assert_eq!(
+            said(&silent),
+            "host: web1, home of 0 jobs\n\
+             fleet: not joined yet\n\
+             trust: nothing starts until the store answers"
+        );
+    }
 }

@@ -5,12 +5,15 @@
 //! stderr. `explain` prints what `--explain` adds.
 
 mod explain;
+mod fleet;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::named;
+use crate::cli::table::terminal_width;
 use crate::cli::{Context, ExitCode};
 use crate::jobfile::{self, Loaded, locate};
 use crate::problem;
@@ -20,25 +23,35 @@ use crate::sys::clock;
 /// Arguments.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "\
-Without FILE, the first of $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml and \
-/etc/schedrs/jobs.toml is checked.
+Without FILE, checks the first of $SCHEDRS_JOBFILE, ./jobs.toml, $XDG_CONFIG_HOME/schedrs/jobs.toml \
+and /etc/schedrs/jobs.toml that exists.
 
-Exit codes: 0 no errors (warnings are counted, but allowed); 1 errors were found; 2 the command \
-line is wrong.")]
+With --fleet, lists new, changed and removed jobs. Differences between hosts (jobfile, version, time \
+zone data) are warnings. A job that no host may run is an error.
+
+Exit codes: 0 no errors (warnings are allowed); 1 errors were found; 2 wrong usage.")]
 pub(crate) struct Args {
     /// Jobfiles to check; `-` is standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
-    /// Take warnings for errors
+    /// The same as an option
+    #[arg(short = 'f', long = "file", alias = "jobfile", value_name = "FILE")]
+    jobfiles: Vec<PathBuf>,
+
+    /// Treat warnings as errors
     #[arg(long)]
     strict: bool,
 
-    /// Print each job's schedule in English, its options, and where each value comes from
+    /// Print each job's schedule in English, its options and where each value comes from
     #[arg(long, conflicts_with = "output")]
     explain: bool,
 
-    /// How to print what was found: for people, or as one JSON object a line
+    /// Compare with what runs on the hosts that share this store [default: the jobfile's store]
+    #[arg(long, value_name = "URL", num_args = 0..=1)]
+    fleet: Option<Option<String>>,
+
+    /// Output format: text, or one JSON object per line
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
     output: Output,
 }
@@ -50,8 +63,7 @@ enum Output {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let files =
-        if args.files.is_empty() { vec![locate::jobfile(None)?] } else { args.files.clone() };
+    let (files, url) = files(args, context)?;
     let now = clock::wall();
     let mut good = true;
     for file in &files {
@@ -67,13 +79,29 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         // may write to it is worth a word, but never an error.
         trust::check(&mut loaded, false);
         good &= loaded.problems.errors() == 0;
-        let summary = summary(file, &loaded);
+        let mut compared = match &args.fleet {
+            Some(_) => fleet::compare(file, &loaded, url, context)?,
+            None => None,
+        };
+        if let Some(compared) = &mut compared {
+            if args.strict {
+                compared.make_strict();
+            }
+            good &= compared.is_good();
+        }
+        let mut summary = summary(file, &loaded);
+        if let Some(compared) = &compared {
+            summary += &format!("\n{}", compared.summary());
+        }
         match args.output {
             Output::Text => {
                 let mut out = io::BufWriter::new(anstream::stdout().lock());
-                problem::print(&mut out, &loaded.problems, &loaded.sources)?;
+                problem::print(&mut out, &loaded.problems, &loaded.sources, terminal_width())?;
                 if args.explain {
                     explain::jobs(&mut out, &loaded, now)?;
+                }
+                if let Some(compared) = &compared {
+                    compared.text(&mut out)?;
                 }
                 writeln!(out, "{summary}")?;
                 out.flush()?;
@@ -81,12 +109,35 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             Output::Json => {
                 let mut out = io::BufWriter::new(io::stdout().lock());
                 problem::print_json(&mut out, &loaded.problems, &loaded.sources)?;
+                if let Some(compared) = &compared {
+                    compared.json(&mut out)?;
+                }
                 out.flush()?;
                 anstream::eprintln!("{summary}");
             }
         }
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The files to check, and the store to compare with. What stands behind `--fleet` and is no URL is a
+/// file.
+fn files<'a>(args: &'a Args, context: &Context) -> anyhow::Result<(Vec<PathBuf>, Option<&'a str>)> {
+    for file in &args.files {
+        let instead =
+            "`schedrs validate --explain` tells of all its jobs, `schedrs doctor {}` of it";
+        named::refuse_job(file, instead, context)?;
+    }
+    let mut files = [&args.files[..], &args.jobfiles].concat();
+    let mut url = args.fleet.as_ref().and_then(|url| url.as_deref());
+    if let Some(file) = url.filter(|url| !url.contains("://")) {
+        files.insert(0, file.into());
+        url = None;
+    }
+    if files.is_empty() {
+        files.push(locate::jobfile(None)?);
+    }
+    Ok((files, url))
 }
 
 /// `jobs.toml: 12 jobs, 2 warnings`.
@@ -99,6 +150,9 @@ fn summary(file: &Path, loaded: &Loaded) -> String {
     // With errors some jobs were not understood, so their number would be a guess.
     if let Some(set) = &loaded.set {
         parts.push(count(set.jobs.len(), "job"));
+        if !set.settings.elsewhere.is_empty() {
+            parts.push(format!("{} for other hosts", set.settings.elsewhere.len()));
+        }
     }
     let (errors, warnings) = (loaded.problems.errors(), loaded.problems.warnings());
     if errors > 0 {

@@ -72,8 +72,8 @@ fn why(record: &RunRecord, more: &[&str]) -> String {
 }
 
 fn list(line: JobLine) -> String {
-    let (mut out, context) = (Vec::new(), Context { zones: Database::bundled() });
-    super::list::table(&[(line, Value::Null)], &context).write(&mut out, None).unwrap();
+    let (mut out, context) = (Vec::new(), Context { zones: Database::bundled(), local: false });
+    super::list::table(&[&line], 0, &context).write(&mut out, None).unwrap();
     plain(out)
 }
 
@@ -141,7 +141,7 @@ fn the_pages_have_every_key_mark_and_word() {
         .iter()
         .map(|record| serde_json::to_value(RunObject::of_record(record, &Zone::utc())).unwrap())
         .flat_map(|json| json.as_object().unwrap().keys().cloned().collect::<Vec<_>>())
-        .chain(["doing", "by"].map(str::to_owned))
+        .chain(["by", "doing", "host"].map(str::to_owned))
         .collect();
     assert_eq!(described, seen.iter().map(String::as_str).collect());
 
@@ -163,12 +163,12 @@ fn the_pages_have_every_key_mark_and_word() {
 #[test]
 fn a_phrase_needs_no_store() {
     let displaced = Outcome::Skipped(outcome::SkipReason::Overlap);
-    assert_eq!(displaced.phrase(Reached::Run), "skipped: a newer due time took its place");
+    assert_eq!(displaced.phrase(Reached::Run), "skipped: replaced by a newer due time");
     let object = RunObject::of_record(
         &RunRecord { run: Some(RunId(7)), ..record(Some(displaced)) },
         &scene_zone(),
     );
-    assert_eq!(object.phrase(), "skipped: a newer due time took its place");
+    assert_eq!(object.phrase(), "skipped: replaced by a newer due time");
 }
 
 fn scene_zone() -> Zone {

@@ -1,56 +1,67 @@
 //! `schedrs why`: one answer, and what it rests on.
 
 use std::io::{BufWriter, Write};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
-use super::history_source::{self, History, HistoryArgs, moment, told};
+use super::history_source::{self, History, HistoryArgs, told};
+use super::{argument, named, request, time};
+use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{JobRecord, Pause};
+use crate::core::fleet::Member;
 use crate::core::instant::Instant;
-use crate::core::outcome;
+use crate::core::outcome::{self, Outcome};
+use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::object::RunObject;
 use crate::history::why::{Asked, Case, Subject, Verdict, answer};
 use crate::history::{end_of, format};
 use crate::problem::clean;
-use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session};
+use crate::store::{AttemptRecord, Latest, Query, Reader, RunRecord, Session};
 
 /// So many records around the time that is asked about are looked at.
 const AROUND: usize = 1000;
 
-/// So many from before it: enough to find those that were in its way.
+/// So many from before it: enough to find those that were in its way. And so many of the newest, to
+/// tell how the job is now.
 const BEFORE: usize = 64;
 
-/// Say why a due time ended as it did, or why there was none
-///
-/// Without --at it is about the latest due time. A time is an RFC 3339 time, a date with or
-/// without a time, a time of day (the last one that has passed), `-2h` for two hours ago, or
-/// `+2h` for one to come. `03:00` means any due time in that minute; of several it is about the
-/// first that did not go well.
-#[derive(clap::Args, Debug)]
-pub(crate) struct Args {
-    /// The job
-    job: String,
+/// A host that has not beaten for so long does not run, though nobody was there to say so.
+const SILENT: Duration = Duration::from_secs(120);
 
-    /// The due time that is asked about [default: the latest]
+/// Explain why a job ran, failed, was skipped or did not run
+///
+/// Without --at, explains the latest due time. Times can be `17:30` (the most recent one),
+/// `yesterday 09:00`, `2h ago`, `+2h` (in the future) or `2026-12-01 09:00`. See TIMES in
+/// schedrs(1). `03:00` means any due time in that minute; if there are several, the first that did
+/// not succeed is explained.
+#[derive(clap::Args, Clone, Debug)]
+pub(crate) struct Args {
+    /// The jobs: ids, patterns such as 'backup-*', or tags such as tag:eu
+    #[arg(value_name = "JOB", required = true)]
+    jobs: Vec<String>,
+
+    /// The due time to explain [default: the latest]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     at: Option<String>,
 
     #[command(flatten)]
     place: HistoryArgs,
 
-    /// How to write it
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     output: Output,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A sentence for people, and what it rests on
+    /// A sentence, and the evidence for it
     Text,
     /// One JSON object: job, asked, verdict (a word), text, due, next, evidence, record
     Json,
@@ -85,42 +96,70 @@ struct Read {
     all_paused: Option<Pause>,
     records: Vec<RunRecord>,
     oldest: Option<Instant>,
+    latest: Option<Latest>,
     attempts: Vec<AttemptRecord>,
     sessions: Vec<Session>,
+    members: Vec<Member>,
+    has_hosts: bool,
     changes: Vec<crate::core::event::Change>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    let named = named::jobs(&args.jobs, args.place.jobfile.as_deref(), context)?;
+    if named.jobs.is_empty() {
+        anyhow::bail!("no job is named, only a jobfile");
+    }
+    let place = HistoryArgs { jobfile: named.jobfile, ..args.place.clone() };
+    let args = Args { jobs: named.jobs, place, ..args.clone() };
     let mut history = History::open(&args.place, context)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    show(args, &mut history, &mut out).map_err(told)?;
+    show(&args, &mut history, &mut out).map_err(told)?;
     out.flush()?;
+    if args.output == Output::Text
+        && let Some(edited) = request::edited_since(args.place.jobfile.as_deref(), context)
+    {
+        crate::cli::say(&format!("schedrs: the jobfile has {edited}"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(super) fn show(args: &Args, history: &mut History, out: &mut dyn Write) -> anyhow::Result<()> {
-    let id = &*args.job;
-    history.must_know(id)?;
+    for (place, id) in history.choose(&args.jobs)?.iter().enumerate() {
+        if place > 0 && args.output == Output::Text {
+            writeln!(out)?;
+        }
+        one(args, id, history, out)?;
+    }
+    Ok(())
+}
+
+fn one(args: &Args, id: &str, history: &mut History, out: &mut dyn Write) -> anyhow::Result<()> {
     let zone = history.zone_of(id);
     let asked = match &args.at {
         None => Asked::Latest,
         Some(text) => {
-            let typed = moment(text, &zone, history.now)
+            let typed = time::back(text, &zone, history.now)
                 .with_context(|| format!("--at {}", clean(text)))?;
             Asked::Within(typed.from, typed.until)
         }
     };
     let now = history.now;
+    let typed = &argument::option("-f", args.place.jobfile.as_deref());
     let mut read = Read::first(history.reader(), id, asked)?;
     // What became of it says where to look further.
-    let subject = match read.case(history, id, asked, &zone).subject() {
+    let subject = match read.case(history, id, asked, (&zone, typed)).subject() {
         Subject::Record(record, _) => Some(record.clone()),
         Subject::Due(_) | Subject::Nothing(_) => None,
     };
-    if let Some(record) = subject {
-        read.around(history.reader(), id, &record, now)?;
+    read.has_hosts = history.has_hosts(&read.records)?;
+    if let Some(expect) = history.job(id).and_then(|job| job.options.expect) {
+        read.changes = history.reader().changes(Some(id), now.minus(expect), now)?;
     }
-    let verdict = answer(&read.case(history, id, asked, &zone));
+    if let Some(record) = subject {
+        let delay = history.job(id).map(|job| job.options.retry_delay_after(record.attempts));
+        read.around(history.reader(), id, &record, (now, delay.unwrap_or_default()))?;
+    }
+    let verdict = answer(&read.case(history, id, asked, (&zone, typed)));
     match args.output {
         Output::Text => text(out, id, asked, &verdict, &zone, now),
         Output::Json => json(out, id, asked, &verdict, &zone),
@@ -131,24 +170,24 @@ impl Read {
     /// What there is about the time that is asked about.
     fn first(reader: &mut dyn Reader, id: &str, asked: Asked) -> anyhow::Result<Read> {
         let of_job = Query { job: Some(id.into()), ..Query::default() };
-        let records = match asked {
-            Asked::Latest => reader.records(&Query { limit: BEFORE, ..of_job.clone() })?,
-            Asked::Within(from, until) => {
-                let at = Query { since: Some(from), until: Some(until), ..of_job.clone() };
-                let mut records = reader.records(&Query { limit: AROUND, ..at })?;
-                let before = Query { until: Some(from), limit: BEFORE, ..of_job.clone() };
-                add(&mut records, reader.records(&before)?);
-                records
-            }
-        };
+        let mut records = reader.records(&Query { limit: BEFORE, ..of_job.clone() })?;
+        if let Asked::Within(from, until) = asked {
+            let at = Query { since: Some(from), until: Some(until), ..of_job.clone() };
+            add(&mut records, reader.records(&Query { limit: AROUND, ..at })?);
+            let before = Query { until: Some(from), limit: BEFORE, ..of_job.clone() };
+            add(&mut records, reader.records(&before)?);
+        }
         let oldest = oldest(reader, &of_job, asked)?;
         Ok(Read {
             known: reader.job(id)?,
             all_paused: reader.all_paused()?,
             oldest: oldest.or_else(|| records.iter().map(|record| record.due).min()),
             records,
+            latest: reader.latest(Some(id))?.pop(),
             attempts: Vec::new(),
             sessions: reader.sessions()?,
+            members: reader.members()?,
+            has_hosts: false,
             changes: Vec::new(),
         })
     }
@@ -159,9 +198,17 @@ impl Read {
         reader: &mut dyn Reader,
         id: &str,
         record: &RunRecord,
-        now: Instant,
+        (now, retry_delay): (Instant, Duration),
     ) -> anyhow::Result<()> {
-        let end = end_of(record).unwrap_or(now).max(record.at);
+        let end = match &record.outcome {
+            // Who has the job since is of interest.
+            Some(Outcome::Lost(_)) => now,
+            // A due time may have come before the next attempt.
+            Some(outcome) if outcome.is_of_run() && !outcome.is_success() => {
+                end_of(record).unwrap_or(record.at).plus(retry_delay)
+            }
+            _ => end_of(record).unwrap_or(now).max(record.at),
+        };
         let of_job = Query { job: Some(id.into()), ..Query::default() };
         let during =
             Query { since: Some(record.due), until: Some(end), limit: AROUND, ..of_job.clone() };
@@ -182,7 +229,7 @@ impl Read {
         history: &'a History,
         id: &'a str,
         asked: Asked,
-        zone: &'a Zone,
+        (zone, typed): (&'a Zone, &'a str),
     ) -> Case<'a> {
         let job = history.job(id).map(|job| &**job);
         let executors = history.set.as_ref().map(|set| &set.executors);
@@ -197,18 +244,28 @@ impl Read {
             zone,
             records: &self.records,
             oldest: self.oldest,
+            latest: self.latest.as_ref(),
             attempts: &self.attempts,
             sessions: &self.sessions,
-            is_running: self.sessions.last().is_some_and(history_source::goes_on),
+            is_running: self.sessions.last().is_some_and(history_source::goes_on)
+                || self.members.iter().any(|member| is_there(member, history.now)),
+            members: &self.members,
+            has_hosts: self.has_hosts,
             changes: &self.changes,
+            typed,
         }
     }
+}
+
+/// Whether a host of a fleet is there, as far as the store can tell.
+fn is_there(member: &Member, now: Instant) -> bool {
+    member.gone.is_none() && now.since(member.seen) <= SILENT
 }
 
 /// Adds records that are not there yet.
 fn add(records: &mut Vec<RunRecord>, more: Vec<RunRecord>) {
     records.extend(more);
-    records.sort_by_key(|record| record.seq);
+    sort::by_key(records, |record| record.seq);
     records.dedup_by_key(|record| record.seq);
 }
 
@@ -248,11 +305,14 @@ fn text(
         (None, Asked::Latest) => String::new(),
     };
     let mark = verdict.record.as_ref().map(|record| outcome::mark(record.outcome.as_ref()));
-    let mark = match mark {
-        Some(mark) => format!("\x1b[{}m{mark}\x1b[0m ", outcome::colour(mark)),
-        None => String::new(),
+    let (mark, indent) = match mark {
+        Some(mark) => (format!("\x1b[{}m{mark}\x1b[0m ", outcome::colour(mark)), 2),
+        None => (String::new(), 0),
     };
-    writeln!(out, "{mark}{bold}{id}{bold:#}{when}: {}", verdict.text)?;
+    let columns = terminal_width();
+    let first = format!("{mark}{bold}{id}{bold:#}");
+    let text = format!("{when}: {}", verdict.text);
+    paragraph(out, (&first, indent + id.width()), 2, &text, columns)?;
     let next = match verdict.next {
         Some(next) => {
             let ahead = words::span(next.since(now));
@@ -260,10 +320,21 @@ fn text(
         }
         None => "none".to_owned(),
     };
-    let width = verdict.evidence.iter().map(|(about, _)| about.len()).max().unwrap_or(0).max(4);
+    // Where nothing else says on whose clocks times are.
+    let has_offset = verdict.next.is_some() || !when.is_empty();
+    let clocks = format!("{}, {}", clean(zone.name()), words::offset(now, zone));
+    let clocks = (!has_offset).then_some(("clocks", &*clocks));
+    let width = verdict
+        .evidence
+        .iter()
+        .map(|(about, _)| about.len())
+        .max()
+        .unwrap_or(0)
+        .max(if has_offset { 4 } else { 6 });
     let evidence = verdict.evidence.iter().map(|(about, text)| (*about, &**text));
-    for (about, text) in evidence.chain([("next", &*next)]) {
-        writeln!(out, "  {dim}{about:width$}{dim:#}  {text}")?;
+    for (about, text) in evidence.chain([("next", &*next)]).chain(clocks) {
+        let (first, head) = (format!("  {dim}{about:width$}{dim:#}  "), width + 4);
+        paragraph(out, (&first, head), head, text, columns)?;
     }
     Ok(())
 }
@@ -292,6 +363,9 @@ fn json(
     writeln!(out, "{}", crate::problem::json(&object)?)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod states;
 
 #[cfg(test)]
 mod tests {
@@ -325,11 +399,11 @@ mod tests {
             (
                 &["backup", "--at", "09:00"],
                 "\
-✗ backup, due Tue 2026-11-24 09:00:00 +01:00: run 23 was ended by SIGTERM after 1m 15s: stopped by \
+✗ backup, due Tue 2026-11-24 09:00:00 +01:00: run 23 was killed by SIGTERM after 1m 15s: stopped by \
                  alice at 09:01:15
-  ran       09:00:00 to 09:01:15, begun 1ms after it was due, pid 4711
+  ran       09:00:00 to 09:01:15, started 1ms after it was due, pid 4711
   attempt   1 09:00:00 to 09:00:10: failed with exit code 1
-  attempt   2 09:00:20 to 09:01:15: was ended by SIGTERM
+  attempt   2 09:00:20 to 09:01:15: was killed by SIGTERM
   schedule  every 3 hours
   next      Tue 2026-11-24 15:00:00 +01:00, in 2h
 ",
@@ -349,8 +423,8 @@ mod tests {
             (
                 &["backup", "--at", "05:00"],
                 "\
-backup, Tue 2026-11-24 05:00:00 +01:00: not due: the due times around it are 03:00:00 and 06:00:00
-  before    that of 03:00:00 succeeded
+backup, Tue 2026-11-24 05:00:00 +01:00: not due: the nearest due times are 03:00:00 and 06:00:00
+  before    the one at 03:00:00 succeeded
   schedule  every 3 hours
   next      Tue 2026-11-24 15:00:00 +01:00, in 2h
 ",
@@ -359,7 +433,7 @@ backup, Tue 2026-11-24 05:00:00 +01:00: not due: the due times around it are 03:
                 &["new"],
                 "\
 new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1d
-  but       schedrs does not run; it was stopped at 12:59:58
+  but       schedrs is not running; it was stopped at 12:59:58
   schedule  every day
   next      Wed 2026-11-25 13:00:00 +01:00, in 1d
 ",
@@ -392,17 +466,15 @@ new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1
             ),
             (
                 &["poll", "--at", "02:54"],
-                "· poll, due Tue 2026-11-24 02:54:00 +01:00: coalesced: the due time 02:55:00 stands \
-                 for it, run 13, which succeeded",
+                "· poll, due Tue 2026-11-24 02:54:00 +01:00: coalesced: covered by the due time 02:55:00, run 13, which succeeded",
             ),
             (
                 &["poll", "--at", "yesterday"],
-                "poll, Mon 2026-11-23 00:00:00 +01:00: no record of that time is kept; it has had \
-                 its present schedule since 24 Nov 00:00:00",
+                "poll, Mon 2026-11-23 00:00:00 +01:00: no record of that time is kept; it has had its current schedule since 24 Nov 00:00:00",
             ),
             (
                 &["report", "--at", "06:30"],
-                "✗ report, due Tue 2026-11-24 06:30:00 +01:00: run 20 was ended by its timeout",
+                "✗ report, due Tue 2026-11-24 06:30:00 +01:00: run 20 was stopped by its timeout",
             ),
             (
                 &["report", "--at", "07:30"],
@@ -411,8 +483,7 @@ new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1
             ),
             (
                 &["report"],
-                "… report, due Tue 2026-11-24 08:30:00 +01:00: run 22 was running when schedrs was \
-                 last seen, at 12:59:58, and it does not run now",
+                "… report, due Tue 2026-11-24 08:30:00 +01:00: run 22 was running when schedrs was last seen, at 12:59:58, and schedrs is not running now",
             ),
         ] {
             assert_eq!(text(line).lines().next(), Some(expected), "{line:?}");
@@ -443,7 +514,7 @@ new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1
         assert!(text.starts_with(due), "{text}");
         assert!(text.contains("schedule  once, 24 Nov 2026 14:00"), "{text}");
         let text = said(&["backup", "--at", "2026-11-24T15:00"]);
-        assert!(text.contains("due times around it are 12:15:00 and 15:15:00"), "{text}");
+        assert!(text.contains("nearest due times are 12:15:00 and 15:15:00"), "{text}");
         assert!(text.contains("schedule  every 3 hours from 00:15"), "{text}");
     }
 

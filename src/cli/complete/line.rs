@@ -1,22 +1,35 @@
 //! A line as a shell would take it apart, up to where it is being typed.
 
-/// The words of a line, quotes and backslashes taken off; the last is the one being typed, and may
-/// be empty.
+/// A line that was taken apart.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Its words, quotes and backslashes taken off; the last is the one being typed, and may be empty.
+    pub(crate) words: Vec<String>,
+    /// The quote in which that is being typed, if it is, and how much of the word stands before it.
+    pub(crate) quote: Option<(char, usize)>,
+}
+
+/// The words of a line.
 pub(crate) fn words(line: &str) -> Vec<String> {
+    apart(line).words
+}
+
+/// Takes a line apart.
+pub(crate) fn apart(line: &str) -> Line {
     let mut words = vec![String::new()];
-    let mut quote = None;
+    let mut quote: Option<(char, usize)> = None;
     // Between words.
     let mut fresh = true;
     let mut chars = line.chars();
     while let Some(c) = chars.next() {
-        let escapes = c == '\\' && quote != Some('\'');
+        let escapes = c == '\\' && !matches!(quote, Some(('\'', _)));
         let in_word = match (c, quote) {
-            (_, Some(open)) if c == open => {
+            (_, Some((open, _))) if c == open => {
                 quote = None;
                 None
             }
             ('\'' | '"', None) => {
-                quote = Some(c);
+                quote = Some((c, words.last().map_or(0, String::len)));
                 fresh = false;
                 None
             }
@@ -35,7 +48,22 @@ pub(crate) fn words(line: &str) -> Vec<String> {
             fresh = false;
         }
     }
-    words
+    Line { words, quote }
+}
+
+/// The rest of a word that goes on within a quote, which the shell closes itself.
+pub(crate) fn within(quote: char, rest: &str) -> String {
+    if quote == '\'' {
+        return rest.replace('\'', r"'\''");
+    }
+    let mut escaped = String::with_capacity(rest.len());
+    for c in rest.chars() {
+        if "\\\"$`".contains(c) {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
 }
 
 /// A word so that a shell takes it as it is.
@@ -70,6 +98,25 @@ mod tests {
         ];
         for (line, apart) in rows {
             assert_eq!(words(line), apart, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_quote_that_is_open() {
+        for (line, open) in [
+            ("schedrs stop 'a b", Some(('\'', 0))),
+            ("schedrs stop \"a b", Some(('"', 0))),
+            ("schedrs --job='ba", Some(('\'', 6))),
+            ("schedrs stop 'a b'", None),
+            ("schedrs stop 'it'\"'", Some(('"', 2))),
+        ] {
+            assert_eq!(apart(line).quote, open, "{line}");
+        }
+        for word in ["a b", "it's", "$HOME", "a\\b", "say \"hi\"", "`x`"] {
+            for quote in ['\'', '"'] {
+                let line = format!("{quote}{}{quote}", within(quote, word));
+                assert_eq!(words(&line), [word], "{line}");
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -9,6 +10,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::exchange::Exchange;
 use super::following::Following;
+use super::history::Snapshot;
 use crate::control::wire::{self, MAX_LINE};
 use crate::core::instant::Mono;
 use crate::sys::epoll::EventFlags;
@@ -53,6 +55,8 @@ pub(super) struct Connection {
     stuck: Option<Mono>,
     /// The requests that are being answered.
     pub(super) pending: HashMap<u64, Exchange>,
+    /// What its last list was made of, if it has not been told all of that.
+    pub(super) kept: Option<Arc<Snapshot>>,
     /// What it is told as it happens.
     pub(super) following: Option<Following>,
     /// How many requests it may still make, in thousandths.
@@ -79,6 +83,7 @@ impl Connection {
             written: 0,
             stuck: None,
             pending: HashMap::new(),
+            kept: None,
             following: None,
             allowance: RATE * 1000,
             counted: now,
@@ -133,7 +138,9 @@ impl Connection {
             self.counted = now;
         }
         let unread = self.output.len() - self.written;
-        if self.closing || self.pending.len() >= MAX_PENDING || unread > ENOUGH_UNREAD {
+        // There are not more that wait for a run than there are runs.
+        let pending = self.pending.values().filter(|exchange| !exchange.waits_for_run).count();
+        if self.closing || pending >= MAX_PENDING || unread > ENOUGH_UNREAD {
             return false;
         }
         // A large response stands alone, so that there is room for it.
@@ -211,6 +218,7 @@ impl Connection {
         self.input = Vec::new();
         self.seen = 0;
         self.pending.clear();
+        self.kept = None;
         self.following = None;
     }
 

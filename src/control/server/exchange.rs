@@ -8,21 +8,27 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::history::History;
+use super::history::{History, Snapshot};
+use super::metrics::Metrics;
+use super::overall::Overall;
 use crate::control::wire::view::{
     AttemptView, ChangeView, JobDetails, JobLine, SessionView, StatusView,
 };
 use crate::control::{Format, Request, definition, wire};
 use crate::core::event::{Code, Fault, Health, JobPage, Response, RunId};
+use crate::core::health::verdict;
 use crate::core::job::Executor;
+use crate::core::printed::Printed;
+use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::object::RunObject;
+use crate::sys::clock;
 
 /// So many jobs are asked of the loop at a time, which is a fraction of a millisecond for it.
-const PAGE: u64 = 1000;
+pub(super) const PAGE: u64 = 1000;
 
 /// A list, an export or a history is cut once it is longer than this: the rest is to be asked for.
-const LARGE: usize = 4 << 20;
+pub(super) const LARGE: usize = 4 << 20;
 
 /// What is to happen next.
 #[derive(Debug)]
@@ -31,8 +37,9 @@ pub(super) enum Next {
     Request(Request),
     /// Answer with this object; more will follow.
     Partial(String),
-    /// Tell what runs of this job print, or of all jobs, until the client has enough.
-    Follow(Option<Box<str>>),
+    /// Tell what runs of this job print, or of all jobs, until the client has enough; first what they
+    /// have printed so far, if that is asked for.
+    Follow(Option<Box<str>>, bool),
     /// Tell no more of that.
     Unfollow,
     /// Answer this object, which is the end.
@@ -44,6 +51,8 @@ pub(super) enum Next {
 pub(super) struct Exchange {
     /// What the client calls it.
     pub(super) id: Option<Value>,
+    /// It has been answered, and waits for the end of a run.
+    pub(super) waits_for_run: bool,
     stage: Stage,
 }
 
@@ -55,10 +64,16 @@ enum Stage {
     Show,
     /// A run is to be started and waited for.
     Start,
+    /// How the scheduler is, and then all jobs, for what is wrong with them.
+    Status(Box<Overall>),
     /// Jobs, a page at a time.
     Jobs(Jobs),
+    /// A verdict is to be given.
+    Health,
+    /// Numbers, of jobs a page at a time.
+    Metrics(Box<Metrics>),
     /// What runs of a job print is to be told, once it is known that there is such a job.
-    Follow(Box<str>),
+    Follow(Box<str>, bool),
 }
 
 /// What has been gathered of a list or an export.
@@ -72,22 +87,35 @@ struct Jobs {
     executors: Option<Arc<[Executor]>>,
     /// What stands in front of the jobs in an export as JSON.
     head: Map<String, Value>,
+    /// What a list is made of.
+    snapshot: Option<Arc<Snapshot>>,
 }
 
 impl Exchange {
-    /// Begins with a request.
+    /// Begins with a request. `kept`: what the client's last list was made of ([`Exchange::kept`]).
     pub(super) fn new(
         id: Option<Value>,
         request: Request,
         history: &mut History,
+        kept: Option<Arc<Snapshot>>,
     ) -> (Exchange, Next) {
-        let (stage, next) = begin(request, history);
-        (Exchange { id, stage }, next)
+        let (stage, next) = begin(request, history, kept);
+        (Exchange { id, waits_for_run: false, stage }, next)
+    }
+
+    /// What a response was made of that is only a part: the client will ask for the rest, which is to
+    /// agree with it.
+    pub(super) fn kept(&self) -> Option<Arc<Snapshot>> {
+        match &self.stage {
+            Stage::Jobs(jobs) => jobs.snapshot.clone(),
+            Stage::Metrics(metrics) => metrics.snapshot(),
+            _ => None,
+        }
     }
 
     /// Whether its response may be so large that no other should be made beside it.
     pub(super) fn is_large(&self) -> bool {
-        matches!(self.stage, Stage::Jobs(_))
+        matches!(self.stage, Stage::Jobs(_) | Stage::Metrics(_))
     }
 
     /// Goes on with what the loop has answered.
@@ -96,12 +124,32 @@ impl Exchange {
             (_, Response::Refused(fault)) => Next::End(Err(fault)),
             (Stage::Jobs(jobs), Response::Status { health, .. }) => jobs.begin(&health),
             (Stage::Jobs(jobs), Response::Jobs(page)) => jobs.add(page, history),
-            (Stage::Follow(job), Response::Job { .. }) => Next::Follow(Some(job.clone())),
+            (Stage::Health, Response::Vitals(vitals)) => {
+                let now = clock::wall();
+                Next::End(Ok(wire::health::body(&vitals, &verdict(&vitals, now), now)))
+            }
+            (Stage::Metrics(metrics), Response::Vitals(vitals)) => metrics.take(&vitals),
+            (Stage::Metrics(metrics), Response::Jobs(page)) => metrics.add(page, history),
+            (Stage::Follow(job, past), Response::Job { .. }) => {
+                Next::Follow(Some(job.clone()), *past)
+            }
+            (Stage::Status(overall), Response::Status { health, status }) => {
+                overall.view = StatusView::new(&health, &status);
+                overall.ask(0)
+            }
+            (Stage::Status(overall), Response::Jobs(page)) => overall.add(page, history),
             (Stage::Show, Response::Job { job: detail, .. }) => {
                 let job = &detail.view.job;
-                let last = history.last_of(&job.id, &job.zone);
+                let latest = history.latest_of(&job.id);
                 let options = definition::options(job);
-                end(&JobDetails::new(&detail, last, options))
+                let (mut detail, now) = (detail, clock::wall());
+                let host = history.complete_one(&mut detail, now);
+                let overdue = history.overdue(&detail.view, latest.as_ref(), now);
+                let line = JobLine::new(&detail.view, latest.as_ref(), overdue);
+                let details = JobDetails::new(&detail, JobLine { host, ..line }, options);
+                let zone = &detail.view.job.zone;
+                let since = history.changed_since().map(|since| words::rfc3339(since, zone));
+                end(&JobDetails { changed_since: since, ..details })
             }
             (Stage::Start, Response::Started { run, waits }) => {
                 Next::Partial(wire::json(&json!({ "run": run.0, "waits": waits, "done": false })))
@@ -111,34 +159,17 @@ impl Exchange {
                 view.replace_range(..1, "{\"done\":true,");
                 Next::End(Ok(view))
             }
-            (Stage::Plain, Response::Done) => end(&json!({})),
-            (Stage::Plain, Response::Started { run, waits }) => {
-                end(&json!({ "run": run.0, "waits": waits }))
+            (Stage::Start | Stage::Plain, Response::Elsewhere { body, goes_on: true }) => {
+                Next::Partial(body.into())
             }
-            (Stage::Plain, Response::Stopped(runs)) => {
-                let runs: Vec<u64> = runs.iter().map(|run| run.0).collect();
-                end(&json!({ "stopped": runs }))
-            }
-            (Stage::Plain, Response::Reloaded { added, changed, removed, unchanged }) => {
-                end(&json!({
-                    "added": added, "changed": changed, "removed": removed, "unchanged": unchanged,
-                }))
-            }
-            // Whether it has run is of no interest for a job that was just added.
-            (Stage::Plain, Response::Job { job, warnings }) => {
-                let mut body = json!({ "job": JobLine::new(&job.view, None) });
-                if !warnings.is_empty() {
-                    body["warnings"] = warnings.into();
-                }
-                end(&body)
-            }
-            (Stage::Plain, Response::Status { health, status }) => {
-                end(&StatusView::new(&health, &status))
+            (Stage::Start, Response::Elsewhere { body, .. }) => Next::End(Ok(body.into())),
+            (Stage::Plain, response) if let Some(body) = wire::reply::body(&response) => {
+                Next::End(Ok(body))
             }
             (_, response) => {
                 log::error!("a client cannot be answered: the loop says {response:?}");
-                Next::End(Err(Fault::new(Code::Internal, "schedrs has lost its thread")
-                    .help("this is a bug of schedrs")))
+                Next::End(Err(Fault::new(Code::Internal, "schedrs lost track of this request")
+                    .help("this is a bug in schedrs")))
             }
         }
     }
@@ -149,14 +180,18 @@ impl Exchange {
     }
 }
 
-fn end(body: &impl serde::Serialize) -> Next {
+pub(super) fn end(body: &impl serde::Serialize) -> Next {
     Next::End(Ok(wire::json(body)))
 }
 
-fn begin(request: Request, history: &mut History) -> (Stage, Next) {
+fn begin(request: Request, history: &mut History, kept: Option<Arc<Snapshot>>) -> (Stage, Next) {
+    let now = clock::mono();
     match request {
-        Request::Status
-        | Request::Stop(_)
+        Request::Status => {
+            let overall = Overall::new(history.snapshot(now));
+            (Stage::Status(Box::new(overall)), Next::Request(request))
+        }
+        Request::Stop(_)
         | Request::Pause { .. }
         | Request::Resume { .. }
         | Request::Remove { .. }
@@ -169,6 +204,12 @@ fn begin(request: Request, history: &mut History) -> (Stage, Next) {
         | Request::Start { wait: false, .. } => (Stage::Plain, Next::Request(request)),
         Request::Start { wait: true, .. } => (Stage::Start, Next::Request(request)),
         Request::Show { .. } => (Stage::Show, Next::Request(request)),
+        Request::Health => (Stage::Health, Next::Request(request)),
+        Request::Metrics { jobs, from } => {
+            let metrics = Metrics::new(from, jobs.then(|| history.snapshot_for(from, kept, now)));
+            let next = metrics.begin();
+            (Stage::Metrics(Box::new(metrics)), next)
+        }
         Request::Ping => {
             let body = json!({
                 "version": env!("CARGO_PKG_VERSION"), "pid": std::process::id(),
@@ -177,10 +218,8 @@ fn begin(request: Request, history: &mut History) -> (Stage, Next) {
             (Stage::Plain, end(&body))
         }
         Request::List { from, limit } => {
-            if from == 0 {
-                history.read_lasts();
-            }
-            let jobs = Jobs::new(None, from, limit.max(1));
+            let snapshot = Some(history.snapshot_for(from, kept, now));
+            let jobs = Jobs { snapshot, ..Jobs::new(None, from, limit.max(1)) };
             let next = jobs.ask();
             (Stage::Jobs(jobs), next)
         }
@@ -190,10 +229,10 @@ fn begin(request: Request, history: &mut History) -> (Stage, Next) {
             (Stage::Jobs(jobs), Next::Request(Request::Status))
         }
         Request::Unfollow => (Stage::Plain, Next::Unfollow),
-        Request::Follow { job: None } => (Stage::Plain, Next::Follow(None)),
-        Request::Follow { job: Some(job) } => {
+        Request::Follow { job: None, past } => (Stage::Plain, Next::Follow(None, past)),
+        Request::Follow { job: Some(job), past } => {
             let show = Request::Show { job: job.clone() };
-            (Stage::Follow(job), Next::Request(show))
+            (Stage::Follow(job, past), Next::Request(show))
         }
         Request::History(query) => read(records(history, query)),
         Request::Output { run } => read(output(history, run)),
@@ -218,9 +257,10 @@ fn read(answer: Result<String, Fault>) -> (Stage, Next) {
 }
 
 fn output(history: &mut History, run: RunId) -> Result<String, Fault> {
-    let (tail, total) = history.read(|reader| reader.output(run))?.unwrap_or_default();
-    let text = String::from_utf8_lossy(&tail);
-    let whole = total <= tail.len() as u64;
+    let (kept, total) = history.read(|reader| reader.output(run))?.unwrap_or_default();
+    let printed = Printed::decode(&kept, total);
+    let (text, whole) = (printed.text(), printed.is_whole());
+    let text = String::from_utf8_lossy(&text);
     Ok(wire::json(&json!({ "run": run.0, "text": text, "total_bytes": total, "whole": whole })))
 }
 
@@ -255,7 +295,7 @@ fn records(history: &mut History, query: crate::store::Query) -> Result<String, 
 impl Jobs {
     fn new(export: Option<Format>, from: u32, left: u64) -> Jobs {
         let (text, executors, head) = (String::new(), None, Map::new());
-        Jobs { export, from, left, text, executors, head }
+        Jobs { export, from, left, text, executors, head, snapshot: None }
     }
 
     fn ask(&self) -> Next {
@@ -277,22 +317,28 @@ impl Jobs {
         self.ask()
     }
 
-    fn add(&mut self, page: JobPage, history: &mut History) -> Next {
+    fn add(&mut self, mut page: JobPage, history: &mut History) -> Next {
         self.left = self.left.saturating_sub(page.jobs.len() as u64);
         let executors = self.executors.clone().unwrap_or_default();
-        for view in &page.jobs {
-            let job = &view.job;
+        let snapshot = self.snapshot.clone().unwrap_or_default();
+        let now = clock::wall();
+        for view in &mut page.jobs {
+            let job = Arc::clone(&view.job);
             match self.export {
                 Some(Format::Toml) => {
-                    definition::toml(&mut self.text, job, &executors);
+                    definition::toml(&mut self.text, &job, &executors);
                 }
                 Some(Format::Json) => {
-                    let job_json = definition::json(job, &executors);
+                    let job_json = definition::json(&job, &executors);
                     self.comma();
                     self.text += &format!("{}:{job_json}", wire::json(&*job.id));
                 }
                 None => {
-                    let line = JobLine::new(view, history.last(&job.id, &job.zone));
+                    let host = snapshot.complete(view, now);
+                    let latest = snapshot.latest(&job.id);
+                    let overdue = history.overdue(view, latest, now);
+                    let line = JobLine::new(view, latest, overdue);
+                    let line = JobLine { host, ..line };
                     self.comma();
                     self.text += &wire::json(&line);
                 }
@@ -316,10 +362,17 @@ impl Jobs {
                 format!("{head}\"jobs\":{{{text}}}{more}}}")
             }
             None => {
+                let hosts = snapshot.hosts().map(|hosts| format!(",\"hosts\":{hosts}"));
+                let hosts = hosts.unwrap_or_default();
+                let mut since = String::new();
                 if page.more.is_none() {
-                    history.forget_lasts();
+                    self.snapshot = None;
+                    since = history.changed_since().map_or(since, |since| {
+                        let since = words::rfc3339(since, &Zone::utc());
+                        format!(",\"changed_since\":{}", wire::json(&since))
+                    });
                 }
-                format!("{{\"jobs\":[{text}],\"total\":{}{more}}}", page.total)
+                format!("{{\"jobs\":[{text}],\"total\":{}{hosts}{since}{more}}}", page.total)
             }
         }))
     }

@@ -14,6 +14,9 @@ use super::inbox::{Inbox, Message};
 use crate::control::follow::{Follow, FollowId, Followed};
 use crate::control::wire;
 use crate::core::event::RunId;
+use crate::core::printed::Printed;
+use crate::core::words;
+use crate::core::zone::Zone;
 
 /// So many bytes wait for a client.
 const MOST_BYTES: usize = 256 * 1024;
@@ -33,11 +36,11 @@ pub(super) struct Following {
 }
 
 impl Following {
-    /// Begins to follow a job, or all.
+    /// Begins to follow a job, or all, with what active runs have printed so far if that is wanted.
     pub(super) fn begin(
         id: Option<Value>,
         output: &Arc<dyn Follow>,
-        job: Option<Box<str>>,
+        (job, past): (Option<Box<str>>, bool),
         inbox: Inbox,
     ) -> Following {
         let queue = Arc::new(Mutex::new(Queue::default()));
@@ -48,7 +51,7 @@ impl Following {
                 inbox.send(Message::Followed);
             }
         };
-        let name = output.follow(job, Arc::new(sink));
+        let name = output.follow(job, past, Arc::new(sink));
         Following { id, name, output: Arc::clone(output), queue, teller: Teller::default() }
     }
 
@@ -84,7 +87,8 @@ impl Queue {
     fn push(&mut self, followed: Followed) -> bool {
         let size = match &followed {
             Followed::Output { bytes, .. } => bytes.len(),
-            Followed::Ended { .. } => 0,
+            Followed::Past { printed, .. } => printed.kept() as usize,
+            Followed::Ended { .. } | Followed::Present => 0,
         };
         let was_empty = self.told.is_empty();
         let is_full = self.bytes + size > MOST_BYTES || self.told.len() >= MOST_PIECES;
@@ -145,6 +149,19 @@ struct View<'a> {
     text: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<bool>,
+    /// It was printed before, by this attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    past: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<u32>,
+    /// So many bytes of that attempt are missing before this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at: Option<String>,
+    /// What comes from here on is printed now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lost: Option<u64>,
     done: bool,
@@ -171,6 +188,10 @@ impl Teller {
                     vec![output(&job, run, is_stderr, &whole)]
                 }
             }
+            Told::Followed(Followed::Present) => {
+                vec![wire::json(&View { present: Some(true), ..View::default() })]
+            }
+            Told::Followed(Followed::Past { job, run, printed }) => past(&job, run, &printed),
             Told::Followed(Followed::Ended { job, run }) => {
                 let rests = [false, true].map(|is_stderr| {
                     let rest = self.begun.remove(&(run, is_stderr))?;
@@ -183,6 +204,30 @@ impl Teller {
             }
         }
     }
+}
+
+/// What a run has printed so far: a line for each attempt, and one for each piece of it.
+fn past(job: &str, run: RunId, printed: &Printed) -> Vec<String> {
+    let mut lines = Vec::new();
+    for attempt in &printed.attempts {
+        let view = || View {
+            run: Some(run.0),
+            job: Some(job),
+            past: Some(true),
+            attempt: Some(attempt.number),
+            ..View::default()
+        };
+        lines.push(wire::json(&View { missing: Some(attempt.missing), ..view() }));
+        for piece in &attempt.pieces {
+            lines.push(wire::json(&View {
+                stream: Some(if piece.is_stderr { "stderr" } else { "stdout" }),
+                text: Some(&String::from_utf8_lossy(&piece.bytes)),
+                at: piece.at.map(|at| words::rfc3339(at, &Zone::utc())),
+                ..view()
+            }));
+        }
+    }
+    lines
 }
 
 fn output(job: &str, run: RunId, is_stderr: bool, bytes: &[u8]) -> String {

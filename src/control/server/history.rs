@@ -2,30 +2,126 @@
 //! one that writes: a question that takes long delays other clients, and never a job.
 
 use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::core::event::{Code, Fault};
-use crate::core::zone::Zone;
-use crate::history::object::RunObject;
-use crate::store::{Query, Reader, RunRecord, StoreError};
+use super::Past;
+use crate::core::event::{Code, Fault, JobDetail, JobRecord, JobView, Paused};
+use crate::core::expect::{last_resumed, overdue_since};
+use crate::core::fleet::home::Home;
+use crate::core::fleet::whereabouts::Whereabouts;
+use crate::core::instant::{Instant, Mono};
+use crate::core::scheduler::UPCOMING;
+use crate::history::end_of;
+use crate::store::{Latest, Query, Reader, RunRecord, StoreError};
+
+/// Among so many records of a job are those of its last pause.
+const NEWEST: usize = 20;
+
+/// A client that asks for the next part of a list later than this gets it as it is by then.
+const FRESH: Duration = Duration::from_secs(30);
 
 /// A way to the store, if there is one.
-#[derive(Debug)]
 pub(super) struct History {
-    reader: Option<Box<dyn Reader>>,
-    /// The last records of all jobs, for as long as somebody goes through a list.
-    lasts: HashMap<Box<str>, RunRecord>,
+    past: Past,
+    /// What was read of jobs that have not succeeded since, and by which last record and how many
+    /// due times of this scheduler it holds.
+    pasts: HashMap<Box<str>, ((u64, u64), JobPast)>,
 }
 
+/// What was read of all jobs at once. Each who goes through them holds one of its own, from the first
+/// page to the last: whoever else asks meanwhile changes nothing in it.
+#[derive(Debug, Default)]
+pub(super) struct Snapshot {
+    taken: Mono,
+    /// How each job has fared of late; `None`: that could not be read.
+    latest: Option<HashMap<Box<str>, Latest>>,
+    /// What is remembered of jobs that are at home on other hosts; and where that is.
+    elsewhere: HashMap<Box<str>, JobRecord>,
+    whereabouts: Option<Arc<Whereabouts>>,
+}
+
+impl Snapshot {
+    /// How a job has fared of late.
+    pub(super) fn latest(&self, job: &str) -> Option<&Latest> {
+        self.latest.as_ref()?.get(job)
+    }
+
+    /// Whether the store could not be read.
+    pub(super) fn is_past_unknown(&self) -> bool {
+        self.latest.is_none()
+    }
+
+    /// Whether the next part of a list may still be made of it.
+    fn is_fresh(&self, now: Mono) -> bool {
+        now.since(self.taken) <= FRESH
+    }
+
+    /// Where a job is at home, and if that is elsewhere what is known of it there. The loop knows no
+    /// due times of such a job.
+    pub(super) fn complete(&self, view: &mut JobView, now: Instant) -> Option<String> {
+        let known = self.whereabouts.as_ref()?;
+        let id = view.job.id.clone();
+        if let Some(Home::At(home)) = known.home(&id)
+            && home != known.me
+        {
+            view.take_from(self.elsewhere.get(&id), now);
+        }
+        known.home_name(&id).map(str::to_owned)
+    }
+
+    /// How many hosts there are, if several may share the store.
+    pub(super) fn hosts(&self) -> Option<usize> {
+        self.whereabouts.as_ref().map(|known| known.hosts.len())
+    }
+}
+
+/// What the store has of the runs of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct JobPast {
+    /// When one last succeeded.
+    pub(super) success: Option<Instant>,
+    /// When one last ended.
+    pub(super) ended: Option<Instant>,
+    /// How long that took.
+    pub(super) duration: Duration,
+    /// How many have failed since one succeeded.
+    pub(super) failures: u32,
+}
+
+impl JobPast {
+    /// Takes in the record before. Answers whether that is enough.
+    fn take(&mut self, record: &RunRecord) -> bool {
+        let Some(outcome) = &record.outcome else { return false };
+        if !outcome.is_success() && !outcome.is_failed_run() {
+            return false;
+        }
+        let ended = end_of(record).unwrap_or(record.at);
+        if self.ended.is_none() {
+            (self.ended, self.duration) = (Some(ended), record.duration.unwrap_or_default());
+        }
+        if outcome.is_success() {
+            self.success = Some(ended);
+        } else {
+            self.failures += 1;
+        }
+        outcome.is_success()
+    }
+}
+
+/// So many records of a job are read at a time to find when it last succeeded, and at most.
+const RECORDS: (usize, usize) = (50, 1000);
+
 impl History {
-    pub(super) fn new(reader: Option<Box<dyn Reader>>) -> History {
-        History { reader, lasts: HashMap::new() }
+    pub(super) fn new(past: Past) -> History {
+        History { past, pasts: HashMap::new() }
     }
 
     /// Lets go of the store: who writes it is to be the last that has it open, since only then SQLite
     /// puts its log away.
     pub(super) fn close(&mut self) {
-        self.reader = None;
-        self.lasts.clear();
+        self.past = Past::default();
     }
 
     /// Reads something.
@@ -33,36 +129,142 @@ impl History {
         &mut self,
         read: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
     ) -> Result<T, Fault> {
-        let Some(reader) = &mut self.reader else {
-            let fault = Fault::new(Code::NoStore, "this schedrs has no store, so it knows no past");
-            return Err(fault.help("give it one: `[store] url` in the jobfile"));
+        let Some(reader) = &mut self.past.reader else {
+            let fault =
+                Fault::new(Code::NoStore, "this scheduler has no store, so it has no history");
+            return Err(fault.help("set `[store] url` in the jobfile"));
         };
         read(&mut **reader)
-            .map_err(|error| Fault::new(Code::Store, format!("the store cannot be read: {error}")))
+            .map_err(|error| Fault::new(Code::Store, format!("cannot read the store: {error}")))
     }
 
-    /// Reads the last records of all jobs. Where they cannot be read, there are none: a list is
-    /// worth having without.
-    pub(super) fn read_lasts(&mut self) {
-        let records = self.read(|reader| reader.last_of_each()).unwrap_or_default();
-        self.lasts = records.into_iter().map(|record| (record.job.clone(), record)).collect();
+    /// Reads how all jobs have fared of late, where they are at home, and what is known of those that
+    /// are so elsewhere. What cannot be read is left out: a list is worth having without.
+    pub(super) fn snapshot(&mut self, now: Mono) -> Arc<Snapshot> {
+        let latest = self.read(|reader| reader.latest(None)).ok().map(|found| {
+            let found = found.into_iter().map(|latest| (latest.job.clone(), latest));
+            found.collect::<HashMap<Box<str>, Latest>>()
+        });
+        if let Some(latest) = &latest {
+            self.pasts.retain(|job, _| latest.contains_key(job));
+        }
+        let whereabouts = self.past.whereabouts.as_ref().and_then(|whereabouts| whereabouts());
+        let elsewhere = match whereabouts {
+            Some(_) => self.read(|reader| reader.jobs()).unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let elsewhere = elsewhere.into_iter().map(|known| (known.id.clone(), known)).collect();
+        Arc::new(Snapshot { taken: now, latest, elsewhere, whereabouts })
     }
 
-    pub(super) fn forget_lasts(&mut self) {
-        self.lasts = HashMap::new();
+    /// For a part of a list that does not begin with the first job: what the part before it was made
+    /// of, unless that is old.
+    pub(super) fn snapshot_for(
+        &mut self,
+        from: u32,
+        kept: Option<Arc<Snapshot>>,
+        now: Mono,
+    ) -> Arc<Snapshot> {
+        match kept.filter(|kept| from > 0 && kept.is_fresh(now)) {
+            Some(kept) => kept,
+            None => self.snapshot(now),
+        }
     }
 
-    /// The last record of a job, of those that were read.
-    pub(super) fn last(&self, job: &str, zone: &Zone) -> Option<RunObject> {
-        self.lasts.get(job).map(|record| RunObject::of_record(record, zone))
+    /// Where a job is at home, and what is known of it there, which is read of this one alone.
+    pub(super) fn complete_one(&mut self, detail: &mut JobDetail, now: Instant) -> Option<String> {
+        let known = self.past.whereabouts.as_ref().and_then(|whereabouts| whereabouts())?;
+        let id = detail.view.job.id.clone();
+        if let Some(Home::At(home)) = known.home(&id)
+            && home != known.me
+            && let Ok(record) = self.read(|reader| reader.job(&id))
+        {
+            detail.view.take_from(record.as_ref(), now);
+            let trigger = detail.view.job.trigger.anchored(detail.view.anchor);
+            let first = detail.view.next;
+            let due = std::iter::successors(first, |due| trigger.next_after(*due));
+            detail.upcoming = due.take(UPCOMING).collect();
+        }
+        known.home_name(&id).map(str::to_owned)
     }
 
-    /// The last record of a job that is over.
-    pub(super) fn last_of(&mut self, job: &str, zone: &Zone) -> Option<RunObject> {
-        // Runs that are not over may stand before it, more than `max_instances` hardly ever.
-        let query = Query { job: Some(job.into()), limit: 20, ..Query::default() };
-        let records = self.read(|reader| reader.records(&query)).ok()?;
-        let over = records.iter().find(|record| record.outcome.is_some())?;
-        Some(RunObject::of_record(over, zone))
+    /// What the store has of the runs of a job that has fared so of late. `counted`: how many due
+    /// times of it this scheduler has decided. Only what has changed is read, and only of jobs that
+    /// have not succeeded.
+    pub(super) fn past(&mut self, latest: &Latest, counted: u64) -> JobPast {
+        let mut past = JobPast { success: latest.succeeded, ..JobPast::default() };
+        let Some(last) = &latest.run else { return past };
+        if past.take(last) {
+            self.pasts.remove(&latest.job);
+            return past;
+        }
+        let key = (last.seq, counted);
+        if let Some((_, known)) = self.pasts.get(&latest.job).filter(|(of, _)| *of == key) {
+            return *known;
+        }
+        let past = self.walk(latest);
+        self.pasts.insert(latest.job.clone(), (key, past));
+        past
+    }
+
+    /// Goes back through the records of a job.
+    fn walk(&mut self, latest: &Latest) -> JobPast {
+        let mut past = JobPast { success: latest.succeeded, ..JobPast::default() };
+        let (job, mut before, mut seen) = (&latest.job, None, 0);
+        while seen < RECORDS.1 {
+            let limit = RECORDS.0;
+            let query = Query { job: Some(job.clone()), before, limit, ..Query::default() };
+            let Ok(records) = self.read(|reader| reader.records(&query)) else { return past };
+            if records.iter().any(|record| past.take(record)) || records.len() < limit {
+                return past;
+            }
+            before = records.last().map(|record| record.seq);
+            seen += records.len();
+        }
+        past
+    }
+
+    /// When the jobfile was loaded, if it has changed on disk since.
+    pub(super) fn changed_since(&self) -> Option<Instant> {
+        self.past.edited.as_ref()?()
+    }
+
+    /// Since when a success of a job is overdue, if it is.
+    pub(super) fn overdue(
+        &mut self,
+        view: &JobView,
+        latest: Option<&Latest>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let expect = view.job.options.expect?;
+        // Of one that is paused nothing is expected, nor of one that is over.
+        let is_over = view.next.is_none() && view.running == 0 && view.waiting == 0;
+        if view.paused != Paused::No || is_over {
+            return None;
+        }
+        let succeeded = latest.and_then(|latest| latest.succeeded);
+        let since = |resumed| overdue_since(expect, view.anchor, succeeded, resumed, now);
+        since(None)?;
+        since(self.resumed(&view.job.id, now.minus(expect), now))
+    }
+
+    /// When a pause of a job last ended in a span of time.
+    fn resumed(&mut self, job: &str, from: Instant, until: Instant) -> Option<Instant> {
+        let changes =
+            self.read(|reader| reader.changes(Some(job), from, until)).unwrap_or_default();
+        let newest = Query { job: Some(job.into()), limit: NEWEST, ..Query::default() };
+        let records = self.read(|reader| reader.records(&newest)).unwrap_or_default();
+        last_resumed(&changes, &records)
+    }
+
+    /// How a job has fared of late, which is read of this one alone.
+    pub(super) fn latest_of(&mut self, job: &str) -> Option<Latest> {
+        self.read(|reader| reader.latest(Some(job))).ok()?.pop()
+    }
+}
+
+impl fmt::Debug for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("History").field("pasts", &self.pasts.len()).finish_non_exhaustive()
     }
 }

@@ -57,7 +57,11 @@ impl Ticket {
     }
 
     pub(super) fn answer(&self, response: Response) {
-        let goes_on = self.twice && matches!(response, Response::Started { .. });
+        let goes_on = match response {
+            Response::Started { .. } => self.twice,
+            Response::Elsewhere { goes_on, .. } => goes_on,
+            _ => false,
+        };
         self.answered.store(!goes_on, Ordering::Relaxed);
         self.inbox.send(Message::Response(self.key, self.which(), response));
     }

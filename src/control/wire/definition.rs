@@ -41,7 +41,7 @@ pub(super) fn text(keys: &mut Keys, kind: Kind, now: Instant) -> Result<String, 
     if kind == Kind::Options {
         for short in ["in", "at", "every"] {
             if keys.take(short).is_some() {
-                let fault = Fault::bad(format!("`{short}` says when the job is due"));
+                let fault = Fault::bad(format!("`{short}` sets when the job is due"));
                 return Err(fault.help("use `reschedule`, which changes the trigger"));
             }
         }
@@ -60,7 +60,7 @@ pub(super) fn text(keys: &mut Keys, kind: Kind, now: Instant) -> Result<String, 
     }
     let options = keys.options();
     if let (Some(_), Some((key, _))) = (&toml, options.first()) {
-        let fault = Fault::bad(format!("`toml` and `{}` are two ways to say it", key.name()));
+        let fault = Fault::bad(format!("`toml` and `{}` cannot be combined", key.name()));
         return Err(fault.help("put all options into `toml`, or none"));
     }
     for (key, value) in &options {
@@ -72,17 +72,19 @@ pub(super) fn text(keys: &mut Keys, kind: Kind, now: Instant) -> Result<String, 
     // Behind the others: it may end in a table, which would swallow what follows.
     text.push_str(toml.as_deref().unwrap_or_default());
     if let [first, second, ..] = triggers[..] {
-        return Err(Fault::bad(format!("`{first}` and `{second}` both say when: leave one out")));
+        return Err(Fault::bad(format!(
+            "`{first}` and `{second}` both set when the job is due: leave one out"
+        )));
     }
     // A key that was mistyped is not missing.
     let missing = |fault: Fault| keys.finish(kind.verb()).and(Err(fault));
     if text.trim().is_empty() && kind == Kind::Options {
-        let fault = Fault::bad("there is nothing to be modified");
+        let fault = Fault::bad("nothing to modify");
         return missing(fault.help("name an option of the job, such as \"timeout\": \"5m\""));
     }
     // What stands in a text the jobfile's reader knows.
     if triggers.is_empty() && toml.is_none() && kind != Kind::Options {
-        let fault = Fault::bad("nothing says when");
+        let fault = Fault::bad("missing: when the job is due");
         return missing(fault.help("add one of `in`, `at`, `every` and `cron`"));
     }
     Ok(text)

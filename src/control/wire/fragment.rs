@@ -5,10 +5,11 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::core::event::Fault;
+use crate::jobfile::write;
 
 /// Appends `key = value` and a line's end.
 pub(super) fn line(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> {
-    write_key(out, key);
+    out.push_str(&write::key(key));
     out.push_str(" = ");
     write_value(out, key, value)?;
     out.push('\n');
@@ -18,7 +19,7 @@ pub(super) fn line(out: &mut String, key: &str, value: &Value) -> Result<(), Fau
 fn write_value(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> {
     match value {
         Value::Null => {
-            return Err(Fault::bad(format!("`{key}`: null is no value of an option")));
+            return Err(Fault::bad(format!("`{key}`: null is not a valid value")));
         }
         Value::Bool(yes) => {
             let _ = write!(out, "{yes}");
@@ -34,7 +35,7 @@ fn write_value(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> 
             }
             (None, None) => return Err(Fault::bad(format!("`{key}`: {number} is out of range"))),
         },
-        Value::String(text) => write_text(out, text),
+        Value::String(text) => out.push_str(&write::string(text)),
         Value::Array(values) => {
             out.push('[');
             for (index, value) in values.iter().enumerate() {
@@ -47,7 +48,7 @@ fn write_value(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> 
             out.push('{');
             for (index, (name, value)) in map.iter().enumerate() {
                 out.push_str(if index > 0 { ", " } else { " " });
-                write_key(out, name);
+                out.push_str(&write::key(name));
                 out.push_str(" = ");
                 write_value(out, key, value)?;
             }
@@ -55,29 +56,4 @@ fn write_value(out: &mut String, key: &str, value: &Value) -> Result<(), Fault> 
         }
     }
     Ok(())
-}
-
-fn write_key(out: &mut String, key: &str) {
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !key.is_empty() && key.chars().all(is_bare) {
-        out.push_str(key)
-    } else {
-        write_text(out, key)
-    }
-}
-
-fn write_text(out: &mut String, text: &str) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", c as u32);
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }

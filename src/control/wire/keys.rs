@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::core::event::{Code, Fault, RunId};
 use crate::core::instant::Instant;
 use crate::core::nearest::nearest;
+use crate::core::span;
 use crate::jobfile::keys::Key;
 use crate::jobfile::when::{self, Moment};
 
@@ -52,7 +53,7 @@ impl Keys {
             None => Ok(None),
             Some(value) => match value.as_u64() {
                 Some(number) => Ok(Some(number)),
-                None => Err(wrong(key, "a whole number from 0 on", &value)),
+                None => Err(wrong(key, "a whole number, 0 or more", &value)),
             },
         }
     }
@@ -68,8 +69,8 @@ impl Keys {
         match when::parse_moment(&text) {
             Ok(Moment::At(at)) => Ok(Some(at)),
             Ok(Moment::Wall { .. }) => {
-                let fault = Fault::bad(format!("`{key}` has no offset, so it may be any hour"));
-                Err(fault.help(format!("write it as {text}Z or {text}+02:00, after a time of day")))
+                let fault = Fault::bad(format!("`{key}` has no UTC offset"));
+                Err(fault.help(format!("write {text}Z or {text}+02:00, with a time of day")))
             }
             Err((_, message)) => Err(Fault::bad(format!("`{key}`: {message}"))),
         }
@@ -80,23 +81,24 @@ impl Keys {
         let Some(value) = self.take(key) else { return Ok(None) };
         let what = "a duration such as \"30s\" or \"1h 30m\"";
         let Value::String(text) = &value else { return Err(wrong(key, what, &value)) };
-        match humantime::parse_duration(text) {
+        match span::parse(text) {
             Ok(span) => Ok(Some(span)),
             Err(error) => {
-                Err(Fault::bad(format!("`{key}`: {error}")).help(format!("write {what}")))
+                let help = error.help().unwrap_or_else(|| format!("write {what}"));
+                Err(Fault::bad(format!("`{key}`: {error}")).help(help))
             }
         }
     }
 
     /// The id of the job it is about.
     pub(super) fn job(&mut self) -> Result<Box<str>, Fault> {
-        self.text("job")?.ok_or_else(|| Fault::bad("`job` is missing, the id of a job"))
+        self.text("job")?.ok_or_else(|| Fault::bad("`job` is missing: the id of a job"))
     }
 
     /// The number of the run it is about.
     pub(super) fn run(&mut self) -> Result<RunId, Fault> {
         let number = self.number("run")?;
-        number.map(RunId).ok_or_else(|| Fault::bad("`run` is missing, the number of a run"))
+        number.map(RunId).ok_or_else(|| Fault::bad("`run` is missing: the number of a run"))
     }
 
     /// `job`, or `None` for `"all": true`: nobody shall pause everything by leaving out a key.

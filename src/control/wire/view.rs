@@ -4,10 +4,13 @@
 //! milliseconds. A key that does not apply is left out. No command is in a list, because many
 //! people put secrets there.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::time::Duration;
 
-use crate::core::event::{Change, Health, JobDetail, JobView, Paused, Status};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::core::event::{Change, FleetHealth, Health, JobDetail, JobView, Paused, Status};
 use crate::core::instant::Instant;
 use crate::core::job::Command;
 use crate::core::outcome::Outcome;
@@ -15,17 +18,17 @@ use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::object::RunObject;
 use crate::jobfile::masked;
-use crate::store::{AttemptRecord, Session};
+use crate::store::{AttemptRecord, Latest, Session};
 
-/// Makes structs that are written without what they do not have, and read with or without it.
+/// Makes structs that are written without what they do not have, and read with or without it. A field is
+/// taken out of a map: what serde derives for so many is ten times as large.
 macro_rules! views {
     ($($(#[doc = $about:literal])+ $name:ident {
         $($(#[doc = $what:literal])+ $field:ident: $type:ty,)*
     })*) => {
         $(
             $(#[doc = $about])+
-            #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-            #[serde(default)]
+            #[derive(Clone, Debug, Default, PartialEq, Serialize)]
             pub struct $name {
                 $(
                     $(#[doc = $what])+
@@ -33,8 +36,25 @@ macro_rules! views {
                     pub $field: $type,
                 )*
             }
+
+            impl<'de> Deserialize<'de> for $name {
+                fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                    let mut map = Map::deserialize(from)?;
+                    Ok($name {
+                        $($field: taken(&mut map, stringify!($field)).map_err(D::Error::custom)?,)*
+                    })
+                }
+            }
         )*
     };
+}
+
+/// What a key holds, or what is meant without it.
+fn taken<T: DeserializeOwned + Default>(
+    map: &mut Map<String, Value>,
+    key: &str,
+) -> serde_json::Result<T> {
+    map.remove(key).map_or(Ok(T::default()), serde_json::from_value)
 }
 
 views! {
@@ -44,7 +64,7 @@ views! {
         id: String,
         /// What people call it.
         name: Option<String>,
-        /// `running`, `waiting`, `paused`, `scheduled` or `finished`, the first that is so.
+        /// `running`, `waiting`, `paused`, `finished`, `overdue` or `scheduled`, the first that is so.
         state: String,
         /// Its trigger in words.
         schedule: String,
@@ -56,14 +76,26 @@ views! {
         running: u32,
         /// Runs that wait.
         waiting: u32,
+        /// The host that it is at home with, if several may share the store; `all`: with each.
+        host: Option<String>,
         /// It was added at run time.
         added: bool,
         /// Something of it was changed at run time.
         overridden: bool,
         /// Why it is paused.
         paused: Option<PausedView>,
-        /// Its last outcome.
+        /// Its tags.
+        tags: Vec<String>,
+        /// Its last run that has ended.
         last: Option<RunObject>,
+        /// How many due times have been skipped since that was due.
+        skipped_since: Option<u64>,
+        /// How many have been missed since then.
+        missed_since: Option<u64>,
+        /// When its last run that succeeded ended.
+        last_success: Option<String>,
+        /// Since when a success is overdue, as `expect` has it; also of one that runs.
+        overdue_since: Option<String>,
     }
 
     /// Why a job is paused.
@@ -100,6 +132,8 @@ views! {
         active: Vec<RunObject>,
         /// Its next few due times.
         upcoming: Vec<String>,
+        /// When the jobfile was loaded, if it has changed on disk since.
+        changed_since: Option<String>,
     }
 
     /// How a scheduler is.
@@ -118,6 +152,8 @@ views! {
         jobfile: String,
         /// When that was last read and found good.
         loaded: String,
+        /// The same, if the file has changed on disk since.
+        changed_since: Option<String>,
         /// Its store.
         store: String,
         /// The name of its zone.
@@ -126,18 +162,50 @@ views! {
         stopping: bool,
         /// How many jobs it has.
         jobs: usize,
+        /// Jobs of the jobfile that `only_on` leaves to other hosts.
+        elsewhere: Vec<String>,
         /// Runs with a process.
         running: usize,
         /// Runs that wait.
         waiting: usize,
+        /// How many jobs have failed the last time that they ran.
+        failed: Option<usize>,
+        /// The first few of them: those that failed last.
+        failed_jobs: Option<Vec<String>>,
+        /// How many jobs are overdue.
+        overdue: Option<usize>,
+        /// The first few of them: those that have been for longest.
+        overdue_jobs: Option<Vec<String>>,
         /// The next due time.
         next: Option<String>,
         /// Whose that is.
         next_job: Option<String>,
         /// All jobs are paused.
         paused: Option<PausedView>,
+        /// How it stands among the hosts that share its store, if several may.
+        fleet: Option<FleetView>,
         /// Its active runs.
         active: Vec<RunObject>,
+    }
+
+    /// How a scheduler stands among the hosts that share its store.
+    FleetView {
+        /// What this host is called.
+        host: String,
+        /// All that are there.
+        hosts: Vec<String>,
+        /// Those of them that stop.
+        leaving: Vec<String>,
+        /// How many jobs are at home here.
+        jobs: u32,
+        /// How often the store has forgotten what it had acknowledged.
+        generation: u64,
+        /// For how long it may start jobs without another word of the store.
+        trusted_ms: Option<u64>,
+        /// Not all have told a store that has forgotten what they know.
+        waits_for_others: bool,
+        /// How many starts wait for the store.
+        held: usize,
     }
 
     /// An attempt of a run.
@@ -211,14 +279,15 @@ impl Skip for JobLine {}
 impl<T> Skip for Vec<T> {}
 
 impl JobLine {
-    /// How a job stands, with what became of its last due time.
-    pub fn new(view: &JobView, last: Option<RunObject>) -> JobLine {
+    /// How a job stands, and how it has fared of late.
+    pub fn new(view: &JobView, latest: Option<&Latest>, overdue: Option<Instant>) -> JobLine {
         let (job, zone) = (&view.job, &view.job.zone);
         let state = match (view.running, view.waiting, &view.paused, view.next) {
             (1.., _, _, _) => "running",
             (0, 1.., _, _) => "waiting",
-            (0, 0, Paused::No, Some(_)) => "scheduled",
             (0, 0, Paused::No, None) => "finished",
+            (0, 0, Paused::No, Some(_)) if overdue.is_some() => "overdue",
+            (0, 0, Paused::No, Some(_)) => "scheduled",
             (0, 0, _, _) => "paused",
         };
         JobLine {
@@ -230,16 +299,23 @@ impl JobLine {
             next: view.next.map(|next| words::rfc3339(next, zone)),
             running: view.running,
             waiting: view.waiting,
+            host: None,
             added: view.added,
             overridden: view.overridden,
             paused: PausedView::new(&view.paused, zone),
-            last,
+            tags: job.options.tags.iter().map(ToString::to_string).collect(),
+            last: latest.and_then(|latest| Some(RunObject::of_record(latest.run.as_ref()?, zone))),
+            skipped_since: latest.map(|latest| latest.skipped),
+            missed_since: latest.map(|latest| latest.missed),
+            last_success: latest.and_then(|latest| Some(words::rfc3339(latest.succeeded?, zone))),
+            overdue_since: overdue.map(|since| words::rfc3339(since, zone)),
         }
     }
 }
 
 impl PausedView {
-    fn new(paused: &Paused, zone: &Zone) -> Option<PausedView> {
+    /// Why a job is paused, if it is.
+    pub fn new(paused: &Paused, zone: &Zone) -> Option<PausedView> {
         let (what, pause) = match paused {
             Paused::No => return None,
             Paused::ByFile => ("file", None),
@@ -258,14 +334,14 @@ impl PausedView {
 
 impl JobDetails {
     /// All about a job.
-    pub fn new(detail: &JobDetail, last: Option<RunObject>, options: Option<Value>) -> JobDetails {
+    pub fn new(detail: &JobDetail, line: JobLine, options: Option<Value>) -> JobDetails {
         let (job, zone) = (&detail.view.job, &detail.view.job.zone);
         let command = match &job.command {
             Command::Shell(line) => Value::from(&**line),
             Command::Argv(words) => words.iter().map(|word| Value::from(&**word)).collect(),
         };
         JobDetails {
-            job: JobLine::new(&detail.view, last),
+            job: line,
             executor: detail.executor.to_string(),
             command: Some(command),
             anchor: words::rfc3339(detail.view.anchor, zone),
@@ -274,6 +350,7 @@ impl JobDetails {
             toml: detail.text.as_deref().map(masked),
             active: detail.active.iter().map(RunObject::of_active).collect(),
             upcoming: detail.upcoming.iter().map(|due| words::rfc3339(*due, zone)).collect(),
+            changed_since: None,
         }
     }
 }
@@ -290,19 +367,43 @@ impl StatusView {
             started: words::rfc3339(health.started, zone),
             jobfile: health.jobfile.to_string(),
             loaded: words::rfc3339(health.loaded, zone),
+            changed_since: None,
             store: health.store.to_string(),
             timezone: health.timezone.to_string(),
             stopping: health.stopping,
             jobs: status.jobs,
+            elsewhere: health.settings.elsewhere.iter().map(|job| job.id.to_string()).collect(),
             running: status.running,
             waiting: status.waiting,
+            failed: None,
+            failed_jobs: None,
+            overdue: None,
+            overdue_jobs: None,
             next: status.next.as_ref().map(|(next, _)| words::rfc3339(*next, zone)),
             next_job: status.next.as_ref().map(|(_, job)| job.to_string()),
             paused: status
                 .all_paused
                 .as_ref()
                 .and_then(|pause| PausedView::new(&Paused::All(pause.clone()), zone)),
+            fleet: health.fleet.as_ref().map(FleetView::new),
             active: status.active.iter().map(RunObject::of_active).collect(),
+        }
+    }
+}
+
+impl FleetView {
+    fn new(fleet: &FleetHealth) -> FleetView {
+        let names = |names: &[Box<str>]| names.iter().map(|name| name.to_string()).collect();
+        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        FleetView {
+            host: fleet.host.to_string(),
+            hosts: names(&fleet.hosts),
+            leaving: names(&fleet.leaving),
+            jobs: fleet.jobs_at_home,
+            generation: fleet.generation,
+            trusted_ms: fleet.trusted.map(millis),
+            waits_for_others: fleet.waits_for_others,
+            held: fleet.held,
         }
     }
 }

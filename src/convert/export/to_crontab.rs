@@ -4,10 +4,12 @@
 //! has no words for become words of the command where a command of the system does the same:
 //! `timeout`, `nice`, `cd`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::sync::Arc;
 
-use super::{Exported, shell_quoted, unknown_there, whole_secs};
-use crate::core::job::{Command, Grace, Job, JobSet, Output};
+use super::{Exported, shell_quoted, unknown_there, whole_secs, with_own_home};
+use crate::core::job::{Command, Grace, Job, JobSet, Options, Output, below_home};
 use crate::core::names::SHORT_WEEKDAYS;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
@@ -21,14 +23,21 @@ pub fn crontab(set: &JobSet) -> Exported {
     let form = if with_users { "for /etc/cron.d: each line has a user" } else { "for `crontab -`" };
     // Writing to a string never fails.
     let _ = writeln!(out, "# {form}");
-    out.push_str("# cron starts a run although the last one goes on, and makes up for nothing.\n");
-    let mut state =
-        State { shell: "/bin/sh".to_owned(), zone: set.settings.zone.name().to_owned() };
+    out.push_str(
+        "# cron starts a run even if the last one is still going, and catches up on nothing.\n",
+    );
+    let lines_for = headings(&set.jobs);
+    let mut state = State {
+        shell: "/bin/sh".to_owned(),
+        zone: set.settings.zone.name().to_owned(),
+        names: &lines_for,
+        env: BTreeMap::new(),
+    };
     for job in &set.jobs {
         let name = job.name.as_deref().unwrap_or(&job.id);
         let _ = writeln!(out, "\n# {}", one_line(name));
         let lines = schedules(job, &mut exported);
-        let command = lines.as_ref().and_then(|_| command(job, &mut exported));
+        let command = lines.as_ref().and_then(|_| command(job, &lines_for, &mut exported));
         let (Some(lines), Some(command)) = (lines, command) else {
             let why = exported.problems.last().map_or("", |unsaid| unsaid.message.as_str());
             let _ = writeln!(out, "# left out: {}", one_line(why));
@@ -49,13 +58,49 @@ pub fn crontab(set: &JobSet) -> Exported {
     exported
 }
 
-/// What the lines above say.
-struct State {
-    shell: String,
-    zone: String,
+/// Variables that mean something to cron itself.
+const OF_CRON: [&str; 10] = [
+    "CONTENT_TRANSFER_ENCODING",
+    "CONTENT_TYPE",
+    "CRON_TZ",
+    "HOME",
+    "LOGNAME",
+    "MAILFROM",
+    "MAILTO",
+    "RANDOM_DELAY",
+    "SHELL",
+    "USER",
+];
+
+/// The variables that lines of their own can set: a crontab sets them for all lines below, and takes
+/// none back, so all jobs must have them.
+fn headings(jobs: &[Arc<Job>]) -> BTreeSet<&str> {
+    let Some((first, others)) = jobs.split_first() else { return BTreeSet::new() };
+    let can_be = |name: &str, value: &str| {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        !OF_CRON.contains(&name)
+            && name.chars().all(is_name)
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+            && value.trim() == value
+            && !value.contains(['\n', '"', '\''])
+            && value.len() < 900
+    };
+    let has =
+        |job: &Job, name: &str| job.options.env.get(name).is_some_and(|value| can_be(name, value));
+    let names = first.options.env.keys().map(|name| &**name);
+    names.filter(|name| has(first, name) && others.iter().all(|job| has(job, name))).collect()
 }
 
-impl State {
+/// What the lines above say.
+struct State<'a> {
+    shell: String,
+    zone: String,
+    /// The variables that lines of their own set.
+    names: &'a BTreeSet<&'a str>,
+    env: BTreeMap<&'a str, Box<str>>,
+}
+
+impl State<'_> {
     /// Lines for what is other than before. Variables of a crontab count until they are set anew.
     fn variables(&mut self, job: &Job, out: &mut String, exported: &mut Exported) {
         let shell = own_shell(job).unwrap_or("/bin/sh").to_owned();
@@ -63,13 +108,21 @@ impl State {
             let _ = writeln!(out, "SHELL={shell}");
             self.shell = shell;
         }
+        for name in self.names {
+            let Some(value) = job.options.env.get(*name) else { continue };
+            if self.env.get(name) != Some(value) {
+                let quote = if value.is_empty() { "\"\"" } else { "" };
+                let _ = writeln!(out, "{name}={quote}{value}");
+                self.env.insert(name, value.clone());
+            }
+        }
         let zone = job.zone.name();
         // The machine's own zone may have no name, and is what cron goes by.
         let named = matches!(job.trigger, Trigger::Cron(_)) && job.zone.has_name();
         if named && self.zone != zone {
             let _ = writeln!(out, "CRON_TZ={zone}");
             exported
-                .note(job, "`CRON_TZ` is known to cronie; Debian's cron goes by the system's zone");
+                .note(job, "only cronie supports `CRON_TZ`; Debian's cron uses the system's zone");
             zone.clone_into(&mut self.zone);
         }
     }
@@ -123,7 +176,7 @@ fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
                     exported.left_out(job, message);
                     return None;
                 }
-                exported.note(job, "a crontab has no `start_date`: it is due before that as well");
+                exported.note(job, "a crontab has no `start_date`: it is also due before that");
             }
             exported.note(job, "the interval counts from the full hour or day");
             Some(vec![fields])
@@ -165,7 +218,10 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
         });
     }
     if lines.len() > 1 {
-        exported.note(job, "its schedules are several lines, which start it twice where they meet");
+        exported.note(
+            job,
+            "its schedules become several lines, which start it twice when they coincide",
+        );
     }
     Some(lines)
 }
@@ -220,7 +276,7 @@ pub(super) fn weekdays_for_cron(field: &str) -> String {
 }
 
 /// The command with everything around it, on one line.
-fn command(job: &Job, exported: &mut Exported) -> Option<String> {
+fn command(job: &Job, headings: &BTreeSet<&str>, exported: &mut Exported) -> Option<String> {
     let options = &job.options;
     let shell = options.shell.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
     let mut wrappers = Vec::new();
@@ -230,7 +286,8 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
     if let Some(timeout) = options.timeout {
         let kill_after = whole_secs(options.kill_after);
         wrappers.push(format!("timeout -k {kill_after} {}", whole_secs(timeout)));
-        exported.note(job, "`timeout` ends the command, and not what it leaves in other groups");
+        exported
+            .note(job, "`timeout` stops the command, but not processes it leaves in other groups");
     }
     let mut line = match &job.command {
         Command::Argv(words) => {
@@ -246,41 +303,11 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
     if options.output == Output::Discard {
         line = format!("{{ {line}; }} >/dev/null 2>&1");
     }
-    let mut before = String::new();
-    if let Some(cwd) = &options.cwd {
-        // Not `&&`, after which the second command of `a; b` would run elsewhere.
-        let _ = write!(before, "cd {} || exit; ", shell_quoted(cwd));
-    }
-    if let Some(umask) = options.umask {
-        let _ = write!(before, "umask {umask:03o}; ");
-    }
-    for (name, value) in &options.env {
-        let _ = write!(before, "export {name}={}; ", shell_quoted(value));
-    }
-    for (name, path) in &options.secrets {
-        let _ = write!(before, "export {name}=\"$(cat {})\"; ", shell_quoted(path));
-    }
-    let mut unsaid = unknown_there(options);
-    unsaid.extend((options.output == Output::File).then_some("output"));
-    unsaid.extend(options.group.as_ref().map(|_| "group"));
-    unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));
-    unsaid.extend((!options.jitter.is_zero()).then_some("jitter"));
-    unsaid.extend((!options.spread.most.is_zero()).then_some("spread"));
-    unsaid.extend(options.run_on_start.then_some("run_on_start"));
-    unsaid.extend((options.misfire_grace_time == Grace::Forever).then_some("misfire_grace_time"));
-    if !unsaid.is_empty() {
-        exported.note(job, format!("a crontab has no {}", unsaid.join(", ")));
-    }
-    let whole = before + &line;
-    if whole.contains("SCHEDRS_") {
-        exported.note(
-            job,
-            "its command reads a variable of ours, `SCHEDRS_…`, which cron does not set",
-        );
-    }
+    let whole = before(options, headings) + &line;
+    note_unsaid(job, &whole, exported);
     let stdin = options.stdin.as_deref();
     if whole.contains('\n') || whole.contains('\r') {
-        exported.left_out(job, "a command of a crontab is one line");
+        exported.left_out(job, "a command in a crontab must be one line");
         return None;
     }
     let mut text = escaped(&whole, stdin.is_some());
@@ -299,6 +326,75 @@ fn command(job: &Job, exported: &mut Exported) -> Option<String> {
         let _ = write!(text, "%{}", lines.replace('\n', "%"));
     }
     Some(text)
+}
+
+/// What the shell does first: the directory, the umask, variables.
+fn before(options: &Options, headings: &BTreeSet<&str>) -> String {
+    let mut before = String::new();
+    // cron starts at home.
+    let cwd = options.cwd.as_deref().map(|cwd| path_word(cwd, options));
+    if let Some(cwd) = cwd.filter(|cwd| cwd != HOME) {
+        // Not `&&`, after which the second command of `a; b` would run elsewhere.
+        let _ = write!(before, "cd {cwd} || exit; ");
+    }
+    if let Some(umask) = options.umask {
+        let _ = write!(before, "umask {umask:03o}; ");
+    }
+    for (name, value) in options.env.iter().filter(|(name, _)| !headings.contains(&***name)) {
+        let _ = write!(before, "export {name}={}; ", shell_quoted(value));
+    }
+    for (name, path) in &options.secrets {
+        let _ = write!(before, "export {name}=\"$(cat {})\"; ", path_word(path, options));
+    }
+    // Around what there is by now, and with no colon where that is nothing.
+    for (name, joined) in &options.joined {
+        let part = |part: &Option<Box<str>>| {
+            part.as_deref().filter(|part| !part.is_empty()).map(shell_quoted)
+        };
+        let value = match (part(&joined.before), part(&joined.after)) {
+            (None, None) => continue,
+            (Some(first), None) => format!("{first}\"${{{name}:+:${name}}}\""),
+            (None, Some(last)) => format!("\"${{{name}:+${name}:}}\"{last}"),
+            (Some(first), Some(last)) => format!("{first}\"${{{name}:+:${name}}}\":{last}"),
+        };
+        let _ = write!(before, "export {name}={value}; ");
+    }
+    before
+}
+
+/// The home of the job, as a word for the shell.
+const HOME: &str = "\"$HOME\"";
+
+/// A path as a word for the shell.
+fn path_word(path: &str, options: &Options) -> String {
+    let path = with_own_home(path, options);
+    match below_home(&path) {
+        None => shell_quoted(&path),
+        Some("") => HOME.to_owned(),
+        Some(below) => format!("{HOME}{}", shell_quoted(below)),
+    }
+}
+
+/// Says what the line does not say, or what is not there for it.
+fn note_unsaid(job: &Job, whole: &str, exported: &mut Exported) {
+    let options = &job.options;
+    let mut unsaid = unknown_there(options);
+    unsaid.extend((options.output == Output::File).then_some("output"));
+    unsaid.extend(options.group.as_ref().map(|_| "group"));
+    unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));
+    unsaid.extend((!options.jitter.is_zero()).then_some("jitter"));
+    unsaid.extend((!options.spread.most.is_zero()).then_some("spread"));
+    unsaid.extend(options.run_on_start.then_some("run_on_start"));
+    unsaid.extend((options.misfire_grace_time == Grace::Forever).then_some("misfire_grace_time"));
+    if !unsaid.is_empty() {
+        exported.note(job, format!("a crontab has no {}", unsaid.join(", ")));
+    }
+    if whole.contains("SCHEDRS_") {
+        exported.note(
+            job,
+            "its command reads a schedrs variable, `SCHEDRS_…`, which cron does not set",
+        );
+    }
 }
 
 /// A command as cron has to be given it. There `\%` is a percent sign, and of two backslashes one is
@@ -332,143 +428,4 @@ fn one_line(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::convert::import::{Draft, crontab as importer};
-    use crate::core::instant::Instant;
-    use crate::core::zone::Database;
-    use crate::jobfile;
-
-    fn set(text: &str) -> JobSet {
-        let zones = Database::bundled();
-        let loaded = jobfile::load_text("x", text, &zones, Instant::from_secs(1_795_564_800));
-        loaded.set.unwrap_or_else(|| panic!("{text}: {:?}", loaded.problems))
-    }
-
-    #[test]
-    fn jobs_become_lines() {
-        let rows = [
-            ("command = 'x'\ncron = '*/5 9-17 * * mon-fri'", "*/5 9-17 * * mon-fri x\n"),
-            ("command = 'date +%F'\ncron = '@daily'", "0 0 * * * date +\\%F\n"),
-            (r"command = 'a\d\\e\%f'CRON", r"0 3 * * * a\d\\\\e\\\%fEND"),
-            (r"command = 'a\'CRONstdin = 'x\%'", r"0 3 * * * a\\%x\\%END"),
-            ("command = ['a', 'b c']\ncron = '0 3 * * *'", "0 3 * * * a 'b c'\n"),
-            ("command = 'x'\ncron = '@reboot'", "@reboot x\n"),
-            ("command = 'x'\ncron = '0 3 * * 6,7'", "0 3 * * 0,6 x\n"),
-            ("command = 'x'\ncron = '0 3 * * 2-7'", "0 3 * * 0,2-6 x\n"),
-            ("command = 'x'\ncron = '0 3 * * fri-mon'", "0 3 * * 0,1,5,6 x\n"),
-            ("command = 'x'\ncron = '0 3 * * mon,wed,fri,sun'", "0 3 * * mon,wed,fri,sun x\n"),
-            ("command = 'x'\ncron = '0 3 * * 7'", "0 3 * * sun x\n"),
-            ("command = 'x'\ninterval = '15m'", "*/15 * * * * x\n"),
-            ("command = 'x'\ninterval = '6h'", "0 */6 * * * x\n"),
-            ("command = 'x'\ncron = '0 3 * * *'\nuser = 'bob'", "0 3 * * * bob x\n"),
-            (
-                "command = 'a; b'\ncron = '0 3 * * *'\nnice = 5",
-                "0 3 * * * nice -n 5 /bin/sh -c 'a; b'\n",
-            ),
-            (
-                "command = ['a']\ncron = '0 3 * * *'\ntimeout = '1m 30s'\ncwd = '/s v'",
-                "0 3 * * * cd '/s v' || exit; timeout -k 10 90 a\n",
-            ),
-            (
-                "command = 'a; b'\ncron = '0 3 * * *'\ncwd = '/s'\nenv = { A = 'b' }",
-                "0 3 * * * cd /s || exit; export A=b; a; b\n",
-            ),
-            (
-                "command = 'x'\ncron = '0 3 * * *'\nenv = { A = 'b c' }",
-                "0 3 * * * export A='b c'; x\n",
-            ),
-            ("command = 'x'\ncron = '0 3 * * *'\nstdin = \"a\\nb%\\n\"", "0 3 * * * x%a%b\\%\n"),
-            (
-                "command = 'x'\ncron = '0 3 * * *'\noutput = 'discard'",
-                "0 3 * * * { x; } >/dev/null 2>&1\n",
-            ),
-            ("command = 'x'\ncron = '0 3 * * *'\npaused = true", "# paused: 0 3 * * * x\n"),
-            (
-                "command = 'x'\ncron = '0 3 * * *'\ntimezone = 'Asia/Tokyo'",
-                "CRON_TZ=Asia/Tokyo\n0 3 * * * x\n",
-            ),
-            (
-                "command = 'x'\ncron = '0 3 * * *'\nshell = '/bin/bash'",
-                "SHELL=/bin/bash\n0 3 * * * x\n",
-            ),
-            ("command = 'x'\ncron = '0 3 * * *'\nshell = 'bash'", "a\n0 3 * * * bash -c x\n"),
-        ];
-        for (job, expected) in rows {
-            let (job, expected) =
-                (job.replace("CRON", "\ncron = '0 3 * * *'\n"), expected.replace("END", "\n"));
-            let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
-            assert!(exported.text.ends_with(&expected), "{job}:\n{}", exported.text);
-            assert!(exported.is_whole(), "{job}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_the_same_is_said() {
-        let rows = [
-            ("command = 'x'\ncron = '@daily'\noutput = 'file'", "a crontab has no output"),
-            ("command = 'x $SCHEDRS_JOB'\ncron = '@daily'", "its command reads a variable of ours"),
-            (
-                "command = 'x'\ninterval = '1h'\nstart_date = 2027-01-01T01:00:00",
-                "a crontab has no `start_date`",
-            ),
-            (r"command = 'a\\b'CRON", "two backslashes stand for one"),
-        ];
-        for (job, said) in rows {
-            let job = job.replace("CRON", "\ncron = '@daily'");
-            let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
-            assert!(exported.is_whole(), "{job}");
-            let found = exported.problems.iter().any(|unsaid| unsaid.message.starts_with(said));
-            assert!(found, "{job}: {:?}", exported.problems);
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_said_is_left_out_in_words() {
-        let rows = [
-            "command = 'x'\ncron = '*/10 * * * * *'",
-            "command = 'x'\ncron = '0 3 L * *'",
-            "command = 'x'\ncron = { day = '3rd fri' }",
-            "command = 'x'\ncron = { day = 13, day_of_week = 'fri' }",
-            "command = 'x'\ninterval = '7m'",
-            "command = 'x'\ninterval = '90s'",
-            "command = 'x'\ninterval = '1h'\nstart_date = 2027-01-01T00:30:00",
-            "command = 'x'\ninterval = '450s'",
-            "command = 'x'\ninterval = '2d'",
-            "command = 'x'\ndate = 2027-01-01",
-            "command = 'x'\ncron = '@daily'\nend_date = 2030-01-01",
-            "command = \"x\\ny\"\ncron = '@daily'",
-        ];
-        for job in rows {
-            let exported = crontab(&set(&format!("[jobs.a]\n{job}\n")));
-            assert!(!exported.is_whole(), "{job}:\n{}", exported.text);
-            assert!(exported.text.contains("# left out: a c"), "{job}:\n{}", exported.text);
-        }
-    }
-
-    /// The way out and back in again leads to the same due times and the same command.
-    #[test]
-    fn the_way_back_is_the_same() {
-        let jobs = "[jobs.a]\ncommand = 'date +%F > \"a\\\\\\\\ b\"'\ncron = '1-59/7 */3 1,15 2-11 fri'\n\
-                    [jobs.b]\ncommand = 'cat'\ncron = '@weekly'\nstdin = \"x%y\\n\\nz\\n\"\n\
-                    timezone = 'Asia/Tokyo'\n[jobs.c]\ncommand = 'x'\ncron = 'H H * * *'\n\
-                    [jobs.d]\ncommand = 'x'\ncron = '0 0 */2 * fri'\n\
-                    [jobs.e]\ncommand = 'x'\ncron = '0 0 13,31 * */2,fri-sun'\n";
-        let before = set(jobs);
-        let zones = Database::bundled();
-        let mut draft = Draft::new(&zones);
-        importer::read(&mut draft, "x", &crontab(&before).text, importer::Options::default());
-        let after = set(&draft.write().0.text);
-        assert_eq!(before.jobs.len(), after.jobs.len());
-        for (before, after) in before.jobs.iter().zip(&after.jobs) {
-            assert_eq!(before.command, after.command);
-            assert_eq!(before.options.stdin, after.options.stdin);
-            let mut at = Instant::from_secs(1_795_564_800);
-            for _ in 0..500 {
-                let next = before.trigger.next_after(at);
-                assert_eq!(next, after.trigger.next_after(at), "{}", before.id);
-                at = next.unwrap();
-            }
-        }
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 //! that are not one there.
 //!
 //! Each run is a container of one image, which has to hold what the commands need. What a job says
-//! of its processes (`nice`, `umask`, `stdin`) is therefore not carried into the command: who knows
+//! of its processes (`nice`, `umask`, `stdin`) is therefore not converted into the command: who knows
 //! which shell and programs the image has. `when` says when they are due.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,10 @@ use std::time::Duration;
 use super::{Exported, shell_quoted, whole_secs};
 use crate::convert::kubernetes::{DESCRIPTION, ID, escaped};
 use crate::core::instant::Instant;
-use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Keep, Options, Output, Overlap};
+use crate::core::job::{
+    Coalesce, Command, Grace, Job, JobSet, Keep, Options, Output, Overlap, below_home,
+};
+use crate::core::sort;
 
 mod when;
 mod yaml;
@@ -80,8 +83,8 @@ impl Names {
     fn of(set: &JobSet) -> Names {
         let is_name = |job: &&std::sync::Arc<Job>| dns_label(&job.id) == *job.id;
         let ids = set.jobs.iter().filter(is_name).map(|job| job.id.to_string());
-        let of_ids: BTreeMap<String, String> = ids.map(|id| (id.clone(), id)).collect();
-        let taken = of_ids.keys().cloned().collect();
+        let of_ids: BTreeMap<String, String> = sort::collect(ids.map(|id| (id.clone(), id)));
+        let taken = sort::collect(of_ids.keys().cloned());
         Names { of_ids, taken }
     }
 
@@ -238,7 +241,7 @@ impl CronJob<'_> {
         for word in words(self.job) {
             out.item(6, &escaped(&word));
         }
-        if let Some(cwd) = &options.cwd {
+        if let Some(cwd) = options.cwd.as_ref().filter(|cwd| below_home(cwd).is_none()) {
             out.string(6, "workingDir", cwd);
         }
         self.env(out);
@@ -313,24 +316,29 @@ fn unsaid(job: &Job, exported: &mut Exported) {
     let default = Options::default();
     let is_set = [
         ("max_wait", options.max_wait.is_some()),
+        ("expect", options.expect.is_some()),
         ("executor", job.executor != 0),
         ("coalesce", options.coalesce != Coalesce::Latest),
         ("env_file", options.env_file.is_some()),
+        ("env that appends", !options.joined.is_empty()),
+        ("cwd below a home", options.cwd.as_deref().is_some_and(|cwd| below_home(cwd).is_some())),
         ("nice", options.nice.is_some()),
         ("umask", options.umask.is_some()),
         ("jitter", !options.jitter.is_zero()),
         ("spread", !options.spread.most.is_zero()),
         ("run_on_start", options.run_on_start),
         ("run_on", options.run_on != default.run_on),
+        ("on_lost", options.on_lost != default.on_lost),
         ("success_codes", options.success_codes != default.success_codes),
         ("output", options.output != Output::Pass),
+        ("keep_output", options.keep_output.is_some()),
     ];
     let is_set: Vec<&str> = is_set.iter().filter(|(_, set)| *set).map(|(key, _)| *key).collect();
     if !is_set.is_empty() {
         exported.note(job, format!("Kubernetes has no {}", is_set.join(", ")));
     }
     if options.max_instances > 1 {
-        exported.note(job, "Kubernetes runs any number of them at once, and not `max_instances`");
+        exported.note(job, "Kubernetes ignores `max_instances` and runs any number at once");
     } else if options.overlap == Overlap::Queue {
         let message = "a due time that waits for the last run is dropped after \
                        `startingDeadlineSeconds`";
@@ -338,8 +346,7 @@ fn unsaid(job: &Job, exported: &mut Exported) {
     }
     if matches!(options.misfire_grace_time, Grace::Limited(grace) if whole_secs(grace) < SHORTEST_DEADLINE)
     {
-        let message =
-            "its `misfire_grace_time` becomes 10 s: Kubernetes may pass over what has less";
+        let message = "its `misfire_grace_time` becomes 10 s: Kubernetes may skip runs with less";
         exported.note(job, message);
     }
     if delays(options) != delays(&Options { retries: options.retries, ..kubernetes_delays() }) {
@@ -347,25 +354,30 @@ fn unsaid(job: &Job, exported: &mut Exported) {
                        6 minutes at most";
         exported.note(job, message);
     }
+    unsaid_of_its_process(job, exported);
+}
+
+/// The same of whom it runs as, its environment and its words.
+fn unsaid_of_its_process(job: &Job, exported: &mut Exported) {
+    let options = &*job.options;
     for (key, name) in [("user", &options.user), ("group", &options.group)] {
         if let Some(name) = name.as_deref().filter(|name| number_of(Some(name)).is_none()) {
-            let message = format!(
-                "`{key} = \"{name}\"` is left to the image: Kubernetes takes numbers for names"
-            );
+            let message =
+                format!("`{key} = \"{name}\"` is left to the image: Kubernetes needs a number");
             exported.note(job, message);
         }
     }
     for name in options.env.keys().chain(options.secrets.keys()).filter(|n| !is_variable(n)) {
-        exported.note(job, format!("Kubernetes takes no variable of the name `{name}`"));
+        exported.note(job, format!("Kubernetes does not allow a variable named `{name}`"));
     }
     if !options.secrets.is_empty() {
-        let message = "its secrets have to be put into a Secret: see the comment above the CronJob";
+        let message = "its secrets must be put into a Secret: see the comment above the CronJob";
         exported.note(job, message);
     }
     let values = options.env.values().map(ToString::to_string);
     if words(job).into_iter().chain(values).any(|text| text.contains("SCHEDRS_")) {
         let message =
-            "its command reads a variable of ours, `SCHEDRS_…`, which Kubernetes does not set";
+            "its command reads a schedrs variable, `SCHEDRS_…`, which Kubernetes does not set";
         exported.note(job, message);
     }
 }

@@ -3,9 +3,9 @@
 
 use std::fmt::Write;
 
-use super::{Exported, unknown_there, whole_secs};
+use super::{Exported, unknown_there, whole_secs, with_own_home};
 use crate::core::instant::Instant;
-use crate::core::job::{Command, Grace, Job, JobSet, Output};
+use crate::core::job::{Command, Grace, Job, JobSet, Output, below_home};
 use crate::core::names::{SHORT_WEEKDAYS, capital};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
@@ -36,6 +36,7 @@ pub fn systemd(set: &JobSet) -> Exported {
         let mut unsaid = unknown_there(&job.options);
         unsaid.extend((job.options.output == Output::File).then_some("output = \"file\""));
         unsaid.extend((!job.options.secrets.is_empty()).then_some("env of files"));
+        unsaid.extend((!job.options.joined.is_empty()).then_some("env that appends"));
         if !unsaid.is_empty() {
             exported.note(job, format!("systemd has no {}", unsaid.join(", ")));
         }
@@ -68,8 +69,10 @@ fn timer(job: &Job, name: &str, when: &[String], out: &mut String, exported: &mu
         let _ = writeln!(out, "RandomizedDelaySec={}", whole_secs(jitter));
         if !spread.is_zero() {
             let _ = writeln!(out, "RandomizedOffsetSec={}", whole_secs(spread));
-            exported
-                .note(job, "`spread` beside `jitter` needs systemd 258: `RandomizedOffsetSec=`");
+            exported.note(
+                job,
+                "`spread` together with `jitter` needs systemd 258: `RandomizedOffsetSec=`",
+            );
         }
     } else if !spread.is_zero() {
         let _ = writeln!(out, "RandomizedDelaySec={}\nFixedRandomDelay=true", whole_secs(spread));
@@ -92,10 +95,26 @@ fn service(job: &Job, name: &str, out: &mut String, exported: &mut Exported) {
         }
     };
     if words.first().is_some_and(|word| !word.starts_with('/')) {
-        exported.note(job, "systemd looks for the program in its own path, and not in the job's");
+        exported.note(job, "systemd looks for the program in its own path, not the job's");
     }
     let words: Vec<String> = words.iter().map(|word| quoted(word).replace('$', "$$")).collect();
     let _ = writeln!(out, "ExecStart={}", words.join(" "));
+    let mut path = |path: &str| {
+        let path = with_own_home(path, options);
+        match (below_home(&path), &options.user) {
+            (None, _) => Some(escaped(&path)),
+            (Some(below), None) => Some(format!("%h{}", escaped(below))),
+            (Some(_), Some(_)) => {
+                exported.note(job, "systemd cannot express a path below the home of `user`");
+                None
+            }
+        }
+    };
+    let directory = match options.cwd.as_deref() {
+        Some(cwd) if below_home(&with_own_home(cwd, options)) == Some("") => Some("~".to_owned()),
+        cwd => cwd.and_then(&mut path),
+    };
+    let env_file = options.env_file.as_deref().and_then(path);
     let mut set = |key: &str, value: Option<String>| {
         if let Some(value) = value {
             let _ = writeln!(out, "{key}={value}");
@@ -104,11 +123,11 @@ fn service(job: &Job, name: &str, out: &mut String, exported: &mut Exported) {
     let text = |text: &Option<Box<str>>| text.as_deref().map(escaped);
     set("User", text(&options.user));
     set("Group", text(&options.group));
-    set("WorkingDirectory", text(&options.cwd));
+    set("WorkingDirectory", directory);
     for (name, value) in &options.env {
         set("Environment", Some(quoted(&format!("{name}={value}"))));
     }
-    set("EnvironmentFile", text(&options.env_file));
+    set("EnvironmentFile", env_file);
     set("Nice", options.nice.map(|nice| nice.to_string()));
     set("UMask", options.umask.map(|umask| format!("{umask:04o}")));
     set("TimeoutStartSec", options.timeout.map(|span| whole_secs(span).to_string()));
@@ -117,7 +136,7 @@ fn service(job: &Job, name: &str, out: &mut String, exported: &mut Exported) {
         let codes: Vec<String> = options.success_codes.iter().map(u8::to_string).collect();
         set("SuccessExitStatus", Some(codes.join(" ")));
         if !options.success_codes.contains(&0) {
-            exported.note(job, "systemd always takes 0 for success");
+            exported.note(job, "systemd always treats 0 as success");
         }
     }
     if options.output == Output::Discard {
@@ -186,7 +205,10 @@ fn when(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
                 0 => span.as_secs().to_string(),
                 _ => format!("{}us", span.as_micros()),
             };
-            exported.note(job, "a timer's interval counts from the last start, and is not kept");
+            exported.note(
+                job,
+                "a timer's interval counts from the last start, and does not survive a restart",
+            );
             Some(vec![format!("OnActiveSec={text}"), format!("OnUnitActiveSec={text}")])
         }
         Trigger::Cron(cron) => calendars(job, cron, exported),
@@ -229,10 +251,10 @@ fn calendar(schedule: &Schedule) -> Result<Vec<String>, &'static str> {
     let default = More::default();
     let more = schedule.more().unwrap_or(&default);
     if more.weeks != ALL_WEEKS {
-        return Err("a timer knows no weeks of the year");
+        return Err("a timer has no weeks of the year");
     }
     if more.nearest != 0 {
-        return Err("a timer knows no nearest weekdays");
+        return Err("a timer has no nearest weekdays");
     }
     let years: Vec<String> = more
         .years
@@ -248,7 +270,7 @@ fn calendar(schedule: &Schedule) -> Result<Vec<String>, &'static str> {
         })
         .collect();
     if years.is_empty() && !more.years.is_empty() {
-        return Err("a timer knows no year after 2199");
+        return Err("a timer has no year after 2199");
     }
     let years = if years.is_empty() { "*".to_owned() } else { years.join(",") };
     let months = set(schedule.months().into(), ALL_MONTHS.into(), 1, 12);
@@ -307,7 +329,7 @@ fn days(schedule: &Schedule, more: &More) -> Result<Vec<(String, String)>, &'sta
             let both = by_day.into_iter().map(|(_, day)| (weekdays.clone(), day));
             Ok(both.chain(nth).collect())
         }
-        (false, false) => Err("a timer cannot say an nth weekday that is also a certain day"),
+        (false, false) => Err("a timer cannot express an nth weekday that is also a certain day"),
     }
 }
 
@@ -403,6 +425,31 @@ mod tests {
     }
 
     #[test]
+    fn paths_below_a_home() {
+        let rows = [
+            ("cwd = '~'", "WorkingDirectory=~\n", 0),
+            (
+                "cwd = '~/a'\nenv_file = '$HOME/e'",
+                "WorkingDirectory=%h/a\nEnvironmentFile=%h/e\n",
+                0,
+            ),
+            ("cwd = '~'\nuser = 'bob'", "User=bob\nWorkingDirectory=~\n", 0),
+            ("cwd = '~/a'\nuser = 'bob'\nenv_file = '~/e'", "User=bob\nTimeoutStopSec", 2),
+            (
+                "cwd = '~'\nenv_file = '~/e'\nenv = { HOME = '/h' }",
+                "WorkingDirectory=/h\nEnvironment=HOME=/h\nEnvironmentFile=/h/e\n",
+                0,
+            ),
+        ];
+        for (keys, lines, notes) in rows {
+            let text = format!("[jobs.a]\ncommand = ['/a']\ncron = '@daily'\n{keys}\n");
+            let exported = systemd(&set_of(&text));
+            assert!(exported.text.contains(lines), "{keys}: {}", exported.text);
+            assert_eq!(exported.problems.len(), notes, "{keys}: {:?}", exported.problems);
+        }
+    }
+
+    #[test]
     fn triggers_become_lines() {
         let rows = [
             ("cron = '*/15 * * * *'", "OnCalendar=*-*-* *:00..45/15:00 UTC\n"),
@@ -451,7 +498,7 @@ mod tests {
         let zones = Database::bundled();
         let mut draft = Draft::new(&zones);
         let find = |name: &str| Some((name.to_owned(), service.to_owned()));
-        importer::read(&mut draft, "a.timer", timer, &find);
+        importer::read(&mut draft, "a.timer", timer, None, &find);
         set_of(&draft.write().0.text).jobs[0].command.clone()
     }
 
@@ -491,7 +538,7 @@ mod tests {
             let mut draft = Draft::new(&zones);
             let service = "[Service]\nExecStart=/x\n".to_owned();
             let find = |name: &str| Some((name.to_owned(), service.clone()));
-            importer::read(&mut draft, "a.timer", &timer, &find);
+            importer::read(&mut draft, "a.timer", &timer, None, &find);
             let (written, problems, _) = draft.write();
             if problems.errors() > 0 {
                 // The way back has a limit of its own.

@@ -50,7 +50,7 @@ struct Reader<'d, 'z> {
 impl Reader<'_, '_> {
     fn line(&mut self, line: &str, span: Span) {
         if line.contains('\0') {
-            self.lost(span, "not carried: there is a NUL byte in this line", None);
+            self.lost(span, "not converted: contains a NUL byte in this line", None);
         } else if not_utf8(line) {
             self.lost(span, NOT_UTF8, Some(NOT_UTF8_HELP));
         } else if line.is_empty() || line.starts_with('#') {
@@ -72,7 +72,7 @@ impl Reader<'_, '_> {
 
     fn variable(&mut self, span: Span, name: &str, value: &str) {
         if let Some(why) = unusable(name, value) {
-            self.lost(span, format!("not carried: {why}"), None);
+            self.lost(span, format!("not converted: {why}"), None);
             return;
         }
         // What stands above the variables is about the file.
@@ -84,7 +84,7 @@ impl Reader<'_, '_> {
             "SHELL" => state.shell = (value != "/bin/sh").then(|| value.to_owned()),
             "RANDOM_DELAY" => match uncommented(value).parse() {
                 Ok(minutes) => state.random_delay = minutes,
-                Err(_) => self.lost(span, "not carried: it is no number of minutes", None),
+                Err(_) => self.lost(span, "not converted: it is not a number of minutes", None),
             },
             "START_HOURS_RANGE" => self.hours(span, uncommented(value)),
             "MAILTO" | "MAILFROM" | "NO_MAIL_OUTPUT" => {
@@ -107,7 +107,7 @@ impl Reader<'_, '_> {
         let range = range.and_then(|(first, last)| number(first).zip(number(last)));
         let Some((first, _)) = range else {
             let help = "two hours, as in `START_HOURS_RANGE=3-22`";
-            self.lost(span, "not carried: it is no range of hours", Some(help));
+            self.lost(span, "not converted: not a range of hours", Some(help));
             return;
         };
         self.state.hour = first % 24;
@@ -129,20 +129,20 @@ impl Reader<'_, '_> {
         let command = rest.trim();
         if command.is_empty() {
             let help = "period in days, delay in minutes, identifier, command";
-            self.lost(span, "not carried: this is no line of an anacrontab", Some(help));
+            self.lost(span, "not converted: not an anacrontab line", Some(help));
             return;
         }
         let Ok(delay) = delay.parse::<u32>() else {
-            let message = format!("not carried: the delay `{delay}` is no number of minutes");
+            let message = format!("not converted: the delay `{delay}` is not a number of minutes");
             self.lost(span, message, None);
             return;
         };
         let Some((key, schedule, due)) = self.schedule(period, delay) else {
             let help = "a number of days, @daily, @weekly, @monthly or @yearly";
-            self.lost(span, format!("not carried: there is no period `{period}`"), Some(help));
+            self.lost(span, format!("not converted: unknown period `{period}`"), Some(help));
             return;
         };
-        self.noted(span, format!("{due}, and not so many days after its last run"));
+        self.noted(span, format!("{due}, not that many days after its last run"));
         let mut job = DraftJob { id: id::slug(identifier), ..DraftJob::default() };
         if job.id.is_empty() {
             (job.id, job.more_id) = id::of_command(command);
@@ -183,15 +183,7 @@ impl Reader<'_, '_> {
 impl State {
     /// Gives a job what the variables above it say.
     fn give(&self, job: &mut DraftJob) {
-        if self.random_delay > 0 {
-            job.text("jitter", duration(u64::from(self.random_delay) * 60));
-        }
-        if let Some(shell) = &self.shell {
-            job.text("shell", shell);
-        }
-        if let Some(home) = &self.home {
-            job.text("cwd", home);
-        }
+        job.surround(self.random_delay, self.shell.as_deref(), self.home.as_deref());
         job.env = self.env.clone();
     }
 }

@@ -36,18 +36,18 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
     let json: Json = match serde_json::from_str(&call::strict(text)) {
         Ok(json) => json,
         Err(error) => {
-            draft.lost(file, nowhere, format!("not carried: this is no JSON: {error}"), None);
+            draft.lost(file, nowhere, format!("not converted: not JSON: {error}"), None);
             return;
         }
     };
     let Some(jobs) = json.get("jobs").and_then(Json::as_array) else {
-        let message = "not carried: this is nothing that `export_jobs` wrote";
-        let help = "in the program whose jobs these are: scheduler.export_jobs(\"jobs.json\")";
+        let message = "not converted: not an export by `export_jobs`";
+        let help = "run in the program that has the jobs: scheduler.export_jobs(\"jobs.json\")";
         draft.lost(file, nowhere, message, Some(help.to_owned()));
         return;
     };
     if json.get("version").and_then(Json::as_i64) != Some(1) {
-        draft.lost(file, nowhere, "this is not version 1 of the export, and is read as if", None);
+        draft.lost(file, nowhere, "not version 1 of the export, but read as if it were", None);
     }
     let mut called = None;
     for (index, job) in jobs.iter().enumerate() {
@@ -68,31 +68,18 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
 
 /// Adds one job, or several where a trigger cannot be one. Answers whether a function is called.
 fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, json: &Json) -> bool {
-    let text = |key: &str| text(json, key);
     let mut job = DraftJob { place: Some(Place { file, span: Some(span) }), ..DraftJob::default() };
     job.comments.extend(heading);
     name(draft, &mut job, file, span, json);
     let parts = match trigger(json.get("trigger").unwrap_or(&Json::Null), draft.zones) {
         Ok(parts) => parts,
         Err(why) => {
-            let id = text("id");
-            draft.lost(file, span, format!("not carried: the trigger of `{id}`: {why}"), None);
+            let id = text(json, "id");
+            draft.lost(file, span, format!("not converted: the trigger of `{id}`: {why}"), None);
             return false;
         }
     };
-    let callable = call::call(json);
-    let calls = callable.is_some();
-    if let Some(python) = callable {
-        job.set("command", Value::Texts(vec!["python3".into(), "-c".into(), python]));
-    } else {
-        let function = text("func");
-        job.comments.push(format!("# to be filled in: what {function} does"));
-        job.set("command", Value::Texts(vec!["false".to_owned()]));
-        let message = format!(
-            "the command is to be filled in: `{function}` has arguments that only Python can read"
-        );
-        draft.lost(file, span, message, None);
-    }
+    let calls = command(draft, &mut job, file, span, json);
     options(draft, &mut job, file, span, json);
     let next = json.get("next_run_time").and_then(unpickled);
     let next = next.and_then(|value| moment(&value)?.at(draft.zones));
@@ -104,14 +91,14 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
     for part in parts {
         let zone = part.timezone.as_deref();
         if let Some(unknown) = zone.and_then(|zone| Some(draft.zones.find(zone).err()?.say(zone))) {
-            draft.lost(file, span, format!("not carried: {unknown}"), None);
+            draft.lost(file, span, format!("not converted: {unknown}"), None);
             continue;
         }
         if let Some(next) = next.filter(|_| single)
             && set_by_hand(&part, next, draft.zones)
         {
             let message = "its `next_run_time` is no due time of its trigger: it was set by hand, \
-                           and that run is not carried";
+                           and that run is not converted";
             draft.noted(file, span, message, None);
         }
         let mut copy = DraftJob {
@@ -128,6 +115,21 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
         draft.jobs.push(copy);
     }
     calls
+}
+
+/// Calls the function, if its arguments can be read. Answers whether it does.
+fn command(draft: &mut Draft<'_>, job: &mut DraftJob, file: u32, span: Span, json: &Json) -> bool {
+    if let Some(python) = call::call(json) {
+        job.set("command", Value::Texts(vec!["python3".into(), "-c".into(), python]));
+        return true;
+    }
+    let function = text(json, "func");
+    job.comments.push(format!("# fill in: what {function} does"));
+    job.set("command", Value::Texts(vec!["false".to_owned()]));
+    let message =
+        format!("fill in the command: `{function}` has arguments that only Python can read");
+    draft.lost(file, span, message, None);
+    false
 }
 
 fn text<'j>(json: &'j Json, key: &str) -> &'j str {
@@ -206,8 +208,10 @@ fn oracle_of(part: &Part, next: Option<Instant>, single: bool) -> Oracle {
     match (&part.quartz, next) {
         (Some(quartz), _) => Oracle::Quartz(vec![quartz.clone()]),
         (None, Some(next)) if single && part.jitter.is_none() => Oracle::Next(next.micros()),
-        (None, Some(_)) => Oracle::None("its next run is moved by jitter, or of several triggers"),
-        (None, None) => Oracle::None("the export does not say when it was to run next"),
+        (None, Some(_)) => {
+            Oracle::None("its next run was shifted by jitter, or combines several triggers")
+        }
+        (None, None) => Oracle::None("the export does not include its next run"),
     }
 }
 
@@ -259,7 +263,7 @@ fn class_and_state(json: &Json) -> Option<(&str, &Json)> {
 
 fn trigger(json: &Json, zones: &Database) -> Result<Vec<Part>, String> {
     let Some((class, state)) = class_and_state(json) else {
-        return Err("it is of a class that only its program can read".to_owned());
+        return Err("it has a class that only its own program can read".to_owned());
     };
     match class.rsplit(':').next().unwrap_or(class) {
         "CronTrigger" => Ok(vec![cron(state, zones)?]),
@@ -300,10 +304,9 @@ fn trigger(json: &Json, zones: &Database) -> Result<Vec<Part>, String> {
         }
         "AndTrigger" => Err("several triggers at once have no counterpart".to_owned()),
         "CalendarIntervalTrigger" => {
-            Err("an interval of the calendar has no counterpart; `cron` may say the same"
-                .to_owned())
+            Err("a calendar interval has no counterpart; `cron` may express the same".to_owned())
         }
-        class => Err(format!("there is no counterpart of `{class}`")),
+        class => Err(format!("`{class}` has no counterpart")),
     }
 }
 
@@ -337,7 +340,8 @@ fn cron(state: &Json, zones: &Database) -> Result<Part, String> {
         texts.push((name, field));
     }
     let bounds = Bounds::of(state, zones)?;
-    let timezone = bounds.timezone.ok_or("its time zone is an offset, and not of whole hours")?;
+    let timezone =
+        bounds.timezone.ok_or("its time zone is an offset that is not in whole hours")?;
     let unbounded = bounds.start.is_none() && bounds.end.is_none();
     let quartz = quartz(&texts).filter(|_| unbounded);
     // A `*` may go where something less significant stays; week and weekday may always.

@@ -6,6 +6,7 @@
 use super::{Oracle, Value};
 use crate::core::names::WEEKDAYS;
 use crate::core::nearest::nearest;
+use crate::core::sort;
 
 /// A calendar expression as a trigger of a jobfile.
 #[derive(Clone, Debug, PartialEq)]
@@ -301,7 +302,9 @@ impl Calendar {
     /// The same for the oracle, whose parts all have to match as well.
     fn oracle(&self) -> Oracle {
         if self.from_end {
-            return Oracle::None("the other engine does not know the last days of a month");
+            return Oracle::None(
+                "the independent engine does not support the last days of a month",
+            );
         }
         let weekdays = self.weekdays.unwrap_or([true; 7]);
         let weekdays: Vec<String> = (0..7)
@@ -426,7 +429,7 @@ fn last_days(items: &Items) -> Vec<u32> {
             }
         })
         .collect();
-    days.sort_unstable();
+    sort::all(&mut days);
     days.dedup();
     days
 }

@@ -4,18 +4,19 @@
 //! first `%` that is not escaped ends the command, and the rest is its standard input.
 
 mod home;
+mod notes;
 mod schedule;
 mod text;
+mod variables;
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-pub use home::run_at_home;
+pub use home::{run_at_home, run_at_own_home};
+use text::split_percent;
 pub(super) use text::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
-use text::{left_behind, split_percent};
+use variables::State;
 
-use super::{Draft, DraftJob, Value, duration, id};
-use crate::core::nearest;
+use super::{Draft, DraftJob, Value, id};
 use crate::problem::{Place, Span};
 
 /// What a file is, beside its text.
@@ -33,7 +34,7 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, options: Options<'_>)
     if let Some(at) = text.find('\0') {
         // Of a binary file, one line says as much as thousands.
         let help = "a crontab is a text file; this may be a binary or a damaged one".to_owned();
-        draft.lost(file, Span::new(at, at + 1), "not carried: there is a NUL byte", Some(help));
+        draft.lost(file, Span::new(at, at + 1), "not converted: contains a NUL byte", Some(help));
         return;
     }
     let mut comments = std::mem::take(&mut draft.foot);
@@ -51,39 +52,6 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, options: Options<'_>)
     }
     let Reader { draft, comments, .. } = reader;
     draft.foot = comments;
-}
-
-/// What the variables of the lines above say.
-#[derive(Clone, Default)]
-struct State {
-    env: BTreeMap<String, String>,
-    shell: Option<String>,
-    home: Option<String>,
-    timezone: Option<String>,
-    /// The last `CRON_TZ` names no zone, so that nobody knows when the jobs below it are due.
-    no_zone: bool,
-    /// Minutes.
-    random_delay: u32,
-}
-
-impl State {
-    /// Gives a job what the variables above it say.
-    fn give(&self, job: &mut DraftJob) {
-        if let Some(timezone) = &self.timezone
-            && job.get("cron").is_some()
-        {
-            job.text("timezone", timezone);
-        }
-        if self.random_delay > 0 {
-            job.text("jitter", duration(u64::from(self.random_delay) * 60));
-        }
-        if let Some(shell) = &self.shell {
-            job.text("shell", shell);
-        }
-        if let Some(home) = &self.home {
-            job.text("cwd", home);
-        }
-    }
 }
 
 /// A line, and the byte of the file it begins at.
@@ -140,79 +108,11 @@ impl Reader<'_, '_, '_> {
         self.draft.noted(self.file, span, message, None);
     }
 
-    fn variable(&mut self, line: Line<'_>, name: &str, value: &str) {
-        // What stands above the variables is about the file.
-        if self.draft.jobs.len() == self.first_job && self.first_job == 0 {
-            self.draft.head.append(&mut self.comments);
-        }
-        if let Some(why) = unusable(name, value) {
-            self.lost(line.whole(), format!("not carried: {why}"));
-            return;
-        }
-        let state = &mut self.state;
-        match name {
-            "SHELL" => state.shell = (value != "/bin/sh").then(|| value.to_owned()),
-            "HOME" => {
-                state.home = Some(value.to_owned());
-                state.env.insert(name.to_owned(), value.to_owned());
-            }
-            "CRON_TZ" => self.zone(line, value),
-            "TZ" => {
-                state.env.insert(name.to_owned(), value.to_owned());
-                let help = "for the schedule as well, give the jobs a `timezone`".to_owned();
-                let message = "`TZ` is what the command sees; cron does not go by it, and neither \
-                               does the jobfile";
-                self.draft.noted(self.file, line.whole(), message, Some(help));
-            }
-            "RANDOM_DELAY" => match value.trim().parse() {
-                Ok(minutes) => state.random_delay = minutes,
-                Err(_) => self.lost(line.whole(), "not carried: it is no number of minutes"),
-            },
-            "MAILTO" | "MAILFROM" | "CONTENT_TYPE" | "CONTENT_TRANSFER_ENCODING" => {
-                self.comments.push(format!("# {name}={value}"));
-                let message = format!(
-                    "`{name}` is kept as a comment: no mail is sent; what a job prints goes where \
-                     its `output` says"
-                );
-                self.noted(line.whole(), message);
-            }
-            // `USER` is left to the crontab by cron, and set anew by cronie alone.
-            "LOGNAME" if self.options.system || self.options.user.is_some() => {
-                let message = "`LOGNAME` is left out: it is the name of the job's `user`, here as \
-                               in cron";
-                self.noted(line.whole(), message);
-            }
-            "LOGNAME" => {
-                state.env.insert(name.to_owned(), value.to_owned());
-                let message = "`LOGNAME` is the crontab's owner in cron, whatever stands here; a \
-                               job without `user` gets it as written";
-                self.noted(line.whole(), message);
-            }
-            _ => {
-                state.env.insert(name.to_owned(), value.to_owned());
-            }
-        }
-    }
-
-    fn zone(&mut self, line: Line<'_>, value: &str) {
-        let found = self.draft.zones.find(value);
-        self.state.no_zone = found.is_err();
-        match found {
-            Ok(_) => self.state.timezone = Some(value.to_owned()),
-            Err(unknown) => {
-                let near = nearest::zone(value, self.draft.zones);
-                let help = near.map(|near| format!("did you mean `{near}`?"));
-                let message = format!("not carried: {}", unknown.say(value));
-                self.draft.lost(self.file, line.whole(), message, help);
-            }
-        }
-    }
-
     fn job(&mut self, line: Line<'_>) {
         let Some(when) = self.when(line) else { return };
         let at_reboot = when.value == Value::Text("@reboot".to_owned());
         if self.state.no_zone && when.key == "cron" && !at_reboot {
-            self.lost(line.whole(), "not carried: the `CRON_TZ` above it names no time zone");
+            self.lost(line.whole(), "not converted: the `CRON_TZ` above it is not a time zone");
             return;
         }
         let Some((user, rest)) = self.user(line, when.end) else { return };
@@ -225,7 +125,7 @@ impl Reader<'_, '_, '_> {
             self.noted(line.whole(), message);
         }
         if command.trim().is_empty() {
-            self.lost(line.whole(), "not carried: there is no command");
+            self.lost(line.whole(), "not converted: there is no command");
             return;
         }
         self.notes_on_command(line, typed, &command);
@@ -236,6 +136,9 @@ impl Reader<'_, '_, '_> {
             job.id = id::with_prefix(&self.name, &job.id);
         }
         if at_reboot {
+            let message =
+                "`@reboot` runs at each start of schedrs, not only when the machine starts";
+            self.noted(line.whole(), message);
             job.id += "-reboot";
         }
         job.place = Some(Place { file: self.file, span: Some(line.whole()) });
@@ -263,10 +166,10 @@ impl Reader<'_, '_, '_> {
         let end = rest.find([' ', '\t']).unwrap_or(rest.len());
         let word = &rest[..end];
         if word.is_empty() || word.contains(['/', '[', '=', '$', '"', '\'', '|', '&', '>']) {
-            let help = "a user's crontab has no user in its lines: leave `--system` out";
+            let help = "a user's crontab has no user in its lines: leave out `--system`";
             let message = match word {
-                "" => "not carried: there is no user and no command".to_owned(),
-                word => format!("not carried: `{word}` stands where the user's name is to be"),
+                "" => "not converted: no user and no command".to_owned(),
+                word => format!("not converted: `{word}` is where the user's name should be"),
             };
             let span = line.span(at..at + end);
             self.draft.lost(self.file, span, message, Some(help.to_owned()));
@@ -286,44 +189,6 @@ impl Reader<'_, '_, '_> {
         if !class.is_empty() {
             self.noted(line.whole(), format!("the login class `{class}` is left out"));
         }
-    }
-
-    /// What a command may not mean here; `typed` is what it was read from, to the end of the line.
-    fn notes_on_command(&mut self, line: Line<'_>, typed: &str, command: &str) {
-        if let Some(word) = left_behind(command) {
-            let message = format!(
-                "`{word}` leaves something behind, which cron lets go on: here it is ended when the \
-                 job's main process ends"
-            );
-            let help = "run it in the foreground; a job may go on for as long as it likes";
-            self.draft.noted(self.file, line.whole(), message, Some(help.to_owned()));
-        }
-        let word = command.split_whitespace().next().unwrap_or_default();
-        if !self.options.system && ["root", "www-data", "nobody", "daemon"].contains(&word) {
-            let help = "if this file has a user in each line, import it with `--system`";
-            let at = line.text.len() - typed.len();
-            let span = line.span(at..at + word.len());
-            let message = format!("`{word}` is taken for the command's first word");
-            self.draft.noted(self.file, span, message, Some(help.to_owned()));
-        }
-    }
-
-    /// `-n`, `-q` and `-s` before the command, as OpenBSD has them.
-    fn openbsd_flags<'t>(&mut self, line: Line<'_>, rest: &'t str) -> &'t str {
-        let mut rest = rest;
-        while let Some(word) = rest.split_whitespace().next()
-            && let Some(flags) = word.strip_prefix('-')
-            && !flags.is_empty()
-            && flags.chars().all(|c| "nqs".contains(c))
-        {
-            let message = format!(
-                "`-{flags}` is left out: nothing is mailed, every run is recorded, and a job runs \
-                 once at a time anyway"
-            );
-            self.noted(line.whole(), message);
-            rest = rest[word.len()..].trim_start();
-        }
-        rest
     }
 }
 

@@ -71,8 +71,9 @@ fn documents(draft: &mut Draft<'_>, file: u32, text: &str) -> Vec<Rc<Node>> {
     let (documents, errors) = yaml::documents(text);
     let is_template = text.contains("{{");
     for (span, error) in errors {
-        let help = is_template.then(|| "of a chart, read what `helm template` prints".to_owned());
-        draft.lost(file, span, format!("not carried: this is no YAML: {error}"), help);
+        let help =
+            is_template.then(|| "for a chart, import the output of `helm template`".to_owned());
+        draft.lost(file, span, format!("not converted: not YAML: {error}"), help);
     }
     documents
 }
@@ -120,8 +121,8 @@ impl Reader<'_, '_> {
             "CronJob" if version.is_empty() || version.starts_with("batch/") => self.cron_job(node),
             // They are looked at where a container asks for them.
             "ConfigMap" | "Secret" => {}
-            "" => self.lost(node.span, "not carried: this is no manifest: it has no `kind`"),
-            kind => self.noted(node.span, format!("passed over: a `{kind}` is no CronJob")),
+            "" => self.lost(node.span, "not converted: not a manifest: it has no `kind`"),
+            kind => self.noted(node.span, format!("ignored: a `{kind}` is not a CronJob")),
         }
     }
 
@@ -141,7 +142,7 @@ impl Reader<'_, '_> {
             job.text("name", description);
         }
         let Some(spec) = node.get("spec").filter(|spec| spec.is_map()) else {
-            return self.lost(place, "not carried: this CronJob has no `spec`");
+            return self.lost(place, "not converted: this CronJob has no `spec`");
         };
         let is_due = self.when(spec, &mut job);
         // What is wrong with the container is told even where the schedule is wrong.
@@ -149,7 +150,7 @@ impl Reader<'_, '_> {
         let pod = template.and_then(|node| node.at(&["template", "spec"]));
         match pod {
             Some(pod) => self.pod(pod, &mut job),
-            None => self.lost(spec.span, "not carried: this CronJob has no pod to run"),
+            None => self.lost(spec.span, "not converted: this CronJob has no pod to run"),
         }
         self.spec(spec, &mut job);
         if let Some(template) = template {
@@ -187,7 +188,7 @@ impl Reader<'_, '_> {
                 "suspend" => match node.truth() {
                     Some(true) => job.set("paused", Value::Boolean(true)),
                     Some(false) => {}
-                    None => self.lost(node.span, "not carried: `suspend` is true or false"),
+                    None => self.lost(node.span, "not converted: `suspend` is true or false"),
                 },
                 "successfulJobsHistoryLimit" | "failedJobsHistoryLimit" => {
                     self.keeping(key.span, &key.text);
@@ -213,7 +214,7 @@ impl Reader<'_, '_> {
         let known = ["Allow", "Forbid", "Replace"];
         let found = node.text().and_then(|text| known.into_iter().find(|known| *known == text));
         found.unwrap_or_else(|| {
-            let message = "not carried: `concurrencyPolicy` is Allow, Forbid or Replace";
+            let message = "not converted: `concurrencyPolicy` is Allow, Forbid or Replace";
             self.lost(node.span, message);
             "Allow"
         })
@@ -224,7 +225,7 @@ impl Reader<'_, '_> {
         if std::mem::replace(&mut self.is_keeping_told, true) {
             return;
         }
-        let message = format!("`{key}` is left out: `[store] keep` says for all jobs what is kept");
+        let message = format!("`{key}` is left out: `[store] keep` sets what is kept for all jobs");
         self.noted(span, message);
     }
 
@@ -243,7 +244,8 @@ impl Reader<'_, '_> {
                 "ttlSecondsAfterFinished" => self.keeping(key.span, &key.text),
                 "parallelism" | "completions" if node.number() == Some(1) => {}
                 "parallelism" | "completions" => {
-                    let message = format!("not carried: `{}`: here a run is one command", key.text);
+                    let message =
+                        format!("not converted: `{}`: a run is one command here", key.text);
                     self.lost(key.span, message);
                 }
                 other => self.unknown(key.span, other),
@@ -269,7 +271,7 @@ impl Reader<'_, '_> {
     fn number(&mut self, key: &str, node: &Node) -> Option<u64> {
         let number = node.number().filter(|number| *number <= u64::from(u32::MAX));
         if number.is_none() {
-            self.lost(node.span, format!("not carried: `{key}` is a whole number"));
+            self.lost(node.span, format!("not converted: `{key}` is a whole number"));
         }
         number
     }

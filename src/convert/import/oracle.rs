@@ -41,7 +41,7 @@ pub(super) fn walls(
     let mut streams = Vec::new();
     for text in quartz {
         let schedule = cron::Schedule::from_str(text)
-            .map_err(|_| "the other engine does not know this syntax".to_owned())?;
+            .map_err(|_| "the independent engine does not support this syntax".to_owned())?;
         streams.push(schedule.after_owned(start).peekable());
     }
     Ok(std::iter::from_fn(move || {
@@ -74,10 +74,10 @@ pub(super) fn translated(text: &str) -> Result<Vec<String>, String> {
         6 if year_last(&fields) => ("0", &fields[..5], fields[5]),
         6 => (fields[0], &fields[1..], "*"),
         7 => (fields[0], &fields[1..6], fields[6]),
-        count => return Err(format!("the other engine does not know {count} fields")),
+        count => return Err(format!("the independent engine does not support {count} fields")),
     };
     let &[minute, hour, day, month, weekday] = fields else {
-        return Err("the other engine does not know these fields".to_owned());
+        return Err("the independent engine does not support these fields".to_owned());
     };
     let weekdays = weekdays(weekday)?;
     let plain: Vec<String> = [second, minute, hour, day, month]
@@ -86,7 +86,7 @@ pub(super) fn translated(text: &str) -> Result<Vec<String>, String> {
         .map(|(field, size)| around(field, size))
         .collect();
     let [second, minute, hour, day, month] = &plain[..] else {
-        return Err("the other engine does not know these fields".to_owned());
+        return Err("the independent engine does not support these fields".to_owned());
     };
     let line = |day: &str, weekday: &str| {
         format!("{second} {minute} {hour} {day} {month} {weekday} {year}")
@@ -125,7 +125,7 @@ fn around(field: &str, size: u32) -> String {
 
 /// A day-of-week field as the numbers of the other dialect, 1 for Sunday.
 fn weekdays(field: &str) -> Result<String, String> {
-    let unknown = || "the other engine does not know this day of week".to_owned();
+    let unknown = || "the independent engine does not support this day of week".to_owned();
     let number = |text: &str| {
         let lower = text.to_ascii_lowercase();
         let named = SHORT_WEEKDAYS_FROM_SUNDAY.iter().position(|name| *name == lower);

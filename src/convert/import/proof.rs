@@ -11,9 +11,10 @@ use super::oracle::{self, Oracle};
 use super::{Origin, Written};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
+use crate::core::sort;
 use crate::core::trigger::Trigger;
 use crate::core::words;
-use crate::core::zone::Local;
+use crate::core::zone::{Local, Zone};
 use crate::problem::Place;
 
 /// How many due times of each job are compared, unless told.
@@ -73,7 +74,7 @@ impl Proof {
 /// Compares the next `count` due times of each job after `now`. `set` is what our loader made of
 /// the text that was written.
 pub fn compare(written: &Written, set: &JobSet, now: Instant, count: usize) -> Proof {
-    let jobs: BTreeMap<&str, &Job> = set.jobs.iter().map(|job| (&*job.id, &**job)).collect();
+    let jobs: BTreeMap<&str, &Job> = sort::collect(set.jobs.iter().map(|job| (&*job.id, &**job)));
     let compared = written.jobs.iter().map(|origin| {
         let mut compared = Compared {
             id: origin.id.clone(),
@@ -109,6 +110,55 @@ fn job_against(origin: &Origin, job: &Job, now: Instant, count: usize, out: &mut
     }
 }
 
+/// The first due times of a job, at most `count` and before `limit`; `None` where they are at fractions
+/// of a second.
+fn due_times(job: &Job, now: Instant, count: usize, limit: i64) -> Option<Vec<i64>> {
+    let trigger = job.trigger.anchored(now);
+    let mut times = Vec::new();
+    let mut at = now;
+    while times.len() < count {
+        let next = trigger.next_after(at).filter(|next| next.secs() < limit);
+        let Some(next) = next else { break };
+        if next.subsec_micros() != 0 {
+            return None;
+        }
+        times.push(next.secs());
+        at = next;
+    }
+    Some(times)
+}
+
+/// The instants that wall times stand for.
+#[derive(Default)]
+struct Instants {
+    /// Of those that are there once.
+    plain: BTreeSet<i64>,
+    /// Of those that are there twice: the first time and the second.
+    passes: BTreeSet<i64>,
+    second_passes: BTreeSet<i64>,
+    /// When the clocks pass over those that are not there.
+    gaps: BTreeSet<i64>,
+}
+
+impl Instants {
+    fn of(walls: impl Iterator<Item = i64>, zone: &Zone, end: i64) -> Instants {
+        let mut instants = Instants::default();
+        for wall in walls {
+            match zone.resolve(wall) {
+                // Offsets change by less than a day, so nothing after this is at or before `end`.
+                Local::Unambiguous(at) if at > end + 86_400 => break,
+                Local::Unambiguous(at) => drop(instants.plain.insert(at)),
+                Local::Gap { at } => drop(instants.gaps.insert(at)),
+                Local::Fold { first, second } => {
+                    instants.passes.insert(first);
+                    instants.second_passes.insert(second);
+                }
+            }
+        }
+        instants
+    }
+}
+
 /// Against a list of wall times.
 fn walls_against(
     walls: impl Iterator<Item = i64>,
@@ -119,41 +169,14 @@ fn walls_against(
 ) {
     let zone = &job.zone;
     let limit = crate::core::civil::to_days(LAST_YEAR, 12, 31) * 86_400;
-    let trigger = job.trigger.anchored(now);
-    let mut ours = Vec::new();
-    let mut at = now;
-    let mut whole = true;
-    while ours.len() < count {
-        let Some(next) = trigger.next_after(at) else { break };
-        if next.secs() >= limit {
-            break;
-        }
-        whole &= next.subsec_micros() == 0;
-        ours.push(next.secs());
-        at = next;
-    }
-    let name = |secs: i64| words::table_time(Instant::from_secs(secs), zone);
-    if !whole {
+    let Some(ours) = due_times(job, now, count, limit) else {
         out.mismatch = Some("it is due at fractions of a second".to_owned());
         return;
-    }
+    };
+    let name = |secs: i64| words::table_time(Instant::from_secs(secs), zone);
     // Where we stopped early there may be nothing further in the original either.
-    let end = if ours.len() == count { at.secs() } else { limit - 1 };
-    let (mut plain, mut passes, mut second_passes) =
-        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let mut gaps = BTreeSet::new();
-    for wall in walls {
-        match zone.resolve(wall) {
-            // Offsets change by less than a day, so nothing after this is at or before `end`.
-            Local::Unambiguous(at) if at > end + 86_400 => break,
-            Local::Unambiguous(at) => drop(plain.insert(at)),
-            Local::Gap { at } => drop(gaps.insert(at)),
-            Local::Fold { first, second } => {
-                passes.insert(first);
-                second_passes.insert(second);
-            }
-        }
-    }
+    let end = ours.last().filter(|_| ours.len() == count).map_or(limit - 1, |last| *last);
+    let Instants { plain, passes, second_passes, gaps } = Instants::of(walls, zone, end);
     let window = |at: &&i64| **at > now.secs() && **at <= end;
     let design = |at: i64| match &job.trigger {
         Trigger::Cron(cron) => cron
@@ -169,13 +192,14 @@ fn walls_against(
         } else if gaps.contains(at) || second_passes.contains(at) {
             out.by_design.extend(design(*at));
         } else {
-            out.mismatch = Some(format!("{} is a due time here, and was none", name(*at)));
+            out.mismatch =
+                Some(format!("{} is a due time here, but was not one before", name(*at)));
             return;
         }
     }
     let missing = plain.iter().chain(&passes).filter(window).find(|at| !due.contains(at));
     if let Some(at) = missing {
-        out.mismatch = Some(format!("{} was a due time, and is none here", name(*at)));
+        out.mismatch = Some(format!("{} was a due time before, but is not one here", name(*at)));
         return;
     }
     // Where it runs on the first pass alone, that is a choice too.
@@ -200,10 +224,10 @@ fn next_against(micros: i64, job: &Job, now: Instant, out: &mut Compared) {
             out.until = Some(name(found));
         }
         Some(found) => {
-            let message = format!("{} was the next due time, and here it is", name(expected));
+            let message = format!("{} was the next due time, but here it is", name(expected));
             out.mismatch = Some(format!("{message} {}", name(found)));
         }
-        None => out.mismatch = Some(format!("{} is no due time here", name(expected))),
+        None => out.mismatch = Some(format!("{} is not a due time here", name(expected))),
     }
 }
 
@@ -290,7 +314,7 @@ mod tests {
         let found = proof("cron = '0 0 L * *'", "UTC", crontab("0 0 L * *"), 10);
         assert_eq!(
             found.not_compared.as_deref(),
-            Some("the other engine does not know this syntax")
+            Some("the independent engine does not support this syntax")
         );
     }
 }

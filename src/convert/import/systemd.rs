@@ -6,6 +6,7 @@
 
 mod exec;
 mod exit;
+mod restart;
 mod timer;
 
 use std::time::Duration;
@@ -46,7 +47,7 @@ const READ: &[(&str, &[&str])] = &[
             "Unit",
         ],
     ),
-    ("Unit", &["Description"]),
+    ("Unit", &["Description", "StartLimitBurst", "StartLimitIntervalSec", "StartLimitInterval"]),
     (
         "Service",
         &[
@@ -70,6 +71,10 @@ const READ: &[(&str, &[&str])] = &[
             "StandardError",
             "KillMode",
             "SendSIGKILL",
+            "Restart",
+            "RestartSec",
+            "StartLimitBurst",
+            "StartLimitInterval",
         ],
     ),
 ];
@@ -85,9 +90,12 @@ const TRIGGERS: [&str; 6] = [
 ];
 
 /// Reads a timer, and through `find` its service, into a draft.
-pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, find: Find<'_>) {
+///
+/// `home` is what `%h` stands for, where that is known.
+pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, home: Option<&str>, find: Find<'_>) {
     let file = draft.source(name, text);
     let (mut timer, wrong) = unit::parse(text);
+    exec::at_home(&mut timer, home);
     timer.taken_back_together("Timer", &TRIGGERS);
     for (span, message) in wrong {
         draft.lost(file, span, message, None);
@@ -105,7 +113,8 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, find: Find<'_>) {
     let service_name = timer.one("Timer", "Unit").map_or(own_name, |s| {
         exec::specifiers(&s.value, file_name).unwrap_or_else(|_| s.value.clone())
     });
-    let mut reading = Reading { draft, file, unit: service_name.clone() };
+    let mut reading =
+        Reading { draft, file, unit: service_name.clone(), home: home.map(str::to_owned) };
     let is_service = service_name.ends_with(".service");
     let service = reading.service(&service_name, find).filter(|_| is_service);
     match &service {
@@ -152,6 +161,8 @@ struct Reading<'d, 'z> {
     file: u32,
     /// The name of the service, for specifiers.
     unit: String,
+    /// What `%h` stands for.
+    home: Option<String>,
 }
 
 impl Reading<'_, '_> {
@@ -168,7 +179,7 @@ impl Reading<'_, '_> {
         match exec::specifiers(value, &self.unit) {
             Ok(text) => Some(text),
             Err(message) => {
-                self.lost(setting, format!("not carried: {message}"));
+                self.lost(setting, format!("not converted: {message}"));
                 None
             }
         }
@@ -183,7 +194,8 @@ impl Reading<'_, '_> {
         };
         let (path, text) = find(name).or_else(template)?;
         let file = self.draft.source(&path, &text);
-        let (unit, wrong) = unit::parse(&text);
+        let (mut unit, wrong) = unit::parse(&text);
+        exec::at_home(&mut unit, self.home.as_deref());
         for (span, message) in wrong {
             self.draft.lost(file, span, message, None);
         }
@@ -199,7 +211,7 @@ impl Reading<'_, '_> {
         let bare = value.parse::<f64>().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
         let time = bare.or_else(|| humantime::parse_duration(&value.replace('µ', "u")).ok());
         if time.is_none() {
-            self.lost(setting, format!("not carried: `{value}` is no duration"));
+            self.lost(setting, format!("not converted: `{value}` is not a duration"));
         }
         time
     }
@@ -210,7 +222,7 @@ impl Reading<'_, '_> {
         let place = service.settings.iter().find(|setting| setting.section == "Service");
         let Some(first) = main.first() else {
             let span = place.map(|setting| setting.span).unwrap_or_default();
-            let message = "not carried: the service has no `ExecStart`";
+            let message = "not converted: the service has no `ExecStart`";
             self.draft.lost(self.file, span, message, None);
             return None;
         };
@@ -224,7 +236,7 @@ impl Reading<'_, '_> {
                     }
                 }
                 Err(message) => {
-                    self.lost(setting, format!("not carried: {message}"));
+                    self.lost(setting, format!("not converted: {message}"));
                     return None;
                 }
             }
@@ -240,7 +252,7 @@ impl Reading<'_, '_> {
         }
         job.set("command", exec::joined(&commands));
         if commands.is_empty() {
-            self.lost(first, "not carried: there is no command");
+            self.lost(first, "not converted: there is no command");
             return None;
         }
         Some(())
@@ -258,10 +270,13 @@ impl Reading<'_, '_> {
         if let Some(setting) = one("WorkingDirectory") {
             let directory = setting.value.trim_start_matches('-');
             if directory == "~" {
-                self.lost(setting, "not carried: write the user's home directory as `cwd`");
+                job.text("cwd", "~");
             } else if let Some(text) = self.expanded(setting, directory) {
                 if directory != setting.value {
-                    self.noted(setting, "this directory need not exist there, and a `cwd` has to");
+                    self.noted(
+                        setting,
+                        "systemd tolerates a missing directory here, but a `cwd` must exist",
+                    );
                 }
                 job.text("cwd", text);
             }
@@ -270,26 +285,27 @@ impl Reading<'_, '_> {
         if let Some(setting) = one("Nice") {
             match setting.value.parse::<i64>() {
                 Ok(nice) if (-20..=19).contains(&nice) => job.set("nice", Value::Integer(nice)),
-                _ => self.lost(setting, "not carried: `nice` is -20 to 19"),
+                _ => self.lost(setting, "not converted: `nice` is -20 to 19"),
             }
         }
         if let Some(setting) = one("UMask") {
             match u32::from_str_radix(&setting.value, 8) {
                 Ok(mask) if mask <= 0o777 => job.text("umask", format!("{mask:03o}")),
-                _ => self.lost(setting, "not carried: `umask` is 000 to 777"),
+                _ => self.lost(setting, "not converted: `umask` is 000 to 777"),
             }
         }
         self.limits(service, job);
+        self.restart(service, job);
         self.success_codes(service, job);
         if let Some(setting) = one("KillMode").filter(|s| matches!(&*s.value, "process" | "none")) {
             let message = format!(
-                "`KillMode={}` is left out: what a job leaves behind is ended here",
+                "`KillMode={}` is left out: leftover processes are always stopped here",
                 setting.value
             );
             self.noted(setting, message);
         }
         if let Some(setting) = one("SendSIGKILL").filter(|setting| !yes(&setting.value)) {
-            self.noted(setting, "`SendSIGKILL` is left out: what does not end is killed here");
+            self.noted(setting, "`SendSIGKILL` is left out: whatever does not stop is killed here");
         }
         self.output(service, job);
     }
@@ -309,7 +325,7 @@ impl Reading<'_, '_> {
             match self.time(setting) {
                 Some(time) => job.text("kill_after", duration(time.as_secs())),
                 None if setting.value == "infinity" => {
-                    self.noted(setting, "`kill_after` cannot be endless: it is left at 10s");
+                    self.noted(setting, "`kill_after` cannot be infinite: it stays at 10s");
                 }
                 None => {}
             }
@@ -326,7 +342,9 @@ impl Reading<'_, '_> {
                     Some(code) => codes.push(code),
                     None => self.lost(
                         setting,
-                        format!("not carried: `{word}` is no exit code, as `success_codes` are"),
+                        format!(
+                            "not converted: `{word}` is not an exit code, as `success_codes` needs"
+                        ),
                     ),
                 }
             }
@@ -347,9 +365,7 @@ impl Reading<'_, '_> {
                 "null" if key == "StandardError" && job.get("output").is_some() => {}
                 value => self.noted(
                     setting,
-                    format!(
-                        "`{key}={value}` is left out: what a job prints goes where `output` says"
-                    ),
+                    format!("`{key}={value}` is left out: job output goes where `output` says"),
                 ),
             }
         }
@@ -360,7 +376,7 @@ impl Reading<'_, '_> {
             let words = match unit::words(&setting.value) {
                 Ok(words) => words,
                 Err(message) => {
-                    self.lost(setting, format!("not carried: {message}"));
+                    self.lost(setting, format!("not converted: {message}"));
                     continue;
                 }
             };
@@ -371,9 +387,9 @@ impl Reading<'_, '_> {
                         job.env.insert(name.to_owned(), value.to_owned());
                     }
                     Ok(_) => {
-                        self.lost(setting, format!("not carried: `{}` sets nothing", word.text));
+                        self.lost(setting, format!("not converted: `{}` sets nothing", word.text));
                     }
-                    Err(message) => self.lost(setting, format!("not carried: {message}")),
+                    Err(message) => self.lost(setting, format!("not converted: {message}")),
                 }
             }
         }
@@ -384,7 +400,7 @@ impl Reading<'_, '_> {
                 continue;
             };
             if path.contains(['*', '?', '[']) {
-                self.lost(setting, "not carried: an `env_file` is one file, and no pattern");
+                self.lost(setting, "not converted: an `env_file` is one file, not a pattern");
             } else if may_be_missing {
                 // A key that is a comment: among the keys of the job it can be uncommented.
                 job.keys.push(("# env_file", Value::Text(path)));
@@ -392,13 +408,13 @@ impl Reading<'_, '_> {
                                kept as a comment";
                 self.noted(setting, message);
             } else if job.get("env_file").is_some() {
-                self.lost(setting, "not carried: a job has one `env_file`");
+                self.lost(setting, "not converted: a job has one `env_file`");
             } else {
                 job.text("env_file", path);
                 let message = "an `env_file` has other rules: no `;` comments, no backslashes, no \
                                values over several lines, and a line that is wrong keeps the job \
                                from starting";
-                let help = Some("`schedrs validate` reads it".to_owned());
+                let help = Some("`schedrs validate` checks it".to_owned());
                 self.draft.noted(self.file, setting.span, message, help);
             }
         }
@@ -423,7 +439,7 @@ impl Reading<'_, '_> {
         if let Some(first) = first {
             let list = keys.join(", ");
             let help = format!(
-                "to keep them let systemd start it: command = [\"systemctl\", \"start\", \
+                "to keep them, let systemd start it: command = [\"systemctl\", \"start\", \
                  \"--wait\", \"{}\"]",
                 self.unit
             );

@@ -7,6 +7,7 @@ use std::fmt::Write;
 use toml_writer::{TomlKeyBuilder, TomlStringBuilder};
 
 use super::{DraftJob, Value};
+use crate::core::sort;
 
 /// Options that go to `[defaults]` when every job has the same. `user` is none of them: who runs
 /// what should stand where it is looked for.
@@ -78,9 +79,8 @@ impl Shared {
         let env = first
             .env
             .iter()
-            .filter(|(name, value)| rest.iter().all(|job| job.env.get(*name) == Some(*value)))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
+            .filter(|(name, value)| rest.iter().all(|job| job.env.get(*name) == Some(*value)));
+        let env = sort::collect(env.map(|(name, value)| (name.clone(), value.clone())));
         Shared { timezone: same("timezone"), keys, env }
     }
 
@@ -100,7 +100,7 @@ fn job(out: &mut String, job: &DraftJob, shared: &Shared) {
         entry(out, name, value);
     }
     let own = job.env.iter().filter(|(name, _)| !shared.env.contains_key(*name));
-    let own = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let own = sort::collect(own.map(|(name, value)| (name.clone(), value.clone())));
     let mut entries = entries(&own);
     entries.extend(job.secrets.iter().map(|(name, path)| {
         let name = key(TomlKeyBuilder::new(name).as_default());

@@ -98,7 +98,7 @@ fn complete(
             span,
         });
     } else if !line.trim().is_empty() {
-        wrong.push((span, "not carried: this is no setting of a unit".to_owned()));
+        wrong.push((span, "not converted: this is no setting of a unit".to_owned()));
     }
 }
 

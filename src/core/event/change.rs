@@ -31,6 +31,26 @@ named! {
     }
 }
 
+impl ChangeKind {
+    /// Whether it is about what a job is, and not about what it does.
+    pub fn is_of_job(&self) -> bool {
+        match self {
+            ChangeKind::Paused
+            | ChangeKind::Resumed
+            | ChangeKind::Added
+            | ChangeKind::Replaced
+            | ChangeKind::Removed
+            | ChangeKind::Modified
+            | ChangeKind::Rescheduled
+            | ChangeKind::Reset => true,
+            ChangeKind::Started
+            | ChangeKind::Stopped
+            | ChangeKind::Stopping
+            | ChangeKind::Other(_) => false,
+        }
+    }
+}
+
 /// Something that somebody has done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {

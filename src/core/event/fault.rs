@@ -37,6 +37,12 @@ named! {
         Past "past",
         /// It is a job of the jobfile, which is to be edited.
         InFile "in_file",
+        /// No host is called so.
+        NoSuchHost "no_such_host",
+        /// Another host of the fleet has not answered.
+        NoAnswer "no_answer",
+        /// Among hosts: it is to be asked of another one.
+        NotHome "not_home",
         /// As many runs as may be are active.
         MaxInstances "max_instances",
         /// It is paused.
@@ -97,7 +103,7 @@ impl Fault {
         let first = problems.first().map_or("", String::as_str);
         let message = match problems.len() {
             0 | 1 => format!("nothing was changed: {first}"),
-            more => format!("nothing was changed, there are {more} problems: {first}"),
+            more => format!("nothing was changed; there are {more} problems: {first}"),
         };
         Fault { problems, ..Fault::new(Code::Invalid, message) }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
+use crate::core::outcome::Outcome;
 
 /// Jobs that come and go between schedulers that share a store, and what comes with them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,8 +21,57 @@ pub struct HomeChange {
     pub ended: Vec<RunId>,
     /// Numbers for runs that nobody else has: used after those that were given before.
     pub numbers: Option<Range<u64>>,
+    /// What others have of jobs, for whoever starts one of them here.
+    pub seen: Vec<TakenJob>,
     /// Whether all jobs are paused, if that has changed.
     pub all_paused: Option<Option<Pause>>,
+    /// Due times that are to be decided again, of jobs that are not among `taken`: a claim of this
+    /// scheduler came late, or nothing had begun of a run whose host is dead.
+    pub undecided: Vec<(Box<str>, Instant)>,
+    /// Runs that are to be withdrawn when their due time is decided again. For whoever records that.
+    pub withdrawn: Vec<(Box<str>, Instant, RunId)>,
+    /// Runs of hosts that are dead, which are this scheduler's now and get another attempt.
+    pub again: Vec<RunAgain>,
+    /// Runs of this scheduler that others have begun again.
+    pub disowned: Vec<RunId>,
+    /// Due times that were decided here together, and what the store has of them.
+    pub ranges: Vec<DecidedRange>,
+}
+
+/// Due times that were given one fate together. A store takes that record by the first of them, so that
+/// it refuses all of it where another scheduler has decided the first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DecidedRange {
+    /// Their job.
+    pub job: Box<str>,
+    /// The first of them.
+    pub due: Instant,
+    /// The last of them.
+    pub last_due: Instant,
+    /// Their fate.
+    pub outcome: Outcome,
+    /// What has a record in the store from the first on, each from a first to a last due time: the
+    /// rest has none.
+    pub fates: Vec<(Instant, Instant)>,
+}
+
+/// A run of a host that is dead, to be begun once more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunAgain {
+    /// The run.
+    pub run: RunId,
+    /// Its job.
+    pub job: Box<str>,
+    /// The due time it is for.
+    pub due: Instant,
+    /// The number of the attempt that is lost.
+    pub attempt: u32,
+    /// When its first attempt was started, if that is known.
+    pub started: Option<Instant>,
+    /// Which of the places of its job it has.
+    pub place: Option<u16>,
+    /// Why the attempt is lost.
+    pub reason: String,
 }
 
 /// A job whose due times are decided here from now on.
@@ -31,9 +81,14 @@ pub struct TakenJob {
     pub id: Box<str>,
     /// What is known of it; `None`: nobody has decided anything of it.
     pub record: Option<JobRecord>,
-    /// Due times before its [`JobRecord::decided`] that have no fate: they waited for a slot or for
-    /// their jitter when their scheduler died.
+    /// Due times before its [`JobRecord::decided`] that have no fate: they waited for a slot when
+    /// their scheduler died.
     pub undecided: Vec<Instant>,
+    /// The due times, each from a first to a last one, that have a fate or a run.
+    pub fates: Vec<(Instant, Instant)>,
+    /// From when on those are all there are. A due time between then and [`JobRecord::decided`] that
+    /// is not among them is undecided too: it waited for its jitter, or for a clock that was ahead.
+    pub fates_since: Option<Instant>,
     /// Its runs that other schedulers have, in the order in which they came. They are looked after
     /// until they have ended, also when the job goes away again.
     pub elsewhere: Vec<Elsewhere>,

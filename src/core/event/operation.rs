@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{ChangeKind, RunId};
+use super::{ChangeKind, JobRecord, RunId};
 #[cfg(doc)]
 use super::{JobPage, Response};
 use crate::core::instant::Instant;
@@ -19,6 +19,21 @@ pub enum Operation {
         from: u32,
         /// The limit: how many at most.
         limit: u32,
+    },
+    /// A job as another host that shares the store has made it. Answer: [`Response::Done`].
+    Learn {
+        /// The job.
+        job: Arc<Job>,
+        /// What the store has of it.
+        record: Box<JobRecord>,
+        /// It is taken over with that, so that what is known here does not count.
+        taken: bool,
+    },
+    /// A job that was added at run time is not there any more, as another host has said. Answer:
+    /// [`Response::Done`].
+    Forget {
+        /// The job.
+        job: Box<str>,
     },
     /// One job, with its active runs. Answer: [`Response::Job`].
     Show {

@@ -1,8 +1,9 @@
 //! What a running scheduler answers, and how jobs, runs and the scheduler are shown in it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Fault, Record, RunId};
+use super::{Fault, JobCounts, JobRecord, Record, RunId, Vitals};
 use crate::core::instant::{Instant, Mono};
 use crate::core::job::{Executor, Job, Settings};
 use crate::core::outcome::Doing;
@@ -28,6 +29,8 @@ pub enum Response {
         /// How its jobs are.
         status: Status,
     },
+    /// How the scheduler is, in numbers.
+    Vitals(Box<Vitals>),
     /// A run was started by hand.
     Started {
         /// The run.
@@ -49,6 +52,13 @@ pub enum Response {
         removed: usize,
         /// As they were.
         unchanged: usize,
+    },
+    /// Another host of the fleet has answered.
+    Elsewhere {
+        /// What it says: an object in JSON, as the control socket has it.
+        body: Box<str>,
+        /// Another answer follows, at the end of a run.
+        goes_on: bool,
     },
     /// It is so now, or was already.
     Done,
@@ -81,6 +91,29 @@ pub struct Health {
     pub settings: Settings,
     /// The executors, in the order in which jobs count them.
     pub executors: Arc<[Executor]>,
+    /// How it stands among the hosts that share its store, if several may.
+    pub fleet: Option<FleetHealth>,
+}
+
+/// How a scheduler stands among the hosts that share its store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FleetHealth {
+    /// What people call this host.
+    pub host: Box<str>,
+    /// All that are there, this one included.
+    pub hosts: Vec<Box<str>>,
+    /// Those of them that stop.
+    pub leaving: Vec<Box<str>>,
+    /// How many jobs are at home here.
+    pub jobs_at_home: u32,
+    /// The generation of the store: how often it has forgotten what it had acknowledged.
+    pub generation: u64,
+    /// For how long it may start jobs without another word of the store; `None`: not at all.
+    pub trusted: Option<Duration>,
+    /// Not all have told a store that has forgotten what they know.
+    pub waits_for_others: bool,
+    /// How many starts wait for the store.
+    pub held: usize,
 }
 
 /// Some of the jobs, in the order of the jobfile, then those that were added.
@@ -113,6 +146,31 @@ pub struct JobView {
     pub waiting: u32,
     /// When it was first scheduled: where the grid of an interval begins.
     pub anchor: Instant,
+    /// What its due times have come to since the scheduler was started: nothing, unless it is
+    /// somebody's task to count.
+    pub counts: JobCounts,
+}
+
+impl JobView {
+    /// It is at home with another scheduler, which remembers this of it; `None`: nothing yet.
+    pub(crate) fn take_from(&mut self, record: Option<&JobRecord>, now: Instant) {
+        let Some(record) = record else {
+            let trigger = self.job.trigger.anchored(self.anchor);
+            self.next = trigger.next_after(now).filter(|_| self.paused == Paused::No);
+            return;
+        };
+        self.anchor = record.anchor;
+        self.paused = match (&record.pause, &self.paused) {
+            (Some(pause), _) => Paused::Job(pause.clone()),
+            (None, all @ Paused::All(_)) => all.clone(),
+            (None, _) if self.job.options.paused && !record.resumed => Paused::ByFile,
+            (None, _) => Paused::No,
+        };
+        let is_due =
+            self.paused == Paused::No && *self.job.trigger.fingerprint() == *record.trigger;
+        let trigger = self.job.trigger.anchored(record.anchor);
+        self.next = trigger.next_after(record.decided.max(now)).filter(|_| is_due);
+    }
 }
 
 /// Whether a job is paused, and by what.

@@ -7,15 +7,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{RunOn, SessionId};
 use crate::core::instant::Instant;
+use crate::core::sort;
 use crate::core::trigger::cron::hash;
 
 /// A job as far as its home is concerned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HomeJob {
-    /// Its id.
     pub id: Box<str>,
     /// A number that differs where its definition does, in any version of schedrs.
     pub fingerprint: u64,
@@ -23,6 +24,10 @@ pub struct HomeJob {
     pub run_on: RunOn,
     /// It was added at run time: it is in the store, so every session has it.
     pub added: bool,
+    /// A due time may wait for so long after it was reached, for its spread and its jitter.
+    pub delay: Duration,
+    /// A run whose host is dead gets another attempt, unless it has had so many (`on_lost`).
+    pub again: Option<u32>,
 }
 
 /// The jobs of a jobfile, with the fingerprint of each.
@@ -31,9 +36,7 @@ pub type FileJobs = Arc<HashMap<Box<str>, u64>>;
 /// A session that may be the home of jobs.
 #[derive(Clone, Debug)]
 pub struct Seat<'a> {
-    /// The session.
     pub id: SessionId,
-    /// Its labels.
     pub labels: &'a [Box<str>],
     /// The hash of its jobfile.
     pub file: u64,
@@ -54,7 +57,6 @@ pub struct Placement<'a> {
 pub enum Home {
     /// Nowhere: no session has it as the newest file has it, or the right labels.
     Nowhere,
-    /// At this session.
     At(SessionId),
     /// At every session that has it (`run_on = "all"`).
     Each,
@@ -72,7 +74,7 @@ impl<'a> Placement<'a> {
         let mut ranked: Vec<(Instant, u64)> =
             newest.into_iter().map(|(file, loaded)| (loaded, file)).collect();
         // Two files of the same microsecond: any order will do that is the same for everybody.
-        ranked.sort_unstable_by(|a, b| b.cmp(a));
+        sort::by(&mut ranked, |a, b| b.cmp(a));
         let files = ranked.into_iter().map(|(_, file)| (file, files.get(&file))).collect();
         Placement { seats, files }
     }

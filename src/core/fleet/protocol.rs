@@ -7,7 +7,8 @@
 //! happens before.
 //!
 //! The rules are those of doc/fleet.md, a file each: here beats and trust; in `homes` which jobs
-//! are at home here; in `silence` who is dead; in `generation` the store that has forgotten.
+//! are at home here; in `silence` who is dead; in `remains` what the dead have left; in `generation` the
+//! store that has forgotten.
 //!
 //! All times here are monotonic ones that go on while the machine sleeps (`CLOCK_BOOTTIME`). Wall
 //! time is looked at only to say how far this host's clock is off.
@@ -15,6 +16,7 @@
 mod generation;
 mod homes;
 mod input;
+mod remains;
 mod silence;
 
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +29,7 @@ use crate::core::instant::{Instant, Mono, Now, duration_micros};
 use crate::core::trigger::cron::hash;
 
 pub use input::{Input, Notice, Output, Taken};
+pub use remains::{Left, Remains};
 use silence::Watch;
 
 /// The shortest margin between the end of a session's trust in itself and the moment at which
@@ -57,6 +60,12 @@ impl Timing {
     /// not run alike, and for the way from the decision to the process.
     pub fn margin(self) -> Duration {
         (self.lease / 3).max(MARGIN)
+    }
+
+    /// What others may begin again is asked to end when the trust is over, and killed so much later:
+    /// well before they may.
+    pub fn patience(self) -> Duration {
+        self.margin() / 2
     }
 
     /// How long a session trusts itself after it has sent a beat that was acknowledged.
@@ -101,8 +110,6 @@ pub struct Fleet {
     /// How many beats the store has acknowledged.
     acked: u64,
     trusted: Option<Mono>,
-    /// [`Output::Trusted`] was the last that was said of it.
-    told_trusted: bool,
     next_beat: Mono,
     /// The call that is on its way.
     asked: Asked,
@@ -131,6 +138,8 @@ pub struct Fleet {
     settling: u8,
     /// Homes may be others than they were.
     unsettled: bool,
+    /// How often they were computed, or the jobs were others.
+    settled: u64,
     generation: u64,
     /// It has told again what it knows in this generation.
     told: bool,
@@ -153,7 +162,6 @@ impl Fleet {
             stage: Stage::Outside,
             acked: 0,
             trusted: None,
-            told_trusted: false,
             next_beat: Mono::from_micros(0),
             asked: Asked::Nothing,
             to_join: true,
@@ -168,6 +176,7 @@ impl Fleet {
             known: BTreeMap::new(),
             settling: 0,
             unsettled: false,
+            settled: 0,
             generation: 0,
             told: false,
             open: false,
@@ -199,9 +208,7 @@ impl Fleet {
     /// When to call next if nothing happens before.
     pub fn next_wakeup(&self) -> Option<Mono> {
         let may_ask = self.asked == Asked::Nothing && self.stage != Stage::Fenced;
-        let beat = may_ask.then(|| self.next_ask());
-        let doubt = self.trusted.filter(|_| self.told_trusted);
-        beat.into_iter().chain(doubt).min()
+        may_ask.then(|| self.next_ask())
     }
 
     /// Until when this session may start something: no process may be made later than this. `None`:
@@ -211,14 +218,21 @@ impl Fleet {
         self.trusted.filter(|_| decides)
     }
 
+    /// Until when no other session can have taken this one for dead, whether or not it may begin
+    /// something.
+    pub fn alive_until(&self) -> Option<Mono> {
+        self.trusted
+    }
+
     /// Whether claims may be made and what they win may start.
     pub fn may_claim(&self, now: Mono) -> bool {
         !self.me.leaving && self.trusted_until().is_some_and(|until| now < until)
     }
 
-    /// Whether a job is at home here.
-    pub fn is_home(&self, job: &str) -> bool {
-        self.jobs.iter().zip(&self.home).any(|(known, home)| *home && *known.id == *job)
+    /// The jobs of this scheduler by their id, each with whether it is at home here.
+    pub fn by_id(&self) -> HashMap<&str, (&HomeJob, bool)> {
+        let jobs = self.jobs.iter().zip(&self.home);
+        jobs.map(|(job, home)| (&*job.id, (job, *home))).collect()
     }
 
     /// This session, as it is to be written with the next [`Output::Join`] or [`Output::Beat`]. What
@@ -242,6 +256,16 @@ impl Fleet {
     pub fn member(&self, id: SessionId) -> Option<&Member> {
         let view = self.view.iter().flat_map(|view| &view.members);
         view.chain(self.dead.values()).find(|member| member.id == id)
+    }
+
+    /// Whether the store knows it as one of the fleet.
+    pub fn is_member(&self) -> bool {
+        matches!(self.stage, Stage::Joined | Stage::In)
+    }
+
+    /// How long things take.
+    pub fn timing(&self) -> Timing {
+        self.timing
     }
 
     /// The generation of the store, as far as it is known here.
@@ -289,16 +313,12 @@ impl Fleet {
         if self.settling > 0 {
             self.settling -= 1;
         }
-        let changes = self.view.as_ref().map(|view| view.changes);
         self.look_at_generation(view, back, now, out);
         for member in view.members.iter().filter(|member| member.gone.is_none()) {
             self.known.insert(member.id, member.clone());
         }
         self.view = Some(view.clone());
         self.heard = Some(now.mono);
-        if changes != Some(view.changes) {
-            out.push(Output::Changed);
-        }
         self.want_files(out);
         self.all_told(out);
         self.bury(out);
@@ -311,7 +331,7 @@ impl Fleet {
             return;
         }
         if beat <= self.acked {
-            self.went_back("a beat that was acknowledged is missing", out);
+            self.went_back("an acknowledged heartbeat is missing", out);
             self.next_beat = now.mono;
         }
         self.acked = beat;
@@ -335,7 +355,6 @@ impl Fleet {
         }
         self.stage = Stage::Fenced;
         self.asked = Asked::Nothing;
-        self.doubt(out);
         self.trusted = None;
         out.push(Output::Notice(Notice::Fenced));
         self.give_all(out);
@@ -350,7 +369,8 @@ impl Fleet {
         let me = Member { id, ..self.me.clone() };
         let leaving = me.leaving;
         let (jobs, files) = (Arc::clone(&self.jobs), std::mem::take(&mut self.files));
-        *self = Fleet { jobs, files, next_beat: now.mono, ..Fleet::new(self.timing, me) };
+        let settled = self.settled + 1;
+        *self = Fleet { jobs, files, settled, next_beat: now.mono, ..Fleet::new(self.timing, me) };
         self.me.leaving = leaving;
         self.home = vec![false; self.jobs.len()];
     }
@@ -366,12 +386,6 @@ impl Fleet {
 
     /// Time has passed.
     fn pass(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.trusted.is_some_and(|until| until <= now.mono) {
-            self.doubt(out);
-        } else if !self.told_trusted && self.trusted.is_some() {
-            self.told_trusted = true;
-            out.push(Output::Trusted);
-        }
         let is_busy = self.asked != Asked::Nothing || self.stage == Stage::Fenced;
         if is_busy || now.mono < self.next_ask() {
             return;
@@ -392,13 +406,6 @@ impl Fleet {
         let silent = self.watches.values().filter(|_| in_touch);
         let silent = silent.map(|watch| watch.over(self.timing.lease));
         silent.fold(self.next_beat, Mono::min)
-    }
-
-    /// Nothing may begin here for now.
-    fn doubt(&mut self, out: &mut Vec<Output>) {
-        if std::mem::take(&mut self.told_trusted) {
-            out.push(Output::Untrusted);
-        }
     }
 
     /// How far this host's clock is ahead of the store's. The store looked at its own somewhere

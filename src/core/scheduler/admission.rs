@@ -8,7 +8,7 @@ use crate::core::instant::Instant;
 use crate::core::job::Overlap;
 use crate::core::outcome::{Outcome, SkipReason};
 
-use super::run::{Input, NO_DEADLINE, NONE, OnceStarted, Phase, Run};
+use super::run::{Input, NO_DEADLINE, OnceStarted, Phase, Run};
 use super::{Scheduler, Step};
 
 impl Scheduler {
@@ -20,25 +20,25 @@ impl Scheduler {
         }
         let state = &self.jobs[slot as usize];
         let options = &state.job.options;
-        if state.instances < self.room(slot) {
+        if state.active() < self.room(slot) {
             self.open_and_enqueue(slot, due, None, step);
             return true;
         }
         match (options.overlap, state.pending) {
             (Overlap::Skip, _) => false,
-            (Overlap::Queue, NONE) => {
+            (Overlap::Queue, None) => {
                 self.wait_for_instance(slot, due, step);
                 true
             }
             // One is enough: it will run soon, and the first to wait is the first to run.
-            (Overlap::Queue, _) => false,
-            (Overlap::Replace, NONE) => {
+            (Overlap::Queue, Some(_)) => false,
+            (Overlap::Replace, None) => {
                 self.replace(slot, due, step);
                 true
             }
             // The newest is the one that is wanted.
-            (Overlap::Replace, pending) => {
-                self.displace(pending, due, step);
+            (Overlap::Replace, Some(pending)) => {
+                self.displace(slot, pending, due, step);
                 true
             }
         }
@@ -53,35 +53,31 @@ impl Scheduler {
         step: &mut Step<'_>,
     ) -> u32 {
         let run = self.open(slot, due, Phase::Queued, by, step);
-        self.link(run);
+        self.link(slot, run);
         self.enqueue(run, step);
         run
     }
 
     /// Ends the waiting of each run of a job for its next attempt: a newer due time is there.
     pub(super) fn supersede_retries(&mut self, slot: u32, step: &mut Step<'_>) {
-        let mut run = self.jobs[slot as usize].oldest;
-        while run != NONE {
-            let newer = self.runs[run].newer;
-            if self.runs[run].waits_to_retry() {
-                self.react(run, Input::Displace, step);
-            }
-            run = newer;
+        let instances = self.jobs[slot as usize].instances.iter().copied();
+        let retrying: Vec<u32> = instances.filter(|&run| self.runs[run].waits_to_retry()).collect();
+        for run in retrying {
+            self.react(run, Input::Displace, step);
         }
     }
 
     /// Makes room for a due time by ending the oldest run of its job.
     fn replace(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
-        let oldest = self.jobs[slot as usize].oldest;
-        if oldest == NONE {
+        let Some(&oldest) = self.jobs[slot as usize].instances.first() else {
             // All that run are on other hosts.
             self.wait_for_instance(slot, due, step);
             self.end_elsewhere(slot, step);
             return;
-        }
+        };
         match self.runs[oldest].phase {
             // It has no process: nothing has to end first.
-            Phase::Queued => self.displace(oldest, due, step),
+            Phase::Queued => self.displace(slot, oldest, due, step),
             Phase::Postponed => {
                 self.react(oldest, Input::Displace, step);
                 self.admit(slot, due, step);
@@ -101,25 +97,22 @@ impl Scheduler {
 
     /// Ends the oldest run of a job, unless one is ending already.
     fn end_oldest(&mut self, slot: u32, step: &mut Step<'_>) {
-        let oldest = self.jobs[slot as usize].oldest;
-        let mut run = oldest;
-        while run != NONE {
-            let state = &self.runs[run];
-            let ends = matches!(state.phase, Phase::GivenUp | Phase::Terminating | Phase::Killing);
-            if ends || state.once_started != OnceStarted::Run {
-                return;
-            }
-            run = state.newer;
-        }
-        if oldest != NONE {
+        let instances = &self.jobs[slot as usize].instances;
+        let is_ending = |&run: &u32| {
+            let run = &self.runs[run];
+            matches!(run.phase, Phase::GivenUp | Phase::Terminating | Phase::Killing)
+                || run.once_started != OnceStarted::Run
+        };
+        if let Some(&oldest) = instances.first()
+            && !instances.iter().any(is_ending)
+        {
             self.react(oldest, Input::Displace, step);
         }
     }
 
     /// A run without a process that now stands for a newer due time, in the place it has.
-    fn displace(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
+    fn displace(&mut self, job_slot: u32, slot: u32, due: Instant, step: &mut Step<'_>) {
         let run = &self.runs[slot];
-        let job_slot = run.job_slot;
         let state = &self.jobs[job_slot as usize];
         if state.pool != run.pool {
             // A reload has moved the job to another executor, where it has no place yet.
@@ -151,8 +144,8 @@ impl Scheduler {
         self.runs.rename(slot, id);
         if self.runs[slot].phase == Phase::Queued {
             // It is the newest of its job now.
-            self.unlink(slot);
-            self.link(slot);
+            self.unlink(job_slot, slot);
+            self.link(job_slot, slot);
         }
         self.arm_max_wait(slot);
     }
@@ -160,22 +153,22 @@ impl Scheduler {
     /// A run that waits for another of its job to end.
     fn wait_for_instance(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
         let run = self.open(slot, due, Phase::Pending, None, step);
-        self.jobs[slot as usize].pending = run;
+        self.jobs[slot as usize].pending = Some(run);
         self.arm_max_wait(run);
     }
 
     /// If a run waits for another of its job to end and there is room now, it takes it.
     pub(super) fn promote(&mut self, slot: u32, step: &mut Step<'_>) {
-        let run = self.jobs[slot as usize].pending;
-        if run == NONE || !self.life.is_accepting() {
+        let Some(run) = self.jobs[slot as usize].pending else { return };
+        if !self.life.is_accepting() {
             return;
         }
         let room = self.room_for(slot, run);
         let state = &mut self.jobs[slot as usize];
         let options = &state.job.options;
-        if state.instances < room {
-            state.pending = NONE;
-            self.link(run);
+        if state.active() < room {
+            state.pending = None;
+            self.link(slot, run);
             self.runs[run].phase = Phase::Queued;
             self.enqueue(run, step);
         } else if options.overlap == Overlap::Replace {
@@ -201,6 +194,7 @@ impl Scheduler {
         let state = &self.jobs[slot as usize];
         self.runs.insert(Run {
             id,
+            entered: id,
             job: Arc::clone(&state.job),
             due,
             admitted: step.now.mono,
@@ -210,15 +204,14 @@ impl Scheduler {
             last: None,
             attempt: 0,
             shortages: 0,
-            job_slot: slot,
-            older: NONE,
-            newer: NONE,
+            job_slot: Some(slot),
             pool: state.pool,
             place,
             phase,
             once_started: OnceStarted::Run,
             hangs: false,
             timed_out: false,
+            out_of_touch: None,
             is_last: false,
         })
     }
@@ -251,32 +244,16 @@ impl Scheduler {
     }
 
     /// Makes a run the newest of its job's.
-    pub(super) fn link(&mut self, slot: u32) {
-        let job_slot = self.runs[slot].job_slot;
-        let state = &mut self.jobs[job_slot as usize];
-        let newest = std::mem::replace(&mut state.newest, slot);
-        state.instances += 1;
-        match newest {
-            NONE => state.oldest = slot,
-            newest => self.runs[newest].newer = slot,
-        }
-        let run = &mut self.runs[slot];
-        run.older = newest;
-        run.newer = NONE;
+    pub(super) fn link(&mut self, job_slot: u32, run: u32) {
+        self.jobs[job_slot as usize].instances.push(run);
     }
 
     /// Takes a run out of its job's.
-    pub(super) fn unlink(&mut self, slot: u32) {
-        let Run { job_slot, older, newer, .. } = self.runs[slot];
-        let state = &mut self.jobs[job_slot as usize];
-        state.instances -= 1;
-        match older {
-            NONE => state.oldest = newer,
-            older => self.runs[older].newer = newer,
-        }
-        match newer {
-            NONE => self.jobs[job_slot as usize].newest = older,
-            newer => self.runs[newer].older = older,
+    pub(super) fn unlink(&mut self, job_slot: u32, run: u32) {
+        let instances = &mut self.jobs[job_slot as usize].instances;
+        // The oldest ends first, mostly.
+        if let Some(index) = instances.iter().position(|&other| other == run) {
+            instances.remove(index);
         }
     }
 
@@ -292,7 +269,7 @@ impl Scheduler {
         let first = run.attempt == 0;
         run.phase = Phase::Queued;
         let handle = self.runs.handle(slot);
-        self.pools.get(pool).push(handle, &self.runs);
+        self.pools.get(pool).push(handle, step.now.mono, &self.runs);
         if first {
             self.arm_max_wait(slot);
         }
@@ -327,8 +304,8 @@ impl Scheduler {
     /// Has the effects start the next attempt of a run that has a slot.
     fn start(&mut self, slot: u32, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
-        if run.attempt > 0 && run.job_slot != NONE {
-            self.jobs[run.job_slot as usize].retrying -= 1;
+        if let Some(job) = run.job_slot.filter(|_| run.attempt > 0) {
+            self.jobs[job as usize].retrying -= 1;
         }
         run.attempt = run.attempt.saturating_add(1);
         run.shortages = 0;

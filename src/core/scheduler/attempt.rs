@@ -8,7 +8,7 @@ use crate::core::event::{Action, Code, Fault, Notice, Record, Response, RunId};
 use crate::core::instant::{Mono, Now};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 
-use super::run::{Input, NO_DEADLINE, NONE, OnceStarted, Phase, Reaction, Timer, reaction};
+use super::run::{Input, NO_DEADLINE, OnceStarted, Phase, Reaction, Timer, reaction};
 use super::{Scheduler, Step};
 
 /// The first pause after the machine was too short of something to start an attempt; each further
@@ -71,25 +71,38 @@ impl Scheduler {
             Reaction::Hang => self.hangs(slot, &input, step),
             Reaction::Last => self.runs[slot].is_last = true,
             Reaction::Terminate => {
-                self.runs[slot].is_last = true;
+                self.ends(slot, &input, step);
                 self.terminate(slot, step);
             }
             Reaction::TerminateLater | Reaction::KillLater => {
                 let once_started = match input {
-                    Input::Kill => OnceStarted::Kill,
+                    Input::Kill | Input::OutOfTouch { kill: true } => OnceStarted::Kill,
                     _ => OnceStarted::Terminate,
                 };
+                self.ends(slot, &input, step);
                 let run = &mut self.runs[slot];
-                run.is_last = true;
                 run.once_started = run.once_started.max(once_started);
                 if run.hangs {
                     self.give_up_start(slot, step);
                 }
             }
             Reaction::Kill => {
-                self.runs[slot].is_last |= !matches!(input, Input::Deadline);
+                if input != Input::Deadline {
+                    self.ends(slot, &input, step);
+                }
                 self.kill(slot, step);
             }
+        }
+    }
+
+    /// The attempt is to end: no other follows, unless it is only that others could begin it.
+    fn ends(&mut self, slot: u32, input: &Input, step: &Step<'_>) {
+        let run = &mut self.runs[slot];
+        match input {
+            Input::OutOfTouch { .. } => {
+                run.out_of_touch.get_or_insert(step.now.mono);
+            }
+            _ => run.is_last = true,
         }
     }
 
@@ -141,6 +154,10 @@ impl Scheduler {
         run.phase = Phase::Running;
         run.deadline = NO_DEADLINE;
         run.started.get_or_insert((now.wall, now.mono));
+        if run.out_of_touch.is_some_and(|since| taken > since) && !run.is_last {
+            // Its claim was acknowledged later.
+            (run.out_of_touch, run.once_started) = (None, OnceStarted::Run);
+        }
         step.out.push(Action::Notice(Notice::Started {
             run: run.id,
             attempt: run.attempt,
@@ -205,14 +222,30 @@ impl Scheduler {
     fn attempt_over(&mut self, slot: u32, outcome: Outcome, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
         run.ended = step.now.mono;
-        // A due time that already waits for this run is a newer one: it supersedes a retry.
-        let superseded = run.job_slot == NONE || self.jobs[run.job_slot as usize].pending != NONE;
-        let may_retry = !run.is_last && !superseded && run.attempt <= run.job.options.retries;
-        if outcome.is_success() || !may_retry {
-            self.finish(slot, outcome, step);
+        if run.out_of_touch.take().is_some() && !outcome.is_success() && !run.is_last {
+            self.ended_out_of_touch(slot, step);
             return;
         }
+        // A due time that already waits for this run is a newer one: it supersedes a retry.
+        let job = run.job_slot.filter(|&job| self.jobs[job as usize].pending.is_none());
+        let has_attempts = !run.is_last && run.attempt <= run.job.options.retries;
+        let Some(job) = job.filter(|_| has_attempts && !outcome.is_success()) else {
+            self.finish(slot, outcome, step);
+            return;
+        };
         let delay = run.retry_delay();
+        self.rest(slot, job, (outcome, delay), step);
+    }
+
+    /// A run waits, without a slot, for its next attempt.
+    fn rest(
+        &mut self,
+        slot: u32,
+        job: u32,
+        (outcome, delay): (Outcome, Duration),
+        step: &mut Step<'_>,
+    ) {
+        let run = &mut self.runs[slot];
         step.out.push(Action::Notice(Notice::Retrying {
             run: run.id,
             job: Arc::clone(&run.job),
@@ -222,11 +255,26 @@ impl Scheduler {
         }));
         run.last = Some(outcome);
         run.phase = Phase::Resting;
-        self.jobs[run.job_slot as usize].retrying += 1;
+        self.jobs[job as usize].retrying += 1;
         let pool = run.pool;
         self.arm(slot, step.now.mono.plus(delay));
         self.pools.get(pool).busy -= 1;
         self.dispatch(pool, step);
+    }
+
+    /// An attempt was ended so that nobody else begins the run beside it: it gets another one, here,
+    /// once the store answers; or elsewhere, if this scheduler is taken for dead.
+    fn ended_out_of_touch(&mut self, slot: u32, step: &mut Step<'_>) {
+        let run = &mut self.runs[slot];
+        run.once_started = OnceStarted::Run;
+        let outcome = Outcome::Lost("stopped because the store did not answer".to_owned());
+        let most = run.job.options.most_attempts().unwrap_or(0);
+        match run.job_slot {
+            Some(job) if run.attempt < most => {
+                self.rest(slot, job, (outcome, Duration::ZERO), step)
+            }
+            _ => self.finish(slot, outcome, step),
+        }
     }
 
     /// A run is over: its outcome is recorded and everything it held is given back.
@@ -244,13 +292,19 @@ impl Scheduler {
             Phase::GivenUp | Phase::Killing | Phase::Resting => true,
         };
         if !begun {
-            self.close(slot, None, step);
-            if let Some(tickets) = self.waiters.remove(&run) {
-                let message = "this due time was claimed by another scheduler";
-                for ticket in tickets {
-                    let answer = Response::Refused(Fault::new(Code::Claimed, message));
-                    step.out.push(Action::Answer { ticket, answer });
-                }
+            self.leave_to_others(slot, step);
+        }
+    }
+
+    /// A run is another scheduler's: there is nothing to record here.
+    pub(super) fn leave_to_others(&mut self, slot: u32, step: &mut Step<'_>) {
+        let run = self.runs[slot].id;
+        self.close(slot, None, step);
+        if let Some(tickets) = self.waiters.remove(&run) {
+            let message = "another scheduler claimed this due time";
+            for ticket in tickets {
+                let answer = Response::Refused(Fault::new(Code::Claimed, message));
+                step.out.push(Action::Answer { ticket, answer });
             }
         }
     }
@@ -282,13 +336,13 @@ impl Scheduler {
         if phase == Phase::Queued {
             self.pools.get(pool).forget();
         }
-        if job_slot != NONE {
-            let state = &mut self.jobs[job_slot as usize];
+        if let Some(job) = job_slot {
+            let state = &mut self.jobs[job as usize];
             state.retrying -= u32::from(run.waits_to_retry());
             if phase == Phase::Pending {
-                state.pending = NONE;
+                state.pending = None;
             } else {
-                self.unlink(slot);
+                self.unlink(job, slot);
             }
         }
         let job = self.runs.remove(slot);
@@ -309,14 +363,14 @@ impl Scheduler {
         if had_slot {
             self.pools.get(pool).busy -= 1;
         }
-        if job_slot != NONE {
-            self.promote(job_slot, step);
+        if let Some(job) = job_slot {
+            self.promote(job, step);
         }
         if had_slot {
             self.dispatch(pool, step);
         }
-        if job_slot != NONE {
-            self.retire(job_slot);
+        if let Some(job) = job_slot {
+            self.retire(job);
         }
     }
 
@@ -398,6 +452,7 @@ fn skip_reason(input: &Input) -> SkipReason {
         Input::Remove => SkipReason::Removed,
         Input::Stop => SkipReason::Stopped,
         Input::Drain | Input::Terminate | Input::Kill => SkipReason::Stopping,
+        Input::OutOfTouch { .. } => SkipReason::Stopping,
         Input::Started(..) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
         Input::Hangs(_) | Input::Ended(_) | Input::Abandoned(_) => SkipReason::Stopping,
         Input::Deadline => SkipReason::Stopping,
@@ -416,5 +471,6 @@ fn word(input: &Input) -> &'static str {
         Input::Displace => "displaced",
         Input::Drain | Input::Stop | Input::Terminate | Input::Kill => "stop",
         Input::Remove => "removed",
+        Input::OutOfTouch { .. } => "out of touch",
     }
 }

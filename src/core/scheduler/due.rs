@@ -142,10 +142,7 @@ impl Scheduler {
         if options.longest_delay().is_zero() && !waits {
             // The usual case: one due time, and in time.
             let next = state.timetable().after(state.next);
-            let in_time = match options.misfire_grace_time {
-                Grace::Limited(grace) => step.now.wall.since(state.next) <= grace,
-                Grace::Forever => true,
-            };
+            let in_time = options.misfire_grace_time.allows(step.now.wall.since(state.next));
             if in_time && next > step.now.wall {
                 let due = state.next;
                 state.decided = due;

@@ -6,19 +6,27 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
+use std::sync::Arc;
 
-use crate::core::event::{Action, Elsewhere, HomeChange, Pause, Record, Refusal, RunId, TakenJob};
-use crate::core::fleet::SessionId;
+use crate::core::event::{
+    Action, Elsewhere, HomeChange, JobRecord, Notice, Pause, Record, Refusal, Response, RunAgain,
+    RunId, TakenJob,
+};
+use crate::core::fleet::{RunOn, SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, Now};
-use crate::core::job::JobSet;
+use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
+use crate::core::sort;
 
-use super::jobs::{Away, TICK, Wait};
-use super::run::{NONE, Phase};
-use super::saved::SavedState;
+use super::jobs::{Away, Extra, TICK, Wait};
+use super::run::{Input, Phase, Run};
+use super::saved::{SavedState, Survivor};
 use super::tally::Tally;
 use super::timetable::fire_time;
 use super::{Scheduler, Step};
+
+/// So many due times of a job are looked at to find those that waited when their host died.
+const MOST_WAITING: usize = 10_000;
 
 /// What a scheduler of a fleet has beside.
 #[derive(Debug)]
@@ -56,19 +64,27 @@ impl Scheduler {
         scheduler.fleet = Some(Box::new(Shared {
             numbers: VecDeque::new(),
             // Positive as a signed number too.
-            spare: 1 << 62 | (me.0 & ((1 << 40) - 1)) << 22,
+            spare: SPARE_RUNS | (me.0 & ((1 << 40) - 1)) << 22,
             elsewhere: HashMap::new(),
         }));
         for state in &mut scheduler.jobs {
             state.away = Away::Ever;
             state.seek();
         }
+        for record in saved.jobs {
+            scheduler.note_record(record);
+        }
         for survivor in saved.survivors {
-            let slot = scheduler.find_job(&survivor.job).unwrap_or(NONE);
+            let slot = scheduler.find_job(&survivor.job);
             scheduler.adopt(survivor, slot, now);
         }
         scheduler.fill_calendar();
         scheduler
+    }
+
+    /// Whether others share its store, so that they decide some of its jobs.
+    pub fn is_in_fleet(&self) -> bool {
+        self.fleet.is_some()
     }
 
     /// How many numbers there are for further runs: with less than a few hundred it is time for more.
@@ -84,12 +100,13 @@ impl Scheduler {
 
     /// Jobs come and go.
     pub(super) fn change_homes(&mut self, change: HomeChange, step: &mut Step<'_>) {
-        let HomeChange { taken, given, fenced, ended, numbers, all_paused } = change;
+        let HomeChange { taken, given, fenced, ended, numbers, seen, all_paused, .. } = change;
+        let HomeChange { undecided, again, disowned, ranges, .. } = change;
         if self.fleet.is_none() {
             return;
         }
         if fenced {
-            self.forget_decisions();
+            self.forget_decisions(step);
         } else {
             // What has passed is decided by those who had it.
             self.decide(step);
@@ -105,11 +122,23 @@ impl Scheduler {
         }
         let mut slots = Vec::new();
         for job in taken {
-            if let Some(slot) = self.find_job(&job.id) {
-                self.take_home(slot, job, step);
+            if let Some(slot) = self.find_job(&job.id)
+                && self.take_home(slot, job, step)
+            {
                 slots.push(slot);
             }
         }
+        seen.into_iter().for_each(|job| self.see(job));
+        for (id, due) in undecided {
+            self.decide_again(&id, due);
+        }
+        for run in disowned {
+            if let Some(slot) = self.runs.find(run) {
+                self.disown(slot, step);
+            }
+        }
+        again.into_iter().for_each(|again| self.run_again(again, step));
+        ranges.into_iter().for_each(|range| self.record_rest(range, step));
         let freed = self.forget_elsewhere(&ended);
         let freed: Vec<u32> = freed.iter().filter_map(|id| self.find_job(id)).collect();
         if let Some(pause) = all_paused {
@@ -121,6 +150,8 @@ impl Scheduler {
         for slot in slots {
             self.remember(slot, step);
             self.retire(slot);
+            // What it waited for elsewhere may be over.
+            self.promote(slot, step);
         }
         for slot in freed {
             self.promote(slot, step);
@@ -147,8 +178,100 @@ impl Scheduler {
         }
     }
 
+    /// A due time that was decided before is to be decided again.
+    fn decide_again(&mut self, id: &str, due: Instant) {
+        if let Some(slot) = self.find_job(id) {
+            let fire = fire_time(&self.jobs[slot as usize].job, due);
+            self.delayed.entry(slot).or_default().push(Wait { fire, due });
+            self.reschedule(slot);
+        }
+    }
+
+    /// A run whose host is dead gets another attempt, here.
+    fn run_again(&mut self, again: RunAgain, step: &mut Step<'_>) {
+        let RunAgain { run, job, due, attempt, started, place, reason } = again;
+        let job_slot = self.find_job(&job);
+        let survivor =
+            Survivor { run, job, due, attempt, started: started.unwrap_or(step.now.wall) };
+        let slot = self.take_over(survivor, job_slot, Phase::Resting, step.now);
+        let run = &mut self.runs[slot];
+        run.place = place;
+        run.started = run.started.filter(|_| started.is_some());
+        let outcome = Outcome::Lost(reason);
+        run.last = Some(outcome.clone());
+        let Some(job_slot) = job_slot else {
+            // Its job is gone since.
+            self.finish(slot, outcome, step);
+            return;
+        };
+        self.jobs[job_slot as usize].retrying += 1;
+        step.out.push(Action::Notice(Notice::Retrying {
+            run: run.id,
+            job: std::sync::Arc::clone(&run.job),
+            outcome,
+            attempt: attempt.saturating_add(1),
+            delay: std::time::Duration::ZERO,
+        }));
+        self.enqueue(slot, step);
+    }
+
+    /// A run is another's, who may begin it again: it is over here, and not to be recorded.
+    fn disown(&mut self, slot: u32, step: &mut Step<'_>) {
+        let run = &self.runs[slot];
+        let (id, job) = (run.id, std::sync::Arc::clone(&run.job));
+        let has_process = run.may_have_process();
+        if has_process {
+            step.out.push(Action::Kill(id));
+        }
+        step.out.push(Action::Notice(Notice::Disowned { run: id, job, has_process }));
+        self.leave_to_others(slot, step);
+    }
+
+    /// Whether there are processes that others may begin again once they take this scheduler for
+    /// dead.
+    pub fn has_processes_to_end(&self) -> bool {
+        let of = |run: &Run| run.runs_again() && run.may_have_process();
+        self.runs.iter().any(|(_, run)| of(run))
+    }
+
+    /// What others may begin again is to end.
+    pub(super) fn out_of_touch(&mut self, kill: bool, step: &mut Step<'_>) {
+        let runs = self.runs.iter();
+        let runs: Vec<u32> = runs
+            .filter(|(_, run)| run.runs_again() && run.may_have_process())
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in runs {
+            self.react(slot, Input::OutOfTouch { kill }, step);
+        }
+    }
+
+    /// Runs that others decide: what has not begun, and what they may begin again.
+    fn part_with_runs(&mut self, step: &mut Step<'_>) {
+        // What waits for another first, so that nothing takes the place of what goes.
+        for phases in [&[Phase::Pending][..], &[Phase::Queued], &[Phase::Postponed]] {
+            let unbegun = |run: &Run| {
+                phases.contains(&run.phase) && run.started.is_none() && run.attempt <= 1
+            };
+            let ids: Vec<RunId> =
+                self.runs.iter().filter(|(_, run)| unbegun(run)).map(|(_, run)| run.id).collect();
+            for id in ids {
+                if let Some(slot) = self.runs.find(id) {
+                    self.leave_to_others(slot, step);
+                }
+            }
+        }
+        let ids: Vec<RunId> =
+            self.runs.iter().filter(|(_, run)| run.runs_again()).map(|(_, run)| run.id).collect();
+        for id in ids {
+            if let Some(slot) = self.runs.find(id) {
+                self.disown(slot, step);
+            }
+        }
+    }
+
     /// Nothing that was decided here counts any more.
-    fn forget_decisions(&mut self) {
+    fn forget_decisions(&mut self, step: &mut Step<'_>) {
         for state in &mut self.jobs {
             state.away = Away::Ever;
             state.seek();
@@ -157,19 +280,133 @@ impl Scheduler {
         if let Some(fleet) = &mut self.fleet {
             fleet.elsewhere.clear();
         }
+        self.part_with_runs(step);
         self.fill_calendar();
     }
 
-    /// The due times of a job are decided here from now on.
-    fn take_home(&mut self, slot: u32, taken: TakenJob, step: &mut Step<'_>) {
+    /// What the store has of a job that is at home nowhere yet: what it is, and whether it is paused.
+    fn note_record(&mut self, record: JobRecord) {
+        let Some(slot) = self.find_job(&record.id) else { return };
+        let JobRecord { pause, resumed, added, overrides, .. } = record;
+        self.jobs[slot as usize].added = added.is_some();
+        if added.is_some() || overrides.is_some() || pause.is_some() || resumed {
+            let extra = self.extras.entry(slot).or_default();
+            (extra.text, extra.overrides) = (added, overrides);
+            self.note_pause(slot, pause, resumed);
+        }
+    }
+
+    /// What others have of a job, and whether it is paused, if it is at home there.
+    fn see(&mut self, seen: TakenJob) {
+        let TakenJob { id, record, elsewhere, .. } = seen;
+        let Some(slot) = self.find_job(&id) else { return };
+        if let Some(record) = record
+            && self.jobs[slot as usize].away != Away::No
+        {
+            self.note_pause(slot, record.pause, record.resumed);
+        }
+        self.set_elsewhere(id, elsewhere);
+    }
+
+    /// Whether a job that is at home elsewhere is paused.
+    fn note_pause(&mut self, slot: u32, pause: Option<Pause>, resumed: bool) {
+        let extra = self.extras.entry(slot).or_default();
+        (extra.pause, extra.resumed) = (pause, resumed);
+        let state = &mut self.jobs[slot as usize];
+        state.paused = extra.pauses(&state.job);
+        if *extra == Extra::default() {
+            self.extras.remove(&slot);
+        }
+    }
+
+    /// The runs of a job that others have.
+    fn set_elsewhere(&mut self, id: Box<str>, elsewhere: Vec<Elsewhere>) {
+        let (mine, slot) = (&self.runs, self.find_job(&id));
+        // With `run_on = "all"` each host has instances of its own.
+        let each =
+            slot.is_some_and(|slot| self.jobs[slot as usize].job.options.run_on == RunOn::All);
+        let counts = |other: &Elsewhere| !each && mine.find(other.run).is_none();
+        let others: Vec<Elsewhere> = elsewhere.into_iter().filter(counts).collect();
+        if let Some(fleet) = &mut self.fleet {
+            if others.is_empty() {
+                fleet.elsewhere.remove(&id);
+            } else {
+                fleet.elsewhere.insert(id, (others, false));
+            }
+        }
+    }
+
+    /// What another host has made of a job: `job` is as that says. One that is at home here is as it
+    /// is here, unless what is known of it comes with it (`taken`), or it is at home everywhere.
+    pub(super) fn learn(
+        &mut self,
+        job: Arc<Job>,
+        record: JobRecord,
+        taken: bool,
+        step: &mut Step<'_>,
+    ) -> Response {
+        let slot = match self.find_job(&job.id) {
+            Some(slot) => slot,
+            None => {
+                let slot = self.settle_in(Arc::clone(&job), step.now.wall);
+                self.send_away(slot);
+                slot
+            }
+        };
+        let is_home = self.jobs[slot as usize].away == Away::No;
+        if is_home && !taken && job.options.run_on != RunOn::All {
+            return Response::Done;
+        }
+        let extra = self.extras.entry(slot).or_default();
+        (extra.text, extra.overrides) = (record.added, record.overrides);
+        if *extra == Extra::default() {
+            self.extras.remove(&slot);
+        }
+        if !is_home {
+            self.note_pause(slot, record.pause, record.resumed);
+        } else if !taken {
+            let paused = self.extras.get(&slot).is_some_and(|extra| extra.pause.is_some());
+            match record.pause {
+                Some(pause) if !paused => self.pause_job(slot, pause, step),
+                None if paused => self.resume_job(slot, step.now.wall, step),
+                _ => {}
+            }
+        }
+        self.redefine(slot, job, step);
+        Response::Done
+    }
+
+    /// Another host has removed a job that was added at run time, or it is over.
+    pub(super) fn forget(&mut self, job: &str, step: &mut Step<'_>) -> Response {
+        if let Some(slot) = self.find_job(job) {
+            let state = &self.jobs[slot as usize];
+            let others = state.away != Away::No || state.job.options.run_on == RunOn::All;
+            if state.added && others {
+                self.clear_out(slot, step);
+            }
+        }
+        Response::Done
+    }
+
+    /// The due times of a job are decided here from now on. Answers whether there is such a job.
+    fn take_home(&mut self, slot: u32, taken: TakenJob, step: &mut Step<'_>) -> bool {
         let now = step.now.wall;
-        let TakenJob { id, record, undecided, elsewhere, lost_until } = taken;
+        let TakenJob { id, record, mut undecided, fates, fates_since, elsewhere, lost_until } =
+            taken;
+        if record.is_none() && self.jobs[slot as usize].added {
+            // The store has had it before it could be at home anywhere: it is gone.
+            self.clear_out(slot, step);
+            return false;
+        }
         let state = &mut self.jobs[slot as usize];
         let before = std::mem::replace(&mut state.away, Away::No);
         let own = state.decided;
         let is_new_here = before == Away::Ever && own == self.started.minus(TICK);
         match record {
             Some(record) => {
+                if let Some(since) = fates_since {
+                    self.find_waiting(slot, &record, &fates, since, &mut undecided);
+                }
                 self.recall(slot, record, now);
                 let state = &mut self.jobs[slot as usize];
                 if before != Away::Ever {
@@ -191,15 +428,37 @@ impl Scheduler {
             let fire = fire_time(&self.jobs[slot as usize].job, due);
             self.delayed.entry(slot).or_default().push(Wait { fire, due });
         }
-        let mine = &self.runs;
-        let others = elsewhere.into_iter().filter(|other| mine.find(other.run).is_none());
-        let others: Vec<Elsewhere> = others.collect();
-        if let Some(fleet) = &mut self.fleet {
-            if others.is_empty() {
-                fleet.elsewhere.remove(&id);
-            } else {
-                fleet.elsewhere.insert(id, (others, false));
+        self.set_elsewhere(id, elsewhere);
+        true
+    }
+
+    /// Due times before the last one that is decided which have no fate: they waited, for their jitter
+    /// or for a clock that was ahead.
+    fn find_waiting(
+        &self,
+        slot: u32,
+        record: &JobRecord,
+        fates: &[(Instant, Instant)],
+        since: Instant,
+        undecided: &mut Vec<Instant>,
+    ) {
+        let job = &self.jobs[slot as usize].job;
+        let is_paused = record.pause.is_some() || self.all_paused.is_some();
+        if is_paused || *job.trigger.fingerprint() != *record.trigger {
+            return;
+        }
+        let trigger = job.trigger.anchored(record.anchor);
+        let mut due = trigger.next_after(since.max(record.since));
+        let mut found = 0;
+        while let Some(at) = due.filter(|at| *at <= record.decided)
+            && found < MOST_WAITING
+        {
+            found += 1;
+            let has_fate = fates.iter().any(|(first, last)| *first <= at && at <= *last);
+            if !has_fate && !undecided.contains(&at) {
+                undecided.push(at);
             }
+            due = trigger.next_after(at);
         }
     }
 
@@ -238,17 +497,20 @@ impl Scheduler {
             }
             !runs.is_empty()
         });
-        freed.sort_unstable();
+        sort::all(&mut freed);
         freed
     }
 
     /// All jobs are paused, or no longer, as somebody has said elsewhere.
     fn pause_as_others(&mut self, pause: Option<Pause>, step: &mut Step<'_>) {
+        // The store has it from whoever has said so.
+        let remembers = std::mem::replace(&mut self.remembers, false);
         match pause {
             Some(pause) if self.all_paused.as_ref() != Some(&pause) => self.pause_all(pause, step),
             Some(_) => {}
             None => self.resume_all(step.now.wall, step),
         }
+        self.remembers = remembers;
     }
 
     /// The runs of a job that others have.
@@ -290,11 +552,8 @@ impl Scheduler {
         self.fleet.as_ref()?;
         let most = self.jobs[slot as usize].job.options.max_instances.max(1);
         let mut taken: Vec<u16> = self.others(slot).iter().filter_map(|run| run.place).collect();
-        let mut run = self.jobs[slot as usize].oldest;
-        while run != NONE {
-            taken.extend(self.runs[run].place);
-            run = self.runs[run].newer;
-        }
+        let instances = self.jobs[slot as usize].instances.iter();
+        taken.extend(instances.filter_map(|&run| self.runs[run].place));
         (0..u16::try_from(most).unwrap_or(u16::MAX)).find(|place| !taken.contains(place))
     }
 
@@ -327,13 +586,14 @@ impl Scheduler {
                 duration: std::time::Duration::ZERO,
                 attempts: 0,
             })),
-            Refusal::Early(by) if job_slot != NONE => {
+            Refusal::Early(by) => {
+                let Some(job_slot) = job_slot else { return };
                 // As if its jitter were longer by that.
                 let fire = step.now.wall.plus(by);
                 self.delayed.entry(job_slot).or_default().push(Wait { fire, due });
                 self.reschedule(job_slot);
             }
-            Refusal::Early(_) | Refusal::NoStore => {}
+            Refusal::NoStore => {}
         }
     }
 }

@@ -4,13 +4,14 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use thin_vec::ThinVec;
+
 use crate::core::event::Pause;
 use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::trigger::{DateTrigger, Trigger};
 
 use super::Scheduler;
-use super::run::NONE;
 use super::timetable::{Timetable, fire_time};
 
 /// "No due time": no trigger names this instant.
@@ -30,15 +31,12 @@ pub(super) struct JobState {
     pub(super) decided: Instant,
     /// The first due time after `decided`.
     pub(super) next: Instant,
-    /// Its active runs, oldest first, as a list through `Run::newer`.
-    pub(super) oldest: u32,
-    pub(super) newest: u32,
-    /// How many they are.
-    pub(super) instances: u32,
+    /// The slots of its active runs, oldest first.
+    pub(super) instances: ThinVec<u32>,
     /// How many of them wait to be retried.
     pub(super) retrying: u32,
     /// The run that waits for one of them to end.
-    pub(super) pending: u32,
+    pub(super) pending: Option<u32>,
     /// The pool of its executor.
     pub(super) pool: u16,
     /// It is not due: its definition says so and nobody has resumed it, or somebody has paused it.
@@ -104,11 +102,9 @@ impl JobState {
             decided: now.minus(TICK),
             next: NEVER,
             job,
-            oldest: NONE,
-            newest: NONE,
-            instances: 0,
+            instances: ThinVec::new(),
             retrying: 0,
-            pending: NONE,
+            pending: None,
             pool,
             paused: job_is_paused,
             added: false,
@@ -123,6 +119,11 @@ impl JobState {
     pub(super) fn seek(&mut self) {
         let is_due = !self.paused && !self.gone && self.away == Away::No;
         self.next = if is_due { self.timetable().after(self.decided) } else { NEVER };
+    }
+
+    /// How many runs of it are active.
+    pub(super) fn active(&self) -> u32 {
+        self.instances.len() as u32
     }
 
     pub(super) fn timetable(&self) -> Timetable<'_> {

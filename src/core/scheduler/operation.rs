@@ -8,22 +8,23 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::core::event::{
-    Action, Active, Change, ChangeKind, Code, Fault, JobDetail, JobPage, JobView, Operation, Pause,
-    Paused, Remember, Response, RunId,
+    Action, Active, Change, ChangeKind, Code, Fault, JobCounts, JobDetail, JobPage, JobView,
+    Operation, Pause, Paused, Remember, Response, RunId,
 };
 use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::nearest::nearest;
 use crate::core::outcome::Doing;
+use crate::core::sort;
 use crate::core::trigger::Trigger;
 
 use super::jobs::{Extra, JobState, NEVER};
 use super::reload;
-use super::run::{Input, NONE, Phase};
+use super::run::{Input, Phase};
 use super::{Scheduler, Step};
 
 /// How many due times to come [`Operation::Show`] answers.
-const UPCOMING: usize = 5;
+pub const UPCOMING: usize = 5;
 
 /// So many names are looked through for the one that was meant: a fraction of a millisecond.
 const HINTS: usize = 1000;
@@ -83,6 +84,8 @@ impl Scheduler {
                 self.pause(job, pause, step)
             }
             Operation::Resume { job } => self.resume(by, job, step),
+            Operation::Learn { job, record, taken } => Ok(self.learn(job, *record, taken, step)),
+            Operation::Forget { job } => Ok(self.forget(&job, step)),
             Operation::Add { job, text, replace } => self.add(by, job, text, replace, step),
             Operation::Remove { job, detail } => self.remove(by, job, detail, step),
             Operation::Change { job, overrides, what, detail } => {
@@ -114,7 +117,7 @@ impl Scheduler {
         step: &mut Step<'_>,
     ) -> Result<Response, Fault> {
         if pause.until.is_some_and(|until| until <= step.now.wall) {
-            return Err(Fault::new(Code::Past, "the end of the pause is past already"));
+            return Err(Fault::new(Code::Past, "the end of the pause is already past"));
         }
         let (by, detail) = (pause.by.clone(), pause.reason.clone());
         match &job {
@@ -159,7 +162,7 @@ impl Scheduler {
     ) -> Result<Response, Fault> {
         let slot = self.slot_of(&job)?;
         if !self.jobs[slot as usize].added {
-            let message = format!("`{job}` is a job of the jobfile: edit the file and reload it");
+            let message = format!("`{job}` is in the jobfile: edit the file, then reload");
             return Err(Fault::new(Code::InFile, message));
         }
         self.vacate(slot, step);
@@ -178,9 +181,9 @@ impl Scheduler {
 
     /// The active runs of a job, in the order in which they were admitted.
     fn runs_of(&self, slot: u32) -> Vec<RunId> {
-        let own = self.runs.iter().filter(|(_, run)| run.job_slot == slot);
+        let own = self.runs.iter().filter(|(_, run)| run.job_slot == Some(slot));
         let mut runs: Vec<RunId> = own.map(|(_, run)| run.id).collect();
-        runs.sort_unstable();
+        sort::all(&mut runs);
         runs
     }
 
@@ -212,7 +215,7 @@ impl Scheduler {
     ) -> Result<Response, Fault> {
         let slot = self.slot_of(id)?;
         if !force && let Some(pause) = self.pause_of(slot) {
-            let message = format!("`{id}` is paused{}; --force starts it all the same", pause);
+            let message = format!("`{id}` is paused{}; use --force to start it anyway", pause);
             return Err(Fault::new(Code::Paused, message));
         }
         if self.jobs[slot as usize].retrying > 0 {
@@ -220,11 +223,11 @@ impl Scheduler {
         }
         let state = &self.jobs[slot as usize];
         let most = state.job.options.max_instances.max(1);
-        if state.instances >= self.room(slot) && !force {
+        if state.active() >= self.room(slot) && !force {
             let running: Vec<String> =
                 self.runs_of(slot).iter().map(|run| run.to_string()).collect();
             let message = format!(
-                "`{id}` is active already: run {}; max_instances is {most}; --force starts one more",
+                "`{id}` is already running: run {}; max_instances is {most}; use --force to start one more",
                 running.join(", ")
             );
             return Err(Fault::new(Code::MaxInstances, message));
@@ -270,9 +273,9 @@ impl Scheduler {
             let added = self.jobs[slot as usize].added;
             if !added || !replace {
                 let message = if added {
-                    format!("a job `{id}` was added already; --replace replaces it")
+                    format!("a job `{id}` was already added; use --replace to replace it")
                 } else {
-                    format!("`{id}` is a job of the jobfile")
+                    format!("`{id}` is in the jobfile")
                 };
                 return Err(Fault::new(Code::Exists, message));
             }
@@ -301,7 +304,7 @@ impl Scheduler {
     }
 
     /// Puts a job that is new into a slot.
-    fn settle_in(&mut self, job: Arc<Job>, now: Instant) -> u32 {
+    pub(super) fn settle_in(&mut self, job: Arc<Job>, now: Instant) -> u32 {
         let id = job.id.clone();
         let pool = self.pools.of_executor(job.executor);
         let mut state = JobState::added(job, pool, now, self.started);
@@ -326,7 +329,7 @@ impl Scheduler {
     }
 
     /// Gives a job another definition, as a reload would.
-    fn redefine(&mut self, slot: u32, job: Arc<Job>, step: &mut Step<'_>) {
+    pub(super) fn redefine(&mut self, slot: u32, job: Arc<Job>, step: &mut Step<'_>) {
         let pool = self.pools.of_executor(job.executor);
         let before = &self.jobs[slot as usize];
         if before.job.trigger != job.trigger
@@ -385,8 +388,9 @@ impl Scheduler {
     /// How many runs of each job run and wait.
     fn active_of_each(&self) -> HashMap<u32, (u32, u32)> {
         let mut counts: HashMap<u32, (u32, u32)> = HashMap::new();
-        for (_, run) in self.runs.iter().filter(|(_, run)| run.job_slot != NONE) {
-            let (running, waiting) = counts.entry(run.job_slot).or_default();
+        for (_, run) in self.runs.iter() {
+            let Some(job) = run.job_slot else { continue };
+            let (running, waiting) = counts.entry(job).or_default();
             match run.summary().doing {
                 Doing::Running | Doing::Ending => *running += 1,
                 Doing::Queued | Doing::Pending | Doing::Retrying => *waiting += 1,
@@ -411,15 +415,16 @@ impl Scheduler {
             running,
             waiting,
             anchor: state.anchor,
+            counts: JobCounts::default(),
         }
     }
 
     fn detail(&self, slot: u32) -> Response {
         let view = self.view(slot, &self.active_of_each());
         let state = &self.jobs[slot as usize];
-        let runs = self.runs.iter().filter(|(_, run)| run.job_slot == slot);
+        let runs = self.runs.iter().filter(|(_, run)| run.job_slot == Some(slot));
         let mut active: Vec<Active> = runs.map(|(_, run)| run.summary()).collect();
-        active.sort_unstable_by_key(|active| active.run);
+        sort::by_key(&mut active, |active| active.run);
         let mut upcoming: Vec<Instant> = Vec::with_capacity(UPCOMING);
         let mut due = view.next;
         while let Some(at) = due
@@ -450,8 +455,8 @@ fn would_run(job: &Job, now: Instant) -> Result<(), Fault> {
     Err(Fault::new(
         Code::Never,
         match job.trigger {
-            Trigger::Date(_) => format!("`{id}` would never run: its date is past"),
-            _ => format!("`{id}` would never run: its trigger names no due time from now on"),
+            Trigger::Date(_) => format!("`{id}` would never run: its date is in the past"),
+            _ => format!("`{id}` would never run: its trigger has no due times from now on"),
         },
     ))
 }

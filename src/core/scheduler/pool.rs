@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::core::instant::Mono;
 use crate::core::job::Executor;
 
 use super::run::{Handle, Phase, Runs};
@@ -13,15 +14,15 @@ const DEFAULT: &str = "default";
 /// One executor.
 #[derive(Debug)]
 pub(super) struct Pool {
-    name: Arc<str>,
+    pub(super) name: Arc<str>,
     /// How many slots it has.
     pub(super) slots: u32,
     /// How many of them are taken. More than `slots` after a reload made it smaller.
     pub(super) busy: u32,
-    /// Who waits, in order; those who no longer do are passed over.
-    queue: VecDeque<Handle>,
+    /// Who waits, in order, and since when; those who no longer do are passed over.
+    queue: VecDeque<(Handle, Mono)>,
     /// How many of the queue really wait.
-    waiting: usize,
+    pub(super) waiting: usize,
 }
 
 /// All executors of this jobfile, and those of earlier ones that still have runs.
@@ -63,13 +64,20 @@ impl Pools {
         self.of_executor.get(usize::from(executor)).copied().unwrap_or(0)
     }
 
-    /// The name of a pool.
     pub(super) fn name(&self, pool: u16) -> Arc<str> {
         self.pools.get(usize::from(pool)).map_or_else(|| DEFAULT.into(), |pool| pool.name.clone())
     }
 
     pub(super) fn len(&self) -> u16 {
         self.pools.len() as u16
+    }
+
+    /// All that are of use: those of the jobfile, and those that still have runs.
+    pub(super) fn in_use(&self) -> impl Iterator<Item = (u16, &Pool)> {
+        let numbered = self.pools.iter().enumerate().map(|(index, pool)| (index as u16, pool));
+        numbered.filter(|(index, pool)| {
+            self.of_executor.contains(index) || pool.busy > 0 || pool.waiting > 0
+        })
     }
 
     pub(super) fn get(&mut self, pool: u16) -> &mut Pool {
@@ -91,12 +99,12 @@ impl Pool {
         self.has_free_slot() && self.waiting == 0
     }
 
-    pub(super) fn push(&mut self, run: Handle, runs: &Runs) {
+    pub(super) fn push(&mut self, run: Handle, now: Mono, runs: &Runs) {
         // Runs that gave up waiting stay in the queue until their turn comes, which may be never.
         if self.queue.len() > 2 * self.waiting + 64 {
-            self.queue.retain(|&run| runs.is_live(run) && runs[run.slot].phase == Phase::Queued);
+            self.queue.retain(|&(run, _)| waits(run, runs));
         }
-        self.queue.push_back(run);
+        self.queue.push_back((run, now));
         self.waiting += 1;
     }
 
@@ -107,11 +115,21 @@ impl Pool {
 
     /// The next of the queue. It counts as waiting until it is forgotten.
     pub(super) fn pop(&mut self, runs: &Runs) -> Option<u32> {
-        while let Some(run) = self.queue.pop_front() {
-            if runs.is_live(run) && runs[run.slot].phase == Phase::Queued {
+        while let Some((run, _)) = self.queue.pop_front() {
+            if waits(run, runs) {
                 return Some(run.slot);
             }
         }
         None
     }
+
+    /// Since when the first of the queue waits.
+    pub(super) fn first_since(&self, runs: &Runs) -> Option<Mono> {
+        self.queue.iter().find(|(run, _)| waits(*run, runs)).map(|(_, since)| *since)
+    }
+}
+
+/// Whether a run of a queue still waits for a slot.
+fn waits(run: Handle, runs: &Runs) -> bool {
+    runs.is_live(run) && runs[run.slot].phase == Phase::Queued
 }

@@ -11,10 +11,11 @@ use crate::core::event::{Action, Notice, Remember};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{Outcome, SkipReason};
+use crate::core::sort;
 use crate::core::trigger::Trigger;
 
 use super::jobs::{Away, Delayed, Extra, JobState, TICK, anchor};
-use super::run::{Input, NONE, Phase};
+use super::run::{Input, Phase};
 use super::tally::Tally;
 use super::{Scheduler, Step};
 
@@ -27,8 +28,8 @@ struct Difference {
     removed: usize,
     /// Jobs that are new, or due at other times than before.
     to_remember: Vec<u32>,
-    /// The new slot of each old one; [`NONE`] for removed jobs.
-    moved: Vec<u32>,
+    /// The new slot of each old one, but for removed jobs.
+    moved: Vec<Option<u32>>,
 }
 
 impl Scheduler {
@@ -56,7 +57,7 @@ impl Scheduler {
 
         // There may be more slots and more room for instances than before.
         let pending = self.runs.iter().filter(|(_, run)| run.phase == Phase::Pending);
-        let pending: Vec<u32> = pending.map(|(_, run)| run.job_slot).collect();
+        let pending: Vec<u32> = pending.filter_map(|(_, run)| run.job_slot).collect();
         for slot in pending {
             self.promote(slot, step);
         }
@@ -78,14 +79,14 @@ impl Scheduler {
 
     /// Fills `self.jobs` with the new jobs and what is known of them.
     fn match_jobs(&mut self, old: &[JobState], jobs: Vec<Arc<Job>>, now: Instant) -> Difference {
-        let mut difference = Difference { moved: vec![NONE; old.len()], ..Difference::default() };
+        let mut difference = Difference { moved: vec![None; old.len()], ..Difference::default() };
         let mut extras = std::mem::take(&mut self.extras);
         let mut finder = Finder { old, expected: 0, by_id: None };
         self.jobs.reserve_exact(jobs.len());
         for job in jobs {
             let pool = self.pools.of_executor(job.executor);
             let found = finder.find(&job.id);
-            let found = found.filter(|&slot| difference.moved[slot as usize] == NONE);
+            let found = found.filter(|&slot| difference.moved[slot as usize].is_none());
             let state = match found {
                 None => {
                     difference.added += 1;
@@ -102,7 +103,7 @@ impl Scheduler {
                 }
                 Some(slot) => {
                     let new = self.jobs.len() as u32;
-                    difference.moved[slot as usize] = new;
+                    difference.moved[slot as usize] = Some(new);
                     let before = &old[slot as usize];
                     let mut extra = extras.remove(&slot).unwrap_or_default();
                     let unpaused = before.paused && !extra.pauses(&job);
@@ -128,21 +129,21 @@ impl Scheduler {
             self.jobs.push(state);
         }
         let moved = difference.moved.iter().zip(old);
-        difference.removed = moved.filter(|(slot, job)| **slot == NONE && !job.gone).count();
+        difference.removed = moved.filter(|(slot, job)| slot.is_none() && !job.gone).count();
         difference
     }
 
     /// Tells the runs where their jobs are now, and returns those whose job is gone.
-    fn move_runs(&mut self, moved: &[u32]) -> Vec<u32> {
+    fn move_runs(&mut self, moved: &[Option<u32>]) -> Vec<u32> {
         let slots = &mut self.scratch.slots;
         slots.clear();
         slots.extend(self.runs.iter().map(|(slot, _)| slot));
         let mut orphans = Vec::new();
         for &slot in &*slots {
             let run = &mut self.runs[slot];
-            if run.job_slot != NONE {
-                run.job_slot = moved[run.job_slot as usize];
-                if run.job_slot == NONE {
+            if let Some(old) = run.job_slot {
+                run.job_slot = moved[old as usize];
+                if run.job_slot.is_none() {
                     orphans.push(slot);
                 }
             }
@@ -151,24 +152,24 @@ impl Scheduler {
     }
 
     /// Has those forgotten that are in no file any more.
-    fn forget_the_gone(&self, old: &[JobState], moved: &[u32], step: &mut Step<'_>) {
+    fn forget_the_gone(&self, old: &[JobState], moved: &[Option<u32>], step: &mut Step<'_>) {
         // In a fleet other hosts may go on with it.
         if self.remembers && self.fleet.is_none() {
-            let gone = old.iter().zip(moved).filter(|(job, slot)| **slot == NONE && !job.gone);
+            let gone = old.iter().zip(moved).filter(|(job, slot)| slot.is_none() && !job.gone);
             let gone = gone.map(|(state, _)| Remember::Gone(state.job.id.clone()));
             step.out.extend(gone.map(Action::Remember));
         }
     }
 
     /// Moves the due times that wait for their jitter, and records those that nobody waits for.
-    fn move_delayed(&mut self, old: &[JobState], moved: &[u32], step: &mut Step<'_>) {
+    fn move_delayed(&mut self, old: &[JobState], moved: &[Option<u32>], step: &mut Step<'_>) {
         let mut delayed: Vec<(u32, Delayed)> = self.delayed.drain().collect();
-        delayed.sort_unstable_by_key(|delayed| delayed.0);
+        sort::by_key(&mut delayed, |delayed| delayed.0);
         for (slot, waiting) in delayed {
             let reason = match moved[slot as usize] {
-                NONE => SkipReason::Removed,
-                new if self.jobs[new as usize].paused => SkipReason::Paused,
-                new => {
+                None => SkipReason::Removed,
+                Some(new) if self.jobs[new as usize].paused => SkipReason::Paused,
+                Some(new) => {
                     self.delayed.insert(new, waiting);
                     continue;
                 }

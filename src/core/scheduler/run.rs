@@ -14,23 +14,21 @@
 //!
 //! [`reaction`] is the table; `super::attempt` performs what it says.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
 use crate::core::event::{Active, Exit, RunId};
 use crate::core::instant::{Instant, Mono, Now};
-use crate::core::job::{Command, Job, Options};
+use crate::core::job::{Command, Job, OnLost, Options};
 use crate::core::outcome::{Doing, Outcome};
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
 use super::jobs::NEVER;
 
-/// "No run", "no job": no slab is that long.
-pub(super) const NONE: u32 = u32::MAX;
-
-/// "No deadline".
 pub(super) const NO_DEADLINE: Mono = Mono::from_micros(u64::MAX);
 
 /// What a run is doing.
@@ -79,6 +77,8 @@ pub(super) enum Input {
     Drain,
     /// The job is gone from the jobfile.
     Remove,
+    /// Others may soon run it again: it is to end before, or at once.
+    OutOfTouch { kill: bool },
     /// Somebody wants it to end.
     Stop,
     /// The scheduler wants it to end.
@@ -195,6 +195,18 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
             P::Starting | P::GivenUp => R::Last,
             P::Running | P::Terminating | P::Killing => R::Last,
         },
+        Input::OutOfTouch { kill: false } => match phase {
+            P::Starting => R::TerminateLater,
+            P::Running => R::Terminate,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::GivenUp | P::Terminating | P::Killing => R::Ignore,
+        },
+        Input::OutOfTouch { kill: true } => match phase {
+            P::Starting => R::KillLater,
+            P::Running | P::Terminating => R::Kill,
+            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::GivenUp | P::Killing => R::Ignore,
+        },
         Input::Stop => match phase {
             P::Pending | P::Queued => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
@@ -234,6 +246,8 @@ pub(super) enum OnceStarted {
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub(super) id: RunId,
+    /// The id that it began with.
+    pub(super) entered: RunId,
     /// The job as it was when the run was admitted: a reload changes nothing for it.
     pub(super) job: Arc<Job>,
     pub(super) due: Instant,
@@ -251,11 +265,8 @@ pub(super) struct Run {
     pub(super) attempt: u32,
     /// How many times in a row the machine was too short of something to start it.
     pub(super) shortages: u32,
-    /// The slot of its job, or [`NONE`] if that is no longer in the jobfile.
-    pub(super) job_slot: u32,
-    /// Its neighbours among the runs of its job.
-    pub(super) older: u32,
-    pub(super) newer: u32,
+    /// The slot of its job, if that is still in the jobfile.
+    pub(super) job_slot: Option<u32>,
     pub(super) pool: u16,
     /// The slot of its job that it holds in the store, if several schedulers share that.
     pub(super) place: Option<u16>,
@@ -265,6 +276,8 @@ pub(super) struct Run {
     pub(super) hangs: bool,
     /// Its `timeout` ended the current attempt.
     pub(super) timed_out: bool,
+    /// Since when the current attempt is to end because others may run it again.
+    pub(super) out_of_touch: Option<Mono>,
     /// There will be no further attempt.
     pub(super) is_last: bool,
 }
@@ -278,6 +291,20 @@ impl Run {
             Phase::Pending | Phase::Starting | Phase::Postponed | Phase::GivenUp => false,
             Phase::Running | Phase::Terminating | Phase::Killing => false,
         }
+    }
+
+    /// Whether it has a process, or may have one soon.
+    pub(super) fn may_have_process(&self) -> bool {
+        match self.phase {
+            Phase::Starting | Phase::GivenUp => true,
+            Phase::Running | Phase::Terminating | Phase::Killing => true,
+            Phase::Pending | Phase::Queued | Phase::Postponed | Phase::Resting => false,
+        }
+    }
+
+    /// Whether another host runs it again if this one is dead.
+    pub(super) fn runs_again(&self) -> bool {
+        self.job.options.on_lost == OnLost::RunAgain
     }
 
     /// What becomes of the attempt if there is no process.
@@ -308,24 +335,14 @@ impl Run {
             },
             Exit::Signal(signal) => Outcome::Killed(signal),
             Exit::Unknown => Outcome::Lost(
-                "it outlived the scheduler that had started it; how it ended is not known"
-                    .to_owned(),
+                "it outlived the scheduler that started it; how it ended is unknown".to_owned(),
             ),
         }
     }
 
     /// The delay between the attempt that has failed and the next one.
     pub(super) fn retry_delay(&self) -> Duration {
-        let options = &self.job.options;
-        if options.retry_delay.is_zero() {
-            return Duration::ZERO;
-        }
-        let failed = i32::try_from(self.attempt.saturating_sub(1)).unwrap_or(i32::MAX);
-        let secs = options.retry_delay.as_secs_f64() * options.retry_backoff.powi(failed);
-        // What grows beyond all durations is no duration any more.
-        Duration::try_from_secs_f64(secs)
-            .unwrap_or(options.retry_max_delay)
-            .min(options.retry_max_delay)
+        self.job.options.retry_delay_after(self.attempt)
     }
 
     /// What there is to say of it.
@@ -353,20 +370,14 @@ impl Run {
     }
 }
 
-/// The active runs: slots that are used again, and who has which.
+/// The active runs, each in a slot that is used again when it is over.
 #[derive(Debug)]
 pub(super) struct Runs {
-    runs: Vec<Run>,
-    /// How often each slot was given up, so that what points to an earlier user is recognised.
-    generations: Vec<u32>,
-    free: Vec<u32>,
-    index: Index,
-    /// Stands in free slots for a job, so that they keep none alive.
+    runs: Slab<Run>,
+    by_id: FxHashMap<RunId, u32>,
+    /// Stands for a job where there is none any more.
     nobody: Arc<Job>,
 }
-
-/// No run has this id: it stands in free slots.
-const NO_ID: RunId = RunId(0);
 
 impl Runs {
     pub(super) fn new() -> Runs {
@@ -379,13 +390,7 @@ impl Runs {
             executor: 0,
             options: Arc::new(Options::default()),
         };
-        Runs {
-            runs: Vec::new(),
-            generations: Vec::new(),
-            free: Vec::new(),
-            index: Index::default(),
-            nobody: Arc::new(nobody),
-        }
+        Runs { runs: Slab::new(), by_id: FxHashMap::default(), nobody: Arc::new(nobody) }
     }
 
     /// The job that stands where there is none.
@@ -394,69 +399,54 @@ impl Runs {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.runs.is_empty()
     }
 
     /// How many are active.
     pub(super) fn len(&self) -> usize {
-        self.runs.len() - self.free.len()
+        self.runs.len()
     }
 
     pub(super) fn find(&self, id: RunId) -> Option<u32> {
-        let slot = self.index.find(id)?;
-        self.runs.get(slot as usize).is_some_and(|run| run.id == id && id != NO_ID).then_some(slot)
+        self.by_id.get(&id).copied()
     }
 
     pub(super) fn insert(&mut self, run: Run) -> u32 {
         let id = run.id;
-        let slot = match self.free.pop() {
-            Some(slot) => {
-                self.runs[slot as usize] = run;
-                slot
-            }
-            None => {
-                self.runs.push(run);
-                self.generations.push(0);
-                (self.runs.len() - 1) as u32
-            }
-        };
-        self.index.insert(id, slot, &self.runs);
+        let slot = self.runs.insert(run) as u32;
+        self.by_id.insert(id, slot);
         slot
     }
 
-    /// Gives up a slot and returns the job that was in it.
+    /// Gives up a slot and returns the job of the run that was in it.
     pub(super) fn remove(&mut self, slot: u32) -> Arc<Job> {
-        let run = &mut self.runs[slot as usize];
-        self.index.remove(run.id);
-        run.id = NO_ID;
-        let generation = &mut self.generations[slot as usize];
-        *generation = generation.wrapping_add(1);
-        self.free.push(slot);
-        std::mem::replace(&mut run.job, Arc::clone(&self.nobody))
+        let run = self.runs.remove(slot as usize);
+        self.by_id.remove(&run.id);
+        run.job
     }
 
     /// Gives the run in a slot another id: it now stands for another due time.
     pub(super) fn rename(&mut self, slot: u32, id: RunId) {
-        let run = &mut self.runs[slot as usize];
-        self.index.remove(run.id);
-        run.id = id;
-        self.index.insert(id, slot, &self.runs);
+        let run = &mut self[slot];
+        let old = std::mem::replace(&mut run.id, id);
+        self.by_id.remove(&old);
+        self.by_id.insert(id, slot);
     }
 
     /// A reference to a run that outlives it.
     pub(super) fn handle(&self, slot: u32) -> Handle {
-        Handle { slot, generation: self.generations[slot as usize] }
+        Handle { slot, entered: self[slot].entered }
     }
 
     /// Whether the run of a handle is still there.
     pub(super) fn is_live(&self, handle: Handle) -> bool {
-        self.generations[handle.slot as usize] == handle.generation
+        let run = self.runs.get(handle.slot as usize);
+        run.is_some_and(|run| run.entered == handle.entered)
     }
 
     /// All active runs, in no particular but always the same order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &Run)> {
-        let live = |(_, run): &(usize, &Run)| run.id != NO_ID;
-        self.runs.iter().enumerate().filter(live).map(|(slot, run)| (slot as u32, run))
+        self.runs.iter().map(|(slot, run)| (slot as u32, run))
     }
 }
 
@@ -474,75 +464,11 @@ impl std::ops::IndexMut<u32> for Runs {
     }
 }
 
-/// Where the run of an id is. Ids are counted up, so most runs have a place in a ring to
-/// themselves; the few that outlive a whole turn of it keep theirs, and who comes then is noted
-/// apart.
-#[derive(Debug, Default)]
-struct Index {
-    ring: Vec<u32>,
-    apart: HashMap<RunId, u32>,
-}
-
-impl Index {
-    fn place(&self, id: RunId) -> usize {
-        // The length is a power of two.
-        id.0 as usize & self.ring.len().wrapping_sub(1)
-    }
-
-    /// Where the run is, if there is one: the caller looks whether it has that id.
-    fn find(&self, id: RunId) -> Option<u32> {
-        if !self.apart.is_empty()
-            && let Some(&slot) = self.apart.get(&id)
-        {
-            return Some(slot);
-        }
-        self.ring.get(self.place(id)).copied()
-    }
-
-    /// Notes the run in `slot` of `runs`.
-    fn insert(&mut self, id: RunId, slot: u32, runs: &[Run]) {
-        if self.ring.len() < 2 * runs.len() {
-            self.grow(runs);
-        }
-        let place = self.place(id);
-        let holder = runs.get(self.ring[place] as usize);
-        if holder.is_some_and(|run| run.id != id && run.id != NO_ID && self.place(run.id) == place)
-        {
-            self.apart.insert(id, slot);
-        } else {
-            self.ring[place] = slot;
-        }
-    }
-
-    fn remove(&mut self, id: RunId) {
-        // The ring needs no care: the slot it names has no run of that id any more.
-        if !self.apart.is_empty() {
-            self.apart.remove(&id);
-        }
-    }
-
-    #[cold]
-    fn grow(&mut self, runs: &[Run]) {
-        let length = (4 * runs.len()).next_power_of_two().max(64);
-        self.ring.clear();
-        self.ring.resize(length, NONE);
-        self.apart.clear();
-        for (slot, run) in runs.iter().enumerate().filter(|(_, run)| run.id != NO_ID) {
-            let place = self.place(run.id);
-            if self.ring[place] == NONE {
-                self.ring[place] = slot as u32;
-            } else {
-                self.apart.insert(run.id, slot as u32);
-            }
-        }
-    }
-}
-
-/// A run, if it is still there.
+/// A run, if it is still there. The id that it began with tells it from others in its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Handle {
     pub(super) slot: u32,
-    generation: u32,
+    entered: RunId,
 }
 
 /// A deadline of a run. In a max-heap the earliest comes first.

@@ -10,14 +10,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thin_vec::ThinVec;
+
 use crate::core::event::{Action, JobRecord, Pause, Remember, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Command, Job, JobSet, Options};
+use crate::core::sort;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
 use super::jobs::{Away, Extra, JobState, NEVER, TICK, Wait};
-use super::run::{Input, NO_DEADLINE, NONE, OnceStarted, Phase, Run};
+use super::run::{Input, NO_DEADLINE, OnceStarted, Phase, Run};
 use super::timetable::fire_time;
 use super::{Scheduler, Step};
 
@@ -40,9 +43,7 @@ pub struct SavedState {
 /// A run whose process has outlived the scheduler that started it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survivor {
-    /// The run.
     pub run: RunId,
-    /// Its job.
     pub job: Box<str>,
     /// The due time it is for.
     pub due: Instant,
@@ -76,7 +77,7 @@ impl Scheduler {
         // A job that was added and cannot be made sense of just now is not forgotten.
         let gone = known.into_values().filter(|record| record.added.is_none());
         scheduler.unremembered.1 = gone.map(|record| record.id).collect();
-        scheduler.unremembered.1.sort_unstable();
+        sort::all(&mut scheduler.unremembered.1);
 
         if !saved.undecided.is_empty() || !saved.survivors.is_empty() {
             for (id, due) in saved.undecided {
@@ -86,7 +87,7 @@ impl Scheduler {
                 }
             }
             for survivor in saved.survivors {
-                let slot = scheduler.find_job(&survivor.job).unwrap_or(NONE);
+                let slot = scheduler.find_job(&survivor.job);
                 scheduler.adopt(survivor, slot, now);
             }
         }
@@ -160,18 +161,44 @@ impl Scheduler {
     }
 
     /// A run that goes on from before.
-    pub(super) fn adopt(&mut self, survivor: Survivor, job_slot: u32, now: Now) {
-        let (job, pool) = match self.jobs.get(job_slot as usize) {
-            Some(state) => (Arc::clone(&state.job), state.pool),
+    pub(super) fn adopt(&mut self, survivor: Survivor, job_slot: Option<u32>, now: Now) {
+        let started = survivor.started;
+        let slot = self.take_over(survivor, job_slot, Phase::Running, now);
+        let run = &mut self.runs[slot];
+        // How it ends will not be known, so nobody can tell whether to retry.
+        run.is_last = true;
+        let (pool, timeout) = (run.pool, run.job.options.timeout);
+        self.pools.get(pool).busy += 1;
+        if let Some(timeout) = timeout {
+            // Against the span that has passed, and not its beginning, which may have been before
+            // the machine's clock began to count.
+            let ago = now.wall.since(started);
+            self.arm(slot, now.mono.plus(timeout.saturating_sub(ago)));
+        }
+    }
+
+    /// A run that another scheduler has begun.
+    pub(super) fn take_over(
+        &mut self,
+        survivor: Survivor,
+        job_slot: Option<u32>,
+        phase: Phase,
+        now: Now,
+    ) -> u32 {
+        let (job, pool) = match job_slot {
+            Some(slot) => {
+                let state = &self.jobs[slot as usize];
+                (Arc::clone(&state.job), state.pool)
+            }
             None => (Arc::new(stranger(survivor.job)), 0),
         };
         let ago = now.wall.since(survivor.started);
         let began = Mono::from_micros(
             now.mono.micros().saturating_sub(u64::try_from(ago.as_micros()).unwrap_or(u64::MAX)),
         );
-        let timeout = job.options.timeout;
         let slot = self.runs.insert(Run {
             id: survivor.run,
+            entered: survivor.run,
             job,
             due: survivor.due,
             admitted: now.mono,
@@ -182,26 +209,19 @@ impl Scheduler {
             attempt: survivor.attempt.max(1),
             shortages: 0,
             job_slot,
-            older: NONE,
-            newer: NONE,
             pool,
             place: None,
-            phase: Phase::Running,
+            phase,
             once_started: OnceStarted::Run,
             hangs: false,
             timed_out: false,
-            // How it ends will not be known, so nobody can tell whether to retry.
-            is_last: true,
+            out_of_touch: None,
+            is_last: false,
         });
-        if job_slot != NONE {
-            self.link(slot);
+        if let Some(job) = job_slot {
+            self.link(job, slot);
         }
-        self.pools.get(pool).busy += 1;
-        if let Some(timeout) = timeout {
-            // Against the span that has passed, and not its beginning, which may have been before
-            // the machine's clock began to count.
-            self.arm(slot, now.mono.plus(timeout.saturating_sub(ago)));
-        }
+        slot
     }
 
     /// At the first step: what has changed by the start itself.
@@ -255,7 +275,7 @@ impl Scheduler {
     }
 
     /// Removes the added jobs of which nothing is left to be done: as in APScheduler, a job whose
-    /// trigger names no further due time is gone.
+    /// trigger names no more due times is gone.
     pub(super) fn remove_done(&mut self, step: &mut Step<'_>) {
         while let Some(slot) = self.done.pop() {
             let state = &self.jobs[slot as usize];
@@ -264,8 +284,8 @@ impl Scheduler {
                 && !state.paused
                 && state.away == Away::No
                 && state.next == NEVER
-                && state.instances == 0
-                && state.pending == NONE
+                && state.instances.is_empty()
+                && state.pending.is_none()
                 && !self.delayed.contains_key(&slot);
             if is_done {
                 self.vacate(slot, step);
@@ -275,14 +295,22 @@ impl Scheduler {
 
     /// Takes a job out of its slot. Runs of it that have begun go on without it.
     pub(super) fn vacate(&mut self, slot: u32, step: &mut Step<'_>) {
+        let id = self.clear_out(slot, step);
+        if self.remembers {
+            step.out.push(Action::Remember(Remember::Gone(id)));
+        }
+    }
+
+    /// The same, where others know. Answers its id.
+    pub(super) fn clear_out(&mut self, slot: u32, step: &mut Step<'_>) -> Box<str> {
         let orphans: Vec<u32> = self
             .runs
             .iter()
-            .filter(|(_, run)| run.job_slot == slot)
+            .filter(|(_, run)| run.job_slot == Some(slot))
             .map(|(run_slot, _)| run_slot)
             .collect();
         for &run in &orphans {
-            self.runs[run].job_slot = NONE;
+            self.runs[run].job_slot = None;
         }
         for run in orphans {
             self.react(run, Input::Remove, step);
@@ -294,11 +322,9 @@ impl Scheduler {
         let job = std::mem::replace(&mut state.job, self.runs.nobody());
         *state = JobState {
             next: NEVER,
-            oldest: NONE,
-            newest: NONE,
-            instances: 0,
+            instances: ThinVec::new(),
             retrying: 0,
-            pending: NONE,
+            pending: None,
             paused: false,
             added: false,
             gone: true,
@@ -308,9 +334,7 @@ impl Scheduler {
         if let Some(ids) = self.ids.get_mut() {
             ids.remove(&job.id);
         }
-        if self.remembers {
-            step.out.push(Action::Remember(Remember::Gone(job.id.clone())));
-        }
+        job.id.clone()
     }
 
     /// The slot of a job, by its id.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::core::event::{Action, Notice};
 use crate::core::instant::Mono;
+use crate::core::sort;
 
 use super::attempt::STOP_KILL_AFTER;
 use super::run::Input;
@@ -13,6 +14,9 @@ use super::{Scheduler, Step};
 /// How long the end waits for what was killed. A process that hangs in the kernel, one that may not
 /// be signalled and a start that hangs do not keep the scheduler.
 const LAST_WAIT: Duration = Duration::from_secs(2);
+
+/// So many jobs are named of those that are waited for.
+const NAMED: usize = 5;
 
 /// Where in its life a scheduler is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +54,8 @@ impl Scheduler {
             Life::Starting | Life::Running => {
                 self.life = Life::Draining { until: step.now.mono.plus(self.stop_grace) };
                 self.tell_all(&Input::Drain, step);
-                let running = self.runs.len();
-                step.out.push(Action::Notice(Notice::Stopping { running }));
+                let notice = self.stopping();
+                step.out.push(Action::Notice(notice));
             }
             Life::Draining { .. } | Life::Ending { .. } => {
                 let mut until = step.now.mono.plus(LAST_WAIT);
@@ -65,6 +69,18 @@ impl Scheduler {
         }
     }
 
+    /// What a person is told who waits for the end.
+    fn stopping(&self) -> Notice {
+        let mut jobs: Vec<Box<str>> = Vec::new();
+        let active = self.status().active;
+        for job in active.iter().map(|active| &active.job.id) {
+            if jobs.len() < NAMED && !jobs.contains(job) {
+                jobs.push(job.clone());
+            }
+        }
+        Notice::Stopping { running: active.len(), jobs, grace: self.stop_grace }
+    }
+
     /// Ends what has not ended within `stop_grace`, and abandons what that does not end.
     pub(super) fn end_of_grace(&mut self, step: &mut Step<'_>) {
         match self.life {
@@ -74,7 +90,7 @@ impl Scheduler {
                 self.tell_all(&Input::Terminate, step);
             }
             Life::Ending { until } if until <= step.now.mono => {
-                let reason = "it had not ended when schedrs did";
+                let reason = "it was still running when schedrs stopped";
                 self.tell_all(&Input::Abandoned(reason.to_owned()), step);
             }
             _ => {}
@@ -94,7 +110,7 @@ impl Scheduler {
     /// Something happens to all runs, in the order in which they were admitted.
     fn tell_all(&mut self, input: &Input, step: &mut Step<'_>) {
         let mut all: Vec<_> = self.runs.iter().map(|(slot, run)| (run.id, slot)).collect();
-        all.sort_unstable();
+        sort::all(&mut all);
         for (id, slot) in all {
             // What happens to one may be the end of another.
             if self.runs.find(id) == Some(slot) {

@@ -7,11 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::event::{Action, Record};
+use crate::core::event::{Action, DecidedRange, Record};
 use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
+use crate::core::sort;
 
+use super::jobs::TICK;
 use super::timetable::Timetable;
 use super::{Scheduler, Step};
 
@@ -39,7 +41,7 @@ impl Tally {
 
     /// The stretches of it in which no due time is left out, in order.
     fn stretches(mut self, timetable: Timetable<'_>) -> Vec<Stretch> {
-        self.singles.sort_unstable();
+        sort::all(&mut self.singles);
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut range = self.range;
         let mut add = |first: Instant, last: Instant, is_range: bool| {
@@ -130,6 +132,33 @@ impl Scheduler {
                     // Most ranges are short: their records come at once.
                     self.go_on_counting(step);
                 }
+            }
+        }
+    }
+
+    /// Records those due times of a range that have no record in the store, because another scheduler
+    /// had decided the first when the record of the range came.
+    pub(super) fn record_rest(&mut self, range: DecidedRange, step: &mut Step<'_>) {
+        let DecidedRange { job, due: mut next, last_due, outcome, mut fates } = range;
+        let Some(slot) = self.find_job(&job) else { return };
+        let state = &self.jobs[slot as usize];
+        let (job, anchor) = (Arc::clone(&state.job), state.anchor);
+        let timetable = Timetable { trigger: &job.trigger, anchor };
+        if timetable.after(next.minus(TICK)) != next {
+            // The job is due at other times since.
+            return;
+        }
+        sort::all(&mut fates);
+        let beyond = last_due.plus(TICK);
+        for (first, last) in fates.into_iter().chain([(beyond, beyond)]) {
+            if next < first && next <= last_due {
+                let mut rest = Tally::default();
+                let until = first.minus(TICK).min(last_due);
+                rest.add_range(next, timetable.last_until(next, until));
+                self.record_tally(&job, anchor, rest, |_| outcome.clone(), step);
+            }
+            if next <= last {
+                next = timetable.after(last);
             }
         }
     }

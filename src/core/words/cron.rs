@@ -1,7 +1,8 @@
 //! A cron schedule in a sentence: when in the day, then on which days.
 
 use super::list;
-use crate::core::names::{MONTHS, WEEKDAYS};
+use crate::core::civil;
+use crate::core::names::{MONTHS, WEEKDAYS, capital};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
     ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,
@@ -10,10 +11,27 @@ use crate::core::trigger::cron::schedule::{
 /// The most times of day that are named one by one.
 const MOST_TIMES: u32 = 6;
 
+/// Why a schedule has no due time, if none of its months has its days: `February has no day 31`.
+pub(crate) fn why_never(schedule: &Schedule) -> Option<String> {
+    let more = schedule.more()?;
+    let asked = u32::from(more.impossible_months);
+    let longest = bits(asked).map(|month| civil::month_len(2000, month)).max()?;
+    let has_other_days = more.from_end | more.nearest != 0 || more.nth != [0; 7];
+    if has_other_days || schedule.days().trailing_zeros() <= longest {
+        return None;
+    }
+    let months: Vec<String> =
+        bits(asked).map(|month| capital(MONTHS[month as usize - 1])).collect();
+    let days: Vec<String> = bits(schedule.days()).map(|day| day.to_string()).collect();
+    let has = if months.len() == 1 { "has" } else { "have" };
+    Some(format!("{} {has} no day {}", list(&months), days.join(" or ")))
+}
+
 /// The sentence.
 pub(crate) fn schedule(schedule: &Schedule) -> String {
     if schedule.months() == 0 {
-        return "never".to_owned();
+        let why = why_never(schedule).map(|why| format!(": {why}"));
+        return format!("never{}", why.unwrap_or_default());
     }
     let mut parts = vec![time(schedule)];
     let days = days(schedule);
@@ -280,7 +298,7 @@ fn days_of_month(days: u32, more: &More) -> String {
     for before in bits(more.from_end) {
         texts.push(match before {
             0 => "the last day".to_owned(),
-            1 => "the last day but one".to_owned(),
+            1 => "the second-to-last day".to_owned(),
             before => format!("the day {before} days before the last"),
         });
     }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::tzif::{self, Flaw};
 use super::{Zone, machine};
+use crate::core::sort;
 
 /// Where systems keep their zone data.
 const SYSTEM_DIRS: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo", "/etc/zoneinfo"];
@@ -71,6 +72,14 @@ impl Database {
     /// The version of the system's database, where it has one that names its version.
     pub fn system_version(&self) -> Option<&str> {
         self.system.as_ref()?.version.as_deref()
+    }
+
+    /// The version of the database that answers first; `None` where that one does not name it.
+    pub fn version(&self) -> Option<&str> {
+        match self.source() {
+            Source::Bundled => Some(Database::bundled_version()),
+            Source::System => self.system_version(),
+        }
     }
 
     /// The directory of the system's database, where there is one.
@@ -153,7 +162,7 @@ impl Database {
         if !names.iter().any(|name| name == "UTC") {
             names.push("UTC".to_owned());
         }
-        names.sort_unstable();
+        sort::all(&mut names);
         names
     }
 

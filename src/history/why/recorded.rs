@@ -7,9 +7,10 @@ use crate::core::event::{Change, ChangeKind};
 use crate::core::instant::Instant;
 use crate::core::job::{Grace, Overlap};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
-use crate::core::record::RunRecord;
+use crate::core::record::{AttemptRecord, RunRecord};
+use crate::core::sort;
 use crate::core::words;
-use crate::history::down::down_at;
+use crate::history::down::{Down, down_at};
 use crate::history::{end_of, format};
 use crate::problem::clean;
 
@@ -50,13 +51,18 @@ fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
         Outcome::TimedOut if record.started.is_some() => {
             let timeout = case.job.and_then(|job| job.options.timeout);
             let timeout = timeout.map(|after| format!(" of {}", words::span(after)));
-            format!("was ended by its timeout{}", timeout.unwrap_or_default())
+            format!("was stopped by its timeout{}", timeout.unwrap_or_default())
         }
         _ => clean(&outcome.sentence(format::reached(record))).into_owned(),
     };
     let by = killer.as_ref().map(|killer| format!(": {killer}")).unwrap_or_default();
     let mut verdict = Verdict::new(outcome.word(), format!("{} {how}{by}", the_run(record)));
     details(case, record, &mut verdict);
+    if killer.is_none()
+        && let Some(retry) = superseded(case, record, outcome)
+    {
+        verdict.also("retry", retry);
+    }
     // One that ends well when it is told to was cut short all the same.
     if !matches!(outcome, Outcome::Killed(_))
         && let (Some(began), Some(end)) = (record.started, end_of(record))
@@ -66,10 +72,8 @@ fn ran(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Verdict {
         verdict.also("told to end", format!("by {} at {at}", clean(&change.by)));
     }
     if matches!(outcome, Outcome::Killed(_)) && killer.is_none() {
-        verdict.also(
-            "by whom",
-            "nothing here tells: somebody outside schedrs, or the kernel (out of memory?)",
-        );
+        verdict
+            .also("by whom", "unknown: somebody outside schedrs, or the kernel (out of memory?)");
     }
     verdict
 }
@@ -80,22 +84,35 @@ fn not_over(case: &Case<'_>, record: &RunRecord) -> Verdict {
         let seen = case.sessions.last().map(|session| session.stopped.unwrap_or(session.seen));
         let seen = seen.map(|seen| format!(", at {}", case.clock(seen, case.now)));
         let seen = seen.unwrap_or_default();
-        let did = if record.started.is_some() { "was running" } else { "had not begun" };
+        let did = if record.started.is_some() { "was running" } else { "had not started" };
         let mut verdict = Verdict::new(
             "not_running",
-            format!("{run} {did} when schedrs was last seen{seen}, and it does not run now"),
+            format!("{run} {did} when schedrs was last seen{seen}, and schedrs is not running now"),
         );
-        verdict.also("then", "what became of it will be known when schedrs runs again");
+        verdict.also("then", "its outcome will be known when schedrs runs again");
         details(case, record, &mut verdict);
         return verdict;
     }
+    let (word, text) = going(case, record, case.attempts);
+    let mut verdict = Verdict::new(word, text);
+    details(case, record, &mut verdict);
+    verdict
+}
+
+/// What a run does that is not over, as a word and a sentence.
+pub(super) fn going(
+    case: &Case<'_>,
+    record: &RunRecord,
+    attempts: &[AttemptRecord],
+) -> (&'static str, String) {
+    let run = the_run(record);
     let over =
-        case.attempts.last().filter(|last| last.attempt >= record.attempts && last.ended.is_some());
-    let (word, text) = match record.started {
+        attempts.last().filter(|last| last.attempt >= record.attempts && last.ended.is_some());
+    match record.started {
         Some(_) if let Some(last) = over => (
             "waiting",
             format!(
-                "{run} waits to be tried again: attempt {} {} at {}",
+                "{run} is waiting for a retry: attempt {} {} at {}",
                 last.attempt,
                 format::attempt(last),
                 case.clock(last.ended.unwrap_or(case.now), case.now)
@@ -108,16 +125,13 @@ fn not_over(case: &Case<'_>, record: &RunRecord) -> Verdict {
         }
         None if record.attempts > 0 => {
             let since = case.clock(record.at, case.now);
-            ("running", format!("{run} is being started, since {since}"))
+            ("running", format!("{run} has been starting since {since}"))
         }
         None => {
             let since = case.clock(record.at, case.now);
             ("waiting", format!("{run} has been waiting since {since}, {}", what_for(case)))
         }
-    };
-    let mut verdict = Verdict::new(word, text);
-    details(case, record, &mut verdict);
-    verdict
+    }
 }
 
 /// What a run waits for before it begins.
@@ -152,14 +166,14 @@ fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: SkipReason
             if let Some(session) = case.sessions.iter().find(stopped)
                 && let Some(at) = session.stopped
             {
-                verdict.also("stopped", format!("schedrs ended at {}", case.clock(at, due)));
+                verdict.also("stopped", format!("schedrs stopped at {}", case.clock(at, due)));
             }
             verdict
         }
         SkipReason::Stopped => match change_near(case, ChangeKind::Stopped, record.at, record.at) {
             Some(change) => Verdict::new(
                 "skipped",
-                format!("skipped: {} stopped it before it began", clean(&change.by)),
+                format!("skipped: {} stopped it before it started", clean(&change.by)),
             ),
             None => plainly(),
         },
@@ -173,7 +187,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
         .iter()
         .filter(|other| other.run.is_some() && other.seq != record.seq && was_active(other, record))
         .collect();
-    going.sort_by_key(|other| other.seq);
+    sort::by_key(&mut going, |other| other.seq);
     if let Some(verdict) = displaced(case, record, due) {
         return verdict;
     }
@@ -218,7 +232,7 @@ fn displaced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Option<Verdic
     let end = record.at.plus(record.duration?);
     let mut verdict = Verdict::new(
         "skipped",
-        format!("skipped: run {run} was still waiting when a newer due time took its place"),
+        format!("skipped: run {run} was still waiting when replaced by a newer due time"),
     );
     let newer = case.records.iter().filter(|other| {
         let step = end.minus(ONE_STEP)..=end.plus(ONE_STEP);
@@ -285,54 +299,13 @@ fn missed(case: &Case<'_>, record: &RunRecord, due: Instant, reason: MissReason)
     let late = match reason {
         MissReason::Late(late) => late,
         MissReason::NoStore(_) => {
-            let text = "missed: the store that several hosts share did not answer in time";
+            let text = "missed: the shared store did not answer in time";
             return Verdict::new("missed", text.to_owned());
         }
-        MissReason::Waited(waited) => {
-            let executor = case.executor.map(|executor| format!(" of {}", executor.name));
-            let mut verdict = Verdict::new(
-                "missed",
-                format!(
-                    "missed: it waited {} for a slot{}, longer than max_wait allows",
-                    words::span(waited),
-                    executor.unwrap_or_default()
-                ),
-            );
-            if let Some(wait) = case.job.and_then(|job| job.options.max_wait) {
-                verdict.also("rule", format!("max_wait = \"{}\"", words::span(wait)));
-            }
-            return verdict;
-        }
+        MissReason::Waited(waited) => return waited_too_long(case, waited),
     };
-    let down = down_at(case.sessions, case.is_running, due);
-    let mut verdict = match down {
-        Some(down) => {
-            let until = down.until().unwrap_or(record.at);
-            let until = case.clock(until, due);
-            let text = match down.before {
-                Some((_, from)) => {
-                    let from = case.clock(from, due);
-                    format!("missed: schedrs was down from {from} to {until}")
-                }
-                None => format!("missed: schedrs was down until {until}"),
-            };
-            let mut verdict = Verdict::new("missed", text);
-            if let Some((session, from)) = down.before {
-                let (pid, from) = (session.process.pid, case.clock(from, due));
-                verdict.also(
-                    "down",
-                    if down.was_stopped() {
-                        format!("it was stopped at {from} (pid {pid})")
-                    } else {
-                        format!(
-                            "it was last seen at {from} (pid {pid}) and not stopped: it was \
-                             killed, or the machine went down"
-                        )
-                    },
-                );
-            }
-            verdict
-        }
+    let mut verdict = match down_at(case.sessions, case.is_running, due) {
+        Some(down) => was_down(case, record, due, &down),
         None => Verdict::new(
             "missed",
             format!(
@@ -361,6 +334,51 @@ fn missed(case: &Case<'_>, record: &RunRecord, due: Instant, reason: MissReason)
     verdict
 }
 
+/// It waited for a slot longer than it may.
+fn waited_too_long(case: &Case<'_>, waited: Duration) -> Verdict {
+    let executor = case.executor.map(|executor| format!(" of {}", executor.name));
+    let mut verdict = Verdict::new(
+        "missed",
+        format!(
+            "missed: it waited {} for a slot{}, longer than max_wait allows",
+            words::span(waited),
+            executor.unwrap_or_default()
+        ),
+    );
+    if let Some(wait) = case.job.and_then(|job| job.options.max_wait) {
+        verdict.also("rule", format!("max_wait = \"{}\"", words::span(wait)));
+    }
+    verdict
+}
+
+/// Nothing ran that could have started it.
+fn was_down(case: &Case<'_>, record: &RunRecord, due: Instant, down: &Down<'_>) -> Verdict {
+    let until = case.clock(down.until().unwrap_or(record.at), due);
+    let text = match down.before {
+        Some((_, from)) => {
+            let from = case.clock(from, due);
+            format!("missed: schedrs was down from {from} to {until}")
+        }
+        None => format!("missed: schedrs was down until {until}"),
+    };
+    let mut verdict = Verdict::new("missed", text);
+    if let Some((session, from)) = down.before {
+        let (pid, from) = (session.process.pid, case.clock(from, due));
+        verdict.also(
+            "down",
+            if down.was_stopped() {
+                format!("it was stopped at {from} (pid {pid})")
+            } else {
+                format!(
+                    "it was last seen at {from} (pid {pid}) and not stopped: it was killed, or \
+                     the machine went down"
+                )
+            },
+        );
+    }
+    verdict
+}
+
 fn coalesced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
     let runs = case.records.iter().filter(|other| {
         let step = other.at.since(record.at).max(record.at.since(other.at));
@@ -374,7 +392,7 @@ fn coalesced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
             let mut verdict = Verdict::new(
                 "coalesced",
                 format!(
-                    "coalesced: the due time {} stands for it{number}, which {}",
+                    "coalesced: covered by the due time {}{number}, which {}",
                     case.clock(run.due, due),
                     format::sentence(run)
                 ),
@@ -382,7 +400,7 @@ fn coalesced(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
             verdict.also("instead", format!("it {}", format::ran(run, due, case.zone)));
             verdict
         }
-        None => Verdict::new("coalesced", "coalesced: another due time of the job stands for it"),
+        None => Verdict::new("coalesced", "coalesced: covered by another due time of the job"),
     };
     let at = case.clock(record.at, due);
     verdict.also("together", format!("they were decided together, at {at}"));
@@ -438,7 +456,7 @@ fn details(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
         }
         if record.by.is_none() {
             let lag = words::elapsed(started.since(record.due));
-            text += &format!(", begun {lag} after it was due");
+            text += &format!(", started {lag} after it was due");
         }
         if let Some(process) = record.process {
             text += &format!(", pid {}", process.pid);
@@ -448,7 +466,7 @@ fn details(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
     let waited = record.started.map_or(Duration::ZERO, |started| started.since(record.at));
     if waited >= Duration::from_secs(1) {
         let waited = words::span(waited);
-        verdict.also("waited", format!("{waited} before it began, {}", what_for(case)));
+        verdict.also("waited", format!("{waited} before it started, {}", what_for(case)));
     }
     for attempt in case.attempts.iter().filter(|_| record.attempts > 1) {
         let times = match (attempt.started, attempt.ended) {
@@ -464,6 +482,30 @@ fn details(case: &Case<'_>, record: &RunRecord, verdict: &mut Verdict) {
     if record.attempts > 1 && case.attempts.is_empty() {
         verdict.also("attempts", record.attempts.to_string());
     }
+}
+
+/// That another attempt was to follow, and that a newer due time replaced it.
+fn superseded(case: &Case<'_>, record: &RunRecord, outcome: &Outcome) -> Option<String> {
+    let options = &case.job?.options;
+    if outcome.is_success() || record.attempts > options.retries {
+        return None;
+    }
+    let end = end_of(record).unwrap_or(record.at);
+    let by = end.plus(options.retry_delay_after(record.attempts)).plus(ONE_STEP);
+    let newer = case
+        .records
+        .iter()
+        .filter(|other| other.due > record.due && (end.minus(ONE_STEP)..=by).contains(&other.at));
+    let newer = newer.min_by_key(|other| (other.at, other.seq))?;
+    if change_near(case, ChangeKind::Stopped, end, newer.at).is_some() {
+        return None;
+    }
+    let run = newer.run.map(|run| format!(" (run {run})")).unwrap_or_default();
+    let due = case.clock(newer.due, record.due);
+    let next = record.attempts + 1;
+    Some(format!(
+        "attempt {next} was to follow; the due time {due}{run} came first and superseded it"
+    ))
 }
 
 /// Why a run got a signal, as far as schedrs had to do with it.
@@ -495,7 +537,7 @@ fn who_killed(case: &Case<'_>, record: &RunRecord) -> Option<String> {
             && change.what == ChangeKind::Stopping
             && (session.began..=end.plus(ONE_STEP)).contains(&change.at)
     })?;
-    Some(format!("schedrs was stopping, since {}", case.clock(stopping.at, record.due)))
+    Some(format!("schedrs had been stopping since {}", case.clock(stopping.at, record.due)))
 }
 
 /// The last change of a kind to this job in a span of time.

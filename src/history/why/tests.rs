@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::*;
 use crate::core::event::Process;
 use crate::core::event::RunId;
-use crate::core::job::{Grace, Options, Overlap};
+use crate::core::fleet::{Gone, SessionId};
+use crate::core::job::{Grace, Options, Overlap, RunOn};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use crate::core::zone::Database;
 
@@ -35,6 +36,7 @@ struct Store {
     sessions: Vec<Session>,
     changes: Vec<Change>,
     is_running: bool,
+    members: Vec<Member>,
     now: Instant,
 }
 
@@ -62,6 +64,7 @@ impl Store {
             sessions: vec![session(312, "00:00", "11:59:58", None)],
             changes: Vec::new(),
             is_running: true,
+            members: Vec::new(),
             now: at("11:59:59"),
         }
     }
@@ -108,10 +111,14 @@ impl Store {
             zone: &Zone::utc(),
             records: &self.records,
             oldest: self.records.iter().map(|record| record.due).min(),
+            latest: Latest::of_records("backup", self.records.iter().rev()).as_ref(),
             attempts: &self.attempts,
             sessions: &self.sessions,
             is_running: self.is_running,
+            members: &self.members,
+            has_hosts: self.records.iter().any(|record| record.host.is_some()),
             changes: &self.changes,
+            typed: "",
         })
     }
 
@@ -190,7 +197,7 @@ fn of_several_the_one_that_went_wrong() {
         .record(run(3, "04:00", "04:00", 3, Some(Outcome::Succeeded)));
     let verdict = store.ask(Asked::Within(at("03:00"), at("04:00")));
     assert_eq!(verdict.due, Some(at("03:30")));
-    assert_eq!(evidence(&verdict, "beside"), "there are 2 other records in that time");
+    assert_eq!(evidence(&verdict, "beside"), "there are 2 other records at that time");
 }
 
 #[test]
@@ -198,14 +205,14 @@ fn a_jobfile_that_was_edited_since() {
     let verdict = Store::new()
         .with(|store| store.known.as_mut().unwrap().trigger = "another".into())
         .ask(Asked::Latest);
-    assert!(evidence(&verdict, "but").contains("not taken over"), "{verdict:?}");
+    assert!(evidence(&verdict, "but").contains("not reloaded yet"), "{verdict:?}");
 }
 
 /// Records as no scheduler would leave them: there is always an answer, and a known word.
 #[test]
 fn there_is_always_an_answer() {
     use proptest::prelude::*;
-    const WORDS: [&str; 19] = [
+    const WORDS: [&str; 20] = [
         "succeeded",
         "failed",
         "killed",
@@ -221,6 +228,7 @@ fn there_is_always_an_answer() {
         "paused",
         "not_due",
         "never_due",
+        "not_loaded",
         "not_running",
         "forgotten",
         "unknown",
@@ -266,4 +274,81 @@ fn there_is_always_an_answer() {
         let is_harmless = !verdict.text.contains(char::is_control);
         prop_assert!(!verdict.text.is_empty() && is_harmless);
     });
+}
+
+fn member(id: u64, host: &str, joined: &str, seen: &str, gone: Option<(&str, u64)>) -> Member {
+    let gone = gone.map(|(time, by)| Gone { at: at(time), by: SessionId(by) });
+    let (joined, seen) = (at(joined), at(seen));
+    Member { joined, seen, gone, ..Member::new(SessionId(id), host) }
+}
+
+fn on(host: &str, record: RunRecord) -> RunRecord {
+    RunRecord { host: Some(host.into()), ..record }
+}
+
+/// Where it was, and why somewhere else than before.
+#[test]
+fn a_handover_is_told_of() {
+    let done = || Some(Outcome::Succeeded);
+    let lost = || Some(Outcome::Lost("host web2 was silent for 17 s".into()));
+    let new = member(1, "web1", "00:00", "11:59", None);
+    let before = [(2, None), (2, Some(("03:25:00", 1))), (2, Some(("03:20:00", 2)))];
+    let [alive, dead, stopped] =
+        before.map(|(id, gone)| member(id, "web2", "00:00", "03:24:43", gone));
+    let leaving = Member { leaving: true, ..alive.clone() };
+    let late = member(3, "web1", "03:15:00", "11:59", None);
+    let silent = "web2 was silent for 17s; web1 took the job over at 03:25:00";
+    for (members, first, expected) in [
+        (vec![new.clone(), dead.clone()], done(), silent),
+        (vec![new.clone(), dead], lost(), silent),
+        (
+            vec![new.clone(), stopped],
+            done(),
+            "web2 was stopped, at 03:20:00; web1 took the job over",
+        ),
+        (vec![new.clone(), leaving], done(), "web2 is stopping; web1 took the job over"),
+        (
+            vec![late, alive.clone()],
+            done(),
+            "web2 had the job before; homes were reassigned when web1 joined, at 03:15:00",
+        ),
+        (
+            vec![new.clone(), alive],
+            done(),
+            "web2 had the job before; the job or the fleet has changed",
+        ),
+        (vec![new], done(), "web2 had the job until 03:00:00; web1 has it since then"),
+    ] {
+        let is_lost = matches!(first, Some(Outcome::Lost(_)));
+        let store = Store::new()
+            .record(on("web2", run(1, "03:00", "03:00", 3, first)))
+            .record(on("web1", run(2, "03:30", "03:30", 3, done())))
+            .with(|store| store.members = members);
+        let verdict = store.minute("03:30");
+        assert_eq!(evidence(&verdict, "on"), "web1, as assigned by the fleet");
+        assert_eq!(evidence(&verdict, "handover"), expected);
+        let verdict = store.minute("03:00");
+        assert_eq!(evidence(&verdict, "on"), "web2, as assigned by the fleet");
+        assert_eq!(evidence(&verdict, "handover"), if is_lost { expected } else { "" });
+        let to_come = store.minute("12:30");
+        assert_eq!(evidence(&to_come, "on"), "web1, which decided its last due time");
+    }
+    // Of interest for an hour.
+    for (now, expected) in
+        [("04:15:00", "web2 had the job until 03:00:00; web1 has it since then"), ("06:00:00", "")]
+    {
+        let store = Store::new()
+            .record(on("web2", run(1, "03:00", "03:00", 3, done())))
+            .record(on("web1", run(2, "03:30", "03:30", 3, done())))
+            .record(on("web1", run(3, "04:00", "04:00", 3, done())))
+            .with(|store| store.now = at(now));
+        assert_eq!(evidence(&store.minute("04:00"), "handover"), expected);
+    }
+    let everywhere = Store::new()
+        .record(on("web2", run(1, "03:00", "03:00", 3, done())))
+        .record(on("web1", run(2, "03:30", "03:30", 3, done())))
+        .options(|options| options.run_on = RunOn::All);
+    let verdict = everywhere.minute("03:30");
+    assert_eq!(evidence(&verdict, "on"), "web1, as on every host");
+    assert_eq!(evidence(&verdict, "handover"), "");
 }

@@ -22,6 +22,9 @@ pub(super) fn due(case: &Case<'_>, due: Instant) -> Verdict {
 }
 
 fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
+    if case.is_not_loaded() {
+        return not_loaded(case);
+    }
     let Some(known) = case.known else {
         return Verdict::new(
             "unknown",
@@ -32,8 +35,8 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
             },
         );
     };
-    if job.options.paused && !known.resumed && known.pause.is_none() {
-        return by_file(job);
+    if case.is_paused_by_file() {
+        return by_file(case, job);
     }
     if let Some(pause) = case.pause()
         && due > pause.at
@@ -74,53 +77,71 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
         ),
         Some(oldest) => {
             let oldest = case.clock(oldest, due);
-            forgotten(format!("no record of it is kept: the oldest is that of {oldest}"))
+            forgotten(format!("no record of it is kept: the oldest record is from {oldest}"))
         }
         None => forgotten("no record of it is kept".to_owned()),
     }
 }
 
+/// That the scheduler has not read the jobfile since the job was written into it.
+pub(super) fn not_loaded_text(case: &Case<'_>) -> String {
+    format!(
+        "not loaded: it was added to the jobfile after schedrs last read it; `schedrs reload{}`",
+        case.typed
+    )
+}
+
+fn not_loaded(case: &Case<'_>) -> Verdict {
+    Verdict::new("not_loaded", not_loaded_text(case))
+}
+
 fn forgotten(text: String) -> Verdict {
     let mut verdict = Verdict::new("forgotten", text);
-    verdict.also("rule", "`keep` in `[store]` says how much of the past is kept");
+    verdict.also("rule", "`keep` in `[store]` sets how much history is kept");
     verdict
 }
 
-fn by_file(job: &Job) -> Verdict {
-    let mut verdict = Verdict::new("paused", "not due: its definition says `paused = true`");
-    verdict.also("to change", format!("`schedrs resume {}`, or edit the jobfile", clean(&job.id)));
+fn by_file(case: &Case<'_>, job: &Job) -> Verdict {
+    let mut verdict = Verdict::new("paused", "not due: its definition has `paused = true`");
+    let resume = format!("`schedrs resume {}{}`", clean(&job.id), case.typed);
+    verdict.also("to change", format!("{resume}, or edit the jobfile"));
     verdict
 }
 
 fn paused(case: &Case<'_>, pause: &Pause, due: Instant) -> Verdict {
-    let own = case.known.is_some_and(|known| known.pause.as_ref() == Some(pause));
-    let what = if own { "paused" } else { "all jobs are paused" };
-    let since = case.clock(pause.at, due);
-    let until = match pause.until {
-        Some(until) => format!(" until {}", case.clock(until, due)),
-        None => String::new(),
-    };
-    let reason = pause.reason.as_ref().map(|why| format!(": {}", clean(why))).unwrap_or_default();
-    let by = clean(&pause.by);
     let (verb, then) = if due > case.now {
-        ("will not run", "it will be `skipped` if the pause goes on until then")
+        ("will not run", "it will be `skipped` if it is still paused then")
     } else {
         ("not run", "it will be recorded as `skipped` when the pause ends")
     };
-    let mut verdict =
-        Verdict::new("paused", format!("{verb}: {what} by {by} since {since}{until}{reason}"));
+    let (words, resume) = pause_words(case, pause, due);
+    let mut verdict = Verdict::new("paused", format!("{verb}: {words}"));
     verdict.also("then", then);
-    let target = if own { clean(case.id).into_owned() } else { "--all".to_owned() };
-    verdict.also("to change", format!("`schedrs resume {target}`"));
+    verdict.also("to change", format!("`{resume}`"));
     verdict
+}
+
+/// Who has paused what, since and until when and why; and the command that ends it.
+pub(super) fn pause_words(case: &Case<'_>, pause: &Pause, near: Instant) -> (String, String) {
+    let own = case.known.is_some_and(|known| known.pause.as_ref() == Some(pause));
+    let what = if own { "paused" } else { "all jobs are paused" };
+    let since = case.clock(pause.at, near);
+    let until = match pause.until {
+        Some(until) => format!(" until {}", case.clock(until, near)),
+        None => String::new(),
+    };
+    let reason = pause.reason.as_ref().map(|why| format!(": {}", clean(why))).unwrap_or_default();
+    let target = if own { clean(case.id).into_owned() } else { "--all".to_owned() };
+    let words = format!("{what} by {} since {since}{until}{reason}", clean(&pause.by));
+    (words, format!("schedrs resume {target}{}", case.typed))
 }
 
 /// It has passed and nobody has decided it.
 fn undecided(case: &Case<'_>, job: &Job, due: Instant, delay: Duration) -> Verdict {
     let Some(down) = not_running(case) else {
-        let mut verdict = Verdict::new("pending", "it is being decided just now");
+        let mut verdict = Verdict::new("pending", "it is being decided right now");
         let ago = words::span(case.now.since(due));
-        verdict.also("due", format!("{ago} ago; `schedrs status` says whether all is well"));
+        verdict.also("due", format!("{ago} ago; check `schedrs status{}`", case.typed));
         return verdict;
     };
     let late = case.now.since(due.plus(delay));
@@ -151,10 +172,10 @@ fn not_running(case: &Case<'_>) -> Option<String> {
     Some(match case.sessions.last() {
         Some(session) => match session.stopped {
             Some(at) => {
-                format!("schedrs does not run; it was stopped at {}", case.clock(at, case.now))
+                format!("schedrs is not running; it was stopped at {}", case.clock(at, case.now))
             }
             None => format!(
-                "schedrs does not run; it was last seen at {}",
+                "schedrs is not running; it was last seen at {}",
                 case.clock(session.seen, case.now)
             ),
         },
@@ -171,14 +192,14 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
     let (Some(job), Some(trigger)) = (case.job, case.trigger()) else {
         return Verdict::new("unknown", "no record of that time is kept");
     };
-    if trigger.next_after(Instant::MIN).is_none() {
-        return Verdict::new("never_due", "never due: its schedule names no time");
+    if case.is_not_loaded() {
+        return not_loaded(case);
     }
-    if asked.is_none_or(|asked| asked >= case.now) && job.options.paused {
-        let resumed = case.known.is_some_and(|known| known.resumed || known.pause.is_some());
-        if !resumed {
-            return by_file(job);
-        }
+    if trigger.next_after(Instant::MIN).is_none() {
+        return Verdict::new("never_due", "never due: its schedule matches no time");
+    }
+    if asked.is_none_or(|asked| asked >= case.now) && case.is_paused_by_file() {
+        return by_file(case, job);
     }
     let Some(asked) = asked else { return not_so_far(case, &trigger) };
     if let Some(known) = case.known
@@ -188,7 +209,7 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
         let mut verdict = Verdict::new(
             "unknown",
             format!(
-                "no record of that time is kept; it has had its present schedule since {since}"
+                "no record of that time is kept; it has had its current schedule since {since}"
             ),
         );
         if let Some(oldest) = case.oldest {
@@ -203,7 +224,7 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
         "not_due",
         match (before, after) {
             (Some(before), Some(after)) => format!(
-                "not due: the due times around it are {} and {}",
+                "not due: the nearest due times are {} and {}",
                 case.clock(before, asked),
                 case.clock(after, asked)
             ),
@@ -222,9 +243,14 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
     if let (Some(before), Some(record)) = (before, case.records.iter().find(covers)) {
         let before = case.clock(before, asked);
         let words = format::sentence(record);
-        verdict.also("before", format!("that of {before} {words}"));
+        verdict.also("before", format!("the one at {before} {words}"));
     }
     verdict
+}
+
+/// The last due time of a schedule that was over when the job was first known.
+fn passed_before(since: Instant, trigger: &Trigger) -> Option<Instant> {
+    last_due(trigger, Instant::MIN, since).filter(|last| *last < since)
 }
 
 /// It has had no due time yet.
@@ -239,7 +265,18 @@ fn not_so_far(case: &Case<'_>, trigger: &Trigger) -> Verdict {
             verdict
         }
         None => match case.known {
-            Some(_) => forgotten("no record of it is kept, and nothing is to come".to_owned()),
+            Some(known) if let Some(last) = passed_before(known.since, trigger) => {
+                let what =
+                    if matches!(trigger, Trigger::Date(_)) { "date" } else { "last due time" };
+                let (last, since) = (case.clock(last, case.now), case.clock(known.since, case.now));
+                let text = format!(
+                    "not due any more: its {what}, {last}, had passed when schedrs loaded it at {since}"
+                );
+                Verdict::new("not_due", text)
+            }
+            Some(_) => {
+                forgotten("no record of it is kept, and no more due times follow".to_owned())
+            }
             None => Verdict::new("unknown", "schedrs has never run this job with this store"),
         },
     };

@@ -40,11 +40,11 @@ fn every_problem_of_a_text_is_said() {
         (builder.build("a", "command = 'x'", NOW), &["no trigger"]),
         (builder.build("", "command = 'x'\ndate = 'now'", NOW), &["the id of a job"]),
         (builder.build("a", "[jobs.b]\ncommand = 'x'\ndate = 'now'", NOW), &["unknown key"]),
-        (builder.modify(&jobs[0], "cron = '* * * * *'"), &["`cron` says when"]),
+        (builder.modify(&jobs[0], "cron = '* * * * *'"), &["`cron` sets when"]),
         (builder.modify(&jobs[0], ""), &["nothing to change"]),
         (builder.modify(&jobs[0], "retires = 3"), &["unknown key `retires` (did you mean"]),
         (builder.modify(&jobs[0], "executor = 'x'"), &["unknown executor `x`"]),
-        (builder.reschedule(&jobs[0], "retries = 3", NOW), &["`retries` does not say"]),
+        (builder.reschedule(&jobs[0], "retries = 3", NOW), &["`retries` does not set"]),
         (builder.reschedule(&jobs[0], "timezone = 'UTC'", NOW), &["no trigger"]),
         (builder.reschedule(&jobs[0], "cron = '61 * * * *'", NOW), &["minute 61 is out of range"]),
     ];
@@ -61,7 +61,7 @@ fn what_is_odd_about_a_text_is_said() {
     let (builder, jobs) = builder("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n");
     let add = |keys: &str| builder.build("b", &format!("command = 'x'\n{keys}"), NOW);
     let rows: &[(Result<Made, Lines>, Option<&str>)] = &[
-        (add("cron = '0 0 30 2 *'"), Some("never fires: there is no such date")),
+        (add("cron = '0 0 30 2 *'"), Some("never fires: February has no day 30")),
         (add("cron = '* * * * * *'"), Some("fires every second (six fields begin")),
         (add("interval = '1h'\nend_date = 2001-01-01"), Some("`end_date` is in the past")),
         (add("cron = '0 3 * * *'"), None),

@@ -36,6 +36,29 @@ fn the_example_goes_round() {
     }
 }
 
+/// What a variable of `[defaults]` is read from, and what a job puts around it, are no one value.
+#[test]
+fn what_cannot_be_said_of_a_variable_is_told() {
+    let defaults = "[defaults]\nenv = { P = '/bin', S = { file = '/s' }, T = { file = '/t' } }\n";
+    let job = "[jobs.a]\ncommand = 'x'\ninterval = '1h'\nenv = { ";
+    let rows = [
+        ("P = { append = '/x' }", vec![]),
+        ("S = { append = '/x' }", vec!["S"]),
+        ("S = { append = '/x' }, T = { prepend = '/y' }", vec!["S", "T"]),
+        // Another value has taken the place of the secret.
+        ("S = 'plain'", vec![]),
+    ];
+    for (env, lost) in rows {
+        let (written, told) = set(&load(&format!("{defaults}{job}{env} }}\n")));
+        let why = |name| format!("what is put around the secret of variable {name} is left out");
+        let lost: Vec<String> = lost.into_iter().map(why).collect();
+        let expected = format!("job a: {}", lost.join("; "));
+        assert_eq!(told, if lost.is_empty() { vec![] } else { vec![expected] }, "{env}");
+        assert!(lost.iter().all(|why| written.contains(&format!("# {why}\n"))), "{written}");
+        load(&written);
+    }
+}
+
 #[test]
 fn every_option_goes_round() {
     let all = r#"

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Typed;
 use crate::core::instant::Instant;
+use crate::core::sort;
 use crate::core::trigger::CronTrigger;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::crontab::{self, Crontab};
@@ -18,7 +19,7 @@ use crate::core::zone::Zone;
 const NEVER: &str = "0 0 30 2 *";
 
 /// Why a schedule is not what it was.
-const LOST: &str = "a schedule that is never due, of which it is not known how it was written";
+const LOST: &str = "a schedule that is never due, whose text is not known";
 
 /// A cron trigger's schedules, and what of them is lost.
 pub(super) fn schedules(cron: &CronTrigger) -> (Typed, Option<&'static str>) {
@@ -50,12 +51,9 @@ fn normal(schedule: &Schedule, write: impl Fn(&Schedule, u16) -> Option<Normal>)
     if schedule.months() != 0 {
         return write(schedule, schedule.months());
     }
-    // It was seen to be impossible, and its months are not known any more: any will do that make
-    // it just as impossible. February is where most of them are.
-    let mut months = [2].into_iter().chain(1..=12);
-    months.find_map(|month| {
-        write(schedule, 1 << month).filter(|text| read(text).as_ref() == Some(schedule))
-    })
+    // It was seen to be impossible. Not all that was written of its days may be known any more.
+    let asked = schedule.more()?.impossible_months;
+    write(schedule, asked).filter(|text| read(text).as_ref() == Some(schedule))
 }
 
 fn read(normal: &Normal) -> Option<Schedule> {
@@ -79,7 +77,7 @@ fn read(normal: &Normal) -> Option<Schedule> {
 /// Fields of the table form as JSON.
 pub(super) fn json(fields: &[(&'static str, String)]) -> Value {
     let fields = fields.iter().map(|(key, text)| ((*key).to_owned(), text.as_str().into()));
-    Value::Object(fields.collect::<Map<_, _>>())
+    Value::Object(sort::collect(fields))
 }
 
 /// The same as TOML, in the order of the calendar.

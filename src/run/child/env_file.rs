@@ -48,14 +48,14 @@ fn entry(line: &[u8]) -> Result<Entry<'_>, &'static str> {
     let (name, value) = (&line[..equals], &line[equals + 1..]);
     let letter = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     if name.last().is_some_and(u8::is_ascii_whitespace) {
-        return Err("there may be no space in front of `=`");
+        return Err("no space is allowed before `=`");
     }
     if name.is_empty() || name[0].is_ascii_digit() || !name.iter().all(letter) {
-        return Err("the name may hold letters, digits and _, and begins with no digit");
+        return Err("a name has letters, digits and _, and does not begin with a digit");
     }
     let value = unquoted(value)?;
     if value.contains(&0) {
-        return Err("a zero byte");
+        return Err("contains a NUL byte");
     }
     Ok((name, value))
 }
@@ -71,6 +71,6 @@ fn unquoted(value: &[u8]) -> Result<&[u8], &'static str> {
     // `"{"a": 1}"`: what is in the quotes may have quotes.
     match inner.split_last() {
         Some((last, inner)) if last == quote => Ok(inner),
-        _ => Err("nothing but a comment may follow the quote"),
+        _ => Err("only a comment may follow the closing quote"),
     }
 }

@@ -21,6 +21,7 @@ use super::identity::Identity;
 use super::secrets::{MAX_SECRET, Secrets, too_short};
 use super::{env_file, files, inherited, shell};
 use crate::core::job::Options;
+use crate::core::sort;
 use crate::sys::accounts::{self, Account};
 
 /// PATH where nothing else says one.
@@ -55,12 +56,12 @@ impl Base {
 
     /// From the environment of the scheduler.
     pub(super) fn of(variables: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Base {
-        let inherited: Variables = variables
+        let variables = variables
             .filter(|(name, _)| !inherited::is_of_the_service(name))
-            .filter_map(|(name, value)| Some((name.clone(), join(&name, &value)?)))
-            .collect();
+            .filter_map(|(name, value)| Some((name.clone(), join(&name, &value)?)));
+        let inherited: Variables = sort::collect(variables);
         let of_others = inherited.iter().filter(|(name, _)| !inherited::is_of_a_person(name));
-        let of_others = of_others.map(|(name, entry)| (name.clone(), entry.clone())).collect();
+        let of_others = sort::collect(of_others.map(|(name, it)| (name.clone(), it.clone())));
         let mut small = Variables::new();
         set(&mut small, "PATH", DEFAULT_PATH.as_bytes());
         set(&mut small, "SHELL", b"/bin/sh");
@@ -74,6 +75,12 @@ impl Base {
             }
         }
         Base { inherited, of_others, small }
+    }
+
+    /// The `HOME` of this process.
+    pub(super) fn home(&self) -> Option<&[u8]> {
+        let entry = self.inherited.get(&b"HOME"[..])?;
+        entry.to_bytes().strip_prefix(b"HOME=").filter(|home| !home.is_empty())
     }
 
     /// The environment of one attempt. `rights` are whose files are read as, where these are not
@@ -115,12 +122,9 @@ impl Base {
         for (name, path) in &options.secrets {
             let value = read_secret(Path::new(&**path), reader)?;
             let entry = join(name.as_bytes(), &value)
-                .ok_or_else(|| format!("secret {path} holds a zero byte"))?;
+                .ok_or_else(|| format!("secret {path} contains a NUL byte"))?;
             own.insert(name.as_bytes().to_vec(), entry);
             secrets.add(&value);
-        }
-        for (name, value) in told {
-            set(&mut own, name, value.as_bytes());
         }
         let is_somebody_else = user.is_some_and(|uid| uid != rustix::process::geteuid().as_raw());
         let base = match (options.clear_env, is_somebody_else) {
@@ -128,6 +132,18 @@ impl Base {
             (false, true) => &self.of_others,
             (false, false) => &self.inherited,
         };
+        for (name, joined) in &options.joined {
+            let there = own.get(name.as_bytes()).or_else(|| base.get(name.as_bytes()));
+            let there = there.and_then(|entry| entry.to_bytes().get(name.len() + 1..));
+            let whole = joined.around(there.unwrap_or_default());
+            let entry = join(name.as_bytes(), &whole)
+                .filter(|_| !name.is_empty() && !name.contains('='))
+                .ok_or_else(|| format!("variable {name:?} cannot be set"))?;
+            own.insert(name.as_bytes().to_vec(), entry);
+        }
+        for (name, value) in told {
+            set(&mut own, name, value.as_bytes());
+        }
         Ok(Environment { base, own, secrets })
     }
 }
@@ -172,7 +188,7 @@ fn set_account(variables: &mut Variables, account: &Account) {
     set(variables, "LOGNAME", account.name.as_bytes());
 }
 
-/// `NAME=value`; `None` when either holds a zero byte.
+/// `NAME=value`; `None` when either contains a NUL byte.
 fn join(name: &[u8], value: &[u8]) -> Option<CString> {
     CString::new([name, b"=", value].concat()).ok()
 }
@@ -183,7 +199,7 @@ fn read_env_file(path: &Path, reader: Reader<'_>, variables: &mut Variables) -> 
     let entries = env_file::parse(&text)
         .map_err(|flaw| format!("env_file {}, {}", path.display(), flaw.text()))?;
     for (name, value) in entries {
-        // Neither holds a zero byte.
+        // Neither contains a NUL byte.
         variables.extend(join(name, value).map(|entry| (name.to_vec(), entry)));
     }
     Ok(())
@@ -220,19 +236,19 @@ mod tests {
     #[test]
     fn env_files() {
         let spaced = "# a comment\n\nA=1\r\n  B = no\n";
-        let said = "env_file F, line 4: there may be no space in front of `=`";
+        let said = "env_file F, line 4: no space is allowed before `=`";
         assert_eq!(parse(spaced).unwrap_err(), said);
-        assert!(parse("A B=no\n").unwrap_err().starts_with("env_file F, line 1: the name"));
+        assert!(parse("A B=no\n").unwrap_err().starts_with("env_file F, line 1: a name"));
         assert_eq!(parse("export\tA=1\nexportB=2\n").unwrap(), ["A=1", "exportB=2"]);
         let good = "A=1\r\nexport B=\"two words\"\nC='#x'\nD=\nE=a=b # c\n";
         assert_eq!(parse(good).unwrap(), ["A=1", "B=two words", "C=#x", "D=", "E=a=b # c"]);
         let marked = "\u{feff}A=1\nB=\"x\" # note\nC='y'\t# it's\nD=\"{\"a\": 1}\"\n";
         assert_eq!(parse(marked).unwrap(), ["A=1", "B=x", "C=y", "D={\"a\": 1}"]);
         assert_eq!(parse("A=1\nB").unwrap_err(), "env_file F, line 2: expected NAME=value");
-        let after = "env_file F, line 1: nothing but a comment may follow the quote";
+        let after = "env_file F, line 1: only a comment may follow the closing quote";
         assert_eq!(parse("A=\"x\" y").unwrap_err(), after);
         assert_eq!(parse("A=\"x\"# y").unwrap_err(), after);
-        assert_eq!(parse("A='a\0b'").unwrap_err(), "env_file F, line 1: a zero byte");
+        assert_eq!(parse("A='a\0b'").unwrap_err(), "env_file F, line 1: contains a NUL byte");
         assert_eq!(parse("A=\"x").unwrap_err(), "env_file F, line 1: the quote is not closed");
         let missing =
             read_env_file(Path::new("/nonexistent"), Reader::default(), &mut Variables::new());

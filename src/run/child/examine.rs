@@ -54,18 +54,26 @@ struct Answer {
 impl World {
     /// What would bite when this attempt is started here. `due` is its due time in words.
     pub(crate) fn examine(&self, start: &Start, due: &str) -> Vec<Finding> {
-        let options = &*start.job.options;
-        let (identity, account) = match changes(options) {
+        let (identity, account) = match changes(&start.job.options) {
             Ok((changes, account)) => (changes.and_then(|changes| changes.identity), account),
             Err(failure) => {
-                let help = "name a user and a group of this machine (`getent passwd`)";
+                let help = "use a user and a group that exist on this machine (`getent passwd`)";
                 return vec![Finding::problem("user", failure.reason, help)];
             }
         };
+        let at_home = match super::home::at_home(start, account.as_ref(), self.base.home()) {
+            Ok(at_home) => at_home,
+            Err(failure) => {
+                let help = "write the whole path, or set HOME in `env`";
+                return vec![Finding::problem("home", failure.reason, help)];
+            }
+        };
+        let start = at_home.as_ref().unwrap_or(start);
+        let options = &*start.job.options;
         let env = match self.environment(start, due, account.as_ref(), identity.as_ref()) {
             Ok(env) => env,
             Err(failure) => {
-                let help = "`env_file` and secrets are read at each start, as the job's user";
+                let help = "`env_file` and secrets are read for each run, as the job's user";
                 return vec![Finding::problem("environment", failure.reason, help)];
             }
         };
@@ -79,7 +87,7 @@ impl World {
             found.push(Finding::ok("user", format!("runs as {name} (uid {})", account.uid)));
         }
         if let Some(cwd) = &options.cwd {
-            found.push(Finding::ok("cwd", format!("{cwd} can be entered")));
+            found.push(Finding::ok("cwd", format!("{cwd} is accessible")));
         }
         self.examine_command(start, &env, &mut found);
         found.extend(open_path(&env));
@@ -108,12 +116,12 @@ impl World {
             Step::Groups | Step::Group | Step::User | Step::Regain => Finding::problem(
                 "user",
                 reason,
-                "run schedrs as root, or as that user and leave `user` and `group` out",
+                "run schedrs as root, or run it as that user and leave out `user` and `group`",
             ),
             Step::Spawn | Step::Directory | Step::Execute => Finding::problem(
                 "cwd",
                 reason,
-                "make the directory, let the job's user into it, or name another `cwd`",
+                "create the directory, give the job's user access, or change `cwd`",
             ),
         })
     }
@@ -133,8 +141,8 @@ impl World {
         if options.cwd.is_none() && is_relative && shell::plain_words(first).is_some() {
             found.push(Finding::warning(
                 "cwd",
-                format!("{first} is looked for where the scheduler is started"),
-                "set `cwd`, which is relative to the jobfile, or write the whole path",
+                format!("{first} is looked up relative to where the scheduler was started"),
+                "set `cwd` (relative to the jobfile), or write the full path",
             ));
             return;
         }
@@ -169,7 +177,7 @@ impl World {
             let elsewhere = DEFAULT_PATH.split(':').map(|dir| format!("{dir}/{name}"));
             let help = match elsewhere.into_iter().find(|file| Path::new(file).is_file()) {
                 Some(file) => format!("it is {file}: write that, or set PATH in `env`"),
-                None => format!("install it or write its whole path; PATH is {path}"),
+                None => format!("install it, or write its full path; PATH is {path}"),
             };
             (failure.reason, help)
         })?;
@@ -181,9 +189,9 @@ impl World {
         match self.look(&file, options, env) {
             Ok(0) => {}
             Ok(2) => {
-                let help = "a relative path is relative to `cwd`, or where the scheduler starts";
+                let help = "relative paths start at `cwd`, or where the scheduler was started";
                 return Err((
-                    format!("{shown} does not exist or cannot be seen{who}"),
+                    format!("{shown} does not exist, or cannot be seen{who}"),
                     help.into(),
                 ));
             }
@@ -213,11 +221,12 @@ impl World {
         let help = "install it, or correct the first line of the file".to_owned();
         let path = CString::new(interpreter.as_bytes()).unwrap_or_default();
         if line.iter().any(|word| word.ends_with('\r')) {
-            let text = format!("the lines of {program} end as on Windows, so its #! line fails");
+            let text = format!("{program} has Windows line endings, which break its #! line");
             return Err((text, format!("sed -i 's/\\r$//' {}", quoted(Path::new(program)))));
         }
         if !matches!(self.look(&path, options, env), Ok(0)) {
-            let text = format!("the #! line of {program} names {interpreter}, which is not there");
+            let text =
+                format!("the #! line of {program} names {interpreter}, which does not exist");
             return Err((text, help));
         }
         // `#!/usr/bin/env python3` looks on PATH again.
@@ -287,13 +296,13 @@ impl World {
             return None;
         }
         if answer.code.is_none() {
-            let text = format!("{} does not say whether it understands it", options.shell[0]);
-            let help = "it was asked with `-n -c`, and has not ended in time or was killed";
+            let text = format!("{} did not check its syntax", options.shell[0]);
+            let help = "`-n -c` did not finish in time, or was killed";
             return Some(Finding::warning("command", text, help));
         }
         let said = String::from_utf8_lossy(&answer.out).into_owned();
         let said = said.lines().next().unwrap_or("a syntax error").to_owned();
-        let help = "`schedrs validate --explain` shows the command as the shell gets it";
+        let help = "`schedrs validate --explain` shows the command the shell gets";
         Some(Finding::problem("command", said, help))
     }
 
@@ -310,14 +319,17 @@ impl World {
         let user = account.name.to_string_lossy().into_owned();
         let shell = account.shell.to_string_lossy().into_owned();
         let not_compared = |why: &str| {
-            vec![Finding::ok("environment", format!("not compared with that of {user}: {why}"))]
+            vec![Finding::ok(
+                "environment",
+                format!("not compared with {user}'s login shell: {why}"),
+            )]
         };
         let name = shell.rsplit('/').next().unwrap_or_default();
         if matches!(name, "" | "nologin" | "false" | "sync") {
-            return not_compared("there is no login shell");
+            return not_compared("it does not exist");
         }
         let Some(login) = self.login(&account, &shell, options) else {
-            return not_compared("the login shell does not answer");
+            return not_compared("it does not answer");
         };
         let here = env.variables().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
         login::compare(&here, &login.into_iter().collect(), &user)
@@ -383,7 +395,7 @@ fn too_long(program: &Program<'_>) -> Finding {
     let command: usize = program.argv.iter().map(|word| word.count_bytes() + 1).sum();
     let env: usize = program.env.iter().map(|entry| entry.count_bytes() + 1).sum();
     let text = format!(
-        "the command line ({} KiB) and the environment ({} KiB) are more than the kernel takes",
+        "the command line ({} KiB) and the environment ({} KiB) exceed the kernel's limit",
         kib(command),
         kib(env)
     );
@@ -429,7 +441,7 @@ fn open_path(env: &Environment<'_>) -> Option<Finding> {
     let path = String::from_utf8_lossy(env.get("PATH")?).into_owned();
     let open = |dir: &&str| fs::metadata(dir).is_ok_and(|meta| meta.mode() & 0o002 != 0);
     let dir = path.split(':').find(open)?;
-    let help = "take it out of PATH: a program there can be anybody's";
+    let help = "remove it from PATH: anyone can put programs there";
     Some(Finding::warning("PATH", format!("everyone can write to {dir}"), help))
 }
 

@@ -78,14 +78,14 @@ fn number(name: &str) -> Option<u32> {
 
 fn group_unknown(uid: u32) -> Failure {
     Failure::lasting(format!(
-        "user {uid} is not in the user database, so its group is not known: add `group`"
+        "user {uid} is not in the user database, so its group is unknown: set `group`"
     ))
 }
 
 /// An answer that is an error says nothing about the user: the same start may succeed later.
 fn ask<T>(name: &str, answer: Result<Option<T>, i32>) -> Result<Option<T>, Failure> {
     answer.map_err(|errno| {
-        let doing = format!("`{name}` cannot be looked up in the user database");
+        let doing = format!("cannot look up `{name}` in the user database");
         Failure { transient: true, ..Failure::of_machine(&doing, errno) }
     })
 }
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn a_number_without_an_entry_has_no_group() {
         let failure = resolve(Some(NOBODY_AT_ALL), None).unwrap_err();
-        assert!(failure.reason.contains("add `group`") && !failure.transient, "{failure:?}");
+        assert!(failure.reason.contains("set `group`") && !failure.transient, "{failure:?}");
         let (identity, account) = resolve(Some(NOBODY_AT_ALL), Some("0")).unwrap();
         assert_eq!((identity.uid, identity.gid), (Some(3_999_999_999), 0));
         assert_eq!((identity.groups, account.unwrap().home), (vec![0], "/".into()));

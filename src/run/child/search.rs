@@ -16,7 +16,7 @@ use crate::core::job::Options;
 
 /// The name of a file as system calls take it.
 pub(super) fn path_of(bytes: Vec<u8>) -> Result<CString, Failure> {
-    CString::new(bytes).map_err(|_| Failure::lasting("the command holds a zero byte"))
+    CString::new(bytes).map_err(|_| Failure::lasting("the command contains a NUL byte"))
 }
 
 /// The files that a program's name may stand for, in the order in which they are tried, at least

@@ -4,6 +4,7 @@
 //! Collecting costs a start nothing but the copy: what is looked for is worked out by the thread
 //! that looks for it.
 
+use crate::core::sort;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,8 +23,8 @@ pub(crate) fn too_short(value: &[u8]) -> Option<(String, &'static str)> {
         bytes => format!("{bytes} bytes"),
     };
     let what =
-        format!("has {bytes}, and fewer than {SHORTEST} cannot be masked in what a job prints");
-    Some((what, "write a value that is no secret in `env` or `env_file`"))
+        format!("has {bytes}, and fewer than {SHORTEST} cannot be masked in the job's output");
+    Some((what, "if the value is not secret, write it in `env` or `env_file`"))
 }
 
 /// The secrets of a run.
@@ -31,7 +32,6 @@ pub(crate) fn too_short(value: &[u8]) -> Option<(String, &'static str)> {
 pub struct Secrets(Option<Arc<Vec<Vec<u8>>>>);
 
 impl Secrets {
-    /// Adds a value.
     pub fn add(&mut self, value: &[u8]) {
         if !value.is_empty() {
             Arc::make_mut(self.0.get_or_insert_default()).push(value.to_vec());
@@ -59,7 +59,7 @@ impl Secrets {
         for value in self.values() {
             texts_of(value, &mut texts);
         }
-        texts.sort_unstable();
+        sort::all(&mut texts);
         texts.dedup();
         texts
     }

@@ -57,7 +57,6 @@ pub struct Origin {
     pub marked: Option<RunId>,
     /// Its process group.
     pub group: u32,
-    /// Its session.
     pub session: u32,
     /// The path of its control group.
     pub cgroup: Option<String>,

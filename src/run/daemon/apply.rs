@@ -31,7 +31,7 @@ pub(super) fn apply(
     for (id, problem) in &problems {
         log::error!(
             job = &**id;
-            "what was changed of it at run time makes no sense now: {problem}"
+            "its changes made at run time are no longer valid: {problem}"
         );
     }
     if let Some(jobs) = jobs {
@@ -51,12 +51,12 @@ pub(super) fn apply(
 
 /// The jobfile has a job of that id now.
 fn displacement(id: Box<str>, at: Instant) -> Change {
-    log::warn!(job = &*id; "it was added at run time and is in the jobfile now, which holds");
+    log::warn!(job = &*id; "was added at run time, but is now in the jobfile too; the jobfile wins");
     Change {
         at,
         job: Some(id),
         what: ChangeKind::Removed,
         by: "schedrs".into(),
-        detail: Some("the jobfile has a job of this id".into()),
+        detail: Some("the jobfile has a job with this id".into()),
     }
 }

@@ -5,10 +5,17 @@
 //! that it has ended. Nearly always nothing is left behind, which one system call tells:
 //! `crate::run::child::tree` says how. While a run is swept its main process is kept as a zombie, so
 //! that its number, which is also that of its group, cannot come to stand for another. How it is swept
-//! is in `sweep`; what becomes of one that cannot be ended, in `trouble`.
+//! is in `sweep`; what becomes of one that cannot be ended, in `trouble`. `starts` watches over those
+//! that hang, `exit` hears of ends, `facts` has things remembered, `fleet` is about other hosts, `told`
+//! is what is said, and `room` how many files may be open.
 
+mod exit;
+mod facts;
+mod fleet;
+mod room;
 mod starts;
 mod sweep;
+mod told;
 mod trouble;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,31 +23,29 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{
-    Pid, Resource, Rlimit, WaitId, WaitIdOptions, WaitIdStatus, getrlimit, setrlimit, waitid,
-};
+use rustix::process::{Resource, getrlimit};
 
+use self::room::{raise_file_limit, slots};
 use self::starts::Starts;
 use self::sweep::Sweep;
+use self::told::would_start;
 use self::trouble::Trouble;
+use super::catching_up::CatchingUp;
 use super::offload::{Done, Lane};
 use super::records::Records;
 use super::{Plan, TOKEN_RUN, report};
 use crate::control::Call;
-use crate::core::event::{Action, Change, Event, Exit, Notice, Record, Remember, RunId, Start};
+use crate::core::event::{Action, Active, Event, Notice, Record, Remember, Response, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
-use crate::core::outcome::Outcome;
-use crate::core::words;
 use crate::run::child::cgroup::{Group, Groups};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
 use crate::run::executor::{Executor, Report, Submitter};
 use crate::run::output;
-use crate::store::keeper::{Answer, FleetOrder, StoreEvent};
-use crate::store::{Fact, Process};
+use crate::store::Process;
+use crate::store::keeper::StoreEvent;
 use crate::sys::clock;
 use crate::sys::epoll::{Epoll, EventFlags};
 use crate::sys::mailbox::Mailbox;
@@ -63,6 +68,8 @@ pub(crate) enum Message {
     Store(StoreEvent),
     /// Somebody asks for something.
     Call(Call),
+    /// What was asked of all hosts, by that number, is done here.
+    OwnPart(u64, Box<Response>),
 }
 
 /// See the [module](self).
@@ -86,17 +93,24 @@ pub(super) struct Effects {
     /// How many runs have a process without a handle.
     without_handle: usize,
     trouble: Trouble,
+    /// What was due while nobody was there, until all of it is decided.
+    catching_up: Option<CatchingUp>,
     dry_run: bool,
     once: bool,
     /// How the last attempt ended, as an exit code.
     last_attempt: u8,
     code: Option<u8>,
+    /// The last run that has ended, and the process of the last one.
+    last_run: Option<Record>,
+    last_process: Option<Process>,
 }
 
 #[derive(Debug)]
 struct Run {
     job: Arc<Job>,
     due: Instant,
+    /// The number of its attempt.
+    attempt: u32,
     state: State,
     /// What the scheduler has asked to do to its tree.
     order: Order,
@@ -171,10 +185,13 @@ impl Effects {
             sweeping: 0,
             without_handle: 0,
             trouble: Trouble::default(),
+            catching_up: None,
             dry_run: plan.dry_run,
             once: plan.once,
             last_attempt: 0,
             code: None,
+            last_run: None,
+            last_process: None,
         })
     }
 
@@ -204,107 +221,34 @@ impl Effects {
         self.code
     }
 
+    /// The same run itself, with its process.
+    pub(super) fn take_last_run(&mut self) -> Option<(Record, Option<Process>)> {
+        Some((self.last_run.take()?, self.last_process))
+    }
+
     /// The way to the spawners.
     pub(super) fn submitter(&self) -> Submitter {
         self.executor.submitter()
     }
 
-    /// From here on it is remembered what is decided.
-    pub(super) fn keep_records(&mut self, records: Records) {
-        self.records = Some(records);
-    }
-
-    /// At the end of the loop: nobody waits for an answer any more.
-    pub(super) fn settle_records(&mut self) {
-        if let Some(records) = &mut self.records {
-            records.settle();
-        }
-    }
-
-    /// An answer, once the store has what there is to remember of this pass of the loop.
-    pub(super) fn answer(&mut self, answer: Answer) {
-        match &mut self.records {
-            Some(records) => records.answer(answer),
-            None => answer(),
-        }
-    }
-
-    /// Gives away what was noted in this pass of the loop.
-    pub(super) fn flush_records(&mut self) {
-        if let Some(records) = &mut self.records {
-            records.flush();
-        }
-    }
-
-    /// Something that the thread of a shared store is to do beside.
-    pub(super) fn fleet_order(&self, order: FleetOrder) {
-        if let Some(records) = &self.records {
-            records.order(order);
-        }
-    }
-
-    /// Says how many runs are active.
-    pub(super) fn set_running(&self) {
-        if let Some(records) = &self.records {
-            records.set_running(u32::try_from(self.runs.len()).unwrap_or(u32::MAX));
-        }
-    }
-
-    /// Nothing more will be noted.
-    pub(super) fn finish_records(&mut self, now: Instant) {
-        if let Some(records) = self.records.take() {
-            records.finish(now);
-        }
-    }
-
-    /// A store that knows nothing is told of the active runs.
-    pub(super) fn remember_runs(&mut self, now: Instant) {
-        let Some(records) = &mut self.records else { return };
-        for (&id, run) in &self.runs {
-            let (job, due) = (run.job.id.clone(), run.due);
-            let (by, host, slot) = (None, None, None);
-            records.add(Fact::Admitted { run: id, job, due, at: now, by, host, slot });
-            records.add(Fact::Starting { run: id, attempt: 1 });
-            if let Some(process) = run.process {
-                records.add(Fact::Started { run: id, attempt: 1, process, at: now });
-            }
-        }
-    }
-
     /// A run that an earlier scheduler has started goes on under watch.
     pub(super) fn take_back(
         &mut self,
-        id: RunId,
-        job: Arc<Job>,
-        due: Instant,
+        Active { run: id, job, due, attempt, .. }: Active,
         process: Process,
         handle: OwnedFd,
     ) {
         if let Err(errno) = self.epoll.add(&handle, id.0 + TOKEN_RUN, EventFlags::IN) {
-            log::error!(job = &*job.id, run = id.0; "its process cannot be watched: {errno}");
+            log::error!(job = &*job.id, run = id.0; "cannot watch its process: {errno}");
         }
         let state = State::Alive { pid: process.pid, handle: Some(handle) };
         let (order, process) = (Order::None, Some(process));
         self.by_pid.insert(process.map_or(0, |process| process.pid), id);
+        // Whatever it prints goes elsewhere.
         let (pipes, is_foreign, asked) = (None, true, Vec::new());
         let group = process.and_then(|process| Group::of(process.pid));
-        let run = Run { job, due, state, order, pipes, process, is_foreign, asked, group };
+        let run = Run { job, due, attempt, state, order, pipes, process, is_foreign, asked, group };
         self.runs.insert(id, run);
-    }
-
-    /// Has something remembered that no action says.
-    pub(super) fn remember_change(&mut self, change: Change) {
-        if let Some(records) = &mut self.records {
-            records.add(Fact::Change(change));
-        }
-    }
-
-    /// A run is none of ours: its start has been dropped.
-    pub(super) fn claim_lost(&mut self, id: RunId) {
-        if self.runs.get(&id).is_some_and(|run| matches!(run.state, State::Starting)) {
-            self.starts.remove(id);
-            self.runs.remove(&id);
-        }
     }
 
     pub(super) fn perform(&mut self, action: Action, now: Now, events: &mut VecDeque<Event>) {
@@ -326,8 +270,14 @@ impl Effects {
             Action::Notice(Notice::Started { .. }) if self.dry_run => {}
             Action::Notice(notice) => {
                 report::notice(&notice);
-                if let Notice::Started { run, .. } = notice {
-                    self.attach(run);
+                match notice {
+                    Notice::Started { run, .. } => self.attach(run),
+                    // There will be no record of it.
+                    Notice::Disowned { run, .. } => self.output.over(run),
+                    Notice::ClockJumped { by_micros: by @ 1.. } => {
+                        self.catch_up(CatchingUp::after_jump(by, now.wall));
+                    }
+                    _ => {}
                 }
             }
             Action::Remember(Remember::Job(record)) => {
@@ -339,25 +289,11 @@ impl Effects {
         }
     }
 
-    fn record(&mut self, record: &Record) {
-        // That a run which was only pretended has succeeded is no news; that one is missed is.
-        let pretended = self.dry_run && matches!(record.outcome, Outcome::Succeeded);
-        if !pretended {
-            report::record(record);
-        }
-        if self.once {
-            self.code = Some(match record.outcome {
-                Outcome::TimedOut => 124,
-                _ => self.last_attempt,
-            });
-        }
-    }
-
     /// Lets what a run prints be read.
     fn attach(&mut self, id: RunId) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         if let Some(pipes) = run.pipes.take() {
-            self.output.attach(id, Arc::clone(&run.job), pipes);
+            self.output.attach(id, run.attempt, Arc::clone(&run.job), pipes);
         }
     }
 
@@ -365,8 +301,8 @@ impl Effects {
         let job = Arc::clone(&start.job);
         let (state, order) = (State::Starting, Order::None);
         let (pipes, process, is_foreign) = (None, None, false);
-        let (due, asked, group) = (start.due, Vec::new(), None);
-        let run = Run { job, due, state, order, pipes, process, is_foreign, asked, group };
+        let (due, attempt, asked, group) = (start.due, start.attempt, Vec::new(), None);
+        let run = Run { job, due, attempt, state, order, pipes, process, is_foreign, asked, group };
         self.runs.insert(start.run, run);
         self.starts.add(clock::mono());
         match &mut self.records {
@@ -387,7 +323,7 @@ impl Effects {
                 if taken {
                     self.starts.remove(id);
                     self.runs.remove(&id);
-                    let reason = "it was ended before its process existed".to_owned();
+                    let reason = "stopped before its process existed".to_owned();
                     events.push_back(Event::NotStarted { run: id, reason, transient: false });
                 } else {
                     self.give_up_start(id, events);
@@ -427,6 +363,7 @@ impl Effects {
                 let has_handle = watched.is_some();
                 (run.pipes, run.group) = (pipes, group);
                 run.process = Some(Process { pid, start });
+                self.last_process = run.process;
                 run.state = State::Alive { pid, handle: watched };
                 let order = run.order;
                 if !has_handle {
@@ -438,98 +375,6 @@ impl Effects {
                     self.signal_tree(id, order, events);
                 }
             }
-        }
-    }
-
-    /// The main process of a run has ended, or may have.
-    pub(super) fn child_ready(&mut self, number: u64, events: &mut VecDeque<Event>) {
-        let id = RunId(number);
-        let Some(Run { state: State::Alive { pid, handle }, is_foreign, .. }) = self.runs.get(&id)
-        else {
-            return self.abandoned_ready(id);
-        };
-        let (pid, is_foreign) = (*pid, *is_foreign);
-        let exit = if is_foreign {
-            handle.as_ref().filter(|handle| has_ended(handle)).map(|_| Exit::Unknown)
-        } else {
-            wait(pid, WaitIdOptions::NOWAIT)
-        };
-        let Some(exit) = exit else { return };
-        let handle = self.unwatch(id);
-        if is_foreign {
-            // Its number is free for others now.
-            self.by_pid.remove(&pid);
-        }
-        let is_empty = self.is_group_empty(id);
-        if !is_foreign && is_empty && !self.adopted.reap() {
-            self.ended(id, pid, exit, events);
-            return;
-        }
-        let Some(run) = self.runs.get_mut(&id) else { return };
-        let now = clock::mono();
-        let kill_at = match run.order {
-            Order::Kill => now,
-            _ => now.plus(run.job.options.kill_after),
-        };
-        // The number of a child is kept; another's group can only be reached by its handle.
-        let handle = handle.filter(|_| is_foreign);
-        run.state = State::Sweeping(Sweep::new(pid, handle, exit, kill_at, now));
-        self.sweeping += 1;
-        self.sweep(id, now, events);
-    }
-
-    /// The handle of a main process that need not be watched any more.
-    fn unwatch(&mut self, id: RunId) -> Option<OwnedFd> {
-        let State::Alive { handle, .. } = &mut self.runs.get_mut(&id)?.state else { return None };
-        match handle.take() {
-            Some(handle) => {
-                self.epoll.remove(&handle);
-                Some(handle)
-            }
-            None => {
-                self.without_handle -= 1;
-                None
-            }
-        }
-    }
-
-    /// Nothing is left of a run.
-    fn ended(&mut self, id: RunId, pid: u32, exit: Exit, events: &mut VecDeque<Event>) {
-        if exit != Exit::Unknown {
-            // Only now its number may be given to another.
-            let _ = wait(pid, WaitIdOptions::empty());
-            self.executor.child_ended();
-            self.by_pid.remove(&pid);
-        }
-        // It may have been swift enough to end before the scheduler has heard that it started.
-        self.attach(id);
-        self.runs.remove(&id);
-        self.trouble.over(id);
-        self.output.ended(id);
-        self.last_attempt = match exit {
-            Exit::Code(code) => u8::try_from(code).unwrap_or(1),
-            Exit::Signal(signal) => 128 | u8::try_from(signal).unwrap_or(0),
-            Exit::Unknown => 1,
-        };
-        events.push_back(Event::Ended { run: id, exit });
-    }
-
-    /// SIGCHLD: an adopted process may have ended, or a main process that has no handle.
-    pub(super) fn children_ended(&mut self, events: &mut VecDeque<Event>) {
-        self.adopted.reap();
-        self.abandoned_ended();
-        if self.without_handle > 0 {
-            let unwatched = |(id, run): (&RunId, &Run)| {
-                matches!(run.state, State::Alive { handle: None, .. }).then_some(*id)
-            };
-            let unwatched: Vec<RunId> = self.runs.iter().filter_map(unwatched).collect();
-            for id in unwatched {
-                self.child_ready(id.0, events);
-            }
-        }
-        if self.sweeping > 0 {
-            let now = clock::mono();
-            self.sweep_those(now, |_| true, events);
         }
     }
 
@@ -555,71 +400,5 @@ impl Effects {
             self.sweep_those(now, |sweep| sweep.look_at <= now, events);
         }
         self.doubt_in_time(now);
-    }
-}
-
-/// How the process with this id has ended, if it has.
-fn wait(pid: u32, options: WaitIdOptions) -> Option<Exit> {
-    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | options;
-    loop {
-        match waitid(WaitId::Pid(pid), options) {
-            Ok(status) => return status.map(|status| exit(&status)),
-            Err(rustix::io::Errno::INTR) => {}
-            // Somebody else has waited for it, which nobody does; but a slot must not be lost.
-            Err(_) => return Some(Exit::Code(255)),
-        }
-    }
-}
-
-/// Whether the process of a handle has ended; for one that is not our child.
-fn has_ended(handle: &OwnedFd) -> bool {
-    let mut handles = [PollFd::new(handle, PollFlags::IN)];
-    let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut handles, Some(&no_wait)), Ok(1..))
-}
-
-fn exit(status: &WaitIdStatus) -> Exit {
-    match (status.exit_status(), status.terminating_signal()) {
-        (Some(code), _) => Exit::Code(code),
-        (None, Some(signal)) => Exit::Signal(signal),
-        (None, None) => Exit::Code(255),
-    }
-}
-
-/// `--dry-run`: says what would be started, and that it has succeeded.
-fn would_start(start: &Start, events: &mut VecDeque<Event>) {
-    log::info!(
-        event = "would_start",
-        job = &*start.job.id,
-        run = start.run.0,
-        due = &*words::rfc3339(start.due, &start.job.zone);
-        "would start now"
-    );
-    let at = clock::now();
-    events.push_back(Event::Started { run: start.run, pid: 0, at, taken: at.mono });
-    events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0) });
-}
-
-/// How many attempts there can be at once.
-fn slots(set: &JobSet) -> u64 {
-    set.executors.iter().map(|executor| u64::from(executor.max_workers)).sum()
-}
-
-/// Allows this process as many open files as its jobs can need at once: three each, and three more
-/// while one is being started. The limit of the jobs themselves stays as it was.
-fn raise_file_limit(set: &JobSet) {
-    let slots = slots(set);
-    // More than this many at once are not worth a table of that size in the kernel.
-    let wanted = 64 + 4 * slots.min(250_000);
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_none_or(|current| current >= wanted) {
-        return;
-    }
-    let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-    if let Err(errno) =
-        setrlimit(Resource::Nofile, Rlimit { current: Some(raised), maximum: limit.maximum })
-    {
-        log::debug!("the limit of open files cannot be raised to {raised}: {errno}");
     }
 }

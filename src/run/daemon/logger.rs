@@ -198,6 +198,8 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
         return writeln!(out, "{loud}{mark}{text}{off}");
     };
     let column = with_look(|look| look.column).unwrap_or(0);
+    let colour_of_job = output::colour_of(&job);
+    let job = output::shown_id(&job);
     let gap = " ".repeat(column.saturating_sub(job.width()));
     let (mark, style) = match event.as_deref() {
         Some("succeeded") => (format!("{}✓{off}", paint("\x1b[32m")), dim),
@@ -210,7 +212,7 @@ fn terminal(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
         },
         None => (format!("{loud}·{off}"), loud),
     };
-    let id = if colour { format!("\x1b[{}m{job}{off}", output::colour_of(&job)) } else { job };
+    let id = if colour { format!("\x1b[{colour_of_job}m{job}{off}") } else { job };
     let run = run.map(|run| format!("{dim} #{run}{off}")).unwrap_or_default();
     writeln!(
         out,

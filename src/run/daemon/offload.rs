@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::Jobfile;
 use super::effects::Message;
 use super::requests::{Composed, Fit};
+use super::watch::Looked;
+use super::{Jobfile, Wrong};
 use crate::core::event::Fault;
 use crate::core::instant::Mono;
 use crate::core::words;
@@ -36,7 +37,9 @@ pub(crate) enum Lane {
 #[derive(Debug)]
 pub(crate) enum Done {
     /// The jobfile was read: what it says, or its problems.
-    Loaded(Result<Jobfile, Vec<String>>),
+    Loaded(Result<Jobfile, Wrong>),
+    /// The files of the jobfile were looked at: what was found, and what was read if they were edited.
+    Looked(Box<Looked>, Option<Result<Jobfile, Wrong>>),
     /// What a request wants of the scheduler, or why it is not taken.
     Checked(Result<Fit, Fault>),
     /// A jobfile, and what was added and changed at run time, put together.

@@ -11,6 +11,7 @@ use super::{Plan, logger, notify};
 use crate::core::event::{Active, Status};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
+use crate::core::sort;
 use crate::core::words;
 use crate::problem::clean;
 use crate::run::output::{self, Live};
@@ -64,10 +65,14 @@ impl Overview {
         let next = scheduler.status().next;
         let now = clock::wall();
         let next_words = match &next {
-            Some((at, job)) if *at <= now => format!("{job} at once"),
+            Some((at, job)) if *at <= now => format!("{job} now"),
             Some((at, job)) => {
                 let ahead = Duration::from_secs(at.since(now.truncated()).as_secs());
                 format!("{job} at {}, in {}", words::soon(*at, now, &zone), words::span(ahead))
+            }
+            // Which jobs are at home here is not known yet.
+            None if scheduler.is_in_fleet() => {
+                "known once this host has joined the fleet".to_owned()
             }
             None => "nothing is ever due".to_owned(),
         };
@@ -144,12 +149,13 @@ impl Overview {
                 .filter(|active| active.doing.is_running())
                 .filter_map(|active| Some((active.job.id.clone(), active.started?.1)))
                 .collect();
-            running.sort_by_key(|(_, since)| *since);
+            sort::by_key(&mut running, |(_, since)| *since);
             running.truncate(NAMED);
             screen.show(Live {
                 running,
                 count: status.running,
                 waiting: status.waiting,
+                waits: waits(&status),
                 next: next_words(&status, now.wall),
                 stopping,
             });
@@ -157,14 +163,22 @@ impl Overview {
     }
 }
 
-/// `2 running, 1 waiting, next heartbeat at 12:00:10`.
+/// `2 running, 1 waiting (report for a slot), next heartbeat at 12:00:10`.
 fn sentence(status: &Status, now: Instant, stopping: bool) -> String {
     let (running, waiting) = (status.running, status.waiting);
+    let waiting = output::waiting_words(waiting, &waits(status));
     if stopping {
-        format!("stopping: {running} running, {waiting} waiting")
+        format!("stopping: {running} running, {waiting}")
     } else {
-        format!("{running} running, {waiting} waiting, {}", next_words(status, now))
+        format!("{running} running, {waiting}, {}", next_words(status, now))
     }
+}
+
+/// Who waits, and for what.
+fn waits(status: &Status) -> Vec<(Box<str>, &'static str)> {
+    let waiting = status.active.iter().filter(|active| !active.doing.is_running());
+    let waits = waiting.take(NAMED).map(|active| (active.job.id.clone(), active.doing.waits()));
+    waits.collect()
 }
 
 fn next_words(status: &Status, now: Instant) -> String {
@@ -204,7 +218,7 @@ fn log_active(active: &Active, now: Now) {
     let mut text = active.doing.phrase().to_owned();
     if let Some((at, since)) = active.started {
         let shown = words::soon(at, now.wall, &logger::zone());
-        text += &format!(", began at {shown}, {} ago", words::elapsed(now.mono.since(since)));
+        text += &format!(", started at {shown}, {} ago", words::elapsed(now.mono.since(since)));
     }
     if active.attempt > 1 {
         text += &format!(", attempt {}", active.attempt);
@@ -220,6 +234,13 @@ fn log_active(active: &Active, now: Now) {
         reason = active.doing.phrase();
         "{text}"
     );
+}
+
+/// `3 missed, 9 coalesced`: those of which there are any.
+pub(super) fn counts(parts: &[(u64, &str)]) -> String {
+    let some = parts.iter().filter(|(number, _)| *number > 0);
+    let some: Vec<String> = some.map(|(number, word)| format!("{number} {word}")).collect();
+    some.join(", ")
 }
 
 /// `1 job`, `2 jobs`.

@@ -5,30 +5,42 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use super::watch::Edited;
 use crate::control::Line;
 use crate::control::jobfile_lock::JobfileLock;
 use crate::core::event::{Action, RunId};
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Keep};
-use crate::jobfile::Builder;
+use crate::jobfile::{Builder, OnDisk};
 use crate::run::output;
 use crate::store::keeper::Notes;
 use crate::store::location::{self, Location, Opened, Refuse};
 use crate::store::{Fact, Limits, Store, StoreError};
+use crate::sys::clock;
 
 /// How long reading the jobfile may take: a hundred thousand jobs take a fraction of a second.
 const LOAD_LIMIT: Duration = Duration::from_secs(10);
 
-/// Reads the jobfile again: what it says, or every problem of it as a line of text.
-pub type Load = dyn Fn() -> Result<Jobfile, Vec<String>> + Send + Sync;
+/// Reads the jobfile again.
+pub type Load = dyn Fn() -> Result<Jobfile, Wrong> + Send + Sync;
+
+/// A jobfile that does not take effect.
+#[derive(Debug, Default)]
+pub struct Wrong {
+    /// Each problem as a line of text.
+    pub problems: Vec<String>,
+    /// Its files as they were.
+    pub on_disk: OnDisk,
+}
 
 /// What a jobfile says.
 #[derive(Debug)]
 pub struct Jobfile {
-    /// The jobs.
     pub set: JobSet,
     /// What makes further jobs by the same rules.
     pub builder: Builder,
+    /// Its files as they were.
+    pub on_disk: OnDisk,
 }
 
 /// Looks on, on the loop's own thread: it must not block.
@@ -37,7 +49,6 @@ pub type Observer = dyn Fn(&Action) + Send;
 /// What remembers what is decided.
 #[derive(Debug)]
 pub struct Storage {
-    /// The store.
     pub store: Box<dyn Store>,
     /// Which it is, for people: `memory` or `sqlite:PATH`.
     pub name: String,
@@ -66,6 +77,8 @@ impl std::fmt::Debug for Reopen {
 pub struct Plan {
     /// The jobs.
     pub jobfile: Jobfile,
+    /// Its files, to tell when they are edited.
+    pub(super) edited: Arc<Edited>,
     /// Where they come from, for people.
     pub source: String,
     /// The same for whoever is elsewhere: an absolute path, if it is a file.
@@ -105,9 +118,11 @@ pub struct Plan {
 
 impl Plan {
     /// The plan for a jobfile and nothing else.
-    pub fn new(jobfile: Jobfile, source: String, output: output::Handle) -> Plan {
+    pub fn new(mut jobfile: Jobfile, source: String, output: output::Handle) -> Plan {
+        let files = std::mem::take(&mut jobfile.on_disk);
         Plan {
             jobfile,
+            edited: Arc::new(Edited::new(files, clock::wall())),
             source,
             origin: None,
             lock: None,
@@ -133,7 +148,7 @@ impl Plan {
         let settings = self.jobfile.set.settings.clone();
         let nothing = JobSet { settings, executors: Vec::new(), jobs: Vec::new() };
         let set = std::mem::replace(&mut self.jobfile.set, nothing);
-        Jobfile { set, builder: self.jobfile.builder.clone() }
+        Jobfile { set, builder: self.jobfile.builder.clone(), on_disk: OnDisk::default() }
     }
 }
 

@@ -9,6 +9,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::mem;
+#[cfg(debug_assertions)]
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::core::event::{Action, JobRecord, Notice, Record, Remember, RunId, Start};
@@ -20,6 +22,23 @@ use crate::store::{Fact, Process};
 
 /// How long a start or an answer may wait for the store.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The same, or in a debug build what `SCHEDRS_TEST_PATIENCE` says, in seconds: on a machine that has
+/// much else to do the thread that writes may not get to it in a tenth of a second, and a test that
+/// looks into the store would see that.
+fn patience() -> Duration {
+    #[cfg(debug_assertions)]
+    {
+        static OF_TEST: LazyLock<Option<Duration>> = LazyLock::new(|| {
+            let secs = std::env::var("SCHEDRS_TEST_PATIENCE").ok()?.parse().ok()?;
+            Some(Duration::from_secs(secs))
+        });
+        if let Some(patience) = *OF_TEST {
+            return patience;
+        }
+    }
+    PATIENCE
+}
 
 /// How long the end of the program may be held up by the store.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -55,6 +74,10 @@ impl Records {
             runs.range(due..=last_due).map(|(due, run)| (*due, *run)).collect();
         for (due, run) in again {
             runs.remove(&due);
+            if self.host.is_some() {
+                // A claim that came late may say that it is about to begin.
+                self.facts.push(Fact::Postponed { run, attempt: 1 });
+            }
             self.facts.push(Fact::Withdrawn { run });
         }
         if runs.is_empty() {
@@ -122,6 +145,16 @@ impl Records {
         self.keeper.order(order);
     }
 
+    /// How many facts are not in the store yet, and since when the first of them waits.
+    pub(super) fn pending(&self) -> (u64, Option<Mono>) {
+        self.keeper.pending()
+    }
+
+    /// Until when the others cannot have taken this scheduler for dead.
+    pub(super) fn alive_until(&self) -> Option<Mono> {
+        self.keeper.alive_until()
+    }
+
     /// How many runs are active, for the others.
     pub(super) fn set_running(&self, running: u32) {
         self.keeper.set_running(running);
@@ -165,12 +198,12 @@ impl Records {
     /// them to.
     pub(super) fn settle(&mut self) {
         self.flush();
-        self.keeper.settle(PATIENCE);
+        self.keeper.settle(patience());
     }
 
     /// When to look whether the store takes too long.
     pub(super) fn deadline(&self) -> Option<Mono> {
-        self.keeper.waiting().map(|since| since.plus(PATIENCE))
+        self.keeper.waiting().map(|since| since.plus(patience()))
     }
 
     /// Lets starts and answers go on that have waited too long.

@@ -13,8 +13,9 @@ use std::time::Duration;
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 
 use crate::core::event::RunId;
+use crate::core::fleet::SessionId;
 use crate::core::instant::{Instant, Now};
-use crate::core::job::JobSet;
+use crate::core::job::{JobSet, OnLost};
 use crate::core::outcome::Outcome;
 use crate::core::scheduler::{SavedState, Survivor};
 use crate::run::child::mark::Marks;
@@ -39,7 +40,6 @@ pub(super) struct Recovered {
     pub(super) over: Vec<(RunId, Box<str>, Outcome)>,
 }
 
-/// This process.
 pub(super) fn own_process() -> Process {
     let pid = getpid().as_raw_nonzero().get() as u32;
     Process { pid, start: tree::start_of(pid).unwrap_or(0) }
@@ -101,9 +101,7 @@ impl UnheardOf {
         let marks = self.marks?;
         let found = self.found.get_or_insert_with(|| {
             tree::all_marked(marks).unwrap_or_else(|error| {
-                log::warn!(
-                    "processes of an earlier scheduler cannot be looked for: /proc: {error}"
-                );
+                log::warn!("cannot look for processes of the previous scheduler: /proc: {error}");
                 HashMap::new()
             })
         });
@@ -135,9 +133,11 @@ impl Recovered {
             process.filter(|_| same_boot).and_then(|process| Some((process, handle(process)?)));
         let Some((process, handle)) = alive else {
             let reason = match (process, same_boot) {
-                (_, false) => "the machine was restarted while it ran",
-                (Some(_), true) => "the scheduler ended while it ran, and so has it since",
-                (None, true) => "the scheduler ended just as it was being started",
+                (_, false) => "the machine restarted during the run",
+                (Some(_), true) => {
+                    "the scheduler died during the run, and the process has exited since"
+                }
+                (None, true) => "the scheduler died while starting it",
             };
             return self.end(&open, Outcome::Lost(reason.to_owned()), now);
         };
@@ -152,6 +152,28 @@ impl Recovered {
             due: open.due,
             attempt: open.attempt,
             started: open.started.unwrap_or(now),
+        });
+    }
+
+    /// The runs that are taken back, each with its job and the session that has had it.
+    pub(super) fn survivors_of(
+        &self,
+        sessions: &HashMap<RunId, SessionId>,
+    ) -> Vec<(RunId, Box<str>, SessionId)> {
+        let runs = self.saved.survivors.iter();
+        let of = |it: &Survivor| Some((it.run, it.job.clone(), *sessions.get(&it.run)?));
+        runs.filter_map(of).collect()
+    }
+
+    /// What others may begin again is not called lost here: whoever has its job at home sees to it.
+    pub(super) fn leave_what_runs_again(&mut self, set: &JobSet) {
+        let again = set.jobs.iter().filter(|job| job.options.on_lost == OnLost::RunAgain);
+        let again: HashSet<&str> = again.map(|job| &*job.id).collect();
+        self.facts.retain(
+            |fact| !matches!(fact, Fact::Ended { job, outcome: Outcome::Lost(_), .. } if again.contains(&**job)),
+        );
+        self.over.retain(|(_, job, outcome)| {
+            !(matches!(outcome, Outcome::Lost(_)) && again.contains(&**job))
         });
     }
 

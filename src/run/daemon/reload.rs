@@ -14,12 +14,17 @@ use super::apply::{self, Surroundings};
 use super::fleet;
 use super::offload::Done;
 use super::requests::{self, Composed, Composition};
-use super::{Jobfile, Loop, notify};
+use super::vitals::Alarm;
+use super::watch::{Found, Looked, Watch};
+use super::{Jobfile, Loop, TOKEN_FILES, Wrong, notify};
 use crate::control::Reply;
 use crate::core::event::{Change, Code, Event, Fault, Notice, Operation, Response};
+use crate::core::instant::Mono;
 use crate::core::job::{Job, JobSet};
 use crate::core::trigger::Trigger;
+use crate::jobfile::OnDisk;
 use crate::sys::clock;
+use crate::sys::epoll::EventFlags;
 
 /// How much longer a reload may take for each job that there is: a hundred times what it does.
 const FOR_EACH_JOB: Duration = Duration::from_micros(200);
@@ -32,6 +37,8 @@ pub(super) struct Reloads {
     asked: Vec<Reply>,
     /// Another is to follow, for these.
     next: Option<Vec<Reply>>,
+    /// The files of the one that was read and is to take effect.
+    files: Option<OnDisk>,
 }
 
 /// Why a jobfile does not take effect.
@@ -63,7 +70,7 @@ impl Loop<'_> {
     fn read_jobfile(&mut self, asked: Vec<Reply>) {
         self.reloads.asked = asked;
         let Some(load) = &self.load else {
-            let text = format!("{} cannot be read a second time", self.source);
+            let text = format!("{} can be read only once", self.source);
             log::warn!(event = "reload_failed"; "{text}");
             return self.refuse_reload(Fault::invalid(vec![text]));
         };
@@ -82,9 +89,80 @@ impl Loop<'_> {
                 notify::notify(&format!("RELOADING=1\nMONOTONIC_USEC={}", now.micros()));
             }
             Err(why) => {
-                let text = format!("{} cannot be read again: {why}", self.source);
+                let text = format!("cannot reload {}: {why}", self.source);
                 self.not_reloaded(Failure::Other(Code::TooSlow, text));
             }
+        }
+    }
+
+    /// Watches the files of the jobfile, or no longer, as it says.
+    pub(super) fn watch_jobfile(&mut self) {
+        if !self.health.settings.reload_auto || self.load.is_none() {
+            self.watch = None;
+            self.alarms.remove(&Alarm::Watch);
+            return;
+        }
+        let now = clock::mono();
+        if let Some(watch) = &mut self.watch {
+            // Others may be its files by now.
+            watch.is_good();
+            return watch.again(now);
+        }
+        let watch = Watch::new(now).and_then(|watch| {
+            self.effects.epoll().add(&watch, TOKEN_FILES, EventFlags::IN)?;
+            Ok(watch)
+        });
+        match watch {
+            Ok(watch) => self.watch = Some(watch),
+            Err(error) => {
+                let text = "reload = \"auto\" does not work: nothing can be watched";
+                self.not_watched(Some(format!("{text}: {error}")));
+            }
+        }
+    }
+
+    /// Something may have happened to the jobfile: it is read again if it was edited.
+    pub(super) fn reload_if_edited(&mut self, now: Mono) {
+        let (Some(watch), Some(load)) = (&mut self.watch, &self.load) else { return };
+        if self.scheduler.is_stopping() {
+            return;
+        }
+        if self.reloads.under_way {
+            return watch.again(now);
+        }
+        let (look, load) = (watch.look(self.edited.get().0), Arc::clone(load));
+        let work = move || {
+            let looked = look.take();
+            let read = matches!(looked.found, Found::Edited).then(|| load());
+            if let Some(Ok(jobfile)) = &read {
+                try_out_all(&jobfile.set);
+            }
+            Done::Looked(Box::new(looked), read)
+        };
+        match self.reading.begin(now, self.reload_limit(), work) {
+            Ok(()) => self.reloads.under_way = true,
+            Err(why) => {
+                let source = &self.source;
+                self.not_watched(Some(format!("cannot see whether {source} was edited: {why}")));
+                self.look_later();
+            }
+        }
+    }
+
+    /// The files of the jobfile could not be looked at: an edit is not to be forgotten for that.
+    fn look_later(&mut self) {
+        self.watch.iter_mut().for_each(|watch| watch.later(clock::mono()));
+    }
+
+    /// Why an edit of the jobfile may go unnoticed, if it may: told once.
+    fn not_watched(&mut self, why: Option<String>) {
+        let Some(text) = why else {
+            self.alarms.remove(&Alarm::Watch);
+            return;
+        };
+        if self.alarms.get(&Alarm::Watch) != Some(&text) {
+            log::warn!(event = "not_watched"; "{text}");
+            self.alarms.insert(Alarm::Watch, text);
         }
     }
 
@@ -99,7 +177,12 @@ impl Loop<'_> {
     pub(super) fn loaded(&mut self, done: Done) {
         match done {
             Done::Loaded(Ok(jobfile)) => self.requests.apply(jobfile),
-            Done::Loaded(Err(problems)) => self.not_reloaded(Failure::Problems(problems)),
+            Done::Looked(looked, read) => {
+                let Looked { found, unwatched } = *looked;
+                self.not_watched(unwatched);
+                self.looked(found, read);
+            }
+            Done::Loaded(Err(wrong)) => self.is_wrong(wrong),
             _ => {
                 let text = "an internal error of the scheduler".to_owned();
                 self.not_reloaded(Failure::Other(Code::Internal, text));
@@ -107,18 +190,47 @@ impl Loop<'_> {
         }
     }
 
+    /// The files of the jobfile were looked at, and read if they were edited.
+    fn looked(&mut self, found: Found, read: Option<Result<Jobfile, Wrong>>) {
+        match (found, read) {
+            (Found::Edited, Some(Ok(jobfile))) => {
+                log::info!(event = "edited"; "{} was edited", self.source);
+                self.requests.apply(jobfile);
+            }
+            (Found::Edited, Some(Err(wrong))) => self.is_wrong(wrong),
+            (found, _) => {
+                if matches!(found, Found::AsLoaded) {
+                    // Whoever has broken it has put it back.
+                    self.alarms.remove(&Alarm::Jobfile);
+                    self.watch.iter_mut().for_each(Watch::is_good);
+                }
+                self.answer_reload(&Response::Done);
+            }
+        }
+    }
+
+    /// A jobfile has errors, which are told once: it is read again when its files are others.
+    fn is_wrong(&mut self, wrong: Wrong) {
+        if let Some(watch) = &mut self.watch {
+            watch.has_failed(wrong.on_disk, clock::mono());
+        }
+        self.not_reloaded(Failure::Problems(wrong.problems));
+    }
+
     /// Gives up a reading that takes too long.
     pub(super) fn give_up_reading(&mut self, limit: &str) {
         let source = &self.source;
         let text = format!(
-            "{source} was not read within {limit}, perhaps because a disk hangs: the jobs stay as \
-             they are"
+            "could not read {source} within {limit}, perhaps because a disk hangs; the old jobs \
+             stay in effect"
         );
         self.not_reloaded(Failure::Other(Code::TooSlow, text));
+        self.look_later();
     }
 
     /// A jobfile that is good is to take effect, with what was added and changed at run time.
-    pub(super) fn take_over(&mut self, jobfile: Jobfile) {
+    pub(super) fn take_over(&mut self, mut jobfile: Jobfile) {
+        self.reloads.files = Some(std::mem::take(&mut jobfile.on_disk));
         if self.scheduler.is_stopping() {
             self.end_reloads();
             return;
@@ -127,7 +239,7 @@ impl Loop<'_> {
         if self.requests.jobs.is_none() || (added.is_empty() && overrides.is_empty()) {
             return self.apply(Composed::of(jobfile));
         }
-        let Jobfile { set, builder } = jobfile;
+        let Jobfile { set, builder, .. } = jobfile;
         // Each of those texts is read anew, which may be much to read.
         let jobs = added.iter().filter_map(|(id, _)| Some(self.scheduler.job(id)?.clone()));
         let old: HashMap<Box<str>, Arc<Job>> = jobs.map(|job| (job.id.clone(), job)).collect();
@@ -139,7 +251,7 @@ impl Loop<'_> {
             composed
         };
         if let Err(why) = self.requests.compose(now.mono, self.reload_limit(), work) {
-            self.composed(Err(format!("it cannot be put together with what was changed: {why}")));
+            self.composed(Err(format!("cannot apply the changes made at run time: {why}")));
         }
     }
 
@@ -157,18 +269,24 @@ impl Loop<'_> {
 
     /// Jobs take effect.
     fn apply(&mut self, composed: Composed) {
-        self.alarms.remove("jobfile");
+        self.alarms.remove(&Alarm::Jobfile);
         let around = Surroundings {
             effects: &mut *self.effects,
             jobs: self.requests.jobs.as_mut(),
             health: &mut self.health,
             zones: &mut self.zones,
         };
-        let (set, displaced) = apply::apply(composed, around, clock::wall());
+        let now = clock::wall();
+        let (set, displaced) = apply::apply(composed, around, now);
+        if let Some(files) = self.reloads.files.take() {
+            self.edited.set(files, now);
+        }
+        self.watch_jobfile();
         if self.fleet.is_some() {
             let (added, _) = self.scheduler.texts();
             let added = added.into_iter().map(|(id, _)| id).collect();
-            self.effects.fleet_order(fleet::jobs(&set, &added, &self.source));
+            let known = self.requests.jobs.as_ref();
+            self.effects.fleet_order(fleet::jobs(&set, known, &added, &self.source));
         }
         for Change { job, by, detail, .. } in displaced {
             let operation = job.map(|job| Operation::Remove { job, detail });
@@ -199,16 +317,16 @@ impl Loop<'_> {
                 }
                 log::error!(
                     event = "reload_failed";
-                    "{source} was not reloaded, the old jobs go on"
+                    "{source} was not reloaded; the old jobs stay in effect"
                 );
                 let first = problems.first().map_or("", String::as_str);
                 let text = format!("{source} has errors and was not reloaded: {first}");
-                self.alarms.insert("jobfile", text);
+                self.alarms.insert(Alarm::Jobfile, text);
                 self.refuse_reload(Fault::invalid(problems));
             }
             Failure::Other(code, text) => {
                 log::error!(event = "reload_failed"; "{text}");
-                self.alarms.insert("jobfile", text.clone());
+                self.alarms.insert(Alarm::Jobfile, text.clone());
                 self.refuse_reload(Fault::new(code, text));
             }
         }

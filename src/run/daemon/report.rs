@@ -8,9 +8,10 @@ use super::{logger, overview};
 use crate::core::event::{Notice, Record, RunId};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
-use crate::core::outcome::{Outcome, Reached};
+use crate::core::outcome::{Outcome, Reached, SkipReason};
 use crate::core::words;
 use crate::core::zone::Zone;
+use crate::problem::clean;
 
 /// How loud and in which words it is said what became of a due time.
 fn told(record: &Record) -> (Level, String) {
@@ -32,9 +33,14 @@ fn told(record: &Record) -> (Level, String) {
     // A run that began late says so where its outcome is, as its beginning may have gone unsaid.
     let behind = record.started.map_or(Duration::ZERO, |at| at.since(record.due));
     if behind >= job.options.longest_delay().saturating_add(Duration::from_secs(1)) {
-        text += &format!(", began {} late", words::span(behind));
+        text += &format!(", started {} late", words::span(behind));
     }
     match record.run {
+        None if record.outcome == Outcome::Skipped(SkipReason::Overlap) && record.count == 1 => {
+            let most = job.options.max_instances;
+            let due = time(record.due, job);
+            text = format!("due {due} skipped: already running (max_instances = {most})");
+        }
         None if record.count > 1 => {
             let (first, last) = (time(record.due, job), time(record.last_due, job));
             text = format!("{} due times from {first} to {last} {text}", record.count);
@@ -95,13 +101,21 @@ pub(super) fn notice(notice: &Notice) {
             run = run.0,
             delay_ms = millis(*delay),
             reason = &**reason;
-            "not started: {reason}; tried again in {}", words::span(*delay)
+            "not started: {reason}; retrying in {}", words::span(*delay)
         ),
         Notice::TimingOut { run, job } => log::warn!(
             event = "timing_out",
             job = &*job.id,
             run = run.0;
-            "takes longer than its timeout, being ended"
+            "timeout reached; stopping it"
+        ),
+        // What waited here has done nothing that two hosts may not do.
+        Notice::Disowned { has_process: false, .. } => {}
+        Notice::Disowned { run, job, has_process: true } => log::warn!(
+            event = "disowned",
+            job = &*job.id,
+            run = run.0;
+            "the other hosts considered this host dead and may run it again; stopping it here"
         ),
         Notice::ClockJumped { by_micros } => {
             let by = words::span(Duration::from_micros(by_micros.unsigned_abs()));
@@ -120,23 +134,31 @@ pub(super) fn notice(notice: &Notice) {
             unchanged = *unchanged;
             "{}", reloaded_words(*added, *changed, *removed, *unchanged)
         ),
-        Notice::Stopping { running: 0 } => {
-            log::info!(event = "stopping", running = 0; "stopping");
-        }
-        Notice::Stopping { running } => log::info!(
+        Notice::Stopping { running, jobs, grace } => log::info!(
             event = "stopping",
             running = *running;
-            "stopping; {} active. A second signal ends what runs at once",
-            match running {
-                1 => "1 run is".to_owned(),
-                _ => format!("{running} runs are"),
-            }
+            "{}", stopping(*running, jobs, *grace, logger::is_for_terminal())
         ),
         Notice::Status(status) => overview::log_status(status),
         Notice::Ignored { run, event } => {
-            log::debug!(run = run.0; "{event} was said of a run that cannot have {event}");
+            log::debug!(run = run.0; "ignored {event} for a run that cannot have it");
         }
     }
+}
+
+/// `stopping: waiting up to 30s for 1 run (hangs); press Ctrl-C again to kill it`.
+fn stopping(running: usize, jobs: &[Box<str>], grace: Duration, is_typed: bool) -> String {
+    if running == 0 {
+        return "stopping".to_owned();
+    }
+    let named: Vec<_> = jobs.iter().map(|job| clean(job)).collect();
+    let runs = format!("{} ({})", overview::counted(running, "run"), named.join(", "));
+    let them = if running == 1 { "it" } else { "them" };
+    let again = match is_typed {
+        true => format!("press Ctrl-C again to kill {them}"),
+        false => format!("a second signal kills {them}"),
+    };
+    format!("stopping: waiting up to {} for {runs}; {again}", words::span(grace))
 }
 
 fn started(run: RunId, attempt: u32, pid: u32, job: &Job, due: Instant, lag: Duration) {
@@ -158,16 +180,11 @@ fn started(run: RunId, attempt: u32, pid: u32, job: &Job, due: Instant, lag: Dur
 
 fn reloaded_words(added: usize, changed: usize, removed: usize, unchanged: usize) -> String {
     let jobs = overview::counted(added + changed + unchanged, "job");
-    let parts = [(added, "new"), (changed, "changed"), (removed, "gone")];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(number, _)| *number > 0)
-        .map(|(number, word)| format!("{number} {word}"))
-        .collect();
-    if parts.is_empty() {
-        format!("reloaded: {jobs}, nothing has changed")
-    } else {
-        format!("reloaded: {jobs}: {}", parts.join(", "))
+    let parts = [(added, "new"), (changed, "changed"), (removed, "removed")];
+    let parts = overview::counts(&parts.map(|(number, word)| (number as u64, word)));
+    match parts.is_empty() {
+        true => format!("reloaded: {jobs}, no changes"),
+        false => format!("reloaded: {jobs}: {parts}"),
     }
 }
 
@@ -185,7 +202,7 @@ pub(super) fn zones(set: &JobSet) -> Vec<Zone> {
     zones
 }
 
-/// Logs which zones have other rules than before: somebody has updated the time-zone database.
+/// Logs which zones have other rules than before: somebody has updated the time zone database.
 pub(super) fn zone_changes(before: &[Zone], after: &[Zone]) {
     let has_changed =
         |zone: &&Zone| before.iter().any(|old| old.name() == zone.name() && old != *zone);
@@ -195,7 +212,7 @@ pub(super) fn zone_changes(before: &[Zone], after: &[Zone]) {
         log::warn!(
             event = "zones_changed",
             zones = &*names;
-            "the time-zone database has other rules for {names} than before; their jobs follow them"
+            "the time zone rules for {names} have changed; jobs now follow the new rules"
         );
     }
 }
@@ -217,6 +234,30 @@ mod tests {
     use crate::core::outcome;
     use crate::core::zone::Database;
     use crate::history::object::RunObject;
+
+    #[test]
+    fn who_stops_it_reads_what_is_waited_for() {
+        let grace = Duration::from_secs(30);
+        let jobs: Vec<Box<str>> = vec!["hangs".into(), "beat".into()];
+        let rows = [
+            (0, 0, true, "stopping"),
+            (
+                1,
+                1,
+                true,
+                "stopping: waiting up to 30s for 1 run (hangs); press Ctrl-C again to kill it",
+            ),
+            (
+                3,
+                2,
+                false,
+                "stopping: waiting up to 30s for 3 runs (hangs, beat); a second signal kills them",
+            ),
+        ];
+        for (running, named, is_typed, text) in rows {
+            assert_eq!(stopping(running, &jobs[..named], grace, is_typed), text);
+        }
+    }
 
     /// The log says of an outcome what a client is told of it, and what failed is no mere remark.
     #[test]
@@ -240,6 +281,8 @@ mod tests {
                     attempts: 1,
                 };
                 let (level, text) = told(&record);
+                // The log knows the job, and so the number.
+                let text = text.replace("max_instances = 1", "max_instances reached");
                 assert!(text.ends_with(&RunObject::of_decided(&record).phrase()), "{text}");
                 assert_eq!(
                     level <= Level::Warn,

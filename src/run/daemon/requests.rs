@@ -16,10 +16,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Jobfile;
+use super::asking::{Incoming, Route};
 use super::offload::{Done, NotBegun, Offload};
+use super::{Jobfile, fleet};
 use crate::control::{Call, Reply, Request};
-use crate::core::event::{Code, Event, Fault, Health, Operation, Response};
+use crate::core::event::{Code, Event, Fault, Health, JobRecord, Operation, Response};
 use crate::core::instant::{Mono, Now};
 use crate::core::scheduler::Scheduler;
 use crate::store::keeper::Answer;
@@ -44,6 +45,8 @@ pub(super) enum Next {
         /// How many signals that is like.
         times: u32,
     },
+    /// It is not, or not only, to be done here.
+    PassOn(Box<Incoming>, Route),
 }
 
 /// A jobfile and what was added and changed at run time, put together; or why that is not so.
@@ -62,11 +65,18 @@ pub(super) struct Requests {
     offload: Offload,
     /// Why what is added and changed is not in the store when it is answered, if that is so.
     pub(super) unkept: Option<String>,
+    /// Jobs that others have changed, by the number of what is asked about them.
+    learned: HashMap<u64, Box<str>>,
 }
 
 enum Item {
-    Call(Call),
+    Call(Incoming),
     Apply(Box<Jobfile>),
+    /// What another host has made of a job; `taken`: it is taken over with that.
+    Learn {
+        record: JobRecord,
+        taken: bool,
+    },
 }
 
 enum UnderWay {
@@ -98,6 +108,7 @@ impl Requests {
             under_way: None,
             offload,
             unkept: None,
+            learned: HashMap::new(),
         }
     }
 
@@ -114,8 +125,28 @@ impl Requests {
                 let health = Box::new(health());
                 (call.reply)(Response::Status { health, status: scheduler.status() });
             }
-            _ => self.queue.push_back(Item::Call(call)),
+            _ => self.put(Incoming::new(call)),
         }
+    }
+
+    /// The same of a call that is not to be answered at once.
+    pub(super) fn put(&mut self, incoming: Incoming) {
+        self.queue.push_back(Item::Call(incoming));
+    }
+
+    /// A call that was begun already: it is before the others.
+    pub(super) fn do_first(&mut self, incoming: Incoming) {
+        self.queue.push_front(Item::Call(incoming));
+    }
+
+    /// Another host has changed a job.
+    pub(super) fn learn(&mut self, record: JobRecord, taken: bool) {
+        self.queue.push_back(Item::Learn { record, taken });
+    }
+
+    /// The job that was learned of by what was asked under this number.
+    pub(super) fn take_learned(&mut self, ticket: u64) -> Option<Box<str>> {
+        self.learned.remove(&ticket)
     }
 
     /// A jobfile is to take effect when it is its turn.
@@ -135,17 +166,31 @@ impl Requests {
         scheduler: &mut Scheduler,
         now: Now,
         events: &mut VecDeque<Event>,
+        fleet: Option<&fleet::Here>,
     ) -> Next {
         if self.under_way.is_some() {
             return Next::Nothing;
         }
-        let Call { by, request, reply } = match self.queue.pop_front() {
+        let incoming = match self.queue.pop_front() {
             None => return Next::Nothing,
             Some(Item::Apply(jobfile)) => return Next::Apply(jobfile),
-            Some(Item::Call(call)) => call,
+            Some(Item::Call(incoming)) => incoming,
+            Some(Item::Learn { record, taken }) => {
+                return self.begin_to_learn(record, taken, scheduler, now, events);
+            }
         };
+        match incoming.route(fleet, scheduler) {
+            Route::Here => {}
+            elsewhere => return Next::PassOn(Box::new(incoming), elsewhere),
+        }
+        let Call { by, request, reply } = incoming.call;
         let fit = match request {
             Request::Reload => return Next::Reload(reply),
+            // Another host wants to know that what was asked before it is done.
+            Request::Ping => {
+                reply(Response::Done);
+                return Next::Taken;
+            }
             Request::Shutdown { now } => {
                 reply(Response::Done);
                 return Next::Stop { times: if now { 2 } else { 1 } };
@@ -163,6 +208,34 @@ impl Requests {
         Next::Taken
     }
 
+    /// Begins with what another host has made of a job.
+    fn begin_to_learn(
+        &mut self,
+        record: JobRecord,
+        taken: bool,
+        scheduler: &Scheduler,
+        now: Now,
+        events: &mut VecDeque<Event>,
+    ) -> Next {
+        let id = record.id.clone();
+        let Some(jobs) = &self.jobs else { return Next::Taken };
+        let made = jobs.learn(record, taken, scheduler, now.wall);
+        let reply: Reply = Arc::new(move |response| {
+            if let Response::Refused(fault) = response {
+                let why = fault.message;
+                log::error!(job = &*id; "what another host has made of it makes no sense here: {why}");
+            }
+        });
+        match made {
+            None => {}
+            Some(Made::Fit(fit)) => self.ask("", fit, reply, events),
+            Some(Made::Check(check)) => {
+                return self.check(|| check.run(), "".into(), reply, now.mono);
+            }
+        }
+        Next::Taken
+    }
+
     /// Has something checked elsewhere.
     fn check(
         &mut self,
@@ -174,7 +247,7 @@ impl Requests {
         match self.offload.begin(now, CHECK_LIMIT, move || Done::Checked(check())) {
             Ok(()) => self.under_way = Some(UnderWay::Check { by, reply }),
             Err(why) => {
-                let message = format!("it cannot be checked now: {why}; nothing was changed");
+                let message = format!("cannot check it now: {why}; nothing was changed");
                 refuse(&reply, Fault::new(Code::TooSlow, message));
             }
         }
@@ -215,6 +288,7 @@ impl Requests {
             Done::Checked(Ok(fit)) => {
                 if let Some(jobs) = &mut self.jobs {
                     jobs.changing(scheduler, &fit.operation);
+                    jobs.learning(&fit);
                 }
                 self.ask(&by, fit, reply, events);
             }
@@ -233,25 +307,27 @@ impl Requests {
     pub(super) fn give_up_in_time(&mut self, now: Mono) -> Option<Composition> {
         let limit = self.offload.give_up_in_time(now)?;
         let UnderWay::Check { by, reply } = self.under_way.take()? else {
-            let what = "putting it together with what was changed at run time";
+            let what = "applying the changes made at run time";
             return Some(Err(format!("{what} took longer than {limit}")));
         };
         let message = format!(
-            "it could not be checked within {limit}, perhaps because a disk hangs; nothing was \
-             changed"
+            "could not check it within {limit}, perhaps because a disk hangs; nothing was changed"
         );
-        log::warn!(event = "too_slow"; "a request of {by} was given up: {message}");
+        log::warn!(event = "too_slow"; "gave up on a request from {by}: {message}");
         refuse(&reply, Fault::new(Code::TooSlow, message));
         None
     }
 
     /// Asks the scheduler.
     fn ask(&mut self, by: &str, fit: Fit, reply: Reply, events: &mut VecDeque<Event>) {
-        let Fit { operation, mut warnings } = fit;
+        let Fit { operation, mut warnings, .. } = fit;
         if matches!(operation, Operation::Add { .. } | Operation::Change { .. }) {
             warnings.extend(self.unkept.clone());
         }
         self.next += 1;
+        if let Operation::Learn { job, .. } = &operation {
+            self.learned.insert(self.next, job.id.clone());
+        }
         let twice = matches!(operation, Operation::Start { wait: true, .. });
         self.waiting.insert(self.next, Waiting { reply, twice, warnings });
         events.push_back(Event::Operation {
@@ -314,6 +390,7 @@ mod tests {
             stopping: false,
             settings: settings.clone(),
             executors: Arc::new([]),
+            fleet: None,
         }
     }
 
@@ -349,11 +426,14 @@ mod tests {
                 requests.take(Call { by, request, reply }, || health(&settings), &scheduler);
                 assert!(matches!(status.try_recv(), Ok(Response::Status { .. })));
                 assert!(!requests.has_next());
-                assert!(matches!(requests.begin(&mut scheduler, now, &mut events), Next::Nothing));
+                assert!(matches!(
+                    requests.begin(&mut scheduler, now, &mut events, None),
+                    Next::Nothing
+                ));
                 assert!(answer.try_recv().is_err());
                 now.mono = now.mono.plus(CHECK_LIMIT);
                 assert!(requests.give_up_in_time(now.mono).is_none());
-                requests.begin(&mut scheduler, now, &mut events);
+                requests.begin(&mut scheduler, now, &mut events, None);
                 assert_eq!(events.drain(..).count(), 1, "the job that was to be shown");
             }
             match answer.try_recv() {

@@ -8,24 +8,28 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::apply::{self, Surroundings};
+use super::catching_up::CatchingUp;
 use super::effects::{Effects, Message};
 use super::fleet;
 use super::records::Records;
 use super::recovery::{self, Recovered};
 use super::requests::{self, Composed, Jobs};
+use super::vitals::{Alarm, Alarms};
 use super::{Jobfile, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
 use crate::control::follow::Follow;
-use crate::control::server::Server;
+use crate::control::server::{Past, Server};
 use crate::core::event::{Change, Health, RunId};
+use crate::core::fleet::SessionId;
 use crate::core::fleet::protocol::Fleet;
-use crate::core::instant::Instant;
+use crate::core::instant::{Instant, Now};
+use crate::core::job::JobSet;
 use crate::core::outcome::Reached;
 use crate::core::scheduler::{Scheduler, Texts};
 use crate::core::zone::Zone;
 use crate::run::child::mark::Marks;
-use crate::store::keeper::Keeper;
-use crate::store::{Fact, Process, Reader, Restored, Session};
+use crate::store::keeper::{FleetOrder, Keeper, Notes};
+use crate::store::{Fact, HAS_SHARED, Process, Reader, Restored, SHARING, Session, Sharing};
 use crate::sys::clock;
 use crate::sys::epoll::Epoll;
 use crate::sys::heap;
@@ -38,7 +42,7 @@ pub(super) struct Parts {
     pub(super) jobs: Option<Jobs>,
     pub(super) server: Option<Server>,
     /// What is not as it should be.
-    pub(super) alarms: HashMap<&'static str, String>,
+    pub(super) alarms: Alarms,
     /// What there is beside if others share the store.
     pub(super) fleet: Option<fleet::Here>,
 }
@@ -52,24 +56,20 @@ pub(super) fn start(
     zones: &mut Vec<Zone>,
 ) -> anyhow::Result<Parts> {
     let mailbox = Mailbox::new(waker);
-    let mut alarms = HashMap::new();
+    let mut alarms = Alarms::new();
     let mut storage = plan.storage.take();
-    let shared = storage.as_ref().is_some_and(|storage| storage.shared);
-    let (mut reader, restored) = read(storage.as_mut(), &mut alarms)?;
+    let shared = HAS_SHARED && storage.as_ref().is_some_and(|storage| storage.shared);
+    let (mut reader, restored, sessions) = read(storage.as_mut(), &mut alarms)?;
     let again = recovery::mark_of(restored.last_session.as_ref());
     let marks = if plan.embedded { Some(Marks::for_children(again)) } else { Marks::new(again) };
     let mut effects = Effects::new(plan, epoll, mailbox.clone(), marks)
-        .context("failed to prepare for running jobs")?;
+        .context("cannot prepare for running jobs")?;
     let jobfile = plan.take_jobfile();
     let now = clock::now();
+    let tzdata = jobfile.builder.tzdata().unwrap_or("unknown").to_owned();
     let mut jobs = storage.as_ref().map(|_| Jobs::new(jobfile.builder.clone()));
     let (added, overrides) = texts(&restored);
-    let composed = if added.is_empty() && overrides.is_empty() {
-        Composed::of(jobfile)
-    } else {
-        let Jobfile { set, builder } = jobfile;
-        requests::compose(set, &builder, &added, &overrides, |_| None, now.wall)
-    };
+    let composed = composed(jobfile, &added, &overrides, now.wall);
     let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };
     let (set, displaced) = apply::apply(composed, around, now.wall);
     let Some(storage) = storage else {
@@ -77,78 +77,95 @@ pub(super) fn start(
         return Ok(Parts { scheduler, effects, jobs, server: None, alarms, fleet: None });
     };
 
-    let known = restored.jobs.len();
-    let mut restored = restored;
+    let (known, mut restored) = (restored.jobs.len(), restored);
+    // In a fleet others were there, and jobs come later.
+    if !shared {
+        let last = restored.last_session.as_ref();
+        let down_since = last.map(|last| last.stopped.unwrap_or(last.seen));
+        effects.catch_up(CatchingUp::after_down(down_since, now.wall));
+    }
     let mut facts = give_way(displaced, &mut restored);
     let session = session(plan, marks, now.wall);
-    // In a fleet the store itself says what is undecided.
-    let looks = reader.as_mut().filter(|_| !shared);
-    let looks = looks.map(|reader| &mut **reader as &mut dyn Reader);
-    let recovered = recovery::recover(restored, &set, marks, looks, now);
-    log_recovered(&recovered);
-    let Recovered { saved, facts: recovered_facts, .. } = recovered;
-    let (withdrawals, survivors) = (recovered.withdrawals, recovered.survivors);
+    let mut recovered = recover(restored, &set, marks, reader.as_deref_mut(), shared, now);
 
-    let here = shared.then(|| fleet::Here::new(&set.settings.fleet));
-    let host = here.as_ref().map(|here| here.host.clone());
-    let joins = shared.then(|| fleet::member(&set.settings.fleet, session.mark));
+    let settings = &set.settings.fleet;
+    let sharing = SHARING.filter(|_| shared);
+    let mut here = sharing.map(|sharing| fleet::Here::new(sharing, settings));
+    let joins = sharing.map(|_| fleet::member(settings, session.mark, &tzdata));
     let me = joins.as_ref().map(|member| member.id);
-    let protocol = joins.map(|member| fleet::protocol(&set.settings.fleet, member));
-    let mut records = Records::new(keep(plan, storage, protocol, &effects, &mailbox)?, host);
-    if shared {
+    let protocol = sharing.zip(joins.map(|member| fleet::protocol(settings, member)));
+    let keeper = keep(plan, storage, protocol, &effects, &mailbox)?;
+    let notes = keeper.notes();
+    here.iter_mut().for_each(|here| here.set_notes(keeper.notes()));
+    let mut records = Records::new(keeper, here.as_ref().map(|here| here.host.clone()));
+    let fleet_jobs = shared.then(|| {
         let ids = added.iter().map(|(id, _)| id.clone()).collect();
-        records.order(fleet::jobs(&set, &ids, &session.jobfile));
-        withdrawals.iter().for_each(|(_, _, run)| records.add(Fact::Withdrawn { run: *run }));
-    } else {
-        records.add(Fact::Began(session));
-        for (job, due, run) in withdrawals {
-            records.will_withdraw(job, due, run);
-        }
-    }
-    facts.extend(recovered_facts);
-    facts.into_iter().for_each(|fact| records.add(fact));
+        fleet::jobs(&set, jobs.as_ref(), &ids, &session.jobfile)
+    });
+    facts.append(&mut recovered.facts);
+    let withdrawals = std::mem::take(&mut recovered.withdrawals);
+    first_facts(&mut records, session, fleet_jobs, withdrawals, facts);
+    records.order(FleetOrder::Adopt(recovered.survivors_of(&sessions)));
     let scheduler = match me {
-        Some(me) => Scheduler::in_fleet(now, set, saved, me),
-        None => Scheduler::restored(now, set, saved),
+        Some(me) => Scheduler::in_fleet(now, set, recovered.saved, me),
+        None => Scheduler::restored(now, set, recovered.saved),
     };
-    for (run, process, handle) in survivors {
+    for (run, process, handle) in recovered.survivors {
         take_back(&mut effects, &scheduler, run, process, handle);
     }
     records.flush();
     effects.keep_records(records);
 
-    let line: Line = {
-        let mailbox = mailbox.clone();
-        Arc::new(move |call| mailbox.send(Message::Call(call)))
-    };
-    let server = serve(plan, Arc::clone(&line), reader, &mut alarms);
-    if let Some(ready) = plan.ready.take() {
-        ready(line);
-    }
+    let server = listen(plan, mailbox, reader, notes, &mut alarms);
     heap::give_back_those(known);
     Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here })
 }
 
-/// What reads the store, and what it remembers.
-fn read(
-    storage: Option<&mut Storage>,
-    alarms: &mut HashMap<&'static str, String>,
-) -> anyhow::Result<(Option<Box<dyn Reader>>, Restored)> {
-    let Some(storage) = storage else { return Ok((None, Restored::default())) };
+/// What reads a store, what that remembers, and the sessions of the runs in it.
+type Known = (Option<Box<dyn Reader>>, Restored, HashMap<RunId, SessionId>);
+
+/// What reads the store, what it remembers, and the sessions of the runs in that if it is shared.
+fn read(storage: Option<&mut Storage>, alarms: &mut Alarms) -> anyhow::Result<Known> {
+    let Some(storage) = storage else {
+        return Ok((None, Restored::default(), HashMap::new()));
+    };
     let mut reader = match storage.store.reader() {
         Ok(reader) => Some(reader),
         Err(error) => {
-            alarms.insert("reader", format!("the store cannot be read: {error}"));
+            alarms.insert(Alarm::Reader, format!("cannot read the store: {error}"));
             None
         }
     };
-    let restored = if storage.shared {
+    let restored = if HAS_SHARED && storage.shared {
         let reader = reader.as_mut().map(|reader| &mut **reader as &mut dyn Reader);
         fleet::restore(storage, reader)
     } else {
-        storage.store.restore()
+        storage.store.restore().map(|restored| (restored, HashMap::new()))
     };
-    Ok((reader, restored.context("failed to read the store")?))
+    let (restored, sessions) = restored.context("cannot read the store")?;
+    Ok((reader, restored, sessions))
+}
+
+/// What the store is told first: of the session, or, in a fleet, of the jobs; and of what an earlier
+/// scheduler has left.
+fn first_facts(
+    records: &mut Records,
+    session: Session,
+    fleet_jobs: Option<FleetOrder>,
+    withdrawals: Vec<(Box<str>, Instant, RunId)>,
+    facts: Vec<Fact>,
+) {
+    match fleet_jobs {
+        // What has not begun is decided by whoever has the job at home.
+        Some(jobs) => records.order(jobs),
+        None => {
+            records.add(Fact::Began(session));
+            for (job, due, run) in withdrawals {
+                records.will_withdraw(job, due, run);
+            }
+        }
+    }
+    facts.into_iter().for_each(|fact| records.add(fact));
 }
 
 /// Jobs that were added and give way to one of the jobfile: what there is to remember of that.
@@ -180,21 +197,63 @@ fn session(plan: &Plan, marks: Option<Marks>, now: Instant) -> Session {
     }
 }
 
+/// What has become of what an earlier scheduler had running, and what is left of it.
+fn recover(
+    restored: Restored,
+    set: &JobSet,
+    marks: Option<Marks>,
+    reader: Option<&mut (dyn Reader + 'static)>,
+    shared: bool,
+    now: Now,
+) -> Recovered {
+    // In a fleet the store itself says what is undecided.
+    let looks = reader.filter(|_| !shared).map(|reader| reader as &mut dyn Reader);
+    let mut recovered = recovery::recover(restored, set, marks, looks, now);
+    if shared {
+        recovered.leave_what_runs_again(set);
+    }
+    log_recovered(&recovered);
+    recovered
+}
+
+/// From here on one can ask: over the control socket, and from within this process.
+fn listen(
+    plan: &mut Plan,
+    mailbox: Mailbox<Message>,
+    reader: Option<Box<dyn Reader>>,
+    notes: Notes,
+    alarms: &mut Alarms,
+) -> Option<Server> {
+    let line: Line = Arc::new(move |call| mailbox.send(Message::Call(call)));
+    let server = serve(plan, Arc::clone(&line), reader, notes, alarms);
+    if let Some(ready) = plan.ready.take() {
+        ready(line);
+    }
+    server
+}
+
 /// The control socket, if there is to be one and it can be made.
 fn serve(
     plan: &Plan,
     line: Line,
     reader: Option<Box<dyn Reader>>,
-    alarms: &mut HashMap<&'static str, String>,
+    notes: Notes,
+    alarms: &mut Alarms,
 ) -> Option<Server> {
     let path = plan.socket.as_ref()?;
     let output: Arc<dyn Follow> = Arc::new(plan.output.clone());
-    match Server::start_with_output(path, move |call| line(call), reader, Some(output)) {
+    let edited = Arc::clone(&plan.edited);
+    let past = Past {
+        reader,
+        whereabouts: Some(Box::new(move || notes.whereabouts())),
+        edited: Some(Box::new(move || edited.changed_since())),
+    };
+    match Server::start_with_output(path, move |call| line(call), past, Some(output)) {
         Ok(server) => Some(server),
         Err(error) => {
             let text = format!("no control socket at {}: {error}", path.display());
             log::warn!(event = "no_control"; "{text}");
-            alarms.insert("control", text);
+            alarms.insert(Alarm::Control, text);
             None
         }
     }
@@ -204,7 +263,7 @@ fn serve(
 fn keep(
     plan: &Plan,
     storage: Storage,
-    fleet: Option<Fleet>,
+    fleet: Option<(Sharing, Fleet)>,
     effects: &Effects,
     mailbox: &Mailbox<Message>,
 ) -> anyhow::Result<Keeper> {
@@ -214,13 +273,24 @@ fn keep(
     let submit = move |start| submitter.submit(start);
     let tell = move |event| says.send(Message::Store(event));
     let keeper = match fleet {
-        Some(fleet) => Keeper::start_shared(store, reopen, limits, fleet, submit, tell),
+        Some((sharing, fleet)) => {
+            Keeper::start_shared(sharing, store, reopen, limits, fleet, submit, tell)
+        }
         None => Keeper::start(store, reopen, limits, submit, tell),
     };
-    let keeper = keeper.context("failed to start the store's thread")?;
+    let keeper = keeper.context("cannot start the store's thread")?;
     // There is but one, and this is the first time.
     let _ = plan.notes.set(keeper.notes());
     Ok(keeper)
+}
+
+/// The jobfile with what was added and changed at run time.
+fn composed(jobfile: Jobfile, added: &Texts, overrides: &Texts, now: Instant) -> Composed {
+    if added.is_empty() && overrides.is_empty() {
+        return Composed::of(jobfile);
+    }
+    let Jobfile { set, builder, .. } = jobfile;
+    requests::compose(set, &builder, added, overrides, |_| None, now)
 }
 
 /// Definitions and overrides that were kept.
@@ -246,9 +316,9 @@ fn take_back(
         job = &*active.job.id,
         run = run.0,
         pid = process.pid;
-        "its process, pid {}, has outlived an earlier scheduler and goes on under watch", process.pid
+        "process {} of the previous scheduler is still running; watching it again", process.pid
     );
-    effects.take_back(run, active.job, active.due, process, handle);
+    effects.take_back(active, process, handle);
 }
 
 fn log_recovered(recovered: &Recovered) {

@@ -72,8 +72,8 @@ pub(crate) fn compare(job: &Variables, login: &Variables, user: &str) -> Vec<Fin
     if !missing.is_empty() {
         found.push(Finding::warning(
             ABOUT,
-            format!("PATH lacks {}, which a login shell of {user} has", missing.join(", ")),
-            "name programs by their whole path, or set `env = { PATH = \"...\" }`",
+            format!("PATH lacks {}, which {user}'s login shell has", missing.join(", ")),
+            "use full paths, or set `env = { PATH = \"...\" }`",
         ));
     }
     let telling = |name: &[u8]| {
@@ -92,17 +92,17 @@ pub(crate) fn compare(job: &Variables, login: &Variables, user: &str) -> Vec<Fin
         .filter(|(name, value)| job.get(*name).is_some_and(|here| here != *value))
         .filter_map(|(name, _)| telling(name))
         .collect();
-    let help = "set with `env` or `env_file` what the command needs";
+    let help = "set what the command needs with `env` or `env_file`";
     if !absent.is_empty() {
-        let text = format!("a login shell of {user} has also {}", absent.join(", "));
+        let text = format!("{user}'s login shell also has {}", absent.join(", "));
         found.push(Finding::warning(ABOUT, text, help));
     }
     if !other.is_empty() {
-        let text = format!("a login shell of {user} has other values of {}", other.join(", "));
+        let text = format!("{user}'s login shell has different values for {}", other.join(", "));
         found.push(Finding::warning(ABOUT, text, help));
     }
     if found.is_empty() {
-        found.push(Finding::ok(ABOUT, format!("has what a login shell of {user} has")));
+        found.push(Finding::ok(ABOUT, format!("has everything {user}'s login shell has")));
     }
     found
 }
@@ -119,22 +119,22 @@ mod tests {
     fn says_what_a_login_shell_has_more() {
         // (the job's, the login shell's, what is said)
         let rows: [(&str, &str, &[&str]); 5] = [
-            ("A=1 PATH=/bin", "A=1 PATH=/bin", &["has what a login shell of ann has"]),
+            ("A=1 PATH=/bin", "A=1 PATH=/bin", &["has everything ann's login shell has"]),
             (
                 "PATH=/bin",
                 "PATH=/home/ann/bin:/bin:/opt/x",
-                &["PATH lacks /home/ann/bin, /opt/x, which a login shell of ann has"],
+                &["PATH lacks /home/ann/bin, /opt/x, which ann's login shell has"],
             ),
             (
                 "A=1 B=2",
                 "A=1 B=3 C=4 D=5",
                 &[
-                    "a login shell of ann has also C, D",
-                    "a login shell of ann has other values of B",
+                    "ann's login shell also has C, D",
+                    "ann's login shell has different values for B",
                 ],
             ),
-            ("", "SSH_TTY=x PS1=x SHLVL=1 LS_COLORS=x", &["has what a login shell of ann has"]),
-            ("A=1", "", &["has what a login shell of ann has"]),
+            ("", "SSH_TTY=x PS1=x SHLVL=1 LS_COLORS=x", &["has everything ann's login shell has"]),
+            ("A=1", "", &["has everything ann's login shell has"]),
         ];
         for (job, login, said) in rows {
             let found = compare(&set(job), &set(login), "ann");

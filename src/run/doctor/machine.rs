@@ -5,18 +5,23 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
-use crate::control::client::{Client, Place};
+use crate::control::client::{Client, Error, Place};
 use crate::core::job::{JobSet, Output};
+use crate::core::url::SharedUrl;
 use crate::core::zone::{Database, Source, tz_variable};
 use crate::problem::Problem;
 use crate::store::location;
 use crate::sys::paths;
 use crate::sys::trust::quoted;
+
+/// A scheduler that hangs is not waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// With less room than this a store or a log will not live long.
 const LITTLE_ROOM: u64 = 64 << 20;
@@ -36,14 +41,14 @@ pub(crate) fn clock() -> Finding {
         let error = io::Error::last_os_error();
         return Finding::warning(
             ABOUT,
-            format!("whether it is synchronised cannot be asked: {error}"),
-            "due times are wall-clock times: see that something keeps the clock right",
+            format!("cannot ask whether it is synchronised: {error}"),
+            "due times follow the clock: make sure that something keeps it right",
         );
     }
     if answer == libc::TIME_ERROR || state.status & libc::STA_UNSYNC != 0 {
         return Finding::warning(
             ABOUT,
-            "the kernel says that it is not synchronised",
+            "not synchronised, says the kernel",
             "due times are wall-clock times: run systemd-timesyncd, chrony or ntpd; in a virtual \
              machine the host may keep the clock without telling",
         );
@@ -69,11 +74,11 @@ pub(crate) fn zones(database: &Database) -> Finding {
                 "the system's is {system}, older than the bundled {bundled}, which schedrs uses; \
                  other programs, `date` in a job too, go by the older"
             ),
-            "update the package tzdata",
+            "update the tzdata package",
         ),
         (None, Source::System) => Finding::warning(
             ABOUT,
-            format!("that in {directory} is used, and does not name its version"),
+            format!("the one in {directory} is used; it does not state its version"),
             format!("`schedrs --version` tells more; the bundled one is {bundled}"),
         ),
         (None, Source::Bundled) => {
@@ -104,8 +109,10 @@ pub(crate) fn directories(set: Option<&JobSet>, jobfile: &Path) -> Vec<Finding> 
     let url = set.and_then(|set| set.settings.store_url.as_deref());
     match url {
         Some("memory") => {
-            found.push(Finding::ok("store", "in memory: nothing is kept over a restart"));
+            found.push(Finding::ok("store", "in memory: nothing survives a restart"));
         }
+        // It is looked at by itself.
+        Some(url) if SharedUrl::parse(url).is_some() => {}
         Some(url) => {
             let file = Path::new(url.strip_prefix("sqlite:").unwrap_or(url));
             let file = jobfile.parent().unwrap_or(Path::new("")).join(file);
@@ -122,7 +129,7 @@ pub(crate) fn directories(set: Option<&JobSet>, jobfile: &Path) -> Vec<Finding> 
         let logs = paths::logs_of(jobfile);
         found.push(directory("logs", &paths::logs_directory()));
         if let Err(error) = crate::sys::trust::may_write_at(&logs.join("job.log")) {
-            let text = format!("{} cannot be used: {error}", quoted(&logs));
+            let text = format!("cannot use {}: {error}", quoted(&logs));
             found.push(Finding::problem("logs", text, "set LOGS_DIRECTORY"));
         }
     }
@@ -149,17 +156,17 @@ fn directory(about: &'static str, path: &Path) -> Finding {
             let above = path.ancestors().skip(1).find(|above| above.exists());
             let above = above.unwrap_or(Path::new("."));
             return match access(above, Access::WRITE_OK | Access::EXEC_OK) {
-                Ok(()) => Finding::ok(about, format!("{name} is made when it is needed")),
+                Ok(()) => Finding::ok(about, format!("{name} will be created when needed")),
                 Err(_) => Finding::problem(
                     about,
-                    format!("{name} does not exist, and {} cannot be written to", quoted(above)),
+                    format!("{name} does not exist, and {} is not writable", quoted(above)),
                     format!("as root: install -d -o {} {name}", whoami()),
                 ),
             };
         }
         Err(error) => {
             let help = format!("as root: install -d -o {} {name}", whoami());
-            return Finding::problem(about, format!("{name} cannot be looked at: {error}"), help);
+            return Finding::problem(about, format!("cannot check {name}: {error}"), help);
         }
     };
     if !meta.is_dir() {
@@ -167,24 +174,32 @@ fn directory(about: &'static str, path: &Path) -> Finding {
     }
     if access(path, Access::WRITE_OK | Access::EXEC_OK).is_err() {
         let help = format!("as root: chown {} {name}", whoami());
-        return Finding::problem(about, format!("{name} cannot be written to"), help);
+        return Finding::problem(about, format!("{name} is not writable"), help);
     }
     if meta.mode() & 0o1002 == 0o002 {
-        let text = format!("everyone can write to {name}, and so forge what is kept there");
+        let text = format!("everyone can write to {name} and forge what is kept there");
         return Finding::problem(about, text, format!("chmod o-w {name}"));
     }
     if let Ok(space) = rustix::fs::statvfs(path) {
         let room = space.f_bavail.saturating_mul(space.f_frsize);
         if room < LITTLE_ROOM {
-            let text = format!("only {} MiB are free for {name}", room >> 20);
-            return Finding::warning(about, text, "make room: what cannot be kept is lost");
+            let text = format!("only {} MiB free for {name}", room >> 20);
+            return Finding::warning(
+                about,
+                text,
+                "free some space: records that cannot be written are lost",
+            );
         }
         if space.f_files > 0 && space.f_favail < 100 {
-            let text = format!("only {} more files can be made in {name}", space.f_favail);
-            return Finding::warning(about, text, "make room: what cannot be kept is lost");
+            let text = format!("only {} more files can be created in {name}", space.f_favail);
+            return Finding::warning(
+                about,
+                text,
+                "free some space: records that cannot be written are lost",
+            );
         }
     }
-    Finding::ok(about, format!("{name} can be written to"))
+    Finding::ok(about, format!("{name} is writable"))
 }
 
 fn whoami() -> u32 {
@@ -220,20 +235,24 @@ pub(crate) struct Scheduler {
 impl Scheduler {
     /// The one that runs this jobfile, if any does.
     pub(crate) fn of(jobfile: &Path) -> Option<Scheduler> {
-        let client = Client::connect(&Place::Jobfile(jobfile.to_path_buf())).ok()?;
-        Some(Scheduler { pid: client.pid() })
+        match Client::connect_within(&Place::Jobfile(jobfile.to_path_buf()), PATIENCE) {
+            Ok(client) => Some(Scheduler { pid: client.pid() }),
+            // It is there, and hangs.
+            Err(Error::Silent { pid, .. }) => Some(Scheduler { pid }),
+            Err(_) => None,
+        }
     }
 
     /// Whether there is one.
     pub(crate) fn finding(this: Option<Scheduler>) -> Finding {
         match this {
             Some(Scheduler { pid: Some(pid) }) => {
-                Finding::ok("scheduler", format!("one runs this jobfile, as process {pid}"))
+                Finding::ok("scheduler", format!("running this jobfile as process {pid}"))
             }
             Some(Scheduler { pid: None }) => {
-                Finding::ok("scheduler", "one runs this jobfile, in another container")
+                Finding::ok("scheduler", "running this jobfile in another container")
             }
-            None => Finding::ok("scheduler", "none runs this jobfile at the moment"),
+            None => Finding::ok("scheduler", "not running this jobfile now"),
         }
     }
 
@@ -257,7 +276,7 @@ mod tests {
         let found = |path: &Path| directory("store", path);
         assert_eq!(found(dir.path()).verdict, Verdict::Ok);
         let made = found(&dir.path().join("a/b"));
-        assert!(made.verdict == Verdict::Ok && made.text.contains("is made when"), "{made:?}");
+        assert!(made.verdict == Verdict::Ok && made.text.contains("will be created"), "{made:?}");
         fs::write(dir.path().join("file"), "").unwrap();
         assert!(found(&dir.path().join("file")).text.contains("is not a directory"));
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();

@@ -139,7 +139,7 @@ fn refusal(state: &State, start: &Start) -> Option<String> {
     let mut hanging = seats.filter(|seat| seat.held.as_ref().is_some_and(|held| hangs(&held)));
     let last = hanging.nth(MOST_OF_ONE_JOB - 1)?;
     Some(format!(
-        "{MOST_OF_ONE_JOB} earlier starts of it still hang; the last waits for {}",
+        "{MOST_OF_ONE_JOB} earlier starts of this job still hang; the last is waiting for {}",
         last.progress.waits_for(&start.job)
     ))
 }

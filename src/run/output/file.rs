@@ -5,10 +5,11 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::sink::MAX_REST;
+use crate::sys::file_id::FileId;
 
 /// The size at which a file is rotated.
 const MAX_SIZE: u64 = 10 * 1024 * 1024;
@@ -24,8 +25,8 @@ const NEXT_TRY: u64 = 1024 * 1024;
 pub(super) struct LogFile {
     path: PathBuf,
     file: Option<File>,
-    /// Which file that is, by device and inode: somebody may have put another in its place.
-    identity: (u64, u64),
+    /// Which file that is, once it was opened: somebody may have put another in its place.
+    identity: Option<FileId>,
     /// It ends in the middle of a line.
     mid_line: bool,
     /// What is to be written before anything else.
@@ -49,7 +50,7 @@ impl LogFile {
         LogFile {
             path: path_of(directory, job),
             file: None,
-            identity: (0, 0),
+            identity: None,
             mid_line: false,
             first: Vec::new(),
             rotate_at: MAX_SIZE,
@@ -65,7 +66,7 @@ impl LogFile {
             // What jobs print is for their owner alone, as in the store.
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
             let (file, meta) = append(&self.path)?;
-            let identity = (meta.dev(), meta.ino());
+            let identity = Some(FileId::of(&meta));
             if identity != self.identity {
                 (self.mid_line, self.rotate_at) = (false, MAX_SIZE);
                 self.first.clear();
@@ -110,7 +111,7 @@ impl LogFile {
     /// Sees to it that the file that is open is the one of that name, and not too large for so many
     /// bytes more.
     fn look_after(&mut self, more: u64) -> io::Result<()> {
-        let is_there = |meta: &fs::Metadata| (meta.dev(), meta.ino()) == self.identity;
+        let is_there = |meta: &fs::Metadata| Some(FileId::of(meta)) == self.identity;
         let size = match fs::symlink_metadata(&self.path).ok().filter(is_there) {
             Some(meta) => meta.len(),
             // It was moved or removed. Where there can be no other, the old one is better than none.

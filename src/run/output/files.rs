@@ -101,7 +101,7 @@ impl Files {
             Some(error) if !entry.rotation_told => {
                 entry.rotation_told = true;
                 let reason = describe(&error);
-                log::warn!(job; "its log file cannot be rotated and grows beyond its size: {reason}");
+                log::warn!(job; "cannot rotate its log file, which grows beyond its limit: {reason}");
             }
             _ => {}
         }
@@ -168,7 +168,7 @@ impl Files {
             if outage.failing == 0 {
                 log::warn!(
                     event = "output_recovered";
-                    "the log files of jobs can be written again after {}; {}: {reason}",
+                    "writing job log files works again after {}; {}: {reason}",
                     words::span(now.since(outage.since)), loss::lost(outage.lost)
                 );
             }
@@ -187,7 +187,7 @@ impl Files {
         if !self.outages.is_empty() {
             log::warn!(
                 event = "output_lost";
-                "log files of jobs cannot be written; {}", loss::lost(bytes)
+                "cannot write job log files; {}", loss::lost(bytes)
             );
         }
     }
@@ -201,7 +201,7 @@ impl Files {
         let outage = self.outages.entry(reason).or_insert_with_key(|reason| {
             log::error!(
                 event = "output_lost", job;
-                "its log file in {} cannot be written, what jobs print there is lost until it can: {reason}",
+                "cannot write its log file in {}; output to log files is lost until that works again: {reason}",
                 self.directory.display()
             );
             Outage { since: now, failing: 0, lost: 0 }

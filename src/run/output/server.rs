@@ -47,6 +47,7 @@ const STDERR: usize = 1;
 struct Stream {
     pipe: OwnedFd,
     run: RunId,
+    job: Arc<Job>,
     is_stderr: bool,
     to: Target,
     mask: Option<Mask>,
@@ -107,6 +108,8 @@ pub(super) struct Server {
     masks: Masks,
     finishing: Option<Mono>,
     bottom: Bottom,
+    /// The stream whose progress bar was the last to move.
+    bar: Option<usize>,
     tails: Tails,
 }
 
@@ -131,7 +134,7 @@ impl Server {
         for (index, set) in pipes.iter().enumerate() {
             epoll.add(set, TOKEN_PIPES + index as u64, EventFlags::IN)?;
         }
-        let tails = Tails::new(settings.tails.clone());
+        let tails = Tails::new(settings.tails.clone(), settings.keep);
         let waker = Arc::clone(shared.inbox.waker());
         let files = Writer::new(settings.directory.clone(), move || waker.wake());
         Ok(Server {
@@ -155,6 +158,7 @@ impl Server {
             masks: Masks::default(),
             finishing: None,
             bottom: Bottom::default(),
+            bar: None,
         })
     }
 
@@ -163,7 +167,7 @@ impl Server {
         loop {
             let timeout = self.timeout();
             if let Err(errno) = self.epoll.wait(&mut ready, timeout) {
-                log::error!("the output of jobs cannot be waited for: {errno}");
+                log::error!("cannot wait for job output: {errno}");
                 return;
             }
             for (token, _) in ready.iter() {
@@ -206,10 +210,11 @@ impl Server {
         self.shared.inbox.waker().clear();
         for message in self.shared.inbox.take() {
             match message {
-                Message::Attach(run, job, pipes) => self.attach(run, &job, pipes),
-                Message::Follow(id, job, sink) => self.tails.follow(id, job, sink),
+                Message::Attach(run, attempt, job, pipes) => self.attach(run, attempt, &job, pipes),
+                Message::Follow(id, job, past, sink) => self.tails.follow(id, job, past, sink),
                 Message::Unfollow(id) => self.tails.unfollow(id),
                 Message::Ended(run) => self.end_run(run),
+                Message::Over(run) => self.tails.over(run),
                 Message::Live(live) => self.bottom.set(live, clock::mono()),
                 Message::Reopen => self.files.reopen(),
                 Message::LogLine(line) => {
@@ -221,6 +226,8 @@ impl Server {
                     let lost = format!("{number} log lines dropped");
                     self.append(self.sink(STDERR), &loss::note(&lost, self.settings.json_log));
                 }
+                // Whoever has asked may have lost patience.
+                Message::Settle(done) => drop(done.send(())),
                 Message::Finish => self.finish(),
             }
         }
@@ -236,52 +243,57 @@ impl Server {
         }
     }
 
-    fn attach(&mut self, run: RunId, job: &Arc<Job>, pipes: Pipes) {
-        self.tails.begin(run, job);
+    fn attach(&mut self, run: RunId, attempt: u32, job: &Arc<Job>, pipes: Pipes) {
+        self.tails.begin(run, attempt, job);
         let (out, err) = match job.options.output {
             job::Output::File => (Target::File(job.id.clone()), Target::File(job.id.clone())),
             _ => (Target::Sink(self.sink(STDOUT)), Target::Sink(self.sink(STDERR))),
         };
         for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
-            let style = self.style(job, &to, is_stderr);
+            let style = self.style(run, job, &to, is_stderr);
             let mask = self.masks.of(&pipes.secrets);
-            if let Err(errno) = self.listen(run, pipe, to, is_stderr, style, mask) {
-                log::error!(job = &*job.id; "its output cannot be read: {errno}");
+            let (id, job) = (&job.id, Arc::clone(job));
+            let (lines, ended) = (Lines::default(), None);
+            let stream = Stream { pipe, run, job, is_stderr, to, mask, lines, style, ended };
+            if let Err(errno) = self.listen(stream) {
+                log::error!(job = &**id; "cannot read its output: {errno}");
             }
+        }
+        if job.options.output == job::Output::File {
+            let at = words::rfc3339(clock::wall().truncated(), &job.zone);
+            let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
+            self.files.write(&job.id, format!("==> run {run}{again}, {at} <==\n").into_bytes());
         }
     }
 
-    fn listen(
-        &mut self,
-        run: RunId,
-        pipe: OwnedFd,
-        to: Target,
-        is_stderr: bool,
-        style: Style,
-        mask: Option<Mask>,
-    ) -> Result<(), Errno> {
-        rustix::fs::fcntl_setfl(&pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
+    fn listen(&mut self, stream: Stream) -> Result<(), Errno> {
+        let (run, pipe) = (stream.run, &stream.pipe);
+        rustix::fs::fcntl_setfl(pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
         let slot = self.free.pop().unwrap_or(self.streams.len());
-        let set = to.set();
+        let set = stream.to.set();
         if slot == self.streams.len() {
             self.streams.push(None);
         }
-        if let Err(errno) = self.pipes[set].add(&pipe, slot as u64, EventFlags::IN) {
+        if let Err(errno) = self.pipes[set].add(pipe, slot as u64, EventFlags::IN) {
             self.free.push(slot);
             return Err(errno);
         }
-        if let Target::File(job) = &to
+        if let Target::File(job) = &stream.to
             && let Err(error) = self.files.open(job)
         {
-            log::error!(job = &**job; "what it prints is lost, its log file cannot be written: {error}");
+            log::error!(job = &**job; "cannot write its log file, so its output is lost: {error}");
         }
-        let (lines, ended) = (Lines::default(), None);
-        self.streams[slot] = Some(Stream { pipe, run, is_stderr, to, mask, lines, style, ended });
+        self.streams[slot] = Some(stream);
         self.of_run.entry(run).or_default().push(slot);
         Ok(())
     }
 
-    fn style(&self, job: &Job, to: &Target, is_stderr: bool) -> Style {
+    fn style(&self, run: RunId, job: &Job, to: &Target, is_stderr: bool) -> Style {
+        // What the log is written to holds JSON and nothing else.
+        let is_log = matches!(to, Target::Sink(sink) if *sink == self.sink(STDERR));
+        if is_log && self.settings.json_log && !self.settings.raw {
+            return Style::json(&job.id, run, is_stderr);
+        }
         let is_terminal = matches!(to, Target::Sink(sink) if self.sinks[*sink].is_terminal);
         let prefix = match to {
             Target::Sink(_) if !self.settings.raw => {
@@ -292,7 +304,9 @@ impl Server {
             }
             _ => None,
         };
-        Style { prefix, for_terminal: is_terminal && !self.settings.raw }
+        let for_terminal = is_terminal && !self.settings.raw;
+        let at_once = self.settings.at_once && matches!(to, Target::Sink(_));
+        Style { prefix, for_terminal, json: None, at_once }
     }
 
     /// Reads once from every pipe of a set that has something, as long as there is room and the
@@ -346,7 +360,7 @@ impl Server {
                 &self.masked[..]
             }
         };
-        self.tails.feed(stream.run, stream.is_stderr, chunk);
+        self.tails.feed(stream.run, stream.is_stderr, chunk, clock::wall());
         let deliver = |stream: &mut Stream, out: &mut Vec<u8>| {
             stream.lines.feed(chunk, &stream.style, out);
             if count == 0 {
@@ -358,7 +372,14 @@ impl Server {
             Target::Sink(index) => {
                 let sink = &mut self.sinks[*index];
                 match sink.buffer() {
-                    Some(buffer) => deliver(stream, buffer),
+                    Some(buffer) => {
+                        deliver(stream, buffer);
+                        let is_bar = sink.is_terminal && stream.lines.is_bar();
+                        if is_bar || self.bar == Some(slot) {
+                            self.bar = is_bar.then_some(slot);
+                            self.bottom.bar_moved();
+                        }
+                    }
                     None => {
                         stream.lines = Lines::default();
                         sink.drop_bytes(count);
@@ -380,6 +401,7 @@ impl Server {
 
     fn close(&mut self, slot: usize) {
         let Some(stream) = self.streams[slot].take() else { return };
+        self.bar.take_if(|bar| *bar == slot);
         self.pipes[stream.to.set()].remove(&stream.pipe);
         self.free.push(slot);
         if let Some(slots) = self.of_run.get_mut(&stream.run) {
@@ -462,7 +484,12 @@ impl Server {
         let index = self.sink(STDERR);
         let sink = &mut self.sinks[index];
         let colour = self.settings.colour;
-        if let Some(line) = self.bottom.line_in_time(clock::mono(), || sink.width(), colour) {
+        let bar = || {
+            let stream = self.streams.get(self.bar?)?.as_ref()?;
+            Some((stream.job.id.clone(), stream.lines.bar()?))
+        };
+        let width = || sink.width();
+        if let Some(line) = self.bottom.line_in_time(clock::mono(), bar, width, colour) {
             sink.set_status(&line);
         }
     }
@@ -517,22 +544,22 @@ impl Server {
         match flushed {
             Flushed::Gone(errno) => {
                 let reason = loss::reason(errno);
-                log::warn!("{name} is closed ({reason}): what jobs print there is dropped");
+                log::warn!("{name} is closed ({reason}); job output to it is dropped");
             }
             // Of its own fate the log tells by the line that stands where something is missing.
             _ if is_log => {}
             Flushed::Waiting if unread => log::warn!(
                 event = "output_lost";
-                "nobody reads {name}: what jobs print there is dropped until somebody does"
+                "nobody is reading {name}; job output to it is dropped until somebody does"
             ),
             Flushed::Failing(errno) => log::error!(
                 event = "output_lost";
-                "{name} cannot be written, what jobs print there is lost until it can: {}",
+                "cannot write to {name}; job output to it is lost until that works again: {}",
                 loss::reason(errno)
             ),
             Flushed::Recovered(after, lost) => log::warn!(
                 event = "output_recovered";
-                "{name} can be written again after {}; {}",
+                "writing to {name} works again after {}; {}",
                 words::span(after), loss::lost(lost)
             ),
             Flushed::All | Flushed::Waiting => {}
@@ -552,7 +579,7 @@ impl Server {
         }
         self.flush(STDOUT);
         if let Some(bytes) = self.sinks[STDOUT].lost().filter(|_| stderr != STDOUT) {
-            log::warn!(event = "output_lost"; "stdout cannot be written; {}", loss::lost(bytes));
+            log::warn!(event = "output_lost"; "cannot write to stdout; {}", loss::lost(bytes));
         }
         self.files.finish();
         self.finishing = Some(clock::mono().plus(LAST_WORDS));

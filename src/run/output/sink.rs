@@ -15,7 +15,9 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use super::lines::MAX_PIECE;
 use super::loss::{self, RETRY};
+use super::status::ERASE;
 use crate::core::instant::Mono;
+use crate::sys::terminal;
 
 /// How much waits for a reader.
 const CAPACITY: usize = 256 * 1024;
@@ -26,9 +28,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// As much as a pipe or terminal that has room at all takes without waiting, on the kinds of sink
 /// that cannot be told not to wait.
 const SAFE_WRITE: usize = 4096;
-
-/// To the beginning of the line, and clear it.
-const ERASE: &[u8] = b"\r\x1b[K";
 
 /// A line that is half written is finished when it can be, if no more than this is left of it.
 pub(super) const MAX_REST: usize = 2 * MAX_PIECE;
@@ -174,8 +173,7 @@ impl<F: Write + AsFd> Sink<F> {
 
     /// The columns of the terminal.
     pub(super) fn width(&self) -> Option<usize> {
-        let size = rustix::termios::tcgetwinsize(&self.file).ok()?;
-        (size.ws_col > 0).then_some(usize::from(size.ws_col))
+        terminal::columns(&self.file)
     }
 
     /// Counts bytes that were not appended because nobody wants them.

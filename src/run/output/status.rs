@@ -12,14 +12,21 @@ use crate::core::words;
 use crate::core::words::fit;
 use crate::problem::clean;
 
+/// To the beginning of the line, and clear it.
+pub(crate) const ERASE: &[u8] = b"\r\x1b[K";
+
 /// How often the line is written anew while something runs.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// And for a progress bar, at most.
+const BAR: Duration = Duration::from_millis(200);
 
 /// The line, and when it is to be written anew.
 #[derive(Debug, Default)]
 pub(super) struct Bottom {
     live: Option<Live>,
     redraw_at: Option<Mono>,
+    drawn_at: Mono,
 }
 
 impl Bottom {
@@ -28,22 +35,32 @@ impl Bottom {
         self.redraw_at = Some(now);
     }
 
+    /// A progress bar has moved, or is over.
+    pub(super) fn bar_moved(&mut self) {
+        if self.live.is_some() {
+            let soon = self.drawn_at.plus(BAR);
+            self.redraw_at = Some(self.redraw_at.map_or(soon, |at| at.min(soon)));
+        }
+    }
+
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.redraw_at
     }
 
-    /// The line, if it is time to write it.
+    /// The line, if it is time to write it: with the job of a progress bar, and what that shows.
     pub(super) fn line_in_time(
         &mut self,
         now: Mono,
+        bar: impl Fn() -> Option<(Box<str>, String)>,
         width: impl Fn() -> Option<usize>,
         colour: bool,
     ) -> Option<Vec<u8>> {
         let live = self.live.as_ref()?;
         self.redraw_at.filter(|at| now >= *at)?;
+        self.drawn_at = now;
         // How long things have been running is all that changes by itself.
         self.redraw_at = (!live.running.is_empty()).then(|| now.plus(EVERY));
-        Some(live.line(now, width(), colour))
+        Some(live.line(now, bar(), width(), colour))
     }
 }
 
@@ -54,8 +71,10 @@ pub struct Live {
     pub running: Vec<(Box<str>, Mono)>,
     /// How many run.
     pub count: usize,
-    /// How many runs wait: for a slot, for another run, to be retried.
+    /// How many runs wait.
     pub waiting: usize,
+    /// Some of them: the job, and for what.
+    pub waits: Vec<(Box<str>, &'static str)>,
     /// What is due next and when, in words.
     pub next: String,
     /// Nothing new is started any more.
@@ -64,8 +83,17 @@ pub struct Live {
 
 impl Live {
     /// The line, in at most so many columns.
-    fn line(&self, now: Mono, width: Option<usize>, colour: bool) -> Vec<u8> {
-        let text = self.text(now);
+    fn line(
+        &self,
+        now: Mono,
+        bar: Option<(Box<str>, String)>,
+        width: Option<usize>,
+        colour: bool,
+    ) -> Vec<u8> {
+        let text = match bar {
+            Some((job, shown)) => format!("{}: {shown}; {}", shown_id(&job), self.text(now)),
+            None => self.text(now),
+        };
         let text = match width {
             // The last column is left free: some terminals begin a new line behind it.
             Some(width) => fit(&text, width.saturating_sub(1)),
@@ -81,7 +109,9 @@ impl Live {
             let mut jobs: Vec<String> = self
                 .running
                 .iter()
-                .map(|(job, since)| format!("{job} {}", words::span(whole_secs(*since))))
+                .map(|(job, since)| {
+                    format!("{} {}", shown_id(job), words::span(whole_secs(*since)))
+                })
                 .collect();
             if jobs.len() < self.count {
                 jobs.push("…".to_owned());
@@ -89,7 +119,7 @@ impl Live {
             parts.push(format!("{} running ({})", self.count, jobs.join(", ")));
         }
         if self.waiting > 0 {
-            parts.push(format!("{} waiting", self.waiting));
+            parts.push(waiting_words(self.waiting, &self.waits));
         }
         match (self.stopping, parts.is_empty()) {
             (true, true) => return "stopping".to_owned(),
@@ -103,10 +133,30 @@ impl Live {
     }
 }
 
-/// The width of the widest of these ids, for the log's columns; one that is very long has no say.
+/// `2 waiting (report for a slot, …)`.
+pub(crate) fn waiting_words(count: usize, waits: &[(Box<str>, &'static str)]) -> String {
+    let mut jobs: Vec<String> =
+        waits.iter().map(|(job, what)| format!("{} {what}", shown_id(job))).collect();
+    if count == 0 || jobs.is_empty() {
+        return format!("{count} waiting");
+    }
+    if jobs.len() < count {
+        jobs.push("…".to_owned());
+    }
+    format!("{count} waiting ({})", jobs.join(", "))
+}
+
+/// No id takes more columns than this in front of a line on a terminal.
+const WIDEST: usize = 24;
+
+/// The width of the widest of these ids, for the log's columns.
 pub fn column_of<'a>(ids: impl Iterator<Item = &'a str>) -> usize {
-    const WIDEST: usize = 24;
-    ids.map(|id| clean(id).width()).filter(|width| *width <= WIDEST).max().unwrap_or(0)
+    ids.map(|id| clean(id).width().min(WIDEST)).max().unwrap_or(0)
+}
+
+/// An id as it stands in front of a line on a terminal: of a very long one the middle is left out.
+pub fn shown_id(id: &str) -> String {
+    words::fit_ends(&clean(id), WIDEST)
 }
 
 #[cfg(test)]
@@ -115,7 +165,37 @@ mod tests {
 
     fn line(live: &Live, width: usize) -> String {
         let now = Mono::from_micros(200_000_000);
-        String::from_utf8(live.line(now, Some(width), false)).unwrap()
+        String::from_utf8(live.line(now, None, Some(width), false)).unwrap()
+    }
+
+    /// It stands in front, is not drawn more often than one can see, and is gone when it is over.
+    #[test]
+    fn a_progress_bar_is_shown_as_it_moves() {
+        let at = |millis: u64| Mono::from_micros(1_000_000_000 + millis * 1000);
+        let mut bottom = Bottom::default();
+        let drawn = |bottom: &mut Bottom, now, bar: Option<&str>| {
+            let bar = || bar.map(|bar| ("copy".into(), bar.to_owned()));
+            let line = bottom.line_in_time(now, bar, || Some(30), false)?;
+            Some(String::from_utf8(line).unwrap())
+        };
+        // Where there is no such line, nothing is drawn.
+        bottom.bar_moved();
+        assert_eq!((bottom.deadline(), drawn(&mut bottom, at(0), Some("1%"))), (None, None));
+        let running = vec![("copy".into(), at(0))];
+        bottom.set(Live { running, count: 1, ..Live::default() }, at(0));
+        assert_eq!(drawn(&mut bottom, at(0), None).as_deref(), Some("1 running (copy 0s), "));
+        bottom.bar_moved();
+        assert_eq!(bottom.deadline(), Some(at(200)));
+        assert_eq!(drawn(&mut bottom, at(199), Some("1%")), None);
+        let line = drawn(&mut bottom, at(210), Some("1%"));
+        assert_eq!(line.as_deref(), Some("copy: 1%; 1 running (copy 0s…"));
+        // Moved or not, the time goes on.
+        assert_eq!(bottom.deadline(), Some(at(1210)));
+        bottom.bar_moved();
+        bottom.bar_moved();
+        assert_eq!(bottom.deadline(), Some(at(410)));
+        let line = drawn(&mut bottom, at(500), Some("[=========================>] 99%"));
+        assert_eq!(line.as_deref(), Some("copy: [=====================…"));
     }
 
     #[test]
@@ -125,11 +205,14 @@ mod tests {
         assert_eq!(line(&live, 80), "idle, next beat at 12:00:10");
         live.running = vec![("backup".into(), Mono::from_micros(8_100_000))];
         (live.count, live.waiting) = (2, 1);
-        let whole = "2 running (backup 3m 11s, …), 1 waiting, next beat at 12:00:10";
-        assert_eq!(line(&live, 80), whole);
+        live.waits = vec![("mail".into(), "for a slot")];
+        let whole =
+            "2 running (backup 3m 11s, …), 1 waiting (mail for a slot), next beat at 12:00:10";
+        assert_eq!(line(&live, 90), whole);
         assert_eq!(line(&live, 20), "2 running (backup …");
-        live.stopping = true;
-        assert_eq!(line(&live, 80), "stopping: 2 running (backup 3m 11s, …), 1 waiting");
+        (live.stopping, live.waiting) = (true, 2);
+        let stopping = "stopping: 2 running (backup 3m 11s, …), 2 waiting (mail for a slot, …)";
+        assert_eq!(line(&live, 80), stopping);
         assert_eq!(line(&Live { stopping: true, ..Live::default() }, 80), "stopping");
     }
 }

@@ -1,6 +1,8 @@
-//! The end of what each run prints, for the store, and all of it for those who follow a job.
+//! The end of what each attempt of a run prints, for the store, and all of it for those who follow a
+//! job.
 //!
-//! What is kept is what came last, stdout and stderr as they came, with secrets taken out already.
+//! What is kept is what came last (`crate::core::printed`), with secrets taken out already. It stays
+//! here until the run is over, so that who asks meanwhile sees what there is so far.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,13 +10,13 @@ use std::sync::Arc;
 
 use crate::control::follow::{FollowId, FollowSink, Followed};
 use crate::core::event::RunId;
+use crate::core::instant::Instant;
 use crate::core::job::Job;
+use crate::core::printed::Gatherer;
+use crate::core::sort;
 
-/// How much of a run is kept.
-const KEPT: usize = 4096;
-
-/// Takes the end of what a run has printed, and how much that was in all. Called on the output
-/// thread once the run has ended: it must not block.
+/// Takes the end of what a run has printed, as it is to be kept, and how many bytes that was in all.
+/// Called on the output thread at the end of each attempt: it must not block.
 pub type TailSink = Arc<dyn Fn(RunId, Vec<u8>, u64) + Send + Sync>;
 
 /// See the [module](self).
@@ -22,13 +24,19 @@ pub type TailSink = Arc<dyn Fn(RunId, Vec<u8>, u64) + Send + Sync>;
 pub(super) struct Tails {
     of_run: HashMap<RunId, Tail>,
     sink: Option<TailSink>,
+    /// How many bytes of an attempt are kept unless its job says.
+    keep: usize,
     followers: Vec<(FollowId, Option<Box<str>>, FollowSink)>,
 }
 
 struct Tail {
     job: Arc<Job>,
-    bytes: Vec<u8>,
+    gatherer: Gatherer,
     total: u64,
+    /// An attempt goes on.
+    goes_on: bool,
+    /// There will be no other.
+    is_over: bool,
 }
 
 impl fmt::Debug for Tails {
@@ -38,30 +46,30 @@ impl fmt::Debug for Tails {
 }
 
 impl Tails {
-    pub(super) fn new(sink: Option<TailSink>) -> Tails {
-        Tails { sink, ..Tails::default() }
+    pub(super) fn new(sink: Option<TailSink>, keep: u32) -> Tails {
+        Tails { sink, keep: keep as usize, ..Tails::default() }
     }
 
-    /// A run begins to print.
-    pub(super) fn begin(&mut self, run: RunId, job: &Arc<Job>) {
+    /// An attempt of a run begins to print.
+    pub(super) fn begin(&mut self, run: RunId, attempt: u32, job: &Arc<Job>) {
         if self.sink.is_some() || !self.followers.is_empty() {
-            let tail = Tail { job: Arc::clone(job), bytes: Vec::new(), total: 0 };
-            self.of_run.entry(run).or_insert(tail);
+            let tail = self.of_run.entry(run).or_insert_with(|| Tail {
+                job: Arc::clone(job),
+                gatherer: Gatherer::default(),
+                total: 0,
+                goes_on: false,
+                is_over: false,
+            });
+            tail.gatherer.begin(attempt);
+            tail.goes_on = true;
         }
     }
 
     /// It has printed something.
-    pub(super) fn feed(&mut self, run: RunId, is_stderr: bool, chunk: &[u8]) {
+    pub(super) fn feed(&mut self, run: RunId, is_stderr: bool, chunk: &[u8], at: Instant) {
         let Some(tail) = self.of_run.get_mut(&run).filter(|_| !chunk.is_empty()) else { return };
         tail.total += chunk.len() as u64;
-        let last = &chunk[chunk.len().saturating_sub(KEPT)..];
-        // Cut only now and then, and not with each line.
-        if tail.bytes.len() + last.len() > 2 * KEPT {
-            let keep = KEPT - last.len();
-            let cut = tail.bytes.len().saturating_sub(keep);
-            tail.bytes.drain(..cut);
-        }
-        tail.bytes.extend_from_slice(last);
+        tail.gatherer.feed(at, is_stderr, chunk, keep(&tail.job, self.keep));
         for (_, job, sink) in &self.followers {
             if job.as_ref().is_none_or(|job| *job == tail.job.id) {
                 let (job, bytes) = (tail.job.id.clone(), chunk.to_vec());
@@ -70,21 +78,59 @@ impl Tails {
         }
     }
 
-    /// It has ended, and all that it printed has been fed.
+    /// Its attempt has ended, and all that it printed has been fed.
     pub(super) fn end(&mut self, run: RunId) {
-        let Some(mut tail) = self.of_run.remove(&run) else { return };
+        let Some(tail) = self.of_run.get_mut(&run).filter(|tail| tail.goes_on) else { return };
+        tail.goes_on = false;
         for (_, job, sink) in &self.followers {
             if job.as_ref().is_none_or(|job| *job == tail.job.id) {
                 sink(Followed::Ended { job: tail.job.id.clone(), run });
             }
         }
+        tail.gatherer.finish(keep(&tail.job, self.keep));
         if let Some(sink) = self.sink.as_ref().filter(|_| tail.total > 0) {
-            tail.bytes.drain(..tail.bytes.len().saturating_sub(KEPT));
-            sink(run, tail.bytes, tail.total);
+            sink(run, tail.gatherer.printed().encode(), tail.total);
+        }
+        if tail.is_over || self.sink.is_none() {
+            self.of_run.remove(&run);
         }
     }
 
-    pub(super) fn follow(&mut self, id: FollowId, job: Option<Box<str>>, sink: FollowSink) {
+    /// There will be no other attempt.
+    pub(super) fn over(&mut self, run: RunId) {
+        match self.of_run.get_mut(&run) {
+            // Its pipes may still hold something.
+            Some(tail) if tail.goes_on => tail.is_over = true,
+            Some(_) => drop(self.of_run.remove(&run)),
+            None => {}
+        }
+    }
+
+    pub(super) fn follow(
+        &mut self,
+        id: FollowId,
+        job: Option<Box<str>>,
+        past: bool,
+        sink: FollowSink,
+    ) {
+        if past {
+            let is_meant = |tail: &Tail| job.as_ref().is_none_or(|job| *job == tail.job.id);
+            let mut tails: Vec<(&RunId, &Tail)> =
+                self.of_run.iter().filter(|(_, tail)| is_meant(tail)).collect();
+            sort::by_key(&mut tails, |(run, _)| **run);
+            for (&run, tail) in tails {
+                let (job, printed) = (tail.job.id.clone(), tail.gatherer.printed().clone());
+                sink(Followed::Past { job, run, printed });
+                for is_stderr in [false, true] {
+                    let bytes = tail.gatherer.unfinished(is_stderr).to_vec();
+                    if !bytes.is_empty() {
+                        let job = tail.job.id.clone();
+                        sink(Followed::Output { job, run, is_stderr, bytes });
+                    }
+                }
+            }
+            sink(Followed::Present);
+        }
         self.followers.push((id, job, sink));
     }
 
@@ -93,16 +139,24 @@ impl Tails {
     }
 }
 
+/// How many bytes of each attempt of a job are kept.
+fn keep(job: &Job, unless_said: usize) -> usize {
+    job.options.keep_output.map_or(unless_said, |keep| keep as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
     use crate::core::job::{Command, Options};
+    use crate::core::printed::Printed;
     use crate::core::trigger::{DateTrigger, Trigger};
     use crate::core::zone::Zone;
 
-    fn job(id: &str) -> Arc<Job> {
+    const NOW: Instant = Instant::from_secs(0);
+
+    fn job(id: &str, keep_output: Option<u32>) -> Arc<Job> {
         Arc::new(Job {
             id: id.into(),
             name: None,
@@ -110,33 +164,50 @@ mod tests {
             trigger: Trigger::Date(DateTrigger::Now),
             zone: Zone::utc(),
             executor: 0,
-            options: Arc::new(Options::default()),
+            options: Arc::new(Options { keep_output, ..Options::default() }),
         })
     }
 
     #[test]
-    fn the_end_is_kept_whatever_the_chunks() {
-        let all: Vec<u8> = (0..20_000_u32).map(|n| n as u8).collect();
-        for size in [1, 7, 1000, KEPT, KEPT + 1, 3 * KEPT, 20_000] {
-            let kept = Arc::new(Mutex::new(Vec::new()));
-            let sink = Arc::clone(&kept);
-            let sink: TailSink = Arc::new(move |run, tail, total| {
-                sink.lock().unwrap().push((run, tail, total));
-            });
-            let mut tails = Tails::new(Some(sink));
-            tails.begin(RunId(1), &job("a"));
-            tails.begin(RunId(2), &job("a"));
-            for chunk in all.chunks(size) {
-                tails.feed(RunId(1), false, chunk);
-                assert!(tails.of_run[&RunId(1)].bytes.len() <= 2 * KEPT);
-            }
-            tails.end(RunId(1));
-            // One that has printed nothing has no end.
-            tails.end(RunId(2));
-            let expected = (RunId(1), all[all.len() - KEPT..].to_vec(), 20_000);
-            assert_eq!(*kept.lock().unwrap(), [expected], "{size}");
-            assert!(tails.of_run.is_empty());
-        }
+    fn the_end_of_each_attempt_is_kept() {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&kept);
+        let sink: TailSink = Arc::new(move |run, tail, total| {
+            sink.lock().unwrap().push((run, tail, total));
+        });
+        let mut tails = Tails::new(Some(sink), 8);
+        let (a, b) = (job("a", None), job("b", Some(100)));
+        tails.begin(RunId(1), 1, &a);
+        tails.begin(RunId(2), 1, &a);
+        tails.begin(RunId(3), 1, &b);
+        tails.feed(RunId(1), false, b"first attempt\n", NOW);
+        tails.feed(RunId(3), false, b"first attempt\n", NOW);
+        tails.end(RunId(1));
+        // Told twice, it has ended once.
+        tails.end(RunId(1));
+        tails.begin(RunId(1), 2, &a);
+        tails.feed(RunId(1), true, b"second\n", NOW);
+        tails.over(RunId(1));
+        tails.end(RunId(1));
+        // One that has printed nothing has no end.
+        tails.end(RunId(2));
+        tails.over(RunId(2));
+        tails.end(RunId(3));
+        tails.over(RunId(3));
+        assert!(tails.of_run.is_empty());
+        let kept = kept.lock().unwrap();
+        let shown = kept.iter().map(|(run, bytes, total)| {
+            let printed = Printed::decode(bytes, *total);
+            let of = |attempt: &crate::core::printed::Attempt| (attempt.number, attempt.missing);
+            let attempts: Vec<(u32, u64)> = printed.attempts.iter().map(of).collect();
+            (run.0, String::from_utf8(printed.text()).unwrap(), *total, attempts)
+        });
+        let expected = [
+            (1, "attempt\n".to_owned(), 14, vec![(1, 6)]),
+            (1, "attempt\nsecond\n".to_owned(), 21, vec![(1, 6), (2, 0)]),
+            (3, "first attempt\n".to_owned(), 14, vec![(1, 0)]),
+        ];
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -147,16 +218,27 @@ mod tests {
             let heard = Arc::clone(&heard);
             Arc::new(move |followed| heard.lock().unwrap().push((name, followed)))
         };
-        tails.follow(FollowId(1), Some("a".into()), sink("a"));
-        tails.follow(FollowId(2), None, sink("all"));
-        tails.begin(RunId(1), &job("a"));
-        tails.begin(RunId(2), &job("b"));
-        tails.feed(RunId(1), true, b"x");
-        tails.feed(RunId(2), false, b"y");
+        tails.follow(FollowId(1), Some("a".into()), false, sink("a"));
+        tails.follow(FollowId(2), None, false, sink("all"));
+        tails.begin(RunId(1), 1, &job("a", None));
+        tails.begin(RunId(2), 1, &job("b", None));
+        tails.feed(RunId(1), true, b"x", NOW);
+        tails.feed(RunId(2), false, b"y", NOW);
         tails.unfollow(FollowId(2));
+        // One who comes later hears what there was.
+        tails.feed(RunId(2), false, b"z\nrest", NOW);
+        tails.follow(FollowId(3), Some("b".into()), true, sink("late"));
         tails.end(RunId(1));
         tails.end(RunId(2));
-        let names: Vec<&str> = heard.lock().unwrap().iter().map(|heard| heard.0).collect();
-        assert_eq!(names, ["a", "all", "all", "a"]);
+        let heard = heard.lock().unwrap();
+        let names: Vec<&str> = heard.iter().map(|heard| heard.0).collect();
+        assert_eq!(names, ["a", "all", "all", "late", "late", "late", "a", "late"]);
+        assert!(matches!(&heard[3].1, Followed::Past { .. }), "{heard:?}");
+        assert!(
+            matches!(&heard[4].1, Followed::Output { bytes, .. } if bytes == b"rest"),
+            "{heard:?}"
+        );
+        assert_eq!(heard[5].1, Followed::Present);
+        assert!(tails.of_run.is_empty());
     }
 }

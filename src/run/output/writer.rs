@@ -154,7 +154,7 @@ impl Writer {
                 let after = crate::core::words::span(now.since(since));
                 log::warn!(
                     event = "output_recovered";
-                    "the log files of jobs are written again after {after}; {}",
+                    "writing job log files works again after {after}; {}",
                     loss::lost(lost)
                 );
             }
@@ -167,8 +167,8 @@ impl Writer {
                     self.dropping = Some((now, 0));
                     log::error!(
                         event = "output_lost";
-                        "the disk of the log files of jobs does not answer, what jobs print there \
-                         is lost until it does"
+                        "the disk with the job log files does not respond; output to them is lost until it \
+                         does"
                     );
                 }
             }

@@ -32,7 +32,7 @@ struct Leap {
 }
 
 impl Age {
-    /// What the lives of schedulers tell, the oldest first.
+    /// What the scheduler sessions tell, the oldest first.
     pub(super) fn of(sessions: &[Session]) -> Age {
         let mut age = Age::default();
         for session in sessions {

@@ -5,23 +5,31 @@
 //! looked at last, right before the start is handed over. While the store does not answer all starts
 //! wait; those that are too late are given back.
 
+mod asks;
+mod homes;
+mod past;
+mod ranges;
+mod runs;
+
 use std::any::Any;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::hold::{self, FleetOrder, Hold};
-use super::queue::Waiters;
-use super::{Reopen, StoreEvent};
-use crate::core::event::{Elsewhere, HomeChange, JobRecord, Refusal, RunId, Start, TakenJob};
+use super::{OthersEvent, Reopen, StoreEvent};
+use crate::core::event::{HomeChange, JobRecord, Refusal, RunId, Start};
 use crate::core::fleet::protocol::{Fleet, Input, Notice, Output, Taken};
-use crate::core::fleet::{Lost, SessionId, View};
+use crate::core::fleet::{Lost, Member, View};
 use crate::core::instant::{Instant, Mono};
-use crate::store::shared::{Committed, Shared};
-use crate::store::{Fact, Limits, Store, StoreError, Trouble};
-use crate::sys::{clock, machine};
+use crate::store::shared::{Committed, Files, Shared};
+use crate::store::{Fact, Limits, Reader, Store, StoreError, Trouble};
+use crate::sys::clock;
+use asks::Asks;
+use ranges::Range;
+use runs::Runs;
 
 /// What was acknowledged for so long may be asked for again.
 const REPEATED: Duration = Duration::from_secs(60);
@@ -44,15 +52,16 @@ pub(super) struct Driver {
     on_event: Box<dyn Fn(StoreEvent) + Send>,
     fleet: Fleet,
     to_do: VecDeque<Output>,
-    /// What is written next, and what waits for it.
+    /// What is written next, and the starts that wait for it.
     facts: Vec<Fact>,
-    waiters: Waiters,
+    starts: Vec<Start>,
     /// Starts whose claims are won.
     won: Vec<Start>,
     /// Jobs that are at home here and of which nothing is known yet.
     to_take: Vec<Taken>,
-    /// Runs of jobs at home here that are on other hosts.
-    elsewhere: HashMap<RunId, Box<str>>,
+    runs: Runs,
+    /// Due times that were written together: the store may have refused that.
+    ranges: Vec<Range>,
     /// What is known of the jobs at home here, for a store that has forgotten it.
     known: HashMap<Box<str>, JobRecord>,
     /// Facts that were acknowledged, and when.
@@ -66,6 +75,12 @@ pub(super) struct Driver {
     untidy: usize,
     tidied: Mono,
     store_now: Option<Instant>,
+    /// What is asked between hosts.
+    asks: Asks,
+    /// For questions beside what is written; made with the first of them.
+    reader: Option<Box<dyn Reader>>,
+    /// Which of the machine's [`Fleet::settled`] was shown.
+    shown: u64,
 }
 
 impl Driver {
@@ -77,6 +92,8 @@ impl Driver {
         fleet: Fleet,
         on_event: Box<dyn Fn(StoreEvent) + Send>,
     ) -> Driver {
+        // Who has been a session of this host a moment ago is not forgotten sooner.
+        hold.set_alive_until(clock::boot().mono.plus(fleet.timing().trust()));
         Driver {
             hold,
             store: Some(store),
@@ -86,10 +103,11 @@ impl Driver {
             fleet,
             to_do: VecDeque::new(),
             facts: Vec::new(),
-            waiters: Waiters::default(),
+            starts: Vec::new(),
             won: Vec::new(),
             to_take: Vec::new(),
-            elsewhere: HashMap::new(),
+            runs: Runs::default(),
+            ranges: Vec::new(),
             known: HashMap::new(),
             acknowledged: VecDeque::new(),
             kept: 0,
@@ -100,6 +118,9 @@ impl Driver {
             untidy: 0,
             tidied: clock::boot().mono,
             store_now: None,
+            asks: Asks::default(),
+            reader: None,
+            shown: 0,
         }
     }
 
@@ -111,6 +132,9 @@ impl Driver {
             self.do_all();
             self.hand_over();
             self.give_back_the_late();
+            self.show_whereabouts();
+            self.show_standing();
+            self.tend_asks();
             if self.may_write() && self.has_facts() {
                 self.write();
                 self.do_all();
@@ -120,10 +144,13 @@ impl Driver {
             }
         }
         let me = self.fleet.me().id;
+        // Whoever has asked is not to wait in vain.
+        self.tend_asks();
         let _ = self.ask(|store| store.leave(me, true));
         drop(self.store.take());
         let mut held = self.hold.held();
-        held.left = Some(held.unwritten() + self.facts.len() as u64);
+        held.writing = self.facts.len();
+        held.left = Some(held.unwritten());
         drop(held);
         self.hold.ended.notify_all();
     }
@@ -139,7 +166,8 @@ impl Driver {
                 return false;
             }
             let now = clock::boot().mono;
-            let next = self.fleet.next_wakeup();
+            let own = self.fleet.next_wakeup();
+            let next = own.into_iter().chain(self.asks.next_wakeup()).min();
             if !held.orders.is_empty()
                 || (has_facts && may_write)
                 || next.is_some_and(|next| next <= now)
@@ -148,7 +176,7 @@ impl Driver {
                 return true;
             }
             let mut left = next.map_or(LOOK, |next| next.since(now));
-            let waits = held.starts() + self.waiters.starts.len() + self.won.len();
+            let waits = held.starts() + self.starts.len() + self.won.len();
             if waits > 0 {
                 left = left.min(LOOK);
             }
@@ -184,7 +212,19 @@ impl Driver {
             }
             FleetOrder::Numbers => self.wants_numbers = true,
             FleetOrder::Leave => self.tell(Input::Leave),
+            FleetOrder::Job(job) => self.change_jobs(&job.id.clone(), Some(job)),
+            FleetOrder::NoJob(id) => self.change_jobs(&id, None),
+            FleetOrder::Ask(ask) => self.asks.ask(ask, clock::boot().mono),
+            FleetOrder::Answer { id, answer } => self.asks.answer(id, answer),
+            FleetOrder::Watch { id, run } => self.asks.watch(id, run, clock::boot().mono),
+            FleetOrder::LookUp { number, job } => self.look_up(number, job),
+            FleetOrder::Adopt(runs) => self.will_adopt(runs),
         }
+    }
+
+    /// Says something of the others.
+    fn tell_of(&self, event: OthersEvent) {
+        (self.on_event)(StoreEvent::Others(event));
     }
 
     /// Tells the machine something.
@@ -192,6 +232,9 @@ impl Driver {
         let mut out = Vec::new();
         self.fleet.step(clock::boot(), input, &mut out);
         self.to_do.extend(out);
+        if let Some(until) = self.fleet.alive_until() {
+            self.hold.set_alive_until(until);
+        }
     }
 
     /// Asks the store something. What fails is told to the machine by the caller.
@@ -223,8 +266,11 @@ impl Driver {
             self.perform(output);
         }
         if self.silent.is_none() && self.is_trusted() {
-            self.take_up();
+            // Numbers first: jobs that are taken up may be due at once.
             self.fetch_numbers();
+            self.adopt();
+            self.take_up();
+            self.look_at_ranges();
         }
     }
 
@@ -244,9 +290,9 @@ impl Driver {
                 let done = self.ask(|store| store.leave(me, false));
                 self.unless_failed(done);
             }
-            Output::Reap { whom, beat, reason } => {
+            Output::Reap { whom, beat } => {
                 let me = self.fleet.me().id;
-                let done = self.ask(|store| store.reap(me, whom, beat, &reason));
+                let done = self.ask(|store| store.reap(me, whom, beat));
                 if let Some(done) = self.unless_failed(done) {
                     self.tell(Input::Reaped { whom, done });
                 }
@@ -266,21 +312,39 @@ impl Driver {
                 }
             }
             Output::TellAgain { generation, members, files } => {
-                let facts = self.all_known();
-                let me = self.fleet.me().id;
-                let sent = clock::boot().mono;
-                let done = self.ask(|store| store.commit(me, &facts));
-                let Some(Committed { beat, .. }) = self.unless_failed(done) else { return };
-                self.tell(Input::Committed { beat, sent });
-                let done = self.ask(|store| store.put_back(&members, &files));
-                if self.unless_failed(done).is_some() {
+                if self.adopt_again() && self.tell_again(&members, &files).is_some() {
                     self.tell(Input::Told { generation });
                 }
             }
             Output::Homes { taken, given } => self.homes(taken, given),
-            Output::Changed | Output::Trusted | Output::Untrusted => {}
             Output::Notice(notice) => self.notice(notice),
         }
+    }
+
+    /// Tells a store that has forgotten what this session knows. `None`: it does not answer.
+    fn tell_again(&mut self, members: &[Member], files: &Files) -> Option<()> {
+        let facts = self.all_known();
+        let lost = self.tell_store(&facts)?;
+        // A run that is over may have a place yet, because its end was forgotten and is not told again
+        // before this: by another host, or with what was not acknowledged.
+        let busy = |(run, lost)| matches!(lost, Lost::Busy { .. }).then_some(run);
+        let busy: HashSet<RunId> = lost.into_iter().filter_map(busy).collect();
+        let facts = hold::without_places(facts, &busy);
+        if !facts.is_empty() {
+            self.tell_store(&facts)?;
+        }
+        let done = self.ask(|store| store.put_back(members, files));
+        self.unless_failed(done)
+    }
+
+    /// Commits what was acknowledged once. Answers the claims that are lost by it.
+    fn tell_store(&mut self, facts: &[Fact]) -> Option<Vec<(RunId, Lost)>> {
+        let me = self.fleet.me().id;
+        let sent = clock::boot().mono;
+        let done = self.ask(|store| store.commit(me, facts));
+        let Committed { lost, beat, .. } = self.unless_failed(done)?;
+        self.tell(Input::Committed { beat, sent });
+        Some(lost)
     }
 
     /// A call that answers a view.
@@ -289,6 +353,7 @@ impl Driver {
         let view = self.ask(what);
         let Some(view) = self.unless_failed(view) else { return };
         self.store_now = Some(view.now);
+        self.asks.saw(view.changes);
         self.tell(Input::Beaten { view: &view, sent });
         self.answered();
         self.look_elsewhere();
@@ -323,21 +388,31 @@ impl Driver {
 
     /// Commits what there is, up to some thousand facts.
     fn write(&mut self) {
-        self.hold.held().take(&mut self.facts, &mut self.waiters);
+        self.hold.held().take(&mut self.facts, &mut self.starts);
+        self.leave_out_disowned();
+        self.runs.will_write(&self.facts);
         let (me, facts) = (self.fleet.me().id, std::mem::take(&mut self.facts));
         let sent = clock::boot().mono;
         let done = self.ask(|store| store.commit(me, &facts));
         self.facts = facts;
         // A commit that fails is repeated as it is: it may have been done.
-        let Some(Committed { lost, beat, now }) = self.unless_failed(done) else { return };
+        let Some(Committed { lost, beat, now }) = self.unless_failed(done) else {
+            return self.runs.failed(&self.facts);
+        };
         self.store_now = Some(now);
         self.tell(Input::Committed { beat, sent });
         let facts = std::mem::take(&mut self.facts);
         self.untidy += facts.len();
         let lost_runs: Vec<RunId> = lost.iter().map(|(run, _)| *run).collect();
-        let Waiters { mut starts, answers } = std::mem::take(&mut self.waiters);
-        starts.retain(|start| !lost_runs.contains(&start.run));
-        self.won.append(&mut starts);
+        self.runs.look_for_strays(me, &facts, &lost);
+        self.runs.written(&facts, &lost_runs);
+        // What was lost with an earlier commit is no longer known either, nor what another session of
+        // this host had claimed: the scheduler may have begun it before it heard of that, as another of
+        // its runs had ended.
+        let starts = std::mem::take(&mut self.starts).into_iter();
+        let (mut won, not_ours): (Vec<Start>, Vec<Start>) =
+            starts.partition(|start: &Start| self.runs.has(start.run));
+        self.won.append(&mut won);
         for (run, lost) in lost {
             (self.on_event)(match lost {
                 Lost::Taken { .. } => StoreEvent::ClaimLost(run),
@@ -345,12 +420,19 @@ impl Driver {
                 Lost::Early { by } => StoreEvent::ClaimRefused(run, Refusal::Early(by)),
             });
         }
+        // After the reasons: whoever has heard one no longer has the run.
+        not_ours.iter().for_each(|start| (self.on_event)(StoreEvent::ClaimLost(start.run)));
+        self.ranges.extend(facts.iter().filter_map(Range::of));
         self.remember(facts, sent);
+        let answers = self.hold.held().written();
         answers.into_iter().for_each(|answer| answer());
     }
 
     /// Keeps what was acknowledged for a while.
     fn remember(&mut self, facts: Vec<Fact>, now: Mono) {
+        if facts.is_empty() {
+            return;
+        }
         for fact in &facts {
             match fact {
                 Fact::Job(record) => drop(self.known.insert(record.id.clone(), (**record).clone())),
@@ -378,7 +460,9 @@ impl Driver {
 
     /// All that the store may have forgotten.
     fn all_known(&self) -> Vec<Fact> {
-        let jobs = self.known.values().filter(|record| self.fleet.is_home(&record.id));
+        let home = self.fleet.by_id();
+        let is_home = |id: &str| home.get(id).is_some_and(|(_, is_home)| *is_home);
+        let jobs = self.known.values().filter(|record| is_home(&record.id));
         let jobs = jobs.map(|record| Fact::Job(Box::new(record.clone())));
         jobs.chain(self.acknowledged.iter().flat_map(|(_, facts)| facts.iter().cloned())).collect()
     }
@@ -390,6 +474,8 @@ impl Driver {
         }
         let Some(until) = self.fleet.trusted_until() else { return };
         let starts = std::mem::take(&mut self.won);
+        // What is said of them from here on may be too late to keep them from beginning.
+        starts.iter().for_each(|start| self.runs.begun(start.run, true));
         if clock::boot().mono < until {
             self.hold.submit(starts);
         } else {
@@ -404,119 +490,19 @@ impl Driver {
             let mut held = self.hold.held();
             (held.take_late(now), held.starts())
         };
-        for starts in [&mut self.waiters.starts, &mut self.won] {
+        for starts in [&mut self.starts, &mut self.won] {
             late.extend(starts.extract_if(.., |start| hold::is_late(start, now)));
         }
         for start in late {
             (self.on_event)(StoreEvent::NotBegun(start.run, start.attempt));
         }
-        let waiting = waiting + self.waiters.starts.len() + self.won.len();
+        let waiting = waiting + self.starts.len() + self.won.len();
         let silent = self.silent.map(|since| clock::boot().mono.since(since));
         if let Some(silent) = silent.filter(|silent| *silent >= TIDY_EVERY)
             && waiting > 0
             && !std::mem::replace(&mut self.told_of_held, true)
         {
             (self.on_event)(StoreEvent::Holding { starts: waiting, silent });
-        }
-    }
-
-    /// The others have taken this session for dead: it goes on as another.
-    fn rejoin(&mut self) {
-        let mut facts = std::mem::take(&mut self.facts);
-        let mut waiters = std::mem::take(&mut self.waiters);
-        self.hold.held().take_all(&mut facts, &mut waiters);
-        let Waiters { mut starts, answers } = waiters;
-        let (facts, claims) = hold::without_claims(facts);
-        self.hold.held().put_first(facts, clock::mono());
-        answers.into_iter().for_each(|answer| answer());
-        self.to_take.clear();
-        self.elsewhere.clear();
-        self.known.clear();
-        self.acknowledged.clear();
-        self.kept = 0;
-        let change = HomeChange { fenced: true, ..HomeChange::default() };
-        (self.on_event)(StoreEvent::Homes(Box::new(change)));
-        claims.iter().for_each(|run| (self.on_event)(StoreEvent::ClaimLost(*run)));
-        starts.retain(|start| !claims.contains(&start.run));
-        for start in starts.into_iter().chain(std::mem::take(&mut self.won)) {
-            (self.on_event)(StoreEvent::NotBegun(start.run, start.attempt));
-        }
-        let id = SessionId(machine::random());
-        self.tell(Input::Renamed(id));
-    }
-
-    fn homes(&mut self, taken: Vec<Taken>, given: Vec<Box<str>>) {
-        self.to_take.retain(|taken| !given.contains(&taken.job));
-        for job in &given {
-            self.known.remove(job);
-        }
-        if !given.is_empty() {
-            self.elsewhere.retain(|_, job| !given.contains(job));
-            let change = HomeChange { given, ..HomeChange::default() };
-            (self.on_event)(StoreEvent::Homes(Box::new(change)));
-        }
-        let alone = !taken.is_empty() && self.fleet.members().count() == 1;
-        if alone && !std::mem::replace(&mut self.told_alone, true) {
-            let text =
-                "this host is alone: no other shares the store, and all jobs are at home here";
-            (self.on_event)(StoreEvent::Fleet(text.to_owned()));
-        }
-        self.to_take.extend(taken);
-    }
-
-    /// Reads what is known of jobs that are at home here now.
-    fn take_up(&mut self) {
-        if self.to_take.is_empty() {
-            return;
-        }
-        let ids: Vec<Box<str>> = self.to_take.iter().map(|taken| taken.job.clone()).collect();
-        let found = self.ask(|store| store.take_up(&ids));
-        let Some(found) = self.unless_failed(found) else { return };
-        let mut open: HashMap<Box<str>, Vec<Elsewhere>> = HashMap::new();
-        let me = self.fleet.me().id;
-        for other in found.open {
-            if other.session != me {
-                let waits = other.run.attempt == 0;
-                let (run, due, place) = (other.run.run, other.run.due, other.slot);
-                let elsewhere = Elsewhere { run, due, waits, place };
-                self.elsewhere.insert(other.run.run, other.run.job.clone());
-                open.entry(other.run.job).or_default().push(elsewhere);
-            }
-        }
-        let mut records: HashMap<Box<str>, JobRecord> =
-            found.jobs.into_iter().map(|record| (record.id.clone(), record)).collect();
-        self.known.extend(records.iter().map(|(id, record)| (id.clone(), record.clone())));
-        let why: Box<str> = "the store forgot whether it began".into();
-        let taken = std::mem::take(&mut self.to_take).into_iter().map(|taken| TakenJob {
-            record: records.remove(&taken.job),
-            undecided: Vec::new(),
-            elsewhere: open.remove(&taken.job).unwrap_or_default(),
-            lost_until: taken.lost_until.map(|until| (until, why.clone())),
-            id: taken.job,
-        });
-        let taken = taken.collect();
-        let all_paused = Some(found.all_paused);
-        let change = HomeChange { taken, all_paused, ..HomeChange::default() };
-        (self.on_event)(StoreEvent::Homes(Box::new(change)));
-    }
-
-    /// Looks which runs on other hosts are over.
-    fn look_elsewhere(&mut self) {
-        if self.elsewhere.is_empty() || self.silent.is_some() {
-            return;
-        }
-        let mut jobs: Vec<Box<str>> = self.elsewhere.values().cloned().collect();
-        jobs.sort_unstable();
-        jobs.dedup();
-        let found = self.ask(|store| store.take_up(&jobs));
-        let Some(found) = self.unless_failed(found) else { return };
-        let goes_on = |run: &RunId| found.open.iter().any(|open| open.run.run == *run);
-        let ended: Vec<RunId> =
-            self.elsewhere.keys().copied().filter(|run| !goes_on(run)).collect();
-        ended.iter().for_each(|run| drop(self.elsewhere.remove(run)));
-        if !ended.is_empty() {
-            let change = HomeChange { ended, ..HomeChange::default() };
-            (self.on_event)(StoreEvent::Homes(Box::new(change)));
         }
     }
 
@@ -531,7 +517,7 @@ impl Driver {
                 return;
             };
             let change = HomeChange { numbers: Some(numbers), ..HomeChange::default() };
-            (self.on_event)(StoreEvent::Homes(Box::new(change)));
+            self.tell_of(OthersEvent::Homes(Box::new(change)));
         }
     }
 
@@ -561,18 +547,25 @@ impl Driver {
         let text = match notice {
             Notice::Joined(id) => format!("{} has joined", host(id)),
             Notice::Leaves(id) => format!("{} leaves", host(id)),
-            Notice::Gone(id) => format!("{} is gone", host(id)),
+            Notice::Left(id) => {
+                self.runs.sweep = true;
+                format!("{} has left", host(id))
+            }
+            Notice::Gone(id) => {
+                self.runs.sweep = true;
+                format!("{} is gone: no heartbeat for too long", host(id))
+            }
             Notice::Fenced => "the others have taken this host for dead: what has begun goes on, \
                                and it joins them again"
                 .to_owned(),
             Notice::WentBack { how } => format!(
-                "the store has forgotten what it had acknowledged ({how}): nothing starts until \
-                 all hosts have told it again what they know"
+                "the store lost acknowledged writes ({how}): nothing starts until all hosts have \
+                 sent it what they know"
             ),
-            Notice::NewGeneration(number) => format!("the store has generation {number}"),
-            Notice::AllTold(_) => "all hosts have told the store again what they know".to_owned(),
+            Notice::NewGeneration(number) => format!("the store is in generation {number}"),
+            Notice::AllTold(_) => "all hosts have sent the store what they know".to_owned(),
         };
-        (self.on_event)(StoreEvent::Fleet(text));
+        self.tell_of(OthersEvent::Said(text));
     }
 }
 
@@ -580,3 +573,6 @@ fn text(panic: &(dyn Any + Send)) -> &str {
     let owned = || panic.downcast_ref::<String>().map(String::as_str);
     panic.downcast_ref::<&str>().copied().or_else(owned).unwrap_or("without a word")
 }
+
+#[cfg(test)]
+mod tests;

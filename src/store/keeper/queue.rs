@@ -17,13 +17,12 @@ use crate::store::Fact;
 /// A store that has not taken anything for so long hangs, whatever it does.
 const HANGS: Duration = Duration::from_secs(10);
 /// So many facts are kept for a store that takes none.
-const FACTS: usize = 100_000;
+pub(super) const FACTS: usize = 100_000;
 /// And so many bytes of them.
-const BYTES: usize = 16 << 20;
+pub(super) const BYTES: usize = 16 << 20;
 /// About so many facts are written in one go.
-const TOGETHER: usize = 2000;
+pub(super) const TOGETHER: usize = 2000;
 
-/// The queue.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     batches: VecDeque<Batch>,
@@ -33,6 +32,8 @@ pub(super) struct Queue {
     writing: usize,
     waiters: Waiters,
     since: Option<Mono>,
+    /// Since when the oldest of what is being written waits.
+    oldest: Option<Mono>,
     /// Runs that went on before their facts were written.
     hurried: Vec<RunId>,
     /// The store takes nothing: nobody waits for it.
@@ -47,12 +48,21 @@ pub(super) struct Queue {
     pub(super) left: Option<u64>,
 }
 
+/// The facts of one step, and what waits for them.
 #[derive(Debug)]
-struct Batch {
-    facts: Vec<Fact>,
-    bytes: usize,
-    waiters: Waiters,
-    since: Mono,
+pub(super) struct Batch {
+    pub(super) facts: Vec<Fact>,
+    /// About how much memory they take.
+    pub(super) bytes: usize,
+    pub(super) waiters: Waiters,
+    pub(super) since: Mono,
+}
+
+impl Batch {
+    pub(super) fn new(facts: Vec<Fact>, waiters: Waiters, since: Mono) -> Batch {
+        let bytes = facts.iter().map(weight).sum();
+        Batch { facts, bytes, waiters, since }
+    }
 }
 
 /// What goes on once its facts are in the store.
@@ -91,13 +101,13 @@ impl Queue {
         // Answers are given in their order, so one that is about nothing waits for those before it.
         let about_nothing = facts.is_empty() && waiters.starts.is_empty();
         let free = self.failing || self.left.is_some() || about_nothing && self.waiting().is_none();
-        let bytes = facts.iter().map(weight).sum();
-        self.facts += facts.len();
-        self.bytes += bytes;
         let (kept, freed) =
             if free { (Waiters::default(), Some(waiters)) } else { (waiters, None) };
         if !facts.is_empty() || !kept.is_empty() {
-            self.batches.push_back(Batch { facts, bytes, waiters: kept, since: now });
+            let batch = Batch::new(facts, kept, now);
+            self.facts += batch.facts.len();
+            self.bytes += batch.bytes;
+            self.batches.push_back(batch);
         }
         self.bound(now);
         freed
@@ -138,6 +148,7 @@ impl Queue {
         {
             self.facts -= batch.facts.len();
             self.bytes -= batch.bytes;
+            self.oldest.get_or_insert(batch.since);
             if facts.is_empty() {
                 *facts = batch.facts
             } else {
@@ -155,7 +166,7 @@ impl Queue {
     /// lost to a run that did not.
     pub(super) fn written(&mut self, lost: Vec<RunId>) -> (Waiters, Vec<RunId>) {
         self.writing = 0;
-        self.since = None;
+        (self.since, self.oldest) = (None, None);
         let mut lost = lost;
         // What runs already is not to be taken back.
         lost.retain(|run| !self.failing && !self.hurried.contains(run));
@@ -194,6 +205,12 @@ impl Queue {
         self.since.or_else(|| queued().map(|batch| batch.since))
     }
 
+    /// How many facts are not in the store yet, and since when the first of them waits.
+    pub(super) fn pending(&self) -> (u64, Option<Mono>) {
+        let queued = self.batches.front().map(|batch| batch.since);
+        ((self.facts + self.writing) as u64, self.oldest.or(queued))
+    }
+
     /// How many facts are not in the store.
     pub(super) fn unwritten(&self) -> u64 {
         (self.facts + self.writing) as u64 + self.dropped
@@ -201,7 +218,7 @@ impl Queue {
 }
 
 /// About how much memory a fact takes.
-pub(super) fn weight(fact: &Fact) -> usize {
+fn weight(fact: &Fact) -> usize {
     let text = match fact {
         Fact::Job(record) => {
             record.added.as_deref().map_or(0, str::len)

@@ -43,6 +43,11 @@ impl Fleet {
         member.map_or((0, None), |member| (member.id.0, Some(member.host.clone())))
     }
 
+    /// Whether a session has ever joined.
+    pub(super) fn is_shared(&self) -> bool {
+        !self.members.is_empty()
+    }
+
     fn now(&self) -> Instant {
         self.clock.unwrap_or_else(clock::wall)
     }
@@ -95,6 +100,11 @@ impl Fleet {
         let member = Member { joined, loaded, seen: now, beat, gone, generation, ..me.clone() };
         self.members.insert(me.id, member);
         self.changes += 1;
+    }
+
+    /// Requests from before that are forgotten.
+    pub(super) fn forget_asks(&mut self, oldest: Instant) {
+        self.asked.retain(|asked| asked.at >= oldest);
     }
 
     /// One more beat, if the session is not gone.
@@ -154,22 +164,17 @@ impl Kept {
         Some(Lost::Busy { session: SessionId(busy.session) })
     }
 
-    /// The open runs of a session that is gone.
-    fn end_all(&mut self, whom: SessionId, reason: &str) {
-        let open: Vec<(RunId, u32)> = self
-            .rows
-            .values()
-            .filter(|row| row.session == whom.0 && row.record.outcome.is_none())
-            .filter_map(|row| Some((row.record.run?, row.record.attempts)))
-            .collect();
-        for (run, attempts) in open {
-            if attempts == 0 {
-                self.withdrawn(run);
-            } else if let Some(row) = self.of(run) {
-                row.record.outcome = Some(Outcome::Lost(reason.to_owned()));
-                row.slot = None;
-            }
+    /// A run goes on with another session. Answers whether it is open and that session's.
+    fn adopt(&mut self, me: SessionId, run: RunId, of: SessionId) -> bool {
+        let (session, host) = self.fleet.writer();
+        let Some(row) = self.of(run) else { return false };
+        let is_open = row.record.outcome.is_none();
+        if row.session == of.0 && matches!(row.record.outcome, None | Some(Outcome::Lost(_))) {
+            row.slot = row.slot.filter(|_| is_open);
+            (row.record.outcome, row.record.duration) = (None, None);
+            (row.session, row.record.host) = (session, host);
         }
+        row.session == me.0 && row.record.outcome.is_none()
     }
 }
 
@@ -217,7 +222,7 @@ impl Shared for Memory {
     fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
         let mut kept = self.kept();
         let Some(member) = kept.fleet.beat(me) else {
-            return Err(StoreError::new(Trouble::Fenced, format!("has given up session {me}")));
+            return Err(StoreError::new(Trouble::Fenced, format!("has closed session {me}")));
         };
         let beat = member.beat;
         kept.fleet.writer = Some(me);
@@ -227,23 +232,32 @@ impl Shared for Memory {
         Ok(Committed { lost, beat, now: kept.fleet.now() })
     }
 
-    fn reap(
-        &mut self,
-        by: SessionId,
-        whom: SessionId,
-        beat: u64,
-        reason: &str,
-    ) -> Result<bool, StoreError> {
-        let mut kept = self.kept();
-        let at = kept.fleet.now();
+    fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
+        let fleet = &mut self.kept().fleet;
+        let at = fleet.now();
         let silent = |member: &&mut Member| member.gone.is_none() && member.beat == beat;
-        let Some(member) = kept.fleet.members.get_mut(&whom).filter(silent) else {
+        let Some(member) = fleet.members.get_mut(&whom).filter(silent) else {
             return Ok(false);
         };
         member.gone = Some(Gone { at, by });
-        kept.end_all(whom, reason);
-        kept.fleet.changes += 1;
+        fleet.changes += 1;
         Ok(true)
+    }
+
+    fn adopt(
+        &mut self,
+        me: SessionId,
+        runs: &[(RunId, SessionId)],
+    ) -> Result<Vec<RunId>, StoreError> {
+        let mut kept = self.kept();
+        if kept.fleet.beat(me).is_none() {
+            return Err(StoreError::new(Trouble::Fenced, format!("has closed session {me}")));
+        }
+        kept.fleet.writer = Some(me);
+        let runs = runs.iter().filter(|(run, of)| kept.adopt(me, *run, *of));
+        let adopted = runs.map(|(run, _)| *run).collect();
+        kept.fleet.writer = None;
+        Ok(adopted)
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {

@@ -4,14 +4,14 @@ use mysql::Value;
 
 use crate::core::instant::Instant;
 use crate::core::url::SharedUrl;
+use crate::store::sql::rows::Cells;
 use crate::store::{StoreError, Trouble};
 
-/// A row.
 pub(super) type Row = Vec<Value>;
 
 /// A row that no schedrs has written.
 #[derive(Debug)]
-pub(super) struct Odd;
+pub(in crate::store) struct Odd;
 
 type Read<T> = Result<T, Odd>;
 
@@ -48,8 +48,33 @@ pub(super) fn instant(row: &Row, column: usize) -> Read<Instant> {
     number(row, column).map(Instant::from_micros)
 }
 
-pub(super) fn instant_or_none(row: &Row, column: usize) -> Read<Option<Instant>> {
-    Ok(number_or_none(row, column)?.map(Instant::from_micros))
+impl Cells for Row {
+    type Error = Odd;
+
+    fn text(&self, column: usize) -> Read<Box<str>> {
+        text(self, column)
+    }
+
+    fn text_or_none(&self, column: usize) -> Read<Option<Box<str>>> {
+        text_or_none(self, column)
+    }
+
+    fn number(&self, column: usize) -> Read<i64> {
+        number(self, column)
+    }
+
+    fn number_or_none(&self, column: usize) -> Read<Option<i64>> {
+        number_or_none(self, column)
+    }
+
+    fn flag(&self, column: usize) -> Read<bool> {
+        Ok(number(self, column)? != 0)
+    }
+
+    fn texts(&self, column: usize) -> Read<Box<[Box<str>]>> {
+        let json = bytes_or_none(self, column)?.ok_or(Odd)?;
+        serde_json::from_slice(json).map_err(|_| Odd)
+    }
 }
 
 /// What rows are of; a table that somebody has changed is no reason to panic.
@@ -62,5 +87,5 @@ pub(super) fn all<T>(
     rows.iter()
         .map(of)
         .collect::<Read<Vec<T>>>()
-        .map_err(|Odd| url.error(Trouble::Corrupt, "its tables hold what schedrs has not written"))
+        .map_err(|Odd| url.error(Trouble::Corrupt, "its tables hold data that is not from schedrs"))
 }

@@ -7,21 +7,22 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::cells::{
-    Odd, Row, all, bytes_or_none, instant, number, number_or_none, text, text_or_none,
+    self, Odd, Row, all, bytes_or_none, instant, number, number_or_none, text, text_or_none,
 };
 use super::link::{Answers, Failed};
 use super::literal::{self, list, number_or_null};
 use super::schema::named;
-use super::write::{NEWS, NOW, Writer, id, lost, owners};
+use super::write::{NEWS, NOW, Writer, id, lost, number as run_number, owners};
 use super::{Mysql, read};
 use crate::core::event::RunId;
-use crate::core::fleet::{Lost, Member, SessionId, Standing, View};
+use crate::core::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
 use crate::core::instant::Instant;
+use crate::core::sort;
 use crate::store::encode;
 use crate::store::shared::{
-    Asked, Committed, EARLY, Files, OpenElsewhere, RUN_NUMBERS, Shared, TakenUp,
+    Asked, Committed, EARLY, Files, OpenElsewhere, RUN_NUMBERS, ServerSettings, Shared, TakenUp,
 };
-use crate::store::sql::{Batch, Row as Claim};
+use crate::store::sql::{Batch, Row as Claim, rows};
 use crate::store::{Fact, StoreError, Trouble};
 
 /// The columns of a session that are told, each with its value.
@@ -107,11 +108,11 @@ impl Mysql {
             |row: &Row| Ok((instant(row, 0)?, number(row, 1)?, number(row, 2)?, text(row, 3)?));
         let Some((now, generation, changes, recorded)) = all(url, answers.first(), store)?.pop()
         else {
-            let message = "its table of the store is empty; somebody has changed it";
+            let message = "its table of the store is empty; somebody changed it";
             return Err(url.error(Trouble::Corrupt, message));
         };
-        let mut members = all(url, answers.get(1), read::member)?;
-        members.sort_unstable_by_key(|member| member.id);
+        let mut members = all(url, answers.get(1), rows::member)?;
+        sort::by_key(&mut members, |member| member.id);
         let standing = members.iter().find(|member| member.id == me);
         let me = standing.map_or(Standing::Unknown, |member| match member.gone {
             Some(_) => Standing::Gone,
@@ -184,9 +185,7 @@ impl Shared for Mysql {
         let batch = Batch::of(facts);
         let answers = self.write(&batch, || Writer::fenced(me, EARLY));
         let answers = answers.map_err(|failed| match failed {
-            Failed::Fenced => {
-                StoreError::new(Trouble::Fenced, format!("has given up session {me}"))
-            }
+            Failed::Fenced => StoreError::new(Trouble::Fenced, format!("has closed session {me}")),
             Failed::Store(error) => error,
         })?;
         self.tidying.touch(&batch);
@@ -200,40 +199,62 @@ impl Shared for Mysql {
         Ok(Committed { lost, beat: beat as u64, now })
     }
 
-    fn reap(
-        &mut self,
-        by: SessionId,
-        whom: SessionId,
-        beat: u64,
-        reason: &str,
-    ) -> Result<bool, StoreError> {
-        let (by, whom, beat, reason) = (id(by), id(whom), beat as i64, literal::text(reason));
-        let open = format!("session = {whom} AND open = 1 AND @reaped = 1");
-        let not_begun = format!("r.{open} AND r.attempts = 0");
-        let last = format!("SELECT MAX(r.run) FROM ~record r WHERE {not_begun}");
-        let taken_back = |table: &str| {
-            format!("DELETE t FROM ~{table} t JOIN ~record r ON r.run = t.run WHERE {not_begun}")
-        };
+    fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
+        let (by, whom, beat) = (id(by), id(whom), beat as i64);
         let statements = [
             format!(
                 "UPDATE ~member SET gone_at = {NOW}, gone_by = {by} WHERE id = {whom} \
                  AND gone_at IS NULL AND beat = {beat}"
             ),
             "SET @reaped = ROW_COUNT()".to_owned(),
-            format!("UPDATE ~store SET next_run = GREATEST(next_run, COALESCE(({last}), 0) + 1)"),
-            taken_back("attempt"),
-            taken_back("output"),
-            format!("DELETE r FROM ~record r WHERE {not_begun}"),
-            format!(
-                "UPDATE ~record SET outcome = 'lost', failed = 1, number = NULL, reason = {reason}, \
-                 slot = NULL, open = NULL WHERE {open}"
-            ),
             format!("{NEWS} WHERE @reaped = 1"),
             "SELECT @reaped".to_owned(),
         ];
         let answers = self.transaction(&statements)?;
         let reaped = all(&self.link.settings.url, answers.first(), |row| number(row, 0))?;
         Ok(reaped.first() == Some(&1))
+    }
+
+    fn adopt(
+        &mut self,
+        me: SessionId,
+        runs: &[(RunId, SessionId)],
+    ) -> Result<Vec<RunId>, StoreError> {
+        if runs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (own, numbers) =
+            (id(me), list(runs.iter().map(|(run, _)| run_number(*run).to_string())));
+        let theirs: Vec<String> = runs
+            .iter()
+            .map(|(run, of)| format!("(run = {} AND session = {})", run_number(*run), id(*of)))
+            .collect();
+        let statements = [
+            format!(
+                "UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = {own} \
+                 AND gone_at IS NULL"
+            ),
+            "SET @alive = ROW_COUNT()".to_owned(),
+            // Each assignment sees those before it: what was called lost may have its slot no longer.
+            format!(
+                "UPDATE ~record SET slot = IF(outcome IS NULL, slot, NULL), outcome = NULL, \
+                 failed = 0, number = NULL, reason = NULL, duration = NULL, open = 1, \
+                 session = {own}, host = (SELECT host FROM ~member WHERE id = {own}) \
+                 WHERE ({}) AND (outcome IS NULL OR outcome = 'lost') AND @alive = 1",
+                theirs.join(" OR ")
+            ),
+            "SELECT @alive".to_owned(),
+            format!(
+                "SELECT run FROM ~record WHERE run IN ({numbers}) AND session = {own} \
+                 AND outcome IS NULL"
+            ),
+        ];
+        let answers = self.transaction(&statements)?;
+        let url = &self.link.settings.url;
+        if all(url, answers.first(), |row| number(row, 0))?.first() != Some(&1) {
+            return Err(StoreError::new(Trouble::Fenced, format!("has closed session {me}")));
+        }
+        all(url, answers.get(1), |row| Ok(RunId(number(row, 0)? as u64)))
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
@@ -273,13 +294,13 @@ impl Shared for Mysql {
                 session: session_of(row, 18)?,
                 host: text_or_none(row, 17)?.unwrap_or_default(),
                 slot: number_or_none(row, 19)?.and_then(|slot| u16::try_from(slot).ok()),
-                run: read::open_run(row)?,
+                run: rows::open_run(row)?,
             })
         })?;
         Ok(TakenUp {
-            jobs: all(url, answers.first(), read::job)?,
+            jobs: all(url, answers.first(), rows::job)?,
             open,
-            all_paused: all(url, answers.get(2), |row| read::pause(row, 0))?.pop().flatten(),
+            all_paused: all(url, answers.get(2), |row| rows::pause(row, 0))?.pop().flatten(),
         })
     }
 
@@ -295,9 +316,10 @@ impl Shared for Mysql {
 
     fn run_numbers(&mut self) -> Result<Range<u64>, StoreError> {
         let statements = [
-            "UPDATE ~store SET next_run = LAST_INSERT_ID(GREATEST(next_run, COALESCE((SELECT \
-             MAX(run) FROM ~record), 0) + 1))"
-                .to_owned(),
+            format!(
+                "UPDATE ~store SET next_run = LAST_INSERT_ID(GREATEST(next_run, COALESCE((SELECT \
+                 MAX(run) FROM ~record WHERE run < {SPARE_RUNS}), 0) + 1))"
+            ),
             format!("UPDATE ~store SET next_run = next_run + {RUN_NUMBERS}"),
             "SELECT LAST_INSERT_ID()".to_owned(),
         ];
@@ -359,6 +381,14 @@ impl Shared for Mysql {
              recorded = {server} WHERE generation = {seen}"
         ));
         self.view(me.id, statements)
+    }
+
+    fn settings(&mut self) -> Result<ServerSettings, StoreError> {
+        let sql = "SHOW VARIABLES WHERE Variable_name = 'innodb_flush_log_at_trx_commit' OR \
+                   (Variable_name = 'sync_binlog' AND @@log_bin = 1)";
+        let rows = self.link.ask(&[sql.to_owned()])?.pop().unwrap_or_default();
+        let url = &self.link.settings.url;
+        cells::all(url, Some(&rows), |row| Ok((cells::text(row, 0)?, cells::text(row, 1)?)))
     }
 
     fn put_back(&mut self, members: &[Member], files: &Files) -> Result<(), StoreError> {

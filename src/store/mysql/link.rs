@@ -196,7 +196,8 @@ pub(super) fn query(conn: &mut Conn, sql: &str) -> Result<Answers, Error> {
         let has_rows = !set.columns().as_ref().is_empty();
         let mut rows: Vec<Vec<Value>> = Vec::new();
         for row in set {
-            rows.push(row?.unwrap());
+            let cells = row?.unwrap_raw().into_iter();
+            rows.push(cells.map(|cell| cell.unwrap_or(Value::NULL)).collect());
         }
         if has_rows {
             answers.push(rows);
@@ -234,7 +235,9 @@ pub(super) fn trouble(settings: &Settings, error: &Error) -> StoreError {
     let with = |kind, words: &str| settings.url.error(kind, words);
     let Error::MySqlError(said) = error else {
         let text = error.to_string().replace('\n', " ");
-        let text = text.as_str();
+        // The client puts the name of a type around it.
+        let inner = text.split_once("Error { ").and_then(|(_, inner)| inner.strip_suffix(" }"));
+        let text = inner.unwrap_or(&text);
         let words = if text.contains("timed out") || text.contains("temporarily unavailable") {
             "does not answer in time".to_owned()
         } else {
@@ -244,20 +247,20 @@ pub(super) fn trouble(settings: &Settings, error: &Error) -> StoreError {
     };
     let text = &said.message;
     match said.code {
-        1045 | 1698 | 2059 => with(Trouble::Denied, "lets nobody in with this name and password"),
+        1045 | 1698 | 2059 => with(Trouble::Denied, "rejects this name and password"),
         1044 | 1142 | 1143 | 1227 | 1370 => {
-            with(Trouble::Denied, &format!("allows this user too little: {text}"))
+            with(Trouble::Denied, &format!("denies this user something it needs: {text}"))
         }
         1049 => {
             let message = format!("has no database {:?}; create it first", settings.database());
             with(Trouble::Missing, &message)
         }
-        1146 => with(Trouble::Missing, "has no tables of schedrs; `schedrs run` makes them"),
-        DEADLOCK | LOCK_TIMEOUT => with(Trouble::Conflict, "others write the same again and again"),
+        1146 => with(Trouble::Missing, "has no schedrs tables; `schedrs run` creates them"),
+        DEADLOCK | LOCK_TIMEOUT => with(Trouble::Conflict, "keeps conflicting with other writers"),
         1021 | 1041 | 1114 | 1037 | 1038 => {
-            with(Trouble::Full, &format!("has no space left: {text}"))
+            with(Trouble::Full, &format!("is out of space: {text}"))
         }
-        1290 | 1836 | 1792 => with(Trouble::Unreachable, &format!("cannot be written: {text}")),
+        1290 | 1836 | 1792 => with(Trouble::Unreachable, &format!("is not writable: {text}")),
         1040 | 1203 | 1226 => with(Trouble::Unreachable, "has too many connections"),
         1053 | 1077 | 1079 | 1152 | 1158..=1161 | 1927 | 3024 => {
             with(Trouble::Unreachable, &format!("is not ready: {text}"))

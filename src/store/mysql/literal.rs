@@ -24,7 +24,6 @@ pub(super) fn text(text: &str) -> String {
     quoted
 }
 
-/// Bytes.
 pub(super) fn bytes(bytes: &[u8]) -> String {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return self::text(text);

@@ -1,24 +1,24 @@
 //! Rows become records: what people and programs ask, on a connection of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::cells::{
-    Odd, Row, all, bytes_or_none, instant, instant_or_none, number, number_or_none, text,
-    text_or_none,
-};
+use super::cells::{Odd, Row, all, bytes_or_none, number};
 use super::link::Link;
 use super::literal;
 use super::schema::named;
 use super::settings::Settings;
 use super::write::NOW;
-use crate::core::event::{Change, ChangeKind, JobRecord, Pause, Process, RunId};
-use crate::core::fleet::{Gone, Member, SessionId};
+use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::fleet::{Member, SPARE_RUNS};
 use crate::core::instant::Instant;
-use crate::core::outcome::Outcome;
+use crate::store::encode::{ENDED_RUN, NOT_RUN};
 use crate::store::shared::REMEMBERED;
+use crate::store::sql::rows::{
+    self, Cells, attempt, change, job, member, open_run, pause, record, session,
+};
 use crate::store::{
-    AttemptRecord, OpenRun, Query, Reader, Restored, RunRecord, Session, StoreError, encode,
+    AttemptRecord, Details, Latest, Query, Reader, Restored, RunRecord, Session, StoreError,
 };
 
 const RECORD: &str = "SELECT r.seq, r.job, r.due, r.last_due, r.count, r.at, r.run, r.outcome, \
@@ -46,150 +46,17 @@ pub(super) fn recent() -> String {
     format!("gone_at IS NULL OR gone_at >= {NOW} - {REMEMBERED}")
 }
 
-/// The three columns of an outcome, from the first of them on.
-fn outcome(row: &Row, first: usize) -> Read<Option<Outcome>> {
-    let Some(word) = text_or_none(row, first)? else { return Ok(None) };
-    let reason = text_or_none(row, first + 2)?;
-    Ok(Some(encode::outcome(&word, number_or_none(row, first + 1)?, reason.as_deref())))
-}
-
-/// The two columns of a process.
-fn process(row: &Row, first: usize) -> Read<Option<Process>> {
-    let Some(pid) = number_or_none(row, first)? else { return Ok(None) };
-    let start = number_or_none(row, first + 1)?.unwrap_or(0) as u64;
-    Ok(Some(Process { pid: pid as u32, start }))
-}
-
-/// The four columns of a pause.
-pub(super) fn pause(row: &Row, first: usize) -> Read<Option<Pause>> {
-    let Some(at) = instant_or_none(row, first)? else { return Ok(None) };
-    let by = text_or_none(row, first + 2)?.unwrap_or_default();
-    let until = instant_or_none(row, first + 1)?;
-    Ok(Some(Pause { at, until, by, reason: text_or_none(row, first + 3)? }))
-}
-
-pub(super) fn run_id(number: i64) -> RunId {
-    RunId(number as u64)
-}
-
-fn record(row: &Row) -> Read<RunRecord> {
-    let micros = |micros: i64| Duration::from_micros(micros.max(0) as u64);
-    Ok(RunRecord {
-        seq: number(row, 0)? as u64,
-        job: text(row, 1)?,
-        due: instant(row, 2)?,
-        last_due: instant(row, 3)?,
-        count: number(row, 4)? as u64,
-        at: instant(row, 5)?,
-        run: number_or_none(row, 6)?.map(run_id),
-        outcome: outcome(row, 7)?,
-        started: instant_or_none(row, 10)?,
-        duration: number_or_none(row, 11)?.map(micros),
-        attempts: number(row, 12)? as u32,
-        process: process(row, 13)?,
-        by: text_or_none(row, 15)?,
-        host: text_or_none(row, 17)?,
-    })
-}
-
-pub(super) fn open_run(row: &Row) -> Read<OpenRun> {
-    Ok(OpenRun {
-        run: run_id(number(row, 6)?),
-        job: text(row, 1)?,
-        due: instant(row, 2)?,
-        by: text_or_none(row, 15)?,
-        attempt: number(row, 12)? as u32,
-        process: process(row, 13)?,
-        started: instant_or_none(row, 10)?,
-        last: outcome(row, 7)?,
-        last_ended: instant_or_none(row, 16)?,
-    })
-}
-
-pub(super) fn job(row: &Row) -> Read<JobRecord> {
-    Ok(JobRecord {
-        id: text(row, 0)?,
-        decided: instant(row, 1)?,
-        anchor: instant(row, 2)?,
-        trigger: text(row, 3)?,
-        since: instant(row, 4)?,
-        resumed: number(row, 5)? != 0,
-        added: text_or_none(row, 6)?,
-        overrides: text_or_none(row, 7)?,
-        pause: pause(row, 8)?,
-    })
-}
-
-fn session(row: &Row) -> Read<Session> {
-    Ok(Session {
-        process: process(row, 0)?.ok_or(Odd)?,
-        boot: text(row, 2)?,
-        began: instant(row, 3)?,
-        seen: instant(row, 4)?,
-        stopped: instant_or_none(row, 5)?,
-        jobfile: text(row, 6)?,
-        mark: number(row, 7)? as u32,
-    })
-}
-
-pub(super) fn member(row: &Row) -> Read<Member> {
-    let gone_by = SessionId(number_or_none(row, 20)?.unwrap_or(0) as u64);
-    let labels: Vec<Box<str>> =
-        serde_json::from_slice(bytes_or_none(row, 2)?.ok_or(Odd)?).map_err(|_| Odd)?;
-    Ok(Member {
-        id: SessionId(number(row, 0)? as u64),
-        host: text(row, 1)?,
-        labels: labels.into(),
-        machine: text(row, 3)?,
-        boot: text(row, 4)?,
-        mark: number(row, 5)? as u32,
-        process: process(row, 6)?.ok_or(Odd)?,
-        version: text(row, 8)?,
-        tzdata: text(row, 9)?,
-        jobfile: text(row, 10)?,
-        jobfile_hash: number(row, 11)? as u64,
-        loaded: instant(row, 12)?,
-        joined: instant(row, 13)?,
-        seen: instant(row, 14)?,
-        offset: number(row, 15)?,
-        beat: number(row, 16)? as u64,
-        generation: number(row, 17)? as u64,
-        leaving: number(row, 18)? != 0,
-        gone: instant_or_none(row, 19)?.map(|at| Gone { at, by: gone_by }),
-        jobs_at_home: number(row, 21)? as u32,
-        running: number(row, 22)? as u32,
-    })
-}
-
-fn attempt(row: &Row) -> Read<AttemptRecord> {
-    Ok(AttemptRecord {
-        attempt: number(row, 0)? as u32,
-        process: process(row, 1)?,
-        started: instant_or_none(row, 3)?,
-        ended: instant_or_none(row, 4)?,
-        outcome: outcome(row, 5)?,
-    })
-}
-
-fn change(row: &Row) -> Read<Change> {
-    Ok(Change {
-        at: instant(row, 0)?,
-        job: text_or_none(row, 1)?,
-        what: ChangeKind::from(&*text(row, 2)?),
-        by: text(row, 3)?,
-        detail: text_or_none(row, 4)?,
-    })
-}
-
 /// What a store knew when it was opened.
 pub(super) fn restored(link: &mut Link) -> Result<Restored, StoreError> {
-    let next = "SELECT GREATEST(next_run, COALESCE((SELECT MAX(run) FROM ~record), 0) + 1) \
-                FROM ~store";
+    let next = format!(
+        "SELECT GREATEST(next_run, COALESCE((SELECT MAX(run) FROM ~record WHERE run < {SPARE_RUNS}), \
+         0) + 1) FROM ~store"
+    );
     let statements = [
         named(&format!("{JOB} ORDER BY j.name")),
         named(PAUSED),
         named(&format!("{OPEN} ORDER BY r.seq")),
-        named(next),
+        named(&next),
         named(&format!("{LIFE} DESC LIMIT 1")),
     ];
     let answers = link.transaction(&statements)?;
@@ -253,17 +120,46 @@ fn wanted(query: &Query) -> String {
     sql
 }
 
+/// What finds the last runs of a job, or of all, and what finds the due times since then.
+fn latest(job: Option<&str>) -> [String; 2] {
+    // From one job to the next in the order of the index, and in each to its newest that count. Without
+    // being told the planner reads all records.
+    let names = match job {
+        Some(job) => format!("(SELECT {} AS job) name", literal::text(job)),
+        None => "(SELECT DISTINCT job FROM ~record) name".to_owned(),
+    };
+    let newest = |what: &str| {
+        format!(
+            "(SELECT n.seq FROM ~record n FORCE INDEX (of_job) WHERE n.job = name.job AND n.{what} \
+             ORDER BY n.seq DESC LIMIT 1)"
+        )
+    };
+    let (run, success) = (newest(ENDED_RUN), newest("outcome = 'succeeded'"));
+    let runs = format!(
+        "{RECORD} JOIN (SELECT {run} AS seq FROM {names} UNION SELECT {success} FROM {names}) l \
+         ON l.seq = r.seq"
+    );
+    // Only of jobs that have had such due times more than one record is read.
+    let since = format!(
+        "SELECT r.job, r.outcome, CAST(SUM(r.count) AS SIGNED) FROM (SELECT name.job, \
+         COALESCE({run}, 0) AS last, {} AS newest FROM {names}) l STRAIGHT_JOIN ~record r \
+         FORCE INDEX (of_job) ON r.job = l.job AND r.seq > l.last WHERE l.newest > l.last \
+         AND r.outcome IN {NOT_RUN} GROUP BY r.job, r.outcome",
+        newest("outcome IS NOT NULL"),
+    );
+    [runs, since]
+}
+
 impl Reader for MysqlReader {
     fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
         self.ask(&wanted(query), record)
     }
 
-    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
-        let last = "SELECT MAX(seq) AS seq FROM ~record WHERE outcome IS NOT NULL GROUP BY job";
-        let sql = format!("{RECORD} JOIN ({last}) l ON l.seq = r.seq");
-        let mut found = self.ask(&sql, record)?;
-        found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
-        Ok(found)
+    fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
+        let [runs, since] = latest(job);
+        let count = |row: &Row| Ok((row.text(0)?, row.text(1)?, row.number(2)? as u64));
+        let runs = self.ask(&runs, record)?;
+        Ok(Latest::gather(runs, self.ask(&since, count)?))
     }
 
     fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -274,7 +170,7 @@ impl Reader for MysqlReader {
         );
         let mut found = self.ask(&kept, attempt)?;
         // The last one is in the record of the run, unless another was to follow it.
-        let of_run = |row: &Row| Ok((record(row)?, instant_or_none(row, 16)?));
+        let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
         for (record, begun) in self.ask(&format!("{RECORD} WHERE r.run = {number}"), of_run)? {
             found.extend(record.last_attempt(begun, found.last()));
         }
@@ -288,6 +184,27 @@ impl Reader for MysqlReader {
             Ok((tail.to_vec(), number(row, 1)? as u64))
         };
         Ok(self.ask(&sql, output)?.pop())
+    }
+
+    fn details(&mut self, runs: &[RunId]) -> Result<HashMap<RunId, Details>, StoreError> {
+        if runs.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let numbers = literal::list(runs.iter().map(|run| (run.0 as i64).to_string()));
+        let of = |row: &Row, column| Ok(RunId(number(row, column)? as u64));
+        let kept = format!(
+            "SELECT attempt, pid, pid_start, begun, ended, outcome, number, reason, run \
+             FROM ~attempt WHERE run IN ({numbers}) ORDER BY run, attempt"
+        );
+        let kept = self.ask(&kept, |row| Ok((of(row, 8)?, attempt(row)?)))?;
+        let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
+        let last = self.ask(&format!("{RECORD} WHERE r.run IN ({numbers})"), of_run)?;
+        let sql = format!("SELECT tail, total, run FROM ~output WHERE run IN ({numbers})");
+        let outputs = self.ask(&sql, |row| {
+            let tail = bytes_or_none(row, 0)?.ok_or(Odd)?;
+            Ok((of(row, 2)?, (tail.to_vec(), number(row, 1)? as u64)))
+        })?;
+        Ok(rows::details(kept, last, outputs))
     }
 
     fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {

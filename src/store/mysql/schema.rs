@@ -21,8 +21,8 @@ const MIGRATIONS: &[&[&str]] = &[VERSION_1];
 const VERSION_1: &[&str] = &[
     "CREATE TABLE IF NOT EXISTS ~store (one TINYINT PRIMARY KEY, version INT NOT NULL, \
      oldest INT NOT NULL, generation BIGINT NOT NULL DEFAULT 0, changes BIGINT NOT NULL DEFAULT 0, \
-     recorded VARBINARY(255) NOT NULL DEFAULT '', next_run BIGINT NOT NULL DEFAULT 1, paused_at BIGINT, paused_until BIGINT, paused_by BLOB, \
-     paused_reason BLOB)",
+     recorded VARBINARY(255) NOT NULL DEFAULT '', next_run BIGINT NOT NULL DEFAULT 1, \
+     paused_at BIGINT, paused_until BIGINT, paused_by BLOB, paused_reason BLOB)",
     "CREATE TABLE IF NOT EXISTS ~member (id BIGINT PRIMARY KEY, host BLOB NOT NULL, \
      labels BLOB NOT NULL, machine BLOB NOT NULL, boot BLOB NOT NULL, mark BIGINT NOT NULL, \
      pid BIGINT NOT NULL, pid_start BIGINT NOT NULL, version BLOB NOT NULL, tzdata BLOB NOT NULL, \
@@ -102,7 +102,7 @@ pub(super) fn ensure(settings: &Settings, conn: &mut Conn, make: bool) -> Result
         return Err(settings.url.error(Trouble::Newer(found), &message));
     }
     if version == 0 {
-        let message = "has no tables of schedrs; `schedrs run` makes them";
+        let message = "has no schedrs tables; `schedrs run` creates them";
         return Err(settings.url.error(Trouble::Missing, message));
     }
     Ok(())

@@ -1,7 +1,8 @@
 //! Forgetting, a little at a time: what `super::super::sqlite` forgets, by the same rules.
 //!
 //! Of each job with new records the oldest go until it is within its limits; others are found by
-//! their age. What is not over stays, and so does the last record of a job that is there.
+//! their age. What is not over stays, and so do the last record of a job that is there, its last run
+//! that has ended and the last that succeeded.
 
 use std::collections::BTreeSet;
 
@@ -9,25 +10,16 @@ use super::cells::{Row, all, number, text};
 use super::link::Link;
 use super::literal::{self, list};
 use super::schema::named;
+use crate::core::fleet::SPARE_RUNS;
 use crate::core::instant::Instant;
-use crate::store::sql::Batch;
-use crate::store::{Limits, StoreError};
+use crate::store::shared::{ASKS_KEPT, CLAIMS_KEPT};
+use crate::store::sql::{Batch, LAST};
+use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS, StoreError};
 
 /// So many records are looked at in one go.
 const SLICE: usize = 500;
 /// So many jobs are looked at in one go.
 const JOBS: usize = 50;
-/// So many changes are kept at most, however young they are.
-const CHANGES: i64 = 10_000;
-/// And so many lives of schedulers.
-const LIVES: i64 = 1000;
-/// Where several schedulers share the store, a record is kept for so many microseconds at least: it is
-/// what another finds that has not heard of it.
-const CLAIMS: i64 = 900 * 1_000_000;
-/// Whether a record is the last of a job that is there.
-const LAST: &str = "(EXISTS (SELECT 1 FROM ~job j WHERE j.name = r.job) AND NOT EXISTS \
-                    (SELECT 1 FROM ~record n WHERE n.job = r.job AND n.seq > r.seq \
-                    AND n.outcome IS NOT NULL))";
 
 /// How far it has come.
 #[derive(Debug, Default)]
@@ -69,11 +61,11 @@ impl Tidying {
         if self.touched.is_empty() && !self.all_surveyed {
             self.survey(link)?;
         }
-        let until = if self.shared { now.micros().saturating_sub(CLAIMS) } else { i64::MAX };
+        let until = if self.shared { now.micros().saturating_sub(CLAIMS_KEPT) } else { i64::MAX };
         let beyond = self.by_count(link, keep, until)?;
         let older = self.by_age(link, oldest, now.micros())?;
         if !beyond && !older {
-            aside(link, oldest)?;
+            aside(link, oldest, now)?;
         }
         Ok(beyond || older || !self.touched.is_empty() || !self.all_surveyed)
     }
@@ -176,7 +168,7 @@ fn forget(link: &mut Link, records: &[i64]) -> Result<(), StoreError> {
         // No number is to be given twice, even if nothing is left that has it.
         format!(
             "UPDATE ~store SET next_run = GREATEST(next_run, COALESCE((SELECT MAX(run) FROM ~record \
-             WHERE {these}), 0) + 1)"
+             WHERE {these} AND run < {SPARE_RUNS}), 0) + 1)"
         ),
         hanging("output"),
         hanging("attempt"),
@@ -187,18 +179,19 @@ fn forget(link: &mut Link, records: &[i64]) -> Result<(), StoreError> {
 }
 
 /// Changes, lives, sessions and requests.
-fn aside(link: &mut Link, oldest: i64) -> Result<(), StoreError> {
+fn aside(link: &mut Link, oldest: i64, now: Instant) -> Result<(), StoreError> {
+    let asks = now.micros().saturating_sub(ASKS_KEPT);
     let statements = [
         format!("DELETE FROM ~change WHERE at < {oldest} LIMIT 1000"),
         "SET @last = (SELECT MAX(id) FROM ~change)".to_owned(),
-        format!("DELETE FROM ~change WHERE id <= @last - {CHANGES} LIMIT 1000"),
+        format!("DELETE FROM ~change WHERE id <= @last - {MOST_CHANGES} LIMIT 1000"),
         "SET @last = (SELECT MAX(id) FROM ~life)".to_owned(),
         format!("DELETE FROM ~life WHERE COALESCE(stopped, seen) < {oldest} AND id < @last"),
-        format!("DELETE FROM ~life WHERE id <= @last - {LIVES}"),
+        format!("DELETE FROM ~life WHERE id <= @last - {MOST_SESSIONS}"),
         format!("DELETE FROM ~member WHERE gone_at < {oldest} AND seen < {oldest}"),
         "DELETE f FROM ~file f LEFT JOIN ~member m ON m.jobfile_hash = f.hash WHERE m.id IS NULL"
             .to_owned(),
-        format!("DELETE FROM ~ask WHERE at < {oldest}"),
+        format!("DELETE FROM ~ask WHERE at < {asks}"),
     ];
     let statements: Vec<String> = statements.iter().map(|sql| named(sql)).collect();
     link.transaction(&statements).map(drop)

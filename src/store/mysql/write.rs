@@ -10,9 +10,10 @@ use super::cells;
 use super::literal::{bytes, list, number_or_null, text, text_or_null};
 use super::schema::named;
 use crate::core::event::{JobRecord, Pause, RunId};
-use crate::core::fleet::SessionId;
+use crate::core::fleet::{SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
+use crate::core::sort;
 use crate::core::url::SharedUrl;
 use crate::store::sql::{Attempt, Batch, JobChange, Life, Row, RowKind, Run, Stage};
 use crate::store::{StoreError, encode};
@@ -198,19 +199,21 @@ impl Writer {
         }
     }
 
-    /// Claims and fates, in the order of their keys, so that two hosts wait for each other in one
-    /// direction only. For the same reason what follows goes by the index of runs, which are nobody
+    /// Claims and fates: of several hosts in the order of their keys, so that two wait for each other in
+    /// one direction only. For the same reason what follows goes by the index of runs, which are nobody
     /// else's: a small table would be read as a whole, and others' rows be waited for.
     fn rows(&mut self, stage: &Stage<'_>) {
         let mut rows: Vec<&Row<'_>> = stage.rows.iter().collect();
-        rows.sort_by_key(|row| {
-            let (RowKind::Claim { host, .. } | RowKind::Fate { host, .. }) = row.what;
-            (row.job, row.due, host)
-        });
+        if self.session.is_some() {
+            sort::by_key(&mut rows, |row| {
+                let (RowKind::Claim { host, .. } | RowKind::Fate { host, .. }) = row.what;
+                (row.job, row.due, host)
+            });
+        }
         let claims: Vec<&Row<'_>> =
             rows.iter().copied().filter(|row| matches!(row.what, RowKind::Claim { .. })).collect();
         if !claims.is_empty() {
-            self.disown(&claims);
+            self.disown(&rows, &claims);
         }
         let values: Vec<String> = rows.iter().map(|row| self.values(stage, row)).collect();
         let own = "run = VALUES(run) AND job = VALUES(job) AND due = VALUES(due)";
@@ -309,7 +312,7 @@ impl Writer {
     /// or by a store that had forgotten. That run keeps its record and loses its number. It hardly
     /// ever happens, so that first all is as if it did not: if a number is there already, which may be
     /// that of the same run as well, an error ends the transaction.
-    fn disown(&mut self, claims: &[&Row<'_>]) {
+    fn disown(&mut self, rows: &[&Row<'_>], claims: &[&Row<'_>]) {
         if !self.careful {
             let runs = runs_of(claims.iter().copied());
             self.push(&format!(
@@ -318,8 +321,15 @@ impl Writer {
             ));
             return;
         }
-        for row in claims {
+        let mut taken = HashSet::new();
+        for row in rows {
+            let (RowKind::Claim { host, .. } | RowKind::Fate { host, .. }) = row.what;
+            // Of two for one due time the first has it, and the other is no run.
+            let is_first = taken.insert((row.job, row.due, host));
             let RowKind::Claim { run, host, .. } = row.what else { continue };
+            if !is_first {
+                continue;
+            }
             let (run, job, claim) = (number(run), text(row.job), text(host.unwrap_or_default()));
             self.push(&format!(
                 "SET @old = (SELECT r.seq FROM ~record r WHERE r.run = {run} AND NOT EXISTS \
@@ -464,7 +474,8 @@ impl Writer {
         let may = format!("r.run = {run} AND r.outcome IS NULL AND r.attempts = 0");
         // Its number has been seen, so nobody is to have it again.
         self.push(&format!(
-            "UPDATE ~store s, ~record r SET s.next_run = GREATEST(s.next_run, {run} + 1) WHERE {may}"
+            "UPDATE ~store s, ~record r SET s.next_run = GREATEST(s.next_run, {run} + 1) WHERE {may} \
+             AND r.run < {SPARE_RUNS}"
         ));
         self.push(&format!(
             "UPDATE ~job j JOIN ~record r ON r.job = j.name SET j.decided = LEAST(j.decided, \

@@ -13,15 +13,17 @@ use tokio_postgres::types::Type;
 
 use super::link::{Failed, Statement};
 use super::read::{self, all, instant};
-use super::write::{NOW, Writer, id};
+use super::write::{NOW, Writer, id, number};
 use super::{Postgres, lost, trouble};
 use crate::core::event::RunId;
-use crate::core::fleet::{Lost, Member, SessionId, Standing, View};
+use crate::core::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
 use crate::core::instant::Instant;
+use crate::core::sort;
 use crate::store::shared::{
-    Asked, Committed, EARLY, Files, OpenElsewhere, REMEMBERED, RUN_NUMBERS, Shared, TakenUp,
+    Asked, Committed, EARLY, Files, OpenElsewhere, REMEMBERED, RUN_NUMBERS, ServerSettings, Shared,
+    TakenUp,
 };
-use crate::store::sql::{Batch, Row as Claim, escaped};
+use crate::store::sql::{Batch, Row as Claim, escaped, rows};
 use crate::store::{Fact, StoreError, Trouble};
 
 /// The columns of a session that are told, in the order of [`told`]; what the server adds follows.
@@ -119,11 +121,11 @@ impl Postgres {
         };
         let mut found: Vec<(Instant, i64, i64, Box<str>)> = all(&settings, store_rows, store)?;
         let Some((now, generation, changes, recorded)) = found.pop() else {
-            let message = "its table \"store\" is empty; somebody has changed it";
+            let message = "its table \"store\" is empty; somebody changed it";
             return Err(settings.url.error(Trouble::Corrupt, message));
         };
-        let mut members = all(&settings, member_rows, read::member)?;
-        members.sort_unstable_by_key(|member| member.id);
+        let mut members = all(&settings, member_rows, rows::member)?;
+        sort::by_key(&mut members, |member| member.id);
         let standing = members.iter().find(|member| member.id == me);
         let me = standing.map_or(Standing::Unknown, |member| match member.gone {
             Some(_) => Standing::Gone,
@@ -153,6 +155,32 @@ impl Postgres {
         let identity = found.unwrap_or_default();
         self.identity = Some((self.link.connection, identity.clone()));
         Ok(identity)
+    }
+
+    /// Counts a beat of a session, or ends the transaction if that is gone.
+    fn fence(&self, me: SessionId) -> Statement<'static> {
+        let sql = format!(
+            "WITH f AS (UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = $1 \
+             AND gone_at IS NULL RETURNING beat) \
+             SELECT (SELECT beat FROM f), {NOW}, 1 / (SELECT count(*) FROM f)"
+        );
+        self.sql(&sql).number(id(me))
+    }
+
+    /// What begins with [`Postgres::fence`].
+    fn fenced(
+        &mut self,
+        me: SessionId,
+        statements: &[Statement<'_>],
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
+        match self.link()?.fenced(statements) {
+            Ok(answers) => Ok(answers),
+            Err(Failed::Said(error)) if trouble::is_fence(&error) => {
+                let message = format!("session {me} is over");
+                Err(self.settings.url.error(Trouble::Fenced, &message))
+            }
+            Err(failed) => Err(self.link.error(failed)),
+        }
     }
 
     /// Why claims are lost.
@@ -215,21 +243,9 @@ impl Shared for Postgres {
         let batch = Batch::of(facts);
         let settings = Arc::clone(&self.settings);
         let writer = Writer { settings: &settings, session: Some(me), early: Some(EARLY) };
-        let fence = format!(
-            "WITH f AS (UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = $1 \
-             AND gone_at IS NULL RETURNING beat) \
-             SELECT (SELECT beat FROM f), {NOW}, 1 / (SELECT count(*) FROM f)"
-        );
-        let mut statements = vec![self.sql(&fence).number(id(me))];
+        let mut statements = vec![self.fence(me)];
         let claims = writer.all(&batch, &mut statements);
-        let answers = match self.link()?.fenced(&statements) {
-            Ok(answers) => answers,
-            Err(Failed::Said(error)) if trouble::is_fence(&error) => {
-                let message = format!("session {me} is over");
-                return Err(settings.url.error(Trouble::Fenced, &message));
-            }
-            Err(failed) => return Err(self.link.error(failed)),
-        };
+        let answers = self.fenced(me, &statements)?;
         self.touch(&batch);
         let fence = answers.first().map_or(&[][..], |rows| rows);
         let beat = |row: &Row| Ok((row.try_get::<_, i64>(0)?, instant(row, 1)?));
@@ -240,41 +256,41 @@ impl Shared for Postgres {
         Ok(Committed { lost, beat: beat as u64, now })
     }
 
-    fn reap(
-        &mut self,
-        by: SessionId,
-        whom: SessionId,
-        beat: u64,
-        reason: &str,
-    ) -> Result<bool, StoreError> {
+    fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
         let mark = format!(
             "WITH g AS (UPDATE ~member SET gone_at = {NOW}, gone_by = $1 WHERE id = $2 \
              AND gone_at IS NULL AND beat = $3 RETURNING id), c AS (UPDATE ~store \
              SET changes = changes + 1 WHERE EXISTS (SELECT 1 FROM g)) SELECT id FROM g"
         );
-        // Statements of their own, which see what the session had written before it was marked.
-        let gone = "EXISTS (SELECT 1 FROM ~member WHERE id = $1 AND gone_at IS NOT NULL \
-                    AND gone_by = $2 AND beat = $3)";
-        let withdraw = format!(
-            "WITH d AS (DELETE FROM ~record WHERE session = $1 AND outcome IS NULL AND attempts = 0 \
-             AND run IS NOT NULL AND {gone} RETURNING run), \
-             o AS (DELETE FROM ~output WHERE run IN (SELECT run FROM d)), \
-             a AS (DELETE FROM ~attempt WHERE run IN (SELECT run FROM d)) \
-             UPDATE ~store SET next_run = m.run + 1 FROM (SELECT max(run) AS run FROM d) m \
-             WHERE next_run <= m.run"
-        );
-        let end = format!(
-            "UPDATE ~record SET outcome = 'lost', failed = true, reason = $4, number = NULL \
-             WHERE session = $1 AND outcome IS NULL AND {gone}"
-        );
-        let (by, whom, beat) = (id(by), id(whom), beat as i64);
+        let mark = self.sql(&mark).number(id(by)).number(id(whom)).number(beat as i64);
+        Ok(!self.link()?.ask(&mark)?.is_empty())
+    }
+
+    fn adopt(
+        &mut self,
+        me: SessionId,
+        runs: &[(RunId, SessionId)],
+    ) -> Result<Vec<RunId>, StoreError> {
+        // What was called lost may have its slot no longer.
+        let adopt = "UPDATE ~record r SET slot = CASE WHEN r.outcome IS NULL THEN r.slot END, \
+                     outcome = NULL, failed = false, number = NULL, reason = NULL, \
+                     duration = NULL, session = $1, host = (SELECT host FROM ~member WHERE id = $1) \
+                     FROM unnest($2::int8[], $3::int8[]) x(run, session) WHERE r.run = x.run \
+                     AND r.session = x.session AND (r.outcome IS NULL OR r.outcome = 'lost')";
+        let mine =
+            "SELECT run FROM ~record WHERE run = ANY($2) AND session = $1 AND outcome IS NULL";
+        let numbers = || runs.iter().map(|(run, _)| number(*run)).collect();
         let statements = [
-            self.sql(&mark).number(by).number(whom).number(beat),
-            self.sql(&withdraw).number(whom).number(by).number(beat),
-            self.sql(&end).number(whom).number(by).number(beat).text(escaped(reason)),
+            self.fence(me),
+            self.sql(adopt)
+                .number(id(me))
+                .numbers(numbers())
+                .numbers(runs.iter().map(|(_, session)| id(*session)).collect()),
+            self.sql(mine).number(id(me)).numbers(numbers()),
         ];
-        let answers = self.link()?.transaction(&statements)?;
-        Ok(answers.first().is_some_and(|rows| !rows.is_empty()))
+        let answers = self.fenced(me, &statements)?;
+        let found = answers.get(2).map_or(&[][..], |rows| rows);
+        all(&self.settings, found, |row| Ok(RunId(row.try_get::<_, i64>(0)? as u64)))
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
@@ -315,12 +331,12 @@ impl Shared for Postgres {
                 session: SessionId(row.try_get::<_, Option<i64>>(18)?.unwrap_or(0) as u64),
                 host: read::text_or_none(row, 17)?.unwrap_or_default(),
                 slot: slot.and_then(|slot| u16::try_from(slot).ok()),
-                run: read::open_run(row)?,
+                run: rows::open_run(row)?,
             })
         };
-        let paused = all(&self.settings, paused, |row| read::pause(row, 0))?;
+        let paused = all(&self.settings, paused, |row| rows::pause(row, 0))?;
         Ok(TakenUp {
-            jobs: all(&self.settings, known, read::job)?,
+            jobs: all(&self.settings, known, rows::job)?,
             open: all(&self.settings, open, elsewhere)?,
             all_paused: paused.into_iter().next().flatten(),
         })
@@ -347,13 +363,15 @@ impl Shared for Postgres {
     }
 
     fn run_numbers(&mut self) -> Result<Range<u64>, StoreError> {
-        let sql = "UPDATE ~store SET next_run = greatest(next_run, \
-                   coalesce((SELECT max(run) FROM ~record), 0) + 1) + $1 RETURNING next_run";
-        let statement = self.sql(sql).number(RUN_NUMBERS as i64);
+        let sql = format!(
+            "UPDATE ~store SET next_run = greatest(next_run, coalesce((SELECT max(run) \
+             FROM ~record WHERE run < {SPARE_RUNS}), 0) + 1) + $1 RETURNING next_run"
+        );
+        let statement = self.sql(&sql).number(RUN_NUMBERS as i64);
         let rows = self.link()?.ask(&statement)?;
         let next = all(&self.settings, &rows, |row| row.try_get::<_, i64>(0))?;
         let Some(next) = next.first().map(|next| *next as u64) else {
-            let message = "its table \"store\" is empty; somebody has changed it";
+            let message = "its table \"store\" is empty; somebody changed it";
             return Err(self.settings.url.error(Trouble::Corrupt, message));
         };
         Ok(next - RUN_NUMBERS..next)
@@ -415,6 +433,20 @@ impl Shared for Postgres {
         let generation = self.sql(sql).number(seen as i64).number(above as i64).text(server);
         let put = self.put(me, false);
         self.view(me.id, vec![generation, put])
+    }
+
+    fn settings(&mut self) -> Result<ServerSettings, StoreError> {
+        let sql = "SELECT name, setting FROM pg_settings WHERE name IN \
+                   ('fsync', 'full_page_writes', 'synchronous_commit') UNION ALL \
+                   SELECT 'asynchronous standbys', count(*)::text FROM pg_stat_replication \
+                   WHERE sync_state = 'async' UNION ALL \
+                   SELECT 'tables that may not be written', count(*)::text FROM unnest(ARRAY[\
+                   '~record', '~job', '~member', '~attempt', '~output', '~change', '~life']) t \
+                   WHERE NOT (has_table_privilege(t, 'INSERT') AND has_table_privilege(t, 'UPDATE') \
+                   AND has_table_privilege(t, 'DELETE'))";
+        let statement = self.sql(sql);
+        let rows = self.link()?.ask(&statement)?;
+        all(&self.settings, &rows, |row| Ok((read::text(row, 0)?, read::text(row, 1)?)))
     }
 
     fn put_back(&mut self, members: &[Member], files: &Files) -> Result<(), StoreError> {

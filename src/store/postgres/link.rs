@@ -10,8 +10,9 @@ use std::time::Duration;
 use futures_util::future::{join_all, join3};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Error, Row};
+use tokio_postgres::{Client, Config, Error, Row};
 
 use super::settings::{CONNECT, Settings, name_of};
 use super::trouble;
@@ -205,21 +206,23 @@ impl Drop for Link {
     }
 }
 
-/// Connects to the first host that will do.
+/// Connects to the first host that will do; a standby only where nothing is to be written and there is
+/// nothing better.
 fn connect(runtime: &Runtime, settings: &Settings) -> Result<Client, StoreError> {
     let mut first: Option<(Trouble, String)> = None;
+    let mut standbys = Vec::new();
     for host in &settings.hosts {
-        let connecting = host.connect(settings.tls.clone());
-        let (kind, words) = match runtime.block_on(async { timeout(CONNECT, connecting).await }) {
-            Ok(Ok((client, connection))) => {
-                runtime.spawn(async {
-                    // Whoever uses it next is told.
-                    let _ = connection.await;
-                });
-                return Ok(client);
+        let (kind, words) = match connect_to(runtime, settings, host) {
+            Ok(client) => return Ok(client),
+            Err(Some(error)) => {
+                if settings.only_reads && trouble::is_standby(&error) {
+                    let mut host = host.clone();
+                    host.target_session_attrs(TargetSessionAttrs::Any);
+                    standbys.push(host);
+                }
+                (trouble::kind(&error), trouble::words(&error))
             }
-            Ok(Err(error)) => (trouble::kind(&error), trouble::words(&error)),
-            Err(_) => {
+            Err(None) => {
                 let words = format!("no connection within {} s", CONNECT.as_secs());
                 (Trouble::Unreachable, words)
             }
@@ -235,8 +238,29 @@ fn connect(runtime: &Runtime, settings: &Settings) -> Result<Client, StoreError>
             None => Some((kind, words)),
         };
     }
+    for host in &standbys {
+        if let Ok(client) = connect_to(runtime, settings, host) {
+            return Ok(client);
+        }
+    }
     let (kind, words) = first.unwrap_or((Trouble::Other, "it names no host".to_owned()));
     Err(settings.url.error(kind, &words))
+}
+
+/// Connects to one host. Without an error it has taken too long.
+fn connect_to(
+    runtime: &Runtime,
+    settings: &Settings,
+    host: &Config,
+) -> Result<Client, Option<Error>> {
+    let connecting = host.connect(settings.tls.clone());
+    let connected = runtime.block_on(async { timeout(CONNECT, connecting).await });
+    let (client, connection) = connected.map_err(|_| None)?.map_err(Some)?;
+    runtime.spawn(async {
+        // Whoever uses it next is told.
+        let _ = connection.await;
+    });
+    Ok(client)
 }
 
 /// Sends all at once and waits for the answers. The first error is the one that counts: what comes

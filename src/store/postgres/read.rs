@@ -1,7 +1,7 @@
 //! Rows become records: what people and programs ask, on a connection of its own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
@@ -10,15 +10,19 @@ use super::link::{Link, Statement};
 use super::schema;
 use super::settings::Settings;
 use super::write::{NOW, number};
-use crate::core::event::{Change, ChangeKind, JobRecord, Pause, Process, RunId};
-use crate::core::fleet::{Gone, Member, SessionId};
+use crate::core::event::{Change, JobRecord, Pause, RunId};
+use crate::core::fleet::{Member, SPARE_RUNS};
 use crate::core::instant::Instant;
-use crate::core::outcome::Outcome;
+use crate::core::sort;
+use crate::store::encode::{ENDED_RUN, NOT_RUN};
 use crate::store::shared::REMEMBERED;
+use crate::store::sql::rows::{
+    self, Cells, attempt, change, job, member, open_run, pause, record, session,
+};
 use crate::store::sql::{escaped, unescaped};
 use crate::store::{
-    AttemptRecord, OpenRun, Query, Reader, Restored, RunRecord, Session, StoreError, Trouble,
-    encode,
+    AttemptRecord, Details, Latest, Query, Reader, Restored, RunRecord, Session, StoreError,
+    Trouble,
 };
 
 pub(super) const RECORD: &str = "SELECT r.seq, r.job, r.due, r.last_due, r.count, r.at, r.run, \
@@ -46,10 +50,6 @@ pub(super) fn instant(row: &Row, column: usize) -> Read<Instant> {
     Ok(Instant::from_micros(row.try_get(column)?))
 }
 
-fn instant_or_none(row: &Row, column: usize) -> Read<Option<Instant>> {
-    Ok(row.try_get::<_, Option<i64>>(column)?.map(Instant::from_micros))
-}
-
 pub(super) fn text(row: &Row, column: usize) -> Read<Box<str>> {
     Ok(unescaped(row.try_get(column)?).into())
 }
@@ -58,139 +58,33 @@ pub(super) fn text_or_none(row: &Row, column: usize) -> Read<Option<Box<str>>> {
     Ok(row.try_get::<_, Option<&str>>(column)?.map(|text| unescaped(text).into()))
 }
 
-/// The three columns of an outcome, from the first of them on.
-fn outcome(row: &Row, first: usize) -> Read<Option<Outcome>> {
-    let Some(word) = row.try_get::<_, Option<&str>>(first)? else { return Ok(None) };
-    let text = text_or_none(row, first + 2)?;
-    Ok(Some(encode::outcome(word, row.try_get(first + 1)?, text.as_deref())))
-}
+impl Cells for Row {
+    type Error = Error;
 
-/// The two columns of a process.
-fn process(row: &Row, first: usize) -> Read<Option<Process>> {
-    let Some(pid) = row.try_get::<_, Option<i64>>(first)? else { return Ok(None) };
-    let start = row.try_get::<_, Option<i64>>(first + 1)?.unwrap_or(0) as u64;
-    Ok(Some(Process { pid: pid as u32, start }))
-}
+    fn text(&self, column: usize) -> Read<Box<str>> {
+        text(self, column)
+    }
 
-/// The four columns of a pause.
-pub(super) fn pause(row: &Row, first: usize) -> Read<Option<Pause>> {
-    let Some(at) = instant_or_none(row, first)? else { return Ok(None) };
-    let by = text_or_none(row, first + 2)?.unwrap_or_default();
-    let until = instant_or_none(row, first + 1)?;
-    Ok(Some(Pause { at, until, by, reason: text_or_none(row, first + 3)? }))
-}
+    fn text_or_none(&self, column: usize) -> Read<Option<Box<str>>> {
+        text_or_none(self, column)
+    }
 
-pub(super) fn run_id(number: i64) -> RunId {
-    RunId(number as u64)
-}
+    fn number(&self, column: usize) -> Read<i64> {
+        self.try_get(column)
+    }
 
-fn record(row: &Row) -> Read<RunRecord> {
-    Ok(RunRecord {
-        seq: row.try_get::<_, i64>(0)? as u64,
-        job: text(row, 1)?,
-        due: instant(row, 2)?,
-        last_due: instant(row, 3)?,
-        count: row.try_get::<_, i64>(4)? as u64,
-        at: instant(row, 5)?,
-        run: row.try_get::<_, Option<i64>>(6)?.map(run_id),
-        outcome: outcome(row, 7)?,
-        started: instant_or_none(row, 10)?,
-        duration: row
-            .try_get::<_, Option<i64>>(11)?
-            .map(|micros| Duration::from_micros(micros.max(0) as u64)),
-        attempts: row.try_get::<_, i64>(12)? as u32,
-        process: process(row, 13)?,
-        by: text_or_none(row, 15)?,
-        host: text_or_none(row, 17)?,
-    })
-}
+    fn number_or_none(&self, column: usize) -> Read<Option<i64>> {
+        self.try_get(column)
+    }
 
-pub(super) fn open_run(row: &Row) -> Read<OpenRun> {
-    Ok(OpenRun {
-        run: run_id(row.try_get(6)?),
-        job: text(row, 1)?,
-        due: instant(row, 2)?,
-        by: text_or_none(row, 15)?,
-        attempt: row.try_get::<_, i64>(12)? as u32,
-        process: process(row, 13)?,
-        started: instant_or_none(row, 10)?,
-        last: outcome(row, 7)?,
-        last_ended: instant_or_none(row, 16)?,
-    })
-}
+    fn flag(&self, column: usize) -> Read<bool> {
+        self.try_get(column)
+    }
 
-pub(super) fn job(row: &Row) -> Read<JobRecord> {
-    Ok(JobRecord {
-        id: text(row, 0)?,
-        decided: instant(row, 1)?,
-        anchor: instant(row, 2)?,
-        trigger: text(row, 3)?,
-        since: instant(row, 4)?,
-        resumed: row.try_get(5)?,
-        added: text_or_none(row, 6)?,
-        overrides: text_or_none(row, 7)?,
-        pause: pause(row, 8)?,
-    })
-}
-
-fn session(row: &Row) -> Read<Session> {
-    Ok(Session {
-        process: process(row, 0)?.unwrap_or(Process { pid: 0, start: 0 }),
-        boot: text(row, 2)?,
-        began: instant(row, 3)?,
-        seen: instant(row, 4)?,
-        stopped: instant_or_none(row, 5)?,
-        jobfile: text(row, 6)?,
-        mark: row.try_get::<_, i64>(7)? as u32,
-    })
-}
-
-pub(super) fn member(row: &Row) -> Read<Member> {
-    let gone_by = row.try_get::<_, Option<i64>>(20)?.unwrap_or(0);
-    let labels: Vec<&str> = row.try_get(2)?;
-    Ok(Member {
-        id: SessionId(row.try_get::<_, i64>(0)? as u64),
-        host: text(row, 1)?,
-        labels: labels.into_iter().map(|label| unescaped(label).into()).collect(),
-        machine: text(row, 3)?,
-        boot: text(row, 4)?,
-        mark: row.try_get::<_, i64>(5)? as u32,
-        process: process(row, 6)?.unwrap_or(Process { pid: 0, start: 0 }),
-        version: text(row, 8)?,
-        tzdata: text(row, 9)?,
-        jobfile: text(row, 10)?,
-        jobfile_hash: row.try_get::<_, i64>(11)? as u64,
-        loaded: instant(row, 12)?,
-        joined: instant(row, 13)?,
-        seen: instant(row, 14)?,
-        offset: row.try_get(15)?,
-        beat: row.try_get::<_, i64>(16)? as u64,
-        generation: row.try_get::<_, i64>(17)? as u64,
-        leaving: row.try_get(18)?,
-        gone: instant_or_none(row, 19)?.map(|at| Gone { at, by: SessionId(gone_by as u64) }),
-        jobs_at_home: row.try_get::<_, i64>(21)? as u32,
-        running: row.try_get::<_, i64>(22)? as u32,
-    })
-}
-
-fn attempt(row: &Row) -> Read<AttemptRecord> {
-    Ok(AttemptRecord {
-        attempt: row.try_get::<_, i64>(0)? as u32,
-        process: process(row, 1)?,
-        started: instant_or_none(row, 3)?,
-        ended: instant_or_none(row, 4)?,
-        outcome: outcome(row, 5)?,
-    })
-}
-
-fn change(row: &Row) -> Read<Change> {
-    Ok(Change {
-        at: instant(row, 0)?,
-        job: text_or_none(row, 1)?,
-        what: ChangeKind::from(&*text(row, 2)?),
-        by: text(row, 3)?,
-        detail: text_or_none(row, 4)?,
-    })
+    fn texts(&self, column: usize) -> Read<Box<[Box<str>]>> {
+        let texts: Vec<&str> = self.try_get(column)?;
+        Ok(texts.into_iter().map(|text| unescaped(text).into()).collect())
+    }
 }
 
 /// What rows are of; a table that somebody has changed is no reason to panic.
@@ -201,7 +95,7 @@ pub(super) fn all<T>(
 ) -> Result<Vec<T>, StoreError> {
     let found: Read<Vec<T>> = rows.iter().map(of).collect();
     found.map_err(|error| {
-        let message = format!("its tables hold what schedrs has not written: {error}");
+        let message = format!("its tables hold data that is not from schedrs: {error}");
         settings.url.error(Trouble::Corrupt, &message)
     })
 }
@@ -210,13 +104,15 @@ pub(super) fn all<T>(
 pub(super) fn restored(link: &mut Link) -> Result<Restored, StoreError> {
     let settings = Arc::clone(&link.settings);
     let sql = |sql: &str| Statement::new(&settings, sql);
-    let next = "SELECT greatest(next_run, coalesce((SELECT max(run) FROM ~record), 0) + 1) \
-                FROM ~store";
+    let next = format!(
+        "SELECT greatest(next_run, coalesce((SELECT max(run) FROM ~record WHERE run < {SPARE_RUNS}), \
+         0) + 1) FROM ~store"
+    );
     let statements = [
         sql(&format!("{JOB} ORDER BY name")),
         sql(PAUSED),
         sql(&format!("{OPEN} ORDER BY r.seq")),
-        sql(next),
+        sql(&next),
         sql(&format!("{LIFE} DESC LIMIT 1")),
     ];
     let rows = link.transaction(&statements)?;
@@ -328,19 +224,44 @@ impl Reader for PostgresReader {
         self.ask(&statement, record)
     }
 
-    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
-        // From one job to the next in the order of the index, and in each to its newest that is over.
-        let sql = format!(
-            "WITH RECURSIVE name AS ((SELECT job FROM ~record ORDER BY job LIMIT 1) UNION ALL \
-             SELECT (SELECT job FROM ~record WHERE job > name.job ORDER BY job LIMIT 1) FROM name \
-             WHERE name.job IS NOT NULL) SELECT l.* FROM name CROSS JOIN LATERAL ({RECORD} \
-             WHERE r.job = name.job AND r.outcome IS NOT NULL ORDER BY r.seq DESC LIMIT 1) l \
-             WHERE name.job IS NOT NULL ORDER BY l.job"
+    fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
+        // From one job to the next in the order of the index, and in each to its newest that count.
+        let names = match job {
+            Some(_) => "WITH name AS (SELECT $1::text AS job)",
+            None => {
+                "WITH RECURSIVE name AS ((SELECT job FROM ~record ORDER BY job LIMIT 1) UNION ALL \
+                 SELECT (SELECT job FROM ~record WHERE job > name.job ORDER BY job LIMIT 1) FROM name \
+                 WHERE name.job IS NOT NULL)"
+            }
+        };
+        let newest = |what: &str| {
+            format!(
+                "SELECT n.seq FROM ~record n WHERE n.job = name.job AND n.{what} \
+                 ORDER BY n.seq DESC LIMIT 1"
+            )
+        };
+        let (run, success) = (newest(ENDED_RUN), newest("outcome = 'succeeded'"));
+        let runs = format!(
+            "{names} {RECORD} WHERE r.seq IN (SELECT ({run}) FROM name WHERE job IS NOT NULL \
+             UNION SELECT ({success}) FROM name WHERE job IS NOT NULL)"
         );
-        let statement = self.sql(&sql);
-        let mut found = self.ask(&statement, record)?;
-        found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
-        Ok(found)
+        let since = format!(
+            "{names} SELECT l.* FROM name CROSS JOIN LATERAL (SELECT s.job, s.outcome, \
+             SUM(s.count)::bigint FROM ~record s WHERE s.job = name.job AND s.outcome IN {NOT_RUN} \
+             AND s.seq > COALESCE(({run}), 0) GROUP BY s.job, s.outcome) l WHERE name.job IS NOT NULL"
+        );
+        let asked = |reader: &PostgresReader, sql: &str| {
+            let statement = reader.sql(sql);
+            match job {
+                Some(job) => statement.text(escaped(job)),
+                None => statement,
+            }
+        };
+        let count = |row: &Row| Ok((row.text(0)?, row.text(1)?, row.number(2)? as u64));
+        let statement = asked(self, &runs);
+        let runs = self.ask(&statement, record)?;
+        let statement = asked(self, &since);
+        Ok(Latest::gather(runs, self.ask(&statement, count)?))
     }
 
     fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -350,7 +271,7 @@ impl Reader for PostgresReader {
         let mut found = self.ask(&statement, attempt)?;
         // The last one is in the record of the run, unless another was to follow it.
         let statement = self.sql(&format!("{RECORD} WHERE r.run = $1")).number(number(run));
-        let of_run = |row: &Row| Ok((record(row)?, instant_or_none(row, 16)?));
+        let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
         for (record, begun) in self.ask(&statement, of_run)? {
             found.extend(record.last_attempt(begun, found.last()));
         }
@@ -364,6 +285,24 @@ impl Reader for PostgresReader {
         Ok(self.ask(&statement, output)?.pop())
     }
 
+    fn details(&mut self, runs: &[RunId]) -> Result<HashMap<RunId, Details>, StoreError> {
+        let numbers = || runs.iter().map(|run| number(*run)).collect::<Vec<i64>>();
+        let kept = "SELECT attempt, pid, pid_start, begun, ended, outcome, number, reason, run \
+                    FROM ~attempt WHERE run = ANY($1) ORDER BY run, attempt";
+        let of = |row: &Row, column| Ok(RunId(row.number(column)? as u64));
+        let statement = self.sql(kept).numbers(numbers());
+        let kept = self.ask(&statement, |row| Ok((of(row, 8)?, attempt(row)?)))?;
+        let statement = self.sql(&format!("{RECORD} WHERE r.run = ANY($1)")).numbers(numbers());
+        let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
+        let last = self.ask(&statement, of_run)?;
+        let sql = "SELECT tail, total, run FROM ~output WHERE run = ANY($1)";
+        let statement = self.sql(sql).numbers(numbers());
+        let outputs = self.ask(&statement, |row| {
+            Ok((of(row, 2)?, (row.try_get(0)?, row.try_get::<_, i64>(1)? as u64)))
+        })?;
+        Ok(rows::details(kept, last, outputs))
+    }
+
     fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {
         let statement = self.sql(&format!("{JOB} WHERE j.name = $1")).text(escaped(id));
         Ok(self.ask(&statement, job)?.pop())
@@ -372,7 +311,7 @@ impl Reader for PostgresReader {
     fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError> {
         let statement = self.sql(JOB);
         let mut found = self.ask(&statement, job)?;
-        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        sort::by(&mut found, |a, b| a.id.cmp(&b.id));
         Ok(found)
     }
 

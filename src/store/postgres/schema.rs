@@ -164,7 +164,7 @@ pub(super) fn ensure(link: &mut Link, make: bool) -> Result<(), StoreError> {
     }
     if oldest > newest {
         let message = format!(
-            "its tables are of a newer schedrs (schema {version}; this one knows up to {newest}); \
+            "its tables are from a newer schedrs (schema {version}; this one knows up to {newest}); \
              update this host"
         );
         let found = u32::try_from(version).unwrap_or(0);
@@ -172,7 +172,7 @@ pub(super) fn ensure(link: &mut Link, make: bool) -> Result<(), StoreError> {
     }
     if version == 0 {
         let message = format!(
-            "there is no schema \"{}\" with tables of schedrs; `schedrs run` makes them",
+            "there is no schema \"{}\" with schedrs tables; `schedrs run` creates them",
             link.settings.schema
         );
         return Err(link.settings.url.error(Trouble::Missing, &message));
@@ -197,7 +197,7 @@ fn version(link: &mut Link) -> Result<(i32, i32), StoreError> {
     };
     let numbers = rows.first().and_then(|row| Some((row.try_get(0).ok()?, row.try_get(1).ok()?)));
     numbers.ok_or_else(|| {
-        let message = "its table \"store\" is not that of schedrs; name another schema";
+        let message = "its table \"store\" is not from schedrs; use another schema";
         link.settings.url.error(Trouble::Other, message)
     })
 }

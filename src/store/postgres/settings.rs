@@ -32,6 +32,8 @@ pub(super) struct Settings {
     pub(super) tls: MakeRustlsConnect,
     /// The schema that the tables are in, as it is.
     pub(super) schema: String,
+    /// It is only read, for people: a standby will do where no server may be written.
+    pub(super) only_reads: bool,
 }
 
 impl std::fmt::Debug for Settings {
@@ -66,7 +68,7 @@ impl Settings {
         }
         let hosts = each_host(&config, own.sslmode.is_some());
         let tls = own.tls().map_err(wrong)?;
-        Ok(Settings { url: url.clone(), hosts, tls, schema })
+        Ok(Settings { url: url.clone(), hosts, tls, schema, only_reads: false })
     }
 }
 
@@ -180,7 +182,7 @@ fn complete(config: &mut Config, passfile: Option<&Path>) {
         config.application_name("schedrs");
     }
     if config.get_target_session_attrs() == TargetSessionAttrs::Any {
-        // A standby is of no use.
+        // A standby is of no use to whoever writes.
         config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     if config.get_tcp_user_timeout().is_none() {

@@ -1,7 +1,8 @@
 //! Forgetting, a little at a time: what `super::super::sqlite` forgets, by the same rules.
 //!
 //! Of each job with new records the oldest go until it is within its limits; others are found by
-//! their age. What is not over stays, and so does the last record of a job that is there.
+//! their age. What is not over stays, and so do the last record of a job that is there, its last run
+//! that has ended and the last that succeeded.
 
 use std::collections::BTreeSet;
 
@@ -9,25 +10,16 @@ use tokio_postgres::Row;
 
 use super::link::{Link, Statement};
 use super::read::{all, text};
+use crate::core::fleet::SPARE_RUNS;
 use crate::core::instant::Instant;
-use crate::store::sql::escaped;
-use crate::store::{Limits, StoreError};
+use crate::store::shared::{ASKS_KEPT, CLAIMS_KEPT};
+use crate::store::sql::{LAST, escaped};
+use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS, StoreError};
 
 /// So many records are looked at in one go.
 const SLICE: i64 = 500;
 /// So many jobs are looked at in one go.
 const JOBS: usize = 200;
-/// So many changes are kept at most, however young they are.
-const CHANGES: i64 = 10_000;
-/// And so many lives of schedulers.
-const LIVES: i64 = 1000;
-/// Where several schedulers share the store, a record is kept for so many microseconds at least: it is
-/// what another finds that has not heard of it.
-const CLAIMS: i64 = 900 * 1_000_000;
-/// Whether a record is the last of a job that is there.
-const LAST: &str = "(EXISTS (SELECT 1 FROM ~job j WHERE j.name = r.job) AND NOT EXISTS \
-                    (SELECT 1 FROM ~record n WHERE n.job = r.job AND n.seq > r.seq \
-                    AND n.outcome IS NOT NULL))";
 
 /// How far it has come.
 #[derive(Debug, Default)]
@@ -59,10 +51,10 @@ impl Tidying {
         if self.touched.is_empty() && !self.all_surveyed {
             self.survey(link)?;
         }
-        let until = if shared { now.micros().saturating_sub(CLAIMS) } else { i64::MAX };
+        let until = if shared { now.micros().saturating_sub(CLAIMS_KEPT) } else { i64::MAX };
         let beyond = self.by_count(link, keep, until)?;
         let older = self.by_age(link, oldest, now.micros())?;
-        let aside = aside(link, oldest)?;
+        let aside = aside(link, oldest, now)?;
         Ok(beyond || older || aside || !self.touched.is_empty() || !self.all_surveyed)
     }
 
@@ -153,17 +145,20 @@ fn forget(link: &mut Link, records: Vec<i64>) -> Result<(), StoreError> {
         return Ok(());
     }
     // No number is to be given twice, even if nothing is left that has it.
-    let sql = "WITH d AS (DELETE FROM ~record WHERE seq = ANY($1) AND outcome IS NOT NULL \
-               RETURNING run), o AS (DELETE FROM ~output WHERE run IN (SELECT run FROM d)), \
-               a AS (DELETE FROM ~attempt WHERE run IN (SELECT run FROM d)) \
-               UPDATE ~store SET next_run = m.run + 1 FROM (SELECT max(run) AS run FROM d) m \
-               WHERE next_run <= m.run";
-    let statement = Statement::new(&link.settings, sql).numbers(records);
+    let sql = format!(
+        "WITH d AS (DELETE FROM ~record WHERE seq = ANY($1) AND outcome IS NOT NULL \
+         RETURNING run), o AS (DELETE FROM ~output WHERE run IN (SELECT run FROM d)), \
+         a AS (DELETE FROM ~attempt WHERE run IN (SELECT run FROM d)) \
+         UPDATE ~store SET next_run = m.run + 1 FROM (SELECT max(run) AS run FROM d \
+         WHERE run < {SPARE_RUNS}) m WHERE next_run <= m.run"
+    );
+    let statement = Statement::new(&link.settings, &sql).numbers(records);
     link.ask(&statement).map(drop)
 }
 
-/// Changes and lives. Answers whether there may be more.
-fn aside(link: &mut Link, oldest: i64) -> Result<bool, StoreError> {
+/// Changes, lives, sessions and requests. Answers whether there may be more.
+fn aside(link: &mut Link, oldest: i64, now: Instant) -> Result<bool, StoreError> {
+    let asks = now.micros().saturating_sub(ASKS_KEPT);
     let statements = [
         (
             "DELETE FROM ~change WHERE id IN (SELECT id FROM ~change WHERE at < $1 LIMIT 500) \
@@ -173,16 +168,19 @@ fn aside(link: &mut Link, oldest: i64) -> Result<bool, StoreError> {
         (
             "DELETE FROM ~change WHERE id IN (SELECT id FROM ~change WHERE id <= (SELECT max(id) \
              FROM ~change) - $1 LIMIT 500) RETURNING id",
-            CHANGES,
+            i64::from(MOST_CHANGES),
         ),
         (
             "DELETE FROM ~life WHERE coalesce(stopped, seen) < $1 AND id < (SELECT max(id) \
              FROM ~life) RETURNING id",
             oldest,
         ),
-        ("DELETE FROM ~life WHERE id <= (SELECT max(id) FROM ~life) - $1 RETURNING id", LIVES),
+        (
+            "DELETE FROM ~life WHERE id <= (SELECT max(id) FROM ~life) - $1 RETURNING id",
+            MOST_SESSIONS.into(),
+        ),
         ("DELETE FROM ~member WHERE gone_at < $1 AND seen < $1 RETURNING id", oldest),
-        ("DELETE FROM ~ask WHERE at < $1 RETURNING id", oldest),
+        ("DELETE FROM ~ask WHERE at < $1 RETURNING id", asks),
     ];
     let statements: Vec<Statement<'_>> = statements
         .into_iter()

@@ -18,6 +18,14 @@ pub(super) fn is_conflict(error: &Error) -> bool {
     error.code().is_some_and(|code| kinds.contains(code))
 }
 
+/// Whether a host was passed over because it may only be read.
+pub(super) fn is_standby(error: &Error) -> bool {
+    error.code().is_none() && source(error) == NO_WRITES
+}
+
+/// What the client says of a standby.
+const NO_WRITES: &str = "database does not allow writes";
+
 /// What kind it is.
 pub(super) fn kind(error: &Error) -> Trouble {
     let Some(code) = error.code() else {
@@ -59,19 +67,19 @@ pub(super) fn words(error: &Error) -> String {
     if let Some(db) = error.as_db_error() {
         let hint = match db.code().code() {
             "3D000" => "; create it first",
-            "42501" => "; its owner has to GRANT it",
+            "42501" => "; its owner must GRANT it",
             "25006" => "; this server is a standby",
             _ => "",
         };
         return format!("{}{hint}", db.message());
     }
     match &*source(error) {
+        NO_WRITES => "it may only be read, as a standby".to_owned(),
         NO_PASSWORD => {
-            "the server asks for a password: write it into the URL, $PGPASSWORD or ~/.pgpass"
-                .to_owned()
+            "the server asks for a password: put it in the URL, $PGPASSWORD or ~/.pgpass".to_owned()
         }
         "server does not support TLS" => {
-            "the server has no TLS; with sslmode=disable it is used without".to_owned()
+            "the server has no TLS; set sslmode=disable to connect without it".to_owned()
         }
         text if text.contains("NotValidForName") || text.contains("not valid for name") => {
             format!("the server's certificate is for another name ({text})")

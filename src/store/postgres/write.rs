@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use crate::core::event::{Pause, RunId};
-use crate::core::fleet::SessionId;
+use crate::core::fleet::{SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
 use crate::store::encode;
@@ -413,16 +413,18 @@ impl<'a> Writer<'a> {
 
     fn withdrawn(&self, runs: &[RunId]) -> Statement<'a> {
         // Its number has been seen, so nobody is to have it again.
-        let sql = "WITH d AS (DELETE FROM ~record WHERE run = ANY($1) AND outcome IS NULL \
-                   AND attempts = 0 RETURNING run, job, due, \"by\" IS NULL AS named), \
-                   a AS (DELETE FROM ~attempt WHERE run IN (SELECT run FROM d)), \
-                   o AS (DELETE FROM ~output WHERE run IN (SELECT run FROM d)), \
-                   j AS (UPDATE ~job SET decided = least(decided, \
-                   greatest(m.due, -9223372036854775807) - 1) FROM (SELECT job, \
-                   min(due) AS due FROM d WHERE named GROUP BY job) m WHERE name = m.job) \
-                   UPDATE ~store SET next_run = m.run + 1 FROM (SELECT max(run) AS run FROM d) m \
-                   WHERE next_run <= m.run";
-        self.sql(sql).numbers(runs.iter().copied().map(number).collect())
+        let sql = format!(
+            "WITH d AS (DELETE FROM ~record WHERE run = ANY($1) AND outcome IS NULL \
+             AND attempts = 0 RETURNING run, job, due, \"by\" IS NULL AS named), \
+             a AS (DELETE FROM ~attempt WHERE run IN (SELECT run FROM d)), \
+             o AS (DELETE FROM ~output WHERE run IN (SELECT run FROM d)), \
+             j AS (UPDATE ~job SET decided = least(decided, \
+             greatest(m.due, -9223372036854775807) - 1) FROM (SELECT job, \
+             min(due) AS due FROM d WHERE named GROUP BY job) m WHERE name = m.job) \
+             UPDATE ~store SET next_run = m.run + 1 FROM (SELECT max(run) AS run FROM d \
+             WHERE run < {SPARE_RUNS}) m WHERE next_run <= m.run"
+        );
+        self.sql(&sql).numbers(runs.iter().copied().map(number).collect())
     }
 
     fn changes(&self, batch: &Batch<'a>) -> Statement<'a> {

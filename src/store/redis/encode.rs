@@ -12,6 +12,7 @@ use crate::core::event::{Change, ChangeKind, JobRecord, Pause, RunId};
 use crate::core::fleet::{Gone, Member, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
+use crate::core::sort;
 use crate::store::{AttemptRecord, Fact, OpenRun, Process, RunRecord, Session, encode};
 
 /// From here times are counted, so that none is negative.
@@ -49,11 +50,6 @@ fn outcome_text(outcome: &Outcome) -> String {
     let (word, number, text) = encode::columns(outcome);
     let number = number.map_or(String::new(), |number| number.to_string());
     format!("{word},{number},{}", some(text))
-}
-
-/// A run that is over without its scheduler.
-pub(super) fn lost_text(reason: &str) -> String {
-    outcome_text(&Outcome::Lost(reason.to_owned()))
 }
 
 fn outcome(text: &str) -> Result<Outcome, Odd> {
@@ -297,7 +293,7 @@ pub(super) fn row(seq: u64, reply: Reply) -> Result<Row, Odd> {
         }
     }
     row.record.last_due = last_due.unwrap_or(row.record.due);
-    row.attempts.sort_unstable_by_key(|attempt| attempt.attempt);
+    sort::by_key(&mut row.attempts, |attempt| attempt.attempt);
     Ok(row)
 }
 

@@ -101,7 +101,7 @@ impl Target {
         if !text.is_empty() {
             let number = text.parse().ok().filter(|number| *number >= 0);
             self.database =
-                number.ok_or(format!("has the database {text:?}, which is no number"))?;
+                number.ok_or(format!("has the database {text:?}, which is not a number"))?;
         }
         Ok(())
     }
@@ -149,7 +149,7 @@ fn host_and_port(text: &str, port: u16) -> Result<(String, u16), String> {
         },
     };
     let Some(given) = given else { return Ok((decoded(host), port)) };
-    let port = given.parse().map_err(|_| format!("has the port {given:?}, which is none"))?;
+    let port = given.parse().map_err(|_| format!("has the invalid port {given:?}"))?;
     Ok((decoded(host), port))
 }
 
@@ -223,7 +223,8 @@ impl Link {
     /// What was taken from an answer, or an error that tells of the store.
     pub(super) fn taken<T>(&self, taken: Result<T, Odd>) -> Result<T, StoreError> {
         taken.map_err(|Odd| {
-            self.url.error(Trouble::Corrupt, "holds what schedrs has not written; use another name")
+            self.url
+                .error(Trouble::Corrupt, "holds data that is not from schedrs; use another name")
         })
     }
 
@@ -270,8 +271,14 @@ impl Link {
             }
         };
         self.check(&mut conn)?;
-        let open = cmd("EVAL").arg(SCRIPT).arg(1).arg(&self.key).arg("open").arg(SCHEMA).to_owned();
-        let schema = open.query::<Value>(&mut conn).map_err(|error| self.trouble(&error))?;
+        let known = cmd("HGET").arg(&self.key).arg("schema").to_owned();
+        let mut schema = known.query::<Value>(&mut conn).map_err(|error| self.trouble(&error))?;
+        // Where it is written already a server that takes nothing any more can be read.
+        if schema == Value::Nil {
+            let open =
+                cmd("EVAL").arg(SCRIPT).arg(1).arg(&self.key).arg("open").arg(SCHEMA).to_owned();
+            schema = open.query::<Value>(&mut conn).map_err(|error| self.trouble(&error))?;
+        }
         match reply::number::<u32>(&schema) {
             Ok(found) if found > SCHEMA => {
                 let message = format!(
@@ -281,9 +288,7 @@ impl Link {
                 Err(self.url.error(Trouble::Newer(found), &message))
             }
             Ok(_) => Ok(conn),
-            Err(Odd) => {
-                Err(self.url.error(Trouble::Corrupt, "holds something else; use another name"))
-            }
+            Err(Odd) => Err(self.url.error(Trouble::Corrupt, "holds other data; use another name")),
         }
     }
 
@@ -306,7 +311,7 @@ impl Link {
             match asked {
                 Ok(Some(found)) => return Ok(found),
                 Ok(None) => {
-                    let message = format!("{host} watches no master {name:?}");
+                    let message = format!("{host} does not watch a master {name:?}");
                     last = Some(self.url.error(Trouble::Missing, &message));
                 }
                 Err(error) => last = Some(error),
@@ -361,20 +366,20 @@ impl Link {
             line.unwrap_or_default().trim()
         };
         if of("role") == "slave" {
-            let message = "is a replica: name the master, or its sentinels";
+            let message = "is a replica: use the master, or its sentinels";
             return Err(self.url.error(Trouble::ReadOnly, message));
         }
         let policy = of("maxmemory_policy");
         if policy.starts_with("allkeys-") {
             let message = format!(
-                "throws keys away when it is full (maxmemory-policy {policy}); it must be noeviction"
+                "drops keys when it is full (maxmemory-policy {policy}); it must be noeviction"
             );
             return Err(self.url.error(Trouble::Other, &message));
         }
         self.warnings.clear();
         if of("aof_enabled") == "0" && of("connected_slaves") == "0" {
             let message =
-                "keeps nothing when it restarts: switch appendonly on, or give it a replica";
+                "loses everything when it restarts: turn appendonly on, or give it a replica";
             self.warnings.push(format!("the store {}: {message}", self.url));
         }
         Ok(())
@@ -388,15 +393,15 @@ impl Link {
         let with = |kind, what: &str| self.url.error(kind, what);
         match (error.kind(), code) {
             (ErrorKind::AuthenticationFailed, _) | (_, "WRONGPASS" | "NOAUTH") => {
-                with(Trouble::Denied, "lets nobody in with this name and password")
+                with(Trouble::Denied, "rejects this name and password")
             }
             (_, "NOPERM") => {
-                with(Trouble::Denied, &format!("allows this user too little: {detail}"))
+                with(Trouble::Denied, &format!("denies this user something it needs: {detail}"))
             }
-            (_, "READONLY") => with(Trouble::Unreachable, "is not the master any more"),
-            (_, "OOM") => with(Trouble::Full, "has no memory left"),
+            (_, "READONLY") => with(Trouble::Unreachable, "is no longer the master"),
+            (_, "OOM") => with(Trouble::Full, "is out of memory"),
             (_, "MISCONF") => with(Trouble::Full, &format!("cannot write to its disk: {detail}")),
-            (_, "NOREPLICAS") => with(Trouble::Unreachable, "has too few replicas that follow it"),
+            (_, "NOREPLICAS") => with(Trouble::Unreachable, "has too few replicas"),
             (_, "LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN") => {
                 with(Trouble::Unreachable, &format!("is not ready: {detail}"))
             }
@@ -443,8 +448,8 @@ mod tests {
         let socket = read("redis:///run/redis.sock?db=4");
         assert_eq!((socket.socket, socket.database), (Some("/run/redis.sock".into()), 4));
         for (text, why) in [
-            ("redis://db/x", "no number"),
-            ("redis://db/-1", "no number"),
+            ("redis://db/x", "not a number"),
+            ("redis://db/-1", "not a number"),
             ("redis://db:x", "port"),
             ("redis://a,b", "several hosts"),
             ("redis+sentinel://a", "name of a master"),

@@ -1,5 +1,7 @@
 //! What people and programs ask, by a connection of its own that is made with the first question.
 
+use std::collections::HashMap;
+
 use redis::{Cmd, Pipeline, Value, cmd};
 
 use super::encode::{self, Row};
@@ -9,7 +11,7 @@ use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::store::shared::{OpenElsewhere, TakenUp};
-use crate::store::{AttemptRecord, Query, Reader, RunRecord, Session, StoreError};
+use crate::store::{AttemptRecord, Details, Latest, Query, Reader, RunRecord, Session, StoreError};
 
 /// So many records are read in one go.
 const PAGE: usize = 500;
@@ -39,6 +41,21 @@ fn row(value: Value) -> Result<Row, Odd> {
     encode::row(reply::number(&seq)?, fields)
 }
 
+/// How many due times of a job had which outcome.
+type Counts = Vec<(Box<str>, Box<str>, u64)>;
+
+/// Runs, and what came after them.
+fn latest(answer: Value) -> Result<(Vec<RunRecord>, Counts), Odd> {
+    let [runs, since] = reply::list_of(answer)?;
+    let runs = reply::list(runs)?.into_iter().map(|value| Ok(row(value)?.record));
+    let count = |value| {
+        let [job, word, count] = reply::list_of(value)?;
+        Ok((reply::text(&job)?.into(), reply::text(&word)?.into(), reply::number(&count)?))
+    };
+    let since = reply::list(since)?.into_iter().map(count);
+    Ok((runs.collect::<Result<_, _>>()?, since.collect::<Result<_, _>>()?))
+}
+
 /// The schedulers that share the store, in the order of their ids.
 pub(super) fn members(answer: Value) -> Result<Vec<Member>, Odd> {
     let member = |value| {
@@ -49,6 +66,17 @@ pub(super) fn members(answer: Value) -> Result<Vec<Member>, Odd> {
         reply::list(answer)?.into_iter().map(member).collect::<Result<_, _>>()?;
     found.sort_unstable_by_key(|member| member.id);
     Ok(found)
+}
+
+/// The end of what a run has printed, and how much it was.
+fn output(answer: Value) -> Result<Option<(Vec<u8>, u64)>, Odd> {
+    if answer == Value::Nil {
+        return Ok(None);
+    }
+    let all = reply::bytes(&answer)?;
+    let end = all.iter().position(|byte| *byte == b';').ok_or(Odd)?;
+    let total = std::str::from_utf8(&all[..end]).ok().and_then(|total| total.parse().ok());
+    Ok(Some((all[end + 1..].to_vec(), total.ok_or(Odd)?)))
 }
 
 /// Reads a store.
@@ -137,23 +165,26 @@ impl Reader for RedisReader {
         }
     }
 
-    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
-        let mut question = cmd("SMEMBERS");
-        question.arg(self.key("jobs"));
-        let jobs = self.all(&question)?;
-        let mut found = Vec::new();
-        for some in jobs.chunks(PAGE) {
-            let mut last = self.link.operation("last");
-            for job in some {
-                last.arg(self.link.taken(reply::bytes(job))?);
+    fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
+        let jobs = match job {
+            Some(job) => vec![Value::BulkString(job.into())],
+            None => {
+                let mut question = cmd("SMEMBERS");
+                question.arg(self.key("jobs"));
+                self.all(&question)?
             }
-            let rows = self.link.ask(&last, |answer| {
-                reply::list(answer)?.into_iter().map(row).collect::<Result<Vec<Row>, _>>()
-            })?;
-            found.extend(rows.into_iter().map(|row| row.record));
+        };
+        let (mut runs, mut since) = (Vec::new(), Vec::new());
+        for some in jobs.chunks(PAGE) {
+            let mut question = self.link.operation("latest");
+            for job in some {
+                question.arg(self.link.taken(reply::bytes(job))?);
+            }
+            let (found, counts) = self.link.ask(&question, latest)?;
+            runs.extend(found);
+            since.extend(counts);
         }
-        found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
-        Ok(found)
+        Ok(Latest::gather(runs, since))
     }
 
     fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -167,15 +198,35 @@ impl Reader for RedisReader {
         let Some(row) = self.row_of(run)? else { return Ok(None) };
         let mut question = cmd("GET");
         question.arg(self.key(&format!("out:{}", row.record.seq)));
-        self.link.ask(&question, |answer| {
-            if answer == Value::Nil {
-                return Ok(None);
+        self.link.ask(&question, output)
+    }
+
+    fn details(&mut self, runs: &[RunId]) -> Result<HashMap<RunId, Details>, StoreError> {
+        let mut found = HashMap::with_capacity(runs.len());
+        for some in runs.chunks(PAGE) {
+            let mut find = cmd("HMGET");
+            find.arg(self.key("run"));
+            for run in some {
+                find.arg(run.0);
             }
-            let all = reply::bytes(&answer)?;
-            let end = all.iter().position(|byte| *byte == b';').ok_or(Odd)?;
-            let total = std::str::from_utf8(&all[..end]).ok().and_then(|total| total.parse().ok());
-            Ok(Some((all[end + 1..].to_vec(), total.ok_or(Odd)?)))
-        })
+            let seqs: Vec<u64> = self.link.ask(&find, |answer| {
+                let there = reply::list(answer)?.into_iter().filter(|seq| *seq != Value::Nil);
+                there.map(|seq| reply::number(&seq)).collect()
+            })?;
+            let rows = self.rows(&seqs)?;
+            let mut pipe = Pipeline::with_capacity(rows.len());
+            for row in &rows {
+                pipe.cmd("GET").arg(self.key(&format!("out:{}", row.record.seq)));
+            }
+            let answers = if rows.is_empty() { Vec::new() } else { self.link.pipe(&pipe)? };
+            for (Row { record, mut attempts, begun, .. }, answer) in rows.into_iter().zip(answers) {
+                let Some(run) = record.run else { continue };
+                attempts.extend(record.last_attempt(begun, attempts.last()));
+                let output = self.link.taken(output(answer))?;
+                found.insert(run, Details { attempts, output });
+            }
+        }
+        Ok(found)
     }
 
     fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {

@@ -8,7 +8,6 @@ use redis::Value;
 #[derive(Debug)]
 pub(super) struct Odd;
 
-/// A list.
 pub(super) fn list(value: Value) -> Result<Vec<Value>, Odd> {
     match value {
         Value::Array(values) => Ok(values),
@@ -21,7 +20,6 @@ pub(super) fn list_of<const N: usize>(value: Value) -> Result<[Value; N], Odd> {
     list(value)?.try_into().map_err(|_| Odd)
 }
 
-/// Bytes.
 pub(super) fn bytes(value: &Value) -> Result<&[u8], Odd> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),
@@ -30,7 +28,6 @@ pub(super) fn bytes(value: &Value) -> Result<&[u8], Odd> {
     }
 }
 
-/// A text.
 pub(super) fn text(value: &Value) -> Result<&str, Odd> {
     std::str::from_utf8(bytes(value)?).map_err(|_| Odd)
 }

@@ -11,7 +11,7 @@ use super::{Redis, encode, last_moment, read};
 use crate::core::event::RunId;
 use crate::core::fleet::{Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
-use crate::store::shared::{Asked, Committed, Files, RUN_NUMBERS, Shared, TakenUp};
+use crate::store::shared::{Asked, Committed, Files, RUN_NUMBERS, ServerSettings, Shared, TakenUp};
 use crate::store::{Fact, StoreError, Trouble, encode as rows};
 
 fn view(answer: Value) -> Result<View, Odd> {
@@ -52,6 +52,10 @@ fn lost(answer: Value, facts: &[Fact], now: Instant) -> Result<(RunId, Lost), Od
     Ok((run, lost))
 }
 
+fn fenced(me: SessionId) -> StoreError {
+    StoreError::new(Trouble::Fenced, format!("has closed session {me}"))
+}
+
 fn asked_json(asked: &Asked) -> String {
     json!([asked.by, asked.at.micros(), asked.request]).to_string()
 }
@@ -84,6 +88,7 @@ impl Redis {
 
 impl Shared for Redis {
     fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
+        self.tidying.shared = true;
         let mut join = self.of_member("join", me);
         join.arg(rows::jobs_json(jobs));
         encode::member_fields(&mut join, me);
@@ -112,20 +117,31 @@ impl Shared for Redis {
             let lost = reply::list(lists)?.into_iter().map(|one| lost(one, facts, now));
             Ok(Some(Committed { lost: lost.collect::<Result<_, _>>()?, beat, now }))
         })?;
-        let fenced = || StoreError::new(Trouble::Fenced, format!("has given up session {me}"));
-        committed.ok_or_else(fenced)
+        committed.ok_or_else(|| fenced(me))
     }
 
-    fn reap(
-        &mut self,
-        by: SessionId,
-        whom: SessionId,
-        beat: u64,
-        reason: &str,
-    ) -> Result<bool, StoreError> {
+    fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
         let mut reap = self.link.operation("reap");
-        reap.arg(by.to_string()).arg(whom.to_string()).arg(beat).arg(encode::lost_text(reason));
+        reap.arg(by.to_string()).arg(whom.to_string()).arg(beat);
         self.link.ask(&reap, |answer| Ok(reply::number::<u8>(&answer)? > 0))
+    }
+
+    fn adopt(
+        &mut self,
+        me: SessionId,
+        runs: &[(RunId, SessionId)],
+    ) -> Result<Vec<RunId>, StoreError> {
+        let mut adopt = self.link.operation("adopt");
+        adopt.arg(me.to_string());
+        for (run, session) in runs {
+            adopt.arg(run.0).arg(session.to_string());
+        }
+        let adopted = self.link.ask(&adopt, |answer| {
+            let mine = reply::list(answer)?.into_iter().nth(1);
+            let run = |value: Value| Ok(RunId(reply::number(&value)?));
+            mine.map(|mine| reply::list(mine)?.into_iter().map(run).collect()).transpose()
+        })?;
+        adopted.ok_or_else(|| fenced(me))
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
@@ -190,6 +206,34 @@ impl Shared for Redis {
         generation.arg(seen).arg(seen.max(above).saturating_add(1));
         encode::member_fields(&mut generation, me);
         self.link.ask(&generation, view)
+    }
+
+    fn settings(&mut self) -> Result<ServerSettings, StoreError> {
+        let info = self.link.ask(&redis::cmd("INFO"), |info| Ok(reply::text(&info)?.to_owned()))?;
+        let of = |wanted: &str| {
+            let pair = info.lines().filter_map(|line| line.trim_end().split_once(':'));
+            pair.into_iter().find(|(name, _)| *name == wanted).map(|(_, value)| value)
+        };
+        let mut found = ServerSettings::new();
+        for name in ["aof_enabled", "maxmemory_policy"] {
+            found.extend(of(name).map(|value| (name.into(), value.into())));
+        }
+        // Not everybody may ask for these; then nothing is said of them.
+        let mut ask = |name: &str| {
+            let question = redis::cmd("CONFIG").arg("GET").arg(name).to_owned();
+            let value = self.link.ask(&question, reply::pairs).ok()?.pop()?.1;
+            String::from_utf8(value).ok()
+        };
+        if of("aof_enabled") == Some("1")
+            && let Some(value) = ask("appendfsync")
+        {
+            found.push(("appendfsync".into(), value.into()));
+        }
+        if let Some(needed) = ask("min-replicas-to-write") {
+            let without = if needed == "0" { of("connected_slaves").unwrap_or("0") } else { "0" };
+            found.push(("replicas without min-replicas-to-write".into(), without.into()));
+        }
+        Ok(found)
     }
 
     fn put_back(&mut self, members: &[Member], files: &Files) -> Result<(), StoreError> {

@@ -113,16 +113,18 @@ local function remove(seq)
   end
 end
 
--- A run is over.
-local function over(seq, outcome, failed)
-  call('HSET', P .. 'r:' .. seq, 'o', outcome)
+-- A run is over; what else there is to say of it follows.
+local function over(seq, outcome, failed, ...)
+  local record = P .. 'r:' .. seq
+  local row = call('HMGET', record, 'x', 'j', 'k', 'o')
+  call('HSET', record, 'o', outcome, ...)
   call('ZREM', P .. 'open', seq)
   if failed then
     call('ZADD', P .. 'failed', seq, seq)
-  else
+  elseif row[4] then
+    -- It was over before: lost, as the others thought.
     call('ZREM', P .. 'failed', seq)
   end
-  local row = call('HMGET', P .. 'r:' .. seq, 'x', 'j', 'k')
   free(seq, row[2], row[1], row[3])
 end
 
@@ -273,7 +275,10 @@ function facts.A(run, job, due, at, by, host, slot)
   if slot ~= '' then
     call('HSET', P .. 'slot:' .. job, slot .. ':' .. host, seq)
   end
-  highest = math.max(highest, tonumber(run))
+  -- A number that a scheduler took for want of others (2^62 and above) is nobody's first.
+  if tonumber(run) < 4611686018427387904 then
+    highest = math.max(highest, tonumber(run))
+  end
   return 7
 end
 
@@ -324,8 +329,7 @@ end
 function facts.E(run, outcome, failed, duration, attempts)
   local seq = record_of(run)
   if seq then
-    call('HSET', P .. 'r:' .. seq, 'u', duration, 'n', attempts)
-    over(seq, outcome, failed == '1')
+    over(seq, outcome, failed == '1', 'u', duration, 'n', attempts)
   end
   return 5
 end
@@ -509,26 +513,44 @@ function operations.members()
   return members()
 end
 
--- by, whom, beat, outcome
-function operations.reap(by, whom, seen, outcome)
+-- by, whom, beat
+function operations.reap(by, whom, seen)
   local key = P .. 's:' .. whom
   local row = call('HMGET', key, 'beat', 'gone')
   if row[1] ~= seen or row[2] then
     return 0
   end
   call('HSET', key, 'gone', clock(), 'gone_by', by)
-  for _, seq in ipairs(call('ZRANGE', P .. 'open', 0, -1)) do
-    local run = call('HMGET', P .. 'r:' .. seq, 's', 'n', 'r')
-    if run[1] == whom then
-      if not run[2] or run[2] == '0' then
-        withdraw(run[3])
-      else
-        over(seq, outcome, true)
-      end
-    end
-  end
   changed()
   return 1
+end
+
+-- id, then runs, each with the session that has had it: answers those that are this session's now
+function operations.adopt(id)
+  if not beat(id) then
+    return { 'gone' }
+  end
+  local host, mine = call('HGET', P .. 's:' .. id, 'host') or '', {}
+  for place = 3, #ARGV, 2 do
+    local run, of = ARGV[place], ARGV[place + 1]
+    local seq = record_of(run)
+    local record = seq and P .. 'r:' .. seq
+    local row = seq and call('HMGET', record, 's', 'o')
+    local was_lost = seq and row[2] and string.sub(row[2], 1, 5) == 'lost,'
+    if seq and row[1] == of and (not row[2] or was_lost) then
+      if was_lost then
+        -- It may have its slot no longer.
+        call('HDEL', record, 'o', 'u', 'x')
+        call('ZREM', P .. 'failed', seq)
+        call('ZADD', P .. 'open', seq, seq)
+      end
+      call('HSET', record, 's', id, 'h', host)
+      mine[#mine + 1] = run
+    elseif seq and row[1] == id and not row[2] then
+      mine[#mine + 1] = run
+    end
+  end
+  return { 'mine', mine }
 end
 
 -- id, whether it has ended
@@ -640,33 +662,58 @@ function operations.put_back(id)
   return 0
 end
 
--- The newest record of each of these jobs that is over.
-function operations.last()
-  local found = {}
+-- The word of a record's outcome; nothing: it is not over.
+local function word_of(seq)
+  local outcome = call('HGET', P .. 'r:' .. seq, 'o')
+  return outcome and string.match(outcome, '^[^,]*')
+end
+
+-- Due times with these outcomes did not come to run.
+local not_run = { skipped = true, missed = true, coalesced = true }
+
+-- Of each of these jobs the last run that has ended and the last that succeeded; and how many due times
+-- had which outcome since the former.
+function operations.latest()
+  local runs, since = {}, {}
   for place = 2, #ARGV do
-    local of, from = P .. 'of:' .. ARGV[place], 0
+    local job, from, counts, word = ARGV[place], 0, {}, nil
+    local has_run = false
     repeat
-      local seq = call('ZREVRANGE', of, from, from)[1]
+      local seq = call('ZREVRANGE', P .. 'of:' .. job, from, from)[1]
       from = from + 1
-      local record = seq and P .. 'r:' .. seq
-      if seq and call('HGET', record, 'o') then
-        found[#found + 1] = { seq, call('HGETALL', record) }
-        seq = nil
+      word = seq and word_of(seq)
+      if word and not_run[word] then
+        if not has_run then
+          counts[word] = (counts[word] or 0) + tonumber(call('HGET', P .. 'r:' .. seq, 'c') or 1)
+        end
+      elseif word and (word == 'succeeded' or not has_run) then
+        has_run = true
+        runs[#runs + 1] = { seq, call('HGETALL', P .. 'r:' .. seq) }
       end
-    until not seq
+    until not seq or word == 'succeeded'
+    for outcome, count in pairs(counts) do
+      since[#since + 1] = { job, outcome, text(count) }
+    end
   end
-  return found
+  return { runs, since }
 end
 
 -- Forgetting --------------------------------------------------------------------------------------
 
--- Whether it is the last record of a job that is there.
+-- Whether it is the last record of a job that is there, its last run that has ended or the last that
+-- succeeded.
 local function is_last(job, seq)
   if call('HEXISTS', P .. 'job', job) == 0 then
     return false
   end
+  local own = word_of(seq)
+  local any, run, success = true, not not_run[own], own == 'succeeded'
   for _, later in ipairs(call('ZRANGEBYSCORE', P .. 'of:' .. job, '(' .. seq, '+inf')) do
-    if call('HEXISTS', P .. 'r:' .. later, 'o') == 1 then
+    local word = word_of(later)
+    any = any and not word
+    run = run and not (word and not not_run[word])
+    success = success and word ~= 'succeeded'
+    if not (any or run or success) then
       return false
     end
   end
@@ -682,10 +729,10 @@ local function forget(job, seq)
   return true
 end
 
--- keep so many, the oldest moment, now, so many at a time, jobs: answers those that may have more.
-function operations.beyond(keep, oldest, now, slice)
+-- keep so many, the oldest moment, now, so many at a time, what is younger than this, jobs: answers those that may have more.
+function operations.beyond(keep, oldest, now, slice, young)
   local more, left = {}, tonumber(slice)
-  for place = 6, #ARGV do
+  for place = 7, #ARGV do
     local job, gone = ARGV[place], 0
     local of = P .. 'of:' .. job
     local beyond = call('ZCARD', of) - tonumber(keep)
@@ -695,6 +742,11 @@ function operations.beyond(keep, oldest, now, slice)
     for _, seq in ipairs(rows) do
       left = left - 1
       local at = call('HGET', P .. 'r:' .. seq, 'a') or ''
+      -- The claims of the last minutes stay, and what follows is younger.
+      if at > young then
+        all = true
+        break
+      end
       if beyond > 0 or at <= now then
         if beyond <= 0 and at >= oldest then
           all = true
@@ -741,8 +793,8 @@ function operations.old(after, oldest, now, slice)
   return { after, (full and (gone > 0 or not ahead)) and 1 or 0 }
 end
 
--- the oldest moment, sessions gone before that, so many changes, so many lives
-function operations.aside(oldest, sessions, changes, lives)
+-- the oldest moment, sessions gone before that, so many changes, so many lives, the oldest request, now
+function operations.aside(oldest, sessions, changes, lives, asks, now)
   call('ZREMRANGEBYLEX', P .. 'change', '-', '(' .. oldest)
   call('ZREMRANGEBYRANK', P .. 'change', 0, -1 - tonumber(changes))
   local keys = call('ZRANGE', P .. 'lives', 0, -2)
@@ -769,12 +821,21 @@ function operations.aside(oldest, sessions, changes, lives)
       call('HDEL', P .. 'files', hash)
     end
   end
-  for _, id in ipairs(call('ZRANGE', P .. 'asks', 0, -1001)) do
-    call('DEL', P .. 'ask:' .. id)
-    call('ZREM', P .. 'asks', id)
+  -- In the order in which they came. One from ahead keeps none behind it.
+  for _, id in ipairs(call('ZRANGE', P .. 'asks', 0, 999)) do
+    local all = call('HGET', P .. 'ask:' .. id, 'all')
+    local at = all and cjson.decode(all)[2]
+    if not at or at < tonumber(asks) then
+      call('DEL', P .. 'ask:' .. id)
+      call('ZREM', P .. 'asks', id)
+    elseif at <= tonumber(now) then
+      break
+    end
   end
   return 0
 end
 
 -- Lua holds some thousands of arguments of a call at most, so that lists are read from ARGV.
-return operations[ARGV[1]](ARGV[2] or '', ARGV[3] or '', ARGV[4] or '', ARGV[5] or '', ARGV[6] or '')
+return operations[ARGV[1]](
+  ARGV[2] or '', ARGV[3] or '', ARGV[4] or '', ARGV[5] or '', ARGV[6] or '', ARGV[7] or ''
+)

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::schema::APPLICATION_ID;
@@ -70,7 +70,7 @@ pub(super) fn find_or_make(path: &Path) -> Result<Found, StoreError> {
     let logged = || length(&with(path, "-wal")) > 0;
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
-            let message = format!("{} is not a regular file; name another", path.display());
+            let message = format!("{} is not a regular file; use another", path.display());
             Err(StoreError::new(Trouble::Other, message))
         }
         Ok(found) if found.len() >= SMALLEST || logged() => Ok(Found::Filled),
@@ -102,7 +102,7 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
         let is_log = beginnings.iter().any(|beginning| start.starts_with(beginning));
         if read.is_err() || (!start.is_empty() && !is_log) {
             let message = format!(
-                "{} cannot be used: {} would be taken for a part of it, and is none; name another \
+                "{} cannot be used: {} would be read as part of it, but is not; use another \
                  file",
                 path.display(),
                 beside.display()
@@ -113,12 +113,6 @@ pub(super) fn refuse_foreign(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Device and inode of the file at a path.
-pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
-/// Its length.
 pub(super) fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }

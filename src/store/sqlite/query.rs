@@ -16,8 +16,8 @@ use crate::store::{Query, RunRecord};
 const SORTED: i64 = 5000;
 
 /// A statement in the making: where it looks, its conditions, and their values.
-struct Asked {
-    text: String,
+pub(super) struct Asked {
+    pub(super) text: String,
     conditions: u32,
     values: Vec<Box<dyn ToSql>>,
 }
@@ -45,10 +45,9 @@ impl Asked {
     }
 }
 
-/// The records of a span of time, or the newest of them if no more are wanted: `seq` of those that
-/// are due within it, and of those that begin before it and reach into it. `None`: they are many,
-/// and it is better to go through all records from the newest on.
-fn of_span(conn: &Connection, job: Option<i64>, query: &Query) -> Result<Option<Vec<i64>>> {
+/// What finds the records of a span of time: those that are due within it, and those that begin before
+/// it and reach into it.
+pub(super) fn span(job: Option<i64>, query: &Query) -> [Asked; 2] {
     let since = query.since.unwrap_or(Instant::MIN).micros();
     let until = query.until.unwrap_or(Instant::MAX).micros();
     let index = if job.is_some() { "record_claim" } else { "record_due" };
@@ -68,6 +67,13 @@ fn of_span(conn: &Connection, job: Option<i64>, query: &Query) -> Result<Option<
             asked.and("seq < ?", i64::try_from(before).unwrap_or(i64::MAX));
         }
     }
+    both
+}
+
+/// The records of a span of time, or the newest of them if no more are wanted: their `seq`. `None`:
+/// they are many, and it is better to go through all records from the newest on.
+fn of_span(conn: &Connection, job: Option<i64>, query: &Query) -> Result<Option<Vec<i64>>> {
+    let both = span(job, query);
     let find = |order: &str, limit: i64| -> Result<Vec<i64>> {
         let mut found = Vec::new();
         for asked in &both {
@@ -83,17 +89,23 @@ fn of_span(conn: &Connection, job: Option<i64>, query: &Query) -> Result<Option<
     // From the newest on is well if the span reaches to it. If not, all that is younger would be
     // read in vain, and the index, which has all that is asked for here, is the better way.
     let limit = i64::try_from(query.limit).unwrap_or(0);
+    let until = query.until.unwrap_or(Instant::MAX).micros();
     let top = limit > 0 && limit <= SORTED && !query.failed && !reaches(conn, job, until)?;
     top.then(|| find(" ORDER BY seq DESC", limit)).transpose()
 }
 
+/// What finds the due time of the newest record, of one job or of all.
+pub(super) fn newest_due(of_one: bool) -> &'static str {
+    if of_one {
+        "SELECT due FROM record INDEXED BY record_job WHERE job = ?1 ORDER BY seq DESC LIMIT 1"
+    } else {
+        "SELECT due FROM record NOT INDEXED WHERE ?1 IS NULL ORDER BY seq DESC LIMIT 1"
+    }
+}
+
 /// Whether the newest record (of a job) is not due after that.
 fn reaches(conn: &Connection, job: Option<i64>, until: i64) -> Result<bool> {
-    let sql = match job {
-        Some(_) => "SELECT due FROM record INDEXED BY record_job WHERE job = ?1",
-        None => "SELECT due FROM record NOT INDEXED WHERE ?1 IS NULL",
-    };
-    let mut newest = conn.prepare_cached(&format!("{sql} ORDER BY seq DESC LIMIT 1"))?;
+    let mut newest = conn.prepare_cached(newest_due(job.is_some()))?;
     let due = newest.query_row([job], |row| row.get::<_, i64>(0)).optional()?;
     Ok(due.is_none_or(|due| due <= until))
 }
@@ -118,9 +130,16 @@ pub(super) fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>
     if query.run.is_none() && (query.since.is_some() || query.until.is_some()) {
         few = of_span(conn, id, query)?;
     }
+    let asked = wanted(id, query, few.as_deref());
+    let mut statement = conn.prepare(&asked.text)?;
+    statement.query_map(&*asked.values(), record)?.collect()
+}
+
+/// What finds the records that a query wants: among these few, or among all.
+pub(super) fn wanted(id: Option<i64>, query: &Query, few: Option<&[i64]>) -> Asked {
     let mut asked = Asked::new(RECORD);
     // The planner does not know how the values are spread; which index is right is known here.
-    asked.text.push_str(match (&few, query.run, id, query.failed) {
+    asked.text.push_str(match (few, query.run, id, query.failed) {
         (Some(_), ..) => "",
         (None, Some(_), ..) => " INDEXED BY record_run",
         (None, None, Some(_), true) => " INDEXED BY record_job_failed",
@@ -128,7 +147,7 @@ pub(super) fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>
         (None, None, None, true) => " INDEXED BY record_failed",
         (None, None, None, false) => " NOT INDEXED",
     });
-    if let Some(few) = &few {
+    if let Some(few) = few {
         let few: Vec<String> = few.iter().map(i64::to_string).collect();
         asked.plain(&format!("seq IN ({})", few.join(",")));
     }
@@ -154,6 +173,5 @@ pub(super) fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>
     if query.limit > 0 {
         let _ = write!(asked.text, " LIMIT {}", query.limit);
     }
-    let mut statement = conn.prepare(&asked.text)?;
-    statement.query_map(&*asked.values(), record)?.collect()
+    asked
 }

@@ -17,20 +17,34 @@ use super::{files, query, trouble};
 use crate::core::event::{Change, ChangeKind, JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
+use crate::core::sort;
+use crate::store::encode::{ENDED_RUN, NOT_RUN};
 use crate::store::{
-    AttemptRecord, OpenRun, Process, Query, Reader, Restored, RunRecord, Session, StoreError,
-    Trouble, encode,
+    AttemptRecord, Latest, OpenRun, Process, Query, Reader, Restored, RunRecord, Session,
+    StoreError, Trouble, encode,
 };
+use crate::sys::file_id::FileId;
 
 /// How long to wait for a scheduler that is just putting its log in order.
 const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) const RECORD: &str = "SELECT seq, (SELECT name FROM job WHERE id = r.job), due, last_due, count, \
                       at, run, outcome, number, reason, started, duration, attempts, pid, \
                       pid_start, \"by\", begun FROM record r";
-const JOB: &str = "SELECT name, decided, anchor, \"trigger\", since, resumed, added, overrides, \
+pub(super) const JOB: &str = "SELECT name, decided, anchor, \"trigger\", since, resumed, added, overrides, \
                    paused_at, paused_until, paused_by, paused_reason FROM job WHERE present = 1";
 const SESSION: &str = "SELECT pid, pid_start, boot, began, seen, stopped, jobfile, mark \
                        FROM session ORDER BY id";
+/// How an attempt ended, and when.
+pub(super) const ATTEMPT: &str = "SELECT outcome, number, reason, ended FROM attempt \
+                                  WHERE run = ?1 AND attempt = ?2";
+pub(super) const ATTEMPTS: &str = "SELECT attempt, pid, pid_start, begun, ended, outcome, number, reason \
+                                   FROM attempt WHERE run = ?1 ORDER BY attempt";
+pub(super) const NEXT_RUN: &str = "SELECT max(next_run, coalesce((SELECT max(run) FROM record \
+                                   WHERE run IS NOT NULL), 0) + 1) FROM state";
+pub(super) const OUTPUT: &str = "SELECT tail, total FROM output WHERE run = ?1";
+pub(super) const CHANGES: &str = "SELECT at, job, what, \"by\", detail FROM change \
+                                  WHERE at >= ?1 AND at <= ?2 \
+                                  AND (?3 IS NULL OR job IS NULL OR job = ?3) ORDER BY at, id";
 
 fn instant(row: &Row<'_>, column: usize) -> Result<Instant> {
     Ok(Instant::from_micros(row.get(column)?))
@@ -128,17 +142,19 @@ fn all_paused(conn: &Connection) -> Result<Option<Pause>> {
     conn.query_row(sql, [], |row| pause(row, 0))
 }
 
+/// What finds the runs that are not over.
+pub(super) fn open_statement() -> String {
+    format!("{RECORD} INDEXED BY record_open WHERE outcome IS NULL ORDER BY seq")
+}
+
 /// What a store knew when it was opened.
 pub(super) fn restored(conn: &Connection) -> Result<Restored> {
-    let open = format!("{RECORD} INDEXED BY record_open WHERE outcome IS NULL ORDER BY seq");
     let mut runs = Vec::new();
-    for found in all(conn, &open, &[], record)? {
+    for found in all(conn, &open_statement(), &[], record)? {
         // Nothing that is no run is open.
         let Some(run) = found.run else { continue };
-        let sql = "SELECT outcome, number, reason, ended FROM attempt WHERE run = ?1 \
-                   AND attempt = ?2";
         let last = conn
-            .prepare_cached(sql)?
+            .prepare_cached(ATTEMPT)?
             .query_row([run.0 as i64, i64::from(found.attempts)], |row| {
                 Ok((outcome(row, 0)?, instant(row, 3)?))
             })
@@ -156,35 +172,50 @@ pub(super) fn restored(conn: &Connection) -> Result<Restored> {
             last_ended,
         });
     }
-    let next = "SELECT max(next_run, coalesce((SELECT max(run) FROM record WHERE run IS NOT NULL), \
-                0) + 1) FROM state";
     let mut sessions = all(conn, &format!("{SESSION} DESC LIMIT 1"), &[], session)?;
     Ok(Restored {
         jobs: all(conn, JOB, &[], job)?,
         all_paused: all_paused(conn)?,
         open: runs,
-        next_run: conn.query_row(next, [], |row| row.get::<_, i64>(0))? as u64,
+        next_run: conn.query_row(NEXT_RUN, [], |row| row.get::<_, i64>(0))? as u64,
         last_session: sessions.pop(),
     })
 }
 
-fn last_of_each(conn: &Connection) -> Result<Vec<RunRecord>> {
-    // The newest record of a job is nearly always over: one step in an index for each job, in the
-    // order of that index.
-    let sql = format!(
-        "{RECORD} WHERE seq IN (SELECT (SELECT seq FROM record INDEXED BY record_job \
-         WHERE job = job.id AND outcome IS NOT NULL ORDER BY seq DESC LIMIT 1) FROM job NOT INDEXED)"
+/// What finds the last runs of a job, or of all, and what finds the due times since then.
+pub(super) fn latest_statements(of_one: bool) -> [String; 2] {
+    // The last run of a job is nearly always among its newest records: a few steps in an index for
+    // each job, in the order of that index.
+    let newest = |what: &str| {
+        format!(
+            "(SELECT seq FROM record INDEXED BY record_job WHERE job = job.id AND {what} \
+             ORDER BY seq DESC LIMIT 1)"
+        )
+    };
+    let (run, success) = (newest(ENDED_RUN), newest("outcome = 'succeeded'"));
+    let jobs = if of_one { "job WHERE name = ?1" } else { "job NOT INDEXED WHERE ?1 IS NULL" };
+    let runs = format!(
+        "{RECORD} WHERE seq IN (SELECT {run} FROM {jobs} UNION SELECT {success} FROM {jobs})"
     );
-    let mut found = all(conn, &sql, &[], record)?;
-    found.sort_unstable_by(|a, b| a.job.cmp(&b.job));
-    Ok(found)
+    // CROSS: the planner keeps to this order of the tables. In the other all records are read.
+    let since = format!(
+        "SELECT job.name, r.outcome, sum(r.count) FROM (SELECT id, name, coalesce({run}, 0) AS last \
+         FROM {jobs}) job CROSS JOIN record r INDEXED BY record_job ON r.job = job.id \
+         AND r.seq > job.last WHERE r.outcome IN {NOT_RUN} GROUP BY r.job, r.outcome"
+    );
+    [runs, since]
+}
+
+fn latest(conn: &Connection, job: Option<&str>) -> Result<Vec<Latest>> {
+    let [runs, since] = latest_statements(job.is_some());
+    let count = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64));
+    let runs = all(conn, &runs, &[&job], record)?;
+    Ok(Latest::gather(runs, all(conn, &since, &[&job], count)?))
 }
 
 fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
     let number = run.0 as i64;
-    let kept = "SELECT attempt, pid, pid_start, begun, ended, outcome, number, reason \
-                FROM attempt WHERE run = ?1 ORDER BY attempt";
-    let mut found = all(conn, kept, &[&number], |row| {
+    let mut found = all(conn, ATTEMPTS, &[&number], |row| {
         Ok(AttemptRecord {
             attempt: row.get(0)?,
             process: process(row, 1)?,
@@ -215,7 +246,7 @@ pub struct SqliteReader {
 #[derive(Debug)]
 struct Open {
     conn: Connection,
-    identity: Option<(u64, u64)>,
+    identity: Option<FileId>,
     /// It was opened as a file that nobody changes: what is read of it is kept, so that it has to
     /// be opened anew for the next question.
     immutable: bool,
@@ -241,7 +272,7 @@ impl SqliteReader {
 
     /// Asks. A database that was moved aside since the last time is opened anew.
     fn ask<T>(&mut self, question: impl FnOnce(&Connection) -> Result<T>) -> Result<T, StoreError> {
-        let identity = files::identity(&self.path);
+        let identity = FileId::at(&self.path);
         let usable = |open: &Open| !open.immutable && open.identity == identity;
         let opened = match self.open.take().filter(usable) {
             Some(opened) => opened,
@@ -254,14 +285,13 @@ impl SqliteReader {
 
 fn open(path: &Path) -> Result<Open, StoreError> {
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        let message = format!("{} is not a regular file; name another", path.display());
+        let message = format!("{} is not a regular file; use another", path.display());
         return Err(StoreError::new(Trouble::Other, message));
     }
-    let identity = files::identity(path);
+    let identity = FileId::at(path);
     // Of an empty file SQLite would throw the log away, even if somebody has only emptied it.
     if identity.is_none() || files::length(path) == 0 {
-        let message =
-            format!("{} is not there, or empty: no scheduler has used it", path.display());
+        let message = format!("{} is missing or empty: no scheduler has used it", path.display());
         return Err(StoreError::new(Trouble::Missing, message));
     }
     match connect(path, false) {
@@ -291,7 +321,7 @@ fn connect(path: &Path, immutable: bool) -> Result<Connection, StoreError> {
     conn.busy_timeout(PATIENCE).map_err(failed)?;
     if schema::version(&conn, path, MIGRATIONS.len() as u32)? < MIGRATIONS.len() as u32 {
         let message = format!(
-            "{} has no tables, or those of an older schedrs; `schedrs run` makes them",
+            "{} has no tables, or those of an older schedrs; `schedrs run` creates them",
             path.display(),
         );
         return Err(StoreError::new(Trouble::Missing, message));
@@ -320,8 +350,8 @@ impl Reader for SqliteReader {
         self.ask(|conn| query::records(conn, query))
     }
 
-    fn last_of_each(&mut self) -> Result<Vec<RunRecord>, StoreError> {
-        self.ask(last_of_each)
+    fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
+        self.ask(|conn| latest(conn, job))
     }
 
     fn attempts(&mut self, run: RunId) -> Result<Vec<AttemptRecord>, StoreError> {
@@ -329,9 +359,8 @@ impl Reader for SqliteReader {
     }
 
     fn output(&mut self, run: RunId) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
-        let sql = "SELECT tail, total FROM output WHERE run = ?1";
         let row = |row: &Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64));
-        self.ask(|conn| conn.prepare_cached(sql)?.query_row([run.0 as i64], row).optional())
+        self.ask(|conn| conn.prepare_cached(OUTPUT)?.query_row([run.0 as i64], row).optional())
     }
 
     fn job(&mut self, id: &str) -> Result<Option<JobRecord>, StoreError> {
@@ -341,7 +370,7 @@ impl Reader for SqliteReader {
 
     fn jobs(&mut self) -> Result<Vec<JobRecord>, StoreError> {
         let mut found = self.ask(|conn| all(conn, JOB, &[], job))?;
-        found.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        sort::by(&mut found, |a, b| a.id.cmp(&b.id));
         Ok(found)
     }
 
@@ -355,11 +384,9 @@ impl Reader for SqliteReader {
         from: Instant,
         until: Instant,
     ) -> Result<Vec<Change>, StoreError> {
-        let sql = "SELECT at, job, what, \"by\", detail FROM change WHERE at >= ?1 AND at <= ?2 \
-                   AND (?3 IS NULL OR job IS NULL OR job = ?3) ORDER BY at, id";
         let values: [&dyn ToSql; 3] = [&from.micros(), &until.micros(), &job];
         self.ask(|conn| {
-            all(conn, sql, &values, |row| {
+            all(conn, CHANGES, &values, |row| {
                 Ok(Change {
                     at: instant(row, 0)?,
                     job: row.get(1)?,

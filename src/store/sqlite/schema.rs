@@ -138,7 +138,7 @@ pub(super) fn version(conn: &Connection, path: &Path, known: u32) -> Result<u32,
         0 | APPLICATION_ID if version == 0 && tables == 0 => Ok(0),
         _ => {
             let message =
-                format!("{} is the database of another program; name another", path.display());
+                format!("{} is another program's database; use another file", path.display());
             Err(StoreError::new(Trouble::Other, message))
         }
     }

@@ -1,23 +1,22 @@
 //! Forgetting, a little at a time.
 //!
 //! Of each job that has new records the oldest go until it is within its limits; records of jobs
-//! that have no new ones are found by their age. What is not over stays, and so does the last
-//! record of a job that is there: one that runs once a year is not to look as if it never had.
+//! that have no new ones are found by their age. What is not over stays, and so do the last record
+//! of a job that is there, its last run that has ended and the last that succeeded: one that runs
+//! once a year is not to look as if it never had.
 
 use std::collections::HashSet;
+use std::sync::LazyLock;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::write::Known;
 use crate::core::instant::Instant;
-use crate::store::Limits;
+use crate::store::encode::ENDED_RUN;
+use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS};
 
 /// So many records are looked at in one go.
 const SLICE: i64 = 200;
-/// So many changes are kept at most, however young they are.
-const CHANGES: i64 = 10_000;
-/// And so many sessions.
-const SESSIONS: i64 = 1000;
 /// Space is given back when more than a quarter of the pages is free, and so many.
 const FREE_PAGES: i64 = 512;
 
@@ -207,12 +206,23 @@ fn of_job(
     Ok(!all && forgotten > 0)
 }
 
-/// Whether it is the last record of a job that is there.
+/// Whether it is the last record of a job that is there, its last run that has ended or the last that
+/// succeeded.
 fn is_last(conn: &Connection, old: &Old) -> Result<bool> {
-    let sql = "SELECT present AND NOT EXISTS (SELECT 1 FROM record INDEXED BY record_job \
-               WHERE job = ?1 AND seq > ?2 AND outcome IS NOT NULL) FROM job WHERE id = ?1";
-    conn.prepare_cached(sql)?.query_row([old.job, old.seq], |row| row.get(0))
+    conn.prepare_cached(&IS_LAST)?.query_row([old.job, old.seq], |row| row.get(0))
 }
+
+pub(super) static IS_LAST: LazyLock<String> = LazyLock::new(|| {
+    let is_newest = |what: &str| {
+        format!(
+            "((SELECT {what} FROM record WHERE seq = ?2) AND NOT EXISTS (SELECT 1 FROM record \
+             INDEXED BY record_job WHERE job = ?1 AND seq > ?2 AND {what}))"
+        )
+    };
+    let [any, run, success] =
+        ["outcome IS NOT NULL", ENDED_RUN, "outcome = 'succeeded'"].map(is_newest);
+    format!("SELECT present AND ({any} OR {run} OR {success}) FROM job WHERE id = ?1")
+});
 
 fn forget(conn: &Connection, old: &Old, names_gone: &mut bool) -> Result<()> {
     let run = |sql: &str, value: i64| conn.prepare_cached(sql)?.execute([value]);
@@ -240,7 +250,9 @@ fn aside(conn: &Connection, oldest: i64) -> Result<bool> {
         "DELETE FROM session WHERE id <= (SELECT max(id) FROM session) - ?1",
     ];
     let mut gone = 0;
-    for (sql, value) in statements.into_iter().zip([oldest, CHANGES, oldest, SESSIONS]) {
+    for (sql, value) in
+        statements.into_iter().zip([oldest, MOST_CHANGES.into(), oldest, MOST_SESSIONS.into()])
+    {
         gone += conn.prepare_cached(sql)?.execute([value])?;
     }
     Ok(gone >= 100)

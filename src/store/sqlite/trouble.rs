@@ -15,10 +15,10 @@ pub(super) fn from_sqlite(path: &Path, error: &Error) -> StoreError {
         kind,
         match kind {
             Trouble::Locked => format!("{path} is locked by another program"),
-            Trouble::Full => format!("{path} cannot be written: no space is left on the device"),
-            Trouble::ReadOnly => format!("{path} may not be written"),
+            Trouble::Full => format!("cannot write {path}: no space left on the device"),
+            Trouble::ReadOnly => format!("{path} is read-only"),
             Trouble::Corrupt if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
-                format!("{path} is damaged, or no store at all ({error})")
+                format!("{path} is damaged, or not a store at all ({error})")
             }
             Trouble::Corrupt => format!("{path} is damaged ({error})"),
             Trouble::Missing => format!("{path} was deleted or replaced while it was in use"),
@@ -27,7 +27,6 @@ pub(super) fn from_sqlite(path: &Path, error: &Error) -> StoreError {
     )
 }
 
-/// The kind of trouble.
 fn kind(error: &Error) -> Trouble {
     match error {
         Error::SqliteFailure(failure, _) => match (failure.code, failure.extended_code) {

@@ -24,12 +24,14 @@ fn run(bench: &Bench, args: &[&str]) -> Output {
     command.args(&args[cut..]).output().unwrap()
 }
 
-/// What it writes when all is well.
+/// What it writes when all is well. A table says on stderr in which zone it is, and nothing else.
 #[track_caller]
 fn out(bench: &Bench, args: &[&str]) -> String {
     let done = run(bench, args);
     assert!(done.status.success(), "{args:?} {done:?}");
-    assert!(done.stderr.is_empty(), "{args:?} {done:?}");
+    let said = String::from_utf8_lossy(&done.stderr);
+    let is_zone = args[0] == "list" && said == "zone: Europe/Berlin, from $TZ\n";
+    assert!(said.is_empty() || is_zone, "{args:?} {done:?}");
     String::from_utf8(done.stdout).unwrap()
 }
 
@@ -82,6 +84,67 @@ fn a_list_is_a_table() {
     assert!(err(&bench, &["list", "--watch"], 1).contains("terminal"));
 }
 
+/// A time is on the job's clocks, or with `--local` on those of whoever looks, and whose that is can be
+/// seen: by its offset, by the column, or below the table.
+#[test]
+fn times_say_on_whose_clocks_they_are() {
+    const FAR: &str = "date = 2100-01-02T09:00:00\ncommand = 'x'\n";
+    let far = |id: &str, zone: &str| format!("[jobs.{id}]\n{zone}{FAR}");
+    let head = "[scheduler]\ntimezone = 'Europe/Berlin'\n";
+    let berlin = head.to_owned() + &far("b", "");
+    let mixed = berlin.clone() + &far("t", "timezone = 'Asia/Tokyo'\n");
+    // (the jobs, whose clocks, options, what is in the row of `b`, what is said below)
+    let rows = [
+        (&berlin, "Europe/Berlin", &[][..], "2 Jan 2100 09:00  once", "zone: Europe/Berlin, from"),
+        (&berlin, "UTC", &[], "2 Jan 2100 09:00  Europe/Berlin  once", ""),
+        (&berlin, "UTC", &["--local"], "2 Jan 2100 08:00  once", "zone: UTC, from $TZ"),
+        (&mixed, "Europe/Berlin", &[], "2 Jan 2100 09:00  Europe/Berlin  once", ""),
+        (&mixed, "Asia/Tokyo", &["--local"], "2 Jan 2100 17:00  once", "zone: Asia/Tokyo, from"),
+    ];
+    for (jobs, zone, options, row, below) in rows {
+        let bench = Bench::of(jobs, None);
+        let ask = |args: &[&str]| {
+            let args = [options, args].concat();
+            let done = schedrs(&bench, &args).env("TZ", zone).output().unwrap();
+            let text = |bytes| String::from_utf8(bytes).unwrap();
+            (text(done.stdout), text(done.stderr))
+        };
+        let (table, said) = ask(&["list"]);
+        assert!(table.contains(row), "{row}: {table}");
+        assert!(said.starts_with(below) && said.is_empty() == below.is_empty(), "{below}: {said}");
+        // What is no table says the offset, and where there are several times with each.
+        let offset = match (options, zone) {
+            ([], _) => "+01:00",
+            (_, "UTC") => "+00:00",
+            _ => "+09:00",
+        };
+        let (status, _) = ask(&["status"]);
+        for name in ["since", "loaded", "next"] {
+            let line = status.lines().find(|line| line.trim_start().starts_with(name)).unwrap();
+            assert!(
+                line.contains(&format!("{offset} (")) || line.contains(" +02:00 ("),
+                "{status}"
+            );
+        }
+        let modified = ask(&["modify", "b", "--timeout", "5m"]).0;
+        let next =
+            modified.split_once(": once, 2 Jan 2100 09:00 +01:00, next 2 Jan 2100 ").unwrap().1;
+        assert_eq!(&next[5..12], &format!(" {offset}"), "{modified}");
+        let paused = ask(&["pause", "b", "--until", "2100-01-01T00:00Z"]).0;
+        let here = match zone {
+            "UTC" => "b is paused until 1 Jan 2100 00:00 +00:00\n",
+            "Asia/Tokyo" => "b is paused until 1 Jan 2100 09:00 +09:00\n",
+            _ => "b is paused until 1 Jan 2100 01:00 +01:00\n",
+        };
+        assert_eq!(paused, here);
+        let (listed, shown) = (ask(&["list"]).0, ask(&["show", "b"]).0);
+        for text in [listed, shown] {
+            let until = text.split_once(" until 1 Jan 2100 ").unwrap().1;
+            assert_eq!(&until[5..12], &format!(" {offset}"), "{text}");
+        }
+    }
+}
+
 #[test]
 fn a_long_list_comes_whole() {
     let many: String = (0..25_000)
@@ -122,12 +185,12 @@ fn start_has_the_exit_code_of_the_run() {
     assert_eq!(out(&bench, &["start", "beat"]), "run 1 of beat has started\n");
     let text = err(&bench, &["start", "beat"], 1);
     assert!(text.contains("max_instances is 1"), "{text}");
-    assert_eq!(out(&bench, &["stop", "#1"]), "run 1 was told to end\n");
+    assert_eq!(out(&bench, &["stop", "#1"]), "run 1 is stopping\n");
     bench.center.end(1, Exit::Signal(15));
     let rows = [
         (Exit::Code(0), 0, "succeeded"),
         (Exit::Code(3), 3, "failed with exit code 3"),
-        (Exit::Signal(9), 137, "ended by SIGKILL"),
+        (Exit::Signal(9), 137, "killed by SIGKILL"),
     ];
     for (number, (exit, code, words)) in rows.into_iter().enumerate() {
         let run = number as u64 + 2;
@@ -146,7 +209,7 @@ fn start_has_the_exit_code_of_the_run() {
         assert_eq!(done.status.code(), Some(code), "{done:?}");
         assert!(String::from_utf8_lossy(&done.stdout).contains(words), "{done:?}");
     }
-    assert_eq!(out(&bench, &["stop", "beat"]), "beat has no active run\n");
+    assert_eq!(out(&bench, &["stop", "beat"]), "beat has no active runs\n");
     // A number is a run if no job is called so.
     assert!(err(&bench, &["stop", "77"], 1).contains("no run 77"));
     assert!(err(&bench, &["stop", "nope"], 1).contains("no job `nope`"));
@@ -160,7 +223,11 @@ fn pause_and_resume() {
     let text = out(&bench, &["list"]);
     assert!(text.contains("paused by ") && text.contains("moving house"), "{text}");
     assert_eq!(out(&bench, &["resume", "beat"]), "beat is resumed\n");
-    assert_eq!(out(&bench, &["pause", "--all"]), "all jobs are paused until `schedrs resume`\n");
+    let again = format!("`schedrs resume --all --socket {}`", bench.path().display());
+    assert_eq!(out(&bench, &["pause", "--all"]), format!("all jobs are paused until {again}\n"));
+    let text = out(&bench, &["resume", "beat"]);
+    assert!(text.contains("beat is still paused with all jobs"), "{text}");
+    assert!(text.ends_with(&format!("; {again} ends that\n")), "{text}");
     assert!(out(&bench, &["show", "backup"]).contains("with all jobs by "));
     assert_eq!(json_of(&bench, &["resume", "--all"]), json!({}));
     for args in [&["pause"][..], &["pause", "beat", "--all"], &["resume"]] {
@@ -181,7 +248,7 @@ fn jobs_come_and_go() {
     let here = bench.dir.path().to_str().unwrap();
     assert!(shown["toml"].as_str().unwrap().contains(&format!("cwd = \"{here}\"")), "{shown}");
     let args = ["add", "--id", "cancel-42", "--in", "1h", "--", "./cancel", "42"];
-    assert!(err(&bench, &args, 1).contains("added already"));
+    assert!(err(&bench, &args, 1).contains("already added"));
     let text = out(
         &bench,
         &[
@@ -259,7 +326,9 @@ fn jobs_come_and_go() {
     ] {
         err(&bench, args, 2);
     }
-    assert!(err(&bench, &["add", "--id", "x", "--", "x"], 1).contains("nothing says when"));
+    assert!(
+        err(&bench, &["add", "--id", "x", "--", "x"], 1).contains("missing: when the job is due")
+    );
     let args = ["add", "--id", "x", "--in", "1h", "--retries", "two", "--", "x"];
     assert!(err(&bench, &args, 1).contains("--retries two: expected a whole number"));
     let args = ["add", "--id", "x", "--in", "1h", "--env", "A", "--", "x"];
@@ -278,7 +347,7 @@ fn jobs_are_changed() {
     out(&bench, &["reschedule", "beat", "--every", "5m", "--jitter", "10s"]);
     assert!(bench.last_call().contains("Reschedule"), "{}", bench.last_call());
     let text = out(&bench, &["modify", "beat", "--reset"]);
-    assert!(text.starts_with("beat is as its definition says"), "{text}");
+    assert!(text.starts_with("beat is back to its definition"), "{text}");
     for args in [
         &["modify", "beat"][..],
         &["modify", "beat", "--reset", "--nice", "3"],
@@ -318,7 +387,7 @@ fn where_none_runs() {
     let done = run(&["list"], Path::new("jobs.toml"));
     assert_eq!(done.status.code(), Some(1));
     let text = String::from_utf8(done.stderr).unwrap();
-    assert!(text.starts_with("schedrs: no schedrs runs jobs.toml; looked"), "{text}");
+    assert!(text.starts_with("schedrs: no scheduler is running jobs.toml; looked"), "{text}");
     assert!(text.contains("(nothing there)"), "{text}");
     assert!(text.contains("start it with `schedrs run jobs.toml`"), "{text}");
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use schedrs::clock;
 use schedrs::control::follow::Follow;
-use schedrs::control::server::Server;
+use schedrs::control::server::{Past, Server};
 use schedrs::control::{Call, Reply, Request, Target};
 use schedrs::event::{Action, ChangeKind, Event, Exit, Fault, Health, Operation, Response, RunId};
 use schedrs::job::{Executor, Job, JobSet, Settings};
@@ -110,7 +110,7 @@ impl Loop {
         let operation = match request {
             Request::List { from, limit } => Operation::List { from, limit: limit as u32 },
             Request::Show { job } => Operation::Show { job },
-            Request::Start { job, force, wait } => Operation::Start { job, force, wait },
+            Request::Start { job, force, wait, on: _ } => Operation::Start { job, force, wait },
             Request::Stop(Target::Job(job)) => Operation::StopJob { job },
             Request::Stop(Target::Run(run)) => Operation::StopRun { run },
             Request::Pause { job, until, reason } => Operation::Pause { job, until, reason },
@@ -210,6 +210,7 @@ impl Loop {
             stopping: false,
             settings: self.settings.clone(),
             executors: Arc::clone(&self.executors),
+            fleet: None,
         }
     }
 }
@@ -251,7 +252,9 @@ impl Bench {
         let path = dir.path().join("s.sock");
         let call = move |call| to.call(call);
         let output = output.map(|output| Arc::new(output) as Arc<dyn Follow>);
-        let server = Server::start_with_output(&path, call, reader, output).unwrap();
+        let server =
+            Server::start_with_output(&path, call, Past { reader, ..Past::default() }, output)
+                .unwrap();
         Bench { dir, center, server: Some(server) }
     }
 

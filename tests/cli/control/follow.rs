@@ -29,8 +29,15 @@ impl Printing {
     fn new() -> Printing {
         let dir = tempfile::tempdir().unwrap();
         let directory = dir.path().to_owned();
-        let settings =
-            Settings { raw: false, colour: false, json_log: false, directory, tails: None };
+        let settings = Settings {
+            raw: false,
+            at_once: false,
+            colour: false,
+            json_log: false,
+            directory,
+            tails: None,
+            keep: 4096,
+        };
         Printing { dir, output: Output::start(settings).unwrap() }
     }
 
@@ -43,7 +50,7 @@ impl Printing {
         let (stdout, out) = rustix::pipe::pipe().unwrap();
         let (stderr, err) = rustix::pipe::pipe().unwrap();
         let pipes = Pipes { stdout, stderr, secrets: Secrets::default() };
-        self.output.handle().attach(RunId(number), job, pipes);
+        self.output.handle().attach(RunId(number), 1, job, pipes);
         Run { number, out: out.into(), err: err.into() }
     }
 

@@ -7,6 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -14,6 +15,7 @@ use schedrs::control::client::{Client, Error, Place};
 use schedrs::control::server::Server;
 
 use super::fake::{Bench, code};
+use crate::harness;
 
 fn start(path: &Path) -> std::io::Result<Server> {
     Server::start(path, |_| {}, None)
@@ -104,7 +106,7 @@ fn what_is_no_socket_is_left_alone() {
     let path = dir.path().join("s.sock");
     fs::write(&path, "precious").unwrap();
     let error = start(&path).unwrap_err();
-    assert!(error.to_string().contains("no socket"), "{error}");
+    assert!(error.to_string().contains("not a socket"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
@@ -157,13 +159,33 @@ fn a_client_says_where_it_has_looked() {
     let dead = dir.path().join("dead.sock");
     drop(UnixListener::bind(&dead).unwrap());
     let error = Client::connect(&Place::Socket(dead)).unwrap_err();
-    assert!(error.to_string().contains("nobody listens"), "{error}");
+    assert!(error.to_string().contains("nobody is listening"), "{error}");
+}
+
+/// One that hangs and has no room for more connections is not waited for longer than one likes.
+#[test]
+fn nobody_waits_at_a_full_house() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.sock");
+    let (family, kind) = (rustix::net::AddressFamily::UNIX, rustix::net::SocketType::STREAM);
+    let full = rustix::net::socket(family, kind, None).unwrap();
+    rustix::net::bind(&full, &rustix::net::SocketAddrUnix::new(&path).unwrap()).unwrap();
+    rustix::net::listen(&full, 0).unwrap();
+    let _first = UnixStream::connect(&path).unwrap();
+    let place = Place::Socket(path.clone());
+    let error = Client::connect_within(&place, Duration::from_millis(1)).unwrap_err();
+    assert!(matches!(error, Error::Silent { pid: None, .. }), "{error:?}");
+    let mut health = harness::schedrs(&["health", "--timeout", "1ms", "--socket"]);
+    let done = health.arg(&path).output().unwrap();
+    let line = String::from_utf8_lossy(&done.stdout);
+    assert_eq!(line, "fail: schedrs does not answer: no reply within 1ms\n");
+    assert_eq!(done.status.code(), Some(2));
 }
 
 /// Another user is refused even where the file's mode lets it in. Only root can be another user.
 #[test]
 fn another_user_is_refused() {
-    if !rustix::process::geteuid().is_root() {
+    if !harness::has_root() {
         return;
     }
     let bench = Bench::new();

@@ -1,10 +1,16 @@
 //! What each verb answers.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use schedrs::event::Exit;
+use schedrs::clock;
+use schedrs::event::{Exit, RunId};
+use schedrs::outcome::Outcome;
+use schedrs::store::memory::Memory;
+use schedrs::store::{Fact, Store};
 
-use super::fake::{Bench, code};
+use super::fake::{Bench, JOBS, Wire, code};
 
 #[test]
 fn a_list_says_how_jobs_stand_and_not_what_they_run() {
@@ -22,6 +28,41 @@ fn a_list_says_how_jobs_stand_and_not_what_they_run() {
     let next = jobs[0]["next"].as_str().unwrap();
     assert!(next.contains("T02:30:00+0"), "{next}");
     assert!(!reply.to_string().contains("secret"));
+}
+
+/// Whoever else goes through the jobs meanwhile, all parts of an answer are made of the same past.
+#[test]
+fn what_one_is_told_takes_nothing_from_another() {
+    let (mut store, at) = (Memory::default(), clock::wall());
+    for (run, job) in [(1, "backup"), (2, "beat"), (3, "tidy")] {
+        let (run, job): (RunId, Box<str>) = (RunId(run), job.into());
+        let (by, host, slot) = (None, None, None);
+        let outcome = Outcome::Failed(1);
+        let facts = [
+            Fact::Admitted { run, job: job.clone(), due: at, at, by, host, slot },
+            Fact::Ended { run, job, outcome, duration: Duration::ZERO, attempts: 1, at },
+        ];
+        store.commit(&facts).unwrap();
+    }
+    let bench = Bench::of(JOBS, Some(store.reader().unwrap()));
+    let (mut one, mut other) = (bench.connect(), bench.connect());
+    let ask = |wire: &mut Wire, request: Value| wire.say(&request.to_string());
+    // The whole list comes between two parts of one, and between a status and the jobs that it counts.
+    ask(&mut one, json!({ "do": "list", "limit": 1 }));
+    assert_eq!(one.hear()["more"], json!(1));
+    *bench.center.held.lock().unwrap() = Some(Vec::new());
+    ask(&mut one, json!({ "do": "status" }));
+    bench.center.until(|calls| calls.last().is_some_and(|call| call.contains("Status")));
+    ask(&mut other, json!({ "do": "list" }));
+    bench.center.until(|calls| calls.last().is_some_and(|call| call.contains("List")));
+    bench.center.release();
+    assert_eq!(other.hear()["jobs"][2]["last"]["outcome"], "failed");
+    assert_eq!(one.hear()["failed"], json!(3));
+    ask(&mut one, json!({ "do": "list", "from": 1, "limit": 1 }));
+    assert_eq!(one.hear()["jobs"][0]["last"]["outcome"], "failed");
+    // One who asks for a later part at once gets it whole, too.
+    let late = bench.ask(json!({ "do": "list", "from": 2 }));
+    assert_eq!(late["jobs"][0]["last"]["outcome"], "failed");
 }
 
 #[test]
@@ -81,6 +122,22 @@ fn a_start_may_be_waited_for() {
     assert!(wire.hear()["run"].as_u64().unwrap() > run);
     wire.say(r#"{"do":"stop","job":"beat"}"#);
     assert_eq!(wire.hear()["stopped"].as_array().unwrap().len(), 1);
+}
+
+/// Those do not count as requests in progress.
+#[test]
+fn many_starts_may_be_waited_for_on_one_connection() {
+    let bench = Bench::new();
+    let mut wire = bench.connect();
+    for number in 0..20 {
+        let start =
+            json!({ "id": number, "do": "start", "job": "beat", "wait": true, "force": true });
+        wire.say(&start.to_string());
+        let begun = wire.hear();
+        assert_eq!((&begun["id"], &begun["done"]), (&json!(number), &json!(false)));
+    }
+    wire.say(r#"{"id":"s","do":"ping"}"#);
+    assert_eq!(wire.hear()["id"], "s");
 }
 
 #[test]

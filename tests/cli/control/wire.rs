@@ -12,32 +12,32 @@ use super::fake::Bench;
 /// Lines, the code of the answer, and words of its message or help.
 const ROWS: &[(&str, &str, &str)] = &[
     ("garbage", "bad_json", "expected value"),
-    ("[]", "bad_json", "a request is an object"),
+    ("[]", "bad_json", "a request must be a JSON object"),
     ("{", "bad_json", "EOF"),
     ("{}", "bad_request", "`do` is missing"),
     (r#"{"do":3}"#, "bad_request", "`do`: expected a string, found a number"),
     (r#"{"do":"lst"}"#, "unknown_verb", "did you mean `list`?"),
     (r#"{"do":"get_jobs"}"#, "unknown_verb", "did you mean `list`?"),
     (r#"{"do":"add_job"}"#, "unknown_verb", "did you mean `add`?"),
-    (r#"{"do":"frobnicate"}"#, "unknown_verb", "it is one of ping, list"),
+    (r#"{"do":"frobnicate"}"#, "unknown_verb", "use one of ping, list"),
     (r#"{"do":"list","v":2}"#, "bad_version", "version 1"),
     (r#"{"do":"list","limt":2}"#, "unknown_key", "did you mean `limit`?"),
-    (r#"{"do":"list","id":[1]}"#, "bad_request", "`id` is a number"),
+    (r#"{"do":"list","id":[1]}"#, "bad_request", "`id` must be a number"),
     (r#"{"do":"list","from":-1}"#, "bad_request", "a whole number"),
     (r#"{"do":"show"}"#, "bad_request", "`job` is missing"),
     (r#"{"do":"stop","job":"a","run":1}"#, "bad_request", "not both"),
     (r#"{"do":"start","job":"a","wait":"yes"}"#, "bad_request", "expected true or false"),
     (r#"{"do":"pause","job":"a","all":true}"#, "bad_request", "contradict"),
-    (r#"{"do":"pause","job":"a","until":"2026-12-01"}"#, "bad_request", "no offset"),
+    (r#"{"do":"pause","job":"a","until":"2026-12-01"}"#, "bad_request", "no UTC offset"),
     (r#"{"do":"pause","job":"a","until":"tomorrow"}"#, "bad_request", "a date such as"),
     (r#"{"do":"pause","job":"a","for":"2"}"#, "bad_request", "`for`"),
-    (r#"{"do":"add","job":"a","command":"x"}"#, "bad_request", "nothing says when"),
+    (r#"{"do":"add","job":"a","command":"x"}"#, "bad_request", "missing: when the job is due"),
     (r#"{"do":"add","job":"a","in":"1h","every":"1h"}"#, "bad_request", "`in` and `every` both"),
     (r#"{"do":"add","job":"a","in":3600}"#, "bad_request", "expected a duration"),
     (r#"{"do":"add","job":"a","in":"1h","comand":"x"}"#, "unknown_key", "did you mean `command`?"),
-    (r#"{"do":"add","job":"a","toml":"","command":"x"}"#, "bad_request", "two ways"),
+    (r#"{"do":"add","job":"a","toml":"","command":"x"}"#, "bad_request", "cannot be combined"),
     (r#"{"do":"add","job":"a","in":"1h","env":{"A":null}}"#, "bad_request", "null"),
-    (r#"{"do":"modify","job":"a"}"#, "bad_request", "nothing to be modified"),
+    (r#"{"do":"modify","job":"a"}"#, "bad_request", "nothing to modify"),
     (r#"{"do":"modify","job":"a","timout":"1h"}"#, "unknown_key", "did you mean `timeout`?"),
     (r#"{"do":"modify","job":"a","every":"1h"}"#, "bad_request", "use `reschedule`"),
     (r#"{"do":"export","format":"yaml"}"#, "bad_request", "\"toml\" or \"json\""),
@@ -48,14 +48,18 @@ fn every_mistake_has_its_answer() {
     let bench = Bench::new();
     // All on one connection: none of them ends it.
     let mut wire = bench.connect();
+    let mut wrong = Vec::new();
     for (line, code, words) in ROWS {
         wire.say(line);
         let reply = wire.hear();
         assert_eq!(super::fake::code(&reply), *code, "{line}: {reply}");
         let text = format!("{} {}", reply["error"]["message"], reply["error"]["help"]);
         let text = text.replace("\\\"", "\"");
-        assert!(text.contains(words), "{line}: {text}");
+        if !text.contains(words) {
+            wrong.push(format!("{line}: {text}, without {words:?}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     wire.say(r#"{"do":"ping","id":"still"}"#);
     assert_eq!(wire.hear()["id"], "still");
     assert!(bench.center.calls.lock().unwrap().is_empty());
@@ -67,7 +71,7 @@ fn the_manual_is_complete() {
     let manual = include_str!("../../../doc/control.md");
     let request = parse(b"{}", clock::wall());
     let help = request.request.unwrap_err().help.unwrap();
-    let verbs: Vec<&str> = help.trim_start_matches("it is one of ").split(", ").collect();
+    let verbs: Vec<&str> = help.trim_start_matches("use one of ").split(", ").collect();
     assert!(verbs.len() > 20, "{help}");
     for verb in verbs {
         assert!(manual.contains(&format!("\n| `{verb}` |")), "{verb}");

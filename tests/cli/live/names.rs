@@ -1,15 +1,9 @@
 //! A jobfile by its names: links that are turned, two names of one file, a file that was moved.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "clippy takes the helpers of tests for product code"
-)]
 
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use super::{JOBS, ask, err, out, start};
+use super::{JOBS, err};
 use crate::harness::{Bench, Running};
 
 /// Turns a link to something else, in one step.
@@ -41,20 +35,20 @@ fn a_link_that_is_turned_changes_nothing_but_the_jobs() {
         };
         turn(&bench, link, &target(1));
         let running = run_of(&bench, file);
-        out(&bench, &["pause", "wait", "-f", file]);
-        out(&bench, &["add", "-f", file, "--id", "later", "--in", "1h", "--", "true"]);
+        bench.out(&["pause", "wait", "-f", file]);
+        bench.out(&["add", "-f", file, "--id", "later", "--in", "1h", "--", "true"]);
 
         turn(&bench, link, &target(2));
-        assert!(out(&bench, &["reload", "-f", file]).contains("1 new"), "{file}");
+        assert!(bench.out(&["reload", "-f", file]).contains("1 new"), "{file}");
         let pid = format!("pid {} ", running.pid());
-        assert!(out(&bench, &["status", "-f", file]).contains(&pid), "{file}");
-        assert_eq!(ask(&bench, &["history", "-f", file]).2, Some(0), "{file}");
+        assert!(bench.out(&["status", "-f", file]).contains(&pid), "{file}");
+        assert_eq!(bench.ask(&["history", "-f", file]).2, Some(0), "{file}");
         let refused = err(&bench, &["run", file]);
         assert!(refused.contains(&format!("with pid {}, as ", running.pid())), "{refused}");
         running.stop();
 
         let running = run_of(&bench, file);
-        let listed = out(&bench, &["list", "-f", file]);
+        let listed = bench.out(&["list", "-f", file]);
         assert!(listed.contains("fast") && listed.contains("later"), "{listed}");
         assert!(listed.contains("paused by"), "{listed}");
         running.stop();
@@ -77,7 +71,7 @@ fn a_link_that_is_turned_starts_no_second_scheduler() {
         let refused = err(&bench, &["run", "current/jobs.toml"]);
         assert!(refused.contains(&format!("with pid {}, as ", running.pid())), "{refused}");
         let found = if url == "memory" { 1 } else { 0 };
-        assert_eq!(ask(&bench, &["history", "-f", "current/jobs.toml"]).2, Some(found));
+        assert_eq!(bench.ask(&["history", "-f", "current/jobs.toml"]).2, Some(found));
         assert!(!bench.path("2/x.db").exists());
         running.stop();
     }
@@ -101,13 +95,13 @@ fn a_directory_that_was_reached_through_a_link() {
     running.event("starting", "");
     // Whoever comes from elsewhere, or does not know the link, finds it all the same.
     for file in ["current/jobs.toml", "1/jobs.toml", "1/../current/jobs.toml"] {
-        out(&bench, &["status", "-f", file]);
-        assert_eq!(ask(&bench, &["history", "-f", file]).2, Some(0), "{file}");
+        bench.out(&["status", "-f", file]);
+        assert_eq!(bench.ask(&["history", "-f", file]).2, Some(0), "{file}");
     }
     turn(&bench, "current", "2");
     let reloaded = within(&["reload"]).output().unwrap();
     assert!(String::from_utf8_lossy(&reloaded.stdout).contains("1 new"), "{reloaded:?}");
-    assert!(out(&bench, &["list", "-f", "current/jobs.toml"]).contains("fast"));
+    assert!(bench.out(&["list", "-f", "current/jobs.toml"]).contains("fast"));
     running.stop();
 }
 
@@ -117,7 +111,7 @@ fn two_names_of_one_file() {
     let bench = Bench::new(JOBS);
     symlink("jobs.toml", bench.path("link.toml")).unwrap();
     fs::hard_link(bench.path("jobs.toml"), bench.path("hard.toml")).unwrap();
-    let running = start(&bench);
+    let running = bench.listening();
     let own = format!("{}", bench.path("jobs.toml").display());
     for file in ["jobs.toml", "link.toml", "hard.toml"] {
         for state in ["state", "elsewhere"] {
@@ -125,14 +119,14 @@ fn two_names_of_one_file() {
             let done = command.env("STATE_DIRECTORY", bench.path(state)).output().unwrap();
             let said = String::from_utf8(done.stderr).unwrap();
             let expected = format!(
-                "{file} is already run by a schedrs with pid {}, as {own}; ",
+                "{file} is already being run by schedrs with pid {}, as {own}; ",
                 running.pid()
             );
             assert!(said.contains(&expected) && said.contains("--store"), "{said}");
             assert_eq!(done.status.code(), Some(1));
         }
-        assert!(out(&bench, &["status", "-f", file]).contains(&format!("pid {} ", running.pid())));
-        assert_eq!(ask(&bench, &["history", "-f", file]).2, Some(0), "{file}");
+        assert!(bench.out(&["status", "-f", file]).contains(&format!("pid {} ", running.pid())));
+        assert_eq!(bench.ask(&["history", "-f", file]).2, Some(0), "{file}");
     }
     let mut command = bench.command(&["run", "-"]);
     let done = command.stdin(fs::File::open(bench.path("hard.toml")).unwrap()).output().unwrap();
@@ -148,7 +142,7 @@ fn two_names_of_one_file() {
     // One file, one past.
     let running = run_of(&bench, "hard.toml");
     let store = schedrs::paths::instance(&bench.path("jobs.toml"));
-    assert!(out(&bench, &["status", "-f", "hard.toml"]).contains(&store));
+    assert!(bench.out(&["status", "-f", "hard.toml"]).contains(&store));
     running.stop();
 }
 
@@ -165,12 +159,12 @@ fn a_jobfile_that_is_replaced_stays_locked() {
     let pid = format!("with pid {}, as ", running.pid());
     replace();
     assert!(err(&bench, &["run", "jobs.toml"]).contains(&pid));
-    out(&bench, &["reload", "-f", "jobs.toml"]);
+    bench.out(&["reload", "-f", "jobs.toml"]);
     fs::hard_link(bench.path("jobs.toml"), bench.path("hard.toml")).unwrap();
     assert!(err(&bench, &["run", "hard.toml"]).contains(&pid));
     // The one that it replaced is nobody's, and neither is what is moved away.
     replace();
-    out(&bench, &["reload", "-f", "link.toml"]);
+    bench.out(&["reload", "-f", "link.toml"]);
     let other = run_of(&bench, "hard.toml");
     // What somebody else runs is not taken over.
     fs::rename(bench.path("hard.toml"), bench.path("jobs.toml")).unwrap();
@@ -184,7 +178,7 @@ fn a_jobfile_that_is_replaced_stays_locked() {
 #[test]
 fn a_jobfile_that_was_moved() {
     let bench = Bench::new(JOBS);
-    start(&bench).stop();
+    bench.listening().stop();
     fs::create_dir_all(bench.path("elsewhere")).unwrap();
     bench.write("other.toml", JOBS);
     fs::rename(bench.path("jobs.toml"), bench.path("elsewhere/jobs.toml")).unwrap();
@@ -214,7 +208,7 @@ fn a_store_with_the_name_of_an_earlier_version() {
     }
     turn(&bench, "current", "1");
     let running = run_of(&bench, "1/jobs.toml");
-    out(&bench, &["pause", "wait", "-f", "1/jobs.toml"]);
+    bench.out(&["pause", "wait", "-f", "1/jobs.toml"]);
     running.stop();
 
     let args = ["run", "--log-format", "json", "current/jobs.toml"];
@@ -224,9 +218,9 @@ fn a_store_with_the_name_of_an_earlier_version() {
     assert!(told.contains(&format!("{old}.db, named after another spelling")), "{told}");
     running.stop();
     turn(&bench, "current", "2");
-    assert_eq!(ask(&bench, &["history", "-f", "current/jobs.toml"]).2, Some(0));
+    assert_eq!(bench.ask(&["history", "-f", "current/jobs.toml"]).2, Some(0));
     let running = run_of(&bench, "current/jobs.toml");
-    assert!(out(&bench, &["list", "-f", "current/jobs.toml"]).contains("paused by"));
+    assert!(bench.out(&["list", "-f", "current/jobs.toml"]).contains("paused by"));
     let done = running.stop();
     assert!(!done.err.iter().any(|line| line.contains("another spelling")), "{done:#?}");
 }

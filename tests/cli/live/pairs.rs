@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 
 use serde_json::{Value, json};
 
-use super::{Bench, socket, start};
+use super::{Bench, socket};
 
 /// What may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +239,7 @@ fn replies(client: &mut Client) -> [Value; 2] {
 fn two_at_once_are_as_one_after_the_other() {
     let bench = Bench::new("");
     write_jobfile(&bench, "f");
-    let running = start(&bench);
+    let running = bench.listening();
     let mut clients = [Client::new(&bench), Client::new(&bench)];
     let mut kept: BTreeMap<String, State> = BTreeMap::new();
     let mut runs: Vec<u64> = Vec::new();
@@ -290,7 +290,7 @@ fn two_at_once_are_as_one_after_the_other() {
     };
     let before = listed(&mut clients[0]);
     assert_eq!(running.stop().code, Some(0));
-    let running = start(&bench);
+    let running = bench.listening();
     let mut client = Client::new(&bench);
     assert_eq!(listed(&mut client), before);
     for (job, state) in kept {
@@ -313,7 +313,7 @@ fn pairs() -> impl Iterator<Item = [Verb; 2]> {
 fn what_comes_with_a_shutdown_is_kept_or_refused() {
     let bench = Bench::new("");
     write_jobfile(&bench, "f");
-    let mut running = start(&bench);
+    let mut running = bench.listening();
     for (number, verb) in VERBS.into_iter().enumerate() {
         for first in [true, false] {
             let job = format!("s{number}{first}");
@@ -342,7 +342,7 @@ fn what_comes_with_a_shutdown_is_kept_or_refused() {
                 assert_eq!(outcome(&of(0).unwrap()), Ok(()), "{verb:?}");
             }
             assert_eq!(running.wait().code, Some(0));
-            running = start(&bench);
+            running = bench.listening();
             assert_eq!(Client::new(&bench).state(&job), shown(state), "{verb:?} {both:?}");
         }
     }
@@ -355,7 +355,7 @@ fn many_who_change_one_job_lose_nothing() {
     const CLIENTS: usize = 8;
     const ROUNDS: usize = 20;
     let bench = Bench::new("[jobs.a]\ncommand = 'x'\ninterval = '1d'\n");
-    let running = start(&bench);
+    let running = bench.listening();
     std::thread::scope(|scope| {
         for at in 0..CLIENTS {
             let mut client = Client::new(&bench);
@@ -379,7 +379,7 @@ fn many_who_change_one_job_lose_nothing() {
 fn a_reload_within_a_reload_reads_the_file_once_more() {
     let many = (0..20_000).map(|at| format!("jobs.j{at} = {{ command = 'x', interval = '9d' }}\n"));
     let bench = Bench::new(&many.collect::<String>());
-    let running = start(&bench);
+    let running = bench.listening();
     let mut clients = [Client::new(&bench), Client::new(&bench)];
     clients[0].send(&[json!({ "do": "reload" }), json!({ "do": "status" })]);
     assert!(clients[0].reply().unwrap()["health"].is_string());

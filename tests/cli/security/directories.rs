@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{chown, symlink};
 
 use super::{JOB, SOMEBODY, all, run};
-use crate::harness::{Bench, Done, Running, is_root};
+use crate::harness::{Bench, Done, Running, has_root, is_root, skipped};
 
 const ONCE: [&str; 4] = ["run", "--once", "a", "d/jobs.toml"];
 
@@ -76,8 +76,7 @@ fn a_directory_with_the_sticky_bit_is_fine_unless_it_is_theirs() {
 
 #[test]
 fn a_directory_of_somebody_else() {
-    if !is_root() {
-        eprintln!("not root: nothing can be given to somebody else");
+    if !has_root() {
         return;
     }
     let bench = bench();
@@ -118,7 +117,7 @@ fn behind_a_read_only_mount_it_is_a_warning() {
     let script = format!("exec unshare -rm sh -c '{script}' sh \"$@\"");
     let done = Running::start(&mut bench.shell(&script, &ONCE)).wait();
     if done.code == Some(99) || all(&done).contains("unshare") {
-        eprintln!("nothing can be mounted here: {done:?}");
+        skipped(&format!("the right to mount: {done:?}"));
         return;
     }
     assert_eq!(done.out, ["ran"], "{done:?}");
@@ -132,7 +131,7 @@ fn in_a_user_namespace_the_machines_own_directories_are_fine() {
     let script = "exec unshare -r \"$@\"";
     let done = Running::start(&mut bench.shell(script, &["validate", "d/jobs.toml"])).wait();
     if all(&done).contains("unshare") {
-        eprintln!("there are no user namespaces here: {done:?}");
+        skipped(&format!("user namespaces: {done:?}"));
         return;
     }
     assert_eq!(done.out, ["d/jobs.toml: 1 job, no problems"], "{done:?}");

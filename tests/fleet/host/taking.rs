@@ -1,14 +1,15 @@
-//! What a host does with what the store knows of the jobs that it takes up.
+//! What a host does with what the store knows of the jobs that it takes up, and of runs elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use schedrs::event::{Elsewhere, Event, HomeChange, JobRecord, TakenJob};
-use schedrs::instant::Instant;
+use schedrs::event::{DecidedRange, Elsewhere, Event, HomeChange, JobRecord, RunAgain, TakenJob};
+use schedrs::fleet::home::HomeJob;
+use schedrs::fleet::protocol::{Left, Remains, Taken};
 use schedrs::outcome::Outcome;
 use schedrs::store::Fact;
 
-use super::super::store::Open;
+use super::super::store::{Fates, Open};
 use super::Host;
 
 impl Host {
@@ -19,119 +20,132 @@ impl Host {
         asked: &[Box<str>],
         records: Vec<JobRecord>,
         open: Vec<Open>,
-        waited: Vec<(Box<str>, Instant)>,
+        fates: &Fates,
     ) {
-        let taking = std::mem::take(&mut self.taking);
         let mut change = HomeChange::default();
-        let mut jobs: BTreeMap<Box<str>, TakenJob> = BTreeMap::new();
-        for taken in taking {
-            let why = "the store forgot whether it began";
-            let lost_until = taken.lost_until.filter(|_| !self.careless.tombstones);
-            jobs.insert(
-                taken.job.clone(),
-                TakenJob {
-                    id: taken.job.clone(),
-                    lost_until: lost_until.map(|until| (until, why.into())),
-                    ..TakenJob::default()
-                },
-            );
-            self.elsewhere.remove(&taken.job);
-        }
+        let taking = std::mem::take(&mut self.taking);
         for record in &records {
             let known = self.known.get(&record.id).map(|known| known.decided);
             let decided = known.map_or(record.decided, |known| known.max(record.decided));
             self.known.insert(record.id.clone(), JobRecord { decided, ..record.clone() });
         }
-        for (job, due) in waited {
-            if let Some(taken) = jobs.get_mut(&job) {
-                taken.undecided.push(due);
-            }
-        }
-        let mut now_open: BTreeMap<Box<str>, Vec<Elsewhere>> = BTreeMap::new();
-        for Open { run, row, gone } in open {
-            if self.begun.contains(&run) || self.admitted.contains(&run) {
-                continue;
-            }
-            // It came late, after it was given up here.
-            let stray = row.session == self.session;
-            if stray && self.is_on_its_way(run) {
-                continue;
-            }
-            if !gone && !stray {
-                let (due, place, waits) = (row.due, row.place, row.attempt == 0);
-                let other = Elsewhere { run, due, place, waits };
-                now_open.entry(row.job.clone()).or_default().push(other);
-                continue;
-            }
-            // It may have begun, if the store has forgotten that.
-            if !stray && row.attempt > 0 {
-                let outcome = Outcome::Lost("its host is gone".into());
-                let at = self.clock.now(t).wall;
-                let (duration, attempts) = (Duration::ZERO, row.attempt);
-                self.claimed.insert(run);
-                self.facts.push_front(Fact::Ended {
-                    run,
-                    job: row.job,
-                    outcome,
-                    duration,
-                    attempts,
-                    at,
-                });
-            } else {
-                self.facts.push_front(Fact::Withdrawn { run });
-                let record = records.iter().find(|record| record.id == row.job).cloned();
-                let taken = jobs.entry(row.job.clone()).or_insert_with(|| TakenJob {
-                    id: row.job.clone(),
-                    record,
-                    ..TakenJob::default()
-                });
-                taken.undecided.push(row.due);
-            }
-        }
+        let mut now_open = self.sort(t, open, &mut change);
         for (job, runs) in self.elsewhere.iter().filter(|(job, _)| asked.contains(job)) {
             let open = now_open.get(job).map_or(&[][..], |open| open);
             let over = runs.iter().filter(|run| !open.iter().any(|open| open.run == run.run));
             change.ended.extend(over.map(|run| run.run));
         }
-        for taken in jobs.values_mut() {
-            taken.record = records.iter().find(|record| record.id == taken.id).cloned();
-            taken.elsewhere = now_open.get(&taken.id).cloned().unwrap_or_default();
+        for Taken { job, lost_until } in taking {
+            let why = "the store lost the record of whether it started";
+            let lost_until = lost_until.filter(|_| !self.careless.tombstones);
+            let record = records.iter().find(|record| record.id == job).cloned();
+            let delay = self.scheduler.job(&job).map_or(Duration::ZERO, |job| {
+                job.options.longest_delay() + Duration::from_secs(10)
+            });
+            let fates = fates.iter().filter(|(of, ..)| *of == job);
+            let (mine, others): (Vec<_>, Vec<_>) =
+                std::mem::take(&mut change.undecided).into_iter().partition(|(of, _)| *of == job);
+            change.undecided = others;
+            let elsewhere = now_open.remove(&job).unwrap_or_default();
+            self.elsewhere.insert(job.clone(), elsewhere.clone());
+            change.taken.push(TakenJob {
+                undecided: mine.into_iter().map(|(_, due)| due).collect(),
+                fates: fates.map(|(_, first, last)| (*first, *last)).collect(),
+                fates_since: record.as_ref().map(|record| record.decided.minus(delay)),
+                elsewhere,
+                lost_until: lost_until.map(|until| (until, why.into())),
+                record,
+                id: job,
+            });
         }
-        self.elsewhere.retain(|job, _| !asked.contains(job) || now_open.contains_key(job));
-        for (job, open) in now_open {
-            if jobs.contains_key(&job) || self.elsewhere.contains_key(&job) {
-                self.elsewhere.insert(job, open);
+        for job in asked {
+            if let Some(runs) = self.elsewhere.get_mut(job)
+                && !change.taken.iter().any(|taken| taken.id == *job)
+            {
+                runs.retain(|run| !change.ended.contains(&run.run));
             }
         }
-        change.taken = jobs.into_values().collect();
-        if !change.taken.is_empty() || !change.ended.is_empty() {
+        self.elsewhere.retain(|_, runs| !runs.is_empty());
+        for (job, due, run) in std::mem::take(&mut change.withdrawn) {
+            self.withdrawals.insert((job, due), run);
+        }
+        if change != HomeChange::default() {
             self.tell_scheduler(t, Event::Homes(Box::new(change)));
         }
     }
 
-    /// Due times before the last one that is decided, without a record: they waited, for their jitter or
-    /// for a clock that was ahead, when their host died.
-    pub(super) fn waited(
+    /// What the store has of the due times that were decided here together.
+    pub(super) fn found_fates(&mut self, t: i64, fates: &Fates) {
+        let mut change = HomeChange::default();
+        for (job, due, last_due, outcome) in std::mem::take(&mut self.ranges) {
+            let fates = fates.iter().filter(|(of, ..)| *of == job);
+            let fates = fates.map(|(_, first, last)| (*first, *last)).collect();
+            change.ranges.push(DecidedRange { job, due, last_due, outcome, fates });
+        }
+        self.tell_scheduler(t, Event::Homes(Box::new(change)));
+    }
+
+    /// What becomes of runs that are open; answers those that others have.
+    fn sort(
         &mut self,
-        records: &[JobRecord],
-        has_record: &[(Box<str>, Instant, Instant)],
-    ) -> Vec<(Box<str>, Instant)> {
-        let mut waited = Vec::new();
-        for record in records {
-            let Some(job) = self.scheduler.job(&record.id) else { continue };
-            let span = job.options.longest_delay() + Duration::from_secs(10);
-            let trigger = job.trigger.anchored(record.anchor);
-            let mut due = trigger.next_after(record.decided.minus(span).max(record.since));
-            while let Some(at) = due.filter(|at| *at <= record.decided) {
-                let has = has_record
-                    .iter()
-                    .any(|(job, first, last)| *job == record.id && *first <= at && at <= *last);
-                if !has {
-                    waited.push((record.id.clone(), at));
+        t: i64,
+        open: Vec<Open>,
+        change: &mut HomeChange,
+    ) -> BTreeMap<Box<str>, Vec<Elsewhere>> {
+        let now = self.clock.now(t);
+        let home: HashMap<Box<str>, HomeJob> = self
+            .fleet
+            .by_id()
+            .into_iter()
+            .filter(|(_, (_, is_home))| *is_home)
+            .map(|(id, (job, _))| (id.into(), job.clone()))
+            .collect();
+        let mut elsewhere: BTreeMap<Box<str>, Vec<Elsewhere>> = BTreeMap::new();
+        for Open { run, row, host } in open {
+            if self.settled.contains(&run) {
+                continue;
+            }
+            let is_here = self.begun.contains(&run)
+                || self.admitted.contains(&run)
+                || self.is_on_its_way(run);
+            let (session, due, attempt) = (row.session, row.due, row.attempt);
+            let left = Left { session, host: &host, due, attempt, is_here };
+            let remains = self.fleet.remains(&left, home.get(&row.job), now);
+            match remains {
+                Remains::Nothing => {}
+                Remains::Elsewhere => {
+                    let other = Elsewhere { run, due, place: row.place, waits: attempt == 0 };
+                    elsewhere.entry(row.job).or_default().push(other);
                 }
-                due = trigger.next_after(at);
+                Remains::Undecided => {
+                    self.settled.insert(run);
+                    change.withdrawn.push((row.job.clone(), due, run));
+                    change.undecided.push((row.job, due));
+                }
+                Remains::Lost(reason) => {
+                    self.settled.insert(run);
+                    self.claimed.insert(run);
+                    let (job, outcome, at) = (row.job, Outcome::Lost(reason), now.wall);
+                    let (duration, attempts) = (Duration::ZERO, attempt);
+                    self.facts.push_front(Fact::Ended {
+                        run,
+                        job,
+                        outcome,
+                        duration,
+                        attempts,
+                        at,
+                    });
+                }
+                Remains::Again(reason) => {
+                    let (job, place, started) = (row.job, row.place, None);
+                    // It counts until then.
+                    let other = Elsewhere { run, due, place, waits: false };
+                    elsewhere.entry(job.clone()).or_default().push(other);
+                    let again = RunAgain { run, job, due, attempt, started, place, reason };
+                    self.again.push((again, session));
+                }
             }
         }
-        waited
+        elsewhere
     }
 }

@@ -1,14 +1,15 @@
 //! Private servers for the tests: PostgreSQL, MariaDB, Redis and a stand-in for MongoDB, started
 //! from the machine's binaries in a temporary directory and ended with the test.
 //!
-//! Each engine has a file that knows its programs and options; `process` is what they share, and
-//! `proxy` stands between a client and a server and gets in the way. Where a binary is missing the
+//! Each engine has a file that knows its programs and options; `process` is what they share. `proxy`
+//! stands between a client and a server and gets in the way; with `network` the kernel does. Where a binary is missing the
 //! test is skipped, which is said; with `SCHEDRS_TEST_SERVERS=all` that is a failure.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "it is a module of several test programs")]
 
 mod mariadb;
 mod mongodb;
+pub mod network;
 mod postgres;
 mod process;
 pub mod proxy;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
+use crate::harness::{missing, skipped};
 use process::Process;
 
 /// Longer than a server takes to start on a busy machine.
@@ -48,6 +50,10 @@ pub struct Setup {
     options: Vec<String>,
     /// The port of the server that it is a replica of.
     follows: Option<u16>,
+    /// The port of the server that it is a sentinel of.
+    watches: Option<u16>,
+    /// Its data are on a disk of so many MiB.
+    disk: Option<u32>,
 }
 
 /// A server that runs, or did.
@@ -58,6 +64,8 @@ pub struct Server {
     /// `None`: it was started by others (`$SCHEDRS_TEST_MONGODB`).
     process: Option<Process>,
     url: String,
+    /// Gone before its directory is.
+    disk: Option<Disk>,
     dir: TempDir,
 }
 
@@ -77,7 +85,8 @@ struct Recipe {
 
 impl Setup {
     pub fn of(engine: Engine) -> Setup {
-        Setup { engine, durable: false, options: Vec::new(), follows: None }
+        let (follows, watches, disk) = (None, None, None);
+        Setup { engine, durable: false, options: Vec::new(), follows, watches, disk }
     }
 
     pub fn durable(mut self) -> Setup {
@@ -91,9 +100,28 @@ impl Setup {
         self
     }
 
+    /// On a disk of its own, of so many MiB. That takes root, and the right to mount.
+    pub fn on_disk(mut self, mib: u32) -> Setup {
+        self.disk = Some(mib);
+        self
+    }
+
     /// A replica of another server of this kind, which must run.
     pub fn follows(mut self, primary: &Server) -> Setup {
         self.follows = Some(primary.recipe.port);
+        self
+    }
+
+    /// The same, through a [`proxy`] on that port.
+    pub fn follows_at(mut self, port: u16) -> Setup {
+        self.follows = Some(port);
+        self
+    }
+
+    /// A sentinel that watches a Redis by the name `main`, and promotes its replica by itself when it
+    /// has been silent for a second.
+    pub fn watches(mut self, primary: &Server) -> Setup {
+        self.watches = Some(primary.recipe.port);
         self
     }
 
@@ -106,6 +134,10 @@ impl Setup {
         let mut said = String::new();
         for _ in 0..3 {
             let dir = directory();
+            let disk = match self.disk {
+                Some(mib) => Some(Disk::mount(dir.path(), mib)?),
+                None => None,
+            };
             let recipe = match self.engine {
                 Engine::Postgres => postgres::recipe(&self, dir.path()),
                 Engine::Mariadb => mariadb::recipe(&self, dir.path()),
@@ -117,7 +149,7 @@ impl Setup {
                 Ok(process) => {
                     let url = self.engine.url(recipe.port);
                     let process = Some(process);
-                    let server = Server { setup: self, recipe, process, url, dir };
+                    let server = Server { setup: self, recipe, process, url, disk, dir };
                     server.prepare();
                     return Some(server);
                 }
@@ -136,14 +168,11 @@ impl Setup {
             port: 0,
             tls_port: 0,
         };
-        Server { setup: self, recipe, process: None, url, dir: directory() }
+        Server { setup: self, recipe, process: None, url, disk: None, dir: directory() }
     }
 
     fn missing(&self) -> Option<Server> {
-        let all = std::env::var("SCHEDRS_TEST_SERVERS").is_ok_and(|which| which == "all");
-        let name = self.engine.name();
-        assert!(!all, "no {name} on this machine, and SCHEDRS_TEST_SERVERS=all wants one");
-        eprintln!("skipped: no {name} on this machine");
+        missing(self.engine.name());
         None
     }
 }
@@ -192,7 +221,7 @@ impl Server {
         let server = place.get_or_init(|| Setup::of(engine).start());
         if server.is_none() {
             // Each test says it.
-            eprintln!("skipped: no {} on this machine", engine.name());
+            missing(engine.name());
         }
         server.as_ref()
     }
@@ -242,7 +271,10 @@ impl Server {
             }
             Engine::Redis => format!("{base}/{number}"),
             // Others may have left something in theirs.
-            Engine::Mongodb => format!("{base}/test{number}_{}", std::process::id()),
+            Engine::Mongodb => {
+                let and = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{and}name=test{number}_{}", std::process::id())
+            }
         }
     }
 
@@ -258,6 +290,17 @@ impl Server {
     /// The port on which it speaks TLS, for the name `localhost` only.
     pub fn tls_port(&self) -> u16 {
         self.recipe.tls_port
+    }
+
+    /// The stand-in for MongoDB speaks no TLS: this stands before it and does, for the name
+    /// `localhost` only.
+    pub fn behind_tls(&self) -> Option<Server> {
+        let dir = directory();
+        let recipe = mongodb::tls_recipe(self.recipe.port)?;
+        let process = Process::start(&recipe, dir.path()).unwrap();
+        let url = self.url_at(recipe.port);
+        let (setup, process) = (self.setup.clone(), Some(process));
+        Some(Server { setup, recipe, process, url, disk: None, dir })
     }
 
     /// The directory of its Unix socket, and of its data.
@@ -322,6 +365,29 @@ pub fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
 }
 
+/// A file system in memory.
+#[derive(Debug)]
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None`: nobody may, which is said.
+    fn mount(at: &Path, mib: u32) -> Option<Disk> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mib}m,mode=755"), "none"]).arg(at);
+        if !mount.output().is_ok_and(|done| done.status.success()) {
+            skipped("root, and the right to mount");
+            return None;
+        }
+        Some(Disk(at.to_owned()))
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
 /// A directory that servers can reach which are not root.
 fn directory() -> TempDir {
     let dir = tempfile::Builder::new().prefix("schedrs-").tempdir().unwrap();
@@ -354,11 +420,18 @@ fn find(name: &str, beside: &[PathBuf]) -> Option<PathBuf> {
 /// Runs a program that has something to say, and answers it.
 #[track_caller]
 fn output_of(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let talk = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{command:?}: {}: {talk}{text}", output.status);
-    text.trim_end().to_owned()
+    try_output_of(command).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same. `Err`: how it failed, and all that it said.
+fn try_output_of(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let talk = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{command:?}: {}: {talk}{text}", output.status));
+    }
+    Ok(text.trim_end().to_owned())
 }
 
 fn words(text: &str) -> Vec<String> {

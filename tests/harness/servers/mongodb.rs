@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
-use super::{LIMIT, Recipe, Setup, find, free_port};
+use super::{LIMIT, Recipe, Setup, certificate, find, free_port};
 
 pub(super) fn recipe(setup: &Setup, dir: &Path) -> Option<Recipe> {
     // Where `.ci/run` installs it.
@@ -24,6 +24,39 @@ pub(super) fn recipe(setup: &Setup, dir: &Path) -> Option<Recipe> {
     }
     arguments.extend(setup.options.iter().cloned());
     Some(Recipe { program, arguments, ready: "Listening on", user: None, port, tls_port: 0 })
+}
+
+/// Takes TLS and gives on what is in it. Its arguments: where to listen, whereto, certificate, key.
+const TLS: &str = r#"
+import asyncio, ssl, sys
+port, to, certificate, key = sys.argv[1:]
+async def copy(source, sink):
+    try:
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+    except OSError:
+        pass
+    finally:
+        sink.close()
+async def serve(source, sink):
+    inner = await asyncio.open_connection('127.0.0.1', int(to))
+    await asyncio.gather(copy(source, inner[1]), copy(inner[0], sink))
+async def main():
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(serve, '127.0.0.1', int(port), ssl=context)
+    print('Listening', flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"#;
+
+pub(super) fn tls_recipe(to: u16) -> Option<Recipe> {
+    let (program, port) = (find("python3", &[])?, free_port());
+    let mut arguments = vec!["-c".to_owned(), TLS.to_owned(), port.to_string(), to.to_string()];
+    arguments
+        .extend(["server.pem", "server.key"].map(|name| certificate(name).display().to_string()));
+    Some(Recipe { program, arguments, ready: "Listening", user: None, port, tls_port: port })
 }
 
 /// There is no client to be had. The command is `hello`, whatever the text; the answer is the

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use super::{Recipe, Setup, certificate, find, free_port, output_of};
 
-/// Who may connect: `locked` with a password, all others without.
+/// Who may connect: `locked` with a password, all others without; also from a host of `super::network`.
 const HBA: &str = "\
 local all all trust
 local replication all trust
@@ -16,6 +16,7 @@ host all locked 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 host all locked ::1/128 scram-sha-256
 host all all ::1/128 trust
+host all all 198.18.0.0/15 trust
 host replication all 127.0.0.1/32 trust
 ";
 

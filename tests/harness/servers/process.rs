@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::{LIMIT, Recipe};
@@ -19,8 +21,12 @@ use super::{LIMIT, Recipe};
 const GUARD: &str = r#"
     while read -r line; do pid=$line; done
     [ -z "$pid" ] || kill -KILL "$pid" $(cat /proc/"$pid"/task/*/children)
+    ! mountpoint -q "$1" || umount -l "$1"
     rm -rf "$1"
 "#;
+
+/// So long a server has between TERM and KILL.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(super) struct Process {
@@ -108,6 +114,12 @@ impl Process {
         // PostgreSQL's "fast shutdown"; an ordinary one for the others.
         signal(self.pid(), Signal::INT);
         signal(self.pid(), Signal::TERM);
+        // As an init system does: a Python program may lose a signal that comes at a bad moment.
+        if !has_ended(self.pid(), PATIENCE) {
+            eprintln!("process {} does not end, and is killed:\n{}", self.pid(), self.log());
+            self.kill();
+            return;
+        }
         self.wait(&children);
     }
 
@@ -188,12 +200,17 @@ fn signal(pid: u32, signal: Signal) {
     let _ = kill_process(pid_of(pid), signal);
 }
 
-/// Waits until a process has ended, whosever child it is.
 fn wait_for(pid: u32) {
-    let Ok(process) = pidfd_open(pid_of(pid), PidfdFlags::empty()) else { return };
-    let limit = Timespec::try_from(LIMIT).unwrap();
+    assert!(has_ended(pid, LIMIT), "process {pid} does not end");
+}
+
+/// Waits until a process has ended, whosever child it is, or the time is over.
+fn has_ended(pid: u32, limit: Duration) -> bool {
+    let Ok(process) = pidfd_open(pid_of(pid), PidfdFlags::empty()) else { return true };
+    let limit = Timespec::try_from(limit).unwrap();
     let mut waits = [PollFd::new(&process, PollFlags::IN)];
-    assert_eq!(poll(&mut waits, Some(&limit)).unwrap(), 1, "process {pid} does not end");
+    // Whoever has ended meanwhile wakes it up, too.
+    retry_on_intr(|| poll(&mut waits, Some(&limit))).unwrap() == 1
 }
 
 fn pid_of(pid: u32) -> Pid {

@@ -265,7 +265,6 @@ fn forward(wire: &Wire, link: &Link, way: Way) {
                 }
             }
             Way::ToClient => {
-                talk.asked = false;
                 if talk.loses {
                     drop(talk);
                     return lose(wire, link);
@@ -274,6 +273,11 @@ fn forward(wire: &Wire, link: &Link, way: Way) {
         }
         drop(talk);
         wire.hold(way);
+        if way == Way::ToClient {
+            // Only what reaches the client can make it ask again: while an answer is held, what
+            // comes is the rest of a request that the server began to answer before its end.
+            link.talk.lock().unwrap().asked = false;
+        }
         if to.write_all(bytes).is_err() {
             break;
         }

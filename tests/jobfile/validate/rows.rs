@@ -3,10 +3,10 @@
 use super::{Test, job, trigger};
 
 /// A row: jobfile, place and message of the one problem in it, what the help says (or a part).
-type Row = (String, &'static str, &'static str);
+pub(super) type Row = (String, &'static str, &'static str);
 
 #[track_caller]
-fn check(rows: Vec<Row>, code: i32) {
+pub(super) fn check(rows: Vec<Row>, code: i32) {
     for (text, problem, help) in rows {
         let answer = Test::with(&text).run(&["jobs.toml"]);
         let problems = answer.problems();
@@ -55,6 +55,11 @@ fn unknown_keys() {
                 "`cron = { day_of_week = 'mon' }`",
             ),
             (
+                trigger("days = 'mon'"),
+                "3:1: error: unknown key `days`",
+                "`cron = { day_of_week = \"mon\", hour = 9 }`",
+            ),
+            (
                 trigger("schedule = '@daily'"),
                 "3:1: error: unknown key `schedule`",
                 "did you mean `cron`?",
@@ -95,7 +100,7 @@ fn triggers_that_are_wrong() {
         vec![
             (
                 job("interval = '5m'"),
-                "4:1: error: a second trigger: this job has `cron` already",
+                "4:1: error: a second trigger: this job already has `cron`",
                 "jobs.toml:3:1",
             ),
             (trigger(""), "1:7: error: no trigger", "`interval = \"5m\"`"),
@@ -109,7 +114,7 @@ fn triggers_that_are_wrong() {
                 "3:19: error: `@reboot`",
                 "`run_on_start = true`",
             ),
-            (trigger("cron = []"), "3:8: error: this is empty", ""),
+            (trigger("cron = []"), "3:8: error: empty value", ""),
             (trigger("cron = 5"), "3:8: error: expected a cron expression", ""),
             (
                 trigger("cron = { huor = 3 }"),
@@ -125,7 +130,7 @@ fn triggers_that_are_wrong() {
             (trigger("cron = { hour = 24 }"), "3:17: error: ", ""),
             (trigger("cron = { day_of_week = 'mon-fri/2' }"), "3:", ""),
             (trigger("cron = { hour = 2.5 }"), "3:17: error: expected an integer or a string", ""),
-            (trigger("cron = {}"), "3:8: error: there are no fields", ""),
+            (trigger("cron = {}"), "3:8: error: no fields", ""),
             (trigger("cron = \"0 3 \\u002a * 9\""), "3:22: error: ", ""),
             (trigger("interval = '0s'"), "3:12: error: an interval must be longer than zero", ""),
             (trigger("interval = '-5s'"), "3:13: error: a duration cannot be negative", ""),
@@ -155,7 +160,7 @@ fn triggers_that_are_wrong() {
                 "3:12: error: expected a duration",
                 "did you mean `\"30s\"`?",
             ),
-            (trigger("interval = '30'"), "3:13: error: a unit is missing", "`\"30s\"`"),
+            (trigger("interval = '30'"), "3:13: error: missing unit", "`\"30s\"`"),
             (
                 trigger("interval = '5 mins 3 foo'"),
                 "3:22: error: unknown unit of time `foo`",
@@ -166,14 +171,14 @@ fn triggers_that_are_wrong() {
                 "3:15: error: unknown unit of time `minuts`",
                 "did you mean `minute`?",
             ),
-            (trigger("interval = ''"), "3:13: error: this is empty, expected a duration", ""),
+            (trigger("interval = ''"), "3:13: error: empty value, expected a duration", ""),
             (
                 trigger("date = 2026-02-30"),
                 "3:8: error: there is no 2026-02-30 in the calendar",
                 "",
             ),
             (trigger("date = 'tomorrow'"), "3:8: error: expected a date such as", ""),
-            (trigger("date = 09:00:00"), "3:8: error: this is a time of day without a date", ""),
+            (trigger("date = 09:00:00"), "3:8: error: time of day without a date", ""),
             (trigger("date = '2030-01-01 25:00'"), "3:20: error: expected a time", ""),
             (
                 trigger("date = 2030-01-01\nend_date = 2031-01-01"),
@@ -240,7 +245,7 @@ fn options_that_are_wrong() {
             "",
         ),
         ("success_codes = 0", "17: error: expected an array", "write `[0]`"),
-        ("success_codes = []", "17: error: without a code", "`[0]`"),
+        ("success_codes = []", "17: error: with no codes", "`[0]`"),
         ("umask = '999'", "9: error: a umask is octal", ""),
         (
             "umask = 22",
@@ -250,10 +255,10 @@ fn options_that_are_wrong() {
         ("nice = 20", "8: error: 20 is out of range, expected an integer from -20 to 19", ""),
         (
             "env = { PORT = 8080 }",
-            "16: error: expected a string or { file = \"...\" }, found an integer",
+            "16: error: expected a string, { file = \"...\" } or { append = \"...\" }, found an integer",
             "write `\"8080\"`",
         ),
-        ("env = { 'A=B' = 'x' }", "9: error: this cannot be the name of a variable", "`=`"),
+        ("env = { 'A=B' = 'x' }", "9: error: not a valid name for a variable", "`=`"),
         (
             "env = 'A=B'",
             "7: error: expected a table such as { NAME = \"value\" }, found a string",
@@ -262,10 +267,10 @@ fn options_that_are_wrong() {
         ("shell = []", "9: error: the shell is empty", ""),
         (
             "shell = 'bash -eu'",
-            "9: error: this string is the path of one program",
+            "9: error: this string is taken as the path of one program",
             "`[\"bash\", \"-eu\"]`",
         ),
-        ("cwd = ''", "7: error: this is empty", ""),
+        ("cwd = ''", "7: error: empty value", ""),
         (
             "user = true",
             "8: error: expected the name of a user, found a boolean",
@@ -304,12 +309,16 @@ fn commands_ids_and_sections_that_are_wrong() {
             (x("command = 5"), "3:11: error: expected a string for the shell", ""),
             (x("command = \"a\\u0000\""), "3:13: error: a NUL byte", ""),
             (id("\"\""), "1:7: error: the id of a job cannot be empty", ""),
-            (id("\"a\\nb\""), "1:7: error: the id of a job cannot hold control characters", ""),
-            (id(&long), "1:7: error: the id of a job has at most 255 bytes, this one has 256", ""),
+            (id("\"a\\nb\""), "1:7: error: the id of a job cannot contain control characters", ""),
+            (
+                id(&long),
+                "1:7: error: the id of a job can have at most 255 bytes, this one has 256",
+                "",
+            ),
             (
                 format!("{job}{job}"),
                 "4:7: error: duplicate table `[jobs.x]`",
-                "it first stands at jobs.toml:1:7",
+                "first defined at jobs.toml:1:7",
             ),
             (
                 format!("{job}command = 'y'\n"),
@@ -340,7 +349,11 @@ fn commands_ids_and_sections_that_are_wrong() {
                 "2:21: error: 0 is out of range",
                 "from 1 to 65535",
             ),
-            ("[store]\nurl = 'mysql'\n".into(), "2:7: error: \"mysql\" is no store", "\"memory\""),
+            (
+                "[store]\nurl = 'mysql'\n".into(),
+                "2:7: error: \"mysql\" is not a store",
+                "\"memory\"",
+            ),
             ("[store]\nkeep = { runs = 0 }\n".into(), "2:17: error: 0 is out of range", ""),
             ("[scheduler]\nstop_grace = 30\n".into(), "2:14: error: expected a duration", ""),
             ("scheduler = 'UTC'\n".into(), "1:13: error: expected a table: [scheduler]", ""),
@@ -355,10 +368,10 @@ fn syntax_errors() {
         vec![
             (
                 trigger("cron = 0 3 * * *"),
-                "3:8: error: a string must stand in quotes",
+                "3:8: error: a string must be quoted",
                 "write `\"0 3 * * *\"`",
             ),
-            (trigger("cron = \"0 3 * * *"), "3:18: error: this string is not closed", ""),
+            (trigger("cron = \"0 3 * * *"), "3:18: error: unclosed string", ""),
             (trigger("cron '0 3 * * *'"), "3:6: error: key with no value", "`key = value`"),
             (trigger("cron ="), "3:7: error: missing value", ""),
             (
@@ -371,8 +384,8 @@ fn syntax_errors() {
             (trigger("cron = { hour = 3"), "3:8: error: unclosed inline table", "`}`"),
             ("[jobs.x\ncommand = 'x'\ndate = 'now'\n".into(), "1:", ""),
             (trigger("date = 'now' retries = 3"), "3:14: error: expected the end of the line", ""),
-            (job("name = \"\\q\""), "4:10: error: unknown escape in a string", "single quotes"),
-            (job("name = \"\\%\""), "4:10: error: unknown escape in a string", "crontab"),
+            (job("name = \"\\q\""), "4:10: error: unknown escape sequence", "single quotes"),
+            (job("name = \"\\%\""), "4:10: error: unknown escape sequence", "crontab"),
         ],
         1,
     );
@@ -383,6 +396,17 @@ fn warnings() {
     let zone = "\ntimezone = 'Europe/Berlin'";
     check(
         vec![
+            (
+                job("on_lost = 'run_again'\nkill_after = '30s'"),
+                "5:14: warning: on a host that is cut off from the store, what may run again is \
+                 killed 2s after TERM, not 30s",
+                "`[fleet] lease = \"180s\"` leaves that time",
+            ),
+            (
+                job("on_lost = 'run_again'\nkill_after = '3m'"),
+                "5:14: warning: on a host that is cut off",
+                "no lease is long enough for that",
+            ),
             (trigger("cron = '0 0 30 2 *'"), "3:8: warning: never fires", ""),
             (
                 trigger("cron = { day = '1st mon', day_of_week = 'tue' }"),
@@ -399,7 +423,7 @@ fn warnings() {
             (trigger("interval = '100ms'"), "3:12: warning: fires 10 times a second", ""),
             (
                 trigger("cron = { day_of_week = 1, hour = 3 }"),
-                "3:24: warning: day_of_week `1` counts from monday = 0",
+                "3:24: warning: day_of_week `1` counts from Monday = 0",
                 "tue",
             ),
             (trigger("cron = '*/7 * * * *'"), "3:9: warning: ", "7"),
@@ -419,17 +443,17 @@ fn warnings() {
             (
                 trigger(&format!("cron = '30 2 * * *'{zone}")),
                 "3:8: warning: 02:30 ",
-                "Europe/Berlin: runs once, on the first pass",
+                "Europe/Berlin: runs once, the first time",
             ),
             (
                 trigger(&format!("cron = {{ hour = 2, minute = '*/15' }}{zone}")),
                 "3:8: warning: 02:00 ",
-                "runs on both passes",
+                "runs both times",
             ),
             (
                 "[jobs.x]\ncommand = 'tar czf /b/$(date +\\%F).tgz /srv'\ncron = '0 3 * * *'\n"
                     .into(),
-                "2:31: warning: `\\%` looks copied from a crontab",
+                "2:31: warning: this `\\%` looks copied from a crontab",
                 "without the backslash",
             ),
             (
@@ -452,6 +476,9 @@ fn no_warning_where_there_is_nothing_to_warn_of() {
         trigger("cron = '@reboot'"),
         trigger("date = 'now'"),
         trigger("interval = '1s'"),
+        job("on_lost = 'run_again'"),
+        job("on_lost = 'run_again'\nkill_after = '2s'"),
+        job("kill_after = '1h'"),
         trigger("cron = '0 0 29 2 *'"),
         "[jobs.x]\ncommand = 'date +%F'\ncron = '0 3 * * *'\n".to_owned(),
         "[defaults]\nend_date = 2020-01-01\n[jobs.x]\ncommand = 'x'\ndate = 'now'\n".to_owned(),

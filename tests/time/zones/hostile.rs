@@ -148,7 +148,7 @@ fn leap_seconds_are_refused_by_name() {
         assert!(!output.status.success(), "{args:?} {output:?}");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
-            said.contains("leap seconds") && said.contains("did you mean `Europe/Paris`"),
+            said.contains("leap seconds") && said.contains("did you mean \"Europe/Paris\""),
             "{said}"
         );
     }

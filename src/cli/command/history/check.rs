@@ -1,5 +1,6 @@
 //! `history --audit`: whether every due time has exactly one outcome.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,14 @@ use crate::cli::command::history_source::History;
 use crate::cli::table::{Table, terminal_width};
 use crate::core::event::{Change, ChangeKind, JobRecord};
 use crate::core::instant::Instant;
-use crate::core::job::Job;
+use crate::core::job::{Job, RunOn};
+use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::audit::{Audit, Question, Wrong, audit};
 use crate::history::format;
 use crate::problem::clean;
-use crate::store::{Limits, Query};
+use crate::store::{Limits, Query, RunRecord};
 
 /// The schedules are asked for this many due times at most: for one job, and for all together.
 const OF_A_JOB: u64 = 2_000_000;
@@ -27,7 +29,15 @@ const OF_ALL: u64 = 20_000_000;
 /// So many records of a job are read at most.
 const RECORDS: usize = 200_000;
 
-/// What came of one job.
+/// A job, or a job on one host.
+struct Line {
+    job: Box<str>,
+    /// Where its due times were decided, if that needs a word.
+    host: String,
+    found: Found,
+}
+
+/// What came of it.
 enum Found {
     /// It was audited.
     Audit(Audit),
@@ -39,7 +49,11 @@ enum Found {
 #[derive(Serialize)]
 struct Object<'a> {
     job: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    host: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<String>,
     due_times: u64,
     ran: u64,
@@ -54,6 +68,7 @@ struct Object<'a> {
     unaccounted: u64,
     twice: u64,
     cut: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
     not_audited: Option<&'a str>,
     examples: Vec<Example>,
 }
@@ -75,17 +90,18 @@ pub(super) fn run(
     let mut budget = OF_ALL;
     let mut all = Vec::with_capacity(jobs.len());
     for (id, job) in jobs {
-        let found = one(asked, history, &id, job.as_deref(), budget)?;
-        if let Found::Audit(audit) = &found {
-            budget = budget.saturating_sub(audit.due_times);
+        for line in one(asked, history, &id, job.as_deref(), budget)? {
+            if let Found::Audit(audit) = &line.found {
+                budget = budget.saturating_sub(audit.due_times);
+            }
+            all.push(line);
         }
-        all.push((id, found));
     }
     match asked.args.output {
         Output::Json => json(&all, history, out)?,
         Output::Table => text(&all, history, out)?,
     }
-    let adds_up = all.iter().all(|(_, found)| match found {
+    let adds_up = all.iter().all(|line| match &line.found {
         Found::Audit(audit) => audit.adds_up(),
         Found::Not(_) => true,
     });
@@ -97,8 +113,9 @@ type Known = (Box<str>, Option<Arc<Job>>);
 
 /// The jobs to audit: of the jobfile in its order, then those that were added at run time.
 fn jobs(asked: &Asked<'_>, history: &mut History) -> anyhow::Result<Vec<Known>> {
-    if let Some(id) = asked.job {
-        return Ok(vec![(id.into(), history.job(id).cloned())]);
+    if !asked.jobs.is_empty() {
+        let known = |id: &String| (id.as_str().into(), history.job(id).cloned());
+        return Ok(asked.jobs.iter().map(known).collect());
     }
     history.all_known()?;
     let jobs = history.set.iter().flat_map(|set| &set.jobs);
@@ -111,46 +128,39 @@ fn one(
     id: &str,
     job: Option<&Job>,
     budget: u64,
-) -> anyhow::Result<Found> {
+) -> anyhow::Result<Vec<Line>> {
+    let not = |why: &str| {
+        Ok(vec![Line { job: id.into(), host: String::new(), found: Found::Not(why.to_owned()) }])
+    };
     let Some(known) = history.known(id)? else {
-        return Ok(Found::Not("schedrs has never run it with this store".to_owned()));
+        return not("schedrs has never run it with this store");
     };
     let Some(job) = job else {
-        return Ok(Found::Not("it is not in the jobfile".to_owned()));
+        return not("not in the jobfile");
     };
     if *job.trigger.fingerprint() != *known.trigger {
-        return Ok(Found::Not(
-            "its schedule is another in the jobfile, which schedrs has not read again".to_owned(),
-        ));
+        return not("its schedule in the jobfile was changed but not reloaded");
     }
     let since = accounted_since(history, &known)?;
     let until = asked.until.unwrap_or(Instant::MAX).min(known.decided);
     let mut from = asked.since.unwrap_or(Instant::MIN).max(since);
-    let id: Box<str> = id.into();
-    let query = Query {
-        job: Some(id.clone()),
-        since: Some(from),
-        until: Some(until),
-        limit: RECORDS,
-        ..Query::default()
-    };
+    let of_job = Query { job: Some(id.into()), ..Query::default() };
+    let query = Query { since: Some(from), until: Some(until), limit: RECORDS, ..of_job.clone() };
     let records = history.reader().records(&query)?;
     let is_all = records.len() < RECORDS;
     if !is_all {
         from = records.iter().map(|record| record.due).min().unwrap_or(from);
     }
     let before = from.minus(Duration::from_micros(1));
-    let older = Query { job: Some(id), until: Some(before), limit: 1, ..Query::default() };
+    let older = Query { until: Some(before), limit: 1, ..of_job };
     let has_older = is_all && !history.reader().records(&older)?.is_empty();
     // What was decided in the last moment may not be written yet.
-    let seen = history.reader().sessions()?.last().map(|last| last.stopped.unwrap_or(last.seen));
+    let lives = history.reader().sessions()?;
+    let seen = lives.iter().map(|life| life.stopped.unwrap_or(life.seen)).max();
     let seen = seen.unwrap_or(history.now).minus(Duration::from_secs(1));
     let all_paused = history.reader().all_paused()?;
-    let days = history
-        .set
-        .as_ref()
-        .and_then(|set| set.settings.keep.days)
-        .unwrap_or(Limits::default().days);
+    let days = history.set.as_ref().and_then(|set| set.settings.keep.days);
+    let days = days.unwrap_or(Limits::default().days);
     let kept = Duration::from_secs(u64::from(days) * 86_400);
     let question = Question {
         job,
@@ -163,7 +173,44 @@ fn one(
         seen,
         limit: OF_A_JOB.min(budget),
     };
-    Ok(Found::Audit(audit(&question, &records)))
+    let has_hosts = history.has_hosts(&records)?;
+    Ok(lines(&question, &records, has_hosts))
+}
+
+/// The lines of a job: one, but for a job that runs on every host, which has one for each.
+fn lines(question: &Question<'_>, records: &[RunRecord], has_hosts: bool) -> Vec<Line> {
+    let id = &question.job.id;
+    let line = |host, audit| Line { job: id.clone(), host, found: Found::Audit(audit) };
+    let hosts = hosts(records);
+    if question.job.options.run_on == RunOn::All && !hosts.is_empty() {
+        let each = hosts.into_iter();
+        return each
+            .map(|host| line(host.to_string(), on_one_host(question, records, &host)))
+            .collect();
+    }
+    let hosts = if has_hosts { hosts.join(", ") } else { String::new() };
+    vec![line(hosts, audit(question, records))]
+}
+
+/// The hosts of records, each once.
+fn hosts(records: &[RunRecord]) -> Vec<Box<str>> {
+    let hosts: BTreeSet<&Box<str>> =
+        sort::collect(records.iter().filter_map(|one| one.host.as_ref()));
+    hosts.into_iter().cloned().collect()
+}
+
+/// The audit of a job that runs on every host, for one of them. What was due while that was down is
+/// not caught up there, and when it was is not known: so nothing counts as unaccounted.
+fn on_one_host(question: &Question<'_>, records: &[RunRecord], host: &str) -> Audit {
+    let own = records.iter().filter(|record| record.host.as_deref() == Some(host));
+    let own: Vec<RunRecord> = own.cloned().collect();
+    let last = own.iter().map(|record| record.last_due).max();
+    let until = question.until.min(last.unwrap_or(question.until));
+    let mut audit = audit(&Question { until, has_older: false, ..*question }, &own);
+    audit.due_times -= audit.unaccounted;
+    audit.unaccounted = 0;
+    audit.examples.retain(|example| example.wrong != Wrong::Unaccounted);
+    audit
 }
 
 /// Since when the due times of a job are recorded: since it has its trigger, but a job that was
@@ -187,74 +234,78 @@ fn accounted_since(history: &mut History, known: &JobRecord) -> anyhow::Result<I
     Ok(since)
 }
 
-fn text(all: &[(Box<str>, Found)], history: &History, out: &mut dyn Write) -> anyhow::Result<()> {
-    let heading = vec![
-        "JOB",
-        "FROM",
-        "TO",
-        "DUE TIMES",
-        "RAN",
-        "NOT STARTED",
-        "SKIPPED",
-        "MISSED",
-        "COALESCED",
-        "LOST",
-        "OPEN",
-        "WAITING",
-        "UNACCOUNTED",
-        "TWICE",
-    ];
-    let mut table = Table::new(heading, 0).with_numbers(3..14);
-    let number = |count: u64| if count == 0 { String::new() } else { count.to_string() };
-    for (id, found) in all {
-        let Found::Audit(audit) = found else { continue };
-        let zone = history.zone_of(id);
-        let (from, to) = match audit.span {
-            Some((from, to)) => (
-                words::day_and_time(from.truncated(), &zone),
-                words::day_and_time(to.truncated(), &zone),
-            ),
-            None => Default::default(),
-        };
-        let fates = &audit.fates;
-        let mut row = vec![clean(id).into_owned(), from, to, audit.due_times.to_string()];
-        row.extend(
-            [
-                fates.ran,
-                fates.not_started,
-                fates.skipped,
-                fates.missed,
-                fates.coalesced,
-                fates.lost,
-                fates.open,
-                audit.waiting,
-                audit.unaccounted,
-                audit.twice,
-            ]
-            .map(number),
-        );
-        table.row(row);
+fn text(all: &[Line], history: &History, out: &mut dyn Write) -> anyhow::Result<()> {
+    let mut table = Table::new(HEADING.to_vec(), 0).with_numbers(4..15).with_times(&[2, 3]);
+    for Line { job, host, found } in all {
+        if let Found::Audit(audit) = found {
+            table.row(row(job, host, audit, &history.zone_of(job)));
+        }
     }
-    if all.iter().any(|(_, found)| matches!(found, Found::Audit(_))) {
+    if all.iter().any(|line| matches!(line.found, Found::Audit(_))) {
         table.write(out, terminal_width())?;
     }
-    for (id, found) in all {
+    for Line { job, host, found } in all {
         if let Found::Audit(audit) = found {
-            examples(id, audit, &history.zone_of(id), out)?;
+            let on = match history.job(job).map(|job| &job.options.run_on) {
+                Some(RunOn::All) if !host.is_empty() => format!(" on {}", clean(host)),
+                _ => String::new(),
+            };
+            examples(&format!("{}{on}", clean(job)), audit, &history.zone_of(job), out)?;
         }
     }
     out.flush()?;
-    for (id, found) in all {
+    for Line { job, found, .. } in all {
         if let Found::Not(why) = found {
-            anstream::eprintln!("schedrs: {} was not audited: {}", clean(id), clean(why));
+            anstream::eprintln!("schedrs: {} was not audited: {}", clean(job), clean(why));
         }
     }
     anstream::eprintln!("schedrs: {}", summary(all));
     Ok(())
 }
 
+/// The columns of the table.
+const HEADING: [&str; 15] = [
+    "JOB",
+    "HOST",
+    "FROM",
+    "TO",
+    "DUE TIMES",
+    "RAN",
+    "NOT STARTED",
+    "SKIPPED",
+    "MISSED",
+    "COALESCED",
+    "LOST",
+    "OPEN",
+    "WAITING",
+    "UNACCOUNTED",
+    "TWICE",
+];
+
+fn row(id: &str, host: &str, audit: &Audit, zone: &Zone) -> Vec<String> {
+    let time = |at: Instant| format::due(at, zone);
+    let (from, to) = audit.span.map(|(from, to)| (time(from), time(to))).unwrap_or_default();
+    let fates = &audit.fates;
+    let counts = [
+        fates.ran,
+        fates.not_started,
+        fates.skipped,
+        fates.missed,
+        fates.coalesced,
+        fates.lost,
+        fates.open,
+        audit.waiting,
+        audit.unaccounted,
+        audit.twice,
+    ];
+    let number = |count: u64| if count == 0 { String::new() } else { count.to_string() };
+    let mut row =
+        vec![clean(id).into_owned(), host.to_owned(), from, to, audit.due_times.to_string()];
+    row.extend(counts.map(number));
+    row
+}
+
 fn examples(id: &str, audit: &Audit, zone: &Zone, out: &mut dyn Write) -> anyhow::Result<()> {
-    let id = clean(id);
     for example in &audit.examples {
         let (wrong, first) = (example.wrong, format::due(example.first, zone));
         let last = format::clock(example.last, example.first, zone);
@@ -266,7 +317,7 @@ fn examples(id: &str, audit: &Audit, zone: &Zone, out: &mut dyn Write) -> anyhow
             (Wrong::Twice, 1, true) => format!("due {first}: two outcomes"),
             (Wrong::Twice, count, true) => format!("due {first}: {} outcomes", count + 1),
             (Wrong::Twice, count, false) => {
-                format!("due from {first} to {last}: {count} outcomes more than due times")
+                format!("due from {first} to {last}: {count} more outcomes than due times")
             }
         };
         writeln!(out, "{id}: {what}")?;
@@ -279,15 +330,16 @@ fn examples(id: &str, audit: &Audit, zone: &Zone, out: &mut dyn Write) -> anyhow
 }
 
 /// The whole of it in a sentence.
-fn summary(all: &[(Box<str>, Found)]) -> String {
-    let audits = all.iter().filter_map(|(_, found)| match found {
-        Found::Audit(audit) => Some(audit),
+fn summary(all: &[Line]) -> String {
+    let audits = all.iter().filter_map(|line| match &line.found {
+        Found::Audit(audit) => Some((&line.job, audit)),
         Found::Not(_) => None,
     });
+    let mut job_before = None;
     let (mut jobs, mut due_times, mut unaccounted, mut twice, mut cut) = (0, 0u64, 0, 0, 0);
     let mut open = 0;
-    for audit in audits {
-        jobs += 1;
+    for (job, audit) in audits {
+        jobs += u64::from(job_before.replace(job) != Some(job));
         due_times += audit.due_times;
         unaccounted += audit.unaccounted;
         twice += audit.twice;
@@ -301,27 +353,27 @@ fn summary(all: &[(Box<str>, Found)]) -> String {
     let of = format!("{} of {}", counted(due_times, "due time"), counted(jobs, "job"));
     let found = match (unaccounted, twice) {
         (0, 0) if open == 0 => "each has exactly one outcome".to_owned(),
-        (0, 0) => format!("each has exactly one outcome, but for {open} that are not over"),
+        (0, 0) => format!("each has exactly one outcome, except {open} that are still active"),
         (none, 0) => format!("{none} have no outcome"),
         (0, twice) => format!("{} too many", counted(twice, "outcome")),
         (none, twice) => {
-            format!("{none} have no outcome, and there are {} too many", counted(twice, "outcome"))
+            format!("{none} have no outcome, and {} too many", counted(twice, "outcome"))
         }
     };
     let cut = match cut {
         0 => String::new(),
         jobs => format!(
-            "; of {} only the first part was looked at: --since and --until choose another",
+            "; for {}, only the first part was checked: choose another with --since and --until",
             counted(jobs, "job")
         ),
     };
     format!("{of}: {found}{cut}")
 }
 
-fn json(all: &[(Box<str>, Found)], history: &History, out: &mut dyn Write) -> anyhow::Result<()> {
+fn json(all: &[Line], history: &History, out: &mut dyn Write) -> anyhow::Result<()> {
     let nothing = Audit::default();
-    for (id, found) in all {
-        let zone = history.zone_of(id);
+    for Line { job, host, found } in all {
+        let zone = history.zone_of(job);
         let time = |at: Instant| words::rfc3339(at, &zone);
         let (audit, why) = match found {
             Found::Audit(audit) => (audit, None),
@@ -329,7 +381,8 @@ fn json(all: &[(Box<str>, Found)], history: &History, out: &mut dyn Write) -> an
         };
         let fates = &audit.fates;
         let object = Object {
-            job: id,
+            job,
+            host,
             from: audit.span.map(|span| time(span.0)),
             until: audit.span.map(|span| time(span.1)),
             due_times: audit.due_times,

@@ -10,6 +10,7 @@ use crate::cli::ExitCode;
 use crate::cli::command::history_source::History;
 use crate::cli::table::terminal_width;
 use crate::core::outcome;
+use crate::core::sort;
 use crate::core::words;
 use crate::history::format;
 use crate::history::glance::glance;
@@ -90,15 +91,15 @@ pub(super) fn run(
 
 /// The jobs: of the jobfile in its order, then those that only the store knows.
 fn ids(asked: &Asked<'_>, history: &mut History) -> anyhow::Result<Vec<Box<str>>> {
-    if let Some(job) = asked.job {
-        return Ok(vec![job.into()]);
+    if !asked.jobs.is_empty() {
+        return Ok(asked.jobs.iter().map(|job| job.as_str().into()).collect());
     }
     let remembered = history.all_known()?;
     let own = history.set.iter().flat_map(|set| set.jobs.iter().map(|job| job.id.clone()));
     let mut ids: Vec<Box<str>> = own.collect();
-    let known: BTreeSet<Box<str>> = ids.iter().cloned().collect();
+    let known: BTreeSet<Box<str>> = sort::collect(ids.iter().cloned());
     let mut others: BTreeSet<Box<str>> =
-        history.reader().last_of_each()?.into_iter().map(|record| record.job).collect();
+        sort::collect(history.reader().latest(None)?.into_iter().map(|latest| latest.job));
     others.extend(remembered.into_iter().map(|job| job.id));
     ids.extend(others.into_iter().filter(|id| !known.contains(id)));
     Ok(ids)

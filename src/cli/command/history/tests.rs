@@ -1,5 +1,6 @@
 use super::*;
 use crate::cli::command::history_source::{args, of, scene};
+use crate::core::fleet::{Member, SessionId};
 use crate::history::fake::Fake;
 
 fn of_store(store: Fake, line: &[&str]) -> (ExitCode, String) {
@@ -104,10 +105,10 @@ new
 #[test]
 fn it_adds_up() {
     let expected = "\
-JOB     FROM               TO                 DUE TIMES  RAN  NOT STARTED  SKIPPED  MISSED  COALESCED  LOST  OPEN
-backup  24 Nov 2026        24 Nov 2026 12:00          5    2                     2                        1
-poll    24 Nov 2026 02:00  24 Nov 2026 03:00         61   17                            43          1
-report  24 Nov 2026 06:30  24 Nov 2026 08:30          3    1            1                                       1
+JOB     FROM                            TO                              DUE TIMES  RAN  NOT STARTED  SKIPPED  MISSED  COALESCED  LOST  OPEN
+backup  Tue 2026-11-24 00:00:00 +01:00  Tue 2026-11-24 12:00:00 +01:00          5    2                     2                        1
+poll    Tue 2026-11-24 02:00:00 +01:00  Tue 2026-11-24 03:00:00 +01:00         61   17                            43          1
+report  Tue 2026-11-24 06:30:00 +01:00  Tue 2026-11-24 08:30:00 +01:00          3    1            1                                       1
 ";
     assert_eq!(shown(&["--audit"]), expected);
     let (code, _) = of_store(scene::store(), &["poll", "--audit", "--since", "02:30"]);
@@ -185,6 +186,93 @@ fn before_it_was_resumed_nothing_is_expected() {
     store.changes = vec![change("09:30", "resumed"), change("10:15", "paused")];
     store.changes.push(change("11:15", "resumed"));
     assert_eq!(audited(&store), Some(3));
+}
+
+/// Records of several hosts say of which.
+#[test]
+fn where_there_are_hosts() {
+    let of = |hosts: &[&str]| {
+        let mut store = scene::store();
+        for (record, host) in store.records.iter_mut().zip(hosts.iter().cycle()) {
+            record.host = Some((*host).into());
+        }
+        let members = hosts.iter().enumerate();
+        let member = |(id, host): (usize, &&str)| Member::new(SessionId(id as u64 + 1), host);
+        store.members = members.map(member).collect();
+        store
+    };
+    let several = of(&["web1", "web2"]);
+    let (_, text) = of_store(several.clone(), &["backup", "-n", "1"]);
+    let expected = "\
+DUE                             OUTCOME      TOOK  RUN  HOST  REMARKS
+Tue 2026-11-24 12:34:56 +01:00  ✓ succeeded    2s   24  web2  started by alice
+";
+    assert_eq!(text, expected);
+    let (_, text) = of_store(several.clone(), &["backup", "-n", "1", "--output", "json"]);
+    assert!(text.contains("\"host\":\"web2\""), "{text}");
+    let (_, text) = of_store(several, &["poll", "--audit"]);
+    assert!(text.contains("poll  web1, web2  "), "{text}");
+    // One is not worth a column, but a key.
+    let one = of(&["web1"]);
+    let (_, text) = of_store(one.clone(), &["backup", "-n", "1"]);
+    assert!(!text.contains("web1"), "{text}");
+    let (_, text) = of_store(one, &["backup", "-n", "1", "--output", "json"]);
+    assert!(text.contains("\"host\":\"web1\""), "{text}");
+}
+
+/// A job that runs on every host has each due time once on each.
+#[test]
+fn a_job_of_every_host_is_audited_on_each() {
+    let jobs = "[scheduler]\ntimezone = 'UTC'\n[jobs.clean]\ncommand = 'true'\ncron = '* * * * *'\n\
+                run_on = 'all'";
+    let mut store = Fake::default();
+    store.jobs = scene::store().jobs[..1].to_vec();
+    store.jobs[0].id = "clean".into();
+    store.jobs[0].trigger = "".into();
+    let sample = scene::store().records.remove(1);
+    for minute in 0..4 {
+        for host in ["web1", "web2"].into_iter().filter(|host| (*host, minute) != ("web2", 1)) {
+            let due = scene::at("10:00").plus(std::time::Duration::from_secs(60 * minute));
+            let host = Some(host.into());
+            store.add(crate::store::RunRecord {
+                job: "clean".into(),
+                due,
+                last_due: due,
+                at: due,
+                host,
+                by: None,
+                ..sample.clone()
+            });
+        }
+    }
+    store.jobs[0].decided = scene::at("10:03");
+    let now = scene::at("11:00");
+    let audited = |store: &Fake| {
+        let mut out = Vec::new();
+        let mut history = of(jobs, now, store.clone());
+        let trigger = history.job("clean").unwrap().trigger.fingerprint().to_string();
+        let mut store = store.clone();
+        store.jobs[0].trigger = trigger.into();
+        history = of(jobs, now, store);
+        let code = show(&args(&["--audit", "--output", "json"]), &mut history, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let rows = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let told = rows.map(|row: serde_json::Value| {
+            (
+                row["host"].as_str().map(str::to_owned),
+                row["due_times"].as_u64(),
+                row["twice"].as_u64(),
+            )
+        });
+        (code, told.collect::<Vec<_>>())
+    };
+    let host = |name: &str| Some(name.to_owned());
+    let rows = vec![(host("web1"), Some(4), Some(0)), (host("web2"), Some(3), Some(0))];
+    assert_eq!(audited(&store), (ExitCode::SUCCESS, rows));
+    let again = store.records[0].clone();
+    store.add(again);
+    let (code, rows) = audited(&store);
+    assert_eq!((code, rows[0].2), (ExitCode::FAILURE, Some(1)));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::{History, of};
 use crate::core::event::{Change, JobRecord, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
+use crate::core::sort;
 use crate::core::zone::Database;
 use crate::history::fake::Fake;
 use crate::store::{AttemptRecord, Process, RunRecord, Session};
@@ -100,7 +101,7 @@ pub(in crate::cli::command) fn store() -> Fake {
     store.add(RunRecord { outcome: None, duration: None, ..open });
 
     // As they came.
-    store.records.sort_by_key(|record| record.at);
+    sort::by_key(&mut store.records, |record| record.at);
     let mut runs = 0;
     for (number, record) in store.records.iter_mut().enumerate() {
         record.seq = number as u64 + 1;
@@ -180,7 +181,13 @@ fn fate(job: &str, due: &str, decided: &str, outcome: Outcome) -> RunRecord {
     }
 }
 
-fn run(job: &str, due: &str, lag: u64, took: u64, outcome: Outcome) -> RunRecord {
+pub(in crate::cli::command) fn run(
+    job: &str,
+    due: &str,
+    lag: u64,
+    took: u64,
+    outcome: Outcome,
+) -> RunRecord {
     let started = at(due).plus(Duration::from_millis(1) + Duration::from_secs(lag));
     let began = !matches!(outcome, Outcome::NotStarted(_));
     RunRecord {

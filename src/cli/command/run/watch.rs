@@ -33,7 +33,7 @@ impl Watch {
                 // Where nobody can be told, nobody is.
                 let _ = writeln!(
                     anstream::stderr(),
-                    "schedrs: still {doing} after {after}; SIGTERM ends it, a second one if need be"
+                    "schedrs: still {doing} after {after}; stop it with SIGTERM, twice if need be"
                 );
             }
         };

@@ -55,6 +55,7 @@ struct Job<'a> {
     running: u64,
     attempts: u64,
     waited: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     longest_wait: Option<Longest<'a>>,
 }
 
@@ -63,9 +64,11 @@ struct Executor<'a> {
     executor: &'a str,
     max_workers: u32,
     peak: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
     peak_at: Option<String>,
     starts: u64,
     waited: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     longest_wait: Option<Longest<'a>>,
 }
 
@@ -89,11 +92,54 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let zone = &question.zone;
     let time = |at| words::rfc3339(at, zone);
-    let longest = |(wait, place): (Wait, usize)| Longest {
+    let executors = question.executors.iter().zip(&answer.executors).enumerate();
+    let executors = executors.map(|(index, (executor, facts))| Executor {
+        executor: &executor.name,
+        max_workers: executor.max_workers,
+        peak: answer.report.peaks.get(index).copied().unwrap_or(0),
+        peak_at: answer.report.peaked.get(index).copied().flatten().map(time),
+        starts: facts.starts,
+        waited: facts.waited,
+        longest_wait: facts.longest_wait.map(|wait| longest(question, wait)),
+    });
+    // The beginning of the hour on the clocks of the zone.
+    let begins = |hour: &Hour| {
+        let since = zone.wall_of(hour.first) - hour.wall * 3600;
+        Instant::from_secs(hour.first.secs() - since)
+    };
+    let hours = answer.survey.hours().iter();
+    let outages = question.outages.iter();
+    let whole = Whole {
+        from: time(question.from),
+        until: time(question.until),
+        timezone: zone.name(),
+        default: Default {
+            duration_ms: question.default.lasts.as_millis(),
+            exit: question.default.exits,
+        },
+        outages: outages
+            .map(|&(from, until)| Outage { from: time(from), until: time(until) })
+            .collect(),
+        jobs: jobs(question, answer),
+        executors: executors.collect(),
+        hours: hours.map(|hour| Starts { hour: time(begins(hour)), starts: hour.starts }).collect(),
+        running: answer.running,
+        waiting: answer.waiting,
+    };
+    writeln!(out, "{}", crate::problem::json(&whole)?)?;
+    Ok(())
+}
+
+fn longest(question: &Question, (wait, place): (Wait, usize)) -> Longest<'_> {
+    Longest {
         ms: wait.span.as_millis(),
         job: &question.jobs[place].id,
-        due: time(wait.due),
-    };
+        due: words::rfc3339(wait.due, &question.zone),
+    }
+}
+
+/// What became of the due times of each job.
+fn jobs<'q>(question: &'q Question, answer: &Answer) -> Vec<Job<'q>> {
     let jobs = question.jobs.iter().zip(&question.behaviours).zip(answer.survey.jobs());
     let jobs = jobs.enumerate().map(|(place, ((job, behaviour), facts))| Job {
         job: &job.id,
@@ -117,43 +163,7 @@ pub(super) fn write(
         running: facts.open,
         attempts: facts.attempts,
         waited: facts.waited,
-        longest_wait: facts.longest_wait.map(|wait| longest((wait, place))),
+        longest_wait: facts.longest_wait.map(|wait| longest(question, (wait, place))),
     });
-    let executors = question.executors.iter().zip(&answer.executors).enumerate();
-    let executors = executors.map(|(index, (executor, facts))| Executor {
-        executor: &executor.name,
-        max_workers: executor.max_workers,
-        peak: answer.report.peaks.get(index).copied().unwrap_or(0),
-        peak_at: answer.report.peaked.get(index).copied().flatten().map(time),
-        starts: facts.starts,
-        waited: facts.waited,
-        longest_wait: facts.longest_wait.map(longest),
-    });
-    // The beginning of the hour on the clocks of the zone.
-    let begins = |hour: &Hour| {
-        let since = zone.wall_of(hour.first) - hour.wall * 3600;
-        Instant::from_secs(hour.first.secs() - since)
-    };
-    let hours = answer.survey.hours().iter();
-    let whole = Whole {
-        from: time(question.from),
-        until: time(question.until),
-        timezone: zone.name(),
-        default: Default {
-            duration_ms: question.default.lasts.as_millis(),
-            exit: question.default.exits,
-        },
-        outages: question
-            .outages
-            .iter()
-            .map(|&(from, until)| Outage { from: time(from), until: time(until) })
-            .collect(),
-        jobs: jobs.collect(),
-        executors: executors.collect(),
-        hours: hours.map(|hour| Starts { hour: time(begins(hour)), starts: hour.starts }).collect(),
-        running: answer.running,
-        waiting: answer.waiting,
-    };
-    writeln!(out, "{}", crate::problem::json(&whole)?)?;
-    Ok(())
+    jobs.collect()
 }

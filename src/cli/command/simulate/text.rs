@@ -23,7 +23,7 @@ pub(super) fn write(question: &Question, answer: &Answer, out: &mut dyn Write) -
         writeln!(out, "\n{words}")?;
     }
     writeln!(out, "\nStarts per hour, {}", zone.name())?;
-    let colour = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+    let colour = crate::cli::has_colour(&io::stdout());
     heat::write(&answer.map, Look { colour, width: terminal_width() }, out)
 }
 
@@ -40,7 +40,7 @@ fn assumptions(question: &Question, out: &mut dyn Write) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "an attempt lasts {} and exits with {}, unless --duration and --exit say otherwise",
+        "each attempt takes {} and exits with {}, unless set by --duration and --exit",
         words::span(default.lasts),
         default.exits
     )?;

@@ -3,9 +3,11 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::core::fleet::RunOn;
+use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Output, Overlap};
+use crate::core::size;
+use crate::core::sort;
 use crate::core::trigger::Trigger;
 use crate::core::words;
 use crate::jobfile::Loaded;
@@ -121,7 +123,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::Jitter => duration(options.jitter),
         Key::Spread if options.spread.most.is_zero() => duration(options.spread.most),
         Key::Spread => format!(
-            "{}, of which {} for this job on this machine",
+            "{}, here {} for this job on this machine",
             duration(options.spread.most),
             duration(options.spread.of(&job.id))
         ),
@@ -149,11 +151,20 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             RunOn::All => "all".to_owned(),
             RunOn::Labels(labels) => list(labels),
         },
+        Key::OnLost => match options.on_lost {
+            OnLost::Leave => "leave",
+            // What outlives its scheduler would run beside itself.
+            OnLost::RunAgain => "run_again (its processes must end with their scheduler)",
+        }
+        .to_owned(),
+        Key::OnlyOn => list(&options.only_on),
+        Key::Tags => list(&options.tags),
         Key::Executor => {
             let executor = set.executors.get(usize::from(job.executor))?;
             format!("{} (max_workers {})", executor.name, executor.max_workers)
         }
         Key::MaxWait => limit(options.max_wait),
+        Key::Expect => limit(options.expect),
         Key::Timeout => limit(options.timeout),
         Key::KillAfter => duration(options.kill_after),
         Key::Retries => options.retries.to_string(),
@@ -170,8 +181,16 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
                 .secrets
                 .iter()
                 .map(|(name, path)| (name, format!("{name} = {{ file = {} }}", quoted(path))));
-            let mut pairs: Vec<(&Box<str>, String)> = texts.chain(files).collect();
-            pairs.sort();
+            let joined = options.joined.iter().map(|(name, joined)| {
+                let parts = [("prepend", &joined.before), ("append", &joined.after)];
+                let parts = parts.iter().filter_map(|(key, part)| {
+                    Some(format!("{key} = {}", quoted(part.as_deref()?)))
+                });
+                let parts: Vec<String> = parts.collect();
+                (name, format!("{name} = {{ {} }}", parts.join(", ")))
+            });
+            let mut pairs: Vec<(&Box<str>, String)> = texts.chain(files).chain(joined).collect();
+            sort::all(&mut pairs);
             let pairs: Vec<String> = pairs.into_iter().map(|(_, pair)| pair).collect();
             if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
         }
@@ -188,6 +207,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             Output::Discard => "discard",
         }
         .to_owned(),
+        Key::KeepOutput => optional(options.keep_output.map(|keep| size::written(keep.into()))),
     })
 }
 

@@ -92,7 +92,7 @@ spec:
                   key: "PW"
 "#
     );
-    let expected = ["its secrets have to be put into a Secret: see the comment above the CronJob"];
+    let expected = ["its secrets must be put into a Secret: see the comment above the CronJob"];
     assert_eq!(said(&exported), expected);
 }
 
@@ -133,26 +133,23 @@ fn what_is_not_the_same_is_said() {
         ("interval = '15m'", "the interval counts from the full hour, day or week, of UTC"),
         (
             "interval = '1h'\nstart_date = 2027-01-01T00:00:00",
-            "a CronJob has no `start_date`: it is due before that as well",
+            "a CronJob has no `start_date`: it is also due before that",
         ),
         (
             "cron = ['0 9 * * mon-fri', '0 12 1 * *']",
-            "its schedules are several CronJobs, which mind only their own runs",
+            "its schedules become several CronJobs, each aware only of its own runs",
         ),
         (
             "cron = ['0 9 * * fri', '0 9-12 13 * *']",
-            "its schedules are several CronJobs, which mind only their own runs, and start it twice \
-             where they meet",
+            "its schedules become several CronJobs, each aware only of its own runs, and start it twice when they coincide",
         ),
         (
             "cron = '30 2 * * *'\ntimezone = 'Europe/Berlin'",
-            "clocks change: Sun 2027-03-28 03:00:00 +02:00 is a due time here, and none in \
-             Kubernetes; Sun 2027-10-31 02:30:00 +01:00 is a due time in Kubernetes, and none here",
+            "clocks change: Sun 2027-03-28 03:00:00 +02:00 is a due time here, but not in Kubernetes; Sun 2027-10-31 02:30:00 +01:00 is a due time in Kubernetes, but not here",
         ),
         (
             "cron = '0 12 * * fri'\ntimezone = 'Africa/Cairo'",
-            "clocks change: Fri 2027-04-30 12:00:00 +03:00 is a due time here, and none in \
-             Kubernetes",
+            "clocks change: Fri 2027-04-30 12:00:00 +03:00 is a due time here, but not in Kubernetes",
         ),
         (
             "DAILYjitter = '1m'\nnice = 5\numask = '027'\nsuccess_codes = [0, 3]\noutput = 'file'",
@@ -160,7 +157,7 @@ fn what_is_not_the_same_is_said() {
         ),
         (
             "DAILYmax_instances = 3",
-            "Kubernetes runs any number of them at once, and not `max_instances`",
+            "Kubernetes ignores `max_instances` and runs any number at once",
         ),
         (
             "DAILYoverlap = 'queue'",
@@ -168,7 +165,7 @@ fn what_is_not_the_same_is_said() {
         ),
         (
             "DAILYmisfire_grace_time = '5s'",
-            "its `misfire_grace_time` becomes 10 s: Kubernetes may pass over what has less",
+            "its `misfire_grace_time` becomes 10 s: Kubernetes may skip runs with less",
         ),
         (
             "DAILYretries = 1\nretry_delay = '1m'",
@@ -180,8 +177,8 @@ fn what_is_not_the_same_is_said() {
             "Kubernetes waits 10 s before the first retry, then twice as long each time, 6 minutes \
              at most",
         ),
-        ("DAILYuser = 'bob'", "`user = \"bob\"` is left to the image: Kubernetes takes numbers"),
-        ("DAILYenv = { A = '$SCHEDRS_JOB' }", "its command reads a variable of ours"),
+        ("DAILYuser = 'bob'", "`user = \"bob\"` is left to the image: Kubernetes needs a number"),
+        ("DAILYenv = { A = '$SCHEDRS_JOB' }", "its command reads a schedrs variable"),
     ];
     for (job, expected) in rows {
         let job = job.replace("DAILY", daily);
@@ -203,7 +200,7 @@ fn what_cannot_be_said_is_left_out_in_words() {
         ("cron = '0 3 * * fri#3'", "a CronJob has no last days"),
         ("cron = { day = '3rd fri' }", "a CronJob cannot say this schedule"),
         ("cron = { day = 13, day_of_week = 'fri' }", "a CronJob cannot say this schedule"),
-        ("cron = '0 0 */2 * fri'", "of two day fields either may match in a CronJob"),
+        ("cron = '0 0 */2 * fri'", "in a CronJob, either of two day fields may match"),
         ("cron = { year = 2027, hour = 3 }", "a CronJob cannot say this schedule"),
         ("cron = '@reboot'", "a CronJob cannot be due when a scheduler starts"),
         ("cron = '@daily'\nend_date = 2030-01-01", "a CronJob has no `start_date` and no"),

@@ -11,6 +11,7 @@ use super::super::to_crontab::{starred, weekdays_for_cron};
 use crate::convert::kubernetes::{self, Fields, Read};
 use crate::core::instant::Instant;
 use crate::core::job::Job;
+use crate::core::sort;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
 use crate::core::words::{normalised, table_time};
@@ -49,9 +50,9 @@ pub(super) fn when(job: &Job, now: Instant, exported: &mut Exported) -> Option<V
     };
     if found.len() > 1 {
         let mut message =
-            "its schedules are several CronJobs, which mind only their own runs".to_owned();
+            "its schedules become several CronJobs, each aware only of its own runs".to_owned();
         if pairs(&found).any(|(a, b)| meet(&a.fields, &b.fields)) {
-            message += ", and start it twice where they meet";
+            message += ", and start it twice when they coincide";
         }
         exported.note(job, message);
     }
@@ -99,7 +100,7 @@ fn of_interval(
     match interval.start_date() {
         None => exported.note(job, "the interval counts from the full hour, day or week, of UTC"),
         Some(start) if start > now => {
-            exported.note(job, "a CronJob has no `start_date`: it is due before that as well");
+            exported.note(job, "a CronJob has no `start_date`: it is also due before that");
         }
         Some(_) => {}
     }
@@ -137,7 +138,7 @@ fn of_cron(job: &Job, cron: &CronTrigger, now: Instant) -> Result<Vec<When>, Str
         texts.into_iter().map(|text| checked(text.join(" "), name)).collect::<Result<_, _>>()?;
     let read: Vec<Fields> = found.iter().map(|when| when.fields).collect();
     if !kubernetes::is_same(cron.schedules(), &read) {
-        return Err("Kubernetes would read its schedule as other times".to_owned());
+        return Err("Kubernetes would read its schedule differently".to_owned());
     }
     Ok(found)
 }
@@ -147,7 +148,7 @@ fn checked(schedule: String, zone: &str) -> Result<When, String> {
     match kubernetes::read(&schedule) {
         Ok(Read::Fields(fields)) => Ok(When { schedule, zone: zone.to_owned(), fields }),
         Ok(Read::Every(secs)) => Err(format!("Kubernetes reads `{schedule}` as each {secs} s")),
-        Err(why) => Err(format!("Kubernetes does not take `{schedule}`: {why}")),
+        Err(why) => Err(format!("Kubernetes does not accept `{schedule}`: {why}")),
     }
 }
 
@@ -172,7 +173,7 @@ fn fields_of(schedule: &Schedule) -> Result<[String; 5], String> {
     // A star with a step counts as restricted there, and only looks as if it did not.
     let both_restricted = day != "*" && weekday != "*";
     if both_restricted && !schedule.is_either() {
-        return Err("of two day fields either may match in a CronJob".to_owned());
+        return Err("in a CronJob, either of two day fields may match".to_owned());
     }
     let weekday = weekdays_for_cron(weekday);
     Ok([minute, hour, day, month, &weekday].map(ToOwned::to_owned))
@@ -270,10 +271,10 @@ fn differences(cron: &CronTrigger, whens: &[When], now: Instant) -> Option<Strin
 
 fn in_words(ours: &BTreeSet<i64>, theirs: &BTreeSet<i64>, zone: &Zone) -> Vec<String> {
     let name = |secs: &i64| table_time(Instant::from_secs(*secs), zone);
-    let here = ours.difference(theirs).map(|at| (at, "is a due time here, and none in Kubernetes"));
+    let here = ours.difference(theirs).map(|at| (at, "is a due time here, but not in Kubernetes"));
     let in_kubernetes =
-        theirs.difference(ours).map(|at| (at, "is a due time in Kubernetes, and none here"));
+        theirs.difference(ours).map(|at| (at, "is a due time in Kubernetes, but not here"));
     let mut all: Vec<(&i64, &str)> = here.chain(in_kubernetes).collect();
-    all.sort_unstable();
+    sort::all(&mut all);
     all.into_iter().map(|(at, what)| format!("{} {what}", name(at))).collect()
 }

@@ -56,7 +56,7 @@ fn an_export_becomes_a_jobfile() {
         assert!(written.contains(part), "no {part:?} in\n{written}");
     }
     let starts =
-        ["not carried: the trigger of `and`", "functions are called", "this trigger becomes"];
+        ["not converted: the trigger of `and`", "functions are called", "this trigger becomes"];
     for start in starts {
         assert!(said.iter().any(|said| said.contains(start)), "{start}: {said:?}");
     }
@@ -128,7 +128,7 @@ fn corners_of_an_export_are_carried() {
     }
     assert_eq!(written.matches("jitter = ").count(), 2, "{written}");
     for part in [
-        "not carried: the trigger of `fixed-half`: its time zone is an offset",
+        "not converted: the trigger of `fixed-half`: its time zone is an offset",
         "its `next_run_time` is no due time of its trigger",
     ] {
         assert_eq!(said.iter().filter(|said| said.contains(part)).count(), 1, "{said:#?}");

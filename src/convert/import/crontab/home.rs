@@ -5,6 +5,16 @@ use std::collections::BTreeSet;
 use crate::convert::import::{Draft, Value};
 use crate::problem::Problem;
 
+/// Lets each job that has neither a user nor a working directory start in the home of whoever will run
+/// it: `~`, or what that is known to be.
+pub fn run_at_own_home(draft: &mut Draft<'_>, home: &str) {
+    for job in &mut draft.jobs {
+        if job.get("cwd").is_none() && job.get("user").is_none() {
+            job.text("cwd", home);
+        }
+    }
+}
+
 /// Lets each job that has a user and no working directory yet start in that user's home. Where
 /// `home` knows none, that is said once for each user.
 pub fn run_at_home(draft: &mut Draft<'_>, home: &dyn Fn(&str) -> Option<String>) {
@@ -20,7 +30,7 @@ pub fn run_at_home(draft: &mut Draft<'_>, home: &dyn Fn(&str) -> Option<String>)
             let message = format!(
                 "cron starts the jobs of `{user}` at home, and this machine has no such directory"
             );
-            let help = "give them a `cwd`, or paths from the root";
+            let help = "give the jobs a `cwd`, or use absolute paths";
             draft.problems.push(Problem::warning(place, message).help(help));
         }
     }
@@ -28,7 +38,7 @@ pub fn run_at_home(draft: &mut Draft<'_>, home: &dyn Fn(&str) -> Option<String>)
 
 #[cfg(test)]
 mod tests {
-    use crate::convert::import::crontab::{Options, read, run_at_home};
+    use crate::convert::import::crontab::{Options, read, run_at_home, run_at_own_home};
     use crate::convert::import::{Draft, Value};
     use crate::core::zone::Database;
 
@@ -43,6 +53,8 @@ mod tests {
         assert_eq!(cwd(0), Some(Value::Text("/home/bob".to_owned())));
         assert_eq!((cwd(1), cwd(2)), (None, None));
         assert_eq!(cwd(3), Some(Value::Text("/x".to_owned())));
+        run_at_own_home(&mut draft, "~");
+        assert!(draft.jobs.iter().all(|job| job.get("cwd") != Some(&Value::Text("~".to_owned()))));
         let (_, problems, sources) = draft.write();
         let said: Vec<String> =
             problems.iter().map(|problem| sources.name(problem.place) + &problem.message).collect();

@@ -47,7 +47,7 @@ impl Reader<'_, '_, '_> {
         }
         if words.len() < 6 {
             let help = "five fields and the command: `30 2 * * * backup --home`".to_owned();
-            let message = "not carried: this is no line of a crontab";
+            let message = "not converted: not a crontab line";
             self.draft.lost(self.file, line.whole(), message, Some(help));
             return None;
         }
@@ -69,8 +69,8 @@ impl Reader<'_, '_, '_> {
     fn five_fields(&mut self, line: Line<'_>, words: &[Range<usize>]) -> Option<When> {
         let typed = line.fields(words);
         if typed.split([' ', ',']).any(|item| item.contains('~') && item.contains('/')) {
-            let help = "write the minutes it may start at yourself, such as `H/10`".to_owned();
-            let message = "not carried: a random value with a step";
+            let help = "write the minutes yourself, such as `H/10`".to_owned();
+            let message = "not converted: a random value with a step";
             self.draft.lost(self.file, line.whole(), message, Some(help));
             return None;
         }
@@ -114,7 +114,7 @@ impl Reader<'_, '_, '_> {
                 {
                     return when("interval", &line.text[after.clone()], none, after.end);
                 }
-                self.lost(line.span(word), "not carried: no duration follows `@every`");
+                self.lost(line.span(word), "not converted: no duration follows `@every`");
                 return None;
             }
             "@reboot" => {
@@ -161,8 +161,8 @@ impl Reader<'_, '_, '_> {
         if let Some(value) = table(&schedule, year) {
             return Some(When { key: "cron", value, oracle, end });
         }
-        let help = "the table form of `cron` has a `year`, but wants all of its fields to match";
-        let message = "not carried: a year together with these day fields";
+        let help = "the table form of `cron` has a `year`, but all its fields must match";
+        let message = "not converted: a year together with these day fields";
         self.draft.lost(self.file, span, message, Some(help.to_owned()));
         None
     }
@@ -176,7 +176,7 @@ impl Reader<'_, '_, '_> {
                 // The words stand in `fields` with one space between; find the one that is meant.
                 let index = fields[..flaw.span.start].matches(' ').count();
                 let range = words.get(index).or(words.last())?.clone();
-                let message = format!("not carried: {}", flaw.message);
+                let message = format!("not converted: {}", flaw.message);
                 self.draft.lost(self.file, line.span(range), message, flaw.help);
             }
         }

@@ -84,6 +84,10 @@ fn one_job() {
     for (line, expected) in rows {
         let (written, said) = imported(line, Options::default());
         assert!(written.contains(expected), "{line}:\n{written}");
+        let said: Vec<String> = said
+            .into_iter()
+            .filter(|said| !said.contains("`@reboot` runs at each start"))
+            .collect();
         assert!(said.is_empty(), "{line}: {said:?}");
     }
 }
@@ -120,33 +124,43 @@ fn what_is_lost_or_not_the_same_is_said() {
     let user = Options::default();
     let system = Options { system: true, user: None };
     let rows = [
-        (user, "61 3 * * * x", "t:1:1: not carried: minute 61 is out of range 0-59"),
-        (user, "0 3 * * fri-mox x", "t:1:9: not carried: "),
-        (user, "\n0 3 * * *", "t:2:1: not carried: this is no line of a crontab"),
-        (user, "0 3 * * * %x", "t:1:1: not carried: there is no command"),
-        (user, "@dialy x", "t:1:1: not carried: unknown macro"),
-        (user, "@every x", "t:1:1: not carried: no duration"),
-        (user, "CRON_TZ=Mars/Base\n0 3 * * * x", "t:1:1: not carried: unknown time zone `Mars/"),
+        (user, "61 3 * * * x", "t:1:1: not converted: minute 61 is out of range 0-59"),
+        (user, "0 3 * * fri-mox x", "t:1:9: not converted: "),
+        (user, "\n0 3 * * *", "t:2:1: not converted: not a crontab line"),
+        (user, "0 3 * * * %x", "t:1:1: not converted: there is no command"),
+        (user, "@dialy x", "t:1:1: not converted: unknown macro"),
+        (user, "@every x", "t:1:1: not converted: no duration"),
+        (user, "CRON_TZ=Mars/Base\n0 3 * * * x", "t:1:1: not converted: unknown time zone `Mars/"),
         (user, "MAILTO=bob\n0 3 * * * x", "t:1:1: `MAILTO` is kept as a comment"),
+        (
+            user,
+            "0 3 * * * /usr/bin/flock -n /run/x.lock backup --all",
+            "t:1:1: `flock` keeps a second run from starting",
+        ),
+        (user, "@reboot x", "t:1:1: `@reboot` runs at each start of schedrs"),
         (user, "TZ=Asia/Tokyo\n0 3 * * * x", "t:1:1: `TZ` is what the command sees"),
         (user, "-0 3 * * * x", "t:1:1: `-` is left out"),
         (user, "0 3 * * * -nq x", "t:1:1: `-nq` is left out"),
-        (user, "0 3 * * * root x", "t:1:11: `root` is taken for the command's first word"),
-        (user, "0 3 * * * x >/dev/null 2>&1 &", "t:1:1: `&` leaves something behind"),
-        (user, "0 3 * * * (x & y) && z", "t:1:1: `&` leaves something behind"),
+        (user, "0 3 * * * root x", "t:1:11: `root` is taken as the first word of the command"),
+        (user, "0 3 * * * x >/dev/null 2>&1 &", "t:1:1: `&` leaves a process behind"),
+        (user, "0 3 * * * (x & y) && z", "t:1:1: `&` leaves a process behind"),
         (user, "0 3 * * * cd /a && /usr/bin/nohup x", "t:1:1: `/usr/bin/nohup` leaves"),
-        (system, "0 0 * * * root setsid atop", "t:1:1: `setsid` leaves something behind"),
-        (user, "HOME=\n0 3 * * * x", "t:1:1: not carried: `HOME` is empty"),
-        (user, "SHELL=''\n0 3 * * * x", "t:1:1: not carried: `SHELL` is empty"),
-        (user, "SHELL=/bin/bash -e\n0 3 * * * x", "t:1:1: not carried: cron takes `/bin/bash -e`"),
+        (system, "0 0 * * * root setsid atop", "t:1:1: `setsid` leaves a process behind"),
+        (user, "HOME=\n0 3 * * * x", "t:1:1: not converted: `HOME` is empty"),
+        (user, "SHELL=''\n0 3 * * * x", "t:1:1: not converted: `SHELL` is empty"),
+        (
+            user,
+            "SHELL=/bin/bash -e\n0 3 * * * x",
+            "t:1:1: not converted: cron takes `/bin/bash -e`",
+        ),
         (user, "LOGNAME=x\n0 3 * * * x", "t:1:1: `LOGNAME` is the crontab's owner in cron"),
         (
             system,
             "LOGNAME=x\n0 3 * * * root x",
             "t:1:1: `LOGNAME` is left out: it is the name of the job's `user`",
         ),
-        (user, "0 3 * * * a\u{fffd}", "t:1:1: not carried: this line is not UTF-8"),
-        (user, "\0\n\0\n0 3 * * * x", "t:1:1: not carried: there is a NUL byte"),
+        (user, "0 3 * * * a\u{fffd}", "t:1:1: not converted: this line is not UTF-8"),
+        (user, "\0\n\0\n0 3 * * * x", "t:1:1: not converted: contains a NUL byte"),
         (user, "5/15 * * * * x", "t:1:1: `5/15` is read as from 5 on"),
         (user, "0 22-2 * * * x", "t:1:3: `22-2` goes round"),
         (user, "0 3 * * tue-sun x", "t:1:9: `tue-sun` ends on a sunday: cronie reads it"),
@@ -154,9 +168,9 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "0 3 * nov-feb * x", "t:1:7: `nov-feb` goes round"),
         (user, "0 0~6 * * * x", "t:1:1: cronie picks a random value"),
         (user, "0 3 * * * 2027 x", "t:1:1: the sixth field is read as a year"),
-        (user, "0 0 3 13 * 5 2027 x", "t:1:1: not carried: a year together with"),
-        (system, "0 3 * * * /bin/x y", "t:1:11: not carried: `/bin/x` stands where the user's"),
-        (system, "0 3 * * * root", "t:1:1: not carried: there is no command"),
+        (user, "0 0 3 13 * 5 2027 x", "t:1:1: not converted: a year together with"),
+        (system, "0 3 * * * /bin/x y", "t:1:11: not converted: `/bin/x` is where the user's"),
+        (system, "0 3 * * * root", "t:1:1: not converted: there is no command"),
     ];
     for (options, text, expected) in rows {
         let (_, said) = imported(text, options);
@@ -186,16 +200,12 @@ fn backslashes_before_the_shell_sees_them() {
 /// They must not get the zone that is set further up.
 #[test]
 fn jobs_below_a_zone_that_is_none_are_not_carried() {
-    for zone in ["Mars/Base", ""] {
-        let text = format!(
-            "CRON_TZ=Asia/Tokyo\n0 1 * * * a\nCRON_TZ={zone}\n0 2 * * * b\n@reboot c\n\
-             CRON_TZ=UTC\n0 3 * * * d\n"
-        );
-        let (written, said) = imported(&text, Options::default());
-        assert!(said[1].starts_with("t:4:1: not carried: the `CRON_TZ` above it"), "{said:?}");
-        assert!(!written.contains("[jobs.b]") && written.contains("[jobs.c-reboot]"), "{written}");
-        assert!(written.contains("cron = \"0 3 * * *\"\ntimezone = \"UTC\""), "{written}");
-    }
+    let text = "CRON_TZ=Asia/Tokyo\n0 1 * * * a\nCRON_TZ=Mars/Base\n0 2 * * * b\n@reboot c\n\
+                CRON_TZ=UTC\n0 3 * * * d\n";
+    let (written, said) = imported(text, Options::default());
+    assert!(said[1].starts_with("t:4:1: not converted: the `CRON_TZ` above it"), "{said:?}");
+    assert!(!written.contains("[jobs.b]") && written.contains("[jobs.c-reboot]"), "{written}");
+    assert!(written.contains("cron = \"0 3 * * *\"\ntimezone = \"UTC\""), "{written}");
 }
 
 /// The oracle must not take the year of six fields for a day of week.
@@ -224,7 +234,28 @@ fn random_values_become_hashed_ones() {
     let (written, _) = imported("0,10~20 3 30~ * * x", Options::default());
     assert!(written.contains("cron = \"0,H(10-20) 3 H(30-31) * *\""), "{written}");
     let (_, said) = imported("0~59/10 * * * * x", Options::default());
-    assert_eq!(said, ["t:1:1: not carried: a random value with a step"]);
+    assert_eq!(said, ["t:1:1: not converted: a random value with a step"]);
+}
+
+#[test]
+fn nothing_is_lost_where_nothing_is_asked_for() {
+    for lines in [
+        "MAILTO=\"\"\n0 3 * * * x\n",
+        "MAILTO=\n0 3 * * * x\n",
+        "CRON_TZ=\n0 3 * * * x\n",
+        "0 3 * * * flock /run/x.lock x\n",
+        "0 3 * * * flock -n /run/x.lock -c 'x; y'\n",
+        "0 3 * * * flock -w 5 /run/x.lock x\n",
+    ] {
+        let (written, said) = imported(lines, Options::default());
+        assert!(said.is_empty(), "{lines}: {said:?}");
+        assert!(written.contains("[jobs.") && !written.contains("MAILTO"), "{written}");
+    }
+    // An empty zone is the machine's again.
+    let lines = "CRON_TZ=Asia/Tokyo\n0 1 * * * a\nCRON_TZ=\n0 2 * * * b\nCRON_TZ=x\nCRON_TZ=\n0 3 * * * c\n";
+    let (written, said) = imported(lines, Options::default());
+    assert_eq!((said.len(), written.matches("timezone").count()), (1, 1), "{said:?} {written}");
+    assert!(written.contains("[jobs.b]") && written.contains("[jobs.c]"), "{written}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// What is said of a line that is in another encoding.
-pub(in crate::convert::import) const NOT_UTF8: &str = "not carried: this line is not UTF-8";
+pub(in crate::convert::import) const NOT_UTF8: &str = "not converted: this line is not UTF-8";
 pub(in crate::convert::import) const NOT_UTF8_HELP: &str =
     "use UTF-8: a file in another encoding can be converted with iconv";
 
@@ -41,7 +41,7 @@ pub(in crate::convert::import) fn unusable(name: &str, value: &str) -> Option<St
     match name {
         "SHELL" | "HOME" if value.trim().is_empty() => Some(format!("`{name}` is empty")),
         "SHELL" if value.contains(char::is_whitespace) => {
-            Some(format!("cron takes `{value}` for the path of one program"))
+            Some(format!("cron takes `{value}` as the path of one program"))
         }
         _ => None,
     }
@@ -83,6 +83,35 @@ pub(super) fn left_behind(command: &str) -> Option<&str> {
         matches!(name, "nohup" | "setsid" | "disown" | "start-stop-daemon" | "daemonize")
     };
     command.split(is_between).find(is_made_for_it)
+}
+
+/// The lock, and the command that runs under it, of a `flock -n LOCK COMMAND` that does nothing else.
+pub(super) fn under_lock(command: &str) -> Option<(&str, &str)> {
+    let mut words = words(command);
+    let mut word = || words.next().map(|range| (&command[range.clone()], range.end));
+    let (program, _) = word()?;
+    if program.rsplit('/').next() != Some("flock") {
+        return None;
+    }
+    let mut gives_up = false;
+    let (lock, after) = loop {
+        match word()? {
+            ("--nonblock" | "--nb", _) => gives_up = true,
+            ("--exclusive" | "--no-fork" | "--close" | "--", _) => {}
+            (flags, _) if flags.starts_with('-') => {
+                let flags = flags.get(1..)?;
+                if flags.is_empty() || !flags.chars().all(|c| "nxeoF".contains(c)) {
+                    return None;
+                }
+                gives_up |= flags.contains('n');
+            }
+            found => break found,
+        }
+    };
+    let rest = command.get(after..)?.trim();
+    // What a shell would read differently without it stays as it is.
+    let is_plain = !rest.starts_with('-') && !rest.contains(['\'', '"', '\\', '|', '&', ';', '`']);
+    (gives_up && is_plain && !rest.is_empty()).then_some((lock, rest))
 }
 
 /// The command, and what it gets on standard input: cron ends the command at the first `%`, makes

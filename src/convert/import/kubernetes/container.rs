@@ -30,12 +30,13 @@ impl Reader<'_, '_> {
                 }
                 "securityContext" => self.user(node, job),
                 "initContainers" => {
-                    let message = "not carried: what runs before the container; put it into the \
+                    let message = "not converted: what runs before the container; put it into the \
                                    command";
                     self.lost(key.span, message);
                 }
                 "volumes" => {
-                    let message = "not carried: what the volumes hold has to be on this machine";
+                    let message =
+                        "not converted: the contents of the volumes must be on this machine";
                     self.lost(key.span, message);
                 }
                 other => self.unknown(key.span, other),
@@ -44,12 +45,12 @@ impl Reader<'_, '_> {
         let containers = pod.get("containers").map(|node| node.items()).unwrap_or_default();
         match containers {
             [] => {
-                self.lost(pod.span, "this pod has no container: the command is to be filled in");
+                self.lost(pod.span, "this pod has no container: fill in the command");
                 fill_in(job, "what the pod does");
             }
             [container, rest @ ..] => {
                 for other in rest {
-                    let message = "not carried: a further container; here a run is one command";
+                    let message = "not converted: an extra container; a run is one command here";
                     self.lost(other.span, message);
                 }
                 self.container(container, job);
@@ -107,7 +108,9 @@ impl Reader<'_, '_> {
                 _ if node.is_null() => {}
                 "workingDir" => match node.text() {
                     Some(cwd) if cwd.starts_with('/') => job.text("cwd", cwd),
-                    _ => self.lost(node.span, "not carried: `workingDir` is not a whole path"),
+                    _ => {
+                        self.lost(node.span, "not converted: `workingDir` is not an absolute path")
+                    }
                 },
                 "securityContext" => self.user(node, job),
                 "volumeMounts" => {}
@@ -122,7 +125,7 @@ impl Reader<'_, '_> {
         let place = place.unwrap_or(container.span);
         if list("command").is_empty() {
             let help = "command = [\"…\"]: what the image starts";
-            let message = "the command is to be filled in: only the image knows what it starts";
+            let message = "fill in the command: only the image knows what it starts";
             self.lost_help(place, message, help);
             let arguments: Vec<&str> = list("args").iter().filter_map(|node| node.text()).collect();
             let what = format!("what {image} starts {}", arguments.join(" "));
@@ -134,7 +137,7 @@ impl Reader<'_, '_> {
             words.push(self.expanded(text, node.span, job));
         }
         if words.iter().any(|word| word.contains('\0')) || words[0].is_empty() {
-            self.lost(place, "the command is to be filled in: this one cannot be started");
+            self.lost(place, "fill in the command: this one cannot be started");
             return fill_in(job, "the command");
         }
         if job.id.is_empty() {
@@ -163,8 +166,10 @@ impl Reader<'_, '_> {
             job.env.get(name).cloned()
         });
         if let Some(name) = secret {
-            let message = format!("not carried: `$({name})` is a secret, which is in no text here");
-            let help = "put the whole value into a file: env = { NAME = { file = \"…\" } }, or let \
+            let message = format!(
+                "not converted: `$({name})` is a secret, which cannot be used inside a text here"
+            );
+            let help = "put the whole value in a file: env = { NAME = { file = \"…\" } }, or let \
                         the shell of the command put it in: $NAME";
             self.lost_help(span, message, help);
         }
@@ -173,7 +178,7 @@ impl Reader<'_, '_> {
 
     fn variable(&mut self, variable: &Node, job: &mut DraftJob) {
         let Some(name) = variable.text_at(&["name"]) else {
-            return self.lost(variable.span, "not carried: this variable has no `name`");
+            return self.lost(variable.span, "not converted: this variable has no `name`");
         };
         let Some(from) = variable.get("valueFrom") else {
             let node = variable.get("value");
@@ -186,7 +191,7 @@ impl Reader<'_, '_> {
         if from.get("secretKeyRef").is_some() {
             let (secret, key) = (text(&["secretKeyRef", "name"]), text(&["secretKeyRef", "key"]));
             let path = format!("{SECRETS}/{secret}/{key}");
-            let message = format!("the value of `{name}` has to be put into {path}");
+            let message = format!("put the value of `{name}` into {path}");
             self.noted(from.span, message);
             job.env.remove(name);
             job.secrets.insert(name.to_owned(), path);
@@ -198,15 +203,15 @@ impl Reader<'_, '_> {
                 Some(value) => self.set(name, value, from.span, job),
                 None => {
                     let message = format!(
-                        "not carried: `{name}`: there is no ConfigMap `{map}` with `{key}`"
+                        "not converted: `{name}`: there is no ConfigMap `{map}` with `{key}`"
                     );
-                    let help = "put its manifest into the same file";
+                    let help = "put its manifest in the same file";
                     self.lost_help(from.span, message, help);
                 }
             }
         } else {
             let message =
-                format!("not carried: `{name}`: there is no pod whose fields it could be");
+                format!("not converted: `{name}` is a field of the pod, and there is no pod here");
             self.lost(from.span, message);
         }
     }
@@ -218,7 +223,7 @@ impl Reader<'_, '_> {
             unusable(name, &value).filter(|_| name == "HOME")
         };
         match wrong {
-            Some(why) => self.lost(span, format!("not carried: {why}")),
+            Some(why) => self.lost(span, format!("not converted: {why}")),
             None => {
                 job.secrets.remove(name);
                 job.env.insert(name.to_owned(), value);
@@ -230,15 +235,15 @@ impl Reader<'_, '_> {
         let prefix = from.text_at(&["prefix"]).unwrap_or_default().to_owned();
         if let Some(name) = from.text_at(&["secretRef", "name"]) {
             let message =
-                format!("not carried: only the cluster knows what is in the Secret `{name}`");
+                format!("not converted: only the cluster knows what is in the Secret `{name}`");
             let help =
                 "for each of its keys: env = { NAME = { file = \"…\" } }, or env_file = \"…\"";
             return self.lost_help(from.span, message, help);
         }
         let name = from.text_at(&["configMapRef", "name"]).unwrap_or_default();
         let Some(map) = self.maps.get(name).cloned() else {
-            let message = format!("not carried: there is no ConfigMap `{name}`");
-            return self.lost_help(from.span, message, "put its manifest into the same file");
+            let message = format!("not converted: there is no ConfigMap `{name}`");
+            return self.lost_help(from.span, message, "put its manifest in the same file");
         };
         for (key, node) in map.get("data").map(|data| data.entries()).unwrap_or_default() {
             let value = node.text().unwrap_or_default().to_owned();
@@ -249,7 +254,7 @@ impl Reader<'_, '_> {
 
 /// A command that a person has to write.
 fn fill_in(job: &mut DraftJob, what: &str) {
-    job.comments.push(format!("# to be filled in: {what}"));
+    job.comments.push(format!("# fill in: {what}"));
     put_first(job, "command", Value::Texts(vec!["false".to_owned()]));
 }
 

@@ -176,14 +176,14 @@ PGPASSWORD = { file = "/run/secrets/db/password" }
         ("m:20", "without `timeZone`"),
         ("m:22", "`successfulJobsHistoryLimit` is left out"),
         ("m:36", "`serviceAccountName` is left out: there is no cluster"),
-        ("m:37", "not carried: what runs before the container"),
+        ("m:37", "not converted: what runs before the container"),
         ("m:43", "there are no containers"),
-        ("m:59", "the value of `PGPASSWORD` has to be put into /run/secrets/db/password"),
-        ("m:61", "not carried: `NODE`: there is no pod"),
-        ("m:66", "not carried: `$(PGPASSWORD)` is a secret"),
-        ("m:69", "not carried: only the cluster knows what is in the Secret `more`"),
+        ("m:59", "put the value of `PGPASSWORD` into /run/secrets/db/password"),
+        ("m:61", "not converted: `NODE` is a field of the pod"),
+        ("m:66", "not converted: `$(PGPASSWORD)` is a secret"),
+        ("m:69", "not converted: only the cluster knows what is in the Secret `more`"),
         ("m:70", "`resources` is left out"),
-        ("m:72", "not carried: what the volumes hold"),
+        ("m:72", "not converted: the contents of the volumes"),
     ];
     for (place, start) in rows {
         assert_said(&found, place, start);
@@ -220,23 +220,23 @@ fn schedules_are_what_kubernetes_reads() {
 #[test]
 fn what_is_wrong_is_said_with_its_line() {
     let rows = [
-        (cron_job("CRON_TZ=Asia/Tokyo 0 3 * * *", ""), "m:6", "not carried: Kubernetes does not"),
-        (cron_job("0 3 * * 7", ""), "m:6", "not carried: Kubernetes does not take"),
-        (cron_job("0 3 L * *", ""), "m:6", "not carried: Kubernetes does not take"),
-        (cron_job("0 0 31 2 *", ""), "m:6", "not carried: `0 0 31 2 *` is never due"),
-        (cron_job("@daily", "  timeZone: Mars/Base\n"), "m:7", "not carried: "),
-        (cron_job("@daily", "  timeZone: Local\n"), "m:7", "not carried: `Local` is not a zone"),
-        (cron_job("@daily", "  suspend: perhaps\n"), "m:7", "not carried: `suspend`"),
-        (cron_job("@daily", "  concurrencyPolicy: forbid\n"), "m:7", "not carried: `concurrency"),
-        (cron_job("@daily", "  startingDeadlineSeconds: -1\n"), "m:7", "not carried: `starting"),
+        (cron_job("CRON_TZ=Asia/Tokyo 0 3 * * *", ""), "m:6", "not converted: Kubernetes does not"),
+        (cron_job("0 3 * * 7", ""), "m:6", "not converted: Kubernetes does not accept"),
+        (cron_job("0 3 L * *", ""), "m:6", "not converted: Kubernetes does not accept"),
+        (cron_job("0 0 31 2 *", ""), "m:6", "not converted: `0 0 31 2 *` is never due"),
+        (cron_job("@daily", "  timeZone: Mars/Base\n"), "m:7", "not converted: "),
+        (cron_job("@daily", "  timeZone: Local\n"), "m:7", "not converted: `Local` is not a zone"),
+        (cron_job("@daily", "  suspend: perhaps\n"), "m:7", "not converted: `suspend`"),
+        (cron_job("@daily", "  concurrencyPolicy: forbid\n"), "m:7", "not converted: `concurrency"),
+        (cron_job("@daily", "  startingDeadlineSeconds: -1\n"), "m:7", "not converted: `starting"),
         (cron_job("@daily", "  colour: red\n"), "m:7", "`colour` is left out"),
-        ("kind: CronJob\nspec: 3\n".to_owned(), "m:1", "not carried: this CronJob has no `spec`"),
-        ("kind: Service\n".to_owned(), "m:1", "passed over: a `Service` is no CronJob"),
-        ("just text\n".to_owned(), "m:1", "not carried: this is no manifest"),
-        ("name: {{ .Values.x }}\n".to_owned(), "m:1", "not carried: this is no YAML"),
-        ("a: [\n---\nkind: Service\n".to_owned(), "m:3", "passed over"),
-        ("a: &x [*x]\n".to_owned(), "m:1", "not carried: this is no YAML"),
-        (format!("a: {}", "[".repeat(100)), "m:1", "not carried: this is no YAML"),
+        ("kind: CronJob\nspec: 3\n".to_owned(), "m:1", "not converted: this CronJob has no `spec`"),
+        ("kind: Service\n".to_owned(), "m:1", "ignored: a `Service` is not a CronJob"),
+        ("just text\n".to_owned(), "m:1", "not converted: not a manifest"),
+        ("name: {{ .Values.x }}\n".to_owned(), "m:1", "not converted: not YAML"),
+        ("a: [\n---\nkind: Service\n".to_owned(), "m:3", "ignored: a `Service`"),
+        ("a: &x [*x]\n".to_owned(), "m:1", "not converted: not YAML"),
+        (format!("a: {}", "[".repeat(100)), "m:1", "not converted: not YAML"),
     ];
     for (text, place, start) in rows {
         assert_said(&imported(&text), place, start);
@@ -256,8 +256,8 @@ fn a_command_is_what_the_container_starts() {
         ("command: [bash, -ec, a]", "shell = [\"bash\", \"-e\"]\n"),
         ("command: [bash, -eo, pipefail, -c, a]", "command = [\"bash\", \"-eo\", \"pipefail\", "),
         ("command: [/bin/sh, -c, a, b]", "command = [\"/bin/sh\", \"-c\", \"a\", \"b\"]\n"),
-        ("args: [run]", "# to be filled in: what x starts run\n[jobs.a]\ncommand = [\"false\"]\n"),
-        ("env: []", "# to be filled in: what x starts\n[jobs.a]\ncommand = [\"false\"]\n"),
+        ("args: [run]", "# fill in: what x starts run\n[jobs.a]\ncommand = [\"false\"]\n"),
+        ("env: []", "# fill in: what x starts\n[jobs.a]\ncommand = [\"false\"]\n"),
     ];
     for (lines, expected) in rows {
         let text = cron_job("@daily", "  timeZone: UTC\n").replace("command: [/x]", lines);

@@ -14,7 +14,7 @@ impl Reader<'_, '_> {
     pub(super) fn when(&mut self, spec: &Node, job: &mut DraftJob) -> bool {
         let Some((node, text)) = spec.get("schedule").and_then(|node| Some((node, node.text()?)))
         else {
-            self.lost(spec.span, "not carried: this CronJob has no `schedule`");
+            self.lost(spec.span, "not converted: this CronJob has no `schedule`");
             return false;
         };
         let typed = text.trim();
@@ -31,7 +31,7 @@ impl Reader<'_, '_> {
             }
             Ok(Read::Fields(fields)) => self.fields(node, typed, &fields, job),
             Err(why) => {
-                let message = format!("not carried: Kubernetes does not take `{typed}`: {why}");
+                let message = format!("not converted: Kubernetes does not accept `{typed}`: {why}");
                 if typed.contains("TZ=") {
                     self.lost_help(node.span, message, "timeZone: \"Europe/Berlin\"");
                 } else {
@@ -54,7 +54,7 @@ impl Reader<'_, '_> {
         let Some(text) = alike else {
             let never = schedule_of(&rewritten).is_some_and(|found| found.months() == 0);
             let when = if never { "never due" } else { "due at other times here" };
-            self.lost(node.span, format!("not carried: `{typed}` is {when}"));
+            self.lost(node.span, format!("not converted: `{typed}` is {when}"));
             return false;
         };
         if text != typed {
@@ -67,7 +67,7 @@ impl Reader<'_, '_> {
         // Not what was written, but what was typed, without what the other engine cannot read.
         job.oracle = match oracle::translated(&rewritten) {
             Ok(quartz) => Oracle::Quartz(quartz),
-            Err(_) => Oracle::None("the second reader does not know these fields"),
+            Err(_) => Oracle::None("the independent engine does not support these fields"),
         };
         true
     }
@@ -84,7 +84,7 @@ impl Reader<'_, '_> {
             return Some("UTC".to_owned());
         };
         let unknown = match name {
-            "" => Some("there is no zone of an empty name".to_owned()),
+            "" => Some("a zone name cannot be empty".to_owned()),
             name if name.eq_ignore_ascii_case("local") => {
                 Some("`Local` is not a zone that Kubernetes takes".to_owned())
             }
@@ -92,7 +92,7 @@ impl Reader<'_, '_> {
         };
         match unknown {
             Some(why) => {
-                self.lost(node.span, format!("not carried: {why}"));
+                self.lost(node.span, format!("not converted: {why}"));
                 None
             }
             None => Some(name.to_owned()),

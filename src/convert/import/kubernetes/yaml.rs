@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
             },
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).cloned();
-                self.put(span, node.ok_or("this alias stands within what it is to be")?)
+                self.put(span, node.ok_or("this alias refers to a node that contains it")?)
             }
             _ => Ok(()),
         }
@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
             (Value::Map(entries), Some(key)) => entries.push((key, node)),
             (_, _) => {
                 let Value::Scalar { text, .. } = &node.value else {
-                    return Err("a key has to be a text".to_owned());
+                    return Err("a key must be a string".to_owned());
                 };
                 open.key = Some(Key { span, text: text.clone() });
             }

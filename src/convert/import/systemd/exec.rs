@@ -1,10 +1,9 @@
 //! The command lines of a service: systemd's prefixes, quotes, variables and specifiers, as an
 //! array where that says the same, else as a line for the shell.
 
-use super::unit::{Word, words};
+use super::unit::{Unit, Word, words};
 use crate::convert::import::{Value, shell_quoted};
 
-/// One command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Command {
     words: Vec<Word>,
@@ -44,6 +43,18 @@ pub(super) fn commands(value: &str, unit: &str) -> Result<(Vec<Command>, Vec<Str
     Ok((commands, notes))
 }
 
+/// Puts the home directory in the place of each `%h`, where it is known.
+pub(super) fn at_home(unit: &mut Unit, home: Option<&str>) {
+    let Some(home) = home else { return };
+    let home = home.replace('%', "%%");
+    for setting in unit.settings.iter_mut().filter(|setting| setting.value.contains("%h")) {
+        // `%%h` is a `%` and an `h`.
+        let parts: Vec<String> =
+            setting.value.split("%%").map(|part| part.replace("%h", &home)).collect();
+        setting.value = parts.join("%%");
+    }
+}
+
 /// A text with its specifiers replaced, of the unit of this name.
 pub(super) fn specifiers(text: &str, unit: &str) -> Result<String, String> {
     let (stem, _) = unit.rsplit_once('.').unwrap_or((unit, ""));
@@ -63,7 +74,7 @@ pub(super) fn specifiers(text: &str, unit: &str) -> Result<String, String> {
             Some('P') => out.push_str(&unescaped(prefix)),
             Some('i') if !instance.is_empty() => out.push_str(instance),
             Some('I') if !instance.is_empty() => out.push_str(&unescaped(instance)),
-            Some('i' | 'I') => return Err("a template says nothing without its instance".into()),
+            Some('i' | 'I') => return Err("a template needs an instance".into()),
             Some('t') => out.push_str("/run"),
             Some('S') => out.push_str("/var/lib"),
             Some('C') => out.push_str("/var/cache"),

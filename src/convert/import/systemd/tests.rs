@@ -10,7 +10,7 @@ fn imported(timer: &str, service: Option<&str>) -> (String, Vec<String>) {
     let mut draft = Draft::new(&zones);
     let service = service.map(str::to_owned);
     let find = |name: &str| Some((name.to_owned(), service.clone()?));
-    read(&mut draft, "x.timer", timer, &find);
+    read(&mut draft, "x.timer", timer, None, &find);
     let (written, problems, sources) = draft.write();
     let now = Instant::from_secs(1_795_564_800);
     let loaded = jobfile::load_text("written", &written.text, &zones, now);
@@ -109,17 +109,17 @@ fn what_is_lost_or_not_the_same_is_said() {
         (
             "OnCalendar=dialy",
             SERVICE,
-            "x.timer:2:1: not carried: `dialy` is not understood, did you mean `daily`?",
+            "x.timer:2:1: not converted: `dialy` is not understood, did you mean `daily`?",
         ),
         (
             "OnCalendar=daily Mars/Base",
             SERVICE,
-            "x.timer:2:1: not carried: unknown time zone `Mars/",
+            "x.timer:2:1: not converted: unknown time zone `Mars/",
         ),
-        ("Persistent=true", SERVICE, "x.timer:2:1: not carried: the timer does not say when"),
-        ("OnBootSec=5min", SERVICE, "x.timer:2:1: `OnBootSec` is a start of the scheduler"),
+        ("Persistent=true", SERVICE, "x.timer:2:1: not converted: the timer has no time"),
+        ("OnBootSec=5min", SERVICE, "x.timer:2:1: `OnBootSec` becomes a run when the scheduler"),
         ("OnUnitInactiveSec=1h", SERVICE, "x.timer:2:1: an interval counts from start to start"),
-        ("OnUnitActiveSec=soon", SERVICE, "x.timer:2:1: not carried: `soon` is no duration"),
+        ("OnUnitActiveSec=soon", SERVICE, "x.timer:2:1: not converted: `soon` is not a duration"),
         ("OnCalendar=daily\nAccuracySec=1h", SERVICE, "x.timer:3:1: `AccuracySec` is left out"),
         (
             "OnCalendar=daily\nWakeSystem=yes",
@@ -129,12 +129,12 @@ fn what_is_lost_or_not_the_same_is_said() {
         (
             "OnCalendar=daily",
             "[Service]\nUser=x\n",
-            "x.service:2:1: not carried: the service has no",
+            "x.service:2:1: not converted: the service has no",
         ),
         (
             "OnCalendar=daily",
             "[Service]\nExecStart=/bin/x %q\n",
-            "x.service:2:1: not carried: the spec",
+            "x.service:2:1: not converted: the spec",
         ),
         (
             "OnCalendar=daily",
@@ -149,22 +149,22 @@ fn what_is_lost_or_not_the_same_is_said() {
         (
             "OnCalendar=daily",
             "[Service]\nExecStart=/bin/x\nEnvironmentFile=-/etc/x.d/*.env\n",
-            "x.service:3:1: not carried: an `env_file` is one file",
+            "x.service:3:1: not converted: an `env_file` is one file",
         ),
         (
             "OnCalendar=daily",
             "[Service]\nExecStart=/bin/x\nWorkingDirectory=-/srv\n",
-            "x.service:3:1: this directory need not exist there",
+            "x.service:3:1: systemd tolerates a missing directory here",
         ),
         (
             "OnCalendar=daily",
             "[Service]\nExecStart=/bin/x\nWorkingDirectory=%h/foo\n",
-            "x.service:3:1: not carried: the specifier `%h` has no counterpart",
+            "x.service:3:1: not converted: the specifier `%h` has no counterpart",
         ),
         (
             "OnCalendar=daily",
             "[Unit]\nDescription=of %H\n[Service]\nExecStart=/bin/x\n",
-            "x.service:2:1: not carried: the specifier `%H` has no counterpart",
+            "x.service:2:1: not converted: the specifier `%H` has no counterpart",
         ),
         (
             "OnCalendar=daily",
@@ -179,7 +179,7 @@ fn what_is_lost_or_not_the_same_is_said() {
         (
             "OnCalendar=daily",
             "[Service]\nExecStart=/bin/x\nSuccessExitStatus=1 SIGKILL\n",
-            "x.service:3:1: not carried: `SIGKILL` is no exit code",
+            "x.service:3:1: not converted: `SIGKILL` is not an exit code",
         ),
         (
             "OnCalendar=daily",
@@ -271,4 +271,85 @@ fn calendars_are_due_when_systemd_says() {
         compared += 1;
     }
     assert!(compared > 150, "{compared}");
+}
+
+/// What is known of the home of those whose unit it is.
+#[test]
+fn a_home_directory() {
+    let zones = Database::bundled();
+    let service = "[Service]\nExecStart=%h/bin/x 100%%h\nWorkingDirectory=~\nEnvironment=A=%h\n";
+    let mut draft = Draft::new(&zones);
+    let find = |name: &str| Some((name.to_owned(), service.to_owned()));
+    let timer = "[Timer]\nOnCalendar=daily\n";
+    read(&mut draft, "x.timer", timer, Some("/home/me"), &find);
+    let (written, problems, _) = draft.write();
+    assert!(problems.is_empty(), "{problems:?}");
+    for line in
+        ["command = [\"/home/me/bin/x\", \"100%h\"]", "cwd = \"~\"", "env = { A = \"/home/me\" }"]
+    {
+        assert!(written.text.contains(line), "{line}: {}", written.text);
+    }
+}
+
+#[test]
+fn restarts_are_further_attempts() {
+    let rows = [
+        ("Restart=no", "", ""),
+        (
+            "Restart=on-failure",
+            "retries = 4 100ms",
+            "`Restart=on-failure` becomes `retries = 4`: so many more attempts for each due time",
+        ),
+        (
+            "Restart=always\nStartLimitBurst=3",
+            "retries = 2 100ms",
+            "`Restart=always` becomes `retries = 2`: so many more attempts for each due time, and \
+             only after a failure",
+        ),
+        (
+            "Restart=on-failure\nRestartSec=90\nStartLimitBurst=3\nStartLimitInterval=5min",
+            "retries = 2 1m 30s",
+            "for each due time",
+        ),
+        (
+            "Restart=on-abort\nStartLimitInterval=infinity\nRestartSec=1h",
+            "retries = 4 1h",
+            "any failure",
+        ),
+        // More starts than fit into the interval: it is never too many.
+        (
+            "Restart=always\nRestartSec=90\nStartLimitBurst=3",
+            "retries = 2 1m 30s",
+            "only after a failure; systemd would never give up",
+        ),
+        // 0 is no limit, and not none.
+        ("Restart=on-failure\nStartLimitBurst=0", "retries = 4 100ms", "never give up"),
+        ("Restart=on-failure\nStartLimitInterval=0", "retries = 4 100ms", "never give up"),
+        ("StartLimitBurst=3", "", "`StartLimitBurst` is left out: only its schedule limits a job"),
+        ("StartLimitInterval=0", "", ""),
+        ("StartLimitBurst=many", "", "not converted: `many` is no number of starts"),
+        ("Restart=on-success", "", "`Restart=on-success` is left out"),
+        ("Restart=maybe", "", "not converted: `Restart=maybe` is unknown to systemd"),
+    ];
+    for (lines, wanted, note) in rows {
+        let service = format!("{SERVICE}{lines}\n");
+        let (written, said) = imported("[Timer]\nOnCalendar=daily\n", Some(&service));
+        let of = |key: &str| {
+            let line = written.lines().find_map(|line| line.strip_prefix(key));
+            line.map_or("", |value| value.trim_matches('"')).to_owned()
+        };
+        let found = match of("retries = ") {
+            none if none.is_empty() => none,
+            retries => format!("retries = {retries} {}", of("retry_delay = ")),
+        };
+        assert_eq!(found, wanted, "{lines}");
+        assert_eq!(written.contains("retry_backoff = 1\n"), !wanted.is_empty(), "{lines}");
+        assert_eq!(said.is_empty(), note.is_empty(), "{lines}: {said:?}");
+        assert!(
+            said.iter().any(|said| said.contains(note)) || note.is_empty(),
+            "{lines}: {said:?}"
+        );
+        let endless = said.iter().any(|said| said.ends_with("never give up"));
+        assert_eq!(endless, note.ends_with("never give up"), "{lines}: {said:?}");
+    }
 }

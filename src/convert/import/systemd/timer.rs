@@ -28,8 +28,10 @@ impl Reading<'_, '_> {
         };
         once.retain(|setting| !(calendars.is_empty() && is_interval(setting)));
         if let Some(first) = once.first() {
-            let message =
-                format!("`{}` is a start of the scheduler here, without the delay", first.key);
+            let message = format!(
+                "`{}` becomes a run when the scheduler starts, without the delay",
+                first.key
+            );
             self.noted(first, message);
         }
         let repeats = !calendars.is_empty() || !every.is_empty();
@@ -38,7 +40,10 @@ impl Reading<'_, '_> {
         }
         if !calendars.is_empty() {
             for setting in every {
-                self.lost(setting, "not carried: a job is due by the calendar or at intervals");
+                self.lost(
+                    setting,
+                    "not converted: a job is due either by the calendar or at intervals",
+                );
             }
             return self.calendars(&calendars, job);
         }
@@ -54,7 +59,7 @@ impl Reading<'_, '_> {
             job.oracle = Oracle::None("a start of the scheduler is no due time");
         } else {
             let span = timer.settings.first().map(|setting| setting.span).unwrap_or_default();
-            let message = "not carried: the timer does not say when";
+            let message = "not converted: the timer has no time";
             self.draft.lost(self.file, span, message, None);
             return;
         }
@@ -64,11 +69,11 @@ impl Reading<'_, '_> {
     /// The first setting is the job's interval; it can have no more.
     fn interval(&mut self, first: &Setting, more: &[&Setting], job: &mut DraftJob) -> Option<()> {
         for setting in more {
-            self.lost(setting, "not carried: a job has one interval");
+            self.lost(setting, "not converted: a job can have only one interval");
         }
         let time = self.time(first).filter(|time| !time.is_zero())?;
         if first.key == "OnUnitInactiveSec" {
-            let message = "an interval counts from start to start, and not from the end of a run";
+            let message = "an interval counts from start to start, not from the end of a run";
             self.noted(first, message);
         }
         let text = match time.subsec_millis() {
@@ -110,7 +115,7 @@ impl Reading<'_, '_> {
             }
             Err(message) => message,
         };
-        self.lost(setting, format!("not carried: {why}"));
+        self.lost(setting, format!("not converted: {why}"));
         None
     }
 

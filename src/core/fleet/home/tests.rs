@@ -5,7 +5,14 @@ fn seat(id: u64, file: u64, loaded: i64) -> Seat<'static> {
 }
 
 fn job(id: &str, fingerprint: u64) -> HomeJob {
-    HomeJob { id: id.into(), fingerprint, run_on: RunOn::One, added: false }
+    HomeJob {
+        id: id.into(),
+        fingerprint,
+        run_on: RunOn::One,
+        added: false,
+        delay: Duration::ZERO,
+        again: None,
+    }
 }
 
 fn files(files: &[(u64, &[(&str, u64)])]) -> HashMap<u64, FileJobs> {

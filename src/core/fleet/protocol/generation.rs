@@ -9,6 +9,7 @@
 use super::{Fleet, Notice, Output, Stage};
 use crate::core::fleet::{JobList, Member, View};
 use crate::core::instant::Now;
+use crate::core::sort;
 
 impl Fleet {
     /// How a view shows that the store has forgotten something, if it does.
@@ -20,15 +21,15 @@ impl Fleet {
     ) -> Option<&'static str> {
         let are_known = !view.identity.is_empty() && !view.recorded.is_empty();
         if are_known && view.identity != view.recorded {
-            return Some("another server answers than the one that it began with");
+            return Some("a different server answers than at the start");
         }
         let before = self.view.as_ref()?;
         let is_missing = if joins { beat < self.acked } else { beat <= self.acked };
         if is_missing {
-            return Some("a beat that was acknowledged is missing");
+            return Some("an acknowledged heartbeat is missing");
         }
         if view.generation < self.generation {
-            return Some("its generation is an earlier one");
+            return Some("its generation went back");
         }
         if view.identity != before.identity {
             return Some("another server answers");
@@ -42,14 +43,13 @@ impl Fleet {
                 None => known.gone.is_none(),
             }
         };
-        before.members.iter().any(is_missing).then_some("it knows less of another host")
+        before.members.iter().any(is_missing).then_some("it lost data about another host")
     }
 
     /// The store knows nothing of this session, which it has known.
     pub(super) fn forgotten(&mut self, now: Now, out: &mut Vec<Output>) {
         if self.acked > 0 {
             self.went_back("it does not know this host", out);
-            self.doubt(out);
             self.trusted = None;
         }
         // Not as another: what runs here goes on, and its records are still to be written.
@@ -123,13 +123,13 @@ impl Fleet {
         let known = self.known.values().chain(self.dead.values());
         let members: Vec<Member> = known.filter(missing).cloned().collect();
         let mut hashes: Vec<u64> = members.iter().map(|member| member.jobfile_hash).collect();
-        hashes.sort_unstable();
+        sort::all(&mut hashes);
         hashes.dedup();
         let files = hashes.into_iter().filter_map(|hash| {
             let jobs = self.files.get(&hash)?;
             let mut jobs: JobList =
                 jobs.iter().map(|(id, fingerprint)| (id.clone(), *fingerprint)).collect();
-            jobs.sort_unstable();
+            sort::all(&mut jobs);
             Some((hash, jobs))
         });
         out.push(Output::TellAgain {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::{Fleet, Output, Seating, Stage, Taken};
 use crate::core::fleet::JobList;
 use crate::core::fleet::home::{HomeJob, Placement, Seat, fits};
+use crate::core::fleet::whereabouts::{Host, Whereabouts};
 use crate::core::instant::{Instant, Now};
+use crate::core::sort;
 
 impl Fleet {
     /// This scheduler has other jobs than before.
@@ -19,6 +21,7 @@ impl Fleet {
             .map(|(job, _)| &*job.id)
             .collect();
         self.home = jobs.iter().map(|job| at_home.contains(&*job.id)).collect();
+        self.settled += 1;
         let list = jobs.iter().filter(|job| !job.added);
         let list = list.map(|job| (job.id.clone(), job.fingerprint)).collect();
         self.files.insert(hash, Arc::new(list));
@@ -50,7 +53,7 @@ impl Fleet {
     pub(super) fn want_files(&mut self, out: &mut Vec<Output>) {
         let files = self.members().map(|member| member.jobfile_hash);
         let mut wanted: Vec<u64> = files.filter(|file| !self.files.contains_key(file)).collect();
-        wanted.sort_unstable();
+        sort::all(&mut wanted);
         wanted.dedup();
         if !wanted.is_empty() {
             out.push(Output::Files(wanted));
@@ -64,6 +67,7 @@ impl Fleet {
             return;
         }
         self.unsettled = false;
+        self.settled += 1;
         self.seating = self.seating();
         let Some(view) = &self.view else { return };
         let mut judged = std::mem::take(&mut self.judged);
@@ -95,6 +99,28 @@ impl Fleet {
             self.home[index] = is;
         }
         self.say_homes(taken, given, out);
+    }
+
+    /// Who is there and where jobs are at home, as far as it is known here.
+    pub fn whereabouts(&self) -> Whereabouts {
+        let hosts = self.members().map(|member| Host {
+            id: member.id,
+            name: member.host.clone(),
+            is_leaving: member.leaving,
+            labels: member.labels.clone(),
+            file: *self.judged.get(&member.id).unwrap_or(&(member.jobfile_hash, member.loaded)),
+        });
+        Whereabouts::new(self.me.id, hosts.collect(), Arc::clone(&self.jobs), self.files.clone())
+    }
+
+    /// A number that is another one when [`Fleet::whereabouts`] may be.
+    pub fn settled(&self) -> u64 {
+        self.settled
+    }
+
+    /// The hash of the jobfile, and all jobs.
+    pub fn jobs(&self) -> (u64, &[HomeJob]) {
+        (self.me.jobfile_hash, &self.jobs)
     }
 
     /// The sessions that may be the home of jobs.

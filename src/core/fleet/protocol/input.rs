@@ -34,7 +34,6 @@ pub enum Input<'a> {
     Fenced,
     /// The answer to [`Output::Reap`].
     Reaped {
-        /// The session.
         whom: SessionId,
         /// It is gone now. If not, it was alive after all, or somebody was faster.
         done: bool,
@@ -53,7 +52,6 @@ pub enum Input<'a> {
         jobfile: Box<str>,
         /// A hash of its jobs (those that were added are not in it).
         hash: u64,
-        /// All its jobs.
         jobs: Vec<HomeJob>,
     },
     /// This scheduler is to stop: it decides nothing more.
@@ -78,8 +76,6 @@ pub enum Output {
         whom: SessionId,
         /// Its last beat: if it has another now, nothing happens.
         beat: u64,
-        /// Why, for its records: `host web2 was silent for 17 s`.
-        reason: String,
     },
     /// This session is gone. Take back what is claimed and has not begun, take another id, and say so
     /// by [`Input::Renamed`].
@@ -97,7 +93,6 @@ pub enum Output {
     /// is known of the jobs at home here; then `Shared::put_back` of these; then say so by
     /// [`Input::Told`].
     TellAgain {
-        /// The generation.
         generation: u64,
         /// Sessions that the store does not know any more, as it had them.
         members: Vec<Member>,
@@ -112,13 +107,6 @@ pub enum Output {
         /// The latter: decide nothing of them any more.
         given: Vec<Box<str>>,
     },
-    /// [`View::changes`] has moved: read what was changed, and what is asked.
-    Changed,
-    /// Others may think that this host is dead. What may run a second time elsewhere (`on_lost =
-    /// "run_again"`) has to end now.
-    Untrusted,
-    /// The contrary.
-    Trusted,
     /// Something worth a log line.
     Notice(Notice),
 }
@@ -140,6 +128,8 @@ pub enum Notice {
     Joined(SessionId),
     /// Another session leaves.
     Leaves(SessionId),
+    /// Another session has ended as it should, or its host has found it dead when it came back.
+    Left(SessionId),
     /// Another session is gone.
     Gone(SessionId),
     /// This session is gone, as others see it.

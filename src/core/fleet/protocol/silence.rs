@@ -38,11 +38,13 @@ impl Fleet {
         // Whoever was out of touch for long cannot tell who else was.
         let in_touch = self.heard.is_some_and(|heard| sent.since(heard) <= self.timing.lease / 2);
         for member in view.members.iter().filter(|member| member.id != self.me.id) {
-            if member.gone.is_some() {
+            if let Some(gone) = member.gone {
                 self.watches.remove(&member.id);
                 self.known.remove(&member.id);
                 if self.dead.insert(member.id, member.clone()).is_none() && in_touch {
-                    out.push(Output::Notice(Notice::Gone(member.id)));
+                    let by_itself = gone.by == member.id;
+                    let notice = if by_itself { Notice::Left } else { Notice::Gone };
+                    out.push(Output::Notice(notice(member.id)));
                 }
                 continue;
             }
@@ -51,13 +53,7 @@ impl Fleet {
                 Some(watch) if in_touch && watch.beat == member.beat => {
                     let silent = sent.since(watch.since);
                     if silent >= self.timing.lease {
-                        let host = &member.host;
-                        let secs = silent.as_secs();
-                        out.push(Output::Reap {
-                            whom: member.id,
-                            beat: member.beat,
-                            reason: format!("host {host} was silent for {secs} s"),
-                        });
+                        out.push(Output::Reap { whom: member.id, beat: member.beat });
                     }
                 }
                 Some(watch) => {
@@ -79,7 +75,8 @@ impl Fleet {
 
     /// The store has answered whether a session is gone now.
     pub(super) fn reaped(&mut self, whom: SessionId, done: bool, now: Now, out: &mut Vec<Output>) {
-        let (me, heard) = (self.me.id, self.heard);
+        let me = self.me.id;
+        let at = self.store_now(now);
         let Some(view) = &mut self.view else { return };
         if !done {
             // The next view says why not.
@@ -88,8 +85,6 @@ impl Fleet {
             }
             return;
         }
-        // The store's clock, as far as it can be told from here.
-        let at = view.now.plus(heard.map_or_else(Default::default, |heard| now.mono.since(heard)));
         for member in view.members.iter_mut().filter(|member| member.id == whom) {
             member.gone = Some(Gone { at, by: me });
             self.dead.insert(whom, member.clone());
@@ -106,10 +101,9 @@ impl Fleet {
         let Some(view) = &self.view else { return };
         let oldest = view.now.minus(MEMORY);
         self.dead.retain(|_, member| member.gone.is_some_and(|gone| gone.at >= oldest));
-        for Member { id, beat, host, gone, .. } in &view.members {
+        for Member { id, beat, gone, .. } in &view.members {
             if gone.is_none() && self.dead.contains_key(id) && *id != self.me.id {
-                let reason = format!("host {host} was silent, and the store had forgotten it");
-                out.push(Output::Reap { whom: *id, beat: *beat, reason });
+                out.push(Output::Reap { whom: *id, beat: *beat });
             }
         }
     }

@@ -5,6 +5,7 @@ use super::*;
 fn run(id: u64, job: &Arc<Job>) -> Run {
     Run {
         id: RunId(id),
+        entered: RunId(id),
         job: Arc::clone(job),
         due: NEVER,
         admitted: NO_DEADLINE,
@@ -14,20 +15,19 @@ fn run(id: u64, job: &Arc<Job>) -> Run {
         last: None,
         attempt: 0,
         shortages: 0,
-        job_slot: NONE,
-        older: NONE,
-        newer: NONE,
+        job_slot: None,
         pool: 0,
         place: None,
         phase: Phase::Queued,
         once_started: OnceStarted::Run,
         hangs: false,
+        out_of_touch: None,
         timed_out: false,
         is_last: false,
     }
 }
 
-/// Short runs that come and go past long ones, which the ring laps many times.
+/// Short runs that come and go past long ones.
 #[test]
 fn runs_are_found_however_long_they_last() {
     let mut runs = Runs::new();
@@ -59,18 +59,20 @@ fn runs_are_found_however_long_they_last() {
         assert_eq!(runs.len(), live.len());
         assert_eq!(runs.iter().count(), live.len());
     }
-    assert!(runs.index.ring.len() <= 512);
-    assert_eq!(runs.find(NO_ID), None);
 }
 
-/// Two runs that want the same place in the ring when it grows.
+/// A handle means the run that was in the slot, and not the next one there.
 #[test]
-fn runs_are_found_after_the_ring_has_grown() {
+fn a_handle_is_of_one_run() {
     let mut runs = Runs::new();
     let job = Arc::clone(&runs.nobody);
-    let old = [1, 257].map(|id| (id, runs.insert(run(id, &job))));
-    let new: Vec<_> = (300..400).map(|id| (id, runs.insert(run(id, &job)))).collect();
-    for (id, slot) in old.into_iter().chain(new) {
-        assert_eq!(runs.find(RunId(id)), Some(slot));
-    }
+    let slot = runs.insert(run(1, &job));
+    let first = runs.handle(slot);
+    runs.rename(slot, RunId(2));
+    assert!(runs.is_live(first), "it stands for another due time, and is the same run");
+    runs.remove(slot);
+    assert!(!runs.is_live(first));
+    assert_eq!(runs.insert(run(3, &job)), slot, "the slot is used again");
+    assert!(!runs.is_live(first));
+    assert!(runs.is_live(runs.handle(slot)));
 }

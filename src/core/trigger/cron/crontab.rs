@@ -194,7 +194,7 @@ fn parse_macro(expr: &str, at: usize, id: &str, flaws: &mut Vec<Flaw>) -> Option
     let nearest = super::nearest(&lower, MACROS.iter().map(|(name, _)| *name).chain(["@reboot"]));
     flaws.push(match nearest {
         _ if lower.starts_with("@every") => {
-            flaw.help("for a fixed distance in time use `interval = \"5m\"` instead of `cron`")
+            flaw.help("to run at a fixed interval, use `interval = \"5m\"` instead of `cron`")
         }
         Some(name) => flaw.help(format!("did you mean `{name}`?")),
         None => flaw.help(
@@ -219,8 +219,8 @@ fn wrong_count(expr: &str, count: usize) -> Flaw {
             .help("five fields: minute hour day-of-month month day-of-week, such as `0 3 * * *`");
     }
     if let Some(word) = zone_prefix(expr) {
-        return Flaw::error(begin..begin + word.len(), "a zone is not part of the expression")
-            .help("give the job a `timezone`");
+        return Flaw::error(begin..begin + word.len(), "a time zone is not part of the expression")
+            .help("set the job's `timezone`");
     }
     let fields = if count == 1 { "field" } else { "fields" };
     let flaw = Flaw::error(
@@ -228,7 +228,7 @@ fn wrong_count(expr: &str, count: usize) -> Flaw {
         format!("{count} {fields} where a cron expression has 5, or 6 with seconds first"),
     );
     match count {
-        7 => flaw.help("for a year use the table form: `cron = { year = 2027, month = 1 }`"),
+        7 => flaw.help("to set a year, use the table form: `cron = { year = 2027, month = 1 }`"),
         0..5 => flaw.help("the order is: minute hour day-of-month month day-of-week"),
         _ => flaw.help("the order is: [second] minute hour day-of-month month day-of-week"),
     }
@@ -312,27 +312,8 @@ impl Field<'_> {
             _ => {}
         }
         let first = self.value(rest)?;
-        match (rest.first(), self.kind) {
-            (Some(b'W' | b'w'), Day) => {
-                *rest = &rest[1..];
-                self.more.nearest |= 1 << first;
-                return Ok(());
-            }
-            (Some(b'L' | b'l'), Weekday) => {
-                *rest = &rest[1..];
-                self.more.weekday_nth[(first as usize + 6) % 7] |= NTH_LAST;
-                return Ok(());
-            }
-            (Some(b'#'), Weekday) => {
-                *rest = &rest[1..];
-                let nth = number(rest).filter(|nth| (1..=5).contains(nth)).ok_or_else(|| {
-                    Wrong::error(format!("`{}`: after `#` stands 1 to 5", self.text))
-                        .help("`fri#3` is the third friday of the month, `friL` the last")
-                })?;
-                self.more.weekday_nth[(first as usize + 6) % 7] |= 1 << (nth - 1);
-                return Ok(());
-            }
-            _ => {}
+        if self.one_of_the_month(first, rest)? {
+            return Ok(());
         }
         let mut last = first;
         let is_range = rest.first() == Some(&b'-');
@@ -354,6 +335,30 @@ impl Field<'_> {
         let step = self.step(rest, warning, full)?;
         self.add(first, last, step);
         Ok(())
+    }
+
+    /// `15W`, `friL`, `fri#3`: a day that each month has elsewhere. Answers whether it is one.
+    fn one_of_the_month(&mut self, first: u32, rest: &mut &[u8]) -> Result<bool, Wrong> {
+        match (rest.first(), self.kind) {
+            (Some(b'W' | b'w'), Day) => {
+                *rest = &rest[1..];
+                self.more.nearest |= 1 << first;
+            }
+            (Some(b'L' | b'l'), Weekday) => {
+                *rest = &rest[1..];
+                self.more.weekday_nth[(first as usize + 6) % 7] |= NTH_LAST;
+            }
+            (Some(b'#'), Weekday) => {
+                *rest = &rest[1..];
+                let nth = number(rest).filter(|nth| (1..=5).contains(nth)).ok_or_else(|| {
+                    Wrong::error(format!("`{}`: `#` takes a number from 1 to 5", self.text))
+                        .help("`fri#3` is the third Friday of the month, `friL` the last")
+                })?;
+                self.more.weekday_nth[(first as usize + 6) % 7] |= 1 << (nth - 1);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Adds `first..=last` in steps; a range whose end is before its start goes round.
@@ -417,7 +422,7 @@ impl Field<'_> {
             None => return Err(self.unexpected(rest)),
             Some(0) => {
                 return Err(Wrong::error(format!("a step of 0 in the {kind} field"))
-                    .help(format!("a step is at least 1, as in `*/{}`", 5.min(size))));
+                    .help(format!("a step must be at least 1, as in `*/{}`", 5.min(size))));
             }
             Some(step) => step,
         };
@@ -425,7 +430,7 @@ impl Field<'_> {
             let (min, _) = self.kind.range();
             *warning = Some(
                 Wrong::warning(format!("a step of {step} is longer than the {kind} field"))
-                    .help(format!("it means {min} alone; say so, or use a smaller step")),
+                    .help(format!("it matches only {min}; write that, or use a smaller step")),
             );
         } else if full && size % step != 0 {
             *warning = Some(uneven_step(step, self.kind));
@@ -454,7 +459,7 @@ impl Field<'_> {
             }
             *rest = &rest[1..];
             if first > last {
-                return Err(Wrong::error(format!("`{}`: the range runs backwards", self.text)));
+                return Err(Wrong::error(format!("`{}`: this range runs backwards", self.text)));
             }
         }
         let stepped = rest.first() == Some(&b'/');
@@ -482,8 +487,8 @@ impl Field<'_> {
             Some(b'-') => {
                 *rest = &rest[1..];
                 let before = number(rest).filter(|before| *before <= 30).ok_or_else(|| {
-                    Wrong::error(format!("`{}`: after `L-` stands 0 to 30", self.text))
-                        .help("`L-3` is the third day before the last of the month")
+                    Wrong::error(format!("`{}`: `L-` takes a number from 0 to 30", self.text))
+                        .help("`L-3` is three days before the last day of the month")
                 })?;
                 self.more.from_end |= 1 << before;
             }
@@ -502,13 +507,7 @@ impl Field<'_> {
         };
         match (self.kind, value) {
             (Hour, 24) => wrong.help("midnight is hour 0"),
-            (Second | Minute, 60) => wrong.help(format!(
-                "the {name} before the next {} is 59, then 0",
-                match self.kind {
-                    Second => "minute",
-                    _ => "hour",
-                }
-            )),
+            (Second | Minute, 60) => wrong.help(format!("{name}s go from 0 to 59")),
             _ => wrong,
         }
     }
@@ -518,12 +517,12 @@ impl Field<'_> {
         let kind = self.kind.name();
         let wrong = Wrong::error(format!("`{word}` is not a {kind}"));
         if self.kind == Weekday && word.eq_ignore_ascii_case("L") {
-            return wrong.help("`5L` or `friL` is the last friday of the month; saturday is `sat`");
+            return wrong.help("`5L` or `friL` is the last Friday of the month; Saturday is `sat`");
         }
         let lower = word.to_ascii_lowercase();
         match super::nearest_name(&lower, self.kind.names()) {
             Some(name) => wrong.help(format!("did you mean `{name}`?")),
-            None => wrong.help(format!("allowed are {}", self.kind.allowed())),
+            None => wrong.help(format!("allowed: {}", self.kind.allowed())),
         }
     }
 
@@ -536,16 +535,18 @@ impl Field<'_> {
             Some(char) => Wrong::error(format!("unexpected `{char}` in the {kind} field `{text}`")),
         };
         match rest.chars().next() {
-            Some('~') => wrong.help("for a value spread by the job's id use `H` or `H(0-29)`"),
+            Some('~') => {
+                wrong.help("for a value that differs from job to job, use `H` or `H(0-29)`")
+            }
             _ if text.contains('#') => match self.kind {
-                Weekday => wrong.help("`fri#3` is the third friday of the month"),
+                Weekday => wrong.help("`fri#3` is the third Friday of the month"),
                 _ => wrong.help("`fri#3` belongs in the day-of-week field"),
             },
             Some('L' | 'l') => {
                 wrong.help("`L` belongs in the day-of-month field, `5L` in day-of-week")
             }
             Some('W' | 'w') => wrong.help("`15W` belongs in the day-of-month field"),
-            _ => wrong.help(format!("allowed are {allowed}, `a-b`, `*/n` and lists of them")),
+            _ => wrong.help(format!("allowed: {allowed}, `a-b`, `*/n` and lists of them")),
         }
     }
 }
@@ -586,13 +587,13 @@ fn uneven_step(step: u32, kind: Kind) -> Wrong {
     };
     match (unit, kind) {
         (Some((_, unit)), _) => wrong.help(format!(
-            "from {last} to {min} it is only {}{unit}; for a fixed distance use `interval = \
+            "from {last} to {min} is only {}{unit}; for a fixed interval use `interval = \
              \"{step}{unit}\"`",
             size - last + min
         )),
-        (None, Day) => wrong.help("for every so many days use `interval`, or name the days"),
-        (None, Weekday) => wrong.help("the days of the week have names: `mon,wed,fri`"),
-        (None, _) => wrong.help(format!("from {name} {last} it goes to {name} {min}")),
+        (None, Day) => wrong.help("to run every few days, use `interval` or list the days"),
+        (None, Weekday) => wrong.help("list the days by name: `mon,wed,fri`"),
+        (None, _) => wrong.help(format!("after {name} {last} comes {name} {min}")),
     }
 }
 

@@ -107,7 +107,7 @@ pub enum DstEffect {
         at: Instant,
         /// Whether this is the first pass.
         first: bool,
-        /// Whether the schedule runs on both passes.
+        /// Whether the schedule runs both times.
         both: bool,
     },
 }

@@ -75,7 +75,7 @@ impl Field {
             Field::Month => "1-12 or jan-dec",
             Field::Day => "1-31, `last`, `3rd fri` or `last fri`",
             Field::Week => "1-53",
-            Field::DayOfWeek => "mon-sun, or 0-6 (0 is monday)",
+            Field::DayOfWeek => "mon-sun, or 0-6 (0 is Monday)",
             Field::Hour => "0-23",
             Field::Minute | Field::Second => "0-59",
         }
@@ -187,7 +187,7 @@ impl Reader<'_> {
             return self.error(
                 span,
                 format!("an empty expression in the {} field", field.key()),
-                format!("allowed are {}", field.allowed()),
+                format!("allowed: {}", field.allowed()),
             );
         }
         if let Some(rest) = text.strip_prefix('*') {
@@ -227,9 +227,11 @@ impl Reader<'_> {
         if let Some(out) = [Some(first), last].into_iter().flatten().find(|n| *n < min || *n > max)
         {
             let help = match (field, out) {
-                (Field::DayOfWeek, 7) => "0 is monday here, so sunday is 6: better `sun`".into(),
+                (Field::DayOfWeek, 7) => {
+                    "0 is Monday here, so Sunday is 6: better write `sun`".into()
+                }
                 (Field::Hour, 24) => "midnight is hour 0".into(),
-                _ => format!("allowed are {}", field.allowed()),
+                _ => format!("allowed: {}", field.allowed()),
             };
             let message = match out {
                 // It did not fit, so this is not what was typed.
@@ -247,7 +249,7 @@ impl Reader<'_> {
             return self.error(span, format!("the range `{text}` runs backwards"), help);
         }
         if step == Some(0) {
-            let help = "a step is at least 1".into();
+            let help = "a step must be at least 1".into();
             return self.error(span, format!("a step of 0 in the {key} field"), help);
         }
         let end = last.unwrap_or(if step.is_some() { max } else { first });
@@ -347,7 +349,7 @@ impl Reader<'_> {
         let lower = word.to_ascii_lowercase();
         match super::nearest_name(&lower, names) {
             Some(name) => format!("did you mean `{name}`?"),
-            None => format!("allowed are {}", names.join(" ")),
+            None => format!("allowed: {}", names.join(" ")),
         }
     }
 
@@ -357,13 +359,13 @@ impl Reader<'_> {
         let article = if key.starts_with('h') { "an" } else { "a" };
         let help = match field {
             Field::DayOfWeek if text.contains('/') => {
-                "names take no step: list them, as in `mon,wed,fri`".to_owned()
+                "names cannot have a step: list them, as in `mon,wed,fri`".to_owned()
             }
             Field::DayOfWeek if text.contains('#') || text.contains(' ') => {
                 "`3rd fri` belongs in `day`: `day = \"3rd fri\"`".to_owned()
             }
             _ => {
-                format!("allowed are {}, `a-b`, `*/n`, `a-b/n` and lists of them", field.allowed())
+                format!("allowed: {}, `a-b`, `*/n`, `a-b/n` and lists of them", field.allowed())
             }
         };
         self.error(span, format!("`{text}` is not {article} {key} expression"), help)
@@ -390,9 +392,9 @@ impl Reader<'_> {
         self.flaws.push(
             Flaw::warning(
                 span,
-                format!("day_of_week `{text}` counts from monday = 0: it means {means}"),
+                format!("day_of_week `{text}` counts from Monday = 0, so it means {means}"),
             )
-            .help(format!("write `day_of_week = \"{means}\"`; in a crontab 0 is sunday")),
+            .help(format!("write `day_of_week = \"{means}\"`; in a crontab, 0 is Sunday")),
         );
     }
 
@@ -406,11 +408,11 @@ impl Reader<'_> {
         let flaw = match field {
             Field::Day => {
                 Flaw::warning(span, format!("a step of {step} starts again at day 1 of each month"))
-                    .help("for every so many days use `interval`, or name the days")
+                    .help("to run every few days, use `interval` or list the days")
             }
             Field::Week => {
                 Flaw::warning(span, format!("a step of {step} starts again at week 1 of each year"))
-                    .help("for every so many weeks use `interval = { weeks = … }`")
+                    .help("to run every few weeks, use `interval = { weeks = … }`")
             }
             _ => {
                 let last = min + (size - 1) / step * step;
@@ -421,10 +423,10 @@ impl Reader<'_> {
                 );
                 match field {
                     Field::Hour | Field::Minute | Field::Second => flaw.help(format!(
-                        "from {last} to {min} it is only {gap}; for a fixed distance use \
+                        "from {last} to {min} is only {gap}; for a fixed interval use \
                          `interval = {{ {unit}s = {step} }}`"
                     )),
-                    _ => flaw.help(format!("from {last} it goes to {min}")),
+                    _ => flaw.help(format!("after {last} comes {min}")),
                 }
             }
         };

@@ -22,7 +22,6 @@ pub(crate) const ALL_DAYS: u32 = 0xffff_fffe;
 pub(crate) const ALL_MONTHS: u16 = 0x1ffe;
 /// Monday to Sunday, as bits 0 to 6.
 pub(crate) const ALL_WEEKDAYS: u8 = 0x7f;
-/// Hours 0 to 23.
 pub(crate) const ALL_HOURS: u32 = 0x00ff_ffff;
 /// Minutes or seconds 0 to 59.
 pub(crate) const ALL_SIXTY: u64 = (1 << 60) - 1;
@@ -67,6 +66,8 @@ pub(crate) struct More {
     pub(crate) weeks: u64,
     /// Years; empty: every year.
     pub(crate) years: Vec<Years>,
+    /// The months that were asked for, where no day in them can match; else 0.
+    pub(crate) impossible_months: u16,
 }
 
 impl Default for More {
@@ -78,6 +79,7 @@ impl Default for More {
             nearest: 0,
             weeks: ALL_WEEKS,
             years: Vec::new(),
+            impossible_months: 0,
         }
     }
 }
@@ -169,6 +171,7 @@ impl Schedule {
         };
         // Single impossible months stay: they are what was written, and cost nothing.
         if schedule.possible_months() == 0 {
+            schedule.more.get_or_insert_default().impossible_months = schedule.months;
             schedule.months = 0;
             schedule.flags &= !(EVERY_DAY | WEEKDAY_ONLY);
         }

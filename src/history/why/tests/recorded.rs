@@ -7,8 +7,8 @@ fn it_ran() {
     for (outcome, text) in [
         (Outcome::Succeeded, "run 14 succeeded after 3s"),
         (Outcome::Failed(3), "run 14 failed with exit code 3 after 3s"),
-        (Outcome::Killed(9), "run 14 was ended by SIGKILL after 3s"),
-        (Outcome::TimedOut, "run 14 was ended by its timeout of 3s"),
+        (Outcome::Killed(9), "run 14 was killed by SIGKILL after 3s"),
+        (Outcome::TimedOut, "run 14 was stopped by its timeout of 3s"),
         (Outcome::NotStarted("no such file".into()), "run 14 could not be started: no such file"),
     ] {
         let store = Store::new().options(|options| options.timeout = Some(secs(3)));
@@ -19,7 +19,7 @@ fn it_ran() {
         assert_eq!(verdict.next, Some(at("12:00")));
         assert_eq!(
             evidence(&verdict, "ran"),
-            "03:00:00 to 03:00:03, begun <1ms after it was due, pid 4711"
+            "03:00:00 to 03:00:03, started <1ms after it was due, pid 4711"
         );
     }
 }
@@ -47,7 +47,7 @@ fn it_waited_and_was_tried_again() {
             ];
         })
         .says("03:00", "succeeded", "run 14 succeeded after 25s");
-    assert!(evidence(&verdict, "waited").starts_with("2m 5s before it began, for a slot"));
+    assert!(evidence(&verdict, "waited").starts_with("2m 5s before it started, for a slot"));
     assert_eq!(
         evidence(&verdict, "attempt"),
         "1 03:02:05 to 03:02:10: failed with exit code 1 | 2 03:02:20 to 03:02:30: succeeded"
@@ -60,7 +60,7 @@ fn it_was_killed_by_somebody() {
     Store::new().record(killed()).changed("03:09:59", "stopped", "alice", Some("run 14")).says(
         "03:00",
         "killed",
-        "run 14 was ended by SIGTERM after 10m: stopped by alice at 03:09:59",
+        "run 14 was killed by SIGTERM after 10m: stopped by alice at 03:09:59",
     );
     Store::new()
         .options(|options| options.overlap = Overlap::Replace)
@@ -69,7 +69,7 @@ fn it_was_killed_by_somebody() {
         .says(
             "03:00",
             "killed",
-            "run 14 was ended by SIGTERM after 30m 1s: replaced by run 15, due 03:30:00 (overlap = \
+            "run 14 was killed by SIGTERM after 30m 1s: replaced by run 15, due 03:30:00 (overlap = \
              \"replace\")",
         );
     // Of several runs beside each other only one replaced it: the last that began until then.
@@ -84,7 +84,7 @@ fn it_was_killed_by_somebody() {
         .says(
             "03:00",
             "killed",
-            "run 14 was ended by SIGTERM after 30m 1s: replaced by run 16, due 03:30:00 (overlap = \
+            "run 14 was killed by SIGTERM after 30m 1s: replaced by run 16, due 03:30:00 (overlap = \
              \"replace\")",
         );
     let stopping = |at: &str| {
@@ -97,7 +97,7 @@ fn it_was_killed_by_somebody() {
     stopping("03:09:58").says(
         "03:00",
         "killed",
-        "run 14 was ended by SIGTERM after 10m: schedrs was stopping, since 03:09:58",
+        "run 14 was killed by SIGTERM after 10m: schedrs had been stopping since 03:09:58",
     );
     // What ended before that was ended by something else.
     let verdict = stopping("03:10:01").minute("03:00");
@@ -138,7 +138,7 @@ fn it_overlapped() {
         .says(
             "03:00",
             "skipped",
-            "skipped: run 8 was still waiting when a newer due time took its place",
+            "skipped: run 8 was still waiting when replaced by a newer due time",
         );
     assert_eq!(evidence(&verdict, "newer"), "run 9, due 03:15:00");
     // One that still goes on, beside one that was started by hand.
@@ -151,7 +151,7 @@ fn it_overlapped() {
     Store::new().record(skipped()).says(
         "03:00",
         "skipped",
-        "skipped: as many runs as max_instances allows were active",
+        "skipped: already running (max_instances reached)",
     );
 }
 
@@ -192,16 +192,16 @@ fn it_was_stopped_before_it_began() {
     Store::new()
         .record(skipped(SkipReason::Stopped))
         .changed("03:00:05", "stopped", "alice", Some("run 3"))
-        .says("03:00", "skipped", "skipped: alice stopped it before it began");
+        .says("03:00", "skipped", "skipped: alice stopped it before it started");
     Store::new().record(skipped(SkipReason::Stopping)).says(
         "03:00",
         "skipped",
-        "skipped: schedrs was stopping before it could begin",
+        "skipped: schedrs was stopping before it started",
     );
     Store::new().record(skipped(SkipReason::Removed)).says(
         "03:00",
         "skipped",
-        "skipped: the job was removed before it could begin",
+        "skipped: the job was removed before it started",
     );
 }
 
@@ -263,7 +263,7 @@ fn it_was_coalesced() {
         .says(
             "02:00",
             "coalesced",
-            "coalesced: the due time 03:00:00 stands for it, run 9, which succeeded",
+            "coalesced: covered by the due time 03:00:00, run 9, which succeeded",
         );
     assert_eq!(evidence(&verdict, "down"), "schedrs was down from 01:55:00 to 03:10:00");
 }
@@ -276,7 +276,7 @@ fn it_goes_on() {
     store.says(
         "11:30",
         "not_running",
-        "run 14 was running when schedrs was last seen, at 11:59:58, and it does not run now",
+        "run 14 was running when schedrs was last seen, at 11:59:58, and schedrs is not running now",
     );
     // Between two attempts nothing of it runs.
     Store::new()
@@ -293,7 +293,7 @@ fn it_goes_on() {
         .says(
             "11:30",
             "waiting",
-            "run 14 waits to be tried again: attempt 1 failed with exit code 1 at 11:30:04",
+            "run 14 is waiting for a retry: attempt 1 failed with exit code 1 at 11:30:04",
         );
     let waiting = RunRecord { started: None, attempts: 0, ..run(14, "11:30", "11:30", 0, None) };
     let verdict = Store::new().record(waiting).minute("11:30");
@@ -329,4 +329,30 @@ fn it_was_lost() {
         .record(run(14, "03:00", "03:00", 0, Some(Outcome::Lost("schedrs was killed".into()))))
         .says("03:00", "lost", "run 14 was lost: schedrs was killed");
     assert!(evidence(&verdict, "schedrs").starts_with("pid 312 was last seen at 03:10:00"));
+}
+
+/// A retry is in nobody's way, and the run then has the outcome of its last attempt.
+#[test]
+fn a_retry_that_was_superseded() {
+    let with = |options: fn(&mut Options)| {
+        Store::new()
+            .options(options)
+            .record(run(14, "03:00", "03:00", 3, Some(Outcome::Failed(1))))
+            .record(run(15, "03:30", "03:30", 3, Some(Outcome::Succeeded)))
+    };
+    let retries = |options: &mut Options| (options.retries, options.retry_delay) = (3, secs(3600));
+    let verdict = with(retries).says("03:00", "failed", "run 14 failed with exit code 1 after 3s");
+    assert_eq!(
+        evidence(&verdict, "retry"),
+        "attempt 2 was to follow; the due time 03:30:00 (run 15) came first and superseded it"
+    );
+    // Where no attempt was to follow, or would have been made before, or somebody has stopped it.
+    let stopped = with(retries).changed("03:10", "stopped", "ann", None);
+    for other in [
+        with(|options| options.retries = 0),
+        with(|options| (options.retries, options.retry_delay) = (3, secs(60))),
+        stopped,
+    ] {
+        assert_eq!(evidence(&other.minute("03:00"), "retry"), "");
+    }
 }

@@ -99,7 +99,7 @@ impl Effects {
             attempt = slow.attempt,
             pid = slow.child,
             reason = &*slow.waits_for;
-            "its start hangs: it has waited for {}{child} for {}",
+            "start hangs: waiting for {}{child} for {}",
             slow.waits_for, words::span(now.since(slow.taken))
         );
     }
@@ -113,7 +113,7 @@ impl Effects {
             // What has come of it is on its way here.
             return;
         }
-        let mut reason = "its start hung".to_owned();
+        let mut reason = "the start hung".to_owned();
         if let Some(slow) = slow {
             self.say_that_it_hangs(&slow, now);
             reason += &format!(", waiting for {}", slow.waits_for);
@@ -142,7 +142,7 @@ fn sentence(slow: &Slow, now: Mono) -> String {
     let how = if slow.given_up { "was given up and still hangs" } else { "hangs" };
     let (job, run, waits_for) = (&slow.job.id, slow.run, &slow.waits_for);
     let since = words::span(now.since(slow.taken));
-    format!("the start of {job} (run {run}) {how}: it has waited for {waits_for} for {since}")
+    format!("the start of {job} (run {run}) {how}: waiting for {waits_for} for {since}")
 }
 
 /// A start that was given up has come to an end.
@@ -156,7 +156,7 @@ pub(super) fn came_back(run: RunId, job: &Job, after: Duration, late: Duration, 
         job = &*job.id,
         run = run.0,
         pid = pid;
-        "its start, which was given up, hangs no longer after {}{}",
+        "the abandoned start came back after {}{}",
         words::span(after), killed.unwrap_or_default()
     );
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{Effects, Order, Run, State, trouble};
 use crate::core::event::{Event, Exit, RunId};
 use crate::core::instant::Mono;
+use crate::core::sort;
 use crate::core::words;
 use crate::run::child::signal::{self, Main};
 use crate::run::child::tree::{self, Origin};
@@ -118,7 +119,7 @@ impl Effects {
                     job = &*run.job.id,
                     run = id.0,
                     processes = left.len();
-                    "its process ended and left {} behind, being ended", left.len()
+                    "main process exited; ending {}", leftover(left.len())
                 );
             }
             if now < sweep.kill_at {
@@ -210,8 +211,7 @@ impl Effects {
             job = &*run.job.id,
             run = id.0,
             reason = &*error.to_string();
-            "its process ended, and what it has left behind cannot be looked for: {error}; if there \
-             is any, it goes on"
+            "main process exited; cannot check whether it left processes running: {error}"
         );
         self.trouble.cannot_look(error);
         self.swept(id, events);
@@ -240,7 +240,7 @@ impl Effects {
                 let mut found = group.processes()?;
                 // Who was moved elsewhere is found by the other ways.
                 found.extend(self.adopted_by_sight(id)?);
-                found.sort_unstable_by_key(|process| process.pid);
+                sort::by_key(&mut found, |process| process.pid);
                 found.dedup();
                 found
             }
@@ -307,4 +307,12 @@ fn whose(
                 *run.job.id == *origin.job && words::rfc3339(run.due, &run.job.zone) == origin.due;
             agrees.then_some(id)
         })
+}
+
+/// `1 leftover child`.
+fn leftover(number: usize) -> String {
+    match number {
+        1 => "1 leftover child".to_owned(),
+        _ => format!("{number} leftover children"),
+    }
 }

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use rustix::process::WaitIdOptions;
 
-use super::{Effects, State, has_ended, wait};
+use super::exit::{has_ended, wait};
+use super::{Effects, State};
 use crate::core::event::{Event, RunId};
 use crate::core::instant::Mono;
+use crate::core::sort;
 use crate::run::child::tree;
 use crate::store::Process;
 use crate::sys::clock;
@@ -69,7 +71,7 @@ impl Trouble {
     }
 
     pub(super) fn cannot_look(&mut self, error: &io::Error) {
-        self.blind = Some(format!("what runs leave behind cannot be looked for: {error}"));
+        self.blind = Some(format!("cannot look for processes left behind by runs: {error}"));
     }
 
     pub(super) fn deadline(&self) -> Option<Mono> {
@@ -114,11 +116,11 @@ impl Effects {
             run = id.0,
             pid = pid,
             user = &*user;
-            "process {pid}{more} runs as {user}, whom schedrs may not signal: it cannot be ended"
+            "cannot stop process {pid}{more}: it runs as {user}, and schedrs may not signal it"
         );
         let told = forbidden.iter().map(|&pid| {
             let user = tree::user_of(pid);
-            let sentence = format!("process {pid} of job {job} runs as {user}: it cannot be ended");
+            let sentence = format!("cannot stop process {pid} of job {job}: it runs as {user}");
             let process = Process { pid, start: tree::start_of(pid).unwrap_or(0) };
             Forbidden { process, sentence, main: Main::No }
         });
@@ -148,14 +150,13 @@ impl Effects {
         self.output.ended(id);
         self.last_attempt = 1;
         let user = tree::user_of(pid);
-        let sentence =
-            format!("process {pid} of job {} runs as {user}: it was abandoned", run.job.id);
+        let sentence = format!("gave up on process {pid} of job {}: it runs as {user}", run.job.id);
         let process = run.process.unwrap_or(Process { pid, start: 0 });
         let main = if is_foreign { Main::Foreign(handle) } else { Main::Child(handle) };
         let known = self.trouble.forbidden.entry(id).or_default();
         known.retain(|one| one.process.pid != pid);
         known.push(Forbidden { process, sentence, main });
-        let reason = format!("process {pid} runs as {user}, whom schedrs may not signal");
+        let reason = format!("process {pid} runs as {user}, and schedrs may not signal it");
         events.push_back(Event::Abandoned { run: id, reason });
     }
 
@@ -179,7 +180,7 @@ impl Effects {
                     event = "abandoned_ended",
                     run = id.0,
                     pid = pid;
-                    "process {pid}, which could not be ended, has ended"
+                    "process {pid}, which could not be stopped, has exited"
                 );
             }
             !ended
@@ -233,7 +234,7 @@ impl Effects {
         match self.adopted.left() {
             Ok(left) => {
                 goes_on.extend(left);
-                goes_on.sort_unstable();
+                sort::all(&mut goes_on);
                 goes_on.dedup();
                 if goes_on.is_empty() {
                     return;
@@ -243,14 +244,13 @@ impl Effects {
                 log::warn!(
                     event = "left_running",
                     processes = goes_on.len();
-                    "jobs have left {} behind that could not be ended: process {}{more}",
-                    goes_on.len(), pids.join(", ")
+                    "jobs left {} running that could not be stopped: {}{more}",
+                    processes(goes_on.len()), pids.join(", ")
                 );
             }
             Err(error) => log::warn!(
                 event = "left_running";
-                "jobs have left processes behind that could not be ended, and cannot be looked at: \
-                 {error}"
+                "jobs may have left processes running that could not be stopped: {error}"
             ),
         }
     }
@@ -270,9 +270,17 @@ impl Effects {
             event = "not_ending",
             job = job,
             run = id.0;
-            "killed, and still there: process {which}; its slot stays taken until it ends"
+            "killed, but still there: process {which}; its slot stays taken until it exits"
         );
-        let sentence = format!("job {job} was killed and does not end: process {which}");
+        let sentence = format!("job {job} was killed but does not exit: process {which}");
         self.trouble.stuck.insert(id, sentence);
+    }
+}
+
+/// `1 process`.
+fn processes(number: usize) -> String {
+    match number {
+        1 => "1 process".to_owned(),
+        _ => format!("{number} processes"),
     }
 }

@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::control::{Request, Target};
-use crate::core::event::{ChangeKind, Code, Fault, Operation, Remember};
+use crate::core::event::{ChangeKind, Code, Fault, JobRecord, Operation, Remember};
 use crate::core::instant::Instant;
-use crate::core::job::{Job, JobSet};
+use crate::core::job::{Job, JobSet, RunOn};
 use crate::core::scheduler::{Scheduler, Texts};
 use crate::jobfile::{Builder, masked};
 use crate::run::daemon::Jobfile;
@@ -22,7 +22,6 @@ const UPCOMING: usize = 5;
 /// What a jobfile and the texts beside it have made.
 #[derive(Debug)]
 pub(in crate::run::daemon) struct Composed {
-    /// All jobs.
     pub(in crate::run::daemon) set: JobSet,
     /// What makes further ones.
     pub(in crate::run::daemon) builder: Builder,
@@ -37,7 +36,7 @@ pub(in crate::run::daemon) struct Composed {
 impl Composed {
     /// A jobfile with nothing beside it.
     pub(in crate::run::daemon) fn of(jobfile: Jobfile) -> Composed {
-        let Jobfile { set, builder } = jobfile;
+        let Jobfile { set, builder, .. } = jobfile;
         let (bases, displaced, problems) = (HashMap::new(), Vec::new(), Vec::new());
         Composed { set, builder, bases, displaced, problems }
     }
@@ -119,6 +118,8 @@ pub(in crate::run::daemon) struct Fit {
     pub(in crate::run::daemon) operation: Operation,
     /// What is odd about the text, though it is taken.
     pub(in crate::run::daemon) warnings: Vec<String>,
+    /// What is below the overrides of a job that another host has changed.
+    pub(in crate::run::daemon) base: Option<Arc<Job>>,
 }
 
 /// What a request has become.
@@ -138,7 +139,7 @@ impl From<Operation> for Made {
 
 impl From<Operation> for Fit {
     fn from(operation: Operation) -> Fit {
-        Fit { operation, warnings: Vec::new() }
+        Fit { operation, warnings: Vec::new(), base: None }
     }
 }
 
@@ -165,6 +166,13 @@ enum What {
         /// It is about when the job is due.
         trigger: bool,
     },
+    /// What another host has made of a job.
+    Known {
+        /// What is below that, unless the job was added at run time.
+        base: Option<Arc<Job>>,
+        record: Box<JobRecord>,
+        taken: bool,
+    },
 }
 
 impl Check {
@@ -176,10 +184,8 @@ impl Check {
                 let made = builder.build(&id, &text, now).map_err(Fault::invalid)?;
                 let (job, warnings) = made;
                 try_out(&job, now);
-                Ok(Fit {
-                    operation: Operation::Add { job: Arc::new(job), text, replace },
-                    warnings,
-                })
+                let operation = Operation::Add { job: Arc::new(job), text, replace };
+                Ok(Fit { warnings, ..operation.into() })
             }
             What::Override { job, before, text, trigger } => {
                 let (changed, what) = if trigger {
@@ -192,7 +198,24 @@ impl Check {
                 let overrides = builder.merge(before.as_deref(), &text);
                 let (job, overrides) = (Arc::new(changed), Some(overrides.into()));
                 let detail = Some(masked(&text).into());
-                Ok(Fit { operation: Operation::Change { job, overrides, what, detail }, warnings })
+                let operation = Operation::Change { job, overrides, what, detail };
+                Ok(Fit { warnings, ..operation.into() })
+            }
+            What::Known { base, record, taken } => {
+                let base = match (&record.added, base) {
+                    (Some(text), _) => {
+                        let made = builder.build(&record.id, text, now).map_err(Fault::invalid)?;
+                        Arc::new(made.0)
+                    }
+                    (None, Some(base)) => base,
+                    (None, None) => return Err(Fault::bad("it is in no file here")),
+                };
+                let job = match &record.overrides {
+                    Some(text) => Arc::new(builder.overlay(&base, text).map_err(Fault::invalid)?),
+                    None => Arc::clone(&base),
+                };
+                try_out(&job, now);
+                Ok(Fit { base: Some(base), ..Operation::Learn { job, record, taken }.into() })
             }
         }
     }
@@ -249,6 +272,48 @@ impl Jobs {
         Ok(Made::Check(Check { builder: self.builder.clone(), now, what }))
     }
 
+    /// What is to be made of a job that another host has changed; `None`: nothing.
+    pub(in crate::run::daemon) fn learn(
+        &self,
+        record: JobRecord,
+        taken: bool,
+        scheduler: &Scheduler,
+        now: Instant,
+    ) -> Option<Made> {
+        let id = &*record.id;
+        let (local, text) = (scheduler.job(id).cloned(), scheduler.added_text(id));
+        let everywhere = local.as_ref().is_some_and(|job| job.options.run_on == RunOn::All);
+        let is_other_file = match &local {
+            // Its own jobfile holds for each host.
+            Some(_) => record.added.is_some() && text.is_none(),
+            None => record.added.is_none(),
+        };
+        if is_other_file || (scheduler.is_home(id) && !taken && !everywhere) {
+            return None;
+        }
+        let is_same = text == record.added.as_deref()
+            && scheduler.overrides(id) == record.overrides.as_deref();
+        let record = Box::new(record);
+        match local {
+            Some(job) if is_same && !taken => Some(Operation::Learn { job, record, taken }.into()),
+            local => {
+                let base = self.bases.get(&record.id).cloned().or(local);
+                let what = What::Known { base, record, taken };
+                Some(Made::Check(Check { builder: self.builder.clone(), now, what }))
+            }
+        }
+    }
+
+    /// What another host has made of a job is about to take effect.
+    pub(in crate::run::daemon) fn learning(&mut self, fit: &Fit) {
+        if let (Operation::Learn { record, .. }, Some(base)) = (&fit.operation, &fit.base) {
+            match record.overrides {
+                Some(_) => drop(self.bases.insert(record.id.clone(), Arc::clone(base))),
+                None => drop(self.bases.remove(&record.id)),
+            }
+        }
+    }
+
     /// A change is about to be asked for: what is below it is kept once it has been made.
     pub(in crate::run::daemon) fn changing(
         &mut self,
@@ -286,7 +351,7 @@ pub(in crate::run::daemon) fn plain(request: Request) -> Result<Operation, Fault
             Operation::List { from, limit: u32::try_from(limit).unwrap_or(u32::MAX) }
         }
         Request::Show { job } => Operation::Show { job },
-        Request::Start { job, force, wait } => Operation::Start { job, force, wait },
+        Request::Start { job, force, wait, on: _ } => Operation::Start { job, force, wait },
         Request::Stop(Target::Job(job)) => Operation::StopJob { job },
         Request::Stop(Target::Run(run)) => Operation::StopRun { run },
         Request::Pause { job, until, reason } => Operation::Pause { job, until, reason },
@@ -301,6 +366,8 @@ pub(in crate::run::daemon) fn plain(request: Request) -> Result<Operation, Fault
         }
         // They are answered by the loop itself, or by the socket's own thread.
         Request::Status
+        | Request::Health
+        | Request::Metrics { .. }
         | Request::Reload
         | Request::Shutdown { .. }
         | Request::Ping
@@ -312,7 +379,7 @@ pub(in crate::run::daemon) fn plain(request: Request) -> Result<Operation, Fault
         | Request::Attempts { .. }
         | Request::Changes { .. }
         | Request::Sessions => {
-            return Err(Fault::new(Code::Unavailable, "that is to be asked at the control socket"));
+            return Err(Fault::new(Code::Unavailable, "ask for that over the control socket"));
         }
     })
 }

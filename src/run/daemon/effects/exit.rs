@@ -1,0 +1,139 @@
+//! Whether and how a process has ended, asked without waiting, and what is left of its run then.
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
+
+use super::sweep::Sweep;
+use super::{Effects, Order, Run, State};
+use crate::core::event::{Event, Exit, RunId};
+use crate::sys::clock;
+
+impl Effects {
+    /// The main process of a run has ended, or may have.
+    pub(in crate::run::daemon) fn child_ready(
+        &mut self,
+        number: u64,
+        events: &mut VecDeque<Event>,
+    ) {
+        let id = RunId(number);
+        let Some(Run { state: State::Alive { pid, handle }, is_foreign, .. }) = self.runs.get(&id)
+        else {
+            return self.abandoned_ready(id);
+        };
+        let (pid, is_foreign) = (*pid, *is_foreign);
+        let exit = if is_foreign {
+            handle.as_ref().filter(|handle| has_ended(handle)).map(|_| Exit::Unknown)
+        } else {
+            wait(pid, WaitIdOptions::NOWAIT)
+        };
+        let Some(exit) = exit else { return };
+        let handle = self.unwatch(id);
+        if is_foreign {
+            // Its number is free for others now.
+            self.by_pid.remove(&pid);
+        }
+        let is_empty = self.is_group_empty(id);
+        if !is_foreign && is_empty && !self.adopted.reap() {
+            self.ended(id, pid, exit, events);
+            return;
+        }
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let now = clock::mono();
+        let kill_at = match run.order {
+            Order::Kill => now,
+            _ => now.plus(run.job.options.kill_after),
+        };
+        // The number of a child is kept; another's group can only be reached by its handle.
+        let handle = handle.filter(|_| is_foreign);
+        run.state = State::Sweeping(Sweep::new(pid, handle, exit, kill_at, now));
+        self.sweeping += 1;
+        self.sweep(id, now, events);
+    }
+
+    /// The handle of a main process that need not be watched any more.
+    fn unwatch(&mut self, id: RunId) -> Option<OwnedFd> {
+        let State::Alive { handle, .. } = &mut self.runs.get_mut(&id)?.state else { return None };
+        match handle.take() {
+            Some(handle) => {
+                self.epoll.remove(&handle);
+                Some(handle)
+            }
+            None => {
+                self.without_handle -= 1;
+                None
+            }
+        }
+    }
+
+    /// Nothing is left of a run.
+    pub(super) fn ended(&mut self, id: RunId, pid: u32, exit: Exit, events: &mut VecDeque<Event>) {
+        if exit != Exit::Unknown {
+            // Only now its number may be given to another.
+            let _ = wait(pid, WaitIdOptions::empty());
+            self.executor.child_ended();
+            self.by_pid.remove(&pid);
+        }
+        // It may have been swift enough to end before the scheduler has heard that it started.
+        self.attach(id);
+        self.runs.remove(&id);
+        self.trouble.over(id);
+        self.output.ended(id);
+        self.last_attempt = match exit {
+            Exit::Code(code) => u8::try_from(code).unwrap_or(1),
+            Exit::Signal(signal) => 128 | u8::try_from(signal).unwrap_or(0),
+            Exit::Unknown => 1,
+        };
+        events.push_back(Event::Ended { run: id, exit });
+    }
+
+    /// SIGCHLD: an adopted process may have ended, or a main process that has no handle.
+    pub(in crate::run::daemon) fn children_ended(&mut self, events: &mut VecDeque<Event>) {
+        self.adopted.reap();
+        self.abandoned_ended();
+        if self.without_handle > 0 {
+            let unwatched = |(id, run): (&RunId, &Run)| {
+                matches!(run.state, State::Alive { handle: None, .. }).then_some(*id)
+            };
+            let unwatched: Vec<RunId> = self.runs.iter().filter_map(unwatched).collect();
+            for id in unwatched {
+                self.child_ready(id.0, events);
+            }
+        }
+        if self.sweeping > 0 {
+            let now = clock::mono();
+            self.sweep_those(now, |_| true, events);
+        }
+    }
+}
+
+/// How the process with this id has ended, if it has.
+pub(super) fn wait(pid: u32, options: WaitIdOptions) -> Option<Exit> {
+    let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | options;
+    loop {
+        match waitid(WaitId::Pid(pid), options) {
+            Ok(status) => return status.map(|status| exit(&status)),
+            Err(rustix::io::Errno::INTR) => {}
+            // Somebody else has waited for it, which nobody does; but a slot must not be lost.
+            Err(_) => return Some(Exit::Code(255)),
+        }
+    }
+}
+
+/// Whether the process of a handle has ended; for one that is not our child.
+pub(super) fn has_ended(handle: &OwnedFd) -> bool {
+    let mut handles = [PollFd::new(handle, PollFlags::IN)];
+    let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut handles, Some(&no_wait)), Ok(1..))
+}
+
+fn exit(status: &WaitIdStatus) -> Exit {
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Code(code),
+        (None, Some(signal)) => Exit::Signal(signal),
+        (None, None) => Exit::Code(255),
+    }
+}

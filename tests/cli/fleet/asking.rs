@@ -1,0 +1,278 @@
+//! What is asked of one host is done by the one that it takes.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use super::{Fleet, fs};
+use crate::harness::Running;
+use crate::servers::{Engine, Server};
+use schedrs::clock;
+
+/// Long enough for a machine that has much else to do.
+const LEASE: &str = "8s";
+
+const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
+
+/// So many jobs of no special kind that none of the hosts is without any.
+const J_JOBS: usize = 40;
+
+/// Jobs that are not due for a while, two that do not end by themselves, and one of every host.
+fn jobs() -> String {
+    let far = "interval = \"100d\"\nstart_date = \"2026-01-01T00:00:00Z\"\n";
+    let mut text = String::new();
+    for job in 0..J_JOBS {
+        text += &format!("[jobs.j{job}]\ncommand = \"true\"\n{far}");
+    }
+    for job in ["slow", "slower"] {
+        text += &format!("[jobs.{job}]\ncommand = \"sleep 600\"\n{far}");
+    }
+    text + &format!("[jobs.each]\ncommand = \"true\"\nrun_on = \"all\"\n{far}")
+}
+
+impl Fleet {
+    fn ask(&self, host: &str, args: &[&str]) -> Output {
+        let file = format!("{host}.toml");
+        let cut = args.iter().position(|arg| *arg == "--").unwrap_or(args.len());
+        let rest = &args[cut..];
+        let args = [&args[..cut], &["-f", &file, "--output", "json"], rest].concat();
+        self.bench.command(&args).output().unwrap()
+    }
+
+    /// What is answered.
+    #[track_caller]
+    fn answer(&self, host: &str, args: &[&str]) -> Value {
+        let done = self.ask(host, args);
+        assert!(done.status.success(), "{host} {args:?} {done:?}");
+        serde_json::from_slice(&done.stdout).unwrap_or_else(|error| panic!("{error} {done:?}"))
+    }
+
+    #[track_caller]
+    fn refusal(&self, host: &str, args: &[&str]) -> String {
+        let done = self.ask(host, args);
+        assert_eq!(done.status.code(), Some(1), "{host} {args:?} {done:?}");
+        String::from_utf8(done.stderr).unwrap()
+    }
+
+    /// The jobs as a host lists them.
+    fn list(&self, host: &str) -> Vec<Value> {
+        let done = self.ask(host, &["list"]);
+        let text = String::from_utf8(done.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Waits until something is so as each of these hosts lists it.
+    #[track_caller]
+    fn until_all(&self, hosts: &[&str], what: &str, is_so: impl Fn(&[Value]) -> bool) {
+        let begun = clock::mono();
+        for host in hosts {
+            loop {
+                let list = self.list(host);
+                if !list.is_empty() && is_so(&list) {
+                    break;
+                }
+                assert!(clock::mono().since(begun).as_secs() < 60, "{what} on {host}: {list:#?}");
+            }
+        }
+    }
+
+    /// A job that is at home with a host.
+    fn job_of(&self, host: &str) -> String {
+        let own = |job: &Value| job["host"] == host && job["id"].as_str().unwrap().starts_with('j');
+        self.until_all(&["web1"], "it has a job", |list| list.iter().any(own));
+        let list = self.list("web1");
+        list.iter().find(|job| own(job)).unwrap()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Three hosts, each of which has jobs.
+    fn three(server: &Server) -> (Fleet, Vec<Running>) {
+        let fleet = Fleet::new(server);
+        let hosts = HOSTS.map(|host| fleet.start(host, LEASE, &jobs()));
+        fleet.until_all(&HOSTS, "all have jobs", |list| {
+            let has = |host: &str| list.iter().any(|job| job["host"] == host);
+            list.len() == J_JOBS + 3 && HOSTS.iter().all(|host| has(host))
+        });
+        (fleet, hosts.into())
+    }
+
+    /// Where a run was, as the store has it.
+    fn host_of(&self, run: &Value) -> Option<String> {
+        let records = self.records();
+        let record = records.iter().find(|record| Some(record.run.unwrap().0) == run.as_u64())?;
+        record.host.as_deref().map(str::to_owned)
+    }
+}
+
+fn job<'a>(list: &'a [Value], id: &str) -> Option<&'a Value> {
+    list.iter().find(|job| job["id"] == id)
+}
+
+#[test]
+fn runs_are_started_and_stopped_from_any_host() {
+    start_and_stop(Engine::Postgres);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn runs_are_started_and_stopped_through_redis() {
+    start_and_stop(Engine::Redis);
+}
+
+#[cfg(feature = "mongodb")]
+#[test]
+fn runs_are_started_and_stopped_through_mongodb() {
+    start_and_stop(Engine::Mongodb);
+}
+
+fn start_and_stop(engine: Engine) {
+    let Some(server) = Server::shared(engine) else { return };
+    let (fleet, hosts) = Fleet::three(server);
+    // Every host says the same of where a job is at home, and when it is due.
+    let known = |host: &str| -> Vec<Value> {
+        let of = |job: &Value| json!([job["id"], job["host"], job["next"]]);
+        fleet.list(host).iter().map(of).collect()
+    };
+    let all = |host: &str| {
+        fleet.until_all(&[host], "all are taken", |list| {
+            list.iter().all(|job| job["next"] != Value::Null)
+        });
+        known(host)
+    };
+    assert_eq!(all("web1"), all("web3"));
+    assert_eq!(job(&fleet.list("web2"), "each").unwrap()["host"], "all");
+
+    let there = fleet.job_of("web2");
+    let begun = fleet.answer("web1", &["start", &there]);
+    assert_eq!(begun["host"], "web2");
+    assert_eq!(fleet.host_of(&begun["run"]).as_deref(), Some("web2"));
+    let ended = fleet.answer("web1", &["start", &there, "--on", "web3", "--wait"]);
+    assert_eq!((&ended["outcome"], &ended["host"]), (&json!("succeeded"), &json!("web3")));
+    let text = fleet.refusal("web1", &["start", &there, "--on", "web9"]);
+    assert!(text.contains("no host `web9`; there are web1, web2, web3"), "{text}");
+
+    // The run is where it is, and counts wherever the job is at home.
+    let slow = fleet.answer("web1", &["start", "slow", "--on", "web2"]);
+    for host in HOSTS {
+        let text = fleet.refusal("web1", &["start", "slow", "--on", host]);
+        assert!(text.contains("max_instances is 1"), "{host} {text}");
+    }
+    let run = format!("#{}", slow["run"]);
+    let stopped = fleet.answer("web3", &["stop", &run]);
+    assert_eq!((&stopped["stopped"], &stopped["host"]), (&json!([slow["run"]]), &json!("web2")));
+    let text = fleet.refusal("web3", &["stop", "#999999"]);
+    assert!(text.contains("no run 999999 is active"), "{text}");
+    // Runs of one job on several hosts.
+    let one = fleet.answer("web1", &["start", "slower", "--on", "web1"]);
+    let two = fleet.answer("web1", &["start", "slower", "--on", "web2", "--force"]);
+    assert_eq!(fleet.host_of(&two["run"]).as_deref(), Some("web2"));
+    let stopped = fleet.answer("web3", &["stop", "slower"]);
+    let mut runs = vec![one["run"].clone(), two["run"].clone()];
+    runs.sort_by_key(Value::as_u64);
+    assert_eq!(stopped["stopped"], json!(runs));
+    // A Redis that keeps nothing when it restarts is a reason to be called degraded.
+    let status: Value = serde_json::from_slice(&fleet.ask("web2", &["status"]).stdout).unwrap();
+    let standing = &status["fleet"];
+    assert_eq!(
+        (&standing["host"], &standing["hosts"].as_array().unwrap().len()),
+        (&json!("web2"), &3)
+    );
+    assert!(standing["trusted_ms"].as_u64().unwrap() > 0, "{status}");
+    // The record says who has asked, wherever that was.
+    let by = |run: &Value| {
+        let records = fleet.records();
+        let of = records.into_iter().find(|one| Some(one.run.unwrap().0) == run.as_u64());
+        of.unwrap().by
+    };
+    assert!(by(&begun["run"]).is_some());
+    hosts.into_iter().for_each(|host| drop(host.stop()));
+}
+
+#[test]
+fn jobs_are_changed_from_any_host() {
+    change(Engine::Postgres);
+}
+
+#[cfg(feature = "mysql")]
+#[test]
+fn jobs_are_changed_through_mariadb() {
+    change(Engine::Mariadb);
+}
+
+#[cfg(feature = "mongodb")]
+#[test]
+fn jobs_are_changed_through_mongodb() {
+    change(Engine::Mongodb);
+}
+
+fn change(engine: Engine) {
+    let Some(server) = Server::shared(engine) else { return };
+    let (fleet, mut hosts) = Fleet::three(server);
+    let there = fleet.job_of("web2");
+    fleet.answer("web1", &["pause", &there, "--reason", "moving"]);
+    fleet.until_all(&HOSTS, "it is paused", |list| job(list, &there).unwrap()["state"] == "paused");
+    let text = fleet.refusal("web3", &["start", &there, "--on", "web3"]);
+    assert!(text.contains("is paused by"), "{text}");
+    fleet.answer("web3", &["resume", &there]);
+    fleet.until_all(&HOSTS, "it is not", |list| job(list, &there).unwrap()["state"] == "scheduled");
+    fleet.answer("web3", &["modify", &there, "--timeout", "5m"]);
+    fleet.answer("web1", &["reschedule", &there, "--cron", "0 0 1 1 *"]);
+    fleet.until_all(&HOSTS, "it is another", |list| {
+        let job = job(list, &there).unwrap();
+        job["overridden"] == true && job["schedule"].as_str().unwrap().contains("january")
+    });
+    fleet.answer("web3", &["reschedule", &there, "--reset"]);
+    fleet.until_all(&HOSTS, "it is as it was", |list| {
+        job(list, &there).unwrap()["overridden"] == false
+    });
+
+    // One of every host is as any of them has made it.
+    fleet.answer("web2", &["pause", "each"]);
+    fleet.until_all(&HOSTS, "each is", |list| job(list, "each").unwrap()["state"] == "paused");
+    fleet.answer("web3", &["resume", "each"]);
+    fleet.until_all(&HOSTS, "none is", |list| job(list, "each").unwrap()["state"] == "scheduled");
+
+    // All of them, wherever they are at home, at once.
+    fleet.answer("web1", &["pause", "--all"]);
+    for host in HOSTS {
+        let list = fleet.list(host);
+        assert!(list.iter().all(|job| job["paused"]["what"] == "all"), "{host} {list:?}");
+    }
+    let late = fleet.start("web4", LEASE, &jobs());
+    fleet.until_all(&["web4"], "one that comes later knows", |list| {
+        list.iter().all(|job| job["paused"]["what"] == "all")
+    });
+    fleet.answer("web4", &["resume", "--all"]);
+    assert!(fleet.list("web2").iter().all(|job| job["paused"].is_null()));
+    drop(late.stop());
+
+    // One that is added is everybody's, and each due time of it runs once.
+    let written = fleet.bench.path("written").display().to_string();
+    let command = format!("echo $SCHEDRS_JOB $SCHEDRS_DUE >> {written}");
+    fleet.answer("web1", &["add", "--id", "extra", "--every", "1s", "--", &command]);
+    let count = || fs::read_to_string(fleet.bench.path("written")).unwrap().lines().count();
+    let more = |than: usize| {
+        let begun = clock::mono();
+        while count() <= than {
+            assert!(clock::mono().since(begun).as_secs() < 60, "it does not run");
+        }
+    };
+    fleet.until_all(&HOSTS, "all know it", |list| job(list, "extra").is_some());
+    more(2);
+    let home = job(&fleet.list("web1"), "extra").unwrap()["host"].as_str().unwrap().to_owned();
+    let place = HOSTS.iter().position(|host| **host == *home).unwrap();
+    hosts.remove(place).kill();
+    let left: Vec<&str> = HOSTS.into_iter().filter(|host| **host != *home).collect();
+    // Nobody answers for it, and that is said.
+    let text = fleet.refusal(left[0], &["modify", "extra", "--timeout", "5m"]);
+    assert!(text.contains(&format!("{home} is gone and did not answer")), "{text}");
+    let before = count();
+    more(before + 2);
+    fleet.answer(left[1], &["remove", "extra"]);
+    fleet.until_all(&left, "nobody knows it", |list| job(list, "extra").is_none());
+    let text = fs::read_to_string(fleet.bench.path("written")).unwrap();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), text.lines().count(), "{text}");
+    hosts.into_iter().for_each(|host| drop(host.stop()));
+}
