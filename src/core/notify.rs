@@ -1,0 +1,285 @@
+//! Telling people what became of their jobs: when, whom, and what.
+//!
+//! The design is that of `doc/notifications.md`. A job names routes (`notify`), a [`Route`] says what
+//! it wants to hear of and where it leads. `state` turns the fates of due times into
+//! [`Notification`]s: a failure once, a recovery only if the failure was told. `outbox` gathers those
+//! into [`Message`]s and says when each is to be tried. `crate::notify` gives a message the form that
+//! its receiver expects and hands it over.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::core::event::RunId;
+use crate::core::instant::Instant;
+use crate::core::outcome::Outcome;
+
+/// What a notification says. In the order in which people are to see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// A run has failed for good: its retries are used up.
+    Failed,
+    /// The job has gone on failing since that was told.
+    StillFailing,
+    /// Due times were missed.
+    Missed,
+    /// Nothing has succeeded for as long as `expect` says.
+    Overdue,
+    /// The job fails and recovers again and again: nothing more is said until it is steady.
+    Flapping,
+    /// It is steady again.
+    Steady,
+    /// The job succeeds again, after a failure that was told.
+    Recovered,
+    /// An attempt has failed, and another will follow.
+    Retrying,
+    /// Due times were deliberately not run.
+    Skipped,
+    /// A run has succeeded.
+    Succeeded,
+    /// Somebody tries the route.
+    Test,
+}
+
+impl Kind {
+    /// Every kind that a route may ask for, in order.
+    pub const ALL: [Kind; 10] = [
+        Kind::Failed,
+        Kind::StillFailing,
+        Kind::Missed,
+        Kind::Overdue,
+        Kind::Flapping,
+        Kind::Steady,
+        Kind::Recovered,
+        Kind::Retrying,
+        Kind::Skipped,
+        Kind::Succeeded,
+    ];
+
+    /// What a route hears of that does not say.
+    pub const DEFAULT: [Kind; 4] = [Kind::Failed, Kind::Recovered, Kind::Missed, Kind::Overdue];
+
+    /// The stable word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Failed => "failed",
+            Kind::StillFailing => "still_failing",
+            Kind::Missed => "missed",
+            Kind::Overdue => "overdue",
+            Kind::Flapping => "flapping",
+            Kind::Steady => "steady",
+            Kind::Recovered => "recovered",
+            Kind::Retrying => "retrying",
+            Kind::Skipped => "skipped",
+            Kind::Succeeded => "succeeded",
+            Kind::Test => "test",
+        }
+    }
+
+    /// The kind of that word.
+    pub fn of(word: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().chain([Kind::Test]).find(|kind| kind.word() == word)
+    }
+
+    /// Whether it says that something is wrong.
+    pub fn is_bad(self) -> bool {
+        match self {
+            Kind::Failed
+            | Kind::StillFailing
+            | Kind::Missed
+            | Kind::Overdue
+            | Kind::Flapping
+            | Kind::Retrying => true,
+            Kind::Steady | Kind::Recovered | Kind::Skipped | Kind::Succeeded | Kind::Test => false,
+        }
+    }
+}
+
+/// `[notify.NAME]`: a way to tell somebody.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// Its name.
+    pub name: Box<str>,
+    /// Where it leads.
+    pub to: Service,
+    /// What it hears of.
+    pub on: BTreeSet<Kind>,
+    /// A failure is told after so many in a row, at least 1.
+    pub after: u32,
+    /// How long until it is told again that a job goes on failing; `None`: never.
+    pub again: Option<Duration>,
+    /// How long the first notification waits for others, to be one message with them.
+    pub gather: Duration,
+    /// At least so long between two messages.
+    pub pause: Duration,
+    /// How many notifications a message holds at most; what is beyond is counted in it.
+    pub most: usize,
+    /// How much of what a run has printed goes along, in bytes: its end.
+    pub output: usize,
+    /// Where a message goes that could not be delivered here: the name of another route.
+    pub fallback: Option<Box<str>>,
+}
+
+/// A text that is not to be shown, or where it is read when it is needed.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// It stands in the jobfile.
+    Text(Box<str>),
+    /// It is the content of this file, without white space at its end.
+    File(Box<str>),
+    /// It is the value of this variable of the scheduler's environment.
+    Env(Box<str>),
+    /// It is a credential of this name that systemd has given (`LoadCredential=`).
+    Credential(Box<str>),
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Secret::Text(_) => f.write_str("Text(***)"),
+            Secret::File(path) => f.debug_tuple("File").field(path).finish(),
+            Secret::Env(name) => f.debug_tuple("Env").field(name).finish(),
+            Secret::Credential(name) => f.debug_tuple("Credential").field(name).finish(),
+        }
+    }
+}
+
+/// Where a route leads: the service, and what it needs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Service {
+    /// An HTTP endpoint that takes Standard Webhooks.
+    Webhook {
+        /// Its URL.
+        url: Secret,
+        /// What requests are signed with: `whsec_` and base64.
+        secret: Option<Secret>,
+    },
+    /// A Slack incoming webhook, or what takes the same (Mattermost, Rocket.Chat).
+    Slack {
+        /// Its URL.
+        url: Secret,
+    },
+    /// A Discord webhook.
+    Discord {
+        /// Its URL.
+        url: Secret,
+    },
+    /// A topic of ntfy.
+    Ntfy {
+        /// The URL of the topic.
+        url: Secret,
+        /// An access token.
+        token: Option<Secret>,
+    },
+    /// Gotify.
+    Gotify {
+        /// The URL of the server.
+        url: Secret,
+        /// The token of the application.
+        token: Secret,
+    },
+    /// A Telegram bot.
+    Telegram {
+        /// The token of the bot.
+        token: Secret,
+        /// The chat.
+        chat: Box<str>,
+        /// The URL of the server, unless it is Telegram's.
+        url: Option<Secret>,
+    },
+    /// PagerDuty's Events API, version 2.
+    PagerDuty {
+        /// The integration key.
+        key: Secret,
+        /// The URL, unless it is PagerDuty's.
+        url: Option<Secret>,
+    },
+    /// Mail.
+    Mail {
+        /// Addresses.
+        to: Box<[Box<str>]>,
+        /// The sender's address; `None`: `schedrs@HOST`.
+        from: Option<Box<str>>,
+        /// Through a server; `None`: through the machine's `sendmail`.
+        smtp: Option<Smtp>,
+    },
+    /// A command, which gets the message as JSON on standard input and in its environment.
+    Command(crate::core::job::Command),
+}
+
+/// A mail server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Smtp {
+    /// `smtp://` or `smtps://`, with a user name if it wants one: `smtps://user@mail.example.org`.
+    pub url: Box<str>,
+    /// The password of that user.
+    pub password: Option<Secret>,
+}
+
+impl Service {
+    /// The key of a route that names it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Service::Webhook { .. } => "webhook",
+            Service::Slack { .. } => "slack",
+            Service::Discord { .. } => "discord",
+            Service::Ntfy { .. } => "ntfy",
+            Service::Gotify { .. } => "gotify",
+            Service::Telegram { .. } => "telegram",
+            Service::PagerDuty { .. } => "pagerduty",
+            Service::Mail { .. } => "mail",
+            Service::Command(_) => "command",
+        }
+    }
+}
+
+/// One thing to tell of one job (or of none: [`Kind::Test`]) on one route.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notification {
+    /// What names it wherever it goes, the same at each try: letters, digits, `-` and `_`.
+    pub id: Box<str>,
+    /// What it says.
+    pub kind: Kind,
+    /// The job.
+    pub job: Box<str>,
+    /// What people call the job, if that is something else.
+    pub name: Option<Box<str>>,
+    /// The run it is about.
+    pub run: Option<RunId>,
+    /// The due time, or the first of several.
+    pub due: Instant,
+    /// The last of them.
+    pub last_due: Instant,
+    /// How many.
+    pub count: u64,
+    /// When it was decided.
+    pub at: Instant,
+    /// When the run began.
+    pub started: Option<Instant>,
+    /// How long the run took.
+    pub duration: Option<Duration>,
+    /// How many attempts it had.
+    pub attempts: u32,
+    /// What became of it.
+    pub outcome: Option<Outcome>,
+    /// How many runs have failed in a row: with [`Kind::Recovered`], before this one.
+    pub streak: u32,
+    /// Since when the job has failed.
+    pub since: Option<Instant>,
+    /// The end of what the run has printed, its secrets masked.
+    pub output: Option<Box<str>>,
+}
+
+/// What is sent at once on a route: one notification, or several that were gathered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Message {
+    /// What names it wherever it goes, the same at each try: letters, digits, `-` and `_`.
+    pub id: Box<str>,
+    /// The route.
+    pub route: Box<str>,
+    /// When its first notification was decided.
+    pub at: Instant,
+    /// What it tells, at least one.
+    pub notifications: Vec<Notification>,
+    /// How many more there were than it has room for.
+    pub more: u64,
+}
