@@ -103,9 +103,11 @@ impl Terminal {
 /// It is seen before its line ends: while the scheduler runs, by who follows it, and of a single run.
 #[test]
 fn a_progress_bar_moves() {
-    let bar = "command = 'printf \"1%%\\r\\033[K2%%\\r\"; read go < gate; printf \"3%%\\r\"; read go < gate'\n";
+    // A second reader must not meet the writer that the first one has not seen close.
+    let bar = "command = 'printf \"1%%\\r\\033[K2%%\\r\"; read go < gate; printf \"3%%\\r\"; read go < end'\n";
     let bench = Bench::new(&format!("[jobs.copy]\n{bar}date = 'now'\n"));
     bench.fifo("gate");
+    bench.fifo("end");
     let (mut terminal, running) =
         Terminal::run(&bench, 80, &["--color", "never", "run", "jobs.toml"]);
     terminal.see("copy: 2%; 1 running (copy ");
@@ -114,7 +116,7 @@ fn a_progress_bar_moves() {
     bench.write_fifo("gate");
     terminal.see("copy: 3%; 1 running (copy ");
     follower.see("\r\x1b[K3%");
-    bench.write_fifo("gate");
+    bench.write_fifo("end");
     terminal.see("copy ✓ succeeded");
     running.signal("TERM");
     assert_eq!(running.wait().code, Some(0));
@@ -125,12 +127,13 @@ fn a_progress_bar_moves() {
 
     let bench = Bench::new(&format!("[jobs.copy]\n{bar}interval = '1h'\n"));
     bench.fifo("gate");
+    bench.fifo("end");
     let (mut terminal, running) =
         Terminal::run(&bench, 80, &["run", "jobs.toml", "--once", "copy"]);
     terminal.see("1%\r\x1b[K2%\r");
     bench.write_fifo("gate");
     terminal.see("3%\r");
-    bench.write_fifo("gate");
+    bench.write_fifo("end");
     assert_eq!(running.wait().code, Some(0));
 }
 
