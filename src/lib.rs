@@ -131,7 +131,7 @@ pub mod history;
 #[doc(hidden)]
 pub use self::convert::{export, import};
 #[doc(hidden)]
-pub use self::core::{fleet, preview, printed, scheduler};
+pub use self::core::{fleet, notify, preview, printed, scheduler};
 #[doc(hidden)]
 pub use self::run::{child, daemon, executor, output};
 #[doc(hidden)]

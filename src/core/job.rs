@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::instant::Instant;
+use crate::core::notify::Route;
 use crate::core::trigger::Trigger;
 use crate::core::trigger::jitter::jitter;
 use crate::core::trigger::spread::Spread;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub fleet: FleetSettings,
     /// The jobs that this host has nothing to do with, because `only_on` names others.
     pub elsewhere: Arc<[Elsewhere]>,
+    /// The ways to tell people, `[notify.NAME]`, by name.
+    pub routes: Arc<[Route]>,
 }
 
 /// A job of the jobfile that is for other hosts.
@@ -213,6 +216,8 @@ pub struct Options {
     pub on_lost: OnLost,
     /// Words by which people choose it among others.
     pub tags: Box<[Box<str>]>,
+    /// The routes by which people hear of it: names of [`Settings::routes`].
+    pub notify: Box<[Box<str>]>,
 }
 
 impl Options {
@@ -280,6 +285,7 @@ impl Default for Options {
             only_on: Box::new([]),
             on_lost: OnLost::Leave,
             tags: Box::new([]),
+            notify: Box::new([]),
         }
     }
 }

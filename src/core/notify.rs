@@ -1,10 +1,17 @@
 //! Telling people what became of their jobs: when, whom, and what.
 //!
 //! The design is that of `doc/notifications.md`. A job names routes (`notify`), a [`Route`] says what
-//! it wants to hear of and where it leads. `state` turns the fates of due times into
-//! [`Notification`]s: a failure once, a recovery only if the failure was told. `outbox` gathers those
-//! into [`Message`]s and says when each is to be tried. `crate::notify` gives a message the form that
-//! its receiver expects and hands it over.
+//! it wants to hear of and where it leads. `state` decides what there is to tell of a job on a route: a
+//! failure once, a recovery only if the failure was told. `outbox` gathers [`Notification`]s into
+//! [`Message`]s and says when each is to be tried. `notifier` is both together, as the scheduler's loop
+//! and the simulation use them; `saved` is what of it survives a restart, `log` what has become of
+//! notifications. `crate::notify` gives a message the form that its receiver expects and hands it over.
+
+pub mod log;
+pub mod notifier;
+pub mod outbox;
+mod saved;
+mod state;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -41,8 +48,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind that a route may ask for, in order.
-    pub const ALL: [Kind; 10] = [
+    /// Every kind, in order.
+    pub const ALL: [Kind; 11] = [
         Kind::Failed,
         Kind::StillFailing,
         Kind::Missed,
@@ -50,6 +57,19 @@ impl Kind {
         Kind::Flapping,
         Kind::Steady,
         Kind::Recovered,
+        Kind::Retrying,
+        Kind::Skipped,
+        Kind::Succeeded,
+        Kind::Test,
+    ];
+
+    /// What `on` of a route may name. The others belong to [`Kind::Failed`], and a test is for every
+    /// route.
+    pub const NAMED: [Kind; 7] = [
+        Kind::Failed,
+        Kind::Recovered,
+        Kind::Missed,
+        Kind::Overdue,
         Kind::Retrying,
         Kind::Skipped,
         Kind::Succeeded,
@@ -77,7 +97,7 @@ impl Kind {
 
     /// The kind of that word.
     pub fn of(word: &str) -> Option<Kind> {
-        Kind::ALL.into_iter().chain([Kind::Test]).find(|kind| kind.word() == word)
+        Kind::ALL.into_iter().find(|kind| kind.word() == word)
     }
 
     /// Whether it says that something is wrong.
@@ -117,6 +137,34 @@ pub struct Route {
     pub output: usize,
     /// Where a message goes that could not be delivered here: the name of another route.
     pub fallback: Option<Box<str>>,
+}
+
+impl Route {
+    /// A route that says nothing but its name and where it leads.
+    pub fn of(name: &str, to: Service) -> Route {
+        let Habit { gather, pause, most, output } = to.habit();
+        Route {
+            name: name.into(),
+            to,
+            on: BTreeSet::from(Kind::DEFAULT),
+            after: 1,
+            again: Some(Duration::from_secs(24 * 3600)),
+            gather,
+            pause,
+            most,
+            output,
+            fallback: None,
+        }
+    }
+
+    /// Whether it is to hear of that.
+    pub fn wants(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::StillFailing | Kind::Flapping | Kind::Steady => self.on.contains(&Kind::Failed),
+            Kind::Test => true,
+            kind => self.on.contains(&kind),
+        }
+    }
 }
 
 /// A text that is not to be shown, or where it is read when it is needed.
@@ -215,7 +263,47 @@ pub struct Smtp {
     pub password: Option<Secret>,
 }
 
+/// How the notifications of a route become messages, unless it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Habit {
+    /// See [`Route::gather`].
+    pub gather: Duration,
+    /// See [`Route::pause`].
+    pub pause: Duration,
+    /// See [`Route::most`].
+    pub most: usize,
+    /// See [`Route::output`].
+    pub output: usize,
+}
+
 impl Service {
+    /// What suits it: people read few messages, programs each notification.
+    pub fn habit(&self) -> Habit {
+        let (gather, pause, most, output) = match self {
+            Service::Webhook { .. } => (0, 0, 100, 4096),
+            Service::PagerDuty { .. } => (0, 10, 20, 0),
+            Service::Mail { .. } => (10, 60, 20, 4096),
+            Service::Command(_) => (10, 60, 20, 4096),
+            Service::Slack { .. }
+            | Service::Discord { .. }
+            | Service::Ntfy { .. }
+            | Service::Gotify { .. }
+            | Service::Telegram { .. } => (10, 60, 20, 600),
+        };
+        let (gather, pause) = (Duration::from_secs(gather), Duration::from_secs(pause));
+        Habit { gather, pause, most, output }
+    }
+
+    /// Whether each notification is a request of its own, and may be taken while another is refused.
+    pub fn is_one_by_one(&self) -> bool {
+        matches!(self, Service::Webhook { .. } | Service::PagerDuty { .. })
+    }
+
+    /// Whether a message says how many more there were, instead of all being told in turn.
+    pub fn counts_the_rest(&self) -> bool {
+        !matches!(self, Service::Webhook { .. })
+    }
+
     /// The key of a route that names it.
     pub fn word(&self) -> &'static str {
         match self {

@@ -108,6 +108,7 @@ pub(crate) fn file(plans: &[Plan], version: u64) -> File {
                 keep: Keep::default(),
                 fleet: Default::default(),
                 elsewhere: [].into(),
+                routes: [].into(),
             },
             executors: vec![Executor { name: "default".into(), max_workers: 20 }],
             jobs,

@@ -383,6 +383,7 @@ fn options() -> impl Strategy<Value = Options> {
             on_lost,
             only_on: only_on.into(),
             tags: tags.into(),
+            notify: Box::new([]),
         }
     })
 }
@@ -432,6 +433,7 @@ fn jobs() -> impl Strategy<Value = JobSet> {
                 keep,
                 fleet,
                 elsewhere: [].into(),
+                routes: [].into(),
             },
             executors: names.map(|name| Executor { name: name.into(), max_workers }).into(),
             jobs: jobs.into_iter().map(Arc::new).collect(),

@@ -1,0 +1,530 @@
+//! All there is to telling people, as the scheduler's loop and the simulation use it.
+//!
+//! Pure: a [`Notifier`] is shown each [`Action`] of the scheduler and answers with [`Effect`]s, which
+//! are to be done in the same transaction as what the action itself has written. When it wants to be
+//! called if nothing happens says [`Notifier::next_wakeup`].
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::log::{Book, Ends, Told};
+use super::outbox::{Done, End, Outbox, Tried, Waiting};
+use super::saved::{self, Saved};
+use super::state::{self, Fate, News, State};
+use super::{Kind, Message, Notification, Route};
+use crate::core::event::{Action, Notice, Record, Remember, RunId};
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::Job;
+use crate::core::outcome::Outcome;
+
+/// The lists of a store in which a notifier keeps what is to survive.
+pub const LISTS: [&str; 3] = [OUTBOX, STATES, TOLD];
+/// What is to be sent: by the id of the notification.
+pub const OUTBOX: &str = "notify.outbox";
+/// What was told of jobs: by route and job.
+pub const STATES: &str = "notify.state";
+/// What has become of notifications: by time and id.
+pub const TOLD: &str = "notify.told";
+
+/// Something to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// An entry of a list is to be written, or with `None` to be deleted.
+    Write(&'static str, Box<str>, Option<Box<str>>),
+    /// A message is to be tried: answered by [`Notifier::tried`].
+    Send(Message),
+    /// Something is worth a line in the log.
+    Say(Said),
+}
+
+/// Something worth a line in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Said {
+    /// A route has begun to fail.
+    Failing {
+        /// The route.
+        route: Box<str>,
+        /// What its receiver, or the network, has said.
+        answer: Box<str>,
+    },
+    /// It works again.
+    Works {
+        /// The route.
+        route: Box<str>,
+    },
+    /// Notifications did not arrive, and will not by this route.
+    Lost {
+        /// The route.
+        route: Box<str>,
+        /// How many.
+        count: usize,
+        /// How they ended.
+        end: End,
+        /// What was said.
+        answer: Box<str>,
+        /// The route that has them now.
+        went_to: Option<Box<str>>,
+    },
+}
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub struct Notifier {
+    host: Box<str>,
+    /// What tells ids of this scheduler from those of others.
+    seed: Box<str>,
+    routes: BTreeMap<Box<str>, Route>,
+    /// By job and route. Names of jobs may be chosen by whoever may add jobs.
+    states: HashMap<Box<str>, BTreeMap<Box<str>, State>>,
+    outbox: Outbox,
+    book: Book,
+    /// Jobs of which a success is expected: until when.
+    expected: HashMap<Box<str>, (Instant, Arc<Job>)>,
+    deadlines: BTreeSet<(Instant, Box<str>)>,
+}
+
+/// When a notifier wants to be called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakeup {
+    /// By the clock that is never set.
+    pub mono: Option<Mono>,
+    /// By the wall clock.
+    pub wall: Option<Instant>,
+}
+
+impl Notifier {
+    /// A notifier of this host; `seed` tells its store from those of other schedulers.
+    pub fn new(host: &str, seed: &str, routes: Vec<Route>) -> Notifier {
+        let mut notifier = Notifier { host: host.into(), seed: seed.into(), ..Notifier::default() };
+        notifier.routes = by_name(routes);
+        notifier
+    }
+
+    /// Whether there is nobody to tell anything, and nothing to tell.
+    pub fn is_idle(&self) -> bool {
+        self.routes.is_empty() && self.states.is_empty()
+    }
+
+    /// What an earlier scheduler has left, list by list. What is for another host is left to it.
+    pub fn restore(
+        &mut self,
+        list: &str,
+        entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
+        now: Now,
+    ) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (key, value) in entries {
+            match list {
+                STATES => self.restore_state(&key, &value),
+                TOLD => self.book.restore(&value),
+                OUTBOX => {
+                    let Some(saved) = Saved::of_json(&key, &value) else { continue };
+                    if saved.host != self.host {
+                        continue;
+                    }
+                    let done = match self.routes.get(&saved.route) {
+                        Some(route) => self.outbox.restore(route, saved.notification, now),
+                        None => vec![Done {
+                            notification: saved.notification,
+                            route: saved.route,
+                            end: End::Dropped,
+                            answer: NO_ROUTE.into(),
+                            went_to: None,
+                        }],
+                    };
+                    self.end(done, now, &mut effects);
+                }
+                _ => {}
+            }
+        }
+        effects
+    }
+
+    fn restore_state(&mut self, key: &str, value: &str) {
+        let (Some((route, job)), Ok(state)) = (state::of_key(key), serde_json::from_str(value))
+        else {
+            return;
+        };
+        if self.routes.contains_key(route) {
+            self.states.entry(job.into()).or_default().insert(route.into(), state);
+        }
+    }
+
+    /// Other routes than before. What waits on one that is gone is dropped.
+    pub fn set_routes(&mut self, routes: Vec<Route>, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let before = std::mem::replace(&mut self.routes, by_name(routes));
+        for name in before.keys().filter(|name| !self.routes.contains_key(*name)) {
+            let done = self.outbox.clear(name, NO_ROUTE);
+            self.book.enter(done, now.wall, &mut effects);
+        }
+        for (job, states) in &mut self.states {
+            states.retain(|route, _| {
+                let stays = self.routes.contains_key(route);
+                if !stays {
+                    effects.push(Effect::Write(STATES, state::key(route, job), None));
+                }
+                stays
+            });
+        }
+        self.states.retain(|_, states| !states.is_empty());
+        effects
+    }
+
+    /// A success of the job is expected, `from` being when it last had one, or was first known.
+    pub fn expect(&mut self, job: &Arc<Job>, from: Instant) {
+        let Some(expect) = job.options.expect else { return };
+        if !self.hears_of(job, Kind::Overdue) {
+            return;
+        }
+        self.forget_deadline(&job.id);
+        let deadline = from.plus(expect);
+        self.expected.insert(job.id.clone(), (deadline, Arc::clone(job)));
+        self.deadlines.insert((deadline, job.id.clone()));
+    }
+
+    fn hears_of(&self, job: &Job, kind: Kind) -> bool {
+        let mut routes = job.options.notify.iter().filter_map(|name| self.routes.get(name));
+        routes.any(|route| route.wants(kind))
+    }
+
+    fn forget_deadline(&mut self, job: &str) {
+        if let Some((deadline, _)) = self.expected.remove(job) {
+            self.deadlines.remove(&(deadline, job.into()));
+        }
+    }
+
+    /// An action of the scheduler. `awaits_output`: the end of what its run has printed is to come.
+    pub fn hear(&mut self, now: Now, action: &Action, awaits_output: bool) -> Vec<Effect> {
+        match action {
+            Action::Record(record) => self.record(now, record, awaits_output),
+            Action::Notice(Notice::Retrying { run, job, outcome, attempt, .. }) => {
+                let about = About {
+                    run: Some(*run),
+                    outcome: Some(outcome.clone()),
+                    attempts: attempt.saturating_sub(1),
+                    ..About::at(now.wall)
+                };
+                self.tell(now, job, Fate::Retrying, &about, false)
+            }
+            Action::Remember(Remember::Gone(job)) => self.forget(job),
+            Action::Remember(Remember::Job(job)) if job.pause.is_some() => self.forget(&job.id),
+            _ => Vec::new(),
+        }
+    }
+
+    fn record(&mut self, now: Now, record: &Record, awaits_output: bool) -> Vec<Effect> {
+        let job = &record.job;
+        if job.options.notify.is_empty() {
+            return Vec::new();
+        }
+        let outcome = &record.outcome;
+        let fate = match outcome {
+            Outcome::Succeeded => Fate::Succeeded,
+            Outcome::Missed(_) => Fate::Missed,
+            Outcome::Skipped(_) => Fate::Skipped,
+            // Another due time stands for it.
+            Outcome::Coalesced => return Vec::new(),
+            Outcome::Failed(_)
+            | Outcome::Killed(_)
+            | Outcome::TimedOut
+            | Outcome::NotStarted(_)
+            | Outcome::Lost(_) => Fate::Failed,
+        };
+        if fate == Fate::Succeeded {
+            self.expect(job, now.wall);
+        }
+        let about = About {
+            run: record.run,
+            due: record.due,
+            last_due: record.last_due,
+            count: record.count,
+            started: record.started,
+            duration: record.started.map(|_| record.duration),
+            attempts: record.attempts,
+            outcome: Some(outcome.clone()),
+        };
+        self.tell(now, job, fate, &about, awaits_output)
+    }
+
+    /// Tells each route of the job what it is to hear.
+    fn tell(
+        &mut self,
+        now: Now,
+        job: &Job,
+        fate: Fate,
+        about: &About,
+        awaits_output: bool,
+    ) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for name in &job.options.notify {
+            let Some(route) = self.routes.get(name) else { continue };
+            let states = self.states.entry(job.id.clone()).or_default();
+            let state = states.entry(name.clone()).or_default();
+            let before = state.clone();
+            let news = state.hear(now.wall, fate, route);
+            if *state != before {
+                let value = (!state.is_blank())
+                    .then(|| serde_json::to_string(state).unwrap_or_default().into());
+                effects.push(Effect::Write(STATES, state::key(name, &job.id), value));
+            }
+            if state.is_blank() {
+                states.remove(name);
+            }
+            if states.is_empty() {
+                self.states.remove(&job.id);
+            }
+            let Some(news) = news else { continue };
+            let notification = self.notification(now.wall, job, route, news, about);
+            let awaits = awaits_output && notification.run.is_some() && route.output > 0;
+            self.post(name, notification, awaits, now, &mut effects);
+        }
+        effects
+    }
+
+    fn notification(
+        &self,
+        at: Instant,
+        job: &Job,
+        route: &Route,
+        news: News,
+        about: &About,
+    ) -> Notification {
+        let (run, due) = (about.run.map_or(0, |run| run.0), about.due.micros());
+        let id = saved::id(&[
+            self.seed.as_bytes(),
+            route.name.as_bytes(),
+            job.id.as_bytes(),
+            news.kind.word().as_bytes(),
+            &run.to_le_bytes(),
+            &due.to_le_bytes(),
+            &about.attempts.to_le_bytes(),
+        ]);
+        Notification {
+            id,
+            kind: news.kind,
+            job: job.id.clone(),
+            name: job.name.clone(),
+            run: about.run,
+            due: about.due,
+            last_due: about.last_due,
+            count: about.count,
+            at,
+            started: about.started,
+            duration: about.duration,
+            attempts: about.attempts,
+            outcome: about.outcome.clone(),
+            streak: news.streak,
+            since: news.since,
+            output: None,
+        }
+    }
+
+    /// Puts a notification into the queue of a route.
+    fn post(
+        &mut self,
+        name: &str,
+        notification: Notification,
+        awaits_output: bool,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(route) = self.routes.get(name) else { return };
+        effects.push(self.write(name, &notification));
+        let gone = self.outbox.add(route, notification, awaits_output, now.mono);
+        self.end(gone, now, effects);
+    }
+
+    fn write(&self, route: &str, notification: &Notification) -> Effect {
+        let saved = Saved {
+            host: self.host.clone(),
+            route: route.into(),
+            notification: notification.clone(),
+        };
+        Effect::Write(OUTBOX, notification.id.clone(), Some(saved.to_json().into()))
+    }
+
+    /// The end of what a run has printed.
+    pub fn output(&mut self, run: RunId, output: &str) -> Vec<Effect> {
+        let (outbox, host) = (&mut self.outbox, &self.host);
+        let with = outbox.output(run, output, &self.routes);
+        let write = |(route, notification): (Box<str>, &Notification)| {
+            let saved = Saved { host: host.clone(), route, notification: notification.clone() };
+            Effect::Write(OUTBOX, notification.id.clone(), Some(saved.to_json().into()))
+        };
+        with.into_iter().map(write).collect()
+    }
+
+    /// The job is gone, or paused: nobody is told that it is well, nor that it is not.
+    fn forget(&mut self, job: &str) -> Vec<Effect> {
+        self.forget_deadline(job);
+        let states = self.states.remove(job).unwrap_or_default();
+        let routes = states.keys();
+        routes.map(|route| Effect::Write(STATES, state::key(route, job), None)).collect()
+    }
+
+    /// When there is something to do.
+    pub fn next_wakeup(&self) -> Wakeup {
+        let wall = self.deadlines.first().map(|(deadline, _)| *deadline);
+        Wakeup { mono: self.outbox.next_wakeup(&self.routes), wall }
+    }
+
+    /// Does what is due.
+    pub fn wake(&mut self, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        while let Some((deadline, job)) = self.deadlines.first().cloned()
+            && deadline <= now.wall
+        {
+            self.deadlines.pop_first();
+            let Some((_, job)) = self.expected.remove(&job) else { continue };
+            effects.extend(self.tell(now, &job, Fate::Overdue, &About::at(deadline), false));
+        }
+        let (messages, moved) = self.outbox.due(&self.routes, now.mono);
+        self.end(moved, now, &mut effects);
+        effects.extend(messages.into_iter().map(Effect::Send));
+        effects
+    }
+
+    /// What has become of a message. What it is silent about is tried again.
+    pub fn tried(&mut self, message: &Message, tried: &[Tried], now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let Some(route) = self.routes.get(&message.route) else { return effects };
+        let before = self.outbox.waiting(&route.name).failed.is_some();
+        let done = self.outbox.tried(route, &message.id, tried, now.mono);
+        let after = self.outbox.waiting(&route.name).failed;
+        let route = route.name.clone();
+        match after {
+            Some((_, answer)) if !before => {
+                effects.push(Effect::Say(Said::Failing { route, answer }))
+            }
+            None if before => effects.push(Effect::Say(Said::Works { route })),
+            _ => {}
+        }
+        self.end(done, now, &mut effects);
+        effects
+    }
+
+    /// Has what waits on a route tried at once.
+    pub fn hurry(&mut self, route: &str, now: Now) {
+        self.outbox.hurry(route, now.mono);
+    }
+
+    /// Drops what waits on a route. Answers how much that was.
+    pub fn drop_waiting(&mut self, route: &str, now: Now) -> (usize, Vec<Effect>) {
+        let mut effects = Vec::new();
+        let done = self.outbox.clear(route, "somebody has dropped it");
+        let count = done.len();
+        self.book.enter(done, now.wall, &mut effects);
+        (count, effects)
+    }
+
+    /// The routes, by name.
+    pub fn routes(&self) -> &BTreeMap<Box<str>, Route> {
+        &self.routes
+    }
+
+    /// How the queue of a route is.
+    pub fn waiting(&self, route: &str) -> Waiting {
+        self.outbox.waiting(route)
+    }
+
+    /// What waits on a route, the oldest first.
+    pub fn notifications(&self, route: &str) -> Vec<&Notification> {
+        self.outbox.notifications(route)
+    }
+
+    /// What has become of the last notifications, the oldest first.
+    pub fn told(&self) -> impl DoubleEndedIterator<Item = &Told> {
+        self.book.told()
+    }
+
+    /// How notifications of a route have ended since the start.
+    pub fn ends(&self, route: &str) -> Ends {
+        self.book.ends(route)
+    }
+
+    /// Notifications have come to an end, or go to another route.
+    fn end(&mut self, done: Vec<Done>, now: Now, effects: &mut Vec<Effect>) {
+        let moved: Vec<(Box<str>, Notification)> = done
+            .iter()
+            .filter_map(|done| Some((done.went_to.clone()?, done.notification.clone())))
+            .collect();
+        say_lost(&done, effects);
+        self.book.enter(done, now.wall, effects);
+        for (route, notification) in moved {
+            self.post_moved(&route, notification, now, effects);
+        }
+    }
+
+    /// What could not be delivered on one route goes to another: there it is something new.
+    fn post_moved(
+        &mut self,
+        name: &str,
+        mut notification: Notification,
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(route) = self.routes.get(name) else { return };
+        let id = saved::id(&[notification.id.as_bytes(), name.as_bytes()]);
+        notification.id = id;
+        effects.push(self.write(name, &notification));
+        let gone = self.outbox.add(route, notification, false, now.mono);
+        self.book.enter(gone, now.wall, effects);
+    }
+}
+
+const NO_ROUTE: &str = "the jobfile has no such route any more";
+
+fn by_name(routes: Vec<Route>) -> BTreeMap<Box<str>, Route> {
+    routes.into_iter().map(|route| (route.name.clone(), route)).collect()
+}
+
+/// One line for all that ended alike.
+fn say_lost(done: &[Done], effects: &mut Vec<Effect>) {
+    let lost = done.iter().filter(|done| done.end != End::Sent);
+    let mut kinds: BTreeMap<(&str, &str), (usize, &Done)> = BTreeMap::new();
+    for done in lost {
+        kinds.entry((&done.route, done.end.word())).or_insert((0, done)).0 += 1;
+    }
+    for (count, done) in kinds.into_values() {
+        effects.push(Effect::Say(Said::Lost {
+            route: done.route.clone(),
+            count,
+            end: done.end,
+            answer: done.answer.clone(),
+            went_to: done.went_to.clone(),
+        }));
+    }
+}
+
+/// What a notification is about, beside the job.
+#[derive(Clone, Debug)]
+struct About {
+    run: Option<RunId>,
+    due: Instant,
+    last_due: Instant,
+    count: u64,
+    started: Option<Instant>,
+    duration: Option<Duration>,
+    attempts: u32,
+    outcome: Option<Outcome>,
+}
+
+impl About {
+    fn at(at: Instant) -> About {
+        About {
+            run: None,
+            due: at,
+            last_due: at,
+            count: 1,
+            started: None,
+            duration: None,
+            attempts: 0,
+            outcome: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+use proptest::prelude::*;
+
+use super::super::outbox::Verdict;
+use super::*;
+use crate::core::job::{Command, Options};
+use crate::core::notify::{Secret, Service};
+use crate::core::outcome::MissReason;
+use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::zone::Zone;
+
+fn now(secs: u64) -> Now {
+    Now {
+        wall: Instant::from_secs(1_700_000_000 + secs as i64),
+        mono: Mono::from_micros((5_000_000 + secs) * 1_000_000),
+    }
+}
+
+fn job(id: &str, change: impl FnOnce(&mut Options)) -> Arc<Job> {
+    let mut options = Options { notify: Box::new(["ops".into()]), ..Options::default() };
+    change(&mut options);
+    Arc::new(Job {
+        id: id.into(),
+        name: None,
+        command: Command::Shell("true".into()),
+        trigger: Trigger::Date(DateTrigger::Now),
+        zone: Zone::utc(),
+        executor: 0,
+        options: Arc::new(options),
+    })
+}
+
+fn record(job: &Arc<Job>, run: u64, outcome: Outcome, at: u64) -> Action {
+    let due = now(at).wall;
+    Action::Record(Record {
+        job: Arc::clone(job),
+        due,
+        last_due: due,
+        count: 1,
+        run: outcome.is_of_run().then_some(RunId(run)),
+        outcome,
+        started: Some(due),
+        duration: Duration::from_secs(1),
+        attempts: 1,
+    })
+}
+
+fn hook(name: &str) -> Route {
+    let url = Secret::Text("https://example.org/x".into());
+    Route::of(name, Service::Webhook { url, secret: None })
+}
+
+/// A store of entries, as the keeper would have it.
+#[derive(Default)]
+struct Store(BTreeMap<(&'static str, Box<str>), Box<str>>);
+
+impl Store {
+    /// Writes, and answers what there is to do besides.
+    fn take(&mut self, effects: Vec<Effect>) -> Vec<Effect> {
+        let mut others = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Write(list, key, Some(value)) => drop(self.0.insert((list, key), value)),
+                Effect::Write(list, key, None) => drop(self.0.remove(&(list, key))),
+                other => others.push(other),
+            }
+        }
+        others
+    }
+
+    fn list(&self, wanted: &str) -> Vec<(Box<str>, Box<str>)> {
+        let of = self.0.iter().filter(|((list, _), _)| *list == wanted);
+        of.map(|((_, key), value)| (key.clone(), value.clone())).collect()
+    }
+
+    fn restore(&self, routes: Vec<Route>, at: Now) -> Notifier {
+        let mut notifier = Notifier::new("web1", "seed", routes);
+        for list in LISTS {
+            notifier.restore(list, self.list(list), at);
+        }
+        notifier
+    }
+}
+
+fn messages(effects: Vec<Effect>) -> Vec<Message> {
+    let send = |effect| match effect {
+        Effect::Send(message) => Some(message),
+        _ => None,
+    };
+    effects.into_iter().filter_map(send).collect()
+}
+
+fn sent(message: &Message) -> Tried {
+    Tried { id: message.id.clone(), verdict: Verdict::Sent, answer: "200".into() }
+}
+
+#[test]
+fn a_failure_is_written_down_sent_and_crossed_out() {
+    let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+    let mut notifier = Notifier::new("web1", "seed", vec![hook("ops")]);
+    let effects = notifier.hear(now(0), &record(&backup, 7, Outcome::Failed(3), 0), true);
+    assert!(store.take(effects).is_empty());
+    assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (1, 1));
+    store.take(notifier.output(RunId(7), "disk full"));
+    assert!(store.list(OUTBOX)[0].1.contains("disk full"));
+    let sending = messages(store.take(notifier.wake(now(0))));
+    let [message] = &*sending else { panic!("{sending:?}") };
+    let only = &message.notifications[0];
+    assert_eq!(
+        (only.kind, only.streak, &only.outcome),
+        (Kind::Failed, 1, &Some(Outcome::Failed(3)))
+    );
+    assert_eq!(only.output.as_deref(), Some("disk full"));
+    assert!(store.take(notifier.tried(message, &[sent(message)], now(1))).is_empty());
+    assert_eq!((store.list(OUTBOX).len(), store.list(TOLD).len()), (0, 1));
+    let told = notifier.told().next().unwrap();
+    assert_eq!((&*told.end, told.run, &*told.answer), ("sent", Some(7), "200"));
+    assert_eq!(notifier.ends("ops"), [1, 0, 0, 0]);
+    // That it is well again, and then nothing is known of it.
+    store.take(notifier.hear(now(60), &record(&backup, 8, Outcome::Succeeded, 60), false));
+    assert_eq!(messages(notifier.wake(now(60)))[0].notifications[0].kind, Kind::Recovered);
+}
+
+#[test]
+fn who_asks_for_nothing_costs_nothing() {
+    let mut notifier = Notifier::new("web1", "seed", vec![hook("ops")]);
+    let quiet = job("quiet", |options| options.notify = Box::new([]));
+    let elsewhere = job("elsewhere", |options| options.notify = Box::new(["nobody".into()]));
+    for job in [&quiet, &elsewhere] {
+        assert!(notifier.hear(now(0), &record(job, 1, Outcome::TimedOut, 0), true).is_empty());
+    }
+    let backup = job("backup", |_| ());
+    for (run, outcome) in [Outcome::Succeeded, Outcome::Coalesced].into_iter().enumerate() {
+        let action = record(&backup, run as u64, outcome, 0);
+        assert_eq!(notifier.hear(now(0), &action, true), []);
+    }
+    assert_eq!(notifier.next_wakeup(), Wakeup::default());
+}
+
+#[test]
+fn a_gap_is_one_notification() {
+    let (mut notifier, backup) =
+        (Notifier::new("web1", "seed", vec![hook("ops")]), job("backup", |_| ()));
+    let late = Outcome::Missed(MissReason::Late(Duration::from_secs(4000)));
+    let Action::Record(mut missed) = record(&backup, 0, late, 0) else { unreachable!() };
+    (missed.count, missed.last_due) = (412, now(5000).wall);
+    notifier.hear(now(6000), &Action::Record(missed), false);
+    let sending = messages(notifier.wake(now(6000)));
+    let it = &sending[0].notifications[0];
+    assert_eq!((it.kind, it.count, it.last_due), (Kind::Missed, 412, now(5000).wall));
+}
+
+#[test]
+fn what_is_overdue_is_told_once() {
+    let mut notifier = Notifier::new("web1", "seed", vec![hook("ops")]);
+    let backup = job("backup", |options| options.expect = Some(Duration::from_secs(100)));
+    notifier.expect(&backup, now(0).wall);
+    assert_eq!(notifier.next_wakeup().wall, Some(now(100).wall));
+    assert_eq!(notifier.wake(now(99)), []);
+    notifier.hear(now(50), &record(&backup, 1, Outcome::Succeeded, 50), false);
+    assert_eq!(notifier.wake(now(149)), []);
+    let kinds = |effects| {
+        let all = messages(effects).into_iter().flat_map(|message| message.notifications);
+        all.map(|it| it.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(notifier.wake(now(150))), [Kind::Overdue]);
+    assert_eq!(notifier.next_wakeup().wall, None);
+    // A job that is paused is not expected to do anything.
+    notifier.expect(&backup, now(200).wall);
+    notifier.hear(now(210), &Action::Remember(Remember::Gone("backup".into())), false);
+    assert_eq!(notifier.next_wakeup().wall, None);
+}
+
+#[test]
+fn the_route_of_last_resort() {
+    let mut first = hook("ops");
+    first.fallback = Some("mail".into());
+    let routes = vec![first, hook("mail")];
+    let (mut store, mut notifier) = (Store::default(), Notifier::new("web1", "seed", routes));
+    let backup = job("backup", |_| ());
+    store.take(notifier.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    let message = messages(store.take(notifier.wake(now(0)))).remove(0);
+    let refused =
+        Tried { id: message.id.clone(), verdict: Verdict::Refused, answer: "410 Gone".into() };
+    let said = store.take(notifier.tried(&message, &[refused], now(1)));
+    let lost = Said::Lost {
+        route: "ops".into(),
+        count: 1,
+        end: End::Refused,
+        answer: "410 Gone".into(),
+        went_to: Some("mail".into()),
+    };
+    assert_eq!(said, [Effect::Say(lost)]);
+    let again = messages(store.take(notifier.wake(now(1)))).remove(0);
+    assert_eq!(&*again.route, "mail");
+    assert_ne!(again.id, message.id);
+    assert_eq!(store.list(OUTBOX).len(), 1);
+}
+
+#[test]
+fn a_route_that_fails_is_named_once_and_when_it_works_again() {
+    let (mut notifier, backup) =
+        (Notifier::new("web1", "seed", vec![hook("ops")]), job("backup", |_| ()));
+    notifier.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false);
+    let (mut said, mut at) = (Vec::new(), 0);
+    for verdict in [Verdict::Again(None), Verdict::Again(None), Verdict::Sent] {
+        at += 10_000;
+        let message = messages(notifier.wake(now(at))).remove(0);
+        let tried = Tried { id: message.id.clone(), verdict, answer: "503".into() };
+        said.extend(notifier.tried(&message, &[tried], now(at)).into_iter().filter_map(
+            |it| match it {
+                Effect::Say(said) => Some(said),
+                _ => None,
+            },
+        ));
+    }
+    let failing = Said::Failing { route: "ops".into(), answer: "503".into() };
+    assert_eq!(said, [failing, Said::Works { route: "ops".into() }]);
+}
+
+#[test]
+fn other_routes_than_before() {
+    let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+    let mut notifier = Notifier::new("web1", "seed", vec![hook("ops")]);
+    store.take(notifier.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    store.take(notifier.set_routes(vec![hook("other")], now(1)));
+    assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (0, 0));
+    assert_eq!(notifier.told().next().map(|told| &*told.end), Some("dropped"));
+    assert_eq!(notifier.next_wakeup(), Wakeup::default());
+}
+
+#[test]
+fn what_other_hosts_are_to_send_is_theirs() {
+    let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+    let mut other = Notifier::new("web2", "seed", vec![hook("ops")]);
+    store.take(other.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    let mut here = store.restore(vec![hook("ops")], now(1));
+    assert_eq!(here.wake(now(1)), []);
+    assert_eq!(store.list(OUTBOX).len(), 1);
+}
+
+proptest! {
+    /// Killed at any moment, with any answers lost: each failure that is to be told is told at least
+    /// once, and again only under the same id.
+    #[test]
+    fn nothing_is_lost_over_a_crash(steps in proptest::collection::vec((0u8..6, 0u8..4), 1..60)) {
+        let routes = || vec![hook("ops")];
+        let jobs: Vec<Arc<Job>> = (0..4).map(|n| job(&format!("job{n}"), |_| ())).collect();
+        let (mut store, mut notifier) = (Store::default(), Notifier::new("web1", "seed", routes()));
+        let (mut at, mut failing, mut wanted) = (0, [false; 4], 0);
+        let mut arrived: HashMap<Box<str>, Notification> = HashMap::new();
+        let mut deliver = |store: &mut Store, notifier: &mut Notifier, at: u64, heard: bool| {
+            for message in messages(store.take(notifier.wake(now(at)))) {
+                for it in &message.notifications {
+                    let before = arrived.insert(it.id.clone(), it.clone());
+                    assert!(before.is_none_or(|before| before == *it));
+                }
+                if heard {
+                    store.take(notifier.tried(&message, &[sent(&message)], now(at)));
+                }
+            }
+            arrived.len()
+        };
+        for (step, which) in steps {
+            at += 1000;
+            let job = &jobs[usize::from(which)];
+            match step {
+                0 | 1 => {
+                    let outcome = if step == 0 { Outcome::Failed(1) } else { Outcome::Succeeded };
+                    let is_news = failing[usize::from(which)] != (step == 0);
+                    failing[usize::from(which)] = step == 0;
+                    wanted += usize::from(is_news);
+                    let action = record(job, at, outcome, at);
+                    store.take(notifier.hear(now(at), &action, false));
+                }
+                2 => drop(deliver(&mut store, &mut notifier, at, true)),
+                // It arrives, but nobody hears of that before the crash.
+                3 => {
+                    deliver(&mut store, &mut notifier, at, false);
+                    notifier = store.restore(routes(), now(at));
+                }
+                _ => notifier = store.restore(routes(), now(at)),
+            }
+        }
+        // A reminder is news as well, once a day; there is no day in it.
+        let count = deliver(&mut store, &mut notifier, at + 1, true);
+        prop_assert_eq!(count, wanted);
+        prop_assert!(store.list(OUTBOX).is_empty());
+    }
+}

@@ -1,0 +1,305 @@
+use super::*;
+use crate::core::notify::{Kind, Secret, Service};
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn at(secs: u64) -> Mono {
+    Mono::from_micros((1_000_000 + secs) * 1_000_000)
+}
+
+fn chat() -> Route {
+    Route::of("chat", Service::Slack { url: Secret::Text("https://example.org/x".into()) })
+}
+
+fn webhook() -> Route {
+    let url = Secret::Text("https://example.org/x".into());
+    Route::of("hook", Service::Webhook { url, secret: None })
+}
+
+fn notification(job: u64, kind: Kind) -> Notification {
+    Notification {
+        id: format!("msg_{job}").into(),
+        kind,
+        job: format!("job{job}").into(),
+        name: None,
+        run: Some(RunId(job)),
+        due: Instant::from_secs(job as i64),
+        last_due: Instant::from_secs(job as i64),
+        count: 1,
+        at: Instant::from_secs(job as i64),
+        started: None,
+        duration: None,
+        attempts: 1,
+        outcome: None,
+        streak: 1,
+        since: None,
+        output: None,
+    }
+}
+
+/// An outbox with its routes.
+struct Outgoing {
+    outbox: Outbox,
+    routes: BTreeMap<Box<str>, Route>,
+}
+
+impl Outgoing {
+    fn new(routes: impl IntoIterator<Item = Route>) -> Outgoing {
+        let routes = routes.into_iter().map(|route| (route.name.clone(), route)).collect();
+        Outgoing { outbox: Outbox::default(), routes }
+    }
+
+    fn add(&mut self, route: &str, job: u64, now: u64) -> Vec<Done> {
+        let route = &self.routes[route];
+        self.outbox.add(route, notification(job, Kind::Failed), false, at(now))
+    }
+
+    /// When it next wants to be called, in seconds.
+    fn wakeup(&self) -> Option<u64> {
+        let wakeup = self.outbox.next_wakeup(&self.routes)?;
+        Some(wakeup.since(at(0)).as_secs())
+    }
+
+    fn due(&mut self, now: u64) -> (Vec<Message>, Vec<Done>) {
+        self.outbox.due(&self.routes, at(now))
+    }
+
+    /// The one message that is due.
+    fn message(&mut self, now: u64) -> Message {
+        let (mut messages, moved) = self.due(now);
+        assert!(moved.is_empty() && messages.len() == 1, "{messages:?} {moved:?}");
+        messages.remove(0)
+    }
+
+    fn tried(&mut self, message: &Message, verdict: Verdict, now: u64) -> Vec<Done> {
+        let tried = Tried { id: message.id.clone(), verdict, answer: "so".into() };
+        self.outbox.tried(&self.routes[&message.route], &message.id, &[tried], at(now))
+    }
+}
+
+fn jobs(message: &Message) -> Vec<&str> {
+    message.notifications.iter().map(|it| &*it.job).collect()
+}
+
+#[test]
+fn what_comes_together_goes_together() {
+    let mut it = Outgoing::new([chat()]);
+    assert_eq!(it.wakeup(), None);
+    it.add("chat", 1, 0);
+    it.add("chat", 2, 9);
+    assert_eq!(it.wakeup(), Some(10));
+    assert!(it.due(9).0.is_empty());
+    let message = it.message(10);
+    assert_eq!(jobs(&message), ["job1", "job2"]);
+    // While it is being tried nothing else is.
+    it.add("chat", 3, 11);
+    assert_eq!(it.wakeup(), None);
+    let done = it.tried(&message, Verdict::Sent, 12);
+    assert_eq!(done.iter().map(|done| done.end).collect::<Vec<_>>(), [End::Sent, End::Sent]);
+    // A minute between two.
+    assert_eq!(it.wakeup(), Some(72));
+    assert_eq!(jobs(&it.message(72)), ["job3"]);
+}
+
+#[test]
+fn five_thousand_are_one_message() {
+    let mut it = Outgoing::new([chat()]);
+    let mut gone = Vec::new();
+    for job in 0..5000 {
+        gone.extend(it.add("chat", job, 0));
+    }
+    assert_eq!(gone.len(), 4000);
+    let message = it.message(10);
+    assert_eq!((message.notifications.len(), message.more), (20, 4980));
+    let done = it.tried(&message, Verdict::Sent, 10);
+    assert_eq!(done.len(), 1000);
+    assert_eq!(it.outbox.waiting("chat"), Waiting::default());
+    assert_eq!(it.wakeup(), None);
+}
+
+#[test]
+fn programs_get_each() {
+    let mut it = Outgoing::new([webhook()]);
+    for job in 0..250 {
+        it.add("hook", job, 0);
+    }
+    let mut seen = 0;
+    for _ in 0..3 {
+        let message = it.message(0);
+        assert_eq!(message.more, 0);
+        seen += message.notifications.len();
+        it.tried(&message, Verdict::Sent, 0);
+    }
+    assert_eq!((seen, it.wakeup()), (250, None));
+}
+
+#[test]
+fn a_part_of_it_may_be_taken() {
+    let mut it = Outgoing::new([webhook()]);
+    (0..4).for_each(|job| drop(it.add("hook", job, 0)));
+    let message = it.message(0);
+    let part = |job: u64, verdict| Tried {
+        id: format!("msg_{job}").into(),
+        verdict,
+        answer: format!("{job}").into(),
+    };
+    let tried = [
+        part(0, Verdict::Sent),
+        part(1, Verdict::Refused),
+        part(2, Verdict::Again(Some(secs(100)))),
+    ];
+    let done = it.outbox.tried(&webhook(), &message.id, &tried, at(0));
+    let ends: Vec<_> = done.iter().map(|it| (&*it.notification.job, it.end)).collect();
+    assert_eq!(ends, [("job0", End::Sent), ("job1", End::Refused)]);
+    // One of the others has asked for so long.
+    assert_eq!(it.wakeup(), Some(100));
+    assert_eq!(jobs(&it.message(100)), ["job2", "job3"]);
+}
+
+#[test]
+fn it_is_tried_more_and_more_rarely_for_a_day() {
+    let mut it = Outgoing::new([webhook()]);
+    it.add("hook", 1, 0);
+    let (mut now, mut waits) = (0, Vec::new());
+    let end = loop {
+        let message = it.message(now);
+        let done = it.tried(&message, Verdict::Again(None), now);
+        if let [done] = &*done {
+            break done.end;
+        }
+        let next = it.wakeup().unwrap();
+        waits.push(next - now);
+        // Rounded up: not a moment too early.
+        now = next + 1;
+    };
+    assert_eq!(end, End::GaveUp);
+    let wanted = [5, 30, 120, 600, 3600, 3600, 3600];
+    for (wait, wanted) in waits.iter().zip(wanted) {
+        let (low, high) = (wanted * 4 / 5 - 1, wanted * 6 / 5 + 1);
+        assert!((low..=high).contains(wait), "{waits:?}");
+    }
+    assert!((24 * 3600..26 * 3600).contains(&now), "{now}");
+}
+
+#[test]
+fn what_waits_meanwhile_goes_along() {
+    let mut it = Outgoing::new([chat()]);
+    it.add("chat", 1, 0);
+    let first = it.message(10);
+    it.tried(&first, Verdict::Again(None), 10);
+    it.add("chat", 2, 20);
+    let now = it.wakeup().unwrap() + 1;
+    let second = it.message(now);
+    assert_eq!(jobs(&second), ["job1", "job2"]);
+    // Another text is another message; the same text is the same.
+    assert_ne!(first.id, second.id);
+    it.tried(&second, Verdict::Again(None), now);
+    let third = it.message(it.wakeup().unwrap() + 1);
+    assert_eq!(second, third);
+}
+
+#[test]
+fn a_fallback_gets_what_was_not_delivered_in_time() {
+    let mut route = chat();
+    route.fallback = Some("mail".into());
+    let mut it = Outgoing::new([route.clone()]);
+    it.add("chat", 1, 0);
+    let message = it.message(10);
+    it.tried(&message, Verdict::Again(None), 10);
+    let mut now = 10;
+    let moved = loop {
+        now = it.wakeup().unwrap().max(now + 1);
+        let (messages, moved) = it.due(now);
+        if !moved.is_empty() {
+            break moved;
+        }
+        messages.iter().for_each(|message| drop(it.tried(message, Verdict::Again(None), now)));
+    };
+    assert_eq!((now, moved.len()), (900, 1));
+    assert_eq!(moved[0].went_to.as_deref(), Some("mail"));
+    // What is refused goes there at once.
+    let mut it = Outgoing::new([route]);
+    it.add("chat", 2, 0);
+    let message = it.message(10);
+    let done = it.tried(&message, Verdict::Refused, 10);
+    assert_eq!((done[0].end, done[0].went_to.as_deref()), (End::Refused, Some("mail")));
+}
+
+#[test]
+fn the_output_is_waited_for_but_not_long() {
+    let mut it = Outgoing::new([webhook()]);
+    let route = webhook();
+    for job in [1, 2] {
+        it.outbox.add(&route, notification(job, Kind::Failed), true, at(0));
+    }
+    assert_eq!(it.wakeup(), Some(2));
+    assert_eq!(it.outbox.output(RunId(1), "bang", &it.routes).len(), 1);
+    assert_eq!(it.wakeup(), Some(2));
+    assert_eq!(it.outbox.output(RunId(2), "", &it.routes).len(), 0);
+    assert_eq!(it.wakeup(), Some(0));
+    let message = it.message(0);
+    let outputs: Vec<_> = message.notifications.iter().map(|it| it.output.as_deref()).collect();
+    assert_eq!(outputs, [Some("bang"), None]);
+}
+
+#[test]
+fn there_is_room_for_what_matters() {
+    let mut it = Outgoing::new([chat()]);
+    let route = chat();
+    for job in 0..ROOM as u64 {
+        let kind = if job % 2 == 0 { Kind::Succeeded } else { Kind::Failed };
+        it.outbox.add(&route, notification(job, kind), false, at(0));
+    }
+    // The oldest of the least important goes.
+    let gone = it.add("chat", 5000, 0);
+    assert_eq!((&*gone[0].notification.job, gone[0].end), ("job0", End::Dropped));
+    // What is less important than all that there is does not get in.
+    let mut it = Outgoing::new([chat()]);
+    (0..ROOM as u64).for_each(|job| drop(it.add("chat", job, 0)));
+    let gone = it.outbox.add(&route, notification(7000, Kind::Succeeded), false, at(0));
+    assert_eq!(&*gone[0].notification.job, "job7000");
+}
+
+#[test]
+fn what_is_bad_is_said_first() {
+    let mut it = Outgoing::new([chat()]);
+    let route = chat();
+    for (job, kind) in [(1, Kind::Recovered), (2, Kind::Missed), (3, Kind::Failed)] {
+        it.outbox.add(&route, notification(job, kind), false, at(0));
+    }
+    assert_eq!(jobs(&it.message(10)), ["job3", "job2", "job1"]);
+}
+
+#[test]
+fn after_a_restart_it_is_as_old_as_it_is() {
+    let mut it = Outgoing::new([webhook()]);
+    let wall = Instant::from_secs(1).plus(secs(25 * 3600));
+    it.outbox.restore(&webhook(), notification(1, Kind::Failed), Now { wall, mono: at(0) });
+    // One more try.
+    let message = it.message(0);
+    assert_eq!(it.tried(&message, Verdict::Again(None), 0)[0].end, End::GaveUp);
+}
+
+#[test]
+fn somebody_may_be_rid_of_it_or_in_a_hurry() {
+    let mut it = Outgoing::new([chat()]);
+    it.add("chat", 1, 0);
+    it.outbox.hurry("chat", at(1));
+    assert_eq!(it.wakeup(), Some(1));
+    it.message(1);
+    it.add("chat", 2, 1);
+    assert_eq!(it.outbox.waiting("chat").count, 2);
+    assert_eq!(it.outbox.clear("chat", "no more").len(), 2);
+    assert_eq!(it.outbox.waiting("chat"), Waiting::default());
+}
+
+#[test]
+fn the_end_of_a_text() {
+    for (text, most, end) in
+        [("abc", 5, "abc"), ("abc", 2, "bc"), ("aü", 1, ""), ("aü", 2, "ü"), ("", 0, "")]
+    {
+        assert_eq!(end_of(text, most), end);
+    }
+}

@@ -1,0 +1,168 @@
+//! What has been told of a job on a route, and so what there is to tell next.
+//!
+//! Pure: a [`State`] hears of the fates of one job on one route and answers with what is to be said, by
+//! the table in `doc/notifications.md`. The same fates give the same answers, so that a state that was
+//! written down and read again goes on as if nothing had been.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Route};
+use crate::core::instant::Instant;
+
+/// So many times a job may be told to fail within [`WHILE`] before that is called flapping.
+const TURNS: usize = 3;
+/// See [`TURNS`]; and a job that flaps is steady when it has not failed for so long.
+const WHILE: Duration = Duration::from_secs(3600);
+/// Or when it has succeeded so often in a row.
+const STEADY: u32 = 5;
+
+/// What has become of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// A run has failed for good.
+    Failed,
+    /// A run has succeeded.
+    Succeeded,
+    /// Due times were missed.
+    Missed,
+    /// Due times were deliberately not run.
+    Skipped,
+    /// An attempt has failed, and another will follow.
+    Retrying,
+    /// Nothing has succeeded for as long as was expected.
+    Overdue,
+}
+
+/// What there is to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct News {
+    /// What it is.
+    pub(super) kind: Kind,
+    /// How many runs have failed in a row; when it recovers or is steady, before that.
+    pub(super) streak: u32,
+    /// Since when.
+    pub(super) since: Option<Instant>,
+}
+
+/// See the [module](self).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct State {
+    /// How many runs have failed in a row.
+    streak: u32,
+    /// When the first of them had failed, in microseconds since 1970, as all times here.
+    since: Option<i64>,
+    /// When it was last told that the job fails; `None`: it was not, or it was told to be well again.
+    told: Option<i64>,
+    /// When it was told to begin to fail, of late.
+    turns: Vec<i64>,
+    /// When it last failed, if it flaps.
+    flapping: Option<i64>,
+    /// How often it has succeeded in a row, if it flaps.
+    good: u32,
+    /// It was told to be overdue, and has not succeeded since.
+    overdue: bool,
+}
+
+impl State {
+    /// What there is to tell when this has become of the job. What the route does not want to hear of
+    /// is none of it.
+    pub(super) fn hear(&mut self, now: Instant, fate: Fate, route: &Route) -> Option<News> {
+        let before = (self.streak, self.since.map(Instant::from_micros));
+        let kind = match fate {
+            Fate::Failed => self.failed(now, route),
+            Fate::Succeeded => self.succeeded(now, route),
+            Fate::Missed => Some(Kind::Missed),
+            Fate::Skipped => Some(Kind::Skipped),
+            Fate::Retrying => Some(Kind::Retrying),
+            Fate::Overdue => self.overdue(route),
+        }?;
+        let is_over = matches!(kind, Kind::Recovered | Kind::Steady);
+        let after = (self.streak, self.since.map(Instant::from_micros));
+        let (streak, since) = if is_over { before } else { after };
+        route.wants(kind).then_some(News { kind, streak, since })
+    }
+
+    /// Whether there is nothing to know of it.
+    pub(super) fn is_blank(&self) -> bool {
+        *self == State::default()
+    }
+
+    fn failed(&mut self, now: Instant, route: &Route) -> Option<Kind> {
+        self.streak = self.streak.saturating_add(1);
+        self.since.get_or_insert(now.micros());
+        self.good = 0;
+        if let Some(last) = &mut self.flapping {
+            *last = now.micros();
+        }
+        if let Some(told) = self.told {
+            let again = route.again.is_some_and(|again| passed(told, now) >= again);
+            return again.then(|| {
+                self.told = Some(now.micros());
+                Kind::StillFailing
+            });
+        }
+        // Nobody hears of it, so nobody is to hear that it is over.
+        if self.streak < route.after || !route.wants(Kind::Failed) {
+            return None;
+        }
+        self.told = Some(now.micros());
+        self.turns.retain(|turn| passed(*turn, now) < WHILE);
+        self.turns.push(now.micros());
+        if self.turns.len() <= TURNS {
+            return Some(Kind::Failed);
+        }
+        self.flapping = Some(now.micros());
+        self.turns.clear();
+        Some(Kind::Flapping)
+    }
+
+    fn succeeded(&mut self, now: Instant, route: &Route) -> Option<Kind> {
+        (self.streak, self.since) = (0, None);
+        let was_overdue = std::mem::take(&mut self.overdue);
+        if let Some(last) = self.flapping {
+            self.good += 1;
+            let is_steady = self.good >= STEADY || passed(last, now) >= WHILE;
+            return is_steady.then(|| {
+                *self = State::default();
+                Kind::Steady
+            });
+        }
+        self.turns.retain(|turn| passed(*turn, now) < WHILE);
+        let was_told = self.told.take().is_some();
+        let is_news = was_told || was_overdue;
+        Some(if is_news && route.wants(Kind::Recovered) {
+            Kind::Recovered
+        } else {
+            Kind::Succeeded
+        })
+    }
+
+    fn overdue(&mut self, route: &Route) -> Option<Kind> {
+        if self.overdue || !route.wants(Kind::Overdue) {
+            return None;
+        }
+        self.overdue = true;
+        Some(Kind::Overdue)
+    }
+}
+
+/// How long ago that was; a clock that was set back makes it no time.
+fn passed(then: i64, now: Instant) -> Duration {
+    now.since(Instant::from_micros(then))
+}
+
+/// The name of a state where it is written down.
+pub(super) fn key(route: &str, job: &str) -> Box<str> {
+    format!("{route}\n{job}").into()
+}
+
+/// The route and the job of such a name.
+pub(super) fn of_key(key: &str) -> Option<(&str, &str)> {
+    key.split_once('\n')
+}
+
+#[cfg(test)]
+mod tests;

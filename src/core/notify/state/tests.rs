@@ -1,0 +1,176 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::job::Command;
+use crate::core::notify::Service;
+
+const HOUR: u64 = 3600;
+
+fn route(change: impl FnOnce(&mut Route)) -> Route {
+    let mut route = Route::of("ops", Service::Command(Command::Shell("x".into())));
+    change(&mut route);
+    route
+}
+
+/// Plays fates, one a minute: `f` failed, `s` succeeded, `m` missed, `k` skipped, `r` retrying, `o`
+/// overdue; `H` is an hour in which nothing happens. Answers what each comes to, `.` for nothing.
+fn play(route: &Route, fates: &str) -> String {
+    let (mut state, mut now) = (State::default(), Instant::from_secs(1_000_000));
+    let mut told = String::new();
+    for fate in fates.chars() {
+        now = now.plus(Duration::from_secs(if fate == 'H' { HOUR } else { 60 }));
+        let fate = match fate {
+            'f' => Fate::Failed,
+            's' => Fate::Succeeded,
+            'm' => Fate::Missed,
+            'k' => Fate::Skipped,
+            'r' => Fate::Retrying,
+            'o' => Fate::Overdue,
+            _ => {
+                told.push('.');
+                continue;
+            }
+        };
+        // It goes through the store each time.
+        state = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
+        told.push(state.hear(now, fate, route).map_or('.', |news| letter(news.kind)));
+    }
+    told
+}
+
+fn letter(kind: Kind) -> char {
+    match kind {
+        Kind::Failed => 'F',
+        Kind::StillFailing => 'A',
+        Kind::Missed => 'M',
+        Kind::Overdue => 'O',
+        Kind::Flapping => '~',
+        Kind::Steady => '=',
+        Kind::Recovered => 'R',
+        Kind::Retrying => 'T',
+        Kind::Skipped => 'K',
+        Kind::Succeeded => 'S',
+        Kind::Test => '?',
+    }
+}
+
+#[test]
+fn the_table() {
+    let plain = || route(|_| ());
+    let after = |count| route(|it| it.after = count);
+    let again = |again| route(|it| it.again = again);
+    let on = |kinds: &[Kind]| route(|it| it.on = kinds.iter().copied().collect());
+    let hour = Some(Duration::from_secs(HOUR));
+    let rows = [
+        // Once per failure, and once that it is over.
+        (plain(), "fffs", "F..R"),
+        (plain(), "ssss", "...."),
+        (plain(), "sfsfs", ".FRFR"),
+        // What lies between neither ends a streak nor counts in it.
+        (plain(), "fmkrfs", "FM...R"),
+        (after(2), "fmkrfs", ".M..FR"),
+        // After so many; and nothing of the end of what was not told.
+        (after(3), "ffsfffs", ".....FR"),
+        // A reminder.
+        (again(hour), "ffHffHfs", "F..A..AR"),
+        (again(None), "ffHffHfs", "F......R"),
+        // Overdue once, until it succeeds.
+        (plain(), "ooso", "O.RO"),
+        (plain(), "fos", "FOR"),
+        // Flapping: the fourth time within an hour. A reminder comes all the same.
+        (plain(), "fsfsfsffsfs", "FRFRFR~...."),
+        (again(hour), "fsfsfsfHff", "FRFRFR~.A."),
+        // Steady after five successes, or an hour without a failure; then all begins anew.
+        (plain(), "fsfsfsfsssssfs", "FRFRFR~....=FR"),
+        (plain(), "fsfsfsfHsfs", "FRFRFR~.=FR"),
+        // Turns are forgotten.
+        (plain(), "fsfsfsHfs", "FRFRFR.FR"),
+        // Only what the route wants.
+        (on(&[Kind::Failed]), "fsms", "F..."),
+        (on(&[Kind::Recovered]), "fsfs", "...."),
+        (on(&[Kind::Missed]), "fsm", "..M"),
+        (on(&Kind::NAMED), "srfskm", "STFRKM"),
+        (on(&[Kind::Succeeded]), "ssfs", "SS.S"),
+        (on(&[Kind::Failed, Kind::Succeeded]), "fss", "FSS"),
+    ];
+    for (route, fates, told) in rows {
+        assert_eq!(play(&route, fates), told, "{fates} {:?}", route.on);
+    }
+}
+
+#[test]
+fn what_is_said_beside_it() {
+    let at = Instant::from_secs;
+    let (mut state, route) = (State::default(), route(|it| it.after = 2));
+    assert_eq!(state.hear(at(10), Fate::Failed, &route), None);
+    let news = state.hear(at(20), Fate::Failed, &route).unwrap();
+    assert_eq!((news.streak, news.since), (2, Some(at(10))));
+    state.hear(at(30), Fate::Failed, &route);
+    let news = state.hear(at(40), Fate::Succeeded, &route).unwrap();
+    assert_eq!((news.kind, news.streak, news.since), (Kind::Recovered, 3, Some(at(10))));
+}
+
+fn fates() -> impl Strategy<Value = String> {
+    proptest::collection::vec(
+        prop_oneof![6 => Just('f'), 6 => Just('s'), 1 => Just('m'), 1 => Just('k'), 1 => Just('H')],
+        0..200,
+    )
+    .prop_map(|fates| fates.into_iter().collect())
+}
+
+proptest! {
+    /// Failures and ends of failures alternate, whatever happens; and an end has a beginning.
+    #[test]
+    fn they_alternate(fates in fates(), after in 1u32..4, hours in proptest::option::of(1u64..4)) {
+        let route = route(|it| {
+            it.after = after;
+            it.again = hours.map(|hours| Duration::from_secs(hours * HOUR));
+        });
+        let told = play(&route, &fates);
+        let mut open = false;
+        for kind in told.chars() {
+            match kind {
+                'F' | '~' => {
+                    prop_assert!(!open, "{fates} {told}");
+                    open = true;
+                }
+                'A' => prop_assert!(open, "{fates} {told}"),
+                'R' | '=' => {
+                    prop_assert!(open, "{fates} {told}");
+                    open = false;
+                }
+                _ => {}
+            }
+        }
+        // Nothing before so many in a row.
+        let mut streak = 0;
+        for (fate, kind) in fates.chars().zip(told.chars()) {
+            streak = match fate { 'f' => streak + 1, 's' => 0, _ => streak };
+            prop_assert!(!matches!(kind, 'F' | '~') || streak >= after, "{fates} {told}");
+        }
+    }
+
+    /// However a job fares, a route hears of few of its turns.
+    #[test]
+    fn there_are_few(fates in fates()) {
+        let told = play(&route(|_| ()), &fates);
+        let (mut times, mut minute) = (Vec::new(), 0);
+        for (fate, kind) in fates.chars().zip(told.chars()) {
+            minute += if fate == 'H' { 60 } else { 1 };
+            if kind == 'F' {
+                times.push(minute);
+            }
+        }
+        for four in times.windows(TURNS + 1) {
+            // Between them it was steady for five successes at least.
+            prop_assert!(four[TURNS] - four[0] >= 5, "{fates} {told}");
+        }
+    }
+}
+
+#[test]
+fn what_was_written_by_another_version_is_read() {
+    let state: State = serde_json::from_str("{\"streak\":2,\"unheard\":[1]}").unwrap();
+    assert_eq!(state, State { streak: 2, ..State::default() });
+    assert_eq!(of_key(&key("ops", "a\nb")), Some(("ops", "a\nb")));
+}
