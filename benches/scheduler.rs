@@ -41,6 +41,7 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
             keep: Keep::default(),
             fleet: Default::default(),
             elsewhere: [].into(),
+            routes: [].into(),
         },
         executors: vec![Executor { name: "default".into(), max_workers: 2000 }],
         jobs: (0..count).map(job).collect(),
