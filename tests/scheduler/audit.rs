@@ -241,6 +241,7 @@ fn set(jobs: &[Arc<Job>]) -> JobSet {
             keep: Keep::default(),
             fleet: Default::default(),
             elsewhere: [].into(),
+            routes: [].into(),
         },
         executors: vec![Executor { name: "default".into(), max_workers: 2 }],
         jobs: jobs.to_vec(),

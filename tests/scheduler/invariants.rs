@@ -412,6 +412,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
             keep: Keep::default(),
             fleet: Default::default(),
             elsewhere: [].into(),
+            routes: [].into(),
         },
         executors: vec![executor("default", workers[0]), executor("other", workers[1])],
         jobs: jobs.iter().map(job).collect(),

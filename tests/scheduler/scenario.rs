@@ -86,6 +86,7 @@ pub(crate) fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
             keep: Keep::default(),
             fleet: Default::default(),
             elsewhere: [].into(),
+            routes: [].into(),
         },
         executors: executors
             .iter()
