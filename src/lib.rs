@@ -133,6 +133,6 @@ pub use self::convert::{export, import};
 #[doc(hidden)]
 pub use self::core::{fleet, notify, preview, printed, scheduler};
 #[doc(hidden)]
-pub use self::run::{child, daemon, executor, output};
+pub use self::run::{child, daemon, executor, hook, output};
 #[doc(hidden)]
 pub use self::sys::{clock, paths, signals};

@@ -68,9 +68,7 @@ impl Printed {
 
     /// All of it, as it was printed.
     pub fn text(&self) -> Vec<u8> {
-        let mut text = Vec::new();
-        self.pieces().for_each(|piece| text.extend_from_slice(&piece.bytes));
-        text
+        text(self.pieces())
     }
 
     fn pieces(&self) -> impl Iterator<Item = &Piece> {
@@ -105,6 +103,19 @@ impl Printed {
             Printed { attempts: VecDeque::from([Attempt { number: 0, missing, pieces }]) }
         })
     }
+}
+
+impl Attempt {
+    /// All that is kept, as it was printed.
+    pub fn text(&self) -> Vec<u8> {
+        text(self.pieces.iter())
+    }
+}
+
+fn text<'p>(pieces: impl Iterator<Item = &'p Piece>) -> Vec<u8> {
+    let mut text = Vec::new();
+    pieces.for_each(|piece| text.extend_from_slice(&piece.bytes));
+    text
 }
 
 fn decode(bytes: &[u8]) -> Option<Printed> {

@@ -2,15 +2,18 @@
 //! cannot be started, to a reason that a person understands.
 //!
 //! `crate::run::executor` calls [`World::start`] on its spawner threads; `crate::run::daemon` waits for what
-//! it started and ends its process tree ([`tree`], [`signal`]). The parts: `shell` knows when a
-//! string command needs no shell, `search` where a program may be, `environment` (with `inherited`)
-//! and `identity` what their names say, `files` reads what the former needs, with the `rights` of
-//! the job's user, [`secrets`] are what of it must not be seen, `spawn` makes the process.
+//! it started and ends its process tree ([`tree`], [`signal`]). `crate::run::hook` makes processes that
+//! are no attempts ([`World::make`]). The parts: `shell` knows when a string command needs no shell,
+//! `search` where a program may be, `environment` (with `inherited`) and `identity` what their names
+//! say, `files` reads what the former needs, with the `rights` of the job's user, [`secrets`] are what
+//! of it must not be seen, `streams` what it reads and prints, `spawn` makes the process, and
+//! `explain` says why it cannot be made.
 
 pub mod cgroup;
 pub(crate) mod env_file;
 mod environment;
 mod examine;
+mod explain;
 pub(crate) mod files;
 mod home;
 mod identity;
@@ -23,35 +26,34 @@ pub mod secrets;
 mod shell;
 pub mod signal;
 mod spawn;
+mod streams;
 mod terminal;
 pub mod tree;
 mod vfork;
 
 use std::borrow::Cow;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
-use std::io::{self, Seek, Write};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use rustix::fs::{Access, Gid, MemfdFlags, Uid};
-use rustix::io::Errno;
-use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
-use crate::core::event::Start;
-use crate::core::job::{Command, Job, Options, Output};
+use crate::core::event::{RunId, Start};
+use crate::core::job::{Command, Options, Output};
 use crate::sys::accounts::Account;
 use cgroup::{Group, Groups};
+pub use environment::Told;
 use environment::{Base, Environment};
+use explain::explain;
 use identity::Identity;
 use mark::Marks;
 use progress::{Progress, Stage};
-use search::{find_program, not_on_path, path_of, places_of, seen_from_here};
+use search::{find_program, not_on_path, path_of, places_of};
 use secrets::Secrets;
-use spawn::{Changes, Program, SpawnError, Step, Streams};
+use spawn::{Changes, Program};
+use streams::streams;
 
 /// What every start needs to know of the scheduler's own process.
 #[derive(Debug)]
@@ -65,6 +67,23 @@ pub struct World {
     file_limit: Rlimit,
     marks: Option<Marks>,
     groups: Option<Groups>,
+}
+
+/// What a process is to be made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// What is to be executed.
+    pub command: &'a Command,
+    /// How: those of a job that have to do with its process.
+    pub options: &'a Options,
+    /// What is said to it in its environment, over all else.
+    pub told: &'a [Told<'a>],
+    /// What it can read; `None`: nothing.
+    pub stdin: Option<&'a [u8]>,
+    /// Whether somebody wants its output.
+    pub is_heard: bool,
+    /// What marks it and all that comes from it.
+    pub run: RunId,
 }
 
 /// A process that was started.
@@ -165,21 +184,37 @@ impl World {
     /// Starts the process of an attempt. `due` is its due time as the job is told it.
     /// It may hang; `progress` tells where.
     pub fn start(&self, start: &Start, due: &str, progress: &Progress) -> Result<Child, Failure> {
+        let (job, options) = (&*start.job, &*start.job.options);
+        let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
+        let wanted = Wanted {
+            command: &job.command,
+            options,
+            told: &told(start, due, &run, &attempt),
+            stdin: options.stdin.as_deref().map(str::as_bytes),
+            is_heard: options.output != Output::Discard,
+            run: start.run,
+        };
+        self.make(&wanted, progress)
+    }
+
+    /// Makes a process. It may hang; `progress` tells where.
+    pub fn make(&self, wanted: &Wanted<'_>, progress: &Progress) -> Result<Child, Failure> {
         progress.at(Stage::User);
-        let (changes, account) = changes(&start.job.options)?;
-        let at_home = home::at_home(start, account.as_ref(), self.base.home())?;
-        let start = at_home.as_ref().unwrap_or(start);
-        let job = &*start.job;
-        let options = &*job.options;
+        let (changes, account) = changes(wanted.options)?;
+        let at_home = home::options_at_home(wanted.options, account.as_ref(), self.base.home())?;
+        let options = at_home.as_ref().unwrap_or(wanted.options);
         progress.at(Stage::Environment);
         let reader = changes.as_ref().and_then(|changes| changes.identity.clone());
-        let env = self.environment(start, due, account.as_ref(), reader.as_ref())?;
-        let (mut streams, mut pipes) = streams(options, reader.as_ref())?;
+        let env = self.base.compose(options, account.as_ref(), reader.as_ref(), wanted.told);
+        let env = env.map_err(Failure::lasting)?;
+        let streams = || streams(wanted.stdin, wanted.is_heard, reader.as_ref());
+        let (mut ends, mut pipes) = streams()?;
 
         progress.at(Stage::Program);
-        let (argv, skips_shell) = self.command_line(job, &env, reader.is_some());
+        let command = wanted.command;
+        let (argv, skips_shell) = self.command_line(command, options, &env, reader.is_some());
         let mut program = self.program(&argv, options, &env, changes)?;
-        program.mark = self.marks.map(|marks| marks.of(start.run));
+        program.mark = self.marks.map(|marks| marks.of(wanted.run));
         if progress.is_given_up() {
             return Err(Failure::lasting("given up"));
         }
@@ -188,14 +223,15 @@ impl World {
             (group, program.group) = (Some(taken), Some(directory));
         }
 
-        let mut outcome = spawn::spawn(&program, streams, progress);
+        let mut outcome = spawn::spawn(&program, ends, progress);
         if skips_shell && outcome.as_ref().is_err_and(|error| !is_shortage(error.errno)) {
             // What the shell says of it, and the code it exits with, are what was asked for.
             let (mark, directory) = (program.mark, program.group.take());
-            program = self.program(&shell_line(options, job), options, &env, program.changes)?;
+            program =
+                self.program(&shell_line(options, command), options, &env, program.changes)?;
             (program.mark, program.group) = (mark, directory);
-            (streams, pipes) = self::streams(options, reader.as_ref())?;
-            outcome = spawn::spawn(&program, streams, progress);
+            (ends, pipes) = streams()?;
+            outcome = spawn::spawn(&program, ends, progress);
         }
         if let (Some(groups), errno @ 1..) = (&self.groups, program.refused.load(Relaxed)) {
             groups.give_up(errno);
@@ -215,6 +251,11 @@ impl World {
         Ok(Child { pid, group, pipes })
     }
 
+    /// What its processes are marked with.
+    pub fn marks(&self) -> Option<Marks> {
+        self.marks
+    }
+
     /// The environment of an attempt.
     fn environment(
         &self,
@@ -224,13 +265,8 @@ impl World {
         rights: Option<&Identity>,
     ) -> Result<Environment<'_>, Failure> {
         let (run, attempt) = (start.run.to_string(), start.attempt.to_string());
-        let told = [
-            ("SCHEDRS_JOB", &*start.job.id),
-            ("SCHEDRS_RUN", &run),
-            ("SCHEDRS_DUE", due),
-            ("SCHEDRS_ATTEMPT", &attempt),
-        ];
-        self.base.compose(&start.job.options, account, rights, told).map_err(Failure::lasting)
+        let told = told(start, due, &run, &attempt);
+        self.base.compose(&start.job.options, account, rights, &told).map_err(Failure::lasting)
     }
 
     /// Makes this process the job's shell, in all that an attempt would have but its streams: with
@@ -283,17 +319,17 @@ impl World {
     /// `as_other`: it is for the child to find out whether there is such a program.
     fn command_line<'a>(
         &self,
-        job: &'a Job,
+        command: &'a Command,
+        options: &Options,
         env: &Environment<'_>,
         as_other: bool,
     ) -> (Vec<Cow<'a, str>>, bool) {
-        let text = match &job.command {
+        let text = match command {
             Command::Argv(argv) => {
                 return (argv.iter().map(|word| Cow::Borrowed(&**word)).collect(), false);
             }
             Command::Shell(text) => text,
         };
-        let options = &*job.options;
         let may_skip = self.sh_is_known
             && matches!(&*options.shell, [only] if &**only == "/bin/sh")
             && env.leaves_shells_alone();
@@ -302,7 +338,7 @@ impl World {
             Some(words) if as_other || find_program(words[0], options, env).is_ok() => {
                 (words.into_iter().map(Cow::Borrowed).collect(), true)
             }
-            _ => (shell_line(options, job), false),
+            _ => (shell_line(options, command), false),
         }
     }
 
@@ -348,9 +384,20 @@ impl World {
     }
 }
 
-fn shell_line<'a>(options: &Options, job: &'a Job) -> Vec<Cow<'a, str>> {
+/// What the scheduler says of an attempt to its process.
+fn told<'a>(start: &'a Start, due: &'a str, run: &'a str, attempt: &'a str) -> [Told<'a>; 4] {
+    [
+        ("SCHEDRS_JOB", &*start.job.id),
+        ("SCHEDRS_RUN", run),
+        ("SCHEDRS_DUE", due),
+        ("SCHEDRS_ATTEMPT", attempt),
+    ]
+    .map(|(name, value)| (OsStr::new(name), OsStr::new(value)))
+}
+
+fn shell_line<'a>(options: &Options, command: &'a Command) -> Vec<Cow<'a, str>> {
     let shell = options.shell.iter().map(|word| Cow::Owned(word.to_string()));
-    let text = match &job.command {
+    let text = match command {
         Command::Shell(text) => Cow::Borrowed(&**text),
         Command::Argv(argv) => Cow::Owned(argv.join(" ")),
     };
@@ -378,177 +425,6 @@ fn changes(options: &Options) -> Result<(Option<Changes>, Option<Account>), Fail
         return Ok((None, account));
     }
     Ok((Some(Changes { identity, umask: options.umask, nice: options.nice }), account))
-}
-
-/// The three streams of a child, and the other ends of those that lead to the scheduler. `user` is
-/// who the child is to be, where that is somebody else.
-fn streams(
-    options: &Options,
-    user: Option<&Identity>,
-) -> Result<(Streams, Option<Pipes>), Failure> {
-    let opening = |error: io::Error| {
-        Failure::of_machine("cannot open its standard streams", error.raw_os_error().unwrap_or(0))
-    };
-    let stdin = match &options.stdin {
-        None => OwnedFd::from(File::open("/dev/null").map_err(opening)?),
-        Some(text) => stdin_of(text).map_err(opening)?,
-    };
-    match options.output {
-        Output::Discard => {
-            let null = File::options().write(true).open("/dev/null").map_err(opening)?;
-            let stderr = OwnedFd::from(null.try_clone().map_err(opening)?);
-            Ok((Streams { stdin, stdout: null.into(), stderr }, None))
-        }
-        Output::Pass | Output::File => {
-            let pipe = || {
-                rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| opening(errno.into()))
-            };
-            let (out_read, stdout) = pipe()?;
-            let (err_read, stderr) = pipe()?;
-            if let Some(Identity { uid: Some(uid), gid, .. }) = user {
-                let (uid, gid) = (Some(Uid::from_raw(*uid)), Some(Gid::from_raw(*gid)));
-                for pipe in [&stdout, &stderr] {
-                    // For `> /dev/stderr`, which opens the pipe anew. Whoever may not give it away
-                    // may not become that user either.
-                    let _ = rustix::fs::fchown(pipe, uid, gid);
-                }
-            }
-            let pipes = Pipes { stdout: out_read, stderr: err_read, secrets: Secrets::default() };
-            Ok((Streams { stdin, stdout, stderr }, Some(pipes)))
-        }
-    }
-}
-
-/// A text as something to read from: a file in memory, so that nobody has to feed a pipe.
-fn stdin_of(text: &str) -> io::Result<OwnedFd> {
-    // Where `vm.memfd_noexec` is 2, there are only such that can never be executed; before Linux
-    // 6.3 there are none of these.
-    let memory = |flags| rustix::fs::memfd_create("stdin", MemfdFlags::CLOEXEC | flags);
-    let memory = match memory(MemfdFlags::NOEXEC_SEAL) {
-        Err(Errno::INVAL) => memory(MemfdFlags::empty()),
-        made => made,
-    };
-    let mut file = File::from(memory?);
-    file.write_all(text.as_bytes())?;
-    file.rewind()?;
-    Ok(file.into())
-}
-
-/// The reason for a failed start. Looking at the files again is only done now, when something is
-/// known to be wrong.
-fn explain(error: SpawnError, program: &Program<'_>, options: &Options) -> Failure {
-    let SpawnError { step, errno } = error;
-    if is_shortage(errno) && matches!(step, Step::Spawn | Step::Execute) {
-        return Failure::of_machine("cannot create a process", errno);
-    }
-    let user = options.user.as_deref().unwrap_or_default();
-    let not_root = if errno == libc::EPERM { ": the scheduler is not root" } else { "" };
-    let reason = match step {
-        Step::Nice => format!("nice cannot be set{}: {}", not_root, describe(&os_error(errno))),
-        Step::Keyring => {
-            // Too many of them: those of runs that end are given back.
-            let reason = format!("cannot create a session keyring: {}", describe(&os_error(errno)));
-            return Failure { transient: true, ..Failure::lasting(reason) };
-        }
-        Step::Groups | Step::Group => {
-            format!("cannot set its groups{not_root}: {}", describe(&os_error(errno)))
-        }
-        Step::User if errno == libc::EAGAIN => {
-            return Failure::of_machine("cannot set its user", errno);
-        }
-        Step::User => {
-            format!("cannot switch to user `{user}`{not_root}: {}", describe(&os_error(errno)))
-        }
-        Step::Regain => "root could be regained after changing user".to_owned(),
-        Step::Spawn | Step::Directory | Step::Execute => {
-            let look = || explain_files(errno, step, program, options);
-            // As the job's user, who can lead the way to whatever root can see, and may see what
-            // root may not. Unless we have become that user.
-            let identity = program.changes.as_ref().and_then(|changes| changes.identity.as_ref());
-            let seen = match identity.filter(|_| rustix::process::geteuid().is_root()) {
-                Some(identity) => rights::borrow(identity, look),
-                None => Ok(look()),
-            };
-            return seen.unwrap_or_else(|_| Failure::lasting(describe(&os_error(errno))));
-        }
-    };
-    Failure::lasting(reason)
-}
-
-fn explain_files(errno: i32, step: Step, program: &Program<'_>, options: &Options) -> Failure {
-    if let Some(cwd) = &options.cwd
-        && let Some(wrong) = wrong_with(cwd, errno, step)
-    {
-        return Failure::lasting(format!("cwd {cwd} cannot be entered: {wrong}"));
-    }
-    // Of several that were tried, the first that is there is the one that was meant.
-    let mut tried = std::iter::once(&program.file).chain(&program.elsewhere);
-    let there = tried.find(|file| seen_from_here(file.to_bytes(), options).is_file());
-    // A directory that the user may not enter says EACCES of whatever is asked for.
-    let nowhere = matches!(errno, libc::ENOENT | libc::EACCES);
-    if there.is_none() && nowhere && !program.elsewhere.is_empty() {
-        let name = program.argv.first().map(|name| name.to_string_lossy());
-        return not_on_path(&name.unwrap_or_default());
-    }
-    let file = there.unwrap_or(&program.file).to_bytes();
-    let seen_from_here = seen_from_here(file, options);
-    let shown = Path::new(std::ffi::OsStr::from_bytes(file)).display();
-    match errno {
-        libc::ENOENT if seen_from_here.exists() => {
-            let reason = match interpreter_of(&seen_from_here) {
-                Some(interpreter) => {
-                    format!("the #! line of {shown} names {interpreter}, which does not exist")
-                }
-                None => format!("{shown} needs a loader or library that does not exist"),
-            };
-            Failure::lasting(reason)
-        }
-        libc::ENOENT => Failure {
-            reason: format!("program {shown} does not exist"),
-            transient: false,
-            code: 127,
-        },
-        libc::ENOEXEC => Failure::lasting(format!(
-            "exec format error: has {shown} a #! line? is it for this CPU?"
-        )),
-        libc::EACCES if seen_from_here.is_dir() => {
-            Failure::lasting(format!("{shown} is a directory"))
-        }
-        libc::EACCES => {
-            let interpreter = interpreter_of(&seen_from_here)
-                .filter(|_| rustix::fs::access(&seen_from_here, Access::EXEC_OK).is_ok());
-            Failure::lasting(match interpreter {
-                Some(interpreter) => {
-                    format!("permission denied: {shown}, or {interpreter} in its #! line")
-                }
-                None => format!("permission denied: {shown} is not executable"),
-            })
-        }
-        libc::E2BIG => Failure::lasting("the command line and environment are too long (E2BIG)"),
-        libc::ETXTBSY => {
-            Failure { transient: true, ..Failure::lasting(format!("{shown} is being written to")) }
-        }
-        _ => Failure::lasting(format!("{shown}: {}", describe(&os_error(errno)))),
-    }
-}
-
-/// Why a working directory cannot be entered, if that is what went wrong.
-fn wrong_with(cwd: &str, errno: i32, step: Step) -> Option<String> {
-    match fs::metadata(cwd) {
-        Err(error) => Some(describe(&error)),
-        Ok(meta) if !meta.is_dir() => Some("it is not a directory".to_owned()),
-        Ok(_) if step == Step::Directory => Some(describe(&os_error(errno))),
-        Ok(_) => None,
-    }
-}
-
-/// What the `#!` line of a file names, where it has one.
-fn interpreter_of(file: &Path) -> Option<String> {
-    let head = files::head(file, None)?;
-    let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let word =
-        line.trim_ascii().split(|byte| byte.is_ascii_whitespace() && *byte != b'\r').next()?;
-    Some(format!("{:?}", String::from_utf8_lossy(word)))
 }
 
 fn os_error(errno: i32) -> io::Error {

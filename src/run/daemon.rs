@@ -89,6 +89,11 @@ pub struct Ending {
 /// So many requests are taken before it is seen to what is due.
 const CALLS: usize = 64;
 
+/// How long hooks may take at the end.
+const HOOKS: Duration = Duration::from_secs(5);
+/// The same of a single run, which has nothing else to do. Each has its own limit.
+const HOOKS_OF_ONE: Duration = Duration::from_secs(24 * 3600);
+
 /// There is always room for so many actions.
 const ACTIONS: usize = 4096;
 
@@ -159,7 +164,12 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     looper.effects.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
     drop(looper);
-    let_go(&mut effects, server, plan.lock);
+    let patience = match stops {
+        0 | 1 if plan.once => HOOKS_OF_ONE,
+        0 | 1 => HOOKS,
+        _ => Duration::ZERO,
+    };
+    let_go(&mut effects, server, plan.lock, patience);
     ran?;
     log::info!(event = "stopped"; "stopped");
     let signal = (stops > 0 && last_stop != 0).then_some((last_stop, stops));
@@ -175,7 +185,13 @@ fn waits(waker: &Waker) -> io::Result<(Epoll, Timer)> {
 }
 
 /// Lets go of the socket, the jobfile and the store, in an order in which another scheduler may begin.
-fn let_go(effects: &mut Effects, server: Option<Server>, lock: Option<JobfileLock>) {
+/// Hooks may take so long to end.
+fn let_go(
+    effects: &mut Effects,
+    server: Option<Server>,
+    lock: Option<JobfileLock>,
+    patience: Duration,
+) {
     effects.settle_records();
     effects.mailbox().close();
     // Another may begin once the store is free: by then its socket is, too.
@@ -188,6 +204,7 @@ fn let_go(effects: &mut Effects, server: Option<Server>, lock: Option<JobfileLoc
     }
     // What the store does not have yet, it is to have; also when the loop has failed.
     effects.output().settle();
+    effects.hooks().settle(patience);
     effects.finish_records(clock::wall());
     if let Some(server) = server {
         server.stop();

@@ -132,7 +132,7 @@ pub struct Executor {
 
 /// What the threads share with everybody.
 struct Shared {
-    world: World,
+    world: Arc<World>,
     report: Box<dyn Fn(Report) + Send + Sync>,
     state: Mutex<State>,
     /// There is a start, a child has ended, or the end has come.
@@ -185,7 +185,7 @@ impl State {
 impl Executor {
     /// Starts the threads. What comes of each start is given to `report`, on one of them.
     pub fn start(
-        world: World,
+        world: Arc<World>,
         report: impl Fn(Report) + Send + Sync + 'static,
     ) -> io::Result<Executor> {
         let shared = Arc::new(Shared {
@@ -273,7 +273,7 @@ impl Executor {
                 job: Arc::clone(&held.job),
                 attempt: held.attempt,
                 taken: held.taken,
-                waits_for: seat.progress.waits_for(&held.job),
+                waits_for: seat.progress.waits_for(&held.job.command, &held.job.options),
                 child: seat.progress.child(),
                 given_up: held.given_up.is_some(),
             })

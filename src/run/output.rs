@@ -43,7 +43,7 @@ pub use mask::{Mask, Masks};
 use server::Server;
 pub(crate) use status::{ERASE, waiting_words};
 pub use status::{Live, column_of, shown_id};
-pub use tail::TailSink;
+pub use tail::{TailSink, WithTail};
 
 /// How the output of jobs is shown.
 #[derive(Clone)]
@@ -109,6 +109,7 @@ enum Message {
     Follow(FollowId, Option<Box<str>>, bool, FollowSink),
     Unfollow(FollowId),
     Ended(RunId),
+    Tail(RunId, WithTail),
     Over(RunId),
     Live(Live),
     Reopen,
@@ -171,9 +172,18 @@ impl Handle {
         self.send(Message::Attach(run, attempt, job, pipes));
     }
 
-    /// Says that a run will have no other attempt.
-    pub fn over(&self, run: RunId) {
+    /// Says that a run will have no other attempt. Who wants to know how it ended is shown the end of
+    /// what its last attempt has printed, once all of that has been read.
+    pub fn over(&self, run: RunId, then: Option<WithTail>) {
+        if let Some(then) = then {
+            self.tail(run, then);
+        }
         self.send(Message::Over(run));
+    }
+
+    /// Shows somebody the same of an attempt that another will follow.
+    pub fn tail(&self, run: RunId, then: WithTail) {
+        self.send(Message::Tail(run, then));
     }
 
     /// Says that an attempt has ended: what its pipes hold is read, then they are closed, whoever may

@@ -9,10 +9,11 @@
 //! 2. with `user`, that user's `HOME`, `USER` and `LOGNAME`, and the job's shell as `SHELL`;
 //! 3. with `cwd`, `PWD`;
 //! 4. the variables of `env_file`, then those of `env`, be they written there or in files;
-//! 5. `SCHEDRS_JOB`, `SCHEDRS_RUN`, `SCHEDRS_DUE`, `SCHEDRS_ATTEMPT`.
+//! 5. what the scheduler says: `SCHEDRS_JOB`, `SCHEDRS_RUN`, `SCHEDRS_DUE`, `SCHEDRS_ATTEMPT`, and more
+//!    to a hook.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
@@ -29,6 +30,9 @@ pub(super) const DEFAULT_PATH: &str =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 type Variables = BTreeMap<Vec<u8>, CString>;
+
+/// A variable, by its name and value, that the scheduler sets over all others.
+pub type Told<'a> = (&'a OsStr, &'a OsStr);
 
 /// What jobs' environments begin with.
 #[derive(Debug)]
@@ -91,7 +95,7 @@ impl Base {
         options: &Options,
         account: Option<&Account>,
         rights: Option<&Identity>,
-        told: [(&str, &str); 4],
+        told: &[Told<'_>],
     ) -> Result<Environment<'_>, String> {
         let mut own = Variables::new();
         let user = account.map(|account| account.uid);
@@ -142,7 +146,11 @@ impl Base {
             own.insert(name.as_bytes().to_vec(), entry);
         }
         for (name, value) in told {
-            set(&mut own, name, value.as_bytes());
+            // One with a NUL byte cannot be told.
+            own.extend(
+                join(name.as_bytes(), value.as_bytes())
+                    .map(|entry| (name.as_bytes().to_vec(), entry)),
+            );
         }
         Ok(Environment { base, own, secrets })
     }

@@ -97,7 +97,7 @@ impl World {
     /// Whether a process can be made as whom and where the job wants it, with as much to say to it.
     fn enter(&self, job: &Job, env: &Environment<'_>) -> Result<(), Finding> {
         let options = &*job.options;
-        let (mut argv, _) = self.command_line(job, env, options.user.is_some());
+        let (mut argv, _) = self.command_line(&job.command, options, env, options.user.is_some());
         // Whatever it is told, it does nothing.
         if let Some(first) = argv.first_mut() {
             *first = "/bin/true".into();
@@ -129,7 +129,7 @@ impl World {
     fn examine_command(&self, start: &Start, env: &Environment<'_>, found: &mut Vec<Finding>) {
         let job = &*start.job;
         let options = &*job.options;
-        let (argv, _) = self.command_line(job, env, is_somebody_else(options));
+        let (argv, _) = self.command_line(&job.command, options, env, is_somebody_else(options));
         let Some(name) = argv.first() else { return };
         let first = match &job.command {
             Command::Argv(argv) => argv.first().map_or("", |word| word),

@@ -17,7 +17,19 @@ pub(super) fn at_home(
     account: Option<&Account>,
     inherited: Option<&[u8]>,
 ) -> Result<Option<Start>, Failure> {
-    let options = &*start.job.options;
+    let Some(options) = options_at_home(&start.job.options, account, inherited)? else {
+        return Ok(None);
+    };
+    let job = Job { options: Arc::new(options), ..Job::clone(&start.job) };
+    Ok(Some(Start { job: Arc::new(job), ..start.clone() }))
+}
+
+/// The same of options alone.
+pub(super) fn options_at_home(
+    options: &Options,
+    account: Option<&Account>,
+    inherited: Option<&[u8]>,
+) -> Result<Option<Options>, Failure> {
     let below = options.cwd.iter().chain(&options.env_file).chain(options.secrets.values());
     let Some(first) = below.clone().find(|path| below_home(path).is_some()) else {
         return Ok(None);
@@ -32,14 +44,12 @@ pub(super) fn at_home(
             None => path.into(),
         }
     };
-    let options = Options {
+    Ok(Some(Options {
         cwd: options.cwd.as_deref().map(whole),
         env_file: options.env_file.as_deref().map(whole),
         secrets: options.secrets.iter().map(|(name, path)| (name.clone(), whole(path))).collect(),
         ..options.clone()
-    };
-    let job = Job { options: Arc::new(options), ..Job::clone(&start.job) };
-    Ok(Some(Start { job: Arc::new(job), ..start.clone() }))
+    }))
 }
 
 /// The `HOME` that the job will have.

@@ -10,9 +10,9 @@
 //! in the environment of the scheduler. `environment` lays a job's own variables over the rest.
 
 /// What systemd.exec(5) says a service finds in its environment, but for what a job has as well
-/// (`PATH`, `LANG`, `HOME`, `TERM` ...); and what a scheduler above this one said of the job that
-/// this scheduler is. Sorted.
-const OF_THE_SERVICE: [&[u8]; 42] = [
+/// (`PATH`, `LANG`, `HOME`, `TERM` ...); and what a scheduler above this one said of the job or the
+/// hook that this scheduler is. Sorted.
+const OF_THE_SERVICE: [&[u8]; 56] = [
     b"CACHE_DIRECTORY",
     b"CONFIGURATION_DIRECTORY",
     b"CREDENTIALS_DIRECTORY",
@@ -43,9 +43,23 @@ const OF_THE_SERVICE: [&[u8]; 42] = [
     b"REMOTE_PORT",
     b"RUNTIME_DIRECTORY",
     b"SCHEDRS_ATTEMPT",
+    b"SCHEDRS_ATTEMPTS",
+    b"SCHEDRS_COUNT",
     b"SCHEDRS_DUE",
+    b"SCHEDRS_DURATION",
+    b"SCHEDRS_ENDED",
+    b"SCHEDRS_EXIT",
+    b"SCHEDRS_FROM",
+    b"SCHEDRS_HOOK",
+    b"SCHEDRS_HOST",
     b"SCHEDRS_JOB",
+    b"SCHEDRS_OUTCOME",
+    b"SCHEDRS_REASON",
     b"SCHEDRS_RUN",
+    b"SCHEDRS_SIGNAL",
+    b"SCHEDRS_STARTED",
+    b"SCHEDRS_STREAK",
+    b"SCHEDRS_TO",
     b"SERVICE_RESULT",
     b"STATE_DIRECTORY",
     b"SYSTEMD_EXEC_PID",

@@ -23,8 +23,21 @@ use crate::sys::clock;
 
 /// How many bits are the number of the run.
 const RUN_BITS: u32 = 40;
+/// The number of a run that has this bit is that of a hook (`crate::run::hook`). No store comes to so
+/// many runs.
+const HOOK: u64 = 1 << (RUN_BITS - 1);
 /// How many are the scheduler's. Together they stay below what the kernel takes for "unlimited".
 const SCHEDULER_BITS: u32 = 22;
+
+/// What stands in the mark of a hook's processes in the place of a run, by its number.
+pub fn of_hook(number: u64) -> RunId {
+    RunId(HOOK | number & (HOOK - 1))
+}
+
+/// Whether that is what it is.
+pub(super) fn is_of_hook(run: RunId) -> bool {
+    run.0 & HOOK != 0
+}
 
 /// The marks of this scheduler.
 #[derive(Clone, Copy, Debug)]

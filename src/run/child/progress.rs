@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::SeqCst};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::core::job::{Command, Job};
+use crate::core::job::{Command, Options};
 
 /// What a start is about to do, and may hang in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,9 +139,8 @@ impl Progress {
         u32::try_from(self.shared().child.load(SeqCst)).ok().filter(|child| *child != 0)
     }
 
-    /// What the start of a job waits for, as a fragment that finishes "waits for ...".
-    pub fn waits_for(&self, job: &Job) -> String {
-        let options = &job.options;
+    /// What the start of a command waits for, as a fragment that finishes "waits for ...".
+    pub fn waits_for(&self, command: &Command, options: &Options) -> String {
         let stage = self.shared().stage.load(SeqCst) as usize;
         match STAGES.get(stage).copied().unwrap_or(Stage::Begin) {
             Stage::Begin => "the system".to_owned(),
@@ -157,7 +156,7 @@ impl Progress {
             }
             Stage::Program => "a directory of its PATH".to_owned(),
             Stage::Directory => format!("cwd {}", options.cwd.as_deref().unwrap_or(".")),
-            Stage::Execute => match &job.command {
+            Stage::Execute => match command {
                 Command::Argv(argv) => {
                     format!("exec of {}", argv.first().map_or("", |program| program))
                 }

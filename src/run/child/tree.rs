@@ -31,7 +31,7 @@ use rustix::process::{
 };
 
 use super::cgroup;
-use super::mark::Marks;
+use super::mark::{self, Marks};
 use crate::core::event::RunId;
 use crate::store::Process;
 
@@ -66,6 +66,9 @@ pub struct Origin {
     pub job: String,
     /// `SCHEDRS_DUE` in its environment.
     pub due: String,
+    /// It comes from a hook, whatever else it shows: that has the same in its environment as the run
+    /// that it is about.
+    pub is_of_hook: bool,
 }
 
 /// The processes that the scheduler was handed by the kernel, and whose they are.
@@ -163,7 +166,8 @@ impl Adopted {
                 Some((known, owner)) if *known == start => *owner,
                 _ => {
                     let origin = origin(pid, &stat, self.marks)?;
-                    let guess = if self.strangers && !origin.is_ours { None } else { only };
+                    let may_be_other = self.strangers && !origin.is_ours || origin.is_of_hook;
+                    let guess = if may_be_other { None } else { only };
                     let owner = whose(&origin).or(guess);
                     self.tell(pid, owner, &origin);
                     self.known.insert(pid, (start, owner));
@@ -193,7 +197,7 @@ impl Adopted {
     /// Says once of a process that some run has left behind that nobody knows which.
     fn tell(&self, pid: u32, owner: Option<RunId>, origin: &Origin) {
         log::debug!("process {pid} was adopted, of run {owner:?} by {origin:?}");
-        if owner.is_none() && !self.strangers {
+        if owner.is_none() && !self.strangers && !origin.is_of_hook {
             log::warn!(
                 event = "left_alone",
                 pid = pid;
@@ -281,6 +285,43 @@ fn marked(marks: Marks) -> io::Result<impl Iterator<Item = (Process, RunId)>> {
     }))
 }
 
+/// The living processes of a hook that its main process, a child of the calling thread, is not the
+/// parent of any more. They are told by their mark; without one, by its group and session.
+pub fn left_by_hook(marks: Option<Marks>, hook: RunId, main: u32) -> io::Result<Vec<Process>> {
+    let (pid, thread) = (getpid(), rustix::thread::gettid());
+    let own = pid.as_raw_nonzero().get() as u32;
+    // One that was made with `CLONE_PARENT` is our child as well.
+    let strays = children_of_thread(own, &thread.to_string())?;
+    let strays = strays.into_iter().filter(|pid| *pid != main).map(|pid| (pid, true));
+    let mut found = Vec::new();
+    for (pid, is_stray) in adopted()?.into_iter().map(|pid| (pid, false)).chain(strays) {
+        let Some(stat) = Stat::look(pid)?.filter(|stat| !matches!(stat.state, 'Z' | 'X')) else {
+            continue;
+        };
+        let is_its = match marks.and_then(|marks| marks.read(pid)) {
+            _ if is_stray => true,
+            Some(Some(run)) => run == hook,
+            _ => [stat.group, stat.session].contains(&main),
+        };
+        if is_its {
+            found.push(Process { pid, start: stat.start });
+        }
+    }
+    Ok(found)
+}
+
+/// Waits for the children of the calling thread that have ended. Answers whether there are others.
+pub fn reap_own() -> bool {
+    loop {
+        match wait(WaitOptions::NOHANG | OF_THIS_THREAD) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return true,
+            // ECHILD; no other error is possible.
+            Err(_) => return false,
+        }
+    }
+}
+
 /// The children of the first thread.
 fn adopted() -> io::Result<Vec<u32>> {
     let pid = getpid();
@@ -305,6 +346,7 @@ fn origin(pid: u32, stat: &Stat, marks: Option<Marks>) -> io::Result<Origin> {
     let mut origin = Origin { group: stat.group, session: stat.session, ..Origin::default() };
     if let Some(marked) = marks.map(|marks| marks.look(pid)).transpose()?.flatten() {
         (origin.is_ours, origin.marked) = (true, marked);
+        origin.is_of_hook = marked.is_some_and(mark::is_of_hook);
     }
     origin.cgroup = cgroup::path_of(pid);
     let environ = match fs::read(format!("/proc/{pid}/environ")) {
@@ -322,6 +364,7 @@ fn origin(pid: u32, stat: &Stat, marks: Option<Marks>) -> io::Result<Origin> {
             "SCHEDRS_RUN" => origin.run = value.parse().ok().map(RunId),
             "SCHEDRS_JOB" => origin.job = value.to_owned(),
             "SCHEDRS_DUE" => origin.due = value.to_owned(),
+            "SCHEDRS_HOOK" => origin.is_of_hook = true,
             _ => {}
         }
     }

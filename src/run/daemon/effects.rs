@@ -43,6 +43,7 @@ use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
 use crate::run::executor::{Executor, Report, Submitter};
+use crate::run::hook::Hooks;
 use crate::run::output;
 use crate::store::Process;
 use crate::store::keeper::StoreEvent;
@@ -78,6 +79,7 @@ pub(super) struct Effects {
     epoll: Epoll,
     mailbox: Mailbox<Message>,
     executor: Executor,
+    hooks: Hooks,
     output: output::Handle,
     adopted: Adopted,
     marks: Option<Marks>,
@@ -167,13 +169,16 @@ impl Effects {
                 None
             }
         };
-        let executor = Executor::start(World::new(limit, marks, groups.clone()), move |outcome| {
+        let world = Arc::new(World::new(limit, marks, groups.clone()));
+        let hooks = Hooks::new(Arc::clone(&world))?;
+        let executor = Executor::start(world, move |outcome| {
             report.send(Message::Report(outcome));
         })?;
         Ok(Effects {
             epoll,
             mailbox,
             executor,
+            hooks,
             output: plan.output.clone(),
             adopted,
             marks,
@@ -201,6 +206,11 @@ impl Effects {
 
     pub(super) fn output(&self) -> output::Handle {
         self.output.clone()
+    }
+
+    /// The way to short commands that run beside the jobs.
+    pub(super) fn hooks(&self) -> &Hooks {
+        &self.hooks
     }
 
     pub(super) fn mailbox(&self) -> Mailbox<Message> {
@@ -273,7 +283,7 @@ impl Effects {
                 match notice {
                     Notice::Started { run, .. } => self.attach(run),
                     // There will be no record of it.
-                    Notice::Disowned { run, .. } => self.output.over(run),
+                    Notice::Disowned { run, .. } => self.output.over(run, None),
                     Notice::ClockJumped { by_micros: by @ 1.. } => {
                         self.catch_up(CatchingUp::after_jump(by, now.wall));
                     }

@@ -140,7 +140,7 @@ fn refusal(state: &State, start: &Start) -> Option<String> {
     let last = hanging.nth(MOST_OF_ONE_JOB - 1)?;
     Some(format!(
         "{MOST_OF_ONE_JOB} earlier starts of this job still hang; the last is waiting for {}",
-        last.progress.waits_for(&start.job)
+        last.progress.waits_for(&start.job.command, &start.job.options)
     ))
 }
 

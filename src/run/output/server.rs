@@ -214,6 +214,7 @@ impl Server {
                 Message::Follow(id, job, past, sink) => self.tails.follow(id, job, past, sink),
                 Message::Unfollow(id) => self.tails.unfollow(id),
                 Message::Ended(run) => self.end_run(run),
+                Message::Tail(run, then) => self.tails.show(run, then),
                 Message::Over(run) => self.tails.over(run),
                 Message::Live(live) => self.bottom.set(live, clock::mono()),
                 Message::Reopen => self.files.reopen(),

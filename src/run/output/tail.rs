@@ -2,7 +2,8 @@
 //! job.
 //!
 //! What is kept is what came last (`crate::core::printed`), with secrets taken out already. It stays
-//! here until the run is over, so that who asks meanwhile sees what there is so far.
+//! here until the run is over, so that who asks meanwhile sees what there is so far, and who tells
+//! somebody of the run can show how it ended.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,6 +19,10 @@ use crate::core::sort;
 /// Takes the end of what a run has printed, as it is to be kept, and how many bytes that was in all.
 /// Called on the output thread at the end of each attempt: it must not block.
 pub type TailSink = Arc<dyn Fn(RunId, Vec<u8>, u64) + Send + Sync>;
+
+/// Takes the end of what an attempt has printed, and how many bytes that was in all. Called on the output
+/// thread: it must not block.
+pub type WithTail = Box<dyn FnOnce(&[u8], u64) + Send>;
 
 /// See the [module](self).
 #[derive(Default)]
@@ -37,6 +42,8 @@ struct Tail {
     goes_on: bool,
     /// There will be no other.
     is_over: bool,
+    /// Who waits for the end of that attempt.
+    waiting: Vec<WithTail>,
 }
 
 impl fmt::Debug for Tails {
@@ -52,17 +59,16 @@ impl Tails {
 
     /// An attempt of a run begins to print.
     pub(super) fn begin(&mut self, run: RunId, attempt: u32, job: &Arc<Job>) {
-        if self.sink.is_some() || !self.followers.is_empty() {
-            let tail = self.of_run.entry(run).or_insert_with(|| Tail {
-                job: Arc::clone(job),
-                gatherer: Gatherer::default(),
-                total: 0,
-                goes_on: false,
-                is_over: false,
-            });
-            tail.gatherer.begin(attempt);
-            tail.goes_on = true;
-        }
+        let tail = self.of_run.entry(run).or_insert_with(|| Tail {
+            job: Arc::clone(job),
+            gatherer: Gatherer::default(),
+            total: 0,
+            goes_on: false,
+            is_over: false,
+            waiting: Vec::new(),
+        });
+        tail.gatherer.begin(attempt);
+        tail.goes_on = true;
     }
 
     /// It has printed something.
@@ -91,8 +97,20 @@ impl Tails {
         if let Some(sink) = self.sink.as_ref().filter(|_| tail.total > 0) {
             sink(run, tail.gatherer.printed().encode(), tail.total);
         }
-        if tail.is_over || self.sink.is_none() {
+        for then in std::mem::take(&mut tail.waiting) {
+            tail.show(then);
+        }
+        if tail.is_over {
             self.of_run.remove(&run);
+        }
+    }
+
+    /// Shows somebody the end of the last attempt that had a process, once all of it has been fed.
+    pub(super) fn show(&mut self, run: RunId, then: WithTail) {
+        match self.of_run.get_mut(&run) {
+            Some(tail) if tail.goes_on => tail.waiting.push(then),
+            Some(tail) => tail.show(then),
+            None => then(&[], 0),
         }
     }
 
@@ -136,6 +154,18 @@ impl Tails {
 
     pub(super) fn unfollow(&mut self, id: FollowId) {
         self.followers.retain(|follower| follower.0 != id);
+    }
+}
+
+impl Tail {
+    fn show(&self, then: WithTail) {
+        match self.gatherer.printed().attempts.back() {
+            Some(attempt) => {
+                let text = attempt.text();
+                then(&text, attempt.missing + text.len() as u64);
+            }
+            None => then(&[], 0),
+        }
     }
 }
 
@@ -210,6 +240,49 @@ mod tests {
         assert_eq!(shown.collect::<Vec<_>>(), expected);
     }
 
+    /// Also where no store keeps any of it.
+    #[test]
+    fn who_tells_of_a_run_is_shown_how_it_ended() {
+        let mut tails = Tails::new(None, 8);
+        let shown = Arc::new(Mutex::new(Vec::new()));
+        let then = |name: &'static str| -> WithTail {
+            let shown = Arc::clone(&shown);
+            Box::new(move |tail, total| {
+                let tail = String::from_utf8(tail.to_vec()).unwrap();
+                shown.lock().unwrap().push((name, tail, total));
+            })
+        };
+        let (a, b) = (job("a", None), job("b", Some(0)));
+        tails.begin(RunId(1), 1, &a);
+        tails.feed(RunId(1), false, b"the first attempt\nis\n", NOW);
+        // It is shown when all of it is there.
+        tails.show(RunId(1), then("retry"));
+        tails.feed(RunId(1), false, b"over", NOW);
+        tails.end(RunId(1));
+        tails.begin(RunId(1), 2, &a);
+        tails.feed(RunId(1), true, b"short\n", NOW);
+        tails.end(RunId(1));
+        tails.show(RunId(1), then("failure"));
+        tails.over(RunId(1));
+        // One of which nothing is kept, and one that never had a process.
+        tails.begin(RunId(2), 1, &b);
+        tails.feed(RunId(2), false, b"nothing\n", NOW);
+        tails.show(RunId(2), then("nothing kept"));
+        tails.over(RunId(2));
+        tails.end(RunId(2));
+        tails.show(RunId(3), then("no process"));
+        tails.over(RunId(3));
+        assert!(tails.of_run.is_empty());
+        let expected = [
+            ("retry", "\nis\nover", 25),
+            ("failure", "short\n", 6),
+            ("nothing kept", "", 8),
+            ("no process", "", 0),
+        ];
+        let expected = expected.map(|(name, tail, total)| (name, tail.to_owned(), total));
+        assert_eq!(*shown.lock().unwrap(), expected);
+    }
+
     #[test]
     fn who_follows_hears_of_that_job() {
         let mut tails = Tails::default();
@@ -228,8 +301,10 @@ mod tests {
         // One who comes later hears what there was.
         tails.feed(RunId(2), false, b"z\nrest", NOW);
         tails.follow(FollowId(3), Some("b".into()), true, sink("late"));
-        tails.end(RunId(1));
-        tails.end(RunId(2));
+        for run in [RunId(1), RunId(2)] {
+            tails.end(run);
+            tails.over(run);
+        }
         let heard = heard.lock().unwrap();
         let names: Vec<&str> = heard.iter().map(|heard| heard.0).collect();
         assert_eq!(names, ["a", "all", "all", "late", "late", "late", "a", "late"]);

@@ -289,6 +289,9 @@ fn whose(
 ) -> Option<RunId> {
     let by_number = |pid| by_pid.get(&pid).copied();
     let marked = origin.marked.filter(|id| runs.contains_key(id));
+    if marked.is_none() && origin.is_of_hook {
+        return None;
+    }
     let in_group = || {
         let path = origin.cgroup.as_deref()?;
         let is_in = |run: &Run| run.group.as_ref().is_some_and(|group| group.holds(path));

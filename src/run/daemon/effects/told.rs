@@ -34,7 +34,7 @@ impl Effects {
             report::record(record);
         }
         if let Some(run) = record.run {
-            self.output.over(run);
+            self.output.over(run, None);
         }
         if self.once {
             self.last_run = Some(record.clone());
