@@ -10,6 +10,10 @@ pub(super) fn text_or_null(text: Option<&str>) -> String {
 
 /// A text, as the bytes that it is.
 pub(super) fn text(text: &str) -> String {
+    // In a statement that stands before the name of a table (`super::schema::named`).
+    if text.contains('~') {
+        return digits(text.as_bytes());
+    }
     let mut quoted = String::with_capacity(text.len() + 10);
     quoted.push_str("_binary'");
     for char in text.chars() {
@@ -28,6 +32,11 @@ pub(super) fn bytes(bytes: &[u8]) -> String {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return self::text(text);
     }
+    digits(bytes)
+}
+
+/// Bytes, each as two digits.
+fn digits(bytes: &[u8]) -> String {
     let mut digits = String::with_capacity(bytes.len() * 2 + 3);
     digits.push_str("x'");
     for byte in bytes {
@@ -57,6 +66,7 @@ mod tests {
         assert_eq!(text("a"), "_binary'a'");
         assert_eq!(text("\\'; DROP\0 ✓"), "_binary'\\\\\\'; DROP\\0 ✓'");
         assert_eq!(bytes(b"'"), "_binary'\\''");
+        assert_eq!(text("~x"), "x'7e78'");
         assert_eq!(bytes(&[0xff, 0x27]), "x'ff27'");
         assert_eq!((list([]), number_or_null(Some(-7))), ("NULL".to_owned(), "-7".to_owned()));
     }
