@@ -7,7 +7,7 @@ use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::core::record::{AttemptRecord, Latest, RunRecord, Session};
-use crate::store::{Query, Reader, StoreError};
+use crate::store::{Entries, Query, Reader, StoreError};
 
 /// What there is to read. Records are in the order in which they came.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +82,14 @@ impl Reader for Fake {
         let about = |change: &&Change| change.job.is_none() || change.job.as_deref() == job;
         let within = |change: &&Change| (from..=until).contains(&change.at);
         Ok(self.changes.iter().filter(about).filter(within).cloned().collect())
+    }
+
+    fn entries(&mut self, _: &str) -> Result<Entries, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {

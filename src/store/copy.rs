@@ -15,7 +15,7 @@ use std::fmt;
 
 use self::look::Look;
 use super::shared::Shared;
-use super::{Fact, OpenRun, RunRecord, Store, StoreError};
+use super::{Entries, Fact, OpenRun, RunRecord, Store, StoreError};
 use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::fleet::{Member, SPARE_RUNS, SessionId};
 use crate::core::record::Session;
@@ -61,6 +61,8 @@ pub struct Counts {
     pub changes: u64,
     /// Lives of schedulers.
     pub lives: u64,
+    /// Entries of lists.
+    pub entries: u64,
 }
 
 /// What was copied.
@@ -138,7 +140,7 @@ impl std::error::Error for CopyError {}
 
 impl Counts {
     /// What there is, each with its name.
-    pub fn rows(&self) -> [(&'static str, u64); 10] {
+    pub fn rows(&self) -> [(&'static str, u64); 11] {
         [
             ("jobs", self.jobs),
             ("added at run time", self.added),
@@ -150,6 +152,7 @@ impl Counts {
             ("outputs", self.outputs),
             ("changes", self.changes),
             ("scheduler sessions", self.lives),
+            ("list entries", self.entries),
         ]
     }
 }
@@ -160,7 +163,11 @@ struct Rest {
     all_paused: Option<Pause>,
     changes: Vec<Change>,
     lives: Vec<Session>,
+    lists: Vec<List>,
 }
+
+/// A list: its name, and its entries with their keys, both in their order.
+type List = (Box<str>, Entries);
 
 /// The store that is written, and in whose name.
 struct Target<'a> {
@@ -259,6 +266,12 @@ impl<'a> Target<'a> {
         }
         for change in &rest.changes {
             self.push(Fact::Change(change.clone()))?;
+        }
+        for (list, entries) in &rest.lists {
+            for (key, value) in entries {
+                let (list, key, value) = (list.clone(), key.clone(), Some(value.clone()));
+                self.push(Fact::Entry { list, key, value })?;
+            }
         }
         self.flush()?;
         if (highest + 2..SPARE_RUNS).contains(&next_run) {
@@ -362,10 +375,21 @@ impl Rest {
         let is_here = |change: &Change| {
             changes.get(&change.at.micros()).is_some_and(|there| there.contains(&change))
         };
-        match other.changes.iter().find(|change| !is_here(change)) {
-            Some(change) => foreign(format!("a change by {}", change.by)),
+        if let Some(change) = other.changes.iter().find(|change| !is_here(change)) {
+            return foreign(format!("a change by {}", change.by));
+        }
+        let entries: HashSet<_> = self.entries().collect();
+        match other.entries().find(|entry| !entries.contains(entry)) {
+            Some((list, ..)) => foreign(format!("an entry of the list {list}")),
             None => Ok(()),
         }
+    }
+
+    /// All entries of all lists, each with its list, its key and its value.
+    fn entries(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.lists.iter().flat_map(|(list, entries)| {
+            entries.iter().map(move |(key, value)| (&**list, &**key, &**value))
+        })
     }
 
     fn must_equal(&self, other: &Rest) -> Result<(), CopyError> {
@@ -378,12 +402,14 @@ impl Rest {
             self.all_paused == other.all_paused,
             self.changes == other.changes,
             self.lives == other.lives,
+            self.lists == other.lists,
         ) {
-            (true, true, true, true) => Ok(()),
+            (true, true, true, true, true) => Ok(()),
             (false, ..) => differs("the number of jobs"),
             (_, false, ..) => differs("whether all jobs are paused"),
-            (_, _, false, _) => differs("the changes"),
-            (.., false) => differs("the scheduler sessions"),
+            (_, _, false, ..) => differs("the changes"),
+            (.., false, _) => differs("the scheduler sessions"),
+            (.., false) => differs("the list entries"),
         }
     }
 
@@ -399,6 +425,7 @@ impl Rest {
             paused: count(|job| job.pause.is_some()) + u64::from(self.all_paused.is_some()),
             changes: self.changes.len() as u64,
             lives: self.lives.len() as u64,
+            entries: self.entries().count() as u64,
             ..records
         }
     }

@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use self::shared::Fleet;
 use super::shared::{ASKS_KEPT, CLAIMS_KEPT};
 use super::{
-    AttemptRecord, Fact, Latest, Limits, OpenRun, Query, Reader, Restored, RunRecord, Session,
-    Store, StoreError,
+    AttemptRecord, Entries, Fact, Latest, Limits, OpenRun, Query, Reader, Restored, RunRecord,
+    Session, Store, StoreError,
 };
 use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::fleet::{Member, SPARE_RUNS};
@@ -44,6 +44,8 @@ struct Kept {
     histories: HashMap<Box<str>, History>,
     runs: HashMap<RunId, u64>,
     changes: Vec<Change>,
+    /// By the name of the list. None of them is empty.
+    lists: BTreeMap<Box<str>, BTreeMap<Box<str>, Box<str>>>,
     sessions: Vec<Session>,
     next_seq: u64,
     next_run: u64,
@@ -310,8 +312,20 @@ impl Kept {
                 let beyond = self.changes.len().saturating_sub(CHANGES);
                 self.changes.drain(..beyond);
             }
+            Fact::Entry { list, key, value } => self.entry(list, key, value.as_deref()),
         }
         None
+    }
+
+    fn entry(&mut self, list: &str, key: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.lists.entry(list.into()).or_default().insert(key.into(), value.into());
+        } else if let Some(entries) = self.lists.get_mut(list) {
+            entries.remove(key);
+            if entries.is_empty() {
+                self.lists.remove(list);
+            }
+        }
     }
 
     fn admitted(&mut self, run: RunId, record: RunRecord, only_on: Option<&str>) -> Option<RunId> {
@@ -552,6 +566,16 @@ impl Reader for Memory {
         let mut found: Vec<Change> = kept.changes.iter().filter(within).cloned().collect();
         sort::by_key(&mut found, |change| change.at);
         Ok(found)
+    }
+
+    fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
+        let kept = self.kept();
+        let entries = kept.lists.get(list).into_iter().flatten();
+        Ok(entries.map(|(key, value)| (key.clone(), value.clone())).collect())
+    }
+
+    fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
+        Ok(self.kept().lists.keys().cloned().collect())
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {

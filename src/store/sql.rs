@@ -40,6 +40,9 @@ pub(super) struct Batch<'a> {
     pub(super) all_paused: Option<Option<&'a Pause>>,
     /// What people have changed, each once.
     pub(super) changes: Vec<&'a Change>,
+    /// Entries of lists, each with the last that is said of it, in the order of lists and keys: so two
+    /// hosts that write the same ones wait for each other in one direction only.
+    pub(super) entries: BTreeMap<(&'a str, &'a str), Option<&'a str>>,
     /// The last moment that any of the facts tells of.
     pub(super) at: Option<Instant>,
 }
@@ -159,6 +162,9 @@ impl<'a> Batch<'a> {
                         batch.changes.push(change);
                     }
                 }
+                Fact::Entry { list, key, value } => {
+                    batch.entries.insert((list, key), value.as_deref());
+                }
                 fact => {
                     let fits = batch.stages.last().is_some_and(|stage| stage.takes(fact));
                     if !fits {
@@ -179,6 +185,18 @@ impl<'a> Batch<'a> {
         self.all_paused.is_some()
             || !self.changes.is_empty()
             || self.stages.iter().any(|stage| stage.jobs.values().any(job))
+    }
+
+    /// The entries that are to be there, each with its list, its key and its value.
+    pub(super) fn put(&self) -> Vec<(&'a str, &'a str, &'a str)> {
+        let entries = self.entries.iter();
+        entries.filter_map(|((list, key), value)| Some((*list, *key, (*value)?))).collect()
+    }
+
+    /// Those that are not to be there, each by its list and its key.
+    pub(super) fn taken_away(&self) -> Vec<(&'a str, &'a str)> {
+        let gone = self.entries.iter().filter(|(_, value)| value.is_none());
+        gone.map(|(entry, _)| *entry).collect()
     }
 }
 
@@ -281,7 +299,11 @@ impl<'a> Stage<'a> {
                 self.outputs.push((*run, tail, *total));
             }
             // They are not of any stage.
-            Fact::Began(_) | Fact::Stopped { .. } | Fact::AllPaused(_) | Fact::Change(_) => {}
+            Fact::Began(_)
+            | Fact::Stopped { .. }
+            | Fact::AllPaused(_)
+            | Fact::Change(_)
+            | Fact::Entry { .. } => {}
         }
     }
 

@@ -72,7 +72,7 @@ fn every_fact_comes_back(bed: &dyn Bed) {
     let mut full = job("full", 0);
     full.pause = Some(pause(5));
     full.resumed = true;
-    full.added = Some("command = \"true\"\n".into());
+    full.added = Some("command = \"~/bin/true\"\n".into());
     full.overrides = Some("timeout = \"1s\"\n".into());
     let mut bare = job("bare ✓ \0", 0);
     bare.decided = Instant::MIN;
@@ -539,6 +539,91 @@ fn changes_of_a_job_and_of_all(bed: &dyn Bed) {
     assert_eq!(changes(Some("c"), 3, 3), [0; 0]);
 }
 
+/// Of a list each key has one value: the last that was written.
+fn entries_of_lists(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    let find = |store: &dyn Store, list: &str| {
+        let found = store.reader().unwrap().entries(list).unwrap();
+        found.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(find(&*store, "told"), none);
+    let facts = [
+        entry("told", "b", Some("1")),
+        entry("told", "a", Some("1")),
+        entry("told", "b", Some("2")),
+        entry("told", "new", Some("x")),
+        entry("told", "new", None),
+        entry("told", "gone", None),
+        entry("told", "back", None),
+        entry("told", "back", Some("y")),
+        entry("Told", "a", Some("another list")),
+        entry("tol", "da", Some("and another")),
+        entry("told2", "", Some("")),
+    ];
+    commit(&mut *store, &facts);
+    assert_eq!(find(&*store, "told"), ["a=1", "b=2", "back=y"]);
+    let lists = |store: &dyn Store| store.reader().unwrap().lists().unwrap();
+    assert_eq!(lists(&*store), ["Told", "tol", "told", "told2"].map(Box::from));
+    // Once more, as after a commit of which nobody knows what has become.
+    commit(&mut *store, &facts);
+    commit(&mut *store, &[entry("told", "a", Some("3")), entry("told", "back", None)]);
+    commit(&mut *store, &[entry("tol", "da", None), entry("none", "a", None)]);
+    drop(store);
+    let mut store = bed.open();
+    store.restore().unwrap();
+    assert_eq!(find(&*store, "told"), ["a=3", "b=2"]);
+    assert_eq!(find(&*store, "Told"), ["a=another list"]);
+    assert_eq!(find(&*store, "told2"), ["="]);
+    assert_eq!(find(&*store, "tol"), none);
+    assert_eq!(lists(&*store), ["Told", "told", "told2"].map(Box::from));
+    // They stay, however old, until somebody takes them away.
+    tidy(&mut *store, Limits { runs: 1, days: 1 }, at(400 * 86_400));
+    assert_eq!(find(&*store, "told"), ["a=3", "b=2"]);
+}
+
+/// Keys are bytes, in their order, and values are texts of any characters.
+fn entries_are_told_apart_by_their_bytes(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    let long = "ü".repeat(256);
+    let longer = format!("{}x", &long[..510]);
+    let keys = "a,A,b,B,a , a,a\0,a\0b,a\u{1},\u{1a},\u{1a}0,,ä,Ä,a\u{308},ß,ss,é,日本,\u{ffff},\u{10ffff}";
+    let mut keys: Vec<&str> = keys.split(',').chain(["~record", "'\\", "%_", "$1"]).collect();
+    keys.extend([&*long, &*longer]);
+    let unit = "\0'\\~✓ü";
+    let most = unit.repeat(65_536 / unit.len());
+    let value = |key: &str| if key == "日本" { most.clone() } else { format!("of {key}") };
+    let facts: Vec<Fact> = keys.iter().map(|key| entry("x", key, Some(&value(key)))).collect();
+    commit(&mut *store, &facts);
+    keys.sort_unstable();
+    let found = store.reader().unwrap().entries("x").unwrap();
+    assert_eq!(found.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), keys);
+    assert!(found.iter().all(|(key, text)| **text == *value(key)), "a value is another");
+    // Each is taken away alone.
+    while let Some(key) = keys.pop() {
+        commit(&mut *store, &[entry("x", key, None)]);
+        let found = store.reader().unwrap().entries("x").unwrap();
+        assert_eq!(found.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), keys);
+    }
+}
+
+/// An entry comes with what it is written with, and a claim that is lost does not touch it.
+fn entries_are_part_of_a_commit(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    commit(&mut *store, &[admitted(1, "a", 10)]);
+    let facts = [
+        entry("x", "first", Some("1")),
+        admitted(2, "a", 10),
+        ended(1, "a", Outcome::Succeeded, 12),
+        entry("x", "last", Some("2")),
+        Fact::Withdrawn { run: RunId(2) },
+    ];
+    assert_eq!(commit(&mut *store, &facts), [2]);
+    let found = store.reader().unwrap().entries("x").unwrap();
+    assert_eq!(found.iter().map(|(key, _)| &**key).collect::<Vec<_>>(), ["first", "last"]);
+    assert_eq!(all(&*store)[0].outcome, Some(Outcome::Succeeded));
+}
+
 fn sessions_one_after_the_other(bed: &dyn Bed) {
     let mut store = fresh(bed);
     commit(&mut *store, &[Fact::Began(session(1, 0)), admitted(1, "a", 30)]);
@@ -790,6 +875,9 @@ contract! {
     queries
     how_jobs_have_fared
     changes_of_a_job_and_of_all
+    entries_of_lists
+    entries_are_told_apart_by_their_bytes
+    entries_are_part_of_a_commit
     sessions_one_after_the_other
     the_past_is_bounded
     records_from_ahead_keep_none_behind_them

@@ -60,6 +60,9 @@ fn past() -> Vec<Fact> {
         Fact::Change(change(Some("b"), 4)),
         Fact::Change(change(None, 5)),
         Fact::Stopped { at: at(90) },
+        entry("told", "b", Some("failing")),
+        entry("told", "added ✓ \0", Some("")),
+        entry("out", "1", Some("~ \0 '")),
     ]);
     facts.push(Fact::Began(session(8, 100)));
     facts.push(Fact::Change(change(None, 120)));
@@ -81,7 +84,7 @@ fn there_and_back(bed: &dyn Bed) {
     let mut to = bed.open();
     let there = copied(&mut *from, &mut *to).unwrap();
     assert_eq!(there.read, there.written);
-    let rows = [3, 1, 1, 2, 7, 5, 6, 4, 3, 2];
+    let rows = [3, 1, 1, 2, 7, 5, 6, 4, 3, 2, 3];
     assert_eq!(there.read.rows().map(|(_, count)| count), rows);
     assert_eq!(seen_of(&*to), seen_of(&*from));
     drop(to);
@@ -203,6 +206,7 @@ fn it_goes_on_where_it_has_stopped() {
     }
     facts.push(Fact::Change(change(None, 5)));
     facts.push(Fact::Began(session(8, 100)));
+    facts.extend((0..1500).map(|key| entry("told", &key.to_string(), Some("x"))));
     Store::commit(&mut from, &facts).unwrap();
     let mut to = Failing(Memory::new(), 0);
     let mut last = 0;
@@ -236,13 +240,14 @@ fn it_goes_on_where_it_has_stopped() {
 #[test]
 fn what_is_refused() {
     let run = || whole(1, "a", 10, Outcome::Succeeded);
-    let rows: [(&str, Vec<Fact>, Vec<Fact>, &str); 7] = [
+    let rows: [(&str, Vec<Fact>, Vec<Fact>, &str); 8] = [
         ("a run that is not over", vec![admitted(4, "a", 10)], vec![], "run 4 of a is not over"),
         ("another run", run(), whole(1, "a", 11, Outcome::Succeeded), "run 1 of a"),
         ("another end", run(), whole(1, "a", 10, Outcome::TimedOut), "run 1 of a"),
         ("a job", run(), vec![Fact::Job(job("b", 0).into())], "the job b"),
         ("a pause", run(), vec![Fact::AllPaused(Some(pause(3)))], "a pause of all jobs"),
         ("a change", run(), vec![Fact::Change(change(None, 5))], "a change by ann"),
+        ("an entry", run(), vec![entry("told", "a", Some("x"))], "an entry of the list told"),
         ("a life", run(), vec![Fact::Began(session(8, 100))], "been used by a scheduler"),
     ];
     for (what, from, to, words) in rows {

@@ -7,7 +7,8 @@ use schedrs::event::{Change, JobRecord, Pause, RunId};
 use schedrs::instant::Instant;
 use schedrs::outcome::Outcome;
 use schedrs::store::{
-    AttemptRecord, Fact, Latest, Process, Query, Reader, Restored, RunRecord, Session, Store,
+    AttemptRecord, Entries, Fact, Latest, Process, Query, Reader, Restored, RunRecord, Session,
+    Store,
 };
 
 /// So many seconds after the beginning of 2026.
@@ -123,6 +124,11 @@ pub(crate) fn fate(job: &str, due: i64, last_due: i64, count: u64, outcome: Outc
     Fact::Fate { job: job.into(), due, last_due, count, outcome, at, host: None }
 }
 
+/// An entry of a list, or that there is none any more.
+pub(crate) fn entry(list: &str, key: &str, value: Option<&str>) -> Fact {
+    Fact::Entry { list: list.into(), key: key.into(), value: value.map(Box::from) }
+}
+
 /// All that a reader can find, comparable between stores: the numbers of records are those of
 /// their order.
 #[derive(Debug, Default, PartialEq)]
@@ -135,6 +141,7 @@ pub(crate) struct Seen {
     paused: Option<Pause>,
     pub(crate) changes: Vec<Change>,
     pub(crate) sessions: Vec<Session>,
+    pub(crate) lists: Vec<(Box<str>, Entries)>,
 }
 
 /// How each job has fared, from all its records.
@@ -173,7 +180,16 @@ pub(crate) fn seen(reader: &mut dyn Reader) -> Seen {
         paused: reader.all_paused().unwrap(),
         changes: reader.changes(None, Instant::MIN, Instant::MAX).unwrap(),
         sessions: reader.sessions().unwrap(),
+        lists: lists(reader),
     }
+}
+
+/// All lists that are not empty.
+fn lists(reader: &mut dyn Reader) -> Vec<(Box<str>, Entries)> {
+    let names = reader.lists().unwrap().into_iter();
+    let lists: Vec<_> = names.map(|list| (list.clone(), reader.entries(&list).unwrap())).collect();
+    assert!(lists.iter().all(|(_, entries)| !entries.is_empty()), "{lists:?}");
+    lists
 }
 
 pub(crate) fn seen_of(store: &dyn Store) -> Seen {

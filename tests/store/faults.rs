@@ -247,6 +247,37 @@ fn a_newer_one_is_refused() {
     assert!(fs::read(bed.path()).unwrap() == before, "it has changed");
 }
 
+/// An update has brought a newer program, and the scheduler has not been restarted.
+#[test]
+fn an_older_one_can_be_read_and_becomes_the_newest() {
+    let bed = Bed::new(3);
+    let conn = Connection::open(bed.path()).unwrap();
+    conn.execute_batch("DROP TABLE entry; PRAGMA user_version = 1").unwrap();
+    assert_eq!(records(&bed.path()), 3);
+    let mut reader = SqliteReader::open(&bed.path()).unwrap();
+    assert_eq!((reader.entries("x"), reader.lists()), (Ok(vec![]), Ok(vec![])));
+    drop(conn);
+    let mut store = open(&bed.path()).unwrap();
+    store.commit(&[entry("x", "k", Some("v"))]).unwrap();
+    assert_eq!(reader.entries("x"), Ok(vec![("k".into(), "v".into())]));
+    assert_eq!(records(&bed.path()), 3);
+}
+
+#[test]
+fn a_commit_that_fails_leaves_no_entries() {
+    let bed = Bed::new(1);
+    let mut store = open(&bed.path()).unwrap();
+    store.commit(&[entry("x", "old", Some("1"))]).unwrap();
+    let refuse = "CREATE TRIGGER no BEFORE INSERT ON record BEGIN SELECT RAISE(ABORT, 'no'); END";
+    Connection::open(bed.path()).unwrap().execute_batch(refuse).unwrap();
+    let facts = [entry("x", "new", Some("2")), entry("x", "old", None), admitted(9, "a", 99)];
+    assert!(store.commit(&facts).is_err());
+    // A trigger of somebody else is damage: the file was moved aside.
+    let aside = bed.dir.path().join("x.db.corrupt-1");
+    let found = SqliteReader::open(&aside).unwrap().entries("x");
+    assert_eq!(found, Ok(vec![("old".into(), "1".into())]));
+}
+
 #[test]
 fn one_scheduler_at_a_time() {
     let bed = Bed::new(1);

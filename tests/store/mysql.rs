@@ -1,8 +1,8 @@
 //! What the store on MySQL or MariaDB does with a server that is not as it should be: one clear line
 //! each.
 
-use schedrs::store::Trouble;
 use schedrs::store::location::{self, Location};
+use schedrs::store::{Fact, Trouble};
 
 use crate::facts::*;
 use crate::outages::{self, all_refused, open, refused};
@@ -43,6 +43,25 @@ fn a_newer_schema_is_left_alone() {
     let (kind, message) = refused(&url);
     assert_eq!(kind, Trouble::Newer(7));
     assert!(message.contains("newer schedrs"), "{message}");
+}
+
+/// Hosts are updated one by one: who is newer brings the tables up to date, and who is older goes on.
+#[test]
+fn an_older_schema_becomes_the_newest() {
+    let Some(server) = Server::shared(Engine::Mariadb) else { return };
+    let url = server.fresh();
+    let (_, database) = url.rsplit_once('/').unwrap();
+    open(&url).unwrap().store.commit(&[Fact::Job(job("a", 0).into())]).unwrap();
+    server.cli(&format!("DROP TABLE {database}.schedrs_entry"));
+    server.cli(&format!("UPDATE {database}.schedrs_store SET version = 1"));
+    let location = Location::parse(&url, std::path::Path::new("/")).unwrap();
+    let mut reader = location::reader(&location).unwrap();
+    assert_eq!((reader.entries("x"), reader.lists()), (Ok(vec![]), Ok(vec![])));
+    open(&url).unwrap().store.commit(&[entry("x", "k", Some("v"))]).unwrap();
+    assert_eq!(reader.entries("x"), Ok(vec![("k".into(), "v".into())]));
+    assert_eq!(reader.jobs().unwrap().len(), 1);
+    let oldest = server.cli(&format!("SELECT oldest FROM {database}.schedrs_store"));
+    assert!(oldest.contains('1'), "{oldest}");
 }
 
 #[test]

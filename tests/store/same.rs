@@ -54,6 +54,8 @@ pub(crate) fn fact() -> impl Strategy<Value = Fact> {
         1 => (prop::option::of(name), 0..9_i64).prop_map(|(id, at)| Fact::Change(change(id, at))),
         1 => (1..4_u32, 0..3_i64).prop_map(|(pid, began)| Fact::Began(session(pid, began))),
         1 => Just(Fact::Stopped { at: at(0) }),
+        3 => ("[xX]", "[kKé\0~]{0,2}", prop::option::of("[v'\\\\\0~]{0,2}"))
+            .prop_map(|(list, key, value)| entry(&list, &key, value.as_deref())),
     ]
 }
 

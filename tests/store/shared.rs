@@ -241,9 +241,12 @@ fn a_fenced_commit_changes_nothing(bed: &dyn Bed) {
     assert_eq!(unknown.kind, Trouble::Fenced);
     let beat = pair.beat_of(B);
     assert_eq!(pair.a().reap(A, B, beat), Ok(true));
-    let facts = [claim(301, "a", 10), Fact::Job(job("a", 0).into())];
+    let put = entry("x", "k", Some("v"));
+    let facts = [claim(301, "a", 10), Fact::Job(job("a", 0).into()), put.clone()];
     assert_eq!(pair.b().commit(B, &facts).unwrap_err().kind, Trouble::Fenced);
+    assert_eq!(pair.b().commit(B, &[put]).unwrap_err().kind, Trouble::Fenced);
     assert_eq!(pair.records(), []);
+    assert_eq!(pair.a.reader().unwrap().lists(), Ok(vec![]));
     assert_eq!(pair.a.reader().unwrap().job("a"), Ok(None));
     let view = pair.b().beat(&member(B, "web2")).unwrap();
     assert_eq!(view.me, Standing::Gone);
@@ -251,6 +254,26 @@ fn a_fenced_commit_changes_nothing(bed: &dyn Bed) {
     assert_eq!((found.beat, found.gone.unwrap().by), (beat, A), "it stays as it was");
     // Also if it joins again by the same id.
     assert_eq!(pair.b().join(&member(B, "web2"), &jobs()).unwrap().me, Standing::Gone);
+}
+
+/// All write the same lists, and read what the others have written.
+fn entries_are_everybodys(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let changes = pair.view().changes;
+    let facts = [entry("x", "a", Some("1")), entry("x", "b", Some("1")), entry("y", "a", None)];
+    pair.a().commit(A, &facts).unwrap();
+    pair.b().commit(B, &[entry("x", "a", Some("2")), entry("x", "b", None)]).unwrap();
+    for store in [&pair.a, &pair.b] {
+        let found = store.reader().unwrap().entries("x").unwrap();
+        assert_eq!(found, [("a".into(), "2".into())]);
+    }
+    assert_eq!(pair.view().changes, changes, "nobody has to look at jobs for that");
+    // What is early or taken is lost; what was said with it is not.
+    let facts = [claim(1, "a", 10), entry("x", "c", Some("3"))];
+    pair.a().commit(A, &facts).unwrap();
+    let done = pair.b().commit(B, &[claim(301, "a", 10), entry("x", "d", Some("4"))]).unwrap();
+    assert_eq!(lost(&done).len(), 1);
+    assert_eq!(pair.b.reader().unwrap().entries("x").unwrap().len(), 3);
 }
 
 fn a_beat_is_faster_than_a_reap(bed: &dyn Bed) {
@@ -620,6 +643,7 @@ shared_contract! {
     each_host_has_its_own
     what_is_early_is_refused
     a_fenced_commit_changes_nothing
+    entries_are_everybodys
     a_beat_is_faster_than_a_reap
     what_the_dead_have_left_stays
     runs_are_adopted

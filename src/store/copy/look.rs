@@ -240,7 +240,13 @@ impl Look {
         let (reader, blame) = (&mut self.reader, self.blame);
         let mut jobs = reader.jobs().map_err(blame)?;
         sort::by(&mut jobs, |one, two| one.id.cmp(&two.id));
+        let lists = reader.lists().map_err(blame)?.into_iter();
+        let lists = lists.map(|list| {
+            let entries = reader.entries(&list).map_err(blame)?;
+            Ok((list, entries))
+        });
         Ok(Rest {
+            lists: lists.collect::<Result<_, CopyError>>()?,
             jobs,
             all_paused: reader.all_paused().map_err(blame)?,
             changes: reader.changes(None, Instant::MIN, Instant::MAX).map_err(blame)?,

@@ -354,7 +354,11 @@ pub(super) fn without_claims(facts: Vec<Fact>) -> (Vec<Fact>, HashSet<RunId>) {
         | Fact::Ended { run, .. }
         | Fact::Withdrawn { run }
         | Fact::Output { run, .. } => !claims.contains(run),
-        Fact::Began(_) | Fact::Stopped { .. } | Fact::AllPaused(_) | Fact::Change(_) => true,
+        Fact::Began(_)
+        | Fact::Stopped { .. }
+        | Fact::AllPaused(_)
+        | Fact::Change(_)
+        | Fact::Entry { .. } => true,
     };
     (facts.into_iter().filter(counts).collect(), claims)
 }

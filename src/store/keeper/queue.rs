@@ -232,6 +232,9 @@ fn weight(fact: &Fact) -> usize {
         | Fact::Ended { job, .. }
         | Fact::Fate { job, .. } => job.len(),
         Fact::Change(change) => change.detail.as_deref().map_or(0, str::len),
+        Fact::Entry { list, key, value } => {
+            list.len() + key.len() + value.as_deref().map_or(0, str::len)
+        }
         Fact::Began(_)
         | Fact::Stopped { .. }
         | Fact::AllPaused(_)

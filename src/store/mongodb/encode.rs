@@ -191,6 +191,30 @@ pub(super) fn change(document: &Document) -> Read<Change> {
     })
 }
 
+/// What identifies an entry: those of a list are one behind the other.
+pub(super) fn entry_id(list: &str, key: &str) -> String {
+    format!("{}\0{}", escaped(list), escaped(key))
+}
+
+/// What finds the entries of a list: no text that is kept has a NUL in it.
+pub(super) fn entries_of(list: &str) -> Document {
+    let list = escaped(list);
+    doc! { "_id": { "$gte": format!("{list}\0"), "$lt": format!("{list}\u{1}") } }
+}
+
+/// An entry, with the name of its list.
+pub(super) fn entry_doc(list: &str, key: &str, value: &str) -> Document {
+    doc! {
+        "_id": entry_id(list, key), "list": text_of(list), "key": text_of(key),
+        "value": text_of(value),
+    }
+}
+
+/// The key and the value of an entry.
+pub(super) fn entry(document: &Document) -> Read<(Box<str>, Box<str>)> {
+    Ok((text(document, "key")?, text(document, "value")?))
+}
+
 /// The life of a scheduler, the `place`th of all.
 pub(super) fn life_doc(life: &Session, place: i64, session: &str) -> Document {
     let Session { process, boot, began, .. } = life;

@@ -16,7 +16,8 @@ use crate::core::sort;
 use crate::core::url::SharedUrl;
 use crate::store::encode::NOT_RUN_WORDS;
 use crate::store::{
-    AttemptRecord, Details, Latest, OpenRun, Query, Reader, RunRecord, Session, StoreError, Trouble,
+    AttemptRecord, Details, Entries, Latest, OpenRun, Query, Reader, RunRecord, Session,
+    StoreError, Trouble,
 };
 
 /// So many records are asked for by their numbers in one go.
@@ -306,6 +307,25 @@ impl Reader for MongodbReader {
         }
         let found = self.find("change", filter, doc! { "sort": { "at": 1, "_id": 1 } })?;
         self.link.taken(found.iter().map(encode::change).collect())
+    }
+
+    fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
+        let found = self.find("entry", encode::entries_of(list), doc! {})?;
+        let entries: encode::Read<Vec<_>> = found.iter().map(encode::entry).collect();
+        let mut entries = self.link.taken(entries)?;
+        sort::by(&mut entries, |a, b| a.0.cmp(&b.0));
+        Ok(entries)
+    }
+
+    fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
+        self.check()?;
+        let group = doc! { "$group": { "_id": "$list" } };
+        let found = self.link.aggregate("entry", vec![group])?;
+        let lists: encode::Read<Vec<_>> =
+            found.iter().map(|list| encode::text(list, "_id")).collect();
+        let mut lists = self.link.taken(lists)?;
+        sort::all(&mut lists);
+        Ok(lists)
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {

@@ -174,6 +174,8 @@ impl Writer<'_> {
         batch: &Batch<'_>,
         written: &mut Written,
     ) -> Result<(), StoreError> {
+        // Before what they may be about: whoever dies in between is rather told of twice than never.
+        entries(link, batch)?;
         for stage in &batch.stages {
             self.stage(link, stage, written)?;
         }
@@ -445,6 +447,27 @@ impl Writer<'_> {
             }
         }
     }
+}
+
+/// Entries of lists. Those that are to be there come first, as others may be looking.
+fn entries(link: &mut Link, batch: &Batch<'_>) -> Result<(), StoreError> {
+    let (mut updates, mut size) = (Vec::new(), 0);
+    for (list, key, value) in batch.put() {
+        size += value.len();
+        if size > LARGE {
+            link.update("entry", &std::mem::take(&mut updates))?;
+            size = value.len();
+        }
+        let (id, entry) = (encode::entry_id(list, key), encode::entry_doc(list, key, value));
+        updates.push(doc! { "q": { "_id": id }, "u": entry, "upsert": true });
+    }
+    link.update("entry", &updates)?;
+    let gone = batch.taken_away().into_iter().map(|(list, key)| encode::entry_id(list, key));
+    let gone: Vec<String> = gone.collect();
+    if !gone.is_empty() {
+        link.delete("entry", doc! { "_id": { "$in": gone } })?;
+    }
+    Ok(())
 }
 
 /// What is said of a run that is claimed, in its new document.

@@ -31,8 +31,8 @@ pub(super) struct Link {
     pub(super) identity: Box<str>,
     /// Whether tables are to be made where there are none.
     make: bool,
-    /// The tables were looked at.
-    ready: bool,
+    /// The version of the tables, once they were looked at.
+    version: Option<i64>,
 }
 
 impl std::fmt::Debug for Link {
@@ -54,7 +54,7 @@ pub(super) type Answers = Vec<Vec<Row>>;
 
 impl Link {
     pub(super) fn new(settings: Arc<Settings>, make: bool) -> Link {
-        Link { settings, conn: None, identity: "".into(), make, ready: false }
+        Link { settings, conn: None, identity: "".into(), make, version: None }
     }
 
     /// Asks these things, one after the other, in one round trip.
@@ -110,15 +110,23 @@ impl Link {
         Ok(self.identity.clone())
     }
 
+    /// Whether the tables are of this version, or a newer one.
+    pub(super) fn has(&mut self, version: i64) -> Result<bool, StoreError> {
+        // Another host may have brought them up to date meanwhile.
+        self.version = self.version.filter(|found| *found >= version);
+        let conn = self.take()?;
+        self.conn = Some(conn);
+        Ok(self.version.is_some_and(|found| found >= version))
+    }
+
     /// The connection, to a server that has the tables.
     fn take(&mut self) -> Result<Conn, StoreError> {
         let mut conn = match self.conn.take() {
             Some(conn) => conn,
             None => self.connect()?,
         };
-        if !self.ready {
-            schema::ensure(&self.settings, &mut conn, self.make)?;
-            self.ready = true;
+        if self.version.is_none() {
+            self.version = Some(schema::ensure(&self.settings, &mut conn, self.make)?);
         }
         Ok(conn)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::cells::{Odd, Row, all, bytes_or_none, number};
 use super::link::Link;
 use super::literal;
-use super::schema::named;
+use super::schema::{self, named};
 use super::settings::Settings;
 use super::write::NOW;
 use crate::core::event::{Change, JobRecord, Pause, RunId};
@@ -15,10 +15,11 @@ use crate::core::instant::Instant;
 use crate::store::encode::{ENDED_RUN, NOT_RUN};
 use crate::store::shared::REMEMBERED;
 use crate::store::sql::rows::{
-    self, Cells, attempt, change, job, member, open_run, pause, record, session,
+    self, Cells, attempt, change, entry, job, member, open_run, pause, record, session,
 };
 use crate::store::{
-    AttemptRecord, Details, Latest, Query, Reader, Restored, RunRecord, Session, StoreError,
+    AttemptRecord, Details, Entries, Latest, Query, Reader, Restored, RunRecord, Session,
+    StoreError,
 };
 
 const RECORD: &str = "SELECT r.seq, r.job, r.due, r.last_due, r.count, r.at, r.run, r.outcome, \
@@ -235,6 +236,23 @@ impl Reader for MysqlReader {
             until.micros(),
         );
         self.ask(&sql, change)
+    }
+
+    fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
+        // Where all hosts are older there are none yet.
+        if !self.link.has(schema::HAS_ENTRIES)? {
+            return Ok(Vec::new());
+        }
+        let list = literal::text(list);
+        let sql = format!("SELECT name, value FROM ~entry WHERE list = {list} ORDER BY name");
+        self.ask(&sql, entry)
+    }
+
+    fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
+        if !self.link.has(schema::HAS_ENTRIES)? {
+            return Ok(Vec::new());
+        }
+        self.ask("SELECT DISTINCT list FROM ~entry ORDER BY list", |row| row.text(0))
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {

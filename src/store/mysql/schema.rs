@@ -14,7 +14,7 @@ use crate::store::{StoreError, Trouble};
 
 /// What makes of each version the next one; the first makes version 1 of nothing. Each statement may
 /// be done twice, for a statement that changes a table ends the transaction that it is in.
-const MIGRATIONS: &[&[&str]] = &[VERSION_1];
+const MIGRATIONS: &[&[&str]] = &[VERSION_1, VERSION_2];
 
 /// Texts are bytes, so that all of them come back, and names are compared as they are. InnoDB has no
 /// index of some rows only: what is over has no `slot` and is not `open`, and such rows do not collide.
@@ -60,14 +60,23 @@ const VERSION_1: &[&str] = &[
     "INSERT INTO ~store (one, version, oldest) VALUES (1, 1, 1) ON DUPLICATE KEY UPDATE one = one",
 ];
 
+/// The version that is the first to have lists.
+pub(super) const HAS_ENTRIES: i64 = 2;
+
+/// Entries of lists. An older schedrs has no need of them.
+const VERSION_2: &[&str] = &[
+    "CREATE TABLE IF NOT EXISTS ~entry (list VARBINARY(64) NOT NULL, name VARBINARY(512) NOT NULL, \
+     value MEDIUMBLOB NOT NULL, PRIMARY KEY (list, name))",
+];
+
 /// The name of a table stands behind `~`.
 pub(super) fn named(sql: &str) -> String {
     sql.replace('~', "schedrs_")
 }
 
 /// Makes sure that the tables are there and that this program understands them. Without `make`
-/// nothing is made.
-pub(super) fn ensure(settings: &Settings, conn: &mut Conn, make: bool) -> Result<(), StoreError> {
+/// nothing is made. Answers the version of the tables.
+pub(super) fn ensure(settings: &Settings, conn: &mut Conn, make: bool) -> Result<i64, StoreError> {
     let failed = |error: Error| trouble(settings, &error);
     let newest = MIGRATIONS.len() as i64;
     let (mut version, mut oldest) = versions(settings, conn)?;
@@ -105,7 +114,7 @@ pub(super) fn ensure(settings: &Settings, conn: &mut Conn, make: bool) -> Result
         let message = "has no schedrs tables; `schedrs run` creates them";
         return Err(settings.url.error(Trouble::Missing, message));
     }
-    Ok(())
+    Ok(version)
 }
 
 /// The version of the tables, and the oldest that may use them; 0: there are none.

@@ -130,6 +130,7 @@ impl Writer {
             self.stage(stage);
         }
         self.lives(batch);
+        self.entries(batch);
         if let Some(pause) = batch.all_paused {
             let [at, until, by, reason] = paused(pause);
             self.push(&format!(
@@ -465,6 +466,20 @@ impl Writer {
                  {detail} FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM ~change WHERE at = {at} \
                  AND job <=> {job} AND what = {what} AND `by` = {by} AND detail <=> {detail})"
             ));
+        }
+    }
+
+    fn entries(&mut self, batch: &Batch<'_>) {
+        for (list, key, value) in batch.put() {
+            let (list, key, value) = (text(list), text(key), text(value));
+            self.push(&format!(
+                "INSERT INTO ~entry (list, name, value) VALUES ({list}, {key}, {value}) \
+                 ON DUPLICATE KEY UPDATE value = VALUES(value)"
+            ));
+        }
+        for (list, key) in batch.taken_away() {
+            let (list, key) = (text(list), text(key));
+            self.push(&format!("DELETE FROM ~entry WHERE list = {list} AND name = {key}"));
         }
     }
 

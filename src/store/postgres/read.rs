@@ -17,12 +17,12 @@ use crate::core::sort;
 use crate::store::encode::{ENDED_RUN, NOT_RUN};
 use crate::store::shared::REMEMBERED;
 use crate::store::sql::rows::{
-    self, Cells, attempt, change, job, member, open_run, pause, record, session,
+    self, Cells, attempt, change, entry, job, member, open_run, pause, record, session,
 };
 use crate::store::sql::{escaped, unescaped};
 use crate::store::{
-    AttemptRecord, Details, Latest, Query, Reader, Restored, RunRecord, Session, StoreError,
-    Trouble,
+    AttemptRecord, Details, Entries, Latest, Query, Reader, Restored, RunRecord, Session,
+    StoreError, Trouble,
 };
 
 pub(super) const RECORD: &str = "SELECT r.seq, r.job, r.due, r.last_due, r.count, r.at, r.run, \
@@ -133,8 +133,8 @@ pub(super) fn restored(link: &mut Link) -> Result<Restored, StoreError> {
 #[derive(Debug)]
 pub struct PostgresReader {
     link: Link,
-    /// Whether the tables were looked at.
-    checked: bool,
+    /// The version of the tables, as far as they were looked at.
+    version: Option<i32>,
 }
 
 impl PostgresReader {
@@ -143,16 +143,25 @@ impl PostgresReader {
         settings: Arc<Settings>,
         checked: bool,
     ) -> Result<PostgresReader, StoreError> {
-        Ok(PostgresReader { link: Link::new(settings)?, checked })
+        // Whoever writes has brought them up to date.
+        let version = checked.then_some(schema::MIGRATIONS.len() as i32);
+        Ok(PostgresReader { link: Link::new(settings)?, version })
     }
 
-    /// Makes sure that there is something to read.
-    pub(super) fn check(&mut self) -> Result<(), StoreError> {
-        if !self.checked {
-            schema::ensure(&mut self.link, false)?;
-            self.checked = true;
+    /// Makes sure that there is something to read. Answers which version of it.
+    pub(super) fn check(&mut self) -> Result<i32, StoreError> {
+        match self.version {
+            Some(version) => Ok(version),
+            None => Ok(*self.version.insert(schema::ensure(&mut self.link, false)?)),
         }
-        Ok(())
+    }
+
+    /// Whether there are lists. Where all hosts are older there are none yet.
+    fn has_entries(&mut self) -> Result<bool, StoreError> {
+        if self.version.is_some_and(|version| version < schema::HAS_ENTRIES) {
+            self.version = None;
+        }
+        Ok(self.check()? >= schema::HAS_ENTRIES)
     }
 
     fn sql<'a>(&self, sql: &str) -> Statement<'a> {
@@ -334,6 +343,27 @@ impl Reader for PostgresReader {
             .number(until.micros())
             .with(job.map(escaped), Type::TEXT);
         self.ask(&statement, change)
+    }
+
+    fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
+        if !self.has_entries()? {
+            return Ok(Vec::new());
+        }
+        let statement = self.sql("SELECT name, value FROM ~entry WHERE list = $1");
+        let mut found = self.ask(&statement.text(escaped(list)), entry)?;
+        // What is escaped is in another order.
+        sort::by(&mut found, |a, b| a.0.cmp(&b.0));
+        Ok(found)
+    }
+
+    fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
+        if !self.has_entries()? {
+            return Ok(Vec::new());
+        }
+        let statement = self.sql("SELECT DISTINCT list FROM ~entry");
+        let mut found = self.ask(&statement, |row| row.text(0))?;
+        sort::all(&mut found);
+        Ok(found)
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {

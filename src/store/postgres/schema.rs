@@ -8,7 +8,10 @@ use super::link::{Link, Statement};
 use crate::store::{StoreError, Trouble};
 
 /// What makes of each version the next one; the first makes version 1 of nothing.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+
+/// The version that is the first to have lists.
+pub(super) const HAS_ENTRIES: i32 = 2;
 
 /// Names of jobs are in the order of their bytes. Numbers of microseconds and runs are `bigint`.
 /// Half of a page of what is updated all the time is left free, so that no index has to be touched.
@@ -153,9 +156,19 @@ CREATE TABLE ~ask (
 INSERT INTO ~store (version, oldest) VALUES (0, 1);
 "#;
 
+/// Entries of lists. An older schedrs has no need of them.
+const VERSION_2: &str = r#"
+CREATE TABLE ~entry (
+    list text COLLATE "C" NOT NULL,
+    name text COLLATE "C" NOT NULL,
+    value text NOT NULL,
+    PRIMARY KEY (list, name)
+);
+"#;
+
 /// Makes sure that the tables are there and that this program understands them. Without `make`
-/// nothing is made.
-pub(super) fn ensure(link: &mut Link, make: bool) -> Result<(), StoreError> {
+/// nothing is made. Answers the version of the tables.
+pub(super) fn ensure(link: &mut Link, make: bool) -> Result<i32, StoreError> {
     let newest = MIGRATIONS.len() as i32;
     let (mut version, oldest) = version(link)?;
     if version < newest && make {
@@ -177,7 +190,7 @@ pub(super) fn ensure(link: &mut Link, make: bool) -> Result<(), StoreError> {
         );
         return Err(link.settings.url.error(Trouble::Missing, &message));
     }
-    Ok(())
+    Ok(version)
 }
 
 /// The version of the tables, and the oldest that may use them; 0: there are none.

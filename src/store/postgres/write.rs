@@ -142,6 +142,7 @@ impl<'a> Writer<'a> {
             self.stage(stage, to, &mut claims);
         }
         batch.lives.iter().for_each(|life| to.push(self.life(life)));
+        self.entries(batch, to);
         if let Some(pause) = batch.all_paused {
             let sql = "UPDATE ~store SET paused_at = $1, paused_until = $2, paused_by = $3, \
                        paused_reason = $4";
@@ -440,6 +441,31 @@ impl<'a> Writer<'a> {
             .texts(all.iter().map(|change| escaped(change.what.word())).collect())
             .texts(all.iter().map(|change| escaped(&change.by)).collect())
             .texts(all.iter().map(|change| change.detail.as_deref().map(escaped)).collect())
+    }
+
+    fn entries(&self, batch: &Batch<'a>, to: &mut Vec<Statement<'a>>) {
+        let (put, gone) = (batch.put(), batch.taken_away());
+        if !put.is_empty() {
+            let sql = "INSERT INTO ~entry (list, name, value) SELECT x.list, x.name, x.value \
+                       FROM unnest($1::text[], $2::text[], $3::text[]) x(list, name, value) \
+                       ORDER BY x.list COLLATE \"C\", x.name COLLATE \"C\" \
+                       ON CONFLICT (list, name) DO UPDATE SET value = excluded.value";
+            let statement = self
+                .sql(sql)
+                .texts(put.iter().map(|(list, ..)| escaped(list)).collect())
+                .texts(put.iter().map(|(_, key, _)| escaped(key)).collect())
+                .texts(put.iter().map(|(.., value)| escaped(value)).collect());
+            to.push(statement);
+        }
+        if !gone.is_empty() {
+            let sql = "DELETE FROM ~entry e USING unnest($1::text[], $2::text[]) x(list, name) \
+                       WHERE e.list = x.list AND e.name = x.name";
+            let statement = self
+                .sql(sql)
+                .texts(gone.iter().map(|(list, _)| escaped(list)).collect())
+                .texts(gone.iter().map(|(_, key)| escaped(key)).collect());
+            to.push(statement);
+        }
     }
 
     /// Who has what these runs wanted: for each of them the run and session with its due time, and

@@ -228,6 +228,9 @@ fn one(to: &mut Cmd, fact: &Fact) {
         Fact::Withdrawn { run } => drop(to.arg("W").arg(run.0)),
         Fact::Output { run, tail, total } => drop(to.arg("O").arg(run.0).arg(*total).arg(&**tail)),
         Fact::Change(change) => drop(to.arg("C").arg(change_text(change))),
+        Fact::Entry { list, key, value } => {
+            to.arg("N").arg(&**list).arg(&**key).arg(some(value.as_deref()));
+        }
     }
 }
 

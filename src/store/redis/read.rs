@@ -11,7 +11,9 @@ use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::store::shared::{OpenElsewhere, TakenUp};
-use crate::store::{AttemptRecord, Details, Latest, Query, Reader, RunRecord, Session, StoreError};
+use crate::store::{
+    AttemptRecord, Details, Entries, Latest, Query, Reader, RunRecord, Session, StoreError,
+};
 
 /// So many records are read in one go.
 const PAGE: usize = 500;
@@ -288,6 +290,30 @@ impl Reader for RedisReader {
             _ => true,
         };
         Ok(found.into_iter().filter(about).collect())
+    }
+
+    fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
+        let found = self.hash(&format!("list:{list}"))?;
+        let entry = |(key, value): (String, Vec<u8>)| {
+            let value = String::from_utf8(value).map_err(|_| Odd)?;
+            Ok((key.into_boxed_str(), value.into_boxed_str()))
+        };
+        let entries: Result<Vec<_>, Odd> = found.into_iter().map(entry).collect();
+        let mut entries = self.link.taken(entries)?;
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
+        let mut question = cmd("SMEMBERS");
+        question.arg(self.key("lists"));
+        self.link.ask(&question, |answer| {
+            let lists = reply::list(answer)?;
+            let lists = lists.iter().map(|list| reply::text(list).map(Box::from));
+            let mut lists = lists.collect::<Result<Vec<Box<str>>, _>>()?;
+            lists.sort_unstable();
+            Ok(lists)
+        })
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {

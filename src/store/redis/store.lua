@@ -369,6 +369,22 @@ function facts.C(all)
   return 1
 end
 
+-- an entry: list, key, value. A list that has none is none.
+function facts.N(list, key, value)
+  local entries = P .. 'list:' .. list
+  if value == '' then
+    call('HDEL', entries, key)
+  else
+    call('HSET', entries, key, string.sub(value, 2))
+  end
+  if call('EXISTS', entries) == 1 then
+    call('SADD', P .. 'lists', list)
+  else
+    call('SREM', P .. 'lists', list)
+  end
+  return 3
+end
+
 -- Takes all facts from there on.
 local function take(place)
   while place <= #ARGV do

@@ -203,3 +203,8 @@ pub(in crate::store) fn change<R: Cells>(row: &R) -> Result<Change, R::Error> {
         detail: row.text_or_none(4)?,
     })
 }
+
+/// An entry of a list: its key and its value.
+pub(in crate::store) fn entry<R: Cells>(row: &R) -> Result<(Box<str>, Box<str>), R::Error> {
+    Ok((row.text(0)?, row.text(1)?))
+}

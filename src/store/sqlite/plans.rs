@@ -9,7 +9,7 @@ use crate::core::instant::Instant;
 use crate::store::Query;
 
 /// Tables that grow with every run.
-const LONG: [&str; 5] = ["record", "r", "attempt", "output", "change"];
+const LONG: [&str; 6] = ["record", "r", "attempt", "output", "change", "entry"];
 
 /// Indexes of few records.
 const FEW: [&str; 4] = ["record_open", "record_failed", "record_job_failed", "record_several"];
@@ -54,6 +54,7 @@ fn no_question_reads_all_records() {
         .map(String::from)
         .into_iter()
         .chain([read::CHANGES.to_owned(), read::open_statement(), tidy::IS_LAST.clone()])
+        .chain([read::ENTRIES.to_owned()])
         .chain([format!("{} WHERE run = ?1", read::RECORD), query::newest_due(true).to_owned()])
         .chain([false, true].into_iter().flat_map(read::latest_statements))
         .collect();
@@ -92,7 +93,8 @@ fn the_newest_come_first_without_sorting() {
     let mut conn = Connection::open_in_memory().unwrap();
     schema::migrate(&mut conn, "x.db".as_ref(), schema::MIGRATIONS).unwrap();
     let wanted = queries().map(|(job, query)| query::wanted(job, &query, None).text);
-    for sql in wanted.chain([true, false].map(|one| query::newest_due(one).to_owned())) {
+    let newest = [true, false].map(|one| query::newest_due(one).to_owned());
+    for sql in wanted.chain(newest).chain([read::ENTRIES.to_owned()]) {
         let steps = plan(&conn, &sql);
         assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}\n{steps:#?}");
     }

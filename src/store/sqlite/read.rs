@@ -20,7 +20,7 @@ use crate::core::outcome::Outcome;
 use crate::core::sort;
 use crate::store::encode::{ENDED_RUN, NOT_RUN};
 use crate::store::{
-    AttemptRecord, Latest, OpenRun, Process, Query, Reader, Restored, RunRecord, Session,
+    AttemptRecord, Entries, Latest, OpenRun, Process, Query, Reader, Restored, RunRecord, Session,
     StoreError, Trouble, encode,
 };
 use crate::sys::file_id::FileId;
@@ -45,6 +45,8 @@ pub(super) const OUTPUT: &str = "SELECT tail, total FROM output WHERE run = ?1";
 pub(super) const CHANGES: &str = "SELECT at, job, what, \"by\", detail FROM change \
                                   WHERE at >= ?1 AND at <= ?2 \
                                   AND (?3 IS NULL OR job IS NULL OR job = ?3) ORDER BY at, id";
+pub(super) const ENTRIES: &str = "SELECT name, value FROM entry WHERE list = ?1 ORDER BY name";
+const LISTS: &str = "SELECT DISTINCT list FROM entry ORDER BY list";
 
 fn instant(row: &Row<'_>, column: usize) -> Result<Instant> {
     Ok(Instant::from_micros(row.get(column)?))
@@ -236,6 +238,13 @@ fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
     Ok(found)
 }
 
+/// Whether there are lists: a scheduler that an update has not restarted may know of none, and is to be
+/// looked at all the same.
+fn has_entries(conn: &Connection) -> Result<bool> {
+    let version: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(version >= schema::HAS_ENTRIES)
+}
+
 /// Reads a database.
 #[derive(Debug)]
 pub struct SqliteReader {
@@ -319,11 +328,9 @@ fn connect(path: &Path, immutable: bool) -> Result<Connection, StoreError> {
     };
     let conn = opened.map_err(failed)?;
     conn.busy_timeout(PATIENCE).map_err(failed)?;
-    if schema::version(&conn, path, MIGRATIONS.len() as u32)? < MIGRATIONS.len() as u32 {
-        let message = format!(
-            "{} has no tables, or those of an older schedrs; `schedrs run` creates them",
-            path.display(),
-        );
+    // What is newer than the first version is only in addition to it.
+    if schema::version(&conn, path, MIGRATIONS.len() as u32)? == 0 {
+        let message = format!("{} has no tables; `schedrs run` creates them", path.display());
         return Err(StoreError::new(Trouble::Missing, message));
     }
     Ok(conn)
@@ -396,6 +403,22 @@ impl Reader for SqliteReader {
                 })
             })
         })
+    }
+
+    fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
+        let known = |conn: &Connection| match has_entries(conn)? {
+            true => all(conn, ENTRIES, &[&list], |row| Ok((row.get(0)?, row.get(1)?))),
+            false => Ok(Vec::new()),
+        };
+        self.ask(known)
+    }
+
+    fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
+        let known = |conn: &Connection| match has_entries(conn)? {
+            true => all(conn, LISTS, &[], |row| row.get(0)),
+            false => Ok(Vec::new()),
+        };
+        self.ask(known)
     }
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {

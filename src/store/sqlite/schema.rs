@@ -15,7 +15,7 @@ use crate::store::{StoreError, Trouble};
 pub(super) const APPLICATION_ID: u32 = 0x7363_6864;
 
 /// What makes of each version the next one; the first makes version 1 of nothing.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Every name of a job is here once, and everything else about it is optional: `present` says
 /// whether there is something to remember of it beside its records.
@@ -115,6 +115,19 @@ CREATE TABLE state (
 INSERT INTO state (id, next_run) VALUES (1, 1);
 "#;
 
+/// The version that is the first to have lists.
+pub(super) const HAS_ENTRIES: u32 = 2;
+
+/// Entries of lists, each list in the order of the bytes of its names.
+const VERSION_2: &str = "
+CREATE TABLE entry (
+    list TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (list, name)
+);
+";
+
 /// Which version of the schema a database has; 0: it is empty. An error: it is somebody else's, or
 /// newer than `known`.
 pub(super) fn version(conn: &Connection, path: &Path, known: u32) -> Result<u32, StoreError> {
@@ -182,11 +195,33 @@ mod tests {
         conn.execute("INSERT INTO job (name) VALUES ('old')", []).unwrap();
         let next = [MIGRATIONS, &["ALTER TABLE job ADD COLUMN host TEXT DEFAULT 'here'"]].concat();
         migrate(&mut conn, path, &next).unwrap();
-        assert_eq!(version(&conn, path, 2).unwrap(), MIGRATIONS.len() as u32 + 1);
+        let newest = MIGRATIONS.len() as u32 + 1;
+        assert_eq!(version(&conn, path, newest).unwrap(), newest);
         assert_eq!(has(&conn, "SELECT count(*) FROM job WHERE host = 'here'"), 1);
         migrate(&mut conn, path, &next).unwrap();
         let newer = migrate(&mut conn, path, MIGRATIONS).unwrap_err();
-        assert_eq!(newer.kind, Trouble::Newer(2));
+        assert_eq!(newer.kind, Trouble::Newer(newest));
+    }
+
+    /// From each version that there was, with something in it.
+    #[test]
+    fn every_version_becomes_the_newest() {
+        let path = Path::new("x.db");
+        let tables = |conn: &Connection| {
+            let mut tables = conn.prepare("SELECT sql FROM sqlite_schema ORDER BY name").unwrap();
+            let all = tables.query_map([], |row| row.get::<_, Option<String>>(0)).unwrap();
+            all.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        let mut fresh = Connection::open_in_memory().unwrap();
+        migrate(&mut fresh, path, MIGRATIONS).unwrap();
+        for old in 1..MIGRATIONS.len() {
+            let mut conn = Connection::open_in_memory().unwrap();
+            migrate(&mut conn, path, &MIGRATIONS[..old]).unwrap();
+            conn.execute("INSERT INTO job (name) VALUES ('old')", []).unwrap();
+            migrate(&mut conn, path, MIGRATIONS).unwrap();
+            assert_eq!(has(&conn, "SELECT count(*) FROM job WHERE name = 'old'"), 1, "{old}");
+            assert_eq!(tables(&conn), tables(&fresh), "{old}");
+        }
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Writer<'_> {
                 self.run(sql, params![number(*run), &**tail, total]).map(drop)
             }
             Fact::Change(change) => self.change(change),
+            Fact::Entry { list, key, value } => self.entry(list, key, value.as_deref()),
         }
     }
 
@@ -327,5 +328,15 @@ impl Writer<'_> {
                    WHERE NOT EXISTS (SELECT 1 FROM change WHERE at = ?1 AND job IS ?2 \
                    AND what = ?3 AND \"by\" = ?4 AND detail IS ?5)";
         self.run(sql, params![at.micros(), job, what, by, detail]).map(drop)
+    }
+
+    fn entry(&self, list: &str, key: &str, value: Option<&str>) -> Result<()> {
+        let put = "INSERT INTO entry (list, name, value) VALUES (?1, ?2, ?3) \
+                   ON CONFLICT (list, name) DO UPDATE SET value = excluded.value";
+        let done = match value {
+            Some(value) => self.run(put, [list, key, value]),
+            None => self.run("DELETE FROM entry WHERE list = ?1 AND name = ?2", [list, key]),
+        };
+        done.map(drop)
     }
 }

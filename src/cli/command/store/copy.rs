@@ -141,7 +141,7 @@ fn print(output: Output, copied: &Copied, from: &Location, to: &Location) -> any
     let rows = copied.read.rows().into_iter().zip(copied.written.rows());
     match output {
         Output::Json => {
-            let counts = |rows: [(&'static str, u64); 10]| -> Map<String, Value> {
+            let counts = |rows: [(&'static str, u64); 11]| -> Map<String, Value> {
                 let rows = rows.into_iter();
                 sort::collect(rows.map(|(what, count)| (what.replace(' ', "_"), count.into())))
             };
