@@ -10,7 +10,7 @@ use schedrs::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
 use schedrs::instant::Instant;
 use schedrs::outcome::{MissReason, Outcome};
 use schedrs::store::shared::{Asked, Committed, EARLY, RUN_NUMBERS, Shared};
-use schedrs::store::{Fact, Limits, Query, RunRecord, Store, Trouble};
+use schedrs::store::{Entries, Fact, Limits, Query, RunRecord, Store, Trouble};
 
 use crate::contract::{Bed, find, tidy};
 use crate::facts::*;
@@ -274,6 +274,43 @@ fn entries_are_everybodys(bed: &dyn Bed) {
     let done = pair.b().commit(B, &[claim(301, "a", 10), entry("x", "d", Some("4"))]).unwrap();
     assert_eq!(lost(&done).len(), 1);
     assert_eq!(pair.b.reader().unwrap().entries("x").unwrap().len(), 3);
+}
+
+/// Hosts that write the same entries in different orders do not get stuck in each other's way.
+fn four_write_the_same_entries(bed: &dyn Bed) {
+    const ROUNDS: u64 = 20;
+    let mut stores: Vec<Box<dyn Store>> = vec![bed.open()];
+    stores.extend((1..4).map(|_| bed.beside().expect("another handle")));
+    let barrier = &Barrier::new(stores.len());
+    let write = |(number, mut store): (u64, Box<dyn Store>)| {
+        let me = member(SessionId(number + 1), &format!("web{number}"));
+        store.restore().unwrap();
+        shared(&mut *store).join(&me, &jobs()).unwrap();
+        let own = |round: u64| format!("{number}.{round}");
+        for round in 0..ROUNDS {
+            let mut keys: Vec<String> = (0..10).map(|key| format!("k{key}")).collect();
+            if (number + round) % 2 == 0 {
+                keys.reverse();
+            }
+            let value = own(round);
+            let mut facts = vec![entry("out", &value, Some("x"))];
+            facts.extend(keys.iter().map(|key| entry("told", key, Some(&value))));
+            // What it has written before, and what is not there.
+            facts.push(entry("out", &own(round.wrapping_sub(1)), None));
+            barrier.wait();
+            shared(&mut *store).commit(me.id, &facts).unwrap();
+        }
+    };
+    thread::scope(|scope| {
+        (0..).zip(stores).for_each(|each| drop(scope.spawn(|| write(each))));
+    });
+    let mut reader = bed.beside().expect("another handle").reader().unwrap();
+    let last: Vec<String> = (0..4).map(|number| format!("{number}.{}", ROUNDS - 1)).collect();
+    let keys = |entries: Entries| entries.into_iter().map(|(key, _)| key.into_string());
+    assert_eq!(keys(reader.entries("out").unwrap()).collect::<Vec<_>>(), last);
+    let told = reader.entries("told").unwrap();
+    assert_eq!(told.len(), 10);
+    assert!(told.iter().all(|(_, value)| last.iter().any(|last| **last == **value)), "{told:?}");
 }
 
 fn a_beat_is_faster_than_a_reap(bed: &dyn Bed) {
@@ -644,6 +681,7 @@ shared_contract! {
     what_is_early_is_refused
     a_fenced_commit_changes_nothing
     entries_are_everybodys
+    four_write_the_same_entries
     a_beat_is_faster_than_a_reap
     what_the_dead_have_left_stays
     runs_are_adopted

@@ -1,6 +1,6 @@
 -- All that schedrs does in Redis: one call is one transaction, for Redis runs nothing else meanwhile.
 --
--- KEYS[1] is `schedrs:{NAME}:fleet`; every other key begins as it does (doc/store.md lists them).
+-- KEYS[1] is `schedrs:{NAME}:fleet`; every other key begins as it does.
 -- ARGV[1] names the operation, at the end of this file. Times are twenty decimal digits, counted from
 -- far enough before the year 1 that none is negative: they are compared as texts, because a number of
 -- Lua does not hold all of them. An empty text is "none"; a text that may be empty itself has a "="
