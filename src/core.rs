@@ -15,7 +15,7 @@ pub mod job;
 pub(crate) mod names;
 pub(crate) mod nearest;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
-pub mod notify;
+pub(crate) mod notify;
 pub mod outcome;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod preview;

@@ -129,9 +129,11 @@ pub mod control;
 #[doc(hidden)]
 pub mod history;
 #[doc(hidden)]
+pub mod notify;
+#[doc(hidden)]
 pub use self::convert::{export, import};
 #[doc(hidden)]
-pub use self::core::{fleet, notify, preview, printed, scheduler};
+pub use self::core::{fleet, preview, printed, scheduler};
 #[doc(hidden)]
 pub use self::run::{child, daemon, executor, hook, output};
 #[doc(hidden)]

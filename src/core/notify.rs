@@ -6,12 +6,15 @@
 //! [`Message`]s and says when each is to be tried. `notifier` is both together, as the scheduler's loop
 //! and the simulation use them; `saved` is what of it survives a restart, `log` what has become of
 //! notifications. `crate::notify` gives a message the form that its receiver expects and hands it over.
+//! What may stand where a route leads is in `url` and `address`.
 
+pub mod address;
 pub mod log;
 pub mod notifier;
 pub mod outbox;
 mod saved;
 mod state;
+pub mod url;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

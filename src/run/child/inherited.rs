@@ -12,7 +12,7 @@
 /// What systemd.exec(5) says a service finds in its environment, but for what a job has as well
 /// (`PATH`, `LANG`, `HOME`, `TERM` ...); and what a scheduler above this one said of the job or the
 /// hook that this scheduler is. Sorted.
-const OF_THE_SERVICE: [&[u8]; 56] = [
+const OF_THE_SERVICE: [&[u8]; 63] = [
     b"CACHE_DIRECTORY",
     b"CONFIGURATION_DIRECTORY",
     b"CREDENTIALS_DIRECTORY",
@@ -53,12 +53,19 @@ const OF_THE_SERVICE: [&[u8]; 56] = [
     b"SCHEDRS_HOOK",
     b"SCHEDRS_HOST",
     b"SCHEDRS_JOB",
+    b"SCHEDRS_KIND",
+    b"SCHEDRS_MESSAGE",
+    b"SCHEDRS_NAME",
+    b"SCHEDRS_NOTIFICATIONS",
     b"SCHEDRS_OUTCOME",
     b"SCHEDRS_REASON",
+    b"SCHEDRS_ROUTE",
     b"SCHEDRS_RUN",
     b"SCHEDRS_SIGNAL",
+    b"SCHEDRS_SINCE",
     b"SCHEDRS_STARTED",
     b"SCHEDRS_STREAK",
+    b"SCHEDRS_TEXT",
     b"SCHEDRS_TO",
     b"SERVICE_RESULT",
     b"STATE_DIRECTORY",

@@ -1,0 +1,402 @@
+//! What the scheduler and its helper say to each other.
+//!
+//! What needs a socket is for the helper, which has no rights. A command and `sendmail` are programs
+//! of this machine ([`Work::program`]): the scheduler runs them itself, and [`of_exit`] understands
+//! how they end.
+//!
+//! The scheduler writes [`Work`] to the standard input of `schedrs deliver`, a JSON object on each
+//! line, and closes it. It reads a [`Verdict`] on each line of standard output, one for each piece of
+//! work, each as soon as it is known and so in any order. What has had none when the helper ends was
+//! not delivered, as far as anybody knows.
+//!
+//! Work holds secrets, which the scheduler reads because the helper must not be able to. So it goes
+//! through a pipe, and not through arguments or variables, which others can see.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::line::Line;
+use crate::core::notify::url::Url;
+
+/// So many pieces of work are done by one helper. What is beyond is not read.
+pub const MOST_WORK: usize = 100;
+
+/// So many bytes a piece of work has at most, as a line.
+pub const LONGEST_WORK: usize = 1 << 20;
+
+/// How long a piece of work may take, in seconds.
+pub const LIMIT_SECS: u64 = 10;
+
+/// One thing to deliver.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Work {
+    /// What names it, unique within a batch and the same at each try: its verdict has it too.
+    pub id: Box<str>,
+    /// The word of the service (`Service::word`), by which its answer is understood.
+    pub service: Box<str>,
+    /// What is to be done.
+    pub task: Task,
+    /// What is not to be seen in an answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<Box<str>>,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// A request.
+    Http(Request),
+    /// A mail through a server.
+    Smtp(Smtp),
+    /// A mail through this machine's `sendmail`.
+    Sendmail(Mail),
+    /// A command.
+    Command(Command),
+}
+
+/// An HTTP request.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// How.
+    pub method: Method,
+    /// Whole, with whatever in it is secret.
+    pub url: Box<str>,
+    /// Names and values.
+    pub headers: Vec<(Box<str>, Line)>,
+    /// JSON, as a rule.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub body: String,
+}
+
+/// The method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `POST`
+    Post,
+}
+
+/// A mail: addresses of the envelope, and its text.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mail {
+    /// Whom it is from.
+    pub from: Box<str>,
+    /// Whom it is for.
+    pub to: Vec<Box<str>>,
+    /// Headers and body, all of it ASCII, with `\n` at the end of each line.
+    pub text: String,
+}
+
+/// A mail through a server.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Smtp {
+    /// The server.
+    pub url: Box<str>,
+    /// The password of the user that the URL names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Box<str>>,
+    /// The name of this host.
+    pub hello: Line,
+    /// The mail.
+    pub mail: Mail,
+}
+
+/// A command.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// The program and its arguments.
+    pub argv: Vec<Box<str>>,
+    /// What its environment has beside the helper's.
+    pub env: Vec<(Box<str>, Line)>,
+    /// What it reads.
+    pub stdin: String,
+}
+
+/// What has come of a piece of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whose it is.
+    pub id: Box<str>,
+    /// How it went.
+    pub result: Fate,
+    /// The status of HTTP, the code of SMTP or of the end of a process, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// After how many seconds the receiver wants to be asked again, at most 3600.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
+    /// What was answered, or why there is no answer: one line of at most 200 bytes, without secrets
+    /// and without anything that acts on a terminal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer: String,
+    /// How many milliseconds it took.
+    pub ms: u64,
+}
+
+/// How a delivery went. In order of how bad that is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// The receiver has it.
+    Sent,
+    /// The receiver does not want it, and will not the next time: it is given up.
+    Refused,
+    /// It may go better the next time.
+    Again,
+}
+
+impl Work {
+    /// It as a line, with its end.
+    pub fn to_line(&self) -> String {
+        // A struct of texts and numbers is always an object.
+        serde_json::to_string(self).unwrap_or_default() + "\n"
+    }
+
+    /// The host that it goes to; empty where it is this one's.
+    pub fn host(&self) -> String {
+        let url = match &self.task {
+            Task::Http(request) => Url::http(&request.url),
+            Task::Smtp(smtp) => Url::smtp(&smtp.url),
+            Task::Sendmail(_) | Task::Command(_) => return String::new(),
+        };
+        url.map(|url| url.host().to_owned()).unwrap_or_default()
+    }
+
+    /// The program of this machine that does it; `None`: it is for the helper. `sendmail` is where
+    /// that program is.
+    pub fn program(&self, sendmail: &str) -> Option<Command> {
+        match &self.task {
+            Task::Http(_) | Task::Smtp(_) => None,
+            Task::Command(command) => Some(command.clone()),
+            Task::Sendmail(mail) => {
+                // Those that take the recipients from the mail, a line with a dot as it is, and the
+                // sender: postfix, exim, sendmail, msmtp, nullmailer, OpenSMTPD and busybox.
+                let argv = [sendmail, "-t", "-i", "-f", &*mail.from].map(Into::into).into();
+                Some(Command { argv, env: Vec::new(), stdin: mail.text.clone() })
+            }
+        }
+    }
+
+    /// Where it goes, as it may be shown.
+    pub fn place(&self) -> String {
+        let shown = |url: Result<Url, &str>| {
+            url.map_or_else(|_| "no URL".to_owned(), |url| url.to_string())
+        };
+        match &self.task {
+            Task::Http(request) => shown(Url::http(&request.url)),
+            Task::Smtp(smtp) => shown(Url::smtp(&smtp.url)),
+            Task::Sendmail(_) => "sendmail".to_owned(),
+            Task::Command(command) => {
+                command.argv.first().map(ToString::to_string).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Where `sendmail` may be, in the order in which to look.
+pub const SENDMAIL: [&str; 4] =
+    ["/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/sendmail", "/usr/local/sbin/sendmail"];
+
+/// What an exit code means by which a program says that it may go better later (sysexits.h).
+const TEMPFAIL: i32 = 75;
+
+/// What the exit code of such a program means. A command that fails is not tried again, unless it says
+/// so: it may have done half of its work. `sendmail` is, unless the mail itself is wrong.
+pub fn of_exit(task: &Task, code: i32) -> Fate {
+    match (code, task) {
+        (0, _) => Fate::Sent,
+        (TEMPFAIL, _) => Fate::Again,
+        // Wrong usage, data, an unknown user or host.
+        (64..=68, _) | (_, Task::Command(_)) => Fate::Refused,
+        _ => Fate::Again,
+    }
+}
+
+impl Verdict {
+    /// Reads a line.
+    pub fn of_line(line: &str) -> Option<Verdict> {
+        serde_json::from_str(line).ok()
+    }
+
+    /// What has come of a message of several pieces of work: it is sent if all of them are, and to be
+    /// tried again if one is.
+    pub fn together(verdicts: impl IntoIterator<Item = Verdict>) -> Option<Verdict> {
+        verdicts.into_iter().reduce(|one, other| {
+            let retry_after = one.retry_after.max(other.retry_after);
+            let ms = one.ms.max(other.ms);
+            let worst = if other.result > one.result { other } else { one };
+            Verdict { retry_after, ms, ..worst }
+        })
+    }
+}
+
+/// Without what is secret, and without what is told.
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Work({} to {}: {})", self.id, self.service, self.place())
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Task::Http(_) => "Http(…)",
+            Task::Smtp(_) => "Smtp(…)",
+            Task::Sendmail(_) => "Sendmail(…)",
+            Task::Command(_) => "Command(…)",
+        })
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::http(&self.url) {
+            Ok(url) => write!(f, "Request({:?} {url})", self.method),
+            Err(_) => write!(f, "Request({:?} ***)", self.method),
+        }
+    }
+}
+
+impl fmt::Debug for Mail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Mail(to {}, {} bytes)", self.to.join(", "), self.text.len())
+    }
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::smtp(&self.url) {
+            Ok(url) => write!(f, "Smtp({url}, {:?})", self.mail),
+            Err(_) => write!(f, "Smtp(***, {:?})", self.mail),
+        }
+    }
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Command({:?})", self.argv.first())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn work() -> Work {
+        Work {
+            id: "m1".into(),
+            service: "gotify".into(),
+            task: Task::Http(Request {
+                method: Method::Post,
+                url: "https://ann:pass@example.org/hidden/message".into(),
+                headers: vec![("X-Gotify-Key".into(), Line::new("hidden2"))],
+                body: "{\"title\":\"a\\nb\"}".to_owned(),
+            }),
+            secrets: vec!["hidden".into(), "hidden2".into()],
+        }
+    }
+
+    #[test]
+    fn work_is_one_line_and_comes_back() {
+        let line = work().to_line();
+        assert_eq!(line.matches('\n').count(), 1);
+        assert_eq!(serde_json::from_str::<Work>(&line).unwrap(), work());
+        assert_eq!(
+            line,
+            "{\"id\":\"m1\",\"service\":\"gotify\",\"task\":{\"http\":{\"method\":\"POST\",\
+             \"url\":\"https://ann:pass@example.org/hidden/message\",\
+             \"headers\":[[\"X-Gotify-Key\",\"hidden2\"]],\
+             \"body\":\"{\\\"title\\\":\\\"a\\\\nb\\\"}\"}},\"secrets\":[\"hidden\",\"hidden2\"]}\n"
+        );
+    }
+
+    #[test]
+    fn nothing_of_it_is_shown() {
+        let smtp = Smtp {
+            url: "smtps://ann@mail.example.org".into(),
+            password: Some("hidden".into()),
+            hello: Line::new("web1"),
+            mail: Mail {
+                from: "a@example.org".into(),
+                to: vec!["b@example.org".into()],
+                text: "hidden".to_owned(),
+            },
+        };
+        let mail = Work { task: Task::Smtp(smtp.clone()), ..work() };
+        let Task::Http(request) = work().task else { return };
+        let shown = format!("{:?} {mail:?} {smtp:?} {request:?} {:?}", work(), work().task);
+        assert!(!shown.contains("hidden") && !shown.contains("pass"), "{shown}");
+        assert!(shown.contains("https://example.org/…"), "{shown}");
+        assert!(shown.contains("smtps://mail.example.org"), "{shown}");
+    }
+
+    #[test]
+    fn several_verdicts_are_one() {
+        let verdict = |result, retry_after| Verdict {
+            id: "m1".into(),
+            result,
+            status: None,
+            retry_after,
+            answer: String::new(),
+            ms: 1,
+        };
+        let rows: [(&[Fate], Fate); 4] = [
+            (&[Fate::Sent, Fate::Sent], Fate::Sent),
+            (&[Fate::Sent, Fate::Refused], Fate::Refused),
+            (&[Fate::Again, Fate::Refused, Fate::Sent], Fate::Again),
+            (&[Fate::Refused, Fate::Again], Fate::Again),
+        ];
+        for (fates, expected) in rows {
+            let all = fates.iter().map(|fate| verdict(*fate, None));
+            assert_eq!(Verdict::together(all).unwrap().result, expected, "{fates:?}");
+        }
+        assert_eq!(Verdict::together([]), None);
+        let all = [verdict(Fate::Again, Some(5)), verdict(Fate::Sent, Some(60))];
+        assert_eq!(Verdict::together(all).unwrap().retry_after, Some(60));
+    }
+
+    #[test]
+    fn programs_of_this_machine() {
+        let mail = Mail {
+            from: "schedrs@web1".into(),
+            to: vec!["root".into()],
+            text: "To: root\n\nx\n".to_owned(),
+        };
+        let mail = Work { task: Task::Sendmail(mail), ..work() };
+        let program = mail.program(SENDMAIL[0]).unwrap();
+        assert_eq!(program.argv.join(" "), "/usr/sbin/sendmail -t -i -f schedrs@web1");
+        assert_eq!(program.stdin, "To: root\n\nx\n");
+        let command = Task::Command(Command { argv: vec!["x".into()], ..program });
+        let command = Work { task: command, ..work() };
+        assert_eq!(command.program("").unwrap().argv.join(" "), "x");
+        assert_eq!(work().program(""), None);
+        // (exit code, of sendmail, of a command)
+        let rows = [
+            (0, Fate::Sent, Fate::Sent),
+            (1, Fate::Again, Fate::Refused),
+            (67, Fate::Refused, Fate::Refused),
+            (75, Fate::Again, Fate::Again),
+            (127, Fate::Again, Fate::Refused),
+        ];
+        for (code, of_mail, of_command) in rows {
+            let found = (of_exit(&mail.task, code), of_exit(&command.task, code));
+            assert_eq!(found, (of_mail, of_command), "{code}");
+        }
+    }
+
+    #[test]
+    fn verdicts_on_the_wire() {
+        let line =
+            r#"{"id":"m1","result":"again","status":429,"retry_after":7,"answer":"slow","ms":3}"#;
+        let verdict = Verdict::of_line(line).unwrap();
+        assert_eq!((verdict.result, verdict.retry_after), (Fate::Again, Some(7)));
+        assert_eq!(serde_json::to_string(&verdict).unwrap(), line);
+        let least = Verdict::of_line(r#"{"id":"m1","result":"sent","ms":0}"#).unwrap();
+        assert_eq!((least.result, least.status), (Fate::Sent, None));
+        assert_eq!(Verdict::of_line("what?"), None);
+    }
+}
