@@ -113,6 +113,8 @@ enum Command {
     History(command::history::Args),
     #[command(about = "Show what runs printed")]
     Logs(command::logs::Args),
+    #[command(about = "Show what was told to whom, or try a route")]
+    Notify(command::notify::Args),
     #[command(about = "Explain why a job ran, failed, was skipped or did not run")]
     Why(command::why::Args),
     #[command(about = "Convert crontabs, systemd timers and more to a jobfile")]
@@ -168,6 +170,7 @@ impl Command {
             Command::Shutdown(args) => command::shutdown::run(args, context),
             Command::History(args) => command::history::run(args, context),
             Command::Logs(args) => command::logs::run(args, context),
+            Command::Notify(args) => command::notify::run(args, context),
             Command::Why(args) => command::why::run(args, context),
             Command::Fleet(args) => command::fleet::run(args, context),
             Command::Store(args) => command::store::run(args, context),

@@ -5,6 +5,7 @@
 //! machine's time zone data when a zone is first asked for.
 
 pub mod civil;
+pub(crate) mod command;
 pub mod event;
 pub(crate) mod expect;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
@@ -22,6 +23,7 @@ pub mod preview;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod printed;
 pub(crate) mod record;
+pub(crate) mod route;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod scheduler;
 pub(crate) mod size;

@@ -7,8 +7,8 @@
 //!
 //! `read` (bytes, bounded) → `chunk` (cut at headers; `statement` knows where they are) → `parse` (by
 //! the `toml` crate; `mend` and `blame` go on without what is wrong, and say what that is) → `tree`
-//! (values with their places) → `sections`, and for the jobs `build`, with `options`, `when` and
-//! `warn`; `load` runs all that over a file and its `include`s. `value` gets at typed values,
+//! (values with their places) → `sections`, `notify`, and for the jobs `build`, with `options`, `when`
+//! and `warn`; `load` runs all that over a file and its `include`s. `value` gets at typed values,
 //! `keys` knows the names, `json_schema` tells them to editors, `locate` finds the file that is
 //! meant when none is named. `builder` makes jobs at run time by the same rules, and `write` is the
 //! way back, from jobs to a jobfile. `on_disk` tells when the files are edited.
@@ -17,6 +17,7 @@ mod blame;
 mod build;
 mod builder;
 mod chunk;
+mod command;
 mod elsewhere;
 mod foreign;
 mod include;
@@ -26,6 +27,7 @@ mod load;
 pub(crate) mod locate;
 mod mend;
 mod no_shell;
+mod notify;
 mod on_disk;
 mod options;
 mod parse;

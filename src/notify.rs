@@ -20,7 +20,7 @@ mod context;
 pub mod form;
 pub mod line;
 pub mod secret;
-mod text;
+pub(crate) mod text;
 pub mod wire;
 
 #[doc(no_inline)]

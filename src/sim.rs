@@ -4,11 +4,13 @@
 //! one wake-up to the next, so that a year of a jobfile takes a second, and twice the same year
 //! gives the same trace. How long each attempt lasts and how it ends is up to the caller's
 //! [`Attempt`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job
-//! and `heatmap` and `svg` when they start.
+//! `heatmap` and `svg` when they start, and `told` what people
+//! would have been told.
 
 pub mod heatmap;
 pub mod survey;
 pub mod svg;
+pub mod told;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -26,6 +26,7 @@ pub(crate) mod metrics;
 pub(crate) mod modify;
 mod named;
 pub(crate) mod next;
+pub(crate) mod notify;
 mod options;
 pub(crate) mod pause;
 mod paused;

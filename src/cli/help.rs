@@ -35,7 +35,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "shutdown",
         ],
     ),
-    ("Look back", &["history", "logs", "why"]),
+    ("Look back", &["history", "logs", "notify", "why"]),
     ("Move in and out", &["import", "export", "store"]),
     ("Editors and shells", &["schema", "completions"]),
 ];

@@ -291,7 +291,9 @@ fn everything_there_is_has_its_place() {
     for key in Key::ALL {
         assert!(text.contains(&format!("\n{} = ", key.name())), "{}", key.name());
     }
-    for section in ["include", "[scheduler]", "[store]", "[executors]", "[defaults]", "[jobs."] {
+    for section in
+        ["include", "[scheduler]", "[store]", "[notify.", "[executors]", "[defaults]", "[jobs."]
+    {
         assert!(text.contains(section), "{section}");
     }
 }

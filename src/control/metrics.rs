@@ -8,7 +8,7 @@ use std::fmt::{Display, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::event::{FATES, LAG_ENDS, Part, Vitals};
+use crate::core::event::{FATES, LAG_ENDS, Part, RouteVitals, Vitals};
 use crate::core::instant::Instant;
 
 /// Numbers of a scheduler.
@@ -37,6 +37,8 @@ pub(crate) struct Scheduler {
     pub(crate) store_up: bool,
     /// How many facts it has not taken yet.
     pub(crate) store_pending: u64,
+    /// The ways to tell people.
+    pub(crate) routes: Vec<Route>,
     /// The jobfile was refused when it was last read.
     pub(crate) reload_failed: bool,
     /// When it was last read and found good.
@@ -67,6 +69,20 @@ pub(crate) struct Executor {
     pub(crate) running: u32,
     /// How many wait.
     pub(crate) waiting: u32,
+}
+
+/// Numbers of a way to tell people.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Route {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many notifications have ended how.
+    pub(crate) ends: Vec<(String, u64)>,
+    /// How many wait.
+    pub(crate) waiting: u64,
+    /// When the oldest of them was decided; 0: there is none.
+    pub(crate) oldest: f64,
 }
 
 /// Times between a due time and the start of its first attempt.
@@ -165,8 +181,21 @@ impl Scheduler {
             store_up: !is_in_trouble(Part::Store),
             store_pending: vitals.pending_facts,
             reload_failed: is_in_trouble(Part::Jobfile),
+            routes: vitals.routes.iter().map(Route::of).collect(),
             loaded: seconds(health.loaded),
             ..Scheduler::default()
+        }
+    }
+}
+
+impl Route {
+    fn of(route: &RouteVitals) -> Route {
+        let ends = route.ends.iter().map(|(word, count)| ((*word).to_owned(), *count));
+        Route {
+            name: route.name.to_string(),
+            ends: ends.collect(),
+            waiting: route.waiting as u64,
+            oldest: route.oldest.map_or(0.0, seconds),
         }
     }
 }
@@ -321,6 +350,7 @@ impl Text {
         self.single("schedrs_store_up", "gauge", help, u8::from(of.store_up));
         let help = "Facts that the store has not taken yet.";
         self.single("schedrs_store_pending_facts", "gauge", help, of.store_pending);
+        self.routes(&of.routes);
         let help = "Whether the jobfile was refused when it was last read.";
         self.single("schedrs_reload_failed", "gauge", help, u8::from(of.reload_failed));
         let name = "schedrs_last_reload_timestamp_seconds";
@@ -347,6 +377,26 @@ impl Text {
             for executor in executors {
                 self.sample(name, &[("executor", &executor.name)], number(executor));
             }
+        }
+    }
+
+    fn routes(&mut self, routes: &[Route]) {
+        let name = "schedrs_notifications_total";
+        self.head(name, "counter", "Notifications of the route since the scheduler was started.");
+        for route in routes {
+            for (result, count) in &route.ends {
+                self.sample(name, &[("route", &route.name), ("result", result)], count);
+            }
+        }
+        let name = "schedrs_notifications_pending";
+        self.head(name, "gauge", "Notifications that are still to be sent.");
+        for route in routes {
+            self.sample(name, &[("route", &route.name)], route.waiting);
+        }
+        let name = "schedrs_notifications_oldest_pending_timestamp_seconds";
+        self.head(name, "gauge", "When the oldest of them was decided.");
+        for route in routes {
+            self.sample(name, &[("route", &route.name)], route.oldest);
         }
     }
 
@@ -420,7 +470,7 @@ mod tests {
                     assert!(name.starts_with(family), "{line} in {family}");
                 }
             }
-            assert_eq!(families.len(), 22, "{families:?}");
+            assert_eq!(families.len(), 25, "{families:?}");
         }
     }
 }

@@ -99,6 +99,7 @@ pub(crate) fn verdict(vitals: &Vitals, now: Instant) -> Verdict {
     checks.push(troubles(vitals, Part::Control, "control:socket"));
     checks.push(troubles(vitals, Part::Starts, "starts:hanging"));
     checks.push(troubles(vitals, Part::Processes, "processes:left"));
+    checks.push(troubles(vitals, Part::Notify, "notify:routes"));
     Verdict { checks }
 }
 
@@ -225,6 +226,7 @@ mod tests {
             fleet: None,
         };
         Vitals {
+            routes: Vec::new(),
             health,
             troubles: Vec::new(),
             jobs: 1,
@@ -331,8 +333,8 @@ mod tests {
     /// while this passes.
     #[test]
     fn no_trouble_is_passed_over() {
-        use Part::{Control, Jobfile, Processes, Starts, Store, Watch};
-        for part in [Store, Jobfile, Watch, Control, Starts, Processes] {
+        use Part::{Control, Jobfile, Notify, Processes, Starts, Store, Watch};
+        for part in [Store, Jobfile, Watch, Control, Starts, Processes, Notify] {
             let mut vitals = well();
             vitals.troubles.push((part, "it is not well".into()));
             let verdict = verdict(&vitals, at());

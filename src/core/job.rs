@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::core::command::Command;
 use crate::core::instant::Instant;
-use crate::core::notify::Route;
+use crate::core::route::Route;
 use crate::core::trigger::Trigger;
 use crate::core::trigger::jitter::jitter;
 use crate::core::trigger::spread::Spread;
@@ -128,15 +129,6 @@ impl Job {
         let options = &*self.options;
         options.spread.of(&self.id).saturating_add(jitter(&self.id, due, options.jitter))
     }
-}
-
-/// What a job runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// A string: given to the job's shell as `SHELL -c STRING`.
-    Shell(Box<str>),
-    /// An array: executed as it stands, the first element searched on PATH.
-    Argv(Box<[Box<str>]>),
 }
 
 /// The options of a job beside its name, command, trigger, zone and executor. The defaults are those

@@ -7,15 +7,16 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::command::command;
 use super::keys::{self, Key};
+use super::options;
 use super::sections::{self, Sections};
 use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
 use super::when::{self, Cron, DATE};
-use super::{no_shell, options};
 use crate::core::instant::Instant;
-use crate::core::job::{Command, Job, Options};
+use crate::core::job::{Job, Options};
 use crate::core::sort;
 use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
 use crate::core::zone::{Database, Zone};
@@ -251,6 +252,7 @@ impl<'a, 's> Jobs<'a, 's> {
         let mut good = true;
         for (key, value) in typed {
             good &= options::set(&mut options, *key, value, scope);
+            good &= *key != Key::Notify || self.sections.routes.check(value, scope);
         }
         if !good {
             return None;
@@ -479,32 +481,6 @@ fn check_id(id: &tree::Key<'_>, scope: &mut Scope<'_>) -> bool {
     };
     scope.error(id.span, message);
     false
-}
-
-pub(super) fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
-    match &value.node {
-        Node::String(text) => {
-            if text.trim().is_empty() {
-                scope.error(value.span, "the command is empty");
-                return None;
-            }
-            scope.without_nul(value, text)?;
-            warn::percent(value, text, scope);
-            Some(Command::Shell(text.as_ref().into()))
-        }
-        Node::Array(values) => {
-            let words = options::strings(value, scope, "command")?;
-            no_shell::words(values, scope);
-            Some(Command::Argv(words))
-        }
-        _ => {
-            scope.wrong_type(
-                value,
-                "a string for the shell, or an array such as [\"program\", \"argument\"]",
-            );
-            None
-        }
-    }
 }
 
 /// Writes what makes a value what it is, so that equal bytes are equal values.

@@ -236,7 +236,7 @@ impl Builder {
                     changed.name = scope.system_string(value, "a name").map(Into::into);
                 }
                 Some(Key::Command) => {
-                    if let Some(command) = super::build::command(value, &mut scope) {
+                    if let Some(command) = super::command::command(value, &mut scope) {
                         changed.command = command;
                     }
                 }

@@ -7,7 +7,9 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{CRON_FIELDS, INTERVAL_FIELDS, Key};
+use super::notify::SERVICES;
 use super::sections;
+use crate::core::notify::Kind;
 use crate::core::sort;
 
 /// The whole schema.
@@ -52,6 +54,7 @@ fn section(name: &str, defaults: &Value) -> Value {
         "scheduler" => scheduler(),
         "store" => store(),
         "fleet" => fleet(),
+        "notify" => notify(),
         "executors" => json!({
             "description": "Named pools of slots; `default` always exists",
             "type": "object",
@@ -137,6 +140,74 @@ fn fleet() -> Value {
     )
 }
 
+fn notify() -> Value {
+    let kinds: Vec<&str> = Kind::NAMED.iter().map(|kind| kind.word()).collect();
+    let secret = || {
+        let from = |key: &str| {
+            let properties = Map::from_iter([(key.to_owned(), text())]);
+            json!({ "type": "object", "additionalProperties": false, "required": [key],
+                    "properties": properties })
+        };
+        json!({ "anyOf": [text(), from("file"), from("env"), from("credential")] })
+    };
+    let one: Vec<Value> = SERVICES.iter().map(|name| json!({ "required": [name] })).collect();
+    let mut route = table(
+        "A route",
+        json!({
+            "webhook": described("The URL of an endpoint for Standard Webhooks", secret()),
+            "secret": described("What requests are signed with: whsec_ and base64", secret()),
+            "slack": described("The URL of an incoming webhook", secret()),
+            "discord": described("The URL of a webhook", secret()),
+            "ntfy": described("The URL of a topic", secret()),
+            "gotify": described("The URL of the server", secret()),
+            "token": described("The token for ntfy or Gotify", secret()),
+            "telegram": described("The token of a bot", secret()),
+            "chat": described("The id of the Telegram chat", account()),
+            "pagerduty": described("The integration key (Events API v2)", secret()),
+            "url": described("The server, if it is not the service's own", secret()),
+            "mail": described("Addresses", json!({ "anyOf": [text(), strings(1)] })),
+            "from": described("The sender's address; by default schedrs@HOST", text()),
+            "smtp": described("The mail server; by default the machine's sendmail", text()),
+            "password": described("The password for the mail server", secret()),
+            "command": described(
+                "A command, which gets the message as JSON on standard input",
+                json!({ "anyOf": [text(), strings(1)] }),
+            ),
+            "on": with_default(
+                described(
+                    "What it hears of",
+                    json!({ "type": "array", "minItems": 1, "items": { "enum": kinds } }),
+                ),
+                json!(["failed", "recovered", "missed", "overdue"]),
+            ),
+            "after": with_default(
+                described(
+                    "How many runs have to fail in a row before it hears of it",
+                    json!({ "type": "integer", "minimum": 1, "maximum": 1000 }),
+                ),
+                json!(1),
+            ),
+            "again": with_default(
+                described(
+                    "How long until it hears again that a job still fails, or \"never\"",
+                    text(),
+                ),
+                json!("24h"),
+            ),
+            "gather": described("How long to wait for more before a message", duration()),
+            "pause": described("The least time between two messages", duration()),
+            "output": described("How much of a run's output goes along", size()),
+            "fallback": described("The route for what cannot be delivered here", text()),
+        }),
+    );
+    route["oneOf"] = one.into();
+    json!({
+        "description": "The ways to tell people; each table's name is the route's name",
+        "type": "object",
+        "additionalProperties": route,
+    })
+}
+
 /// A table of some of a job's keys.
 fn properties(wanted: impl Fn(Key) -> bool) -> Value {
     let keys = Key::ALL.iter().filter(|key| wanted(**key));
@@ -202,6 +273,7 @@ fn of(key: Key) -> Value {
         Key::OnLost => {
             ("What to do about a run whose host died", json!({ "enum": ["leave", "run_again"] }))
         }
+        Key::Notify => ("The routes by which people hear of it: names of [notify]", strings(0)),
         Key::MaxWait => {
             ("How long a run may wait for a slot; by default, without limit", duration())
         }
@@ -309,7 +381,7 @@ fn default(key: Key) -> Option<Value> {
         Key::SuccessCodes => json!([0]),
         Key::Shell => json!("/bin/sh"),
         Key::Env => json!({}),
-        Key::OnlyOn | Key::Tags => json!([]),
+        Key::OnlyOn | Key::Tags | Key::Notify => json!([]),
         Key::Output => json!("pass"),
         _ => return None,
     })

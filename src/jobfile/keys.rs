@@ -1,5 +1,8 @@
 //! The keys of a job, and what people write in their place.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use crate::core::names::{SHORT_WEEKDAYS, WEEKDAYS};
 use crate::core::nearest::nearest;
 
@@ -63,6 +66,7 @@ keys! {
     RetryMaxDelay "retry_max_delay",
     SuccessCodes "success_codes",
     Expect "expect",
+    Notify "notify",
     Shell "shell",
     Cwd "cwd",
     Env "env",
@@ -131,7 +135,12 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["disabled", "suspend"], Key::Paused),
     (&["exit_codes", "success"], Key::SuccessCodes),
     (&["expected", "expect_every", "healthcheck", "heartbeat"], Key::Expect),
+    (&["tell", "alert", "alerts", "notifications", "mailto", "email"], Key::Notify),
 ];
+
+/// How long or short `[fleet] lease` may be.
+pub(super) const LEASE: RangeInclusive<Duration> =
+    Duration::from_secs(3)..=Duration::from_secs(600);
 
 pub(super) const CRON_FIELDS: &[&str] =
     &["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];

@@ -153,7 +153,7 @@ impl Loader<'_> {
             keep: sections.keep,
             fleet: sections.fleet.clone(),
             elsewhere: elsewhere.into(),
-            routes: Arc::default(),
+            routes: sections.routes.routes.clone().into(),
         };
         let set = JobSet { settings, executors: sections.executors.clone(), jobs };
         let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();

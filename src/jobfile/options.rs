@@ -112,6 +112,8 @@ fn try_set(
         }
         Key::OnlyOn => options.only_on = hosts(value, scope)?,
         Key::Tags => options.tags = tags(value, scope)?,
+        // Whether there are such routes, whoever knows them all sees to.
+        Key::Notify => options.notify = routes(value, scope)?,
         Key::Name
         | Key::Command
         | Key::Cron
@@ -161,6 +163,11 @@ fn hosts(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
 /// An array of tags, which may take away those of `[defaults]`.
 fn tags(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
     texts(value, scope, "an array of tags such as [\"backup\", \"eu\"]", "a tag")
+}
+
+/// Names of routes, which may take away those of `[defaults]`.
+fn routes(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
+    texts(value, scope, "an array of routes such as [\"ops\"]", "the name of a route")
 }
 
 /// An array of strings, none of them empty. `wanted` and `each` continue "expected ...".
@@ -262,7 +269,7 @@ pub(super) fn strings(
 }
 
 /// A path; a relative one is relative to the directory of the file that names it.
-fn path(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box<str>> {
+pub(super) fn path(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box<str>> {
     let path = scope.system_string(value, wanted)?;
     if below_home(path).is_some() {
         return Some(path.into());

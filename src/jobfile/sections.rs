@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::keys::{self, Key};
+use super::keys::{self, Key, LEASE};
 use super::no_shell;
+use super::notify::Routes;
 use super::options;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
@@ -20,12 +21,8 @@ use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
 
 /// The keys at the top of a jobfile.
-pub(super) const TOP: [&str; 7] =
-    ["include", "scheduler", "store", "fleet", "executors", "defaults", "jobs"];
-
-/// How long or short `[fleet] lease` may be.
-pub(super) const LEASE: std::ops::RangeInclusive<Duration> =
-    Duration::from_secs(3)..=Duration::from_secs(600);
+pub(super) const TOP: [&str; 8] =
+    ["include", "scheduler", "store", "fleet", "notify", "executors", "defaults", "jobs"];
 
 /// How many workers an executor has that does not say.
 const DEFAULT_WORKERS: u32 = 20;
@@ -39,12 +36,15 @@ pub(super) struct Sections {
     pub(super) store_url: Option<String>,
     pub(super) keep: Keep,
     pub(super) fleet: FleetSettings,
+    pub(super) routes: Routes,
     pub(super) executors: Vec<Executor>,
     /// Where each executor stands; `default` may stand nowhere.
     executor_places: HashMap<Arc<str>, (u16, Option<Place>)>,
     pub(super) defaults: Defaults,
     /// The executor that `[defaults]` names, until all are known.
     default_executor: Option<(String, Span, u32)>,
+    /// The same for the routes of its `notify`.
+    default_routes: Vec<(Box<str>, Place)>,
 }
 
 /// What `[defaults]` says.
@@ -69,10 +69,12 @@ impl Default for Sections {
             store_url: None,
             keep: Keep::default(),
             fleet: FleetSettings::default(),
+            routes: Routes::default(),
             executors: vec![Executor { name: name.clone(), max_workers: DEFAULT_WORKERS }],
             executor_places: HashMap::from([(name, (0, None))]),
             defaults: Defaults::default(),
             default_executor: None,
+            default_routes: Vec::new(),
         }
     }
 }
@@ -91,6 +93,7 @@ impl Sections {
             match &*key.text {
                 "include" | "jobs" => {}
                 "executors" => self.executors(value, scope),
+                "notify" => self.routes.read(value, scope),
                 "scheduler" | "store" | "fleet" | "defaults" if !main => scope
                     .error(key.span, format!("`{}` is only allowed in the main jobfile", key.text)),
                 "scheduler" => self.scheduler(value, scope, zones),
@@ -267,6 +270,11 @@ impl Sections {
                     options::set(&mut options, known, value, scope);
                 }
             }
+            if let (Key::Notify, Node::Array(values)) = (known, &value.node) {
+                let names = options.notify.iter().cloned().zip(values);
+                self.default_routes =
+                    names.map(|(name, value)| (name, scope.place(value.span))).collect();
+            }
             self.defaults.places.push((known, scope.place(key.span)));
         }
         self.defaults.options = Arc::new(options);
@@ -274,6 +282,12 @@ impl Sections {
 
     /// What could only be done when all files were read.
     pub(super) fn complete(&mut self, problems: &mut crate::problem::Problems) {
+        self.routes.complete(problems);
+        for (name, place) in std::mem::take(&mut self.default_routes) {
+            if !self.routes.has(&name) {
+                problems.push(self.routes.unknown(&name, place));
+            }
+        }
         let Some((name, span, file)) = self.default_executor.take() else { return };
         match self.executor_index(&name) {
             Some(index) => self.defaults.executor = index,
@@ -294,7 +308,7 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
         format!("put `{name}` under `[scheduler]`")
     } else {
         "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[fleet]`, \
-         `[executors]`, `[defaults]` and `[jobs.NAME]`"
+         `[notify.NAME]`, `[executors]`, `[defaults]` and `[jobs.NAME]`"
             .to_owned()
     };
     scope.push(problem.help(help));

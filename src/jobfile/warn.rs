@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::keys::Key;
-use super::sections::LEASE;
+use super::keys::{Key, LEASE};
 use super::tree::{Node, Value};
 use super::value::{Scope, inside};
 use super::when::Moment;

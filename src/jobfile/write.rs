@@ -5,6 +5,7 @@
 //! values are put together once ([`keys`]), and drawn as TOML or as JSON; `when` has those that say
 //! when.
 
+mod notify;
 mod when;
 
 use std::borrow::Cow;
@@ -96,6 +97,13 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Op
             out.push('\n');
         }
     }
+    for route in settings.routes.iter() {
+        let _ = writeln!(out, "[notify.{}]", key(&route.name));
+        for (name, value) in notify::route(route, Secrets::Written) {
+            let _ = writeln!(out, "{name} = {}", toml(&value));
+        }
+        out.push('\n');
+    }
     let _ = writeln!(out, "[executors]");
     for executor in executors {
         let _ =
@@ -119,6 +127,13 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     let fleet = fleet(settings);
     if !fleet.is_empty() {
         head.insert("fleet".to_owned(), Value::Object(fleet));
+    }
+    let routes = settings.routes.iter();
+    let routes: Map<String, Value> = sort::collect(routes.map(|route| {
+        (route.name.to_string(), Value::Object(notify::route(route, Secrets::Written)))
+    }));
+    if !routes.is_empty() {
+        head.insert("notify".to_owned(), Value::Object(routes));
     }
     head.insert("executors".to_owned(), Value::Object(sort::collect(pools)));
     head
@@ -324,6 +339,7 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     add(Key::Tags, !o.tags.is_empty(), strings(&o.tags));
     add(Key::MaxWait, o.max_wait.is_some(), limit(o.max_wait));
     add(Key::Expect, o.expect.is_some(), limit(o.expect));
+    add(Key::Notify, !o.notify.is_empty(), strings(&o.notify));
     add(Key::Timeout, o.timeout.is_some(), limit(o.timeout));
     add(Key::KillAfter, o.kill_after != default.kill_after, duration(o.kill_after));
     add(Key::Retries, o.retries != default.retries, o.retries.into());

@@ -162,7 +162,7 @@ fn predicate(notification: &Notification, context: &Context<'_>) -> String {
 }
 
 /// What a notification says, in one line: `backup failed: exit 3 (2nd time in a row)`.
-pub(super) fn headline(notification: &Notification, context: &Context<'_>) -> String {
+pub(crate) fn headline(notification: &Notification, context: &Context<'_>) -> String {
     match notification.kind {
         Kind::Test => "test: schedrs can reach you here".to_owned(),
         _ => format!("{} {}", label(notification), predicate(notification, context)),
@@ -251,7 +251,7 @@ pub(super) fn first_line(message: &Message, context: &Context<'_>) -> String {
 }
 
 /// What there is no room for.
-pub(super) fn and_more(more: u64) -> String {
+pub(crate) fn and_more(more: u64) -> String {
     format!("and {more} more: {SEE}")
 }
 

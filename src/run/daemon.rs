@@ -23,6 +23,7 @@ mod catching_up;
 mod effects;
 mod fleet;
 mod logger;
+mod messages;
 mod notify;
 mod offload;
 mod overview;
@@ -193,6 +194,7 @@ fn let_go(
     patience: Duration,
 ) {
     effects.settle_records();
+    effects.end_messages();
     effects.mailbox().close();
     // Another may begin once the store is free: by then its socket is, too.
     if let Some(server) = &server {
@@ -260,6 +262,7 @@ impl Loop<'_> {
             self.effects.caught_up();
             let Some(now) = turned else { return Ok(()) };
             self.tend_fleet();
+            self.effects.wake_messages(now);
             // At the start they are as many as there are jobs.
             actions.shrink_to(ACTIONS);
             self.effects.flush_records();
@@ -463,7 +466,8 @@ impl Loop<'_> {
     /// Sets the timer to the next due time. Answers how long to wait at most.
     fn arm(&mut self, timer: &mut Timer) -> anyhow::Result<Option<Duration>> {
         let wakeup = self.scheduler.next_wakeup();
-        let wall = [wakeup.wall, self.until].into_iter().flatten().min();
+        let messages = self.effects.messages_wakeup();
+        let wall = [wakeup.wall, self.until, messages.wall].into_iter().flatten().min();
         let now = clock::now();
         let watchdog = self.watchdog.as_ref().map(Watchdog::deadline);
         let (reading, checking) = (self.reading.deadline(), self.requests.deadline());
@@ -472,7 +476,7 @@ impl Loop<'_> {
             self.fleet.as_ref().zip(until).and_then(|(it, until)| it.deadline(until));
         let own = [self.effects.deadline(), self.overview.deadline(), watchdog, reading, checking];
         let files = self.watch.as_ref().and_then(Watch::deadline);
-        let own = own.into_iter().chain([out_of_touch, files]);
+        let own = own.into_iter().chain([out_of_touch, files, messages.mono]);
         let mono = own.chain([wakeup.mono]);
         let mono = mono.flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
@@ -508,6 +512,8 @@ impl Loop<'_> {
                 Message::Store(event) => self.store_event(event),
                 Message::Call(call) => self.called(call),
                 Message::OwnPart(number, response) => self.own_part(number, *response),
+                Message::Printed(run, text) => self.effects.printed(run, &text, clock::now()),
+                Message::Tried(id, tried) => self.effects.tried(&id, &tried, clock::now()),
             }
         }
     }

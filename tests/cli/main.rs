@@ -31,6 +31,7 @@ mod log;
 mod metrics;
 mod named;
 mod next;
+mod notify;
 mod order_timeout;
 mod packaging;
 mod run;

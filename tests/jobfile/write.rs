@@ -47,8 +47,8 @@ fn same(text: &str, a: &JobSet, b: &JobSet) {
     assert_eq!(a.jobs.len(), b.jobs.len(), "{text}");
     let (a, b) = (&a.settings, &b.settings);
     assert_eq!(
-        (&a.zone, a.stop_grace, &a.store_url, a.keep, &a.fleet),
-        (&b.zone, b.stop_grace, &b.store_url, b.keep, &b.fleet),
+        (&a.zone, a.stop_grace, &a.store_url, a.keep, &a.fleet, &a.routes),
+        (&b.zone, b.stop_grace, &b.store_url, b.keep, &b.fleet, &b.routes),
         "{text}"
     );
 }

@@ -199,6 +199,7 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::Name => (Text, "TEXT", "A display name"),
         Key::OnlyOn => (List, "HOST", "Only on hosts with a matching name, comma-separated"),
         Key::Tags => (List, "TAG", "Tags to select it by, comma-separated"),
+        Key::Notify => (List, "ROUTE", "Routes by which people hear of it, comma-separated"),
         Key::Command => (Text, "COMMAND", "The command to run, passed to the shell"),
         Key::Cron => (Text, "EXPR", "A cron expression"),
         Key::Interval => (Text, "DURATION", "The interval between due times"),

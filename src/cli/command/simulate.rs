@@ -5,6 +5,7 @@
 
 mod heat;
 mod json;
+mod notify;
 mod text;
 
 use std::io::{BufWriter, Write};
@@ -20,8 +21,8 @@ use super::named::FileArgs;
 use super::time;
 use crate::cli::progress::Progress;
 use crate::cli::{Context, ExitCode};
-use crate::core::event::{Exit, Start};
-use crate::core::instant::Instant;
+use crate::core::event::{Action, Exit, Start};
+use crate::core::instant::{Instant, Now};
 use crate::core::job::{Executor, Job, JobSet};
 use crate::core::sort;
 use crate::core::words;
@@ -31,7 +32,8 @@ use crate::problem;
 use crate::sim::heatmap::HeatMap;
 use crate::sim::survey::{JobFacts, Places, Survey, Wait};
 use crate::sim::svg::{self, Caption};
-use crate::sim::{Attempt, Report, Sim};
+use crate::sim::told::Told;
+use crate::sim::{Attempt, Observer, Report, Sim};
 use crate::sys::clock;
 
 /// A person who waits is told how far it is in so many steps.
@@ -73,6 +75,14 @@ pub(crate) struct Args {
     /// The exit code of each attempt of this job; without JOB=, of all other jobs [default: 0]
     #[arg(long = "exit", value_name = "[JOB=]CODE")]
     exits: Vec<String>,
+
+    /// Attempts of this job that start in this period exit with 1; without JOB=, of all jobs
+    #[arg(long = "failing", value_name = "[JOB=]TIME..TIME", allow_hyphen_values = true)]
+    failing: Vec<String>,
+
+    /// Show which notifications would be sent, and nothing else
+    #[arg(long, conflicts_with = "svg")]
+    notify: bool,
 
     /// The machine is off or asleep in this period: nothing starts, and active runs freeze
     #[arg(long = "outage", value_name = "TIME..TIME", allow_hyphen_values = true)]
@@ -120,6 +130,8 @@ struct Question {
     zone: Zone,
     from: Instant,
     until: Instant,
+    /// Attempts that start in these fail: of one job, or of all.
+    failing: Vec<(Option<usize>, Instant, Instant)>,
     /// In order and apart from each other.
     outages: Vec<(Instant, Instant)>,
     default: Behaviour,
@@ -130,6 +142,7 @@ struct Question {
 /// What came of it.
 struct Answer {
     survey: Survey,
+    told: Told,
     report: Report,
     /// Of each executor.
     executors: Vec<ExecutorFacts>,
@@ -163,11 +176,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let source = problem::clean(&path.display().to_string()).into_owned();
     let question = question(args, context, &set, source, now)?;
+    let routes = Arc::clone(&set.settings.routes);
     let answer = answer(&question, set);
     if let Some(file) = &args.svg {
         let picture = picture(&question, &answer);
         std::fs::write(file, picture)
             .with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    if args.notify {
+        return notify::write(&question, &answer, &routes, args.output == Output::Json);
     }
     match args.output {
         Output::Text => {
@@ -213,13 +230,21 @@ fn question(
     }
     let mut outages = Vec::new();
     for text in &args.outages {
-        let span = outage(text, time, now).and_then(|(start, end)| {
+        let span = period(text, time, now).and_then(|(start, end)| {
             if start < from || end >= until {
                 bail!("it must lie between --from and --until, so that you see what follows it");
             }
             Ok((start, end))
         });
         outages.push(span.with_context(|| format!("--outage {text}"))?);
+    }
+    let mut failing = Vec::new();
+    for text in &args.failing {
+        let span = of_job(text, &set.jobs).and_then(|(place, span)| {
+            let (start, end) = period(span, time, now)?;
+            Ok((place, start, end))
+        });
+        failing.push(span.with_context(|| format!("--failing {text}"))?);
     }
     let (default, behaviours) = behaviours(args, &set.jobs)?;
     Ok(Question {
@@ -229,14 +254,15 @@ fn question(
         zone,
         from,
         until,
+        failing,
         outages: apart(outages),
         default,
         behaviours,
     })
 }
 
-/// The two times of `--outage`.
-fn outage(
+/// The two times of a period.
+fn period(
     text: &str,
     time: impl Fn(&str, Instant) -> anyhow::Result<Instant>,
     now: Instant,
@@ -313,9 +339,11 @@ fn answer(question: &Question, set: JobSet) -> Answer {
     let attempt = |start: &Start| {
         let place = places.of(&start.job);
         let behaviour = place.map_or(question.default, |place| question.behaviours[place]);
-        Attempt::Lasts(behaviour.lasts, Exit::Code(behaviour.exits.into()))
+        let exits = if question.fails(place, start.due) { 1 } else { behaviour.exits };
+        Attempt::Lasts(behaviour.lasts, Exit::Code(exits.into()))
     };
     let mut survey = Survey::new(jobs, zone, outages);
+    let mut told = Told::new(&set, *from);
     let mut sim = Sim::new(set, *from, attempt);
     for &(start, end) in outages {
         sim = sim.with_outage(start, end);
@@ -324,10 +352,15 @@ fn answer(question: &Question, set: JobSet) -> Answer {
     for step in 1..=STEPS {
         let part = until.since(*from).as_micros() * u128::from(step) / u128::from(STEPS);
         // Less than 8,000 years have less than 2^58 microseconds.
-        sim.run_until(from.plus(Duration::from_micros(part as u64)), &mut survey);
+        let mut look_on = |now: Now, action: &Action| {
+            survey.see(now, action);
+            told.see(now, action);
+        };
+        sim.run_until(from.plus(Duration::from_micros(part as u64)), &mut look_on);
         progress.show(step.into(), STEPS.into());
     }
     progress.clear();
+    told.until(sim.now());
     let status = sim.scheduler().status();
     let mut executors = vec![ExecutorFacts::default(); question.executors.len()];
     for (place, (job, facts)) in jobs.iter().zip(survey.jobs()).enumerate() {
@@ -339,9 +372,18 @@ fn answer(question: &Question, set: JobSet) -> Answer {
         map: HeatMap::new(survey.hours(), *from, *until, zone),
         report: sim.report().clone(),
         survey,
+        told,
         executors,
         running: status.running,
         waiting: status.waiting,
+    }
+}
+
+impl Question {
+    /// Whether an attempt that starts at about that time was said to fail.
+    fn fails(&self, place: Option<usize>, at: Instant) -> bool {
+        let is_meant = |of: Option<usize>| of.is_none() || of == place;
+        self.failing.iter().any(|(of, from, until)| is_meant(*of) && (*from..*until).contains(&at))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `schedrs why`: one answer, and what it rests on.
 
 use std::io::{BufWriter, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,12 +10,15 @@ use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
 use super::history_source::{self, History, HistoryArgs, told};
-use super::{argument, named, request, time};
+use super::{argument, named, notify, request, time};
 use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{JobRecord, Pause};
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
+use crate::core::notify::Route;
+use crate::core::notify::explain::{About, explain};
+use crate::core::notify::notifier::{STATES, state_key};
 use crate::core::outcome::{self, Outcome};
 use crate::core::sort;
 use crate::core::words;
@@ -159,11 +163,45 @@ fn one(args: &Args, id: &str, history: &mut History, out: &mut dyn Write) -> any
         let delay = history.job(id).map(|job| job.options.retry_delay_after(record.attempts));
         read.around(history.reader(), id, &record, (now, delay.unwrap_or_default()))?;
     }
-    let verdict = answer(&read.case(history, id, asked, (&zone, typed)));
+    let mut verdict = answer(&read.case(history, id, asked, (&zone, typed)));
+    if let Some(record) = &verdict.record {
+        let is_latest = read.records.iter().all(|other| other.seq <= record.seq);
+        verdict.evidence.extend(told_of(history, id, record, is_latest, &zone)?);
+    }
     match args.output {
         Output::Text => text(out, id, asked, &verdict, &zone, now),
         Output::Json => json(out, id, asked, &verdict, &zone),
     }
+}
+
+/// Who was told of it.
+fn told_of(
+    history: &mut History,
+    id: &str,
+    record: &RunRecord,
+    is_latest: bool,
+    zone: &Zone,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let Some(outcome) = &record.outcome else { return Ok(Vec::new()) };
+    let named = history.job(id).map(|job| job.options.notify.clone()).unwrap_or_default();
+    let all = history.set.as_ref().map(|set| Arc::clone(&set.settings.routes));
+    let routes = all.iter().flat_map(|routes| routes.iter());
+    let routes: Vec<&Route> = routes.filter(|route| named.contains(&route.name)).collect();
+    if routes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let told = notify::known(history, usize::MAX)?;
+    let states = history.reader().entries(STATES)?;
+    let mut said = Vec::new();
+    for route in routes {
+        let key = state_key(&route.name, id);
+        let state = states.iter().find(|(name, _)| *name == key).map(|(_, text)| &**text);
+        let (run, due) = (record.run, record.due);
+        let about = About { job: id, run, due, outcome, is_latest };
+        let lines = explain(route, about, &told, state, zone);
+        said.extend(lines.into_iter().map(|line| ("told", format!("{}: {line}", route.name))));
+    }
+    Ok(said)
 }
 
 impl Read {

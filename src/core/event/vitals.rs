@@ -32,8 +32,23 @@ pub struct Vitals {
     pub pending_facts: u64,
     /// How long the first of them has waited.
     pub pending_for: Duration,
+    /// The ways to tell people.
+    pub routes: Vec<RouteVitals>,
     /// What it has done.
     pub totals: Totals,
+}
+
+/// A way to tell people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteVitals {
+    /// Its name.
+    pub name: Box<str>,
+    /// How many notifications have ended how, each with the word for it.
+    pub ends: Vec<(&'static str, u64)>,
+    /// How many wait.
+    pub waiting: usize,
+    /// When the oldest of them was decided.
+    pub oldest: Option<Instant>,
 }
 
 /// An executor.
@@ -66,4 +81,6 @@ pub enum Part {
     Starts,
     /// Processes that do not end.
     Processes,
+    /// Routes that deliver nothing.
+    Notify,
 }

@@ -316,7 +316,8 @@ impl Notifier {
             attempts: about.attempts,
             outcome: about.outcome.clone(),
             streak: news.streak,
-            since: news.since,
+            // What is overdue has been so since its deadline.
+            since: if news.kind == Kind::Overdue { Some(about.due) } else { news.since },
             output: None,
         }
     }
@@ -472,6 +473,22 @@ impl Notifier {
         let gone = self.outbox.add(route, notification, false, now.mono);
         self.book.enter(gone, now.wall, effects);
     }
+}
+
+/// The name of an entry of [`STATES`].
+pub fn state_key(route: &str, job: &str) -> Box<str> {
+    state::key(route, job)
+}
+
+/// The word of what is not over, where [`End::word`] has those of what is.
+pub const WAITING: &str = "waiting";
+
+/// An entry of [`OUTBOX`] in the form of those that have ended; `None`: it is of another version.
+pub fn waiting_of(id: &str, text: &str) -> Option<Told> {
+    let Saved { route, notification, .. } = Saved::of_json(id, text)?;
+    let at = notification.at;
+    let done = Done { notification, route, end: End::Sent, answer: "".into(), went_to: None };
+    Some(Told { end: WAITING.to_owned(), ..Told::of(&done, at) })
 }
 
 const NO_ROUTE: &str = "the jobfile has no such route any more";

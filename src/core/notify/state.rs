@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Kind, Route};
 use crate::core::instant::Instant;
+use crate::core::words;
+use crate::core::zone::Zone;
 
 /// So many times a job may be told to fail within [`WHILE`] before that is called flapping.
 const TURNS: usize = 3;
@@ -83,6 +85,19 @@ impl State {
         let after = (self.streak, self.since.map(Instant::from_micros));
         let (streak, since) = if is_over { before } else { after };
         route.wants(kind).then_some(News { kind, streak, since })
+    }
+
+    /// Why nothing is told of a failure now, if that is so.
+    pub(super) fn silence(&self, route: &Route, zone: &Zone) -> Option<String> {
+        if self.flapping.is_some() {
+            return Some("it was told that the job fails and recovers again and again".to_owned());
+        }
+        if let Some(told) = self.told {
+            let at = words::table_time(Instant::from_micros(told), zone);
+            return Some(format!("it was told {at} that the job fails"));
+        }
+        let after = route.after;
+        (self.streak < after).then(|| format!("it hears of it after {after} failed runs in a row"))
     }
 
     /// Whether there is nothing to know of it.

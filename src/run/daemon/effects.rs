@@ -12,6 +12,7 @@
 mod exit;
 mod facts;
 mod fleet;
+mod notify;
 mod room;
 mod starts;
 mod sweep;
@@ -31,6 +32,7 @@ use self::sweep::Sweep;
 use self::told::would_start;
 use self::trouble::Trouble;
 use super::catching_up::CatchingUp;
+use super::messages::Messages;
 use super::offload::{Done, Lane};
 use super::records::Records;
 use super::{Plan, TOKEN_RUN, report};
@@ -38,6 +40,7 @@ use crate::control::Call;
 use crate::core::event::{Action, Active, Event, Notice, Record, Remember, Response, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
+use crate::core::notify::outbox::Tried;
 use crate::run::child::cgroup::{Group, Groups};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
@@ -71,6 +74,10 @@ pub(crate) enum Message {
     Call(Call),
     /// What was asked of all hosts, by that number, is done here.
     OwnPart(u64, Box<Response>),
+    /// The end of what a run has printed, for who is told of it.
+    Printed(RunId, String),
+    /// What has become of a message to people.
+    Tried(Box<str>, Vec<Tried>),
 }
 
 /// See the [module](self).
@@ -95,6 +102,8 @@ pub(super) struct Effects {
     /// How many runs have a process without a handle.
     without_handle: usize,
     trouble: Trouble,
+    /// Who tells people, if anybody is to be told.
+    messages: Option<Messages>,
     /// What was due while nobody was there, until all of it is decided.
     catching_up: Option<CatchingUp>,
     dry_run: bool,
@@ -184,6 +193,7 @@ impl Effects {
             marks,
             groups,
             records: None,
+            messages: None,
             runs: HashMap::new(),
             by_pid: HashMap::new(),
             starts: Starts::default(),
@@ -271,6 +281,7 @@ impl Effects {
             };
             records.note(&action, now.wall, process);
         }
+        self.tell(&action, now);
         match action {
             Action::Start(start) if self.dry_run => would_start(&start, events),
             Action::Start(start) => self.start(start),

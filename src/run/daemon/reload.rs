@@ -282,6 +282,7 @@ impl Loop<'_> {
             self.edited.set(files, now);
         }
         self.watch_jobfile();
+        self.effects.follow_routes(&set, clock::now());
         if self.fleet.is_some() {
             let (added, _) = self.scheduler.texts();
             let added = added.into_iter().map(|(id, _)| id).collect();

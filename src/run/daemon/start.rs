@@ -11,6 +11,7 @@ use super::apply::{self, Surroundings};
 use super::catching_up::CatchingUp;
 use super::effects::{Effects, Message};
 use super::fleet;
+use super::messages::Messages;
 use super::records::Records;
 use super::recovery::{self, Recovered};
 use super::requests::{self, Composed, Jobs};
@@ -33,6 +34,7 @@ use crate::store::{Fact, HAS_SHARED, Process, Reader, Restored, SHARING, Session
 use crate::sys::clock;
 use crate::sys::epoll::Epoll;
 use crate::sys::heap;
+use crate::sys::machine;
 use crate::sys::mailbox::Mailbox;
 
 /// What the loop consists of.
@@ -77,6 +79,7 @@ pub(super) fn start(
         return Ok(Parts { scheduler, effects, jobs, server: None, alarms, fleet: None });
     };
 
+    let messages = messages(plan, &storage, &set, &restored, reader.as_deref_mut(), &effects, now);
     let (known, mut restored) = (restored.jobs.len(), restored);
     // In a fleet others were there, and jobs come later.
     if !shared {
@@ -115,10 +118,42 @@ pub(super) fn start(
     }
     records.flush();
     effects.keep_records(records);
+    if let Some((messages, facts)) = messages {
+        effects.keep_messages(messages, facts);
+    }
 
     let server = listen(plan, mailbox, reader, notes, &mut alarms);
     heap::give_back_those(known);
     Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here })
+}
+
+/// Who tells people, and what there is to write about it at once. An embedded scheduler has no helper
+/// that could deliver anything, and whoever only tries something sees what comes of it.
+fn messages(
+    plan: &Plan,
+    storage: &Storage,
+    set: &JobSet,
+    restored: &Restored,
+    reader: Option<&mut (dyn Reader + 'static)>,
+    effects: &Effects,
+    now: Now,
+) -> Option<(Messages, Vec<Fact>)> {
+    let has_routes = !set.settings.routes.is_empty();
+    if plan.embedded && has_routes {
+        log::warn!(event = "notify"; "an embedded scheduler sends no notifications");
+    }
+    if plan.embedded || plan.dry_run || plan.once {
+        return None;
+    }
+    let host = set.settings.fleet.name.clone().unwrap_or_else(machine::host);
+    let (hooks, mailbox) = (effects.hooks().clone(), effects.mailbox());
+    let mut messages = Messages::new(set, &host, &storage.name, hooks, mailbox);
+    let mut facts = Vec::new();
+    if let Some(reader) = reader {
+        facts = messages.restore(reader, now);
+        messages.expect_all(set, restored, reader, now.wall);
+    }
+    Some((messages, facts))
 }
 
 /// What reads a store, what that remembers, and the sessions of the runs in it.

@@ -80,6 +80,7 @@ impl Loop<'_> {
             behind: self.scheduler.behind(),
             pending_facts,
             pending_for: since(pending_since),
+            routes: self.effects.routes(),
             totals: self.counters.totals().clone(),
         }
     }
@@ -114,7 +115,8 @@ fn complete(health: &Health, troubles: &[(Part, String)], fleet: Option<&fleet::
 fn troubles(alarms: &Alarms, effects: &Effects) -> Vec<(Part, String)> {
     let alarms = alarms.iter().map(|(alarm, text)| (alarm.part(), text.clone()));
     let left = effects.reasons().into_iter().map(|text| (Part::Processes, text));
-    let mut troubles: Vec<(Part, String)> = alarms.chain(left).collect();
+    let routes = effects.route_reasons().into_iter().map(|text| (Part::Notify, text));
+    let mut troubles: Vec<(Part, String)> = alarms.chain(left).chain(routes).collect();
     sort::by(&mut troubles, |(_, one), (_, other)| one.cmp(other));
     troubles.extend(effects.hanging(clock::mono()).into_iter().map(|text| (Part::Starts, text)));
     troubles

@@ -487,3 +487,76 @@ fn no_warning_where_there_is_nothing_to_warn_of() {
         Test::with(&text).run(&[]).code(0).has("jobs.toml: 1 job, no problems");
     }
 }
+
+#[test]
+fn routes() {
+    let r = |lines: &str| format!("[notify.ops]\n{lines}\n");
+    let both =
+        |first: &str, second: &str| format!("[notify.ops]\n{first}\n[notify.more]\n{second}\n");
+    check(
+        vec![
+            (r(""), "1:9: error: this route leads nowhere", "it needs one of `mail`, `slack`"),
+            (
+                r("mail = 'root'\ncommand = 'x'"),
+                "3:1: error: a route leads to one service, and has `mail` already",
+                "the first one is",
+            ),
+            (r("mail = 'root'\nchanel = 'x'"), "3:1: error: unknown key `chanel`", ""),
+            (r("mail = 'root'\nchat = 'x'"), "3:1: error: unknown key `chat`", ""),
+            (r("mail = 'Ops <ops@example.org>'"), "2:8: error: this is no address", "bare address"),
+            (r("mail = '-oQ/tmp'"), "2:8: error: this is no address", ""),
+            (r("mail = 'root'\npassword = 'x'"), "3:1: error: a password without a server", "smtp"),
+            (
+                r("mail = 'root'\nsmtp = 'smtps://me:secret@mail.example.org'"),
+                "3:8: error: this holds a password",
+                "",
+            ),
+            (r("slack = 'hooks.slack.com/x'"), "2:9: error: this is no URL such as", ""),
+            (r("slack = { path = '/x' }"), "2:11: error: unknown key `path`", "`file`"),
+            (r("slack = 7"), "2:9: error: expected a string, or { file", ""),
+            (r("slack = { credential = '../x' }"), "2:24: error: a credential has a name", ""),
+            (r("telegram = 'x'"), "2:1: error: `telegram` needs the id of the chat", ""),
+            (r("gotify = 'https://x.example.org'"), "2:1: error: `gotify` needs the token", ""),
+            (r("mail = 'root'\non = []"), "3:6: error: a route that hears of nothing", ""),
+            (r("mail = 'root'\non = ['failing']"), "3:7: error: ", "did you mean \"failed\"?"),
+            (r("mail = 'root'\non = 'failed'"), "3:6: error: expected an array such as", ""),
+            (r("mail = 'root'\nafter = 0"), "3:9: error: ", ""),
+            (r("mail = 'root'\nagain = '10s'"), "3:9: error: it must be at least \"1m\"", "never"),
+            (r("mail = 'root'\ngather = '2 days'"), "3:10: error: it can be at most", ""),
+            (
+                r("mail = 'root'\nfallback = 'mial'"),
+                "3:12: error: unknown route `mial`",
+                "add it: `[notify.mial]`",
+            ),
+            (
+                r("mail = 'root'\nfallback = 'ops'"),
+                "3:12: error: the fallbacks of `ops` lead back to it",
+                "",
+            ),
+            (
+                both("mail = 'root'", "mail = 'root'\nfallback = 'opss'"),
+                "5:12: error: unknown route `opss`",
+                "did you mean `ops`?",
+            ),
+            (
+                "[notify.'on call']\nmail = 'root'\n".to_owned(),
+                "1:9: error: not a valid name for a route",
+                "letters, digits",
+            ),
+            (
+                "[notify]\nmail = 'root'\n".to_owned(),
+                "2:1: error: `mail` belongs to a route with a name",
+                "[notify.NAME]",
+            ),
+            (
+                both("mail = 'root'", "mail = 'root'") + "[defaults]\nnotify = ['opps']\n",
+                "6:11: error: unknown route `opps`",
+                "did you mean `ops`?",
+            ),
+            (job("notify = ['ops']"), "4:11: error: unknown route `ops`", "[notify.ops]"),
+            (job("notify = 'ops'"), "4:10: error: expected an array of routes", "`[\"ops\"]`"),
+            (job("mailto = 'root'"), "4:1: error: unknown key `mailto`", "`notify`"),
+        ],
+        1,
+    );
+}

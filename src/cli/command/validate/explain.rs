@@ -159,6 +159,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         .to_owned(),
         Key::OnlyOn => list(&options.only_on),
         Key::Tags => list(&options.tags),
+        Key::Notify => list(&options.notify),
         Key::Executor => {
             let executor = set.executors.get(usize::from(job.executor))?;
             format!("{} (max_workers {})", executor.name, executor.max_workers)

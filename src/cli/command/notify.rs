@@ -1,0 +1,153 @@
+//! `schedrs notify`: what is to be told and what was, and whether a route works.
+
+mod test;
+
+use std::io::{BufWriter, Write};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::history_source::{History, HistoryArgs, told};
+use crate::cli::table::{Table, terminal_width};
+use crate::cli::{Context, ExitCode};
+use crate::core::instant::Instant;
+use crate::core::notify::log::Told;
+use crate::core::notify::notifier::{self, OUTBOX, TOLD};
+use crate::core::sort;
+use crate::core::words;
+use crate::core::zone::Zone;
+
+/// Show which notifications wait and what became of the last ones, or try a route
+///
+/// One row per notification and route: those that wait first, then the last ones that were sent,
+/// refused or given up, the newest first.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    place: HistoryArgs,
+
+    /// Send a test message on this route now, and print what the receiver answers
+    #[arg(long, value_name = "ROUTE", conflicts_with_all = ["limit", "store"])]
+    test: Option<String>,
+
+    /// How many of the last ones to show
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    limit: usize,
+
+    /// Output format
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// A table, fitted to the terminal
+    Table,
+    /// One JSON object per line, times in RFC 3339
+    Json,
+}
+
+/// What is known of a notification on a route, for programs.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    route: &'a str,
+    kind: &'a str,
+    job: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<u64>,
+    due: String,
+    last_due: String,
+    count: u64,
+    /// `waiting`, or how it ended.
+    state: &'a str,
+    decided: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    answer: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    went_to: Option<&'a str>,
+}
+
+pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
+    if let Some(route) = &args.test {
+        return test::run(route, &args.place, args.output == Output::Json, context);
+    }
+    let mut history = History::open(&args.place, context)?;
+    let all = known(&mut history, args.limit)?;
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    match args.output {
+        Output::Json => {
+            for told in &all {
+                let zone = history.zone_of(&told.job);
+                writeln!(out, "{}", serde_json::to_string(&line(told, &zone))?)?;
+            }
+        }
+        Output::Table if all.is_empty() => crate::cli::say("schedrs: nobody was told anything yet"),
+        Output::Table => table(&all, &mut history).write(&mut out, terminal_width())?,
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What waits, the oldest first, and then what has ended, the newest first.
+pub(super) fn known(history: &mut History, limit: usize) -> anyhow::Result<Vec<Told>> {
+    let reader = history.reader();
+    let waiting = reader.entries(OUTBOX).map_err(told)?;
+    let mut all: Vec<Told> =
+        waiting.iter().filter_map(|(id, text)| notifier::waiting_of(id, text)).collect();
+    sort::by(&mut all, |one, other| one.decided.cmp(&other.decided));
+    let ended = reader.entries(TOLD).map_err(told)?;
+    let ended = ended.iter().rev().filter_map(|(_, text)| serde_json::from_str(text).ok());
+    all.extend(ended.take(limit));
+    Ok(all)
+}
+
+fn at(micros: i64, zone: &Zone) -> String {
+    words::rfc3339(Instant::from_micros(micros), zone)
+}
+
+fn line<'a>(told: &'a Told, zone: &Zone) -> Line<'a> {
+    Line {
+        id: &told.id,
+        route: &told.route,
+        kind: &told.kind,
+        job: &told.job,
+        run: told.run,
+        due: at(told.due, zone),
+        last_due: at(told.last_due, zone),
+        count: told.count,
+        state: &told.end,
+        decided: at(told.decided, zone),
+        ended: (told.end != notifier::WAITING).then(|| at(told.at, zone)),
+        answer: &told.answer,
+        went_to: told.went_to.as_deref(),
+    }
+}
+
+fn table(all: &[Told], history: &mut History) -> Table {
+    let heading = vec!["WHEN", "ROUTE", "WHAT", "JOB", "STATE", "ANSWER"];
+    let mut table = Table::new(heading, 5).with_times(&[0]);
+    for told in all {
+        let zone = history.zone_of(&told.job);
+        let when = if told.end == notifier::WAITING { told.decided } else { told.at };
+        let what = match told.count {
+            0 | 1 => told.kind.replace('_', " "),
+            count => format!("{} ({count})", told.kind.replace('_', " ")),
+        };
+        let answer = match &told.went_to {
+            Some(route) => format!("{}; went to {route}", told.answer),
+            None => told.answer.clone(),
+        };
+        table.row(vec![
+            words::table_time(Instant::from_micros(when), &zone),
+            told.route.clone(),
+            what,
+            told.job.clone(),
+            told.end.replace('_', " "),
+            answer,
+        ]);
+    }
+    table
+}

@@ -1,0 +1,91 @@
+//! People are told of what is done (`crate::run::daemon::messages`), by facts of the same transaction.
+
+use super::Effects;
+use crate::core::event::{Action, RouteVitals, RunId};
+use crate::core::instant::Now;
+use crate::core::job::JobSet;
+use crate::core::notify::notifier::Wakeup;
+use crate::core::notify::outbox::Tried;
+use crate::run::daemon::messages::{Errand, Messages};
+use crate::store::Fact;
+
+impl Effects {
+    /// From here on people are told.
+    pub(in crate::run::daemon) fn keep_messages(&mut self, messages: Messages, facts: Vec<Fact>) {
+        self.messages = Some(messages);
+        self.write(facts);
+    }
+
+    /// Other jobs and routes than before.
+    pub(in crate::run::daemon) fn follow_routes(&mut self, set: &JobSet, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.follow(set, now));
+        self.write(facts.unwrap_or_default());
+    }
+
+    /// An action of the scheduler may be worth telling.
+    pub(super) fn tell(&mut self, action: &Action, now: Now) {
+        let Some(messages) = &mut self.messages else { return };
+        let (facts, wants_output) = messages.hear(action, now);
+        if let Action::Record(record) = action
+            && let Some(run) = record.run
+            && wants_output
+        {
+            self.output.tail(run, messages.printed(run));
+        }
+        self.write(facts);
+    }
+
+    /// The end of what a run has printed.
+    pub(in crate::run::daemon) fn printed(&mut self, run: RunId, text: &str, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.output(run, text, now));
+        self.write(facts.unwrap_or_default());
+    }
+
+    /// What has become of a message.
+    pub(in crate::run::daemon) fn tried(&mut self, message: &str, tried: &[Tried], now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.tried(message, tried, now));
+        self.write(facts.unwrap_or_default());
+    }
+
+    /// Sends what is due.
+    pub(in crate::run::daemon) fn wake_messages(&mut self, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.wake(now));
+        self.write(facts.unwrap_or_default());
+    }
+
+    /// When that is.
+    pub(in crate::run::daemon) fn messages_wakeup(&mut self) -> Wakeup {
+        self.messages.as_mut().map(Messages::wakeup).unwrap_or_default()
+    }
+
+    /// The routes, in numbers.
+    pub(in crate::run::daemon) fn routes(&self) -> Vec<RouteVitals> {
+        self.messages.as_ref().map(Messages::routes).unwrap_or_default()
+    }
+
+    /// Routes that fail, in sentences.
+    pub(in crate::run::daemon) fn route_reasons(&self) -> Vec<String> {
+        self.messages.as_ref().map(Messages::reasons).unwrap_or_default()
+    }
+
+    /// At the end of the loop: what is not sent yet is for the next scheduler, if there is a store.
+    pub(in crate::run::daemon) fn end_messages(&mut self) {
+        if let Some(messages) = self.messages.take() {
+            messages.end();
+        }
+    }
+
+    /// Writes facts, and begins with what is to be sent once the store has them.
+    fn write(&mut self, facts: Vec<Fact>) {
+        let errands = self.messages.as_mut().map(Messages::take_errands).unwrap_or_default();
+        match &mut self.records {
+            Some(records) => {
+                facts.into_iter().for_each(|fact| records.add(fact));
+                for errand in errands {
+                    records.answer(Box::new(move || errand.start()));
+                }
+            }
+            None => errands.into_iter().for_each(Errand::start),
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Telling people: what the loop has to do with it.
+//!
+//! [`Notifier`] decides, the store's thread writes down, and a helper process delivers
+//! (`schedrs deliver`, started when there is something to send and ending with it: `errand`). Nothing
+//! that may take long happens here.
+
+mod errand;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::effects::Message;
+use crate::core::event::{Action, RouteVitals, RunId};
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::{Job, JobSet};
+use crate::core::notify::Message as Letter;
+use crate::core::notify::notifier::{Effect, LISTS, Notifier, OUTBOX, Said, Wakeup};
+use crate::core::notify::outbox::{End, Tried, Verdict, Waiting};
+use crate::core::zone::Zone;
+use crate::run::hook::Hooks;
+use crate::run::output::WithTail;
+use crate::store::{Fact, Reader, Restored};
+use crate::sys::mailbox::Mailbox;
+pub(super) use errand::Errand;
+
+/// What could not be answered for so long is tried again: a secret that is on a disk that hangs.
+const GIVEN_UP: Duration = Duration::from_secs(60);
+
+/// See the [module](self).
+pub(super) struct Messages {
+    notifier: Notifier,
+    host: Arc<str>,
+    hooks: Hooks,
+    mailbox: Mailbox<Message>,
+    /// What is being tried, and since when.
+    flying: HashMap<Box<str>, (Letter, Mono)>,
+    /// What is to begin.
+    errands: Vec<Errand>,
+    /// What is not sent is so after a restart, too.
+    is_kept: bool,
+    threads: Arc<()>,
+    /// The zones of the jobs that were told of, and of those that are not known.
+    zones: HashMap<Box<str>, Zone>,
+    zone: Zone,
+    /// When it is to be woken, unless that has to be found out.
+    wakeup: Option<Wakeup>,
+    /// Routes that fail, each with what it says.
+    failing: Vec<(Box<str>, Box<str>)>,
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Messages").field("notifier", &self.notifier).finish_non_exhaustive()
+    }
+}
+
+impl Messages {
+    /// For these jobs. `store` is what people call the store: ids of two stores differ.
+    pub(super) fn new(
+        set: &JobSet,
+        host: &str,
+        store: &str,
+        hooks: Hooks,
+        mailbox: Mailbox<Message>,
+    ) -> Messages {
+        let seed = format!("{host}\n{store}");
+        let mut messages = Messages {
+            notifier: Notifier::new(host, &seed, set.settings.routes.to_vec()),
+            host: host.into(),
+            hooks,
+            mailbox,
+            flying: HashMap::new(),
+            errands: Vec::new(),
+            is_kept: store != "memory",
+            threads: Arc::default(),
+            zones: HashMap::new(),
+            zone: set.settings.zone.clone(),
+            wakeup: None,
+            failing: Vec::new(),
+        };
+        messages.know(set);
+        messages
+    }
+
+    /// What an earlier scheduler has left in the store.
+    pub(super) fn restore(&mut self, reader: &mut dyn Reader, now: Now) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        for list in LISTS {
+            match reader.entries(list) {
+                Ok(entries) => {
+                    let effects = self.notifier.restore(list, entries, now);
+                    facts.extend(self.perform(effects, now));
+                }
+                Err(error) => {
+                    log::error!(event = "notify"; "cannot read what is to be told: the store {error}");
+                }
+            }
+        }
+        facts
+    }
+
+    /// Successes that are expected, as far as is known when a scheduler starts.
+    pub(super) fn expect_all(
+        &mut self,
+        set: &JobSet,
+        restored: &Restored,
+        reader: &mut dyn Reader,
+        now: Instant,
+    ) {
+        let expecting = |job: &&Arc<Job>| {
+            job.options.expect.is_some() && !job.options.notify.is_empty() && !job.options.paused
+        };
+        let jobs: Vec<&Arc<Job>> = set.jobs.iter().filter(expecting).collect();
+        if jobs.is_empty() {
+            return;
+        }
+        let known: HashMap<&str, _> = restored.jobs.iter().map(|job| (&*job.id, job)).collect();
+        // Without it, what is overdue is told a little late.
+        let latest = reader.latest(None).unwrap_or_default();
+        let succeeded: HashMap<&str, Option<Instant>> =
+            latest.iter().map(|it| (&*it.job, it.succeeded)).collect();
+        for job in jobs {
+            let record = known.get(&*job.id);
+            if record.is_some_and(|record| record.pause.is_some()) {
+                continue;
+            }
+            let anchor = record.map_or(now, |record| record.anchor);
+            let succeeded = succeeded.get(&*job.id).copied().flatten();
+            self.expect(job, succeeded.map_or(anchor, |succeeded| succeeded.max(anchor)));
+        }
+    }
+
+    /// Other jobs and routes than before.
+    pub(super) fn follow(&mut self, set: &JobSet, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.set_routes(set.settings.routes.to_vec(), now);
+        self.failing.retain(|(route, _)| set.settings.routes.iter().any(|it| it.name == *route));
+        self.zone = set.settings.zone.clone();
+        self.zones.clear();
+        self.know(set);
+        self.perform(effects, now)
+    }
+
+    fn know(&mut self, set: &JobSet) {
+        let told = set.jobs.iter().filter(|job| !job.options.notify.is_empty());
+        self.zones.extend(told.map(|job| (job.id.clone(), job.zone.clone())));
+    }
+
+    /// A success of the job is expected, counted from then.
+    pub(super) fn expect(&mut self, job: &Arc<Job>, from: Instant) {
+        self.notifier.expect(job, from);
+        self.wakeup = None;
+    }
+
+    /// An action of the scheduler. Answers what is to be written with it, and whether the end of what
+    /// its run has printed is wanted.
+    pub(super) fn hear(&mut self, action: &Action, now: Now) -> (Vec<Fact>, bool) {
+        if self.notifier.is_idle() {
+            return (Vec::new(), false);
+        }
+        let effects = self.notifier.hear(now, action, true);
+        let posts = |it: &Effect| matches!(it, Effect::Write(list, _, Some(_)) if *list == OUTBOX);
+        let wants_output = effects.iter().any(posts);
+        if let Action::Record(record) = action
+            && wants_output
+        {
+            self.zones.insert(record.job.id.clone(), record.job.zone.clone());
+        }
+        self.wakeup = None;
+        (self.perform(effects, now), wants_output)
+    }
+
+    /// Has the end of what a run has printed sent here, once all of it is read.
+    pub(super) fn printed(&self, run: RunId) -> WithTail {
+        let mailbox = self.mailbox.clone();
+        Box::new(move |tail, _| {
+            let text = String::from_utf8_lossy(tail).into_owned();
+            mailbox.send(Message::Printed(run, text));
+        })
+    }
+
+    /// The end of what a run has printed.
+    pub(super) fn output(&mut self, run: RunId, text: &str, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.output(run, text);
+        self.wakeup = None;
+        self.perform(effects, now)
+    }
+
+    /// What has become of a message.
+    pub(super) fn tried(&mut self, message: &str, tried: &[Tried], now: Now) -> Vec<Fact> {
+        // It was given up before.
+        let Some((letter, _)) = self.flying.remove(message) else { return Vec::new() };
+        let effects = self.notifier.tried(&letter, tried, now);
+        self.wakeup = None;
+        self.perform(effects, now)
+    }
+
+    /// When it has something to do, by either clock.
+    pub(super) fn wakeup(&mut self) -> Wakeup {
+        let Wakeup { mono, wall } = *self.wakeup.get_or_insert_with(|| self.notifier.next_wakeup());
+        let given_up = self.flying.values().map(|(_, since)| since.plus(GIVEN_UP)).min();
+        Wakeup { mono: [mono, given_up].into_iter().flatten().min(), wall }
+    }
+
+    /// Does what is due.
+    pub(super) fn wake(&mut self, now: Now) -> Vec<Fact> {
+        let Wakeup { mono, wall } = self.wakeup();
+        if mono.is_none_or(|at| at > now.mono) && wall.is_none_or(|at| at > now.wall) {
+            return Vec::new();
+        }
+        self.wakeup = None;
+        let mut facts = Vec::new();
+        let late = self.flying.iter().filter(|(_, (_, since))| now.mono.since(*since) >= GIVEN_UP);
+        let late: Vec<Box<str>> = late.map(|(id, _)| id.clone()).collect();
+        for id in late {
+            let answer = "its secrets cannot be read in time, or the helper does not end";
+            let verdict = Verdict::Again(None);
+            let tried = [Tried { id: id.clone(), verdict, answer: answer.into() }];
+            facts.extend(self.tried(&id, &tried, now));
+        }
+        let effects = self.notifier.wake(now);
+        facts.extend(self.perform(effects, now));
+        facts
+    }
+
+    /// The routes, in numbers.
+    pub(super) fn routes(&self) -> Vec<RouteVitals> {
+        let vitals = |name: &Box<str>| {
+            let ends = End::ALL.into_iter().map(End::word).zip(self.notifier.ends(name));
+            let Waiting { count, oldest, .. } = self.notifier.waiting(name);
+            RouteVitals { name: name.clone(), ends: ends.collect(), waiting: count, oldest }
+        };
+        self.notifier.routes().keys().map(vitals).collect()
+    }
+
+    /// Routes that fail, in sentences.
+    pub(super) fn reasons(&self) -> Vec<String> {
+        let say = |(route, answer): &(Box<str>, Box<str>)| {
+            let waiting = self.notifier.waiting(route).count;
+            format!("notifications to {route} cannot be delivered: {answer}; {waiting} waiting")
+        };
+        self.failing.iter().map(say).collect()
+    }
+
+    /// At the end: what is not sent yet is for the next scheduler, if there is a store.
+    pub(super) fn end(self) {
+        let routes = self.notifier.routes().keys();
+        let waiting: usize = routes.map(|route| self.notifier.waiting(route).count).sum();
+        if waiting > 0 && !self.is_kept {
+            let what = if waiting == 1 { "notification was" } else { "notifications were" };
+            log::warn!(
+                event = "notify_lost";
+                "{waiting} {what} not sent, and a store in memory keeps none"
+            );
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>, now: Now) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Write(list, key, value) => {
+                    facts.push(Fact::Entry { list: list.into(), key, value });
+                }
+                Effect::Send(letter) => self.send(letter, now.mono),
+                Effect::Say(said) => self.say(said),
+            }
+        }
+        facts
+    }
+
+    fn say(&mut self, said: Said) {
+        match said {
+            Said::Failing { route, answer } => {
+                log::warn!(
+                    event = "notify_failing", route = &*route;
+                    "notifications to {route} cannot be delivered: {answer}; they are tried again"
+                );
+                self.failing.push((route, answer));
+            }
+            Said::Works { route } => {
+                log::info!(event = "notify_works", route = &*route; "notifications to {route} are delivered again");
+                self.failing.retain(|(failing, _)| *failing != route);
+            }
+            Said::Lost { route, count, end, answer, went_to } => {
+                let what = if count == 1 {
+                    "1 notification".to_owned()
+                } else {
+                    format!("{count} notifications")
+                };
+                let how = match end {
+                    End::Refused => "refused",
+                    End::GaveUp if went_to.is_some() => "not delivered in time",
+                    End::GaveUp => "given up after a day",
+                    End::Sent | End::Dropped => "dropped",
+                };
+                let then = went_to.map_or(String::new(), |to| format!("; trying {to}"));
+                log::warn!(
+                    event = "notify_lost", route = &*route;
+                    "{what} to {route} {how}: {answer}{then}"
+                );
+            }
+        }
+    }
+
+    /// Has a message tried, once all is written that was decided with it.
+    fn send(&mut self, letter: Letter, now: Mono) {
+        let Some(route) = self.notifier.routes().get(&letter.route).cloned() else { return };
+        self.errands.push(Errand {
+            host: Arc::clone(&self.host),
+            zones: self.zones_of(&letter),
+            zone: self.zone.clone(),
+            hooks: self.hooks.clone(),
+            mailbox: self.mailbox.clone(),
+            threads: Arc::clone(&self.threads),
+            letter: letter.clone(),
+            route,
+        });
+        self.flying.insert(letter.id.clone(), (letter, now));
+    }
+
+    /// What is to begin once the store has the facts.
+    pub(super) fn take_errands(&mut self) -> Vec<Errand> {
+        std::mem::take(&mut self.errands)
+    }
+
+    fn zones_of(&self, letter: &Letter) -> HashMap<Box<str>, Zone> {
+        let jobs = letter.notifications.iter().map(|it| &it.job);
+        jobs.filter_map(|job| Some((job.clone(), self.zones.get(job)?.clone()))).collect()
+    }
+}

@@ -1,0 +1,71 @@
+//! What people would have been told: a notifier that looks on, and whose messages all arrive at once.
+
+use super::Observer;
+use crate::core::event::Action;
+use crate::core::instant::{Instant, Now};
+use crate::core::job::JobSet;
+use crate::core::notify::Message;
+use crate::core::notify::notifier::{Effect, Notifier};
+use crate::core::notify::outbox::{Tried, Verdict};
+
+/// So many messages are remembered; what is beyond is counted.
+const MOST: usize = 10_000;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Told {
+    notifier: Notifier,
+    /// Each with when it was sent.
+    pub messages: Vec<(Instant, Message)>,
+    /// How many more there were.
+    pub more: u64,
+}
+
+impl Told {
+    /// Of these jobs, by a scheduler that starts at that time. Successes that are expected count from
+    /// there.
+    pub fn new(set: &JobSet, from: Instant) -> Told {
+        let mut notifier = Notifier::new("", "", set.settings.routes.to_vec());
+        for job in set.jobs.iter().filter(|job| !job.options.paused) {
+            notifier.expect(job, from);
+        }
+        Told { notifier, messages: Vec::new(), more: 0 }
+    }
+
+    /// Sends what is due up to that time.
+    pub fn until(&mut self, now: Now) {
+        loop {
+            let wakeup = self.notifier.next_wakeup();
+            let (mono, wall) = (wakeup.mono.filter(|at| *at <= now.mono), wakeup.wall);
+            let by_mono = mono.map(|at| Now { wall: now.wall.minus(now.mono.since(at)), mono: at });
+            let by_wall = wall.filter(|at| *at <= now.wall);
+            let by_wall = by_wall.map(|wall| Now { wall, mono: now.mono });
+            let earlier = [by_mono, by_wall].into_iter().flatten().min_by_key(|at| at.wall);
+            let Some(at) = earlier else { return };
+            let effects = self.notifier.wake(at);
+            self.send(effects, at);
+        }
+    }
+
+    fn send(&mut self, effects: Vec<Effect>, at: Now) {
+        for effect in effects {
+            let Effect::Send(message) = effect else { continue };
+            let (id, answer) = (message.id.clone(), "".into());
+            let tried = Tried { id, verdict: Verdict::Sent, answer };
+            // What follows from that is written down, and nothing else.
+            self.notifier.tried(&message, &[tried], at);
+            if self.messages.len() < MOST {
+                self.messages.push((at.wall, message));
+            } else {
+                self.more += 1;
+            }
+        }
+    }
+}
+
+impl Observer for Told {
+    fn see(&mut self, now: Now, action: &Action) {
+        self.until(now);
+        self.notifier.hear(now, action, false);
+    }
+}

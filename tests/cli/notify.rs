@@ -1,0 +1,189 @@
+//! Notifications, from a job that fails to a receiver that has them: a real scheduler, and a command
+//! for a receiver.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::{Bench, until};
+
+/// A route whose command writes down what it gets once it is allowed to, and nothing waits.
+const TO_FILE: &str = "[notify.ops]\ncommand = 'test -e up || { echo down >&2; exit 1; }; \
+    cat >> told.jsonl'\ngather = '0s'\npause = '0s'\n";
+
+/// A job that does as a file says.
+const FLAKY: &str = "[jobs.flaky]\ncommand = 'echo some output; test -e ok || { echo oh no >&2; exit 3; }'\n\
+    interval = '1h'\nnotify = ['ops']\n";
+
+/// The notifications that have arrived.
+fn arrived(bench: &Bench) -> Vec<Value> {
+    let text = fs::read_to_string(bench.path("told.jsonl")).unwrap_or_default();
+    let messages = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    messages.flat_map(|it| it["notifications"].as_array().unwrap().clone()).collect()
+}
+
+/// Their types and outputs.
+fn types(bench: &Bench) -> Vec<String> {
+    arrived(bench).iter().map(|it| it["type"].as_str().unwrap().to_owned()).collect()
+}
+
+fn listed(bench: &Bench) -> Vec<Value> {
+    let text = bench.out(&["notify", "--output", "json"]);
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_failure_is_told_once_and_its_end_too() {
+    let bench = Bench::new(&format!("{TO_FILE}{FLAKY}"));
+    bench.write("up", "");
+    let running = bench.listening();
+    for _ in 0..3 {
+        assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    }
+    until("the failure has arrived", || types(&bench) == ["run.failed"]);
+    bench.write("ok", "");
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(0));
+    until("its end has arrived", || types(&bench) == ["run.failed", "run.recovered"]);
+    let [failed, recovered] = &*arrived(&bench) else { unreachable!() };
+    let data = &failed["data"];
+    assert_eq!((&data["job"], &data["exit"]), (&"flaky".into(), &3.into()), "{failed}");
+    let tail = data["output"].as_str().unwrap();
+    assert!(tail.contains("some output") && tail.contains("oh no"), "{failed}");
+    assert_eq!(recovered["data"]["streak"], 3, "{recovered}");
+
+    until("both are crossed out", || {
+        let all = listed(&bench);
+        all.len() == 2 && all.iter().all(|it| it["state"] == "sent")
+    });
+    let all = listed(&bench);
+    assert_eq!((&all[0]["kind"], &all[1]["kind"]), (&"recovered".into(), &"failed".into()));
+    let table = bench.out(&["notify"]);
+    assert!(table.starts_with("WHEN ") && table.contains("flaky  sent"), "{table}");
+    let why = bench.out(&["why", "flaky"]);
+    assert!(why.contains("ops: `recovered`, sent "), "{why}");
+    let done = running.stop();
+    assert_eq!(done.code, Some(0));
+}
+
+/// A receiver that is away, a `kill -9`, and another scheduler: it arrives, once.
+#[test]
+fn what_is_not_sent_outlives_a_crash() {
+    let bench = Bench::new(&format!("{TO_FILE}{FLAKY}"));
+    let mut running = bench.listening();
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    let failing = running.line(crate::harness::Stream::Err, &["notify_failing", "down"]);
+    assert!(failing.contains("exited with 1: down"), "{failing}");
+    let (status, _, code) = bench.ask(&["status"]);
+    let reason = "! notifications to ops cannot be delivered: it exited with 1: down; 1 waiting";
+    assert!(status.contains(reason) && code == Some(1), "{status}");
+    assert_eq!(bench.ask(&["health"]).2, Some(1));
+    assert_eq!(listed(&bench)[0]["state"], "waiting");
+    let why = bench.out(&["why", "flaky"]);
+    assert!(why.contains("ops: `failed` waits to be sent"), "{why}");
+    running.kill();
+    running.wait();
+
+    bench.write("up", "");
+    let running = bench.listening();
+    until("it has arrived", || types(&bench) == ["run.failed"]);
+    until("it is crossed out", || listed(&bench)[0]["state"] == "sent");
+    // What was told before the crash is known after it.
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    let why = bench.out(&["why", "flaky"]);
+    assert!(why.contains("ops: nothing: it was told "), "{why}");
+    bench.write("ok", "");
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(0));
+    until("its end has arrived", || types(&bench) == ["run.failed", "run.recovered"]);
+    running.stop();
+}
+
+/// A reload: a route that is gone takes along what waits for it, and a new one is used at once.
+#[test]
+fn routes_follow_the_jobfile() {
+    let bench = Bench::new(&format!("{TO_FILE}{FLAKY}"));
+    let mut running = bench.listening();
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    running.line(crate::harness::Stream::Err, &["notify_failing"]);
+    let other = TO_FILE.replace("notify.ops", "notify.other").replace("test -e up", "true");
+    bench.write("jobs.toml", &format!("{other}{}", FLAKY.replace("ops", "other")));
+    bench.out(&["reload"]);
+    until("it is dropped", || listed(&bench)[0]["state"] == "dropped");
+    assert_eq!(bench.ask(&["health"]).2, Some(0));
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    until("the other route has it", || types(&bench) == ["run.failed"]);
+    running.stop();
+}
+
+/// Due times that are missed together are one notification.
+#[test]
+fn a_gap_is_told_once() {
+    let bench = Bench::new(&format!(
+        "{TO_FILE}[jobs.often]\ncommand = 'true'\ninterval = '1s'\nnotify = ['ops']\n\
+         misfire_grace_time = '1ms'\n"
+    ));
+    bench.write("up", "");
+    let mut running = bench.run();
+    running.event("succeeded", "often");
+    running.kill();
+    running.wait();
+    until("some are missed", || {
+        let now = std::time::SystemTime::now();
+        let written = fs::metadata(bench.path("jobs.toml")).unwrap().modified().unwrap();
+        now.duration_since(written).is_ok_and(|since| since.as_secs() >= 5)
+    });
+    let running = bench.run();
+    until("the gap is told", || types(&bench).contains(&"run.missed".to_owned()));
+    let arrived = arrived(&bench);
+    let missed = arrived.iter().find(|it| it["type"] == "run.missed").unwrap();
+    assert!(missed["data"]["count"].as_u64().unwrap() >= 2, "{missed}");
+    running.stop();
+}
+
+#[test]
+fn what_is_asked_of_routes_that_are_not_there() {
+    let bench = Bench::new(&format!("{TO_FILE}{FLAKY}"));
+    let (out, err, code) = bench.ask(&["notify", "--test", "opps"]);
+    assert_eq!((&*out, code), ("", Some(1)));
+    assert!(err.contains("no route `opps` in jobs.toml; did you mean `ops`?"), "{err}");
+}
+
+#[test]
+fn what_would_be_told() {
+    let bench = Bench::new(&format!("[scheduler]\ntimezone = 'UTC'\n{TO_FILE}{FLAKY}"));
+    let out = bench.out(&[
+        "simulate",
+        "--notify",
+        "--from",
+        "2026-12-01",
+        "--until",
+        "2026-12-02",
+        "--failing",
+        "flaky=2026-12-01T03:30..2026-12-01T06:30",
+    ]);
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "Tue 2026-12-01 04:00:01 +00:00  ops  flaky failed: exit 1",
+            "Tue 2026-12-01 07:00:01 +00:00  ops  flaky works again after 3 failures in 3h",
+        ]
+    );
+    let json = bench.out(&[
+        "simulate",
+        "--notify",
+        "--from",
+        "2026-12-01",
+        "--until",
+        "2026-12-04",
+        "--exit",
+        "1",
+        "--output",
+        "json",
+    ]);
+    let kinds: Vec<String> = json
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|it| it["notifications"][0]["kind"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(kinds, ["failed", "still_failing", "still_failing"]);
+}
