@@ -226,12 +226,12 @@ impl Messages {
 
     /// The routes, in numbers.
     pub(super) fn routes(&self) -> Vec<RouteVitals> {
-        let vitals = |name: &Box<str>| {
+        let vitals = |name: &str| {
             let ends = End::ALL.into_iter().map(End::word).zip(self.notifier.ends(name));
             let Waiting { count, oldest, .. } = self.notifier.waiting(name);
-            RouteVitals { name: name.clone(), ends: ends.collect(), waiting: count, oldest }
+            RouteVitals { name: name.into(), ends: ends.collect(), waiting: count, oldest }
         };
-        self.notifier.routes().keys().map(vitals).collect()
+        self.notifier.routes().keys().map(|name| vitals(name)).collect()
     }
 
     /// Routes that fail, in sentences.
