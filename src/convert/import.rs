@@ -27,6 +27,7 @@ mod unit;
 
 use std::collections::BTreeMap;
 
+use crate::core::notify::address::flaw;
 use crate::core::zone::Database;
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
 
@@ -43,6 +44,8 @@ pub struct Draft<'a> {
     foot: Vec<String>,
     /// Pools that jobs name, beside `default`.
     executors: BTreeMap<String, u32>,
+    /// The addresses that are told of failures: from the name of the route.
+    mail: BTreeMap<String, Vec<String>>,
     /// What was not converted, and what is not the same.
     pub problems: Problems,
     /// What was read.
@@ -128,7 +131,30 @@ pub struct Origin {
     pub oracle: Oracle,
 }
 
+/// The addresses of a `MAILTO`; the error is what is wrong with one of them.
+fn addresses(value: &str) -> Result<Vec<String>, String> {
+    let all = value.split([',', ' ', '\t']).filter(|address| !address.is_empty());
+    all.map(|address| match flaw(address) {
+        None => Ok(address.to_owned()),
+        Some(why) => Err(format!("`{address}` {why}")),
+    })
+    .collect()
+}
+
 impl<'a> Draft<'a> {
+    /// The name of a route to these addresses.
+    fn route(&mut self, to: Vec<String>) -> String {
+        if let Some((name, _)) = self.mail.iter().find(|(_, known)| **known == to) {
+            return name.clone();
+        }
+        let name = match self.mail.len() {
+            0 => "mail".to_owned(),
+            known => format!("mail-{}", known + 1),
+        };
+        self.mail.insert(name.clone(), to);
+        name
+    }
+
     /// Nothing yet.
     pub fn new(zones: &'a Database) -> Draft<'a> {
         Draft {
@@ -136,6 +162,7 @@ impl<'a> Draft<'a> {
             jobs: Vec::new(),
             foot: Vec::new(),
             executors: BTreeMap::new(),
+            mail: BTreeMap::new(),
             problems: Problems::default(),
             sources: Sources::default(),
             zones,
@@ -175,7 +202,8 @@ impl<'a> Draft<'a> {
         for job in &mut self.jobs {
             job.id = id::unique(&job.id, &job.more_id, &mut taken);
         }
-        let text = to_jobfile::jobfile(&self.head, &self.executors, &self.jobs, &self.foot);
+        let text =
+            to_jobfile::jobfile(&self.head, &self.executors, &self.mail, &self.jobs, &self.foot);
         let jobs = self
             .jobs
             .into_iter()

@@ -79,8 +79,8 @@ fn a_user_crontab() {
         .out_has("# Back up what matters, every night.\n[jobs.backup-home]\n")
         .out_has("[defaults]\nshell = \"/bin/bash\"\n")
         .out_has("cron = \"30 9 * * 1-5\"\ntimezone = \"America/New_York\"\n")
-        .out_has("# MAILTO=me@example.com\n")
-        .err_has(":3:1: warning: `MAILTO` is kept as a comment")
+        .out_has("[notify.mail]\nmail = \"me@example.com\"\n")
+        .err_has(":3:1: warning: `MAILTO` becomes a route")
         .err_has("backup-home: by design: ")
         .err_has("02:30 does not exist")
         // How many are not depends on how many changes of the clocks lie ahead.

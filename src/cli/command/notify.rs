@@ -141,7 +141,7 @@ fn table(all: &[Told], history: &mut History) -> Table {
             None => told.answer.clone(),
         };
         table.row(vec![
-            words::table_time(Instant::from_micros(when), &zone),
+            words::table_time(Instant::from_micros(when).truncated(), &zone),
             told.route.clone(),
             what,
             told.job.clone(),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::crontab::{NOT_UTF8, NOT_UTF8_HELP, assignment, not_utf8, unusable};
-use super::{Draft, DraftJob, Oracle, duration, id};
+use super::{Draft, DraftJob, Oracle, Value, addresses, duration, id};
 use crate::problem::{Place, Span};
 
 /// Reads an anacrontab into a draft.
@@ -37,6 +37,8 @@ struct State {
     hour: u32,
     /// Minutes.
     random_delay: u32,
+    /// The route to whom `MAILTO` names.
+    route: Option<String>,
 }
 
 struct Reader<'d, 'z> {
@@ -87,9 +89,22 @@ impl Reader<'_, '_> {
                 Err(_) => self.lost(span, "not converted: it is not a number of minutes", None),
             },
             "START_HOURS_RANGE" => self.hours(span, uncommented(value)),
-            "MAILTO" | "MAILFROM" | "NO_MAIL_OUTPUT" => {
+            "MAILTO" if value.is_empty() => state.route = None,
+            "MAILTO" => match addresses(uncommented(value)) {
+                Ok(to) => {
+                    state.route = Some(self.draft.route(to));
+                    let message = "`MAILTO` becomes a route: it hears of failures, and when the job \
+                                   works again";
+                    self.noted(span, message.to_owned());
+                }
+                Err(why) => self.lost(span, format!("not converted: {why}"), None),
+            },
+            "MAILFROM" | "NO_MAIL_OUTPUT" => {
                 self.comments.push(format!("# {name}={value}"));
-                self.noted(span, format!("`{name}` is kept as a comment: no mail is sent"));
+                self.noted(
+                    span,
+                    format!("`{name}` is kept as a comment: a notification has no such setting"),
+                );
             }
             _ => {
                 if name == "HOME" {
@@ -184,6 +199,9 @@ impl State {
     /// Gives a job what the variables above it say.
     fn give(&self, job: &mut DraftJob) {
         job.surround(self.random_delay, self.shell.as_deref(), self.home.as_deref());
+        if let Some(route) = &self.route {
+            job.set("notify", Value::Texts(vec![route.clone()]));
+        }
         job.env = self.env.clone();
     }
 }

@@ -11,7 +11,7 @@ use crate::core::sort;
 
 /// Options that go to `[defaults]` when every job has the same. `user` is none of them: who runs
 /// what should stand where it is looked for.
-const SHARED: [&str; 4] = ["shell", "cwd", "misfire_grace_time", "clear_env"];
+const SHARED: [&str; 5] = ["shell", "cwd", "misfire_grace_time", "clear_env", "notify"];
 
 /// A line of `env = { ... }` is not made longer than this.
 const WIDE: usize = 90;
@@ -20,6 +20,7 @@ const WIDE: usize = 90;
 pub(super) fn jobfile(
     head: &[String],
     executors: &BTreeMap<String, u32>,
+    mail: &BTreeMap<String, Vec<String>>,
     jobs: &[DraftJob],
     foot: &[String],
 ) -> String {
@@ -29,6 +30,14 @@ pub(super) fn jobfile(
     if let Some(timezone) = &shared.timezone {
         open(&mut out, "[scheduler]");
         entry(&mut out, "timezone", timezone);
+    }
+    for (name, to) in mail {
+        open(&mut out, &format!("[notify.{name}]"));
+        let to = match &**to {
+            [one] => Value::Text(one.clone()),
+            several => Value::Texts(several.to_vec()),
+        };
+        entry(&mut out, "mail", &to);
     }
     if !executors.is_empty() {
         open(&mut out, "[executors]");
@@ -219,7 +228,7 @@ mod tests {
         job.text("command", command);
         job.set("args", Value::Texts(vec![value.to_owned(), command.to_owned()]));
         job.env.insert(name.to_owned(), value.to_owned());
-        let text = jobfile(&[], &BTreeMap::new(), &[job], &[comment.to_owned()]);
+        let text = jobfile(&[], &BTreeMap::new(), &BTreeMap::new(), &[job], &[comment.to_owned()]);
         let read: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
         let job = &read["jobs"][name];
         assert_eq!(job["command"].as_str(), Some(command), "{text}");
@@ -248,7 +257,13 @@ mod tests {
         };
         let (short, long) = ("b", "b".repeat(WIDE));
         for (value, header) in [(short, "[defaults]\n"), (&long, "[defaults.env]\n")] {
-            let text = jobfile(&[], &BTreeMap::new(), &[job("a", value), job("b", value)], &[]);
+            let text = jobfile(
+                &[],
+                &BTreeMap::new(),
+                &BTreeMap::new(),
+                &[job("a", value), job("b", value)],
+                &[],
+            );
             assert!(text.starts_with(header), "{text}");
         }
     }

@@ -53,7 +53,7 @@ pub fn explain(
 
 fn sentence(told: &Told, zone: &Zone) -> String {
     let kind = told.kind.replace('_', " ");
-    let at = words::table_time(Instant::from_micros(told.at), zone);
+    let at = words::table_time(Instant::from_micros(told.at).truncated(), zone);
     let answer = match &*told.answer {
         "" => String::new(),
         answer => format!(": {answer}"),

@@ -260,6 +260,11 @@ impl Notifier {
         let mut effects = Vec::new();
         for name in &job.options.notify {
             let Some(route) = self.routes.get(name) else { continue };
+            let is_known = self.states.get(&job.id).is_some_and(|it| it.contains_key(name));
+            // Nearly always all is well, and that is no news.
+            if fate == Fate::Succeeded && !is_known && !route.wants(Kind::Succeeded) {
+                continue;
+            }
             let states = self.states.entry(job.id.clone()).or_default();
             let state = states.entry(name.clone()).or_default();
             let before = state.clone();

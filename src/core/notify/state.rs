@@ -93,7 +93,7 @@ impl State {
             return Some("it was told that the job fails and recovers again and again".to_owned());
         }
         if let Some(told) = self.told {
-            let at = words::table_time(Instant::from_micros(told), zone);
+            let at = words::table_time(Instant::from_micros(told).truncated(), zone);
             return Some(format!("it was told {at} that the job fails"));
         }
         let after = route.after;

@@ -131,7 +131,9 @@ fn what_is_lost_or_not_the_same_is_said() {
         (user, "@dialy x", "t:1:1: not converted: unknown macro"),
         (user, "@every x", "t:1:1: not converted: no duration"),
         (user, "CRON_TZ=Mars/Base\n0 3 * * * x", "t:1:1: not converted: unknown time zone `Mars/"),
-        (user, "MAILTO=bob\n0 3 * * * x", "t:1:1: `MAILTO` is kept as a comment"),
+        (user, "MAILTO=bob\n0 3 * * * x", "t:1:1: `MAILTO` becomes a route: it hears of failures"),
+        (user, "MAILFROM=bob\n0 3 * * * x", "t:1:1: `MAILFROM` is kept as a comment"),
+        (user, "MAILTO=-oQ/tmp\n0 3 * * * x", "t:1:1: not converted: `-oQ/tmp` is no address"),
         (
             user,
             "0 3 * * * /usr/bin/flock -n /run/x.lock backup --all",
@@ -259,9 +261,20 @@ fn nothing_is_lost_where_nothing_is_asked_for() {
 }
 
 #[test]
-fn mail_settings_stay_as_comments_where_they_stood() {
-    let (written, _) = imported("MAILTO=root\n0 3 * * * x\n", Options::default());
-    assert!(written.contains("# MAILTO=root\n[jobs.x]"), "{written}");
+fn who_gets_mail_is_a_route() {
+    let (written, _) = imported("MAILFROM=root\n0 3 * * * x\n", Options::default());
+    assert!(written.contains("# MAILFROM=root\n[jobs.x]"), "{written}");
+    // From its line on; once in `[defaults]` if every job has it.
+    let lines = "MAILTO=root\n0 1 * * * a\nMAILTO=root\n0 2 * * * b\n";
+    let (written, _) = imported(lines, Options::default());
+    assert!(written.contains("[notify.mail]\nmail = \"root\"\n"), "{written}");
+    assert!(written.contains("[defaults]\nnotify = [\"mail\"]\n"), "{written}");
+    let lines = "MAILTO=a@example.org,b@example.org\n0 1 * * * a\nMAILTO=root\n0 2 * * * b\n\
+                 MAILTO=\"\"\n0 3 * * * c\n";
+    let (written, _) = imported(lines, Options::default());
+    assert!(written.contains("mail = [\"a@example.org\", \"b@example.org\"]"), "{written}");
+    assert!(written.contains("[notify.mail-2]\nmail = \"root\"\n"), "{written}");
+    assert_eq!(written.matches("notify = [").count(), 2, "{written}");
 }
 
 #[test]

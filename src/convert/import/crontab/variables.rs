@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::text::unusable;
 use super::{Line, Reader};
-use crate::convert::import::DraftJob;
+use crate::convert::import::{DraftJob, Value, addresses};
 use crate::core::nearest;
 
 /// What the variables of the lines above say.
@@ -18,6 +18,8 @@ pub(super) struct State {
     pub(super) no_zone: bool,
     /// Minutes.
     pub(super) random_delay: u32,
+    /// The route to whom `MAILTO` names.
+    pub(super) route: Option<String>,
 }
 
 impl State {
@@ -29,6 +31,9 @@ impl State {
             job.text("timezone", timezone);
         }
         job.surround(self.random_delay, self.shell.as_deref(), self.home.as_deref());
+        if let Some(route) = &self.route {
+            job.set("notify", Value::Texts(vec![route.clone()]));
+        }
     }
 }
 
@@ -62,13 +67,12 @@ impl Reader<'_, '_, '_> {
                 Err(_) => self.lost(line.whole(), "not converted: it is not a number of minutes"),
             },
             // No mail is what there is here anyway.
-            "MAILTO" if value.is_empty() => {}
-            "MAILTO" | "MAILFROM" | "CONTENT_TYPE" | "CONTENT_TRANSFER_ENCODING" => {
+            "MAILTO" if value.is_empty() => state.route = None,
+            "MAILTO" => self.mail(line, value),
+            "MAILFROM" | "CONTENT_TYPE" | "CONTENT_TRANSFER_ENCODING" => {
                 self.comments.push(format!("# {name}={value}"));
-                let message = format!(
-                    "`{name}` is kept as a comment: no mail is sent; job output goes where \
-                     its `output` says"
-                );
+                let message =
+                    format!("`{name}` is kept as a comment: a notification has no such setting");
                 self.noted(line.whole(), message);
             }
             // `USER` is left to the crontab by cron, and set anew by cronie alone.
@@ -85,6 +89,23 @@ impl Reader<'_, '_, '_> {
             }
             _ => {
                 state.env.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    /// cron mails what each run prints; here a failure is told, and its end.
+    fn mail(&mut self, line: Line<'_>, value: &str) {
+        match addresses(value) {
+            Ok(to) => {
+                self.state.route = Some(self.draft.route(to));
+                let message = "`MAILTO` becomes a route: it hears of failures, with their output, \
+                               and when the job works again; what other runs print is in \
+                               `schedrs logs`";
+                self.noted(line.whole(), message);
+            }
+            Err(why) => {
+                self.state.route = None;
+                self.lost(line.whole(), format!("not converted: {why}"));
             }
         }
     }
