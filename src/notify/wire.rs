@@ -13,10 +13,12 @@
 //! through a pipe, and not through arguments or variables, which others can see.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::line::Line;
+use crate::core::notify::outbox::{self, Tried};
 use crate::core::notify::url::Url;
 
 /// So many pieces of work are done by one helper. What is beyond is not read.
@@ -156,14 +158,13 @@ impl Work {
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 
-    /// The host that it goes to; empty where it is this one's.
-    pub fn host(&self) -> String {
-        let url = match &self.task {
-            Task::Http(request) => Url::http(&request.url),
-            Task::Smtp(smtp) => Url::smtp(&smtp.url),
-            Task::Sendmail(_) | Task::Command(_) => return String::new(),
-        };
-        url.map(|url| url.host().to_owned()).unwrap_or_default()
+    /// The URL that it goes to, if it has one that can be read.
+    pub(super) fn url(&self) -> Option<Url> {
+        match &self.task {
+            Task::Http(request) => Url::http(&request.url).ok(),
+            Task::Smtp(smtp) => Url::smtp(&smtp.url).ok(),
+            Task::Sendmail(_) | Task::Command(_) => None,
+        }
     }
 
     /// The program of this machine that does it; `None`: it is for the helper. `sendmail` is where
@@ -183,15 +184,13 @@ impl Work {
 
     /// Where it goes, as it may be shown.
     pub fn place(&self) -> String {
-        let shown = |url: Result<Url, &str>| {
-            url.map_or_else(|_| "no URL".to_owned(), |url| url.to_string())
-        };
         match &self.task {
-            Task::Http(request) => shown(Url::http(&request.url)),
-            Task::Smtp(smtp) => shown(Url::smtp(&smtp.url)),
             Task::Sendmail(_) => "sendmail".to_owned(),
             Task::Command(command) => {
-                command.argv.first().map(ToString::to_string).unwrap_or_default()
+                command.argv.first().map_or_else(String::new, |it| it.to_string())
+            }
+            Task::Http(_) | Task::Smtp(_) => {
+                self.url().map_or_else(|| "no URL".to_owned(), |url| url.to_string())
             }
         }
     }
@@ -220,6 +219,19 @@ impl Verdict {
     /// Reads a line.
     pub fn of_line(line: &str) -> Option<Verdict> {
         serde_json::from_str(line).ok()
+    }
+
+    /// The same for the outbox.
+    pub fn tried(&self) -> Tried {
+        let verdict = match self.result {
+            Fate::Sent => outbox::Verdict::Sent,
+            Fate::Refused => outbox::Verdict::Refused,
+            Fate::Again => outbox::Verdict::Again(self.retry_after.map(Duration::from_secs)),
+        };
+        let status = self.status.map(|status| status.to_string());
+        let parts = status.iter().map(String::as_str).chain([&*self.answer]);
+        let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
+        Tried { id: self.id.clone(), verdict, answer: parts.join(" ").into() }
     }
 
     /// What has come of a message of several pieces of work: it is sent if all of them are, and to be
@@ -395,8 +407,12 @@ mod tests {
         let verdict = Verdict::of_line(line).unwrap();
         assert_eq!((verdict.result, verdict.retry_after), (Fate::Again, Some(7)));
         assert_eq!(serde_json::to_string(&verdict).unwrap(), line);
+        let tried = verdict.tried();
+        assert_eq!(tried.verdict, outbox::Verdict::Again(Some(Duration::from_secs(7))));
+        assert_eq!((&*tried.id, &*tried.answer), ("m1", "429 slow"));
         let least = Verdict::of_line(r#"{"id":"m1","result":"sent","ms":0}"#).unwrap();
         assert_eq!((least.result, least.status), (Fate::Sent, None));
+        assert_eq!((least.tried().verdict, &*least.tried().answer), (outbox::Verdict::Sent, ""));
         assert_eq!(Verdict::of_line("what?"), None);
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::harness::{Bench, until};
 
 /// A route whose command writes down what it gets once it is allowed to, and nothing waits.
-const TO_FILE: &str = "[notify.ops]\ncommand = 'test -e up || { echo down >&2; exit 1; }; \
+const TO_FILE: &str = "[notify.ops]\ncommand = 'test -e up || { echo down >&2; exit 75; }; \
     cat >> told.jsonl'\ngather = '0s'\npause = '0s'\n";
 
 /// A job that does as a file says.
@@ -74,9 +74,9 @@ fn what_is_not_sent_outlives_a_crash() {
     let mut running = bench.listening();
     assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
     let failing = running.line(crate::harness::Stream::Err, &["notify_failing", "down"]);
-    assert!(failing.contains("exited with 1: down"), "{failing}");
+    assert!(failing.contains("exited with 75: down"), "{failing}");
     let (status, _, code) = bench.ask(&["status"]);
-    let reason = "! notifications to ops cannot be delivered: it exited with 1: down; 1 waiting";
+    let reason = "! notifications to ops cannot be delivered: it exited with 75: down; 1 waiting";
     assert!(status.contains(reason) && code == Some(1), "{status}");
     assert_eq!(bench.ask(&["health"]).2, Some(1));
     assert_eq!(listed(&bench)[0]["state"], "waiting");

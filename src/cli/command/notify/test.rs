@@ -2,7 +2,7 @@
 //! has happened. No scheduler has to run; who types it has to be allowed to read the route's secrets.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
@@ -15,8 +15,9 @@ use crate::core::notify::{Kind, Message, Notification, Route};
 use crate::core::zone::Zone;
 use crate::jobfile::{self, locate};
 use crate::notify::secret::{Machine, Secrets};
-use crate::notify::wire::{Fate, Verdict, Work};
+use crate::notify::wire::{self, Fate, Verdict, Work};
 use crate::notify::{Context as FormContext, form};
+use crate::problem::clean;
 use crate::sys::{clock, machine};
 
 /// What has come of it, for programs.
@@ -90,22 +91,62 @@ fn message(route: &Route, now: Instant) -> Message {
     Message { id, route, at: now, notifications, more: 0 }
 }
 
-/// By the helper that the scheduler uses.
+/// By what the scheduler uses: a program of this machine, or the helper.
 fn deliver(work: &Work) -> anyhow::Result<Verdict> {
-    let mut helper = Command::new("/proc/self/exe")
-        .arg("deliver")
+    match work.program("sendmail") {
+        Some(program) => local(work, &program),
+        None => {
+            let said = execute(&["/proc/self/exe".into(), "deliver".into()], &[], &work.to_line())?;
+            let verdict = String::from_utf8_lossy(&said.stdout);
+            let verdict = verdict.lines().find_map(Verdict::of_line);
+            verdict.ok_or_else(|| {
+                anyhow!("the helper has ended with {} and said nothing", said.status)
+            })
+        }
+    }
+}
+
+fn local(work: &Work, program: &wire::Command) -> anyhow::Result<Verdict> {
+    let began = clock::mono();
+    let env: Vec<(&str, &str)> =
+        program.env.iter().map(|(name, value)| (&**name, value.as_str())).collect();
+    let done = execute(&program.argv, &env, &program.stdin)?;
+    let said = String::from_utf8_lossy(&done.stderr);
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let code = done.status.code();
+    Ok(Verdict {
+        id: work.id.clone(),
+        result: code.map_or(Fate::Again, |code| wire::of_exit(&work.task, code)),
+        status: None,
+        retry_after: None,
+        answer: match (code, last) {
+            (Some(0), _) => String::new(),
+            (Some(code), "") => format!("exit {code}"),
+            (Some(code), last) => format!("exit {code}: {}", clean(last)),
+            (None, _) => done.status.to_string(),
+        },
+        ms: u64::try_from(clock::mono().since(began).as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn execute(argv: &[Box<str>], env: &[(&str, &str)], stdin: &str) -> anyhow::Result<Output> {
+    let [program, arguments @ ..] = argv else { bail!("there is no program") };
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut child = Command::new(&**program)
+        .args(arguments.iter().map(|argument| &**argument))
+        .envs(env.iter().copied())
+        // Where `sendmail` is, a person often does not look.
+        .env("PATH", format!("{path}:/usr/sbin:/usr/lib"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
-        .context("cannot start the helper")?;
-    if let Some(mut stdin) = helper.stdin.take() {
-        // It says itself why it has not read this.
-        let _ = stdin.write_all(work.to_line().as_bytes());
+        .with_context(|| format!("cannot start {}", clean(program)))?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // One that has not read all of it says itself why not.
+        let _ = pipe.write_all(stdin.as_bytes());
     }
-    let done = helper.wait_with_output().context("cannot wait for the helper")?;
-    let said = String::from_utf8_lossy(&done.stdout);
-    let verdict = said.lines().find_map(Verdict::of_line);
-    verdict.ok_or_else(|| anyhow!("the helper has ended with {} and said nothing", done.status))
+    child.wait_with_output().context("cannot wait for its end")
 }
 
 fn show(name: &str, work: &Work, verdict: &Verdict, json: bool) -> anyhow::Result<ExitCode> {
@@ -124,7 +165,9 @@ fn show(name: &str, work: &Work, verdict: &Verdict, json: bool) -> anyhow::Resul
         let status = status.map_or(String::new(), |status| format!("{status} "));
         writeln!(out, "{name}: {how}")?;
         writeln!(out, "to      {}", work.place())?;
-        writeln!(out, "answer  {status}{answer}")?;
+        if !(status.is_empty() && answer.is_empty()) {
+            writeln!(out, "answer  {status}{answer}")?;
+        }
         writeln!(out, "took    {ms} ms")?;
     }
     Ok(if *result == Fate::Sent { ExitCode::SUCCESS } else { ExitCode::FAILURE })

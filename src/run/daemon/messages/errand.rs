@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ use crate::sys::clock;
 use crate::sys::mailbox::Mailbox;
 
 /// How long a helper may take for all that it was given.
-const HELPER: Duration = Duration::from_secs(30);
+const HELPER_SECS: u64 = 30;
+/// The mailer of the machine.
+const SENDMAIL: &str = "sendmail";
 /// So much of what it says is read: a line for each piece of work.
 const ANSWERS: usize = 256 << 10;
 /// So many characters of what a program complains of are repeated.
@@ -68,29 +71,31 @@ impl Errand {
             Err(why) => return self.fail(&why),
         };
         let id = self.letter.id.clone();
-        let (program, verdict): (Program, Read) = match &*work {
-            [wire::Work { task: wire::Task::Command(command), .. }] => {
-                (Program::command(command), local)
-            }
-            [wire::Work { task: wire::Task::Sendmail(mail), .. }] => {
-                (Program::sendmail(mail), sendmail)
-            }
-            work => (Program::helper(work), tried),
+        // Either all of it is for the helper, or it is one program of this machine.
+        let local = match &*work {
+            [one] => one.program(SENDMAIL).map(|program| (program, one.task.clone())),
+            _ => None,
         };
+        let (command, task, limit) = match local {
+            Some((program, task)) => (program, Some(task), wire::LIMIT_SECS),
+            None => (helper(&work), None, HELPER_SECS),
+        };
+        let variables = command.env.iter();
+        let variables = variables.map(|(name, value)| ((&**name).into(), value.as_str().into()));
         let hook = Hook {
             name: "notify".into(),
             label: format!("the delivery to {}", self.route.name).into(),
-            command: Command::Argv(program.argv),
+            command: Command::Argv(command.argv.into()),
             options: Arc::new(Options::default()),
-            env: program.env,
-            stdin: program.stdin.into_bytes(),
-            timeout: program.limit,
+            env: variables.chain([path()]).collect(),
+            stdin: command.stdin.into_bytes(),
+            timeout: Duration::from_secs(limit),
             kill_after: Duration::from_secs(1),
             keep: ANSWERS,
         };
         let mailbox = self.mailbox.clone();
         let done = Box::new(move |done: HookDone| {
-            mailbox.send(Message::Tried(id.clone(), verdict(&id, &done)));
+            mailbox.send(Message::Tried(id.clone(), tried(&id, task.as_ref(), &done)));
         });
         if self.hooks.submit(hook, done).is_err() {
             self.fail("too many hooks are waiting");
@@ -111,70 +116,21 @@ impl Errand {
     }
 }
 
-/// How to read what has become of a message.
-type Read = fn(&str, &HookDone) -> Vec<Tried>;
-
-/// What is executed so that a message is delivered.
-struct Program {
-    argv: Box<[Box<str>]>,
-    env: Vec<(OsString, OsString)>,
-    stdin: String,
-    limit: Duration,
-}
-
-impl Program {
-    fn helper(work: &[wire::Work]) -> Program {
-        Program {
-            argv: ["/proc/self/exe".into(), "deliver".into()].into(),
-            env: Vec::new(),
-            stdin: work.iter().map(wire::Work::to_line).collect(),
-            limit: HELPER,
-        }
-    }
-
-    fn command(command: &wire::Command) -> Program {
-        let variables = command.env.iter();
-        let env = variables.map(|(name, value)| ((&**name).into(), value.as_str().into()));
-        Program {
-            argv: command.argv.clone().into(),
-            env: env.collect(),
-            stdin: command.stdin.clone(),
-            limit: Duration::from_secs(wire::LIMIT_SECS),
-        }
-    }
-
-    /// Every program of that name takes these. (No address begins with `-`.)
-    fn sendmail(mail: &wire::Mail) -> Program {
-        let path = std::env::var("PATH").unwrap_or_default();
-        let argv = ["sendmail", "-i", "-f", &mail.from];
-        let argv = argv.into_iter().chain(mail.to.iter().map(|to| &**to)).map(Into::into);
-        Program {
-            argv: argv.collect(),
-            // Where it is, a service often does not look.
-            env: vec![("PATH".into(), format!("{path}:/usr/sbin:/usr/lib").into())],
-            stdin: mail.text.clone(),
-            limit: HELPER,
-        }
+/// The same program again: it delivers what goes through a socket.
+fn helper(work: &[wire::Work]) -> wire::Command {
+    wire::Command {
+        argv: vec!["/proc/self/exe".into(), "deliver".into()],
+        env: Vec::new(),
+        stdin: work.iter().map(wire::Work::to_line).collect(),
     }
 }
 
-/// What a program says of itself: that it has done it, or that it may do so the next time.
-fn local(message: &str, done: &HookDone) -> Vec<Tried> {
-    let verdict = if done.result.is_success() { Verdict::Sent } else { Verdict::Again(None) };
-    vec![Tried { id: message.into(), verdict, answer: answer(done) }]
-}
-
-/// The same of a `sendmail`, which has more to say: these are of `sysexits.h`.
-fn sendmail(message: &str, done: &HookDone) -> Vec<Tried> {
-    const USAGE: i32 = 64;
-    const NO_HOST: i32 = 68;
-    match done.result {
-        HookResult::Exited(USAGE..=NO_HOST) => {
-            let (verdict, answer) = (Verdict::Refused, answer(done));
-            vec![Tried { id: message.into(), verdict, answer }]
-        }
-        _ => local(message, done),
-    }
+/// Where `sendmail` is, services often do not look.
+fn path() -> (OsString, OsString) {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut path = path.into_encoded_bytes();
+    path.extend_from_slice(b":/usr/sbin:/usr/lib");
+    ("PATH".into(), OsString::from_vec(path))
 }
 
 /// The last line of what it has complained of, and how it ended.
@@ -189,22 +145,22 @@ fn answer(done: &HookDone) -> Box<str> {
     }
 }
 
-/// What a helper has said.
-fn tried(message: &str, done: &HookDone) -> Vec<Tried> {
-    let said = String::from_utf8_lossy(&done.stdout);
-    let mut all: Vec<Tried> = said
-        .lines()
-        .filter_map(wire::Verdict::of_line)
-        .map(|it| Tried {
-            id: it.id,
-            verdict: match it.result {
+/// What has become of a message: as the exit of a program says, or as a helper has said.
+fn tried(message: &str, task: Option<&wire::Task>, done: &HookDone) -> Vec<Tried> {
+    if let Some(task) = task {
+        let verdict = match done.result {
+            HookResult::Exited(code) => match wire::of_exit(task, code) {
                 wire::Fate::Sent => Verdict::Sent,
                 wire::Fate::Refused => Verdict::Refused,
-                wire::Fate::Again => Verdict::Again(it.retry_after.map(Duration::from_secs)),
+                wire::Fate::Again => Verdict::Again(None),
             },
-            answer: it.answer.into(),
-        })
-        .collect();
+            _ => Verdict::Again(None),
+        };
+        return vec![Tried { id: message.into(), verdict, answer: answer(done) }];
+    }
+    let said = String::from_utf8_lossy(&done.stdout);
+    let verdicts = said.lines().filter_map(wire::Verdict::of_line);
+    let mut all: Vec<Tried> = verdicts.map(|verdict| verdict.tried()).collect();
     if all.is_empty() {
         all.push(again(message.into(), &answer(done)));
     }
