@@ -11,6 +11,7 @@ pub(crate) mod expect;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod fleet;
 pub(crate) mod health;
+pub(crate) mod hooks;
 pub mod instant;
 pub mod job;
 pub(crate) mod names;

@@ -75,6 +75,11 @@ fn unknown_there(options: &Options) -> Vec<&'static str> {
     is_set.into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect()
 }
 
+/// Those of its hooks.
+fn hooks(options: &Options) -> impl Iterator<Item = &'static str> {
+    options.hooks.keys().map(|hook| hook.option())
+}
+
 /// Seconds, rounded up, so that no limit becomes none.
 fn whole_secs(span: Duration) -> u64 {
     span.as_secs() + u64::from(span.subsec_nanos() > 0)

@@ -295,6 +295,10 @@ pub enum Notice {
         run: RunId,
         /// The job.
         job: Arc<Job>,
+        /// The due time.
+        due: Instant,
+        /// When its first attempt started, if one did.
+        started: Option<Instant>,
         /// How the attempt ended.
         outcome: Outcome,
         /// The number of the next attempt.

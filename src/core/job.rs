@@ -208,6 +208,10 @@ pub struct Options {
     pub on_lost: OnLost,
     /// Words by which people choose it among others.
     pub tags: Box<[Box<str>]>,
+    /// Commands that are run when something becomes of it.
+    pub hooks: BTreeMap<HookKind, Command>,
+    /// How long each of these may take.
+    pub hook_timeout: Duration,
     /// The routes by which people hear of it: names of [`Settings::routes`].
     pub notify: Box<[Box<str>]>,
 }
@@ -277,6 +281,8 @@ impl Default for Options {
             only_on: Box::new([]),
             on_lost: OnLost::Leave,
             tags: Box::new([]),
+            hooks: BTreeMap::new(),
+            hook_timeout: Duration::from_secs(30),
             notify: Box::new([]),
         }
     }
@@ -338,6 +344,51 @@ pub enum OnLost {
     Leave,
     /// Another host gives it one more attempt.
     RunAgain,
+}
+
+/// What a hook of a job is called for. `crate::core::hooks` says when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HookKind {
+    /// The process of its first attempt exists.
+    Start,
+    /// An attempt has failed, and another will follow.
+    Retry,
+    /// A run has succeeded.
+    Success,
+    /// A run has failed, after its last attempt.
+    Failure,
+    /// A run has succeeded, and the one before it has failed.
+    Recovered,
+    /// Due times were missed.
+    Missed,
+    /// Due times were deliberately not run.
+    Skipped,
+}
+
+impl HookKind {
+    /// Every kind, in order.
+    pub const ALL: [HookKind; 7] = [
+        HookKind::Start,
+        HookKind::Retry,
+        HookKind::Success,
+        HookKind::Failure,
+        HookKind::Recovered,
+        HookKind::Missed,
+        HookKind::Skipped,
+    ];
+
+    /// The option that names the command.
+    pub fn option(self) -> &'static str {
+        match self {
+            HookKind::Start => "on_start",
+            HookKind::Retry => "on_retry",
+            HookKind::Success => "on_success",
+            HookKind::Failure => "on_failure",
+            HookKind::Recovered => "on_recovered",
+            HookKind::Missed => "on_missed",
+            HookKind::Skipped => "on_skipped",
+        }
+    }
 }
 
 /// `run_on`: where a job may run.

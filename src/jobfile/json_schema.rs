@@ -219,10 +219,9 @@ fn properties(wanted: impl Fn(Key) -> bool) -> Value {
 fn of(key: Key) -> Value {
     let (about, what) = match key {
         Key::Name => ("A display name; by default, the id", text()),
-        Key::Command => (
-            "What to run: a string for the shell, or an array of program and arguments",
-            json!({ "anyOf": [text(), strings(1)] }),
-        ),
+        Key::Command => {
+            ("What to run: a string for the shell, or an array of program and arguments", command())
+        }
         Key::Cron => (
             "Due by the clock: a crontab(5) expression, an array of them, or a table of fields",
             json!({
@@ -354,6 +353,14 @@ fn of(key: Key) -> Value {
         ),
         Key::Output => ("Where output goes", json!({ "enum": ["pass", "file", "discard"] })),
         Key::KeepOutput => ("How much of each attempt's output to keep for `logs`", size()),
+        Key::OnStart => ("A command to run when a run's first process exists", command()),
+        Key::OnRetry => ("A command to run after an attempt that will be retried", command()),
+        Key::OnSuccess => ("A command to run after each run that succeeded", command()),
+        Key::OnFailure => ("A command to run after each run that failed for good", command()),
+        Key::OnRecovered => ("A command to run after the first success after failures", command()),
+        Key::OnMissed => ("A command to run when due times were missed", command()),
+        Key::OnSkipped => ("A command to run when due times were skipped", command()),
+        Key::HookTimeout => ("How long each of these commands may take", duration()),
     };
     let value = described(about, what);
     match default(key) {
@@ -383,6 +390,7 @@ fn default(key: Key) -> Option<Value> {
         Key::Env => json!({}),
         Key::OnlyOn | Key::Tags | Key::Notify => json!([]),
         Key::Output => json!("pass"),
+        Key::HookTimeout => json!("30s"),
         _ => return None,
     })
 }
@@ -417,6 +425,10 @@ fn fields(names: &[&str], what: &Value) -> Value {
         "additionalProperties": false,
         "properties": fields,
     })
+}
+
+fn command() -> Value {
+    json!({ "anyOf": [text(), strings(1)] })
 }
 
 fn text() -> Value {
@@ -508,7 +520,7 @@ mod tests {
                     | Key::Nice
                     | Key::Stdin
                     | Key::KeepOutput
-            )
+            ) || key.hook().is_some()
         };
         for key in Key::ALL {
             assert_eq!(default(*key).is_none(), optional(*key), "{}", key.name());

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::core::job::HookKind;
 use crate::core::names::{SHORT_WEEKDAYS, WEEKDAYS};
 use crate::core::nearest::nearest;
 
@@ -79,12 +80,25 @@ keys! {
     Stdin "stdin",
     Output "output",
     KeepOutput "keep_output",
+    OnStart "on_start",
+    OnRetry "on_retry",
+    OnSuccess "on_success",
+    OnFailure "on_failure",
+    OnRecovered "on_recovered",
+    OnMissed "on_missed",
+    OnSkipped "on_skipped",
+    HookTimeout "hook_timeout",
 }
 
 impl Key {
     /// Whether its value may name files that the environment is read from.
     pub(super) fn names_files(self) -> bool {
         matches!(self, Key::Env | Key::EnvFile)
+    }
+
+    /// What the command at it is called for, if it is a hook.
+    pub(crate) fn hook(self) -> Option<HookKind> {
+        HookKind::ALL.into_iter().find(|kind| kind.option() == self.name())
     }
 
     /// Whether it says when the job is due.
@@ -125,7 +139,7 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["fixed_random_delay", "randomizedoffsetsec", "stagger"], Key::Spread),
     (&["time_limit", "max_runtime", "runtimemaxsec", "deadline"], Key::Timeout),
     (&["grace", "misfire", "starting_deadline"], Key::MisfireGraceTime),
-    (&["at_start", "on_start", "run_at_start", "run_at_load"], Key::RunOnStart),
+    (&["at_start", "run_at_start", "run_at_load"], Key::RunOnStart),
     (&["attempts", "retry", "max_retries", "restart"], Key::Retries),
     (&["backoff"], Key::RetryBackoff),
     (&["priority", "niceness"], Key::Nice),
@@ -134,6 +148,12 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["stdout", "log", "logs", "log_file"], Key::Output),
     (&["disabled", "suspend"], Key::Paused),
     (&["exit_codes", "success"], Key::SuccessCodes),
+    (
+        &["on_error", "on_fail", "on_failed", "on_permanent_failure", "on_retries_exhausted"],
+        Key::OnFailure,
+    ),
+    (&["on_ok", "on_succeeded", "on_complete", "on_finish", "on_done"], Key::OnSuccess),
+    (&["on_recovery", "on_recover", "on_resolved", "on_fixed"], Key::OnRecovered),
     (&["expected", "expect_every", "healthcheck", "heartbeat"], Key::Expect),
     (&["tell", "alert", "alerts", "notifications", "mailto", "email"], Key::Notify),
 ];
@@ -209,8 +229,8 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
     }
     let lower = snake(name);
     let synonym = SYNONYMS.iter().find(|(names, _)| names.contains(&lower.as_str()));
-    let meant = match synonym {
-        Some((_, key)) => *key,
+    let meant = match synonym.map(|(_, key)| *key).or_else(|| Key::of(&lower)) {
+        Some(key) => key,
         None => Key::of(nearest(name, Key::ALL.iter().map(|key| key.name()))?)?,
     };
     Some(Hint { help: format!("did you mean `{}`?", meant.name()), meant: Some(meant) })
@@ -266,6 +286,8 @@ mod tests {
             ("schedule", "\"x\"", "did you mean `cron`?"),
             ("workingDirectory", "\"x\"", "did you mean `cwd`?"),
             ("working-dir", "\"x\"", "did you mean `cwd`?"),
+            ("onFailure", "\"x\"", "did you mean `on_failure`?"),
+            ("on_error", "\"x\"", "did you mean `on_failure`?"),
             ("seconds", "30", "write `interval = { seconds = 30 }`"),
             ("day_of_week", "1", "write `cron = { day_of_week = 1 }`"),
             ("days", "2", "write `interval = { days = 2 }`"),

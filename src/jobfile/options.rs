@@ -1,8 +1,12 @@
 //! The options of a job: the type, the range and the reading of each.
 //!
 //! What they mean is said at [`Options`]; the same options may stand in `[defaults]`. Trigger,
-//! command, name, zone and executor are not here: they need more than their own value (`build`).
+//! name, zone and executor are not here: they need more than their own value (`build`). What a command
+//! may be says `command`.
 
+use std::time::Duration;
+
+use super::command::{self, strings};
 use super::keys::Key;
 use super::no_shell;
 use super::tree::{Node, Table, Value};
@@ -87,13 +91,7 @@ fn try_set(
             options.overlap = scope.one_of(value, &names)?;
         }
         Key::Timeout => {
-            let timeout = scope.duration(value)?;
-            if timeout.is_zero() {
-                let help = "for no timeout, leave it out";
-                scope.error_help(value.span, "a timeout must be longer than zero", help);
-                return None;
-            }
-            options.timeout = Some(timeout);
+            options.timeout = Some(limit(value, scope, "for no timeout, leave it out")?);
         }
         Key::KillAfter => options.kill_after = scope.duration(value)?,
         Key::Retries => options.retries = scope.integer(value, 0..=i64::from(u32::MAX))? as u32,
@@ -114,6 +112,17 @@ fn try_set(
         Key::Tags => options.tags = tags(value, scope)?,
         // Whether there are such routes, whoever knows them all sees to.
         Key::Notify => options.notify = routes(value, scope)?,
+        Key::OnStart
+        | Key::OnRetry
+        | Key::OnSuccess
+        | Key::OnFailure
+        | Key::OnRecovered
+        | Key::OnMissed
+        | Key::OnSkipped => {
+            let (kind, command) = (key.hook()?, command::hook(value, scope)?);
+            options.hooks.insert(kind, command);
+        }
+        Key::HookTimeout => options.hook_timeout = limit(value, scope, "the default is `\"30s\"`")?,
         Key::Name
         | Key::Command
         | Key::Cron
@@ -125,6 +134,16 @@ fn try_set(
         | Key::Executor => {}
     }
     Some(())
+}
+
+/// A duration after which something is ended.
+fn limit(value: &Value<'_>, scope: &mut Scope<'_>, help: &str) -> Option<Duration> {
+    let limit = scope.duration(value)?;
+    if limit.is_zero() {
+        scope.error_help(value.span, "a timeout must be longer than zero", help);
+        return None;
+    }
+    Some(limit)
 }
 
 /// One host, all, or one that has all of some labels.
@@ -237,35 +256,6 @@ fn shell(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
             Some(Box::new([program.into()]))
         }
     }
-}
-
-/// An array of strings with a first one that is not empty.
-pub(super) fn strings(
-    value: &Value<'_>,
-    scope: &mut Scope<'_>,
-    what: &str,
-) -> Option<Box<[Box<str>]>> {
-    let Node::Array(values) = &value.node else { return None };
-    let Some(first) = values.first() else {
-        scope.error(value.span, format!("the {what} is empty"));
-        return None;
-    };
-    if matches!(&first.node, Node::String(text) if text.is_empty()) {
-        scope.error(
-            first.span,
-            format!("the {what} has an empty string where the program should be"),
-        );
-        return None;
-    }
-    let mut strings = Vec::with_capacity(values.len());
-    for value in values {
-        if let Some(text) = scope.string(value, "a string")
-            && let Some(text) = scope.without_nul(value, text)
-        {
-            strings.push(text.into());
-        }
-    }
-    (strings.len() == values.len()).then(|| strings.into())
 }
 
 /// A path; a relative one is relative to the directory of the file that names it.

@@ -230,11 +230,7 @@ fn keys(job: &Job, executors: &[Executor], secrets: Secrets) -> Written {
     if let Some(name) = &job.name {
         written.add(Key::Name, (**name).into());
     }
-    let command = match &job.command {
-        Command::Shell(line) => (**line).into(),
-        Command::Argv(words) => strings(words),
-    };
-    written.add(Key::Command, command);
+    written.add(Key::Command, command(&job.command));
     written.trigger(job);
     // Only the machine's own zone may have no name, and that is what a job has that names none.
     if job.zone.has_name() {
@@ -406,7 +402,20 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     add(Key::Output, o.output != default.output, output.into());
     let keep = o.keep_output.unwrap_or_default();
     add(Key::KeepOutput, o.keep_output.is_some(), size::written(keep.into()).into());
+    for (kind, hook) in &o.hooks {
+        if let Some(key) = Key::of(kind.option()) {
+            add(key, true, command(hook));
+        }
+    }
+    add(Key::HookTimeout, o.hook_timeout != default.hook_timeout, duration(o.hook_timeout));
     keys
+}
+
+fn command(command: &Command) -> Value {
+    match command {
+        Command::Shell(line) => (**line).into(),
+        Command::Argv(words) => strings(words),
+    }
 }
 
 fn strings(words: &[Box<str>]) -> Value {

@@ -13,7 +13,7 @@
 //! `apply` has it take effect, and `offload` has done elsewhere what may take long or hang; `watch`
 //! tells when the jobfile was edited; `logger` and `report` are the log, in which `catching_up`
 //! makes one line of many; `overview` says how things stand, to a terminal and to a service manager,
-//! which `notify` tells; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
+//! which `notify` tells; `hooks` has the hooks of jobs run; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
 //! clock as something to wait for. Processes are made by `crate::run::executor`, what they print
 //! goes to `crate::run::output`.
 
@@ -22,6 +22,7 @@ mod asking;
 mod catching_up;
 mod effects;
 mod fleet;
+mod hooks;
 mod logger;
 mod messages;
 mod notify;
@@ -64,6 +65,7 @@ use crate::sys::signals::{self, Signals};
 pub use crate::sys::waker::Waker;
 use effects::{Effects, Message};
 pub(crate) use fleet::jobs_of_file;
+use hooks::JobHooks;
 pub use logger::{Log, LogFormat, start as start_log};
 use notify::Watchdog;
 use offload::{Done, Lane, Offload};
@@ -117,7 +119,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let mut zones = Vec::new();
     let mut health = vitals::health_of(&plan, clock::wall());
     let warnings = plan.storage.as_mut().map(|storage| std::mem::take(&mut storage.warnings));
-    let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet } =
+    let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet, hooks, lost } =
         start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
     signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
@@ -159,14 +161,16 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         observer: plan.observer,
         server: server.as_ref(),
         fleet,
+        hooks,
     };
+    looper.call_hooks_of_lost(lost, clock::wall());
     looper.watch_jobfile();
     let ran = looper.run(&mut timer);
     looper.effects.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
     drop(looper);
     let patience = match stops {
-        0 | 1 if plan.once => HOOKS_OF_ONE,
+        0 if plan.once => HOOKS_OF_ONE,
         0 | 1 => HOOKS,
         _ => Duration::ZERO,
     };
@@ -251,6 +255,8 @@ struct Loop<'a> {
     server: Option<&'a Server>,
     /// What there is beside if others share the store.
     fleet: Option<fleet::Here>,
+    /// The hooks of jobs; none in a dry run.
+    hooks: Option<JobHooks>,
 }
 
 impl Loop<'_> {
@@ -409,6 +415,7 @@ impl Loop<'_> {
     }
 
     fn perform(&mut self, action: Action, now: Now) {
+        self.call_hooks(&action, now.wall);
         match &action {
             Action::Answer { ticket, answer } => {
                 if let Some(id) = self.requests.take_learned(*ticket)
@@ -428,6 +435,7 @@ impl Loop<'_> {
             }
             Action::Notice(notice @ Notice::Reloaded { .. }) => {
                 self.forget_counts();
+                self.forget_failures();
                 self.reloaded(notice);
             }
             Action::Notice(Notice::Stopping { .. }) => {

@@ -26,6 +26,7 @@ mod follow;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod history;
+mod hooks;
 mod live;
 mod log;
 mod metrics;

@@ -18,8 +18,8 @@ use crate::common::spec;
 use proptest::prelude::*;
 use schedrs::instant::Instant;
 use schedrs::job::{
-    Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Keep, Options, Output, Overlap,
-    Settings,
+    Coalesce, Command, Executor, FleetSettings, Grace, HookKind, Job, JobSet, Keep, Options,
+    Output, Overlap, Settings,
 };
 use schedrs::job::{Joined, OnLost, RunOn};
 use schedrs::jobfile::load_text;
@@ -312,6 +312,14 @@ fn span() -> impl Strategy<Value = Duration> {
     prop_oneof![whole, (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(s, n)| Duration::new(s, n))]
 }
 
+fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![word().prop_map(Command::Shell), words().prop_map(Command::Argv)]
+}
+
+fn hooks() -> impl Strategy<Value = BTreeMap<HookKind, Command>> {
+    prop::collection::btree_map(prop::sample::select(&HookKind::ALL), command(), 0..4)
+}
+
 fn options() -> impl Strategy<Value = Options> {
     use prop::option::of;
     let process =
@@ -332,6 +340,7 @@ fn options() -> impl Strategy<Value = Options> {
     let codes = prop::collection::vec(any::<u8>(), 1..4);
     let on_lost = prop::sample::select(&[OnLost::Leave, OnLost::RunAgain]);
     let tags = prop::collection::vec("[a-z ✓]{1,4}".prop_map(Box::from), 0..3);
+    let tags = (tags, hooks());
     let only_on = prop::collection::vec("[a-z?]{1,3}\\*?".prop_map(Box::from), 0..3);
     let rest = (codes, output, any::<bool>(), any::<bool>(), (run_on, on_lost, tags, only_on));
     (process, account, due, attempt, rest).prop_map(|(process, account, due, attempt, rest)| {
@@ -340,6 +349,7 @@ fn options() -> impl Strategy<Value = Options> {
         let ((jitter, most), misfire_grace_time, max_wait, coalesce, max_instances, overlap) = due;
         let (timeout, kill_after, retries, retry_delay, retry_backoff, retry_max_delay) = attempt;
         let (success_codes, output, paused, run_on_start, (run_on, on_lost, tags, only_on)) = rest;
+        let (tags, hooks) = tags;
         secrets.retain(|name, _| !env.contains_key(name));
         joined.retain(|name, _| !env.contains_key(name) && !secrets.contains_key(name));
         let stdin = stdin.map(Into::into);
@@ -347,6 +357,7 @@ fn options() -> impl Strategy<Value = Options> {
         let (timeout, success_codes) =
             (timeout.filter(|span| !span.is_zero()), success_codes.into());
         let expect = timeout.map(|timeout| timeout.saturating_mul(7));
+        let hook_timeout = expect.unwrap_or(Duration::from_secs(30));
         Options {
             shell,
             cwd,
@@ -384,6 +395,8 @@ fn options() -> impl Strategy<Value = Options> {
             only_on: only_on.into(),
             tags: tags.into(),
             notify: Box::new([]),
+            hooks,
+            hook_timeout,
         }
     })
 }
@@ -391,7 +404,7 @@ fn options() -> impl Strategy<Value = Options> {
 fn job() -> impl Strategy<Value = Job> {
     let id =
         "\\PC{1,20}".prop_filter("no control characters", |id| !id.chars().any(char::is_control));
-    let command = prop_oneof![word().prop_map(Command::Shell), words().prop_map(Command::Argv)];
+    let command = command();
     let options = prop_oneof![Just(Options::default()), options()];
     let when = zone().prop_flat_map(|zone| (trigger(zone.clone()), Just(zone)));
     (id, prop::option::of(word()), command, when, 0..3_u16, options).prop_map(

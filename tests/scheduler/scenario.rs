@@ -185,7 +185,7 @@ impl Observer for Transcript {
             Action::Terminate(run) => format!("term {}", name(run)),
             Action::Kill(run) => format!("kill {}", name(run)),
             Action::Record(record) => line_of(record),
-            Action::Notice(Notice::Retrying { run, job, outcome, attempt, delay }) => {
+            Action::Notice(Notice::Retrying { run, job, outcome, attempt, delay, .. }) => {
                 format!("{}#{run} {outcome}, attempt {attempt} in {delay:?}", job.id)
             }
             Action::Notice(Notice::Postponed { run, job, reason, delay, .. }) => {

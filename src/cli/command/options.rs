@@ -249,6 +249,14 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::Stdin => (Text, "TEXT", "Text for standard input"),
         Key::Output => (Text, "WHERE", "Where output goes: pass, file, discard"),
         Key::KeepOutput => (Text, "SIZE", "How much of each attempt's output to keep"),
+        Key::OnStart => (Text, "COMMAND", "Run this when a run's first process exists"),
+        Key::OnRetry => (Text, "COMMAND", "Run this after an attempt that will be retried"),
+        Key::OnSuccess => (Text, "COMMAND", "Run this after each run that succeeded"),
+        Key::OnFailure => (Text, "COMMAND", "Run this after each run that failed for good"),
+        Key::OnRecovered => (Text, "COMMAND", "Run this after the first success after failures"),
+        Key::OnMissed => (Text, "COMMAND", "Run this when due times were missed"),
+        Key::OnSkipped => (Text, "COMMAND", "Run this when due times were skipped"),
+        Key::HookTimeout => (Text, "DURATION", "How long each of these commands may take"),
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::{Exported, shell_quoted, unknown_there, whole_secs, with_own_home};
+use super::{Exported, hooks, shell_quoted, unknown_there, whole_secs, with_own_home};
 use crate::core::job::{Command, Grace, Job, JobSet, Options, Output, below_home};
 use crate::core::names::SHORT_WEEKDAYS;
 use crate::core::trigger::cron::Schedule;
@@ -379,6 +379,7 @@ fn path_word(path: &str, options: &Options) -> String {
 fn note_unsaid(job: &Job, whole: &str, exported: &mut Exported) {
     let options = &job.options;
     let mut unsaid = unknown_there(options);
+    unsaid.extend(hooks(options));
     unsaid.extend((options.output == Output::File).then_some("output"));
     unsaid.extend(options.group.as_ref().map(|_| "group"));
     unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));

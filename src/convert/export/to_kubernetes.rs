@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Exported, shell_quoted, whole_secs};
+use super::{Exported, hooks, shell_quoted, whole_secs};
 use crate::convert::kubernetes::{DESCRIPTION, ID, escaped};
 use crate::core::instant::Instant;
 use crate::core::job::{
@@ -333,7 +333,8 @@ fn unsaid(job: &Job, exported: &mut Exported) {
         ("output", options.output != Output::Pass),
         ("keep_output", options.keep_output.is_some()),
     ];
-    let is_set: Vec<&str> = is_set.iter().filter(|(_, set)| *set).map(|(key, _)| *key).collect();
+    let is_set = is_set.iter().filter(|(_, set)| *set).map(|(key, _)| *key);
+    let is_set: Vec<&str> = is_set.chain(hooks(options)).collect();
     if !is_set.is_empty() {
         exported.note(job, format!("Kubernetes has no {}", is_set.join(", ")));
     }

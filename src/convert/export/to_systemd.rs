@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::{Exported, unknown_there, whole_secs, with_own_home};
+use super::{Exported, hooks, unknown_there, whole_secs, with_own_home};
 use crate::core::instant::Instant;
 use crate::core::job::{Command, Grace, Job, JobSet, Output, below_home};
 use crate::core::names::{SHORT_WEEKDAYS, capital};
@@ -39,6 +39,11 @@ pub fn systemd(set: &JobSet) -> Exported {
         unsaid.extend((!job.options.joined.is_empty()).then_some("env that appends"));
         if !unsaid.is_empty() {
             exported.note(job, format!("systemd has no {}", unsaid.join(", ")));
+        }
+        let hooks: Vec<&str> = hooks(&job.options).collect();
+        if !hooks.is_empty() {
+            let message = "left out: systemd's OnFailure= and OnSuccess= start units, not commands";
+            exported.note(job, format!("{} is {message}", hooks.join(", ")));
         }
     }
     exported.text = out;

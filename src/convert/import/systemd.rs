@@ -47,7 +47,17 @@ const READ: &[(&str, &[&str])] = &[
             "Unit",
         ],
     ),
-    ("Unit", &["Description", "StartLimitBurst", "StartLimitIntervalSec", "StartLimitInterval"]),
+    (
+        "Unit",
+        &[
+            "Description",
+            "OnFailure",
+            "OnSuccess",
+            "StartLimitBurst",
+            "StartLimitIntervalSec",
+            "StartLimitInterval",
+        ],
+    ),
     (
         "Service",
         &[
@@ -308,6 +318,31 @@ impl Reading<'_, '_> {
             self.noted(setting, "`SendSIGKILL` is left out: whatever does not stop is killed here");
         }
         self.output(service, job);
+        self.hooks(service, job);
+    }
+
+    /// The units that are started when it has ended.
+    fn hooks(&mut self, service: &Unit, job: &mut DraftJob) {
+        for (key, ours) in [("OnFailure", "on_failure"), ("OnSuccess", "on_success")] {
+            let mut units = Vec::new();
+            let settings = service.all("Unit", key);
+            for setting in &settings {
+                if let Some(text) = self.expanded(setting, &setting.value) {
+                    units.extend(text.split_whitespace().map(str::to_owned));
+                }
+            }
+            if units.is_empty() {
+                continue;
+            }
+            if let (Some(setting), Some(_)) = (settings.last(), service.one("Service", "User")) {
+                let message = format!(
+                    "`{ours}` runs as the user of the job, who needs the right to start units"
+                );
+                self.noted(setting, message);
+            }
+            let words = ["systemctl", "start", "--no-block"].map(str::to_owned).into_iter();
+            job.set(ours, Value::Texts(words.chain(units).collect()));
+        }
     }
 
     /// How long a run may take, and how long its end.

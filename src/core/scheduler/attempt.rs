@@ -249,6 +249,8 @@ impl Scheduler {
         step.out.push(Action::Notice(Notice::Retrying {
             run: run.id,
             job: Arc::clone(&run.job),
+            due: run.due,
+            started: run.started.map(|started| started.0),
             outcome: outcome.clone(),
             attempt: run.attempt.saturating_add(1),
             delay,

@@ -208,6 +208,8 @@ impl Scheduler {
         step.out.push(Action::Notice(Notice::Retrying {
             run: run.id,
             job: std::sync::Arc::clone(&run.job),
+            due: run.due,
+            started: run.started.map(|started| started.0),
             outcome,
             attempt: attempt.saturating_add(1),
             delay: std::time::Duration::ZERO,

@@ -36,8 +36,21 @@ pub(super) struct Recovered {
     pub(super) withdrawals: Vec<(Box<str>, Instant, RunId)>,
     /// For the effects: the processes that live.
     pub(super) survivors: Vec<(RunId, Process, OwnedFd)>,
-    /// For the log: each run that is over, its job, and how it ended.
-    pub(super) over: Vec<(RunId, Box<str>, Outcome)>,
+    /// For the log and the hooks: each run that is over.
+    pub(super) over: Vec<Over>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) run: RunId,
+    pub(super) job: Box<str>,
+    pub(super) due: Instant,
+    /// How it ended.
+    pub(super) outcome: Outcome,
+    pub(super) started: Option<Instant>,
+    pub(super) duration: Duration,
+    pub(super) attempts: u32,
 }
 
 pub(super) fn own_process() -> Process {
@@ -172,8 +185,8 @@ impl Recovered {
         self.facts.retain(
             |fact| !matches!(fact, Fact::Ended { job, outcome: Outcome::Lost(_), .. } if again.contains(&**job)),
         );
-        self.over.retain(|(_, job, outcome)| {
-            !(matches!(outcome, Outcome::Lost(_)) && again.contains(&**job))
+        self.over.retain(|over| {
+            !(matches!(over.outcome, Outcome::Lost(_)) && again.contains(&*over.job))
         });
     }
 
@@ -188,7 +201,15 @@ impl Recovered {
             attempts: open.attempt,
             at: now,
         });
-        self.over.push((open.run, open.job.clone(), outcome));
+        self.over.push(Over {
+            run: open.run,
+            job: open.job.clone(),
+            due: open.due,
+            outcome,
+            started: open.started,
+            duration,
+            attempts: open.attempt,
+        });
     }
 
     /// Due times that had been reached and were waiting for their jitter to pass while later ones

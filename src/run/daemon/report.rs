@@ -86,7 +86,7 @@ pub(super) fn notice(notice: &Notice) {
         Notice::Started { run, attempt, pid, job, due, lag } => {
             started(*run, *attempt, *pid, job, *due, *lag);
         }
-        Notice::Retrying { run, job, outcome, attempt, delay } => log::warn!(
+        Notice::Retrying { run, job, outcome, attempt, delay, .. } => log::warn!(
             event = "retrying",
             job = &*job.id,
             run = run.0,

@@ -11,16 +11,17 @@ use super::apply::{self, Surroundings};
 use super::catching_up::CatchingUp;
 use super::effects::{Effects, Message};
 use super::fleet;
+use super::hooks::JobHooks;
 use super::messages::Messages;
 use super::records::Records;
-use super::recovery::{self, Recovered};
+use super::recovery::{self, Over, Recovered};
 use super::requests::{self, Composed, Jobs};
 use super::vitals::{Alarm, Alarms};
 use super::{Jobfile, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
 use crate::control::follow::Follow;
 use crate::control::server::{Past, Server};
-use crate::core::event::{Change, Health, RunId};
+use crate::core::event::{Change, Health, Record, RunId};
 use crate::core::fleet::SessionId;
 use crate::core::fleet::protocol::Fleet;
 use crate::core::instant::{Instant, Now};
@@ -47,6 +48,10 @@ pub(super) struct Parts {
     pub(super) alarms: Alarms,
     /// What there is beside if others share the store.
     pub(super) fleet: Option<fleet::Here>,
+    /// The hooks of jobs; none in a dry run.
+    pub(super) hooks: Option<JobHooks>,
+    /// Runs of an earlier scheduler that are over.
+    pub(super) lost: Vec<Record>,
 }
 
 /// Makes them.
@@ -75,8 +80,10 @@ pub(super) fn start(
     let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };
     let (set, displaced) = apply::apply(composed, around, now.wall);
     let Some(storage) = storage else {
+        let hooks = (!plan.dry_run).then(|| JobHooks::new(&set, None));
         let scheduler = Scheduler::new(now, set);
-        return Ok(Parts { scheduler, effects, jobs, server: None, alarms, fleet: None });
+        let (server, fleet, lost) = (None, None, Vec::new());
+        return Ok(Parts { scheduler, effects, jobs, server, alarms, fleet, hooks, lost });
     };
 
     let messages = messages(plan, &storage, &set, &restored, reader.as_deref_mut(), &effects, now);
@@ -88,6 +95,7 @@ pub(super) fn start(
         effects.catch_up(CatchingUp::after_down(down_since, now.wall));
     }
     let mut facts = give_way(displaced, &mut restored);
+    let hooks = (!plan.dry_run).then(|| JobHooks::new(&set, reader.as_deref_mut()));
     let session = session(plan, marks, now.wall);
     let mut recovered = recover(restored, &set, marks, reader.as_deref_mut(), shared, now);
 
@@ -107,6 +115,7 @@ pub(super) fn start(
     });
     facts.append(&mut recovered.facts);
     let withdrawals = std::mem::take(&mut recovered.withdrawals);
+    let lost = lost_runs(&recovered, &set);
     first_facts(&mut records, session, fleet_jobs, withdrawals, facts);
     records.order(FleetOrder::Adopt(recovered.survivors_of(&sessions)));
     let scheduler = match me {
@@ -124,7 +133,7 @@ pub(super) fn start(
 
     let server = listen(plan, mailbox, reader, notes, &mut alarms);
     heap::give_back_those(known);
-    Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here })
+    Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here, hooks, lost })
 }
 
 /// Who tells people, and what there is to write about it at once. An embedded scheduler has no helper
@@ -356,8 +365,31 @@ fn take_back(
     effects.take_back(active, process, handle);
 }
 
+/// The runs that are over, as far as their jobs are still there.
+fn lost_runs(recovered: &Recovered, set: &JobSet) -> Vec<Record> {
+    if recovered.over.is_empty() {
+        return Vec::new();
+    }
+    let jobs: HashMap<&str, _> = set.jobs.iter().map(|job| (&*job.id, job)).collect();
+    let record = |over: &Over| {
+        let job = Arc::clone(jobs.get(&*over.job)?);
+        Some(Record {
+            job,
+            due: over.due,
+            last_due: over.due,
+            count: 1,
+            run: Some(over.run),
+            outcome: over.outcome.clone(),
+            started: over.started,
+            duration: over.duration,
+            attempts: over.attempts,
+        })
+    };
+    recovered.over.iter().filter_map(record).collect()
+}
+
 fn log_recovered(recovered: &Recovered) {
-    for (run, job, outcome) in &recovered.over {
+    for Over { run, job, outcome, .. } in &recovered.over {
         let text = outcome.phrase(Reached::Process(None));
         log::warn!(
             event = outcome.word(),

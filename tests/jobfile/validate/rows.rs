@@ -212,6 +212,15 @@ fn options_that_are_wrong() {
     let rows: &[(&str, &str, &str)] = &[
         ("timeout = 30", "11: error: expected a duration", "`\"30s\"`"),
         ("timeout = '0s'", "11: error: a timeout must be longer than zero", ""),
+        ("hook_timeout = '0s'", "16: error: a timeout must be longer than zero", "`\"30s\"`"),
+        ("on_failure = ''", "14: error: the command is empty", ""),
+        ("on_success = 3", "14: error: expected a string for the shell", ""),
+        ("on_missed = []", "13: error: the command is empty", ""),
+        (
+            "on_failure = ['page', '{job}']",
+            "23: error: `{job}` is not filled in",
+            "read $SCHEDRS_JOB there, or write a string for the shell: `\"COMMAND \\\"$SCHEDRS_JOB\\\"\"`",
+        ),
         ("misfire_grace_time = 'for ever'", "23: error: expected a duration", ""),
         (
             "executor = 'repotrs'",

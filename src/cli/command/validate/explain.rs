@@ -106,12 +106,13 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         let parts: Vec<String> = parts.iter().map(|part| quoted(part)).collect();
         format!("[{}]", parts.join(", "))
     };
+    let command = |command: &Command| match command {
+        Command::Shell(line) => quoted(line),
+        Command::Argv(words) => list(words),
+    };
     Some(match key {
         Key::Name => text(&job.name),
-        Key::Command => match &job.command {
-            Command::Shell(command) => quoted(command),
-            Command::Argv(argv) => list(argv),
-        },
+        Key::Command => command(&job.command),
         // In words above; here is only where it stands.
         Key::Cron | Key::Interval | Key::Date => {
             keys.iter().find(|(known, _)| *known == key)?;
@@ -209,6 +210,14 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         }
         .to_owned(),
         Key::KeepOutput => optional(options.keep_output.map(|keep| size::written(keep.into()))),
+        Key::OnStart
+        | Key::OnRetry
+        | Key::OnSuccess
+        | Key::OnFailure
+        | Key::OnRecovered
+        | Key::OnMissed
+        | Key::OnSkipped => optional(options.hooks.get(&key.hook()?).map(command)),
+        Key::HookTimeout => duration(options.hook_timeout),
     })
 }
 

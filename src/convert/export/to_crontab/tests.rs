@@ -108,6 +108,7 @@ fn jobs_become_lines() {
 fn what_is_not_the_same_is_said() {
     let rows = [
         ("command = 'x'\ncron = '@daily'\noutput = 'file'", "a crontab has no output"),
+        ("command = 'x'\ncron = '@daily'\non_failure = 'y'", "a crontab has no on_failure"),
         ("command = 'x $SCHEDRS_JOB'\ncron = '@daily'", "its command reads a schedrs variable"),
         (
             "command = 'x'\ninterval = '1h'\nstart_date = 2027-01-01T01:00:00",

@@ -49,6 +49,37 @@ fn random_delays() {
 }
 
 #[test]
+fn units_that_are_started_afterwards_are_hooks() {
+    // (lines of the service, what becomes of them, what is said)
+    let rows = [
+        (
+            "[Unit]\nOnFailure=mail@%n.service other.service\n",
+            "on_failure = [\"systemctl\", \"start\", \"--no-block\", \"mail@x.service.service\", \
+             \"other.service\"]",
+            "",
+        ),
+        (
+            "[Unit]\nOnFailure=a.service\nOnFailure=\nOnSuccess=b.service\n",
+            "on_success = [\"systemctl\", \"start\", \"--no-block\", \"b.service\"]",
+            "",
+        ),
+        (
+            "[Unit]\nOnFailure=a.service\n[Service]\nUser=log\n",
+            "on_failure = [\"systemctl\", \"start\", \"--no-block\", \"a.service\"]",
+            "`on_failure` runs as the user of the job",
+        ),
+    ];
+    for (lines, wanted, note) in rows {
+        let service = format!("{lines}{SERVICE}");
+        let (written, said) = imported("[Timer]\nOnCalendar=daily\n", Some(&service));
+        let hooks: Vec<&str> = written.lines().filter(|line| line.starts_with("on_")).collect();
+        assert_eq!(hooks, [wanted], "{lines}");
+        assert_eq!(said.is_empty(), note.is_empty(), "{lines}: {said:?}");
+        assert!(said.iter().all(|said| said.contains(note)), "{lines}: {said:?}");
+    }
+}
+
+#[test]
 fn a_timer_and_its_service_are_one_job() {
     let (written, said) = imported(
         "[Unit]\nDescription=Daily rotation\n[Timer]\nOnCalendar=daily\nPersistent=true\n\

@@ -1,0 +1,236 @@
+//! Which hooks of a job are called, and what each is told.
+//!
+//! Pure: the loop shows each [`Action`] to [`Hooks::hear`], which answers with [`Call`]s; it has
+//! `crate::run::hook` run them. What has to be remembered is only how many runs of a job have failed in a
+//! row: a store's records tell that after a restart ([`failures`]).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::{Action, Notice, Record, Remember, RunId};
+use super::instant::Instant;
+use super::job::{Command, HookKind, Job};
+use super::outcome::Outcome;
+use super::record::RunRecord;
+use super::words;
+
+/// See the [module](self).
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hooks {
+    /// How many runs have failed in a row, of jobs whose last one has. Their names may be chosen by
+    /// whoever may add jobs.
+    failing: HashMap<Box<str>, u32>,
+}
+
+/// A hook that is to be called.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call {
+    /// What for.
+    pub(crate) kind: HookKind,
+    /// The job, as it is defined now.
+    pub(crate) job: Arc<Job>,
+    /// The run, when there was one.
+    pub(crate) run: Option<RunId>,
+    /// What has happened.
+    pub(crate) facts: Facts,
+}
+
+/// What a hook is told beside its job and run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Facts {
+    /// The due time, or the first of several.
+    pub(crate) due: Instant,
+    /// How many due times share their fate, and the last of them; for what never ran.
+    pub(crate) several: Option<(u64, Instant)>,
+    /// What has become of it.
+    pub(crate) outcome: Option<Outcome>,
+    /// The number of its attempt, or of the last one.
+    pub(crate) attempt: Option<u32>,
+    /// When its first attempt started.
+    pub(crate) started: Option<Instant>,
+    /// When the last one ended.
+    pub(crate) ended: Option<Instant>,
+    /// How many runs have failed in a row, with or before this one.
+    pub(crate) streak: Option<u32>,
+}
+
+/// How many of these runs of a job, the newest first, have failed since the last that has not.
+pub(crate) fn failures<'a>(records: impl Iterator<Item = &'a RunRecord>) -> u32 {
+    let outcomes = records.filter_map(|record| record.outcome.as_ref());
+    let runs = outcomes.filter(|outcome| outcome.is_success() || outcome.is_failed_run());
+    let failed = runs.take_while(|outcome| outcome.is_failed_run()).count();
+    u32::try_from(failed).unwrap_or(u32::MAX)
+}
+
+impl Hooks {
+    /// So many runs of a job had failed in a row when the scheduler started.
+    pub(crate) fn restore(&mut self, job: &str, failures: u32) {
+        if failures > 0 {
+            self.failing.insert(job.into(), failures);
+        }
+    }
+
+    /// What has been decided, or has happened, at this time. Hooks are those of the `current`
+    /// definition of a job; one that has been removed has those it had.
+    pub(crate) fn hear(
+        &mut self,
+        action: &Action,
+        now: Instant,
+        current: impl Fn(&str) -> Option<Arc<Job>>,
+    ) -> Vec<Call> {
+        match action {
+            Action::Record(record) => {
+                let kinds = self.record(record);
+                self.calls(&kinds, &record.job, record.run, || facts_of(record), current)
+            }
+            Action::Notice(Notice::Started { run, attempt: 1, job, due, lag, .. }) => {
+                let (due, started) = (*due, Some(due.plus(*lag)));
+                let facts = || Facts { due, started, attempt: Some(1), ..Facts::default() };
+                self.calls(&[(HookKind::Start, None)], job, Some(*run), facts, current)
+            }
+            Action::Notice(Notice::Retrying {
+                run, job, due, started, outcome, attempt, ..
+            }) => {
+                let facts = || Facts {
+                    due: *due,
+                    outcome: Some(outcome.clone()),
+                    attempt: Some(attempt.saturating_sub(1)),
+                    started: *started,
+                    ended: started.map(|_| now),
+                    ..Facts::default()
+                };
+                self.calls(&[(HookKind::Retry, None)], job, Some(*run), facts, current)
+            }
+            Action::Remember(Remember::Gone(job)) => {
+                self.failing.remove(job);
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Forgets jobs that are gone.
+    pub(crate) fn forget(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.failing.retain(|job, _| is_there(job));
+    }
+
+    /// What a fate is a reason for, each with how many runs have failed in a row.
+    fn record(&mut self, record: &Record) -> Vec<(HookKind, Option<u32>)> {
+        let id = &record.job.id;
+        match &record.outcome {
+            Outcome::Succeeded => {
+                let failures = self.failing.remove(id);
+                let recovered = failures.map(|_| (HookKind::Recovered, failures));
+                [(HookKind::Success, None)].into_iter().chain(recovered).collect()
+            }
+            outcome if outcome.is_failed_run() => {
+                let failures = self.failing.entry(id.clone()).or_default();
+                *failures = failures.saturating_add(1);
+                vec![(HookKind::Failure, Some(*failures))]
+            }
+            Outcome::Missed(_) => vec![(HookKind::Missed, None)],
+            Outcome::Skipped(_) => vec![(HookKind::Skipped, None)],
+            // Another due time stands for it.
+            _ => Vec::new(),
+        }
+    }
+
+    fn calls(
+        &self,
+        kinds: &[(HookKind, Option<u32>)],
+        job: &Arc<Job>,
+        run: Option<RunId>,
+        facts: impl Fn() -> Facts,
+        current: impl Fn(&str) -> Option<Arc<Job>>,
+    ) -> Vec<Call> {
+        if kinds.is_empty() {
+            return Vec::new();
+        }
+        let job = current(&job.id).unwrap_or_else(|| Arc::clone(job));
+        let has = |(kind, _): &&(HookKind, Option<u32>)| job.options.hooks.contains_key(kind);
+        let call = |(kind, streak): &(HookKind, Option<u32>)| Call {
+            kind: *kind,
+            job: Arc::clone(&job),
+            run,
+            facts: Facts { streak: *streak, ..facts() },
+        };
+        kinds.iter().filter(has).map(call).collect()
+    }
+}
+
+/// What there is to say of a record.
+pub(crate) fn facts_of(record: &Record) -> Facts {
+    let never_ran = matches!(record.outcome, Outcome::Missed(_) | Outcome::Skipped(_));
+    Facts {
+        due: record.due,
+        several: never_ran.then_some((record.count, record.last_due)),
+        outcome: Some(record.outcome.clone()),
+        attempt: (record.attempts > 0).then_some(record.attempts),
+        started: record.started,
+        ended: record.started.map(|started| started.plus(record.duration)),
+        streak: None,
+    }
+}
+
+impl Call {
+    /// What is executed.
+    pub(crate) fn command(&self) -> Option<&Command> {
+        self.job.options.hooks.get(&self.kind)
+    }
+
+    /// Whether an attempt is over, so that there may be something that it has printed.
+    pub(crate) fn has_output(&self) -> bool {
+        match self.kind {
+            HookKind::Retry | HookKind::Success | HookKind::Failure | HookKind::Recovered => {
+                self.run.is_some()
+            }
+            HookKind::Start | HookKind::Missed | HookKind::Skipped => false,
+        }
+    }
+
+    /// What is said in its environment; of what does not apply, nothing. `host` is what people call
+    /// this one.
+    pub(crate) fn variables(&self, host: &str) -> Vec<(&'static str, String)> {
+        let (zone, facts) = (&self.job.zone, &self.facts);
+        let time = |at: Instant| words::rfc3339(at, zone);
+        let outcome = facts.outcome.as_ref();
+        let took = facts.ended.zip(facts.started).map(|(ended, started)| ended.since(started));
+        let attempts = self.job.options.retries.saturating_add(1);
+        let all = [
+            ("SCHEDRS_JOB", Some(self.job.id.to_string())),
+            ("SCHEDRS_HOST", Some(host.to_owned())),
+            ("SCHEDRS_RUN", self.run.map(|run| run.to_string())),
+            ("SCHEDRS_DUE", Some(time(facts.due))),
+            ("SCHEDRS_OUTCOME", outcome.map(|outcome| outcome.word().to_owned())),
+            ("SCHEDRS_REASON", outcome.and_then(Outcome::reason).map(str::to_owned)),
+            ("SCHEDRS_EXIT", outcome.and_then(Outcome::exit).map(|code| code.to_string())),
+            ("SCHEDRS_SIGNAL", outcome.and_then(Outcome::signal).map(|signal| signal.to_string())),
+            ("SCHEDRS_ATTEMPT", facts.attempt.map(|attempt| attempt.to_string())),
+            ("SCHEDRS_ATTEMPTS", facts.attempt.map(|attempt| attempts.max(attempt).to_string())),
+            ("SCHEDRS_STARTED", facts.started.map(time)),
+            ("SCHEDRS_ENDED", facts.ended.map(time)),
+            ("SCHEDRS_DURATION", took.as_ref().map(Duration::as_secs).map(|secs| secs.to_string())),
+            ("SCHEDRS_STREAK", facts.streak.map(|streak| streak.to_string())),
+            ("SCHEDRS_COUNT", facts.several.map(|(count, _)| count.to_string())),
+            ("SCHEDRS_FROM", facts.several.map(|_| time(facts.due))),
+            ("SCHEDRS_TO", facts.several.map(|(_, last)| time(last))),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// The variables that hooks are told of, by what they are called there and what a placeholder for them would
+/// be: `{job}`.
+pub(crate) fn variable_of(placeholder: &str) -> Option<String> {
+    const NAMES: [&str; 18] = [
+        "job", "host", "run", "due", "outcome", "reason", "exit", "signal", "attempt", "attempts",
+        "started", "ended", "duration", "streak", "count", "from", "to", "hook",
+    ];
+    let name = placeholder.strip_prefix('{')?.strip_suffix('}')?.trim();
+    let name = name.strip_prefix("SCHEDRS_").unwrap_or(name).to_ascii_lowercase();
+    NAMES.contains(&&*name).then(|| format!("SCHEDRS_{}", name.to_ascii_uppercase()))
+}
+
+#[cfg(test)]
+mod tests;

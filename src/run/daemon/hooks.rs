@@ -1,0 +1,267 @@
+//! Hooks of jobs: what `crate::core::hooks` decides is handed to `crate::run::hook`, with the end of what
+//! the run has printed where there is one. What becomes of them is one line in the log, if it is not well.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::Loop;
+use super::effects::Effects;
+use crate::core::event::{Action, Record};
+use crate::core::hooks::{self, Call};
+use crate::core::instant::Instant;
+use crate::core::job::{HookKind, Job, JobSet};
+use crate::core::outcome::Outcome;
+use crate::core::record::Latest;
+use crate::core::words;
+use crate::run::hook::{Hook, HookDone, HookResult, Hooks, KILL_AFTER};
+use crate::store::{Query, Reader, StoreError};
+use crate::sys::machine;
+
+/// So much of what a hook prints is kept: enough to say why it has failed.
+const KEEP: usize = 4096;
+
+/// No more than this of its last line is said.
+const LONGEST_LINE: usize = 300;
+
+/// Of so many jobs it is asked how many runs had failed in a row, and of so many records each.
+const MOST_ASKED: usize = 200;
+const MOST_RECORDS: usize = 1000;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(super) struct JobHooks {
+    decided: hooks::Hooks,
+    /// What people call this host.
+    host: Box<str>,
+    /// How many there was no room for, since that was last told.
+    dropped: Arc<AtomicU64>,
+}
+
+impl JobHooks {
+    /// For the jobs of a set; `reader` knows how they have fared so far.
+    pub(super) fn new(set: &JobSet, reader: Option<&mut (dyn Reader + 'static)>) -> JobHooks {
+        let name = set.settings.fleet.name.clone();
+        let host = name.unwrap_or_else(machine::host).into();
+        let mut decided = hooks::Hooks::default();
+        if let Some(reader) = reader
+            && let Err(error) = restore(&mut decided, set, reader)
+        {
+            log::warn!("cannot tell which jobs failed last, for their hooks: the store {error}");
+        }
+        JobHooks { decided, host, dropped: Arc::default() }
+    }
+
+    /// Has a hook run.
+    fn run(&self, call: &Call, effects: &Effects) {
+        let Some(command) = call.command().cloned() else { return };
+        let about = About::of(call);
+        let variables = call.variables(&self.host).into_iter();
+        let mut hook = Hook {
+            name: call.kind.option().into(),
+            label: format!("{} of {}", call.kind.option(), call.job.id).into(),
+            command,
+            options: Arc::clone(&call.job.options),
+            env: variables.map(|(name, value)| (name.into(), OsString::from(value))).collect(),
+            stdin: Vec::new(),
+            timeout: about.timeout,
+            kill_after: KILL_AFTER,
+            keep: KEEP,
+        };
+        let (hooks, dropped) = (effects.hooks().clone(), Arc::clone(&self.dropped));
+        match call.run.filter(|_| call.has_output()) {
+            None => submit(&hooks, hook, about, &dropped),
+            Some(run) => {
+                let then = move |tail: &[u8], _| {
+                    hook.stdin = tail.to_vec();
+                    submit(&hooks, hook, about, &dropped);
+                };
+                effects.output().tail(run, Box::new(then));
+            }
+        }
+    }
+}
+
+impl Loop<'_> {
+    /// Calls the hooks for which there is a reason. To be called before the action is performed:
+    /// afterwards nobody has what the run has printed.
+    pub(super) fn call_hooks(&mut self, action: &Action, now: Instant) {
+        let Some(hooks) = &mut self.hooks else { return };
+        let scheduler = &*self.scheduler;
+        for call in hooks.decided.hear(action, now, |id| scheduler.job(id).cloned()) {
+            hooks.run(&call, self.effects);
+        }
+    }
+
+    /// The same for runs of an earlier scheduler of which nobody knows what has become.
+    pub(super) fn call_hooks_of_lost(&mut self, lost: Vec<Record>, now: Instant) {
+        for record in lost {
+            self.call_hooks(&Action::Record(record), now);
+        }
+    }
+
+    /// Forgets jobs that are gone.
+    pub(super) fn forget_failures(&mut self) {
+        let scheduler = &*self.scheduler;
+        if let Some(hooks) = &mut self.hooks {
+            hooks.decided.forget(|id| scheduler.job(id).is_some());
+        }
+    }
+}
+
+/// How many runs in a row have failed of the jobs that have a hook which wants to know.
+fn restore(
+    decided: &mut hooks::Hooks,
+    set: &JobSet,
+    reader: &mut dyn Reader,
+) -> Result<(), StoreError> {
+    let wants = |job: &&Arc<Job>| {
+        let hooks = &job.options.hooks;
+        hooks.contains_key(&HookKind::Failure) || hooks.contains_key(&HookKind::Recovered)
+    };
+    let wanting: HashMap<&str, _> =
+        set.jobs.iter().filter(wants).map(|job| (&*job.id, job)).collect();
+    if wanting.is_empty() {
+        return Ok(());
+    }
+    let has_failed = |latest: &Latest| {
+        let outcome = latest.run.as_ref().and_then(|run| run.outcome.as_ref());
+        outcome.is_some_and(Outcome::is_failed_run)
+    };
+    let latest = reader.latest(None)?.into_iter();
+    let failing = latest.filter(|it| wanting.contains_key(&*it.job) && has_failed(it));
+    for (number, latest) in failing.enumerate() {
+        let mut failures = 1;
+        if number < MOST_ASKED {
+            let job = Some(latest.job.clone());
+            let query = Query { job, limit: MOST_RECORDS, ..Query::default() };
+            failures = hooks::failures(reader.records(&query)?.iter());
+        }
+        decided.restore(&latest.job, failures);
+    }
+    Ok(())
+}
+
+/// What the log says of a hook.
+#[derive(Clone, Debug)]
+struct About {
+    kind: HookKind,
+    job: Arc<Job>,
+    run: Option<u64>,
+    timeout: Duration,
+}
+
+impl About {
+    fn of(call: &Call) -> About {
+        let (kind, job) = (call.kind, Arc::clone(&call.job));
+        About { kind, timeout: job.options.hook_timeout, job, run: call.run.map(|run| run.0) }
+    }
+
+    /// How it has ended, unless it was well.
+    fn done(&self, done: &HookDone) {
+        let (hook, job) = (self.kind.option(), &*self.job.id);
+        if done.left_behind > 0 {
+            log::warn!(
+                event = "hook_left_behind",
+                job = job,
+                run = self.run,
+                hook = hook,
+                processes = done.left_behind;
+                "hook {hook} exited; ended what it had left running ({})", done.left_behind
+            );
+        }
+        if done.result.is_success() {
+            log::debug!(
+                event = "hook_succeeded",
+                job = job,
+                run = self.run,
+                hook = hook;
+                "hook {hook} succeeded after {}", words::elapsed(done.took)
+            );
+            return;
+        }
+        let (exit, signal, reason) = match &done.result {
+            HookResult::Exited(code) => (Some(*code), None, None),
+            HookResult::Killed(signal) => (None, Some(*signal), None),
+            HookResult::NotStarted(reason) => (None, None, Some(&**reason)),
+            HookResult::TimedOut => (None, None, Some("timed_out")),
+            HookResult::Stopped => (None, None, Some("stopping")),
+        };
+        let mut text = done.result.to_string();
+        if done.result == HookResult::TimedOut {
+            text += &format!(" after {}", words::span(self.timeout));
+        }
+        if let Some(line) = last_line(&done.stderr) {
+            text += &format!(": {line}");
+        }
+        log::warn!(
+            event = "hook_failed",
+            job = job,
+            run = self.run,
+            hook = hook,
+            exit = exit,
+            signal = signal,
+            duration_ms = u64::try_from(done.took.as_millis()).unwrap_or(u64::MAX),
+            reason = reason;
+            "hook {hook} {text}"
+        );
+    }
+}
+
+/// Submits a hook; where there is no room for it, that is said once until there is.
+fn submit(hooks: &Hooks, hook: Hook, about: About, dropped: &AtomicU64) {
+    let told = about.clone();
+    if hooks.submit(hook, Box::new(move |done| told.done(&done))).is_err() {
+        if dropped.fetch_add(1, Relaxed) == 0 {
+            let (hook, job) = (about.kind.option(), &*about.job.id);
+            log::warn!(
+                event = "hooks_dropped",
+                job = job,
+                run = about.run,
+                hook = hook;
+                "hook {hook} is not run: too many are waiting already"
+            );
+        }
+        return;
+    }
+    match dropped.swap(0, Relaxed) {
+        0 | 1 => {}
+        number => log::warn!(
+            event = "hooks_dropped",
+            count = number;
+            "{number} hooks were not run, because too many were waiting"
+        ),
+    }
+}
+
+/// The last line that says something, and of a long one its beginning.
+fn last_line(printed: &[u8]) -> Option<String> {
+    let printed = String::from_utf8_lossy(printed);
+    let line = printed.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    Some(line.chars().take(LONGEST_LINE).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_hook_said_last() {
+        // (what it has printed, what is said of that)
+        let rows: [(&[u8], Option<&str>); 6] = [
+            (b"", None),
+            (b"\n \n", None),
+            (b"first\nno such address\n", Some("no such address")),
+            (b"unfinished", Some("unfinished")),
+            (b"  why\r\n\n\n", Some("why")),
+            (b"\xff!\n", Some("\u{fffd}!")),
+        ];
+        for (printed, said) in rows {
+            assert_eq!(last_line(printed).as_deref(), said);
+        }
+        let long = "x".repeat(2 * LONGEST_LINE);
+        assert_eq!(last_line(long.as_bytes()).unwrap().len(), LONGEST_LINE);
+    }
+}
