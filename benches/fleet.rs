@@ -82,7 +82,7 @@ fn host(location: &Location, me: SessionId, in_a_pass: u64) -> (u32, Vec<Duratio
             facts.push(Fact::Starting { run, attempt: 1 });
         }
         let before = Clock::now();
-        assert_eq!(shared.commit(me, &facts).unwrap().lost, []);
+        assert_eq!(shared.commit(me, 0, &facts).unwrap().lost, []);
         times.push(before.elapsed());
         facts.clear();
         for place in 0..in_a_pass {
@@ -92,7 +92,7 @@ fn host(location: &Location, me: SessionId, in_a_pass: u64) -> (u32, Vec<Duratio
             let (job, attempts) = (job(place), 1);
             facts.push(Fact::Ended { run, job, outcome, duration, attempts, at: due });
         }
-        shared.commit(me, &facts).unwrap();
+        shared.commit(me, 0, &facts).unwrap();
         pass += 1;
         count += in_a_pass as u32;
     }

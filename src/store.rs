@@ -281,6 +281,9 @@ pub enum Trouble {
     Unreachable,
     /// The session that wants to write is over.
     Fenced,
+    /// It has had fewer beats of the session that wants to write than it has acknowledged: it has
+    /// forgotten something.
+    WentBack,
     /// Its server rejects this name and password, or allows too little.
     Denied,
     /// Others write the same at the same time, again and again.
@@ -303,6 +306,7 @@ impl Trouble {
             Trouble::Untrusted => "untrusted",
             Trouble::Unreachable => "unreachable",
             Trouble::Fenced => "fenced",
+            Trouble::WentBack => "went_back",
             Trouble::Denied => "denied",
             Trouble::Conflict => "conflict",
             Trouble::Other => "other",

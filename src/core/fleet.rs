@@ -75,7 +75,8 @@ pub struct Member {
     pub seen: Instant,
     /// By how many microseconds its clock is ahead of the store's, measured with the last beat.
     pub offset: i64,
-    /// How many beats the store has had of it.
+    /// How many beats the store has had of it. Where a session tells of itself: the highest number that
+    /// the store has acknowledged, below which the store cannot be unless it has forgotten something.
     pub beat: u64,
     /// The last generation of the store in which it has told everything it knows: see
     /// [`View::generation`].

@@ -309,7 +309,7 @@ impl<'a> Target<'a> {
             Some(host) => {
                 let me = self.session(host)?;
                 self.shared()?
-                    .commit(me, &facts)
+                    .commit(me, 0, &facts)
                     .map_err(CopyError::To)?
                     .lost
                     .first()

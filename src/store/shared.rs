@@ -1,8 +1,10 @@
 //! A store that several schedulers use at once: the rest of the contract.
 //!
 //! Whoever writes is a *session* (`crate::core::fleet`), and what it writes counts only while it is
-//! not gone: each commit is fenced by it. The rules that make one run of each due time out of these
-//! operations are pure, and not here; the keeper calls them in between. Each operation is one
+//! not gone: each commit is fenced by it. Each also names the last beat of the session that was
+//! acknowledged (`acked`); a store whose counter is below that has forgotten something, and takes
+//! nothing more of the session until that knows. The rules that make one run of each due time out of
+//! these operations are pure, and not here; the keeper calls them in between. Each operation is one
 //! transaction, and each may be repeated after an error: what it did is not done twice.
 //!
 //! An engine never reads this host's clock, retries nothing on its own but deadlocks, and after any
@@ -11,7 +13,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use super::{Fact, OpenRun, StoreError};
+use super::{Fact, OpenRun, StoreError, Trouble};
 use crate::core::event::{Elsewhere, JobRecord, Pause, RunId};
 use crate::core::fleet::{Lost, Member, SessionId, View};
 use crate::core::instant::Instant;
@@ -46,14 +48,15 @@ pub type ServerSettings = Vec<(Box<str>, Box<str>)>;
 /// See the [module](self).
 pub trait Shared {
     /// A session begins, with these jobs in its file. Beats are counted from 1; `changes` moves.
-    /// The jobs are written once for each hash of a file. With an id that is there already: what is
-    /// known of it is replaced, but for `joined`, `beat` and `gone`. `joined` and `seen` are the
+    /// The jobs are written once for each hash of a file. With an id that is there already it is a beat
+    /// with another file: what is known of the session is replaced as [`Shared::beat`] does. `joined` and `seen` are the
     /// store's time, and so is `loaded`, unless a live session or one of the last hour with the same
     /// machine and file hash has a `loaded` already: then that.
     fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError>;
 
     /// A beat: one more where the session is not gone, and what else is said of it in `me` (file,
-    /// `generation`, offset, jobs at home, running); a session that is gone or unknown changes nothing.
+    /// `generation`, offset, jobs at home, running); a session that is gone or unknown changes nothing,
+    /// and neither does one whose counter is below `me.beat`: as the view shows, that beat is forgotten.
     fn beat(&mut self, me: &Member) -> Result<View, StoreError>;
 
     /// Takes these facts, in this order, all or none, if the session is not gone; counts as a beat.
@@ -63,7 +66,14 @@ pub trait Shared {
     /// # Errors
     ///
     /// [`super::Trouble::Fenced`]: the session is gone or unknown, and nothing was changed.
-    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError>;
+    /// [`super::Trouble::WentBack`]: its counter is below `acked`, or it is unknown and that is not 0;
+    /// nothing was changed either.
+    fn commit(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        facts: &[Fact],
+    ) -> Result<Committed, StoreError>;
 
     /// Marks `whom` as gone if its counter is still `beat`; `changes` moves. Its open runs stay as they
     /// are: whoever has their jobs decides about them. Answers false, and changes nothing, if it was
@@ -73,17 +83,17 @@ pub trait Shared {
     /// Runs of other sessions, which are over, go on with this one: it becomes their session and its
     /// host their host. One that was called `lost` is open again, without a slot; one that is open
     /// keeps its slot. Each is named with the session that has had it: a run that is no longer of
-    /// that session, or has ended in another way, is left as it is. Answers those that are this
-    /// session's now and open; counts as a beat.
+    /// that session, or has ended in another way, is left as it is. Counts as a beat.
     ///
     /// # Errors
     ///
-    /// [`super::Trouble::Fenced`]: this session is gone itself, and nothing was changed.
+    /// As with [`Shared::commit`].
     fn adopt(
         &mut self,
         me: SessionId,
+        acked: u64,
         runs: &[(RunId, SessionId)],
-    ) -> Result<Vec<RunId>, StoreError>;
+    ) -> Result<Adopted, StoreError>;
 
     /// The session is about to end; with `ended` it has. `changes` moves. Its runs stay as they are.
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError>;
@@ -135,6 +145,15 @@ pub struct Committed {
     pub now: Instant,
 }
 
+/// What has come of an adoption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adopted {
+    /// The runs that are this session's now, and open.
+    pub runs: Vec<RunId>,
+    /// The session's counter.
+    pub beat: u64,
+}
+
 /// What there is to know of jobs for whoever makes them its own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TakenUp {
@@ -184,6 +203,15 @@ pub struct Asked {
     pub request: Box<str>,
     /// The answer, in the same form, once there is one.
     pub answer: Option<Box<str>>,
+}
+
+/// What a session is told of which nothing is taken. `gone`: what the store has of it, if it knows it.
+pub(super) fn refusal(me: SessionId, acked: u64, gone: Option<bool>) -> StoreError {
+    // One that is unknown and has had no answer has never joined.
+    if gone.unwrap_or(acked == 0) {
+        return StoreError::new(Trouble::Fenced, format!("has closed session {me}"));
+    }
+    StoreError::new(Trouble::WentBack, format!("has forgotten a heartbeat of session {me}"))
 }
 
 /// What somebody sees who is none of the sessions, and changes nothing by that.

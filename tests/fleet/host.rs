@@ -351,7 +351,7 @@ impl Host {
 
     fn next_call(&mut self, t: i64) -> Option<Call> {
         while let Some(output) = self.next_output() {
-            let me = self.session;
+            let (me, acked) = (self.session, self.fleet.me().beat);
             match output {
                 Output::Join => {
                     return Some(Call::Join(Box::new(self.fleet.me().clone()), self.fleet.list()));
@@ -364,7 +364,7 @@ impl Host {
                 Output::TellAgain { .. } if !self.adopted.is_empty() && !self.adopts_again => {
                     self.adopts_again = true;
                     self.todo.push_front(output);
-                    return Some(Call::Adopt(self.session, self.adopted.clone()));
+                    return Some(Call::Adopt(me, acked, self.adopted.clone()));
                 }
                 Output::TellAgain { members, files, .. } => {
                     self.adopts_again = false;
@@ -376,7 +376,7 @@ impl Host {
                     } else {
                         records.chain(ring).collect()
                     };
-                    return Some(Call::PutBack(me, facts, members, files));
+                    return Some(Call::PutBack(me, acked, facts, members, files));
                 }
                 Output::Homes { taken, given } => {
                     if !given.is_empty() {
@@ -397,12 +397,13 @@ impl Host {
         if !self.joined || self.wait_for_beat {
             return None;
         }
+        let acked = self.fleet.me().beat;
         if !self.to_adopt.is_empty() && self.fleet.may_claim(self.clock.now(t).mono) {
-            return Some(Call::Adopt(self.session, self.to_adopt.clone()));
+            return Some(Call::Adopt(self.session, acked, self.to_adopt.clone()));
         }
         if !self.again.is_empty() {
             let runs = self.again.iter().map(|(again, session)| (again.run, *session));
-            return Some(Call::Adopt(self.session, runs.collect()));
+            return Some(Call::Adopt(self.session, acked, runs.collect()));
         }
         if !self.ranges.is_empty() {
             let jobs: BTreeSet<Box<str>> =
@@ -443,7 +444,9 @@ impl Host {
             if goes { self.committing.push(fact) } else { kept.push_back(fact) }
         }
         self.facts = kept;
-        (!self.committing.is_empty()).then(|| Call::Commit(self.session, self.committing.clone()))
+        let acked = self.fleet.me().beat;
+        let commit = || Call::Commit(self.session, acked, self.committing.clone());
+        (!self.committing.is_empty()).then(commit)
     }
 
     /// The answer to a call is here, or none will come.
@@ -459,14 +462,7 @@ impl Host {
                     self.todo.push_front(Output::Homes { taken, given: Vec::new() });
                 }
             }
-            let until = self.clock.now(t).mono.plus(Duration::from_secs(30));
-            for fact in std::mem::take(&mut self.committing).into_iter().rev() {
-                if let Fact::Admitted { job, .. } = &fact {
-                    self.uncertain.insert(job.clone(), until);
-                }
-                self.facts.push_front(fact);
-            }
-            self.wait_for_beat = true;
+            self.repeat(t);
             self.tell_fleet(t, Input::Failed);
             return;
         };
@@ -483,7 +479,7 @@ impl Host {
             (Call::Reap(_, whom, ..), Answer::Reaped(done)) => {
                 self.tell_fleet(t, Input::Reaped { whom, done });
             }
-            (Call::PutBack(_, facts, ..), Answer::Committed { lost, beat }) => {
+            (Call::PutBack(_, _, facts, ..), Answer::Committed { lost, beat }) => {
                 self.acknowledged(t, facts, &lost);
                 let generation = self.fleet.generation();
                 self.tell_fleet(t, Input::Committed { beat, sent });
@@ -505,13 +501,20 @@ impl Host {
                 self.joined = false;
                 self.tell_fleet(t, Input::Fenced);
             }
+            (_, Answer::WentBack) => {
+                self.repeat(t);
+                self.tell_fleet(t, Input::Refused);
+            }
             (Call::TakeUp(asked), Answer::TakenUp(records, open, fates, said)) => {
                 let now = self.clock.now(t).mono;
                 self.ring.extend(said.into_iter().map(|fact| (now, fact)));
                 self.taken_up(t, &asked, records, open, &fates);
             }
             (_, Answer::Fates(fates)) => self.found_fates(t, &fates),
-            (Call::Adopt(..), Answer::Adopted(runs)) => self.adopted(t, &runs),
+            (Call::Adopt(..), Answer::Adopted { runs, beat }) => {
+                self.tell_fleet(t, Input::Committed { beat, sent });
+                self.adopted(t, &runs);
+            }
             (_, Answer::Files(files)) => self.tell_fleet(t, Input::Files(&files)),
             (_, Answer::Numbers(range)) => {
                 let change = HomeChange { numbers: Some(range), ..HomeChange::default() };
@@ -519,6 +522,18 @@ impl Host {
             }
             (_, _) => {}
         }
+    }
+
+    /// A commit is made again, after a beat: nobody knows what came of it.
+    fn repeat(&mut self, t: i64) {
+        let until = self.clock.now(t).mono.plus(Duration::from_secs(30));
+        for fact in std::mem::take(&mut self.committing).into_iter().rev() {
+            if let Fact::Admitted { job, .. } = &fact {
+                self.uncertain.insert(job.clone(), until);
+            }
+            self.facts.push_front(fact);
+        }
+        self.wait_for_beat = true;
     }
 
     fn acknowledged(&mut self, t: i64, facts: Vec<Fact>, lost: &[(RunId, Lost)]) {
@@ -539,6 +554,10 @@ impl Host {
                     None
                 }
                 Fact::Fate { job, last_due, .. } => Some((job, *last_due)),
+                Fact::Ended { run, .. } => {
+                    self.begun.remove(run);
+                    None
+                }
                 Fact::Job(record) => {
                     let known = self.known.get(&record.id).map(|known| known.decided);
                     let decided = known.map_or(record.decided, |old| old.max(record.decided));

@@ -6,7 +6,8 @@ use schedrs::instant::{Instant, MICROS};
 use schedrs::job::Overlap;
 use schedrs::outcome::Outcome;
 
-use super::sim::{Fault, History, Plan, Process, START, World};
+use super::sim::{History, Plan, Process, START, World};
+use super::store::Row;
 
 /// Holds a history that is over to the laws.
 pub(crate) fn hold(history: &History, world: &World) -> Result<(), String> {
@@ -22,7 +23,18 @@ pub(crate) fn hold(history: &History, world: &World) -> Result<(), String> {
         }
         with_a_fate(&name, plan, &mine, history, world)?;
     }
-    Ok(())
+    nothing_open(history, world)
+}
+
+/// What ran a while before the end is over for the store too, whatever that has forgotten meanwhile:
+/// else it counts as an instance of its job for ever.
+fn nothing_open(history: &History, world: &World) -> Result<(), String> {
+    let until = START + history.lasts - 60 * MICROS;
+    let open = |row: &&Row| row.outcome.is_none() && row.due.micros() <= until;
+    match world.store.state.rows.values().find(open) {
+        Some(row) => Err(format!("{} due {} stays open: {row:?}", row.job, clock(row.due))),
+        None => Ok(()),
+    }
 }
 
 fn clock(at: Instant) -> String {
@@ -97,7 +109,7 @@ fn with_a_fate(
     history: &History,
     world: &World,
 ) -> Result<(), String> {
-    let goes_back = history.faults.iter().any(|(_, fault)| matches!(fault, Fault::GoBack(_)));
+    let forgets = history.forgets();
     let Some(first) = world.store.first.get(name) else {
         return Err(format!("{name} was at home nowhere"));
     };
@@ -121,7 +133,7 @@ fn with_a_fate(
         let number = rows.len() + fates.len();
         let started = processes.iter().any(|process| process.due == at);
         let forgotten = fates.iter().any(|fate| matches!(fate.outcome, Outcome::Lost(_)));
-        let fine = match goes_back {
+        let fine = match forgets {
             false => number == 1 && !open && !forgotten,
             true => started || number >= 1,
         };

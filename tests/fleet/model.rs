@@ -33,6 +33,8 @@ struct Store {
     /// Who has told again what it knows in the new generation.
     told: [bool; 2],
     new_generation: bool,
+    /// How many beats more than it has acknowledged it has had of each: fewer, if it has forgotten some.
+    ahead: [i8; 2],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,6 +42,16 @@ enum Up {
     Runs,
     Stopped,
     Dead,
+}
+
+/// What a store has answered to a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Flight {
+    due: usize,
+    won: bool,
+    confirmed: bool,
+    /// How many beats more it has had than it has acknowledged.
+    beats: i8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -61,7 +73,7 @@ struct Host {
     /// A claim on its way to the store.
     sent: Option<usize>,
     /// One on its way back, whether it was won, and whether it is confirmed.
-    flight: Option<(usize, bool, bool)>,
+    flight: Option<Flight>,
     /// It knows that it is gone, or that the other is.
     fenced: bool,
     other_is_gone: bool,
@@ -73,6 +85,10 @@ struct Host {
     open: bool,
     /// It has a connection to the server that there is: the first thing on a new one is a beat.
     linked: bool,
+    /// Processes that have ended, as the store has acknowledged.
+    reported: [bool; DUES],
+    /// A commit has shown that the store has forgotten something: first a beat.
+    back: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -89,6 +105,8 @@ struct State {
     /// A host has begun a run although the store called it dead. (If the store has forgotten, a host
     /// may be alive in it for a moment that others then call dead again: that is not promised.)
     begun_when_gone: bool,
+    /// The store has forgotten that a process has ended, and its host has not noticed with its next beat.
+    unnoticed: bool,
 }
 
 /// What may happen, and which parts of the protocol are missing.
@@ -99,6 +117,8 @@ struct Rules {
     stops: u8,
     lost_answers: u8,
     backs: u8,
+    /// The store that has forgotten is the same server: only the beats show it.
+    same: bool,
     /// The engine has no transactions: claim, then confirm.
     two_steps: bool,
     /// `on_lost = "run_again"`; otherwise what the dead have left is lost.
@@ -111,6 +131,8 @@ struct Rules {
     no_barrier: bool,
     no_tombstones: bool,
     no_telling: bool,
+    /// The store counts beats without a look at how many it has acknowledged.
+    no_acked: bool,
 }
 
 impl State {
@@ -133,6 +155,8 @@ impl State {
             aware: false,
             open: false,
             linked: true,
+            reported: [false; DUES],
+            back: false,
         };
         State {
             store: Store {
@@ -140,6 +164,7 @@ impl State {
                 gone: [false; 2],
                 told: [false; 2],
                 new_generation: false,
+                ahead: [0; 2],
             },
             hosts: [host.clone(), host],
             past: None,
@@ -150,6 +175,7 @@ impl State {
             lost_answers: rules.lost_answers,
             backs: rules.backs,
             begun_when_gone: false,
+            unnoticed: false,
         }
     }
 
@@ -166,7 +192,8 @@ impl State {
             return Some("begun when gone");
         }
         let left = |fate: &Fate| matches!(*fate, Fate::Claimed { by, confirmed: true } if self.store.gone[by]);
-        self.store.fates.iter().any(left).then_some("open for ever")
+        let is_open = self.unnoticed || self.store.fates.iter().any(left);
+        is_open.then_some("open for ever")
     }
 
     /// All that may happen next.
@@ -183,11 +210,13 @@ impl State {
                 all.push(State { past: Some(self.store.clone()), ..self.clone() });
             } else if let Some(past) = self.past.clone() {
                 let backs = self.backs - 1;
-                let mut next = State { store: past, went_back: true, backs, ..self.clone() };
+                let mut next =
+                    State { store: past, past: None, went_back: true, backs, ..self.clone() };
                 for host in &mut next.hosts {
-                    // It is another server: what was on its way to the old one is not its.
+                    // What was on its way to the old server is not the new one's. The same may be
+                    // connected to again by the next call, whichever that is.
                     host.sent = None;
-                    host.linked = false;
+                    host.linked = rules.same;
                 }
                 all.push(next);
             }
@@ -219,7 +248,7 @@ impl State {
         if host.up == Up::Stopped {
             add(&|next| next.hosts[h].up = Up::Runs);
         }
-        if !host.silent {
+        if !host.silent && !rules.same {
             // A lease passes. What is trusted from the sending is trusted for less than that.
             add(&|next| {
                 next.hosts[h].silent = true;
@@ -236,12 +265,13 @@ impl State {
         if host.up != Up::Runs || host.fenced || host.sent.is_some() {
             return;
         }
-        if let Some((due, won, confirmed)) = host.flight {
+        if let Some(Flight { due, won, confirmed, beats }) = host.flight {
             if !confirmed {
                 add(&|next| next.confirm(h, due));
                 return;
             }
             add(&|next| {
+                next.acknowledge(h, beats, rules);
                 let host = &mut next.hosts[h];
                 host.flight = None;
                 host.knows[due] = true;
@@ -257,7 +287,13 @@ impl State {
             }
             return;
         }
-        add(&|next| next.beat(h));
+        add(&|next| next.beat(h, rules));
+        if self.lost_answers > 0 && rules.same && !self.store.gone[h] {
+            add(&|next| {
+                next.lost_answers -= 1;
+                next.count(h, rules);
+            });
+        }
         let other = 1 - h;
         if self.hosts[other].silent && !host.reaps && !host.other_is_gone {
             add(&|next| next.hosts[h].reaps = true);
@@ -278,10 +314,11 @@ impl State {
     fn of_due(&self, h: usize, due: usize, rules: Rules, all: &mut Vec<State>) {
         let host = &self.hosts[h];
         if rules.again {
-            self.of_process(h, due, all);
+            self.of_process(h, due, rules, all);
         }
         let runs = host.up == Up::Runs && !host.fenced && host.trusted;
-        let runs = runs && host.linked && host.sent.is_none() && host.flight.is_none();
+        let runs =
+            runs && host.linked && !host.back && host.sent.is_none() && host.flight.is_none();
         if !runs || !self.is_open(h, rules) {
             return;
         }
@@ -302,7 +339,7 @@ impl State {
     }
 
     /// A process ends, and the store is told of it.
-    fn of_process(&self, h: usize, due: usize, all: &mut Vec<State>) {
+    fn of_process(&self, h: usize, due: usize, rules: Rules, all: &mut Vec<State>) {
         let host = &self.hosts[h];
         if host.alive[due] {
             let mut next = self.clone();
@@ -310,16 +347,19 @@ impl State {
             next.hosts[h].ended[due] = true;
             all.push(next);
         }
-        let reaches = host.up == Up::Runs && !host.fenced && host.linked;
+        let reaches = host.up == Up::Runs && !host.fenced && host.linked && !host.back;
         if host.ended[due] && reaches && host.sent.is_none() && host.flight.is_none() {
             let mut next = self.clone();
-            next.hosts[h].ended[due] = false;
-            match self.store.gone[h] {
-                true => next.hosts[h].fenced = true,
-                false => {
-                    next.store.fates[due] = Fate::Over;
-                    next.hosts[h].silent = false;
-                }
+            if self.store.gone[h] {
+                next.hosts[h].ended[due] = false;
+                next.hosts[h].fenced = true;
+            } else if next.count(h, rules) {
+                next.hosts[h].ended[due] = false;
+                next.store.fates[due] = Fate::Over;
+                next.hosts[h].reported[due] = true;
+                next.acknowledge(h, next.store.ahead[h], rules);
+            } else {
+                next.hosts[h].back = true;
             }
             all.push(next);
         }
@@ -338,14 +378,42 @@ impl State {
             self.hosts[h].fenced = true;
             return;
         }
+        if !self.store.gone[h] && !self.count(h, rules) {
+            self.hosts[h].back = true;
+            return;
+        }
         let is_confirmed = !rules.two_steps || rules.no_confirmation;
         if self.store.fates[due] == Fate::None {
             self.store.fates[due] = Fate::Claimed { by: h, confirmed: is_confirmed };
         }
         let won = matches!(self.store.fates[due], Fate::Claimed { by, .. } if by == h);
-        self.hosts[h].flight = Some((due, won, is_confirmed));
+        let beats = self.store.ahead[h];
+        self.hosts[h].flight = Some(Flight { due, won, confirmed: is_confirmed, beats });
         if is_confirmed && !self.store.gone[h] {
             self.hosts[h].silent = false;
+        }
+    }
+
+    /// One more beat of a host that is not gone. Answers whether the store has counted it.
+    fn count(&mut self, h: usize, rules: Rules) -> bool {
+        if rules.same {
+            if self.store.ahead[h] < 0 && !rules.no_acked {
+                return false;
+            }
+            self.store.ahead[h] += 1;
+            self.hosts[h].silent = false;
+        }
+        true
+    }
+
+    /// A host hears how many beats the store has had of it.
+    fn acknowledge(&mut self, h: usize, beats: i8, rules: Rules) {
+        if rules.same {
+            self.hosts[h].back |= beats <= 0;
+            for store in [Some(&mut self.store), self.past.as_mut()].into_iter().flatten() {
+                // One that is so far behind does not catch up by answers that are lost.
+                store.ahead[h] = (store.ahead[h] - beats).max(-3);
+            }
         }
     }
 
@@ -362,23 +430,31 @@ impl State {
             *confirmed = true;
         }
         let won = matches!(self.store.fates[due], Fate::Claimed { by, .. } if by == h);
-        self.hosts[h].flight = Some((due, won, true));
+        self.hosts[h].flight = Some(Flight { due, won, confirmed: true, beats: 0 });
         self.hosts[h].silent = false;
     }
 
-    fn beat(&mut self, h: usize) {
+    fn beat(&mut self, h: usize, rules: Rules) {
         if self.store.gone[h] {
             self.hosts[h].fenced = true;
             // What others may have begun again is over here.
             self.hosts[h].alive = [false; DUES];
             return;
         }
-        if self.went_back && !self.store.new_generation {
+        self.count(h, rules);
+        self.acknowledge(h, self.store.ahead[h], rules);
+        let back = std::mem::take(&mut self.hosts[h].back);
+        let is_noticed = if rules.same { back } else { self.went_back };
+        if is_noticed && !self.store.new_generation {
             self.store.new_generation = true;
             self.store.told = [false; 2];
         }
         let is_new = self.store.new_generation;
         let host = &mut self.hosts[h];
+        let is_open =
+            |due: usize| matches!(self.store.fates[due], Fate::Claimed { by, .. } if by == h);
+        let has_told = !is_new || self.store.told[h];
+        self.unnoticed |= has_told && (0..DUES).any(|due| host.reported[due] && is_open(due));
         host.silent = false;
         host.trusted = true;
         host.linked = true;
@@ -423,7 +499,12 @@ impl State {
             return;
         }
         for due in 0..DUES {
-            let (knows, mine) = (self.hosts[h].knows[due], self.hosts[h].mine[due]);
+            let host = &self.hosts[h];
+            if host.reported[due] {
+                // Whoever the store thinks has the run: it may have forgotten that it passed to this host.
+                self.store.fates[due] = Fate::Over;
+            }
+            let (knows, mine) = (host.knows[due], host.mine[due] && !host.reported[due]);
             if knows && self.store.fates[due] == Fate::None {
                 self.store.fates[due] =
                     if mine { Fate::Claimed { by: h, confirmed: true } } else { Fate::Over };
@@ -483,12 +564,18 @@ const CALM: Rules = Rules {
     no_barrier: false,
     no_tombstones: false,
     no_telling: false,
+    same: false,
+    no_acked: false,
 };
 
 /// A scheduler that is stopped cannot end what others begin again.
 const AGAIN: Rules = Rules { again: true, stops: 0, ..CALM };
 
 const BACK: Rules = Rules { backs: 1, stops: 0, lost_answers: 0, ..CALM };
+
+/// The server crashes and forgets, and is the same afterwards. No host is called dead meanwhile: until
+/// those have beaten whose writes are forgotten, and for good if they do not, nobody knows of it.
+const CRASH: Rules = Rules { backs: 1, same: true, crashes: 0, lost_answers: 2, ..AGAIN };
 
 #[test]
 fn with_all_of_its_parts_nothing_is_broken_in_any_order() {
@@ -500,6 +587,7 @@ fn with_all_of_its_parts_nothing_is_broken_in_any_order() {
         ("again and back", Rules { again: true, ..BACK }),
         ("back", BACK),
         ("back and a stop", Rules { crashes: 0, stops: 1, ..BACK }),
+        ("crash", CRASH),
     ];
     if std::env::var_os("SCHEDRS_FLEET_MODEL").is_some() {
         all.push(("back and all", Rules { backs: 1, ..CALM }));
@@ -530,6 +618,7 @@ fn without_one_of_its_parts_something_is_broken() {
         ("no barrier", Rules { no_barrier: true, ..BACK }, "twice"),
         ("no tombstones", Rules { no_tombstones: true, ..BACK }, "twice"),
         ("no telling", Rules { no_telling: true, ..BACK }, "twice"),
+        ("no acked", Rules { no_acked: true, ..CRASH }, "open for ever"),
     ];
     let found: Vec<_> = rows.iter().map(|(name, rules, _)| (*name, search(*rules))).collect();
     let expected: Vec<_> = rows.iter().map(|(name, _, broken)| (*name, Err(*broken))).collect();

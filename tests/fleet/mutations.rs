@@ -7,6 +7,7 @@ use schedrs::job::Overlap;
 use super::host::{Careless, Clock};
 use super::rng::Rng;
 use super::sim::{Fault, History, LEASE, Plan, START, World, random};
+use super::store::Without;
 
 /// So many histories are tried to find one that breaks a law.
 const TRIES: u64 = 300;
@@ -30,6 +31,29 @@ fn aimed(seed: u64) -> History {
     history.faults.sort_by_key(|(at, _)| *at);
     // A scheduler that is stopped cannot end what others begin again.
     history.plans.iter_mut().for_each(|plan| plan.again = false);
+    history
+}
+
+/// A history in which the server crashes and forgets, and answers of it do not arrive. All hosts live on:
+/// one that dies before its next beat would keep to itself that something is forgotten.
+fn crashes(seed: u64) -> History {
+    let mut rng = Rng::new(seed ^ 0xdeaf);
+    let mut history = random(seed);
+    let crash = 30 * MICROS + rng.within(0..=10 * MICROS);
+    history.faults = vec![(crash, Fault::Crash(rng.within(1_000..=8 * MICROS)))];
+    for _ in 0..rng.number(1..=3) {
+        let host = rng.number(0..=history.hosts as u32 - 1) as usize;
+        let fault = match rng.number(0..=5) {
+            0..=3 => Fault::Deaf(host, rng.within(1..=8) * MICROS),
+            4 => Fault::StoreAway(rng.within(1..=8) * MICROS),
+            _ => Fault::Reload(host, rng.next() % 2),
+        };
+        history.faults.push((crash + rng.within(-3 * MICROS..=3 * MICROS), fault));
+    }
+    history.faults.sort_by_key(|(at, _)| *at);
+    // In the end all have the same file.
+    let all = 100 * MICROS;
+    history.faults.extend((0..history.hosts).map(|host| (all, Fault::Reload(host, 1))));
     history
 }
 
@@ -73,6 +97,16 @@ fn stops_before_the_answer(seed: u64) -> Vec<(i64, Fault)> {
     vec![(stops, Fault::Stop((seed % 2) as usize, 30 * MICROS))]
 }
 
+/// Runs end, the server crashes and forgets that, and what a host asks after that is done, but not
+/// answered.
+fn forgets_an_end(seed: u64) -> Vec<(i64, Fault)> {
+    let mut rng = Rng::new(seed);
+    let crash = 32 * MICROS + rng.within(10_000..=400_000);
+    let forgets = Fault::Crash(rng.within(1_000..=400_000));
+    let deaf = Fault::Deaf((seed % 2) as usize, rng.within(MICROS..=6 * MICROS));
+    vec![(crash, forgets), (crash, deaf)]
+}
+
 /// Tries histories with a part missing, until one breaks the law that it is there for.
 #[track_caller]
 fn must_break(law: &str, history: impl Fn(u64) -> History) {
@@ -110,6 +144,12 @@ fn without_trust_in_time_a_run_begins_that_is_called_lost() {
     });
 }
 
+#[test]
+fn without_the_acknowledged_beat_a_run_stays_open() {
+    let without = Without { acked: true, ..Without::default() };
+    must_break("stays open", |seed| History { without, faults: forgets_an_end(seed), ..few(seed) });
+}
+
 /// A host is cut off while its run goes on, and others begin that run again.
 fn is_cut_off(seed: u64) -> History {
     let mut rng = Rng::new(seed);
@@ -145,7 +185,7 @@ fn without_ending_it_in_time_a_run_is_begun_beside_itself() {
 #[test]
 fn with_all_of_its_parts_nothing_is_broken() {
     for seed in 1..60 {
-        for faults in [dies_first(seed), stops_before_the_answer(seed)] {
+        for faults in [dies_first(seed), stops_before_the_answer(seed), forgets_an_end(seed)] {
             let history = History { faults, ..few(seed) };
             if let Err(broken) = World::new(history.clone()).run() {
                 panic!("seed {seed}: {broken}\n{history:#?}");
@@ -160,6 +200,15 @@ fn a_store_that_has_forgotten_makes_nothing_run_twice() {
     for seed in 1..100 {
         if let Err(broken) = World::new(aimed(seed)).run() {
             panic!("seed {seed}: {broken}\n{:#?}", aimed(seed));
+        }
+    }
+}
+
+#[test]
+fn what_a_server_has_forgotten_in_a_crash_is_told_again() {
+    for seed in 1..300 {
+        if let Err(broken) = World::new(crashes(seed)).run() {
+            panic!("seed {seed}: {broken}\n{:#?}", crashes(seed));
         }
     }
 }

@@ -127,8 +127,13 @@ pub(crate) enum Fault {
     Cut(usize, i64),
     /// The same for all hosts.
     StoreAway(i64),
-    /// The store forgets the last so many microseconds.
+    /// Answers of the store do not reach the host, though what it asks for is done.
+    Deaf(usize, i64),
+    /// Another store takes the place of the one there was, and does not have the last so many
+    /// microseconds.
     GoBack(i64),
+    /// The store starts again, and has forgotten the last so many microseconds.
+    Crash(i64),
     /// The host loads the other jobfile.
     Reload(usize, u64),
     /// The host leaves as it should, and another scheduler starts there later.
@@ -150,6 +155,14 @@ pub(crate) struct History {
     pub(crate) lasts: i64,
     pub(crate) careless: Careless,
     pub(crate) without: Without,
+}
+
+impl History {
+    /// Whether the store forgets something.
+    pub(crate) fn forgets(&self) -> bool {
+        let forgets = |fault: &Fault| matches!(fault, Fault::GoBack(_) | Fault::Crash(_));
+        self.faults.iter().any(|(_, fault)| forgets(fault))
+    }
 }
 
 /// A process that was made.
@@ -181,6 +194,7 @@ struct Seat {
     /// What has happened to it while it was stopped.
     stopped: Option<Vec<Happens>>,
     cut_until: i64,
+    deaf_until: i64,
     /// The server that its connection goes to: the first thing on a new one is a join or a beat.
     linked: u64,
     version: u64,
@@ -219,7 +233,7 @@ impl World {
             rough_until: 0,
             processes: Vec::new(),
             sessions: 0,
-            remembers: history.faults.iter().any(|(_, fault)| matches!(fault, Fault::GoBack(_))),
+            remembers: history.forgets(),
             traces: std::env::var_os("SCHEDRS_FLEET_TRACE").is_some(),
             history,
         };
@@ -231,6 +245,7 @@ impl World {
                 host: None,
                 stopped: None,
                 cut_until: 0,
+                deaf_until: 0,
                 linked: 0,
                 version: 0,
                 next_pump: i64::MAX,
@@ -287,7 +302,7 @@ impl World {
                 if t < self.away_until || t < self.seats[index].cut_until {
                     return;
                 }
-                let server = self.store.state.identity;
+                let server = self.store.lives;
                 let begins = matches!(call, Call::Join(..) | Call::Beat(_));
                 if !begins && self.seats[index].linked != server {
                     // The connection was to a server that is no more.
@@ -334,7 +349,8 @@ impl World {
         let Some(host) = &mut seat.host else { return };
         match what {
             Happens::Answer(_, _, id, answer) => {
-                if answer.is_some() && t < seat.cut_until.max(self.away_until) {
+                let out_of_reach = seat.cut_until.max(seat.deaf_until).max(self.away_until);
+                if answer.is_some() && t < out_of_reach {
                     return;
                 }
                 host.answered(t, id, answer);
@@ -482,7 +498,9 @@ impl World {
             }
             Fault::Cut(index, span) => self.seats[index].cut_until = t + span,
             Fault::StoreAway(span) => self.away_until = t + span,
-            Fault::GoBack(span) => self.store.go_back(t, span),
+            Fault::Deaf(index, span) => self.seats[index].deaf_until = t + span,
+            Fault::GoBack(span) => self.store.go_back(t, span, false),
+            Fault::Crash(span) => self.store.go_back(t, span, true),
             Fault::Rough(span) => self.rough_until = t + span,
             Fault::Reload(index, version) => {
                 let file = file(&self.history.plans, version);

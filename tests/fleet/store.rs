@@ -50,16 +50,17 @@ pub(crate) struct State {
 pub(crate) enum Call {
     Join(Box<Member>, JobList),
     Beat(Box<Member>),
-    Commit(SessionId, Vec<Fact>),
+    /// With how many beats the store has acknowledged, as have those below.
+    Commit(SessionId, u64, Vec<Fact>),
     Reap(SessionId, SessionId, u64),
-    Adopt(SessionId, Vec<(RunId, SessionId)>),
+    Adopt(SessionId, u64, Vec<(RunId, SessionId)>),
     Leave(SessionId),
     TakeUp(Vec<Box<str>>),
     Fates(Vec<Box<str>>),
     Files(Vec<u64>),
     Numbers,
     NewGeneration(SessionId, u64),
-    PutBack(SessionId, Vec<Fact>, Vec<Member>, Vec<(u64, JobList)>),
+    PutBack(SessionId, u64, Vec<Fact>, Vec<Member>, Vec<(u64, JobList)>),
 }
 
 /// A run that is not over, and its host.
@@ -81,8 +82,13 @@ pub(crate) enum Answer {
         beat: u64,
     },
     Fenced,
+    /// It has forgotten a beat that it has acknowledged.
+    WentBack,
     Reaped(bool),
-    Adopted(Vec<RunId>),
+    Adopted {
+        runs: Vec<RunId>,
+        beat: u64,
+    },
     /// Records, runs that are not over, due times (first and last) that have a record, and what was
     /// said of late of those that are no run.
     TakenUp(Vec<JobRecord>, Vec<Open>, Fates, Vec<Fact>),
@@ -97,6 +103,8 @@ pub(crate) enum Answer {
 pub(crate) struct Without {
     /// A commit of a session that is gone counts.
     pub(crate) fence: bool,
+    /// What was acknowledged is not looked at.
+    pub(crate) acked: bool,
     /// A session is marked as gone although it has beaten since.
     pub(crate) comparison: bool,
     /// Two runs may have one place.
@@ -107,6 +115,8 @@ pub(crate) struct Without {
 pub(crate) struct Store {
     pub(crate) state: State,
     past: VecDeque<(i64, State)>,
+    /// How often it was another, or was started again: connections end with that.
+    pub(crate) lives: u64,
     pub(crate) without: Without,
     /// Whether it will go back.
     pub(crate) remembers: bool,
@@ -122,12 +132,14 @@ impl Store {
         Store { state, ..Store::default() }
     }
 
-    /// It is as it was `span` microseconds ago, and another server.
-    pub(crate) fn go_back(&mut self, now: i64, span: i64) {
+    /// It is as it was `span` microseconds ago: another server, or the `same` that has lost what it had
+    /// not written to its disk.
+    pub(crate) fn go_back(&mut self, now: i64, span: i64, same: bool) {
+        self.lives += 1;
         while self.past.back().is_some_and(|(at, _)| *at > now - span) {
             self.past.pop_back();
         }
-        let identity = self.state.identity + 1;
+        let identity = self.state.identity + u64::from(!same);
         // Nobody gets a number twice: a sequence is not what is in question here.
         let numbers = self.state.numbers;
         self.state = match self.past.back() {
@@ -141,24 +153,11 @@ impl Store {
     pub(crate) fn call(&mut self, now: i64, call: &Call) -> Answer {
         let at = Instant::from_micros(now);
         let answer = match call {
-            Call::Join(me, jobs) => {
-                self.state.files.entry(me.jobfile_hash).or_insert_with(|| jobs.clone());
-                self.state.changes += 1;
-                self.state.members.entry(me.id).or_insert_with(|| Member {
-                    joined: at,
-                    loaded: at,
-                    generation: match me.generation {
-                        0 => self.state.generation,
-                        told => told,
-                    },
-                    ..(**me).clone()
-                });
-                self.beat(at, me)
-            }
+            Call::Join(me, jobs) => self.join(at, me, jobs),
             Call::Beat(me) => self.beat(at, me),
-            Call::Commit(me, facts) => self.commit(at, *me, facts),
+            Call::Commit(me, acked, facts) => self.commit(at, *me, *acked, facts),
             Call::Reap(by, whom, beat) => Answer::Reaped(self.reap(at, *by, *whom, *beat)),
-            Call::Adopt(me, runs) => self.adopt(at, *me, runs),
+            Call::Adopt(me, acked, runs) => self.adopt(at, *me, *acked, runs),
             Call::Leave(me) => {
                 self.state.changes += 1;
                 if let Some(member) = self.state.members.get_mut(me) {
@@ -185,9 +184,9 @@ impl Store {
                 }
                 Answer::View(Box::new(self.view(at, *me)))
             }
-            Call::PutBack(me, facts, members, files) => {
-                let answer = self.commit(at, *me, facts);
-                if !matches!(answer, Answer::Fenced) {
+            Call::PutBack(me, acked, facts, members, files) => {
+                let answer = self.commit(at, *me, *acked, facts);
+                if matches!(answer, Answer::Committed { .. }) {
                     for member in members {
                         self.state.members.entry(member.id).or_insert_with(|| member.clone());
                     }
@@ -225,30 +224,49 @@ impl Store {
         }
     }
 
+    fn join(&mut self, now: Instant, me: &Member, jobs: &JobList) -> Answer {
+        self.state.files.entry(me.jobfile_hash).or_insert_with(|| jobs.clone());
+        if self.state.members.contains_key(&me.id) {
+            return self.beat(now, me);
+        }
+        self.state.changes += 1;
+        // Who is new has nothing to tell.
+        let generation = if me.generation == 0 { self.state.generation } else { me.generation };
+        let first =
+            Member { beat: 1, joined: now, loaded: now, seen: now, generation, ..me.clone() };
+        self.state.members.insert(me.id, first);
+        Answer::View(Box::new(self.view(now, me.id)))
+    }
+
     fn beat(&mut self, now: Instant, me: &Member) -> Answer {
-        if let Some(member) = self.state.members.get_mut(&me.id)
-            && member.gone.is_none()
+        if self.count(now, me.id, me.beat).is_ok()
+            && let Some(member) = self.state.members.get_mut(&me.id)
         {
             let loaded = if member.jobfile_hash == me.jobfile_hash { member.loaded } else { now };
-            *member = Member {
-                beat: member.beat + 1,
-                joined: member.joined,
-                seen: now,
-                loaded,
-                ..me.clone()
-            };
+            let Member { beat, joined, gone, seen, .. } = *member;
+            *member = Member { beat, joined, gone, seen, loaded, ..me.clone() };
         }
         Answer::View(Box::new(self.view(now, me.id)))
     }
 
-    fn commit(&mut self, now: Instant, me: SessionId, facts: &[Fact]) -> Answer {
-        let beat = match self.state.members.get_mut(&me) {
-            Some(member) if member.gone.is_none() || self.without.fence => {
-                member.beat += 1;
-                member.seen = now;
-                member.beat
-            }
-            _ => return Answer::Fenced,
+    /// One more beat of a session, or why not.
+    fn count(&mut self, now: Instant, me: SessionId, acked: u64) -> Result<u64, Answer> {
+        let forgotten = if acked > 0 { Answer::WentBack } else { Answer::Fenced };
+        let Some(member) = self.state.members.get_mut(&me) else { return Err(forgotten) };
+        if member.gone.is_some() && !self.without.fence {
+            return Err(Answer::Fenced);
+        }
+        if member.beat < acked && !self.without.acked {
+            return Err(Answer::WentBack);
+        }
+        (member.beat, member.seen) = (member.beat + 1, now);
+        Ok(member.beat)
+    }
+
+    fn commit(&mut self, now: Instant, me: SessionId, acked: u64, facts: &[Fact]) -> Answer {
+        let beat = match self.count(now, me, acked) {
+            Ok(beat) => beat,
+            Err(answer) => return answer,
         };
         let mut lost = Vec::new();
         for fact in facts {
@@ -344,14 +362,17 @@ impl Store {
         }
     }
 
-    fn adopt(&mut self, now: Instant, me: SessionId, runs: &[(RunId, SessionId)]) -> Answer {
-        match self.state.members.get_mut(&me) {
-            Some(member) if member.gone.is_none() => {
-                member.beat += 1;
-                member.seen = now;
-            }
-            _ => return Answer::Fenced,
-        }
+    fn adopt(
+        &mut self,
+        now: Instant,
+        me: SessionId,
+        acked: u64,
+        runs: &[(RunId, SessionId)],
+    ) -> Answer {
+        let beat = match self.count(now, me, acked) {
+            Ok(beat) => beat,
+            Err(answer) => return answer,
+        };
         let mut mine = Vec::new();
         for (run, of) in runs {
             let Some(row) = self.state.rows.get_mut(run) else { continue };
@@ -364,7 +385,7 @@ impl Store {
                 mine.push(*run);
             }
         }
-        Answer::Adopted(mine)
+        Answer::Adopted { runs: mine, beat }
     }
 
     fn reap(&mut self, now: Instant, by: SessionId, whom: SessionId, beat: u64) -> bool {

@@ -274,7 +274,7 @@ fn fleet() -> Memory {
         if let Fact::Admitted { host: claim, .. } = &mut facts[5] {
             *claim = Some(host.into());
         }
-        Shared::commit(&mut store, me, &facts).unwrap();
+        Shared::commit(&mut store, me, 0, &facts).unwrap();
         store.leave(me, true).unwrap();
     }
     store

@@ -169,19 +169,19 @@ fn a_claim_that_was_not_confirmed_is_no_run() {
     let proxy = Proxy::to(server.address());
     let wired = url.replace(&server.port().to_string(), &proxy.port().to_string());
     let (mut a, mut b) = (joined(&url, A), joined(&wired, B));
-    shared(&mut b).commit(B, &begun(301, 10)).unwrap();
-    shared(&mut b).commit(B, &[ended(301, "a", Outcome::Succeeded, 12)]).unwrap();
+    shared(&mut b).commit(B, 0, &begun(301, 10)).unwrap();
+    shared(&mut b).commit(B, 0, &[ended(301, "a", Outcome::Succeeded, 12)]).unwrap();
     proxy.lose_answer_to(b"insert");
-    let error = shared(&mut b).commit(B, &begun(302, 20)).unwrap_err();
+    let error = shared(&mut b).commit(B, 0, &begun(302, 20)).unwrap_err();
     assert_eq!(error.kind, Trouble::Unreachable, "{error}");
     assert_eq!(records(&a).len(), 2, "it is there");
     let view = shared(&mut a).beat(&Member::new(A, "web10")).unwrap();
     let beat = view.members.iter().find(|member| member.id == B).unwrap().beat;
     assert_eq!(shared(&mut a).reap(A, B, beat), Ok(true));
     assert_eq!(records(&a).len(), 1, "and gone");
-    assert_eq!(shared(&mut a).commit(A, &begun(1, 20)).unwrap().lost, []);
+    assert_eq!(shared(&mut a).commit(A, 0, &begun(1, 20)).unwrap().lost, []);
     // The same commit once more comes too late.
-    let error = shared(&mut b).commit(B, &begun(302, 20)).unwrap_err();
+    let error = shared(&mut b).commit(B, 0, &begun(302, 20)).unwrap_err();
     assert_eq!(error.kind, Trouble::Fenced, "{error}");
     assert_eq!(records(&a)[0].run, Some(RunId(1)));
 }
@@ -192,11 +192,11 @@ fn a_claim_that_is_late_is_in_nobodys_way() {
     let Some(server) = Server::shared(Engine::Mongodb) else { return };
     let url = server.fresh();
     let (mut a, mut b) = (joined(&url, A), joined(&url, B));
-    let done = shared(&mut b).commit(B, &begun(301, 10)).unwrap();
+    let done = shared(&mut b).commit(B, 0, &begun(301, 10)).unwrap();
     assert_eq!(shared(&mut a).reap(A, B, done.beat), Ok(true));
     // Whoever has the job says what has become of what it left.
     let lost = Outcome::Lost("host web11 was silent".into());
-    shared(&mut a).commit(A, &[ended(301, "a", lost, 15)]).unwrap();
+    shared(&mut a).commit(A, 0, &[ended(301, "a", lost, 15)]).unwrap();
     let late = |run: i64, due: i64| {
         let micros = at(due).micros();
         doc! {
@@ -210,11 +210,11 @@ fn a_claim_that_is_late_is_in_nobodys_way() {
     };
     insert(late(302, 20));
     // Neither its due time nor its slot is taken.
-    assert_eq!(shared(&mut a).commit(A, &begun(1, 20)).unwrap().lost, []);
-    shared(&mut a).commit(A, &[ended(1, "a", Outcome::Succeeded, 21)]).unwrap();
+    assert_eq!(shared(&mut a).commit(A, 0, &begun(1, 20)).unwrap().lost, []);
+    shared(&mut a).commit(A, 0, &[ended(1, "a", Outcome::Succeeded, 21)]).unwrap();
     insert(late(303, 30));
-    assert_eq!(shared(&mut a).commit(A, &begun(2, 40)).unwrap().lost, []);
-    shared(&mut a).commit(A, &[ended(2, "a", Outcome::Succeeded, 41)]).unwrap();
+    assert_eq!(shared(&mut a).commit(A, 0, &begun(2, 40)).unwrap().lost, []);
+    shared(&mut a).commit(A, 0, &[ended(2, "a", Outcome::Succeeded, 41)]).unwrap();
     insert(late(304, 50));
     assert_eq!(shared(&mut a).take_up(&[]).unwrap().open, []);
     let runs: Vec<_> = records(&a).iter().filter_map(|record| record.run).collect();
@@ -227,7 +227,7 @@ fn what_a_dead_reaper_leaves_is_done_by_others() {
     let Some(server) = Server::shared(Engine::Mongodb) else { return };
     let url = server.fresh();
     let (mut a, mut b) = (joined(&url, A), joined(&url, B));
-    let done = shared(&mut b).commit(B, &begun(301, 10)).unwrap();
+    let done = shared(&mut b).commit(B, 0, &begun(301, 10)).unwrap();
     let micros = at(20).micros();
     let unconfirmed = doc! {
         "_id": format!("a\0{micros}\0"), "seq": 302, "job": "a", "due": micros, "last_due": micros,
@@ -245,7 +245,11 @@ fn what_a_dead_reaper_leaves_is_done_by_others() {
     assert!(matches!(view.me, Standing::Alive { .. }));
     let left: Vec<_> = records(&a).iter().map(|record| record.run).collect();
     assert_eq!(left, [Some(RunId(301))]);
-    assert_eq!(shared(&mut a).commit(A, &begun(1, 20)).unwrap().lost.len(), 1, "the slot is 301's");
-    let done = shared(&mut a).commit(A, &begun(2, 10)).unwrap();
+    assert_eq!(
+        shared(&mut a).commit(A, 0, &begun(1, 20)).unwrap().lost.len(),
+        1,
+        "the slot is 301's"
+    );
+    let done = shared(&mut a).commit(A, 0, &begun(2, 10)).unwrap();
     assert_eq!(done.lost, [(RunId(2), Lost::Taken { session: B, run: RunId(301) })]);
 }

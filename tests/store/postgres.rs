@@ -111,9 +111,9 @@ fn a_commit_whose_answer_is_lost_is_done_again() {
     proxy.lose_answer_to(b"COMMIT");
     let facts = whole(1, "a", 10, Outcome::Failed(3));
     let me = SessionId(1);
-    assert_eq!(Shared::commit(&mut store, me, &facts).unwrap_err().kind, Trouble::Unreachable);
+    assert_eq!(Shared::commit(&mut store, me, 0, &facts).unwrap_err().kind, Trouble::Unreachable);
     assert_eq!((proxy.lost(), count(&url)), (1, 1), "it was done");
-    let done = Shared::commit(&mut store, me, &facts).unwrap();
+    let done = Shared::commit(&mut store, me, 0, &facts).unwrap();
     assert_eq!((done.lost, count(&url)), (vec![], 1));
     assert_eq!(done.beat, 3, "both counted as beats");
 }
@@ -132,7 +132,7 @@ fn a_commit_is_one_round_trip() {
     // the rest, an answer that the client waits for can be told from one that it does not.
     proxy.delay(Way::ToClient, Duration::from_secs(1));
     let before = proxy.requests();
-    Shared::commit(&mut store, SessionId(1), &facts).unwrap();
+    Shared::commit(&mut store, SessionId(1), 0, &facts).unwrap();
     assert_eq!(proxy.requests() - before, 1);
     proxy.mend();
     let before = proxy.requests();
@@ -178,13 +178,13 @@ fn a_server_that_is_killed_keeps_what_it_has_answered() {
     let mut store = opened(&url);
     store.join(&member(1), &[]).unwrap();
     let before = store.beat(&member(1)).unwrap();
-    Shared::commit(&mut store, SessionId(1), &whole(1, "a", 10, Outcome::Succeeded)).unwrap();
+    Shared::commit(&mut store, SessionId(1), 0, &whole(1, "a", 10, Outcome::Succeeded)).unwrap();
     server.kill();
     let facts = [admitted(2, "a", 20)];
-    let error = Shared::commit(&mut store, SessionId(1), &facts).unwrap_err();
+    let error = Shared::commit(&mut store, SessionId(1), 0, &facts).unwrap_err();
     assert_eq!(error.kind, Trouble::Unreachable, "{error}");
     server.restart();
-    assert_eq!(Shared::commit(&mut store, SessionId(1), &facts).unwrap().lost, []);
+    assert_eq!(Shared::commit(&mut store, SessionId(1), 0, &facts).unwrap().lost, []);
     let after = store.beat(&member(1)).unwrap();
     assert_eq!((after.identity, after.me), (before.identity, Standing::Alive { beat: 5 }));
     assert_eq!(count(&url), 2);
@@ -201,7 +201,7 @@ fn a_standby_takes_over() {
     let url = format!("postgres://schedrs@{second},{first}/postgres");
     let mut store = opened(&url);
     let before = store.join(&member(1), &[]).unwrap();
-    Shared::commit(&mut store, SessionId(1), &[admitted(1, "a", 10)]).unwrap();
+    Shared::commit(&mut store, SessionId(1), 0, &[admitted(1, "a", 10)]).unwrap();
     // Alone it is no store, and can be read.
     let alone = format!("postgres://schedrs@{second}/postgres");
     let error = try_open(&alone).unwrap_err();
@@ -221,7 +221,10 @@ fn a_standby_takes_over() {
     let after = store.beat(&member(1)).unwrap();
     assert!(!before.identity.is_empty());
     assert_ne!(after.identity, before.identity);
-    assert_eq!(Shared::commit(&mut store, SessionId(1), &[admitted(1, "a", 10)]).unwrap().lost, []);
+    assert_eq!(
+        Shared::commit(&mut store, SessionId(1), 0, &[admitted(1, "a", 10)]).unwrap().lost,
+        []
+    );
 }
 
 #[test]
@@ -328,7 +331,7 @@ fn one_host(url: &str, host: u64, passes: u64, batch: u64) {
             claims.extend(facts.drain(..2));
         }
         let me = SessionId(host);
-        assert_eq!(Shared::commit(&mut store, me, &claims).unwrap().lost, []);
-        assert_eq!(Shared::commit(&mut store, me, &ends).unwrap().lost, []);
+        assert_eq!(Shared::commit(&mut store, me, 0, &claims).unwrap().lost, []);
+        assert_eq!(Shared::commit(&mut store, me, 0, &ends).unwrap().lost, []);
     }
 }

@@ -81,6 +81,12 @@ impl Pair {
         self.a().beat(&member(A, "web1")).unwrap()
     }
 
+    /// A beat of the first session, which has had so many acknowledged.
+    fn beat_as(&mut self, acked: u64) -> View {
+        let me = Member { beat: acked, generation: 7, ..member(A, "web1") };
+        self.a().beat(&me).unwrap()
+    }
+
     fn beat_of(&mut self, id: SessionId) -> u64 {
         let view = self.view();
         view.members.iter().find(|member| member.id == id).expect("is known").beat
@@ -150,69 +156,69 @@ fn a_restart_is_no_new_load(bed: &dyn Bed) {
 
 fn of_two_sessions_one_wins(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
-    let done = pair.a().commit(A, &begun(1, "a", 10)).unwrap();
+    let done = pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap();
     assert_eq!((lost(&done), done.beat), (vec![], 2));
     // The other is told who has it, and what it says of its run changes nothing.
     let mut facts = begun(301, "a", 10);
     facts.push(ended(301, "a", Outcome::Failed(1), 12));
     facts.extend(begun(302, "b", 10));
-    let done = pair.b().commit(B, &facts).unwrap();
+    let done = pair.b().commit(B, 0, &facts).unwrap();
     assert_eq!(lost(&done), [(301, Lost::Taken { session: A, run: RunId(1) })]);
     assert_eq!(pair.records().len(), 2);
     assert_eq!(pair.outcome(1), None);
     // Whoever has it may say so again.
-    assert_eq!(lost(&pair.a().commit(A, &begun(1, "a", 10)).unwrap()), []);
+    assert_eq!(lost(&pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap()), []);
     // A fate is one as well.
     let late = Outcome::Missed(MissReason::Late(secs(9)));
-    pair.a().commit(A, &[fate("a", 20, 20, 1, late)]).unwrap();
-    let done = pair.b().commit(B, &begun(303, "a", 20)).unwrap();
+    pair.a().commit(A, 0, &[fate("a", 20, 20, 1, late)]).unwrap();
+    let done = pair.b().commit(B, 0, &begun(303, "a", 20)).unwrap();
     assert_eq!(lost(&done), [(303, Lost::Taken { session: A, run: RunId(0) })]);
 }
 
 fn a_busy_slot_refuses(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
-    pair.a().commit(A, &begun(1, "a", 10)).unwrap();
-    let done = pair.b().commit(B, &begun(301, "a", 20)).unwrap();
+    pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap();
+    let done = pair.b().commit(B, 0, &begun(301, "a", 20)).unwrap();
     assert_eq!(lost(&done), [(301, Lost::Busy { session: A })]);
     // Its due time is not decided by that. Another slot, or none, is free.
     let facts = [in_slot(302, "a", 20, Some(1), None), in_slot(303, "a", 30, None, None)];
-    assert_eq!(lost(&pair.b().commit(B, &facts).unwrap()), []);
+    assert_eq!(lost(&pair.b().commit(B, 0, &facts).unwrap()), []);
     // An end frees it, for what follows in the same commit as well.
     let mut facts = vec![ended(1, "a", Outcome::Succeeded, 40)];
     facts.extend(begun(2, "a", 40));
-    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
-    let done = pair.b().commit(B, &begun(304, "a", 50)).unwrap();
+    assert_eq!(lost(&pair.a().commit(A, 0, &facts).unwrap()), []);
+    let done = pair.b().commit(B, 0, &begun(304, "a", 50)).unwrap();
     assert_eq!(lost(&done), [(304, Lost::Busy { session: A })]);
     // And so does being taken back.
-    pair.a().commit(A, &[ended(2, "a", Outcome::Succeeded, 60), claim(3, "a", 60)]).unwrap();
-    pair.a().commit(A, &[Fact::Withdrawn { run: RunId(3) }]).unwrap();
-    assert_eq!(lost(&pair.b().commit(B, &begun(305, "a", 60)).unwrap()), []);
+    pair.a().commit(A, 0, &[ended(2, "a", Outcome::Succeeded, 60), claim(3, "a", 60)]).unwrap();
+    pair.a().commit(A, 0, &[Fact::Withdrawn { run: RunId(3) }]).unwrap();
+    assert_eq!(lost(&pair.b().commit(B, 0, &begun(305, "a", 60)).unwrap()), []);
 }
 
 /// What was acknowledged is told again to a store that has a part of it.
 fn an_end_that_was_forgotten_frees_its_slot(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
-    pair.a().commit(A, &begun(1, "a", 10)).unwrap();
+    pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap();
     let mut facts = begun(1, "a", 10);
     facts.push(started(1, 1, 11));
     facts.push(ended(1, "a", Outcome::Succeeded, 12));
     facts.extend(begun(2, "a", 20));
     facts.push(ended(2, "a", Outcome::Succeeded, 22));
     facts.extend(begun(3, "a", 30));
-    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
+    assert_eq!(lost(&pair.a().commit(A, 0, &facts).unwrap()), []);
     assert_eq!(pair.outcome(1), Some(Outcome::Succeeded));
     assert_eq!(pair.outcome(2), Some(Outcome::Succeeded));
     assert_eq!(pair.outcome(3), None);
-    let done = pair.b().commit(B, &begun(301, "a", 40)).unwrap();
+    let done = pair.b().commit(B, 0, &begun(301, "a", 40)).unwrap();
     assert_eq!(lost(&done), [(301, Lost::Busy { session: A })]);
 }
 
 fn each_host_has_its_own(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let own = |run, host| in_slot(run, "a", 10, Some(0), Some(host));
-    assert_eq!(lost(&pair.a().commit(A, &[own(1, "web1")]).unwrap()), []);
-    assert_eq!(lost(&pair.b().commit(B, &[own(301, "web2")]).unwrap()), []);
-    let done = pair.b().commit(B, &[own(302, "web1")]).unwrap();
+    assert_eq!(lost(&pair.a().commit(A, 0, &[own(1, "web1")]).unwrap()), []);
+    assert_eq!(lost(&pair.b().commit(B, 0, &[own(301, "web2")]).unwrap()), []);
+    let done = pair.b().commit(B, 0, &[own(302, "web1")]).unwrap();
     assert_eq!(lost(&done), [(302, Lost::Taken { session: A, run: RunId(1) })]);
     let hosts: Vec<_> = pair.records().into_iter().map(|record| record.host).collect();
     assert_eq!(hosts, [Some("web2".into()), Some("web1".into())]);
@@ -229,7 +235,7 @@ fn what_is_early_is_refused(bed: &dyn Bed) {
         let (run, job) = (RunId(micros as u64), "a".into());
         Fact::Admitted { run, job, due, at: due, by: None, host: None, slot: None }
     };
-    let done = pair.a().commit(A, &[in_micros(3_600_000_000)]).unwrap();
+    let done = pair.a().commit(A, 0, &[in_micros(3_600_000_000)]).unwrap();
     let [(3_600_000_000, Lost::Early { by })] = lost(&done)[..] else { panic!("{done:?}") };
     assert!(by > Duration::from_secs(3590) && by <= Duration::from_secs(3602), "{by:?}");
     assert_eq!(pair.records(), []);
@@ -237,14 +243,14 @@ fn what_is_early_is_refused(bed: &dyn Bed) {
 
 fn a_fenced_commit_changes_nothing(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
-    let unknown = pair.a().commit(SessionId(9), &begun(1, "a", 10)).unwrap_err();
+    let unknown = pair.a().commit(SessionId(9), 0, &begun(1, "a", 10)).unwrap_err();
     assert_eq!(unknown.kind, Trouble::Fenced);
     let beat = pair.beat_of(B);
     assert_eq!(pair.a().reap(A, B, beat), Ok(true));
     let put = entry("x", "k", Some("v"));
     let facts = [claim(301, "a", 10), Fact::Job(job("a", 0).into()), put.clone()];
-    assert_eq!(pair.b().commit(B, &facts).unwrap_err().kind, Trouble::Fenced);
-    assert_eq!(pair.b().commit(B, &[put]).unwrap_err().kind, Trouble::Fenced);
+    assert_eq!(pair.b().commit(B, 0, &facts).unwrap_err().kind, Trouble::Fenced);
+    assert_eq!(pair.b().commit(B, 0, &[put]).unwrap_err().kind, Trouble::Fenced);
     assert_eq!(pair.records(), []);
     assert_eq!(pair.a.reader().unwrap().lists(), Ok(vec![]));
     assert_eq!(pair.a.reader().unwrap().job("a"), Ok(None));
@@ -261,8 +267,8 @@ fn entries_are_everybodys(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let changes = pair.view().changes;
     let facts = [entry("x", "a", Some("1")), entry("x", "b", Some("1")), entry("y", "a", None)];
-    pair.a().commit(A, &facts).unwrap();
-    pair.b().commit(B, &[entry("x", "a", Some("2")), entry("x", "b", None)]).unwrap();
+    pair.a().commit(A, 0, &facts).unwrap();
+    pair.b().commit(B, 0, &[entry("x", "a", Some("2")), entry("x", "b", None)]).unwrap();
     for store in [&pair.a, &pair.b] {
         let found = store.reader().unwrap().entries("x").unwrap();
         assert_eq!(found, [("a".into(), "2".into())]);
@@ -270,8 +276,8 @@ fn entries_are_everybodys(bed: &dyn Bed) {
     assert_eq!(pair.view().changes, changes, "nobody has to look at jobs for that");
     // What is early or taken is lost; what was said with it is not.
     let facts = [claim(1, "a", 10), entry("x", "c", Some("3"))];
-    pair.a().commit(A, &facts).unwrap();
-    let done = pair.b().commit(B, &[claim(301, "a", 10), entry("x", "d", Some("4"))]).unwrap();
+    pair.a().commit(A, 0, &facts).unwrap();
+    let done = pair.b().commit(B, 0, &[claim(301, "a", 10), entry("x", "d", Some("4"))]).unwrap();
     assert_eq!(lost(&done).len(), 1);
     assert_eq!(pair.b.reader().unwrap().entries("x").unwrap().len(), 3);
 }
@@ -298,7 +304,7 @@ fn four_write_the_same_entries(bed: &dyn Bed) {
             // What it has written before, and what is not there.
             facts.push(entry("out", &own(round.wrapping_sub(1)), None));
             barrier.wait();
-            shared(&mut *store).commit(me.id, &facts).unwrap();
+            shared(&mut *store).commit(me.id, 0, &facts).unwrap();
         }
     };
     thread::scope(|scope| {
@@ -313,10 +319,54 @@ fn four_write_the_same_entries(bed: &dyn Bed) {
     assert!(told.iter().all(|(_, value)| last.iter().any(|last| **last == **value)), "{told:?}");
 }
 
+/// A session knows of a beat that the store has forgotten, and of a session.
+fn a_store_that_has_forgotten_a_beat_takes_nothing(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let beat = pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap().beat;
+    let mut facts = begun(2, "b", 10);
+    facts.extend([ended(1, "a", Outcome::Succeeded, 12), Fact::Job(job("a", 0).into())]);
+    facts.extend([Fact::AllPaused(Some(pause(3))), entry("x", "k", Some("v"))]);
+    for acked in [beat + 1, beat + 2, u64::MAX >> 1] {
+        let changes = pair.beat_as(acked).changes;
+        let error = pair.a().commit(A, acked, &facts).unwrap_err();
+        assert_eq!(error.kind, Trouble::WentBack, "{error}");
+        let error = pair.a().adopt(A, acked, &[(RunId(1), A)]).unwrap_err();
+        assert_eq!(error.kind, Trouble::WentBack, "{error}");
+        let view = pair.beat_as(acked);
+        assert_eq!((view.me, view.changes), (Standing::Alive { beat }, changes));
+        let one = pair.a().commit(A, acked, &[entry("x", "k", Some("v"))]).unwrap_err();
+        assert_eq!(one.kind, Trouble::WentBack);
+        let again = Member { beat: acked, jobfile_hash: 5, generation: 7, ..member(A, "web1") };
+        let view = pair.a().join(&again, &jobs()).unwrap();
+        assert_eq!(view.me, Standing::Alive { beat });
+        let found = view.members.iter().find(|member| member.id == A).unwrap();
+        assert_eq!((found.beat, found.generation), (beat, 0), "nothing of it is written");
+        assert_eq!(found.jobfile_hash, u64::MAX - 1);
+    }
+    let unknown = pair.a().commit(SessionId(9), 1, &facts).unwrap_err();
+    assert_eq!(unknown.kind, Trouble::WentBack, "it is forgotten");
+    let unknown = pair.a().adopt(SessionId(9), 1, &[]).unwrap_err();
+    assert_eq!(unknown.kind, Trouble::WentBack);
+    assert_eq!((pair.records().len(), pair.outcome(1)), (1, None));
+    assert_eq!(pair.a.reader().unwrap().job("a"), Ok(None));
+    assert_eq!(pair.a().take_up(&[]).unwrap().all_paused, None);
+    assert_eq!(pair.a.reader().unwrap().lists(), Ok(vec![]));
+    // What a store has that is not behind counts, also where it is ahead: that answer did not arrive.
+    assert_eq!(pair.a().commit(A, beat, &facts).unwrap().beat, beat + 1);
+    let beat = pair.a().adopt(A, beat, &[]).unwrap().beat;
+    assert_eq!(pair.beat_as(beat).me, Standing::Alive { beat: beat + 1 });
+    let view = pair.a().join(&Member { beat, ..member(A, "web1") }, &jobs()).unwrap();
+    assert_eq!(view.me, Standing::Alive { beat: beat + 2 }, "another file is a beat as well");
+    // Who is gone is told that, whatever is forgotten.
+    assert_eq!(pair.b().reap(B, A, beat + 2), Ok(true));
+    assert_eq!(pair.a().commit(A, beat + 9, &facts).unwrap_err().kind, Trouble::Fenced);
+    assert_eq!(pair.beat_as(beat + 9).me, Standing::Gone);
+}
+
 fn a_beat_is_faster_than_a_reap(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let beat = pair.beat_of(B);
-    pair.b().commit(B, &begun(301, "a", 10)).unwrap();
+    pair.b().commit(B, 0, &begun(301, "a", 10)).unwrap();
     let changes = pair.view().changes;
     assert_eq!(pair.a().reap(A, B, beat), Ok(false));
     assert_eq!(pair.outcome(301), None);
@@ -336,7 +386,7 @@ fn what_the_dead_have_left_stays(bed: &dyn Bed) {
     facts.push(in_slot(302, "a", 20, None, None));
     facts.extend(begun(303, "b", 10));
     facts.push(ended(303, "b", Outcome::Succeeded, 15));
-    pair.b().commit(B, &facts).unwrap();
+    pair.b().commit(B, 0, &facts).unwrap();
     let beat = pair.beat_of(B);
     assert_eq!(pair.a().reap(A, B, beat), Ok(true));
     assert_eq!((pair.outcome(301), pair.outcome(302)), (None, None));
@@ -348,16 +398,16 @@ fn what_the_dead_have_left_stays(bed: &dyn Bed) {
     let withdrawn = Fact::Withdrawn { run: RunId(302) };
     let silent = Outcome::Lost("host web2 was silent for 17 s".into());
     let facts = [withdrawn, ended(301, "a", silent.clone(), 30)];
-    pair.a().commit(A, &facts).unwrap();
+    pair.a().commit(A, 0, &facts).unwrap();
     assert_eq!(pair.outcome(301), Some(silent));
-    assert_eq!(lost(&pair.a().commit(A, &begun(2, "a", 20)).unwrap()), []);
+    assert_eq!(lost(&pair.a().commit(A, 0, &begun(2, "a", 20)).unwrap()), []);
     // Who has been taken for dead comes back, and tells what has become of its run.
     let me = member(SessionId(0xb2), "web2");
     pair.b().join(&me, &jobs()).unwrap();
     let facts = [ended(301, "a", Outcome::Succeeded, 99)];
-    pair.b().commit(me.id, &facts).unwrap();
+    pair.b().commit(me.id, 0, &facts).unwrap();
     assert_eq!(pair.outcome(301), Some(Outcome::Succeeded));
-    let done = pair.b().commit(me.id, &begun(304, "a", 30)).unwrap();
+    let done = pair.b().commit(me.id, 0, &begun(304, "a", 30)).unwrap();
     assert_eq!(lost(&done), [(304, Lost::Busy { session: A })], "the slot is still that of run 2");
 }
 
@@ -369,47 +419,52 @@ fn runs_are_adopted(bed: &dyn Bed) {
     facts.extend(begun(302, "b", 10));
     facts.extend(begun(303, "c", 10));
     facts.push(ended(303, "c", Outcome::Succeeded, 15));
-    pair.b().commit(B, &facts).unwrap();
+    pair.b().commit(B, 0, &facts).unwrap();
     let beat = pair.beat_of(B);
     assert_eq!(pair.a().reap(A, B, beat), Ok(true));
     // One that is open keeps its slot. What has ended, what is another's, and what nobody has is left.
     let asked = [301, 303, 304].map(|run| (RunId(run), B));
-    assert_eq!(pair.a().adopt(A, &asked).unwrap(), [RunId(301)]);
-    assert_eq!(pair.a().adopt(A, &asked).unwrap(), [RunId(301)], "it may be asked again");
-    assert_eq!(pair.a().adopt(A, &[(RunId(302), SessionId(7))]).unwrap(), []);
-    assert_eq!(pair.a().adopt(A, &[]).unwrap(), []);
+    let first = pair.a().adopt(A, 0, &asked).unwrap();
+    assert_eq!(first.runs, [RunId(301)]);
+    let second = pair.a().adopt(A, 0, &asked).unwrap();
+    assert_eq!(second.runs, [RunId(301)], "it may be asked again");
+    assert!(second.beat > first.beat);
+    assert_eq!(pair.a().adopt(A, 0, &[(RunId(302), SessionId(7))]).unwrap().runs, []);
+    let none = pair.a().adopt(A, 0, &[]).unwrap();
+    assert_eq!((none.runs, none.beat), (vec![], pair.beat_of(A) - 1));
     let open = pair.a().take_up(&["a".into()]).unwrap().open;
     assert_eq!((open.len(), open[0].session, &*open[0].host), (1, A, "web1"));
     assert_eq!((open[0].slot, open[0].run.attempt), (Some(0), 1));
     // One that was called lost is open again, without its slot, which is another's by now.
     let silent = Outcome::Lost("host web2 was silent for 17 s".into());
-    pair.a().commit(A, &[ended(302, "b", silent, 30)]).unwrap();
-    assert_eq!(lost(&pair.a().commit(A, &begun(2, "b", 20)).unwrap()), []);
+    pair.a().commit(A, 0, &[ended(302, "b", silent, 30)]).unwrap();
+    assert_eq!(lost(&pair.a().commit(A, 0, &begun(2, "b", 20)).unwrap()), []);
     let me = member(SessionId(0xb2), "web2");
-    assert_eq!(pair.b().adopt(me.id, &[(RunId(302), B)]).unwrap_err().kind, Trouble::Fenced);
+    assert_eq!(pair.b().adopt(me.id, 0, &[(RunId(302), B)]).unwrap_err().kind, Trouble::Fenced);
     pair.b().join(&me, &jobs()).unwrap();
-    assert_eq!(pair.b().adopt(me.id, &[(RunId(302), B), (RunId(301), B)]).unwrap(), [RunId(302)]);
+    let done = pair.b().adopt(me.id, 0, &[(RunId(302), B), (RunId(301), B)]).unwrap();
+    assert_eq!(done.runs, [RunId(302)]);
     assert_eq!(pair.outcome(302), None);
     let open = pair.a().take_up(&["b".into()]).unwrap().open;
     let mut open: Vec<_> =
         open.iter().map(|open| (open.run.run.0, open.session, open.slot)).collect();
     open.sort_by_key(|open| open.0);
     assert_eq!(open, [(2, A, Some(0)), (302, me.id, None)]);
-    pair.b().commit(me.id, &[ended(302, "b", Outcome::Failed(3), 40)]).unwrap();
+    pair.b().commit(me.id, 0, &[ended(302, "b", Outcome::Failed(3), 40)]).unwrap();
     assert_eq!(pair.outcome(302), Some(Outcome::Failed(3)));
     let failed = Query { failed: true, ..Query::default() };
     assert_eq!(pair.a.reader().unwrap().records(&failed).unwrap().len(), 1);
-    assert_eq!(lost(&pair.b().commit(me.id, &begun(305, "b", 50)).unwrap()).len(), 1);
+    assert_eq!(lost(&pair.b().commit(me.id, 0, &begun(305, "b", 50)).unwrap()).len(), 1);
 }
 
 /// A claim that comes late, after its session has given it up, can be taken back.
 fn a_stray_claim_is_taken_back(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
-    pair.a().commit(A, &begun(1, "a", 10)).unwrap();
+    pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap();
     let back = [Fact::Postponed { run: RunId(1), attempt: 1 }, Fact::Withdrawn { run: RunId(1) }];
     let mut facts = back.to_vec();
     facts.extend(begun(2, "a", 10));
-    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
+    assert_eq!(lost(&pair.a().commit(A, 0, &facts).unwrap()), []);
     let runs: Vec<_> = pair.records().iter().map(|record| record.run).collect();
     assert_eq!(runs, [Some(RunId(2))]);
 }
@@ -417,17 +472,17 @@ fn a_stray_claim_is_taken_back(bed: &dyn Bed) {
 fn who_leaves_is_known_to(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let changes = pair.view().changes;
-    pair.b().commit(B, &begun(301, "a", 10)).unwrap();
+    pair.b().commit(B, 0, &begun(301, "a", 10)).unwrap();
     pair.b().leave(B, false).unwrap();
     let view = pair.view();
     let of = |view: &View| view.members.iter().find(|member| member.id == B).cloned().unwrap();
     assert!(of(&view).leaving && of(&view).gone.is_none());
     assert!(view.changes > changes);
     // It goes on to write what its runs do.
-    pair.b().commit(B, &[ended(301, "a", Outcome::Succeeded, 12)]).unwrap();
+    pair.b().commit(B, 0, &[ended(301, "a", Outcome::Succeeded, 12)]).unwrap();
     pair.b().leave(B, true).unwrap();
     assert_eq!(of(&pair.view()).gone.unwrap().by, B);
-    assert_eq!(pair.b().commit(B, &[]).unwrap_err().kind, Trouble::Fenced);
+    assert_eq!(pair.b().commit(B, 0, &[]).unwrap_err().kind, Trouble::Fenced);
 }
 
 fn a_job_is_taken_up_with_its_runs(bed: &dyn Bed) {
@@ -441,9 +496,9 @@ fn a_job_is_taken_up_with_its_runs(bed: &dyn Bed) {
     facts.push(started(1, 1, 11));
     facts.extend(whole(2, "b", 20, Outcome::Succeeded));
     let before = pair.view().changes;
-    pair.a().commit(A, &facts).unwrap();
+    pair.a().commit(A, 0, &facts).unwrap();
     assert!(pair.view().changes > before, "a job is new");
-    pair.b().commit(B, &[in_slot(301, "b", 30, Some(7), None)]).unwrap();
+    pair.b().commit(B, 0, &[in_slot(301, "b", 30, Some(7), None)]).unwrap();
     let taken = pair.b().take_up(&["b".into()]).unwrap();
     assert_eq!(taken.all_paused, Some(pause(3)));
     assert_eq!(taken.jobs.len(), 1);
@@ -457,7 +512,7 @@ fn a_job_is_taken_up_with_its_runs(bed: &dyn Bed) {
     assert_eq!((open.session, &*open.host, open.slot), (A, "web1", Some(0)));
     assert_eq!((open.run.attempt, open.run.started), (1, Some(at(11))));
     // Somebody who asks for a run does not decide what its trigger names.
-    pair.a().commit(A, &[asked(3, "a", 900, "ann")]).unwrap();
+    pair.a().commit(A, 0, &[asked(3, "a", 900, "ann")]).unwrap();
     let taken = pair.b().take_up(&["a".into()]).unwrap();
     assert_eq!(taken.jobs[0].decided, at(10));
 }
@@ -474,10 +529,10 @@ fn numbers_are_nobody_elses(bed: &dyn Bed) {
 fn numbers_stay_small(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let spare = SPARE_RUNS + 5;
-    pair.a().commit(A, &[admitted(7, "a", 1), admitted(spare, "a", 2)]).unwrap();
+    pair.a().commit(A, 0, &[admitted(7, "a", 1), admitted(spare, "a", 2)]).unwrap();
     let before = pair.a().run_numbers().unwrap();
     assert!((1..1000).contains(&before.start), "{before:?}");
-    pair.a().commit(A, &[Fact::Withdrawn { run: RunId(spare) }]).unwrap();
+    pair.a().commit(A, 0, &[Fact::Withdrawn { run: RunId(spare) }]).unwrap();
     let after = pair.b().run_numbers().unwrap();
     assert!((before.end..1000).contains(&after.start), "{after:?}");
 }
@@ -488,11 +543,11 @@ fn a_claim_is_kept_for_a_while(bed: &dyn Bed) {
     let keep = Limits { runs: 2, days: 30 };
     let run = |run: u64, due: i64| whole(run, "a", due, Outcome::Succeeded);
     let facts: Vec<Fact> = (1..=6).flat_map(|number| run(number, number as i64)).collect();
-    pair.a().commit(A, &facts).unwrap();
+    pair.a().commit(A, 0, &facts).unwrap();
     let claims = |pair: &Pair| find(&*pair.a, &Query::default()).len();
     tidy(&mut *pair.a, keep, at(600));
     assert_eq!(claims(&pair), 6);
-    pair.a().commit(A, &run(7, 1200)).unwrap();
+    pair.a().commit(A, 0, &run(7, 1200)).unwrap();
     tidy(&mut *pair.a, keep, at(1201));
     assert_eq!(claims(&pair), 2);
 }
@@ -572,8 +627,8 @@ fn long_names(bed: &dyn Bed) {
     facts.extend(begun(4, "a ", 10));
     facts.extend(begun(5, "a", 10));
     facts.push(Fact::Job(job(&long, 0).into()));
-    assert_eq!(lost(&pair.a().commit(A, &facts).unwrap()), []);
-    let done = pair.b().commit(B, &begun(301, &longer, 10)).unwrap();
+    assert_eq!(lost(&pair.a().commit(A, 0, &facts).unwrap()), []);
+    let done = pair.b().commit(B, 0, &begun(301, &longer, 10)).unwrap();
     assert_eq!(lost(&done), [(301, Lost::Taken { session: A, run: RunId(2) })]);
     let taken = pair.b().take_up(&[long.as_str().into()]).unwrap();
     assert_eq!((taken.jobs.len(), taken.open.len()), (1, 1));
@@ -603,7 +658,7 @@ fn of_eight_one_wins(bed: &dyn Bed) {
                 facts.push(starting(*run, 1));
             }
             barrier.wait();
-            let done = shared(&mut *store).commit(me.id, &facts).unwrap();
+            let done = shared(&mut *store).commit(me.id, 0, &facts).unwrap();
             let lost: Vec<u64> = done.lost.iter().map(|(run, _)| run.0).collect();
             won.extend(runs.into_iter().filter(|run| !lost.contains(run)));
         }
@@ -682,6 +737,7 @@ shared_contract! {
     a_fenced_commit_changes_nothing
     entries_are_everybodys
     four_write_the_same_entries
+    a_store_that_has_forgotten_a_beat_takes_nothing
     a_beat_is_faster_than_a_reap
     what_the_dead_have_left_stays
     runs_are_adopted

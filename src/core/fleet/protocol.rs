@@ -107,8 +107,6 @@ pub struct Fleet {
     /// Which of `jobs` are at home here.
     home: Vec<bool>,
     stage: Stage,
-    /// How many beats the store has acknowledged.
-    acked: u64,
     trusted: Option<Mono>,
     next_beat: Mono,
     /// The call that is on its way.
@@ -160,7 +158,6 @@ impl Fleet {
             jobs: Arc::new([]),
             home: Vec::new(),
             stage: Stage::Outside,
-            acked: 0,
             trusted: None,
             next_beat: Mono::from_micros(0),
             asked: Asked::Nothing,
@@ -192,6 +189,7 @@ impl Fleet {
             Input::Beaten { view, sent } => self.beaten(view, sent, now, out),
             Input::Renewed { view } => self.renewed(view, now, out),
             Input::Committed { beat, sent } => self.committed(beat, sent, now, out),
+            Input::Refused => self.refused(now, out),
             Input::Failed => self.failed(now),
             Input::Fenced => self.fenced(out),
             Input::Reaped { whom, done } => self.reaped(whom, done, now, out),
@@ -235,8 +233,8 @@ impl Fleet {
         jobs.map(|(job, home)| (&*job.id, (job, *home))).collect()
     }
 
-    /// This session, as it is to be written with the next [`Output::Join`] or [`Output::Beat`]. What
-    /// is only for people may be changed here.
+    /// This session, as it is to be written with the next [`Output::Join`] or [`Output::Beat`]; its
+    /// `beat` goes along with each commit. What is only for people may be changed here.
     pub fn me(&mut self) -> &mut Member {
         &mut self.me
     }
@@ -296,9 +294,12 @@ impl Fleet {
         if asked == Asked::Join {
             self.to_join = false;
         }
-        let back = self.has_gone_back(view, beat, asked == Asked::Join);
-        self.acked = beat;
-        self.trusted = Some(sent.plus(self.timing.trust()));
+        let back = self.has_gone_back(view, beat);
+        // One that the store has not counted, as it has forgotten another, the others do not see.
+        if beat > self.me.beat {
+            self.trusted = Some(sent.plus(self.timing.trust()));
+        }
+        self.me.beat = beat;
         if self.stage == Stage::Outside {
             // Nothing was known before: there is nothing to tell again.
             self.generation = view.generation;
@@ -330,11 +331,10 @@ impl Fleet {
         if self.stage == Stage::Fenced {
             return;
         }
-        if beat <= self.acked {
-            self.went_back("an acknowledged heartbeat is missing", out);
-            self.next_beat = now.mono;
+        if beat <= self.me.beat {
+            self.refused(now, out);
         }
-        self.acked = beat;
+        self.me.beat = beat;
         self.trusted = Some(sent.plus(self.timing.trust()));
     }
 
@@ -417,7 +417,7 @@ impl Fleet {
 
     /// A span, a tenth longer or shorter, so that hosts that begin together do not beat together.
     fn spread(&self, span: Duration) -> Duration {
-        let salt = hash::mix(self.me.id.0 ^ self.acked ^ (u64::from(self.failures) << 48));
+        let salt = hash::mix(self.me.id.0 ^ self.me.beat ^ (u64::from(self.failures) << 48));
         let tenth = duration_micros(span) as u64 / 10;
         (span - Duration::from_micros(tenth))
             + Duration::from_micros(if tenth == 0 { 0 } else { salt % (2 * tenth) })

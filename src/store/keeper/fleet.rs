@@ -339,9 +339,9 @@ impl Driver {
 
     /// Commits what was acknowledged once. Answers the claims that are lost by it.
     fn tell_store(&mut self, facts: &[Fact]) -> Option<Vec<(RunId, Lost)>> {
-        let me = self.fleet.me().id;
+        let Member { id: me, beat: acked, .. } = *self.fleet.me();
         let sent = clock::boot().mono;
-        let done = self.ask(|store| store.commit(me, facts));
+        let done = self.ask(|store| store.commit(me, acked, facts));
         let Committed { lost, beat, .. } = self.unless_failed(done)?;
         self.tell(Input::Committed { beat, sent });
         Some(lost)
@@ -365,8 +365,13 @@ impl Driver {
             Ok(answer) => return Some(answer),
             Err(error) => error,
         };
-        if error.kind == Trouble::Fenced {
-            self.tell(Input::Fenced);
+        let refused = match error.kind {
+            Trouble::Fenced => Some(Input::Fenced),
+            Trouble::WentBack => Some(Input::Refused),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            self.tell(refused);
             return None;
         }
         self.tell(Input::Failed);
@@ -391,9 +396,10 @@ impl Driver {
         self.hold.held().take(&mut self.facts, &mut self.starts);
         self.leave_out_disowned();
         self.runs.will_write(&self.facts);
-        let (me, facts) = (self.fleet.me().id, std::mem::take(&mut self.facts));
+        let Member { id: me, beat: acked, .. } = *self.fleet.me();
+        let facts = std::mem::take(&mut self.facts);
         let sent = clock::boot().mono;
-        let done = self.ask(|store| store.commit(me, &facts));
+        let done = self.ask(|store| store.commit(me, acked, &facts));
         self.facts = facts;
         // A commit that fails is repeated as it is: it may have been done.
         let Some(Committed { lost, beat, now }) = self.unless_failed(done) else {

@@ -12,10 +12,10 @@ use crate::core::fleet::{Gone, Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::store::shared::{
-    Asked, Committed, EARLY, Files, Fingerprints, OpenElsewhere, REMEMBERED, RUN_NUMBERS, Shared,
-    TakenUp,
+    Adopted, Asked, Committed, EARLY, Files, Fingerprints, OpenElsewhere, REMEMBERED, RUN_NUMBERS,
+    Shared, TakenUp, refusal,
 };
-use crate::store::{Fact, StoreError, Trouble};
+use crate::store::{Fact, StoreError};
 use crate::sys::clock;
 
 /// What there is beside the jobs and their records.
@@ -107,12 +107,17 @@ impl Fleet {
         self.asked.retain(|asked| asked.at >= oldest);
     }
 
-    /// One more beat, if the session is not gone.
-    fn beat(&mut self, me: SessionId) -> Option<&mut Member> {
+    /// One more beat, if the session is not gone and none of its beats is forgotten.
+    fn beat(&mut self, me: SessionId, acked: u64) -> Result<&mut Member, StoreError> {
         let now = self.now();
-        let member = self.members.get_mut(&me).filter(|member| member.gone.is_none())?;
+        let member = self.members.get_mut(&me);
+        let gone = member.as_ref().map(|member| member.gone.is_some());
+        let counts = |member: &&mut Member| member.gone.is_none() && member.beat >= acked;
+        let Some(member) = member.filter(counts) else {
+            return Err(refusal(me, acked, gone));
+        };
         (member.beat, member.seen) = (member.beat + 1, now);
-        Some(member)
+        Ok(member)
     }
 }
 
@@ -205,26 +210,30 @@ impl Memory {
 impl Shared for Memory {
     fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
         let fleet = &mut self.kept().fleet;
-        fleet.put(me);
+        if !fleet.members.contains_key(&me.id) || fleet.beat(me.id, me.beat).is_ok() {
+            fleet.put(me);
+        }
         fleet.files.entry(me.jobfile_hash).or_insert_with(|| jobs.to_vec());
         Ok(fleet.view(me.id))
     }
 
     fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
         let fleet = &mut self.kept().fleet;
-        if let Some(member) = fleet.beat(me.id) {
+        if let Ok(member) = fleet.beat(me.id, me.beat) {
             let Member { beat, seen, joined, loaded, gone, .. } = *member;
             *member = Member { beat, seen, joined, loaded, gone, ..me.clone() };
         }
         Ok(fleet.view(me.id))
     }
 
-    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
+    fn commit(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        facts: &[Fact],
+    ) -> Result<Committed, StoreError> {
         let mut kept = self.kept();
-        let Some(member) = kept.fleet.beat(me) else {
-            return Err(StoreError::new(Trouble::Fenced, format!("has closed session {me}")));
-        };
-        let beat = member.beat;
+        let beat = kept.fleet.beat(me, acked)?.beat;
         kept.fleet.writer = Some(me);
         let lost = facts.iter().filter_map(|fact| kept.take_shared(fact)).collect();
         kept.fleet.writer = None;
@@ -247,17 +256,16 @@ impl Shared for Memory {
     fn adopt(
         &mut self,
         me: SessionId,
+        acked: u64,
         runs: &[(RunId, SessionId)],
-    ) -> Result<Vec<RunId>, StoreError> {
+    ) -> Result<Adopted, StoreError> {
         let mut kept = self.kept();
-        if kept.fleet.beat(me).is_none() {
-            return Err(StoreError::new(Trouble::Fenced, format!("has closed session {me}")));
-        }
+        let beat = kept.fleet.beat(me, acked)?.beat;
         kept.fleet.writer = Some(me);
         let runs = runs.iter().filter(|(run, of)| kept.adopt(me, *run, *of));
-        let adopted = runs.map(|(run, _)| *run).collect();
+        let runs = runs.map(|(run, _)| *run).collect();
         kept.fleet.writer = None;
-        Ok(adopted)
+        Ok(Adopted { runs, beat })
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {

@@ -17,13 +17,15 @@ use super::{Mongodb, read, schema};
 use crate::core::event::RunId;
 use crate::core::fleet::{Member, SessionId, View};
 use crate::store::encode as rows;
-use crate::store::shared::{Asked, Committed, Files, OpenElsewhere, RUN_NUMBERS, Shared, TakenUp};
+use crate::store::shared::{
+    Adopted, Asked, Committed, Files, OpenElsewhere, RUN_NUMBERS, Shared, TakenUp, refusal,
+};
 use crate::store::sql::Batch;
 use crate::store::{Fact, StoreError, Trouble};
 
-/// A session that is not gone.
-fn alive(id: SessionId) -> Document {
-    doc! { field(id, "beat"): { "$gt": 0 }, field(id, "gone"): null }
+/// A session that is not gone, and of which so many beats are not forgotten.
+fn alive(id: SessionId, acked: u64) -> Document {
+    doc! { field(id, "beat"): { "$gte": acked.max(1) as i64 }, field(id, "gone"): null }
 }
 
 fn absent(id: SessionId) -> Document {
@@ -95,15 +97,19 @@ impl Mongodb {
             Some(at) => drop(set.insert(of("loaded"), at.micros())),
             None => drop(dates.insert(of("loaded"), true)),
         }
+        let mut inc = doc! { "changes": 1 };
         let filter = match own {
-            Some(_) => doc! { of("beat"): { "$gt": 0 } },
+            Some(_) => {
+                inc.insert(of("beat"), 1_i64);
+                alive(me.id, me.beat)
+            }
             None => {
                 set.insert(of("beat"), 1_i64);
                 dates.insert(of("joined"), true);
                 absent(me.id)
             }
         };
-        let update = doc! { "$set": set, "$currentDate": dates, "$inc": { "changes": 1 } };
+        let update = doc! { "$set": set, "$currentDate": dates, "$inc": inc };
         match self.fleet(filter, update)? {
             Some(members) => Ok(members),
             None => self.members(doc! {}),
@@ -143,6 +149,7 @@ impl Mongodb {
         needs: u64,
         written: &Written,
     ) -> Result<Members, StoreError> {
+        let acked = needs.saturating_sub(1);
         let mut inc = doc! { field(me, "beat"): 1 };
         if batch.is_news() {
             inc.insert("changes", 1);
@@ -151,18 +158,26 @@ impl Mongodb {
         if let Some(pause) = batch.all_paused {
             update.insert("$set", doc! { "paused": encode::pause_doc(pause) });
         }
-        if let Some(members) = self.fleet(alive(me), update)? {
+        if let Some(members) = self.fleet(alive(me, acked), update)? {
             return Ok(members);
         }
         // Nothing has begun yet, and nothing will.
         let runs: Vec<i64> = written.claimed.iter().map(|run| run.0 as i64).collect();
         let own = doc! { "run": { "$in": runs }, "needs": needs as i64, "open": 1 };
         self.link.delete("record", own)?;
-        Err(self.fenced(me))
+        Err(self.refused(me, acked))
     }
 
-    fn fenced(&self, me: SessionId) -> StoreError {
-        self.link.error(Trouble::Fenced, &format!("session {me} is over"))
+    /// Why nothing was taken of a session.
+    fn refused(&mut self, me: SessionId, acked: u64) -> StoreError {
+        let gone = self.members(doc! {}).and_then(|members| match members.all.get(&me) {
+            Some(known) => Ok(Some(known.member.gone.is_some())),
+            None => Ok(self.is_past(me)?.then_some(true)),
+        });
+        match gone {
+            Ok(gone) => refusal(me, acked, gone),
+            Err(error) => error,
+        }
     }
 }
 
@@ -185,14 +200,19 @@ impl Shared for Mongodb {
             "$set": { of("told"): encode::told(me), of("leaving"): me.leaving },
             "$inc": { of("beat"): 1 }, "$currentDate": { of("seen"): true },
         };
-        let members = match self.fleet(alive(me.id), update)? {
+        let members = match self.fleet(alive(me.id, me.beat), update)? {
             Some(members) => members,
             None => self.members(doc! {})?,
         };
         self.view(me.id, members)
     }
 
-    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
+    fn commit(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        facts: &[Fact],
+    ) -> Result<Committed, StoreError> {
         let batch = Batch::of(facts);
         let claims = batch.stages.iter().any(|stage| stage.claims().next().is_some());
         let in_two = claims || batch.is_news();
@@ -211,7 +231,9 @@ impl Shared for Mongodb {
         if let Some(at) = batch.at {
             update.insert("$set", doc! { field(me, "at"): at.micros() });
         }
-        let Some(members) = self.fleet(alive(me), update)? else { return Err(self.fenced(me)) };
+        let Some(members) = self.fleet(alive(me, acked), update)? else {
+            return Err(self.refused(me, acked));
+        };
         let beat = |members: &Members| members.all.get(&me).map_or(0, |own| own.member.beat);
         let needs = beat(&members) + u64::from(in_two);
         let mut written = Written::default();
@@ -242,10 +264,14 @@ impl Shared for Mongodb {
     fn adopt(
         &mut self,
         me: SessionId,
+        acked: u64,
         runs: &[(RunId, SessionId)],
-    ) -> Result<Vec<RunId>, StoreError> {
+    ) -> Result<Adopted, StoreError> {
         let beat = || doc! { "$inc": { field(me, "beat"): 1 } };
-        let Some(members) = self.fleet(alive(me), beat())? else { return Err(self.fenced(me)) };
+        let count = |members: &Members| members.all.get(&me).map_or(0, |own| own.member.beat);
+        let Some(members) = self.fleet(alive(me, acked), beat())? else {
+            return Err(self.refused(me, acked));
+        };
         let host = members.host(Some(me)).map_or(Bson::Null, |host| text_of(&host));
         let mut updates = Vec::new();
         for (run, of) in runs {
@@ -264,9 +290,10 @@ impl Shared for Mongodb {
         }
         self.link.update("record", &updates)?;
         // Whoever has been called dead meanwhile has adopted nothing that counts.
-        if self.fleet(alive(me), beat())?.is_none() {
-            return Err(self.fenced(me));
-        }
+        let acked = count(&members);
+        let Some(members) = self.fleet(alive(me, acked), beat())? else {
+            return Err(self.refused(me, acked));
+        };
         let numbers: Vec<i64> = runs.iter().map(|(run, _)| run.0 as i64).collect();
         let mine = doc! { "run": { "$in": numbers }, "session": me.to_string(), "open": 1 };
         let found = self.link.find("record", mine, without_output())?;
@@ -274,7 +301,7 @@ impl Shared for Mongodb {
             .iter()
             .map(|document| Ok(RunId(encode::number(document, "run")? as u64)))
             .collect();
-        self.link.taken(runs)
+        Ok(Adopted { runs: self.link.taken(runs)?, beat: count(&members) })
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
@@ -288,7 +315,7 @@ impl Shared for Mongodb {
                 "$set": { field(me, "gone"): gone },
                 "$currentDate": { field(me, "gone_at"): true },
             };
-            self.fleet(alive(me), update)?;
+            self.fleet(alive(me, 0), update)?;
         }
         Ok(())
     }

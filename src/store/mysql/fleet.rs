@@ -1,7 +1,8 @@
 //! The store as several schedulers share it: sessions, their beats, and what they leave behind.
 //!
 //! The fence is the first statement of a commit: it counts a beat, waits for whoever is just about
-//! to mark the session as gone, and fails if somebody has. The clock is the server's.
+//! to mark the session as gone, and fails if somebody has, or if the last beat that the session knows of
+//! is forgotten. The clock is the server's.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use super::cells::{
 use super::link::{Answers, Failed};
 use super::literal::{self, list, number_or_null};
 use super::schema::named;
-use super::write::{NEWS, NOW, Writer, id, lost, number as run_number, owners};
+use super::write::{NEWS, NOW, Writer, fence, id, lost, number as run_number, owners};
 use super::{Mysql, read};
 use crate::core::event::RunId;
 use crate::core::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
@@ -20,7 +21,8 @@ use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::store::encode;
 use crate::store::shared::{
-    Asked, Committed, EARLY, Files, OpenElsewhere, RUN_NUMBERS, ServerSettings, Shared, TakenUp,
+    Adopted, Asked, Committed, EARLY, Files, OpenElsewhere, RUN_NUMBERS, ServerSettings, Shared,
+    TakenUp, refusal,
 };
 use crate::store::sql::{Batch, Row as Claim, rows};
 use crate::store::{Fact, StoreError, Trouble};
@@ -71,18 +73,26 @@ fn loaded(me: &Member) -> [String; 2] {
     ]
 }
 
-/// Puts a session in; `again`: or what is told of it in the place of what was.
-fn put(me: &Member, again: bool) -> Vec<String> {
-    let (names, values, set) = columns(&told(me));
-    let more =
-        if again { format!("{set}, seen = @now, loaded = @loaded") } else { "id = id".to_owned() };
+/// Puts a session in, if it is not there.
+fn put(me: &Member) -> Vec<String> {
+    let (names, values, _) = columns(&told(me));
     let mut statements = loaded(me).to_vec();
     statements.push(format!(
         "INSERT INTO ~member (id, {names}, joined, seen, beat, loaded) VALUES ({}, {values}, @now, \
-         @now, 1, @loaded) ON DUPLICATE KEY UPDATE {more}",
+         @now, 1, @loaded) ON DUPLICATE KEY UPDATE id = id",
         id(me.id)
     ));
     statements
+}
+
+/// Counts a beat of a session, with what is told of it, after [`loaded`].
+fn count(me: &Member) -> String {
+    let (_, _, set) = columns(&told(me));
+    let (me, acked) = (id(me.id), me.beat);
+    format!(
+        "UPDATE ~member SET {set}, beat = beat + 1, seen = {NOW}, loaded = @loaded WHERE id = {me} \
+         AND gone_at IS NULL AND beat >= {acked}"
+    )
 }
 
 fn file(hash: u64, jobs: &[(Box<str>, u64)]) -> String {
@@ -128,6 +138,29 @@ impl Mysql {
         self.link.transaction(&statements)
     }
 
+    /// What [`fence`] has answered: the session's counter, and the time.
+    fn counted(&self, answers: &Answers) -> Result<(u64, Instant), StoreError> {
+        let url = &self.link.settings.url;
+        let counted = |row: &Row| Ok((number(row, 0)? as u64, instant(row, 1)?));
+        let found = all(url, answers.first(), counted)?.pop();
+        found.ok_or_else(|| url.error(Trouble::Other, "answers too little"))
+    }
+
+    /// Why nothing was taken of a session.
+    fn refused(&mut self, me: SessionId, acked: u64, failed: Failed) -> StoreError {
+        if let Failed::Store(error) = failed {
+            return error;
+        }
+        let sql = named(&format!("SELECT gone_at IS NOT NULL FROM ~member WHERE id = {}", id(me)));
+        let gone = self.link.ask(&[sql]).and_then(|answers| {
+            all(&self.link.settings.url, answers.first(), |row| Ok(number(row, 0)? != 0))
+        });
+        match gone {
+            Ok(mut gone) => refusal(me, acked, gone.pop()),
+            Err(error) => error,
+        }
+    }
+
     /// Why claims are lost.
     fn why(
         &mut self,
@@ -164,39 +197,36 @@ impl Shared for Mysql {
         self.tidying.shared = true;
         // Whoever is first says which server the fleet has begun with.
         let server = literal::text(&self.link.server()?);
-        let mut statements = put(me, true);
+        let known = format!("SET @known = EXISTS (SELECT 1 FROM ~member WHERE id = {})", id(me.id));
+        let mut statements = vec![known];
+        statements.extend(put(me));
+        statements.push(format!("{} AND @known", count(me)));
         statements.push(format!("UPDATE ~store SET recorded = {server} WHERE recorded = ''"));
         statements.extend([file(me.jobfile_hash, jobs), NEWS.to_owned()]);
         self.view(me.id, statements)
     }
 
     fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
-        let (_, _, set) = columns(&told(me));
         let mut statements = loaded(me).to_vec();
-        statements.push(format!(
-            "UPDATE ~member SET {set}, beat = beat + 1, seen = {NOW}, loaded = @loaded \
-             WHERE id = {} AND gone_at IS NULL",
-            id(me.id)
-        ));
+        statements.push(count(me));
         self.view(me.id, statements)
     }
 
-    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
+    fn commit(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        facts: &[Fact],
+    ) -> Result<Committed, StoreError> {
         let batch = Batch::of(facts);
-        let answers = self.write(&batch, || Writer::fenced(me, EARLY));
-        let answers = answers.map_err(|failed| match failed {
-            Failed::Fenced => StoreError::new(Trouble::Fenced, format!("has closed session {me}")),
-            Failed::Store(error) => error,
-        })?;
+        let answers = self.write(&batch, || Writer::fenced(me, acked, EARLY));
+        let answers = answers.map_err(|failed| self.refused(me, acked, failed))?;
         self.tidying.touch(&batch);
+        let (beat, now) = self.counted(&answers)?;
         let url = &self.link.settings.url;
-        let fence = |row: &Row| Ok((number(row, 0)?, instant(row, 1)?));
-        let Some(&(beat, now)) = all(url, answers.first(), fence)?.first() else {
-            return Err(url.error(Trouble::Other, "answers too little"));
-        };
         let gone = lost(url, &batch, answers.get(1..).unwrap_or_default())?;
         let lost = self.why(now, &gone)?;
-        Ok(Committed { lost, beat: beat as u64, now })
+        Ok(Committed { lost, beat, now })
     }
 
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
@@ -218,43 +248,37 @@ impl Shared for Mysql {
     fn adopt(
         &mut self,
         me: SessionId,
+        acked: u64,
         runs: &[(RunId, SessionId)],
-    ) -> Result<Vec<RunId>, StoreError> {
-        if runs.is_empty() {
-            return Ok(Vec::new());
-        }
+    ) -> Result<Adopted, StoreError> {
         let (own, numbers) =
             (id(me), list(runs.iter().map(|(run, _)| run_number(*run).to_string())));
         let theirs: Vec<String> = runs
             .iter()
             .map(|(run, of)| format!("(run = {} AND session = {})", run_number(*run), id(*of)))
             .collect();
-        let statements = [
-            format!(
-                "UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = {own} \
-                 AND gone_at IS NULL"
-            ),
-            "SET @alive = ROW_COUNT()".to_owned(),
+        let theirs = if theirs.is_empty() { "FALSE".to_owned() } else { theirs.join(" OR ") };
+        let mut statements = fence(own, acked).to_vec();
+        statements.extend([
             // Each assignment sees those before it: what was called lost may have its slot no longer.
             format!(
                 "UPDATE ~record SET slot = IF(outcome IS NULL, slot, NULL), outcome = NULL, \
                  failed = 0, number = NULL, reason = NULL, duration = NULL, open = 1, \
-                 session = {own}, host = (SELECT host FROM ~member WHERE id = {own}) \
-                 WHERE ({}) AND (outcome IS NULL OR outcome = 'lost') AND @alive = 1",
-                theirs.join(" OR ")
+                 session = {own}, host = @host \
+                 WHERE ({theirs}) AND (outcome IS NULL OR outcome = 'lost')"
             ),
-            "SELECT @alive".to_owned(),
             format!(
                 "SELECT run FROM ~record WHERE run IN ({numbers}) AND session = {own} \
                  AND outcome IS NULL"
             ),
-        ];
-        let answers = self.transaction(&statements)?;
+        ]);
+        let statements: Vec<String> = statements.iter().map(|sql| named(sql)).collect();
+        let answers = self.link.fenced(&statements);
+        let answers = answers.map_err(|failed| self.refused(me, acked, failed))?;
+        let (beat, _) = self.counted(&answers)?;
         let url = &self.link.settings.url;
-        if all(url, answers.first(), |row| number(row, 0))?.first() != Some(&1) {
-            return Err(StoreError::new(Trouble::Fenced, format!("has closed session {me}")));
-        }
-        all(url, answers.get(1), |row| Ok(RunId(number(row, 0)? as u64)))
+        let runs = all(url, answers.get(1), |row| Ok(RunId(number(row, 0)? as u64)))?;
+        Ok(Adopted { runs, beat })
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
@@ -375,7 +399,7 @@ impl Shared for Mysql {
     fn new_generation(&mut self, me: &Member, seen: u64, above: u64) -> Result<View, StoreError> {
         let (seen, above) = (seen as i64, above as i64);
         let server = literal::text(&self.link.server()?);
-        let mut statements = put(me, false);
+        let mut statements = put(me);
         statements.push(format!(
             "UPDATE ~store SET generation = GREATEST({seen}, {above}) + 1, changes = changes + 1, \
              recorded = {server} WHERE generation = {seen}"

@@ -79,6 +79,20 @@ fn paused(pause: Option<&Pause>) -> [String; 4] {
     ]
 }
 
+/// Counts a beat of a session, or ends the transaction if that is gone or one of its beats forgotten.
+/// Answers its counter and the time; `@host` is its host.
+pub(super) fn fence(me: i64, acked: u64) -> [String; 4] {
+    [
+        format!(
+            "UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = {me} \
+             AND gone_at IS NULL AND beat >= {acked}"
+        ),
+        format!("SET @alive = IF(ROW_COUNT() = 1, 1, {TWO_ROWS})"),
+        format!("SELECT beat, host, {NOW} INTO @beat, @host, @now FROM ~member WHERE id = {me}"),
+        "SELECT @beat, @now".to_owned(),
+    ]
+}
+
 /// Writes a commit.
 pub(super) struct Writer {
     /// `None`: a store of one scheduler.
@@ -96,20 +110,15 @@ impl Writer {
         Writer { session: None, early: None, careful: false, to: Vec::new() }
     }
 
-    /// For a session, which has to be one that is not gone: if not, the second statement fails. The
-    /// first answer has its counter and the time.
-    pub(super) fn fenced(session: SessionId, early: i64) -> Writer {
+    /// For a session, which has to be one that is not gone and of which no beat is forgotten: if not, the
+    /// second statement fails. The first answer has its counter and the time.
+    pub(super) fn fenced(session: SessionId, acked: u64, early: i64) -> Writer {
         let me = id(session);
         let (session, early) = (Some(session), Some(early));
         let mut writer = Writer { session, early, careful: false, to: Vec::new() };
-        writer.push(&format!(
-            "UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = {me} AND gone_at IS NULL"
-        ));
-        writer.push(&format!("SET @alive = IF(ROW_COUNT() = 1, 1, {TWO_ROWS})"));
-        writer.push(&format!(
-            "SELECT beat, host, {NOW} INTO @beat, @host, @now FROM ~member WHERE id = {me}"
-        ));
-        writer.push("SELECT @beat, @now");
+        for statement in fence(me, acked) {
+            writer.push(&statement);
+        }
         writer
     }
 

@@ -1,7 +1,8 @@
 //! The store as several schedulers share it: sessions, their beats, and what they leave behind.
 //!
 //! The fence is the first statement of a commit: it counts a beat, waits for whoever is just about
-//! to mark the session as gone, and fails if somebody has. The clock is the server's.
+//! to mark the session as gone, and fails if somebody has, or if the last beat that the session knows of
+//! is forgotten. The clock is the server's.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -20,8 +21,8 @@ use crate::core::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
 use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::store::shared::{
-    Asked, Committed, EARLY, Files, OpenElsewhere, REMEMBERED, RUN_NUMBERS, ServerSettings, Shared,
-    TakenUp,
+    Adopted, Asked, Committed, EARLY, Files, OpenElsewhere, REMEMBERED, RUN_NUMBERS,
+    ServerSettings, Shared, TakenUp, refusal,
 };
 use crate::store::sql::{Batch, Row as Claim, escaped, rows};
 use crate::store::{Fact, StoreError, Trouble};
@@ -61,23 +62,27 @@ fn told<'a>(statement: Statement<'a>, me: &'a Member) -> Statement<'a> {
 }
 
 impl Postgres {
-    /// Puts a session in; `again`: or what is told of it in the place of what was.
+    /// Puts a session in; `again`: or what is told of it in the place of what was, as a beat.
     fn put<'a>(&self, me: &'a Member, again: bool) -> Statement<'a> {
         // When a host has loaded a file: a restart with the same one is no new load.
         let sql = format!(
-            "WITH t AS (SELECT {NOW} AS now) INSERT INTO ~member ({TOLD}, joined, seen, beat, loaded) \
+            "WITH t AS (SELECT {NOW} AS now) INSERT INTO ~member AS k ({TOLD}, joined, seen, beat, loaded) \
              SELECT {VALUES}, t.now, t.now, 1, coalesce((SELECT m.loaded FROM ~member m \
              WHERE m.id = $1 AND m.jobfile_hash = $12), (SELECT max(m.loaded) FROM ~member m \
              WHERE m.machine = $4 AND m.jobfile_hash = $12 AND m.id <> $1 \
              AND (m.gone_at IS NULL OR m.gone_at >= t.now - {REMEMBERED})), t.now) FROM t \
              ON CONFLICT (id) DO {}",
             if again {
-                format!("UPDATE SET {SET}, seen = excluded.seen, loaded = excluded.loaded")
+                format!(
+                    "UPDATE SET {SET}, seen = excluded.seen, loaded = excluded.loaded, \
+                     beat = k.beat + 1 WHERE k.gone_at IS NULL AND k.beat >= $18"
+                )
             } else {
                 "NOTHING".to_owned()
             }
         );
-        told(self.sql(&sql), me)
+        let put = told(self.sql(&sql), me);
+        if again { put.number(me.beat as i64) } else { put }
     }
 
     fn file<'a>(&self, hash: u64, jobs: &'a [(Box<str>, u64)]) -> Statement<'a> {
@@ -157,30 +162,42 @@ impl Postgres {
         Ok(identity)
     }
 
-    /// Counts a beat of a session, or ends the transaction if that is gone.
-    fn fence(&self, me: SessionId) -> Statement<'static> {
+    /// Counts a beat of a session, or ends the transaction if that is gone or one of its beats forgotten.
+    fn fence(&self, me: SessionId, acked: u64) -> Statement<'static> {
         let sql = format!(
             "WITH f AS (UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = $1 \
-             AND gone_at IS NULL RETURNING beat) \
+             AND gone_at IS NULL AND beat >= $2 RETURNING beat) \
              SELECT (SELECT beat FROM f), {NOW}, 1 / (SELECT count(*) FROM f)"
         );
-        self.sql(&sql).number(id(me))
+        self.sql(&sql).number(id(me)).number(acked as i64)
     }
 
     /// What begins with [`Postgres::fence`].
     fn fenced(
         &mut self,
         me: SessionId,
+        acked: u64,
         statements: &[Statement<'_>],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
         match self.link()?.fenced(statements) {
             Ok(answers) => Ok(answers),
             Err(Failed::Said(error)) if trouble::is_fence(&error) => {
-                let message = format!("session {me} is over");
-                Err(self.settings.url.error(Trouble::Fenced, &message))
+                let sql = "SELECT gone_at IS NOT NULL FROM ~member WHERE id = $1";
+                let why = self.sql(sql).number(id(me));
+                let rows = self.link()?.ask(&why)?;
+                let gone = all(&self.settings, &rows, |row| row.try_get::<_, bool>(0))?.pop();
+                Err(refusal(me, acked, gone))
             }
             Err(failed) => Err(self.link.error(failed)),
         }
+    }
+
+    /// What [`Postgres::fence`] has answered: the session's counter, and the time.
+    fn counted(&self, answers: &[Vec<Row>]) -> Result<(u64, Instant), StoreError> {
+        let fence = answers.first().map_or(&[][..], |rows| rows);
+        let counted = |row: &Row| Ok((row.try_get::<_, i64>(0)? as u64, instant(row, 1)?));
+        let found = all(&self.settings, fence, counted)?.pop();
+        found.ok_or_else(|| self.settings.url.error(Trouble::Other, "it answers too little"))
     }
 
     /// Why claims are lost.
@@ -233,27 +250,28 @@ impl Shared for Postgres {
     fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
         let sql = format!(
             "UPDATE ~member SET {SET}, beat = beat + 1, seen = {NOW} \
-             WHERE id = $1 AND gone_at IS NULL"
+             WHERE id = $1 AND gone_at IS NULL AND beat >= $18"
         );
-        let beat = told(self.sql(&sql), me);
+        let beat = told(self.sql(&sql), me).number(me.beat as i64);
         self.view(me.id, vec![beat])
     }
 
-    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
+    fn commit(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        facts: &[Fact],
+    ) -> Result<Committed, StoreError> {
         let batch = Batch::of(facts);
         let settings = Arc::clone(&self.settings);
         let writer = Writer { settings: &settings, session: Some(me), early: Some(EARLY) };
-        let mut statements = vec![self.fence(me)];
+        let mut statements = vec![self.fence(me, acked)];
         let claims = writer.all(&batch, &mut statements);
-        let answers = self.fenced(me, &statements)?;
+        let answers = self.fenced(me, acked, &statements)?;
         self.touch(&batch);
-        let fence = answers.first().map_or(&[][..], |rows| rows);
-        let beat = |row: &Row| Ok((row.try_get::<_, i64>(0)?, instant(row, 1)?));
-        let Some(&(beat, now)) = all(&settings, fence, beat)?.first() else {
-            return Err(settings.url.error(Trouble::Other, "it answers too little"));
-        };
+        let (beat, now) = self.counted(&answers)?;
         let lost = self.why(&writer, &lost(&batch, &claims, &answers))?;
-        Ok(Committed { lost, beat: beat as u64, now })
+        Ok(Committed { lost, beat, now })
     }
 
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
@@ -269,8 +287,9 @@ impl Shared for Postgres {
     fn adopt(
         &mut self,
         me: SessionId,
+        acked: u64,
         runs: &[(RunId, SessionId)],
-    ) -> Result<Vec<RunId>, StoreError> {
+    ) -> Result<Adopted, StoreError> {
         // What was called lost may have its slot no longer.
         let adopt = "UPDATE ~record r SET slot = CASE WHEN r.outcome IS NULL THEN r.slot END, \
                      outcome = NULL, failed = false, number = NULL, reason = NULL, \
@@ -281,16 +300,18 @@ impl Shared for Postgres {
             "SELECT run FROM ~record WHERE run = ANY($2) AND session = $1 AND outcome IS NULL";
         let numbers = || runs.iter().map(|(run, _)| number(*run)).collect();
         let statements = [
-            self.fence(me),
+            self.fence(me, acked),
             self.sql(adopt)
                 .number(id(me))
                 .numbers(numbers())
                 .numbers(runs.iter().map(|(_, session)| id(*session)).collect()),
             self.sql(mine).number(id(me)).numbers(numbers()),
         ];
-        let answers = self.fenced(me, &statements)?;
+        let answers = self.fenced(me, acked, &statements)?;
+        let (beat, _) = self.counted(&answers)?;
         let found = answers.get(2).map_or(&[][..], |rows| rows);
-        all(&self.settings, found, |row| Ok(RunId(row.try_get::<_, i64>(0)? as u64)))
+        let run = |row: &Row| Ok(RunId(row.try_get::<_, i64>(0)? as u64));
+        Ok(Adopted { runs: all(&self.settings, found, run)?, beat })
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {

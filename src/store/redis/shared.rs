@@ -11,8 +11,10 @@ use super::{Redis, encode, last_moment, read};
 use crate::core::event::RunId;
 use crate::core::fleet::{Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
-use crate::store::shared::{Asked, Committed, Files, RUN_NUMBERS, ServerSettings, Shared, TakenUp};
-use crate::store::{Fact, StoreError, Trouble, encode as rows};
+use crate::store::shared::{
+    Adopted, Asked, Committed, Files, RUN_NUMBERS, ServerSettings, Shared, TakenUp, refusal,
+};
+use crate::store::{Fact, StoreError, encode as rows};
 
 fn view(answer: Value) -> Result<View, Odd> {
     let [now, generation, identity, changes, standing, beat, members, recorded] =
@@ -52,8 +54,16 @@ fn lost(answer: Value, facts: &[Fact], now: Instant) -> Result<(RunId, Lost), Od
     Ok((run, lost))
 }
 
-fn fenced(me: SessionId) -> StoreError {
-    StoreError::new(Trouble::Fenced, format!("has closed session {me}"))
+/// Parts of an answer, or in their place why nothing was taken.
+type Taken<const N: usize> = Result<[Value; N], bool>;
+
+/// Whether the only part of an answer says that the session is gone, or else that the store went back.
+fn taken<const N: usize>(answer: Value) -> Result<Taken<N>, Odd> {
+    let parts = reply::list(answer)?;
+    match &parts[..] {
+        [why] => Ok(Err(reply::text(why)? == "gone")),
+        _ => reply::list_of(Value::Array(parts)).map(Ok),
+    }
 }
 
 fn asked_json(asked: &Asked) -> String {
@@ -90,34 +100,38 @@ impl Shared for Redis {
     fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
         self.tidying.shared = true;
         let mut join = self.of_member("join", me);
-        join.arg(rows::jobs_json(jobs));
+        join.arg(rows::jobs_json(jobs)).arg(me.beat);
         encode::member_fields(&mut join, me);
         self.link.ask(&join, view)
     }
 
     fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
         let mut beat = self.of_member("beat", me);
+        beat.arg(me.beat);
         encode::member_fields(&mut beat, me);
         self.link.ask(&beat, view)
     }
 
-    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
+    fn commit(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        facts: &[Fact],
+    ) -> Result<Committed, StoreError> {
         let mut commit = self.link.operation("commit");
-        commit.arg(me.to_string()).arg(last_moment(facts));
+        commit.arg(me.to_string()).arg(acked).arg(last_moment(facts));
         encode::facts(&mut commit, facts);
         self.touch(facts);
         let committed = self.link.ask(&commit, |answer| {
-            let mut answer = reply::list(answer)?;
-            if answer.len() == 1 {
-                return Ok(None);
-            }
-            let lists = answer.pop().ok_or(Odd)?;
-            let [beat, now] = reply::list_of(Value::Array(answer))?;
+            let [beat, now, lists] = match taken(answer)? {
+                Ok(parts) => parts,
+                Err(gone) => return Ok(Err(gone)),
+            };
             let (beat, now) = (reply::number(&beat)?, encode::instant(reply::text(&now)?)?);
             let lost = reply::list(lists)?.into_iter().map(|one| lost(one, facts, now));
-            Ok(Some(Committed { lost: lost.collect::<Result<_, _>>()?, beat, now }))
+            Ok(Ok(Committed { lost: lost.collect::<Result<_, _>>()?, beat, now }))
         })?;
-        committed.ok_or_else(|| fenced(me))
+        committed.map_err(|gone| refusal(me, acked, Some(gone)))
     }
 
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
@@ -129,19 +143,24 @@ impl Shared for Redis {
     fn adopt(
         &mut self,
         me: SessionId,
+        acked: u64,
         runs: &[(RunId, SessionId)],
-    ) -> Result<Vec<RunId>, StoreError> {
+    ) -> Result<Adopted, StoreError> {
         let mut adopt = self.link.operation("adopt");
-        adopt.arg(me.to_string());
+        adopt.arg(me.to_string()).arg(acked);
         for (run, session) in runs {
             adopt.arg(run.0).arg(session.to_string());
         }
         let adopted = self.link.ask(&adopt, |answer| {
-            let mine = reply::list(answer)?.into_iter().nth(1);
+            let [beat, mine] = match taken(answer)? {
+                Ok(parts) => parts,
+                Err(gone) => return Ok(Err(gone)),
+            };
             let run = |value: Value| Ok(RunId(reply::number(&value)?));
-            mine.map(|mine| reply::list(mine)?.into_iter().map(run).collect()).transpose()
+            let runs = reply::list(mine)?.into_iter().map(run).collect::<Result<_, Odd>>()?;
+            Ok(Ok(Adopted { runs, beat: reply::number(&beat)? }))
         })?;
-        adopted.ok_or_else(|| fenced(me))
+        adopted.map_err(|gone| refusal(me, acked, Some(gone)))
     }
 
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {

@@ -466,12 +466,17 @@ local function put(id, machine, hash, fields)
   changed()
 end
 
--- One more beat of a session that is not gone; else nothing.
-local function beat(id)
+-- One more beat of a session that has had so many acknowledged. Else nothing, and why: it is `gone`, or
+-- this store has gone `back`, for it has not had so many.
+local function beat(id, acked)
   local key = P .. 's:' .. id
   local row = call('HMGET', key, 'beat', 'gone')
-  if not row[1] or row[2] then
-    return nil
+  if row[2] then
+    return nil, 'gone'
+  elseif tonumber(row[1] or '0') < tonumber(acked) then
+    return nil, 'back'
+  elseif not row[1] then
+    return nil, 'gone'
   end
   call('HSET', key, 'seen', clock())
   return text(call('HINCRBY', key, 'beat', 1))
@@ -494,33 +499,35 @@ function operations.write(at)
   return lost
 end
 
--- session, last moment, facts
-function operations.commit(id, at)
-  local count = beat(id)
+-- session, how many beats it has had acknowledged, last moment, facts
+function operations.commit(id, acked, at)
+  local count, why = beat(id, acked)
   if not count then
-    return { 'gone' }
+    return { why }
   end
   local key = P .. 's:' .. id
   writer = { key = key, id = id, host = call('HGET', key, 'host') or '', until_due = clock(2) }
-  take(4)
+  take(5)
   alive_at(at)
   return { count, clock(), lost }
 end
 
--- id, machine, hash, jobs, fields
-function operations.join(id, machine, hash, jobs)
-  put(id, machine, hash, 6)
+-- id, machine, hash, jobs, how many beats it has had acknowledged, fields
+function operations.join(id, machine, hash, jobs, acked)
+  if call('EXISTS', P .. 's:' .. id) == 0 or beat(id, acked) then
+    put(id, machine, hash, 7)
+  end
   call('HSETNX', P .. 'files', hash, jobs)
   -- Whoever is first says which server the fleet has begun with.
   call('HSETNX', FLEET, 'recorded', identity())
   return view(id)
 end
 
--- id, machine, hash, fields
-function operations.beat(id, machine, hash)
-  if beat(id) then
+-- id, machine, hash, how many beats it has had acknowledged, fields
+function operations.beat(id, machine, hash, acked)
+  if beat(id, acked) then
     local at = loaded(id, machine, hash, clock())
-    call('HSET', P .. 's:' .. id, 'loaded', at, unpack(ARGV, 5))
+    call('HSET', P .. 's:' .. id, 'loaded', at, unpack(ARGV, 6))
   end
   return view(id)
 end
@@ -541,13 +548,15 @@ function operations.reap(by, whom, seen)
   return 1
 end
 
--- id, then runs, each with the session that has had it: answers those that are this session's now
-function operations.adopt(id)
-  if not beat(id) then
-    return { 'gone' }
+-- id, how many beats it has had acknowledged, then runs, each with the session that has had it: answers
+-- those that are this session's now
+function operations.adopt(id, acked)
+  local count, why = beat(id, acked)
+  if not count then
+    return { why }
   end
   local host, mine = call('HGET', P .. 's:' .. id, 'host') or '', {}
-  for place = 3, #ARGV, 2 do
+  for place = 4, #ARGV, 2 do
     local run, of = ARGV[place], ARGV[place + 1]
     local seq = record_of(run)
     local record = seq and P .. 'r:' .. seq
@@ -566,7 +575,7 @@ function operations.adopt(id)
       mine[#mine + 1] = run
     end
   end
-  return { 'mine', mine }
+  return { count, mine }
 end
 
 -- id, whether it has ended

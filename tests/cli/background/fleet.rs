@@ -20,7 +20,7 @@ use schedrs::jobfile::load_text;
 use schedrs::outcome::Outcome;
 use schedrs::output::{Output, Settings};
 use schedrs::store::memory::Memory;
-use schedrs::store::shared::{Asked, Committed, Files, Shared, TakenUp};
+use schedrs::store::shared::{Adopted, Asked, Committed, Files, Shared, TakenUp};
 use schedrs::store::{
     Fact, Limits, Query, Reader, Restored, RunRecord, Store, StoreError, Trouble,
 };
@@ -74,8 +74,13 @@ impl Shared for Wire {
     fn beat(&mut self, me: &Member) -> Result<View, StoreError> {
         self.through()?.beat(me)
     }
-    fn commit(&mut self, me: SessionId, facts: &[Fact]) -> Result<Committed, StoreError> {
-        self.through()?.commit(me, facts)
+    fn commit(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        facts: &[Fact],
+    ) -> Result<Committed, StoreError> {
+        self.through()?.commit(me, acked, facts)
     }
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
         self.through()?.reap(by, whom, beat)
@@ -83,9 +88,10 @@ impl Shared for Wire {
     fn adopt(
         &mut self,
         me: SessionId,
+        acked: u64,
         runs: &[(RunId, SessionId)],
-    ) -> Result<Vec<RunId>, StoreError> {
-        self.through()?.adopt(me, runs)
+    ) -> Result<Adopted, StoreError> {
+        self.through()?.adopt(me, acked, runs)
     }
     fn leave(&mut self, me: SessionId, ended: bool) -> Result<(), StoreError> {
         self.through()?.leave(me, ended)

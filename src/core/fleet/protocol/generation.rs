@@ -1,32 +1,32 @@
 //! The store that has forgotten what it had acknowledged: after a failover to a copy that had not
 //! got everything, or a restart without its disk.
 //!
-//! It is noticed by what it says that cannot be. Then it gets a new *generation*, in which nothing
-//! begins until each session has told again what it knows, or is gone. What a session that is gone
-//! has not told may have begun or not: that is lost, and not run a second time. Each of these was
-//! found to be necessary (`tests/fleet`).
+//! It is noticed by what it says that cannot be, above all of this session's beats: each call that counts
+//! as one says which number was acknowledged last, and a store that is below that takes nothing. If it
+//! counted on, its number would look right again after as many calls as it has forgotten, and all of
+//! their answers may be lost. Then it gets a new *generation*, in which nothing begins until each
+//! session has told again what it knows, or is gone. What a session that is gone has not told may have
+//! begun or not: that is lost, and not run a second time. Each of these was found to be necessary
+//! (`tests/fleet`).
 
 use super::{Fleet, Notice, Output, Stage};
 use crate::core::fleet::{JobList, Member, View};
 use crate::core::instant::Now;
 use crate::core::sort;
 
+/// How it is noticed, in most cases.
+const BEAT_MISSING: &str = "an acknowledged heartbeat is missing";
+
 impl Fleet {
     /// How a view shows that the store has forgotten something, if it does.
-    pub(super) fn has_gone_back(
-        &self,
-        view: &View,
-        beat: u64,
-        joins: bool,
-    ) -> Option<&'static str> {
+    pub(super) fn has_gone_back(&self, view: &View, beat: u64) -> Option<&'static str> {
         let are_known = !view.identity.is_empty() && !view.recorded.is_empty();
         if are_known && view.identity != view.recorded {
             return Some("a different server answers than at the start");
         }
         let before = self.view.as_ref()?;
-        let is_missing = if joins { beat < self.acked } else { beat <= self.acked };
-        if is_missing {
-            return Some("an acknowledged heartbeat is missing");
+        if beat < self.me.beat {
+            return Some(BEAT_MISSING);
         }
         if view.generation < self.generation {
             return Some("its generation went back");
@@ -48,14 +48,22 @@ impl Fleet {
 
     /// The store knows nothing of this session, which it has known.
     pub(super) fn forgotten(&mut self, now: Now, out: &mut Vec<Output>) {
-        if self.acked > 0 {
+        if self.me.beat > 0 {
             self.went_back("it does not know this host", out);
             self.trusted = None;
         }
         // Not as another: what runs here goes on, and its records are still to be written.
-        self.me.beat = self.acked;
         self.heard = None;
         self.to_join = true;
+        self.next_beat = now.mono;
+    }
+
+    /// The store has not taken a commit, because it has forgotten one: the next beat says more.
+    pub(super) fn refused(&mut self, now: Now, out: &mut Vec<Output>) {
+        if self.stage == Stage::Fenced {
+            return;
+        }
+        self.went_back(BEAT_MISSING, out);
         self.next_beat = now.mono;
     }
 

@@ -21,13 +21,16 @@ pub enum Input<'a> {
         /// What it answered.
         view: &'a View,
     },
-    /// A commit of facts was acknowledged, which counts as a beat.
+    /// A commit of facts, or an adoption, was acknowledged, which counts as a beat.
     Committed {
         /// How many beats the store has had now.
         beat: u64,
         /// When the call began.
         sent: Mono,
     },
+    /// The store has refused a commit or an adoption, because it has had fewer beats of this session
+    /// than it has acknowledged.
+    Refused,
     /// The store did not answer a call, whichever.
     Failed,
     /// The store has refused a commit because this session is gone.

@@ -192,7 +192,7 @@ mod tests {
     fn tell(store: &mut Memory, host: &str, facts: &[Fact]) {
         let session = SessionId(facts.len() as u64);
         store.join(&Member::new(session, host), &[]).unwrap();
-        Shared::commit(store, session, facts).unwrap();
+        Shared::commit(store, session, 0, facts).unwrap();
     }
 
     /// Whether few are asked for or many, what is found is of these, as it was written.

@@ -10,13 +10,13 @@ use super::Driver;
 use crate::core::event::{Elsewhere, HomeChange, JobRecord, RunAgain, RunId, TakenJob};
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::protocol::{Input, Left, Remains};
-use crate::core::fleet::{Lost, SessionId};
+use crate::core::fleet::{Lost, Member, SessionId};
 use crate::core::instant::{Instant, Mono};
 use crate::core::outcome::Outcome;
 use crate::core::sort;
 use crate::store::Fact;
 use crate::store::keeper::{OthersEvent, StoreEvent, hold};
-use crate::store::shared::OpenElsewhere;
+use crate::store::shared::{Adopted, OpenElsewhere};
 use crate::sys::{clock, machine};
 
 /// So long claims are looked for that may come late, after no host answered a commit.
@@ -141,9 +141,8 @@ impl Driver {
         if self.runs.to_adopt.is_empty() {
             return;
         }
-        let (me, runs) = (self.fleet.me().id, self.runs.to_adopt.clone());
-        let adopted = self.ask(|store| store.adopt(me, &runs));
-        let Some(adopted) = self.unless_failed(adopted) else { return };
+        let runs = self.runs.to_adopt.clone();
+        let Some(adopted) = self.adopt_runs(&runs) else { return };
         self.runs.to_adopt.clear();
         let refused = runs.iter().map(|(run, _)| *run).filter(|run| !adopted.contains(run));
         let jobs = self.fleet.by_id();
@@ -168,9 +167,17 @@ impl Driver {
             return true;
         }
         let runs: Vec<_> = self.runs.adopted.iter().map(|(run, of)| (*run, *of)).collect();
-        let me = self.fleet.me().id;
-        let adopted = self.ask(|store| store.adopt(me, &runs));
-        self.unless_failed(adopted).is_some()
+        self.adopt_runs(&runs).is_some()
+    }
+
+    /// Has these runs become this session's. Answers those that are.
+    fn adopt_runs(&mut self, runs: &[(RunId, SessionId)]) -> Option<Vec<RunId>> {
+        let Member { id: me, beat: acked, .. } = *self.fleet.me();
+        let sent = clock::boot().mono;
+        let done = self.ask(|store| store.adopt(me, acked, runs));
+        let Adopted { runs, beat } = self.unless_failed(done)?;
+        self.tell(Input::Committed { beat, sent });
+        Some(runs)
     }
 
     /// What is said of runs that others have begun again is not to be written.
@@ -408,9 +415,7 @@ impl Driver {
             return Some(Vec::new());
         }
         let runs: Vec<_> = again.iter().map(|(again, session)| (again.run, *session)).collect();
-        let me = self.fleet.me().id;
-        let adopted = self.ask(|store| store.adopt(me, &runs));
-        let adopted = self.unless_failed(adopted)?;
+        let adopted = self.adopt_runs(&runs)?;
         let (mine, refused): (Vec<_>, Vec<_>) =
             again.into_iter().partition(|(again, _)| adopted.contains(&again.run));
         for (again, session) in mine {
