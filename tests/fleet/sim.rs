@@ -612,6 +612,17 @@ fn histories(seeds: std::ops::Range<u64>) {
     println!("{starts} processes, {} kinds of faults", kinds.len());
 }
 
+/// Each of these broke a law once.
+#[test]
+fn histories_of_which_something_was_learned() {
+    for (seed, _why) in [
+        (508_125, "a host was called dead by a beat to which the store had gone back"),
+        (510_878, "this store forgot all, where nothing had been written for half a minute"),
+    ] {
+        histories(seed..seed + 1);
+    }
+}
+
 /// `SCHEDRS_FLEET_HISTORIES=1000000` for more; `SCHEDRS_FLEET_SEED` for another beginning.
 #[test]
 fn no_due_time_twice_and_none_without_a_fate() {

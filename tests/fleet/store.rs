@@ -200,7 +200,8 @@ impl Store {
         if !self.remembers {
             return answer;
         }
-        while self.past.front().is_some_and(|(then, _)| *then < now - 30_000_000) {
+        // The last one before that is what it was then.
+        while self.past.get(1).is_some_and(|(then, _)| *then < now - 30_000_000) {
             self.past.pop_front();
         }
         self.past.push_back((now, self.state.clone()));

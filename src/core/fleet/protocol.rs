@@ -306,7 +306,8 @@ impl Fleet {
             self.me.generation = view.generation;
             self.told = true;
         }
-        self.watch(view, sent, now, out);
+        let forgets = back.is_some() || self.back || view.generation > self.generation;
+        self.watch(view, forgets, sent, now, out);
         self.stage = match self.stage {
             Stage::Outside => Stage::Joined,
             _ => Stage::In,

@@ -34,8 +34,16 @@ impl Watch {
 
 impl Fleet {
     /// Looks at the beats of the others; who was silent for a lease is to be called dead.
-    pub(super) fn watch(&mut self, view: &View, sent: Mono, now: Now, out: &mut Vec<Output>) {
-        // Whoever was out of touch for long cannot tell who else was.
+    pub(super) fn watch(
+        &mut self,
+        view: &View,
+        forgets: bool,
+        sent: Mono,
+        now: Now,
+        out: &mut Vec<Output>,
+    ) {
+        // Whoever was out of touch for long cannot tell who else was. And in a store that has forgotten, a
+        // beat that has not moved may be one that did.
         let in_touch = self.heard.is_some_and(|heard| sent.since(heard) <= self.timing.lease / 2);
         for member in view.members.iter().filter(|member| member.id != self.me.id) {
             if let Some(gone) = member.gone {
@@ -50,7 +58,7 @@ impl Fleet {
             }
             let begin = Watch { beat: member.beat, since: now.mono, leaving: member.leaving };
             match self.watches.get_mut(&member.id) {
-                Some(watch) if in_touch && watch.beat == member.beat => {
+                Some(watch) if in_touch && !forgets && watch.beat == member.beat => {
                     let silent = sent.since(watch.since);
                     if silent >= self.timing.lease {
                         out.push(Output::Reap { whom: member.id, beat: member.beat });
