@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schedrs::fleet::Member;
 use schedrs::instant::{Instant, MICROS};
 use schedrs::job::Overlap;
 use schedrs::outcome::Outcome;
@@ -23,7 +24,19 @@ pub(crate) fn hold(history: &History, world: &World) -> Result<(), String> {
         }
         with_a_fate(&name, plan, &mine, history, world)?;
     }
+    files_are_known(world)?;
     nothing_open(history, world)
+}
+
+/// Whoever is there can be asked for a job by the others, for they know what is in its file.
+fn files_are_known(world: &World) -> Result<(), String> {
+    let state = &world.store.state;
+    let is_known = |member: &Member| state.files.contains_key(&member.jobfile_hash);
+    let mut alive = state.members.values().filter(|member| member.gone.is_none());
+    match alive.find(|member| !is_known(member)) {
+        Some(member) => Err(format!("nobody knows what is in the file of {}", member.host)),
+        None => Ok(()),
+    }
 }
 
 /// What ran a while before the end is over for the store too, whatever that has forgotten meanwhile:

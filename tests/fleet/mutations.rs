@@ -107,6 +107,15 @@ fn forgets_an_end(seed: u64) -> Vec<(i64, Fault)> {
     vec![(crash, forgets), (crash, deaf)]
 }
 
+/// A host loads another file, and the server crashes and forgets that.
+fn forgets_a_file(seed: u64) -> Vec<(i64, Fault)> {
+    let mut rng = Rng::new(seed);
+    let loads = 30 * MICROS + rng.within(0..=3 * MICROS);
+    let crash = loads + rng.within(10_000..=400_000);
+    let forgets = Fault::Crash(rng.within(1_000..=500_000));
+    vec![(loads, Fault::Reload((seed % 2) as usize, 1)), (crash, forgets)]
+}
+
 /// Tries histories with a part missing, until one breaks the law that it is there for.
 #[track_caller]
 fn must_break(law: &str, history: impl Fn(u64) -> History) {
@@ -185,7 +194,12 @@ fn without_ending_it_in_time_a_run_is_begun_beside_itself() {
 #[test]
 fn with_all_of_its_parts_nothing_is_broken() {
     for seed in 1..60 {
-        for faults in [dies_first(seed), stops_before_the_answer(seed), forgets_an_end(seed)] {
+        for faults in [
+            dies_first(seed),
+            stops_before_the_answer(seed),
+            forgets_an_end(seed),
+            forgets_a_file(seed),
+        ] {
             let history = History { faults, ..few(seed) };
             if let Err(broken) = World::new(history.clone()).run() {
                 panic!("seed {seed}: {broken}\n{history:#?}");

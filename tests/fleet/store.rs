@@ -38,7 +38,7 @@ pub(crate) struct State {
     recorded: u64,
     changes: u64,
     pub(crate) members: BTreeMap<SessionId, Member>,
-    files: BTreeMap<u64, JobList>,
+    pub(crate) files: BTreeMap<u64, JobList>,
     pub(crate) jobs: BTreeMap<Box<str>, JobRecord>,
     pub(crate) rows: BTreeMap<RunId, Row>,
     pub(crate) fates: Vec<Fate>,

@@ -115,6 +115,8 @@ impl Fleet {
         self.back = false;
         self.told = false;
         self.open = false;
+        // A beat only names its file, of which nobody may know by now what is in it.
+        self.to_join = true;
         out.push(Output::Notice(Notice::NewGeneration(view.generation)));
         // Silence is measured again: a store that was away was away for all.
         for watch in self.watches.values_mut() {
