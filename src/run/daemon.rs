@@ -198,7 +198,6 @@ fn let_go(
     patience: Duration,
 ) {
     effects.settle_records();
-    effects.end_messages();
     effects.mailbox().close();
     // Another may begin once the store is free: by then its socket is, too.
     if let Some(server) = &server {
@@ -211,6 +210,7 @@ fn let_go(
     // What the store does not have yet, it is to have; also when the loop has failed.
     effects.output().settle();
     effects.hooks().settle(patience);
+    effects.end_messages(clock::now());
     effects.finish_records(clock::wall());
     if let Some(server) = server {
         server.stop();
@@ -521,7 +521,6 @@ impl Loop<'_> {
                 Message::Call(call) => self.called(call),
                 Message::OwnPart(number, response) => self.own_part(number, *response),
                 Message::Printed(run, text) => self.effects.printed(run, &text, clock::now()),
-                Message::Tried(id, tried) => self.effects.tried(&id, &tried, clock::now()),
             }
         }
     }

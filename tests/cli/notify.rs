@@ -186,3 +186,19 @@ fn what_would_be_told() {
         .collect();
     assert_eq!(kinds, ["failed", "still_failing", "still_failing"]);
 }
+
+/// A message that is on its way when the scheduler stops is not sent again by the next one.
+#[test]
+fn what_arrives_at_the_very_end_has_arrived() {
+    let route = "[notify.ops]\ncommand = 'cat >> told.jsonl; read go < gate'\ngather = '0s'\n\
+                 pause = '0s'\n";
+    let bench = Bench::new(&format!("{route}{FLAKY}"));
+    bench.fifo("gate");
+    let running = bench.listening();
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    until("it is on its way", || types(&bench) == ["run.failed"]);
+    running.signal("TERM");
+    bench.write_fifo("gate");
+    assert_eq!(running.wait().code, Some(0));
+    assert_eq!(listed(&bench)[0]["state"], "sent");
+}

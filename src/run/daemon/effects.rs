@@ -40,7 +40,6 @@ use crate::control::Call;
 use crate::core::event::{Action, Active, Event, Notice, Record, Remember, Response, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
-use crate::core::notify::outbox::Tried;
 use crate::run::child::cgroup::{Group, Groups};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
@@ -76,8 +75,6 @@ pub(crate) enum Message {
     OwnPart(u64, Box<Response>),
     /// The end of what a run has printed, for who is told of it.
     Printed(RunId, String),
-    /// What has become of a message to people.
-    Tried(Box<str>, Vec<Tried>),
 }
 
 /// See the [module](self).

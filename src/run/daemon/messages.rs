@@ -24,6 +24,7 @@ use crate::run::output::WithTail;
 use crate::store::{Fact, Reader, Restored};
 use crate::sys::mailbox::Mailbox;
 pub(super) use errand::Errand;
+use errand::Heard;
 
 /// What could not be answered for so long is tried again: a secret that is on a disk that hangs.
 const GIVEN_UP: Duration = Duration::from_secs(60);
@@ -34,6 +35,8 @@ pub(super) struct Messages {
     host: Arc<str>,
     hooks: Hooks,
     mailbox: Mailbox<Message>,
+    /// What has become of messages. It is read once more when the loop has ended.
+    heard: Mailbox<Heard>,
     /// What is being tried, and since when.
     flying: HashMap<Box<str>, (Letter, Mono)>,
     /// What is to begin.
@@ -70,6 +73,7 @@ impl Messages {
             notifier: Notifier::new(host, &seed, set.settings.routes.to_vec()),
             host: host.into(),
             hooks,
+            heard: Mailbox::new(Arc::clone(mailbox.waker())),
             mailbox,
             flying: HashMap::new(),
             errands: Vec::new(),
@@ -187,8 +191,13 @@ impl Messages {
         self.perform(effects, now)
     }
 
-    /// What has become of a message.
-    pub(super) fn tried(&mut self, message: &str, tried: &[Tried], now: Now) -> Vec<Fact> {
+    /// What has become of messages since the last time.
+    pub(super) fn listen(&mut self, now: Now) -> Vec<Fact> {
+        let heard = self.heard.take();
+        heard.iter().flat_map(|Heard(id, tried)| self.tried(id, tried, now)).collect()
+    }
+
+    fn tried(&mut self, message: &str, tried: &[Tried], now: Now) -> Vec<Fact> {
         // It was given up before.
         let Some((letter, _)) = self.flying.remove(message) else { return Vec::new() };
         let effects = self.notifier.tried(&letter, tried, now);
@@ -312,7 +321,7 @@ impl Messages {
             zones: self.zones_of(&letter),
             zone: self.zone.clone(),
             hooks: self.hooks.clone(),
-            mailbox: self.mailbox.clone(),
+            mailbox: self.heard.clone(),
             threads: Arc::clone(&self.threads),
             letter: letter.clone(),
             route,

@@ -5,7 +5,6 @@ use crate::core::event::{Action, RouteVitals, RunId};
 use crate::core::instant::Now;
 use crate::core::job::JobSet;
 use crate::core::notify::notifier::Wakeup;
-use crate::core::notify::outbox::Tried;
 use crate::run::daemon::messages::{Errand, Messages};
 use crate::store::Fact;
 
@@ -41,16 +40,12 @@ impl Effects {
         self.write(facts.unwrap_or_default());
     }
 
-    /// What has become of a message.
-    pub(in crate::run::daemon) fn tried(&mut self, message: &str, tried: &[Tried], now: Now) {
-        let facts = self.messages.as_mut().map(|messages| messages.tried(message, tried, now));
-        self.write(facts.unwrap_or_default());
-    }
-
-    /// Sends what is due.
+    /// Hears what has become of messages, and sends what is due.
     pub(in crate::run::daemon) fn wake_messages(&mut self, now: Now) {
-        let facts = self.messages.as_mut().map(|messages| messages.wake(now));
-        self.write(facts.unwrap_or_default());
+        let Some(messages) = &mut self.messages else { return };
+        let mut facts = messages.listen(now);
+        facts.extend(messages.wake(now));
+        self.write(facts);
     }
 
     /// When that is.
@@ -69,10 +64,12 @@ impl Effects {
     }
 
     /// At the end of the loop: what is not sent yet is for the next scheduler, if there is a store.
-    pub(in crate::run::daemon) fn end_messages(&mut self) {
-        if let Some(messages) = self.messages.take() {
-            messages.end();
-        }
+    pub(in crate::run::daemon) fn end_messages(&mut self, now: Now) {
+        let Some(mut messages) = self.messages.take() else { return };
+        // What has arrived meanwhile is not to be sent again.
+        let facts = messages.listen(now);
+        self.write(facts);
+        messages.end();
     }
 
     /// Writes facts, and begins with what is to be sent once the store has them.

@@ -1,5 +1,5 @@
 //! One message on its way: its secrets are read, on a thread of its own, as a file may hang; then a
-//! program of this machine takes it (`command`, `sendmail`), or a helper process delivers it. What comes of it is a [`Message::Tried`].
+//! program of this machine takes it (`command`, `sendmail`), or a helper process delivers it. What comes of it is [`Heard`].
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,7 +14,6 @@ use crate::core::zone::Zone;
 use crate::notify::secret::{Machine, Secrets};
 use crate::notify::{Context, form, wire};
 use crate::problem::clean;
-use crate::run::daemon::effects::Message;
 use crate::run::hook::{Hook, HookDone, HookResult, Hooks};
 use crate::sys::clock;
 use crate::sys::mailbox::Mailbox;
@@ -30,6 +29,10 @@ const MOST_SAID: usize = 200;
 /// So many threads may hang in reading secrets.
 const MOST_THREADS: usize = 16;
 
+/// What has become of a message, by its id.
+#[derive(Debug)]
+pub(in crate::run::daemon) struct Heard(pub(super) Box<str>, pub(super) Vec<Tried>);
+
 fn again(id: Box<str>, answer: &str) -> Tried {
     Tried { id, verdict: Verdict::Again(None), answer: answer.into() }
 }
@@ -43,7 +46,7 @@ pub(in crate::run::daemon) struct Errand {
     pub(super) zones: HashMap<Box<str>, Zone>,
     pub(super) zone: Zone,
     pub(super) hooks: Hooks,
-    pub(super) mailbox: Mailbox<Message>,
+    pub(super) mailbox: Mailbox<Heard>,
     /// One for each thread.
     pub(super) threads: Arc<()>,
 }
@@ -59,7 +62,7 @@ impl Errand {
         let thread = std::thread::Builder::new().name("notify".to_owned());
         if let Err(error) = thread.stack_size(256 * 1024).spawn(move || self.run()) {
             let answer = format!("no thread can be started: {error}");
-            mailbox.send(Message::Tried(id.clone(), vec![again(id, &answer)]));
+            mailbox.send(Heard(id.clone(), vec![again(id, &answer)]));
         }
     }
 
@@ -95,7 +98,7 @@ impl Errand {
         };
         let mailbox = self.mailbox.clone();
         let done = Box::new(move |done: HookDone| {
-            mailbox.send(Message::Tried(id.clone(), tried(&id, task.as_ref(), &done)));
+            mailbox.send(Heard(id.clone(), tried(&id, task.as_ref(), &done)));
         });
         if self.hooks.submit(hook, done).is_err() {
             self.fail("too many hooks are waiting");
@@ -112,7 +115,7 @@ impl Errand {
 
     fn fail(&self, why: &str) {
         let id = self.letter.id.clone();
-        self.mailbox.send(Message::Tried(id.clone(), vec![again(id, why)]));
+        self.mailbox.send(Heard(id.clone(), vec![again(id, why)]));
     }
 }
 
