@@ -89,6 +89,25 @@ fn a_timeout_reaches_the_whole_tree() {
     running.stop();
 }
 
+/// The control group of what was killed is not given to another: from Linux 6.14 on that would be killed
+/// as well.
+#[test]
+fn who_comes_after_one_that_was_killed_is_not() {
+    let bench = Bench::new(
+        r#"
+        jobs.bad = { command = "trap '' TERM; while :; do sleep 1000; done", date = "now", timeout = "100ms", kill_after = "10ms" }
+        jobs.next = { command = "true", interval = "1s" }
+        "#,
+    );
+    let mut running = bench.run();
+    running.event("timed_out", "bad");
+    for _ in 0..3 {
+        running.event("succeeded", "next");
+    }
+    let done = running.stop();
+    assert_eq!(done.count("killed"), 0, "{done:#?}");
+}
+
 #[test]
 fn a_stopped_process_is_ended_like_any_other() {
     let bench = Bench::new(

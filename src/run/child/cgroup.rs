@@ -12,7 +12,9 @@
 //! used: a process can only be moved into its groups, and moving waits for every processor of the
 //! machine, 12 ms on an idle one of two. Being made in a group costs 15 µs.
 //!
-//! Directories are made ahead and used again once nothing is left in them. A lock on the
+//! Directories are made ahead and used again once nothing is left in them, but for those that were
+//! killed: Linux from 6.14 on compares how often that was done to the new process's group with how often
+//! it was done to its parent's, and kills the process at once where these differ. A lock on the
 //! scheduler's own directory says that it is alive; what a crash leaves is removed by the next
 //! scheduler in the same place.
 
@@ -23,12 +25,12 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{Access, FlockOperation, access, flock};
 
-use super::tree;
+use super::{tree, vfork};
 use crate::store::Process;
 use crate::sys::clock;
 
@@ -69,6 +71,8 @@ pub struct Group {
     home: Option<Arc<Home>>,
     /// There is nothing in it, and nothing about it was changed.
     is_clean: bool,
+    /// What was in it was killed, and so would be what is made in it.
+    was_killed: AtomicBool,
 }
 
 impl Groups {
@@ -94,6 +98,7 @@ impl Groups {
         if kind.trim() != "domain" {
             return Err(format!("{} takes no processes ({})", own.display(), kind.trim()));
         }
+        home.try_one()?;
         remove_dead(&own, &home.path);
         let runs = runs.min(MOST_FREE);
         home.make_ahead(runs.min(AT_ONCE));
@@ -108,7 +113,7 @@ impl Groups {
 
     /// A group for a run, and its directory for the kernel, if they can be had.
     pub fn take(&self) -> Option<(Group, OwnedFd)> {
-        if self.0.failed.load(Ordering::Relaxed) {
+        if self.0.failed.load(Relaxed) {
             return None;
         }
         let free = self.0.pool().free.pop();
@@ -119,11 +124,8 @@ impl Groups {
                 return None;
             }
         };
-        let mut group = Group { path, home: Some(Arc::clone(&self.0)), is_clean: true };
-        let directory = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC)
-            .open(&group.path);
+        let mut group = Group::new(path, Some(Arc::clone(&self.0)));
+        let directory = for_kernel(&group.path);
         // One that cannot be opened is not kept for the next.
         group.is_clean = directory.is_ok();
         Some((group, directory.ok()?.into()))
@@ -132,14 +134,14 @@ impl Groups {
     /// Nothing more is started: they are removed, whoever still holds on to this. What is left
     /// running keeps its group, which the next scheduler removes.
     pub fn close(&self) {
-        self.0.failed.store(true, Ordering::Relaxed);
+        self.0.failed.store(true, Relaxed);
         self.0.pool().free.clear();
         remove(&self.0.path, DEPTH);
     }
 
     /// Processes cannot be made in them: nobody retries.
     pub fn give_up(&self, errno: i32) {
-        if !self.0.failed.swap(true, Ordering::Relaxed) {
+        if !self.0.failed.swap(true, Relaxed) {
             let error = io::Error::from_raw_os_error(errno);
             log::warn!(
                 event = "no_cgroup",
@@ -154,6 +156,25 @@ impl Groups {
 impl Home {
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a process in a group of its own, to see whether it lives there.
+    fn try_one(&self) -> Result<(), String> {
+        let path = self.make().map_err(|error| format!("no group can be made: {error}"))?;
+        let directory = for_kernel(&path).map_err(|error| error.to_string())?;
+        let lives = vfork::lives_in(&directory.into());
+        let _ = fs::remove_dir(&path);
+        match lives {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the kernel kills what is made in one (Linux 6.14 and later, where \
+                              the scheduler's own group was killed before)"
+                .to_owned()),
+            Err(errno) => Err(format!(
+                "{} takes no process: {}",
+                self.path.display(),
+                io::Error::from_raw_os_error(errno)
+            )),
+        }
     }
 
     fn make_ahead(&self, count: usize) {
@@ -182,6 +203,11 @@ impl Drop for Home {
 }
 
 impl Group {
+    fn new(path: PathBuf, home: Option<Arc<Home>>) -> Group {
+        let is_clean = home.is_some();
+        Group { path, home, is_clean, was_killed: AtomicBool::new(false) }
+    }
+
     /// That of a process of an earlier scheduler, if it is in one.
     pub fn of(pid: u32) -> Option<Group> {
         let (mount, root) = mounted().ok()?;
@@ -193,7 +219,7 @@ impl Group {
         let depth = names.by_ref().collect::<Vec<_>>().iter().rposition(is_home)?;
         let path = mount.join(below.iter().take(depth + 2).collect::<PathBuf>());
         let is_group = below.iter().count() > depth + 1;
-        is_group.then_some(Group { path, home: None, is_clean: false })
+        is_group.then(|| Group::new(path, None))
     }
 
     /// A process was made in it.
@@ -218,6 +244,7 @@ impl Group {
 
     /// Everything in it and below it is killed by the kernel, also who forks at this moment.
     pub fn kill(&self) -> io::Result<()> {
+        self.was_killed.store(true, Relaxed);
         OpenOptions::new().write(true).open(self.path.join("cgroup.kill"))?.write_all(b"1")
     }
 
@@ -246,7 +273,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         match &self.home {
-            Some(home) if self.is_clean => {
+            Some(home) if self.is_clean && !*self.was_killed.get_mut() => {
                 let mut pool = home.pool();
                 if pool.free.len() < MOST_FREE {
                     pool.free.push(std::mem::take(&mut self.path));
@@ -269,6 +296,12 @@ impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Group({})", self.path.display())
     }
+}
+
+/// The directory of a group, for the kernel to make a process in it.
+fn for_kernel(path: &Path) -> io::Result<File> {
+    let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// The group's path in a `/proc/PID/cgroup`.
@@ -394,7 +427,7 @@ mod tests {
     #[test]
     fn a_group_holds_what_is_below_it_and_nothing_beside_it() {
         let path = "/sys/fs/cgroup/system.slice/schedrs-7-1/1".into();
-        let group = Group { path, home: None, is_clean: false };
+        let group = Group::new(path, None);
         for path in
             ["/system.slice/schedrs-7-1/1", "/../schedrs-7-1/1", "/schedrs-7-1/1/schedrs-9-1/2"]
         {
@@ -436,6 +469,18 @@ mod tests {
         let kept = second.path.clone();
         drop(second);
         assert!(groups.0.pool().free.contains(&kept));
+        // One that was killed is not, although nothing is left in it.
+        let (mut killed, directory) = groups.take().unwrap();
+        assert_eq!(killed.path, kept);
+        killed.kill().unwrap();
+        assert!(killed.is_empty().unwrap() && killed.is_clean);
+        drop((killed, directory));
+        assert!(!kept.exists() && !groups.0.pool().free.contains(&kept));
+        let (again, directory) = groups.take().unwrap();
+        let directory = File::from(directory).into();
+        assert_eq!(vfork::lives_in(&directory), Ok(true));
+        let kept = again.path.clone();
+        drop((again, directory));
         // What a dead scheduler has left is removed, what a living one has is not.
         let own = home.parent().unwrap();
         let (dead, lock) = make_home(own).unwrap();

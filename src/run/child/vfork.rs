@@ -129,6 +129,31 @@ pub(super) unsafe fn spawn(
     Ok(pid as u32)
 }
 
+/// Whether a process that is made in a control group lives: one is made that does nothing.
+pub(super) fn lives_in(group: &OwnedFd) -> Result<bool, i32> {
+    let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
+    let mut args = CloneArgs::into(group, libc::CLONE_VM | libc::CLONE_VFORK);
+    args.stack = stack.as_mut_ptr() as u64;
+    args.stack_size = (stack.capacity() * size_of::<u128>()) as u64;
+    let before = set_signal_mask(u64::MAX);
+    // SAFETY: `leave` makes one system call. This thread waits until the child has ended, so that the
+    // stack outlives it.
+    let made = unsafe { clone_onto(&args, leave, ptr::null_mut()) };
+    set_signal_mask(before);
+    let (pid, mut status) = (made?, 0);
+    // SAFETY: a child of this process that nobody else knows of.
+    while unsafe { libc::waitpid(pid, &raw mut status, 0) } == -1
+        && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
+    {}
+    Ok(libc::WIFEXITED(status))
+}
+
+/// The child of that.
+extern "C" fn leave(_: *mut c_void) -> c_int {
+    // SAFETY: a system call on a value.
+    unsafe { libc::_exit(0) }
+}
+
 /// Forks into a control group: 0 in the child, its id in the parent. The C library knows nothing of
 /// it, so that the child may only make system calls, those that concern all threads of a process
 /// not through the library, which would look for threads that are not there.
