@@ -127,6 +127,9 @@ enum Command {
     Schema(command::schema::Args),
     #[command(about = "Print a completion script for bash, zsh or fish")]
     Completions(command::completions::Args),
+    // Only the scheduler calls it.
+    #[command(hide = true, about = "Deliver notifications from standard input")]
+    Deliver(command::deliver::Args),
     // Only our own completion scripts call it.
     #[command(
         name = "__complete",
@@ -176,6 +179,7 @@ impl Command {
             Command::Store(args) => command::store::run(args, context),
             Command::Schema(args) => command::schema::run(args, context),
             Command::Completions(args) => command::completions::run(args, context),
+            Command::Deliver(args) => command::deliver::run(args, context),
             Command::Complete(args) => command::complete::run(args, context),
         }
     }

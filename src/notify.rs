@@ -9,14 +9,17 @@
 //! * `text` says it in English;
 //! * `wire` is what the scheduler and its helper say to each other: [`wire::Work`] and
 //!   [`wire::Verdict`];
-//! * `form` makes work of a message, with one file for each service; it is pure.
+//! * `form` makes work of a message, with one file for each service; it is pure;
+//! * `deliver` is the helper, `schedrs deliver`: it looks up names, speaks TLS and SMTP, and has no
+//!   rights.
 //!
 //! ```text
-//! Route, Message ──▶ form::work ──▶ Work ──▶ `schedrs deliver` ──▶ Verdict
+//! Route, Message ──▶ form::work ──▶ Work ──▶ deliver ──▶ Verdict
 //!         secret ──────▲
 //! ```
 
 mod context;
+pub mod deliver;
 pub mod form;
 pub mod line;
 pub mod secret;

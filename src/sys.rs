@@ -5,6 +5,7 @@
 pub(crate) mod accounts;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod clock;
+pub(crate) mod confine;
 pub(crate) mod epoll;
 pub(crate) mod file_id;
 pub(crate) mod heap;

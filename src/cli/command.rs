@@ -7,6 +7,7 @@ mod argument;
 pub(crate) mod at;
 pub(crate) mod complete;
 pub(crate) mod completions;
+pub(crate) mod deliver;
 pub(crate) mod doctor;
 mod each;
 pub(crate) mod edit;

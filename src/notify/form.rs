@@ -4,12 +4,10 @@
 //! notifications there are. `webhook` and `pagerduty` get one request for each: programs read them,
 //! and both have one event in each request. Their routes do not gather by default, so that a message
 //! has one notification anyway; where it has several, the pieces of work are named after the
-//! notifications, and the message is sent once all of them are ([`Verdict::together`]).
+//! notifications, and the outbox hears of each (`Service::is_one_by_one`).
 //!
 //! What is the same at each try, so that a receiver can tell a second copy: the `webhook-id`,
 //! PagerDuty's `dedup_key`, and the `Message-ID` of a mail.
-//!
-//! [`Verdict::together`]: super::wire::Verdict::together
 
 mod command;
 mod data;

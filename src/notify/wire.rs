@@ -233,17 +233,6 @@ impl Verdict {
         let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
         Tried { id: self.id.clone(), verdict, answer: parts.join(" ").into() }
     }
-
-    /// What has come of a message of several pieces of work: it is sent if all of them are, and to be
-    /// tried again if one is.
-    pub fn together(verdicts: impl IntoIterator<Item = Verdict>) -> Option<Verdict> {
-        verdicts.into_iter().reduce(|one, other| {
-            let retry_after = one.retry_after.max(other.retry_after);
-            let ms = one.ms.max(other.ms);
-            let worst = if other.result > one.result { other } else { one };
-            Verdict { retry_after, ms, ..worst }
-        })
-    }
 }
 
 /// Without what is secret, and without what is told.
@@ -344,31 +333,6 @@ mod tests {
         assert!(!shown.contains("hidden") && !shown.contains("pass"), "{shown}");
         assert!(shown.contains("https://example.org/…"), "{shown}");
         assert!(shown.contains("smtps://mail.example.org"), "{shown}");
-    }
-
-    #[test]
-    fn several_verdicts_are_one() {
-        let verdict = |result, retry_after| Verdict {
-            id: "m1".into(),
-            result,
-            status: None,
-            retry_after,
-            answer: String::new(),
-            ms: 1,
-        };
-        let rows: [(&[Fate], Fate); 4] = [
-            (&[Fate::Sent, Fate::Sent], Fate::Sent),
-            (&[Fate::Sent, Fate::Refused], Fate::Refused),
-            (&[Fate::Again, Fate::Refused, Fate::Sent], Fate::Again),
-            (&[Fate::Refused, Fate::Again], Fate::Again),
-        ];
-        for (fates, expected) in rows {
-            let all = fates.iter().map(|fate| verdict(*fate, None));
-            assert_eq!(Verdict::together(all).unwrap().result, expected, "{fates:?}");
-        }
-        assert_eq!(Verdict::together([]), None);
-        let all = [verdict(Fate::Again, Some(5)), verdict(Fate::Sent, Some(60))];
-        assert_eq!(Verdict::together(all).unwrap().retry_after, Some(60));
     }
 
     #[test]

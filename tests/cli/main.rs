@@ -10,6 +10,7 @@
 mod background;
 mod completions;
 mod control;
+mod deliver;
 #[cfg(feature = "postgres")]
 mod deploy;
 #[cfg(feature = "postgres")]

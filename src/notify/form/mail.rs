@@ -46,6 +46,9 @@ pub(super) fn form(
     let text = written(message, to, &from, &host, context);
     let mail = Mail { from: from.into(), to: to.to_vec(), text };
     let Some(server) = server else { return Ok(Task::Sendmail(mail)) };
+    if let Some(user) = to.iter().find(|to| !to.contains('@')) {
+        return Err(format!("mail: `{user}` is a user of this machine, whom no server knows"));
+    }
     let url = Url::smtp(&server.url).map_err(|why| format!("smtp: it {why}"))?;
     let password = context.secrets.key.as_ref().map(|key| key.secret_text().into());
     match (url.user(), &password) {

@@ -302,10 +302,11 @@ fn what_is_wrong_with_a_route() {
         ),
         (mail("ops@example.org, b", None, None), "mail: `ops@example.org, b` has no domain"),
         (mail("root", Some("-x"), None), "mail: `-x` is no address"),
-        (mail("root", None, smtp("https://x", None)), "smtp: it is no URL such as"),
-        (mail("root", None, smtp("smtp://ann@x", None)), "smtp: it names a user, but there"),
-        (mail("root", None, smtp("smtp://x", Some("pass"))), "smtp: there is a password, but"),
-        (mail("root", None, smtp("smtp://ann:pass@x", None)), "smtp: it holds a password"),
+        (mail("root", None, smtp("smtp://x", None)), "mail: `root` is a user of this machine"),
+        (mail("a@b", None, smtp("https://x", None)), "smtp: it is no URL such as"),
+        (mail("a@b", None, smtp("smtp://ann@x", None)), "smtp: it names a user, but there"),
+        (mail("a@b", None, smtp("smtp://x", Some("pass"))), "smtp: there is a password, but"),
+        (mail("a@b", None, smtp("smtp://ann:pass@x", None)), "smtp: it holds a password"),
     ];
     for (service, expected) in rows {
         let error = work_of(service, &message(vec![failed()], 0)).unwrap_err();

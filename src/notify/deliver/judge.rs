@@ -1,0 +1,161 @@
+//! What an answer means: whether the receiver has it, does not want it, or may take it later.
+
+use chrono::DateTime;
+use serde_json::Value;
+
+use crate::core::instant::Instant;
+use crate::notify::wire::Fate;
+
+/// Whoever asks for more patience than this is asked all the same after an hour.
+const LONGEST_WAIT: u64 = 3600;
+
+/// What an HTTP answer means, and after how many seconds it may be tried again, if it says.
+pub(super) fn http(
+    service: &str,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &str,
+    now: Instant,
+) -> (Fate, Option<u64>) {
+    let fate = match status {
+        200..300 if says_no(service, body) => Fate::Refused,
+        200..300 => Fate::Sent,
+        // Too early, too much, or not in time.
+        408 | 425 | 429 => Fate::Again,
+        // A redirect is not followed: whoever may give one could send the message anywhere.
+        300..500 => Fate::Refused,
+        _ => Fate::Again,
+    };
+    let wait = match fate {
+        Fate::Again => {
+            let header = retry_after.and_then(|value| seconds(value.trim(), now));
+            header.max(seconds_in(body)).map(|wait| wait.min(LONGEST_WAIT))
+        }
+        Fate::Sent | Fate::Refused => None,
+    };
+    (fate, wait)
+}
+
+/// What a code of SMTP means.
+#[cfg(feature = "mail")]
+pub(super) fn smtp(code: u16) -> Fate {
+    match code {
+        200..400 => Fate::Sent,
+        500..600 => Fate::Refused,
+        _ => Fate::Again,
+    }
+}
+
+/// Whether a service has refused it in an answer that begins well: Telegram, and Rocket.Chat in the
+/// place of Slack.
+fn says_no(service: &str, body: &str) -> bool {
+    let key = match service {
+        "telegram" => "ok",
+        "slack" => "success",
+        _ => return false,
+    };
+    serde_json::from_str::<Value>(body).is_ok_and(|body| body[key] == Value::Bool(false))
+}
+
+/// The seconds of a `Retry-After`, which is a number of them or a date.
+fn seconds(value: &str, now: Instant) -> Option<u64> {
+    if let Ok(seconds) = value.parse::<u64>() {
+        return Some(seconds);
+    }
+    let date = DateTime::parse_from_rfc2822(value).ok()?;
+    let wait = Instant::from_secs(date.timestamp()).since(now);
+    Some(wait.as_secs() + u64::from(wait.subsec_micros() > 0)).filter(|wait| *wait > 0)
+}
+
+/// The same in the answers of Discord and Telegram.
+fn seconds_in(body: &str) -> Option<u64> {
+    let body = serde_json::from_str::<Value>(body).ok()?;
+    let value = body.get("retry_after").or_else(|| body.get("parameters")?.get("retry_after"))?;
+    let seconds = value.as_f64().filter(|seconds| *seconds > 0.0)?;
+    // Beyond the largest number it stays that.
+    Some(seconds.ceil() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-28T02:00:00.5Z
+    fn now() -> Instant {
+        Instant::from_micros(1_795_831_200_500_000)
+    }
+
+    #[test]
+    fn what_answers_mean() {
+        use Fate::{Again, Refused, Sent};
+        let rows: [(&str, &[u16], Fate); 6] = [
+            ("slack", &[200, 201, 202, 204], Sent),
+            ("webhook", &[301, 302, 303, 307, 308], Refused),
+            ("webhook", &[400, 401, 403, 404, 405, 407, 410, 413, 422], Refused),
+            ("webhook", &[402, 406, 409, 411, 415, 451], Refused),
+            ("webhook", &[408, 425, 429], Again),
+            ("webhook", &[500, 501, 502, 503, 504, 520, 599, 100, 600], Again),
+        ];
+        for (service, all, expected) in rows {
+            for status in all {
+                assert_eq!(http(service, *status, None, "ok", now()).0, expected, "{status}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_may_look_well() {
+        let rows = [
+            ("telegram", r#"{"ok":true,"result":{}}"#, Fate::Sent),
+            ("telegram", r#"{"ok":false,"description":"x"}"#, Fate::Refused),
+            ("slack", r#"{"success":true}"#, Fate::Sent),
+            ("slack", r#"{"success":false,"error":"x"}"#, Fate::Refused),
+            ("slack", "ok", Fate::Sent),
+            // Its body is the receiver's own.
+            ("webhook", r#"{"ok":false,"success":false}"#, Fate::Sent),
+        ];
+        for (service, body, expected) in rows {
+            assert_eq!(http(service, 200, None, body, now()).0, expected, "{service} {body}");
+        }
+    }
+
+    #[test]
+    fn when_to_try_again() {
+        // (Retry-After, body, seconds)
+        let rows: [(Option<&str>, &str, Option<u64>); 17] = [
+            (None, "", None),
+            (Some("7"), "", Some(7)),
+            (Some(" 7 "), "", Some(7)),
+            (Some("0"), "", Some(0)),
+            (Some("86400"), "", Some(3600)),
+            (Some("99999999999999999999999"), "", None),
+            (Some("-5"), "", None),
+            (Some("soon"), "", None),
+            (Some("Sat, 28 Nov 2026 02:01:00 GMT"), "", Some(60)),
+            (Some("Sat, 28 Nov 2026 01:00:00 GMT"), "", None),
+            (Some("Sat, 28 Nov 2099 01:00:00 GMT"), "", Some(3600)),
+            (None, r#"{"message":"x","retry_after":1.2,"global":false}"#, Some(2)),
+            (Some("1"), r#"{"retry_after":64.57}"#, Some(65)),
+            (None, r#"{"ok":false,"parameters":{"retry_after":35}}"#, Some(35)),
+            (None, r#"{"retry_after":1e300}"#, Some(3600)),
+            (None, r#"{"retry_after":-1}"#, None),
+            (None, r#"{"retry_after":"x"}"#, None),
+        ];
+        for (header, body, expected) in rows {
+            let found = http("discord", 429, header, body, now());
+            assert_eq!(found, (Fate::Again, expected), "{header:?} {body}");
+        }
+        assert_eq!(http("webhook", 404, Some("7"), "", now()), (Fate::Refused, None));
+        assert_eq!(http("webhook", 503, Some("7"), "", now()), (Fate::Again, Some(7)));
+    }
+
+    #[cfg(feature = "mail")]
+    #[test]
+    fn codes_of_mail() {
+        let rows =
+            [(250, Fate::Sent), (421, Fate::Again), (452, Fate::Again), (550, Fate::Refused)];
+        for (code, expected) in rows {
+            assert_eq!(smtp(code), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Whom TLS trusts: the authorities of this machine, else those that browsers know.
+//!
+//! `SSL_CERT_FILE` and `SSL_CERT_DIR` name others, as for OpenSSL; where they are set and lead to
+//! none, nobody is trusted. An image without any (`scratch`) has those that are built in.
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub(super) enum Roots {
+    /// These.
+    #[cfg(feature = "tls")]
+    These(Vec<rustls::pki_types::CertificateDer<'static>>),
+    /// Those that browsers know.
+    BuiltIn,
+}
+
+#[cfg(not(feature = "tls"))]
+impl Roots {
+    /// Nobody asks for them.
+    pub(super) fn of_machine() -> Result<Roots, String> {
+        Ok(Roots::BuiltIn)
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Roots {
+    /// Reads them. The error says why there are none.
+    pub(super) fn of_machine() -> Result<Roots, String> {
+        // Rustls finds it where it does not ask us.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+            .into_iter()
+            .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+        let found = rustls_native_certs::load_native_certs();
+        match (found.certs.is_empty(), named) {
+            (false, _) => Ok(Roots::These(found.certs)),
+            (true, None) => Ok(Roots::BuiltIn),
+            (true, Some(name)) => Err(format!("{name} leads to no certificate")),
+        }
+    }
+}
