@@ -21,11 +21,14 @@ mod slack;
 mod telegram;
 mod webhook;
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::context::Context;
 use super::line::Line;
 use super::secret::Resolved;
+use super::text;
 use super::wire::{Method, Request, Task, Work};
 use crate::core::notify::url::Url;
 use crate::core::notify::{Message, Notification, Route, Service};
@@ -38,6 +41,7 @@ const AGENT: &str = concat!("schedrs/", env!("CARGO_PKG_VERSION"));
 pub fn work(route: &Route, message: &Message, context: &Context<'_>) -> Result<Vec<Work>, String> {
     let service = route.to.word();
     let secrets = masks(&route.to, context);
+    let message = &*shortened(route, message);
     let tasks = form(&route.to, message, context)?;
     let work = tasks.into_iter().map(|(id, task)| Work {
         id,
@@ -46,6 +50,34 @@ pub fn work(route: &Route, message: &Message, context: &Context<'_>) -> Result<V
         secrets: secrets.clone(),
     });
     Ok(work.collect())
+}
+
+/// What a chat shows of what a run has printed, unless its route asks for more.
+const CHAT_LINES: usize = 5;
+const CHAT_BYTES: usize = 600;
+
+/// The message with no more output than suits a chat.
+fn shortened<'a>(route: &Route, message: &'a Message) -> Cow<'a, Message> {
+    let is_chat = match route.to {
+        Service::Slack { .. }
+        | Service::Discord { .. }
+        | Service::Ntfy { .. }
+        | Service::Gotify { .. }
+        | Service::Telegram { .. } => true,
+        Service::Webhook { .. }
+        | Service::PagerDuty { .. }
+        | Service::Mail { .. }
+        | Service::Command(_) => false,
+    };
+    if !is_chat || route.output > CHAT_BYTES {
+        return Cow::Borrowed(message);
+    }
+    let mut message = message.clone();
+    for notification in &mut message.notifications {
+        let short = |output: &str| text::tail(output, CHAT_LINES, route.output).into();
+        notification.output = notification.output.as_deref().map(short);
+    }
+    Cow::Owned(message)
 }
 
 /// The same for a service: each task with what names it.

@@ -26,9 +26,8 @@ const LONGEST_REASON: usize = 200;
 /// And so many of a line that is one of several.
 const LONGEST_LINE: usize = 200;
 
-/// What a chat shows of what a run has printed.
-const CHAT_LINES: usize = 5;
-const CHAT_BYTES: usize = 600;
+/// What goes along of what a run has printed, at most: a route cannot ask for more.
+pub(super) const MOST_OUTPUT: usize = 16 * 1024;
 
 /// What shows which jobs are failing.
 const SEE: &str = "`schedrs list --failed`";
@@ -359,9 +358,9 @@ fn add_lines(text: &mut Vec<String>, message: &Message, context: &Context<'_>, s
 fn add_output(text: &mut Vec<String>, notification: &Notification, style: &Style) {
     let Some(output) = &notification.output else { return };
     let size = (style.size)(&text.join("\n"));
-    let mut bytes = CHAT_BYTES;
+    let mut bytes = MOST_OUTPUT;
     while bytes >= 16 {
-        let tail = tail(output, CHAT_LINES, bytes);
+        let tail = tail(output, usize::MAX, bytes);
         if tail.is_empty() {
             return;
         }

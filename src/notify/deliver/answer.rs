@@ -57,4 +57,13 @@ mod tests {
         let text = format!("{}s3cret", "x".repeat(LONGEST - 5));
         assert!(!shown(&text, &secrets).contains("s3"), "{text}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered(text in "[\\s\\S]{0,300}|\\PC{0,300}", secret in "[a-z]{4,9}") {
+            let shown = shown(&format!("{text}{secret}{text}"), &[secret.as_str().into()]);
+            proptest::prop_assert!(shown.len() <= LONGEST && !shown.contains(&secret), "{shown}");
+            proptest::prop_assert!(!shown.contains(crate::problem::is_hidden), "{shown:?}");
+        }
+    }
 }

@@ -158,4 +158,17 @@ mod tests {
             assert_eq!(smtp(code), expected, "{code}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn nobody_waits_longer_than_an_hour(
+            status in 100_u16..600,
+            header in proptest::option::of("[ -~]{0,30}|[0-9]{1,25}"),
+            body in "[\\s\\S]{0,60}|\\{\"retry_after\": ?-?[0-9.e]{1,12}\\}",
+        ) {
+            let (fate, wait) = http("discord", status, header.as_deref(), &body, now());
+            proptest::prop_assert!(wait.is_none_or(|wait| wait <= LONGEST_WAIT), "{wait:?}");
+            proptest::prop_assert!(wait.is_none() || fate == Fate::Again);
+        }
+    }
 }

@@ -10,9 +10,6 @@ use crate::core::notify::{Kind, Notification};
 use crate::core::outcome::Outcome;
 use crate::core::words;
 
-/// So many bytes of output go along: what a receiver is sent must stay small.
-const MOST_OUTPUT: usize = 4096;
-
 /// A reason may quote what a program has said.
 const LONGEST_REASON: usize = 500;
 
@@ -84,7 +81,7 @@ impl<'a> Data<'a> {
             |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let reason = outcome.and_then(Outcome::reason);
         let output = notification.output.as_deref();
-        let output = output.map(|output| text::tail(output, usize::MAX, MOST_OUTPUT));
+        let output = output.map(|output| text::tail(output, usize::MAX, text::MOST_OUTPUT));
         Data {
             kind: notification.kind.word(),
             text: text::headline(notification, context),

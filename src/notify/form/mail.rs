@@ -21,9 +21,8 @@ use crate::core::notify::{Kind, Message, Notification, Smtp as Server};
 /// The longest subject, in characters.
 const SUBJECT: usize = 200;
 
-/// What a mail holds of the output of one run, and of all.
-const MOST_OUTPUT: usize = 4096;
-const MOST_OUTPUTS: usize = 32 * 1024;
+/// What a mail of several runs holds of the output of all.
+const MOST_OUTPUTS: usize = 64 * 1024;
 
 /// What is to be done: by `sendmail` if there is no server.
 pub(super) fn form(
@@ -171,6 +170,6 @@ fn body(message: &Message, only: Option<&Notification>, context: &Context<'_>) -
 /// The end of what was printed, set off from what we say.
 fn output(notification: &Notification) -> String {
     let output = notification.output.as_deref().unwrap_or_default();
-    let tail = text::tail(output, usize::MAX, MOST_OUTPUT);
+    let tail = text::tail(output, usize::MAX, text::MOST_OUTPUT);
     tail.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
 }

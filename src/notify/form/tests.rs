@@ -1,4 +1,6 @@
-use proptest::prelude::*;
+mod laws;
+mod mail;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -314,110 +316,21 @@ fn what_is_wrong_with_a_route() {
     }
 }
 
-fn mail_of(message: &Message) -> String {
-    match work_of(service("mail"), message).unwrap().remove(0).task {
-        Task::Sendmail(mail) => {
-            assert_eq!(&*mail.from, "schedrs@web1");
-            assert_eq!(mail.to.len(), 2);
-            mail.text
-        }
-        other => panic!("{other:?}"),
+/// A chat shows a few lines, unless its route asks for more.
+#[test]
+fn how_much_output_a_chat_shows() {
+    let output: String = (0..40).map(|number| format!("line {number}\n")).collect();
+    let long = Notification { output: Some(output.into()), ..failed() };
+    for (bytes, lines) in [(0, 0), (20, 2), (600, 5), (4096, 40)] {
+        let mut route = Route::of("ops", service("discord"));
+        route.output = bytes;
+        let secrets = Secrets::of(&route.to, &Nothing).unwrap();
+        let work = work(&route, &message(vec![long.clone()], 0), &context(&secrets)).unwrap();
+        let Task::Http(request) = &work[0].task else { panic!("{work:?}") };
+        let text = json_of(request)["content"].as_str().unwrap().to_owned();
+        assert_eq!(text.matches("line ").count(), lines, "{text}");
+        assert!(lines == 0 || text.ends_with("line 39\n```"), "{text}");
     }
-}
-
-#[test]
-fn a_mail() {
-    let expected = "\
-From: schedrs <schedrs@web1>
-To: ops@example.org,
- root
-Subject: [schedrs web1] backup failed: exit 3 (2nd time in a row)
-Date: Sat, 28 Nov 2026 02:00:13 +0000
-Message-ID: <failed-ID@web1>
-Auto-Submitted: auto-generated
-Precedence: bulk
-X-Schedrs-Kind: failed
-X-Schedrs-Job: backup
-X-Schedrs-Outcome: failed
-MIME-Version: 1.0
-Content-Type: text/plain; charset=utf-8
-Content-Transfer-Encoding: 7bit
-
-backup failed: exit 3 (2nd time in a row), on web1
-
-due Sat 2026-11-28 02:00:00 +00:00, run 4711, took 12.4s
-failing since Fri 2026-11-27 02:00:00 +00:00
-
-What it printed last:
-
-    no route
-    to *host* <!here>
-
-More: schedrs why backup
-";
-    let text = mail_of(&message(vec![failed()], 0));
-    let id = text.split("<failed-").nth(1).and_then(|rest| rest.split('@').next()).unwrap();
-    assert_eq!(id.len(), 32);
-    assert_eq!(text.replace(id, "ID"), expected);
-
-    let recovered = Notification {
-        since: failed().since,
-        ..notification(Kind::Recovered, Some(Outcome::Succeeded))
-    };
-    let text = mail_of(&message(vec![recovered], 0));
-    for line in [
-        &*format!("In-Reply-To: <failed-{id}@web1>"),
-        &*format!("References: <failed-{id}@web1>"),
-        "Message-ID: <m1@web1>",
-        "Subject: [schedrs web1] backup works again after 1 failure in 1d",
-    ] {
-        assert!(text.lines().any(|found| found == line), "{line}: {text}");
-    }
-}
-
-#[test]
-fn a_mail_of_many() {
-    let named = |job: &str, output: Option<&str>| Notification {
-        job: job.into(),
-        output: output.map(Into::into),
-        ..notification(Kind::Failed, Some(Outcome::Failed(3)))
-    };
-    let text = mail_of(&message(vec![named("a", Some("Ä\n")), named("b", None)], 480));
-    assert!(text.contains("Subject: [schedrs web1] 2 failed, 480 more\n"), "{text}");
-    assert!(text.contains("Message-ID: <m1@web1>\n"), "{text}");
-    let (_, body) = text.split_once("\n\n").unwrap();
-    let expected = "\
-2 failed, 480 more, on web1
-
-=E2=9C=97 a failed: exit 3
-=E2=9C=97 b failed: exit 3
-and 480 more: `schedrs list --failed`
-
-a printed:
-
-    =C3=84
-";
-    assert_eq!(body, expected);
-}
-
-#[test]
-fn a_mail_through_a_server() {
-    let server =
-        Smtp { url: "smtps://ann@mail.example.org".into(), password: Some(secret("s3cret")) };
-    let service = Service::Mail {
-        to: ["ops@example.org".into()].into(),
-        from: Some("jobs@example.org".into()),
-        smtp: Some(server),
-    };
-    let work = work_of(service, &message(vec![failed()], 0)).unwrap().remove(0);
-    let Task::Smtp(smtp) = &work.task else { panic!("{work:?}") };
-    assert_eq!(
-        (&*smtp.url, smtp.password.as_deref()),
-        ("smtps://ann@mail.example.org", Some("s3cret"))
-    );
-    assert_eq!((&*smtp.mail.from, smtp.hello.as_str()), ("jobs@example.org", "web1"));
-    assert!(smtp.mail.text.starts_with("From: schedrs <jobs@example.org>\n"));
-    assert_eq!(work.secrets.join("|"), "s3cret");
 }
 
 #[test]
@@ -507,160 +420,6 @@ fn a_test_names_no_job() {
     );
     let body = json_of(&request_of("pagerduty", &test()));
     assert_eq!(body["dedup_key"], "schedrs/web1/test");
-    let text = mail_of(&test());
+    let text = mail::mail_of(&test());
     assert!(!text.contains("X-Schedrs-Job") && !text.contains("schedrs why"), "{text}");
-}
-
-/// Texts that somebody might hope to get through with.
-fn hostile() -> impl Strategy<Value = String> {
-    let pieces = prop::sample::select(vec![
-        "\r\n",
-        "\n",
-        "\0",
-        "\u{1b}[31m",
-        "\u{202e}",
-        "@everyone",
-        "<!channel>",
-        "<@U1>",
-        "```",
-        "&",
-        "\"",
-        "\\",
-        "=?utf-8?q?x?=",
-        "Bcc: eve@example.org",
-        "ä",
-        "🦀",
-        "{job}",
-        "x",
-        " ",
-        "\u{2028}",
-        "'",
-        "*",
-        "_",
-    ]);
-    prop_oneof![
-        prop::collection::vec(pieces, 0..60).prop_map(|all| all.concat()),
-        any::<String>(),
-        "[a\"🦀]{0,3000}",
-    ]
-}
-
-fn any_notification() -> impl Strategy<Value = Notification> {
-    let kinds = prop::sample::select(&Kind::ALL[..]);
-    let outcomes = prop::sample::select(crate::core::outcome::each());
-    let texts = (hostile(), hostile(), hostile(), hostile());
-    (kinds, prop::option::of(outcomes), texts, any::<u64>(), any::<bool>()).prop_map(
-        |(kind, outcome, (job, name, reason, output), count, since)| Notification {
-            job: crate::notify::line::within(&job, 255).into(),
-            name: Some(name.into()),
-            outcome: outcome.map(|outcome| match outcome {
-                Outcome::NotStarted(_) => Outcome::NotStarted(reason),
-                Outcome::Lost(_) => Outcome::Lost(reason),
-                other => other,
-            }),
-            output: Some(output.into()),
-            streak: count as u32,
-            attempts: count as u32,
-            count,
-            since: since.then_some(Instant::from_micros(count as i64)),
-            ..notification(kind, None)
-        },
-    )
-}
-
-/// What must hold of each piece of work, whatever jobs are called and print.
-fn check(work: &Work) -> Result<(), TestCaseError> {
-    let line = work.to_line();
-    prop_assert!(line.matches('\n').count() == 1 && line.len() < crate::notify::wire::LONGEST_WORK);
-    prop_assert_eq!(&serde_json::from_str::<Work>(&line).unwrap(), work);
-    match &work.task {
-        Task::Http(request) => {
-            for (name, value) in &request.headers {
-                let value = value.as_str();
-                prop_assert!(value.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{name}");
-            }
-            let body: Value = serde_json::from_str(&request.body).unwrap();
-            let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
-            prop_assert!(!request.body.contains(char::is_control));
-            match &*work.service {
-                "slack" => {
-                    let text = text("text");
-                    prop_assert!(!text.is_empty() && text.encode_utf16().count() < 4000);
-                    prop_assert!(!text.contains(['<', '>']) && !text.contains("@everyone"));
-                    prop_assert!(text.matches("```").count() % 2 == 0, "{}", text);
-                }
-                "discord" => {
-                    let text = text("content");
-                    prop_assert!(!text.is_empty() && text.encode_utf16().count() <= 2000);
-                    prop_assert!(!text.contains("@everyone"), "{}", text);
-                }
-                "telegram" => {
-                    let text = text("text");
-                    prop_assert!(!text.is_empty() && text.encode_utf16().count() <= 4096);
-                }
-                "ntfy" => {
-                    prop_assert!(!text("message").is_empty() && text("message").len() <= 4096);
-                    prop_assert!(request.body.len() <= 8192, "{}", request.body.len());
-                }
-                "pagerduty" => {
-                    let summary = body["payload"]["summary"].as_str().unwrap();
-                    prop_assert!(summary.chars().count() <= 1024);
-                    prop_assert!(text("dedup_key").len() <= 255 && request.body.len() < 512_000);
-                }
-                "webhook" => prop_assert!(request.body.len() < 20_000, "{}", request.body.len()),
-                _ => {}
-            }
-        }
-        Task::Sendmail(mail) => {
-            prop_assert!(mail.text.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)));
-            prop_assert!(mail.text.lines().all(|line| line.len() <= 998));
-            let (headers, _) = mail.text.split_once("\n\n").unwrap();
-            let known = [
-                "From: ",
-                "To: ",
-                "Subject: ",
-                "Date: ",
-                "Message-ID: ",
-                "In-Reply-To: ",
-                "References: ",
-                "Auto-Submitted: ",
-                "Precedence: ",
-                "X-Schedrs-",
-                "MIME-Version: ",
-                "Content-T",
-                " =?UTF-8?B?",
-                " root",
-            ];
-            for line in headers.lines() {
-                prop_assert!(known.iter().any(|known| line.starts_with(known)), "{}", line);
-            }
-        }
-        Task::Command(command) => {
-            prop_assert!(serde_json::from_str::<Value>(&command.stdin).is_ok());
-            for (name, value) in &command.env {
-                prop_assert!(name.starts_with("SCHEDRS_"));
-                prop_assert!(!value.as_str().contains(['\0', '\n', '\r']));
-            }
-        }
-        Task::Smtp(_) => {}
-    }
-    Ok(())
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn whatever_jobs_are_called_and_print(
-        all in prop::collection::vec(any_notification(), 1..25),
-        more in prop_oneof![Just(0), Just(480), any::<u64>()],
-    ) {
-        let message = message(all, more);
-        for word in SERVICES {
-            let work = work_of(service(word), &message).unwrap();
-            prop_assert!(!work.is_empty());
-            for work in &work {
-                check(work)?;
-            }
-        }
-    }
 }
