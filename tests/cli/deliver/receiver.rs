@@ -31,6 +31,7 @@ impl Receiver {
         Receiver { port }
     }
 
+    #[cfg(feature = "mail")]
     pub(super) fn port(&self) -> u16 {
         self.port
     }
