@@ -209,7 +209,14 @@ fn let_go(
     }
     // What the store does not have yet, it is to have; also when the loop has failed.
     effects.output().settle();
-    effects.hooks().settle(patience);
+    match effects.hooks().settle(patience) {
+        0 => {}
+        number => log::warn!(
+            event = "hooks_dropped",
+            count = number;
+            "{number} hooks were not run, because schedrs stops"
+        ),
+    }
     effects.end_messages(clock::now());
     effects.finish_records(clock::wall());
     if let Some(server) = server {

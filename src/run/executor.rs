@@ -329,6 +329,11 @@ impl Drop for Executor {
 pub struct Submitter(Arc<Shared>);
 
 impl Submitter {
+    /// Whether starts wait for a thread.
+    pub fn is_behind(&self) -> bool {
+        !self.0.lock().starts.is_empty()
+    }
+
     /// The same as [`Executor::submit`]. Once the executor is gone nothing comes of it.
     pub fn submit(&self, start: Start) {
         self.0.submit(start);

@@ -129,9 +129,10 @@ pub type Done = Box<dyn FnOnce(HookDone) + Send>;
 #[derive(Clone, Debug)]
 pub struct Hooks(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     world: Arc<World>,
+    /// Whether there is something that goes before a hook.
+    is_behind: Box<dyn Fn() -> bool + Send + Sync>,
     /// Awake once those that run are to end.
     stop: Waker,
     state: Mutex<State>,
@@ -206,10 +207,15 @@ impl State {
 }
 
 impl Hooks {
-    /// With nothing to do yet.
-    pub fn new(world: Arc<World>) -> io::Result<Hooks> {
+    /// With nothing to do yet. While the scheduler `is_behind` with the starts of jobs, hooks wait a
+    /// moment: these are not to lose the processor to them.
+    pub fn new(
+        world: Arc<World>,
+        is_behind: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> io::Result<Hooks> {
         let (stop, state, changed) = (Waker::new()?, Mutex::default(), Condvar::new());
-        Ok(Hooks(Arc::new(Shared { world, stop, state, changed })))
+        let is_behind = Box::new(is_behind);
+        Ok(Hooks(Arc::new(Shared { world, is_behind, stop, state, changed })))
     }
 
     /// Has a hook run as soon as there is room, and `done` told what has come of it. The hook comes
@@ -231,8 +237,8 @@ impl Hooks {
     }
 
     /// Waits for all of them, but no longer than that, and ends those that are left. From here on there
-    /// are no others.
-    pub fn settle(&self, patience: Duration) {
+    /// are no others. Answers how many had not begun.
+    pub fn settle(&self, patience: Duration) -> usize {
         let shared = &self.0;
         let state = shared.lock();
         let waits = |state: &mut State| !state.is_idle();
@@ -243,12 +249,14 @@ impl Hooks {
         shared.stop.wake();
         shared.changed.notify_all();
         drop(state);
+        let not_begun = waiting.len();
         for (_, done) in waiting {
             tell(done, HookDone::without(HookResult::Stopped, Duration::ZERO));
         }
         // To end, to be killed, and to be found gone; what is left then cannot be ended.
         let patience = 3 * KILL_AFTER_STOP;
         drop(shared.changed.wait_timeout_while(shared.lock(), patience, waits));
+        not_begun
     }
 }
 
@@ -401,7 +409,8 @@ impl Worker {
     /// Runs a hook.
     fn one(&self, hook: &Hook, id: RunId) -> HookDone {
         let since = clock::mono();
-        let Shared { world, stop, .. } = &*self.shared;
+        let Shared { world, stop, is_behind, .. } = &*self.shared;
+        process::give_way(is_behind, stop);
         let started = process::start(hook, id, world, &self.progress, stop);
         let is_awaited = self.progress.end();
         self.with_seat(|seat| {
@@ -457,6 +466,12 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let thread = std::thread::Builder::new().name(name.to_owned());
     // Looking up a user may run the code of whatever serves the user database.
     thread.stack_size(1024 * 1024).spawn(work).map(drop)
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Seat {

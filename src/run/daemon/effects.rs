@@ -176,10 +176,11 @@ impl Effects {
             }
         };
         let world = Arc::new(World::new(limit, marks, groups.clone()));
-        let hooks = Hooks::new(Arc::clone(&world))?;
-        let executor = Executor::start(world, move |outcome| {
+        let executor = Executor::start(Arc::clone(&world), move |outcome| {
             report.send(Message::Report(outcome));
         })?;
+        let starts = executor.submitter();
+        let hooks = Hooks::new(world, move || starts.is_behind())?;
         Ok(Effects {
             epoll,
             mailbox,

@@ -3,28 +3,30 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Loop;
 use super::effects::Effects;
 use crate::core::event::{Action, Record};
 use crate::core::hooks::{self, Call};
-use crate::core::instant::Instant;
+use crate::core::instant::{Instant, Mono};
 use crate::core::job::{HookKind, Job, JobSet};
 use crate::core::outcome::Outcome;
 use crate::core::record::Latest;
 use crate::core::words;
 use crate::run::hook::{Hook, HookDone, HookResult, Hooks, KILL_AFTER};
 use crate::store::{Query, Reader, StoreError};
-use crate::sys::machine;
+use crate::sys::{clock, machine};
 
 /// So much of what a hook prints is kept: enough to say why it has failed.
 const KEEP: usize = 4096;
 
 /// No more than this of its last line is said.
 const LONGEST_LINE: usize = 300;
+
+/// That there is no room for hooks is told once in so long.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
 
 /// Of so many jobs it is asked how many runs had failed in a row, and of so many records each.
 const MOST_ASKED: usize = 200;
@@ -36,8 +38,24 @@ pub(super) struct JobHooks {
     decided: hooks::Hooks,
     /// What people call this host.
     host: Box<str>,
-    /// How many there was no room for, since that was last told.
-    dropped: Arc<AtomicU64>,
+    dropped: Arc<Dropped>,
+}
+
+/// Hooks there was no room for.
+#[derive(Debug, Default)]
+struct Dropped(Mutex<(u64, Option<Mono>)>);
+
+impl Dropped {
+    /// One more. Answers how many that are since it was last told, if it is to be told now.
+    fn add(&self, now: Mono) -> Option<u64> {
+        let mut dropped = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        dropped.0 += 1;
+        if dropped.1.is_some_and(|told| now.since(told) < TOLD_EVERY) {
+            return None;
+        }
+        dropped.1 = Some(now);
+        Some(std::mem::take(&mut dropped.0))
+    }
 }
 
 impl JobHooks {
@@ -162,7 +180,8 @@ impl About {
     /// How it has ended, unless it was well.
     fn done(&self, done: &HookDone) {
         let (hook, job) = (self.kind.option(), &*self.job.id);
-        if done.left_behind > 0 {
+        let is_ended = matches!(done.result, HookResult::TimedOut | HookResult::Stopped);
+        if done.left_behind > 0 && !is_ended {
             log::warn!(
                 event = "hook_left_behind",
                 job = job,
@@ -196,7 +215,10 @@ impl About {
         if let Some(line) = last_line(&done.stderr) {
             text += &format!(": {line}");
         }
-        log::warn!(
+        // Of those that did not begin there may be many, and `let_go` says how many.
+        let has_begun = done.result != HookResult::Stopped || !done.took.is_zero();
+        log::log!(
+            if has_begun { log::Level::Warn } else { log::Level::Debug },
             event = "hook_failed",
             job = job,
             run = self.run,
@@ -210,29 +232,25 @@ impl About {
     }
 }
 
-/// Submits a hook; where there is no room for it, that is said once until there is.
-fn submit(hooks: &Hooks, hook: Hook, about: About, dropped: &AtomicU64) {
+/// Submits a hook. That there is no room for it is told, but not of each.
+fn submit(hooks: &Hooks, hook: Hook, about: About, dropped: &Dropped) {
     let told = about.clone();
-    if hooks.submit(hook, Box::new(move |done| told.done(&done))).is_err() {
-        if dropped.fetch_add(1, Relaxed) == 0 {
-            let (hook, job) = (about.kind.option(), &*about.job.id);
-            log::warn!(
-                event = "hooks_dropped",
-                job = job,
-                run = about.run,
-                hook = hook;
-                "hook {hook} is not run: too many are waiting already"
-            );
-        }
-        return;
-    }
-    match dropped.swap(0, Relaxed) {
-        0 | 1 => {}
-        number => log::warn!(
+    if hooks.submit(hook, Box::new(move |done| told.done(&done))).is_err()
+        && let Some(number) = dropped.add(clock::mono())
+    {
+        let (hook, job) = (about.kind.option(), &*about.job.id);
+        let others = match number {
+            1 => String::new(),
+            _ => format!(" (nor were {} others)", number - 1),
+        };
+        log::warn!(
             event = "hooks_dropped",
+            job = job,
+            run = about.run,
+            hook = hook,
             count = number;
-            "{number} hooks were not run, because too many were waiting"
-        ),
+            "hook {hook} is not run{others}: too many are waiting"
+        );
     }
 }
 
@@ -246,6 +264,16 @@ fn last_line(printed: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_there_is_no_room_for_is_told_now_and_then() {
+        let dropped = Dropped::default();
+        let at = |secs: u64| Mono::from_micros(1_000_000 * (1000 + secs));
+        let rows = [(0, Some(1)), (1, None), (59, None), (60, Some(3)), (61, None), (500, Some(2))];
+        for (secs, told) in rows {
+            assert_eq!(dropped.add(at(secs)), told, "{secs}");
+        }
+    }
 
     #[test]
     fn what_a_hook_said_last() {

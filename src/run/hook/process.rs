@@ -48,6 +48,10 @@ const LAST_LOOK: Duration = Duration::from_millis(100);
 /// Without a handle that tells of its end, a process is looked at so often.
 const WITHOUT_HANDLE: Duration = Duration::from_millis(20);
 
+/// For so long a hook waits at most for the starts of jobs that are to go before it, and looks so often.
+const WAY: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(2);
+
 /// A hook that has a process.
 pub(super) struct Started {
     id: RunId,
@@ -55,6 +59,12 @@ pub(super) struct Started {
     marks: Option<Marks>,
     group: Option<Group>,
     streams: [Stream; 2],
+}
+
+/// Lets others go first, for a moment.
+pub(super) fn give_way(is_behind: &dyn Fn() -> bool, stop: &Waker) {
+    let until = clock::mono().plus(WAY);
+    while is_behind() && clock::mono() < until && !is_awake(stop, LOOK) {}
 }
 
 /// Makes the process of a hook. The error is a fragment that finishes "could not be started: ...".

@@ -20,7 +20,7 @@ fn kinds() -> Vec<Hooks> {
     set_child_subreaper(Some(getpid())).unwrap();
     let of = |marks, groups| {
         let limit = getrlimit(Resource::Nofile);
-        Hooks::new(Arc::new(World::new(limit, marks, groups))).unwrap()
+        Hooks::new(Arc::new(World::new(limit, marks, groups)), || false).unwrap()
     };
     let marks = || Some(Marks::for_children(None));
     vec![of(marks(), Groups::new(4).ok()), of(marks(), None), of(None, None)]
@@ -253,6 +253,14 @@ fn runs_as_the_user_of_its_job_and_keeps_its_secrets() {
         assert_eq!(done.stdout, b"it is ***");
         assert_eq!(done.stderr, b"hunter2hunter3\n");
     }
+}
+
+/// Who is always behind with its jobs has hooks all the same.
+#[test]
+fn others_go_first_but_not_for_ever() {
+    let world = Arc::new(World::new(getrlimit(Resource::Nofile), None, None));
+    let hooks = Hooks::new(world, || true).unwrap();
+    assert_eq!(run(&hooks, shell("exit 7")).result, HookResult::Exited(7));
 }
 
 #[test]
