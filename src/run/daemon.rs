@@ -163,7 +163,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         fleet,
         hooks,
     };
-    looper.call_hooks_of_lost(lost, clock::wall());
+    looper.tell_of_lost(lost, clock::now());
     looper.watch_jobfile();
     let ran = looper.run(&mut timer);
     looper.effects.say_who_is_left();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use schedrs::clock;
 use serde_json::Value;
 
-use crate::harness::{Bench, until};
+use crate::harness::{Bench, is_alive, until};
 
 /// A route whose command writes down what it gets once it is allowed to, and nothing waits.
 const TO_FILE: &str = "[notify.ops]\ncommand = 'test -e up || { echo down >&2; exit 75; }; \
@@ -113,6 +113,32 @@ fn routes_follow_the_jobfile() {
     assert_eq!(bench.ask(&["health"]).2, Some(0));
     assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
     until("the other route has it", || types(&bench) == ["run.failed"]);
+    running.stop();
+}
+
+/// A run that was lost with its scheduler is a failure like any other.
+#[test]
+fn a_run_that_was_lost_is_told() {
+    let job = |command: &str, when: &str| {
+        format!("{TO_FILE}[jobs.a]\ncommand = '{command}'\ndate = {when}\nnotify = ['ops']\n")
+    };
+    let bench = Bench::new(&job("echo $$ > pid; echo ok > ready; exec cat never", "\"now\""));
+    bench.fifo("ready");
+    bench.fifo("never");
+    bench.write("up", "");
+    let mut running = bench.run();
+    bench.read_fifo("ready");
+    running.event("started", "a");
+    running.kill();
+    running.wait();
+    let pid = fs::read_to_string(bench.path("pid")).unwrap();
+    let killed = std::process::Command::new("kill").args(["-9", pid.trim()]).status().unwrap();
+    assert!(killed.success());
+    until("it is gone", || !is_alive(&pid));
+    bench.write("jobs.toml", &job("true", "2020-01-01"));
+    let running = bench.run();
+    until("it is told", || types(&bench) == ["run.failed"]);
+    assert_eq!(arrived(&bench)[0]["data"]["outcome"], "lost");
     running.stop();
 }
 

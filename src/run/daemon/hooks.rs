@@ -10,7 +10,7 @@ use super::Loop;
 use super::effects::Effects;
 use crate::core::event::{Action, Record};
 use crate::core::hooks::{self, Call};
-use crate::core::instant::{Instant, Mono};
+use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{HookKind, Job, JobSet};
 use crate::core::outcome::Outcome;
 use crate::core::record::Latest;
@@ -113,10 +113,13 @@ impl Loop<'_> {
         }
     }
 
-    /// The same for runs of an earlier scheduler of which nobody knows what has become.
-    pub(super) fn call_hooks_of_lost(&mut self, lost: Vec<Record>, now: Instant) {
+    /// The same for runs of an earlier scheduler that were found to be over, and people are told of them:
+    /// no action of this one is about them.
+    pub(super) fn tell_of_lost(&mut self, lost: Vec<Record>, now: Now) {
         for record in lost {
-            self.call_hooks(&Action::Record(record), now);
+            let action = Action::Record(record);
+            self.call_hooks(&action, now.wall);
+            self.effects.tell(&action, now);
         }
     }
 

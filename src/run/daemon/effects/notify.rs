@@ -22,7 +22,7 @@ impl Effects {
     }
 
     /// An action of the scheduler may be worth telling.
-    pub(super) fn tell(&mut self, action: &Action, now: Now) {
+    pub(in crate::run::daemon) fn tell(&mut self, action: &Action, now: Now) {
         let Some(messages) = &mut self.messages else { return };
         let (facts, wants_output) = messages.hear(action, now);
         if let Action::Record(record) = action
