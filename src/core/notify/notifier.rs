@@ -411,20 +411,6 @@ impl Notifier {
         effects
     }
 
-    /// Has what waits on a route tried at once.
-    pub fn hurry(&mut self, route: &str, now: Now) {
-        self.outbox.hurry(route, now.mono);
-    }
-
-    /// Drops what waits on a route. Answers how much that was.
-    pub fn drop_waiting(&mut self, route: &str, now: Now) -> (usize, Vec<Effect>) {
-        let mut effects = Vec::new();
-        let done = self.outbox.clear(route, "somebody has dropped it");
-        let count = done.len();
-        self.book.enter(done, now.wall, &mut effects);
-        (count, effects)
-    }
-
     /// The routes, by name.
     pub fn routes(&self) -> &BTreeMap<Box<str>, Route> {
         &self.routes
@@ -433,11 +419,6 @@ impl Notifier {
     /// How the queue of a route is.
     pub fn waiting(&self, route: &str) -> Waiting {
         self.outbox.waiting(route)
-    }
-
-    /// What waits on a route, the oldest first.
-    pub fn notifications(&self, route: &str) -> Vec<&Notification> {
-        self.outbox.notifications(route)
     }
 
     /// What has become of the last notifications, the oldest first.

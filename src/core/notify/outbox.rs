@@ -56,7 +56,7 @@ pub enum End {
     Refused,
     /// It could not be delivered for a day.
     GaveUp,
-    /// There was no room for it, or its route is gone, or somebody has dropped it.
+    /// There was no room for it, or its route is gone.
     Dropped,
 }
 
@@ -326,7 +326,7 @@ impl Outbox {
         done
     }
 
-    /// Takes away what waits on a route that is no more, or that somebody wants to be rid of.
+    /// Takes away what waits on a route that is no more.
     pub fn clear(&mut self, route: &str, why: &str) -> Vec<Done> {
         let Some(mut queue) = self.queues.remove(route) else { return Vec::new() };
         // What is being tried may still arrive; nobody will hear of that.
@@ -336,16 +336,6 @@ impl Outbox {
         let done = all.map(|it| dropped(route, it, why)).collect();
         self.count();
         done
-    }
-
-    /// Lets what waits on a route be tried at once.
-    pub fn hurry(&mut self, route: &str, now: Mono) {
-        let Some(queue) = self.queues.get_mut(route) else { return };
-        if let Some(retry) = &mut queue.retry {
-            retry.next = now;
-        }
-        queue.free = now;
-        queue.waiting.iter_mut().for_each(|item| item.ready = item.ready.min(now));
     }
 
     /// How the queue of a route is.
@@ -360,7 +350,7 @@ impl Outbox {
     }
 
     /// What waits on a route, the oldest first.
-    pub fn notifications(&self, route: &str) -> Vec<&Notification> {
+    fn notifications(&self, route: &str) -> Vec<&Notification> {
         let Some(queue) = self.queues.get(route) else { return Vec::new() };
         let flying = queue.flying.iter().flat_map(Flying::notifications);
         flying.chain(queue.waiting.iter().map(|item| &item.notification)).collect()

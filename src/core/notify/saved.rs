@@ -164,7 +164,7 @@ pub(super) fn hash(parts: &[&[u8]]) -> u128 {
 
 /// A name that goes wherever a notification goes: always the same for the same parts.
 pub(super) fn id(parts: &[&[u8]]) -> Box<str> {
-    format!("msg_{:032x}", hash(parts)).into()
+    format!("{:032x}", hash(parts)).into()
 }
 
 #[cfg(test)]
@@ -214,6 +214,6 @@ mod tests {
         assert_ne!(with(b"a"), with(b"b"));
         assert_ne!(hash(&[b"ab", b"c"]), hash(&[b"a", b"bc"]));
         assert_eq!(hash(&[]), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
-        assert_eq!(&*id(&[]), "msg_6c62272e07bb014262b821756295c58d");
+        assert_eq!(&*id(&[]), "6c62272e07bb014262b821756295c58d");
     }
 }

@@ -68,7 +68,7 @@ fn work(route: &Route, host: &str, zone: &Zone, now: Instant) -> Result<Vec<Work
 /// A message that says nothing has happened. Each has a name of its own: nobody is to take the second
 /// test for a copy of the first.
 fn message(route: &Route, now: Instant) -> Message {
-    let id: Box<str> = format!("msg_test{}", now.micros()).into();
+    let id: Box<str> = format!("test{}", now.micros()).into();
     let notification = Notification {
         id: id.clone(),
         kind: Kind::Test,

@@ -283,13 +283,11 @@ fn after_a_restart_it_is_as_old_as_it_is() {
 }
 
 #[test]
-fn somebody_may_be_rid_of_it_or_in_a_hurry() {
+fn what_waits_on_a_route_that_is_gone() {
     let mut it = Outgoing::new([chat()]);
     it.add("chat", 1, 0);
-    it.outbox.hurry("chat", at(1));
-    assert_eq!(it.wakeup(), Some(1));
-    it.message(1);
-    it.add("chat", 2, 1);
+    it.message(10);
+    it.add("chat", 2, 11);
     assert_eq!(it.outbox.waiting("chat").count, 2);
     assert_eq!(it.outbox.clear("chat", "no more").len(), 2);
     assert_eq!(it.outbox.waiting("chat"), Waiting::default());
