@@ -306,6 +306,14 @@ fn the_past_is_there_for_any_program() {
     let record = &serde_json::from_str::<Value>(&line).unwrap()["records"][0];
     assert_eq!(record["outcome"], "succeeded", "{line}");
     assert!(record["by"].is_string(), "{line}");
+    // That it has begun is written soon, too.
+    until("the second life is in the store", || {
+        let mut stream = UnixStream::connect(socket(&bench)).unwrap();
+        stream.write_all(b"{\"do\":\"sessions\"}\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()["sessions"][1].is_object()
+    });
     stream.write_all(b"{\"do\":\"sessions\"}\n{\"do\":\"changes\",\"job\":\"quick\"}\n").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     let mut text = String::new();
