@@ -344,12 +344,21 @@ fn an_added_job_gives_way_to_one_of_the_jobfile() {
     write("late");
     running.stop();
     let running = bench.listening();
-    let mut stream = UnixStream::connect(socket(&bench)).unwrap();
-    stream.write_all(b"{\"do\":\"changes\"}\n").unwrap();
-    let mut line = String::new();
-    BufReader::new(&stream).read_line(&mut line).unwrap();
-    let said: Value = serde_json::from_str(&line).unwrap();
-    let removed = said["changes"].as_array().unwrap().iter();
+    let ask = || {
+        let mut stream = UnixStream::connect(socket(&bench)).unwrap();
+        stream.write_all(b"{\"do\":\"changes\"}\n").unwrap();
+        let mut line = String::new();
+        BufReader::new(&stream).read_line(&mut line).unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    // What is decided at the start is written soon.
+    until("the start is in the store", || {
+        let said = ask();
+        let of_late = |change: &&Value| change["what"] == "removed" && change["job"] == "late";
+        said["changes"].as_array().unwrap().iter().any(|change| of_late(&change))
+    });
+    let line = ask();
+    let removed = line["changes"].as_array().unwrap().iter();
     let removed: Vec<_> = removed.filter(|change| change["what"] == "removed").collect();
     assert_eq!(removed.len(), 2, "{line}");
     for (change, id) in removed.iter().zip(["early", "late"]) {

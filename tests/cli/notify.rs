@@ -157,10 +157,11 @@ fn a_gap_is_told_once() {
     let since = clock::wall();
     until("some are missed", || clock::wall().since(since) >= Duration::from_secs(3));
     let running = bench.run();
-    until("the gap is told", || types(&bench).contains(&"run.missed".to_owned()));
-    let arrived = arrived(&bench);
-    let missed = arrived.iter().find(|it| it["type"] == "run.missed").unwrap();
-    assert!(missed["data"]["count"].as_u64().unwrap() >= 2, "{missed}");
+    // On a busy machine one or the other is missed for itself.
+    until("the gap is told", || {
+        let missed = arrived(&bench).into_iter().filter(|it| it["type"] == "run.missed");
+        missed.filter_map(|it| it["data"]["count"].as_u64()).any(|count| count >= 2)
+    });
     running.stop();
 }
 
