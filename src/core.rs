@@ -30,6 +30,7 @@ pub mod scheduler;
 pub(crate) mod size;
 pub(crate) mod sort;
 pub(crate) mod span;
+pub(crate) mod streak;
 pub mod trigger;
 pub(crate) mod url;
 pub mod words;

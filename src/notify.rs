@@ -8,13 +8,13 @@
 //! * `context` is what a form needs to know beside the message;
 //! * `text` says it in English;
 //! * `wire` is what the scheduler and its helper say to each other: [`wire::Work`] and
-//!   [`wire::Verdict`];
+//!   [`wire::Receipt`];
 //! * `form` makes work of a message, with one file for each service; it is pure;
 //! * `deliver` is the helper, `schedrs deliver`: it looks up names, speaks TLS and SMTP, and has no
 //!   rights.
 //!
 //! ```text
-//! Route, Message ──▶ form::work ──▶ Work ──▶ deliver ──▶ Verdict
+//! Route, Message ──▶ form::work ──▶ Work ──▶ deliver ──▶ Receipt
 //!         secret ──────▲
 //! ```
 

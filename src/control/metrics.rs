@@ -28,7 +28,7 @@ pub(crate) struct Scheduler {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) open_fds: Option<u64>,
     /// How many due times have come to what.
-    pub(crate) runs: Vec<Fate>,
+    pub(crate) runs: Vec<OutcomeCount>,
     /// Its executors.
     pub(crate) executors: Vec<Executor>,
     /// How late first attempts were started.
@@ -48,7 +48,7 @@ pub(crate) struct Scheduler {
 /// How many due times have come to something.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(crate) struct Fate {
+pub(crate) struct OutcomeCount {
     /// To what.
     pub(crate) outcome: String,
     /// Why, where that is one of few words; else "".
@@ -157,7 +157,7 @@ impl Scheduler {
         let (health, totals) = (&vitals.health, &vitals.totals);
         let is_in_trouble = |part| vitals.troubles.iter().any(|(about, _)| *about == part);
         let fates = FATES.iter().zip(totals.fates);
-        let fates = fates.map(|((outcome, reason), count)| Fate {
+        let fates = fates.map(|((outcome, reason), count)| OutcomeCount {
             outcome: (*outcome).to_owned(),
             reason: (*reason).to_owned(),
             count,
@@ -340,7 +340,7 @@ impl Text {
         }
         let help = "What has become of due times since the scheduler was started.";
         self.head("schedrs_runs_total", "counter", help);
-        for Fate { outcome, reason, count } in &of.runs {
+        for OutcomeCount { outcome, reason, count } in &of.runs {
             let labels = [("outcome", outcome.as_str()), ("reason", reason.as_str())];
             self.sample("schedrs_runs_total", &labels, count);
         }

@@ -12,7 +12,6 @@
 
 pub mod anacrontab;
 pub mod apscheduler;
-mod base64;
 pub mod calendar;
 pub mod crontab;
 mod id;

@@ -1,27 +1,17 @@
 //! Which hooks of a job are called, and what each is told.
 //!
-//! Pure: the loop shows each [`Action`] to [`Hooks::hear`], which answers with [`Call`]s; it has
-//! `crate::run::hook` run them. What has to be remembered is only how many runs of a job have failed in a
-//! row: a store's records tell that after a restart ([`failures`]).
+//! Pure: the loop shows each [`Action`] to [`hear`], which answers with [`Call`]s; it has
+//! `crate::run::hook` run them. How many runs of a job have failed in a row is known by `super::streak`.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Action, Notice, Record, Remember, RunId};
+use super::event::{Action, Notice, Record, RunId};
 use super::instant::Instant;
 use super::job::{Command, HookKind, Job};
 use super::outcome::Outcome;
-use super::record::RunRecord;
+use super::streak::Streak;
 use super::words;
-
-/// See the [module](self).
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Hooks {
-    /// How many runs have failed in a row, of jobs whose last one has. Their names may be chosen by
-    /// whoever may add jobs.
-    failing: HashMap<Box<str>, u32>,
-}
 
 /// A hook that is to be called.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,108 +45,75 @@ pub(crate) struct Facts {
     pub(crate) streak: Option<u32>,
 }
 
-/// How many of these runs of a job, the newest first, have failed since the last that has not.
-pub(crate) fn failures<'a>(records: impl Iterator<Item = &'a RunRecord>) -> u32 {
-    let outcomes = records.filter_map(|record| record.outcome.as_ref());
-    let runs = outcomes.filter(|outcome| outcome.is_success() || outcome.is_failed_run());
-    let failed = runs.take_while(|outcome| outcome.is_failed_run()).count();
-    u32::try_from(failed).unwrap_or(u32::MAX)
+/// What has been decided, or has happened, at this time. Hooks are those of the `current` definition of a
+/// job; one that has been removed has those it had. `streak`: how many of its runs have failed in a row,
+/// with or before this one.
+pub(crate) fn hear(
+    action: &Action,
+    now: Instant,
+    streak: Streak,
+    current: impl Fn(&str) -> Option<Arc<Job>>,
+) -> Vec<Call> {
+    match action {
+        Action::Record(record) => {
+            let kinds = kinds_of(&record.outcome, streak);
+            calls(&kinds, &record.job, record.run, || facts_of(record), current)
+        }
+        Action::Notice(Notice::Started { run, attempt: 1, job, due, lag, .. }) => {
+            let (due, started) = (*due, Some(due.plus(*lag)));
+            let facts = || Facts { due, started, attempt: Some(1), ..Facts::default() };
+            calls(&[(HookKind::Start, None)], job, Some(*run), facts, current)
+        }
+        Action::Notice(Notice::Retrying { run, job, due, started, outcome, attempt, .. }) => {
+            let facts = || Facts {
+                due: *due,
+                outcome: Some(outcome.clone()),
+                attempt: Some(attempt.saturating_sub(1)),
+                started: *started,
+                ended: started.map(|_| now),
+                ..Facts::default()
+            };
+            calls(&[(HookKind::Retry, None)], job, Some(*run), facts, current)
+        }
+        _ => Vec::new(),
+    }
 }
 
-impl Hooks {
-    /// So many runs of a job had failed in a row when the scheduler started.
-    pub(crate) fn restore(&mut self, job: &str, failures: u32) {
-        if failures > 0 {
-            self.failing.insert(job.into(), failures);
+/// What a fate is a reason for, each with how many runs have failed in a row.
+fn kinds_of(outcome: &Outcome, streak: Streak) -> Vec<(HookKind, Option<u32>)> {
+    let runs = Some(streak.runs).filter(|runs| *runs > 0);
+    match outcome {
+        Outcome::Succeeded => {
+            let recovered = runs.map(|_| (HookKind::Recovered, runs));
+            [(HookKind::Success, None)].into_iter().chain(recovered).collect()
         }
+        outcome if outcome.is_failed_run() => vec![(HookKind::Failure, runs)],
+        Outcome::Missed(_) => vec![(HookKind::Missed, None)],
+        Outcome::Skipped(_) => vec![(HookKind::Skipped, None)],
+        // Another due time stands for it.
+        _ => Vec::new(),
     }
+}
 
-    /// What has been decided, or has happened, at this time. Hooks are those of the `current`
-    /// definition of a job; one that has been removed has those it had.
-    pub(crate) fn hear(
-        &mut self,
-        action: &Action,
-        now: Instant,
-        current: impl Fn(&str) -> Option<Arc<Job>>,
-    ) -> Vec<Call> {
-        match action {
-            Action::Record(record) => {
-                let kinds = self.record(record);
-                self.calls(&kinds, &record.job, record.run, || facts_of(record), current)
-            }
-            Action::Notice(Notice::Started { run, attempt: 1, job, due, lag, .. }) => {
-                let (due, started) = (*due, Some(due.plus(*lag)));
-                let facts = || Facts { due, started, attempt: Some(1), ..Facts::default() };
-                self.calls(&[(HookKind::Start, None)], job, Some(*run), facts, current)
-            }
-            Action::Notice(Notice::Retrying {
-                run, job, due, started, outcome, attempt, ..
-            }) => {
-                let facts = || Facts {
-                    due: *due,
-                    outcome: Some(outcome.clone()),
-                    attempt: Some(attempt.saturating_sub(1)),
-                    started: *started,
-                    ended: started.map(|_| now),
-                    ..Facts::default()
-                };
-                self.calls(&[(HookKind::Retry, None)], job, Some(*run), facts, current)
-            }
-            Action::Remember(Remember::Gone(job)) => {
-                self.failing.remove(job);
-                Vec::new()
-            }
-            _ => Vec::new(),
-        }
+fn calls(
+    kinds: &[(HookKind, Option<u32>)],
+    job: &Arc<Job>,
+    run: Option<RunId>,
+    facts: impl Fn() -> Facts,
+    current: impl Fn(&str) -> Option<Arc<Job>>,
+) -> Vec<Call> {
+    if kinds.is_empty() {
+        return Vec::new();
     }
-
-    /// Forgets jobs that are gone.
-    pub(crate) fn forget(&mut self, is_there: impl Fn(&str) -> bool) {
-        self.failing.retain(|job, _| is_there(job));
-    }
-
-    /// What a fate is a reason for, each with how many runs have failed in a row.
-    fn record(&mut self, record: &Record) -> Vec<(HookKind, Option<u32>)> {
-        let id = &record.job.id;
-        match &record.outcome {
-            Outcome::Succeeded => {
-                let failures = self.failing.remove(id);
-                let recovered = failures.map(|_| (HookKind::Recovered, failures));
-                [(HookKind::Success, None)].into_iter().chain(recovered).collect()
-            }
-            outcome if outcome.is_failed_run() => {
-                let failures = self.failing.entry(id.clone()).or_default();
-                *failures = failures.saturating_add(1);
-                vec![(HookKind::Failure, Some(*failures))]
-            }
-            Outcome::Missed(_) => vec![(HookKind::Missed, None)],
-            Outcome::Skipped(_) => vec![(HookKind::Skipped, None)],
-            // Another due time stands for it.
-            _ => Vec::new(),
-        }
-    }
-
-    fn calls(
-        &self,
-        kinds: &[(HookKind, Option<u32>)],
-        job: &Arc<Job>,
-        run: Option<RunId>,
-        facts: impl Fn() -> Facts,
-        current: impl Fn(&str) -> Option<Arc<Job>>,
-    ) -> Vec<Call> {
-        if kinds.is_empty() {
-            return Vec::new();
-        }
-        let job = current(&job.id).unwrap_or_else(|| Arc::clone(job));
-        let has = |(kind, _): &&(HookKind, Option<u32>)| job.options.hooks.contains_key(kind);
-        let call = |(kind, streak): &(HookKind, Option<u32>)| Call {
-            kind: *kind,
-            job: Arc::clone(&job),
-            run,
-            facts: Facts { streak: *streak, ..facts() },
-        };
-        kinds.iter().filter(has).map(call).collect()
-    }
+    let job = current(&job.id).unwrap_or_else(|| Arc::clone(job));
+    let has = |(kind, _): &&(HookKind, Option<u32>)| job.options.hooks.contains_key(kind);
+    let call = |(kind, streak): &(HookKind, Option<u32>)| Call {
+        kind: *kind,
+        job: Arc::clone(&job),
+        run,
+        facts: Facts { streak: *streak, ..facts() },
+    };
+    kinds.iter().filter(has).map(call).collect()
 }
 
 /// What there is to say of a record.

@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use roots::Roots;
 
-use super::wire::{Fate, LIMIT_SECS, LONGEST_WORK, MOST_WORK, Task, Verdict, Work};
+use super::wire::{DeliveryResult, LIMIT_SECS, LONGEST_WORK, MOST_WORK, Receipt, Task, Work};
 use crate::core::instant::Mono;
 use crate::core::notify::url::{Scheme, Url};
 use crate::sys::{clock, confine};
@@ -54,7 +54,7 @@ type Trust = Result<Roots, String>;
 /// What has come of a piece of work.
 #[derive(Debug)]
 struct Done {
-    fate: Fate,
+    result: DeliveryResult,
     status: Option<u16>,
     retry_after: Option<u64>,
     /// As it was said.
@@ -64,19 +64,19 @@ struct Done {
 }
 
 impl Done {
-    fn of(fate: Fate, why: &str) -> Done {
+    fn of(result: DeliveryResult, why: &str) -> Done {
         let answer = why.to_owned();
-        Done { fate, status: None, retry_after: None, answer, is_silence: false }
+        Done { result, status: None, retry_after: None, answer, is_silence: false }
     }
 
     /// It will not go better the next time.
     fn refused(why: &str) -> Done {
-        Done::of(Fate::Refused, why)
+        Done::of(DeliveryResult::Refused, why)
     }
 
     /// It may.
     fn again(why: &str) -> Done {
-        Done::of(Fate::Again, why)
+        Done::of(DeliveryResult::Again, why)
     }
 
     /// Nobody has answered.
@@ -89,10 +89,10 @@ impl Done {
     }
 
     /// What is said of it.
-    fn verdict(&self, work: &Work, took: Duration) -> Verdict {
-        Verdict {
+    fn receipt(&self, work: &Work, took: Duration) -> Receipt {
+        Receipt {
             id: work.id.clone(),
-            result: self.fate,
+            result: self.result,
             status: self.status,
             retry_after: self.retry_after,
             answer: answer::shown(&self.answer, &work.secrets),
@@ -111,7 +111,7 @@ pub fn run(input: &mut dyn BufRead, output: &mut dyn Write) -> io::Result<()> {
         let done = Done::again(&format!("the helper cannot give up its rights: {error}"));
         return work
             .iter()
-            .try_for_each(|one| say(&done.verdict(&one.work, Duration::ZERO), output));
+            .try_for_each(|one| say(&done.receipt(&one.work, Duration::ZERO), output));
     }
     // Nothing that is told is more urgent than what is to be started.
     let _ = rustix::process::nice(10);
@@ -128,7 +128,7 @@ fn limit() -> Duration {
 }
 
 /// The work on standard input. What is none is left out: whoever has sent it hears nothing of it.
-fn read(input: &mut dyn BufRead) -> io::Result<VecDeque<Arc<Errand>>> {
+fn read(input: &mut dyn BufRead) -> io::Result<VecDeque<Arc<Delivery>>> {
     let mut all = VecDeque::new();
     let mut line = Vec::new();
     for _ in 0..MOST_WORK {
@@ -139,16 +139,17 @@ fn read(input: &mut dyn BufRead) -> io::Result<VecDeque<Arc<Errand>>> {
         }
         if let Ok(work) = serde_json::from_slice::<Work>(&line) {
             let url = work.url();
-            all.push_back(Arc::new(Errand { work, url }));
+            all.push_back(Arc::new(Delivery { work, url }));
         }
     }
     Ok(all)
 }
 
 /// Whom to trust, read while that may still be read.
-fn trust(all: &VecDeque<Arc<Errand>>) -> Trust {
-    let may_need_it =
-        |errand: &Arc<Errand>| errand.url.as_ref().is_some_and(|url| url.scheme() != Scheme::Http);
+fn trust(all: &VecDeque<Arc<Delivery>>) -> Trust {
+    let may_need_it = |delivery: &Arc<Delivery>| {
+        delivery.url.as_ref().is_some_and(|url| url.scheme() != Scheme::Http)
+    };
     if all.iter().any(may_need_it) { Roots::of_machine() } else { Ok(Roots::BuiltIn) }
 }
 
@@ -169,42 +170,42 @@ fn perform(work: &Work, limit: Duration, trust: &Trust) -> Done {
     }
 }
 
-fn say(verdict: &Verdict, output: &mut dyn Write) -> io::Result<()> {
-    let line = serde_json::to_string(verdict).map_err(io::Error::other)?;
+fn say(receipt: &Receipt, output: &mut dyn Write) -> io::Result<()> {
+    let line = serde_json::to_string(receipt).map_err(io::Error::other)?;
     writeln!(output, "{line}")?;
     output.flush()
 }
 
 /// A piece of work with where it goes.
-struct Errand {
+struct Delivery {
     work: Work,
     url: Option<Url>,
 }
 
-impl Errand {
+impl Delivery {
     fn host(&self) -> &str {
         self.url.as_ref().map_or("", Url::host)
     }
 
     /// Whether another need not be tried, since this one went so.
-    fn speaks_for(&self, other: &Errand, done: &Done) -> bool {
+    fn speaks_for(&self, other: &Delivery, done: &Done) -> bool {
         let (Some(mine), Some(its)) = (&self.url, &other.url) else { return false };
         // Many share a server, but not the address.
         done.is_silence && mine.origin() == its.origin()
-            || done.fate == Fate::Again && done.status == Some(429) && mine == its
+            || done.result == DeliveryResult::Again && done.status == Some(429) && mine == its
     }
 }
 
 /// What is under way.
 struct Running {
     number: usize,
-    errand: Arc<Errand>,
+    delivery: Arc<Delivery>,
     since: Mono,
 }
 
 /// All there is to do.
 struct Batch {
-    waiting: VecDeque<Arc<Errand>>,
+    waiting: VecDeque<Arc<Delivery>>,
     running: Vec<Running>,
     trust: Arc<Trust>,
     limit: Duration,
@@ -215,7 +216,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(waiting: VecDeque<Arc<Errand>>, trust: Trust, limit: Duration) -> Batch {
+    fn new(waiting: VecDeque<Arc<Delivery>>, trust: Trust, limit: Duration) -> Batch {
         let (sender, receiver) = channel();
         let (trust, running) = (Arc::new(trust), Vec::new());
         Batch { waiting, running, trust, limit, begun: 0, sender, receiver }
@@ -246,16 +247,16 @@ impl Batch {
     }
 
     /// What may be begun.
-    fn next(&mut self) -> Option<Arc<Errand>> {
-        let at = |host| self.running.iter().filter(|one| one.errand.host() == host).count();
-        let found = self.waiting.iter().position(|errand| at(errand.host()) < AT_A_HOST);
+    fn next(&mut self) -> Option<Arc<Delivery>> {
+        let at = |host| self.running.iter().filter(|one| one.delivery.host() == host).count();
+        let found = self.waiting.iter().position(|delivery| at(delivery.host()) < AT_A_HOST);
         found.and_then(|place| self.waiting.remove(place))
     }
 
-    fn begin(&mut self, errand: Arc<Errand>, output: &mut dyn Write) -> io::Result<()> {
+    fn begin(&mut self, delivery: Arc<Delivery>, output: &mut dyn Write) -> io::Result<()> {
         self.begun += 1;
         let (number, limit) = (self.begun, self.limit);
-        let (sender, trust, its) = (self.sender.clone(), self.trust.clone(), errand.clone());
+        let (sender, trust, its) = (self.sender.clone(), self.trust.clone(), delivery.clone());
         let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
             let done = catch_unwind(AssertUnwindSafe(|| perform(&its.work, limit, &trust)));
             let done = done.unwrap_or_else(|_| Done::again("the helper has panicked"));
@@ -264,9 +265,9 @@ impl Batch {
         });
         if let Err(error) = thread {
             let done = Done::again(&format!("there is no thread for it: {error}"));
-            return say(&done.verdict(&errand.work, Duration::ZERO), output);
+            return say(&done.receipt(&delivery.work, Duration::ZERO), output);
         }
-        self.running.push(Running { number, errand, since: clock::mono() });
+        self.running.push(Running { number, delivery, since: clock::mono() });
         Ok(())
     }
 
@@ -275,9 +276,9 @@ impl Batch {
         let Some(place) = self.running.iter().position(|one| one.number == number) else {
             return Ok(());
         };
-        let Running { errand, since, .. } = self.running.swap_remove(place);
-        say(&done.verdict(&errand.work, clock::mono().since(since)), output)?;
-        self.spare(&errand, done, output)
+        let Running { delivery, since, .. } = self.running.swap_remove(place);
+        say(&done.receipt(&delivery.work, clock::mono().since(since)), output)?;
+        self.spare(&delivery, done, output)
     }
 
     /// Gives up what is too late.
@@ -291,15 +292,15 @@ impl Batch {
 
     /// Does not try what would only wait for the same silence: a hundred messages to a server that is
     /// away take no longer than four.
-    fn spare(&mut self, first: &Errand, done: &Done, output: &mut dyn Write) -> io::Result<()> {
+    fn spare(&mut self, first: &Delivery, done: &Done, output: &mut dyn Write) -> io::Result<()> {
         let waiting = std::mem::take(&mut self.waiting);
         let (spared, waiting): (VecDeque<_>, _) =
-            waiting.into_iter().partition(|errand| first.speaks_for(errand, done));
+            waiting.into_iter().partition(|delivery| first.speaks_for(delivery, done));
         self.waiting = waiting;
         let done = Done {
             retry_after: done.retry_after,
             ..Done::again(&format!("not tried, since another one failed: {}", done.answer))
         };
-        spared.iter().try_for_each(|one| say(&done.verdict(&one.work, Duration::ZERO), output))
+        spared.iter().try_for_each(|one| say(&done.receipt(&one.work, Duration::ZERO), output))
     }
 }

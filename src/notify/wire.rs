@@ -5,13 +5,14 @@
 //! how they end.
 //!
 //! The scheduler writes [`Work`] to the standard input of `schedrs deliver`, a JSON object on each
-//! line, and closes it. It reads a [`Verdict`] on each line of standard output, one for each piece of
+//! line, and closes it. It reads a [`Receipt`] on each line of standard output, one for each piece of
 //! work, each as soon as it is known and so in any order. What has had none when the helper ends was
 //! not delivered, as far as anybody knows.
 //!
 //! Work holds secrets, which the scheduler reads because the helper must not be able to. So it goes
 //! through a pipe, and not through arguments or variables, which others can see.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub const LIMIT_SECS: u64 = 10;
 /// One thing to deliver.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Work {
-    /// What names it, unique within a batch and the same at each try: its verdict has it too.
+    /// What names it, unique within a batch and the same at each try: its receipt has it too.
     pub id: Box<str>,
     /// The word of the service (`Service::word`), by which its answer is understood.
     pub service: Box<str>,
@@ -120,11 +121,11 @@ pub struct Command {
 
 /// What has come of a piece of work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct Receipt {
     /// Whose it is.
     pub id: Box<str>,
     /// How it went.
-    pub result: Fate,
+    pub result: DeliveryResult,
     /// The status of HTTP, the code of SMTP or of the end of a process, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -142,7 +143,7 @@ pub struct Verdict {
 /// How a delivery went. In order of how bad that is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum DeliveryResult {
     /// The receiver has it.
     Sent,
     /// The receiver does not want it, and will not the next time: it is given up.
@@ -167,16 +168,16 @@ impl Work {
         }
     }
 
-    /// The program of this machine that does it; `None`: it is for the helper. `sendmail` is where
-    /// that program is.
-    pub fn program(&self, sendmail: &str) -> Option<Command> {
+    /// The program of this machine that does it, to be looked for in the [`search_path`]; `None`: it is
+    /// for the helper.
+    pub fn program(&self) -> Option<Command> {
         match &self.task {
             Task::Http(_) | Task::Smtp(_) => None,
             Task::Command(command) => Some(command.clone()),
             Task::Sendmail(mail) => {
                 // Those that take the recipients from the mail, a line with a dot as it is, and the
                 // sender: postfix, exim, sendmail, msmtp, nullmailer, OpenSMTPD and busybox.
-                let argv = [sendmail, "-t", "-i", "-f", &*mail.from].map(Into::into).into();
+                let argv = [SENDMAIL, "-t", "-i", "-f", &*mail.from].map(Into::into).into();
                 Some(Command { argv, env: Vec::new(), stdin: mail.text.clone() })
             }
         }
@@ -196,42 +197,54 @@ impl Work {
     }
 }
 
-/// Where `sendmail` may be, in the order in which to look.
-pub const SENDMAIL: [&str; 4] =
-    ["/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/sendmail", "/usr/local/sbin/sendmail"];
+/// The mailer of a machine.
+const SENDMAIL: &str = "sendmail";
+
+/// Where programs of this machine are looked for, given where they are looked for without this: `sendmail`
+/// is where services and people often do not look.
+pub fn search_path(path: Option<OsString>) -> OsString {
+    let mut path = path.unwrap_or_default();
+    if !path.is_empty() {
+        path.push(":");
+    }
+    path.push("/usr/sbin:/usr/lib");
+    path
+}
 
 /// What an exit code means by which a program says that it may go better later (sysexits.h).
 const TEMPFAIL: i32 = 75;
 
 /// What the exit code of such a program means. A command that fails is not tried again, unless it says
 /// so: it may have done half of its work. `sendmail` is, unless the mail itself is wrong.
-pub fn of_exit(task: &Task, code: i32) -> Fate {
+pub fn of_exit(task: &Task, code: i32) -> DeliveryResult {
     match (code, task) {
-        (0, _) => Fate::Sent,
-        (TEMPFAIL, _) => Fate::Again,
+        (0, _) => DeliveryResult::Sent,
+        (TEMPFAIL, _) => DeliveryResult::Again,
         // Wrong usage, data, an unknown user or host.
-        (64..=68, _) | (_, Task::Command(_)) => Fate::Refused,
-        _ => Fate::Again,
+        (64..=68, _) | (_, Task::Command(_)) => DeliveryResult::Refused,
+        _ => DeliveryResult::Again,
     }
 }
 
-impl Verdict {
+impl Receipt {
     /// Reads a line.
-    pub fn of_line(line: &str) -> Option<Verdict> {
+    pub fn of_line(line: &str) -> Option<Receipt> {
         serde_json::from_str(line).ok()
     }
 
     /// The same for the outbox.
     pub fn tried(&self) -> Tried {
-        let verdict = match self.result {
-            Fate::Sent => outbox::Verdict::Sent,
-            Fate::Refused => outbox::Verdict::Refused,
-            Fate::Again => outbox::Verdict::Again(self.retry_after.map(Duration::from_secs)),
+        let result = match self.result {
+            DeliveryResult::Sent => outbox::TryResult::Sent,
+            DeliveryResult::Refused => outbox::TryResult::Refused,
+            DeliveryResult::Again => {
+                outbox::TryResult::Again(self.retry_after.map(Duration::from_secs))
+            }
         };
         let status = self.status.map(|status| status.to_string());
         let parts = status.iter().map(String::as_str).chain([&*self.answer]);
         let parts: Vec<&str> = parts.filter(|part| !part.is_empty()).collect();
-        Tried { id: self.id.clone(), verdict, answer: parts.join(" ").into() }
+        Tried { id: self.id.clone(), result, answer: parts.join(" ").into() }
     }
 }
 
@@ -343,20 +356,20 @@ mod tests {
             text: "To: root\n\nx\n".to_owned(),
         };
         let mail = Work { task: Task::Sendmail(mail), ..work() };
-        let program = mail.program(SENDMAIL[0]).unwrap();
-        assert_eq!(program.argv.join(" "), "/usr/sbin/sendmail -t -i -f schedrs@web1");
+        let program = mail.program().unwrap();
+        assert_eq!(program.argv.join(" "), "sendmail -t -i -f schedrs@web1");
         assert_eq!(program.stdin, "To: root\n\nx\n");
         let command = Task::Command(Command { argv: vec!["x".into()], ..program });
         let command = Work { task: command, ..work() };
-        assert_eq!(command.program("").unwrap().argv.join(" "), "x");
-        assert_eq!(work().program(""), None);
+        assert_eq!(command.program().unwrap().argv.join(" "), "x");
+        assert_eq!(work().program(), None);
         // (exit code, of sendmail, of a command)
         let rows = [
-            (0, Fate::Sent, Fate::Sent),
-            (1, Fate::Again, Fate::Refused),
-            (67, Fate::Refused, Fate::Refused),
-            (75, Fate::Again, Fate::Again),
-            (127, Fate::Again, Fate::Refused),
+            (0, DeliveryResult::Sent, DeliveryResult::Sent),
+            (1, DeliveryResult::Again, DeliveryResult::Refused),
+            (67, DeliveryResult::Refused, DeliveryResult::Refused),
+            (75, DeliveryResult::Again, DeliveryResult::Again),
+            (127, DeliveryResult::Again, DeliveryResult::Refused),
         ];
         for (code, of_mail, of_command) in rows {
             let found = (of_exit(&mail.task, code), of_exit(&command.task, code));
@@ -365,18 +378,18 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_on_the_wire() {
+    fn receipts_on_the_wire() {
         let line =
             r#"{"id":"m1","result":"again","status":429,"retry_after":7,"answer":"slow","ms":3}"#;
-        let verdict = Verdict::of_line(line).unwrap();
-        assert_eq!((verdict.result, verdict.retry_after), (Fate::Again, Some(7)));
-        assert_eq!(serde_json::to_string(&verdict).unwrap(), line);
-        let tried = verdict.tried();
-        assert_eq!(tried.verdict, outbox::Verdict::Again(Some(Duration::from_secs(7))));
+        let receipt = Receipt::of_line(line).unwrap();
+        assert_eq!((receipt.result, receipt.retry_after), (DeliveryResult::Again, Some(7)));
+        assert_eq!(serde_json::to_string(&receipt).unwrap(), line);
+        let tried = receipt.tried();
+        assert_eq!(tried.result, outbox::TryResult::Again(Some(Duration::from_secs(7))));
         assert_eq!((&*tried.id, &*tried.answer), ("m1", "429 slow"));
-        let least = Verdict::of_line(r#"{"id":"m1","result":"sent","ms":0}"#).unwrap();
-        assert_eq!((least.result, least.status), (Fate::Sent, None));
-        assert_eq!((least.tried().verdict, &*least.tried().answer), (outbox::Verdict::Sent, ""));
-        assert_eq!(Verdict::of_line("what?"), None);
+        let least = Receipt::of_line(r#"{"id":"m1","result":"sent","ms":0}"#).unwrap();
+        assert_eq!((least.result, least.status), (DeliveryResult::Sent, None));
+        assert_eq!((least.tried().result, &*least.tried().answer), (outbox::TryResult::Sent, ""));
+        assert_eq!(Receipt::of_line("what?"), None);
     }
 }

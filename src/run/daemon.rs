@@ -55,6 +55,7 @@ use crate::core::event::{
 };
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
+use crate::core::streak::Streaks;
 use crate::core::zone::Zone;
 use crate::store::Process;
 use crate::store::keeper::FleetOrder;
@@ -119,7 +120,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let mut zones = Vec::new();
     let mut health = vitals::health_of(&plan, clock::wall());
     let warnings = plan.storage.as_mut().map(|storage| std::mem::take(&mut storage.warnings));
-    let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet, hooks, lost } =
+    let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet, hooks, streaks, lost } =
         start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
     signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
@@ -162,6 +163,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         server: server.as_ref(),
         fleet,
         hooks,
+        streaks,
     };
     looper.tell_of_lost(lost, clock::now());
     looper.watch_jobfile();
@@ -264,6 +266,8 @@ struct Loop<'a> {
     fleet: Option<fleet::Here>,
     /// The hooks of jobs; none in a dry run.
     hooks: Option<JobHooks>,
+    /// How many runs of each job have failed in a row.
+    streaks: Streaks,
 }
 
 impl Loop<'_> {
@@ -422,7 +426,8 @@ impl Loop<'_> {
     }
 
     fn perform(&mut self, action: Action, now: Now) {
-        self.call_hooks(&action, now.wall);
+        let streak = self.count_failures(&action, now.wall);
+        self.call_hooks(&action, streak, now.wall);
         match &action {
             Action::Answer { ticket, answer } => {
                 if let Some(id) = self.requests.take_learned(*ticket)
@@ -475,7 +480,7 @@ impl Loop<'_> {
             Action::Terminate(run) if !self.scheduler.has_run(*run) => self.end_elsewhere(*run),
             _ => {}
         }
-        self.effects.perform(action, now, &mut self.events);
+        self.effects.perform(action, streak, now, &mut self.events);
     }
 
     /// Sets the timer to the next due time. Answers how long to wait at most.

@@ -6,7 +6,8 @@ use crate::core::instant::{Instant, Now};
 use crate::core::job::JobSet;
 use crate::core::notify::Message;
 use crate::core::notify::notifier::{Effect, Notifier};
-use crate::core::notify::outbox::{Tried, Verdict};
+use crate::core::notify::outbox::{Tried, TryResult};
+use crate::core::streak::Streaks;
 
 /// So many messages are remembered; what is beyond is counted.
 const MOST: usize = 10_000;
@@ -15,6 +16,7 @@ const MOST: usize = 10_000;
 #[derive(Debug)]
 pub struct Told {
     notifier: Notifier,
+    streaks: Streaks,
     /// Each with when it was sent.
     pub messages: Vec<(Instant, Message)>,
     /// How many more there were.
@@ -29,7 +31,7 @@ impl Told {
         for job in set.jobs.iter().filter(|job| !job.options.paused) {
             notifier.expect(job, from);
         }
-        Told { notifier, messages: Vec::new(), more: 0 }
+        Told { notifier, streaks: Streaks::default(), messages: Vec::new(), more: 0 }
     }
 
     /// Sends what is due up to that time.
@@ -51,7 +53,7 @@ impl Told {
         for effect in effects {
             let Effect::Send(message) = effect else { continue };
             let (id, answer) = (message.id.clone(), "".into());
-            let tried = Tried { id, verdict: Verdict::Sent, answer };
+            let tried = Tried { id, result: TryResult::Sent, answer };
             // What follows from that is written down, and nothing else.
             self.notifier.tried(&message, &[tried], at);
             if self.messages.len() < MOST {
@@ -66,6 +68,7 @@ impl Told {
 impl Observer for Told {
     fn see(&mut self, now: Now, action: &Action) {
         self.until(now);
-        self.notifier.hear(now, action, false);
+        let (streak, _) = self.streaks.hear(now.wall, action);
+        self.notifier.hear(now, action, streak, false);
     }
 }

@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::Read;
 
+use crate::core::job::FleetSettings;
 use crate::core::trigger::cron::hash;
 
 /// Where systemd and D-Bus keep a name that no two machines share. Containers often have none but
@@ -26,6 +27,12 @@ pub(crate) fn id() -> String {
 /// What people call it.
 pub(crate) fn host() -> String {
     name_in(FILES[2]).unwrap_or_else(|| "localhost".to_owned())
+}
+
+/// What people call the host of a scheduler: as its jobfile says (`[fleet] name`), or else as the machine is
+/// called.
+pub(crate) fn host_of(settings: &FleetSettings) -> String {
+    settings.name.clone().unwrap_or_else(host)
 }
 
 /// Which boot of it this is.

@@ -13,7 +13,7 @@ use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 
 use schedrs::notify::line::Line;
-use schedrs::notify::wire::{Fate, Method, Request, Task, Verdict, Work};
+use schedrs::notify::wire::{DeliveryResult, Method, Receipt, Request, Task, Work};
 
 use crate::harness::{Bench, WATCHDOG, has_root, schedrs, status_of, until};
 use receiver::{Receiver, answer, certificate, request};
@@ -61,10 +61,10 @@ impl Helper {
         }
     }
 
-    fn next(&mut self) -> Verdict {
+    fn next(&mut self) -> Receipt {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
-        Verdict::of_line(&line).unwrap_or_else(|| panic!("no verdict: {line:?}"))
+        Receipt::of_line(&line).unwrap_or_else(|| panic!("no receipt: {line:?}"))
     }
 }
 
@@ -76,63 +76,75 @@ impl Drop for Helper {
 }
 
 /// What has become of work, by id.
-fn deliver(all: &[Work], env: &[(&str, &str)]) -> Vec<Verdict> {
+fn deliver(all: &[Work], env: &[(&str, &str)]) -> Vec<Receipt> {
     let (send, receive) = channel();
     let mut helper = Helper::start(env);
     helper.give(all);
     let count = all.len();
     std::thread::spawn(move || {
-        let mut verdicts: Vec<Verdict> = (0..count).map(|_| helper.next()).collect();
-        verdicts.sort_by(|a, b| a.id.cmp(&b.id));
-        let _ = send.send((verdicts, helper.child.wait().unwrap().code()));
+        let mut receipts: Vec<Receipt> = (0..count).map(|_| helper.next()).collect();
+        receipts.sort_by(|a, b| a.id.cmp(&b.id));
+        let _ = send.send((receipts, helper.child.wait().unwrap().code()));
     });
-    let (verdicts, code) = receive.recv_timeout(WATCHDOG).expect("the helper does not end");
+    let (receipts, code) = receive.recv_timeout(WATCHDOG).expect("the helper does not end");
     assert_eq!(code, Some(0));
-    verdicts
+    receipts
 }
 
 /// What has become of one piece of work.
-fn one(work: Work, env: &[(&str, &str)]) -> Verdict {
+fn one(work: Work, env: &[(&str, &str)]) -> Receipt {
     deliver(&[work], env).remove(0)
 }
 
 #[test]
 fn what_receivers_answer() {
     let rows = [
-        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Fate::Sent, Some(200), None, "ok"),
-        ("HTTP/1.1 204 No Content\r\n\r\n", Fate::Sent, Some(204), None, ""),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            DeliveryResult::Sent,
+            Some(200),
+            None,
+            "ok",
+        ),
+        ("HTTP/1.1 204 No Content\r\n\r\n", DeliveryResult::Sent, Some(204), None, ""),
         (
             "HTTP/1.1 500 Oh\r\nContent-Length: 5\r\n\r\nsorry",
-            Fate::Again,
+            DeliveryResult::Again,
             Some(500),
             None,
             "sorry",
         ),
         (
             "HTTP/1.1 429 Slow\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n",
-            Fate::Again,
+            DeliveryResult::Again,
             Some(429),
             Some(7),
             "",
         ),
         (
             "HTTP/1.1 404 No\r\nContent-Length: 33\r\n\r\n\x1b[31mno service at /s3cret/s3cret",
-            Fate::Refused,
+            DeliveryResult::Refused,
             Some(404),
             None,
             "␛[31mno service at /***/***",
         ),
         // What it has promised does not come.
-        ("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nok", Fate::Sent, Some(200), None, "ok"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nok",
+            DeliveryResult::Sent,
+            Some(200),
+            None,
+            "ok",
+        ),
         (
             "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\nok",
-            Fate::Again,
+            DeliveryResult::Again,
             None,
             None,
             "its answer is no HTTP",
         ),
-        ("hello\r\n\r\n", Fate::Again, None, None, "its answer is no HTTP"),
-        ("", Fate::Again, None, None, "Peer disconnected"),
+        ("hello\r\n\r\n", DeliveryResult::Again, None, None, "its answer is no HTTP"),
+        ("", DeliveryResult::Again, None, None, "Peer disconnected"),
     ];
     for (text, fate, status, retry_after, said) in rows {
         let receiver = Receiver::new(move |mut stream| {
@@ -157,7 +169,7 @@ fn a_request_arrives_as_it_was_given() {
         answer(&mut stream, "200 OK", "ok");
     });
     let url = receiver.url("/hook/s3cret?a=b").replace("http://", "http://ann:p@");
-    assert_eq!(one(work("1", &url), &[]).result, Fate::Sent);
+    assert_eq!(one(work("1", &url), &[]).result, DeliveryResult::Sent);
     let request = receive.recv_timeout(WATCHDOG).unwrap();
     assert!(request.starts_with("POST /hook/s3cret?a=b HTTP/1.1\r\n"), "{request}");
     assert!(
@@ -168,12 +180,12 @@ fn a_request_arrives_as_it_was_given() {
 }
 
 /// Has these delivered: (id, URL, what comes of it, what is said).
-fn check(rows: &[(&str, String, Fate, &str)], env: &[(&str, &str)]) {
+fn check(rows: &[(&str, String, DeliveryResult, &str)], env: &[(&str, &str)]) {
     let all: Vec<Work> = rows.iter().map(|(id, url, ..)| work(id, url)).collect();
     let found = deliver(&all, env);
     for (id, _, fate, said) in rows {
-        let verdict = found.iter().find(|verdict| *verdict.id == **id).unwrap();
-        assert!(verdict.result == *fate && verdict.answer.contains(said), "{verdict:?}");
+        let receipt = found.iter().find(|receipt| *receipt.id == **id).unwrap();
+        assert!(receipt.result == *fate && receipt.answer.contains(said), "{receipt:?}");
     }
 }
 
@@ -208,18 +220,18 @@ fn receivers_that_do_not_end() {
     let full = receiver::Full::new();
     let nobody = receiver::nobody();
     let rows = [
-        ("silent", silent.url("/"), Fate::Again, LATE),
-        ("full", full.url(), Fate::Again, LATE),
-        ("head drips", head_drips.url("/"), Fate::Again, LATE),
-        ("body drips", body_drips.url("/"), Fate::Sent, ""),
+        ("silent", silent.url("/"), DeliveryResult::Again, LATE),
+        ("full", full.url(), DeliveryResult::Again, LATE),
+        ("head drips", head_drips.url("/"), DeliveryResult::Again, LATE),
+        ("body drips", body_drips.url("/"), DeliveryResult::Sent, ""),
     ];
     check(&rows, &[SOON]);
     // These end without the limit.
     let rows = [
-        ("reset", reset.url("/"), Fate::Again, "reset by peer"),
-        ("nobody", nobody, Fate::Again, "Connection refused"),
-        ("endless body", endless_body.url("/"), Fate::Sent, "xxx"),
-        ("endless head", endless_head.url("/"), Fate::Again, ""),
+        ("reset", reset.url("/"), DeliveryResult::Again, "reset by peer"),
+        ("nobody", nobody, DeliveryResult::Again, "Connection refused"),
+        ("endless body", endless_body.url("/"), DeliveryResult::Sent, "xxx"),
+        ("endless head", endless_head.url("/"), DeliveryResult::Again, ""),
     ];
     check(&rows, &[]);
 }
@@ -239,7 +251,7 @@ fn a_redirect_is_not_followed() {
             answer(&mut stream, &location, "");
         });
         let found = one(work("1", &receiver.url("/")), &[]);
-        assert_eq!(found.result, Fate::Refused, "{found:?}");
+        assert_eq!(found.result, DeliveryResult::Refused, "{found:?}");
         assert!(found.answer.starts_with("it redirects"), "{found:?}");
     }
     assert_eq!(asked.load(Ordering::SeqCst), 0);
@@ -249,10 +261,14 @@ fn a_redirect_is_not_followed() {
 fn what_leads_nowhere() {
     let clear = "http:// is only for this machine and private networks: use https:// for others";
     let rows = [
-        ("http://192.0.2.1/hook", Fate::Refused, clear),
-        ("http://169.254.169.254/hook", Fate::Refused, clear),
-        ("ftp://localhost/", Fate::Refused, "url: it is no URL such as https://example.org/path"),
-        ("http://", Fate::Refused, "url: it has no host such as example.org"),
+        ("http://192.0.2.1/hook", DeliveryResult::Refused, clear),
+        ("http://169.254.169.254/hook", DeliveryResult::Refused, clear),
+        (
+            "ftp://localhost/",
+            DeliveryResult::Refused,
+            "url: it is no URL such as https://example.org/path",
+        ),
+        ("http://", DeliveryResult::Refused, "url: it has no host such as example.org"),
     ];
     for (url, fate, said) in rows {
         let found = one(work("1", url), &[]);
@@ -296,7 +312,7 @@ fn four_at_a_time_at_a_host() {
     let all: Vec<Work> =
         (0..12).map(|number| work(&format!("{number:02}"), &receiver.url("/"))).collect();
     let found = deliver(&all, &[]);
-    assert!(found.iter().all(|verdict| verdict.result == Fate::Sent), "{found:?}");
+    assert!(found.iter().all(|receipt| receipt.result == DeliveryResult::Sent), "{found:?}");
     assert_eq!((found.len(), most.load(Ordering::SeqCst)), (12, 4));
 }
 
@@ -319,10 +335,10 @@ fn what_would_only_wait_for_the_same_is_spared() {
     all.push(work("quick", &quick.url("/")));
     let found = deliver(&all, &[SOON]);
     let (quick, silent) = found.split_last().unwrap();
-    assert_eq!(quick.result, Fate::Sent);
-    assert!(silent.iter().all(|verdict| verdict.result == Fate::Again), "{found:?}");
+    assert_eq!(quick.result, DeliveryResult::Sent);
+    assert!(silent.iter().all(|receipt| receipt.result == DeliveryResult::Again), "{found:?}");
     let spared = format!("not tried, since another one failed: {LATE}");
-    let count = |said: &str| silent.iter().filter(|verdict| verdict.answer == said).count();
+    let count = |said: &str| silent.iter().filter(|receipt| receipt.answer == said).count();
     assert_eq!((count(LATE), count(&spared)), (4, 95), "{found:?}");
     assert!(asked.load(Ordering::SeqCst) <= 4);
 }
@@ -356,7 +372,7 @@ fn the_helper_has_no_rights() {
         assert_eq!(status_of(pid, "Groups").trim(), "");
     }
     go.send(()).unwrap();
-    assert_eq!(helper.next().result, Fate::Sent);
+    assert_eq!(helper.next().result, DeliveryResult::Sent);
 }
 
 #[test]
@@ -399,9 +415,12 @@ fn certificates() {
         let env: Vec<(&str, &str)> = roots.iter().map(|file| ("SSL_CERT_FILE", *file)).collect();
         let found = one(work("1", &https(&receiver, host)), &env);
         match said {
-            None => assert_eq!(found.result, Fate::Sent, "{found:?}"),
+            None => assert_eq!(found.result, DeliveryResult::Sent, "{found:?}"),
             Some(said) => {
-                assert!(found.result == Fate::Again && found.answer.contains(said), "{found:?}");
+                assert!(
+                    found.result == DeliveryResult::Again && found.answer.contains(said),
+                    "{found:?}"
+                );
             }
         }
     }
@@ -417,7 +436,10 @@ fn a_proxy_is_told_the_host_and_nothing_else() {
     });
     let proxy = proxy.url("").replace("http://", "http://ann:pass@");
     let found = one(work("1", "https://hooks.example.org/s3cret"), &[("HTTPS_PROXY", &proxy)]);
-    assert!(found.result == Fate::Again && found.answer.starts_with("the proxy: "), "{found:?}");
+    assert!(
+        found.result == DeliveryResult::Again && found.answer.starts_with("the proxy: "),
+        "{found:?}"
+    );
     let asked = receive.recv_timeout(WATCHDOG).unwrap();
     assert!(asked.starts_with("CONNECT hooks.example.org:443 HTTP/1.1\r\n"), "{asked}");
     assert!(asked.contains("Proxy-Authorization: Basic YW5uOnBhc3M="), "{asked}");
@@ -432,7 +454,7 @@ fn a_proxy_is_told_the_host_and_nothing_else() {
 #[test]
 fn what_is_missing_is_said() {
     let found = one(work("1", "https://localhost/"), &[]);
-    assert!(found.result == Fate::Refused && found.answer.contains("`tls`"), "{found:?}");
+    assert!(found.result == DeliveryResult::Refused && found.answer.contains("`tls`"), "{found:?}");
 }
 
 /// From a job that fails to a receiver that has it, over the network.

@@ -21,6 +21,7 @@ use crate::core::notify::explain::{About, explain};
 use crate::core::notify::notifier::{STATES, state_key};
 use crate::core::outcome::{self, Outcome};
 use crate::core::sort;
+use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::object::RunObject;
@@ -192,13 +193,16 @@ fn told_of(
     }
     let told = notify::known(history, usize::MAX)?;
     let states = history.reader().entries(STATES)?;
+    let failing = history.reader().entries(FAILING)?;
+    let failed = failing.iter().find(|(job, _)| **job == *id);
+    let failed = failed.and_then(|(_, text)| Some(Streak::of_json(text)?.runs));
     let mut said = Vec::new();
     for route in routes {
         let key = state_key(&route.name, id);
         let state = states.iter().find(|(name, _)| *name == key).map(|(_, text)| &**text);
         let (run, due) = (record.run, record.due);
         let about = About { job: id, run, due, outcome, is_latest };
-        let lines = explain(route, about, &told, state, zone);
+        let lines = explain(route, about, &told, state, failed, zone);
         said.extend(lines.into_iter().map(|line| ("told", format!("{}: {line}", route.name))));
     }
     Ok(said)

@@ -7,10 +7,12 @@
 
 use std::rc::Rc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value as Json;
 
 use super::pickle::{self, Pickled};
-use super::{Draft, DraftJob, Oracle, Value, base64, duration, id, oracle};
+use super::{Draft, DraftJob, Oracle, Value, duration, id, oracle};
 use crate::core::instant::Instant;
 use crate::core::names::SHORT_WEEKDAYS;
 use crate::core::zone::{Database, Local};
@@ -517,7 +519,7 @@ fn jitter(state: &Json) -> Option<u64> {
 
 fn unpickled(json: &Json) -> Option<Rc<Pickled>> {
     let text = json.get("__apscheduler_pickle__")?.as_str()?;
-    pickle::read(&base64::decode(text)?)
+    pickle::read(&STANDARD.decode(text).ok()?)
 }
 
 #[cfg(test)]

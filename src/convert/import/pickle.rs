@@ -294,16 +294,17 @@ fn signed(bytes: &[u8]) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
-    use super::super::base64;
     use super::*;
 
     #[test]
     fn reads_a_span_and_a_field() {
         // datetime.timedelta(days=2)
         let span = "gAWVJAAAAAAAAACMCGRhdGV0aW1llIwJdGltZWRlbHRhlJOUSwJLAEsAh5RSlC4=";
-        let span = read(&base64::decode(span).unwrap()).unwrap();
+        let span = read(&STANDARD.decode(span).unwrap()).unwrap();
         assert_eq!(span.name(), Some("datetime.timedelta"));
         let Pickled::Call(_, arguments) = &*span else { panic!("{span:?}") };
         let numbers: Vec<Option<i64>> = arguments.iter().map(|number| number.integer()).collect();
@@ -313,7 +314,7 @@ mod tests {
                      fZQojARuYW1llIwEaG91cpSMCmlzX2RlZmF1bHSUiYwLZXhwcmVzc2lvbnOUXZSMJWFwc2NoZWR1bGVyLnRy\
                      aWdnZXJzLmNyb24uZXhwcmVzc2lvbnOUjA9SYW5nZUV4cHJlc3Npb26Uk5QpgZR9lCiMBHN0ZXCUTowFZmly\
                      c3SUSwCMBGxhc3SUSwN1YmF1Yi4=";
-        let field = read(&base64::decode(field).unwrap()).unwrap();
+        let field = read(&STANDARD.decode(field).unwrap()).unwrap();
         assert_eq!(field.name(), Some("apscheduler.triggers.cron.fields.BaseField"));
         assert_eq!(field.get("name"), Some(&Pickled::Text("hour".to_owned())));
         let Some(Pickled::List(items)) = field.get("expressions") else { panic!("{field:?}") };

@@ -1,6 +1,7 @@
 use super::*;
 use crate::core::job::Options;
 use crate::core::outcome::{MissReason, SkipReason};
+use crate::core::streak::Streaks;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Database;
 
@@ -37,12 +38,18 @@ fn record(job: &Arc<Job>, outcome: Outcome) -> Record {
     }
 }
 
+/// The hooks that are called, the failure of a job being the first.
+fn called(action: &Action, now: Instant) -> Vec<Call> {
+    hear(action, now, Streaks::default().hear(now, action).0, |_| None)
+}
+
 /// What is called, one after the other: `on_failure 2`.
-fn heard(hooks: &mut Hooks, job: &Arc<Job>, outcomes: &[Outcome]) -> String {
-    let mut called = Vec::new();
+fn heard(job: &Arc<Job>, outcomes: &[Outcome]) -> String {
+    let (mut called, mut streaks) = (Vec::new(), Streaks::default());
     for outcome in outcomes {
         let action = Action::Record(record(job, outcome.clone()));
-        for call in hooks.hear(&action, DUE, |_| None) {
+        let (streak, _) = streaks.hear(DUE, &action);
+        for call in hear(&action, DUE, streak, |_| None) {
             let streak = call.facts.streak.map(|streak| format!(" {streak}"));
             called.push(call.kind.option().to_owned() + &streak.unwrap_or_default());
         }
@@ -77,67 +84,9 @@ fn each_fate_has_its_hooks() {
         (&[Coalesced], ""),
     ];
     for (outcomes, called) in rows {
-        let mut hooks = Hooks::default();
-        assert_eq!(heard(&mut hooks, &job(&HookKind::ALL), outcomes), called);
-        // Who has none of them is still counted.
-        let mut hooks = Hooks::default();
-        assert_eq!(heard(&mut hooks, &job(&[]), outcomes), "");
-        let failing = hooks.failing.get("backup").copied().unwrap_or(0);
-        let failures = outcomes.iter().rev().filter(|it| it.is_success() || it.is_failed_run());
-        assert_eq!(failing as usize, failures.take_while(|it| !it.is_success()).count());
+        assert_eq!(heard(&job(&HookKind::ALL), outcomes), called);
+        assert_eq!(heard(&job(&[]), outcomes), "");
     }
-}
-
-#[test]
-fn a_row_of_failures_goes_on_after_a_restart() {
-    let of = |outcome: Option<Outcome>| RunRecord {
-        seq: 0,
-        run: None,
-        job: "backup".into(),
-        due: DUE,
-        last_due: DUE,
-        count: 1,
-        outcome,
-        at: DUE,
-        started: None,
-        duration: None,
-        attempts: 1,
-        process: None,
-        by: None,
-        host: None,
-    };
-    use Outcome::*;
-    // (the newest record first, how many have failed in a row)
-    let rows: [(&[Option<Outcome>], u32); 5] = [
-        (&[], 0),
-        (&[Some(Succeeded), Some(Failed(1))], 0),
-        (&[Some(Failed(1)), Some(Lost("?".into())), Some(Succeeded), Some(TimedOut)], 2),
-        (&[None, Some(Skipped(SkipReason::Paused)), Some(Failed(1)), Some(Coalesced)], 1),
-        (&[Some(Missed(MissReason::Late(Duration::ZERO))), Some(Succeeded)], 0),
-    ];
-    for (outcomes, expected) in rows {
-        let records: Vec<RunRecord> = outcomes.iter().cloned().map(of).collect();
-        assert_eq!(failures(records.iter()), expected, "{outcomes:?}");
-    }
-    let mut hooks = Hooks::default();
-    hooks.restore("backup", 4);
-    hooks.restore("other", 0);
-    assert_eq!(heard(&mut hooks, &job(&[HookKind::Recovered]), &[Succeeded]), "on_recovered 4");
-    assert!(hooks.failing.is_empty());
-}
-
-#[test]
-fn a_job_that_is_gone_has_no_failures() {
-    let mut hooks = Hooks::default();
-    let job = job(&HookKind::ALL);
-    heard(&mut hooks, &job, &[Outcome::TimedOut]);
-    hooks.forget(|id| id == "backup");
-    assert_eq!(hooks.failing.len(), 1);
-    hooks.hear(&Action::Remember(Remember::Gone("backup".into())), DUE, |_| None);
-    assert!(hooks.failing.is_empty());
-    heard(&mut hooks, &job, &[Outcome::TimedOut]);
-    hooks.forget(|_| false);
-    assert!(hooks.failing.is_empty());
 }
 
 /// The definition that a job has now counts, and not the one that its run was admitted with.
@@ -146,12 +95,12 @@ fn hooks_are_those_of_now() {
     let (before, now) = (job(&[HookKind::Success]), job(&[HookKind::Success, HookKind::Start]));
     let action = Action::Record(record(&before, Outcome::Succeeded));
     for (current, expected) in [(None, &before), (Some(Arc::clone(&now)), &now)] {
-        let calls = Hooks::default().hear(&action, DUE, |_| current.clone());
+        let calls = hear(&action, DUE, Streak::default(), |_| current.clone());
         assert!(Arc::ptr_eq(&calls[0].job, expected));
         assert_eq!(calls[0].command(), Some(&Command::Shell("on_success".into())));
     }
     let none = job(&[]);
-    assert!(Hooks::default().hear(&action, DUE, |_| Some(Arc::clone(&none))).is_empty());
+    assert!(hear(&action, DUE, Streak::default(), |_| Some(Arc::clone(&none))).is_empty());
 }
 
 /// What a hook finds in its environment, a line for each variable.
@@ -215,7 +164,7 @@ fn what_a_run_is_told_by() {
         if !record.outcome.is_of_run() {
             record.attempts = 0;
         }
-        let calls = Hooks::default().hear(&Action::Record(record), DUE, |_| None);
+        let calls = called(&Action::Record(record), DUE);
         assert_eq!(calls[0].kind, kind);
         assert_eq!(told(&calls), expected, "{kind:?}");
     }
@@ -227,7 +176,7 @@ fn many_due_times_are_one_call() {
     let outcome = Outcome::Missed(MissReason::Late(Duration::from_secs(90)));
     let last_due = DUE.plus(Duration::from_secs(7200));
     let record = Record { count: 3, last_due, attempts: 0, ..record(&job, outcome) };
-    let calls = Hooks::default().hear(&Action::Record(record), DUE, |_| None);
+    let calls = called(&Action::Record(record), DUE);
     let told = told(&calls);
     let expected = ["count 3", "from 2026-01-15T09:00:00+01:00", "to 2026-01-15T11:00:00+01:00"];
     assert_eq!(told[told.len() - 3..], expected);
@@ -247,16 +196,15 @@ fn what_an_attempt_is_told_by() {
             lag: Duration::from_secs(1),
         })
     };
-    let mut hooks = Hooks::default();
     let expected = [
         &ALWAYS[..],
         &["run 7", "due 2026-01-15T09:00:00+01:00", "attempt 1", "attempts 3"],
         &["started 2026-01-15T09:00:01+01:00"],
     ];
-    let calls = hooks.hear(&started(1), DUE, |_| None);
+    let calls = called(&started(1), DUE);
     assert_eq!(told(&calls), expected.concat());
     assert!(!calls[0].has_output());
-    assert!(hooks.hear(&started(2), DUE, |_| None).is_empty());
+    assert!(called(&started(2), DUE).is_empty());
     let retrying = |started| {
         Action::Notice(Notice::Retrying {
             run: RunId(7),
@@ -269,7 +217,7 @@ fn what_an_attempt_is_told_by() {
         })
     };
     let now = DUE.plus(Duration::from_secs(5));
-    let calls = hooks.hear(&retrying(Some(DUE)), now, |_| None);
+    let calls = called(&retrying(Some(DUE)), now);
     let expected = [
         &ALWAYS[..],
         &["run 7", "due 2026-01-15T09:00:00+01:00", "outcome failed", "exit 4"],
@@ -278,7 +226,7 @@ fn what_an_attempt_is_told_by() {
     ];
     assert_eq!(told(&calls), expected.concat());
     assert!(calls[0].has_output());
-    let calls = hooks.hear(&retrying(None), now, |_| None);
+    let calls = called(&retrying(None), now);
     assert!(told(&calls).iter().all(|line| !line.starts_with("ended")), "{calls:?}");
 }
 
@@ -298,8 +246,7 @@ fn placeholders_and_what_stands_for_them() {
     }
     // Every variable that there is has one.
     let job = job(&[HookKind::Failure]);
-    let calls =
-        Hooks::default().hear(&Action::Record(record(&job, Outcome::Failed(1))), DUE, |_| None);
+    let calls = called(&Action::Record(record(&job, Outcome::Failed(1))), DUE);
     for (name, _) in calls[0].variables("web1") {
         let placeholder = format!("{{{}}}", name.trim_start_matches("SCHEDRS_").to_lowercase());
         assert_eq!(variable_of(&placeholder).as_deref(), Some(name));

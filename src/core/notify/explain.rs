@@ -26,12 +26,14 @@ pub struct About<'a> {
 }
 
 /// What a route was told of it, each in a sentence without its route; or why it was told nothing, if
-/// that is known. `state` is the route's and the job's entry of `super::notifier::STATES`.
+/// that is known. `state` is the route's and the job's entry of `super::notifier::STATES`, `failed` how many
+/// of its runs have failed in a row, as far as that is known.
 pub fn explain(
     route: &Route,
     about: About<'_>,
     told: &[Told],
     state: Option<&str>,
+    failed: Option<u32>,
     zone: &Zone,
 ) -> Vec<String> {
     let is_about = |it: &&Told| {
@@ -46,9 +48,11 @@ pub fn explain(
     if !route.wants(super::Kind::Failed) {
         return vec!["nothing: it does not hear of failures (`on`)".to_owned()];
     }
-    let state: Option<State> = state.and_then(|text| serde_json::from_str(text).ok());
-    let silence = state.filter(|_| about.is_latest).and_then(|state| state.silence(route, zone));
-    silence.map(|why| format!("nothing: {why}")).into_iter().collect()
+    if !about.is_latest {
+        return Vec::new();
+    }
+    let state: State = state.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    state.silence(failed, route, zone).map(|why| format!("nothing: {why}")).into_iter().collect()
 }
 
 fn sentence(told: &Told, zone: &Zone) -> String {
@@ -71,7 +75,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::Service;
-    use super::super::state::Fate;
+    use super::super::state::JobEvent;
     use super::*;
     use crate::core::job::Command;
 
@@ -95,10 +99,11 @@ mod tests {
             answer: answer.into(),
             ..Told::default()
         };
-        let failing = |runs: i64| {
+        let failing = |runs: u32| {
             let mut state = State::default();
             for run in 0..runs {
-                state.hear(Instant::from_micros(run * hour), Fate::Failed, &route(2));
+                let at = Instant::from_micros(i64::from(run) * hour);
+                state.hear(at, JobEvent::Failed, run + 1, &route(2));
             }
             serde_json::to_string(&state).unwrap()
         };
@@ -128,7 +133,8 @@ mod tests {
             let (job, run, due) = ("backup", Some(RunId(7)), Instant::from_micros(5));
             let about = About { job, run, due, outcome, is_latest: true };
             let state = (failed > 0).then(|| failing(failed));
-            let found = explain(&route(2), about, &told, state.as_deref(), &zone);
+            let failed = Some(failed).filter(|failed| *failed > 0);
+            let found = explain(&route(2), about, &told, state.as_deref(), failed, &zone);
             assert_eq!(found, expected);
         }
     }

@@ -85,10 +85,6 @@ impl Book {
         }
     }
 
-    pub(super) fn told(&self) -> impl DoubleEndedIterator<Item = &Told> {
-        self.told.iter()
-    }
-
     pub(super) fn ends(&self, route: &str) -> Ends {
         self.ends.get(route).copied().unwrap_or_default()
     }

@@ -11,12 +11,13 @@ use std::time::Duration;
 use super::log::{Book, Ends, Told};
 use super::outbox::{Done, End, Outbox, Tried, Waiting};
 use super::saved::{self, Saved};
-use super::state::{self, Fate, News, State};
+use super::state::{self, JobEvent, State};
 use super::{Kind, Message, Notification, Route};
 use crate::core::event::{Action, Notice, Record, Remember, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
+use crate::core::streak::Streak;
 
 /// The lists of a store in which a notifier keeps what is to survive.
 pub const LISTS: [&str; 3] = [OUTBOX, STATES, TOLD];
@@ -195,10 +196,17 @@ impl Notifier {
         }
     }
 
-    /// An action of the scheduler. `awaits_output`: the end of what its run has printed is to come.
-    pub fn hear(&mut self, now: Now, action: &Action, awaits_output: bool) -> Vec<Effect> {
+    /// An action of the scheduler. `streak`: how many runs of its job have failed in a row, with or before
+    /// this one. `awaits_output`: the end of what its run has printed is to come.
+    pub(crate) fn hear(
+        &mut self,
+        now: Now,
+        action: &Action,
+        streak: Streak,
+        awaits_output: bool,
+    ) -> Vec<Effect> {
         match action {
-            Action::Record(record) => self.record(now, record, awaits_output),
+            Action::Record(record) => self.record(now, record, streak, awaits_output),
             Action::Notice(Notice::Retrying { run, job, outcome, attempt, .. }) => {
                 let about = About {
                     run: Some(*run),
@@ -206,7 +214,7 @@ impl Notifier {
                     attempts: attempt.saturating_sub(1),
                     ..About::at(now.wall)
                 };
-                self.tell(now, job, Fate::Retrying, &about, false)
+                self.tell(now, job, JobEvent::Retrying, &about, false)
             }
             Action::Remember(Remember::Gone(job)) => self.forget(job),
             Action::Remember(Remember::Job(job)) if job.pause.is_some() => self.forget(&job.id),
@@ -214,25 +222,31 @@ impl Notifier {
         }
     }
 
-    fn record(&mut self, now: Now, record: &Record, awaits_output: bool) -> Vec<Effect> {
+    fn record(
+        &mut self,
+        now: Now,
+        record: &Record,
+        streak: Streak,
+        awaits_output: bool,
+    ) -> Vec<Effect> {
         let job = &record.job;
         if job.options.notify.is_empty() {
             return Vec::new();
         }
         let outcome = &record.outcome;
-        let fate = match outcome {
-            Outcome::Succeeded => Fate::Succeeded,
-            Outcome::Missed(_) => Fate::Missed,
-            Outcome::Skipped(_) => Fate::Skipped,
+        let event = match outcome {
+            Outcome::Succeeded => JobEvent::Succeeded,
+            Outcome::Missed(_) => JobEvent::Missed,
+            Outcome::Skipped(_) => JobEvent::Skipped,
             // Another due time stands for it.
             Outcome::Coalesced => return Vec::new(),
             Outcome::Failed(_)
             | Outcome::Killed(_)
             | Outcome::TimedOut
             | Outcome::NotStarted(_)
-            | Outcome::Lost(_) => Fate::Failed,
+            | Outcome::Lost(_) => JobEvent::Failed,
         };
-        if fate == Fate::Succeeded {
+        if event == JobEvent::Succeeded {
             self.expect(job, now.wall);
         }
         let about = About {
@@ -244,8 +258,9 @@ impl Notifier {
             duration: record.started.map(|_| record.duration),
             attempts: record.attempts,
             outcome: Some(outcome.clone()),
+            streak,
         };
-        self.tell(now, job, fate, &about, awaits_output)
+        self.tell(now, job, event, &about, awaits_output)
     }
 
     /// Tells each route of the job what it is to hear.
@@ -253,7 +268,7 @@ impl Notifier {
         &mut self,
         now: Now,
         job: &Job,
-        fate: Fate,
+        event: JobEvent,
         about: &About,
         awaits_output: bool,
     ) -> Vec<Effect> {
@@ -262,13 +277,13 @@ impl Notifier {
             let Some(route) = self.routes.get(name) else { continue };
             let is_known = self.states.get(&job.id).is_some_and(|it| it.contains_key(name));
             // Nearly always all is well, and that is no news.
-            if fate == Fate::Succeeded && !is_known && !route.wants(Kind::Succeeded) {
+            if event == JobEvent::Succeeded && !is_known && !route.wants(Kind::Succeeded) {
                 continue;
             }
             let states = self.states.entry(job.id.clone()).or_default();
             let state = states.entry(name.clone()).or_default();
             let before = state.clone();
-            let news = state.hear(now.wall, fate, route);
+            let news = state.hear(now.wall, event, about.streak.runs, route);
             if *state != before {
                 let value = (!state.is_blank())
                     .then(|| serde_json::to_string(state).unwrap_or_default().into());
@@ -280,8 +295,8 @@ impl Notifier {
             if states.is_empty() {
                 self.states.remove(&job.id);
             }
-            let Some(news) = news else { continue };
-            let notification = self.notification(now.wall, job, route, news, about);
+            let Some(kind) = news else { continue };
+            let notification = self.notification(now.wall, job, route, kind, about);
             let awaits = awaits_output && notification.run.is_some() && route.output > 0;
             self.post(name, notification, awaits, now, &mut effects);
         }
@@ -293,7 +308,7 @@ impl Notifier {
         at: Instant,
         job: &Job,
         route: &Route,
-        news: News,
+        kind: Kind,
         about: &About,
     ) -> Notification {
         let (run, due) = (about.run.map_or(0, |run| run.0), about.due.micros());
@@ -301,14 +316,14 @@ impl Notifier {
             self.seed.as_bytes(),
             route.name.as_bytes(),
             job.id.as_bytes(),
-            news.kind.word().as_bytes(),
+            kind.word().as_bytes(),
             &run.to_le_bytes(),
             &due.to_le_bytes(),
             &about.attempts.to_le_bytes(),
         ]);
         Notification {
             id,
-            kind: news.kind,
+            kind,
             job: job.id.clone(),
             name: job.name.clone(),
             run: about.run,
@@ -320,9 +335,9 @@ impl Notifier {
             duration: about.duration,
             attempts: about.attempts,
             outcome: about.outcome.clone(),
-            streak: news.streak,
+            streak: about.streak.runs,
             // What is overdue has been so since its deadline.
-            since: if news.kind == Kind::Overdue { Some(about.due) } else { news.since },
+            since: if kind == Kind::Overdue { Some(about.due) } else { about.streak.since() },
             output: None,
         }
     }
@@ -384,7 +399,7 @@ impl Notifier {
         {
             self.deadlines.pop_first();
             let Some((_, job)) = self.expected.remove(&job) else { continue };
-            effects.extend(self.tell(now, &job, Fate::Overdue, &About::at(deadline), false));
+            effects.extend(self.tell(now, &job, JobEvent::Overdue, &About::at(deadline), false));
         }
         let (messages, moved) = self.outbox.due(&self.routes, now.mono);
         self.end(moved, now, &mut effects);
@@ -419,11 +434,6 @@ impl Notifier {
     /// How the queue of a route is.
     pub fn waiting(&self, route: &str) -> Waiting {
         self.outbox.waiting(route)
-    }
-
-    /// What has become of the last notifications, the oldest first.
-    pub fn told(&self) -> impl DoubleEndedIterator<Item = &Told> {
-        self.book.told()
     }
 
     /// How notifications of a route have ended since the start.
@@ -512,6 +522,7 @@ struct About {
     duration: Option<Duration>,
     attempts: u32,
     outcome: Option<Outcome>,
+    streak: Streak,
 }
 
 impl About {
@@ -525,6 +536,7 @@ impl About {
             duration: None,
             attempts: 0,
             outcome: None,
+            streak: Streak::default(),
         }
     }
 }

@@ -27,7 +27,7 @@ const FOR_OUTPUT: Duration = Duration::from_secs(2);
 
 /// What has become of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TryResult {
     /// The receiver has it.
     Sent,
     /// It may take it later: not before so long, if it says.
@@ -42,7 +42,7 @@ pub struct Tried {
     /// The id of a notification, or of the message.
     pub id: Box<str>,
     /// What has become of it.
-    pub verdict: Verdict,
+    pub result: TryResult,
     /// What the receiver, or the network, has said.
     pub answer: Box<str>,
 }
@@ -156,16 +156,16 @@ impl Landing {
     fn part(&mut self, route: &Route, message: &str, item: Item, tried: &[Tried], now: Mono) {
         let mut all = tried.iter();
         let found = all.find(|it| *it.id == *item.notification.id || &*it.id == message);
-        let (verdict, answer) = match found {
-            Some(Tried { verdict, answer, .. }) => (verdict.clone(), answer.clone()),
+        let (result, answer) = match found {
+            Some(Tried { result, answer, .. }) => (result.clone(), answer.clone()),
             // Nobody knows: it may have arrived, or not.
-            None => (Verdict::Again(None), "there was no answer".into()),
+            None => (TryResult::Again(None), "there was no answer".into()),
         };
-        let end = match verdict {
-            Verdict::Sent => End::Sent,
-            Verdict::Refused => End::Refused,
-            Verdict::Again(_) if now.since(item.since) >= OLD => End::GaveUp,
-            Verdict::Again(after) => {
+        let end = match result {
+            TryResult::Sent => End::Sent,
+            TryResult::Refused => End::Refused,
+            TryResult::Again(_) if now.since(item.since) >= OLD => End::GaveUp,
+            TryResult::Again(after) => {
                 let longest = self.again.take().and_then(|(after, _)| after).max(after);
                 self.again = Some((longest, answer));
                 self.left.push(item);

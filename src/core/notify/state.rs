@@ -22,7 +22,7 @@ const STEADY: u32 = 5;
 
 /// What has become of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum JobEvent {
     /// A run has failed for good.
     Failed,
     /// A run has succeeded.
@@ -37,26 +37,12 @@ pub(super) enum Fate {
     Overdue,
 }
 
-/// What there is to tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct News {
-    /// What it is.
-    pub(super) kind: Kind,
-    /// How many runs have failed in a row; when it recovers or is steady, before that.
-    pub(super) streak: u32,
-    /// Since when.
-    pub(super) since: Option<Instant>,
-}
-
 /// See the [module](self).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct State {
-    /// How many runs have failed in a row.
-    streak: u32,
-    /// When the first of them had failed, in microseconds since 1970, as all times here.
-    since: Option<i64>,
-    /// When it was last told that the job fails; `None`: it was not, or it was told to be well again.
+    /// When it was last told that the job fails, in microseconds since 1970, as all times here; `None`: it
+    /// was not, or it was told to be well again.
     told: Option<i64>,
     /// When it was told to begin to fail, of late.
     turns: Vec<i64>,
@@ -70,25 +56,33 @@ pub(super) struct State {
 
 impl State {
     /// What there is to tell when this has become of the job. What the route does not want to hear of
-    /// is none of it.
-    pub(super) fn hear(&mut self, now: Instant, fate: Fate, route: &Route) -> Option<News> {
-        let before = (self.streak, self.since.map(Instant::from_micros));
-        let kind = match fate {
-            Fate::Failed => self.failed(now, route),
-            Fate::Succeeded => self.succeeded(now, route),
-            Fate::Missed => Some(Kind::Missed),
-            Fate::Skipped => Some(Kind::Skipped),
-            Fate::Retrying => Some(Kind::Retrying),
-            Fate::Overdue => self.overdue(route),
+    /// is none of it. So many of its runs have failed in a row, this one included.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        event: JobEvent,
+        failed: u32,
+        route: &Route,
+    ) -> Option<Kind> {
+        let kind = match event {
+            JobEvent::Failed => self.failed(now, failed, route),
+            JobEvent::Succeeded => self.succeeded(now, route),
+            JobEvent::Missed => Some(Kind::Missed),
+            JobEvent::Skipped => Some(Kind::Skipped),
+            JobEvent::Retrying => Some(Kind::Retrying),
+            JobEvent::Overdue => self.overdue(route),
         }?;
-        let is_over = matches!(kind, Kind::Recovered | Kind::Steady);
-        let after = (self.streak, self.since.map(Instant::from_micros));
-        let (streak, since) = if is_over { before } else { after };
-        route.wants(kind).then_some(News { kind, streak, since })
+        route.wants(kind).then_some(kind)
     }
 
-    /// Why nothing is told of a failure now, if that is so.
-    pub(super) fn silence(&self, route: &Route, zone: &Zone) -> Option<String> {
+    /// Why nothing is told of a failure now, if that is so; and how many runs have failed in a row, as far as
+    /// that is known.
+    pub(super) fn silence(
+        &self,
+        failed: Option<u32>,
+        route: &Route,
+        zone: &Zone,
+    ) -> Option<String> {
         if self.flapping.is_some() {
             return Some("it was told that the job fails and recovers again and again".to_owned());
         }
@@ -97,7 +91,9 @@ impl State {
             return Some(format!("it was told {at} that the job fails"));
         }
         let after = route.after;
-        (self.streak < after).then(|| format!("it hears of it after {after} failed runs in a row"))
+        failed
+            .is_some_and(|failed| failed < after)
+            .then(|| format!("it hears of it after {after} failed runs in a row"))
     }
 
     /// Whether there is nothing to know of it.
@@ -105,9 +101,7 @@ impl State {
         *self == State::default()
     }
 
-    fn failed(&mut self, now: Instant, route: &Route) -> Option<Kind> {
-        self.streak = self.streak.saturating_add(1);
-        self.since.get_or_insert(now.micros());
+    fn failed(&mut self, now: Instant, failed: u32, route: &Route) -> Option<Kind> {
         self.good = 0;
         if let Some(last) = &mut self.flapping {
             *last = now.micros();
@@ -120,7 +114,7 @@ impl State {
             });
         }
         // Nobody hears of it, so nobody is to hear that it is over.
-        if self.streak < route.after || !route.wants(Kind::Failed) {
+        if failed < route.after || !route.wants(Kind::Failed) {
             return None;
         }
         self.told = Some(now.micros());
@@ -135,7 +129,6 @@ impl State {
     }
 
     fn succeeded(&mut self, now: Instant, route: &Route) -> Option<Kind> {
-        (self.streak, self.since) = (0, None);
         let was_overdue = std::mem::take(&mut self.overdue);
         if let Some(last) = self.flapping {
             self.good += 1;

@@ -65,13 +65,13 @@ fn judged(service: &str, mut answer: http::Response<ureq::Body>) -> Done {
     // The status has said what there is to know: a body that does not end well changes nothing.
     let _ = answer.body_mut().as_reader().take(LONGEST_ANSWER).read_to_end(&mut body);
     let body = String::from_utf8_lossy(&body).into_owned();
-    let (fate, retry_after) =
+    let (result, retry_after) =
         judge::http(service, status, retry_after.as_deref(), &body, clock::wall());
     let answer = match status {
         300..400 => "it redirects, which is not followed: give the URL that it leads to".to_owned(),
         _ => body,
     };
-    Done { status: Some(status), retry_after, ..Done::of(fate, &answer) }
+    Done { status: Some(status), retry_after, ..Done::of(result, &answer) }
 }
 
 /// Who sends it.
@@ -223,7 +223,10 @@ mod tests {
         assert_eq!(resolve("http://10.0.0.1:80/").unwrap().len(), 1);
         let error = resolve("http://192.0.2.1:80/").unwrap_err();
         let done = failed(&error, Duration::ZERO);
-        assert_eq!((done.fate, &*done.answer), (crate::notify::wire::Fate::Refused, IN_CLEAR));
+        assert_eq!(
+            (done.result, &*done.answer),
+            (crate::notify::wire::DeliveryResult::Refused, IN_CLEAR)
+        );
     }
 
     /// What the library says of an error may have the URL in it.

@@ -4,7 +4,7 @@ use chrono::DateTime;
 use serde_json::Value;
 
 use crate::core::instant::Instant;
-use crate::notify::wire::Fate;
+use crate::notify::wire::DeliveryResult;
 
 /// Whoever asks for more patience than this is asked all the same after an hour.
 const LONGEST_WAIT: u64 = 3600;
@@ -16,33 +16,33 @@ pub(super) fn http(
     retry_after: Option<&str>,
     body: &str,
     now: Instant,
-) -> (Fate, Option<u64>) {
-    let fate = match status {
-        200..300 if says_no(service, body) => Fate::Refused,
-        200..300 => Fate::Sent,
+) -> (DeliveryResult, Option<u64>) {
+    let result = match status {
+        200..300 if says_no(service, body) => DeliveryResult::Refused,
+        200..300 => DeliveryResult::Sent,
         // Too early, too much, or not in time.
-        408 | 425 | 429 => Fate::Again,
+        408 | 425 | 429 => DeliveryResult::Again,
         // A redirect is not followed: whoever may give one could send the message anywhere.
-        300..500 => Fate::Refused,
-        _ => Fate::Again,
+        300..500 => DeliveryResult::Refused,
+        _ => DeliveryResult::Again,
     };
-    let wait = match fate {
-        Fate::Again => {
+    let wait = match result {
+        DeliveryResult::Again => {
             let header = retry_after.and_then(|value| seconds(value.trim(), now));
             header.max(seconds_in(body)).map(|wait| wait.min(LONGEST_WAIT))
         }
-        Fate::Sent | Fate::Refused => None,
+        DeliveryResult::Sent | DeliveryResult::Refused => None,
     };
-    (fate, wait)
+    (result, wait)
 }
 
 /// What a code of SMTP means.
 #[cfg(feature = "mail")]
-pub(super) fn smtp(code: u16) -> Fate {
+pub(super) fn smtp(code: u16) -> DeliveryResult {
     match code {
-        200..400 => Fate::Sent,
-        500..600 => Fate::Refused,
-        _ => Fate::Again,
+        200..400 => DeliveryResult::Sent,
+        500..600 => DeliveryResult::Refused,
+        _ => DeliveryResult::Again,
     }
 }
 
@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn what_answers_mean() {
-        use Fate::{Again, Refused, Sent};
-        let rows: [(&str, &[u16], Fate); 6] = [
+        use DeliveryResult::{Again, Refused, Sent};
+        let rows: [(&str, &[u16], DeliveryResult); 6] = [
             ("slack", &[200, 201, 202, 204], Sent),
             ("webhook", &[301, 302, 303, 307, 308], Refused),
             ("webhook", &[400, 401, 403, 404, 405, 407, 410, 413, 422], Refused),
@@ -106,13 +106,13 @@ mod tests {
     #[test]
     fn a_refusal_may_look_well() {
         let rows = [
-            ("telegram", r#"{"ok":true,"result":{}}"#, Fate::Sent),
-            ("telegram", r#"{"ok":false,"description":"x"}"#, Fate::Refused),
-            ("slack", r#"{"success":true}"#, Fate::Sent),
-            ("slack", r#"{"success":false,"error":"x"}"#, Fate::Refused),
-            ("slack", "ok", Fate::Sent),
+            ("telegram", r#"{"ok":true,"result":{}}"#, DeliveryResult::Sent),
+            ("telegram", r#"{"ok":false,"description":"x"}"#, DeliveryResult::Refused),
+            ("slack", r#"{"success":true}"#, DeliveryResult::Sent),
+            ("slack", r#"{"success":false,"error":"x"}"#, DeliveryResult::Refused),
+            ("slack", "ok", DeliveryResult::Sent),
             // Its body is the receiver's own.
-            ("webhook", r#"{"ok":false,"success":false}"#, Fate::Sent),
+            ("webhook", r#"{"ok":false,"success":false}"#, DeliveryResult::Sent),
         ];
         for (service, body, expected) in rows {
             assert_eq!(http(service, 200, None, body, now()).0, expected, "{service} {body}");
@@ -143,17 +143,21 @@ mod tests {
         ];
         for (header, body, expected) in rows {
             let found = http("discord", 429, header, body, now());
-            assert_eq!(found, (Fate::Again, expected), "{header:?} {body}");
+            assert_eq!(found, (DeliveryResult::Again, expected), "{header:?} {body}");
         }
-        assert_eq!(http("webhook", 404, Some("7"), "", now()), (Fate::Refused, None));
-        assert_eq!(http("webhook", 503, Some("7"), "", now()), (Fate::Again, Some(7)));
+        assert_eq!(http("webhook", 404, Some("7"), "", now()), (DeliveryResult::Refused, None));
+        assert_eq!(http("webhook", 503, Some("7"), "", now()), (DeliveryResult::Again, Some(7)));
     }
 
     #[cfg(feature = "mail")]
     #[test]
     fn codes_of_mail() {
-        let rows =
-            [(250, Fate::Sent), (421, Fate::Again), (452, Fate::Again), (550, Fate::Refused)];
+        let rows = [
+            (250, DeliveryResult::Sent),
+            (421, DeliveryResult::Again),
+            (452, DeliveryResult::Again),
+            (550, DeliveryResult::Refused),
+        ];
         for (code, expected) in rows {
             assert_eq!(smtp(code), expected, "{code}");
         }
@@ -166,9 +170,9 @@ mod tests {
             header in proptest::option::of("[ -~]{0,30}|[0-9]{1,25}"),
             body in "[\\s\\S]{0,60}|\\{\"retry_after\": ?-?[0-9.e]{1,12}\\}",
         ) {
-            let (fate, wait) = http("discord", status, header.as_deref(), &body, now());
+            let (result, wait) = http("discord", status, header.as_deref(), &body, now());
             proptest::prop_assert!(wait.is_none_or(|wait| wait <= LONGEST_WAIT), "{wait:?}");
-            proptest::prop_assert!(wait.is_none() || fate == Fate::Again);
+            proptest::prop_assert!(wait.is_none() || result == DeliveryResult::Again);
         }
     }
 }

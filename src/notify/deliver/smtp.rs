@@ -92,7 +92,7 @@ fn try_to_send(work: &Smtp, limit: Duration, trust: &Trust) -> Result<Done, Done
         }
     }
     if refused.len() == to.len() {
-        let worst = refused.into_iter().map(|(_, done)| done).max_by_key(|done| done.fate);
+        let worst = refused.into_iter().map(|(_, done)| done).max_by_key(|done| done.result);
         return Err(worst.unwrap_or_else(|| Done::refused("it is for nobody")));
     }
     connection.command(Data).map_err(failed)?;

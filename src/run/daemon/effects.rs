@@ -40,6 +40,7 @@ use crate::control::Call;
 use crate::core::event::{Action, Active, Event, Notice, Record, Remember, Response, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
+use crate::core::streak::Streak;
 use crate::run::child::cgroup::{Group, Groups};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
@@ -269,7 +270,14 @@ impl Effects {
         self.runs.insert(id, run);
     }
 
-    pub(super) fn perform(&mut self, action: Action, now: Now, events: &mut VecDeque<Event>) {
+    /// Does what was decided. `streak`: how many runs of its job have failed in a row, with or before it.
+    pub(super) fn perform(
+        &mut self,
+        action: Action,
+        streak: Streak,
+        now: Now,
+        events: &mut VecDeque<Event>,
+    ) {
         if let Some(records) = &mut self.records {
             let process = match &action {
                 Action::Notice(Notice::Started { run, .. }) => {
@@ -279,7 +287,7 @@ impl Effects {
             };
             records.note(&action, now.wall, process);
         }
-        self.tell(&action, now);
+        self.tell(&action, streak, now);
         match action {
             Action::Start(start) if self.dry_run => would_start(&start, events),
             Action::Start(start) => self.start(start),

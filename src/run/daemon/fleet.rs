@@ -51,7 +51,7 @@ pub(super) struct Here {
 
 impl Here {
     pub(super) fn new(sharing: Sharing, settings: &FleetSettings) -> Here {
-        let (host, asking) = (label(settings), Asking::default());
+        let (host, asking) = (machine::host_of(settings).into(), Asking::default());
         // It is over by the time at which the others act.
         let patience = Timing { lease: settings.lease }.patience();
         let _sharing = sharing;
@@ -141,11 +141,6 @@ impl Here {
     }
 }
 
-/// What people call this host.
-fn label(settings: &FleetSettings) -> Box<str> {
-    settings.name.clone().unwrap_or_else(machine::host).into()
-}
-
 /// What a store that is shared knows of this host, and the sessions of the runs in it.
 pub(super) fn restore(
     storage: &mut Storage,
@@ -202,7 +197,7 @@ pub(super) fn member(settings: &FleetSettings, mark: u32, tzdata: &str) -> Membe
         process: recovery::own_process(),
         version: env!("CARGO_PKG_VERSION").into(),
         tzdata: tzdata.into(),
-        ..Member::new(SessionId(machine::random()), &label(settings))
+        ..Member::new(SessionId(machine::random()), &machine::host_of(settings))
     }
 }
 

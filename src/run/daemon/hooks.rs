@@ -1,7 +1,6 @@
 //! Hooks of jobs: what `crate::core::hooks` decides is handed to `crate::run::hook`, with the end of what
 //! the run has printed where there is one. What becomes of them is one line in the log, if it is not well.
 
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,11 +11,9 @@ use crate::core::event::{Action, Record};
 use crate::core::hooks::{self, Call};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{HookKind, Job, JobSet};
-use crate::core::outcome::Outcome;
-use crate::core::record::Latest;
+use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
 use crate::run::hook::{Hook, HookDone, HookResult, Hooks, KILL_AFTER};
-use crate::store::{Query, Reader, StoreError};
 use crate::sys::{clock, machine};
 
 /// So much of what a hook prints is kept: enough to say why it has failed.
@@ -28,14 +25,9 @@ const LONGEST_LINE: usize = 300;
 /// That there is no room for hooks is told once in so long.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// Of so many jobs it is asked how many runs had failed in a row, and of so many records each.
-const MOST_ASKED: usize = 200;
-const MOST_RECORDS: usize = 1000;
-
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct JobHooks {
-    decided: hooks::Hooks,
     /// What people call this host.
     host: Box<str>,
     dropped: Arc<Dropped>,
@@ -59,17 +51,10 @@ impl Dropped {
 }
 
 impl JobHooks {
-    /// For the jobs of a set; `reader` knows how they have fared so far.
-    pub(super) fn new(set: &JobSet, reader: Option<&mut (dyn Reader + 'static)>) -> JobHooks {
-        let name = set.settings.fleet.name.clone();
-        let host = name.unwrap_or_else(machine::host).into();
-        let mut decided = hooks::Hooks::default();
-        if let Some(reader) = reader
-            && let Err(error) = restore(&mut decided, set, reader)
-        {
-            log::warn!("cannot tell which jobs failed last, for their hooks: the store {error}");
-        }
-        JobHooks { decided, host, dropped: Arc::default() }
+    /// For the jobs of a set.
+    pub(super) fn new(set: &JobSet) -> JobHooks {
+        let host = machine::host_of(&set.settings.fleet).into();
+        JobHooks { host, dropped: Arc::default() }
     }
 
     /// Has a hook run.
@@ -105,10 +90,10 @@ impl JobHooks {
 impl Loop<'_> {
     /// Calls the hooks for which there is a reason. To be called before the action is performed:
     /// afterwards nobody has what the run has printed.
-    pub(super) fn call_hooks(&mut self, action: &Action, now: Instant) {
+    pub(super) fn call_hooks(&mut self, action: &Action, streak: Streak, now: Instant) {
         let Some(hooks) = &mut self.hooks else { return };
         let scheduler = &*self.scheduler;
-        for call in hooks.decided.hear(action, now, |id| scheduler.job(id).cloned()) {
+        for call in hooks::hear(action, now, streak, |id| scheduler.job(id).cloned()) {
             hooks.run(&call, self.effects);
         }
     }
@@ -118,51 +103,26 @@ impl Loop<'_> {
     pub(super) fn tell_of_lost(&mut self, lost: Vec<Record>, now: Now) {
         for record in lost {
             let action = Action::Record(record);
-            self.call_hooks(&action, now.wall);
-            self.effects.tell(&action, now);
+            let streak = self.count_failures(&action, now.wall);
+            self.call_hooks(&action, streak, now.wall);
+            self.effects.tell(&action, streak, now);
         }
+    }
+
+    /// Counts how many runs of a job have failed in a row, for its hooks and for whoever is told.
+    pub(super) fn count_failures(&mut self, action: &Action, now: Instant) -> Streak {
+        let (streak, entry) = self.streaks.hear(now, action);
+        if let Some((job, value)) = entry {
+            self.effects.remember_entry(FAILING, job, value);
+        }
+        streak
     }
 
     /// Forgets jobs that are gone.
     pub(super) fn forget_failures(&mut self) {
         let scheduler = &*self.scheduler;
-        if let Some(hooks) = &mut self.hooks {
-            hooks.decided.forget(|id| scheduler.job(id).is_some());
-        }
+        self.streaks.retain(|id| scheduler.job(id).is_some());
     }
-}
-
-/// How many runs in a row have failed of the jobs that have a hook which wants to know.
-fn restore(
-    decided: &mut hooks::Hooks,
-    set: &JobSet,
-    reader: &mut dyn Reader,
-) -> Result<(), StoreError> {
-    let wants = |job: &&Arc<Job>| {
-        let hooks = &job.options.hooks;
-        hooks.contains_key(&HookKind::Failure) || hooks.contains_key(&HookKind::Recovered)
-    };
-    let wanting: HashMap<&str, _> =
-        set.jobs.iter().filter(wants).map(|job| (&*job.id, job)).collect();
-    if wanting.is_empty() {
-        return Ok(());
-    }
-    let has_failed = |latest: &Latest| {
-        let outcome = latest.run.as_ref().and_then(|run| run.outcome.as_ref());
-        outcome.is_some_and(Outcome::is_failed_run)
-    };
-    let latest = reader.latest(None)?.into_iter();
-    let failing = latest.filter(|it| wanting.contains_key(&*it.job) && has_failed(it));
-    for (number, latest) in failing.enumerate() {
-        let mut failures = 1;
-        if number < MOST_ASKED {
-            let job = Some(latest.job.clone());
-            let query = Query { job, limit: MOST_RECORDS, ..Query::default() };
-            failures = hooks::failures(reader.records(&query)?.iter());
-        }
-        decided.restore(&latest.job, failures);
-    }
-    Ok(())
 }
 
 /// What the log says of a hook.

@@ -1,30 +1,31 @@
 //! Telling people: what the loop has to do with it.
 //!
 //! [`Notifier`] decides, the store's thread writes down, and a helper process delivers
-//! (`schedrs deliver`, started when there is something to send and ending with it: `errand`). Nothing
+//! (`schedrs deliver`, started when there is something to send and ending with it: `delivery`). Nothing
 //! that may take long happens here.
 
-mod errand;
+mod delivery;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::effects::Message;
+use super::effects::Message as LoopMessage;
 use crate::core::event::{Action, RouteVitals, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
-use crate::core::notify::Message as Letter;
+use crate::core::notify::Message;
 use crate::core::notify::notifier::{Effect, LISTS, Notifier, OUTBOX, Said, Wakeup};
-use crate::core::notify::outbox::{End, Tried, Verdict, Waiting};
+use crate::core::notify::outbox::{End, Tried, TryResult, Waiting};
+use crate::core::streak::Streak;
 use crate::core::zone::Zone;
 use crate::run::hook::Hooks;
 use crate::run::output::WithTail;
 use crate::store::{Fact, Reader, Restored};
 use crate::sys::mailbox::Mailbox;
-pub(super) use errand::Errand;
-use errand::Heard;
+pub(super) use delivery::Delivery;
+use delivery::Heard;
 
 /// What could not be answered for so long is tried again: a secret that is on a disk that hangs.
 const GIVEN_UP: Duration = Duration::from_secs(60);
@@ -34,13 +35,13 @@ pub(super) struct Messages {
     notifier: Notifier,
     host: Arc<str>,
     hooks: Hooks,
-    mailbox: Mailbox<Message>,
+    mailbox: Mailbox<LoopMessage>,
     /// What has become of messages. It is read once more when the loop has ended.
     heard: Mailbox<Heard>,
     /// What is being tried, and since when.
-    flying: HashMap<Box<str>, (Letter, Mono)>,
+    flying: HashMap<Box<str>, (Message, Mono)>,
     /// What is to begin.
-    errands: Vec<Errand>,
+    deliveries: Vec<Delivery>,
     /// What is not sent is so after a restart, too.
     is_kept: bool,
     threads: Arc<()>,
@@ -66,7 +67,7 @@ impl Messages {
         host: &str,
         store: &str,
         hooks: Hooks,
-        mailbox: Mailbox<Message>,
+        mailbox: Mailbox<LoopMessage>,
     ) -> Messages {
         let seed = format!("{host}\n{store}");
         let mut messages = Messages {
@@ -76,7 +77,7 @@ impl Messages {
             heard: Mailbox::new(Arc::clone(mailbox.waker())),
             mailbox,
             flying: HashMap::new(),
-            errands: Vec::new(),
+            deliveries: Vec::new(),
             is_kept: store != "memory",
             threads: Arc::default(),
             zones: HashMap::new(),
@@ -159,11 +160,11 @@ impl Messages {
 
     /// An action of the scheduler. Answers what is to be written with it, and whether the end of what
     /// its run has printed is wanted.
-    pub(super) fn hear(&mut self, action: &Action, now: Now) -> (Vec<Fact>, bool) {
+    pub(super) fn hear(&mut self, action: &Action, streak: Streak, now: Now) -> (Vec<Fact>, bool) {
         if self.notifier.is_idle() {
             return (Vec::new(), false);
         }
-        let effects = self.notifier.hear(now, action, true);
+        let effects = self.notifier.hear(now, action, streak, true);
         let posts = |it: &Effect| matches!(it, Effect::Write(list, _, Some(_)) if *list == OUTBOX);
         let wants_output = effects.iter().any(posts);
         if let Action::Record(record) = action
@@ -180,7 +181,7 @@ impl Messages {
         let mailbox = self.mailbox.clone();
         Box::new(move |tail, _| {
             let text = String::from_utf8_lossy(tail).into_owned();
-            mailbox.send(Message::Printed(run, text));
+            mailbox.send(LoopMessage::Printed(run, text));
         })
     }
 
@@ -199,8 +200,8 @@ impl Messages {
 
     fn tried(&mut self, message: &str, tried: &[Tried], now: Now) -> Vec<Fact> {
         // It was given up before.
-        let Some((letter, _)) = self.flying.remove(message) else { return Vec::new() };
-        let effects = self.notifier.tried(&letter, tried, now);
+        let Some((message, _)) = self.flying.remove(message) else { return Vec::new() };
+        let effects = self.notifier.tried(&message, tried, now);
         self.wakeup = None;
         self.perform(effects, now)
     }
@@ -224,8 +225,8 @@ impl Messages {
         let late: Vec<Box<str>> = late.map(|(id, _)| id.clone()).collect();
         for id in late {
             let answer = "its secrets cannot be read in time, or the helper does not end";
-            let verdict = Verdict::Again(None);
-            let tried = [Tried { id: id.clone(), verdict, answer: answer.into() }];
+            let result = TryResult::Again(None);
+            let tried = [Tried { id: id.clone(), result, answer: answer.into() }];
             facts.extend(self.tried(&id, &tried, now));
         }
         let effects = self.notifier.wake(now);
@@ -272,7 +273,7 @@ impl Messages {
                 Effect::Write(list, key, value) => {
                     facts.push(Fact::Entry { list: list.into(), key, value });
                 }
-                Effect::Send(letter) => self.send(letter, now.mono),
+                Effect::Send(message) => self.send(message, now.mono),
                 Effect::Say(said) => self.say(said),
             }
         }
@@ -314,28 +315,28 @@ impl Messages {
     }
 
     /// Has a message tried, once all is written that was decided with it.
-    fn send(&mut self, letter: Letter, now: Mono) {
-        let Some(route) = self.notifier.routes().get(&letter.route).cloned() else { return };
-        self.errands.push(Errand {
+    fn send(&mut self, message: Message, now: Mono) {
+        let Some(route) = self.notifier.routes().get(&message.route).cloned() else { return };
+        self.deliveries.push(Delivery {
             host: Arc::clone(&self.host),
-            zones: self.zones_of(&letter),
+            zones: self.zones_of(&message),
             zone: self.zone.clone(),
             hooks: self.hooks.clone(),
             mailbox: self.heard.clone(),
             threads: Arc::clone(&self.threads),
-            letter: letter.clone(),
+            message: message.clone(),
             route,
         });
-        self.flying.insert(letter.id.clone(), (letter, now));
+        self.flying.insert(message.id.clone(), (message, now));
     }
 
     /// What is to begin once the store has the facts.
-    pub(super) fn take_errands(&mut self) -> Vec<Errand> {
-        std::mem::take(&mut self.errands)
+    pub(super) fn take_deliveries(&mut self) -> Vec<Delivery> {
+        std::mem::take(&mut self.deliveries)
     }
 
-    fn zones_of(&self, letter: &Letter) -> HashMap<Box<str>, Zone> {
-        let jobs = letter.notifications.iter().map(|it| &it.job);
+    fn zones_of(&self, message: &Message) -> HashMap<Box<str>, Zone> {
+        let jobs = message.notifications.iter().map(|it| &it.job);
         jobs.filter_map(|job| Some((job.clone(), self.zones.get(job)?.clone()))).collect()
     }
 }

@@ -28,6 +28,7 @@ use crate::core::instant::{Instant, Now};
 use crate::core::job::JobSet;
 use crate::core::outcome::Reached;
 use crate::core::scheduler::{Scheduler, Texts};
+use crate::core::streak::{FAILING, Streaks};
 use crate::core::zone::Zone;
 use crate::run::child::mark::Marks;
 use crate::store::keeper::{FleetOrder, Keeper, Notes};
@@ -50,6 +51,8 @@ pub(super) struct Parts {
     pub(super) fleet: Option<fleet::Here>,
     /// The hooks of jobs; none in a dry run.
     pub(super) hooks: Option<JobHooks>,
+    /// How many runs of each job have failed in a row.
+    pub(super) streaks: Streaks,
     /// Runs of an earlier scheduler that are over.
     pub(super) lost: Vec<Record>,
 }
@@ -80,10 +83,10 @@ pub(super) fn start(
     let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };
     let (set, displaced) = apply::apply(composed, around, now.wall);
     let Some(storage) = storage else {
-        let hooks = (!plan.dry_run).then(|| JobHooks::new(&set, None));
+        let hooks = (!plan.dry_run).then(|| JobHooks::new(&set));
         let scheduler = Scheduler::new(now, set);
-        let (server, fleet, lost) = (None, None, Vec::new());
-        return Ok(Parts { scheduler, effects, jobs, server, alarms, fleet, hooks, lost });
+        let (server, fleet, lost, streaks) = (None, None, Vec::new(), Streaks::default());
+        return Ok(Parts { scheduler, effects, jobs, server, alarms, fleet, hooks, streaks, lost });
     };
 
     let messages = messages(plan, &storage, &set, &restored, reader.as_deref_mut(), &effects, now);
@@ -95,7 +98,8 @@ pub(super) fn start(
         effects.catch_up(CatchingUp::after_down(down_since, now.wall));
     }
     let mut facts = give_way(displaced, &mut restored);
-    let hooks = (!plan.dry_run).then(|| JobHooks::new(&set, reader.as_deref_mut()));
+    let hooks = (!plan.dry_run).then(|| JobHooks::new(&set));
+    let streaks = streaks(reader.as_deref_mut());
     let session = session(plan, marks, now.wall);
     let mut recovered = recover(restored, &set, marks, reader.as_deref_mut(), shared, now);
 
@@ -133,7 +137,20 @@ pub(super) fn start(
 
     let server = listen(plan, mailbox, reader, notes, &mut alarms);
     heap::give_back_those(known);
-    Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here, hooks, lost })
+    Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here, hooks, streaks, lost })
+}
+
+/// How many runs of each job have failed in a row.
+fn streaks(reader: Option<&mut (dyn Reader + 'static)>) -> Streaks {
+    let mut streaks = Streaks::default();
+    match reader.map(|reader| reader.entries(FAILING)) {
+        Some(Ok(entries)) => streaks.restore(entries),
+        Some(Err(error)) => {
+            log::warn!(event = "store"; "cannot tell which jobs have failed last: the store {error}");
+        }
+        None => {}
+    }
+    streaks
 }
 
 /// Who tells people, and what there is to write about it at once. An embedded scheduler has no helper
@@ -154,7 +171,7 @@ fn messages(
     if plan.embedded || plan.dry_run || plan.once {
         return None;
     }
-    let host = set.settings.fleet.name.clone().unwrap_or_else(machine::host);
+    let host = machine::host_of(&set.settings.fleet);
     let (hooks, mailbox) = (effects.hooks().clone(), effects.mailbox());
     let mut messages = Messages::new(set, &host, &storage.name, hooks, mailbox);
     let mut facts = Vec::new();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::vitals::Alarm;
 use super::{Loop, overview};
 use crate::core::event::{Event, Refusal, RunId};
+use crate::core::streak::Streak;
 use crate::core::words;
 use crate::store::HAS_SHARED;
 use crate::store::keeper::StoreEvent;
@@ -91,7 +92,8 @@ impl Loop<'_> {
         let now = clock::now();
         self.scheduler.remember_all(now, &mut actions);
         for action in actions {
-            self.effects.perform(action, now, &mut self.events);
+            // None of them is about a run.
+            self.effects.perform(action, Streak::default(), now, &mut self.events);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::channel;
 
 use schedrs::notify::line::Line;
-use schedrs::notify::wire::{Fate, Mail, Smtp, Task, Work};
+use schedrs::notify::wire::{DeliveryResult, Mail, Smtp, Task, Work};
 
 use super::receiver::{self, Receiver};
 use super::{LATE, SOON, deliver, one};
@@ -128,7 +128,10 @@ fn url(receiver: &Receiver, end: &str) -> String {
 fn a_mail_is_handed_over() {
     let (receiver, heard) = server(Manner::default());
     let found = one(mail(&url(&receiver, ""), None), &[]);
-    assert_eq!((found.result, found.status, &*found.answer), (Fate::Sent, Some(250), "fine"));
+    assert_eq!(
+        (found.result, found.status, &*found.answer),
+        (DeliveryResult::Sent, Some(250), "fine")
+    );
     let expected = [
         "EHLO web1",
         "MAIL FROM:<schedrs@example.org>",
@@ -147,27 +150,27 @@ fn servers_that_do_not_take_it() {
     let hangs = |at| Manner { hangs_at: Some(at), ..Manner::default() };
     // (manner, fate, code, what is said)
     let rows = [
-        (instead("greeting", "554 not today"), Fate::Refused, Some(554), "not today"),
-        (instead("greeting", "421 too many"), Fate::Again, Some(421), "too many"),
-        (instead("greeting", "hello"), Fate::Again, None, "its answer is no SMTP"),
-        (instead("EHLO", "502 what?"), Fate::Refused, Some(502), "what?"),
-        (instead("MAIL", "451 later"), Fate::Again, Some(451), "later"),
-        (instead("MAIL", "553 not you"), Fate::Refused, Some(553), "not you"),
-        (instead("RCPT", "550 no such user"), Fate::Refused, Some(550), "no such user"),
-        (instead("RCPT", "450 grey"), Fate::Again, Some(450), "grey"),
+        (instead("greeting", "554 not today"), DeliveryResult::Refused, Some(554), "not today"),
+        (instead("greeting", "421 too many"), DeliveryResult::Again, Some(421), "too many"),
+        (instead("greeting", "hello"), DeliveryResult::Again, None, "its answer is no SMTP"),
+        (instead("EHLO", "502 what?"), DeliveryResult::Refused, Some(502), "what?"),
+        (instead("MAIL", "451 later"), DeliveryResult::Again, Some(451), "later"),
+        (instead("MAIL", "553 not you"), DeliveryResult::Refused, Some(553), "not you"),
+        (instead("RCPT", "550 no such user"), DeliveryResult::Refused, Some(550), "no such user"),
+        (instead("RCPT", "450 grey"), DeliveryResult::Again, Some(450), "grey"),
         (
             instead("RCPT TO:<ann", "550 no such user"),
-            Fate::Sent,
+            DeliveryResult::Sent,
             Some(250),
             "but not for ann@example.org: no such user; fine",
         ),
-        (instead("DATA", "452 full"), Fate::Again, Some(452), "full"),
-        (instead("mail", "554 spam"), Fate::Refused, Some(554), "spam"),
-        (hangs("greeting"), Fate::Again, None, LATE),
-        (hangs("EHLO"), Fate::Again, None, LATE),
-        (hangs("DATA"), Fate::Again, None, LATE),
-        (hangs("mail"), Fate::Again, None, LATE),
-        (hangs("QUIT"), Fate::Sent, Some(250), "fine"),
+        (instead("DATA", "452 full"), DeliveryResult::Again, Some(452), "full"),
+        (instead("mail", "554 spam"), DeliveryResult::Refused, Some(554), "spam"),
+        (hangs("greeting"), DeliveryResult::Again, None, LATE),
+        (hangs("EHLO"), DeliveryResult::Again, None, LATE),
+        (hangs("DATA"), DeliveryResult::Again, None, LATE),
+        (hangs("mail"), DeliveryResult::Again, None, LATE),
+        (hangs("QUIT"), DeliveryResult::Sent, Some(250), "fine"),
     ];
     let servers = rows.map(|(manner, ..)| server(manner));
     let numbered = |(number, (receiver, _)): (usize, &(Receiver, _))| Work {
@@ -191,7 +194,7 @@ fn a_server_that_goes_on_and_on() {
         }
     });
     let found = one(mail(&url(&receiver, ""), None), &[SOON]);
-    assert_eq!((found.result, &*found.answer), (Fate::Again, LATE));
+    assert_eq!((found.result, &*found.answer), (DeliveryResult::Again, LATE));
 }
 
 #[test]
@@ -200,10 +203,10 @@ fn nothing_is_sent_in_clear_by_accident() {
     let secret = Some("s3cret");
     let never = "a password is not sent without TLS";
     let found = one(mail("smtp://ann@192.0.2.1?starttls=never", secret), &[]);
-    assert_eq!((found.result, &*found.answer), (Fate::Refused, never));
+    assert_eq!((found.result, &*found.answer), (DeliveryResult::Refused, never));
     let required = url(&receiver, "?starttls=required").replace("127.0.0.1", "ann@localhost");
     let found = one(mail(&required, secret), &[]);
-    assert_eq!(found.result, Fate::Refused, "{found:?}");
+    assert_eq!(found.result, DeliveryResult::Refused, "{found:?}");
     if cfg!(feature = "tls") {
         assert_eq!(&*found.answer, "it does not offer STARTTLS");
         let heard = heard.recv_timeout(WATCHDOG).unwrap();
@@ -219,7 +222,7 @@ fn a_password_comes_after_tls() {
     let (receiver, heard) = server(Manner { starttls: true, ..Manner::default() });
     let place = url(&receiver, "?starttls=required").replace("127.0.0.1", "ann@localhost");
     let found = one(mail(&place, Some("s3cret")), &[]);
-    assert_eq!(found.result, Fate::Sent, "{found:?}");
+    assert_eq!(found.result, DeliveryResult::Sent, "{found:?}");
     let heard = heard.recv_timeout(WATCHDOG).unwrap();
     let expected = ["EHLO web1", "STARTTLS", "(TLS)", "EHLO web1", "AUTH PLAIN AGFubgBzM2NyZXQ="];
     assert_eq!(heard[..5], expected);
@@ -229,11 +232,14 @@ fn a_password_comes_after_tls() {
     let (receiver, _heard) = server(refusing);
     let place = url(&receiver, "?starttls=required").replace("127.0.0.1", "ann@localhost");
     let found = one(mail(&place, Some("s3cret")), &[]);
-    assert_eq!((found.result, found.status), (Fate::Refused, Some(535)));
+    assert_eq!((found.result, found.status), (DeliveryResult::Refused, Some(535)));
     assert_eq!(found.answer, "not ***");
 
     // By a name that is not the certificate's.
     let (receiver, _heard) = server(Manner { starttls: true, ..Manner::default() });
     let found = one(mail(&url(&receiver, "?starttls=required"), None), &[]);
-    assert!(found.result == Fate::Again && found.answer.contains("certificate"), "{found:?}");
+    assert!(
+        found.result == DeliveryResult::Again && found.answer.contains("certificate"),
+        "{found:?}"
+    );
 }

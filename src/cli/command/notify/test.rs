@@ -15,7 +15,7 @@ use crate::core::notify::{Kind, Message, Notification, Route};
 use crate::core::zone::Zone;
 use crate::jobfile::{self, locate};
 use crate::notify::secret::{Machine, Secrets};
-use crate::notify::wire::{self, Fate, Verdict, Work};
+use crate::notify::wire::{self, DeliveryResult, Receipt, Work};
 use crate::notify::{Context as FormContext, form};
 use crate::problem::clean;
 use crate::sys::{clock, machine};
@@ -25,7 +25,7 @@ use crate::sys::{clock, machine};
 struct Line<'a> {
     route: &'a str,
     to: String,
-    result: Fate,
+    result: DeliveryResult,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     answer: &'a str,
@@ -50,12 +50,12 @@ pub(super) fn run(
         let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         bail!("no route `{name}` in {}{near}", path.display());
     };
-    let host = set.settings.fleet.name.clone().unwrap_or_else(machine::host);
+    let host = machine::host_of(&set.settings.fleet);
     let work =
         work(route, &host, &set.settings.zone, now).map_err(|why| anyhow!("{name}: {why}"))?;
     let [work] = &*work else { bail!("{name}: there is nothing to send") };
-    let verdict = deliver(work)?;
-    show(name, work, &verdict, json)
+    let receipt = deliver(work)?;
+    show(name, work, &receipt, json)
 }
 
 fn work(route: &Route, host: &str, zone: &Zone, now: Instant) -> Result<Vec<Work>, String> {
@@ -92,21 +92,21 @@ fn message(route: &Route, now: Instant) -> Message {
 }
 
 /// By what the scheduler uses: a program of this machine, or the helper.
-fn deliver(work: &Work) -> anyhow::Result<Verdict> {
-    match work.program("sendmail") {
+fn deliver(work: &Work) -> anyhow::Result<Receipt> {
+    match work.program() {
         Some(program) => local(work, &program),
         None => {
             let said = execute(&["/proc/self/exe".into(), "deliver".into()], &[], &work.to_line())?;
-            let verdict = String::from_utf8_lossy(&said.stdout);
-            let verdict = verdict.lines().find_map(Verdict::of_line);
-            verdict.ok_or_else(|| {
+            let receipt = String::from_utf8_lossy(&said.stdout);
+            let receipt = receipt.lines().find_map(Receipt::of_line);
+            receipt.ok_or_else(|| {
                 anyhow!("the helper has ended with {} and said nothing", said.status)
             })
         }
     }
 }
 
-fn local(work: &Work, program: &wire::Command) -> anyhow::Result<Verdict> {
+fn local(work: &Work, program: &wire::Command) -> anyhow::Result<Receipt> {
     let began = clock::mono();
     let env: Vec<(&str, &str)> =
         program.env.iter().map(|(name, value)| (&**name, value.as_str())).collect();
@@ -114,9 +114,9 @@ fn local(work: &Work, program: &wire::Command) -> anyhow::Result<Verdict> {
     let said = String::from_utf8_lossy(&done.stderr);
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let code = done.status.code();
-    Ok(Verdict {
+    Ok(Receipt {
         id: work.id.clone(),
-        result: code.map_or(Fate::Again, |code| wire::of_exit(&work.task, code)),
+        result: code.map_or(DeliveryResult::Again, |code| wire::of_exit(&work.task, code)),
         status: None,
         retry_after: None,
         answer: match (code, last) {
@@ -131,12 +131,10 @@ fn local(work: &Work, program: &wire::Command) -> anyhow::Result<Verdict> {
 
 fn execute(argv: &[Box<str>], env: &[(&str, &str)], stdin: &str) -> anyhow::Result<Output> {
     let [program, arguments @ ..] = argv else { bail!("there is no program") };
-    let path = std::env::var("PATH").unwrap_or_default();
     let mut child = Command::new(&**program)
         .args(arguments.iter().map(|argument| &**argument))
         .envs(env.iter().copied())
-        // Where `sendmail` is, a person often does not look.
-        .env("PATH", format!("{path}:/usr/sbin:/usr/lib"))
+        .env("PATH", wire::search_path(std::env::var_os("PATH")))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -149,18 +147,18 @@ fn execute(argv: &[Box<str>], env: &[(&str, &str)], stdin: &str) -> anyhow::Resu
     child.wait_with_output().context("cannot wait for its end")
 }
 
-fn show(name: &str, work: &Work, verdict: &Verdict, json: bool) -> anyhow::Result<ExitCode> {
+fn show(name: &str, work: &Work, receipt: &Receipt, json: bool) -> anyhow::Result<ExitCode> {
     let mut out = anstream::stdout().lock();
-    let Verdict { result, status, answer, ms, .. } = verdict;
+    let Receipt { result, status, answer, ms, .. } = receipt;
     if json {
         let (route, result, status, ms) = (name, *result, *status, *ms);
         let line = Line { route, to: work.place(), result, status, answer, ms };
         writeln!(out, "{}", serde_json::to_string(&line)?)?;
     } else {
         let how = match result {
-            Fate::Sent => "sent",
-            Fate::Refused => "refused, and would not be tried again",
-            Fate::Again => "not delivered, and would be tried again",
+            DeliveryResult::Sent => "sent",
+            DeliveryResult::Refused => "refused, and would not be tried again",
+            DeliveryResult::Again => "not delivered, and would be tried again",
         };
         let status = status.map_or(String::new(), |status| format!("{status} "));
         writeln!(out, "{name}: {how}")?;
@@ -170,5 +168,5 @@ fn show(name: &str, work: &Work, verdict: &Verdict, json: bool) -> anyhow::Resul
         }
         writeln!(out, "took    {ms} ms")?;
     }
-    Ok(if *result == Fate::Sent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if *result == DeliveryResult::Sent { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

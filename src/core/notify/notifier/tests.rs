@@ -1,10 +1,11 @@
 use proptest::prelude::*;
 
-use super::super::outbox::Verdict;
+use super::super::outbox::TryResult;
 use super::*;
 use crate::core::job::{Command, Options};
 use crate::core::notify::{Secret, Service};
 use crate::core::outcome::MissReason;
+use crate::core::streak::Streaks;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
@@ -67,6 +68,11 @@ impl Store {
         others
     }
 
+    /// The last of what has ended.
+    fn told(&self) -> Told {
+        serde_json::from_str(&self.list(TOLD).pop().unwrap().1).unwrap()
+    }
+
     fn list(&self, wanted: &str) -> Vec<(Box<str>, Box<str>)> {
         let of = self.0.iter().filter(|((list, _), _)| *list == wanted);
         of.map(|((_, key), value)| (key.clone(), value.clone())).collect()
@@ -81,6 +87,12 @@ impl Store {
     }
 }
 
+/// An action, a failure being the first in a row.
+fn hear(notifier: &mut Notifier, now: Now, action: &Action, awaits_output: bool) -> Vec<Effect> {
+    let (streak, _) = Streaks::default().hear(now.wall, action);
+    notifier.hear(now, action, streak, awaits_output)
+}
+
 fn messages(effects: Vec<Effect>) -> Vec<Message> {
     let send = |effect| match effect {
         Effect::Send(message) => Some(message),
@@ -90,14 +102,14 @@ fn messages(effects: Vec<Effect>) -> Vec<Message> {
 }
 
 fn sent(message: &Message) -> Tried {
-    Tried { id: message.id.clone(), verdict: Verdict::Sent, answer: "200".into() }
+    Tried { id: message.id.clone(), result: TryResult::Sent, answer: "200".into() }
 }
 
 #[test]
 fn a_failure_is_written_down_sent_and_crossed_out() {
     let (mut store, backup) = (Store::default(), job("backup", |_| ()));
     let mut notifier = Notifier::new("web1", "seed", vec![hook("ops")]);
-    let effects = notifier.hear(now(0), &record(&backup, 7, Outcome::Failed(3), 0), true);
+    let effects = hear(&mut notifier, now(0), &record(&backup, 7, Outcome::Failed(3), 0), true);
     assert!(store.take(effects).is_empty());
     assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (1, 1));
     store.take(notifier.output(RunId(7), "disk full"));
@@ -112,11 +124,11 @@ fn a_failure_is_written_down_sent_and_crossed_out() {
     assert_eq!(only.output.as_deref(), Some("disk full"));
     assert!(store.take(notifier.tried(message, &[sent(message)], now(1))).is_empty());
     assert_eq!((store.list(OUTBOX).len(), store.list(TOLD).len()), (0, 1));
-    let told = notifier.told().next().unwrap();
+    let told = store.told();
     assert_eq!((&*told.end, told.run, &*told.answer), ("sent", Some(7), "200"));
     assert_eq!(notifier.ends("ops"), [1, 0, 0, 0]);
     // That it is well again, and then nothing is known of it.
-    store.take(notifier.hear(now(60), &record(&backup, 8, Outcome::Succeeded, 60), false));
+    store.take(hear(&mut notifier, now(60), &record(&backup, 8, Outcome::Succeeded, 60), false));
     assert_eq!(messages(notifier.wake(now(60)))[0].notifications[0].kind, Kind::Recovered);
 }
 
@@ -126,12 +138,14 @@ fn who_asks_for_nothing_costs_nothing() {
     let quiet = job("quiet", |options| options.notify = Box::new([]));
     let elsewhere = job("elsewhere", |options| options.notify = Box::new(["nobody".into()]));
     for job in [&quiet, &elsewhere] {
-        assert!(notifier.hear(now(0), &record(job, 1, Outcome::TimedOut, 0), true).is_empty());
+        assert!(
+            hear(&mut notifier, now(0), &record(job, 1, Outcome::TimedOut, 0), true).is_empty()
+        );
     }
     let backup = job("backup", |_| ());
     for (run, outcome) in [Outcome::Succeeded, Outcome::Coalesced].into_iter().enumerate() {
         let action = record(&backup, run as u64, outcome, 0);
-        assert_eq!(notifier.hear(now(0), &action, true), []);
+        assert_eq!(hear(&mut notifier, now(0), &action, true), []);
     }
     assert_eq!(notifier.next_wakeup(), Wakeup::default());
 }
@@ -143,7 +157,7 @@ fn a_gap_is_one_notification() {
     let late = Outcome::Missed(MissReason::Late(Duration::from_secs(4000)));
     let Action::Record(mut missed) = record(&backup, 0, late, 0) else { unreachable!() };
     (missed.count, missed.last_due) = (412, now(5000).wall);
-    notifier.hear(now(6000), &Action::Record(missed), false);
+    hear(&mut notifier, now(6000), &Action::Record(missed), false);
     let sending = messages(notifier.wake(now(6000)));
     let it = &sending[0].notifications[0];
     assert_eq!((it.kind, it.count, it.last_due), (Kind::Missed, 412, now(5000).wall));
@@ -156,7 +170,7 @@ fn what_is_overdue_is_told_once() {
     notifier.expect(&backup, now(0).wall);
     assert_eq!(notifier.next_wakeup().wall, Some(now(100).wall));
     assert_eq!(notifier.wake(now(99)), []);
-    notifier.hear(now(50), &record(&backup, 1, Outcome::Succeeded, 50), false);
+    hear(&mut notifier, now(50), &record(&backup, 1, Outcome::Succeeded, 50), false);
     assert_eq!(notifier.wake(now(149)), []);
     let kinds = |effects| {
         let all = messages(effects).into_iter().flat_map(|message| message.notifications);
@@ -166,7 +180,7 @@ fn what_is_overdue_is_told_once() {
     assert_eq!(notifier.next_wakeup().wall, None);
     // A job that is paused is not expected to do anything.
     notifier.expect(&backup, now(200).wall);
-    notifier.hear(now(210), &Action::Remember(Remember::Gone("backup".into())), false);
+    hear(&mut notifier, now(210), &Action::Remember(Remember::Gone("backup".into())), false);
     assert_eq!(notifier.next_wakeup().wall, None);
 }
 
@@ -177,10 +191,10 @@ fn the_route_of_last_resort() {
     let routes = vec![first, hook("mail")];
     let (mut store, mut notifier) = (Store::default(), Notifier::new("web1", "seed", routes));
     let backup = job("backup", |_| ());
-    store.take(notifier.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    store.take(hear(&mut notifier, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
     let message = messages(store.take(notifier.wake(now(0)))).remove(0);
     let refused =
-        Tried { id: message.id.clone(), verdict: Verdict::Refused, answer: "410 Gone".into() };
+        Tried { id: message.id.clone(), result: TryResult::Refused, answer: "410 Gone".into() };
     let said = store.take(notifier.tried(&message, &[refused], now(1)));
     let lost = Said::Lost {
         route: "ops".into(),
@@ -200,12 +214,12 @@ fn the_route_of_last_resort() {
 fn a_route_that_fails_is_named_once_and_when_it_works_again() {
     let (mut notifier, backup) =
         (Notifier::new("web1", "seed", vec![hook("ops")]), job("backup", |_| ()));
-    notifier.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false);
+    hear(&mut notifier, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false);
     let (mut said, mut at) = (Vec::new(), 0);
-    for verdict in [Verdict::Again(None), Verdict::Again(None), Verdict::Sent] {
+    for result in [TryResult::Again(None), TryResult::Again(None), TryResult::Sent] {
         at += 10_000;
         let message = messages(notifier.wake(now(at))).remove(0);
-        let tried = Tried { id: message.id.clone(), verdict, answer: "503".into() };
+        let tried = Tried { id: message.id.clone(), result, answer: "503".into() };
         said.extend(notifier.tried(&message, &[tried], now(at)).into_iter().filter_map(
             |it| match it {
                 Effect::Say(said) => Some(said),
@@ -221,10 +235,10 @@ fn a_route_that_fails_is_named_once_and_when_it_works_again() {
 fn other_routes_than_before() {
     let (mut store, backup) = (Store::default(), job("backup", |_| ()));
     let mut notifier = Notifier::new("web1", "seed", vec![hook("ops")]);
-    store.take(notifier.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    store.take(hear(&mut notifier, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
     store.take(notifier.set_routes(vec![hook("other")], now(1)));
     assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (0, 0));
-    assert_eq!(notifier.told().next().map(|told| &*told.end), Some("dropped"));
+    assert_eq!(store.told().end, "dropped");
     assert_eq!(notifier.next_wakeup(), Wakeup::default());
 }
 
@@ -232,7 +246,7 @@ fn other_routes_than_before() {
 fn what_other_hosts_are_to_send_is_theirs() {
     let (mut store, backup) = (Store::default(), job("backup", |_| ()));
     let mut other = Notifier::new("web2", "seed", vec![hook("ops")]);
-    store.take(other.hear(now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    store.take(hear(&mut other, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
     let mut here = store.restore(vec![hook("ops")], now(1));
     assert_eq!(here.wake(now(1)), []);
     assert_eq!(store.list(OUTBOX).len(), 1);
@@ -270,7 +284,7 @@ proptest! {
                     failing[usize::from(which)] = step == 0;
                     wanted += usize::from(is_news);
                     let action = record(job, at, outcome, at);
-                    store.take(notifier.hear(now(at), &action, false));
+                    store.take(hear(&mut notifier, now(at), &action, false));
                 }
                 2 => drop(deliver(&mut store, &mut notifier, at, true)),
                 // It arrives, but nobody hears of that before the crash.

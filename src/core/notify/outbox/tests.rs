@@ -73,8 +73,8 @@ impl Outgoing {
         messages.remove(0)
     }
 
-    fn tried(&mut self, message: &Message, verdict: Verdict, now: u64) -> Vec<Done> {
-        let tried = Tried { id: message.id.clone(), verdict, answer: "so".into() };
+    fn tried(&mut self, message: &Message, result: TryResult, now: u64) -> Vec<Done> {
+        let tried = Tried { id: message.id.clone(), result, answer: "so".into() };
         self.outbox.tried(&self.routes[&message.route], &message.id, &[tried], at(now))
     }
 }
@@ -96,7 +96,7 @@ fn what_comes_together_goes_together() {
     // While it is being tried nothing else is.
     it.add("chat", 3, 11);
     assert_eq!(it.wakeup(), None);
-    let done = it.tried(&message, Verdict::Sent, 12);
+    let done = it.tried(&message, TryResult::Sent, 12);
     assert_eq!(done.iter().map(|done| done.end).collect::<Vec<_>>(), [End::Sent, End::Sent]);
     // A minute between two.
     assert_eq!(it.wakeup(), Some(72));
@@ -113,7 +113,7 @@ fn five_thousand_are_one_message() {
     assert_eq!(gone.len(), 4000);
     let message = it.message(10);
     assert_eq!((message.notifications.len(), message.more), (20, 4980));
-    let done = it.tried(&message, Verdict::Sent, 10);
+    let done = it.tried(&message, TryResult::Sent, 10);
     assert_eq!(done.len(), 1000);
     assert_eq!(it.outbox.waiting("chat"), Waiting::default());
     assert_eq!(it.wakeup(), None);
@@ -130,7 +130,7 @@ fn programs_get_each() {
         let message = it.message(0);
         assert_eq!(message.more, 0);
         seen += message.notifications.len();
-        it.tried(&message, Verdict::Sent, 0);
+        it.tried(&message, TryResult::Sent, 0);
     }
     assert_eq!((seen, it.wakeup()), (250, None));
 }
@@ -140,15 +140,15 @@ fn a_part_of_it_may_be_taken() {
     let mut it = Outgoing::new([webhook()]);
     (0..4).for_each(|job| drop(it.add("hook", job, 0)));
     let message = it.message(0);
-    let part = |job: u64, verdict| Tried {
+    let part = |job: u64, result| Tried {
         id: format!("msg_{job}").into(),
-        verdict,
+        result,
         answer: format!("{job}").into(),
     };
     let tried = [
-        part(0, Verdict::Sent),
-        part(1, Verdict::Refused),
-        part(2, Verdict::Again(Some(secs(100)))),
+        part(0, TryResult::Sent),
+        part(1, TryResult::Refused),
+        part(2, TryResult::Again(Some(secs(100)))),
     ];
     let done = it.outbox.tried(&webhook(), &message.id, &tried, at(0));
     let ends: Vec<_> = done.iter().map(|it| (&*it.notification.job, it.end)).collect();
@@ -165,7 +165,7 @@ fn it_is_tried_more_and_more_rarely_for_a_day() {
     let (mut now, mut waits) = (0, Vec::new());
     let end = loop {
         let message = it.message(now);
-        let done = it.tried(&message, Verdict::Again(None), now);
+        let done = it.tried(&message, TryResult::Again(None), now);
         if let [done] = &*done {
             break done.end;
         }
@@ -188,14 +188,14 @@ fn what_waits_meanwhile_goes_along() {
     let mut it = Outgoing::new([chat()]);
     it.add("chat", 1, 0);
     let first = it.message(10);
-    it.tried(&first, Verdict::Again(None), 10);
+    it.tried(&first, TryResult::Again(None), 10);
     it.add("chat", 2, 20);
     let now = it.wakeup().unwrap() + 1;
     let second = it.message(now);
     assert_eq!(jobs(&second), ["job1", "job2"]);
     // Another text is another message; the same text is the same.
     assert_ne!(first.id, second.id);
-    it.tried(&second, Verdict::Again(None), now);
+    it.tried(&second, TryResult::Again(None), now);
     let third = it.message(it.wakeup().unwrap() + 1);
     assert_eq!(second, third);
 }
@@ -207,7 +207,7 @@ fn a_fallback_gets_what_was_not_delivered_in_time() {
     let mut it = Outgoing::new([route.clone()]);
     it.add("chat", 1, 0);
     let message = it.message(10);
-    it.tried(&message, Verdict::Again(None), 10);
+    it.tried(&message, TryResult::Again(None), 10);
     let mut now = 10;
     let moved = loop {
         now = it.wakeup().unwrap().max(now + 1);
@@ -215,7 +215,7 @@ fn a_fallback_gets_what_was_not_delivered_in_time() {
         if !moved.is_empty() {
             break moved;
         }
-        messages.iter().for_each(|message| drop(it.tried(message, Verdict::Again(None), now)));
+        messages.iter().for_each(|message| drop(it.tried(message, TryResult::Again(None), now)));
     };
     assert_eq!((now, moved.len()), (900, 1));
     assert_eq!(moved[0].went_to.as_deref(), Some("mail"));
@@ -223,7 +223,7 @@ fn a_fallback_gets_what_was_not_delivered_in_time() {
     let mut it = Outgoing::new([route]);
     it.add("chat", 2, 0);
     let message = it.message(10);
-    let done = it.tried(&message, Verdict::Refused, 10);
+    let done = it.tried(&message, TryResult::Refused, 10);
     assert_eq!((done[0].end, done[0].went_to.as_deref()), (End::Refused, Some("mail")));
 }
 
@@ -279,7 +279,7 @@ fn after_a_restart_it_is_as_old_as_it_is() {
     it.outbox.restore(&webhook(), notification(1, Kind::Failed), Now { wall, mono: at(0) });
     // One more try.
     let message = it.message(0);
-    assert_eq!(it.tried(&message, Verdict::Again(None), 0)[0].end, End::GaveUp);
+    assert_eq!(it.tried(&message, TryResult::Again(None), 0)[0].end, End::GaveUp);
 }
 
 #[test]

@@ -62,6 +62,18 @@ impl Effects {
         }
     }
 
+    /// Has an entry of a list remembered, or with `None` forgotten.
+    pub(in crate::run::daemon) fn remember_entry(
+        &mut self,
+        list: &str,
+        key: Box<str>,
+        value: Option<Box<str>>,
+    ) {
+        if let Some(records) = &mut self.records {
+            records.add(Fact::Entry { list: list.into(), key, value });
+        }
+    }
+
     /// Has something remembered that no action says.
     pub(in crate::run::daemon) fn remember_change(&mut self, change: Change) {
         if let Some(records) = &mut self.records {

@@ -5,7 +5,8 @@ use crate::core::event::{Action, RouteVitals, RunId};
 use crate::core::instant::Now;
 use crate::core::job::JobSet;
 use crate::core::notify::notifier::Wakeup;
-use crate::run::daemon::messages::{Errand, Messages};
+use crate::core::streak::Streak;
+use crate::run::daemon::messages::{Delivery, Messages};
 use crate::store::Fact;
 
 impl Effects {
@@ -22,9 +23,9 @@ impl Effects {
     }
 
     /// An action of the scheduler may be worth telling.
-    pub(in crate::run::daemon) fn tell(&mut self, action: &Action, now: Now) {
+    pub(in crate::run::daemon) fn tell(&mut self, action: &Action, streak: Streak, now: Now) {
         let Some(messages) = &mut self.messages else { return };
-        let (facts, wants_output) = messages.hear(action, now);
+        let (facts, wants_output) = messages.hear(action, streak, now);
         if let Action::Record(record) = action
             && let Some(run) = record.run
             && wants_output
@@ -74,15 +75,15 @@ impl Effects {
 
     /// Writes facts, and begins with what is to be sent once the store has them.
     fn write(&mut self, facts: Vec<Fact>) {
-        let errands = self.messages.as_mut().map(Messages::take_errands).unwrap_or_default();
+        let deliveries = self.messages.as_mut().map(Messages::take_deliveries).unwrap_or_default();
         match &mut self.records {
             Some(records) => {
                 facts.into_iter().for_each(|fact| records.add(fact));
-                for errand in errands {
-                    records.answer(Box::new(move || errand.start()));
+                for delivery in deliveries {
+                    records.answer(Box::new(move || delivery.start()));
                 }
             }
-            None => errands.into_iter().for_each(Errand::start),
+            None => deliveries.into_iter().for_each(Delivery::start),
         }
     }
 }

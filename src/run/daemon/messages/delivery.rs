@@ -2,14 +2,12 @@
 //! program of this machine takes it (`command`, `sendmail`), or a helper process delivers it. What comes of it is [`Heard`].
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::core::job::{Command, Options};
-use crate::core::notify::outbox::{Tried, Verdict};
-use crate::core::notify::{Message as Letter, Route};
+use crate::core::notify::outbox::{Tried, TryResult};
+use crate::core::notify::{Message, Route};
 use crate::core::zone::Zone;
 use crate::notify::secret::{Machine, Secrets};
 use crate::notify::{Context, form, wire};
@@ -20,8 +18,6 @@ use crate::sys::mailbox::Mailbox;
 
 /// How long a helper may take for all that it was given.
 const HELPER_SECS: u64 = 30;
-/// The mailer of the machine.
-const SENDMAIL: &str = "sendmail";
 /// So much of what it says is read: a line for each piece of work.
 const ANSWERS: usize = 256 << 10;
 /// So many characters of what a program complains of are repeated.
@@ -34,12 +30,12 @@ const MOST_THREADS: usize = 16;
 pub(in crate::run::daemon) struct Heard(pub(super) Box<str>, pub(super) Vec<Tried>);
 
 fn again(id: Box<str>, answer: &str) -> Tried {
-    Tried { id, verdict: Verdict::Again(None), answer: answer.into() }
+    Tried { id, result: TryResult::Again(None), answer: answer.into() }
 }
 
 /// One message on its way.
-pub(in crate::run::daemon) struct Errand {
-    pub(super) letter: Letter,
+pub(in crate::run::daemon) struct Delivery {
+    pub(super) message: Message,
     pub(super) route: Route,
     pub(super) host: Arc<str>,
     /// Of its jobs, as far as they are known; and of the others.
@@ -51,14 +47,14 @@ pub(in crate::run::daemon) struct Errand {
     pub(super) threads: Arc<()>,
 }
 
-impl Errand {
+impl Delivery {
     /// Begins with it.
     pub(in crate::run::daemon) fn start(self) {
         // Those that wait to begin count as well, and are few.
         if Arc::strong_count(&self.threads) > MOST_THREADS + 1 {
             return self.fail("too many secrets cannot be read in time");
         }
-        let (id, mailbox) = (self.letter.id.clone(), self.mailbox.clone());
+        let (id, mailbox) = (self.message.id.clone(), self.mailbox.clone());
         let thread = std::thread::Builder::new().name("notify".to_owned());
         if let Err(error) = thread.stack_size(256 * 1024).spawn(move || self.run()) {
             let answer = format!("no thread can be started: {error}");
@@ -73,10 +69,10 @@ impl Errand {
             // It may be put right before the next try.
             Err(why) => return self.fail(&why),
         };
-        let id = self.letter.id.clone();
+        let id = self.message.id.clone();
         // Either all of it is for the helper, or it is one program of this machine.
         let local = match &*work {
-            [one] => one.program(SENDMAIL).map(|program| (program, one.task.clone())),
+            [one] => one.program().map(|program| (program, one.task.clone())),
             _ => None,
         };
         let (command, task, limit) = match local {
@@ -85,12 +81,13 @@ impl Errand {
         };
         let variables = command.env.iter();
         let variables = variables.map(|(name, value)| ((&**name).into(), value.as_str().into()));
+        let path = wire::search_path(std::env::var_os("PATH"));
         let hook = Hook {
             name: "notify".into(),
             label: format!("the delivery to {}", self.route.name).into(),
             command: Command::Argv(command.argv.into()),
             options: Arc::new(Options::default()),
-            env: variables.chain([path()]).collect(),
+            env: variables.chain([("PATH".into(), path)]).collect(),
             stdin: command.stdin.into_bytes(),
             timeout: Duration::from_secs(limit),
             kill_after: Duration::from_secs(1),
@@ -110,11 +107,11 @@ impl Errand {
         let zone = |job: &str| self.zones.get(job).unwrap_or(&self.zone).clone();
         let now = clock::wall();
         let context = Context { host: &self.host, now, zone: &zone, secrets: &secrets };
-        form::work(&self.route, &self.letter, &context)
+        form::work(&self.route, &self.message, &context)
     }
 
     fn fail(&self, why: &str) {
-        let id = self.letter.id.clone();
+        let id = self.message.id.clone();
         self.mailbox.send(Heard(id.clone(), vec![again(id, why)]));
     }
 }
@@ -126,14 +123,6 @@ fn helper(work: &[wire::Work]) -> wire::Command {
         env: Vec::new(),
         stdin: work.iter().map(wire::Work::to_line).collect(),
     }
-}
-
-/// Where `sendmail` is, services often do not look.
-fn path() -> (OsString, OsString) {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut path = path.into_encoded_bytes();
-    path.extend_from_slice(b":/usr/sbin:/usr/lib");
-    ("PATH".into(), OsString::from_vec(path))
 }
 
 /// The last line of what it has complained of, and how it ended.
@@ -151,19 +140,19 @@ fn answer(done: &HookDone) -> Box<str> {
 /// What has become of a message: as the exit of a program says, or as a helper has said.
 fn tried(message: &str, task: Option<&wire::Task>, done: &HookDone) -> Vec<Tried> {
     if let Some(task) = task {
-        let verdict = match done.result {
+        let result = match done.result {
             HookResult::Exited(code) => match wire::of_exit(task, code) {
-                wire::Fate::Sent => Verdict::Sent,
-                wire::Fate::Refused => Verdict::Refused,
-                wire::Fate::Again => Verdict::Again(None),
+                wire::DeliveryResult::Sent => TryResult::Sent,
+                wire::DeliveryResult::Refused => TryResult::Refused,
+                wire::DeliveryResult::Again => TryResult::Again(None),
             },
-            _ => Verdict::Again(None),
+            _ => TryResult::Again(None),
         };
-        return vec![Tried { id: message.into(), verdict, answer: answer(done) }];
+        return vec![Tried { id: message.into(), result, answer: answer(done) }];
     }
     let said = String::from_utf8_lossy(&done.stdout);
-    let verdicts = said.lines().filter_map(wire::Verdict::of_line);
-    let mut all: Vec<Tried> = verdicts.map(|verdict| verdict.tried()).collect();
+    let receipts = said.lines().filter_map(wire::Receipt::of_line);
+    let mut all: Vec<Tried> = receipts.map(|receipt| receipt.tried()).collect();
     if all.is_empty() {
         all.push(again(message.into(), &answer(done)));
     }

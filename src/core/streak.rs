@@ -1,0 +1,189 @@
+//! How many runs of each job have failed in a row, and since when.
+//!
+//! Counted once, and of every job, for all who want to know (`super::hooks`, `super::notify`): who begins to
+//! want it with a reload or a restart hears what is true. What is counted survives a restart as entries
+//! of the store ([`FAILING`]), each written in the transaction of the run that it counts.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{Action, Remember};
+use super::instant::Instant;
+
+/// The list of a store in which it is kept: by job.
+pub(crate) const FAILING: &str = "failing";
+
+/// Failures in a row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Streak {
+    /// How many runs have failed since the last that has not.
+    pub(crate) runs: u32,
+    /// When the first of them had failed, in microseconds since 1970.
+    since: i64,
+}
+
+/// An entry of [`FAILING`] that is to be written, or with `None` to be deleted: of this job.
+pub(crate) type Entry = (Box<str>, Option<Box<str>>);
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub(crate) struct Streaks {
+    /// Of jobs whose last run has failed. Their names may be chosen by whoever may add jobs.
+    failing: HashMap<Box<str>, Streak>,
+}
+
+impl Streak {
+    /// When the first of them had failed; `None`: none has.
+    pub(crate) fn since(self) -> Option<Instant> {
+        (self.runs > 0).then(|| Instant::from_micros(self.since))
+    }
+
+    /// As it is written down; `None`: it is of another version.
+    pub(crate) fn of_json(text: &str) -> Option<Streak> {
+        serde_json::from_str(text).ok()
+    }
+}
+
+impl Streaks {
+    /// What an earlier scheduler has left.
+    pub(crate) fn restore(&mut self, entries: impl IntoIterator<Item = (Box<str>, Box<str>)>) {
+        let known = |(job, text): (Box<str>, Box<str>)| Some((job, Streak::of_json(&text)?));
+        self.failing.extend(entries.into_iter().filter_map(known));
+    }
+
+    /// What has been decided, or has happened, at this time. Answers the failures in a row of the job that
+    /// it is about, with its own; of a success those that it ends.
+    pub(crate) fn hear(&mut self, now: Instant, action: &Action) -> (Streak, Option<Entry>) {
+        let record = match action {
+            Action::Record(record) => record,
+            Action::Remember(Remember::Gone(job)) => return (Streak::default(), self.end(job).1),
+            _ => return (Streak::default(), None),
+        };
+        let job = &record.job.id;
+        if record.outcome.is_success() {
+            return self.end(job);
+        }
+        if !record.outcome.is_failed_run() {
+            // It ends no row of failures, and is none.
+            return (self.failing.get(job).copied().unwrap_or_default(), None);
+        }
+        let first = Streak { runs: 0, since: now.micros() };
+        let streak = self.failing.entry(job.clone()).or_insert(first);
+        streak.runs = streak.runs.saturating_add(1);
+        // Numbers can always be written.
+        let text = serde_json::to_string(streak).unwrap_or_default();
+        (*streak, Some((job.clone(), Some(text.into()))))
+    }
+
+    fn end(&mut self, job: &str) -> (Streak, Option<Entry>) {
+        let streak = self.failing.remove(job);
+        (streak.unwrap_or_default(), streak.map(|_| (job.into(), None)))
+    }
+
+    /// Forgets jobs that are gone.
+    pub(crate) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
+        self.failing.retain(|job, _| is_there(job));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::core::event::{Record, RunId};
+    use crate::core::job::{Command, Job, Options};
+    use crate::core::outcome::{MissReason, Outcome, SkipReason};
+    use crate::core::trigger::{DateTrigger, Trigger};
+    use crate::core::zone::Zone;
+
+    fn record(outcome: Outcome) -> Action {
+        let job = Job {
+            id: "backup".into(),
+            name: None,
+            command: Command::Shell("true".into()),
+            trigger: Trigger::Date(DateTrigger::Now),
+            zone: Zone::utc(),
+            executor: 0,
+            options: Arc::new(Options::default()),
+        };
+        let due = Instant::from_secs(0);
+        Action::Record(Record {
+            job: Arc::new(job),
+            due,
+            last_due: due,
+            count: 1,
+            run: outcome.is_of_run().then_some(RunId(7)),
+            outcome,
+            started: Some(due),
+            duration: Duration::from_secs(1),
+            attempts: 1,
+        })
+    }
+
+    type Known = (u32, Option<i64>);
+
+    /// Through a store, and restored before each step if that is wanted.
+    fn play(outcomes: &[Outcome], restart: bool) -> Vec<Known> {
+        let (mut streaks, mut store) = (Streaks::default(), BTreeMap::new());
+        let mut found = Vec::new();
+        for (minute, outcome) in outcomes.iter().enumerate() {
+            if restart {
+                streaks = Streaks::default();
+                streaks.restore(store.clone());
+            }
+            let now = Instant::from_secs(60 * minute as i64);
+            let (streak, entry) = streaks.hear(now, &record(outcome.clone()));
+            match entry {
+                Some((job, Some(text))) => drop(store.insert(job, text)),
+                Some((job, None)) => drop(store.remove(&job)),
+                None => {}
+            }
+            found.push((streak.runs, streak.since().map(|at| at.micros() / 60_000_000)));
+        }
+        found
+    }
+
+    #[test]
+    fn failures_in_a_row() {
+        use Outcome::*;
+        let missed = || Missed(MissReason::Late(Duration::from_secs(90)));
+        let skipped = || Skipped(SkipReason::Overlap);
+        // (what comes of one due time after the other, a minute each; how many have failed in a row, since when)
+        let rows: [(&[Outcome], &[Known]); 4] = [
+            (&[Succeeded, Failed(1)], &[(0, None), (1, Some(1))]),
+            (
+                &[Failed(1), TimedOut, Succeeded, Succeeded],
+                &[(1, Some(0)), (2, Some(0)), (2, Some(0)), (0, None)],
+            ),
+            (
+                &[Killed(9), missed(), skipped(), Coalesced, NotStarted("no".into())],
+                &[(1, Some(0)), (1, Some(0)), (1, Some(0)), (1, Some(0)), (2, Some(0))],
+            ),
+            (&[missed(), Lost("?".into()), Succeeded], &[(0, None), (1, Some(1)), (1, Some(1))]),
+        ];
+        for (outcomes, expected) in rows {
+            for restart in [false, true] {
+                assert_eq!(play(outcomes, restart), expected, "{outcomes:?}, restart: {restart}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_gone_has_no_failures() {
+        let mut streaks = Streaks::default();
+        streaks.hear(Instant::from_secs(0), &record(Outcome::TimedOut));
+        streaks.retain(|job| job == "backup");
+        let gone = Action::Remember(Remember::Gone("backup".into()));
+        let heard = streaks.hear(Instant::from_secs(0), &gone);
+        assert_eq!(heard, (Streak::default(), Some(("backup".into(), None))));
+        assert_eq!(streaks.hear(Instant::from_secs(0), &gone).1, None);
+        streaks.hear(Instant::from_secs(0), &record(Outcome::TimedOut));
+        streaks.retain(|_| false);
+        assert!(streaks.failing.is_empty());
+    }
+}
