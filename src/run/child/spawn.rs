@@ -170,6 +170,7 @@ fn vfork(
         file: program.file.as_ptr(),
         argv: argv.as_ptr(),
         env: env.as_ptr(),
+        resets: &[],
         errno: 0,
     };
     // SAFETY: the pointers are to strings that `program` owns or borrows, and both arrays end with

@@ -14,7 +14,9 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::ptr;
-use std::sync::atomic::Ordering::SeqCst;
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -39,6 +41,8 @@ pub(super) struct Orders<'a> {
     pub(super) file: *const c_char,
     pub(super) argv: *const *const c_char,
     pub(super) env: *const *const c_char,
+    /// The signals that the child sets to what they do by default.
+    pub(super) resets: &'static [c_int],
     /// What went wrong, written by the child; 0 while nothing has.
     pub(super) errno: c_int,
 }
@@ -60,14 +64,52 @@ struct CloneArgs {
     cgroup: u64,
 }
 
+/// Linux 5.7.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
+/// Linux 5.5: the child handles no signal. Those that are ignored stay so.
+const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
+
+/// This kernel, or a filter of a container, does not let it clear the handlers of signals.
+static CANNOT_CLEAR: AtomicBool = AtomicBool::new(false);
+
 impl CloneArgs {
-    fn into(group: &OwnedFd, flags: c_int) -> CloneArgs {
-        let cgroup = group.as_raw_fd() as u64;
-        let flags = CLONE_INTO_CGROUP | flags as u64;
-        CloneArgs { flags, cgroup, exit_signal: libc::SIGCHLD as u64, ..CloneArgs::default() }
+    fn new(group: Option<&OwnedFd>, flags: u64) -> CloneArgs {
+        let into = if group.is_some() { CLONE_INTO_CGROUP } else { 0 };
+        CloneArgs {
+            flags: flags | into,
+            cgroup: group.map_or(0, |group| group.as_raw_fd() as u64),
+            exit_signal: libc::SIGCHLD as u64,
+            ..CloneArgs::default()
+        }
     }
+
+    /// For a child that shares this memory, on a stack of its own.
+    fn sharing(group: Option<&OwnedFd>, flags: u64, stack: &mut Vec<u128>) -> CloneArgs {
+        let flags = flags | (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
+        CloneArgs {
+            stack: stack.as_mut_ptr() as u64,
+            stack_size: (stack.capacity() * size_of::<u128>()) as u64,
+            ..CloneArgs::new(group, flags)
+        }
+    }
+}
+
+/// Every signal there is.
+static ALL: [c_int; SIGNALS as usize] = {
+    let (mut all, mut signal) = ([0; SIGNALS as usize], 0);
+    while signal < SIGNALS {
+        all[signal as usize] = signal + 1;
+        signal += 1;
+    }
+    all
+};
+
+/// The signals that this process ignores: those that whoever started it told it to (`nohup`), and the
+/// one of a broken pipe. That does not change once it runs.
+fn ignored() -> &'static [c_int] {
+    static IGNORED: OnceLock<Vec<c_int>> = OnceLock::new();
+    IGNORED.get_or_init(|| ALL.into_iter().filter(|signal| is_ignored(*signal)).collect())
 }
 
 /// Makes the process, in a control group if there is one. Answers its id when it has executed its
@@ -83,38 +125,35 @@ pub(super) unsafe fn spawn(
     refused: impl FnOnce(i32),
 ) -> Result<u32, i32> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
-    // SAFETY: one past the end of the allocation, which is aligned for any stack.
-    let top = unsafe { stack.as_mut_ptr().add(stack.capacity()) };
     // The id of the child is written before it runs: should it hang, this call does not return.
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
     let child = orders.progress.child.as_ptr();
+    let mut args = CloneArgs::sharing(
+        group,
+        CLONE_CLEAR_SIGHAND | libc::CLONE_PARENT_SETTID as u64,
+        &mut stack,
+    );
+    args.parent_tid = child as u64;
+    orders.resets = ignored();
     let before = set_signal_mask(u64::MAX);
-    // SAFETY: `run` only makes system calls. This thread waits until it has executed a program or
-    // has exited, so that the stack and the orders outlive it and nobody else touches them.
-    let plainly = |orders: *mut Orders<'_>| match unsafe {
-        libc::clone(run, top.cast(), flags, orders.cast(), child)
-    } {
-        -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
-        pid => Ok(pid),
+    // SAFETY: `run` only makes system calls. This thread waits until it has executed a program or has
+    // exited, so that the stack and the orders outlive it and nobody else touches them.
+    let attempt = |args: &CloneArgs, orders: *mut Orders<'_>| match CANNOT_CLEAR.load(Relaxed) {
+        false => unsafe { clone_onto(args, run, orders.cast()) },
+        true => Err(libc::ENOSYS),
     };
-    let made = match group {
-        None => plainly(&raw mut orders),
-        Some(group) => {
-            let mut args = CloneArgs::into(group, libc::CLONE_VM | libc::CLONE_VFORK);
-            args.flags |= libc::CLONE_PARENT_SETTID as u64;
-            args.parent_tid = child as u64;
-            args.stack = stack.as_mut_ptr() as u64;
-            args.stack_size = (stack.capacity() * size_of::<u128>()) as u64;
-            // SAFETY: as above.
-            match unsafe { clone_onto(&args, run, (&raw mut orders).cast()) } {
-                Err(errno) if !is_shortage(errno) => {
-                    refused(errno);
-                    plainly(&raw mut orders)
-                }
-                made => made,
-            }
-        }
-    };
+    let is_refusal = |made: &Result<i32, i32>| made.is_err_and(|errno| !is_shortage(errno));
+    let mut made = attempt(&args, &raw mut orders);
+    if let (Some(_), Err(errno), true) = (group, made, is_refusal(&made)) {
+        refused(errno);
+        (args.flags, args.cgroup) = (args.flags & !CLONE_INTO_CGROUP, 0);
+        made = attempt(&args, &raw mut orders);
+    }
+    if is_refusal(&made) {
+        // It is the kernel that cannot, or a filter that does not let it.
+        CANNOT_CLEAR.store(true, Relaxed);
+        orders.resets = &ALL;
+        made = plainly(&mut stack, &mut orders);
+    }
     set_signal_mask(before);
     let pid = made?;
     // SAFETY: a read of a field that the child may have written; it is done with it.
@@ -129,12 +168,25 @@ pub(super) unsafe fn spawn(
     Ok(pid as u32)
 }
 
+/// The same without `clone3`, which is from Linux 5.3.
+fn plainly(stack: &mut Vec<u128>, orders: &mut Orders<'_>) -> Result<i32, i32> {
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_PARENT_SETTID | libc::SIGCHLD;
+    let child = orders.progress.child.as_ptr();
+    // SAFETY: one past the end of the allocation, which is aligned for any stack; and as for
+    // `clone_onto` in `spawn`.
+    match unsafe {
+        let top = stack.as_mut_ptr().add(stack.capacity());
+        libc::clone(run, top.cast(), flags, ptr::from_mut(orders).cast(), child)
+    } {
+        -1 => Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN)),
+        pid => Ok(pid),
+    }
+}
+
 /// Whether a process that is made in a control group lives: one is made that does nothing.
 pub(super) fn lives_in(group: &OwnedFd) -> Result<bool, i32> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
-    let mut args = CloneArgs::into(group, libc::CLONE_VM | libc::CLONE_VFORK);
-    args.stack = stack.as_mut_ptr() as u64;
-    args.stack_size = (stack.capacity() * size_of::<u128>()) as u64;
+    let args = CloneArgs::sharing(Some(group), 0, &mut stack);
     let before = set_signal_mask(u64::MAX);
     // SAFETY: `leave` makes one system call. This thread waits until the child has ended, so that the
     // stack outlives it.
@@ -158,7 +210,7 @@ extern "C" fn leave(_: *mut c_void) -> c_int {
 /// it, so that the child may only make system calls, those that concern all threads of a process
 /// not through the library, which would look for threads that are not there.
 pub(super) fn fork_into(group: &OwnedFd) -> Result<i32, i32> {
-    let args = CloneArgs::into(group, 0);
+    let args = CloneArgs::new(Some(group), 0);
     // SAFETY: a system call on what is alive; the child has a copy of everything.
     let pid = unsafe { libc::syscall(libc::SYS_clone3, &raw const args, size_of::<CloneArgs>()) };
     match pid {
@@ -256,8 +308,8 @@ extern "C" fn run(orders: *mut c_void) -> c_int {
 unsafe fn become_program(orders: &Orders<'_>) {
     // SAFETY: system calls on values and on what the orders point to.
     unsafe {
-        // Which signals are handled is the child's own affair, unlike its memory.
-        for signal in 1..=SIGNALS {
+        // What is done at a signal is the child's own affair, unlike its memory.
+        for &signal in orders.resets {
             set_default(signal);
         }
         if (if orders.session { libc::setsid() } else { libc::setpgid(0, 0) }) == -1 {
@@ -309,4 +361,16 @@ pub(super) fn set_default(signal: c_int) {
         let none = ptr::null_mut::<c_void>();
         libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, size_of::<u64>());
     }
+}
+
+/// Whether this process ignores it. Not by the C library, for the same reason.
+fn is_ignored(signal: c_int) -> bool {
+    // As above. On the machines that have `clone_onto` the handler comes first.
+    let mut action = [0u64; 8];
+    // SAFETY: the kernel writes no more than that.
+    let known = unsafe {
+        let none = ptr::null::<c_void>();
+        libc::syscall(libc::SYS_rt_sigaction, signal, none, action.as_mut_ptr(), size_of::<u64>())
+    };
+    known == 0 && action[0] == libc::SIG_IGN as u64
 }
