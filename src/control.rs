@@ -22,8 +22,9 @@ pub mod wire;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::core::event::Response;
-pub use request::{Format, Request, Target};
+use crate::core::event::{Code, Fault, Response};
+use crate::core::notify::outbox::NotFound;
+pub use request::{Format, Notify, Request, Target};
 
 /// The way to the loop.
 pub type Line = Arc<dyn Fn(Call) + Send + Sync>;
@@ -46,4 +47,19 @@ impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Call").field("by", &self.by).field("request", &self.request).finish()
     }
+}
+
+/// There is no notification whose id begins so, or more than one.
+pub(crate) fn no_notification(id: &str, why: NotFound) -> Fault {
+    let (text, help) = match why {
+        NotFound::Unknown => (
+            format!("no notification `{id}` is known"),
+            "`schedrs notify` shows the ids; at least four characters of one are needed",
+        ),
+        NotFound::Several => (
+            format!("several notifications have an id that begins with `{id}`"),
+            "write more of it",
+        ),
+    };
+    Fault::new(Code::NoSuchNotification, text).help(help)
 }

@@ -70,6 +70,8 @@ pub enum Request {
     },
     /// Read the jobfile again. [`Response::Reloaded`](crate::core::event::Response::Reloaded).
     Reload,
+    /// Do something about notifications. [`Response::Notified`](crate::core::event::Response::Notified).
+    Notify(Notify),
     /// Stop, without `stop_grace` if `now`. [`Response::Done`](crate::core::event::Response::Done), at
     /// once.
     Shutdown {
@@ -132,6 +134,20 @@ pub enum Target {
     /// All active runs of a job.
     Job(Box<str>),
     Run(RunId),
+}
+
+/// What is to be done about notifications.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notify {
+    /// One that has ended is to be sent once more.
+    Again {
+        /// The beginning of its id.
+        id: Box<str>,
+        /// What the store has of it, once that was read.
+        entry: Option<Box<str>>,
+    },
+    /// What waits is not to be sent: on the route of this name, or the one whose id begins so.
+    Drop(Box<str>),
 }
 
 /// How jobs are exported.

@@ -16,7 +16,7 @@ pub mod view;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::request::{Format, Request, Target};
+use super::request::{Format, Notify, Request, Target};
 use crate::core::event::{Code, Fault, RunId};
 use crate::core::instant::Instant;
 use crate::core::nearest::nearest;
@@ -84,6 +84,17 @@ const VERBS: &[(&str, Reader)] = &[
     }),
     ("reset", |keys, _| Ok(Request::Reset { job: keys.job()? })),
     ("reload", |_, _| Ok(Request::Reload)),
+    ("notify", |keys, _| {
+        Ok(Request::Notify(match (keys.text("again")?, keys.text("drop")?) {
+            (Some(id), None) => Notify::Again { id, entry: None },
+            (None, Some(what)) => Notify::Drop(what),
+            _ => {
+                let message =
+                    "`notify` takes `again`, the id of a notification, or `drop`, a route or an id";
+                return Err(Fault::bad(message));
+            }
+        }))
+    }),
     ("shutdown", |keys, _| Ok(Request::Shutdown { now: keys.flag("now")? })),
     ("export", |keys, _| {
         let format = match keys.text("format")?.as_deref() {

@@ -362,6 +362,7 @@ impl Loop<'_> {
                 Next::Taken => {}
                 Next::Reload(reply) => self.reload(Some(reply)),
                 Next::Apply(jobfile) => self.take_over(*jobfile),
+                Next::Notify(order, by, reply) => self.notify_as_asked(&order, &by, reply, now),
                 Next::Stop { times } => self.stop(times),
                 Next::PassOn(incoming, route) => self.pass_on(*incoming, route),
             }

@@ -334,6 +334,32 @@ fn a_reload_brings_others() {
     running.stop();
 }
 
+/// A hook that is new hears of the failures before it, also of those before a crash.
+#[test]
+fn a_new_hook_knows_of_old_failures() {
+    let jobs =
+        |hooks: &str| format!("[jobs.a]\ncommand = 'test -e ok'\ninterval = '1h'\n{}", tell(hooks));
+    let bench = bench(&jobs(""));
+    let running = bench.listening();
+    start(&bench, "a");
+    running.kill();
+    running.wait();
+    let running = bench.listening();
+    start(&bench, "a");
+    bench.write("jobs.toml", &jobs("on_failure on_recovered"));
+    bench.out(&["reload"]);
+    start(&bench, "a");
+    until("it is called", || bench.path("told").exists());
+    assert_told(&bench, "on_failure", "a", &[("streak", "3")]);
+    bench.write("ok", "");
+    start(&bench, "a");
+    until("it is called", || {
+        fs::read_to_string(bench.path("told")).unwrap().contains("on_recovered")
+    });
+    assert_told(&bench, "on_recovered", "a", &[("streak", "3")]);
+    running.stop();
+}
+
 #[test]
 fn a_dry_run_has_none_and_a_single_run_waits_for_them() {
     let hooks = tell("on_start on_success on_failure");

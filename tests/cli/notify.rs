@@ -2,6 +2,8 @@
 //! for a receiver.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use schedrs::clock;
@@ -60,7 +62,7 @@ fn a_failure_is_told_once_and_its_end_too() {
     let all = listed(&bench);
     assert_eq!((&all[0]["kind"], &all[1]["kind"]), (&"recovered".into(), &"failed".into()));
     let table = bench.out(&["notify"]);
-    assert!(table.starts_with("WHEN ") && table.contains("flaky  sent"), "{table}");
+    assert!(table.starts_with("ID ") && table.contains("flaky  sent"), "{table}");
     let why = bench.out(&["why", "flaky"]);
     assert!(why.contains("ops: `recovered`, sent "), "{why}");
     let done = running.stop();
@@ -163,6 +165,66 @@ fn a_gap_is_told_once() {
         missed.filter_map(|it| it["data"]["count"].as_u64()).any(|count| count >= 2)
     });
     running.stop();
+}
+
+/// What was refused is sent again when the receiver is well, and what waits is dropped; both are known
+/// as changes.
+#[test]
+fn one_is_sent_again_and_another_dropped() {
+    let route = "[notify.ops]\ncommand = 'test -e up || { echo no; exit $(cat code); }; \
+                 cat >> told.jsonl'\ngather = '0s'\npause = '0s'\n";
+    let bench = Bench::new(&format!("{route}{FLAKY}"));
+    bench.write("code", "1");
+    let running = bench.listening();
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    until("it is refused", || listed(&bench).first().is_some_and(|it| it["state"] == "refused"));
+    let id = listed(&bench)[0]["id"].as_str().unwrap().to_owned();
+    assert!(bench.out(&["notify"]).contains(&format!("{}  ", &id[..8])));
+    bench.write("up", "");
+    assert_eq!(bench.out(&["notify", "--again", &id[..8]]), "sent again to ops\n");
+    until("it has arrived", || types(&bench) == ["run.failed"]);
+    assert_eq!(arrived(&bench)[0]["data"]["exit"], 3);
+    until("it is crossed out", || listed(&bench)[0]["state"] == "sent");
+
+    fs::remove_file(bench.path("up")).unwrap();
+    bench.write("code", "75");
+    assert_eq!(bench.out(&["notify", "--drop", "ops"]), "nothing waits on ops\n");
+    bench.write("ok", "");
+    assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(0));
+    until("it waits", || listed(&bench)[0]["state"] == "waiting");
+    let json = bench.out(&["notify", "--drop", "ops", "--output", "json"]);
+    assert_eq!(json.trim(), "{\"notifications\":1,\"route\":\"ops\"}");
+    let all = listed(&bench);
+    assert_eq!((&all[0]["state"], &all[0]["kind"]), (&"dropped".into(), &"recovered".into()));
+    assert!(all[0]["answer"].as_str().unwrap().starts_with("by "), "{all:?}");
+
+    let name = schedrs::paths::instance(&bench.path("jobs.toml"));
+    let socket = bench.path("state").join(format!("{name}.sock"));
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.write_all(b"{\"do\":\"changes\"}\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    let changes: Value = serde_json::from_str(&line).unwrap();
+    let all = changes["changes"].as_array().unwrap().iter();
+    let all: Vec<(String, String)> = all
+        .filter(|it| it["detail"].is_string())
+        .map(|it| (it["what"].to_string(), it["detail"].to_string()))
+        .collect();
+    let again = format!("\"1 notification to ops ({})\"", &id[..8]);
+    assert!(all.contains(&("\"resent\"".to_owned(), again)), "{all:?}");
+    assert!(all.contains(&("\"dropped\"".to_owned(), "\"1 notification to ops\"".to_owned())));
+    for (arguments, said) in [
+        (["--again", "ffffffff"], "no notification `ffffffff` is known"),
+        (["--again", "ff"], "at least four characters"),
+        (["--drop", "opps"], "there is no route `opps`, and no notification of that id waits"),
+        (["--drop", "opps"], "did you mean `ops`?"),
+    ] {
+        let (_, err, code) = bench.ask(&["notify", arguments[0], arguments[1]]);
+        assert!(code == Some(1) && err.contains(said), "{arguments:?}: {err}");
+    }
+    running.stop();
+    let (_, err, code) = bench.ask(&["notify", "--drop", "ops"]);
+    assert!(code == Some(1) && err.contains("no scheduler is running"), "{err}");
 }
 
 #[test]

@@ -6,8 +6,10 @@ use std::io::{BufWriter, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::history_source::{History, HistoryArgs, told};
+use super::request;
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
@@ -17,10 +19,10 @@ use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
 
-/// Show which notifications wait and what became of the last ones, or try a route
+/// Show which notifications wait and what became of the last ones; try a route, send one again
 ///
 /// One row per notification and route: those that wait first, then the last ones that were sent,
-/// refused or given up, the newest first.
+/// refused or given up, the newest first. --again and --drop ask the running scheduler.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -30,6 +32,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ROUTE", conflicts_with_all = ["limit", "store"])]
     test: Option<String>,
 
+    /// Send a notification once more: its ID, or the first characters of it
+    #[arg(long, value_name = "ID", conflicts_with_all = ["limit", "store", "test"])]
+    again: Option<String>,
+
+    /// Drop what waits on this route, or the one notification with this ID
+    #[arg(long, value_name = "ROUTE|ID", conflicts_with_all = ["limit", "store", "test", "again"])]
+    drop: Option<String>,
+
     /// How many of the last ones to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -38,6 +48,9 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     output: Output,
 }
+
+/// So much of an id is shown: two of a thousand hardly ever begin alike.
+const SHOWN: usize = 8;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
@@ -74,6 +87,20 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(route) = &args.test {
         return test::run(route, &args.place, args.output == Output::Json, context);
     }
+    if let Some(id) = &args.again {
+        let request = json!({ "do": "notify", "again": id });
+        return ask(&request, args, |body| format!("sent again to {}", route_of(body)));
+    }
+    if let Some(what) = &args.drop {
+        let request = json!({ "do": "notify", "drop": what });
+        return ask(&request, args, |body| {
+            let route = route_of(body);
+            match request::number(body, "notifications") {
+                0 => format!("nothing waits on {route}"),
+                count => format!("dropped {} to {route}", request::count(count, "notification")),
+            }
+        });
+    }
     let mut history = History::open(&args.place, context)?;
     let all = known(&mut history, args.limit)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
@@ -89,6 +116,26 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Has the running scheduler do something, and says what it has done.
+fn ask(
+    request: &Value,
+    args: &Args,
+    words: impl FnOnce(&Map<String, Value>) -> String,
+) -> anyhow::Result<ExitCode> {
+    let mut client = request::connect(args.place.jobfile.as_ref(), None)?;
+    let body = client.ask(request).map_err(request::told)?;
+    let mut out = anstream::stdout().lock();
+    match args.output {
+        Output::Json => writeln!(out, "{}", Value::Object(body))?,
+        Output::Table => writeln!(out, "{}", words(&body))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn route_of(body: &Map<String, Value>) -> &str {
+    body.get("route").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// What waits, the oldest first, and then what has ended, the newest first.
@@ -127,8 +174,8 @@ fn line<'a>(told: &'a Told, zone: &Zone) -> Line<'a> {
 }
 
 fn table(all: &[Told], history: &mut History) -> Table {
-    let heading = vec!["WHEN", "ROUTE", "WHAT", "JOB", "STATE", "ANSWER"];
-    let mut table = Table::new(heading, 5).with_times(&[0]);
+    let heading = vec!["ID", "WHEN", "ROUTE", "WHAT", "JOB", "STATE", "ANSWER"];
+    let mut table = Table::new(heading, 6).with_times(&[1]);
     for told in all {
         let zone = history.zone_of(&told.job);
         let when = if told.end == notifier::WAITING { told.decided } else { told.at };
@@ -141,6 +188,7 @@ fn table(all: &[Told], history: &mut History) -> Table {
             None => told.answer.clone(),
         };
         table.row(vec![
+            told.id.chars().take(SHOWN).collect(),
             words::table_time(Instant::from_micros(when).truncated(), &zone),
             told.route.clone(),
             what,

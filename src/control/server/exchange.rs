@@ -14,7 +14,7 @@ use super::overall::Overall;
 use crate::control::wire::view::{
     AttemptView, ChangeView, JobDetails, JobLine, SessionView, StatusView,
 };
-use crate::control::{Format, Request, definition, wire};
+use crate::control::{Format, Notify, Request, definition, wire};
 use crate::core::event::{Code, Fault, Health, JobPage, Response, RunId};
 use crate::core::health::verdict;
 use crate::core::job::Executor;
@@ -200,8 +200,19 @@ fn begin(request: Request, history: &mut History, kept: Option<Arc<Snapshot>>) -
         | Request::Reschedule { .. }
         | Request::Reset { .. }
         | Request::Reload
+        | Request::Notify(Notify::Drop(_))
         | Request::Shutdown { .. }
         | Request::Start { wait: false, .. } => (Stage::Plain, Next::Request(request)),
+        Request::Notify(Notify::Again { id, .. }) => {
+            let next = match history.notification(&id) {
+                Ok(entry) => {
+                    let entry = Some(entry);
+                    Next::Request(Request::Notify(Notify::Again { id, entry }))
+                }
+                Err(fault) => Next::End(Err(fault)),
+            };
+            (Stage::Plain, next)
+        }
         Request::Start { wait: true, .. } => (Stage::Start, Next::Request(request)),
         Request::Show { .. } => (Stage::Show, Next::Request(request)),
         Request::Health => (Stage::Health, Next::Request(request)),

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Past;
+use crate::control::no_notification;
 use crate::core::event::{Code, Fault, JobDetail, JobRecord, JobView, Paused};
 use crate::core::expect::{last_resumed, overdue_since};
 use crate::core::fleet::home::Home;
 use crate::core::fleet::whereabouts::Whereabouts;
 use crate::core::instant::{Instant, Mono};
+use crate::core::notify::notifier;
 use crate::core::scheduler::UPCOMING;
 use crate::history::end_of;
 use crate::store::{Latest, Query, Reader, RunRecord, StoreError};
@@ -136,6 +138,16 @@ impl History {
         };
         read(&mut **reader)
             .map_err(|error| Fault::new(Code::Store, format!("cannot read the store: {error}")))
+    }
+
+    /// What there is of the last notification that has ended and whose id begins so.
+    pub(super) fn notification(&mut self, id: &str) -> Result<Box<str>, Fault> {
+        let entries = self.read(|reader| reader.entries(notifier::TOLD))?;
+        let texts = entries.iter().map(|(_, text)| &**text);
+        match notifier::told_of(id, texts) {
+            Ok(entry) => Ok(entry.into()),
+            Err(why) => Err(no_notification(id, why)),
+        }
     }
 
     /// Reads how all jobs have fared of late, where they are at home, and what is known of those that

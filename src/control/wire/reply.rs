@@ -52,6 +52,7 @@ pub fn body(response: &Response) -> Option<String> {
         Response::Reloaded { added, changed, removed, unchanged } => json!({
             "added": added, "changed": changed, "removed": removed, "unchanged": unchanged,
         }),
+        Response::Notified { route, count } => json!({ "route": route, "notifications": count }),
         // Whether it has run is of no interest for a job that was just added.
         Response::Job { job, warnings } => {
             let mut body = json!({ "job": JobLine::new(&job.view, None, None) });

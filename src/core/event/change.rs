@@ -26,6 +26,10 @@ named! {
         Started "started",
         /// A run was stopped.
         Stopped "stopped",
+        /// A notification was sent again.
+        Resent "resent",
+        /// Notifications that waited were dropped.
+        Dropped "dropped",
         /// The scheduler was told to stop.
         Stopping "stopping",
     }
@@ -46,6 +50,8 @@ impl ChangeKind {
             ChangeKind::Started
             | ChangeKind::Stopped
             | ChangeKind::Stopping
+            | ChangeKind::Resent
+            | ChangeKind::Dropped
             | ChangeKind::Other(_) => false,
         }
     }

@@ -27,6 +27,8 @@ named! {
         NoSuchJob "no_such_job",
         /// No such run is active.
         NoSuchRun "no_such_run",
+        /// There is no such notification, or no such route.
+        NoSuchNotification "no_such_notification",
         /// The connection follows something already.
         Follows "follows",
         /// There is a job of that id.

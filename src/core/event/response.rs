@@ -53,6 +53,13 @@ pub enum Response {
         /// As they were.
         unchanged: usize,
     },
+    /// Notifications are sent again, or not at all.
+    Notified {
+        /// The route that they are for.
+        route: Box<str>,
+        /// How many.
+        count: usize,
+    },
     /// Another host of the fleet has answered.
     Elsewhere {
         /// What it says: an object in JSON, as the control socket has it.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::notifier::{Effect, OUTBOX, TOLD};
 use super::outbox::{Done, End};
+use super::saved::Written;
 use crate::core::instant::Instant;
 
 /// So many are known at most.
@@ -43,6 +44,9 @@ pub struct Told {
     /// The route that has it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub went_to: Option<String>,
+    /// All of it, so that it can be sent again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) whole: Option<Written>,
 }
 
 /// How many notifications of a route have ended how, since the scheduler was started: in the order of
@@ -52,7 +56,8 @@ pub type Ends = [u64; End::ALL.len()];
 /// What has become of notifications: the last of them, and all in numbers.
 #[derive(Debug, Default)]
 pub(super) struct Book {
-    told: VecDeque<Told>,
+    /// Their names in the store, the oldest first.
+    told: VecDeque<Box<str>>,
     ends: BTreeMap<Box<str>, Ends>,
 }
 
@@ -62,23 +67,25 @@ impl Book {
         for done in done {
             let place = End::ALL.iter().position(|end| *end == done.end).unwrap_or(0);
             self.ends.entry(done.route.clone()).or_default()[place] += 1;
-            let told = Told::of(&done, now);
-            effects.push(Effect::Write(OUTBOX, done.notification.id, None));
+            let whole = Some(Written::of("", &done.route, &done.notification));
+            let told = Told { whole, ..Told::of(&done, now) };
+            let (id, key) = (done.notification.id, told.key());
+            effects.push(Effect::Write(OUTBOX, id, None));
             // Strings and numbers can always be written.
             let text = serde_json::to_string(&told).unwrap_or_default();
-            effects.push(Effect::Write(TOLD, told.key(), Some(text.into())));
-            self.told.push_back(told);
+            effects.push(Effect::Write(TOLD, key.clone(), Some(text.into())));
+            self.told.push_back(key);
         }
         while self.told.len() > KEPT
             && let Some(old) = self.told.pop_front()
         {
-            effects.push(Effect::Write(TOLD, old.key(), None));
+            effects.push(Effect::Write(TOLD, old, None));
         }
     }
 
     /// One that was written down before.
-    pub(super) fn restore(&mut self, text: &str) {
-        self.told.extend(serde_json::from_str::<Told>(text).ok());
+    pub(super) fn restore(&mut self, key: Box<str>) {
+        self.told.push_back(key);
         // Several hosts may have written to the same list.
         while self.told.len() > KEPT {
             self.told.pop_front();
@@ -107,6 +114,7 @@ impl Told {
             end: done.end.word().to_owned(),
             answer: done.answer.to_string(),
             went_to: done.went_to.as_deref().map(str::to_owned),
+            whole: None,
         }
     }
 

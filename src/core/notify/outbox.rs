@@ -75,6 +75,20 @@ pub struct Done {
     pub went_to: Option<Box<str>>,
 }
 
+/// Why there is no notification that somebody means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFound {
+    /// None has an id that begins so.
+    Unknown,
+    /// Several have.
+    Several,
+}
+
+/// Whether an id may be meant by its beginning, which is long enough to mean one.
+pub fn is_beginning(text: &str, id: &str) -> bool {
+    text.len() >= 4 && id.starts_with(text)
+}
+
 /// How a queue is, for whoever asks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Waiting {
@@ -336,6 +350,47 @@ impl Outbox {
         let done = all.map(|it| dropped(route, it, why)).collect();
         self.count();
         done
+    }
+
+    /// The route and the id of the one notification that waits and whose id begins so.
+    pub fn find(&self, beginning: &str) -> Result<(Box<str>, Box<str>), NotFound> {
+        let each = self.queues.keys().flat_map(|route| {
+            let all = self.notifications(route).into_iter();
+            all.map(move |notification| (route, &notification.id))
+        });
+        let mut found = each.filter(|(_, id)| is_beginning(beginning, id));
+        let (route, id) = found.next().ok_or(NotFound::Unknown)?;
+        match found.next() {
+            None => Ok((route.clone(), id.clone())),
+            Some(_) => Err(NotFound::Several),
+        }
+    }
+
+    /// Whether this notification waits on a route.
+    pub fn has(&self, route: &str, id: &str) -> bool {
+        self.notifications(route).iter().any(|notification| *notification.id == *id)
+    }
+
+    /// Takes away what waits on a route, or one notification of it. What is being tried may still arrive.
+    pub fn forgo(&mut self, route: &str, id: Option<&str>, why: &str) -> Vec<Done> {
+        let Some(queue) = self.queues.get_mut(route) else { return Vec::new() };
+        let goes = |item: &mut Item| id.is_none_or(|id| *item.notification.id == *id);
+        let mut gone: Vec<Item> = Vec::new();
+        if let Some(flying) = &mut queue.flying {
+            gone.extend(flying.items.extract_if(.., goes));
+            gone.extend(flying.rest.extract_if(.., goes));
+        }
+        let (forgone, stays) = queue
+            .waiting
+            .drain(..)
+            .partition::<Vec<Item>, _>(|item| id.is_none_or(|id| *item.notification.id == *id));
+        queue.waiting = stays.into();
+        gone.extend(forgone);
+        if id.is_none() {
+            queue.more = 0;
+        }
+        self.count();
+        gone.into_iter().map(|item| dropped(route, item.notification, why)).collect()
     }
 
     /// How the queue of a route is.

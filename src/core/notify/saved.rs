@@ -22,9 +22,9 @@ pub(super) struct Saved {
 }
 
 /// How it is written.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Written {
+pub(crate) struct Written {
     host: String,
     route: String,
     kind: String,
@@ -51,7 +51,7 @@ struct Written {
     output: Option<String>,
 }
 
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 struct Outcomes {
     word: String,
@@ -82,6 +82,20 @@ impl Outcomes {
 impl Saved {
     /// As it is written down.
     pub(super) fn to_json(&self) -> String {
+        // Strings and numbers can always be written.
+        serde_json::to_string(&Written::of(&self.host, &self.route, &self.notification))
+            .unwrap_or_default()
+    }
+
+    /// The same, back again; `None`: this version does not understand it.
+    pub(super) fn of_json(id: &str, text: &str) -> Option<Saved> {
+        serde_json::from_str::<Written>(text).ok()?.saved(id)
+    }
+}
+
+impl Written {
+    /// A notification for a route, to be sent by a host.
+    pub(super) fn of(host: &str, route: &str, notification: &Notification) -> Written {
         let Notification {
             id: _,
             kind,
@@ -99,10 +113,10 @@ impl Saved {
             streak,
             since,
             output,
-        } = &self.notification;
-        let written = Written {
-            host: self.host.to_string(),
-            route: self.route.to_string(),
+        } = notification;
+        Written {
+            host: host.to_owned(),
+            route: route.to_owned(),
             kind: kind.word().to_owned(),
             job: job.to_string(),
             name: name.as_deref().map(str::to_owned),
@@ -118,14 +132,12 @@ impl Saved {
             streak: *streak,
             since: since.map(Instant::micros),
             output: output.as_deref().map(str::to_owned),
-        };
-        // Strings and numbers can always be written.
-        serde_json::to_string(&written).unwrap_or_default()
+        }
     }
 
-    /// The same, back again; `None`: this version does not understand it.
-    pub(super) fn of_json(id: &str, text: &str) -> Option<Saved> {
-        let it: Written = serde_json::from_str(text).ok()?;
+    /// The same, back again, under its id; `None`: this version does not understand it.
+    pub(super) fn saved(self, id: &str) -> Option<Saved> {
+        let it = self;
         let notification = Notification {
             id: id.into(),
             kind: Kind::of(&it.kind)?,

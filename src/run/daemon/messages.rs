@@ -4,6 +4,7 @@
 //! (`schedrs deliver`, started when there is something to send and ending with it: `delivery`). Nothing
 //! that may take long happens here.
 
+mod asked;
 mod delivery;
 
 use std::collections::HashMap;

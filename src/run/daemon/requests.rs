@@ -19,7 +19,7 @@ use std::time::Duration;
 use super::asking::{Incoming, Route};
 use super::offload::{Done, NotBegun, Offload};
 use super::{Jobfile, fleet};
-use crate::control::{Call, Reply, Request};
+use crate::control::{Call, Notify, Reply, Request};
 use crate::core::event::{Code, Event, Fault, Health, JobRecord, Operation, Response};
 use crate::core::instant::{Mono, Now};
 use crate::core::scheduler::Scheduler;
@@ -40,6 +40,8 @@ pub(super) enum Next {
     Reload(Reply),
     /// A jobfile that was read is to take effect.
     Apply(Box<Jobfile>),
+    /// Something is to be done about notifications, as somebody wants, who waits for that.
+    Notify(Notify, Box<str>, Reply),
     /// Stop, at once or not.
     Stop {
         /// How many signals that is like.
@@ -186,6 +188,7 @@ impl Requests {
         let Call { by, request, reply } = incoming.call;
         let fit = match request {
             Request::Reload => return Next::Reload(reply),
+            Request::Notify(order) => return Next::Notify(order, by, reply),
             // Another host wants to know that what was asked before it is done.
             Request::Ping => {
                 reply(Response::Done);

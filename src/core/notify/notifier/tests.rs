@@ -242,6 +242,88 @@ fn other_routes_than_before() {
     assert_eq!(notifier.next_wakeup(), Wakeup::default());
 }
 
+/// What was refused goes again under its name, what has arrived under another, and what waits does not.
+#[test]
+fn one_is_sent_again() {
+    let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+    let mut notifier = Notifier::new("web1", "seed", vec![hook("ops")]);
+    let effects = hear(&mut notifier, now(0), &record(&backup, 7, Outcome::Failed(3), 0), true);
+    store.take(effects);
+    store.take(notifier.output(RunId(7), "disk full"));
+    let mut ids = Vec::new();
+    for (result, at) in [(TryResult::Refused, 10), (TryResult::Sent, 20), (TryResult::Sent, 30)] {
+        let message = messages(store.take(notifier.wake(now(at)))).remove(0);
+        assert_eq!(message.notifications[0].output.as_deref(), Some("disk full"));
+        ids.push(message.id.clone());
+        let tried = Tried { id: message.id.clone(), result, answer: "so".into() };
+        store.take(notifier.tried(&message, &[tried], now(at)));
+        let (_, entry) = store.list(TOLD).pop().unwrap();
+        assert!(store.list(OUTBOX).is_empty());
+        let (route, effects) = notifier.again(&entry, now(at)).unwrap();
+        store.take(effects);
+        assert_eq!((&*route, store.list(OUTBOX).len()), ("ops", 1));
+        let expected = match at {
+            10 => Err(CannotSend::Waits("ops".into())),
+            // It has another name each time.
+            _ => Ok("ops".into()),
+        };
+        let again = notifier.again(&entry, now(at + 1));
+        assert_eq!(again.map(|(route, effects)| (store.take(effects), route).1), expected);
+    }
+    assert_eq!(ids[0], ids[1]);
+    assert_ne!(ids[1], ids[2]);
+    let (_, entry) = store.list(TOLD).remove(0);
+    store.take(notifier.set_routes(vec![hook("other")], now(40)));
+    assert_eq!(notifier.again(&entry, now(40)), Err(CannotSend::NoRoute("ops".into())));
+    let old = Told { route: "other".into(), ..Told::default() };
+    let old = serde_json::to_string(&old).unwrap();
+    assert_eq!(notifier.again(&old, now(40)), Err(CannotSend::Unreadable));
+}
+
+#[test]
+fn which_one_is_meant() {
+    let of = |id: &str, job: &str| {
+        serde_json::to_string(&Told { id: id.into(), job: job.into(), ..Told::default() }).unwrap()
+    };
+    let all = [of("12345", "a"), of("12355", "b"), of("12345", "c"), "{".to_owned()];
+    let found = |id| told_of(id, all.iter().map(String::as_str));
+    assert_eq!(found("12345"), Ok(&*all[2]));
+    assert_eq!(found("1235"), Ok(&*all[1]));
+    let (several, unknown) = (Err(NotFound::Several), Err(NotFound::Unknown));
+    assert_eq!(told_of("1235", [of("12351", ""), of("12352", "")].iter().map(|it| &**it)), several);
+    for id in ["", "123", "9999", "123456"] {
+        assert_eq!(found(id), unknown, "{id}");
+    }
+}
+
+#[test]
+fn what_waits_is_dropped() {
+    let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+    let mut notifier = Notifier::new("web1", "seed", vec![hook("ops"), hook("other")]);
+    let jobs = ["a", "b", "c"].map(|id| job(id, |_| ()));
+    for (run, job) in jobs.iter().chain([&backup]).enumerate() {
+        let action = record(job, run as u64, Outcome::Failed(1), 0);
+        store.take(hear(&mut notifier, now(0), &action, false));
+    }
+    // They are on their way.
+    let message = messages(store.take(notifier.wake(now(0)))).remove(0);
+    let id = message.notifications[1].id.clone();
+    let (route, count, effects) = notifier.forgo(&id[..8], "ann", now(1)).unwrap();
+    store.take(effects);
+    assert_eq!((&*route, count, store.list(OUTBOX).len()), ("ops", 1, 3));
+    assert_eq!((&*store.told().end, &*store.told().answer), ("dropped", "by ann"));
+    let (_, count, effects) = notifier.forgo("ops", "ann", now(2)).unwrap();
+    store.take(effects);
+    assert_eq!((count, store.list(OUTBOX).len(), store.list(TOLD).len()), (3, 0, 4));
+    // That they have arrived all the same is no news.
+    assert_eq!(notifier.tried(&message, &[sent(&message)], now(3)), []);
+    assert_eq!(notifier.next_wakeup(), Wakeup::default());
+    for (what, expected) in [("ops", Ok(0)), ("other", Ok(0)), ("oops", Err(NotFound::Unknown))] {
+        let found = notifier.forgo(what, "ann", now(4)).map(|(_, count, _)| count);
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
 #[test]
 fn what_other_hosts_are_to_send_is_theirs() {
     let (mut store, backup) = (Store::default(), job("backup", |_| ()));

@@ -1,7 +1,8 @@
 //! People are told of what is done (`crate::run::daemon::messages`), by facts of the same transaction.
 
 use super::Effects;
-use crate::core::event::{Action, RouteVitals, RunId};
+use crate::control::Notify;
+use crate::core::event::{Action, Code, Fault, RouteVitals, RunId};
 use crate::core::instant::Now;
 use crate::core::job::JobSet;
 use crate::core::notify::notifier::Wakeup;
@@ -47,6 +48,21 @@ impl Effects {
         let mut facts = messages.listen(now);
         facts.extend(messages.wake(now));
         self.write(facts);
+    }
+
+    /// Does something about notifications.
+    pub(in crate::run::daemon) fn notify_as_asked(
+        &mut self,
+        order: &Notify,
+        by: &str,
+        now: Now,
+    ) -> Result<(Box<str>, usize), Fault> {
+        let Some(messages) = &mut self.messages else {
+            return Err(Fault::new(Code::Unavailable, "this scheduler sends no notifications"));
+        };
+        let (route, count, facts) = messages.ask(order, by, now)?;
+        self.write(facts);
+        Ok((route, count))
     }
 
     /// When that is.

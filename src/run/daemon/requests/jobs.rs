@@ -369,6 +369,7 @@ pub(in crate::run::daemon) fn plain(request: Request) -> Result<Operation, Fault
         | Request::Health
         | Request::Metrics { .. }
         | Request::Reload
+        | Request::Notify(_)
         | Request::Shutdown { .. }
         | Request::Ping
         | Request::Export { .. }
