@@ -22,6 +22,7 @@ use crate::core::job::JobSet;
 use crate::core::outcome::{MissReason, Outcome};
 use crate::core::scheduler::Scheduler;
 use crate::core::sort;
+use crate::core::streak::Streaks;
 
 /// What becomes of an attempt when nobody interferes.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +103,7 @@ pub struct Sim<P> {
     outages: Vec<(Instant, Instant)>,
     report: Report,
     over: bool,
+    streaks: Streaks,
     actions: Vec<Action>,
     answers: Vec<Action>,
 }
@@ -135,6 +137,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             started: 0,
             outages: Vec::new(),
             over: false,
+            streaks: Streaks::default(),
             actions: Vec::new(),
             answers: Vec::new(),
         }
@@ -253,6 +256,10 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             for action in &actions {
                 observer.see(self.now, action);
                 self.report.add(self.now, action);
+                let (streak, _) = self.streaks.hear(self.now.wall, action);
+                if let Some(event) = streak.event(action) {
+                    self.scheduler.take(self.now, event, &mut self.actions);
+                }
                 match action {
                     Action::Start(start) => self.start(start),
                     Action::Terminate(run) => self.signal(*run, 15),

@@ -114,6 +114,14 @@ pub enum Event {
         /// What is asked for.
         operation: Box<Operation>,
     },
+    /// So many runs of a job have failed in a row, the last just now (`crate::core::streak`): it may have
+    /// to be paused.
+    FailedInARow {
+        /// The job.
+        job: Box<str>,
+        /// How many.
+        runs: u32,
+    },
     /// Another scheduler that shares the store has claimed the due time of this run, or it has a
     /// fate already from before the clock was set back: the run is none of ours.
     ClaimLost(RunId),
@@ -319,6 +327,13 @@ pub enum Notice {
         reason: String,
         /// How long until it is retried.
         delay: Duration,
+    },
+    /// A job is paused from here on, because its runs fail (`pause_after`).
+    PausedByFailures {
+        /// The job.
+        job: Arc<Job>,
+        /// How many of its runs have failed in a row.
+        runs: u32,
     },
     /// A run exceeded its `timeout`; its tree is being ended.
     TimingOut {

@@ -5,6 +5,7 @@
 //! the same thing, it is used here.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -188,6 +189,8 @@ pub struct Options {
     pub retry_backoff: f64,
     /// The longest delay between attempts.
     pub retry_max_delay: Duration,
+    /// So many runs that have failed in a row pause the job.
+    pub pause_after: Option<NonZero<u32>>,
     /// A success is expected at least so often; `None`: nobody waits for one.
     pub expect: Option<Duration>,
     /// Exit codes that count as success.
@@ -262,6 +265,7 @@ impl Default for Options {
             spread: Spread::default(),
             misfire_grace_time: Grace::Limited(Duration::from_secs(60)),
             max_wait: None,
+            pause_after: None,
             expect: None,
             coalesce: Coalesce::Latest,
             max_instances: 1,

@@ -228,6 +228,7 @@ impl Scheduler {
             Event::Operation { ticket, by, operation } => {
                 self.operate(ticket, &by, *operation, step);
             }
+            Event::FailedInARow { job, runs } => self.failed_in_a_row(&job, runs, step),
             Event::ClaimLost(run) => self.claim_lost(run, step),
             Event::ClaimRefused { run, why } => self.claim_refused(run, why, step),
             Event::Homes(change) => self.change_homes(*change, step),

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Action, Remember};
+use super::event::{Action, Event, Remember};
 use super::instant::Instant;
 
 /// The list of a store in which it is kept: by job.
@@ -34,10 +34,25 @@ pub(crate) struct Streaks {
     failing: HashMap<Box<str>, Streak>,
 }
 
+/// That so many runs of a job have failed in a row, as a sentence without its stop.
+pub(crate) fn phrase(runs: u32) -> String {
+    match runs {
+        1 => "a run has failed".to_owned(),
+        runs => format!("{runs} runs in a row have failed"),
+    }
+}
+
 impl Streak {
     /// When the first of them had failed; `None`: none has.
     pub(crate) fn since(self) -> Option<Instant> {
         (self.runs > 0).then(|| Instant::from_micros(self.since))
+    }
+
+    /// What the scheduler is to hear of it, if it is about a run of a job that failures may pause.
+    pub(crate) fn event(self, action: &Action) -> Option<Event> {
+        let Action::Record(record) = action else { return None };
+        let may_pause = record.outcome.is_failed_run() && record.job.options.pause_after.is_some();
+        may_pause.then(|| Event::FailedInARow { job: record.job.id.clone(), runs: self.runs })
     }
 
     /// As it is written down; `None`: it is of another version.

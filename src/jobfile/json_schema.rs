@@ -290,6 +290,7 @@ fn of(key: Key) -> Value {
             json!({ "type": "number", "minimum": 1 }),
         ),
         Key::RetryMaxDelay => ("The longest delay between retries", duration()),
+        Key::PauseAfter => ("Pause the job when so many runs have failed in a row", count(1)),
         Key::SuccessCodes => (
             "Exit codes that count as success",
             json!({
@@ -510,6 +511,7 @@ mod tests {
                     | Key::StartDate
                     | Key::EndDate
                     | Key::MaxWait
+                    | Key::PauseAfter
                     | Key::Expect
                     | Key::Timeout
                     | Key::Cwd

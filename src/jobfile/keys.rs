@@ -66,6 +66,7 @@ keys! {
     RetryBackoff "retry_backoff",
     RetryMaxDelay "retry_max_delay",
     SuccessCodes "success_codes",
+    PauseAfter "pause_after",
     Expect "expect",
     Notify "notify",
     Shell "shell",
@@ -147,6 +148,7 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["input"], Key::Stdin),
     (&["stdout", "log", "logs", "log_file"], Key::Output),
     (&["disabled", "suspend"], Key::Paused),
+    (&["pause_on_failure", "max_failures", "disable_after"], Key::PauseAfter),
     (&["exit_codes", "success"], Key::SuccessCodes),
     (
         &["on_error", "on_fail", "on_failed", "on_permanent_failure", "on_retries_exhausted"],

@@ -4,6 +4,7 @@
 //! name, zone and executor are not here: they need more than their own value (`build`). What a command
 //! may be says `command`.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use super::command::{self, strings};
@@ -96,6 +97,7 @@ fn try_set(
         Key::KillAfter => options.kill_after = scope.duration(value)?,
         Key::Retries => options.retries = scope.integer(value, 0..=i64::from(u32::MAX))? as u32,
         Key::RetryDelay => options.retry_delay = scope.duration(value)?,
+        Key::PauseAfter => options.pause_after = Some(pause_after(value, scope)?),
         Key::RetryBackoff => options.retry_backoff = backoff(value, scope)?,
         Key::RetryMaxDelay => options.retry_max_delay = scope.duration(value)?,
         Key::SuccessCodes => options.success_codes = codes(value, scope)?,
@@ -402,6 +404,15 @@ fn umask(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<u32> {
         scope.error(value.span, "a umask is octal, from \"000\" to \"777\"");
     }
     mask
+}
+
+fn pause_after(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<NonZero<u32>> {
+    if matches!(value.node, Node::Integer(0)) {
+        let help = "leave it out, and no failure pauses the job";
+        scope.error_help(value.span, "it must be at least 1", help);
+        return None;
+    }
+    NonZero::new(scope.integer(value, 1..=i64::from(u32::MAX))? as u32)
 }
 
 fn backoff(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<f64> {

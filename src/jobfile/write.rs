@@ -10,6 +10,7 @@ mod when;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -334,6 +335,7 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     add(Key::OnlyOn, !o.only_on.is_empty(), strings(&o.only_on));
     add(Key::Tags, !o.tags.is_empty(), strings(&o.tags));
     add(Key::MaxWait, o.max_wait.is_some(), limit(o.max_wait));
+    add(Key::PauseAfter, o.pause_after.is_some(), o.pause_after.map_or(0, NonZero::get).into());
     add(Key::Expect, o.expect.is_some(), limit(o.expect));
     add(Key::Notify, !o.notify.is_empty(), strings(&o.notify));
     add(Key::Timeout, o.timeout.is_some(), limit(o.timeout));

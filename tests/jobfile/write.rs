@@ -9,6 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -376,6 +377,7 @@ fn options() -> impl Strategy<Value = Options> {
             spread: Spread { most, machine: 0 },
             misfire_grace_time,
             max_wait,
+            pause_after: NonZero::new(retries),
             expect,
             coalesce,
             max_instances,

@@ -58,6 +58,51 @@ fn retries_back_off_up_to_a_cap() {
 }
 
 #[test]
+fn a_job_that_keeps_failing_is_paused() {
+    let jobs = vec![
+        job("a", every(60), |options| {
+            options.pause_after = std::num::NonZero::new(2);
+            options.retries = 1;
+            options.retry_delay = secs(5);
+        }),
+        job("b", every(120), |options| options.pause_after = std::num::NonZero::new(2)),
+    ];
+    // One fails once, succeeds once, and then fails for good; the other fails every second time.
+    let attempt = |start: &Start| {
+        let fails = match &*start.job.id {
+            "a" => start.due != at("12:02"),
+            _ => start.due == at("12:02") || start.due == at("12:06"),
+        };
+        Attempt::Lasts(secs(1), Exit::Code(fails.into()))
+    };
+    Test::trying(set(jobs), attempt).until("12:09").expect(
+        "12:01:00 start a#1
+         12:01:01 a#1 failed(1), attempt 2 in 5s
+         12:01:06 start a#1/2
+         12:01:07 a#1 failed(1) after 2 attempts, due 12:01:00
+         12:02:00 start a#2
+         12:02:00 start b#3
+         12:02:01 a#2 succeeded, due 12:02:00
+         12:02:01 b#3 failed(1), due 12:02:00
+         12:03:00 start a#4
+         12:03:01 a#4 failed(1), attempt 2 in 5s
+         12:03:06 start a#4/2
+         12:03:07 a#4 failed(1) after 2 attempts, due 12:03:00
+         12:04:00 start a#5
+         12:04:00 start b#6
+         12:04:01 a#5 failed(1), attempt 2 in 5s
+         12:04:01 b#6 succeeded, due 12:04:00
+         12:04:06 start a#5/2
+         12:04:07 a#5 failed(1) after 2 attempts, due 12:04:00
+         12:04:07 a paused, 2 failures in a row
+         12:06:00 start b#7
+         12:06:01 b#7 failed(1), due 12:06:00
+         12:08:00 start b#8
+         12:08:01 b#8 succeeded, due 12:08:00",
+    );
+}
+
+#[test]
 fn a_retry_may_succeed_and_holds_no_slot_while_it_waits() {
     let jobs = vec![
         job("a", once("12:01"), |options| options.retries = 1),

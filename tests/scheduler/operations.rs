@@ -192,6 +192,32 @@ fn what_is_due_in_a_pause_is_skipped() {
 }
 
 #[test]
+fn failures_in_a_row_pause_a_job() {
+    let strict = |options: &mut Options| options.pause_after = std::num::NonZero::new(3);
+    let mut operator =
+        Operator::new(vec![job("a", every(60), strict), job("b", every(600), |_| {})]);
+    let mut failed = |job: &str, runs| {
+        operator.step(Event::FailedInARow { job: job.into(), runs });
+        (operator.view(job).paused, operator.view(job).next)
+    };
+    assert_eq!(failed("a", 2), (Paused::No, Some(at("12:01"))));
+    // One that does not say so is not paused, and of one that is not there nobody is told.
+    assert_eq!(failed("b", 1000).0, Paused::No);
+    let (paused, next) = failed("a", 3);
+    let Paused::Job(pause) = paused else { panic!("{paused:?}") };
+    assert_eq!((&*pause.by, pause.until, next), ("schedrs", None, None));
+    assert_eq!(pause.reason.as_deref(), Some("3 runs in a row have failed"));
+    // A run that was going on beside it changes nothing, and is no second pause.
+    assert_eq!(failed("a", 4).0, Paused::Job(pause));
+    assert_eq!(operator.step(Event::FailedInARow { job: "c".into(), runs: 9 }), [""; 0]);
+    operator.ask(resume(Some("a")));
+    assert_eq!(operator.view("a").paused, Paused::No);
+    // It still fails.
+    operator.step(Event::FailedInARow { job: "a".into(), runs: 5 });
+    assert!(matches!(operator.view("a").paused, Paused::Job(_)));
+}
+
+#[test]
 fn a_pause_ends_by_itself() {
     let mut operator = Operator::new(vec![job("a", every(60), |_| {})]);
     operator.ask(pause(Some("a"), Some("12:02:30")));

@@ -191,6 +191,9 @@ impl Observer for Transcript {
             Action::Notice(Notice::Postponed { run, job, reason, delay, .. }) => {
                 format!("{}#{run} not started ({reason}), again in {delay:?}", job.id)
             }
+            Action::Notice(Notice::PausedByFailures { job, runs }) => {
+                format!("{} paused, {runs} failures in a row", job.id)
+            }
             Action::Notice(Notice::TimingOut { run, job }) => {
                 format!("{}#{run} takes too long", job.id)
             }

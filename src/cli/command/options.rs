@@ -229,6 +229,7 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::OnLost => (Text, "WHAT", "What to do about a run whose host died: leave, run_again"),
         Key::Executor => (Text, "NAME", "The executor to run in"),
         Key::MaxWait => (Text, "DURATION", "How long a run may wait for a slot"),
+        Key::PauseAfter => (Integer, "N", "Pause the job after so many failures in a row"),
         Key::Expect => (Text, "DURATION", "How often a success is expected"),
         Key::Timeout => (Text, "DURATION", "How long an attempt may take"),
         Key::KillAfter => (Text, "DURATION", "Time between SIGTERM and SIGKILL"),

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use crate::core::event::{
     Action, Active, Change, ChangeKind, Code, Fault, JobCounts, JobDetail, JobPage, JobView,
-    Operation, Pause, Paused, Remember, Response, RunId,
+    Notice, Operation, Pause, Paused, Remember, Response, RunId,
 };
 use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::nearest::nearest;
 use crate::core::outcome::Doing;
 use crate::core::sort;
+use crate::core::streak;
 use crate::core::trigger::Trigger;
 
 use super::jobs::{Extra, JobState, NEVER};
@@ -129,6 +130,22 @@ impl Scheduler {
         }
         self.change(job, ChangeKind::Paused, &by, detail, step);
         Ok(Response::Done)
+    }
+
+    /// Pauses a job if that is what so many failures in a row do to it (`pause_after`), unless it is paused
+    /// already.
+    pub(super) fn failed_in_a_row(&mut self, job: &str, runs: u32, step: &mut Step<'_>) {
+        let Some(slot) = self.find_job(job) else { return };
+        let state = &self.jobs[slot as usize];
+        let is_enough = state.job.options.pause_after.is_some_and(|most| runs >= most.get());
+        if !is_enough || state.paused {
+            return;
+        }
+        step.out
+            .push(Action::Notice(Notice::PausedByFailures { job: Arc::clone(&state.job), runs }));
+        let (by, reason) = ("schedrs".into(), Some(streak::phrase(runs).into()));
+        let pause = Pause { at: step.now.wall, until: None, by, reason };
+        let _ = self.pause(Some(job.into()), pause, step);
     }
 
     /// Ends the pause of a job, or that of all.

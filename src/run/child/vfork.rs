@@ -135,11 +135,13 @@ pub(super) unsafe fn spawn(
     args.parent_tid = child as u64;
     orders.resets = ignored();
     let before = set_signal_mask(u64::MAX);
-    // SAFETY: `run` only makes system calls. This thread waits until it has executed a program or has
-    // exited, so that the stack and the orders outlive it and nobody else touches them.
-    let attempt = |args: &CloneArgs, orders: *mut Orders<'_>| match CANNOT_CLEAR.load(Relaxed) {
-        false => unsafe { clone_onto(args, run, orders.cast()) },
-        true => Err(libc::ENOSYS),
+    let attempt = |args: &CloneArgs, orders: *mut Orders<'_>| {
+        if CANNOT_CLEAR.load(Relaxed) {
+            return Err(libc::ENOSYS);
+        }
+        // SAFETY: `run` only makes system calls. This thread waits until it has executed a program or
+        // has exited, so that the stack and the orders outlive it and nobody else touches them.
+        unsafe { clone_onto(args, run, orders.cast()) }
     };
     let is_refusal = |made: &Result<i32, i32>| made.is_err_and(|errno| !is_shortage(errno));
     let mut made = attempt(&args, &raw mut orders);

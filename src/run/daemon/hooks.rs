@@ -115,6 +115,7 @@ impl Loop<'_> {
         if let Some((job, value)) = entry {
             self.effects.remember_entry(FAILING, job, value);
         }
+        self.events.extend(streak.event(action));
         streak
     }
 

@@ -9,6 +9,7 @@ use crate::core::event::{Notice, Record, RunId};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{Outcome, Reached, SkipReason};
+use crate::core::streak;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::problem::clean;
@@ -102,6 +103,13 @@ pub(super) fn notice(notice: &Notice) {
             delay_ms = millis(*delay),
             reason = &**reason;
             "not started: {reason}; retrying in {}", words::span(*delay)
+        ),
+        Notice::PausedByFailures { job, runs } => log::warn!(
+            event = "paused",
+            job = &*job.id,
+            count = runs;
+            "paused: {}; `schedrs resume` ends that",
+            streak::phrase(*runs)
         ),
         Notice::TimingOut { run, job } => log::warn!(
             event = "timing_out",

@@ -239,6 +239,11 @@ fn options_that_are_wrong() {
             "10: error: expected \"pass\", \"file\" or \"discard\", found an integer",
             "",
         ),
+        (
+            "pause_after = 0",
+            "15: error: it must be at least 1",
+            "leave it out, and no failure pauses the job",
+        ),
         ("max_instances = 0", "17: error: 0 is out of range, expected an integer from 1", ""),
         (
             "max_instances = '2'",

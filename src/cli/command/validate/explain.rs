@@ -166,6 +166,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             format!("{} (max_workers {})", executor.name, executor.max_workers)
         }
         Key::MaxWait => limit(options.max_wait),
+        Key::PauseAfter => optional(options.pause_after.map(|most| most.to_string())),
         Key::Expect => limit(options.expect),
         Key::Timeout => limit(options.timeout),
         Key::KillAfter => duration(options.kill_after),
