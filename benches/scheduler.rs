@@ -43,7 +43,7 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
             elsewhere: [].into(),
             routes: [].into(),
         },
-        executors: vec![Executor { name: "default".into(), max_workers: 2000 }],
+        executors: vec![Executor::new("default", 2000)],
         jobs: (0..count).map(job).collect(),
     }
 }

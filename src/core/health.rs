@@ -158,7 +158,7 @@ fn executors(vitals: &Vitals) -> impl Iterator<Item = Check> {
             1 => "1 run waits".to_owned(),
             n => format!("{n} runs wait"),
         };
-        if pool.running < pool.workers {
+        if pool.running < pool.workers && !pool.is_spaced {
             if pool.longest <= FREE {
                 return check;
             }
@@ -170,7 +170,8 @@ fn executors(vitals: &Vitals) -> impl Iterator<Item = Check> {
         if pool.longest <= FULL {
             return check;
         }
-        let reason = format!("executor `{name}` is full: {runs}, the first for {longest}");
+        let is_full = if pool.is_spaced { "may not start more a second" } else { "is full" };
+        let reason = format!("executor `{name}` {is_full}: {runs}, the first for {longest}");
         bad(check, Condition::Warn, reason)
     })
 }
@@ -244,7 +245,7 @@ mod tests {
 
     fn pool(workers: u32, running: u32, waiting: u32, longest: u64) -> PoolVitals {
         let longest = Duration::from_secs(longest);
-        PoolVitals { name: "default".into(), workers, running, waiting, longest }
+        PoolVitals { name: "default".into(), workers, is_spaced: false, running, waiting, longest }
     }
 
     /// What is changed of one that is well, what comes of it, and why.

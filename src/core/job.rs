@@ -101,6 +101,26 @@ pub struct Executor {
     pub name: Arc<str>,
     /// How many runs it holds at once.
     pub max_workers: u32,
+    /// No more attempts than this start in any second, at even distances; `None`: as they come.
+    pub max_starts_per_second: Option<NonZero<u32>>,
+}
+
+impl Executor {
+    /// At most so many starts a second can be told apart: the loop wakes for each.
+    pub const MOST_STARTS: u32 = 10_000;
+
+    /// A pool without a limit of its starts.
+    pub fn new(name: impl Into<Arc<str>>, max_workers: u32) -> Executor {
+        Executor { name: name.into(), max_workers, max_starts_per_second: None }
+    }
+
+    /// From one start to the next, at least.
+    pub(crate) fn distance(&self) -> Duration {
+        match self.max_starts_per_second {
+            Some(most) => Duration::from_micros(1_000_000_u64.div_ceil(most.get().into())),
+            None => Duration::ZERO,
+        }
+    }
 }
 
 /// One job.

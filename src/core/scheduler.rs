@@ -250,6 +250,7 @@ impl Scheduler {
         }
         self.count_budget = SLICE;
         self.ring_timers(step);
+        self.start_spaced(step);
         self.decide(step);
         // A `max_wait` of nothing is over at once.
         self.ring_timers(step);
@@ -269,6 +270,11 @@ impl Scheduler {
         let mut sooner = |at: Mono| mono = Some(mono.map_or(at, |mono| mono.min(at)));
         if let Life::Draining { until } | Life::Ending { until } = self.life {
             sooner(until);
+        }
+        if self.life.is_accepting()
+            && let Some(at) = self.pools.next_start()
+        {
+            sooner(at);
         }
         if !self.counts.is_empty() {
             sooner(self.last.mono);

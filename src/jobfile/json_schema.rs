@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::keys::{CRON_FIELDS, INTERVAL_FIELDS, Key};
 use super::notify::SERVICES;
 use super::sections;
+use crate::core::job::Executor;
 use crate::core::notify::Kind;
 use crate::core::sort;
 
@@ -67,6 +68,10 @@ fn section(name: &str, defaults: &Value) -> Value {
                             json!({ "type": "integer", "minimum": 1, "maximum": 65_535 }),
                         ),
                         json!(20),
+                    ),
+                    "max_starts_per_second": described(
+                        "How many attempts it starts a second, at even distances; by default, as they come",
+                        json!({ "type": "integer", "minimum": 1, "maximum": Executor::MOST_STARTS }),
                     ),
                 }),
             ),

@@ -215,6 +215,14 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
                 None,
             );
         }
+        "max_starts_per_second" | "rate" | "rate_limit" => {
+            return hint(
+                "this is set on an executor: `[executors]`, \
+                 `mail = { max_workers = 20, max_starts_per_second = 5 }`, and in the job \
+                 `executor = \"mail\"`",
+                None,
+            );
+        }
         "jobstore" | "replace_existing" | "next_run_time" => {
             return hint("jobs in a jobfile do not have this setting: remove it", None);
         }

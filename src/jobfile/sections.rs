@@ -4,6 +4,7 @@
 //! stand.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl Default for Sections {
             keep: Keep::default(),
             fleet: FleetSettings::default(),
             routes: Routes::default(),
-            executors: vec![Executor { name: name.clone(), max_workers: DEFAULT_WORKERS }],
+            executors: vec![Executor::new(name.clone(), DEFAULT_WORKERS)],
             executor_places: HashMap::from([(name, (0, None))]),
             defaults: Defaults::default(),
             default_executor: None,
@@ -174,18 +175,16 @@ impl Sections {
                 scope.error(key.span, "not a valid name for an executor");
                 continue;
             }
-            let Some(max_workers) = max_workers(value, scope) else {
-                // Jobs may name it all the same: one error is enough.
-                self.add_executor(key.text.as_ref(), DEFAULT_WORKERS, key.span, scope);
-                continue;
-            };
-            self.add_executor(key.text.as_ref(), max_workers, key.span, scope);
+            // Jobs may name one with a mistake in it all the same: one error is enough.
+            let executor = executor(key.text.as_ref(), value, scope);
+            self.add_executor(executor, key.span, scope);
         }
     }
 
-    fn add_executor(&mut self, name: &str, max_workers: u32, span: Span, scope: &mut Scope<'_>) {
+    fn add_executor(&mut self, executor: Executor, span: Span, scope: &mut Scope<'_>) {
         let place = scope.place(span);
-        if let Some((index, first)) = self.executor_places.get_mut(name) {
+        let name = Arc::clone(&executor.name);
+        if let Some((index, first)) = self.executor_places.get_mut(&name) {
             match first {
                 Some(first) => {
                     let problem = Problem::error(place, format!("duplicate executor `{name}`"));
@@ -195,7 +194,7 @@ impl Sections {
                 // `default`, which is there without being named.
                 None => {
                     *first = Some(place);
-                    self.executors[usize::from(*index)].max_workers = max_workers;
+                    self.executors[usize::from(*index)] = executor;
                 }
             }
             return;
@@ -204,8 +203,7 @@ impl Sections {
             scope.error(span, "too many executors: at most 65536 are allowed");
             return;
         };
-        let name: Arc<str> = name.into();
-        self.executors.push(Executor { name: name.clone(), max_workers });
+        self.executors.push(executor);
         self.executor_places.insert(name, (index, Some(place)));
     }
 
@@ -366,22 +364,30 @@ fn keep(value: &Value<'_>, scope: &mut Scope<'_>) -> Keep {
     keep
 }
 
-fn max_workers(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<u32> {
+/// One executor. What is wrong with it has its default.
+fn executor(name: &str, value: &Value<'_>, scope: &mut Scope<'_>) -> Executor {
+    let mut executor = Executor::new(name, DEFAULT_WORKERS);
     let wanted = "a table such as { max_workers = 2 }";
     if let Node::Integer(number) = value.node {
         let help = format!("write `{{ max_workers = {number} }}`");
         scope.error_help(value.span, format!("expected {wanted}, found an integer"), help);
-        return None;
+        return executor;
     }
-    let table = scope.table(value, wanted)?;
-    let mut workers = Some(DEFAULT_WORKERS);
-    for (key, value) in &table.entries {
+    for (key, value) in scope.table(value, wanted).iter().flat_map(|table| &table.entries) {
         match &*key.text {
             "max_workers" => {
-                workers = scope.integer(value, 1..=65_535).map(|number| number as u32);
+                if let Some(number) = scope.integer(value, 1..=65_535) {
+                    executor.max_workers = number as u32;
+                }
             }
-            name => scope.unknown_key(key.span, name, &["max_workers"]),
+            "max_starts_per_second" => {
+                let number = scope.integer(value, 1..=Executor::MOST_STARTS.into());
+                executor.max_starts_per_second = number.and_then(|it| NonZero::new(it as u32));
+            }
+            name => {
+                scope.unknown_key(key.span, name, &["max_workers", "max_starts_per_second"]);
+            }
         }
     }
-    workers
+    executor
 }

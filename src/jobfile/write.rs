@@ -107,18 +107,27 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Op
     }
     let _ = writeln!(out, "[executors]");
     for executor in executors {
-        let _ =
-            writeln!(out, "{} = {{ max_workers = {} }}", key(&executor.name), executor.max_workers);
+        let entries = pool(executor).into_iter();
+        let entries: Vec<String> =
+            entries.map(|(name, value)| format!("{name} = {}", toml(&value))).collect();
+        let _ = writeln!(out, "{} = {{ {} }}", key(&executor.name), entries.join(", "));
     }
     lost
 }
 
+/// What there is to say of an executor.
+fn pool(executor: &Executor) -> Map<String, Value> {
+    let mut entries = Map::from_iter([("max_workers".to_owned(), executor.max_workers.into())]);
+    if let Some(most) = executor.max_starts_per_second {
+        entries.insert("max_starts_per_second".to_owned(), most.get().into());
+    }
+    entries
+}
+
 /// The same as an object.
 pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Value> {
-    let pools = executors.iter().map(|executor| {
-        let workers = Map::from_iter([("max_workers".to_owned(), executor.max_workers.into())]);
-        (executor.name.to_string(), Value::Object(workers))
-    });
+    let pools =
+        executors.iter().map(|executor| (executor.name.to_string(), Value::Object(pool(executor))));
     let mut head = Map::new();
     head.insert("scheduler".to_owned(), Value::Object(scheduler(settings)));
     let store = store(settings);

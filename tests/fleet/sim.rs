@@ -110,7 +110,7 @@ pub(crate) fn file(plans: &[Plan], version: u64) -> File {
                 elsewhere: [].into(),
                 routes: [].into(),
             },
-            executors: vec![Executor { name: "default".into(), max_workers: 20 }],
+            executors: vec![Executor::new("default", 20)],
             jobs,
         },
     }

@@ -450,7 +450,13 @@ fn jobs() -> impl Strategy<Value = JobSet> {
                 elsewhere: [].into(),
                 routes: [].into(),
             },
-            executors: names.map(|name| Executor { name: name.into(), max_workers }).into(),
+            executors: names
+                .map(|name| Executor {
+                    name: name.into(),
+                    max_workers,
+                    max_starts_per_second: NonZero::new(max_workers / 3),
+                })
+                .into(),
             jobs: jobs.into_iter().map(Arc::new).collect(),
         }
     })

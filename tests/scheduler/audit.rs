@@ -243,7 +243,7 @@ fn set(jobs: &[Arc<Job>]) -> JobSet {
             elsewhere: [].into(),
             routes: [].into(),
         },
-        executors: vec![Executor { name: "default".into(), max_workers: 2 }],
+        executors: vec![Executor::new("default", 2)],
         jobs: jobs.to_vec(),
     }
 }

@@ -402,7 +402,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
             options: Arc::new(plan.options.clone()),
         })
     };
-    let executor = |name: &str, max_workers| Executor { name: name.into(), max_workers };
+    let executor = |name: &str, max_workers| Executor::new(name, max_workers);
     JobSet {
         settings: Settings {
             zone: Zone::utc(),

@@ -90,7 +90,7 @@ pub(crate) fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
         },
         executors: executors
             .iter()
-            .map(|&(name, max_workers)| Executor { name: name.into(), max_workers })
+            .map(|&(name, max_workers)| Executor::new(name, max_workers))
             .collect(),
         jobs: jobs.into_iter().map(Arc::new).collect(),
     }

@@ -58,6 +58,8 @@ pub struct PoolVitals {
     pub name: Arc<str>,
     /// How many runs it may have at a time.
     pub workers: u32,
+    /// Who waits does so for `max_starts_per_second`, not for a worker.
+    pub is_spaced: bool,
     /// How many it has.
     pub running: u32,
     /// How many wait for one to end.

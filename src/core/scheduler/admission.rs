@@ -260,8 +260,9 @@ impl Scheduler {
     /// A run wants a slot: at once, or in the order of arrival.
     pub(super) fn enqueue(&mut self, slot: u32, step: &mut Step<'_>) {
         let pool = self.runs[slot].pool;
-        if self.pools.get(pool).is_open() && self.life.is_accepting() {
-            self.pools.get(pool).busy += 1;
+        let now = step.now.mono;
+        if self.pools.get(pool).is_open(now) && self.life.is_accepting() {
+            self.pools.get(pool).begin(now);
             self.start(slot, step);
             return;
         }
@@ -286,18 +287,28 @@ impl Scheduler {
 
     /// Gives free slots of a pool to those who wait, first come, first served.
     pub(super) fn dispatch(&mut self, pool: u16, step: &mut Step<'_>) {
-        while self.life.is_accepting() && self.pools.get(pool).has_free_slot() {
+        let now = step.now.mono;
+        while self.life.is_accepting() && self.pools.get(pool).may_start(now) {
             let Some(slot) = self.pools.get(pool).pop(&self.runs) else { return };
             let run = &self.runs[slot];
-            if run.deadline <= step.now.mono {
+            if run.deadline <= now {
                 // The slot came free in the very step in which its patience ran out.
                 self.react(slot, Input::Deadline, step);
                 continue;
             }
             let pool = self.pools.get(pool);
             pool.forget();
-            pool.busy += 1;
+            pool.begin(now);
             self.start(slot, step);
+        }
+    }
+
+    /// Starts those whose executor had started others a moment ago (`max_starts_per_second`).
+    pub(super) fn start_spaced(&mut self, step: &mut Step<'_>) {
+        for pool in 0..self.pools.len() {
+            if self.pools.get(pool).next_start().is_some_and(|at| at <= step.now.mono) {
+                self.dispatch(pool, step);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::core::instant::Mono;
 use crate::core::job::Executor;
@@ -19,6 +20,10 @@ pub(super) struct Pool {
     pub(super) slots: u32,
     /// How many of them are taken. More than `slots` after a reload made it smaller.
     pub(super) busy: u32,
+    /// From one start to the next, at least.
+    distance: Duration,
+    /// No start before.
+    next_start: Mono,
     /// Who waits, in order, and since when; those who no longer do are passed over.
     queue: VecDeque<(Handle, Mono)>,
     /// How many of the queue really wait.
@@ -44,14 +49,20 @@ impl Pools {
     /// until its runs have ended.
     pub(super) fn set(&mut self, executors: &[Executor]) {
         self.of_executor.clear();
-        for Executor { name, max_workers } in executors {
+        for executor in executors {
+            let name = &executor.name;
             let index = self.pools.iter().position(|pool| pool.name == *name);
             let index = index.unwrap_or_else(|| {
                 self.pools.push(Pool::new(Arc::clone(name)));
                 self.pools.len() - 1
             });
             // Without a slot nothing would ever run.
-            self.pools[index].slots = (*max_workers).max(1);
+            self.pools[index].slots = executor.max_workers.max(1);
+            let distance = executor.distance();
+            self.pools[index].distance = distance;
+            if distance.is_zero() {
+                self.pools[index].next_start = Mono::from_micros(0);
+            }
             self.of_executor.push(u16::try_from(index).unwrap_or(0));
         }
         if self.pools.is_empty() {
@@ -80,6 +91,11 @@ impl Pools {
         })
     }
 
+    /// When the next of those may start who only wait for their turn.
+    pub(super) fn next_start(&self) -> Option<Mono> {
+        self.pools.iter().filter_map(Pool::next_start).min()
+    }
+
     pub(super) fn get(&mut self, pool: u16) -> &mut Pool {
         &mut self.pools[usize::from(pool)]
     }
@@ -87,16 +103,41 @@ impl Pools {
 
 impl Pool {
     fn new(name: Arc<str>) -> Pool {
-        Pool { name, slots: 1, busy: 0, queue: VecDeque::new(), waiting: 0 }
+        Pool {
+            name,
+            slots: 1,
+            busy: 0,
+            distance: Duration::ZERO,
+            next_start: Mono::from_micros(0),
+            queue: VecDeque::new(),
+            waiting: 0,
+        }
     }
 
-    pub(super) fn has_free_slot(&self) -> bool {
-        self.busy < self.slots
+    /// Whether an attempt may start now: a slot is free, and the last start is long enough ago.
+    pub(super) fn may_start(&self, now: Mono) -> bool {
+        self.busy < self.slots && self.next_start <= now
     }
 
     /// Whether a run that comes now may start before those that came earlier: only if none did.
-    pub(super) fn is_open(&self) -> bool {
-        self.has_free_slot() && self.waiting == 0
+    pub(super) fn is_open(&self, now: Mono) -> bool {
+        self.may_start(now) && self.waiting == 0
+    }
+
+    /// An attempt takes a slot, and starts.
+    pub(super) fn begin(&mut self, now: Mono) {
+        self.busy += 1;
+        if !self.distance.is_zero() {
+            // From when it really starts: what a late loop would make up for might be one too many in
+            // some second.
+            self.next_start = now.plus(self.distance);
+        }
+    }
+
+    /// When the first of the queue may start, if it waits for nothing else.
+    pub(super) fn next_start(&self) -> Option<Mono> {
+        let waits = self.waiting > 0 && self.busy < self.slots && !self.distance.is_zero();
+        waits.then_some(self.next_start)
     }
 
     pub(super) fn push(&mut self, run: Handle, now: Mono, runs: &Runs) {

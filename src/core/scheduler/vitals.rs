@@ -14,6 +14,7 @@ impl Scheduler {
         let pool = |(_, pool): (u16, &super::pool::Pool)| PoolVitals {
             name: pool.name.clone(),
             workers: pool.slots,
+            is_spaced: pool.next_start().is_some(),
             running: pool.busy,
             waiting: u32::try_from(pool.waiting).unwrap_or(u32::MAX),
             longest: pool.first_since(&self.runs).map_or(Duration::ZERO, |since| now.since(since)),

@@ -138,8 +138,13 @@ pub(super) fn going(
 fn what_for(case: &Case<'_>) -> String {
     let slot = match case.executor {
         Some(executor) => format!(
-            "for a slot of the executor {} (max_workers = {})",
-            executor.name, executor.max_workers
+            "for a slot of the executor {} (max_workers = {}{})",
+            executor.name,
+            executor.max_workers,
+            executor
+                .max_starts_per_second
+                .map(|most| format!(", max_starts_per_second = {most}"))
+                .unwrap_or_default()
         ),
         None => "for a slot of its executor".to_owned(),
     };

@@ -364,6 +364,11 @@ fn commands_ids_and_sections_that_are_wrong() {
                 "from 1 to 65535",
             ),
             (
+                "[executors]\na = { max_starts_per_second = 0.5 }\n".into(),
+                "2:31: error: expected an integer from 1 to 10000, found a float",
+                "",
+            ),
+            (
                 "[store]\nurl = 'mysql'\n".into(),
                 "2:7: error: \"mysql\" is not a store",
                 "\"memory\"",

@@ -1,6 +1,7 @@
 //! What a simulation came to, for programs: one JSON object on one line.
 
 use std::io::Write;
+use std::num::NonZero;
 
 use serde::Serialize;
 
@@ -63,6 +64,8 @@ struct Job<'a> {
 struct Executor<'a> {
     executor: &'a str,
     max_workers: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_starts_per_second: Option<NonZero<u32>>,
     peak: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     peak_at: Option<String>,
@@ -96,6 +99,7 @@ pub(super) fn write(
     let executors = executors.map(|(index, (executor, facts))| Executor {
         executor: &executor.name,
         max_workers: executor.max_workers,
+        max_starts_per_second: executor.max_starts_per_second,
         peak: answer.report.peaks.get(index).copied().unwrap_or(0),
         peak_at: answer.report.peaked.get(index).copied().flatten().map(time),
         starts: facts.starts,

@@ -163,7 +163,10 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::Notify => list(&options.notify),
         Key::Executor => {
             let executor = set.executors.get(usize::from(job.executor))?;
-            format!("{} (max_workers {})", executor.name, executor.max_workers)
+            let starts = executor.max_starts_per_second;
+            let starts = starts.map(|most| format!(", max_starts_per_second {most}"));
+            let starts = starts.unwrap_or_default();
+            format!("{} (max_workers {}{starts})", executor.name, executor.max_workers)
         }
         Key::MaxWait => limit(options.max_wait),
         Key::PauseAfter => optional(options.pause_after.map(|most| most.to_string())),
