@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 
 use crate::core::notify::address::flaw;
 use crate::core::zone::Database;
-use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
+use crate::problem::{Place, Problem, Problems, Severity, Source, Sources, Span};
 
 pub use oracle::Oracle;
 
@@ -128,6 +128,8 @@ pub struct Origin {
     pub place: Option<Place>,
     /// What says independently of us when it is due.
     pub oracle: Oracle,
+    /// The byte of the text at which it begins.
+    pub start: usize,
 }
 
 /// The addresses of a `MAILTO`; the error is what is wrong with one of them.
@@ -195,21 +197,62 @@ impl<'a> Draft<'a> {
         self.problems.push(Problem { help, ..Problem::warning(place, message) });
     }
 
-    /// The jobfile. Ids are made unique here, because only now are all known.
+    /// A source that cannot be read, among others that can.
+    pub fn unread(&mut self, name: &str, why: impl std::fmt::Display) {
+        let place = Place { file: self.source(name, ""), span: None };
+        self.problems.push(Problem::error(place, format!("not converted: {why}")));
+    }
+
+    /// The jobfile, and all that was said.
     pub fn write(mut self) -> (Written, Problems, Sources) {
+        let written = self.put_together();
+        let (problems, sources) = self.said();
+        (written, problems, sources)
+    }
+
+    /// What was not converted and what is not the same, with its sources.
+    pub fn said(mut self) -> (Problems, Sources) {
+        self.problems.sort();
+        (self.problems, self.sources)
+    }
+
+    /// The jobfile. Ids are made unique here, because only now are all known.
+    pub fn put_together(&mut self) -> Written {
         let mut taken = id::Taken::new();
         for job in &mut self.jobs {
             job.id = id::unique(&job.id, &job.more_id, &mut taken);
         }
-        let text =
+        let (text, starts) =
             to_jobfile::jobfile(&self.head, &self.executors, &self.mail, &self.jobs, &self.foot);
-        let jobs = self
-            .jobs
-            .into_iter()
-            .map(|job| Origin { id: job.id, place: job.place, oracle: job.oracle })
-            .collect();
-        self.problems.sort();
-        (Written { text, jobs }, self.problems, self.sources)
+        let origin = |(job, start): (&DraftJob, usize)| Origin {
+            id: job.id.clone(),
+            place: job.place,
+            oracle: job.oracle.clone(),
+            start,
+        };
+        let jobs = self.jobs.iter().zip(starts).map(origin).collect();
+        Written { text, jobs }
+    }
+
+    /// Takes out the jobs that our own loader does not accept, and says why: one of them is not to keep
+    /// back the others. Answers whether there were any.
+    pub fn without_refused(&mut self, written: &Written, problems: &Problems) -> bool {
+        let mut refused: BTreeMap<usize, &Problem> = BTreeMap::new();
+        for problem in problems.iter().filter(|problem| problem.severity == Severity::Error) {
+            let Some(at) = problem.place.span.map(|span| span.range().start) else { continue };
+            let after = written.jobs.partition_point(|job| job.start <= at);
+            if let Some(job) = after.checked_sub(1) {
+                refused.entry(job).or_insert(problem);
+            }
+        }
+        for (&index, problem) in refused.iter().rev() {
+            let job = self.jobs.remove(index);
+            let place = job.place.unwrap_or(Place { file: 0, span: None });
+            let message = format!("not converted: {}", problem.message);
+            self.problems
+                .push(Problem { help: problem.help.clone(), ..Problem::error(place, message) });
+        }
+        !refused.is_empty()
     }
 }
 
@@ -241,6 +284,36 @@ pub(crate) fn shell_quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_job_that_our_loader_refuses_keeps_back_no_other() {
+        let zones = Database::bundled();
+        let mut draft = Draft::new(&zones);
+        let file = draft.source("t", "a\nb\nc\n");
+        for (index, (id, cron)) in
+            [("a", "0 3 * * *"), ("b", "0 3  * *"), ("c", "@daily")].into_iter().enumerate()
+        {
+            let mut job = DraftJob { id: id.to_owned(), ..DraftJob::default() };
+            job.place = Some(Place { file, span: Some(Span::new(2 * index, 2 * index + 1)) });
+            job.text("command", "x");
+            job.text("cron", cron);
+            draft.jobs.push(job);
+        }
+        let load = |written: &Written| {
+            crate::jobfile::load_text("t", &written.text, &zones, Default::default())
+        };
+        let written = draft.put_together();
+        let loaded = load(&written);
+        assert!(loaded.set.is_none());
+        assert!(draft.without_refused(&written, &loaded.problems));
+        let (written, problems, _) = draft.write();
+        assert_eq!(load(&written).set.map(|set| set.jobs.len()), Some(2));
+        let said: Vec<_> =
+            problems.iter().map(|problem| (problem.place, &*problem.message)).collect();
+        assert_eq!(said.len(), 1);
+        assert_eq!(said[0].0.span, Some(Span::new(2, 3)));
+        assert!(said[0].1.starts_with("not converted: 4 fields"), "{said:?}");
+    }
 
     #[test]
     fn durations_and_words() {

@@ -59,6 +59,12 @@ impl Instant {
         self.0.rem_euclid(MICROS) as u32
     }
 
+    /// The point before this one, also where it is [`Instant::MIN`]: to ask a trigger what is due at
+    /// or after it, and for nothing else.
+    pub const fn just_before(self) -> Instant {
+        Instant(self.0 - 1)
+    }
+
     /// The same instant with its fraction of a second cut off.
     pub const fn truncated(self) -> Instant {
         Instant(self.secs() * MICROS)

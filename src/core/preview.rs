@@ -43,7 +43,7 @@ pub struct Window {
 /// Nothing is held but one due time a job, so that a preview of a million due times may be
 /// written while it is computed.
 pub fn preview<'a>(jobs: &'a [&'a Job], window: Window) -> impl Iterator<Item = Row> + 'a {
-    let just_before = window.from.minus(Duration::from_micros(1));
+    let just_before = window.from.just_before();
     let mut triggers = Vec::with_capacity(jobs.len());
     let mut pending = BinaryHeap::with_capacity(jobs.len());
     let mut idle = Vec::new();

@@ -12,7 +12,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{OnLost, Options};
 use crate::core::names;
 use crate::core::sort;
-use crate::core::trigger::cron::DstEffect;
+use crate::core::trigger::cron::{DstEffect, crontab};
 use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger};
 use crate::core::words;
 use crate::core::zone::{Local, Zone};
@@ -61,10 +61,12 @@ pub(super) fn each(value: &Value<'_>, scope: &mut Scope<'_>) {
     let fields: Vec<&str> = text.split_whitespace().collect();
     let is_number = |field: &&str| field.bytes().all(|byte| byte.is_ascii_digit());
     let Some(second) = fields.get(1).filter(|field| is_number(field)) else { return };
-    if fields[0] != "*" || !(5..=6).contains(&fields.len()) {
+    if fields[0] != "*" || !(5..=7).contains(&fields.len()) {
         return;
     }
-    let times = if fields.len() == 5 {
+    // Six fields with a year behind five have no second.
+    let with_year = fields.len() == 6 && fields[5].len() >= 4 && crontab::is_year(fields[5]);
+    let times = if fields.len() == 5 || with_year {
         format!("every minute of hour {second}")
     } else {
         format!("every second of minute {second}")
@@ -156,7 +158,15 @@ pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &
         scope.push(Problem::warning(place, "fires every second").help(help));
         return;
     }
-    if cron.zone().is_fixed() || cron.end().is_some_and(|end| end < now) {
+    if cron.end().is_some_and(|end| end < now) {
+        return;
+    }
+    if cron.next_after(now).is_none() {
+        let message = "never fires any more: its years have gone by";
+        scope.push(Problem::warning(place, message));
+        return;
+    }
+    if cron.zone().is_fixed() {
         return;
     }
     let effects = cron.dst_effects(now, now.plus(HORIZON));

@@ -344,6 +344,14 @@ fn explain_says_it_in_english() {
     assert!(stderr.contains("did you mean `sun`?"), "{stderr}");
 }
 
+/// `--from` is included, also where nothing is before it.
+#[test]
+fn the_first_instant_there_is() {
+    let first = "0001-01-01T00:00:00+00:00";
+    let args = ["next", "--cron", "0 0 1 1 *", "--timezone", "UTC", "--from", first];
+    assert_eq!(rows(&args), [format!("- {first} -")]);
+}
+
 /// The answers of the peers, asked through the command line, each in its zone.
 #[test]
 fn the_peers_answers_through_the_command_line() {

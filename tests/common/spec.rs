@@ -47,6 +47,8 @@ pub(crate) enum Rule {
     BeforeLast(u32),
     LastWorkday,
     NearestWorkday(u32),
+    /// The workday nearest to so many days before the last.
+    NearestBeforeLast(u32),
     Nth(u32, u32),
     LastOf(u32),
 }
@@ -70,17 +72,26 @@ impl Rule {
                         .all(|later| later.weekday().num_days_from_monday() >= 5)
             }
             Rule::NearestWorkday(day) => {
-                // The workday of the month that is least far from the day.
                 let Some(target) = date.with_day(day) else { return false };
-                let workdays = (1..=31)
-                    .filter_map(|day| date.with_day(day))
-                    .filter(|date| date.weekday().num_days_from_monday() < 5);
-                workdays.min_by_key(|date| (*date - target).num_days().abs()) == Some(date)
+                nearest_workday(target) == Some(date)
+            }
+            Rule::NearestBeforeLast(days) => {
+                let mut all = (1..=31).filter_map(|day| date.with_day(day));
+                let target = all.find(|date| Rule::BeforeLast(days).matches(*date));
+                target.is_some_and(|target| nearest_workday(target) == Some(date))
             }
             Rule::Nth(nth, of) => weekday == of && (date.day() - 1) / 7 + 1 == nth,
             Rule::LastOf(of) => weekday == of && !in_month(date, date + Days::new(7)),
         }
     }
+}
+
+/// The workday of the month that is least far from a day.
+fn nearest_workday(target: NaiveDate) -> Option<NaiveDate> {
+    let workdays = (1..=31)
+        .filter_map(|day| target.with_day(day))
+        .filter(|date| date.weekday().num_days_from_monday() < 5);
+    workdays.min_by_key(|date| (*date - target).num_days().abs())
 }
 
 impl Spec {
@@ -195,7 +206,12 @@ fn crontab_item(axis: &Axis, rng: &mut Rng, made: &mut Made) {
             format!("{}-{}/{step}", axis.write(first, rng), axis.write(last, rng)),
             axis.walk(first, last, step),
         ),
-        _ => (format!("{}/{step}", axis.write(first, rng)), axis.walk(first, axis.max, step)),
+        _ => {
+            // The week ends with Saturday here, and not with another Sunday.
+            let last =
+                if (axis.max, axis.size) == (7, 7) { axis.max.min(first.max(6)) } else { axis.max };
+            (format!("{}/{step}", axis.write(first, rng)), axis.walk(first, last, step))
+        }
     };
     made.open |= kind >= 50;
     made.text.push_str(&text);
@@ -251,8 +267,9 @@ pub(crate) fn crontab(rng: &mut Rng, focus: Option<Focus>, seconds: bool) -> Spe
     let day = Axis { min: 1, max: 31, size: 31, names: &[], focus: at(|focus| focus.date.day()) };
     let day = crontab_field(&day, 55, rng, |rng, made| {
         let day = rng.number(1..=31);
-        let (text, rule) = match rng.number(0..=3) {
+        let (text, rule) = match rng.number(0..=4) {
             0 => ("L".to_owned(), Rule::BeforeLast(0)),
+            4 => (format!("L-{}W", day - 1), Rule::NearestBeforeLast(day - 1)),
             1 => (format!("L-{}", day - 1), Rule::BeforeLast(day - 1)),
             2 => ("LW".to_owned(), Rule::LastWorkday),
             _ => (format!("{day}W"), Rule::NearestWorkday(day)),
@@ -273,11 +290,30 @@ pub(crate) fn crontab(rng: &mut Rng, focus: Option<Focus>, seconds: bool) -> Spe
         let (text, rule) = if rng.chance(50) {
             (format!("{name}#{nth}"), Rule::Nth(nth, from_monday))
         } else {
-            (format!("{name}L"), Rule::LastOf(from_monday))
+            (format!("{name}{}", rng.pick(&["L", "#L", "#-1"])), Rule::LastOf(from_monday))
         };
         made.text.push_str(&text);
         made.rules.push(rule);
     });
+    // Mostly one that is asked about, or every other year.
+    let year = (seconds && rng.chance(8)).then(|| {
+        let first = focus.map_or(rng.number(1990..=2060), |focus| focus.date.year().max(1) as u32);
+        let (step, length) = (rng.number(1..=4), rng.number(0..=30));
+        let axis = Axis { min: 1, max: 9999, size: 9999, names: &[], focus: None };
+        let (text, last) = match rng.number(0..=2) {
+            0 => {
+                let last = (first + length).min(9999);
+                (format!("{first}-{last}/{step}"), last)
+            }
+            1 => (format!("{first}/{step}"), 9999),
+            _ => (format!("*/{}", step + 1), 9999),
+        };
+        let step = if text.starts_with('*') { step + 1 } else { step };
+        let first = if text.starts_with('*') { 1970 } else { first };
+        Made { text, values: axis.walk(first, last, step), ..Made::default() }
+    });
+    let zero = Made { text: "0".into(), values: vec![0], ..Made::default() };
+    let second = second.or(year.is_some().then_some(zero));
     let mut text = String::new();
     let mut recurring = false;
     for (field, timed) in [
@@ -287,6 +323,7 @@ pub(crate) fn crontab(rng: &mut Rng, focus: Option<Focus>, seconds: bool) -> Spe
         (Some(&day), false),
         (Some(&month), false),
         (Some(&weekday), false),
+        (year.as_ref(), false),
     ] {
         let Some(field) = field else { continue };
         if !text.is_empty() {
@@ -313,7 +350,7 @@ pub(crate) fn crontab(rng: &mut Rng, focus: Option<Focus>, seconds: bool) -> Spe
         day_rules: day.rules,
         weekday_rules: weekday.rules,
         weeks: None,
-        years: None,
+        years: year.map(|year| year.values.iter().map(|year| *year as i32).collect()),
         recurring,
     }
 }

@@ -263,12 +263,26 @@ fn timers_of_a_directory() {
         .code(0)
         .out_has("[jobs.a]\ncommand = [\"/root/bin/a\"]")
         .out_has("[jobs.b]\n");
+    // What cannot be converted or read keeps back none of the others.
+    bench.write("units/c.timer", "[Timer]\nOnCalendar=*-*~31\n");
+    bench.write("units/c.service", "[Service]\nExecStart=/bin/c\n");
+    run(&bench, &["import", "systemd", "units", "nowhere.timer"])
+        .code(1)
+        .out_has("[jobs.a]\n")
+        .out_has("[jobs.b]\n")
+        .err_has("c.timer:2:1: error: not converted: `31` is not understood")
+        .err_has("nowhere.timer: error: not converted: cannot read nowhere.timer");
 }
 
 #[test]
 fn a_file_that_is_not_there() {
     let bench = Bench::new("");
     run(&bench, &["import", "crontab", "nowhere"]).code(1).err_has("cannot read nowhere");
+    bench.write("some", "0 3 * * * here\n");
+    run(&bench, &["import", "crontab", "nowhere", "some"])
+        .code(1)
+        .err_has("cannot read nowhere")
+        .out_has("[jobs.here]");
     bench.write("x.service", "[Service]\nExecStart=/bin/x\n");
     run(&bench, &["import", "systemd", "x.service"])
         .code(1)

@@ -152,7 +152,8 @@ fn croner_agrees() {
     let mut rng = Rng::new(12);
     let (mut schedules, mut dues, mut refused) = (0, 0, 0);
     while schedules < 15_000 {
-        let (spec, from) = random(&mut rng, |spec| matches!(spec.text, Text::Crontab(_)));
+        let (spec, from) =
+            random(&mut rng, |spec| matches!(spec.text, Text::Crontab(_)) && spec.years.is_none());
         let Text::Crontab(text) = &spec.text else { continue };
         // For croner a day field is free only if it is `*` alone; for crontab(5), if it begins
         // with one. Its `+` says that both have to match.
@@ -165,6 +166,10 @@ fn croner_agrees() {
         // It reads a `sun` that ends a range as 7, whatever it begins with: `sun-sun` is every day.
         let lower = words[last].to_ascii_lowercase();
         if lower.contains("sun-sun") || lower.contains("0-sun") {
+            continue;
+        }
+        // Its week goes on to a Sunday that is 7: for it `mon/3` has that too.
+        if words[last].split(',').any(|item| item.contains('/') && !item.contains(['-', '*'])) {
             continue;
         }
         // It forgets the `L` of a list that also has a `W`.

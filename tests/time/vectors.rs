@@ -1,5 +1,6 @@
 //! What the peers answered: `data/apscheduler.jsonl` holds due times that APScheduler 3.11.3
 //! computed, `data/crontab.jsonl` those of Vixie cron and cronie by brute force over every minute.
+//! `data/forms.jsonl` holds forms that other libraries take, with what their own tests expect.
 //! In the lines marked `dst` the peers disagree with each other, and `due` follows `doc/time.md`.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
 
@@ -123,4 +124,73 @@ fn apscheduler_answers_the_same() {
 #[test]
 fn vixie_cron_answers_the_same() {
     assert_eq!(check(include_str!("../data/crontab.jsonl")), (170, 0));
+}
+
+/// The forms of other libraries that are read here; every other one is refused with advice.
+const READ: [&str; 7] = [
+    "L-3W",
+    "fri#L (last)",
+    "full or long names (monday, sept)",
+    "range before # (mon-fri#1)",
+    "range before L (mon-friL)",
+    "year as the last of six fields",
+    "year field (7th)",
+];
+
+/// How many due times may be asked for before the one that a row is about.
+const NTH: u64 = 100;
+
+#[test]
+fn forms_of_other_libraries() {
+    let (mut read, mut refused) = (0, 0);
+    for line in include_str!("../data/forms.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let (expr, why) = (case["expr"].as_str().unwrap(), case["why"].as_str().unwrap());
+        let mut flaws = Vec::new();
+        let parsed = crontab::parse(expr, "job", &mut flaws);
+        if !READ.contains(&why) {
+            assert_eq!(parsed, None, "{line}");
+            assert!(flaws.iter().all(|flaw| flaw.help.is_some()), "{line}: {flaws:?}");
+            refused += 1;
+            continue;
+        }
+        let Some(Crontab::Schedule(schedule)) = parsed else { panic!("{line}: {flaws:?}") };
+        let zone = Database::bundled().get(case["zone"].as_str().unwrap_or("UTC")).unwrap();
+        let cron = CronTrigger::new([schedule], zone, None, None);
+        read += 1;
+        // Where that library has another rule for days or clock changes, only the form is looked at.
+        if case["other"].is_null() {
+            form(&cron, &case, line);
+        }
+    }
+    assert_eq!((read, refused), (56, 66));
+}
+
+/// What the tests of a library expect of a form.
+fn form(cron: &CronTrigger, case: &Value, line: &str) {
+    let at = |key: &str| case[key].as_str().map(instant);
+    if let Some(due) = at("at") {
+        let is_due = cron.next_after(due.just_before()) == Some(due);
+        assert_eq!(Some(is_due), case["due"].as_bool(), "{line}");
+    }
+    if let (Some(previous), Some(of)) = (at("prev"), at("of")) {
+        assert_eq!(cron.next_after(previous.just_before()), Some(previous), "{line}");
+        let next = cron.next_after(previous);
+        assert!(next.is_none_or(|next| next >= of), "{line}: {next:?}");
+    }
+    let Some(mut from) = at("from") else { return };
+    if case["incl"] == true {
+        from = from.just_before();
+    }
+    for _ in 1..case["nth"].as_u64().unwrap_or(1).min(NTH) {
+        from = cron.next_after(from).unwrap();
+    }
+    if case["never"] == true {
+        assert_eq!(cron.next_after(from), None, "{line}");
+    }
+    for due in case["expect"].as_array().into_iter().flatten() {
+        let next = cron.next_after(from);
+        assert_eq!(next, Some(instant(due.as_str().unwrap())), "{line}");
+        from = next.unwrap();
+    }
 }

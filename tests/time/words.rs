@@ -86,6 +86,21 @@ fn schedules_are_said_in_english() {
         ("0 0 L * *", "at 00:00, on the last day of the month", "0 0 L * *"),
         ("0 0 L-3 * *", "at 00:00, on the day 3 days before the last of the month", "0 0 L-3 * *"),
         ("0 0 15W * *", "at 00:00, on the weekday nearest to day 15 of the month", "0 0 15W * *"),
+        (
+            "0 0 L-3W * *",
+            "at 00:00, on the weekday nearest to the day 3 days before the last of the month",
+            "0 0 L-3W * *",
+        ),
+        (
+            "0 0 0 13 * fri 2027-2030",
+            "at 00:00, on day 13 of the month or friday, in 2027 to 2030",
+            "0 0 0 13 * fri 2027-2030",
+        ),
+        (
+            "0 0 0 1 1 ? 2027/2",
+            "at 00:00, on day 1 of the month, in january, in every 2nd year from 2027 on",
+            "{ year = \"2027-9999/2\", month = \"jan\", day = \"1\", hour = \"0\", minute = \"0\" }",
+        ),
         ("0 0 LW * *", "at 00:00, on the last weekday of the month", "0 0 LW * *"),
         ("0 0 * * 5L", "at 00:00, the last friday of the month", "0 0 * * friL"),
         ("0 0 * * fri#3", "at 00:00, the 3rd friday of the month", "0 0 * * fri#3"),
@@ -154,11 +169,15 @@ proptest! {
         second in prop_oneof![Just("0".to_owned()), field(0, 59, &[])],
         minute in field(0, 59, &[]),
         hour in field(0, 23, &[]),
-        day in field(1, 31, &["L", "LW", "L-3", "15W", "1W"]),
+        day in field(1, 31, &["L", "LW", "L-3", "L-2W", "15W", "1W"]),
         month in field(1, 12, &["jan-mar", "dec"]),
-        weekday in field(0, 7, &["fri#3", "5L", "mon-wed", "friL", "sat"]),
+        weekday in field(0, 7, &["fri#3", "5L", "mon-wed", "friL", "sat", "mon-fri#1"]),
+        year in prop_oneof![
+            5 => Just(""),
+            1 => prop::sample::select(&[" *", " 2027", " */2", " 1066,2030-2040/3", " 2027/5"][..]),
+        ],
     ) {
-        let expr = format!("{second} {minute} {hour} {day} {month} {weekday}");
+        let expr = format!("{second} {minute} {hour} {day} {month} {weekday}{year}");
         let schedule = crontab(&expr);
         match words::normalised(&schedule) {
             Some(normal) => {

@@ -16,6 +16,8 @@ use clap::Subcommand;
 use crate::cli::{Context, ExitCode};
 use crate::convert::import::proof::{self, Proof};
 use crate::convert::import::{Draft, Written, anacrontab, apscheduler, crontab};
+use crate::core::instant::Instant;
+use crate::core::job::JobSet;
 use crate::core::sort;
 use crate::jobfile;
 use crate::problem;
@@ -111,18 +113,11 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let mut draft = Draft::new(&context.zones);
     let own = From::Crontab { files: Vec::new(), system: false, user: None };
     read(args.from.as_ref().unwrap_or(&own), &mut draft)?;
-    let (written, problems, sources) = draft.write();
-    crate::cli::report(&problems, &sources)?;
-    // Nothing is given out that we cannot read ourselves.
     let now = clock::wall();
-    let tz = crate::core::zone::tz_variable();
-    let loaded =
-        jobfile::load_text_in(tz, "the jobfile written", &written.text, &context.zones, now);
-    let Some(set) = &loaded.set else {
-        loaded.report()?;
-        bail!("the new jobfile has errors and was not written");
-    };
-    let proof = proof::compare(&written, set, now, args.to.count);
+    let (written, set) = readable(&mut draft, context, now)?;
+    let (problems, sources) = draft.said();
+    crate::cli::report(&problems, &sources)?;
+    let proof = proof::compare(&written, &set, now, args.to.count);
     report(&proof, args.to.proof, &sources)?;
     put(&written, &args.to)?;
     let lost = problems.errors();
@@ -131,21 +126,42 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// The jobfile, as our own loader reads it: nothing is given out that it does not. What it does not
+/// accept of a job keeps that one out, and none else.
+fn readable(
+    draft: &mut Draft<'_>,
+    context: &Context,
+    now: Instant,
+) -> anyhow::Result<(Written, JobSet)> {
+    loop {
+        let written = draft.put_together();
+        let tz = crate::core::zone::tz_variable();
+        let name = "the jobfile written";
+        let loaded = jobfile::load_text_in(tz, name, &written.text, &context.zones, now);
+        if let Some(set) = loaded.set {
+            return Ok((written, set));
+        }
+        if !draft.without_refused(&written, &loaded.problems) {
+            loaded.report()?;
+            bail!("the new jobfile has errors and was not written");
+        }
+    }
+}
+
 fn read(from: &From, draft: &mut Draft<'_>) -> anyhow::Result<()> {
     match from {
         From::Crontab { files, system, user } => crontabs(files, *system, user.as_deref(), draft),
         From::Anacrontab { files } => {
             let default = [PathBuf::from("/etc/anacrontab")];
-            for file in if files.is_empty() { &default } else { &files[..] } {
-                let (name, text) = text(file)?;
+            let files = if files.is_empty() { &default } else { &files[..] };
+            for (name, text) in texts(files, draft)? {
                 anacrontab::read(draft, &name, &text);
             }
             Ok(())
         }
         From::Systemd { files } => units::read(files, draft),
         From::Apscheduler { files } => {
-            for file in files {
-                let (name, text) = text(file)?;
+            for (name, text) in texts(files, draft)? {
                 apscheduler::read(draft, &name, &text);
             }
             Ok(())
@@ -156,8 +172,7 @@ fn read(from: &From, draft: &mut Draft<'_>) -> anyhow::Result<()> {
 
 #[cfg(feature = "kubernetes")]
 fn manifests(files: &[PathBuf], draft: &mut Draft<'_>) -> anyhow::Result<()> {
-    for file in files {
-        let (name, text) = text(file)?;
+    for (name, text) in texts(files, draft)? {
         crate::convert::import::kubernetes::read(draft, &name, &text);
     }
     Ok(())
@@ -195,11 +210,11 @@ fn crontabs(
     for file in files {
         if file.is_dir() { all.extend(crontab_directory(file)?) } else { all.push(file.clone()) }
     }
-    for file in all {
-        let (name, text) = text(&file)?;
+    for (file, text) in all.iter().zip(each_text(&all, draft)?) {
+        let Some((name, text)) = text else { continue };
         let system = system
             || user.is_none()
-                && (file.starts_with("/etc/cron.d") || file == Path::new("/etc/crontab"));
+                && (file.starts_with("/etc/cron.d") || *file == Path::new("/etc/crontab"));
         crontab::read(draft, &name, &text, crontab::Options { system, user });
     }
     crontab::run_at_home(draft, &home_of);
@@ -253,6 +268,27 @@ fn own_crontab(user: Option<&str>) -> anyhow::Result<String> {
         bail!("`crontab -l` failed: {}", problem::clean(said.trim()));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The names and the texts of files. One of several that cannot be read is said, and left out.
+fn texts(files: &[PathBuf], draft: &mut Draft<'_>) -> anyhow::Result<Vec<(String, String)>> {
+    Ok(each_text(files, draft)?.into_iter().flatten().collect())
+}
+
+/// The same, with nothing for a file that cannot be read.
+fn each_text(
+    files: &[PathBuf],
+    draft: &mut Draft<'_>,
+) -> anyhow::Result<Vec<Option<(String, String)>>> {
+    let all = files.iter().map(|file| match text(file) {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if files.len() == 1 => Err(error),
+        Err(error) => {
+            draft.unread(&file.to_string_lossy(), format_args!("{error:#}"));
+            Ok(None)
+        }
+    });
+    all.collect()
 }
 
 /// The name and the text of a file.

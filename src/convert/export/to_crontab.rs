@@ -193,8 +193,7 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
     let mut lines = Vec::new();
     for schedule in cron.schedules() {
         // Both day fields, as a table of its own would have it, may be sayable with a star.
-        let text = normalised(schedule).filter(|text| !text.starts_with('{'));
-        let Some(text) = text.or_else(|| starred(schedule)) else {
+        let Some(text) = without_table(schedule) else {
             exported.left_out(
                 job,
                 "a crontab cannot say this schedule: it knows no years and weeks, and of two day \
@@ -226,9 +225,19 @@ fn cron_fields(job: &Job, cron: &CronTrigger, exported: &mut Exported) -> Option
     Some(lines)
 }
 
+/// A schedule in the fields of a crontab, with the second first if it has one; `None` if they cannot
+/// say it.
+pub(super) fn without_table(schedule: &Schedule) -> Option<String> {
+    if schedule.more().is_some_and(|more| !more.years.is_empty()) {
+        return None;
+    }
+    let text = normalised(schedule).filter(|text| !text.starts_with('{'));
+    text.or_else(|| starred(schedule))
+}
+
 /// A schedule in the five fields of which one day field begins with a star, so that both have to
 /// match: `0 0 */2 * fri`.
-pub(super) fn starred(schedule: &Schedule) -> Option<String> {
+fn starred(schedule: &Schedule) -> Option<String> {
     let months = schedule.months();
     expression(schedule, months).filter(|_| months != 0)
 }

@@ -9,7 +9,8 @@ use crate::core::job::{Command, Grace, Job, JobSet, Output, below_home};
 use crate::core::names::{SHORT_WEEKDAYS, capital};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
-    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,
+    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, FIRST_YEAR, More,
+    NTH_LAST, bits,
 };
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
 
@@ -258,24 +259,24 @@ fn calendar(schedule: &Schedule) -> Result<Vec<String>, &'static str> {
     if more.weeks != ALL_WEEKS {
         return Err("a timer has no weeks of the year");
     }
-    if more.nearest != 0 {
+    if more.nearest | more.nearest_from_end != 0 {
         return Err("a timer has no nearest weekdays");
     }
     let years: Vec<String> = more
         .years
         .iter()
-        .filter(|years| years.first <= LAST_YEAR)
-        .map(|years| {
-            let (first, last) = (years.first.max(1970), years.last.min(LAST_YEAR));
-            match (first == last, years.step) {
+        .filter_map(|years| {
+            let first = years.at_or_after(FIRST_YEAR).filter(|first| *first <= LAST_YEAR)?;
+            let last = years.last.min(LAST_YEAR);
+            Some(match (first == last, years.step) {
                 (true, _) => first.to_string(),
                 (false, 1) => format!("{first}..{last}"),
                 (false, step) => format!("{first}..{last}/{step}"),
-            }
+            })
         })
         .collect();
     if years.is_empty() && !more.years.is_empty() {
-        return Err("a timer has no year after 2199");
+        return Err("a timer has no year before 1970 or after 2199");
     }
     let years = if years.is_empty() { "*".to_owned() } else { years.join(",") };
     let months = set(schedule.months().into(), ALL_MONTHS.into(), 1, 12);

@@ -63,6 +63,8 @@ struct Calendar {
     hours: Items,
     minutes: Items,
     seconds: Items,
+    /// Microseconds past the second.
+    micros: u32,
     timezone: Option<String>,
     /// `@…`: seconds since 1970.
     timestamp: Option<i64>,
@@ -71,7 +73,7 @@ struct Calendar {
 fn parse(text: &str) -> Result<Calendar, String> {
     let mut words: Vec<&str> = text.split_whitespace().collect();
     let mut calendar = Calendar::default();
-    if let [word] = words[..]
+    if let [word] | [word, "UTC"] = words[..]
         && let Some(secs) = word.strip_prefix('@')
     {
         let secs = secs.parse().map_err(|_| format!("`{word}` is no time since 1970"))?;
@@ -114,6 +116,15 @@ fn parse(text: &str) -> Result<Calendar, String> {
     }
 }
 
+const NO_FRACTION: &str = "a fraction of a second has no counterpart in a schedule that repeats";
+
+/// The digits behind the point of a second, to the nearest microsecond.
+fn micros(digits: &str) -> Option<u32> {
+    let is_good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let micros: u32 = format!("{digits:0<7.7}").parse().ok().filter(|_| is_good)?;
+    Some((micros + 5) / 10).filter(|micros| *micros < 1_000_000)
+}
+
 /// `Mon,Wed..Fri`; `None` for what is no list of weekdays.
 fn weekdays(word: &str) -> Option<[bool; 7]> {
     let day = |name: &str| {
@@ -122,7 +133,8 @@ fn weekdays(word: &str) -> Option<[bool; 7]> {
         WEEKDAYS.iter().position(|day| known(day))
     };
     let mut days = [false; 7];
-    for item in word.split(',') {
+    // systemd lets a comma pass behind the last of them.
+    for item in word.strip_suffix(',').unwrap_or(word).split(',') {
         let (first, last) = match item.split_once("..").or_else(|| item.split_once('-')) {
             Some((first, last)) => (day(first)?, day(last)?),
             None => (day(item)?, day(item)?),
@@ -146,17 +158,9 @@ impl Calendar {
         };
         let (year, month) = front.rsplit_once('-').unwrap_or(("*", front));
         self.years = items(year, 1970, 2199, Towards::Last)?;
-        for item in &mut self.years {
-            for year in [Some(&mut item.first), item.last.as_mut()].into_iter().flatten() {
-                // Two digits are the years around 2000.
-                *year = match *year {
-                    0..70 => *year + 2000,
-                    70..100 => *year + 1900,
-                    year => year,
-                };
-            }
-        }
         self.months = items(month, 1, 12, Towards::Last)?;
+        // Of all days, nobody can tell from which end they are counted.
+        self.from_end &= day != "*";
         self.days = if self.from_end {
             // Every month has so many.
             items(day, 1, 28, Towards::First)?
@@ -178,10 +182,13 @@ impl Calendar {
                 return Err(format!("`{word}` is not understood{}", near.unwrap_or_default()));
             }
         };
-        if second.trim_start_matches(|c: char| c != '.').starts_with('.') && !second.contains("..")
-        {
-            return Err("a fraction of a second has no counterpart".to_owned());
-        }
+        let second = match second.split_once('.') {
+            Some((second, fraction)) if !fraction.contains('.') => {
+                self.micros = micros(fraction).ok_or_else(|| NO_FRACTION.to_owned())?;
+                second
+            }
+            _ => second,
+        };
         self.hours = items(hour, 0, 23, Towards::Last)?;
         self.minutes = items(minute, 0, 59, Towards::Last)?;
         self.seconds = items(second, 0, 59, Towards::Last)?;
@@ -201,6 +208,9 @@ impl Calendar {
             let timezone = self.timezone;
             return Ok(Converted { key: "date", value: Value::Raw(date), timezone, oracle });
         }
+        if self.micros != 0 {
+            return Err(NO_FRACTION.to_owned());
+        }
         let oracle = self.oracle();
         let value = self.cron()?;
         Ok(Converted { key: "cron", value, timezone: self.timezone, oracle })
@@ -218,7 +228,11 @@ impl Calendar {
         let (year, month, day) = (one(&self.years)?, one(&self.months)?, one(&self.days)?);
         chrono::NaiveDate::from_ymd_opt(i32::try_from(year).ok()?, month, day)?;
         let (hour, minute, second) = (one(&self.hours)?, one(&self.minutes)?, one(&self.seconds)?);
-        Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
+        let fraction = match self.micros {
+            0 => String::new(),
+            micros => format!(".{micros:06}").trim_end_matches('0').to_owned(),
+        };
+        Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}"))
     }
 
     fn cron(&self) -> Result<Value, String> {
@@ -342,10 +356,13 @@ fn items(text: &str, min: u32, max: u32, towards: Towards) -> Result<Items, Stri
     let wrong = || format!("`{text}` is not understood");
     let number = |text: &str| -> Result<u32, String> {
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let number = text.parse::<u32>().map_err(|_| wrong())?;
-        // A year may have two digits.
-        let in_range = (min..=max).contains(&number) || min == 1970 && number < 100;
-        if digits && in_range { Ok(number) } else { Err(wrong()) }
+        let number = match text.parse::<u32>().map_err(|_| wrong())? {
+            // Two digits are the years around 2000.
+            year @ 0..70 if min == 1970 => year + 2000,
+            year @ 70..100 if min == 1970 => year + 1900,
+            number => number,
+        };
+        if digits && (min..=max).contains(&number) { Ok(number) } else { Err(wrong()) }
     };
     text.split(',')
         .map(|item| {
@@ -366,7 +383,7 @@ fn items(text: &str, min: u32, max: u32, towards: Towards) -> Result<Items, Stri
             };
             match last {
                 Some(last) if last < first => Err(wrong()),
-                // A repetition that never repeats is an error there. Years of two digits have room.
+                // A repetition that never repeats is an error there.
                 None if room < step.unwrap_or_default() => Err(wrong()),
                 _ => Ok(Item { first, last, step }),
             }
@@ -501,6 +518,13 @@ mod tests {
             ("2027..2030/2-01-01", "year=2027-2030/2 month=1 day=1 hour=0 minute=0"),
             ("2027-03-04 05:06:07", "2027-03-04T05:06:07"),
             ("27-3-4", "2027-03-04T00:00:00"),
+            ("93..00-*-*", "year=1993-2000 hour=0 minute=0"),
+            ("2016-03-27 03:17:00.420000001", "2016-03-27T03:17:00.42"),
+            ("2016-03-27 03:17:59.0000005", "2016-03-27T03:17:59.000001"),
+            ("@1493187147 UTC", "2017-04-26T06:12:27Z"),
+            ("*-*~*", "0 0 * * *"),
+            ("Fri *-02~* 3:00", "0 3 * 2 fri"),
+            ("Wednesday,", "0 0 * * wed"),
             ("@1900000000", "2030-03-17T17:46:40Z"),
             ("Mon..Sun 3:00", "0 3 * * *"),
         ];
@@ -524,6 +548,11 @@ mod tests {
             "*-13-01",
             "22..2:00",
             "12:00:00.5",
+            "2016-03-27 03:17:00.",
+            "2016-03-27 03:17:59.9999999",
+            "@1493187147 Europe/Berlin",
+            "Mon,,Tue",
+            "00..93-*-*",
             "Mon,Tue *-*~2",
             "dialy",
             "*-*-* 3:00 4:00",

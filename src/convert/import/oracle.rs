@@ -140,7 +140,8 @@ fn weekdays(field: &str) -> Result<String, String> {
         let (first, last) = match range.split_once('-') {
             Some((first, last)) => (number(first)?, number(last)?),
             None if matches!(range, "*" | "?") => (0, 7),
-            None if item.contains('/') => (number(range)?, 7),
+            // The week ends with Saturday.
+            None if item.contains('/') => (number(range)?, number(range)?.max(6)),
             None => (number(range)?, number(range)?),
         };
         let last = if last < first { last + 7 } else { last };

@@ -244,7 +244,7 @@ mod tests {
         // 2026-11-25T00:00:00Z
         let now = Instant::from_secs(1_795_564_800);
         let set = jobfile::load_text("x", &text, &zones, now).set.unwrap();
-        let origin = Origin { id: "a".to_owned(), place: None, oracle };
+        let origin = Origin { id: "a".to_owned(), place: None, oracle, start: 0 };
         let written = Written { text, jobs: vec![origin] };
         compare(&written, &set, now, count).jobs.remove(0)
     }

@@ -16,14 +16,14 @@ const SHARED: [&str; 5] = ["shell", "cwd", "misfire_grace_time", "clear_env", "n
 /// A line of `env = { ... }` is not made longer than this.
 const WIDE: usize = 90;
 
-/// The whole file.
+/// The whole file, and the byte at which each job begins.
 pub(super) fn jobfile(
     head: &[String],
     executors: &BTreeMap<String, u32>,
     mail: &BTreeMap<String, Vec<String>>,
     jobs: &[DraftJob],
     foot: &[String],
-) -> String {
+) -> (String, Vec<usize>) {
     let mut out = String::new();
     comments(&mut out, head);
     let shared = Shared::of(jobs);
@@ -56,14 +56,16 @@ pub(super) fn jobfile(
         }
         env(&mut out, "defaults", &entries(&shared.env));
     }
+    let mut starts = Vec::with_capacity(jobs.len());
     for job in jobs {
+        starts.push(out.len());
         self::job(&mut out, job, &shared);
     }
     if !foot.is_empty() {
         blank(&mut out);
         comments(&mut out, foot);
     }
-    out
+    (out, starts)
 }
 
 /// What every job says.
@@ -228,7 +230,8 @@ mod tests {
         job.text("command", command);
         job.set("args", Value::Texts(vec![value.to_owned(), command.to_owned()]));
         job.env.insert(name.to_owned(), value.to_owned());
-        let text = jobfile(&[], &BTreeMap::new(), &BTreeMap::new(), &[job], &[comment.to_owned()]);
+        let (text, _) =
+            jobfile(&[], &BTreeMap::new(), &BTreeMap::new(), &[job], &[comment.to_owned()]);
         let read: toml::Table = text.parse().unwrap_or_else(|error| panic!("{error}\n{text}"));
         let job = &read["jobs"][name];
         assert_eq!(job["command"].as_str(), Some(command), "{text}");
@@ -257,7 +260,7 @@ mod tests {
         };
         let (short, long) = ("b", "b".repeat(WIDE));
         for (value, header) in [(short, "[defaults]\n"), (&long, "[defaults.env]\n")] {
-            let text = jobfile(
+            let (text, _) = jobfile(
                 &[],
                 &BTreeMap::new(),
                 &BTreeMap::new(),

@@ -5,7 +5,8 @@ use crate::core::civil;
 use crate::core::names::{MONTHS, WEEKDAYS, capital};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
-    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,
+    ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, MAX_YEAR, More, NTH_LAST,
+    bits,
 };
 
 /// The most times of day that are named one by one.
@@ -16,8 +17,7 @@ pub(crate) fn why_never(schedule: &Schedule) -> Option<String> {
     let more = schedule.more()?;
     let asked = u32::from(more.impossible_months);
     let longest = bits(asked).map(|month| civil::month_len(2000, month)).max()?;
-    let has_other_days = more.from_end | more.nearest != 0 || more.nth != [0; 7];
-    if has_other_days || schedule.days().trailing_zeros() <= longest {
+    if more.has_days() || schedule.days().trailing_zeros() <= longest {
         return None;
     }
     let months: Vec<String> =
@@ -58,11 +58,14 @@ pub(crate) fn schedule(schedule: &Schedule) -> String {
             let years: Vec<String> = more
                 .years
                 .iter()
-                .map(|years| match (years.first == years.last, years.step) {
-                    (true, _) => years.first.to_string(),
-                    (false, 1) => format!("{} to {}", years.first, years.last),
-                    (false, step) => {
-                        format!("every {step} years from {} to {}", years.first, years.last)
+                .map(|years| match (years.first == years.last, years.step, years.last) {
+                    (true, ..) => years.first.to_string(),
+                    (false, 1, MAX_YEAR) => format!("{} and later", years.first),
+                    (false, 1, last) => format!("{} to {last}", years.first),
+                    (false, step, last) => {
+                        let last =
+                            if last == MAX_YEAR { "on".into() } else { format!("to {last}") };
+                        format!("every {} year from {} {last}", ordinal(step as u32), years.first)
                     }
                 })
                 .collect();
@@ -294,15 +297,23 @@ fn days_of_month(days: u32, more: &More) -> String {
             day => format!("the weekday nearest to day {day}"),
         });
     }
+    for before in bits(more.nearest_from_end) {
+        texts.push(format!("the weekday nearest to {}", from_end(before)));
+    }
     texts.extend(positions(&more.nth));
     for before in bits(more.from_end) {
-        texts.push(match before {
-            0 => "the last day".to_owned(),
-            1 => "the second-to-last day".to_owned(),
-            before => format!("the day {before} days before the last"),
-        });
+        texts.push(from_end(before));
     }
     format!("on {} of the month", list(&texts))
+}
+
+/// The day so many days before the last.
+fn from_end(before: u32) -> String {
+    match before {
+        0 => "the last day".to_owned(),
+        1 => "the second-to-last day".to_owned(),
+        before => format!("the day {before} days before the last"),
+    }
 }
 
 /// `the 3rd friday`, `the last monday`.

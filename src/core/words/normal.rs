@@ -7,7 +7,7 @@ use super::cron::runs;
 use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
-    ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, ALL_WEEKS, More, NTH_LAST, bits,
+    ALL_DAYS, ALL_MONTHS, ALL_WEEKDAYS, ALL_WEEKS, FIRST_YEAR, More, NTH_LAST, bits,
 };
 
 /// A schedule as an expression: `*/5 9-17 * * mon-fri`, or as a table,
@@ -40,7 +40,7 @@ pub(crate) enum Normal {
 pub(crate) fn normal(schedule: &Schedule, months: u16) -> Option<Normal> {
     let default = More::default();
     let more = schedule.more().unwrap_or(&default);
-    if needs_table(schedule, more) || restricts_both(schedule) {
+    if needs_table(schedule, more) || restricts_both(schedule) || !more.years.is_empty() {
         table(schedule, more, months)
             .map(Normal::Fields)
             .or_else(|| expression(schedule, months).map(Normal::Expression))
@@ -60,7 +60,6 @@ pub(crate) fn expression(schedule: &Schedule, months: u16) -> Option<String> {
 /// Whether only the table form has a field for what it says.
 fn needs_table(schedule: &Schedule, more: &More) -> bool {
     more.weeks != ALL_WEEKS
-        || !more.years.is_empty()
         || more.nth != [0; 7]
         || restricts_both(schedule)
             && starred_days(schedule.days()).is_none()
@@ -83,8 +82,10 @@ fn string(schedule: &Schedule, more: &More, months: u16) -> String {
         star_weekday = starred_weekdays(schedule.weekdays()).filter(|_| star_day.is_none());
     }
     let time = Times::of(schedule);
+    let years = years(more);
     let mut fields = Vec::new();
-    if schedule.seconds() != 1 || time.seconds != "0" {
+    // Where there is a year, there is a second too: of six fields, the first is the second.
+    if schedule.seconds() != 1 || time.seconds != "0" || years.is_some() {
         fields.push(time.seconds);
     }
     fields.push(time.minutes);
@@ -102,7 +103,19 @@ fn string(schedule: &Schedule, more: &More, months: u16) -> String {
         }
         (_, None) => weekdays(schedule.weekdays(), more),
     });
+    fields.extend(years);
     fields.join(" ")
+}
+
+/// The years, if not all of them.
+fn years(more: &More) -> Option<String> {
+    let years = more.years.iter().map(|years| match (years.first == years.last, years.step) {
+        (true, _) => years.first.to_string(),
+        (false, 1) => format!("{}-{}", years.first, years.last),
+        (false, step) => format!("{}-{}/{step}", years.first, years.last),
+    });
+    let years: Vec<String> = years.collect();
+    (!years.is_empty()).then(|| years.join(","))
 }
 
 /// Days of the month that begin with `*/n`, if they can.
@@ -231,6 +244,7 @@ fn days(days: u32, more: &More) -> String {
         0 => "LW".to_owned(),
         day => format!("{day}W"),
     }));
+    texts.extend(bits(more.nearest_from_end).map(|before| format!("L-{before}W")));
     texts.extend(bits(more.from_end).map(|before| match before {
         0 => "L".to_owned(),
         before => format!("L-{before}"),
@@ -255,22 +269,16 @@ fn weekdays(weekdays: u8, more: &More) -> String {
 
 /// The table form; `None` for what only the string form can say.
 fn table(schedule: &Schedule, more: &More, months: u16) -> Option<Vec<(&'static str, String)>> {
-    if more.nearest != 0 || more.weekday_nth != [0; 7] || more.from_end > 1 {
+    let beyond = more.nearest | more.nearest_from_end != 0 || more.from_end > 1;
+    // There all fields have to match, and years begin in 1970.
+    let early = more.years.iter().any(|years| years.first < FIRST_YEAR);
+    if beyond || schedule.is_either() || early || more.weekday_nth != [0; 7] {
         return None;
     }
     let mut fields = Vec::new();
     let mut field = |key: &'static str, text: String| fields.push((key, text));
-    if !more.years.is_empty() {
-        let years: Vec<String> = more
-            .years
-            .iter()
-            .map(|years| match (years.first == years.last, years.step) {
-                (true, _) => years.first.to_string(),
-                (false, 1) => format!("{}-{}", years.first, years.last),
-                (false, step) => format!("{}-{}/{step}", years.first, years.last),
-            })
-            .collect();
-        field("year", years.join(","));
+    if let Some(years) = years(more) {
+        field("year", years);
     }
     // Said even where it is `*`: a field left out might become its minimum.
     field("month", self::months(months));

@@ -57,11 +57,11 @@ pub(super) fn read(files: &[PathBuf], draft: &mut Draft<'_>) -> anyhow::Result<(
     let (mut timers, mut services) = (Vec::new(), Vec::new());
     for file in files {
         if file.is_dir() {
-            let found = timers_of(file)?;
-            if found.is_empty() {
-                bail!("there is no timer in {}", clean(&file.to_string_lossy()));
+            match timers_in(file) {
+                Ok(found) => timers.extend(found.into_iter().map(Found::named)),
+                Err(error) if files.len() == 1 => return Err(error),
+                Err(error) => draft.unread(&file.to_string_lossy(), format_args!("{error:#}")),
             }
-            timers.extend(found.into_iter().map(Found::named));
         } else if is_timer(file) {
             timers.push(Found::named(file.clone()));
         } else {
@@ -74,10 +74,18 @@ pub(super) fn read(files: &[PathBuf], draft: &mut Draft<'_>) -> anyhow::Result<(
         bail!("none of these files is a timer: their names must end in `.timer`");
     }
     let own = std::env::var("HOME").ok();
+    let single = timers.len() == 1;
     for timer in timers {
         let whole = std::path::absolute(&timer.file).unwrap_or_else(|_| timer.file.clone());
         let place = Place::of(&whole, own.as_deref());
-        let text = unit_text(&timer, &place.directories)?;
+        let text = match unit_text(&timer, &place.directories) {
+            Ok(text) => text,
+            Err(error) if single => return Err(error),
+            Err(error) => {
+                draft.unread(&timer.shown().to_string_lossy(), format_args!("{error:#}"));
+                continue;
+            }
+        };
         let find = |unit: &str| -> Option<(String, String)> {
             let file_of = |unit: &str| {
                 let is_it = |path: &&PathBuf| path.file_name().is_some_and(|name| name == unit);
@@ -121,6 +129,15 @@ impl Place {
 
 fn is_timer(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "timer")
+}
+
+/// The timers of a directory that is to have some.
+fn timers_in(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let found = timers_of(directory)?;
+    if found.is_empty() {
+        bail!("there is no timer in {}", clean(&directory.to_string_lossy()));
+    }
+    Ok(found)
 }
 
 /// The timers of a directory, in the order of their names.

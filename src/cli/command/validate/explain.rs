@@ -78,7 +78,7 @@ fn next_due(job: &Job, now: Instant) -> String {
     }
     let trigger = job.trigger.anchored(now);
     // What is due at this very moment counts, such as `date = "now"`.
-    match trigger.next_after(now.minus(Duration::from_micros(1))) {
+    match trigger.next_after(now.just_before()) {
         Some(due) => moment(due, job),
         None => "never".to_owned(),
     }

@@ -7,14 +7,14 @@
 use std::collections::BTreeSet;
 
 use super::super::Exported;
-use super::super::to_crontab::{starred, weekdays_for_cron};
+use super::super::to_crontab::{weekdays_for_cron, without_table};
 use crate::convert::kubernetes::{self, Fields, Read};
 use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::sort;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
-use crate::core::words::{normalised, table_time};
+use crate::core::words::table_time;
 use crate::core::zone::Zone;
 
 /// When a CronJob is due.
@@ -157,8 +157,7 @@ fn fields_of(schedule: &Schedule) -> Result<[String; 5], String> {
     if schedule.months() == 0 {
         return Err("its schedule is never due".to_owned());
     }
-    let text = normalised(schedule).filter(|text| !text.starts_with('{'));
-    let text = text.or_else(|| starred(schedule)).ok_or(
+    let text = without_table(schedule).ok_or(
         "a CronJob cannot say this schedule: it knows no years and weeks, and of two day fields \
          either may match",
     )?;

@@ -7,10 +7,8 @@ use super::text::words;
 use super::{Line, Reader};
 use crate::convert::import::{Oracle, Value, duration};
 use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS_FROM_SUNDAY};
-use crate::core::trigger::cron::Schedule;
-use crate::core::trigger::cron::crontab::{self, Crontab};
+use crate::core::trigger::cron::crontab;
 use crate::core::trigger::flaw::Severity;
-use crate::core::words::normalised;
 
 /// When a job is due, as a key of the jobfile.
 pub(super) struct When {
@@ -55,7 +53,7 @@ impl Reader<'_, '_, '_> {
         if !self.options.system {
             for count in [7, 6] {
                 if words.len() > count
-                    && is_year(&line.text[words[count - 1].clone()])
+                    && crontab::is_year(&line.text[words[count - 1].clone()])
                     && crontab::parse(&line.fields(&words[..count - 1]), "", &mut Vec::new())
                         .is_some()
                 {
@@ -142,8 +140,6 @@ impl Reader<'_, '_, '_> {
         let (year, fields) = typed.split_last()?;
         let fields = fields.join(" ");
         let span = line.span(words[0].start..words[words.len() - 1].end);
-        let parsed = crontab::parse(&fields, "", &mut Vec::new());
-        let Some(Crontab::Schedule(schedule)) = parsed else { return None };
         if !seconds {
             let message = "the sixth field is read as a year, as supercronic does";
             let help = "if seconds stand first, write `cron` with six fields yourself: the order \
@@ -154,17 +150,10 @@ impl Reader<'_, '_, '_> {
         let end = words.last()?.end;
         // With a second in any case: of six fields, nobody can tell which is the year.
         let second = if seconds { "" } else { "0 " };
-        let oracle = Oracle::Crontab(format!("{second}{fields} {}", year.replace('?', "*")));
-        if matches!(*year, "*" | "?") {
-            return Some(When { key: "cron", value: Value::Text(fields), oracle, end });
-        }
-        if let Some(value) = table(&schedule, year) {
-            return Some(When { key: "cron", value, oracle, end });
-        }
-        let help = "the table form of `cron` has a `year`, but all its fields must match";
-        let message = "not converted: a year together with these day fields";
-        self.draft.lost(self.file, span, message, Some(help.to_owned()));
-        None
+        let whole = format!("{second}{fields} {year}");
+        let oracle = Oracle::Crontab(whole.replace('?', "*"));
+        let text = if matches!(*year, "*" | "?") { fields } else { whole };
+        Some(When { key: "cron", value: Value::Text(text), oracle, end })
     }
 
     /// Reads a schedule with our own parser and says what is wrong with it.
@@ -218,42 +207,6 @@ impl Reader<'_, '_, '_> {
     }
 }
 
-/// A schedule with a year in the table form, which alone has years, and in which all fields have to
-/// match.
-fn table(schedule: &Schedule, year: &str) -> Option<Value> {
-    let normal = normalised(schedule).filter(|text| !text.starts_with('{'));
-    let normal: Vec<&str> = normal.iter().flat_map(|text| text.split(' ')).collect();
-    let plain = |text: &str| !text.contains(['L', 'W', '#', 'H', '?']);
-    let (second_field, rest) = match normal.len() {
-        5 => ("0", &normal[..]),
-        6 => (normal[0], &normal[1..]),
-        _ => ("0", &[][..]),
-    };
-    if let &[minute, hour, day, month, weekday] = rest
-        && (day == "*" || weekday == "*")
-        && plain(day)
-        && plain(weekday)
-    {
-        let all = [
-            ("year", year),
-            ("month", month),
-            ("day", day),
-            ("day_of_week", weekday),
-            ("hour", hour),
-            ("minute", minute),
-            ("second", second_field),
-        ];
-        let given = |(key, text): &(&'static str, &str)| match *key {
-            "second" => *text != "0",
-            "month" | "day" | "day_of_week" => *text != "*",
-            _ => true,
-        };
-        let table = all.into_iter().filter(given).map(|(key, text)| (key, field(text)));
-        return Some(Value::Table(table.collect()));
-    }
-    None
-}
-
 /// What cron takes a word of one of the five fields for: a number, or a name, with sunday as 0.
 fn number(field: usize, word: &str) -> Option<usize> {
     let (names, first) = match field {
@@ -264,27 +217,6 @@ fn number(field: usize, word: &str) -> Option<usize> {
     let lower = word.get(..3).unwrap_or(word).to_ascii_lowercase();
     let named = names.iter().position(|name| *name == lower).map(|at| at + first);
     named.or_else(|| word.parse().ok())
-}
-
-/// A field of the table form: a number where it is one.
-fn field(text: &str) -> Value {
-    match text.parse() {
-        Ok(number) => Value::Integer(number),
-        Err(_) => Value::Text(text.to_owned()),
-    }
-}
-
-/// A field of years: `*`, `*/2`, `2027`, `2027-2030/2`, lists of them.
-fn is_year(text: &str) -> bool {
-    let year = |text: &str| text.len() == 4 && text.parse::<u32>().is_ok_and(|year| year >= 1970);
-    text.split(',').all(|item| {
-        let (range, step) = item.split_once('/').unwrap_or((item, "1"));
-        let range_is_good = match range.split_once('-') {
-            Some((first, last)) => year(first) && year(last),
-            None => matches!(range, "*" | "?") || year(range),
-        };
-        range_is_good && step.parse::<u32>().is_ok_and(|step| step > 0)
-    })
 }
 
 /// cronie's `a~b`, a random value of a range, as our hashed one.

@@ -4,20 +4,23 @@
 //! ```text
 //! *  *  *  *  *       five fields: minute hour day-of-month month day-of-week
 //! *  *  *  *  *  *    six: second first
+//! *  *  *  *  *  *  * seven: the year last
 //! ```
 //!
 //! crontab(5): `*`, `a`, `a-b`, each with `/n`, lists, names, 0 and 7 for Sunday, macros; a field
 //! that begins with `*` counts as unrestricted, and of two restricted day fields either may match.
 //! Beyond it: `a/n` (to the end of the field), ranges that wrap (`fri-mon`, `22-2`), `?`,
-//! `L L-3 LW 15W` as day of month, `5L fri#3` as day of week, and `H` for a value that is hashed
-//! from the job's id. The result is a [`Schedule`]; the other form is `super::fields`.
+//! `L L-3 LW L-3W 15W` as day of month, `5L fri#3 fri#L` as day of week, and `H` for a value that is
+//! hashed from the job's id. The result is a [`Schedule`]; the other form is `super::fields`. What
+//! is said of everything else is in `wrong`.
 
-use std::ops::Range;
+mod wrong;
 
 use super::hash;
-use super::schedule::{More, NTH_LAST, Parts, Schedule};
-use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS_FROM_SUNDAY};
+use super::schedule::{FIRST_YEAR, MAX_YEAR, More, NTH_LAST, Parts, Schedule, Years};
+use crate::core::names::{self, SHORT_MONTHS, SHORT_WEEKDAYS_FROM_SUNDAY};
 use crate::core::trigger::flaw::Flaw;
+use wrong::Wrong;
 
 /// What a string-form expression says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,24 +51,29 @@ enum Kind {
     Day,
     Month,
     Weekday,
+    Year,
 }
 
-use Kind::{Day, Hour, Minute, Month, Second, Weekday};
+use Kind::{Day, Hour, Minute, Month, Second, Weekday, Year};
+
+/// The fields of an expression of five, of six and of seven.
+const FIELDS: [Kind; 7] = [Second, Minute, Hour, Day, Month, Weekday, Year];
 
 impl Kind {
     fn name(self) -> &'static str {
-        ["second", "minute", "hour", "day of month", "month", "day of week"][self as usize]
+        ["second", "minute", "hour", "day of month", "month", "day of week", "year"][self as usize]
     }
 
     /// The lowest and highest number. Day of week goes to 7, as in Vixie cron, so that `5-7` and
     /// `1-7/2` mean what they do there; 7 is made 0 when the field is done.
     fn range(self) -> (u32, u32) {
-        [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 7)][self as usize]
+        let years = (1, MAX_YEAR as u32);
+        [(0, 59), (0, 59), (0, 23), (1, 31), (1, 12), (0, 7), years][self as usize]
     }
 
     /// How many values there are before they repeat, which is what a step should divide.
     fn size(self) -> u32 {
-        [60, 60, 24, 31, 12, 7][self as usize]
+        [60, 60, 24, 31, 12, 7, MAX_YEAR as u32][self as usize]
     }
 
     fn names(self) -> &'static [&'static str] {
@@ -83,6 +91,7 @@ impl Kind {
             Day => "1-31",
             Month => "1-12 or jan-dec",
             Weekday => "0-7 (0 and 7 are Sunday) or sun-sat",
+            Year => "1-9999",
         }
     }
 }
@@ -98,15 +107,39 @@ pub fn parse(expr: &str, id: &str, flaws: &mut Vec<Flaw>) -> Option<Crontab> {
         return parse_macro(expr, at, id, flaws);
     }
     let (fields, count) = split(expr.as_bytes());
+    // `TZ=UTC 0 0 * * *` has six words and five fields.
     let kinds: &[Kind] = match count {
-        5 => &[Minute, Hour, Day, Month, Weekday],
-        // `TZ=UTC 0 0 * * *` has six words and five fields.
-        6 if zone_prefix(expr).is_none() => &[Second, Minute, Hour, Day, Month, Weekday],
+        5 => &FIELDS[1..6],
+        6 | 7 if wrong::zone_prefix(expr).is_none() => &FIELDS[..count],
         _ => {
-            flaws.push(wrong_count(expr, count));
+            flaws.push(wrong::count(expr, count));
             return None;
         }
     };
+    let known = flaws.len();
+    let read = schedule(expr, kinds, &fields, id, flaws);
+    if read.is_none() && count > 5 {
+        let words = &fields[..count];
+        if let Some(flaw) = wrong::zone_suffix(expr, words, id) {
+            flaws.truncate(known);
+            flaws.push(flaw);
+        } else if let Some((schedule, flaw)) = year_last(expr, words, id) {
+            flaws.truncate(known);
+            flaws.push(flaw);
+            return Some(Crontab::Schedule(schedule));
+        }
+    }
+    read.map(Crontab::Schedule)
+}
+
+/// The schedule of some fields, each of its kind.
+fn schedule(
+    expr: &str,
+    kinds: &[Kind],
+    fields: &[(usize, usize)],
+    id: &str,
+    flaws: &mut Vec<Flaw>,
+) -> Option<Schedule> {
     let mut parts = Parts {
         seconds: 1,
         minutes: 0,
@@ -133,11 +166,14 @@ pub fn parse(expr: &str, id: &str, flaws: &mut Vec<Flaw>) -> Option<Crontab> {
                     Day => parts.days = set as u32,
                     Month => parts.months = set as u16,
                     Weekday => parts.weekdays = from_sunday_first(set),
+                    // One item that is every year is enough.
+                    Year if open => parts.more.years.clear(),
+                    Year => {}
                 }
                 match kind {
                     Second | Minute | Hour => parts.recurring |= open,
                     Day | Weekday => parts.either &= !starred,
-                    Month => {}
+                    Month | Year => {}
                 }
                 if let Some(warning) = warning {
                     flaws.push(warning.at(span.0..span.1));
@@ -149,7 +185,35 @@ pub fn parse(expr: &str, id: &str, flaws: &mut Vec<Flaw>) -> Option<Crontab> {
             }
         }
     }
-    sound.then(|| Crontab::Schedule(Schedule::new(parts)))
+    sound.then(|| Schedule::new(parts))
+}
+
+/// Six fields that make sense only if the last is a year and none is a second, as some crons have
+/// them. They are read so, with a warning.
+fn year_last(expr: &str, words: &[(usize, usize)], id: &str) -> Option<(Schedule, Flaw)> {
+    let (year, _) = words.get(5..6)?.first().copied()?;
+    let year = &expr[year..words[5].1];
+    if !is_year(year) {
+        return None;
+    }
+    let schedule = schedule(expr, &FIELDS[1..], words, id, &mut Vec::new())?;
+    let span = words[0].0..words[5].1;
+    let message = "read as five fields and the year: it makes no sense with the second first";
+    let help = format!("with a year, write all seven: `0 {}`", &expr[span.clone()]);
+    Some((schedule, Flaw::warning(span, message).help(help)))
+}
+
+/// Whether a field looks like one of years and like nothing else: `2027`, `2027-2030/2`, `*`.
+pub(crate) fn is_year(text: &str) -> bool {
+    let year = |text: &str| text.len() == 4 && text.parse::<i32>().is_ok_and(|y| y >= FIRST_YEAR);
+    text.split(',').all(|item| {
+        let (range, step) = item.split_once('/').unwrap_or((item, "1"));
+        let range_is_good = match range.split_once('-') {
+            Some((first, last)) => year(first) && year(last),
+            None => matches!(range, "*" | "?") || year(range),
+        };
+        range_is_good && step.parse::<u32>().is_ok_and(|step| step > 0)
+    })
 }
 
 /// The fields of an expression, as byte ranges: the first eight, and how many there are.
@@ -189,79 +253,8 @@ fn parse_macro(expr: &str, at: usize, id: &str, flaws: &mut Vec<Flaw>) -> Option
     if let Some((_, fields)) = MACROS.iter().find(|(name, _)| word.eq_ignore_ascii_case(name)) {
         return parse(fields, id, flaws);
     }
-    let flaw = Flaw::error(span, format!("unknown macro `{word}`"));
-    let lower = word.to_ascii_lowercase();
-    let nearest = super::nearest(&lower, MACROS.iter().map(|(name, _)| *name).chain(["@reboot"]));
-    flaws.push(match nearest {
-        _ if lower.starts_with("@every") => {
-            flaw.help("to run at a fixed interval, use `interval = \"5m\"` instead of `cron`")
-        }
-        Some(name) => flaw.help(format!("did you mean `{name}`?")),
-        None => flaw.help(
-            "macros are @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly and \
-             @reboot",
-        ),
-    });
+    flaws.push(wrong::unknown_macro(word, span));
     None
-}
-
-/// The word that sets a zone, as some crons take it before the fields.
-fn zone_prefix(expr: &str) -> Option<&str> {
-    let word = expr.split_ascii_whitespace().next()?;
-    (word.starts_with("TZ=") || word.starts_with("CRON_TZ=")).then_some(word)
-}
-
-fn wrong_count(expr: &str, count: usize) -> Flaw {
-    let begin = expr.len() - expr.trim_ascii_start().len();
-    let end = expr.trim_ascii_end().len().max(begin);
-    if count == 0 {
-        return Flaw::error(0..expr.len(), "the cron expression is empty")
-            .help("five fields: minute hour day-of-month month day-of-week, such as `0 3 * * *`");
-    }
-    if let Some(word) = zone_prefix(expr) {
-        return Flaw::error(begin..begin + word.len(), "a time zone is not part of the expression")
-            .help("set the job's `timezone`");
-    }
-    let fields = if count == 1 { "field" } else { "fields" };
-    let flaw = Flaw::error(
-        begin..end,
-        format!("{count} {fields} where a cron expression has 5, or 6 with seconds first"),
-    );
-    match count {
-        7 => flaw.help("to set a year, use the table form: `cron = { year = 2027, month = 1 }`"),
-        0..5 => flaw.help("the order is: minute hour day-of-month month day-of-week"),
-        _ => flaw.help("the order is: [second] minute hour day-of-month month day-of-week"),
-    }
-}
-
-/// What is wrong with a field, before it has a place.
-struct Wrong {
-    warning: bool,
-    message: String,
-    help: Option<String>,
-}
-
-impl Wrong {
-    fn error(message: String) -> Wrong {
-        Wrong { warning: false, message, help: None }
-    }
-
-    fn warning(message: String) -> Wrong {
-        Wrong { warning: true, message, help: None }
-    }
-
-    fn help(self, help: impl Into<String>) -> Wrong {
-        Wrong { help: Some(help.into()), ..self }
-    }
-
-    fn at(self, span: Range<usize>) -> Flaw {
-        let flaw = if self.warning {
-            Flaw::warning(span, self.message)
-        } else {
-            Flaw::error(span, self.message)
-        };
-        Flaw { help: self.help, ..flaw }
-    }
 }
 
 /// A field being read.
@@ -293,6 +286,9 @@ impl Field<'_> {
     /// One item of the list: up to a comma or the end.
     fn item(&mut self, rest: &mut &[u8], warning: &mut Option<Wrong>) -> Result<(), Wrong> {
         let (min, max) = self.kind.range();
+        if self.kind == Year {
+            return self.years(rest);
+        }
         match rest.first() {
             Some(b'*' | b'?') => {
                 *rest = &rest[1..];
@@ -305,14 +301,14 @@ impl Field<'_> {
                 *rest = &rest[1..];
                 return self.hashed(rest);
             }
-            Some(b'L' | b'l') if self.kind == Day => {
+            Some(b'L' | b'l') if self.kind == Day && !starts_with_last(rest) => {
                 *rest = &rest[1..];
                 return self.last_day(rest);
             }
             _ => {}
         }
         let first = self.value(rest)?;
-        if self.one_of_the_month(first, rest)? {
+        if self.one_of_the_month(first, first, rest)? {
             return Ok(());
         }
         let mut last = first;
@@ -321,6 +317,9 @@ impl Field<'_> {
             *rest = &rest[1..];
             self.open = true;
             last = self.value(rest)?;
+            if self.kind == Weekday && self.one_of_the_month(first, last, rest)? {
+                return Ok(());
+            }
         }
         if rest.first() != Some(&b'/') {
             self.add(first, last, 1);
@@ -328,37 +327,98 @@ impl Field<'_> {
         }
         self.open = true;
         if !is_range {
-            // `a/n` is `a-MAX/n`.
+            // `a/n` is `a-MAX/n`, and the week ends with its seventh day: `mon/3` is Monday and
+            // Thursday, as it is elsewhere, and not Sunday as well.
             last = max;
+            if self.kind == Weekday && first < last {
+                last = 6;
+            }
         }
         let full = first == min && last + 1 >= min + self.kind.size();
         let step = self.step(rest, warning, full)?;
+        let reaches_sunday = (1..7).contains(&first) && (7 - first).is_multiple_of(step);
+        if self.kind == Weekday && !is_range && reaches_sunday {
+            warning.get_or_insert(self.no_sunday(first, step));
+        }
         self.add(first, last, step);
         Ok(())
     }
 
-    /// `15W`, `friL`, `fri#3`: a day that each month has elsewhere. Answers whether it is one.
-    fn one_of_the_month(&mut self, first: u32, rest: &mut &[u8]) -> Result<bool, Wrong> {
-        match (rest.first(), self.kind) {
+    /// An item of the year field. `open` says that it is all of them.
+    fn years(&mut self, rest: &mut &[u8]) -> Result<(), Wrong> {
+        let star = matches!(rest.first(), Some(b'*' | b'?'));
+        let (mut first, mut last) = (FIRST_YEAR as u32, MAX_YEAR as u32);
+        if star {
+            *rest = &rest[1..];
+        } else {
+            first = self.value(rest)?;
+            let is_range = rest.first() == Some(&b'-');
+            if is_range {
+                *rest = &rest[1..];
+                last = self.value(rest)?;
+                if last < first {
+                    let message = format!("the range of years `{}` runs backwards", self.text);
+                    return Err(Wrong::error(message).help("the earlier year comes first"));
+                }
+            } else if rest.first() != Some(&b'/') {
+                last = first;
+            }
+        }
+        let step = self.step(rest, &mut None, false)?;
+        self.open |= star && step == 1;
+        // What is never reached is not there: of `2027-2030/10` only 2027 is.
+        let (last, step) = if step > last - first { (first, 1) } else { (last, step) };
+        let years = Years { first: first as i32, last: last as i32, step: step as i32 };
+        if !self.more.years.contains(&years) {
+            self.more.years.push(years);
+        }
+        Ok(())
+    }
+
+    /// `15W`, `friL`, `fri#3`, `mon-fri#1`: days that each month has elsewhere. Answers whether it is
+    /// one of them.
+    fn one_of_the_month(&mut self, first: u32, last: u32, rest: &mut &[u8]) -> Result<bool, Wrong> {
+        let nth = match (rest.first(), self.kind) {
             (Some(b'W' | b'w'), Day) => {
                 *rest = &rest[1..];
                 self.more.nearest |= 1 << first;
+                return Ok(true);
             }
             (Some(b'L' | b'l'), Weekday) => {
                 *rest = &rest[1..];
-                self.more.weekday_nth[(first as usize + 6) % 7] |= NTH_LAST;
+                NTH_LAST
             }
             (Some(b'#'), Weekday) => {
                 *rest = &rest[1..];
-                let nth = number(rest).filter(|nth| (1..=5).contains(nth)).ok_or_else(|| {
-                    Wrong::error(format!("`{}`: `#` takes a number from 1 to 5", self.text))
-                        .help("`fri#3` is the third Friday of the month, `friL` the last")
-                })?;
-                self.more.weekday_nth[(first as usize + 6) % 7] |= 1 << (nth - 1);
+                self.nth(rest)?
             }
             _ => return Ok(false),
+        };
+        // A range may go round.
+        for day in first..=if first <= last { last } else { last + 7 } {
+            self.more.weekday_nth[(day as usize + 6) % 7] |= nth;
         }
         Ok(true)
+    }
+
+    /// After `#`: which of the month.
+    fn nth(&self, rest: &mut &[u8]) -> Result<u8, Wrong> {
+        if let Some(b'L' | b'l') = rest.first() {
+            *rest = &rest[1..];
+            return Ok(NTH_LAST);
+        }
+        let minus = rest.first() == Some(&b'-');
+        if minus {
+            *rest = &rest[1..];
+        }
+        match (minus, number(rest)) {
+            (true, Some(1)) => Ok(NTH_LAST),
+            (false, Some(nth @ 1..=5)) => Ok(1 << (nth - 1)),
+            _ => {
+                Err(Wrong::error(format!("`{}`: `#` takes a number from 1 to 5, or L", self.text))
+                    .help("`fri#3` is the third Friday of the month, `fri#L` the last"))
+            }
+        }
     }
 
     /// Adds `first..=last` in steps; a range whose end is before its start goes round.
@@ -392,16 +452,28 @@ impl Field<'_> {
         if letters == 0 || self.kind.names().is_empty() {
             return Err(self.unexpected(rest));
         }
-        // `friL`: the last friday.
-        let is_last = letters == 4 && self.kind == Weekday && matches!(rest[3], b'L' | b'l');
-        let word = &rest[..if is_last { 3 } else { letters }];
-        let found = self.kind.names().iter().position(|n| word.eq_ignore_ascii_case(n.as_bytes()));
-        match found {
-            Some(index) => {
+        // Letters of ASCII are always text.
+        let word = str::from_utf8(&rest[..letters]).unwrap_or_default();
+        // `friL`, `fridayL`: the last friday. No name of a day ends so.
+        let word = match word.strip_suffix(['L', 'l']) {
+            Some(name) if self.kind == Weekday && self.named(name).is_some() => name,
+            _ => word,
+        };
+        match self.named(word) {
+            Some(value) => {
                 *rest = &rest[word.len()..];
-                Ok(index as u32 + min)
+                Ok(value)
             }
-            None => Err(self.unknown_name(&String::from_utf8_lossy(word))),
+            None => Err(self.unknown_name(word)),
+        }
+    }
+
+    /// The number of a name.
+    fn named(&self, word: &str) -> Option<u32> {
+        match self.kind {
+            Month => names::month(word).map(|month| month as u32 + 1),
+            Weekday => names::weekday(word).map(|day| (day as u32 + 1) % 7),
+            _ => None,
         }
     }
 
@@ -433,7 +505,7 @@ impl Field<'_> {
                     .help(format!("it matches only {min}; write that, or use a smaller step")),
             );
         } else if full && size % step != 0 {
-            *warning = Some(uneven_step(step, self.kind));
+            *warning = Some(wrong::uneven_step(step, self.kind));
         }
         Ok(step)
     }
@@ -477,7 +549,7 @@ impl Field<'_> {
         Ok(())
     }
 
-    /// After `L` in the day-of-month field: `L`, `L-3`, `LW`.
+    /// After `L` in the day-of-month field: `L`, `L-3`, `L-3W`, `LW`.
     fn last_day(&mut self, rest: &mut &[u8]) -> Result<(), Wrong> {
         match rest.first() {
             Some(b'W' | b'w') => {
@@ -490,65 +562,22 @@ impl Field<'_> {
                     Wrong::error(format!("`{}`: `L-` takes a number from 0 to 30", self.text))
                         .help("`L-3` is three days before the last day of the month")
                 })?;
-                self.more.from_end |= 1 << before;
+                if let Some(b'W' | b'w') = rest.first() {
+                    *rest = &rest[1..];
+                    self.more.nearest_from_end |= 1 << before;
+                } else {
+                    self.more.from_end |= 1 << before;
+                }
             }
             _ => self.more.from_end |= 1,
         }
         Ok(())
     }
+}
 
-    #[cold]
-    fn out_of_range(&self, value: u32) -> Wrong {
-        let (name, allowed) = (self.kind.name(), self.kind.allowed());
-        let wrong = match value {
-            // It did not fit, so this is not what was typed.
-            u32::MAX => Wrong::error(format!("`{}`: out of range {allowed}", self.text)),
-            _ => Wrong::error(format!("{name} {value} is out of range {allowed}")),
-        };
-        match (self.kind, value) {
-            (Hour, 24) => wrong.help("midnight is hour 0"),
-            (Second | Minute, 60) => wrong.help(format!("{name}s go from 0 to 59")),
-            _ => wrong,
-        }
-    }
-
-    #[cold]
-    fn unknown_name(&self, word: &str) -> Wrong {
-        let kind = self.kind.name();
-        let wrong = Wrong::error(format!("`{word}` is not a {kind}"));
-        if self.kind == Weekday && word.eq_ignore_ascii_case("L") {
-            return wrong.help("`5L` or `friL` is the last Friday of the month; Saturday is `sat`");
-        }
-        let lower = word.to_ascii_lowercase();
-        match super::nearest_name(&lower, self.kind.names()) {
-            Some(name) => wrong.help(format!("did you mean `{name}`?")),
-            None => wrong.help(format!("allowed: {}", self.kind.allowed())),
-        }
-    }
-
-    #[cold]
-    fn unexpected(&self, rest: &[u8]) -> Wrong {
-        let (text, kind, allowed) = (self.text, self.kind.name(), self.kind.allowed());
-        let rest = String::from_utf8_lossy(rest);
-        let wrong = match rest.chars().next() {
-            None => Wrong::error(format!("the {kind} field `{text}` ends too early")),
-            Some(char) => Wrong::error(format!("unexpected `{char}` in the {kind} field `{text}`")),
-        };
-        match rest.chars().next() {
-            Some('~') => {
-                wrong.help("for a value that differs from job to job, use `H` or `H(0-29)`")
-            }
-            _ if text.contains('#') => match self.kind {
-                Weekday => wrong.help("`fri#3` is the third Friday of the month"),
-                _ => wrong.help("`fri#3` belongs in the day-of-week field"),
-            },
-            Some('L' | 'l') => {
-                wrong.help("`L` belongs in the day-of-month field, `5L` in day-of-week")
-            }
-            Some('W' | 'w') => wrong.help("`15W` belongs in the day-of-month field"),
-            _ => wrong.help(format!("allowed: {allowed}, `a-b`, `*/n` and lists of them")),
-        }
-    }
+/// Whether the word stands there that other crons have for `L`.
+fn starts_with_last(rest: &[u8]) -> bool {
+    rest.get(..4).is_some_and(|word| word.eq_ignore_ascii_case(b"last"))
 }
 
 /// The digits at the start of `rest`, as a number; saturates, so that it stays out of range.
@@ -564,37 +593,6 @@ fn number(rest: &mut &[u8]) -> Option<u32> {
             .iter()
             .fold(0, |n: u32, digit| n.saturating_mul(10).saturating_add(u32::from(digit - b'0'))),
     )
-}
-
-/// The warning for a step that does not divide its field.
-#[cold]
-fn uneven_step(step: u32, kind: Kind) -> Wrong {
-    let (name, size) = (kind.name(), kind.size());
-    let (min, _) = kind.range();
-    let last = min + (size - 1) / step * step;
-    let wrong = match kind {
-        Day => Wrong::warning(format!("a step of {step} starts again at day 1 of each month")),
-        Weekday => {
-            Wrong::warning(format!("a step of {step} does not divide the 7 days of the week"))
-        }
-        _ => Wrong::warning(format!("a step of {step} does not divide the {size} {name}s evenly")),
-    };
-    let unit = match kind {
-        Second => Some((60, "s")),
-        Minute => Some((60, "m")),
-        Hour => Some((24, "h")),
-        Day | Month | Weekday => None,
-    };
-    match (unit, kind) {
-        (Some((_, unit)), _) => wrong.help(format!(
-            "from {last} to {min} is only {}{unit}; for a fixed interval use `interval = \
-             \"{step}{unit}\"`",
-            size - last + min
-        )),
-        (None, Day) => wrong.help("to run every few days, use `interval` or list the days"),
-        (None, Weekday) => wrong.help("list the days by name: `mon,wed,fri`"),
-        (None, _) => wrong.help(format!("after {name} {last} comes {name} {min}")),
-    }
 }
 
 #[cfg(test)]

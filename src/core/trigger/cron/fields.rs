@@ -9,10 +9,10 @@
 use std::ops::Range;
 
 use super::schedule::{
-    ALL_DAYS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, MAX_YEAR, More, NTH_LAST, Parts,
-    Schedule, Years,
+    ALL_DAYS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, FIRST_YEAR, MAX_YEAR, More, NTH_LAST,
+    Parts, Schedule, Years,
 };
-use crate::core::names::{SHORT_MONTHS, SHORT_WEEKDAYS};
+use crate::core::names::{self, SHORT_MONTHS, SHORT_WEEKDAYS};
 use crate::core::trigger::flaw::Flaw;
 
 /// A field of the table form, APScheduler's names, most significant first.
@@ -57,7 +57,7 @@ impl Field {
     }
 
     fn range(self) -> (u32, u32) {
-        let years = (1970, MAX_YEAR as u32);
+        let years = (FIRST_YEAR as u32, MAX_YEAR as u32);
         [years, (1, 12), (1, 31), (1, 53), (0, 6), (0, 23), (0, 59), (0, 59)][self as usize]
     }
 
@@ -284,12 +284,15 @@ impl Reader<'_> {
 
     /// `jan`, `jan-mar`, `mon`, `mon-fri`.
     fn named(&mut self, text: &str, span: Range<usize>) -> bool {
-        let (field, names, min) = (self.field, self.field.names(), self.field.range().0);
+        let (field, all, min) = (self.field, self.field.names(), self.field.range().0);
         let (first, last) = match text.split_once('-') {
             Some((first, last)) => (first, Some(last)),
             None => (text, None),
         };
-        let index = |name: &str| names.iter().position(|n| n.eq_ignore_ascii_case(name));
+        let index = |name: &str| match field {
+            Field::Month => names::month(name),
+            _ => names::weekday(name),
+        };
         let is_name =
             |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphabetic());
         for name in [Some(first), last].into_iter().flatten() {
@@ -298,7 +301,7 @@ impl Reader<'_> {
             }
             if index(name).is_none() {
                 let key = field.key();
-                let help = self.nearest_name(name, names);
+                let help = self.nearest_name(name, all);
                 return self.error(span, format!("`{name}` is not a {key}"), help);
             }
         }
@@ -306,8 +309,8 @@ impl Reader<'_> {
             return self.not_an_expression(text, span);
         };
         if last < first {
-            let (from, to) = (names[first], names[last]);
-            let help = does_not_wrap(&[from, names[names.len() - 1]], &[names[0], to]);
+            let (from, to) = (all[first], all[last]);
+            let help = does_not_wrap(&[from, all[all.len() - 1]], &[all[0], to]);
             return self.error(span, format!("the range `{text}` runs backwards"), help);
         }
         self.open |= text.contains('-');
@@ -334,9 +337,7 @@ impl Reader<'_> {
             self.more.from_end |= 1;
             return true;
         };
-        let Some(weekday_index) =
-            SHORT_WEEKDAYS.iter().position(|n| n.eq_ignore_ascii_case(weekday))
-        else {
+        let Some(weekday_index) = names::weekday(weekday) else {
             let help = self.nearest_name(weekday, &SHORT_WEEKDAYS);
             return self.error(span, format!("`{weekday}` is not a weekday"), help);
         };

@@ -13,6 +13,9 @@ use crate::core::civil;
 /// Seconds in a day.
 pub(crate) const DAY: i64 = 86_400;
 
+/// The year that a `*` of years begins with, as in APScheduler and Quartz.
+pub(crate) const FIRST_YEAR: i32 = 1970;
+
 /// The last year any schedule reaches, as in APScheduler.
 pub(crate) const MAX_YEAR: i32 = 9999;
 
@@ -62,6 +65,8 @@ pub(crate) struct More {
     pub(crate) from_end: u32,
     /// Bit n: the weekday nearest to day n (`15W`); bit 0: the last weekday (`LW`).
     pub(crate) nearest: u32,
+    /// Bit n: the weekday nearest to the day n days before the last (`L-3W`).
+    pub(crate) nearest_from_end: u32,
     /// ISO weeks.
     pub(crate) weeks: u64,
     /// Years; empty: every year.
@@ -77,6 +82,7 @@ impl Default for More {
             weekday_nth: [0; 7],
             from_end: 0,
             nearest: 0,
+            nearest_from_end: 0,
             weeks: ALL_WEEKS,
             years: Vec::new(),
             impossible_months: 0,
@@ -97,7 +103,7 @@ pub(crate) struct Years {
 
 impl Years {
     /// The first of these years that is not before `year`.
-    fn at_or_after(&self, year: i32) -> Option<i32> {
+    pub(crate) fn at_or_after(&self, year: i32) -> Option<i32> {
         let year = if year <= self.first {
             self.first
         } else {
@@ -129,7 +135,8 @@ impl Schedule {
             parts;
         // What a plain set says already need not be said again, least of all slowly.
         if days == ALL_DAYS {
-            (more.nth, more.from_end, more.nearest) = ([0; 7], 0, 0);
+            (more.nth, more.from_end) = ([0; 7], 0);
+            (more.nearest, more.nearest_from_end) = (0, 0);
         }
         for (weekday, nth) in more.weekday_nth.iter_mut().enumerate() {
             if weekdays & (1 << weekday) != 0 {
@@ -186,7 +193,7 @@ impl Schedule {
         }
         let (mut days_beyond, mut weekdays_beyond) = (false, false);
         if let Some(more) = &self.more {
-            days_beyond = more.from_end | more.nearest != 0 || more.nth != [0; 7];
+            days_beyond = more.has_days();
             weekdays_beyond = more.weekday_nth != [0; 7];
         }
         let by_weekday = self.weekdays != 0 || weekdays_beyond;
@@ -414,7 +421,9 @@ impl Schedule {
             .chain([self.months.into(), self.weekdays.into(), flags])
             .chain(more.nth.iter().chain(&more.weekday_nth).map(|&bits| bits.into()))
             .chain(more_plain)
-            .chain(years.map(|year| year as u64));
+            .chain(years.map(|year| year as u64))
+            // What came later is not there where it says nothing: those before it stay the same.
+            .chain((more.nearest_from_end != 0).then_some(more.nearest_from_end.into()));
         words.flat_map(u64::to_le_bytes).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         })
@@ -422,6 +431,11 @@ impl Schedule {
 }
 
 impl More {
+    /// Whether it adds to the day-of-month set.
+    pub(crate) fn has_days(&self) -> bool {
+        self.from_end | self.nearest | self.nearest_from_end != 0 || self.nth != [0; 7]
+    }
+
     /// The days of the month that are not plain numbers.
     fn days(&self, len: u32, first_weekday: u32) -> u32 {
         let mut days = nth_as_days(&self.nth, len, first_weekday);
@@ -432,6 +446,9 @@ impl More {
         }
         for day in bits(self.nearest) {
             days |= nearest_weekday(day, len, first_weekday);
+        }
+        for before in bits(self.nearest_from_end).filter(|before| *before < len) {
+            days |= nearest_weekday(len - before, len, first_weekday);
         }
         days
     }

@@ -39,6 +39,7 @@ fn says(kind: Kind, schedule: &Schedule) -> String {
             let names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
             bits(schedule.weekdays().into()).map(|day| names[day as usize].to_owned()).collect()
         }
+        Year => more.years.iter().map(|y| format!("{}-{}/{}", y.first, y.last, y.step)).collect(),
     };
     match kind {
         Day => {
@@ -46,6 +47,7 @@ fn says(kind: Kind, schedule: &Schedule) -> String {
                 0 => "LW".to_owned(),
                 day => format!("{day}W"),
             }));
+            words.extend(bits(more.nearest_from_end).map(|before| format!("L-{before}W")));
             words.extend(bits(more.from_end).map(|before| format!("L-{before}")));
             assert_eq!(more.nth, [0; 7]);
         }
@@ -65,9 +67,9 @@ fn says(kind: Kind, schedule: &Schedule) -> String {
 
 /// One field among stars.
 fn alone(kind: Kind, text: &str) -> String {
-    let mut fields = ["0", "*", "*", "*", "*", "*"];
+    let mut fields = ["0", "*", "*", "*", "*", "*", "*"];
     fields[kind as usize] = text;
-    fields.join(" ")
+    fields[..if kind == Year { 7 } else { 6 }].join(" ")
 }
 
 #[test]
@@ -151,7 +153,42 @@ fn every_expression_means_what_it_should() {
         (Weekday, "thu-tue/2", "mon thu sat"),
         (Weekday, "*/2", "tue thu sat sun"),
         (Weekday, "*/7", "sun"),
-        (Weekday, "mon/2", "mon wed fri sun"),
+        // The week ends with Saturday, as where this form comes from.
+        (Weekday, "mon/2", "mon wed fri"),
+        (Weekday, "mon/3", "mon thu"),
+        (Weekday, "1/1", "mon tue wed thu fri sat"),
+        (Weekday, "0/3", "wed sat sun"),
+        (Weekday, "7/3", "sun"),
+        (Weekday, "6/5", "sat"),
+        (Weekday, "1-7/3", "mon thu sun"),
+        (Weekday, "monday,tues,Wednesday", "mon tue wed"),
+        (Weekday, "thurs,THUR,weds,wednes", "wed thu"),
+        (Weekday, "Friday-monday", "mon fri sat sun"),
+        (Weekday, "monday-friday/2", "mon wed fri"),
+        (Weekday, "fridayL,satl", "friL satL"),
+        (Weekday, "fri#L,SUNDAY#l", "friL sunL"),
+        (Weekday, "fri#-1", "friL"),
+        (Weekday, "mon-wed#1", "mon#1 tue#1 wed#1"),
+        (Weekday, "sat-mon#2", "mon#2 sat#2 sun#2"),
+        (Weekday, "5-7#L", "friL satL sunL"),
+        (Weekday, "mon-friL", "monL tueL wedL thuL friL"),
+        (Month, "January-June/2", "1 3 5"),
+        (Month, "SEPT,february,oct", "2 9 10"),
+        (Month, "november-feb", "1 2 11 12"),
+        (Day, "L-3W", "L-3W"),
+        (Day, "l-0w,L-1", "L-0W L-1"),
+        (Year, "*", ""),
+        (Year, "?", ""),
+        (Year, "*/1", ""),
+        (Year, "2027,*", ""),
+        (Year, "2027", "2027-2027/1"),
+        (Year, "2027,2029,2027", "2027-2027/1 2029-2029/1"),
+        (Year, "2027-2030", "2027-2030/1"),
+        (Year, "2027-2030/2", "2027-2030/2"),
+        (Year, "2027-2030/9", "2027-2027/1"),
+        (Year, "2024/4", "2024-9999/4"),
+        (Year, "*/2", "1970-9999/2"),
+        (Year, "1,9999", "1-1/1 9999-9999/1"),
         (Weekday, "?", "mon tue wed thu fri sat sun"),
         (Weekday, "5L", "friL"),
         (Weekday, "friL", "friL"),
@@ -165,6 +202,32 @@ fn every_expression_means_what_it_should() {
     ];
     for (kind, text, wanted) in rows {
         assert_eq!(says(kind, &read(&alone(kind, text), "job")), wanted, "{kind:?} {text}");
+    }
+}
+
+#[test]
+fn a_year_behind_five_fields_is_read_where_it_makes_no_other_sense() {
+    // What is read, as seven fields; none where nothing is said.
+    let rows = [
+        ("30 1 * * * 2018", Some("0 30 1 * * * 2018")),
+        ("0 0 L 1 * 2011", Some("0 0 0 L 1 * 2011")),
+        ("* * 13 * Fri *", Some("0 * * 13 * Fri *")),
+        ("0 9 13 3 * 2016-2020/2", Some("0 0 9 13 3 * 2016-2020/2")),
+        ("0 0 1 1 * *", None),
+        ("0 0 1 1 * 5", None),
+    ];
+    for (text, seven) in rows {
+        let mut flaws = Vec::new();
+        let parsed = parse(text, "job", &mut flaws);
+        let expected = seven.unwrap_or(text);
+        assert_eq!(parsed, Some(Crontab::Schedule(read(expected, "job"))), "{text}");
+        let helps: Vec<&str> = flaws.iter().filter_map(|flaw| flaw.help.as_deref()).collect();
+        let help = seven.map(|seven| format!("with a year, write all seven: `{seven}`"));
+        assert_eq!(helps, help.iter().map(|help| &**help).collect::<Vec<_>>(), "{text}");
+        assert!(flaws.iter().all(|flaw| flaw.severity == Severity::Warning), "{text}");
+    }
+    for text in ["0 0 0 1 13 *", "0 0 1 1 13 2027", "61 0 1 1 * 2027", "0 0 1 * * 27"] {
+        assert_eq!(parse(text, "job", &mut Vec::new()), None, "{text}");
     }
 }
 
@@ -345,40 +408,212 @@ fn errors() {
                 ),
             ),
             (
-                "* * * *",
-                "* * * *",
-                "4 fields where a cron expression has 5, or 6 with seconds first",
-                Some("the order is: minute hour day-of-month month day-of-week"),
+                "20 15 * *",
+                "20 15 * *",
+                "4 fields where a cron expression has 5, 6 with the second first, or 7 with second and year",
+                Some(
+                    "did you mean `20 15 * * *`? The order is: minute hour day-of-month month day-of-week",
+                ),
             ),
             (
                 "*",
                 "*",
-                "1 field where a cron expression has 5, or 6 with seconds first",
+                "1 field where a cron expression has 5, 6 with the second first, or 7 with second and year",
                 Some("the order is: minute hour day-of-month month day-of-week"),
             ),
             (
-                "* * * * * * *",
-                "* * * * * * *",
-                "7 fields where a cron expression has 5, or 6 with seconds first",
-                Some("to set a year, use the table form: `cron = { year = 2027, month = 1 }`"),
-            ),
-            (
                 "* * * * * * * * *",
                 "* * * * * * * * *",
-                "9 fields where a cron expression has 5, or 6 with seconds first",
-                Some("the order is: [second] minute hour day-of-month month day-of-week"),
+                "9 fields where a cron expression has 5, 6 with the second first, or 7 with second and year",
+                Some("the order is: [second] minute hour day-of-month month day-of-week [year]"),
             ),
             (
                 "TZ=UTC 0 0 * * *",
                 "TZ=UTC",
                 "a time zone is not part of the expression",
-                Some("set the job's `timezone`"),
+                Some("set the job's `timezone = \"UTC\"`"),
             ),
             (
                 "CRON_TZ=Europe/Berlin 0 0 * * *",
                 "CRON_TZ=Europe/Berlin",
                 "a time zone is not part of the expression",
-                Some("set the job's `timezone`"),
+                Some("set the job's `timezone = \"Europe/Berlin\"`"),
+            ),
+            (
+                "TZ=America/New_York 0 0 * * * ?",
+                "TZ=America/New_York",
+                "a time zone is not part of the expression",
+                Some("set the job's `timezone = \"America/New_York\"`"),
+            ),
+            (
+                "0 18 * * fri-sun UTC",
+                "UTC",
+                "a time zone is not part of the expression",
+                Some("set the job's `timezone = \"UTC\"`"),
+            ),
+            (
+                "0 0 18 * * * Africa/Asmera",
+                "Africa/Asmera",
+                "a time zone is not part of the expression",
+                Some("set the job's `timezone = \"Africa/Asmera\"`"),
+            ),
+            (
+                "@weekdays",
+                "@weekdays",
+                "unknown macro `@weekdays`",
+                Some("write `0 0 * * mon-fri`"),
+            ),
+            ("@5Minutes", "@5Minutes", "unknown macro `@5Minutes`", Some("write `*/5 * * * *`")),
+            (
+                "@every 1h30m",
+                "@every 1h30m",
+                "unknown macro `@every 1h30m`",
+                Some("to run at a fixed interval, use `interval = \"1h30m\"` instead of `cron`"),
+            ),
+            (
+                "/10 * * * *",
+                "/10",
+                "unexpected `/` in the minute field `/10`",
+                Some("did you mean `*/10`?"),
+            ),
+            ("0 0 * * L5", "L5", "`L` is not a day of week", Some("did you mean `5L`?")),
+            ("0 0 * * L3-5", "L3-5", "`L` is not a day of week", Some("did you mean `3-5L`?")),
+            ("0 0 * * lFRI", "lFRI", "`lFRI` is not a day of week", Some("did you mean `FRIL`?")),
+            (
+                "0 0 29-L * *",
+                "29-L",
+                "unexpected `L` in the day of month field `29-L`",
+                Some("did you mean `29-31`?"),
+            ),
+            (
+                "35 * 1-l/8 * *",
+                "1-l/8",
+                "unexpected `l` in the day of month field `1-l/8`",
+                Some("did you mean `1-31/8`?"),
+            ),
+            (
+                "0 0 3L * ?",
+                "3L",
+                "unexpected `L` in the day of month field `3L`",
+                Some(
+                    "`L-3` is three days before the last day of the month; `3L` belongs in the day-of-week field",
+                ),
+            ),
+            (
+                "0 0 LW-2 * ?",
+                "LW-2",
+                "unexpected `-` in the day of month field `LW-2`",
+                Some("`L-2W` is the weekday nearest to that day"),
+            ),
+            (
+                "0 0 -1 * *",
+                "-1",
+                "unexpected `-` in the day of month field `-1`",
+                Some("did you mean `L`, the last day of the month?"),
+            ),
+            (
+                "0 0 -4 * *",
+                "-4",
+                "unexpected `-` in the day of month field `-4`",
+                Some("did you mean `L-3`?"),
+            ),
+            (
+                "0 0 last * *",
+                "last",
+                "unexpected `l` in the day of month field `last`",
+                Some("did you mean `L`?"),
+            ),
+            (
+                "R 3 * * *",
+                "R",
+                "unexpected `R` in the minute field `R`",
+                Some("for a value that differs from job to job, use `H` or `H(0-29)`"),
+            ),
+            (
+                "0 3 * * R",
+                "R",
+                "`R` is not a day of week",
+                Some("for a value that differs from job to job, use `H`"),
+            ),
+            (
+                "0 9,,19 * * *",
+                "9,,19",
+                "an empty item in the hour field `9,,19`",
+                Some("did you mean `9,19`?"),
+            ),
+            (
+                ",8 * * * *",
+                ",8",
+                "an empty item in the minute field `,8`",
+                Some("did you mean `8`?"),
+            ),
+            (
+                ", * * * *",
+                ",",
+                "an empty item in the minute field `,`",
+                Some("allowed: 0-59, `a-b`, `*/n` and lists of them"),
+            ),
+            (
+                "0 3 * * mon&tue",
+                "mon&tue",
+                "unexpected `&` in the day of week field `mon&tue`",
+                Some("did you mean `mon,tue`?"),
+            ),
+            (
+                "0 3 1-7 * 2&",
+                "2&",
+                "unexpected `&` in the day of week field `2&`",
+                Some(
+                    "for days that match both fields, use the table form: `cron = { day = \"1-7\", day_of_week = \"mon\", hour = 9 }`",
+                ),
+            ),
+            (
+                "0 12 1 * +5",
+                "+5",
+                "unexpected `+` in the day of week field `+5`",
+                Some(
+                    "for days that match both fields, use the table form: `cron = { day = \"1-7\", day_of_week = \"mon\", hour = 9 }`",
+                ),
+            ),
+            (
+                "0 8 * * 1%2",
+                "1%2",
+                "unexpected `%` in the day of week field `1%2`",
+                Some("for every other week, use `interval = { weeks = 2 }` with a `start_date`"),
+            ),
+            (
+                "0 9|10 * * *",
+                "9|10",
+                "unexpected `|` in the hour field `9|10`",
+                Some(
+                    "the items of a list are separated by commas; several schedules are an array: `cron = [\"0 9 * * *\", \"30 17 * * *\"]`",
+                ),
+            ),
+            (
+                "0 0 * * fri#-2",
+                "fri#-2",
+                "`fri#-2`: `#` takes a number from 1 to 5, or L",
+                Some("`fri#3` is the third Friday of the month, `fri#L` the last"),
+            ),
+            ("0 0 0 1 1 * 0", "0", "year 0 is out of range 1-9999", None),
+            ("0 0 0 1 1 * 10000", "10000", "year 10000 is out of range 1-9999", None),
+            (
+                "0 0 0 1 1 * L",
+                "L",
+                "unexpected `L` in the year field `L`",
+                Some("allowed: 1-9999, `a-b`, `a-b/n`, `*`"),
+            ),
+            (
+                "0 0 0 1 1 * 2030-2027",
+                "2030-2027",
+                "the range of years `2030-2027` runs backwards",
+                Some("the earlier year comes first"),
+            ),
+            (
+                "0 0 0 1 1 * */0",
+                "*/0",
+                "a step of 0 in the year field",
+                Some("a step must be at least 1, as in `*/5`"),
             ),
             ("@dayly", "@dayly", "unknown macro `@dayly`", Some("did you mean `@daily`?")),
             (
@@ -428,14 +663,14 @@ fn errors() {
                 "`99999999999999999999`: out of range 0-59",
                 None,
             ),
-            ("* * * january *", "january", "`january` is not a month", Some("did you mean `jan`?")),
-            ("* * * sept *", "sept", "`sept` is not a month", Some("did you mean `sep`?")),
+            ("* * * janury *", "janury", "`janury` is not a month", Some("did you mean `jan`?")),
+            ("* * * sepp *", "sepp", "`sepp` is not a month", Some("did you mean `sep`?")),
             ("* * * xyz *", "xyz", "`xyz` is not a month", Some("allowed: 1-12 or jan-dec")),
             ("* * * jann *", "jann", "`jann` is not a month", Some("did you mean `jan`?")),
             (
-                "* * * * monday",
-                "monday",
-                "`monday` is not a day of week",
+                "* * * * monnday",
+                "monnday",
+                "`monnday` is not a day of week",
                 Some("did you mean `mon`?"),
             ),
             ("* * * * mno", "mno", "`mno` is not a day of week", Some("did you mean `mon`?")),
@@ -502,20 +737,20 @@ fn errors() {
             (
                 "1, * * * *",
                 "1,",
-                "the minute field `1,` ends too early",
-                Some("allowed: 0-59, `a-b`, `*/n` and lists of them"),
+                "an empty item in the minute field `1,`",
+                Some("did you mean `1`?"),
             ),
             (
                 ",1 * * * *",
                 ",1",
-                "unexpected `,` in the minute field `,1`",
-                Some("allowed: 0-59, `a-b`, `*/n` and lists of them"),
+                "an empty item in the minute field `,1`",
+                Some("did you mean `1`?"),
             ),
             (
                 "1,,2 * * * *",
                 "1,,2",
-                "unexpected `,` in the minute field `1,,2`",
-                Some("allowed: 0-59, `a-b`, `*/n` and lists of them"),
+                "an empty item in the minute field `1,,2`",
+                Some("did you mean `1,2`?"),
             ),
             (
                 "1-2-3 * * * *",
@@ -574,20 +809,20 @@ fn errors() {
             (
                 "* * * * fri#0",
                 "fri#0",
-                "`fri#0`: `#` takes a number from 1 to 5",
-                Some("`fri#3` is the third Friday of the month, `friL` the last"),
+                "`fri#0`: `#` takes a number from 1 to 5, or L",
+                Some("`fri#3` is the third Friday of the month, `fri#L` the last"),
             ),
             (
                 "* * * * fri#6",
                 "fri#6",
-                "`fri#6`: `#` takes a number from 1 to 5",
-                Some("`fri#3` is the third Friday of the month, `friL` the last"),
+                "`fri#6`: `#` takes a number from 1 to 5, or L",
+                Some("`fri#3` is the third Friday of the month, `fri#L` the last"),
             ),
             (
                 "* * * * fri#",
                 "fri#",
-                "`fri#`: `#` takes a number from 1 to 5",
-                Some("`fri#3` is the third Friday of the month, `friL` the last"),
+                "`fri#`: `#` takes a number from 1 to 5, or L",
+                Some("`fri#3` is the third Friday of the month, `fri#L` the last"),
             ),
             (
                 "* * * * #3",

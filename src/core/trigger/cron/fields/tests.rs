@@ -269,7 +269,7 @@ fn errors() {
             ),
             (Month, "0", "0", "month 0 is out of range 1-12", Some("allowed: 1-12 or jan-dec")),
             (Month, "13", "13", "month 13 is out of range 1-12", Some("allowed: 1-12 or jan-dec")),
-            (Month, "january", "january", "`january` is not a month", Some("did you mean `jan`?")),
+            (Month, "janury", "janury", "`janury` is not a month", Some("did you mean `jan`?")),
             (Month, "jna", "jna", "`jna` is not a month", Some("did you mean `jan`?")),
             (
                 Month,
@@ -435,9 +435,9 @@ fn errors() {
             ),
             (
                 DayOfWeek,
-                "monday",
-                "monday",
-                "`monday` is not a day_of_week",
+                "monnday",
+                "monnday",
+                "`monnday` is not a day_of_week",
                 Some("did you mean `mon`?"),
             ),
             (DayOfWeek, "mno", "mno", "`mno` is not a day_of_week", Some("did you mean `mon`?")),
