@@ -21,9 +21,18 @@ pub mod url;
 use std::time::Duration;
 
 use crate::core::event::RunId;
-use crate::core::instant::Instant;
+use crate::core::instant::{Instant, Mono};
 use crate::core::outcome::Outcome;
 pub use crate::core::route::{Habit, Kind, Route, Secret, Service, Smtp};
+
+/// When something wants to be called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakeup {
+    /// By the clock that is never set.
+    pub mono: Option<Mono>,
+    /// By the wall clock.
+    pub wall: Option<Instant>,
+}
 
 /// One thing to tell of one job (or of none: [`Kind::Test`]) on one route.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::command::Command;
+use super::instant::Instant;
+use super::window::Windows;
+use super::zone::Zone;
 
 /// What a notification says. In the order in which people are to see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -121,6 +124,10 @@ pub struct Route {
     pub most: usize,
     /// How much of what a run has printed goes along, in bytes: its end.
     pub output: usize,
+    /// When it rests: what there is to tell then goes at the end of that.
+    pub except: Windows,
+    /// On whose clocks.
+    pub zone: Zone,
     /// Where a message goes that could not be delivered here: the name of another route.
     pub fallback: Option<Box<str>>,
 }
@@ -139,8 +146,15 @@ impl Route {
             pause,
             most,
             output,
+            except: Windows::default(),
+            zone: Zone::utc(),
             fallback: None,
         }
+    }
+
+    /// Until when it rests, if it does so at that time.
+    pub fn rests_until(&self, at: Instant) -> Option<Instant> {
+        self.except.end(at, &self.zone)
     }
 
     /// Whether it is to hear of that.

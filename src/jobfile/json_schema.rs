@@ -202,6 +202,11 @@ fn notify() -> Value {
             "gather": described("How long to wait for more before a message", duration()),
             "pause": described("The least time between two messages", duration()),
             "output": described("How much of a run's output goes along", size()),
+            "except": described(
+                "When it rests, as 22:00..07:00 or sat..sun: what there is to tell waits until then",
+                strings(0),
+            ),
+            "timezone": described("The zone of `except`; by default, the scheduler's", text()),
             "fallback": described("The route for what cannot be delivered here", text()),
         }),
     );

@@ -145,6 +145,7 @@ impl Loader<'_> {
             defaults: sections.defaults.places.clone(),
             scheduler_timezone: sections.timezone.as_ref().map(|(_, place)| *place),
         });
+        let routes = sections.routes.in_zone(&zone).into();
         let settings = Settings {
             zone,
             stop_grace: sections.stop_grace,
@@ -153,7 +154,7 @@ impl Loader<'_> {
             keep: sections.keep,
             fleet: sections.fleet.clone(),
             elsewhere: elsewhere.into(),
-            routes: sections.routes.routes.clone().into(),
+            routes,
         };
         let set = JobSet { settings, executors: sections.executors.clone(), jobs };
         let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();

@@ -1,22 +1,26 @@
 //! `[notify.NAME]`: the ways to tell people. What they mean is said at [`Route`].
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::tree::{Key, Node, Table, Value};
 use super::value::Scope;
-use super::{command, options};
+use super::{command, options, sections};
+use crate::core::instant::Instant;
 use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
 use crate::core::notify::url::Url;
 use crate::core::notify::{Kind, Route, Secret, Service, Smtp};
+use crate::core::window::{FORMS, Windows};
+use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Problems, Span};
 
 /// The keys that say where a route leads; a route has one of them.
 pub(super) const SERVICES: [&str; 9] =
     ["webhook", "slack", "discord", "ntfy", "gotify", "telegram", "pagerduty", "mail", "command"];
 /// Those that may stand beside every service.
-const COMMON: [&str; 7] = ["on", "after", "again", "gather", "pause", "output", "fallback"];
+const COMMON: [&str; 9] =
+    ["on", "after", "again", "gather", "pause", "output", "except", "timezone", "fallback"];
 /// The most of what a run has printed that goes along.
 const MOST_OUTPUT: u32 = 16 * 1024;
 /// No longer name is needed anywhere.
@@ -31,11 +35,13 @@ pub(super) struct Routes {
     places: HashMap<Box<str>, Place>,
     /// Where fallbacks are named.
     fallbacks: Vec<(Box<str>, Box<str>, Place)>,
+    /// Those that name no zone.
+    without_zone: HashSet<Box<str>>,
 }
 
 impl Routes {
     /// Reads `[notify]` of a file.
-    pub(super) fn read(&mut self, value: &Value<'_>, scope: &mut Scope<'_>) {
+    pub(super) fn read(&mut self, value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) {
         let Some(table) = scope.table(value, "a table: [notify.NAME]") else { return };
         for (key, value) in &table.entries {
             let place = scope.place(key.span);
@@ -52,8 +58,11 @@ impl Routes {
                 continue;
             }
             let Some(table) = route_table(key, value, scope) else { continue };
-            if let Some((route, fallback)) = route(key, table, scope) {
+            if let Some((route, fallback)) = route(key, table, scope, zones) {
                 self.fallbacks.extend(fallback);
+                if !table.entries.iter().any(|(key, _)| key.text == "timezone") {
+                    self.without_zone.insert(route.name.clone());
+                }
                 self.routes.push(route);
             }
         }
@@ -71,6 +80,15 @@ impl Routes {
             }
         }
         good
+    }
+
+    /// All of them, where `zone` is that of those that name none.
+    pub(super) fn in_zone(&self, zone: &Zone) -> Vec<Route> {
+        let with_zone = |route: &Route| match self.without_zone.contains(&route.name) {
+            true => Route { zone: zone.clone(), ..route.clone() },
+            false => route.clone(),
+        };
+        self.routes.iter().map(with_zone).collect()
     }
 
     /// Whether there is a route of this name, good or not.
@@ -156,7 +174,12 @@ fn beside(service: &str) -> &'static [&'static str] {
 
 type Fallback = Option<(Box<str>, Box<str>, Place)>;
 
-fn route(key: &Key<'_>, table: &Table<'_>, scope: &mut Scope<'_>) -> Option<(Route, Fallback)> {
+fn route(
+    key: &Key<'_>,
+    table: &Table<'_>,
+    scope: &mut Scope<'_>,
+    zones: &Database,
+) -> Option<(Route, Fallback)> {
     let mut parts = Parts { good: !table.broken, ..Parts::default() };
     for (key, value) in &table.entries {
         if let Some(service) = SERVICES.into_iter().find(|name| *name == key.text) {
@@ -191,13 +214,14 @@ fn route(key: &Key<'_>, table: &Table<'_>, scope: &mut Scope<'_>) -> Option<(Rou
             }
         }
     }
-    finish(key, &mut parts, scope)
+    finish(key, &mut parts, scope, zones)
 }
 
 fn finish(
     key: &Key<'_>,
     parts: &mut Parts<'_, '_>,
     scope: &mut Scope<'_>,
+    zones: &Database,
 ) -> Option<(Route, Fallback)> {
     let to = service(parts, scope);
     // What is beside it is read, whatever is wrong with where it leads.
@@ -212,6 +236,10 @@ fn finish(
     let output = read(parts, "output", plain.output, scope, |value, scope| {
         Some(scope.size(value, MOST_OUTPUT)? as usize)
     });
+    let zone = read(parts, "timezone", plain.zone, scope, |value, scope| {
+        sections::timezone(value, scope, zones)
+    });
+    let except = read(parts, "except", plain.except, scope, windows);
     let place = parts.beside.get("fallback").map(|(_, value)| scope.place(value.span));
     let fallback = read(parts, "fallback", None, scope, |value, scope| {
         Some(Some(scope.string(value, "the name of another route")?.into()))
@@ -220,7 +248,8 @@ fn finish(
     parts.good.then_some(())?;
     let (name, most) = (plain.name, plain.most);
     let named = fallback.clone().zip(place).map(|(to, place)| (name.clone(), to, place));
-    let route = Route { name, to, on, after, again, gather, pause, most, output, fallback };
+    let route =
+        Route { name, to, on, after, again, gather, pause, most, output, except, zone, fallback };
     Some((route, named))
 }
 
@@ -255,6 +284,32 @@ fn kinds(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<BTreeSet<Kind>> {
     }
     let kinds: Vec<Kind> = values.iter().filter_map(|value| scope.one_of(value, &names)).collect();
     (kinds.len() == values.len()).then(|| kinds.into_iter().collect())
+}
+
+/// When a route rests.
+fn windows(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Windows> {
+    let Node::Array(values) = &value.node else {
+        scope.wrong_type(value, &format!("an array of windows such as {FORMS}"));
+        return None;
+    };
+    let texts: Vec<Option<&str>> = values
+        .iter()
+        .map(|value| scope.string(value, &format!("a window such as {FORMS}")))
+        .collect();
+    let texts: Vec<&str> = texts.into_iter().collect::<Option<_>>()?;
+    let windows = match Windows::read(&texts) {
+        Ok(windows) => windows,
+        Err(wrong) => {
+            wrong.into_iter().for_each(|(place, why)| scope.error(values[place].span, why));
+            return None;
+        }
+    };
+    // Whatever the zone: days that follow each other without end do so everywhere.
+    if windows.end(Instant::from_secs(0), &Zone::utc()) == Some(Instant::MAX) {
+        scope.error(value.span, "it would never end, and nothing would be sent");
+        return None;
+    }
+    Some(windows)
 }
 
 /// How long until it is told again that a job goes on failing.

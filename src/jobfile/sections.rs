@@ -94,7 +94,7 @@ impl Sections {
             match &*key.text {
                 "include" | "jobs" => {}
                 "executors" => self.executors(value, scope),
-                "notify" => self.routes.read(value, scope),
+                "notify" => self.routes.read(value, scope, zones),
                 "scheduler" | "store" | "fleet" | "defaults" if !main => scope
                     .error(key.span, format!("`{}` is only allowed in the main jobfile", key.text)),
                 "scheduler" => self.scheduler(value, scope, zones),

@@ -100,7 +100,7 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Op
     }
     for route in settings.routes.iter() {
         let _ = writeln!(out, "[notify.{}]", key(&route.name));
-        for (name, value) in notify::route(route, Secrets::Written) {
+        for (name, value) in notify::route(route, &settings.zone, Secrets::Written) {
             let _ = writeln!(out, "{name} = {}", toml(&value));
         }
         out.push('\n');
@@ -140,7 +140,10 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     }
     let routes = settings.routes.iter();
     let routes: Map<String, Value> = sort::collect(routes.map(|route| {
-        (route.name.to_string(), Value::Object(notify::route(route, Secrets::Written)))
+        (
+            route.name.to_string(),
+            Value::Object(notify::route(route, &settings.zone, Secrets::Written)),
+        )
     }));
     if !routes.is_empty() {
         head.insert("notify".to_owned(), Value::Object(routes));

@@ -13,6 +13,7 @@ use super::request;
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
+use crate::core::notify::explain;
 use crate::core::notify::log::Told;
 use crate::core::notify::notifier::{self, OUTBOX, TOLD};
 use crate::core::sort;
@@ -74,6 +75,9 @@ struct Line<'a> {
     count: u64,
     /// `waiting`, or how it ended.
     state: &'a str,
+    /// Until when it waits, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_until: Option<String>,
     decided: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
@@ -108,7 +112,8 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         Output::Json => {
             for told in &all {
                 let zone = history.zone_of(&told.job);
-                writeln!(out, "{}", serde_json::to_string(&line(told, &zone))?)?;
+                let held = held(told, &history);
+                writeln!(out, "{}", serde_json::to_string(&line(told, held, &zone))?)?;
             }
         }
         Output::Table if all.is_empty() => crate::cli::say("schedrs: nobody was told anything yet"),
@@ -155,7 +160,7 @@ fn at(micros: i64, zone: &Zone) -> String {
     words::rfc3339(Instant::from_micros(micros), zone)
 }
 
-fn line<'a>(told: &'a Told, zone: &Zone) -> Line<'a> {
+fn line<'a>(told: &'a Told, held: Option<(Instant, &str)>, zone: &Zone) -> Line<'a> {
     Line {
         id: &told.id,
         route: &told.route,
@@ -166,11 +171,19 @@ fn line<'a>(told: &'a Told, zone: &Zone) -> Line<'a> {
         last_due: at(told.last_due, zone),
         count: told.count,
         state: &told.end,
+        held_until: held.map(|(until, _)| words::rfc3339(until, zone)),
         decided: at(told.decided, zone),
         ended: (told.end != notifier::WAITING).then(|| at(told.at, zone)),
         answer: &told.answer,
         went_to: told.went_to.as_deref(),
     }
+}
+
+/// Until when it is held, and why, if it waits and that is known.
+fn held(told: &Told, history: &History) -> Option<(Instant, &'static str)> {
+    let mut routes = history.set.iter().flat_map(|set| set.settings.routes.iter());
+    let route = routes.find(|route| *route.name == *told.route)?;
+    explain::held(route, history.now).filter(|_| told.end == notifier::WAITING)
 }
 
 fn table(all: &[Told], history: &mut History) -> Table {
@@ -183,7 +196,11 @@ fn table(all: &[Told], history: &mut History) -> Table {
             0 | 1 => told.kind.replace('_', " "),
             count => format!("{} ({count})", told.kind.replace('_', " ")),
         };
+        let held = held(told, history);
         let answer = match &told.went_to {
+            _ if let Some((until, why)) = held => {
+                format!("until {} ({why})", words::table_time(until, &zone))
+            }
             Some(route) => format!("{}; went to {route}", told.answer),
             None => told.answer.clone(),
         };
@@ -193,7 +210,7 @@ fn table(all: &[Told], history: &mut History) -> Table {
             told.route.clone(),
             what,
             told.job.clone(),
-            told.end.replace('_', " "),
+            if held.is_some() { "held".to_owned() } else { told.end.replace('_', " ") },
             answer,
         ]);
     }

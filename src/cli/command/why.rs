@@ -201,7 +201,7 @@ fn told_of(
         let key = state_key(&route.name, id);
         let state = states.iter().find(|(name, _)| *name == key).map(|(_, text)| &**text);
         let (run, due) = (record.run, record.due);
-        let about = About { job: id, run, due, outcome, is_latest };
+        let about = About { job: id, run, due, outcome, is_latest, now: history.now };
         let lines = explain(route, about, &told, state, failed, zone);
         said.extend(lines.into_iter().map(|line| ("told", format!("{}: {line}", route.name))));
     }

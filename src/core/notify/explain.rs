@@ -23,6 +23,13 @@ pub struct About<'a> {
     pub outcome: &'a Outcome,
     /// Nothing has become of the job since.
     pub is_latest: bool,
+    /// When that is asked.
+    pub now: Instant,
+}
+
+/// Why what waits on a route is not sent yet, if that is known: it is held until then, for this reason.
+pub fn held(route: &Route, now: Instant) -> Option<(Instant, &'static str)> {
+    route.rests_until(now).map(|until| (until, "quiet hours"))
 }
 
 /// What a route was told of it, each in a sentence without its route; or why it was told nothing, if
@@ -41,7 +48,10 @@ pub fn explain(
         let is_due = (it.due..=it.last_due).contains(&about.due.micros());
         it.route == *route.name && it.job == about.job && (is_run || it.run.is_none() && is_due)
     };
-    let said: Vec<String> = told.iter().filter(is_about).map(|it| sentence(it, zone)).collect();
+    let said: Vec<String> = {
+        let told = told.iter().filter(is_about);
+        told.map(|it| sentence(it, held(route, about.now), zone)).collect()
+    };
     if !said.is_empty() || !about.outcome.is_failed_run() {
         return said;
     }
@@ -55,7 +65,7 @@ pub fn explain(
     state.silence(failed, route, zone).map(|why| format!("nothing: {why}")).into_iter().collect()
 }
 
-fn sentence(told: &Told, zone: &Zone) -> String {
+fn sentence(told: &Told, held: Option<(Instant, &str)>, zone: &Zone) -> String {
     let kind = told.kind.replace('_', " ");
     let at = words::table_time(Instant::from_micros(told.at).truncated(), zone);
     let answer = match &*told.answer {
@@ -64,7 +74,12 @@ fn sentence(told: &Told, zone: &Zone) -> String {
     };
     let then = told.went_to.as_ref().map_or(String::new(), |to| format!("; went to {to}"));
     match &*told.end {
-        WAITING => format!("`{kind}` waits to be sent"),
+        WAITING => match held {
+            None => format!("`{kind}` waits to be sent"),
+            Some((until, why)) => {
+                format!("`{kind}` is held until {} ({why})", words::table_time(until, zone))
+            }
+        },
         "sent" => format!("`{kind}`, sent {at}{answer}"),
         end => format!("`{kind}`, {} {at}{answer}{then}", end.replace('_', " ")),
     }
@@ -78,6 +93,7 @@ mod tests {
     use super::super::state::JobEvent;
     use super::*;
     use crate::core::job::Command;
+    use crate::core::window::Windows;
 
     #[test]
     fn who_was_told_and_who_was_not() {
@@ -85,6 +101,7 @@ mod tests {
         let route = |after| Route {
             after,
             again: Some(Duration::from_secs(86_400)),
+            except: Windows::read(&["08:00..12:00"]).unwrap(),
             ..Route::of("ops", Service::Command(Command::Shell("x".into())))
         };
         let told = |kind: &str, run, end: &str, answer: &str| Told {
@@ -111,6 +128,11 @@ mod tests {
         let rows = [
             (vec![told("failed", Some(7), WAITING, "")], 0, vec!["`failed` waits to be sent"]),
             (
+                vec![told("failed", Some(7), WAITING, "")],
+                9,
+                vec!["`failed` is held until Thu 1970-01-01 12:00:00 +00:00 (quiet hours)"],
+            ),
+            (
                 vec![elsewhere.clone(), told("failed", Some(7), "sent", "200 ok")],
                 0,
                 vec!["`failed`, sent Thu 1970-01-01 01:00:00 +00:00: 200 ok"],
@@ -131,7 +153,9 @@ mod tests {
         for (told, failed, expected) in rows {
             let outcome = &Outcome::Failed(1);
             let (job, run, due) = ("backup", Some(RunId(7)), Instant::from_micros(5));
-            let about = About { job, run, due, outcome, is_latest: true };
+            // At nine the route rests.
+            let now = Instant::from_secs(if failed == 9 { 9 * 3600 } else { 0 });
+            let about = About { job, run, due, outcome, is_latest: true, now };
             let state = (failed > 0).then(|| failing(failed));
             let failed = Some(failed).filter(|failed| *failed > 0);
             let found = explain(&route(2), about, &told, state.as_deref(), failed, &zone);

@@ -12,9 +12,9 @@ use super::log::{Book, Ends, Told};
 use super::outbox::{Done, End, NotFound, Outbox, Tried, Waiting, is_beginning};
 use super::saved::{self, Saved};
 use super::state::{self, JobEvent, State};
-use super::{Kind, Message, Notification, Route};
+use super::{Kind, Message, Notification, Route, Wakeup};
 use crate::core::event::{Action, Notice, Record, Remember, RunId};
-use crate::core::instant::{Instant, Mono, Now};
+use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
 use crate::core::streak::Streak;
@@ -96,15 +96,6 @@ pub struct Notifier {
     deadlines: BTreeSet<(Instant, Box<str>)>,
 }
 
-/// When a notifier wants to be called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wakeup {
-    /// By the clock that is never set.
-    pub mono: Option<Mono>,
-    /// By the wall clock.
-    pub wall: Option<Instant>,
-}
-
 impl Notifier {
     /// A notifier of this host; `seed` tells its store from those of other schedulers.
     pub fn new(host: &str, seed: &str, routes: Vec<Route>) -> Notifier {
@@ -167,6 +158,7 @@ impl Notifier {
     pub fn set_routes(&mut self, routes: Vec<Route>, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();
         let before = std::mem::replace(&mut self.routes, by_name(routes));
+        self.outbox.look_again();
         for name in before.keys().filter(|name| !self.routes.contains_key(*name)) {
             let done = self.outbox.clear(name, NO_ROUTE);
             self.book.enter(done, now.wall, &mut effects);
@@ -441,8 +433,9 @@ impl Notifier {
 
     /// When there is something to do.
     pub fn next_wakeup(&self) -> Wakeup {
-        let wall = self.deadlines.first().map(|(deadline, _)| *deadline);
-        Wakeup { mono: self.outbox.next_wakeup(&self.routes), wall }
+        let Wakeup { mono, wall } = self.outbox.next_wakeup(&self.routes);
+        let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
+        Wakeup { mono, wall: [wall, deadline].into_iter().flatten().min() }
     }
 
     /// Does what is due.
@@ -455,7 +448,7 @@ impl Notifier {
             let Some((_, job)) = self.expected.remove(&job) else { continue };
             effects.extend(self.tell(now, &job, JobEvent::Overdue, &About::at(deadline), false));
         }
-        let (messages, moved) = self.outbox.due(&self.routes, now.mono);
+        let (messages, moved) = self.outbox.due(&self.routes, now);
         self.end(moved, now, &mut effects);
         effects.extend(messages.into_iter().map(Effect::Send));
         effects

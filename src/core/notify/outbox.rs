@@ -2,15 +2,15 @@
 //!
 //! Each route has a queue of its own, so that one bad receiver holds up nobody else. The first
 //! notification waits for others (`gather`), two messages are apart (`pause`), and what could not be
-//! sent is tried again ([`delay`]) until it is [`OLD`]. Everything is bounded: what a queue has no room
-//! for is counted and told as a number.
+//! sent is tried again ([`delay`]) until it is [`OLD`]. While a route rests (`except`) all waits, and then
+//! goes together. Everything is bounded: what a queue has no room for is counted and told as a number.
 //!
 //! Pure: times are arguments. Notifications are written down by `notifier`, not here.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{Message, Notification, Route};
+use super::{Message, Notification, Route, Wakeup};
 use crate::core::event::RunId;
 use crate::core::instant::{Instant, Mono, Now};
 
@@ -117,6 +117,8 @@ struct Queue {
     retry: Option<Retry>,
     /// When the next message may go at the earliest.
     free: Mono,
+    /// The route rests until then, and something waits for that.
+    held: Option<Instant>,
 }
 
 #[derive(Clone, Debug)]
@@ -240,7 +242,9 @@ impl Outbox {
 
     /// Takes one that was written down by an earlier scheduler.
     pub fn restore(&mut self, route: &Route, notification: Notification, now: Now) -> Vec<Done> {
-        let age = now.wall.since(notification.at);
+        // It does not become old while its route rests.
+        let from = route.rests_until(notification.at).unwrap_or(notification.at);
+        let age = now.wall.since(from);
         let since = Mono::from_micros(now.mono.micros().saturating_sub(age.as_micros() as u64));
         self.put(route, notification, false, since, now.mono)
     }
@@ -299,29 +303,43 @@ impl Outbox {
     }
 
     /// When there is something to do.
-    pub fn next_wakeup(&self, routes: &BTreeMap<Box<str>, Route>) -> Option<Mono> {
-        let each = self.queues.iter().filter_map(|(name, queue)| {
-            let route = routes.get(name)?;
-            let falls_back = queue.falls_back_at(route);
-            let goes = queue.goes_at();
-            [falls_back, goes].into_iter().flatten().min()
-        });
-        each.min()
+    pub fn next_wakeup(&self, routes: &BTreeMap<Box<str>, Route>) -> Wakeup {
+        let mut wakeup = Wakeup::default();
+        for (name, queue) in &self.queues {
+            match (queue.held, routes.get(name)) {
+                (Some(until), _) => {
+                    wakeup.wall = [wakeup.wall, Some(until)].into_iter().flatten().min();
+                }
+                (None, Some(route)) => {
+                    let each = [wakeup.mono, queue.falls_back_at(route), queue.goes_at()];
+                    wakeup.mono = each.into_iter().flatten().min();
+                }
+                (None, None) => {}
+            }
+        }
+        wakeup
     }
 
     /// The messages that are to be tried now, and what could not be delivered for too long.
     pub fn due(
         &mut self,
         routes: &BTreeMap<Box<str>, Route>,
-        now: Mono,
+        now: Now,
     ) -> (Vec<Message>, Vec<Done>) {
         let (mut messages, mut moved) = (Vec::new(), Vec::new());
         for (name, queue) in &mut self.queues {
             let Some(route) = routes.get(name) else { continue };
-            if queue.falls_back_at(route).is_some_and(|at| at <= now) {
-                moved.extend(queue.fall_back(route, now));
+            let is_due = |at: Option<Mono>| at.is_some_and(|at| at <= now.mono);
+            if !is_due(queue.falls_back_at(route)) && !is_due(queue.goes_at()) {
+                continue;
             }
-            if queue.goes_at().is_some_and(|at| at <= now) {
+            if queue.rests(route, now) {
+                continue;
+            }
+            if is_due(queue.falls_back_at(route)) {
+                moved.extend(queue.fall_back(route, now.mono));
+            }
+            if is_due(queue.goes_at()) {
                 messages.extend(queue.take(route));
             }
         }
@@ -338,6 +356,11 @@ impl Outbox {
         let done = queue.landed(route, flying, tried, now);
         self.count();
         done
+    }
+
+    /// Routes may rest at other times than before.
+    pub fn look_again(&mut self) {
+        self.queues.values_mut().for_each(|queue| queue.held = None);
     }
 
     /// Takes away what waits on a route that is no more.
@@ -432,6 +455,17 @@ impl Queue {
         let complete = outputs.map(|item| item.since.plus(FOR_OUTPUT)).max();
         let retry = self.retry.as_ref().map(|retry| retry.next);
         [Some(first), complete, retry, Some(self.free)].into_iter().flatten().max()
+    }
+
+    /// Whether its route rests, so that what is due waits for the end of that.
+    fn rests(&mut self, route: &Route, now: Now) -> bool {
+        let was_held = self.held.is_some();
+        self.held = route.rests_until(now.wall);
+        if was_held && self.held.is_none() {
+            // It could not have been delivered before.
+            self.waiting.iter_mut().for_each(|item| item.since = item.since.max(now.mono));
+        }
+        self.held.is_some()
     }
 
     /// When the first of what waits goes to the fallback, if the receiver is failing.

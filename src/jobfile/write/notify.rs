@@ -6,9 +6,10 @@ use super::{Secrets, duration, strings};
 use crate::core::job::Command;
 use crate::core::notify::{Kind, Route, Secret, Service};
 use crate::core::size;
+use crate::core::zone::Zone;
 
-/// A route with what differs from what it is without being said.
-pub(super) fn route(route: &Route, secrets: Secrets) -> Map<String, Value> {
+/// A route with what differs from what it is without being said, in a file whose zone is this.
+pub(super) fn route(route: &Route, zone: &Zone, secrets: Secrets) -> Map<String, Value> {
     let mut table = Map::new();
     let mut add = |name: &str, value: Value| drop(table.insert(name.to_owned(), value));
     for (name, value) in service(&route.to, secrets) {
@@ -35,6 +36,13 @@ pub(super) fn route(route: &Route, secrets: Secrets) -> Map<String, Value> {
     }
     if route.output != habit.output {
         add("output", size::written(route.output as u64).into());
+    }
+    if !route.except.is_empty() {
+        let texts: Vec<Value> = route.except.texts().map(Value::from).collect();
+        add("except", texts.into());
+    }
+    if route.zone != *zone {
+        add("timezone", route.zone.name().into());
     }
     if let Some(fallback) = &route.fallback {
         add("fallback", (**fallback).into());

@@ -543,6 +543,27 @@ fn routes() {
             (r("mail = 'root'\nagain = '10s'"), "3:9: error: it must be at least \"1m\"", "never"),
             (r("mail = 'root'\ngather = '2 days'"), "3:10: error: it can be at most", ""),
             (
+                r("mail = 'root'\nexcept = 'sat'"),
+                "3:10: error: expected an array of windows such as \"22:00..07:00\"",
+                "",
+            ),
+            (r("mail = 'root'\nexcept = ['sat', 7]"), "3:18: error: expected a window such as", ""),
+            (
+                r("mail = 'root'\nexcept = ['sat', '22..7']"),
+                "3:18: error: it is no window such as",
+                "\"fri 18:00..mon 08:00\"",
+            ),
+            (
+                r("mail = 'root'\nexcept = ['22:00..07:00', '07:00..22:00']"),
+                "3:10: error: it would never end",
+                "",
+            ),
+            (
+                r("mail = 'root'\ntimezone = 'Europe/Berln'"),
+                "3:12: error: unknown time zone",
+                "Europe/Berlin",
+            ),
+            (
                 r("mail = 'root'\nfallback = 'mial'"),
                 "3:12: error: unknown route `mial`",
                 "add it: `[notify.mial]`",

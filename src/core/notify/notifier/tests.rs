@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::outbox::TryResult;
 use super::*;
+use crate::core::instant::Mono;
 use crate::core::job::{Command, Options};
 use crate::core::notify::{Secret, Service};
 use crate::core::outcome::MissReason;

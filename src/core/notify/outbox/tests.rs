@@ -1,5 +1,8 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::core::notify::{Kind, Secret, Service};
+use crate::core::window::Windows;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
@@ -7,6 +10,11 @@ fn secs(secs: u64) -> Duration {
 
 fn at(secs: u64) -> Mono {
     Mono::from_micros((1_000_000 + secs) * 1_000_000)
+}
+
+/// It is Monday, 2026-12-21, 12:00 when it begins.
+fn now(secs: u64) -> Now {
+    Now { wall: Instant::from_secs(1_797_854_400 + secs as i64), mono: at(secs) }
 }
 
 fn chat() -> Route {
@@ -58,12 +66,18 @@ impl Outgoing {
 
     /// When it next wants to be called, in seconds.
     fn wakeup(&self) -> Option<u64> {
-        let wakeup = self.outbox.next_wakeup(&self.routes)?;
+        let wakeup = self.outbox.next_wakeup(&self.routes).mono?;
         Some(wakeup.since(at(0)).as_secs())
     }
 
+    /// The same by the wall clock.
+    fn until(&self) -> Option<u64> {
+        let until = self.outbox.next_wakeup(&self.routes).wall?;
+        Some(until.since(now(0).wall).as_secs())
+    }
+
     fn due(&mut self, now: u64) -> (Vec<Message>, Vec<Done>) {
-        self.outbox.due(&self.routes, at(now))
+        self.outbox.due(&self.routes, super::tests::now(now))
     }
 
     /// The one message that is due.
@@ -299,5 +313,92 @@ fn the_end_of_a_text() {
         [("abc", 5, "abc"), ("abc", 2, "bc"), ("aü", 1, ""), ("aü", 2, "ü"), ("", 0, "")]
     {
         assert_eq!(end_of(text, most), end);
+    }
+}
+
+/// What comes while a route rests is one message at the end, and no older for it; also after a restart.
+#[test]
+fn a_route_rests() {
+    const HOUR: u64 = 3600;
+    let resting = || {
+        let except = Windows::read(&["13:00..07:00"]).unwrap();
+        Route { except, fallback: Some("hook".into()), ..chat() }
+    };
+    let mut it = Outgoing::new([resting(), webhook()]);
+    it.add("chat", 1, HOUR);
+    assert_eq!((it.wakeup(), it.until()), (Some(HOUR + 10), None));
+    assert!(it.due(HOUR + 10).0.is_empty());
+    assert_eq!((it.wakeup(), it.until()), (None, Some(19 * HOUR)));
+    it.add("chat", 2, 5 * HOUR);
+    assert_eq!((it.wakeup(), it.until()), (None, Some(19 * HOUR)));
+    assert!(it.due(19 * HOUR - 1).0.is_empty());
+    let message = it.message(19 * HOUR);
+    assert_eq!(jobs(&message), ["job1", "job2"]);
+    assert_eq!((it.wakeup(), it.until()), (None, None));
+    // A receiver that is away then has as long as any other.
+    assert!(it.tried(&message, TryResult::Again(None), 19 * HOUR + 5).is_empty());
+    let mut left = 0;
+    for minute in 1..20 {
+        let (messages, moved) = it.due(19 * HOUR + 60 * minute);
+        assert!(moved.is_empty() || minute >= 15, "{minute}");
+        left += moved.len();
+        for message in messages {
+            it.tried(&message, TryResult::Again(None), 19 * HOUR + 60 * minute + 1);
+        }
+    }
+    assert_eq!(left, 2);
+
+    // Nothing falls back while it rests.
+    let mut it = Outgoing::new([resting(), webhook()]);
+    it.add("chat", 1, HOUR - 20);
+    let message = it.message(HOUR - 10);
+    it.tried(&message, TryResult::Again(None), HOUR - 5);
+    for minute in 0..60 {
+        let (messages, moved) = it.due(HOUR + 60 * minute);
+        assert!(messages.is_empty() && moved.is_empty(), "{minute}");
+    }
+    assert_eq!(it.until(), Some(19 * HOUR));
+
+    // Other times, by a reload.
+    it.routes.insert("chat".into(), chat());
+    it.outbox.look_again();
+    assert_eq!(jobs(&it.message(2 * HOUR)), ["job1"]);
+
+    // Three days of rest, and then a restart.
+    let except = Windows::read(&["2026-12-21..2026-12-23"]).unwrap();
+    let mut it = Outgoing::new([Route { except, ..chat() }]);
+    let mut old = notification(1, Kind::Failed);
+    old.at = now(0).wall;
+    let after = now(61 * HOUR);
+    it.outbox.restore(&it.routes["chat"], old, after);
+    let message = it.message(61 * HOUR + 10);
+    assert!(it.tried(&message, TryResult::Again(None), 61 * HOUR + 11).is_empty());
+}
+
+proptest! {
+    /// A message goes exactly when it may: never while the route rests, and all when it does not.
+    #[test]
+    fn nothing_goes_while_a_route_rests(
+        steps in proptest::collection::vec((0u64..40_000, proptest::bool::ANY), 1..40),
+    ) {
+        let except = Windows::read(&["22:00..07:00", "sat..sun"]).unwrap();
+        let mut it = Outgoing::new([Route { except, ..webhook() }]);
+        let (mut time, mut job, mut gone) = (0, 0, 0);
+        for (pause, comes) in steps {
+            time += pause;
+            if comes {
+                job += 1;
+                it.add("hook", job, time);
+            }
+            let rests = it.routes["hook"].rests_until(now(time).wall).is_some();
+            let (messages, _) = it.due(time);
+            prop_assert!(messages.is_empty() || !rests, "at {time}");
+            for message in &messages {
+                gone += message.notifications.len() as u64;
+                it.tried(message, TryResult::Sent, time);
+            }
+            prop_assert!(rests || gone == job, "at {time}: {gone} of {job}");
+            prop_assert_eq!(it.until().is_some(), gone < job, "at {}", time);
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::control::Notify;
 use crate::core::event::{Action, Code, Fault, RouteVitals, RunId};
 use crate::core::instant::Now;
 use crate::core::job::JobSet;
-use crate::core::notify::notifier::Wakeup;
+use crate::core::notify::Wakeup;
 use crate::core::streak::Streak;
 use crate::run::daemon::messages::{Delivery, Messages};
 use crate::store::Fact;

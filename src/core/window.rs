@@ -1,0 +1,270 @@
+//! Times at which something is not to be: quiet hours of a route. On the clocks of a zone.
+//!
+//! A window is written as one text: `22:00..07:00` each day, `sat` or `sat..sun` each week, `fri 18:00..mon
+//! 08:00` from one day of the week to another, `mon..fri 19:00..07:00` on some days of it, `12-24..12-26`
+//! each year, `2026-12-24`, `2026-12-24..2026-12-26` and `2026-12-24 18:00..2026-12-26 06:00` once. A day
+//! without a time is all of it, the last one of a range too.
+
+use std::time::Duration;
+
+use super::civil;
+use super::instant::Instant;
+use super::names::{SHORT_WEEKDAYS, WEEKDAYS};
+use super::zone::Zone;
+
+const DAY: i64 = 86_400;
+const WEEK: i64 = 7 * DAY;
+
+/// So many windows that follow each other are looked through at most: then they have no end.
+const MOST_IN_A_ROW: usize = 1000;
+
+/// How one may be written, after "such as".
+pub(crate) const FORMS: &str = "\"22:00..07:00\", \"sat..sun\", \"fri 18:00..mon 08:00\" or \
+                                \"2026-12-24..2026-12-26\"";
+
+/// Windows, as they were written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Windows(Box<[(Box<str>, Window)]>);
+
+/// One of them. All times are in seconds on the clocks of the zone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Window {
+    /// Each day that is in the set (a bit each, Monday is the first), from a time to one that may be on the next.
+    Daily { days: u8, from: i64, until: i64 },
+    /// Each week, from a time to one that may be in the next: since Monday.
+    Weekly { from: i64, until: i64 },
+    /// Each year, from a day to one that may be in the next: month, day, seconds.
+    Yearly { from: (u32, u32, i64), until: (u32, u32, i64) },
+    /// Once: since 1970.
+    Once { from: i64, until: i64 },
+}
+
+impl Windows {
+    /// Reads them. Answers which of them is wrong, and why.
+    pub(crate) fn read(texts: &[&str]) -> Result<Windows, Vec<(usize, String)>> {
+        let (mut windows, mut wrong) = (Vec::new(), Vec::new());
+        for (place, text) in texts.iter().enumerate() {
+            match read(text) {
+                Ok(window) => windows.push(((*text).into(), window)),
+                Err(why) => wrong.push((place, why)),
+            }
+        }
+        if wrong.is_empty() { Ok(Windows(windows.into())) } else { Err(wrong) }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How they were written.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(text, _)| &**text)
+    }
+
+    /// When it is over, if it is in a window at that time: when no window that follows begins at once.
+    pub(crate) fn end(&self, at: Instant, zone: &Zone) -> Option<Instant> {
+        let mut end = None;
+        for _ in 0..MOST_IN_A_ROW {
+            let now = end.unwrap_or(at);
+            let wall = zone.wall_of(now);
+            let ends = self.0.iter().filter_map(|(_, window)| window.end(wall));
+            let Some(until) = ends.max() else { return end };
+            let next = zone.instant_of(until);
+            // In the second of two hours that are called alike, the first is over.
+            let left = Duration::from_secs((until - wall).unsigned_abs());
+            end = Some(if next > now { next } else { now.plus(left) });
+        }
+        Some(Instant::MAX)
+    }
+}
+
+impl Window {
+    /// When it ends, if that time is within it.
+    fn end(&self, wall: i64) -> Option<i64> {
+        let (day, time) = (wall.div_euclid(DAY), wall.rem_euclid(DAY));
+        match *self {
+            Window::Daily { days, from, until } => {
+                // It began today, or yesterday.
+                [day, day - 1].into_iter().find_map(|day| {
+                    let is_in = days >> civil::weekday(day) & 1 == 1;
+                    let long = (until - from).rem_euclid(DAY);
+                    let long = if long == 0 { DAY } else { long };
+                    let (from, until) = (day * DAY + from, day * DAY + from + long);
+                    (is_in && (from..until).contains(&wall)).then_some(until)
+                })
+            }
+            Window::Weekly { from, until } => {
+                let monday = (day - i64::from(civil::weekday(day))) * DAY;
+                let long = (until - from).rem_euclid(WEEK);
+                let long = if long == 0 { WEEK } else { long };
+                [monday, monday - WEEK].into_iter().find_map(|monday| {
+                    let until = monday + from + long;
+                    (monday + from..until).contains(&wall).then_some(until)
+                })
+            }
+            Window::Yearly { from, until } => {
+                let (year, month, day) = civil::from_days(day);
+                let (here, last) = ((month, day, time), (until.0, until.1, until.2 - 1));
+                let is_in = if from <= last {
+                    (from..=last).contains(&here)
+                } else {
+                    here >= from || here <= last
+                };
+                let year = if from > last && here >= from { year + 1 } else { year };
+                is_in.then(|| civil::to_days(year, until.0, until.1) * DAY + until.2)
+            }
+            Window::Once { from, until } => (from..until).contains(&wall).then_some(until),
+        }
+    }
+}
+
+/// A day that a window begins or ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Day {
+    Each,
+    OfWeek(u32),
+    OfYear(u32, u32),
+    Date(i64),
+}
+
+fn read(text: &str) -> Result<Window, String> {
+    let unknown = || format!("it is no window such as {FORMS}");
+    if !text.is_ascii() || text.len() > 64 {
+        return Err(unknown());
+    }
+    // `mon..fri 19:00..07:00`
+    if let Some((days, times)) = text.trim().split_once(' ')
+        && !days.contains(':')
+        && let Some((from, until)) = times.trim().split_once("..")
+        && let (Some(from), Some(until)) = (time(from.trim()), time(until.trim()))
+        && let Some(days) = days_of_week(days)
+    {
+        return daily(days, from, until);
+    }
+    let Some((from, until)) = text.split_once("..") else {
+        let (day, None) = moment(text).ok_or_else(unknown)? else {
+            return Err("it has a beginning and no end: write 22:00..07:00".to_owned());
+        };
+        return whole(day, day).ok_or_else(unknown)?;
+    };
+    let (from, until) = (moment(from).ok_or_else(unknown)?, moment(until).ok_or_else(unknown)?);
+    match (from, until) {
+        ((Day::Each, Some(from)), (Day::Each, Some(until))) => daily(0x7f, from, until),
+        ((from, None), (until, None)) => whole(from, until).ok_or_else(unknown)?,
+        (from, until) => range(from, until).ok_or_else(unknown)?,
+    }
+}
+
+fn daily(days: u8, from: i64, until: i64) -> Result<Window, String> {
+    match from == until {
+        true => Err("it has no beginning and no end: for whole days write \"mon..sun\"".to_owned()),
+        false => Ok(Window::Daily { days, from, until }),
+    }
+}
+
+/// From the beginning of a day to the end of another.
+fn whole(from: Day, until: Day) -> Option<Result<Window, String>> {
+    range((from, None), (until, None))
+}
+
+/// From a time of a day to a time of another; `None`: they do not belong together.
+fn range(
+    (from, begins): (Day, Option<i64>),
+    (until, ends): (Day, Option<i64>),
+) -> Option<Result<Window, String>> {
+    let (begins, ends) = (begins.unwrap_or(0), ends.unwrap_or(DAY));
+    Some(match (from, until) {
+        (Day::OfWeek(first), Day::OfWeek(last)) => {
+            let (from, until) = (i64::from(first) * DAY + begins, i64::from(last) * DAY + ends);
+            Ok(Window::Weekly { from, until })
+        }
+        (Day::OfYear(..), Day::OfYear(..)) => {
+            let of = |day, time| match day {
+                Day::OfYear(month, day) => (month, day, time),
+                _ => (1, 1, time),
+            };
+            Ok(Window::Yearly { from: of(from, begins), until: of(until, ends) })
+        }
+        (Day::Date(first), Day::Date(last)) => {
+            let (from, until) = (first * DAY + begins, last * DAY + ends);
+            match from < until {
+                true => Ok(Window::Once { from, until }),
+                false => Err("it ends before it begins".to_owned()),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// `sat 22:00`, `2026-12-24T18:00`, `07:00`, `12-24`: a day, a time or both.
+fn moment(text: &str) -> Option<(Day, Option<i64>)> {
+    let text = text.trim();
+    if let Some(time) = time(text) {
+        return Some((Day::Each, Some(time)));
+    }
+    match text.split_once([' ', 'T']).filter(|(day, _)| !day.is_empty()) {
+        // `Tue` and `Thu` begin with what stands before a time.
+        Some((first, second)) if text.contains(':') => {
+            Some((day(first)?, Some(time(second.trim())?)))
+        }
+        _ => Some((day(text)?, None)),
+    }
+}
+
+fn day(text: &str) -> Option<Day> {
+    if let Some(weekday) = weekday(text) {
+        return Some(Day::OfWeek(weekday));
+    }
+    let numbers: Vec<&str> = text.split('-').collect();
+    let all_digits = |text: &&str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let widths: Vec<usize> =
+        numbers.iter().filter(|it| all_digits(it)).map(|it| it.len()).collect();
+    let number = |place: usize| numbers.get(place)?.parse::<u32>().ok();
+    let fits = |year, month, day| {
+        (1..=12).contains(&month) && (1..=civil::month_len(year, month)).contains(&day)
+    };
+    match *widths {
+        [2, 2] if numbers.len() == 2 => {
+            let (month, day) = (number(0)?, number(1)?);
+            // A leap year has all days.
+            fits(2028, month, day).then_some(Day::OfYear(month, day))
+        }
+        [4, 2, 2] => {
+            let (year, month, day) = (i32::try_from(number(0)?).ok()?, number(1)?, number(2)?);
+            fits(year, month, day).then(|| Day::Date(civil::to_days(year, month, day)))
+        }
+        _ => None,
+    }
+}
+
+fn weekday(text: &str) -> Option<u32> {
+    let text = text.to_ascii_lowercase();
+    let place = SHORT_WEEKDAYS.iter().zip(WEEKDAYS).position(|(short, long)| {
+        text == short.to_ascii_lowercase() || text == long.to_ascii_lowercase()
+    });
+    place.and_then(|place| u32::try_from(place).ok())
+}
+
+/// `sat`, `mon..fri`: a bit for each day.
+fn days_of_week(text: &str) -> Option<u8> {
+    let (first, last) = text.split_once("..").unwrap_or((text, text));
+    let (first, last) = (weekday(first)?, weekday(last)?);
+    let count = (last + 7 - first) % 7;
+    Some((0..=count).map(|day| 1 << ((first + day) % 7)).sum())
+}
+
+/// `07:00`, `24:00`: in seconds.
+fn time(text: &str) -> Option<i64> {
+    let (hour, minute) = text.split_once(':')?;
+    let number = |text: &str| {
+        let fits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+        fits.then(|| text.parse::<i64>().ok()).flatten()
+    };
+    let (hour, minute) = (number(hour)?, number(minute)?);
+    let time = hour * 3600 + minute * 60;
+    (minute < 60 && time <= DAY).then_some(time)
+}
+
+#[cfg(test)]
+mod tests;
