@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Action, Notice, Record, RunId};
 use super::instant::Instant;
 use super::job::{Command, HookKind, Job};
@@ -43,6 +45,46 @@ pub(crate) struct Facts {
     pub(crate) ended: Option<Instant>,
     /// How many runs have failed in a row, with or before this one.
     pub(crate) streak: Option<u32>,
+}
+
+/// The list of a store with the last failure of each hook: by job and hook.
+pub(crate) const FAILED_HOOKS: &str = "hooks.failed";
+
+/// A hook that has failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct FailedHook {
+    /// The run that it was called for, if there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) run: Option<u64>,
+    /// The due time, or the first of several, in microseconds since 1970.
+    pub(crate) due: i64,
+    /// How it failed: `exited with 1: no such address`.
+    pub(crate) how: String,
+}
+
+/// The name of an entry of [`FAILED_HOOKS`].
+pub(crate) fn failed_key(job: &str, hook: HookKind) -> Box<str> {
+    format!("{job}\n{}", hook.option()).into()
+}
+
+/// The job of such a name.
+pub(crate) fn job_of_key(key: &str) -> &str {
+    key.rsplit_once('\n').map_or(key, |(job, _)| job)
+}
+
+/// Which hooks of a run, or of what never ran, have failed, each in a sentence.
+pub(crate) fn failed_of<'a>(
+    (job, run, due): (&str, Option<RunId>, Instant),
+    entries: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Vec<String> {
+    let sentence = |(key, text): (&str, &str)| {
+        let (_, hook) = key.rsplit_once('\n').filter(|(of, _)| *of == job)?;
+        let failed: FailedHook = serde_json::from_str(text).ok()?;
+        let is_it = failed.run == run.map(|run| run.0) && failed.due == due.micros();
+        is_it.then(|| format!("{hook} {}", failed.how))
+    };
+    entries.filter_map(sentence).collect()
 }
 
 /// What has been decided, or has happened, at this time. Hooks are those of the `current` definition of a

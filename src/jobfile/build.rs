@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::command::command;
 use super::keys::{self, Key};
 use super::options;
-use super::sections::{self, Sections};
+use super::sections::Sections;
 use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
@@ -201,7 +201,7 @@ impl<'a, 's> Jobs<'a, 's> {
 
         let zone = match parts.timezone {
             None => Some(self.zone.clone()),
-            Some(value) => sections::timezone(value, scope, self.zones),
+            Some(value) => scope.timezone(value, self.zones),
         };
         let executor = match parts.executor {
             None => Some(sections.defaults.executor),

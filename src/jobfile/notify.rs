@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::tree::{Key, Node, Table, Value};
 use super::value::Scope;
-use super::{command, options, sections};
+use super::{command, options};
 use crate::core::instant::Instant;
 use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
@@ -236,9 +236,8 @@ fn finish(
     let output = read(parts, "output", plain.output, scope, |value, scope| {
         Some(scope.size(value, MOST_OUTPUT)? as usize)
     });
-    let zone = read(parts, "timezone", plain.zone, scope, |value, scope| {
-        sections::timezone(value, scope, zones)
-    });
+    let zone =
+        read(parts, "timezone", plain.zone, scope, |value, scope| scope.timezone(value, zones));
     let except = read(parts, "except", plain.except, scope, windows);
     let place = parts.beside.get("fallback").map(|(_, value)| scope.place(value.span));
     let fallback = read(parts, "fallback", None, scope, |value, scope| {

@@ -16,7 +16,7 @@ use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use super::when::{self, Moment};
 use crate::core::job::{Executor, FleetSettings, Keep, Options};
-use crate::core::nearest::{self, nearest};
+use crate::core::nearest::nearest;
 use crate::core::url::SharedUrl;
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
@@ -112,7 +112,7 @@ impl Sections {
             match &*key.text {
                 "timezone" => {
                     let place = scope.place(key.span);
-                    self.timezone = timezone(value, scope, zones).map(|zone| (zone, place));
+                    self.timezone = scope.timezone(value, zones).map(|zone| (zone, place));
                 }
                 "stop_grace" => {
                     if let Some(grace) = scope.duration(value) {
@@ -256,7 +256,7 @@ impl Sections {
                     scope.error_help(key.span, message, "every job has its own");
                     continue;
                 }
-                Key::Timezone => defaults.timezone = timezone(value, scope, zones),
+                Key::Timezone => defaults.timezone = scope.timezone(value, zones),
                 Key::StartDate => defaults.start_date = when::moment(scope, value),
                 Key::EndDate => defaults.end_date = when::moment(scope, value),
                 Key::Executor => {
@@ -310,20 +310,6 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
             .to_owned()
     };
     scope.push(problem.help(help));
-}
-
-/// A zone by its name.
-pub(super) fn timezone(value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) -> Option<Zone> {
-    let name = scope.string(value, "a time zone such as \"Europe/Berlin\"")?;
-    let unknown = match zones.find(name) {
-        Ok(zone) => return Some(zone),
-        Err(unknown) => unknown,
-    };
-    let problem = Problem::error(scope.place(value.span), unknown.say(name));
-    let help = nearest::zone_help(name, zones)
-        .unwrap_or_else(|| "write an IANA name such as \"Europe/Berlin\" or \"UTC\"".to_owned());
-    scope.push(problem.help(help));
-    None
 }
 
 fn store_url(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<String> {

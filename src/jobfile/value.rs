@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::tree::{Node, Table, Value};
-use crate::core::nearest::nearest;
+use crate::core::nearest::{self, nearest};
 use crate::core::size;
 use crate::core::span::{self, NoSpan};
 use crate::core::trigger::flaw::Flaw;
+use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Problems, Severity, Span};
 
 /// Where we are while values are read, and where problems go.
@@ -188,6 +189,21 @@ impl<'a> Scope<'a> {
             Some(near) => problem.help(format!("did you mean \"{near}\"?")),
             None => problem,
         });
+        None
+    }
+
+    /// A zone by its name.
+    pub(super) fn timezone(&mut self, value: &Value<'_>, zones: &Database) -> Option<Zone> {
+        let name = self.string(value, "a time zone such as \"Europe/Berlin\"")?;
+        let unknown = match zones.find(name) {
+            Ok(zone) => return Some(zone),
+            Err(unknown) => unknown,
+        };
+        let problem = Problem::error(self.place(value.span), unknown.say(name));
+        let help = nearest::zone_help(name, zones).unwrap_or_else(|| {
+            "write an IANA name such as \"Europe/Berlin\" or \"UTC\"".to_owned()
+        });
+        self.push(problem.help(help));
         None
     }
 

@@ -219,6 +219,7 @@ fn let_go(
             "{number} hooks were not run, because schedrs stops"
         ),
     }
+    effects.note_failed_hooks();
     effects.end_messages(clock::now());
     effects.finish_records(clock::wall());
     if let Some(server) = server {
@@ -280,6 +281,7 @@ impl Loop<'_> {
             let Some(now) = turned else { return Ok(()) };
             self.tend_fleet();
             self.effects.wake_messages(now);
+            self.effects.note_failed_hooks();
             // At the start they are as many as there are jobs.
             actions.shrink_to(ACTIONS);
             self.effects.flush_records();

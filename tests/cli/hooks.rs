@@ -225,6 +225,15 @@ fn one_that_fails_is_said_and_nothing_else() {
         absent["message"],
         "hook on_start could not be started: program ./absent does not exist"
     );
+    until("both are in the store", || bench.out(&["why", "a"]).matches("hook ").count() == 2);
+    let why = bench.out(&["why", "a", "--output", "json"]);
+    let why: Value = serde_json::from_str(&why).unwrap();
+    let said = |text: &str| {
+        let mut evidence = why["evidence"].as_array().unwrap().iter();
+        evidence.any(|it| it["about"] == "hook" && it["text"] == text)
+    };
+    assert!(said("on_success exited with 3: no such address"), "{why}");
+    assert!(said("on_start could not be started: program ./absent does not exist"), "{why}");
     let done = running.stop();
     assert_eq!((done.count("succeeded"), done.count("hook_failed")), (1, 2), "{done:#?}");
     let shown = bench.out(&["history", "a", "--output", "json"]);

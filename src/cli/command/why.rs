@@ -15,6 +15,7 @@ use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{JobRecord, Pause};
 use crate::core::fleet::Member;
+use crate::core::hooks::{FAILED_HOOKS, failed_of};
 use crate::core::instant::Instant;
 use crate::core::notify::Route;
 use crate::core::notify::explain::{About, explain};
@@ -167,12 +168,25 @@ fn one(args: &Args, id: &str, history: &mut History, out: &mut dyn Write) -> any
     let mut verdict = answer(&read.case(history, id, asked, (&zone, typed)));
     if let Some(record) = &verdict.record {
         let is_latest = read.records.iter().all(|other| other.seq <= record.seq);
+        verdict.evidence.extend(failed_hooks_of(history, id, record)?);
         verdict.evidence.extend(told_of(history, id, record, is_latest, &zone)?);
     }
     match args.output {
         Output::Text => text(out, id, asked, &verdict, &zone, now),
         Output::Json => json(out, id, asked, &verdict, &zone),
     }
+}
+
+/// Which of its hooks have failed.
+fn failed_hooks_of(
+    history: &mut History,
+    id: &str,
+    record: &RunRecord,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let entries = history.reader().entries(FAILED_HOOKS)?;
+    let all = entries.iter().map(|(key, text)| (&**key, &**text));
+    let failed = failed_of((id, record.run, record.due), all);
+    Ok(failed.into_iter().map(|sentence| ("hook", sentence)).collect())
 }
 
 /// Who was told of it.

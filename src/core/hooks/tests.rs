@@ -252,3 +252,27 @@ fn placeholders_and_what_stands_for_them() {
         assert_eq!(variable_of(&placeholder).as_deref(), Some(name));
     }
 }
+
+#[test]
+fn which_hooks_have_failed() {
+    let failed = |run: Option<u64>, how: &str| {
+        let it = FailedHook { run, due: DUE.micros(), how: how.to_owned() };
+        serde_json::to_string(&it).unwrap()
+    };
+    let entries = [
+        (failed_key("backup", HookKind::Failure), failed(Some(7), "exited with 1: no")),
+        (failed_key("backup", HookKind::Start), failed(Some(6), "exited with 2")),
+        (failed_key("backup", HookKind::Missed), failed(None, "timed out")),
+        (failed_key("other", HookKind::Failure), failed(Some(7), "exited with 3")),
+        (failed_key("a\nb", HookKind::Failure), "?".to_owned()),
+    ];
+    let found = |job: &str, run: Option<u64>| {
+        let all = entries.iter().map(|(key, text)| (&**key, &**text));
+        failed_of((job, run.map(RunId), DUE), all)
+    };
+    assert_eq!(found("backup", Some(7)), ["on_failure exited with 1: no"]);
+    assert_eq!(found("backup", None), ["on_missed timed out"]);
+    assert_eq!(found("other", Some(7)), ["on_failure exited with 3"]);
+    assert!(found("backup", Some(8)).is_empty() && found("a\nb", Some(7)).is_empty());
+    assert_eq!(job_of_key(&entries[4].0), "a\nb");
+}

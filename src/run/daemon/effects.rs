@@ -19,7 +19,7 @@ mod sweep;
 mod told;
 mod trouble;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -32,6 +32,7 @@ use self::sweep::Sweep;
 use self::told::would_start;
 use self::trouble::Trouble;
 use super::catching_up::CatchingUp;
+use super::hooks::FailedHook;
 use super::messages::Messages;
 use super::offload::{Done, Lane};
 use super::records::Records;
@@ -85,6 +86,10 @@ pub(super) struct Effects {
     mailbox: Mailbox<Message>,
     executor: Executor,
     hooks: Hooks,
+    /// Those of jobs that have failed. It is read once more when the loop has ended.
+    failed_hooks: Mailbox<FailedHook>,
+    /// The jobs of which the store knows some.
+    with_failed_hooks: HashSet<Box<str>>,
     output: output::Handle,
     adopted: Adopted,
     marks: Option<Marks>,
@@ -184,6 +189,8 @@ impl Effects {
         let hooks = Hooks::new(world, move || starts.is_behind())?;
         Ok(Effects {
             epoll,
+            with_failed_hooks: HashSet::new(),
+            failed_hooks: Mailbox::new(Arc::clone(mailbox.waker())),
             mailbox,
             executor,
             hooks,
@@ -220,6 +227,16 @@ impl Effects {
     /// The way to short commands that run beside the jobs.
     pub(super) fn hooks(&self) -> &Hooks {
         &self.hooks
+    }
+
+    /// Where it is told which of them have failed.
+    pub(super) fn failed_hooks(&self) -> &Mailbox<FailedHook> {
+        &self.failed_hooks
+    }
+
+    /// The jobs of which the store knows some that have failed.
+    pub(super) fn with_failed_hooks(&mut self) -> &mut HashSet<Box<str>> {
+        &mut self.with_failed_hooks
     }
 
     pub(super) fn mailbox(&self) -> Mailbox<Message> {

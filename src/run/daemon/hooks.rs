@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use super::Loop;
 use super::effects::Effects;
-use crate::core::event::{Action, Record};
+use crate::core::event::{Action, Record, Remember};
 use crate::core::hooks::{self, Call};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{HookKind, Job, JobSet};
 use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
 use crate::run::hook::{Hook, HookDone, HookResult, Hooks, KILL_AFTER};
+use crate::store::Reader;
+use crate::sys::mailbox::Mailbox;
 use crate::sys::{clock, machine};
 
 /// So much of what a hook prints is kept: enough to say why it has failed.
@@ -60,7 +62,7 @@ impl JobHooks {
     /// Has a hook run.
     fn run(&self, call: &Call, effects: &Effects) {
         let Some(command) = call.command().cloned() else { return };
-        let about = About::of(call);
+        let about = About::of(call, effects.failed_hooks().clone());
         let variables = call.variables(&self.host).into_iter();
         let mut hook = Hook {
             name: call.kind.option().into(),
@@ -82,6 +84,39 @@ impl JobHooks {
                     submit(&hooks, hook, about, &dropped);
                 };
                 effects.output().tail(run, Box::new(then));
+            }
+        }
+    }
+}
+
+/// A hook of a job that has failed: as the store has it, and its name there.
+#[derive(Debug)]
+pub(super) struct FailedHook(Box<str>, hooks::FailedHook);
+
+impl Effects {
+    /// Has those remembered that have failed since the last time.
+    pub(super) fn note_failed_hooks(&mut self) {
+        for FailedHook(key, failed) in self.failed_hooks().take() {
+            // Numbers and texts can always be written.
+            let text = serde_json::to_string(&failed).unwrap_or_default();
+            self.with_failed_hooks().insert(hooks::job_of_key(&key).into());
+            self.remember_entry(hooks::FAILED_HOOKS, key, Some(text.into()));
+        }
+    }
+
+    /// What an earlier scheduler has left of them.
+    pub(super) fn know_failed_hooks(&mut self, reader: &mut dyn Reader) {
+        // Without it they stay in the store when their job goes.
+        let entries = reader.entries(hooks::FAILED_HOOKS).unwrap_or_default();
+        let jobs = entries.iter().map(|(key, _)| hooks::job_of_key(key).into());
+        self.with_failed_hooks().extend(jobs);
+    }
+
+    /// Forgets those of a job that is gone.
+    fn forget_failed_hooks(&mut self, job: &str) {
+        if self.with_failed_hooks().remove(job) {
+            for kind in HookKind::ALL {
+                self.remember_entry(hooks::FAILED_HOOKS, hooks::failed_key(job, kind), None);
             }
         }
     }
@@ -111,6 +146,9 @@ impl Loop<'_> {
 
     /// Counts how many runs of a job have failed in a row, for its hooks and for whoever is told.
     pub(super) fn count_failures(&mut self, action: &Action, now: Instant) -> Streak {
+        if let Action::Remember(Remember::Gone(job)) = action {
+            self.effects.forget_failed_hooks(job);
+        }
         let (streak, entry) = self.streaks.hear(now, action);
         if let Some((job, value)) = entry {
             self.effects.remember_entry(FAILING, job, value);
@@ -132,13 +170,16 @@ struct About {
     kind: HookKind,
     job: Arc<Job>,
     run: Option<u64>,
+    due: Instant,
     timeout: Duration,
+    failed: Mailbox<FailedHook>,
 }
 
 impl About {
-    fn of(call: &Call) -> About {
-        let (kind, job) = (call.kind, Arc::clone(&call.job));
-        About { kind, timeout: job.options.hook_timeout, job, run: call.run.map(|run| run.0) }
+    fn of(call: &Call, failed: Mailbox<FailedHook>) -> About {
+        let (kind, job, due) = (call.kind, Arc::clone(&call.job), call.facts.due);
+        let (timeout, run) = (job.options.hook_timeout, call.run.map(|run| run.0));
+        About { kind, job, run, due, timeout, failed }
     }
 
     /// How it has ended, unless it was well.
@@ -181,6 +222,11 @@ impl About {
         }
         // Of those that did not begin there may be many, and `let_go` says how many.
         let has_begun = done.result != HookResult::Stopped || !done.took.is_zero();
+        if has_begun {
+            let key = hooks::failed_key(job, self.kind);
+            let (run, due, how) = (self.run, self.due.micros(), text.clone());
+            self.failed.send(FailedHook(key, hooks::FailedHook { run, due, how }));
+        }
         log::log!(
             if has_begun { log::Level::Warn } else { log::Level::Debug },
             event = "hook_failed",

@@ -100,6 +100,9 @@ pub(super) fn start(
     let mut facts = give_way(displaced, &mut restored);
     let hooks = (!plan.dry_run).then(|| JobHooks::new(&set));
     let streaks = streaks(reader.as_deref_mut());
+    if let Some(reader) = &mut reader {
+        effects.know_failed_hooks(&mut **reader);
+    }
     let session = session(plan, marks, now.wall);
     let mut recovered = recover(restored, &set, marks, reader.as_deref_mut(), shared, now);
 
