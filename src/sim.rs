@@ -3,10 +3,11 @@
 //! A [`Sim`] does what `crate::run::daemon` does, without processes and without waiting: it jumps from
 //! one wake-up to the next, so that a year of a jobfile takes a second, and twice the same year
 //! gives the same trace. How long each attempt lasts and how it ends is up to the caller's
-//! [`Attempt`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job
-//! `heatmap` and `svg` when they start, and `told` what people
-//! would have been told.
+//! [`Attempt`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job,
+//! `heatmap` and `svg` when they start, `crowd` when too many do, and `told` what people would have been
+//! told.
 
+pub mod crowd;
 pub mod heatmap;
 pub mod survey;
 pub mod svg;

@@ -365,3 +365,37 @@ fn a_year_of_the_example_twice_is_the_same_year() {
     assert!(year.succeeded < year.ran && year.skipped > 0 && year.peaks[0] > 2, "{year:?}");
     assert_ne!(year.trace, 0);
 }
+
+#[test]
+fn crowded_minutes_and_what_spreads_them() {
+    let mut text = "[executors]\ndefault = { max_workers = 4 }\n".to_owned();
+    for n in 0..12 {
+        text += &format!("[jobs.j{n}]\ncommand = 'true'\ncron = '0 3 * * *'\n");
+    }
+    // One that cannot wait, and one that has its own.
+    text += "[jobs.often]\ncommand = 'true'\ncron = '* * * * *'\n";
+    text += "[jobs.own]\ncommand = 'true'\ncron = '0 3 * * *'\njitter = '10s'\n";
+    let (_dir, file) = jobfile(&text);
+    let args = ["simulate", &file, "--suggest", "--from", "2026-03-01", "--until", "+3d", "--utc"];
+    let shown = stdout(&args);
+    let row = "03:00      3      14      4  default   j0, j1, j2, j3 and 10 more";
+    assert!(shown.contains(row), "{shown}");
+    let answer: Value =
+        serde_json::from_str(&stdout(&[&args[..], &["--output", "json"]].concat())).unwrap();
+    let (crowded, found) = (&answer["crowded"][0], &answer["suggestions"][0]);
+    assert_eq!(crowded["jobs"].as_array().unwrap().len(), 14);
+    assert_eq!(crowded["worst"], "2026-03-01T03:00:00+00:00");
+    assert_eq!((&found["peak"], &found["peak_with"]), (&14.into(), &7.into()));
+    assert_eq!((&found["jitter"], found["jobs"].as_array().unwrap().len()), (&"5m".into(), 12));
+    // Somebody does what is suggested.
+    let better = text.replace("cron = '0 3 * * *'\n[", "cron = '0 3 * * *'\njitter = '5m'\n[");
+    let (_dir, file) = jobfile(&better);
+    let again = ["simulate", &file, "--suggest", "--from", "2026-03-01", "--until", "+3d", "--utc"];
+    let answer: Value =
+        serde_json::from_str(&stdout(&[&again[..], &["--output", "json"]].concat())).unwrap();
+    assert_eq!(answer["crowded"][0]["starts"], 7);
+    // And where there is room enough nothing is said.
+    let (_dir, file) = jobfile("jobs.a = { command = 'true', cron = '0 3 * * *' }");
+    let nothing = stdout(&["simulate", &file, "--suggest"]);
+    assert_eq!(nothing, "In no minute more starts are due than there are slots.\n");
+}

@@ -6,6 +6,7 @@
 mod heat;
 mod json;
 mod notify;
+mod suggest;
 mod text;
 
 use std::io::{BufWriter, Write};
@@ -83,6 +84,11 @@ pub(crate) struct Args {
     /// Show which notifications would be sent, and nothing else
     #[arg(long, conflicts_with = "svg")]
     notify: bool,
+
+    /// Show the minutes in which more starts are due than an executor has slots, and a jitter that
+    /// halves the worst of them, and nothing else
+    #[arg(long, conflicts_with_all = ["svg", "notify"])]
+    suggest: bool,
 
     /// The machine is off or asleep in this period: nothing starts, and active runs freeze
     #[arg(long = "outage", value_name = "TIME..TIME", allow_hyphen_values = true)]
@@ -176,6 +182,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let source = problem::clean(&path.display().to_string()).into_owned();
     let question = question(args, context, &set, source, now)?;
+    if args.suggest {
+        return suggest::write(&question, &set, args.output == Output::Json);
+    }
     let routes = Arc::clone(&set.settings.routes);
     let answer = answer(&question, set);
     if let Some(file) = &args.svg {
@@ -335,31 +344,14 @@ fn apart(mut outages: Vec<(Instant, Instant)>) -> Vec<(Instant, Instant)> {
 /// Runs the simulation.
 fn answer(question: &Question, set: JobSet) -> Answer {
     let Question { jobs, zone, from, until, outages, .. } = question;
-    let places = Places::new(jobs);
-    let attempt = |start: &Start| {
-        let place = places.of(&start.job);
-        let behaviour = place.map_or(question.default, |place| question.behaviours[place]);
-        let exits = if question.fails(place, start.due) { 1 } else { behaviour.exits };
-        Attempt::Lasts(behaviour.lasts, Exit::Code(exits.into()))
-    };
     let mut survey = Survey::new(jobs, zone, outages);
     let mut told = Told::new(&set, *from);
-    let mut sim = Sim::new(set, *from, attempt);
-    for &(start, end) in outages {
-        sim = sim.with_outage(start, end);
-    }
-    let mut progress = Progress::new("simulated");
-    for step in 1..=STEPS {
-        let part = until.since(*from).as_micros() * u128::from(step) / u128::from(STEPS);
-        // Less than 8,000 years have less than 2^58 microseconds.
-        let mut look_on = |now: Now, action: &Action| {
-            survey.see(now, action);
-            told.see(now, action);
-        };
-        sim.run_until(from.plus(Duration::from_micros(part as u64)), &mut look_on);
-        progress.show(step.into(), STEPS.into());
-    }
-    progress.clear();
+    let places = Places::new(jobs);
+    let mut look_on = |now: Now, action: &Action| {
+        survey.see(now, action);
+        told.see(now, action);
+    };
+    let sim = simulated(question, set, question.attempts(&places), &mut look_on);
     told.until(sim.now());
     let status = sim.scheduler().status();
     let mut executors = vec![ExecutorFacts::default(); question.executors.len()];
@@ -379,7 +371,40 @@ fn answer(question: &Question, set: JobSet) -> Answer {
     }
 }
 
+/// Runs a simulation to its end, before this observer. A person who waits is told how far it is.
+fn simulated<P: FnMut(&Start) -> Attempt>(
+    question: &Question,
+    set: JobSet,
+    attempt: P,
+    look_on: &mut impl Observer,
+) -> Sim<P> {
+    let Question { from, until, outages, .. } = question;
+    let mut sim = Sim::new(set, *from, attempt);
+    for &(start, end) in outages {
+        sim = sim.with_outage(start, end);
+    }
+    let mut progress = Progress::new("simulated");
+    for step in 1..=STEPS {
+        let part = until.since(*from).as_micros() * u128::from(step) / u128::from(STEPS);
+        // Less than 8,000 years have less than 2^58 microseconds.
+        sim.run_until(from.plus(Duration::from_micros(part as u64)), look_on);
+        progress.show(step.into(), STEPS.into());
+    }
+    progress.clear();
+    sim
+}
+
 impl Question {
+    /// How attempts go.
+    fn attempts(&self, places: &Places) -> impl FnMut(&Start) -> Attempt {
+        |start| {
+            let place = places.of(&start.job);
+            let behaviour = place.map_or(self.default, |place| self.behaviours[place]);
+            let exits = if self.fails(place, start.due) { 1 } else { behaviour.exits };
+            Attempt::Lasts(behaviour.lasts, Exit::Code(exits.into()))
+        }
+    }
+
     /// Whether an attempt that starts at about that time was said to fail.
     fn fails(&self, place: Option<usize>, at: Instant) -> bool {
         let is_meant = |of: Option<usize>| of.is_none() || of == place;
