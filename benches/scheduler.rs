@@ -42,6 +42,7 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            heartbeat: None,
         },
         executors: vec![Executor::new("default", 2000)],
         jobs: (0..count).map(job).collect(),

@@ -8,7 +8,7 @@
 //! `read` (bytes, bounded) → `chunk` (cut at headers; `statement` knows where they are) → `parse` (by
 //! the `toml` crate; `mend` and `blame` go on without what is wrong, and say what that is) → `tree`
 //! (values with their places) → `sections`, `notify`, and for the jobs `build`, with `options`,
-//! `command`, `when` and `warn`; `load` runs all that over a file and its `include`s. `value` gets at typed values,
+//! `command`, `secret`, `ping`, `when` and `warn`; `load` runs all that over a file and its `include`s. `value` gets at typed values,
 //! `keys` knows the names, `json_schema` tells them to editors, `locate` finds the file that is
 //! meant when none is named. `builder` makes jobs at run time by the same rules, and `write` is the
 //! way back, from jobs to a jobfile. `on_disk` tells when the files are edited.
@@ -32,7 +32,9 @@ mod on_disk;
 mod options;
 mod parse;
 mod percent;
+mod ping;
 mod read;
+mod secret;
 mod sections;
 mod statement;
 #[cfg(test)]

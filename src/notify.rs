@@ -10,6 +10,7 @@
 //! * `wire` is what the scheduler and its helper say to each other: [`wire::Work`] and
 //!   [`wire::Receipt`];
 //! * `form` makes work of a message, with one file for each service; it is pure;
+//! * `monitor` makes work of what a monitor is told, in the same way;
 //! * `deliver` is the helper, `schedrs deliver`: it looks up names, speaks TLS and SMTP, and has no
 //!   rights.
 //!
@@ -22,6 +23,7 @@ mod context;
 pub mod deliver;
 pub mod form;
 pub mod line;
+pub mod monitor;
 pub mod secret;
 pub(crate) mod text;
 pub mod wire;

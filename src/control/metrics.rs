@@ -8,7 +8,7 @@ use std::fmt::{Display, Write};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::event::{FATES, LAG_ENDS, Part, RouteVitals, Vitals};
+use crate::core::event::{FATES, LAG_ENDS, Part, PingVitals, RouteVitals, Vitals};
 use crate::core::instant::Instant;
 
 /// Numbers of a scheduler.
@@ -39,6 +39,8 @@ pub(crate) struct Scheduler {
     pub(crate) store_pending: u64,
     /// The ways to tell people.
     pub(crate) routes: Vec<Route>,
+    /// The same of what is told to services that watch jobs; it has no name.
+    pub(crate) pings: Route,
     /// The jobfile was refused when it was last read.
     pub(crate) reload_failed: bool,
     /// When it was last read and found good.
@@ -182,6 +184,7 @@ impl Scheduler {
             store_pending: vitals.pending_facts,
             reload_failed: is_in_trouble(Part::Jobfile),
             routes: vitals.routes.iter().map(Route::of).collect(),
+            pings: Route::of_pings(&vitals.pings),
             loaded: seconds(health.loaded),
             ..Scheduler::default()
         }
@@ -196,6 +199,18 @@ impl Route {
             ends: ends.collect(),
             waiting: route.waiting as u64,
             oldest: route.oldest.map_or(0.0, seconds),
+        }
+    }
+}
+
+impl Route {
+    fn of_pings(pings: &PingVitals) -> Route {
+        let ends = pings.ends.iter().map(|(word, count)| ((*word).to_owned(), *count));
+        Route {
+            name: String::new(),
+            ends: ends.collect(),
+            waiting: pings.waiting as u64,
+            oldest: pings.oldest.map_or(0.0, seconds),
         }
     }
 }
@@ -351,6 +366,7 @@ impl Text {
         let help = "Facts that the store has not taken yet.";
         self.single("schedrs_store_pending_facts", "gauge", help, of.store_pending);
         self.routes(&of.routes);
+        self.pings(&of.pings);
         let help = "Whether the jobfile was refused when it was last read.";
         self.single("schedrs_reload_failed", "gauge", help, u8::from(of.reload_failed));
         let name = "schedrs_last_reload_timestamp_seconds";
@@ -398,6 +414,19 @@ impl Text {
         for route in routes {
             self.sample(name, &[("route", &route.name)], route.oldest);
         }
+    }
+
+    fn pings(&mut self, pings: &Route) {
+        let name = "schedrs_pings_total";
+        self.head(name, "counter", "Pings of jobs since the scheduler was started.");
+        for (result, count) in &pings.ends {
+            self.sample(name, &[("result", result)], count);
+        }
+        let help = "Pings that are still to be sent.";
+        self.single("schedrs_pings_pending", "gauge", help, pings.waiting);
+        let help = "When the oldest of them was decided.";
+        let name = "schedrs_pings_oldest_pending_timestamp_seconds";
+        self.single(name, "gauge", help, pings.oldest);
     }
 
     fn start_lag(&mut self, lag: &StartLag) {
@@ -470,7 +499,7 @@ mod tests {
                     assert!(name.starts_with(family), "{line} in {family}");
                 }
             }
-            assert_eq!(families.len(), 25, "{families:?}");
+            assert_eq!(families.len(), 28, "{families:?}");
         }
     }
 }

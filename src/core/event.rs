@@ -29,7 +29,7 @@ pub use operation::Operation;
 pub use response::{
     Active, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status,
 };
-pub use vitals::{Part, PoolVitals, RouteVitals, Vitals};
+pub use vitals::{Part, PingVitals, PoolVitals, RouteVitals, Vitals};
 
 /// Names one run: one execution for one due time. Unique within a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -100,6 +100,7 @@ pub(crate) fn verdict(vitals: &Vitals, now: Instant) -> Verdict {
     checks.push(troubles(vitals, Part::Starts, "starts:hanging"));
     checks.push(troubles(vitals, Part::Processes, "processes:left"));
     checks.push(troubles(vitals, Part::Notify, "notify:routes"));
+    checks.push(troubles(vitals, Part::Pings, "notify:pings"));
     Verdict { checks }
 }
 
@@ -228,6 +229,7 @@ mod tests {
         };
         Vitals {
             routes: Vec::new(),
+            pings: Default::default(),
             health,
             troubles: Vec::new(),
             jobs: 1,

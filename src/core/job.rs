@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use crate::core::command::Command;
 use crate::core::instant::Instant;
+use crate::core::monitor::Monitor;
 use crate::core::route::Route;
 use crate::core::trigger::Trigger;
 use crate::core::trigger::jitter::jitter;
@@ -47,6 +48,9 @@ pub struct Settings {
     pub elsewhere: Arc<[Elsewhere]>,
     /// The ways to tell people, `[notify.NAME]`, by name.
     pub routes: Arc<[Route]>,
+    /// `[scheduler] ping`: who outside watches over the scheduler, and how often it is told that all is
+    /// well.
+    pub heartbeat: Option<(Arc<Monitor>, Duration)>,
 }
 
 /// A job of the jobfile that is for other hosts.
@@ -237,6 +241,8 @@ pub struct Options {
     pub hook_timeout: Duration,
     /// The routes by which people hear of it: names of [`Settings::routes`].
     pub notify: Box<[Box<str>]>,
+    /// Who outside watches over it, and is told of each run.
+    pub ping: Option<Arc<Monitor>>,
 }
 
 impl Options {
@@ -308,6 +314,7 @@ impl Default for Options {
             hooks: BTreeMap::new(),
             hook_timeout: Duration::from_secs(30),
             notify: Box::new([]),
+            ping: None,
         }
     }
 }

@@ -6,7 +6,8 @@
 //! [`Message`]s and says when each is to be tried. `notifier` is both together, as the scheduler's loop
 //! and the simulation use them; `saved` is what of it survives a restart, `log` what has become of
 //! notifications, and `explain` says who was told of a run. `crate::notify` gives a message the form
-//! that its receiver expects and hands it over. What may stand where a route leads is in `url` and
+//! that its receiver expects and hands it over. `ping` is what a service that watches a job is told of
+//! each run, and `pings` when. What may stand where a route leads is in `url` and
 //! `address`.
 
 pub mod address;
@@ -14,6 +15,8 @@ pub mod explain;
 pub mod log;
 pub mod notifier;
 pub mod outbox;
+pub mod ping;
+pub mod pings;
 mod saved;
 mod state;
 pub mod url;
@@ -22,6 +25,7 @@ use std::time::Duration;
 
 use crate::core::event::RunId;
 use crate::core::instant::{Instant, Mono};
+pub use crate::core::monitor::{Monitor, MonitorKind, PingOn};
 use crate::core::outcome::Outcome;
 pub use crate::core::route::{Habit, Kind, Route, Secret, Service, Smtp};
 

@@ -130,6 +130,8 @@ pub struct Route {
     pub zone: Zone,
     /// Where a message goes that could not be delivered here: the name of another route.
     pub fallback: Option<Box<str>>,
+    /// A file with the certificates of authorities that are trusted beside those of the machine.
+    pub ca_file: Option<Box<str>>,
 }
 
 impl Route {
@@ -149,6 +151,7 @@ impl Route {
             except: Windows::default(),
             zone: Zone::utc(),
             fallback: None,
+            ca_file: None,
         }
     }
 

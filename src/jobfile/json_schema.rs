@@ -8,8 +8,10 @@ use serde_json::{Map, Value, json};
 
 use super::keys::{CRON_FIELDS, INTERVAL_FIELDS, Key};
 use super::notify::SERVICES;
+use super::ping::PLACES;
 use super::sections;
 use crate::core::job::Executor;
+use crate::core::monitor::{MonitorKind, PingOn};
 use crate::core::notify::Kind;
 use crate::core::sort;
 
@@ -108,6 +110,11 @@ fn scheduler() -> Value {
                 ),
                 json!("manual"),
             ),
+            "ping": described(
+                "The service outside that is told every now and then that the scheduler is well",
+                ping(),
+            ),
+            "ping_every": with_default(described("How often", duration()), json!("5m")),
         }),
     )
 }
@@ -147,14 +154,6 @@ fn fleet() -> Value {
 
 fn notify() -> Value {
     let kinds: Vec<&str> = Kind::NAMED.iter().map(|kind| kind.word()).collect();
-    let secret = || {
-        let from = |key: &str| {
-            let properties = Map::from_iter([(key.to_owned(), text())]);
-            json!({ "type": "object", "additionalProperties": false, "required": [key],
-                    "properties": properties })
-        };
-        json!({ "anyOf": [text(), from("file"), from("env"), from("credential")] })
-    };
     let one: Vec<Value> = SERVICES.iter().map(|name| json!({ "required": [name] })).collect();
     let mut route = table(
         "A route",
@@ -208,6 +207,10 @@ fn notify() -> Value {
             ),
             "timezone": described("The zone of `except`; by default, the scheduler's", text()),
             "fallback": described("The route for what cannot be delivered here", text()),
+            "ca_file": described(
+                "Certificates of authorities to trust beside the machine's",
+                text(),
+            ),
         }),
     );
     route["oneOf"] = one.into();
@@ -216,6 +219,37 @@ fn notify() -> Value {
         "type": "object",
         "additionalProperties": route,
     })
+}
+
+/// A text that is not to be shown, or where it is read.
+fn secret() -> Value {
+    json!({ "anyOf": [text(), read_from("file"), read_from("env"), read_from("credential")] })
+}
+
+fn read_from(key: &str) -> Value {
+    let properties = Map::from_iter([(key.to_owned(), text())]);
+    json!({ "type": "object", "additionalProperties": false, "required": [key],
+            "properties": properties })
+}
+
+/// Whom to tell of a run, or of the scheduler.
+fn ping() -> Value {
+    let places = PLACES.iter().map(|key| (*key, text()));
+    let kinds = MonitorKind::ALL.iter().map(|kind| (kind.word(), secret()));
+    let one: Vec<Value> =
+        places.clone().chain(kinds.clone()).map(|(key, _)| json!({ "required": [key] })).collect();
+    let moments: Vec<&str> = PingOn::ALL.iter().map(|on| on.word()).collect();
+    let on = json!({ "type": "array", "minItems": 1, "items": { "enum": moments } });
+    let beside = [
+        ("on", with_default(described("When a plain URL is asked for", on), json!(["success"]))),
+        ("ca_file", described("Certificates of authorities to trust beside the machine's", text())),
+    ];
+    let properties: Map<String, Value> =
+        sort::collect(places.chain(kinds).chain(beside).map(|(key, it)| (key.to_owned(), it)));
+    let table = json!({ "type": "object", "additionalProperties": false, "properties": properties,
+                        "oneOf": one });
+    json!({ "anyOf": [text(), table, { "const": false }],
+            "examples": ["https://hc-ping.com/UUID", { "file": "/etc/schedrs/ping-url" }] })
 }
 
 /// A table of some of a job's keys.
@@ -283,6 +317,11 @@ fn of(key: Key) -> Value {
             ("What to do about a run whose host died", json!({ "enum": ["leave", "run_again"] }))
         }
         Key::Notify => ("The routes by which people hear of it: names of [notify]", strings(0)),
+        Key::Ping => (
+            "The service outside that is told of each run: healthchecks.io, Sentry Crons, Cronitor, \
+             Uptime Kuma, or a plain URL",
+            ping(),
+        ),
         Key::MaxWait => {
             ("How long a run may wait for a slot; by default, without limit", duration())
         }
@@ -400,6 +439,7 @@ fn default(key: Key) -> Option<Value> {
         Key::Shell => json!("/bin/sh"),
         Key::Env => json!({}),
         Key::OnlyOn | Key::Tags | Key::Notify => json!([]),
+        Key::Ping => json!(false),
         Key::Output => json!("pass"),
         Key::HookTimeout => json!("30s"),
         _ => return None,

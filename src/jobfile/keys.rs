@@ -69,6 +69,7 @@ keys! {
     PauseAfter "pause_after",
     Expect "expect",
     Notify "notify",
+    Ping "ping",
     Shell "shell",
     Cwd "cwd",
     Env "env",
@@ -156,7 +157,20 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     ),
     (&["on_ok", "on_succeeded", "on_complete", "on_finish", "on_done"], Key::OnSuccess),
     (&["on_recovery", "on_recover", "on_resolved", "on_fixed"], Key::OnRecovered),
-    (&["expected", "expect_every", "healthcheck", "heartbeat"], Key::Expect),
+    (&["expected", "expect_every"], Key::Expect),
+    (
+        &[
+            "healthcheck",
+            "healthchecks",
+            "heartbeat",
+            "ping_url",
+            "monitor",
+            "snitch",
+            "sentry",
+            "cronitor",
+        ],
+        Key::Ping,
+    ),
     (&["tell", "alert", "alerts", "notifications", "mailto", "email"], Key::Notify),
 ];
 

@@ -155,6 +155,7 @@ impl Loader<'_> {
             fleet: sections.fleet.clone(),
             elsewhere: elsewhere.into(),
             routes,
+            heartbeat: sections.heartbeat.clone(),
         };
         let set = JobSet { settings, executors: sections.executors.clone(), jobs };
         let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use super::command;
+use super::secret::{path, secret};
 use super::tree::{Key, Node, Table, Value};
 use super::value::Scope;
-use super::{command, options};
 use crate::core::instant::Instant;
 use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
@@ -163,12 +164,13 @@ struct Parts<'v, 's> {
 /// The keys that may stand beside a service.
 fn beside(service: &str) -> &'static [&'static str] {
     match service {
-        "webhook" => &["secret"],
-        "ntfy" | "gotify" => &["token"],
-        "telegram" => &["chat", "url"],
-        "pagerduty" => &["url"],
-        "mail" => &["from", "smtp", "password"],
-        _ => &[],
+        "webhook" => &["secret", "ca_file"],
+        "ntfy" | "gotify" => &["token", "ca_file"],
+        "telegram" => &["chat", "url", "ca_file"],
+        "pagerduty" => &["url", "ca_file"],
+        "mail" => &["from", "smtp", "password", "ca_file"],
+        "command" => &[],
+        _ => &["ca_file"],
     }
 }
 
@@ -243,12 +245,28 @@ fn finish(
     let fallback = read(parts, "fallback", None, scope, |value, scope| {
         Some(Some(scope.string(value, "the name of another route")?.into()))
     });
+    let ca_file = read(parts, "ca_file", None, scope, |value, scope| {
+        Some(Some(path(value, scope, "the path of a file")?))
+    });
     let to = to?;
     parts.good.then_some(())?;
     let (name, most) = (plain.name, plain.most);
     let named = fallback.clone().zip(place).map(|(to, place)| (name.clone(), to, place));
-    let route =
-        Route { name, to, on, after, again, gather, pause, most, output, except, zone, fallback };
+    let route = Route {
+        name,
+        to,
+        on,
+        after,
+        again,
+        gather,
+        pause,
+        most,
+        output,
+        except,
+        zone,
+        fallback,
+        ca_file,
+    };
     Some((route, named))
 }
 
@@ -413,36 +431,6 @@ fn required<T>(
         scope.error(span, format!("`{service}` needs {what}: `{key} = \"...\"`"));
     }
     found
-}
-
-/// A text that is not to be shown: as it is, or where it is read.
-fn secret(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Secret> {
-    const WANTED: &str = "a string, or { file = \"...\" }, { env = \"...\" } or \
-                          { credential = \"...\" }";
-    let table = match &value.node {
-        Node::String(_) => return Some(Secret::Text(scope.system_string(value, WANTED)?.into())),
-        _ => scope.table(value, WANTED)?,
-    };
-    let [(key, value)] = &*table.entries else {
-        scope.error(value.span, format!("expected {WANTED}"));
-        return None;
-    };
-    match &*key.text {
-        "file" => Some(Secret::File(options::path(value, scope, "the path of a file")?)),
-        "env" => Some(Secret::Env(scope.system_string(value, "the name of a variable")?.into())),
-        "credential" => {
-            let name = scope.system_string(value, "the name of a credential")?;
-            if name.contains('/') || name.starts_with('.') {
-                scope.error(value.span, "a credential has a name, not a path");
-                return None;
-            }
-            Some(Secret::Credential(name.into()))
-        }
-        name => {
-            scope.unknown_key(key.span, name, &["file", "env", "credential"]);
-            None
-        }
-    }
 }
 
 /// A URL, which may hold secrets.

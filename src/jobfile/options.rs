@@ -10,12 +10,12 @@ use std::time::Duration;
 use super::command::{self, strings};
 use super::keys::Key;
 use super::no_shell;
+use super::ping;
+use super::secret::path;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use crate::core::fleet::RunOn;
-use crate::core::job::{
-    Coalesce, Grace, Joined, Keep, OnLost, Options, Output, Overlap, below_home,
-};
+use crate::core::job::{Coalesce, Grace, Joined, Keep, OnLost, Options, Output, Overlap};
 
 /// Sets one option. What is wrong with it is reported; then the option stays as it was and the
 /// answer is `false`.
@@ -114,6 +114,7 @@ fn try_set(
         Key::Tags => options.tags = tags(value, scope)?,
         // Whether there are such routes, whoever knows them all sees to.
         Key::Notify => options.notify = routes(value, scope)?,
+        Key::Ping => options.ping = ping::ping(value, scope)?,
         Key::OnStart
         | Key::OnRetry
         | Key::OnSuccess
@@ -256,26 +257,6 @@ fn shell(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
             let program = scope.system_string(value, wanted)?;
             no_shell::path(value, scope);
             Some(Box::new([program.into()]))
-        }
-    }
-}
-
-/// A path; a relative one is relative to the directory of the file that names it.
-pub(super) fn path(value: &Value<'_>, scope: &mut Scope<'_>, wanted: &str) -> Option<Box<str>> {
-    let path = scope.system_string(value, wanted)?;
-    if below_home(path).is_some() {
-        return Some(path.into());
-    }
-    no_shell::path(value, scope);
-    if path.starts_with('/') || scope.dir.as_os_str().is_empty() {
-        return Some(path.into());
-    }
-    match scope.dir.join(path).into_os_string().into_string() {
-        Ok(path) => Some(path.into()),
-        Err(_) => {
-            let help = "write the path from the root";
-            scope.error_help(value.span, "the path of this file is not UTF-8", help);
-            None
         }
     }
 }

@@ -12,10 +12,12 @@ use super::keys::{self, Key, LEASE};
 use super::no_shell;
 use super::notify::Routes;
 use super::options;
+use super::ping;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use super::when::{self, Moment};
 use crate::core::job::{Executor, FleetSettings, Keep, Options};
+use crate::core::monitor::Monitor;
 use crate::core::nearest::nearest;
 use crate::core::url::SharedUrl;
 use crate::core::zone::{Database, Zone};
@@ -24,6 +26,27 @@ use crate::problem::{Place, Problem, Span};
 /// The keys at the top of a jobfile.
 pub(super) const TOP: [&str; 8] =
     ["include", "scheduler", "store", "fleet", "notify", "executors", "defaults", "jobs"];
+
+/// The keys of `[scheduler]`.
+const SCHEDULER: [&str; 5] = ["timezone", "stop_grace", "reload", "ping", "ping_every"];
+
+/// `ping` and `ping_every` of `[scheduler]`, as far as they are there and good.
+#[derive(Default)]
+struct Heartbeat {
+    to: Option<Option<Option<Arc<Monitor>>>>,
+    every: Option<(Span, Option<Duration>)>,
+}
+
+impl Heartbeat {
+    fn complete(self, scope: &mut Scope<'_>) -> Option<(Arc<Monitor>, Duration)> {
+        if let (None, Some((span, _))) = (&self.to, &self.every) {
+            let help = "`ping` beside it says where: `ping = \"https://hc-ping.com/UUID\"`";
+            scope.error_help(*span, "`ping_every` without `ping`", help);
+        }
+        let every = self.every.map_or(Some(ping::DEFAULT_EVERY), |(_, every)| every);
+        Some((self.to???, every?))
+    }
+}
 
 /// How many workers an executor has that does not say.
 const DEFAULT_WORKERS: u32 = 20;
@@ -38,6 +61,8 @@ pub(super) struct Sections {
     pub(super) keep: Keep,
     pub(super) fleet: FleetSettings,
     pub(super) routes: Routes,
+    /// `[scheduler] ping`, and how often.
+    pub(super) heartbeat: Option<(Arc<Monitor>, Duration)>,
     pub(super) executors: Vec<Executor>,
     /// Where each executor stands; `default` may stand nowhere.
     executor_places: HashMap<Arc<str>, (u16, Option<Place>)>,
@@ -71,6 +96,7 @@ impl Default for Sections {
             keep: Keep::default(),
             fleet: FleetSettings::default(),
             routes: Routes::default(),
+            heartbeat: None,
             executors: vec![Executor::new(name.clone(), DEFAULT_WORKERS)],
             executor_places: HashMap::from([(name, (0, None))]),
             defaults: Defaults::default(),
@@ -108,8 +134,11 @@ impl Sections {
 
     fn scheduler(&mut self, value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) {
         let Some(table) = scope.table(value, "a table: [scheduler]") else { return };
+        let mut heartbeat = Heartbeat::default();
         for (key, value) in &table.entries {
             match &*key.text {
+                "ping" => heartbeat.to = Some(ping::ping(value, scope)),
+                "ping_every" => heartbeat.every = Some((key.span, ping::every(value, scope))),
                 "timezone" => {
                     let place = scope.place(key.span);
                     self.timezone = scope.timezone(value, zones).map(|zone| (zone, place));
@@ -125,9 +154,10 @@ impl Sections {
                         self.reload_auto = auto;
                     }
                 }
-                name => scope.unknown_key(key.span, name, &["timezone", "stop_grace", "reload"]),
+                name => scope.unknown_key(key.span, name, &SCHEDULER),
             }
         }
+        self.heartbeat = heartbeat.complete(scope);
     }
 
     fn store(&mut self, value: &Value<'_>, scope: &mut Scope<'_>) {
@@ -302,7 +332,7 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
         format!("did you mean `{near}`?")
     } else if Key::of(name).is_some() {
         format!("`{name}` is an option of a job: put it under `[jobs.NAME]` or `[defaults]`")
-    } else if ["timezone", "stop_grace", "reload"].contains(&name) {
+    } else if SCHEDULER.contains(&name) {
         format!("put `{name}` under `[scheduler]`")
     } else {
         "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[fleet]`, \

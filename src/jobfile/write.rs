@@ -156,14 +156,16 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
 /// `base`: the directory in which the scheduler runs.
 pub fn rooted<'j>(job: &'j Job, base: &Path) -> Cow<'j, Job> {
     let is_relative = |path: &str| !path.starts_with('/') && below_home(path).is_none();
-    let Options { cwd, env_file, secrets, .. } = &*job.options;
-    let mut paths = cwd.iter().chain(env_file).chain(secrets.values());
+    let Options { cwd, env_file, secrets, ping, .. } = &*job.options;
+    let of_ping = ping.iter().flat_map(|ping| ping.paths());
+    let mut paths = cwd.iter().chain(env_file).chain(secrets.values()).chain(of_ping);
     if !paths.any(|path| is_relative(path)) {
         return Cow::Borrowed(job);
     }
     let mut options = Options::clone(&job.options);
-    let Options { cwd, env_file, secrets, .. } = &mut options;
-    let paths = cwd.iter_mut().chain(env_file).chain(secrets.values_mut());
+    let Options { cwd, env_file, secrets, ping, .. } = &mut options;
+    let of_ping = ping.iter_mut().flat_map(|ping| Arc::make_mut(ping).paths_mut());
+    let paths = cwd.iter_mut().chain(env_file).chain(secrets.values_mut()).chain(of_ping);
     for path in paths.filter(|path| is_relative(path)) {
         // A directory whose name is not UTF-8 cannot stand in a jobfile.
         if let Some(joined) = base.join(&**path).to_str() {
@@ -192,6 +194,10 @@ fn scheduler(settings: &Settings) -> Map<String, Value> {
     scheduler.insert("stop_grace".to_owned(), duration(settings.stop_grace));
     if settings.reload_auto {
         scheduler.insert("reload".to_owned(), "auto".into());
+    }
+    if let Some((monitor, every)) = &settings.heartbeat {
+        scheduler.insert("ping".to_owned(), notify::monitor(monitor, Secrets::Written));
+        scheduler.insert("ping_every".to_owned(), duration(*every));
     }
     scheduler
 }
@@ -350,6 +356,8 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     add(Key::PauseAfter, o.pause_after.is_some(), o.pause_after.map_or(0, NonZero::get).into());
     add(Key::Expect, o.expect.is_some(), limit(o.expect));
     add(Key::Notify, !o.notify.is_empty(), strings(&o.notify));
+    let ping = o.ping.as_ref().map_or(Value::Null, |ping| notify::monitor(ping, secrets));
+    add(Key::Ping, o.ping.is_some(), ping);
     add(Key::Timeout, o.timeout.is_some(), limit(o.timeout));
     add(Key::KillAfter, o.kill_after != default.kill_after, duration(o.kill_after));
     add(Key::Retries, o.retries != default.retries, o.retries.into());

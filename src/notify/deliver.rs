@@ -18,7 +18,7 @@ mod roots;
 #[cfg(feature = "mail")]
 mod smtp;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -51,12 +51,40 @@ const STACK: usize = 1 << 20;
 /// Whom TLS trusts, or why nobody.
 type Trust = Result<Roots, String>;
 
+/// The same for whoever trusts a file beside the machine, too.
+struct Trusts {
+    machine: Trust,
+    beside: HashMap<Box<str>, Trust>,
+}
+
+impl Trusts {
+    /// Reads them, while that may still be read.
+    fn of(all: &VecDeque<Arc<Delivery>>) -> Trusts {
+        let may_need_it = |delivery: &&Arc<Delivery>| {
+            delivery.url.as_ref().is_some_and(|url| url.scheme() != Scheme::Http)
+        };
+        let needy: Vec<&Arc<Delivery>> = all.iter().filter(may_need_it).collect();
+        let machine = if needy.is_empty() { Ok(Roots::BuiltIn) } else { Roots::of_machine() };
+        let mut beside = HashMap::new();
+        for path in needy.iter().filter_map(|delivery| delivery.work.ca_file.as_ref()) {
+            let trust = || machine.clone().and_then(|machine| machine.with(path));
+            beside.entry(path.clone()).or_insert_with(trust);
+        }
+        Trusts { machine, beside }
+    }
+
+    fn for_work(&self, work: &Work) -> &Trust {
+        work.ca_file.as_ref().and_then(|path| self.beside.get(path)).unwrap_or(&self.machine)
+    }
+}
+
 /// What has come of a piece of work.
 #[derive(Debug)]
 struct Done {
     result: DeliveryResult,
     status: Option<u16>,
     retry_after: Option<u64>,
+    body_limit: Option<u64>,
     /// As it was said.
     answer: String,
     /// That nobody has answered has nothing to do with what was sent.
@@ -66,7 +94,8 @@ struct Done {
 impl Done {
     fn of(result: DeliveryResult, why: &str) -> Done {
         let answer = why.to_owned();
-        Done { result, status: None, retry_after: None, answer, is_silence: false }
+        let (status, retry_after, body_limit) = (None, None, None);
+        Done { result, status, retry_after, body_limit, answer, is_silence: false }
     }
 
     /// It will not go better the next time.
@@ -95,6 +124,7 @@ impl Done {
             result: self.result,
             status: self.status,
             retry_after: self.retry_after,
+            body_limit: self.body_limit,
             answer: answer::shown(&self.answer, &work.secrets),
             ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         }
@@ -106,7 +136,7 @@ pub fn run(input: &mut dyn BufRead, output: &mut dyn Write) -> io::Result<()> {
     let work = read(input)?;
     // Of a panic somebody else hears, and what it says may hold what is secret.
     std::panic::set_hook(Box::new(|_| {}));
-    let trust = trust(&work);
+    let trust = Trusts::of(&work);
     if let Err(error) = confine::confine(MEMORY) {
         let done = Done::again(&format!("the helper cannot give up its rights: {error}"));
         return work
@@ -145,16 +175,9 @@ fn read(input: &mut dyn BufRead) -> io::Result<VecDeque<Arc<Delivery>>> {
     Ok(all)
 }
 
-/// Whom to trust, read while that may still be read.
-fn trust(all: &VecDeque<Arc<Delivery>>) -> Trust {
-    let may_need_it = |delivery: &Arc<Delivery>| {
-        delivery.url.as_ref().is_some_and(|url| url.scheme() != Scheme::Http)
-    };
-    if all.iter().any(may_need_it) { Roots::of_machine() } else { Ok(Roots::BuiltIn) }
-}
-
 /// Does one thing.
-fn perform(work: &Work, limit: Duration, trust: &Trust) -> Done {
+fn perform(work: &Work, limit: Duration, trusts: &Trusts) -> Done {
+    let trust = trusts.for_work(work);
     match &work.task {
         Task::Http(request) => http::send(&work.service, request, limit, trust),
         #[cfg(feature = "mail")]
@@ -207,7 +230,7 @@ struct Running {
 struct Batch {
     waiting: VecDeque<Arc<Delivery>>,
     running: Vec<Running>,
-    trust: Arc<Trust>,
+    trust: Arc<Trusts>,
     limit: Duration,
     /// Numbers what was begun, so that nobody takes an answer for another's.
     begun: usize,
@@ -216,7 +239,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(waiting: VecDeque<Arc<Delivery>>, trust: Trust, limit: Duration) -> Batch {
+    fn new(waiting: VecDeque<Arc<Delivery>>, trust: Trusts, limit: Duration) -> Batch {
         let (sender, receiver) = channel();
         let (trust, running) = (Arc::new(trust), Vec::new());
         Batch { waiting, running, trust, limit, begun: 0, sender, receiver }

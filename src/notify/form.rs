@@ -34,7 +34,7 @@ use crate::core::notify::url::Url;
 use crate::core::notify::{Message, Notification, Route, Service};
 
 /// What the requests of this program say that they are from.
-const AGENT: &str = concat!("schedrs/", env!("CARGO_PKG_VERSION"));
+pub(super) const AGENT: &str = concat!("schedrs/", env!("CARGO_PKG_VERSION"));
 
 /// What is to be done so that a message is delivered on a route. The error says what is wrong with
 /// the route: it will be the same at each try.
@@ -48,6 +48,7 @@ pub fn work(route: &Route, message: &Message, context: &Context<'_>) -> Result<V
         service: service.into(),
         task,
         secrets: secrets.clone(),
+        ca_file: route.ca_file.clone(),
     });
     Ok(work.collect())
 }
@@ -163,18 +164,23 @@ fn post(url: &Url, headers: &[(&str, &str)], body: &impl Serialize) -> Result<Re
 /// A request with a body that is JSON already.
 fn request(url: &Url, headers: &[(&str, &str)], body: String) -> Request {
     let has_token = headers.iter().any(|(name, _)| *name == "Authorization");
-    let user = url.user().filter(|_| !has_token);
-    let user = user.map(|user| format!("Basic {}", mime::base64(user.as_bytes())));
-    let basic = user.as_deref().map(|user| ("Authorization", user));
+    let basic = basic(url).filter(|_| !has_token);
+    let line = |(name, value): &(&str, &str)| ((*name).into(), Line::new(value));
     let all = [("Content-Type", "application/json"), ("User-Agent", AGENT)];
-    let headers = all.iter().chain(&basic).chain(headers);
-    let headers = headers.map(|(name, value)| ((*name).into(), Line::new(value)));
+    let headers = all.iter().map(line).chain(basic).chain(headers.iter().map(line));
     Request {
         method: Method::Post,
         url: url.secret_text().into(),
         headers: headers.collect(),
         body,
     }
+}
+
+/// The header by which the user that a URL names is let in.
+pub(super) fn basic(url: &Url) -> Option<(Box<str>, Line)> {
+    let user = url.user()?;
+    let value = format!("Basic {}", mime::base64(user.as_bytes()));
+    Some(("Authorization".into(), Line::new(&value)))
 }
 
 #[cfg(test)]

@@ -43,6 +43,9 @@ pub struct Work {
     /// What is not to be seen in an answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Box<str>>,
+    /// A file with the certificates of authorities that are trusted beside those of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<Box<str>>,
 }
 
 /// What is to be done.
@@ -136,6 +139,9 @@ pub struct Receipt {
     /// and without anything that acts on a terminal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer: String,
+    /// How many bytes of a body the receiver takes, if it says (`Ping-Body-Limit`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_limit: Option<u64>,
     /// How many milliseconds it took.
     pub ms: u64,
 }
@@ -311,6 +317,7 @@ mod tests {
                 body: "{\"title\":\"a\\nb\"}".to_owned(),
             }),
             secrets: vec!["hidden".into(), "hidden2".into()],
+            ca_file: None,
         }
     }
 

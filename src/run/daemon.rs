@@ -280,6 +280,7 @@ impl Loop<'_> {
             self.effects.caught_up();
             let Some(now) = turned else { return Ok(()) };
             self.tend_fleet();
+            self.beat(now);
             self.effects.wake_messages(now);
             self.effects.note_failed_hooks();
             // At the start they are as many as there are jobs.

@@ -4,7 +4,7 @@
 //! time has a short one (`SCHEDRS_TEST_LIMIT`, in milliseconds).
 
 mod mail;
-mod receiver;
+pub(crate) mod receiver;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout, Stdio};
@@ -30,6 +30,7 @@ fn work(id: &str, url: &str) -> Work {
         service: "slack".into(),
         task: Task::Http(Request { method: Method::Post, url: url.into(), headers, body }),
         secrets: vec!["s3cret".into()],
+        ca_file: None,
     }
 }
 

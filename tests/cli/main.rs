@@ -36,6 +36,7 @@ mod next;
 mod notify;
 mod order_timeout;
 mod packaging;
+mod ping;
 mod run;
 mod screen;
 mod security;

@@ -397,6 +397,7 @@ fn options() -> impl Strategy<Value = Options> {
             only_on: only_on.into(),
             tags: tags.into(),
             notify: Box::new([]),
+            ping: None,
             hooks,
             hook_timeout,
         }
@@ -449,6 +450,7 @@ fn jobs() -> impl Strategy<Value = JobSet> {
                 fleet,
                 elsewhere: [].into(),
                 routes: [].into(),
+                heartbeat: None,
             },
             executors: names
                 .map(|name| Executor {

@@ -242,6 +242,7 @@ fn set(jobs: &[Arc<Job>]) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            heartbeat: None,
         },
         executors: vec![Executor::new("default", 2)],
         jobs: jobs.to_vec(),

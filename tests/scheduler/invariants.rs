@@ -413,6 +413,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            heartbeat: None,
         },
         executors: vec![executor("default", workers[0]), executor("other", workers[1])],
         jobs: jobs.iter().map(job).collect(),

@@ -87,6 +87,7 @@ pub(crate) fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            heartbeat: None,
         },
         executors: executors
             .iter()

@@ -1,5 +1,6 @@
 //! `schedrs notify`: what is to be told and what was, and whether a route works.
 
+pub(super) mod pings;
 mod test;
 
 use std::io::{BufWriter, Write};
@@ -16,20 +17,22 @@ use crate::core::instant::Instant;
 use crate::core::notify::explain;
 use crate::core::notify::log::Told;
 use crate::core::notify::notifier::{self, OUTBOX, TOLD};
+use crate::core::notify::ping::Row;
 use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
 
-/// Show which notifications wait and what became of the last ones; try a route, send one again
+/// Show which notifications and pings wait and what became of the last ones; try a route, send one again
 ///
-/// One row per notification and route: those that wait first, then the last ones that were sent,
-/// refused or given up, the newest first. --again and --drop ask the running scheduler.
+/// One row per notification and route, and for the last start and the last end that each job's `ping` was
+/// told: those that wait first, then the last ones that were sent, refused or given up, the newest first.
+/// --again and --drop ask the running scheduler, and are for notifications.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
     place: HistoryArgs,
 
-    /// Send a test message on this route now, and print what the receiver answers
+    /// Send a test message on this route now, or to the `ping` of this job, and print what is answered
     #[arg(long, value_name = "ROUTE", conflicts_with_all = ["limit", "store"])]
     test: Option<String>,
 
@@ -106,18 +109,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         });
     }
     let mut history = History::open(&args.place, context)?;
-    let all = known(&mut history, args.limit)?;
+    let all = everything(&mut history, args.limit)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
     match args.output {
         Output::Json => {
-            for told in &all {
-                let zone = history.zone_of(&told.job);
-                let held = held(told, &history);
-                writeln!(out, "{}", serde_json::to_string(&line(told, held, &zone))?)?;
+            for one in &all {
+                writeln!(out, "{}", one.json(&history)?)?;
             }
         }
         Output::Table if all.is_empty() => crate::cli::say("schedrs: nobody was told anything yet"),
-        Output::Table => table(&all, &mut history).write(&mut out, terminal_width())?,
+        Output::Table => table(&all, &history).write(&mut out, terminal_width())?,
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -141,6 +142,61 @@ fn ask(
 
 fn route_of(body: &Map<String, Value>) -> &str {
     body.get("route").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A notification on a route, or a ping.
+enum Known {
+    Told(Box<Told>),
+    Ping(Row),
+}
+
+impl Known {
+    fn waits(&self) -> bool {
+        match self {
+            Known::Told(told) => told.end == notifier::WAITING,
+            Known::Ping(row) => pings::waits(row),
+        }
+    }
+
+    /// When it was decided if it waits, or else when it has ended.
+    fn when(&self) -> i64 {
+        match self {
+            Known::Told(told) if self.waits() => told.decided,
+            Known::Told(told) => told.at,
+            Known::Ping(row) => pings::when(row).micros(),
+        }
+    }
+
+    fn json(&self, history: &History) -> serde_json::Result<String> {
+        match self {
+            Known::Told(told) => {
+                let (held, zone) = (held(told, history), history.zone_of(&told.job));
+                serde_json::to_string(&line(told, held, &zone))
+            }
+            Known::Ping(row) => {
+                serde_json::to_string(&pings::line(row, &history.zone_of(&row.ping.job)))
+            }
+        }
+    }
+
+    fn cells(&self, history: &History) -> Vec<String> {
+        match self {
+            Known::Told(told) => cells(told, history),
+            Known::Ping(row) => pings::cells(row, &history.zone_of(&row.ping.job)),
+        }
+    }
+}
+
+/// Notifications and pings: what waits, the oldest first, and then what has ended, the newest first.
+fn everything(history: &mut History, limit: usize) -> anyhow::Result<Vec<Known>> {
+    let told = known(history, limit)?.into_iter().map(|told| Known::Told(Box::new(told)));
+    let pings = pings::known(history)?.into_iter().map(Known::Ping);
+    let (mut all, mut ended): (Vec<Known>, Vec<Known>) = told.chain(pings).partition(Known::waits);
+    sort::by(&mut all, |one, other| one.when().cmp(&other.when()));
+    sort::by(&mut ended, |one, other| other.when().cmp(&one.when()));
+    ended.truncate(limit);
+    all.extend(ended);
+    Ok(all)
 }
 
 /// What waits, the oldest first, and then what has ended, the newest first.
@@ -186,33 +242,37 @@ fn held(told: &Told, history: &History) -> Option<(Instant, &'static str)> {
     explain::held(route, history.now).filter(|_| told.end == notifier::WAITING)
 }
 
-fn table(all: &[Told], history: &mut History) -> Table {
+fn table(all: &[Known], history: &History) -> Table {
     let heading = vec!["ID", "WHEN", "ROUTE", "WHAT", "JOB", "STATE", "ANSWER"];
     let mut table = Table::new(heading, 6).with_times(&[1]);
-    for told in all {
-        let zone = history.zone_of(&told.job);
-        let when = if told.end == notifier::WAITING { told.decided } else { told.at };
-        let what = match told.count {
-            0 | 1 => told.kind.replace('_', " "),
-            count => format!("{} ({count})", told.kind.replace('_', " ")),
-        };
-        let held = held(told, history);
-        let answer = match &told.went_to {
-            _ if let Some((until, why)) = held => {
-                format!("until {} ({why})", words::table_time(until, &zone))
-            }
-            Some(route) => format!("{}; went to {route}", told.answer),
-            None => told.answer.clone(),
-        };
-        table.row(vec![
-            told.id.chars().take(SHOWN).collect(),
-            words::table_time(Instant::from_micros(when).truncated(), &zone),
-            told.route.clone(),
-            what,
-            told.job.clone(),
-            if held.is_some() { "held".to_owned() } else { told.end.replace('_', " ") },
-            answer,
-        ]);
+    for one in all {
+        table.row(one.cells(history));
     }
     table
+}
+
+fn cells(told: &Told, history: &History) -> Vec<String> {
+    let zone = &history.zone_of(&told.job);
+    let when = if told.end == notifier::WAITING { told.decided } else { told.at };
+    let what = match told.count {
+        0 | 1 => told.kind.replace('_', " "),
+        count => format!("{} ({count})", told.kind.replace('_', " ")),
+    };
+    let held = held(told, history);
+    let answer = match &told.went_to {
+        _ if let Some((until, why)) = held => {
+            format!("until {} ({why})", words::table_time(until, zone))
+        }
+        Some(route) => format!("{}; went to {route}", told.answer),
+        None => told.answer.clone(),
+    };
+    vec![
+        told.id.chars().take(SHOWN).collect(),
+        words::table_time(Instant::from_micros(when).truncated(), zone),
+        told.route.clone(),
+        what,
+        told.job.clone(),
+        if held.is_some() { "held".to_owned() } else { told.end.replace('_', " ") },
+        answer,
+    ]
 }

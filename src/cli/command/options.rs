@@ -200,6 +200,7 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::OnlyOn => (List, "HOST", "Only on hosts with a matching name, comma-separated"),
         Key::Tags => (List, "TAG", "Tags to select it by, comma-separated"),
         Key::Notify => (List, "ROUTE", "Routes by which people hear of it, comma-separated"),
+        Key::Ping => (Text, "URL", "The service outside that is told of each run, or `false`"),
         Key::Command => (Text, "COMMAND", "The command to run, passed to the shell"),
         Key::Cron => (Text, "EXPR", "A cron expression"),
         Key::Interval => (Text, "DURATION", "The interval between due times"),
@@ -269,6 +270,7 @@ fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
         number.map(Value::from).map_err(|_| anyhow!("--{} {text}: expected a whole number", flag()))
     };
     Ok(match about(key).0 {
+        Shape::Text if key == Key::Ping && last == "false" => false.into(),
         Shape::Text => last.into(),
         Shape::Integer => whole(last)?,
         Shape::Float => match last.trim().parse::<f64>() {

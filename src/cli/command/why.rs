@@ -198,19 +198,19 @@ fn told_of(
     zone: &Zone,
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
     let Some(outcome) = &record.outcome else { return Ok(Vec::new()) };
+    let mut said = pinged(history, id, record, zone)?;
     let named = history.job(id).map(|job| job.options.notify.clone()).unwrap_or_default();
     let all = history.set.as_ref().map(|set| Arc::clone(&set.settings.routes));
     let routes = all.iter().flat_map(|routes| routes.iter());
     let routes: Vec<&Route> = routes.filter(|route| named.contains(&route.name)).collect();
     if routes.is_empty() {
-        return Ok(Vec::new());
+        return Ok(said);
     }
     let told = notify::known(history, usize::MAX)?;
     let states = history.reader().entries(STATES)?;
     let failing = history.reader().entries(FAILING)?;
     let failed = failing.iter().find(|(job, _)| **job == *id);
     let failed = failed.and_then(|(_, text)| Some(Streak::of_json(text)?.runs));
-    let mut said = Vec::new();
     for route in routes {
         let key = state_key(&route.name, id);
         let state = states.iter().find(|(name, _)| *name == key).map(|(_, text)| &**text);
@@ -220,6 +220,20 @@ fn told_of(
         said.extend(lines.into_iter().map(|line| ("told", format!("{}: {line}", route.name))));
     }
     Ok(said)
+}
+
+/// What was told to the service that watches over the job, as far as that is still known.
+fn pinged(
+    history: &mut History,
+    id: &str,
+    record: &RunRecord,
+    zone: &Zone,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let has_ping = history.job(id).is_some_and(|job| job.options.ping.is_some());
+    let Some(run) = record.run.filter(|_| has_ping) else { return Ok(Vec::new()) };
+    let rows = notify::pings::known(history)?;
+    let lines = notify::pings::of_run(&rows, id, run.0, zone);
+    Ok(lines.into_iter().map(|line| ("told", format!("ping: {line}"))).collect())
 }
 
 impl Read {

@@ -34,6 +34,8 @@ pub struct Vitals {
     pub pending_for: Duration,
     /// The ways to tell people.
     pub routes: Vec<RouteVitals>,
+    /// What is told to services that watch jobs.
+    pub pings: PingVitals,
     /// What it has done.
     pub totals: Totals,
 }
@@ -44,6 +46,17 @@ pub struct RouteVitals {
     /// Its name.
     pub name: Box<str>,
     /// How many notifications have ended how, each with the word for it.
+    pub ends: Vec<(&'static str, u64)>,
+    /// How many wait.
+    pub waiting: usize,
+    /// When the oldest of them was decided.
+    pub oldest: Option<Instant>,
+}
+
+/// What is told to services that watch jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PingVitals {
+    /// How many pings have ended how, each with the word for it.
     pub ends: Vec<(&'static str, u64)>,
     /// How many wait.
     pub waiting: usize,
@@ -85,4 +98,6 @@ pub enum Part {
     Processes,
     /// Routes that deliver nothing.
     Notify,
+    /// Services that watch jobs and cannot be told.
+    Pings,
 }

@@ -205,14 +205,14 @@ struct Retry {
 
 /// How long until the next try after so many that failed, before `spread` is added: at once, then more
 /// and more rarely.
-fn delay(failed: u32) -> Duration {
+pub(super) fn delay(failed: u32) -> Duration {
     const SECS: [u64; 6] = [5, 30, 120, 600, 3600, 3600];
     let place = (failed.max(1) - 1) as usize;
     Duration::from_secs(SECS.get(place).copied().unwrap_or(3600))
 }
 
 /// The same within a fifth of it, so that many hosts do not come together; always the same for one id.
-fn spread(delay: Duration, id: &str, failed: u32) -> Duration {
+pub(super) fn spread(delay: Duration, id: &str, failed: u32) -> Duration {
     let hash = super::saved::hash(&[id.as_bytes(), &failed.to_le_bytes()]);
     let micros = delay.as_micros();
     let shifted = micros * 4 / 5 + micros * 2 / 5 * (hash % 1001) / 1000;
@@ -220,7 +220,7 @@ fn spread(delay: Duration, id: &str, failed: u32) -> Duration {
 }
 
 /// So many bytes of the end of a text at most.
-fn end_of(text: &str, most: usize) -> &str {
+pub(super) fn end_of(text: &str, most: usize) -> &str {
     let mut start = text.len().saturating_sub(most);
     while !text.is_char_boundary(start) {
         start += 1;

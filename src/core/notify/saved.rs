@@ -51,9 +51,10 @@ pub(crate) struct Written {
     output: Option<String>,
 }
 
+/// An outcome as it is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-struct Outcomes {
+pub(super) struct Outcomes {
     word: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<i32>,
@@ -64,7 +65,7 @@ struct Outcomes {
 }
 
 impl Outcomes {
-    fn of(outcome: &Outcome) -> Outcomes {
+    pub(super) fn of(outcome: &Outcome) -> Outcomes {
         Outcomes {
             word: outcome.word().to_owned(),
             number: outcome.exit().or(outcome.signal()),
@@ -73,7 +74,7 @@ impl Outcomes {
         }
     }
 
-    fn outcome(self) -> Option<Outcome> {
+    pub(super) fn outcome(self) -> Option<Outcome> {
         let late = self.late.map(Duration::from_micros);
         Outcome::read(&self.word, self.number, late, self.reason.as_deref())
     }

@@ -147,6 +147,12 @@ impl Url {
         Url { rest, ..self.clone() }
     }
 
+    /// The same with another path and query.
+    #[must_use]
+    pub fn with_rest(&self, rest: &str) -> Url {
+        Url { rest: rest.into(), ..self.clone() }
+    }
+
     /// The URL without the last part of its path, and that part; `None`: its path has none.
     pub fn split_last(&self) -> Option<(Url, &str)> {
         let path = self.rest.split('?').next().unwrap_or_default();

@@ -1,9 +1,10 @@
-//! The routes of `[notify]`, as they are written.
+//! The routes of `[notify]`, and what is pinged, as they are written.
 
 use serde_json::{Map, Value};
 
 use super::{Secrets, duration, strings};
 use crate::core::job::Command;
+use crate::core::monitor::Monitor;
 use crate::core::notify::{Kind, Route, Secret, Service};
 use crate::core::size;
 use crate::core::zone::Zone;
@@ -47,20 +48,46 @@ pub(super) fn route(route: &Route, zone: &Zone, secrets: Secrets) -> Map<String,
     if let Some(fallback) = &route.fallback {
         add("fallback", (**fallback).into());
     }
+    if let Some(path) = &route.ca_file {
+        add("ca_file", (**path).into());
+    }
     table
+}
+
+/// A `ping`: the shortest way to write it.
+pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
+    let url = hidden(&monitor.url, secrets);
+    let mut table = match (monitor.kind, url) {
+        (None, Value::Object(place)) => place,
+        (None, text) if monitor.ca_file.is_none() => return text,
+        // Only a table has room for what is beside it, and there a text has a kind.
+        (None, text) => Map::from_iter([("url".to_owned(), text)]),
+        (Some(kind), url) => Map::from_iter([(kind.word().to_owned(), url)]),
+    };
+    if !monitor.on.iter().eq(&Monitor::ON) {
+        let words: Vec<Value> = monitor.on.iter().map(|on| on.word().into()).collect();
+        table.insert("on".to_owned(), words.into());
+    }
+    if let Some(path) = &monitor.ca_file {
+        table.insert("ca_file".to_owned(), (**path).into());
+    }
+    Value::Object(table)
+}
+
+fn hidden(secret: &Secret, secrets: Secrets) -> Value {
+    let place = |key: &str, what: &str| Value::Object(Map::from_iter([(key.into(), what.into())]));
+    match secret {
+        Secret::Text(_) if secrets == Secrets::Masked => super::MASKED.into(),
+        Secret::Text(text) => Value::from(&**text),
+        Secret::File(path) => place("file", path),
+        Secret::Env(name) => place("env", name),
+        Secret::Credential(name) => place("credential", name),
+    }
 }
 
 /// Where it leads: the key of the service first.
 fn service(service: &Service, secrets: Secrets) -> Vec<(&'static str, Value)> {
-    let hide = |secret: &Secret| match secret {
-        Secret::Text(_) if secrets == Secrets::Masked => super::MASKED.into(),
-        Secret::Text(text) => Value::from(&**text),
-        Secret::File(path) => Value::Object(Map::from_iter([("file".into(), (**path).into())])),
-        Secret::Env(name) => Value::Object(Map::from_iter([("env".into(), (**name).into())])),
-        Secret::Credential(name) => {
-            Value::Object(Map::from_iter([("credential".into(), (**name).into())]))
-        }
-    };
+    let hide = |secret: &Secret| hidden(secret, secrets);
     let maybe = |name: &'static str, secret: &Option<Secret>| Some((name, hide(secret.as_ref()?)));
     let first = |value: Value| (service.word(), value);
     let keys: Vec<Option<(&'static str, Value)>> = match service {

@@ -61,6 +61,8 @@ fn judged(service: &str, mut answer: http::Response<ureq::Body>) -> Done {
     let status = answer.status().as_u16();
     let retry_after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok());
     let retry_after = retry_after.map(str::to_owned);
+    let body_limit = answer.headers().get("ping-body-limit");
+    let body_limit = body_limit.and_then(|value| value.to_str().ok()?.trim().parse().ok());
     let mut body = Vec::new();
     // The status has said what there is to know: a body that does not end well changes nothing.
     let _ = answer.body_mut().as_reader().take(LONGEST_ANSWER).read_to_end(&mut body);
@@ -71,7 +73,7 @@ fn judged(service: &str, mut answer: http::Response<ureq::Body>) -> Done {
         300..400 => "it redirects, which is not followed: give the URL that it leads to".to_owned(),
         _ => body,
     };
-    Done { status: Some(status), retry_after, ..Done::of(result, &answer) }
+    Done { status: Some(status), retry_after, body_limit, ..Done::of(result, &answer) }
 }
 
 /// Who sends it.

@@ -19,6 +19,9 @@ pub(super) fn http(
 ) -> (DeliveryResult, Option<u64>) {
     let result = match status {
         200..300 if says_no(service, body) => DeliveryResult::Refused,
+        200..300 if service == "healthchecks" && body.starts_with("OK (rate limited)") => {
+            DeliveryResult::Again
+        }
         200..300 => DeliveryResult::Sent,
         // Too early, too much, or not in time.
         408 | 425 | 429 => DeliveryResult::Again,
@@ -46,11 +49,12 @@ pub(super) fn smtp(code: u16) -> DeliveryResult {
     }
 }
 
-/// Whether a service has refused it in an answer that begins well: Telegram, and Rocket.Chat in the
-/// place of Slack.
+/// Whether a service has refused it in an answer that begins well: Telegram, Rocket.Chat in the place of
+/// Slack, a healthchecks that knows no such check, and an Uptime Kuma that knows no such monitor.
 fn says_no(service: &str, body: &str) -> bool {
     let key = match service {
-        "telegram" => "ok",
+        "healthchecks" => return body.starts_with("OK (not found)"),
+        "telegram" | "kuma" => "ok",
         "slack" => "success",
         _ => return false,
     };
@@ -111,6 +115,11 @@ mod tests {
             ("slack", r#"{"success":true}"#, DeliveryResult::Sent),
             ("slack", r#"{"success":false,"error":"x"}"#, DeliveryResult::Refused),
             ("slack", "ok", DeliveryResult::Sent),
+            ("healthchecks", "OK", DeliveryResult::Sent),
+            ("healthchecks", "OK (not found)", DeliveryResult::Refused),
+            ("healthchecks", "OK (rate limited)", DeliveryResult::Again),
+            ("kuma", r#"{"ok":true}"#, DeliveryResult::Sent),
+            ("kuma", r#"{"ok":false,"msg":"Monitor not found."}"#, DeliveryResult::Refused),
             // Its body is the receiver's own.
             ("webhook", r#"{"ok":false,"success":false}"#, DeliveryResult::Sent),
         ];

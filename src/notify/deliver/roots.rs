@@ -1,7 +1,15 @@
 //! Whom TLS trusts: the authorities of this machine, else those that browsers know.
 //!
 //! `SSL_CERT_FILE` and `SSL_CERT_DIR` name others, as for OpenSSL; where they are set and lead to
-//! none, nobody is trusted. An image without any (`scratch`) has those that are built in.
+//! none, nobody is trusted. An image without any (`scratch`) has those that are built in. A route may name
+//! a file with others (`ca_file`), of a network that is nobody else's business: they are trusted beside
+//! those of the machine.
+
+#[cfg(feature = "tls")]
+use std::path::Path;
+
+#[cfg(feature = "tls")]
+use crate::notify::secret::{Access, Machine};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -18,6 +26,11 @@ impl Roots {
     /// Nobody asks for them.
     pub(super) fn of_machine() -> Result<Roots, String> {
         Ok(Roots::BuiltIn)
+    }
+
+    /// Nor for these.
+    pub(super) fn with(self, _: &str) -> Result<Roots, String> {
+        Ok(self)
     }
 }
 
@@ -36,5 +49,24 @@ impl Roots {
             (true, None) => Ok(Roots::BuiltIn),
             (true, Some(name)) => Err(format!("{name} leads to no certificate")),
         }
+    }
+
+    /// Those and what is in a file, as PEM. The error says what is wrong with that.
+    pub(super) fn with(self, path: &str) -> Result<Roots, String> {
+        use rustls::pki_types::CertificateDer;
+        use rustls::pki_types::pem::PemObject;
+
+        let cannot = |why: &str| format!("ca_file: the file {path} {why}");
+        let bytes = Machine.file(Path::new(path)).map_err(|why| cannot(&why))?;
+        let read: Result<Vec<CertificateDer<'static>>, _> =
+            CertificateDer::pem_slice_iter(&bytes).collect();
+        let mut all = read.map_err(|_| cannot("holds what is no certificate in PEM"))?;
+        if all.is_empty() {
+            return Err(cannot("holds no certificate in PEM"));
+        }
+        if let Roots::These(machine) = self {
+            all.extend(machine);
+        }
+        Ok(Roots::These(all))
     }
 }

@@ -1,11 +1,12 @@
 //! Telling people: what the loop has to do with it.
 //!
 //! [`Notifier`] decides, the store's thread writes down, and a helper process delivers
-//! (`schedrs deliver`, started when there is something to send and ending with it: `delivery`). Nothing
-//! that may take long happens here.
+//! (`schedrs deliver`, started when there is something to send and ending with it: `delivery`). What is
+//! told to services that watch jobs goes beside it (`pings`). Nothing that may take long happens here.
 
 mod asked;
 mod delivery;
+mod pings;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -27,6 +28,8 @@ use crate::store::{Fact, Reader, Restored};
 use crate::sys::mailbox::Mailbox;
 pub(super) use delivery::Delivery;
 use delivery::Heard;
+use pings::JobPings;
+pub(super) use pings::PingDelivery;
 
 /// What could not be answered for so long is tried again: a secret that is on a disk that hangs.
 const GIVEN_UP: Duration = Duration::from_secs(60);
@@ -53,6 +56,8 @@ pub(super) struct Messages {
     wakeup: Option<Wakeup>,
     /// Routes that fail, each with what it says.
     failing: Vec<(Box<str>, Box<str>)>,
+    /// What is told to services that watch jobs.
+    pings: JobPings,
 }
 
 impl fmt::Debug for Messages {
@@ -62,15 +67,20 @@ impl fmt::Debug for Messages {
 }
 
 impl Messages {
-    /// For these jobs. `store` is what people call the store: ids of two stores differ.
+    /// For these jobs. `store` is what people call the store, and whether others share it: ids of two
+    /// stores differ.
     pub(super) fn new(
         set: &JobSet,
         host: &str,
-        store: &str,
+        (store, shared): (&str, bool),
         hooks: Hooks,
         mailbox: Mailbox<LoopMessage>,
+        now: Mono,
     ) -> Messages {
         let seed = format!("{host}\n{store}");
+        // A run that another host ends has the same name there.
+        let runs = if shared { store } else { &*seed };
+        let pings = JobPings::new(set, host, runs, hooks.clone(), &mailbox, now);
         let mut messages = Messages {
             notifier: Notifier::new(host, &seed, set.settings.routes.to_vec()),
             host: host.into(),
@@ -85,14 +95,15 @@ impl Messages {
             zone: set.settings.zone.clone(),
             wakeup: None,
             failing: Vec::new(),
+            pings,
         };
         messages.know(set);
         messages
     }
 
     /// What an earlier scheduler has left in the store.
-    pub(super) fn restore(&mut self, reader: &mut dyn Reader, now: Now) -> Vec<Fact> {
-        let mut facts = Vec::new();
+    pub(super) fn restore(&mut self, reader: &mut dyn Reader, set: &JobSet, now: Now) -> Vec<Fact> {
+        let mut facts = self.pings.restore(reader, set, now);
         for list in LISTS {
             match reader.entries(list) {
                 Ok(entries) => {
@@ -145,7 +156,10 @@ impl Messages {
         self.zone = set.settings.zone.clone();
         self.zones.clear();
         self.know(set);
-        self.perform(effects, now)
+        let mut facts = self.perform(effects, now);
+        facts.extend(self.pings.follow(set, now));
+        self.wakeup = None;
+        facts
     }
 
     fn know(&mut self, set: &JobSet) {
@@ -162,8 +176,9 @@ impl Messages {
     /// An action of the scheduler. Answers what is to be written with it, and whether the end of what
     /// its run has printed is wanted.
     pub(super) fn hear(&mut self, action: &Action, streak: Streak, now: Now) -> (Vec<Fact>, bool) {
+        let (mut facts, wants_ping) = self.pings.hear(action, now);
         if self.notifier.is_idle() {
-            return (Vec::new(), false);
+            return (facts, wants_ping);
         }
         let effects = self.notifier.hear(now, action, streak, true);
         let posts = |it: &Effect| matches!(it, Effect::Write(list, _, Some(_)) if *list == OUTBOX);
@@ -174,7 +189,8 @@ impl Messages {
             self.zones.insert(record.job.id.clone(), record.job.zone.clone());
         }
         self.wakeup = None;
-        (self.perform(effects, now), wants_output)
+        facts.extend(self.perform(effects, now));
+        (facts, wants_output || wants_ping)
     }
 
     /// Has the end of what a run has printed sent here, once all of it is read.
@@ -190,13 +206,18 @@ impl Messages {
     pub(super) fn output(&mut self, run: RunId, text: &str, now: Now) -> Vec<Fact> {
         let effects = self.notifier.output(run, text);
         self.wakeup = None;
-        self.perform(effects, now)
+        let mut facts = self.perform(effects, now);
+        facts.extend(self.pings.output(run, text, now));
+        facts
     }
 
     /// What has become of messages since the last time.
     pub(super) fn listen(&mut self, now: Now) -> Vec<Fact> {
-        let heard = self.heard.take();
-        heard.iter().flat_map(|Heard(id, tried)| self.tried(id, tried, now)).collect()
+        let mut facts = self.pings.listen(now);
+        for Heard(id, tried) in self.heard.take() {
+            facts.extend(self.tried(&id, &tried, now));
+        }
+        facts
     }
 
     fn tried(&mut self, message: &str, tried: &[Tried], now: Now) -> Vec<Fact> {
@@ -211,7 +232,8 @@ impl Messages {
     pub(super) fn wakeup(&mut self) -> Wakeup {
         let Wakeup { mono, wall } = *self.wakeup.get_or_insert_with(|| self.notifier.next_wakeup());
         let given_up = self.flying.values().map(|(_, since)| since.plus(GIVEN_UP)).min();
-        Wakeup { mono: [mono, given_up].into_iter().flatten().min(), wall }
+        let pings = self.pings.wakeup();
+        Wakeup { mono: [mono, given_up, pings].into_iter().flatten().min(), wall }
     }
 
     /// Does what is due.
@@ -230,9 +252,20 @@ impl Messages {
             let tried = [Tried { id: id.clone(), result, answer: answer.into() }];
             facts.extend(self.tried(&id, &tried, now));
         }
+        facts.extend(self.pings.wake(now));
         let effects = self.notifier.wake(now);
         facts.extend(self.perform(effects, now));
         facts
+    }
+
+    /// See [`JobPings::beat`].
+    pub(super) fn beat(&mut self, ill: Option<String>, now: Now) -> Vec<Fact> {
+        self.pings.beat(ill, now)
+    }
+
+    /// What is told to services that watch jobs.
+    pub(super) fn pings(&self) -> &JobPings {
+        &self.pings
     }
 
     /// The routes, in numbers.
@@ -258,6 +291,7 @@ impl Messages {
     pub(super) fn end(self) {
         let routes = self.notifier.routes().keys();
         let waiting: usize = routes.map(|route| self.notifier.waiting(route).count).sum();
+        let waiting = waiting + self.pings.waiting();
         if waiting > 0 && !self.is_kept {
             let what = if waiting == 1 { "notification was" } else { "notifications were" };
             log::warn!(
@@ -334,6 +368,11 @@ impl Messages {
     /// What is to begin once the store has the facts.
     pub(super) fn take_deliveries(&mut self) -> Vec<Delivery> {
         std::mem::take(&mut self.deliveries)
+    }
+
+    /// The same for pings.
+    pub(super) fn take_pings(&mut self) -> Vec<PingDelivery> {
+        self.pings.take_deliveries()
     }
 
     fn zones_of(&self, message: &Message) -> HashMap<Box<str>, Zone> {

@@ -168,18 +168,21 @@ fn messages(
     now: Now,
 ) -> Option<(Messages, Vec<Fact>)> {
     let has_routes = !set.settings.routes.is_empty();
-    if plan.embedded && has_routes {
-        log::warn!(event = "notify"; "an embedded scheduler sends no notifications");
+    let has_pings =
+        set.settings.heartbeat.is_some() || set.jobs.iter().any(|job| job.options.ping.is_some());
+    if plan.embedded && (has_routes || has_pings) {
+        log::warn!(event = "notify"; "an embedded scheduler sends no notifications and no pings");
     }
     if plan.embedded || plan.dry_run || plan.once {
         return None;
     }
     let host = machine::host_of(&set.settings.fleet);
     let (hooks, mailbox) = (effects.hooks().clone(), effects.mailbox());
-    let mut messages = Messages::new(set, &host, &storage.name, hooks, mailbox);
+    let store = (&*storage.name, HAS_SHARED && storage.shared);
+    let mut messages = Messages::new(set, &host, store, hooks, mailbox, now.mono);
     let mut facts = Vec::new();
     if let Some(reader) = reader {
-        facts = messages.restore(reader, now);
+        facts = messages.restore(reader, set, now);
         messages.expect_all(set, restored, reader, now.wall);
     }
     Some((messages, facts))

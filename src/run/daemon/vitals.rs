@@ -8,7 +8,8 @@ use super::effects::Effects;
 use super::{Loop, Plan, fleet};
 use crate::control::{Call, Request};
 use crate::core::event::{Health, Part, Response, Vitals};
-use crate::core::instant::{Instant, Mono};
+use crate::core::health::{self, Condition};
+use crate::core::instant::{Instant, Mono, Now};
 use crate::core::sort;
 use crate::sys::clock;
 
@@ -61,6 +62,22 @@ impl Loop<'_> {
         self.counters.forget(scheduler.len(), |job| scheduler.job(job).is_some());
     }
 
+    /// Gives the sign of life that `[scheduler] ping` asks for, if it is time and all is well.
+    pub(super) fn beat(&mut self, now: Now) {
+        if !self.effects.beat_is_due(now.mono) {
+            return;
+        }
+        let mut vitals = self.vitals();
+        // That pings fail is no reason to send none: they may go better now.
+        vitals.troubles.retain(|(part, _)| *part != Part::Pings);
+        // It has woken for this, and is awake.
+        vitals.overslept = Duration::ZERO;
+        let verdict = health::verdict(&vitals, now.wall);
+        let ill = verdict.condition() > Condition::Pass;
+        let ill = ill.then(|| verdict.reasons().join("; "));
+        self.effects.beat(ill, now);
+    }
+
     /// How it is, in numbers.
     fn vitals(&self) -> Vitals {
         let now = clock::mono();
@@ -81,6 +98,7 @@ impl Loop<'_> {
             pending_facts,
             pending_for: since(pending_since),
             routes: self.effects.routes(),
+            pings: self.effects.pings(),
             totals: self.counters.totals().clone(),
         }
     }
@@ -116,7 +134,9 @@ fn troubles(alarms: &Alarms, effects: &Effects) -> Vec<(Part, String)> {
     let alarms = alarms.iter().map(|(alarm, text)| (alarm.part(), text.clone()));
     let left = effects.reasons().into_iter().map(|text| (Part::Processes, text));
     let routes = effects.route_reasons().into_iter().map(|text| (Part::Notify, text));
-    let mut troubles: Vec<(Part, String)> = alarms.chain(left).chain(routes).collect();
+    let pings = effects.ping_reason().into_iter().map(|text| (Part::Pings, text));
+    let all = alarms.chain(left).chain(routes).chain(pings);
+    let mut troubles: Vec<(Part, String)> = all.collect();
     sort::by(&mut troubles, |(_, one), (_, other)| one.cmp(other));
     troubles.extend(effects.hanging(clock::mono()).into_iter().map(|text| (Part::Starts, text)));
     troubles

@@ -117,7 +117,7 @@ fn mail(url: &str, password: Option<&str>) -> Work {
     let hello = Line::new("web1");
     let smtp = Smtp { url: url.into(), password: password.map(Into::into), hello, mail };
     let secrets = password.iter().map(|password| (*password).into()).collect();
-    Work { id: "1".into(), service: "mail".into(), task: Task::Smtp(smtp), secrets }
+    Work { id: "1".into(), service: "mail".into(), task: Task::Smtp(smtp), secrets, ca_file: None }
 }
 
 fn url(receiver: &Receiver, end: &str) -> String {

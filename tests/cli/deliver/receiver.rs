@@ -12,13 +12,13 @@ use rustix::net::{AddressFamily, SocketType, bind, connect, getsockname, listen,
 use crate::harness::give_way;
 
 /// It receives for as long as the program runs.
-pub(super) struct Receiver {
+pub(crate) struct Receiver {
     port: u16,
 }
 
 impl Receiver {
     /// Does this with each connection.
-    pub(super) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Receiver {
+    pub(crate) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Receiver {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let serve = Arc::new(serve);
@@ -32,22 +32,22 @@ impl Receiver {
     }
 
     #[cfg(feature = "mail")]
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 }
 
 /// A request.
-pub(super) fn request(stream: &mut impl Read) -> String {
+pub(crate) fn request(stream: &mut impl Read) -> String {
     try_request(stream).expect("a request")
 }
 
 /// The same; `None`: there is none.
-pub(super) fn try_request(stream: &mut impl Read) -> Option<String> {
+pub(crate) fn try_request(stream: &mut impl Read) -> Option<String> {
     let (mut text, mut byte) = (Vec::new(), [0]);
     while !text.ends_with(b"\r\n\r\n") {
         stream.read_exact(&mut byte).ok()?;
@@ -65,7 +65,7 @@ pub(super) fn try_request(stream: &mut impl Read) -> Option<String> {
 }
 
 /// Answers and closes. Whoever has asked may be gone.
-pub(super) fn answer(stream: &mut impl Write, status: &str, body: &str) {
+pub(crate) fn answer(stream: &mut impl Write, status: &str, body: &str) {
     let length = body.len();
     let _ = write!(
         stream,
@@ -75,12 +75,12 @@ pub(super) fn answer(stream: &mut impl Write, status: &str, body: &str) {
 }
 
 /// Waits until the other side goes.
-pub(super) fn until_closed(stream: &mut TcpStream) {
+pub(crate) fn until_closed(stream: &mut TcpStream) {
     while stream.read(&mut [0; 64]).is_ok_and(|read| read > 0) {}
 }
 
 /// Writes a text, and then a byte now and then for as long as somebody listens.
-pub(super) fn drip(stream: &mut TcpStream, text: &str) {
+pub(crate) fn drip(stream: &mut TcpStream, text: &str) {
     let _ = stream.write_all(text.as_bytes());
     while stream.write_all(b"x").is_ok() {
         give_way();
@@ -88,24 +88,24 @@ pub(super) fn drip(stream: &mut TcpStream, text: &str) {
 }
 
 /// Ends a connection as a machine does that knows nothing of it.
-pub(super) fn reset(stream: TcpStream) {
+pub(crate) fn reset(stream: TcpStream) {
     sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).unwrap();
 }
 
 /// The URL of a port where nobody listens.
-pub(super) fn nobody() -> String {
+pub(crate) fn nobody() -> String {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     format!("http://{}/", listener.local_addr().unwrap())
 }
 
 /// A listener that accepts nobody, and whose queue has no room for more.
-pub(super) struct Full {
+pub(crate) struct Full {
     port: u16,
     _sockets: Vec<OwnedFd>,
 }
 
 impl Full {
-    pub(super) fn new() -> Full {
+    pub(crate) fn new() -> Full {
         let new = || socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
         let listener = new();
         bind(&listener, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -122,20 +122,20 @@ impl Full {
         Full { port: address.port(), _sockets: sockets }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}/", self.port)
     }
 }
 
 /// The certificates of the tests: the authority's, the server's (for `localhost`), its key.
-pub(super) fn certificate(name: &str) -> PathBuf {
+pub(crate) fn certificate(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name)
 }
 
 /// The same connection with TLS, by the certificate of `localhost`; `None`: the client does not want
 /// it.
 #[cfg(feature = "tls")]
-pub(super) fn tls(
+pub(crate) fn tls(
     mut stream: TcpStream,
 ) -> Option<rustls::StreamOwned<rustls::ServerConnection, TcpStream>> {
     use rustls::pki_types::pem::PemObject;

@@ -600,3 +600,67 @@ fn routes() {
         1,
     );
 }
+
+#[test]
+fn pings_that_are_wrong() {
+    let job = |text: &str| format!("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n{text}\n");
+    check(
+        vec![
+            (job("ping = 'hc-ping.com/x'"), "4:8: error: this is no URL such as", ""),
+            (
+                job("ping = \"https://hc-ping.com/\\u0041/{jop}\""),
+                "4:36: error: unknown placeholder `jop`",
+                "did you mean `{job}`?",
+            ),
+            (
+                job("ping = 'https://hc-ping.com/{uuid}'"),
+                "4:29: error: unknown placeholder `uuid`",
+                "there are `{job}`, `{slug}`",
+            ),
+            (job("ping = 'https://{job}.example.org/'"), "4:8: error: this has no host", ""),
+            (job("ping = true"), "4:8: error: expected a URL such as", ""),
+            (job("ping = {}"), "4:8: error: this ping goes nowhere", "`healthchecks`"),
+            (
+                job("ping = { healthcheck = 'https://x.org/' }"),
+                "4:10: error: unknown key `healthcheck`",
+                "did you mean `healthchecks`?",
+            ),
+            (
+                job("ping = { kuma = 'https://x.org/', file = '/x' }"),
+                "4:35: error: a ping goes to one place, and has `kuma` already",
+                "",
+            ),
+            (
+                job("ping = { kuma = 'https://x.org/', on = ['success'] }"),
+                "4:35: error: `on` belongs to `url`",
+                "services are told of each start and end",
+            ),
+            (
+                job("ping = { url = 'https://x.org/', on = ['succes'] }"),
+                "4:40: error: \"succes\" is not",
+                "did you mean \"success\"?",
+            ),
+            (
+                job("ping = { url = 'https://x.org/', on = [] }"),
+                "4:39: error: a ping that is never sent is of no use",
+                "",
+            ),
+            (
+                job("healthcheck = 'https://x.org/'"),
+                "4:1: error: unknown key `healthcheck`",
+                "did you mean `ping`?",
+            ),
+            (
+                "[scheduler]\nping_every = '1m'\n".into(),
+                "2:1: error: `ping_every` without `ping`",
+                "`ping` beside it says where",
+            ),
+            (
+                "[scheduler]\nping = 'https://x.org/'\nping_every = '1s'\n".into(),
+                "3:14: error: it must be from \"10s\" to \"1 day\"",
+                "",
+            ),
+        ],
+        1,
+    );
+}

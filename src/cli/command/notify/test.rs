@@ -1,4 +1,4 @@
-//! `schedrs notify --test ROUTE`: the real way from a notification to its receiver, with nothing that
+//! `schedrs notify --test ROUTE`, and of a job that has a `ping`: the real way from a notification to its receiver, with nothing that
 //! has happened. No scheduler has to run; who types it has to be allowed to read the route's secrets.
 
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 
-use super::HistoryArgs;
+use super::{HistoryArgs, pings};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
 use crate::core::nearest::nearest;
@@ -46,6 +46,13 @@ pub(super) fn run(
     };
     let routes = &set.settings.routes;
     let Some(route) = routes.iter().find(|route| &*route.name == name) else {
+        let watched = set.jobs.iter().find(|job| &*job.id == name);
+        if let Some(job) = watched {
+            let Some(monitor) = &job.options.ping else { bail!("{name} has no `ping`") };
+            let work = pings::test(job, monitor, &set)?;
+            let receipt = deliver(&work)?;
+            return show(name, &work, &receipt, json);
+        }
         let near = nearest(name, routes.iter().map(|route| &*route.name));
         let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
         bail!("no route `{name}` in {}{near}", path.display());
@@ -119,6 +126,7 @@ fn local(work: &Work, program: &wire::Command) -> anyhow::Result<Receipt> {
         result: code.map_or(DeliveryResult::Again, |code| wire::of_exit(&work.task, code)),
         status: None,
         retry_after: None,
+        body_limit: None,
         answer: match (code, last) {
             (Some(0), _) => String::new(),
             (Some(code), "") => format!("exit {code}"),

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Output, Overlap};
+use crate::core::notify::url::Url;
+use crate::core::notify::{Monitor, Secret};
 use crate::core::size;
 use crate::core::sort;
 use crate::core::trigger::Trigger;
@@ -161,6 +163,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::OnlyOn => list(&options.only_on),
         Key::Tags => list(&options.tags),
         Key::Notify => list(&options.notify),
+        Key::Ping => optional(options.ping.as_ref().map(|it| monitor(it))),
         Key::Executor => {
             let executor = set.executors.get(usize::from(job.executor))?;
             let starts = executor.max_starts_per_second;
@@ -223,6 +226,22 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         | Key::OnSkipped => optional(options.hooks.get(&key.hook()?).map(command)),
         Key::HookTimeout => duration(options.hook_timeout),
     })
+}
+
+/// Who is pinged, without what is secret of it.
+fn monitor(monitor: &Monitor) -> String {
+    let place = match &monitor.url {
+        Secret::Text(text) => {
+            Url::http(text).map_or_else(|_| "***".to_owned(), |it| it.to_string())
+        }
+        Secret::File(path) => format!("the URL in {path}"),
+        Secret::Env(name) => format!("the URL in ${name}"),
+        Secret::Credential(name) => format!("the URL in the credential {name}"),
+    };
+    match monitor.kind {
+        Some(kind) => format!("{} at {place}", kind.word()),
+        None => place,
+    }
 }
 
 fn quoted(text: &str) -> String {

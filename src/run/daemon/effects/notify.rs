@@ -2,12 +2,12 @@
 
 use super::Effects;
 use crate::control::Notify;
-use crate::core::event::{Action, Code, Fault, RouteVitals, RunId};
-use crate::core::instant::Now;
+use crate::core::event::{Action, Code, Fault, PingVitals, RouteVitals, RunId};
+use crate::core::instant::{Mono, Now};
 use crate::core::job::JobSet;
 use crate::core::notify::Wakeup;
 use crate::core::streak::Streak;
-use crate::run::daemon::messages::{Delivery, Messages};
+use crate::run::daemon::messages::{Delivery, Messages, PingDelivery};
 use crate::store::Fact;
 
 impl Effects {
@@ -80,6 +80,27 @@ impl Effects {
         self.messages.as_ref().map(Messages::reasons).unwrap_or_default()
     }
 
+    /// What is told to services that watch jobs, in numbers.
+    pub(in crate::run::daemon) fn pings(&self) -> PingVitals {
+        self.messages.as_ref().map(|it| it.pings().vitals()).unwrap_or_default()
+    }
+
+    /// Which of them cannot be told, in a sentence.
+    pub(in crate::run::daemon) fn ping_reason(&self) -> Option<String> {
+        self.messages.as_ref().and_then(|messages| messages.pings().reason())
+    }
+
+    /// Whether the scheduler is to give a sign of life, if it is well.
+    pub(in crate::run::daemon) fn beat_is_due(&self, now: Mono) -> bool {
+        self.messages.as_ref().is_some_and(|messages| messages.pings().beat_is_due(now))
+    }
+
+    /// It does; or it is `ill`, and does not.
+    pub(in crate::run::daemon) fn beat(&mut self, ill: Option<String>, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.beat(ill, now));
+        self.write(facts.unwrap_or_default());
+    }
+
     /// At the end of the loop: what is not sent yet is for the next scheduler, if there is a store.
     pub(in crate::run::daemon) fn end_messages(&mut self, now: Now) {
         let Some(mut messages) = self.messages.take() else { return };
@@ -92,14 +113,21 @@ impl Effects {
     /// Writes facts, and begins with what is to be sent once the store has them.
     fn write(&mut self, facts: Vec<Fact>) {
         let deliveries = self.messages.as_mut().map(Messages::take_deliveries).unwrap_or_default();
+        let pings = self.messages.as_mut().map(Messages::take_pings).unwrap_or_default();
         match &mut self.records {
             Some(records) => {
                 facts.into_iter().for_each(|fact| records.add(fact));
                 for delivery in deliveries {
                     records.answer(Box::new(move || delivery.start()));
                 }
+                for pings in pings {
+                    records.answer(Box::new(move || pings.start()));
+                }
             }
-            None => deliveries.into_iter().for_each(Delivery::start),
+            None => {
+                deliveries.into_iter().for_each(Delivery::start);
+                pings.into_iter().for_each(PingDelivery::start);
+            }
         }
     }
 }

@@ -79,20 +79,7 @@ impl Delivery {
             Some((program, task)) => (program, Some(task), wire::LIMIT_SECS),
             None => (helper(&work), None, HELPER_SECS),
         };
-        let variables = command.env.iter();
-        let variables = variables.map(|(name, value)| ((&**name).into(), value.as_str().into()));
-        let path = wire::search_path(std::env::var_os("PATH"));
-        let hook = Hook {
-            name: "notify".into(),
-            label: format!("the delivery to {}", self.route.name).into(),
-            command: Command::Argv(command.argv.into()),
-            options: Arc::new(Options::default()),
-            env: variables.chain([("PATH".into(), path)]).collect(),
-            stdin: command.stdin.into_bytes(),
-            timeout: Duration::from_secs(limit),
-            kill_after: Duration::from_secs(1),
-            keep: ANSWERS,
-        };
+        let hook = hook(&format!("the delivery to {}", self.route.name), command, limit);
         let mailbox = self.mailbox.clone();
         let done = Box::new(move |done: HookDone| {
             mailbox.send(Heard(id.clone(), tried(&id, task.as_ref(), &done)));
@@ -116,6 +103,29 @@ impl Delivery {
     }
 }
 
+/// A program that is run as hooks are.
+fn hook(label: &str, command: wire::Command, limit: u64) -> Hook {
+    let variables = command.env.iter();
+    let variables = variables.map(|(name, value)| ((&**name).into(), value.as_str().into()));
+    let path = wire::search_path(std::env::var_os("PATH"));
+    Hook {
+        name: "notify".into(),
+        label: label.into(),
+        command: Command::Argv(command.argv.into()),
+        options: Arc::new(Options::default()),
+        env: variables.chain([("PATH".into(), path)]).collect(),
+        stdin: command.stdin.into_bytes(),
+        timeout: Duration::from_secs(limit),
+        kill_after: Duration::from_secs(1),
+        keep: ANSWERS,
+    }
+}
+
+/// A helper for these.
+pub(super) fn helper_for(label: &str, work: &[wire::Work]) -> Hook {
+    hook(label, helper(work), HELPER_SECS)
+}
+
 /// The same program again: it delivers what goes through a socket.
 fn helper(work: &[wire::Work]) -> wire::Command {
     wire::Command {
@@ -126,7 +136,7 @@ fn helper(work: &[wire::Work]) -> wire::Command {
 }
 
 /// The last line of what it has complained of, and how it ended.
-fn answer(done: &HookDone) -> Box<str> {
+pub(super) fn answer(done: &HookDone) -> Box<str> {
     let said = String::from_utf8_lossy(&done.stderr);
     let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let last: String = clean(last.trim()).chars().take(MOST_SAID).collect();
