@@ -7,7 +7,8 @@
 //!
 //! The scheduler is the real binary. What it is compared with does the same in the same seconds,
 //! between its due times, so that whatever else the machine does slows both. Both start the same
-//! child: this program, which writes down the time as the first thing it does.
+//! child: this program, which writes down the time as the first thing it does; or, to see nothing but
+//! the way from the timer to the process (`shortest`), one of 79 bytes of code that does the same.
 #![no_main]
 #![allow(clippy::disallowed_methods, reason = "a bench reads the clock, and waits")]
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a bench may stop")]
@@ -59,7 +60,11 @@ fn bench() {
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
     println!("load before: {}", fs::read_to_string("/proc/loadavg").unwrap().trim_end());
     if wanted("late") {
-        late(dir);
+        late(dir, &Late { what: "this program", child: this(), store: "memory" });
+    }
+    if wanted("shortest") {
+        let child = smallest_stamp(dir);
+        late(dir, &Late { what: "the smallest child", child, store: "default" });
     }
     if wanted("burst") {
         burst(dir, "discard");
@@ -83,22 +88,31 @@ fn bench() {
     println!("load after: {}", fs::read_to_string("/proc/loadavg").unwrap().trim_end());
 }
 
+/// What is started each second, and where it is remembered.
+struct Late {
+    what: &'static str,
+    child: PathBuf,
+    store: &'static str,
+}
+
 /// Five jobs each second, a fifth of a second apart, and a bare loop of timerfd and posix_spawn
 /// half way between them.
-fn late(dir: &Path) {
+fn late(dir: &Path, Late { what, child, store }: &Late) {
     const ROUNDS: u64 = 125;
     const APART: u64 = SECOND / 5;
-    let bare = Stamps::new(dir, "bare");
+    let stamps = |name: &str| Stamps::by(child.clone(), dir, name);
+    let bare = stamps("bare");
     let first = in_at_least(Duration::from_secs(1));
     let mut jobs = String::new();
     let ours: Vec<(u64, Stamps)> = (0..5)
         .map(|job| {
-            let (at, stamps) = (job * APART, Stamps::new(dir, &format!("ours-{job}")));
+            let (at, stamps) = (job * APART, stamps(&format!("ours-{job}")));
             jobs += &each_second(&format!("job-{job}"), &stamps, first + at);
             (at, stamps)
         })
         .collect();
-    let scheduler = Scheduler::start(dir, "late", &jobs);
+    let scheduler = Scheduler::with_store(dir, "late", &jobs, store);
+    let before = scheduler.cpu();
     let timer = Timer::new();
     let mut theirs = Vec::new();
     for round in 0..ROUNDS {
@@ -108,20 +122,22 @@ fn late(dir: &Path) {
         reap(pid);
         theirs.push((bare.read().last().unwrap() - due) as f64 / 1e3);
     }
+    let cpu = scheduler.cpu() - before;
     scheduler.stop();
     let late = |(offset, stamps): &(u64, Stamps)| late_by(stamps, *offset);
     let ours: Vec<f64> = ours.iter().flat_map(late).collect();
     assert!(ours.iter().all(|late| *late < 500_000.0), "a job was early: {ours:?}");
     let worst = |late: &[f64]| late.iter().copied().fold(0.0, f64::max);
     println!(
-        "jobs each second, {} starts: p50 {:.0} us late, bare {:.0} us, ratio {:.2}; \
-         worst {:.0} us, bare {:.0} us",
+        "jobs each second, {what}, store {store}, {} starts: p50 {:.0} us late, bare {:.0} us, \
+         ratio {:.2}; worst {:.0} us, bare {:.0} us; {:.0} us of processor a run in the scheduler",
         ours.len(),
         median(ours.clone()),
         median(theirs.clone()),
         median(ours.clone()) / median(theirs.clone()),
         worst(&ours),
         worst(&theirs),
+        cpu * 1e6 / ours.len() as f64,
     );
 }
 
@@ -325,13 +341,47 @@ fn sustained(dir: &Path, seconds: u64) {
 /// A program that does nothing but end. What dynamic linking costs /bin/true is several times what
 /// a start costs, and would be all that is measured.
 fn smallest(dir: &Path) -> PathBuf {
-    if !cfg!(target_arch = "x86_64") {
-        return PathBuf::from("/bin/true");
-    }
-    const BASE: u64 = 0x40_0000;
-    const HEADERS: u64 = 64 + 56;
     // mov eax, 60 (exit); xor edi, edi; syscall
     let code = [0xb8, 60, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05];
+    program(dir, "smallest", &code).unwrap_or_else(|| PathBuf::from("/bin/true"))
+}
+
+/// The same that first appends the time to the file of its second argument, as this program does.
+fn smallest_stamp(dir: &Path) -> PathBuf {
+    #[rustfmt::skip]
+    let code = [
+        0x48, 0x83, 0xec, 0x10,                   // sub rsp, 16
+        0xb8, 228, 0, 0, 0,                       // mov eax, 228 (clock_gettime)
+        0x31, 0xff,                               // xor edi, edi (CLOCK_REALTIME)
+        0x48, 0x89, 0xe6,                         // mov rsi, rsp
+        0x0f, 0x05,                               // syscall
+        0x48, 0x8b, 0x04, 0x24,                   // mov rax, [rsp]
+        0x48, 0x69, 0xc0, 0x00, 0xca, 0x9a, 0x3b, // imul rax, rax, 1000000000
+        0x48, 0x03, 0x44, 0x24, 0x08,             // add rax, [rsp + 8]
+        0x48, 0x89, 0x04, 0x24,                   // mov [rsp], rax
+        0x48, 0x8b, 0x7c, 0x24, 0x28,             // mov rdi, [rsp + 16 + 24] (argv[2])
+        0xbe, 0x01, 0x04, 0, 0,                   // mov esi, O_WRONLY | O_APPEND
+        0xb8, 2, 0, 0, 0,                         // mov eax, 2 (open)
+        0x0f, 0x05,                               // syscall
+        0x89, 0xc7,                               // mov edi, eax
+        0x48, 0x89, 0xe6,                         // mov rsi, rsp
+        0xba, 8, 0, 0, 0,                         // mov edx, 8
+        0xb8, 1, 0, 0, 0,                         // mov eax, 1 (write)
+        0x0f, 0x05,                               // syscall
+        0xb8, 60, 0, 0, 0,                        // mov eax, 60 (exit)
+        0x31, 0xff,                               // xor edi, edi
+        0x0f, 0x05,                               // syscall
+    ];
+    program(dir, "smallest-stamp", &code).unwrap_or_else(this)
+}
+
+/// Writes a program of this code, for x86-64.
+fn program(dir: &Path, name: &str, code: &[u8]) -> Option<PathBuf> {
+    const BASE: u64 = 0x40_0000;
+    const HEADERS: u64 = 64 + 56;
+    if !cfg!(target_arch = "x86_64") {
+        return None;
+    }
     let size = HEADERS + code.len() as u64;
     let mut elf = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     // An executable, for x86-64, version 1.
@@ -346,10 +396,10 @@ fn smallest(dir: &Path) -> PathBuf {
         elf.extend(field.to_le_bytes());
     }
     elf.extend(code);
-    let path = dir.join("smallest");
+    let path = dir.join(name);
     fs::write(&path, elf).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
+    Some(path)
 }
 
 /// 1,000 jobs of which none is due.
@@ -460,7 +510,7 @@ struct Spawn {
 impl Spawn {
     fn of(stamps: &Stamps) -> Spawn {
         let path = |path: &Path| CString::new(path.to_str().unwrap()).unwrap();
-        Spawn::new(&[&path(&this()), c"stamp", &path(&stamps.0)])
+        Spawn::new(&[&path(&stamps.1), c"stamp", &path(&stamps.0)])
     }
 
     fn new(argv: &[&CStr]) -> Spawn {

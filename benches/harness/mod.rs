@@ -54,12 +54,17 @@ pub(crate) fn this() -> PathBuf {
     std::env::current_exe().unwrap()
 }
 
-/// A file that children append the time to.
-pub(crate) struct Stamps(pub(crate) PathBuf);
+/// A file that children append the time to, and the program that they are.
+pub(crate) struct Stamps(pub(crate) PathBuf, pub(crate) PathBuf);
 
 impl Stamps {
     pub(crate) fn new(dir: &Path, name: &str) -> Stamps {
-        let stamps = Stamps(dir.join(name));
+        Stamps::by(this(), dir, name)
+    }
+
+    /// With a program that is called as this one is: `PROGRAM stamp FILE`.
+    pub(crate) fn by(program: PathBuf, dir: &Path, name: &str) -> Stamps {
+        let stamps = Stamps(dir.join(name), program);
         stamps.clear();
         stamps
     }
@@ -70,7 +75,7 @@ impl Stamps {
 
     /// The child's command line, as TOML.
     pub(crate) fn argv(&self) -> String {
-        format!("[{:?}, \"stamp\", {:?}]", this(), self.0)
+        format!("[{:?}, \"stamp\", {:?}]", self.1, self.0)
     }
 
     pub(crate) fn read(&self) -> Vec<u64> {
