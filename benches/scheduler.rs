@@ -43,6 +43,7 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
             elsewhere: [].into(),
             routes: [].into(),
             heartbeat: None,
+            web: Default::default(),
         },
         executors: vec![Executor::new("default", 2000)],
         jobs: (0..count).map(job).collect(),

@@ -83,6 +83,9 @@ enum Command {
     Metrics(command::metrics::Args),
     #[command(about = "Show the hosts that share the store")]
     Fleet(command::fleet::Args),
+    #[cfg(feature = "web")]
+    #[command(about = "Serve a page that shows jobs, runs and messages")]
+    Web(command::web::Args),
     #[command(about = "Start jobs now")]
     Start(command::start::Args),
     #[command(about = "Stop the active runs of jobs, or one run")]
@@ -176,6 +179,8 @@ impl Command {
             Command::Notify(args) => command::notify::run(args, context),
             Command::Why(args) => command::why::run(args, context),
             Command::Fleet(args) => command::fleet::run(args, context),
+            #[cfg(feature = "web")]
+            Command::Web(args) => command::web::run(args, context),
             Command::Store(args) => command::store::run(args, context),
             Command::Schema(args) => command::schema::run(args, context),
             Command::Completions(args) => command::completions::run(args, context),

@@ -34,6 +34,7 @@ pub(crate) mod span;
 pub(crate) mod streak;
 pub mod trigger;
 pub(crate) mod url;
+pub(crate) mod web;
 pub(crate) mod window;
 pub mod words;
 pub mod zone;

@@ -42,6 +42,7 @@ mod tests;
 mod tree;
 mod value;
 mod warn;
+mod web;
 pub(crate) mod when;
 pub mod write;
 

@@ -111,6 +111,8 @@ mod convert;
 pub(crate) mod core;
 mod run;
 mod sys;
+#[cfg(feature = "web")]
+mod web;
 
 pub mod jobfile;
 pub mod problem;

@@ -53,4 +53,6 @@ pub(crate) mod top;
 pub(crate) mod validate;
 #[cfg(test)]
 mod vocabulary;
+#[cfg(feature = "web")]
+pub(crate) mod web;
 pub(crate) mod why;

@@ -35,7 +35,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "shutdown",
         ],
     ),
-    ("Look back", &["history", "logs", "notify", "why"]),
+    ("Look back", &["history", "logs", "notify", "why", "web"]),
     ("Move in and out", &["import", "export", "store"]),
     ("Editors and shells", &["schema", "completions"]),
 ];
@@ -58,8 +58,9 @@ pub(super) fn grouped(command: Command) -> Command {
     for (title, names) in GROUPS {
         text += &format!("{heading}{title}:{heading:#}\n");
         for name in names {
-            let about = command.find_subcommand(name).and_then(Command::get_about);
-            let about = about.map(ToString::to_string).unwrap_or_default();
+            // What a build leaves out is not there to be listed.
+            let Some(found) = command.find_subcommand(name) else { continue };
+            let about = found.get_about().map(ToString::to_string).unwrap_or_default();
             text += &format!("  {literal}{name:<12}{literal:#} {about}\n");
         }
         text.push('\n');

@@ -408,7 +408,7 @@ impl Service {
                 connection.say(&wire::good_line(exchange.id.as_ref(), "{}"));
             }
             Next::Request(request) => {
-                let by = connection.by.clone();
+                let by = exchange.by(&connection.by);
                 connection.pending.insert(number, exchange);
                 match request {
                     Request::List { .. } => {
@@ -516,8 +516,8 @@ impl Service {
         self.tickets += 1;
         let number = self.tickets;
         let parsed = catch_unwind(|| wire::parse(line, clock::wall()))
-            .unwrap_or_else(|_| wire::Parsed { id: None, request: Err(bug()) });
-        let id = parsed.id;
+            .unwrap_or_else(|_| wire::Parsed { id: None, on_behalf: None, request: Err(bug()) });
+        let (id, on_behalf) = (parsed.id, parsed.on_behalf);
         let fault = match parsed.request {
             Err(fault) => fault,
             Ok(request) if self.stopping => {
@@ -530,7 +530,10 @@ impl Service {
                     Exchange::new(its_id, request, history, kept)
                 }));
                 match begun {
-                    Ok((exchange, next)) => return self.go_on(token, number, exchange, next),
+                    Ok((exchange, next)) => {
+                        let exchange = exchange.on_behalf_of(on_behalf);
+                        return self.go_on(token, number, exchange, next);
+                    }
                     Err(_) => bug(),
                 }
             }

@@ -33,6 +33,9 @@ pub const MAX_LINE: usize = 1 << 20;
 /// A request's own `id` is not longer than this.
 const MAX_ID: usize = 256;
 
+/// Nor is the name of whom it is for.
+const MAX_USER: usize = 64;
+
 /// How many records `history` answers unless told, and at most.
 const RECORDS: (usize, usize) = (100, 10_000);
 
@@ -41,6 +44,8 @@ const RECORDS: (usize, usize) = (100, 10_000);
 pub struct Parsed {
     /// What the client calls it, for the reply.
     pub id: Option<Value>,
+    /// For whom the client asks, for the record.
+    pub on_behalf: Option<Box<str>>,
     /// What is wanted, or why that cannot be told.
     pub request: Result<Request, Fault>,
 }
@@ -155,7 +160,7 @@ fn history(keys: &mut Keys, _: Instant) -> Result<Request, Fault> {
 
 /// Reads a request. `now` is what `in` counts from.
 pub fn parse(line: &[u8], now: Instant) -> Parsed {
-    let unfit = |fault| Parsed { id: None, request: Err(fault) };
+    let unfit = |fault| Parsed { id: None, on_behalf: None, request: Err(fault) };
     let map = match object(line) {
         Ok(map) => map,
         Err(fault) => return unfit(fault),
@@ -170,7 +175,20 @@ pub fn parse(line: &[u8], now: Instant) -> Parsed {
             return unfit(Fault::bad(message));
         }
     }
-    Parsed { id, request: request(keys, now) }
+    let on_behalf = match keys.text("for_user") {
+        Ok(None) => None,
+        Ok(Some(name)) if is_name_of_user(&name) => Some(name),
+        Ok(Some(_)) | Err(_) => {
+            let message = format!("`for_user` must be a name of at most {MAX_USER} bytes");
+            return unfit(Fault::bad(message));
+        }
+    };
+    Parsed { id, on_behalf, request: request(keys, now) }
+}
+
+/// Whether something may stand in the record as who has asked.
+fn is_name_of_user(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_USER && !name.chars().any(crate::problem::is_hidden)
 }
 
 fn object(line: &[u8]) -> Result<Map<String, Value>, Fault> {

@@ -92,6 +92,18 @@ pub struct Member {
 }
 
 impl Member {
+    /// The word for how it is: `alive`, `leaving`, `left`, or `gone` if others had to notice.
+    pub fn state(&self) -> &'static str {
+        match (self.gone, self.leaving) {
+            (Some(gone), _) if gone.by == self.id => "left",
+            (Some(_), _) => "gone",
+            (None, true) => "leaving",
+            (None, false) => "alive",
+        }
+    }
+}
+
+impl Member {
     /// A session that has not joined yet, and of which nothing more is known.
     pub fn new(id: SessionId, host: &str) -> Member {
         Member {

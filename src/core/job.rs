@@ -16,6 +16,7 @@ use crate::core::route::Route;
 use crate::core::trigger::Trigger;
 use crate::core::trigger::jitter::jitter;
 use crate::core::trigger::spread::Spread;
+use crate::core::web::WebSettings;
 use crate::core::zone::Zone;
 
 /// Everything one load of a jobfile (and the files it includes) says.
@@ -51,6 +52,8 @@ pub struct Settings {
     /// `[scheduler] ping`: who outside watches over the scheduler, and how often it is told that all is
     /// well.
     pub heartbeat: Option<(Arc<Monitor>, Duration)>,
+    /// `[web]`: the page of `schedrs web`.
+    pub web: Arc<WebSettings>,
 }
 
 /// A job of the jobfile that is for other hosts.

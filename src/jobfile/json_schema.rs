@@ -58,6 +58,7 @@ fn section(name: &str, defaults: &Value) -> Value {
         "store" => store(),
         "fleet" => fleet(),
         "notify" => notify(),
+        "web" => web(),
         "executors" => json!({
             "description": "Named pools of slots; `default` always exists",
             "type": "object",
@@ -250,6 +251,39 @@ fn ping() -> Value {
                         "oneOf": one });
     json!({ "anyOf": [text(), table, { "const": false }],
             "examples": ["https://hc-ping.com/UUID", { "file": "/etc/schedrs/ping-url" }] })
+}
+
+fn web() -> Value {
+    table(
+        "The page of `schedrs web`: where it is, and who may look at it",
+        json!({
+            "listen": with_default(
+                described("Where it listens: an address and a port, or unix:/path", text()),
+                json!("127.0.0.1:8080"),
+            ),
+            "token": described(
+                "What whoever looks has to know; without it each start makes one up",
+                secret(),
+            ),
+            "user_header": described(
+                "The header in which a proxy says who has logged in there",
+                text(),
+            ),
+            "trust": described("The addresses of the proxies that are believed", strings(0)),
+            "hosts": described("The names by which browsers may call it", strings(0)),
+            "actions": with_default(
+                described("Whether jobs can be started, stopped, paused and resumed", boolean()),
+                json!(false),
+            ),
+            "metrics": with_default(
+                described(
+                    "Whether /metrics, /health and /ready take the token",
+                    json!({ "enum": ["open", "token"] }),
+                ),
+                json!("token"),
+            ),
+        }),
+    )
 }
 
 /// A table of some of a job's keys.

@@ -156,6 +156,7 @@ impl Loader<'_> {
             elsewhere: elsewhere.into(),
             routes,
             heartbeat: sections.heartbeat.clone(),
+            web: sections.web.clone().into(),
         };
         let set = JobSet { settings, executors: sections.executors.clone(), jobs };
         let dir = meta.first().map(|meta| meta.dir.clone()).unwrap_or_default();

@@ -193,7 +193,7 @@ fn routes(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
 }
 
 /// An array of strings, none of them empty. `wanted` and `each` continue "expected ...".
-fn texts(
+pub(super) fn texts(
     value: &Value<'_>,
     scope: &mut Scope<'_>,
     wanted: &str,

@@ -1,4 +1,4 @@
-//! The tables beside the jobs: `[scheduler]`, `[store]`, `[executors]` and `[defaults]`.
+//! The tables beside the jobs: `[scheduler]`, `[store]`, `[fleet]`, `[executors]` and `[defaults]`.
 //!
 //! They are read from every file before any job is, so it does not matter in which order things
 //! stand.
@@ -15,17 +15,19 @@ use super::options;
 use super::ping;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
+use super::web;
 use super::when::{self, Moment};
 use crate::core::job::{Executor, FleetSettings, Keep, Options};
 use crate::core::monitor::Monitor;
 use crate::core::nearest::nearest;
 use crate::core::url::SharedUrl;
+use crate::core::web::WebSettings;
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
 
 /// The keys at the top of a jobfile.
-pub(super) const TOP: [&str; 8] =
-    ["include", "scheduler", "store", "fleet", "notify", "executors", "defaults", "jobs"];
+pub(super) const TOP: [&str; 9] =
+    ["include", "scheduler", "store", "fleet", "web", "notify", "executors", "defaults", "jobs"];
 
 /// The keys of `[scheduler]`.
 const SCHEDULER: [&str; 5] = ["timezone", "stop_grace", "reload", "ping", "ping_every"];
@@ -63,6 +65,7 @@ pub(super) struct Sections {
     pub(super) routes: Routes,
     /// `[scheduler] ping`, and how often.
     pub(super) heartbeat: Option<(Arc<Monitor>, Duration)>,
+    pub(super) web: WebSettings,
     pub(super) executors: Vec<Executor>,
     /// Where each executor stands; `default` may stand nowhere.
     executor_places: HashMap<Arc<str>, (u16, Option<Place>)>,
@@ -97,6 +100,7 @@ impl Default for Sections {
             fleet: FleetSettings::default(),
             routes: Routes::default(),
             heartbeat: None,
+            web: WebSettings::default(),
             executors: vec![Executor::new(name.clone(), DEFAULT_WORKERS)],
             executor_places: HashMap::from([(name, (0, None))]),
             defaults: Defaults::default(),
@@ -121,11 +125,12 @@ impl Sections {
                 "include" | "jobs" => {}
                 "executors" => self.executors(value, scope),
                 "notify" => self.routes.read(value, scope, zones),
-                "scheduler" | "store" | "fleet" | "defaults" if !main => scope
+                "scheduler" | "store" | "fleet" | "web" | "defaults" if !main => scope
                     .error(key.span, format!("`{}` is only allowed in the main jobfile", key.text)),
                 "scheduler" => self.scheduler(value, scope, zones),
                 "store" => self.store(value, scope),
                 "fleet" => self.fleet(value, scope),
+                "web" => self.web = web::settings(value, scope),
                 "defaults" => self.defaults(value, scope, zones),
                 name => unknown_top(key.span, name, scope),
             }
@@ -336,7 +341,7 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
         format!("put `{name}` under `[scheduler]`")
     } else {
         "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[fleet]`, \
-         `[notify.NAME]`, `[executors]`, `[defaults]` and `[jobs.NAME]`"
+         `[web]`, `[notify.NAME]`, `[executors]`, `[defaults]` and `[jobs.NAME]`"
             .to_owned()
     };
     scope.push(problem.help(help));

@@ -6,6 +6,7 @@
 //! when.
 
 mod notify;
+mod web;
 mod when;
 
 use std::borrow::Cow;
@@ -88,6 +89,7 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Op
         ("scheduler", scheduler(settings)),
         ("store", store(settings)),
         ("fleet", fleet(settings)),
+        ("web", web::settings(&settings.web)),
     ];
     for (name, table) in tables {
         if !table.is_empty() {
@@ -137,6 +139,10 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     let fleet = fleet(settings);
     if !fleet.is_empty() {
         head.insert("fleet".to_owned(), Value::Object(fleet));
+    }
+    let web = web::settings(&settings.web);
+    if !web.is_empty() {
+        head.insert("web".to_owned(), Value::Object(web));
     }
     let routes = settings.routes.iter();
     let routes: Map<String, Value> = sort::collect(routes.map(|route| {

@@ -45,6 +45,8 @@ mod simulate;
 #[cfg(feature = "sqlite")]
 mod store;
 mod top;
+#[cfg(feature = "web")]
+mod web;
 mod widths;
 mod wrong;
 

@@ -110,6 +110,7 @@ pub(crate) fn file(plans: &[Plan], version: u64) -> File {
                 elsewhere: [].into(),
                 routes: [].into(),
                 heartbeat: None,
+                web: Default::default(),
             },
             executors: vec![Executor::new("default", 20)],
             jobs,

@@ -451,6 +451,7 @@ fn jobs() -> impl Strategy<Value = JobSet> {
                 elsewhere: [].into(),
                 routes: [].into(),
                 heartbeat: None,
+                web: Default::default(),
             },
             executors: names
                 .map(|name| Executor {

@@ -243,6 +243,7 @@ fn set(jobs: &[Arc<Job>]) -> JobSet {
             elsewhere: [].into(),
             routes: [].into(),
             heartbeat: None,
+            web: Default::default(),
         },
         executors: vec![Executor::new("default", 2)],
         jobs: jobs.to_vec(),

@@ -414,6 +414,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
             elsewhere: [].into(),
             routes: [].into(),
             heartbeat: None,
+            web: Default::default(),
         },
         executors: vec![executor("default", workers[0]), executor("other", workers[1])],
         jobs: jobs.iter().map(job).collect(),

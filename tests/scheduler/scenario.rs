@@ -88,6 +88,7 @@ pub(crate) fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
             elsewhere: [].into(),
             routes: [].into(),
             heartbeat: None,
+            web: Default::default(),
         },
         executors: executors
             .iter()

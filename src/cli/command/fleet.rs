@@ -111,20 +111,11 @@ fn members(history: &mut History) -> anyhow::Result<Vec<Member>> {
     if members.is_empty() { nobody() } else { Ok(members) }
 }
 
-fn state(member: &Member) -> &'static str {
-    match (member.gone, member.leaving) {
-        (Some(gone), _) if gone.by == member.id => "left",
-        (Some(_), _) => "gone",
-        (None, true) => "leaving",
-        (None, false) => "alive",
-    }
-}
-
 fn line<'a>(member: &'a Member, zone: &Zone) -> Line<'a> {
     Line {
         session: member.id.to_string(),
         host: &member.host,
-        state: state(member),
+        state: member.state(),
         labels: &member.labels,
         version: &member.version,
         pid: member.process.pid,
@@ -156,7 +147,7 @@ fn table(members: &[Member], zone: &Zone, now: Instant) -> Table {
         };
         table.row(vec![
             member.host.to_string(),
-            state(member).to_owned(),
+            member.state().to_owned(),
             words::rfc3339(Instant::from_secs(member.joined.micros().div_euclid(1_000_000)), zone),
             format!("{} ago", words::span(age)),
             clock,

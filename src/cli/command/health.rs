@@ -39,16 +39,7 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         );
         return Ok(Condition::Fail.code().into());
     };
-    let body = ask(&args.connection, timeout).unwrap_or_else(|error| {
-        // What else there is to say of it, `status` says.
-        let text = error.to_string();
-        let first = text.lines().next().unwrap_or_default();
-        let first = first.split("; ").next().unwrap_or_default();
-        let Value::Object(map) = json!({ "status": "fail", "output": first }) else {
-            return Map::new();
-        };
-        map
-    });
+    let body = ask(&args.connection, timeout).unwrap_or_else(|error| failed(&error));
     let word = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     let condition = match word("status") {
         "pass" => Condition::Pass,
@@ -62,6 +53,15 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     Ok(condition.code().into())
+}
+
+/// The verdict about a scheduler that cannot be asked.
+pub(super) fn failed(error: &anyhow::Error) -> Map<String, Value> {
+    // What else there is to say of it, `status` says.
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let first = first.split("; ").next().unwrap_or_default();
+    Map::from_iter([("status".into(), "fail".into()), ("output".into(), first.into())])
 }
 
 fn ask(

@@ -21,8 +21,8 @@ use crate::core::job::{Job, JobSet};
 use crate::core::nearest::nearest;
 use crate::core::sort;
 use crate::core::zone::Zone;
-use crate::jobfile::{self, Builder, locate};
-use crate::problem::{Lines, clean};
+use crate::jobfile::{self, Builder, Loaded, OnDisk, Origins, locate};
+use crate::problem::{Lines, Sources, clean};
 use crate::store::known;
 use crate::store::location::{self, Location};
 use crate::store::{Query, Reader, RunRecord, Session, StoreError, Trouble};
@@ -53,7 +53,7 @@ pub(super) struct History {
     /// What the jobfile says now; `None`: there is none, or it has errors.
     pub(super) set: Option<JobSet>,
     /// What makes jobs of what was added and changed at run time.
-    builder: Option<Builder>,
+    builder: Option<Arc<Builder>>,
     /// Where in the set each job is.
     places: HashMap<Box<str>, usize>,
     /// The zone of what has none of its own.
@@ -82,31 +82,22 @@ impl HistoryArgs {
 impl History {
     /// Finds the store and opens it for reading.
     pub(super) fn open(place: &HistoryArgs, context: &Context) -> anyhow::Result<History> {
-        let now = clock::wall();
-        let jobfile = match (locate::jobfile(place.jobfile.as_deref()), &place.store) {
-            (Ok(path), _) => Some(path),
-            // A store can be read without knowing what its jobs look like.
-            (Err(_), Some(_)) => None,
-            (Err(error), None) => return Err(error),
-        };
-        let (set, builder) = match &jobfile {
-            Some(path) => read_jobfile(path, place, context, now)?,
-            None => (None, None),
-        };
-        let zone = match &set {
-            Some(set) if !context.local => set.settings.zone.clone(),
-            _ => argument::local_zone(context),
-        };
-        let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
-        let reader = open_first(&candidates, jobfile.as_deref())?;
-        let is_local = context.local;
-        Ok(History { builder, is_local, ..History::new(Source::Store(reader), set, zone, now) })
+        let ground = Ground::lay(place, context)?;
+        let reader = ground.reader()?;
+        Ok(ground.history(reader, clock::wall()))
     }
 
     fn new(source: Source, set: Option<JobSet>, zone: Zone, now: Instant) -> History {
         let jobs = set.iter().flat_map(|set| &set.jobs).enumerate();
         let places = jobs.map(|(place, job)| (job.id.clone(), place)).collect();
         History { source, set, builder: None, places, zone, is_local: false, now }
+    }
+
+    /// Gives the way to ask back, for the next who asks.
+    pub(super) fn into_reader(self) -> Box<dyn Reader> {
+        match self.source {
+            Source::Store(reader) => reader,
+        }
     }
 
     /// The way to ask.
@@ -255,6 +246,84 @@ impl History {
     }
 }
 
+/// What the past of a jobfile stands on, as far as it is the same whenever one looks.
+pub(super) struct Ground {
+    /// The jobfile, if there is one.
+    pub(super) jobfile: Option<PathBuf>,
+    /// What it said when it was read.
+    pub(super) set: Option<JobSet>,
+    builder: Option<Arc<Builder>>,
+    /// The zone of what has none of its own.
+    pub(super) zone: Zone,
+    is_local: bool,
+    candidates: Vec<Location>,
+    /// The files as they were.
+    pub(super) on_disk: OnDisk,
+    /// Where its values stand, if the load was to know.
+    pub(super) stands: Option<(Origins, Sources)>,
+}
+
+impl Ground {
+    /// Reads the jobfile and finds where the store may be.
+    pub(super) fn lay(place: &HistoryArgs, context: &Context) -> anyhow::Result<Ground> {
+        Ground::of(place, context, false)
+    }
+
+    /// The same, and knows where each value stands.
+    #[cfg(feature = "web")]
+    pub(super) fn lay_with_origins(
+        place: &HistoryArgs,
+        context: &Context,
+    ) -> anyhow::Result<Ground> {
+        Ground::of(place, context, true)
+    }
+
+    fn of(place: &HistoryArgs, context: &Context, origins: bool) -> anyhow::Result<Ground> {
+        let jobfile = match (locate::jobfile(place.jobfile.as_deref()), &place.store) {
+            (Ok(path), _) => Some(path),
+            // A store can be read without knowing what its jobs look like.
+            (Err(_), Some(_)) => None,
+            (Err(error), None) => return Err(error),
+        };
+        let loaded = match &jobfile {
+            Some(path) => Some(read_jobfile(path, place, context, origins)?),
+            None => None,
+        };
+        let (set, builder, on_disk, stands) = match loaded {
+            Some(loaded) => {
+                let stands = loaded.origins.map(|origins| (origins, loaded.sources));
+                (loaded.set, loaded.builder, loaded.on_disk, stands)
+            }
+            None => (None, None, OnDisk::default(), None),
+        };
+        let zone = match &set {
+            Some(set) if !context.local => set.settings.zone.clone(),
+            _ => argument::local_zone(context),
+        };
+        let candidates = candidates(place, jobfile.as_deref(), set.as_ref())?;
+        let (builder, is_local) = (builder.map(Arc::new), context.local);
+        Ok(Ground { jobfile, set, builder, zone, is_local, candidates, on_disk, stands })
+    }
+
+    /// Whether several hosts may share the store.
+    #[cfg(feature = "web")]
+    pub(super) fn is_shared(&self) -> bool {
+        self.candidates.iter().any(|location| matches!(location, Location::Shared(_)))
+    }
+
+    /// Opens the store.
+    pub(super) fn reader(&self) -> anyhow::Result<Box<dyn Reader>> {
+        open_first(&self.candidates, self.jobfile.as_deref())
+    }
+
+    /// The past, as it is now.
+    pub(super) fn history(&self, reader: Box<dyn Reader>, now: Instant) -> History {
+        let (builder, is_local) = (self.builder.clone(), self.is_local);
+        let (set, zone) = (self.set.clone(), self.zone.clone());
+        History { builder, is_local, ..History::new(Source::Store(reader), set, zone, now) }
+    }
+}
+
 /// The zones of jobs, found once.
 pub(super) struct Zones {
     of_jobs: HashMap<Box<str>, Zone>,
@@ -286,9 +355,13 @@ fn read_jobfile(
     path: &Path,
     place: &HistoryArgs,
     context: &Context,
-    now: Instant,
-) -> anyhow::Result<(Option<JobSet>, Option<Builder>)> {
-    let loaded = jobfile::load_path(path, &context.zones, now);
+    origins: bool,
+) -> anyhow::Result<Loaded> {
+    let (zones, now) = (&context.zones, clock::wall());
+    let loaded = match origins {
+        true => jobfile::load_path_with_origins(path, zones, now),
+        false => jobfile::load_path(path, zones, now),
+    };
     if loaded.set.is_none() {
         let name = clean(&path.to_string_lossy()).into_owned();
         if let Err(error) = fs::metadata(path)
@@ -301,7 +374,7 @@ fn read_jobfile(
             argument::option("-f", place.jobfile.as_deref())
         ));
     }
-    Ok((loaded.set, loaded.builder))
+    Ok(loaded)
 }
 
 /// Where the store may be, best first.
@@ -342,7 +415,7 @@ fn candidates(
 /// The store of a jobfile: the one that `schedrs run` would take.
 pub(super) fn store_of(jobfile: &Path, context: &Context) -> anyhow::Result<Location> {
     let place = HistoryArgs { jobfile: Some(jobfile.to_path_buf()), store: None };
-    let (set, _) = read_jobfile(jobfile, &place, context, clock::wall())?;
+    let set = read_jobfile(jobfile, &place, context, false)?.set;
     let found = candidates(&place, Some(jobfile), set.as_ref())?;
     let is_there = |place: &&Location| place.path().is_none_or(Path::exists);
     match (found.iter().find(is_there), set.is_some_and(|set| set.settings.store_url.is_some())) {
@@ -425,7 +498,7 @@ pub(super) fn in_effect(
     };
     let zone = argument::local_zone(context);
     let history = History::new(Source::Store(reader), Some(set.clone()), zone, clock::wall());
-    let mut history = History { builder, ..history };
+    let mut history = History { builder: builder.map(Arc::new), ..history };
     match history.all_known() {
         Ok(_) => history.set.unwrap_or(set),
         Err(_) => set,
@@ -471,7 +544,7 @@ pub(super) fn of(jobs: &str, now: Instant, store: impl Reader + 'static) -> Hist
     let loaded = jobfile::load_text("jobs.toml", jobs, &zones, now);
     let zone = loaded.set.as_ref().unwrap().settings.zone.clone();
     let history = History::new(Source::Store(Box::new(store)), loaded.set, zone, now);
-    History { builder: loaded.builder, ..history }
+    History { builder: loaded.builder.map(Arc::new), ..history }
 }
 
 /// The arguments of a subcommand, for tests.

@@ -104,7 +104,7 @@ impl Sort {
         let last = job.last.as_ref();
         match self {
             Sort::Failed => {
-                let last = last.filter(|_| has_failed(job));
+                let last = last.filter(|_| job.has_failed());
                 let ended = last.and_then(|last| time(last.ended.as_ref().or(Some(&last.due))));
                 (ended.map_or(i64::MAX, |ended| -ended), job.overdue_since.is_none())
             }
@@ -116,11 +116,6 @@ impl Sort {
             Sort::Name => (0, false),
         }
     }
-}
-
-/// Whether the last run of a job went wrong.
-pub(super) fn has_failed(job: &JobLine) -> bool {
-    job.last.as_ref().is_some_and(|last| matches!(last.mark(), '✗' | '?'))
 }
 
 impl State {
@@ -219,7 +214,7 @@ impl Chosen {
     fn has(&self, job: &JobLine) -> bool {
         (self.selection.is_empty() || self.selection.has(&job.id, &job.tags))
             && (self.states.is_empty() || self.states.contains(&&*job.state))
-            && (!self.failed || has_failed(job) || job.overdue_since.is_some())
+            && (!self.failed || job.has_failed() || job.overdue_since.is_some())
     }
 
     /// Whether the first jobs of all are wanted.

@@ -2,7 +2,7 @@
 //! it, `follow` asks the scheduler what active runs have printed so far, and goes on with what they
 //! print from now on.
 
-mod follow;
+pub(super) mod follow;
 mod page;
 
 use std::collections::{HashMap, HashSet};
@@ -136,7 +136,7 @@ impl Args {
 }
 
 /// What the scheduler says of runs that it has active.
-type Active = HashMap<RunId, (String, Printed)>;
+pub(super) type Active = HashMap<RunId, (String, Printed)>;
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let args = &args.meant(context)?;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::request::{self, Address};
 use crate::cli::{Context, ExitCode};
+use crate::control::client::Client;
 use crate::control::metrics::Page;
 
 /// Print metrics for Prometheus
@@ -30,8 +31,16 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    let mut client = args.address.connect()?;
-    let mut request = json!({ "do": "metrics", "jobs": !args.no_jobs });
+    let whole = whole(&mut args.address.connect()?, !args.no_jobs)?;
+    let mut out = io::stdout().lock();
+    out.write_all(whole.text(!args.textfile).as_bytes())?;
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All that a scheduler has to say.
+pub(super) fn whole(client: &mut Client, jobs: bool) -> anyhow::Result<Page> {
+    let mut request = json!({ "do": "metrics", "jobs": jobs });
     let mut whole = Page::default();
     loop {
         let mut body = client.ask(&request).map_err(request::told)?;
@@ -39,11 +48,7 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         whole.append(request::read(body)?);
         match more {
             Some(more) => request["from"] = more,
-            None => break,
+            None => return Ok(whole),
         }
     }
-    let mut out = io::stdout().lock();
-    out.write_all(whole.text(!args.textfile).as_bytes())?;
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
 }

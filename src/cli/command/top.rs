@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use self::keys::Keyboard;
 use self::state::{Sight, State, Verb, Want};
-use super::list::{self, Chosen, Found, has_failed};
+use super::list::{self, Chosen, Found};
 use super::named;
 use super::request::{self, Address, Times};
 use super::screen::{self, Screen, Wake, Wakes};
@@ -251,7 +251,7 @@ impl Seen {
             return format!("{time}  {}", trouble.lines().collect::<Vec<_>>().join(" "));
         }
         let running: u32 = self.jobs.iter().map(|job| job.running).sum();
-        let failed = self.jobs.iter().filter(|job| has_failed(job)).count();
+        let failed = self.jobs.iter().filter(|job| job.has_failed()).count();
         let count = request::count(self.jobs.len() as u64, "job");
         let edited = self.edited.as_ref().map(|edited| format!("; {edited}")).unwrap_or_default();
         format!("{time}  {count}, {running} running, {failed} failed{edited}")

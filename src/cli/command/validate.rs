@@ -4,7 +4,7 @@
 //! file below them; in JSON mode stdout has nothing but one object a line, and the summary goes to
 //! stderr. `explain` prints what `--explain` adds.
 
-mod explain;
+pub(super) mod explain;
 mod fleet;
 
 use std::io::{self, Write};

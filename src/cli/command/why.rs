@@ -149,8 +149,22 @@ fn one(args: &Args, id: &str, history: &mut History, out: &mut dyn Write) -> any
             Asked::Within(typed.from, typed.until)
         }
     };
-    let now = history.now;
-    let typed = &argument::option("-f", args.place.jobfile.as_deref());
+    let typed = argument::option("-f", args.place.jobfile.as_deref());
+    let verdict = verdict(history, id, asked, &typed)?;
+    match args.output {
+        Output::Text => text(out, id, asked, &verdict, &zone, history.now),
+        Output::Json => json(out, id, asked, &verdict, &zone),
+    }
+}
+
+/// Why something is as it is. `typed`: what was typed to name the jobfile.
+pub(super) fn verdict(
+    history: &mut History,
+    id: &str,
+    asked: Asked,
+    typed: &str,
+) -> anyhow::Result<Verdict> {
+    let (zone, now) = (history.zone_of(id), history.now);
     let mut read = Read::first(history.reader(), id, asked)?;
     // What became of it says where to look further.
     let subject = match read.case(history, id, asked, (&zone, typed)).subject() {
@@ -171,10 +185,7 @@ fn one(args: &Args, id: &str, history: &mut History, out: &mut dyn Write) -> any
         verdict.evidence.extend(failed_hooks_of(history, id, record)?);
         verdict.evidence.extend(told_of(history, id, record, is_latest, &zone)?);
     }
-    match args.output {
-        Output::Text => text(out, id, asked, &verdict, &zone, now),
-        Output::Json => json(out, id, asked, &verdict, &zone),
-    }
+    Ok(verdict)
 }
 
 /// Which of its hooks have failed.

@@ -51,6 +51,8 @@ pub(super) enum Next {
 pub(super) struct Exchange {
     /// What the client calls it.
     pub(super) id: Option<Value>,
+    /// For whom the client asks.
+    on_behalf: Option<Box<str>>,
     /// It has been answered, and waits for the end of a run.
     pub(super) waits_for_run: bool,
     stage: Stage,
@@ -100,7 +102,20 @@ impl Exchange {
         kept: Option<Arc<Snapshot>>,
     ) -> (Exchange, Next) {
         let (stage, next) = begin(request, history, kept);
-        (Exchange { id, waits_for_run: false, stage }, next)
+        (Exchange { id, on_behalf: None, waits_for_run: false, stage }, next)
+    }
+
+    /// The same for somebody.
+    pub(super) fn on_behalf_of(self, on_behalf: Option<Box<str>>) -> Exchange {
+        Exchange { on_behalf, ..self }
+    }
+
+    /// Who has asked, for the record: this user, or somebody through them.
+    pub(super) fn by(&self, user: &str) -> Box<str> {
+        match &self.on_behalf {
+            Some(name) => format!("{name} (through {user})").into(),
+            None => user.into(),
+        }
     }
 
     /// What a response was made of that is only a part: the client will ask for the rest, which is to

@@ -279,6 +279,11 @@ impl Skip for JobLine {}
 impl<T> Skip for Vec<T> {}
 
 impl JobLine {
+    /// Whether its last run went wrong.
+    pub fn has_failed(&self) -> bool {
+        self.last.as_ref().is_some_and(|last| matches!(last.mark(), '✗' | '?'))
+    }
+
     /// How a job stands, and how it has fared of late.
     pub fn new(view: &JobView, latest: Option<&Latest>, overdue: Option<Instant>) -> JobLine {
         let (job, zone) = (&view.job, &view.job.zone);

@@ -74,7 +74,8 @@ pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
     Value::Object(table)
 }
 
-fn hidden(secret: &Secret, secrets: Secrets) -> Value {
+/// A text that is not to be shown, or where it is read.
+pub(super) fn hidden(secret: &Secret, secrets: Secrets) -> Value {
     let place = |key: &str, what: &str| Value::Object(Map::from_iter([(key.into(), what.into())]));
     match secret {
         Secret::Text(_) if secrets == Secrets::Masked => super::MASKED.into(),

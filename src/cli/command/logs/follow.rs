@@ -45,15 +45,15 @@ pub(super) fn begin(args: &Args) -> anyhow::Result<(Client, Vec<String>)> {
 
 /// What there was when somebody began to follow.
 #[derive(Debug, Default)]
-pub(super) struct Past {
+pub(in crate::cli::command) struct Past {
     /// What active runs had printed in whole lines.
-    pub(super) active: Active,
+    pub(in crate::cli::command) active: Active,
     /// And then.
     pub(super) begun: Vec<Map<String, Value>>,
 }
 
 /// Reads what there was.
-pub(super) fn past(client: &mut Client) -> anyhow::Result<Past> {
+pub(in crate::cli::command) fn past(client: &mut Client) -> anyhow::Result<Past> {
     let mut past = Past::default();
     for _ in 0..MOST_LINES {
         let told = client.receive().map_err(request::told)?;

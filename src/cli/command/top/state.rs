@@ -1,7 +1,7 @@
 //! What a key does, and what is to be seen: no terminal, no clock and no scheduler.
 
 use super::keys::Key;
-use crate::cli::command::list::{Sort, has_failed};
+use crate::cli::command::list::Sort;
 use crate::control::wire::view::JobLine;
 use crate::core::words::fit;
 use crate::problem::clean;
@@ -101,7 +101,7 @@ impl State {
     /// The jobs that are to be seen, in their order.
     pub(super) fn visible<'a>(&self, jobs: &'a [JobLine]) -> Vec<&'a JobLine> {
         let mut visible: Vec<&JobLine> =
-            jobs.iter().filter(|job| !self.failed_only || has_failed(job)).collect();
+            jobs.iter().filter(|job| !self.failed_only || job.has_failed()).collect();
         if let Some(sort) = self.sort {
             sort.sort(&mut visible, |job| job);
         }

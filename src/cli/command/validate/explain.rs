@@ -12,8 +12,8 @@ use crate::core::size;
 use crate::core::sort;
 use crate::core::trigger::Trigger;
 use crate::core::words;
-use crate::jobfile::Loaded;
 use crate::jobfile::keys::Key;
+use crate::jobfile::{Loaded, Origins};
 use crate::problem::{Place, Sources, clean};
 
 /// Prints every job of a load that has no errors.
@@ -23,35 +23,54 @@ pub(super) fn jobs(out: &mut dyn Write, loaded: &Loaded, now: Instant) -> io::Re
         writeln!(out, "[jobs.{}]", clean(&job.id))?;
         row(out, "schedule", &words::trigger(&job.trigger, &job.zone), "")?;
         row(out, "next due", &next_due(job, now), "")?;
-        let find = |list: &[(Key, Place)], key| {
-            list.iter().find(|(known, _)| *known == key).map(|(_, place)| *place)
-        };
-        for key in Key::ALL {
-            let Some(value) = value(*key, job, set, keys) else { continue };
-            let here = find(keys, *key);
-            let default = find(&origins.defaults, *key);
-            let scheduler = origins.scheduler_timezone;
-            let origin = match (here, default) {
-                // Both: the variables of the job stand over those of `[defaults]`.
-                (Some(here), Some(default)) if *key == Key::Env => {
-                    let defaults = line(default, &loaded.sources);
-                    format!("{} and [defaults] {defaults}", line(here, &loaded.sources))
-                }
-                (Some(here), _) => line(here, &loaded.sources),
-                (None, Some(default)) => format!("[defaults] {}", line(default, &loaded.sources)),
-                (None, None) => match (key, scheduler) {
-                    (Key::Timezone, Some(place)) => {
-                        format!("[scheduler] {}", line(place, &loaded.sources))
-                    }
-                    (Key::Timezone, None) => "the system".to_owned(),
-                    _ => "built in".to_owned(),
-                },
-            };
-            row(out, key.name(), &value, &origin)?;
+        for option in options(set, job, keys, origins, &loaded.sources) {
+            row(out, option.key.name(), &option.value, &option.origin)?;
         }
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// A key of a job: its value, and where that stands.
+pub(in crate::cli::command) struct Explained {
+    pub(in crate::cli::command) key: Key,
+    pub(in crate::cli::command) value: String,
+    pub(in crate::cli::command) origin: String,
+}
+
+/// All keys that concern a job. `keys`: those that it says itself.
+pub(in crate::cli::command) fn options(
+    set: &JobSet,
+    job: &Job,
+    keys: &[(Key, Place)],
+    origins: &Origins,
+    sources: &Sources,
+) -> Vec<Explained> {
+    let find = |list: &[(Key, Place)], key| {
+        list.iter().find(|(known, _)| *known == key).map(|(_, place)| *place)
+    };
+    let of_key = |key: &Key| {
+        let value = value(*key, job, set, keys)?;
+        let here = find(keys, *key);
+        let default = find(&origins.defaults, *key);
+        let scheduler = origins.scheduler_timezone;
+        let origin = match (here, default) {
+            // Both: the variables of the job stand over those of `[defaults]`.
+            (Some(here), Some(default)) if *key == Key::Env => {
+                let defaults = line(default, sources);
+                format!("{} and [defaults] {defaults}", line(here, sources))
+            }
+            (Some(here), _) => line(here, sources),
+            (None, Some(default)) => format!("[defaults] {}", line(default, sources)),
+            (None, None) => match (key, scheduler) {
+                (Key::Timezone, Some(place)) => format!("[scheduler] {}", line(place, sources)),
+                (Key::Timezone, None) => "the system".to_owned(),
+                _ => "built in".to_owned(),
+            },
+        };
+        Some(Explained { key: *key, value, origin })
+    };
+    Key::ALL.iter().filter_map(of_key).collect()
 }
 
 fn row(out: &mut dyn Write, name: &str, value: &str, origin: &str) -> io::Result<()> {

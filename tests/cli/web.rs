@@ -1,0 +1,498 @@
+//! `schedrs web`, asked over HTTP as a browser, a tool and somebody hostile would.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::harness::{Bench, Running, Stream, until};
+
+mod browser;
+
+const JOBS: &str = r#"
+    [scheduler]
+    timezone = "UTC"
+    [jobs.good]
+    command = "echo all well"
+    interval = "1d"
+    tags = ["eu"]
+    [jobs.bad]
+    command = "printf '<script>alert(2)</script>\\033[31m red\\033[2J\\n'; echo oops >&2; exit 3"
+    interval = "1d"
+    env = { PASSWORD = "hunter2" }
+    stdin = "hunter2"
+    [jobs."<script>alert(1)</script>"]
+    command = "true"
+    name = "\"><img src=x onerror=alert(1)>\u202e"
+    interval = "1d"
+"#;
+
+/// A page that is served.
+struct Web {
+    running: Running,
+    address: SocketAddr,
+    /// Where one logs in, once.
+    link: String,
+}
+
+/// An answer.
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn read(stream: &mut impl Read) -> Answer {
+        let mut bytes = Vec::new();
+        // Whoever is cut off may get a reset instead of an end.
+        let _ = stream.read_to_end(&mut bytes);
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut found = lines.filter(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.next().map(|(_, value)| value)
+    }
+}
+
+impl Web {
+    fn start(bench: &Bench) -> Web {
+        let mut running = Running::start(&mut bench.command(&["web", "--listen", "127.0.0.1:0"]));
+        let line = running.line(Stream::Out, &["listening at http://"]);
+        let address = line.trim_end_matches('/').rsplit('/').next().unwrap().parse().unwrap();
+        let line = running.line(Stream::Out, &["login?once="]);
+        let link = line[line.find("/login").unwrap()..].to_owned();
+        Web { running, address, link }
+    }
+
+    /// Sends a request as it is, but for `Host` and the end.
+    fn send(&self, request: &str, headers: &[&str], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut text = format!("{request} HTTP/1.1\r\nConnection: close\r\n");
+        if !headers.iter().any(|line| line.starts_with("Host:")) {
+            text += &format!("Host: {}\r\n", self.address);
+        }
+        headers.iter().for_each(|line| text += &format!("{line}\r\n"));
+        if !body.is_empty() {
+            text += &format!("Content-Length: {}\r\n", body.len());
+        }
+        stream.write_all(format!("{text}\r\n{body}").as_bytes()).unwrap();
+        Answer::read(&mut stream)
+    }
+
+    /// Logs in and answers the cookie, as a header.
+    fn log_in(&self) -> String {
+        let answer = self.send(&format!("GET {}", self.link), &[], "");
+        assert_eq!(answer.status, 303, "{}", answer.head);
+        let cookie = answer.header("set-cookie").unwrap();
+        assert!(cookie.contains("; HttpOnly; SameSite=Strict; Path=/"), "{cookie}");
+        format!("Cookie: {}", cookie.split(';').next().unwrap())
+    }
+
+    fn get(&self, path: &str, cookie: &str) -> Answer {
+        self.send(&format!("GET {path}"), &[cookie], "")
+    }
+
+    /// A page that is there.
+    #[track_caller]
+    fn page(&self, path: &str, cookie: &str) -> String {
+        let answer = self.get(path, cookie);
+        assert_eq!(answer.status, 200, "{path}: {}\n{}", answer.head, answer.body);
+        answer.body
+    }
+}
+
+/// With a scheduler, of which `bad` and `good` have run.
+fn busy(jobs: &str) -> (Bench, Running, Web) {
+    let bench = Bench::new(jobs);
+    let running = bench.listening();
+    assert_eq!(bench.ask(&["start", "bad", "--wait"]).2, Some(3));
+    assert_eq!(bench.ask(&["start", "good", "--wait"]).2, Some(0));
+    let web = Web::start(&bench);
+    (bench, running, web)
+}
+
+#[test]
+fn it_shows_jobs_runs_and_what_they_printed() {
+    let (bench, running, web) = busy(JOBS);
+    let cookie = web.log_in();
+    let now = web.page("/", &cookie);
+    assert!(now.contains("1 of 3 jobs is failing"), "{now}");
+    assert!(now.contains("failed with exit code 3"), "{now}");
+    let jobs = web.page("/jobs?q=GOOD", &cookie);
+    assert!(jobs.contains("href=\"/jobs/good\"") && !jobs.contains("href=\"/jobs/bad\""), "{jobs}");
+    assert!(web.page("/jobs?tag=eu", &cookie).contains("1–1 of 1"));
+    assert!(web.page("/jobs?state=failing", &cookie).contains("href=\"/jobs/bad\""));
+    let job = web.page("/jobs/bad", &cookie);
+    for said in ["every day", "<h2>Why</h2>", "built in", "line ", "PASSWORD = ***"] {
+        assert!(job.contains(said), "{said}: {job}");
+    }
+    let (_, rest) = job.split_once("/runs/").unwrap();
+    let run: u64 = rest[..rest.find('"').unwrap()].parse().unwrap();
+    let shown = web.page(&format!("/runs/{run}"), &cookie);
+    assert!(shown.contains("<span class=\"c1\"> red"), "{shown}");
+    assert!(shown.contains("oops"), "{shown}");
+    for (path, said) in [
+        ("/time", "2 runs started in the last 24 hours"),
+        ("/changes", "<td>started</td>"),
+        ("/messages", "Nobody was told anything yet"),
+        ("/login", "Token"),
+    ] {
+        let page = web.page(path, &cookie);
+        assert!(page.contains(said), "{path}: {page}");
+    }
+    for (path, status) in [
+        ("/jobs/nobody", 404),
+        ("/runs/999999", 404),
+        ("/runs/x", 404),
+        ("/x", 404),
+        ("/fleet", 404),
+    ] {
+        assert_eq!(web.get(path, &cookie).status, status, "{path}");
+    }
+
+    // Without its scheduler it shows what the store knows, and says so.
+    running.stop();
+    until("it has noticed", || web.page("/", &cookie).contains("The scheduler is not running"));
+    let now = web.page("/", &cookie);
+    assert!(now.contains("failed with exit code 3") && now.contains("not running"), "{now}");
+    assert!(web.page("/jobs/bad", &cookie).contains("failed with exit code 3"));
+    assert_eq!(web.get("/health", &cookie).status, 503);
+    assert_eq!(web.get("/metrics", &cookie).status, 503);
+    let running = bench.listening();
+    until("it has noticed", || !web.page("/", &cookie).contains("The scheduler is not running"));
+    running.stop();
+}
+
+#[test]
+fn nothing_of_a_job_becomes_a_part_of_the_page() {
+    let (_bench, running, web) = busy(JOBS);
+    let cookie = web.log_in();
+    let odd = "/jobs/%3Cscript%3Ealert%281%29%3C%2Fscript%3E";
+    let run = web.page("/jobs/bad", &cookie);
+    let (_, rest) = run.split_once("/runs/").unwrap();
+    let run = format!("/runs/{}", &rest[..rest.find('"').unwrap()]);
+    let nasty = "/jobs?q=%22%3E%3Cscript%3E&state=%22%3E%3Cx&sort=%22&tag=%3Ci%3E&page=%00";
+    for path in [
+        "/",
+        "/jobs",
+        odd,
+        "/jobs/bad",
+        &run,
+        "/time",
+        nasty,
+        "/jobs/%3Cscript%3E",
+        "/%3Cscript%3E",
+    ] {
+        let page = web.get(path, &cookie).body;
+        // The one script and nothing else: no tag of a job, no value that should not be seen, and
+        // nothing that would turn the text around.
+        assert_eq!(page.matches("<script").count(), 1, "{path}: {page}");
+        for bad in ["<img", "onerror=alert(1)>", "hunter2", "\u{202e}", "\x1b", "<i>", "\"><x"] {
+            assert!(!page.contains(bad), "{path} has {bad:?}: {page}");
+        }
+        assert!(!page.contains(" style="), "{path}");
+    }
+    running.stop();
+}
+
+#[test]
+fn who_may_look() {
+    let (_bench, running, web) = busy(JOBS);
+    let answer = web.get("/", "X: y");
+    assert_eq!(answer.status, 401);
+    assert!(answer.body.contains("type=\"password\"") && !answer.body.contains("good"));
+    for path in ["/jobs", "/metrics", "/health", "/ready", "/events", "/runs/1/events", "/x"] {
+        assert_eq!(web.get(path, "X: y").status, 401, "{path}");
+    }
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe"), "{policy}");
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+        ("cache-control", "no-store"),
+        ("x-frame-options", "DENY"),
+    ] {
+        assert_eq!(answer.header(name), Some(value));
+    }
+    let cookie = web.log_in();
+    // The link was good once.
+    assert_eq!(web.get(&web.link, "X: y").status, 403);
+    assert_eq!(web.get("/", &cookie).status, 200);
+    assert_eq!(web.get("/", &format!("{cookie}0")).status, 401);
+
+    // By another name it is somebody else's page that leads here.
+    for host in ["evil.com", "127.0.0.1.evil.com", "localhost.evil.com:80", "x@localhost", ""] {
+        let answer = web.send("GET /", &[&format!("Host: {host}"), &cookie], "");
+        assert_eq!(answer.status, 421, "{host}");
+    }
+    let two = web.send("GET /", &["Host: localhost", "Host: localhost", &cookie], "");
+    assert_eq!(two.status, 400);
+    assert_eq!(web.send("GET http://localhost/", &["Host: localhost", &cookie], "").status, 400);
+    assert_eq!(web.send("GET /", &["Host: localhost:1", &cookie], "").status, 200);
+
+    // Neither may a page of somebody else ask, but a link may lead here.
+    for headers in [
+        &["Sec-Fetch-Site: cross-site"][..],
+        &["Sec-Fetch-Site: same-site"],
+        &["Origin: http://evil.com"],
+    ] {
+        let answer = web.send("GET /jobs", &[&[&*cookie][..], headers].concat(), "");
+        assert_eq!(answer.status, 403, "{headers:?}");
+    }
+    let link = [
+        &*cookie,
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Mode: navigate",
+        "Sec-Fetch-Dest: document",
+    ];
+    assert_eq!(web.send("GET /jobs", &link, "").status, 200);
+
+    // What changes something does not exist: neither its form nor its target.
+    for path in ["/jobs/good/start", "/jobs/good/pause", "/jobs/good/stop", "/runs/1/stop", "/x"] {
+        let own = format!("Origin: http://{}", web.address);
+        assert_eq!(web.send(&format!("POST {path}"), &[&cookie, &own], "").status, 404, "{path}");
+        assert_eq!(web.get(path, &cookie).status, 404, "{path}");
+    }
+    assert_eq!(web.send("DELETE /jobs/good", &[&cookie], "").status, 405);
+    assert_eq!(web.send("PUT /", &[&cookie], "x").status, 405);
+    running.stop();
+}
+
+#[test]
+fn tools_have_a_token_and_few_tries() {
+    let jobs = format!("[web]\ntoken = {{ file = 'token' }}\n{JOBS}");
+    let bench = Bench::new(&jobs);
+    bench.write("token", "s3cret-token\n");
+    bench.set_mode("token", 0o600);
+    let running = bench.listening();
+    let web = Web::start(&bench);
+    let right = "Authorization: Bearer s3cret-token";
+    let metrics = web.send("GET /metrics", &[right], "");
+    assert_eq!(metrics.status, 200);
+    assert_eq!(metrics.header("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    let same = |text: &str| -> Vec<String> {
+        let moves = ["process_cpu", "process_resident", "process_open"];
+        let lines = text.lines().filter(|line| !moves.iter().any(|name| line.contains(name)));
+        lines.map(str::to_owned).collect()
+    };
+    assert_eq!(same(&metrics.body), same(&bench.out(&["metrics"])));
+    let health = web.send("GET /health", &[right], "");
+    assert_eq!(health.header("content-type"), Some("application/health+json"));
+    let health: Value = serde_json::from_str(&health.body).unwrap();
+    assert_eq!(health["status"], "pass");
+    assert_eq!(web.send("GET /ready", &[right], "").body, "ready\n");
+    assert_eq!(web.send("HEAD /", &[right], "").body, "");
+
+    // A browser can type it.
+    let own = format!("Origin: http://{}", web.address);
+    let typed = web.send("POST /login", &[&own], "token=s3cret-token");
+    assert_eq!((typed.status, typed.header("location")), (303, Some("/")));
+    assert_eq!(
+        web.send("POST /login", &["Origin: http://evil.com"], "token=s3cret-token").status,
+        403
+    );
+    assert_eq!(
+        web.send("POST /login", &[&own], &format!("token={}", "x".repeat(5000))).status,
+        413
+    );
+
+    for nth in 0..6 {
+        let status = web.send("GET /metrics", &["Authorization: Bearer wrong"], "").status;
+        assert_eq!(status, if nth < 5 { 401 } else { 429 }, "{nth}");
+    }
+    let refused = web.send("GET /metrics", &[right], "");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("60")));
+    running.stop();
+}
+
+#[test]
+fn what_is_done_there_is_recorded() {
+    let jobs = format!("[web]\nactions = true\n{JOBS}");
+    let (bench, running, web) = busy(&jobs);
+    let cookie = web.log_in();
+    let own = format!("Origin: http://{}", web.address);
+    let asked = web.page("/jobs/good/pause", &cookie);
+    assert!(asked.contains("method=\"post\" action=\"/jobs/good/pause\""), "{asked}");
+    // Nothing is done by asking, by another page, or by what does not say where it comes from.
+    assert_eq!(web.send("POST /jobs/good/pause", &[&cookie], "").status, 403);
+    assert_eq!(
+        web.send("POST /jobs/good/pause", &[&cookie, "Origin: http://evil.com"], "").status,
+        403
+    );
+    assert_eq!(web.send("POST /jobs/good/pause", &[&own], "").status, 401);
+    assert!(!web.page("/changes", &cookie).contains("<td>paused</td>"));
+
+    let form = "reason=the+disk+%3Cb%3Eis%3C%2Fb%3E+full";
+    let done = web.send("POST /jobs/good/pause", &[&cookie, &own], form);
+    assert_eq!((done.status, done.header("location")), (303, Some("/jobs/good")));
+    let job = web.page("/jobs/good", &cookie);
+    assert!(
+        job.contains("web (through ") && job.contains("the disk &lt;b&gt;is&lt;/b&gt; full"),
+        "{job}"
+    );
+    let listed = bench.out(&["list", "good", "--output", "json"]);
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    assert!(listed["paused"]["by"].as_str().unwrap().starts_with("web (through "), "{listed}");
+    assert!(web.page("/changes", &cookie).contains("<td>paused</td>"));
+    assert_eq!(web.send("POST /jobs/good/resume", &[&cookie, &own], "").status, 303);
+
+    let done = web.send("POST /jobs/good/start", &[&cookie, &own], "");
+    let run = done.header("location").unwrap().to_owned();
+    assert!(run.starts_with("/runs/"), "{}", done.head);
+    until("it has run", || {
+        let page = web.get(&run, &cookie);
+        page.status == 200 && page.body.contains("It succeeded") || page.body.contains("succeeded")
+    });
+    assert!(web.page(&run, &cookie).contains("web (through "));
+    // What cannot be done is said.
+    let done = web.send("POST /jobs/nobody/start", &[&cookie, &own], "");
+    assert!([404, 409].contains(&done.status) && done.body.contains("no job"), "{}", done.body);
+    running.stop();
+}
+
+#[test]
+fn a_run_is_followed() {
+    let jobs = "[jobs.slow]\ncommand = 'echo first; cat wait; echo last >&2'\ninterval = '1d'\n";
+    let bench = Bench::new(jobs);
+    bench.fifo("wait");
+    let running = bench.listening();
+    let web = Web::start(&bench);
+    let cookie = web.log_in();
+    let started = bench.out(&["start", "slow", "--output", "json"]);
+    let started: Value = serde_json::from_str(&started).unwrap();
+    let run = started["run"].as_u64().unwrap();
+    until("it runs", || web.page("/", &cookie).contains(&format!("/runs/{run}")));
+    let page = web.page(&format!("/runs/{run}"), &cookie);
+    assert!(page.contains(&format!("data-live=\"/runs/{run}/events\"")), "{page}");
+
+    let mut stream = TcpStream::connect(web.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let request = format!("GET /runs/{run}/events HTTP/1.1\r\nHost: localhost\r\n{cookie}\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut heard = String::new();
+    let mut hear = |text: &str| {
+        let mut buffer = [0; 1024];
+        while !heard.contains(text) {
+            let read = stream.read(&mut buffer).unwrap();
+            assert!(read > 0, "{heard}");
+            heard.push_str(&String::from_utf8_lossy(&buffer[..read]));
+        }
+    };
+    hear("first\\n");
+    bench.write_fifo("wait");
+    hear("\"err\":true");
+    hear("last\\n");
+    hear("event: ended");
+    running.stop();
+}
+
+#[test]
+fn a_socket_is_for_its_group_and_a_proxy_says_who_it_is() {
+    let jobs = format!(
+        "[web]\nlisten = 'unix:{{}}/web.sock'\nhosts = ['cron.example.org']\nmetrics = 'open'\n{JOBS}"
+    );
+    let bench = Bench::new("");
+    let place = bench.dir.path().to_str().unwrap().to_owned();
+    bench.write("jobs.toml", &jobs.replace("{}", &place));
+    let running = bench.listening();
+    let mut web = Running::start(&mut bench.command(&["web"]));
+    web.line(Stream::Out, &["listening at unix:"]);
+    let mode = fs::metadata(bench.path("web.sock")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    let ask = |path: &str, headers: &str| {
+        let mut stream = UnixStream::connect(bench.path("web.sock")).unwrap();
+        let text = format!("GET {path} HTTP/1.1\r\nConnection: close\r\n{headers}\r\n\r\n");
+        stream.write_all(text.as_bytes()).unwrap();
+        Answer::read(&mut stream)
+    };
+    assert_eq!(ask("/", "Host: localhost").status, 200);
+    assert_eq!(ask("/", "Host: cron.example.org").status, 200);
+    assert_eq!(ask("/", "Host: evil.com").status, 421);
+    // A second one does not take its place; one that is left over is replaced.
+    let (_, err, code) = bench.ask(&["web"]);
+    assert!(err.contains("somebody is listening there") && code == Some(1), "{err}");
+    web.kill();
+    web.wait();
+    let jobs = fs::read_to_string(bench.path("jobs.toml")).unwrap();
+    bench.write("jobs.toml", &jobs.replace("[web]", "[web]\nuser_header = 'Remote-User'"));
+    let mut web = Running::start(&mut bench.command(&["web"]));
+    web.line(Stream::Out, &["listening at unix:"]);
+    assert_eq!(ask("/", "Host: localhost").status, 401);
+    assert_eq!(ask("/", "Host: localhost\r\nRemote-User: anna").status, 200);
+    assert_eq!(ask("/ready", "Host: localhost").status, 200);
+    web.kill();
+    running.stop();
+}
+
+/// An address of this machine that others could reach, if it has one. Nothing is sent.
+fn other_address() -> Option<Ipv4Addr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    match socket.local_addr().ok()?.ip() {
+        std::net::IpAddr::V4(address) if !address.is_loopback() => Some(address),
+        _ => None,
+    }
+}
+
+#[test]
+fn it_is_not_open_by_accident() {
+    let bench = Bench::new(JOBS);
+    let (_, err, code) = bench.ask(&["web", "--listen", "0.0.0.0:0"]);
+    assert!(err.contains("can be reached from other machines: set `token`"), "{err}");
+    assert_eq!(code, Some(1));
+    for (listen, said) in [
+        ("localhost:80", "neither an address with a port"),
+        ("unix:web.sock", "needs a whole path"),
+    ] {
+        let (_, err, code) = bench.ask(&["web", "--listen", listen]);
+        assert!(err.contains(said) && code == Some(1), "{err}");
+    }
+    let web = Web::start(&bench);
+    // On loopback it is for this machine only.
+    if let Some(address) = other_address() {
+        let place = SocketAddr::from((address, web.address.port()));
+        assert!(TcpStream::connect_timeout(&place, Duration::from_secs(5)).is_err(), "{place}");
+    }
+    web.running.kill();
+}
+
+#[test]
+fn whoever_is_slow_or_asks_too_much_costs_little() {
+    let (bench, running, web) = busy(JOBS);
+    let cookie = web.log_in();
+    // As many as there are places for, each with half a request.
+    let mut slow: Vec<TcpStream> = Vec::new();
+    for _ in 0..120 {
+        let mut stream = TcpStream::connect(web.address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: loc").unwrap();
+        slow.push(stream);
+    }
+    assert_eq!(web.get("/", &cookie).status, 200);
+    assert_eq!(bench.ask(&["start", "good", "--wait"]).2, Some(0));
+    // They are sent away after a while.
+    let mut first = slow.swap_remove(0);
+    first.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let answer = Answer::read(&mut first);
+    assert!([0, 408].contains(&answer.status), "{}", answer.head);
+    drop(slow);
+
+    let long = format!("X: {}", "x".repeat(20_000));
+    assert_eq!(web.get("/", &long).status, 431);
+    let many: Vec<String> = (0..100).map(|nth| format!("X-{nth}: y")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(web.send("GET /", &many, "").status, 431);
+    assert_eq!(web.send("GET nonsense", &[], "").status, 400);
+    assert_eq!(web.get("/", &cookie).status, 200);
+    running.stop();
+}
