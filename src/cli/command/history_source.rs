@@ -94,6 +94,7 @@ impl History {
     }
 
     /// Gives the way to ask back, for the next who asks.
+    #[cfg(feature = "web")]
     pub(super) fn into_reader(self) -> Box<dyn Reader> {
         match self.source {
             Source::Store(reader) => reader,
@@ -258,8 +259,10 @@ pub(super) struct Ground {
     is_local: bool,
     candidates: Vec<Location>,
     /// The files as they were.
+    #[cfg_attr(not(feature = "web"), expect(dead_code, reason = "only the page looks again"))]
     pub(super) on_disk: OnDisk,
     /// Where its values stand, if the load was to know.
+    #[cfg_attr(not(feature = "web"), expect(dead_code, reason = "only the page shows it"))]
     pub(super) stands: Option<(Origins, Sources)>,
 }
 
