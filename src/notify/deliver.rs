@@ -21,8 +21,8 @@ mod smtp;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, BufRead, Read, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -48,8 +48,19 @@ const MEMORY: u64 = 512 << 20;
 /// A thread needs less than is usual.
 const STACK: usize = 1 << 20;
 
-/// Whom TLS trusts, or why nobody.
-type Trust = Result<Roots, String>;
+/// Whom TLS trusts, or why nobody, and who is connected already.
+struct Trust {
+    #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no TLS"))]
+    roots: Result<Roots, String>,
+    /// By what they are connected to.
+    agents: Mutex<HashMap<String, ureq::Agent>>,
+}
+
+impl Trust {
+    fn new(roots: Result<Roots, String>) -> Trust {
+        Trust { roots, agents: Mutex::default() }
+    }
+}
 
 /// The same for whoever trusts a file beside the machine, too.
 struct Trusts {
@@ -64,13 +75,13 @@ impl Trusts {
             delivery.url.as_ref().is_some_and(|url| url.scheme() != Scheme::Http)
         };
         let needy: Vec<&Arc<Delivery>> = all.iter().filter(may_need_it).collect();
-        let machine = if needy.is_empty() { Ok(Roots::BuiltIn) } else { Roots::of_machine() };
+        let roots = if needy.is_empty() { Ok(Roots::BuiltIn) } else { Roots::of_machine() };
         let mut beside = HashMap::new();
         for path in needy.iter().filter_map(|delivery| delivery.work.ca_file.as_ref()) {
-            let trust = || machine.clone().and_then(|machine| machine.with(path));
+            let trust = || Trust::new(roots.clone().and_then(|roots| roots.with(path)));
             beside.entry(path.clone()).or_insert_with(trust);
         }
-        Trusts { machine, beside }
+        Trusts { machine: Trust::new(roots), beside }
     }
 
     fn for_work(&self, work: &Work) -> &Trust {
@@ -175,6 +186,10 @@ fn read(input: &mut dyn BufRead) -> io::Result<VecDeque<Arc<Delivery>>> {
     Ok(all)
 }
 
+#[cfg(not(feature = "mail"))]
+const NO_MAIL: &str = "this schedrs is built without the feature `mail`, which mail servers need: leave out \
+                       `smtp`, and mail goes through sendmail";
+
 /// Does one thing.
 fn perform(work: &Work, limit: Duration, trusts: &Trusts) -> Done {
     let trust = trusts.for_work(work);
@@ -183,10 +198,12 @@ fn perform(work: &Work, limit: Duration, trusts: &Trusts) -> Done {
         #[cfg(feature = "mail")]
         Task::Smtp(smtp) => smtp::send(smtp, limit, trust),
         #[cfg(not(feature = "mail"))]
-        Task::Smtp(_) => Done::refused(
-            "this schedrs is built without the feature `mail`, which mail servers need: leave out \
-             `smtp`, and mail goes through sendmail",
-        ),
+        Task::Smtp(_) => Done::refused(NO_MAIL),
+        Task::Reach(place) if place.starts_with("http") => http::reach(place, limit, trust),
+        #[cfg(feature = "mail")]
+        Task::Reach(place) => smtp::reach(place, limit, trust),
+        #[cfg(not(feature = "mail"))]
+        Task::Reach(_) => Done::refused(NO_MAIL),
         Task::Sendmail(_) | Task::Command(_) => {
             Done::refused("a program of this machine is not for the helper")
         }

@@ -60,6 +60,9 @@ pub enum Task {
     Sendmail(Mail),
     /// A command.
     Command(Command),
+    /// Nothing is to be told: whether that place is reached, `https://example.org` or
+    /// `smtps://mail.example.org`.
+    Reach(Box<str>),
 }
 
 /// An HTTP request.
@@ -82,6 +85,8 @@ pub struct Request {
 pub enum Method {
     /// `GET`
     Get,
+    /// `HEAD`
+    Head,
     /// `POST`
     Post,
 }
@@ -170,6 +175,7 @@ impl Work {
         match &self.task {
             Task::Http(request) => Url::http(&request.url).ok(),
             Task::Smtp(smtp) => Url::smtp(&smtp.url).ok(),
+            Task::Reach(place) => Url::http(place).or_else(|_| Url::smtp(place)).ok(),
             Task::Sendmail(_) | Task::Command(_) => None,
         }
     }
@@ -178,7 +184,7 @@ impl Work {
     /// for the helper.
     pub fn program(&self) -> Option<Command> {
         match &self.task {
-            Task::Http(_) | Task::Smtp(_) => None,
+            Task::Http(_) | Task::Smtp(_) | Task::Reach(_) => None,
             Task::Command(command) => Some(command.clone()),
             Task::Sendmail(mail) => {
                 // Those that take the recipients from the mail, a line with a dot as it is, and the
@@ -189,6 +195,11 @@ impl Work {
         }
     }
 
+    /// What it connects to, if it is for the helper: `https://example.org`.
+    pub fn origin(&self) -> Option<String> {
+        self.url().map(|url| url.origin())
+    }
+
     /// Where it goes, as it may be shown.
     pub fn place(&self) -> String {
         match &self.task {
@@ -196,7 +207,7 @@ impl Work {
             Task::Command(command) => {
                 command.argv.first().map_or_else(String::new, |it| it.to_string())
             }
-            Task::Http(_) | Task::Smtp(_) => {
+            Task::Http(_) | Task::Smtp(_) | Task::Reach(_) => {
                 self.url().map_or_else(|| "no URL".to_owned(), |url| url.to_string())
             }
         }
@@ -268,6 +279,7 @@ impl fmt::Debug for Task {
             Task::Smtp(_) => "Smtp(…)",
             Task::Sendmail(_) => "Sendmail(…)",
             Task::Command(_) => "Command(…)",
+            Task::Reach(_) => "Reach(…)",
         })
     }
 }

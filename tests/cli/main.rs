@@ -37,6 +37,8 @@ mod notify;
 mod order_timeout;
 mod packaging;
 mod ping;
+mod reach;
+mod receivers;
 mod run;
 mod screen;
 mod security;

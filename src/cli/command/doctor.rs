@@ -1,5 +1,7 @@
 //! `schedrs doctor`: what will bite, each with what to do. The checks are in `crate::run::doctor`.
 
+mod network;
+
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -41,6 +43,11 @@ pub(crate) struct Args {
     /// The jobfile [default: the one `schedrs run` would use]
     #[arg(short = 'f', long = "file", alias = "jobfile", value_name = "FILE")]
     jobfile: Option<PathBuf>,
+
+    /// Also ask whether routes and pings can be delivered: secrets are readable, names resolve, servers
+    /// answer, certificates are good. Nobody is told anything
+    #[arg(long)]
+    network: bool,
 
     /// Output format: text, or one JSON object per line
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Output::Text)]
@@ -92,6 +99,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             None => World::of_one(),
         };
         lines.extend(jobs_lines(&jobs, &world, all));
+        if args.network {
+            lines.extend(network::lines(set, &jobs, all));
+        }
     }
     print(&lines, args.output)?;
     let problem = lines.iter().any(|(_, finding)| finding.verdict == Verdict::Problem);

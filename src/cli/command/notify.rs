@@ -1,7 +1,7 @@
 //! `schedrs notify`: what is to be told and what was, and whether a route works.
 
 pub(super) mod pings;
-mod test;
+pub(super) mod test;
 
 use std::io::{BufWriter, Write};
 

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use ureq::Agent;
@@ -15,7 +16,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::{Done, Trust, judge};
 use crate::core::notify::url::{Scheme, Url, is_private};
-use crate::notify::wire::{Method, Request};
+use crate::notify::wire::{DeliveryResult, Method, Request};
 use crate::sys::clock;
 
 /// So much of an answer is read.
@@ -27,33 +28,51 @@ const IN_CLEAR: &str =
 
 /// Sends a request and judges the answer.
 pub(super) fn send(service: &str, request: &Request, limit: Duration, trust: &Trust) -> Done {
-    let url = match Url::http(&request.url) {
-        Ok(url) => url,
-        Err(why) => return Done::refused(&format!("url: it {why}")),
-    };
-    if url.scheme() == Scheme::Http && url.is_private() == Some(false) {
-        return Done::refused(IN_CLEAR);
+    match exchange(request, limit, trust) {
+        Ok(answer) => judged(service, answer),
+        Err(done) => done,
     }
-    let agent = match agent(&url, limit, trust) {
-        Ok(agent) => agent,
-        Err(done) => return done,
-    };
+}
+
+/// Whether a server is there, whatever it says: nothing of what it is for is asked.
+pub(super) fn reach(place: &str, limit: Duration, trust: &Trust) -> Done {
+    let (url, headers) = (format!("{place}/").into(), Vec::new());
+    let request = Request { method: Method::Head, url, headers, body: String::new() };
+    match exchange(&request, limit, trust) {
+        Ok(answer) => {
+            let status = Some(answer.status().as_u16());
+            Done { status, ..Done::of(DeliveryResult::Sent, "") }
+        }
+        Err(done) => done,
+    }
+}
+
+fn exchange(
+    request: &Request,
+    limit: Duration,
+    trust: &Trust,
+) -> Result<http::Response<ureq::Body>, Done> {
+    let url = Url::http(&request.url).map_err(|why| Done::refused(&format!("url: it {why}")))?;
+    if url.scheme() == Scheme::Http && url.is_private() == Some(false) {
+        return Err(Done::refused(IN_CLEAR));
+    }
+    let agent = kept(&url, limit, trust)?;
     let method = match request.method {
         Method::Get => http::Method::GET,
+        Method::Head => http::Method::HEAD,
         Method::Post => http::Method::POST,
     };
     let mut built = http::Request::builder().method(method).uri(url.secret_text());
     for (name, value) in &request.headers {
         built = built.header(&**name, value.as_str());
     }
-    let answer = match built.body(request.body.clone()) {
-        Ok(built) => agent.run(built),
-        Err(_) => return Done::refused("it is no request that HTTP knows"),
+    let no_request = |_| Done::refused("it is no request that HTTP knows");
+    // What has no body says nothing of its length.
+    let answer = match request.method {
+        Method::Get | Method::Head => agent.run(built.body(()).map_err(no_request)?),
+        Method::Post => agent.run(built.body(request.body.clone()).map_err(no_request)?),
     };
-    match answer {
-        Ok(answer) => judged(service, answer),
-        Err(error) => failed(&error, limit),
-    }
+    answer.map_err(|error| failed(&error, limit))
 }
 
 /// What an answer means.
@@ -76,7 +95,17 @@ fn judged(service: &str, mut answer: http::Response<ureq::Body>) -> Done {
     Done { status: Some(status), retry_after, body_limit, ..Done::of(result, &answer) }
 }
 
-/// Who sends it.
+/// Who sends it: whoever has sent something there already, and may still be connected.
+fn kept(url: &Url, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
+    let agents = || trust.agents.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(agent) = agents().get(&url.origin()) {
+        return Ok(agent.clone());
+    }
+    let agent = agent(url, limit, trust)?;
+    Ok(agents().entry(url.origin()).or_insert(agent).clone())
+}
+
+/// Somebody who sends things there.
 fn agent(url: &Url, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
     let config = Agent::config_builder()
         .timeout_global(Some(limit))
@@ -164,7 +193,7 @@ mod secure {
         url: &Url,
         trust: &Trust,
     ) -> Result<Agent, Done> {
-        let roots = match trust {
+        let roots = match &trust.roots {
             Ok(Roots::BuiltIn) => RootCerts::WebPki,
             Ok(Roots::These(all)) => {
                 let all: Vec<Certificate<'static>> =

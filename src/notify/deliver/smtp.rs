@@ -17,7 +17,8 @@ use lettre::transport::smtp::response::Response;
 
 use super::{Done, Trust, judge};
 use crate::core::notify::url::{Scheme, Url};
-use crate::notify::wire::Smtp;
+use crate::notify::line::Line;
+use crate::notify::wire::{self, DeliveryResult, Smtp};
 
 /// The part of the limit that the end of a conversation may take, when all is said.
 const FAREWELL: u32 = 20;
@@ -57,6 +58,22 @@ fn port(url: &Url, cover: Cover) -> u16 {
 /// Hands a mail over.
 pub(super) fn send(work: &Smtp, limit: Duration, trust: &Trust) -> Done {
     try_to_send(work, limit, trust).unwrap_or_else(|done| done)
+}
+
+/// Whether a server is there, and speaks TLS where it has to. Nobody is named, and nothing is sent.
+pub(super) fn reach(place: &str, limit: Duration, trust: &Trust) -> Done {
+    let hello = Line::new("localhost");
+    let mail = wire::Mail { from: "".into(), to: Vec::new(), text: String::new() };
+    let work = Smtp { url: place.into(), password: None, hello, mail };
+    let reached = || {
+        let url = Url::smtp(place).map_err(|why| Done::refused(&format!("smtp: it {why}")))?;
+        let cover = cover(&url).map_err(Done::refused)?;
+        let mut connection = secure::connect(&url, cover, &work, limit, trust)?;
+        let _ = connection.set_timeout(Some(limit / FAREWELL));
+        let _ = connection.quit();
+        Ok(Done::of(DeliveryResult::Sent, ""))
+    };
+    reached().unwrap_or_else(|done| done)
 }
 
 fn try_to_send(work: &Smtp, limit: Duration, trust: &Trust) -> Result<Done, Done> {
@@ -189,7 +206,7 @@ mod secure {
 
     fn parameters(url: &Url, trust: &Trust) -> Result<TlsParameters, Done> {
         let builder = TlsParameters::builder(url.host().to_owned());
-        let builder = match trust {
+        let builder = match &trust.roots {
             Ok(Roots::BuiltIn) => builder.certificate_store(CertificateStore::WebpkiRoots),
             Ok(Roots::These(all)) => {
                 let builder = builder.certificate_store(CertificateStore::None);

@@ -89,6 +89,7 @@ fn shown(kind: Option<MonitorKind>, url: &str, ping: &Ping) -> String {
     let method = match request.method {
         Method::Get => "GET",
         Method::Post => "POST",
+        Method::Head => "HEAD",
     };
     let body = if request.body.is_empty() { String::new() } else { format!(" {}", request.body) };
     format!("{method} {}{body}", request.url)

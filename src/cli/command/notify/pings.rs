@@ -135,7 +135,7 @@ pub(super) fn test(job: &Job, monitor: &Monitor, set: &JobSet) -> anyhow::Result
         Some(work) => Ok(work),
         None => bail!(
             "{}: {service} has no word for a test: it would be told that all is well, so nothing was \
-             sent",
+             sent; `schedrs doctor --network` looks at the way there",
             job.id
         ),
     }

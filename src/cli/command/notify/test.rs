@@ -2,7 +2,7 @@
 //! has happened. No scheduler has to run; who types it has to be allowed to read the route's secrets.
 
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
@@ -65,7 +65,13 @@ pub(super) fn run(
     show(name, work, &receipt, json)
 }
 
-fn work(route: &Route, host: &str, zone: &Zone, now: Instant) -> Result<Vec<Work>, String> {
+/// What would be sent on a route so that nobody is told that anything has happened.
+pub(in crate::cli::command) fn work(
+    route: &Route,
+    host: &str,
+    zone: &Zone,
+    now: Instant,
+) -> Result<Vec<Work>, String> {
     let secrets = Secrets::of(&route.to, &Machine)?;
     let zone = |_: &str| zone.clone();
     let context = FormContext { host, now, zone: &zone, secrets: &secrets };
@@ -103,14 +109,19 @@ fn deliver(work: &Work) -> anyhow::Result<Receipt> {
     match work.program() {
         Some(program) => local(work, &program),
         None => {
-            let said = execute(&["/proc/self/exe".into(), "deliver".into()], &[], &work.to_line())?;
-            let receipt = String::from_utf8_lossy(&said.stdout);
-            let receipt = receipt.lines().find_map(Receipt::of_line);
-            receipt.ok_or_else(|| {
-                anyhow!("the helper has ended with {} and said nothing", said.status)
-            })
+            let (receipts, status) = help(std::slice::from_ref(work))?;
+            let receipt = receipts.into_iter().next();
+            receipt.ok_or_else(|| anyhow!("the helper has ended with {status} and said nothing"))
         }
     }
+}
+
+/// What a helper says of work that is for it, and how it has ended.
+pub(in crate::cli::command) fn help(work: &[Work]) -> anyhow::Result<(Vec<Receipt>, ExitStatus)> {
+    let lines: String = work.iter().map(Work::to_line).collect();
+    let said = execute(&["/proc/self/exe".into(), "deliver".into()], &[], &lines)?;
+    let receipts = String::from_utf8_lossy(&said.stdout);
+    Ok((receipts.lines().filter_map(Receipt::of_line).collect(), said.status))
 }
 
 fn local(work: &Work, program: &wire::Command) -> anyhow::Result<Receipt> {

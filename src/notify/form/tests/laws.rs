@@ -135,7 +135,7 @@ fn check(work: &Work) -> Result<(), TestCaseError> {
                 prop_assert!(!value.as_str().contains(['\0', '\n', '\r']));
             }
         }
-        Task::Smtp(_) => {}
+        Task::Smtp(_) | Task::Reach(_) => {}
     }
     Ok(())
 }
