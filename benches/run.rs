@@ -16,6 +16,7 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fmt::Write as _;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
@@ -72,6 +73,9 @@ fn bench() {
     }
     if wanted("sustained") {
         sustained(dir, seconds);
+    }
+    if wanted("told") {
+        told(dir, seconds);
     }
     if wanted("idle") {
         idle(dir);
@@ -336,6 +340,75 @@ fn sustained(dir: &Path, seconds: u64) {
         behind.saturating_sub(end) as f64 / 1e6,
         cpu / ran as f64 * 1e6,
     );
+}
+
+/// Five jobs each second beside 200 failing ones, with four receivers that hang and without any, in turn.
+fn told(dir: &Path, seconds: u64) {
+    const FAILING: usize = 1000;
+    const APART: u64 = SECOND / 5;
+    let seconds = seconds.clamp(10, 120);
+    // They take a connection and never say anything; and one has its queue full.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let full = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (silent_at, full_at) = (silent.local_addr().unwrap(), full.local_addr().unwrap());
+    let connect = |_| TcpStream::connect_timeout(&full_at, Duration::from_millis(50)).ok();
+    let waiting: Vec<TcpStream> = (0..4096).map_while(connect).collect();
+    // Each failing run is told twice over: that it is tried again, and that it has failed.
+    let on = "on = [\"failed\", \"retrying\"]\n";
+    let routes = format!(
+        "[notify.silent]\nwebhook = \"http://{silent_at}/\"\n{on}\
+         [notify.full]\nwebhook = \"http://{full_at}/\"\n{on}\
+         [notify.sleeps]\ncommand = \"sleep 1000\"\n{on}\
+         [notify.stubborn]\ncommand = \"trap '' TERM; while :; do sleep 1; done\"\n{on}"
+    );
+    let names = "notify = [\"silent\", \"full\", \"sleeps\", \"stubborn\"]\n";
+    let mut late = [Vec::new(), Vec::new()];
+    for (place, has_routes) in [false, true, true, false].into_iter().enumerate() {
+        let first = in_at_least(Duration::from_secs(3));
+        let mut jobs = format!(
+            "{}[executors]\ndefault = {{ max_workers = 64 }}\n[defaults]\noutput = \"discard\"\n",
+            if has_routes { &*routes } else { "" },
+        );
+        let probes: Vec<(u64, Stamps)> = (0..5)
+            .map(|probe| {
+                let stamps = Stamps::new(dir, &format!("told-{place}-{probe}"));
+                let at = probe * APART;
+                jobs += &each_second(&format!("probe-{probe}"), &stamps, first + at);
+                (at, stamps)
+            })
+            .collect();
+        for job in 0..FAILING {
+            let start = rfc3339(first + job as u64 * 5 * MILLI + 3 * MILLI);
+            let _ = writeln!(
+                jobs,
+                "[jobs.failing-{job}]\ncommand = [\"/bin/false\"]\ninterval = \"5s\"\n\
+                 start_date = {start}\nretries = 1\nretry_delay = \"100ms\"\n{}",
+                if has_routes { names } else { "" },
+            );
+        }
+        let scheduler = Scheduler::start(dir, &format!("told-{place}"), &jobs);
+        sleep_until(first + seconds * SECOND);
+        scheduler.stop();
+        let found = probes.iter().flat_map(|(offset, stamps)| late_by(stamps, *offset));
+        late[usize::from(has_routes)].extend(found);
+    }
+    let [without, with] = late.map(|mut late| {
+        late.sort_by(f64::total_cmp);
+        let at = |part: usize| late.get(late.len() * part / 100).copied().unwrap_or(f64::NAN);
+        (late.len(), at(50), at(99))
+    });
+    println!(
+        "five jobs each second beside 200 that fail, four receivers hang: {} starts, p50 {:.0} us late, \
+         p99 {:.0} us; no receivers: {} starts, p50 {:.0} us, p99 {:.0} us; ratio of p99 {:.2}",
+        with.0,
+        with.1,
+        with.2,
+        without.0,
+        without.1,
+        without.2,
+        with.2 / without.2,
+    );
+    drop((silent, full, waiting));
 }
 
 /// A program that does nothing but end. What dynamic linking costs /bin/true is several times what

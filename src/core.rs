@@ -29,6 +29,7 @@ pub(crate) mod route;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod scheduler;
 pub(crate) mod size;
+pub(crate) mod slow;
 pub(crate) mod sort;
 pub(crate) mod span;
 pub(crate) mod streak;

@@ -49,7 +49,7 @@ use connection::{Connection, Line};
 use exchange::{Exchange, Next};
 use following::Following;
 use history::History;
-use inbox::{Inbox, Key, Message, Ticket, Which};
+use inbox::{Durations, Inbox, Key, Message, Ticket, Which};
 
 /// So many clients are served at a time.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -125,6 +125,15 @@ impl Server {
     /// Makes the socket anew if somebody has removed it.
     pub fn rebind(&self) {
         self.inbox.send(Message::Rebind);
+    }
+
+    /// Reads how long the last runs of a job took that have succeeded.
+    pub(crate) fn durations(
+        &self,
+        job: Box<str>,
+        then: impl FnOnce(Vec<Duration>) + Send + 'static,
+    ) {
+        self.inbox.send(Message::Durations(job, Durations(Box::new(then))));
     }
 
     /// Removes the socket and takes nothing more. Clients keep their connections, by whose end they
@@ -333,6 +342,7 @@ impl Service {
                 }
                 // All connections are looked at in any case.
                 Message::Followed => {}
+                Message::Durations(job, Durations(then)) => then(self.history.durations(&job)),
                 Message::Rebind => self.rebind(),
                 Message::Stop(done) => {
                     self.stop();

@@ -59,6 +59,7 @@ fn unknown_there(options: &Options) -> Vec<&'static str> {
     let is_set = [
         ("max_wait", options.max_wait.is_some()),
         ("expect", options.expect.is_some()),
+        ("warn_after", options.warn_after.is_some()),
         ("pause_after", options.pause_after.is_some()),
         ("coalesce", options.coalesce != Coalesce::Latest),
         ("max_instances", options.max_instances > 1),

@@ -27,7 +27,7 @@ pub use fault::{Code, Fault};
 pub use homes::{DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
 pub use operation::Operation;
 pub use response::{
-    Active, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Status,
+    Active, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Slow, Status,
 };
 pub use vitals::{Part, PingVitals, PoolVitals, RouteVitals, Vitals};
 

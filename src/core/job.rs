@@ -220,6 +220,8 @@ pub struct Options {
     pub pause_after: Option<NonZero<u32>>,
     /// A success is expected at least so often; `None`: nobody waits for one.
     pub expect: Option<Duration>,
+    /// It is told of a run that takes longer; `None`: than it usually takes.
+    pub warn_after: Option<Duration>,
     /// Exit codes that count as success.
     pub success_codes: Box<[u8]>,
     /// Where the job's output goes.
@@ -296,6 +298,7 @@ impl Default for Options {
             max_wait: None,
             pause_after: None,
             expect: None,
+            warn_after: None,
             coalesce: Coalesce::Latest,
             max_instances: 1,
             overlap: Overlap::Skip,

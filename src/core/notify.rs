@@ -63,6 +63,8 @@ pub struct Notification {
     pub started: Option<Instant>,
     /// How long the run took.
     pub duration: Option<Duration>,
+    /// How long runs of the job usually take, where that matters.
+    pub usual: Option<Duration>,
     /// How many attempts it had.
     pub attempts: u32,
     /// What became of it.

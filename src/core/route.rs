@@ -26,6 +26,8 @@ pub enum Kind {
     Steady,
     /// The job succeeds again, after a failure that was told.
     Recovered,
+    /// A run takes longer than it should.
+    Slow,
     /// An attempt has failed, and another will follow.
     Retrying,
     /// Due times were deliberately not run.
@@ -38,7 +40,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Failed,
         Kind::StillFailing,
         Kind::Missed,
@@ -46,6 +48,7 @@ impl Kind {
         Kind::Flapping,
         Kind::Steady,
         Kind::Recovered,
+        Kind::Slow,
         Kind::Retrying,
         Kind::Skipped,
         Kind::Succeeded,
@@ -54,11 +57,12 @@ impl Kind {
 
     /// What `on` of a route may name. The others belong to [`Kind::Failed`], and a test is for every
     /// route.
-    pub const NAMED: [Kind; 7] = [
+    pub const NAMED: [Kind; 8] = [
         Kind::Failed,
         Kind::Recovered,
         Kind::Missed,
         Kind::Overdue,
+        Kind::Slow,
         Kind::Retrying,
         Kind::Skipped,
         Kind::Succeeded,
@@ -77,6 +81,7 @@ impl Kind {
             Kind::Flapping => "flapping",
             Kind::Steady => "steady",
             Kind::Recovered => "recovered",
+            Kind::Slow => "slow",
             Kind::Retrying => "retrying",
             Kind::Skipped => "skipped",
             Kind::Succeeded => "succeeded",
@@ -97,6 +102,7 @@ impl Kind {
             | Kind::Missed
             | Kind::Overdue
             | Kind::Flapping
+            | Kind::Slow
             | Kind::Retrying => true,
             Kind::Steady | Kind::Recovered | Kind::Skipped | Kind::Succeeded | Kind::Test => false,
         }

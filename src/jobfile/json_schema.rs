@@ -362,6 +362,10 @@ fn of(key: Key) -> Value {
         Key::Expect => {
             ("How often a success is expected; a job without one for longer is overdue", duration())
         }
+        Key::WarnAfter => (
+            "A run that takes longer is slow; by default, one that takes longer than usual",
+            duration(),
+        ),
         Key::Timeout => {
             ("How long an attempt may take before all its processes get SIGTERM", duration())
         }
@@ -597,6 +601,7 @@ mod tests {
                     | Key::MaxWait
                     | Key::PauseAfter
                     | Key::Expect
+                    | Key::WarnAfter
                     | Key::Timeout
                     | Key::Cwd
                     | Key::EnvFile

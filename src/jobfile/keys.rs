@@ -68,6 +68,7 @@ keys! {
     SuccessCodes "success_codes",
     PauseAfter "pause_after",
     Expect "expect",
+    WarnAfter "warn_after",
     Notify "notify",
     Ping "ping",
     Shell "shell",
@@ -171,6 +172,7 @@ const SYNONYMS: &[(&[&str], Key)] = &[
         ],
         Key::Ping,
     ),
+    (&["warn", "slow_after", "slow", "duration_warning"], Key::WarnAfter),
     (&["tell", "alert", "alerts", "notifications", "mailto", "email"], Key::Notify),
 ];
 

@@ -67,6 +67,15 @@ fn try_set(
             }
             options.expect = Some(expect);
         }
+        Key::WarnAfter => {
+            let limit = scope.duration(value)?;
+            if limit.is_zero() {
+                let help = "leave it out where a run may take as long as it usually does";
+                scope.error_help(value.span, "it must be longer than zero", help);
+                return None;
+            }
+            options.warn_after = Some(limit);
+        }
         Key::MaxWait => options.max_wait = Some(scope.duration(value)?),
         Key::Coalesce => {
             let names = [

@@ -361,6 +361,7 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     add(Key::MaxWait, o.max_wait.is_some(), limit(o.max_wait));
     add(Key::PauseAfter, o.pause_after.is_some(), o.pause_after.map_or(0, NonZero::get).into());
     add(Key::Expect, o.expect.is_some(), limit(o.expect));
+    add(Key::WarnAfter, o.warn_after.is_some(), limit(o.warn_after));
     add(Key::Notify, !o.notify.is_empty(), strings(&o.notify));
     let ping = o.ping.as_ref().map_or(Value::Null, |ping| notify::monitor(ping, secrets));
     add(Key::Ping, o.ping.is_some(), ping);

@@ -139,6 +139,14 @@ fn predicate(notification: &Notification, context: &Context<'_>) -> String {
             let attempt = notification.attempts.max(1);
             format!("failed{cause}, and is tried again (attempt {attempt})")
         }
+        Kind::Slow => {
+            let took = words::span(notification.duration.unwrap_or_default());
+            let than = match notification.usual {
+                Some(usual) => format!("usually it takes {}", words::elapsed(usual)),
+                None => "longer than `warn_after`".to_owned(),
+            };
+            format!("still runs after {took}: {than}")
+        }
         Kind::Skipped => {
             let times = match notification.count {
                 0 | 1 => String::new(),
@@ -178,6 +186,7 @@ pub(super) fn details(notification: &Notification, context: &Context<'_>) -> Vec
         parts.push(format!("due {}", time(notification.due)));
         parts.extend(notification.run.map(|run| format!("run {run}")));
         let took = notification.duration.filter(|took| *took > Duration::ZERO);
+        let took = took.filter(|_| notification.kind != Kind::Slow);
         parts.extend(took.map(|took| format!("took {}", words::elapsed(took))));
         if notification.attempts > 1 {
             parts.push(format!("{} attempts", notification.attempts));
@@ -200,7 +209,7 @@ pub(super) fn details(notification: &Notification, context: &Context<'_>) -> Vec
 fn mark(kind: Kind) -> char {
     match kind {
         Kind::Failed | Kind::StillFailing | Kind::Flapping => '✗',
-        Kind::Missed | Kind::Overdue => '!',
+        Kind::Missed | Kind::Overdue | Kind::Slow => '!',
         Kind::Steady | Kind::Recovered | Kind::Succeeded | Kind::Test => '✓',
         Kind::Retrying => '…',
         Kind::Skipped => '-',
@@ -217,6 +226,7 @@ fn plural(kind: Kind) -> &'static str {
         Kind::Flapping => "failing and recovering",
         Kind::Steady => "steady again",
         Kind::Recovered => "recovered",
+        Kind::Slow => "slow",
         Kind::Retrying => "retrying",
         Kind::Skipped => "skipped",
         Kind::Succeeded => "succeeded",

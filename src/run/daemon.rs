@@ -13,7 +13,7 @@
 //! `apply` has it take effect, and `offload` has done elsewhere what may take long or hang; `watch`
 //! tells when the jobfile was edited; `logger` and `report` are the log, in which `catching_up`
 //! makes one line of many; `overview` says how things stand, to a terminal and to a service manager,
-//! which `notify` tells; `hooks` has the hooks of jobs run; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
+//! which `notify` tells; `hooks` has the hooks of jobs run; `slow` sees which runs take too long; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
 //! clock as something to wait for. Processes are made by `crate::run::executor`, what they print
 //! goes to `crate::run::output`.
 
@@ -34,6 +34,7 @@ mod recovery;
 mod reload;
 mod report;
 mod requests;
+mod slow;
 mod start;
 mod store_events;
 mod timer;
@@ -55,6 +56,7 @@ use crate::core::event::{
 };
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
+use crate::core::slow::Watch;
 use crate::core::streak::Streaks;
 use crate::core::zone::Zone;
 use crate::store::Process;
@@ -77,7 +79,7 @@ use requests::{Next, Requests};
 use start::Parts;
 use timer::Timer;
 use vitals::{Alarm, Alarms};
-use watch::{Edited, Watch};
+use watch::{Edited, Watch as FileWatch};
 
 /// How the loop ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,8 +122,18 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     let mut zones = Vec::new();
     let mut health = vitals::health_of(&plan, clock::wall());
     let warnings = plan.storage.as_mut().map(|storage| std::mem::take(&mut storage.warnings));
-    let Parts { mut scheduler, mut effects, jobs, server, mut alarms, fleet, hooks, streaks, lost } =
-        start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
+    let Parts {
+        mut scheduler,
+        mut effects,
+        jobs,
+        server,
+        mut alarms,
+        fleet,
+        hooks,
+        streaks,
+        slow,
+        lost,
+    } = start::start(&mut plan, epoll, Arc::clone(&waker), &mut health, &mut zones)?;
     signals.loop_begins();
     if let Some(begun) = plan.begun.take() {
         begun();
@@ -164,6 +176,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         fleet,
         hooks,
         streaks,
+        slow,
     };
     looper.tell_of_lost(lost, clock::now());
     looper.watch_jobfile();
@@ -242,7 +255,7 @@ struct Loop<'a> {
     /// The files of the jobfile, as they were.
     edited: Arc<Edited>,
     /// With `reload = "auto"`, what tells when they may have changed.
-    watch: Option<Watch>,
+    watch: Option<FileWatch>,
     /// The zones of the jobs, with their rules as they were when last read.
     zones: Vec<Zone>,
     until: Option<Instant>,
@@ -269,6 +282,8 @@ struct Loop<'a> {
     hooks: Option<JobHooks>,
     /// How many runs of each job have failed in a row.
     streaks: Streaks,
+    /// Runs that may take longer than they should.
+    slow: Watch,
 }
 
 impl Loop<'_> {
@@ -281,6 +296,7 @@ impl Loop<'_> {
             let Some(now) = turned else { return Ok(()) };
             self.tend_fleet();
             self.beat(now);
+            self.tend_slow(now);
             self.effects.wake_messages(now);
             self.effects.note_failed_hooks();
             // At the start they are as many as there are jobs.
@@ -431,6 +447,7 @@ impl Loop<'_> {
 
     fn perform(&mut self, action: Action, now: Now) {
         let streak = self.count_failures(&action, now.wall);
+        self.slow.hear(now, &action);
         self.call_hooks(&action, streak, now.wall);
         match &action {
             Action::Answer { ticket, answer } => {
@@ -441,9 +458,16 @@ impl Loop<'_> {
                 }
                 let mut answer = answer.clone();
                 if let Response::Jobs(page) = &mut answer {
+                    let is_any = self.slow.has_slow();
                     for view in &mut page.jobs {
                         view.counts = self.counters.of(&view.job.id);
+                        if is_any {
+                            self.mark_slow(view);
+                        }
                     }
+                }
+                if let Response::Job { job, .. } = &mut answer {
+                    self.mark_slow(&mut job.view);
                 }
                 if let Some(answer) = self.requests.answer(*ticket, answer) {
                     self.effects.answer(answer);
@@ -499,8 +523,9 @@ impl Loop<'_> {
         let out_of_touch =
             self.fleet.as_ref().zip(until).and_then(|(it, until)| it.deadline(until));
         let own = [self.effects.deadline(), self.overview.deadline(), watchdog, reading, checking];
-        let files = self.watch.as_ref().and_then(Watch::deadline);
-        let own = own.into_iter().chain([out_of_touch, files, messages.mono]);
+        let files = self.watch.as_ref().and_then(FileWatch::deadline);
+        let slow = self.slow.next_wakeup();
+        let own = own.into_iter().chain([out_of_touch, files, messages.mono, slow]);
         let mono = own.chain([wakeup.mono]);
         let mono = mono.flatten().min();
         let until_mono = mono.map(|at| at.since(now.mono));
@@ -536,6 +561,7 @@ impl Loop<'_> {
                 Message::Store(event) => self.store_event(event),
                 Message::Call(call) => self.called(call),
                 Message::OwnPart(number, response) => self.own_part(number, *response),
+                Message::Durations(job, durations) => self.slow.learn(&job, &durations),
                 Message::Printed(run, text) => self.effects.printed(run, &text, clock::now()),
             }
         }

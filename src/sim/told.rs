@@ -7,6 +7,7 @@ use crate::core::job::JobSet;
 use crate::core::notify::Message;
 use crate::core::notify::notifier::{Effect, Notifier};
 use crate::core::notify::outbox::{Tried, TryResult};
+use crate::core::slow::{Found, Watch};
 use crate::core::streak::Streaks;
 
 /// So many messages are remembered; what is beyond is counted.
@@ -17,6 +18,7 @@ const MOST: usize = 10_000;
 pub struct Told {
     notifier: Notifier,
     streaks: Streaks,
+    slow: Watch,
     /// Each with when it was sent.
     pub messages: Vec<(Instant, Message)>,
     /// How many more there were.
@@ -31,20 +33,35 @@ impl Told {
         for job in set.jobs.iter().filter(|job| !job.options.paused) {
             notifier.expect(job, from);
         }
-        Told { notifier, streaks: Streaks::default(), messages: Vec::new(), more: 0 }
+        Told {
+            notifier,
+            streaks: Streaks::default(),
+            slow: Watch::default(),
+            messages: Vec::new(),
+            more: 0,
+        }
     }
 
     /// Sends what is due up to that time.
     pub fn until(&mut self, now: Now) {
         loop {
             let wakeup = self.notifier.next_wakeup();
-            let (mono, wall) = (wakeup.mono.filter(|at| *at <= now.mono), wakeup.wall);
+            let mono = [wakeup.mono, self.slow.next_wakeup()].into_iter().flatten().min();
+            let (mono, wall) = (mono.filter(|at| *at <= now.mono), wakeup.wall);
             let by_mono = mono.map(|at| Now { wall: now.wall.minus(now.mono.since(at)), mono: at });
             let by_wall = wall.filter(|at| *at <= now.wall);
             let by_wall = by_wall.map(|wall| Now { wall, mono: now.mono });
             let earlier = [by_mono, by_wall].into_iter().flatten().min_by_key(|at| at.wall);
             let Some(at) = earlier else { return };
-            let effects = self.notifier.wake(at);
+            let mut effects = Vec::new();
+            for found in self.slow.wake(at.mono) {
+                match found {
+                    Found::Slow(slow) => effects.extend(self.notifier.slow(at, &slow)),
+                    // All runs take as long as is pretended.
+                    Found::Unknown(job) => self.slow.learn(&job, &[]),
+                }
+            }
+            effects.extend(self.notifier.wake(at));
             self.send(effects, at);
         }
     }
@@ -69,6 +86,7 @@ impl Observer for Told {
     fn see(&mut self, now: Now, action: &Action) {
         self.until(now);
         let (streak, _) = self.streaks.hear(now.wall, action);
+        self.slow.hear(now, action);
         self.notifier.hear(now, action, streak, false);
     }
 }

@@ -227,6 +227,39 @@ fn one_is_sent_again_and_another_dropped() {
     assert!(code == Some(1) && err.contains("no scheduler is running"), "{err}");
 }
 
+/// A run that takes longer than it may is told while it goes on, and marked.
+#[test]
+fn a_slow_run_is_told_while_it_runs() {
+    let route = TO_FILE.replace("gather", "on = ['slow', 'failed', 'recovered']\ngather");
+    let bench = Bench::new(&format!(
+        "{route}[jobs.report]\ncommand = 'read x < gate'\ndate = 'now'\nnotify = ['ops']\n\
+         warn_after = '200ms'\n"
+    ));
+    bench.fifo("gate");
+    bench.write("up", "");
+    let mut running = bench.listening();
+    let line = running.line(crate::harness::Stream::Err, &["still runs after"]);
+    assert!(line.contains("longer than `warn_after`"), "{line}");
+    until("it is told", || types(&bench) == ["run.slow"]);
+    let data = &arrived(&bench)[0]["data"];
+    assert!(data["duration_ms"].as_u64() >= Some(200) && data["ended"].is_null(), "{data}");
+    for command in [["list", "report"], ["show", "report"]] {
+        let (said, ..) = bench.ask(&command);
+        assert!(said.contains("slow") && said.contains("since "), "{said}");
+    }
+    let json = bench.out(&["list", "report", "--output", "json"]);
+    assert!(json.contains("\"slow_since\":"), "{json}");
+    let why = bench.out(&["why", "report"]);
+    assert!(why.contains("it runs for ") && why.contains("longer than `warn_after`"), "{why}");
+    assert!(why.contains("ops: `slow`, sent "), "{why}");
+    bench.write_fifo("gate");
+    running.event("succeeded", "report");
+    until("its end is known", || bench.out(&["why", "report"]).contains("it took "));
+    assert!(!bench.ask(&["list", "report"]).0.contains("slow"));
+    assert_eq!(types(&bench), ["run.slow"]);
+    running.stop();
+}
+
 #[test]
 fn what_is_asked_of_routes_that_are_not_there() {
     let bench = Bench::new(&format!("{TO_FILE}{FLAKY}"));

@@ -19,4 +19,5 @@ mod load;
 mod output;
 mod starts;
 mod store;
+mod told;
 mod trees;

@@ -379,6 +379,7 @@ fn options() -> impl Strategy<Value = Options> {
             max_wait,
             pause_after: NonZero::new(retries),
             expect,
+            warn_after: expect,
             coalesce,
             max_instances,
             overlap,

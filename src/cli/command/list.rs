@@ -2,6 +2,8 @@
 
 use std::io::{BufWriter, Write};
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
 use crate::control::wire::view::{JobLine, StatusView};
 use crate::core::sort;
+use crate::core::words;
 use crate::core::zone::Zone;
 use crate::problem::clean;
 
@@ -365,6 +368,12 @@ pub(super) fn not_run(job: &JobLine) -> Option<String> {
     (!counts.is_empty()).then(|| format!("{}{since}", counts.join(", ")))
 }
 
+/// What a run of it usually takes, where one takes longer.
+pub(super) fn usually(job: &JobLine) -> String {
+    let usual = job.usual_ms.map(|millis| words::elapsed(Duration::from_millis(millis)));
+    usual.map_or(String::new(), |usual| format!(" (usually {usual})"))
+}
+
 /// What else there is to say of a job.
 fn remarks(job: &JobLine, times: &Times<'_>, zone: &Zone) -> String {
     let mut remarks = Vec::new();
@@ -373,6 +382,9 @@ fn remarks(job: &JobLine, times: &Times<'_>, zone: &Zone) -> String {
     }
     if let Some(since) = &job.overdue_since {
         remarks.push(format!("overdue since {}", times.moment(since, zone)));
+    }
+    if let Some(since) = &job.slow_since {
+        remarks.push(format!("slow since {}{}", times.moment(since, zone), usually(job)));
     }
     let last = job.last.as_ref().filter(|last| last.outcome != "succeeded");
     let last = last.map(|last| clean(&last.phrase()).into_owned());

@@ -232,6 +232,7 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::MaxWait => (Text, "DURATION", "How long a run may wait for a slot"),
         Key::PauseAfter => (Integer, "N", "Pause the job after so many failures in a row"),
         Key::Expect => (Text, "DURATION", "How often a success is expected"),
+        Key::WarnAfter => (Text, "DURATION", "A run that takes longer is slow"),
         Key::Timeout => (Text, "DURATION", "How long an attempt may take"),
         Key::KillAfter => (Text, "DURATION", "Time between SIGTERM and SIGKILL"),
         Key::Retries => (Integer, "N", "How often to retry a failed run"),

@@ -97,6 +97,10 @@ pub(super) fn details(
     if let Some(since) = &job.overdue_since {
         line("overdue", &format!("since {}", times.moment(since, &zone)))?;
     }
+    if let Some(since) = &job.slow_since {
+        let usually = super::list::usually(job);
+        line("slow", &format!("since {}{usually}", times.moment(since, &zone)))?;
+    }
     line("command", &command(details.command.as_ref()))?;
     line("executor", &details.executor)?;
     if let Some(Value::Object(options)) = &details.options {

@@ -21,6 +21,7 @@ use crate::core::notify::Route;
 use crate::core::notify::explain::{About, explain};
 use crate::core::notify::notifier::{STATES, state_key};
 use crate::core::outcome::{self, Outcome};
+use crate::core::slow;
 use crate::core::sort;
 use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
@@ -182,10 +183,31 @@ pub(super) fn verdict(
     let mut verdict = answer(&read.case(history, id, asked, (&zone, typed)));
     if let Some(record) = &verdict.record {
         let is_latest = read.records.iter().all(|other| other.seq <= record.seq);
+        verdict.evidence.extend(slow_of(history, id, record, &read.records));
         verdict.evidence.extend(failed_hooks_of(history, id, record)?);
         verdict.evidence.extend(told_of(history, id, record, is_latest, &zone)?);
     }
     Ok(verdict)
+}
+
+/// Whether it takes, or took, longer than it should.
+fn slow_of(
+    history: &History,
+    id: &str,
+    record: &RunRecord,
+    records: &[RunRecord],
+) -> Option<(&'static str, String)> {
+    let is_over = record.outcome.is_some();
+    let took = record.duration.filter(|_| is_over);
+    let took = took.or_else(|| Some(history.now.since(record.started?)).filter(|_| !is_over))?;
+    let warn_after = history.job(id).and_then(|job| job.options.warn_after);
+    // What came after it was not known.
+    let mut before: Vec<&RunRecord> =
+        records.iter().filter(|other| *other.job == *id && other.seq < record.seq).collect();
+    sort::by(&mut before, |one, other| other.seq.cmp(&one.seq));
+    let why = slow::why(took, warn_after, &slow::durations(before))?;
+    let word = if is_over { "took" } else { "runs for" };
+    Some(("slow", format!("it {word} {}: {why}", words::elapsed(took))))
 }
 
 /// Which of its hooks have failed.
@@ -208,7 +230,6 @@ fn told_of(
     is_latest: bool,
     zone: &Zone,
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let Some(outcome) = &record.outcome else { return Ok(Vec::new()) };
     let mut said = pinged(history, id, record, zone)?;
     let named = history.job(id).map(|job| job.options.notify.clone()).unwrap_or_default();
     let all = history.set.as_ref().map(|set| Arc::clone(&set.settings.routes));
@@ -226,7 +247,8 @@ fn told_of(
         let key = state_key(&route.name, id);
         let state = states.iter().find(|(name, _)| *name == key).map(|(_, text)| &**text);
         let (run, due) = (record.run, record.due);
-        let about = About { job: id, run, due, outcome, is_latest, now: history.now };
+        let (outcome, now) = (record.outcome.as_ref(), history.now);
+        let about = About { job: id, run, due, outcome, is_latest, now };
         let lines = explain(route, about, &told, state, failed, zone);
         said.extend(lines.into_iter().map(|line| ("told", format!("{}: {line}", route.name))));
     }

@@ -15,6 +15,7 @@ use crate::core::fleet::whereabouts::Whereabouts;
 use crate::core::instant::{Instant, Mono};
 use crate::core::notify::notifier;
 use crate::core::scheduler::UPCOMING;
+use crate::core::slow;
 use crate::history::end_of;
 use crate::store::{Latest, Query, Reader, RunRecord, StoreError};
 
@@ -138,6 +139,14 @@ impl History {
         };
         read(&mut **reader)
             .map_err(|error| Fault::new(Code::Store, format!("cannot read the store: {error}")))
+    }
+
+    /// How long the last runs of a job took that have succeeded, the newest first; of one whose past cannot
+    /// be read nothing is known.
+    pub(super) fn durations(&mut self, job: &str) -> Vec<Duration> {
+        let query = Query { job: Some(job.into()), limit: 2 * slow::RUNS, ..Query::default() };
+        let records = self.read(|reader| reader.records(&query)).unwrap_or_default();
+        slow::durations(&records)
     }
 
     /// What there is of the last notification that has ended and whose id begins so.

@@ -96,6 +96,10 @@ views! {
         last_success: Option<String>,
         /// Since when a success is overdue, as `expect` has it; also of one that runs.
         overdue_since: Option<String>,
+        /// Since when a run of it takes longer than it should.
+        slow_since: Option<String>,
+        /// What one usually takes, if that is why.
+        usual_ms: Option<u64>,
     }
 
     /// Why a job is paused.
@@ -314,6 +318,8 @@ impl JobLine {
             missed_since: latest.map(|latest| latest.missed),
             last_success: latest.and_then(|latest| Some(words::rfc3339(latest.succeeded?, zone))),
             overdue_since: overdue.map(|since| words::rfc3339(since, zone)),
+            slow_since: view.slow.map(|slow| words::rfc3339(slow.since, zone)),
+            usual_ms: view.slow.and_then(|slow| u64::try_from(slow.usual?.as_millis()).ok()),
         }
     }
 }

@@ -156,6 +156,17 @@ pub struct JobView {
     /// What its due times have come to since the scheduler was started: nothing, unless it is
     /// somebody's task to count.
     pub counts: JobCounts,
+    /// It has a run that takes longer than it should, if somebody looks for that.
+    pub slow: Option<Slow>,
+}
+
+/// A run that takes longer than it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slow {
+    /// Since when.
+    pub since: Instant,
+    /// What it usually takes; `None`: the job says how long it may take.
+    pub usual: Option<Duration>,
 }
 
 impl JobView {

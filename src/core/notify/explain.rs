@@ -19,8 +19,8 @@ pub struct About<'a> {
     pub run: Option<RunId>,
     /// The due time.
     pub due: Instant,
-    /// What became of it.
-    pub outcome: &'a Outcome,
+    /// What became of it; `None`: it is not over.
+    pub outcome: Option<&'a Outcome>,
     /// Nothing has become of the job since.
     pub is_latest: bool,
     /// When that is asked.
@@ -52,7 +52,7 @@ pub fn explain(
         let told = told.iter().filter(is_about);
         told.map(|it| sentence(it, held(route, about.now), zone)).collect()
     };
-    if !said.is_empty() || !about.outcome.is_failed_run() {
+    if !said.is_empty() || !about.outcome.is_some_and(Outcome::is_failed_run) {
         return said;
     }
     if !route.wants(super::Kind::Failed) {
@@ -151,7 +151,7 @@ mod tests {
             (vec![], 0, vec![]),
         ];
         for (told, failed, expected) in rows {
-            let outcome = &Outcome::Failed(1);
+            let outcome = Some(&Outcome::Failed(1));
             let (job, run, due) = ("backup", Some(RunId(7)), Instant::from_micros(5));
             // At nine the route rests.
             let now = Instant::from_secs(if failed == 9 { 9 * 3600 } else { 0 });

@@ -17,6 +17,7 @@ use crate::core::event::{Action, Notice, Record, Remember, RunId};
 use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
+use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 
 /// The lists of a store in which a notifier keeps what is to survive.
@@ -259,11 +260,24 @@ impl Notifier {
             count: record.count,
             started: record.started,
             duration: record.started.map(|_| record.duration),
+            usual: None,
             attempts: record.attempts,
             outcome: Some(outcome.clone()),
             streak,
         };
         self.tell(now, job, event, &about, awaits_output)
+    }
+
+    /// A run takes longer than it should.
+    pub(crate) fn slow(&mut self, now: Now, slow: &SlowRun) -> Vec<Effect> {
+        let about = About {
+            run: Some(slow.run),
+            started: Some(slow.started),
+            duration: Some(now.wall.since(slow.started)),
+            usual: slow.usual,
+            ..About::at(slow.due)
+        };
+        self.tell(now, &slow.job, JobEvent::Slow, &about, false)
     }
 
     /// Tells each route of the job what it is to hear.
@@ -336,6 +350,7 @@ impl Notifier {
             at,
             started: about.started,
             duration: about.duration,
+            usual: about.usual,
             attempts: about.attempts,
             outcome: about.outcome.clone(),
             streak: about.streak.runs,
@@ -583,6 +598,7 @@ struct About {
     count: u64,
     started: Option<Instant>,
     duration: Option<Duration>,
+    usual: Option<Duration>,
     attempts: u32,
     outcome: Option<Outcome>,
     streak: Streak,
@@ -597,6 +613,7 @@ impl About {
             count: 1,
             started: None,
             duration: None,
+            usual: None,
             attempts: 0,
             outcome: None,
             streak: Streak::default(),

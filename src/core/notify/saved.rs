@@ -41,6 +41,8 @@ pub(crate) struct Written {
     started: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usual: Option<u64>,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcomes>,
@@ -109,6 +111,7 @@ impl Written {
             at,
             started,
             duration,
+            usual,
             attempts,
             outcome,
             streak,
@@ -128,6 +131,7 @@ impl Written {
             at: at.micros(),
             started: started.map(Instant::micros),
             duration: duration.map(|duration| duration_micros(duration).max(0) as u64),
+            usual: usual.map(|usual| duration_micros(usual).max(0) as u64),
             attempts: *attempts,
             outcome: outcome.as_ref().map(Outcomes::of),
             streak: *streak,
@@ -151,6 +155,7 @@ impl Written {
             at: Instant::from_micros(it.at),
             started: it.started.map(Instant::from_micros),
             duration: it.duration.map(Duration::from_micros),
+            usual: it.usual.map(Duration::from_micros),
             attempts: it.attempts,
             outcome: it.outcome.and_then(Outcomes::outcome),
             streak: it.streak,
@@ -198,6 +203,7 @@ mod tests {
             at: at(-1),
             started: Some(at(4)),
             duration: Some(Duration::from_micros(5)),
+            usual: Some(Duration::from_micros(9)),
             attempts: 6,
             outcome,
             streak: 7,

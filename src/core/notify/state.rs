@@ -35,6 +35,8 @@ pub(super) enum JobEvent {
     Retrying,
     /// Nothing has succeeded for as long as was expected.
     Overdue,
+    /// A run takes longer than it should.
+    Slow,
 }
 
 /// See the [module](self).
@@ -71,6 +73,7 @@ impl State {
             JobEvent::Skipped => Some(Kind::Skipped),
             JobEvent::Retrying => Some(Kind::Retrying),
             JobEvent::Overdue => self.overdue(route),
+            JobEvent::Slow => Some(Kind::Slow),
         }?;
         route.wants(kind).then_some(kind)
     }

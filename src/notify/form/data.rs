@@ -50,6 +50,8 @@ pub(super) struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    usual_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     /// How many runs have failed in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,6 +81,8 @@ impl<'a> Data<'a> {
         let (started, duration) = (notification.started, notification.duration);
         let millis =
             |span: std::time::Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        // What is slow goes on.
+        let ended = started.zip(duration).filter(|_| notification.kind != Kind::Slow);
         let reason = outcome.and_then(Outcome::reason);
         let output = notification.output.as_deref();
         let output = output.map(|output| text::tail(output, usize::MAX, text::MOST_OUTPUT));
@@ -99,8 +103,9 @@ impl<'a> Data<'a> {
             late_ms: outcome.and_then(Outcome::late).map(millis),
             at: time(notification.at),
             started: started.map(time),
-            ended: started.zip(duration).map(|(started, took)| time(started.plus(took))),
+            ended: ended.map(|(started, took)| time(started.plus(took))),
             duration_ms: started.and(duration).map(millis),
+            usual_ms: notification.usual.map(millis),
             attempts: notification.run.map(|_| notification.attempts),
             streak: Some(notification.streak).filter(|streak| *streak > 0),
             since: notification.since.map(time),
@@ -120,6 +125,7 @@ pub(super) fn event(kind: Kind) -> &'static str {
         Kind::Flapping => "job.flapping",
         Kind::Steady => "job.steady",
         Kind::Recovered => "run.recovered",
+        Kind::Slow => "run.slow",
         Kind::Retrying => "run.retrying",
         Kind::Skipped => "run.skipped",
         Kind::Succeeded => "run.succeeded",

@@ -38,7 +38,7 @@ pub(super) fn form(
     let (action, severity) = match notification.kind {
         Kind::Recovered | Kind::Steady | Kind::Succeeded => ("resolve", "info"),
         Kind::Skipped | Kind::Test => ("trigger", "info"),
-        Kind::Retrying => ("trigger", "warning"),
+        Kind::Retrying | Kind::Slow => ("trigger", "warning"),
         Kind::Failed | Kind::StillFailing | Kind::Missed | Kind::Overdue | Kind::Flapping => {
             ("trigger", "error")
         }
@@ -61,10 +61,12 @@ pub(super) fn form(
     super::post(&url, &[], &body)
 }
 
-/// The same for all that is said of a job.
+/// The same for all that is said of a job, but for runs that are slow.
 fn dedup_key(host: &str, notification: &Notification) -> String {
     let job = if notification.kind == Kind::Test { "test" } else { &notification.job };
-    let key = format!("schedrs/{host}/{job}");
+    // Nobody says when that is over, and it says nothing of whether the job fails.
+    let slow = if notification.kind == Kind::Slow { "/slow" } else { "" };
+    let key = format!("schedrs/{host}/{job}{slow}");
     if key.len() <= KEY {
         return key;
     }

@@ -32,6 +32,7 @@ pub(crate) fn notification(kind: Kind, outcome: Option<Outcome>) -> Notification
         at: Instant::from_secs(NIGHT + 13),
         started: Some(Instant::from_secs(NIGHT + 1)),
         duration: Some(Duration::from_millis(12_400)),
+        usual: None,
         attempts: 1,
         outcome,
         streak: 1,
@@ -132,6 +133,21 @@ fn the_first_line() {
             "backup was skipped 3 times: the job was paused",
         ),
         (notification(Kind::Succeeded, Some(Outcome::Succeeded)), "backup succeeded after 12.4s"),
+        (
+            Notification {
+                duration: Some(Duration::from_secs(2700)),
+                usual: Some(Duration::from_secs(720)),
+                ..notification(Kind::Slow, None)
+            },
+            "backup still runs after 45m: usually it takes 12m",
+        ),
+        (
+            Notification {
+                duration: Some(Duration::from_secs(2700)),
+                ..notification(Kind::Slow, None)
+            },
+            "backup still runs after 45m: longer than `warn_after`",
+        ),
         (notification(Kind::Test, None), "test: schedrs can reach you here"),
     ];
     for (notification, expected) in &rows {

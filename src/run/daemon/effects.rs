@@ -23,6 +23,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -77,6 +78,8 @@ pub(crate) enum Message {
     OwnPart(u64, Box<Response>),
     /// The end of what a run has printed, for who is told of it.
     Printed(RunId, String),
+    /// So long took the last runs of a job that have succeeded.
+    Durations(Box<str>, Vec<Duration>),
 }
 
 /// See the [module](self).

@@ -20,6 +20,7 @@ use crate::core::job::{Job, JobSet};
 use crate::core::notify::notifier::{Effect, LISTS, Notifier, OUTBOX, Said};
 use crate::core::notify::outbox::{End, Tried, TryResult, Waiting};
 use crate::core::notify::{Message, Wakeup};
+use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 use crate::core::zone::Zone;
 use crate::run::hook::Hooks;
@@ -191,6 +192,13 @@ impl Messages {
         self.wakeup = None;
         facts.extend(self.perform(effects, now));
         (facts, wants_output || wants_ping)
+    }
+
+    /// A run takes longer than it should.
+    pub(super) fn slow(&mut self, slow: &SlowRun, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.slow(now, slow);
+        self.wakeup = None;
+        self.perform(effects, now)
     }
 
     /// Has the end of what a run has printed sent here, once all of it is read.

@@ -28,6 +28,7 @@ use crate::core::instant::{Instant, Now};
 use crate::core::job::JobSet;
 use crate::core::outcome::Reached;
 use crate::core::scheduler::{Scheduler, Texts};
+use crate::core::slow::Watch;
 use crate::core::streak::{FAILING, Streaks};
 use crate::core::zone::Zone;
 use crate::run::child::mark::Marks;
@@ -53,6 +54,8 @@ pub(super) struct Parts {
     pub(super) hooks: Option<JobHooks>,
     /// How many runs of each job have failed in a row.
     pub(super) streaks: Streaks,
+    /// Runs that may take longer than they should.
+    pub(super) slow: Watch,
     /// Runs of an earlier scheduler that are over.
     pub(super) lost: Vec<Record>,
 }
@@ -85,8 +88,20 @@ pub(super) fn start(
     let Some(storage) = storage else {
         let hooks = (!plan.dry_run).then(|| JobHooks::new(&set));
         let scheduler = Scheduler::new(now, set);
-        let (server, fleet, lost, streaks) = (None, None, Vec::new(), Streaks::default());
-        return Ok(Parts { scheduler, effects, jobs, server, alarms, fleet, hooks, streaks, lost });
+        let (server, fleet, lost) = (None, None, Vec::new());
+        let (streaks, slow) = (Streaks::default(), Watch::default());
+        return Ok(Parts {
+            scheduler,
+            effects,
+            jobs,
+            server,
+            alarms,
+            fleet,
+            hooks,
+            streaks,
+            slow,
+            lost,
+        });
     };
 
     let messages = messages(plan, &storage, &set, &restored, reader.as_deref_mut(), &effects, now);
@@ -129,8 +144,9 @@ pub(super) fn start(
         Some(me) => Scheduler::in_fleet(now, set, recovered.saved, me),
         None => Scheduler::restored(now, set, recovered.saved),
     };
+    let mut slow = Watch::default();
     for (run, process, handle) in recovered.survivors {
-        take_back(&mut effects, &scheduler, run, process, handle);
+        take_back(&mut effects, &mut slow, &scheduler, run, process, handle);
     }
     records.flush();
     effects.keep_records(records);
@@ -140,7 +156,7 @@ pub(super) fn start(
 
     let server = listen(plan, mailbox, reader, notes, &mut alarms);
     heap::give_back_those(known);
-    Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here, hooks, streaks, lost })
+    Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here, hooks, streaks, slow, lost })
 }
 
 /// How many runs of each job have failed in a row.
@@ -371,6 +387,7 @@ fn texts(restored: &Restored) -> (Texts, Texts) {
 
 fn take_back(
     effects: &mut Effects,
+    slow: &mut Watch,
     scheduler: &Scheduler,
     run: RunId,
     process: Process,
@@ -385,6 +402,9 @@ fn take_back(
         pid = process.pid;
         "process {} of the previous scheduler is still running; watching it again", process.pid
     );
+    if let Some(started) = active.started {
+        slow.begin(run, &active.job, active.due, started);
+    }
     effects.take_back(active, process, handle);
 }
 

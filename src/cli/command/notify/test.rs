@@ -94,6 +94,7 @@ fn message(route: &Route, now: Instant) -> Message {
         at: now,
         started: None,
         duration: None,
+        usual: None,
         attempts: 0,
         outcome: None,
         streak: 0,

@@ -193,6 +193,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::MaxWait => limit(options.max_wait),
         Key::PauseAfter => optional(options.pause_after.map(|most| most.to_string())),
         Key::Expect => limit(options.expect),
+        Key::WarnAfter => limit(options.warn_after),
         Key::Timeout => limit(options.timeout),
         Key::KillAfter => duration(options.kill_after),
         Key::Retries => options.retries.to_string(),

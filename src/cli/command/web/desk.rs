@@ -352,6 +352,7 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
             waiting: 0,
             anchor: anchor.unwrap_or(now),
             counts: JobCounts::default(),
+            slow: None,
         };
         let line = JobLine::new(&view, latest, overdue);
         lines.push(JobLine { paused: paused.cloned(), ..line });

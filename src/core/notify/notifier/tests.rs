@@ -186,6 +186,29 @@ fn what_is_overdue_is_told_once() {
 }
 
 #[test]
+fn what_is_slow_is_told_where_that_is_wanted() {
+    let wants = Route { on: BTreeSet::from([Kind::Slow]), ..hook("wants") };
+    let mut notifier = Notifier::new("web1", "seed", vec![hook("ops"), wants]);
+    let names = || Box::new(["ops".into(), "wants".into()]);
+    let job = job("backup", |options| options.notify = names());
+    let slow = SlowRun {
+        run: RunId(7),
+        job,
+        due: now(0).wall,
+        started: now(1).wall,
+        limit: Duration::from_secs(300),
+        usual: Some(Duration::from_secs(100)),
+    };
+    let (mut store, slow_for) = (Store::default(), Duration::from_secs(300));
+    store.take(notifier.slow(now(301), &slow));
+    assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (1, 0));
+    let message = messages(store.take(notifier.wake(now(301)))).remove(0);
+    let only = &message.notifications[0];
+    assert_eq!((&*message.route, only.kind, only.run), ("wants", Kind::Slow, Some(RunId(7))));
+    assert_eq!((only.duration, only.usual), (Some(slow_for), slow.usual));
+}
+
+#[test]
 fn the_route_of_last_resort() {
     let mut first = hook("ops");
     first.fallback = Some("mail".into());

@@ -39,6 +39,7 @@ fn notification(job: u64, kind: Kind) -> Notification {
         at: Instant::from_secs(job as i64),
         started: None,
         duration: None,
+        usual: None,
         attempts: 1,
         outcome: None,
         streak: 1,

@@ -26,6 +26,7 @@ fn play(route: &Route, fates: &str) -> String {
             'k' => JobEvent::Skipped,
             'r' => JobEvent::Retrying,
             'o' => JobEvent::Overdue,
+            'l' => JobEvent::Slow,
             _ => {
                 told.push('.');
                 continue;
@@ -55,6 +56,7 @@ fn letter(kind: Kind) -> char {
         Kind::Retrying => 'T',
         Kind::Skipped => 'K',
         Kind::Succeeded => 'S',
+        Kind::Slow => 'L',
         Kind::Test => '?',
     }
 }
@@ -96,6 +98,9 @@ fn the_table() {
         (on(&[Kind::Missed]), "fsm", "..M"),
         (on(&Kind::NAMED), "srfskm", "STFRKM"),
         (on(&[Kind::Succeeded]), "ssfs", "SS.S"),
+        // What takes long has failed or succeeded by that as little as what is skipped.
+        (on(&[Kind::Slow, Kind::Failed, Kind::Recovered]), "lflfs", "LFL.R"),
+        (plain(), "lflfs", ".F..R"),
         (on(&[Kind::Failed, Kind::Succeeded]), "fss", "FSS"),
     ];
     for (route, fates, told) in rows {

@@ -6,6 +6,7 @@ use crate::core::event::{Action, Code, Fault, PingVitals, RouteVitals, RunId};
 use crate::core::instant::{Mono, Now};
 use crate::core::job::JobSet;
 use crate::core::notify::Wakeup;
+use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 use crate::run::daemon::messages::{Delivery, Messages, PingDelivery};
 use crate::store::Fact;
@@ -34,6 +35,12 @@ impl Effects {
             self.output.tail(run, messages.printed(run));
         }
         self.write(facts);
+    }
+
+    /// A run takes longer than it should.
+    pub(in crate::run::daemon) fn tell_slow(&mut self, slow: &SlowRun, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.slow(slow, now));
+        self.write(facts.unwrap_or_default());
     }
 
     /// The end of what a run has printed.
