@@ -108,8 +108,8 @@ pub(super) fn notice(notice: &Notice) {
             event = "paused",
             job = &*job.id,
             count = runs;
-            "paused: {}; `schedrs resume` ends that",
-            streak::phrase(*runs)
+            "paused: {}; `schedrs resume {}` ends that",
+            streak::phrase(*runs), job.id
         ),
         Notice::TimingOut { run, job } => log::warn!(
             event = "timing_out",
