@@ -35,6 +35,7 @@ const HINTS: &[(&[&str], &str)] = &[
     (&["set", "update", "change"], "`schedrs modify JOB --timeout 5m` changes options of a job"),
     (&["crontab", "convert"], "`schedrs import crontab` makes a jobfile of a crontab"),
     (&["daemon", "serve", "up"], "`schedrs run` runs the jobs of a jobfile"),
+    (&["ui", "gui", "page", "dashboard", "http"], "`schedrs web` serves a page for browsers"),
     (&["quit", "exit", "down"], "`schedrs shutdown` stops schedrs"),
     (&["in", "once", "schedule", "submit"], "`schedrs at +30m -- COMMAND` runs a command once"),
     (&["batch", "repeat"], "`schedrs every 10m -- COMMAND` runs a command again and again"),

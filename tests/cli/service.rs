@@ -135,7 +135,7 @@ fn the_unit_lets_jobs_have_devices_and_no_job_set_the_clock() {
 
 #[test]
 fn the_units_are_ones_that_systemd_takes() {
-    for name in ["schedrs.service", "schedrs-user.service"] {
+    for name in ["schedrs.service", "schedrs-user.service", "schedrs-web.service"] {
         let unit = format!("{}/examples/{name}", env!("CARGO_MANIFEST_DIR"));
         let text = fs::read_to_string(unit).unwrap();
         let here = text.replace("/usr/bin/schedrs", env!("CARGO_BIN_EXE_schedrs"));

@@ -57,7 +57,7 @@ impl Days {
         let mut turns = vec![0i32; minutes + 1];
         for record in &page.past {
             let Some(column) = days.at(record.started.unwrap_or(record.due)) else { continue };
-            let failed = record.outcome.as_ref().is_some_and(|outcome| outcome.went_wrong());
+            let failed = went_wrong(record);
             column.failed += u32::from(failed);
             match record.started {
                 Some(_) => column.started += 1,
@@ -100,10 +100,10 @@ impl Days {
     }
 
     /// The columns in which there are some, those in a row as one: the first, and how many.
-    fn stretches(&self, dues: &[Instant]) -> Vec<(usize, usize)> {
+    fn stretches(&self, all: impl Iterator<Item = Instant>) -> Vec<(usize, usize)> {
         let mut found: Vec<(usize, usize)> = Vec::new();
-        for due in dues {
-            let column = self.minute(*due) / 15;
+        for at in all {
+            let column = self.minute(at) / 15;
             match found.last_mut() {
                 Some((first, count)) if column < *first + *count => {}
                 Some((first, count)) if column == *first + *count => *count += 1,
@@ -111,6 +111,11 @@ impl Days {
             }
         }
         found
+    }
+
+    /// How wide so many columns are, in percent.
+    fn wide(&self, columns: usize) -> f64 {
+        columns as f64 * 100.0 / self.columns.len() as f64 - 0.08
     }
 
     fn begin(&self, column: usize) -> Instant {
@@ -168,9 +173,10 @@ fn columns(days: &Days, page: &TimePage, zone: &Zone) -> Markup {
     html! {
         figure.chart {
             svg.load width="100%" height="130" role="img" aria-label={ "Starts per 15 minutes over two days, at most " (most) ": the table below has the numbers" } {
-                @for (hour, x) in hours(days, zone) {
+                @for (nth, (hour, x)) in hours(days, zone).iter().enumerate() {
+                    @let x = *x;
                     line.grid x1=(percent(x)) x2=(percent(x)) y1="0" y2="108" {}
-                    text.axis x=(percent(x)) y="122" text-anchor="middle" { (hour) }
+                    text class=(if nth % 2 == 0 { "axis" } else { "axis w1" }) x=(percent(x)) y="122" text-anchor="middle" { (hour) }
                 }
                 @for (nth, column) in days.columns.iter().enumerate() {
                     @let x = nth as f64 * wide;
@@ -236,12 +242,26 @@ struct Line<'a> {
     failed: usize,
 }
 
+impl Line<'_> {
+    /// When its runs began, in order.
+    fn started(&self) -> Vec<Instant> {
+        // The newest come first, by when they were due.
+        let mut all: Vec<Instant> =
+            self.records.iter().filter_map(|record| record.started).collect();
+        sort::all(&mut all);
+        all
+    }
+}
+
+fn went_wrong(record: &RunRecord) -> bool {
+    record.outcome.as_ref().is_some_and(|outcome| outcome.went_wrong())
+}
+
 fn lines(days: &Days, page: &TimePage) -> Markup {
     let mut of: HashMap<&str, Line<'_>> = HashMap::new();
     for record in &page.past {
         let line = of.entry(&record.job).or_default();
-        line.failed +=
-            usize::from(record.outcome.as_ref().is_some_and(|outcome| outcome.went_wrong()));
+        line.failed += usize::from(went_wrong(record));
         line.records.push(record);
     }
     for (due, job) in &page.dues.at {
@@ -277,17 +297,24 @@ fn strip(days: &Days, page: &TimePage, line: &Line<'_>) -> Markup {
     );
     html! {
         svg.strip width="100%" height="20" role="img" aria-label=(label) {
-            @for record in line.records.iter().take(MARKS) {
+            // Where there are too many to tell apart, only what went wrong has a mark of its own.
+            @let many = line.records.len() > MARKS;
+            @if many {
+                @for (first, columns) in days.stretches(line.started().iter().copied()) {
+                    rect.past x=(percent(days.x(days.begin(first)))) width=(percent(days.wide(columns))) y="6" height="9" {}
+                }
+            }
+            @for record in line.records.iter().filter(|record| !many || went_wrong(record)).take(MARKS) {
                 @let start = record.started.unwrap_or(record.due);
                 @let end = record.ended().unwrap_or(if record.outcome.is_none() { page.now } else { start });
-                @let bad = record.outcome.as_ref().is_some_and(|outcome| outcome.went_wrong());
+                @let bad = went_wrong(record);
                 // What went wrong is as high as the line.
                 rect class=(if bad { "bad" } else if record.started.is_some() { "past" } else { "none" })
                     x=(percent(days.x(start))) width=(format!("{:.3}%", (days.x(end) - days.x(start)).max(0.25)))
                     y=(if bad { 1 } else { 6 }) height=(if bad { 18 } else { 9 }) {}
             }
-            @for (first, columns) in days.stretches(&line.dues) {
-                rect.due x=(percent(days.x(days.begin(first)))) width=(percent(columns as f64 * 100.0 / days.columns.len() as f64 - 0.08)) y="7" height="7" {}
+            @for (first, columns) in days.stretches(line.dues.iter().copied()) {
+                rect.due x=(percent(days.x(days.begin(first)))) width=(percent(days.wide(columns))) y="7" height="7" {}
             }
             line.now x1=(percent(days.x(page.now))) x2=(percent(days.x(page.now))) y1="0" y2="20" {}
         }

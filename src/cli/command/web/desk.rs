@@ -39,6 +39,10 @@ use crate::web::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often it is looked whether the jobfile was edited.
 const LOOK: Duration = Duration::from_secs(2);
+/// Of this many parts of the time one at most goes into looking how everything stands.
+const SHARE: u32 = 10;
+/// But what is shown is not older for that than this.
+const OLDEST: Duration = Duration::from_secs(5);
 /// So many ways to read the store are kept.
 const READERS: usize = 4;
 /// So many records stand on the page of a job.
@@ -63,8 +67,16 @@ pub(super) struct Desk {
     context: Context,
     ground: Mutex<(Mono, Arc<Ground>)>,
     readers: Mutex<Vec<Box<dyn Reader>>>,
-    seen: Mutex<Option<(Mono, Arc<Overview>)>>,
+    seen: Mutex<Option<Seen>>,
     days: Mutex<Option<(Mono, Arc<TimePage>)>>,
+}
+
+/// How everything stood.
+struct Seen {
+    at: Mono,
+    /// How long it took to find out.
+    took: Duration,
+    overview: Arc<Overview>,
 }
 
 /// What a thread that has ended has left is still as it should be.
@@ -75,6 +87,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What went wrong, as the page says it.
 fn failed(error: impl Into<anyhow::Error>) -> Trouble {
     Trouble::Failed(told(error).to_string())
+}
+
+/// Why the scheduler cannot be asked, in a line: where it was looked for helps who can type.
+fn in_short(error: &anyhow::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.split("; looked").next().unwrap_or_default().to_owned()
 }
 
 impl Desk {
@@ -413,18 +432,19 @@ impl Source for Desk {
     fn overview(&self, age: Duration) -> Result<Arc<Overview>, Trouble> {
         // Whoever comes meanwhile waits for the same.
         let mut seen = lock(&self.seen);
-        let now = clock::mono();
-        if let Some((at, overview)) = &*seen
-            && now.since(*at) < age
+        let begun = clock::mono();
+        if let Some(Seen { at, took, overview }) = &*seen
+            && begun.since(*at) < age.max((*took * SHARE).min(OLDEST))
         {
             return Ok(Arc::clone(overview));
         }
         let overview = match self.ask() {
             Ok(overview) => overview,
-            Err(error) => self.remember(error.to_string()).map_err(failed)?,
+            Err(error) => self.remember(in_short(&error)).map_err(failed)?,
         };
         let overview = Arc::new(overview);
-        *seen = Some((clock::mono(), Arc::clone(&overview)));
+        let at = clock::mono();
+        *seen = Some(Seen { at, took: at.since(begun), overview: Arc::clone(&overview) });
         Ok(overview)
     }
 
