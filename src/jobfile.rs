@@ -21,6 +21,7 @@ mod command;
 mod elsewhere;
 mod foreign;
 mod include;
+mod interval;
 pub(crate) mod json_schema;
 pub(crate) mod keys;
 mod load;

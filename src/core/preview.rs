@@ -71,7 +71,11 @@ pub fn preview<'a>(jobs: &'a [&'a Job], window: Window) -> impl Iterator<Item = 
         {
             pending.push(Reverse((next, index, nth + 1)));
         }
-        Some(Row { job: index, due: Some(due), remark: remark(jobs[index], due, nth == 1) })
+        Some(Row {
+            job: index,
+            due: Some(due),
+            remark: remark(jobs[index], &triggers[index], due, nth == 1),
+        })
     })
 }
 
@@ -87,9 +91,7 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     let ended = match trigger {
         Trigger::Date(DateTrigger::At(at)) => Some(*at),
         _ if trigger.next_after(Instant::MIN).is_none() => return Some("never".to_owned()),
-        Trigger::Cron(cron) => cron.end(),
-        Trigger::Interval(interval) => interval.end(),
-        Trigger::Date(_) => None,
+        _ => trigger.end_date(),
     };
     Some(match ended {
         Some(ended) => format!("ended {}", words::day(ended, &job.zone)),
@@ -97,11 +99,9 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     })
 }
 
-fn remark(job: &Job, due: Instant, first: bool) -> Option<String> {
+fn remark(job: &Job, trigger: &Trigger, due: Instant, first: bool) -> Option<String> {
     let mut remarks = Vec::new();
-    if let Trigger::Cron(cron) = &job.trigger
-        && let Some(effect) = cron.dst_effect_at(due)
-    {
+    if let Some(effect) = trigger.dst_effect_at(due) {
         remarks.push(words::dst_effect(&effect, &job.zone));
     }
     if !job.options.spread.most.is_zero() {

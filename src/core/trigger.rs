@@ -1,9 +1,10 @@
 //! When a job is due: [`Trigger`], a pure function from an instant to the next due time.
 //!
-//! `cron` holds both forms of cron schedule and their engine, `interval` and `date` the other two
-//! kinds. The only thing a trigger knows of the world is its zone (`crate::core::zone`). What `next`
+//! `cron` holds both forms of cron schedule and their engine, `interval`, `calendar_interval` and
+//! `date` the other kinds. The only thing a trigger knows of the world is its zone (`crate::core::zone`). What `next`
 //! shows and what `run` does both come from here.
 
+pub mod calendar_interval;
 pub mod cron;
 pub mod date;
 pub mod flaw;
@@ -14,7 +15,10 @@ pub mod spread;
 use std::sync::Arc;
 
 use crate::core::instant::Instant;
+use calendar_interval::{CalendarStep, DayOfMonth};
+use cron::DstEffect;
 
+pub use calendar_interval::CalendarIntervalTrigger;
 pub use cron::CronTrigger;
 pub use date::DateTrigger;
 pub use interval::IntervalTrigger;
@@ -29,6 +33,8 @@ pub enum Trigger {
     Cron(Arc<CronTrigger>),
     /// Exact elapsed time on a grid.
     Interval(IntervalTrigger),
+    /// So many months or days of the calendar, at one time of day.
+    Calendar(Arc<CalendarIntervalTrigger>),
     /// Once.
     Date(DateTrigger),
 }
@@ -42,7 +48,61 @@ impl Trigger {
         match self {
             Trigger::Cron(cron) => cron.next_after(after),
             Trigger::Interval(interval) => interval.next_after(after),
+            Trigger::Calendar(calendar) => calendar.next_after(after),
             Trigger::Date(date) => date.next_after(after),
+        }
+    }
+
+    /// The same as if it were anchored: without the copy that [`Trigger::anchored`] makes.
+    #[inline]
+    pub(crate) fn next_anchored(
+        &self,
+        first_scheduled: Instant,
+        after: Instant,
+    ) -> Option<Instant> {
+        match self {
+            Trigger::Cron(cron) => cron.next_after(after),
+            Trigger::Interval(interval) => interval.anchored(first_scheduled).next_after(after),
+            Trigger::Calendar(calendar) => calendar.next_anchored(first_scheduled, after),
+            Trigger::Date(date) => date.anchored(first_scheduled).next_after(after),
+        }
+    }
+
+    /// Whether its grid begins where its job was first scheduled.
+    pub fn is_open(&self) -> bool {
+        match self {
+            Trigger::Interval(interval) => interval.first().is_none(),
+            Trigger::Calendar(calendar) => calendar.is_open(),
+            Trigger::Cron(_) | Trigger::Date(_) => false,
+        }
+    }
+
+    /// The `start_date` it was given.
+    pub fn start_date(&self) -> Option<Instant> {
+        match self {
+            Trigger::Cron(cron) => cron.start(),
+            Trigger::Interval(interval) => interval.start_date(),
+            Trigger::Calendar(calendar) => calendar.start_date(),
+            Trigger::Date(_) => None,
+        }
+    }
+
+    /// The last instant it may be due at, where there is an `end_date`.
+    pub fn end_date(&self) -> Option<Instant> {
+        match self {
+            Trigger::Cron(cron) => cron.end(),
+            Trigger::Interval(interval) => interval.end(),
+            Trigger::Calendar(calendar) => calendar.end(),
+            Trigger::Date(_) => None,
+        }
+    }
+
+    /// What daylight saving did to this due time of it, if anything.
+    pub fn dst_effect_at(&self, due: Instant) -> Option<DstEffect> {
+        match self {
+            Trigger::Cron(cron) => cron.dst_effect_at(due),
+            Trigger::Calendar(calendar) => calendar.dst_effect_at(due),
+            Trigger::Interval(_) | Trigger::Date(_) => None,
         }
     }
 
@@ -64,6 +124,18 @@ impl Trigger {
                 let (start, end) = (bound(interval.start_date()), bound(interval.end()));
                 format!("interval {every} {start}..{end}")
             }
+            Trigger::Calendar(calendar) => {
+                let CalendarStep { months, days, day, time } = calendar.step();
+                let day = match day {
+                    None => String::new(),
+                    Some(DayOfMonth::Day(day)) => day.to_string(),
+                    Some(DayOfMonth::Last) => "last".to_owned(),
+                };
+                let time = time.map_or(String::new(), |secs| secs.to_string());
+                let (zone, start, end) =
+                    (calendar.zone().name(), bound(calendar.start_date()), bound(calendar.end()));
+                format!("calendar {months} {days} {day} {time} {zone} {start}..{end}")
+            }
             Trigger::Date(DateTrigger::At(at)) => format!("date {}", at.micros()),
             Trigger::Date(DateTrigger::Now) => "date now".to_owned(),
             Trigger::Date(DateTrigger::Reboot) => "date reboot".to_owned(),
@@ -77,6 +149,9 @@ impl Trigger {
         match self {
             Trigger::Cron(_) => self.clone(),
             Trigger::Interval(interval) => Trigger::Interval(interval.anchored(first_scheduled)),
+            Trigger::Calendar(calendar) => {
+                Trigger::Calendar(Arc::new(calendar.anchored(first_scheduled)))
+            }
             Trigger::Date(date) => Trigger::Date(date.anchored(first_scheduled)),
         }
     }

@@ -41,6 +41,10 @@ pub fn trigger(trigger: &Trigger, zone: &Zone) -> String {
                 every.strip_prefix("1 ").filter(|unit| !unit.contains(' ')).unwrap_or(&every);
             format!("every {every}") + &window(interval.start_date(), interval.end(), zone)
         }
+        Trigger::Calendar(calendar) => {
+            self::cron::calendar(calendar.step())
+                + &window(calendar.start_date(), calendar.end(), zone)
+        }
         Trigger::Date(DateTrigger::At(at)) => format!("once, {}", dated(*at, zone)),
         Trigger::Date(DateTrigger::Now) => "once, when the scheduler starts".to_owned(),
         Trigger::Date(DateTrigger::Reboot) => "when the scheduler starts".to_owned(),

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::command::command;
+use super::interval::{self, Every};
 use super::keys::{self, Key};
 use super::options;
 use super::sections::Sections;
@@ -18,7 +19,9 @@ use super::when::{self, Cron, DATE};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, Options};
 use crate::core::sort;
-use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use crate::core::trigger::{
+    CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+};
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
 
@@ -349,11 +352,21 @@ impl<'a, 's> Jobs<'a, 's> {
                 Some(Trigger::Date(date))
             }
             Key::Interval => {
-                let every = when::interval(scope, value)?;
-                let interval = IntervalTrigger::new(every, window.start(), window.end());
-                warn::interval(&interval, value, scope);
+                let (start, end) = (window.start(), window.end());
+                let trigger = match interval::interval(scope, value)? {
+                    Every::Elapsed(every) => {
+                        let interval = IntervalTrigger::new(every, start, end);
+                        warn::interval(&interval, value, scope);
+                        Trigger::Interval(interval)
+                    }
+                    Every::Calendar(step) => {
+                        let calendar = CalendarIntervalTrigger::new(step, zone.clone(), start, end);
+                        warn::calendar(&calendar, value, self.now, scope);
+                        Trigger::Calendar(Arc::new(calendar))
+                    }
+                };
                 warn::ended(window.end, self.now, scope);
-                Some(Trigger::Interval(interval))
+                Some(trigger)
             }
             _ => self.cron(value, id, zone, parts, window, scope),
         }

@@ -312,8 +312,8 @@ fn of(key: Key) -> Value {
             }),
         ),
         Key::Interval => (
-            "Due at fixed intervals of elapsed time",
-            json!({ "anyOf": [duration(), fields(INTERVAL_FIELDS, &count(0))] }),
+            "Due at fixed intervals of elapsed time, or every so many months and days of the calendar",
+            json!({ "anyOf": [duration(), elapsed(), calendar()] }),
         ),
         Key::Date => (
             "Due once; \"now\" means when the scheduler starts",
@@ -514,6 +514,28 @@ fn fields(names: &[&str], what: &Value) -> Value {
         "additionalProperties": false,
         "properties": fields,
     })
+}
+
+/// An interval of elapsed time in units.
+fn elapsed() -> Value {
+    fields(&INTERVAL_FIELDS[2..7], &count(0))
+}
+
+/// An interval of the calendar.
+fn calendar() -> Value {
+    let number = |most: u32| json!({ "type": "integer", "minimum": 0, "maximum": most });
+    let mut table = fields(&["years", "months", "weeks", "days"], &count(0));
+    let day = json!({
+        "anyOf": [{ "type": "integer", "minimum": 1, "maximum": 31 }, { "const": "last" }],
+    });
+    for (name, what) in
+        [("day", day), ("hour", number(23)), ("minute", number(59)), ("second", number(59))]
+    {
+        table["properties"][name] = what;
+    }
+    let one = ["years", "months", "weeks", "days"].map(|name| json!({ "required": [name] }));
+    table["anyOf"] = Vec::from(one).into();
+    table
 }
 
 fn command() -> Value {

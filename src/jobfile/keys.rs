@@ -184,7 +184,13 @@ pub(super) const CRON_FIELDS: &[&str] =
     &["year", "month", "day", "week", "day_of_week", "hour", "minute", "second"];
 /// Keys of which the value may be weekdays.
 const DAYS: &[&str] = &["day", "days", "weekday", "weekdays"];
-pub(super) const INTERVAL_FIELDS: &[&str] = &["weeks", "days", "hours", "minutes", "seconds"];
+pub(super) const INTERVAL_FIELDS: &[&str] = &[
+    "years", "months", "weeks", "days", "hours", "minutes", "seconds", "day", "hour", "minute",
+    "second",
+];
+
+/// Those of elapsed time, which nothing else is called.
+const UNITS: &[&str] = &["weeks", "days", "hours", "minutes", "seconds"];
 
 /// What to say about an unknown key of a job; `value` is its value as typed.
 pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
@@ -196,7 +202,7 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
         let help = format!("write `cron = {{ day_of_week = \"{days}\", hour = 9 }}`");
         return Some(Hint { help, meant: Some(Key::Cron) });
     }
-    if INTERVAL_FIELDS.contains(&name) {
+    if UNITS.contains(&name) {
         let help = format!("write `interval = {{ {name} = {value} }}`");
         return Some(Hint { help, meant: Some(Key::Interval) });
     }

@@ -1,5 +1,6 @@
 //! What is legal but probably not meant.
 
+use std::mem::discriminant;
 use std::time::Duration;
 
 use super::keys::{Key, LEASE};
@@ -13,7 +14,7 @@ use crate::core::job::{OnLost, Options};
 use crate::core::names;
 use crate::core::sort;
 use crate::core::trigger::cron::{DstEffect, crontab};
-use crate::core::trigger::{CronTrigger, DateTrigger, IntervalTrigger};
+use crate::core::trigger::{CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger};
 use crate::core::words;
 use crate::core::zone::{Local, Zone};
 use crate::problem::{Place, Problem};
@@ -100,6 +101,61 @@ pub(super) fn interval(interval: &IntervalTrigger, value: &Value<'_>, scope: &mu
     }
 }
 
+/// A calendar interval that never fires, that skips months nobody may have thought of, or that
+/// daylight saving gets at.
+pub(super) fn calendar(
+    calendar: &CalendarIntervalTrigger,
+    value: &Value<'_>,
+    now: Instant,
+    scope: &mut Scope<'_>,
+) {
+    let place = scope.place(value.span);
+    if calendar.never() {
+        let beyond = calendar.start_date().zip(calendar.end()).is_some();
+        let why = match beyond {
+            true => "nothing is due between `start_date` and `end_date`",
+            false => "no month has that day",
+        };
+        scope.push(Problem::warning(place, format!("never fires: {why}")));
+        return;
+    }
+    let step = calendar.step();
+    if let Some(start) = calendar.start_date()
+        && step.months > 0
+        && step.day.is_none()
+    {
+        let (.., day) = civil::from_days(calendar.zone().wall_of(start).div_euclid(86_400));
+        if day > 28 {
+            let message = format!("months without a day {day}, that of `start_date`, are skipped");
+            let help = format!("write `day = {day}` if that is meant, or `day = \"last\"`");
+            scope.push(Problem::warning(place, message).help(help));
+        }
+    }
+    let anchored = calendar.anchored(now);
+    let (mut at, mut found) = (now, Vec::new());
+    while let Some(due) = anchored.next_after(at).filter(|due| *due < now.plus(HORIZON)) {
+        at = due;
+        // One of each kind is enough.
+        if let Some(effect) = anchored.dst_effect_at(due) {
+            let same = |known: &DstEffect| discriminant(known) == discriminant(&effect);
+            if !found.iter().any(same) {
+                found.push(effect);
+            }
+        }
+    }
+    affected(&found, calendar.zone(), place, scope);
+}
+
+/// What daylight saving does to a schedule.
+fn affected(found: &[DstEffect], zone: &Zone, place: Place, scope: &mut Scope<'_>) {
+    if found.is_empty() {
+        return;
+    }
+    let said: Vec<String> = found.iter().map(|effect| say(effect, zone)).collect();
+    let help = "choose a time that is not affected by clock changes, or set `timezone = \"UTC\"`";
+    scope.push(Problem::warning(place, said.join("; ")).help(help));
+}
+
 /// `on_lost = "run_again"` with a `kill_after` for which a host that is cut off has no time: others are
 /// about to begin the same again.
 pub(super) fn cut_off(
@@ -172,14 +228,9 @@ pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &
     let effects = cron.dst_effects(now, now.plus(HORIZON));
     let gap = effects.iter().find(|effect| matches!(effect, DstEffect::Gap { .. }));
     let fold = effects.iter().find(|effect| matches!(effect, DstEffect::Fold { .. }));
-    let mut found: Vec<&DstEffect> = gap.into_iter().chain(fold).collect();
-    sort::by_key(&mut found, |effect| effect.wall());
-    if !found.is_empty() {
-        let said: Vec<String> = found.iter().map(|effect| say(effect, cron.zone())).collect();
-        let help =
-            "choose a time that is not affected by clock changes, or set `timezone = \"UTC\"`";
-        scope.push(Problem::warning(place, said.join("; ")).help(help));
-    }
+    let mut found: Vec<DstEffect> = gap.into_iter().chain(fold).copied().collect();
+    sort::by_key(&mut found, DstEffect::wall);
+    affected(&found, cron.zone(), place, scope);
 }
 
 /// What happens at a change of the clocks.

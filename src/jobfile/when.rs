@@ -1,15 +1,14 @@
-//! Reads what says when: dates, intervals and cron schedules.
+//! Reads what says when: dates and cron schedules; intervals are read in `super::interval`.
 //!
 //! Schedules themselves are read by `crate::core::trigger::cron`; here the TOML around them is, and
 //! the places of what is wrong are found again in the file.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use chrono::{NaiveDate, NaiveTime, Timelike};
 
 use super::tree::{Node, Value};
-use super::value::{DURATION, Scope, inside};
+use super::value::{Scope, inside};
 use crate::core::instant::{Instant, MICROS};
 use crate::core::nearest::nearest;
 use crate::core::trigger::cron::Schedule;
@@ -159,80 +158,6 @@ fn parse_offset(text: &str) -> Option<i64> {
         text.parse::<i64>().ok().filter(|number| plain && *number < below)
     };
     Some(sign * (number(hours, 24)? * 3600 + number(minutes, 60)? * 60))
-}
-
-/// The keys of an interval as a table, and the seconds in each.
-const INTERVAL_UNITS: [(&str, u64); 5] =
-    [("weeks", 604_800), ("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)];
-
-/// An `interval`: a duration, or a table of APScheduler's units.
-pub(super) fn interval(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Duration> {
-    let every = match &value.node {
-        Node::Table(table) => {
-            let mut total = Some(Duration::ZERO);
-            let mut fits = true;
-            for (key, value) in &table.entries {
-                let Some((_, unit)) = INTERVAL_UNITS.iter().find(|(name, _)| *name == key.text)
-                else {
-                    let known = INTERVAL_UNITS.map(|(name, _)| name);
-                    scope.unknown_key(key.span, &key.text, &known);
-                    fits = false;
-                    continue;
-                };
-                match count(scope, value) {
-                    Some(count) => {
-                        let part = count.checked_mul(*unit).map(Duration::from_secs);
-                        total = total.zip(part).and_then(|(total, part)| total.checked_add(part));
-                    }
-                    None => fits = false,
-                }
-            }
-            if !fits || table.broken {
-                return None;
-            }
-            let Some(total) = total else {
-                scope.error(value.span, "this interval is too long");
-                return None;
-            };
-            total
-        }
-        Node::String(_) | Node::Integer(_) | Node::Invalid => scope.duration(value)?,
-        _ => {
-            scope.wrong_type(value, &format!("{DURATION}, or a table such as {{ minutes = 5 }}"));
-            return None;
-        }
-    };
-    if every < Duration::from_micros(1) {
-        let help = "the shortest interval is 1us";
-        scope.error_help(value.span, "an interval must be longer than zero", help);
-        return None;
-    }
-    Some(every)
-}
-
-/// A number of units: an integer, or a string of digits as APScheduler takes it too.
-fn count(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<u64> {
-    let wanted = "a whole number that is not negative";
-    match &value.node {
-        Node::Integer(number) => match u64::try_from(*number) {
-            Ok(number) => Some(number),
-            Err(_) => {
-                scope.error(value.span, "an interval cannot be negative");
-                None
-            }
-        },
-        Node::String(text) => match text.trim().parse() {
-            Ok(number) => Some(number),
-            Err(_) => {
-                scope.error(value.span, format!("\"{text}\" is not {wanted}"));
-                None
-            }
-        },
-        _ => {
-            scope.wrong_type(value, wanted);
-            None
-        }
-    }
 }
 
 /// What `cron` says.

@@ -46,6 +46,8 @@ enum Typed {
     Json(Value),
     /// APScheduler's fields, which in TOML keep their order.
     Fields(Vec<(&'static str, String)>),
+    /// The same for values of any kind.
+    Pairs(Vec<(&'static str, Value)>),
 }
 
 /// Appends a job as a table `[jobs.ID]`. Answers what of it cannot be said in a jobfile again: a
@@ -297,6 +299,10 @@ impl Written {
                 self.add(Key::Interval, duration(interval.every()));
                 (interval.start_date(), interval.end())
             }
+            Trigger::Calendar(calendar) => {
+                self.keys.push((Key::Interval, Typed::Pairs(when::calendar(calendar.step()))));
+                (calendar.start_date(), calendar.end())
+            }
             Trigger::Cron(cron) => {
                 let (schedules, lost) = when::schedules(cron);
                 self.keys.push((Key::Cron, schedules));
@@ -460,6 +466,10 @@ impl Typed {
         match self {
             Typed::Json(value) => toml(value),
             Typed::Fields(fields) => when::toml(fields),
+            Typed::Pairs(pairs) => {
+                let pairs = pairs.iter().map(|(key, value)| format!("{key} = {}", toml(value)));
+                format!("{{ {} }}", pairs.collect::<Vec<String>>().join(", "))
+            }
         }
     }
 
@@ -467,6 +477,10 @@ impl Typed {
         match self {
             Typed::Json(value) => value,
             Typed::Fields(fields) => when::json(&fields),
+            Typed::Pairs(pairs) => {
+                let pairs = pairs.into_iter().map(|(key, value)| (key.to_owned(), value));
+                Value::Object(sort::collect(pairs))
+            }
         }
     }
 }

@@ -160,6 +160,10 @@ fn it_knows_every_kind_of_value() {
         ("interval = '5m'\numask = 0o022", true),
         ("interval = '5m'\nshell = ['bash', '-eu']\nstdin = ''\npaused = true", true),
         ("interval = '5m'\npaused = 'true'", false),
+        ("interval = { months = 1, day = 'last', hour = 9 }", true),
+        ("interval = { weeks = 2, hour = 9, minute = 30 }", true),
+        ("interval = { months = 1, hour = 24 }", false),
+        ("interval = { months = 1, hours = 2 }", false),
         ("interval = '5m'\nnothing = 1", false),
     ];
     let schema = schema();

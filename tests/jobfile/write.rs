@@ -25,9 +25,12 @@ use schedrs::job::{
 use schedrs::job::{Joined, OnLost, RunOn};
 use schedrs::jobfile::load_text;
 use schedrs::jobfile::write::{self, Secrets};
+use schedrs::trigger::calendar_interval::{CalendarStep, DayOfMonth};
 use schedrs::trigger::cron::Schedule;
 use schedrs::trigger::spread::Spread;
-use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use schedrs::trigger::{
+    CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+};
 use schedrs::zone::{Database, Zone};
 
 const NOW: Instant = Instant::from_secs(1_790_000_000);
@@ -270,7 +273,21 @@ fn trigger(zone: Zone) -> impl Strategy<Value = Trigger> {
             };
             CronTrigger::new(schedules, cron_zone.clone(), start, end)
         });
+    let calendar_zone = zone.clone();
+    let day = prop_oneof![
+        Just(None),
+        (1u32..=31).prop_map(|day| Some(DayOfMonth::Day(day))),
+        Just(Some(DayOfMonth::Last)),
+    ];
+    let step = (0u32..100, 0u32..100, day, prop::option::of(0u32..86_400));
+    let calendar = (step, window()).prop_map(move |((months, days, day, time), (start, end))| {
+        let days = if months == 0 { days.max(1) } else { days };
+        let day = day.filter(|_| months > 0 && days == 0);
+        let step = CalendarStep { months, days, day, time };
+        CalendarIntervalTrigger::new(step, calendar_zone.clone(), start, end)
+    });
     prop_oneof![
+        calendar.prop_map(|calendar| Trigger::Calendar(Arc::new(calendar))),
         date.prop_map(Trigger::Date),
         interval.prop_map(Trigger::Interval),
         cron.prop_map(|cron| Trigger::Cron(Arc::new(cron))),

@@ -7,6 +7,7 @@
     reason = "a test may stop, and is its own documentation"
 )]
 
+mod calendar;
 #[path = "../common/mod.rs"]
 mod common;
 mod differential;

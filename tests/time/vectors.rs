@@ -1,6 +1,7 @@
 //! What the peers answered: `data/apscheduler.jsonl` holds due times that APScheduler 3.11.3
 //! computed, `data/crontab.jsonl` those of Vixie cron and cronie by brute force over every minute.
 //! `data/forms.jsonl` holds forms that other libraries take, with what their own tests expect.
+//! `data/calendar-interval.jsonl` holds those that APScheduler 4's `CalendarIntervalTrigger` computed.
 //! In the lines marked `dst` the peers disagree with each other, and `due` follows `doc/time.md`.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "a test may stop")]
 
@@ -8,9 +9,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use schedrs::instant::Instant;
+use schedrs::trigger::calendar_interval::CalendarStep;
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::cron::fields::{Builder, Field};
-use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use schedrs::trigger::{
+    CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+};
 use schedrs::zone::{Database, Zone};
 use serde_json::Value;
 
@@ -193,4 +197,38 @@ fn form(cron: &CronTrigger, case: &Value, line: &str) {
         assert_eq!(next, Some(instant(due.as_str().unwrap())), "{line}");
         from = next.unwrap();
     }
+}
+
+#[test]
+fn apscheduler_4_agrees_on_calendar_intervals() {
+    let (mut rows, mut dues) = (0, 0);
+    for line in include_str!("../data/calendar-interval.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let zone = Database::bundled().get(case["timezone"].as_str().unwrap()).unwrap();
+        let number = |key: &str| case["fields"][key].as_u64().unwrap() as u32;
+        let step = CalendarStep {
+            months: number("years") * 12 + number("months"),
+            days: number("weeks") * 7 + number("days"),
+            day: None,
+            time: Some(number("hour") * 3600 + number("minute") * 60 + number("second")),
+        };
+        // There an end is a whole day.
+        let end = date(&case["end_date"], &zone)
+            .map(|end| zone.instant_of(zone.wall_of(end) + 86_400).just_before());
+        let start = date(&case["start_date"], &zone);
+        let trigger = CalendarIntervalTrigger::new(step, zone, start, end);
+        let mut at = instant(case["from"].as_str().unwrap()).just_before();
+        let expected = case["due"].as_array().unwrap();
+        for due in expected {
+            let next = trigger.next_after(at);
+            assert_eq!(next, Some(instant(due.as_str().unwrap())), "{line}");
+            at = next.unwrap();
+            dues += 1;
+        }
+        if expected.len() < 8 {
+            assert_eq!(trigger.next_after(at), None, "{line}");
+        }
+        rows += 1;
+    }
+    assert_eq!((rows, dues), (400, 3095));
 }

@@ -25,6 +25,7 @@ pub(super) fn schedule(
     context: &Context,
 ) -> anyhow::Result<Option<Arc<Job>>> {
     let key = match expr.trim_start() {
+        table if table.starts_with('{') && is_interval(table) => format!("interval = {expr}"),
         table if table.starts_with('{') => format!("cron = {expr}"),
         text if is_duration(text) => format!("interval = \"{text}\""),
         _ => return Ok(job(expr, id, zone, "expression")?.map(Arc::new)),
@@ -40,6 +41,13 @@ pub(super) fn schedule(
         loaded.report()?;
     }
     Ok(loaded.set.and_then(|set| set.jobs.into_iter().next()))
+}
+
+/// Whether a table counts something, as that of an interval does.
+fn is_interval(table: &str) -> bool {
+    let words = table.split(|c: char| !c.is_ascii_alphanumeric());
+    let units = ["years", "months", "weeks", "days", "hours", "minutes", "seconds"];
+    words.into_iter().any(|word| units.contains(&word))
 }
 
 /// Whether this can only be meant as a duration, right or wrong.

@@ -13,7 +13,6 @@ use crate::control::client::{Client, Place};
 use crate::core::event::JobRecord;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
-use crate::core::trigger::Trigger;
 
 /// About more jobs none is asked.
 const MOST: usize = 100;
@@ -50,8 +49,7 @@ pub(super) fn anchor(set: &mut JobSet, jobfile: &Path, remembered: Option<&Remem
 
 /// Whether it is an interval that does not say where it begins.
 pub(super) fn is_open(job: &Job) -> bool {
-    matches!(&job.trigger, Trigger::Interval(interval) if interval.next_after(Instant::MIN).is_none())
-        && job.trigger.anchored(Instant::MIN).next_after(Instant::MIN).is_some()
+    job.trigger.is_open() && job.trigger.anchored(Instant::MIN).next_after(Instant::MIN).is_some()
 }
 
 fn begin(job: &mut Arc<Job>, at: Instant) {

@@ -217,6 +217,10 @@ fn when(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             );
             Some(vec![format!("OnActiveSec={text}"), format!("OnUnitActiveSec={text}")])
         }
+        Trigger::Calendar(_) => {
+            exported.left_out(job, "a timer cannot count months and days from a certain one");
+            None
+        }
         Trigger::Cron(cron) => calendars(job, cron, exported),
     }
 }

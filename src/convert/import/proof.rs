@@ -12,7 +12,6 @@ use super::{Origin, Written};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::sort;
-use crate::core::trigger::Trigger;
 use crate::core::words;
 use crate::core::zone::{Local, Zone};
 use crate::problem::Place;
@@ -178,11 +177,9 @@ fn walls_against(
     let end = ours.last().filter(|_| ours.len() == count).map_or(limit - 1, |last| *last);
     let Instants { plain, passes, second_passes, gaps } = Instants::of(walls, zone, end);
     let window = |at: &&i64| **at > now.secs() && **at <= end;
-    let design = |at: i64| match &job.trigger {
-        Trigger::Cron(cron) => cron
-            .dst_effect_at(Instant::from_secs(at))
-            .map(|effect| format!("{}: {}", name(at), words::dst_effect(&effect, zone))),
-        _ => None,
+    let design = |at: i64| {
+        let effect = job.trigger.dst_effect_at(Instant::from_secs(at))?;
+        Some(format!("{}: {}", name(at), words::dst_effect(&effect, zone)))
     };
     let mut due = BTreeSet::new();
     for at in &ours {

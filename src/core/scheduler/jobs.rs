@@ -136,7 +136,7 @@ impl JobState {
 pub(super) fn anchor(trigger: &Trigger, now: Instant, start: Instant) -> Instant {
     match trigger {
         Trigger::Date(DateTrigger::Reboot) => start,
-        Trigger::Cron(_) | Trigger::Interval(_) | Trigger::Date(_) => now,
+        _ => now,
     }
 }
 

@@ -200,7 +200,7 @@ pub(super) fn changed(
         state.decided = match state.job.trigger {
             // Another date is another due time, wherever the clock has been.
             Trigger::Date(_) => now.minus(TICK),
-            Trigger::Cron(_) | Trigger::Interval(_) => state.decided.max(now.minus(TICK)),
+            _ => state.decided.max(now.minus(TICK)),
         };
         state.seek();
     } else if was_paused != paused {

@@ -27,14 +27,7 @@ pub(super) struct Timetable<'a> {
 impl Timetable<'_> {
     /// The first due time after `after`, or [`NEVER`].
     pub(super) fn after(self, after: Instant) -> Instant {
-        // Not through `Trigger::anchored`, which would count a reference to a cron trigger up and
-        // down on each fire.
-        match self.trigger {
-            Trigger::Cron(cron) => cron.next_after(after),
-            Trigger::Interval(interval) => interval.anchored(self.anchor).next_after(after),
-            Trigger::Date(date) => date.anchored(self.anchor).next_after(after),
-        }
-        .unwrap_or(NEVER)
+        self.trigger.next_anchored(self.anchor, after).unwrap_or(NEVER)
     }
 
     /// The last due time in `first..=until`, where `first` is one.
@@ -120,7 +113,7 @@ impl Timetable<'_> {
     fn grid(self) -> Option<Grid> {
         match self.trigger {
             Trigger::Interval(interval) => Grid::of(&interval.anchored(self.anchor)),
-            Trigger::Cron(_) | Trigger::Date(_) => None,
+            Trigger::Cron(_) | Trigger::Calendar(_) | Trigger::Date(_) => None,
         }
     }
 }

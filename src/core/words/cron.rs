@@ -3,6 +3,7 @@
 use super::list;
 use crate::core::civil;
 use crate::core::names::{MONTHS, WEEKDAYS, capital};
+use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
     ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, MAX_YEAR, More, NTH_LAST,
@@ -73,6 +74,28 @@ pub(crate) fn schedule(schedule: &Schedule) -> String {
         }
     }
     parts.join(", ")
+}
+
+/// A calendar interval: `every 3 months at 09:00, on the last day of the month`.
+pub(crate) fn calendar(step: CalendarStep) -> String {
+    let counted = |count: u32, unit: &str| match count {
+        0 => None,
+        1 => Some(unit.to_owned()),
+        count => Some(format!("{count} {unit}s")),
+    };
+    let (years, months) = (step.months / 12, step.months % 12);
+    let (weeks, days) =
+        if step.days.is_multiple_of(7) { (step.days / 7, 0) } else { (0, step.days) };
+    let units = [(years, "year"), (months, "month"), (weeks, "week"), (days, "day")];
+    let units: Vec<String> =
+        units.into_iter().filter_map(|(count, unit)| counted(count, unit)).collect();
+    let time = step.time.map(|secs| format!(" at {}", super::wall_clock(secs.into())));
+    let day = match step.day {
+        None => String::new(),
+        Some(DayOfMonth::Day(day)) => format!(", on day {day} of the month"),
+        Some(DayOfMonth::Last) => ", on the last day of the month".to_owned(),
+    };
+    format!("every {}{}{day}", list(&units), time.unwrap_or_default())
 }
 
 /// The shape of a set of numbers `0..size`.

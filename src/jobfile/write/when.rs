@@ -9,6 +9,7 @@ use super::Typed;
 use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::core::trigger::CronTrigger;
+use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::crontab::{self, Crontab};
 use crate::core::trigger::cron::fields::{Builder, Field};
@@ -72,6 +73,40 @@ fn read(normal: &Normal) -> Option<Schedule> {
             Some(builder.build())
         }
     }
+}
+
+/// A calendar interval, as the table that is read as one: it has a month, a year or a time of day.
+pub(super) fn calendar(step: CalendarStep) -> Vec<(&'static str, Value)> {
+    let mut pairs = Vec::new();
+    let mut put = |key: &'static str, number: u32| pairs.push((key, number.into()));
+    let (years, months) = (step.months / 12, step.months % 12);
+    let whole_weeks = step.days.is_multiple_of(7);
+    let (weeks, days) = if whole_weeks { (step.days / 7, 0) } else { (0, step.days) };
+    for (key, count) in [("years", years), ("months", months), ("weeks", weeks), ("days", days)] {
+        if count > 0 {
+            put(key, count);
+        }
+    }
+    if let Some(DayOfMonth::Day(day)) = step.day {
+        put("day", day);
+    }
+    match step.time {
+        Some(secs) => {
+            put("hour", secs / 3600);
+            put("minute", secs / 60 % 60);
+            if !secs.is_multiple_of(60) {
+                put("second", secs % 60);
+            }
+        }
+        // Without a time of day only a month or a year tells it from elapsed time.
+        None if step.months == 0 => put("months", 0),
+        None => {}
+    }
+    if step.day == Some(DayOfMonth::Last) {
+        let time = pairs.iter().position(|(key, _)| *key == "hour").unwrap_or(pairs.len());
+        pairs.insert(time, ("day", "last".into()));
+    }
+    pairs
 }
 
 /// Fields of the table form as JSON.

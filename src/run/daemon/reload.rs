@@ -362,9 +362,10 @@ fn stopping(reply: &Reply) {
     reply(Response::Refused(Fault::stopping()));
 }
 
-/// See [`requests::try_out`]. Other triggers than those of cron are arithmetic.
+/// See [`requests::try_out`]. Intervals and dates are arithmetic.
 fn try_out_all(set: &JobSet) {
     let now = clock::wall();
-    let cron = set.jobs.iter().filter(|job| matches!(job.trigger, Trigger::Cron(_)));
-    cron.for_each(|job| requests::try_out(job, now));
+    let arithmetic = |trigger: &Trigger| matches!(trigger, Trigger::Interval(_) | Trigger::Date(_));
+    let searching = set.jobs.iter().filter(|job| !arithmetic(&job.trigger));
+    searching.for_each(|job| requests::try_out(job, now));
 }

@@ -149,6 +149,30 @@ fn triggers_that_are_wrong() {
                 "3:14: error: unknown key `minuts`",
                 "`minutes`",
             ),
+            (
+                trigger("interval = { hour = 2 }"),
+                "3:12: error: an interval must be longer than zero",
+                "{ weeks = 2, hour = 9 }",
+            ),
+            (
+                trigger("interval = { months = 1, hours = 9 }"),
+                "3:26: error: `hours` is elapsed time",
+                "`hour`, `minute` and `second` are the time of day",
+            ),
+            (
+                trigger("interval = { weeks = 1, day = 3, hour = 9 }"),
+                "3:25: error: `day` is a day of the month",
+                "",
+            ),
+            (trigger("interval = { months = 1, day = 32 }"), "3:32: error: there is no day 32", ""),
+            (trigger("interval = { months = 1, day = 'lst' }"), "3:32: error: expected a day", ""),
+            (trigger("interval = { days = 1, hour = 24 }"), "3:31: error: 24 is out of range", ""),
+            (trigger("interval = { month = 1, hour = 9 }"), "3:14: error: unknown key", "`months`"),
+            (
+                trigger("interval = { months = 1000000 }"),
+                "3:12: error: this interval is too long",
+                "",
+            ),
             (trigger("interval = { hours = 'x' }"), "3:22: error: \"x\" is not a whole number", ""),
             (
                 trigger("interval = { weeks = 9223372036854775807 }"),
@@ -440,6 +464,30 @@ fn warnings() {
             (trigger("cron = '* * * * * *'"), "3:8: warning: fires every second", ""),
             (trigger("cron = { second = '*' }"), "3:8: warning: fires every second", ""),
             (trigger("interval = '100ms'"), "3:12: warning: fires 10 times a second", ""),
+            (
+                trigger("interval = { years = 1, day = 31 }\nstart_date = 2027-04-01"),
+                "3:12: warning: never fires: no month has that day",
+                "",
+            ),
+            (
+                trigger("interval = { months = 1, hour = 9 }\nstart_date = 2027-01-31"),
+                "3:12: warning: months without a day 31, that of `start_date`, are skipped",
+                "`day = \"last\"`",
+            ),
+            (
+                trigger(
+                    "interval = { days = 1, hour = 2, minute = 30 }\ntimezone = 'Europe/Berlin'",
+                ),
+                "3:12: warning: 02:30 ",
+                "choose a time that is not affected",
+            ),
+            (trigger("cron = '0 0 3 1 1 * 2020'"), "3:8: warning: never fires any more", ""),
+            (
+                trigger("cron = '0 3 1 1 * 2090'"),
+                "3:9: warning: read as five fields and the year",
+                "`0 0 3 1 1 * 2090`",
+            ),
+            (trigger("cron = '0 3 * * mon/3'"), "3:17: warning: `mon/3` counts to Saturday", ""),
             (
                 trigger("cron = { day_of_week = 1, hour = 3 }"),
                 "3:24: warning: day_of_week `1` counts from Monday = 0",

@@ -10,7 +10,6 @@ use crate::core::notify::url::Url;
 use crate::core::notify::{Monitor, Secret};
 use crate::core::size;
 use crate::core::sort;
-use crate::core::trigger::Trigger;
 use crate::core::words;
 use crate::jobfile::keys::Key;
 use crate::jobfile::{Loaded, Origins};
@@ -140,8 +139,8 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             "as above".to_owned()
         }
         Key::Timezone => job.zone.to_string(),
-        Key::StartDate => start(&job.trigger).map(|at| moment(at, job))?,
-        Key::EndDate => end(&job.trigger).map(|at| moment(at, job))?,
+        Key::StartDate => job.trigger.start_date().map(|at| moment(at, job))?,
+        Key::EndDate => job.trigger.end_date().map(|at| moment(at, job))?,
         Key::Jitter => duration(options.jitter),
         Key::Spread if options.spread.most.is_zero() => duration(options.spread.most),
         Key::Spread => format!(
@@ -266,20 +265,4 @@ fn monitor(monitor: &Monitor) -> String {
 
 fn quoted(text: &str) -> String {
     format!("\"{text}\"")
-}
-
-fn start(trigger: &Trigger) -> Option<Instant> {
-    match trigger {
-        Trigger::Cron(cron) => cron.start(),
-        Trigger::Interval(interval) => interval.start_date(),
-        Trigger::Date(_) => None,
-    }
-}
-
-fn end(trigger: &Trigger) -> Option<Instant> {
-    match trigger {
-        Trigger::Cron(cron) => cron.end(),
-        Trigger::Interval(interval) => interval.end(),
-        Trigger::Date(_) => None,
-    }
 }

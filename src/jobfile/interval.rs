@@ -1,0 +1,213 @@
+//! Reads an `interval`: elapsed time, or months and days of the calendar.
+//!
+//! Which of the two it is, the keys of its table say: `months`, `years` and a time of day are of the
+//! calendar, hours, minutes and seconds are elapsed time, and weeks and days may be either.
+
+use std::time::Duration;
+
+use super::keys::INTERVAL_FIELDS;
+use super::tree::{Node, Table, Value};
+use super::value::{DURATION, Scope};
+use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
+
+/// What an `interval` says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Every {
+    /// Elapsed time.
+    Elapsed(Duration),
+    /// Months and days of the calendar.
+    Calendar(CalendarStep),
+}
+
+/// The units of elapsed time, and the seconds in each.
+const UNITS: [(&str, u64); 5] =
+    [("weeks", 604_800), ("days", 86_400), ("hours", 3600), ("minutes", 60), ("seconds", 1)];
+
+/// What makes it one of the calendar.
+const OF_THE_CALENDAR: [&str; 6] = ["years", "months", "day", "hour", "minute", "second"];
+
+/// There are no more months and days to count.
+const MOST_MONTHS: u64 = 12 * 9999;
+const MOST_DAYS: u64 = 366 * 9999;
+
+const ZERO: &str = "an interval must be longer than zero";
+
+/// An `interval`: a duration, or a table of units.
+pub(super) fn interval(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Every> {
+    let every = match &value.node {
+        Node::Table(table) => {
+            if table.entries.iter().any(|(key, _)| OF_THE_CALENDAR.contains(&&*key.text)) {
+                return calendar(scope, value, table).map(Every::Calendar);
+            }
+            elapsed(scope, value, table)?
+        }
+        Node::String(_) | Node::Integer(_) | Node::Invalid => scope.duration(value)?,
+        _ => {
+            let wanted = format!("{DURATION}, or a table such as {{ minutes = 5 }}");
+            scope.wrong_type(value, &wanted);
+            return None;
+        }
+    };
+    if every < Duration::from_micros(1) {
+        let help = "the shortest interval is 1us";
+        scope.error_help(value.span, ZERO, help);
+        return None;
+    }
+    Some(Every::Elapsed(every))
+}
+
+/// A table of units of elapsed time.
+fn elapsed(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Option<Duration> {
+    let mut total = Some(Duration::ZERO);
+    let mut fits = !table.broken;
+    for (key, value) in &table.entries {
+        let Some((_, unit)) = UNITS.iter().find(|(name, _)| *name == key.text) else {
+            scope.unknown_key(key.span, &key.text, INTERVAL_FIELDS);
+            fits = false;
+            continue;
+        };
+        match count(scope, value) {
+            Some(count) => {
+                let part = count.checked_mul(*unit).map(Duration::from_secs);
+                total = total.zip(part).and_then(|(total, part)| total.checked_add(part));
+            }
+            None => fits = false,
+        }
+    }
+    fits.then_some(())?;
+    if total.is_none() {
+        scope.error(value.span, TOO_LONG);
+    }
+    total
+}
+
+const TOO_LONG: &str = "this interval is too long";
+
+/// A table of months and days, and a time of day.
+fn calendar(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Option<CalendarStep> {
+    let mut fits = !table.broken;
+    let (mut months, mut days) = (Some(0u64), Some(0u64));
+    let mut day = None;
+    let mut time: [Option<u32>; 3] = [None; 3];
+    for (key, value) in &table.entries {
+        let sum = |total: &mut Option<u64>, count: Option<u64>, unit: u64| match count {
+            Some(count) => {
+                let part = count.checked_mul(unit);
+                *total = total.zip(part).and_then(|(total, part)| total.checked_add(part));
+                true
+            }
+            None => false,
+        };
+        fits &= match &*key.text {
+            "years" => sum(&mut months, count(scope, value), 12),
+            "months" => sum(&mut months, count(scope, value), 1),
+            "weeks" => sum(&mut days, count(scope, value), 7),
+            "days" => sum(&mut days, count(scope, value), 1),
+            "day" => {
+                day = day_of_month(scope, value).map(|day| (key.span, day));
+                day.is_some()
+            }
+            "hour" => set(&mut time[0], below(scope, value, 24)),
+            "minute" => set(&mut time[1], below(scope, value, 60)),
+            "second" => set(&mut time[2], below(scope, value, 60)),
+            "hours" | "minutes" | "seconds" => {
+                let message = format!(
+                    "`{}` is elapsed time, which cannot stand beside months, years or a time of day",
+                    key.text
+                );
+                let help = "`hour`, `minute` and `second` are the time of day at which it is due";
+                scope.error_help(key.span, message, help);
+                false
+            }
+            _ => {
+                scope.unknown_key(key.span, &key.text, INTERVAL_FIELDS);
+                false
+            }
+        };
+    }
+    fits.then_some(())?;
+    let months = months.filter(|months| *months <= MOST_MONTHS);
+    let days = days.filter(|days| *days <= MOST_DAYS);
+    let (Some(months), Some(days)) = (months, days) else {
+        scope.error(value.span, TOO_LONG);
+        return None;
+    };
+    if months == 0 && days == 0 {
+        let help = "such as `{ months = 1, day = 1, hour = 9 }` or `{ weeks = 2, hour = 9 }`";
+        scope.error_help(value.span, ZERO, help);
+        return None;
+    }
+    if let Some((span, _)) = day
+        && (months == 0 || days > 0)
+    {
+        let message = "`day` is a day of the month: it stands beside `months` or `years` alone";
+        let help = "weeks and days are counted from the day of `start_date`";
+        scope.error_help(span, message, help);
+        return None;
+    }
+    let [hour, minute, second] = time.map(Option::unwrap_or_default);
+    let time = time.iter().any(Option::is_some).then_some(hour * 3600 + minute * 60 + second);
+    let day = day.map(|(_, day)| day);
+    Some(CalendarStep { months: months as u32, days: days as u32, day, time })
+}
+
+fn set(place: &mut Option<u32>, found: Option<u32>) -> bool {
+    *place = found;
+    found.is_some()
+}
+
+/// A number of a time of day.
+fn below(scope: &mut Scope<'_>, value: &Value<'_>, limit: u32) -> Option<u32> {
+    let number = count(scope, value)?;
+    let found = u32::try_from(number).ok().filter(|number| *number < limit);
+    if found.is_none() {
+        scope.error(value.span, format!("{number} is out of range 0-{}", limit - 1));
+    }
+    found
+}
+
+/// A day of the month.
+fn day_of_month(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<DayOfMonth> {
+    if let Node::String(text) = &value.node
+        && !text.trim().bytes().all(|byte| byte.is_ascii_digit())
+    {
+        if text.eq_ignore_ascii_case("last") {
+            return Some(DayOfMonth::Last);
+        }
+        scope.error(value.span, "expected a day of the month: 1 to 31, or \"last\"");
+        return None;
+    }
+    match count(scope, value)? {
+        day @ 1..=31 => Some(DayOfMonth::Day(day as u32)),
+        day => {
+            let message = format!("there is no day {day} in a month");
+            scope.error_help(value.span, message, "a day is 1 to 31, or \"last\"");
+            None
+        }
+    }
+}
+
+/// A number of units: an integer, or a string of digits as APScheduler takes it too.
+fn count(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<u64> {
+    let wanted = "a whole number that is not negative";
+    match &value.node {
+        Node::Integer(number) => match u64::try_from(*number) {
+            Ok(number) => Some(number),
+            Err(_) => {
+                scope.error(value.span, "an interval cannot be negative");
+                None
+            }
+        },
+        Node::String(text) => match text.trim().parse() {
+            Ok(number) => Some(number),
+            Err(_) => {
+                scope.error(value.span, format!("\"{text}\" is not {wanted}"));
+                None
+            }
+        },
+        _ => {
+            scope.wrong_type(value, wanted);
+            None
+        }
+    }
+}
