@@ -15,9 +15,10 @@ use std::time::Instant as Clock;
 
 use chrono::{DateTime, TimeZone, Utc};
 use schedrs::instant::Instant;
-use schedrs::trigger::CronTrigger;
+use schedrs::trigger::combined::How;
 use schedrs::trigger::cron::Schedule;
 use schedrs::trigger::cron::crontab::{self, Crontab};
+use schedrs::trigger::{CombinedTrigger, CronTrigger, Trigger};
 use schedrs::zone::{Database, Zone};
 
 const ROUNDS: usize = 15;
@@ -68,6 +69,48 @@ fn walk_peer<Z: TimeZone>(schedule: &cron::Schedule, zone: &Z, calls: u32, resta
             at = from.clone();
         }
         at = black_box(schedule.after(black_box(&at)).next()).unwrap_or_else(|| from.clone());
+    }
+}
+
+/// Two cron schedules as one, beside the slower of the two alone.
+fn combined(zones: &Database) {
+    println!("\ntwo schedules as one, ns, beside the slower of the two\n");
+    println!("{:<48}{:>9}{:>9}{:>8}{:>9}{:>8}", "", "slower", "any", "ratio", "all", "ratio");
+    let new_york = zones.get("America/New_York").unwrap();
+    for (first, second) in [
+        ("*/5 9-17 * * 1-5", "0 * * * *"),
+        ("30 4 * * *", "* * * * fri"),
+        ("0 0 13 * *", "* * * * fri"),
+        ("0 0 LW * *", "0 0 * * 1-5"),
+        ("0 0 1 1 *", "0 0 1 * *"),
+    ] {
+        let parts = [first, second].map(|expr| Trigger::Cron(trigger(expr, &new_york).into()));
+        let both = |how| Trigger::Combined(CombinedTrigger::new(how, parts.clone()).into());
+        let time = |trigger: &Trigger| {
+            let from = Instant::from_secs(1_767_225_600);
+            let (ours, _) = pair(
+                2_000,
+                || {
+                    let mut at = from;
+                    for call in 0..2_000 {
+                        if call % 100 == 0 {
+                            at = from;
+                        }
+                        at = black_box(trigger.next_after(black_box(at))).unwrap_or(from);
+                    }
+                },
+                || {},
+            );
+            ours
+        };
+        let slower = parts.each_ref().map(time).into_iter().fold(0.0, f64::max);
+        let [any, all] = [How::Any, How::All].map(|how| time(&both(how)));
+        println!(
+            "{:<48}{slower:>9.1}{any:>9.1}{:>8.2}{all:>9.1}{:>8.2}",
+            format!("{first} / {second}"),
+            any / slower,
+            all / slower
+        );
     }
 }
 
@@ -222,6 +265,7 @@ fn a_year(zones: &Database) {
 fn main() {
     let zones = Database::open(None);
     next_due_time(&zones);
+    combined(&zones);
     parse();
     impossible();
     a_year(&zones);

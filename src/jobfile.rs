@@ -17,6 +17,7 @@ mod blame;
 mod build;
 mod builder;
 mod chunk;
+mod combined;
 mod command;
 mod elsewhere;
 mod foreign;

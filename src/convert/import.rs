@@ -80,6 +80,7 @@ enum Value {
     /// TOML as it stands: a date, an octal number.
     Raw(String),
     Table(Vec<(&'static str, Value)>),
+    List(Vec<Value>),
 }
 
 impl DraftJob {

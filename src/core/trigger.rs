@@ -1,10 +1,11 @@
 //! When a job is due: [`Trigger`], a pure function from an instant to the next due time.
 //!
 //! `cron` holds both forms of cron schedule and their engine, `interval`, `calendar_interval` and
-//! `date` the other kinds. The only thing a trigger knows of the world is its zone (`crate::core::zone`). What `next`
+//! `date` the other kinds, and `combined` several of them as one. The only thing a trigger knows of the world is its zone (`crate::core::zone`). What `next`
 //! shows and what `run` does both come from here.
 
 pub mod calendar_interval;
+pub mod combined;
 pub mod cron;
 pub mod date;
 pub mod flaw;
@@ -16,9 +17,11 @@ use std::sync::Arc;
 
 use crate::core::instant::Instant;
 use calendar_interval::{CalendarStep, DayOfMonth};
+use combined::How;
 use cron::DstEffect;
 
 pub use calendar_interval::CalendarIntervalTrigger;
+pub use combined::CombinedTrigger;
 pub use cron::CronTrigger;
 pub use date::DateTrigger;
 pub use interval::IntervalTrigger;
@@ -37,6 +40,8 @@ pub enum Trigger {
     Calendar(Arc<CalendarIntervalTrigger>),
     /// Once.
     Date(DateTrigger),
+    /// When any or all of several are due.
+    Combined(Arc<CombinedTrigger>),
 }
 
 impl Trigger {
@@ -50,6 +55,9 @@ impl Trigger {
             Trigger::Interval(interval) => interval.next_after(after),
             Trigger::Calendar(calendar) => calendar.next_after(after),
             Trigger::Date(date) => date.next_after(after),
+            Trigger::Combined(combined) => {
+                combined.next_by(after, &|part, after| part.next_after(after))
+            }
         }
     }
 
@@ -65,6 +73,9 @@ impl Trigger {
             Trigger::Interval(interval) => interval.anchored(first_scheduled).next_after(after),
             Trigger::Calendar(calendar) => calendar.next_anchored(first_scheduled, after),
             Trigger::Date(date) => date.anchored(first_scheduled).next_after(after),
+            Trigger::Combined(combined) => {
+                combined.next_by(after, &|part, after| part.next_anchored(first_scheduled, after))
+            }
         }
     }
 
@@ -73,17 +84,18 @@ impl Trigger {
         match self {
             Trigger::Interval(interval) => interval.first().is_none(),
             Trigger::Calendar(calendar) => calendar.is_open(),
+            Trigger::Combined(combined) => combined.parts().iter().any(Trigger::is_open),
             Trigger::Cron(_) | Trigger::Date(_) => false,
         }
     }
 
-    /// The `start_date` it was given.
+    /// The `start_date` it was given. (Those within a combined one are its own.)
     pub fn start_date(&self) -> Option<Instant> {
         match self {
             Trigger::Cron(cron) => cron.start(),
             Trigger::Interval(interval) => interval.start_date(),
             Trigger::Calendar(calendar) => calendar.start_date(),
-            Trigger::Date(_) => None,
+            Trigger::Date(_) | Trigger::Combined(_) => None,
         }
     }
 
@@ -93,7 +105,7 @@ impl Trigger {
             Trigger::Cron(cron) => cron.end(),
             Trigger::Interval(interval) => interval.end(),
             Trigger::Calendar(calendar) => calendar.end(),
-            Trigger::Date(_) => None,
+            Trigger::Date(_) | Trigger::Combined(_) => None,
         }
     }
 
@@ -103,6 +115,11 @@ impl Trigger {
             Trigger::Cron(cron) => cron.dst_effect_at(due),
             Trigger::Calendar(calendar) => calendar.dst_effect_at(due),
             Trigger::Interval(_) | Trigger::Date(_) => None,
+            Trigger::Combined(combined) => {
+                let is_due = |part: &&Trigger| part.next_after(due.just_before()) == Some(due);
+                let mut due_now = combined.parts().iter().filter(is_due);
+                due_now.find_map(|part| part.dst_effect_at(due))
+            }
         }
     }
 
@@ -139,6 +156,15 @@ impl Trigger {
             Trigger::Date(DateTrigger::At(at)) => format!("date {}", at.micros()),
             Trigger::Date(DateTrigger::Now) => "date now".to_owned(),
             Trigger::Date(DateTrigger::Reboot) => "date reboot".to_owned(),
+            Trigger::Combined(combined) => {
+                let how = match combined.how() {
+                    How::Any => "any",
+                    How::All => "all",
+                };
+                let parts: Vec<String> =
+                    combined.parts().iter().map(Trigger::fingerprint).collect();
+                format!("{how} ({})", parts.join(") ("))
+            }
         }
     }
 
@@ -153,6 +179,10 @@ impl Trigger {
                 Trigger::Calendar(Arc::new(calendar.anchored(first_scheduled)))
             }
             Trigger::Date(date) => Trigger::Date(date.anchored(first_scheduled)),
+            Trigger::Combined(combined) if self.is_open() => {
+                Trigger::Combined(Arc::new(combined.anchored(first_scheduled)))
+            }
+            Trigger::Combined(_) => self.clone(),
         }
     }
 }

@@ -16,8 +16,9 @@ use chrono::{DateTime, FixedOffset, Offset};
 use crate::core::civil;
 use crate::core::instant::Instant;
 use crate::core::names::{SHORT_MONTHS, capital};
+use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::DstEffect;
-use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::trigger::{CombinedTrigger, DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
 pub(crate) use cron::{runs, why_never};
@@ -45,6 +46,7 @@ pub fn trigger(trigger: &Trigger, zone: &Zone) -> String {
             self::cron::calendar(calendar.step())
                 + &window(calendar.start_date(), calendar.end(), zone)
         }
+        Trigger::Combined(combined) => several(combined, zone),
         Trigger::Date(DateTrigger::At(at)) => format!("once, {}", dated(*at, zone)),
         Trigger::Date(DateTrigger::Now) => "once, when the scheduler starts".to_owned(),
         Trigger::Date(DateTrigger::Reboot) => "when the scheduler starts".to_owned(),
@@ -121,6 +123,28 @@ fn local(at: Instant, zone: &Zone) -> DateTime<FixedOffset> {
     // ever taken.
     let offset = FixedOffset::east_opt(zone.offset_at(at)).unwrap_or(chrono::Utc.fix());
     DateTime::from_timestamp_micros(at.micros()).unwrap_or_default().with_timezone(&offset)
+}
+
+/// Several triggers: `every 5 minutes; or at 03:00, sunday`.
+fn several(combined: &CombinedTrigger, zone: &Zone) -> String {
+    let parts = combined.parts().iter().map(|part| {
+        let words = trigger(part, zone);
+        let own = match part {
+            Trigger::Cron(cron) => Some(cron.zone()),
+            Trigger::Calendar(calendar) => Some(calendar.zone()),
+            Trigger::Combined(_) => return format!("({words})"),
+            Trigger::Interval(_) | Trigger::Date(_) => None,
+        };
+        match own.filter(|own| *own != zone) {
+            Some(own) => format!("{words} in {own}"),
+            None => words,
+        }
+    });
+    let parts: Vec<String> = parts.collect();
+    match combined.how() {
+        How::Any => parts.join("; or "),
+        How::All => format!("when all are due at once: {}", parts.join("; and ")),
+    }
 }
 
 /// A wall time as `02:30`, or `02:30:15` where there are seconds.

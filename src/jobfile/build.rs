@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::combined;
 use super::command::command;
 use super::interval::{self, Every};
 use super::keys::{self, Key};
@@ -19,8 +20,9 @@ use super::when::{self, Cron, DATE};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, Options};
 use crate::core::sort;
+use crate::core::trigger::combined::How;
 use crate::core::trigger::{
-    CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
 };
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
@@ -49,6 +51,8 @@ pub(super) struct Jobs<'a, 's> {
     shared_options: HashMap<Box<[u8]>, Arc<Options>>,
     shared_crons: HashMap<Box<[u8]>, Arc<CronTrigger>>,
     buffer: Vec<u8>,
+    /// How deep in triggers within triggers the reader is.
+    depth: usize,
 }
 
 /// The keys of a job, sorted by what reads them.
@@ -62,6 +66,8 @@ struct Parts<'v, 's> {
     start_date: Option<(Span, &'v Value<'s>)>,
     end_date: Option<(Span, &'v Value<'s>)>,
     options: Vec<(Key, &'v Value<'s>)>,
+    /// They are those of a trigger within another one.
+    inner: bool,
     /// A key that does not exist probably meant one of these.
     meant_command: bool,
     meant_trigger: bool,
@@ -105,6 +111,7 @@ impl<'a, 's> Jobs<'a, 's> {
             shared_options: HashMap::new(),
             shared_crons: HashMap::new(),
             buffer: Vec::new(),
+            depth: 0,
         }
     }
 
@@ -188,7 +195,8 @@ impl<'a, 's> Jobs<'a, 's> {
             scope.error_help(id.span, "no command", "every job needs one: `command = \"...\"`");
         }
         if parts.trigger.is_none() && !parts.meant_trigger && !table.broken {
-            let message = "no trigger: a job needs one of `cron`, `interval` and `date`";
+            let message =
+                "no trigger: a job needs one of `cron`, `interval`, `date`, `any` and `all`";
             let help = "such as `cron = \"0 3 * * *\"`, `interval = \"5m\"` or `date = \"now\"`";
             scope.error_help(id.span, message, help);
         }
@@ -215,7 +223,7 @@ impl<'a, 's> Jobs<'a, 's> {
         // Without a zone, times can still be checked for their form.
         good &= zone.is_some();
         let zone = zone.unwrap_or_else(Zone::utc);
-        let window = self.window(&parts, &zone, &mut good, scope);
+        let window = self.window(&parts, &zone, self.default_window(&zone), &mut good, scope);
         let trigger = parts
             .trigger
             .and_then(|(key, _, value)| self.trigger(key, value, id, &zone, &parts, window, scope));
@@ -274,19 +282,27 @@ impl<'a, 's> Jobs<'a, 's> {
         Some(options)
     }
 
-    fn window(
-        &self,
-        parts: &Parts<'_, 's>,
-        zone: &Zone,
-        good: &mut bool,
-        scope: &mut Scope<'_>,
-    ) -> Window {
+    /// What `[defaults]` says of the first and the last instant.
+    fn default_window(&self, zone: &Zone) -> Window {
         let defaults = &self.sections.defaults;
         let place = |wanted| {
             defaults.places.iter().find(|(key, _)| *key == wanted).map(|(_, place)| *place)
         };
-        let from_defaults =
-            |moment: Option<when::Moment>, key| Some((moment?.instant(zone), place(key)?));
+        let of = |moment: Option<when::Moment>, key| Some((moment?.instant(zone), place(key)?));
+        Window {
+            start: of(defaults.start_date, Key::StartDate),
+            end: of(defaults.end_date, Key::EndDate),
+        }
+    }
+
+    fn window(
+        &self,
+        parts: &Parts<'_, 's>,
+        zone: &Zone,
+        default: Window,
+        good: &mut bool,
+        scope: &mut Scope<'_>,
+    ) -> Window {
         let mut read = |typed: Option<(Span, &Value<'s>)>, default| match typed {
             None => default,
             Some((_, value)) => match when::moment(scope, value) {
@@ -307,8 +323,8 @@ impl<'a, 's> Jobs<'a, 's> {
             return Window::default();
         }
         let window = Window {
-            start: read(parts.start_date, from_defaults(defaults.start_date, Key::StartDate)),
-            end: read(parts.end_date, from_defaults(defaults.end_date, Key::EndDate)),
+            start: read(parts.start_date, default.start),
+            end: read(parts.end_date, default.end),
         };
         if let (Some((start, start_place)), Some((end, end_place))) = (window.start, window.end)
             && end < start
@@ -368,8 +384,72 @@ impl<'a, 's> Jobs<'a, 's> {
                 warn::ended(window.end, self.now, scope);
                 Some(trigger)
             }
+            Key::Any => self.combined(How::Any, value, id, zone, window, scope),
+            Key::All => self.combined(How::All, value, id, zone, window, scope),
             _ => self.cron(value, id, zone, parts, window, scope),
         }
+    }
+
+    /// Several triggers as one.
+    fn combined(
+        &mut self,
+        how: How,
+        value: &Value<'s>,
+        id: &tree::Key<'s>,
+        zone: &Zone,
+        window: Window,
+        scope: &mut Scope<'_>,
+    ) -> Option<Trigger> {
+        let tables = combined::tables(value, self.depth, scope)?;
+        self.depth += 1;
+        let inner = tables.map(|(span, table)| self.inner(span, table, id, zone, window, scope));
+        // Every problem in one pass.
+        let inner: Vec<Option<Trigger>> = inner.collect();
+        self.depth -= 1;
+        let parts: Vec<Trigger> = inner.into_iter().collect::<Option<_>>()?;
+        let trigger = CombinedTrigger::new(how, parts);
+        if self.depth == 0 {
+            warn::combined(&trigger, value, self.now, scope);
+        }
+        Some(Trigger::Combined(Arc::new(trigger)))
+    }
+
+    /// A trigger within another one: it may have a zone and a window of its own.
+    fn inner(
+        &mut self,
+        span: Span,
+        table: &Table<'s>,
+        id: &tree::Key<'s>,
+        zone: &Zone,
+        window: Window,
+        scope: &mut Scope<'_>,
+    ) -> Option<Trigger> {
+        let mut parts = inner_parts(table, scope);
+        let mut good = parts.good && !table.broken;
+        let Some((key, _, typed)) = parts.trigger else {
+            if good {
+                let message =
+                    "no trigger: each needs one of `cron`, `interval`, `date`, `any`, `all`";
+                scope.error_help(span, message, "such as `{ cron = \"0 3 * * *\" }`");
+            }
+            return None;
+        };
+        let own = match parts.timezone {
+            None => Some(zone.clone()),
+            Some(value) => scope.timezone(value, self.zones),
+        };
+        good &= own.is_some();
+        let own = own.unwrap_or_else(Zone::utc);
+        parts.inner = true;
+        let window = self.window(&parts, &own, window, &mut good, scope);
+        let trigger = self.trigger(key, typed, id, &own, &parts, window, scope)?;
+        if matches!(trigger, Trigger::Date(DateTrigger::Now | DateTrigger::Reboot)) {
+            let help = "use `run_on_start = true` and keep the others";
+            let message = "the start of the scheduler cannot be one of several triggers";
+            scope.error_help(typed.span, message, help);
+            return None;
+        }
+        good.then_some(trigger)
     }
 
     fn cron(
@@ -388,6 +468,7 @@ impl<'a, 's> Jobs<'a, 's> {
             _ => !scope.typed(value.span).contains(['H', 'h']),
         };
         let may_share = is_same_for_all
+            && !parts.inner
             && parts.timezone.is_none()
             && parts.start_date.is_none()
             && parts.end_date.is_none();
@@ -431,18 +512,7 @@ fn parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v, 's> {
         match known {
             Key::Name => parts.name = Some(value),
             Key::Command => parts.command = Some(value),
-            Key::Cron | Key::Interval | Key::Date => match parts.trigger {
-                None => parts.trigger = Some((known, key.span, value)),
-                Some((first, span, _)) => {
-                    let message = format!(
-                        "a second trigger: this job already has `{}`, and only one is allowed",
-                        first.name()
-                    );
-                    let problem = Problem::error(scope.place(key.span), message);
-                    scope.push(problem.related("the first one is", scope.place(span)));
-                    parts.good = false;
-                }
-            },
+            _ if known.is_trigger() => parts.add(known, key.span, value, scope),
             Key::Timezone => parts.timezone = Some(value),
             Key::Executor => parts.executor = Some(value),
             Key::StartDate => parts.start_date = Some((key.span, value)),
@@ -452,16 +522,65 @@ fn parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v, 's> {
     }
     // So that options in another order are still the same options.
     sort::by_key(&mut parts.options, |(key, _)| *key);
-    if let Some((Key::Date, ..)) = parts.trigger {
-        for (name, typed) in [("start_date", parts.start_date), ("end_date", parts.end_date)] {
-            if let Some((span, _)) = typed {
-                let message = format!("`{name}` has no meaning beside `date`");
-                scope.error_help(span, message, "a `date` is due only once");
+    parts.check_date(scope);
+    parts
+}
+
+/// The same of a trigger within another one.
+fn inner_parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v, 's> {
+    let mut parts = Parts { good: true, ..Parts::default() };
+    for (key, value) in &table.entries {
+        match Key::of(&key.text) {
+            Some(known) if known.is_trigger() => parts.add(known, key.span, value, scope),
+            Some(Key::Timezone) => parts.timezone = Some(value),
+            Some(Key::StartDate) => parts.start_date = Some((key.span, value)),
+            Some(Key::EndDate) => parts.end_date = Some((key.span, value)),
+            Some(_) => {
+                let message =
+                    format!("`{}` is an option of the job, not of one of its triggers", key.text);
+                scope.error_help(key.span, message, "write it beside `any` or `all`");
+                parts.good = false;
+            }
+            None => {
+                scope.unknown_key(key.span, &key.text, &combined::KEYS.map(Key::name));
                 parts.good = false;
             }
         }
     }
+    parts.check_date(scope);
     parts
+}
+
+impl<'v, 's> Parts<'v, 's> {
+    /// A trigger, of which there may be one.
+    fn add(&mut self, key: Key, span: Span, value: &'v Value<'s>, scope: &mut Scope<'_>) {
+        let Some((first, first_span, _)) = self.trigger else {
+            self.trigger = Some((key, span, value));
+            return;
+        };
+        let message = format!(
+            "a second trigger: this job already has `{}`, and only one is allowed",
+            first.name()
+        );
+        let problem = Problem::error(scope.place(span), message);
+        let problem = problem.help("`any = [ { … }, { … } ]` is due when one of several is");
+        scope.push(problem.related("the first one is", scope.place(first_span)));
+        self.good = false;
+    }
+
+    /// A date has no window.
+    fn check_date(&mut self, scope: &mut Scope<'_>) {
+        let parts = self;
+        if let Some((Key::Date, ..)) = parts.trigger {
+            for (name, typed) in [("start_date", parts.start_date), ("end_date", parts.end_date)] {
+                if let Some((span, _)) = typed {
+                    let message = format!("`{name}` has no meaning beside `date`");
+                    scope.error_help(span, message, "a `date` is due only once");
+                    parts.good = false;
+                }
+            }
+        }
+    }
 }
 
 fn unknown<'s>(

@@ -39,8 +39,16 @@ struct Inner {
 }
 
 /// The keys that say when a job is due, all of which a new trigger takes the place of.
-const TIMES: [Key; 6] =
-    [Key::Cron, Key::Interval, Key::Date, Key::Timezone, Key::StartDate, Key::EndDate];
+const TIMES: [Key; 8] = [
+    Key::Cron,
+    Key::Interval,
+    Key::Date,
+    Key::Any,
+    Key::All,
+    Key::Timezone,
+    Key::StartDate,
+    Key::EndDate,
+];
 
 /// Problems, a line each.
 type Lines = Vec<String>;

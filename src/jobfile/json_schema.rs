@@ -42,6 +42,7 @@ pub(crate) fn schema() -> Value {
                 "type": "string",
                 "examples": ["2026-12-01", "2026-12-01T09:00:00", "2026-12-01T09:00:00+01:00"],
             },
+            "trigger": trigger(),
             "job": job,
         },
     })
@@ -319,6 +320,8 @@ fn of(key: Key) -> Value {
             "Due once; \"now\" means when the scheduler starts",
             json!({ "anyOf": [moment(), { "const": "now" }] }),
         ),
+        Key::Any => ("Due when one of these triggers is", triggers()),
+        Key::All => ("Due when all of these triggers are, at the same instant", triggers()),
         Key::Timezone => ("The IANA time zone in which the job's times are read and shown", text()),
         Key::StartDate => ("Not due before this time", moment()),
         Key::EndDate => ("Not due after this time", moment()),
@@ -516,6 +519,21 @@ fn fields(names: &[&str], what: &Value) -> Value {
     })
 }
 
+/// Triggers within a trigger.
+fn triggers() -> Value {
+    json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/definitions/trigger" } })
+}
+
+/// One of them.
+fn trigger() -> Value {
+    let window = [Key::Timezone, Key::StartDate, Key::EndDate];
+    let mut trigger = properties(|key| key.is_trigger() || window.contains(&key));
+    let one = Key::ALL.iter().filter(|key| key.is_trigger());
+    let one: Vec<Value> = one.map(|key| json!({ "required": [key.name()] })).collect();
+    trigger["oneOf"] = one.into();
+    trigger
+}
+
 /// An interval of elapsed time in units.
 fn elapsed() -> Value {
     fields(&INTERVAL_FIELDS[2..7], &count(0))
@@ -617,6 +635,8 @@ mod tests {
                     | Key::Cron
                     | Key::Interval
                     | Key::Date
+                    | Key::Any
+                    | Key::All
                     | Key::Timezone
                     | Key::StartDate
                     | Key::EndDate

@@ -43,6 +43,8 @@ keys! {
     Cron "cron",
     Interval "interval",
     Date "date",
+    Any "any",
+    All "all",
     Timezone "timezone",
     StartDate "start_date",
     EndDate "end_date",
@@ -106,7 +108,7 @@ impl Key {
 
     /// Whether it says when the job is due.
     pub(crate) fn is_trigger(self) -> bool {
-        matches!(self, Key::Cron | Key::Interval | Key::Date)
+        matches!(self, Key::Cron | Key::Interval | Key::Date | Key::Any | Key::All)
     }
 }
 

@@ -140,6 +140,8 @@ fn try_set(
         | Key::Cron
         | Key::Interval
         | Key::Date
+        | Key::Any
+        | Key::All
         | Key::Timezone
         | Key::StartDate
         | Key::EndDate

@@ -286,7 +286,13 @@ impl Sections {
             };
             let defaults = &mut self.defaults;
             match known {
-                Key::Command | Key::Cron | Key::Interval | Key::Date | Key::Name => {
+                Key::Command
+                | Key::Cron
+                | Key::Interval
+                | Key::Date
+                | Key::Any
+                | Key::All
+                | Key::Name => {
                     let message = format!("`{}` cannot be a default", key.text);
                     scope.error_help(key.span, message, "every job has its own");
                     continue;

@@ -1,6 +1,7 @@
 //! What is legal but probably not meant.
 
 use std::mem::discriminant;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::{Key, LEASE};
@@ -13,8 +14,11 @@ use crate::core::instant::Instant;
 use crate::core::job::{OnLost, Options};
 use crate::core::names;
 use crate::core::sort;
+use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::{DstEffect, crontab};
-use crate::core::trigger::{CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger};
+use crate::core::trigger::{
+    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+};
 use crate::core::words;
 use crate::core::zone::{Local, Zone};
 use crate::problem::{Place, Problem};
@@ -144,6 +148,24 @@ pub(super) fn calendar(
         }
     }
     affected(&found, calendar.zone(), place, scope);
+}
+
+/// Triggers that are never due together.
+pub(super) fn combined(
+    combined: &CombinedTrigger,
+    value: &Value<'_>,
+    now: Instant,
+    scope: &mut Scope<'_>,
+) {
+    if combined.how() == How::Any {
+        return;
+    }
+    let trigger = Trigger::Combined(Arc::new(combined.anchored(now)));
+    if trigger.next_after(Instant::MIN.just_before()).is_none() {
+        let message = "never fires: no time was found at which all of these are due";
+        let help = "`any` is due when one of them is";
+        scope.push(Problem::warning(scope.place(value.span), message).help(help));
+    }
 }
 
 /// What daylight saving does to a schedule.

@@ -299,6 +299,11 @@ impl Written {
                 self.add(Key::Interval, duration(interval.every()));
                 (interval.start_date(), interval.end())
             }
+            Trigger::Combined(combined) => {
+                let (key, parts, lost) = when::combined(combined, &job.zone);
+                self.lost.extend(lost);
+                return self.add(key, parts);
+            }
             Trigger::Calendar(calendar) => {
                 self.keys.push((Key::Interval, Typed::Pairs(when::calendar(calendar.step()))));
                 (calendar.start_date(), calendar.end())

@@ -181,8 +181,6 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         page: "doc/migrating-from-apscheduler.md",
         instead: &[("export.json", "{package}/tests/data/apscheduler-export.json")],
-        // One of its triggers has no counterpart.
-        exits: &[("schedrs import", 1)],
         ..BARE
     },
     Stage {

@@ -163,6 +163,11 @@ fn it_knows_every_kind_of_value() {
         ("interval = { months = 1, day = 'last', hour = 9 }", true),
         ("interval = { weeks = 2, hour = 9, minute = 30 }", true),
         ("interval = { months = 1, hour = 24 }", false),
+        ("any = [{ cron = '@daily' }, { interval = '5h', start_date = '2026-01-01' }]", true),
+        ("all = [{ any = [{ cron = '@daily', timezone = 'UTC' }] }]", true),
+        ("any = []", false),
+        ("any = [{ cron = '@daily', interval = '5h' }]", false),
+        ("any = [{ cron = '@daily' }]\ncron = '@daily'", false),
         ("interval = { months = 1, hours = 2 }", false),
         ("interval = '5m'\nnothing = 1", false),
     ];

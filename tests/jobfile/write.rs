@@ -26,10 +26,11 @@ use schedrs::job::{Joined, OnLost, RunOn};
 use schedrs::jobfile::load_text;
 use schedrs::jobfile::write::{self, Secrets};
 use schedrs::trigger::calendar_interval::{CalendarStep, DayOfMonth};
+use schedrs::trigger::combined::How;
 use schedrs::trigger::cron::Schedule;
 use schedrs::trigger::spread::Spread;
 use schedrs::trigger::{
-    CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
 };
 use schedrs::zone::{Database, Zone};
 
@@ -286,12 +287,25 @@ fn trigger(zone: Zone) -> impl Strategy<Value = Trigger> {
         let step = CalendarStep { months, days, day, time };
         CalendarIntervalTrigger::new(step, calendar_zone.clone(), start, end)
     });
-    prop_oneof![
+    let single = prop_oneof![
         calendar.prop_map(|calendar| Trigger::Calendar(Arc::new(calendar))),
         date.prop_map(Trigger::Date),
         interval.prop_map(Trigger::Interval),
         cron.prop_map(|cron| Trigger::Cron(Arc::new(cron))),
     ]
+    .boxed();
+    // What is impossible loses its text, and the start of the scheduler stands for itself.
+    let alone = |part: &Trigger| match part {
+        Trigger::Date(date) => matches!(date, DateTrigger::At(_)),
+        Trigger::Cron(cron) => !CronTrigger::new(cron.schedules(), Zone::utc(), None, None).never(),
+        _ => true,
+    };
+    let inner = single.clone().prop_filter("it cannot be there", alone);
+    let how = prop_oneof![Just(How::Any), Just(How::All)];
+    let combined = (how, prop::collection::vec(inner, 1..4))
+        .prop_map(|(how, parts)| Trigger::Combined(Arc::new(CombinedTrigger::new(how, parts))))
+        .boxed();
+    prop_oneof![30 => single, 1 => combined]
 }
 
 /// A text that can be given to a program.

@@ -8,6 +8,7 @@
 )]
 
 mod calendar;
+mod combined;
 #[path = "../common/mod.rs"]
 mod common;
 mod differential;

@@ -225,7 +225,7 @@ fn apscheduler_4_agrees_on_calendar_intervals() {
             at = next.unwrap();
             dues += 1;
         }
-        if expected.len() < 8 {
+        if expected.len() < 8 && case["dst"] == false {
             assert_eq!(trigger.next_after(at), None, "{line}");
         }
         rows += 1;

@@ -205,6 +205,8 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::Cron => (Text, "EXPR", "A cron expression"),
         Key::Interval => (Text, "DURATION", "The interval between due times"),
         Key::Date => (Text, "TIME", "Once, at this time"),
+        // They have no flags: several triggers are for a file.
+        Key::Any | Key::All => (Text, "TRIGGERS", "Several triggers"),
         Key::Timezone => (Text, "ZONE", "The time zone of the schedule"),
         Key::StartDate => (Text, "TIME", "Not due before this time"),
         Key::EndDate => (Text, "TIME", "Not due after this time"),

@@ -217,6 +217,10 @@ fn when(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             );
             Some(vec![format!("OnActiveSec={text}"), format!("OnUnitActiveSec={text}")])
         }
+        Trigger::Combined(_) => {
+            exported.left_out(job, "a timer cannot combine several triggers");
+            None
+        }
         Trigger::Calendar(_) => {
             exported.left_out(job, "a timer cannot count months and days from a certain one");
             None

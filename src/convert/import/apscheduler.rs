@@ -19,6 +19,7 @@ use crate::core::zone::{Database, Local};
 use crate::problem::{Place, Span};
 
 mod call;
+mod combined;
 mod moment;
 
 use moment::{Clocks, Moment, moment, timedelta};
@@ -68,13 +69,13 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str) {
     }
 }
 
-/// Adds one job, or several where a trigger cannot be one. Answers whether a function is called.
+/// Adds a job. Answers whether a function is called.
 fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, json: &Json) -> bool {
     let mut job = DraftJob { place: Some(Place { file, span: Some(span) }), ..DraftJob::default() };
     job.comments.extend(heading);
     name(draft, &mut job, file, span, json);
-    let parts = match trigger(json.get("trigger").unwrap_or(&Json::Null), draft.zones) {
-        Ok(parts) => parts,
+    let part = match trigger(json.get("trigger").unwrap_or(&Json::Null), draft.zones) {
+        Ok(part) => part,
         Err(why) => {
             let id = text(json, "id");
             draft.lost(file, span, format!("not converted: the trigger of `{id}`: {why}"), None);
@@ -85,37 +86,23 @@ fn job(draft: &mut Draft<'_>, file: u32, span: Span, heading: Option<String>, js
     options(draft, &mut job, file, span, json);
     let next = json.get("next_run_time").and_then(unpickled);
     let next = next.and_then(|value| moment(&value)?.at(draft.zones));
-    if parts.len() > 1 {
-        let message = "this trigger becomes several jobs, which may run at the same time";
+    let zones = [part.timezone.as_deref()].into_iter().chain(part.zones_within());
+    for zone in zones.flatten() {
+        if let Err(unknown) = draft.zones.find(zone) {
+            draft.lost(file, span, format!("not converted: {}", unknown.say(zone)), None);
+            return calls;
+        }
+    }
+    if let Some(next) = next
+        && set_by_hand(&part, next, draft.zones)
+    {
+        let message = "its `next_run_time` is no due time of its trigger: it was set by hand, and \
+                       that run is not converted";
         draft.noted(file, span, message, None);
     }
-    let single = parts.len() == 1;
-    for part in parts {
-        let zone = part.timezone.as_deref();
-        if let Some(unknown) = zone.and_then(|zone| Some(draft.zones.find(zone).err()?.say(zone))) {
-            draft.lost(file, span, format!("not converted: {unknown}"), None);
-            continue;
-        }
-        if let Some(next) = next.filter(|_| single)
-            && set_by_hand(&part, next, draft.zones)
-        {
-            let message = "its `next_run_time` is no due time of its trigger: it was set by hand, \
-                           and that run is not converted";
-            draft.noted(file, span, message, None);
-        }
-        let mut copy = DraftJob {
-            comments: std::mem::take(&mut job.comments),
-            id: job.id.clone(),
-            more_id: Vec::new(),
-            keys: job.keys.clone(),
-            env: job.env.clone(),
-            secrets: Default::default(),
-            place: job.place,
-            oracle: oracle_of(&part, next, single),
-        };
-        part.give(&mut copy);
-        draft.jobs.push(copy);
-    }
+    job.oracle = oracle_of(&part, next);
+    part.give(&mut job);
+    draft.jobs.push(job);
     calls
 }
 
@@ -200,19 +187,17 @@ fn set_by_hand(part: &Part, next: Instant, zones: &Database) -> bool {
     let Some(zone) = zones.get(name) else { return false };
     let wall = zone.wall_of(next);
     let plain = matches!(zone.resolve(wall), Local::Unambiguous(_));
-    let due = oracle::walls(std::slice::from_ref(quartz), wall - 1).ok();
+    let due = oracle::walls(quartz, wall - 1).ok();
     let due = due.and_then(|mut walls| walls.next());
     plain && (due != Some(wall) || next.subsec_micros() != 0)
 }
 
-/// What a job's due times are held to; `single`: its trigger is one job.
-fn oracle_of(part: &Part, next: Option<Instant>, single: bool) -> Oracle {
+/// What a job's due times are held to.
+fn oracle_of(part: &Part, next: Option<Instant>) -> Oracle {
     match (&part.quartz, next) {
-        (Some(quartz), _) => Oracle::Quartz(vec![quartz.clone()]),
-        (None, Some(next)) if single && part.jitter.is_none() => Oracle::Next(next.micros()),
-        (None, Some(_)) => {
-            Oracle::None("its next run was shifted by jitter, or combines several triggers")
-        }
+        (Some(quartz), _) => Oracle::Quartz(quartz.clone()),
+        (None, Some(next)) if part.jitter.is_none() => Oracle::Next(next.micros()),
+        (None, Some(_)) => Oracle::None("its next run was shifted by jitter"),
         (None, None) => Oracle::None("the export does not include its next run"),
     }
 }
@@ -227,10 +212,47 @@ struct Part {
     /// It has times that are read in its zone.
     bounded: bool,
     jitter: Option<u64>,
-    quartz: Option<String>,
+    quartz: Option<Vec<String>>,
 }
 
 impl Part {
+    /// Whether it is of any matter on whose clocks it is read.
+    fn has_zone(&self) -> bool {
+        self.timezone.is_some() && (self.key != "interval" || self.bounded)
+    }
+
+    /// The zones of the triggers within it.
+    fn zones_within(&self) -> Vec<Option<&str>> {
+        fn of(value: &Value) -> Vec<Option<&str>> {
+            match value {
+                Value::List(tables) => tables.iter().flat_map(of).collect(),
+                Value::Table(entries) => {
+                    let zone = entries.iter().filter_map(|(key, value)| match value {
+                        Value::Text(zone) if *key == "timezone" => Some(Some(&**zone)),
+                        _ => None,
+                    });
+                    let within = entries.iter().filter(|(key, _)| matches!(*key, "any" | "all"));
+                    zone.chain(within.flat_map(|(_, value)| of(value))).collect()
+                }
+                _ => Vec::new(),
+            }
+        }
+        of(&self.value)
+    }
+
+    /// It as one of several of a job that goes by `timezone`.
+    fn table(self, timezone: Option<&str>) -> Value {
+        let has_zone = self.has_zone();
+        let mut table = vec![(self.key, self.value)];
+        if let Some(zone) = self.timezone.filter(|zone| has_zone && timezone != Some(zone)) {
+            table.push(("timezone", Value::Text(zone)));
+        }
+        for (key, bound) in [("start_date", self.start), ("end_date", self.end)] {
+            table.extend(bound.map(|bound| (key, Value::Raw(bound))));
+        }
+        Value::Table(table)
+    }
+
     /// Gives a job its keys, behind the command.
     fn give(self, job: &mut DraftJob) {
         let after_command = job.keys.iter().position(|(key, _)| *key == "command");
@@ -239,8 +261,9 @@ impl Part {
             job.keys.insert(at, (key, value));
             at += 1;
         };
+        let has_zone = self.has_zone();
         insert(self.key, self.value);
-        if let Some(zone) = self.timezone.filter(|_| self.key != "interval" || self.bounded) {
+        if let Some(zone) = self.timezone.filter(|_| has_zone) {
             insert("timezone", Value::Text(zone));
         }
         for (key, bound) in [("start_date", self.start), ("end_date", self.end)] {
@@ -263,13 +286,13 @@ fn class_and_state(json: &Json) -> Option<(&str, &Json)> {
     Some((class, json.get("__apscheduler_state__")?))
 }
 
-fn trigger(json: &Json, zones: &Database) -> Result<Vec<Part>, String> {
+fn trigger(json: &Json, zones: &Database) -> Result<Part, String> {
     let Some((class, state)) = class_and_state(json) else {
         return Err("it has a class that only its own program can read".to_owned());
     };
     match class.rsplit(':').next().unwrap_or(class) {
-        "CronTrigger" => Ok(vec![cron(state, zones)?]),
-        "IntervalTrigger" => Ok(vec![interval(state, zones)?]),
+        "CronTrigger" => cron(state, zones),
+        "IntervalTrigger" => interval(state, zones),
         "DateTrigger" => {
             let moment = state.get("run_date").and_then(unpickled).and_then(|v| moment(&v));
             let moment = moment.ok_or("its date cannot be read")?;
@@ -279,7 +302,7 @@ fn trigger(json: &Json, zones: &Database) -> Result<Vec<Part>, String> {
             };
             let value = Value::Raw(moment.text(timezone.as_deref(), zones)?);
             let key = "date";
-            Ok(vec![Part {
+            Ok(Part {
                 key,
                 value,
                 timezone,
@@ -288,26 +311,11 @@ fn trigger(json: &Json, zones: &Database) -> Result<Vec<Part>, String> {
                 bounded: true,
                 jitter: None,
                 quartz: None,
-            }])
+            })
         }
-        "OrTrigger" => {
-            let triggers = state.get("triggers").and_then(Json::as_array);
-            let mut parts = Vec::new();
-            for inner in triggers.into_iter().flatten() {
-                parts.extend(trigger(inner, zones)?);
-            }
-            // It is added to the times that the triggers within have, with theirs.
-            if let Some(secs) = jitter(state) {
-                for part in &mut parts {
-                    part.jitter = Some(part.jitter.unwrap_or_default().saturating_add(secs));
-                }
-            }
-            Ok(parts)
-        }
-        "AndTrigger" => Err("several triggers at once have no counterpart".to_owned()),
-        "CalendarIntervalTrigger" => {
-            Err("a calendar interval has no counterpart; `cron` may express the same".to_owned())
-        }
+        "OrTrigger" => combined::combined("any", state, zones),
+        "AndTrigger" => combined::combined("all", state, zones),
+        "CalendarIntervalTrigger" => combined::calendar(state),
         class => Err(format!("`{class}` has no counterpart")),
     }
 }
@@ -345,7 +353,7 @@ fn cron(state: &Json, zones: &Database) -> Result<Part, String> {
     let timezone =
         bounds.timezone.ok_or("its time zone is an offset that is not in whole hours")?;
     let unbounded = bounds.start.is_none() && bounds.end.is_none();
-    let quartz = quartz(&texts).filter(|_| unbounded);
+    let quartz = quartz(&texts).filter(|_| unbounded).map(|quartz| vec![quartz]);
     // A `*` may go where something less significant stays; week and weekday may always.
     let last = texts.iter().rposition(|(_, field)| !field.default && field.text != "*");
     let mut table: Vec<(&'static str, Value)> = texts
@@ -497,10 +505,14 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn of(state: &Json, zones: &Database) -> Result<Bounds, String> {
+    fn zone(state: &Json) -> Result<Option<String>, String> {
         let zone = state.get("timezone").and_then(unpickled);
         let zone = zone.as_deref().and_then(Clocks::of).ok_or("its time zone cannot be read")?;
-        let timezone = zone.name();
+        Ok(zone.name())
+    }
+
+    fn of(state: &Json, zones: &Database) -> Result<Bounds, String> {
+        let timezone = Bounds::zone(state)?;
         let bound = |key: &str| match state.get(key) {
             None | Some(Json::Null) => Ok(None),
             Some(json) => {

@@ -194,6 +194,11 @@ fn toml(value: &Value) -> String {
             let line = format!("[{}]", texts.join(", "));
             if line.len() <= WIDE { line } else { format!("[\n    {},\n]", texts.join(",\n    ")) }
         }
+        Value::List(values) => {
+            let values: Vec<String> = values.iter().map(toml).collect();
+            let line = format!("[{}]", values.join(", "));
+            if line.len() <= WIDE { line } else { format!("[\n    {},\n]", values.join(",\n    ")) }
+        }
         Value::Integer(number) => number.to_string(),
         Value::Boolean(yes) => yes.to_string(),
         Value::Raw(text) => text.clone(),

@@ -95,12 +95,14 @@ impl Timetable<'_> {
         if let Some(grid) = self.grid() {
             return Counted { number: grid.count(after, last), until: None };
         }
+        // A search for a common due time asks many times for one answer.
+        let cost = if matches!(self.trigger, Trigger::Combined(_)) { 100 } else { 1 };
         let (mut number, mut due) = (0, after);
         loop {
             if *budget == 0 {
                 return Counted { number, until: Some(due) };
             }
-            *budget -= 1;
+            *budget = budget.saturating_sub(cost);
             due = self.after(due);
             if due > last || due == NEVER {
                 return Counted { number, until: None };
@@ -113,7 +115,7 @@ impl Timetable<'_> {
     fn grid(self) -> Option<Grid> {
         match self.trigger {
             Trigger::Interval(interval) => Grid::of(&interval.anchored(self.anchor)),
-            Trigger::Cron(_) | Trigger::Calendar(_) | Trigger::Date(_) => None,
+            _ => None,
         }
     }
 }

@@ -8,13 +8,15 @@ use serde_json::Value;
 use super::Typed;
 use crate::core::instant::Instant;
 use crate::core::sort;
-use crate::core::trigger::CronTrigger;
 use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
+use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::crontab::{self, Crontab};
 use crate::core::trigger::cron::fields::{Builder, Field};
+use crate::core::trigger::{CombinedTrigger, CronTrigger, DateTrigger, Trigger};
 use crate::core::words::{self, Normal};
 use crate::core::zone::Zone;
+use crate::jobfile::keys::Key;
 
 /// There is no 30 February: it is never due, as whatever stood there before.
 const NEVER: &str = "0 0 30 2 *";
@@ -107,6 +109,65 @@ pub(super) fn calendar(step: CalendarStep) -> Vec<(&'static str, Value)> {
         pairs.insert(time, ("day", "last".into()));
     }
     pairs
+}
+
+/// Triggers within a trigger, and what of them is lost.
+pub(super) fn combined(combined: &CombinedTrigger, zone: &Zone) -> (Key, Value, Vec<String>) {
+    let mut lost = Vec::new();
+    let parts = combined.parts().iter().map(|part| inner(part, zone, &mut lost));
+    let parts: Value = parts.collect();
+    let key = match combined.how() {
+        How::Any => Key::Any,
+        How::All => Key::All,
+    };
+    (key, parts, lost)
+}
+
+/// A trigger within another one, as a table.
+fn inner(trigger: &Trigger, zone: &Zone, lost: &mut Vec<String>) -> Value {
+    let mut table = serde_json::Map::new();
+    let mut put = |key: Key, value: Value| drop(table.insert(key.name().to_owned(), value));
+    let own = match trigger {
+        Trigger::Date(DateTrigger::At(at)) => {
+            put(Key::Date, moment(*at, zone).into());
+            None
+        }
+        // Neither can stand there.
+        Trigger::Date(DateTrigger::Now | DateTrigger::Reboot) => {
+            put(Key::Date, "now".into());
+            None
+        }
+        Trigger::Interval(interval) => {
+            put(Key::Interval, duration(interval.every()).into());
+            None
+        }
+        Trigger::Calendar(calendar) => {
+            put(Key::Interval, Typed::Pairs(self::calendar(calendar.step())).json());
+            Some(calendar.zone())
+        }
+        Trigger::Cron(cron) => {
+            let (typed, why) = schedules(cron);
+            lost.extend(why.map(str::to_owned));
+            put(Key::Cron, typed.json());
+            Some(cron.zone())
+        }
+        Trigger::Combined(combined) => {
+            let (key, parts, why) = self::combined(combined, zone);
+            lost.extend(why);
+            put(key, parts);
+            None
+        }
+    };
+    if let Some(own) = own.filter(|own| *own != zone && own.has_name()) {
+        put(Key::Timezone, own.name().into());
+    }
+    let bounds = [(Key::StartDate, trigger.start_date()), (Key::EndDate, trigger.end_date())];
+    for (key, at) in bounds {
+        if let Some(at) = at {
+            put(key, moment(at, own.unwrap_or(zone)).into());
+        }
+    }
+    Value::Object(table)
 }
 
 /// Fields of the table form as JSON.

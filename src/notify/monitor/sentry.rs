@@ -80,7 +80,7 @@ fn of_job(job: &Job) -> Option<Config> {
         Trigger::Interval(every) if every.every().subsec_nanos() == 0 => {
             interval(every.every().as_secs())?
         }
-        Trigger::Interval(_) | Trigger::Date(_) => return None,
+        _ => return None,
     };
     let options = &job.options;
     let minutes = |secs: u64| secs.div_ceil(60).max(1);

@@ -149,6 +149,38 @@ fn triggers_that_are_wrong() {
                 "3:14: error: unknown key `minuts`",
                 "`minutes`",
             ),
+            (trigger("any = []"), "3:7: error: empty value, expected an array of triggers", ""),
+            (trigger("any = '@daily'"), "3:7: error: expected an array of triggers", ""),
+            (
+                trigger("any = ['@daily', { cron = '@hourly' }]"),
+                "3:8: error: expected a table, found a string",
+                "`{ cron = \"…\" }`",
+            ),
+            (trigger("all = [{ timezone = 'UTC' }]"), "3:8: error: no trigger: each needs", ""),
+            (
+                trigger("any = [{ cron = '@daily', command = 'x' }]"),
+                "3:27: error: `command` is an option of the job",
+                "beside `any` or `all`",
+            ),
+            (trigger("any = [{ crom = '@daily' }]"), "3:10: error: unknown key `crom`", "`cron`"),
+            (trigger("any = [{ cron = '0 25 * * *' }]"), "3:20: error: hour 25 is out", ""),
+            (
+                trigger("any = [{ cron = '@reboot' }]"),
+                "3:17: error: the start of the scheduler cannot be one of several",
+                "run_on_start",
+            ),
+            (
+                trigger("any = [{ cron = '@daily', date = 2030-01-01 }]"),
+                "3:27: error: a second trigger",
+                "",
+            ),
+            (
+                trigger(
+                    "any = [{ any = [{ any = [{ any = [{ any = [{ date = 2030-01-01 }] }] }] }] }]",
+                ),
+                "3:43: error: triggers can stand in triggers 4 levels deep",
+                "",
+            ),
             (
                 trigger("interval = { hour = 2 }"),
                 "3:12: error: an interval must be longer than zero",
@@ -480,6 +512,11 @@ fn warnings() {
                 ),
                 "3:12: warning: 02:30 ",
                 "choose a time that is not affected",
+            ),
+            (
+                trigger("all = [{ cron = '0 3 * * *' }, { cron = '0 4 * * *' }]"),
+                "3:7: warning: never fires: no time was found at which all of these are due",
+                "`any` is due when one of them is",
             ),
             (trigger("cron = '0 0 3 1 1 * 2020'"), "3:8: warning: never fires any more", ""),
             (

@@ -134,7 +134,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::Name => text(&job.name),
         Key::Command => command(&job.command),
         // In words above; here is only where it stands.
-        Key::Cron | Key::Interval | Key::Date => {
+        Key::Cron | Key::Interval | Key::Date | Key::Any | Key::All => {
             keys.iter().find(|(known, _)| *known == key)?;
             "as above".to_owned()
         }

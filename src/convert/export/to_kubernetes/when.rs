@@ -39,6 +39,7 @@ pub(super) fn when(job: &Job, now: Instant, exported: &mut Exported) -> Option<V
             Err("a CronJob cannot be due when a scheduler starts".to_owned())
         }
         Trigger::Interval(interval) => of_interval(job, interval, now, exported),
+        Trigger::Combined(_) => Err("a CronJob cannot combine several triggers".to_owned()),
         Trigger::Calendar(_) => {
             Err("a CronJob cannot count months and days from a certain one".to_owned())
         }

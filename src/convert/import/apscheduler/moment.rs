@@ -158,6 +158,18 @@ pub(super) fn moment(pickled: &Pickled) -> Option<Moment> {
     Some(Moment { wall, micros, fold: month & 0x80 != 0, zone, east })
 }
 
+/// A `date`.
+pub(super) fn date(pickled: &Pickled) -> Option<chrono::NaiveDate> {
+    let Pickled::Call(_, arguments) = pickled else { return None };
+    if pickled.name() != Some("datetime.date") {
+        return None;
+    }
+    let Pickled::Bytes(bytes) = &**arguments.first()? else { return None };
+    let &[century, year, month, day] = &bytes[..] else { return None };
+    let year = i32::from(century) * 256 + i32::from(year);
+    chrono::NaiveDate::from_ymd_opt(year, month.into(), day.into())
+}
+
 /// The second argument of `pytz._p("Europe/Berlin", 7200, 3600, "CEST")`.
 fn pytz_offset(pickled: &Pickled) -> Option<i64> {
     let Pickled::Call(_, arguments) = pickled else { return None };

@@ -71,6 +71,8 @@ pub(crate) struct More {
     pub(crate) weeks: u64,
     /// Years; empty: every year.
     pub(crate) years: Vec<Years>,
+    /// Schedules that have to match as well, as far as their days go.
+    pub(crate) and: Vec<Schedule>,
     /// The months that were asked for, where no day in them can match; else 0.
     pub(crate) impossible_months: u16,
 }
@@ -85,6 +87,7 @@ impl Default for More {
             nearest_from_end: 0,
             weeks: ALL_WEEKS,
             years: Vec::new(),
+            and: Vec::new(),
             impossible_months: 0,
         }
     }
@@ -111,6 +114,29 @@ impl Years {
         };
         (year <= self.last).then_some(year)
     }
+}
+
+/// The years that are in both lists, where an empty one is every year; `None` if there are none.
+fn both(first: Vec<Years>, second: Vec<Years>) -> Option<Vec<Years>> {
+    if first.is_empty() || second.is_empty() {
+        return Some(if first.is_empty() { second } else { first });
+    }
+    let next = |list: &[Years], year| list.iter().filter_map(|years| years.at_or_after(year)).min();
+    let mut found: Vec<Years> = Vec::new();
+    let mut year = 0;
+    while let (Some(a), Some(b)) = (next(&first, year), next(&second, year)) {
+        if a != b {
+            year = a.max(b);
+            continue;
+        }
+        match found.last_mut() {
+            Some(run) if run.first == run.last => (run.step, run.last) = (a - run.first, a),
+            Some(run) if a == run.last + run.step => run.last = a,
+            _ => found.push(Years { first: a, last: a, step: 1 }),
+        }
+        year = a + 1;
+    }
+    (!found.is_empty()).then_some(found)
 }
 
 /// The fields of a schedule as a parser leaves them. Numbers are bits of the sets.
@@ -209,6 +235,50 @@ impl Schedule {
             }
         }
         months
+    }
+
+    /// The schedule that matches where this one and another one do.
+    pub(crate) fn and(&self, other: &Schedule) -> Schedule {
+        let years = |schedule: &Schedule| {
+            schedule.more.as_ref().map(|more| more.years.clone()).unwrap_or_default()
+        };
+        let years = both(years(self), years(other));
+        let mut parts = Parts {
+            // Without a year in which both match there is no second either.
+            seconds: if years.is_some() { self.seconds & other.seconds } else { 0 },
+            minutes: self.minutes & other.minutes,
+            hours: self.hours & other.hours,
+            days: ALL_DAYS,
+            months: self.months & other.months,
+            weekdays: ALL_WEEKDAYS,
+            either: false,
+            recurring: self.is_recurring() && other.is_recurring(),
+            more: More { years: years.unwrap_or_default(), ..More::default() },
+        };
+        match (self.plain_days(), other.plain_days()) {
+            (Some((days, weekdays)), Some((other_days, other_weekdays))) => {
+                parts.days = days & other_days;
+                parts.weekdays = weekdays & other_weekdays;
+            }
+            _ => parts.more.and = vec![self.clone(), other.clone()],
+        }
+        Schedule::new(parts)
+    }
+
+    /// Its days of the month and of the week, if a day matches when it is in both and that is all.
+    fn plain_days(&self) -> Option<(u32, u8)> {
+        let plain = |more: &More| {
+            let years = more.years.clone();
+            *more == More { years, ..More::default() }
+        };
+        if !self.more.as_ref().is_none_or(|more| plain(more)) {
+            return None;
+        }
+        let any = self.days == ALL_DAYS || self.weekdays == ALL_WEEKDAYS;
+        match self.flags & EITHER != 0 {
+            true => any.then_some((ALL_DAYS, ALL_WEEKDAYS)),
+            false => Some((self.days, self.weekdays)),
+        }
     }
 
     /// Whether second, minute or hour hold a `*`, a range or a step. Such a schedule runs on both
@@ -367,6 +437,9 @@ impl Schedule {
             by_day |= more.days(len, first_weekday);
             by_weekday |= nth_as_days(&more.weekday_nth, len, first_weekday);
             allowed &= more.days_of_weeks(len, first);
+            for also in &more.and {
+                allowed &= also.days_of_month(year, month, first);
+            }
         }
         let days = if self.flags & EITHER != 0 { by_day | by_weekday } else { by_day & by_weekday };
         days & allowed
