@@ -29,12 +29,17 @@ use crate::web::{Access, Bound, Server, random, serve};
 #[command(after_help = "\
 Examples:
   schedrs web
+  schedrs web jobs.toml
   schedrs web --listen 127.0.0.1:9000
   schedrs web --listen unix:/run/schedrs/web.sock")]
 pub(crate) struct Args {
     /// Listen at this address and port, or at unix:/path [default: the jobfile's, or 127.0.0.1:8080]
     #[arg(long, value_name = "WHERE")]
     listen: Option<String>,
+
+    /// The jobfile, as with --file
+    #[arg(value_name = "FILE", conflicts_with = "jobfile")]
+    named: Option<PathBuf>,
 
     #[command(flatten)]
     place: HistoryArgs,
@@ -45,7 +50,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let desk = Desk::new(&args.place, args.socket.as_deref(), context)?;
+    let jobfile = args.named.clone().or_else(|| args.place.jobfile.clone());
+    let place = HistoryArgs { jobfile, ..args.place.clone() };
+    let desk = Desk::new(&place, args.socket.as_deref(), context)?;
     let settings = desk.settings();
     let listen = match &args.listen {
         Some(text) => match Listen::parse(text) {
