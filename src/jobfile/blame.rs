@@ -44,6 +44,19 @@ pub(super) fn unclosed(at: Span, rest: &str) -> Fault {
     }
 }
 
+/// Whether a key may stand without quotes.
+fn is_bare_key(typed: &str) -> bool {
+    typed.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+}
+
+/// A key that may not.
+fn unquoted(at: Span, typed: &str) -> Fault {
+    let quote = if typed.contains(['"', '\\']) { '\'' } else { '"' };
+    Fault::new(at, format!("the key `{typed}` must be quoted")).help(format!(
+        "write `{quote}{typed}{quote}`: without quotes a key has letters from a to z, digits, `-` and `_`"
+    ))
+}
+
 /// A statement and its tokens, but for space.
 pub(super) struct Tokens<'s> {
     text: &'s str,
@@ -80,7 +93,9 @@ impl<'s> Tokens<'s> {
         let typed = &self.text[at.clone()];
         let is_header = self.kind == Kind::Header;
         let before = self.before(span.start);
-        if self.is_key_at(span) {
+        if kind == Some(TokenKind::Atom) && self.is_key_at(&at) && !is_bare_key(typed) {
+            unquoted(Span::new(at.start, at.end), typed)
+        } else if self.is_key_at(span) {
             // Every other key is right alone: it stands in braces, for the second time.
             let message = format!("duplicate key `{found}`");
             Fault { first: self.first_like(shown), ..Fault::new(shown, message) }

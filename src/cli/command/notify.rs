@@ -4,6 +4,7 @@ pub(super) mod pings;
 pub(super) mod test;
 
 use std::io::{BufWriter, Write};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -43,6 +44,10 @@ pub(crate) struct Args {
     /// Drop what waits on this route, or the one notification with this ID
     #[arg(long, value_name = "ROUTE|ID", conflicts_with_all = ["limit", "store", "test", "again"])]
     drop: Option<String>,
+
+    /// Ask the scheduler on this socket [default: $SCHEDRS_SOCKET, or the jobfile's]
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 
     /// How many of the last ones to show
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
@@ -130,7 +135,7 @@ fn ask(
     args: &Args,
     words: impl FnOnce(&Map<String, Value>) -> String,
 ) -> anyhow::Result<ExitCode> {
-    let mut client = request::connect(args.place.jobfile.as_ref(), None)?;
+    let mut client = request::connect(args.place.jobfile.as_ref(), args.socket.as_ref())?;
     let body = client.ask(request).map_err(request::told)?;
     let mut out = anstream::stdout().lock();
     match args.output {
