@@ -5,12 +5,13 @@
 //! failure once, a recovery only if the failure was told. `outbox` gathers [`Notification`]s into
 //! [`Message`]s and says when each is to be tried. `notifier` is both together, as the scheduler's loop
 //! and the simulation use them; `saved` is what of it survives a restart, `log` what has become of
-//! notifications, and `explain` says who was told of a run. `crate::notify` gives a message the form
+//! notifications, `digest` what a route hears of together, and `explain` says who was told of a run. `crate::notify` gives a message the form
 //! that its receiver expects and hands it over. `ping` is what a service that watches a job is told of
 //! each run, and `pings` when. What may stand where a route leads is in `url` and
 //! `address`.
 
 pub mod address;
+pub mod digest;
 pub mod explain;
 pub mod log;
 pub mod notifier;
@@ -38,7 +39,7 @@ pub struct Wakeup {
     pub wall: Option<Instant>,
 }
 
-/// One thing to tell of one job (or of none: [`Kind::Test`]) on one route.
+/// One thing to tell of one job (or of none: [`Kind::Test`], [`Kind::Digest`]) on one route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notification {
     /// What names it wherever it goes, the same at each try: letters, digits, `-` and `_`.
@@ -65,6 +66,8 @@ pub struct Notification {
     pub duration: Option<Duration>,
     /// How long runs of the job usually take, where that matters.
     pub usual: Option<Duration>,
+    /// What has become of all jobs of the route, with [`Kind::Digest`].
+    pub digest: Option<Box<digest::Tally>>,
     /// How many attempts it had.
     pub attempts: u32,
     /// What became of it.

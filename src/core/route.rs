@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::command::Command;
 use super::instant::Instant;
-use super::window::Windows;
+use super::window::{TimeOfDay, Windows};
 use super::zone::Zone;
 
 /// What a notification says. In the order in which people are to see them.
@@ -34,13 +34,15 @@ pub enum Kind {
     Skipped,
     /// A run has succeeded.
     Succeeded,
+    /// What has become of all jobs of the route, see [`Route::digest`].
+    Digest,
     /// Somebody tries the route.
     Test,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Failed,
         Kind::StillFailing,
         Kind::Missed,
@@ -52,6 +54,7 @@ impl Kind {
         Kind::Retrying,
         Kind::Skipped,
         Kind::Succeeded,
+        Kind::Digest,
         Kind::Test,
     ];
 
@@ -71,6 +74,11 @@ impl Kind {
     /// What a route hears of that does not say.
     pub const DEFAULT: [Kind; 4] = [Kind::Failed, Kind::Recovered, Kind::Missed, Kind::Overdue];
 
+    /// Whether it is about one job.
+    pub fn is_of_job(self) -> bool {
+        !matches!(self, Kind::Digest | Kind::Test)
+    }
+
     /// The stable word for it.
     pub fn word(self) -> &'static str {
         match self {
@@ -85,6 +93,7 @@ impl Kind {
             Kind::Retrying => "retrying",
             Kind::Skipped => "skipped",
             Kind::Succeeded => "succeeded",
+            Kind::Digest => "digest",
             Kind::Test => "test",
         }
     }
@@ -104,7 +113,12 @@ impl Kind {
             | Kind::Flapping
             | Kind::Slow
             | Kind::Retrying => true,
-            Kind::Steady | Kind::Recovered | Kind::Skipped | Kind::Succeeded | Kind::Test => false,
+            Kind::Steady
+            | Kind::Recovered
+            | Kind::Skipped
+            | Kind::Succeeded
+            | Kind::Digest
+            | Kind::Test => false,
         }
     }
 }
@@ -130,6 +144,8 @@ pub struct Route {
     pub most: usize,
     /// How much of what a run has printed goes along, in bytes: its end.
     pub output: usize,
+    /// It hears of all together at that time, and of nothing by itself.
+    pub digest: Option<TimeOfDay>,
     /// When it rests: what there is to tell then goes at the end of that.
     pub except: Windows,
     /// On whose clocks.
@@ -154,6 +170,7 @@ impl Route {
             pause,
             most,
             output,
+            digest: None,
             except: Windows::default(),
             zone: Zone::utc(),
             fallback: None,
@@ -170,7 +187,7 @@ impl Route {
     pub fn wants(&self, kind: Kind) -> bool {
         match kind {
             Kind::StillFailing | Kind::Flapping | Kind::Steady => self.on.contains(&Kind::Failed),
-            Kind::Test => true,
+            Kind::Digest | Kind::Test => true,
             kind => self.on.contains(&kind),
         }
     }

@@ -26,6 +26,46 @@ pub(crate) const FORMS: &str = "\"22:00..07:00\", \"sat..sun\", \"fri 18:00..mon
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(Box<[(Box<str>, Window)]>);
 
+/// A time of some days of the week: `08:00`, `mon..fri 08:00`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeOfDay {
+    text: Box<str>,
+    /// A bit for each day, Monday is the first.
+    days: u8,
+    /// In seconds.
+    time: i64,
+}
+
+/// How one may be written, after "such as".
+pub(crate) const TIMES: &str = "\"08:00\" or \"mon..fri 08:00\"";
+
+impl TimeOfDay {
+    /// Reads it.
+    pub(crate) fn read(text: &str) -> Option<TimeOfDay> {
+        let (days, at) = match text.trim().split_once(' ') {
+            Some((days, at)) => (days_of_week(days)?, at),
+            None => (0x7f, text),
+        };
+        let time = time(at.trim()).filter(|time| *time < DAY)?;
+        Some(TimeOfDay { text: text.into(), days, time })
+    }
+
+    /// How it was written.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The first such time after that one.
+    pub(crate) fn next_after(&self, at: Instant, zone: &Zone) -> Instant {
+        let today = zone.wall_of(at).div_euclid(DAY);
+        let is_one = |day: &i64| self.days >> civil::weekday(*day) & 1 == 1;
+        // The clocks may have been set back over midnight.
+        let days = (today - 1..today + 9).filter(is_one);
+        let mut times = days.map(|day| zone.instant_of(day * DAY + self.time));
+        times.find(|time| *time > at).unwrap_or(Instant::MAX)
+    }
+}
+
 /// One of them. All times are in seconds on the clocks of the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Window {

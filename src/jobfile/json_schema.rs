@@ -203,11 +203,15 @@ fn notify() -> Value {
             "gather": described("How long to wait for more before a message", duration()),
             "pause": described("The least time between two messages", duration()),
             "output": described("How much of a run's output goes along", size()),
+            "digest": described(
+                "One message a day at this time, as 08:00 or mon..fri 08:00, and nothing else",
+                text(),
+            ),
             "except": described(
                 "When it rests, as 22:00..07:00 or sat..sun: what there is to tell waits until then",
                 strings(0),
             ),
-            "timezone": described("The zone of `except`; by default, the scheduler's", text()),
+            "timezone": described("The zone of `except` and `digest`; by default, the scheduler's", text()),
             "fallback": described("The route for what cannot be delivered here", text()),
             "ca_file": described(
                 "Certificates of authorities to trust beside the machine's",

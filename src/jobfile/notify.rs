@@ -12,7 +12,7 @@ use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
 use crate::core::notify::url::Url;
 use crate::core::notify::{Kind, Route, Secret, Service, Smtp};
-use crate::core::window::{FORMS, Windows};
+use crate::core::window::{FORMS, TIMES, TimeOfDay, Windows};
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Problems, Span};
 
@@ -20,8 +20,9 @@ use crate::problem::{Place, Problem, Problems, Span};
 pub(super) const SERVICES: [&str; 9] =
     ["webhook", "slack", "discord", "ntfy", "gotify", "telegram", "pagerduty", "mail", "command"];
 /// Those that may stand beside every service.
-const COMMON: [&str; 9] =
-    ["on", "after", "again", "gather", "pause", "output", "except", "timezone", "fallback"];
+const COMMON: [&str; 10] = [
+    "on", "after", "again", "gather", "pause", "output", "digest", "except", "timezone", "fallback",
+];
 /// The most of what a run has printed that goes along.
 const MOST_OUTPUT: u32 = 16 * 1024;
 /// No longer name is needed anywhere.
@@ -240,6 +241,26 @@ fn finish(
     });
     let zone =
         read(parts, "timezone", plain.zone, scope, |value, scope| scope.timezone(value, zones));
+    let digest = read(parts, "digest", None, scope, |value, scope| {
+        let wanted = format!("a time of day such as {TIMES}");
+        let text = scope.string(value, &wanted)?;
+        let digest = TimeOfDay::read(text);
+        if digest.is_none() {
+            scope.error(value.span, format!("\"{text}\" is not {wanted}"));
+        }
+        Some(Some(digest?))
+    });
+    if digest.is_some() {
+        for key in ["on", "after", "again", "output"] {
+            if let Some((span, _)) = parts.beside.get(key) {
+                let help = "for both write two routes, and name both in `notify`";
+                let message =
+                    format!("a route with a digest hears of nothing else: `{key}` has no meaning");
+                scope.error_help(*span, message, help);
+                parts.good = false;
+            }
+        }
+    }
     let except = read(parts, "except", plain.except, scope, windows);
     let place = parts.beside.get("fallback").map(|(_, value)| scope.place(value.span));
     let fallback = read(parts, "fallback", None, scope, |value, scope| {
@@ -262,6 +283,7 @@ fn finish(
         pause,
         most,
         output,
+        digest,
         except,
         zone,
         fallback,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::line::within;
 use crate::core::instant::Instant;
+use crate::core::notify::digest::Tally;
 use crate::core::notify::{Kind, Message, Notification};
 use crate::core::outcome::{Outcome, Reached};
 use crate::core::{sort, words};
@@ -164,7 +165,7 @@ fn predicate(notification: &Notification, context: &Context<'_>) -> String {
             Some(took) => format!("succeeded after {}", words::elapsed(took)),
             None => "succeeded".to_owned(),
         },
-        Kind::Test => "is only a test".to_owned(),
+        Kind::Digest | Kind::Test => "is only a test".to_owned(),
     }
 }
 
@@ -172,13 +173,60 @@ fn predicate(notification: &Notification, context: &Context<'_>) -> String {
 pub(crate) fn headline(notification: &Notification, context: &Context<'_>) -> String {
     match notification.kind {
         Kind::Test => "test: schedrs can reach you here".to_owned(),
+        Kind::Digest => digest(notification.digest.as_deref()),
         _ => format!("{} {}", label(notification), predicate(notification, context)),
     }
+}
+
+/// What a digest says first: `3 runs failed, 480 succeeded; 2 jobs fail now`.
+fn digest(tally: Option<&Tally>) -> String {
+    let Some(tally) = tally else { return "digest".to_owned() };
+    let succeeded = tally.succeeded;
+    let mut parts = vec![match (tally.failed, succeeded) {
+        (0, 0) => "no runs".to_owned(),
+        (0, _) => format!("all is well: {} succeeded", count(succeeded, "run", "runs")),
+        (failed, _) => format!("{} failed, {succeeded} succeeded", count(failed, "run", "runs")),
+    }];
+    if tally.missed > 0 {
+        parts.push(format!("{} missed", count(tally.missed, "due time", "due times")));
+    }
+    match tally.failing.len() as u64 {
+        0 => {}
+        1 => parts.push("1 job fails now".to_owned()),
+        failing => parts.push(format!("{failing} jobs fail now")),
+    }
+    parts.join("; ")
+}
+
+/// What it says besides.
+fn digest_lines(tally: &Tally, time: impl Fn(Instant) -> String) -> Vec<String> {
+    const MOST: usize = 20;
+    let mut lines = vec![format!("since {}", time(Instant::from_micros(tally.since)))];
+    let more = |all: usize| (all > MOST).then(|| format!("and {} more", all - MOST));
+    for (job, (runs, since)) in tally.failing.iter().take(MOST) {
+        let (job, since) = (shown(job, LONGEST_NAME), time(Instant::from_micros(*since)));
+        let times = count(u64::from(*runs), "time", "times in a row");
+        lines.push(format!("fails: {job}, {times}, since {since}"));
+    }
+    lines.extend(more(tally.failing.len()));
+    for (job, missed) in tally.missed_by.iter().take(MOST) {
+        let times = count(*missed, "due time", "due times");
+        lines.push(format!("missed: {}, {times}", shown(job, LONGEST_NAME)));
+    }
+    lines.extend(more(tally.missed_by.len()));
+    for (job, run, took) in tally.slowest() {
+        let (job, took) = (shown(job, LONGEST_NAME), words::elapsed(took));
+        lines.push(format!("slowest: {job}, run {run}, {took}"));
+    }
+    lines
 }
 
 /// What is known besides, a line each.
 pub(super) fn details(notification: &Notification, context: &Context<'_>) -> Vec<String> {
     let time = |at| time(at, &notification.job, context);
+    if let Some(tally) = &notification.digest {
+        return digest_lines(tally, time);
+    }
     let mut lines = Vec::new();
     let is_of_run = notification.run.is_some();
     let mut parts = Vec::new();
@@ -210,7 +258,7 @@ fn mark(kind: Kind) -> char {
     match kind {
         Kind::Failed | Kind::StillFailing | Kind::Flapping => '✗',
         Kind::Missed | Kind::Overdue | Kind::Slow => '!',
-        Kind::Steady | Kind::Recovered | Kind::Succeeded | Kind::Test => '✓',
+        Kind::Steady | Kind::Recovered | Kind::Succeeded | Kind::Digest | Kind::Test => '✓',
         Kind::Retrying => '…',
         Kind::Skipped => '-',
     }
@@ -230,6 +278,7 @@ fn plural(kind: Kind) -> &'static str {
         Kind::Retrying => "retrying",
         Kind::Skipped => "skipped",
         Kind::Succeeded => "succeeded",
+        Kind::Digest => "digest",
         Kind::Test => "test",
     }
 }

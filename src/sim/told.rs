@@ -2,7 +2,7 @@
 
 use super::Observer;
 use crate::core::event::Action;
-use crate::core::instant::{Instant, Now};
+use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::JobSet;
 use crate::core::notify::Message;
 use crate::core::notify::notifier::{Effect, Notifier};
@@ -30,6 +30,7 @@ impl Told {
     /// there.
     pub fn new(set: &JobSet, from: Instant) -> Told {
         let mut notifier = Notifier::new("", "", set.settings.routes.to_vec());
+        notifier.begin(Now { wall: from, mono: Mono::default() });
         for job in set.jobs.iter().filter(|job| !job.options.paused) {
             notifier.expect(job, from);
         }

@@ -289,6 +289,26 @@ fn what_would_be_told() {
             "Tue 2026-12-01 07:00:01 +00:00  ops  flaky works again after 3 failures in 3h",
         ]
     );
+    let daily = TO_FILE.replace("gather", "digest = '08:00'\ngather");
+    bench.write("daily.toml", &format!("[scheduler]\ntimezone = 'UTC'\n{daily}{FLAKY}"));
+    let out = bench.out(&[
+        "simulate",
+        "daily.toml",
+        "--notify",
+        "--from",
+        "2026-12-01",
+        "--until",
+        "2026-12-03",
+        "--failing",
+        "flaky=2026-12-01T03:30..2026-12-01T06:30",
+    ]);
+    let lines: Vec<&str> = out.lines().collect();
+    let [first, second] = lines[..] else { panic!("{out}") };
+    assert!(
+        first.starts_with("Tue 2026-12-01 08:00:0") && first.contains("3 runs failed, "),
+        "{out}"
+    );
+    assert!(second.contains("all is well: 24 runs succeeded"), "{out}");
     let json = bench.out(&[
         "simulate",
         "--notify",

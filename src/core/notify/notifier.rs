@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::digest::Tally;
 use super::log::{Book, Ends, Told};
 use super::outbox::{Done, End, NotFound, Outbox, Tried, Waiting, is_beginning};
 use super::saved::{self, Saved};
@@ -21,11 +22,13 @@ use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 
 /// The lists of a store in which a notifier keeps what is to survive.
-pub const LISTS: [&str; 3] = [OUTBOX, STATES, TOLD];
+pub const LISTS: [&str; 4] = [OUTBOX, STATES, TOLD, DIGESTS];
 /// What is to be sent: by the id of the notification.
 pub const OUTBOX: &str = "notify.outbox";
 /// What was told of jobs: by route and job.
 pub const STATES: &str = "notify.state";
+/// What digests will say: by route and host.
+pub const DIGESTS: &str = "notify.digest";
 /// What has become of notifications: by time and id.
 pub const TOLD: &str = "notify.told";
 
@@ -95,6 +98,8 @@ pub struct Notifier {
     /// Jobs of which a success is expected: until when.
     expected: HashMap<Box<str>, (Instant, Arc<Job>)>,
     deadlines: BTreeSet<(Instant, Box<str>)>,
+    /// What the digests of routes will say.
+    tallies: BTreeMap<Box<str>, Tally>,
 }
 
 impl Notifier {
@@ -122,6 +127,14 @@ impl Notifier {
             match list {
                 STATES => self.restore_state(&key, &value),
                 TOLD => self.book.restore(key),
+                DIGESTS => {
+                    let (route, host) = state::of_key(&key).unwrap_or_default();
+                    if host == &*self.host
+                        && let Ok(tally) = serde_json::from_str(&value)
+                    {
+                        self.tallies.insert(route.into(), tally);
+                    }
+                }
                 OUTBOX => {
                     let Some(saved) = Saved::of_json(&key, &value) else { continue };
                     if saved.host != self.host {
@@ -143,6 +156,77 @@ impl Notifier {
             }
         }
         effects
+    }
+
+    /// Digests begin to be counted, unless they were by an earlier scheduler.
+    pub fn begin(&mut self, now: Now) -> Vec<Effect> {
+        let (routes, mut effects) = (&self.routes, Vec::new());
+        let has_digest = |name: &str| routes.get(name).is_some_and(|it| it.digest.is_some());
+        let host = &self.host;
+        self.tallies.retain(|name, _| {
+            let stays = has_digest(name);
+            if !stays {
+                effects.push(Effect::Write(DIGESTS, state::key(name, host), None));
+            }
+            stays
+        });
+        let new = routes.values().filter(|route| route.digest.is_some());
+        let new: Vec<Box<str>> = new.map(|route| route.name.clone()).collect();
+        for name in
+            new.into_iter().filter(|name| !self.tallies.contains_key(name)).collect::<Vec<_>>()
+        {
+            self.tallies.insert(name.clone(), Tally::new(now.wall));
+            effects.push(self.write_tally(&name));
+        }
+        effects
+    }
+
+    fn write_tally(&self, route: &str) -> Effect {
+        let tally = self.tallies.get(route);
+        let text = tally.map(|tally| serde_json::to_string(tally).unwrap_or_default().into());
+        Effect::Write(DIGESTS, state::key(route, &self.host), text)
+    }
+
+    /// When the digest of a route is due.
+    fn digest_at(&self, name: &str) -> Option<Instant> {
+        let (route, tally) = (self.routes.get(name)?, self.tallies.get(name)?);
+        let since = Instant::from_micros(tally.since);
+        Some(route.digest.as_ref()?.next_after(since, &route.zone))
+    }
+
+    /// Posts the digests that are due.
+    fn digest(&mut self, now: Now, effects: &mut Vec<Effect>) {
+        let is_due = |name: &&Box<str>| self.digest_at(name).is_some_and(|at| at <= now.wall);
+        let due: Vec<Box<str>> = self.tallies.keys().filter(is_due).cloned().collect();
+        for name in due {
+            let Some(tally) = self.tallies.get_mut(&name) else { continue };
+            let tally = tally.end(now.wall);
+            effects.push(self.write_tally(&name));
+            let since = tally.since.to_le_bytes();
+            let parts = [self.seed.as_bytes(), name.as_bytes(), b"digest", &since[..]];
+            let about = About::at(Instant::from_micros(tally.since));
+            let notification = Notification {
+                id: saved::id(&parts),
+                kind: Kind::Digest,
+                job: "".into(),
+                name: None,
+                run: None,
+                due: about.due,
+                last_due: now.wall,
+                count: tally.runs(),
+                at: now.wall,
+                started: None,
+                duration: None,
+                usual: None,
+                digest: Some(Box::new(tally)),
+                attempts: 0,
+                outcome: None,
+                streak: 0,
+                since: None,
+                output: None,
+            };
+            self.post(&name, notification, false, now, effects);
+        }
     }
 
     fn restore_state(&mut self, key: &str, value: &str) {
@@ -174,6 +258,7 @@ impl Notifier {
             });
         }
         self.states.retain(|_, states| !states.is_empty());
+        effects.extend(self.begin(now));
         effects
     }
 
@@ -253,6 +338,13 @@ impl Notifier {
         if event == JobEvent::Succeeded {
             self.expect(job, now.wall);
         }
+        let mut effects = Vec::new();
+        for name in &job.options.notify {
+            if let Some(tally) = self.tallies.get_mut(name) {
+                tally.count(record, streak);
+                effects.push(self.write_tally(name));
+            }
+        }
         let about = About {
             run: record.run,
             due: record.due,
@@ -265,7 +357,8 @@ impl Notifier {
             outcome: Some(outcome.clone()),
             streak,
         };
-        self.tell(now, job, event, &about, awaits_output)
+        effects.extend(self.tell(now, job, event, &about, awaits_output));
+        effects
     }
 
     /// A run takes longer than it should.
@@ -291,7 +384,8 @@ impl Notifier {
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
         for name in &job.options.notify {
-            let Some(route) = self.routes.get(name) else { continue };
+            let route = self.routes.get(name).filter(|route| route.digest.is_none());
+            let Some(route) = route else { continue };
             let is_known = self.states.get(&job.id).is_some_and(|it| it.contains_key(name));
             // Nearly always all is well, and that is no news.
             if event == JobEvent::Succeeded && !is_known && !route.wants(Kind::Succeeded) {
@@ -351,6 +445,7 @@ impl Notifier {
             started: about.started,
             duration: about.duration,
             usual: about.usual,
+            digest: None,
             attempts: about.attempts,
             outcome: about.outcome.clone(),
             streak: about.streak.runs,
@@ -400,7 +495,13 @@ impl Notifier {
         self.forget_deadline(job);
         let states = self.states.remove(job).unwrap_or_default();
         let routes = states.keys();
-        routes.map(|route| Effect::Write(STATES, state::key(route, job), None)).collect()
+        let mut effects: Vec<Effect> =
+            routes.map(|route| Effect::Write(STATES, state::key(route, job), None)).collect();
+        let changed =
+            self.tallies.iter_mut().filter_map(|(name, it)| it.forget(job).then_some(name));
+        let changed: Vec<Box<str>> = changed.cloned().collect();
+        effects.extend(changed.iter().map(|name| self.write_tally(name)));
+        effects
     }
 
     /// A notification that has ended is to be sent once more: `entry` is what [`TOLD`] has of it. Answers its
@@ -450,7 +551,8 @@ impl Notifier {
     pub fn next_wakeup(&self) -> Wakeup {
         let Wakeup { mono, wall } = self.outbox.next_wakeup(&self.routes);
         let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
-        Wakeup { mono, wall: [wall, deadline].into_iter().flatten().min() }
+        let digest = self.tallies.keys().filter_map(|name| self.digest_at(name)).min();
+        Wakeup { mono, wall: [wall, deadline, digest].into_iter().flatten().min() }
     }
 
     /// Does what is due.
@@ -463,6 +565,7 @@ impl Notifier {
             let Some((_, job)) = self.expected.remove(&job) else { continue };
             effects.extend(self.tell(now, &job, JobEvent::Overdue, &About::at(deadline), false));
         }
+        self.digest(now, &mut effects);
         let (messages, moved) = self.outbox.due(&self.routes, now);
         self.end(moved, now, &mut effects);
         effects.extend(messages.into_iter().map(Effect::Send));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::Tally;
 use super::{Kind, Notification};
 use crate::core::event::RunId;
 use crate::core::instant::{Instant, duration_micros};
@@ -43,6 +44,8 @@ pub(crate) struct Written {
     duration: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usual: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Box<Tally>>,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<Outcomes>,
@@ -112,6 +115,7 @@ impl Written {
             started,
             duration,
             usual,
+            digest,
             attempts,
             outcome,
             streak,
@@ -132,6 +136,7 @@ impl Written {
             started: started.map(Instant::micros),
             duration: duration.map(|duration| duration_micros(duration).max(0) as u64),
             usual: usual.map(|usual| duration_micros(usual).max(0) as u64),
+            digest: digest.clone(),
             attempts: *attempts,
             outcome: outcome.as_ref().map(Outcomes::of),
             streak: *streak,
@@ -156,6 +161,7 @@ impl Written {
             started: it.started.map(Instant::from_micros),
             duration: it.duration.map(Duration::from_micros),
             usual: it.usual.map(Duration::from_micros),
+            digest: it.digest,
             attempts: it.attempts,
             outcome: it.outcome.and_then(Outcomes::outcome),
             streak: it.streak,
@@ -204,6 +210,7 @@ mod tests {
             started: Some(at(4)),
             duration: Some(Duration::from_micros(5)),
             usual: Some(Duration::from_micros(9)),
+            digest: Some(Box::new(Tally { failed: 3, ..Tally::default() })),
             attempts: 6,
             outcome,
             streak: 7,

@@ -82,6 +82,26 @@ fn when_clocks_change() {
 }
 
 #[test]
+fn times_of_day() {
+    let zone = berlin();
+    // (a time of day, after that, the next; 2026-12-21 is a Monday)
+    let rows = [
+        ("08:00", "2026-12-21 07:59", "2026-12-21 08:00"),
+        ("08:00", "2026-12-21 08:00", "2026-12-22 08:00"),
+        ("mon..fri 08:00", "2026-12-25 09:00", "2026-12-28 08:00"),
+        ("sun 00:00", "2026-12-21 00:00", "2026-12-27 00:00"),
+        ("02:30", "2027-03-28 00:00", "2027-03-28 03:00"),
+    ];
+    for (text, after, next) in rows {
+        let time = TimeOfDay::read(text).unwrap();
+        assert_eq!(time.next_after(at(after, &zone), &zone), at(next, &zone), "{text} {after}");
+    }
+    for text in ["", "8:00", "24:00", "daily 08:00", "08:00 mon", "mon"] {
+        assert_eq!(TimeOfDay::read(text), None, "{text}");
+    }
+}
+
+#[test]
 fn what_is_no_window() {
     let begins = "it has a beginning and no end";
     let rows = [

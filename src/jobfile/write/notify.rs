@@ -38,6 +38,9 @@ pub(super) fn route(route: &Route, zone: &Zone, secrets: Secrets) -> Map<String,
     if route.output != habit.output {
         add("output", size::written(route.output as u64).into());
     }
+    if let Some(digest) = &route.digest {
+        add("digest", digest.text().into());
+    }
     if !route.except.is_empty() {
         let texts: Vec<Value> = route.except.texts().map(Value::from).collect();
         add("except", texts.into());

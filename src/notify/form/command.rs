@@ -63,7 +63,7 @@ fn of_one(first: &Notification, context: &Context<'_>) -> Vec<(&'static str, Str
     let zone = (context.zone)(&first.job);
     let time = |at| words::rfc3339(at, &zone);
     let mut all = vec![("KIND", first.kind.word().to_owned())];
-    if first.kind == Kind::Test {
+    if !first.kind.is_of_job() {
         return all;
     }
     all.push(("JOB", first.job.to_string()));
@@ -77,7 +77,10 @@ fn of_one(first: &Notification, context: &Context<'_>) -> Vec<(&'static str, Str
     all.extend(first.run.map(|_| ("ATTEMPTS", first.attempts.to_string())));
     all.extend(first.started.map(|at| ("STARTED", time(at))));
     if let Some((started, took)) = first.started.zip(first.duration) {
-        all.push(("ENDED", time(started.plus(took))));
+        // What is slow goes on.
+        if first.kind != Kind::Slow {
+            all.push(("ENDED", time(started.plus(took))));
+        }
         all.push(("DURATION", format!("{:.3}", took.as_secs_f64())));
     }
     if first.streak > 0 {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::super::context::Context;
 use super::super::text;
 use crate::core::instant::Instant;
+use crate::core::notify::digest::Tally;
 use crate::core::notify::{Kind, Notification};
 use crate::core::outcome::Outcome;
 use crate::core::words;
@@ -52,6 +53,8 @@ pub(super) struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     usual_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
     /// How many runs have failed in a row.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -76,7 +79,7 @@ impl<'a> Data<'a> {
         let zone = (context.zone)(&notification.job);
         let time = |at: Instant| words::rfc3339(at, &zone);
         // A test is of no job.
-        let real = (notification.kind != Kind::Test).then_some(notification);
+        let real = notification.kind.is_of_job().then_some(notification);
         let outcome = notification.outcome.as_ref();
         let (started, duration) = (notification.started, notification.duration);
         let millis =
@@ -106,11 +109,50 @@ impl<'a> Data<'a> {
             ended: ended.map(|(started, took)| time(started.plus(took))),
             duration_ms: started.and(duration).map(millis),
             usual_ms: notification.usual.map(millis),
+            digest: notification.digest.as_deref().map(|tally| Digest::of(tally, &time)),
             attempts: notification.run.map(|_| notification.attempts),
             streak: Some(notification.streak).filter(|streak| *streak > 0),
             since: notification.since.map(time),
             output: output.filter(|output| !output.is_empty()),
             more,
+        }
+    }
+}
+
+/// What has become of all jobs of a route.
+#[derive(Debug, Serialize)]
+struct Digest {
+    since: String,
+    succeeded: u64,
+    failed: u64,
+    missed: u64,
+    skipped: u64,
+    failing: Vec<String>,
+    slowest: Vec<Slowest>,
+}
+
+#[derive(Debug, Serialize)]
+struct Slowest {
+    job: String,
+    run: u64,
+    duration_ms: u64,
+}
+
+impl Digest {
+    fn of(tally: &Tally, time: &dyn Fn(Instant) -> String) -> Digest {
+        let slowest = tally.slowest().map(|(job, run, took)| Slowest {
+            job: job.to_owned(),
+            run,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        });
+        Digest {
+            since: time(Instant::from_micros(tally.since)),
+            succeeded: tally.succeeded,
+            failed: tally.failed,
+            missed: tally.missed,
+            skipped: tally.skipped,
+            failing: tally.failing.keys().cloned().collect(),
+            slowest: slowest.collect(),
         }
     }
 }
@@ -129,6 +171,7 @@ pub(super) fn event(kind: Kind) -> &'static str {
         Kind::Retrying => "run.retrying",
         Kind::Skipped => "run.skipped",
         Kind::Succeeded => "run.succeeded",
+        Kind::Digest => "schedrs.digest",
         Kind::Test => "test",
     }
 }

@@ -104,7 +104,7 @@ fn written(
     add("Precedence", "bulk");
     if let Some(only) = only {
         add("X-Schedrs-Kind", only.kind.word());
-        if only.kind != Kind::Test {
+        if only.kind.is_of_job() {
             add("X-Schedrs-Job", &only.job);
         }
         if let Some(outcome) = &only.outcome {

@@ -37,7 +37,7 @@ pub(super) fn form(
     }
     let (action, severity) = match notification.kind {
         Kind::Recovered | Kind::Steady | Kind::Succeeded => ("resolve", "info"),
-        Kind::Skipped | Kind::Test => ("trigger", "info"),
+        Kind::Skipped | Kind::Digest | Kind::Test => ("trigger", "info"),
         Kind::Retrying | Kind::Slow => ("trigger", "warning"),
         Kind::Failed | Kind::StillFailing | Kind::Missed | Kind::Overdue | Kind::Flapping => {
             ("trigger", "error")
@@ -63,7 +63,8 @@ pub(super) fn form(
 
 /// The same for all that is said of a job, but for runs that are slow.
 fn dedup_key(host: &str, notification: &Notification) -> String {
-    let job = if notification.kind == Kind::Test { "test" } else { &notification.job };
+    let is_of_job = notification.kind.is_of_job();
+    let job = if is_of_job { &*notification.job } else { notification.kind.word() };
     // Nobody says when that is over, and it says nothing of whether the job fails.
     let slow = if notification.kind == Kind::Slow { "/slow" } else { "" };
     let key = format!("schedrs/{host}/{job}{slow}");

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::core::event::RunId;
+use crate::core::notify::digest::Tally;
 use crate::core::outcome::{MissReason, SkipReason};
 use crate::core::zone::Zone;
 use crate::notify::secret::Secrets;
@@ -33,6 +34,7 @@ pub(crate) fn notification(kind: Kind, outcome: Option<Outcome>) -> Notification
         started: Some(Instant::from_secs(NIGHT + 1)),
         duration: Some(Duration::from_millis(12_400)),
         usual: None,
+        digest: None,
         attempts: 1,
         outcome,
         streak: 1,
@@ -147,6 +149,26 @@ fn the_first_line() {
                 ..notification(Kind::Slow, None)
             },
             "backup still runs after 45m: longer than `warn_after`",
+        ),
+        (
+            Notification {
+                digest: Some(Box::new(Tally {
+                    failed: 1,
+                    succeeded: 480,
+                    missed: 2,
+                    failing: [("backup".to_owned(), (1, 0))].into(),
+                    ..Tally::default()
+                })),
+                ..notification(Kind::Digest, None)
+            },
+            "1 run failed, 480 succeeded; 2 due times missed; 1 job fails now",
+        ),
+        (
+            Notification {
+                digest: Some(Box::new(Tally { succeeded: 480, ..Tally::default() })),
+                ..notification(Kind::Digest, None)
+            },
+            "all is well: 480 runs succeeded",
         ),
         (notification(Kind::Test, None), "test: schedrs can reach you here"),
     ];

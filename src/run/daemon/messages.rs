@@ -119,6 +119,13 @@ impl Messages {
         facts
     }
 
+    /// Begins, once that is known.
+    pub(super) fn begin(&mut self, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.begin(now);
+        self.wakeup = None;
+        self.perform(effects, now)
+    }
+
     /// Successes that are expected, as far as is known when a scheduler starts.
     pub(super) fn expect_all(
         &mut self,

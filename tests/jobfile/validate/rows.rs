@@ -632,6 +632,16 @@ fn routes() {
                 "3:10: error: expected an array of windows such as \"22:00..07:00\"",
                 "",
             ),
+            (
+                r("mail = 'root'\ndigest = 'daily 08:00'"),
+                "3:10: error: \"daily 08:00\" is not a time of day such as",
+                "",
+            ),
+            (
+                r("mail = 'root'\ndigest = '08:00'\nagain = '1h'"),
+                "4:1: error: a route with a digest hears of nothing else: `again` has no meaning",
+                "two routes",
+            ),
             (r("mail = 'root'\nexcept = ['sat', 7]"), "3:18: error: expected a window such as", ""),
             (
                 r("mail = 'root'\nexcept = ['sat', '22..7']"),

@@ -8,6 +8,7 @@ use crate::core::notify::{Secret, Service};
 use crate::core::outcome::MissReason;
 use crate::core::streak::Streaks;
 use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::window::TimeOfDay;
 use crate::core::zone::Zone;
 
 fn now(secs: u64) -> Now {
@@ -84,6 +85,7 @@ impl Store {
         for list in LISTS {
             notifier.restore(list, self.list(list), at);
         }
+        notifier.begin(at);
         notifier
     }
 }
@@ -358,7 +360,75 @@ fn what_other_hosts_are_to_send_is_theirs() {
     assert_eq!(store.list(OUTBOX).len(), 1);
 }
 
+fn daily() -> Route {
+    // The first is 6,400 s after the beginning: at 2023-11-15 00:00.
+    Route { digest: TimeOfDay::read("00:00"), ..hook("ops") }
+}
+
+#[test]
+fn a_digest_says_what_has_become_of_all() {
+    let mut store = Store::default();
+    let mut notifier = store.restore(vec![daily()], now(0));
+    assert_eq!(notifier.next_wakeup().wall, Some(now(6400).wall));
+    let (backup, report) = (job("backup", |_| ()), job("report", |_| ()));
+    let late = Outcome::Missed(MissReason::Late(Duration::from_secs(4000)));
+    for (at, job, outcome) in [
+        (1, &backup, Outcome::Succeeded),
+        (2, &backup, Outcome::Failed(3)),
+        (3, &report, Outcome::TimedOut),
+        (4, &report, late),
+        (5, &report, Outcome::Succeeded),
+    ] {
+        let others = store.take(hear(&mut notifier, now(at), &record(job, at, outcome, at), true));
+        assert_eq!((others, store.list(OUTBOX).len()), (Vec::new(), 0));
+    }
+    assert_eq!(notifier.wake(now(6399)), []);
+    // It is known to the next scheduler, which is there a little late.
+    let mut notifier = store.restore(vec![daily()], now(7000));
+    let message = messages(store.take(notifier.wake(now(7000)))).remove(0);
+    let digest = message.notifications[0].digest.as_deref().unwrap();
+    assert_eq!((digest.succeeded, digest.failed, digest.missed, digest.runs()), (2, 2, 1, 4));
+    let failing: Vec<&str> = digest.failing.keys().map(String::as_str).collect();
+    assert_eq!((failing, digest.missed_by.len(), digest.slowest.len()), (vec!["backup"], 1, 4));
+    store.take(notifier.tried(&message, &[sent(&message)], now(7001)));
+    // The next one is of the day after, and knows what still fails.
+    assert_eq!(notifier.next_wakeup().wall, Some(now(6400 + 86_400).wall));
+    let message = messages(store.take(notifier.wake(now(6400 + 86_400)))).remove(0);
+    let digest = message.notifications[0].digest.as_deref().unwrap();
+    assert_eq!((digest.runs(), digest.failing.len()), (0, 1));
+    // A route without one again has none.
+    store.take(notifier.set_routes(vec![hook("ops")], now(100_000)));
+    assert!(store.list(DIGESTS).is_empty() && notifier.next_wakeup().wall.is_none());
+}
+
 proptest! {
+    /// Whatever happens, and whenever the scheduler is killed: digests together count each run once.
+    #[test]
+    fn digests_count_each_once(steps in proptest::collection::vec((0u8..4, 0u64..30_000), 1..60)) {
+        let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+        let mut notifier = store.restore(vec![daily()], now(0));
+        store.take(notifier.begin(now(0)));
+        let (mut at, mut runs, mut counted) = (0, 0, 0);
+        for (step, pause) in steps.into_iter().chain([(3, 86_400)]) {
+            at += pause;
+            match step {
+                0 | 1 => {
+                    runs += 1;
+                    let outcome = if step == 0 { Outcome::Failed(1) } else { Outcome::Succeeded };
+                    store.take(hear(&mut notifier, now(at), &record(&backup, at, outcome, at), false));
+                }
+                2 => notifier = store.restore(vec![daily()], now(at)),
+                _ => {
+                    for message in messages(store.take(notifier.wake(now(at)))) {
+                        counted += message.notifications.iter().map(|it| it.count).sum::<u64>();
+                        store.take(notifier.tried(&message, &[sent(&message)], now(at)));
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(counted, runs);
+    }
+
     /// Killed at any moment, with any answers lost: each failure that is to be told is told at least
     /// once, and again only under the same id.
     #[test]

@@ -57,7 +57,7 @@ fn letter(kind: Kind) -> char {
         Kind::Skipped => 'K',
         Kind::Succeeded => 'S',
         Kind::Slow => 'L',
-        Kind::Test => '?',
+        Kind::Digest | Kind::Test => '?',
     }
 }
 
