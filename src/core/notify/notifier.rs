@@ -170,11 +170,10 @@ impl Notifier {
             }
             stays
         });
+        let known = &self.tallies;
         let new = routes.values().filter(|route| route.digest.is_some());
-        let new: Vec<Box<str>> = new.map(|route| route.name.clone()).collect();
-        for name in
-            new.into_iter().filter(|name| !self.tallies.contains_key(name)).collect::<Vec<_>>()
-        {
+        let new = new.map(|route| &route.name).filter(|name| !known.contains_key(*name));
+        for name in new.cloned().collect::<Vec<_>>() {
             self.tallies.insert(name.clone(), Tally::new(now.wall));
             effects.push(self.write_tally(&name));
         }
@@ -196,8 +195,9 @@ impl Notifier {
 
     /// Posts the digests that are due.
     fn digest(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let is_due = |name: &&Box<str>| self.digest_at(name).is_some_and(|at| at <= now.wall);
-        let due: Vec<Box<str>> = self.tallies.keys().filter(is_due).cloned().collect();
+        let is_due = |name: &str| self.digest_at(name).is_some_and(|at| at <= now.wall);
+        let names = self.tallies.keys();
+        let due: Vec<Box<str>> = names.filter(|name| is_due(name)).cloned().collect();
         for name in due {
             let Some(tally) = self.tallies.get_mut(&name) else { continue };
             let tally = tally.end(now.wall);
