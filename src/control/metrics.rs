@@ -308,20 +308,17 @@ impl Text {
         let _ = writeln!(self.0, "{value}");
     }
 
-    fn escaped(&mut self, text: &str) {
-        for part in text.split_inclusive(['\\', '"', '\n']) {
-            match part.strip_suffix(['\\', '"', '\n']) {
-                None => self.0.push_str(part),
-                Some(before) => {
-                    self.0.push_str(before);
-                    self.0.push_str(match part.as_bytes().last() {
-                        Some(b'\\') => "\\\\",
-                        Some(b'"') => "\\\"",
-                        _ => "\\n",
-                    });
-                }
-            }
+    fn escaped(&mut self, mut text: &str) {
+        while let Some(at) = memchr::memchr3(b'\\', b'"', b'\n', text.as_bytes()) {
+            self.0.push_str(&text[..at]);
+            self.0.push_str(match text.as_bytes()[at] {
+                b'\\' => "\\\\",
+                b'"' => "\\\"",
+                _ => "\\n",
+            });
+            text = &text[at + 1..];
         }
+        self.0.push_str(text);
     }
 
     fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
@@ -446,21 +443,28 @@ impl Text {
         let name = "schedrs_job_runs_total";
         let help = "What has become of due times of the job since the scheduler was started.";
         self.head(name, "counter", help);
-        for job in jobs {
+        // Each job has ten series: what is the same in all of them is written once.
+        let labels = jobs.iter().map(|job| {
+            let mut label = Text("job_name=\"".to_owned());
+            label.escaped(&job.id);
+            label.0
+        });
+        let labels: Vec<String> = labels.collect();
+        for (job, label) in jobs.iter().zip(&labels) {
             for (outcome, count) in [
                 ("succeeded", job.succeeded),
                 ("failed", job.failed),
                 ("missed", job.missed),
                 ("skipped", job.skipped),
             ] {
-                self.sample(name, &[("job_name", &job.id), ("outcome", outcome)], count);
+                let _ = writeln!(self.0, "{name}{{{label}\",outcome=\"{outcome}\"}} {count}");
             }
         }
         let past = PAST.iter().filter(|_| !past_unknown);
         for (name, help, number) in past.chain(&NOW) {
             self.head(name, "gauge", help);
-            for job in jobs {
-                self.sample(name, &[("job_name", &job.id)], number(job));
+            for (job, label) in jobs.iter().zip(&labels) {
+                let _ = writeln!(self.0, "{name}{{{label}\"}} {}", number(job));
             }
         }
     }
@@ -481,12 +485,14 @@ mod tests {
     #[test]
     fn a_family_is_in_one_piece() {
         let job = |id: &str| Job { id: id.to_owned(), ..Job::default() };
-        for jobs in [vec![], vec![job("a"), job("b")]] {
+        for jobs in [vec![], vec![job("a"), job("b\"c")]] {
             let (resident_bytes, open_fds) = (Some(1), Some(1));
             let scheduler = Scheduler { resident_bytes, open_fds, ..Scheduler::default() };
             let page = Page { scheduler: Some(scheduler), jobs, ..Page::default() };
             let text = page.text(true);
             assert!(!page.text(false).contains("process_"));
+            let quoted = text.matches("{job_name=\"b\\\"c\"").count();
+            assert_eq!(quoted, if page.jobs.is_empty() { 0 } else { 10 });
             let mut families: Vec<&str> = Vec::new();
             for line in text.lines() {
                 if let Some(rest) = line.strip_prefix("# HELP ") {
