@@ -11,7 +11,12 @@
 //! longer as a thread: another takes its place, so that no other job notices. The loop may give up a
 //! start ([`Executor::give_up`]). Its child is then killed, which ends most hangs; where it does not,
 //! the thread stays where it is, and should there be a process one day, it is killed at once.
+//!
+//! There are threads as long as there is something to start: the first start brings one, and who has
+//! had nothing to do for [`IDLE`] leaves.
 
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::collections::VecDeque;
@@ -47,6 +52,10 @@ const MOST_OF_ONE_JOB: usize = 4;
 /// A start that takes longer than this needs another thread in its place. Usually it is a
 /// millisecond.
 pub const SLOW: Duration = Duration::from_millis(50);
+
+/// Who has had nothing to start for so long is not needed for a while. Long enough that a job each
+/// minute finds its thread; a new one costs its start a tenth of a millisecond.
+const IDLE: Duration = Duration::from_secs(300);
 
 /// How long a start may wait for a thread when all of [`MOST`] hang.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -127,13 +136,14 @@ pub struct Slow {
 #[derive(Debug)]
 pub struct Executor {
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// What the threads share with everybody.
 struct Shared {
     world: Arc<World>,
     report: Box<dyn Fn(Report) + Send + Sync>,
+    /// After how long without a start a thread leaves.
+    idle: Duration,
     state: Mutex<State>,
     /// There is a start, a child has ended, or the end has come.
     more: Condvar,
@@ -146,6 +156,8 @@ struct State {
     /// With the time since when they wait.
     starts: VecDeque<(Mono, Start)>,
     seats: Vec<Seat>,
+    /// Those that have not been joined.
+    threads: Vec<JoinHandle<()>>,
     /// How many threads there have been.
     number: usize,
     closed: bool,
@@ -157,6 +169,8 @@ struct Seat {
     progress: Arc<Progress>,
     /// The start that it is busy with.
     held: Option<Held>,
+    /// It has nothing to do, and stays only until its last child has ended.
+    leaves: bool,
 }
 
 #[derive(Debug)]
@@ -175,6 +189,12 @@ impl Held {
 }
 
 impl State {
+    /// Whether more starts wait than there are threads free for them, and there may be another.
+    fn wants_thread(&self, now: Mono) -> bool {
+        let free = self.seats.iter().filter(|seat| seat.held.is_none()).count();
+        self.starts.len() > free && self.seats.len() < (THREADS + self.slow(now)).min(MOST)
+    }
+
     /// How many threads hang, or may do so.
     fn slow(&self, now: Mono) -> usize {
         let held = self.seats.iter().filter_map(|seat| seat.held.as_ref());
@@ -183,39 +203,25 @@ impl State {
 }
 
 impl Executor {
-    /// Starts the threads. What comes of each start is given to `report`, on one of them.
-    pub fn start(
+    /// What comes of each start is given to `report`, on one of the threads.
+    pub fn new(world: Arc<World>, report: impl Fn(Report) + Send + Sync + 'static) -> Executor {
+        Executor::with_idle(world, report, IDLE)
+    }
+
+    fn with_idle(
         world: Arc<World>,
         report: impl Fn(Report) + Send + Sync + 'static,
-    ) -> io::Result<Executor> {
+        idle: Duration,
+    ) -> Executor {
         let shared = Arc::new(Shared {
             world,
             report: Box::new(report),
+            idle,
             state: Mutex::default(),
             more: Condvar::new(),
             ended: Condvar::new(),
         });
-        let executor = Executor { shared, threads: Mutex::default() };
-        for _ in 0..THREADS {
-            executor.add_thread(&mut executor.shared.lock())?;
-        }
-        Ok(executor)
-    }
-
-    fn add_thread(&self, state: &mut State) -> io::Result<()> {
-        let progress = Arc::new(Progress::new()?);
-        let spawner = Spawner::new(Arc::clone(&self.shared), Arc::clone(&progress));
-        let thread = std::thread::Builder::new()
-            .name(format!("spawner {}", state.number + 1))
-            // Looking up a user may run the code of whatever serves the user database.
-            .stack_size(1024 * 1024)
-            .spawn(move || spawner.run())?;
-        state.number += 1;
-        state.seats.push(Seat { progress, held: None });
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        threads.retain(|thread| !thread.is_finished());
-        threads.push(thread);
-        Ok(())
+        Executor { shared }
     }
 
     /// A way to ask for processes from another thread.
@@ -240,13 +246,8 @@ impl Executor {
     /// long for a thread, because all of them hang: nothing will come of these.
     pub fn look(&self, now: Mono) -> Vec<RunId> {
         let mut state = self.shared.lock();
+        self.shared.add_threads(&mut state, now);
         let slow = state.slow(now);
-        while state.seats.len() < (THREADS + slow).min(MOST) {
-            if let Err(error) = self.add_thread(&mut state) {
-                log::debug!("one more thread to start processes cannot be had: {error}");
-                break;
-            }
-        }
         let mut refused = Vec::new();
         if slow >= state.seats.len() {
             let waits = state.starts.iter();
@@ -258,7 +259,10 @@ impl Executor {
 
     /// A child has ended and was waited for. A thread that is one too many may have stayed for it.
     pub fn child_ended(&self) {
-        if self.shared.lock().seats.len() > THREADS {
+        let state = self.shared.lock();
+        let waits = state.seats.len() > THREADS || state.seats.iter().any(|seat| seat.leaves);
+        drop(state);
+        if waits {
             self.shared.more.notify_all();
         }
     }
@@ -309,15 +313,14 @@ impl Drop for Executor {
         self.shared.more.notify_all();
         let all_gone = |state: &mut State| !state.seats.is_empty();
         let waited = self.shared.ended.wait_timeout_while(state, FAREWELL, all_gone);
-        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let is_empty = state.seats.is_empty();
-        drop(state);
-        if !is_empty {
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        if !state.seats.is_empty() {
             LEFT_BEHIND.store(true, Relaxed);
             return;
         }
-        let threads = self.threads.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for thread in threads.drain(..) {
+        let threads = std::mem::take(&mut state.threads);
+        drop(state);
+        for thread in threads {
             // A panic in it has been reported as the outcome of its run.
             let _ = thread.join();
         }
@@ -341,9 +344,39 @@ impl Submitter {
 }
 
 impl Shared {
-    fn submit(&self, start: Start) {
-        self.lock().starts.push_back((clock::mono(), start));
+    fn submit(self: &Arc<Self>, start: Start) {
+        let now = clock::mono();
+        let mut state = self.lock();
+        state.starts.push_back((now, start));
+        self.add_threads(&mut state, now);
+        drop(state);
         self.more.notify_one();
+    }
+
+    /// As many threads as the starts that wait have use for. What cannot be had now is looked for
+    /// again while they wait ([`Executor::look`]).
+    fn add_threads(self: &Arc<Self>, state: &mut State, now: Mono) {
+        while state.wants_thread(now) {
+            if let Err(error) = self.add_thread(state) {
+                log::debug!("one more thread to start processes cannot be had: {error}");
+                break;
+            }
+        }
+    }
+
+    fn add_thread(self: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        let progress = Arc::new(Progress::new()?);
+        let spawner = Spawner::new(Arc::clone(self), Arc::clone(&progress));
+        let thread = std::thread::Builder::new()
+            .name(format!("spawner {}", state.number + 1))
+            // Looking up a user may run the code of whatever serves the user database.
+            .stack_size(1024 * 1024)
+            .spawn(move || spawner.run())?;
+        state.number += 1;
+        state.seats.push(Seat { progress, held: None, leaves: false });
+        state.threads.retain(|thread| !thread.is_finished());
+        state.threads.push(thread);
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

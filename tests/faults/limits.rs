@@ -204,7 +204,7 @@ fn a_stdout_that_nobody_reads_stops_nothing() {
 }
 
 #[test]
-fn an_idle_scheduler_has_seven_threads_and_sleeps() {
+fn an_idle_scheduler_has_five_threads_and_sleeps() {
     let mut jobs = String::new();
     for number in 0..1000 {
         jobs += &format!("jobs.j{number} = {{ command = ['/bin/true'], date = 2199-01-01 }}\n");
@@ -215,8 +215,8 @@ fn an_idle_scheduler_has_seven_threads_and_sleeps() {
     running.signal("USR1");
     running.event("status", "");
     let pid = running.pid();
-    // The loop, two spawners, the output, the store, the control socket and the lock of the jobfile.
-    assert_eq!(status_of(pid, "Threads"), "7");
+    // The loop, the output, the store, the control socket and the lock of the jobfile.
+    assert_eq!(status_of(pid, "Threads"), "5");
     running.stop();
 }
 

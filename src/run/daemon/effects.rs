@@ -185,9 +185,9 @@ impl Effects {
             }
         };
         let world = Arc::new(World::new(limit, marks, groups.clone()));
-        let executor = Executor::start(Arc::clone(&world), move |outcome| {
+        let executor = Executor::new(Arc::clone(&world), move |outcome| {
             report.send(Message::Report(outcome));
-        })?;
+        });
         let starts = executor.submitter();
         let hooks = Hooks::new(world, move || starts.is_behind())?;
         Ok(Effects {

@@ -36,7 +36,8 @@ impl Spawner {
         Spawner { shared, progress }
     }
 
-    /// Takes starts until there will be no more, or there are threads enough without this one.
+    /// Takes starts until there will be no more, there are threads enough without this one, or there has
+    /// been nothing to start for long.
     pub(super) fn run(self) {
         loop {
             let report = match self.next() {
@@ -57,8 +58,9 @@ impl Spawner {
         if let Some(seat) = self.seat(&state) {
             state.seats[seat].held = None;
         }
+        let mut leaves = false;
         loop {
-            let superfluous = state.starts.is_empty() && is_superfluous(&state);
+            let superfluous = state.starts.is_empty() && (leaves || is_superfluous(&state));
             // What a thread has started is given to the loop's thread when it ends, which takes it
             // for something that a job has left behind, and nobody would know how it ended.
             if state.closed || superfluous && !tree::has_children() {
@@ -78,10 +80,20 @@ impl Spawner {
                     let (run, job, attempt) = (start.run, Arc::clone(&start.job), start.attempt);
                     let held = Held { run, job, attempt, taken, given_up: None };
                     state.seats[seat].held = Some(held);
+                    state.seats[seat].leaves = false;
                 }
                 return Next::Start(start, taken);
             }
-            state = self.shared.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+            if leaves {
+                state = self.shared.more.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = self.shared.more.wait_timeout(state, self.shared.idle);
+            let (back, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            (state, leaves) = (back, waited.timed_out());
+            if let Some(seat) = self.seat(&state) {
+                state.seats[seat].leaves = leaves;
+            }
         }
     }
 
