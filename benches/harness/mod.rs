@@ -14,6 +14,8 @@ use schedrs::instant::Instant;
 use schedrs::words;
 use schedrs::zone::Zone;
 
+pub(crate) mod bare;
+
 pub(crate) const MILLI: u64 = 1_000_000;
 pub(crate) const SECOND: u64 = 1000 * MILLI;
 
@@ -156,8 +158,33 @@ impl Scheduler {
         fs::read_to_string(&self.log).unwrap()
     }
 
+    /// Its process, as /proc shows it.
+    pub(crate) fn process(&self) -> Process {
+        Process(self.child.id())
+    }
+
+    /// How often its threads went to sleep and so were woken.
+    pub(crate) fn wakeups(&self) -> u64 {
+        self.process().wakeups()
+    }
+
+    /// A number of /proc/PID/status.
+    pub(crate) fn status(&self, key: &str) -> u64 {
+        self.process().status(key)
+    }
+
+    /// Seconds of processor time, its children's not among them.
+    pub(crate) fn cpu(&self) -> f64 {
+        self.process().cpu()
+    }
+}
+
+/// A process, as /proc shows it.
+pub(crate) struct Process(pub(crate) u32);
+
+impl Process {
     pub(crate) fn proc(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+        fs::read_to_string(format!("/proc/{}/{file}", self.0)).unwrap()
     }
 
     /// A number of /proc/PID/status.
@@ -167,9 +194,9 @@ impl Scheduler {
 
     /// How often its threads went to sleep and so were woken.
     pub(crate) fn wakeups(&self) -> u64 {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let status = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("status")));
-        status.map(|status| number(&status.unwrap(), "voluntary_ctxt_switches")).sum()
+        // A thread can end between the listing and the look.
+        let status = self.tasks("status").into_iter();
+        status.map(|status| number(&status, "voluntary_ctxt_switches")).sum()
     }
 
     /// Seconds of processor time, its children's not among them.
@@ -179,10 +206,22 @@ impl Scheduler {
         fields.map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum()
     }
 
+    /// The same to the nanosecond, of those threads alone that there are now.
+    pub(crate) fn cpu_of_threads(&self) -> f64 {
+        let times = self.tasks("schedstat").into_iter();
+        let nanos = times.filter_map(|time| time.split(' ').next()?.parse::<f64>().ok());
+        nanos.sum::<f64>() / 1e9
+    }
+
     pub(crate) fn children(&self) -> usize {
-        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
-        let children = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("children")));
-        children.map(|children| children.unwrap().split_ascii_whitespace().count()).sum()
+        let children = self.tasks("children").into_iter();
+        children.map(|children| children.split_ascii_whitespace().count()).sum()
+    }
+
+    /// A file of each of its threads.
+    fn tasks(&self, file: &str) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0)).unwrap();
+        tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join(file)).ok()).collect()
     }
 }
 
