@@ -183,9 +183,10 @@ impl Route {
         self.except.end(at, &self.zone)
     }
 
-    /// Whether it is to hear of that.
+    /// Whether it is to hear of that by itself, and not in a digest.
     pub fn wants(&self, kind: Kind) -> bool {
         match kind {
+            kind if self.digest.is_some() && kind.is_of_job() => false,
             Kind::StillFailing | Kind::Flapping | Kind::Steady => self.on.contains(&Kind::Failed),
             Kind::Digest | Kind::Test => true,
             kind => self.on.contains(&kind),

@@ -48,7 +48,7 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::sort;
 
-use jobs::{Delayed, Extra, JobState, NEVER, Wake};
+use jobs::{Away, Delayed, Extra, JobState, NEVER, Wake};
 pub use operation::UPCOMING;
 use pool::Pools;
 use run::{Input, Runs, Timer};
@@ -286,6 +286,12 @@ impl Scheduler {
     pub fn job(&self, id: &str) -> Option<&Arc<Job>> {
         let slot = self.find_job(id)?;
         Some(&self.jobs[slot as usize].job)
+    }
+
+    /// The same of a job that is at home here and not paused.
+    pub fn active_job(&self, id: &str) -> Option<&Arc<Job>> {
+        let state = &self.jobs[self.find_job(id)? as usize];
+        (!state.paused && state.away == Away::No).then_some(&state.job)
     }
 
     /// The overrides of a job, by its id: TOML that stands over its definition.

@@ -5,11 +5,13 @@
 //! of the store ([`FAILING`]), each written in the transaction of the run that it counts.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::event::{Action, Event, Remember};
 use super::instant::Instant;
+use super::job::Job;
 
 /// The list of a store in which it is kept: by job.
 pub(crate) const FAILING: &str = "failing";
@@ -87,14 +89,30 @@ impl Streaks {
         let first = Streak { runs: 0, since: now.micros() };
         let streak = self.failing.entry(job.clone()).or_insert(first);
         streak.runs = streak.runs.saturating_add(1);
-        // Numbers can always be written.
-        let text = serde_json::to_string(streak).unwrap_or_default();
-        (*streak, Some((job.clone(), Some(text.into()))))
+        (*streak, Some(entry(job, *streak)))
     }
 
     fn end(&mut self, job: &str) -> (Streak, Option<Entry>) {
         let streak = self.failing.remove(job);
         (streak.unwrap_or_default(), streak.map(|_| (job.into(), None)))
+    }
+
+    /// The jobs of a route that fail, by name. Jobs that `job` does not know are left out.
+    pub(crate) fn of_route<'a>(
+        &self,
+        route: &str,
+        job: impl Fn(&str) -> Option<&'a Arc<Job>>,
+    ) -> Vec<(Box<str>, Streak)> {
+        let tells = |job: &Arc<Job>| job.options.notify.iter().any(|name| **name == *route);
+        let failing = self.failing.iter().filter(|(id, _)| job(id).is_some_and(tells));
+        let mut failing: Vec<_> = failing.map(|(id, streak)| (id.clone(), *streak)).collect();
+        failing.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        failing
+    }
+
+    /// All that is known, as entries of [`FAILING`].
+    pub(crate) fn remember(&self) -> impl Iterator<Item = Entry> {
+        self.failing.iter().map(|(job, streak)| entry(job, *streak))
     }
 
     /// Forgets jobs that are gone.
@@ -103,15 +121,20 @@ impl Streaks {
     }
 }
 
+fn entry(job: &str, streak: Streak) -> Entry {
+    // Numbers can always be written.
+    let text = serde_json::to_string(&streak).unwrap_or_default();
+    (job.into(), Some(text.into()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
     use crate::core::event::{Record, RunId};
-    use crate::core::job::{Command, Job, Options};
+    use crate::core::job::{Command, Options};
     use crate::core::outcome::{MissReason, Outcome, SkipReason};
     use crate::core::trigger::{DateTrigger, Trigger};
     use crate::core::zone::Zone;
@@ -185,6 +208,21 @@ mod tests {
             for restart in [false, true] {
                 assert_eq!(play(outcomes, restart), expected, "{outcomes:?}, restart: {restart}");
             }
+        }
+    }
+
+    #[test]
+    fn those_of_a_route() {
+        let mut streaks = Streaks::default();
+        let action = record(Outcome::TimedOut);
+        let Action::Record(Record { job, .. }) = &action else { return };
+        streaks.hear(Instant::from_secs(0), &action);
+        let options = Options { notify: Box::new(["ops".into()]), ..Options::default() };
+        let told = Arc::new(Job { options: Arc::new(options), ..(**job).clone() });
+        // (what is known of the job, the route, how many jobs fail)
+        let rows = [(Some(&told), "ops", 1), (Some(&told), "dev", 0), (Some(job), "ops", 0)];
+        for (known, route, expected) in rows.into_iter().chain([(None, "ops", 0)]) {
+            assert_eq!(streaks.of_route(route, |_| known).len(), expected, "{route}");
         }
     }
 

@@ -190,7 +190,7 @@ fn digest(tally: Option<&Tally>) -> String {
     if tally.missed > 0 {
         parts.push(format!("{} missed", count(tally.missed, "due time", "due times")));
     }
-    match tally.failing.len() as u64 {
+    match tally.failing_jobs() {
         0 => {}
         1 => parts.push("1 job fails now".to_owned()),
         failing => parts.push(format!("{failing} jobs fail now")),
@@ -202,18 +202,18 @@ fn digest(tally: Option<&Tally>) -> String {
 fn digest_lines(tally: &Tally, time: impl Fn(Instant) -> String) -> Vec<String> {
     const MOST: usize = 20;
     let mut lines = vec![format!("since {}", time(Instant::from_micros(tally.since)))];
-    let more = |all: usize| (all > MOST).then(|| format!("and {} more", all - MOST));
+    let more = |all: u64| (all > MOST as u64).then(|| format!("and {} more", all - MOST as u64));
     for (job, (runs, since)) in tally.failing.iter().take(MOST) {
         let (job, since) = (shown(job, LONGEST_NAME), time(Instant::from_micros(*since)));
         let times = count(u64::from(*runs), "time", "times in a row");
         lines.push(format!("fails: {job}, {times}, since {since}"));
     }
-    lines.extend(more(tally.failing.len()));
+    lines.extend(more(tally.failing_jobs()));
     for (job, missed) in tally.missed_by.iter().take(MOST) {
         let times = count(*missed, "due time", "due times");
         lines.push(format!("missed: {}, {times}", shown(job, LONGEST_NAME)));
     }
-    lines.extend(more(tally.missed_by.len()));
+    lines.extend(more(tally.missed_by.len() as u64));
     for (job, run, took) in tally.slowest() {
         let (job, took) = (shown(job, LONGEST_NAME), words::elapsed(took));
         lines.push(format!("slowest: {job}, run {run}, {took}"));

@@ -212,6 +212,7 @@ fn let_go(
     lock: Option<JobfileLock>,
     patience: Duration,
 ) {
+    effects.flush_messages(clock::now());
     effects.settle_records();
     effects.mailbox().close();
     // Another may begin once the store is free: by then its socket is, too.
@@ -297,7 +298,7 @@ impl Loop<'_> {
             self.tend_fleet();
             self.beat(now);
             self.tend_slow(now);
-            self.effects.wake_messages(now);
+            self.tend_messages(now);
             self.effects.note_failed_hooks();
             // At the start they are as many as there are jobs.
             actions.shrink_to(ACTIONS);
@@ -574,6 +575,14 @@ impl Loop<'_> {
         }
         self.stops += times;
         self.events.extend((0..times).map(|_| Event::Stop));
+    }
+
+    /// Sees to what people are told.
+    fn tend_messages(&mut self, now: Now) {
+        let (scheduler, streaks) = (&*self.scheduler, &self.streaks);
+        let failing = |route: &str| streaks.of_route(route, |id| scheduler.active_job(id));
+        self.effects.wake_messages(now, &failing);
+        self.effects.flush_messages(now);
     }
 
     /// Sees to what a scheduler has that shares its store.

@@ -1,9 +1,12 @@
 //! What people would have been told: a notifier that looks on, and whose messages all arrive at once.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use super::Observer;
-use crate::core::event::Action;
+use crate::core::event::{Action, Notice};
 use crate::core::instant::{Instant, Mono, Now};
-use crate::core::job::JobSet;
+use crate::core::job::{Job, JobSet};
 use crate::core::notify::Message;
 use crate::core::notify::notifier::{Effect, Notifier};
 use crate::core::notify::outbox::{Tried, TryResult};
@@ -19,6 +22,8 @@ pub struct Told {
     notifier: Notifier,
     streaks: Streaks,
     slow: Watch,
+    /// Those that are not paused.
+    jobs: HashMap<Box<str>, Arc<Job>>,
     /// Each with when it was sent.
     pub messages: Vec<(Instant, Message)>,
     /// How many more there were.
@@ -31,13 +36,13 @@ impl Told {
     pub fn new(set: &JobSet, from: Instant) -> Told {
         let mut notifier = Notifier::new("", "", set.settings.routes.to_vec());
         notifier.begin(Now { wall: from, mono: Mono::default() });
-        for job in set.jobs.iter().filter(|job| !job.options.paused) {
-            notifier.expect(job, from);
-        }
+        let active = set.jobs.iter().filter(|job| !job.options.paused);
+        active.clone().for_each(|job| notifier.expect(job, from));
         Told {
             notifier,
             streaks: Streaks::default(),
             slow: Watch::default(),
+            jobs: active.map(|job| (job.id.clone(), Arc::clone(job))).collect(),
             messages: Vec::new(),
             more: 0,
         }
@@ -62,7 +67,9 @@ impl Told {
                     Found::Unknown(job) => self.slow.learn(&job, &[]),
                 }
             }
-            effects.extend(self.notifier.wake(at));
+            let jobs = &self.jobs;
+            let failing = |route: &str| self.streaks.of_route(route, |id| jobs.get(id));
+            effects.extend(self.notifier.wake(at, &failing));
             self.send(effects, at);
         }
     }
@@ -88,6 +95,9 @@ impl Observer for Told {
         self.until(now);
         let (streak, _) = self.streaks.hear(now.wall, action);
         self.slow.hear(now, action);
+        if let Action::Notice(Notice::PausedByFailures { job, .. }) = action {
+            self.jobs.remove(&job.id);
+        }
         self.notifier.hear(now, action, streak, false);
     }
 }

@@ -78,6 +78,53 @@ fn each_failure_is_told_over_crashes() {
     }
 }
 
+/// What waits, what was told and how often a job has failed is written again to a store that knows nothing.
+#[test]
+fn a_store_that_is_taken_away_takes_nothing_along() {
+    let bench = Bench::new(
+        "[notify.ops]\ncommand = 'test -e open || exit 75; text=$(cat); printf \"%s\\n\" \"$text\" >> told.jsonl'\n\
+         gather = '20ms'\npause = '0s'\n\
+         [jobs.tick]\ncommand = 'true'\ninterval = '200ms'\n\
+         [jobs.backup]\ncommand = 'test -e good'\ninterval = '1000h'\nnotify = ['ops']\n",
+    );
+    bench.write("told.jsonl", "");
+    let mut running = bench.listening();
+    let start = |exit| assert_eq!(bench.ask(&["start", "--wait", "backup"]).2, Some(exit));
+    start(1);
+    running.event("notify_failing", "");
+    let files = fs::read_dir(bench.path("state")).unwrap().map(|entry| entry.unwrap().path());
+    let mut stores = files.filter(|path| path.extension().is_some_and(|end| end == "db"));
+    fs::remove_file(stores.next().unwrap()).unwrap();
+    running.event("store_lost", "");
+    // Whatever was to be written then is, once this is known.
+    until("the store knows of it", || waits(&bench));
+    running.kill();
+    running.wait();
+
+    bench.write("open", "");
+    let running = bench.listening();
+    let arrived = |count| {
+        until("it has arrived", || messages(&bench).len() >= count);
+        messages(&bench)
+    };
+    assert_eq!(arrived(1)[0]["type"], "run.failed");
+    // That it fails was told, and that is known; so it is news that it does not any more.
+    start(1);
+    bench.write("good", "");
+    start(0);
+    let all = arrived(2);
+    assert_eq!((all.len(), &all[1]["type"]), (2, &Value::from("run.recovered")), "{all:#?}");
+    assert_eq!(all[1]["data"]["streak"], 2, "{all:#?}");
+    assert_eq!(running.stop().code, Some(0));
+}
+
+/// What has arrived, one by one.
+fn messages(bench: &Bench) -> Vec<Value> {
+    let text = fs::read_to_string(bench.path("told.jsonl")).unwrap();
+    let each = lines(&text).map(|message| message["notifications"].as_array().unwrap().clone());
+    each.flatten().collect()
+}
+
 fn lines(text: &str) -> impl Iterator<Item = Value> {
     // One that was cut by the kill has not arrived.
     text.lines().filter_map(|line| serde_json::from_str(line).ok())
@@ -98,12 +145,10 @@ fn failed(bench: &Bench) -> BTreeSet<String> {
 /// Of which jobs it was told that they fail, under which ids, and how often.
 fn told(bench: &Bench) -> BTreeMap<String, BTreeMap<String, usize>> {
     let mut told: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
-    for message in lines(&fs::read_to_string(bench.path("told.jsonl")).unwrap()) {
-        for it in message["notifications"].as_array().unwrap() {
-            assert_eq!(it["type"], "run.failed", "{it}");
-            let (job, id) = (it["data"]["job"].as_str().unwrap(), it["id"].as_str().unwrap());
-            *told.entry(job.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
-        }
+    for it in messages(bench) {
+        assert_eq!(it["type"], "run.failed", "{it}");
+        let (job, id) = (it["data"]["job"].as_str().unwrap(), it["id"].as_str().unwrap());
+        *told.entry(job.to_owned()).or_default().entry(id.to_owned()).or_default() += 1;
     }
     told
 }

@@ -55,6 +55,12 @@ pub fn explain(
     if !said.is_empty() || !about.outcome.is_some_and(Outcome::is_failed_run) {
         return said;
     }
+    if let Some(digest) = &route.digest {
+        return vec![format!(
+            "nothing by itself: it hears of it in its digest ({})",
+            digest.text()
+        )];
+    }
     if !route.wants(super::Kind::Failed) {
         return vec!["nothing: it does not hear of failures (`on`)".to_owned()];
     }

@@ -2,15 +2,25 @@
 //!
 //! Pure: a [`Notifier`] is shown each [`Action`] of the scheduler and answers with [`Effect`]s, which
 //! are to be done in the same transaction as what the action itself has written. When it wants to be
-//! called if nothing happens says [`Notifier::next_wakeup`].
+//! called if nothing happens says [`Notifier::next_wakeup`]. What is counted while much happens at once is
+//! written once: [`Notifier::flush`].
+//!
+//! `compose` makes notifications, `expected` knows until when a success is expected, and `asked` is what
+//! people ask about those that wait and those that have ended.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod asked;
+mod compose;
+mod expected;
+
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::digest::Tally;
-use super::log::{Book, Ends, Told};
-use super::outbox::{Done, End, NotFound, Outbox, Tried, Waiting, is_beginning};
+pub use self::asked::{CannotSend, WAITING, told_of, waiting_of};
+use self::compose::About;
+use self::expected::Expected;
+use super::digest::{Digests, Failing};
+use super::log::{Book, Ends};
+use super::outbox::{Done, End, Outbox, Tried, Waiting};
 use super::saved::{self, Saved};
 use super::state::{self, JobEvent, State};
 use super::{Kind, Message, Notification, Route, Wakeup};
@@ -73,17 +83,6 @@ pub enum Said {
     },
 }
 
-/// Why a notification cannot be sent again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CannotSend {
-    /// It was written by a version that has not kept all of it.
-    Unreadable,
-    /// There is no such route any more.
-    NoRoute(Box<str>),
-    /// It waits on this route already.
-    Waits(Box<str>),
-}
-
 /// See the [module](self).
 #[derive(Debug, Default)]
 pub struct Notifier {
@@ -95,19 +94,20 @@ pub struct Notifier {
     states: HashMap<Box<str>, BTreeMap<Box<str>, State>>,
     outbox: Outbox,
     book: Book,
-    /// Jobs of which a success is expected: until when.
-    expected: HashMap<Box<str>, (Instant, Arc<Job>)>,
-    deadlines: BTreeSet<(Instant, Box<str>)>,
-    /// What the digests of routes will say.
-    tallies: BTreeMap<Box<str>, Tally>,
+    expected: Expected,
+    digests: Digests,
 }
 
 impl Notifier {
     /// A notifier of this host; `seed` tells its store from those of other schedulers.
     pub fn new(host: &str, seed: &str, routes: Vec<Route>) -> Notifier {
-        let mut notifier = Notifier { host: host.into(), seed: seed.into(), ..Notifier::default() };
-        notifier.routes = by_name(routes);
-        notifier
+        Notifier {
+            host: host.into(),
+            seed: seed.into(),
+            routes: by_name(routes),
+            digests: Digests::new(host),
+            ..Notifier::default()
+        }
     }
 
     /// Whether there is nobody to tell anything, and nothing to tell.
@@ -127,14 +127,7 @@ impl Notifier {
             match list {
                 STATES => self.restore_state(&key, &value),
                 TOLD => self.book.restore(key),
-                DIGESTS => {
-                    let (route, host) = state::of_key(&key).unwrap_or_default();
-                    if host == &*self.host
-                        && let Ok(tally) = serde_json::from_str(&value)
-                    {
-                        self.tallies.insert(route.into(), tally);
-                    }
-                }
+                DIGESTS => self.digests.restore(&key, &value),
                 OUTBOX => {
                     let Some(saved) = Saved::of_json(&key, &value) else { continue };
                     if saved.host != self.host {
@@ -158,75 +151,9 @@ impl Notifier {
         effects
     }
 
-    /// Digests begin to be counted, unless they were by an earlier scheduler.
-    pub fn begin(&mut self, now: Now) -> Vec<Effect> {
-        let (routes, mut effects) = (&self.routes, Vec::new());
-        let has_digest = |name: &str| routes.get(name).is_some_and(|it| it.digest.is_some());
-        let host = &self.host;
-        self.tallies.retain(|name, _| {
-            let stays = has_digest(name);
-            if !stays {
-                effects.push(Effect::Write(DIGESTS, state::key(name, host), None));
-            }
-            stays
-        });
-        let known = &self.tallies;
-        let new = routes.values().filter(|route| route.digest.is_some());
-        let new = new.map(|route| &route.name).filter(|name| !known.contains_key(*name));
-        for name in new.cloned().collect::<Vec<_>>() {
-            self.tallies.insert(name.clone(), Tally::new(now.wall));
-            effects.push(self.write_tally(&name));
-        }
-        effects
-    }
-
-    fn write_tally(&self, route: &str) -> Effect {
-        let tally = self.tallies.get(route);
-        let text = tally.map(|tally| serde_json::to_string(tally).unwrap_or_default().into());
-        Effect::Write(DIGESTS, state::key(route, &self.host), text)
-    }
-
-    /// When the digest of a route is due.
-    fn digest_at(&self, name: &str) -> Option<Instant> {
-        let (route, tally) = (self.routes.get(name)?, self.tallies.get(name)?);
-        let since = Instant::from_micros(tally.since);
-        Some(route.digest.as_ref()?.next_after(since, &route.zone))
-    }
-
-    /// Posts the digests that are due.
-    fn digest(&mut self, now: Now, effects: &mut Vec<Effect>) {
-        let is_due = |name: &str| self.digest_at(name).is_some_and(|at| at <= now.wall);
-        let names = self.tallies.keys();
-        let due: Vec<Box<str>> = names.filter(|name| is_due(name)).cloned().collect();
-        for name in due {
-            let Some(tally) = self.tallies.get_mut(&name) else { continue };
-            let tally = tally.end(now.wall);
-            effects.push(self.write_tally(&name));
-            let since = tally.since.to_le_bytes();
-            let parts = [self.seed.as_bytes(), name.as_bytes(), b"digest", &since[..]];
-            let about = About::at(Instant::from_micros(tally.since));
-            let notification = Notification {
-                id: saved::id(&parts),
-                kind: Kind::Digest,
-                job: "".into(),
-                name: None,
-                run: None,
-                due: about.due,
-                last_due: now.wall,
-                count: tally.runs(),
-                at: now.wall,
-                started: None,
-                duration: None,
-                usual: None,
-                digest: Some(Box::new(tally)),
-                attempts: 0,
-                outcome: None,
-                streak: 0,
-                since: None,
-                output: None,
-            };
-            self.post(&name, notification, false, now, effects);
-        }
+    /// Begins, once all of that is known.
+    pub fn begin(&mut self, now: Now) {
+        self.digests.follow(&self.routes, now.wall);
     }
 
     fn restore_state(&mut self, key: &str, value: &str) {
@@ -258,30 +185,16 @@ impl Notifier {
             });
         }
         self.states.retain(|_, states| !states.is_empty());
-        effects.extend(self.begin(now));
+        self.digests.follow(&self.routes, now.wall);
         effects
     }
 
     /// A success of the job is expected, `from` being when it last had one, or was first known.
     pub fn expect(&mut self, job: &Arc<Job>, from: Instant) {
         let Some(expect) = job.options.expect else { return };
-        if !self.hears_of(job, Kind::Overdue) {
-            return;
-        }
-        self.forget_deadline(&job.id);
-        let deadline = from.plus(expect);
-        self.expected.insert(job.id.clone(), (deadline, Arc::clone(job)));
-        self.deadlines.insert((deadline, job.id.clone()));
-    }
-
-    fn hears_of(&self, job: &Job, kind: Kind) -> bool {
         let mut routes = job.options.notify.iter().filter_map(|name| self.routes.get(name));
-        routes.any(|route| route.wants(kind))
-    }
-
-    fn forget_deadline(&mut self, job: &str) {
-        if let Some((deadline, _)) = self.expected.remove(job) {
-            self.deadlines.remove(&(deadline, job.into()));
+        if routes.any(|route| route.wants(Kind::Overdue)) {
+            self.expected.set(job, from.plus(expect));
         }
     }
 
@@ -322,8 +235,7 @@ impl Notifier {
         if job.options.notify.is_empty() {
             return Vec::new();
         }
-        let outcome = &record.outcome;
-        let event = match outcome {
+        let event = match &record.outcome {
             Outcome::Succeeded => JobEvent::Succeeded,
             Outcome::Missed(_) => JobEvent::Missed,
             Outcome::Skipped(_) => JobEvent::Skipped,
@@ -338,27 +250,8 @@ impl Notifier {
         if event == JobEvent::Succeeded {
             self.expect(job, now.wall);
         }
-        let mut effects = Vec::new();
-        for name in &job.options.notify {
-            if let Some(tally) = self.tallies.get_mut(name) {
-                tally.count(record, streak);
-                effects.push(self.write_tally(name));
-            }
-        }
-        let about = About {
-            run: record.run,
-            due: record.due,
-            last_due: record.last_due,
-            count: record.count,
-            started: record.started,
-            duration: record.started.map(|_| record.duration),
-            usual: None,
-            attempts: record.attempts,
-            outcome: Some(outcome.clone()),
-            streak,
-        };
-        effects.extend(self.tell(now, job, event, &about, awaits_output));
-        effects
+        self.digests.count(record);
+        self.tell(now, job, event, &About::record(record, streak), awaits_output)
     }
 
     /// A run takes longer than it should.
@@ -384,8 +277,7 @@ impl Notifier {
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
         for name in &job.options.notify {
-            let route = self.routes.get(name).filter(|route| route.digest.is_none());
-            let Some(route) = route else { continue };
+            let Some(route) = self.routes.get(name) else { continue };
             let is_known = self.states.get(&job.id).is_some_and(|it| it.contains_key(name));
             // Nearly always all is well, and that is no news.
             if event == JobEvent::Succeeded && !is_known && !route.wants(Kind::Succeeded) {
@@ -396,9 +288,7 @@ impl Notifier {
             let before = state.clone();
             let news = state.hear(now.wall, event, about.streak.runs, route);
             if *state != before {
-                let value = (!state.is_blank())
-                    .then(|| serde_json::to_string(state).unwrap_or_default().into());
-                effects.push(Effect::Write(STATES, state::key(name, &job.id), value));
+                effects.push(write_state(name, &job.id, state));
             }
             if state.is_blank() {
                 states.remove(name);
@@ -407,52 +297,11 @@ impl Notifier {
                 self.states.remove(&job.id);
             }
             let Some(kind) = news else { continue };
-            let notification = self.notification(now.wall, job, route, kind, about);
+            let notification = about.notification(now.wall, job, name, kind, &self.seed);
             let awaits = awaits_output && notification.run.is_some() && route.output > 0;
             self.post(name, notification, awaits, now, &mut effects);
         }
         effects
-    }
-
-    fn notification(
-        &self,
-        at: Instant,
-        job: &Job,
-        route: &Route,
-        kind: Kind,
-        about: &About,
-    ) -> Notification {
-        let (run, due) = (about.run.map_or(0, |run| run.0), about.due.micros());
-        let id = saved::id(&[
-            self.seed.as_bytes(),
-            route.name.as_bytes(),
-            job.id.as_bytes(),
-            kind.word().as_bytes(),
-            &run.to_le_bytes(),
-            &due.to_le_bytes(),
-            &about.attempts.to_le_bytes(),
-        ]);
-        Notification {
-            id,
-            kind,
-            job: job.id.clone(),
-            name: job.name.clone(),
-            run: about.run,
-            due: about.due,
-            last_due: about.last_due,
-            count: about.count,
-            at,
-            started: about.started,
-            duration: about.duration,
-            usual: about.usual,
-            digest: None,
-            attempts: about.attempts,
-            outcome: about.outcome.clone(),
-            streak: about.streak.runs,
-            // What is overdue has been so since its deadline.
-            since: if kind == Kind::Overdue { Some(about.due) } else { about.streak.since() },
-            output: None,
-        }
     }
 
     /// Puts a notification into the queue of a route.
@@ -492,83 +341,51 @@ impl Notifier {
 
     /// The job is gone, or paused: nobody is told that it is well, nor that it is not.
     fn forget(&mut self, job: &str) -> Vec<Effect> {
-        self.forget_deadline(job);
+        self.expected.forget(job);
         let states = self.states.remove(job).unwrap_or_default();
         let routes = states.keys();
-        let mut effects: Vec<Effect> =
-            routes.map(|route| Effect::Write(STATES, state::key(route, job), None)).collect();
-        let changed =
-            self.tallies.iter_mut().filter_map(|(name, it)| it.forget(job).then_some(name));
-        let changed: Vec<Box<str>> = changed.cloned().collect();
-        effects.extend(changed.iter().map(|name| self.write_tally(name)));
-        effects
-    }
-
-    /// A notification that has ended is to be sent once more: `entry` is what [`TOLD`] has of it. Answers its
-    /// route.
-    pub fn again(&mut self, entry: &str, now: Now) -> Result<(Box<str>, Vec<Effect>), CannotSend> {
-        let told: Told = serde_json::from_str(entry).map_err(|_| CannotSend::Unreadable)?;
-        let whole = told.whole.and_then(|whole| whole.saved(&told.id));
-        let Saved { route, mut notification, .. } = whole.ok_or(CannotSend::Unreadable)?;
-        if !self.routes.contains_key(&route) {
-            return Err(CannotSend::NoRoute(route));
-        }
-        if told.end == End::Sent.word() {
-            // A receiver that has it would take it for a copy.
-            let at = now.wall.micros().to_le_bytes();
-            notification.id = saved::id(&[notification.id.as_bytes(), &at]);
-        }
-        if self.outbox.has(&route, &notification.id) {
-            return Err(CannotSend::Waits(route));
-        }
-        let mut effects = Vec::new();
-        self.post(&route, notification, false, now, &mut effects);
-        Ok((route, effects))
-    }
-
-    /// Whatever waits on the route of this name, or the one notification whose id begins so, is not to be
-    /// sent. Answers its route, and how many that were.
-    pub fn forgo(
-        &mut self,
-        what: &str,
-        by: &str,
-        now: Now,
-    ) -> Result<(Box<str>, usize, Vec<Effect>), NotFound> {
-        let is_route = self.routes.contains_key(what);
-        let (route, id) = if is_route {
-            (Box::from(what), None)
-        } else {
-            let (route, id) = self.outbox.find(what)?;
-            (route, Some(id))
-        };
-        let done = self.outbox.forgo(&route, id.as_deref(), &format!("by {by}"));
-        let (count, mut effects) = (done.len(), Vec::new());
-        self.book.enter(done, now.wall, &mut effects);
-        Ok((route, count, effects))
+        routes.map(|route| Effect::Write(STATES, state::key(route, job), None)).collect()
     }
 
     /// When there is something to do.
     pub fn next_wakeup(&self) -> Wakeup {
         let Wakeup { mono, wall } = self.outbox.next_wakeup(&self.routes);
-        let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
-        let digest = self.tallies.keys().filter_map(|name| self.digest_at(name)).min();
-        Wakeup { mono, wall: [wall, deadline, digest].into_iter().flatten().min() }
+        let others = [self.expected.next(), self.digests.next(&self.routes)];
+        Wakeup { mono, wall: others.into_iter().chain([wall]).flatten().min() }
     }
 
-    /// Does what is due.
-    pub fn wake(&mut self, now: Now) -> Vec<Effect> {
+    /// Does what is due. `failing`: the jobs that fail now, as a digest has them.
+    pub(crate) fn wake(&mut self, now: Now, failing: &Failing<'_>) -> Vec<Effect> {
         let mut effects = Vec::new();
-        while let Some((deadline, job)) = self.deadlines.first().cloned()
-            && deadline <= now.wall
-        {
-            self.deadlines.pop_first();
-            let Some((_, job)) = self.expected.remove(&job) else { continue };
+        while let Some((deadline, job)) = self.expected.take_overdue(now.wall) {
             effects.extend(self.tell(now, &job, JobEvent::Overdue, &About::at(deadline), false));
         }
-        self.digest(now, &mut effects);
+        for (route, tally) in self.digests.take_due(&self.routes, now.wall, failing) {
+            let digest = compose::digest(tally, now.wall, &route, &self.seed);
+            self.post(&route, digest, false, now, &mut effects);
+        }
         let (messages, moved) = self.outbox.due(&self.routes, now);
         self.end(moved, now, &mut effects);
         effects.extend(messages.into_iter().map(Effect::Send));
+        effects
+    }
+
+    /// What was counted since the last time. To be written with what was heard since then.
+    pub fn flush(&mut self) -> Vec<Effect> {
+        self.digests.flush()
+    }
+
+    /// All that is known, for a store that knows nothing. What has become of notifications is history, and not
+    /// known here.
+    pub fn remember(&mut self) -> Vec<Effect> {
+        let waiting = self.outbox.all().map(|(route, it)| self.write(route, it));
+        let mut effects: Vec<Effect> = waiting.collect();
+        for (job, states) in &self.states {
+            let each = states.iter().map(|(route, state)| write_state(route, job, state));
+            effects.extend(each);
+        }
+        self.digests.remember();
+        effects.extend(self.digests.flush());
         effects
     }
 
@@ -641,31 +458,11 @@ pub fn state_key(route: &str, job: &str) -> Box<str> {
     state::key(route, job)
 }
 
-/// The word of what is not over, where [`End::word`] has those of what is.
-pub const WAITING: &str = "waiting";
-
-/// An entry of [`OUTBOX`] in the form of those that have ended; `None`: it is of another version.
-pub fn waiting_of(id: &str, text: &str) -> Option<Told> {
-    let Saved { route, notification, .. } = Saved::of_json(id, text)?;
-    let at = notification.at;
-    let done = Done { notification, route, end: End::Sent, answer: "".into(), went_to: None };
-    Some(Told { end: WAITING.to_owned(), ..Told::of(&done, at) })
-}
-
-/// Of what [`TOLD`] has of notifications, the last whose id begins so; and whether there are others.
-pub fn told_of<'a>(id: &str, entries: impl Iterator<Item = &'a str>) -> Result<&'a str, NotFound> {
-    let mut found: Option<(String, &str)> = None;
-    for entry in entries {
-        let Ok(told) = serde_json::from_str::<Told>(entry) else { continue };
-        if !is_beginning(id, &told.id) {
-            continue;
-        }
-        match &found {
-            Some((other, _)) if *other != told.id => return Err(NotFound::Several),
-            _ => found = Some((told.id, entry)),
-        }
-    }
-    found.map(|(_, entry)| entry).ok_or(NotFound::Unknown)
+/// What was told of a job on a route, or that there is nothing to know of it.
+fn write_state(route: &str, job: &str, state: &State) -> Effect {
+    let value =
+        (!state.is_blank()).then(|| serde_json::to_string(state).unwrap_or_default().into());
+    Effect::Write(STATES, state::key(route, job), value)
 }
 
 const NO_ROUTE: &str = "the jobfile has no such route any more";
@@ -689,38 +486,6 @@ fn say_lost(done: &[Done], effects: &mut Vec<Effect>) {
             answer: done.answer.clone(),
             went_to: done.went_to.clone(),
         }));
-    }
-}
-
-/// What a notification is about, beside the job.
-#[derive(Clone, Debug)]
-struct About {
-    run: Option<RunId>,
-    due: Instant,
-    last_due: Instant,
-    count: u64,
-    started: Option<Instant>,
-    duration: Option<Duration>,
-    usual: Option<Duration>,
-    attempts: u32,
-    outcome: Option<Outcome>,
-    streak: Streak,
-}
-
-impl About {
-    fn at(at: Instant) -> About {
-        About {
-            run: None,
-            due: at,
-            last_due: at,
-            count: 1,
-            started: None,
-            duration: None,
-            usual: None,
-            attempts: 0,
-            outcome: None,
-            streak: Streak::default(),
-        }
     }
 }
 

@@ -121,6 +121,14 @@ struct Queue {
     held: Option<Instant>,
 }
 
+impl Queue {
+    /// What waits or is being tried, the oldest first.
+    fn notifications(&self) -> impl Iterator<Item = &Notification> {
+        let flying = self.flying.iter().flat_map(Flying::notifications);
+        flying.chain(self.waiting.iter().map(|item| &item.notification))
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Item {
     notification: Notification,
@@ -229,6 +237,12 @@ pub(super) fn end_of(text: &str, most: usize) -> &str {
 }
 
 impl Outbox {
+    /// All that waits or is being tried, each with its route.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Notification)> {
+        let each = self.queues.iter();
+        each.flat_map(|(route, queue)| queue.notifications().map(move |it| (&**route, it)))
+    }
+
     /// Takes a notification. Answers those that had to go for it, or itself.
     pub fn add(
         &mut self,
@@ -429,9 +443,7 @@ impl Outbox {
 
     /// What waits on a route, the oldest first.
     fn notifications(&self, route: &str) -> Vec<&Notification> {
-        let Some(queue) = self.queues.get(route) else { return Vec::new() };
-        let flying = queue.flying.iter().flat_map(Flying::notifications);
-        flying.chain(queue.waiting.iter().map(|item| &item.notification)).collect()
+        self.queues.get(route).into_iter().flat_map(Queue::notifications).collect()
     }
 
     fn count(&mut self) {

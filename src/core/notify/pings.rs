@@ -9,14 +9,20 @@
 //! Pings go in batches. Jobs whose monitor failed last have batches of their own, so that what hangs
 //! holds up nobody else.
 //!
-//! Pure, as its neighbours: times are arguments, and what is to be done is a list of [`Effect`]s.
+//! Pure, as its neighbours: times are arguments, and what is to be done is a list of [`Effect`]s. `queue` says
+//! whose turn it is, and `tries` what follows from what has become of a try.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+mod queue;
+mod tries;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::queue::BATCH;
+use self::queue::{Lane, Slot, Watched};
 use super::notifier::WAITING;
-use super::outbox::{delay, end_of, spread};
+use super::outbox::end_of;
 use super::ping::{Phase, Ping, Row, beat_id, rid};
 use crate::core::event::{Action, Notice, Record, Remember, RunId};
 use crate::core::instant::{Instant, Mono, Now};
@@ -25,14 +31,6 @@ use crate::core::monitor::{Monitor, PingOn};
 
 /// The list of a store in which pings are: what waits, and what was answered last.
 pub const PINGS: &str = "notify.pings";
-/// So many go together at most: one helper does them.
-pub const BATCH: usize = 100;
-/// So many batches may be on their way, of jobs whose monitors answer and of the others.
-const FLIGHTS: [usize; 2] = [2, 1];
-/// What could not be delivered for so long is given up.
-const OLD: Duration = Duration::from_secs(3600);
-/// The longest until the next try, unless the monitor asks for more.
-const LONGEST: Duration = Duration::from_secs(900);
 /// How long an end waits for the output of its run, which is nearly there.
 const FOR_OUTPUT: Duration = Duration::from_secs(2);
 /// So much of the output goes along, in bytes: what healthchecks.io keeps.
@@ -139,64 +137,6 @@ impl End {
         }
     }
 }
-
-/// A ping that waits.
-#[derive(Clone, Debug)]
-struct Slot {
-    /// In the order in which they were decided.
-    number: u64,
-    ping: Ping,
-    /// When it was decided, or would have been had the scheduler been there.
-    since: Mono,
-    /// The output of its run is to come, and is waited for until then.
-    awaits: Option<Mono>,
-}
-
-#[derive(Clone, Debug)]
-struct Retry {
-    /// How often it has failed in a row.
-    failed: u32,
-    next: Mono,
-    /// The monitor has asked for that time.
-    is_asked: bool,
-    answer: Box<str>,
-}
-
-/// A job, or the scheduler, as far as its monitor is concerned.
-#[derive(Debug)]
-struct Watched {
-    job: Option<Arc<Job>>,
-    monitor: Arc<Monitor>,
-    /// At most one for each phase.
-    waiting: Vec<Slot>,
-    /// What is being tried, and in which batch.
-    flying: Option<(u64, Slot)>,
-    retry: Option<Retry>,
-    /// Where it stands among those that are to be sent.
-    place: Option<(usize, (Mono, u64))>,
-    /// Phases of which something is written down.
-    rows: BTreeSet<Phase>,
-    limit: Option<usize>,
-}
-
-impl Watched {
-    fn new(job: Option<Arc<Job>>, monitor: Arc<Monitor>) -> Watched {
-        let (waiting, flying, retry, place) = (Vec::new(), None, None, None);
-        Watched { job, monitor, waiting, flying, retry, place, rows: BTreeSet::new(), limit: None }
-    }
-
-    /// What is to be sent next, and when.
-    fn next(&self) -> Option<(Mono, &Slot)> {
-        if self.flying.is_some() {
-            return None;
-        }
-        let slot = self.waiting.iter().min_by_key(|slot| slot.number)?;
-        let retry = self.retry.as_ref().map(|retry| retry.next);
-        Some(([slot.awaits, retry].into_iter().flatten().max().unwrap_or(slot.since), slot))
-    }
-}
-
-type Lane = BTreeMap<(Mono, u64), Box<str>>;
 
 /// The scheduler's own sign of life.
 #[derive(Debug)]
@@ -417,42 +357,6 @@ impl Pings {
         Effect::Write(key, Some(row.to_json().into()))
     }
 
-    /// Has a ping wait in its place.
-    fn put(&mut self, ping: Ping, since: Mono, awaits: Option<Mono>) {
-        self.numbers += 1;
-        let number = self.numbers;
-        let id = ping.job.clone();
-        let Some(watched) = self.watched.get_mut(&id) else { return };
-        let before = watched.waiting.iter().position(|slot| slot.ping.phase == ping.phase);
-        if let Some(before) = before {
-            let old = watched.waiting.remove(before);
-            self.ends[End::Replaced as usize] += 1;
-            if let Some(run) = old.ping.run.filter(|_| old.awaits.is_some()) {
-                self.awaiting.remove(&run);
-            }
-        }
-        // What is new is tried at once, unless the monitor has asked for patience.
-        if let Some(retry) = watched.retry.as_mut().filter(|retry| !retry.is_asked) {
-            retry.next = retry.next.min(since);
-        }
-        watched.waiting.push(Slot { number, ping, since, awaits });
-        self.line_up(&id);
-    }
-
-    /// Puts whoever is watched where its next ping has its turn.
-    fn line_up(&mut self, id: &str) {
-        let Some(watched) = self.watched.get_mut(id) else { return };
-        if let Some((lane, place)) = watched.place.take() {
-            self.lanes[lane].remove(&place);
-        }
-        if let Some((at, slot)) = watched.next() {
-            let lane = usize::from(watched.retry.is_some());
-            let place = (at, slot.number);
-            watched.place = Some((lane, place));
-            self.lanes[lane].insert(place, id.into());
-        }
-    }
-
     fn forget(&mut self, id: &str, effects: &mut Vec<Effect>) {
         let Some(watched) = self.watched.remove(id) else { return };
         if let Some((lane, place)) = watched.place {
@@ -489,10 +393,6 @@ impl Pings {
         first.chain(self.beat.as_ref().map(|beat| beat.next)).min()
     }
 
-    fn has_room(&self, lane: usize) -> bool {
-        self.flights.values().filter(|(of, _)| *of == lane).count() < FLIGHTS[lane]
-    }
-
     /// Whether the scheduler is to give a sign of life, if it is well.
     pub fn beat_is_due(&self, now: Mono) -> bool {
         self.beat.as_ref().is_some_and(|beat| beat.next <= now)
@@ -526,155 +426,6 @@ impl Pings {
         vec![effect]
     }
 
-    /// Does what is due.
-    pub fn wake(&mut self, now: Mono) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        for lane in 0..self.lanes.len() {
-            while self.has_room(lane) {
-                let Some(batch) = self.take(lane, now) else { break };
-                effects.push(Effect::Send(batch));
-            }
-        }
-        effects
-    }
-
-    fn take(&mut self, lane: usize, now: Mono) -> Option<Batch> {
-        self.numbers += 1;
-        let number = self.numbers;
-        let (mut pings, mut ids) = (Vec::new(), Vec::new());
-        while pings.len() < BATCH
-            && let Some(first) = self.lanes[lane].first_entry()
-            && first.key().0 <= now
-        {
-            let id = first.remove();
-            let Some(watched) = self.watched.get_mut(&id) else { continue };
-            watched.place = None;
-            let next = watched.waiting.iter().enumerate().min_by_key(|(_, slot)| slot.number);
-            let Some((place, _)) = next else { continue };
-            let mut slot = watched.waiting.remove(place);
-            if let Some(run) = slot.ping.run.filter(|_| slot.awaits.take().is_some()) {
-                self.awaiting.remove(&run);
-            }
-            pings.push(Sending {
-                number: slot.number,
-                ping: slot.ping.clone(),
-                monitor: Arc::clone(&watched.monitor),
-                job: watched.job.clone(),
-                limit: watched.limit,
-            });
-            watched.flying = Some((number, slot));
-            ids.push(id);
-        }
-        (!pings.is_empty()).then(|| {
-            self.flights.insert(number, (lane, ids));
-            Batch { number, pings }
-        })
-    }
-
-    /// What has become of a batch. What it is silent about is tried again.
-    pub fn tried(&mut self, batch: u64, tried: &[Tried], now: Now) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let Some((_, ids)) = self.flights.remove(&batch) else { return effects };
-        let found: HashMap<u64, &Tried> = tried.iter().map(|it| (it.number, it)).collect();
-        let failed = !self.failing.is_empty();
-        let mut gave_up: Option<(usize, Box<str>, Box<str>)> = None;
-        for id in ids {
-            let Some(watched) = self.watched.get_mut(&id) else { continue };
-            let Some((_, slot)) = watched.flying.take_if(|(of, _)| *of == batch) else { continue };
-            let none = Came::Again(None);
-            let (came, answer) = match found.get(&slot.number) {
-                Some(it) => {
-                    watched.limit = it.limit.or(watched.limit);
-                    (&it.came, &*it.answer)
-                }
-                // Nobody knows: it may have arrived, or not.
-                None => (&none, "there was no answer"),
-            };
-            if let Some(End::GaveUp) = self.landed(&id, slot, came, answer, now, &mut effects) {
-                let (count, ..) = gave_up.get_or_insert_with(|| (0, id.clone(), answer.into()));
-                *count += 1;
-            }
-            self.line_up(&id);
-        }
-        if let Some((count, id, answer)) = gave_up {
-            effects.push(Effect::Say(Said::GaveUp(count, id, answer)));
-        }
-        match self.failing.first() {
-            Some(id) if !failed => {
-                let answer = self.answer_of(id);
-                effects.push(Effect::Say(Said::Failing(id.clone(), answer)));
-            }
-            None if failed => effects.push(Effect::Say(Said::Work)),
-            _ => {}
-        }
-        effects
-    }
-
-    /// One of them. Answers how it has ended, if it has.
-    fn landed(
-        &mut self,
-        id: &str,
-        slot: Slot,
-        came: &Came,
-        answer: &str,
-        now: Now,
-        effects: &mut Vec<Effect>,
-    ) -> Option<End> {
-        let watched = self.watched.get_mut(id)?;
-        let phase = slot.ping.phase;
-        let is_replaced = watched.waiting.iter().any(|other| other.ping.phase == phase);
-        if let Came::Again(after) = came {
-            self.failing.insert(id.into());
-            let failed = watched.retry.take().map_or(0, |retry| retry.failed).saturating_add(1);
-            let own = spread(delay(failed).min(LONGEST), &slot.ping.rid, failed);
-            let next = now.mono.plus(own.max(after.unwrap_or_default()));
-            let is_asked = after.is_some();
-            // What has come meanwhile does not wait for it.
-            let next = if is_replaced && !is_asked { now.mono.plus(delay(1)) } else { next };
-            watched.retry = Some(Retry { failed, next, is_asked, answer: answer.into() });
-            if is_replaced {
-                return Some(self.count(End::Replaced));
-            }
-            if next.since(slot.since) < OLD {
-                watched.waiting.push(slot);
-                return None;
-            }
-        } else {
-            watched.retry = None;
-            self.failing.remove(id);
-        }
-        let end = match came {
-            Came::Sent => End::Sent,
-            Came::Refused => End::Refused,
-            Came::Again(_) => End::GaveUp,
-            Came::Unwanted => {
-                if !is_replaced && watched.rows.remove(&phase) {
-                    effects.push(Effect::Write(Row::key(id, phase, &self.host), None));
-                }
-                return None;
-            }
-        };
-        if end == End::Refused && self.refused.insert(id.into()) {
-            effects.push(Effect::Say(Said::Refused(id.into(), answer.into())));
-        }
-        // What waits in its place is written there.
-        if !is_replaced {
-            let ping = Ping { output: None, ..slot.ping };
-            effects.push(self.write(&ping, end.word(), answer, Some(now.wall)));
-        }
-        Some(self.count(end))
-    }
-
-    fn count(&mut self, end: End) -> End {
-        self.ends[end as usize] += 1;
-        end
-    }
-
-    fn answer_of(&self, id: &str) -> Box<str> {
-        let retry = self.watched.get(id).and_then(|watched| watched.retry.as_ref());
-        retry.map(|retry| retry.answer.clone()).unwrap_or_default()
-    }
-
     /// How many monitors do not answer, with the job of the first and what was said.
     pub fn failing(&self) -> Option<(usize, &str, Box<str>)> {
         let first = self.failing.first()?;
@@ -691,11 +442,17 @@ impl Pings {
         Numbers { ends: ends.collect(), waiting, oldest }
     }
 
-    /// Those that are still to be sent, or are on their way.
+    /// All that waits, for a store that knows nothing. What has become of others is history, and not known here.
+    pub fn remember(&mut self) -> Vec<Effect> {
+        let pings: Vec<Ping> = self.waiting().cloned().collect();
+        pings.iter().map(|ping| self.write(ping, WAITING, "", None)).collect()
+    }
+
+    /// Those that are on their way, or still to be sent: of a job in this order.
     pub fn waiting(&self) -> impl Iterator<Item = &Ping> {
         self.watched.values().flat_map(|watched| {
             let flying = watched.flying.iter().map(|(_, slot)| slot);
-            watched.waiting.iter().chain(flying).map(|slot| &slot.ping)
+            flying.chain(&watched.waiting).map(|slot| &slot.ping)
         })
     }
 }

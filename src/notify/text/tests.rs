@@ -157,11 +157,12 @@ fn the_first_line() {
                     succeeded: 480,
                     missed: 2,
                     failing: [("backup".to_owned(), (1, 0))].into(),
+                    more_failing: 1,
                     ..Tally::default()
                 })),
                 ..notification(Kind::Digest, None)
             },
-            "1 run failed, 480 succeeded; 2 due times missed; 1 job fails now",
+            "1 run failed, 480 succeeded; 2 due times missed; 2 jobs fail now",
         ),
         (
             Notification {

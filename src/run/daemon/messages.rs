@@ -17,6 +17,7 @@ use super::effects::Message as LoopMessage;
 use crate::core::event::{Action, RouteVitals, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
+use crate::core::notify::digest::Failing;
 use crate::core::notify::notifier::{Effect, LISTS, Notifier, OUTBOX, Said};
 use crate::core::notify::outbox::{End, Tried, TryResult, Waiting};
 use crate::core::notify::{Message, Wakeup};
@@ -120,10 +121,23 @@ impl Messages {
     }
 
     /// Begins, once that is known.
-    pub(super) fn begin(&mut self, now: Now) -> Vec<Fact> {
-        let effects = self.notifier.begin(now);
+    pub(super) fn begin(&mut self, now: Now) {
+        self.notifier.begin(now);
         self.wakeup = None;
+    }
+
+    /// What was counted since the last time, to be written with what was heard since then.
+    pub(super) fn flush(&mut self, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.flush();
         self.perform(effects, now)
+    }
+
+    /// All that is known, for a store that knows nothing.
+    pub(super) fn remember(&mut self, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.remember();
+        let mut facts = self.perform(effects, now);
+        facts.extend(self.pings.remember(now));
+        facts
     }
 
     /// Successes that are expected, as far as is known when a scheduler starts.
@@ -251,8 +265,8 @@ impl Messages {
         Wakeup { mono: [mono, given_up, pings].into_iter().flatten().min(), wall }
     }
 
-    /// Does what is due.
-    pub(super) fn wake(&mut self, now: Now) -> Vec<Fact> {
+    /// Does what is due. `failing`: the jobs that fail now, as a digest has them.
+    pub(super) fn wake(&mut self, now: Now, failing: &Failing<'_>) -> Vec<Fact> {
         let Wakeup { mono, wall } = self.wakeup();
         if mono.is_none_or(|at| at > now.mono) && wall.is_none_or(|at| at > now.wall) {
             return Vec::new();
@@ -268,7 +282,7 @@ impl Messages {
             facts.extend(self.tried(&id, &tried, now));
         }
         facts.extend(self.pings.wake(now));
-        let effects = self.notifier.wake(now);
+        let effects = self.notifier.wake(now, failing);
         facts.extend(self.perform(effects, now));
         facts
     }

@@ -201,7 +201,7 @@ fn messages(
         facts = messages.restore(reader, set, now);
         messages.expect_all(set, restored, reader, now.wall);
     }
-    facts.extend(messages.begin(now));
+    messages.begin(now);
     Some((messages, facts))
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::vitals::Alarm;
 use super::{Loop, overview};
 use crate::core::event::{Event, Refusal, RunId};
-use crate::core::streak::Streak;
+use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
 use crate::store::HAS_SHARED;
 use crate::store::keeper::StoreEvent;
@@ -86,7 +86,8 @@ impl Loop<'_> {
         });
     }
 
-    /// Has the store told once more what there is to remember of jobs.
+    /// Has the store told once more what there is to remember: of jobs, of their failures, and of what people
+    /// are told.
     fn remember_all(&mut self) {
         let mut actions = Vec::new();
         let now = clock::now();
@@ -95,5 +96,9 @@ impl Loop<'_> {
             // None of them is about a run.
             self.effects.perform(action, Streak::default(), now, &mut self.events);
         }
+        for (job, streak) in self.streaks.remember() {
+            self.effects.remember_entry(FAILING, job, streak);
+        }
+        self.effects.remember_messages(now);
     }
 }

@@ -1,6 +1,10 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use proptest::prelude::*;
 
-use super::super::outbox::TryResult;
+use super::super::log::Told;
+use super::super::outbox::{NotFound, TryResult};
 use super::*;
 use crate::core::instant::Mono;
 use crate::core::job::{Command, Options};
@@ -90,6 +94,11 @@ impl Store {
     }
 }
 
+/// Does what is due, while nothing fails.
+fn wake(notifier: &mut Notifier, now: Now) -> Vec<Effect> {
+    notifier.wake(now, &|_| Vec::new())
+}
+
 /// An action, a failure being the first in a row.
 fn hear(notifier: &mut Notifier, now: Now, action: &Action, awaits_output: bool) -> Vec<Effect> {
     let (streak, _) = Streaks::default().hear(now.wall, action);
@@ -117,7 +126,7 @@ fn a_failure_is_written_down_sent_and_crossed_out() {
     assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (1, 1));
     store.take(notifier.output(RunId(7), "disk full"));
     assert!(store.list(OUTBOX)[0].1.contains("disk full"));
-    let sending = messages(store.take(notifier.wake(now(0))));
+    let sending = messages(store.take(wake(&mut notifier, now(0))));
     let [message] = &*sending else { panic!("{sending:?}") };
     let only = &message.notifications[0];
     assert_eq!(
@@ -132,7 +141,7 @@ fn a_failure_is_written_down_sent_and_crossed_out() {
     assert_eq!(notifier.ends("ops"), [1, 0, 0, 0]);
     // That it is well again, and then nothing is known of it.
     store.take(hear(&mut notifier, now(60), &record(&backup, 8, Outcome::Succeeded, 60), false));
-    assert_eq!(messages(notifier.wake(now(60)))[0].notifications[0].kind, Kind::Recovered);
+    assert_eq!(messages(wake(&mut notifier, now(60)))[0].notifications[0].kind, Kind::Recovered);
 }
 
 #[test]
@@ -161,7 +170,7 @@ fn a_gap_is_one_notification() {
     let Action::Record(mut missed) = record(&backup, 0, late, 0) else { unreachable!() };
     (missed.count, missed.last_due) = (412, now(5000).wall);
     hear(&mut notifier, now(6000), &Action::Record(missed), false);
-    let sending = messages(notifier.wake(now(6000)));
+    let sending = messages(wake(&mut notifier, now(6000)));
     let it = &sending[0].notifications[0];
     assert_eq!((it.kind, it.count, it.last_due), (Kind::Missed, 412, now(5000).wall));
 }
@@ -172,14 +181,14 @@ fn what_is_overdue_is_told_once() {
     let backup = job("backup", |options| options.expect = Some(Duration::from_secs(100)));
     notifier.expect(&backup, now(0).wall);
     assert_eq!(notifier.next_wakeup().wall, Some(now(100).wall));
-    assert_eq!(notifier.wake(now(99)), []);
+    assert_eq!(wake(&mut notifier, now(99)), []);
     hear(&mut notifier, now(50), &record(&backup, 1, Outcome::Succeeded, 50), false);
-    assert_eq!(notifier.wake(now(149)), []);
+    assert_eq!(wake(&mut notifier, now(149)), []);
     let kinds = |effects| {
         let all = messages(effects).into_iter().flat_map(|message| message.notifications);
         all.map(|it| it.kind).collect::<Vec<_>>()
     };
-    assert_eq!(kinds(notifier.wake(now(150))), [Kind::Overdue]);
+    assert_eq!(kinds(wake(&mut notifier, now(150))), [Kind::Overdue]);
     assert_eq!(notifier.next_wakeup().wall, None);
     // A job that is paused is not expected to do anything.
     notifier.expect(&backup, now(200).wall);
@@ -204,7 +213,7 @@ fn what_is_slow_is_told_where_that_is_wanted() {
     let (mut store, slow_for) = (Store::default(), Duration::from_secs(300));
     store.take(notifier.slow(now(301), &slow));
     assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (1, 0));
-    let message = messages(store.take(notifier.wake(now(301)))).remove(0);
+    let message = messages(store.take(wake(&mut notifier, now(301)))).remove(0);
     let only = &message.notifications[0];
     assert_eq!((&*message.route, only.kind, only.run), ("wants", Kind::Slow, Some(RunId(7))));
     assert_eq!((only.duration, only.usual), (Some(slow_for), slow.usual));
@@ -218,7 +227,7 @@ fn the_route_of_last_resort() {
     let (mut store, mut notifier) = (Store::default(), Notifier::new("web1", "seed", routes));
     let backup = job("backup", |_| ());
     store.take(hear(&mut notifier, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
-    let message = messages(store.take(notifier.wake(now(0)))).remove(0);
+    let message = messages(store.take(wake(&mut notifier, now(0)))).remove(0);
     let refused =
         Tried { id: message.id.clone(), result: TryResult::Refused, answer: "410 Gone".into() };
     let said = store.take(notifier.tried(&message, &[refused], now(1)));
@@ -230,7 +239,7 @@ fn the_route_of_last_resort() {
         went_to: Some("mail".into()),
     };
     assert_eq!(said, [Effect::Say(lost)]);
-    let again = messages(store.take(notifier.wake(now(1)))).remove(0);
+    let again = messages(store.take(wake(&mut notifier, now(1)))).remove(0);
     assert_eq!(&*again.route, "mail");
     assert_ne!(again.id, message.id);
     assert_eq!(store.list(OUTBOX).len(), 1);
@@ -244,7 +253,7 @@ fn a_route_that_fails_is_named_once_and_when_it_works_again() {
     let (mut said, mut at) = (Vec::new(), 0);
     for result in [TryResult::Again(None), TryResult::Again(None), TryResult::Sent] {
         at += 10_000;
-        let message = messages(notifier.wake(now(at))).remove(0);
+        let message = messages(wake(&mut notifier, now(at))).remove(0);
         let tried = Tried { id: message.id.clone(), result, answer: "503".into() };
         said.extend(notifier.tried(&message, &[tried], now(at)).into_iter().filter_map(
             |it| match it {
@@ -278,7 +287,7 @@ fn one_is_sent_again() {
     store.take(notifier.output(RunId(7), "disk full"));
     let mut ids = Vec::new();
     for (result, at) in [(TryResult::Refused, 10), (TryResult::Sent, 20), (TryResult::Sent, 30)] {
-        let message = messages(store.take(notifier.wake(now(at)))).remove(0);
+        let message = messages(store.take(wake(&mut notifier, now(at)))).remove(0);
         assert_eq!(message.notifications[0].output.as_deref(), Some("disk full"));
         ids.push(message.id.clone());
         let tried = Tried { id: message.id.clone(), result, answer: "so".into() };
@@ -332,7 +341,7 @@ fn what_waits_is_dropped() {
         store.take(hear(&mut notifier, now(0), &action, false));
     }
     // They are on their way.
-    let message = messages(store.take(notifier.wake(now(0)))).remove(0);
+    let message = messages(store.take(wake(&mut notifier, now(0)))).remove(0);
     let id = message.notifications[1].id.clone();
     let (route, count, effects) = notifier.forgo(&id[..8], "ann", now(1)).unwrap();
     store.take(effects);
@@ -356,7 +365,7 @@ fn what_other_hosts_are_to_send_is_theirs() {
     let mut other = Notifier::new("web2", "seed", vec![hook("ops")]);
     store.take(hear(&mut other, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
     let mut here = store.restore(vec![hook("ops")], now(1));
-    assert_eq!(here.wake(now(1)), []);
+    assert_eq!(wake(&mut here, now(1)), []);
     assert_eq!(store.list(OUTBOX).len(), 1);
 }
 
@@ -379,25 +388,39 @@ fn a_digest_says_what_has_become_of_all() {
         (4, &report, late),
         (5, &report, Outcome::Succeeded),
     ] {
-        let others = store.take(hear(&mut notifier, now(at), &record(job, at, outcome, at), true));
-        assert_eq!((others, store.list(OUTBOX).len()), (Vec::new(), 0));
+        let heard = hear(&mut notifier, now(at), &record(job, at, outcome, at), true);
+        assert_eq!(heard, []);
     }
-    assert_eq!(notifier.wake(now(6399)), []);
+    // All of that is written at once.
+    let written = notifier.flush();
+    assert_eq!((written.len(), notifier.flush()), (1, Vec::new()));
+    store.take(written);
+    assert_eq!(wake(&mut notifier, now(6399)), []);
     // It is known to the next scheduler, which is there a little late.
     let mut notifier = store.restore(vec![daily()], now(7000));
-    let message = messages(store.take(notifier.wake(now(7000)))).remove(0);
+    let streak = Streaks::default().hear(now(2).wall, &record(&backup, 2, Outcome::Failed(3), 2)).0;
+    let failing = |route: &str| {
+        assert_eq!(route, "ops");
+        (0..60).map(|number| (format!("job{number:02}").into(), streak)).collect()
+    };
+    let message = messages(store.take(notifier.wake(now(7000), &failing))).remove(0);
     let digest = message.notifications[0].digest.as_deref().unwrap();
     assert_eq!((digest.succeeded, digest.failed, digest.missed, digest.runs()), (2, 2, 1, 4));
-    let failing: Vec<&str> = digest.failing.keys().map(String::as_str).collect();
-    assert_eq!((failing, digest.missed_by.len(), digest.slowest.len()), (vec!["backup"], 1, 4));
+    assert_eq!((digest.missed_by.len(), digest.slowest.len()), (1, 4));
+    // So many are named, and all are counted.
+    let first = digest.failing.first_key_value().map(|(job, known)| (&**job, *known));
+    assert_eq!(first, Some(("job00", (1, now(2).wall.micros()))));
+    assert_eq!((digest.failing.len(), digest.failing_jobs()), (50, 60));
+    store.take(notifier.flush());
     store.take(notifier.tried(&message, &[sent(&message)], now(7001)));
-    // The next one is of the day after, and knows what still fails.
+    // The next one is of the day after.
     assert_eq!(notifier.next_wakeup().wall, Some(now(6400 + 86_400).wall));
-    let message = messages(store.take(notifier.wake(now(6400 + 86_400)))).remove(0);
+    let message = messages(store.take(wake(&mut notifier, now(6400 + 86_400)))).remove(0);
     let digest = message.notifications[0].digest.as_deref().unwrap();
-    assert_eq!((digest.runs(), digest.failing.len()), (0, 1));
+    assert_eq!((digest.runs(), digest.failing_jobs()), (0, 0));
     // A route without one again has none.
     store.take(notifier.set_routes(vec![hook("ops")], now(100_000)));
+    store.take(notifier.flush());
     assert!(store.list(DIGESTS).is_empty() && notifier.next_wakeup().wall.is_none());
 }
 
@@ -407,7 +430,6 @@ proptest! {
     fn digests_count_each_once(steps in proptest::collection::vec((0u8..4, 0u64..30_000), 1..60)) {
         let (mut store, backup) = (Store::default(), job("backup", |_| ()));
         let mut notifier = store.restore(vec![daily()], now(0));
-        store.take(notifier.begin(now(0)));
         let (mut at, mut runs, mut counted) = (0, 0, 0);
         for (step, pause) in steps.into_iter().chain([(3, 86_400)]) {
             at += pause;
@@ -416,17 +438,55 @@ proptest! {
                     runs += 1;
                     let outcome = if step == 0 { Outcome::Failed(1) } else { Outcome::Succeeded };
                     store.take(hear(&mut notifier, now(at), &record(&backup, at, outcome, at), false));
+                    store.take(notifier.flush());
                 }
                 2 => notifier = store.restore(vec![daily()], now(at)),
                 _ => {
-                    for message in messages(store.take(notifier.wake(now(at)))) {
+                    for message in messages(store.take(wake(&mut notifier, now(at)))) {
                         counted += message.notifications.iter().map(|it| it.count).sum::<u64>();
                         store.take(notifier.tried(&message, &[sent(&message)], now(at)));
                     }
+                    store.take(notifier.flush());
                 }
             }
         }
         prop_assert_eq!(counted, runs);
+    }
+
+    /// A store that was lost and is told all once more knows what the lost one knew, but for what has
+    /// become of notifications.
+    #[test]
+    fn a_new_store_knows_what_the_lost_one_did(
+        steps in proptest::collection::vec((0u8..4, 0u8..3), 1..40),
+    ) {
+        let routes = || vec![hook("ops"), Route { name: "day".into(), ..daily() }];
+        let told = |options: &mut Options| options.notify = Box::new(["ops".into(), "day".into()]);
+        let jobs: Vec<Arc<Job>> = (0..3).map(|n| job(&format!("job{n}"), told)).collect();
+        let (mut store, mut at) = (Store::default(), 0);
+        let mut notifier = store.restore(routes(), now(0));
+        for (step, which) in steps {
+            at += 1000;
+            let job = &jobs[usize::from(which)];
+            match step {
+                0 | 1 => {
+                    let outcome = if step == 0 { Outcome::Failed(1) } else { Outcome::Succeeded };
+                    store.take(hear(&mut notifier, now(at), &record(job, at, outcome, at), false));
+                }
+                // It is on its way, and nobody knows what becomes of it.
+                2 => drop(store.take(wake(&mut notifier, now(at)))),
+                _ => {
+                    for message in messages(store.take(wake(&mut notifier, now(at)))) {
+                        store.take(notifier.tried(&message, &[sent(&message)], now(at)));
+                    }
+                }
+            }
+            store.take(notifier.flush());
+        }
+        let mut other = Store::default();
+        other.take(notifier.remember());
+        for list in LISTS.into_iter().filter(|list| *list != TOLD) {
+            prop_assert_eq!(other.list(list), store.list(list), "{}", list);
+        }
     }
 
     /// Killed at any moment, with any answers lost: each failure that is to be told is told at least
@@ -439,7 +499,7 @@ proptest! {
         let (mut at, mut failing, mut wanted) = (0, [false; 4], 0);
         let mut arrived: HashMap<Box<str>, Notification> = HashMap::new();
         let mut deliver = |store: &mut Store, notifier: &mut Notifier, at: u64, heard: bool| {
-            for message in messages(store.take(notifier.wake(now(at)))) {
+            for message in messages(store.take(wake(notifier, now(at)))) {
                 for it in &message.notifications {
                     let before = arrived.insert(it.id.clone(), it.clone());
                     assert!(before.is_none_or(|before| before == *it));

@@ -1,5 +1,10 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use proptest::prelude::*;
 
+use super::queue::FLIGHTS;
+use super::tries::OLD;
 use super::*;
 use crate::core::job::{Command, Options};
 use crate::core::monitor::MonitorKind;
@@ -467,6 +472,11 @@ proptest! {
                 prop_assert!(waiting <= 2 && flying <= 1);
             }
             prop_assert!(bench.pings.flights.len() <= FLIGHTS.iter().sum());
+            // A store that was lost is told of all that waits.
+            let mut other = Bench::new();
+            other.take(bench.pings.remember());
+            let waiting = bench.rows.iter().filter(|(_, row)| &*row.state == WAITING);
+            prop_assert!(other.rows.iter().eq(waiting), "{:?}", bench.states());
         }
         // In the end every monitor answers.
         for _ in 0..20 {

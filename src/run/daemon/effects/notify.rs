@@ -6,6 +6,7 @@ use crate::core::event::{Action, Code, Fault, PingVitals, RouteVitals, RunId};
 use crate::core::instant::{Mono, Now};
 use crate::core::job::JobSet;
 use crate::core::notify::Wakeup;
+use crate::core::notify::digest::Failing;
 use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 use crate::run::daemon::messages::{Delivery, Messages, PingDelivery};
@@ -49,12 +50,25 @@ impl Effects {
         self.write(facts.unwrap_or_default());
     }
 
-    /// Hears what has become of messages, and sends what is due.
-    pub(in crate::run::daemon) fn wake_messages(&mut self, now: Now) {
+    /// Hears what has become of messages, and sends what is due. `failing`: the jobs that fail now, as a digest
+    /// has them.
+    pub(in crate::run::daemon) fn wake_messages(&mut self, now: Now, failing: &Failing<'_>) {
         let Some(messages) = &mut self.messages else { return };
         let mut facts = messages.listen(now);
-        facts.extend(messages.wake(now));
+        facts.extend(messages.wake(now, failing));
         self.write(facts);
+    }
+
+    /// At the end of a pass of the loop: what was counted in it is written with what it has decided.
+    pub(in crate::run::daemon) fn flush_messages(&mut self, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.flush(now));
+        self.write(facts.unwrap_or_default());
+    }
+
+    /// A store that knows nothing is told of what waits, and of what was told.
+    pub(in crate::run::daemon) fn remember_messages(&mut self, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.remember(now));
+        self.write(facts.unwrap_or_default());
     }
 
     /// Does something about notifications.

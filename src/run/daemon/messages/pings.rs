@@ -86,6 +86,12 @@ impl JobPings {
         }
     }
 
+    /// All that waits, for a store that knows nothing.
+    pub(super) fn remember(&mut self, now: Now) -> Vec<Fact> {
+        let effects = self.pings.remember();
+        self.perform(effects, now.mono)
+    }
+
     /// Other jobs and monitors than before.
     pub(super) fn follow(&mut self, set: &JobSet, now: Now) -> Vec<Fact> {
         let mut effects = self.pings.follow(by_id(set));
