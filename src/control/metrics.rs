@@ -106,21 +106,31 @@ pub(crate) struct Job {
     /// Its id.
     pub(crate) id: String,
     /// How many due times have come to what since the scheduler was started.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) succeeded: u32,
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) failed: u32,
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) missed: u32,
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) skipped: u32,
-    /// When a run of it last ended as it should, as the store has it; 0: never.
+    /// When a run of it last ended as it should, also before that; 0: never.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) last_success: f64,
     /// When a run of it last ended.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) last_run: f64,
     /// How long that took, in seconds.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) last_duration: f64,
     /// When it is due; 0: not.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) next_due: f64,
     /// Runs with a process.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) running: u32,
     /// How many runs have failed since the last one that did not.
+    #[serde(skip_serializing_if = "is_nothing")]
     pub(crate) failures: u32,
 }
 
@@ -146,6 +156,14 @@ pub(crate) struct Page {
     pub(crate) jobs: Vec<Job>,
     /// The store could not be read: nothing is known of the past.
     pub(crate) past_unknown: bool,
+    /// Where the next part begins, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) more: Option<u32>,
+}
+
+/// Most numbers of a job are 0: they need not be said.
+fn is_nothing<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
 }
 
 /// Seconds since 1970.
@@ -233,6 +251,7 @@ impl Page {
         self.states.add(next.states);
         self.jobs.extend(next.jobs);
         self.past_unknown |= next.past_unknown;
+        self.more = next.more;
     }
 
     /// The whole as text. Without the numbers of the process, if whoever passes it on has series of the
@@ -260,22 +279,22 @@ type OfJob = (&'static str, &'static str, fn(&Job) -> f64);
 const PAST: [OfJob; 4] = [
     (
         "schedrs_job_last_success_timestamp_seconds",
-        "When a run of the job last succeeded, by the store; 0: never.",
+        "When a run of the job last succeeded; 0: never.",
         |job| job.last_success,
     ),
     (
         "schedrs_job_last_run_timestamp_seconds",
-        "When a run of the job last ended, by the store; 0: never.",
+        "When a run of the job last ended; 0: never.",
         |job| job.last_run,
     ),
     (
         "schedrs_job_last_duration_seconds",
-        "How long the last run of the job took, its retries included, by the store.",
+        "How long the last run of the job took, its retries included.",
         |job| job.last_duration,
     ),
     (
         "schedrs_job_consecutive_failures",
-        "Runs of the job that have failed since the last one that succeeded, by the store.",
+        "Runs of the job that have failed since the last one that succeeded.",
         |job| f64::from(job.failures),
     ),
 ];
@@ -457,16 +476,36 @@ impl Text {
                 ("missed", job.missed),
                 ("skipped", job.skipped),
             ] {
-                let _ = writeln!(self.0, "{name}{{{label}\",outcome=\"{outcome}\"}} {count}");
+                for part in [name, "{", label, "\",outcome=\"", outcome, "\"} "] {
+                    self.0.push_str(part);
+                }
+                self.number(f64::from(count));
             }
         }
         let past = PAST.iter().filter(|_| !past_unknown);
         for (name, help, number) in past.chain(&NOW) {
             self.head(name, "gauge", help);
             for (job, label) in jobs.iter().zip(&labels) {
-                let _ = writeln!(self.0, "{name}{{{label}\"}} {}", number(job));
+                for part in [name, "{", label, "\"} "] {
+                    self.0.push_str(part);
+                }
+                self.number(number(job));
             }
         }
+    }
+
+    /// A number and the end of its line. Most of them are 0, and nearly all others are whole: which is quick.
+    fn number(&mut self, number: f64) {
+        const WHOLE: f64 = (1_u64 << 53) as f64;
+        let whole = number as u64;
+        let _ = if number == 0.0 {
+            self.0.push_str("0\n");
+            Ok(())
+        } else if number > 0.0 && number < WHOLE && whole as f64 == number {
+            writeln!(self.0, "{whole}")
+        } else {
+            writeln!(self.0, "{number}")
+        };
     }
 }
 
@@ -479,6 +518,34 @@ mod tests {
         let mut text = Text(String::new());
         text.sample("n", &[("job_name", "a\\b\"c\nd\\"), ("outcome", "ö")], 1.5);
         assert_eq!(text.0, "n{job_name=\"a\\\\b\\\"c\\nd\\\\\",outcome=\"ö\"} 1.5\n");
+    }
+
+    #[test]
+    fn numbers() {
+        let rows = [
+            (0.0, "0\n"),
+            (7.0, "7\n"),
+            (1_767_225_600.0, "1767225600\n"),
+            (1_767_225_600.25, "1767225600.25\n"),
+            (-1.0, "-1\n"),
+            (0.001, "0.001\n"),
+            (1e20, "100000000000000000000\n"),
+        ];
+        for (number, expected) in rows {
+            let mut text = Text(String::new());
+            text.number(number);
+            assert_eq!(text.0, expected);
+        }
+    }
+
+    /// What is 0 need not be said, and is there all the same.
+    #[test]
+    fn a_page_comes_back() {
+        let job = Job { id: "a".into(), failed: 3, last_run: 1.5, ..Job::default() };
+        let page = Page { jobs: vec![job], more: Some(7), ..Page::default() };
+        let text = crate::control::wire::json(&page);
+        assert!(!text.contains("succeeded"), "{text}");
+        assert_eq!(serde_json::from_str::<Page>(&text).unwrap(), page);
     }
 
     /// A family stands in one piece, has its kind before it, and is there without jobs too.

@@ -14,6 +14,7 @@ pub mod reply;
 pub mod view;
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::request::{Format, Notify, Request, Target};
@@ -310,9 +311,41 @@ pub(crate) fn open_reply(line: &[u8]) -> Result<Reply, String> {
     }
 }
 
+/// The same of a reply that is known to be of this type, where it is good.
+pub(crate) fn open_as<T: DeserializeOwned>(line: &[u8]) -> Result<Result<T, Fault>, String> {
+    #[derive(Default, serde::Deserialize)]
+    #[serde(default)]
+    struct Envelope {
+        ok: bool,
+        error: Option<Fault>,
+    }
+    let read = |error| format!("the answer is not one of this version: {error}");
+    match serde_json::from_slice(line).map_err(read)? {
+        Envelope { ok: true, .. } => serde_json::from_slice(line).map(Ok).map_err(read),
+        Envelope { error: Some(fault), .. } => Ok(Err(fault)),
+        Envelope { .. } => Err("the answer says neither success nor failure".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_of_a_type() {
+        #[derive(Debug, Default, PartialEq, serde::Deserialize)]
+        #[serde(default)]
+        struct Numbers {
+            more: Option<u32>,
+        }
+        let read = |line: &str| open_as::<Numbers>(line.as_bytes());
+        assert_eq!(read(r#"{"v":1,"ok":true,"more":7,"x":[]}"#), Ok(Ok(Numbers { more: Some(7) })));
+        let fault = read(r#"{"v":1,"ok":false,"error":{"code":"no_store","message":"none"}}"#);
+        assert_eq!(fault.unwrap().unwrap_err().message, "none");
+        for line in ["", "[]", r#"{"ok":true,"more":"x"}"#, r#"{"v":1}"#] {
+            assert!(read(line).is_err(), "{line}");
+        }
+    }
 
     /// Every verb has its row in `doc/control.md`, and that has no others.
     #[test]

@@ -97,6 +97,11 @@ impl Streaks {
         (streak.unwrap_or_default(), streak.map(|_| (job.into(), None)))
     }
 
+    /// How many runs of a job have failed in a row.
+    pub(crate) fn of(&self, job: &str) -> u32 {
+        self.failing.get(job).map_or(0, |streak| streak.runs)
+    }
+
     /// The jobs of a route that fail, by name. Jobs that `job` does not know are left out.
     pub(crate) fn of_route<'a>(
         &self,

@@ -413,7 +413,7 @@ impl Loop<'_> {
             if let Some(observer) = &self.observer {
                 observer(&action);
             }
-            self.counters.note(&action);
+            self.counters.note(&action, now.wall);
             if matches!(action, Action::Exit) {
                 return true;
             }
@@ -462,6 +462,7 @@ impl Loop<'_> {
                     let is_any = self.slow.has_slow();
                     for view in &mut page.jobs {
                         view.counts = self.counters.of(&view.job.id);
+                        view.failures = self.streaks.of(&view.job.id);
                         if is_any {
                             self.mark_slow(view);
                         }

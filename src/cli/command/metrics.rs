@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::request::{self, Address};
 use crate::cli::{Context, ExitCode};
@@ -43,11 +43,9 @@ pub(super) fn whole(client: &mut Client, jobs: bool) -> anyhow::Result<Page> {
     let mut request = json!({ "do": "metrics", "jobs": jobs });
     let mut whole = Page::default();
     loop {
-        let mut body = client.ask(&request).map_err(request::told)?;
-        let more = body.remove("more").filter(Value::is_number);
-        whole.append(request::read(body)?);
-        match more {
-            Some(more) => request["from"] = more,
+        whole.append(client.ask_for(&request).map_err(request::told)?);
+        match whole.more {
+            Some(more) => request["from"] = more.into(),
             None => return Ok(whole),
         }
     }

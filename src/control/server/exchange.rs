@@ -143,7 +143,7 @@ impl Exchange {
                 let now = clock::wall();
                 Next::End(Ok(wire::health::body(&vitals, &verdict(&vitals, now), now)))
             }
-            (Stage::Metrics(metrics), Response::Vitals(vitals)) => metrics.take(&vitals),
+            (Stage::Metrics(metrics), Response::Vitals(vitals)) => metrics.take(&vitals, history),
             (Stage::Metrics(metrics), Response::Jobs(page)) => metrics.add(page, history),
             (Stage::Follow(job, past), Response::Job { .. }) => {
                 Next::Follow(Some(job.clone()), *past)
@@ -232,7 +232,7 @@ fn begin(request: Request, history: &mut History, kept: Option<Arc<Snapshot>>) -
         Request::Show { .. } => (Stage::Show, Next::Request(request)),
         Request::Health => (Stage::Health, Next::Request(request)),
         Request::Metrics { jobs, from } => {
-            let metrics = Metrics::new(from, jobs.then(|| history.snapshot_for(from, kept, now)));
+            let metrics = Metrics::new(from, jobs, history.if_fresh(kept, now));
             let next = metrics.begin();
             (Stage::Metrics(Box::new(metrics)), next)
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Past;
 use crate::control::no_notification;
-use crate::core::event::{Code, Fault, JobDetail, JobRecord, JobView, Paused};
+use crate::core::event::{Code, Fault, JobDetail, JobRecord, JobView, Paused, Vitals};
 use crate::core::expect::{last_resumed, overdue_since};
 use crate::core::fleet::home::Home;
 use crate::core::fleet::whereabouts::Whereabouts;
@@ -31,6 +31,9 @@ pub(super) struct History {
     /// What was read of jobs that have not succeeded since, and by which last record and how many
     /// due times of this scheduler it holds.
     pasts: HashMap<Box<str>, ((u64, u64), JobPast)>,
+    /// How all jobs had fared at some time, of a scheduler that has the store to itself; and how often that had
+    /// forgotten jobs by then.
+    before: Option<(u64, Arc<Snapshot>)>,
 }
 
 /// What was read of all jobs at once. Each who goes through them holds one of its own, from the first
@@ -100,9 +103,9 @@ impl JobPast {
         if !outcome.is_success() && !outcome.is_failed_run() {
             return false;
         }
-        let ended = end_of(record).unwrap_or(record.at);
+        let (ended, duration) = how_it_ended(record);
         if self.ended.is_none() {
-            (self.ended, self.duration) = (Some(ended), record.duration.unwrap_or_default());
+            (self.ended, self.duration) = (Some(ended), duration);
         }
         if outcome.is_success() {
             self.success = Some(ended);
@@ -113,12 +116,17 @@ impl JobPast {
     }
 }
 
+/// When a run that is over ended, and how long it took.
+fn how_it_ended(record: &RunRecord) -> (Instant, Duration) {
+    (end_of(record).unwrap_or(record.at), record.duration.unwrap_or_default())
+}
+
 /// So many records of a job are read at a time to find when it last succeeded, and at most.
 const RECORDS: (usize, usize) = (50, 1000);
 
 impl History {
     pub(super) fn new(past: Past) -> History {
-        History { past, pasts: HashMap::new() }
+        History { past, pasts: HashMap::new(), before: None }
     }
 
     /// Lets go of the store: who writes it is to be the last that has it open, since only then SQLite
@@ -186,10 +194,33 @@ impl History {
         kept: Option<Arc<Snapshot>>,
         now: Mono,
     ) -> Arc<Snapshot> {
-        match kept.filter(|kept| from > 0 && kept.is_fresh(now)) {
+        match self.if_fresh(kept, now).filter(|_| from > 0) {
             Some(kept) => kept,
             None => self.snapshot(now),
         }
+    }
+
+    /// What the part before it was made of, unless that is old.
+    pub(super) fn if_fresh(&self, kept: Option<Arc<Snapshot>>, now: Mono) -> Option<Arc<Snapshot>> {
+        kept.filter(|kept| kept.is_fresh(now))
+    }
+
+    /// What metrics of jobs are made of. A scheduler that has the store to itself knows what has become of its
+    /// jobs since it was started: what was before that is read once.
+    pub(super) fn past_of_all(&mut self, vitals: &Vitals, now: Mono) -> Arc<Snapshot> {
+        let forgotten = vitals.totals.forgotten;
+        if let Some((of, before)) = &self.before
+            && *of == forgotten
+        {
+            return Arc::clone(before);
+        }
+        let snapshot = self.snapshot(now);
+        // What it has found out when it was started is in the store by now.
+        let is_all = vitals.pending_facts == 0 && snapshot.latest.is_some();
+        if is_all && snapshot.whereabouts.is_none() {
+            self.before = Some((forgotten, Arc::clone(&snapshot)));
+        }
+        snapshot
     }
 
     /// Where a job is at home, and what is known of it there, which is read of this one alone.
@@ -209,10 +240,29 @@ impl History {
         known.home_name(&id).map(str::to_owned)
     }
 
+    /// How the runs of a job have fared.
+    pub(super) fn past(&mut self, of_all: &Snapshot, view: &JobView) -> JobPast {
+        let latest = of_all.latest(&view.job.id);
+        if of_all.whereabouts.is_some() {
+            // Others have run it, too.
+            let past = latest.map(|latest| self.past_by_store(latest, view.counts.sum()));
+            return past.unwrap_or_default();
+        }
+        let counts = &view.counts;
+        let stored = || latest.and_then(|latest| latest.run.as_ref()).map(how_it_ended);
+        let (ended, duration) = counts.last_run.or_else(stored).unzip();
+        JobPast {
+            success: counts.last_success.or(latest.and_then(|latest| latest.succeeded)),
+            ended,
+            duration: duration.unwrap_or_default(),
+            failures: view.failures,
+        }
+    }
+
     /// What the store has of the runs of a job that has fared so of late. `counted`: how many due
     /// times of it this scheduler has decided. Only what has changed is read, and only of jobs that
     /// have not succeeded.
-    pub(super) fn past(&mut self, latest: &Latest, counted: u64) -> JobPast {
+    fn past_by_store(&mut self, latest: &Latest, counted: u64) -> JobPast {
         let mut past = JobPast { success: latest.succeeded, ..JobPast::default() };
         let Some(last) = &latest.run else { return past };
         if past.take(last) {

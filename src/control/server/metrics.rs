@@ -15,16 +15,16 @@ use crate::sys::{clock, process};
 pub(super) struct Metrics {
     from: u32,
     page: Page,
-    /// What its jobs are made of, if they are wanted.
+    /// Jobs are wanted.
+    jobs: bool,
+    /// What they are made of.
     snapshot: Option<Arc<Snapshot>>,
 }
 
 impl Metrics {
-    /// Begins with a job.
-    pub(super) fn new(from: u32, snapshot: Option<Arc<Snapshot>>) -> Metrics {
-        let past_unknown = snapshot.as_ref().is_some_and(|snapshot| snapshot.is_past_unknown());
-        let page = Page { past_unknown, ..Page::default() };
-        Metrics { from, page, snapshot }
+    /// Begins with a job. `kept`: what the part before it was made of.
+    pub(super) fn new(from: u32, jobs: bool, kept: Option<Arc<Snapshot>>) -> Metrics {
+        Metrics { from, page: Page::default(), jobs, snapshot: kept.filter(|_| jobs && from > 0) }
     }
 
     /// What its jobs are made of, for the part that follows.
@@ -34,10 +34,10 @@ impl Metrics {
 
     /// What to ask the loop first.
     pub(super) fn begin(&self) -> Next {
-        match self.from {
-            0 => Next::Request(Request::Health),
-            _ => self.ask(),
+        if self.from == 0 || self.jobs && self.snapshot.is_none() {
+            return Next::Request(Request::Health);
         }
+        self.ask()
     }
 
     fn ask(&self) -> Next {
@@ -45,26 +45,29 @@ impl Metrics {
     }
 
     /// Takes what the scheduler says of itself.
-    pub(super) fn take(&mut self, vitals: &Vitals) -> Next {
-        self.page.scheduler = Some(Scheduler {
-            cpu_seconds: clock::of_process().as_secs_f64(),
-            resident_bytes: process::resident_bytes(),
-            open_fds: process::open_fds(),
-            ..Scheduler::new(vitals)
-        });
+    pub(super) fn take(&mut self, vitals: &Vitals, history: &mut History) -> Next {
+        if self.jobs {
+            self.snapshot = Some(history.past_of_all(vitals, clock::mono()));
+        }
+        if self.from == 0 {
+            self.page.scheduler = Some(Scheduler {
+                cpu_seconds: clock::of_process().as_secs_f64(),
+                resident_bytes: process::resident_bytes(),
+                open_fds: process::open_fds(),
+                ..Scheduler::new(vitals)
+            });
+        }
         self.ask()
     }
 
     /// Takes some of the jobs.
     pub(super) fn add(&mut self, list: JobPage, history: &mut History) -> Next {
         let now = clock::wall();
+        self.page.past_unknown |= self.snapshot.as_ref().is_some_and(|it| it.is_past_unknown());
         for mut view in list.jobs {
             if let Some(snapshot) = &self.snapshot {
                 snapshot.complete(&mut view, now);
-                let past = match snapshot.latest(&view.job.id) {
-                    Some(latest) => history.past(latest, view.counts.sum()),
-                    None => JobPast::default(),
-                };
+                let past = history.past(snapshot, &view);
                 self.page.jobs.push(of_job(&view, past));
             }
             let states = &mut self.page.states;
@@ -81,14 +84,11 @@ impl Metrics {
                 return self.ask();
             }
         }
-        let mut text = wire::json(&self.page);
-        if let Some(more) = list.more {
-            text.pop();
-            text += &format!(",\"more\":{more}}}");
-        } else {
+        if list.more.is_none() {
             self.snapshot = None;
         }
-        Next::End(Ok(text))
+        self.page.more = list.more;
+        Next::End(Ok(wire::json(&self.page)))
     }
 }
 

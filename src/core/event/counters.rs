@@ -1,12 +1,13 @@
 //! What a scheduler has done since it was started, in numbers: for whoever watches many of them.
 //!
-//! Pure: the loop shows each [`Action`] to [`Counters::note`]. Times of the past are not here, as a
-//! store has them (`crate::control::server`): a restart begins the numbers anew, and forgets no failure.
+//! Pure: the loop shows each [`Action`] to [`Counters::note`]. What was before is not here, as a store has
+//! it (`crate::control::server`): a restart begins the numbers anew, and forgets no failure.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use super::{Action, Notice, Record};
+use crate::core::instant::Instant;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 
 /// Upper ends of the classes of [`Lags`], in seconds.
@@ -49,9 +50,12 @@ pub struct Totals {
     pub fates: [u64; FATES.len()],
     /// How late first attempts were started.
     pub lags: Lags,
+    /// How often jobs that are gone were forgotten: should one of them come back, it has no numbers.
+    pub forgotten: u64,
 }
 
-/// How many due times of a job have come to what. One that another stands for is in none of them.
+/// How many due times of a job have come to what, and how its last runs ended. One that another stands for is
+/// in none of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JobCounts {
     /// Runs that did what they should.
@@ -62,6 +66,10 @@ pub struct JobCounts {
     pub missed: u32,
     /// Due times that were deliberately not run.
     pub skipped: u32,
+    /// When a run last ended that did what it should.
+    pub last_success: Option<Instant>,
+    /// When a run last ended, and how long it took.
+    pub last_run: Option<(Instant, Duration)>,
 }
 
 /// Times between a due time and the start of its first attempt, in classes.
@@ -74,16 +82,16 @@ pub struct Lags {
 }
 
 impl Counters {
-    /// Takes note of what was decided.
-    pub fn note(&mut self, action: &Action) {
+    /// Takes note of what was decided, at this time.
+    pub fn note(&mut self, action: &Action, now: Instant) {
         match action {
-            Action::Record(record) => self.record(record),
+            Action::Record(record) => self.record(record, now),
             Action::Notice(Notice::Started { attempt: 1, lag, .. }) => self.totals.lags.add(*lag),
             _ => {}
         }
     }
 
-    fn record(&mut self, record: &Record) {
+    fn record(&mut self, record: &Record, now: Instant) {
         let total = &mut self.totals.fates[fate(&record.outcome)];
         *total = total.saturating_add(record.count);
         let Some(select) = of_job(&record.outcome) else { return };
@@ -94,6 +102,13 @@ impl Counters {
         };
         let count = select(counts);
         *count = count.saturating_add(u32::try_from(record.count).unwrap_or(u32::MAX));
+        if record.outcome.is_of_run() {
+            let ended = record.started.map_or(now, |started| started.plus(record.duration));
+            counts.last_run = Some((ended, record.duration));
+            if record.outcome.is_success() {
+                counts.last_success = Some(ended);
+            }
+        }
     }
 
     /// Of all jobs together.
@@ -110,6 +125,7 @@ impl Counters {
     pub fn forget(&mut self, jobs: usize, is_there: impl Fn(&str) -> bool) {
         if self.jobs.len() > jobs.saturating_mul(2).saturating_add(1000) {
             self.jobs.retain(|job, _| is_there(job));
+            self.totals.forgotten += 1;
         }
     }
 }
@@ -205,7 +221,8 @@ mod tests {
         }
         counters.forget(2, |job| job == "job-7");
         assert_eq!(counters.jobs.len(), 1003, "they are not many");
+        assert_eq!(counters.totals().forgotten, 0);
         counters.forget(1, |job| job == "job-7");
-        assert_eq!(counters.jobs.len(), 1);
+        assert_eq!((counters.jobs.len(), counters.totals().forgotten), (1, 1));
     }
 }

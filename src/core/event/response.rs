@@ -156,6 +156,9 @@ pub struct JobView {
     /// What its due times have come to since the scheduler was started: nothing, unless it is
     /// somebody's task to count.
     pub counts: JobCounts,
+    /// How many of its runs have failed since one succeeded, those before the scheduler was started included;
+    /// the same.
+    pub failures: u32,
     /// It has a run that takes longer than it should, if somebody looks for that.
     pub slow: Option<Slow>,
 }

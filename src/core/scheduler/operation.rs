@@ -433,6 +433,7 @@ impl Scheduler {
             waiting,
             anchor: state.anchor,
             counts: JobCounts::default(),
+            failures: 0,
             slow: None,
         }
     }

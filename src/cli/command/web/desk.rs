@@ -371,6 +371,7 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
             waiting: 0,
             anchor: anchor.unwrap_or(now),
             counts: JobCounts::default(),
+            failures: 0,
             slow: None,
         };
         let line = JobLine::new(&view, latest, overdue);
