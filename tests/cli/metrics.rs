@@ -192,21 +192,21 @@ fn what_goes_with_them_names_what_exists() {
     }
 }
 
-/// `promtool` on the machine, or where `.ci/run` has put it.
-fn promtool() -> Option<PathBuf> {
+/// `prometheus` or `promtool` on the machine, or where `.ci/run` has put it.
+pub(crate) fn from_prometheus(program: &str) -> Option<PathBuf> {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let dirs = std::env::split_paths(&path).chain([target.join("promtool/usr/bin")]);
-    let found = dirs.map(|dir| dir.join("promtool")).find(|path| path.exists());
+    let dirs = std::env::split_paths(&path).chain([target.join("prometheus/usr/bin")]);
+    let found = dirs.map(|dir| dir.join(program)).find(|path| path.exists());
     if found.is_none() {
-        missing("promtool (Debian: prometheus)");
+        missing(&format!("{program} (Debian: prometheus)"));
     }
     found
 }
 
 #[test]
 fn promtool_finds_nothing_to_say() {
-    let Some(promtool) = promtool() else { return };
+    let Some(promtool) = from_prometheus("promtool") else { return };
     let bench = Bench::new(JOBS);
     let running = bench.listening();
     for more in [&[][..], &["--no-jobs"]] {

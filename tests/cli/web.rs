@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::harness::{Bench, Running, Stream, until};
 
 mod browser;
+mod prometheus;
 
 const JOBS: &str = r#"
     [scheduler]
