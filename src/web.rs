@@ -25,6 +25,6 @@ pub(crate) use access::{Access, random};
 pub(crate) use serve::{Bound, serve};
 pub(crate) use server::Server;
 pub(crate) use source::{
-    Act, Dues, Frame, Heard, JobPage, OptionRow, Overview, Row, RunPage, Source, TimePage, Trouble,
-    Verb, Why,
+    Act, Dues, Frame, Heard, JobPage, Messages, OptionRow, Overview, Row, RunPage, Source,
+    TimePage, Trouble, Verb, Why,
 };

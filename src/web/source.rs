@@ -10,6 +10,7 @@ use crate::core::event::Change;
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::notify::log::Told;
+pub(crate) use crate::core::notify::ping::Row as Ping;
 use crate::core::printed::Printed;
 use crate::core::record::{AttemptRecord, RunRecord};
 use crate::core::zone::Zone;
@@ -39,8 +40,8 @@ pub(crate) trait Source: Send + Sync {
     fn time(&self) -> Result<Arc<TimePage>, Trouble>;
     /// Who has done what, the newest first.
     fn changes(&self) -> Result<Vec<Change>, Trouble>;
-    /// Who is told what: what waits, and then what has ended, the newest first.
-    fn messages(&self) -> Result<Vec<Told>, Trouble>;
+    /// Who is told what.
+    fn messages(&self) -> Result<Messages, Trouble>;
     /// The hosts that share the store.
     fn fleet(&self) -> Result<Vec<Member>, Trouble>;
     /// Tells what a run of a job prints until it ends or nobody listens any more: `hear` says whether
@@ -152,6 +153,15 @@ pub(crate) struct RunPage {
     pub(crate) is_discarded: bool,
     /// What it prints can be followed here.
     pub(crate) is_live: bool,
+}
+
+/// Who is told what.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Messages {
+    /// Notifications: those that wait, and then those that have ended, the newest first.
+    pub(crate) told: Vec<Told>,
+    /// The last pings of each job.
+    pub(crate) pings: Vec<Ping>,
 }
 
 /// The last day and the next.

@@ -5,6 +5,8 @@ mod again;
 mod asking;
 mod full;
 mod network;
+#[cfg(feature = "web")]
+mod page;
 mod soak;
 
 use std::collections::{HashMap, HashSet};

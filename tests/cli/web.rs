@@ -33,7 +33,7 @@ const JOBS: &str = r#"
 "#;
 
 /// A page that is served.
-struct Web {
+pub(crate) struct Web {
     running: Running,
     address: SocketAddr,
     /// Where one logs in, once.
@@ -66,8 +66,14 @@ impl Answer {
 }
 
 impl Web {
-    fn start(bench: &Bench) -> Web {
-        let mut running = Running::start(&mut bench.command(&["web", "--listen", "127.0.0.1:0"]));
+    pub(crate) fn start(bench: &Bench) -> Web {
+        Web::of(bench, "jobs.toml")
+    }
+
+    /// That of a jobfile.
+    pub(crate) fn of(bench: &Bench, file: &str) -> Web {
+        let mut command = bench.command(&["web", "--listen", "127.0.0.1:0", "-f", file]);
+        let mut running = Running::start(&mut command);
         let line = running.line(Stream::Out, &["listening at http://"]);
         let address = line.trim_end_matches('/').rsplit('/').next().unwrap().parse().unwrap();
         let line = running.line(Stream::Out, &["login?once="]);
@@ -92,7 +98,7 @@ impl Web {
     }
 
     /// Logs in and answers the cookie, as a header.
-    fn log_in(&self) -> String {
+    pub(crate) fn log_in(&self) -> String {
         let answer = self.send(&format!("GET {}", self.link), &[], "");
         assert_eq!(answer.status, 303, "{}", answer.head);
         let cookie = answer.header("set-cookie").unwrap();
@@ -106,7 +112,7 @@ impl Web {
 
     /// A page that is there.
     #[track_caller]
-    fn page(&self, path: &str, cookie: &str) -> String {
+    pub(crate) fn page(&self, path: &str, cookie: &str) -> String {
         let answer = self.get(path, cookie);
         assert_eq!(answer.status, 200, "{path}: {}\n{}", answer.head, answer.body);
         answer.body
@@ -121,6 +127,34 @@ fn busy(jobs: &str) -> (Bench, Running, Web) {
     assert_eq!(bench.ask(&["start", "good", "--wait"]).2, Some(0));
     let web = Web::start(&bench);
     (bench, running, web)
+}
+
+/// What takes longer than it may, and what the services were told that watch jobs.
+#[test]
+fn it_shows_what_is_slow_and_what_was_pinged() {
+    // Nobody listens there.
+    let bench = Bench::new(
+        "[jobs.report]\ncommand = 'read x < gate'\ndate = 'now'\nwarn_after = '200ms'\n\
+         ping = 'http://127.0.0.1:1/x'\n\
+         [jobs.quick]\ncommand = 'true'\ninterval = '1d'\n",
+    );
+    bench.fifo("gate");
+    let mut running = bench.listening();
+    let web = Web::start(&bench);
+    let cookie = web.log_in();
+    running.line(Stream::Err, &["still runs after"]);
+    until("it is marked", || web.page("/jobs", &cookie).contains("</span> slow</span>"));
+    let slow = web.page("/jobs?state=slow", &cookie);
+    assert!(slow.contains("/jobs/report\"") && !slow.contains("/jobs/quick\""), "{slow}");
+    assert!(web.page("/", &cookie).contains("</span> slow</span>"));
+    bench.write_fifo("gate");
+    running.event("succeeded", "report");
+    until("it is told", || web.page("/messages", &cookie).contains("<h2>Pings</h2>"));
+    let messages = web.page("/messages", &cookie);
+    assert!(messages.contains("succeeded") && messages.contains("waiting"), "{messages}");
+    let is_slow = || web.page("/jobs?state=slow", &cookie).contains("/jobs/report\"");
+    until("it is not any more", || !is_slow());
+    running.stop();
 }
 
 #[test]

@@ -19,12 +19,13 @@ const LONGEST: usize = 200;
 /// Which jobs are shown: the word in the address, the name of the tab, and whether a job belongs to it.
 type Kind = (&'static str, &'static str, fn(&Row) -> bool);
 
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     ("", "All", |_| true),
     ("failing", "Failing", |row| row.line.has_failed()),
     ("overdue", "Overdue", |row| row.overdue.is_some()),
     ("running", "Running", |row| row.line.running > 0),
     ("waiting", "Waiting", |row| row.line.waiting > 0),
+    ("slow", "Slow", |row| row.line.slow_since.is_some()),
     ("paused", "Paused", |row| row.line.paused.is_some()),
     ("never", "Never ran", |row| row.line.last.is_none()),
 ];
@@ -276,5 +277,15 @@ pub(super) fn state(row: &Row) -> Markup {
     html! {
         span class={ "st " (class) } { span aria-hidden="true" { (mark) } " " (clean(&line.state)) (many) }
         @if line.paused.is_some() && line.state != "paused" { " " span.st.warn { "paused" } }
+        (slow(row))
+    }
+}
+
+/// That a run of it takes longer than it should.
+pub(super) fn slow(row: &Row) -> Markup {
+    html! {
+        @if row.line.slow_since.is_some() {
+            " " span.st.warn { span aria-hidden="true" { "!" } " slow" }
+        }
     }
 }

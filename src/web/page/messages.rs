@@ -1,4 +1,4 @@
-//! Messages: who is told what, and what the receivers have answered.
+//! Messages: who is told what, what services are told that watch jobs, and what the receivers have answered.
 
 use maud::{Markup, html};
 
@@ -6,10 +6,14 @@ use super::{Head, Tab, View, at, count, job_link, nothing, run_link, whole};
 use crate::core::instant::Instant;
 use crate::core::notify::log::Told;
 use crate::core::notify::notifier::WAITING;
+use crate::core::notify::ping::Phase;
+use crate::core::sort;
 use crate::problem::clean;
+use crate::web::source::{Messages, Ping};
 
 /// The page: what waits, then what has ended, the newest first.
-pub(in crate::web) fn messages(view: &View<'_>, told: &[Told]) -> Markup {
+pub(in crate::web) fn messages(view: &View<'_>, all: &Messages) -> Markup {
+    let told = &all.told;
     let waiting = told.iter().filter(|told| told.end == WAITING).count();
     let main = html! {
         h1 { "Messages" }
@@ -18,6 +22,10 @@ pub(in crate::web) fn messages(view: &View<'_>, told: &[Told]) -> Markup {
         } @else {
             p { @if waiting == 0 { "None waits." } @else { (count(waiting as u64, "message")) " wait to be delivered." } }
             (table(view, told))
+        }
+        @if !all.pings.is_empty() {
+            h2 { "Pings" }
+            (pings(view, &all.pings))
         }
     };
     whole(view, &Head { tab: Tab::Messages, title: "Messages", live: Some("/events") }, &main)
@@ -48,12 +56,52 @@ fn table(view: &View<'_>, all: &[Told]) -> Markup {
     }
 }
 
+/// At most so many pings are shown: those that were not delivered, and then the last.
+const PINGS: usize = 500;
+
+fn pings(view: &View<'_>, all: &[Ping]) -> Markup {
+    let frame = view.frame;
+    let when = |ping: &Ping| ping.ended.filter(|_| &*ping.state != WAITING).unwrap_or(ping.ping.at);
+    let mut rows: Vec<&Ping> = all.iter().collect();
+    sort::by_key(&mut rows, |row| (&*row.state == "sent", std::cmp::Reverse(when(row))));
+    let more = rows.len().saturating_sub(PINGS) as u64;
+    rows.truncate(PINGS);
+    html! {
+        div.scroll { table {
+            caption.quiet { "The last pings of each job: those that were not delivered first" }
+            thead { tr {
+                th scope="col" { "When" } th scope="col" { "Job" } th scope="col" { "What" }
+                th.num.w2 scope="col" { "Run" } th scope="col" { "State" } th.w1 scope="col" { "Answer" }
+            } }
+            tbody { @for row in rows {
+                tr {
+                    td.nowrap { (at(when(row), frame.now, &frame.zone)) }
+                    td { @if row.ping.job.is_empty() { "(the scheduler)" } @else { (job_link(&row.ping.job)) } }
+                    td { (what(row)) }
+                    td.num.w2 { @if let Some(run) = row.ping.run { (run_link(run.0)) } }
+                    td { (end(&row.state)) }
+                    td.w1 { (clean(&row.answer)) }
+                }
+            } }
+        } }
+        @if more > 0 { p { "and " (count(more, "ping")) " more: schedrs notify lists all." } }
+    }
+}
+
+/// What a ping says: that a run starts, or how it has ended.
+fn what(row: &Ping) -> String {
+    match (row.ping.phase, &row.ping.outcome) {
+        (Phase::End, Some(outcome)) => outcome.word().replace('_', " "),
+        (phase, _) => phase.word().to_owned(),
+    }
+}
+
 /// What became of one: the mark says it, a colour only repeats it.
 fn end(word: &str) -> Markup {
     let (mark, class) = match word {
         "sent" => ("✓", "good"),
         WAITING => ("◷", "busy"),
-        "folded" | "superseded" | "dropped" => ("-", "dim"),
+        "dropped" | "replaced" => ("-", "dim"),
         _ => ("✗", "bad"),
     };
     html! { span class={ "st " (class) } { span aria-hidden="true" { (mark) } " " (clean(&word.replace('_', " "))) } }

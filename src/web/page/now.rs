@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::jobs::slow;
 use super::{
     Head, Tab, View, at, at_of, count, far, job_link, mark, nothing, number, run_link, whole,
 };
@@ -165,6 +166,7 @@ fn busy(runs: &[&RunObject], all: &Overview, is_running: bool) -> Markup {
                         @if let Some(since) = since.filter(|_| is_running) { (words::span(now.truncated().since(since.truncated()))) }
                         @if !is_running { (clean(run.doing())) }
                         @if run.attempts > 1 { ", attempt " (run.attempts) }
+                        @if let Some(row) = row.filter(|_| is_running) { (slow(row)) }
                     }
                     td.w2.nowrap { @if let Some(took) = row.and_then(took) { (took) } @else { "–" } }
                     td.num { @if let Some(run) = run.run { (run_link(run)) } }
