@@ -294,6 +294,11 @@ impl Scheduler {
         (!state.paused && state.away == Away::No).then_some(&state.job)
     }
 
+    /// When a job was first scheduled, by its id.
+    pub fn anchor(&self, id: &str) -> Option<Instant> {
+        Some(self.jobs[self.find_job(id)? as usize].anchor)
+    }
+
     /// The overrides of a job, by its id: TOML that stands over its definition.
     pub fn overrides(&self, id: &str) -> Option<&str> {
         self.extras.get(&self.find_job(id)?)?.overrides.as_deref()

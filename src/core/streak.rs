@@ -70,6 +70,23 @@ impl Streaks {
         self.failing.extend(entries.into_iter().filter_map(known));
     }
 
+    /// The same of jobs that come from another host, as far as nothing has become of them here since.
+    pub(crate) fn restore_unknown(
+        &mut self,
+        entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
+    ) {
+        for (job, text) in entries {
+            if let Some(streak) = Streak::of_json(&text) {
+                self.failing.entry(job).or_insert(streak);
+            }
+        }
+    }
+
+    /// Another host decides what becomes of a job.
+    pub(crate) fn leave(&mut self, job: &str) {
+        self.failing.remove(job);
+    }
+
     /// What has been decided, or has happened, at this time. Answers the failures in a row of the job that
     /// it is about, with its own; of a success those that it ends.
     pub(crate) fn hear(&mut self, now: Instant, action: &Action) -> (Streak, Option<Entry>) {

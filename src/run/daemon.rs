@@ -13,7 +13,7 @@
 //! `apply` has it take effect, and `offload` has done elsewhere what may take long or hang; `watch`
 //! tells when the jobfile was edited; `logger` and `report` are the log, in which `catching_up`
 //! makes one line of many; `overview` says how things stand, to a terminal and to a service manager,
-//! which `notify` tells; `hooks` has the hooks of jobs run; `slow` sees which runs take too long; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
+//! which `notify` tells; `hooks` has the hooks of jobs run; `moving` is what is told of jobs that move between hosts; `slow` sees which runs take too long; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
 //! clock as something to wait for. Processes are made by `crate::run::executor`, what they print
 //! goes to `crate::run::output`.
 
@@ -25,6 +25,7 @@ mod fleet;
 mod hooks;
 mod logger;
 mod messages;
+mod moving;
 mod notify;
 mod offload;
 mod overview;

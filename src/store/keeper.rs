@@ -29,11 +29,11 @@ use std::time::Duration;
 
 use self::fleet::Driver;
 use self::hold::Hold;
-pub use self::hold::{Ask, FleetOrder, Standing};
+pub use self::hold::{Ask, FleetOrder, ReadFor, Standing};
 use self::queue::{Queue, Waiters};
 use self::worker::Worker;
 use super::shared::Asked;
-use super::{Fact, Limits, Sharing, Store, StoreError};
+use super::{Entries, Fact, Latest, Limits, Sharing, Store, StoreError};
 use crate::core::event::{Fault, HomeChange, JobRecord, Refusal, RunId, Start};
 use crate::core::fleet::protocol::Fleet;
 use crate::core::fleet::whereabouts::Whereabouts;
@@ -95,6 +95,21 @@ pub enum OthersEvent {
     LookedUp(u64),
     /// Others have changed jobs.
     Learned(Box<Learned>),
+    /// This host was the one that has found this other host dead.
+    Dead(Box<str>),
+    /// What a [`FleetOrder::Read`] was to find.
+    Read(Box<ReadLists>),
+}
+
+/// What was read for something.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReadLists {
+    /// What for.
+    pub what: ReadFor,
+    /// The lists, each with its entries.
+    pub lists: Vec<(&'static str, Entries)>,
+    /// For jobs: how they have fared of late.
+    pub latest: Vec<Latest>,
 }
 
 /// What is known of jobs that others have changed.

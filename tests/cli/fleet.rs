@@ -8,6 +8,7 @@ mod network;
 #[cfg(feature = "web")]
 mod page;
 mod soak;
+mod telling;
 
 use std::collections::{HashMap, HashSet};
 use std::fs;

@@ -166,6 +166,51 @@ impl Notifier {
         }
     }
 
+    /// Another host decides what becomes of a job: what was told of it is known there.
+    pub fn leave(&mut self, job: &str) {
+        self.expected.forget(job);
+        self.states.remove(job);
+    }
+
+    /// What was told of jobs that come from other hosts, as far as nothing was told of them here since.
+    pub fn restore_unknown(
+        &mut self,
+        entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
+        is_here: &dyn Fn(&str) -> bool,
+    ) {
+        for (key, value) in entries {
+            let Some((route, job)) = state::of_key(&key) else { continue };
+            let is_known = self.states.get(job).is_some_and(|states| states.contains_key(route));
+            if !is_known && is_here(job) {
+                self.restore_state(&key, &value);
+            }
+        }
+    }
+
+    /// What a host that is dead was to send is sent from here, under the same ids. Routes that are not known here
+    /// are left to it. Answers how many those are.
+    pub fn inherit(
+        &mut self,
+        host: &str,
+        entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
+        now: Now,
+    ) -> (usize, Vec<Effect>) {
+        let (mut count, mut effects) = (0, Vec::new());
+        for (id, text) in entries {
+            let saved = Saved::of_json(&id, &text).filter(|saved| *saved.host == *host);
+            let Some(Saved { route: name, notification, .. }) = saved else { continue };
+            let Some(route) = self.routes.get(&name) else { continue };
+            if self.outbox.has(&name, &id) {
+                continue;
+            }
+            count += 1;
+            effects.push(self.write(&name, &notification));
+            let done = self.outbox.restore(route, notification, now);
+            self.end(done, now, &mut effects);
+        }
+        (count, effects)
+    }
+
     /// Other routes than before. What waits on one that is gone is dropped.
     pub fn set_routes(&mut self, routes: Vec<Route>, now: Now) -> Vec<Effect> {
         let mut effects = Vec::new();

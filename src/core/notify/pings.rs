@@ -218,12 +218,51 @@ impl Pings {
         }
         // The start of a run is decided before its end.
         waiting.sort_by_key(|ping| (ping.at, ping.run.map(|run| run.0), ping.phase));
-        for ping in waiting {
-            let age = now.wall.since(ping.at);
-            let since = now.mono.micros().saturating_sub(age.as_micros() as u64);
-            self.put(ping, Mono::from_micros(since), None);
-        }
+        waiting.into_iter().for_each(|ping| self.put_saved(ping, now));
         effects
+    }
+
+    /// One that was decided earlier, perhaps on another host.
+    fn put_saved(&mut self, ping: Ping, now: Now) {
+        let age = now.wall.since(ping.at);
+        let since = now.mono.micros().saturating_sub(age.as_micros() as u64);
+        self.put(ping, Mono::from_micros(since), None);
+    }
+
+    /// What a host that is dead was to send is sent from here, unless something later is to be sent of the same job.
+    /// Its own sign of life is not. Answers how many those are.
+    pub fn inherit<'a>(
+        &mut self,
+        host: &str,
+        texts: impl IntoIterator<Item = (&'a str, &'a str)>,
+        job: impl Fn(&str) -> Option<Arc<Job>>,
+        now: Now,
+    ) -> (usize, Vec<Effect>) {
+        let (mut left, mut effects) = (Vec::new(), Vec::new());
+        for (key, text) in texts {
+            let of_host = |row: &Row| *row.host == *host && row.ping.phase != Phase::Beat;
+            let Some(row) = Row::of_json(text).filter(of_host) else { continue };
+            effects.push(Effect::Write(key.into(), None));
+            if &*row.state == WAITING {
+                left.push(row.ping);
+            }
+        }
+        left.sort_by_key(|ping| (ping.at, ping.run.map(|run| run.0), ping.phase));
+        let mut count = 0;
+        for ping in left {
+            let Some(job) = job(&ping.job) else { continue };
+            let Some(monitor) = job.options.ping.clone() else { continue };
+            let watched = self.watched.entry(ping.job.clone());
+            let watched = watched.or_insert_with(|| Watched::new(Some(job), monitor));
+            let newest = watched.waiting.iter().map(|slot| slot.ping.at).max();
+            if newest.is_some_and(|newest| newest > ping.at) {
+                continue;
+            }
+            count += 1;
+            effects.push(self.write(&ping, WAITING, "", None));
+            self.put_saved(ping, now);
+        }
+        (count, effects)
     }
 
     /// Other jobs than before, or the same with other monitors: what waits of those that have none any

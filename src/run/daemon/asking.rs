@@ -278,6 +278,8 @@ impl Loop<'_> {
             OthersEvent::Over(id, record) => self.over_there(id, &record),
             OthersEvent::LookedUp(number) => self.looked_up(number),
             OthersEvent::Learned(learned) => self.learned(*learned),
+            OthersEvent::Dead(host) => self.read_what_is_left(host),
+            OthersEvent::Read(read) => self.lists_read(*read),
             OthersEvent::Said(text) => log::info!(event = "fleet"; "fleet: {text}"),
         }
     }
@@ -296,6 +298,7 @@ impl Loop<'_> {
                 self.requests.learn(record.clone(), true);
             }
         }
+        self.read_of_homes(&change);
         self.effects.will_withdraw(std::mem::take(&mut change.withdrawn));
         self.events.push_back(Event::Homes(change));
     }

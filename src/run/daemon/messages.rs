@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::effects::Message as LoopMessage;
 use crate::core::event::{Action, RouteVitals, RunId};
+use crate::core::fleet::RunOn;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::notify::digest::Failing;
@@ -26,7 +27,7 @@ use crate::core::streak::Streak;
 use crate::core::zone::Zone;
 use crate::run::hook::Hooks;
 use crate::run::output::WithTail;
-use crate::store::{Fact, Reader, Restored};
+use crate::store::{Entries, Fact, Reader, Restored};
 use crate::sys::mailbox::Mailbox;
 pub(super) use delivery::Delivery;
 use delivery::Heard;
@@ -50,6 +51,8 @@ pub(super) struct Messages {
     deliveries: Vec<Delivery>,
     /// What is not sent is so after a restart, too.
     is_kept: bool,
+    /// Other hosts use the same store.
+    is_shared: bool,
     threads: Arc<()>,
     /// The zones of the jobs that were told of, and of those that are not known.
     zones: HashMap<Box<str>, Zone>,
@@ -92,6 +95,7 @@ impl Messages {
             flying: HashMap::new(),
             deliveries: Vec::new(),
             is_kept: store != "memory",
+            is_shared: shared,
             threads: Arc::default(),
             zones: HashMap::new(),
             zone: set.settings.zone.clone(),
@@ -148,8 +152,13 @@ impl Messages {
         reader: &mut dyn Reader,
         now: Instant,
     ) {
+        // In a fleet others are as near, and jobs come later: then it is known from when on.
+        let here = |job: &Arc<Job>| !self.is_shared || job.options.run_on == RunOn::All;
         let expecting = |job: &&Arc<Job>| {
-            job.options.expect.is_some() && !job.options.notify.is_empty() && !job.options.paused
+            here(job)
+                && job.options.expect.is_some()
+                && !job.options.notify.is_empty()
+                && !job.options.paused
         };
         let jobs: Vec<&Arc<Job>> = set.jobs.iter().filter(expecting).collect();
         if jobs.is_empty() {
@@ -193,6 +202,42 @@ impl Messages {
     pub(super) fn expect(&mut self, job: &Arc<Job>, from: Instant) {
         self.notifier.expect(job, from);
         self.wakeup = None;
+    }
+
+    /// Another host decides what becomes of a job.
+    pub(super) fn leave(&mut self, job: &str) {
+        self.notifier.leave(job);
+        self.wakeup = None;
+    }
+
+    /// What was told of jobs that have come from other hosts.
+    pub(super) fn restore_states(&mut self, entries: Entries, is_here: &dyn Fn(&str) -> bool) {
+        self.notifier.restore_unknown(entries, is_here);
+    }
+
+    /// What a host that is dead has left to be sent is sent from here. Answers how much that is, and what is to
+    /// be written.
+    pub(super) fn inherit(
+        &mut self,
+        host: &str,
+        lists: Vec<(&'static str, Entries)>,
+        job: impl Fn(&str) -> Option<Arc<Job>>,
+        now: Now,
+    ) -> (usize, Vec<Fact>) {
+        let (mut count, mut facts) = (0, Vec::new());
+        for (list, entries) in lists {
+            if list == OUTBOX {
+                let (taken, effects) = self.notifier.inherit(host, entries, now);
+                count += taken;
+                facts.extend(self.perform(effects, now));
+            } else {
+                let (taken, more) = self.pings.inherit(host, &entries, &job, now);
+                count += taken;
+                facts.extend(more);
+            }
+        }
+        self.wakeup = None;
+        (count, facts)
     }
 
     /// An action of the scheduler. Answers what is to be written with it, and whether the end of what

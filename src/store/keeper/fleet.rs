@@ -7,6 +7,7 @@
 
 mod asks;
 mod homes;
+mod lists;
 mod past;
 mod ranges;
 mod runs;
@@ -18,7 +19,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::hold::{self, FleetOrder, Hold};
+use super::hold::{self, FleetOrder, Hold, ReadFor};
 use super::{OthersEvent, Reopen, StoreEvent};
 use crate::core::event::{HomeChange, JobRecord, Refusal, RunId, Start};
 use crate::core::fleet::protocol::{Fleet, Input, Notice, Output, Taken};
@@ -81,6 +82,8 @@ pub(super) struct Driver {
     reader: Option<Box<dyn Reader>>,
     /// Which of the machine's [`Fleet::settled`] was shown.
     shown: u64,
+    /// What is to be read for the loop.
+    to_read: Vec<(ReadFor, &'static [&'static str])>,
 }
 
 impl Driver {
@@ -121,6 +124,7 @@ impl Driver {
             asks: Asks::default(),
             reader: None,
             shown: 0,
+            to_read: Vec::new(),
         }
     }
 
@@ -219,6 +223,7 @@ impl Driver {
             FleetOrder::Watch { id, run } => self.asks.watch(id, run, clock::boot().mono),
             FleetOrder::LookUp { number, job } => self.look_up(number, job),
             FleetOrder::Adopt(runs) => self.will_adopt(runs),
+            FleetOrder::Read(what, lists) => self.to_read.push((what, lists)),
         }
     }
 
@@ -271,6 +276,7 @@ impl Driver {
             self.adopt();
             self.take_up();
             self.look_at_ranges();
+            self.read_lists();
         }
     }
 
@@ -294,6 +300,9 @@ impl Driver {
                 let me = self.fleet.me().id;
                 let done = self.ask(|store| store.reap(me, whom, beat));
                 if let Some(done) = self.unless_failed(done) {
+                    if done {
+                        self.found_dead(whom);
+                    }
                     self.tell(Input::Reaped { whom, done });
                 }
             }

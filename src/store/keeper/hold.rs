@@ -64,10 +64,21 @@ pub enum FleetOrder {
         /// The job.
         job: Box<str>,
     },
+    /// These lists are to be read: [`OthersEvent::Read`](super::OthersEvent::Read) follows it.
+    Read(ReadFor, &'static [&'static str]),
     /// This scheduler stops: others decide for it from now on.
     Leave,
     /// Runs of earlier sessions of this host, each with its job and its session, go on here.
     Adopt(Vec<(RunId, Box<str>, SessionId)>),
+}
+
+/// What lists are read for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadFor {
+    /// Jobs that have come here.
+    Jobs(Vec<Box<str>>),
+    /// A host that is dead.
+    Host(Box<str>),
 }
 
 /// A question to another host.

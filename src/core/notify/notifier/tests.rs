@@ -369,6 +369,53 @@ fn what_other_hosts_are_to_send_is_theirs() {
     assert_eq!(store.list(OUTBOX).len(), 1);
 }
 
+#[test]
+fn what_a_dead_host_has_left_is_sent_under_its_ids() {
+    let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+    let mut other = Notifier::new("web2", "seed", vec![hook("ops"), hook("old")]);
+    store.take(hear(&mut other, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    let left = store.list(OUTBOX);
+    let mut here = store.restore(vec![hook("ops")], now(9));
+    let (count, effects) = here.inherit("web2", left.clone(), now(9));
+    assert_eq!((count, store.take(effects)), (1, Vec::new()));
+    // Once, and nobody else's.
+    assert_eq!(here.inherit("web2", left.clone(), now(9)), (0, Vec::new()));
+    assert_eq!(here.inherit("web3", left.clone(), now(9)), (0, Vec::new()));
+    let message = messages(store.take(wake(&mut here, now(9)))).remove(0);
+    assert_eq!(message.notifications[0].id, left[0].0);
+    store.take(here.tried(&message, &[sent(&message)], now(9)));
+    assert_eq!((store.list(OUTBOX).len(), store.told().id.into()), (0, left[0].0.clone()));
+    // A route that is not known here may be known there.
+    let mut stranger = Notifier::new("web4", "seed", vec![hook("dev")]);
+    assert_eq!(stranger.inherit("web2", left, now(9)), (0, Vec::new()));
+}
+
+/// A job goes to another host and comes back: what was told of it meanwhile is known then.
+#[test]
+fn a_job_comes_home() {
+    let (mut store, backup) = (Store::default(), job("backup", |_| ()));
+    let mut here = store.restore(vec![hook("ops")], now(0));
+    store.take(hear(&mut here, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    here.leave("backup");
+    let mut there = store.restore(vec![hook("ops")], now(1));
+    store.take(hear(&mut there, now(2), &record(&backup, 2, Outcome::Succeeded, 2), false));
+    assert!(store.list(STATES).iter().all(|(_, state)| state.contains("\"told\":null")));
+    here.restore_unknown(store.list(STATES), &|job| job == "backup");
+    let kinds = |effects: &[Effect]| {
+        let posts = effects.iter().filter(|it| matches!(it, Effect::Write(OUTBOX, _, Some(_))));
+        posts.count()
+    };
+    // It fails anew, and that is news; a second time it is not.
+    for (run, news) in [(3, 1), (4, 0)] {
+        let action = record(&backup, run, Outcome::Failed(1), run);
+        assert_eq!(kinds(&hear(&mut here, now(run), &action, false)), news, "{run}");
+    }
+    // What is known here is newer than what is in the store.
+    here.restore_unknown(store.list(STATES), &|_| true);
+    let action = record(&backup, 5, Outcome::Failed(1), 5);
+    assert_eq!(kinds(&hear(&mut here, now(5), &action, false)), 0);
+}
+
 fn daily() -> Route {
     // The first is 6,400 s after the beginning: at 2023-11-15 00:00.
     Route { digest: TimeOfDay::read("00:00"), ..hook("ops") }

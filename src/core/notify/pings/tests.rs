@@ -125,6 +125,37 @@ impl Bench {
 }
 
 #[test]
+fn pings_of_a_dead_host() {
+    let (mut other, backup) = (Bench::new(), job("backup", Some(monitor(None))));
+    other.pings = Pings::new("web2", "seed");
+    other.hear(0, &started(&backup, 7));
+    other.hear(3, &ended(&backup, Some(7), Outcome::Succeeded));
+    let texts: Vec<(Box<str>, String)> =
+        other.rows.iter().map(|(key, row)| (key.clone(), row.to_json())).collect();
+    let texts = || texts.iter().map(|(key, text)| (&**key, text.as_str()));
+    let find = |_: &str| Some(Arc::clone(&backup));
+    let mut here = Bench { rows: other.rows.clone(), ..Bench::new() };
+    let (count, effects) = here.pings.inherit("web2", texts(), find, at(9));
+    here.take(effects);
+    assert_eq!((count, here.states().len()), (2, 2));
+    assert!(here.rows.values().all(|row| &*row.host == "web1"));
+    // The start precedes the end, and the run has the name that it had.
+    assert_eq!(here.wake(9), ["backup start 7"]);
+    assert_eq!(here.batches[0].pings[0].ping.rid, rid("seed", RunId(7)));
+    here.land(9, &Came::Sent, "200");
+    assert_eq!(here.wake(9), ["backup end 7"]);
+    here.land(9, &Came::Sent, "200");
+    // What is newer here is not replaced by what is older.
+    here.hear(20, &started(&backup, 8));
+    let (count, effects) = here.pings.inherit("web2", texts(), find, at(21));
+    here.take(effects);
+    assert_eq!((count, here.wake(21)), (0, vec!["backup start 8".to_owned()]));
+    // Nor is it of a job that has no monitor here, or of somebody else.
+    assert_eq!(here.pings.inherit("web2", texts(), |_| None, at(22)).0, 0);
+    assert_eq!(here.pings.inherit("web3", texts(), find, at(22)), (0, Vec::new()));
+}
+
+#[test]
 fn a_run_is_told_when_it_starts_and_when_it_ends() {
     let mut bench = Bench::new();
     let job = job("a", Some(monitor(None)));

@@ -1,16 +1,18 @@
 //! People are told of what is done (`crate::run::daemon::messages`), by facts of the same transaction.
 
+use std::sync::Arc;
+
 use super::Effects;
 use crate::control::Notify;
 use crate::core::event::{Action, Code, Fault, PingVitals, RouteVitals, RunId};
-use crate::core::instant::{Mono, Now};
-use crate::core::job::JobSet;
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::{Job, JobSet};
 use crate::core::notify::Wakeup;
 use crate::core::notify::digest::Failing;
 use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 use crate::run::daemon::messages::{Delivery, Messages, PingDelivery};
-use crate::store::Fact;
+use crate::store::{Entries, Fact};
 
 impl Effects {
     /// From here on people are told.
@@ -120,6 +122,45 @@ impl Effects {
     pub(in crate::run::daemon) fn beat(&mut self, ill: Option<String>, now: Now) {
         let facts = self.messages.as_mut().map(|messages| messages.beat(ill, now));
         self.write(facts.unwrap_or_default());
+    }
+
+    /// Another host decides what becomes of a job.
+    pub(in crate::run::daemon) fn leave_to_others(&mut self, job: &str) {
+        if let Some(messages) = &mut self.messages {
+            messages.leave(job);
+        }
+    }
+
+    /// What was told of jobs that have come from other hosts.
+    pub(in crate::run::daemon) fn restore_states(
+        &mut self,
+        entries: Entries,
+        is_here: &dyn Fn(&str) -> bool,
+    ) {
+        if let Some(messages) = &mut self.messages {
+            messages.restore_states(entries, is_here);
+        }
+    }
+
+    /// A success of a job is expected, counted from then.
+    pub(in crate::run::daemon) fn expect_success(&mut self, job: &Arc<Job>, from: Instant) {
+        if let Some(messages) = &mut self.messages {
+            messages.expect(job, from);
+        }
+    }
+
+    /// What a host that is dead has left to be sent is sent from here. Answers how much that is.
+    pub(in crate::run::daemon) fn inherit(
+        &mut self,
+        host: &str,
+        lists: Vec<(&'static str, Entries)>,
+        job: impl Fn(&str) -> Option<Arc<Job>>,
+        now: Now,
+    ) -> usize {
+        let Some(messages) = &mut self.messages else { return 0 };
+        let (count, facts) = messages.inherit(host, lists, job, now);
+        self.write(facts);
+        count
     }
 
     /// At the end of the loop: what is not sent yet is for the next scheduler, if there is a store.

@@ -17,7 +17,7 @@ use crate::notify::monitor::{About, work};
 use crate::notify::secret::{Machine, resolve};
 use crate::notify::wire::{self, DeliveryResult, Work};
 use crate::run::hook::{HookDone, Hooks};
-use crate::store::{Fact, Reader};
+use crate::store::{Entries, Fact, Reader};
 use crate::sys::mailbox::Mailbox;
 
 /// What has become of a batch, by its number.
@@ -90,6 +90,20 @@ impl JobPings {
     pub(super) fn remember(&mut self, now: Now) -> Vec<Fact> {
         let effects = self.pings.remember();
         self.perform(effects, now.mono)
+    }
+
+    /// What a host that is dead has left to be sent is sent from here. Answers how much that is, and what is to
+    /// be written.
+    pub(super) fn inherit(
+        &mut self,
+        host: &str,
+        entries: &Entries,
+        job: &impl Fn(&str) -> Option<Arc<Job>>,
+        now: Now,
+    ) -> (usize, Vec<Fact>) {
+        let entries = entries.iter().map(|(key, text)| (&**key, &**text));
+        let (count, effects) = self.pings.inherit(host, entries, job, now);
+        (count, self.perform(effects, now.mono))
     }
 
     /// Other jobs and monitors than before.

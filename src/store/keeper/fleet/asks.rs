@@ -300,7 +300,7 @@ impl Driver {
     }
 
     /// Reads, unless that has failed just now.
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         what: impl FnOnce(&mut dyn Reader) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
