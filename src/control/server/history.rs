@@ -33,7 +33,7 @@ pub(super) struct History {
     pasts: HashMap<Box<str>, ((u64, u64), JobPast)>,
     /// How all jobs had fared at some time, of a scheduler that has the store to itself; and how often that had
     /// forgotten jobs by then.
-    before: Option<(u64, Arc<Snapshot>)>,
+    before: Option<(u64, HashMap<Box<str>, JobPast>)>,
 }
 
 /// What was read of all jobs at once. Each who goes through them holds one of its own, from the first
@@ -97,6 +97,13 @@ pub(super) struct JobPast {
 }
 
 impl JobPast {
+    /// How a job has fared of late, but for its failures.
+    fn of(latest: &Latest) -> JobPast {
+        let (ended, duration) = latest.run.as_ref().map(how_it_ended).unzip();
+        let duration = duration.unwrap_or_default();
+        JobPast { success: latest.succeeded, ended, duration, failures: 0 }
+    }
+
     /// Takes in the record before. Answers whether that is enough.
     fn take(&mut self, record: &RunRecord) -> bool {
         let Some(outcome) = &record.outcome else { return false };
@@ -209,16 +216,17 @@ impl History {
     /// jobs since it was started: what was before that is read once.
     pub(super) fn past_of_all(&mut self, vitals: &Vitals, now: Mono) -> Arc<Snapshot> {
         let forgotten = vitals.totals.forgotten;
-        if let Some((of, before)) = &self.before
-            && *of == forgotten
-        {
-            return Arc::clone(before);
+        if self.before.as_ref().is_some_and(|(of, _)| *of == forgotten) {
+            let latest = Some(HashMap::new());
+            return Arc::new(Snapshot { taken: now, latest, ..Snapshot::default() });
         }
         let snapshot = self.snapshot(now);
         // What it has found out when it was started is in the store by now.
-        let is_all = vitals.pending_facts == 0 && snapshot.latest.is_some();
-        if is_all && snapshot.whereabouts.is_none() {
-            self.before = Some((forgotten, Arc::clone(&snapshot)));
+        if let Some(latest) = snapshot.latest.as_ref().filter(|_| vitals.pending_facts == 0)
+            && snapshot.whereabouts.is_none()
+        {
+            let pasts = latest.iter().map(|(job, latest)| (job.clone(), JobPast::of(latest)));
+            self.before = Some((forgotten, pasts.collect()));
         }
         snapshot
     }
@@ -249,14 +257,14 @@ impl History {
             return past.unwrap_or_default();
         }
         let counts = &view.counts;
-        let stored = || latest.and_then(|latest| latest.run.as_ref()).map(how_it_ended);
-        let (ended, duration) = counts.last_run.or_else(stored).unzip();
-        JobPast {
-            success: counts.last_success.or(latest.and_then(|latest| latest.succeeded)),
-            ended,
-            duration: duration.unwrap_or_default(),
-            failures: view.failures,
-        }
+        let known = self.before.as_ref().and_then(|(_, pasts)| pasts.get(&view.job.id).copied());
+        let before = known.or_else(|| latest.map(JobPast::of)).unwrap_or_default();
+        let (ended, duration) = match counts.last_run {
+            Some((ended, duration)) => (Some(ended), duration),
+            None => (before.ended, before.duration),
+        };
+        let success = counts.last_success.or(before.success);
+        JobPast { success, ended, duration, failures: view.failures }
     }
 
     /// What the store has of the runs of a job that has fared so of late. `counted`: how many due

@@ -420,12 +420,12 @@ impl Notifier {
         self.digests.flush()
     }
 
-    /// All that is known, for a store that knows nothing. What has become of notifications is history, and not
-    /// known here.
-    pub fn remember(&mut self) -> Vec<Effect> {
+    /// All that is known, for a store that knows nothing; of jobs, those that are at home here. What has become of
+    /// notifications is history, and not known here.
+    pub fn remember(&mut self, is_home: &dyn Fn(&str) -> bool) -> Vec<Effect> {
         let waiting = self.outbox.all().map(|(route, it)| self.write(route, it));
         let mut effects: Vec<Effect> = waiting.collect();
-        for (job, states) in &self.states {
+        for (job, states) in self.states.iter().filter(|(job, _)| is_home(job)) {
             let each = states.iter().map(|(route, state)| write_state(route, job, state));
             effects.extend(each);
         }

@@ -137,8 +137,8 @@ impl Messages {
     }
 
     /// All that is known, for a store that knows nothing.
-    pub(super) fn remember(&mut self, now: Now) -> Vec<Fact> {
-        let effects = self.notifier.remember();
+    pub(super) fn remember(&mut self, is_home: &dyn Fn(&str) -> bool, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.remember(is_home);
         let mut facts = self.perform(effects, now);
         facts.extend(self.pings.remember(now));
         facts

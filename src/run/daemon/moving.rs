@@ -4,6 +4,8 @@
 //! job reads that; one that gives it away forgets it. Notifications and pings wait for the host that has
 //! decided them; if it dies, whoever has found it dead sends them, under the ids that they have.
 
+use std::collections::{HashMap, HashSet};
+
 use super::Loop;
 use crate::core::event::HomeChange;
 use crate::core::notify::notifier::{OUTBOX, STATES};
@@ -42,9 +44,9 @@ impl Loop<'_> {
         let now = clock::now();
         match read.what {
             ReadFor::Jobs(jobs) => {
-                let scheduler = &*self.scheduler;
-                let is_here =
-                    |job: &str| jobs.iter().any(|id| **id == *job) && scheduler.is_home(job);
+                let (scheduler, come) = (&*self.scheduler, jobs.iter().map(|id| &**id));
+                let come: HashSet<&str> = come.collect();
+                let is_here = |job: &str| come.contains(job) && scheduler.is_home(job);
                 for (list, entries) in read.lists {
                     if list == FAILING {
                         let of_them = entries.into_iter().filter(|(job, _)| is_here(job));
@@ -72,11 +74,11 @@ impl Loop<'_> {
 
     /// Successes of jobs that have come here are expected.
     fn expect(&mut self, latest: &[Latest], jobs: &[Box<str>]) {
+        let latest: HashMap<&str, &Latest> = latest.iter().map(|it| (&*it.job, it)).collect();
         for id in jobs {
             let Some(job) = self.scheduler.active_job(id).cloned() else { continue };
             let Some(anchor) = self.scheduler.anchor(id) else { continue };
-            let of_job = latest.iter().find(|latest| latest.job == *id);
-            let succeeded = of_job.and_then(|latest| latest.succeeded);
+            let succeeded = latest.get(&**id).and_then(|latest| latest.succeeded);
             self.effects.expect_success(&job, succeeded.map_or(anchor, |at| at.max(anchor)));
         }
     }

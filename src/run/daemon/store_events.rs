@@ -96,9 +96,12 @@ impl Loop<'_> {
             // None of them is about a run.
             self.effects.perform(action, Streak::default(), now, &mut self.events);
         }
-        for (job, streak) in self.streaks.remember() {
+        let scheduler = &*self.scheduler;
+        // What others decide they remember.
+        let is_home = |job: &str| scheduler.is_home(job);
+        for (job, streak) in self.streaks.remember().filter(|(job, _)| is_home(job)) {
             self.effects.remember_entry(FAILING, job, streak);
         }
-        self.effects.remember_messages(now);
+        self.effects.remember_messages(&is_home, now);
     }
 }

@@ -67,9 +67,13 @@ impl Effects {
         self.write(facts.unwrap_or_default());
     }
 
-    /// A store that knows nothing is told of what waits, and of what was told.
-    pub(in crate::run::daemon) fn remember_messages(&mut self, now: Now) {
-        let facts = self.messages.as_mut().map(|messages| messages.remember(now));
+    /// A store that knows nothing is told of what waits, and of what was told of jobs that are at home here.
+    pub(in crate::run::daemon) fn remember_messages(
+        &mut self,
+        is_home: &dyn Fn(&str) -> bool,
+        now: Now,
+    ) {
+        let facts = self.messages.as_mut().map(|messages| messages.remember(is_home, now));
         self.write(facts.unwrap_or_default());
     }
 
