@@ -116,6 +116,8 @@ enum Command {
     History(command::history::Args),
     #[command(about = "Show what runs printed")]
     Logs(command::logs::Args),
+    #[command(about = "Show what happens, as it happens")]
+    Events(command::events::Args),
     #[command(about = "Show what was told to whom, or try a route")]
     Notify(command::notify::Args),
     #[command(about = "Explain why a job ran, failed, was skipped or did not run")]
@@ -176,6 +178,7 @@ impl Command {
             Command::Shutdown(args) => command::shutdown::run(args, context),
             Command::History(args) => command::history::run(args, context),
             Command::Logs(args) => command::logs::run(args, context),
+            Command::Events(args) => command::events::run(args, context),
             Command::Notify(args) => command::notify::run(args, context),
             Command::Why(args) => command::why::run(args, context),
             Command::Fleet(args) => command::fleet::run(args, context),

@@ -6,13 +6,15 @@
 //! [`Call::reply`]. The loop never waits for whoever has asked.
 //!
 //! `server` is the socket and its thread, `wire` what is said over it (`doc/control.md`), and
-//! `client` the other end, which the subcommands use; `metrics` are numbers for who watches many. `jobfile_lock` keeps a second scheduler from
-//! the same jobfile, and finds the one that has it.
+//! `client` the other end, which the subcommands use; `metrics` are numbers for who watches many,
+//! `journal` the last things that happened. `jobfile_lock` keeps a second scheduler from the same
+//! jobfile, and finds the one that has it.
 
 pub mod client;
 mod definition;
 pub mod follow;
 pub(crate) mod jobfile_lock;
+pub mod journal;
 pub(crate) mod metrics;
 mod request;
 pub mod server;

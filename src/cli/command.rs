@@ -11,6 +11,7 @@ pub(crate) mod deliver;
 pub(crate) mod doctor;
 mod each;
 pub(crate) mod edit;
+pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod export;
 mod expression;

@@ -35,7 +35,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
             "shutdown",
         ],
     ),
-    ("Look back", &["history", "logs", "notify", "why", "web"]),
+    ("Look back", &["history", "logs", "events", "notify", "why", "web"]),
     ("Move in and out", &["import", "export", "store"]),
     ("Editors and shells", &["schema", "completions"]),
 ];

@@ -92,6 +92,11 @@ pub enum Request {
         past: bool,
     },
     Unfollow,
+    /// What happens, after what has this number or from now on.
+    Events {
+        job: Option<Box<str>>,
+        since: Option<u64>,
+    },
     Attempts {
         run: RunId,
     },

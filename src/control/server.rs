@@ -6,7 +6,7 @@
 //!
 //! `connection` holds the bytes and bounds of one client, `ending` says the last things, `exchange`
 //! makes calls from requests and lines from responses, `following` is a client that follows what runs
-//! print, `inbox` is what that box holds, `history` reads the store, `metrics` gathers numbers, and `peer` says
+//! print, `watching` one that follows what happens, `inbox` is what that box holds, `history` reads the store, `metrics` gathers numbers, and `peer` says
 //! who asks.
 
 mod connection;
@@ -18,6 +18,7 @@ mod inbox;
 mod metrics;
 mod overall;
 mod peer;
+mod watching;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -34,6 +35,7 @@ use rustix::net::SendFlags;
 use serde_json::Value;
 
 use super::follow::Follow;
+use super::journal::Journal;
 use super::socket::Listener;
 use super::wire;
 use super::{Call, Request};
@@ -47,9 +49,10 @@ use crate::sys::epoll::{Epoll, EventFlags, Ready};
 use crate::sys::waker::Waker;
 use connection::{Connection, Line};
 use exchange::{Exchange, Next};
-use following::Following;
+use following::{Following, Printing, Source};
 use history::History;
 use inbox::{Durations, Inbox, Key, Message, Ticket, Which};
+use watching::Watching;
 
 /// So many clients are served at a time.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -66,6 +69,15 @@ const LAST_READING: Duration = Duration::from_secs(2);
 /// How long no connection is accepted when there are no descriptors left.
 const BREATHER: Duration = Duration::from_secs(1);
 
+/// Where clients can follow what happens; without one, not here.
+#[derive(Clone, Debug, Default)]
+pub struct Present {
+    /// What runs print.
+    pub output: Option<Arc<dyn Follow>>,
+    /// Everything else.
+    pub events: Option<Arc<Journal>>,
+}
+
 /// The running thread.
 #[derive(Debug)]
 pub struct Server {
@@ -81,15 +93,16 @@ impl Server {
         call: impl Fn(Call) + Send + Sync + 'static,
         reader: Option<Box<dyn Reader>>,
     ) -> io::Result<Server> {
-        Server::start_with_output(path, call, Past { reader, ..Past::default() }, None)
+        let past = Past { reader, ..Past::default() };
+        Server::start_with_present(path, call, past, Present::default())
     }
 
-    /// The same, where what runs print can be followed.
-    pub fn start_with_output(
+    /// The same, where what happens can be followed.
+    pub fn start_with_present(
         path: &Path,
         call: impl Fn(Call) + Send + Sync + 'static,
         past: Past,
-        output: Option<Arc<dyn Follow>>,
+        present: Present,
     ) -> io::Result<Server> {
         let inbox = Inbox::new(Arc::new(Waker::new()?));
         let epoll = Epoll::new()?;
@@ -107,10 +120,14 @@ impl Server {
             pages: VecDeque::new(),
             call: Box::new(call),
             history: History::new(past),
-            output,
+            present,
             stopping: false,
             ending: None,
         };
+        if let Some(events) = &service.present.events {
+            let inbox = inbox.clone();
+            events.tell(move || inbox.send(Message::Followed));
+        }
         let started = service.listen().map_err(io::Error::from).and_then(|()| {
             std::thread::Builder::new().name("control".to_owned()).stack_size(512 * 1024).spawn(
                 move || {
@@ -209,8 +226,7 @@ struct Service {
     pages: VecDeque<(Key, Box<str>, Request)>,
     call: Box<dyn Fn(Call) + Send + Sync>,
     history: History,
-    /// Where what runs print can be followed.
-    output: Option<Arc<dyn Follow>>,
+    present: Present,
     /// Nothing more is taken.
     stopping: bool,
     /// It ends when all is said, and at the latest then.
@@ -408,7 +424,13 @@ impl Service {
                 connection.pending.insert(number, exchange);
             }
             Next::Follow(job, past) => {
-                follow(connection, exchange.id, (job, past), self.output.as_ref(), &self.inbox);
+                let inbox = self.inbox.clone();
+                let begin = |output| move || Printing::begin(output, (job, past), inbox);
+                follow(connection, exchange.id, self.present.output.as_ref().map(begin));
+            }
+            Next::Watch(job, since) => {
+                let begin = |events| move || Watching::begin(events, job, since);
+                follow(connection, exchange.id, self.present.events.as_ref().map(begin));
             }
             Next::Unfollow => {
                 if let Some(following) = connection.following.take() {
@@ -554,26 +576,24 @@ impl Service {
     }
 }
 
-/// Begins to tell a client what runs print: of one job or of all, and whether that before, too.
-fn follow(
+/// Begins to tell a client what happens, if that can be told here.
+fn follow<S: Source + 'static>(
     connection: &mut Connection,
     id: Option<Value>,
-    what: (Option<Box<str>>, bool),
-    output: Option<&Arc<dyn Follow>>,
-    inbox: &Inbox,
+    begin: Option<impl FnOnce() -> S>,
 ) {
-    let fault = match output {
+    let fault = match begin {
         Some(_) if connection.following.is_some() => {
             let fault = Fault::new(Code::Follows, "this connection is already following");
             fault.help("send `unfollow` first, or open another connection")
         }
-        Some(output) => {
+        Some(begin) => {
             let begun = "{\"following\":true,\"done\":false}";
             connection.say(&wire::good_line(id.as_ref(), begun));
-            connection.following = Some(Following::begin(id, output, what, inbox.clone()));
+            connection.following = Some(Following { id, source: Box::new(begin()) });
             return;
         }
-        None => Fault::new(Code::Unavailable, "output cannot be followed here"),
+        None => Fault::new(Code::Unavailable, "this cannot be followed here"),
     };
     connection.say(&wire::fault_line(id.as_ref(), &fault));
 }

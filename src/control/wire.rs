@@ -7,6 +7,7 @@
 //! in JSON, for both ends, and `health` a verdict about one. `reply` is what one host of a fleet says to another.
 
 mod definition;
+pub mod event;
 mod fragment;
 pub(crate) mod health;
 mod keys;
@@ -114,6 +115,9 @@ const VERBS: &[(&str, Reader)] = &[
     ("output", |keys, _| Ok(Request::Output { run: keys.run()? })),
     ("follow", |keys, _| Ok(Request::Follow { job: keys.text("job")?, past: keys.flag("past")? })),
     ("unfollow", |_, _| Ok(Request::Unfollow)),
+    ("events", |keys, _| {
+        Ok(Request::Events { job: keys.text("job")?, since: keys.place("since")? })
+    }),
     ("attempts", |keys, _| Ok(Request::Attempts { run: keys.run()? })),
     ("changes", |keys, _| {
         Ok(Request::Changes {

@@ -3,11 +3,12 @@
 //! `crate::core::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::run::daemon` performs
 //! them with processes and `crate::sim` with virtual ones. What may be asked is in `operation`, the
 //! answers in `response`, in `fault` why something cannot be done, and in `change` what is kept of
-//! what somebody has done. `counters` counts actions, and `vitals` is how a scheduler is, in numbers.
+//! what somebody has done; `happening` is what is told to whoever watches. `counters` counts actions, and `vitals` is how a scheduler is, in numbers.
 
 mod change;
 mod counters;
 mod fault;
+mod happening;
 mod homes;
 mod named;
 mod operation;
@@ -24,6 +25,7 @@ use crate::core::outcome::Outcome;
 pub use change::{Change, ChangeKind};
 pub use counters::{Counters, FATES, JobCounts, LAG_ENDS, Lags, Totals};
 pub use fault::{Code, Fault};
+pub use happening::Happening;
 pub use homes::{DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
 pub use operation::Operation;
 pub use response::{

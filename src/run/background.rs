@@ -20,10 +20,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::control::{Call, Line, Request, Target};
+pub use crate::core::event::Happening;
 use crate::core::event::{
-    Action, Code, Fault, Health, JobDetail, JobView, Notice, Record, Remember, Response, RunId,
+    Action, Code, Fault, Health, JobDetail, JobView, Record, Response, RunId,
 };
-use crate::core::instant::Instant;
 use crate::core::job::{Job, Keep};
 use crate::core::zone::Database;
 use crate::history::object::RunObject;
@@ -72,29 +72,6 @@ pub struct BackgroundScheduler {
 }
 
 type Subscribers = Arc<Mutex<Vec<Sender<Happening>>>>;
-
-/// Something that has happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Happening {
-    /// The process of an attempt was started (`EVENT_JOB_SUBMITTED`).
-    Started {
-        /// The job.
-        job: Box<str>,
-        /// The run.
-        run: RunId,
-        /// The due time it is for.
-        due: Instant,
-        /// The process.
-        pid: u32,
-    },
-    /// The fate of one or of several due times is known (`EVENT_JOB_EXECUTED`, `EVENT_JOB_ERROR`,
-    /// `EVENT_JOB_MISSED`, `EVENT_JOB_MAX_INSTANCES`).
-    Outcome(Record),
-    /// A job is new, or something of it has changed (`EVENT_JOB_ADDED`, `EVENT_JOB_MODIFIED`).
-    Job(Box<str>),
-    /// A job is gone (`EVENT_JOB_REMOVED`).
-    Gone(Box<str>),
-}
 
 /// Why something could not be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -307,7 +284,7 @@ impl BackgroundScheduler {
         }
     }
 
-    /// What happens from here on. What nobody takes out waits in memory.
+    /// What happens from here on: an iterator, if you like. What nobody takes out waits in memory.
     pub fn subscribe(&self) -> Receiver<Happening> {
         let (send, receive) = mpsc::channel();
         self.subscribers.lock().unwrap_or_else(PoisonError::into_inner).push(send);
@@ -416,15 +393,6 @@ fn tell(subscribers: &Subscribers, action: &Action) {
     if subscribers.is_empty() {
         return;
     }
-    let happening = match action {
-        Action::Notice(Notice::Started { run, job, due, pid, .. }) => {
-            let (job, run, due, pid) = (job.id.clone(), *run, *due, *pid);
-            Happening::Started { job, run, due, pid }
-        }
-        Action::Record(record) => Happening::Outcome(record.clone()),
-        Action::Remember(Remember::Job(record)) => Happening::Job(record.id.clone()),
-        Action::Remember(Remember::Gone(id)) => Happening::Gone(id.clone()),
-        _ => return,
-    };
+    let Some(happening) = Happening::of(action) else { return };
     subscribers.retain(|subscriber| subscriber.send(happening.clone()).is_ok());
 }

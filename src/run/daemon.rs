@@ -51,9 +51,11 @@ use anyhow::Context;
 use rustix::termios::isatty;
 
 use crate::control::jobfile_lock::JobfileLock;
+use crate::control::journal::Journal;
 use crate::control::server::Server;
 use crate::core::event::{
-    Action, Change, ChangeKind, Counters, Event, Health, Notice, Record, Remember, Response,
+    Action, Change, ChangeKind, Counters, Event, Happening, Health, Notice, Record, Remember,
+    Response,
 };
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
@@ -173,6 +175,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         counters: Counters::default(),
         wakes_at: None,
         observer: plan.observer,
+        journal: server.as_ref().map(|_| plan.journal),
         server: server.as_ref(),
         fleet,
         hooks,
@@ -276,6 +279,8 @@ struct Loop<'a> {
     /// When it is to wake at the latest.
     wakes_at: Option<Mono>,
     observer: Option<Box<Observer>>,
+    /// Where what happens is noted for clients of the socket.
+    journal: Option<Arc<Journal>>,
     /// The control socket.
     server: Option<&'a Server>,
     /// What there is beside if others share the store.
@@ -413,6 +418,11 @@ impl Loop<'_> {
         for action in actions.drain(..) {
             if let Some(observer) = &self.observer {
                 observer(&action);
+            }
+            if let Some(journal) = &self.journal
+                && let Some(happening) = Happening::of(&action)
+            {
+                journal.note(now.wall, happening);
             }
             self.counters.note(&action, now.wall);
             if matches!(action, Action::Exit) {

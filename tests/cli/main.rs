@@ -16,6 +16,7 @@ mod deploy;
 #[cfg(feature = "postgres")]
 mod doctor;
 mod edited;
+mod events;
 #[cfg(all(feature = "postgres", feature = "redis"))]
 mod failover;
 mod first_hour;

@@ -54,6 +54,7 @@ pub(crate) const BARE: Stage = Stage {
 pub(crate) const ELSEWHERE: &[(&str, &str)] = &[
     ("cargo test --locked", "it is what executes this"),
     ("schedrs logs -F", "tests/cli/follow.rs does it, and ends it"),
+    ("schedrs events", "tests/cli/events.rs does it, and ends it"),
     ("schedrs web", "it serves until it is ended; tests/cli/web.rs asks it"),
     ("schedrs notify", "tests/cli/notify.rs does it, with a receiver of its own"),
     ("cargo bench", "it takes minutes"),

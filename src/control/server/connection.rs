@@ -206,8 +206,12 @@ impl Connection {
             return;
         }
         let Some(mut following) = self.following.take() else { return };
-        for body in following.take() {
-            self.say(&wire::good_line(following.id.as_ref(), &body));
+        while self.output.len() - self.written <= ENOUGH_UNREAD
+            && let Some(bodies) = following.source.take()
+        {
+            for body in bodies {
+                self.say(&wire::good_line(following.id.as_ref(), &body));
+            }
         }
         self.following = Some(following);
     }

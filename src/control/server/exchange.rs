@@ -40,7 +40,9 @@ pub(super) enum Next {
     /// Tell what runs of this job print, or of all jobs, until the client has enough; first what they
     /// have printed so far, if that is asked for.
     Follow(Option<Box<str>>, bool),
-    /// Tell no more of that.
+    /// Tell what happens to this job, or to all, after this number or from now on.
+    Watch(Option<Box<str>>, Option<u64>),
+    /// Tell no more of either.
     Unfollow,
     /// Answer this object, which is the end.
     End(Result<String, Fault>),
@@ -76,6 +78,8 @@ enum Stage {
     Metrics(Box<Metrics>),
     /// What runs of a job print is to be told, once it is known that there is such a job.
     Follow(Box<str>, bool),
+    /// The same of what happens to it.
+    Watch(Box<str>, Option<u64>),
 }
 
 /// What has been gathered of a list or an export.
@@ -145,6 +149,9 @@ impl Exchange {
             }
             (Stage::Metrics(metrics), Response::Vitals(vitals)) => metrics.take(&vitals, history),
             (Stage::Metrics(metrics), Response::Jobs(page)) => metrics.add(page, history),
+            (Stage::Watch(job, since), Response::Job { .. }) => {
+                Next::Watch(Some(job.clone()), *since)
+            }
             (Stage::Follow(job, past), Response::Job { .. }) => {
                 Next::Follow(Some(job.clone()), *past)
             }
@@ -259,6 +266,11 @@ fn begin(request: Request, history: &mut History, kept: Option<Arc<Snapshot>>) -
         Request::Follow { job: Some(job), past } => {
             let show = Request::Show { job: job.clone() };
             (Stage::Follow(job, past), Next::Request(show))
+        }
+        Request::Events { job: None, since } => (Stage::Plain, Next::Watch(None, since)),
+        Request::Events { job: Some(job), since } => {
+            let show = Request::Show { job: job.clone() };
+            (Stage::Watch(job, since), Next::Request(show))
         }
         Request::History(query) => read(records(history, query)),
         Request::Output { run } => read(output(history, run)),

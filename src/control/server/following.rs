@@ -1,10 +1,12 @@
-//! Clients that follow what runs print: `schedrs logs --follow`.
+//! Clients that follow what runs print: `schedrs logs --follow`. (`watching` is those that follow what
+//! happens.)
 //!
 //! The output thread puts what is printed into a queue of each such client, and goes on; the
 //! server's thread takes it from there as fast as the client reads. The queue is bounded: what does
 //! not fit is counted, and the client is told so in the place of it.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
@@ -24,25 +26,37 @@ const MOST_BYTES: usize = 256 * 1024;
 /// So many pieces of output and ends of runs.
 const MOST_PIECES: usize = 4096;
 
-/// A client that follows, for as long as this exists.
+/// A client that is told something as it happens.
 #[derive(Debug)]
 pub(super) struct Following {
     /// What the client calls it.
     pub(super) id: Option<Value>,
+    /// What it is told.
+    pub(super) source: Box<dyn Source>,
+}
+
+/// What a client that follows is told.
+pub(super) trait Source: fmt::Debug + Send {
+    /// Some of what there is to tell now, as objects; `None`: nothing.
+    fn take(&mut self) -> Option<Vec<String>>;
+}
+
+/// A client that follows what runs print, for as long as this exists.
+#[derive(Debug)]
+pub(super) struct Printing {
     name: FollowId,
     output: Arc<dyn Follow>,
     queue: Arc<Mutex<Queue>>,
     teller: Teller,
 }
 
-impl Following {
+impl Printing {
     /// Begins to follow a job, or all, with what active runs have printed so far if that is wanted.
     pub(super) fn begin(
-        id: Option<Value>,
         output: &Arc<dyn Follow>,
         (job, past): (Option<Box<str>>, bool),
         inbox: Inbox,
-    ) -> Following {
+    ) -> Printing {
         let queue = Arc::new(Mutex::new(Queue::default()));
         let to = Arc::clone(&queue);
         let sink = move |followed| {
@@ -52,17 +66,21 @@ impl Following {
             }
         };
         let name = output.follow(job, past, Arc::new(sink));
-        Following { id, name, output: Arc::clone(output), queue, teller: Teller::default() }
-    }
-
-    /// All there is to tell now, as objects.
-    pub(super) fn take(&mut self) -> Vec<String> {
-        let told = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
-        told.into_iter().flat_map(|told| self.teller.lines(told)).collect()
+        Printing { name, output: Arc::clone(output), queue, teller: Teller::default() }
     }
 }
 
-impl Drop for Following {
+impl Source for Printing {
+    fn take(&mut self) -> Option<Vec<String>> {
+        let told = self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if told.is_empty() {
+            return None;
+        }
+        Some(told.into_iter().flat_map(|told| self.teller.lines(told)).collect())
+    }
+}
+
+impl Drop for Printing {
     fn drop(&mut self) {
         self.output.unfollow(self.name);
     }

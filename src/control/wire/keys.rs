@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::control::journal::number_of;
 use crate::core::event::{Code, Fault, RunId};
 use crate::core::instant::Instant;
 use crate::core::nearest::nearest;
@@ -73,6 +74,14 @@ impl Keys {
                 Err(fault.help(format!("write {text}Z or {text}+02:00, with a time of day")))
             }
             Err((_, message)) => Err(Fault::bad(format!("`{key}`: {message}"))),
+        }
+    }
+
+    /// A place among the events: the number of one, or an instant.
+    pub(super) fn place(&mut self, key: &'static str) -> Result<Option<u64>, Fault> {
+        match self.map.get(key) {
+            Some(Value::String(_)) => Ok(self.time(key)?.map(number_of)),
+            _ => self.number(key),
         }
     }
 

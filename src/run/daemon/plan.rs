@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::watch::Edited;
 use crate::control::Line;
 use crate::control::jobfile_lock::JobfileLock;
+use crate::control::journal::Journal;
 use crate::core::event::{Action, RunId};
 use crate::core::instant::Instant;
 use crate::core::job::{JobSet, Keep};
@@ -100,6 +101,8 @@ pub struct Plan {
     pub begun: Option<Box<dyn FnOnce() + Send>>,
     /// Sees everything that is decided.
     pub observer: Option<Box<Observer>>,
+    /// Where what happens is noted for clients of the socket.
+    pub journal: Arc<Journal>,
     /// How they are read again on SIGHUP; `None` where that is not possible.
     pub load: Option<Arc<Load>>,
     /// How long that may take, few jobs given, before it is given up and the jobs stay as they are.
@@ -132,6 +135,7 @@ impl Plan {
             embedded: false,
             ready: None,
             begun: None,
+            journal: Arc::new(Journal::new(clock::wall())),
             observer: None,
             load: None,
             load_limit: LOAD_LIMIT,

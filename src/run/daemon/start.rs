@@ -19,8 +19,7 @@ use super::requests::{self, Composed, Jobs};
 use super::vitals::{Alarm, Alarms};
 use super::{Jobfile, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
-use crate::control::follow::Follow;
-use crate::control::server::{Past, Server};
+use crate::control::server::{Past, Present, Server};
 use crate::core::event::{Change, Health, Record, RunId};
 use crate::core::fleet::SessionId;
 use crate::core::fleet::protocol::Fleet;
@@ -325,14 +324,17 @@ fn serve(
     alarms: &mut Alarms,
 ) -> Option<Server> {
     let path = plan.socket.as_ref()?;
-    let output: Arc<dyn Follow> = Arc::new(plan.output.clone());
+    let present = Present {
+        output: Some(Arc::new(plan.output.clone())),
+        events: Some(Arc::clone(&plan.journal)),
+    };
     let edited = Arc::clone(&plan.edited);
     let past = Past {
         reader,
         whereabouts: Some(Box::new(move || notes.whereabouts())),
         edited: Some(Box::new(move || edited.changed_since())),
     };
-    match Server::start_with_output(path, move |call| line(call), past, Some(output)) {
+    match Server::start_with_present(path, move |call| line(call), past, present) {
         Ok(server) => Some(server),
         Err(error) => {
             let text = format!("no control socket at {}: {error}", path.display());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use schedrs::clock;
 use schedrs::control::follow::Follow;
-use schedrs::control::server::{Past, Server};
+use schedrs::control::server::{Past, Present, Server};
 use schedrs::control::{Call, Reply, Request, Target};
 use schedrs::event::{Action, ChangeKind, Event, Exit, Fault, Health, Operation, Response, RunId};
 use schedrs::job::{Executor, Job, JobSet, Settings};
@@ -252,9 +252,9 @@ impl Bench {
         let path = dir.path().join("s.sock");
         let call = move |call| to.call(call);
         let output = output.map(|output| Arc::new(output) as Arc<dyn Follow>);
-        let server =
-            Server::start_with_output(&path, call, Past { reader, ..Past::default() }, output)
-                .unwrap();
+        let present = Present { output, events: None };
+        let past = Past { reader, ..Past::default() };
+        let server = Server::start_with_present(&path, call, past, present).unwrap();
         Bench { dir, center, server: Some(server) }
     }
 

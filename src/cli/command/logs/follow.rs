@@ -151,7 +151,7 @@ pub(super) fn go_on(client: &mut Client, shown: Shown, past: Past) -> anyhow::Re
 }
 
 /// Waits until there is something to show, or nobody any more to whom.
-fn wait(client: &Client) -> io::Result<()> {
+pub(in crate::cli::command) fn wait(client: &Client) -> io::Result<()> {
     if client.has_more() {
         return Ok(());
     }

@@ -377,6 +377,7 @@ pub(in crate::run::daemon) fn plain(request: Request) -> Result<Operation, Fault
         | Request::Output { .. }
         | Request::Follow { .. }
         | Request::Unfollow
+        | Request::Events { .. }
         | Request::Attempts { .. }
         | Request::Changes { .. }
         | Request::Sessions => {
