@@ -24,8 +24,8 @@ fn jobs() -> String {
         cron = '30 2 * * *'\nexpect = '1s'\n\
         [jobs.again]\ncommand = 'echo no; exit 1'\ninterval = '1d'\nretries = 1\nretry_delay = '1ms'\n\
         [jobs.asleep]\ncommand = 'true'\ncron = '0 4 * * mon'\npaused = true\n\
-        [jobs.slow]\ncommand = 'echo first; cat wait'\ninterval = '1d'\n\
-        [jobs.wide]\ncommand = \"head -c 60000 /dev/zero | tr '\\\\0' x\"\ninterval = '1d'\n\
+        [jobs.slow]\ncommand = 'echo first; cat wait'\ninterval = '1d'\nwarn_after = '100ms'\n\
+        [jobs.wide]\nping = 'http://127.0.0.1:1/x'\ncommand = \"head -c 60000 /dev/zero | tr '\\\\0' x\"\ninterval = '1d'\n\
         [jobs.\"<script>alert(1)</script>\"]\nname = '\"><img src=x onerror=alert(1)>'\ncommand = 'true'\n\
         cron = '0 9 * * mon-fri'\ntimezone = 'America/New_York'\n"
         .to_owned();
