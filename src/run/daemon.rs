@@ -176,6 +176,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
         wakes_at: None,
         observer: plan.observer,
         journal: server.as_ref().map(|_| plan.journal),
+        has_begun: false,
         server: server.as_ref(),
         fleet,
         hooks,
@@ -281,6 +282,8 @@ struct Loop<'a> {
     observer: Option<Box<Observer>>,
     /// Where what happens is noted for clients of the socket.
     journal: Option<Arc<Journal>>,
+    /// The first turn is over.
+    has_begun: bool,
     /// The control socket.
     server: Option<&'a Server>,
     /// What there is beside if others share the store.
@@ -300,6 +303,7 @@ impl Loop<'_> {
         loop {
             let turned = self.turn(&mut actions);
             self.effects.caught_up();
+            self.has_begun = true;
             let Some(now) = turned else { return Ok(()) };
             self.tend_fleet();
             self.beat(now);
@@ -419,11 +423,7 @@ impl Loop<'_> {
             if let Some(observer) = &self.observer {
                 observer(&action);
             }
-            if let Some(journal) = &self.journal
-                && let Some(happening) = Happening::of(&action)
-            {
-                journal.note(now.wall, happening);
-            }
+            self.note(&action, now);
             self.counters.note(&action, now.wall);
             if matches!(action, Action::Exit) {
                 return true;
@@ -431,6 +431,16 @@ impl Loop<'_> {
             self.perform(action, now);
         }
         false
+    }
+
+    /// Notes what happens for clients of the socket. That there is each job is no news at the start.
+    fn note(&self, action: &Action, now: Now) {
+        if let Some(journal) = &self.journal
+            && let Some(happening) = Happening::of(action)
+            && (self.has_begun || !matches!(happening, Happening::Job(_)))
+        {
+            journal.note(now.wall, happening);
+        }
     }
 
     /// What is done elsewhere and takes too long is given up.

@@ -42,6 +42,7 @@ fn each_thing_is_told_once_and_again_to_who_asks_since_then() {
     assert_eq!((&started["run"], &started["attempt"]), (&1.into(), &1.into()));
     let retrying = event(&mut watcher, "retrying");
     assert_eq!((&retrying["attempt"], &retrying["delay_ms"]), (&2.into(), &10.into()));
+    assert_eq!(retrying["detail"], "failed with exit code 3");
     assert_eq!(event(&mut watcher, "started")["attempt"], 2);
     let outcome = event(&mut watcher, "outcome");
     assert_eq!(outcome["record"]["outcome"], "failed");
@@ -62,13 +63,20 @@ fn each_thing_is_told_once_and_again_to_who_asks_since_then() {
     assert_eq!(event(&mut again, "outcome")["job"], "b");
     let args = ["events", "b", "--since", &seq];
     let mut words = Running::start(&mut bench.command(&args));
+    let args = ["events", "a", "--since", "1h"];
+    let mut gap = Running::start(&mut bench.command(&args));
+    gap.line(Stream::Err, &["earlier events are not kept"]);
+    // That there are jobs is no event.
+    assert!(gap.line(Stream::Out, &[""]).contains("a: started by "));
     words.line(Stream::Out, &["b #2: started, pid "]);
     words.line(Stream::Out, &["✓ b #2: succeeded after "]);
     words.line(Stream::Out, &["b: paused by "]);
     // What is about the scheduler is told to all.
+    done(&bench, &["add", "--id", "c", "--at", "2100-01-01", "--", "true"]);
+    assert_eq!(event(&mut watcher, "job")["job"], "c");
     running.stop();
     words.line(Stream::Out, &["stopped"]);
-    for watcher in [watcher, again, words] {
+    for watcher in [watcher, again, words, gap] {
         let done = watcher.wait();
         assert_eq!(done.code, Some(1), "{done:#?}");
         assert!(done.err.join("\n").contains("lost the connection"), "{done:#?}");

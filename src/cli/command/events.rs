@@ -63,6 +63,10 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         if !shown.shows(&event) {
             continue;
         }
+        if event.event == "gap" && shown.output == Output::Text {
+            crate::cli::say("schedrs: earlier events are not kept; see `schedrs history`");
+            continue;
+        }
         let mut out = anstream::stdout().lock();
         writeln!(out, "{}", shown.line(&event)?)?;
         out.flush()?;
@@ -130,7 +134,7 @@ impl Shown<'_> {
     /// When, to the second, on the clocks of the job: `2026-11-25 20:46:00 +01:00`.
     fn time(&self, event: &EventView) -> String {
         let text = event.time.as_deref().unwrap_or_default();
-        let Some(at) = request::instant(text) else { return " ".repeat(26) };
+        let Some(at) = request::instant(text) else { return text.to_owned() };
         let local = self.context.local.then(|| argument::local_zone(self.context));
         let text = local.map_or_else(|| text.to_owned(), |zone| words::rfc3339(at, &zone));
         let offset =

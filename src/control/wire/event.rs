@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::control::journal::Entry;
 use crate::core::event::{Change, Happening};
+use crate::core::outcome::Reached;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::history::object::RunObject;
@@ -88,7 +89,7 @@ impl EventView {
                 zone = job.zone.clone();
                 (view.run, view.attempt) = (Some(run.0), Some(*attempt));
                 view.delay_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
-                view.detail = Some(outcome.short());
+                view.detail = Some(outcome.phrase(Reached::Process(None)));
                 "retrying"
             }
             Happening::Outcome(record) => {
@@ -156,7 +157,6 @@ impl EventView {
                 number(self.removed)
             ),
             "stopping" => format!("stopping; {} running", number(self.running)),
-            "gap" => "events before this are not kept; `schedrs history` has the runs".to_owned(),
             other => other.to_owned(),
         };
         format!("{job}{what}")
