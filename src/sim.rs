@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::core::event::{Action, Event, Exit, Record, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now, duration_micros};
 use crate::core::job::JobSet;
-use crate::core::outcome::{MissReason, Outcome};
+use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use crate::core::scheduler::Scheduler;
 use crate::core::sort;
 use crate::core::streak::Streaks;
@@ -446,12 +446,23 @@ fn detail(outcome: &Outcome) -> u64 {
         Outcome::Killed(signal) => 3 | u64::from(*signal as u32) << 32,
         Outcome::TimedOut => 4,
         Outcome::NotStarted(_) => 5,
-        Outcome::Skipped(reason) => 6 | (*reason as u64) << 8,
+        Outcome::Skipped(reason) => 6 | skip(reason) << 8,
         Outcome::Missed(MissReason::Late(by)) => 7 | (duration_micros(*by) as u64) << 8,
         Outcome::Missed(MissReason::Waited(by)) => 8 | (duration_micros(*by) as u64) << 8,
         Outcome::Coalesced => 9,
         Outcome::Lost(_) => 10,
         Outcome::Missed(MissReason::NoStore(by)) => 11 | (duration_micros(*by) as u64) << 8,
+    }
+}
+
+fn skip(reason: &SkipReason) -> u64 {
+    match reason {
+        SkipReason::Overlap => 0,
+        SkipReason::Paused => 1,
+        SkipReason::Stopping => 2,
+        SkipReason::Removed => 3,
+        SkipReason::Stopped => 4,
+        SkipReason::Excluded(_) => 5,
     }
 }
 

@@ -6,6 +6,7 @@
 //! from here, so that they cannot differ. What a run does that is not over is [`Doing`].
 //! `crate::history::object` is the JSON of a whole record.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -35,8 +36,8 @@ pub enum Outcome {
     Lost(String),
 }
 
-/// Why a due time was skipped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a due time was skipped: a stable word and, of some kinds, a text that says more of the case.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
     /// `max_instances` runs were active.
     Overlap,
@@ -48,6 +49,24 @@ pub enum SkipReason {
     Removed,
     /// Somebody has stopped it before it began.
     Stopped,
+    /// `except` or `only` of the job excludes the time: the calendar or the rule that does. Made by
+    /// [`SkipReason::excluded`].
+    Excluded(Detail),
+}
+
+/// The word of a reason with its text, in the form in which it is kept and shown: `excluded: holidays`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detail(Box<str>);
+
+impl Detail {
+    fn new(word: &str, text: &str) -> Detail {
+        Detail(format!("{word}: {text}").into())
+    }
+
+    /// The text alone. It may be somebody else's: to be cleaned.
+    pub fn text(&self) -> &str {
+        self.0.split_once(": ").map_or("", |(_, text)| text)
+    }
 }
 
 /// Why a due time was missed.
@@ -206,10 +225,7 @@ impl Outcome {
             "killed" => Outcome::Killed(number),
             "timed_out" => Outcome::TimedOut,
             "not_started" => Outcome::NotStarted(text()),
-            "skipped" => {
-                let mut all = SkipReason::ALL.into_iter();
-                Outcome::Skipped(all.find(|skip| Some(skip.word()) == reason)?)
-            }
+            "skipped" => Outcome::Skipped(SkipReason::read(reason?)?),
             "missed" if reason == Some("waited") => Outcome::Missed(MissReason::Waited(late)),
             "missed" if reason == Some("no_store") => Outcome::Missed(MissReason::NoStore(late)),
             "missed" => Outcome::Missed(MissReason::Late(late)),
@@ -240,12 +256,12 @@ impl Outcome {
         }
     }
 
-    /// Why it came to that: a stable word where it was skipped or missed, a text where it could not
-    /// be started or is lost.
+    /// Why it came to that: a stable word where it was skipped or missed, with a text behind it where
+    /// there is more to say (`excluded: holidays`); a text where it could not be started or is lost.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Outcome::NotStarted(reason) | Outcome::Lost(reason) => Some(reason),
-            Outcome::Skipped(reason) => Some(reason.word()),
+            Outcome::Skipped(reason) => Some(reason.as_str()),
             Outcome::Missed(reason) => Some(reason.word()),
             Outcome::Succeeded
             | Outcome::Failed(_)
@@ -273,7 +289,7 @@ impl Outcome {
                 Some(name) => format!("killed {}", name.trim_start_matches("SIG")),
                 None => format!("killed {signal}"),
             },
-            Outcome::Skipped(reason) => format!("skipped: {}", reason.word()),
+            Outcome::Skipped(reason) => format!("skipped: {}", reason.as_str()),
             Outcome::TimedOut => "timed out".to_owned(),
             Outcome::NotStarted(_) => "not started".to_owned(),
             Outcome::Succeeded | Outcome::Missed(_) | Outcome::Coalesced | Outcome::Lost(_) => {
@@ -322,35 +338,59 @@ impl Outcome {
 }
 
 impl SkipReason {
-    /// All of them.
-    pub const ALL: [SkipReason; 5] = [
-        SkipReason::Overlap,
-        SkipReason::Paused,
-        SkipReason::Stopping,
-        SkipReason::Removed,
-        SkipReason::Stopped,
-    ];
+    /// `except` or `only` excludes the time: the name of a calendar, or a rule as it was written.
+    pub fn excluded(text: &str) -> SkipReason {
+        SkipReason::Excluded(Detail::new("excluded", text))
+    }
 
-    /// The stable word for it.
-    pub fn word(self) -> &'static str {
+    /// The stable word for it: a key for filters and for labels.
+    pub fn word(&self) -> &'static str {
         match self {
             SkipReason::Overlap => "overlap",
             SkipReason::Paused => "paused",
             SkipReason::Stopping => "stopping",
             SkipReason::Removed => "removed",
             SkipReason::Stopped => "stopped",
+            SkipReason::Excluded(_) => "excluded",
         }
     }
 
-    fn phrase(self, reached: Reached) -> &'static str {
-        match (self, reached) {
+    /// The word, with the text behind it if there is one: `overlap`, `excluded: holidays`.
+    pub fn as_str(&self) -> &str {
+        match self {
+            SkipReason::Excluded(detail) => &detail.0,
+            plain => plain.word(),
+        }
+    }
+
+    /// The same, back again; `None`: this version does not know it.
+    pub fn read(text: &str) -> Option<SkipReason> {
+        Some(match text.split_once(": ") {
+            None => match text {
+                "overlap" => SkipReason::Overlap,
+                "paused" => SkipReason::Paused,
+                "stopping" => SkipReason::Stopping,
+                "removed" => SkipReason::Removed,
+                "stopped" => SkipReason::Stopped,
+                _ => return None,
+            },
+            Some(("excluded", text)) => SkipReason::excluded(text),
+            Some(_) => return None,
+        })
+    }
+
+    fn phrase(&self, reached: Reached) -> Cow<'static, str> {
+        Cow::Borrowed(match (self, reached) {
             (SkipReason::Overlap, Reached::Due) => "already running (max_instances reached)",
             (SkipReason::Overlap, _) => "replaced by a newer due time",
             (SkipReason::Paused, _) => "the job was paused",
             (SkipReason::Stopping, _) => "schedrs was stopping before it started",
             (SkipReason::Removed, _) => "the job was removed before it started",
             (SkipReason::Stopped, _) => "stopped before it started",
-        }
+            (SkipReason::Excluded(detail), _) => {
+                return Cow::Owned(format!("excluded ({})", detail.text()));
+            }
+        })
     }
 }
 
@@ -429,7 +469,7 @@ impl fmt::Display for Outcome {
             Outcome::Failed(code) => write!(f, "({code})"),
             Outcome::Killed(signal) => write!(f, "({signal})"),
             Outcome::NotStarted(reason) | Outcome::Lost(reason) => write!(f, "({reason})"),
-            Outcome::Skipped(reason) => write!(f, "({})", reason.word()),
+            Outcome::Skipped(reason) => write!(f, "({})", reason.as_str()),
             Outcome::Missed(MissReason::Late(by)) => write!(f, "(late by {by:?})"),
             Outcome::Missed(MissReason::Waited(by)) => write!(f, "(waited {by:?})"),
             Outcome::Missed(MissReason::NoStore(by)) => write!(f, "(no store for {by:?})"),
@@ -463,6 +503,9 @@ pub(crate) fn each() -> Vec<Outcome> {
             Outcome::Skipped(SkipReason::Stopping) => Outcome::Skipped(SkipReason::Removed),
             Outcome::Skipped(SkipReason::Removed) => Outcome::Skipped(SkipReason::Stopped),
             Outcome::Skipped(SkipReason::Stopped) => {
+                Outcome::Skipped(SkipReason::excluded("holidays: New Year"))
+            }
+            Outcome::Skipped(SkipReason::Excluded(_)) => {
                 Outcome::Missed(MissReason::Late(Duration::from_secs(90)))
             }
             Outcome::Missed(MissReason::Late(_)) => {
@@ -492,7 +535,10 @@ mod tests {
             let read = Outcome::read(given.word(), number, given.late(), given.reason());
             assert_eq!(read.as_ref(), Some(&given));
         }
-        for (word, reason) in [("vanished", None), ("skipped", Some("rain")), ("skipped", None)] {
+        let odd = [None, Some("rain"), Some("rain: much"), Some("excluded"), Some("overlap: x")];
+        for (word, reason) in
+            odd.map(|reason| ("skipped", reason)).into_iter().chain([("vanished", None)])
+        {
             assert_eq!(Outcome::read(word, None, None, reason), None, "{word} {reason:?}");
         }
     }

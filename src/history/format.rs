@@ -19,7 +19,7 @@ const NOT_OVER: &str = "is still active";
 pub fn cell(record: &RunRecord) -> String {
     let mark = outcome::mark(record.outcome.as_ref());
     let words = match &record.outcome {
-        Some(outcome) => outcome.short(),
+        Some(outcome) => clean(&outcome.short()).into_owned(),
         None => outcome::word(None, record.started.is_some()).to_owned(),
     };
     match record.count {

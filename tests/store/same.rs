@@ -22,6 +22,7 @@ fn outcome() -> impl Strategy<Value = Outcome> {
         Just(Outcome::TimedOut),
         "[a-z]{0,3}".prop_map(Outcome::NotStarted),
         Just(Outcome::Skipped(SkipReason::Removed)),
+        "[a-z. -]{0,9}".prop_map(|text| Outcome::Skipped(SkipReason::excluded(&text))),
         (0..90_u64).prop_map(|by| Outcome::Missed(MissReason::Waited(secs(by)))),
         Just(Outcome::Lost("x".into())),
     ]

@@ -151,7 +151,7 @@ fn the_pages_have_every_key_mark_and_word() {
         let word = outcome.word().replace('_', " ");
         assert!(row.is_some_and(|row| row.contains(&word)), "{outcome}: {row:?}");
         let shown = match &outcome {
-            Outcome::Skipped(reason) => format!("| `skipped({})` |", reason.word()),
+            Outcome::Skipped(reason) => format!("| `skipped({}", reason.word()),
             Outcome::Missed(reason) => format!("| `missed({} ", reason.word()),
             other => format!("| `{}", other.word()),
         };

@@ -16,7 +16,7 @@ pub const LAG_ENDS: [f64; 13] =
 
 /// What may become of a due time, as the word of the outcome and that of its reason, if there is one
 /// of few.
-pub const FATES: [(&str, &str); 15] = [
+pub const FATES: [(&str, &str); 16] = [
     ("succeeded", ""),
     ("failed", ""),
     ("killed", ""),
@@ -29,6 +29,7 @@ pub const FATES: [(&str, &str); 15] = [
     ("skipped", "stopping"),
     ("skipped", "removed"),
     ("skipped", "stopped"),
+    ("skipped", "excluded"),
     ("missed", "late"),
     ("missed", "waited"),
     ("missed", "no_store"),
@@ -161,9 +162,10 @@ fn fate(outcome: &Outcome) -> usize {
         Outcome::Skipped(SkipReason::Stopping) => 9,
         Outcome::Skipped(SkipReason::Removed) => 10,
         Outcome::Skipped(SkipReason::Stopped) => 11,
-        Outcome::Missed(MissReason::Late(_)) => 12,
-        Outcome::Missed(MissReason::Waited(_)) => 13,
-        Outcome::Missed(MissReason::NoStore(_)) => 14,
+        Outcome::Skipped(SkipReason::Excluded(_)) => 12,
+        Outcome::Missed(MissReason::Late(_)) => 13,
+        Outcome::Missed(MissReason::Waited(_)) => 14,
+        Outcome::Missed(MissReason::NoStore(_)) => 15,
     }
 }
 
@@ -190,7 +192,8 @@ mod tests {
         for outcome in each() {
             let place = fate(&outcome);
             let reason = match &outcome {
-                Outcome::Skipped(_) | Outcome::Missed(_) => outcome.reason().unwrap_or_default(),
+                Outcome::Skipped(reason) => reason.word(),
+                Outcome::Missed(reason) => reason.word(),
                 _ => "",
             };
             assert_eq!(FATES[place], (outcome.word(), reason));

@@ -177,7 +177,13 @@ impl Scheduler {
             let mut tally = Tally::default();
             waiting.0.iter().for_each(|waiting| tally.add(waiting.0.due));
             let state = &old[slot as usize];
-            self.record_tally(&state.job, state.anchor, tally, |_| Outcome::Skipped(reason), step);
+            self.record_tally(
+                &state.job,
+                state.anchor,
+                tally,
+                |_| Outcome::Skipped(reason.clone()),
+                step,
+            );
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn verdict(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verd
             | Outcome::Killed(_)
             | Outcome::TimedOut
             | Outcome::NotStarted(_) => ran(case, record, outcome),
-            Outcome::Skipped(reason) => skipped(case, record, due, *reason),
+            Outcome::Skipped(reason) => skipped(case, record, due, reason),
             Outcome::Missed(reason) => missed(case, record, due, *reason),
             Outcome::Coalesced => coalesced(case, record, due),
             Outcome::Lost(reason) => lost(case, record, reason),
@@ -154,15 +154,15 @@ fn what_for(case: &Case<'_>) -> String {
     }
 }
 
-fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: SkipReason) -> Verdict {
+fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: &SkipReason) -> Verdict {
     let plainly = || {
-        let text = Outcome::Skipped(reason).phrase(format::reached(record));
+        let text = Outcome::Skipped(reason.clone()).phrase(format::reached(record));
         Verdict::new("skipped", text)
     };
     match reason {
         SkipReason::Overlap => overlapped(case, record, due),
         SkipReason::Paused => paused(case, record, due).unwrap_or_else(plainly),
-        SkipReason::Removed => plainly(),
+        SkipReason::Removed | SkipReason::Excluded(_) => plainly(),
         SkipReason::Stopping => {
             let mut verdict = plainly();
             let stopped = |session: &&crate::core::record::Session| {
