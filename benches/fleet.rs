@@ -90,7 +90,7 @@ fn host(location: &Location, me: SessionId, in_a_pass: u64) -> (u32, Vec<Duratio
             facts.push(Fact::Started { run, attempt: 1, process, at: due });
             let (outcome, duration) = (Outcome::Succeeded, Duration::from_millis(5));
             let (job, attempts) = (job(place), 1);
-            facts.push(Fact::Ended { run, job, outcome, duration, attempts, at: due });
+            facts.push(Fact::Ended { run, job, outcome, duration, attempts, at: due, usage: None });
         }
         shared.commit(me, 0, &facts).unwrap();
         pass += 1;

@@ -97,7 +97,15 @@ fn ends(run: u64, job: u64, due: u64) -> [Fact; 3] {
     let duration = Duration::from_millis(20);
     [
         Fact::Started { run, attempt: 1, process, at: at(due) },
-        Fact::Ended { run, job: name, outcome, duration, attempts: 1, at: at(due + 1) },
+        Fact::Ended {
+            run,
+            job: name,
+            outcome,
+            duration,
+            attempts: 1,
+            at: at(due + 1),
+            usage: None,
+        },
         Fact::Output { run, tail: vec![b'x'; 80].into(), total: 80 },
     ]
 }

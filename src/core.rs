@@ -35,6 +35,7 @@ pub(crate) mod span;
 pub(crate) mod streak;
 pub mod trigger;
 pub(crate) mod url;
+pub mod usage;
 pub(crate) mod web;
 pub(crate) mod window;
 pub mod words;

@@ -22,6 +22,7 @@ use std::time::Duration;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::Outcome;
+use crate::core::usage::Usage;
 pub use change::{Change, ChangeKind};
 pub use counters::{Counters, FATES, JobCounts, LAG_ENDS, Lags, Totals};
 pub use fault::{Code, Fault};
@@ -93,6 +94,8 @@ pub enum Event {
         run: RunId,
         /// How the process ended.
         exit: Exit,
+        /// What it has used, if that is known.
+        usage: Option<Usage>,
     },
     /// The process of an attempt goes on and nothing can end it: the run does not wait for it.
     Abandoned {
@@ -274,6 +277,8 @@ pub struct Record {
     pub duration: Duration,
     /// How many attempts there were.
     pub attempts: u32,
+    /// What they have used, as far as that is known.
+    pub usage: Option<Usage>,
 }
 
 /// Something worth a log line that is not an outcome.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::event::{Process, RunId};
 use super::instant::Instant;
 use super::outcome::Outcome;
+use super::usage::Usage;
 
 /// One life of a scheduler with the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +59,10 @@ pub struct RunRecord {
     pub by: Option<Box<str>>,
     /// The host where it ran, or where its fate was decided; `None` where the store serves one.
     pub host: Option<Box<str>>,
+    /// What its attempts have used, as far as that is known.
+    pub usage: Option<Usage>,
+    /// How many bytes it has printed; `None`: its output is not captured, or that is not known yet.
+    pub printed: Option<u64>,
 }
 
 /// How a job has fared of late, as far as its records are kept.

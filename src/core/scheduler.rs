@@ -214,7 +214,7 @@ impl Scheduler {
             Event::NotStarted { run, reason, transient: false } => {
                 self.heard(run, Input::NotStarted(reason), step);
             }
-            Event::Ended { run, exit } => self.heard(run, Input::Ended(exit), step),
+            Event::Ended { run, exit, usage } => self.heard(run, Input::Ended(exit, usage), step),
             Event::Abandoned { run, reason } => self.heard(run, Input::Abandoned(reason), step),
             Event::Reload(set) => {
                 // What has passed is decided by the jobs as they were; then the new ones count.

@@ -182,6 +182,7 @@ mod tests {
             started: Some(due),
             duration: Duration::from_secs(1),
             attempts: 1,
+            usage: None,
         })
     }
 

@@ -220,6 +220,29 @@ pub fn elapsed(duration: Duration) -> String {
     }
 }
 
+/// Bytes for people: `812 bytes`, `4.0 KiB`, `1.2 MiB`.
+pub fn bytes(bytes: u64) -> String {
+    let (mut value, mut unit) = (bytes as f64 / 1024.0, "KiB");
+    if bytes < 1024 {
+        return format!("{bytes} bytes");
+    }
+    for next in ["MiB", "GiB", "TiB"] {
+        if value < 1023.95 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, next);
+    }
+    format!("{value:.1} {unit}")
+}
+
+/// The same for a narrow column: `812B`, `4.0K`, `1.2M`; nothing is `0`.
+pub fn bytes_in_short(number: u64) -> String {
+    match number {
+        0 => "0".to_owned(),
+        _ => bytes(number).replace(" bytes", "B").replace(' ', "").replace("iB", ""),
+    }
+}
+
 /// What a zone's clocks are ahead of UTC then: `+01:00`.
 pub fn offset(at: Instant, zone: &Zone) -> String {
     local(at, zone).format("%:z").to_string()

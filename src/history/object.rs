@@ -11,6 +11,7 @@ use crate::core::event::{Active, Record};
 use crate::core::instant::Instant;
 use crate::core::outcome::{self, Doing, Outcome, Reached};
 use crate::core::record::RunRecord;
+use crate::core::usage::Usage;
 use crate::core::words;
 use crate::core::zone::Zone;
 
@@ -80,6 +81,20 @@ pub struct RunObject {
     /// The host where it ran, or where its fate was decided, if several may share the store.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// The processor time of its attempts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_ms: Option<u64>,
+    /// The most memory that one of its processes had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rss_bytes: Option<u64>,
+    /// What was read from disks and written to them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub written_bytes: Option<u64>,
+    /// How much it has printed, where its output is captured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub printed_bytes: Option<u64>,
 }
 
 impl RunObject {
@@ -99,8 +114,10 @@ impl RunObject {
             pid: record.process.map(|process| process.pid),
             by: record.by.as_deref().map(str::to_owned),
             host: record.host.as_deref().map(str::to_owned),
+            printed_bytes: record.printed,
             ..RunObject::begun(record.outcome.as_ref(), record.due, record.started, zone)
         }
+        .with_usage(record.usage)
     }
 
     /// What the scheduler says of a due time when that is decided.
@@ -117,6 +134,7 @@ impl RunObject {
             attempts: record.attempts,
             ..RunObject::begun(Some(&record.outcome), record.due, record.started, zone)
         }
+        .with_usage(record.usage)
     }
 
     /// A run that is not over.
@@ -152,6 +170,27 @@ impl RunObject {
             lag_ms: started.map(|started| millis(started.since(due))),
             ..RunObject::default()
         }
+    }
+
+    fn with_usage(self, usage: Option<Usage>) -> RunObject {
+        let Some(Usage { cpu, max_rss, read, written }) = usage else { return self };
+        RunObject {
+            cpu_ms: Some(millis(cpu)),
+            max_rss_bytes: max_rss,
+            read_bytes: Some(read),
+            written_bytes: Some(written),
+            ..self
+        }
+    }
+
+    /// What it has used, to the millisecond.
+    pub fn usage(&self) -> Option<Usage> {
+        Some(Usage {
+            cpu: Duration::from_millis(self.cpu_ms?),
+            max_rss: self.max_rss_bytes,
+            read: self.read_bytes.unwrap_or(0),
+            written: self.written_bytes.unwrap_or(0),
+        })
     }
 
     /// Its outcome; `None`: it is not over, or has one that only a newer schedrs knows.

@@ -369,6 +369,7 @@ impl Elsewhere {
             started: object.started.as_deref().and_then(time),
             duration: Duration::from_millis(object.duration_ms.unwrap_or_default()),
             attempts: object.attempts,
+            usage: object.usage(),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::core::instant::duration_micros;
 use crate::core::outcome::Outcome;
+use crate::core::usage::Usage;
 
 /// An outcome as a word, a number (exit code, signal, or microseconds) and a text.
 pub(super) type Columns<'a> = (&'static str, Option<i64>, Option<&'a str>);
@@ -37,6 +38,25 @@ pub(super) fn outcome(word: &str, number: Option<i64>, text: Option<&str>) -> Ou
     })
 }
 
+/// The columns of what a run has used.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub(super) const USAGE: [&str; 4] = ["cpu", "max_rss", "disk_read", "disk_written"];
+
+/// The same as values: microseconds, and three numbers of bytes. All of nothing are `None`.
+pub(super) fn usage_columns(usage: Option<Usage>) -> [Option<i64>; 4] {
+    let Some(Usage { cpu, max_rss, read, written }) = usage else { return [None; 4] };
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    [Some(duration_micros(cpu)), max_rss.map(bytes), Some(bytes(read)), Some(bytes(written))]
+}
+
+/// Puts it together again; without processor time there is none.
+pub(super) fn usage(columns: [Option<i64>; 4]) -> Option<Usage> {
+    let cpu = Duration::from_micros(u64::try_from(columns[0]?).unwrap_or(0));
+    let bytes = |column: usize| columns[column].and_then(|bytes| u64::try_from(bytes).ok());
+    let [read, written] = [2, 3].map(|column| bytes(column).unwrap_or(0));
+    Some(Usage { cpu, max_rss: bytes(1), read, written })
+}
+
 /// The jobs of a file as JSON, where nothing looks into them.
 #[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 pub(super) fn jobs_json(jobs: &[(Box<str>, u64)]) -> String {
@@ -63,6 +83,17 @@ mod tests {
             let (word, number, text) = columns(&given);
             assert_eq!(outcome(word, number, text), given);
         }
+    }
+
+    #[test]
+    fn what_was_used_comes_back() {
+        let cpu = Duration::from_micros(7);
+        let given = Usage { cpu, max_rss: Some(4096), read: 0, written: 512 };
+        for given in [None, Some(given), Some(Usage { max_rss: None, ..given })] {
+            assert_eq!(usage(usage_columns(given)), given);
+        }
+        let most = Usage { max_rss: Some(u64::MAX), ..given };
+        assert_eq!(usage_columns(Some(most))[1], Some(i64::MAX));
     }
 
     /// What a new outcome has to be added to, if no run ends so.

@@ -6,6 +6,7 @@ use crate::core::event::{Change, JobRecord, Pause, Process, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::core::record::Session;
+use crate::core::usage::Usage;
 
 /// Something that is so, to be remembered.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +98,8 @@ pub enum Fact {
         attempts: u32,
         /// When.
         at: Instant,
+        /// What they have used, as far as that is known.
+        usage: Option<Usage>,
     },
     /// What became of due times that did not become a run. Where one has a fate already, that
     /// stays.
@@ -122,11 +125,11 @@ pub enum Fact {
         /// The run.
         run: RunId,
     },
-    /// The end of what a run has printed.
+    /// How much a run whose output is captured has printed, and the end of that.
     Output {
         /// The run.
         run: RunId,
-        /// Its last bytes, stdout and stderr as they came.
+        /// Its last bytes, stdout and stderr as they came; if there are none, none are kept.
         tail: Box<[u8]>,
         /// How many bytes it has printed in all.
         total: u64,

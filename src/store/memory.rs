@@ -283,11 +283,12 @@ impl Kept {
                 };
                 row.attempts.insert(*attempt, ended);
             }
-            Fact::Ended { run, outcome, duration, attempts, .. } => {
+            Fact::Ended { run, outcome, duration, attempts, usage, .. } => {
                 let row = self.of(*run)?;
                 row.record.outcome = Some(outcome.clone());
                 row.record.duration = Some(*duration);
                 row.record.attempts = *attempts;
+                row.record.usage = *usage;
                 row.slot = None;
             }
             Fact::Fate { job, due, last_due, count, outcome, at, host } => {
@@ -301,9 +302,12 @@ impl Kept {
             Fact::Withdrawn { run } => self.withdrawn(*run),
             Fact::Output { run, tail, total } => {
                 let seq = *self.runs.get(run)?;
-                self.forget_output(seq);
-                self.output += tail.len();
-                self.outputs.insert(seq, (tail.clone(), *total));
+                self.of(*run)?.record.printed = Some(*total);
+                if !tail.is_empty() {
+                    self.forget_output(seq);
+                    self.output += tail.len();
+                    self.outputs.insert(seq, (tail.clone(), *total));
+                }
             }
             Fact::Change(change) => {
                 if !self.changes.contains(change) {
@@ -416,6 +420,8 @@ fn record(job: &str, due: Instant, at: Instant) -> RunRecord {
         process: None,
         by: None,
         host: None,
+        usage: None,
+        printed: None,
     }
 }
 

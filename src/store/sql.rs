@@ -18,6 +18,7 @@ use super::{Fact, Process, Session};
 use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
+use crate::core::usage::Usage;
 
 /// Whether a record is the last of a job that is there, its last run that has ended or the last that
 /// succeeded: these stay, however old they are.
@@ -124,6 +125,10 @@ pub(super) struct Run<'a> {
     pub(super) started: Option<Instant>,
     /// How it ended, and how long it took.
     pub(super) ended: Option<(&'a Outcome, Duration)>,
+    /// What it has used, if it has ended and that is known.
+    pub(super) usage: Option<Usage>,
+    /// How many bytes it has printed.
+    pub(super) printed: Option<u64>,
 }
 
 /// The end of an attempt.
@@ -250,6 +255,8 @@ impl<'a> Stage<'a> {
                 current: None,
                 started: None,
                 ended: None,
+                usage: None,
+                printed: None,
             });
         }
         &mut self.runs[place]
@@ -280,10 +287,11 @@ impl<'a> Stage<'a> {
             Fact::AttemptEnded { run, attempt, outcome, at } => {
                 self.attempt_ended(*run, *attempt, outcome, *at);
             }
-            Fact::Ended { run, outcome, duration, attempts, .. } => {
+            Fact::Ended { run, outcome, duration, attempts, usage, .. } => {
                 self.freed.extend(self.slots.get(run));
                 let run = self.run(*run);
                 (run.attempts, run.ended) = (Some(*attempts), Some((outcome, *duration)));
+                run.usage = *usage;
             }
             Fact::Fate { job, due, last_due, count, outcome, at, host } => {
                 self.decided(job, *last_due);
@@ -293,10 +301,14 @@ impl<'a> Stage<'a> {
             }
             Fact::Withdrawn { run } => self.withdrawn.push(*run),
             Fact::Output { run, tail, total } => {
-                if !self.spoken_of.insert(*run) {
-                    self.outputs.retain(|(other, ..)| other != run);
+                let is_new = self.spoken_of.insert(*run);
+                self.run(*run).printed = Some(*total);
+                if !tail.is_empty() {
+                    if !is_new {
+                        self.outputs.retain(|(other, ..)| other != run);
+                    }
+                    self.outputs.push((*run, tail, *total));
                 }
-                self.outputs.push((*run, tail, *total));
             }
             // They are not of any stage.
             Fact::Began(_)

@@ -71,6 +71,7 @@ fn run(number: u64, job: &str, due: &str, took: u64, outcome: Outcome) -> Vec<Fa
             duration,
             attempts: 1,
             at: due.plus(duration),
+            usage: None,
         },
     ]
 }

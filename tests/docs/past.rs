@@ -10,6 +10,7 @@ use schedrs::jobfile;
 use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::store::location::{self, Location};
 use schedrs::store::{Fact, Process, Session};
+use schedrs::usage::Usage;
 use schedrs::zone::Database;
 
 /// Whose past it is.
@@ -84,7 +85,27 @@ fn start(number: u64, job: &str, due: i64) -> Vec<Fact> {
 fn end(number: u64, job: &str, due: i64, took: u64, outcome: Outcome) -> Fact {
     let duration = Duration::from_secs(took);
     let at = millisecond_after(due).plus(duration);
-    Fact::Ended { run: RunId(number), job: job.into(), outcome, duration, attempts: 1, at }
+    Fact::Ended {
+        run: RunId(number),
+        job: job.into(),
+        outcome,
+        duration,
+        attempts: 1,
+        at,
+        usage: used(number),
+    }
+}
+
+/// What some of the runs have used.
+fn used(run: u64) -> Option<Usage> {
+    let (cpu, max_rss, read, written) = match run {
+        19 => (5_400_000, 2 << 30, 76_557_654_016, 0),
+        23 => (58_200, 2_147_000_000, 482_344_960, 0),
+        24 => (480, 35_756_032, 1_258_496, 4096),
+        _ => return None,
+    };
+    let (cpu, max_rss) = (Duration::from_millis(cpu), Some(max_rss));
+    Some(Usage { cpu, max_rss, read, written })
 }
 
 fn run(number: u64, job: &str, due: i64, took: u64, outcome: Outcome) -> Vec<Fact> {
@@ -203,6 +224,7 @@ fn stopped() -> Vec<Vec<Fact>> {
             duration: Duration::from_secs(75),
             attempts: 2,
             at: at(due + 75),
+            usage: used(23),
         },
     ];
     vec![first, second, last]
@@ -214,6 +236,7 @@ fn by_hand() -> Vec<Fact> {
     if let Fact::Admitted { by, .. } = &mut facts[0] {
         *by = Some("alice".into());
     }
+    facts.push(printed(24, "", 0));
     facts.push(change(due, "started", "run 24"));
     facts
 }

@@ -57,6 +57,39 @@ fn what_cannot_be_executed_is_explained() {
     assert_eq!(running.stop().code, Some(0));
 }
 
+/// As the kernel has counted it, of all attempts, and only of what the job itself waited for.
+#[test]
+fn what_a_run_has_used_is_recorded() {
+    let spin = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+    let bench = Bench::new(&format!(
+        r#"
+        jobs.spins = {{ command = "{spin}; echo done; exit 1", retries = 1, retry_delay = "1s", date = "now" }}
+        jobs.grows = {{ command = "head -c 60000000 /dev/zero | tail -c 50000000 >/dev/null", date = "now" }}
+        jobs.discards = {{ command = "echo done", output = "discard", date = "now" }}
+        jobs.missing = {{ command = ["no-such-program"], date = "now" }}
+        "#
+    ));
+    let mut running = bench.run();
+    // By then the others have ended long since, or they do before it stops.
+    running.event("failed", "spins");
+    assert_eq!(running.stop().code, Some(0));
+    let record = |job: &str| -> serde_json::Value {
+        let out = bench.out(&["history", job, "--output", "json"]);
+        serde_json::from_str(out.lines().last().unwrap()).unwrap()
+    };
+    let (spins, grows) = (record("spins"), record("grows"));
+    assert!(spins["cpu_ms"].as_u64().unwrap() > 20, "{spins}");
+    assert_eq!((spins["attempts"].as_u64(), spins["printed_bytes"].as_u64()), (Some(2), Some(10)));
+    let rss = grows["max_rss_bytes"].as_u64().unwrap();
+    assert!((50_000_000..200_000_000).contains(&rss), "{grows}");
+    // It has less than the scheduler itself.
+    assert!(spins["max_rss_bytes"].is_null(), "{spins}");
+    assert_eq!(grows["printed_bytes"].as_u64(), Some(0), "{grows}");
+    let discards = record("discards");
+    assert!(discards["cpu_ms"].is_u64() && discards["printed_bytes"].is_null(), "{discards}");
+    assert!(record("missing")["cpu_ms"].is_null());
+}
+
 #[test]
 fn few_descriptors_delay_runs_and_lose_none() {
     let bench = Bench::of_many(100, "'echo done'", "executors.default = { max_workers = 50 }");

@@ -252,7 +252,15 @@ impl Host {
                 self.waiting.remove(&run);
                 self.admitted.remove(&run);
                 let job = job.id.clone();
-                self.facts.push_back(Fact::Ended { run, job, outcome, duration, attempts, at });
+                self.facts.push_back(Fact::Ended {
+                    run,
+                    job,
+                    outcome,
+                    duration,
+                    attempts,
+                    at,
+                    usage: None,
+                });
             }
             Action::Record(Record { job, due, last_due, count, outcome, .. }) => {
                 self.withdraw(&job.id, due, last_due);
@@ -277,7 +285,7 @@ impl Host {
     /// A process has ended.
     pub(crate) fn ended(&mut self, t: i64, run: RunId, exit: Exit) {
         self.running.remove(&run);
-        self.tell_scheduler(t, Event::Ended { run, exit });
+        self.tell_scheduler(t, Event::Ended { run, exit, usage: None });
     }
 
     /// When others may take this host for dead what they may begin again is over here: it is killed

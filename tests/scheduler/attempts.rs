@@ -3,6 +3,7 @@
 use schedrs::event::{HomeChange, RunAgain};
 use schedrs::fleet::SessionId;
 use schedrs::scheduler::SavedState;
+use schedrs::usage::Usage;
 
 use super::scenario::*;
 
@@ -308,7 +309,7 @@ fn a_run_begins_when_its_process_is_made() {
     scheduler.take(now(1500), started, &mut actions);
     // Its timeout counts from when somebody began to make it.
     assert_eq!(scheduler.next_wakeup().mono, Some(Mono::from_micros(61_001_000)));
-    scheduler.step(now(1500), Event::Ended { run, exit: Exit::Code(0) }, &mut actions);
+    scheduler.step(now(1500), Event::Ended { run, exit: Exit::Code(0), usage: None }, &mut actions);
     let lag = actions.iter().find_map(|action| match action {
         Action::Notice(Notice::Started { lag, .. }) => Some(*lag),
         _ => None,
@@ -319,6 +320,45 @@ fn a_run_begins_when_its_process_is_made() {
         _ => None,
     });
     assert_eq!(record, Some((Some(now(1002).wall), Duration::from_millis(498))));
+}
+
+/// What the attempts of a run have used is added up; one of which nothing is known adds nothing.
+#[test]
+fn what_attempts_use_adds_up() {
+    let now = |secs: u64| Now {
+        wall: NOON.plus(Duration::from_secs(secs)),
+        mono: Mono::from_micros(secs * 1_000_000),
+    };
+    let retrying = |options: &mut Options| {
+        (options.retries, options.retry_delay) = (3, secs(1));
+    };
+    let mut scheduler = Scheduler::new(now(0), set(vec![job("a", once("12:00:01"), retrying)]));
+    let (run, mut actions) = (RunId(1), Vec::new());
+    let used = |secs: u64, max_rss| {
+        let cpu = Duration::from_secs(secs);
+        Some(Usage { cpu, max_rss, read: secs * 10, written: secs })
+    };
+    scheduler.step(now(1), Event::Woke, &mut actions);
+    for (at, exit, usage) in [
+        (2, Exit::Code(1), used(3, Some(7000))),
+        (4, Exit::Code(1), None),
+        (7, Exit::Signal(9), used(4, Some(9000))),
+        (12, Exit::Code(0), used(5, None)),
+    ] {
+        scheduler.step(now(at), Event::Woke, &mut actions);
+        // Said twice, it is counted once.
+        for _ in 0..2 {
+            scheduler.step(now(at), Event::Ended { run, exit, usage }, &mut actions);
+        }
+    }
+    let usages: Vec<Option<Usage>> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Record(record) => Some(record.usage),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(usages, [used(12, Some(9000))]);
 }
 
 /// Steps of a scheduler, each at so many seconds after noon, and what came of them.
@@ -372,12 +412,12 @@ fn a_start_that_hangs_times_out() {
         (69, Event::Woke),
         (70, Event::Woke),
         // A start may have succeeded just as it was given up: then its process was killed.
-        (70, Event::Ended { run: RunId(3), exit }),
+        (70, Event::Ended { run: RunId(3), exit, usage: None }),
         (70, given_up(1)),
         (80, Event::Woke),
         (81, hangs(1, 80)),
         (90, Event::Woke),
-        (91, Event::Ended { run: RunId(1), exit }),
+        (91, Event::Ended { run: RunId(1), exit, usage: None }),
         (999, Event::Woke),
     ];
     assert_eq!(
@@ -420,7 +460,7 @@ fn a_start_that_hangs_can_be_stopped() {
                 taken: Mono::from_micros(0),
             },
         ),
-        (64, Event::Ended { run: RunId(2), exit: Exit::Signal(9) }),
+        (64, Event::Ended { run: RunId(2), exit: Exit::Signal(9), usage: None }),
         (64, hangs(3, 60)),
         (64, Event::NotStarted { run: RunId(3), reason: "EAGAIN".to_owned(), transient: true }),
     ];
@@ -499,7 +539,7 @@ fn a_run_that_is_abandoned_gives_back_its_slot_and_is_not_tried_again() {
     step(75, Event::Woke);
     step(75, abandoned());
     step(76, abandoned());
-    step(77, Event::Ended { run, exit: Exit::Code(0) });
+    step(77, Event::Ended { run, exit: Exit::Code(0), usage: None });
     assert_eq!(
         transcript.text,
         "12:01:00 start sudo#1\n12:01:05 sudo#1 takes too long\n12:01:05 term sudo#1\n\

@@ -217,6 +217,8 @@ fn record(job: &str, due: Instant, last_due: Instant, count: u64) -> RunRecord {
         process: None,
         by: None,
         host: None,
+        usage: None,
+        printed: None,
     }
 }
 
@@ -304,7 +306,7 @@ impl World {
     fn end(&mut self, run: RunId, exit: Exit) {
         if self.running.contains(&run) {
             self.running.retain(|other| *other != run);
-            self.step(Event::Ended { run, exit });
+            self.step(Event::Ended { run, exit, usage: None });
         }
     }
 

@@ -418,6 +418,46 @@ fn output_is_kept_as_it_came(bed: &dyn Bed) {
     assert!(found == Some((most, 5 << 20)), "the store has something else");
 }
 
+fn what_was_used_and_printed(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    let output =
+        |run, text: &[u8], total| Fact::Output { run: RunId(run), tail: text.into(), total };
+    let of = |store: &dyn Store, run| {
+        let found = find(store, &Query { run: Some(RunId(run)), ..Query::default() });
+        (found[0].usage, found[0].printed)
+    };
+    // Together with the claim, after it, and again.
+    commit(&mut *store, &whole(1, "a", 10, Outcome::Succeeded));
+    commit(&mut *store, &[admitted(2, "a", 20), starting(2, 1), started(2, 1, 21)]);
+    assert_eq!(of(&*store, 2), (None, None));
+    commit(&mut *store, &[ended(2, "a", Outcome::Failed(1), 23)]);
+    assert_eq!(of(&*store, 2), (Some(used(2)), None));
+    // Nothing was printed, of which nothing is kept.
+    commit(&mut *store, &[output(2, b"", 0)]);
+    for _ in 0..2 {
+        assert_eq!(of(&*store, 1), (Some(used(1)), Some(5000)));
+        assert_eq!(of(&*store, 2), (Some(used(2)), Some(0)));
+        assert_eq!(store.reader().unwrap().output(RunId(2)).unwrap(), None);
+        commit(&mut *store, &whole(1, "a", 10, Outcome::Succeeded));
+    }
+    // A second attempt that prints nothing adds nothing.
+    commit(&mut *store, &[admitted(3, "a", 30), output(3, b"some", 4), output(3, b"some", 4)]);
+    let mut end = ended(3, "a", Outcome::Succeeded, 33);
+    if let Fact::Ended { usage, .. } = &mut end {
+        *usage = None;
+    }
+    commit(&mut *store, &[end]);
+    assert_eq!(of(&*store, 3), (None, Some(4)));
+    // Of what did not become a run nothing is known.
+    commit(&mut *store, &[fate("a", 40, 40, 1, Outcome::Skipped(SkipReason::Overlap))]);
+    let newest = find(&*store, &Query { limit: 1, ..Query::default() });
+    assert_eq!((newest[0].usage, newest[0].printed), (None, None));
+    // A run whose claim is lost has used nothing here.
+    let lost = [admitted(9, "a", 10), ended(9, "a", Outcome::Succeeded, 12), output(9, b"no", 2)];
+    assert_eq!(commit(&mut *store, &lost), [9]);
+    assert_eq!(of(&*store, 1), (Some(used(1)), Some(5000)));
+}
+
 fn queries(bed: &dyn Bed) {
     let mut store = fresh(bed);
     commit(&mut *store, &whole(1, "a", 10, Outcome::Succeeded));
@@ -872,6 +912,7 @@ contract! {
     a_job_that_is_gone_leaves_its_past
     attempts_in_their_order
     output_is_kept_as_it_came
+    what_was_used_and_printed
     queries
     how_jobs_have_fared
     changes_of_a_job_and_of_all

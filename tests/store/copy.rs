@@ -49,7 +49,9 @@ fn past() -> Vec<Fact> {
             duration: secs(5),
             attempts: 2,
             at: at(37),
+            usage: None,
         },
+        Fact::Output { run: RunId(8), tail: Box::default(), total: 0 },
         fate("b", 40, 60, 3, Outcome::Skipped(SkipReason::Overlap)),
         fate("paused", 40, 40, 1, Outcome::Missed(MissReason::Late(secs(7)))),
         // A number that was used and is no run's any more.
@@ -159,6 +161,7 @@ proptest! {
             duration: secs(1),
             attempts: open.attempt,
             at: at(9000),
+            usage: None,
         }).collect();
         from.commit(&open).unwrap();
         let bed = InFile::new();

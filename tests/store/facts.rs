@@ -10,6 +10,7 @@ use schedrs::store::{
     AttemptRecord, Entries, Fact, Latest, Process, Query, Reader, Restored, RunRecord, Session,
     Store,
 };
+use schedrs::usage::Usage;
 
 /// So many seconds after the beginning of 2026.
 pub(crate) fn at(secs: i64) -> Instant {
@@ -105,7 +106,14 @@ pub(crate) fn ended(run: u64, job: &str, outcome: Outcome, since: i64) -> Fact {
         duration: secs(2),
         attempts: 1,
         at: at(since),
+        usage: Some(used(run)),
     }
+}
+
+/// What a run has used: each another.
+pub(crate) fn used(run: u64) -> Usage {
+    let cpu = std::time::Duration::from_micros(run * 1234);
+    Usage { cpu, max_rss: (run > 1).then_some(run << 22), read: run * 512, written: 0 }
 }
 
 /// A run from beginning to end.
@@ -201,4 +209,14 @@ pub(crate) fn restored(store: &mut dyn Store) -> Restored {
     let mut restored = store.restore().unwrap();
     restored.jobs.sort_by(|a, b| a.id.cmp(&b.id));
     restored
+}
+
+/// The columns that the second version of tables has not got.
+pub(crate) const NEW_COLUMNS: [&str; 5] =
+    ["cpu", "max_rss", "disk_read", "disk_written", "printed"];
+
+/// What the runs have used, the newest first.
+pub(crate) fn usages(reader: &mut dyn Reader) -> Vec<Option<Usage>> {
+    let records = reader.records(&Query::default()).unwrap();
+    records.iter().map(|record| record.usage).collect()
 }

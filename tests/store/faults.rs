@@ -252,15 +252,22 @@ fn a_newer_one_is_refused() {
 fn an_older_one_can_be_read_and_becomes_the_newest() {
     let bed = Bed::new(3);
     let conn = Connection::open(bed.path()).unwrap();
+    for column in NEW_COLUMNS {
+        conn.execute_batch(&format!("ALTER TABLE record DROP COLUMN {column}")).unwrap();
+    }
     conn.execute_batch("DROP TABLE entry; PRAGMA user_version = 1").unwrap();
     assert_eq!(records(&bed.path()), 3);
     let mut reader = SqliteReader::open(&bed.path()).unwrap();
     assert_eq!((reader.entries("x"), reader.lists()), (Ok(vec![]), Ok(vec![])));
+    assert_eq!(usages(&mut reader), [None; 3]);
+    assert_eq!(reader.latest(None).unwrap().len(), 1);
     drop(conn);
     let mut store = open(&bed.path()).unwrap();
     store.commit(&[entry("x", "k", Some("v"))]).unwrap();
     assert_eq!(reader.entries("x"), Ok(vec![("k".into(), "v".into())]));
     assert_eq!(records(&bed.path()), 3);
+    store.commit(&whole(9, "a", 90, Outcome::Succeeded)).unwrap();
+    assert_eq!(usages(&mut reader)[0], Some(used(9)));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What the store on MySQL or MariaDB does with a server that is not as it should be: one clear line
 //! each.
 
+use schedrs::outcome::Outcome;
 use schedrs::store::location::{self, Location};
 use schedrs::store::{Fact, Trouble};
 
@@ -51,14 +52,24 @@ fn an_older_schema_becomes_the_newest() {
     let Some(server) = Server::shared(Engine::Mariadb) else { return };
     let url = server.fresh();
     let (_, database) = url.rsplit_once('/').unwrap();
-    open(&url).unwrap().store.commit(&[Fact::Job(job("a", 0).into())]).unwrap();
+    let begun = [Fact::Job(job("a", 0).into()), admitted(1, "a", 10)];
+    open(&url).unwrap().store.commit(&begun).unwrap();
     server.cli(&format!("DROP TABLE {database}.schedrs_entry"));
+    let columns = NEW_COLUMNS.map(|column| format!("DROP COLUMN {column}")).join(", ");
+    server.cli(&format!("ALTER TABLE {database}.schedrs_record {columns}"));
     server.cli(&format!("UPDATE {database}.schedrs_store SET version = 1"));
     let location = Location::parse(&url, std::path::Path::new("/")).unwrap();
     let mut reader = location::reader(&location).unwrap();
     assert_eq!((reader.entries("x"), reader.lists()), (Ok(vec![]), Ok(vec![])));
-    open(&url).unwrap().store.commit(&[entry("x", "k", Some("v"))]).unwrap();
+    assert_eq!(usages(&mut *reader), [None]);
+    let facts = [entry("x", "k", Some("v")), ended(1, "a", Outcome::Succeeded, 12)];
+    open(&url).unwrap().store.commit(&facts).unwrap();
     assert_eq!(reader.entries("x"), Ok(vec![("k".into(), "v".into())]));
+    assert_eq!(usages(&mut *reader), [Some(used(1))]);
+    // The columns were added, and whoever did it did not come to say so.
+    server.cli(&format!("UPDATE {database}.schedrs_store SET version = 2"));
+    drop(open(&url).unwrap());
+    assert_eq!(usages(&mut *reader), [Some(used(1))]);
     assert_eq!(reader.jobs().unwrap().len(), 1);
     let oldest = server.cli(&format!("SELECT oldest FROM {database}.schedrs_store"));
     assert!(oldest.contains('1'), "{oldest}");

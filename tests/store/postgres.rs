@@ -55,7 +55,7 @@ fn what_is_refused_is_said_in_a_line() {
         (at("schedrs", "none"), Trouble::Missing, "database \"none\" does not exist; create it"),
         (at("nobody", "postgres?schema=theirs"), Trouble::Denied, "permission denied for database"),
         (at("stranger", "postgres"), Trouble::Denied, "role \"stranger\" does not exist"),
-        (newer, Trouble::Newer(9), "from a newer schedrs (schema 9; this one knows up to 2)"),
+        (newer, Trouble::Newer(9), "from a newer schedrs (schema 9; this one knows up to 3)"),
         (at("schedrs", "postgres?schema=strange"), Trouble::Other, "use another schema"),
         (format!("postgres://x@127.0.0.1:{free}/x"), Trouble::Unreachable, "Connection refused"),
         ("postgres://x@none.invalid/x".into(), Trouble::Unreachable, "none.invalid:5432: "),
@@ -268,15 +268,21 @@ fn older_tables_become_the_newest() {
     let Some(server) = Server::shared(Engine::Postgres) else { return };
     let url = server.fresh();
     let schema = url.rsplit_once("schema=").unwrap().1;
-    Store::commit(&mut opened(&url), &[Fact::Job(job("a", 0).into())]).unwrap();
+    let begun = [Fact::Job(job("a", 0).into()), admitted(1, "a", 10)];
+    Store::commit(&mut opened(&url), &begun).unwrap();
     server.cli(&format!("DROP TABLE {schema}.entry; UPDATE {schema}.store SET version = 1"));
+    let columns = NEW_COLUMNS.map(|column| format!("DROP COLUMN {column}")).join(", ");
+    server.cli(&format!("ALTER TABLE {schema}.record {columns}"));
     let mut reader = postgres::reader(&SharedUrl::parse(&url).unwrap()).unwrap();
     assert_eq!((reader.entries("x"), reader.lists()), (Ok(vec![]), Ok(vec![])));
-    Store::commit(&mut opened(&url), &[entry("x", "k", Some("v"))]).unwrap();
+    assert_eq!(usages(&mut reader), [None]);
+    let facts = [entry("x", "k", Some("v")), ended(1, "a", Outcome::Succeeded, 12)];
+    Store::commit(&mut opened(&url), &facts).unwrap();
     assert_eq!(reader.entries("x"), Ok(vec![("k".into(), "v".into())]));
+    assert_eq!(usages(&mut reader), [Some(used(1))]);
     assert_eq!(reader.jobs().unwrap().len(), 1);
     let versions = server.cli(&format!("SELECT version, oldest FROM {schema}.store"));
-    assert!(versions.contains('2') && versions.contains('1'), "{versions}");
+    assert!(versions.contains('3') && versions.contains('1'), "{versions}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::{named, request, time};
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
+use crate::core::usage::Usage;
 use crate::core::words;
 use crate::history::format;
 use crate::history::object::RunObject;
@@ -78,6 +79,13 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     place: HistoryArgs,
+
+    /// Show what each run has used, in place of its lag and remarks
+    ///
+    /// Processor time, the most memory one of its processes had, what it has read from disks and
+    /// written to them, and how much it has printed.
+    #[arg(long, conflicts_with_all = ["jobs", "audit"])]
+    usage: bool,
 
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -188,7 +196,11 @@ fn records(
             anstream::eprintln!("schedrs: {}", nothing(asked));
         }
         Output::Table => {
-            table(asked, &records, has_hosts, &zones).write(out, terminal_width())?;
+            let table = match asked.args.usage {
+                true => usage(asked, &records, has_hosts, &zones),
+                false => table(asked, &records, has_hosts, &zones),
+            };
+            table.write(out, terminal_width())?;
             out.flush()?;
             if has_more && asked.args.count.is_none() {
                 anstream::eprintln!(
@@ -230,6 +242,39 @@ fn table(asked: &Asked<'_>, records: &[RunRecord], has_hosts: bool, zones: &Zone
             record.run.map(|run| run.to_string()).unwrap_or_default(),
             record.host.as_deref().filter(|_| has_hosts).unwrap_or_default().to_owned(),
             format::remark(record, zone),
+        ]);
+    }
+    table
+}
+
+/// What the runs have used.
+fn usage(asked: &Asked<'_>, records: &[RunRecord], has_hosts: bool, zones: &Zones) -> Table {
+    let heading = vec![
+        "DUE", "JOB", "OUTCOME", "TOOK", "CPU", "MEMORY", "READ", "WRITTEN", "PRINTED", "RUN",
+        "HOST",
+    ];
+    let mut table =
+        Table::new(heading, 1).with_numbers(3..10).with_times(&[0]).with_colour(2, paint);
+    for record in records {
+        let took = record.duration.filter(|_| record.started.is_some());
+        let used = |of: fn(&Usage) -> Option<u64>| {
+            record.usage.as_ref().and_then(of).map(words::bytes_in_short).unwrap_or_default()
+        };
+        table.row(vec![
+            format::due(record.due, zones.of(&record.job)),
+            match &asked.jobs[..] {
+                [_] => String::new(),
+                _ => clean(&record.job).into_owned(),
+            },
+            format::cell(record),
+            took.map(words::elapsed).unwrap_or_default(),
+            record.usage.map(|usage| words::elapsed(usage.cpu)).unwrap_or_default(),
+            used(|usage| usage.max_rss),
+            used(|usage| Some(usage.read)),
+            used(|usage| Some(usage.written)),
+            record.printed.map(words::bytes_in_short).unwrap_or_default(),
+            record.run.map(|run| run.to_string()).unwrap_or_default(),
+            record.host.as_deref().filter(|_| has_hosts).unwrap_or_default().to_owned(),
         ]);
     }
     table

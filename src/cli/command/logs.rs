@@ -22,6 +22,7 @@ use crate::core::job;
 use crate::core::outcome::Outcome;
 use crate::core::printed::Printed;
 use crate::core::sort;
+use crate::core::words;
 use crate::history::format;
 use crate::jobfile::locate;
 use crate::problem::clean;
@@ -340,10 +341,10 @@ fn header(
         // Overwritten lines are not kept and not missed.
         Some((printed, _)) if printed.kept() > 0 && printed.is_whole() => String::new(),
         Some((printed, Some(total))) => {
-            format!("; the last {} of {}", size(printed.kept()), size(*total))
+            format!("; the last {} of {}", words::bytes(printed.kept()), words::bytes(*total))
         }
         Some((printed, None)) if printed.kept() > 0 => {
-            format!("; the last {}", size(printed.kept()))
+            format!("; the last {}", words::bytes(printed.kept()))
         }
         Some((_, None)) => "; it has printed nothing so far".to_owned(),
         None if record.outcome.is_none() => "; its output is kept when it ends".to_owned(),
@@ -351,21 +352,6 @@ fn header(
         None => "; no output, or it was not kept".to_owned(),
     };
     format!("{id}{run}{host}, due {due}: {how}{how_much}")
-}
-
-/// Bytes for people: `812 bytes`, `4.0 KiB`, `1.2 MiB`.
-fn size(bytes: u64) -> String {
-    let (mut value, mut unit) = (bytes as f64 / 1024.0, "KiB");
-    if bytes < 1024 {
-        return format!("{bytes} bytes");
-    }
-    for next in ["MiB", "GiB", "TiB"] {
-        if value < 1023.95 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, next);
-    }
-    format!("{value:.1} {unit}")
 }
 
 /// Where all of the output of a job is, if it goes to a file.
@@ -398,21 +384,6 @@ fn name_file(history: &History, args: &Args, id: &str, has_hosts: bool) {
 mod tests {
     use super::*;
     use crate::cli::command::history_source::{args, scene};
-
-    #[test]
-    fn sizes() {
-        for (bytes, expected) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1.0 KiB"),
-            (4096, "4.0 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1_258_291, "1.2 MiB"),
-            (5 << 40, "5.0 TiB"),
-        ] {
-            assert_eq!(size(bytes), expected);
-        }
-    }
 
     fn shown(line: &[&str], is_terminal: bool) -> String {
         let mut out = Vec::new();

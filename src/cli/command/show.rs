@@ -94,6 +94,9 @@ pub(super) fn details(
     } else if let Some(since) = since {
         line("last", &format!("no run yet; {since}"))?;
     }
+    if let Some(usage) = job.last.as_ref().and_then(RunObject::usage) {
+        line("used", &usage.phrase())?;
+    }
     if let Some(since) = &job.overdue_since {
         line("overdue", &format!("since {}", times.moment(since, &zone)))?;
     }

@@ -11,6 +11,7 @@ use crate::cli::Context;
 use crate::control::wire::view::JobLine;
 use crate::core::event::RunId;
 use crate::core::outcome::{self, Outcome, Reached};
+use crate::core::usage::Usage;
 use crate::core::zone::{Database, Zone};
 use crate::history::object::RunObject;
 use crate::history::{fake::Fake, format};
@@ -38,6 +39,8 @@ fn record(outcome: Option<Outcome>) -> RunRecord {
         by: None,
         host: None,
         outcome,
+        usage: began.then(|| Usage { max_rss: Some(1 << 20), ..Usage::default() }),
+        printed: began.then_some(12),
     }
 }
 

@@ -35,6 +35,7 @@ fn record(job: &Arc<Job>, outcome: Outcome) -> Record {
         started: has_begun.then(|| DUE.plus(Duration::from_millis(1500))),
         duration: Duration::from_millis(61_900),
         attempts: 3,
+        usage: None,
     }
 }
 

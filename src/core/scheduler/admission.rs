@@ -133,6 +133,7 @@ impl Scheduler {
             started: None,
             duration: run.duration(),
             attempts: 0,
+            usage: None,
         };
         let old = run.id;
         self.over(old, record, step);
@@ -213,6 +214,7 @@ impl Scheduler {
             timed_out: false,
             out_of_touch: None,
             is_last: false,
+            usage: None,
         })
     }
 

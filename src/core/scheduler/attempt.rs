@@ -28,7 +28,7 @@ impl Scheduler {
     pub(super) fn heard(&mut self, run: RunId, input: Input, step: &mut Step<'_>) {
         match self.runs.find(run) {
             Some(slot) => {
-                if matches!(input, Input::Ended(_) | Input::Abandoned(_)) {
+                if matches!(input, Input::Ended(..) | Input::Abandoned(_)) {
                     self.try_postponed(step);
                 }
                 self.react(slot, input, step);
@@ -56,7 +56,9 @@ impl Scheduler {
             Reaction::Run => self.has_started(slot, &input, step),
             Reaction::Postpone => self.postpone(slot, input, step),
             Reaction::AttemptOver => {
-                let outcome = self.runs[slot].outcome_of(input);
+                let run = &mut self.runs[slot];
+                run.add_usage(&input);
+                let outcome = run.outcome_of(input);
                 self.attempt_over(slot, outcome, step);
             }
             Reaction::Abandon => self.abandon(slot, input, step),
@@ -330,6 +332,7 @@ impl Scheduler {
         let (pool, job_slot, phase) = (run.pool, run.job_slot, run.phase);
         let (id, due, attempts) = (run.id, run.due, run.attempt);
         let (started, duration) = (run.started.map(|started| started.0), run.duration());
+        let usage = run.usage;
         let had_slot = match phase {
             Phase::Starting | Phase::Postponed | Phase::Running => true,
             Phase::GivenUp | Phase::Terminating | Phase::Killing => true,
@@ -359,6 +362,7 @@ impl Scheduler {
                 started,
                 duration,
                 attempts,
+                usage,
             };
             self.over(id, record, step);
         }
@@ -456,7 +460,7 @@ fn skip_reason(input: &Input) -> SkipReason {
         Input::Drain | Input::Terminate | Input::Kill => SkipReason::Stopping,
         Input::OutOfTouch { .. } => SkipReason::Stopping,
         Input::Started(..) | Input::NotStarted(_) | Input::Short(_) => SkipReason::Stopping,
-        Input::Hangs(_) | Input::Ended(_) | Input::Abandoned(_) => SkipReason::Stopping,
+        Input::Hangs(_) | Input::Ended(..) | Input::Abandoned(_) => SkipReason::Stopping,
         Input::Deadline => SkipReason::Stopping,
     }
 }
@@ -467,7 +471,7 @@ fn word(input: &Input) -> &'static str {
         Input::Started(..) => "started",
         Input::Hangs(_) => "hangs",
         Input::NotStarted(_) | Input::Short(_) => "not started",
-        Input::Ended(_) => "ended",
+        Input::Ended(..) => "ended",
         Input::Abandoned(_) => "abandoned",
         Input::Deadline => "deadline",
         Input::Displace => "displaced",

@@ -249,6 +249,7 @@ impl Scheduler {
             started: None,
             duration: Duration::ZERO,
             attempts: 0,
+            usage: None,
         }));
     }
 }

@@ -587,6 +587,7 @@ impl Scheduler {
                 started: None,
                 duration: std::time::Duration::ZERO,
                 attempts: 0,
+                usage: None,
             })),
             Refusal::Early(by) => {
                 let Some(job_slot) = job_slot else { return };

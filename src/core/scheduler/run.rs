@@ -25,6 +25,7 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Command, Job, OnLost, Options};
 use crate::core::outcome::{Doing, Outcome};
 use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::usage::Usage;
 use crate::core::zone::Zone;
 
 use super::jobs::NEVER;
@@ -65,8 +66,8 @@ pub(super) enum Input {
     NotStarted(String),
     /// It could not be started, for now.
     Short(String),
-    /// The process has ended and its tree is gone.
-    Ended(Exit),
+    /// The process has ended and its tree is gone; what it has used.
+    Ended(Exit, Option<Usage>),
     /// The process goes on, and nobody waits for it any more: why.
     Abandoned(String),
     /// The run's deadline has passed.
@@ -155,7 +156,7 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
             P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
             P::Running | P::Terminating | P::Killing => R::Ignore,
         },
-        Input::Ended(_) => match phase {
+        Input::Ended(..) => match phase {
             // A process may be gone before anyone has said that it exists.
             P::Starting | P::GivenUp => R::AttemptOver,
             P::Running | P::Terminating | P::Killing => R::AttemptOver,
@@ -280,6 +281,8 @@ pub(super) struct Run {
     pub(super) out_of_touch: Option<Mono>,
     /// There will be no further attempt.
     pub(super) is_last: bool,
+    /// What its attempts have used, as far as that is known.
+    pub(super) usage: Option<Usage>,
 }
 
 impl Run {
@@ -315,7 +318,7 @@ impl Run {
     /// What becomes of the attempt by what has ended it.
     pub(super) fn outcome_of(&self, input: Input) -> Outcome {
         match input {
-            Input::Ended(exit) => self.judge(exit),
+            Input::Ended(exit, _) => self.judge(exit),
             Input::NotStarted(reason) | Input::Short(reason) => self.not_started(reason),
             // The table has no other way here.
             _ => Outcome::Lost("an internal error of the scheduler".to_owned()),
@@ -361,6 +364,13 @@ impl Run {
             attempt: self.attempt,
             doing,
             started: self.started,
+        }
+    }
+
+    /// What has ended may say what it has used.
+    pub(super) fn add_usage(&mut self, input: &Input) {
+        if let Input::Ended(_, Some(usage)) = input {
+            self.usage = Some(self.usage.unwrap_or_default().with(*usage));
         }
     }
 

@@ -217,6 +217,7 @@ impl Scheduler {
             timed_out: false,
             out_of_touch: None,
             is_last: false,
+            usage: None,
         });
         if let Some(job) = job_slot {
             self.link(job, slot);

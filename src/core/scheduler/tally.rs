@@ -124,6 +124,7 @@ impl Scheduler {
                 started: None,
                 duration: Duration::ZERO,
                 attempts: 0,
+                usage: None,
             };
             match stretch.uncounted {
                 None => step.out.push(Action::Record(record)),

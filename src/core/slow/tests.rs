@@ -44,6 +44,7 @@ fn ended(job: &Arc<Job>, run: u64) -> Action {
         started: Some(due),
         duration: secs(1),
         attempts: 1,
+        usage: None,
     })
 }
 

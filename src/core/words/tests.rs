@@ -19,3 +19,20 @@ fn rfc3339_is_what_chrono_says() {
         }
     }
 }
+
+#[test]
+fn sizes() {
+    for (number, expected) in [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (4096, "4.0 KiB"),
+        (1_048_575, "1.0 MiB"),
+        (1_258_291, "1.2 MiB"),
+        (5 << 40, "5.0 TiB"),
+    ] {
+        assert_eq!(bytes(number), expected);
+    }
+    let short = [0, 12, 4096, 1_258_291].map(bytes_in_short);
+    assert_eq!(short, ["0", "12B", "4.0K", "1.2M"]);
+}

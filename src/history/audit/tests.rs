@@ -61,6 +61,8 @@ fn record(first: i64, last: i64, count: u64) -> RunRecord {
         process: None,
         by: None,
         host: None,
+        usage: None,
+        printed: None,
     }
 }
 

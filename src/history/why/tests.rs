@@ -168,6 +168,8 @@ fn fate(due: &str, decided: &str, outcome: Outcome) -> RunRecord {
         process: None,
         by: None,
         host: None,
+        usage: None,
+        printed: None,
     }
 }
 

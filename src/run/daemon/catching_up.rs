@@ -126,6 +126,7 @@ mod tests {
             started: None,
             duration: Duration::ZERO,
             attempts: 0,
+            usage: None,
         };
         let missed = || Outcome::Missed(MissReason::Late(Duration::from_secs(90)));
         let day = 86_400;

@@ -105,6 +105,8 @@ pub(super) struct Effects {
     starts: Starts,
     /// How many runs are being swept.
     sweeping: usize,
+    /// The most memory that the scheduler is known to have had, in bytes.
+    own_peak: u64,
     /// How many runs have a process without a handle.
     without_handle: usize,
     trouble: Trouble,
@@ -207,6 +209,7 @@ impl Effects {
             by_pid: HashMap::new(),
             starts: Starts::default(),
             sweeping: 0,
+            own_peak: 0,
             without_handle: 0,
             trouble: Trouble::default(),
             catching_up: None,

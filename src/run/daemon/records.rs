@@ -231,8 +231,8 @@ fn fate(record: &Record, at: Instant, host: Option<Box<str>>) -> Fact {
     let (job, outcome) = (record.job.id.clone(), record.outcome.clone());
     match record.run {
         Some(run) => {
-            let (duration, attempts) = (record.duration, record.attempts);
-            Fact::Ended { run, job, outcome, duration, attempts, at }
+            let (duration, attempts, usage) = (record.duration, record.attempts, record.usage);
+            Fact::Ended { run, job, outcome, duration, attempts, at, usage }
         }
         None => {
             let (due, last_due, count) = (record.due, record.last_due, record.count);

@@ -200,6 +200,7 @@ impl Recovered {
             duration,
             attempts: open.attempt,
             at: now,
+            usage: None,
         });
         self.over.push(Over {
             run: open.run,

@@ -287,6 +287,7 @@ mod tests {
                     started,
                     duration: Duration::from_secs(12),
                     attempts: 1,
+                    usage: None,
                 };
                 let (level, text) = told(&record);
                 // The log knows the job, and so the number.

@@ -429,6 +429,7 @@ fn lost_runs(recovered: &Recovered, set: &JobSet) -> Vec<Record> {
             started: over.started,
             duration: over.duration,
             attempts: over.attempts,
+            usage: None,
         })
     };
     recovered.over.iter().filter_map(record).collect()

@@ -94,8 +94,13 @@ impl Tails {
             }
         }
         tail.gatherer.finish(keep(&tail.job, self.keep));
-        if let Some(sink) = self.sink.as_ref().filter(|_| tail.total > 0) {
-            sink(run, tail.gatherer.printed().encode(), tail.total);
+        if let Some(sink) = &self.sink {
+            // That it is nothing is to be known as well.
+            let kept = match tail.total {
+                0 => Vec::new(),
+                _ => tail.gatherer.printed().encode(),
+            };
+            sink(run, kept, tail.total);
         }
         for then in std::mem::take(&mut tail.waiting) {
             tail.show(then);
@@ -219,7 +224,7 @@ mod tests {
         tails.feed(RunId(1), true, b"second\n", NOW);
         tails.over(RunId(1));
         tails.end(RunId(1));
-        // One that has printed nothing has no end.
+        // One that has printed nothing has no end, and that is known then.
         tails.end(RunId(2));
         tails.over(RunId(2));
         tails.end(RunId(3));
@@ -235,6 +240,7 @@ mod tests {
         let expected = [
             (1, "attempt\n".to_owned(), 14, vec![(1, 6)]),
             (1, "attempt\nsecond\n".to_owned(), 21, vec![(1, 6), (2, 0)]),
+            (2, String::new(), 0, vec![(0, 0)]),
             (3, "first attempt\n".to_owned(), 14, vec![(1, 0)]),
         ];
         assert_eq!(shown.collect::<Vec<_>>(), expected);

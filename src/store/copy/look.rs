@@ -285,13 +285,19 @@ impl Whole {
     }
 
     /// Whether they are the same but for their number in the store, their host if that has no place
-    /// there, and a duration that nobody knows, which is none.
+    /// there, a duration that nobody knows, which is none, and how much was printed, which is in what is
+    /// kept of that.
     fn is_like(&self, other: &Whole, hosts: bool) -> bool {
         let (one, two) = (&self.record, &other.record);
         let host = if hosts { one.host.clone() } else { two.host.clone() };
         let is_alike = one.duration.unwrap_or_default() == two.duration.unwrap_or_default();
         let duration = if is_alike { two.duration } else { one.duration };
-        RunRecord { seq: two.seq, host, duration, ..one.clone() } == *two
+        let of_output = |whole: &Whole| whole.output.as_ref().map(|(_, total)| *total);
+        let printed = match one.printed.or(of_output(self)) == two.printed.or(of_output(other)) {
+            true => two.printed,
+            false => one.printed,
+        };
+        RunRecord { seq: two.seq, host, duration, printed, ..one.clone() } == *two
             && self.attempts == other.attempts
             && self.output == other.output
     }
@@ -326,6 +332,7 @@ mod tests {
                     duration: Default::default(),
                     attempts: 0,
                     at: due,
+                    usage: None,
                 },
             ];
             if !number.is_multiple_of(3) {

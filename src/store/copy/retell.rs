@@ -41,17 +41,24 @@ pub(super) fn record(whole: Whole, claim: Option<Box<str>>, later: RunId, to: &m
     if let Some(outcome) = record.outcome.filter(|_| is_told) {
         let duration = record.duration.unwrap_or_default();
         let attempts = record.attempts;
-        to.push(Fact::Ended { run, job, outcome, duration, attempts, at });
+        let usage = record.usage;
+        to.push(Fact::Ended { run, job, outcome, duration, attempts, at, usage });
     }
+    let kept = output.as_ref().map(|(_, total)| *total);
     if let Some((tail, total)) = output {
         to.push(Fact::Output { run, tail: tail.into(), total });
+    }
+    // How much it was is known of some of which nothing is kept.
+    if let Some(total) = record.printed.filter(|total| Some(*total) != kept) {
+        to.push(Fact::Output { run, tail: Box::default(), total });
     }
 }
 
 /// Whether it was a run whose number was given to another.
 pub(super) fn has_lost_its_number(record: &RunRecord) -> bool {
     let began = record.attempts > 0 || record.started.is_some() || record.process.is_some();
-    record.run.is_none() && (began || record.by.is_some())
+    let left_something = record.usage.is_some() || record.printed.is_some();
+    record.run.is_none() && (began || left_something || record.by.is_some())
 }
 
 /// Tells of the attempts of a run. Answers the process that the last one has left in its record.

@@ -13,6 +13,7 @@ use crate::core::fleet::{Gone, Member, SessionId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::core::sort;
+use crate::core::usage::Usage;
 use crate::store::shared::Asked;
 use crate::store::sql::{escaped, unescaped};
 use crate::store::{AttemptRecord, OpenRun, Process, RunRecord, Session, encode};
@@ -318,6 +319,19 @@ pub(super) fn output(document: &Document) -> Read<Option<(Vec<u8>, u64)>> {
     Ok(Some((tail.clone(), count(output, "total")?)))
 }
 
+/// What a run has used: a list of four numbers.
+fn usage(document: &Document) -> Read<Option<Usage>> {
+    let Ok(list) = document.get_array("usage") else { return Ok(None) };
+    let mut columns = [None; 4];
+    for (column, value) in columns.iter_mut().zip(list) {
+        *column = match value {
+            Bson::Null => None,
+            value => Some(value.as_i64().ok_or(Odd)?),
+        };
+    }
+    Ok(encode::usage(columns))
+}
+
 /// A record with what is not shown of it.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -350,6 +364,8 @@ pub(super) fn row(document: &Document) -> Read<Row> {
         process: process_or_none(document)?,
         by: text_or_none(document, "by")?,
         host: text_or_none(document, "host")?,
+        usage: usage(document)?,
+        printed: number_or_none(document, "printed")?.map(|bytes| bytes as u64),
     };
     let mut attempts = Vec::new();
     for (name, tried) in inner(document, "tries")?.into_iter().flatten() {

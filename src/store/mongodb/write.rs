@@ -15,6 +15,7 @@ use crate::core::event::{Change, RunId};
 use crate::core::fleet::{Lost, SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
+use crate::store::encode as columns;
 use crate::store::shared::EARLY;
 use crate::store::sql::{self, Attempt, Batch, Life, RowKind, Run, Stage};
 use crate::store::{AttemptRecord, Process, StoreError, Trouble};
@@ -93,6 +94,12 @@ fn said(run: &Run<'_>) -> (Document, Document) {
     if let Some((outcome, duration)) = run.ended {
         over(outcome, &mut set, &mut unset);
         set.insert("duration", duration_micros(duration));
+    }
+    if run.usage.is_some() {
+        set.insert("usage", columns::usage_columns(run.usage).to_vec());
+    }
+    if let Some(printed) = run.printed {
+        set.insert("printed", i64::try_from(printed).unwrap_or(i64::MAX));
     }
     (set, unset)
 }

@@ -24,7 +24,10 @@ use crate::store::{
 
 const RECORD: &str = "SELECT r.seq, r.job, r.due, r.last_due, r.count, r.at, r.run, r.outcome, \
      r.number, r.reason, r.started, r.duration, r.attempts, r.pid, r.pid_start, r.`by`, r.begun, \
-     r.host FROM ~record r";
+     r.host, r.cpu, r.max_rss, r.disk_read, r.disk_written, r.printed FROM ~record r";
+/// The last columns of that, which older tables have not got, and what stands for them.
+const NEW: [&str; 2] =
+    ["r.cpu, r.max_rss, r.disk_read, r.disk_written, r.printed", "NULL, NULL, NULL, NULL, NULL"];
 pub(super) const JOB: &str = "SELECT j.name, j.decided, j.anchor, j.`trigger`, j.since, j.resumed, \
      j.added, j.overrides, j.paused_at, j.paused_until, j.paused_by, j.paused_reason FROM ~job j";
 pub(super) const PAUSED: &str =
@@ -87,6 +90,18 @@ impl MysqlReader {
     fn ask<T>(&mut self, sql: &str, of: impl Fn(&Row) -> Read<T>) -> Result<Vec<T>, StoreError> {
         let answers = self.link.ask(&[named(sql)])?;
         all(&self.link.settings.url, answers.first(), of)
+    }
+
+    /// Asks for records.
+    fn ask_records<T>(
+        &mut self,
+        sql: &str,
+        of: impl Fn(&Row) -> Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        match self.link.has(schema::HAS_USAGE)? {
+            true => self.ask(sql, of),
+            false => self.ask(&sql.replace(NEW[0], NEW[1]), of),
+        }
     }
 }
 
@@ -153,13 +168,13 @@ fn latest(job: Option<&str>) -> [String; 2] {
 
 impl Reader for MysqlReader {
     fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
-        self.ask(&wanted(query), record)
+        self.ask_records(&wanted(query), record)
     }
 
     fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
         let [runs, since] = latest(job);
         let count = |row: &Row| Ok((row.text(0)?, row.text(1)?, row.number(2)? as u64));
-        let runs = self.ask(&runs, record)?;
+        let runs = self.ask_records(&runs, record)?;
         Ok(Latest::gather(runs, self.ask(&since, count)?))
     }
 
@@ -172,7 +187,9 @@ impl Reader for MysqlReader {
         let mut found = self.ask(&kept, attempt)?;
         // The last one is in the record of the run, unless another was to follow it.
         let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
-        for (record, begun) in self.ask(&format!("{RECORD} WHERE r.run = {number}"), of_run)? {
+        for (record, begun) in
+            self.ask_records(&format!("{RECORD} WHERE r.run = {number}"), of_run)?
+        {
             found.extend(record.last_attempt(begun, found.last()));
         }
         Ok(found)
@@ -199,7 +216,7 @@ impl Reader for MysqlReader {
         );
         let kept = self.ask(&kept, |row| Ok((of(row, 8)?, attempt(row)?)))?;
         let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
-        let last = self.ask(&format!("{RECORD} WHERE r.run IN ({numbers})"), of_run)?;
+        let last = self.ask_records(&format!("{RECORD} WHERE r.run IN ({numbers})"), of_run)?;
         let sql = format!("SELECT tail, total, run FROM ~output WHERE run IN ({numbers})");
         let outputs = self.ask(&sql, |row| {
             let tail = bytes_or_none(row, 0)?.ok_or(Odd)?;

@@ -14,7 +14,7 @@ use crate::store::{StoreError, Trouble};
 
 /// What makes of each version the next one; the first makes version 1 of nothing. Each statement may
 /// be done twice, for a statement that changes a table ends the transaction that it is in.
-const MIGRATIONS: &[&[&str]] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&[&str]] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Texts are bytes, so that all of them come back, and names are compared as they are. InnoDB has no
 /// index of some rows only: what is over has no `slot` and is not `open`, and such rows do not collide.
@@ -69,6 +69,18 @@ const VERSION_2: &[&str] = &[
      value MEDIUMBLOB NOT NULL, PRIMARY KEY (list, name))",
 ];
 
+/// The version that is the first to have what runs use and print.
+pub(super) const HAS_USAGE: i64 = 3;
+
+/// What a run has used, and how many bytes it has printed. An older schedrs says nothing of that. It is
+/// one statement, so that either all columns are there or none.
+const VERSION_3: &[&str] =
+    &["ALTER TABLE ~record ADD COLUMN cpu BIGINT, ADD COLUMN max_rss BIGINT, \
+     ADD COLUMN disk_read BIGINT, ADD COLUMN disk_written BIGINT, ADD COLUMN printed BIGINT"];
+
+/// The server's error where a column to be added is there.
+const HAS_COLUMN: u16 = 1060;
+
 /// The name of a table stands behind `~`.
 pub(super) fn named(sql: &str) -> String {
     sql.replace('~', "schedrs_")
@@ -94,7 +106,11 @@ pub(super) fn ensure(settings: &Settings, conn: &mut Conn, make: bool) -> Result
                 } else {
                     ""
                 };
-                query(conn, &format!("{}{engine}", named(statement))).map_err(failed)?;
+                match query(conn, &format!("{}{engine}", named(statement))) {
+                    // It was done before, and it was not written down.
+                    Err(Error::MySqlError(error)) if error.code == HAS_COLUMN => {}
+                    done => drop(done.map_err(failed)?),
+                }
             }
             version += 1;
             let sql = format!("UPDATE ~store SET version = {version}");

@@ -40,6 +40,11 @@ const AGAIN: &[(&str, &str)] = &[
     ("number", "VALUES(outcome) IS NOT NULL"),
     ("reason", "VALUES(outcome) IS NOT NULL"),
     ("duration", "VALUES(outcome) IS NOT NULL"),
+    ("cpu", "VALUES(cpu) IS NOT NULL"),
+    ("max_rss", "VALUES(cpu) IS NOT NULL"),
+    ("disk_read", "VALUES(cpu) IS NOT NULL"),
+    ("disk_written", "VALUES(cpu) IS NOT NULL"),
+    ("printed", "VALUES(printed) IS NOT NULL"),
     ("outcome", "VALUES(outcome) IS NOT NULL"),
 ];
 
@@ -203,6 +208,12 @@ impl Writer {
                 duration_micros(duration),
             ));
         }
+        for (column, value) in encode::USAGE.iter().zip(encode::usage_columns(run.usage)) {
+            set.extend(value.map(|value| format!("{column} = {value}")));
+        }
+        if let Some(printed) = run.printed {
+            set.push(format!("printed = {printed}"));
+        }
         if !set.is_empty() {
             let run = number(run.run);
             self.push(&format!("UPDATE ~record SET {} WHERE run = {run}", set.join(", ")));
@@ -235,7 +246,7 @@ impl Writer {
         self.push(&format!(
             "INSERT INTO ~record (job, due, claim, last_due, count, at, run, session, host, `by`, \
              slot, open, attempts, said, pid, pid_start, begun, started, outcome, failed, number, \
-             reason, duration) VALUES {} ON DUPLICATE KEY UPDATE {again}",
+             reason, duration, cpu, max_rss, disk_read, disk_written, printed) VALUES {} ON DUPLICATE KEY UPDATE {again}",
             values.join(", ")
         ));
         if claims.is_empty() {
@@ -292,6 +303,10 @@ impl Writer {
             }
             None => ("NULL".to_owned(), None, None),
         };
+        let [cpu, max_rss, read, written] =
+            encode::usage_columns(said.and_then(|said| said.usage)).map(number_or_null);
+        let printed =
+            said.and_then(|said| said.printed).and_then(|bytes| i64::try_from(bytes).ok());
         let values = [
             key_of(row),
             row.last_due.micros().to_string(),
@@ -314,6 +329,11 @@ impl Writer {
             number_or_null(code),
             text_or_null(reason),
             number_or_null(ended.and_then(|(_, duration)| duration)),
+            cpu,
+            max_rss,
+            read,
+            written,
+            number_or_null(printed),
         ];
         format!("({})", values.join(", "))
     }

@@ -60,6 +60,12 @@ impl<'a> Statement<'a> {
         }
     }
 
+    /// The same with another part in the place of one that it has.
+    pub(super) fn with_other(mut self, part: &str, other: &str) -> Statement<'a> {
+        self.sql = self.sql.replace(part, other);
+        self
+    }
+
     pub(super) fn with(mut self, value: impl ToSql + Sync + Send + 'a, of: Type) -> Statement<'a> {
         self.values.push((Box::new(value), of));
         self

@@ -27,7 +27,12 @@ use crate::store::{
 
 pub(super) const RECORD: &str = "SELECT r.seq, r.job, r.due, r.last_due, r.count, r.at, r.run, \
      r.outcome, r.number, r.reason, r.started, r.duration, r.attempts, r.pid, r.pid_start, r.\"by\", \
-     r.begun, r.host FROM ~record r";
+     r.begun, r.host, r.cpu, r.max_rss, r.disk_read, r.disk_written, r.printed FROM ~record r";
+/// The last columns of that, which older tables have not got, and what stands for them.
+const NEW: [&str; 2] = [
+    "r.cpu, r.max_rss, r.disk_read, r.disk_written, r.printed",
+    "NULL::int8, NULL::int8, NULL::int8, NULL::int8, NULL::int8",
+];
 pub(super) const JOB: &str = "SELECT j.name, j.decided, j.anchor, j.\"trigger\", j.since, \
      j.resumed, j.added, j.overrides, j.paused_at, j.paused_until, j.paused_by, j.paused_reason \
      FROM ~job j";
@@ -156,12 +161,11 @@ impl PostgresReader {
         }
     }
 
-    /// Whether there are lists. Where all hosts are older there are none yet.
-    fn has_entries(&mut self) -> Result<bool, StoreError> {
-        if self.version.is_some_and(|version| version < schema::HAS_ENTRIES) {
-            self.version = None;
-        }
-        Ok(self.check()? >= schema::HAS_ENTRIES)
+    /// Whether the tables are of this version, or a newer one: all hosts may be older.
+    fn has(&mut self, version: i32) -> Result<bool, StoreError> {
+        // Another host may have brought them up to date meanwhile.
+        self.version = self.version.filter(|found| *found >= version);
+        Ok(self.check()? >= version)
     }
 
     fn sql<'a>(&self, sql: &str) -> Statement<'a> {
@@ -176,6 +180,19 @@ impl PostgresReader {
         self.check()?;
         let rows = self.link.ask(statement)?;
         all(&self.link.settings, &rows, of)
+    }
+
+    /// Asks for records.
+    fn ask_records<T>(
+        &mut self,
+        statement: Statement<'_>,
+        of: impl Fn(&Row) -> Read<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let statement = match self.has(schema::HAS_USAGE)? {
+            true => statement,
+            false => statement.with_other(NEW[0], NEW[1]),
+        };
+        self.ask(&statement, of)
     }
 }
 
@@ -230,7 +247,7 @@ fn wanted<'a>(settings: &Settings, query: &'a Query) -> Statement<'a> {
 impl Reader for PostgresReader {
     fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError> {
         let statement = wanted(&self.link.settings, query);
-        self.ask(&statement, record)
+        self.ask_records(statement, record)
     }
 
     fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {
@@ -268,7 +285,7 @@ impl Reader for PostgresReader {
         };
         let count = |row: &Row| Ok((row.text(0)?, row.text(1)?, row.number(2)? as u64));
         let statement = asked(self, &runs);
-        let runs = self.ask(&statement, record)?;
+        let runs = self.ask_records(statement, record)?;
         let statement = asked(self, &since);
         Ok(Latest::gather(runs, self.ask(&statement, count)?))
     }
@@ -281,7 +298,7 @@ impl Reader for PostgresReader {
         // The last one is in the record of the run, unless another was to follow it.
         let statement = self.sql(&format!("{RECORD} WHERE r.run = $1")).number(number(run));
         let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
-        for (record, begun) in self.ask(&statement, of_run)? {
+        for (record, begun) in self.ask_records(statement, of_run)? {
             found.extend(record.last_attempt(begun, found.last()));
         }
         Ok(found)
@@ -303,7 +320,7 @@ impl Reader for PostgresReader {
         let kept = self.ask(&statement, |row| Ok((of(row, 8)?, attempt(row)?)))?;
         let statement = self.sql(&format!("{RECORD} WHERE r.run = ANY($1)")).numbers(numbers());
         let of_run = |row: &Row| Ok((record(row)?, row.instant_or_none(16)?));
-        let last = self.ask(&statement, of_run)?;
+        let last = self.ask_records(statement, of_run)?;
         let sql = "SELECT tail, total, run FROM ~output WHERE run = ANY($1)";
         let statement = self.sql(sql).numbers(numbers());
         let outputs = self.ask(&statement, |row| {
@@ -346,7 +363,7 @@ impl Reader for PostgresReader {
     }
 
     fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
-        if !self.has_entries()? {
+        if !self.has(schema::HAS_ENTRIES)? {
             return Ok(Vec::new());
         }
         let statement = self.sql("SELECT name, value FROM ~entry WHERE list = $1");
@@ -357,7 +374,7 @@ impl Reader for PostgresReader {
     }
 
     fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
-        if !self.has_entries()? {
+        if !self.has(schema::HAS_ENTRIES)? {
             return Ok(Vec::new());
         }
         let statement = self.sql("SELECT DISTINCT list FROM ~entry");

@@ -8,7 +8,7 @@ use super::link::{Link, Statement};
 use crate::store::{StoreError, Trouble};
 
 /// What makes of each version the next one; the first makes version 1 of nothing.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// The version that is the first to have lists.
 pub(super) const HAS_ENTRIES: i32 = 2;
@@ -164,6 +164,15 @@ CREATE TABLE ~entry (
     value text NOT NULL,
     PRIMARY KEY (list, name)
 );
+"#;
+
+/// The version that is the first to have what runs use and print.
+pub(super) const HAS_USAGE: i32 = 3;
+
+/// What a run has used, and how many bytes it has printed. An older schedrs says nothing of that.
+const VERSION_3: &str = r#"
+ALTER TABLE ~record ADD COLUMN cpu bigint, ADD COLUMN max_rss bigint, ADD COLUMN disk_read bigint,
+    ADD COLUMN disk_written bigint, ADD COLUMN printed bigint;
 "#;
 
 /// Makes sure that the tables are there and that this program understands them. Without `make`

@@ -10,6 +10,7 @@ use crate::core::event::{Pause, RunId};
 use crate::core::fleet::{SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
+use crate::core::usage::Usage;
 use crate::store::encode;
 use crate::store::sql::{Attempt, Batch, JobChange, Life, Row, RowKind, Run, Stage, escaped};
 
@@ -25,7 +26,10 @@ const CHANGED: &str = "attempts = coalesce(x.attempts, r.attempts), \
      outcome = coalesce(x.outcome, r.outcome), failed = coalesce(x.failed, r.failed), \
      number = CASE WHEN x.outcome IS NULL THEN r.number ELSE x.number END, \
      reason = CASE WHEN x.outcome IS NULL THEN r.reason ELSE x.reason END, \
-     duration = coalesce(x.duration, r.duration)";
+     duration = coalesce(x.duration, r.duration), cpu = coalesce(x.cpu, r.cpu), \
+     max_rss = coalesce(x.max_rss, r.max_rss), disk_read = coalesce(x.disk_read, r.disk_read), \
+     disk_written = coalesce(x.disk_written, r.disk_written), \
+     printed = coalesce(x.printed, r.printed)";
 
 /// Who writes.
 pub(super) struct Writer<'a> {
@@ -61,19 +65,21 @@ struct Runs<'a> {
     number: Vec<Option<i64>>,
     reason: Vec<Option<Cow<'a, str>>>,
     duration: Vec<Option<i64>>,
+    usage: [Vec<Option<i64>>; 4],
+    printed: Vec<Option<i64>>,
 }
 
 impl<'a> Runs<'a> {
     /// Their names and types, for a statement whose first of them is this.
     fn columns(first: usize) -> (String, &'static str) {
-        const TYPES: [&str; 12] = [
+        const TYPES: [&str; 17] = [
             "int8", "int8", "bool", "int8", "int8", "int8", "int8", "text", "bool", "int8", "text",
-            "int8",
+            "int8", "int8", "int8", "int8", "int8", "int8",
         ];
         let values: Vec<String> =
             TYPES.iter().zip(first..).map(|(of, place)| format!("${place}::{of}[]")).collect();
         let names = "run, attempts, current, pid, pid_start, begun, started, outcome, failed, \
-                     number, reason, duration";
+                     number, reason, duration, cpu, max_rss, disk_read, disk_written, printed";
         (values.join(", "), names)
     }
 
@@ -86,6 +92,7 @@ impl<'a> Runs<'a> {
         self.started.push(run.started.map(Instant::micros));
         self.outcome(run.ended.map(|(outcome, _)| outcome));
         self.duration.push(run.ended.map(|(_, duration)| duration_micros(duration)));
+        self.usage(run.usage, run.printed);
     }
 
     fn fate(&mut self, outcome: &'a Outcome) {
@@ -96,6 +103,14 @@ impl<'a> Runs<'a> {
         self.started.push(None);
         self.outcome(Some(outcome));
         self.duration.push(None);
+        self.usage(None, None);
+    }
+
+    fn usage(&mut self, usage: Option<Usage>, printed: Option<u64>) {
+        for (all, value) in self.usage.iter_mut().zip(encode::usage_columns(usage)) {
+            all.push(value);
+        }
+        self.printed.push(printed.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)));
     }
 
     fn process(&mut self, current: Option<(crate::core::event::Process, Option<Instant>)>) {
@@ -113,6 +128,7 @@ impl<'a> Runs<'a> {
     }
 
     fn put(self, statement: Statement<'a>) -> Statement<'a> {
+        let [cpu, max_rss, read, written] = self.usage;
         statement
             .numbers(self.run)
             .numbers(self.attempts)
@@ -126,6 +142,11 @@ impl<'a> Runs<'a> {
             .numbers(self.number)
             .texts(self.reason)
             .numbers(self.duration)
+            .numbers(cpu)
+            .numbers(max_rss)
+            .numbers(read)
+            .numbers(written)
+            .numbers(self.printed)
     }
 }
 
@@ -243,11 +264,11 @@ impl<'a> Writer<'a> {
              {values}) u(job, due, last_due, count, at, \"by\", claim, slot, {names})), \
              won AS (INSERT INTO ~record (seq, job, due, last_due, count, at, \"by\", claim, slot, \
              run, attempts, pid, pid_start, begun, started, outcome, failed, number, reason, \
-             duration, session, host) SELECT seq, job, due, last_due, count, at, \"by\", claim, \
+             duration, cpu, max_rss, disk_read, disk_written, printed, session, host) SELECT seq, job, due, last_due, count, at, \"by\", claim, \
              slot::int4, run, coalesce(attempts, 0), pid, pid_start, begun, started, outcome, \
-             coalesce(failed, false), number, reason, duration, $21::int8, \
-             (SELECT host FROM ~member WHERE id = $21::int8) FROM x \
-             WHERE run IS NULL OR $22::int8 < 0 OR due <= {NOW} + $22::int8 \
+             coalesce(failed, false), number, reason, duration, cpu, max_rss, disk_read, \
+             disk_written, printed, $26::int8, (SELECT host FROM ~member WHERE id = $26::int8) FROM x \
+             WHERE run IS NULL OR $27::int8 < 0 OR due <= {NOW} + $27::int8 \
              ORDER BY job, due, claim, seq ON CONFLICT DO NOTHING RETURNING run)"
         );
         if claimed {

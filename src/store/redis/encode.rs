@@ -13,6 +13,7 @@ use crate::core::fleet::{Gone, Member, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
 use crate::core::sort;
+use crate::core::usage::Usage;
 use crate::store::{AttemptRecord, Fact, OpenRun, Process, RunRecord, Session, encode};
 
 /// From here times are counted, so that none is negative.
@@ -216,9 +217,10 @@ fn one(to: &mut Cmd, fact: &Fact) {
         Fact::AttemptEnded { run, attempt, outcome, at } => {
             to.arg("F").arg(run.0).arg(*attempt).arg(outcome_text(outcome)).arg(stamp(*at));
         }
-        Fact::Ended { run, outcome, duration, attempts, .. } => {
+        Fact::Ended { run, outcome, duration, attempts, usage, .. } => {
             to.arg("E").arg(run.0).arg(outcome_text(outcome)).arg(u8::from(outcome.went_wrong()));
             to.arg(duration_micros(*duration)).arg(*attempts);
+            to.arg(usage_text(*usage));
         }
         Fact::Fate { job, due, last_due, count, outcome, at, host } => {
             to.arg("X").arg(&**job).arg(stamp(*due)).arg(stamp(*last_due)).arg(*count);
@@ -232,6 +234,25 @@ fn one(to: &mut Cmd, fact: &Fact) {
             to.arg("N").arg(&**list).arg(&**key).arg(some(value.as_deref()));
         }
     }
+}
+
+/// What a run has used: four numbers, of which some may be missing.
+fn usage_text(usage: Option<Usage>) -> String {
+    if usage.is_none() {
+        return String::new();
+    }
+    let number = |number: Option<i64>| number.map_or(String::new(), |number| number.to_string());
+    encode::usage_columns(usage).map(number).join(",")
+}
+
+fn usage(text: &str) -> Result<Option<Usage>, Odd> {
+    let mut columns = [None; 4];
+    for (column, number) in columns.iter_mut().zip(text.split(',')) {
+        if !number.is_empty() {
+            *column = Some(number.parse().map_err(|_| Odd)?);
+        }
+    }
+    Ok(encode::usage(columns))
 }
 
 /// A record with what is not shown of it.
@@ -263,6 +284,8 @@ pub(super) fn row(seq: u64, reply: Reply) -> Result<Row, Odd> {
         process: None,
         by: None,
         host: None,
+        usage: None,
+        printed: None,
     };
     let (session, attempts) = (SessionId(0), Vec::new());
     let mut row = Row { record, session, slot: None, attempts, begun: None };
@@ -284,6 +307,8 @@ pub(super) fn row(seq: u64, reply: Reply) -> Result<Row, Odd> {
             "n" => record.attempts = u32::try_from(number()?).map_err(|_| Odd)?,
             "p" => record.process = process(text)?,
             "b" => row.begun = instant_or_none(text)?,
+            "m" => record.usage = usage(text)?,
+            "w" => record.printed = Some(number()?),
             "y" => record.by = some_text(text),
             "h" => record.host = (!text.is_empty()).then(|| text.into()),
             "s" => row.session = text.parse().unwrap_or(SessionId(0)),

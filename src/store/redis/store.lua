@@ -325,13 +325,16 @@ function facts.F(run, attempt, outcome, at)
   return 4
 end
 
--- ended: run, outcome, failed, duration, attempts
-function facts.E(run, outcome, failed, duration, attempts)
+-- ended: run, outcome, failed, duration, attempts, what it has used
+function facts.E(run, outcome, failed, duration, attempts, usage)
   local seq = record_of(run)
   if seq then
     over(seq, outcome, failed == '1', 'u', duration, 'n', attempts)
+    if usage ~= '' then
+      call('HSET', P .. 'r:' .. seq, 'm', usage)
+    end
   end
-  return 5
+  return 6
 end
 
 -- a fate: job, due, last due, count, outcome, failed, at, host
@@ -358,7 +361,10 @@ end
 function facts.O(run, total, tail)
   local seq = record_of(run)
   if seq then
-    call('SET', P .. 'out:' .. seq, total .. ';' .. tail)
+    call('HSET', P .. 'r:' .. seq, 'w', total)
+    if tail ~= '' then
+      call('SET', P .. 'out:' .. seq, total .. ';' .. tail)
+    end
   end
   return 3
 end

@@ -10,6 +10,7 @@ use crate::core::fleet::{Gone, Member, SessionId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::core::record::{AttemptRecord, RunRecord, Session};
+use crate::core::usage::Usage;
 use crate::store::{Details, OpenRun, encode};
 
 /// The cells of a row, by the number of their column from 0. A cell that is not what it should be is
@@ -65,6 +66,15 @@ fn outcome<R: Cells>(row: &R, first: usize) -> Result<Option<Outcome>, R::Error>
     Ok(Some(encode::outcome(&word, row.number_or_none(first + 1)?, reason.as_deref())))
 }
 
+/// The four columns of what a run has used.
+fn usage<R: Cells>(row: &R, first: usize) -> Result<Option<Usage>, R::Error> {
+    let mut columns = [None; 4];
+    for (column, place) in columns.iter_mut().zip(first..) {
+        *column = row.number_or_none(place)?;
+    }
+    Ok(encode::usage(columns))
+}
+
 /// The two columns of a process.
 fn process<R: Cells>(row: &R, first: usize) -> Result<Option<Process>, R::Error> {
     let Some(pid) = row.number_or_none(first)? else { return Ok(None) };
@@ -108,6 +118,8 @@ pub(in crate::store) fn record<R: Cells>(row: &R) -> Result<RunRecord, R::Error>
         process: process(row, 13)?,
         by: row.text_or_none(15)?,
         host: row.text_or_none(17)?,
+        usage: usage(row, 18)?,
+        printed: row.number_or_none(22)?.map(|bytes| bytes as u64),
     })
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Result};
 
-use super::read::{RECORD, all, record};
+use super::read::{RECORD, all, fitting, record};
 use crate::core::instant::Instant;
 use crate::store::{Query, RunRecord};
 
@@ -130,7 +130,8 @@ pub(super) fn records(conn: &Connection, query: &Query) -> Result<Vec<RunRecord>
     if query.run.is_none() && (query.since.is_some() || query.until.is_some()) {
         few = of_span(conn, id, query)?;
     }
-    let asked = wanted(id, query, few.as_deref());
+    let mut asked = wanted(id, query, few.as_deref());
+    asked.text = fitting(conn, asked.text)?;
     let mut statement = conn.prepare(&asked.text)?;
     statement.query_map(&*asked.values(), record)?.collect()
 }

@@ -29,7 +29,11 @@ use crate::sys::file_id::FileId;
 const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) const RECORD: &str = "SELECT seq, (SELECT name FROM job WHERE id = r.job), due, last_due, count, \
                       at, run, outcome, number, reason, started, duration, attempts, pid, \
-                      pid_start, \"by\", begun FROM record r";
+                      pid_start, \"by\", begun, cpu, max_rss, disk_read, disk_written, printed \
+                      FROM record r";
+/// The last columns of that, which an older database has not got, and what stands for them.
+const NEW: [&str; 2] =
+    ["cpu, max_rss, disk_read, disk_written, printed", "NULL, NULL, NULL, NULL, NULL"];
 pub(super) const JOB: &str = "SELECT name, decided, anchor, \"trigger\", since, resumed, added, overrides, \
                    paused_at, paused_until, paused_by, paused_reason FROM job WHERE present = 1";
 const SESSION: &str = "SELECT pid, pid_start, boot, began, seen, stopped, jobfile, mark \
@@ -100,6 +104,8 @@ pub(super) fn record(row: &Row<'_>) -> Result<RunRecord> {
         process: process(row, 13)?,
         by: row.get(15)?,
         host: None,
+        usage: encode::usage([row.get(17)?, row.get(18)?, row.get(19)?, row.get(20)?]),
+        printed: row.get::<_, Option<i64>>(21)?.map(|bytes| bytes as u64),
     })
 }
 
@@ -152,7 +158,7 @@ pub(super) fn open_statement() -> String {
 /// What a store knew when it was opened.
 pub(super) fn restored(conn: &Connection) -> Result<Restored> {
     let mut runs = Vec::new();
-    for found in all(conn, &open_statement(), &[], record)? {
+    for found in all(conn, &fitting(conn, open_statement())?, &[], record)? {
         // Nothing that is no run is open.
         let Some(run) = found.run else { continue };
         let last = conn
@@ -211,7 +217,7 @@ pub(super) fn latest_statements(of_one: bool) -> [String; 2] {
 fn latest(conn: &Connection, job: Option<&str>) -> Result<Vec<Latest>> {
     let [runs, since] = latest_statements(job.is_some());
     let count = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)? as u64));
-    let runs = all(conn, &runs, &[&job], record)?;
+    let runs = all(conn, &fitting(conn, runs)?, &[&job], record)?;
     Ok(Latest::gather(runs, all(conn, &since, &[&job], count)?))
 }
 
@@ -227,7 +233,7 @@ fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
         })
     })?;
     // The last one is in the record of the run, unless another was to follow it.
-    let of_run = format!("{RECORD} WHERE run = ?1");
+    let of_run = fitting(conn, format!("{RECORD} WHERE run = ?1"))?;
     let last = conn
         .prepare_cached(&of_run)?
         .query_row([number], |row| Ok((record(row)?, instant_or_none(row, 16)?)))
@@ -238,11 +244,16 @@ fn attempts(conn: &Connection, run: RunId) -> Result<Vec<AttemptRecord>> {
     Ok(found)
 }
 
-/// Whether there are lists: a scheduler that an update has not restarted may know of none, and is to be
-/// looked at all the same.
-fn has_entries(conn: &Connection) -> Result<bool> {
-    let version: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    Ok(version >= schema::HAS_ENTRIES)
+/// Whether a database is of this version, or a newer one: a scheduler that an update has not restarted
+/// may have an older one, and is to be looked at all the same.
+fn has(conn: &Connection, version: u32) -> Result<bool> {
+    let found: u32 = conn.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    Ok(found >= version)
+}
+
+/// What asks for records, for the version of this database.
+pub(super) fn fitting(conn: &Connection, sql: String) -> Result<String> {
+    Ok(if has(conn, schema::HAS_USAGE)? { sql } else { sql.replace(NEW[0], NEW[1]) })
 }
 
 /// Reads a database.
@@ -406,7 +417,7 @@ impl Reader for SqliteReader {
     }
 
     fn entries(&mut self, list: &str) -> Result<Entries, StoreError> {
-        let known = |conn: &Connection| match has_entries(conn)? {
+        let known = |conn: &Connection| match has(conn, schema::HAS_ENTRIES)? {
             true => all(conn, ENTRIES, &[&list], |row| Ok((row.get(0)?, row.get(1)?))),
             false => Ok(Vec::new()),
         };
@@ -414,7 +425,7 @@ impl Reader for SqliteReader {
     }
 
     fn lists(&mut self) -> Result<Vec<Box<str>>, StoreError> {
-        let known = |conn: &Connection| match has_entries(conn)? {
+        let known = |conn: &Connection| match has(conn, schema::HAS_ENTRIES)? {
             true => all(conn, LISTS, &[], |row| row.get(0)),
             false => Ok(Vec::new()),
         };

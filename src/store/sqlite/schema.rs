@@ -15,7 +15,7 @@ use crate::store::{StoreError, Trouble};
 pub(super) const APPLICATION_ID: u32 = 0x7363_6864;
 
 /// What makes of each version the next one; the first makes version 1 of nothing.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
 
 /// Every name of a job is here once, and everything else about it is optional: `present` says
 /// whether there is something to remember of it beside its records.
@@ -126,6 +126,18 @@ CREATE TABLE entry (
     value TEXT NOT NULL,
     PRIMARY KEY (list, name)
 );
+";
+
+/// The version that is the first to have what runs use and print.
+pub(super) const HAS_USAGE: u32 = 3;
+
+/// What a run has used, and how many bytes it has printed.
+const VERSION_3: &str = "
+ALTER TABLE record ADD COLUMN cpu INTEGER;
+ALTER TABLE record ADD COLUMN max_rss INTEGER;
+ALTER TABLE record ADD COLUMN disk_read INTEGER;
+ALTER TABLE record ADD COLUMN disk_written INTEGER;
+ALTER TABLE record ADD COLUMN printed INTEGER;
 ";
 
 /// Which version of the schema a database has; 0: it is empty. An error: it is somebody else's, or

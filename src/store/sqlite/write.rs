@@ -108,23 +108,30 @@ impl Writer<'_> {
             Fact::AttemptEnded { run, attempt, outcome, at } => {
                 self.attempt_ended(*run, *attempt, outcome, *at)
             }
-            Fact::Ended { run, outcome, duration, attempts, .. } => {
+            Fact::Ended { run, outcome, duration, attempts, usage, .. } => {
                 let (word, code, reason) = encode::columns(outcome);
                 let sql = "UPDATE record SET outcome = ?2, failed = ?3, number = ?4, reason = ?5, \
-                           duration = ?6, attempts = ?7 WHERE run = ?1";
-                let failed = outcome.went_wrong();
+                           duration = ?6, attempts = ?7, cpu = ?8, max_rss = ?9, disk_read = ?10, \
+                           disk_written = ?11 WHERE run = ?1";
+                let (run, failed) = (number(*run), outcome.went_wrong());
                 let duration = duration_micros(*duration);
-                self.run(sql, params![number(*run), word, failed, code, reason, duration, attempts])
-                    .map(drop)
+                let [cpu, rss, read, written] = encode::usage_columns(*usage);
+                let values = params![
+                    run, word, failed, code, reason, duration, attempts, cpu, rss, read, written,
+                ];
+                self.run(sql, values).map(drop)
             }
             Fact::Fate { job, due, last_due, count, outcome, at, .. } => {
                 self.fate(job, (*due, *last_due, *count), outcome, *at)
             }
             Fact::Withdrawn { run } => self.withdrawn(*run),
             Fact::Output { run, tail, total } => {
-                let sql = "INSERT OR REPLACE INTO output (run, tail, total) SELECT ?1, ?2, ?3 \
-                           WHERE EXISTS (SELECT 1 FROM record WHERE run = ?1)";
                 let total = i64::try_from(*total).unwrap_or(i64::MAX);
+                let sql = "UPDATE record SET printed = ?2 WHERE run = ?1";
+                if self.run(sql, [number(*run), total])? == 0 || tail.is_empty() {
+                    return Ok(());
+                }
+                let sql = "INSERT OR REPLACE INTO output (run, tail, total) VALUES (?1, ?2, ?3)";
                 self.run(sql, params![number(*run), &**tail, total]).map(drop)
             }
             Fact::Change(change) => self.change(change),

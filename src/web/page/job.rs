@@ -178,6 +178,7 @@ fn history(view: &View<'_>, page: &JobPage) -> Markup {
                     caption.quiet { "Its last " (count(page.records.len() as u64, "record")) ", the newest first" }
                     thead { tr {
                         th scope="col" { "Due" } th scope="col" { "Outcome" } th.num scope="col" { "Took" }
+                        th.num.w1 scope="col" { "CPU" } th.num.w1 scope="col" { "Memory" }
                         th.num scope="col" { "Run" } @if page.has_hosts { th.w2 scope="col" { "Host" } } th.w1 scope="col" { "Remarks" }
                     } }
                     tbody { @for record in &page.records {
@@ -186,6 +187,8 @@ fn history(view: &View<'_>, page: &JobPage) -> Markup {
                             td.nowrap { (at(record.due, now, zone)) }
                             td { span class={ "st " (class) } { (clean(&format::cell(record))) } }
                             td.num.nowrap { @if let Some(took) = record.duration.filter(|_| record.started.is_some()) { (words::elapsed(took)) } }
+                            td.num.nowrap.w1 { @if let Some(usage) = record.usage { (words::elapsed(usage.cpu)) } }
+                            td.num.nowrap.w1 { @if let Some(bytes) = record.usage.and_then(|usage| usage.max_rss) { (words::bytes_in_short(bytes)) } }
                             td.num { @if let Some(run) = record.run { (run_link(run.0)) } }
                             @if page.has_hosts { td.w2 { (clean(record.host.as_deref().unwrap_or_default())) } }
                             td.w1 { (clean(&format::remark(record, zone))) }

@@ -60,6 +60,8 @@ fn facts(view: &View<'_>, page: &RunPage) -> Markup {
             @if let Some(by) = &record.by { dt { "Started by" } dd { (clean(by)) } }
             @if record.attempts > 1 { dt { "Attempts" } dd { (record.attempts) } }
             @if let (Some(host), true) = (&record.host, page.has_hosts) { dt { "Host" } dd { (clean(host)) } }
+            @if let Some(usage) = &record.usage { dt { "Used" } dd { (usage.phrase()) } }
+            @if let Some(printed) = record.printed { dt { "Printed" } dd { (words::bytes(printed)) } }
             @if let Some(process) = record.process { dt { "Process" } dd { (process.pid) } }
         }
     }
@@ -113,7 +115,7 @@ fn how_much(printed: &Printed, total: Option<u64>) -> Markup {
     let (kept, whole) = (printed.kept(), printed.is_whole());
     html! {
         @if kept > 0 && !whole {
-            p.dim { "The last " (bytes(kept)) @if let Some(total) = total { " of " (bytes(total)) } "." }
+            p.dim { "The last " (words::bytes(kept)) @if let Some(total) = total { " of " (words::bytes(total)) } "." }
         }
     }
 }
@@ -125,7 +127,7 @@ fn lines(printed: &Printed, zone: &Zone) -> Markup {
         @for attempt in &printed.attempts {
             @if has_several {
                 span.att { "attempt " (attempt.number)
-                    @if attempt.missing > 0 { ", " (bytes(attempt.missing)) " before this are not kept" } } "\n"
+                    @if attempt.missing > 0 { ", " (words::bytes(attempt.missing)) " before this are not kept" } } "\n"
             }
             (pieces(attempt, zone, &mut left))
         }
@@ -150,14 +152,5 @@ fn pieces(attempt: &Attempt, zone: &Zone, left: &mut usize) -> Markup {
             }
             ({ *left -= shown; "" })
         }
-    }
-}
-
-/// Bytes for people.
-fn bytes(bytes: u64) -> String {
-    match bytes {
-        0..1024 => format!("{bytes} bytes"),
-        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
-        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }

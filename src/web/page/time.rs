@@ -367,6 +367,8 @@ mod tests {
             process: None,
             by: None,
             host: None,
+            usage: None,
+            printed: None,
         }
     }
 

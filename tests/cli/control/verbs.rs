@@ -40,7 +40,15 @@ fn what_one_is_told_takes_nothing_from_another() {
         let outcome = Outcome::Failed(1);
         let facts = [
             Fact::Admitted { run, job: job.clone(), due: at, at, by, host, slot },
-            Fact::Ended { run, job, outcome, duration: Duration::ZERO, attempts: 1, at },
+            Fact::Ended {
+                run,
+                job,
+                outcome,
+                duration: Duration::ZERO,
+                attempts: 1,
+                at,
+                usage: None,
+            },
         ];
         store.commit(&facts).unwrap();
     }

@@ -134,6 +134,7 @@ impl Host {
                         duration,
                         attempts,
                         at,
+                        usage: None,
                     });
                 }
                 Remains::Again(reason) => {

@@ -178,6 +178,8 @@ fn fate(job: &str, due: &str, decided: &str, outcome: Outcome) -> RunRecord {
         process: None,
         by: None,
         host: None,
+        usage: None,
+        printed: None,
     }
 }
 

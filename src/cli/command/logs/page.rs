@@ -102,7 +102,7 @@ impl Page {
             if has_several && !self.is_alone && self.format != Format::Json {
                 let missing = match attempt.missing {
                     0 => String::new(),
-                    missing => format!(", {} before this are not kept", super::size(missing)),
+                    missing => format!(", {} before this are not kept", words::bytes(missing)),
                 };
                 self.dim(&format!("attempt {}{missing}:", attempt.number), out)?;
             }

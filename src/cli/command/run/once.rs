@@ -108,6 +108,7 @@ fn facts(record: &Record, run: RunId, process: Option<Process>, now: Instant) ->
         duration: record.duration,
         attempts: record.attempts,
         at: now,
+        usage: record.usage,
     });
     facts
 }

@@ -48,6 +48,7 @@ fn record(job: &Arc<Job>, run: u64, outcome: Outcome, at: u64) -> Action {
         started: Some(due),
         duration: Duration::from_secs(1),
         attempts: 1,
+        usage: None,
     })
 }
 

@@ -58,6 +58,7 @@ fn ended(job: &Arc<Job>, run: Option<u64>, outcome: Outcome) -> Action {
         started: run.map(|_| Instant::from_secs(0)),
         duration: Duration::from_secs(3),
         attempts: 2,
+        usage: None,
     })
 }
 

@@ -24,6 +24,7 @@ fn run(id: u64, job: &Arc<Job>) -> Run {
         out_of_touch: None,
         timed_out: false,
         is_last: false,
+        usage: None,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Whether and how a process has ended, asked without waiting, and what is left of its run then.
 
 use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::ptr;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
@@ -9,7 +12,8 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, WaitIdStatus, waitid};
 use super::sweep::Sweep;
 use super::{Effects, Order, Run, State};
 use crate::core::event::{Event, Exit, RunId};
-use crate::sys::clock;
+use crate::core::usage::Usage;
+use crate::sys::{clock, process};
 
 impl Effects {
     /// The main process of a run has ended, or may have.
@@ -70,9 +74,10 @@ impl Effects {
 
     /// Nothing is left of a run.
     pub(super) fn ended(&mut self, id: RunId, pid: u32, exit: Exit, events: &mut VecDeque<Event>) {
+        let mut usage = None;
         if exit != Exit::Unknown {
             // Only now its number may be given to another.
-            let _ = wait(pid, WaitIdOptions::empty());
+            usage = reap(pid).map(|used| self.without_own(used));
             self.executor.child_ended();
             self.by_pid.remove(&pid);
         }
@@ -86,7 +91,19 @@ impl Effects {
             Exit::Signal(signal) => 128 | u8::try_from(signal).unwrap_or(0),
             Exit::Unknown => 1,
         };
-        events.push_back(Event::Ended { run: id, exit });
+        events.push_back(Event::Ended { run: id, exit, usage });
+    }
+
+    /// The memory of a process begins with what the scheduler had when it made it: the kernel takes the
+    /// memory that a process had before it executed its program for its own. What is no more than that
+    /// says nothing.
+    fn without_own(&mut self, usage: Usage) -> Usage {
+        let Some(max_rss) = usage.max_rss else { return usage };
+        if max_rss > self.own_peak {
+            // It may have grown since.
+            self.own_peak = process::peak_bytes().unwrap_or(max_rss).max(self.own_peak);
+        }
+        Usage { max_rss: Some(max_rss).filter(|bytes| *bytes > self.own_peak), ..usage }
     }
 
     /// SIGCHLD: an adopted process may have ended, or a main process that has no handle.
@@ -120,6 +137,42 @@ pub(super) fn wait(pid: u32, options: WaitIdOptions) -> Option<Exit> {
             // Somebody else has waited for it, which nobody does; but a slot must not be lost.
             Err(_) => return Some(Exit::Code(255)),
         }
+    }
+}
+
+/// Lets go of a child that has ended. Answers what it has used, and what its descendants have that it
+/// has waited for.
+fn reap(pid: u32) -> Option<Usage> {
+    let pid = libc::pid_t::try_from(pid).ok()?;
+    loop {
+        // SAFETY: all fields of it are numbers.
+        let mut used: libc::rusage = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes the one structure; nobody wants the status, which is known.
+        match unsafe { libc::wait4(pid, ptr::null_mut(), libc::WNOHANG, &raw mut used) } {
+            -1 if io::Error::last_os_error().kind() == io::ErrorKind::Interrupted => {}
+            found if found == pid => return Some(usage(&used)),
+            _ => return None,
+        }
+    }
+}
+
+/// The C library has these numbers in several types.
+fn number(number: impl TryInto<u64>) -> u64 {
+    number.try_into().unwrap_or(0)
+}
+
+/// The kernel counts memory in KiB, and what goes to and comes from disks in blocks of 512 bytes
+/// (getrusage(2)).
+fn usage(used: &libc::rusage) -> Usage {
+    let time = |time: libc::timeval| {
+        let micros = number(time.tv_sec).saturating_mul(1_000_000);
+        Duration::from_micros(micros.saturating_add(number(time.tv_usec)))
+    };
+    Usage {
+        cpu: time(used.ru_utime).saturating_add(time(used.ru_stime)),
+        max_rss: Some(number(used.ru_maxrss).saturating_mul(1024)),
+        read: number(used.ru_inblock).saturating_mul(512),
+        written: number(used.ru_oublock).saturating_mul(512),
     }
 }
 

@@ -57,5 +57,5 @@ pub(super) fn would_start(start: &Start, events: &mut VecDeque<Event>) {
     );
     let at = clock::now();
     events.push_back(Event::Started { run: start.run, pid: 0, at, taken: at.mono });
-    events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0) });
+    events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0), usage: None });
 }

@@ -386,6 +386,7 @@ impl Driver {
                         duration: open.started.map_or(Duration::ZERO, |started| at.since(started)),
                         attempts: open.attempt,
                         at,
+                        usage: None,
                     });
                 }
                 Remains::Again(reason) => {

@@ -114,7 +114,8 @@ fn a_store_that_has_forgotten_is_told_first() {
     driver.pass(vec![claim(1, "a")], Vec::new());
     let before = driver.memory.copy();
     let (job, outcome, duration) = ("a".into(), Outcome::Succeeded, Duration::ZERO);
-    let over = Fact::Ended { run: RunId(1), job, outcome, duration, attempts: 1, at: DUE };
+    let over =
+        Fact::Ended { run: RunId(1), job, outcome, duration, attempts: 1, at: DUE, usage: None };
     driver.pass(vec![over], Vec::new());
     driver.memory.go_back(&before);
     driver.pass(vec![claim(2, "b")], Vec::new());
