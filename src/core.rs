@@ -14,6 +14,7 @@ pub(crate) mod health;
 pub(crate) mod hooks;
 pub mod instant;
 pub mod job;
+pub mod limits;
 pub(crate) mod monitor;
 pub(crate) mod names;
 pub(crate) mod nearest;

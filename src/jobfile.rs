@@ -25,6 +25,7 @@ mod include;
 mod interval;
 pub(crate) mod json_schema;
 pub(crate) mod keys;
+mod limits;
 mod load;
 pub(crate) mod locate;
 mod mend;

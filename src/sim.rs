@@ -304,6 +304,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         let (signal, code) = match exit {
             Exit::Code(code) => (false, code),
             Exit::Signal(signal) => (true, signal),
+            Exit::OverMemory(_) => (true, 9),
             Exit::Unknown => (false, 255),
         };
         self.processes.push(Process {
@@ -415,7 +416,10 @@ impl Report {
                 self.ran += 1;
                 self.succeeded += 1;
             }
-            Outcome::Failed(_) | Outcome::Killed(_) | Outcome::TimedOut => self.ran += 1,
+            Outcome::Failed(_)
+            | Outcome::Killed(_)
+            | Outcome::OverLimit(..)
+            | Outcome::TimedOut => self.ran += 1,
             Outcome::NotStarted(_) | Outcome::Lost(_) => self.ran += 1,
             Outcome::Skipped(_) => self.skipped += record.count,
             Outcome::Missed(MissReason::Late(_) | MissReason::NoStore(_)) => {
@@ -443,7 +447,9 @@ fn detail(outcome: &Outcome) -> u64 {
     match outcome {
         Outcome::Succeeded => 1,
         Outcome::Failed(code) => 2 | u64::from(*code as u32) << 32,
-        Outcome::Killed(signal) => 3 | u64::from(*signal as u32) << 32,
+        Outcome::Killed(signal) | Outcome::OverLimit(signal, _) => {
+            3 | u64::from(*signal as u32) << 32
+        }
         Outcome::TimedOut => 4,
         Outcome::NotStarted(_) => 5,
         Outcome::Skipped(reason) => 6 | skip(reason) << 8,

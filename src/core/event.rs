@@ -156,6 +156,9 @@ pub enum Exit {
     Code(i32),
     /// This signal ended it.
     Signal(i32),
+    /// The kernel ended it with SIGKILL because its run went over its limit of memory; the most that it
+    /// had, in bytes, if that is known.
+    OverMemory(Option<u64>),
     /// Nobody can tell: it was started by an earlier scheduler, and is not our child.
     Unknown,
 }

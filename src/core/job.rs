@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use crate::core::command::Command;
 use crate::core::instant::Instant;
+use crate::core::limits::Limits;
 use crate::core::monitor::Monitor;
 use crate::core::route::Route;
 use crate::core::trigger::Trigger;
@@ -188,6 +189,8 @@ pub struct Options {
     pub umask: Option<u32>,
     /// Niceness, -20..=19.
     pub nice: Option<i32>,
+    /// What its processes may use at most.
+    pub limits: Option<Arc<Limits>>,
     /// Text given on standard input; `None`: `/dev/null`.
     pub stdin: Option<Box<str>>,
     /// Up to this much is added to each due time, by a hash of job and due time.
@@ -291,6 +294,7 @@ impl Default for Options {
             group: None,
             umask: None,
             nice: None,
+            limits: None,
             stdin: None,
             jitter: Duration::ZERO,
             spread: Spread::default(),

@@ -21,6 +21,8 @@ pub enum Outcome {
     Failed(i32),
     /// A signal ended it.
     Killed(i32),
+    /// A signal ended it, because it went over one of its `limits`: which.
+    OverLimit(i32, String),
     /// Its `timeout` ended it.
     TimedOut,
     /// Its process could not be started.
@@ -171,6 +173,7 @@ impl Outcome {
         match self {
             Outcome::Failed(_)
             | Outcome::Killed(_)
+            | Outcome::OverLimit(..)
             | Outcome::TimedOut
             | Outcome::NotStarted(_)
             | Outcome::Missed(_)
@@ -184,6 +187,7 @@ impl Outcome {
         match self {
             Outcome::Failed(_)
             | Outcome::Killed(_)
+            | Outcome::OverLimit(..)
             | Outcome::TimedOut
             | Outcome::NotStarted(_)
             | Outcome::Lost(_) => true,
@@ -198,7 +202,7 @@ impl Outcome {
         match self {
             Outcome::Succeeded => "succeeded",
             Outcome::Failed(_) => "failed",
-            Outcome::Killed(_) => "killed",
+            Outcome::Killed(_) | Outcome::OverLimit(..) => "killed",
             Outcome::TimedOut => "timed_out",
             Outcome::NotStarted(_) => "not_started",
             Outcome::Skipped(_) => "skipped",
@@ -222,7 +226,10 @@ impl Outcome {
         Some(match word {
             "succeeded" => Outcome::Succeeded,
             "failed" => Outcome::Failed(number),
-            "killed" => Outcome::Killed(number),
+            "killed" => match reason {
+                Some(reason) if !reason.is_empty() => Outcome::OverLimit(number, text()),
+                _ => Outcome::Killed(number),
+            },
             "timed_out" => Outcome::TimedOut,
             "not_started" => Outcome::NotStarted(text()),
             "skipped" => Outcome::Skipped(SkipReason::read(reason?)?),
@@ -251,16 +258,19 @@ impl Outcome {
     /// The signal that ended it.
     pub fn signal(&self) -> Option<i32> {
         match self {
-            Outcome::Killed(signal) => Some(*signal),
+            Outcome::Killed(signal) | Outcome::OverLimit(signal, _) => Some(*signal),
             _ => None,
         }
     }
 
     /// Why it came to that: a stable word where it was skipped or missed, with a text behind it where
-    /// there is more to say (`excluded: holidays`); a text where it could not be started or is lost.
+    /// there is more to say (`excluded: holidays`); a text where it could not be started, is lost or was
+    /// over a limit.
     pub fn reason(&self) -> Option<&str> {
         match self {
-            Outcome::NotStarted(reason) | Outcome::Lost(reason) => Some(reason),
+            Outcome::NotStarted(reason) | Outcome::Lost(reason) | Outcome::OverLimit(_, reason) => {
+                Some(reason)
+            }
             Outcome::Skipped(reason) => Some(reason.as_str()),
             Outcome::Missed(reason) => Some(reason.word()),
             Outcome::Succeeded
@@ -285,10 +295,12 @@ impl Outcome {
     pub fn short(&self) -> String {
         match self {
             Outcome::Failed(code) => format!("failed {code}"),
-            Outcome::Killed(signal) => match signal_hook::low_level::signal_name(*signal) {
-                Some(name) => format!("killed {}", name.trim_start_matches("SIG")),
-                None => format!("killed {signal}"),
-            },
+            Outcome::Killed(signal) | Outcome::OverLimit(signal, _) => {
+                match signal_hook::low_level::signal_name(*signal) {
+                    Some(name) => format!("killed {}", name.trim_start_matches("SIG")),
+                    None => format!("killed {signal}"),
+                }
+            }
             Outcome::Skipped(reason) => format!("skipped: {}", reason.as_str()),
             Outcome::TimedOut => "timed out".to_owned(),
             Outcome::NotStarted(_) => "not started".to_owned(),
@@ -309,6 +321,9 @@ impl Outcome {
             (Outcome::Succeeded, _) => format!("succeeded{after}"),
             (Outcome::Failed(code), _) => format!("failed with exit code {code}{after}"),
             (Outcome::Killed(signal), _) => format!("killed by {}{after}", signal_name(*signal)),
+            (Outcome::OverLimit(signal, reason), _) => {
+                format!("killed by {}{after}: {reason}", signal_name(*signal))
+            }
             (Outcome::TimedOut, Reached::Process(_)) => format!("timed out{after}"),
             (Outcome::TimedOut, Reached::Due | Reached::Run) => {
                 "timed out before it started: the start hung".to_owned()
@@ -329,6 +344,7 @@ impl Outcome {
             Outcome::Succeeded | Outcome::Failed(_) | Outcome::TimedOut => phrase,
             Outcome::NotStarted(reason) => format!("could not be started: {reason}"),
             Outcome::Killed(_)
+            | Outcome::OverLimit(..)
             | Outcome::Skipped(_)
             | Outcome::Missed(_)
             | Outcome::Coalesced
@@ -468,6 +484,7 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Failed(code) => write!(f, "({code})"),
             Outcome::Killed(signal) => write!(f, "({signal})"),
+            Outcome::OverLimit(signal, reason) => write!(f, "({signal}: {reason})"),
             Outcome::NotStarted(reason) | Outcome::Lost(reason) => write!(f, "({reason})"),
             Outcome::Skipped(reason) => write!(f, "({})", reason.as_str()),
             Outcome::Missed(MissReason::Late(by)) => write!(f, "(late by {by:?})"),
@@ -495,7 +512,10 @@ pub(crate) fn each() -> Vec<Outcome> {
             Outcome::Succeeded => Outcome::Failed(3),
             Outcome::Failed(_) => Outcome::Killed(15),
             Outcome::Killed(15) => Outcome::Killed(35),
-            Outcome::Killed(_) => Outcome::TimedOut,
+            Outcome::Killed(_) => {
+                Outcome::OverLimit(9, "over its memory limit of 2GB (peak 1.9 GiB)".to_owned())
+            }
+            Outcome::OverLimit(..) => Outcome::TimedOut,
             Outcome::TimedOut => Outcome::NotStarted("program x does not exist".to_owned()),
             Outcome::NotStarted(_) => Outcome::Skipped(SkipReason::Overlap),
             Outcome::Skipped(SkipReason::Overlap) => Outcome::Skipped(SkipReason::Paused),

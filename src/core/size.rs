@@ -1,4 +1,4 @@
-//! Numbers of bytes as people write them: `4096`, `64KiB`, `1 MiB`.
+//! Numbers of bytes as people write them: `4096`, `64KiB`, `1 MiB`, `2GB`.
 
 /// Reads a number of bytes; `None`: it is none, or too large to be one.
 pub(crate) fn parse(text: &str) -> Option<u64> {
@@ -10,18 +10,28 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         "kb" => 1000,
         "m" | "mib" => 1 << 20,
         "mb" => 1_000_000,
+        "g" | "gib" => 1 << 30,
+        "gb" => 1_000_000_000,
+        "t" | "tib" => 1 << 40,
+        "tb" => 1_000_000_000_000,
         _ => return None,
     };
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-/// The same number as it is written: `64KiB`, `1000`.
+/// The same number as it is written: `64KiB`, `2GB`, `1000`.
 pub(crate) fn written(bytes: u64) -> String {
-    match bytes {
-        0 => "0".to_owned(),
-        _ if bytes.is_multiple_of(1 << 20) => format!("{}MiB", bytes >> 20),
-        _ if bytes.is_multiple_of(1 << 10) => format!("{}KiB", bytes >> 10),
-        _ => bytes.to_string(),
+    const UNITS: [(u64, &str); 5] = [
+        (1 << 30, "GiB"),
+        (1_000_000_000, "GB"),
+        (1 << 20, "MiB"),
+        (1_000_000, "MB"),
+        (1 << 10, "KiB"),
+    ];
+    let whole = |(unit, _): &&(u64, &str)| bytes > 0 && bytes.is_multiple_of(*unit);
+    match UNITS.iter().find(whole) {
+        Some((unit, name)) => format!("{}{name}", bytes / unit),
+        None => bytes.to_string(),
     }
 }
 
@@ -44,15 +54,20 @@ mod tests {
             ("KiB", None),
             ("-1", None),
             ("1.5KiB", None),
-            ("1GiB", None),
+            ("1GiB", Some(1 << 30)),
+            ("2 gb", Some(2_000_000_000)),
+            ("1T", Some(1 << 40)),
+            ("1PiB", None),
             ("99999999999999999999", None),
             ("18446744073709551615KiB", None),
         ] {
             assert_eq!(parse(text), expected, "{text}");
         }
-        for bytes in [0, 1, 1000, 1024, 65_536, 1 << 20, 3 << 19] {
+        for bytes in [0, 1, 1000, 1024, 65_536, 1 << 20, 3 << 19, 3 << 40, 2_500_000, 5_000_000_000]
+        {
             assert_eq!(parse(&written(bytes)), Some(bytes), "{bytes}");
         }
         assert_eq!((written(65_536).as_str(), written(3 << 20).as_str()), ("64KiB", "3MiB"));
+        assert_eq!(written(2_000_000_000), "2GB");
     }
 }

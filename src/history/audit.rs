@@ -116,6 +116,7 @@ impl Fates {
                 Outcome::Succeeded
                 | Outcome::Failed(_)
                 | Outcome::Killed(_)
+                | Outcome::OverLimit(..)
                 | Outcome::TimedOut => &mut self.ran,
                 Outcome::NotStarted(_) => &mut self.not_started,
                 Outcome::Skipped(_) => &mut self.skipped,

@@ -442,6 +442,7 @@ fn of(key: Key) -> Value {
             }),
         ),
         Key::Nice => ("The niceness", json!({ "type": "integer", "minimum": -20, "maximum": 19 })),
+        Key::Limits => ("What its processes may use at most", limits()),
         Key::Stdin => (
             "Text for standard input, and not a file; by default, empty",
             json!({ "type": "string" }),
@@ -589,8 +590,36 @@ fn count(at_least: u32) -> Value {
     json!({ "type": "integer", "minimum": at_least })
 }
 
+/// `limits`.
+fn limits() -> Value {
+    let value = |key: &str| match key {
+        "open_files" => described("Open files of each process", count(1)),
+        "core" => described("The size of a core file", size()),
+        "file_size" => described("The size of a file that a process writes", size()),
+        "processes" => described("Processes and threads of the job's user", count(1)),
+        "cpu_time" => described("Processor time of each process", duration()),
+        "memory" => described("Memory of all of its processes together", size()),
+        "swap" => described("Swap beside that", size()),
+        "cpu" => described(
+            "How many processors it may keep busy",
+            json!({ "type": "number", "minimum": 0.01 }),
+        ),
+        "tasks" => described("Processes and threads of the run", count(1)),
+        _ => with_default(
+            described("Do not start the run where one of them cannot be applied", boolean()),
+            json!(true),
+        ),
+    };
+    let properties = super::limits::KEYS.map(|key| (key.to_owned(), value(key)));
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": Value::Object(properties.into_iter().collect()),
+    })
+}
+
 fn size() -> Value {
-    let text = json!({ "type": "string", "pattern": "^[0-9]+ *([kKmM]?i?[bB]?)$" });
+    let text = json!({ "type": "string", "pattern": "^[0-9]+ *([kKmMgGtT]?i?[bB]?)$" });
     json!({ "anyOf": [text, count(0)] })
 }
 
@@ -655,6 +684,7 @@ mod tests {
                     | Key::Group
                     | Key::Umask
                     | Key::Nice
+                    | Key::Limits
                     | Key::Stdin
                     | Key::KeepOutput
             ) || key.hook().is_some()

@@ -82,6 +82,7 @@ keys! {
     Group "group",
     Umask "umask",
     Nice "nice",
+    Limits "limits",
     Stdin "stdin",
     Output "output",
     KeepOutput "keep_output",

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::command::{self, strings};
 use super::keys::Key;
+use super::limits;
 use super::no_shell;
 use super::ping;
 use super::secret::path;
@@ -44,6 +45,7 @@ fn try_set(
         Key::Group => options.group = Some(account(value, scope, "the name of a group")?),
         Key::Umask => options.umask = Some(umask(value, scope)?),
         Key::Nice => options.nice = Some(scope.integer(value, -20..=19)? as i32),
+        Key::Limits => options.limits = limits::limits(value, scope)?,
         Key::Stdin => {
             let text = scope.string(value, "a string")?;
             no_shell::stdin(value, text, scope);

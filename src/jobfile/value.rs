@@ -151,6 +151,33 @@ impl<'a> Scope<'a> {
         fits
     }
 
+    /// The same where it may be large. `such`: one that would do.
+    pub(super) fn bytes(
+        &mut self,
+        value: &Value<'_>,
+        range: RangeInclusive<u64>,
+        such: &str,
+    ) -> Option<u64> {
+        let least = match range.start() {
+            0 => String::new(),
+            least => format!(" from {}", size::written(*least)),
+        };
+        let wanted = format!("a number of bytes{least} such as \"{such}\"");
+        let bytes = match &value.node {
+            Node::Integer(number) => u64::try_from(*number).ok(),
+            Node::String(text) => size::parse(text),
+            _ => {
+                self.wrong_type(value, &wanted);
+                return None;
+            }
+        };
+        let fits = bytes.filter(|bytes| range.contains(bytes));
+        if fits.is_none() {
+            self.error(value.span, format!("expected {wanted}"));
+        }
+        fits
+    }
+
     /// An integer within a range.
     pub(super) fn integer(&mut self, value: &Value<'_>, range: RangeInclusive<i64>) -> Option<i64> {
         let (low, high) = (*range.start(), *range.end());

@@ -19,12 +19,14 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::keys::Key;
+use super::limits::KEYS;
 use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
 use crate::core::job::{
     Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Output, Overlap,
     Settings, below_home,
 };
+use crate::core::limits::Limits;
 use crate::core::size;
 use crate::core::sort;
 use crate::core::trigger::{DateTrigger, Trigger};
@@ -429,6 +431,8 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     add(Key::Group, o.group.is_some(), text(&o.group));
     add(Key::Umask, o.umask.is_some(), format!("{:03o}", o.umask.unwrap_or(0)).into());
     add(Key::Nice, o.nice.is_some(), o.nice.unwrap_or(0).into());
+    let limits = o.limits.as_deref().map_or(Value::Null, limits);
+    add(Key::Limits, o.limits.is_some(), limits);
     let stdin = match secrets {
         Secrets::Written => text(&o.stdin),
         Secrets::Masked => MASKED.into(),
@@ -449,6 +453,43 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     }
     add(Key::HookTimeout, o.hook_timeout != default.hook_timeout, duration(o.hook_timeout));
     keys
+}
+
+/// The table of limits, in the order of its keys.
+pub(crate) fn limits(limits: &Limits) -> Value {
+    let Limits {
+        open_files,
+        core,
+        file_size,
+        processes,
+        cpu_time,
+        memory,
+        swap,
+        cpu,
+        tasks,
+        required,
+    } = limits;
+    let number = |number: Option<u64>| number.map(Value::from);
+    let bytes = |bytes: &Option<u64>| bytes.map(|bytes| Value::from(size::written(bytes)));
+    let cpu = cpu.map(|cpu| match cpu.is_multiple_of(1000) {
+        true => Value::from(cpu / 1000),
+        false => Value::from(f64::from(cpu) / 1000.0),
+    });
+    let values = [
+        number(*open_files),
+        bytes(core),
+        bytes(file_size),
+        number(*processes),
+        cpu_time.map(duration),
+        bytes(memory),
+        bytes(swap),
+        cpu,
+        number(*tasks),
+        (!required).then(|| false.into()),
+    ];
+    let table =
+        KEYS.iter().zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
+    Value::Object(table.collect())
 }
 
 fn command(command: &Command) -> Value {
@@ -491,7 +532,7 @@ impl Typed {
 }
 
 /// A value as TOML, on one line.
-fn toml(value: &Value) -> String {
+pub(crate) fn toml(value: &Value) -> String {
     match value {
         Value::String(text) => string(text),
         Value::Array(values) => {

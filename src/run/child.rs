@@ -6,8 +6,8 @@
 //! are no attempts ([`World::make`]). The parts: `shell` knows when a string command needs no shell,
 //! `search` where a program may be, `environment` (with `inherited`) and `identity` what their names
 //! say, `files` reads what the former needs, with the `rights` of the job's user, [`secrets`] are what
-//! of it must not be seen, `streams` what it reads and prints, `spawn` makes the process, and
-//! `explain` says why it cannot be made.
+//! of it must not be seen, `streams` what it reads and prints, `limit` what it may use, `spawn` makes
+//! the process, and `explain` says why it cannot be made.
 
 pub mod cgroup;
 pub(crate) mod env_file;
@@ -18,6 +18,7 @@ pub(crate) mod files;
 mod home;
 mod identity;
 mod inherited;
+pub mod limit;
 pub mod mark;
 pub mod progress;
 mod rights;
@@ -35,6 +36,7 @@ use std::borrow::Cow;
 use std::ffi::{CString, OsStr};
 use std::fs::{self, File};
 use std::io;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
@@ -48,6 +50,7 @@ pub use environment::Told;
 use environment::{Base, Environment};
 use explain::explain;
 use identity::Identity;
+use limit::{Bounds, Confined, Limiter};
 use mark::Marks;
 use progress::{Progress, Stage};
 use search::{find_program, not_on_path, path_of, places_of};
@@ -67,6 +70,7 @@ pub struct World {
     file_limit: Rlimit,
     marks: Option<Marks>,
     groups: Option<Groups>,
+    limiter: Limiter,
 }
 
 /// What a process is to be made of.
@@ -82,6 +86,8 @@ pub struct Wanted<'a> {
     pub stdin: Option<&'a [u8]>,
     /// Whether somebody wants its output.
     pub is_heard: bool,
+    /// Whether the limits of the job are for it.
+    pub has_limits: bool,
     /// What marks it and all that comes from it.
     pub run: RunId,
 }
@@ -93,6 +99,8 @@ pub struct Child {
     pub group: Option<Group>,
     /// Its process id, which is also the id of its process group.
     pub pid: u32,
+    /// What holds it to its limits.
+    pub confined: Confined,
     /// Where its output can be read, unless nobody wants it.
     pub pipes: Option<Pipes>,
 }
@@ -161,7 +169,7 @@ impl World {
     /// As this process finds it, for one program that it becomes itself.
     pub fn of_one() -> World {
         keep_descriptors();
-        World::new(getrlimit(Resource::Nofile), None, None)
+        World::new(getrlimit(Resource::Nofile), None, None, Limiter::default())
     }
 
     /// The same, with the environment of a scheduler that runs elsewhere.
@@ -169,8 +177,14 @@ impl World {
         World { base: Base::of(variables), ..World::of_one() }
     }
 
-    /// As this process finds it. `file_limit`, `marks` and `groups` are what children get.
-    pub fn new(file_limit: Rlimit, marks: Option<Marks>, groups: Option<Groups>) -> World {
+    /// As this process finds it. `file_limit`, `marks`, `groups` and `limiter` are what children
+    /// get.
+    pub fn new(
+        file_limit: Rlimit,
+        marks: Option<Marks>,
+        groups: Option<Groups>,
+        limiter: Limiter,
+    ) -> World {
         World {
             base: Base::of_this_process(),
             sh_is_known: shell::sh_is_known(),
@@ -178,6 +192,7 @@ impl World {
             file_limit,
             marks,
             groups,
+            limiter,
         }
     }
 
@@ -192,6 +207,7 @@ impl World {
             told: &told(start, due, &run, &attempt),
             stdin: options.stdin.as_deref().map(str::as_bytes),
             is_heard: options.output != Output::Discard,
+            has_limits: true,
             run: start.run,
         };
         self.make(&wanted, progress)
@@ -218,8 +234,19 @@ impl World {
         if progress.is_given_up() {
             return Err(Failure::lasting("given up"));
         }
-        let mut group = None;
-        if let Some((taken, directory)) = self.groups.as_ref().and_then(Groups::take) {
+        let limits = options.limits.as_deref().filter(|_| wanted.has_limits);
+        let (mut group, mut confined) = (None, Confined::default());
+        if let Some(limits) = limits {
+            let mut bounds = self.limiter.bounds(limits).map_err(Failure::lasting)?;
+            confined = mem::take(&mut bounds.confined);
+            if let Some((taken, directory)) = bounds.group.take() {
+                (group, program.group) = (Some(taken), Some(directory));
+            }
+            program.bounds = bounds;
+        }
+        let has_own = group.is_some();
+        program.must_enter = has_own;
+        if !has_own && let Some((taken, directory)) = self.groups.as_ref().and_then(Groups::take) {
             (group, program.group) = (Some(taken), Some(directory));
         }
 
@@ -227,13 +254,17 @@ impl World {
         if skips_shell && outcome.as_ref().is_err_and(|error| !is_shortage(error.errno)) {
             // What the shell says of it, and the code it exits with, are what was asked for.
             let (mark, directory) = (program.mark, program.group.take());
+            let bounds = mem::take(&mut program.bounds);
             program =
                 self.program(&shell_line(options, command), options, &env, program.changes)?;
-            (program.mark, program.group) = (mark, directory);
+            (program.mark, program.group, program.bounds) = (mark, directory, bounds);
+            program.must_enter = has_own;
             (ends, pipes) = streams()?;
             outcome = spawn::spawn(&program, ends, progress);
         }
-        if let (Some(groups), errno @ 1..) = (&self.groups, program.refused.load(Relaxed)) {
+        if let (Some(groups), errno @ 1.., false) =
+            (&self.groups, program.refused.load(Relaxed), has_own)
+        {
             groups.give_up(errno);
             group = None;
         }
@@ -244,11 +275,13 @@ impl World {
         if let Some(group) = &mut group {
             group.is_used();
         }
-        self.restore_file_limit(pid);
+        if limits.is_none_or(|limits| limits.open_files.is_none()) {
+            self.restore_file_limit(pid);
+        }
         if let Some(pipes) = &mut pipes {
             pipes.secrets = env.secrets.clone();
         }
-        Ok(Child { pid, group, pipes })
+        Ok(Child { pid, group, confined, pipes })
     }
 
     /// What its processes are marked with.
@@ -374,7 +407,9 @@ impl World {
                     changes,
                     session,
                     mark: None,
+                    bounds: Bounds::default(),
                     group: None,
+                    must_enter: false,
                     refused: AtomicI32::new(0),
                 })
             }

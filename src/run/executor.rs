@@ -32,6 +32,7 @@ use crate::core::instant::{Mono, Now};
 use crate::core::job::Job;
 use crate::core::sort;
 use crate::run::child::cgroup::Group;
+use crate::run::child::limit::Confined;
 use crate::run::child::progress::Progress;
 use crate::run::child::{Failure, Pipes, World};
 use crate::sys::clock;
@@ -91,6 +92,8 @@ pub enum Report {
         handle: Option<OwnedFd>,
         /// Its control group, if it has one of its own.
         group: Option<Group>,
+        /// What holds it to its limits.
+        confined: Confined,
         /// Where its output can be read, unless nobody wants it.
         pipes: Option<Pipes>,
     },

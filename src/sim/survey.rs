@@ -237,7 +237,7 @@ impl Survey {
         match record.outcome {
             Outcome::Succeeded => facts.succeeded += 1,
             Outcome::Failed(_) => facts.failed += 1,
-            Outcome::Killed(_) => facts.killed += 1,
+            Outcome::Killed(_) | Outcome::OverLimit(..) => facts.killed += 1,
             Outcome::TimedOut => facts.timed_out += 1,
             Outcome::NotStarted(_) | Outcome::Lost(_) => facts.not_started += 1,
             Outcome::Skipped(_) => facts.skipped += record.count,

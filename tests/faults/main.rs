@@ -8,6 +8,7 @@
     reason = "a test may stop, and is its own documentation"
 )]
 
+mod bounds;
 mod clock;
 #[path = "../common/mod.rs"]
 mod common;

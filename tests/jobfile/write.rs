@@ -25,6 +25,7 @@ use schedrs::job::{
 use schedrs::job::{Joined, OnLost, RunOn};
 use schedrs::jobfile::load_text;
 use schedrs::jobfile::write::{self, Secrets};
+use schedrs::limits::Limits;
 use schedrs::trigger::calendar_interval::{CalendarStep, DayOfMonth};
 use schedrs::trigger::combined::How;
 use schedrs::trigger::cron::Schedule;
@@ -402,6 +403,7 @@ fn options() -> impl Strategy<Value = Options> {
             group,
             umask,
             nice,
+            limits: limits(nice),
             stdin,
             keep_output,
             jitter,
@@ -434,6 +436,24 @@ fn options() -> impl Strategy<Value = Options> {
             hook_timeout,
         }
     })
+}
+
+/// One or more of each kind, by a number.
+fn limits(number: Option<i32>) -> Option<Arc<Limits>> {
+    let number = u64::from(number?.unsigned_abs());
+    let (is_odd, most) = (number % 2 == 1, number + 1);
+    Some(Arc::new(Limits {
+        open_files: is_odd.then_some(most),
+        core: Some(number),
+        file_size: is_odd.then_some(most << 30),
+        processes: (number % 3 == 0).then_some(most),
+        cpu_time: is_odd.then(|| Duration::from_secs(most)),
+        memory: Some(most * 1_000_000_000),
+        swap: is_odd.then_some(number << 20),
+        cpu: Some(most as u32 * 250),
+        tasks: is_odd.then_some(most),
+        required: number % 3 > 0,
+    }))
 }
 
 fn job() -> impl Strategy<Value = Job> {

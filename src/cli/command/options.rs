@@ -251,6 +251,9 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::Group => (Text, "GROUP", "Run as this group"),
         Key::Umask => (Text, "MASK", "The umask, in octal"),
         Key::Nice => (Integer, "N", "The niceness"),
+        Key::Limits => {
+            (Variables, "NAME=VALUE", "What its processes may use at most, such as memory=2GB")
+        }
         Key::Stdin => (Text, "TEXT", "Text for standard input"),
         Key::Output => (Text, "WHERE", "Where output goes: pass, file, discard"),
         Key::KeepOutput => (Text, "SIZE", "How much of each attempt's output to keep"),
@@ -262,6 +265,14 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::OnMissed => (Text, "COMMAND", "Run this when due times were missed"),
         Key::OnSkipped => (Text, "COMMAND", "Run this when due times were skipped"),
         Key::HookTimeout => (Text, "DURATION", "How long each of these commands may take"),
+    }
+}
+
+/// A number or a boolean, if it is one, and else a text.
+fn plain(text: &str) -> Value {
+    match serde_json::from_str(text) {
+        Ok(value @ (Value::Number(_) | Value::Bool(_))) => value,
+        _ => text.into(),
     }
 }
 
@@ -290,7 +301,11 @@ fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
             for text in texts {
                 match text.split_once('=') {
                     Some((name, value)) if !name.is_empty() => {
-                        variables.insert(name.to_owned(), value.into());
+                        let value = match key {
+                            Key::Limits => plain(value),
+                            _ => value.into(),
+                        };
+                        variables.insert(name.to_owned(), value);
                     }
                     _ => bail!("--{} {text}: expected NAME=VALUE", flag()),
                 }

@@ -182,7 +182,9 @@ fn code(run: &RunObject) -> u8 {
     match run.outcome() {
         Some(Outcome::Succeeded) => 0,
         Some(Outcome::Failed(code)) => u8::try_from(code).unwrap_or(1),
-        Some(Outcome::Killed(signal)) => u8::try_from(128 + signal).unwrap_or(1),
+        Some(Outcome::Killed(signal) | Outcome::OverLimit(signal, _)) => {
+            u8::try_from(128 + signal).unwrap_or(1)
+        }
         Some(Outcome::TimedOut) => 124,
         Some(Outcome::NotStarted(reason)) if is_no_program(&reason) => 127,
         Some(Outcome::NotStarted(_)) => 126,

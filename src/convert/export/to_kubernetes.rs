@@ -318,6 +318,7 @@ fn unsaid(job: &Job, exported: &mut Exported) {
         ("max_wait", options.max_wait.is_some()),
         ("expect", options.expect.is_some()),
         ("warn_after", options.warn_after.is_some()),
+        ("limits", options.limits.is_some()),
         ("pause_after", options.pause_after.is_some()),
         ("executor", job.executor != 0),
         ("coalesce", options.coalesce != Coalesce::Latest),

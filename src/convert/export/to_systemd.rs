@@ -135,6 +135,18 @@ fn service(job: &Job, name: &str, out: &mut String, exported: &mut Exported) {
     }
     set("EnvironmentFile", env_file);
     set("Nice", options.nice.map(|nice| nice.to_string()));
+    if let Some(limits) = &options.limits {
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        set("LimitNOFILE", number(limits.open_files));
+        set("LimitCORE", number(limits.core));
+        set("LimitFSIZE", number(limits.file_size));
+        set("LimitNPROC", number(limits.processes));
+        set("LimitCPU", limits.cpu_time.map(|span| whole_secs(span).to_string()));
+        set("MemoryMax", number(limits.memory));
+        set("MemorySwapMax", number(limits.swap));
+        set("CPUQuota", limits.cpu.map(|cpu| format!("{}%", f64::from(cpu) / 10.0)));
+        set("TasksMax", number(limits.tasks));
+    }
     set("UMask", options.umask.map(|umask| format!("{umask:04o}")));
     set("TimeoutStartSec", options.timeout.map(|span| whole_secs(span).to_string()));
     set("TimeoutStopSec", Some(whole_secs(options.kill_after).to_string()));
@@ -416,6 +428,19 @@ mod tests {
              AccuracySec=1s\nRandomizedDelaySec=300\nPersistent=true\n\n\
              [Install]\nWantedBy=timers.target\n\n"
         );
+        assert!(exported.problems.is_empty(), "{:?}", exported.problems);
+    }
+
+    #[test]
+    fn limits_are_those_of_a_service() {
+        let exported = systemd(&set_of(
+            "[jobs.a]\ncommand = 'a'\ncron = '@daily'\nlimits = { open_files = 99, core = 0, \
+             file_size = '1MiB', processes = 7, cpu_time = '1h', memory = '2GB', swap = 0, cpu = 1.5, \
+             tasks = 20 }\n",
+        ));
+        let lines = "LimitNOFILE=99\nLimitCORE=0\nLimitFSIZE=1048576\nLimitNPROC=7\nLimitCPU=3600\n\
+                     MemoryMax=2000000000\nMemorySwapMax=0\nCPUQuota=150%\nTasksMax=20\n";
+        assert!(exported.text.contains(lines), "{}", exported.text);
         assert!(exported.problems.is_empty(), "{:?}", exported.problems);
     }
 

@@ -152,7 +152,7 @@ fn fate(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Succeeded => 0,
         Outcome::Failed(_) => 1,
-        Outcome::Killed(_) => 2,
+        Outcome::Killed(_) | Outcome::OverLimit(..) => 2,
         Outcome::TimedOut => 3,
         Outcome::NotStarted(_) => 4,
         Outcome::Lost(_) => 5,

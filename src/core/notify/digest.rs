@@ -74,6 +74,7 @@ impl Tally {
             Outcome::Coalesced => {}
             Outcome::Failed(_)
             | Outcome::Killed(_)
+            | Outcome::OverLimit(..)
             | Outcome::TimedOut
             | Outcome::NotStarted(_)
             | Outcome::Lost(_) => self.failed += 1,

@@ -288,6 +288,7 @@ impl Notifier {
             Outcome::Coalesced => return Vec::new(),
             Outcome::Failed(_)
             | Outcome::Killed(_)
+            | Outcome::OverLimit(..)
             | Outcome::TimedOut
             | Outcome::NotStarted(_)
             | Outcome::Lost(_) => JobEvent::Failed,

@@ -23,6 +23,7 @@ use slab::Slab;
 use crate::core::event::{Active, Exit, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Command, Job, OnLost, Options};
+use crate::core::limits::Limits;
 use crate::core::outcome::{Doing, Outcome};
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::usage::Usage;
@@ -336,7 +337,21 @@ impl Run {
                 Ok(byte) if success.contains(&byte) => Outcome::Succeeded,
                 _ => Outcome::Failed(code),
             },
-            Exit::Signal(signal) => Outcome::Killed(signal),
+            Exit::Signal(signal) => {
+                let limits = self.job.options.limits.as_deref();
+                match limits.and_then(|limits| limits.broken_by(signal)) {
+                    Some(reason) => Outcome::OverLimit(signal, reason),
+                    None => Outcome::Killed(signal),
+                }
+            }
+            Exit::OverMemory(peak) => {
+                let limits = self.job.options.limits.as_deref();
+                let reason = limits.map_or_else(
+                    || Limits::default().over_memory(peak),
+                    |limits| limits.over_memory(peak),
+                );
+                Outcome::OverLimit(9, reason)
+            }
             Exit::Unknown => Outcome::Lost(
                 "it outlived the scheduler that started it; how it ended is unknown".to_owned(),
             ),

@@ -25,6 +25,7 @@ pub(super) fn verdict(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verd
             Outcome::Succeeded
             | Outcome::Failed(_)
             | Outcome::Killed(_)
+            | Outcome::OverLimit(..)
             | Outcome::TimedOut
             | Outcome::NotStarted(_) => ran(case, record, outcome),
             Outcome::Skipped(reason) => skipped(case, record, due, reason),

@@ -3,7 +3,7 @@
 //! Below its own control group (version 2) the scheduler makes a directory, and in that one for
 //! each run. A process is made in it (`CLONE_INTO_CGROUP`), all that it starts is in it, and one write
 //! to `cgroup.kill` ends them all, whatever they have done to themselves and whoever they run as.
-//! Limits of a job's memory and processor will be set in the same place.
+//! Runs with limits have groups of their own kind (`limit`).
 //!
 //! It needs a kernel of 5.14 or later and the right to make directories there: root's, or that of a
 //! group that was delegated (`Delegate=yes` in a systemd unit). Without that, and where `/sys` is
@@ -49,8 +49,8 @@ const DEPTH: u32 = 8;
 pub struct Groups(Arc<Home>);
 
 #[derive(Debug)]
-struct Home {
-    path: PathBuf,
+pub(super) struct Home {
+    pub(super) path: PathBuf,
     /// Its lock is held for as long as the scheduler lives.
     _lock: File,
     pool: Mutex<Pool>,
@@ -71,6 +71,8 @@ pub struct Group {
     home: Option<Arc<Home>>,
     /// There is nothing in it, and nothing about it was changed.
     is_clean: bool,
+    /// It is not for another run, whose limits would be others.
+    has_limits: bool,
     /// What was in it was killed, and so would be what is made in it.
     was_killed: AtomicBool,
 }
@@ -85,11 +87,10 @@ impl Groups {
         let cannot = |what: &str, error: &dyn fmt::Display| format!("{what}: {error}");
         access(own.join("cgroup.procs"), Access::WRITE_OK)
             .map_err(|error| cannot(&format!("{} is not ours", own.display()), &error))?;
-        let (path, lock) = make_home(&own).map_err(|error| {
+        let home = Home::new(&own).map_err(|error| {
             cannot(&format!("no group can be made in {}", own.display()), &error)
         })?;
-        let (pool, failed) = (Mutex::default(), AtomicBool::new(false));
-        let home = Arc::new(Home { path, _lock: lock, pool, failed });
+        let home = Arc::new(home);
         // From here on it is removed when it is not needed any more.
         if !home.path.join("cgroup.kill").exists() {
             return Err("the kernel is older than 5.14".to_owned());
@@ -154,6 +155,19 @@ impl Groups {
 }
 
 impl Home {
+    fn new(own: &Path) -> io::Result<Home> {
+        let (path, lock) = make_home(own)?;
+        let (pool, failed) = (Mutex::default(), AtomicBool::new(false));
+        Ok(Home { path, _lock: lock, pool, failed })
+    }
+
+    /// A directory for groups in this one, in which those of dead schedulers are removed.
+    pub(super) fn below(own: &Path) -> io::Result<Home> {
+        let home = Home::new(own)?;
+        remove_dead(own, &home.path);
+        Ok(home)
+    }
+
     fn pool(&self) -> MutexGuard<'_, Pool> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -184,7 +198,8 @@ impl Home {
         }
     }
 
-    fn make(&self) -> io::Result<PathBuf> {
+    /// Makes a group.
+    pub(super) fn make(&self) -> io::Result<PathBuf> {
         let number = {
             let mut pool = self.pool();
             pool.made += 1;
@@ -205,7 +220,14 @@ impl Drop for Home {
 impl Group {
     fn new(path: PathBuf, home: Option<Arc<Home>>) -> Group {
         let is_clean = home.is_some();
-        Group { path, home, is_clean, was_killed: AtomicBool::new(false) }
+        Group { path, home, is_clean, has_limits: false, was_killed: AtomicBool::new(false) }
+    }
+
+    /// One that has limits, and is therefore not for another run.
+    pub(super) fn of_limits(path: PathBuf, home: Arc<Home>) -> Group {
+        let mut group = Group::new(path, Some(home));
+        (group.is_clean, group.has_limits) = (false, true);
+        group
     }
 
     /// That of a process of an earlier scheduler, if it is in one.
@@ -273,7 +295,7 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         match &self.home {
-            Some(home) if self.is_clean && !*self.was_killed.get_mut() => {
+            Some(home) if self.is_clean && !self.has_limits && !*self.was_killed.get_mut() => {
                 let mut pool = home.pool();
                 if pool.free.len() < MOST_FREE {
                     pool.free.push(std::mem::take(&mut self.path));
@@ -299,7 +321,7 @@ impl fmt::Debug for Group {
 }
 
 /// The directory of a group, for the kernel to make a process in it.
-fn for_kernel(path: &Path) -> io::Result<File> {
+pub(super) fn for_kernel(path: &Path) -> io::Result<File> {
     let flags = libc::O_PATH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
@@ -328,7 +350,7 @@ fn mounted() -> Result<(PathBuf, PathBuf), String> {
 }
 
 /// The directory of this process's own group.
-fn own_group() -> Result<PathBuf, String> {
+pub(super) fn own_group() -> Result<PathBuf, String> {
     let (mount, root) = mounted()?;
     let cgroup = fs::read_to_string("/proc/self/cgroup")
         .map_err(|error| format!("/proc/self/cgroup: {error}"))?;
@@ -337,6 +359,31 @@ fn own_group() -> Result<PathBuf, String> {
         Ok(below) if !path.contains("/..") => Ok(mount.join(below)),
         _ => Err(format!("its own cgroup {path} is not below {}", mount.display())),
     }
+}
+
+/// The directory of this process's own group in the hierarchy that a controller has in version 1; `None`:
+/// it has none.
+pub(super) fn own_old_group(controller: &str) -> io::Result<Option<PathBuf>> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    let groups = fs::read_to_string("/proc/self/cgroup")?;
+    Ok(old_group(&mounts, &groups, controller))
+}
+
+fn old_group(mounts: &str, groups: &str, controller: &str) -> Option<PathBuf> {
+    let names = |list: &str| list.split(',').any(|name| name == controller);
+    let (root, place) = mounts.lines().find_map(|line| {
+        let (mount, kind) = line.split_once(" - ")?;
+        let (mut mount, mut kind) = (mount.split(' '), kind.split(' '));
+        let (root, place) = (mount.nth(3)?, mount.next()?);
+        (kind.next() == Some("cgroup") && names(kind.nth(1)?)).then_some((root, place))
+    })?;
+    let path = groups.lines().find_map(|line| {
+        let (list, path) = line.split_once(':')?.1.split_once(':')?;
+        names(list).then_some(path)
+    })?;
+    // In a container the mount may begin above what is said of the process.
+    let below = Path::new(path).strip_prefix(root).unwrap_or(Path::new(""));
+    Some(Path::new(place).join(below))
 }
 
 /// Makes a directory that no other scheduler has, and locks it.
@@ -373,7 +420,7 @@ fn open_directory(path: &Path) -> io::Result<File> {
 }
 
 /// Removes what schedulers have left that are gone, as far as nothing runs in it.
-fn remove_dead(own: &Path, except: &Path) {
+pub(super) fn remove_dead(own: &Path, except: &Path) {
     for entry in fs::read_dir(own).into_iter().flatten().flatten() {
         let path = entry.path();
         if path == except || !entry.file_name().to_string_lossy().starts_with(PREFIX) {
@@ -387,6 +434,10 @@ fn remove_dead(own: &Path, except: &Path) {
 }
 
 /// Removes a group and those below it, as far as nothing runs in them.
+pub(super) fn remove_with_all(path: &Path) {
+    remove(path, DEPTH);
+}
+
 fn remove(path: &Path, depth: u32) {
     if fs::remove_dir(path).is_ok() || depth == 0 {
         return;
@@ -440,6 +491,22 @@ mod tests {
         }
         // Its directory is not there, which hurts nobody.
         assert!(group.processes().is_err() && group.kill().is_err());
+    }
+
+    #[test]
+    fn the_group_of_a_controller_of_version_1() {
+        let mounts = "30 24 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
+                      31 24 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+                      32 24 0:28 /docker/x /sys/fs/cgroup/memory ro shared:9 - cgroup cgroup rw,memory\n";
+        let groups = "4:memory:/docker/x/a\n3:cpu,cpuacct:/user\n0::/\n";
+        for (controller, expected) in [
+            ("cpu", Some("/sys/fs/cgroup/cpu,cpuacct/user")),
+            ("memory", Some("/sys/fs/cgroup/memory/a")),
+            ("pids", None),
+        ] {
+            let found = old_group(mounts, groups, controller);
+            assert_eq!(found, expected.map(PathBuf::from), "{controller}");
+        }
     }
 
     #[test]

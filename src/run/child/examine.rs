@@ -19,6 +19,7 @@ use rustix::process::{
 };
 
 use super::environment::{DEFAULT_PATH, Environment};
+use super::limit::{self, Bounds};
 use super::progress::Progress;
 use super::search::{find_program, not_on_path, path_of, places_of, seen_from_here};
 use super::spawn::{self, Program, Step, Streams};
@@ -51,6 +52,19 @@ struct Answer {
     out: Vec<u8>,
 }
 
+/// Whether its limits can be applied by a scheduler that is started as this process was.
+fn limits(options: &Options) -> Option<Finding> {
+    const ABOUT: &str = "limits";
+    const HELP: &str = "for those of memory, cpu and tasks run schedrs as root, or as a service with \
+                        Delegate=yes; with `required = false` a run is started without";
+    let limits = options.limits.as_deref()?;
+    Some(match limit::check(limits) {
+        Ok(()) => Finding::ok(ABOUT, "can be applied"),
+        Err(why) if limits.required => Finding::problem(ABOUT, why, HELP),
+        Err(why) => Finding::warning(ABOUT, why, HELP),
+    })
+}
+
 impl World {
     /// What would bite when this attempt is started here. `due` is its due time in words.
     pub(crate) fn examine(&self, start: &Start, due: &str) -> Vec<Finding> {
@@ -78,6 +92,7 @@ impl World {
             }
         };
         let mut found = files(options);
+        found.extend(limits(options));
         if let Err(finding) = self.enter(&start.job, &env) {
             found.push(finding);
             return found;
@@ -111,6 +126,7 @@ impl World {
         }
         let reason = explain(error, &program, options).reason;
         Err(match error.step {
+            Step::Limit => Finding::problem("limits", reason, "see `limits` of the job"),
             Step::Nice => Finding::problem("nice", reason, "only root may lower it"),
             Step::Keyring => Finding::problem("user", reason, "try again"),
             Step::Groups | Step::Group | Step::User | Step::Regain => Finding::problem(
@@ -374,7 +390,9 @@ impl World {
             changes: changes(options).ok()?.0,
             session: true,
             mark: None,
+            bounds: Bounds::default(),
             group: None,
+            must_enter: false,
             refused: std::sync::atomic::AtomicI32::new(0),
         };
         let answer = ask(&program).ok()?;

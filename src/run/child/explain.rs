@@ -22,6 +22,7 @@ pub(super) fn explain(error: SpawnError, program: &Program<'_>, options: &Option
     let user = options.user.as_deref().unwrap_or_default();
     let not_root = if errno == libc::EPERM { ": the scheduler is not root" } else { "" };
     let reason = match step {
+        Step::Limit => format!("its limits cannot be applied: {}", describe(&os_error(errno))),
         Step::Nice => format!("nice cannot be set{}: {}", not_root, describe(&os_error(errno))),
         Step::Keyring => {
             // Too many of them: those of runs that end are given back.

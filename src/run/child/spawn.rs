@@ -28,6 +28,7 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Resource, Rlimit, WaitOptions, setrlimit, waitpid};
 
 use super::identity::Identity;
+use super::limit::{self, Bounds};
 use super::progress::{Progress, Shared, Stage};
 use super::vfork::{self, Orders};
 
@@ -51,8 +52,12 @@ pub(super) struct Program<'a> {
     pub(super) session: bool,
     /// What marks it and all that comes from it: see [`mark`](super::mark).
     pub(super) mark: Option<Rlimit>,
+    /// What it may use at most, and the groups of version 1 that it enters: see [`limit`](super::limit).
+    pub(super) bounds: Bounds,
     /// The directory of the control group to make it in: see [`cgroup`](super::cgroup).
     pub(super) group: Option<OwnedFd>,
+    /// It is not made outside of it.
+    pub(super) must_enter: bool,
     /// Why that takes no process; 0 while it does.
     pub(super) refused: AtomicI32,
 }
@@ -86,6 +91,7 @@ pub(super) enum Step {
     /// Making the process, entering its directory or executing the program: the first way does
     /// not say which of them it was.
     Spawn,
+    Limit,
     Nice,
     Keyring,
     Groups,
@@ -98,8 +104,9 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Step; 9] = [
+    const ALL: [Step; 10] = [
         Step::Spawn,
+        Step::Limit,
         Step::Nice,
         Step::Keyring,
         Step::Groups,
@@ -124,8 +131,7 @@ pub(super) fn spawn(
     let argv = pointers(program.argv.iter().map(CString::as_c_str));
     let env = pointers(program.env.iter().copied());
     match &program.changes {
-        None => vfork(program, &argv, &env, &streams, progress.shared())
-            .map_err(|errno| SpawnError { step: Step::Spawn, errno }),
+        None => vfork(program, &argv, &env, &streams, progress.shared()),
         Some(changes) => {
             let place = if program.session { Place::OwnSession } else { Place::OwnGroup };
             fork(program, changes, argv, env, streams, place, progress.shared())
@@ -160,18 +166,23 @@ fn vfork(
     env: &[*const c_char],
     streams: &Streams,
     progress: &Shared,
-) -> Result<u32, i32> {
+) -> Result<u32, SpawnError> {
+    let enter = program.bounds.entries();
     let orders = Orders {
         progress,
         streams: [&streams.stdin, &streams.stdout, &streams.stderr].map(AsRawFd::as_raw_fd),
         session: program.session,
         mark: program.mark,
+        rlimits: &program.bounds.rlimits,
+        enter: &enter,
+        must_enter: program.must_enter,
         cwd: program.cwd.as_deref().map(CStr::as_ptr),
         file: program.file.as_ptr(),
         argv: argv.as_ptr(),
         env: env.as_ptr(),
         resets: &[],
         errno: 0,
+        step: Step::Spawn,
     };
     // SAFETY: the pointers are to strings that `program` owns or borrows, and both arrays end with
     // a null pointer.
@@ -193,6 +204,8 @@ struct Prepared {
     nice: Option<i32>,
     place: Place,
     mark: Option<Rlimit>,
+    rlimits: Vec<(Resource, Rlimit)>,
+    enter: Vec<c_int>,
     /// Where to tell how far the child has come; null where nobody wants to know.
     progress: *const Shared,
 }
@@ -226,6 +239,9 @@ fn fork(
     let prepared = Prepared { progress, ..Prepared::new(program, changes, argv, env, place) };
     if let Some(group) = &program.group {
         match fork_into(group, &prepared, &streams) {
+            Err(ForkError::Refused(errno)) if program.must_enter => {
+                return Err(SpawnError { step: Step::Limit, errno });
+            }
             Err(ForkError::Refused(errno)) => program.refused.store(errno, Relaxed),
             Err(ForkError::Spawn(error)) => return Err(error),
             Ok(pid) => return Ok(pid),
@@ -327,6 +343,8 @@ impl Prepared {
             nice: changes.nice,
             place,
             mark: program.mark,
+            rlimits: program.bounds.rlimits.clone(),
+            enter: program.bounds.entries(),
             progress: ptr::null(),
         }
     }
@@ -386,6 +404,9 @@ impl Prepared {
             if let Some(mark) = self.mark {
                 // There are other ways to tell whose it is.
                 let _ = setrlimit(Resource::Locks, mark);
+            }
+            if !limit::apply(&self.rlimits, &self.enter) {
+                return Err(Step::Limit);
             }
             if let Some(umask) = self.umask {
                 libc::umask(umask as libc::mode_t);

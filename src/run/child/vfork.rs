@@ -20,8 +20,9 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use super::is_shortage;
 use super::progress::{Shared, Stage};
+use super::spawn::{SpawnError, Step};
+use super::{is_shortage, limit};
 
 /// A stack for what the child does before its program has one. What it needs is a tenth of that.
 const STACK: usize = 32 * 1024;
@@ -37,6 +38,11 @@ pub(super) struct Orders<'a> {
     pub(super) streams: [c_int; 3],
     pub(super) session: bool,
     pub(super) mark: Option<Rlimit>,
+    /// What it may use at most, and the groups that it enters.
+    pub(super) rlimits: &'a [(Resource, Rlimit)],
+    pub(super) enter: &'a [c_int],
+    /// It is not made outside of its control group.
+    pub(super) must_enter: bool,
     pub(super) cwd: Option<*const c_char>,
     pub(super) file: *const c_char,
     pub(super) argv: *const *const c_char,
@@ -45,6 +51,8 @@ pub(super) struct Orders<'a> {
     pub(super) resets: &'static [c_int],
     /// What went wrong, written by the child; 0 while nothing has.
     pub(super) errno: c_int,
+    /// At which step, as far as it can be told.
+    pub(super) step: Step,
 }
 
 /// The kernel's `struct clone_args`, as far as it is needed here.
@@ -123,7 +131,7 @@ pub(super) unsafe fn spawn(
     mut orders: Orders<'_>,
     group: Option<&OwnedFd>,
     refused: impl FnOnce(i32),
-) -> Result<u32, i32> {
+) -> Result<u32, SpawnError> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
     // The id of the child is written before it runs: should it hang, this call does not return.
     let child = orders.progress.child.as_ptr();
@@ -143,7 +151,9 @@ pub(super) unsafe fn spawn(
         // has exited, so that the stack and the orders outlive it and nobody else touches them.
         unsafe { clone_onto(args, run, orders.cast()) }
     };
-    let is_refusal = |made: &Result<i32, i32>| made.is_err_and(|errno| !is_shortage(errno));
+    let must_enter = orders.must_enter && group.is_some();
+    let is_refusal =
+        |made: &Result<i32, i32>| made.is_err_and(|errno| !is_shortage(errno) && !must_enter);
     let mut made = attempt(&args, &raw mut orders);
     if let (Some(_), Err(errno), true) = (group, made, is_refusal(&made)) {
         refused(errno);
@@ -157,15 +167,18 @@ pub(super) unsafe fn spawn(
         made = plainly(&mut stack, &mut orders);
     }
     set_signal_mask(before);
-    let pid = made?;
-    // SAFETY: a read of a field that the child may have written; it is done with it.
-    let errno = unsafe { ptr::read_volatile(&raw const orders.errno) };
+    let step = |errno| if must_enter && !is_shortage(errno) { Step::Limit } else { Step::Spawn };
+    let pid = made.map_err(|errno| SpawnError { step: step(errno), errno })?;
+    // SAFETY: a read of fields that the child may have written; it is done with them.
+    let (errno, step) = unsafe {
+        (ptr::read_volatile(&raw const orders.errno), ptr::read_volatile(&raw const orders.step))
+    };
     if errno != 0 {
         // SAFETY: a child of this process that nobody else knows of.
         while unsafe { libc::waitpid(pid, ptr::null_mut(), 0) } == -1
             && std::io::Error::last_os_error().kind() == std::io::ErrorKind::Interrupted
         {}
-        return Err(errno);
+        return Err(SpawnError { step, errno });
     }
     Ok(pid as u32)
 }
@@ -294,7 +307,8 @@ extern "C" fn run(orders: *mut c_void) -> c_int {
     let orders: *mut Orders<'_> = orders.cast();
     // SAFETY: `spawn` gave it and waits.
     unsafe {
-        become_program(&*orders);
+        let step = become_program(&*orders);
+        ptr::write_volatile(&raw mut (*orders).step, step);
         ptr::write_volatile(&raw mut (*orders).errno, *libc::__errno_location());
         // From here on its number may come to stand for another process.
         (*orders).progress.child.store(0, SeqCst);
@@ -302,12 +316,12 @@ extern "C" fn run(orders: *mut c_void) -> c_int {
     }
 }
 
-/// Returns only when something failed, with `errno` set.
+/// Returns only when something failed, with `errno` set. Answers what that was.
 ///
 /// # Safety
 ///
 /// As for [`spawn`].
-unsafe fn become_program(orders: &Orders<'_>) {
+unsafe fn become_program(orders: &Orders<'_>) -> Step {
     // SAFETY: system calls on values and on what the orders point to.
     unsafe {
         // What is done at a signal is the child's own affair, unlike its memory.
@@ -315,31 +329,35 @@ unsafe fn become_program(orders: &Orders<'_>) {
             set_default(signal);
         }
         if (if orders.session { libc::setsid() } else { libc::setpgid(0, 0) }) == -1 {
-            return;
+            return Step::Spawn;
         }
         if let Some(mark) = orders.mark {
             // There are other ways to tell whose it is.
             let _ = setrlimit(Resource::Locks, mark);
         }
+        if !limit::apply(orders.rlimits, orders.enter) {
+            return Step::Limit;
+        }
         for (target, stream) in orders.streams.into_iter().enumerate() {
             if libc::dup2(stream, target as c_int) == -1 {
-                return;
+                return Step::Spawn;
             }
         }
         if let Some(cwd) = orders.cwd {
             orders.progress.at(Stage::Directory);
             if libc::chdir(cwd) == -1 {
-                return;
+                return Step::Spawn;
             }
         }
         orders.progress.at(Stage::Execute);
         if orders.progress.is_given_up() {
             *libc::__errno_location() = libc::ECANCELED;
-            return;
+            return Step::Spawn;
         }
         set_signal_mask(0);
         libc::execve(orders.file, orders.argv, orders.env);
     }
+    Step::Spawn
 }
 
 /// Not by the C library, which keeps two signals for itself and lets nobody block or reset them.

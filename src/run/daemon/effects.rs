@@ -44,6 +44,7 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::streak::Streak;
 use crate::run::child::cgroup::{Group, Groups};
+use crate::run::child::limit::{self, Confined, Limiter};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
@@ -97,6 +98,7 @@ pub(super) struct Effects {
     adopted: Adopted,
     marks: Option<Marks>,
     groups: Option<Groups>,
+    limiter: Limiter,
     /// What has decisions remembered, if anybody does.
     records: Option<Records>,
     runs: HashMap<RunId, Run>,
@@ -144,6 +146,8 @@ struct Run {
     asked: Vec<Process>,
     /// The control group that it is in.
     group: Option<Group>,
+    /// What holds it to its limits.
+    confined: Confined,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,7 +178,7 @@ impl Effects {
             Some(marks) if plan.embedded => Adopted::in_shared_process(marks)?,
             _ => Adopted::new(marks)?,
         };
-        let limit = getrlimit(Resource::Nofile);
+        let file_limit = getrlimit(Resource::Nofile);
         // What is made ahead for its jobs is open before they take effect.
         raise_file_limit(&plan.jobfile.set);
         let report = mailbox.clone();
@@ -186,7 +190,9 @@ impl Effects {
                 None
             }
         };
-        let world = Arc::new(World::new(limit, marks, groups.clone()));
+        limit::remove_left_over();
+        let limiter = Limiter::default();
+        let world = Arc::new(World::new(file_limit, marks, groups.clone(), limiter.clone()));
         let executor = Executor::new(Arc::clone(&world), move |outcome| {
             report.send(Message::Report(outcome));
         });
@@ -203,6 +209,7 @@ impl Effects {
             adopted,
             marks,
             groups,
+            limiter,
             records: None,
             messages: None,
             runs: HashMap::new(),
@@ -289,7 +296,19 @@ impl Effects {
         // Whatever it prints goes elsewhere.
         let (pipes, is_foreign, asked) = (None, true, Vec::new());
         let group = process.and_then(|process| Group::of(process.pid));
-        let run = Run { job, due, attempt, state, order, pipes, process, is_foreign, asked, group };
+        let run = Run {
+            job,
+            due,
+            attempt,
+            state,
+            order,
+            pipes,
+            process,
+            is_foreign,
+            asked,
+            group,
+            confined: Confined::default(),
+        };
         self.runs.insert(id, run);
     }
 
@@ -352,7 +371,19 @@ impl Effects {
         let (state, order) = (State::Starting, Order::None);
         let (pipes, process, is_foreign) = (None, None, false);
         let (due, attempt, asked, group) = (start.due, start.attempt, Vec::new(), None);
-        let run = Run { job, due, attempt, state, order, pipes, process, is_foreign, asked, group };
+        let run = Run {
+            job,
+            due,
+            attempt,
+            state,
+            order,
+            pipes,
+            process,
+            is_foreign,
+            asked,
+            group,
+            confined: Confined::default(),
+        };
         self.runs.insert(start.run, run);
         self.starts.add(clock::mono());
         match &mut self.records {
@@ -401,7 +432,7 @@ impl Effects {
             Report::CameBack { run, job, after, late, killed } => {
                 starts::came_back(run, &job, after, late, killed);
             }
-            Report::Started { run: id, pid, start, taken, at, handle, group, pipes } => {
+            Report::Started { run: id, pid, start, taken, at, handle, group, confined, pipes } => {
                 self.starts.remove(id);
                 events.push_back(Event::Started { run: id, pid, at, taken });
                 let Some(run) = self.runs.get_mut(&id) else { return };
@@ -411,7 +442,7 @@ impl Effects {
                 };
                 let watched = handle.filter(watch);
                 let has_handle = watched.is_some();
-                (run.pipes, run.group) = (pipes, group);
+                (run.pipes, run.group, run.confined) = (pipes, group, confined);
                 run.process = Some(Process { pid, start });
                 self.last_process = run.process;
                 run.state = State::Alive { pid, handle: watched };

@@ -20,7 +20,9 @@ fn told(record: &Record) -> (Level, String) {
     let level = match &record.outcome {
         Outcome::Succeeded | Outcome::Coalesced => Level::Info,
         Outcome::NotStarted(_) => Level::Error,
-        Outcome::Failed(_) | Outcome::Killed(_) | Outcome::TimedOut => Level::Warn,
+        Outcome::Failed(_) | Outcome::Killed(_) | Outcome::OverLimit(..) | Outcome::TimedOut => {
+            Level::Warn
+        }
         Outcome::Skipped(_) | Outcome::Missed(_) | Outcome::Lost(_) => Level::Warn,
     };
     let mut text = record.outcome.phrase(match (record.run, record.started) {

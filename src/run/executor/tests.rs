@@ -13,13 +13,14 @@ use crate::core::job::{Command, Job, Options};
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 use crate::run::child::World;
+use crate::run::child::limit::Limiter;
 
 /// A test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(60);
 
 fn executor(idle: Duration) -> (Executor, Receiver<Report>) {
     let (report, reports) = channel();
-    let world = World::new(getrlimit(Resource::Nofile), None, None);
+    let world = World::new(getrlimit(Resource::Nofile), None, None, Limiter::default());
     (Executor::with_idle(world.into(), move |done| report.send(done).unwrap(), idle), reports)
 }
 

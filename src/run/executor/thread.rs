@@ -134,8 +134,8 @@ impl Spawner {
         let handle = Pid::from_raw(child.pid as i32)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         let start = tree::start_of(child.pid).unwrap_or(0);
-        let Child { pid, group, pipes } = child;
-        Report::Started { run, pid, start, taken, at, handle, group, pipes }
+        let Child { pid, group, confined, pipes } = child;
+        Report::Started { run, pid, start, taken, at, handle, group, confined, pipes }
     }
 }
 

@@ -84,6 +84,7 @@ pub(super) fn start(
         told: &told,
         stdin: (!hook.stdin.is_empty()).then_some(&hook.stdin),
         is_heard: true,
+        has_limits: false,
         run: id,
     };
     let mut pauses = SHORTAGE.into_iter();
@@ -98,7 +99,7 @@ pub(super) fn start(
 
 impl Started {
     fn new(child: Child, id: RunId, marks: Option<Marks>, keep: usize) -> Started {
-        let Child { pid, group, pipes } = child;
+        let Child { pid, group, pipes, .. } = child;
         let (mut stdout, mut stderr) = (Stream::of(keep), Stream::of(keep));
         if let Some(pipes) = pipes {
             let mut masks = Masks::default();

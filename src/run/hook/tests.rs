@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::run::child::cgroup::Groups;
+use crate::run::child::limit::Limiter;
 use crate::run::child::mark::Marks;
 
 /// Longer than any test.
@@ -20,7 +21,8 @@ fn kinds() -> Vec<Hooks> {
     set_child_subreaper(Some(getpid())).unwrap();
     let of = |marks, groups| {
         let limit = getrlimit(Resource::Nofile);
-        Hooks::new(Arc::new(World::new(limit, marks, groups)), || false).unwrap()
+        Hooks::new(Arc::new(World::new(limit, marks, groups, Limiter::default())), || false)
+            .unwrap()
     };
     let marks = || Some(Marks::for_children(None));
     vec![of(marks(), Groups::new(4).ok()), of(marks(), None), of(None, None)]
@@ -258,7 +260,7 @@ fn runs_as_the_user_of_its_job_and_keeps_its_secrets() {
 /// Who is always behind with its jobs has hooks all the same.
 #[test]
 fn others_go_first_but_not_for_ever() {
-    let world = Arc::new(World::new(getrlimit(Resource::Nofile), None, None));
+    let world = Arc::new(World::new(getrlimit(Resource::Nofile), None, None, Limiter::default()));
     let hooks = Hooks::new(world, || true).unwrap();
     assert_eq!(run(&hooks, shell("exit 7")).result, HookResult::Exited(7));
 }

@@ -323,6 +323,45 @@ fn options_that_are_wrong() {
             "`\"022\"`",
         ),
         ("nice = 20", "8: error: 20 is out of range, expected an integer from -20 to 19", ""),
+        ("limits = 5", "10: error: expected a table such as { memory = ", ""),
+        (
+            "limits = { ram = '2GB' }",
+            "12: error: unknown key `ram`",
+            "expected `open_files`, `core`",
+        ),
+        (
+            "limits = { memorry = '2GB' }",
+            "12: error: unknown key `memorry`",
+            "did you mean `memory`?",
+        ),
+        (
+            "limits = { memory = '2XB' }",
+            "21: error: expected a number of bytes from 1MiB such as \"2GB\"",
+            "",
+        ),
+        ("limits = { memory = '1KiB' }", "21: error: expected a number of bytes from 1MiB", ""),
+        (
+            "limits = { core = true }",
+            "19: error: expected a number of bytes such as \"10MB\", found a boolean",
+            "",
+        ),
+        (
+            "limits = { open_files = 0 }",
+            "25: error: 0 is out of range, expected an integer from 1",
+            "",
+        ),
+        (
+            "limits = { cpu = '150%' }",
+            "18: error: expected a number of processors such as 1.5, found a string",
+            "write `1.5`",
+        ),
+        ("limits = { cpu = 0 }", "18: error: 0 is out of range, expected a number from 0.01", ""),
+        (
+            "limits = { cpu_time = '1500ms' }",
+            "23: error: processor time is limited in whole seconds",
+            "`timeout`",
+        ),
+        ("limits = { swap = 0 }", "10: error: `swap` needs `memory`", "write both"),
         (
             "env = { PORT = 8080 }",
             "16: error: expected a string, { file = \"...\" } or { append = \"...\" }, found an integer",

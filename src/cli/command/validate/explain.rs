@@ -12,6 +12,7 @@ use crate::core::size;
 use crate::core::sort;
 use crate::core::words;
 use crate::jobfile::keys::Key;
+use crate::jobfile::write;
 use crate::jobfile::{Loaded, Origins};
 use crate::problem::{Place, Sources, clean};
 
@@ -228,6 +229,9 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::Group => text(&options.group),
         Key::Umask => optional(options.umask.map(|mask| format!("{mask:03o}"))),
         Key::Nice => optional(options.nice.map(|nice| nice.to_string())),
+        Key::Limits => {
+            optional(options.limits.as_deref().map(|it| write::toml(&write::limits(it))))
+        }
         Key::Stdin => text(&options.stdin),
         Key::Output => match options.output {
             Output::Pass => "pass",

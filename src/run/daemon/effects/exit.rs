@@ -81,6 +81,7 @@ impl Effects {
             self.executor.child_ended();
             self.by_pid.remove(&pid);
         }
+        let exit = self.over_memory(id, exit);
         // It may have been swift enough to end before the scheduler has heard that it started.
         self.attach(id);
         self.runs.remove(&id);
@@ -89,9 +90,22 @@ impl Effects {
         self.last_attempt = match exit {
             Exit::Code(code) => u8::try_from(code).unwrap_or(1),
             Exit::Signal(signal) => 128 | u8::try_from(signal).unwrap_or(0),
+            Exit::OverMemory(_) => 128 | 9,
             Exit::Unknown => 1,
         };
         events.push_back(Event::Ended { run: id, exit, usage });
+    }
+
+    /// An end that the kernel may have brought about because a run went over its limit of memory: a
+    /// signal, or what a shell makes of one of its children that had it.
+    fn over_memory(&self, id: RunId, exit: Exit) -> Exit {
+        const KILL: i32 = 9;
+        let may_be = matches!(exit, Exit::Signal(KILL)) || exit == Exit::Code(128 | KILL);
+        let run = self.runs.get(&id).filter(|run| may_be && run.order != Order::Kill);
+        match run.and_then(|run| run.confined.over_memory()) {
+            Some(peak) => Exit::OverMemory(peak),
+            None => exit,
+        }
     }
 
     /// The memory of a process begins with what the scheduler had when it made it: the kernel takes the

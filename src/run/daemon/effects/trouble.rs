@@ -223,6 +223,7 @@ impl Effects {
 
     /// The scheduler ends: who goes on without it?
     pub(in crate::run::daemon) fn say_who_is_left(&mut self) {
+        self.limiter.close();
         if let Some(groups) = &self.groups {
             groups.close();
         }
