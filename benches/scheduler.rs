@@ -42,6 +42,7 @@ fn jobs(count: usize, trigger: impl Fn(usize) -> Trigger) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            calendars: [].into(),
             heartbeat: None,
             web: Default::default(),
         },

@@ -4,6 +4,7 @@
 //! Nothing here knows anything outside. The one exception to "no I/O" is `zone`, which reads the
 //! machine's time zone data when a zone is first asked for.
 
+pub(crate) mod calendar;
 pub mod civil;
 pub(crate) mod command;
 pub mod event;

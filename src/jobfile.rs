@@ -16,6 +16,7 @@
 mod blame;
 mod build;
 mod builder;
+mod calendars;
 mod chunk;
 mod combined;
 mod command;

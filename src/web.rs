@@ -26,5 +26,5 @@ pub(crate) use serve::{Bound, serve};
 pub(crate) use server::Server;
 pub(crate) use source::{
     Act, Dues, Frame, Heard, JobPage, Messages, OptionRow, Overview, Row, RunPage, Source,
-    TimePage, Trouble, Verb, Why,
+    TimePage, Trouble, Upcoming, Verb, Why,
 };

@@ -1,5 +1,6 @@
 //! Tables for people: columns as wide as their content, fitted to the terminal they go to.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -17,6 +18,8 @@ type Colour = fn(&str) -> &'static str;
 pub(crate) struct Table {
     heading: Vec<&'static str>,
     rows: Vec<Vec<String>>,
+    /// The rows whose times do not hold.
+    struck: HashSet<usize>,
     /// The column that gives way first where the terminal is too narrow.
     elastic: usize,
     /// The columns that hold numbers, one below the other's last digit.
@@ -39,6 +42,7 @@ impl Table {
         Table {
             heading,
             rows: Vec::new(),
+            struck: HashSet::new(),
             elastic,
             numbers: 0..0,
             times: &[],
@@ -74,14 +78,20 @@ impl Table {
         self.rows.push(row.into_iter().map(|text| clean(&text).into_owned()).collect());
     }
 
+    /// The same for a row whose times are struck through, where the terminal can do that.
+    pub(crate) fn struck_row(&mut self, row: Vec<String>) {
+        self.struck.insert(self.rows.len());
+        self.row(row);
+    }
+
     /// Writes it, whole where `width` is `None` and within so many columns otherwise.
     pub(crate) fn write(&self, out: &mut dyn Write, width: Option<usize>) -> io::Result<()> {
         let layout = self.layout(width);
         let (bold, reset) = (anstyle::Style::new().bold(), anstyle::Reset);
         let heading: Vec<String> = self.heading.iter().map(|text| (*text).to_owned()).collect();
-        writeln!(out, "{bold}{}{reset}", self.line(&heading, &layout))?;
-        for row in &self.rows {
-            writeln!(out, "{}", self.line(row, &layout))?;
+        writeln!(out, "{bold}{}{reset}", self.line(&heading, &layout, false))?;
+        for (place, row) in self.rows.iter().enumerate() {
+            writeln!(out, "{}", self.line(row, &layout, self.struck.contains(&place)))?;
         }
         Ok(())
     }
@@ -141,7 +151,7 @@ impl Table {
         texts.max().unwrap_or(0).max(self.heading[column].width())
     }
 
-    fn line(&self, row: &[String], layout: &Layout) -> String {
+    fn line(&self, row: &[String], layout: &Layout, struck: bool) -> String {
         let mut line = String::new();
         for (column, text) in row.iter().enumerate().filter(|(column, _)| layout.shown[*column]) {
             if !line.is_empty() {
@@ -156,6 +166,9 @@ impl Table {
                 && !colour(&text).is_empty()
             {
                 text = format!("\x1b[{}m{text}\x1b[0m", colour(&text));
+            }
+            if struck && self.times.contains(&column) {
+                text = format!("\x1b[9m{text}\x1b[0m");
             }
             if self.numbers.contains(&column) {
                 line.extend(padding);

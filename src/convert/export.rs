@@ -57,6 +57,8 @@ impl Exported {
 fn unknown_there(options: &Options) -> Vec<&'static str> {
     let default = Options::default();
     let is_set = [
+        ("except", !options.excluded.except.is_empty()),
+        ("only", !options.excluded.only.is_empty()),
         ("max_wait", options.max_wait.is_some()),
         ("expect", options.expect.is_some()),
         ("warn_after", options.warn_after.is_some()),

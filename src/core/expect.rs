@@ -28,8 +28,12 @@ pub(crate) fn overdue_since(
 /// remembered, or by itself, which shows in what was skipped for it.
 pub(crate) fn last_resumed(changes: &[Change], records: &[RunRecord]) -> Option<Instant> {
     let resumed = changes.iter().filter(|change| change.what == ChangeKind::Resumed);
-    let paused = Some(Outcome::Skipped(SkipReason::Paused));
-    let skipped = records.iter().filter(|record| record.outcome == paused);
+    // Nor does anybody expect anything while all is excluded.
+    let is_so = |record: &&RunRecord| {
+        let paused = matches!(record.outcome, Some(Outcome::Skipped(SkipReason::Paused)));
+        paused || matches!(record.outcome, Some(Outcome::Skipped(SkipReason::Excluded(_))))
+    };
+    let skipped = records.iter().filter(is_so);
     resumed.map(|change| change.at).chain(skipped.map(|record| record.at)).max()
 }
 

@@ -9,6 +9,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::core::calendar::{Calendar, Exclusion};
 pub use crate::core::command::Command;
 use crate::core::instant::Instant;
 use crate::core::limits::Limits;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub elsewhere: Arc<[Elsewhere]>,
     /// The ways to tell people, `[notify.NAME]`, by name.
     pub routes: Arc<[Route]>,
+    /// The calendars that jobs and routes may name, `[calendars.NAME]`, by name.
+    pub calendars: Arc<[Arc<Calendar>]>,
     /// `[scheduler] ping`: who outside watches over the scheduler, and how often it is told that all is
     /// well.
     pub heartbeat: Option<(Arc<Monitor>, Duration)>,
@@ -153,12 +156,28 @@ pub struct Job {
 }
 
 impl Job {
+    /// What excludes a due time of it, if anything does: the name of a calendar or a window, as it is
+    /// written in `except` or `only`.
+    pub fn excluded(&self, due: Instant) -> Option<String> {
+        self.options.excluded.of(due, &self.zone)
+    }
+
+    /// The first due time after `after` that is not excluded, of its trigger, which was anchored. Where
+    /// hardly any is not, it may not be found.
+    pub(crate) fn next_kept(&self, trigger: &Trigger, after: Instant) -> Option<Instant> {
+        self.options.excluded.next_after(trigger, &self.zone, after, MOST_LOOKED_AT)
+    }
+
     /// How much later than `due` it fires: its spread and its jitter.
     pub fn delay(&self, due: Instant) -> Duration {
         let options = &*self.options;
         options.spread.of(&self.id).saturating_add(jitter(&self.id, due, options.jitter))
     }
 }
+
+/// So many due times and windows are looked at to find a due time that is not excluded: a millisecond, as
+/// the scheduler may be asked for this of thousands of jobs.
+const MOST_LOOKED_AT: usize = 2000;
 
 /// The options of a job beside its name, command, trigger, zone and executor. The defaults are those
 /// of doc/jobfile.md.
@@ -193,6 +212,8 @@ pub struct Options {
     pub limits: Option<Arc<Limits>>,
     /// Text given on standard input; `None`: `/dev/null`.
     pub stdin: Option<Box<str>>,
+    /// When it is not due, whatever its trigger says: `except` and `only`.
+    pub excluded: Exclusion,
     /// Up to this much is added to each due time, by a hash of job and due time.
     pub jitter: Duration,
     /// Up to this much is added to all due times alike, by a hash of job and machine.
@@ -296,6 +317,7 @@ impl Default for Options {
             nice: None,
             limits: None,
             stdin: None,
+            excluded: Exclusion::default(),
             jitter: Duration::ZERO,
             spread: Spread::default(),
             misfire_grace_time: Grace::Limited(Duration::from_secs(60)),

@@ -16,6 +16,9 @@ use crate::core::words;
 /// The remark about a job that is paused without an end.
 pub const PAUSED: &str = "paused";
 
+/// The remark about a due time that is excluded.
+pub const EXCLUDED: &str = "excluded";
+
 /// One line of a preview.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
@@ -23,6 +26,8 @@ pub struct Row {
     pub job: usize,
     /// When it is due; `None` when it is not, and `remark` says why.
     pub due: Option<Instant>,
+    /// It does not run then: what excludes it, the name of a calendar or a window.
+    pub excluded: Option<String>,
     /// What is out of the ordinary.
     pub remark: Option<String>,
 }
@@ -40,6 +45,9 @@ pub struct Window {
 
 /// The due times of `jobs` in order of time, then of jobs; those of a job that has none come last.
 ///
+/// Those that `except` and `only` exclude are among them, unless one of each job is asked for: that is the
+/// next that runs.
+///
 /// Nothing is held but one due time a job, so that a preview of a million due times may be
 /// written while it is computed.
 pub fn preview<'a>(jobs: &'a [&'a Job], window: Window) -> impl Iterator<Item = Row> + 'a {
@@ -48,9 +56,13 @@ pub fn preview<'a>(jobs: &'a [&'a Job], window: Window) -> impl Iterator<Item = 
     let mut pending = BinaryHeap::with_capacity(jobs.len());
     let mut idle = Vec::new();
     let in_window = move |due: &Instant| window.until.is_none_or(|until| *due <= until);
+    let next_of = move |job: &Job, trigger: &Trigger, after| match window.count {
+        1 => job.next_kept(trigger, after),
+        _ => trigger.next_after(after),
+    };
     for (index, job) in jobs.iter().enumerate() {
         let trigger = job.trigger.anchored(window.from);
-        let next = trigger.next_after(just_before);
+        let next = next_of(job, &trigger, just_before);
         match next.filter(in_window) {
             Some(due) if !job.options.paused && window.count > 0 => {
                 pending.push(Reverse((due, index, 1)));
@@ -58,6 +70,7 @@ pub fn preview<'a>(jobs: &'a [&'a Job], window: Window) -> impl Iterator<Item = 
             _ => idle.push(Row {
                 job: index,
                 due: None,
+                excluded: None,
                 remark: why_not(job, &trigger, next, window),
             }),
         }
@@ -67,15 +80,21 @@ pub fn preview<'a>(jobs: &'a [&'a Job], window: Window) -> impl Iterator<Item = 
     std::iter::from_fn(move || {
         let Some(Reverse((due, index, nth))) = pending.pop() else { return idle.next() };
         if nth < window.count
-            && let Some(next) = triggers[index].next_after(due).filter(in_window)
+            && let Some(next) = next_of(jobs[index], &triggers[index], due).filter(in_window)
         {
             pending.push(Reverse((next, index, nth + 1)));
         }
-        Some(Row {
-            job: index,
-            due: Some(due),
-            remark: remark(jobs[index], &triggers[index], due, nth == 1),
-        })
+        let (job, trigger) = (jobs[index], &triggers[index]);
+        let excluded = job.excluded(due);
+        let remark = match &excluded {
+            Some(by) => Some(format!("{EXCLUDED} ({by})")),
+            None => {
+                let left_out =
+                    (window.count == 1).then(|| trigger.next_after(just_before)).flatten();
+                remark(job, trigger, due, left_out.filter(|first| *first < due), nth == 1)
+            }
+        };
+        Some(Row { job: index, due: Some(due), excluded, remark })
     })
 }
 
@@ -88,6 +107,11 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
         let until = window.until?;
         return Some(format!("not until {}", words::day_and_time(until, &job.zone)));
     }
+    if let Some(due) = trigger.next_after(window.from.just_before())
+        && let Some(by) = job.excluded(due)
+    {
+        return Some(format!("never: {EXCLUDED} ({by})"));
+    }
     let ended = match trigger {
         Trigger::Date(DateTrigger::At(at)) => Some(*at),
         _ if trigger.next_after(Instant::MIN).is_none() => return Some("never".to_owned()),
@@ -99,8 +123,20 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     })
 }
 
-fn remark(job: &Job, trigger: &Trigger, due: Instant, first: bool) -> Option<String> {
+/// `left_out`: the first due time before it, which is excluded.
+fn remark(
+    job: &Job,
+    trigger: &Trigger,
+    due: Instant,
+    left_out: Option<Instant>,
+    first: bool,
+) -> Option<String> {
     let mut remarks = Vec::new();
+    if let Some(left_out) = left_out
+        && let Some(by) = job.excluded(left_out)
+    {
+        remarks.push(format!("not {}: {by}", words::day_and_time(left_out, &job.zone)));
+    }
     if let Some(effect) = trigger.dst_effect_at(due) {
         remarks.push(words::dst_effect(&effect, &job.zone));
     }

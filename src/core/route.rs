@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::calendar::Windows;
 use super::command::Command;
 use super::instant::Instant;
-use super::window::{TimeOfDay, Windows};
+use super::window::TimeOfDay;
 use super::zone::Zone;
 
 /// What a notification says. In the order in which people are to see them.

@@ -120,11 +120,13 @@ pub struct Scheduler {
 /// Buffers that keep their capacity from one step to the next.
 #[derive(Debug, Default)]
 struct Scratch {
-    before: Vec<Instant>,
-    after: Vec<Instant>,
+    passed: VecDeque<(Instant, Instant)>,
     chosen: VecDeque<Instant>,
     slots: Vec<u32>,
 }
+
+/// So many jobs that are due next but excluded are passed over to find one that is not.
+const MOST_EXCLUDED: usize = 100;
 
 /// Ids of jobs, each with a text, sorted.
 pub type Texts = Vec<(Box<str>, Box<str>)>;
@@ -366,10 +368,38 @@ impl Scheduler {
                 Some(first) if first.fire <= wake.at => first.due,
                 _ => state.next,
             };
-            Some((due, state.job.id.clone()))
+            match state.job.excluded(due) {
+                None => Some((due, state.job.id.clone())),
+                Some(_) => self.next_kept(),
+            }
         });
         let all_paused = self.all_paused.clone();
         Status { jobs: self.len(), running, waiting, next, all_paused, active }
+    }
+
+    /// The job that is due next without being excluded, where the first is: looked for among those whose
+    /// turn is next.
+    fn next_kept(&self) -> Option<(Instant, Box<str>)> {
+        let mut calendar = self.calendar.clone();
+        let mut best: Option<(Instant, u32)> = None;
+        for _ in 0..MOST_EXCLUDED {
+            let Some(wake) = calendar.pop() else { break };
+            if best.is_some_and(|(due, _)| due <= wake.at) {
+                break;
+            }
+            let state = &self.jobs[wake.slot as usize];
+            if state.paused {
+                continue;
+            }
+            let due = match state.job.excluded(state.next) {
+                None => state.next,
+                Some(_) => state.timetable().kept_after(&state.job, state.next),
+            };
+            if due != NEVER && best.is_none_or(|(least, _)| due < least) {
+                best = Some((due, wake.slot));
+            }
+        }
+        best.map(|(due, slot)| (due, self.jobs[slot as usize].job.id.clone()))
     }
 
     /// How many jobs there are.

@@ -1,11 +1,11 @@
-//! Times at which something is not to be: quiet hours of a route. On the clocks of a zone.
+//! Times at which something is not to be: quiet hours of a route, and when a job is not due. On the
+//! clocks of a zone.
 //!
 //! A window is written as one text: `22:00..07:00` each day, `sat` or `sat..sun` each week, `fri 18:00..mon
 //! 08:00` from one day of the week to another, `mon..fri 19:00..07:00` on some days of it, `12-24..12-26`
 //! each year, `2026-12-24`, `2026-12-24..2026-12-26` and `2026-12-24 18:00..2026-12-26 06:00` once. A day
-//! without a time is all of it, the last one of a range too.
-
-use std::time::Duration;
+//! without a time is all of it, the last one of a range too. Lists of them, in which calendars may stand, are in
+//! `super::calendar`.
 
 use super::civil;
 use super::instant::Instant;
@@ -15,16 +15,9 @@ use super::zone::Zone;
 const DAY: i64 = 86_400;
 const WEEK: i64 = 7 * DAY;
 
-/// So many windows that follow each other are looked through at most: then they have no end.
-const MOST_IN_A_ROW: usize = 1000;
-
 /// How one may be written, after "such as".
 pub(crate) const FORMS: &str = "\"22:00..07:00\", \"sat..sun\", \"fri 18:00..mon 08:00\" or \
                                 \"2026-12-24..2026-12-26\"";
-
-/// Windows, as they were written.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Windows(Box<[(Box<str>, Window)]>);
 
 /// A time of some days of the week: `08:00`, `mon..fri 08:00`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +61,7 @@ impl TimeOfDay {
 
 /// One of them. All times are in seconds on the clocks of the zone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Window {
+pub(crate) enum Window {
     /// Each day that is in the set (a bit each, Monday is the first), from a time to one that may be on the next.
     Daily { days: u8, from: i64, until: i64 },
     /// Each week, from a time to one that may be in the next: since Monday.
@@ -79,49 +72,34 @@ enum Window {
     Once { from: i64, until: i64 },
 }
 
-impl Windows {
-    /// Reads them. Answers which of them is wrong, and why.
-    pub(crate) fn read(texts: &[&str]) -> Result<Windows, Vec<(usize, String)>> {
-        let (mut windows, mut wrong) = (Vec::new(), Vec::new());
-        for (place, text) in texts.iter().enumerate() {
-            match read(text) {
-                Ok(window) => windows.push(((*text).into(), window)),
-                Err(why) => wrong.push((place, why)),
-            }
-        }
-        if wrong.is_empty() { Ok(Windows(windows.into())) } else { Err(wrong) }
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How they were written.
-    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(text, _)| &**text)
-    }
-
-    /// When it is over, if it is in a window at that time: when no window that follows begins at once.
-    pub(crate) fn end(&self, at: Instant, zone: &Zone) -> Option<Instant> {
-        let mut end = None;
-        for _ in 0..MOST_IN_A_ROW {
-            let now = end.unwrap_or(at);
-            let wall = zone.wall_of(now);
-            let ends = self.0.iter().filter_map(|(_, window)| window.end(wall));
-            let Some(until) = ends.max() else { return end };
-            let next = zone.instant_of(until);
-            // In the second of two hours that are called alike, the first is over.
-            let left = Duration::from_secs((until - wall).unsigned_abs());
-            end = Some(if next > now { next } else { now.plus(left) });
-        }
-        Some(Instant::MAX)
-    }
-}
-
 impl Window {
+    /// When it begins next, after a time that is not within it; `i64::MAX`: never again.
+    pub(crate) fn begin(&self, wall: i64) -> i64 {
+        let day = wall.div_euclid(DAY);
+        match *self {
+            Window::Daily { days, from, .. } => {
+                let is_one = |day: &i64| days >> civil::weekday(*day) & 1 == 1;
+                let mut begins = (day..day + 8).filter(is_one).map(|day| day * DAY + from);
+                begins.find(|begin| *begin > wall).unwrap_or(i64::MAX)
+            }
+            Window::Weekly { from, .. } => {
+                let monday = (day - i64::from(civil::weekday(day))) * DAY;
+                let begin = monday + from;
+                if begin > wall { begin } else { begin + WEEK }
+            }
+            Window::Yearly { from: (month, of_month, time), .. } => {
+                let (year, ..) = civil::from_days(day);
+                let begins =
+                    [year, year + 1].map(|year| civil::to_days(year, month, of_month) * DAY + time);
+                begins.into_iter().find(|begin| *begin > wall).unwrap_or(i64::MAX)
+            }
+            Window::Once { from, .. } if from > wall => from,
+            Window::Once { .. } => i64::MAX,
+        }
+    }
+
     /// When it ends, if that time is within it.
-    fn end(&self, wall: i64) -> Option<i64> {
+    pub(crate) fn end(&self, wall: i64) -> Option<i64> {
         let (day, time) = (wall.div_euclid(DAY), wall.rem_euclid(DAY));
         match *self {
             Window::Daily { days, from, until } => {
@@ -168,7 +146,8 @@ enum Day {
     Date(i64),
 }
 
-fn read(text: &str) -> Result<Window, String> {
+/// Reads one. Answers why it is none.
+pub(crate) fn read(text: &str) -> Result<Window, String> {
     let unknown = || format!("it is no window such as {FORMS}");
     if !text.is_ascii() || text.len() > 64 {
         return Err(unknown());
@@ -278,7 +257,7 @@ fn day(text: &str) -> Option<Day> {
     }
 }
 
-fn weekday(text: &str) -> Option<u32> {
+pub(crate) fn weekday(text: &str) -> Option<u32> {
     let text = text.to_ascii_lowercase();
     let place = SHORT_WEEKDAYS.iter().zip(WEEKDAYS).position(|(short, long)| {
         text == short.to_ascii_lowercase() || text == long.to_ascii_lowercase()

@@ -186,7 +186,7 @@ impl<'a> Case<'a> {
             Some(Some(until)) => until.max(self.now),
             None => self.now,
         };
-        self.trigger()?.next_after(from)
+        self.job?.next_kept(&self.trigger()?, from)
     }
 
     /// Whether its definition says that it is paused, and nobody has said otherwise.

@@ -228,6 +228,17 @@ impl<'a, 's> Jobs<'a, 's> {
             .trigger
             .and_then(|(key, _, value)| self.trigger(key, value, id, &zone, &parts, window, scope));
         let (command, trigger) = (command?, trigger?);
+        if let Some(options) = &options {
+            warn::swallowed(
+                &options.excluded,
+                &trigger,
+                &zone,
+                &parts.options,
+                self.now,
+                id,
+                scope,
+            );
+        }
         good.then_some(())?;
         Some(Job {
             id: id.text.as_ref().into(),
@@ -263,6 +274,9 @@ impl<'a, 's> Jobs<'a, 's> {
         let mut good = true;
         for (key, value) in typed {
             good &= options::set(&mut options, *key, value, scope);
+            if matches!(key, Key::Except | Key::Only) {
+                good &= self.sections.calendars.check(&mut options.excluded, value, scope);
+            }
             good &= *key != Key::Notify || self.sections.routes.check(value, scope);
         }
         if !good {

@@ -256,6 +256,10 @@ impl Builder {
                 Some(known) if TIMES.contains(&known) => {}
                 Some(known) => {
                     options::set(&mut options, known, value, &mut scope);
+                    if matches!(known, Key::Except | Key::Only) {
+                        let calendars = &self.0.sections.calendars;
+                        calendars.check(&mut options.excluded, value, &mut scope);
+                    }
                 }
             }
         }

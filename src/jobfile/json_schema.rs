@@ -60,6 +60,7 @@ fn section(name: &str, defaults: &Value) -> Value {
         "fleet" => fleet(),
         "notify" => notify(),
         "web" => web(),
+        "calendars" => calendars(),
         "executors" => json!({
             "description": "Named pools of slots; `default` always exists",
             "type": "object",
@@ -208,7 +209,7 @@ fn notify() -> Value {
                 text(),
             ),
             "except": described(
-                "When it rests, as 22:00..07:00 or sat..sun: what there is to tell waits until then",
+                "When it rests, as 22:00..07:00, sat..sun or a calendar: what there is to tell waits until then",
                 strings(0),
             ),
             "timezone": described("The zone of `except` and `digest`; by default, the scheduler's", text()),
@@ -225,6 +226,28 @@ fn notify() -> Value {
         "type": "object",
         "additionalProperties": route,
     })
+}
+
+fn calendars() -> Value {
+    let calendar = table(
+        "Times with a name",
+        json!({
+            "days": described("Whole days: 2026-12-24, 12-25 each year, 2026-12-24..2027-01-01", times()),
+            "windows": described("Parts of days and weeks: sat 22:00..sun 04:00", times()),
+            "file": described("A calendar file (RFC 5545, .ics), relative to this one", text()),
+        }),
+    );
+    json!({
+        "description": "Calendars that `except` and `only` can name; each table's name is the calendar's name",
+        "type": "object",
+        "additionalProperties": calendar,
+        "examples": [{ "holidays": { "days": ["12-25", "12-26"] } }],
+    })
+}
+
+/// Windows, and names of calendars.
+fn times() -> Value {
+    json!({ "type": "array", "items": { "type": "string" } })
 }
 
 /// A text that is not to be shown, or where it is read.
@@ -329,6 +352,11 @@ fn of(key: Key) -> Value {
         Key::Timezone => ("The IANA time zone in which the job's times are read and shown", text()),
         Key::StartDate => ("Not due before this time", moment()),
         Key::EndDate => ("Not due after this time", moment()),
+        Key::Except => (
+            "When the job is not due: days, windows such as sat 22:00..sun 04:00, names of calendars",
+            times(),
+        ),
+        Key::Only => ("When alone the job is due: days, windows, names of calendars", times()),
         Key::Jitter => ("Delay each run by up to this, by a hash of job and due time", duration()),
         Key::Spread => {
             ("Delay each run by a fixed time up to this, by a hash of job and host", duration())
@@ -484,7 +512,7 @@ fn default(key: Key) -> Option<Value> {
         Key::SuccessCodes => json!([0]),
         Key::Shell => json!("/bin/sh"),
         Key::Env => json!({}),
-        Key::OnlyOn | Key::Tags | Key::Notify => json!([]),
+        Key::OnlyOn | Key::Tags | Key::Notify | Key::Except | Key::Only => json!([]),
         Key::Ping => json!(false),
         Key::Output => json!("pass"),
         Key::HookTimeout => json!("30s"),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::build::Jobs;
+use super::calendars::Beside;
 use super::chunk::{self, Chunks, Part};
 use super::foreign;
 use super::include::{self, Included};
@@ -78,8 +79,20 @@ impl Loader<'_> {
                 files.take(name.to_owned(), Path::new(""), Ok(text), None);
             }
         }
-        let Files { sources, meta, mut problems, doubtful, on_disk, .. } = files;
-        let (set, builder, origins, named) = self.jobs(&sources, &meta, whole, &mut problems);
+        let Files { mut sources, meta, mut problems, mut doubtful, mut on_disk, mut ways, .. } =
+            files;
+        let mut beside = Beside {
+            ways: &mut ways,
+            on_disk: &mut on_disk,
+            doubtful: &mut doubtful,
+            first: sources.iter().len() as u32,
+            sources: Vec::new(),
+        };
+        let (set, builder, origins, named) =
+            self.jobs(&sources, &meta, whole, &mut beside, &mut problems);
+        for source in beside.sources {
+            sources.push(source);
+        }
         if problems.errors() > 0
             && set.jobs.is_empty()
             && let Some(first) = sources.iter().next()
@@ -102,6 +115,7 @@ impl Loader<'_> {
         sources: &Sources,
         meta: &[Meta],
         whole: bool,
+        beside: &mut Beside<'_>,
         problems: &mut Problems,
     ) -> (JobSet, Builder, Option<Origins>, Named) {
         let mut sections = Sections::default();
@@ -116,6 +130,7 @@ impl Loader<'_> {
                 readers.push(reader);
             }
         }
+        sections.calendars.read_files(self.zones, beside, problems);
         sections.complete(problems);
         // The machine's own zone is only looked for where no file names one.
         let zone = match &sections.timezone {
@@ -155,6 +170,7 @@ impl Loader<'_> {
             fleet: sections.fleet.clone(),
             elsewhere: elsewhere.into(),
             routes,
+            calendars: sections.calendars.all().into(),
             heartbeat: sections.heartbeat.clone(),
             web: sections.web.clone().into(),
         };

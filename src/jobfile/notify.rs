@@ -3,16 +3,17 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use super::calendars::{self, Calendars};
 use super::command;
 use super::secret::{path, secret};
 use super::tree::{Key, Node, Table, Value};
 use super::value::Scope;
-use crate::core::instant::Instant;
+use crate::core::calendar::Windows;
 use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
 use crate::core::notify::url::Url;
 use crate::core::notify::{Kind, Route, Secret, Service, Smtp};
-use crate::core::window::{FORMS, TIMES, TimeOfDay, Windows};
+use crate::core::window::{TIMES, TimeOfDay};
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Problems, Span};
 
@@ -43,7 +44,13 @@ pub(super) struct Routes {
 
 impl Routes {
     /// Reads `[notify]` of a file.
-    pub(super) fn read(&mut self, value: &Value<'_>, scope: &mut Scope<'_>, zones: &Database) {
+    pub(super) fn read(
+        &mut self,
+        value: &Value<'_>,
+        scope: &mut Scope<'_>,
+        zones: &Database,
+        calendars: &mut Calendars,
+    ) {
         let Some(table) = scope.table(value, "a table: [notify.NAME]") else { return };
         for (key, value) in &table.entries {
             let place = scope.place(key.span);
@@ -61,6 +68,10 @@ impl Routes {
             }
             let Some(table) = route_table(key, value, scope) else { continue };
             if let Some((route, fallback)) = route(key, table, scope, zones) {
+                let except = table.entries.iter().find(|(key, _)| key.text == "except");
+                if let Some((_, value)) = except {
+                    calendars.defer(&route.except, value, scope);
+                }
                 self.fallbacks.extend(fallback);
                 if !table.entries.iter().any(|(key, _)| key.text == "timezone") {
                     self.without_zone.insert(route.name.clone());
@@ -99,7 +110,8 @@ impl Routes {
     }
 
     /// What can only be seen when all files were read.
-    pub(super) fn complete(&mut self, problems: &mut Problems) {
+    pub(super) fn complete(&mut self, calendars: &Calendars, problems: &mut Problems) {
+        self.routes.iter_mut().for_each(|route| calendars.resolve(&mut route.except));
         for (name, fallback, place) in &self.fallbacks {
             if !self.has(fallback) {
                 problems.push(self.unknown(fallback, *place));
@@ -327,24 +339,8 @@ fn kinds(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<BTreeSet<Kind>> {
 
 /// When a route rests.
 fn windows(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Windows> {
-    let Node::Array(values) = &value.node else {
-        scope.wrong_type(value, &format!("an array of windows such as {FORMS}"));
-        return None;
-    };
-    let texts: Vec<Option<&str>> = values
-        .iter()
-        .map(|value| scope.string(value, &format!("a window such as {FORMS}")))
-        .collect();
-    let texts: Vec<&str> = texts.into_iter().collect::<Option<_>>()?;
-    let windows = match Windows::read(&texts) {
-        Ok(windows) => windows,
-        Err(wrong) => {
-            wrong.into_iter().for_each(|(place, why)| scope.error(values[place].span, why));
-            return None;
-        }
-    };
-    // Whatever the zone: days that follow each other without end do so everywhere.
-    if windows.end(Instant::from_secs(0), &Zone::utc()) == Some(Instant::MAX) {
+    let windows = calendars::windows(value, scope)?;
+    if calendars::is_always(&windows) {
         scope.error(value.span, "it would never end, and nothing would be sent");
         return None;
     }

@@ -48,6 +48,8 @@ struct Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OnDisk {
     files: Vec<Seen>,
+    /// Those of its calendars, which change by themselves.
+    calendars: Vec<Seen>,
     /// Patterns of `include`, and the files that they matched.
     patterns: Vec<(String, Vec<PathBuf>)>,
 }
@@ -55,9 +57,34 @@ pub struct OnDisk {
 impl OnDisk {
     /// Remembers a file that was read, or could not be.
     pub(super) fn saw(&mut self, path: &Path, read: Option<(Stamp, &str)>) {
-        let (stamp, text) = read.unzip();
-        let text = text.map_or(0, |text| hash(text.as_bytes()));
-        self.files.push(Seen { path: path.to_path_buf(), stamp, text });
+        self.files.push(Seen::of(path, read));
+    }
+
+    /// The same for the file of a calendar.
+    pub(super) fn saw_calendar(&mut self, path: &Path, read: Option<(Stamp, &str)>) {
+        self.calendars.push(Seen::of(path, read));
+    }
+
+    /// Whether there are files of calendars.
+    pub fn has_calendars(&self) -> bool {
+        !self.calendars.is_empty()
+    }
+
+    /// Whether one of these is another by now. Reads the disk.
+    pub fn is_calendar_changed(&self) -> bool {
+        self.calendars.iter().any(|file| file.unless_changed().is_none())
+    }
+
+    /// The directories in which something happens when one of these becomes another.
+    pub fn calendar_directories(&self) -> BTreeSet<PathBuf> {
+        let mut found = BTreeSet::new();
+        self.calendars.iter().for_each(|file| add_way(&mut found, &file.path));
+        found
+    }
+
+    /// What it is without these.
+    pub fn without_calendars(&self) -> OnDisk {
+        OnDisk { calendars: Vec::new(), ..self.clone() }
     }
 
     /// Remembers what a pattern matched.
@@ -74,16 +101,18 @@ impl OnDisk {
     /// not read again the next time. Reads the disk.
     pub fn unless_changed(&self) -> Option<OnDisk> {
         let files = self.files.iter().map(Seen::unless_changed).collect::<Option<Vec<Seen>>>()?;
+        let calendars = self.calendars.iter().map(Seen::unless_changed);
+        let calendars = calendars.collect::<Option<Vec<Seen>>>()?;
         let is_same = |(pattern, files): &(String, Vec<PathBuf>)| matching(pattern) == *files;
         let patterns = self.patterns.iter().all(is_same).then(|| self.patterns.clone())?;
-        Some(OnDisk { files, patterns })
+        Some(OnDisk { files, calendars, patterns })
     }
 
     /// The directories in which something happens when one of the files becomes another: those of
     /// the paths, those of the links on the way and of what they lead to, the last that exists on the
     /// way to a file that does not, and those that patterns look into.
     pub fn directories(&self) -> BTreeSet<PathBuf> {
-        let mut found = BTreeSet::new();
+        let mut found = self.calendar_directories();
         for (pattern, matched) in &self.patterns {
             matched.iter().for_each(|file| add_way(&mut found, file));
             // The last part is that of the files.
@@ -135,6 +164,12 @@ fn add_way(found: &mut BTreeSet<PathBuf>, path: &Path) {
 }
 
 impl Seen {
+    fn of(path: &Path, read: Option<(Stamp, &str)>) -> Seen {
+        let (stamp, text) = read.unzip();
+        let text = text.map_or(0, |text| hash(text.as_bytes()));
+        Seen { path: path.to_path_buf(), stamp, text }
+    }
+
     /// The same with its stamp of now, unless it is another by now.
     fn unless_changed(&self) -> Option<Seen> {
         let stamp = Stamp::at(&self.path);

@@ -7,6 +7,7 @@
 use std::num::NonZero;
 use std::time::Duration;
 
+use super::calendars;
 use super::command::{self, strings};
 use super::keys::Key;
 use super::limits;
@@ -122,6 +123,17 @@ fn try_set(
             options.on_lost = scope.one_of(value, &names)?;
         }
         Key::OnlyOn => options.only_on = hosts(value, scope)?,
+        // The calendars that they name, whoever knows them all puts in.
+        Key::Except => {
+            let except = calendars::windows(value, scope)?;
+            if calendars::is_always(&except) {
+                let help = "leave it out, or write `paused = true`";
+                scope.error_help(value.span, "it would never end, and the job never be due", help);
+                return None;
+            }
+            options.excluded.except = except;
+        }
+        Key::Only => options.excluded.only = calendars::windows(value, scope)?,
         Key::Tags => options.tags = tags(value, scope)?,
         // Whether there are such routes, whoever knows them all sees to.
         Key::Notify => options.notify = routes(value, scope)?,

@@ -8,6 +8,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::calendars::Calendars;
 use super::keys::{self, Key, LEASE};
 use super::no_shell;
 use super::notify::Routes;
@@ -26,8 +27,18 @@ use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
 
 /// The keys at the top of a jobfile.
-pub(super) const TOP: [&str; 9] =
-    ["include", "scheduler", "store", "fleet", "web", "notify", "executors", "defaults", "jobs"];
+pub(super) const TOP: [&str; 10] = [
+    "include",
+    "scheduler",
+    "store",
+    "fleet",
+    "web",
+    "notify",
+    "calendars",
+    "executors",
+    "defaults",
+    "jobs",
+];
 
 /// The keys of `[scheduler]`.
 const SCHEDULER: [&str; 5] = ["timezone", "stop_grace", "reload", "ping", "ping_every"];
@@ -63,6 +74,7 @@ pub(super) struct Sections {
     pub(super) keep: Keep,
     pub(super) fleet: FleetSettings,
     pub(super) routes: Routes,
+    pub(super) calendars: Calendars,
     /// `[scheduler] ping`, and how often.
     pub(super) heartbeat: Option<(Arc<Monitor>, Duration)>,
     pub(super) web: WebSettings,
@@ -99,6 +111,7 @@ impl Default for Sections {
             keep: Keep::default(),
             fleet: FleetSettings::default(),
             routes: Routes::default(),
+            calendars: Calendars::default(),
             heartbeat: None,
             web: WebSettings::default(),
             executors: vec![Executor::new(name.clone(), DEFAULT_WORKERS)],
@@ -124,7 +137,8 @@ impl Sections {
             match &*key.text {
                 "include" | "jobs" => {}
                 "executors" => self.executors(value, scope),
-                "notify" => self.routes.read(value, scope, zones),
+                "notify" => self.routes.read(value, scope, zones, &mut self.calendars),
+                "calendars" => self.calendars.read(value, scope),
                 "scheduler" | "store" | "fleet" | "web" | "defaults" if !main => scope
                     .error(key.span, format!("`{}` is only allowed in the main jobfile", key.text)),
                 "scheduler" => self.scheduler(value, scope, zones),
@@ -309,6 +323,11 @@ impl Sections {
                     options::set(&mut options, known, value, scope);
                 }
             }
+            match known {
+                Key::Except => self.calendars.defer(&options.excluded.except, value, scope),
+                Key::Only => self.calendars.defer(&options.excluded.only, value, scope),
+                _ => {}
+            }
             if let (Key::Notify, Node::Array(values)) = (known, &value.node) {
                 let names = options.notify.iter().cloned().zip(values);
                 self.default_routes =
@@ -321,7 +340,11 @@ impl Sections {
 
     /// What could only be done when all files were read.
     pub(super) fn complete(&mut self, problems: &mut crate::problem::Problems) {
-        self.routes.complete(problems);
+        self.calendars.complete(problems);
+        self.routes.complete(&self.calendars, problems);
+        let excluded = &mut Arc::make_mut(&mut self.defaults.options).excluded;
+        self.calendars.resolve(&mut excluded.except);
+        self.calendars.resolve(&mut excluded.only);
         for (name, place) in std::mem::take(&mut self.default_routes) {
             if !self.routes.has(&name) {
                 problems.push(self.routes.unknown(&name, place));
@@ -347,7 +370,7 @@ fn unknown_top(span: Span, name: &str, scope: &mut Scope<'_>) {
         format!("put `{name}` under `[scheduler]`")
     } else {
         "at the top of a jobfile stand `include`, `[scheduler]`, `[store]`, `[fleet]`, \
-         `[web]`, `[notify.NAME]`, `[executors]`, `[defaults]` and `[jobs.NAME]`"
+         `[web]`, `[notify.NAME]`, `[calendars.NAME]`, `[executors]`, `[defaults]` and `[jobs.NAME]`"
             .to_owned()
     };
     scope.push(problem.help(help));

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::keys::{Key, LEASE};
-use super::tree::{Node, Value};
+use super::tree::{self, Node, Value};
 use super::value::Scope;
 use super::when::Moment;
+use crate::core::calendar::Exclusion;
 use crate::core::civil;
 use crate::core::fleet::protocol::Timing;
 use crate::core::instant::Instant;
@@ -22,6 +23,9 @@ use crate::core::trigger::{
 use crate::core::words;
 use crate::core::zone::{Local, Zone};
 use crate::problem::{Place, Problem};
+
+/// So many due times and windows are looked at for one that is not excluded.
+const MOST_LOOKED_AT: usize = 20_000;
 
 /// How far ahead daylight saving is looked at: every rule shows twice in it.
 const HORIZON: Duration = Duration::from_secs(2 * 366 * 86_400);
@@ -148,6 +152,37 @@ pub(super) fn calendar(
         }
     }
     affected(&found, calendar.zone(), place, scope);
+}
+
+/// A job whose due times are all excluded.
+#[allow(clippy::too_many_arguments, reason = "it is one step of `build::Jobs::job`")]
+pub(super) fn swallowed(
+    excluded: &Exclusion,
+    trigger: &Trigger,
+    zone: &Zone,
+    typed: &[(Key, &Value<'_>)],
+    now: Instant,
+    id: &tree::Key<'_>,
+    scope: &mut Scope<'_>,
+) {
+    if excluded.is_empty() {
+        return;
+    }
+    let (anchored, after) = (trigger.anchored(now), now.just_before());
+    if anchored.next_after(after).is_none()
+        || excluded.next_after(&anchored, zone, after, MOST_LOOKED_AT).is_some()
+    {
+        return;
+    }
+    let of = |wanted| typed.iter().find(|(key, _)| *key == wanted).map(|(_, value)| value.span);
+    let span = of(Key::Except).or(of(Key::Only)).unwrap_or(id.span);
+    let what = match (excluded.except.is_empty(), excluded.only.is_empty()) {
+        (false, true) => "`except` excludes",
+        (true, false) => "`only` excludes",
+        _ => "`except` and `only` exclude",
+    };
+    let message = format!("never runs: {what} every due time of the next 28 years");
+    scope.push(Problem::warning(scope.place(span), message));
 }
 
 /// Triggers that are never due together.

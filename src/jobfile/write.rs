@@ -20,11 +20,12 @@ use serde_json::{Map, Value};
 
 use super::keys::Key;
 use super::limits::KEYS;
+use crate::core::calendar::Windows;
 use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
 use crate::core::job::{
-    Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Output, Overlap,
-    Settings, below_home,
+    Calendar, Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Output,
+    Overlap, Settings, below_home,
 };
 use crate::core::limits::Limits;
 use crate::core::size;
@@ -111,6 +112,13 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Op
         }
         out.push('\n');
     }
+    for calendar in settings.calendars.iter() {
+        let _ = writeln!(out, "[calendars.{}]", key(&calendar.name));
+        for (name, value) in calendar_table(calendar) {
+            let _ = writeln!(out, "{name} = {}", toml(&value));
+        }
+        out.push('\n');
+    }
     let _ = writeln!(out, "[executors]");
     for executor in executors {
         let entries = pool(executor).into_iter();
@@ -119,6 +127,22 @@ pub fn head(out: &mut String, settings: &Settings, executors: &[Executor]) -> Op
         let _ = writeln!(out, "{} = {{ {} }}", key(&executor.name), entries.join(", "));
     }
     lost
+}
+
+/// What there is to say of a calendar.
+fn calendar_table(calendar: &Calendar) -> Map<String, Value> {
+    let mut table = Map::new();
+    let texts: Vec<Value> = calendar.windows.texts().map(Value::from).collect();
+    let (days, windows) = texts.split_at(calendar.days.min(texts.len()));
+    for (name, texts) in [("days", days), ("windows", windows)] {
+        if !texts.is_empty() {
+            table.insert(name.to_owned(), texts.to_vec().into());
+        }
+    }
+    if let Some(file) = &calendar.file {
+        table.insert("file".to_owned(), (**file).into());
+    }
+    table
 }
 
 /// What there is to say of an executor.
@@ -157,6 +181,14 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
     }));
     if !routes.is_empty() {
         head.insert("notify".to_owned(), Value::Object(routes));
+    }
+    let calendars = settings.calendars.iter();
+    let calendars: Map<String, Value> = sort::collect(
+        calendars
+            .map(|calendar| (calendar.name.to_string(), Value::Object(calendar_table(calendar)))),
+    );
+    if !calendars.is_empty() {
+        head.insert("calendars".to_owned(), Value::Object(calendars));
     }
     head.insert("executors".to_owned(), Value::Object(sort::collect(pools)));
     head
@@ -336,6 +368,9 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     let text = |text: &Option<Box<str>>| text.as_deref().map_or(Value::Null, Value::from);
     let limit = |span: Option<Duration>| span.map_or(Value::Null, duration);
     let o = options;
+    let list = |windows: &Windows| windows.texts().map(Value::from).collect::<Value>();
+    add(Key::Except, !o.excluded.except.is_empty(), list(&o.excluded.except));
+    add(Key::Only, !o.excluded.only.is_empty(), list(&o.excluded.only));
     add(Key::Jitter, o.jitter != default.jitter, duration(o.jitter));
     add(Key::Spread, o.spread.most != default.spread.most, duration(o.spread.most));
     add(Key::RunOnStart, o.run_on_start, o.run_on_start.into());

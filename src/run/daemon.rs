@@ -579,7 +579,7 @@ impl Loop<'_> {
         }
         for message in self.effects.messages() {
             match message {
-                Message::Done { lane, number, done } => self.done(lane, number, done),
+                Message::Done { lane, number, done } => self.done(lane, number, *done),
                 Message::Report(report) => self.effects.reported(report, &mut self.events),
                 Message::Store(event) => self.store_event(event),
                 Message::Call(call) => self.called(call),

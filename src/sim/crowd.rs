@@ -104,7 +104,8 @@ impl Crowd {
             let earliest = begin.minus(job.options.longest_delay() + Duration::from_micros(1));
             let dues =
                 std::iter::successors(trigger.next_after(earliest), |due| trigger.next_after(*due));
-            let mut fires = dues.take_while(|due| *due < end).take(LOOKED_AT);
+            let dues = dues.take_while(|due| *due < end).take(LOOKED_AT);
+            let mut fires = dues.filter(|due| job.excluded(*due).is_none());
             fires.any(|due| (begin..end).contains(&due.plus(job.delay(due))))
         };
         let its = jobs.iter().enumerate().filter(|(_, job)| job.executor == self.executor);

@@ -13,7 +13,7 @@ use super::Observer;
 use crate::core::event::{Action, Record, Start};
 use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
-use crate::core::outcome::{MissReason, Outcome};
+use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use crate::core::zone::{Segment, Zone};
 
 /// What became of the due times of one job.
@@ -29,8 +29,10 @@ pub struct JobFacts {
     pub timed_out: u64,
     /// Runs that never had a process.
     pub not_started: u64,
-    /// Due times that were skipped.
+    /// Due times that were skipped, but for those that are excluded.
     pub skipped: u64,
+    /// Due times that `except` and `only` exclude.
+    pub excluded: u64,
     /// Due times that were noticed too late.
     pub missed: u64,
     /// Due times that waited longer than `max_wait`.
@@ -64,7 +66,13 @@ impl JobFacts {
 
     /// Due times with a known fate, and those whose runs are under way.
     pub fn due(&self) -> u64 {
-        self.ran() + self.skipped + self.missed + self.gave_up + self.coalesced + self.open
+        self.ran()
+            + self.skipped
+            + self.excluded
+            + self.missed
+            + self.gave_up
+            + self.coalesced
+            + self.open
     }
 
     /// Adds what became of the due times of another job.
@@ -75,6 +83,7 @@ impl JobFacts {
         self.timed_out += other.timed_out;
         self.not_started += other.not_started;
         self.skipped += other.skipped;
+        self.excluded += other.excluded;
         self.missed += other.missed;
         self.gave_up += other.gave_up;
         self.coalesced += other.coalesced;
@@ -234,19 +243,20 @@ impl Survey {
         if record.attempts > 0 {
             facts.open = facts.open.saturating_sub(1);
         }
-        match record.outcome {
+        match &record.outcome {
             Outcome::Succeeded => facts.succeeded += 1,
             Outcome::Failed(_) => facts.failed += 1,
             Outcome::Killed(_) | Outcome::OverLimit(..) => facts.killed += 1,
             Outcome::TimedOut => facts.timed_out += 1,
             Outcome::NotStarted(_) | Outcome::Lost(_) => facts.not_started += 1,
+            Outcome::Skipped(SkipReason::Excluded(_)) => facts.excluded += record.count,
             Outcome::Skipped(_) => facts.skipped += record.count,
             Outcome::Missed(MissReason::Late(_) | MissReason::NoStore(_)) => {
                 facts.missed += record.count
             }
             Outcome::Missed(MissReason::Waited(span)) => {
                 facts.gave_up += record.count;
-                facts.waits(Wait { span, due: record.due });
+                facts.waits(Wait { span: *span, due: record.due });
             }
             Outcome::Coalesced => facts.coalesced += record.count,
         }

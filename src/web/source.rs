@@ -112,7 +112,7 @@ pub(crate) struct JobPage {
     /// What it runs, as one would type it.
     pub(crate) command: String,
     /// Its next due times, each with what is out of the ordinary.
-    pub(crate) upcoming: Vec<(Instant, Option<String>)>,
+    pub(crate) upcoming: Vec<Upcoming>,
     /// Its last records, the newest first.
     pub(crate) records: Vec<RunRecord>,
     /// Whether it takes a word to say on which host something was.
@@ -129,6 +129,15 @@ pub(crate) struct Why {
     pub(crate) text: String,
     pub(crate) due: Option<Instant>,
     pub(crate) evidence: Vec<(&'static str, String)>,
+}
+
+/// A due time of a job that is to come.
+#[derive(Clone, Debug)]
+pub(crate) struct Upcoming {
+    pub(crate) at: Instant,
+    /// It does not run then.
+    pub(crate) is_excluded: bool,
+    pub(crate) remark: Option<String>,
 }
 
 /// An option of a job.

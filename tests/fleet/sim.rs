@@ -109,6 +109,7 @@ pub(crate) fn file(plans: &[Plan], version: u64) -> File {
                 fleet: Default::default(),
                 elsewhere: [].into(),
                 routes: [].into(),
+                calendars: [].into(),
                 heartbeat: None,
                 web: Default::default(),
             },

@@ -19,8 +19,8 @@ use crate::common::spec;
 use proptest::prelude::*;
 use schedrs::instant::Instant;
 use schedrs::job::{
-    Coalesce, Command, Executor, FleetSettings, Grace, HookKind, Job, JobSet, Keep, Options,
-    Output, Overlap, Settings,
+    Coalesce, Command, Exclusion, Executor, FleetSettings, Grace, HookKind, Job, JobSet, Keep,
+    Options, Output, Overlap, Settings,
 };
 use schedrs::job::{Joined, OnLost, RunOn};
 use schedrs::jobfile::load_text;
@@ -63,14 +63,17 @@ fn same(text: &str, a: &JobSet, b: &JobSet) {
 fn jobfiles_are_the_same_when_they_are_written_and_read() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = vec![root.join("jobs.example.toml")];
-    for dir in ["examples", "tests/data/jobfiles"] {
+    for dir in ["examples", "examples/calendars", "tests/data/jobfiles"] {
         let all = std::fs::read_dir(root.join(dir)).unwrap();
         let all = all.map(|entry| entry.unwrap().path());
         files.extend(all.filter(|path| path.extension().is_some_and(|ext| ext == "toml")));
     }
     assert!(files.len() >= 5);
     for file in files {
-        let set = read(&std::fs::read_to_string(&file).unwrap());
+        // A calendar's file is beside it.
+        let beside = file.with_file_name("holidays.ics").display().to_string();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let set = read(&text.replace("holidays.ics", &beside));
         let (text, lost) = write::set(&set);
         assert!(lost.is_empty(), "{lost:?}");
         same(&text, &set, &read(&text));
@@ -426,6 +429,11 @@ fn options() -> impl Strategy<Value = Options> {
             output,
             paused,
             run_on_start,
+            excluded: match run_on_start {
+                true => Exclusion::of_windows(&["sat 22:00..sun 04:00", "12-25"], &["mon..fri"])
+                    .unwrap(),
+                false => Exclusion::default(),
+            },
             run_on,
             on_lost,
             only_on: only_on.into(),
@@ -502,6 +510,7 @@ fn jobs() -> impl Strategy<Value = JobSet> {
                 fleet,
                 elsewhere: [].into(),
                 routes: [].into(),
+                calendars: [].into(),
                 heartbeat: None,
                 web: Default::default(),
             },

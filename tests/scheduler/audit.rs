@@ -244,6 +244,7 @@ fn set(jobs: &[Arc<Job>]) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            calendars: [].into(),
             heartbeat: None,
             web: Default::default(),
         },

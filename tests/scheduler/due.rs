@@ -264,3 +264,154 @@ fn after_a_sleep_all_run_in_order_whatever_their_jitter() {
     assert_eq!(woken.map(|start| start.0).collect::<Vec<_>>(), expected);
     assert!(expected[0] < at("12:05:01"), "none was put aside: choose another jitter");
 }
+
+/// A job with windows in which it is not due.
+fn but(
+    except: &[&str],
+    only: &[&str],
+    set: impl FnOnce(&mut Options),
+) -> impl FnOnce(&mut Options) {
+    let excluded = Exclusion::of_windows(except, only).unwrap();
+    move |options| {
+        options.excluded = excluded;
+        set(options);
+    }
+}
+
+#[test]
+fn what_is_excluded_is_skipped_when_it_is_reached() {
+    let only = but(&["12:02..12:03"], &["12:00..12:05"], |_| {});
+    Test::new(set(vec![
+        job("a", every(60), but(&["12:02..12:04"], &[], |_| {})),
+        job("b", every(120), only),
+    ]))
+    .until("12:06:10")
+    .expect(
+        "12:01:00 start a#1
+             12:01:01 a#1 succeeded, due 12:01:00
+             12:02:00 a skipped(excluded: 12:02..12:04), due 12:02:00
+             12:02:00 b skipped(excluded: 12:02..12:03), due 12:02:00
+             12:03:00 a skipped(excluded: 12:02..12:04), due 12:03:00
+             12:04:00 start a#2
+             12:04:00 start b#3
+             12:04:01 a#2 succeeded, due 12:04:00
+             12:04:01 b#3 succeeded, due 12:04:00
+             12:05:00 start a#4
+             12:05:01 a#4 succeeded, due 12:05:00
+             12:06:00 start a#5
+             12:06:00 b skipped(excluded: not in 12:00..12:05), due 12:06:00
+             12:06:01 a#5 succeeded, due 12:06:00",
+    );
+}
+
+/// Excluded is excluded, whatever else would become of it, and no run stands for it.
+#[test]
+fn after_a_sleep_what_is_excluded_is_neither_missed_nor_coalesced() {
+    let rest = |coalesce| {
+        move |options: &mut Options| {
+            options.coalesce = coalesce;
+            options.misfire_grace_time = Grace::Limited(secs(330));
+        }
+    };
+    let except = ["12:02..12:04", "12:07..12:09"];
+    Test::new(set(vec![job("a", every(60), but(&except, &[], rest(Coalesce::Latest)))]))
+        .asleep("12:00:10", "12:10:20")
+        .until("12:10:30")
+        .expect(
+            "12:10:20 clock jumped by 610s
+             12:10:20 a skipped(excluded: 12:02..12:04), due 12:02:00..12:03:00 (2 of them)
+             12:10:20 a skipped(excluded: 12:07..12:09), due 12:07:00..12:08:00 (2 of them)
+             12:10:20 a missed(late by 560s), due 12:01:00
+             12:10:20 a missed(late by 380s), due 12:04:00
+             12:10:20 a coalesced, due 12:05:00..12:06:00 (2 of them)
+             12:10:20 a coalesced, due 12:09:00
+             12:10:20 start a#1
+             12:10:21 a#1 succeeded, due 12:10:00",
+        );
+    // The latest that may run is the latest that is not excluded.
+    Test::new(set(vec![job("a", every(60), but(&["12:09..12:30"], &[], rest(Coalesce::Latest)))]))
+        .asleep("12:05:30", "12:10:20")
+        .until("12:10:30")
+        .expect(
+            "12:01:00 start a#1
+             12:01:01 a#1 succeeded, due 12:01:00
+             12:02:00 start a#2
+             12:02:01 a#2 succeeded, due 12:02:00
+             12:03:00 start a#3
+             12:03:01 a#3 succeeded, due 12:03:00
+             12:04:00 start a#4
+             12:04:01 a#4 succeeded, due 12:04:00
+             12:05:00 start a#5
+             12:05:01 a#5 succeeded, due 12:05:00
+             12:10:20 clock jumped by 290s
+             12:10:20 a skipped(excluded: 12:09..12:30), due 12:09:00..12:10:00 (2 of them)
+             12:10:20 a coalesced, due 12:06:00..12:07:00 (2 of them)
+             12:10:20 start a#6
+             12:10:21 a#6 succeeded, due 12:08:00",
+        );
+}
+
+#[test]
+fn all_that_is_not_excluded_runs_where_all_runs() {
+    let all = |options: &mut Options| {
+        options.coalesce = Coalesce::All;
+        options.misfire_grace_time = Grace::Forever;
+        options.max_instances = 9;
+    };
+    Test::new(set(vec![job("a", every(60), but(&["12:02..12:04"], &[], all))]))
+        .asleep("12:00:10", "12:05:20")
+        .until("12:05:20")
+        .expect(
+            "12:05:20 clock jumped by 310s
+             12:05:20 a skipped(excluded: 12:02..12:04), due 12:02:00..12:03:00 (2 of them)
+             12:05:20 start a#1
+             12:05:20 start a#2
+             12:05:20 start a#3",
+        );
+}
+
+/// Years of nights of a job of each second: a record for each night and each day, exact ones, and no step
+/// that takes long.
+#[test]
+fn a_long_outage_of_many_windows() {
+    let quiet = |options: &mut Options| options.misfire_grace_time = Grace::Limited(secs(60));
+    let job = job("a", every(1), but(&["22:00..06:00"], &[], quiet));
+    let mut test =
+        Test::new(set(vec![job])).asleep("12:00:00", "400d 12:00:30").until("400d 12:00:30");
+    let text = std::mem::take(&mut test.transcript.text);
+    let of = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+    assert_eq!((of("excluded: 22:00..06:00), due"), of("(28800 of them)")), (400, 400));
+    assert_eq!(of("missed(late"), 401);
+    assert_eq!(of("start a#"), 1);
+}
+
+/// With jitter it counts when it is due, not when it fires.
+#[test]
+fn jitter_does_not_move_it_out_of_a_window() {
+    let late = |options: &mut Options| options.jitter = secs(30);
+    Test::new(set(vec![job(
+        "a",
+        once("12:01:00"),
+        but(&["12:00..12:01", "12:02..12:03"], &[], late),
+    )]))
+    .until("12:01:01")
+    .expect("");
+    let late = |options: &mut Options| options.jitter = secs(30);
+    let test = Test::new(set(vec![job("a", once("12:01:00"), but(&["12:01..12:02"], &[], late))]));
+    let test = test.until("12:03:00");
+    assert!(test.transcript.text.contains("a skipped(excluded: 12:01..12:02), due 12:01:00"));
+}
+
+/// What a person asks for is done, and a pause is what it says.
+#[test]
+fn run_on_start_is_excluded_too_and_a_pause_is_a_pause() {
+    let start = |options: &mut Options| options.run_on_start = true;
+    Test::new(set(vec![job("a", every(60), but(&["12:00..12:02"], &[], start))]))
+        .until("12:02:10")
+        .expect(
+            "12:00:00 a skipped(excluded: 12:00..12:02), due 12:00:00
+         12:01:00 a skipped(excluded: 12:00..12:02), due 12:01:00
+         12:02:00 start a#1
+         12:02:01 a#1 succeeded, due 12:02:00",
+        );
+}

@@ -5,6 +5,7 @@
 //!   the scheduler is killed and another goes on with what it has had remembered;
 //! * never more processes than slots, nor than `max_instances`;
 //! * no due time fires twice, or early, wherever the clock goes;
+//! * what is excluded is nothing else, and nothing else is excluded;
 //! * what is missed was late, and what was not late is not missed;
 //! * what was admitted gets its turn;
 //! * the end comes when nothing runs, once;
@@ -29,7 +30,7 @@ use schedrs::event::{
 };
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
-    Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
+    Coalesce, Command, Exclusion, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
 use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::scheduler::{SavedState, Scheduler, Survivor};
@@ -172,6 +173,17 @@ fn span(max: u64) -> impl Strategy<Value = Duration> {
     prop_oneof![2 => Just(0), 3 => 0..max].prop_map(Duration::from_secs)
 }
 
+/// Every scenario begins at noon.
+fn excluded() -> impl Strategy<Value = Exclusion> {
+    let windows = ["12:01..12:02", "12:00..12:05", "12:04..12:20", "thu 12:10..thu 12:11"];
+    let some = || proptest::sample::subsequence(windows.to_vec(), 0..3);
+    prop_oneof![
+        3 => Just(Exclusion::default()),
+        1 => (some(), some())
+            .prop_map(|(except, only)| Exclusion::of_windows(&except, &only).unwrap()),
+    ]
+}
+
 fn plan() -> impl Strategy<Value = Plan> {
     let times = (
         when(),
@@ -181,7 +193,7 @@ fn plan() -> impl Strategy<Value = Plan> {
             1 => Just(Grace::Forever),
         ],
         prop_oneof![Just(Coalesce::Latest), Just(Coalesce::Earliest), Just(Coalesce::All)],
-        any::<(bool, u8)>(),
+        (any::<(bool, u8)>(), excluded()),
     );
     let runs = (
         prop_oneof![Just(Overlap::Skip), Just(Overlap::Queue), Just(Overlap::Replace)],
@@ -194,10 +206,12 @@ fn plan() -> impl Strategy<Value = Plan> {
         0u16..2,
     );
     (times, runs).prop_map(|(times, runs)| {
-        let (when, jitter, misfire_grace_time, coalesce, (run_on_start, pause)) = times;
+        let (when, jitter, misfire_grace_time, coalesce, rest) = times;
+        let ((run_on_start, pause), excluded) = rest;
         let (overlap, max_instances, max_wait, timeout, kill_after, retries, delay, executor) =
             runs;
         let options = Options {
+            excluded,
             jitter,
             misfire_grace_time,
             coalesce,
@@ -413,6 +427,7 @@ fn set(jobs: &[(String, Plan)], workers: [u32; 2]) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            calendars: [].into(),
             heartbeat: None,
             web: Default::default(),
         },
@@ -566,7 +581,23 @@ impl World {
             Grace::Limited(grace) => late(due) > grace,
             Grace::Forever => false,
         };
+        let is_excluded = |due: Instant| record.job.excluded(due).is_some();
         match (&record.outcome, record.run) {
+            (Outcome::Skipped(SkipReason::Excluded(by)), None) => {
+                assert!(is_excluded(record.due) && is_excluded(record.last_due), "{record:?}");
+                assert_eq!(record.job.excluded(record.due).as_deref(), Some(by.text()));
+            }
+            // One that is not reached because of a pause may be excluded, too.
+            (
+                Outcome::Missed(_) | Outcome::Coalesced | Outcome::Skipped(SkipReason::Overlap),
+                None,
+            ) => {
+                assert!(!is_excluded(record.due) && !is_excluded(record.last_due), "{record:?}");
+            }
+            _ => {}
+        }
+        match (&record.outcome, record.run) {
+            (Outcome::Skipped(SkipReason::Excluded(_)), None) => {}
             (Outcome::Missed(MissReason::Late(by)), None) => {
                 assert!(too_late(record.due) && too_late(record.last_due), "{record:?}");
                 assert_eq!(*by, late(record.due));
@@ -865,8 +896,11 @@ impl World {
             }
             let until = self.furthest.secs() - START;
             let due = |at: i64| life.when.is_due(at) || at == 0 && plan.options.run_on_start;
-            let fired =
-                |due: Instant| due.plus(jitter(&id, due, plan.options.jitter)) <= self.furthest;
+            // What is excluded need not wait for its jitter.
+            let is_early = !plan.options.jitter.is_zero() && !plan.options.excluded.is_empty();
+            let fired = |due: Instant| {
+                is_early || due.plus(jitter(&id, due, plan.options.jitter)) <= self.furthest
+            };
             let expected: BTreeSet<Instant> =
                 (0..=until).filter(|&at| due(at)).map(second).filter(|&due| fired(due)).collect();
 
@@ -886,6 +920,9 @@ impl World {
                 } else {
                     counted += record.count;
                 }
+            }
+            if is_early {
+                continue;
             }
             assert_eq!(
                 decided.len() as u64 + counted,

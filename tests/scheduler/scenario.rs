@@ -8,7 +8,7 @@ pub(crate) use std::time::Duration;
 pub(crate) use schedrs::event::{Action, Event, Exit, Notice, Record, RunId, Start};
 pub(crate) use schedrs::instant::{Instant, Mono, Now};
 pub(crate) use schedrs::job::{
-    Coalesce, Command, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
+    Coalesce, Command, Exclusion, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
 pub(crate) use schedrs::outcome::Outcome;
 pub(crate) use schedrs::scheduler::{Scheduler, Wakeup};
@@ -87,6 +87,7 @@ pub(crate) fn set_with(executors: &[(&str, u32)], jobs: Vec<Job>) -> JobSet {
             fleet: Default::default(),
             elsewhere: [].into(),
             routes: [].into(),
+            calendars: [].into(),
             heartbeat: None,
             web: Default::default(),
         },

@@ -25,7 +25,8 @@ use crate::sys::clock;
 /// Show when jobs are due
 ///
 /// Without -n: one row per job with its next due time, soonest first. With -n N: the next N due
-/// times of each job, merged into one timeline. Intervals without `start_date` count from when the job
+/// times of each job, merged into one timeline; those that `except` or `only` exclude are struck through,
+/// with `-` in IN. Intervals without `start_date` count from when the job
 /// was first scheduled, if the store or the running scheduler knows; else from --from. They also know
 /// which jobs are paused: REMARKS says so.
 ///
@@ -89,7 +90,8 @@ pub(crate) struct Args {
 enum Output {
     /// A table, fitted to the terminal
     Table,
-    /// One JSON object per line: job, due (RFC 3339; missing: never), timezone, schedule, remark
+    /// One JSON object per line: job, due (RFC 3339; missing: never), timezone, schedule, excluded (by
+    /// what), remark
     Json,
     /// Comma-separated values with a header line (RFC 4180)
     Csv,
@@ -243,6 +245,8 @@ struct Object<'a> {
     timezone: &'a str,
     schedule: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    excluded: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     remark: Option<String>,
 }
 
@@ -267,7 +271,13 @@ impl<'a> Shown<'a> {
         for row in rows {
             let job = self.jobs[row.job];
             let zone = self.zone_of(job);
+            let is_excluded = row.excluded.is_some();
             let (due, name, distance) = match row.due {
+                Some(due) if is_excluded => (
+                    words::table_time(in_table(due, job), zone),
+                    zone.name().to_owned(),
+                    "-".to_owned(),
+                ),
                 Some(due) => (
                     words::table_time(in_table(due, job), zone),
                     zone.name().to_owned(),
@@ -275,14 +285,18 @@ impl<'a> Shown<'a> {
                 ),
                 None => ("-".to_owned(), String::new(), String::new()),
             };
-            table.row(vec![
+            let cells = vec![
                 job.id.to_string(),
                 due,
                 name,
                 distance,
                 words::trigger(&job.trigger, &job.zone),
                 row.remark.unwrap_or_default(),
-            ]);
+            ];
+            match is_excluded {
+                true => table.struck_row(cells),
+                false => table.row(cells),
+            }
         }
         let width = terminal_width();
         table.write(out, width)?;
@@ -319,6 +333,7 @@ impl<'a> Shown<'a> {
                 due: row.due.map(|due| words::rfc3339(due, zone)),
                 timezone: zone.name(),
                 schedule: words::trigger(&job.trigger, &job.zone),
+                excluded: row.excluded,
                 remark: row.remark,
             };
             writeln!(out, "{}", crate::problem::json(&object)?)?;

@@ -210,6 +210,8 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::Timezone => (Text, "ZONE", "The time zone of the schedule"),
         Key::StartDate => (Text, "TIME", "Not due before this time"),
         Key::EndDate => (Text, "TIME", "Not due after this time"),
+        Key::Except => (List, "WHEN", "Not due then: days, windows and calendars, comma-separated"),
+        Key::Only => (List, "WHEN", "Due only then: days, windows and calendars, comma-separated"),
         Key::Jitter => (Text, "DURATION", "Delay each run by a random time up to this"),
         Key::Spread => (
             Text,

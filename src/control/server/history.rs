@@ -242,7 +242,8 @@ impl History {
             detail.view.take_from(record.as_ref(), now);
             let trigger = detail.view.job.trigger.anchored(detail.view.anchor);
             let first = detail.view.next;
-            let due = std::iter::successors(first, |due| trigger.next_after(*due));
+            let job = Arc::clone(&detail.view.job);
+            let due = std::iter::successors(first, |due| job.next_kept(&trigger, *due));
             detail.upcoming = due.take(UPCOMING).collect();
         }
         known.home_name(&id).map(str::to_owned)

@@ -177,7 +177,8 @@ impl JobView {
     pub(crate) fn take_from(&mut self, record: Option<&JobRecord>, now: Instant) {
         let Some(record) = record else {
             let trigger = self.job.trigger.anchored(self.anchor);
-            self.next = trigger.next_after(now).filter(|_| self.paused == Paused::No);
+            let next = self.job.next_kept(&trigger, now);
+            self.next = next.filter(|_| self.paused == Paused::No);
             return;
         };
         self.anchor = record.anchor;
@@ -190,7 +191,8 @@ impl JobView {
         let is_due =
             self.paused == Paused::No && *self.job.trigger.fingerprint() == *record.trigger;
         let trigger = self.job.trigger.anchored(record.anchor);
-        self.next = trigger.next_after(record.decided.max(now)).filter(|_| is_due);
+        let next = self.job.next_kept(&trigger, record.decided.max(now));
+        self.next = next.filter(|_| is_due);
     }
 }
 

@@ -98,8 +98,8 @@ mod tests {
     use super::super::Service;
     use super::super::state::JobEvent;
     use super::*;
+    use crate::core::calendar::Windows;
     use crate::core::job::Command;
-    use crate::core::window::Windows;
 
     #[test]
     fn who_was_told_and_who_was_not() {

@@ -24,67 +24,124 @@ use super::{Scheduler, Step};
 /// them: no outage may make the scheduler outgrow its machine.
 const ALL: usize = 10_000;
 
+/// So many stretches of a job's time, excluded ones and those between them, are gone through in one step:
+/// the windows of nine years of nights. What is left comes in the next.
+const STRETCHES: usize = 10_000;
+
+/// A job at the moment at which its due times are looked at.
+struct Reached<'a> {
+    job: &'a Job,
+    timetable: Timetable<'a>,
+    /// What fires before that is too late.
+    late: Instant,
+    now: Instant,
+}
+
 /// The due times of a job that have been reached, by what becomes of them.
 struct Sorted {
     missed: Tally,
     passed: Passed,
     /// Those that wait until their jitter has passed.
     aside: Delayed,
+    /// Those that are excluded: by what, the first and the last.
+    excluded: Vec<(String, Instant, Instant)>,
 }
 
 impl Sorted {
     /// Those put aside earlier whose jitter has passed.
-    fn sort_aside(&mut self, late: Instant, now: Instant) {
-        while let Some(waiting) = self.aside.pop_until(now) {
-            if waiting.fire < late {
+    fn sort_aside(&mut self, at: &Reached<'_>) {
+        while let Some(waiting) = self.aside.pop_until(at.now) {
+            // A calendar may be another by now.
+            if let Some(by) = at.job.excluded(waiting.due) {
+                self.excluded.push((by, waiting.due, waiting.due));
+            } else if waiting.fire < at.late {
                 self.missed.add(waiting.due);
             } else {
-                self.passed.before.push(waiting.due);
+                self.passed.add(waiting.due);
             }
         }
-        self.passed.before.sort_unstable();
+        self.passed.0.make_contiguous().sort_unstable();
     }
 
-    /// Those reached since, from `next` on. Far enough back they are late whatever their jitter, and
-    /// recently enough they may still have to wait for it; only in between has it to be looked at.
-    /// Answers the first that is not reached.
-    fn sort_reached(
+    /// Those reached since, from `next` on. Answers the first that is not, or that is left for the next
+    /// step.
+    fn sort_reached(&mut self, next: Instant, at: &Reached<'_>) -> Instant {
+        let excluded = &at.job.options.excluded;
+        if excluded.is_empty() {
+            return self.sort_kept(next, at.now, at);
+        }
+        let mut due = next;
+        // What goes on in the same way is one stretch.
+        let mut stretch: Option<(Option<String>, Instant, Instant)> = None;
+        for _ in 0..STRETCHES {
+            if due > at.now {
+                break;
+            }
+            let look = excluded.look(due, &at.job.zone);
+            let last = at.timetable.last_until(due, look.until.minus(TICK).min(at.now));
+            match &mut stretch {
+                Some((by, _, until)) if by.as_deref() == look.within.as_deref() => *until = last,
+                _ => {
+                    let new = (look.within.map(|by| by.into_owned()), due, last);
+                    let over = stretch.replace(new);
+                    self.sort_stretch(over, at);
+                }
+            }
+            due = at.timetable.after(last);
+        }
+        self.sort_stretch(stretch, at);
+        due
+    }
+
+    /// Due times that are all excluded by the same, or all not.
+    fn sort_stretch(
         &mut self,
-        next: Instant,
-        job: &Job,
-        timetable: Timetable<'_>,
-        late: Instant,
-        now: Instant,
-    ) -> Instant {
+        stretch: Option<(Option<String>, Instant, Instant)>,
+        at: &Reached<'_>,
+    ) {
+        match stretch {
+            Some((Some(by), first, last)) => self.excluded.push((by, first, last)),
+            Some((None, first, last)) => {
+                self.sort_kept(first, last, at);
+            }
+            None => {}
+        }
+    }
+
+    /// Those from `next` to `end` that are not excluded. Far enough back they are late whatever their
+    /// jitter, and recently enough they may still have to wait for it; only in between has it to be looked
+    /// at. Answers the first beyond.
+    fn sort_kept(&mut self, next: Instant, end: Instant, at: &Reached<'_>) -> Instant {
+        let Reached { job, timetable, late, now } = *at;
         let mut due = next;
         let longest = job.options.longest_delay();
         let surely_late = late.minus(longest);
-        if due <= now && due < surely_late {
-            let last = timetable.last_until(due, surely_late.minus(TICK));
+        if due <= end && due < surely_late {
+            let last = timetable.last_until(due, surely_late.minus(TICK).min(end));
             self.missed.add_range(due, last);
             due = timetable.after(last);
         }
-        while due <= now && due < late {
+        while due <= end && due < late {
             let fire = fire_time(job, due);
             if fire < late {
                 self.missed.add(due);
             } else if fire <= now {
-                self.passed.before.push(due);
+                self.passed.add(due);
             } else {
                 self.aside.push(Wait { fire, due });
             }
             due = timetable.after(due);
         }
-        let surely_fires = now.minus(longest);
+        let surely_fires = now.minus(longest).min(end);
         if due <= surely_fires {
             let last = timetable.last_until(due, surely_fires);
-            self.passed.range = Some((due, last));
+            self.passed.0.push_back((due, last));
             due = timetable.after(last);
         }
-        while due <= now {
+        while due <= end {
             let fire = fire_time(job, due);
             if fire <= now {
-                self.passed.after.push(due);
+                self.passed.add(due);
             } else {
                 self.aside.push(Wait { fire, due });
             }
@@ -94,13 +151,9 @@ impl Sorted {
     }
 }
 
-/// The due times of one job that fire now, in order. A long stretch of them is a range.
+/// The due times of one job that fire now, in order: stretches of them, each by its first and its last.
 #[derive(Default)]
-struct Passed {
-    before: Vec<Instant>,
-    range: Option<(Instant, Instant)>,
-    after: Vec<Instant>,
-}
+struct Passed(VecDeque<(Instant, Instant)>);
 
 impl Scheduler {
     /// Decides every due time that has passed.
@@ -114,13 +167,19 @@ impl Scheduler {
         while let Some(&wake) = self.calendar.peek()
             && wake.at <= step.now.wall
         {
+            let mut is_left = false;
             let state = &self.jobs[wake.slot as usize];
             if state.paused && state.away == Away::No {
                 self.end_pause_in_time(wake.slot, step);
             } else {
                 self.decide_job(wake.slot, step);
+                is_left = self.jobs[wake.slot as usize].next <= step.now.wall;
             }
-            let at = self.wake_of(wake.slot);
+            let mut at = self.wake_of(wake.slot);
+            if is_left {
+                // Others are not to wait for that.
+                at = at.max(step.now.wall.plus(TICK));
+            }
             if let Some(mut top) = self.calendar.peek_mut() {
                 if at == NEVER {
                     PeekMut::pop(top);
@@ -147,8 +206,14 @@ impl Scheduler {
                 let due = state.next;
                 state.decided = due;
                 state.next = next;
-                if !self.admit(slot, due, step) {
-                    self.record_skip(slot, due, step);
+                let excluded = match options.excluded.is_empty() {
+                    true => None,
+                    false => state.job.excluded(due),
+                };
+                if let Some(by) = excluded {
+                    self.record_skip(slot, due, SkipReason::excluded(&by), step);
+                } else if !self.admit(slot, due, step) {
+                    self.record_skip(slot, due, SkipReason::Overlap, step);
                 }
                 return;
             }
@@ -168,37 +233,39 @@ impl Scheduler {
             Grace::Limited(grace) => now.minus(grace),
             Grace::Forever => Instant::MIN,
         };
+        let at = Reached { job: &job, timetable, late, now };
         let mut sorted = Sorted {
             missed: Tally::default(),
-            passed: Passed {
-                before: std::mem::take(&mut self.scratch.before),
-                range: None,
-                after: std::mem::take(&mut self.scratch.after),
-            },
+            passed: Passed(std::mem::take(&mut self.scratch.passed)),
             aside: self.delayed.remove(&slot).unwrap_or_default(),
+            excluded: Vec::new(),
         };
         let next = state.next;
-        sorted.sort_aside(late, now);
-        let next = sorted.sort_reached(next, &job, timetable, late, now);
-        let Sorted { missed, mut passed, aside } = sorted;
+        sorted.sort_aside(&at);
+        let next = sorted.sort_reached(next, &at);
+        let Sorted { missed, mut passed, aside, excluded } = sorted;
 
         if !aside.is_empty() {
             self.delayed.insert(slot, aside);
         }
         let state = &mut self.jobs[slot as usize];
         if state.away == Away::No {
-            state.decided = state.decided.max(now);
+            state.decided = state.decided.max(now.min(next.minus(TICK)));
         }
         state.next = next;
 
+        for (by, first, last) in excluded {
+            let mut tally = Tally::default();
+            tally.add_range(first, last);
+            let outcome = |_| Outcome::Skipped(SkipReason::excluded(&by));
+            self.record_tally(&job, anchor, tally, outcome, step);
+        }
         let late = |first| Outcome::Missed(MissReason::Late(now.since(fire_time(&job, first))));
         self.record_tally(&job, anchor, missed, late, step);
         self.fire_passed(slot, &job, timetable, &mut passed, step);
 
-        passed.before.clear();
-        passed.after.clear();
-        self.scratch.before = passed.before;
-        self.scratch.after = passed.after;
+        passed.0.clear();
+        self.scratch.passed = passed.0;
     }
 
     /// Runs those of the due times that `coalesce` picks.
@@ -237,15 +304,15 @@ impl Scheduler {
         self.scratch.chosen = chosen;
     }
 
-    /// Records a due time that found `max_instances` runs active.
-    fn record_skip(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
+    /// Records a due time that is not run.
+    fn record_skip(&mut self, slot: u32, due: Instant, reason: SkipReason, step: &mut Step<'_>) {
         step.out.push(Action::Record(Record {
             job: Arc::clone(&self.jobs[slot as usize].job),
             due,
             last_due: due,
             count: 1,
             run: None,
-            outcome: Outcome::Skipped(SkipReason::Overlap),
+            outcome: Outcome::Skipped(reason),
             started: None,
             duration: Duration::ZERO,
             attempts: 0,
@@ -255,53 +322,47 @@ impl Scheduler {
 }
 
 impl Passed {
+    fn add(&mut self, due: Instant) {
+        self.0.push_back((due, due));
+    }
+
     fn take_last(&mut self, timetable: Timetable<'_>) -> Option<Instant> {
-        if let Some(due) = self.after.pop() {
-            return Some(due);
+        let (first, last) = self.0.pop_back()?;
+        if first < last {
+            self.0.push_back((first, timetable.last_until(first, last.minus(TICK))));
         }
-        if let Some((first, last)) = self.range {
-            self.range =
-                (first < last).then(|| (first, timetable.last_until(first, last.minus(TICK))));
-            return Some(last);
-        }
-        self.before.pop()
+        Some(last)
     }
 
     fn take_first(&mut self, timetable: Timetable<'_>) -> Option<Instant> {
-        if !self.before.is_empty() {
-            return Some(self.before.remove(0));
+        let (first, last) = self.0.pop_front()?;
+        if first < last {
+            self.0.push_front((timetable.after(first), last));
         }
-        if let Some((first, last)) = self.range {
-            self.range = (first < last).then(|| (timetable.after(first), last));
-            return Some(first);
-        }
-        (!self.after.is_empty()).then(|| self.after.remove(0))
+        Some(first)
     }
 
     fn take_newest(&mut self, timetable: Timetable<'_>, most: usize, to: &mut VecDeque<Instant>) {
-        let after = self.after.len().min(most);
-        if let Some((first, last)) = self.range.take() {
-            let left_out = match most - after {
-                0 => Some(last),
-                room => timetable.newest(first, last, room, to),
-            };
-            self.range = left_out.map(|last| (first, last));
-        }
-        if self.range.is_none() {
-            let before = self.before.len().min(most - after - to.len());
-            for due in self.before.drain(self.before.len() - before..).rev() {
-                to.push_front(due);
+        let mut newest = VecDeque::new();
+        while to.len() < most
+            && let Some((first, last)) = self.0.pop_back()
+        {
+            newest.clear();
+            if let Some(left_out) = timetable.newest(first, last, most - to.len(), &mut newest) {
+                self.0.push_back((first, left_out));
             }
+            newest.drain(..).rev().for_each(|due| to.push_front(due));
         }
-        to.extend(self.after.drain(self.after.len() - after..));
     }
 
     /// What is left.
     fn tally(&self) -> Tally {
         let mut tally = Tally::default();
-        self.before.iter().chain(&self.after).for_each(|&due| tally.add(due));
-        if let Some((first, last)) = self.range {
-            tally.add_range(first, last);
+        for &(first, last) in &self.0 {
+            match first == last {
+                true => tally.add(first),
+                false => tally.add_range(first, last),
+            }
         }
         tally
     }

@@ -421,6 +421,10 @@ impl Scheduler {
         let paused = self.paused(slot);
         let delayed = self.delayed.get(&slot).and_then(|delayed| delayed.first());
         let next = delayed.map_or(state.next, |first| state.next.min(first.due));
+        let next = match next != NEVER && state.job.excluded(next).is_some() {
+            true => state.timetable().kept_after(&state.job, next),
+            false => next,
+        };
         let is_due = paused == Paused::No && next != NEVER && self.life.is_accepting();
         let (running, waiting) = counts.get(&slot).copied().unwrap_or_default();
         JobView {
@@ -450,7 +454,8 @@ impl Scheduler {
             && upcoming.len() < UPCOMING
         {
             upcoming.push(at);
-            due = Some(state.timetable().after(at)).filter(|&at| at != NEVER);
+            let next = state.timetable().kept_after(&state.job, at);
+            due = Some(next).filter(|&at| at != NEVER);
         }
         let extra = self.extras.get(&slot);
         let job = Box::new(JobDetail {
@@ -467,13 +472,17 @@ impl Scheduler {
 
 /// A job whose trigger names a due time from now on.
 fn would_run(job: &Job, now: Instant) -> Result<(), Fault> {
-    if job.trigger.anchored(now).next_after(now.minus(super::jobs::TICK)).is_some() {
+    let (trigger, after) = (job.trigger.anchored(now), now.minus(super::jobs::TICK));
+    if job.next_kept(&trigger, after).is_some() {
         return Ok(());
     }
     let id = &job.id;
     Err(Fault::new(
         Code::Never,
         match job.trigger {
+            _ if trigger.next_after(after).is_some() => {
+                format!("`{id}` would never run: `except` and `only` exclude all its due times")
+            }
             Trigger::Date(_) => format!("`{id}` would never run: its date is in the past"),
             _ => format!("`{id}` would never run: its trigger has no due times from now on"),
         },

@@ -20,11 +20,11 @@ use super::{Scheduler, Step};
 /// How many due times one step counts: a few milliseconds.
 pub(super) const SLICE: u64 = 50_000;
 
-/// Due times with one fate: some of them one by one, at most one range of them uncounted.
+/// Due times with one fate: some of them one by one, others as ranges that are uncounted.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     singles: Vec<Instant>,
-    range: Option<(Instant, Instant)>,
+    ranges: Vec<(Instant, Instant)>,
 }
 
 impl Tally {
@@ -33,48 +33,41 @@ impl Tally {
         self.singles.push(due);
     }
 
-    /// All due times in `first..=last`, both of which are due times. There is one such range at
-    /// most.
+    /// All due times in `first..=last`, both of which are due times.
     pub(super) fn add_range(&mut self, first: Instant, last: Instant) {
-        self.range = Some((first, last));
+        self.ranges.push((first, last));
     }
 
     /// The stretches of it in which no due time is left out, in order.
     fn stretches(mut self, timetable: Timetable<'_>) -> Vec<Stretch> {
         sort::all(&mut self.singles);
+        sort::all(&mut self.ranges);
         let mut stretches: Vec<Stretch> = Vec::new();
-        let mut range = self.range;
-        let mut add = |first: Instant, last: Instant, is_range: bool| {
-            let number = if is_range && first < last { None } else { Some(1) };
+        let mut add = |first: Instant, last: Instant| {
+            let uncounted = (first < last).then_some((first, last));
             match stretches.last_mut() {
                 Some(before) if timetable.after(before.last) == first => {
                     before.last = last;
-                    match number {
-                        Some(number) => before.number += number,
+                    match (&mut before.uncounted, uncounted) {
+                        (Some((_, until)), _) => *until = last,
                         // The first of it is counted here, the rest later.
-                        None => {
+                        (none, uncounted) => {
                             before.number += 1;
-                            before.uncounted = Some((first, last));
+                            *none = uncounted;
                         }
                     }
                 }
-                _ => stretches.push(Stretch {
-                    first,
-                    last,
-                    number: 1,
-                    uncounted: number.is_none().then_some((first, last)),
-                }),
+                _ => stretches.push(Stretch { first, last, number: 1, uncounted }),
             }
         };
+        let mut ranges = self.ranges.into_iter().peekable();
         for due in self.singles {
-            if let Some((first, last)) = range.take_if(|range| range.0 < due) {
-                add(first, last, true);
+            while let Some((first, last)) = ranges.next_if(|range| range.0 < due) {
+                add(first, last);
             }
-            add(due, due, false);
+            add(due, due);
         }
-        if let Some((first, last)) = range {
-            add(first, last, true);
-        }
+        ranges.for_each(|(first, last)| add(first, last));
         stretches
     }
 }

@@ -30,6 +30,14 @@ impl Timetable<'_> {
         self.trigger.next_anchored(self.anchor, after).unwrap_or(NEVER)
     }
 
+    /// The first due time of a job after `after` that is not excluded, or [`NEVER`].
+    pub(super) fn kept_after(self, job: &Job, after: Instant) -> Instant {
+        match job.options.excluded.is_empty() {
+            true => self.after(after),
+            false => job.next_kept(&self.trigger.anchored(self.anchor), after).unwrap_or(NEVER),
+        }
+    }
+
     /// The last due time in `first..=until`, where `first` is one.
     pub(super) fn last_until(self, first: Instant, until: Instant) -> Instant {
         if let Some(grid) = self.grid() {

@@ -52,7 +52,7 @@ pub(super) fn add(case: &Case<'_>, subject: Subject<'_>, verdict: &mut Verdict) 
 /// That it has not succeeded for longer than `expect`, if it has not and is to come.
 fn overdue(case: &Case<'_>) -> Option<String> {
     let (expect, known) = (case.job?.options.expect?, case.known?);
-    case.trigger()?.next_after(case.now)?;
+    case.job?.next_kept(&case.trigger()?, case.now)?;
     let succeeded = case.latest.and_then(|latest| latest.succeeded);
     let resumed = last_resumed(case.changes, case.records);
     let since = overdue_since(expect, known.anchor, succeeded, resumed, case.now)?;
@@ -68,6 +68,5 @@ fn overdue(case: &Case<'_>) -> Option<String> {
 /// Whether nothing is to come, where the question is about the present.
 fn is_finished(case: &Case<'_>) -> bool {
     case.asked == Asked::Latest
-        && case.job.is_some()
         && case.trigger().is_some_and(|trigger| trigger.next_after(case.now).is_none())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Case, Verdict};
+use super::{Case, Verdict, unrecorded};
 use crate::core::event::{Change, ChangeKind};
 use crate::core::instant::Instant;
 use crate::core::job::{Grace, Overlap};
@@ -158,12 +158,13 @@ fn what_for(case: &Case<'_>) -> String {
 fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: &SkipReason) -> Verdict {
     let plainly = || {
         let text = Outcome::Skipped(reason.clone()).phrase(format::reached(record));
-        Verdict::new("skipped", text)
+        Verdict::new("skipped", clean(&text))
     };
     match reason {
         SkipReason::Overlap => overlapped(case, record, due),
         SkipReason::Paused => paused(case, record, due).unwrap_or_else(plainly),
-        SkipReason::Removed | SkipReason::Excluded(_) => plainly(),
+        SkipReason::Removed => plainly(),
+        SkipReason::Excluded(_) => excluded(case, due, plainly()),
         SkipReason::Stopping => {
             let mut verdict = plainly();
             let stopped = |session: &&crate::core::record::Session| {
@@ -184,6 +185,16 @@ fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: &SkipReaso
             None => plainly(),
         },
     }
+}
+
+/// `except` or `only` excludes the time.
+fn excluded(case: &Case<'_>, due: Instant, mut verdict: Verdict) -> Verdict {
+    let Some(job) = case.job else { return verdict };
+    match job.excluded(due) {
+        Some(_) => unrecorded::rules(job, &mut verdict),
+        None => verdict.also("rule", "`except` and `only` do not exclude it any more"),
+    }
+    verdict
 }
 
 /// `max_instances` runs were active.

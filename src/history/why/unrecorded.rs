@@ -44,6 +44,14 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
     {
         return paused(case, pause, due);
     }
+    if due > case.now
+        && let Some(by) = job.excluded(due)
+    {
+        let text = format!("will be skipped: excluded ({})", clean(&by));
+        let mut verdict = Verdict::new("excluded", text);
+        rules(job, &mut verdict);
+        return verdict;
+    }
     if due > case.now {
         let mut verdict = Verdict::new("pending", format!("not due yet: {}", ahead(case, due)));
         if let Some(down) = not_running(case) {
@@ -80,6 +88,22 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
             forgotten(format!("no record of it is kept: the oldest record is from {oldest}"))
         }
         None => forgotten("no record of it is kept".to_owned()),
+    }
+}
+
+/// What a job says about when it is not due.
+pub(super) fn rules(job: &Job, verdict: &mut Verdict) {
+    let excluded = &job.options.excluded;
+    for (key, windows) in [("except", &excluded.except), ("only", &excluded.only)] {
+        if !windows.is_empty() {
+            let texts: Vec<String> = windows.texts().map(|text| format!("\"{text}\"")).collect();
+            verdict.also("rule", format!("{key} = [{}]", texts.join(", ")));
+        }
+        for calendar in windows.calendars() {
+            if let Some(file) = &calendar.file {
+                verdict.also("calendar", format!("{} is read from {}", calendar.name, clean(file)));
+            }
+        }
     }
 }
 
@@ -255,7 +279,7 @@ fn passed_before(since: Instant, trigger: &Trigger) -> Option<Instant> {
 
 /// It has had no due time yet.
 fn not_so_far(case: &Case<'_>, trigger: &Trigger) -> Verdict {
-    let mut verdict = match trigger.next_after(case.now) {
+    let mut verdict = match case.job.and_then(|job| job.next_kept(trigger, case.now)) {
         Some(next) => {
             let mut verdict = Verdict::new(
                 "pending",
@@ -263,6 +287,15 @@ fn not_so_far(case: &Case<'_>, trigger: &Trigger) -> Verdict {
             );
             verdict.due = Some(next);
             verdict
+        }
+        None if let Some(due) = trigger.next_after(case.now)
+            && let Some(job) = case.job
+            && let Some(by) = job.excluded(due) =>
+        {
+            let text = format!("never due: all its due times are excluded ({})", clean(&by));
+            let mut verdict = Verdict::new("never_due", text);
+            rules(job, &mut verdict);
+            return verdict;
         }
         None => match case.known {
             Some(known) if let Some(last) = passed_before(known.since, trigger) => {

@@ -67,7 +67,7 @@ pub(crate) enum Message {
         /// The number of that piece of work.
         number: u64,
         /// What has come of it.
-        done: Done,
+        done: Box<Done>,
     },
     /// A start succeeded or failed.
     Report(Report),

@@ -112,7 +112,7 @@ impl Offload {
             let done = catch_unwind(AssertUnwindSafe(work)).unwrap_or(Done::Broken);
             // It may be a large jobfile, which takes the loop's time even to be dropped.
             if !given_up.load(Ordering::Relaxed) {
-                mailbox.send(Message::Done { lane, number, done });
+                mailbox.send(Message::Done { lane, number, done: Box::new(done) });
             }
         };
         let name = match lane {

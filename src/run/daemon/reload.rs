@@ -97,7 +97,8 @@ impl Loop<'_> {
 
     /// Watches the files of the jobfile, or no longer, as it says.
     pub(super) fn watch_jobfile(&mut self) {
-        if !self.health.settings.reload_auto || self.load.is_none() {
+        let is_wanted = self.health.settings.reload_auto || self.edited.get().0.has_calendars();
+        if !is_wanted || self.load.is_none() {
             self.watch = None;
             self.alarms.remove(&Alarm::Watch);
             return;
@@ -115,7 +116,10 @@ impl Loop<'_> {
         match watch {
             Ok(watch) => self.watch = Some(watch),
             Err(error) => {
-                let text = "reload = \"auto\" does not work: nothing can be watched";
+                let text = match self.health.settings.reload_auto {
+                    true => "reload = \"auto\" does not work: nothing can be watched",
+                    false => "changes of calendars are not noticed: nothing can be watched",
+                };
                 self.not_watched(Some(format!("{text}: {error}")));
             }
         }
@@ -130,10 +134,15 @@ impl Loop<'_> {
         if self.reloads.under_way {
             return watch.again(now);
         }
-        let (look, load) = (watch.look(self.edited.get().0), Arc::clone(load));
+        let of_all = self.health.settings.reload_auto;
+        let (look, load) = (watch.look(self.edited.get().0, of_all), Arc::clone(load));
         let work = move || {
-            let looked = look.take();
-            let read = matches!(looked.found, Found::Edited).then(|| load());
+            let mut looked = look.take();
+            let mut read = matches!(looked.found, Found::Edited).then(|| load());
+            // Somebody may have begun to edit the jobfile meanwhile.
+            if read.is_some() && look.is_held() {
+                (looked.found, read) = (Found::Held, None);
+            }
             if let Some(Ok(jobfile)) = &read {
                 try_out_all(&jobfile.set);
             }
@@ -194,10 +203,27 @@ impl Loop<'_> {
     fn looked(&mut self, found: Found, read: Option<Result<Jobfile, Wrong>>) {
         match (found, read) {
             (Found::Edited, Some(Ok(jobfile))) => {
-                log::info!(event = "edited"; "{} was edited", self.source);
+                match self.health.settings.reload_auto {
+                    true => log::info!(event = "edited"; "{} was edited", self.source),
+                    false => {
+                        log::info!(event = "edited"; "a calendar of {} has changed", self.source)
+                    }
+                }
                 self.requests.apply(jobfile);
             }
             (Found::Edited, Some(Err(wrong))) => self.is_wrong(wrong),
+            (Found::Held, _) => {
+                let source = &self.source;
+                let text = format!(
+                    "a calendar of {source} has changed, and so has {source} itself: both take \
+                     effect with `schedrs reload`"
+                );
+                if self.alarms.get(&Alarm::Jobfile) != Some(&text) {
+                    log::warn!(event = "not_reloaded"; "{text}");
+                    self.alarms.insert(Alarm::Jobfile, text);
+                }
+                self.answer_reload(&Response::Done);
+            }
             (found, _) => {
                 if matches!(found, Found::AsLoaded) {
                     // Whoever has broken it has put it back.
@@ -366,6 +392,7 @@ fn stopping(reply: &Reply) {
 fn try_out_all(set: &JobSet) {
     let now = clock::wall();
     let arithmetic = |trigger: &Trigger| matches!(trigger, Trigger::Interval(_) | Trigger::Date(_));
-    let searching = set.jobs.iter().filter(|job| !arithmetic(&job.trigger));
+    let searches = |job: &Job| !arithmetic(&job.trigger) || !job.options.excluded.is_empty();
+    let searching = set.jobs.iter().filter(|job| searches(job));
     searching.for_each(|job| requests::try_out(job, now));
 }

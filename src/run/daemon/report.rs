@@ -19,6 +19,7 @@ fn told(record: &Record) -> (Level, String) {
     let job = &*record.job;
     let level = match &record.outcome {
         Outcome::Succeeded | Outcome::Coalesced => Level::Info,
+        Outcome::Skipped(SkipReason::Excluded(_)) => Level::Info,
         Outcome::NotStarted(_) => Level::Error,
         Outcome::Failed(_) | Outcome::Killed(_) | Outcome::OverLimit(..) | Outcome::TimedOut => {
             Level::Warn
@@ -295,10 +296,11 @@ mod tests {
                 // The log knows the job, and so the number.
                 let text = text.replace("max_instances = 1", "max_instances reached");
                 assert!(text.ends_with(&RunObject::of_decided(&record).phrase()), "{text}");
-                assert_eq!(
-                    level <= Level::Warn,
-                    outcome.word() != "succeeded" && outcome.word() != "coalesced"
-                );
+                let is_as_it_should = match &outcome {
+                    Outcome::Skipped(reason) => matches!(reason, SkipReason::Excluded(_)),
+                    other => matches!(other, Outcome::Succeeded | Outcome::Coalesced),
+                };
+                assert_eq!(level > Level::Warn, is_as_it_should, "{outcome}");
             }
         }
     }

@@ -3,7 +3,8 @@
 //!
 //! The directories of its files are watched (`jobfile::OnDisk`), and what happens in them is let come
 //! to rest first ([`Quiet`]): an editor that writes a copy and renames it, a file that is written in
-//! pieces, the swap of a ConfigMap are one edit. Then the files are looked at, on the thread that
+//! pieces, the swap of a ConfigMap are one edit. The files of calendars are watched in any case: they
+//! change by themselves. Then the files are looked at, on the thread that
 //! reads jobfiles (`reload`). Nothing is read where they are as they were.
 
 use std::collections::BTreeSet;
@@ -212,8 +213,9 @@ impl Watch {
     }
 
     /// What looks at the files, on any thread.
-    pub(super) fn look(&self, loaded: Arc<OnDisk>) -> Look {
-        Look { inotify: Arc::clone(&self.inotify), loaded, tried: self.tried.clone() }
+    /// `of_all`: edits of the jobfile count, else those of calendars alone.
+    pub(super) fn look(&self, loaded: Arc<OnDisk>, of_all: bool) -> Look {
+        Look { inotify: Arc::clone(&self.inotify), loaded, tried: self.tried.clone(), of_all }
     }
 
     /// The files, as they were, are not to be tried again. Some of them may not have been watched.
@@ -252,6 +254,8 @@ pub(crate) enum Found {
     AsTried,
     /// Something else.
     Edited,
+    /// A calendar is another, and so is the jobfile, which is read only when somebody asks for that.
+    Held,
 }
 
 /// A look at the files, to be taken where it may take long.
@@ -259,6 +263,7 @@ pub(super) struct Look {
     inotify: Arc<OwnedFd>,
     loaded: Arc<OnDisk>,
     tried: Option<Arc<OnDisk>>,
+    of_all: bool,
 }
 
 impl Look {
@@ -266,8 +271,15 @@ impl Look {
     /// order, so that nothing that is written in between goes unseen.
     pub(super) fn take(&self) -> Looked {
         let unwatched = self.watch();
-        if !self.loaded.is_changed() {
+        let is_changed = match self.of_all {
+            true => self.loaded.is_changed(),
+            false => self.loaded.is_calendar_changed(),
+        };
+        if !is_changed {
             return Looked { found: Found::AsLoaded, unwatched };
+        }
+        if self.is_held() {
+            return Looked { found: Found::Held, unwatched };
         }
         let found = match &self.tried {
             Some(tried) if !tried.is_changed() => Found::AsTried,
@@ -276,17 +288,25 @@ impl Look {
         Looked { found, unwatched }
     }
 
+    /// Whether the jobfile was edited, which is not to be read for the sake of a calendar.
+    pub(super) fn is_held(&self) -> bool {
+        !self.of_all && self.loaded.without_calendars().is_changed()
+    }
+
     /// Watches the directories. Answers why one of them cannot be.
     fn watch(&self) -> Option<String> {
         let mut unwatched = None;
         let files = [Some(&self.loaded), self.tried.as_ref()];
-        let directories = files.into_iter().flatten().flat_map(|files| files.directories());
+        let directories = files.into_iter().flatten().flat_map(|files| match self.of_all {
+            true => files.directories(),
+            false => files.calendar_directories(),
+        });
         for directory in directories.collect::<BTreeSet<PathBuf>>() {
             match inotify::add_watch(&*self.inotify, &directory, EVENTS) {
                 // One that has just gone is seen to go from the one above it.
                 Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => {}
                 Err(errno) => {
-                    unwatched.get_or_insert_with(|| unwatched_text(&directory, errno));
+                    unwatched.get_or_insert_with(|| unwatched_text(&directory, errno, self.of_all));
                 }
             }
         }
@@ -295,7 +315,7 @@ impl Look {
 }
 
 /// `reload = "auto" does not notice edits in /etc/jobs: ...`.
-fn unwatched_text(directory: &Path, errno: Errno) -> String {
+fn unwatched_text(directory: &Path, errno: Errno, of_all: bool) -> String {
     let why = match errno {
         Errno::NOSPC => "the limit fs.inotify.max_user_watches is reached; raise it with sysctl, \
              then run `schedrs reload`"
@@ -303,7 +323,10 @@ fn unwatched_text(directory: &Path, errno: Errno) -> String {
         errno => errno.to_string(),
     };
     let directory = clean(&directory.to_string_lossy()).into_owned();
-    format!("reload = \"auto\" does not notice edits in {directory}: {why}")
+    match of_all {
+        true => format!("reload = \"auto\" does not notice edits in {directory}: {why}"),
+        false => format!("changes of calendars in {directory} are not noticed: {why}"),
+    }
 }
 
 #[cfg(test)]
@@ -351,12 +374,12 @@ mod tests {
         for (name, text, expected) in rows {
             fs::write(at("new"), text).unwrap();
             fs::rename(at("new"), at(name)).unwrap();
-            let found = watch.look(Arc::clone(&loaded)).take().found;
+            let found = watch.look(Arc::clone(&loaded), true).take().found;
             assert_eq!(found, expected, "{name}: {text}");
             match found {
                 Found::AsLoaded => watch.is_good(),
                 Found::Edited => watch.has_failed(load().on_disk, Mono::default()),
-                Found::AsTried => {}
+                Found::AsTried | Found::Held => {}
             }
         }
     }
@@ -442,14 +465,14 @@ mod tests {
             let (zones, now) = (Database::bundled(), Instant::from_secs(0));
             Arc::new(load_path(&file, &zones, now).on_disk)
         };
-        let mut look = Watch::new(Mono::default()).unwrap().look(loaded());
+        let mut look = Watch::new(Mono::default()).unwrap().look(loaded(), true);
         assert!(matches!(look.take(), Looked { found: Found::AsLoaded, unwatched: None }));
         // Nothing that watches.
         look.inotify = Arc::new(fs::File::open(&file).unwrap().into());
         let told = look.take().unwatched.unwrap();
         let expected = "reload = \"auto\" does not notice edits in /";
         assert!(told.starts_with(expected), "{told}");
-        let told = unwatched_text(Path::new("/etc/a\u{202e}b"), Errno::NOSPC);
+        let told = unwatched_text(Path::new("/etc/a\u{202e}b"), Errno::NOSPC, true);
         assert_eq!(
             told,
             "reload = \"auto\" does not notice edits in /etc/a\\u{202e}b: the limit \

@@ -13,7 +13,7 @@ use crate::history::object::RunObject;
 use crate::problem::clean;
 use crate::web::page::now::instant;
 use crate::web::query::encoded;
-use crate::web::source::{JobPage, Verb, Why};
+use crate::web::source::{JobPage, Upcoming, Verb, Why};
 
 /// The page.
 pub(in crate::web) fn job(view: &View<'_>, page: &JobPage) -> Markup {
@@ -139,11 +139,17 @@ fn next(view: &View<'_>, page: &JobPage) -> Markup {
             div.scroll { table {
                 caption.quiet { "Its next due times" }
                 thead { tr { th scope="col" { "Due" } th scope="col" { "In" } th scope="col" { "Remarks" } } }
-                tbody { @for (due, remark) in &page.upcoming {
+                tbody { @for Upcoming { at, is_excluded, remark } in &page.upcoming {
                     tr {
-                        td.nowrap { (format::due(*due, zone)) }
-                        td.nowrap { (words::span(due.truncated().since(now.truncated()))) }
-                        td { @if let Some(remark) = remark { (clean(remark)) } }
+                        td.nowrap {
+                            @if *is_excluded { s { (format::due(*at, zone)) } }
+                            @else { (format::due(*at, zone)) }
+                        }
+                        td.nowrap {
+                            @if *is_excluded { "-" }
+                            @else { (words::span(at.truncated().since(now.truncated()))) }
+                        }
+                        td { @if let Some(remark) = remark.as_deref() { (clean(remark)) } }
                     }
                 } }
             } }

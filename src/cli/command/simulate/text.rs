@@ -92,6 +92,7 @@ fn jobs(question: &Question, answer: &Answer, out: &mut dyn Write) -> io::Result
         "TIMED OUT",
         "NOT STARTED",
         "SKIPPED",
+        "EXCLUDED",
         "MISSED",
         "GAVE UP",
         "COALESCED",
@@ -101,7 +102,7 @@ fn jobs(question: &Question, answer: &Answer, out: &mut dyn Write) -> io::Result
         "LONGEST",
         "REMARKS",
     ];
-    let mut table = Table::new(heading, 0).with_numbers(1..15);
+    let mut table = Table::new(heading, 0).with_numbers(1..16);
     let mut total = JobFacts::default();
     let retried = answer.survey.jobs().iter().any(|job| job.attempts > job.ran() + job.open);
     for (job, facts) in question.jobs.iter().zip(answer.survey.jobs()) {
@@ -131,6 +132,7 @@ fn row(id: &str, facts: &JobFacts, retried: bool, remark: &str) -> Vec<String> {
         some(facts.timed_out),
         some(facts.not_started),
         some(facts.skipped),
+        some(facts.excluded),
         some(facts.missed),
         some(facts.gave_up),
         some(facts.coalesced),

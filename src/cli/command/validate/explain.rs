@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::core::calendar::Windows;
 use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Output, Overlap};
@@ -99,7 +100,7 @@ fn next_due(job: &Job, now: Instant) -> String {
     }
     let trigger = job.trigger.anchored(now);
     // What is due at this very moment counts, such as `date = "now"`.
-    match trigger.next_after(now.just_before()) {
+    match job.next_kept(&trigger, now.just_before()) {
         Some(due) => moment(due, job),
         None => "never".to_owned(),
     }
@@ -142,6 +143,8 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::Timezone => job.zone.to_string(),
         Key::StartDate => job.trigger.start_date().map(|at| moment(at, job))?,
         Key::EndDate => job.trigger.end_date().map(|at| moment(at, job))?,
+        Key::Except => windows(&options.excluded.except),
+        Key::Only => windows(&options.excluded.only),
         Key::Jitter => duration(options.jitter),
         Key::Spread if options.spread.most.is_zero() => duration(options.spread.most),
         Key::Spread => format!(
@@ -249,6 +252,12 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         | Key::OnSkipped => optional(options.hooks.get(&key.hook()?).map(command)),
         Key::HookTimeout => duration(options.hook_timeout),
     })
+}
+
+/// Days, windows and calendars.
+fn windows(windows: &Windows) -> String {
+    let texts: Vec<String> = windows.texts().map(quoted).collect();
+    format!("[{}]", texts.join(", "))
 }
 
 /// Who is pinged, without what is secret of it.

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::core::calendar::Windows;
 use crate::core::notify::{Kind, Secret, Service};
-use crate::core::window::Windows;
 
 fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)

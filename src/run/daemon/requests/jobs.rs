@@ -225,9 +225,9 @@ impl Check {
 /// that there is no end to it.
 pub(in crate::run::daemon) fn try_out(job: &Job, now: Instant) {
     let trigger = job.trigger.anchored(now);
-    let mut due = trigger.next_after(now);
+    let mut due = job.next_kept(&trigger, now);
     for _ in 0..UPCOMING {
-        due = due.and_then(|due| trigger.next_after(due));
+        due = due.and_then(|due| job.next_kept(&trigger, due));
     }
 }
 

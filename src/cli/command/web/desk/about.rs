@@ -13,13 +13,13 @@ use crate::control::wire::view::{JobDetails, JobLine};
 use crate::core::event::RunId;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, Options, Output};
-use crate::core::preview::{Window, preview};
+use crate::core::preview::{self, Window, preview};
 use crate::core::printed::Printed;
 use crate::history::object::RunObject;
 use crate::history::why::Asked;
 use crate::jobfile::keys::Key;
 use crate::store::{Query, StoreError};
-use crate::web::{JobPage, OptionRow, RunPage, Source, Trouble, Why};
+use crate::web::{JobPage, OptionRow, RunPage, Source, Trouble, Upcoming, Why};
 
 impl Desk {
     /// See [`Source::job`].
@@ -143,11 +143,7 @@ fn names(options: &Options) -> String {
 }
 
 /// The next due times of a job.
-fn upcoming(
-    job: &Arc<Job>,
-    anchor: Option<Instant>,
-    now: Instant,
-) -> Vec<(Instant, Option<String>)> {
+fn upcoming(job: &Arc<Job>, anchor: Option<Instant>, now: Instant) -> Vec<Upcoming> {
     let job = match anchor {
         Some(anchor) if grid::is_open(job) => {
             Job { trigger: job.trigger.anchored(anchor), ..Job::clone(job) }
@@ -156,8 +152,11 @@ fn upcoming(
     };
     let window = Window { from: now, until: None, count: UPCOMING };
     let jobs = [&job];
-    let rows = preview(&jobs, window).filter_map(|row| Some((row.due?, row.remark)));
-    rows.collect()
+    let upcoming = |row: preview::Row| {
+        let (at, is_excluded) = (row.due?, row.excluded.is_some());
+        Some(Upcoming { at, is_excluded, remark: row.remark })
+    };
+    preview(&jobs, window).filter_map(upcoming).collect()
 }
 
 /// What a job runs, as one would type it.

@@ -141,7 +141,8 @@ fn dues(set: &JobSet, now: Instant) -> Dues {
     let jobs: Vec<&Job> = set.jobs.iter().map(|job| &**job).collect();
     let until = now.plus(DAY);
     let window = Window { from: now, until: Some(until), count: usize::MAX };
-    let rows = preview(&jobs, window).map_while(|row| Some((row.due?, row.job)));
+    let rows = preview(&jobs, window).filter(|row| row.excluded.is_none());
+    let rows = rows.map_while(|row| Some((row.due?, row.job)));
     let at: Vec<(Instant, usize)> = rows.take(AHEAD).collect();
     let until = at.last().filter(|_| at.len() >= AHEAD).map(|(due, _)| *due);
     Dues { jobs: jobs.iter().map(|job| job.id.clone()).collect(), at, until }
