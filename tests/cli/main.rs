@@ -8,6 +8,7 @@
 )]
 
 mod background;
+mod calendars;
 mod completions;
 mod control;
 mod deliver;

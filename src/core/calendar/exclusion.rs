@@ -1,11 +1,14 @@
 //! What `except` and `only` of a job say together.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use super::{Look, Windows};
+use super::events::Events;
+use super::{Calendar, Look, Windows, ics};
 use crate::core::instant::Instant;
 use crate::core::trigger::Trigger;
-use crate::core::zone::Zone;
+use crate::core::trigger::flaw::Flaw;
+use crate::core::zone::{Database, Zone};
 
 /// So far ahead a due time that is not excluded is looked for: every weekday has fallen on every date by
 /// then. Beyond that the job is never due.
@@ -31,6 +34,20 @@ impl Exclusion {
         let excluded = Exclusion { except: read(except)?, only: read(only)? };
         let names = excluded.except.calendars().chain(excluded.only.calendars()).count();
         (names == 0).then_some(excluded)
+    }
+
+    /// What the events of a calendar file (RFC 5545) exclude, under the name of a calendar.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the file.
+    pub fn of_calendar(name: &str, text: &str, zones: &Database) -> Result<Exclusion, Vec<Flaw>> {
+        let events = Events::new(ics::read(text, zones)?);
+        let mut except = Windows::named(name);
+        except.resolve(|_| {
+            Some(Arc::new(Calendar { events: events.clone(), ..Calendar::named(name) }))
+        });
+        Ok(Exclusion { except, only: Windows::default() })
     }
 
     /// Whether it excludes nothing.

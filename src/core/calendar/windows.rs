@@ -38,6 +38,11 @@ impl Windows {
         if wrong.is_empty() { Ok(Windows(windows.into())) } else { Err(wrong) }
     }
 
+    /// One calendar of that name, in which nothing is until [`Windows::resolve`].
+    pub(crate) fn named(name: &str) -> Windows {
+        Windows(Box::new([Entry::Calendar(Arc::new(Calendar::named(name)))]))
+    }
+
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
