@@ -108,12 +108,9 @@ impl Calendars {
     }
 
     /// Takes note of the calendars that a list names which stands before all are known.
-    pub(super) fn defer(&mut self, windows: &Windows, value: &Value<'_>, scope: &Scope<'_>) {
-        let names = windows.calendars().map(|calendar| calendar.name.clone());
-        self.named.extend(names.map(|name| {
-            let place = scope.place(of_name(value, &name));
-            (name, place)
-        }));
+    pub(super) fn defer(&mut self, value: &Value<'_>, scope: &Scope<'_>) {
+        let names = names(value).map(|(name, span)| (name.into(), scope.place(span)));
+        self.named.extend(names);
     }
 
     /// Reports what was named and is not there, once all are known.
@@ -137,17 +134,13 @@ impl Calendars {
         value: &Value<'_>,
         scope: &mut Scope<'_>,
     ) -> bool {
-        let lists = [&mut excluded.except, &mut excluded.only];
+        self.resolve(&mut excluded.except);
+        self.resolve(&mut excluded.only);
         let mut good = true;
-        for windows in lists {
-            self.resolve(windows);
-            let names = windows.calendars().map(|calendar| calendar.name.clone());
-            for name in names.filter(|name| !self.places.contains_key(name)) {
+        for (name, span) in names(value) {
+            if !self.places.contains_key(name) {
                 good = false;
-                // It may be one of the other list, which is reported by itself.
-                if let Some(span) = find_name(value, &name) {
-                    scope.push(self.unknown(&name, scope.place(span)));
-                }
+                scope.push(self.unknown(name, scope.place(span)));
             }
         }
         good
@@ -250,9 +243,8 @@ fn calendar(
             }
         };
         let read = self::windows(value, scope);
-        for named in read.iter().flat_map(Windows::calendars) {
-            let span = of_name(value, &named.name);
-            scope.error(span, format!("`{}` is no day and no window", named.name));
+        for (name, span) in names(value) {
+            scope.error(span, format!("`{name}` is no day and no window"));
             good = false;
         }
         good &= read.is_some();
@@ -339,13 +331,14 @@ pub(super) fn is_always(windows: &Windows) -> bool {
     windows.end(Instant::from_secs(0), &Zone::utc()) == Some(Instant::MAX)
 }
 
-/// Where a calendar is named in a list; else the whole of it.
-fn of_name(value: &Value<'_>, name: &str) -> Span {
-    find_name(value, name).unwrap_or(value.span)
-}
-
-fn find_name(value: &Value<'_>, name: &str) -> Option<Span> {
-    let Node::Array(values) = &value.node else { return None };
-    let is_it = |value: &&Value<'_>| matches!(&value.node, Node::String(text) if text == name);
-    values.iter().find(is_it).map(|value| value.span)
+/// The names of calendars in a list, and where they stand.
+fn names<'v>(value: &'v Value<'_>) -> impl Iterator<Item = (&'v str, Span)> {
+    let values = match &value.node {
+        Node::Array(values) => values.as_slice(),
+        _ => &[],
+    };
+    values.iter().filter_map(|value| match &value.node {
+        Node::String(text) if is_name(text) => Some((&**text, value.span)),
+        _ => None,
+    })
 }

@@ -70,7 +70,7 @@ impl Routes {
             if let Some((route, fallback)) = route(key, table, scope, zones) {
                 let except = table.entries.iter().find(|(key, _)| key.text == "except");
                 if let Some((_, value)) = except {
-                    calendars.defer(&route.except, value, scope);
+                    calendars.defer(value, scope);
                 }
                 self.fallbacks.extend(fallback);
                 if !table.entries.iter().any(|(key, _)| key.text == "timezone") {

@@ -323,10 +323,8 @@ impl Sections {
                     options::set(&mut options, known, value, scope);
                 }
             }
-            match known {
-                Key::Except => self.calendars.defer(&options.excluded.except, value, scope),
-                Key::Only => self.calendars.defer(&options.excluded.only, value, scope),
-                _ => {}
+            if matches!(known, Key::Except | Key::Only) {
+                self.calendars.defer(value, scope);
             }
             if let (Key::Notify, Node::Array(values)) = (known, &value.node) {
                 let names = options.notify.iter().cloned().zip(values);

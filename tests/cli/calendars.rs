@@ -99,6 +99,14 @@ fn what_is_wrong_with_a_calendar_has_its_place() {
         err.contains("unknown calendar `holiday`") && err.contains("did you mean `holidays`?"),
         "{err}"
     );
+    // All that is wrong with a list, in one pass.
+    let (err, _) =
+        validate(&JOBS.replace("\"sat..sun\"", "\"holiday\", \"25:00..26:00\", \"sat 10:00\""));
+    for wrong in
+        ["unknown calendar `holiday`", "it is no window such as", "it has a beginning and no end"]
+    {
+        assert!(err.contains(wrong), "{wrong}: {err}");
+    }
     let (err, code) = validate(&JOBS.replace("\"sat..sun\"", "\"sat..sun\", \"mon..fri\""));
     assert_eq!(code, Some(1));
     assert!(err.contains("it would never end, and the job never be due"), "{err}");
