@@ -38,11 +38,7 @@ pub(super) fn outcome(word: &str, number: Option<i64>, text: Option<&str>) -> Ou
     })
 }
 
-/// The columns of what a run has used.
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
-pub(super) const USAGE: [&str; 4] = ["cpu", "max_rss", "disk_read", "disk_written"];
-
-/// The same as values: microseconds, and three numbers of bytes. All of nothing are `None`.
+/// What a run has used as values of columns: microseconds, and three numbers of bytes. All of nothing are `None`.
 pub(super) fn usage_columns(usage: Option<Usage>) -> [Option<i64>; 4] {
     let Some(Usage { cpu, max_rss, read, written }) = usage else { return [None; 4] };
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);

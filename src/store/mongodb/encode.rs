@@ -319,15 +319,20 @@ pub(super) fn output(document: &Document) -> Read<Option<(Vec<u8>, u64)>> {
     Ok(Some((tail.clone(), count(output, "total")?)))
 }
 
-/// What a run has used: a list of four numbers.
+/// What a run has used, and the names of that in their order.
+const USAGE: [&str; 4] = ["cpu", "max_rss", "read", "written"];
+
+pub(super) fn usage_doc(usage: Usage) -> Document {
+    let values = encode::usage_columns(Some(usage));
+    let pairs = USAGE.into_iter().zip(values);
+    pairs.map(|(name, value)| (name.to_owned(), value.map_or(Bson::Null, Bson::Int64))).collect()
+}
+
 fn usage(document: &Document) -> Read<Option<Usage>> {
-    let Ok(list) = document.get_array("usage") else { return Ok(None) };
+    let Some(usage) = inner(document, "usage")? else { return Ok(None) };
     let mut columns = [None; 4];
-    for (column, value) in columns.iter_mut().zip(list) {
-        *column = match value {
-            Bson::Null => None,
-            value => Some(value.as_i64().ok_or(Odd)?),
-        };
+    for (column, name) in columns.iter_mut().zip(USAGE) {
+        *column = number_or_none(usage, name)?;
     }
     Ok(encode::usage(columns))
 }

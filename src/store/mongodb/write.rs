@@ -15,7 +15,6 @@ use crate::core::event::{Change, RunId};
 use crate::core::fleet::{Lost, SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
-use crate::store::encode as columns;
 use crate::store::shared::EARLY;
 use crate::store::sql::{self, Attempt, Batch, Life, RowKind, Run, Stage};
 use crate::store::{AttemptRecord, Process, StoreError, Trouble};
@@ -95,8 +94,8 @@ fn said(run: &Run<'_>) -> (Document, Document) {
         over(outcome, &mut set, &mut unset);
         set.insert("duration", duration_micros(duration));
     }
-    if run.usage.is_some() {
-        set.insert("usage", columns::usage_columns(run.usage).to_vec());
+    if let Some(usage) = run.usage {
+        set.insert("usage", encode::usage_doc(usage));
     }
     if let Some(printed) = run.printed {
         set.insert("printed", i64::try_from(printed).unwrap_or(i64::MAX));

@@ -48,6 +48,9 @@ const AGAIN: &[(&str, &str)] = &[
     ("outcome", "VALUES(outcome) IS NOT NULL"),
 ];
 
+/// The columns of what a run has used.
+const USAGE: [&str; 4] = ["cpu", "max_rss", "disk_read", "disk_written"];
+
 /// The run as a column.
 pub(super) fn number(run: RunId) -> i64 {
     run.0 as i64
@@ -208,7 +211,7 @@ impl Writer {
                 duration_micros(duration),
             ));
         }
-        for (column, value) in encode::USAGE.iter().zip(encode::usage_columns(run.usage)) {
+        for (column, value) in USAGE.iter().zip(encode::usage_columns(run.usage)) {
             set.extend(value.map(|value| format!("{column} = {value}")));
         }
         if let Some(printed) = run.printed {
