@@ -284,6 +284,24 @@ pub struct Record {
     pub usage: Option<Usage>,
 }
 
+impl Record {
+    /// What became of one due time that did not become a run.
+    pub(crate) fn without_run(job: Arc<Job>, due: Instant, outcome: Outcome) -> Record {
+        Record {
+            job,
+            due,
+            last_due: due,
+            count: 1,
+            run: None,
+            outcome,
+            started: None,
+            duration: Duration::ZERO,
+            attempts: 0,
+            usage: None,
+        }
+    }
+}
+
 /// Something worth a log line that is not an outcome.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {

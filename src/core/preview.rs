@@ -112,6 +112,12 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     {
         return Some(format!("never: {EXCLUDED} ({by})"));
     }
+    if let Trigger::FromEnd(from_end) = trigger
+        && let Some(remark) = words::after_run(from_end, window.from)
+    {
+        // Its last due time has passed, and the next is not known yet.
+        return Some(remark.into());
+    }
     let ended = match trigger {
         Trigger::Date(DateTrigger::At(at)) => Some(*at),
         _ if trigger.next_after(Instant::MIN).is_none() => return Some("never".to_owned()),

@@ -13,6 +13,7 @@
 //!   queues;
 //! * `run`: the life of a run as one table of state × event; `attempt` performs
 //!   what the table says;
+//! * `from_end`: jobs that are due so long after their last run;
 //! * `reload` and `stop`;
 //! * `vitals` is what tells whether all is well;
 //! * `operation` answers what people and programs ask, `pause` is about jobs that are not due for a
@@ -27,6 +28,7 @@ mod admission;
 mod attempt;
 mod due;
 mod fleet;
+mod from_end;
 mod jobs;
 mod operation;
 mod pause;
@@ -83,8 +85,8 @@ pub struct Scheduler {
     all_paused: Option<Pause>,
     /// Somebody remembers what is decided: [`Action::Remember`].
     remembers: bool,
-    /// Jobs of which there is something new to remember since before the first step, and ids of
-    /// jobs that are gone.
+    /// Jobs of which there is something new to be remembered at the end of the step, and ids of jobs
+    /// that are gone.
     unremembered: (Vec<u32>, Vec<Box<str>>),
     /// Added jobs of which nothing may be left to be done.
     done: Vec<u32>,
@@ -257,6 +259,7 @@ impl Scheduler {
         // A `max_wait` of nothing is over at once.
         self.ring_timers(step);
         self.go_on_counting(step);
+        self.remember_the_new(step);
         self.remove_done(step);
         self.settle(step);
     }

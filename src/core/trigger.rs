@@ -1,14 +1,16 @@
 //! When a job is due: [`Trigger`], a pure function from an instant to the next due time.
 //!
-//! `cron` holds both forms of cron schedule and their engine, `interval`, `calendar_interval` and
-//! `date` the other kinds, and `combined` several of them as one. The only thing a trigger knows of the world is its zone (`crate::core::zone`). What `next`
-//! shows and what `run` does both come from here.
+//! `cron` holds both forms of cron schedule and their engine, `interval`, `from_end`,
+//! `calendar_interval` and `date` the other kinds, and `combined` several of them as one. The only thing
+//! a trigger knows of the world is its zone (`crate::core::zone`). What `next` shows and what `run` does
+//! both come from here.
 
 pub mod calendar_interval;
 pub mod combined;
 pub mod cron;
 pub mod date;
 pub mod flaw;
+pub mod from_end;
 pub mod interval;
 pub mod jitter;
 pub mod spread;
@@ -24,6 +26,7 @@ pub use calendar_interval::CalendarIntervalTrigger;
 pub use combined::CombinedTrigger;
 pub use cron::CronTrigger;
 pub use date::DateTrigger;
+pub use from_end::FromEndTrigger;
 pub use interval::IntervalTrigger;
 
 /// When a job is due.
@@ -36,6 +39,8 @@ pub enum Trigger {
     Cron(Arc<CronTrigger>),
     /// Exact elapsed time on a grid.
     Interval(IntervalTrigger),
+    /// So long after the last run has ended.
+    FromEnd(FromEndTrigger),
     /// So many months or days of the calendar, at one time of day.
     Calendar(Arc<CalendarIntervalTrigger>),
     /// Once.
@@ -53,6 +58,7 @@ impl Trigger {
         match self {
             Trigger::Cron(cron) => cron.next_after(after),
             Trigger::Interval(interval) => interval.next_after(after),
+            Trigger::FromEnd(from_end) => from_end.next_after(after),
             Trigger::Calendar(calendar) => calendar.next_after(after),
             Trigger::Date(date) => date.next_after(after),
             Trigger::Combined(combined) => {
@@ -71,6 +77,7 @@ impl Trigger {
         match self {
             Trigger::Cron(cron) => cron.next_after(after),
             Trigger::Interval(interval) => interval.anchored(first_scheduled).next_after(after),
+            Trigger::FromEnd(from_end) => from_end.anchored(first_scheduled).next_after(after),
             Trigger::Calendar(calendar) => calendar.next_anchored(first_scheduled, after),
             Trigger::Date(date) => date.anchored(first_scheduled).next_after(after),
             Trigger::Combined(combined) => {
@@ -79,10 +86,12 @@ impl Trigger {
         }
     }
 
-    /// Whether its grid begins where its job was first scheduled.
+    /// Whether its due times are counted from when its job was first scheduled, or from what its runs
+    /// have done since.
     pub fn is_open(&self) -> bool {
         match self {
             Trigger::Interval(interval) => interval.first().is_none(),
+            Trigger::FromEnd(from_end) => !from_end.is_anchored(),
             Trigger::Calendar(calendar) => calendar.is_open(),
             Trigger::Combined(combined) => combined.parts().iter().any(Trigger::is_open),
             Trigger::Cron(_) | Trigger::Date(_) => false,
@@ -94,6 +103,7 @@ impl Trigger {
         match self {
             Trigger::Cron(cron) => cron.start(),
             Trigger::Interval(interval) => interval.start_date(),
+            Trigger::FromEnd(from_end) => from_end.start_date(),
             Trigger::Calendar(calendar) => calendar.start_date(),
             Trigger::Date(_) | Trigger::Combined(_) => None,
         }
@@ -104,6 +114,7 @@ impl Trigger {
         match self {
             Trigger::Cron(cron) => cron.end(),
             Trigger::Interval(interval) => interval.end(),
+            Trigger::FromEnd(from_end) => from_end.end(),
             Trigger::Calendar(calendar) => calendar.end(),
             Trigger::Date(_) | Trigger::Combined(_) => None,
         }
@@ -114,7 +125,7 @@ impl Trigger {
         match self {
             Trigger::Cron(cron) => cron.dst_effect_at(due),
             Trigger::Calendar(calendar) => calendar.dst_effect_at(due),
-            Trigger::Interval(_) | Trigger::Date(_) => None,
+            Trigger::Interval(_) | Trigger::FromEnd(_) | Trigger::Date(_) => None,
             Trigger::Combined(combined) => {
                 let is_due = |part: &&Trigger| part.next_after(due.just_before()) == Some(due);
                 let mut due_now = combined.parts().iter().filter(is_due);
@@ -140,6 +151,11 @@ impl Trigger {
                 let every = interval.every().as_micros();
                 let (start, end) = (bound(interval.start_date()), bound(interval.end()));
                 format!("interval {every} {start}..{end}")
+            }
+            Trigger::FromEnd(from_end) => {
+                let wait = from_end.wait().as_micros();
+                let (start, end) = (bound(from_end.start_date()), bound(from_end.end()));
+                format!("from end {wait} {start}..{end}")
             }
             Trigger::Calendar(calendar) => {
                 let CalendarStep { months, days, day, time } = calendar.step();
@@ -175,6 +191,7 @@ impl Trigger {
         match self {
             Trigger::Cron(_) => self.clone(),
             Trigger::Interval(interval) => Trigger::Interval(interval.anchored(first_scheduled)),
+            Trigger::FromEnd(from_end) => Trigger::FromEnd(from_end.anchored(first_scheduled)),
             Trigger::Calendar(calendar) => {
                 Trigger::Calendar(Arc::new(calendar.anchored(first_scheduled)))
             }

@@ -18,7 +18,7 @@ use crate::core::instant::Instant;
 use crate::core::names::{SHORT_MONTHS, capital};
 use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::DstEffect;
-use crate::core::trigger::{CombinedTrigger, DateTrigger, Trigger};
+use crate::core::trigger::{CombinedTrigger, DateTrigger, FromEndTrigger, Trigger};
 use crate::core::zone::Zone;
 
 pub(crate) use cron::{runs, why_never};
@@ -42,6 +42,10 @@ pub fn trigger(trigger: &Trigger, zone: &Zone) -> String {
                 every.strip_prefix("1 ").filter(|unit| !unit.contains(' ')).unwrap_or(&every);
             format!("every {every}") + &window(interval.start_date(), interval.end(), zone)
         }
+        Trigger::FromEnd(from_end) => {
+            format!("{} after each run has ended", long_span(from_end.wait()))
+                + &window(from_end.start_date(), from_end.end(), zone)
+        }
         Trigger::Calendar(calendar) => {
             self::cron::calendar(calendar.step())
                 + &window(calendar.start_date(), calendar.end(), zone)
@@ -51,6 +55,14 @@ pub fn trigger(trigger: &Trigger, zone: &Zone) -> String {
         Trigger::Date(DateTrigger::Now) => "once, when the scheduler starts".to_owned(),
         Trigger::Date(DateTrigger::Reboot) => "when the scheduler starts".to_owned(),
     }
+}
+
+/// When a job is due that counts from the end of its last run, while one goes on: `10m after the run
+/// that is going on`. `None`: no more.
+pub fn after_run(trigger: &FromEndTrigger, now: Instant) -> Option<Box<str>> {
+    let ends = trigger.end().is_some_and(|end| end < now.plus(trigger.wait()));
+    let words = format!("{} after the run that is going on", span(trigger.wait()));
+    (!ends).then(|| words.into())
 }
 
 fn window(start: Option<Instant>, end: Option<Instant>, zone: &Zone) -> String {
@@ -133,7 +145,7 @@ fn several(combined: &CombinedTrigger, zone: &Zone) -> String {
             Trigger::Cron(cron) => Some(cron.zone()),
             Trigger::Calendar(calendar) => Some(calendar.zone()),
             Trigger::Combined(_) => return format!("({words})"),
-            Trigger::Interval(_) | Trigger::Date(_) => None,
+            Trigger::Interval(_) | Trigger::FromEnd(_) | Trigger::Date(_) => None,
         };
         match own.filter(|own| *own != zone) {
             Some(own) => format!("{words} in {own}"),

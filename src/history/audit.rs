@@ -175,6 +175,9 @@ pub fn audit(question: &Question<'_>, records: &[RunRecord]) -> Audit {
         return Audit { beside, ..Audit::default() };
     }
     let own = |record: &&RunRecord| record.by.is_none() && record.last_due >= known.since;
+    if let Trigger::FromEnd(_) = question.job.trigger {
+        return of_ends(question, records.iter().filter(own).collect());
+    }
     let mut records: Vec<&RunRecord> = records.iter().filter(own).collect();
     sort::by_key(&mut records, |record| record.due);
 
@@ -193,6 +196,41 @@ pub fn audit(question: &Question<'_>, records: &[RunRecord]) -> Audit {
     let ranges = BinaryHeap::new();
     let mut found = Audit::default();
     Walk { question, records: &records, from, until, ranges }.run(&trigger, first, &mut found);
+    found
+}
+
+/// The same where due times are counted from the ends of runs: the trigger knows the last one only, and
+/// of those before it the records tell.
+fn of_ends(question: &Question<'_>, mut records: Vec<&RunRecord>) -> Audit {
+    let known = question.known;
+    sort::by_key(&mut records, |record| record.due);
+    let (from, until) = (question.from.max(known.since), question.until.min(known.decided));
+    let last = question.job.trigger.anchored(known.anchor).next_after(from.just_before());
+    let last = last.filter(|due| *due <= until);
+    let mut found = Audit::default();
+    for record in records.iter().filter(|record| (from..=until).contains(&record.due)) {
+        let at = record.due;
+        if found.span.is_some_and(|span| span.1 == at) {
+            found.wrong(Example { wrong: Wrong::Twice, first: at, last: at, count: 1 });
+            continue;
+        }
+        found.span = Some((found.span.map_or(at, |span| span.0), at));
+        found.due_times += 1;
+        found.fates.add(record.outcome.as_ref(), 1);
+    }
+    if let Some(at) = last
+        && !records.iter().any(|record| record.due == at)
+    {
+        found.span = Some((found.span.map_or(at, |span| span.0), at));
+        found.due_times += 1;
+        match is_waiting(question, at) {
+            true => found.waiting += 1,
+            false => {
+                let wrong = Wrong::Unaccounted;
+                found.wrong(Example { wrong, first: at, last: at, count: 1 });
+            }
+        }
+    }
     found
 }
 

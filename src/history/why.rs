@@ -16,6 +16,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{Executor, Job};
 use crate::core::record::{AttemptRecord, Latest, RunRecord, Session};
 use crate::core::sort;
+use crate::core::trigger::Trigger;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::problem::clean;
@@ -95,6 +96,8 @@ pub struct Verdict {
     pub evidence: Vec<(&'static str, String)>,
     /// The next due time from now, if it is known.
     pub next: Option<Instant>,
+    /// What the next due time waits for, in words, where it is not known before.
+    pub next_after: Option<Box<str>>,
     /// The record it is about.
     pub record: Option<RunRecord>,
 }
@@ -248,6 +251,14 @@ pub fn answer(case: &Case<'_>) -> Verdict {
         verdict.also("job", in_no_file(case));
     }
     verdict.next = case.next();
+    if let (Some(Trigger::FromEnd(trigger)), None) =
+        (case.job.map(|job| &job.trigger), verdict.next)
+        && case.pause().is_none()
+        && !case.is_not_loaded()
+        && case.records.iter().any(|record| record.outcome.is_none())
+    {
+        verdict.next_after = words::after_run(trigger, case.now);
+    }
     verdict
 }
 

@@ -17,12 +17,14 @@ use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
 use super::when::{self, Cron, DATE};
+use crate::core::fleet::RunOn;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, Options};
 use crate::core::sort;
 use crate::core::trigger::combined::How;
 use crate::core::trigger::{
-    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, FromEndTrigger,
+    IntervalTrigger, Trigger,
 };
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Span};
@@ -227,6 +229,11 @@ impl<'a, 's> Jobs<'a, 's> {
         let trigger = parts
             .trigger
             .and_then(|(key, _, value)| self.trigger(key, value, id, &zone, &parts, window, scope));
+        if let (Some(Trigger::FromEnd(_)), Some((_, _, value))) = (&trigger, parts.trigger) {
+            let each = options.as_ref().is_some_and(|options| options.run_on == RunOn::All);
+            good &= !each || self.refuse_each(value, &parts.options, scope);
+            warn::one_at_a_time(&parts.options, scope);
+        }
         let (command, trigger) = (command?, trigger?);
         if let Some(options) = &options {
             warn::swallowed(
@@ -249,6 +256,26 @@ impl<'a, 's> Jobs<'a, 's> {
             executor: executor?,
             options: options?,
         })
+    }
+
+    /// With `run_on = "all"` each host has runs of its own, and a due time is the same on all of them: it
+    /// cannot be counted from the end of each.
+    fn refuse_each(
+        &self,
+        interval: &Value<'s>,
+        options: &[(Key, &Value<'s>)],
+        scope: &mut Scope<'_>,
+    ) -> bool {
+        let message = "`run_on = \"all\"` cannot be with an interval from the end of the last run";
+        let help = "each due time is the same on every host, and runs end at other times on each; one host \
+                    runs the job without `run_on`";
+        let problem = Problem::error(scope.place(interval.span), message).help(help);
+        let run_on = options.iter().find(|(key, _)| *key == Key::RunOn);
+        scope.push(match run_on {
+            Some((_, value)) => problem.related("`run_on` is", scope.place(value.span)),
+            None => problem,
+        });
+        false
     }
 
     /// The options, shared with other jobs that say the same.
@@ -388,6 +415,19 @@ impl<'a, 's> Jobs<'a, 's> {
                         let interval = IntervalTrigger::new(every, start, end);
                         warn::interval(&interval, value, scope);
                         Trigger::Interval(interval)
+                    }
+                    Every::FromEnd(wait) => {
+                        if self.depth > 0 {
+                            let message = "an interval from the end of the last run cannot be one of several \
+                                           triggers";
+                            let help = "its next due time is not known before a run has ended: make it a job \
+                                        of its own";
+                            scope.error_help(value.span, message, help);
+                            return None;
+                        }
+                        let trigger = FromEndTrigger::new(wait, start, end);
+                        warn::from_end(&trigger, value, scope);
+                        Trigger::FromEnd(trigger)
                     }
                     Every::Calendar(step) => {
                         let calendar = CalendarIntervalTrigger::new(step, zone.clone(), start, end);

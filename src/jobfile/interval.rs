@@ -1,7 +1,8 @@
 //! Reads an `interval`: elapsed time, or months and days of the calendar.
 //!
 //! Which of the two it is, the keys of its table say: `months`, `years` and a time of day are of the
-//! calendar, hours, minutes and seconds are elapsed time, and weeks and days may be either.
+//! calendar, hours, minutes and seconds are elapsed time, and weeks and days may be either. Elapsed time
+//! may count from the end of the last run (`from = "end"`).
 
 use std::time::Duration;
 
@@ -9,12 +10,15 @@ use super::keys::INTERVAL_FIELDS;
 use super::tree::{Node, Table, Value};
 use super::value::{DURATION, Scope};
 use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
+use crate::problem::Span;
 
 /// What an `interval` says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Every {
     /// Elapsed time.
     Elapsed(Duration),
+    /// The same, from the end of the last run.
+    FromEnd(Duration),
     /// Months and days of the calendar.
     Calendar(CalendarStep),
 }
@@ -34,10 +38,21 @@ const ZERO: &str = "an interval must be longer than zero";
 
 /// An `interval`: a duration, or a table of units.
 pub(super) fn interval(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Every> {
+    let mut from_end = None;
     let every = match &value.node {
         Node::Table(table) => {
+            from_end = from(scope, table)?;
             if table.entries.iter().any(|(key, _)| OF_THE_CALENDAR.contains(&&*key.text)) {
-                return calendar(scope, value, table).map(Every::Calendar);
+                let step = calendar(scope, value, table);
+                if let Some(span) = from_end {
+                    let message =
+                        "months, years and a time of day cannot be counted from the end of a run";
+                    let help = "with `from = \"end\"` an interval is elapsed time: weeks, days, hours, \
+                                minutes and seconds";
+                    scope.error_help(span, message, help);
+                    return None;
+                }
+                return step.map(Every::Calendar);
             }
             elapsed(scope, value, table)?
         }
@@ -53,14 +68,36 @@ pub(super) fn interval(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Every
         scope.error_help(value.span, ZERO, help);
         return None;
     }
-    Some(Every::Elapsed(every))
+    Some(if from_end.is_some() { Every::FromEnd(every) } else { Every::Elapsed(every) })
 }
+
+/// Where `from = "end"` stands, if it does.
+fn from(scope: &mut Scope<'_>, table: &Table<'_>) -> Option<Option<Span>> {
+    let Some((_, value)) = table.entries.iter().find(|(key, _)| key.text == FROM) else {
+        return Some(None);
+    };
+    let text = scope.string(value, "\"end\" or \"start\"")?;
+    match text {
+        "end" => Some(Some(value.span)),
+        "start" => Some(None),
+        _ => {
+            let message = format!("\"{text}\" is nothing that an interval counts from");
+            let help = "write `from = \"end\"` to count from the end of the last run; without it an \
+                        interval counts from start to start";
+            scope.error_help(value.span, message, help);
+            None
+        }
+    }
+}
+
+/// The key that says where an interval counts from.
+const FROM: &str = "from";
 
 /// A table of units of elapsed time.
 fn elapsed(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Option<Duration> {
     let mut total = Some(Duration::ZERO);
     let mut fits = !table.broken;
-    for (key, value) in &table.entries {
+    for (key, value) in table.entries.iter().filter(|(key, _)| key.text != FROM) {
         let Some((_, unit)) = UNITS.iter().find(|(name, _)| *name == key.text) else {
             scope.unknown_key(key.span, &key.text, INTERVAL_FIELDS);
             fits = false;
@@ -103,6 +140,7 @@ fn calendar(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Opti
             "months" => sum(&mut months, count(scope, value), 1),
             "weeks" => sum(&mut days, count(scope, value), 7),
             "days" => sum(&mut days, count(scope, value), 1),
+            FROM => true,
             "day" => {
                 day = day_of_month(scope, value).map(|day| (key.span, day));
                 day.is_some()

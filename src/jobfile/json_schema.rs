@@ -340,7 +340,7 @@ fn of(key: Key) -> Value {
             }),
         ),
         Key::Interval => (
-            "Due at fixed intervals of elapsed time, or every so many months and days of the calendar",
+            "Due at fixed intervals of elapsed time, so long after the end of the last run, or every so many              months and days of the calendar",
             json!({ "anyOf": [duration(), elapsed(), calendar()] }),
         ),
         Key::Date => (
@@ -569,7 +569,9 @@ fn trigger() -> Value {
 
 /// An interval of elapsed time in units.
 fn elapsed() -> Value {
-    fields(&INTERVAL_FIELDS[2..7], &count(0))
+    let mut table = fields(&INTERVAL_FIELDS[2..7], &count(0));
+    table["properties"]["from"] = json!({ "enum": ["start", "end"] });
+    table
 }
 
 /// An interval of the calendar.

@@ -205,7 +205,7 @@ pub(super) const CRON_FIELDS: &[&str] =
 const DAYS: &[&str] = &["day", "days", "weekday", "weekdays"];
 pub(super) const INTERVAL_FIELDS: &[&str] = &[
     "years", "months", "weeks", "days", "hours", "minutes", "seconds", "day", "hour", "minute",
-    "second",
+    "second", "from",
 ];
 
 /// Those of elapsed time, which nothing else is called.

@@ -18,7 +18,8 @@ use crate::core::sort;
 use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::{DstEffect, crontab};
 use crate::core::trigger::{
-    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, FromEndTrigger,
+    IntervalTrigger, Trigger,
 };
 use crate::core::words;
 use crate::core::zone::{Local, Zone};
@@ -106,6 +107,24 @@ pub(super) fn interval(interval: &IntervalTrigger, value: &Value<'_>, scope: &mu
         && first > end
     {
         scope.push(Problem::warning(scope.place(value.span), "never fires"));
+    }
+}
+
+/// An interval from the end of the last run that is never due.
+pub(super) fn from_end(trigger: &FromEndTrigger, value: &Value<'_>, scope: &mut Scope<'_>) {
+    if trigger.start_date().zip(trigger.end()).is_some_and(|(start, end)| start > end) {
+        scope.push(Problem::warning(scope.place(value.span), "never fires"));
+    }
+}
+
+/// Options that decide between due times, on a job that has no second one before its run has ended.
+pub(super) fn one_at_a_time(typed: &[(Key, &Value<'_>)], scope: &mut Scope<'_>) {
+    for (key, value) in typed {
+        if matches!(key, Key::Coalesce | Key::Overlap) {
+            let message = format!("`{}` has no effect with `from = \"end\"`", key.name());
+            let help = "such a job is not due again before its run has ended";
+            scope.push(Problem::warning(scope.place(value.span), message).help(help));
+        }
     }
 }
 

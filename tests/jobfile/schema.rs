@@ -166,6 +166,8 @@ fn it_knows_every_kind_of_value() {
         ("interval = '5m'\npaused = 'true'", false),
         ("interval = { months = 1, day = 'last', hour = 9 }", true),
         ("interval = { weeks = 2, hour = 9, minute = 30 }", true),
+        ("interval = { minutes = 10, from = 'end' }", true),
+        ("interval = { minutes = 10, from = 'middle' }", false),
         ("interval = { months = 1, hour = 24 }", false),
         ("any = [{ cron = '@daily' }, { interval = '5h', start_date = '2026-01-01' }]", true),
         ("all = [{ any = [{ cron = '@daily', timezone = 'UTC' }] }]", true),

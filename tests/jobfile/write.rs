@@ -31,7 +31,8 @@ use schedrs::trigger::combined::How;
 use schedrs::trigger::cron::Schedule;
 use schedrs::trigger::spread::Spread;
 use schedrs::trigger::{
-    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger,
+    CalendarIntervalTrigger, CombinedTrigger, CronTrigger, DateTrigger, FromEndTrigger,
+    IntervalTrigger, Trigger,
 };
 use schedrs::zone::{Database, Zone};
 
@@ -267,6 +268,10 @@ fn trigger(zone: Zone) -> impl Strategy<Value = Trigger> {
     let interval = (every, window()).prop_map(|(every, (start, end))| {
         IntervalTrigger::new(Duration::from_micros(every), start, end)
     });
+    // A table has whole seconds.
+    let from_end = (1..5_000_000_u64, window()).prop_map(|(wait, (start, end))| {
+        FromEndTrigger::new(Duration::from_secs(wait), start, end)
+    });
     let cron =
         (any::<u64>(), 0..4_usize, window()).prop_map(move |(seed, several, (start, end))| {
             let mut rng = Rng::new(seed);
@@ -295,12 +300,14 @@ fn trigger(zone: Zone) -> impl Strategy<Value = Trigger> {
         calendar.prop_map(|calendar| Trigger::Calendar(Arc::new(calendar))),
         date.prop_map(Trigger::Date),
         interval.prop_map(Trigger::Interval),
+        from_end.prop_map(Trigger::FromEnd),
         cron.prop_map(|cron| Trigger::Cron(Arc::new(cron))),
     ]
     .boxed();
     // What is impossible loses its text, and the start of the scheduler stands for itself.
     let alone = |part: &Trigger| match part {
         Trigger::Date(date) => matches!(date, DateTrigger::At(_)),
+        Trigger::FromEnd(_) => false,
         Trigger::Cron(cron) => !CronTrigger::new(cron.schedules(), Zone::utc(), None, None).never(),
         _ => true,
     };
@@ -471,14 +478,12 @@ fn job() -> impl Strategy<Value = Job> {
     let options = prop_oneof![Just(Options::default()), options()];
     let when = zone().prop_flat_map(|zone| (trigger(zone.clone()), Just(zone)));
     (id, prop::option::of(word()), command, when, 0..3_u16, options).prop_map(
-        |(id, name, command, (trigger, zone), executor, options)| Job {
-            id: id.into(),
-            name,
-            command,
-            trigger,
-            zone,
-            executor,
-            options: Arc::new(options),
+        |(id, name, command, (trigger, zone), executor, mut options)| {
+            if matches!(trigger, Trigger::FromEnd(_)) && options.run_on == RunOn::All {
+                options.run_on = RunOn::One;
+            }
+            let (id, options) = (id.into(), Arc::new(options));
+            Job { id, name, command, trigger, zone, executor, options }
         },
     )
 }

@@ -19,7 +19,7 @@ use schedrs::outcome::Outcome;
 use schedrs::scheduler::{SavedState, Scheduler};
 use schedrs::store::RunRecord;
 use schedrs::trigger::cron::crontab::{self, Crontab};
-use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use schedrs::trigger::{CronTrigger, DateTrigger, FromEndTrigger, IntervalTrigger, Trigger};
 use schedrs::zone::Zone;
 
 /// 2026-01-01T12:00:00Z.
@@ -28,6 +28,7 @@ const START: Instant = Instant::from_secs(1_767_268_800);
 #[derive(Clone, Copy, Debug)]
 enum When {
     Every(u64),
+    FromEnd(u64),
     Cron(u64),
     Once(u64),
     Now,
@@ -59,6 +60,9 @@ fn trigger(when: When) -> Trigger {
         When::Every(secs) => {
             Trigger::Interval(IntervalTrigger::new(Duration::from_secs(secs), None, None))
         }
+        When::FromEnd(secs) => {
+            Trigger::FromEnd(FromEndTrigger::new(Duration::from_secs(secs), None, None))
+        }
         When::Cron(step) => {
             let text = format!("*/{step} * * * * *");
             let Some(Crontab::Schedule(schedule)) = crontab::parse(&text, "", &mut Vec::new())
@@ -79,6 +83,7 @@ fn trigger_at_start() -> Trigger {
 fn when() -> impl Strategy<Value = When> {
     prop_oneof![
         3 => (3u64..100).prop_map(When::Every),
+        2 => (3u64..100).prop_map(When::FromEnd),
         2 => (2u64..30).prop_map(When::Cron),
         1 => (0u64..2000).prop_map(When::Once),
         1 => Just(When::Now),

@@ -8,6 +8,8 @@
 //! * what is excluded is nothing else, and nothing else is excluded;
 //! * what is missed was late, and what was not late is not missed;
 //! * what was admitted gets its turn;
+//! * what counts from the end of the last run is due once that long after it, never beside a run, and
+//!   always again;
 //! * the end comes when nothing runs, once;
 //! * the scheduler never asks to be woken at a time that has passed;
 //! * the same events give the same actions.
@@ -26,7 +28,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schedrs::event::{
-    Action, Admitted, Event, Exit, JobRecord, Operation, Pause, Record, Remember, RunId, Start,
+    Action, Admitted, Event, Exit, JobRecord, Operation, Pause, Record, Remember, Response, RunId,
+    Start,
 };
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
@@ -36,7 +39,7 @@ use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::scheduler::{SavedState, Scheduler, Survivor};
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::jitter::jitter;
-use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use schedrs::trigger::{CronTrigger, DateTrigger, FromEndTrigger, IntervalTrigger, Trigger};
 use schedrs::zone::Zone;
 
 /// When every scenario starts, in seconds: 2026-01-01T12:00:00Z, a whole hour.
@@ -59,6 +62,8 @@ enum When {
     },
     Once(i64),
     Now,
+    /// So many seconds after each run has ended.
+    FromEnd(i64),
     /// A cron schedule that is due whenever the number of seconds is a multiple.
     Cron(i64),
 }
@@ -74,6 +79,7 @@ impl When {
             }
             When::Once(offset) => Trigger::Date(DateTrigger::At(second(offset))),
             When::Now => Trigger::Date(DateTrigger::Now),
+            When::FromEnd(secs) => Trigger::FromEnd(FromEndTrigger::new(span(secs), None, None)),
             When::Cron(step) => {
                 let expr = match step {
                     1..60 => format!("*/{step} * * * * *"),
@@ -97,6 +103,8 @@ impl When {
             }
             When::Once(at) => second == at,
             When::Now => second == 0,
+            // Nobody knows without the runs.
+            When::FromEnd(_) => false,
             When::Cron(step) => second % step == 0,
         }
     }
@@ -164,6 +172,7 @@ fn when() -> impl Strategy<Value = When> {
             .prop_map(|(every, start, end)| When::Grid { every, start, end }),
         1 => (-5i64..500).prop_map(When::Once),
         1 => Just(When::Now),
+        2 => (3i64..100).prop_map(When::FromEnd),
         2 => prop_oneof![Just(10i64), Just(30), Just(60), Just(120), Just(600)]
             .prop_map(When::Cron),
     ]
@@ -317,6 +326,10 @@ struct Biography {
     complete: bool,
     /// Its trigger became a date: a person wants it to run then, though it may have before.
     redated: bool,
+    /// It has always counted from the end of its last run, by so many seconds.
+    from_end: Option<i64>,
+    /// When the last of its runs has ended.
+    ended: Option<Instant>,
     /// The most instances it was ever allowed.
     max_instances: u32,
     records: Vec<Record>,
@@ -471,7 +484,12 @@ impl World {
     fn register(&mut self, id: &str, plan: &Plan, from_start: bool) {
         let life = Biography {
             when: plan.when,
-            complete: from_start && !plan.options.paused,
+            complete: from_start && !plan.options.paused && !matches!(plan.when, When::FromEnd(_)),
+            from_end: match plan.when {
+                When::FromEnd(secs) if !plan.options.run_on_start => Some(secs),
+                _ => None,
+            },
+            ended: None,
             redated: false,
             max_instances: plan.options.max_instances,
             records: Vec::new(),
@@ -543,6 +561,7 @@ impl World {
         let id = &*start.job.id;
         let in_pool = self.attempts.iter().filter(|attempt| attempt.executor == executor).count();
         assert!(in_pool <= self.workers[usize::from(executor)] as usize, "too few slots");
+        self.check_from_end(start);
         let of_job = self.attempts.iter().filter(|attempt| attempt.job == id).count();
         let life = self.lives.get_mut(id).unwrap();
         assert!(of_job <= life.max_instances as usize, "too many instances");
@@ -553,6 +572,36 @@ impl World {
         }
         let fire = start.due.plus(jitter(id, start.due, start.job.options.jitter));
         assert!(fire <= self.furthest, "{id} fired early");
+    }
+
+    /// What counts from the end of the last run is alone, and that long after it.
+    fn check_from_end(&self, start: &Start) {
+        let life = &self.lives[&*start.job.id];
+        let Some(wait) = life.from_end.filter(|_| start.attempt == 1) else { return };
+        let of_job = self.attempts.iter().filter(|attempt| *attempt.job == *start.job.id).count();
+        assert_eq!(of_job, 1, "beside another");
+        if let Some(ended) = life.ended {
+            let earliest = ended.plus(Duration::from_secs(wait as u64));
+            assert!(start.due >= earliest, "due {} after an end at {ended}", start.due);
+        }
+    }
+
+    /// What counts from the end of the last run always goes on.
+    fn check_goes_on(&mut self) {
+        for (id, plan) in self.jobs.clone() {
+            if plan.options.paused || !matches!(plan.when, When::FromEnd(_)) {
+                continue;
+            }
+            self.ask(Operation::Show { job: id.as_str().into() });
+            let shown = self.all.iter().rev().find_map(|action| match action {
+                Action::Answer { answer: Response::Job { job, .. }, .. } => Some(&job.view),
+                _ => None,
+            });
+            let view = shown.expect("an answer");
+            let goes_on = view.next.is_some() || view.running + view.waiting > 0;
+            assert!(goes_on, "{view:?}");
+            assert_eq!(view.next.is_none(), view.awaits.is_some(), "{view:?}");
+        }
     }
 
     fn check_record(&mut self, record: &Record) {
@@ -612,7 +661,11 @@ impl World {
             (Outcome::Skipped(_), Some(_)) => {}
             (outcome, run) => assert!(run.is_some() && record.attempts > 0, "{outcome:?}"),
         }
-        self.lives.get_mut(&*record.job.id).unwrap().records.push(record.clone());
+        let life = self.lives.get_mut(&*record.job.id).unwrap();
+        if record.run.is_some() && record.attempts > 0 {
+            life.ended = Some(self.now.wall);
+        }
+        life.records.push(record.clone());
     }
 
     fn end(&mut self, index: usize, exit: Exit) {
@@ -676,6 +729,7 @@ impl World {
                 let life = self.lives.get_mut(id).unwrap();
                 if plan.when != *when {
                     life.complete = false;
+                    life.from_end = None;
                     life.redated |= matches!(when, When::Once(_) | When::Now);
                 }
                 plan.when = *when;
@@ -891,6 +945,10 @@ impl World {
         for (index, plan) in scenario.jobs.iter().enumerate() {
             let id = format!("j{index}");
             let life = &self.lives[&id];
+            if life.from_end.is_some() {
+                let dues: BTreeSet<Instant> = life.records.iter().map(|one| one.due).collect();
+                assert_eq!(dues.len(), life.records.len(), "{id}: two fates: {:?}", life.records);
+            }
             if !life.complete {
                 continue;
             }
@@ -948,6 +1006,7 @@ fn live(scenario: &Scenario) -> World {
     for index in 0..world.jobs.len() {
         world.perform(&Op::Resume(Some(index)));
     }
+    world.check_goes_on();
     if scenario.calm {
         world.calm_down();
     }

@@ -17,6 +17,7 @@ mod attempts;
 mod audit;
 mod clock;
 mod due;
+mod from_end;
 mod invariants;
 mod operations;
 mod reload;

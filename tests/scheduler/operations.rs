@@ -6,10 +6,10 @@ use schedrs::scheduler::{SavedState, Survivor};
 use crate::scenario::*;
 
 /// A scheduler that remembers, asked by hand.
-struct Operator {
-    scheduler: Scheduler,
+pub(crate) struct Operator {
+    pub(crate) scheduler: Scheduler,
     now: Now,
-    actions: Vec<Action>,
+    pub(crate) actions: Vec<Action>,
 }
 
 /// Attempts that were started, outcomes, and answers of the step, a line each.
@@ -36,11 +36,11 @@ fn lines(actions: &[Action]) -> Vec<String> {
 }
 
 impl Operator {
-    fn new(jobs: Vec<Job>) -> Operator {
+    pub(crate) fn new(jobs: Vec<Job>) -> Operator {
         Operator::with(jobs, SavedState::default())
     }
 
-    fn with(jobs: Vec<Job>, saved: SavedState) -> Operator {
+    pub(crate) fn with(jobs: Vec<Job>, saved: SavedState) -> Operator {
         let now = Now { wall: NOON, mono: Mono::from_micros(3_600_000_000) };
         let scheduler = Scheduler::restored(now, set(jobs), saved);
         let mut operator = Operator { scheduler, now, actions: Vec::new() };
@@ -48,35 +48,35 @@ impl Operator {
         operator
     }
 
-    fn step(&mut self, event: Event) -> Vec<String> {
+    pub(crate) fn step(&mut self, event: Event) -> Vec<String> {
         self.actions.clear();
         self.scheduler.step(self.now, event, &mut self.actions);
         lines(&self.actions)
     }
 
-    fn ask(&mut self, operation: Operation) -> Vec<String> {
+    pub(crate) fn ask(&mut self, operation: Operation) -> Vec<String> {
         self.step(Event::Operation { ticket: 7, by: "ann".into(), operation: Box::new(operation) })
     }
 
     /// At a time of day, what happens by itself.
-    fn at(&mut self, time: &str) -> Vec<String> {
+    pub(crate) fn at(&mut self, time: &str) -> Vec<String> {
         let wall = at(time);
         let ahead = wall.since(self.now.wall);
         self.now = Now { wall, mono: self.now.mono.plus(ahead) };
         self.step(Event::Woke)
     }
 
-    fn started(&mut self, run: u64) {
+    pub(crate) fn started(&mut self, run: u64) {
         let at = self.now;
         let (pid, taken) = (100 + run as u32, at.mono);
         self.step(Event::Started { run: RunId(run), pid, at, taken });
     }
 
-    fn ended(&mut self, run: u64) -> Vec<String> {
+    pub(crate) fn ended(&mut self, run: u64) -> Vec<String> {
         self.step(Event::Ended { run: RunId(run), exit: Exit::Code(0), usage: None })
     }
 
-    fn view(&mut self, id: &str) -> schedrs::event::JobView {
+    pub(crate) fn view(&mut self, id: &str) -> schedrs::event::JobView {
         self.ask(Operation::Show { job: id.into() });
         match self.actions.last() {
             Some(Action::Answer { answer: Response::Job { job: detail, .. }, .. }) => {
@@ -86,7 +86,7 @@ impl Operator {
         }
     }
 
-    fn remembered(&self) -> Vec<&JobRecord> {
+    pub(crate) fn remembered(&self) -> Vec<&JobRecord> {
         let job = |action| match action {
             &Action::Remember(Remember::Job(ref record)) => Some(&**record),
             _ => None,
@@ -95,11 +95,11 @@ impl Operator {
     }
 }
 
-fn start(job: &str) -> Operation {
+pub(crate) fn start(job: &str) -> Operation {
     Operation::Start { job: job.into(), force: false, wait: false }
 }
 
-fn pause(job: Option<&str>, until: Option<&str>) -> Operation {
+pub(crate) fn pause(job: Option<&str>, until: Option<&str>) -> Operation {
     Operation::Pause {
         job: job.map(Into::into),
         until: until.map(at),
@@ -107,7 +107,7 @@ fn pause(job: Option<&str>, until: Option<&str>) -> Operation {
     }
 }
 
-fn resume(job: Option<&str>) -> Operation {
+pub(crate) fn resume(job: Option<&str>) -> Operation {
     Operation::Resume { job: job.map(Into::into) }
 }
 

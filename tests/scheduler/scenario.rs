@@ -13,7 +13,7 @@ pub(crate) use schedrs::job::{
 pub(crate) use schedrs::outcome::Outcome;
 pub(crate) use schedrs::scheduler::{Scheduler, Wakeup};
 pub(crate) use schedrs::sim::{Attempt, Observer, Sim};
-pub(crate) use schedrs::trigger::{DateTrigger, IntervalTrigger, Trigger};
+pub(crate) use schedrs::trigger::{DateTrigger, FromEndTrigger, IntervalTrigger, Trigger};
 pub(crate) use schedrs::zone::Zone;
 
 /// 2026-01-01T12:00:00Z.
@@ -50,6 +50,11 @@ pub(crate) fn secs(secs: u64) -> Duration {
 /// Every so many seconds from noon on, the first time one interval later.
 pub(crate) fn every(interval: u64) -> Trigger {
     Trigger::Interval(IntervalTrigger::new(secs(interval), None, None))
+}
+
+/// So many seconds after the end of each run, the first time after noon.
+pub(crate) fn from_end(wait: u64) -> Trigger {
+    Trigger::FromEnd(FromEndTrigger::new(secs(wait), None, None))
 }
 
 /// Once.

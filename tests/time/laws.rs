@@ -17,7 +17,7 @@ use schedrs::instant::Instant;
 use schedrs::trigger::cron::Schedule;
 use schedrs::trigger::jitter::jitter;
 use schedrs::trigger::spread::Spread;
-use schedrs::trigger::{CronTrigger, DateTrigger, IntervalTrigger, Trigger};
+use schedrs::trigger::{CronTrigger, DateTrigger, FromEndTrigger, IntervalTrigger, Trigger};
 use schedrs::zone::{Database, Zone};
 
 /// A fixed seed, so that a run says the same twice. `PROPTEST_RNG_SEED` chooses another one.
@@ -175,6 +175,27 @@ fn any_instant_has_an_answer() {
             }
         }
     }
+}
+
+/// What counts from the end of the last run knows one due time, and is a trigger like any other.
+#[test]
+fn a_due_time_after_the_last_run_is_one() {
+    let wait = prop_oneof![1..1000u64, 1..100_000_000_000u64, 1..1_000_000_000_000_000_000u64];
+    let bounds = (any::<Option<u32>>(), any::<Option<u32>>());
+    let law = runner(20_000, 1).run(&(wait, instants(), instants(), bounds), |case| {
+        let (wait, anchor, from, (start, end)) = case;
+        let wait = Duration::from_micros(wait);
+        let at = |secs: u32| anchor.plus(Duration::from_secs(secs.into()));
+        let (start, end) = (start.map(at), end.map(at));
+        let trigger = FromEndTrigger::new(wait, start, end).anchored(anchor);
+        prop_assert_eq!(trigger.anchored(from), trigger);
+        let dues = laws::hold(&Trigger::FromEnd(trigger), from, 4, 9).map_err(broken)?;
+        let due = start.unwrap_or(anchor.plus(wait));
+        let is_due = due > from && due <= end.unwrap_or(Instant::LAST).min(Instant::LAST);
+        prop_assert_eq!(dues, Vec::from_iter(is_due.then_some(due)));
+        Ok(())
+    });
+    law.unwrap();
 }
 
 #[test]

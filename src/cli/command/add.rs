@@ -103,6 +103,9 @@ pub(super) fn next(body: &serde_json::Map<String, Value>, context: &Context) -> 
                 times.distance(next)
             )
         }
+        (None, None) if let Some(after) = &job.next_after => {
+            format!(": {}, next {}", clean(&job.schedule), clean(after))
+        }
         (None, Some(_)) => format!(": {}, paused", clean(&job.schedule)),
         (None, None) => format!(": {}, never due", clean(&job.schedule)),
     }

@@ -380,6 +380,9 @@ fn remarks(job: &JobLine, times: &Times<'_>, zone: &Zone) -> String {
     if let Some(paused) = &job.paused {
         remarks.push(format!("paused{}", request::paused(paused, times, zone)));
     }
+    if let Some(after) = &job.next_after {
+        remarks.push(format!("due {}", clean(after)));
+    }
     if let Some(since) = &job.overdue_since {
         remarks.push(format!("overdue since {}", times.moment(since, zone)));
     }

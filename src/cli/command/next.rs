@@ -364,6 +364,7 @@ fn in_table(due: Instant, job: &Job) -> Instant {
         {
             due.truncated()
         }
+        Trigger::FromEnd(from_end) if from_end.start_date().is_none() => due.truncated(),
         _ => due,
     }
 }

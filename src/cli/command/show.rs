@@ -120,6 +120,9 @@ pub(super) fn details(
     for (index, active) in details.active.iter().enumerate() {
         line(if index == 0 { "active" } else { "" }, &active_run(active, &times, &zone))?;
     }
+    if let (Some(after), true) = (&job.next_after, details.upcoming.is_empty()) {
+        line("next", after)?;
+    }
     for (index, due) in details.upcoming.iter().enumerate() {
         let shown = match request::instant(due) {
             Some(at) => words::table_time(at.truncated(), &zone),

@@ -86,6 +86,8 @@ struct Object<'a> {
     due: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_after: Option<&'a str>,
     evidence: Vec<Evidence<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<RunObject>,
@@ -421,7 +423,7 @@ fn text(
             let ahead = words::span(next.since(now));
             format!("{}, in {ahead}", format::due(next, zone))
         }
-        None => "none".to_owned(),
+        None => verdict.next_after.as_deref().unwrap_or("none").to_owned(),
     };
     // Where nothing else says on whose clocks times are.
     let has_offset = verdict.next.is_some() || !when.is_empty();
@@ -460,6 +462,7 @@ fn json(
         text: &verdict.text,
         due: verdict.due.map(time),
         next: verdict.next.map(time),
+        next_after: verdict.next_after.as_deref(),
         evidence: verdict.evidence.iter().map(|(about, text)| Evidence { about, text }).collect(),
         record: verdict.record.as_ref().map(|record| RunObject::of_record(record, zone)),
     };

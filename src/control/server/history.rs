@@ -318,12 +318,13 @@ impl History {
     ) -> Option<Instant> {
         let expect = view.job.options.expect?;
         // Of one that is paused nothing is expected, nor of one that is over.
-        let is_over = view.next.is_none() && view.running == 0 && view.waiting == 0;
+        let is_over =
+            view.next.is_none() && view.awaits.is_none() && view.running == 0 && view.waiting == 0;
         if view.paused != Paused::No || is_over {
             return None;
         }
         let succeeded = latest.and_then(|latest| latest.succeeded);
-        let since = |resumed| overdue_since(expect, view.anchor, succeeded, resumed, now);
+        let since = |resumed| overdue_since(expect, view.known_since, succeeded, resumed, now);
         since(None)?;
         since(self.resumed(&view.job.id, now.minus(expect), now))
     }

@@ -72,7 +72,7 @@ impl Metrics {
             }
             let states = &mut self.page.states;
             match (&view.paused, view.next, view.running + view.waiting) {
-                (Paused::No, None, 0) => states.finished += 1,
+                (Paused::No, None, 0) if view.awaits.is_none() => states.finished += 1,
                 (Paused::No, ..) => states.active += 1,
                 _ => states.paused += 1,
             }

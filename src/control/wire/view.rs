@@ -72,6 +72,8 @@ views! {
         timezone: String,
         /// The next due time.
         next: Option<String>,
+        /// What the next due time waits for, in words, where it is not known before.
+        next_after: Option<String>,
         /// Runs with a process.
         running: u32,
         /// Runs that wait.
@@ -294,9 +296,9 @@ impl JobLine {
         let state = match (view.running, view.waiting, &view.paused, view.next) {
             (1.., _, _, _) => "running",
             (0, 1.., _, _) => "waiting",
-            (0, 0, Paused::No, None) => "finished",
-            (0, 0, Paused::No, Some(_)) if overdue.is_some() => "overdue",
-            (0, 0, Paused::No, Some(_)) => "scheduled",
+            (0, 0, Paused::No, None) if view.awaits.is_none() => "finished",
+            (0, 0, Paused::No, _) if overdue.is_some() => "overdue",
+            (0, 0, Paused::No, _) => "scheduled",
             (0, 0, _, _) => "paused",
         };
         JobLine {
@@ -306,6 +308,7 @@ impl JobLine {
             schedule: words::trigger(&job.trigger, zone),
             timezone: zone.name().to_owned(),
             next: view.next.map(|next| words::rfc3339(next, zone)),
+            next_after: view.awaits.as_deref().map(str::to_owned),
             running: view.running,
             waiting: view.waiting,
             host: None,

@@ -181,6 +181,10 @@ fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             exported.note(job, "the interval counts from the full hour or day");
             Some(vec![fields])
         }
+        Trigger::FromEnd(_) => {
+            exported.left_out(job, "a crontab cannot count from the end of the last run");
+            None
+        }
         Trigger::Combined(_) => {
             exported.left_out(job, "a crontab cannot combine several triggers");
             None

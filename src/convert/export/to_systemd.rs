@@ -1,6 +1,8 @@
 //! Jobs as systemd units: for each a `.service` and a `.timer`, one below the other as `systemctl
 //! cat` shows them, with the name of the file in a comment above it.
 
+use std::time::Duration;
+
 use std::fmt::Write;
 
 use super::{Exported, hooks, unknown_there, whole_secs, with_own_home};
@@ -218,16 +220,21 @@ fn when(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
                 exported.left_out(job, "a timer has no `start_date` and no `end_date`");
                 return None;
             }
-            let span = interval.every();
-            let text = match span.subsec_nanos() {
-                0 => span.as_secs().to_string(),
-                _ => format!("{}us", span.as_micros()),
-            };
+            let text = span(interval.every());
             exported.note(
                 job,
                 "a timer's interval counts from the last start, and does not survive a restart",
             );
             Some(vec![format!("OnActiveSec={text}"), format!("OnUnitActiveSec={text}")])
+        }
+        Trigger::FromEnd(from_end) => {
+            if from_end.start_date().is_some() || from_end.end().is_some() {
+                exported.left_out(job, "a timer has no `start_date` and no `end_date`");
+                return None;
+            }
+            let text = span(from_end.wait());
+            exported.note(job, "when the machine restarts, a timer counts from then");
+            Some(vec![format!("OnActiveSec={text}"), format!("OnUnitInactiveSec={text}")])
         }
         Trigger::Combined(_) => {
             exported.left_out(job, "a timer cannot combine several triggers");
@@ -238,6 +245,14 @@ fn when(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             None
         }
         Trigger::Cron(cron) => calendars(job, cron, exported),
+    }
+}
+
+/// A time span as systemd reads it.
+fn span(span: Duration) -> String {
+    match span.subsec_nanos() {
+        0 => span.as_secs().to_string(),
+        _ => format!("{}us", span.as_micros()),
     }
 }
 
@@ -505,6 +520,10 @@ mod tests {
             ),
             ("cron = { year = '2027-2029', hour = 0 }", "OnCalendar=2027..2029-*-* 00:00:00 UTC\n"),
             ("interval = '90s'", "OnActiveSec=90\nOnUnitActiveSec=90\n"),
+            (
+                "interval = { minutes = 2, from = 'end' }",
+                "OnActiveSec=120\nOnUnitInactiveSec=120\n",
+            ),
             ("date = 2027-03-04T05:06:07", "OnCalendar=2027-03-04 05:06:07 UTC\n"),
             ("cron = '@reboot'", "OnBootSec=0\n"),
         ];
@@ -516,6 +535,7 @@ mod tests {
             "cron = '0 0 15W * *'",
             "cron = { week = 3 }",
             "interval = '1h'\nend_date = 2030-01-01",
+            "interval = { hours = 1, from = 'end' }\nend_date = 2030-01-01",
         ] {
             let exported = systemd(&set_of(&format!("[jobs.a]\ncommand = ['/x']\n{trigger}\n")));
             assert!(!exported.is_whole(), "{trigger}:\n{}", exported.text);

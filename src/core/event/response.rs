@@ -7,6 +7,8 @@ use super::{Fault, JobCounts, JobRecord, Record, RunId, Vitals};
 use crate::core::instant::{Instant, Mono};
 use crate::core::job::{Executor, Job, Settings};
 use crate::core::outcome::Doing;
+use crate::core::trigger::Trigger;
+use crate::core::words;
 
 /// What is answered to whoever has asked for something, of the scheduler or of the loop that runs
 /// it.
@@ -145,14 +147,20 @@ pub struct JobView {
     pub overridden: bool,
     /// It is paused: by somebody, or all of them are, or `paused = true` says so.
     pub paused: Paused,
-    /// The next due time; `None`: it is paused or will never be due.
+    /// The next due time; `None`: it is paused, will never be due, or [`JobView::awaits`] something.
     pub next: Option<Instant>,
+    /// What its next due time waits for, in words, where that is not known before: `10m after the run that
+    /// is going on`.
+    pub awaits: Option<Box<str>>,
     /// Runs with a process.
     pub running: u32,
     /// Runs that wait: for a slot, for another run, or to be retried.
     pub waiting: u32,
-    /// When it was first scheduled: where the grid of an interval begins.
+    /// When it was first scheduled: where the grid of an interval begins; or when its last run ended,
+    /// where it counts from that.
     pub anchor: Instant,
+    /// When it was first scheduled.
+    pub known_since: Instant,
     /// What its due times have come to since the scheduler was started: nothing, unless it is
     /// somebody's task to count.
     pub counts: JobCounts,
@@ -193,6 +201,16 @@ impl JobView {
         let trigger = self.job.trigger.anchored(record.anchor);
         let next = self.job.next_kept(&trigger, record.decided.max(now));
         self.next = next.filter(|_| is_due);
+        self.awaits = match self.job.trigger {
+            Trigger::FromEnd(trigger) if is_due && self.next.is_none() => {
+                words::after_run(&trigger, now)
+            }
+            _ => None,
+        };
+        self.known_since = match self.job.trigger {
+            Trigger::FromEnd(_) => record.since,
+            _ => record.anchor,
+        };
     }
 }
 

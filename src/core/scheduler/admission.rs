@@ -248,6 +248,7 @@ impl Scheduler {
     /// Makes a run the newest of its job's.
     pub(super) fn link(&mut self, job_slot: u32, run: u32) {
         self.jobs[job_slot as usize].instances.push(run);
+        self.hold(job_slot);
     }
 
     /// Takes a run out of its job's.

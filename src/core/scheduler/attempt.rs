@@ -376,6 +376,7 @@ impl Scheduler {
             self.dispatch(pool, step);
         }
         if let Some(job) = job_slot {
+            self.count_from_end(job, step);
             self.retire(job);
         }
     }

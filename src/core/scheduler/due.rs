@@ -8,7 +8,6 @@
 use std::collections::VecDeque;
 use std::collections::binary_heap::PeekMut;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::core::event::{Action, Record};
 use crate::core::instant::Instant;
@@ -61,6 +60,20 @@ impl Sorted {
             }
         }
         self.passed.0.make_contiguous().sort_unstable();
+    }
+
+    /// The one that is reached, of a job that has no other before a run of it has ended.
+    fn sort_alone(&mut self, due: Instant, at: &Reached<'_>) {
+        let fire = fire_time(at.job, due);
+        if let Some(by) = at.job.excluded(due) {
+            self.excluded.push((by, due, due));
+        } else if fire < at.late {
+            self.missed.add(due);
+        } else if fire <= at.now {
+            self.passed.add(due);
+        } else {
+            self.aside.push(Wait { fire, due });
+        }
     }
 
     /// Those reached since, from `next` on. Answers the first that is not, or that is left for the next
@@ -174,18 +187,22 @@ impl Scheduler {
             } else {
                 self.decide_job(wake.slot, step);
                 is_left = self.jobs[wake.slot as usize].next <= step.now.wall;
+                self.count_if_idle(wake.slot, step);
             }
             let mut at = self.wake_of(wake.slot);
             if is_left {
                 // Others are not to wait for that.
                 at = at.max(step.now.wall.plus(TICK));
             }
-            if let Some(mut top) = self.calendar.peek_mut() {
+            // What became of it may have changed when it, or another job, is to be looked at.
+            if let Some(mut top) = self.calendar.peek_mut().filter(|top| **top == wake) {
                 if at == NEVER {
                     PeekMut::pop(top);
                 } else {
                     top.at = at;
                 }
+            } else {
+                self.reschedule(wake.slot);
             }
             if at == NEVER {
                 self.retire(wake.slot);
@@ -240,9 +257,16 @@ impl Scheduler {
             aside: self.delayed.remove(&slot).unwrap_or_default(),
             excluded: Vec::new(),
         };
-        let next = state.next;
+        let (next, is_alone) = (state.next, state.counts_from_end());
         sorted.sort_aside(&at);
-        let next = sorted.sort_reached(next, &at);
+        let next = match is_alone {
+            true if next <= now => {
+                sorted.sort_alone(next, &at);
+                NEVER
+            }
+            true => next,
+            false => sorted.sort_reached(next, &at),
+        };
         let Sorted { missed, mut passed, aside, excluded } = sorted;
 
         if !aside.is_empty() {
@@ -306,18 +330,9 @@ impl Scheduler {
 
     /// Records a due time that is not run.
     fn record_skip(&mut self, slot: u32, due: Instant, reason: SkipReason, step: &mut Step<'_>) {
-        step.out.push(Action::Record(Record {
-            job: Arc::clone(&self.jobs[slot as usize].job),
-            due,
-            last_due: due,
-            count: 1,
-            run: None,
-            outcome: Outcome::Skipped(reason),
-            started: None,
-            duration: Duration::ZERO,
-            attempts: 0,
-            usage: None,
-        }));
+        let job = Arc::clone(&self.jobs[slot as usize].job);
+        let record = Record::without_run(job, due, Outcome::Skipped(reason));
+        step.out.push(Action::Record(record));
     }
 }
 

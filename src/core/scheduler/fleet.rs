@@ -128,6 +128,8 @@ impl Scheduler {
                 slots.push(slot);
             }
         }
+        // Of these the runs that others have may have changed.
+        let mut touched: Vec<Box<str>> = seen.iter().map(|seen| seen.id.clone()).collect();
         seen.into_iter().for_each(|job| self.see(job));
         for (id, due) in undecided {
             self.decide_again(&id, due);
@@ -140,6 +142,7 @@ impl Scheduler {
         again.into_iter().for_each(|again| self.run_again(again, step));
         ranges.into_iter().for_each(|range| self.record_rest(range, step));
         let freed = self.forget_elsewhere(&ended);
+        touched.extend(freed.iter().cloned());
         let freed: Vec<u32> = freed.iter().filter_map(|id| self.find_job(id)).collect();
         if let Some(pause) = all_paused {
             self.pause_as_others(pause, step);
@@ -147,7 +150,12 @@ impl Scheduler {
         if moves {
             self.fill_calendar();
         }
+        for slot in touched.iter().filter_map(|id| self.find_job(id)).collect::<Vec<u32>>() {
+            self.note_elsewhere(slot, step);
+        }
         for slot in slots {
+            self.note_elsewhere(slot, step);
+            self.count_if_idle(slot, step);
             self.remember(slot, step);
             self.retire(slot);
             // What it waited for elsewhere may be over.
@@ -205,6 +213,8 @@ impl Scheduler {
             return;
         };
         self.jobs[job_slot as usize].retrying += 1;
+        self.reschedule(job_slot);
+        let run = &self.runs[slot];
         step.out.push(Action::Notice(Notice::Retrying {
             run: run.id,
             job: std::sync::Arc::clone(&run.job),
@@ -516,7 +526,7 @@ impl Scheduler {
     }
 
     /// The runs of a job that others have.
-    fn others(&self, slot: u32) -> &[Elsewhere] {
+    pub(super) fn others(&self, slot: u32) -> &[Elsewhere] {
         let Some(fleet) = &self.fleet else { return &[] };
         let id = &self.jobs[slot as usize].job.id;
         fleet.elsewhere.get(id).map_or(&[], |others| &others.0)
@@ -577,18 +587,10 @@ impl Scheduler {
         }
         self.claim_lost(run, step);
         match why {
-            Refusal::Busy => step.out.push(Action::Record(Record {
-                job,
-                due,
-                last_due: due,
-                count: 1,
-                run: None,
-                outcome: Outcome::Skipped(SkipReason::Overlap),
-                started: None,
-                duration: std::time::Duration::ZERO,
-                attempts: 0,
-                usage: None,
-            })),
+            Refusal::Busy => {
+                let outcome = Outcome::Skipped(SkipReason::Overlap);
+                step.out.push(Action::Record(Record::without_run(job, due, outcome)));
+            }
             Refusal::Early(by) => {
                 let Some(job_slot) = job_slot else { return };
                 // As if its jitter were longer by that.

@@ -24,7 +24,8 @@ pub(super) const TICK: std::time::Duration = std::time::Duration::from_micros(1)
 #[derive(Clone, Debug)]
 pub(super) struct JobState {
     pub(super) job: Arc<Job>,
-    /// When it was first scheduled: where an interval without `start_date` begins.
+    /// When it was first scheduled: where an interval without `start_date` begins. Where its due times
+    /// count from the end of its last run, that.
     pub(super) anchor: Instant,
     /// Every due time up to this one has been decided or waits in `delayed`. It never goes back,
     /// so neither does the job when the clock does.
@@ -47,6 +48,8 @@ pub(super) struct JobState {
     pub(super) gone: bool,
     /// Another scheduler of the fleet decides its due times, or none does.
     pub(super) away: Away,
+    /// Another has runs of it.
+    pub(super) busy_elsewhere: bool,
 }
 
 /// Whether a job is at home with this scheduler: see `super::fleet`.
@@ -110,6 +113,7 @@ impl JobState {
             added: false,
             gone: false,
             away: Away::No,
+            busy_elsewhere: false,
         };
         state.seek();
         state
@@ -117,7 +121,7 @@ impl JobState {
 
     /// Finds the first due time after `decided`.
     pub(super) fn seek(&mut self) {
-        let is_due = !self.paused && !self.gone && self.away == Away::No;
+        let is_due = !self.paused && !self.gone && self.away == Away::No && !self.waits_for_end();
         self.next = if is_due { self.timetable().after(self.decided) } else { NEVER };
     }
 

@@ -18,6 +18,7 @@ use crate::core::outcome::Doing;
 use crate::core::sort;
 use crate::core::streak;
 use crate::core::trigger::Trigger;
+use crate::core::words;
 
 use super::jobs::{Extra, JobState, NEVER};
 use super::reload;
@@ -249,7 +250,11 @@ impl Scheduler {
             );
             return Err(Fault::new(Code::MaxInstances, message));
         }
+        self.skip_for_run_by_hand(slot, step);
         let run = self.open_and_enqueue(slot, step.now.wall, Some(by), step);
+        if self.jobs[slot as usize].counts_from_end() {
+            self.reschedule(slot);
+        }
         let (run, waits) = (self.runs[run].id, self.runs[run].phase == Phase::Queued);
         if wait {
             self.waiters.entry(run).or_default().push(ticket);
@@ -361,6 +366,7 @@ impl Scheduler {
             self.extras.remove(&slot);
         }
         self.reschedule(slot);
+        self.count_if_idle(slot, step);
         self.remember(slot, step);
         self.retire(slot);
         // There may be more room for instances than before.
@@ -381,7 +387,7 @@ impl Scheduler {
         step.out.push(Action::Remember(Remember::Change(change)));
     }
 
-    fn paused(&self, slot: u32) -> Paused {
+    pub(super) fn paused(&self, slot: u32) -> Paused {
         let state = &self.jobs[slot as usize];
         match (self.extras.get(&slot).and_then(|extra| extra.pause.clone()), &self.all_paused) {
             (Some(pause), _) => Paused::Job(pause),
@@ -431,14 +437,32 @@ impl Scheduler {
             job: Arc::clone(&state.job),
             added: state.added,
             overridden: self.extras.get(&slot).is_some_and(|extra| extra.overrides.is_some()),
-            paused,
             next: is_due.then_some(next),
+            awaits: self.awaits(slot, paused == Paused::No && next == NEVER),
+            paused,
             running,
             waiting,
             anchor: state.anchor,
+            known_since: match state.counts_from_end() {
+                true => {
+                    self.extras.get(&slot).and_then(|extra| extra.since).unwrap_or(state.anchor)
+                }
+                false => state.anchor,
+            },
             counts: JobCounts::default(),
             failures: 0,
             slow: None,
+        }
+    }
+
+    /// What its next due time waits for, if it is not known yet: `is_open` says that there is none.
+    fn awaits(&self, slot: u32, is_open: bool) -> Option<Box<str>> {
+        let state = &self.jobs[slot as usize];
+        match state.job.trigger {
+            Trigger::FromEnd(trigger) if is_open && state.waits_for_end() => {
+                words::after_run(&trigger, self.last.wall)
+            }
+            _ => None,
         }
     }
 

@@ -54,6 +54,7 @@ impl Scheduler {
         }
         self.jobs[slot as usize].seek();
         self.remember(slot, step);
+        self.count_if_idle(slot, step);
         self.retire(slot);
     }
 
@@ -98,6 +99,7 @@ impl Scheduler {
             if !state.gone && !state.paused && state.away == Away::No {
                 self.skip_until(slot, at, step);
                 self.jobs[slot as usize].seek();
+                self.count_if_idle(slot, step);
                 self.retire(slot);
             }
         }

@@ -38,6 +38,7 @@ impl Scheduler {
         if !self.life.is_accepting() {
             return;
         }
+        self.remember_the_new(step);
         self.stop_grace = set.settings.stop_grace;
         self.pools.set(&set.executors);
 
@@ -52,6 +53,9 @@ impl Scheduler {
         drop(old);
         for slot in orphans {
             self.react(slot, Input::Remove, step);
+        }
+        for slot in 0..self.jobs.len() as u32 {
+            self.count_if_idle(slot, step);
         }
         self.fill_calendar();
 

@@ -91,6 +91,11 @@ impl Scheduler {
                 scheduler.adopt(survivor, slot, now);
             }
         }
+        for slot in 0..scheduler.jobs.len() as u32 {
+            if scheduler.count_if_idle_at_start(slot, now.wall) {
+                scheduler.unremembered.0.push(slot);
+            }
+        }
         scheduler.fill_calendar();
         scheduler
     }
@@ -116,7 +121,9 @@ impl Scheduler {
             matches!(state.job.trigger, Trigger::Date(DateTrigger::Now | DateTrigger::Reboot));
         let mut changed = !same_trigger;
         if same_trigger && !begins_anew {
-            state.anchor = record.anchor;
+            // Where a run has ended by a clock that was ahead, that is now.
+            let is_past = !state.counts_from_end() || record.anchor <= now;
+            state.anchor = if is_past { record.anchor } else { now };
             // A clock that was far ahead and has been set right must not keep a job silent. Due
             // times that have a fate already keep it: their claim is lost.
             state.decided = record.decided.min(now.minus(TICK));
@@ -225,8 +232,12 @@ impl Scheduler {
         slot
     }
 
-    /// At the first step: what has changed by the start itself.
+    /// At the end of a step: what has changed in it without being remembered yet, and with the first what
+    /// has changed by the start itself.
     pub(super) fn remember_the_new(&mut self, step: &mut Step<'_>) {
+        if self.unremembered.0.is_empty() && self.unremembered.1.is_empty() {
+            return;
+        }
         let (slots, gone) = std::mem::take(&mut self.unremembered);
         for slot in slots {
             self.remember(slot, step);
@@ -285,6 +296,7 @@ impl Scheduler {
                 && !state.paused
                 && state.away == Away::No
                 && state.next == NEVER
+                && !state.busy_elsewhere
                 && state.instances.is_empty()
                 && state.pending.is_none()
                 && !self.delayed.contains_key(&slot);
@@ -329,6 +341,7 @@ impl Scheduler {
             paused: false,
             added: false,
             gone: true,
+            busy_elsewhere: false,
             ..state.clone()
         };
         self.vacant.push(slot);

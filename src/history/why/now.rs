@@ -1,9 +1,13 @@
 //! How the job is at present, as `schedrs list` shows it, where the answer is about something else: a
 //! run that failed yesterday does not tell that the job has been paused since.
 
+use std::time::Duration;
+
 use super::{Asked, Case, Subject, Verdict, recorded, unrecorded};
 use crate::core::expect::{last_resumed, overdue_since};
+use crate::core::instant::Instant;
 use crate::core::record::RunRecord;
+use crate::core::trigger::Trigger;
 use crate::core::words;
 use crate::problem::clean;
 
@@ -52,10 +56,17 @@ pub(super) fn add(case: &Case<'_>, subject: Subject<'_>, verdict: &mut Verdict) 
 /// That it has not succeeded for longer than `expect`, if it has not and is to come.
 fn overdue(case: &Case<'_>) -> Option<String> {
     let (expect, known) = (case.job?.options.expect?, case.known?);
-    case.job?.next_kept(&case.trigger()?, case.now)?;
+    let Trigger::FromEnd(_) = case.job?.trigger else {
+        case.job?.next_kept(&case.trigger()?, case.now)?;
+        return overdue_of(case, expect, known.anchor);
+    };
+    overdue_of(case, expect, known.since)
+}
+
+fn overdue_of(case: &Case<'_>, expect: Duration, known: Instant) -> Option<String> {
     let succeeded = case.latest.and_then(|latest| latest.succeeded);
     let resumed = last_resumed(case.changes, case.records);
-    let since = overdue_since(expect, known.anchor, succeeded, resumed, case.now)?;
+    let since = overdue_since(expect, known, succeeded, resumed, case.now)?;
     let rule = words::span(expect);
     let last = match succeeded {
         Some(at) => format!("its last success was at {}", case.clock(at, case.now)),
@@ -68,5 +79,6 @@ fn overdue(case: &Case<'_>) -> Option<String> {
 /// Whether nothing is to come, where the question is about the present.
 fn is_finished(case: &Case<'_>) -> bool {
     case.asked == Asked::Latest
+        && case.job.is_some_and(|job| !matches!(job.trigger, Trigger::FromEnd(_)))
         && case.trigger().is_some_and(|trigger| trigger.next_after(case.now).is_none())
 }

@@ -13,7 +13,7 @@ use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::crontab::{self, Crontab};
 use crate::core::trigger::cron::fields::{Builder, Field};
-use crate::core::trigger::{CombinedTrigger, CronTrigger, DateTrigger, Trigger};
+use crate::core::trigger::{CombinedTrigger, CronTrigger, DateTrigger, FromEndTrigger, Trigger};
 use crate::core::words::{self, Normal};
 use crate::core::zone::Zone;
 use crate::jobfile::keys::Key;
@@ -111,6 +111,21 @@ pub(super) fn calendar(step: CalendarStep) -> Vec<(&'static str, Value)> {
     pairs
 }
 
+/// An interval from the end of the last run: in whole seconds, which is all that its table can say.
+pub(super) fn from_end(from_end: &FromEndTrigger) -> Vec<(&'static str, Value)> {
+    let wait = from_end.wait();
+    let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let parts = [
+        ("days", secs / 86_400),
+        ("hours", secs / 3600 % 24),
+        ("minutes", secs / 60 % 60),
+        ("seconds", secs % 60),
+    ];
+    let parts = parts.into_iter().filter(|(_, count)| *count > 0);
+    let parts = parts.map(|(unit, count)| (unit, Value::from(count)));
+    parts.chain([("from", "end".into())]).collect()
+}
+
 /// Triggers within a trigger, and what of them is lost.
 pub(super) fn combined(combined: &CombinedTrigger, zone: &Zone) -> (Key, Value, Vec<String>) {
     let mut lost = Vec::new();
@@ -132,9 +147,13 @@ fn inner(trigger: &Trigger, zone: &Zone, lost: &mut Vec<String>) -> Value {
             put(Key::Date, moment(*at, zone).into());
             None
         }
-        // Neither can stand there.
+        // None of them can stand there.
         Trigger::Date(DateTrigger::Now | DateTrigger::Reboot) => {
             put(Key::Date, "now".into());
+            None
+        }
+        Trigger::FromEnd(from_end) => {
+            put(Key::Interval, Typed::Pairs(self::from_end(from_end)).json());
             None
         }
         Trigger::Interval(interval) => {

@@ -391,7 +391,9 @@ fn stopping(reply: &Reply) {
 /// See [`requests::try_out`]. Intervals and dates are arithmetic.
 fn try_out_all(set: &JobSet) {
     let now = clock::wall();
-    let arithmetic = |trigger: &Trigger| matches!(trigger, Trigger::Interval(_) | Trigger::Date(_));
+    let arithmetic = |trigger: &Trigger| {
+        matches!(trigger, Trigger::Interval(_) | Trigger::FromEnd(_) | Trigger::Date(_))
+    };
     let searches = |job: &Job| !arithmetic(&job.trigger) || !job.options.excluded.is_empty();
     let searching = set.jobs.iter().filter(|job| searches(job));
     searching.for_each(|job| requests::try_out(job, now));

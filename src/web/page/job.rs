@@ -131,10 +131,11 @@ fn next(view: &View<'_>, page: &JobPage) -> Markup {
     html! {
         h2 { "Next" }
         @if page.upcoming.is_empty() {
-            (nothing(match &page.row.line.paused {
-                Some(_) => "It is paused: nothing is due until it is resumed.",
-                None => "It is not due any more, as far as it is known.",
-            }))
+            @match (&page.row.line.paused, &page.row.line.next_after) {
+                (None, Some(after)) => p { "It is due " (clean(after)) "." },
+                (Some(_), _) => (nothing("It is paused: nothing is due until it is resumed.")),
+                (None, None) => (nothing("It is not due any more, as far as it is known.")),
+            }
         } @else {
             div.scroll { table {
                 caption.quiet { "Its next due times" }

@@ -253,7 +253,7 @@ fn line(row: &Row, all: &Overview, has_hosts: bool) -> Markup {
             td.nowrap {
                 @match row.next {
                     Some(next) => { (at_of(row, next, &all.frame)) " " span.dim.w1 { (far(next, now)) } },
-                    None => span.dim { "–" },
+                    None => span.dim { (clean(line.next_after.as_deref().unwrap_or("–"))) },
                 }
             }
             @if has_hosts { td.w2 { (clean(line.host.as_deref().unwrap_or("–"))) } }

@@ -205,6 +205,36 @@ fn triggers_that_are_wrong() {
                 "3:12: error: this interval is too long",
                 "",
             ),
+            (
+                trigger("interval = { minutes = 5, from = 'finish' }"),
+                "3:34: error: \"finish\" is nothing that an interval counts from",
+                "`from = \"end\"`",
+            ),
+            (
+                trigger("interval = { minutes = 5, form = 'end' }"),
+                "3:27: error: unknown key `form`",
+                "did you mean `from`?",
+            ),
+            (
+                trigger("interval = { from = 'end' }"),
+                "3:12: error: an interval must be longer than zero",
+                "",
+            ),
+            (
+                trigger("interval = { months = 1, hour = 9, from = 'end' }"),
+                "3:43: error: months, years and a time of day cannot be counted from the end",
+                "elapsed time",
+            ),
+            (
+                trigger("any = [{ interval = { hours = 1, from = 'end' } }, { cron = '@daily' }]"),
+                "3:21: error: an interval from the end of the last run cannot be one of several",
+                "a job of its own",
+            ),
+            (
+                trigger("interval = { hours = 1, from = 'end' }\nrun_on = 'all'"),
+                "3:12: error: `run_on = \"all\"` cannot be with an interval from the end of the last run",
+                "one host runs the job",
+            ),
             (trigger("interval = { hours = 'x' }"), "3:22: error: \"x\" is not a whole number", ""),
             (
                 trigger("interval = { weeks = 9223372036854775807 }"),
@@ -535,6 +565,11 @@ fn warnings() {
             (trigger("cron = '* * * * * *'"), "3:8: warning: fires every second", ""),
             (trigger("cron = { second = '*' }"), "3:8: warning: fires every second", ""),
             (trigger("interval = '100ms'"), "3:12: warning: fires 10 times a second", ""),
+            (
+                trigger("interval = { hours = 1, from = 'end' }\noverlap = 'queue'"),
+                "4:11: warning: `overlap` has no effect with `from = \"end\"`",
+                "before its run has ended",
+            ),
             (
                 trigger("interval = { years = 1, day = 31 }\nstart_date = 2027-04-01"),
                 "3:12: warning: never fires: no month has that day",

@@ -39,6 +39,9 @@ pub(super) fn when(job: &Job, now: Instant, exported: &mut Exported) -> Option<V
             Err("a CronJob cannot be due when a scheduler starts".to_owned())
         }
         Trigger::Interval(interval) => of_interval(job, interval, now, exported),
+        Trigger::FromEnd(_) => {
+            Err("a CronJob cannot count from the end of the last run".to_owned())
+        }
         Trigger::Combined(_) => Err("a CronJob cannot combine several triggers".to_owned()),
         Trigger::Calendar(_) => {
             Err("a CronJob cannot count months and days from a certain one".to_owned())

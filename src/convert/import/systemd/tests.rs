@@ -114,6 +114,9 @@ fn triggers() {
         ("OnCalendar=Sun *-*-1..7 1:00", "cron = { day = \"1st sun\", hour = 1, minute = 0 }\n"),
         ("OnCalendar=2027-03-04 05:06", "date = 2027-03-04T05:06:00\n"),
         ("OnUnitActiveSec=1h 30min", "interval = \"1h 30m\"\n"),
+        ("OnUnitInactiveSec=1h 30min", "interval = { hours = 1, minutes = 30, from = \"end\" }\n"),
+        ("OnActiveSec=60\nOnUnitInactiveSec=60", "interval = { minutes = 1, from = \"end\" }\n\n"),
+        ("OnUnitInactiveSec=1500ms", "interval = { seconds = 2, from = \"end\" }\n"),
         ("OnUnitActiveSec=90", "interval = \"1m 30s\"\n"),
         ("OnBootSec=5min\nOnUnitActiveSec=1d", "interval = \"1d\"\nrun_on_start = true\n"),
         ("OnActiveSec=90\nOnUnitActiveSec=90", "interval = \"1m 30s\"\n\n"),
@@ -149,7 +152,11 @@ fn what_is_lost_or_not_the_same_is_said() {
         ),
         ("Persistent=true", SERVICE, "x.timer:2:1: not converted: the timer has no time"),
         ("OnBootSec=5min", SERVICE, "x.timer:2:1: `OnBootSec` becomes a run when the scheduler"),
-        ("OnUnitInactiveSec=1h", SERVICE, "x.timer:2:1: an interval counts from start to start"),
+        (
+            "OnUnitInactiveSec=1500ms",
+            SERVICE,
+            "x.timer:2:1: from the end of a run to the next start",
+        ),
         ("OnUnitActiveSec=soon", SERVICE, "x.timer:2:1: not converted: `soon` is not a duration"),
         ("OnCalendar=daily\nAccuracySec=1h", SERVICE, "x.timer:3:1: `AccuracySec` is left out"),
         (

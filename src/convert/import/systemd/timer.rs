@@ -72,15 +72,18 @@ impl Reading<'_, '_> {
             self.lost(setting, "not converted: a job can have only one interval");
         }
         let time = self.time(first).filter(|time| !time.is_zero())?;
-        if first.key == "OnUnitInactiveSec" {
-            let message = "an interval counts from start to start, not from the end of a run";
-            self.noted(first, message);
-        }
-        let text = match time.subsec_millis() {
-            0 => duration(time.as_secs()),
-            _ => format!("{}ms", time.as_millis()),
+        let value = match (first.key.as_str(), time.subsec_millis()) {
+            ("OnUnitInactiveSec", 0) => from_end(time.as_secs()),
+            ("OnUnitInactiveSec", _) => {
+                let message =
+                    "from the end of a run to the next start are whole seconds: rounded up";
+                self.noted(first, message);
+                from_end(time.as_secs() + 1)
+            }
+            (_, 0) => Value::Text(duration(time.as_secs())),
+            _ => Value::Text(format!("{}ms", time.as_millis())),
         };
-        job.keys.insert(1, ("interval", Value::Text(text)));
+        job.keys.insert(1, ("interval", value));
         job.oracle = Oracle::None("an interval counts from when the scheduler starts");
         Some(())
     }
@@ -159,6 +162,20 @@ impl Reading<'_, '_> {
             self.draft.jobs.push(due_at(&job, converted, &texts, place));
         }
     }
+}
+
+/// An interval from the end of a run to the next start.
+fn from_end(secs: u64) -> Value {
+    let units = [
+        ("days", secs / 86_400),
+        ("hours", secs / 3600 % 24),
+        ("minutes", secs / 60 % 60),
+        ("seconds", secs % 60),
+    ];
+    let units = units.into_iter().filter(|(_, count)| *count > 0);
+    let units =
+        units.map(|(unit, count)| (unit, Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))));
+    Value::Table(units.chain([("from", Value::Text("end".to_owned()))]).collect())
 }
 
 /// A job that is due at calendar expressions: `texts` where they are those of crontab fields.

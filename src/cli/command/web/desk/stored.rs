@@ -10,11 +10,13 @@ use super::{AHEAD, DAY, Desk, PAST};
 use crate::cli::command::history_source::{History, Remembered};
 use crate::cli::command::{grid, paused};
 use crate::control::wire::view::JobLine;
-use crate::core::event::{JobCounts, JobView, Paused};
+use crate::core::event::{JobCounts, JobRecord, JobView, Paused};
 use crate::core::expect::{last_resumed, overdue_since};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::preview::{Window, preview};
+use crate::core::trigger::Trigger;
+use crate::core::words;
 use crate::history::object::RunObject;
 use crate::store::{Latest, Query};
 use crate::web::{Dues, Overview, TimePage};
@@ -81,8 +83,8 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
     let now = history.now;
     grid::anchor(&mut set, jobfile, Some(&remembered));
     let pauses = paused::find(&mut set, jobfile, Some(&remembered), now);
-    let known: HashMap<&str, Instant> =
-        remembered.jobs.iter().map(|job| (&*job.id, job.anchor)).collect();
+    let known: HashMap<&str, &JobRecord> =
+        remembered.jobs.iter().map(|job| (&*job.id, job)).collect();
     let jobs: Vec<&Job> = set.jobs.iter().map(|job| &**job).collect();
     let mut next = vec![None; jobs.len()];
     for row in preview(&jobs, Window { from: now, until: None, count: 1 }) {
@@ -91,23 +93,30 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
     let mut lines = Vec::with_capacity(jobs.len());
     for (job, next) in set.jobs.iter().zip(next) {
         let latest = latest.get(&*job.id).copied();
-        let anchor = known.get(&*job.id).copied();
+        let of_ends = matches!(job.trigger, Trigger::FromEnd(_));
+        let anchor = known.get(&*job.id).map(|known| match of_ends {
+            true => known.since,
+            false => known.anchor,
+        });
         let paused = pauses.get(&job.id);
         let overdue = match (job.options.expect, anchor, paused, next) {
-            (Some(expect), Some(anchor), None, Some(_)) => {
+            (Some(expect), Some(anchor), None, next) if next.is_some() || of_ends => {
                 overdue(history, job, (expect, anchor), latest)?
             }
             _ => None,
         };
+        let awaits = next.is_none() && paused.is_none() && of_ends;
         let view = JobView {
             job: Arc::clone(job),
             added: false,
             overridden: false,
             paused: if paused.is_some() { Paused::ByFile } else { Paused::No },
             next,
+            awaits: awaits.then(|| words::trigger(&job.trigger, &job.zone).into()),
             running: 0,
             waiting: 0,
-            anchor: anchor.unwrap_or(now),
+            anchor: known.get(&*job.id).map_or(now, |known| known.anchor),
+            known_since: anchor.unwrap_or(now),
             counts: JobCounts::default(),
             failures: 0,
             slow: None,
