@@ -13,10 +13,12 @@
 //! meant when none is named. `builder` makes jobs at run time by the same rules, and `write` is the
 //! way back, from jobs to a jobfile. `on_disk` tells when the files are edited.
 
+mod after;
 mod blame;
 mod build;
 mod builder;
 mod calendars;
+mod chains;
 mod chunk;
 mod combined;
 mod command;

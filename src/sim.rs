@@ -469,6 +469,7 @@ fn skip(reason: &SkipReason) -> u64 {
         SkipReason::Removed => 3,
         SkipReason::Stopped => 4,
         SkipReason::Excluded(_) => 5,
+        SkipReason::Parent(_) => 6,
     }
 }
 

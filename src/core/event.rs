@@ -202,6 +202,16 @@ pub enum Remember {
     AllPaused(Option<Pause>),
     /// Somebody has changed something: for the record.
     Change(Change),
+    /// An entry of a list that the scheduler keeps for itself, in the place of what it was; without a
+    /// value it is gone.
+    Entry {
+        /// The list.
+        list: &'static str,
+        /// What tells it from the others of the list.
+        key: Box<str>,
+        /// What it says.
+        value: Option<Box<str>>,
+    },
 }
 
 /// A due time that has become a run.
@@ -282,6 +292,23 @@ pub struct Record {
     pub attempts: u32,
     /// What they have used, as far as that is known.
     pub usage: Option<Usage>,
+}
+
+/// What became of a due time of a job that others are due after, or of several in a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ended {
+    /// The job.
+    pub job: Box<str>,
+    /// The due time, or the first of several.
+    pub due: Instant,
+    /// The last of them.
+    pub last_due: Instant,
+    /// How many.
+    pub count: u64,
+    /// What became of them.
+    pub outcome: Outcome,
+    /// When that was known.
+    pub at: Instant,
 }
 
 impl Record {

@@ -54,6 +54,8 @@ pub enum SkipReason {
     /// `except` or `only` of the job excludes the time: the calendar or the rule that does. Made by
     /// [`SkipReason::excluded`].
     Excluded(Detail),
+    /// What became of a job that it is due after: `load was missed`. Made by [`SkipReason::parent`].
+    Parent(Detail),
 }
 
 /// The word of a reason with its text, in the form in which it is kept and shown: `excluded: holidays`.
@@ -359,6 +361,11 @@ impl SkipReason {
         SkipReason::Excluded(Detail::new("excluded", text))
     }
 
+    /// A job that it is due after has not ended as it had to: its id and what became of it.
+    pub fn parent(text: &str) -> SkipReason {
+        SkipReason::Parent(Detail::new("parent", text))
+    }
+
     /// The stable word for it: a key for filters and for labels.
     pub fn word(&self) -> &'static str {
         match self {
@@ -368,13 +375,14 @@ impl SkipReason {
             SkipReason::Removed => "removed",
             SkipReason::Stopped => "stopped",
             SkipReason::Excluded(_) => "excluded",
+            SkipReason::Parent(_) => "parent",
         }
     }
 
     /// The word, with the text behind it if there is one: `overlap`, `excluded: holidays`.
     pub fn as_str(&self) -> &str {
         match self {
-            SkipReason::Excluded(detail) => &detail.0,
+            SkipReason::Excluded(detail) | SkipReason::Parent(detail) => &detail.0,
             plain => plain.word(),
         }
     }
@@ -391,6 +399,7 @@ impl SkipReason {
                 _ => return None,
             },
             Some(("excluded", text)) => SkipReason::excluded(text),
+            Some(("parent", text)) => SkipReason::parent(text),
             Some(_) => return None,
         })
     }
@@ -406,6 +415,7 @@ impl SkipReason {
             (SkipReason::Excluded(detail), _) => {
                 return Cow::Owned(format!("excluded ({})", detail.text()));
             }
+            (SkipReason::Parent(detail), _) => return Cow::Owned(detail.text().to_owned()),
         })
     }
 }
@@ -526,6 +536,9 @@ pub(crate) fn each() -> Vec<Outcome> {
                 Outcome::Skipped(SkipReason::excluded("holidays: New Year"))
             }
             Outcome::Skipped(SkipReason::Excluded(_)) => {
+                Outcome::Skipped(SkipReason::parent("load: it was missed"))
+            }
+            Outcome::Skipped(SkipReason::Parent(_)) => {
                 Outcome::Missed(MissReason::Late(Duration::from_secs(90)))
             }
             Outcome::Missed(MissReason::Late(_)) => {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::core::instant::Instant;
 use crate::core::job::Job;
-use crate::core::trigger::{DateTrigger, Trigger};
+use crate::core::trigger::{AfterTrigger, DateTrigger, Trigger};
 use crate::core::words;
 
 /// The remark about a job that is paused without an end.
@@ -103,6 +103,9 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     if job.options.paused {
         return Some(PAUSED.to_owned());
     }
+    if let Trigger::After(_) = trigger {
+        return Some(words::trigger(trigger, &job.zone));
+    }
     if next.is_some() {
         let until = window.until?;
         return Some(format!("not until {}", words::day_and_time(until, &job.zone)));
@@ -110,7 +113,9 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     if let Some(due) = trigger.next_after(window.from.just_before())
         && let Some(by) = job.excluded(due)
     {
-        return Some(format!("never: {EXCLUDED} ({by})"));
+        // The next is counted from when this one is skipped.
+        let never = if matches!(trigger, Trigger::FromEnd(_)) { "" } else { "never: " };
+        return Some(format!("{never}{EXCLUDED} ({by})"));
     }
     if let Trigger::FromEnd(from_end) = trigger
         && let Some(remark) = words::after_run(from_end, window.from)
@@ -127,6 +132,59 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
         Some(ended) => format!("ended {}", words::day(ended, &job.zone)),
         None => "no more due times".to_owned(),
     })
+}
+
+/// When a job is due that is due after others, by what these say from `from` on: `after load, which is due
+/// 1 Dec 2026 03:00`. `None`: it is no such job. `find` knows jobs by their ids.
+pub fn chain<'a>(
+    job: &Job,
+    from: Instant,
+    find: &impl Fn(&str) -> Option<&'a Job>,
+) -> Option<String> {
+    let Trigger::After(after) = &job.trigger else { return None };
+    Some(links(after, from, find, DEEPEST))
+}
+
+/// More jobs of a chain are not said.
+const DEEPEST: u32 = 10;
+
+fn links<'a>(
+    after: &AfterTrigger,
+    from: Instant,
+    find: &impl Fn(&str) -> Option<&'a Job>,
+    depth: u32,
+) -> String {
+    let due = |parent: &str| {
+        let job = find(parent)?;
+        let next = job.trigger.anchored(from).next_after(from.just_before());
+        Some((next, job))
+    };
+    let said = match after.parents() {
+        [parent] => match due(parent) {
+            Some((_, job)) if job.options.paused => Some("is paused".to_owned()),
+            Some((Some(next), job)) => {
+                Some(format!("is due {}", words::day_and_time(next.truncated(), &job.zone)))
+            }
+            Some((None, job)) => match &job.trigger {
+                Trigger::After(after) if depth > 0 => {
+                    Some(format!("is due {}", links(after, from, find, depth - 1)))
+                }
+                _ => None,
+            },
+            None => None,
+        },
+        // Their due times have to be the same: if the next are, that is it.
+        parents => {
+            let mut dues = parents.iter().map(|parent| due(parent).and_then(|(next, _)| next));
+            let first = dues.next().flatten().filter(|first| dues.all(|due| due == Some(*first)));
+            let zone = parents.first().and_then(|parent| find(parent)).map(|job| &job.zone);
+            first.zip(zone).map(|(due, zone)| {
+                format!("are due {}", words::day_and_time(due.truncated(), zone))
+            })
+        }
+    };
+    let said = said.map(|said| format!(", which {said}")).unwrap_or_default();
+    format!("after {}{said}", after.names())
 }
 
 /// `left_out`: the first due time before it, which is excluded.

@@ -13,6 +13,7 @@
 //!   queues;
 //! * `run`: the life of a run as one table of state × event; `attempt` performs
 //!   what the table says;
+//! * `after`: jobs that are due when runs of others have ended;
 //! * `from_end`: jobs that are due so long after their last run;
 //! * `reload` and `stop`;
 //! * `vitals` is what tells whether all is well;
@@ -25,6 +26,7 @@
 //! job, another the deadlines of active runs. An idle job costs some 70 bytes.
 
 mod admission;
+pub mod after;
 mod attempt;
 mod due;
 mod fleet;
@@ -106,6 +108,8 @@ pub struct Scheduler {
     life: Life,
     /// The number of the next run.
     next_run: u64,
+    /// Jobs that are due after others.
+    chains: after::Chains,
     /// What there is beside if several schedulers share the store.
     fleet: Option<Box<fleet::Shared>>,
     /// When the scheduler started: the due time of `@reboot`.
@@ -178,6 +182,7 @@ impl Scheduler {
             count_budget: SLICE,
             life: Life::Starting,
             next_run: 1,
+            chains: after::Chains::new(),
             fleet: None,
             started: now.wall,
             stop_grace: set.settings.stop_grace,
@@ -205,6 +210,7 @@ impl Scheduler {
         if matches!(self.life, Life::Over) {
             return;
         }
+        let from = actions.len();
         let step = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
         match event {
             Event::Woke | Event::ClockSet => {}
@@ -223,7 +229,10 @@ impl Scheduler {
             Event::Reload(set) => {
                 // What has passed is decided by the jobs as they were; then the new ones count.
                 self.decide(step);
+                self.follow(from, step);
+                let from = step.out.len();
                 self.reload(*set, step);
+                return self.follow(from, step);
             }
             Event::ReportStatus => {
                 let status = self.status();
@@ -239,6 +248,7 @@ impl Scheduler {
             Event::OutOfTouch { kill } => self.out_of_touch(kill, step),
             Event::Stop => self.stop(step),
         }
+        self.follow(from, step);
     }
 
     /// The second half of a step: time has passed.
@@ -246,6 +256,7 @@ impl Scheduler {
         if matches!(self.life, Life::Over) {
             return;
         }
+        let mut from = actions.len();
         let step = &mut self.look_at_clocks(now, false, actions);
         if matches!(self.life, Life::Starting) {
             self.life = Life::Running;
@@ -256,9 +267,16 @@ impl Scheduler {
         self.ring_timers(step);
         self.start_spaced(step);
         self.decide(step);
-        // A `max_wait` of nothing is over at once.
-        self.ring_timers(step);
         self.go_on_counting(step);
+        loop {
+            // A `max_wait` of nothing is over at once.
+            self.ring_timers(step);
+            if step.out.len() == from {
+                break;
+            }
+            let before = std::mem::replace(&mut from, step.out.len());
+            self.follow(before, step);
+        }
         self.remember_the_new(step);
         self.remove_done(step);
         self.settle(step);

@@ -1,10 +1,11 @@
 //! When a job is due: [`Trigger`], a pure function from an instant to the next due time.
 //!
 //! `cron` holds both forms of cron schedule and their engine, `interval`, `from_end`,
-//! `calendar_interval` and `date` the other kinds, and `combined` several of them as one. The only thing
+//! `calendar_interval`, `date` and `after` the other kinds, and `combined` several of them as one. The only thing
 //! a trigger knows of the world is its zone (`crate::core::zone`). What `next` shows and what `run` does
 //! both come from here.
 
+pub mod after;
 pub mod calendar_interval;
 pub mod combined;
 pub mod cron;
@@ -22,6 +23,7 @@ use calendar_interval::{CalendarStep, DayOfMonth};
 use combined::How;
 use cron::DstEffect;
 
+pub use after::AfterTrigger;
 pub use calendar_interval::CalendarIntervalTrigger;
 pub use combined::CombinedTrigger;
 pub use cron::CronTrigger;
@@ -47,6 +49,8 @@ pub enum Trigger {
     Date(DateTrigger),
     /// When any or all of several are due.
     Combined(Arc<CombinedTrigger>),
+    /// When runs of other jobs have ended: it names no due time itself.
+    After(Arc<AfterTrigger>),
 }
 
 impl Trigger {
@@ -61,6 +65,7 @@ impl Trigger {
             Trigger::FromEnd(from_end) => from_end.next_after(after),
             Trigger::Calendar(calendar) => calendar.next_after(after),
             Trigger::Date(date) => date.next_after(after),
+            Trigger::After(_) => None,
             Trigger::Combined(combined) => {
                 combined.next_by(after, &|part, after| part.next_after(after))
             }
@@ -80,6 +85,7 @@ impl Trigger {
             Trigger::FromEnd(from_end) => from_end.anchored(first_scheduled).next_after(after),
             Trigger::Calendar(calendar) => calendar.next_anchored(first_scheduled, after),
             Trigger::Date(date) => date.anchored(first_scheduled).next_after(after),
+            Trigger::After(_) => None,
             Trigger::Combined(combined) => {
                 combined.next_by(after, &|part, after| part.next_anchored(first_scheduled, after))
             }
@@ -94,7 +100,7 @@ impl Trigger {
             Trigger::FromEnd(from_end) => !from_end.is_anchored(),
             Trigger::Calendar(calendar) => calendar.is_open(),
             Trigger::Combined(combined) => combined.parts().iter().any(Trigger::is_open),
-            Trigger::Cron(_) | Trigger::Date(_) => false,
+            Trigger::Cron(_) | Trigger::Date(_) | Trigger::After(_) => false,
         }
     }
 
@@ -105,7 +111,7 @@ impl Trigger {
             Trigger::Interval(interval) => interval.start_date(),
             Trigger::FromEnd(from_end) => from_end.start_date(),
             Trigger::Calendar(calendar) => calendar.start_date(),
-            Trigger::Date(_) | Trigger::Combined(_) => None,
+            Trigger::Date(_) | Trigger::Combined(_) | Trigger::After(_) => None,
         }
     }
 
@@ -116,7 +122,7 @@ impl Trigger {
             Trigger::Interval(interval) => interval.end(),
             Trigger::FromEnd(from_end) => from_end.end(),
             Trigger::Calendar(calendar) => calendar.end(),
-            Trigger::Date(_) | Trigger::Combined(_) => None,
+            Trigger::Date(_) | Trigger::Combined(_) | Trigger::After(_) => None,
         }
     }
 
@@ -125,7 +131,9 @@ impl Trigger {
         match self {
             Trigger::Cron(cron) => cron.dst_effect_at(due),
             Trigger::Calendar(calendar) => calendar.dst_effect_at(due),
-            Trigger::Interval(_) | Trigger::FromEnd(_) | Trigger::Date(_) => None,
+            Trigger::Interval(_) | Trigger::FromEnd(_) | Trigger::Date(_) | Trigger::After(_) => {
+                None
+            }
             Trigger::Combined(combined) => {
                 let is_due = |part: &&Trigger| part.next_after(due.just_before()) == Some(due);
                 let mut due_now = combined.parts().iter().filter(is_due);
@@ -172,6 +180,11 @@ impl Trigger {
             Trigger::Date(DateTrigger::At(at)) => format!("date {}", at.micros()),
             Trigger::Date(DateTrigger::Now) => "date now".to_owned(),
             Trigger::Date(DateTrigger::Reboot) => "date reboot".to_owned(),
+            Trigger::After(after) => {
+                let within =
+                    after.within().map_or(String::new(), |span| span.as_micros().to_string());
+                format!("after {} {within} {}", after.on().word(), after.parents().join("\u{1f}"))
+            }
             Trigger::Combined(combined) => {
                 let how = match combined.how() {
                     How::Any => "any",
@@ -199,7 +212,7 @@ impl Trigger {
             Trigger::Combined(combined) if self.is_open() => {
                 Trigger::Combined(Arc::new(combined.anchored(first_scheduled)))
             }
-            Trigger::Combined(_) => self.clone(),
+            Trigger::Combined(_) | Trigger::After(_) => self.clone(),
         }
     }
 }

@@ -16,9 +16,10 @@ use chrono::{DateTime, FixedOffset, Offset};
 use crate::core::civil;
 use crate::core::instant::Instant;
 use crate::core::names::{SHORT_MONTHS, capital};
+use crate::core::trigger::after::On;
 use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::DstEffect;
-use crate::core::trigger::{CombinedTrigger, DateTrigger, FromEndTrigger, Trigger};
+use crate::core::trigger::{AfterTrigger, CombinedTrigger, DateTrigger, FromEndTrigger, Trigger};
 use crate::core::zone::Zone;
 
 pub(crate) use cron::{runs, why_never};
@@ -51,10 +52,23 @@ pub fn trigger(trigger: &Trigger, zone: &Zone) -> String {
                 + &window(calendar.start_date(), calendar.end(), zone)
         }
         Trigger::Combined(combined) => several(combined, zone),
+        Trigger::After(after) => after_others(after),
         Trigger::Date(DateTrigger::At(at)) => format!("once, {}", dated(*at, zone)),
         Trigger::Date(DateTrigger::Now) => "once, when the scheduler starts".to_owned(),
         Trigger::Date(DateTrigger::Reboot) => "when the scheduler starts".to_owned(),
     }
+}
+
+/// `after load has succeeded`, `after a and b have ended, within 6h`.
+fn after_others(after: &AfterTrigger) -> String {
+    let verb = if after.parents().len() > 1 { "have" } else { "has" };
+    let ended = match after.on() {
+        On::Succeeded => "succeeded",
+        On::Failed => "failed",
+        On::Finished => "ended",
+    };
+    let within = after.within().map(|within| format!(", within {}", span(within)));
+    format!("after {} {verb} {ended}{}", after.names(), within.unwrap_or_default())
 }
 
 /// When a job is due that counts from the end of its last run, while one goes on: `10m after the run
@@ -145,7 +159,9 @@ fn several(combined: &CombinedTrigger, zone: &Zone) -> String {
             Trigger::Cron(cron) => Some(cron.zone()),
             Trigger::Calendar(calendar) => Some(calendar.zone()),
             Trigger::Combined(_) => return format!("({words})"),
-            Trigger::Interval(_) | Trigger::FromEnd(_) | Trigger::Date(_) => None,
+            Trigger::Interval(_) | Trigger::FromEnd(_) | Trigger::Date(_) | Trigger::After(_) => {
+                None
+            }
         };
         match own.filter(|own| *own != zone) {
             Some(own) => format!("{words} in {own}"),

@@ -175,7 +175,7 @@ pub fn audit(question: &Question<'_>, records: &[RunRecord]) -> Audit {
         return Audit { beside, ..Audit::default() };
     }
     let own = |record: &&RunRecord| record.by.is_none() && record.last_due >= known.since;
-    if let Trigger::FromEnd(_) = question.job.trigger {
+    if let Trigger::FromEnd(_) | Trigger::After(_) = question.job.trigger {
         return of_ends(question, records.iter().filter(own).collect());
     }
     let mut records: Vec<&RunRecord> = records.iter().filter(own).collect();
@@ -199,8 +199,8 @@ pub fn audit(question: &Question<'_>, records: &[RunRecord]) -> Audit {
     found
 }
 
-/// The same where due times are counted from the ends of runs: the trigger knows the last one only, and
-/// of those before it the records tell.
+/// The same where due times come of the ends of runs, its own or others': the trigger knows the last one
+/// only, or none, and of those before it the records tell.
 fn of_ends(question: &Question<'_>, mut records: Vec<&RunRecord>) -> Audit {
     let known = question.known;
     sort::by_key(&mut records, |record| record.due);
@@ -215,8 +215,8 @@ fn of_ends(question: &Question<'_>, mut records: Vec<&RunRecord>) -> Audit {
             continue;
         }
         found.span = Some((found.span.map_or(at, |span| span.0), at));
-        found.due_times += 1;
-        found.fates.add(record.outcome.as_ref(), 1);
+        found.due_times += record.count;
+        found.fates.add(record.outcome.as_ref(), record.count);
     }
     if let Some(at) = last
         && !records.iter().any(|record| record.due == at)

@@ -259,6 +259,12 @@ pub fn answer(case: &Case<'_>) -> Verdict {
     {
         verdict.next_after = words::after_run(trigger, case.now);
     }
+    if let Some(trigger @ Trigger::After(_)) = case.job.map(|job| &job.trigger)
+        && case.pause().is_none()
+        && !case.is_not_loaded()
+    {
+        verdict.next_after = Some(words::trigger(trigger, case.zone).into());
+    }
     verdict
 }
 

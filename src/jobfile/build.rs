@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::after::{self, Follows};
 use super::combined;
 use super::command::command;
 use super::interval::{self, Every};
@@ -53,6 +54,8 @@ pub(super) struct Jobs<'a, 's> {
     shared_options: HashMap<Box<[u8]>, Arc<Options>>,
     shared_crons: HashMap<Box<[u8]>, Arc<CronTrigger>>,
     buffer: Vec<u8>,
+    /// Jobs that are due after others.
+    pub(super) follows: Vec<Follows>,
     /// How deep in triggers within triggers the reader is.
     depth: usize,
 }
@@ -113,6 +116,7 @@ impl<'a, 's> Jobs<'a, 's> {
             shared_options: HashMap::new(),
             shared_crons: HashMap::new(),
             buffer: Vec::new(),
+            follows: Vec::new(),
             depth: 0,
         }
     }
@@ -127,6 +131,11 @@ impl<'a, 's> Jobs<'a, 's> {
         self.seen.get(id).copied()
     }
 
+    /// The ids of all jobs, also of those with errors.
+    pub(super) fn ids(&self) -> impl Iterator<Item = &str> {
+        self.seen.keys().map(|id| &**id)
+    }
+
     /// To be called before the jobs of each file. (A relative path means something else there.)
     pub(super) fn begin_file(&mut self) {
         self.shared_options.clear();
@@ -139,6 +148,7 @@ impl<'a, 's> Jobs<'a, 's> {
             origins.truncate(jobs);
         }
         self.seen.retain(|_, place| place.file != file);
+        self.follows.retain(|follows| follows.file != file);
     }
 
     /// Adds a job. What is wrong with it is reported, and then it is left out.
@@ -197,8 +207,7 @@ impl<'a, 's> Jobs<'a, 's> {
             scope.error_help(id.span, "no command", "every job needs one: `command = \"...\"`");
         }
         if parts.trigger.is_none() && !parts.meant_trigger && !table.broken {
-            let message =
-                "no trigger: a job needs one of `cron`, `interval`, `date`, `any` and `all`";
+            let message = "no trigger: a job needs one of `cron`, `interval`, `date`, `any`, `all` and `after`";
             let help = "such as `cron = \"0 3 * * *\"`, `interval = \"5m\"` or `date = \"now\"`";
             scope.error_help(id.span, message, help);
         }
@@ -358,7 +367,7 @@ impl<'a, 's> Jobs<'a, 's> {
             },
         };
         // For a date they mean nothing, and that there are any was said when they were found.
-        if matches!(parts.trigger, Some((Key::Date, ..))) {
+        if matches!(parts.trigger, Some((Key::Date | Key::After, ..))) {
             read(parts.start_date, None);
             read(parts.end_date, None);
             return Window::default();
@@ -437,6 +446,17 @@ impl<'a, 's> Jobs<'a, 's> {
                 };
                 warn::ended(window.end, self.now, scope);
                 Some(trigger)
+            }
+            Key::After => {
+                if self.depth > 0 {
+                    let message = "`after` cannot be one of several triggers";
+                    let help = "its due times are those of other jobs: make it a job of its own";
+                    scope.error_help(value.span, message, help);
+                    return None;
+                }
+                let (trigger, follows) = after::after(scope, value, &id.text)?;
+                self.follows.push(follows);
+                Some(Trigger::After(Arc::new(trigger)))
             }
             Key::Any => self.combined(How::Any, value, id, zone, window, scope),
             Key::All => self.combined(How::All, value, id, zone, window, scope),
@@ -625,11 +645,15 @@ impl<'v, 's> Parts<'v, 's> {
     /// A date has no window.
     fn check_date(&mut self, scope: &mut Scope<'_>) {
         let parts = self;
-        if let Some((Key::Date, ..)) = parts.trigger {
+        if let Some((key @ (Key::Date | Key::After), ..)) = parts.trigger {
             for (name, typed) in [("start_date", parts.start_date), ("end_date", parts.end_date)] {
                 if let Some((span, _)) = typed {
-                    let message = format!("`{name}` has no meaning beside `date`");
-                    scope.error_help(span, message, "a `date` is due only once");
+                    let message = format!("`{name}` has no meaning beside `{}`", key.name());
+                    let help = match key {
+                        Key::Date => "a `date` is due only once",
+                        _ => "the job is due when those that it names are",
+                    };
+                    scope.error_help(span, message, help);
                     parts.good = false;
                 }
             }

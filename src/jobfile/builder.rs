@@ -39,12 +39,13 @@ struct Inner {
 }
 
 /// The keys that say when a job is due, all of which a new trigger takes the place of.
-const TIMES: [Key; 8] = [
+const TIMES: [Key; 9] = [
     Key::Cron,
     Key::Interval,
     Key::Date,
     Key::Any,
     Key::All,
+    Key::After,
     Key::Timezone,
     Key::StartDate,
     Key::EndDate,

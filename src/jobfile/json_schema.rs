@@ -14,6 +14,7 @@ use crate::core::job::Executor;
 use crate::core::monitor::{MonitorKind, PingOn};
 use crate::core::notify::Kind;
 use crate::core::sort;
+use crate::core::trigger::after::On;
 
 /// The whole schema.
 pub(crate) fn schema() -> Value {
@@ -347,6 +348,7 @@ fn of(key: Key) -> Value {
             "Due once; \"now\" means when the scheduler starts",
             json!({ "anyOf": [moment(), { "const": "now" }] }),
         ),
+        Key::After => ("Due when runs of other jobs have ended, at their due time", after()),
         Key::Any => ("Due when one of these triggers is", triggers()),
         Key::All => ("Due when all of these triggers are, at the same instant", triggers()),
         Key::Timezone => ("The IANA time zone in which the job's times are read and shown", text()),
@@ -560,11 +562,34 @@ fn triggers() -> Value {
 /// One of them.
 fn trigger() -> Value {
     let window = [Key::Timezone, Key::StartDate, Key::EndDate];
-    let mut trigger = properties(|key| key.is_trigger() || window.contains(&key));
-    let one = Key::ALL.iter().filter(|key| key.is_trigger());
+    let is_inner = |key: Key| key.is_trigger() && key != Key::After;
+    let mut trigger = properties(|key| is_inner(key) || window.contains(&key));
+    let one = Key::ALL.iter().filter(|key| is_inner(**key));
     let one: Vec<Value> = one.map(|key| json!({ "required": [key.name()] })).collect();
     trigger["oneOf"] = one.into();
     trigger
+}
+
+/// Jobs after which one is due.
+fn after() -> Value {
+    let on = On::ALL.map(On::word);
+    json!({
+        "anyOf": [
+            text(),
+            strings(1),
+            {
+                "type": "object",
+                "required": ["all"],
+                "additionalProperties": false,
+                "properties": {
+                    "all": { "anyOf": [text(), strings(1)] },
+                    "on": { "enum": on },
+                    "within": duration(),
+                },
+            },
+        ],
+        "examples": ["load"],
+    })
 }
 
 /// An interval of elapsed time in units.
@@ -700,6 +725,7 @@ mod tests {
                     | Key::Date
                     | Key::Any
                     | Key::All
+                    | Key::After
                     | Key::Timezone
                     | Key::StartDate
                     | Key::EndDate

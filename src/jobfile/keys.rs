@@ -45,6 +45,7 @@ keys! {
     Date "date",
     Any "any",
     All "all",
+    After "after",
     Timezone "timezone",
     StartDate "start_date",
     EndDate "end_date",
@@ -111,7 +112,7 @@ impl Key {
 
     /// Whether it says when the job is due.
     pub(crate) fn is_trigger(self) -> bool {
-        matches!(self, Key::Cron | Key::Interval | Key::Date | Key::Any | Key::All)
+        matches!(self, Key::Cron | Key::Interval | Key::Date | Key::Any | Key::All | Key::After)
     }
 }
 
@@ -132,6 +133,10 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     (&["schedule", "spec", "crontab", "when", "expression", "calendar", "oncalendar"], Key::Cron),
     (&["every", "period", "frequency", "onunitactivesec"], Key::Interval),
     (&["run_date", "run_at", "at", "once", "on", "datetime"], Key::Date),
+    (
+        &["depends_on", "dependencies", "depends", "parent", "parents", "needs", "after_job"],
+        Key::After,
+    ),
     (&["tz", "zone", "location", "time_zone"], Key::Timezone),
     (&["start", "not_before", "from"], Key::StartDate),
     (&["end", "until", "not_after"], Key::EndDate),

@@ -150,6 +150,7 @@ impl Loader<'_> {
         }
         let shared = sections.store_url.as_deref().and_then(SharedUrl::parse).is_some();
         jobs.refuse_only_on(shared, problems);
+        jobs.check_after(shared, problems);
         let elsewhere = jobs.leave_to_others(self.host.as_deref());
         let Jobs { jobs, origins, mut named, .. } = jobs;
         let defaults = &sections.defaults;

@@ -156,6 +156,7 @@ fn try_set(
         | Key::Date
         | Key::Any
         | Key::All
+        | Key::After
         | Key::Timezone
         | Key::StartDate
         | Key::EndDate

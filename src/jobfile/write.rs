@@ -333,6 +333,10 @@ impl Written {
                 self.add(Key::Interval, duration(interval.every()));
                 (interval.start_date(), interval.end())
             }
+            Trigger::After(after) => {
+                self.keys.push((Key::After, when::after(after)));
+                return;
+            }
             Trigger::FromEnd(from_end) => {
                 self.keys.push((Key::Interval, Typed::Pairs(when::from_end(from_end))));
                 (from_end.start_date(), from_end.end())

@@ -474,3 +474,30 @@ fn a_job_that_is_paused_says_so() {
         }
     }
 }
+
+/// A chain is shown by the job that begins it, also where only the end of it is asked for.
+#[test]
+fn a_chain_is_shown_by_the_job_that_begins_it() {
+    let (_dir, path) = jobfile(
+        "scheduler.timezone = 'UTC'\n\
+         [jobs.load]\ncommand = 'x'\ncron = '0 3 * * *'\n\
+         [jobs.check]\ncommand = 'x'\ncron = '0 3,9 * * *'\n\
+         [jobs.report]\ncommand = 'x'\nafter = 'load'\n\
+         [jobs.mail]\ncommand = 'x'\nafter = { all = 'report', on = 'finished' }\n\
+         [jobs.both]\ncommand = 'x'\nafter = ['load', 'check']\n\
+         [jobs.poll]\ncommand = 'x'\ninterval = { minutes = 10, from = 'end' }\n",
+    );
+    let from = ["--from", "2026-12-01 00:00"];
+    let shown = rows(&[&["next", &path], &from[..]].concat());
+    let expected = [
+        "poll 2026-12-01T00:10:00+00:00 -",
+        "load 2026-12-01T03:00:00+00:00 -",
+        "check 2026-12-01T03:00:00+00:00 -",
+        "report - after load, which is due 1 Dec 2026 03:00",
+        "mail - after report, which is due after load, which is due 1 Dec 2026 03:00",
+        "both - after load and check, which are due 1 Dec 2026 03:00",
+    ];
+    assert_eq!(shown, expected);
+    let mail = rows(&[&["next", &path, "--job", "mail"], &from[..]].concat());
+    assert_eq!(mail, expected[4..5]);
+}

@@ -167,6 +167,13 @@ fn it_knows_every_kind_of_value() {
         ("interval = { months = 1, day = 'last', hour = 9 }", true),
         ("interval = { weeks = 2, hour = 9, minute = 30 }", true),
         ("interval = { minutes = 10, from = 'end' }", true),
+        ("after = 'b'\n[jobs.b]\ncommand = 'x'\ninterval = '1h'", true),
+        (
+            "after = { all = ['b'], on = 'failed', within = '6h' }\n[jobs.b]\ncommand = 'x'\ninterval = '1h'",
+            true,
+        ),
+        ("after = { all = ['b'], on = 'maybe' }\n[jobs.b]\ncommand = 'x'\ninterval = '1h'", false),
+        ("after = { on = 'failed' }", false),
         ("interval = { minutes = 10, from = 'middle' }", false),
         ("interval = { months = 1, hour = 24 }", false),
         ("any = [{ cron = '@daily' }, { interval = '5h', start_date = '2026-01-01' }]", true),

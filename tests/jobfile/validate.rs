@@ -110,7 +110,7 @@ fn a_clean_file() {
     ));
     let holidays = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/jobfiles/holidays.ics");
     let text = text.unwrap().replace("holidays.ics", holidays);
-    Test::with(&text).run(&[]).code(0).has("jobs.toml: 7 jobs, no problems");
+    Test::with(&text).run(&[]).code(0).has("jobs.toml: 9 jobs, no problems");
 }
 
 #[test]

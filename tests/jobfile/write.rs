@@ -488,6 +488,25 @@ fn job() -> impl Strategy<Value = Job> {
     )
 }
 
+#[test]
+fn what_follows_other_jobs_is_written_so() {
+    let rows = [
+        "after = \"load\"",
+        "after = [\"load\", \"other\"]",
+        "after = { all = [\"load\"], on = \"failed\" }",
+        "after = { all = [\"load\", \"other\"], on = \"finished\", within = \"6h\" }",
+    ];
+    for after in rows {
+        let of = |id: &str| format!("[jobs.{id}]\ncommand = 'x'\ninterval = '1h'\n");
+        let text = format!("{}{}[jobs.report]\ncommand = 'x'\n{after}\n", of("load"), of("other"));
+        let set = read(&text);
+        let mut written = String::new();
+        let report = &set.jobs[2];
+        write::job(&mut written, report, &set.executors, Secrets::Written);
+        assert!(written.contains(&format!("{after}\n")), "{written}");
+    }
+}
+
 fn jobs() -> impl Strategy<Value = JobSet> {
     let keep = (prop::option::of(1..=u32::MAX), prop::option::of(1..=u32::MAX));
     let settings = (zone(), span(), prop::option::of("[a-z/ \"]{1,9}"), keep);

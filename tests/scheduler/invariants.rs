@@ -10,6 +10,7 @@
 //! * what was admitted gets its turn;
 //! * what counts from the end of the last run is due once that long after it, never beside a run, and
 //!   always again;
+//! * what is due after another job has one fate for each due time of that;
 //! * the end comes when nothing runs, once;
 //! * the scheduler never asks to be woken at a time that has passed;
 //! * the same events give the same actions.
@@ -28,18 +29,22 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use schedrs::event::{
-    Action, Admitted, Event, Exit, JobRecord, Operation, Pause, Record, Remember, Response, RunId,
-    Start,
+    Action, Admitted, Ended, Event, Exit, JobRecord, Operation, Pause, Record, Remember, Response,
+    RunId, Start,
 };
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
     Coalesce, Command, Exclusion, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
 };
 use schedrs::outcome::{MissReason, Outcome, SkipReason};
+use schedrs::scheduler::after::{ENDED, JOINS, SavedChains};
 use schedrs::scheduler::{SavedState, Scheduler, Survivor};
+use schedrs::trigger::after::On;
 use schedrs::trigger::cron::crontab::{self, Crontab};
 use schedrs::trigger::jitter::jitter;
-use schedrs::trigger::{CronTrigger, DateTrigger, FromEndTrigger, IntervalTrigger, Trigger};
+use schedrs::trigger::{
+    AfterTrigger, CronTrigger, DateTrigger, FromEndTrigger, IntervalTrigger, Trigger,
+};
 use schedrs::zone::Zone;
 
 /// When every scenario starts, in seconds: 2026-01-01T12:00:00Z, a whole hour.
@@ -64,6 +69,8 @@ enum When {
     Now,
     /// So many seconds after each run has ended.
     FromEnd(i64),
+    /// After the first job, if that has succeeded.
+    After,
     /// A cron schedule that is due whenever the number of seconds is a multiple.
     Cron(i64),
 }
@@ -79,6 +86,10 @@ impl When {
             }
             When::Once(offset) => Trigger::Date(DateTrigger::At(second(offset))),
             When::Now => Trigger::Date(DateTrigger::Now),
+            When::After => {
+                let parents: [Box<str>; 1] = ["j0".into()];
+                Trigger::After(Arc::new(AfterTrigger::new(parents, On::Succeeded, None)))
+            }
             When::FromEnd(secs) => Trigger::FromEnd(FromEndTrigger::new(span(secs), None, None)),
             When::Cron(step) => {
                 let expr = match step {
@@ -104,7 +115,7 @@ impl When {
             When::Once(at) => second == at,
             When::Now => second == 0,
             // Nobody knows without the runs.
-            When::FromEnd(_) => false,
+            When::FromEnd(_) | When::After => false,
             When::Cron(step) => second % step == 0,
         }
     }
@@ -173,6 +184,7 @@ fn when() -> impl Strategy<Value = When> {
         1 => (-5i64..500).prop_map(When::Once),
         1 => Just(When::Now),
         2 => (3i64..100).prop_map(When::FromEnd),
+        2 => Just(When::After),
         2 => prop_oneof![Just(10i64), Just(30), Just(60), Just(120), Just(600)]
             .prop_map(When::Cron),
     ]
@@ -328,6 +340,8 @@ struct Biography {
     redated: bool,
     /// It has always counted from the end of its last run, by so many seconds.
     from_end: Option<i64>,
+    /// It has been there from the start, with the same trigger.
+    steady: bool,
     /// When the last of its runs has ended.
     ended: Option<Instant>,
     /// The most instances it was ever allowed.
@@ -343,6 +357,8 @@ struct Book {
     all_paused: Option<Pause>,
     /// Runs that are not over, with the number of their last attempt.
     open: BTreeMap<RunId, (Admitted, u32)>,
+    /// The lists that the scheduler keeps.
+    entries: BTreeMap<(&'static str, Box<str>), Box<str>>,
     /// Those of an earlier scheduler that never began.
     undecided: BTreeSet<RunId>,
     next_run: u64,
@@ -377,6 +393,13 @@ impl Book {
             }
             Action::Remember(Remember::AllPaused(pause)) => {
                 self.all_paused = pause.clone();
+                return;
+            }
+            Action::Remember(Remember::Entry { list, key, value }) => {
+                match value {
+                    Some(value) => self.entries.insert((list, key.clone()), value.clone()),
+                    None => self.entries.remove(&(list, key.clone())),
+                };
                 return;
             }
             Action::Start(start) => {
@@ -484,11 +507,14 @@ impl World {
     fn register(&mut self, id: &str, plan: &Plan, from_start: bool) {
         let life = Biography {
             when: plan.when,
-            complete: from_start && !plan.options.paused && !matches!(plan.when, When::FromEnd(_)),
+            complete: from_start
+                && !plan.options.paused
+                && !matches!(plan.when, When::FromEnd(_) | When::After),
             from_end: match plan.when {
                 When::FromEnd(secs) if !plan.options.run_on_start => Some(secs),
                 _ => None,
             },
+            steady: from_start,
             ended: None,
             redated: false,
             max_instances: plan.options.max_instances,
@@ -563,12 +589,17 @@ impl World {
         assert!(in_pool <= self.workers[usize::from(executor)] as usize, "too few slots");
         self.check_from_end(start);
         let of_job = self.attempts.iter().filter(|attempt| attempt.job == id).count();
+        let first_redated = self.lives.get("j0").is_some_and(|life| life.redated);
         let life = self.lives.get_mut(id).unwrap();
         assert!(of_job <= life.max_instances as usize, "too many instances");
         if let Some(run) = life.fired.insert(start.due, start.run)
             && run != start.run
         {
-            assert!(life.redated, "{id} fired twice for {}", start.due);
+            // So has what is due after one that is; and that an extra run at an earlier start has had the
+            // due time of a run before, a store knows.
+            let may = first_redated || start.job.options.run_on_start || !life.steady;
+            let redated = life.redated || matches!(start.job.trigger, Trigger::After(_)) && may;
+            assert!(redated, "{id} fired twice for {}", start.due);
         }
         let fire = start.due.plus(jitter(id, start.due, start.job.options.jitter));
         assert!(fire <= self.furthest, "{id} fired early");
@@ -645,8 +676,12 @@ impl World {
             }
             _ => {}
         }
+        let is_chain = matches!(record.job.trigger, Trigger::After(_));
         match (&record.outcome, record.run) {
             (Outcome::Skipped(SkipReason::Excluded(_)), None) => {}
+            // These count from when the parent has ended.
+            (Outcome::Missed(MissReason::Late(_)), None) if is_chain => {}
+            (Outcome::Coalesced | Outcome::Skipped(_), None) if is_chain => {}
             (Outcome::Missed(MissReason::Late(by)), None) => {
                 assert!(too_late(record.due) && too_late(record.last_due), "{record:?}");
                 assert_eq!(*by, late(record.due));
@@ -716,7 +751,8 @@ impl World {
             (_, None) => {}
             (Change::Remove, Some(_)) => {
                 let (id, _) = self.jobs.remove(index);
-                self.lives.get_mut(&id).unwrap().complete = false;
+                let life = self.lives.get_mut(&id).unwrap();
+                (life.complete, life.steady) = (false, false);
             }
             (Change::Options(other), Some((id, plan))) => {
                 let Options { jitter, paused, run_on_start, .. } = plan.options;
@@ -728,14 +764,15 @@ impl World {
             (Change::Trigger(when), Some((id, plan))) => {
                 let life = self.lives.get_mut(id).unwrap();
                 if plan.when != *when {
-                    life.complete = false;
+                    (life.complete, life.steady) = (false, false);
                     life.from_end = None;
                     life.redated |= matches!(when, When::Once(_) | When::Now);
                 }
                 plan.when = *when;
             }
             (Change::Pause, Some((id, plan))) => {
-                self.lives.get_mut(id).unwrap().complete = false;
+                let life = self.lives.get_mut(id).unwrap();
+                (life.complete, life.steady) = (false, false);
                 plan.options.paused = !plan.options.paused;
             }
         }
@@ -840,6 +877,11 @@ impl World {
             next_run: self.book.next_run,
             ..SavedState::default()
         };
+        let of = |list| {
+            let entries = self.book.entries.iter().filter(move |((of, _), _)| *of == list);
+            entries.map(|((_, key), value)| (key.clone(), value.clone()))
+        };
+        saved.chains = SavedChains::read(of(ENDED), of(JOINS));
         self.attempts.retain(|attempt| attempt.alive);
         let open = std::mem::take(&mut self.book.open);
         for (run, (admitted, attempt)) in open {
@@ -868,6 +910,14 @@ impl World {
                     attempts: attempt,
                     usage: None,
                 };
+                saved.chains.ended.push(Ended {
+                    job: record.job.id.clone(),
+                    due,
+                    last_due: due,
+                    count: 1,
+                    outcome: record.outcome.clone(),
+                    at: self.now.wall,
+                });
                 self.lives.get_mut(&*record.job.id).unwrap().records.push(record);
             }
         }
@@ -938,6 +988,33 @@ impl World {
             }
         }
         panic!("it does not end");
+    }
+
+    /// Each due time of the first job has one fate with each job that is due after it. A job that is
+    /// loaded but paused has none, and neither has one that comes and goes.
+    fn check_chains(&self, scenario: &Scenario) {
+        let Some(parent) = self.lives.get("j0").filter(|life| life.steady) else { return };
+        if parent.redated || matches!(parent.when, When::After) {
+            return;
+        }
+        for (index, plan) in scenario.jobs.iter().enumerate().skip(1) {
+            let life = &self.lives[&format!("j{index}")];
+            let is_chain = life.when == When::After && life.steady && !plan.options.paused;
+            if !is_chain || plan.options.run_on_start {
+                continue;
+            }
+            for record in &parent.records {
+                let of = |own: &&Record| own.due == record.due;
+                let own: Vec<&Record> = life.records.iter().filter(of).collect();
+                // What had not begun is decided by whoever runs next.
+                let is_open = self.book.open.values().any(|(admitted, _)| {
+                    *admitted.job.id == *format!("j{index}") && admitted.due == record.due
+                });
+                let waits = !self.book.entries.is_empty() || is_open;
+                assert!(own.len() == 1 || own.is_empty() && waits, "{record:?}: {own:?}");
+                assert!(own.iter().all(|own| own.count == record.count), "{record:?}: {own:?}");
+            }
+        }
     }
 
     /// Compares what was recorded with what a look at each second finds.
@@ -1021,6 +1098,7 @@ proptest! {
     fn every_due_time_has_one_fate_whatever_happens(scenario in scenario()) {
         let world = live(&scenario);
         world.check_fates(&scenario);
+        world.check_chains(&scenario);
         prop_assert_eq!(&world.all, &live(&scenario).all);
     }
 }

@@ -13,6 +13,7 @@
 )]
 
 mod admission;
+mod after;
 mod attempts;
 mod audit;
 mod clock;

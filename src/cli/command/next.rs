@@ -1,6 +1,7 @@
 //! `schedrs next`: when jobs are due, soonest first.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
 use crate::core::job::Job;
-use crate::core::preview::{PAUSED, Row, Window, preview};
+use crate::core::preview::{PAUSED, Row, Window, chain, preview};
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::words;
 use crate::core::zone::Zone;
@@ -162,8 +163,16 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         bail!("--until is before --from");
     }
     let window = Window { from, until, count: args.count.unwrap_or(1) as usize };
+    let all: HashMap<&str, &Job> = jobs.iter().map(|job| (&*job.id, &**job)).collect();
     let jobs = select(&jobs, &wanted)?;
-    let rows = preview(&jobs, window).map(|row| with_pause(row, &jobs, &paused_jobs, context));
+    let with_chain = |row: Row| match chain(jobs[row.job], from, &|id| all.get(id).copied()) {
+        Some(chain) if row.due.is_none() && !jobs[row.job].options.paused => {
+            Row { remark: Some(chain), ..row }
+        }
+        _ => row,
+    };
+    let rows = preview(&jobs, window).map(with_chain);
+    let rows = rows.map(|row| with_pause(row, &jobs, &paused_jobs, context));
     let mut out = BufWriter::new(anstream::stdout().lock());
     let shown = Shown { jobs: &jobs, zone: shown_zone.as_ref(), now: now.truncated() };
     match args.output {

@@ -207,6 +207,7 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::Date => (Text, "TIME", "Once, at this time"),
         // They have no flags: several triggers are for a file.
         Key::Any | Key::All => (Text, "TRIGGERS", "Several triggers"),
+        Key::After => (Text, "JOB", "After this job has succeeded, at its due time"),
         Key::Timezone => (Text, "ZONE", "The time zone of the schedule"),
         Key::StartDate => (Text, "TIME", "Not due before this time"),
         Key::EndDate => (Text, "TIME", "Not due after this time"),

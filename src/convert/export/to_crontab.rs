@@ -185,6 +185,10 @@ fn schedules(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             exported.left_out(job, "a crontab cannot count from the end of the last run");
             None
         }
+        Trigger::After(_) => {
+            exported.left_out(job, "a crontab has no jobs that are due after others");
+            None
+        }
         Trigger::Combined(_) => {
             exported.left_out(job, "a crontab cannot combine several triggers");
             None

@@ -9,6 +9,7 @@ use super::{Exported, hooks, unknown_there, whole_secs, with_own_home};
 use crate::core::instant::Instant;
 use crate::core::job::{Command, Grace, Job, JobSet, Output, below_home};
 use crate::core::names::{SHORT_WEEKDAYS, capital};
+use crate::core::trigger::after::On;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::schedule::{
     ALL_DAYS, ALL_HOURS, ALL_MONTHS, ALL_SIXTY, ALL_WEEKDAYS, ALL_WEEKS, FIRST_YEAR, More,
@@ -235,6 +236,17 @@ fn when(job: &Job, exported: &mut Exported) -> Option<Vec<String>> {
             let text = span(from_end.wait());
             exported.note(job, "when the machine restarts, a timer counts from then");
             Some(vec![format!("OnActiveSec={text}"), format!("OnUnitInactiveSec={text}")])
+        }
+        Trigger::After(after) => {
+            let message = format!(
+                "a timer cannot wait for another unit; in [Unit] of the service of {}, `{}={}.service` \
+                 starts this job's",
+                after.names(),
+                if after.on() == On::Failed { "OnFailure" } else { "OnSuccess" },
+                job.id,
+            );
+            exported.left_out(job, message);
+            None
         }
         Trigger::Combined(_) => {
             exported.left_out(job, "a timer cannot combine several triggers");

@@ -16,7 +16,7 @@ pub const LAG_ENDS: [f64; 13] =
 
 /// What may become of a due time, as the word of the outcome and that of its reason, if there is one
 /// of few.
-pub const FATES: [(&str, &str); 16] = [
+pub const FATES: [(&str, &str); 17] = [
     ("succeeded", ""),
     ("failed", ""),
     ("killed", ""),
@@ -30,6 +30,7 @@ pub const FATES: [(&str, &str); 16] = [
     ("skipped", "removed"),
     ("skipped", "stopped"),
     ("skipped", "excluded"),
+    ("skipped", "parent"),
     ("missed", "late"),
     ("missed", "waited"),
     ("missed", "no_store"),
@@ -163,9 +164,10 @@ fn fate(outcome: &Outcome) -> usize {
         Outcome::Skipped(SkipReason::Removed) => 10,
         Outcome::Skipped(SkipReason::Stopped) => 11,
         Outcome::Skipped(SkipReason::Excluded(_)) => 12,
-        Outcome::Missed(MissReason::Late(_)) => 13,
-        Outcome::Missed(MissReason::Waited(_)) => 14,
-        Outcome::Missed(MissReason::NoStore(_)) => 15,
+        Outcome::Skipped(SkipReason::Parent(_)) => 13,
+        Outcome::Missed(MissReason::Late(_)) => 14,
+        Outcome::Missed(MissReason::Waited(_)) => 15,
+        Outcome::Missed(MissReason::NoStore(_)) => 16,
     }
 }
 

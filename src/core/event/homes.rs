@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use super::{JobRecord, Pause, RunId};
+use super::{Ended, JobRecord, Pause, RunId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 
@@ -34,6 +34,8 @@ pub struct HomeChange {
     pub again: Vec<RunAgain>,
     /// Runs of this scheduler that others have begun again.
     pub disowned: Vec<RunId>,
+    /// Runs of hosts that are dead, and so are they: for the jobs that are due after theirs.
+    pub over: Vec<Ended>,
     /// Due times that were decided here together, and what the store has of them.
     pub ranges: Vec<DecidedRange>,
 }

@@ -201,9 +201,12 @@ impl JobView {
         let trigger = self.job.trigger.anchored(record.anchor);
         let next = self.job.next_kept(&trigger, record.decided.max(now));
         self.next = next.filter(|_| is_due);
-        self.awaits = match self.job.trigger {
+        self.awaits = match &self.job.trigger {
             Trigger::FromEnd(trigger) if is_due && self.next.is_none() => {
-                words::after_run(&trigger, now)
+                words::after_run(trigger, now)
+            }
+            after @ Trigger::After(_) if is_due => {
+                Some(words::trigger(after, &self.job.zone).into())
             }
             _ => None,
         };

@@ -13,6 +13,7 @@ use crate::core::event::{Action, Record};
 use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Grace, Job, Overlap};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
+use crate::core::trigger::Trigger;
 
 use super::jobs::{Away, Delayed, NEVER, TICK, Wait};
 use super::tally::Tally;
@@ -39,6 +40,8 @@ struct Reached<'a> {
 /// The due times of a job that have been reached, by what becomes of them.
 struct Sorted {
     missed: Tally,
+    /// When the first of those that were put aside fired that are missed.
+    fired: Option<Instant>,
     passed: Passed,
     /// Those that wait until their jitter has passed.
     aside: Delayed,
@@ -54,6 +57,7 @@ impl Sorted {
             if let Some(by) = at.job.excluded(waiting.due) {
                 self.excluded.push((by, waiting.due, waiting.due));
             } else if waiting.fire < at.late {
+                self.fired.get_or_insert(waiting.fire);
                 self.missed.add(waiting.due);
             } else {
                 self.passed.add(waiting.due);
@@ -253,6 +257,7 @@ impl Scheduler {
         let at = Reached { job: &job, timetable, late, now };
         let mut sorted = Sorted {
             missed: Tally::default(),
+            fired: None,
             passed: Passed(std::mem::take(&mut self.scratch.passed)),
             aside: self.delayed.remove(&slot).unwrap_or_default(),
             excluded: Vec::new(),
@@ -267,7 +272,7 @@ impl Scheduler {
             true => next,
             false => sorted.sort_reached(next, &at),
         };
-        let Sorted { missed, mut passed, aside, excluded } = sorted;
+        let Sorted { missed, fired, mut passed, aside, excluded } = sorted;
 
         if !aside.is_empty() {
             self.delayed.insert(slot, aside);
@@ -284,7 +289,10 @@ impl Scheduler {
             let outcome = |_| Outcome::Skipped(SkipReason::excluded(&by));
             self.record_tally(&job, anchor, tally, outcome, step);
         }
-        let late = |first| Outcome::Missed(MissReason::Late(now.since(fire_time(&job, first))));
+        // One that is due after other jobs fires when they have ended.
+        let fired = fired.filter(|_| matches!(job.trigger, Trigger::After(_)));
+        let fired = |first| fired.unwrap_or_else(|| fire_time(&job, first));
+        let late = |first| Outcome::Missed(MissReason::Late(now.since(fired(first))));
         self.record_tally(&job, anchor, missed, late, step);
         self.fire_passed(slot, &job, timetable, &mut passed, step);
 

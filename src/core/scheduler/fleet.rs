@@ -18,6 +18,7 @@ use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use crate::core::sort;
 
+use super::after::fires_again;
 use super::jobs::{Away, Extra, TICK, Wait};
 use super::run::{Input, Phase, Run};
 use super::saved::{SavedState, Survivor};
@@ -78,6 +79,7 @@ impl Scheduler {
             let slot = scheduler.find_job(&survivor.job);
             scheduler.adopt(survivor, slot, now);
         }
+        scheduler.take_over_chains(saved.chains);
         scheduler.fill_calendar();
         scheduler
     }
@@ -101,7 +103,7 @@ impl Scheduler {
     /// Jobs come and go.
     pub(super) fn change_homes(&mut self, change: HomeChange, step: &mut Step<'_>) {
         let HomeChange { taken, given, fenced, ended, numbers, seen, all_paused, .. } = change;
-        let HomeChange { undecided, again, disowned, ranges, .. } = change;
+        let HomeChange { undecided, again, disowned, over, ranges, .. } = change;
         if self.fleet.is_none() {
             return;
         }
@@ -140,6 +142,7 @@ impl Scheduler {
             }
         }
         again.into_iter().for_each(|again| self.run_again(again, step));
+        over.iter().for_each(|ended| self.is_over(ended, step));
         ranges.into_iter().for_each(|range| self.record_rest(range, step));
         let freed = self.forget_elsewhere(&ended);
         touched.extend(freed.iter().cloned());
@@ -189,7 +192,7 @@ impl Scheduler {
     /// A due time that was decided before is to be decided again.
     fn decide_again(&mut self, id: &str, due: Instant) {
         if let Some(slot) = self.find_job(id) {
-            let fire = fire_time(&self.jobs[slot as usize].job, due);
+            let fire = fires_again(&self.jobs[slot as usize].job, due, self.last.wall);
             self.delayed.entry(slot).or_default().push(Wait { fire, due });
             self.reschedule(slot);
         }
@@ -437,7 +440,7 @@ impl Scheduler {
         }
         let lost = lost_until.map_or(Instant::MIN, |(until, _)| until);
         for due in undecided.into_iter().filter(|due| *due > lost) {
-            let fire = fire_time(&self.jobs[slot as usize].job, due);
+            let fire = fires_again(&self.jobs[slot as usize].job, due, now);
             self.delayed.entry(slot).or_default().push(Wait { fire, due });
         }
         self.set_elsewhere(id, elsewhere);

@@ -52,11 +52,9 @@ impl Scheduler {
         }
         let waits = !self.delayed.is_empty() && self.delayed.contains_key(&slot);
         let state = &mut self.jobs[slot as usize];
-        if state.is_busy() {
-            self.hold(slot);
-        } else if waits {
+        if state.is_busy() || waits {
             // One at a time, also beside the extra run at the start.
-            state.next = NEVER;
+            self.hold(slot);
         } else if state.timetable().after(state.decided) == NEVER {
             self.count_from_end(slot, step);
         } else if state.next == NEVER {
@@ -112,17 +110,22 @@ impl Scheduler {
         step.out.extend(reason.map(record).map(Action::Record));
     }
 
-    /// While a run of a job is active, nobody knows when it is due next.
+    /// While a run of a job is active, or a due time waits for its jitter, nobody knows when it is due next.
     pub(super) fn hold(&mut self, slot: u32) {
         let state = &mut self.jobs[slot as usize];
-        if !state.waits_for_end() {
+        let waiting = match self.delayed.is_empty() {
+            true => None,
+            false => self.delayed.get(&slot),
+        };
+        if !state.waits_for_end() && (waiting.is_none() || !state.counts_from_end()) {
             return;
         }
         state.next = NEVER;
         // What the trigger names is the due time of the run, or none that holds.
         let named = state.timetable().after(Instant::MIN);
         let is_run = |run: &u32| self.runs[*run].due == named;
-        if named != NEVER && !state.instances.iter().any(is_run) {
+        let waits = waiting.is_some_and(|waiting| waiting.0.iter().any(|wait| wait.0.due == named));
+        if named != NEVER && !waits && !state.instances.iter().any(is_run) {
             let since = std::mem::replace(&mut state.anchor, Instant::LAST);
             self.extras.entry(slot).or_default().since.get_or_insert(since);
             self.unremembered.0.push(slot);

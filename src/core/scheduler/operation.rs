@@ -20,6 +20,7 @@ use crate::core::streak;
 use crate::core::trigger::Trigger;
 use crate::core::words;
 
+use super::after::CannotFollow;
 use super::jobs::{Extra, JobState, NEVER};
 use super::reload;
 use super::run::{Input, Phase};
@@ -96,6 +97,7 @@ impl Scheduler {
                 if overrides.is_some() && self.jobs[slot as usize].job.trigger != job.trigger {
                     would_run(&job, step.now.wall)?;
                 }
+                self.refuse_chain(&job)?;
                 let extra = self.extras.entry(slot).or_default();
                 extra.overrides = overrides;
                 let id = job.id.clone();
@@ -289,6 +291,7 @@ impl Scheduler {
         replace: bool,
         step: &mut Step<'_>,
     ) -> Result<Response, Fault> {
+        self.refuse_chain(&job)?;
         let id = job.id.clone();
         let there = self.find_job(&id);
         if let Some(slot) = there {
@@ -325,6 +328,25 @@ impl Scheduler {
         Ok(self.detail(slot))
     }
 
+    /// Refuses a job that cannot be due after those that it names.
+    fn refuse_chain(&self, job: &Job) -> Result<(), Fault> {
+        let id = &job.id;
+        match self.cannot_follow(job) {
+            None => Ok(()),
+            Some(CannotFollow::NoJob(parent)) => Err(self.no_such_job(&parent)),
+            Some(CannotFollow::Itself) => {
+                let message = format!("`{id}` would never run: it would be due after itself");
+                Err(Fault::new(Code::Never, message))
+            }
+            Some(CannotFollow::SeveralHosts) => {
+                let message = format!(
+                    "`{id}` would never run: hosts that share a store cannot wait for several jobs"
+                );
+                Err(Fault::new(Code::Never, message))
+            }
+        }
+    }
+
     /// Puts a job that is new into a slot.
     pub(super) fn settle_in(&mut self, job: Arc<Job>, now: Instant) -> u32 {
         let id = job.id.clone();
@@ -347,11 +369,13 @@ impl Scheduler {
         if let Some(ids) = self.ids.get_mut() {
             ids.insert(id, slot);
         }
+        self.chains.stale = true;
         slot
     }
 
     /// Gives a job another definition, as a reload would.
     pub(super) fn redefine(&mut self, slot: u32, job: Arc<Job>, step: &mut Step<'_>) {
+        self.chains.stale = true;
         let pool = self.pools.of_executor(job.executor);
         let before = &self.jobs[slot as usize];
         if before.job.trigger != job.trigger
@@ -427,7 +451,9 @@ impl Scheduler {
         let paused = self.paused(slot);
         let delayed = self.delayed.get(&slot).and_then(|delayed| delayed.first());
         let next = delayed.map_or(state.next, |first| state.next.min(first.due));
-        let next = match next != NEVER && state.job.excluded(next).is_some() {
+        // What counts from the end of a run has no other due time yet, also where that one is excluded.
+        let has_others = next != NEVER && !state.counts_from_end();
+        let next = match has_others && state.job.excluded(next).is_some() {
             true => state.timetable().kept_after(&state.job, next),
             false => next,
         };
@@ -458,10 +484,11 @@ impl Scheduler {
     /// What its next due time waits for, if it is not known yet: `is_open` says that there is none.
     fn awaits(&self, slot: u32, is_open: bool) -> Option<Box<str>> {
         let state = &self.jobs[slot as usize];
-        match state.job.trigger {
+        match &state.job.trigger {
             Trigger::FromEnd(trigger) if is_open && state.waits_for_end() => {
-                words::after_run(&trigger, self.last.wall)
+                words::after_run(trigger, self.last.wall)
             }
+            Trigger::After(after) if is_open => Some(self.awaits_parents(after, 0).into()),
             _ => None,
         }
     }
@@ -496,6 +523,9 @@ impl Scheduler {
 
 /// A job whose trigger names a due time from now on.
 fn would_run(job: &Job, now: Instant) -> Result<(), Fault> {
+    if matches!(job.trigger, Trigger::After(_)) {
+        return Ok(());
+    }
     let (trigger, after) = (job.trigger.anchored(now), now.minus(super::jobs::TICK));
     if job.next_kept(&trigger, after).is_some() {
         return Ok(());

@@ -45,6 +45,7 @@ impl Scheduler {
         let old = std::mem::take(&mut self.jobs);
         self.vacant.clear();
         self.ids.take();
+        self.chains.stale = true;
         self.done.clear();
         let difference = self.match_jobs(&old, set.jobs, step.now.wall);
         let orphans = self.move_runs(&difference.moved);

@@ -19,6 +19,7 @@ use crate::core::sort;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::zone::Zone;
 
+use super::after::{SavedChains, fires_again};
 use super::jobs::{Away, Extra, JobState, NEVER, TICK, Wait};
 use super::run::{Input, NO_DEADLINE, OnceStarted, Phase, Run};
 use super::timetable::fire_time;
@@ -36,6 +37,8 @@ pub struct SavedState {
     /// Due times that were reached and of which nothing has begun: they waited for a slot, or for
     /// their jitter to pass.
     pub undecided: Vec<(Box<str>, Instant)>,
+    /// What follows from runs of other jobs, and was not decided.
+    pub chains: SavedChains,
     /// The first number that no run has had; 0 counts as 1.
     pub next_run: u64,
 }
@@ -82,7 +85,7 @@ impl Scheduler {
         if !saved.undecided.is_empty() || !saved.survivors.is_empty() {
             for (id, due) in saved.undecided {
                 if let Some(slot) = scheduler.find_job(&id) {
-                    let fire = fire_time(&scheduler.jobs[slot as usize].job, due);
+                    let fire = fires_again(&scheduler.jobs[slot as usize].job, due, now.wall);
                     scheduler.delayed.entry(slot).or_default().push(Wait { fire, due });
                 }
             }
@@ -91,6 +94,7 @@ impl Scheduler {
                 scheduler.adopt(survivor, slot, now);
             }
         }
+        scheduler.take_over_chains(saved.chains);
         for slot in 0..scheduler.jobs.len() as u32 {
             if scheduler.count_if_idle_at_start(slot, now.wall) {
                 scheduler.unremembered.0.push(slot);
@@ -297,6 +301,7 @@ impl Scheduler {
                 && state.away == Away::No
                 && state.next == NEVER
                 && !state.busy_elsewhere
+                && !matches!(state.job.trigger, Trigger::After(_))
                 && state.instances.is_empty()
                 && state.pending.is_none()
                 && !self.delayed.contains_key(&slot);
@@ -328,6 +333,7 @@ impl Scheduler {
         for run in orphans {
             self.react(run, Input::Remove, step);
         }
+        self.chains.stale = true;
         self.calendar.retain(|wake| wake.slot != slot);
         self.delayed.remove(&slot);
         self.extras.remove(&slot);

@@ -56,10 +56,10 @@ pub(super) fn add(case: &Case<'_>, subject: Subject<'_>, verdict: &mut Verdict) 
 /// That it has not succeeded for longer than `expect`, if it has not and is to come.
 fn overdue(case: &Case<'_>) -> Option<String> {
     let (expect, known) = (case.job?.options.expect?, case.known?);
-    let Trigger::FromEnd(_) = case.job?.trigger else {
+    if !is_of_ends(&case.job?.trigger) {
         case.job?.next_kept(&case.trigger()?, case.now)?;
         return overdue_of(case, expect, known.anchor);
-    };
+    }
     overdue_of(case, expect, known.since)
 }
 
@@ -76,9 +76,14 @@ fn overdue_of(case: &Case<'_>, expect: Duration, known: Instant) -> Option<Strin
     Some(format!("overdue since {since} (expect = \"{rule}\"): {last}"))
 }
 
+/// Whether its due times come of the ends of runs, so that a trigger may know of none.
+fn is_of_ends(trigger: &Trigger) -> bool {
+    matches!(trigger, Trigger::FromEnd(_) | Trigger::After(_))
+}
+
 /// Whether nothing is to come, where the question is about the present.
 fn is_finished(case: &Case<'_>) -> bool {
     case.asked == Asked::Latest
-        && case.job.is_some_and(|job| !matches!(job.trigger, Trigger::FromEnd(_)))
+        && case.job.is_some_and(|job| !is_of_ends(&job.trigger))
         && case.trigger().is_some_and(|trigger| trigger.next_after(case.now).is_none())
 }

@@ -163,7 +163,7 @@ fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: &SkipReaso
     match reason {
         SkipReason::Overlap => overlapped(case, record, due),
         SkipReason::Paused => paused(case, record, due).unwrap_or_else(plainly),
-        SkipReason::Removed => plainly(),
+        SkipReason::Removed | SkipReason::Parent(_) => plainly(),
         SkipReason::Excluded(_) => excluded(case, due, plainly()),
         SkipReason::Stopping => {
             let mut verdict = plainly();

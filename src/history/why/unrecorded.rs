@@ -219,6 +219,14 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
     if case.is_not_loaded() {
         return not_loaded(case);
     }
+    if let Trigger::After(_) = job.trigger {
+        let mut verdict =
+            Verdict::new("not_due", "not due: nothing that it is due after has ended");
+        if let Some(down) = not_running(case) {
+            verdict.also("but", down);
+        }
+        return verdict;
+    }
     if trigger.next_after(Instant::MIN).is_none() {
         return Verdict::new("never_due", "never due: its schedule matches no time");
     }

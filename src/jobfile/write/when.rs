@@ -8,12 +8,15 @@ use serde_json::Value;
 use super::Typed;
 use crate::core::instant::Instant;
 use crate::core::sort;
+use crate::core::trigger::after::On;
 use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
 use crate::core::trigger::combined::How;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::cron::crontab::{self, Crontab};
 use crate::core::trigger::cron::fields::{Builder, Field};
-use crate::core::trigger::{CombinedTrigger, CronTrigger, DateTrigger, FromEndTrigger, Trigger};
+use crate::core::trigger::{
+    AfterTrigger, CombinedTrigger, CronTrigger, DateTrigger, FromEndTrigger, Trigger,
+};
 use crate::core::words::{self, Normal};
 use crate::core::zone::Zone;
 use crate::jobfile::keys::Key;
@@ -111,6 +114,23 @@ pub(super) fn calendar(step: CalendarStep) -> Vec<(&'static str, Value)> {
     pairs
 }
 
+/// The jobs after which one is due.
+pub(super) fn after(after: &AfterTrigger) -> Typed {
+    let parents = |one: bool| match after.parents() {
+        [parent] if one => Value::from(&**parent),
+        parents => parents.iter().map(|parent| Value::from(&**parent)).collect(),
+    };
+    if after.on() == On::default() && after.within().is_none() {
+        return Typed::Json(parents(true));
+    }
+    let mut pairs = vec![("all", parents(false))];
+    if after.on() != On::default() {
+        pairs.push(("on", after.on().word().into()));
+    }
+    pairs.extend(after.within().map(|within| ("within", duration(within).into())));
+    Typed::Pairs(pairs)
+}
+
 /// An interval from the end of the last run: in whole seconds, which is all that its table can say.
 pub(super) fn from_end(from_end: &FromEndTrigger) -> Vec<(&'static str, Value)> {
     let wait = from_end.wait();
@@ -150,6 +170,10 @@ fn inner(trigger: &Trigger, zone: &Zone, lost: &mut Vec<String>) -> Value {
         // None of them can stand there.
         Trigger::Date(DateTrigger::Now | DateTrigger::Reboot) => {
             put(Key::Date, "now".into());
+            None
+        }
+        Trigger::After(after) => {
+            put(Key::After, self::after(after).json());
             None
         }
         Trigger::FromEnd(from_end) => {

@@ -112,6 +112,9 @@ impl Records {
             Action::Remember(Remember::Gone(job)) => Fact::Gone { job: job.clone() },
             Action::Remember(Remember::AllPaused(pause)) => Fact::AllPaused(pause.clone()),
             Action::Remember(Remember::Change(change)) => Fact::Change(change.clone()),
+            Action::Remember(Remember::Entry { list, key, value }) => {
+                Fact::Entry { list: (*list).into(), key: key.clone(), value: value.clone() }
+            }
             Action::Start(start) => Fact::Starting { run: start.run, attempt: start.attempt },
             Action::Record(record) => fate(record, now, self.host_of(&record.job)),
             Action::Notice(Notice::Started { run, attempt, due, lag, .. }) => {

@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 
-use crate::core::event::RunId;
+use crate::core::event::{Ended, RunId};
 use crate::core::fleet::SessionId;
 use crate::core::instant::{Instant, Now};
 use crate::core::job::{JobSet, OnLost};
 use crate::core::outcome::Outcome;
+use crate::core::scheduler::after::{ENDED, JOINS, SavedChains, entry_of};
 use crate::core::scheduler::{SavedState, Survivor};
+use crate::core::trigger::Trigger;
 use crate::run::child::mark::Marks;
 use crate::run::child::tree;
 use crate::store::{Fact, OpenRun, Process, Query, Reader, Restored, Session};
@@ -97,8 +99,10 @@ pub(super) fn recover(
         recovered.look_after(open, &mut unheard_of, same_boot, now.wall);
     }
     if let Some(reader) = reader {
+        recovered.find_chains(reader);
         recovered.find_delayed(set, reader, now.wall);
     }
+    recovered.end_parents(set, now.wall);
     recovered
 }
 
@@ -211,6 +215,38 @@ impl Recovered {
             duration,
             attempts: open.attempt,
         });
+    }
+
+    /// What follows from runs of other jobs and was not decided.
+    fn find_chains(&mut self, reader: &mut dyn Reader) {
+        let entries = |reader: &mut dyn Reader, list| match reader.entries(list) {
+            Ok(entries) => entries,
+            Err(error) => {
+                log::warn!(event = "store"; "cannot tell which jobs wait for others: the store {error}");
+                Vec::new()
+            }
+        };
+        let (ended, joins) = (entries(reader, ENDED), entries(reader, JOINS));
+        self.saved.chains = SavedChains::read(ended, joins);
+    }
+
+    /// The runs that are over here are the end of what other jobs are due after: the scheduler decides
+    /// what follows. Should it die before that, the next one still knows.
+    fn end_parents(&mut self, set: &JobSet, now: Instant) {
+        let after = set.jobs.iter().filter_map(|job| match &job.trigger {
+            Trigger::After(after) => Some(after),
+            _ => None,
+        });
+        let parents: HashSet<&str> =
+            after.flat_map(|after| after.parents()).map(|parent| &**parent).collect();
+        for over in self.over.iter().filter(|over| parents.contains(&*over.job)) {
+            let (job, outcome) = (over.job.clone(), over.outcome.clone());
+            let (due, last_due) = (over.due, over.due);
+            let ended = Ended { job, due, last_due, count: 1, outcome, at: now };
+            let (key, value) = entry_of(&ended);
+            self.facts.push(Fact::Entry { list: ENDED.into(), key, value: Some(value) });
+            self.saved.chains.ended.push(ended);
+        }
     }
 
     /// Due times that had been reached and were waiting for their jitter to pass while later ones

@@ -235,6 +235,67 @@ fn triggers_that_are_wrong() {
                 "3:12: error: `run_on = \"all\"` cannot be with an interval from the end of the last run",
                 "one host runs the job",
             ),
+            (trigger("after = 5"), "3:9: error: expected the id of a job, or a table", ""),
+            (trigger("after = []"), "3:9: error: empty value, expected at least one id", ""),
+            (trigger("after = ['x', 'x']"), "3:15: error: this job is named twice", ""),
+            (trigger("after = 'y'"), "3:9: error: no job `y`", ""),
+            (trigger("after = 'x'"), "3:9: error: `x` is due after itself", "never begin"),
+            (
+                trigger("after = 'y'\n[jobs.y]\ncommand = 'x'\nafter = ['x']"),
+                "6:10: error: a circle: `x` is due after `y`, `y` after `x`",
+                "and the other way round",
+            ),
+            (
+                trigger("after = 'lod'\n[jobs.load]\ncommand = 'x'\ninterval = '1h'"),
+                "3:9: error: no job `lod`",
+                "did you mean `load`?",
+            ),
+            (
+                format!(
+                    "[store]\nurl = 'postgres://db'\n{}",
+                    trigger(
+                        "after = 'y'\nrun_on = ['a']\n[jobs.y]\ncommand = 'x'\n\
+                         interval = '1h'",
+                    )
+                ),
+                "5:9: error: `y` has another `run_on` than `x`",
+                "on the host on which",
+            ),
+            (
+                format!(
+                    "[store]\nurl = 'postgres://db'\n{}",
+                    trigger(
+                        "after = ['y', 'z']\n[jobs.y]\ncommand = 'x'\ninterval = '1h'\n\
+                         [jobs.z]\ncommand = 'x'\ninterval = '1h'",
+                    )
+                ),
+                "5:15: error: hosts that share a store cannot wait for several jobs",
+                "make it a chain",
+            ),
+            (
+                trigger("after = { all = ['x'], on = 'failure' }"),
+                "3:29: error: expected \"succeeded\", \"failed\" or \"finished\"",
+                "did you mean `failed`?",
+            ),
+            (
+                trigger("after = { al = ['x'] }"),
+                "3:11: error: unknown key `al`",
+                "did you mean `all`?",
+            ),
+            (trigger("after = { on = 'failed' }"), "3:9: error: no jobs: `all` names", ""),
+            (
+                trigger(
+                    "after = 'y'\nstart_date = 2027-01-01\n[jobs.y]\ncommand = 'x'\ninterval = '1h'",
+                ),
+                "4:1: error: `start_date` has no meaning beside `after`",
+                "those that it names",
+            ),
+            (
+                trigger("any = [{ after = 'y' }, { cron = '@daily' }]"),
+                "3:18: error: `after` cannot be one of several triggers",
+                "a job of its own",
+            ),
+            (trigger("depends_on = 'y'"), "3:1: error: unknown key `depends_on`", "`after`"),
             (trigger("interval = { hours = 'x' }"), "3:22: error: \"x\" is not a whole number", ""),
             (
                 trigger("interval = { weeks = 9223372036854775807 }"),

@@ -9,6 +9,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Output, Overlap};
 use crate::core::notify::url::Url;
 use crate::core::notify::{Monitor, Secret};
+use crate::core::preview::chain;
 use crate::core::size;
 use crate::core::sort;
 use crate::core::words;
@@ -23,7 +24,7 @@ pub(super) fn jobs(out: &mut dyn Write, loaded: &Loaded, now: Instant) -> io::Re
     for (job, keys) in set.jobs.iter().zip(&origins.jobs) {
         writeln!(out, "[jobs.{}]", clean(&job.id))?;
         row(out, "schedule", &words::trigger(&job.trigger, &job.zone), "")?;
-        row(out, "next due", &next_due(job, now), "")?;
+        row(out, "next due", &next_due(job, set, now), "")?;
         for option in options(set, job, keys, origins, &loaded.sources) {
             row(out, option.key.name(), &option.value, &option.origin)?;
         }
@@ -94,9 +95,13 @@ fn line(place: Place, sources: &Sources) -> String {
     }
 }
 
-fn next_due(job: &Job, now: Instant) -> String {
+fn next_due(job: &Job, set: &JobSet, now: Instant) -> String {
     if job.options.paused {
         return "paused".to_owned();
+    }
+    let find = |id: &str| set.jobs.iter().find(|job| *job.id == *id).map(|job| &**job);
+    if let Some(chain) = chain(job, now, &find) {
+        return chain;
     }
     let trigger = job.trigger.anchored(now);
     // What is due at this very moment counts, such as `date = "now"`.
@@ -136,7 +141,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::Name => text(&job.name),
         Key::Command => command(&job.command),
         // In words above; here is only where it stands.
-        Key::Cron | Key::Interval | Key::Date | Key::Any | Key::All => {
+        Key::Cron | Key::Interval | Key::Date | Key::Any | Key::All | Key::After => {
             keys.iter().find(|(known, _)| *known == key)?;
             "as above".to_owned()
         }

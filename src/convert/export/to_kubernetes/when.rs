@@ -42,6 +42,7 @@ pub(super) fn when(job: &Job, now: Instant, exported: &mut Exported) -> Option<V
         Trigger::FromEnd(_) => {
             Err("a CronJob cannot count from the end of the last run".to_owned())
         }
+        Trigger::After(_) => Err("a CronJob cannot be due after another".to_owned()),
         Trigger::Combined(_) => Err("a CronJob cannot combine several triggers".to_owned()),
         Trigger::Calendar(_) => {
             Err("a CronJob cannot count months and days from a certain one".to_owned())

@@ -251,7 +251,8 @@ impl Jobs {
             Remember::Gone(id) => {
                 self.bases.remove(id);
             }
-            Remember::Admitted(_) | Remember::AllPaused(_) | Remember::Change(_) => {}
+            Remember::Admitted(_) | Remember::AllPaused(_) => {}
+            Remember::Change(_) | Remember::Entry { .. } => {}
         }
     }
 

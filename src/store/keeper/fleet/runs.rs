@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::Driver;
-use crate::core::event::{Elsewhere, HomeChange, JobRecord, RunAgain, RunId, TakenJob};
+use crate::core::event::{Elsewhere, Ended, HomeChange, JobRecord, RunAgain, RunId, TakenJob};
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::protocol::{Input, Left, Remains};
 use crate::core::fleet::{Lost, Member, SessionId};
@@ -379,6 +379,14 @@ impl Driver {
                 Remains::Lost(reason) => {
                     self.runs.settled.insert(open.run);
                     let at = self.fleet.store_now(now);
+                    change.over.push(Ended {
+                        job: open.job.clone(),
+                        due: open.due,
+                        last_due: open.due,
+                        count: 1,
+                        outcome: Outcome::Lost(reason.clone()),
+                        at,
+                    });
                     self.facts.push(Fact::Ended {
                         run: open.run,
                         job: open.job,

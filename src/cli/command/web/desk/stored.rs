@@ -93,7 +93,7 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
     let mut lines = Vec::with_capacity(jobs.len());
     for (job, next) in set.jobs.iter().zip(next) {
         let latest = latest.get(&*job.id).copied();
-        let of_ends = matches!(job.trigger, Trigger::FromEnd(_));
+        let of_ends = matches!(job.trigger, Trigger::FromEnd(_) | Trigger::After(_));
         let anchor = known.get(&*job.id).map(|known| match of_ends {
             true => known.since,
             false => known.anchor,
