@@ -148,7 +148,7 @@ enum Day {
 
 /// Reads one. Answers why it is none.
 pub(crate) fn read(text: &str) -> Result<Window, String> {
-    let unknown = || format!("it is no window such as {FORMS}");
+    let unknown = || format!("not a window such as {FORMS}");
     if !text.is_ascii() || text.len() > 64 {
         return Err(unknown());
     }

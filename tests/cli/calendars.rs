@@ -103,7 +103,7 @@ fn what_is_wrong_with_a_calendar_has_its_place() {
     let (err, _) =
         validate(&JOBS.replace("\"sat..sun\"", "\"holiday\", \"25:00..26:00\", \"sat 10:00\""));
     for wrong in
-        ["unknown calendar `holiday`", "it is no window such as", "it has a beginning and no end"]
+        ["unknown calendar `holiday`", "not a window such as", "it has a beginning and no end"]
     {
         assert!(err.contains(wrong), "{wrong}: {err}");
     }

@@ -780,7 +780,7 @@ fn routes() {
             (r("mail = 'root'\nexcept = ['sat', 7]"), "3:18: error: expected a window such as", ""),
             (
                 r("mail = 'root'\nexcept = ['sat', '22..7']"),
-                "3:18: error: it is no window such as",
+                "3:18: error: not a window such as",
                 "\"fri 18:00..mon 08:00\"",
             ),
             (
