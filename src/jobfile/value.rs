@@ -136,19 +136,8 @@ impl<'a> Scope<'a> {
     pub(super) fn size(&mut self, value: &Value<'_>, most: u32) -> Option<u32> {
         let high = size::written(most.into());
         let wanted = format!("a number of bytes up to {high}, such as \"64KiB\"");
-        let bytes = match &value.node {
-            Node::Integer(number) => u64::try_from(*number).ok(),
-            Node::String(text) => size::parse(text),
-            _ => {
-                self.wrong_type(value, &wanted);
-                return None;
-            }
-        };
-        let fits = bytes.and_then(|bytes| u32::try_from(bytes).ok()).filter(|size| *size <= most);
-        if fits.is_none() {
-            self.error(value.span, format!("expected {wanted}"));
-        }
-        fits
+        let bytes = self.bytes_within(value, 0..=most.into(), &wanted)?;
+        u32::try_from(bytes).ok()
     }
 
     /// The same where it may be large. `such`: one that would do.
@@ -163,11 +152,20 @@ impl<'a> Scope<'a> {
             least => format!(" from {}", size::written(*least)),
         };
         let wanted = format!("a number of bytes{least} such as \"{such}\"");
+        self.bytes_within(value, range, &wanted)
+    }
+
+    fn bytes_within(
+        &mut self,
+        value: &Value<'_>,
+        range: RangeInclusive<u64>,
+        wanted: &str,
+    ) -> Option<u64> {
         let bytes = match &value.node {
             Node::Integer(number) => u64::try_from(*number).ok(),
             Node::String(text) => size::parse(text),
             _ => {
-                self.wrong_type(value, &wanted);
+                self.wrong_type(value, wanted);
                 return None;
             }
         };

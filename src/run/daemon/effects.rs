@@ -150,6 +150,25 @@ struct Run {
     confined: Confined,
 }
 
+impl Run {
+    /// One of which nothing is known yet but what it is for.
+    fn new(job: Arc<Job>, due: Instant, attempt: u32, state: State) -> Run {
+        Run {
+            job,
+            due,
+            attempt,
+            state,
+            order: Order::None,
+            pipes: None,
+            process: None,
+            is_foreign: false,
+            asked: Vec::new(),
+            group: None,
+            confined: Confined::default(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Order {
     None,
@@ -291,24 +310,11 @@ impl Effects {
             log::error!(job = &*job.id, run = id.0; "cannot watch its process: {errno}");
         }
         let state = State::Alive { pid: process.pid, handle: Some(handle) };
-        let (order, process) = (Order::None, Some(process));
-        self.by_pid.insert(process.map_or(0, |process| process.pid), id);
+        self.by_pid.insert(process.pid, id);
+        let group = Group::of(process.pid);
         // Whatever it prints goes elsewhere.
-        let (pipes, is_foreign, asked) = (None, true, Vec::new());
-        let group = process.and_then(|process| Group::of(process.pid));
-        let run = Run {
-            job,
-            due,
-            attempt,
-            state,
-            order,
-            pipes,
-            process,
-            is_foreign,
-            asked,
-            group,
-            confined: Confined::default(),
-        };
+        let (process, is_foreign) = (Some(process), true);
+        let run = Run { process, is_foreign, group, ..Run::new(job, due, attempt, state) };
         self.runs.insert(id, run);
     }
 
@@ -368,22 +374,7 @@ impl Effects {
 
     fn start(&mut self, start: Start) {
         let job = Arc::clone(&start.job);
-        let (state, order) = (State::Starting, Order::None);
-        let (pipes, process, is_foreign) = (None, None, false);
-        let (due, attempt, asked, group) = (start.due, start.attempt, Vec::new(), None);
-        let run = Run {
-            job,
-            due,
-            attempt,
-            state,
-            order,
-            pipes,
-            process,
-            is_foreign,
-            asked,
-            group,
-            confined: Confined::default(),
-        };
+        let run = Run::new(job, start.due, start.attempt, State::Starting);
         self.runs.insert(start.run, run);
         self.starts.add(clock::mono());
         match &mut self.records {
