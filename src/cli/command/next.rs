@@ -100,101 +100,151 @@ enum Output {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let now = clock::wall();
-    let named = match &args.timezone {
+    let chosen = match &args.cron {
+        Some(expr) => of_expression(expr, args, context)?,
+        None => of_jobfile(args, now, context)?,
+    };
+    // What is wrong has been reported.
+    let Some(chosen) = chosen else { return Ok(ExitCode::FAILURE) };
+    let window = chosen.window(args, now)?;
+    chosen.show(window, args, now, context)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the rows are to be about.
+struct Chosen {
+    /// All jobs there are.
+    jobs: Vec<Arc<Job>>,
+    /// Those that were asked for; none: all of them.
+    wanted: Vec<String>,
+    /// The zone of all times; `None`: each job's own.
+    zone: Option<Zone>,
+    /// The zone of what is typed where that is `None`.
+    home: Zone,
+    /// It is known when each interval began.
+    grid_is_known: bool,
+    paused: PausedJobs,
+    /// Jobs of the file that do not run on this machine.
+    elsewhere: Vec<String>,
+}
+
+/// The zone that was asked for.
+fn zone_of(args: &Args, context: &Context) -> anyhow::Result<Option<Zone>> {
+    Ok(match &args.timezone {
         Some(name) => Some(argument::zone(name, context)?),
         None if context.local && !args.utc => Some(argument::local_zone(context)),
         None => None,
+    })
+}
+
+fn of_expression(expr: &str, args: &Args, context: &Context) -> anyhow::Result<Option<Chosen>> {
+    let home = match zone_of(args, context)? {
+        Some(zone) => zone,
+        None => argument::local_zone_checked(context)?,
     };
+    let job = expression::job(expr, None, &home, "--cron")?;
+    Ok(job.map(|job| Chosen {
+        jobs: vec![Arc::new(job)],
+        wanted: args.jobs.clone(),
+        zone: args.utc.then(Zone::utc),
+        home,
+        grid_is_known: true,
+        paused: PausedJobs::new(),
+        elsewhere: Vec::new(),
+    }))
+}
+
+fn of_jobfile(args: &Args, now: Instant, context: &Context) -> anyhow::Result<Option<Chosen>> {
+    let named = zone_of(args, context)?;
+    let (path, loaded, typed) = named::file_or_jobs(&args.words, args.jobfile.as_deref(), context)?;
     let mut wanted = args.jobs.clone();
-    let mut grid_is_known = true;
-    let mut paused_jobs = PausedJobs::new();
-    let mut elsewhere: Vec<String> = Vec::new();
-    let (jobs, shown_zone, home): (Vec<Arc<Job>>, Option<Zone>, Zone) = match &args.cron {
-        Some(expr) => {
-            let zone = match named {
-                Some(zone) => zone,
-                None => argument::local_zone_checked(context)?,
-            };
-            let Some(job) = expression::job(expr, None, &zone, "--cron")? else {
-                return Ok(ExitCode::FAILURE);
-            };
-            (vec![Arc::new(job)], None, zone)
-        }
-        None => {
-            let (path, loaded, typed) =
-                named::file_or_jobs(&args.words, args.jobfile.as_deref(), context)?;
-            wanted.extend(typed);
-            let Some(mut set) = loaded.set else {
-                loaded.report()?;
-                return Ok(ExitCode::FAILURE);
-            };
-            argument::refuse_elsewhere(&set.settings, &wanted)?;
-            let has_open = set.jobs.iter().any(|job| grid::is_open(job));
-            let remembered = history_source::remembered(&set, &path, has_open);
-            grid_is_known = grid::anchor(&mut set, &path, remembered.as_ref());
-            paused_jobs = paused::find(&mut set, &path, remembered.as_ref(), now);
-            if wanted.is_empty() {
-                elsewhere = set.settings.elsewhere.iter().map(|job| job.id.to_string()).collect();
-            }
-            let home = named.clone().unwrap_or(set.settings.zone);
-            let mut jobs = set.jobs;
-            for text in &args.add {
-                let Some(job) = added(text, &jobs, &home, now, context)? else {
-                    return Ok(ExitCode::FAILURE);
-                };
-                if !wanted.is_empty() {
-                    wanted.push(job.id.to_string());
-                }
-                jobs.push(Arc::new(job));
-            }
-            (jobs, named, home)
-        }
+    wanted.extend(typed);
+    let Some(mut set) = loaded.set else {
+        loaded.report()?;
+        return Ok(None);
     };
-    let shown_zone = if args.utc { Some(Zone::utc()) } else { shown_zone };
-    let time_zone = shown_zone.as_ref().unwrap_or(&home);
-    let time = |text: &Option<String>, flag: &str| -> anyhow::Result<Option<Instant>> {
-        let Some(text) = text else { return Ok(None) };
-        time::ahead(text, time_zone, now, now).map(Some).with_context(|| format!("{flag} {text}"))
-    };
-    // What is typed is exact; "now" is not worth a fraction of a second in each row.
-    let from = time(&args.from, "--from")?.unwrap_or(now.truncated());
-    let until = time(&args.until, "--until")?;
-    if until.is_some_and(|until| until < from) {
-        bail!("--until is before --from");
+    argument::refuse_elsewhere(&set.settings, &wanted)?;
+    let has_open = set.jobs.iter().any(|job| grid::is_open(job));
+    let remembered = history_source::remembered(&set, &path, has_open);
+    let grid_is_known = grid::anchor(&mut set, &path, remembered.as_ref());
+    let paused = paused::find(&mut set, &path, remembered.as_ref(), now);
+    let elsewhere = set.settings.elsewhere.iter().filter(|_| wanted.is_empty());
+    let elsewhere = elsewhere.map(|job| job.id.to_string()).collect();
+    let home = named.clone().unwrap_or(set.settings.zone);
+    let mut jobs = set.jobs;
+    for text in &args.add {
+        let Some(job) = added(text, &jobs, &home, now, context)? else { return Ok(None) };
+        if !wanted.is_empty() {
+            wanted.push(job.id.to_string());
+        }
+        jobs.push(Arc::new(job));
     }
-    let window = Window { from, until, count: args.count.unwrap_or(1) as usize };
-    let all: HashMap<&str, &Job> = jobs.iter().map(|job| (&*job.id, &**job)).collect();
-    let jobs = select(&jobs, &wanted)?;
-    let with_chain = |row: Row| match chain(jobs[row.job], from, &|id| all.get(id).copied()) {
-        Some(chain) if row.due.is_none() && !jobs[row.job].options.paused => {
-            Row { remark: Some(chain), ..row }
+    let zone = if args.utc { Some(Zone::utc()) } else { named };
+    Ok(Some(Chosen { jobs, wanted, zone, home, grid_is_known, paused, elsewhere }))
+}
+
+impl Chosen {
+    /// Which due times are shown.
+    fn window(&self, args: &Args, now: Instant) -> anyhow::Result<Window> {
+        let zone = self.zone.as_ref().unwrap_or(&self.home);
+        let time = |text: &Option<String>, flag: &str| -> anyhow::Result<Option<Instant>> {
+            let Some(text) = text else { return Ok(None) };
+            time::ahead(text, zone, now, now).map(Some).with_context(|| format!("{flag} {text}"))
+        };
+        // What is typed is exact; "now" is not worth a fraction of a second in each row.
+        let from = time(&args.from, "--from")?.unwrap_or(now.truncated());
+        let until = time(&args.until, "--until")?;
+        if until.is_some_and(|until| until < from) {
+            bail!("--until is before --from");
         }
-        _ => row,
-    };
-    let rows = preview(&jobs, window).map(with_chain);
-    let rows = rows.map(|row| with_pause(row, &jobs, &paused_jobs, context));
-    let mut out = BufWriter::new(anstream::stdout().lock());
-    let shown = Shown { jobs: &jobs, zone: shown_zone.as_ref(), now: now.truncated() };
-    match args.output {
-        Output::Table => {
-            let without_zone = shown.table(rows, &mut out)?;
-            out.flush()?;
-            shown.origin(without_zone)?;
-            if !elsewhere.is_empty() {
-                crate::cli::say(&request::not_here(&elsewhere));
-            }
-            if !grid_is_known && jobs.iter().any(|job| grid::is_open(job)) {
-                let from = if args.from.is_some() { "--from" } else { "now" };
-                anstream::eprintln!(
-                    "schedrs: intervals count from {from}: when they began is not known yet"
-                );
-            }
-        }
-        Output::Json => shown.json(rows, &mut out)?,
-        Output::Csv => shown.csv(rows, &mut out)?,
+        Ok(Window { from, until, count: args.count.unwrap_or(1) as usize })
     }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
+
+    fn show(
+        &self,
+        window: Window,
+        args: &Args,
+        now: Instant,
+        context: &Context,
+    ) -> anyhow::Result<()> {
+        let all: HashMap<&str, &Job> = self.jobs.iter().map(|job| (&*job.id, &**job)).collect();
+        let jobs = select(&self.jobs, &self.wanted)?;
+        let from = window.from;
+        let with_chain = |row: Row| match chain(jobs[row.job], from, &|id| all.get(id).copied()) {
+            Some(chain) if row.due.is_none() && !jobs[row.job].options.paused => {
+                Row { remark: Some(chain), ..row }
+            }
+            _ => row,
+        };
+        let rows = preview(&jobs, window).map(with_chain);
+        let rows = rows.map(|row| with_pause(row, &jobs, &self.paused, context));
+        let mut out = BufWriter::new(anstream::stdout().lock());
+        let shown = Shown { jobs: &jobs, zone: self.zone.as_ref(), now: now.truncated() };
+        match args.output {
+            Output::Table => {
+                let without_zone = shown.table(rows, &mut out)?;
+                out.flush()?;
+                shown.origin(without_zone)?;
+                self.notes(&jobs, args.from.is_some());
+            }
+            Output::Json => shown.json(rows, &mut out)?,
+            Output::Csv => shown.csv(rows, &mut out)?,
+        }
+        Ok(out.flush()?)
+    }
+
+    /// What the table does not say.
+    fn notes(&self, shown: &[&Job], has_from: bool) {
+        if !self.elsewhere.is_empty() {
+            crate::cli::say(&request::not_here(&self.elsewhere));
+        }
+        if !self.grid_is_known && shown.iter().any(|job| grid::is_open(job)) {
+            let from = if has_from { "--from" } else { "now" };
+            anstream::eprintln!(
+                "schedrs: intervals count from {from}: when they began is not known yet"
+            );
+        }
+    }
 }
 
 /// A row that says that its job is paused, if it is when that is due.
