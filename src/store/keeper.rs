@@ -157,6 +157,18 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes facts, and has the thread look at them. Returns those who need not wait for them.
+    fn push(&self, facts: Vec<Fact>, waiters: Waiters) -> Waiters {
+        let (mut queue, now) = (self.queue(), clock::now().mono);
+        let freed = queue.push(facts, waiters, now);
+        let wakes = freed.is_none() && queue.is_to_look(now);
+        drop(queue);
+        if wakes {
+            self.wake.notify_one();
+        }
+        freed.unwrap_or_default()
+    }
+
     /// Lets go on what has waited. Never to be called with the queue in hand.
     fn release(&self, waiters: Waiters) {
         let submit = self.submit.lock().unwrap_or_else(PoisonError::into_inner);
@@ -177,10 +189,8 @@ impl Notes {
     pub fn note(&self, fact: Fact) {
         match &self.policy {
             Policy::GoOn(shared) => {
-                let now = clock::now().mono;
-                if shared.queue().push(vec![fact], Waiters::default(), now).is_none() {
-                    shared.wake.notify_one();
-                }
+                let waiters = shared.push(vec![fact], Waiters::default());
+                shared.release(waiters);
             }
             Policy::Hold(hold, _) => hold.push(vec![fact], Waiters::default()),
         }
@@ -289,11 +299,8 @@ impl Keeper {
         let waiters = Waiters { starts, answers };
         match &self.policy {
             Policy::GoOn(shared) => {
-                let waits_for_nothing = shared.queue().push(facts, waiters, clock::now().mono);
-                match waits_for_nothing {
-                    Some(waiters) => shared.release(waiters),
-                    None => shared.wake.notify_one(),
-                }
+                let waiters = shared.push(facts, waiters);
+                shared.release(waiters);
             }
             Policy::Hold(hold, _) => hold.push(facts, waiters),
         }

@@ -20,6 +20,10 @@ const HANGS: Duration = Duration::from_secs(10);
 pub(super) const FACTS: usize = 100_000;
 /// And so many bytes of them.
 pub(super) const BYTES: usize = 16 << 20;
+/// How long facts that nobody waits for are kept for others to be written with them: that a process
+/// exists, and that it has ended, which for many jobs is not long after. A crash takes with it what has
+/// happened in that time; what is due was written before it began.
+const LINGER: Duration = Duration::from_millis(5);
 /// About so many facts are written in one go.
 pub(super) const TOGETHER: usize = 2000;
 
@@ -36,6 +40,8 @@ pub(super) struct Queue {
     oldest: Option<Mono>,
     /// Runs that went on before their facts were written.
     hurried: Vec<RunId>,
+    /// The thread waits for more before it writes.
+    pub(super) lingers: bool,
     /// The store takes nothing: nobody waits for it.
     pub(super) failing: bool,
     /// Facts that had to go.
@@ -139,6 +145,20 @@ impl Queue {
 
     pub(super) fn is_empty(&self) -> bool {
         self.batches.is_empty()
+    }
+
+    /// For how long what is there may be kept for more to be written with it.
+    pub(super) fn may_linger(&self, now: Mono) -> Option<Duration> {
+        let oldest = self.batches.front()?.since;
+        let is_wanted = self.batches.iter().any(|batch| !batch.waiters.is_empty());
+        let left = LINGER.saturating_sub(now.since(oldest));
+        let may = !(self.finish || self.failing || is_wanted || self.facts >= TOGETHER);
+        Some(left).filter(|left| may && !left.is_zero())
+    }
+
+    /// Whether the thread is to look at what has come, or sees it in time without being woken.
+    pub(super) fn is_to_look(&self, now: Mono) -> bool {
+        !self.lingers || self.may_linger(now).is_none()
     }
 
     /// Moves what is to be written next to the facts that are to be written anyway.
@@ -254,6 +274,29 @@ mod tests {
 
     fn stopped(count: usize) -> Vec<Fact> {
         vec![Fact::Stopped { at: Instant::MIN }; count]
+    }
+
+    /// What nobody waits for is kept for a moment, from when the first of it came, unless there is much of it
+    /// or no time for that.
+    #[test]
+    fn what_nobody_waits_for_lingers() {
+        let at = |millis: u64| Mono::default().plus(Duration::from_millis(1000 + millis));
+        let left = |queue: &Queue, now| queue.may_linger(at(now)).map(|left| left.as_millis());
+        let mut queue = Queue { lingers: true, ..Queue::default() };
+        assert_eq!(left(&queue, 0), None);
+        queue.push(stopped(1), Waiters::default(), at(0));
+        queue.push(stopped(1), Waiters::default(), at(3));
+        assert_eq!([0, 3, 5].map(|now| left(&queue, now)), [Some(5), Some(2), None]);
+        assert_eq!([3, 5].map(|now| queue.is_to_look(at(now))), [false, true]);
+        let many = Queue { facts: TOGETHER, batches: queue.batches.drain(..).collect(), ..queue };
+        assert_eq!((left(&many, 3), many.is_to_look(at(3))), (None, true));
+
+        let answer: Answer = Box::new(|| ());
+        let waiters = Waiters { starts: Vec::new(), answers: vec![answer] };
+        let mut queue = Queue { lingers: true, ..Queue::default() };
+        queue.push(stopped(1), Waiters::default(), at(0));
+        queue.push(stopped(1), waiters, at(0));
+        assert_eq!((left(&queue, 0), queue.is_to_look(at(0))), (None, true));
     }
 
     /// One that has failed nothing but takes nothing either does not make a scheduler grow.

@@ -163,6 +163,14 @@ impl Worker {
                 if self.untidy >= OVERDUE {
                     return Next::Tidy;
                 }
+                let now = clock::now().mono;
+                if let Some(left) = queue.may_linger(now).filter(|_| self.facts.is_empty()) {
+                    queue.lingers = true;
+                    let waited = shared.wake.wait_timeout(queue, left);
+                    queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    queue.lingers = false;
+                    continue;
+                }
                 queue.take(&mut self.facts);
                 return Next::Write;
             } else if queue.finish {
