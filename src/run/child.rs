@@ -19,6 +19,7 @@ mod home;
 mod identity;
 mod inherited;
 pub mod limit;
+mod low;
 pub mod mark;
 pub mod progress;
 mod rights;

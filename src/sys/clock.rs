@@ -49,6 +49,18 @@ pub(crate) fn boot() -> Now {
     Now { wall: wall(), mono: Mono::from_micros(duration_micros(span) as u64) }
 }
 
+/// In which of the kernel's ticks since the machine was started we are, as `/proc/PID/stat` counts them
+/// (proc_pid_stat(5), field 22). None where they are no whole number of nanoseconds.
+pub(crate) fn boot_ticks() -> Option<u64> {
+    const SECOND: u64 = 1_000_000_000;
+    // SAFETY: it answers a constant.
+    let per_second = u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).ok()?;
+    let nanos = SECOND.checked_div(per_second).filter(|nanos| nanos * per_second == SECOND)?;
+    let time = clock_gettime(ClockId::Boottime);
+    let (seconds, rest) = (time.tv_sec.max(0) as u64, time.tv_nsec.max(0) as u64);
+    Some(seconds.saturating_mul(per_second) + rest / nanos)
+}
+
 /// The monotonic clock.
 pub fn mono() -> Mono {
     let time = clock_gettime(ClockId::Monotonic);

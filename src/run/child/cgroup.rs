@@ -23,12 +23,13 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{Access, FlockOperation, access, flock};
+use rustix::fs::{Access, FlockOperation, access, flock, fstat};
+use rustix::process::{Resource, getrlimit};
 
 use super::{tree, vfork};
 use crate::store::Process;
@@ -54,19 +55,69 @@ pub(super) struct Home {
     /// Its lock is held for as long as the scheduler lives.
     _lock: File,
     pool: Mutex<Pool>,
+    /// So many may have their files open.
+    most_open: usize,
     /// Processes could not be made in them after all.
     failed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Pool {
-    free: Vec<PathBuf>,
+    free: Vec<Place>,
     made: u32,
+    /// How many have their files open.
+    open: usize,
+}
+
+/// The directory of a group.
+#[derive(Debug, Default)]
+struct Place {
+    path: PathBuf,
+    /// While it is used again and again its files stay open: finding them by name takes longer than
+    /// reading them.
+    files: Option<Files>,
+}
+
+#[derive(Debug)]
+struct Files {
+    /// The directory, for the kernel.
+    directory: Arc<OwnedFd>,
+    /// `cgroup.events`.
+    events: File,
+}
+
+impl Place {
+    fn new(path: PathBuf) -> Place {
+        Place { path, files: None }
+    }
+
+    fn open(&mut self) -> io::Result<()> {
+        let directory = Arc::new(for_kernel(&self.path)?.into());
+        let events = File::open(self.path.join("cgroup.events"))?;
+        self.files = Some(Files { directory, events });
+        Ok(())
+    }
+
+    /// What its `cgroup.events` says.
+    fn events(&self, text: &mut [u8]) -> io::Result<usize> {
+        match &self.files {
+            Some(files) => files.events.read_at(text, 0),
+            None => File::open(self.path.join("cgroup.events"))?.read(text),
+        }
+    }
+
+    /// Whether there is no group below it: a directory has two links and one for each directory in it.
+    fn is_alone(&self) -> bool {
+        match &self.files {
+            Some(files) => fstat(&files.directory).is_ok_and(|stat| stat.st_nlink == 2),
+            None => fs::metadata(&self.path).is_ok_and(|meta| meta.nlink() == 2),
+        }
+    }
 }
 
 /// The control group of one run.
 pub struct Group {
-    path: PathBuf,
+    place: Place,
     /// Who gets it back; `None`: it is that of an earlier scheduler.
     home: Option<Arc<Home>>,
     /// There is nothing in it, and nothing about it was changed.
@@ -87,9 +138,11 @@ impl Groups {
         let cannot = |what: &str, error: &dyn fmt::Display| format!("{what}: {error}");
         access(own.join("cgroup.procs"), Access::WRITE_OK)
             .map_err(|error| cannot(&format!("{} is not ours", own.display()), &error))?;
-        let home = Home::new(&own).map_err(|error| {
+        let mut home = Home::new(&own).map_err(|error| {
             cannot(&format!("no group can be made in {}", own.display()), &error)
         })?;
+        let runs = runs.min(MOST_FREE);
+        home.most_open = room_for(runs);
         let home = Arc::new(home);
         // From here on it is removed when it is not needed any more.
         if !home.path.join("cgroup.kill").exists() {
@@ -101,7 +154,6 @@ impl Groups {
         }
         home.try_one()?;
         remove_dead(&own, &home.path);
-        let runs = runs.min(MOST_FREE);
         home.make_ahead(runs.min(AT_ONCE));
         if let Some(more @ 1..) = runs.checked_sub(AT_ONCE) {
             let home = Arc::clone(&home);
@@ -113,23 +165,37 @@ impl Groups {
     }
 
     /// A group for a run, and its directory for the kernel, if they can be had.
-    pub fn take(&self) -> Option<(Group, OwnedFd)> {
+    pub fn take(&self) -> Option<(Group, Arc<OwnedFd>)> {
         if self.0.failed.load(Relaxed) {
             return None;
         }
-        let free = self.0.pool().free.pop();
-        let path = match free.map_or_else(|| self.0.make(), Ok) {
-            Ok(path) => path,
+        let (free, may_open) = {
+            let mut pool = self.0.pool();
+            let free = pool.free.pop();
+            let opens = free.as_ref().is_none_or(|place| place.files.is_none());
+            let may_open = opens && pool.open < self.0.most_open;
+            pool.open += usize::from(may_open);
+            (free, may_open)
+        };
+        let place = match free.map_or_else(|| self.0.make().map(Place::new), Ok) {
+            Ok(place) => place,
             Err(error) => {
+                self.0.pool().open -= usize::from(may_open);
                 log::debug!("no control group can be made: {error}");
                 return None;
             }
         };
-        let mut group = Group::new(path, Some(Arc::clone(&self.0)));
-        let directory = for_kernel(&group.path);
+        let mut group = Group::new(place, Some(Arc::clone(&self.0)));
+        if may_open && group.place.open().is_err() {
+            self.0.pool().open -= 1;
+        }
+        let directory = match &group.place.files {
+            Some(files) => Ok(Arc::clone(&files.directory)),
+            None => for_kernel(&group.place.path).map(|directory| Arc::new(directory.into())),
+        };
         // One that cannot be opened is not kept for the next.
         group.is_clean = directory.is_ok();
-        Some((group, directory.ok()?.into()))
+        Some((group, directory.ok()?))
     }
 
     /// Nothing more is started: they are removed, whoever still holds on to this. What is left
@@ -158,7 +224,7 @@ impl Home {
     fn new(own: &Path) -> io::Result<Home> {
         let (path, lock) = make_home(own)?;
         let (pool, failed) = (Mutex::default(), AtomicBool::new(false));
-        Ok(Home { path, _lock: lock, pool, failed })
+        Ok(Home { path, _lock: lock, pool, most_open: 0, failed })
     }
 
     /// A directory for groups in this one, in which those of dead schedulers are removed.
@@ -194,7 +260,7 @@ impl Home {
     fn make_ahead(&self, count: usize) {
         for _ in 0..count {
             let Ok(path) = self.make() else { return };
-            self.pool().free.push(path);
+            self.pool().free.push(Place::new(path));
         }
     }
 
@@ -218,14 +284,14 @@ impl Drop for Home {
 }
 
 impl Group {
-    fn new(path: PathBuf, home: Option<Arc<Home>>) -> Group {
+    fn new(place: Place, home: Option<Arc<Home>>) -> Group {
         let is_clean = home.is_some();
-        Group { path, home, is_clean, has_limits: false, was_killed: AtomicBool::new(false) }
+        Group { place, home, is_clean, has_limits: false, was_killed: AtomicBool::new(false) }
     }
 
     /// One that has limits, and is therefore not for another run.
     pub(super) fn of_limits(path: PathBuf, home: Arc<Home>) -> Group {
-        let mut group = Group::new(path, Some(home));
+        let mut group = Group::new(Place::new(path), Some(home));
         (group.is_clean, group.has_limits) = (false, true);
         group
     }
@@ -241,7 +307,7 @@ impl Group {
         let depth = names.by_ref().collect::<Vec<_>>().iter().rposition(is_home)?;
         let path = mount.join(below.iter().take(depth + 2).collect::<PathBuf>());
         let is_group = below.iter().count() > depth + 1;
-        is_group.then(|| Group::new(path, None))
+        is_group.then(|| Group::new(Place::new(path), None))
     }
 
     /// A process was made in it.
@@ -253,27 +319,24 @@ impl Group {
     pub fn is_empty(&mut self) -> io::Result<bool> {
         let mut events = [0; 64];
         // At the end of each run: so it is not asked first how long the file is.
-        let length = File::open(self.path.join("cgroup.events"))?.read(&mut events)?;
+        let length = self.place.events(&mut events)?;
         let events = events[..length].split(|byte| *byte == b'\n');
         let says = |line: &[u8]| events.clone().any(|found| found == line);
         let is_empty = says(b"populated 0");
-        // A directory has two links and one for each directory in it.
-        self.is_clean = is_empty
-            && says(b"frozen 0")
-            && fs::metadata(&self.path).is_ok_and(|meta| meta.nlink() == 2);
+        self.is_clean = is_empty && says(b"frozen 0") && self.place.is_alone();
         Ok(is_empty)
     }
 
     /// Everything in it and below it is killed by the kernel, also who forks at this moment.
     pub fn kill(&self) -> io::Result<()> {
         self.was_killed.store(true, Relaxed);
-        OpenOptions::new().write(true).open(self.path.join("cgroup.kill"))?.write_all(b"1")
+        OpenOptions::new().write(true).open(self.place.path.join("cgroup.kill"))?.write_all(b"1")
     }
 
     /// The living processes in it.
     pub fn processes(&self) -> io::Result<Vec<Process>> {
         let mut pids = Vec::new();
-        collect(&self.path, DEPTH, &mut pids)?;
+        collect(&self.place.path, DEPTH, &mut pids)?;
         let is_in = |process: &Process| path_of(process.pid).is_some_and(|path| self.holds(&path));
         let known = pids.into_iter().filter_map(|pid| {
             let start = tree::start_of(pid)?;
@@ -286,7 +349,7 @@ impl Group {
     /// Whether a process with this path in its `/proc/PID/cgroup` is in it, or below it.
     pub fn holds(&self, path: &str) -> bool {
         // Where the path begins depends on the namespace; the last two parts name it.
-        let own: Vec<_> = self.path.iter().rev().take(2).collect();
+        let own: Vec<_> = self.place.path.iter().rev().take(2).collect();
         let parts: Vec<&OsStr> = Path::new(path).iter().collect();
         own.len() == 2 && parts.windows(2).any(|pair| pair[0] == own[1] && pair[1] == own[0])
     }
@@ -294,21 +357,23 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        let mut place = std::mem::take(&mut self.place);
         match &self.home {
-            Some(home) if self.is_clean && !self.has_limits && !*self.was_killed.get_mut() => {
+            Some(home) => {
+                let is_for_next = self.is_clean && !self.has_limits && !*self.was_killed.get_mut();
                 let mut pool = home.pool();
-                if pool.free.len() < MOST_FREE {
-                    pool.free.push(std::mem::take(&mut self.path));
+                if is_for_next && pool.free.len() < MOST_FREE {
+                    pool.free.push(place);
                     return;
                 }
+                pool.open -= usize::from(place.files.take().is_some());
                 drop(pool);
-                let _ = fs::remove_dir(&self.path);
+                remove(&place.path, DEPTH);
             }
-            Some(_) => remove(&self.path, DEPTH),
             None => {
-                remove(&self.path, DEPTH);
+                remove(&place.path, DEPTH);
                 // The last one takes the directory of its scheduler with it.
-                let _ = self.path.parent().map(fs::remove_dir);
+                let _ = place.path.parent().map(fs::remove_dir);
             }
         }
     }
@@ -316,8 +381,16 @@ impl Drop for Group {
 
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Group({})", self.path.display())
+        write!(f, "Group({})", self.place.path.display())
     }
+}
+
+/// How many groups may have their files open, two each, where so many runs are to have three of their
+/// own and one more while they begin.
+fn room_for(runs: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    (limit.saturating_sub(64 + 4 * runs) / 2).min(MOST_FREE)
 }
 
 /// The directory of a group, for the kernel to make a process in it.
@@ -478,7 +551,7 @@ mod tests {
     #[test]
     fn a_group_holds_what_is_below_it_and_nothing_beside_it() {
         let path = "/sys/fs/cgroup/system.slice/schedrs-7-1/1".into();
-        let group = Group::new(path, None);
+        let group = Group::new(Place::new(path), None);
         for path in
             ["/system.slice/schedrs-7-1/1", "/../schedrs-7-1/1", "/schedrs-7-1/1/schedrs-9-1/2"]
         {
@@ -517,36 +590,39 @@ mod tests {
         };
         let (mut first, directory) = groups.take().unwrap();
         let (second, _) = groups.take().unwrap();
-        assert_ne!(first.path, second.path);
+        assert_ne!(first.place.path, second.place.path);
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
-        fs::write(first.path.join("cgroup.procs"), child.id().to_string()).unwrap();
+        fs::write(first.place.path.join("cgroup.procs"), child.id().to_string()).unwrap();
         first.is_used();
         assert!(!first.is_empty().unwrap());
         let pids: Vec<u32> = first.processes().unwrap().iter().map(|process| process.pid).collect();
         assert_eq!(pids, [child.id()]);
-        assert_eq!(Group::of(child.id()).unwrap().path, first.path);
+        assert_eq!(Group::of(child.id()).unwrap().place.path, first.place.path);
         // A job's own groups are not for the next run.
-        fs::create_dir(first.path.join("below")).unwrap();
+        fs::create_dir(first.place.path.join("below")).unwrap();
         first.kill().unwrap();
         child.wait().unwrap();
         assert!(first.is_empty().unwrap() && !first.is_clean);
-        let (path, home) = (first.path.clone(), groups.0.path.clone());
+        let (path, home) = (first.place.path.clone(), groups.0.path.clone());
         drop((first, directory));
         assert!(!path.exists());
-        let kept = second.path.clone();
+        let kept = second.place.path.clone();
         drop(second);
-        assert!(groups.0.pool().free.contains(&kept));
+        let is_free = |path: &Path| groups.0.pool().free.iter().any(|place| place.path == path);
+        assert!(is_free(&kept));
+        // Its files are open still, those of the first are not.
+        assert_eq!(groups.0.pool().open, 1);
         // One that was killed is not, although nothing is left in it.
         let (mut killed, directory) = groups.take().unwrap();
-        assert_eq!(killed.path, kept);
+        assert_eq!(killed.place.path, kept);
         killed.kill().unwrap();
         assert!(killed.is_empty().unwrap() && killed.is_clean);
         drop((killed, directory));
-        assert!(!kept.exists() && !groups.0.pool().free.contains(&kept));
+        assert!(!kept.exists() && !is_free(&kept));
+        assert_eq!(groups.0.pool().open, 0);
         let (again, directory) = groups.take().unwrap();
-        let directory = File::from(directory).into();
         assert_eq!(vfork::lives_in(&directory), Ok(true));
-        let kept = again.path.clone();
+        let kept = again.place.path.clone();
         drop((again, directory));
         // What a dead scheduler has left is removed, what a living one has is not.
         let own = home.parent().unwrap();

@@ -100,7 +100,7 @@ pub(super) struct Bounds {
     /// Where the child writes itself into.
     pub(super) enter: Vec<OwnedFd>,
     /// The group to make it in, in place of a common one.
-    pub(super) group: Option<(Group, OwnedFd)>,
+    pub(super) group: Option<(Group, Arc<OwnedFd>)>,
     /// What is left to look at when it has ended.
     pub(super) confined: Confined,
 }
@@ -197,7 +197,7 @@ impl Limiter {
                             let path = home.make().map_err(failed)?;
                             let group = Group::of_limits(path.clone(), home);
                             let directory = cgroup::for_kernel(&path).map_err(failed)?;
-                            bounds.group = Some((group, directory.into()));
+                            bounds.group = Some((group, Arc::new(directory.into())));
                             new.insert(path).clone()
                         }
                     };

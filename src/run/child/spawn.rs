@@ -20,6 +20,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr;
+use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -29,6 +30,7 @@ use rustix::process::{Pid, Resource, Rlimit, WaitOptions, setrlimit, waitpid};
 
 use super::identity::Identity;
 use super::limit::{self, Bounds};
+use super::low;
 use super::progress::{Progress, Shared, Stage};
 use super::vfork::{self, Orders};
 
@@ -55,7 +57,7 @@ pub(super) struct Program<'a> {
     /// What it may use at most, and the groups of version 1 that it enters: see [`limit`](super::limit).
     pub(super) bounds: Bounds,
     /// The directory of the control group to make it in: see [`cgroup`](super::cgroup).
-    pub(super) group: Option<OwnedFd>,
+    pub(super) group: Option<Arc<OwnedFd>>,
     /// It is not made outside of it.
     pub(super) must_enter: bool,
     /// Why that takes no process; 0 while it does.
@@ -168,9 +170,11 @@ fn vfork(
     progress: &Shared,
 ) -> Result<u32, SpawnError> {
     let enter = program.bounds.entries();
-    let orders = Orders {
+    let orders = |streams| Orders {
         progress,
-        streams: [&streams.stdin, &streams.stdout, &streams.stderr].map(AsRawFd::as_raw_fd),
+        streams,
+        shares_files: false,
+        cannot_unshare: false,
         session: program.session,
         mark: program.mark,
         rlimits: &program.bounds.rlimits,
@@ -184,11 +188,12 @@ fn vfork(
         errno: 0,
         step: Step::Spawn,
     };
+    let refused = |errno| program.refused.store(errno, Relaxed);
     // SAFETY: the pointers are to strings that `program` owns or borrows, and both arrays end with
     // a null pointer.
-    unsafe {
-        vfork::spawn(orders, program.group.as_ref(), |errno| program.refused.store(errno, Relaxed))
-    }
+    let spawn =
+        |streams| unsafe { vfork::spawn(orders(streams), program.group.as_deref(), refused) };
+    low::with_low([&streams.stdin, &streams.stdout, &streams.stderr], spawn)
 }
 
 /// What the forked child needs, all of it made before the fork: between fork and exec it may not

@@ -36,6 +36,10 @@ pub(super) struct Orders<'a> {
     pub(super) progress: &'a Shared,
     /// Where descriptors 0, 1 and 2 come from; none of them is one of these.
     pub(super) streams: [c_int; 3],
+    /// It shares the descriptors of this process until it has taken a copy of those up to its streams.
+    pub(super) shares_files: bool,
+    /// The kernel, or a filter of a container, does not let it take such a copy.
+    pub(super) cannot_unshare: bool,
     pub(super) session: bool,
     pub(super) mark: Option<Rlimit>,
     /// What it may use at most, and the groups that it enters.
@@ -80,6 +84,9 @@ const CLONE_CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 
 /// This kernel, or a filter of a container, does not let it clear the handlers of signals.
 static CANNOT_CLEAR: AtomicBool = AtomicBool::new(false);
+
+/// `close_range`, which takes a copy of the first descriptors only, is from Linux 5.9.
+static CANNOT_UNSHARE: AtomicBool = AtomicBool::new(false);
 
 impl CloneArgs {
     fn new(group: Option<&OwnedFd>, flags: u64) -> CloneArgs {
@@ -130,14 +137,37 @@ fn ignored() -> &'static [c_int] {
 pub(super) unsafe fn spawn(
     mut orders: Orders<'_>,
     group: Option<&OwnedFd>,
-    refused: impl FnOnce(i32),
+    refused: impl Fn(i32),
+) -> Result<u32, SpawnError> {
+    orders.shares_files = !CANNOT_UNSHARE.load(Relaxed);
+    // SAFETY: the same.
+    let mut made = unsafe { make(&mut orders, group, &refused) };
+    if made.is_err() && orders.cannot_unshare {
+        CANNOT_UNSHARE.store(true, Relaxed);
+        (orders.shares_files, orders.errno, orders.step) = (false, 0, Step::Spawn);
+        // SAFETY: the same.
+        made = unsafe { make(&mut orders, group, &refused) };
+    }
+    made
+}
+
+/// The same, in one way.
+///
+/// # Safety
+///
+/// The same.
+unsafe fn make(
+    orders: &mut Orders<'_>,
+    group: Option<&OwnedFd>,
+    refused: impl Fn(i32),
 ) -> Result<u32, SpawnError> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
     // The id of the child is written before it runs: should it hang, this call does not return.
     let child = orders.progress.child.as_ptr();
+    let files = if orders.shares_files { libc::CLONE_FILES } else { 0 };
     let mut args = CloneArgs::sharing(
         group,
-        CLONE_CLEAR_SIGHAND | libc::CLONE_PARENT_SETTID as u64,
+        CLONE_CLEAR_SIGHAND | (libc::CLONE_PARENT_SETTID | files) as u64,
         &mut stack,
     );
     args.parent_tid = child as u64;
@@ -154,24 +184,28 @@ pub(super) unsafe fn spawn(
     let must_enter = orders.must_enter && group.is_some();
     let is_refusal =
         |made: &Result<i32, i32>| made.is_err_and(|errno| !is_shortage(errno) && !must_enter);
-    let mut made = attempt(&args, &raw mut orders);
+    let mut made = attempt(&args, ptr::from_mut(orders));
     if let (Some(_), Err(errno), true) = (group, made, is_refusal(&made)) {
         refused(errno);
         (args.flags, args.cgroup) = (args.flags & !CLONE_INTO_CGROUP, 0);
-        made = attempt(&args, &raw mut orders);
+        made = attempt(&args, ptr::from_mut(orders));
     }
     if is_refusal(&made) {
         // It is the kernel that cannot, or a filter that does not let it.
         CANNOT_CLEAR.store(true, Relaxed);
-        orders.resets = &ALL;
-        made = plainly(&mut stack, &mut orders);
+        (orders.resets, orders.shares_files) = (&ALL, false);
+        made = plainly(&mut stack, orders);
     }
     set_signal_mask(before);
     let step = |errno| if must_enter && !is_shortage(errno) { Step::Limit } else { Step::Spawn };
     let pid = made.map_err(|errno| SpawnError { step: step(errno), errno })?;
+    let orders = &raw const *orders;
     // SAFETY: a read of fields that the child may have written; it is done with them.
     let (errno, step) = unsafe {
-        (ptr::read_volatile(&raw const orders.errno), ptr::read_volatile(&raw const orders.step))
+        (
+            ptr::read_volatile(&raw const (*orders).errno),
+            ptr::read_volatile(&raw const (*orders).step),
+        )
     };
     if errno != 0 {
         // SAFETY: a child of this process that nobody else knows of.
@@ -307,12 +341,39 @@ extern "C" fn run(orders: *mut c_void) -> c_int {
     let orders: *mut Orders<'_> = orders.cast();
     // SAFETY: `spawn` gave it and waits.
     unsafe {
+        if (*orders).shares_files && !unshare_files(orders) {
+            libc::_exit(127);
+        }
         let step = become_program(&*orders);
         ptr::write_volatile(&raw mut (*orders).step, step);
         ptr::write_volatile(&raw mut (*orders).errno, *libc::__errno_location());
         // From here on its number may come to stand for another process.
         (*orders).progress.child.store(0, SeqCst);
         libc::_exit(127)
+    }
+}
+
+/// Gives the child a table of descriptors of its own, of those up to its streams. The kernel would copy all
+/// there are, which with many runs takes longer than the rest.
+///
+/// # Safety
+///
+/// As for [`run`].
+unsafe fn unshare_files(orders: *mut Orders<'_>) -> bool {
+    // SAFETY: a system call on values; the child alone writes the fields now.
+    unsafe {
+        let highest = (*orders).streams.into_iter().chain((*orders).enter.iter().copied()).max();
+        let first = highest.unwrap_or(2).max(2) + 1;
+        let flags = libc::CLOSE_RANGE_UNSHARE;
+        if libc::syscall(libc::SYS_close_range, first, c_int::MAX, flags) == 0 {
+            return true;
+        }
+        let errno = *libc::__errno_location();
+        ptr::write_volatile(&raw mut (*orders).cannot_unshare, !is_shortage(errno));
+        ptr::write_volatile(&raw mut (*orders).errno, errno);
+        // From here on its number may come to stand for another process.
+        (*orders).progress.child.store(0, SeqCst);
+        false
     }
 }
 

@@ -71,6 +71,9 @@ impl Spawner {
                 return Next::Leave;
             }
             if let Some((_, start)) = state.starts.pop_front() {
+                if state.starts.is_empty() {
+                    self.shared.caught_up.notify_one();
+                }
                 if let Some(reason) = refusal(&state, &start) {
                     return Next::Refuse(start, reason);
                 }
@@ -109,6 +112,7 @@ impl Spawner {
 
     fn attempt(&self, start: Start, taken: Mono) -> Report {
         let run = start.run;
+        let before = clock::boot_ticks();
         // A job that makes us panic is one job's misfortune.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let due = words::rfc3339(start.due, &start.job.zone);
@@ -133,7 +137,7 @@ impl Spawner {
         // Nobody reaps it before it has been reported, so its number is still its own.
         let handle = Pid::from_raw(child.pid as i32)
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        let start = tree::start_of(child.pid).unwrap_or(0);
+        let start = tree::start_of_child(child.pid, before).unwrap_or(0);
         let Child { pid, group, confined, pipes } = child;
         Report::Started { run, pid, start, taken, at, handle, group, confined, pipes }
     }
