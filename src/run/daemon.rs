@@ -186,6 +186,7 @@ pub fn run(mut plan: Plan) -> anyhow::Result<Ending> {
     looper.tell_of_lost(lost, clock::now());
     looper.watch_jobfile();
     let ran = looper.run(&mut timer);
+    looper.effects.output().let_go();
     looper.effects.say_who_is_left();
     let (stops, last_stop) = (looper.stops, looper.last_stop);
     drop(looper);
@@ -332,9 +333,17 @@ impl Loop<'_> {
                 self.wakes_at = Some(now.mono);
                 Some(Duration::ZERO)
             };
+            self.effects.output().let_go();
+            if timeout.is_none_or(|timeout| !timeout.is_zero()) {
+                self.effects.let_starts_go_first();
+            }
             // What has happened comes before what is due, also after SIGSTOP and SIGCONT: a run that
             // is long over does not stand in the way of the next.
-            self.effects.epoll().wait(&mut ready, timeout).context("cannot wait for events")?;
+            self.signals.let_children_through(true);
+            let waited = self.effects.epoll().wait(&mut ready, timeout);
+            self.signals.let_children_through(false);
+            self.effects.output().hold();
+            waited.context("cannot wait for events")?;
             for (token, _) in ready.iter() {
                 match token {
                     TOKEN_WAKE => self.woken(),

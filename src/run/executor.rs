@@ -152,6 +152,8 @@ struct Shared {
     more: Condvar,
     /// A thread has ended.
     ended: Condvar,
+    /// No start waits for a thread any more.
+    caught_up: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -223,6 +225,7 @@ impl Executor {
             state: Mutex::default(),
             more: Condvar::new(),
             ended: Condvar::new(),
+            caught_up: Condvar::new(),
         });
         Executor { shared }
     }
@@ -243,6 +246,20 @@ impl Executor {
         let before = state.starts.len();
         state.starts.retain(|(_, start)| start.run != run);
         state.starts.len() < before
+    }
+
+    /// Waits until no start waits for a thread, but no longer than that, nor while one hangs.
+    pub fn let_starts_go_first(&self, most: Duration) {
+        let (mut state, begun) = (self.shared.lock(), clock::mono());
+        loop {
+            let now = clock::mono();
+            let left = most.saturating_sub(now.since(begun)).min(SLOW);
+            if state.starts.is_empty() || left.is_zero() || state.slow(now) > 0 {
+                return;
+            }
+            let waited = self.shared.caught_up.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// Sees to it that starts that hang are in nobody's way. Answers starts that have waited too

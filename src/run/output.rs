@@ -23,6 +23,7 @@ mod status;
 mod tail;
 mod writer;
 
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -119,6 +120,11 @@ enum Message {
     Finish,
 }
 
+thread_local! {
+    /// What this thread sends it tells of later: see [`Handle::hold`].
+    static HOLDS: Cell<bool> = const { Cell::new(false) };
+}
+
 impl Output {
     /// Starts the thread, on this process's own stdout and stderr.
     pub fn start(settings: Settings) -> io::Result<Output> {
@@ -149,6 +155,7 @@ impl Output {
     /// writing to a disk is left behind.
     pub fn finish(self) {
         self.handle.send(Message::Finish);
+        self.handle.let_go();
         // It has nothing to answer.
         let _ = self.ended.recv_timeout(server::LAST_WORDS + AT_LAST);
     }
@@ -212,6 +219,7 @@ impl Handle {
     pub fn settle(&self) {
         let (done, settled) = channel();
         self.send(Message::Settle(done));
+        self.0.inbox.tell();
         // One that does not answer in time is not waited for.
         let _ = settled.recv_timeout(AT_LAST);
     }
@@ -230,7 +238,23 @@ impl Handle {
         }
     }
 
+    /// From here on the output's thread is not woken for each thing that this thread sends, but for all of
+    /// them together by [`Handle::let_go`].
+    pub fn hold(&self) {
+        HOLDS.set(true);
+    }
+
+    /// What was held is on its way.
+    pub fn let_go(&self) {
+        HOLDS.set(false);
+        self.0.inbox.tell();
+    }
+
     fn send(&self, message: Message) {
-        self.0.inbox.send(message);
+        if HOLDS.get() {
+            self.0.inbox.leave(message);
+        } else {
+            self.0.inbox.send(message);
+        }
     }
 }

@@ -11,8 +11,14 @@ pub(crate) struct Mailbox<M>(Arc<Letters<M>>);
 
 struct Letters<M> {
     /// None once nobody reads them any more.
-    messages: Mutex<Option<Vec<M>>>,
+    messages: Mutex<Option<Pile<M>>>,
     waker: Arc<Waker>,
+}
+
+struct Pile<M> {
+    messages: Vec<M>,
+    /// The reader was woken for them.
+    is_known: bool,
 }
 
 impl<M> Clone for Mailbox<M> {
@@ -30,21 +36,35 @@ impl<M> fmt::Debug for Mailbox<M> {
 impl<M> Mailbox<M> {
     /// One whose reader is woken by that.
     pub(crate) fn new(waker: Arc<Waker>) -> Mailbox<M> {
-        Mailbox(Arc::new(Letters { messages: Mutex::new(Some(Vec::new())), waker }))
+        let pile = Pile { messages: Vec::new(), is_known: false };
+        Mailbox(Arc::new(Letters { messages: Mutex::new(Some(pile)), waker }))
     }
 
-    fn messages(&self) -> MutexGuard<'_, Option<Vec<M>>> {
+    fn messages(&self) -> MutexGuard<'_, Option<Pile<M>>> {
         self.0.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn send(&self, message: M) {
-        let mut messages = self.messages();
+        self.leave(message);
+        self.tell();
+    }
+
+    /// Leaves a message that the reader is told of later, with others: see [`Mailbox::tell`].
+    pub(crate) fn leave(&self, message: M) {
         // What nobody will read is dropped, and whoever waits for an answer learns of it by that.
-        let Some(list) = &mut *messages else { return };
-        let first = list.is_empty();
-        list.push(message);
+        if let Some(pile) = &mut *self.messages() {
+            pile.messages.push(message);
+        }
+    }
+
+    /// Wakes the reader if there is something that it does not know of.
+    pub(crate) fn tell(&self) {
+        let mut messages = self.messages();
+        let Some(pile) = &mut *messages else { return };
+        let wakes = !pile.messages.is_empty() && !pile.is_known;
+        pile.is_known |= wakes;
         drop(messages);
-        if first {
+        if wakes {
             self.0.waker.wake();
         }
     }
@@ -52,7 +72,11 @@ impl<M> Mailbox<M> {
     /// Takes all messages, in the order in which they came. Whoever was woken calls
     /// [`Waker::clear`] before.
     pub(crate) fn take(&self) -> Vec<M> {
-        self.messages().as_mut().map(std::mem::take).unwrap_or_default()
+        let take = |pile: &mut Pile<M>| {
+            pile.is_known = false;
+            std::mem::take(&mut pile.messages)
+        };
+        self.messages().as_mut().map(take).unwrap_or_default()
     }
 
     /// Nobody reads them from here on.
@@ -63,7 +87,7 @@ impl<M> Mailbox<M> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.messages().as_ref().is_none_or(Vec::is_empty)
+        self.messages().as_ref().is_none_or(|pile| pile.messages.is_empty())
     }
 
     /// What wakes the reader.
@@ -77,6 +101,32 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+
+    /// Whether the reader was woken.
+    fn is_woken(waker: &Waker) -> bool {
+        let mut count = [0; 8];
+        rustix::io::read(waker, &mut count).is_ok()
+    }
+
+    #[test]
+    fn the_reader_is_told_once_of_what_it_does_not_know() {
+        let mailbox = Mailbox::new(Arc::new(Waker::new().unwrap()));
+        let woken = || is_woken(mailbox.waker());
+        mailbox.tell();
+        mailbox.leave(1);
+        assert!(!woken());
+        mailbox.tell();
+        assert!(woken());
+        mailbox.send(2);
+        mailbox.tell();
+        assert!(!woken());
+        assert_eq!(mailbox.take(), [1, 2]);
+        // What another leaves keeps nobody from being woken.
+        mailbox.leave(3);
+        mailbox.send(4);
+        assert!(woken());
+        assert_eq!(mailbox.take(), [3, 4]);
+    }
 
     #[test]
     fn what_nobody_reads_is_dropped() {

@@ -7,6 +7,10 @@
 //! no handlers yet, are blocked until [`Signals::install`] has them. A program that has a scheduler
 //! in it (`crate::run::background`) keeps its signals as they are.
 //!
+//! SIGCHLD, which each end of a run brings, is blocked in every thread, and let through in the loop's
+//! while that waits ([`Signals::let_children_through`]): those that come while it is busy are one, and
+//! no other thread is interrupted.
+//!
 //! A handler may do next to nothing; these set a number and wake the loop. Programs that the
 //! scheduler starts have every signal at its default again, and none blocked (`crate::run::child`).
 
@@ -52,7 +56,7 @@ pub fn begin() {
             set(signal, leave as *const () as libc::sighandler_t);
         }
     }
-    set_mask(&[SIGHUP, SIGUSR1]);
+    set_mask(&[SIGHUP, SIGUSR1, SIGCHLD]);
 }
 
 /// Lets every signal through, for whoever handles none.
@@ -105,6 +109,8 @@ fn set_mask(signals: &[c_int]) {
 pub struct Signals {
     seen: Arc<Seen>,
     handlers: Vec<SigId>,
+    /// The signals of this process are ours to block.
+    are_ours: bool,
 }
 
 /// What has come since it was last looked at.
@@ -135,9 +141,9 @@ pub struct Pending {
 }
 
 impl Signals {
-    /// Installs the handlers, and lets every signal through.
+    /// Installs the handlers, and lets every signal through but SIGCHLD.
     pub fn install(waker: &Arc<Waker>) -> io::Result<Signals> {
-        set_mask(&[SIGHUP, SIGINT, SIGTERM, SIGUSR1]);
+        set_mask(&[SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD]);
         for signal in [SIGINT, SIGTERM] {
             // A handler that is there would be called as well, and so be the end.
             set(signal, libc::SIG_DFL);
@@ -147,7 +153,7 @@ impl Signals {
         for signal in [SIGTTIN, SIGTTOU, SIGUSR2, SIGXCPU] {
             set(signal, libc::SIG_IGN);
         }
-        let mut signals = Signals { seen: Arc::default(), handlers: Vec::new() };
+        let mut signals = Signals { seen: Arc::default(), handlers: Vec::new(), are_ours: true };
         for signal in [SIGINT, SIGTERM] {
             signals.on(signal, waker, move |seen| {
                 let waiting = seen.stops.fetch_add(1, Relaxed);
@@ -161,15 +167,22 @@ impl Signals {
         signals.on(SIGHUP, waker, |seen| seen.reload.store(true, Relaxed))?;
         signals.on(SIGUSR1, waker, |seen| seen.status.store(true, Relaxed))?;
         signals.on(SIGCHLD, waker, |seen| seen.child.store(true, Relaxed))?;
-        unblock();
+        signals.let_children_through(false);
         Ok(signals)
     }
 
     /// Installs only the handler of SIGCHLD, for a scheduler in a program that has its own.
     pub fn install_embedded(waker: &Arc<Waker>) -> io::Result<Signals> {
-        let mut signals = Signals { seen: Arc::default(), handlers: Vec::new() };
+        let mut signals = Signals { seen: Arc::default(), handlers: Vec::new(), are_ours: false };
         signals.on(SIGCHLD, waker, |seen| seen.child.store(true, Relaxed))?;
         Ok(signals)
+    }
+
+    /// Whether this thread, the loop's, takes SIGCHLD.
+    pub fn let_children_through(&self, through: bool) {
+        if self.are_ours {
+            set_mask(if through { &[] } else { &[SIGCHLD] });
+        }
     }
 
     fn on(

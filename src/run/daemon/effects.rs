@@ -25,7 +25,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Resource, getrlimit};
+use rustix::process::{Resource, WaitIdOptions, getrlimit};
 
 use self::room::{raise_file_limit, slots};
 use self::starts::Starts;
@@ -109,6 +109,8 @@ pub(super) struct Effects {
     sweeping: usize,
     /// The most memory that the scheduler is known to have had, in bytes.
     own_peak: u64,
+    /// That was looked up in this pass of the loop.
+    own_peak_is_fresh: bool,
     /// How many runs have a process without a handle.
     without_handle: usize,
     trouble: Trouble,
@@ -236,6 +238,7 @@ impl Effects {
             starts: Starts::default(),
             sweeping: 0,
             own_peak: 0,
+            own_peak_is_fresh: false,
             without_handle: 0,
             trouble: Trouble::default(),
             catching_up: None,
@@ -431,7 +434,10 @@ impl Effects {
                 let watch = |handle: &OwnedFd| {
                     self.epoll.add(handle, id.0 + TOKEN_RUN, EventFlags::IN).is_ok()
                 };
-                let watched = handle.filter(watch);
+                // Of many that start at once some have ended by now.
+                let is_over =
+                    self.starts.are_many() && exit::wait(pid, WaitIdOptions::NOWAIT).is_some();
+                let watched = handle.filter(|handle| !is_over && watch(handle));
                 let has_handle = watched.is_some();
                 (run.pipes, run.group, run.confined) = (pipes, group, confined);
                 run.process = Some(Process { pid, start });
@@ -440,7 +446,7 @@ impl Effects {
                 let order = run.order;
                 if !has_handle {
                     self.without_handle += 1;
-                    // It may have ended before anybody was looking.
+                    // It has ended, or may have before anybody was looking.
                     self.child_ready(id.0, events);
                 }
                 if order != Order::None {
@@ -464,6 +470,7 @@ impl Effects {
 
     /// Does what is to be done at a time.
     pub(super) fn look_after(&mut self, now: Mono, events: &mut VecDeque<Event>) {
+        self.own_peak_is_fresh = false;
         if let Some(records) = &mut self.records {
             records.hurry_in_time(now);
         }

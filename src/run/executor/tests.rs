@@ -89,6 +89,21 @@ fn a_thread_stays_as_long_as_its_child_lives() {
 }
 
 #[test]
+fn who_lets_starts_go_first_finds_none_that_waits() {
+    let (executor, reports) = executor(LONG);
+    // Nothing waits: neither does this.
+    executor.let_starts_go_first(Duration::MAX);
+    for run in 1..=50 {
+        executor.submit(start(run, &["/bin/true"]));
+    }
+    executor.let_starts_go_first(LONG);
+    assert!(executor.shared.lock().starts.is_empty());
+    for _ in 1..=50 {
+        waitpid(Some(started(&reports)), WaitOptions::empty()).unwrap();
+    }
+}
+
+#[test]
 fn two_threads_are_enough_for_many_starts() {
     let (executor, reports) = executor(LONG);
     for run in 1..=50 {

@@ -53,6 +53,8 @@ struct Stream {
     mask: Option<Mask>,
     lines: Lines,
     style: Style,
+    /// It is in the set of pipes that lead to its place.
+    is_listened_to: bool,
     ended: Option<Ended>,
 }
 
@@ -97,6 +99,9 @@ pub(super) struct Server {
     /// Pipes that had something when that was last asked, and have not had their turn.
     turns: [VecDeque<usize>; 3],
     streams: Vec<Option<Stream>>,
+    /// Those that have just come. Where many start at once some have ended by the time one hears of
+    /// them, and need not be listened to.
+    fresh: Vec<usize>,
     free: Vec<usize>,
     of_run: HashMap<RunId, Vec<usize>>,
     /// Streams of ended runs that could not be emptied at once.
@@ -149,6 +154,7 @@ impl Server {
             files,
             turns: Default::default(),
             streams: Vec::new(),
+            fresh: Vec::new(),
             free: Vec::new(),
             of_run: HashMap::new(),
             ending: VecDeque::new(),
@@ -232,6 +238,9 @@ impl Server {
                 Message::Finish => self.finish(),
             }
         }
+        for slot in mem::take(&mut self.fresh) {
+            self.listen(slot);
+        }
     }
 
     fn append(&mut self, sink: usize, line: &[u8]) {
@@ -253,12 +262,11 @@ impl Server {
         for (pipe, to, is_stderr) in [(pipes.stdout, out, false), (pipes.stderr, err, true)] {
             let style = self.style(run, job, &to, is_stderr);
             let mask = self.masks.of(&pipes.secrets);
-            let (id, job) = (&job.id, Arc::clone(job));
-            let (lines, ended) = (Lines::default(), None);
-            let stream = Stream { pipe, run, job, is_stderr, to, mask, lines, style, ended };
-            if let Err(errno) = self.listen(stream) {
-                log::error!(job = &**id; "cannot read its output: {errno}");
-            }
+            let (job, lines, is_listened_to) = (Arc::clone(job), Lines::default(), false);
+            let ended = None;
+            let stream =
+                Stream { pipe, run, job, is_stderr, to, mask, lines, style, is_listened_to, ended };
+            self.keep(stream);
         }
         if job.options.output == job::Output::File {
             let at = words::rfc3339(clock::wall().truncated(), &job.zone);
@@ -267,17 +275,11 @@ impl Server {
         }
     }
 
-    fn listen(&mut self, stream: Stream) -> Result<(), Errno> {
-        let (run, pipe) = (stream.run, &stream.pipe);
-        rustix::fs::fcntl_setfl(pipe, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        let slot = self.free.pop().unwrap_or(self.streams.len());
-        let set = stream.to.set();
+    /// Takes a stream. It is to be listened to once all that has come with it is known.
+    fn keep(&mut self, stream: Stream) {
+        let (run, slot) = (stream.run, self.free.pop().unwrap_or(self.streams.len()));
         if slot == self.streams.len() {
             self.streams.push(None);
-        }
-        if let Err(errno) = self.pipes[set].add(pipe, slot as u64, EventFlags::IN) {
-            self.free.push(slot);
-            return Err(errno);
         }
         if let Target::File(job) = &stream.to
             && let Err(error) = self.files.open(job)
@@ -286,7 +288,25 @@ impl Server {
         }
         self.streams[slot] = Some(stream);
         self.of_run.entry(run).or_default().push(slot);
-        Ok(())
+        self.fresh.push(slot);
+    }
+
+    /// Listens to a stream, if it is still there.
+    fn listen(&mut self, slot: usize) {
+        let Some(Some(stream)) = self.streams.get_mut(slot) else { return };
+        if stream.is_listened_to {
+            return;
+        }
+        let set = &self.pipes[stream.to.set()];
+        let added = rustix::fs::fcntl_setfl(&stream.pipe, OFlags::RDONLY | OFlags::NONBLOCK)
+            .and_then(|()| set.add(&stream.pipe, slot as u64, EventFlags::IN));
+        match added {
+            Ok(()) => stream.is_listened_to = true,
+            Err(errno) => {
+                log::error!(job = &*stream.job.id; "cannot read its output: {errno}");
+                self.close(slot);
+            }
+        }
     }
 
     fn style(&self, run: RunId, job: &Job, to: &Target, is_stderr: bool) -> Style {
@@ -403,7 +423,9 @@ impl Server {
     fn close(&mut self, slot: usize) {
         let Some(stream) = self.streams[slot].take() else { return };
         self.bar.take_if(|bar| *bar == slot);
-        self.pipes[stream.to.set()].remove(&stream.pipe);
+        if stream.is_listened_to {
+            self.pipes[stream.to.set()].remove(&stream.pipe);
+        }
         self.free.push(slot);
         if let Some(slots) = self.of_run.get_mut(&stream.run) {
             slots.retain(|other| *other != slot);

@@ -113,9 +113,11 @@ impl Effects {
     /// says nothing.
     fn without_own(&mut self, usage: Usage) -> Usage {
         let Some(max_rss) = usage.max_rss else { return usage };
-        if max_rss > self.own_peak {
-            // It may have grown since.
+        if max_rss > self.own_peak && !self.own_peak_is_fresh {
+            // It may have grown since. Once in a pass of the loop will do: whose end is seen in it was made
+            // before.
             self.own_peak = process::peak_bytes().unwrap_or(max_rss).max(self.own_peak);
+            self.own_peak_is_fresh = true;
         }
         Usage { max_rss: Some(max_rss).filter(|bytes| *bytes > self.own_peak), ..usage }
     }

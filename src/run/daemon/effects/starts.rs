@@ -22,6 +22,12 @@ const HANGS: Duration = Duration::from_millis(500);
 /// From here on people are told.
 const WORTH_SAYING: Duration = Duration::from_secs(2);
 
+/// No more than so many in progress are nothing special.
+const FEW: usize = 8;
+
+/// How long the loop lets starts go first.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// No more starts than this are named where a scheduler says how it is.
 const NAMED: usize = 5;
 
@@ -54,6 +60,11 @@ impl Starts {
         }
     }
 
+    /// Whether so many are in progress that it pays to think of all of them.
+    pub(super) fn are_many(&self) -> bool {
+        self.waiting > FEW
+    }
+
     /// When to look at them.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.look_at
@@ -61,6 +72,15 @@ impl Starts {
 }
 
 impl Effects {
+    /// While many are due at once, their processes are made before it is looked at what has come of the
+    /// first of them: that can be told of all of them together, and would take the processors away from
+    /// those that are late already. For a moment only, because other things may happen meanwhile.
+    pub(in crate::run::daemon) fn let_starts_go_first(&self) {
+        if self.starts.are_many() {
+            self.executor.let_starts_go_first(MOMENT);
+        }
+    }
+
     /// Looks at the starts in progress, if it is time.
     pub(super) fn look_at_starts(&mut self, now: Mono, events: &mut VecDeque<Event>) {
         if self.starts.look_at.is_none_or(|at| at > now) {
