@@ -15,6 +15,7 @@ mod common;
 mod crash;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod kernels;
 mod limits;
 mod load;
 mod output;
