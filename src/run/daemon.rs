@@ -360,6 +360,9 @@ impl Loop<'_> {
                     token => self.effects.child_ready(token - TOKEN_RUN, &mut self.events),
                 }
             }
+            if self.signals.take_child() {
+                self.effects.children_ended(&mut self.events);
+            }
             if timer.take_was_set() {
                 self.events.push_back(Event::ClockSet);
             }

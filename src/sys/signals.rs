@@ -93,14 +93,19 @@ fn set(signal: c_int, action: libc::sighandler_t) {
 
 /// Blocks these in this thread and no others.
 fn set_mask(signals: &[c_int]) {
-    let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set is one; it does not fail for signals that exist.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &set_of(signals), ptr::null_mut()) };
+}
+
+fn set_of(signals: &[c_int]) -> libc::sigset_t {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: the set is made before it is used; none of these fails for signals that exist.
     unsafe {
-        libc::sigemptyset(mask.as_mut_ptr());
+        libc::sigemptyset(set.as_mut_ptr());
         for &signal in signals {
-            libc::sigaddset(mask.as_mut_ptr(), signal);
+            libc::sigaddset(set.as_mut_ptr(), signal);
         }
-        libc::pthread_sigmask(libc::SIG_SETMASK, mask.as_ptr(), ptr::null_mut());
+        set.assume_init()
     }
 }
 
@@ -183,6 +188,16 @@ impl Signals {
         if self.are_ours {
             set_mask(if through { &[] } else { &[SIGCHLD] });
         }
+    }
+
+    /// Takes a SIGCHLD that has come since they are not let through. It comes with the end of a child, of
+    /// which the loop hears by other ways as well, and would wake it once more.
+    pub fn take_child(&self) -> bool {
+        let at_once = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the set and the time are read; nobody wants to know who has sent it.
+        let taken =
+            || unsafe { libc::sigtimedwait(&set_of(&[SIGCHLD]), ptr::null_mut(), &at_once) };
+        self.are_ours && taken() == SIGCHLD
     }
 
     fn on(

@@ -23,7 +23,7 @@ pub(super) const BYTES: usize = 16 << 20;
 /// How long facts that nobody waits for are kept for others to be written with them: that a process
 /// exists, and that it has ended, which for many jobs is not long after. A crash takes with it what has
 /// happened in that time; what is due was written before it began.
-const LINGER: Duration = Duration::from_millis(5);
+pub(super) const LINGER: Duration = Duration::from_millis(5);
 /// About so many facts are written in one go.
 pub(super) const TOGETHER: usize = 2000;
 

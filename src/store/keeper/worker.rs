@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::age::Age;
-use super::queue::Queue;
+use super::queue::{LINGER, Queue};
 use super::{Reopen, Shared, StoreEvent};
 use crate::core::event::RunId;
 use crate::core::instant::{Instant, Mono};
@@ -43,6 +44,8 @@ pub(super) struct Worker {
     /// The store is a new one that has taken nothing yet.
     untried: bool,
     lost_claims: VecDeque<RunId>,
+    /// Starts have just gone on: they will be heard of.
+    expects: bool,
     untidy: usize,
     tidied: Mono,
     /// What time it is for the age of what is kept. `None`: the store has not been asked.
@@ -121,6 +124,7 @@ impl Worker {
             lost_store: None,
             untried: false,
             lost_claims: VecDeque::new(),
+            expects: false,
             untidy: 0,
             tidied: clock::now().mono,
             age: None,
@@ -165,22 +169,35 @@ impl Worker {
                 }
                 let now = clock::now().mono;
                 if let Some(left) = queue.may_linger(now).filter(|_| self.facts.is_empty()) {
-                    queue.lingers = true;
-                    let waited = shared.wake.wait_timeout(queue, left);
-                    queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-                    queue.lingers = false;
+                    queue = self.linger(&shared, queue, left);
                     continue;
                 }
                 queue.take(&mut self.facts);
                 return Next::Write;
             } else if queue.finish {
                 return Next::End;
+            } else if mem::take(&mut self.expects) {
+                queue = self.linger(&shared, queue, LINGER);
             } else if self.is_untidy() {
                 return Next::Tidy;
             } else {
                 queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
+    }
+
+    /// Waits for so long, unless there is something that somebody waits for.
+    fn linger<'a>(
+        &self,
+        shared: &'a Shared,
+        mut queue: MutexGuard<'a, Queue>,
+        left: Duration,
+    ) -> MutexGuard<'a, Queue> {
+        queue.lingers = true;
+        let waited = shared.wake.wait_timeout(queue, left);
+        let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.lingers = false;
+        queue
     }
 
     fn is_untidy(&self) -> bool {
@@ -222,6 +239,7 @@ impl Worker {
         if !self.lost_claims.is_empty() {
             waiters.starts.retain(|start| !self.lost_claims.contains(&start.run));
         }
+        self.expects = !waiters.starts.is_empty();
         self.shared.release(waiters);
         lost.into_iter().for_each(|run| (self.on_event)(StoreEvent::ClaimLost(run)));
         if let Some((since, dropped)) = recovered {
