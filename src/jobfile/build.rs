@@ -18,6 +18,7 @@ use super::tree::{self, Node, Table, Value};
 use super::value::Scope;
 use super::warn;
 use super::when::{self, Cron, DATE};
+use crate::core::calendar::Exclusion;
 use crate::core::fleet::RunOn;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, Options};
@@ -58,6 +59,8 @@ pub(super) struct Jobs<'a, 's> {
     pub(super) follows: Vec<Follows>,
     /// How deep in triggers within triggers the reader is.
     depth: usize,
+    /// The options of the job whose triggers are read.
+    options_here: Option<Arc<Options>>,
 }
 
 /// The keys of a job, sorted by what reads them.
@@ -118,6 +121,7 @@ impl<'a, 's> Jobs<'a, 's> {
             buffer: Vec::new(),
             follows: Vec::new(),
             depth: 0,
+            options_here: None,
         }
     }
 
@@ -235,6 +239,7 @@ impl<'a, 's> Jobs<'a, 's> {
         good &= zone.is_some();
         let zone = zone.unwrap_or_else(Zone::utc);
         let window = self.window(&parts, &zone, self.default_window(&zone), &mut good, scope);
+        self.options_here.clone_from(&options);
         let trigger = parts
             .trigger
             .and_then(|(key, _, value)| self.trigger(key, value, id, &zone, &parts, window, scope));
@@ -440,7 +445,7 @@ impl<'a, 's> Jobs<'a, 's> {
                     }
                     Every::Calendar(step) => {
                         let calendar = CalendarIntervalTrigger::new(step, zone.clone(), start, end);
-                        warn::calendar(&calendar, value, self.now, scope);
+                        warn::calendar(&calendar, value, self.now, self.excluded(), scope);
                         Trigger::Calendar(Arc::new(calendar))
                     }
                 };
@@ -526,6 +531,12 @@ impl<'a, 's> Jobs<'a, 's> {
         good.then_some(trigger)
     }
 
+    /// When the job whose triggers are read is not due.
+    fn excluded(&self) -> Option<&Exclusion> {
+        let options = self.options_here.as_ref()?;
+        Some(&options.excluded).filter(|excluded| !excluded.is_empty())
+    }
+
     fn cron(
         &mut self,
         value: &Value<'s>,
@@ -564,11 +575,12 @@ impl<'a, 's> Jobs<'a, 's> {
             _ => std::slice::from_ref(value),
         };
         expressions.iter().for_each(|value| warn::each(value, scope));
-        warn::cron(&cron, value, self.now, scope);
+        let is_left_out = warn::cron(&cron, value, self.now, self.excluded(), scope);
         warn::ended(window.end, self.now, scope);
         let cron = Arc::new(cron);
-        // What there is to say about it must be said of each job.
-        if may_share && scope.problems.mark() == mark && self.shared_crons.len() < MAX_SHARED {
+        // What there is to say about it must be said of each job that it is true of.
+        let is_silent = scope.problems.mark() == mark && !is_left_out;
+        if may_share && is_silent && self.shared_crons.len() < MAX_SHARED {
             self.shared_crons.insert(self.buffer.as_slice().into(), cron.clone());
         }
         Some(Trigger::Cron(cron))

@@ -134,6 +134,7 @@ pub(super) fn calendar(
     calendar: &CalendarIntervalTrigger,
     value: &Value<'_>,
     now: Instant,
+    excluded: Option<&Exclusion>,
     scope: &mut Scope<'_>,
 ) {
     let place = scope.place(value.span);
@@ -162,6 +163,9 @@ pub(super) fn calendar(
     let (mut at, mut found) = (now, Vec::new());
     while let Some(due) = anchored.next_after(at).filter(|due| *due < now.plus(HORIZON)) {
         at = due;
+        if is_excluded(excluded, due, calendar.zone()) {
+            continue;
+        }
         // One of each kind is enough.
         if let Some(effect) = anchored.dst_effect_at(due) {
             let same = |known: &DstEffect| discriminant(known) == discriminant(&effect);
@@ -264,8 +268,20 @@ pub(super) fn cut_off(
     scope.push(Problem::warning(scope.place(value.span), message).help(help));
 }
 
-/// A cron schedule that never fires, that always fires, or that daylight saving gets at.
-pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &mut Scope<'_>) {
+/// Whether the job does not run then.
+fn is_excluded(excluded: Option<&Exclusion>, due: Instant, zone: &Zone) -> bool {
+    excluded.is_some_and(|excluded| excluded.of(due, zone).is_some())
+}
+
+/// A cron schedule that never fires, that always fires, or that daylight saving gets at. Answers whether something
+/// was left unsaid because the job does not run then.
+pub(super) fn cron(
+    cron: &CronTrigger,
+    value: &Value<'_>,
+    now: Instant,
+    excluded: Option<&Exclusion>,
+    scope: &mut Scope<'_>,
+) -> bool {
     let place = scope.place(value.span);
     if cron.never() {
         let windowed = cron.start().is_some() || cron.end().is_some();
@@ -282,31 +298,42 @@ pub(super) fn cron(cron: &CronTrigger, value: &Value<'_>, now: Instant, scope: &
             let why = why.unwrap_or_else(|| "there is no such date".to_owned());
             Problem::warning(place, format!("never fires: {why}"))
         });
-        return;
+        return false;
     }
     if cron.every_second() {
         let help = "six fields begin with the second: for every minute write `0 * * * * *` or \
                     `* * * * *`";
         scope.push(Problem::warning(place, "fires every second").help(help));
-        return;
+        return false;
     }
     if cron.end().is_some_and(|end| end < now) {
-        return;
+        return false;
     }
     if cron.next_after(now).is_none() {
         let message = "never fires any more: its years have gone by";
         scope.push(Problem::warning(place, message));
-        return;
+        return false;
     }
     if cron.zone().is_fixed() {
-        return;
+        return false;
     }
-    let effects = cron.dst_effects(now, now.plus(HORIZON));
+    let mut effects = cron.dst_effects(now, now.plus(HORIZON));
+    let all = effects.len();
+    effects.retain(|effect| !is_excluded(excluded, due_of(effect), cron.zone()));
     let gap = effects.iter().find(|effect| matches!(effect, DstEffect::Gap { .. }));
     let fold = effects.iter().find(|effect| matches!(effect, DstEffect::Fold { .. }));
     let mut found: Vec<DstEffect> = gap.into_iter().chain(fold).copied().collect();
     sort::by_key(&mut found, DstEffect::wall);
     affected(&found, cron.zone(), place, scope);
+    effects.len() < all
+}
+
+/// The due time that a change of the clocks has to do with.
+fn due_of(effect: &DstEffect) -> Instant {
+    match effect {
+        DstEffect::Gap { runs, .. } => *runs,
+        DstEffect::Fold { at, .. } => *at,
+    }
 }
 
 /// What happens at a change of the clocks.

@@ -20,6 +20,10 @@ fn told(record: &Record) -> (Level, String) {
     let level = match &record.outcome {
         Outcome::Succeeded | Outcome::Coalesced => Level::Info,
         Outcome::Skipped(SkipReason::Excluded(_)) => Level::Info,
+        // What became of the parent was said of that. That it took too long was not.
+        Outcome::Skipped(SkipReason::Parent(why)) if !why.text().contains(" took longer than ") => {
+            Level::Info
+        }
         Outcome::NotStarted(_) => Level::Error,
         Outcome::Failed(_) | Outcome::Killed(_) | Outcome::OverLimit(..) | Outcome::TimedOut => {
             Level::Warn
@@ -297,10 +301,15 @@ mod tests {
                 let text = text.replace("max_instances = 1", "max_instances reached");
                 assert!(text.ends_with(&RunObject::of_decided(&record).phrase()), "{text}");
                 let is_as_it_should = match &outcome {
-                    Outcome::Skipped(reason) => matches!(reason, SkipReason::Excluded(_)),
+                    Outcome::Skipped(reason) => {
+                        matches!(reason, SkipReason::Excluded(_) | SkipReason::Parent(_))
+                    }
                     other => matches!(other, Outcome::Succeeded | Outcome::Coalesced),
                 };
                 assert_eq!(level > Level::Warn, is_as_it_should, "{outcome}");
+                let late = SkipReason::parent("load took longer than 6h");
+                let late = Record { outcome: Outcome::Skipped(late), ..record };
+                assert_eq!(told(&late).0, Level::Warn);
             }
         }
     }

@@ -684,6 +684,17 @@ fn warnings() {
                 "3:8: warning: 02:30 ",
                 "Europe/Berlin: runs once, the first time",
             ),
+            // Only half of it concerns a job that does not run in the other.
+            (
+                trigger(&format!("cron = '30 2 * * *'{zone}\nexcept = ['10-01..12-31']")),
+                "3:8: warning: 02:30 does not exist on ",
+                "Europe/Berlin: runs at 03:00\n",
+            ),
+            (
+                trigger(&format!("cron = '30 2 * * *'{zone}\nonly = ['07-01..12-31']")),
+                "3:8: warning: 02:30 happens twice on ",
+                "",
+            ),
             (
                 trigger(&format!("cron = {{ hour = 2, minute = '*/15' }}{zone}")),
                 "3:8: warning: 02:00 ",
