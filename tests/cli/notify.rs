@@ -81,11 +81,21 @@ fn what_is_not_sent_outlives_a_crash() {
     let reason = "! notifications to ops cannot be delivered: it exited with 75: down; 1 waiting";
     assert!(status.contains(reason) && code == Some(1), "{status}");
     assert_eq!(bench.ask(&["health"]).2, Some(1));
-    assert_eq!(listed(&bench)[0]["state"], "waiting");
+    // What waits for the next try says what came of the last.
+    let waits = |waiting: &Value| {
+        assert_eq!(waiting["state"], "waiting");
+        assert_eq!(waiting["answer"], "it exited with 75: down", "{waiting}");
+        assert!(waiting["failed_tries"].as_u64() >= Some(1), "{waiting}");
+        assert!(waiting["next_try"].is_string(), "{waiting}");
+    };
+    waits(&listed(&bench)[0]);
+    let table = bench.out(&["notify"]);
+    assert!(table.contains("it exited with 75: down; again at "), "{table}");
     let why = bench.out(&["why", "flaky"]);
-    assert!(why.contains("ops: `failed` waits to be sent"), "{why}");
+    assert!(why.contains("ops: `failed` waits to be sent: it exited with 75: down"), "{why}");
     running.kill();
     running.wait();
+    waits(&listed(&bench)[0]);
 
     bench.write("up", "");
     let running = bench.listening();
@@ -93,6 +103,7 @@ fn what_is_not_sent_outlives_a_crash() {
     until("it is crossed out", || listed(&bench)[0]["state"] == "sent");
     // What was told before the crash is known after it.
     assert_eq!(bench.ask(&["start", "flaky", "--wait"]).2, Some(3));
+    assert!(listed(&bench)[0]["next_try"].is_null());
     let why = bench.out(&["why", "flaky"]);
     assert!(why.contains("ops: nothing: it was told "), "{why}");
     bench.write("ok", "");

@@ -17,7 +17,7 @@ use crate::cli::{Context, ExitCode};
 use crate::core::instant::Instant;
 use crate::core::notify::explain;
 use crate::core::notify::log::Told;
-use crate::core::notify::notifier::{self, OUTBOX, TOLD};
+use crate::core::notify::notifier::{self, OUTBOX, TOLD, TRYING};
 use crate::core::notify::ping::Row;
 use crate::core::sort;
 use crate::core::words;
@@ -91,6 +91,11 @@ struct Line<'a> {
     ended: Option<String>,
     #[serde(skip_serializing_if = "str::is_empty")]
     answer: &'a str,
+    /// How often its route has failed in a row, and when it is tried again, if it waits for that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_tries: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_try: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     went_to: Option<&'a str>,
 }
@@ -208,8 +213,8 @@ fn everything(history: &mut History, limit: usize) -> anyhow::Result<Vec<Known>>
 pub(super) fn known(history: &mut History, limit: usize) -> anyhow::Result<Vec<Told>> {
     let reader = history.reader();
     let waiting = reader.entries(OUTBOX).map_err(told)?;
-    let mut all: Vec<Told> =
-        waiting.iter().filter_map(|(id, text)| notifier::waiting_of(id, text)).collect();
+    let trying = reader.entries(TRYING).map_err(told)?;
+    let mut all = notifier::waiting(&waiting, &trying);
     sort::by(&mut all, |one, other| one.decided.cmp(&other.decided));
     let ended = reader.entries(TOLD).map_err(told)?;
     let ended = ended.iter().rev().filter_map(|(_, text)| serde_json::from_str(text).ok());
@@ -236,6 +241,8 @@ fn line<'a>(told: &'a Told, held: Option<(Instant, &str)>, zone: &Zone) -> Line<
         decided: at(told.decided, zone),
         ended: (told.end != notifier::WAITING).then(|| at(told.at, zone)),
         answer: &told.answer,
+        failed_tries: told.trying.as_ref().map(|trying| trying.failed),
+        next_try: told.trying.as_ref().map(|trying| at(trying.next, zone)),
         went_to: told.went_to.as_deref(),
     }
 }
@@ -269,7 +276,13 @@ fn cells(told: &Told, history: &History) -> Vec<String> {
             format!("until {} ({why})", words::table_time(until, zone))
         }
         Some(route) => format!("{}; went to {route}", told.answer),
-        None => told.answer.clone(),
+        None => match &told.trying {
+            Some(trying) => {
+                let next = words::table_time(Instant::from_micros(trying.next).truncated(), zone);
+                format!("{}; again at {next}", told.answer)
+            }
+            None => told.answer.clone(),
+        },
     };
     vec![
         told.id.chars().take(SHOWN).collect(),

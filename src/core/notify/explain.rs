@@ -81,7 +81,7 @@ fn sentence(told: &Told, held: Option<(Instant, &str)>, zone: &Zone) -> String {
     let then = told.went_to.as_ref().map_or(String::new(), |to| format!("; went to {to}"));
     match &*told.end {
         WAITING => match held {
-            None => format!("`{kind}` waits to be sent"),
+            None => format!("`{kind}` waits to be sent{answer}"),
             Some((until, why)) => {
                 format!("`{kind}` is held until {} ({why})", words::table_time(until, zone))
             }

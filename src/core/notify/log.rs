@@ -44,9 +44,24 @@ pub struct Told {
     /// The route that has it now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub went_to: Option<String>,
+    /// How its route is tried, if it waits for the next try: `answer` is what was said the last time.
+    #[serde(skip)]
+    pub trying: Option<Trying>,
     /// All of it, so that it can be sent again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) whole: Option<Written>,
+}
+
+/// A route whose receiver fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Trying {
+    /// How often it has failed in a row.
+    pub failed: u32,
+    /// What it, or the network, has said the last time.
+    pub answer: String,
+    /// When it is tried again, in microseconds since 1970.
+    pub next: i64,
 }
 
 /// How many notifications of a route have ended how, since the scheduler was started: in the order of
@@ -114,6 +129,7 @@ impl Told {
             end: done.end.word().to_owned(),
             answer: done.answer.to_string(),
             went_to: done.went_to.as_deref().map(str::to_owned),
+            trying: None,
             whole: None,
         }
     }

@@ -12,14 +12,14 @@ mod asked;
 mod compose;
 mod expected;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-pub use self::asked::{CannotSend, WAITING, told_of, waiting_of};
+pub use self::asked::{CannotSend, WAITING, told_of, waiting};
 use self::compose::About;
 use self::expected::Expected;
 use super::digest::{Digests, Failing};
-use super::log::{Book, Ends};
+use super::log::{Book, Ends, Trying};
 use super::outbox::{Done, End, Outbox, Tried, Waiting};
 use super::saved::{self, Saved};
 use super::state::{self, JobEvent, State};
@@ -28,17 +28,18 @@ use crate::core::event::{Action, Notice, Record, Remember, RunId};
 use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
-use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 
 /// The lists of a store in which a notifier keeps what is to survive.
-pub const LISTS: [&str; 4] = [OUTBOX, STATES, TOLD, DIGESTS];
+pub const LISTS: [&str; 5] = [OUTBOX, STATES, TOLD, DIGESTS, TRYING];
 /// What is to be sent: by the id of the notification.
 pub const OUTBOX: &str = "notify.outbox";
 /// What was told of jobs: by route and job.
 pub const STATES: &str = "notify.state";
 /// What digests will say: by route and host.
 pub const DIGESTS: &str = "notify.digest";
+/// Routes whose receivers fail: by route and host.
+pub const TRYING: &str = "notify.trying";
 /// What has become of notifications: by time and id.
 pub const TOLD: &str = "notify.told";
 
@@ -96,6 +97,8 @@ pub struct Notifier {
     book: Book,
     expected: Expected,
     digests: Digests,
+    /// What [`TRYING`] has of routes that are tried from here.
+    trying: BTreeMap<Box<str>, Box<str>>,
 }
 
 impl Notifier {
@@ -128,6 +131,15 @@ impl Notifier {
                 STATES => self.restore_state(&key, &value),
                 TOLD => self.book.restore(key),
                 DIGESTS => self.digests.restore(&key, &value),
+                TRYING => match asked::of_trying_key(&key) {
+                    Some((route, host)) if *host == *self.host => {
+                        self.trying.insert(route.into(), value);
+                        if !self.routes.contains_key(route) {
+                            self.note_trying(route, None, &mut effects);
+                        }
+                    }
+                    _ => {}
+                },
                 OUTBOX => {
                     let Some(saved) = Saved::of_json(&key, &value) else { continue };
                     if saved.host != self.host {
@@ -196,6 +208,7 @@ impl Notifier {
         now: Now,
     ) -> (usize, Vec<Effect>) {
         let (mut count, mut effects) = (0, Vec::new());
+        let mut taken: BTreeSet<Box<str>> = BTreeSet::new();
         for (id, text) in entries {
             let saved = Saved::of_json(&id, &text).filter(|saved| *saved.host == *host);
             let Some(Saved { route: name, notification, .. }) = saved else { continue };
@@ -207,7 +220,11 @@ impl Notifier {
             effects.push(self.write(&name, &notification));
             let done = self.outbox.restore(route, notification, now);
             self.end(done, now, &mut effects);
+            taken.insert(name);
         }
+        // It tries them no more.
+        let keys = taken.iter().map(|route| asked::trying_key(route, host));
+        effects.extend(keys.map(|key| Effect::Write(TRYING, key, None)));
         (count, effects)
     }
 
@@ -216,9 +233,12 @@ impl Notifier {
         let mut effects = Vec::new();
         let before = std::mem::replace(&mut self.routes, by_name(routes));
         self.outbox.look_again();
-        for name in before.keys().filter(|name| !self.routes.contains_key(*name)) {
+        let gone = before.into_keys().filter(|name| !self.routes.contains_key(name));
+        let gone: Vec<Box<str>> = gone.collect();
+        for name in &gone {
             let done = self.outbox.clear(name, NO_ROUTE);
             self.book.enter(done, now.wall, &mut effects);
+            self.note_trying(name, None, &mut effects);
         }
         for (job, states) in &mut self.states {
             states.retain(|route, _| {
@@ -430,6 +450,10 @@ impl Notifier {
             let each = states.iter().map(|(route, state)| write_state(route, job, state));
             effects.extend(each);
         }
+        let trying = self.trying.iter().map(|(route, text)| {
+            Effect::Write(TRYING, asked::trying_key(route, &self.host), Some(text.clone()))
+        });
+        effects.extend(trying);
         self.digests.remember();
         effects.extend(self.digests.flush());
         effects
@@ -443,6 +467,11 @@ impl Notifier {
         let done = self.outbox.tried(route, &message.id, tried, now.mono);
         let after = self.outbox.waiting(&route.name).failed;
         let route = route.name.clone();
+        let trying = self.outbox.failing(&route).map(|(failed, answer, next)| {
+            let next = now.wall.plus(next.since(now.mono)).micros();
+            Trying { failed, answer: answer.to_owned(), next }
+        });
+        self.note_trying(&route, trying, &mut effects);
         match after {
             Some((_, answer)) if !before => {
                 effects.push(Effect::Say(Said::Failing { route, answer }))
@@ -452,6 +481,23 @@ impl Notifier {
         }
         self.end(done, now, &mut effects);
         effects
+    }
+
+    /// How a route is tried, if its receiver fails.
+    fn note_trying(&mut self, route: &str, trying: Option<Trying>, effects: &mut Vec<Effect>) {
+        let key = asked::trying_key(route, &self.host);
+        match trying {
+            Some(trying) => {
+                // Strings and numbers can always be written.
+                let text: Box<str> = serde_json::to_string(&trying).unwrap_or_default().into();
+                self.trying.insert(route.into(), text.clone());
+                effects.push(Effect::Write(TRYING, key, Some(text)));
+            }
+            None if self.trying.remove(route).is_some() => {
+                effects.push(Effect::Write(TRYING, key, None));
+            }
+            None => {}
+        }
     }
 
     /// The routes, by name.

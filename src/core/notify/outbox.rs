@@ -441,6 +441,13 @@ impl Outbox {
         }
     }
 
+    /// How often the receiver of a route has failed in a row, what it said last, and when it is tried again, if it
+    /// fails.
+    pub fn failing(&self, route: &str) -> Option<(u32, &str, Mono)> {
+        let retry = self.queues.get(route)?.retry.as_ref()?;
+        Some((retry.failed, &retry.answer, retry.next))
+    }
+
     /// What waits on a route, the oldest first.
     fn notifications(&self, route: &str) -> Vec<&Notification> {
         self.queues.get(route).into_iter().flat_map(Queue::notifications).collect()

@@ -49,7 +49,9 @@ fn table(view: &View<'_>, all: &[Told]) -> Markup {
                     td { (job_link(&told.job)) }
                     td.num.w2 { @if let Some(run) = told.run { (run_link(run)) } }
                     td { (end(&told.end)) }
-                    td.w1 { (clean(&told.answer)) @if let Some(route) = &told.went_to { "; went to " (clean(route)) } }
+                    td.w1 { (clean(&told.answer))
+                        @if let Some(trying) = &told.trying { "; again " (at(Instant::from_micros(trying.next), frame.now, &frame.zone)) }
+                        @if let Some(route) = &told.went_to { "; went to " (clean(route)) } }
                 }
             } }
         } }

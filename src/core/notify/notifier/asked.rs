@@ -1,7 +1,9 @@
 //! What people ask of a notifier: to send a notification again, to drop what waits; and which one is meant by
 //! the beginning of its id.
 
-use super::super::log::Told;
+use std::collections::HashMap;
+
+use super::super::log::{Told, Trying};
 use super::super::outbox::{Done, End, NotFound, is_beginning};
 use super::super::saved::{self, Saved};
 use super::{Effect, Notifier};
@@ -66,12 +68,32 @@ impl Notifier {
 /// The word of what is not over, where [`End::word`] has those of what is.
 pub const WAITING: &str = "waiting";
 
-/// An entry of [`OUTBOX`](super::OUTBOX) in the form of those that have ended; `None`: it is of another version.
-pub fn waiting_of(id: &str, text: &str) -> Option<Told> {
-    let Saved { route, notification, .. } = Saved::of_json(id, text)?;
-    let at = notification.at;
-    let done = Done { notification, route, end: End::Sent, answer: "".into(), went_to: None };
-    Some(Told { end: WAITING.to_owned(), ..Told::of(&done, at) })
+/// The entries of [`OUTBOX`](super::OUTBOX) in the form of those that have ended, each with how its route is tried by
+/// [`TRYING`](super::TRYING). Those of another version are left out.
+pub fn waiting(outbox: &Entries, trying: &Entries) -> Vec<Told> {
+    let trying: HashMap<&str, &str> = trying.iter().map(|(key, text)| (&**key, &**text)).collect();
+    let waiting = |(id, text): &(Box<str>, Box<str>)| {
+        let Saved { host, route, notification } = Saved::of_json(id, text)?;
+        let trying = trying.get(&*trying_key(&route, &host));
+        let trying: Option<Trying> = trying.and_then(|text| serde_json::from_str(text).ok());
+        let (at, answer) = (notification.at, trying.as_ref().map_or("", |it| &it.answer).into());
+        let done = Done { notification, route, end: End::Sent, answer, went_to: None };
+        Some(Told { end: WAITING.to_owned(), trying, ..Told::of(&done, at) })
+    };
+    outbox.iter().filter_map(waiting).collect()
+}
+
+/// Entries of a list.
+type Entries = [(Box<str>, Box<str>)];
+
+/// The name of an entry of [`TRYING`](super::TRYING).
+pub(super) fn trying_key(route: &str, host: &str) -> Box<str> {
+    format!("{route}\n{host}").into()
+}
+
+/// The route and the host of such a name.
+pub(super) fn of_trying_key(key: &str) -> Option<(&str, &str)> {
+    key.split_once('\n')
 }
 
 /// Of what [`TOLD`](super::TOLD) has of notifications, the last whose id begins so; and whether there are others.

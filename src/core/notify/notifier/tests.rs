@@ -375,10 +375,19 @@ fn what_a_dead_host_has_left_is_sent_under_its_ids() {
     let (mut store, backup) = (Store::default(), job("backup", |_| ()));
     let mut other = Notifier::new("web2", "seed", vec![hook("ops"), hook("old")]);
     store.take(hear(&mut other, now(0), &record(&backup, 1, Outcome::Failed(1), 0), false));
+    // The receiver has failed there.
+    let message = messages(store.take(wake(&mut other, now(0)))).remove(0);
+    let again = Tried { result: TryResult::Again(None), answer: "503".into(), ..sent(&message) };
+    store.take(other.tried(&message, &[again], now(1)));
+    let waiting = super::waiting(&store.list(OUTBOX), &store.list(TRYING));
+    let trying = waiting[0].trying.as_ref().unwrap();
+    assert_eq!((&*waiting[0].answer, trying.failed), ("503", 1));
+    assert!(trying.next >= now(5).wall.micros(), "{trying:?}");
     let left = store.list(OUTBOX);
     let mut here = store.restore(vec![hook("ops")], now(9));
     let (count, effects) = here.inherit("web2", left.clone(), now(9));
     assert_eq!((count, store.take(effects)), (1, Vec::new()));
+    assert_eq!(store.list(TRYING), []);
     // Once, and nobody else's.
     assert_eq!(here.inherit("web2", left.clone(), now(9)), (0, Vec::new()));
     assert_eq!(here.inherit("web3", left.clone(), now(9)), (0, Vec::new()));
