@@ -11,6 +11,7 @@ pub mod event;
 pub(crate) mod expect;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod fleet;
+pub(crate) mod habit;
 pub(crate) mod health;
 pub(crate) mod hooks;
 pub mod instant;
@@ -31,7 +32,6 @@ pub(crate) mod route;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod scheduler;
 pub(crate) mod size;
-pub(crate) mod slow;
 pub(crate) mod sort;
 pub(crate) mod span;
 pub(crate) mod streak;

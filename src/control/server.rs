@@ -39,8 +39,9 @@ use super::journal::Journal;
 use super::socket::Listener;
 use super::wire;
 use super::{Call, Request};
-use crate::core::event::{Code, Fault, Response};
+use crate::core::event::{Code, Fault, Response, RunId};
 use crate::core::fleet::whereabouts::Whereabouts;
+use crate::core::habit::Success;
 use crate::core::instant::{Instant, Mono};
 use crate::core::sort;
 use crate::store::Reader;
@@ -51,7 +52,7 @@ use connection::{Connection, Line};
 use exchange::{Exchange, Next};
 use following::{Following, Printing, Source};
 use history::History;
-use inbox::{Durations, Inbox, Key, Message, Ticket, Which};
+use inbox::{Inbox, Key, Message, Successes, Ticket, Which};
 use watching::Watching;
 
 /// So many clients are served at a time.
@@ -144,13 +145,15 @@ impl Server {
         self.inbox.send(Message::Rebind);
     }
 
-    /// Reads how long the last runs of a job took that have succeeded.
-    pub(crate) fn durations(
+    /// Reads the last runs of a job that have succeeded, the newest first; of those before this one, if one is
+    /// given.
+    pub(crate) fn successes(
         &self,
         job: Box<str>,
-        then: impl FnOnce(Vec<Duration>) + Send + 'static,
+        before: Option<RunId>,
+        then: impl FnOnce(Vec<Success>) + Send + 'static,
     ) {
-        self.inbox.send(Message::Durations(job, Durations(Box::new(then))));
+        self.inbox.send(Message::Successes(job, before, Successes(Box::new(then))));
     }
 
     /// Removes the socket and takes nothing more. Clients keep their connections, by whose end they
@@ -358,7 +361,9 @@ impl Service {
                 }
                 // All connections are looked at in any case.
                 Message::Followed => {}
-                Message::Durations(job, Durations(then)) => then(self.history.durations(&job)),
+                Message::Successes(job, before, Successes(then)) => {
+                    then(self.history.successes(&job, before));
+                }
                 Message::Rebind => self.rebind(),
                 Message::Stop(done) => {
                     self.stop();

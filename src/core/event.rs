@@ -3,7 +3,8 @@
 //! `crate::core::scheduler` takes [`Event`]s and answers with [`Action`]s; `crate::run::daemon` performs
 //! them with processes and `crate::sim` with virtual ones. What may be asked is in `operation`, the
 //! answers in `response`, in `fault` why something cannot be done, and in `change` what is kept of
-//! what somebody has done; `happening` is what is told to whoever watches. `counters` counts actions, and `vitals` is how a scheduler is, in numbers.
+//! what somebody has done; `happening` is what is told to whoever watches. `unusual` is a run that
+//! is out of the ordinary, `counters` counts actions, and `vitals` is how a scheduler is, in numbers.
 
 mod change;
 mod counters;
@@ -13,6 +14,7 @@ mod homes;
 mod named;
 mod operation;
 mod response;
+mod unusual;
 mod vitals;
 
 use std::fmt;
@@ -32,6 +34,7 @@ pub use operation::Operation;
 pub use response::{
     Active, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Slow, Status,
 };
+pub use unusual::{Fast, Quiet, Unusual, UnusualRun};
 pub use vitals::{Part, PingVitals, PoolVitals, RouteVitals, Vitals};
 
 /// Names one run: one execution for one due time. Unique within a store.

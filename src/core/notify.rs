@@ -66,6 +66,8 @@ pub struct Notification {
     pub duration: Option<Duration>,
     /// How long runs of the job usually take, where that matters.
     pub usual: Option<Duration>,
+    /// How many bytes the run has printed, and how many are usual, where that matters.
+    pub printed: Option<(u64, u64)>,
     /// What has become of all jobs of the route, with [`Kind::Digest`].
     pub digest: Option<Box<digest::Tally>>,
     /// How many attempts it had.

@@ -29,6 +29,10 @@ pub enum Kind {
     Recovered,
     /// A run takes longer than it should.
     Slow,
+    /// A run has succeeded, and printed far less than usual.
+    Quiet,
+    /// A run has succeeded, and was over far sooner than usual.
+    Fast,
     /// An attempt has failed, and another will follow.
     Retrying,
     /// Due times were deliberately not run.
@@ -43,7 +47,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Failed,
         Kind::StillFailing,
         Kind::Missed,
@@ -52,6 +56,8 @@ impl Kind {
         Kind::Steady,
         Kind::Recovered,
         Kind::Slow,
+        Kind::Quiet,
+        Kind::Fast,
         Kind::Retrying,
         Kind::Skipped,
         Kind::Succeeded,
@@ -61,12 +67,14 @@ impl Kind {
 
     /// What `on` of a route may name. The others belong to [`Kind::Failed`], and a test is for every
     /// route.
-    pub const NAMED: [Kind; 8] = [
+    pub const NAMED: [Kind; 10] = [
         Kind::Failed,
         Kind::Recovered,
         Kind::Missed,
         Kind::Overdue,
         Kind::Slow,
+        Kind::Quiet,
+        Kind::Fast,
         Kind::Retrying,
         Kind::Skipped,
         Kind::Succeeded,
@@ -91,6 +99,8 @@ impl Kind {
             Kind::Steady => "steady",
             Kind::Recovered => "recovered",
             Kind::Slow => "slow",
+            Kind::Quiet => "quiet",
+            Kind::Fast => "fast",
             Kind::Retrying => "retrying",
             Kind::Skipped => "skipped",
             Kind::Succeeded => "succeeded",
@@ -113,6 +123,8 @@ impl Kind {
             | Kind::Overdue
             | Kind::Flapping
             | Kind::Slow
+            | Kind::Quiet
+            | Kind::Fast
             | Kind::Retrying => true,
             Kind::Steady
             | Kind::Recovered

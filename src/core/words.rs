@@ -248,9 +248,12 @@ pub fn elapsed(duration: Duration) -> String {
     }
 }
 
-/// Bytes for people: `812 bytes`, `4.0 KiB`, `1.2 MiB`.
+/// Bytes for people: `1 byte`, `812 bytes`, `4.0 KiB`, `1.2 MiB`.
 pub fn bytes(bytes: u64) -> String {
     let (mut value, mut unit) = (bytes as f64 / 1024.0, "KiB");
+    if bytes == 1 {
+        return "1 byte".to_owned();
+    }
     if bytes < 1024 {
         return format!("{bytes} bytes");
     }
@@ -267,7 +270,11 @@ pub fn bytes(bytes: u64) -> String {
 pub fn bytes_in_short(number: u64) -> String {
     match number {
         0 => "0".to_owned(),
-        _ => bytes(number).replace(" bytes", "B").replace(' ', "").replace("iB", ""),
+        _ => bytes(number)
+            .replace(" bytes", "B")
+            .replace(" byte", "B")
+            .replace(' ', "")
+            .replace("iB", ""),
     }
 }
 

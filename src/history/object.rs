@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::event::{Active, Record};
+use crate::core::event::{Active, Fast, Quiet, Record, Unusual};
 use crate::core::instant::Instant;
 use crate::core::outcome::{self, Doing, Outcome, Reached};
 use crate::core::record::RunRecord;
@@ -95,6 +95,15 @@ pub struct RunObject {
     /// How much it has printed, where its output is captured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub printed_bytes: Option<u64>,
+    /// In what ways it is out of the ordinary, where that was looked at: `quiet`, `fast`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unusual: Vec<String>,
+    /// How much a run of its job usually prints, if it is quiet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_printed_bytes: Option<u64>,
+    /// How long one usually takes, if it was fast.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usual_ms: Option<u64>,
 }
 
 impl RunObject {
@@ -180,6 +189,27 @@ impl RunObject {
             read_bytes: Some(read),
             written_bytes: Some(written),
             ..self
+        }
+    }
+
+    /// It is out of the ordinary, in this way.
+    pub fn with_unusual(self, unusual: Unusual) -> RunObject {
+        RunObject {
+            unusual: unusual.remarks().iter().map(|(word, ..)| (*word).to_owned()).collect(),
+            usual_printed_bytes: unusual.quiet.map(|quiet| quiet.usual),
+            usual_ms: unusual.fast.map(|fast| millis(fast.usual)),
+            ..self
+        }
+    }
+
+    /// In what way it is.
+    pub fn unusual(&self) -> Unusual {
+        let quiet = self.usual_printed_bytes.zip(self.printed_bytes);
+        let fast = self.usual_ms.zip(self.duration_ms);
+        let span = Duration::from_millis;
+        Unusual {
+            quiet: quiet.map(|(usual, printed)| Quiet { printed, usual }),
+            fast: fast.map(|(usual, took)| Fast { took: span(took), usual: span(usual) }),
         }
     }
 

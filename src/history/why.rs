@@ -10,7 +10,7 @@ mod now;
 mod recorded;
 mod unrecorded;
 
-use crate::core::event::{Change, ChangeKind, JobRecord, Pause};
+use crate::core::event::{Change, ChangeKind, JobRecord, Pause, Unusual};
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::job::{Executor, Job};
@@ -100,6 +100,8 @@ pub struct Verdict {
     pub next_after: Option<Box<str>>,
     /// The record it is about.
     pub record: Option<RunRecord>,
+    /// In what way the run of that is out of the ordinary.
+    pub unusual: Unusual,
 }
 
 impl Verdict {

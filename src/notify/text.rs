@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::context::Context;
 use super::line::within;
+use crate::core::event::Quiet;
 use crate::core::instant::Instant;
 use crate::core::notify::digest::Tally;
 use crate::core::notify::{Kind, Message, Notification};
@@ -148,6 +149,16 @@ fn predicate(notification: &Notification, context: &Context<'_>) -> String {
             };
             format!("still runs after {took}: {than}")
         }
+        Kind::Quiet => {
+            let (printed, usual) = notification.printed.unwrap_or_default();
+            let usually = words::bytes(usual);
+            format!("{}: usually it prints {usually}", Quiet { printed, usual }.phrase())
+        }
+        Kind::Fast => {
+            let took = words::elapsed(notification.duration.unwrap_or_default());
+            let usual = words::elapsed(notification.usual.unwrap_or_default());
+            format!("took only {took}: usually it takes {usual}")
+        }
         Kind::Skipped => {
             let times = match notification.count {
                 0 | 1 => String::new(),
@@ -234,7 +245,7 @@ pub(super) fn details(notification: &Notification, context: &Context<'_>) -> Vec
         parts.push(format!("due {}", time(notification.due)));
         parts.extend(notification.run.map(|run| format!("run {run}")));
         let took = notification.duration.filter(|took| *took > Duration::ZERO);
-        let took = took.filter(|_| notification.kind != Kind::Slow);
+        let took = took.filter(|_| !matches!(notification.kind, Kind::Slow | Kind::Fast));
         parts.extend(took.map(|took| format!("took {}", words::elapsed(took))));
         if notification.attempts > 1 {
             parts.push(format!("{} attempts", notification.attempts));
@@ -257,7 +268,7 @@ pub(super) fn details(notification: &Notification, context: &Context<'_>) -> Vec
 fn mark(kind: Kind) -> char {
     match kind {
         Kind::Failed | Kind::StillFailing | Kind::Flapping => '✗',
-        Kind::Missed | Kind::Overdue | Kind::Slow => '!',
+        Kind::Missed | Kind::Overdue | Kind::Slow | Kind::Quiet | Kind::Fast => '!',
         Kind::Steady | Kind::Recovered | Kind::Succeeded | Kind::Digest | Kind::Test => '✓',
         Kind::Retrying => '…',
         Kind::Skipped => '-',
@@ -275,6 +286,8 @@ fn plural(kind: Kind) -> &'static str {
         Kind::Steady => "steady again",
         Kind::Recovered => "recovered",
         Kind::Slow => "slow",
+        Kind::Quiet => "quiet",
+        Kind::Fast => "fast",
         Kind::Retrying => "retrying",
         Kind::Skipped => "skipped",
         Kind::Succeeded => "succeeded",

@@ -20,10 +20,10 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::control::{Call, Line, Request, Target};
-pub use crate::core::event::Happening;
 use crate::core::event::{
     Action, Code, Fault, Health, JobDetail, JobView, Record, Response, RunId,
 };
+pub use crate::core::event::{Fast, Happening, Quiet, Unusual, UnusualRun};
 use crate::core::job::{Job, Keep};
 use crate::core::zone::Database;
 use crate::history::object::RunObject;

@@ -13,7 +13,7 @@
 //! `apply` has it take effect, and `offload` has done elsewhere what may take long or hang; `watch`
 //! tells when the jobfile was edited; `logger` and `report` are the log, in which `catching_up`
 //! makes one line of many; `overview` says how things stand, to a terminal and to a service manager,
-//! which `notify` tells; `hooks` has the hooks of jobs run; `moving` is what is told of jobs that move between hosts; `slow` sees which runs take too long; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
+//! which `notify` tells; `hooks` has the hooks of jobs run; `moving` is what is told of jobs that move between hosts; `slow` sees which runs take too long, `unusual` which print too little or are over too soon; `vitals` says how the scheduler is to whoever asks; `timer` is the wall
 //! clock as something to wait for. Processes are made by `crate::run::executor`, what they print
 //! goes to `crate::run::output`.
 
@@ -39,6 +39,7 @@ mod slow;
 mod start;
 mod store_events;
 mod timer;
+mod unusual;
 mod vitals;
 mod watch;
 
@@ -57,9 +58,9 @@ use crate::core::event::{
     Action, Change, ChangeKind, Counters, Event, Happening, Health, Notice, Record, Remember,
     Response,
 };
+use crate::core::habit::slow::Watch;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::scheduler::Scheduler;
-use crate::core::slow::Watch;
 use crate::core::streak::Streaks;
 use crate::core::zone::Zone;
 use crate::store::Process;
@@ -596,7 +597,9 @@ impl Loop<'_> {
                 Message::Store(event) => self.store_event(event),
                 Message::Call(call) => self.called(call),
                 Message::OwnPart(number, response) => self.own_part(number, *response),
-                Message::Durations(job, durations) => self.slow.learn(&job, &durations),
+                Message::Successes(job, before) => self.slow.learn(&job, &before),
+                Message::Ran(ran) => self.compare(*ran),
+                Message::Unusual(found) => self.unusual(&found, clock::now()),
                 Message::Printed(run, text) => self.effects.printed(run, &text, clock::now()),
             }
         }

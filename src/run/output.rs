@@ -44,7 +44,7 @@ pub use mask::{Mask, Masks};
 use server::Server;
 pub(crate) use status::{ERASE, waiting_words};
 pub use status::{Live, column_of, shown_id};
-pub use tail::{TailSink, WithTail};
+pub use tail::{TailSink, WithTail, WithTotal};
 
 /// How the output of jobs is shown.
 #[derive(Clone)]
@@ -111,7 +111,7 @@ enum Message {
     Unfollow(FollowId),
     Ended(RunId),
     Tail(RunId, WithTail),
-    Over(RunId),
+    Over(RunId, Option<WithTotal>),
     Live(Live),
     Reopen,
     LogLine(Vec<u8>),
@@ -179,16 +179,13 @@ impl Handle {
         self.send(Message::Attach(run, attempt, job, pipes));
     }
 
-    /// Says that a run will have no other attempt. Who wants to know how it ended is shown the end of
-    /// what its last attempt has printed, once all of that has been read.
-    pub fn over(&self, run: RunId, then: Option<WithTail>) {
-        if let Some(then) = then {
-            self.tail(run, then);
-        }
-        self.send(Message::Over(run));
+    /// Says that a run will have no other attempt. Who wants to know is told how much it has printed, once all of
+    /// that has been read.
+    pub fn over(&self, run: RunId, then: Option<WithTotal>) {
+        self.send(Message::Over(run, then));
     }
 
-    /// Shows somebody the same of an attempt that another will follow.
+    /// Shows somebody the end of what the last attempt of a run has printed, once all of that has been read.
     pub fn tail(&self, run: RunId, then: WithTail) {
         self.send(Message::Tail(run, then));
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::Observer;
 use crate::core::event::{Action, Notice};
+use crate::core::habit::slow::{Found, Watch};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::notify::Message;
 use crate::core::notify::notifier::{Effect, Notifier};
 use crate::core::notify::outbox::{Tried, TryResult};
-use crate::core::slow::{Found, Watch};
 use crate::core::streak::Streaks;
 
 /// So many messages are remembered; what is beyond is counted.

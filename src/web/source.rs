@@ -157,6 +157,8 @@ pub(crate) struct RunPage {
     pub(crate) attempts: Vec<AttemptRecord>,
     /// What it has printed, and how many bytes that was in all, if that is known.
     pub(crate) printed: Option<(Printed, Option<u64>)>,
+    /// In what ways it is out of the ordinary: a word and a sentence for each.
+    pub(crate) unusual: Vec<(&'static str, String)>,
     pub(crate) has_hosts: bool,
     /// Its output is kept nowhere.
     pub(crate) is_discarded: bool,

@@ -238,6 +238,62 @@ fn one_is_sent_again_and_another_dropped() {
     assert!(code == Some(1) && err.contains("no scheduler is running"), "{err}");
 }
 
+/// A job that prints something and then nothing at all: marked, also after a restart, until it prints again, and
+/// told once where that is wanted.
+#[test]
+fn a_quiet_run_is_told_and_marked() {
+    let route = TO_FILE.replace("gather", "on = ['failed', 'quiet', 'fast']\ngather");
+    let bench = Bench::new(&format!(
+        "{route}[jobs.backup]\ncommand = 'test -e silent || head -c 1024 /dev/zero'\n\
+         interval = '1d'\nnotify = ['ops']\n"
+    ));
+    bench.write("up", "");
+    let mut running = bench.listening();
+    let run = || assert_eq!(bench.ask(&["start", "backup", "--wait"]).2, Some(0));
+    (0..10).for_each(|_| run());
+    bench.write("silent", "");
+    run();
+    let line = running.line(crate::harness::Stream::Err, &["usually it prints"]);
+    assert!(line.contains("it printed nothing: usually it prints 1.0 KiB"), "{line}");
+    until("it is told", || types(&bench) == ["run.quiet"]);
+    let data = &arrived(&bench)[0]["data"];
+    let printed = (&data["printed_bytes"], &data["usual_printed_bytes"], &data["outcome"]);
+    assert_eq!(printed, (&0.into(), &1024.into(), &"succeeded".into()), "{data}");
+    let is_marked = |bench: &Bench| {
+        let list = bench.ask(&["list", "backup"]).0;
+        let show = bench.ask(&["show", "backup"]).0;
+        list.contains("quiet: printed nothing (usually 1.0 KiB)")
+            && show.contains("the last run printed nothing (usually 1.0 KiB)")
+    };
+    assert!(is_marked(&bench), "{}", bench.ask(&["list", "backup"]).0);
+    let listed: Value =
+        serde_json::from_str(&bench.out(&["list", "backup", "--output", "json"])).unwrap();
+    let last = &listed["last"];
+    assert_eq!(
+        (&last["unusual"][0], &last["usual_printed_bytes"]),
+        (&"quiet".into(), &1024.into())
+    );
+    let why = bench.out(&["why", "backup"]);
+    assert!(why.contains("quiet") && why.contains("it printed nothing: usually"), "{why}");
+    assert!(why.contains("ops: `quiet`, sent "), "{why}");
+    let why: Value =
+        serde_json::from_str(&bench.out(&["why", "backup", "--output", "json"])).unwrap();
+    assert_eq!(why["record"]["unusual"][0], "quiet", "{why}");
+    let mut events =
+        crate::harness::Running::start(&mut bench.command(&["events", "--since", "1h"]));
+    events.line(crate::harness::Stream::Out, &["backup #11: quiet: it printed nothing"]);
+    running.stop();
+    events.wait();
+
+    let running = bench.listening();
+    assert!(is_marked(&bench), "{}", bench.ask(&["list", "backup"]).0);
+    std::fs::remove_file(bench.path("silent")).unwrap();
+    run();
+    until("it is not any more", || !bench.ask(&["list", "backup"]).0.contains("quiet"));
+    assert_eq!(types(&bench), ["run.quiet"]);
+    running.stop();
+}
+
 /// A run that takes longer than it may is told while it goes on, and marked.
 #[test]
 fn a_slow_run_is_told_while_it_runs() {

@@ -389,6 +389,9 @@ fn remarks(job: &JobLine, times: &Times<'_>, zone: &Zone) -> String {
     if let Some(since) = &job.slow_since {
         remarks.push(format!("slow since {}{}", times.moment(since, zone), usually(job)));
     }
+    for (word, what, usually) in job.unusual().remarks() {
+        remarks.push(format!("{word}: {what} ({usually})"));
+    }
     let last = job.last.as_ref().filter(|last| last.outcome != "succeeded");
     let last = last.map(|last| clean(&last.phrase()).into_owned());
     let last: Vec<String> = last.into_iter().chain(not_run(job)).collect();

@@ -104,6 +104,9 @@ pub(super) fn details(
         let usually = super::list::usually(job);
         line("slow", &format!("since {}{usually}", times.moment(since, &zone)))?;
     }
+    for (word, what, usually) in job.unusual().remarks() {
+        line(word, &format!("the last run {what} ({usually})"))?;
+    }
     line("command", &command(details.command.as_ref()))?;
     line("executor", &details.executor)?;
     if let Some(Value::Object(options)) = &details.options {

@@ -145,6 +145,7 @@ fn the_pages_have_every_key_mark_and_word() {
         .map(|record| serde_json::to_value(RunObject::of_record(record, &Zone::utc())).unwrap())
         .flat_map(|json| json.as_object().unwrap().keys().cloned().collect::<Vec<_>>())
         .chain(["by", "doing", "host"].map(str::to_owned))
+        .chain(["unusual", "usual_ms", "usual_printed_bytes"].map(str::to_owned))
         .collect();
     assert_eq!(described, seen.iter().map(String::as_str).collect());
 

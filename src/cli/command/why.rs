@@ -7,21 +7,22 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 use super::history_source::{self, History, HistoryArgs, told};
 use super::{argument, named, notify, request, time};
 use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
-use crate::core::event::{JobRecord, Pause};
+use crate::core::event::{JobRecord, Pause, Unusual};
 use crate::core::fleet::Member;
+use crate::core::habit::{self, slow, unusual};
 use crate::core::hooks::{FAILED_HOOKS, failed_of};
 use crate::core::instant::Instant;
 use crate::core::notify::Route;
 use crate::core::notify::explain::{About, explain};
 use crate::core::notify::notifier::{STATES, state_key};
 use crate::core::outcome::{self, Outcome};
-use crate::core::slow;
 use crate::core::sort;
 use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
@@ -185,31 +186,40 @@ pub(super) fn verdict(
     let mut verdict = answer(&read.case(history, id, asked, (&zone, typed)));
     if let Some(record) = &verdict.record {
         let is_latest = read.records.iter().all(|other| other.seq <= record.seq);
-        verdict.evidence.extend(slow_of(history, id, record, &read.records));
+        let (slow, unusual) = habits_of(history, record, &read.records);
+        verdict.evidence.extend(slow.map(|text| ("slow", text)));
+        verdict.evidence.extend(unusual.sentences());
+        verdict.unusual = unusual;
         verdict.evidence.extend(failed_hooks_of(history, id, record)?);
         verdict.evidence.extend(told_of(history, id, record, is_latest, &zone)?);
     }
     Ok(verdict)
 }
 
-/// Whether it takes, or took, longer than it should.
-fn slow_of(
+/// Whether a run takes, or took, longer than it should, and in what way it is out of the ordinary. `records`:
+/// among them those before it.
+pub(super) fn habits_of(
     history: &History,
-    id: &str,
     record: &RunRecord,
     records: &[RunRecord],
-) -> Option<(&'static str, String)> {
+) -> (Option<String>, Unusual) {
     let is_over = record.outcome.is_some();
     let took = record.duration.filter(|_| is_over);
-    let took = took.or_else(|| Some(history.now.since(record.started?)).filter(|_| !is_over))?;
-    let warn_after = history.job(id).and_then(|job| job.options.warn_after);
+    let so_far = || Some(history.now.since(record.started?)).filter(|_| !is_over);
+    let Some(took) = took.or_else(so_far) else { return (None, Unusual::default()) };
+    let warn_after = history.job(&record.job).and_then(|job| job.options.warn_after);
     // What came after it was not known.
-    let mut before: Vec<&RunRecord> =
-        records.iter().filter(|other| *other.job == *id && other.seq < record.seq).collect();
+    let is_before = |other: &&RunRecord| other.job == record.job && other.seq < record.seq;
+    let mut before: Vec<&RunRecord> = records.iter().filter(is_before).collect();
     sort::by(&mut before, |one, other| other.seq.cmp(&one.seq));
-    let why = slow::why(took, warn_after, &slow::durations(before))?;
+    let before = habit::successes(before);
     let word = if is_over { "took" } else { "runs for" };
-    Some(("slow", format!("it {word} {}: {why}", words::elapsed(took))))
+    let slow = slow::why(took, warn_after, &before)
+        .map(|why| format!("it {word} {}: {why}", words::elapsed(took)));
+    let has_succeeded = record.outcome.as_ref().is_some_and(Outcome::is_success);
+    let this = habit::Success { took, printed: record.printed };
+    let unusual = has_succeeded.then(|| unusual::of(this, warn_after, &before));
+    (slow, unusual.unwrap_or_default())
 }
 
 /// Which of its hooks have failed.
@@ -451,8 +461,23 @@ fn json(
     verdict: &Verdict,
     zone: &Zone,
 ) -> anyhow::Result<()> {
+    writeln!(out, "{}", crate::problem::json(&object(id, asked, verdict, zone))?)?;
+    Ok(())
+}
+
+/// The same for programs that ask over HTTP.
+pub(super) fn value(
+    id: &str,
+    asked: Asked,
+    verdict: &Verdict,
+    zone: &Zone,
+) -> anyhow::Result<Value> {
+    Ok(serde_json::to_value(object(id, asked, verdict, zone))?)
+}
+
+fn object<'a>(id: &'a str, asked: Asked, verdict: &'a Verdict, zone: &Zone) -> Object<'a> {
     let time = |at: Instant| words::rfc3339(at, zone);
-    let object = Object {
+    Object {
         job: id,
         asked: match asked {
             Asked::Latest => None,
@@ -464,10 +489,11 @@ fn json(
         next: verdict.next.map(time),
         next_after: verdict.next_after.as_deref(),
         evidence: verdict.evidence.iter().map(|(about, text)| Evidence { about, text }).collect(),
-        record: verdict.record.as_ref().map(|record| RunObject::of_record(record, zone)),
-    };
-    writeln!(out, "{}", crate::problem::json(&object)?)?;
-    Ok(())
+        record: verdict
+            .record
+            .as_ref()
+            .map(|record| RunObject::of_record(record, zone).with_unusual(verdict.unusual)),
+    }
 }
 
 #[cfg(test)]

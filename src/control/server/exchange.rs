@@ -168,6 +168,7 @@ impl Exchange {
                 let host = history.complete_one(&mut detail, now);
                 let overdue = history.overdue(&detail.view, latest.as_ref(), now);
                 let line = JobLine::new(&detail.view, latest.as_ref(), overdue);
+                let line = line.with_unusual(history.unusual_of(&detail.view.job.id));
                 let details = JobDetails::new(&detail, JobLine { host, ..line }, options);
                 let zone = &detail.view.job.zone;
                 let since = history.changed_since().map(|since| words::rfc3339(since, zone));
@@ -376,6 +377,7 @@ impl Jobs {
                     let latest = snapshot.latest(&job.id);
                     let overdue = history.overdue(view, latest, now);
                     let line = JobLine::new(view, latest, overdue);
+                    let line = line.with_unusual(snapshot.unusual(&job.id));
                     let line = JobLine { host, ..line };
                     self.comma();
                     self.text += &wire::json(&line);

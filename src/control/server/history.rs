@@ -8,14 +8,17 @@ use std::time::Duration;
 
 use super::Past;
 use crate::control::no_notification;
-use crate::core::event::{Code, Fault, JobDetail, JobRecord, JobView, Paused, Vitals};
+use crate::core::event::{
+    Code, Fault, JobDetail, JobRecord, JobView, Paused, RunId, Unusual, Vitals,
+};
 use crate::core::expect::{last_resumed, overdue_since};
 use crate::core::fleet::home::Home;
 use crate::core::fleet::whereabouts::Whereabouts;
+use crate::core::habit::unusual::{self, UNUSUAL};
+use crate::core::habit::{self, Success};
 use crate::core::instant::{Instant, Mono};
 use crate::core::notify::notifier;
 use crate::core::scheduler::UPCOMING;
-use crate::core::slow;
 use crate::history::end_of;
 use crate::store::{Latest, Query, Reader, RunRecord, StoreError};
 
@@ -45,6 +48,8 @@ pub(super) struct Snapshot {
     latest: Option<HashMap<Box<str>, Latest>>,
     /// What is remembered of jobs that are at home on other hosts; and where that is.
     elsewhere: HashMap<Box<str>, JobRecord>,
+    /// The last run of each job that was out of the ordinary, in what way it was.
+    unusual: HashMap<Box<str>, (RunId, Unusual)>,
     whereabouts: Option<Arc<Whereabouts>>,
 }
 
@@ -52,6 +57,11 @@ impl Snapshot {
     /// How a job has fared of late.
     pub(super) fn latest(&self, job: &str) -> Option<&Latest> {
         self.latest.as_ref()?.get(job)
+    }
+
+    /// Its last run that was out of the ordinary.
+    pub(super) fn unusual(&self, job: &str) -> Option<(RunId, Unusual)> {
+        self.unusual.get(job).copied()
     }
 
     /// Whether the store could not be read.
@@ -156,12 +166,24 @@ impl History {
             .map_err(|error| Fault::new(Code::Store, format!("cannot read the store: {error}")))
     }
 
-    /// How long the last runs of a job took that have succeeded, the newest first; of one whose past cannot
-    /// be read nothing is known.
-    pub(super) fn durations(&mut self, job: &str) -> Vec<Duration> {
-        let query = Query { job: Some(job.into()), limit: 2 * slow::RUNS, ..Query::default() };
+    /// The last runs of a job that have succeeded, the newest first; of those before this one, if one is given.
+    /// Of a job whose past cannot be read nothing is known.
+    pub(super) fn successes(&mut self, job: &str, before: Option<RunId>) -> Vec<Success> {
+        let query = Query { job: Some(job.into()), limit: 2 * habit::RUNS, ..Query::default() };
         let records = self.read(|reader| reader.records(&query)).unwrap_or_default();
-        slow::durations(&records)
+        // It may have been written by now.
+        let it = records.iter().position(|record| before.is_some() && record.run == before);
+        habit::successes(&records[it.map_or(0, |it| it + 1)..])
+    }
+
+    /// The last run of each job that was out of the ordinary. A list is worth having without.
+    fn unusual(&mut self) -> HashMap<Box<str>, (RunId, Unusual)> {
+        unusual::of_entries(self.read(|reader| reader.entries(UNUSUAL)).unwrap_or_default())
+    }
+
+    /// The same of one job.
+    pub(super) fn unusual_of(&mut self, job: &str) -> Option<(RunId, Unusual)> {
+        self.unusual().remove(job)
     }
 
     /// What there is of the last notification that has ended and whose id begins so.
@@ -190,7 +212,8 @@ impl History {
             None => Vec::new(),
         };
         let elsewhere = elsewhere.into_iter().map(|known| (known.id.clone(), known)).collect();
-        Arc::new(Snapshot { taken: now, latest, elsewhere, whereabouts })
+        let unusual = self.unusual();
+        Arc::new(Snapshot { taken: now, latest, elsewhere, unusual, whereabouts })
     }
 
     /// For a part of a list that does not begin with the first job: what the part before it was made

@@ -3,20 +3,20 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 
-use crate::core::event::Response;
+use crate::core::event::{Response, RunId};
+use crate::core::habit::Success;
 use crate::sys::mailbox::Mailbox;
 
 /// What the thread is told from outside.
 pub(super) type Inbox = Mailbox<Message>;
 
-/// Takes durations, the newest first, on the server's thread: it must not block.
-pub(crate) struct Durations(pub(crate) Box<dyn FnOnce(Vec<Duration>) + Send>);
+/// Takes runs, the newest first, on the server's thread: it must not block.
+pub(crate) struct Successes(pub(crate) Box<dyn FnOnce(Vec<Success>) + Send>);
 
-impl fmt::Debug for Durations {
+impl fmt::Debug for Successes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Durations")
+        f.write_str("Successes")
     }
 }
 
@@ -28,8 +28,8 @@ pub(super) enum Message {
     Released(Key, Which),
     /// There is something to tell one who follows.
     Followed,
-    /// The loop wants to know how long the last runs of this job took that have succeeded.
-    Durations(Box<str>, Durations),
+    /// The loop wants to know the last runs of this job that have succeeded, before that one.
+    Successes(Box<str>, Option<RunId>, Successes),
     /// The socket is to be at its place.
     Rebind,
     /// Nothing more is to be taken, and the socket is to be gone. The sender is dropped when that is

@@ -16,7 +16,7 @@ pub struct EventView {
     /// Its number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// `started`, `retrying`, `outcome`, `job`, `gone`, `changed`, `reloaded`, `stopping`, `stopped`; or
+    /// `started`, `retrying`, `outcome`, `unusual`, `job`, `gone`, `changed`, `reloaded`, `stopping`, `stopped`; or
     /// `gap`: what came before is not kept.
     pub event: String,
     /// When.
@@ -40,6 +40,9 @@ pub struct EventView {
     /// What became of due times, as in a history; of an attempt the part that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<RunObject>,
+    /// In what ways a run is out of the ordinary: `quiet`, `fast`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unusual: Vec<String>,
     /// What somebody has done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub what: Option<String>,
@@ -97,6 +100,15 @@ impl EventView {
                 view.record = Some(RunObject::of_decided(record));
                 "outcome"
             }
+            Happening::Unusual(found) => {
+                zone = found.job.zone.clone();
+                view.run = Some(found.run.0);
+                view.due = Some(words::rfc3339(found.due, &zone));
+                view.unusual = found.unusual.remarks().iter().map(|it| it.0.to_owned()).collect();
+                let texts = found.unusual.sentences().into_iter().map(|(_, text)| text);
+                view.detail = Some(texts.collect::<Vec<_>>().join("; "));
+                "unusual"
+            }
             Happening::Job(_) => "job",
             Happening::Gone(_) => "gone",
             Happening::Changed(Change { what, by, detail, .. }) => {
@@ -144,6 +156,7 @@ impl EventView {
                 format!("{}; attempt {attempt} in {}", text(&self.detail), words::span(delay))
             }
             "outcome" => self.record.as_ref().map(RunObject::phrase).unwrap_or_default(),
+            "unusual" => format!("{}: {}", self.unusual.join(", "), text(&self.detail)),
             "job" => "new or changed".to_owned(),
             "gone" => "gone".to_owned(),
             "changed" => {

@@ -10,7 +10,9 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::core::event::{Change, FleetHealth, Health, JobDetail, JobView, Paused, Status};
+use crate::core::event::{
+    Change, FleetHealth, Health, JobDetail, JobView, Paused, RunId, Status, Unusual,
+};
 use crate::core::instant::Instant;
 use crate::core::job::Command;
 use crate::core::outcome::Outcome;
@@ -288,6 +290,21 @@ impl JobLine {
     /// Whether its last run went wrong.
     pub fn has_failed(&self) -> bool {
         self.last.as_ref().is_some_and(|last| matches!(last.mark(), '✗' | '?'))
+    }
+
+    /// Its last run that was out of the ordinary was this one, in this way.
+    pub fn with_unusual(mut self, found: Option<(RunId, Unusual)>) -> JobLine {
+        if let Some((run, unusual)) = found
+            && let Some(last) = self.last.take_if(|last| last.run == Some(run.0))
+        {
+            self.last = Some(last.with_unusual(unusual));
+        }
+        self
+    }
+
+    /// In what way its last run was out of the ordinary.
+    pub fn unusual(&self) -> Unusual {
+        self.last.as_ref().map(RunObject::unusual).unwrap_or_default()
     }
 
     /// How a job stands, and how it has fared of late.

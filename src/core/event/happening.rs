@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Action, Change, Notice, Record, Remember, RunId};
+use super::{Action, Change, Notice, Record, Remember, RunId, UnusualRun};
 use crate::core::instant::Instant;
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
@@ -41,6 +41,8 @@ pub enum Happening {
     /// The fate of one or of several due times is known (`EVENT_JOB_EXECUTED`, `EVENT_JOB_ERROR`,
     /// `EVENT_JOB_MISSED`, `EVENT_JOB_MAX_INSTANCES`).
     Outcome(Record),
+    /// A run that has succeeded has printed far less than usual, or was over far sooner.
+    Unusual(UnusualRun),
     /// A job is new, or something of it has changed (`EVENT_JOB_ADDED`, `EVENT_JOB_MODIFIED`).
     Job(Box<str>),
     /// A job is gone (`EVENT_JOB_REMOVED`).
@@ -98,6 +100,7 @@ impl Happening {
         match self {
             Happening::Started { job, .. } | Happening::Retrying { job, .. } => Some(&job.id),
             Happening::Outcome(record) => Some(&record.job.id),
+            Happening::Unusual(found) => Some(&found.job.id),
             Happening::Job(id) | Happening::Gone(id) => Some(id),
             Happening::Changed(change) => change.job.as_deref(),
             Happening::Reloaded { .. } | Happening::Stopping { .. } | Happening::Stopped => None,

@@ -24,7 +24,8 @@ use super::outbox::{Done, End, Outbox, Tried, Waiting};
 use super::saved::{self, Saved};
 use super::state::{self, JobEvent, State};
 use super::{Kind, Message, Notification, Route, Wakeup};
-use crate::core::event::{Action, Notice, Record, Remember, RunId};
+use crate::core::event::{Action, Notice, Record, Remember, RunId, UnusualRun};
+use crate::core::habit::slow::SlowRun;
 use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
@@ -330,6 +331,27 @@ impl Notifier {
             ..About::at(slow.due)
         };
         self.tell(now, &slow.job, JobEvent::Slow, &about, false)
+    }
+
+    /// A run is out of the ordinary: in one way, or in both.
+    pub(crate) fn unusual(&mut self, now: Now, found: &UnusualRun) -> Vec<Effect> {
+        let about = About {
+            run: Some(found.run),
+            started: found.started,
+            duration: Some(found.took),
+            outcome: Some(Outcome::Succeeded),
+            ..About::at(found.due)
+        };
+        let mut effects = Vec::new();
+        if let Some(quiet) = found.unusual.quiet {
+            let about = About { printed: Some((quiet.printed, quiet.usual)), ..about.clone() };
+            effects.extend(self.tell(now, &found.job, JobEvent::Quiet, &about, false));
+        }
+        if let Some(fast) = found.unusual.fast {
+            let about = About { usual: Some(fast.usual), ..about };
+            effects.extend(self.tell(now, &found.job, JobEvent::Fast, &about, false));
+        }
+        effects
     }
 
     /// Tells each route of the job what it is to hear.

@@ -45,6 +45,8 @@ pub(crate) struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     usual: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    printed: Option<(u64, u64)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Box<Tally>>,
     attempts: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +117,7 @@ impl Written {
             started,
             duration,
             usual,
+            printed,
             digest,
             attempts,
             outcome,
@@ -136,6 +139,7 @@ impl Written {
             started: started.map(Instant::micros),
             duration: duration.map(|duration| duration_micros(duration).max(0) as u64),
             usual: usual.map(|usual| duration_micros(usual).max(0) as u64),
+            printed: *printed,
             digest: digest.clone(),
             attempts: *attempts,
             outcome: outcome.as_ref().map(Outcomes::of),
@@ -161,6 +165,7 @@ impl Written {
             started: it.started.map(Instant::from_micros),
             duration: it.duration.map(Duration::from_micros),
             usual: it.usual.map(Duration::from_micros),
+            printed: it.printed,
             digest: it.digest,
             attempts: it.attempts,
             outcome: it.outcome.and_then(Outcomes::outcome),
@@ -210,6 +215,7 @@ mod tests {
             started: Some(at(4)),
             duration: Some(Duration::from_micros(5)),
             usual: Some(Duration::from_micros(9)),
+            printed: Some((0, u64::MAX)),
             digest: Some(Box::new(Tally { failed: 3, ..Tally::default() })),
             attempts: 6,
             outcome,

@@ -37,6 +37,10 @@ pub(super) enum JobEvent {
     Overdue,
     /// A run takes longer than it should.
     Slow,
+    /// One has printed far less than usual.
+    Quiet,
+    /// One was over far sooner than usual.
+    Fast,
 }
 
 /// See the [module](self).
@@ -74,6 +78,8 @@ impl State {
             JobEvent::Retrying => Some(Kind::Retrying),
             JobEvent::Overdue => self.overdue(route),
             JobEvent::Slow => Some(Kind::Slow),
+            JobEvent::Quiet => Some(Kind::Quiet),
+            JobEvent::Fast => Some(Kind::Fast),
         }?;
         route.wants(kind).then_some(kind)
     }

@@ -53,6 +53,10 @@ pub(super) struct Data<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     usual_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    printed_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usual_printed_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<Digest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     attempts: Option<u32>,
@@ -109,6 +113,8 @@ impl<'a> Data<'a> {
             ended: ended.map(|(started, took)| time(started.plus(took))),
             duration_ms: started.and(duration).map(millis),
             usual_ms: notification.usual.map(millis),
+            printed_bytes: notification.printed.map(|(printed, _)| printed),
+            usual_printed_bytes: notification.printed.map(|(_, usual)| usual),
             digest: notification.digest.as_deref().map(|tally| Digest::of(tally, &time)),
             attempts: notification.run.map(|_| notification.attempts),
             streak: Some(notification.streak).filter(|streak| *streak > 0),
@@ -168,6 +174,8 @@ pub(super) fn event(kind: Kind) -> &'static str {
         Kind::Steady => "job.steady",
         Kind::Recovered => "run.recovered",
         Kind::Slow => "run.slow",
+        Kind::Quiet => "run.quiet",
+        Kind::Fast => "run.fast",
         Kind::Retrying => "run.retrying",
         Kind::Skipped => "run.skipped",
         Kind::Succeeded => "run.succeeded",

@@ -38,7 +38,7 @@ pub(super) fn form(
     let (action, severity) = match notification.kind {
         Kind::Recovered | Kind::Steady | Kind::Succeeded => ("resolve", "info"),
         Kind::Skipped | Kind::Digest | Kind::Test => ("trigger", "info"),
-        Kind::Retrying | Kind::Slow => ("trigger", "warning"),
+        Kind::Retrying | Kind::Slow | Kind::Quiet | Kind::Fast => ("trigger", "warning"),
         Kind::Failed | Kind::StillFailing | Kind::Missed | Kind::Overdue | Kind::Flapping => {
             ("trigger", "error")
         }
@@ -61,13 +61,18 @@ pub(super) fn form(
     super::post(&url, &[], &body)
 }
 
-/// The same for all that is said of a job, but for runs that are slow.
+/// The same for all that is said of a job, but for runs that are out of the ordinary.
 fn dedup_key(host: &str, notification: &Notification) -> String {
     let is_of_job = notification.kind.is_of_job();
     let job = if is_of_job { &*notification.job } else { notification.kind.word() };
     // Nobody says when that is over, and it says nothing of whether the job fails.
-    let slow = if notification.kind == Kind::Slow { "/slow" } else { "" };
-    let key = format!("schedrs/{host}/{job}{slow}");
+    let unusual = match notification.kind {
+        Kind::Slow => "/slow",
+        Kind::Quiet => "/quiet",
+        Kind::Fast => "/fast",
+        _ => "",
+    };
+    let key = format!("schedrs/{host}/{job}{unusual}");
     if key.len() <= KEY {
         return key;
     }

@@ -34,6 +34,7 @@ pub(crate) fn notification(kind: Kind, outcome: Option<Outcome>) -> Notification
         started: Some(Instant::from_secs(NIGHT + 1)),
         duration: Some(Duration::from_millis(12_400)),
         usual: None,
+        printed: None,
         digest: None,
         attempts: 1,
         outcome,
@@ -149,6 +150,22 @@ fn the_first_line() {
                 ..notification(Kind::Slow, None)
             },
             "backup still runs after 45m: longer than `warn_after`",
+        ),
+        (
+            Notification { printed: Some((0, 1024)), ..notification(Kind::Quiet, None) },
+            "backup printed nothing: usually it prints 1.0 KiB",
+        ),
+        (
+            Notification { printed: Some((1, 2048)), ..notification(Kind::Quiet, None) },
+            "backup printed only 1 byte: usually it prints 2.0 KiB",
+        ),
+        (
+            Notification {
+                duration: Some(Duration::from_secs(2)),
+                usual: Some(Duration::from_secs(720)),
+                ..notification(Kind::Fast, None)
+            },
+            "backup took only 2s: usually it takes 12m",
         ),
         (
             Notification {

@@ -23,7 +23,6 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::process::{Resource, WaitIdOptions, getrlimit};
 
@@ -37,9 +36,13 @@ use super::hooks::FailedHook;
 use super::messages::Messages;
 use super::offload::{Done, Lane};
 use super::records::Records;
+use super::unusual::{Habits, Ran};
 use super::{Plan, TOKEN_RUN, report};
 use crate::control::Call;
-use crate::core::event::{Action, Active, Event, Notice, Record, Remember, Response, RunId, Start};
+use crate::core::event::{
+    Action, Active, Event, Notice, Record, Remember, Response, RunId, Start, UnusualRun,
+};
+use crate::core::habit::Success;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::streak::Streak;
@@ -79,8 +82,12 @@ pub(crate) enum Message {
     OwnPart(u64, Box<Response>),
     /// The end of what a run has printed, for who is told of it.
     Printed(RunId, String),
-    /// So long took the last runs of a job that have succeeded.
-    Durations(Box<str>, Vec<Duration>),
+    /// The last runs of a job that have succeeded.
+    Successes(Box<str>, Vec<Success>),
+    /// A run has succeeded, and may be out of the ordinary.
+    Ran(Box<Ran>),
+    /// One is.
+    Unusual(Box<UnusualRun>),
 }
 
 /// See the [module](self).
@@ -94,6 +101,7 @@ pub(super) struct Effects {
     failed_hooks: Mailbox<FailedHook>,
     /// The jobs of which the store knows some.
     with_failed_hooks: HashSet<Box<str>>,
+    habits: Habits,
     output: output::Handle,
     adopted: Adopted,
     marks: Option<Marks>,
@@ -222,6 +230,7 @@ impl Effects {
         Ok(Effects {
             epoll,
             with_failed_hooks: HashSet::new(),
+            habits: Habits::default(),
             failed_hooks: Mailbox::new(Arc::clone(mailbox.waker())),
             mailbox,
             executor,
@@ -272,6 +281,15 @@ impl Effects {
     /// The jobs of which the store knows some that have failed.
     pub(super) fn with_failed_hooks(&mut self) -> &mut HashSet<Box<str>> {
         &mut self.with_failed_hooks
+    }
+
+    /// What is known of the habits of jobs.
+    pub(super) fn habits(&self) -> &Habits {
+        &self.habits
+    }
+
+    pub(super) fn habits_mut(&mut self) -> &mut Habits {
+        &mut self.habits
     }
 
     pub(super) fn mailbox(&self) -> Mailbox<Message> {

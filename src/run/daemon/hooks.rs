@@ -148,6 +148,7 @@ impl Loop<'_> {
     pub(super) fn count_failures(&mut self, action: &Action, now: Instant) -> Streak {
         if let Action::Remember(Remember::Gone(job)) = action {
             self.effects.forget_failed_hooks(job);
+            self.effects.forget_unusual(job);
         }
         let (streak, entry) = self.streaks.hear(now, action);
         if let Some((job, value)) = entry {

@@ -14,15 +14,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::effects::Message as LoopMessage;
-use crate::core::event::{Action, RouteVitals, RunId};
+use crate::core::event::{Action, RouteVitals, RunId, UnusualRun};
 use crate::core::fleet::RunOn;
+use crate::core::habit::slow::SlowRun;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::notify::digest::Failing;
 use crate::core::notify::notifier::{Effect, LISTS, Notifier, OUTBOX, Said};
 use crate::core::notify::outbox::{End, Tried, TryResult, Waiting};
 use crate::core::notify::{Message, Wakeup};
-use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 use crate::core::zone::Zone;
 use crate::run::hook::Hooks;
@@ -263,6 +263,13 @@ impl Messages {
     /// A run takes longer than it should.
     pub(super) fn slow(&mut self, slow: &SlowRun, now: Now) -> Vec<Fact> {
         let effects = self.notifier.slow(now, slow);
+        self.wakeup = None;
+        self.perform(effects, now)
+    }
+
+    /// A run is out of the ordinary.
+    pub(super) fn unusual(&mut self, found: &UnusualRun, now: Now) -> Vec<Fact> {
+        let effects = self.notifier.unusual(now, found);
         self.wakeup = None;
         self.perform(effects, now)
     }

@@ -1,11 +1,11 @@
-//! Runs that take longer than they should (`crate::core::slow`): one line in the log, a mark in lists, and
+//! Runs that take longer than they should (`crate::core::habit::slow`): one line in the log, a mark in lists, and
 //! people are told where they want to hear of it.
 
 use super::Loop;
 use super::effects::Message;
 use crate::core::event::{JobView, Slow};
+use crate::core::habit::slow::{Found, SlowRun};
 use crate::core::instant::Now;
-use crate::core::slow::{Found, SlowRun};
 use crate::core::words;
 
 impl Loop<'_> {
@@ -16,8 +16,8 @@ impl Loop<'_> {
                 Found::Unknown(job) => match self.server {
                     Some(server) => {
                         let (mailbox, id) = (self.effects.mailbox(), job.clone());
-                        server.durations(job, move |durations| {
-                            mailbox.send(Message::Durations(id, durations));
+                        server.successes(job, None, move |before| {
+                            mailbox.send(Message::Successes(id, before));
                         });
                     }
                     // Nobody reads a store here.

@@ -23,11 +23,11 @@ use crate::control::server::{Past, Present, Server};
 use crate::core::event::{Change, Health, Record, RunId};
 use crate::core::fleet::SessionId;
 use crate::core::fleet::protocol::Fleet;
+use crate::core::habit::slow::Watch;
 use crate::core::instant::{Instant, Now};
 use crate::core::job::JobSet;
 use crate::core::outcome::Reached;
 use crate::core::scheduler::{Scheduler, Texts};
-use crate::core::slow::Watch;
 use crate::core::streak::{FAILING, Streaks};
 use crate::core::zone::Zone;
 use crate::run::child::mark::Marks;
@@ -116,6 +116,7 @@ pub(super) fn start(
     let streaks = streaks(reader.as_deref_mut());
     if let Some(reader) = &mut reader {
         effects.know_failed_hooks(&mut **reader);
+        effects.habits_mut().restore(&mut **reader);
     }
     let session = session(plan, marks, now.wall);
     let mut recovered = recover(restored, &set, marks, reader.as_deref_mut(), shared, now);

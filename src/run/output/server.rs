@@ -221,7 +221,7 @@ impl Server {
                 Message::Unfollow(id) => self.tails.unfollow(id),
                 Message::Ended(run) => self.end_run(run),
                 Message::Tail(run, then) => self.tails.show(run, then),
-                Message::Over(run) => self.tails.over(run),
+                Message::Over(run, then) => self.tails.over(run, then),
                 Message::Live(live) => self.bottom.set(live, clock::mono()),
                 Message::Reopen => self.files.reopen(),
                 Message::LogLine(line) => {

@@ -24,6 +24,10 @@ pub type TailSink = Arc<dyn Fn(RunId, Vec<u8>, u64) + Send + Sync>;
 /// thread: it must not block.
 pub type WithTail = Box<dyn FnOnce(&[u8], u64) + Send>;
 
+/// Takes how many bytes a run has printed in all, where its output is captured. Called on the output thread: it
+/// must not block.
+pub type WithTotal = Box<dyn FnOnce(Option<u64>) + Send>;
+
 /// See the [module](self).
 #[derive(Default)]
 pub(super) struct Tails {
@@ -42,6 +46,8 @@ struct Tail {
     goes_on: bool,
     /// There will be no other.
     is_over: bool,
+    /// Who waits for that.
+    at_end: Option<WithTotal>,
     /// Who waits for the end of that attempt.
     waiting: Vec<WithTail>,
 }
@@ -65,6 +71,7 @@ impl Tails {
             total: 0,
             goes_on: false,
             is_over: false,
+            at_end: None,
             waiting: Vec::new(),
         });
         tail.gatherer.begin(attempt);
@@ -105,8 +112,11 @@ impl Tails {
         for then in std::mem::take(&mut tail.waiting) {
             tail.show(then);
         }
-        if tail.is_over {
-            self.of_run.remove(&run);
+        if tail.is_over
+            && let Some(tail) = self.of_run.remove(&run)
+            && let Some(then) = tail.at_end
+        {
+            then(Some(tail.total));
         }
     }
 
@@ -119,13 +129,18 @@ impl Tails {
         }
     }
 
-    /// There will be no other attempt.
-    pub(super) fn over(&mut self, run: RunId) {
-        match self.of_run.get_mut(&run) {
+    /// There will be no other attempt. Who wants to know is told how much all of them have printed.
+    pub(super) fn over(&mut self, run: RunId, then: Option<WithTotal>) {
+        let total = match self.of_run.get_mut(&run) {
             // Its pipes may still hold something.
-            Some(tail) if tail.goes_on => tail.is_over = true,
-            Some(_) => drop(self.of_run.remove(&run)),
-            None => {}
+            Some(tail) if tail.goes_on => {
+                (tail.is_over, tail.at_end) = (true, then);
+                return;
+            }
+            _ => self.of_run.remove(&run).map(|tail| tail.total),
+        };
+        if let Some(then) = then {
+            then(total);
         }
     }
 
@@ -222,13 +237,13 @@ mod tests {
         tails.end(RunId(1));
         tails.begin(RunId(1), 2, &a);
         tails.feed(RunId(1), true, b"second\n", NOW);
-        tails.over(RunId(1));
+        tails.over(RunId(1), None);
         tails.end(RunId(1));
         // One that has printed nothing has no end, and that is known then.
         tails.end(RunId(2));
-        tails.over(RunId(2));
+        tails.over(RunId(2), None);
         tails.end(RunId(3));
-        tails.over(RunId(3));
+        tails.over(RunId(3), None);
         assert!(tails.of_run.is_empty());
         let kept = kept.lock().unwrap();
         let shown = kept.iter().map(|(run, bytes, total)| {
@@ -269,15 +284,15 @@ mod tests {
         tails.feed(RunId(1), true, b"short\n", NOW);
         tails.end(RunId(1));
         tails.show(RunId(1), then("failure"));
-        tails.over(RunId(1));
+        tails.over(RunId(1), None);
         // One of which nothing is kept, and one that never had a process.
         tails.begin(RunId(2), 1, &b);
         tails.feed(RunId(2), false, b"nothing\n", NOW);
         tails.show(RunId(2), then("nothing kept"));
-        tails.over(RunId(2));
+        tails.over(RunId(2), None);
         tails.end(RunId(2));
         tails.show(RunId(3), then("no process"));
-        tails.over(RunId(3));
+        tails.over(RunId(3), None);
         assert!(tails.of_run.is_empty());
         let expected = [
             ("retry", "\nis\nover", 25),
@@ -287,6 +302,37 @@ mod tests {
         ];
         let expected = expected.map(|(name, tail, total)| (name, tail.to_owned(), total));
         assert_eq!(*shown.lock().unwrap(), expected);
+    }
+
+    #[test]
+    fn who_wants_to_know_is_told_how_much_a_run_has_printed() {
+        let mut tails = Tails::new(None, 8);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let then = |name: &'static str| -> Option<WithTotal> {
+            let told = Arc::clone(&told);
+            Some(Box::new(move |total| told.lock().unwrap().push((name, total))))
+        };
+        let job = job("a", None);
+        // Its pipe still holds something when it is over, and it had two attempts.
+        for attempt in [1, 2] {
+            tails.begin(RunId(1), attempt, &job);
+            tails.feed(RunId(1), false, b"attempt\n", NOW);
+            if attempt == 1 {
+                tails.end(RunId(1));
+            }
+        }
+        tails.over(RunId(1), then("late"));
+        tails.feed(RunId(1), true, b"x", NOW);
+        assert_eq!(*told.lock().unwrap(), []);
+        tails.end(RunId(1));
+        // Nothing is something that is known; what is not captured is not.
+        tails.begin(RunId(2), 1, &job);
+        tails.end(RunId(2));
+        tails.over(RunId(2), then("nothing"));
+        tails.over(RunId(3), then("not captured"));
+        let expected = [("late", Some(17)), ("nothing", Some(0)), ("not captured", None)];
+        assert_eq!(*told.lock().unwrap(), expected);
+        assert!(tails.of_run.is_empty());
     }
 
     #[test]
@@ -309,7 +355,7 @@ mod tests {
         tails.follow(FollowId(3), Some("b".into()), true, sink("late"));
         for run in [RunId(1), RunId(2)] {
             tails.end(run);
-            tails.over(run);
+            tails.over(run, None);
         }
         let heard = heard.lock().unwrap();
         let names: Vec<&str> = heard.iter().map(|heard| heard.0).collect();

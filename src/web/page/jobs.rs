@@ -19,13 +19,15 @@ const LONGEST: usize = 200;
 /// Which jobs are shown: the word in the address, the name of the tab, and whether a job belongs to it.
 type Kind = (&'static str, &'static str, fn(&Row) -> bool);
 
-const KINDS: [Kind; 8] = [
+const KINDS: [Kind; 10] = [
     ("", "All", |_| true),
     ("failing", "Failing", |row| row.line.has_failed()),
     ("overdue", "Overdue", |row| row.overdue.is_some()),
     ("running", "Running", |row| row.line.running > 0),
     ("waiting", "Waiting", |row| row.line.waiting > 0),
     ("slow", "Slow", |row| row.line.slow_since.is_some()),
+    ("quiet", "Quiet", |row| row.line.unusual().quiet.is_some()),
+    ("fast", "Fast", |row| row.line.unusual().fast.is_some()),
     ("paused", "Paused", |row| row.line.paused.is_some()),
     ("never", "Never ran", |row| row.line.last.is_none()),
 ];
@@ -278,6 +280,9 @@ pub(super) fn state(row: &Row) -> Markup {
         span class={ "st " (class) } { span aria-hidden="true" { (mark) } " " (clean(&line.state)) (many) }
         @if line.paused.is_some() && line.state != "paused" { " " span.st.warn { "paused" } }
         (slow(row))
+        @for (word, what, usually) in row.line.unusual().remarks() {
+            " " span.st.warn title={ (what) " (" (usually) ")" } { span aria-hidden="true" { "!" } " " (word) }
+        }
     }
 }
 

@@ -25,6 +25,9 @@ pub(in crate::web) fn now(view: &View<'_>, all: &Overview) -> Markup {
     sort::by_key(&mut overdue, |row| row.overdue);
     let mut next: Vec<&Row> = all.rows.iter().filter(|row| row.next.is_some()).collect();
     sort::by_key(&mut next, |row| row.next);
+    let mut unusual: Vec<&Row> =
+        all.rows.iter().filter(|row| !row.line.unusual().is_none()).collect();
+    sort::by_key(&mut unusual, |row| std::cmp::Reverse(row.ended.or(row.last)));
     let active = all.status.as_ref().map(|status| &*status.active).unwrap_or_default();
     let (running, waiting): (Vec<&RunObject>, Vec<&RunObject>) =
         active.iter().partition(|run| run.started.is_some());
@@ -45,6 +48,14 @@ pub(in crate::web) fn now(view: &View<'_>, all: &Overview) -> Markup {
                     (nothing("No job is without the success that it is expected to have (expect)."))
                 } @else {
                     (late(&overdue, &all.frame)) (more(overdue.len(), "/jobs?state=overdue"))
+                }
+                @if !unusual.is_empty() {
+                    h2 { "Quiet or fast " span.n { (number(unusual.len() as u64)) } }
+                    (out_of_the_ordinary(&unusual, &all.frame))
+                    @if unusual.len() > SHOWN {
+                        p.more { a href="/jobs?state=quiet" { "all that are quiet" } ", "
+                            a href="/jobs?state=fast" { "all that are fast" } }
+                    }
                 }
                 h2 { "Running " span.n { (number(running.len() as u64)) } }
                 @if running.is_empty() { (nothing("Nothing is running.")) } @else {
@@ -117,6 +128,26 @@ fn failed(rows: &[&Row], frame: &Frame) -> Markup {
                     th scope="row" { (mark(&last.outcome)) " " (job_link(&row.line.id)) }
                     td.nowrap { @if let Some(when) = row.ended.or(row.last) { (at_of(row, when, frame)) } }
                     td { (clean(&last.phrase())) }
+                    td.num { @if let Some(run) = last.run { (run_link(run)) } }
+                }
+            } } }
+        } }
+    }
+}
+
+fn out_of_the_ordinary(rows: &[&Row], frame: &Frame) -> Markup {
+    html! {
+        div.scroll { table {
+            caption.quiet { "Jobs whose last run has succeeded, and is out of the ordinary" }
+            thead { tr { th scope="col" { "Job" } th scope="col" { "When" } th scope="col" { "What" } th.num scope="col" { "Run" } } }
+            tbody { @for row in rows.iter().take(SHOWN) { @if let Some(last) = &row.line.last {
+                tr {
+                    th scope="row" { (mark(&last.outcome)) " " (job_link(&row.line.id)) }
+                    td.nowrap { @if let Some(when) = row.ended.or(row.last) { (at_of(row, when, frame)) } }
+                    td { @for (nth, (word, what, usually)) in last.unusual().remarks().iter().enumerate() {
+                        @if nth > 0 { "; " }
+                        span.st.warn { span aria-hidden="true" { "!" } " " (word) } ": " (what) " (" (usually) ")"
+                    } }
                     td.num { @if let Some(run) = last.run { (run_link(run)) } }
                 }
             } } }

@@ -62,6 +62,7 @@ fn facts(view: &View<'_>, page: &RunPage) -> Markup {
             @if let (Some(host), true) = (&record.host, page.has_hosts) { dt { "Host" } dd { (clean(host)) } }
             @if let Some(usage) = &record.usage { dt { "Used" } dd { (usage.phrase()) } }
             @if let Some(printed) = record.printed { dt { "Printed" } dd { (words::bytes(printed)) } }
+            @for (word, text) in &page.unusual { dt { "Unusual" } dd { span.st.warn { span aria-hidden="true" { "!" } " " (word) } ": " (text) } }
             @if let Some(process) = record.process { dt { "Process" } dd { (process.pid) } }
         }
     }

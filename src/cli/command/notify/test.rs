@@ -95,6 +95,7 @@ fn message(route: &Route, now: Instant) -> Message {
         started: None,
         duration: None,
         usual: None,
+        printed: None,
         digest: None,
         attempts: 0,
         outcome: None,

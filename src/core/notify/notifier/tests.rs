@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::super::log::Told;
 use super::super::outbox::{NotFound, TryResult};
 use super::*;
+use crate::core::event::{Fast, Quiet, Unusual};
 use crate::core::instant::Mono;
 use crate::core::job::{Command, Options};
 use crate::core::notify::{Secret, Service};
@@ -218,6 +219,38 @@ fn what_is_slow_is_told_where_that_is_wanted() {
     let only = &message.notifications[0];
     assert_eq!((&*message.route, only.kind, only.run), ("wants", Kind::Slow, Some(RunId(7))));
     assert_eq!((only.duration, only.usual), (Some(slow_for), slow.usual));
+}
+
+#[test]
+fn what_is_out_of_the_ordinary_is_told_where_that_is_wanted() {
+    let wants = |name, kinds: &[Kind]| Route { on: kinds.iter().copied().collect(), ..hook(name) };
+    let routes = [wants("both", &[Kind::Quiet, Kind::Fast]), wants("quiet", &[Kind::Quiet])];
+    let mut notifier = Notifier::new("web1", "seed", [vec![hook("ops")], routes.to_vec()].concat());
+    let names = || Box::new(["ops".into(), "both".into(), "quiet".into()]);
+    let (secs, job) = (Duration::from_secs, job("backup", |options| options.notify = names()));
+    let unusual = Unusual {
+        quiet: Some(Quiet { printed: 0, usual: 1024 }),
+        fast: Some(Fast { took: secs(2), usual: secs(300) }),
+    };
+    let (run, due, started) = (RunId(7), now(0).wall, Some(now(1).wall));
+    let found = UnusualRun { run, job, due, started, took: secs(2), unusual };
+    let mut store = Store::default();
+    store.take(notifier.unusual(now(3), &found));
+    assert_eq!((store.list(OUTBOX).len(), store.list(STATES).len()), (3, 0));
+    let said = messages(store.take(wake(&mut notifier, now(3)))).into_iter();
+    let mut said: Vec<_> = said
+        .flat_map(|message| {
+            let about = |it: &Notification| (it.kind, it.printed, it.duration, it.usual);
+            let all = message.notifications.iter().map(about).collect::<Vec<_>>();
+            all.into_iter().map(move |about| (message.route.clone(), about))
+        })
+        .collect();
+    said.sort();
+    let quiet = (Kind::Quiet, Some((0, 1024)), Some(secs(2)), None);
+    let fast = (Kind::Fast, None, Some(secs(2)), Some(secs(300)));
+    assert_eq!(said, [("both".into(), quiet), ("both".into(), fast), ("quiet".into(), quiet)]);
+    let ids: BTreeSet<Box<str>> = store.list(OUTBOX).into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids.len(), 3);
 }
 
 #[test]

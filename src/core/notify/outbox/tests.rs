@@ -40,6 +40,7 @@ fn notification(job: u64, kind: Kind) -> Notification {
         started: None,
         duration: None,
         usual: None,
+        printed: None,
         digest: None,
         attempts: 1,
         outcome: None,

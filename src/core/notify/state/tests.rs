@@ -13,7 +13,7 @@ fn route(change: impl FnOnce(&mut Route)) -> Route {
 }
 
 /// Plays fates, one a minute: `f` failed, `s` succeeded, `m` missed, `k` skipped, `r` retrying, `o`
-/// overdue; `H` is an hour in which nothing happens. Answers what each comes to, `.` for nothing.
+/// overdue, `l` slow, `q` quiet, `e` fast; `H` is an hour in which nothing happens. Answers what each comes to, `.` for nothing.
 fn play(route: &Route, fates: &str) -> String {
     let (mut state, mut now) = (State::default(), Instant::from_secs(1_000_000));
     let (mut told, mut failed) = (String::new(), 0);
@@ -27,6 +27,8 @@ fn play(route: &Route, fates: &str) -> String {
             'r' => JobEvent::Retrying,
             'o' => JobEvent::Overdue,
             'l' => JobEvent::Slow,
+            'q' => JobEvent::Quiet,
+            'e' => JobEvent::Fast,
             _ => {
                 told.push('.');
                 continue;
@@ -57,6 +59,8 @@ fn letter(kind: Kind) -> char {
         Kind::Skipped => 'K',
         Kind::Succeeded => 'S',
         Kind::Slow => 'L',
+        Kind::Quiet => 'Q',
+        Kind::Fast => 'E',
         Kind::Digest | Kind::Test => '?',
     }
 }
@@ -100,6 +104,10 @@ fn the_table() {
         (on(&[Kind::Succeeded]), "ssfs", "SS.S"),
         // What takes long has failed or succeeded by that as little as what is skipped.
         (on(&[Kind::Slow, Kind::Failed, Kind::Recovered]), "lflfs", "LFL.R"),
+        // Of a run that has succeeded.
+        (on(&[Kind::Quiet, Kind::Failed, Kind::Recovered]), "sqefsqe", ".Q.FRQ."),
+        (on(&[Kind::Fast]), "sqe", "..E"),
+        (plain(), "sqe", "..."),
         (plain(), "lflfs", ".F..R"),
         (on(&[Kind::Failed, Kind::Succeeded]), "fss", "FSS"),
     ];

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::Effects;
 use crate::control::Notify;
-use crate::core::event::{Action, Code, Fault, PingVitals, RouteVitals, RunId};
+use crate::core::event::{Action, Code, Fault, PingVitals, RouteVitals, RunId, UnusualRun};
+use crate::core::habit::slow::SlowRun;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::notify::Wakeup;
 use crate::core::notify::digest::Failing;
-use crate::core::slow::SlowRun;
 use crate::core::streak::Streak;
 use crate::run::daemon::messages::{Delivery, Messages, PingDelivery};
 use crate::store::{Entries, Fact};
@@ -43,6 +43,12 @@ impl Effects {
     /// A run takes longer than it should.
     pub(in crate::run::daemon) fn tell_slow(&mut self, slow: &SlowRun, now: Now) {
         let facts = self.messages.as_mut().map(|messages| messages.slow(slow, now));
+        self.write(facts.unwrap_or_default());
+    }
+
+    /// A run is out of the ordinary.
+    pub(in crate::run::daemon) fn tell_unusual(&mut self, found: &UnusualRun, now: Now) {
+        let facts = self.messages.as_mut().map(|messages| messages.unusual(found, now));
         self.write(facts.unwrap_or_default());
     }
 

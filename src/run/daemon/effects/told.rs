@@ -34,7 +34,8 @@ impl Effects {
             report::record(record);
         }
         if let Some(run) = record.run {
-            self.output.over(run, None);
+            let then = if self.dry_run { None } else { self.when_printed(record) };
+            self.output.over(run, then);
         }
         if self.once {
             self.last_run = Some(record.clone());

@@ -11,6 +11,7 @@ use crate::cli::command::validate::explain;
 use crate::cli::command::{argument, grid, request, why};
 use crate::control::wire::view::{JobDetails, JobLine};
 use crate::core::event::RunId;
+use crate::core::habit;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, Options, Output};
 use crate::core::preview::{self, Window, preview};
@@ -92,11 +93,27 @@ impl Desk {
             let kept = history.reader().output(run)?;
             let printed = kept.map(|(bytes, total)| (Printed::decode(&bytes, total), Some(total)));
             let has_hosts = history.has_hosts(std::slice::from_ref(&record))?;
+            let before = Some(record.seq);
+            let job = Some(record.job.clone());
+            let query = Query { job, before, limit: 2 * habit::RUNS, ..Query::default() };
+            let before = history.reader().records(&query)?;
+            let (slow, unusual) = why::habits_of(history, &record, &before);
+            let slow = slow.into_iter().map(|text| ("slow", text));
+            let unusual = slow.chain(unusual.sentences()).collect();
             let job = history.job(&record.job);
             let is_discarded = job.is_some_and(|job| job.options.output == Output::Discard);
             let zone = history.zone_of(&record.job);
             let is_live = false;
-            Ok(Some(RunPage { record, zone, attempts, printed, has_hosts, is_discarded, is_live }))
+            Ok(Some(RunPage {
+                record,
+                zone,
+                attempts,
+                printed,
+                unusual,
+                has_hosts,
+                is_discarded,
+                is_live,
+            }))
         });
         let Some(mut page) = found.map_err(failed)? else {
             let text = format!("No run {number} is kept: old ones are forgotten ([store] keep).");

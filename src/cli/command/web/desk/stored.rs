@@ -12,6 +12,7 @@ use crate::cli::command::{grid, paused};
 use crate::control::wire::view::JobLine;
 use crate::core::event::{JobCounts, JobRecord, JobView, Paused};
 use crate::core::expect::{last_resumed, overdue_since};
+use crate::core::habit::unusual::{self, UNUSUAL};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::preview::{Window, preview};
@@ -66,6 +67,7 @@ fn remembered(history: &mut History) -> anyhow::Result<Remembered> {
 fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<JobLine>> {
     let remembered = remembered(history)?;
     let latest = history.reader().latest(None)?;
+    let unusual = unusual::of_entries(history.reader().entries(UNUSUAL)?);
     let latest: HashMap<&str, &Latest> = latest.iter().map(|one| (&*one.job, one)).collect();
     let Some(mut set) = history.set.clone() else {
         let line = |one: &&Latest| JobLine {
@@ -122,6 +124,7 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
             slow: None,
         };
         let line = JobLine::new(&view, latest, overdue);
+        let line = line.with_unusual(unusual.get(&*job.id).copied());
         lines.push(JobLine { paused: paused.cloned(), ..line });
     }
     Ok(lines)

@@ -11,6 +11,10 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
+fn success(took: u64) -> Success {
+    Success { took: secs(took), printed: None }
+}
+
 fn now(at: u64) -> Now {
     Now { wall: Instant::from_secs(at as i64), mono: Mono::from_micros((1000 + at) * 1_000_000) }
 }
@@ -62,7 +66,7 @@ fn said(found: Vec<Found>) -> Vec<(&'static str, u64, u64)> {
 #[test]
 fn what_is_usual() {
     let all =
-        |durations: &[u64]| -> Vec<Duration> { durations.iter().copied().map(secs).collect() };
+        |durations: &[u64]| -> Vec<Success> { durations.iter().map(|it| success(*it)).collect() };
     // (durations, the median, the limit, in seconds)
     let rows = [
         (vec![100; 9], None),
@@ -111,19 +115,19 @@ fn a_run_that_takes_longer_than_usual() {
     watch.hear(now(0), &started(&job, 7, 1));
     assert_eq!(said(watch.wake(now(60).mono)), [("unknown", 6, 0)]);
     assert_eq!(watch.next_wakeup(), None);
-    watch.learn("other", &[secs(1); 50]);
-    watch.learn("backup", &[secs(100); 50]);
+    watch.learn("other", &[success(1); 50]);
+    watch.learn("backup", &[success(100); 50]);
     assert_eq!(watch.next_wakeup(), Some(now(300).mono));
     assert_eq!(said(watch.wake(now(300).mono)), [("slow", 7, 100)]);
     // It has been going on under an earlier scheduler, and was slow already.
     watch.begin(RunId(9), &job, Instant::from_secs(0), (now(0).wall, now(0).mono));
     assert_eq!(said(watch.wake(now(400).mono)), [("unknown", 6, 0)]);
-    watch.learn("backup", &[secs(100); 50]);
+    watch.learn("backup", &[success(100); 50]);
     assert_eq!(said(watch.wake(now(400).mono)), [("slow", 9, 100)]);
     // Of a job that has hardly run nothing is said.
     watch.hear(now(500), &started(&job, 10, 1));
     watch.wake(now(560).mono);
-    watch.learn("backup", &[secs(1); 9]);
+    watch.learn("backup", &[success(1); 9]);
     assert_eq!((watch.next_wakeup(), watch.wake(now(9999).mono)), (None, Vec::new()));
 }
 
@@ -154,7 +158,7 @@ proptest! {
                         begun.insert(run, u64::MAX);
                     }
                 }
-                3 => watch.learn("backup", &[secs(50); 50]),
+                3 => watch.learn("backup", &[success(50); 50]),
                 _ => {
                     for it in watch.wake(now(at).mono) {
                         let Found::Slow(slow) = it else { continue };

@@ -3,24 +3,19 @@
 //!
 //! Pure: a [`Watch`] is shown each [`Action`] of the scheduler, and says when it wants to be called. What a
 //! job usually takes is not kept here: nobody is slow within a minute, and who is still running then is
-//! asked for ([`Found::Unknown`]), with the durations of its last runs as the answer.
+//! asked for ([`Found::Unknown`]), with the last runs of its job as the answer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::event::{Action, Notice, RunId};
-use super::instant::{Instant, Mono, Now};
-use super::job::Job;
-use super::outcome::Outcome;
-use super::record::RunRecord;
-use super::words;
+use super::{RUNS, Success, median};
+use crate::core::event::{Action, Notice, RunId};
+use crate::core::instant::{Instant, Mono, Now};
+use crate::core::job::Job;
+use crate::core::words;
 
-/// So many of the last runs of a job that have succeeded say what it usually takes.
-pub(crate) const RUNS: usize = 50;
-/// With fewer of them nothing is usual.
-const LEAST: usize = 10;
-/// And so much longer than usual a run has to take at least.
+/// So much longer than usual a run has to take at least.
 const FLOOR: Duration = Duration::from_secs(60);
 
 /// What a job usually takes.
@@ -34,14 +29,11 @@ pub(crate) struct Usual {
 }
 
 impl Usual {
-    /// Of these durations, if they are enough to tell.
-    pub(crate) fn of(durations: &[Duration]) -> Option<Usual> {
-        let mut sorted: Vec<Duration> = durations.iter().copied().take(RUNS).collect();
-        if sorted.len() < LEAST {
-            return None;
-        }
+    /// Of these runs, the newest first, if they are enough to tell.
+    pub(crate) fn of(before: &[Success]) -> Option<Usual> {
+        let mut sorted: Vec<Duration> = before.iter().take(RUNS).map(|run| run.took).collect();
         sorted.sort_unstable();
-        let median = sorted[(sorted.len() - 1) / 2];
+        let median = median(&sorted)?;
         // The least that 95 of 100 do not exceed.
         let p95 = sorted[(sorted.len() * 95).div_ceil(100) - 1];
         let limit = (median.saturating_mul(3))
@@ -51,24 +43,18 @@ impl Usual {
     }
 }
 
-/// How long these runs took, those that have succeeded: in the same order.
-pub(crate) fn durations<'a>(records: impl IntoIterator<Item = &'a RunRecord>) -> Vec<Duration> {
-    let is_success = |record: &&RunRecord| record.outcome.as_ref().is_some_and(Outcome::is_success);
-    let records = records.into_iter().filter(is_success);
-    records.filter_map(|record| record.duration).take(RUNS).collect()
-}
-
-/// Why a run is slow that has taken so long, if it is: `longer than \`warn_after\` (45m)`.
+/// Why a run is slow that has taken so long, if it is: `longer than \`warn_after\` (45m)`. `before`: the runs
+/// before it that have succeeded, the newest first.
 pub(crate) fn why(
     took: Duration,
     warn_after: Option<Duration>,
-    durations: &[Duration],
+    before: &[Success],
 ) -> Option<String> {
     match warn_after {
         Some(limit) => {
             (took > limit).then(|| format!("longer than `warn_after` ({})", words::span(limit)))
         }
-        None => Usual::of(durations)
+        None => Usual::of(before)
             .filter(|usual| took > usual.limit)
             .map(|usual| format!("usually it takes {}", words::elapsed(usual.median))),
     }
@@ -187,9 +173,9 @@ impl Watch {
         found
     }
 
-    /// The last runs of a job that have succeeded took so long, the newest first.
-    pub(crate) fn learn(&mut self, job: &str, durations: &[Duration]) {
-        let usual = Usual::of(durations);
+    /// These are the last runs of a job that have succeeded, the newest first.
+    pub(crate) fn learn(&mut self, job: &str, before: &[Success]) {
+        let usual = Usual::of(before);
         for (run, watched) in &mut self.runs {
             if watched.stage != Stage::Asked || *watched.job.id != *job {
                 continue;
