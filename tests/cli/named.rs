@@ -30,6 +30,41 @@ fn bench() -> Bench {
     bench
 }
 
+/// Jobs by the executor that they have.
+#[test]
+fn jobs_of_an_executor() {
+    let bench = Bench::new(
+        "[executors]\ndefault = { max_workers = 5 }\nreports = { max_workers = 2 }\n\
+         [jobs.a]\ncommand = 'true'\ninterval = '1d'\n\
+         [jobs.b]\ncommand = 'true'\ninterval = '1d'\nexecutor = 'reports'\n\
+         [jobs.c]\ncommand = 'true'\ninterval = '1d'\nexecutor = 'reports'\n",
+    );
+    let running = bench.listening();
+    let listed = |line: &str| -> Vec<String> {
+        let out = done(&bench, format!("list --output json {line}").trim_end()).out;
+        let jobs = out.iter().map(|line| serde_json::from_str(line).unwrap());
+        jobs.map(|job: serde_json::Value| format!("{} {}", job["id"], job["executor"])).collect()
+    };
+    let (a, b, c) = ("\"a\" \"default\"", "\"b\" \"reports\"", "\"c\" \"reports\"");
+    assert_eq!(listed(""), [a, b, c]);
+    assert_eq!(listed("--executor reports"), [b, c]);
+    assert_eq!(listed("--executor reports -n 1"), [b]);
+    assert_eq!(listed("--executor reports --executor default"), [a, b, c]);
+    assert_eq!(listed("--executor default a b"), [a]);
+    rows(
+        &bench,
+        &[
+            (
+                "list --executor report",
+                1,
+                "no job has the executor `report`; did you mean `reports`?",
+            ),
+            ("list --executor zzzzzzzz", 1, "no job has the executor `zzzzzzzz`"),
+        ],
+    );
+    running.stop();
+}
+
 #[test]
 fn a_file_and_a_job_are_told_apart() {
     let both = "`both` is both a file and a job of jobs.toml: `-f both` means the file, \

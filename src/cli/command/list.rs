@@ -1,9 +1,10 @@
 //! `schedrs list`: the jobs of a running schedrs, and how they stand.
 
+use std::collections::BTreeSet;
 use std::io::{BufWriter, Write};
-
 use std::time::Duration;
 
+use anyhow::bail;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
@@ -14,6 +15,7 @@ use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
 use crate::control::wire::view::{JobLine, StatusView};
+use crate::core::nearest::nearest;
 use crate::core::sort;
 use crate::core::words;
 use crate::core::zone::Zone;
@@ -33,6 +35,7 @@ Examples:
   schedrs list --failed --sort failed
   schedrs list 'backup-*' --state paused
   schedrs list --tag eu
+  schedrs list --executor reports
   schedrs list --watch
   schedrs list --output json | jq -r 'select(.last.outcome == \"failed\") | .id'")]
 pub(crate) struct Args {
@@ -43,6 +46,10 @@ pub(crate) struct Args {
     /// Only jobs with this tag; repeat for more
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
+
+    /// Only jobs of this executor; repeat for more
+    #[arg(long = "executor", value_name = "NAME")]
+    executors: Vec<String>,
 
     /// Only jobs in this state; repeat for more
     #[arg(long = "state", value_name = "STATE", value_enum)]
@@ -188,6 +195,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
 #[derive(Debug)]
 pub(super) struct Chosen {
     selection: Selection,
+    executors: Vec<String>,
     states: Vec<&'static str>,
     failed: bool,
     sort: Option<Sort>,
@@ -199,6 +207,7 @@ impl Chosen {
         let tags = args.tags.iter().map(|tag| format!("tag:{tag}"));
         let words: Vec<String> = jobs.iter().cloned().chain(tags).collect();
         Ok(Chosen {
+            executors: args.executors.clone(),
             states: args.states.iter().map(|state| state.word()).collect(),
             failed: args.failed,
             sort: args.sort,
@@ -210,19 +219,38 @@ impl Chosen {
     /// All jobs that these words mean; all there are, if there are none.
     pub(super) fn like(words: &[String]) -> anyhow::Result<Chosen> {
         let selection = Selection::new(words)?;
-        let (states, count) = (Vec::new(), usize::MAX);
-        Ok(Chosen { selection, states, failed: false, sort: None, count })
+        let (executors, states, count) = (Vec::new(), Vec::new(), usize::MAX);
+        Ok(Chosen { selection, executors, states, failed: false, sort: None, count })
     }
 
     fn has(&self, job: &JobLine) -> bool {
         (self.selection.is_empty() || self.selection.has(&job.id, &job.tags))
+            && (self.executors.is_empty() || self.executors.contains(&job.executor))
             && (self.states.is_empty() || self.states.contains(&&*job.state))
             && (!self.failed || job.has_failed() || job.overdue_since.is_some())
     }
 
+    /// Makes sure that some job has each of the executors.
+    fn must_have_executors(&self, known: &BTreeSet<String>) -> anyhow::Result<()> {
+        let Some(name) = self.executors.iter().find(|name| !known.contains(*name)) else {
+            return Ok(());
+        };
+        let typed = clean(name);
+        match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => {
+                bail!("no job has the executor `{typed}`; did you mean `{}`?", clean(near))
+            }
+            None => bail!("no job has the executor `{typed}`"),
+        }
+    }
+
     /// Whether the first jobs of all are wanted.
     fn is_all(&self) -> bool {
-        self.selection.is_empty() && self.states.is_empty() && !self.failed && self.sort.is_none()
+        self.selection.is_empty()
+            && self.executors.is_empty()
+            && self.states.is_empty()
+            && !self.failed
+            && self.sort.is_none()
     }
 }
 
@@ -256,7 +284,8 @@ pub(super) fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Found
     let mut found = Vec::new();
     // What there is, to tell whether each word stands for something.
     let mut known: Vec<(String, Vec<String>)> = Vec::new();
-    let is_checked = !chosen.selection.is_empty();
+    let mut executors: BTreeSet<String> = BTreeSet::new();
+    let is_checked = !chosen.selection.is_empty() || !chosen.executors.is_empty();
     let (hosts, changed_since) = loop {
         let mut body = client.ask(&request).map_err(request::told)?;
         let more = body.remove("more");
@@ -271,6 +300,7 @@ pub(super) fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Found
                 };
                 if is_checked {
                     known.push((job.id.clone(), job.tags.clone()));
+                    executors.insert(job.executor.clone());
                 }
                 if chosen.has(&job) {
                     found.push((job, value));
@@ -292,7 +322,8 @@ pub(super) fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Found
     found.truncate(chosen.count);
     let known: Vec<(&str, &[String])> =
         known.iter().map(|(id, tags)| (id.as_str(), &tags[..])).collect();
-    let mistyped = chosen.selection.must_all_stand(&known, "").err();
+    let mistyped = chosen.selection.must_all_stand(&known, "");
+    let mistyped = mistyped.and_then(|()| chosen.must_have_executors(&executors)).err();
     Ok(Found { jobs: found, hosts, mistyped, changed_since })
 }
 

@@ -76,6 +76,8 @@ views! {
         next: Option<String>,
         /// What the next due time waits for, in words, where it is not known before.
         next_after: Option<String>,
+        /// Its executor.
+        executor: String,
         /// Runs with a process.
         running: u32,
         /// Runs that wait.
@@ -326,6 +328,7 @@ impl JobLine {
             timezone: zone.name().to_owned(),
             next: view.next.map(|next| words::rfc3339(next, zone)),
             next_after: view.awaits.as_deref().map(str::to_owned),
+            executor: view.executor.to_string(),
             running: view.running,
             waiting: view.waiting,
             host: None,
@@ -373,7 +376,7 @@ impl JobDetails {
         };
         JobDetails {
             job: line,
-            executor: detail.executor.to_string(),
+            executor: detail.view.executor.to_string(),
             command: Some(command),
             anchor: words::rfc3339(detail.view.anchor, zone),
             options,

@@ -141,6 +141,8 @@ pub struct JobPage {
 pub struct JobView {
     /// Its definition, overrides included.
     pub job: Arc<Job>,
+    /// The name of its executor.
+    pub executor: Arc<str>,
     /// It was added at run time.
     pub added: bool,
     /// Something of it was changed at run time.
@@ -248,8 +250,6 @@ pub struct Pause {
 pub struct JobDetail {
     /// How it stands.
     pub view: JobView,
-    /// The name of its executor.
-    pub executor: Arc<str>,
     /// Its overrides, as TOML.
     pub overrides: Option<Box<str>>,
     /// Its definition as TOML, if it was added at run time.

@@ -461,6 +461,7 @@ impl Scheduler {
         let (running, waiting) = counts.get(&slot).copied().unwrap_or_default();
         JobView {
             job: Arc::clone(&state.job),
+            executor: self.pools.name(state.pool),
             added: state.added,
             overridden: self.extras.get(&slot).is_some_and(|extra| extra.overrides.is_some()),
             next: is_due.then_some(next),
@@ -510,7 +511,6 @@ impl Scheduler {
         }
         let extra = self.extras.get(&slot);
         let job = Box::new(JobDetail {
-            executor: self.pools.name(state.pool),
             overrides: extra.and_then(|extra| extra.overrides.clone()),
             text: extra.and_then(|extra| extra.text.clone()),
             active,

@@ -173,7 +173,7 @@ pub(in crate::web) fn jobs(view: &View<'_>, all: &Overview, query: &Query) -> Ma
         }
         form.search method="get" action="/jobs" role="search" {
             label.quiet for="q" { "Search jobs" }
-            input #q type="search" name="q" value=(asked.search) placeholder="id, name, tag, schedule" autocomplete="off" spellcheck="false";
+            input #q type="search" name="q" value=(asked.search) placeholder="id, name, tag, schedule, executor" autocomplete="off" spellcheck="false";
             @if !asked.kind.0.is_empty() { input type="hidden" name="state" value=(asked.kind.0); }
             @if !asked.sort.is_empty() {
                 input type="hidden" name="sort" value={ @if asked.is_reversed { "-" } (asked.sort) };

@@ -212,6 +212,11 @@ fn row(line: JobLine, zone: Zone) -> Row {
         text.push('\n');
         text.push_str(tag);
     }
+    // Nearly all have this one: it is nothing to look for.
+    if line.executor != "default" {
+        text.push('\n');
+        text.push_str(&line.executor);
+    }
     Row {
         next: time(line.next.as_ref()),
         last: last.and_then(|last| time(last.started.as_ref().or(Some(&last.due)))),

@@ -92,6 +92,7 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
     for row in preview(&jobs, Window { from: now, until: None, count: 1 }) {
         next[row.job] = row.due;
     }
+    let executors: Vec<Arc<str>> = set.executors.iter().map(|it| Arc::clone(&it.name)).collect();
     let mut lines = Vec::with_capacity(jobs.len());
     for (job, next) in set.jobs.iter().zip(next) {
         let latest = latest.get(&*job.id).copied();
@@ -110,6 +111,7 @@ fn lines(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Vec<Jo
         let awaits = next.is_none() && paused.is_none() && of_ends;
         let view = JobView {
             job: Arc::clone(job),
+            executor: executors.get(usize::from(job.executor)).cloned().unwrap_or_default(),
             added: false,
             overridden: false,
             paused: if paused.is_some() { Paused::ByFile } else { Paused::No },
