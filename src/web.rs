@@ -6,11 +6,12 @@
 //!
 //! `serve` has the sockets and their bounds, `server` what all requests share, `access` says who may ask,
 //! `route` what is asked for, and
-//! `page` writes it as HTML. `live` tells browsers that something has changed. What may take long runs
+//! `page` writes it as HTML; `api` is what programs ask for. `live` tells browsers that something has changed. What may take long runs
 //! in a few threads (`serve`), never where the sockets are served.
 
 mod access;
 mod ansi;
+mod api;
 mod asset;
 mod body;
 mod live;
@@ -22,6 +23,7 @@ mod server;
 mod source;
 
 pub(crate) use access::{Access, random};
+pub(crate) use api::Question;
 pub(crate) use serve::{Bound, serve};
 pub(crate) use server::Server;
 pub(crate) use source::{

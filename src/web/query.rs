@@ -23,6 +23,11 @@ impl Query {
         )
     }
 
+    /// The names that are there.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// What a name stands for; nothing, if it is not there.
     pub(super) fn get(&self, name: &str) -> &str {
         let found = self.0.iter().find(|(key, _)| key == name);

@@ -17,7 +17,7 @@ use super::page::{self, View};
 use super::query::{Query, decoded};
 use super::server::{Failure, Server};
 use super::source::{Act, Frame, Heard, Overview, Source, Trouble, Verb};
-use super::{ansi, asset};
+use super::{ansi, api, asset};
 use crate::core::zone::Zone;
 use crate::problem::clean;
 use crate::sys::clock;
@@ -37,6 +37,9 @@ const STREAM: usize = 240;
 /// What a browser may do with a page.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+/// What programs are answered in.
+const JSON: &str = "application/json";
 
 type Answer = Response<Body>;
 
@@ -105,9 +108,10 @@ async fn read(server: &Arc<Server>, peer: &Peer, request: &Request<Incoming>) ->
         _ => {}
     }
     let who = server.access.who(peer, request.headers(), now);
-    let is_for_tools = matches!(parts[..], ["health" | "ready" | "metrics"]);
+    let is_open = matches!(parts[..], ["health" | "ready" | "metrics"]);
+    let is_for_tools = is_open || parts[0] == "api";
     let who = match who {
-        Err(_) if is_for_tools && server.access.has_open_metrics() => {
+        Err(_) if is_open && server.access.has_open_metrics() => {
             Who { name: "nobody".into(), by_cookie: false }
         }
         Err(why) => return refused(server, why, is_for_tools),
@@ -118,9 +122,44 @@ async fn read(server: &Arc<Server>, peer: &Peer, request: &Request<Incoming>) ->
         ["ready"] => health(server, true).await,
         ["metrics"] => metrics(server).await,
         ["events"] => changes(server),
+        ["api", "v1", ref rest @ ..] => api(server, rest, &query).await,
         ["runs", number, "events"] => follow(server, number),
         _ => shown(server, &parts, &query, &who).await,
     }
+}
+
+/// What a program asks for, as JSON.
+async fn api(server: &Arc<Server>, parts: &[&str], query: &Query) -> Answer {
+    let question = match api::read(parts, query) {
+        None => {
+            let there = "There is /api/v1/list, /api/v1/next, /api/v1/history and /api/v1/why.";
+            return unanswered(StatusCode::NOT_FOUND, there);
+        }
+        Some(Err(wrong)) => return unanswered(StatusCode::BAD_REQUEST, &wrong),
+        Some(Ok(question)) => question,
+    };
+    let done = server.work(move |source| {
+        let answer = source.api(&question)?;
+        crate::problem::json(&answer).map_err(|error| Trouble::Failed(error.to_string()))
+    });
+    match done.await {
+        Ok(answer) => of_kind(StatusCode::OK, JSON, (answer + "\n").into()),
+        Err(Failure::Busy) => busy(),
+        Err(Failure::Trouble(trouble)) => {
+            let status = match &trouble {
+                Trouble::Unknown(_) => StatusCode::NOT_FOUND,
+                Trouble::Wrong(_) => StatusCode::BAD_REQUEST,
+                Trouble::Failed(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            unanswered(status, &trouble.to_string())
+        }
+    }
+}
+
+/// Why a program has no answer.
+fn unanswered(status: StatusCode, why: &str) -> Answer {
+    let body = crate::problem::json(&serde_json::json!({ "error": clean(why) }));
+    of_kind(status, JSON, (body.unwrap_or_default() + "\n").into())
 }
 
 /// A page.
@@ -168,7 +207,7 @@ fn page_of(
         Err(Trouble::Unknown(text)) => {
             (StatusCode::NOT_FOUND, page::sorry(&view, "Not found", &text))
         }
-        Err(Trouble::Failed(text)) => {
+        Err(Trouble::Wrong(text) | Trouble::Failed(text)) => {
             (StatusCode::SERVICE_UNAVAILABLE, page::sorry(&view, "Not now", &text))
         }
     }
@@ -226,6 +265,11 @@ fn act(source: &dyn Source, parts: &[&str]) -> Option<Result<Act, Trouble>> {
 /// Does something, or logs somebody in.
 async fn write(server: &Arc<Server>, peer: &Peer, request: Request<Incoming>) -> Answer {
     let parts = parts(request.uri().path());
+    if parts.first().is_some_and(|part| part == "api") {
+        let mut answer = unanswered(StatusCode::METHOD_NOT_ALLOWED, "Only GET and HEAD.");
+        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return answer;
+    }
     let is_login = parts == ["login"] && server.access.has_login();
     if !is_login && !server.access.has_actions() {
         return text(StatusCode::NOT_FOUND, "There is no such page.");

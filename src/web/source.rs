@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::api::Question;
 use crate::control::wire::view::{JobDetails, JobLine, StatusView};
 use crate::core::event::Change;
 use crate::core::fleet::Member;
@@ -20,6 +21,8 @@ use crate::core::zone::Zone;
 pub(crate) enum Trouble {
     /// There is no such thing: a sentence.
     Unknown(String),
+    /// It is asked in a way that means nothing: a sentence.
+    Wrong(String),
     /// It cannot be found out, or done: a sentence.
     Failed(String),
 }
@@ -42,6 +45,8 @@ pub(crate) trait Source: Send + Sync {
     fn changes(&self) -> Result<Vec<Change>, Trouble>;
     /// Who is told what.
     fn messages(&self) -> Result<Messages, Trouble>;
+    /// What a program asks for.
+    fn api(&self, question: &Question) -> Result<Value, Trouble>;
     /// The hosts that share the store.
     fn fleet(&self) -> Result<Vec<Member>, Trouble>;
     /// Tells what a run of a job prints until it ends or nobody listens any more: `hear` says whether
@@ -246,7 +251,7 @@ impl Verb {
 
 impl std::fmt::Display for Trouble {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (Trouble::Unknown(text) | Trouble::Failed(text)) = self;
+        let (Trouble::Unknown(text) | Trouble::Wrong(text) | Trouble::Failed(text)) = self;
         f.write_str(text)
     }
 }

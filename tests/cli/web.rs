@@ -129,6 +129,114 @@ fn busy(jobs: &str) -> (Bench, Running, Web) {
     (bench, running, web)
 }
 
+/// What programs ask for is what the subcommands say.
+#[test]
+fn programs_ask_for_json() {
+    let (bench, running, web) = busy(JOBS);
+    let cookie = web.log_in();
+    let lines = |args: &[&str]| -> Vec<Value> {
+        let text = bench.out(&[args, &["--output", "json"]].concat());
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let get = |path: &str| -> Value {
+        let answer = web.get(&format!("/api/v1/{path}"), &cookie);
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        let body: Value = serde_json::from_str(&answer.body).unwrap();
+        assert_eq!(answer.status == 200, body["error"].is_null(), "{path}: {body}");
+        body
+    };
+    until("it is known how they ended", || get("list")["jobs"][0]["last"]["run"].is_u64());
+    let list = get("list");
+    assert_eq!((list["jobs"].as_array(), &list["total"]), (Some(&lines(&["list"])), &3.into()));
+    assert_eq!(get("list?failed=true")["jobs"], Value::from(lines(&["list", "--failed"])));
+    assert_eq!(get("list?job=tag:eu")["jobs"][0]["id"], "good");
+    assert_eq!(get("list?executor=default&state=scheduled")["total"], 3);
+    let page = get("list?limit=1&from=1");
+    assert_eq!((&page["jobs"][0]["id"], &page["more"]), (&"bad".into(), &2.into()));
+    assert!(!web.get("/api/v1/list", &cookie).body.contains("hunter2"));
+
+    let mut records = lines(&["history"]);
+    records.reverse();
+    assert_eq!(get("history")["records"], Value::from(records.clone()));
+    let first = get("history?limit=1");
+    assert_eq!(first["records"][0], records[0]);
+    let next = get(&format!("history?limit=5&before={}", first["before"]));
+    assert_eq!((&next["records"][0], &next["before"]), (&records[1], &Value::Null));
+    assert_eq!(get("history?job=good&failed=true")["records"], Value::from(Vec::<Value>::new()));
+    assert_eq!(get("history?since=1h%20ago")["records"].as_array().unwrap().len(), 2);
+
+    assert_eq!(get("why?job=bad"), lines(&["why", "bad"])[0]);
+    assert_eq!(get("why?job=bad&at=1999-01-01")["verdict"], "unknown");
+    let due = get("next?count=2&limit=4");
+    let jobs: Vec<&Value> = due["due"].as_array().unwrap().iter().map(|it| &it["job"]).collect();
+    assert_eq!(jobs, ["good", "bad", "<script>alert(1)</script>", "good"]);
+    assert_eq!(get("next?job=good")["due"], Value::from(lines(&["next", "good"])));
+
+    // (what is asked, the status, what is said)
+    for (path, status, said) in [
+        ("", 404, "There is /api/v1/list"),
+        ("start", 404, "There is /api/v1/list"),
+        ("list?limit=100000", 400, "`limit` is a number up to 1000."),
+        ("list?x=1", 400, "Here one can ask for job, executor"),
+        ("list?job=[", 400, "not a valid pattern"),
+        ("why", 400, "`job` is missing"),
+        ("why?job=bda", 404, "no job `bda`; did you mean `bad`?"),
+        ("why?job=bad&at=whenever", 400, "`at`: expected"),
+        ("history?job=nobody", 404, "no job `nobody`"),
+        ("history?since=x", 400, "`since`: expected"),
+        ("next?job=nobody", 404, "no job `nobody`"),
+    ] {
+        assert_eq!(web.get(&format!("/api/v1/{path}"), &cookie).status, status, "{path}");
+        let body = get(path);
+        assert!(body["error"].as_str().unwrap().contains(said), "{path}: {body}");
+    }
+    let own = format!("Origin: http://{}", web.address);
+    let answer = web.send("POST /api/v1/list", &[&cookie, &own], "");
+    assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, HEAD")));
+    let head = web.send("HEAD /api/v1/list", &[&cookie], "");
+    assert_eq!((head.status, &*head.body), (200, ""));
+
+    // Without a scheduler it is what the store knows.
+    running.stop();
+    until("the scheduler is missed", || get("list")["trouble"].is_string());
+    assert_eq!(get("list")["jobs"][1]["last"]["outcome"], "failed");
+    assert_eq!(get("why?job=good")["verdict"], "succeeded");
+}
+
+/// A run that has succeeded and printed nothing, where it usually does.
+#[test]
+fn it_shows_what_is_out_of_the_ordinary() {
+    let bench = Bench::new(
+        "[jobs.backup]\ncommand = 'test -e silent || head -c 1024 /dev/zero'\ninterval = '1d'\n\
+         [jobs.other]\ncommand = 'true'\ninterval = '1d'\n",
+    );
+    let mut running = bench.listening();
+    let web = Web::start(&bench);
+    let cookie = web.log_in();
+    let run = || assert_eq!(bench.ask(&["start", "backup", "--wait"]).2, Some(0));
+    (0..10).for_each(|_| run());
+    assert!(!web.page("/", &cookie).contains("Quiet or fast"));
+    bench.write("silent", "");
+    run();
+    running.line(Stream::Err, &["it printed nothing"]);
+    until("it is marked", || web.page("/jobs", &cookie).contains("</span> quiet</span>"));
+    let quiet = web.page("/jobs?state=quiet", &cookie);
+    assert!(quiet.contains("/jobs/backup\"") && !quiet.contains("/jobs/other\""), "{quiet}");
+    let now = web.page("/", &cookie);
+    assert!(now.contains("printed nothing (usually 1.0 KiB)"), "{now}");
+    for path in ["/jobs/backup", "/runs/11"] {
+        let page = web.page(path, &cookie);
+        assert!(page.contains("it printed nothing: usually it prints 1.0 KiB"), "{path}: {page}");
+    }
+    assert!(!web.page("/runs/10", &cookie).contains("it printed nothing: "));
+    // The store knows it, too.
+    running.stop();
+    until("the scheduler is missed", || {
+        let page = web.page("/jobs?state=quiet", &cookie);
+        page.contains("/jobs/backup\"") && page.contains("The scheduler is not running")
+    });
+}
+
 /// What takes longer than it may, and what the services were told that watch jobs.
 #[test]
 fn it_shows_what_is_slow_and_what_was_pinged() {
@@ -247,7 +355,17 @@ fn who_may_look() {
     let answer = web.get("/", "X: y");
     assert_eq!(answer.status, 401);
     assert!(answer.body.contains("type=\"password\"") && !answer.body.contains("good"));
-    for path in ["/jobs", "/metrics", "/health", "/ready", "/events", "/runs/1/events", "/x"] {
+    for path in [
+        "/jobs",
+        "/metrics",
+        "/health",
+        "/ready",
+        "/events",
+        "/runs/1/events",
+        "/x",
+        "/api/v1/list",
+        "/api/v1/why?job=good",
+    ] {
         assert_eq!(web.get(path, "X: y").status, 401, "{path}");
     }
     let policy = answer.header("content-security-policy").unwrap();

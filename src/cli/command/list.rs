@@ -223,7 +223,7 @@ impl Chosen {
         Ok(Chosen { selection, executors, states, failed: false, sort: None, count })
     }
 
-    fn has(&self, job: &JobLine) -> bool {
+    pub(super) fn has(&self, job: &JobLine) -> bool {
         (self.selection.is_empty() || self.selection.has(&job.id, &job.tags))
             && (self.executors.is_empty() || self.executors.contains(&job.executor))
             && (self.states.is_empty() || self.states.contains(&&*job.state))

@@ -209,14 +209,7 @@ impl Chosen {
     ) -> anyhow::Result<()> {
         let all: HashMap<&str, &Job> = self.jobs.iter().map(|job| (&*job.id, &**job)).collect();
         let jobs = select(&self.jobs, &self.wanted)?;
-        let from = window.from;
-        let with_chain = |row: Row| match chain(jobs[row.job], from, &|id| all.get(id).copied()) {
-            Some(chain) if row.due.is_none() && !jobs[row.job].options.paused => {
-                Row { remark: Some(chain), ..row }
-            }
-            _ => row,
-        };
-        let rows = preview(&jobs, window).map(with_chain);
+        let rows = preview(&jobs, window).map(|row| with_chain(row, &jobs, &all, window.from));
         let rows = rows.map(|row| with_pause(row, &jobs, &self.paused, context));
         let mut out = BufWriter::new(anstream::stdout().lock());
         let shown = Shown { jobs: &jobs, zone: self.zone.as_ref(), now: now.truncated() };
@@ -244,6 +237,16 @@ impl Chosen {
                 "schedrs: intervals count from {from}: when they began is not known yet"
             );
         }
+    }
+}
+
+/// A row that says when the first job of its chain is due, if it is of a job that is after others.
+fn with_chain(row: Row, jobs: &[&Job], all: &HashMap<&str, &Job>, from: Instant) -> Row {
+    match chain(jobs[row.job], from, &|id| all.get(id).copied()) {
+        Some(chain) if row.due.is_none() && !jobs[row.job].options.paused => {
+            Row { remark: Some(chain), ..row }
+        }
+        _ => row,
     }
 }
 
@@ -307,6 +310,36 @@ struct Object<'a> {
     excluded: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remark: Option<String>,
+}
+
+impl<'a> Object<'a> {
+    fn of(row: Row, job: &'a Job, zone: &'a Zone) -> Object<'a> {
+        Object {
+            job: &job.id,
+            due: row.due.map(|due| words::rfc3339(due, zone)),
+            timezone: zone.name(),
+            schedule: words::trigger(&job.trigger, &job.zone),
+            excluded: row.excluded,
+            remark: row.remark,
+        }
+    }
+}
+
+/// The first due times of jobs as such objects, for programs that ask over HTTP.
+#[cfg(feature = "web")]
+pub(super) fn objects(
+    jobs: &[&Job],
+    all: &[Arc<Job>],
+    window: Window,
+    most: usize,
+) -> anyhow::Result<Vec<serde_json::Value>> {
+    let all: HashMap<&str, &Job> = all.iter().map(|job| (&*job.id, &**job)).collect();
+    let rows = preview(jobs, window).map(|row| with_chain(row, jobs, &all, window.from));
+    let objects = rows.take(most).map(|row| {
+        let job = jobs[row.job];
+        serde_json::to_value(Object::of(row, job, &job.zone))
+    });
+    Ok(objects.collect::<Result<_, _>>()?)
 }
 
 /// What the rows are about.
@@ -386,15 +419,7 @@ impl<'a> Shown<'a> {
     fn json(&self, rows: impl Iterator<Item = Row>, out: &mut dyn Write) -> anyhow::Result<()> {
         for row in rows {
             let job = self.jobs[row.job];
-            let zone = self.zone_of(job);
-            let object = Object {
-                job: &job.id,
-                due: row.due.map(|due| words::rfc3339(due, zone)),
-                timezone: zone.name(),
-                schedule: words::trigger(&job.trigger, &job.zone),
-                excluded: row.excluded,
-                remark: row.remark,
-            };
+            let object = Object::of(row, job, self.zone_of(job));
             writeln!(out, "{}", crate::problem::json(&object)?)?;
         }
         Ok(())

@@ -7,7 +7,6 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
-use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
 use super::history_source::{self, History, HistoryArgs, told};
@@ -466,12 +465,13 @@ fn json(
 }
 
 /// The same for programs that ask over HTTP.
+#[cfg(feature = "web")]
 pub(super) fn value(
     id: &str,
     asked: Asked,
     verdict: &Verdict,
     zone: &Zone,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<serde_json::Value> {
     Ok(serde_json::to_value(object(id, asked, verdict, zone))?)
 }
 

@@ -1,7 +1,9 @@
 //! Gets to know what the page shows: from the store, as `history` and `why` do (`stored`), and over the control
-//! socket, as `list` and `status` do (`running`). `about` is one job, or one run.
+//! socket, as `list` and `status` do (`running`). `about` is one job, or one run, and
+//! `api` what programs ask for.
 
 mod about;
+mod api;
 mod running;
 mod stored;
 
@@ -25,7 +27,8 @@ use crate::core::zone::Zone;
 use crate::store::{HAS_SHARED, Reader};
 use crate::sys::clock;
 use crate::web::{
-    Act, Frame, Heard, JobPage, Messages, Overview, Row, RunPage, Source, TimePage, Trouble,
+    Act, Frame, Heard, JobPage, Messages, Overview, Question, Row, RunPage, Source, TimePage,
+    Trouble,
 };
 
 /// How long the scheduler is waited for.
@@ -299,6 +302,10 @@ impl Source for Desk {
             Ok(Messages { told, pings: notify::pings::known(history)? })
         });
         found.map_err(failed)
+    }
+
+    fn api(&self, question: &Question) -> Result<Value, Trouble> {
+        self.answer(question)
     }
 
     fn fleet(&self) -> Result<Vec<Member>, Trouble> {

@@ -49,7 +49,10 @@ pub(super) fn two_days(history: &mut History, jobfile: Option<&Path>) -> anyhow:
 }
 
 /// The jobs as they are in effect, with where intervals begin.
-fn set_in_effect(history: &mut History, jobfile: Option<&Path>) -> anyhow::Result<Option<JobSet>> {
+pub(super) fn set_in_effect(
+    history: &mut History,
+    jobfile: Option<&Path>,
+) -> anyhow::Result<Option<JobSet>> {
     let remembered = remembered(history)?;
     let Some(mut set) = history.set.clone() else { return Ok(None) };
     let jobfile = jobfile.unwrap_or(Path::new(""));
