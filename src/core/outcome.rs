@@ -170,6 +170,11 @@ impl Outcome {
         !matches!(self, Outcome::Skipped(_) | Outcome::Missed(_) | Outcome::Coalesced)
     }
 
+    /// Whether nothing was to come of the due time, by `except` or `only`.
+    pub fn is_excluded(&self) -> bool {
+        matches!(self, Outcome::Skipped(SkipReason::Excluded(_)))
+    }
+
     /// Whether something went wrong, as against what was deliberately not run.
     pub fn went_wrong(&self) -> bool {
         match self {

@@ -19,6 +19,14 @@ pub(super) const NOT_RUN: &str = "('skipped', 'missed', 'coalesced')";
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub(super) const ENDED_RUN: &str = "outcome NOT IN ('skipped', 'missed', 'coalesced')";
 
+/// Whether a record is of a due time that was excluded, in SQL: these do not count among the others that
+/// are kept (`[store] keep`).
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+pub(super) const EXCLUDED: &str = "(outcome = 'skipped' AND substr(reason, 1, 8) = 'excluded')";
+/// What begins a reason of such.
+#[cfg(feature = "mongodb")]
+pub(super) const EXCLUDED_WORD: &str = "excluded";
+
 /// Takes an outcome apart.
 pub(super) fn columns(outcome: &Outcome) -> Columns<'_> {
     let code = outcome.exit().or(outcome.signal()).map(i64::from);

@@ -459,13 +459,18 @@ impl Store for Memory {
         } else {
             Instant::MAX
         };
-        let mut beyond: HashMap<&str, usize> = HashMap::new();
-        for (job, history) in &kept.histories {
-            beyond.insert(job, history.rows.len().saturating_sub(keep.runs as usize));
+        // Excluded due times are counted by themselves.
+        let kind = |row: &Row| row.record.outcome.as_ref().is_some_and(Outcome::is_excluded);
+        let mut beyond: HashMap<(&str, bool), usize> = HashMap::new();
+        for row in kept.rows.values() {
+            *beyond.entry((&*row.record.job, kind(row))).or_default() += 1;
+        }
+        for count in beyond.values_mut() {
+            *count = count.saturating_sub(keep.runs as usize);
         }
         let mut gone = Vec::new();
         for (seq, row) in &kept.rows {
-            let beyond = beyond.entry(&row.record.job).or_default();
+            let beyond = beyond.entry((&*row.record.job, kind(row))).or_default();
             let old = row.record.at < oldest || (*beyond > 0 && row.record.at <= young);
             *beyond = beyond.saturating_sub(1);
             if old && row.record.outcome.is_some() && !kept.is_last(row) {

@@ -716,6 +716,57 @@ fn the_past_is_bounded(bed: &dyn Bed) {
     assert_eq!(bed.open().restore().unwrap().next_run, 500);
 }
 
+/// However long a holiday is, the runs before it stay: due times that are excluded are counted by
+/// themselves, and no more of them are kept than of the others.
+fn excluded_due_times_displace_no_run(bed: &dyn Bed) {
+    let mut store = fresh(bed);
+    commit(&mut *store, &[Fact::Job(job("a", 0).into())]);
+    let excluded =
+        |due| fate("a", due, due, 1, Outcome::Skipped(SkipReason::excluded("holidays: New Year")));
+    let of_runs = |store: &dyn Store| runs(store, &Query::default());
+    let count = |store: &dyn Store| {
+        let of = |record: &RunRecord| record.outcome.as_ref().is_some_and(Outcome::is_excluded);
+        all(store).iter().filter(|record| of(record)).count()
+    };
+    let keep = Limits { runs: 20, days: 30 };
+    for run in 1..=30 {
+        commit(&mut *store, &whole(run, "a", run as i64, Outcome::Succeeded));
+    }
+    let newest: Vec<u64> = (11..=30).rev().collect();
+    // One at a time, as they come: each is one too many by then.
+    for due in 100..=600 {
+        commit(&mut *store, &[excluded(due)]);
+        if due % 50 == 0 || due > 590 {
+            tidy(&mut *store, keep, at(1000));
+            let kept = (due as usize - 99).min(20);
+            assert_eq!((of_runs(&*store), count(&*store)), (newest.clone(), kept), "{due}");
+        }
+    }
+    // And the holiday keeps no run longer.
+    for run in 31..=45 {
+        commit(&mut *store, &whole(run, "a", 700 + run as i64, Outcome::Succeeded));
+        commit(
+            &mut *store,
+            &[fate("a", 800 + run as i64, 800 + run as i64, 1, Outcome::Coalesced)],
+        );
+    }
+    tidy(&mut *store, keep, at(1000));
+    let newest: Vec<u64> = (36..=45).rev().collect();
+    assert_eq!((of_runs(&*store), count(&*store)), (newest, 20));
+    tidy(&mut *store, keep, at(40 * 86_400));
+    assert_eq!((of_runs(&*store), count(&*store)), (vec![45], 0));
+    drop(store);
+    // What is kept apart is known after a restart too, and where the limits are others.
+    let mut store = fresh(bed);
+    for due in 900..930 {
+        commit(&mut *store, &[excluded(due)]);
+    }
+    drop(store);
+    let mut store = fresh(bed);
+    tidy(&mut *store, Limits { runs: 3, days: 30 }, at(1000));
+    assert_eq!(count(&*store), 3);
+}
+
 /// What was written while the clock was ahead stays until its time, and keeps nothing else.
 fn records_from_ahead_keep_none_behind_them(bed: &dyn Bed) {
     let day = 86_400;
@@ -922,6 +973,7 @@ contract! {
     sessions_one_after_the_other
     the_past_is_bounded
     records_from_ahead_keep_none_behind_them
+    excluded_due_times_displace_no_run
     new_limits_hold_for_all
     a_reader_sees_what_comes
 }

@@ -16,6 +16,7 @@ use super::write::change_last_life;
 use super::{Mongodb, schema};
 use crate::core::instant::Instant;
 use crate::core::sort;
+use crate::store::encode::EXCLUDED_WORD;
 use crate::store::shared::{ASKS_KEPT, CLAIMS_KEPT, REMEMBERED};
 use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS, StoreError};
 
@@ -78,16 +79,19 @@ impl Tidying {
         let mut done: Vec<Box<str>> =
             names.iter().filter(|name| !left.contains(name)).cloned().collect();
         for (job, _) in beyond.iter().take(JOBS) {
-            let sorted = doc! {
-                "sort": { "seq": -1 }, "skip": i64::from(keep.runs), "limit": SLICE as i64,
-                "projection": { "seq": 1, "at": 1, "job": 1, "open": 1 },
-            };
-            let found = link.find("record", doc! { "job": text_of(job) }, sorted)?;
-            let full = found.len() >= SLICE;
-            let old: Vec<Old> = link.taken(found.iter().map(Old::of).collect::<Result<_, _>>())?;
-            let old = old.into_iter().filter(|old| old.at <= young).collect();
-            if forget(link, old)? > 0 && full {
-                done.retain(|name| name != job);
+            for filter in kinds(job) {
+                let sorted = doc! {
+                    "sort": { "seq": -1 }, "skip": i64::from(keep.runs), "limit": SLICE as i64,
+                    "projection": { "seq": 1, "at": 1, "job": 1, "open": 1 },
+                };
+                let found = link.find("record", filter, sorted)?;
+                let full = found.len() >= SLICE;
+                let old: Vec<Old> =
+                    link.taken(found.iter().map(Old::of).collect::<Result<_, _>>())?;
+                let old = old.into_iter().filter(|old| old.at <= young).collect();
+                if forget(link, old)? > 0 && full {
+                    done.retain(|name| name != job);
+                }
             }
         }
         self.touched.retain(|name| !done.contains(name));
@@ -126,6 +130,13 @@ impl Tidying {
         // What is looked at again each time is no headway.
         Ok(whole && !young && (gone > 0 || !beyond))
     }
+}
+
+/// The records of a job: those of excluded due times, which have a limit of their own, and the others.
+fn kinds(job: &str) -> [Document; 2] {
+    let excluded = doc! { "$regex": format!("^{EXCLUDED_WORD}") };
+    let text = |is: Document| doc! { "job": text_of(job), "outcome.text": is };
+    [text(excluded.clone()), text(doc! { "$not": excluded })]
 }
 
 /// A record that may be too old.

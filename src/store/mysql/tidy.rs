@@ -12,6 +12,7 @@ use super::literal::{self, list};
 use super::schema::named;
 use crate::core::fleet::SPARE_RUNS;
 use crate::core::instant::Instant;
+use crate::store::encode::EXCLUDED;
 use crate::store::shared::{ASKS_KEPT, CLAIMS_KEPT};
 use crate::store::sql::{Batch, LAST};
 use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS, StoreError};
@@ -95,13 +96,17 @@ impl Tidying {
             return Ok(false);
         }
         let keep = keep.runs;
+        let kind = |name: &str, is: &str| {
+            format!(
+                "SELECT r.seq FROM (SELECT seq, job, outcome, at FROM ~record WHERE job = {name} \
+                 AND {EXCLUDED} {is} ORDER BY seq DESC LIMIT {SLICE} OFFSET {keep}) r \
+                 WHERE r.outcome IS NOT NULL AND r.at <= {until} AND NOT {LAST}"
+            )
+        };
         let of = |name: &str| {
             let name = literal::text(name);
-            named(&format!(
-                "SELECT r.seq FROM (SELECT seq, job, outcome, at FROM ~record WHERE job = {name} \
-                 ORDER BY seq DESC LIMIT {SLICE} OFFSET {keep}) r WHERE r.outcome IS NOT NULL \
-                 AND r.at <= {until} AND NOT {LAST}"
-            ))
+            let [others, excluded] = ["IS NOT TRUE", "IS TRUE"].map(|is| kind(&name, is));
+            named(&format!("{others} UNION ALL {excluded}"))
         };
         let statements: Vec<String> = names.iter().map(|name| of(name)).collect();
         let answers = link.ask(&statements)?;

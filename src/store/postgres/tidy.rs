@@ -12,6 +12,7 @@ use super::link::{Link, Statement};
 use super::read::{all, text};
 use crate::core::fleet::SPARE_RUNS;
 use crate::core::instant::Instant;
+use crate::store::encode::EXCLUDED;
 use crate::store::shared::{ASKS_KEPT, CLAIMS_KEPT};
 use crate::store::sql::{LAST, escaped};
 use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS, StoreError};
@@ -82,10 +83,18 @@ impl Tidying {
         if names.is_empty() {
             return Ok(false);
         }
+        let kind = |is: &str| {
+            format!(
+                "SELECT r.seq FROM (SELECT seq, job, outcome, at FROM ~record WHERE job = n.name AND \
+                 {EXCLUDED} {is} ORDER BY seq DESC OFFSET $2) r \
+                 WHERE r.outcome IS NOT NULL AND r.at <= $4 AND NOT {LAST}"
+            )
+        };
         let sql = format!(
-            "SELECT o.seq FROM unnest($1::text[]) n(name) CROSS JOIN LATERAL (SELECT r.seq FROM \
-             (SELECT seq, job, outcome, at FROM ~record WHERE job = n.name ORDER BY seq DESC OFFSET $2) r \
-             WHERE r.outcome IS NOT NULL AND r.at <= $4 AND NOT {LAST} LIMIT $3) o LIMIT $3"
+            "SELECT o.seq FROM unnest($1::text[]) n(name) CROSS JOIN LATERAL (({} LIMIT $3) \
+             UNION ALL ({} LIMIT $3)) o LIMIT $3",
+            kind("IS NOT TRUE"),
+            kind("IS TRUE"),
         );
         let statement = Statement::new(&link.settings, &sql)
             .texts(names.iter().map(|name| escaped(name)).collect())

@@ -108,6 +108,7 @@ local function remove(seq)
   end
   call('DEL', record, P .. 'out:' .. seq)
   call('ZREM', P .. 'of:' .. job, seq)
+  call('ZREM', P .. 'excluded:' .. job, seq)
   for _, index in ipairs({ 'all', 'open', 'failed' }) do
     call('ZREM', P .. index, seq)
   end
@@ -346,6 +347,9 @@ function facts.X(job, due, last, count, outcome, failed, at, host)
       'h', where, 's', writer.id)
     if failed == '1' then
       call('ZADD', P .. 'failed', seq, seq)
+    end
+    if string.match(outcome, '^skipped,[^,]*,=excluded') then
+      call('ZADD', P .. 'excluded:' .. job, seq, seq)
     end
   end
   return 8
@@ -760,15 +764,30 @@ local function forget(job, seq)
   return true
 end
 
+-- The oldest records of a job that are not of excluded due times: so many.
+local function oldest_others(job, wanted)
+  local rows, from = {}, 0
+  repeat
+    local some = call('ZRANGE', P .. 'of:' .. job, from, from + 199)
+    from = from + #some
+    for _, seq in ipairs(some) do
+      if #rows < wanted and not call('ZSCORE', P .. 'excluded:' .. job, seq) then
+        rows[#rows + 1] = seq
+      end
+    end
+  until #rows >= wanted or #some < 200
+  return rows
+end
+
 -- keep so many, the oldest moment, now, so many at a time, what is younger than this, jobs: answers those that may have more.
+-- Excluded due times are counted by themselves.
 function operations.beyond(keep, oldest, now, slice, young)
   local more, left = {}, tonumber(slice)
-  for place = 7, #ARGV do
-    local job, gone = ARGV[place], 0
-    local of = P .. 'of:' .. job
-    local beyond = call('ZCARD', of) - tonumber(keep)
+  local function of_kind(job, count, oldest_of)
+    local gone = 0
+    local beyond = count - tonumber(keep)
     local wanted = math.min(left, math.max(beyond, 0) + 8)
-    local rows = wanted > 0 and call('ZRANGE', of, 0, wanted - 1) or {}
+    local rows = wanted > 0 and oldest_of(wanted) or {}
     local all = #rows < wanted
     for _, seq in ipairs(rows) do
       left = left - 1
@@ -791,7 +810,27 @@ function operations.beyond(keep, oldest, now, slice, young)
       end
     end
     -- Those that stay are met again each time: without headway there is no more to do.
-    if wanted == 0 or (not all and gone > 0) then
+    return wanted == 0 or (not all and gone > 0)
+  end
+  for place = 7, #ARGV do
+    local job = ARGV[place]
+    local of, excluded = P .. 'of:' .. job, P .. 'excluded:' .. job
+    local function oldest_in(key)
+      return function(wanted)
+        return call('ZRANGE', key, 0, wanted - 1)
+      end
+    end
+    local count, apart = call('ZCARD', of), call('ZCARD', excluded)
+    local has_more
+    if apart == 0 or count <= tonumber(keep) then
+      has_more = of_kind(job, count, oldest_in(of))
+    else
+      has_more = of_kind(job, count - apart, function(wanted)
+        return oldest_others(job, wanted)
+      end)
+      has_more = of_kind(job, apart, oldest_in(excluded)) or has_more
+    end
+    if has_more then
       more[#more + 1] = job
     end
   end

@@ -54,6 +54,7 @@ fn no_question_reads_all_records() {
         .map(String::from)
         .into_iter()
         .chain([read::CHANGES.to_owned(), read::open_statement(), tidy::IS_LAST.clone()])
+        .chain(tidy::KINDS.iter().chain([&*tidy::COUNT_EXCLUDED]).cloned())
         .chain([read::ENTRIES.to_owned()])
         .chain([format!("{} WHERE run = ?1", read::RECORD), query::newest_due(true).to_owned()])
         .chain([false, true].into_iter().flat_map(read::latest_statements))

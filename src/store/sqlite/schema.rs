@@ -15,7 +15,7 @@ use crate::store::{StoreError, Trouble};
 pub(super) const APPLICATION_ID: u32 = 0x7363_6864;
 
 /// What makes of each version the next one; the first makes version 1 of nothing.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// Every name of a job is here once, and everything else about it is optional: `present` says
 /// whether there is something to remember of it beside its records.
@@ -138,6 +138,12 @@ ALTER TABLE record ADD COLUMN max_rss INTEGER;
 ALTER TABLE record ADD COLUMN disk_read INTEGER;
 ALTER TABLE record ADD COLUMN disk_written INTEGER;
 ALTER TABLE record ADD COLUMN printed INTEGER;
+";
+
+/// Due times that were excluded: the terms of `encode::EXCLUDED`.
+const VERSION_4: &str = "
+CREATE INDEX record_excluded ON record (job)
+    WHERE outcome = 'skipped' AND substr(reason, 1, 8) = 'excluded';
 ";
 
 /// Which version of the schema a database has; 0: it is empty. An error: it is somebody else's, or

@@ -1,7 +1,7 @@
 //! Forgetting, a little at a time.
 //!
-//! Of each job that has new records the oldest go until it is within its limits; records of jobs
-//! that have no new ones are found by their age. What is not over stays, and so do the last record
+//! Of each job that has new records the oldest go until it is within its limits, of which excluded due
+//! times have one of their own; records of jobs that have no new ones are found by their age. What is not over stays, and so do the last record
 //! of a job that is there, its last run that has ended and the last that succeeded: one that runs
 //! once a year is not to look as if it never had.
 
@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::write::Known;
 use crate::core::instant::Instant;
-use crate::store::encode::ENDED_RUN;
+use crate::store::encode::{ENDED_RUN, EXCLUDED};
 use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS};
 
 /// So many records are looked at in one go.
@@ -168,21 +168,61 @@ fn olds(conn: &Connection, sql: &str, from: i64, limit: i64) -> Result<Vec<Old>>
     found.collect()
 }
 
+/// All records of a job, those of excluded due times, and the others.
+pub(super) static KINDS: LazyLock<[String; 3]> = LazyLock::new(|| {
+    let of = |index: &str, filter: &str| {
+        format!(
+            "SELECT seq, job, at, run, outcome IS NULL FROM record INDEXED BY {index} \
+             WHERE job = ?1{filter} ORDER BY seq LIMIT ?2"
+        )
+    };
+    [
+        of("record_job", ""),
+        of("record_excluded", &format!(" AND {EXCLUDED}")),
+        of("record_job", &format!(" AND {EXCLUDED} IS NOT TRUE")),
+    ]
+});
+
+/// How many due times of a job were excluded.
+pub(super) static COUNT_EXCLUDED: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT count(*) FROM record INDEXED BY record_excluded WHERE job = ?1 AND {EXCLUDED}")
+});
+
 /// What one job has too much of. Answers whether there may be more.
 fn of_job(
     conn: &Connection,
     job: i64,
     keep: Limits,
+    times: (i64, i64),
+    left: &mut i64,
+    names_gone: &mut bool,
+) -> Result<bool> {
+    let number = |sql: &str| conn.prepare_cached(sql)?.query_row([job], |row| row.get::<_, i64>(0));
+    let Some(count) = number("SELECT records FROM job WHERE id = ?1").optional()? else {
+        return Ok(false);
+    };
+    let most = i64::from(keep.runs);
+    let excluded = if count > most { number(&COUNT_EXCLUDED)? } else { 0 };
+    let [all, of_excluded, of_others] = &*KINDS;
+    if excluded == 0 {
+        return of_kind(conn, (all, job), count - most, times, left, names_gone);
+    }
+    let mut more = false;
+    for (sql, beyond) in [(of_others, count - excluded - most), (of_excluded, excluded - most)] {
+        more |= *left <= 0 || of_kind(conn, (sql, job), beyond, times, left, names_gone)?;
+    }
+    Ok(more)
+}
+
+/// The same, of some of its records.
+fn of_kind(
+    conn: &Connection,
+    (sql, job): (&str, i64),
+    mut beyond: i64,
     (oldest, now): (i64, i64),
     left: &mut i64,
     names_gone: &mut bool,
 ) -> Result<bool> {
-    let count = "SELECT records FROM job WHERE id = ?1";
-    let count = conn.prepare_cached(count)?.query_row([job], |row| row.get::<_, i64>(0));
-    let Some(count) = count.optional()? else { return Ok(false) };
-    let mut beyond = count - i64::from(keep.runs);
-    let sql = "SELECT seq, job, at, run, outcome IS NULL FROM record INDEXED BY record_job \
-               WHERE job = ?1 ORDER BY seq LIMIT ?2";
     let wanted = (*left).min(beyond.max(0) + 8);
     let found = olds(conn, sql, job, wanted)?;
     let all = (found.len() as i64) < wanted;
