@@ -29,7 +29,7 @@ pub use change::{Change, ChangeKind};
 pub use counters::{Counters, FATES, JobCounts, LAG_ENDS, Lags, Totals};
 pub use fault::{Code, Fault};
 pub use happening::Happening;
-pub use homes::{DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
+pub use homes::{ChainLists, DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
 pub use operation::Operation;
 pub use response::{
     Active, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Slow, Status,
@@ -312,6 +312,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// When that was known.
     pub at: Instant,
+    /// The run that has ended; `None`: they did not become one.
+    pub run: Option<RunId>,
 }
 
 impl Record {

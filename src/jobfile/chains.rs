@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::after::{Follows, Named};
 use super::build::Jobs;
+use crate::core::fleet::RunOn;
 use crate::core::job::Job;
 use crate::core::nearest::nearest;
 use crate::core::trigger::Trigger;
@@ -97,23 +98,27 @@ fn tell_circle(way: &[(&Follows, usize)], last: &Named, problems: &mut Problems)
     });
 }
 
-/// Where several hosts share the store, the host on which the parent has run starts the job.
+/// Where several hosts share the store, a job that runs on each of them follows a job that does so too, on
+/// the same host.
 fn check_hosts(follows: &Follows, jobs: &HashMap<&str, &Job>, problems: &mut Problems) {
     let Some(child) = jobs.get(&*follows.child) else { return };
     let Trigger::After(after) = &child.trigger else { return };
-    if after.parents().len() > 1
+    let on_each = |job: &Job| job.options.run_on == RunOn::All;
+    if on_each(child)
+        && after.parents().len() > 1
         && let Some(second) = follows.parents.get(1)
     {
-        let message = "hosts that share a store cannot wait for several jobs: these may run on different \
-                       ones";
+        let message = "with `run_on = \"all\"` a job cannot wait for several others";
         let help = "make it a chain, each after the one before";
         problems.push(Problem::error(second.place, message).job(&follows.child).help(help));
     }
     for Named { parent, place } in &follows.parents {
         let Some(job) = jobs.get(&**parent) else { continue };
-        if job.options.run_on != child.options.run_on {
-            let message = format!("`{parent}` has another `run_on` than `{}`", follows.child);
-            let help = "a job starts on the host on which the one before it has run";
+        if on_each(job) != on_each(child) {
+            let (one, other) = (parent, &follows.child);
+            let (each, once) = if on_each(job) { (one, other) } else { (other, one) };
+            let message = format!("`{each}` runs on all hosts, `{once}` on one");
+            let help = "each host has due times of its own of a job with `run_on = \"all\"`";
             problems.push(Problem::error(*place, message).job(&follows.child).help(help));
         }
     }

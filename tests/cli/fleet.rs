@@ -3,6 +3,7 @@
 
 mod again;
 mod asking;
+mod chains;
 mod full;
 mod network;
 #[cfg(feature = "web")]

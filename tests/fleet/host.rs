@@ -1,6 +1,7 @@
 //! A virtual host: a real scheduler and the real protocol, driven as the keeper's thread drives them,
 //! one call of the store at a time.
 
+mod chains;
 mod taking;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -134,6 +135,8 @@ pub(crate) struct Host {
     /// Jobs with a claim in a commit of which nobody knows what came of it, or whether it is still to
     /// come: until when to look for runs that nobody here knows of.
     uncertain: BTreeMap<Box<str>, Mono>,
+    /// What jobs wait for that are due after others is to be read.
+    chains_due: bool,
 }
 
 pub(crate) fn member(id: SessionId, host: usize) -> Member {
@@ -194,6 +197,7 @@ impl Host {
             kills: Vec::new(),
             ranges: Vec::new(),
             uncertain: BTreeMap::new(),
+            chains_due: false,
         }
     }
 
@@ -205,6 +209,10 @@ impl Host {
 
     pub(crate) fn leave(&mut self, t: i64) {
         self.tell_fleet(t, Input::Leave);
+        if self.fleet.by_id().values().any(|(job, _)| !job.parents.is_empty()) {
+            // What follows from a parent that ends meanwhile is for another host.
+            self.tell_scheduler(t, Event::Stop);
+        }
     }
 
     fn tell_fleet(&mut self, t: i64, input: Input<'_>) {
@@ -248,6 +256,9 @@ impl Host {
                 });
             }
             Action::Remember(Remember::Job(record)) => self.facts.push_back(Fact::Job(record)),
+            Action::Remember(Remember::Entry { list, key, value }) => {
+                self.facts.push_back(Fact::Entry { list: list.into(), key, value });
+            }
             Action::Record(Record { job, run: Some(run), outcome, duration, attempts, .. }) => {
                 self.waiting.remove(&run);
                 self.admitted.remove(&run);
@@ -313,7 +324,7 @@ impl Host {
             self.end_in_time(t);
         }
         let now = self.clock.now(t);
-        let trusts = self.fleet.may_claim(now.mono) || (self.careless.trust && self.joined);
+        let trusts = self.may_begin(now.mono) || (self.careless.trust && self.joined);
         if trusts {
             let ready: Vec<RunId> =
                 self.waiting.keys().copied().filter(|run| self.written.contains(run)).collect();
@@ -418,6 +429,9 @@ impl Host {
                 self.ranges.iter().map(|(job, ..)| job.clone()).collect();
             return Some(Call::Fates(jobs.into_iter().collect()));
         }
+        if let Some(call) = self.wants_chains(t) {
+            return Some(call);
+        }
         // What a store has forgotten is not over.
         if !self.fleet.waits_for_others() && std::mem::take(&mut self.refresh) {
             let now = self.clock.now(t).mono;
@@ -439,14 +453,19 @@ impl Host {
 
     fn batch(&mut self, t: i64) -> Option<Call> {
         let now = self.clock.now(t);
-        let all = self.fleet.may_claim(now.mono);
+        let all = self.may_begin(now.mono);
+        // The end of a parent is written with what follows from it.
+        let ends = self.fleet.trusted_until().is_some_and(|until| now.mono < until);
+        let parents = chains::parents(&self.fleet);
         let mut kept = VecDeque::new();
         for fact in std::mem::take(&mut self.facts) {
             let goes = all
                 || match &fact {
+                    Fact::Ended { job, .. } if !ends && parents.contains(job) => false,
                     Fact::Starting { run, .. } | Fact::Ended { run, .. } => {
                         self.claimed.contains(run)
                     }
+                    Fact::Entry { .. } => ends,
                     _ => false,
                 };
             if goes { self.committing.push(fact) } else { kept.push_back(fact) }
@@ -482,6 +501,7 @@ impl Host {
                 self.joined = matches!(view.me, schedrs::fleet::Standing::Alive { .. });
                 self.wait_for_beat = false;
                 self.refresh = true;
+                self.chains_due = true;
                 self.tell_fleet(t, Input::Beaten { view: &view, sent });
             }
             (Call::Reap(_, whom, ..), Answer::Reaped(done)) => {
@@ -519,6 +539,7 @@ impl Host {
                 self.taken_up(t, &asked, records, open, &fates);
             }
             (_, Answer::Fates(fates)) => self.found_fates(t, &fates),
+            (_, Answer::Chains(lists)) => self.chains(t, *lists),
             (Call::Adopt(..), Answer::Adopted { runs, beat }) => {
                 self.tell_fleet(t, Input::Committed { beat, sent });
                 self.adopted(t, &runs);
@@ -654,12 +675,12 @@ impl Host {
         self.admitted.clear();
         let begun = &self.begun;
         let facts = std::mem::take(&mut self.committing).into_iter().chain(self.facts.drain(..));
-        self.facts = facts
-            .filter(|fact| {
-                matches!(fact, Fact::Ended { .. })
-                    && run_of(fact).is_some_and(|run| begun.contains(&run))
-            })
-            .collect();
+        let ended = |fact: &Fact| {
+            matches!(fact, Fact::Ended { .. })
+                && run_of(fact).is_some_and(|run| begun.contains(&run))
+        };
+        let counts = |fact: &Fact| ended(fact) || chains::is_left(fact, begun);
+        self.facts = facts.filter(counts).collect();
         self.todo.clear();
         self.taking.clear();
         self.elsewhere.clear();

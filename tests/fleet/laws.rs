@@ -23,6 +23,7 @@ pub(crate) fn hold(history: &History, world: &World) -> Result<(), String> {
             with_room(&name, plan, &mine, world)?;
         }
         with_a_fate(&name, plan, &mine, history, world)?;
+        after_its_parents(&name, plan, &mine, world)?;
     }
     files_are_known(world)?;
     nothing_open(history, world)
@@ -42,7 +43,7 @@ fn files_are_known(world: &World) -> Result<(), String> {
 /// What ran a while before the end is over for the store too, whatever that has forgotten meanwhile:
 /// else it counts as an instance of its job for ever.
 fn nothing_open(history: &History, world: &World) -> Result<(), String> {
-    let until = START + history.lasts - 60 * MICROS;
+    let until = START + history.lasts - history.settles();
     let open = |row: &&Row| row.outcome.is_none() && row.due.micros() <= until;
     match world.store.state.rows.values().find(open) {
         Some(row) => Err(format!("{} due {} stays open: {row:?}", row.job, clock(row.due))),
@@ -76,6 +77,26 @@ fn in_time(name: &str, processes: &[&Process]) -> Result<(), String> {
     for process in processes {
         if process.at < process.due.micros() - 2 * MICROS {
             return Err(format!("{name} due {} started early: {process:?}", clock(process.due)));
+        }
+    }
+    Ok(())
+}
+
+/// A job that is due after others begins when a run of each of them is over.
+fn after_its_parents(
+    name: &str,
+    plan: &Plan,
+    processes: &[&Process],
+    world: &World,
+) -> Result<(), String> {
+    for process in processes {
+        for parent in plan.after.iter().map(|parent| Plan::name(*parent)) {
+            let is_over = |other: &Process| {
+                *other.job == *parent && other.due == process.due && other.end <= process.at
+            };
+            if !world.processes.iter().any(is_over) {
+                return Err(format!("{name} began before {parent} had ended: {process:?}"));
+            }
         }
     }
     Ok(())
@@ -123,10 +144,20 @@ fn with_a_fate(
     world: &World,
 ) -> Result<(), String> {
     let forgets = history.forgets();
-    let Some(first) = world.store.first.get(name) else {
+    if forgets && !plan.after.is_empty() {
+        // With the end of a parent the store may have forgotten that there is something to be followed.
+        return Ok(());
+    }
+    let Some(mut first) = world.store.first.get(name) else {
         return Err(format!("{name} was at home nowhere"));
     };
-    let until = START + history.lasts - 60 * MICROS;
+    // Due times of a parent from before it had a home are none.
+    let mut parents = plan.after.clone();
+    while let Some(parent) = parents.pop() {
+        parents.extend(&history.plans[parent].after);
+        first = world.store.first.get(&*Plan::name(parent)).map_or(first, |its| its.max(first));
+    }
+    let until = START + history.lasts - history.settles();
     let state = &world.store.state;
     let mut due = START;
     while due <= until {

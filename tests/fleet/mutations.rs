@@ -67,6 +67,7 @@ fn few(seed: u64) -> History {
         host: None,
         jitter: 0,
         again: false,
+        after: Vec::new(),
     };
     History {
         hosts: 2,
@@ -162,7 +163,7 @@ fn without_the_acknowledged_beat_a_run_stays_open() {
 /// A host is cut off while its run goes on, and others begin that run again.
 fn is_cut_off(seed: u64) -> History {
     let mut rng = Rng::new(seed);
-    let plan = Plan { lasts: 40, again: true, ..few(seed).plans[0] };
+    let plan = Plan { lasts: 40, again: true, ..few(seed).plans[0].clone() };
     let cut = 30 * MICROS + rng.within(100_000..=5 * MICROS);
     let faults = vec![(cut, Fault::Cut((seed % 2) as usize, 60 * MICROS))];
     History { plans: vec![plan; 2], faults, lasts: 150 * MICROS, ..few(seed) }
@@ -239,6 +240,7 @@ fn another_host_takes_over_within_a_lease_and_a_beat() {
         host,
         jitter: 0,
         again: false,
+        after: Vec::new(),
     };
     for seed in 1..6 {
         for (fault, most) in [

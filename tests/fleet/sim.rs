@@ -11,7 +11,8 @@ use schedrs::fleet::protocol::Timing;
 use schedrs::fleet::{RunOn, SessionId};
 use schedrs::instant::{Instant, MICROS};
 use schedrs::job::{Command, Executor, Job, JobSet, Keep, OnLost, Options, Overlap, Settings};
-use schedrs::trigger::{IntervalTrigger, Trigger};
+use schedrs::trigger::after::On;
+use schedrs::trigger::{AfterTrigger, IntervalTrigger, Trigger};
 use schedrs::zone::Zone;
 
 use super::host::{Careless, Clock, Effect, Host};
@@ -36,9 +37,12 @@ pub(crate) struct File {
 }
 
 /// A job of a history.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Plan {
+    /// For a job that is due after others, how often all of these are due.
     pub(crate) every: i64,
+    /// The jobs after which it is due.
+    pub(crate) after: Vec<usize>,
     pub(crate) lasts: i64,
     pub(crate) most: u32,
     pub(crate) overlap: Overlap,
@@ -52,9 +56,18 @@ impl Plan {
         format!("job{index}")
     }
 
-    fn job(self, index: usize, grace: u64) -> Job {
-        let start = Instant::from_micros(START);
-        let every = Duration::from_secs(self.every as u64);
+    fn trigger(&self) -> Trigger {
+        if self.after.is_empty() {
+            let start = Instant::from_micros(START);
+            let every = Duration::from_secs(self.every as u64);
+            return Trigger::Interval(IntervalTrigger::new(every, Some(start), None));
+        }
+        let parents: Vec<Box<str>> =
+            self.after.iter().map(|parent| Plan::name(*parent).into()).collect();
+        Trigger::After(Arc::new(AfterTrigger::new(parents, On::Succeeded, None)))
+    }
+
+    fn job(&self, index: usize, grace: u64) -> Job {
         let options = Options {
             max_instances: self.most,
             overlap: self.overlap,
@@ -67,7 +80,7 @@ impl Plan {
             id: Plan::name(index).into(),
             name: None,
             command: Command::Shell("true".into()),
-            trigger: Trigger::Interval(IntervalTrigger::new(every, Some(start), None)),
+            trigger: self.trigger(),
             zone: Zone::utc(),
             executor: 0,
             options: Arc::new(options),
@@ -95,6 +108,7 @@ pub(crate) fn file(plans: &[Plan], version: u64) -> File {
         added: false,
         delay: Duration::from_secs(plan.jitter as u64),
         again: plan.again.then_some(3),
+        parents: plan.after.iter().map(|parent| Plan::name(*parent).into()).collect(),
     });
     File {
         hash: version + 1,
@@ -161,6 +175,12 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// The due times up to so long before the end are over by then.
+    pub(crate) fn settles(&self) -> i64 {
+        let chained = self.plans.iter().any(|plan| !plan.after.is_empty());
+        if chained { 240 * MICROS } else { 60 * MICROS }
+    }
+
     /// Whether the store forgets something.
     pub(crate) fn forgets(&self) -> bool {
         let forgets = |fault: &Fault| matches!(fault, Fault::GoBack(_) | Fault::Crash(_));
@@ -544,6 +564,7 @@ pub(crate) fn random(seed: u64) -> History {
             host: rng.chance(10).then(|| rng.number(0..=hosts as u32 - 1) as usize),
             jitter: if rng.chance(25) { rng.within(1..=5) } else { 0 },
             again: rng.chance(25),
+            after: Vec::new(),
         })
         .collect();
     let skewed = rng.chance(40);
@@ -598,8 +619,42 @@ pub(crate) fn random(seed: u64) -> History {
     }
 }
 
+/// The same with jobs that are due after others.
+fn chained(seed: u64) -> History {
+    let mut history = random(seed);
+    let mut rng = Rng::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(13));
+    while history.plans.len() < 3 {
+        let (every, lasts) = (rng.within(2..=12), rng.within(1..=8));
+        let plan = Plan { every, lasts, host: None, jitter: 0, ..history.plans[0].clone() };
+        history.plans.push(plan);
+    }
+    for index in 1..history.plans.len() {
+        let is_last = index + 1 == history.plans.len();
+        if !is_last && !rng.chance(40) {
+            continue;
+        }
+        let mut after: Vec<usize> =
+            (0..rng.number(1..=3)).map(|_| rng.number(0..=index as u32 - 1) as usize).collect();
+        after.sort_unstable();
+        after.dedup();
+        let every = after.iter().fold(1, |every, parent| {
+            let other = history.plans[*parent].every;
+            every / divisor(every, other) * other
+        });
+        (history.plans[index].after, history.plans[index].every) = (after, every);
+    }
+    // One waits for the other.
+    history.lasts += 180 * MICROS;
+    history
+}
+
+/// The greatest that both have.
+fn divisor(one: i64, other: i64) -> i64 {
+    if other == 0 { one } else { divisor(other, one % other) }
+}
+
 /// Runs the histories of these seeds; the first that breaks a law ends it.
-fn histories(seeds: std::ops::Range<u64>) {
+fn histories(seeds: std::ops::Range<u64>, random: fn(u64) -> History) {
     let mut starts = 0;
     let mut kinds = HashSet::new();
     for seed in seeds {
@@ -622,7 +677,7 @@ fn histories_of_which_something_was_learned() {
         (508_125, "a host was called dead by a beat to which the store had gone back"),
         (510_878, "this store forgot all, where nothing had been written for half a minute"),
     ] {
-        histories(seed..seed + 1);
+        histories(seed..seed + 1, random);
     }
 }
 
@@ -632,5 +687,14 @@ fn no_due_time_twice_and_none_without_a_fate() {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seed = number("SCHEDRS_FLEET_SEED").unwrap_or(1);
     let count = number("SCHEDRS_FLEET_HISTORIES").unwrap_or(300);
-    histories(seed..seed + count);
+    histories(seed..seed + count, random);
+}
+
+/// And what is due after other jobs, one or several: each due time that all of them have.
+#[test]
+fn chains_over_hosts() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seed = number("SCHEDRS_FLEET_SEED").unwrap_or(1);
+    let count = number("SCHEDRS_FLEET_HISTORIES").unwrap_or(150);
+    histories(seed..seed + count, chained);
 }

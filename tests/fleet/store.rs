@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use schedrs::event::{JobRecord, RunId};
+use schedrs::event::{ChainLists, JobRecord, RunId};
 use schedrs::fleet::{Gone, JobList, Lost, Member, SessionId, Standing, View};
 use schedrs::instant::Instant;
 use schedrs::outcome::Outcome;
+use schedrs::scheduler::after::JOINS;
+use schedrs::scheduler::after::homes::ENDS;
 use schedrs::store::Fact;
 
 /// Due times later than this against the store's clock are refused.
@@ -42,6 +44,8 @@ pub(crate) struct State {
     pub(crate) jobs: BTreeMap<Box<str>, JobRecord>,
     pub(crate) rows: BTreeMap<RunId, Row>,
     pub(crate) fates: Vec<Fate>,
+    /// Entries of lists, by list and key.
+    pub(crate) entries: BTreeMap<(Box<str>, Box<str>), Box<str>>,
     numbers: u64,
 }
 
@@ -57,6 +61,8 @@ pub(crate) enum Call {
     Leave(SessionId),
     TakeUp(Vec<Box<str>>),
     Fates(Vec<Box<str>>),
+    /// What jobs wait for that are due after others; and the records of these jobs.
+    Chains(Vec<Box<str>>),
     Files(Vec<u64>),
     Numbers,
     NewGeneration(SessionId, u64),
@@ -93,6 +99,7 @@ pub(crate) enum Answer {
     /// said of late of those that are no run.
     TakenUp(Vec<JobRecord>, Vec<Open>, Fates, Vec<Fact>),
     Fates(Fates),
+    Chains(Box<ChainLists>),
     Files(Vec<(u64, JobList)>),
     Numbers(std::ops::Range<u64>),
     Done,
@@ -167,6 +174,7 @@ impl Store {
             }
             Call::TakeUp(jobs) => self.take_up(jobs),
             Call::Fates(jobs) => Answer::Fates(self.fates_of(jobs)),
+            Call::Chains(jobs) => self.chains(jobs),
             Call::Files(hashes) => {
                 let file = |hash: &u64| Some((*hash, self.state.files.get(hash)?.clone()));
                 Answer::Files(hashes.iter().filter_map(file).collect())
@@ -359,8 +367,29 @@ impl Store {
                 let record = JobRecord { decided, ..(**record).clone() };
                 self.state.jobs.insert(record.id.clone(), record);
             }
+            Fact::Entry { list, key, value } => {
+                let entry = (list.clone(), key.clone());
+                match value {
+                    Some(value) => drop(self.state.entries.insert(entry, value.clone())),
+                    None => drop(self.state.entries.remove(&entry)),
+                }
+            }
             _ => {}
         }
+    }
+
+    fn chains(&self, jobs: &[Box<str>]) -> Answer {
+        let entries = |list: &str| {
+            let mine = self.state.entries.iter().filter(|((of, _), _)| **of == *list);
+            mine.map(|((_, key), value)| (key.clone(), value.clone())).collect()
+        };
+        let records = jobs.iter().filter_map(|job| self.state.jobs.get(job)).cloned();
+        Answer::Chains(Box::new(ChainLists {
+            ends: entries(ENDS),
+            joins: entries(JOINS),
+            records: records.collect(),
+            lost: Vec::new(),
+        }))
     }
 
     fn adopt(

@@ -917,6 +917,7 @@ impl World {
                     count: 1,
                     outcome: record.outcome.clone(),
                     at: self.now.wall,
+                    run: record.run,
                 });
                 self.lives.get_mut(&*record.job.id).unwrap().records.push(record);
             }

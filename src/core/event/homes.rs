@@ -34,10 +34,27 @@ pub struct HomeChange {
     pub again: Vec<RunAgain>,
     /// Runs of this scheduler that others have begun again.
     pub disowned: Vec<RunId>,
-    /// Runs of hosts that are dead, and so are they: for the jobs that are due after theirs.
+    /// Runs of hosts that are dead, and so are they: for the jobs that are due after theirs on every host.
     pub over: Vec<Ended>,
     /// Due times that were decided here together, and what the store has of them.
     pub ranges: Vec<DecidedRange>,
+    /// What the store has of jobs that are due after others.
+    pub chains: Option<ChainLists>,
+}
+
+/// What a store has of jobs that are due after others (`crate::core::scheduler::after`): entries with
+/// their keys.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChainLists {
+    /// Ends of parents that are to be followed.
+    pub ends: Vec<(Box<str>, Box<str>)>,
+    /// Due times for which some parents have ended.
+    pub joins: Vec<(Box<str>, Box<str>)>,
+    /// What is known of the parents: where their due times count from.
+    pub records: Vec<JobRecord>,
+    /// Jobs of which a dead host may have begun what the store has forgotten, if their parents had ended by
+    /// then; and why that is lost.
+    pub lost: Vec<(Box<str>, Instant, Box<str>)>,
 }
 
 /// Due times that were given one fate together. A store takes that record by the first of them, so that

@@ -129,6 +129,7 @@ mod tests {
             added: false,
             delay: std::time::Duration::ZERO,
             again: None,
+            parents: [].into(),
         };
         Planned { job, trigger: format!("trigger {fingerprint}") }
     }

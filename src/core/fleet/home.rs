@@ -28,6 +28,8 @@ pub struct HomeJob {
     pub delay: Duration,
     /// A run whose host is dead gets another attempt, unless it has had so many (`on_lost`).
     pub again: Option<u32>,
+    /// The jobs whose ends it waits for (`after`).
+    pub parents: Box<[Box<str>]>,
 }
 
 /// The jobs of a jobfile, with the fingerprint of each.

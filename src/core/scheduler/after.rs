@@ -5,15 +5,19 @@
 //! through ([`Scheduler::follow`]), and what follows from them is decided in the same step, so that it is
 //! remembered together with them. What has to wait is remembered in two lists of entries: parents that
 //! have ended for a due time while others, or a jitter, are waited for ([`JOINS`]), and ends that nobody
-//! could follow any more, because the scheduler stopped or was not there ([`ENDED`]).
+//! could follow any more, because the scheduler stopped or was not there ([`ENDED`]). What several hosts
+//! have to do with it is in `homes`.
+
+pub mod homes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::core::event::{Action, Ended, Paused, Record, Remember};
-use crate::core::instant::{Instant, duration_micros};
+use crate::core::event::{Action, Ended, Paused, Record, Remember, RunId};
+use crate::core::fleet::RunOn;
+use crate::core::instant::{Instant, Mono, duration_micros};
 use crate::core::job::Job;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
 use crate::core::trigger::after::On;
@@ -50,6 +54,11 @@ pub(super) struct Chains {
     joins: BTreeMap<(Instant, Box<str>), Join>,
     /// Ends from before this scheduler.
     past: Vec<Ended>,
+    /// Entries that are removed here, and may not be yet in a store that others share; and when that was.
+    removed: HashMap<(&'static str, Box<str>), Mono>,
+    /// Jobs whose due times may have begun on a host that is dead, where the store has forgotten that: those
+    /// whose parents had ended by then.
+    lost: HashMap<Box<str>, (Instant, Box<str>)>,
 }
 
 impl Chains {
@@ -106,9 +115,13 @@ fn read_key(key: &str) -> Option<(Instant, Box<str>)> {
 
 /// The entry of an end that is to be followed: its key and its value.
 pub fn entry_of(ended: &Ended) -> (Box<str>, Box<str>) {
+    (key(ended.due, &ended.job), value_of(ended).to_string().into())
+}
+
+fn value_of(ended: &Ended) -> Value {
     let outcome = &ended.outcome;
     let number = outcome.exit().or(outcome.signal());
-    let value = json!({
+    json!({
         "last_due": ended.last_due.micros(),
         "count": ended.count,
         "outcome": outcome.word(),
@@ -116,8 +129,8 @@ pub fn entry_of(ended: &Ended) -> (Box<str>, Box<str>) {
         "late": outcome.late().map(duration_micros),
         "reason": outcome.reason(),
         "at": ended.at.micros(),
-    });
-    (key(ended.due, &ended.job), value.to_string().into())
+        "run": ended.run.map(|run| run.0),
+    })
 }
 
 fn read_ended(key: &str, value: &str) -> Option<Ended> {
@@ -133,7 +146,8 @@ fn read_ended(key: &str, value: &str) -> Option<Ended> {
         value.get("reason").and_then(Value::as_str),
     )?;
     let count = value.get("count")?.as_u64()?;
-    Some(Ended { job, due, last_due: time("last_due")?, count, outcome, at: time("at")? })
+    let run = value.get("run").and_then(Value::as_u64).map(RunId);
+    Some(Ended { job, due, last_due: time("last_due")?, count, outcome, at: time("at")?, run })
 }
 
 fn read_join(value: &str) -> Option<Join> {
@@ -150,8 +164,13 @@ impl Ended {
     fn of(record: &Record, at: Instant) -> Ended {
         let Record { due, last_due, count, .. } = *record;
         let outcome = record.outcome.clone();
-        Ended { job: record.job.id.clone(), due, last_due, count, outcome, at }
+        Ended { job: record.job.id.clone(), due, last_due, count, outcome, at, run: record.run }
     }
+}
+
+/// Whether all parents of a due time have ended.
+fn holds_all(join: &Join, after: &AfterTrigger) -> bool {
+    join.parents.len() >= after.parents().len()
 }
 
 /// Whether a run has ended as it has to.
@@ -193,14 +212,16 @@ impl Scheduler {
     pub(super) fn take_over_chains(&mut self, saved: SavedChains) {
         self.chains.stale = true;
         self.chains.past = saved.ended;
+        if self.is_in_fleet() {
+            // Whoever has the job at home reads what waits.
+            return;
+        }
         for ((due, id), join) in saved.joins {
             if let Some(slot) = self.find_job(&id)
                 && let Trigger::After(after) = &self.jobs[slot as usize].job.trigger
             {
-                if join.parents.len() >= after.parents().len() && !join.is_skipped {
-                    let job = &self.jobs[slot as usize].job;
-                    let fire = join.at.unwrap_or(self.started).max(due).plus(job.delay(due));
-                    self.delayed.entry(slot).or_default().push(Wait { fire, due });
+                if holds_all(&join, after) && !join.is_skipped {
+                    self.await_jitter(slot, due, join.at);
                 }
                 self.chains.joins.insert((due, id), join);
             }
@@ -229,7 +250,7 @@ impl Scheduler {
                 Action::Record(record) => {
                     let ended = Ended::of(record, step.now.wall);
                     if record.run.is_none() && record.count == 1 {
-                        self.forget_join(&ended.job, ended.due, step);
+                        self.forget_wait(&ended.job, ended.due, step);
                     }
                     self.is_over(&ended, step);
                 }
@@ -245,15 +266,24 @@ impl Scheduler {
     /// A due time of a job has its fate.
     pub(super) fn is_over(&mut self, ended: &Ended, step: &mut Step<'_>) {
         let Some(children) = self.chains.followers.get(&ended.job) else { return };
-        if !self.life.is_accepting() {
+        let mut is_for_later = false;
+        for child in children.clone() {
+            let Some(slot) = self.find_job(&child) else { continue };
+            if !self.follows_here(slot, &ended.job) {
+                self.leave_to_home(&child, ended, step);
+            } else if self.life.is_accepting() {
+                let left = self.leave_in_passing(slot, ended, step);
+                self.parent_is_over(slot, ended, step);
+                if let Some(key) = left {
+                    self.note(homes::ENDS, key, None, step);
+                }
+            } else {
+                is_for_later = true;
+            }
+        }
+        if is_for_later {
             let (key, value) = entry_of(ended);
             self.note(ENDED, key, Some(value), step);
-            return;
-        }
-        for child in children.clone() {
-            if let Some(slot) = self.find_job(&child) {
-                self.parent_is_over(slot, ended, step);
-            }
         }
     }
 
@@ -305,10 +335,12 @@ impl Scheduler {
     /// All parents have ended as they should, the last of them at `at`.
     fn child_is_due(&mut self, slot: u32, due: Instant, at: Instant, step: &mut Step<'_>) {
         let paused = self.paused(slot) != Paused::No;
-        let state = &mut self.jobs[slot as usize];
-        let job = Arc::clone(&state.job);
+        let job = Arc::clone(&self.jobs[slot as usize].job);
         let late = step.now.wall.since(at);
-        let outcome = if paused {
+        let lost = self.may_have_begun(&job.id, at);
+        let outcome = if lost.is_some() {
+            lost
+        } else if paused {
             Some(Outcome::Skipped(SkipReason::Paused))
         } else if let Some(by) = job.excluded(due) {
             Some(Outcome::Skipped(SkipReason::excluded(&by)))
@@ -317,6 +349,7 @@ impl Scheduler {
         } else {
             None
         };
+        let state = &mut self.jobs[slot as usize];
         state.decided = state.decided.max(due);
         let delay = job.delay(due);
         if let Some(outcome) = outcome {
@@ -347,55 +380,91 @@ impl Scheduler {
         // Several of them were decided together: which, the trigger of the parent says.
         let mut dues = vec![ended.due];
         if ended.count > 1
-            && let Some(parent) = self.find_job(&ended.job)
+            && let Some(first) = self.first_of_chain(&ended.job)
         {
-            let timetable = self.jobs[parent as usize].timetable();
+            let timetable = self.jobs[first as usize].timetable();
             let mut due = timetable.after(ended.due);
-            while due <= ended.last_due && due != NEVER && dues.len() < MOST_OF_RANGE {
-                dues.push(due);
+            let mut looked_at = 0;
+            while due <= ended.last_due && due != NEVER && looked_at < MOST_OF_RANGE {
+                looked_at += 1;
+                if self.is_due_at(&ended.job, due, 0) {
+                    dues.push(due);
+                }
                 due = timetable.after(due);
             }
         }
-        let mut skipped: Vec<Instant> = Vec::new();
+        // The first of those that are skipped in a row, the last, and how many.
+        let mut skipped: Option<(Instant, Instant, u64)> = None;
         for due in dues {
             let others = after.parents().iter().filter(|parent| **parent != ended.job);
-            if { others }.all(|parent| self.is_due_at(parent, due, 0)) {
-                self.join_one(slot, after, (due, ended), why, &mut skipped, step);
+            if !{ others }.all(|parent| self.is_due_at(parent, due, 0)) {
+                continue;
             }
+            let is_skipped = self.join_one(slot, after, (due, ended), why.is_some(), step);
+            skipped = match (skipped, is_skipped) {
+                (Some((first, _, count)), true) => Some((first, due, count + 1)),
+                (None, true) => Some((due, due, 1)),
+                (before, false) => {
+                    // Another parent has decided this one.
+                    self.skip_together(slot, before, why, step);
+                    None
+                }
+            };
         }
-        if let (Some(first), Some(last), Some(why)) = (skipped.first(), skipped.last(), why) {
-            self.skip_child(slot, (*first, *last, skipped.len() as u64), why, step);
+        self.skip_together(slot, skipped, why, step);
+    }
+
+    /// A job that is due by itself, at no fewer times than this one, which comes after it.
+    fn first_of_chain(&self, id: &str) -> Option<u32> {
+        let mut slot = self.find_job(id)?;
+        for _ in 0..DEEPEST {
+            let Trigger::After(after) = &self.jobs[slot as usize].job.trigger else {
+                return Some(slot);
+            };
+            slot = self.find_job(after.parents().first()?)?;
+        }
+        None
+    }
+
+    fn skip_together(
+        &mut self,
+        slot: u32,
+        skipped: Option<(Instant, Instant, u64)>,
+        why: Option<&str>,
+        step: &mut Step<'_>,
+    ) {
+        if let (Some(skipped), Some(why)) = (skipped, why) {
+            self.skip_child(slot, skipped, why, step);
         }
     }
 
+    /// Answers whether the due time is to be skipped because of this end.
     fn join_one(
         &mut self,
         slot: u32,
         after: &AfterTrigger,
         (due, ended): (Instant, &Ended),
-        why: Option<&str>,
-        skipped: &mut Vec<Instant>,
+        skips: bool,
         step: &mut Step<'_>,
-    ) {
+    ) -> bool {
         let id = self.jobs[slot as usize].job.id.clone();
         let mut join = self.chains.joins.get(&(due, id.clone())).cloned().unwrap_or_default();
         if join.parents.contains(&ended.job) {
-            return;
+            return false;
         }
         join.parents.push(ended.job.clone());
         join.at = join.at.max(Some(ended.at));
-        if why.is_some() && !join.is_skipped {
-            join.is_skipped = true;
-            skipped.push(due);
-        }
-        if join.parents.len() < after.parents().len() {
+        let is_first = skips && !join.is_skipped;
+        join.is_skipped |= skips;
+        if !holds_all(&join, after) {
             self.remember_join(due, &id, join, step);
-            return;
+            return is_first;
         }
         self.forget_join(&id, due, step);
         if !join.is_skipped {
             self.child_is_due(slot, due, join.at.unwrap_or(step.now.wall), step);
         }
+        is_first
     }
 
     /// Whether a job is due at a time. Of the extra runs at the start of the scheduler nobody knows.
@@ -420,12 +489,24 @@ impl Scheduler {
             "skipped": join.is_skipped,
             "at": join.at.map(Instant::micros),
         });
-        self.note(JOINS, key(due, job), Some(value.to_string().into()), step);
+        let each = self.find_job(job).map(|slot| &self.jobs[slot as usize].job.options.run_on);
+        if !self.is_in_fleet() || each != Some(&RunOn::All) {
+            self.note(JOINS, key(due, job), Some(value.to_string().into()), step);
+        }
         self.chains.joins.insert((due, job.into()), join);
         if self.chains.joins.len() > MOST_JOINS
             && let Some(((due, job), _)) = self.chains.joins.pop_first()
         {
             self.note(JOINS, key(due, &job), None, step);
+        }
+    }
+
+    /// A due time that waited has its fate. Where one of its parents was the reason, the others are still
+    /// waited for: they change nothing.
+    fn forget_wait(&mut self, job: &str, due: Instant, step: &mut Step<'_>) {
+        let join = self.chains.joins.get(&(due, job.into()));
+        if join.is_some_and(|join| !join.is_skipped) {
+            self.forget_join(job, due, step);
         }
     }
 
@@ -436,12 +517,18 @@ impl Scheduler {
     }
 
     fn note(
-        &self,
+        &mut self,
         list: &'static str,
         key: Box<str>,
         value: Option<Box<str>>,
         step: &mut Step<'_>,
     ) {
+        if self.is_in_fleet() {
+            match &value {
+                None => self.chains.removed.insert((list, key.clone()), step.now.mono),
+                Some(_) => self.chains.removed.remove(&(list, key.clone())),
+            };
+        }
         if self.remembers {
             step.out.push(Action::Remember(Remember::Entry { list, key, value }));
         }
@@ -512,8 +599,8 @@ impl Scheduler {
         if let Some(missing) = missing {
             return Some(CannotFollow::NoJob(missing.clone()));
         }
-        if self.is_in_fleet() && after.parents().len() > 1 {
-            return Some(CannotFollow::SeveralHosts);
+        if self.is_in_fleet() && job.options.run_on == RunOn::All && after.parents().len() > 1 {
+            return Some(CannotFollow::EachHost);
         }
         let parents = |id: &str| -> Option<&[Box<str>]> {
             if *id == *job.id {
@@ -535,8 +622,8 @@ pub(super) enum CannotFollow {
     NoJob(Box<str>),
     /// It would be due after itself.
     Itself,
-    /// It waits for several, and others share the store.
-    SeveralHosts,
+    /// It waits for several, and runs on each host.
+    EachHost,
 }
 
 /// Whether a job comes after itself.

@@ -103,7 +103,7 @@ impl Scheduler {
     /// Jobs come and go.
     pub(super) fn change_homes(&mut self, change: HomeChange, step: &mut Step<'_>) {
         let HomeChange { taken, given, fenced, ended, numbers, seen, all_paused, .. } = change;
-        let HomeChange { undecided, again, disowned, over, ranges, .. } = change;
+        let HomeChange { undecided, again, disowned, over, ranges, chains, .. } = change;
         if self.fleet.is_none() {
             return;
         }
@@ -144,6 +144,9 @@ impl Scheduler {
         again.into_iter().for_each(|again| self.run_again(again, step));
         over.iter().for_each(|ended| self.is_over(ended, step));
         ranges.into_iter().for_each(|range| self.record_rest(range, step));
+        if let Some(chains) = chains {
+            self.read_chains(&chains, step);
+        }
         let freed = self.forget_elsewhere(&ended);
         touched.extend(freed.iter().cloned());
         let freed: Vec<u32> = freed.iter().filter_map(|id| self.find_job(id)).collect();
@@ -176,6 +179,8 @@ impl Scheduler {
         if state.away == Away::No {
             state.away = Away::Now;
             state.seek();
+            let id = state.job.id.clone();
+            self.leave_joins(&id);
         }
     }
 
@@ -292,6 +297,7 @@ impl Scheduler {
             state.seek();
         }
         self.delayed.clear();
+        self.forget_chains();
         if let Some(fleet) = &mut self.fleet {
             fleet.elsewhere.clear();
         }

@@ -338,9 +338,9 @@ impl Scheduler {
                 let message = format!("`{id}` would never run: it would be due after itself");
                 Err(Fault::new(Code::Never, message))
             }
-            Some(CannotFollow::SeveralHosts) => {
+            Some(CannotFollow::EachHost) => {
                 let message = format!(
-                    "`{id}` would never run: hosts that share a store cannot wait for several jobs"
+                    "`{id}` would never run: with `run_on = \"all\"` a job cannot wait for several"
                 );
                 Err(Fault::new(Code::Never, message))
             }

@@ -20,6 +20,7 @@ use crate::core::fleet::{Member, SessionId};
 use crate::core::instant::Mono;
 use crate::core::job::{Executor, FleetSettings, Job, JobSet};
 use crate::core::scheduler::Scheduler;
+use crate::core::trigger::Trigger;
 use crate::core::trigger::cron::hash;
 use crate::jobfile::write::{self, Secrets};
 use crate::run::child::tree;
@@ -250,5 +251,9 @@ pub(super) fn home_job(job: &Job, base: &Job, executors: &[Executor], added: boo
         added,
         delay: job.options.longest_delay(),
         again: job.options.most_attempts(),
+        parents: match &job.trigger {
+            Trigger::After(after) => after.parents().into(),
+            _ => [].into(),
+        },
     }
 }

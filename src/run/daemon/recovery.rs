@@ -242,7 +242,8 @@ impl Recovered {
         for over in self.over.iter().filter(|over| parents.contains(&*over.job)) {
             let (job, outcome) = (over.job.clone(), over.outcome.clone());
             let (due, last_due) = (over.due, over.due);
-            let ended = Ended { job, due, last_due, count: 1, outcome, at: now };
+            let run = Some(over.run);
+            let ended = Ended { job, due, last_due, count: 1, outcome, at: now, run };
             let (key, value) = entry_of(&ended);
             self.facts.push(Fact::Entry { list: ENDED.into(), key, value: Some(value) });
             self.saved.chains.ended.push(ended);

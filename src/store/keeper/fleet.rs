@@ -6,6 +6,7 @@
 //! wait; those that are too late are given back.
 
 mod asks;
+mod chains;
 mod homes;
 mod lists;
 mod past;
@@ -29,6 +30,7 @@ use crate::store::shared::{Committed, Files, Shared};
 use crate::store::{Fact, Limits, Reader, Store, StoreError, Trouble};
 use crate::sys::clock;
 use asks::Asks;
+use chains::Chains;
 use ranges::Range;
 use runs::Runs;
 
@@ -84,6 +86,8 @@ pub(super) struct Driver {
     shown: u64,
     /// What is to be read for the loop.
     to_read: Vec<(ReadFor, &'static [&'static str])>,
+    /// Jobs that are due after others.
+    chains: Chains,
 }
 
 impl Driver {
@@ -125,6 +129,7 @@ impl Driver {
             reader: None,
             shown: 0,
             to_read: Vec::new(),
+            chains: Chains::default(),
         }
     }
 
@@ -277,6 +282,7 @@ impl Driver {
             self.take_up();
             self.look_at_ranges();
             self.read_lists();
+            self.read_chains();
         }
     }
 
@@ -366,6 +372,7 @@ impl Driver {
         self.tell(Input::Beaten { view: &view, sent });
         self.answered();
         self.look_elsewhere();
+        self.chains.due = true;
     }
 
     /// What the store has answered, unless it has not: that is told.
@@ -438,6 +445,7 @@ impl Driver {
         // After the reasons: whoever has heard one no longer has the run.
         not_ours.iter().for_each(|start| (self.on_event)(StoreEvent::ClaimLost(start.run)));
         self.ranges.extend(facts.iter().filter_map(Range::of));
+        self.chains.due |= facts.iter().any(chains::is_end);
         self.remember(facts, sent);
         let answers = self.hold.held().written();
         answers.into_iter().for_each(|answer| answer());
@@ -498,8 +506,12 @@ impl Driver {
         }
     }
 
-    /// Gives back starts that have waited for too long.
+    /// Gives back starts that have waited for the store for too long. Those that it can be told of now
+    /// have waited for something else, as for a slot.
     fn give_back_the_late(&mut self) {
+        if self.may_write() {
+            return;
+        }
         let now = clock::wall();
         let (mut late, waiting) = {
             let mut held = self.hold.held();

@@ -16,6 +16,9 @@ use crate::core::fleet::SessionId;
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::whereabouts::Whereabouts;
 use crate::core::instant::{Instant, Mono};
+use crate::core::scheduler::after::JOINS;
+use crate::core::scheduler::after::homes::{ENDS, run_of_end};
+use crate::core::trigger::Trigger;
 use crate::store::Fact;
 use crate::sys::clock;
 
@@ -340,12 +343,17 @@ impl Held {
 
 /// Whether a due time may not begin any more.
 pub(super) fn is_late(start: &Start, now: Instant) -> bool {
+    if matches!(start.job.trigger, Trigger::After(_)) {
+        // It has waited for others, however long they took.
+        return false;
+    }
     let late = now.since(start.due.plus(start.job.delay(start.due)));
     start.attempt == 1 && !start.job.options.misfire_grace_time.allows(late)
 }
 
 /// Of the facts of a session that is over those that still count: what has become of runs that began.
-/// A claim that was not acknowledged has begun nothing.
+/// A claim that was not acknowledged has begun nothing. What was decided of jobs that are due after others
+/// does not count either; the ends of the runs before them do, for the homes of these jobs.
 pub(super) fn without_claims(facts: Vec<Fact>) -> (Vec<Fact>, HashSet<RunId>) {
     let claims: HashSet<RunId> = facts
         .iter()
@@ -357,19 +365,12 @@ pub(super) fn without_claims(facts: Vec<Fact>) -> (Vec<Fact>, HashSet<RunId>) {
     let counts = |fact: &Fact| match fact {
         // Whoever has the job at home decides these.
         Fact::Job(_) | Fact::Gone { .. } | Fact::Fate { .. } => false,
-        Fact::Admitted { run, .. }
-        | Fact::Starting { run, .. }
-        | Fact::Postponed { run, .. }
-        | Fact::Started { run, .. }
-        | Fact::AttemptEnded { run, .. }
-        | Fact::Ended { run, .. }
-        | Fact::Withdrawn { run }
-        | Fact::Output { run, .. } => !claims.contains(run),
-        Fact::Began(_)
-        | Fact::Stopped { .. }
-        | Fact::AllPaused(_)
-        | Fact::Change(_)
-        | Fact::Entry { .. } => true,
+        Fact::Entry { list, value, .. } if **list == *ENDS => {
+            let run = value.as_deref().and_then(run_of_end);
+            run.is_some_and(|run| !claims.contains(&run))
+        }
+        Fact::Entry { list, .. } => **list != *JOINS,
+        fact => fact.run().is_none_or(|run| !claims.contains(&run)),
     };
     (facts.into_iter().filter(counts).collect(), claims)
 }

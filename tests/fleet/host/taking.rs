@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use schedrs::event::{DecidedRange, Elsewhere, Event, HomeChange, JobRecord, RunAgain, TakenJob};
+use schedrs::event::{
+    DecidedRange, Elsewhere, Ended, Event, HomeChange, JobRecord, RunAgain, TakenJob,
+};
 use schedrs::fleet::home::HomeJob;
 use schedrs::fleet::protocol::{Left, Remains, Taken};
 use schedrs::outcome::Outcome;
@@ -127,6 +129,18 @@ impl Host {
                     self.claimed.insert(run);
                     let (job, outcome, at) = (row.job, Outcome::Lost(reason), now.wall);
                     let (duration, attempts) = (Duration::ZERO, attempt);
+                    let ended = Ended {
+                        job: job.clone(),
+                        due,
+                        last_due: due,
+                        count: 1,
+                        outcome: outcome.clone(),
+                        at,
+                        run: Some(run),
+                    };
+                    for entry in self.lost_parent(&ended) {
+                        self.facts.push_front(entry);
+                    }
                     self.facts.push_front(Fact::Ended {
                         run,
                         job,

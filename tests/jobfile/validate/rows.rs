@@ -254,22 +254,23 @@ fn triggers_that_are_wrong() {
                 format!(
                     "[store]\nurl = 'postgres://db'\n{}",
                     trigger(
-                        "after = 'y'\nrun_on = ['a']\n[jobs.y]\ncommand = 'x'\n\
+                        "after = 'y'\nrun_on = 'all'\n[jobs.y]\ncommand = 'x'\n\
                          interval = '1h'",
                     )
                 ),
-                "5:9: error: `y` has another `run_on` than `x`",
-                "on the host on which",
+                "5:9: error: `x` runs on all hosts, `y` on one",
+                "due times of its own",
             ),
             (
                 format!(
                     "[store]\nurl = 'postgres://db'\n{}",
                     trigger(
-                        "after = ['y', 'z']\n[jobs.y]\ncommand = 'x'\ninterval = '1h'\n\
-                         [jobs.z]\ncommand = 'x'\ninterval = '1h'",
+                        "after = ['y', 'z']\nrun_on = 'all'\n\
+                         [jobs.y]\ncommand = 'x'\ninterval = '1h'\nrun_on = 'all'\n\
+                         [jobs.z]\ncommand = 'x'\ninterval = '1h'\nrun_on = 'all'",
                     )
                 ),
-                "5:15: error: hosts that share a store cannot wait for several jobs",
+                "5:15: error: with `run_on = \"all\"` a job cannot wait for several",
                 "make it a chain",
             ),
             (

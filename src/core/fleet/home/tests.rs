@@ -12,6 +12,7 @@ fn job(id: &str, fingerprint: u64) -> HomeJob {
         added: false,
         delay: Duration::ZERO,
         again: None,
+        parents: [].into(),
     }
 }
 

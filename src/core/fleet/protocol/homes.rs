@@ -129,8 +129,8 @@ impl Fleet {
         alive.map(|member| (member.id, member.jobfile_hash, member.loaded)).collect()
     }
 
-    /// Up to when a session that is gone may have begun runs of a job that the store has forgotten.
-    pub(super) fn forgotten_until(&self, job: &HomeJob) -> Option<Instant> {
+    /// For what is decided of a job: up to when a session that is gone may have begun runs of a job that the store has forgotten.
+    pub fn forgotten_until(&self, job: &HomeJob) -> Option<Instant> {
         if self.generation == 0 {
             return None;
         }

@@ -10,7 +10,7 @@ use super::Driver;
 use crate::core::event::{Elsewhere, Ended, HomeChange, JobRecord, RunAgain, RunId, TakenJob};
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::protocol::{Input, Left, Remains};
-use crate::core::fleet::{Lost, Member, SessionId};
+use crate::core::fleet::{Lost, Member, RunOn, SessionId};
 use crate::core::instant::{Instant, Mono};
 use crate::core::outcome::Outcome;
 use crate::core::sort;
@@ -24,6 +24,9 @@ const LATE_CLAIMS: Duration = Duration::from_secs(60);
 
 /// About so many runs it is remembered that something was decided.
 const MOST_SETTLED: usize = 10_000;
+
+/// Why a due time is lost that a store has forgotten.
+pub(super) const FORGOTTEN: &str = "the store lost the record of whether it started";
 
 /// A run of this scheduler.
 #[derive(Debug)]
@@ -273,7 +276,7 @@ impl Driver {
         let mut records: HashMap<Box<str>, JobRecord> =
             found.jobs.into_iter().map(|record| (record.id.clone(), record)).collect();
         self.known.extend(records.iter().map(|(id, record)| (id.clone(), record.clone())));
-        let why: Box<str> = "the store lost the record of whether it started".into();
+        let why: Box<str> = FORGOTTEN.into();
         let taken = std::mem::take(&mut self.to_take).into_iter().map(|taken| {
             let (fates_since, fates) = past.remove(&taken.job).unzip();
             TakenJob {
@@ -379,14 +382,20 @@ impl Driver {
                 Remains::Lost(reason) => {
                     self.runs.settled.insert(open.run);
                     let at = self.fleet.store_now(now);
-                    change.over.push(Ended {
+                    let ended = Ended {
                         job: open.job.clone(),
                         due: open.due,
                         last_due: open.due,
                         count: 1,
                         outcome: Outcome::Lost(reason.clone()),
                         at,
-                    });
+                        run: Some(open.run),
+                    };
+                    if home.get(&open.job).is_some_and(|job| job.run_on == RunOn::All) {
+                        change.over.push(ended);
+                    } else {
+                        self.leave_to_homes(&ended);
+                    }
                     self.facts.push(Fact::Ended {
                         run: open.run,
                         job: open.job,

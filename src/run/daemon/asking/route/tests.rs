@@ -30,6 +30,7 @@ fn job(id: &str, run_on: RunOn) -> HomeJob {
         added: false,
         delay: std::time::Duration::ZERO,
         again: None,
+        parents: [].into(),
     }
 }
 
