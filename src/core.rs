@@ -7,6 +7,7 @@
 pub(crate) mod calendar;
 pub mod civil;
 pub(crate) mod command;
+pub mod condition;
 pub mod event;
 pub(crate) mod expect;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]

@@ -22,6 +22,7 @@ mod chains;
 mod chunk;
 mod combined;
 mod command;
+mod conditions;
 mod elsewhere;
 mod foreign;
 mod include;

@@ -119,7 +119,9 @@ pub mod problem;
 pub mod sim;
 pub mod store;
 
-pub use self::core::{civil, event, instant, job, limits, outcome, trigger, usage, words, zone};
+pub use self::core::{
+    civil, condition, event, instant, job, limits, outcome, trigger, usage, words, zone,
+};
 pub use self::run::background;
 
 // What the program, the tests and the benches need beyond that: no part of the library, and free to

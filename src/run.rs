@@ -2,12 +2,13 @@
 //!
 //! `daemon` owns the scheduler (`crate::core::scheduler`) and performs what it decides: `executor`
 //! starts processes, `child` knows how, `output` reads what they print, `hook` runs short commands
-//! beside them, and `trust` says whether what was loaded may be run at all. `background` is the same
+//! beside them, `condition` looks whether a job may begin, and `trust` says whether what was loaded may be run at all. `background` is the same
 //! loop inside another program.
 
 pub mod background;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod child;
+pub(crate) mod condition;
 #[allow(missing_docs, reason = "no part of the library: src/lib.rs")]
 pub mod daemon;
 pub(crate) mod doctor;

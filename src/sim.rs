@@ -17,7 +17,8 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
-use crate::core::event::{Action, Event, Exit, Record, RunId, Start};
+use crate::core::condition::Answer;
+use crate::core::event::{Action, Check, Event, Exit, Record, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now, duration_micros};
 use crate::core::job::JobSet;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
@@ -105,8 +106,22 @@ pub struct Sim<P> {
     report: Report,
     over: bool,
     streaks: Streaks,
+    readings: Readings,
     actions: Vec<Action>,
     answers: Vec<Action>,
+}
+
+/// What is answered where the conditions of a run are looked at: `None` is no answer.
+type Look = dyn FnMut(Now, &Check) -> Option<Answer> + Send;
+
+/// Who answers that, if somebody does; else they hold.
+#[derive(Default)]
+struct Readings(Option<Box<Look>>);
+
+impl std::fmt::Debug for Readings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Readings").field(&self.0.is_some()).finish()
+    }
 }
 
 /// A virtual process, ordered by when it ends.
@@ -139,6 +154,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             outages: Vec::new(),
             over: false,
             streaks: Streaks::default(),
+            readings: Readings::default(),
             actions: Vec::new(),
             answers: Vec::new(),
         }
@@ -153,6 +169,16 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             // The last is the next.
             sort::by_key(&mut self.outages, |outage| Reverse(outage.0));
         }
+        self
+    }
+
+    /// Conditions of jobs (`only_if`) are answered by `look`, or not at all; without it they hold.
+    #[must_use]
+    pub fn with_conditions(
+        mut self,
+        look: impl FnMut(Now, &Check) -> Option<Answer> + Send + 'static,
+    ) -> Sim<P> {
+        self.readings = Readings(Some(Box::new(look)));
         self
     }
 
@@ -263,6 +289,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
                 }
                 match action {
                     Action::Start(start) => self.start(start),
+                    Action::Check(check) => self.answer(check),
                     Action::Terminate(run) => self.signal(*run, 15),
                     Action::Kill(run) => self.signal(*run, 9),
                     Action::Exit => self.over = true,
@@ -320,6 +347,17 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         let pid = (self.started % 32_768) as u32;
         let taken = self.now.mono;
         let event = Event::Started { run: start.run, pid, at: self.now, taken };
+        self.scheduler.take(self.now, event, &mut self.actions);
+    }
+
+    /// The conditions of a run are looked at: unless told otherwise, they hold.
+    fn answer(&mut self, check: &Check) {
+        let answer = match &mut self.readings.0 {
+            Some(look) => look(self.now, check),
+            None => Some(Answer::Hold),
+        };
+        let Some(answer) = answer else { return };
+        let event = Event::Checked { run: check.run, number: check.number, answer };
         self.scheduler.take(self.now, event, &mut self.actions);
     }
 
@@ -406,6 +444,9 @@ impl Report {
             Action::Terminate(run) => self.trace(now, [3, run.0, 0, 0]),
             Action::Kill(run) => self.trace(now, [4, run.0, 0, 0]),
             Action::Exit => self.trace(now, [5, 0, 0, 0]),
+            Action::Check(check) => {
+                self.trace(now, [6, check.run.0, u64::from(check.number), micros(check.due)]);
+            }
             Action::Notice(_) | Action::Remember(_) | Action::Answer { .. } => {}
         }
     }
@@ -470,6 +511,7 @@ fn skip(reason: &SkipReason) -> u64 {
         SkipReason::Stopped => 4,
         SkipReason::Excluded(_) => 5,
         SkipReason::Parent(_) => 6,
+        SkipReason::Condition(_) => 7,
     }
 }
 

@@ -21,6 +21,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::core::condition::Answer;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::Outcome;
@@ -32,7 +33,8 @@ pub use happening::Happening;
 pub use homes::{ChainLists, DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
 pub use operation::Operation;
 pub use response::{
-    Active, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response, Slow, Status,
+    Active, Awaits, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response,
+    Slow, Status,
 };
 pub use unusual::{Fast, Quiet, Unusual, UnusualRun};
 pub use vitals::{Part, PingVitals, PoolVitals, RouteVitals, Vitals};
@@ -148,6 +150,15 @@ pub enum Event {
         /// Not asked.
         kill: bool,
     },
+    /// The conditions of a run were looked at, as [`Action::Check`] has asked.
+    Checked {
+        /// Which run.
+        run: RunId,
+        /// The number of the look.
+        number: u32,
+        /// What has come of it.
+        answer: Answer,
+    },
     /// Stop: the first lets running jobs end within `stop_grace`, the second ends them at once.
     Stop,
 }
@@ -171,6 +182,8 @@ pub enum Exit {
 pub enum Action {
     /// Start an attempt. Answered by `Started` then `Ended`, or by `NotStarted`.
     Start(Start),
+    /// Look whether the conditions of a run hold (`only_if`). Answered by [`Event::Checked`].
+    Check(Check),
     /// Send SIGTERM to the whole tree of a run.
     Terminate(RunId),
     /// Send SIGKILL to the whole tree of a run, or give up its start if that hangs.
@@ -266,6 +279,19 @@ pub struct Start {
     pub run: RunId,
     /// 1 for the first attempt.
     pub attempt: u32,
+    /// The due time the run is for.
+    pub due: Instant,
+    /// The job.
+    pub job: Arc<Job>,
+}
+
+/// One look at the conditions of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// The run that waits for them.
+    pub run: RunId,
+    /// Which look it is, from 1.
+    pub number: u32,
     /// The due time the run is for.
     pub due: Instant,
     /// The job.
@@ -387,6 +413,19 @@ pub enum Notice {
         reason: String,
         /// How long until it is retried.
         delay: Duration,
+    },
+    /// The conditions of a run do not hold, and it waits for them (`wait_for`).
+    AwaitsConditions {
+        /// The run.
+        run: RunId,
+        /// The job.
+        job: Arc<Job>,
+        /// The due time.
+        due: Instant,
+        /// What does not hold: `load 7.2 ≥ 4.0`.
+        reading: Box<str>,
+        /// How long it will wait.
+        wait: Duration,
     },
     /// A job is paused from here on, because its runs fail (`pause_after`).
     PausedByFailures {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 pub use crate::core::calendar::{Calendar, Exclusion};
 pub use crate::core::command::Command;
+use crate::core::condition::Conditions;
 use crate::core::instant::Instant;
 use crate::core::limits::Limits;
 use crate::core::monitor::Monitor;
@@ -214,6 +215,10 @@ pub struct Options {
     pub stdin: Option<Box<str>>,
     /// When it is not due, whatever its trigger says: `except` and `only`.
     pub excluded: Exclusion,
+    /// What has to hold before a due time starts anything.
+    pub only_if: Option<Arc<Conditions>>,
+    /// How long a due time may wait for that; zero: it is skipped where it does not hold.
+    pub wait_for: Duration,
     /// Up to this much is added to each due time, by a hash of job and due time.
     pub jitter: Duration,
     /// Up to this much is added to all due times alike, by a hash of job and machine.
@@ -318,6 +323,8 @@ impl Default for Options {
             limits: None,
             stdin: None,
             excluded: Exclusion::default(),
+            only_if: None,
+            wait_for: Duration::ZERO,
             jitter: Duration::ZERO,
             spread: Spread::default(),
             misfire_grace_time: Grace::Limited(Duration::from_secs(60)),

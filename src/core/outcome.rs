@@ -56,6 +56,8 @@ pub enum SkipReason {
     Excluded(Detail),
     /// What became of a job that it is due after: `load was missed`. Made by [`SkipReason::parent`].
     Parent(Detail),
+    /// One of its conditions (`only_if`) did not hold: the reading. Made by [`SkipReason::condition`].
+    Condition(Detail),
 }
 
 /// The word of a reason with its text, in the form in which it is kept and shown: `excluded: holidays`.
@@ -109,6 +111,8 @@ pub enum Doing {
     Pending,
     /// It waits to be retried.
     Retrying,
+    /// It waits for its conditions to hold, or for an answer whether they do.
+    Checking,
 }
 
 /// The word of what is not over, from when its first attempt was started.
@@ -371,6 +375,11 @@ impl SkipReason {
         SkipReason::Parent(Detail::new("parent", text))
     }
 
+    /// One of its conditions did not hold: its reading, `load 7.2 ≥ 4.0`.
+    pub fn condition(reading: &str) -> SkipReason {
+        SkipReason::Condition(Detail::new("condition", reading))
+    }
+
     /// The stable word for it: a key for filters and for labels.
     pub fn word(&self) -> &'static str {
         match self {
@@ -381,13 +390,16 @@ impl SkipReason {
             SkipReason::Stopped => "stopped",
             SkipReason::Excluded(_) => "excluded",
             SkipReason::Parent(_) => "parent",
+            SkipReason::Condition(_) => "condition",
         }
     }
 
     /// The word, with the text behind it if there is one: `overlap`, `excluded: holidays`.
     pub fn as_str(&self) -> &str {
         match self {
-            SkipReason::Excluded(detail) | SkipReason::Parent(detail) => &detail.0,
+            SkipReason::Excluded(detail)
+            | SkipReason::Parent(detail)
+            | SkipReason::Condition(detail) => &detail.0,
             plain => plain.word(),
         }
     }
@@ -405,6 +417,7 @@ impl SkipReason {
             },
             Some(("excluded", text)) => SkipReason::excluded(text),
             Some(("parent", text)) => SkipReason::parent(text),
+            Some(("condition", text)) => SkipReason::condition(text),
             Some(_) => return None,
         })
     }
@@ -421,6 +434,9 @@ impl SkipReason {
                 return Cow::Owned(format!("excluded ({})", detail.text()));
             }
             (SkipReason::Parent(detail), _) => return Cow::Owned(detail.text().to_owned()),
+            (SkipReason::Condition(detail), _) => {
+                return Cow::Owned(format!("only_if did not hold ({})", detail.text()));
+            }
         })
     }
 }
@@ -456,8 +472,14 @@ impl MissReason {
 
 impl Doing {
     /// All of them.
-    pub const ALL: [Doing; 5] =
-        [Doing::Running, Doing::Ending, Doing::Queued, Doing::Pending, Doing::Retrying];
+    pub const ALL: [Doing; 6] = [
+        Doing::Running,
+        Doing::Ending,
+        Doing::Queued,
+        Doing::Pending,
+        Doing::Retrying,
+        Doing::Checking,
+    ];
 
     /// Whether it has a process, or has one made.
     pub fn is_running(self) -> bool {
@@ -472,6 +494,7 @@ impl Doing {
             Doing::Queued => "queued",
             Doing::Pending => "pending",
             Doing::Retrying => "retrying",
+            Doing::Checking => "checking",
         }
     }
 
@@ -483,6 +506,7 @@ impl Doing {
             Doing::Queued => "waiting for a slot",
             Doing::Pending => "waiting for another run of the job",
             Doing::Retrying => "waiting for a retry",
+            Doing::Checking => "waiting for its conditions",
         }
     }
 
@@ -544,6 +568,9 @@ pub(crate) fn each() -> Vec<Outcome> {
                 Outcome::Skipped(SkipReason::parent("load: it was missed"))
             }
             Outcome::Skipped(SkipReason::Parent(_)) => {
+                Outcome::Skipped(SkipReason::condition("load 7.2 ≥ 4.0"))
+            }
+            Outcome::Skipped(SkipReason::Condition(_)) => {
                 Outcome::Missed(MissReason::Late(Duration::from_secs(90)))
             }
             Outcome::Missed(MissReason::Late(_)) => {

@@ -13,6 +13,7 @@
 //!   queues;
 //! * `run`: the life of a run as one table of state × event; `attempt` performs
 //!   what the table says;
+//! * `conditions`: runs that begin only if something holds;
 //! * `after`: jobs that are due when runs of others have ended;
 //! * `from_end`: jobs that are due so long after their last run;
 //! * `reload` and `stop`;
@@ -28,6 +29,7 @@
 mod admission;
 pub mod after;
 mod attempt;
+pub mod conditions;
 mod due;
 mod fleet;
 mod from_end;
@@ -241,6 +243,7 @@ impl Scheduler {
             Event::Operation { ticket, by, operation } => {
                 self.operate(ticket, &by, *operation, step);
             }
+            Event::Checked { run, number, answer } => self.checked(run, number, answer, step),
             Event::FailedInARow { job, runs } => self.failed_in_a_row(&job, runs, step),
             Event::ClaimLost(run) => self.claim_lost(run, step),
             Event::ClaimRefused { run, why } => self.claim_refused(run, why, step),

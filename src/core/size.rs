@@ -35,6 +35,16 @@ pub(crate) fn written(bytes: u64) -> String {
     }
 }
 
+/// A number of bytes in the unit in which another is written: `4.2GB` beside `5GB`.
+pub(crate) fn beside(bytes: u64, other: u64) -> String {
+    let text = written(other);
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    match parse(&format!("1{unit}")) {
+        Some(factor) if !unit.is_empty() => format!("{:.1}{unit}", bytes as f64 / factor as f64),
+        _ => bytes.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,5 +79,8 @@ mod tests {
         }
         assert_eq!((written(65_536).as_str(), written(3 << 20).as_str()), ("64KiB", "3MiB"));
         assert_eq!(written(2_000_000_000), "2GB");
+        assert_eq!(beside(4_180_000_000, 5_000_000_000), "4.2GB");
+        assert_eq!(beside(1 << 29, 2 << 30), "0.5GiB");
+        assert_eq!(beside(12, 1000), "12");
     }
 }

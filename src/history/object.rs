@@ -3,6 +3,7 @@
 //! A key that does not apply is left out. Times are RFC 3339, durations milliseconds, and the names
 //! are those that the log has for the same things.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -36,7 +37,8 @@ pub struct RunObject {
     pub count: u64,
     /// The word of its outcome, or `running` or `waiting`.
     pub outcome: String,
-    /// What it does while it is active: `running`, `ending`, `queued`, `pending` or `retrying`.
+    /// What it does while it is active: `running`, `ending`, `queued`, `pending`, `retrying` or
+    /// `checking`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doing: Option<String>,
     /// The exit code, if it failed with one.
@@ -155,6 +157,8 @@ impl RunObject {
             doing: Some(active.doing.word().to_owned()),
             attempts: active.attempt,
             attempt: Some(active.attempt),
+            reason: active.awaits.as_ref().map(|awaits| awaits.reading.to_string()),
+            at: active.awaits.as_ref().map(|it| words::rfc3339(it.since, &active.job.zone)),
             ..RunObject::begun(None, active.due, started, &active.job.zone)
         }
     }
@@ -235,11 +239,14 @@ impl RunObject {
     }
 
     /// What it does while it is active, as a person reads it after "is". To be cleaned.
-    pub fn doing(&self) -> &str {
+    pub fn doing(&self) -> Cow<'_, str> {
         let word = self.doing.as_deref().unwrap_or(&self.outcome);
         match Doing::ALL.into_iter().find(|doing| doing.word() == word) {
-            Some(doing) => doing.phrase(),
-            None => word,
+            Some(doing @ Doing::Checking) if let Some(reading) = &self.reason => {
+                Cow::Owned(format!("{} ({reading})", doing.phrase()))
+            }
+            Some(doing) => Cow::Borrowed(doing.phrase()),
+            None => Cow::Borrowed(word),
         }
     }
 

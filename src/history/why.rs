@@ -10,7 +10,7 @@ mod now;
 mod recorded;
 mod unrecorded;
 
-use crate::core::event::{Change, ChangeKind, JobRecord, Pause, Unusual};
+use crate::core::event::{Awaits, Change, ChangeKind, JobRecord, Pause, Unusual};
 use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::job::{Executor, Job};
@@ -48,6 +48,8 @@ pub struct Case<'a> {
     pub latest: Option<&'a Latest>,
     /// The attempts of the run that is asked about.
     pub attempts: &'a [AttemptRecord],
+    /// What the run that is asked about waits for, if that is a condition.
+    pub awaits: Option<&'a Awaits>,
     /// Lives of schedulers with the store, oldest first.
     pub sessions: &'a [Session],
     /// The last of them goes on, or some host does.

@@ -324,6 +324,7 @@ impl<'a, 's> Jobs<'a, 's> {
             return None;
         }
         warn::cut_off(&options, typed, self.sections.fleet.lease, scope);
+        warn::nothing_to_wait_for(&options, typed, scope);
         let options = Arc::new(options);
         if options.env_file.is_some() || !options.secrets.is_empty() {
             let naming = typed.iter().filter(|(key, _)| key.names_files());

@@ -10,6 +10,7 @@ use super::keys::{CRON_FIELDS, INTERVAL_FIELDS, Key};
 use super::notify::SERVICES;
 use super::ping::PLACES;
 use super::sections;
+use crate::core::condition;
 use crate::core::job::Executor;
 use crate::core::monitor::{MonitorKind, PingOn};
 use crate::core::notify::Kind;
@@ -359,6 +360,8 @@ fn of(key: Key) -> Value {
             times(),
         ),
         Key::Only => ("When alone the job is due: days, windows, names of calendars", times()),
+        Key::OnlyIf => ("What has to hold at a due time, or it is skipped", conditions()),
+        Key::WaitFor => ("How long a due time may wait for that", duration()),
         Key::Jitter => ("Delay each run by up to this, by a hash of job and due time", duration()),
         Key::Spread => {
             ("Delay each run by a fixed time up to this, by a hash of job and host", duration())
@@ -498,7 +501,7 @@ fn of(key: Key) -> Value {
 /// The value a key has where nothing says otherwise; `defaults_are_true` holds them to the reader.
 fn default(key: Key) -> Option<Value> {
     Some(match key {
-        Key::Jitter | Key::Spread => json!("0s"),
+        Key::Jitter | Key::Spread | Key::WaitFor => json!("0s"),
         Key::RunOnStart | Key::Paused | Key::ClearEnv => json!(false),
         Key::MisfireGraceTime => json!("1m"),
         Key::Coalesce => json!("latest"),
@@ -645,6 +648,38 @@ fn count(at_least: u32) -> Value {
     json!({ "type": "integer", "minimum": at_least })
 }
 
+/// `only_if`.
+fn conditions() -> Value {
+    let disk = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["path", "above"],
+        "properties": {
+            "path": described("A path on the file system", text()),
+            "above": described("So much has to be free, and more", size()),
+        },
+    });
+    let value = |key: &str| match key {
+        "path" => described("There is something at this path", text()),
+        "load_below" => described(
+            "The load of the machine over the last minute is below this",
+            json!({ "type": "number", "exclusiveMinimum": 0 }),
+        ),
+        "disk_free" => described("A file system has room", disk.clone()),
+        "ac_power" => described("The machine has mains power, or with false has not", boolean()),
+        _ => described(
+            "This exits with 0; with 1 to 254 the due time is skipped",
+            json!({ "anyOf": [text(), strings(1)] }),
+        ),
+    };
+    let properties = condition::KEYS.map(|key| (key.to_owned(), value(key)));
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": Value::Object(properties.into_iter().collect()),
+    })
+}
+
 /// `limits`.
 fn limits() -> Value {
     let value = |key: &str| match key {
@@ -741,6 +776,7 @@ mod tests {
                     | Key::Umask
                     | Key::Nice
                     | Key::Limits
+                    | Key::OnlyIf
                     | Key::Stdin
                     | Key::KeepOutput
             ) || key.hook().is_some()

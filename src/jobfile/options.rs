@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::calendars;
 use super::command::{self, strings};
+use super::conditions;
 use super::keys::Key;
 use super::limits;
 use super::no_shell;
@@ -134,6 +135,8 @@ fn try_set(
             options.excluded.except = except;
         }
         Key::Only => options.excluded.only = calendars::windows(value, scope)?,
+        Key::OnlyIf => options.only_if = conditions::conditions(value, scope)?,
+        Key::WaitFor => options.wait_for = scope.duration(value)?,
         Key::Tags => options.tags = tags(value, scope)?,
         // Whether there are such routes, whoever knows them all sees to.
         Key::Notify => options.notify = routes(value, scope)?,

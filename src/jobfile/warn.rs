@@ -236,6 +236,20 @@ fn affected(found: &[DstEffect], zone: &Zone, place: Place, scope: &mut Scope<'_
     scope.push(Problem::warning(place, said.join("; ")).help(help));
 }
 
+/// `wait_for` where there is no condition.
+pub(super) fn nothing_to_wait_for(
+    options: &Options,
+    typed: &[(Key, &Value<'_>)],
+    scope: &mut Scope<'_>,
+) {
+    let wait_for = typed.iter().find(|(key, _)| *key == Key::WaitFor);
+    if let Some((_, value)) = wait_for.filter(|_| options.only_if.is_none()) {
+        let message = "this job has no `only_if`, so it waits for nothing";
+        let help = "how long a run may wait for a slot is `max_wait`";
+        scope.push(Problem::warning(scope.place(value.span), message).help(help));
+    }
+}
+
 /// `on_lost = "run_again"` with a `kill_after` for which a host that is cut off has no time: others are
 /// about to begin the same again.
 pub(super) fn cut_off(

@@ -16,11 +16,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::keys::Key;
 use super::limits::KEYS;
 use crate::core::calendar::Windows;
+use crate::core::condition::{self, Conditions};
 use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
 use crate::core::job::{
@@ -379,6 +380,9 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     let list = |windows: &Windows| windows.texts().map(Value::from).collect::<Value>();
     add(Key::Except, !o.excluded.except.is_empty(), list(&o.excluded.except));
     add(Key::Only, !o.excluded.only.is_empty(), list(&o.excluded.only));
+    let only_if = o.only_if.as_deref().map_or(Value::Null, conditions);
+    add(Key::OnlyIf, o.only_if.is_some(), only_if);
+    add(Key::WaitFor, !o.wait_for.is_zero(), duration(o.wait_for));
     add(Key::Jitter, o.jitter != default.jitter, duration(o.jitter));
     add(Key::Spread, o.spread.most != default.spread.most, duration(o.spread.most));
     add(Key::RunOnStart, o.run_on_start, o.run_on_start.into());
@@ -496,6 +500,25 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     }
     add(Key::HookTimeout, o.hook_timeout != default.hook_timeout, duration(o.hook_timeout));
     keys
+}
+
+/// The table of conditions, in the order of its keys.
+pub(crate) fn conditions(conditions: &Conditions) -> Value {
+    let Conditions { path, load_below, disk_free, ac_power, command: run } = conditions;
+    let disk = disk_free.as_ref().map(|disk| {
+        let above = size::written(disk.above);
+        json!({ "path": disk.path, "above": above })
+    });
+    let values = [
+        path.as_deref().map(Value::from),
+        load_below.map(Value::from),
+        disk,
+        ac_power.map(Value::from),
+        run.as_ref().map(command),
+    ];
+    let keys = condition::KEYS.iter();
+    let table = keys.zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
+    Value::Object(table.collect())
 }
 
 /// The table of limits, in the order of its keys.

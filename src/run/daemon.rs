@@ -240,6 +240,7 @@ fn let_go(
             "{number} hooks were not run, because schedrs stops"
         ),
     }
+    effects.settle_looks();
     effects.note_failed_hooks();
     effects.end_messages(clock::now());
     effects.finish_records(clock::wall());
@@ -600,6 +601,9 @@ impl Loop<'_> {
                 Message::Successes(job, before) => self.slow.learn(&job, &before),
                 Message::Ran(ran) => self.compare(*ran),
                 Message::Unusual(found) => self.unusual(&found, clock::now()),
+                Message::Looked(run, number, answer) => {
+                    self.effects.looked(run, number, answer, &mut self.events);
+                }
                 Message::Printed(run, text) => self.effects.printed(run, &text, clock::now()),
             }
         }

@@ -30,8 +30,11 @@ use crate::run::child::{World, mark, tree};
 use crate::sys::clock;
 use crate::sys::waker::Waker;
 
-/// So many run at once.
-const AT_ONCE: usize = 4;
+/// So many hooks run at once.
+pub const AT_ONCE: usize = 4;
+
+/// No more than this of the last line of a hook is said.
+const LONGEST_LINE: usize = 300;
 
 /// So many wait for one of these to end; there is no room for more.
 const MOST_WAITING: usize = 1000;
@@ -133,6 +136,8 @@ struct Shared {
     world: Arc<World>,
     /// Whether there is something that goes before a hook.
     is_behind: Box<dyn Fn() -> bool + Send + Sync>,
+    /// So many run at once.
+    at_once: usize,
     /// Awake once those that run are to end.
     stop: Waker,
     state: Mutex<State>,
@@ -213,9 +218,24 @@ impl Hooks {
         world: Arc<World>,
         is_behind: impl Fn() -> bool + Send + Sync + 'static,
     ) -> io::Result<Hooks> {
-        let (stop, state, changed) = (Waker::new()?, Mutex::default(), Condvar::new());
-        let is_behind = Box::new(is_behind);
-        Ok(Hooks(Arc::new(Shared { world, is_behind, stop, state, changed })))
+        Hooks::pool(world, AT_ONCE, 0, Box::new(is_behind))
+    }
+
+    /// A pool of its own for other short commands, so many at once, which wait for nothing. `first` keeps
+    /// the numbers in the marks of its processes apart from those of other pools.
+    pub fn beside(world: Arc<World>, at_once: usize, first: u64) -> io::Result<Hooks> {
+        Hooks::pool(world, at_once, first, Box::new(|| false))
+    }
+
+    fn pool(
+        world: Arc<World>,
+        at_once: usize,
+        begun: u64,
+        is_behind: Box<dyn Fn() -> bool + Send + Sync>,
+    ) -> io::Result<Hooks> {
+        let (stop, changed) = (Waker::new()?, Condvar::new());
+        let state = Mutex::new(State { begun, ..State::default() });
+        Ok(Hooks(Arc::new(Shared { world, is_behind, at_once, stop, state, changed })))
     }
 
     /// Has a hook run as soon as there is room, and `done` told what has come of it. The hook comes
@@ -268,7 +288,7 @@ impl Shared {
     /// Sees to it that there are threads enough for what waits, and one that watches over them.
     fn add_threads(shared: &Arc<Shared>, state: &mut State) {
         let busy = state.seats.iter().filter(|seat| !seat.is_lost && seat.held.is_some()).count();
-        let wanted = AT_ONCE.min(state.waiting.len() + busy);
+        let wanted = shared.at_once.min(state.waiting.len() + busy);
         while state.at_work() < wanted {
             if let Err(error) = Shared::add_thread(shared, state) {
                 log::debug!("one more thread for hooks cannot be had: {error}");
@@ -453,6 +473,13 @@ impl HookDone {
     fn without(result: HookResult, took: Duration) -> HookDone {
         HookDone { result, stdout: Vec::new(), stderr: Vec::new(), took, left_behind: 0 }
     }
+}
+
+/// The last line of what was printed that says something, and of a long one its beginning.
+pub(crate) fn last_line(printed: &[u8]) -> Option<String> {
+    let printed = String::from_utf8_lossy(printed);
+    let line = printed.lines().map(str::trim).rfind(|line| !line.is_empty())?;
+    Some(line.chars().take(LONGEST_LINE).collect())
 }
 
 /// A panic of whoever is told is no reason to run no more hooks.

@@ -269,7 +269,7 @@ impl Observer for Survey {
             Action::Start(start) => self.start(now.wall, start),
             Action::Record(record) => self.record(record),
             Action::Terminate(_) | Action::Kill(_) | Action::Notice(_) | Action::Exit => {}
-            Action::Remember(_) | Action::Answer { .. } => {}
+            Action::Check(_) | Action::Remember(_) | Action::Answer { .. } => {}
         }
     }
 }

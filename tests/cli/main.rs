@@ -10,6 +10,7 @@
 mod background;
 mod calendars;
 mod completions;
+mod conditions;
 mod control;
 mod deliver;
 #[cfg(feature = "postgres")]

@@ -80,9 +80,23 @@ fn allows(root: &Value, schema: &Value, value: &Value) -> bool {
             "maxLength" => value.as_str().is_none_or(|text| text.chars().count() <= rule_size()),
             "minimum" => number(|number, bound| number >= bound),
             "maximum" => number(|number, bound| number <= bound),
+            "exclusiveMinimum" => number(|number, bound| number > bound),
+            "pattern" => {
+                assert_eq!(rule, SIZE, "this pattern is not known here");
+                value.as_str().is_none_or(is_size)
+            }
             other => panic!("{other} is not known here"),
         }
     })
+}
+
+/// The one pattern that there is.
+const SIZE: &str = "^[0-9]+ *([kKmMgGtT]?i?[bB]?)$";
+
+fn is_size(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let units = ["", "B", "K", "KB", "KIB", "M", "MB", "MIB", "G", "GB", "GIB", "T", "TB", "TIB"];
+    unit.len() < text.len() && units.contains(&&*unit.trim_start().to_ascii_uppercase())
 }
 
 fn is_of(name: &Value, value: &Value) -> bool {
@@ -161,6 +175,16 @@ fn it_knows_every_kind_of_value() {
         ("interval = '5m'\nlimits = { tasks = 0 }", false),
         ("interval = '5m'\nlimits = { cpu = 0 }", false),
         ("interval = '5m'\nlimits = { ram = 5 }", false),
+        ("interval = '5m'\nonly_if = { path = '/x', ac_power = false, load_below = 4 }", true),
+        ("interval = '5m'\nonly_if = { disk_free = { path = '/', above = '5 GB' } }", true),
+        ("interval = '5m'\nonly_if = { disk_free = { path = '/' } }", false),
+        ("interval = '5m'\nonly_if = { disk_free = { path = '/', above = '5 %' } }", false),
+        ("interval = '5m'\nonly_if = { command = ['test', '-e', '/x'] }\nwait_for = '30m'", true),
+        ("interval = '5m'\nonly_if = { command = [] }", false),
+        ("interval = '5m'\nonly_if = { load_below = 0 }", false),
+        ("interval = '5m'\nonly_if = { user = 'x' }", false),
+        ("interval = '5m'\nonly_if = true", false),
+        ("interval = '5m'\nwait_for = 30", false),
         ("interval = '5m'\numask = 0o022", true),
         ("interval = '5m'\nshell = ['bash', '-eu']\nstdin = ''\npaused = true", true),
         ("interval = '5m'\npaused = 'true'", false),

@@ -17,6 +17,7 @@ use std::time::Duration;
 use crate::common::rng::Rng;
 use crate::common::spec;
 use proptest::prelude::*;
+use schedrs::condition::{Conditions, DiskFree};
 use schedrs::instant::Instant;
 use schedrs::job::{
     Coalesce, Command, Exclusion, Executor, FleetSettings, Grace, HookKind, Job, JobSet, Keep,
@@ -414,6 +415,8 @@ fn options() -> impl Strategy<Value = Options> {
             umask,
             nice,
             limits: limits(nice),
+            only_if: conditions(nice),
+            wait_for: timeout.unwrap_or_default(),
             stdin,
             keep_output,
             jitter,
@@ -451,6 +454,20 @@ fn options() -> impl Strategy<Value = Options> {
             hook_timeout,
         }
     })
+}
+
+/// One or more conditions, by a number.
+fn conditions(number: Option<i32>) -> Option<Arc<Conditions>> {
+    let number = number?;
+    let bytes = u64::from(number.unsigned_abs());
+    let disk = DiskFree { path: format!("/{number}").into(), above: bytes << 20 };
+    Some(Arc::new(Conditions {
+        path: (number % 2 == 0).then(|| format!("/a {number}").into()),
+        load_below: Some(f64::from(number.unsigned_abs()) + 0.25),
+        disk_free: (number % 3 == 0).then_some(disk),
+        ac_power: (number % 5 == 0).then_some(number > 0),
+        command: (number > 5).then(|| Command::Argv(Box::new(["x".into(), "y z".into()]))),
+    }))
 }
 
 /// One or more of each kind, by a number.

@@ -10,6 +10,8 @@
 //! * what was admitted gets its turn;
 //! * what counts from the end of the last run is due once that long after it, never beside a run, and
 //!   always again;
+//! * what has conditions begins only when they were found to hold, for that very due time, also where they
+//!   are answered in any order, wrongly, or never;
 //! * what is due after another job has one fate for each due time of that;
 //! * the end comes when nothing runs, once;
 //! * the scheduler never asks to be woken at a time that has passed;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use schedrs::condition::{self, Conditions};
 use schedrs::event::{
     Action, Admitted, Ended, Event, Exit, JobRecord, Operation, Pause, Record, Remember, Response,
     RunId, Start,
@@ -49,6 +52,9 @@ use schedrs::zone::Zone;
 
 /// When every scenario starts, in seconds: 2026-01-01T12:00:00Z, a whole hour.
 const START: i64 = 1_767_268_800;
+
+/// What is said where a look is at fault.
+const FAULT: &str = "the check is at fault";
 
 fn second(offset: i64) -> Instant {
     Instant::from_secs(START + offset)
@@ -139,6 +145,9 @@ enum Op {
     SetClock(i64, bool),
     /// An attempt that was asked for is answered.
     Answer(usize, Answer),
+    /// A look at conditions is answered: one that was asked for, or one that was not.
+    Look(usize, Look),
+    NonsenseLook(u64, u32),
     /// A process ends.
     End(usize, Exit),
     /// Something is told about a run that may not even exist.
@@ -161,6 +170,15 @@ enum Answer {
     Short,
     Ended,
     Hangs,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Look {
+    Holds,
+    DoesNotHold,
+    Fault,
+    /// The answer is lost.
+    Never,
 }
 
 #[derive(Clone, Debug)]
@@ -214,7 +232,7 @@ fn plan() -> impl Strategy<Value = Plan> {
             1 => Just(Grace::Forever),
         ],
         prop_oneof![Just(Coalesce::Latest), Just(Coalesce::Earliest), Just(Coalesce::All)],
-        (any::<(bool, u8)>(), excluded()),
+        (any::<(bool, u8)>(), excluded(), proptest::option::weighted(0.3, span(60))),
     );
     let runs = (
         prop_oneof![Just(Overlap::Skip), Just(Overlap::Queue), Just(Overlap::Replace)],
@@ -228,11 +246,14 @@ fn plan() -> impl Strategy<Value = Plan> {
     );
     (times, runs).prop_map(|(times, runs)| {
         let (when, jitter, misfire_grace_time, coalesce, rest) = times;
-        let ((run_on_start, pause), excluded) = rest;
+        let ((run_on_start, pause), excluded, waits) = rest;
         let (overlap, max_instances, max_wait, timeout, kill_after, retries, delay, executor) =
             runs;
         let options = Options {
             excluded,
+            only_if: waits
+                .map(|_| Arc::new(Conditions { load_below: Some(1.0), ..Conditions::default() })),
+            wait_for: waits.unwrap_or_default(),
             jitter,
             misfire_grace_time,
             coalesce,
@@ -265,6 +286,15 @@ fn answer() -> impl Strategy<Value = Answer> {
     ]
 }
 
+fn look() -> impl Strategy<Value = Look> {
+    prop_oneof![
+        6 => Just(Look::Holds),
+        4 => Just(Look::DoesNotHold),
+        1 => Just(Look::Fault),
+        1 => Just(Look::Never),
+    ]
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let change = prop_oneof![
         Just(Change::Nothing),
@@ -281,6 +311,8 @@ fn op() -> impl Strategy<Value = Op> {
         12 => Just(Op::ToWakeup),
         1 => (-400i64..400, any::<bool>()).prop_map(|(by, told)| Op::SetClock(by, told)),
         10 => (any::<usize>(), answer()).prop_map(|(index, answer)| Op::Answer(index, answer)),
+        10 => (any::<usize>(), look()).prop_map(|(index, look)| Op::Look(index, look)),
+        1 => (0u64..30, 0u32..4).prop_map(|(run, number)| Op::NonsenseLook(run, number)),
         8 => (any::<usize>(), exit()).prop_map(|(index, exit)| Op::End(index, exit)),
         1 => (0u64..30, answer()).prop_map(|(run, answer)| Op::Nonsense(run, answer)),
         1 => (any::<usize>(), change).prop_map(|(index, change)| Op::Reload(index, change)),
@@ -431,6 +463,10 @@ struct World {
     /// The latest the wall clock has been at a step that may fire.
     furthest: Instant,
     attempts: Vec<Attempt>,
+    /// Looks at conditions that were asked for and not answered.
+    looks: Vec<(RunId, u32)>,
+    /// Runs whose conditions were found to hold.
+    held: BTreeSet<RunId>,
     /// Attempts of runs by number: a further one begins after the one before has ended.
     attempt_of: BTreeMap<RunId, u32>,
     recorded: BTreeSet<RunId>,
@@ -489,6 +525,8 @@ impl World {
             workers: scenario.workers,
             furthest: Instant::MIN,
             attempts: Vec::new(),
+            looks: Vec::new(),
+            held: BTreeSet::new(),
             attempt_of: BTreeMap::new(),
             recorded: BTreeSet::new(),
             lives: BTreeMap::new(),
@@ -561,6 +599,12 @@ impl World {
                 attempt.given_up = !attempt.alive;
             }
             Action::Record(record) => self.check_record(record),
+            Action::Check(check) => {
+                assert!(!self.stopping, "a look while stopping");
+                assert!(check.job.options.only_if.is_some(), "{check:?}");
+                assert!(!self.recorded.contains(&check.run), "a look after the record");
+                self.looks.push((check.run, check.number));
+            }
             Action::Notice(_) | Action::Remember(_) | Action::Answer { .. } => {}
             Action::Exit => {
                 assert!(self.stopping && self.attempts.is_empty());
@@ -579,6 +623,8 @@ impl World {
             return;
         }
         assert_eq!(start.attempt, before + 1);
+        let holds = start.job.options.only_if.is_none() || self.held.contains(&start.run);
+        assert!(holds || start.attempt > 1, "{start:?}: nobody knows whether its conditions hold");
         let (job, executor) = (start.job.id.to_string(), start.job.executor);
         let (run, alive, postponed) = (start.run, false, false);
         let (hangs, given_up) = (false, false);
@@ -642,7 +688,11 @@ impl World {
             assert!(self.attempt(run).is_none(), "{run} recorded while it runs");
             assert_eq!(record.attempts, self.attempt_of.get(&run).copied().unwrap_or(0));
             assert_eq!(record.count, 1);
-            let never_began = matches!(record.outcome, Outcome::Skipped(_) | Outcome::Missed(_));
+            let never_began = match &record.outcome {
+                Outcome::Skipped(_) | Outcome::Missed(_) => true,
+                Outcome::NotStarted(reason) => reason == FAULT,
+                _ => false,
+            };
             assert_eq!(record.attempts == 0, never_began, "{record:?}");
         } else {
             assert_eq!((record.attempts, record.started), (0, None));
@@ -653,12 +703,17 @@ impl World {
         }
 
         let options = &record.job.options;
+        // What has waited for its conditions when the scheduler was killed is not late by that.
+        let waited = match record.outcome {
+            Outcome::Coalesced | Outcome::Skipped(_) => options.wait_for,
+            _ => Duration::ZERO,
+        };
         let late = |due: Instant| {
             let fire = due.plus(jitter(&record.job.id, due, options.jitter));
             self.now.wall.since(fire)
         };
         let too_late = |due| match options.misfire_grace_time {
-            Grace::Limited(grace) => late(due) > grace,
+            Grace::Limited(grace) => late(due) > grace.saturating_add(waited),
             Grace::Forever => false,
         };
         let is_excluded = |due: Instant| record.job.excluded(due).is_some();
@@ -694,6 +749,7 @@ impl World {
             }
             (Outcome::Skipped(SkipReason::Removed | SkipReason::Paused), None) => {}
             (Outcome::Skipped(_), Some(_)) => {}
+            (Outcome::NotStarted(reason), Some(_)) if reason == FAULT => {}
             (outcome, run) => assert!(run.is_some() && record.attempts > 0, "{outcome:?}"),
         }
         let life = self.lives.get_mut(&*record.job.id).unwrap();
@@ -710,6 +766,23 @@ impl World {
             self.attempts.retain(|attempt| attempt.run != run);
             self.step(Event::Ended { run, exit, usage: None });
         }
+    }
+
+    fn look(&mut self, index: usize, look: Look) {
+        if self.looks.is_empty() {
+            return;
+        }
+        let (run, number) = self.looks.remove(index % self.looks.len());
+        let answer = match look {
+            Look::Holds => condition::Answer::Hold,
+            Look::DoesNotHold => condition::Answer::DoNotHold("no".into()),
+            Look::Fault => condition::Answer::Fault(FAULT.into()),
+            Look::Never => return,
+        };
+        if answer == condition::Answer::Hold {
+            self.held.insert(run);
+        }
+        self.step(Event::Checked { run, number, answer });
     }
 
     fn answer(&mut self, run: RunId, answer: Answer) {
@@ -812,6 +885,14 @@ impl World {
                     self.answer(run, *answer);
                 }
             }
+            Op::Look(index, look) => self.look(*index, *look),
+            Op::NonsenseLook(run, number) => {
+                let (run, number) = (RunId(*run), *number);
+                if !self.looks.contains(&(run, number)) {
+                    let answer = condition::Answer::Hold;
+                    self.step(Event::Checked { run, number, answer });
+                }
+            }
             Op::End(index, exit) => self.end(*index, *exit),
             Op::Nonsense(run, answer) => {
                 let run = RunId(*run);
@@ -883,6 +964,7 @@ impl World {
         };
         saved.chains = SavedChains::read(of(ENDED), of(JOINS));
         self.attempts.retain(|attempt| attempt.alive);
+        self.looks.clear();
         let open = std::mem::take(&mut self.book.open);
         for (run, (admitted, attempt)) in open {
             let job = admitted.job.id.clone();

@@ -17,6 +17,7 @@ mod after;
 mod attempts;
 mod audit;
 mod clock;
+mod conditions;
 mod due;
 mod from_end;
 mod invariants;

@@ -190,6 +190,10 @@ impl Observer for Transcript {
                     _ => format!("start {}#{run}/{attempt}", job.id),
                 }
             }
+            Action::Check(check) => {
+                self.names.insert(check.run, format!("{}#{}", check.job.id, check.run));
+                format!("look {}#{}/{}", check.job.id, check.run, check.number)
+            }
             Action::Terminate(run) => format!("term {}", name(run)),
             Action::Kill(run) => format!("kill {}", name(run)),
             Action::Record(record) => line_of(record),
@@ -198,6 +202,9 @@ impl Observer for Transcript {
             }
             Action::Notice(Notice::Postponed { run, job, reason, delay, .. }) => {
                 format!("{}#{run} not started ({reason}), again in {delay:?}", job.id)
+            }
+            Action::Notice(Notice::AwaitsConditions { run, job, reading, wait, .. }) => {
+                format!("{}#{run} waits {wait:?}, {reading}", job.id)
             }
             Action::Notice(Notice::PausedByFailures { job, runs }) => {
                 format!("{} paused, {runs} failures in a row", job.id)

@@ -211,6 +211,12 @@ impl Chosen {
         let jobs = select(&self.jobs, &self.wanted)?;
         let rows = preview(&jobs, window).map(|row| with_chain(row, &jobs, &all, window.from));
         let rows = rows.map(|row| with_pause(row, &jobs, &self.paused, context));
+        // Once for each job is enough.
+        let mut said = vec![false; jobs.len()];
+        let rows = rows.map(|row| match std::mem::replace(&mut said[row.job], true) {
+            false => with_conditions(row, &jobs),
+            true => row,
+        });
         let mut out = BufWriter::new(anstream::stdout().lock());
         let shown = Shown { jobs: &jobs, zone: self.zone.as_ref(), now: now.truncated() };
         match args.output {
@@ -262,6 +268,14 @@ fn with_pause(row: Row, jobs: &[&Job], paused_jobs: &PausedJobs, context: &Conte
     let others = row.remark.filter(|remark| remark != PAUSED);
     let others = others.map(|others| format!("; {others}")).unwrap_or_default();
     Row { remark: Some(format!("{PAUSED}{words}{others}")), ..row }
+}
+
+/// The same with the conditions of its job: whether they will hold nobody knows.
+fn with_conditions(row: Row, jobs: &[&Job]) -> Row {
+    let Some(conditions) = &jobs[row.job].options.only_if else { return row };
+    let own = format!("only if: {}", conditions.words().join(", "));
+    let others = row.remark.map(|others| format!("; {others}")).unwrap_or_default();
+    Row { remark: Some(format!("{own}{others}")), ..row }
 }
 
 /// A job of `--add`, under an id that no other has; `None` if its schedule has errors, which have been

@@ -6,7 +6,7 @@
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{argument, time};
 use crate::cli::Context;
@@ -213,6 +213,12 @@ fn about(key: Key) -> (Shape, &'static str, &'static str) {
         Key::EndDate => (Text, "TIME", "Not due after this time"),
         Key::Except => (List, "WHEN", "Not due then: days, windows and calendars, comma-separated"),
         Key::Only => (List, "WHEN", "Due only then: days, windows and calendars, comma-separated"),
+        Key::OnlyIf => (
+            Variables,
+            "NAME=VALUE",
+            "What has to hold at a due time, such as path=/mnt/x or load_below=4",
+        ),
+        Key::WaitFor => (Text, "DURATION", "How long a due time may wait for that"),
         Key::Jitter => (Text, "DURATION", "Delay each run by a random time up to this"),
         Key::Spread => (
             Text,
@@ -279,6 +285,15 @@ fn plain(text: &str) -> Value {
     }
 }
 
+/// The same of a condition. Room on a disk is `disk_free=PATH:SIZE`.
+fn condition(name: &str, text: &str) -> Value {
+    match (name, text.rsplit_once(':')) {
+        ("disk_free", Some((path, above))) => json!({ "path": path, "above": above }),
+        ("load_below" | "ac_power", _) => plain(text),
+        _ => text.into(),
+    }
+}
+
 fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
     let last = texts.last().map(String::as_str).unwrap_or_default();
     let flag = || key.name().replace('_', "-");
@@ -306,6 +321,7 @@ fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
                     Some((name, value)) if !name.is_empty() => {
                         let value = match key {
                             Key::Limits => plain(value),
+                            Key::OnlyIf => condition(name, value),
                             _ => value.into(),
                         };
                         variables.insert(name.to_owned(), value);

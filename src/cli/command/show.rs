@@ -165,7 +165,8 @@ pub(super) fn active_run(
     times: &Times<'_>,
     zone: &crate::core::zone::Zone,
 ) -> String {
-    let what = clean(active.doing());
+    let doing = active.doing();
+    let what = clean(&doing);
     let since = match &active.started {
         Some(started) => format!(", since {}", times.moment(started, zone)),
         None => format!(", due {}", times.moment(&active.due, zone)),

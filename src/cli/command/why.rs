@@ -13,7 +13,7 @@ use super::history_source::{self, History, HistoryArgs, told};
 use super::{argument, named, notify, request, time};
 use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
-use crate::core::event::{JobRecord, Pause, Unusual};
+use crate::core::event::{Awaits, JobRecord, Pause, Unusual};
 use crate::core::fleet::Member;
 use crate::core::habit::{self, slow, unusual};
 use crate::core::hooks::{FAILED_HOOKS, failed_of};
@@ -22,6 +22,7 @@ use crate::core::notify::Route;
 use crate::core::notify::explain::{About, explain};
 use crate::core::notify::notifier::{STATES, state_key};
 use crate::core::outcome::{self, Outcome};
+use crate::core::scheduler::conditions::{AWAITS, awaits_key, read_awaits};
 use crate::core::sort;
 use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
@@ -107,6 +108,7 @@ struct Read {
     oldest: Option<Instant>,
     latest: Option<Latest>,
     attempts: Vec<AttemptRecord>,
+    awaits: Option<Awaits>,
     sessions: Vec<Session>,
     members: Vec<Member>,
     has_hosts: bool,
@@ -179,6 +181,7 @@ pub(super) fn verdict(
         read.changes = history.reader().changes(Some(id), now.minus(expect), now)?;
     }
     if let Some(record) = subject {
+        read.awaits = awaits_of(history, &record)?;
         let delay = history.job(id).map(|job| job.options.retry_delay_after(record.attempts));
         read.around(history.reader(), id, &record, (now, delay.unwrap_or_default()))?;
     }
@@ -193,6 +196,16 @@ pub(super) fn verdict(
         verdict.evidence.extend(told_of(history, id, record, is_latest, &zone)?);
     }
     Ok(verdict)
+}
+
+/// The condition that a run waits for.
+fn awaits_of(history: &mut History, record: &RunRecord) -> anyhow::Result<Option<Awaits>> {
+    let Some(run) = record.run.filter(|_| record.outcome.is_none() && record.attempts == 0) else {
+        return Ok(None);
+    };
+    let (entries, key) = (history.reader().entries(AWAITS)?, awaits_key(run));
+    let own = entries.iter().find(|(name, _)| *name == key);
+    Ok(own.and_then(|(_, text)| read_awaits(text)))
 }
 
 /// Whether a run takes, or took, longer than it should, and in what way it is out of the ordinary. `records`:
@@ -299,6 +312,7 @@ impl Read {
             records,
             latest: reader.latest(Some(id))?.pop(),
             attempts: Vec::new(),
+            awaits: None,
             sessions: reader.sessions()?,
             members: reader.members()?,
             has_hosts: false,
@@ -360,6 +374,7 @@ impl Read {
             oldest: self.oldest,
             latest: self.latest.as_ref(),
             attempts: &self.attempts,
+            awaits: self.awaits.as_ref(),
             sessions: &self.sessions,
             is_running: self.sessions.last().is_some_and(history_source::goes_on)
                 || self.members.iter().any(|member| is_there(member, history.now)),

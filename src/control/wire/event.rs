@@ -16,7 +16,8 @@ pub struct EventView {
     /// Its number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// `started`, `retrying`, `outcome`, `unusual`, `job`, `gone`, `changed`, `reloaded`, `stopping`, `stopped`; or
+    /// `started`, `retrying`, `waiting`, `outcome`, `unusual`, `job`, `gone`, `changed`, `reloaded`, `stopping`,
+    /// `stopped`; or
     /// `gap`: what came before is not kept.
     pub event: String,
     /// When.
@@ -95,6 +96,13 @@ impl EventView {
                 view.detail = Some(outcome.phrase(Reached::Process(None)));
                 "retrying"
             }
+            Happening::Waiting { job, run, due, reading } => {
+                zone = job.zone.clone();
+                view.run = Some(run.0);
+                view.due = Some(words::rfc3339(*due, &zone));
+                view.detail = Some(reading.to_string());
+                "waiting"
+            }
             Happening::Outcome(record) => {
                 zone = record.job.zone.clone();
                 view.record = Some(RunObject::of_decided(record));
@@ -155,6 +163,7 @@ impl EventView {
                 let attempt = self.attempt.unwrap_or_default();
                 format!("{}; attempt {attempt} in {}", text(&self.detail), words::span(delay))
             }
+            "waiting" => format!("waiting for its conditions: {}", text(&self.detail)),
             "outcome" => self.record.as_ref().map(RunObject::phrase).unwrap_or_default(),
             "unusual" => format!("{}: {}", self.unusual.join(", "), text(&self.detail)),
             "job" => "new or changed".to_owned(),

@@ -405,6 +405,7 @@ fn note_unsaid(job: &Job, whole: &str, exported: &mut Exported) {
     let options = &job.options;
     let mut unsaid = unknown_there(options);
     unsaid.extend(options.limits.is_some().then_some("limits"));
+    unsaid.extend(options.only_if.is_some().then_some("only_if"));
     unsaid.extend(hooks(options));
     unsaid.extend((options.output == Output::File).then_some("output"));
     unsaid.extend(options.group.as_ref().map(|_| "group"));

@@ -327,6 +327,7 @@ fn unsaid(job: &Job, exported: &mut Exported) {
         ("env_file", options.env_file.is_some()),
         ("env that appends", !options.joined.is_empty()),
         ("cwd below a home", options.cwd.as_deref().is_some_and(|cwd| below_home(cwd).is_some())),
+        ("only_if", options.only_if.is_some()),
         ("nice", options.nice.is_some()),
         ("umask", options.umask.is_some()),
         ("jitter", !options.jitter.is_zero()),

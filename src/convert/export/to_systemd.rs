@@ -6,8 +6,9 @@ use std::time::Duration;
 use std::fmt::Write;
 
 use super::{Exported, hooks, unknown_there, whole_secs, with_own_home};
+use crate::core::condition::Conditions;
 use crate::core::instant::Instant;
-use crate::core::job::{Command, Grace, Job, JobSet, Output, below_home};
+use crate::core::job::{Command, Grace, Job, JobSet, Options, Output, below_home};
 use crate::core::names::{SHORT_WEEKDAYS, capital};
 use crate::core::trigger::after::On;
 use crate::core::trigger::cron::Schedule;
@@ -95,19 +96,17 @@ fn timer(job: &Job, name: &str, when: &[String], out: &mut String, exported: &mu
 fn service(job: &Job, name: &str, out: &mut String, exported: &mut Exported) {
     let options = &job.options;
     let _ = writeln!(out, "# /etc/systemd/system/{name}.service\n[Unit]");
-    let _ = writeln!(out, "Description={}\n\n[Service]\nType=oneshot", description(job));
-    let words: Vec<String> = match &job.command {
-        Command::Argv(words) => words.iter().map(ToString::to_string).collect(),
-        Command::Shell(text) => {
-            let shell = options.shell.iter().map(ToString::to_string);
-            shell.chain(["-c".to_owned(), text.to_string()]).collect()
-        }
-    };
+    let _ = writeln!(out, "Description={}", description(job));
+    let condition = options.only_if.as_deref().and_then(|it| conditions(it, job, out, exported));
+    out.push_str("\n[Service]\nType=oneshot\n");
+    if let Some(command) = condition {
+        let _ = writeln!(out, "ExecCondition={}", command_line(command, options));
+    }
+    let words = words_of(&job.command, options);
     if words.first().is_some_and(|word| !word.starts_with('/')) {
         exported.note(job, "systemd looks for the program in its own path, not the job's");
     }
-    let words: Vec<String> = words.iter().map(|word| quoted(word).replace('$', "$$")).collect();
-    let _ = writeln!(out, "ExecStart={}", words.join(" "));
+    let _ = writeln!(out, "ExecStart={}", command_line(&job.command, options));
     let mut path = |path: &str| {
         let path = with_own_home(path, options);
         match (below_home(&path), &options.user) {
@@ -173,6 +172,50 @@ fn service(job: &Job, name: &str, out: &mut String, exported: &mut Exported) {
         }
     }
     out.push('\n');
+}
+
+/// The conditions that stand in `[Unit]`. Answers the one that stands in `[Service]`.
+fn conditions<'a>(
+    conditions: &'a Conditions,
+    job: &Job,
+    out: &mut String,
+    exported: &mut Exported,
+) -> Option<&'a Command> {
+    let Conditions { path, load_below, disk_free, ac_power, command } = conditions;
+    if let Some(path) = path {
+        let _ = writeln!(out, "ConditionPathExists={}", escaped(path));
+    }
+    if let Some(ac_power) = ac_power {
+        let _ = writeln!(out, "ConditionACPower={ac_power}");
+    }
+    let unknown = [
+        ("load_below", load_below.is_some()),
+        ("disk_free", disk_free.is_some()),
+        ("wait_for", !job.options.wait_for.is_zero()),
+    ];
+    let unknown: Vec<&str> = unknown.iter().filter(|it| it.1).map(|it| it.0).collect();
+    if !unknown.is_empty() {
+        exported.note(job, format!("systemd has no {}", unknown.join(", ")));
+    }
+    command.as_ref()
+}
+
+/// The words of a command.
+fn words_of(command: &Command, options: &Options) -> Vec<String> {
+    match command {
+        Command::Argv(words) => words.iter().map(ToString::to_string).collect(),
+        Command::Shell(text) => {
+            let shell = options.shell.iter().map(ToString::to_string);
+            shell.chain(["-c".to_owned(), text.to_string()]).collect()
+        }
+    }
+}
+
+/// The same as a command line of a unit.
+fn command_line(command: &Command, options: &Options) -> String {
+    let words = words_of(command, options);
+    let words: Vec<String> = words.iter().map(|word| quoted(word).replace('$', "$$")).collect();
+    words.join(" ")
 }
 
 fn description(job: &Job) -> String {
@@ -456,6 +499,25 @@ mod tests {
              [Install]\nWantedBy=timers.target\n\n"
         );
         assert!(exported.problems.is_empty(), "{:?}", exported.problems);
+    }
+
+    #[test]
+    fn conditions_are_those_of_a_service_and_come_back() {
+        let only_if = "{ path = '/mnt/50%', ac_power = true, command = ['/bin/check', '$x'] }";
+        let exported = systemd(&set_of(&format!(
+            "[jobs.a]\ncommand = 'a'\ncron = '@daily'\nonly_if = {only_if}\n"
+        )));
+        let lines = "ConditionPathExists=/mnt/50%%\nConditionACPower=true\n\n[Service]\n\
+                     Type=oneshot\nExecCondition=/bin/check \"$$x\"\nExecStart=";
+        assert!(exported.text.contains(lines), "{}", exported.text);
+        assert!(exported.problems.is_empty(), "{:?}", exported.problems);
+
+        let exported = systemd(&set_of(
+            "[jobs.a]\ncommand = ['/bin/a']\ncron = '@daily'\nwait_for = '5m'\n\
+             only_if = { load_below = 4, disk_free = { path = '/', above = '5GB' } }\n",
+        ));
+        let said: Vec<&str> = exported.problems.iter().map(|it| it.message.as_str()).collect();
+        assert!(said.iter().any(|it| it.contains("load_below, disk_free, wait_for")), "{said:?}");
     }
 
     #[test]

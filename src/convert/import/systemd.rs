@@ -1,9 +1,10 @@
 //! systemd's timers with their services.
 //!
 //! A timer says when and the service says what; here both are one job. What a service says beyond
-//! that (sandboxes, limits, conditions, order) has no counterpart and is named, because a job that
+//! that (sandboxes, limits, most conditions, order) has no counterpart and is named, because a job that
 //! silently lost its sandbox would be a bad bargain. See systemd.timer(5) and systemd.exec(5).
 
+mod conditions;
 mod exec;
 mod exit;
 mod restart;
@@ -50,6 +51,8 @@ const READ: &[(&str, &[&str])] = &[
     (
         "Unit",
         &[
+            "ConditionACPower",
+            "ConditionPathExists",
             "Description",
             "OnFailure",
             "OnSuccess",
@@ -62,6 +65,7 @@ const READ: &[(&str, &[&str])] = &[
         "Service",
         &[
             "Type",
+            "ExecCondition",
             "ExecStart",
             "ExecStartPre",
             "ExecStartPost",
@@ -153,6 +157,12 @@ pub fn read(draft: &mut Draft<'_>, name: &str, text: &str, home: Option<&str>, f
         }
     }
     reading.not_carried(&timer, &["Timer", "Unit"]);
+    for key in ["ConditionPathExists", "ConditionACPower"] {
+        for setting in timer.all("Unit", key) {
+            let message = format!("`{key}` of a timer is left out: it is for when that is started");
+            reading.noted(setting, message);
+        }
+    }
     if let Some((service_file, unit)) = &service
         && let Some(setting) = unit.one("Unit", "Description")
     {
@@ -304,6 +314,7 @@ impl Reading<'_, '_> {
                 _ => self.lost(setting, "not converted: `umask` is 000 to 777"),
             }
         }
+        self.conditions(service, job);
         self.limits(service, job);
         self.restart(service, job);
         self.success_codes(service, job);

@@ -16,7 +16,7 @@ pub const LAG_ENDS: [f64; 13] =
 
 /// What may become of a due time, as the word of the outcome and that of its reason, if there is one
 /// of few.
-pub const FATES: [(&str, &str); 17] = [
+pub const FATES: [(&str, &str); 18] = [
     ("succeeded", ""),
     ("failed", ""),
     ("killed", ""),
@@ -31,6 +31,7 @@ pub const FATES: [(&str, &str); 17] = [
     ("skipped", "stopped"),
     ("skipped", "excluded"),
     ("skipped", "parent"),
+    ("skipped", "condition"),
     ("missed", "late"),
     ("missed", "waited"),
     ("missed", "no_store"),
@@ -165,9 +166,10 @@ fn fate(outcome: &Outcome) -> usize {
         Outcome::Skipped(SkipReason::Stopped) => 11,
         Outcome::Skipped(SkipReason::Excluded(_)) => 12,
         Outcome::Skipped(SkipReason::Parent(_)) => 13,
-        Outcome::Missed(MissReason::Late(_)) => 14,
-        Outcome::Missed(MissReason::Waited(_)) => 15,
-        Outcome::Missed(MissReason::NoStore(_)) => 16,
+        Outcome::Skipped(SkipReason::Condition(_)) => 14,
+        Outcome::Missed(MissReason::Late(_)) => 15,
+        Outcome::Missed(MissReason::Waited(_)) => 16,
+        Outcome::Missed(MissReason::NoStore(_)) => 17,
     }
 }
 

@@ -38,6 +38,17 @@ pub enum Happening {
         /// How long until then.
         delay: Duration,
     },
+    /// The conditions of a run do not hold, and it waits for them.
+    Waiting {
+        /// The job.
+        job: Arc<Job>,
+        /// The run.
+        run: RunId,
+        /// The due time it is for.
+        due: Instant,
+        /// What does not hold.
+        reading: Box<str>,
+    },
     /// The fate of one or of several due times is known (`EVENT_JOB_EXECUTED`, `EVENT_JOB_ERROR`,
     /// `EVENT_JOB_MISSED`, `EVENT_JOB_MAX_INSTANCES`).
     Outcome(Record),
@@ -80,6 +91,10 @@ impl Happening {
                 let (job, run, outcome) = (Arc::clone(job), *run, outcome.clone());
                 Happening::Retrying { job, run, outcome, attempt: *attempt, delay: *delay }
             }
+            Action::Notice(Notice::AwaitsConditions { run, job, due, reading, .. }) => {
+                let (job, run, reading) = (Arc::clone(job), *run, reading.clone());
+                Happening::Waiting { job, run, due: *due, reading }
+            }
             Action::Notice(Notice::Reloaded { added, changed, removed, .. }) => {
                 Happening::Reloaded { added: *added, changed: *changed, removed: *removed }
             }
@@ -98,7 +113,9 @@ impl Happening {
     /// The job that it is about; `None`: the scheduler, or all of them.
     pub fn job(&self) -> Option<&str> {
         match self {
-            Happening::Started { job, .. } | Happening::Retrying { job, .. } => Some(&job.id),
+            Happening::Started { job, .. }
+            | Happening::Retrying { job, .. }
+            | Happening::Waiting { job, .. } => Some(&job.id),
             Happening::Outcome(record) => Some(&record.job.id),
             Happening::Unusual(found) => Some(&found.job.id),
             Happening::Job(id) | Happening::Gone(id) => Some(id),

@@ -292,4 +292,17 @@ pub struct Active {
     pub doing: Doing,
     /// When its first process was made, if one was.
     pub started: Option<(Instant, Mono)>,
+    /// That it waits for its conditions, where they were found not to hold.
+    pub awaits: Option<Awaits>,
+}
+
+/// A run waits for its conditions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Awaits {
+    /// What did not hold when it was last looked: `load 7.2 ≥ 4.0`.
+    pub reading: Box<str>,
+    /// Since when it waits.
+    pub since: Instant,
+    /// Until when, at most.
+    pub until: Instant,
 }

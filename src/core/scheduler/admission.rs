@@ -54,7 +54,10 @@ impl Scheduler {
     ) -> u32 {
         let run = self.open(slot, due, Phase::Queued, by, step);
         self.link(slot, run);
-        self.enqueue(run, step);
+        match self.runs[run].is_unchecked() {
+            true => self.look_first(run, step),
+            false => self.enqueue(run, step),
+        }
         run
     }
 
@@ -69,6 +72,18 @@ impl Scheduler {
 
     /// Makes room for a due time by ending the oldest run of its job.
     fn replace(&mut self, slot: u32, due: Instant, step: &mut Step<'_>) {
+        let instances = &self.jobs[slot as usize].instances;
+        let is_looked_at = |run: &u32| self.runs[*run].phase == Phase::Checking;
+        if self.jobs[slot as usize].job.options.only_if.is_some()
+            && !instances.first().is_some_and(is_looked_at)
+        {
+            // None is ended for one that may be skipped.
+            self.wait_for_instance(slot, due, step);
+            if let Some(run) = self.jobs[slot as usize].pending {
+                self.look_first(run, step);
+            }
+            return;
+        }
         let Some(&oldest) = self.jobs[slot as usize].instances.first() else {
             // All that run are on other hosts.
             self.wait_for_instance(slot, due, step);
@@ -77,7 +92,7 @@ impl Scheduler {
         };
         match self.runs[oldest].phase {
             // It has no process: nothing has to end first.
-            Phase::Queued => self.displace(slot, oldest, due, step),
+            Phase::Queued | Phase::Checking => self.displace(slot, oldest, due, step),
             Phase::Postponed => {
                 self.react(oldest, Input::Displace, step);
                 self.admit(slot, due, step);
@@ -136,6 +151,7 @@ impl Scheduler {
             usage: None,
         };
         let old = run.id;
+        self.forget_awaits(slot, step);
         self.over(old, record, step);
         let place = self.runs[slot].place;
         self.admitted(id, job_slot, due, None, place, step);
@@ -143,12 +159,12 @@ impl Scheduler {
         run.due = due;
         run.admitted = step.now.mono;
         self.runs.rename(slot, id);
-        if self.runs[slot].phase == Phase::Queued {
+        if self.jobs[job_slot as usize].pending != Some(slot) {
             // It is the newest of its job now.
             self.unlink(job_slot, slot);
             self.link(job_slot, slot);
         }
-        self.arm_max_wait(slot);
+        self.look_anew(slot, step);
     }
 
     /// A run that waits for another of its job to end.
@@ -170,9 +186,13 @@ impl Scheduler {
         if state.active() < room {
             state.pending = None;
             self.link(slot, run);
-            self.runs[run].phase = Phase::Queued;
-            self.enqueue(run, step);
-        } else if options.overlap == Overlap::Replace {
+            match self.runs[run].phase {
+                // Its turn comes when its conditions hold.
+                Phase::Checking => {}
+                _ if self.runs[run].is_unchecked() => self.look_first(run, step),
+                _ => self.enqueue(run, step),
+            }
+        } else if options.overlap == Overlap::Replace && self.runs[run].phase != Phase::Checking {
             // A reload has made `max_instances` smaller: more than one has to go.
             self.end_oldest(slot, step);
         }
@@ -215,6 +235,8 @@ impl Scheduler {
             out_of_touch: None,
             is_last: false,
             usage: None,
+            is_checked: by.is_some(),
+            looking: None,
         })
     }
 
@@ -280,7 +302,7 @@ impl Scheduler {
     }
 
     /// `max_wait` is for the first attempt: a retry waits as long as it must.
-    fn arm_max_wait(&mut self, slot: u32) {
+    pub(super) fn arm_max_wait(&mut self, slot: u32) {
         let run = &self.runs[slot];
         match run.job.options.max_wait {
             Some(most) => self.arm(slot, run.admitted.plus(most)),

@@ -25,6 +25,7 @@ use crate::core::trigger::{AfterTrigger, DateTrigger, Trigger};
 use crate::core::words;
 
 use super::jobs::{NEVER, TICK, Wait};
+use super::run::Phase;
 use super::timetable::fire_time;
 use super::{Scheduler, Step};
 
@@ -203,7 +204,11 @@ pub(super) fn fires_again(job: &Job, due: Instant, now: Instant) -> Instant {
     match job.trigger {
         // Its parents have ended: it has been on time.
         Trigger::After(_) => now,
-        _ => fire_time(job, due),
+        _ => {
+            // It may have waited for its conditions all the time.
+            let fire = fire_time(job, due);
+            fire.max(now.min(fire.plus(job.options.wait_for)))
+        }
     }
 }
 
@@ -579,8 +584,12 @@ impl Scheduler {
         if self.paused(slot) != Paused::No {
             return Some("is paused".to_owned());
         }
+        let checks = |run: &u32| self.runs[*run].phase == Phase::Checking;
         if !state.instances.is_empty() {
-            return Some("is running".to_owned());
+            let all_check = state.instances.iter().all(checks);
+            return Some(
+                if all_check { "is waiting for its conditions" } else { "is running" }.into(),
+            );
         }
         if let Trigger::After(after) = &state.job.trigger {
             return Some(format!("is due {}", self.awaits_parents(after, depth + 1)));

@@ -53,6 +53,7 @@ impl Scheduler {
             }
             Reaction::Enqueue => self.enqueue(slot, step),
             Reaction::StartAgain => self.tell_to_start(slot, step),
+            Reaction::Look => self.look_again(slot, step),
             Reaction::Run => self.has_started(slot, &input, step),
             Reaction::Postpone => self.postpone(slot, input, step),
             Reaction::AttemptOver => {
@@ -291,7 +292,9 @@ impl Scheduler {
     pub(super) fn claim_lost(&mut self, run: RunId, step: &mut Step<'_>) {
         let Some(slot) = self.runs.find(run) else { return };
         let begun = match self.runs[slot].phase {
-            Phase::Pending | Phase::Queued | Phase::Starting => self.runs[slot].started.is_some(),
+            Phase::Pending | Phase::Queued | Phase::Starting | Phase::Checking => {
+                self.runs[slot].started.is_some()
+            }
             Phase::Postponed | Phase::Running | Phase::Terminating => true,
             Phase::GivenUp | Phase::Killing | Phase::Resting => true,
         };
@@ -333,10 +336,11 @@ impl Scheduler {
         let (id, due, attempts) = (run.id, run.due, run.attempt);
         let (started, duration) = (run.started.map(|started| started.0), run.duration());
         let usage = run.usage;
+        self.forget_awaits(slot, step);
         let had_slot = match phase {
             Phase::Starting | Phase::Postponed | Phase::Running => true,
             Phase::GivenUp | Phase::Terminating | Phase::Killing => true,
-            Phase::Pending | Phase::Queued | Phase::Resting => false,
+            Phase::Pending | Phase::Queued | Phase::Resting | Phase::Checking => false,
         };
         if phase == Phase::Queued {
             self.pools.get(pool).forget();
@@ -344,7 +348,7 @@ impl Scheduler {
         if let Some(job) = job_slot {
             let state = &mut self.jobs[job as usize];
             state.retrying -= u32::from(run.waits_to_retry());
-            if phase == Phase::Pending {
+            if state.pending == Some(slot) {
                 state.pending = None;
             } else {
                 self.unlink(job, slot);

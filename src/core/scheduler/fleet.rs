@@ -269,7 +269,9 @@ impl Scheduler {
     /// Runs that others decide: what has not begun, and what they may begin again.
     fn part_with_runs(&mut self, step: &mut Step<'_>) {
         // What waits for another first, so that nothing takes the place of what goes.
-        for phases in [&[Phase::Pending][..], &[Phase::Queued], &[Phase::Postponed]] {
+        for phases in
+            [&[Phase::Pending][..], &[Phase::Queued, Phase::Checking], &[Phase::Postponed]]
+        {
             let unbegun = |run: &Run| {
                 phases.contains(&run.phase) && run.started.is_none() && run.attempt <= 1
             };
@@ -582,8 +584,9 @@ impl Scheduler {
     pub(super) fn claim_refused(&mut self, run: RunId, why: Refusal, step: &mut Step<'_>) {
         let Some(slot) = self.runs.find(run) else { return };
         let state = &self.runs[slot];
-        let begun = !matches!(state.phase, Phase::Pending | Phase::Queued | Phase::Starting)
-            || state.started.is_some();
+        let unbegun = Phase::Checking == state.phase
+            || matches!(state.phase, Phase::Pending | Phase::Queued | Phase::Starting);
+        let begun = !unbegun || state.started.is_some();
         if begun {
             return;
         }

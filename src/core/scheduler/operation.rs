@@ -246,10 +246,16 @@ impl Scheduler {
         if state.active() >= self.room(slot) && !force {
             let running: Vec<String> =
                 self.runs_of(slot).iter().map(|run| run.to_string()).collect();
-            let message = format!(
-                "`{id}` is already running: run {}; max_instances is {most}; use --force to start one more",
-                running.join(", ")
-            );
+            let runs = running.join(", ");
+            let checks = |run: &u32| self.runs[*run].phase == Phase::Checking;
+            let message = match state.instances.iter().any(checks) {
+                true => format!(
+                    "`{id}` is waiting for its conditions: run {runs}; use --force to start another now"
+                ),
+                false => format!(
+                    "`{id}` is already running: run {runs}; max_instances is {most}; use --force to start one more"
+                ),
+            };
             return Err(Fault::new(Code::MaxInstances, message));
         }
         self.skip_for_run_by_hand(slot, step);
@@ -393,6 +399,9 @@ impl Scheduler {
         self.count_if_idle(slot, step);
         self.remember(slot, step);
         self.retire(slot);
+        if self.jobs[slot as usize].paused {
+            self.skip_checking(slot, step);
+        }
         // There may be more room for instances than before.
         self.promote(slot, step);
         self.dispatch(pool, step);
@@ -440,7 +449,9 @@ impl Scheduler {
             let (running, waiting) = counts.entry(job).or_default();
             match run.summary().doing {
                 Doing::Running | Doing::Ending => *running += 1,
-                Doing::Queued | Doing::Pending | Doing::Retrying => *waiting += 1,
+                Doing::Queued | Doing::Pending | Doing::Retrying | Doing::Checking => {
+                    *waiting += 1;
+                }
             }
         }
         counts

@@ -23,6 +23,7 @@ impl Scheduler {
     /// Pauses a job. What has passed has been decided.
     pub(super) fn pause_job(&mut self, slot: u32, pause: Pause, step: &mut Step<'_>) {
         self.skip_waiting(slot, step);
+        self.skip_checking(slot, step);
         let extra = self.extras.entry(slot).or_default();
         let before = extra.pause.take();
         let since = before.as_ref().map_or(pause.at, |before| before.at);
@@ -77,6 +78,7 @@ impl Scheduler {
         for slot in 0..self.jobs.len() as u32 {
             self.skip_waiting(slot, step);
         }
+        self.skip_all_checking(false, step);
         let since = self.all_paused.as_ref().map_or(pause.at, |before| before.at);
         if self.all_paused.is_none() {
             for state in &mut self.jobs {

@@ -15,7 +15,7 @@ use crate::core::sort;
 use crate::core::trigger::Trigger;
 
 use super::jobs::{Away, Delayed, Extra, JobState, TICK, anchor};
-use super::run::{Input, Phase};
+use super::run::{Input, Phase, Run};
 use super::tally::Tally;
 use super::{Scheduler, Step};
 
@@ -59,9 +59,11 @@ impl Scheduler {
             self.count_if_idle(slot, step);
         }
         self.fill_calendar();
+        self.skip_all_checking(true, step);
 
         // There may be more slots and more room for instances than before.
-        let pending = self.runs.iter().filter(|(_, run)| run.phase == Phase::Pending);
+        let waits = |run: &Run| matches!(run.phase, Phase::Pending | Phase::Checking);
+        let pending = self.runs.iter().filter(|(_, run)| waits(run));
         let pending: Vec<u32> = pending.filter_map(|(_, run)| run.job_slot).collect();
         for slot in pending {
             self.promote(slot, step);

@@ -10,6 +10,8 @@
 //!                |        Postponed     (the attempt is over) ──> (the run is over)
 //!                |                        |
 //!                +───────── Resting <─────+
+//!                |
+//!  Checking ─────+   (or Pending, where it stands behind another run of its job)
 //! ```
 //!
 //! [`reaction`] is the table; `super::attempt` performs what it says.
@@ -29,6 +31,7 @@ use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::usage::Usage;
 use crate::core::zone::Zone;
 
+use super::conditions::Looking;
 use super::jobs::NEVER;
 
 pub(super) const NO_DEADLINE: Mono = Mono::from_micros(u64::MAX);
@@ -54,6 +57,8 @@ pub(super) enum Phase {
     Killing,
     /// Its last attempt has failed; it waits, without a slot, to retry.
     Resting,
+    /// It waits, without a slot, for its conditions to hold or for an answer whether they do.
+    Checking,
 }
 
 /// What can happen to a run.
@@ -128,6 +133,8 @@ pub(super) enum Reaction {
     GiveUpStart,
     /// KILL for its tree.
     Kill,
+    /// Look at its conditions again, or give up to wait for an answer.
+    Look,
 }
 
 /// The table: what each happening means in each state. No wildcard: a new state or happening
@@ -137,40 +144,41 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
     match input {
         Input::Started(..) => match phase {
             P::Starting => R::Run,
-            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Pending | P::Queued | P::Postponed | P::Resting | P::Checking => R::Ignore,
             // One that comes too late for its run is killed by the effects.
             P::GivenUp | P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::Hangs(_) => match phase {
             P::Starting => R::Hang,
-            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Pending | P::Queued | P::Postponed | P::Resting | P::Checking => R::Ignore,
             P::GivenUp | P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::NotStarted(_) => match phase {
             P::Starting | P::GivenUp => R::AttemptOver,
-            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Pending | P::Queued | P::Postponed | P::Resting | P::Checking => R::Ignore,
             P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::Short(_) => match phase {
             P::Starting => R::Postpone,
             P::GivenUp => R::AttemptOver,
-            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Pending | P::Queued | P::Postponed | P::Resting | P::Checking => R::Ignore,
             P::Running | P::Terminating | P::Killing => R::Ignore,
         },
         Input::Ended(..) => match phase {
             // A process may be gone before anyone has said that it exists.
             P::Starting | P::GivenUp => R::AttemptOver,
             P::Running | P::Terminating | P::Killing => R::AttemptOver,
-            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Pending | P::Queued | P::Postponed | P::Resting | P::Checking => R::Ignore,
         },
         Input::Abandoned(_) => match phase {
             P::Starting | P::GivenUp => R::Abandon,
             P::Running | P::Terminating | P::Killing => R::Abandon,
-            P::Pending | P::Queued => R::Drop,
+            P::Pending | P::Queued | P::Checking => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
         },
         Input::Deadline => match phase {
             P::Pending | P::Queued => R::GiveUp,
+            P::Checking => R::Look,
             P::Postponed => R::StartAgain,
             P::Running => R::TimeOut,
             P::Terminating => R::Kill,
@@ -179,20 +187,20 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
             P::GivenUp | P::Killing => R::Ignore,
         },
         Input::Displace => match phase {
-            P::Pending | P::Queued => R::Drop,
+            P::Pending | P::Queued | P::Checking => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::TerminateLater,
             P::Running => R::Terminate,
             P::GivenUp | P::Terminating | P::Killing => R::Last,
         },
         Input::Drain => match phase {
-            P::Pending | P::Queued => R::Drop,
+            P::Pending | P::Queued | P::Checking => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting | P::GivenUp => R::Last,
             P::Running | P::Terminating | P::Killing => R::Last,
         },
         Input::Remove => match phase {
-            P::Pending | P::Queued => R::Drop,
+            P::Pending | P::Queued | P::Checking => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting | P::GivenUp => R::Last,
             P::Running | P::Terminating | P::Killing => R::Last,
@@ -200,31 +208,31 @@ pub(super) fn reaction(phase: Phase, input: &Input) -> Reaction {
         Input::OutOfTouch { kill: false } => match phase {
             P::Starting => R::TerminateLater,
             P::Running => R::Terminate,
-            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Pending | P::Queued | P::Postponed | P::Resting | P::Checking => R::Ignore,
             P::GivenUp | P::Terminating | P::Killing => R::Ignore,
         },
         Input::OutOfTouch { kill: true } => match phase {
             P::Starting => R::KillLater,
             P::Running | P::Terminating => R::Kill,
-            P::Pending | P::Queued | P::Postponed | P::Resting => R::Ignore,
+            P::Pending | P::Queued | P::Postponed | P::Resting | P::Checking => R::Ignore,
             P::GivenUp | P::Killing => R::Ignore,
         },
         Input::Stop => match phase {
-            P::Pending | P::Queued => R::Drop,
+            P::Pending | P::Queued | P::Checking => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::TerminateLater,
             P::Running | P::Terminating => R::Terminate,
             P::GivenUp | P::Killing => R::Last,
         },
         Input::Terminate => match phase {
-            P::Pending | P::Queued => R::Drop,
+            P::Pending | P::Queued | P::Checking => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::TerminateLater,
             P::Running | P::Terminating => R::Terminate,
             P::GivenUp | P::Killing => R::Last,
         },
         Input::Kill => match phase {
-            P::Pending | P::Queued => R::Drop,
+            P::Pending | P::Queued | P::Checking => R::Drop,
             P::Postponed | P::Resting => R::Conclude,
             P::Starting => R::KillLater,
             P::GivenUp => R::Last,
@@ -284,6 +292,10 @@ pub(super) struct Run {
     pub(super) is_last: bool,
     /// What its attempts have used, as far as that is known.
     pub(super) usage: Option<Usage>,
+    /// Its conditions have been found to hold, or nobody asks for them: somebody has started it.
+    pub(super) is_checked: bool,
+    /// How far it is with them while it is `Checking`.
+    pub(super) looking: Option<Box<Looking>>,
 }
 
 impl Run {
@@ -293,7 +305,7 @@ impl Run {
             Phase::Resting => true,
             Phase::Queued => self.attempt > 0,
             Phase::Pending | Phase::Starting | Phase::Postponed | Phase::GivenUp => false,
-            Phase::Running | Phase::Terminating | Phase::Killing => false,
+            Phase::Running | Phase::Terminating | Phase::Killing | Phase::Checking => false,
         }
     }
 
@@ -302,7 +314,8 @@ impl Run {
         match self.phase {
             Phase::Starting | Phase::GivenUp => true,
             Phase::Running | Phase::Terminating | Phase::Killing => true,
-            Phase::Pending | Phase::Queued | Phase::Postponed | Phase::Resting => false,
+            Phase::Pending | Phase::Queued | Phase::Postponed => false,
+            Phase::Resting | Phase::Checking => false,
         }
     }
 
@@ -371,6 +384,7 @@ impl Run {
             Phase::Queued | Phase::Postponed => Doing::Queued,
             Phase::Pending => Doing::Pending,
             Phase::Resting => Doing::Retrying,
+            Phase::Checking => Doing::Checking,
         };
         Active {
             run: self.id,
@@ -379,6 +393,7 @@ impl Run {
             attempt: self.attempt,
             doing,
             started: self.started,
+            awaits: self.looking.as_deref().and_then(Looking::awaits),
         }
     }
 

@@ -229,6 +229,8 @@ impl Scheduler {
             out_of_touch: None,
             is_last: false,
             usage: None,
+            is_checked: true,
+            looking: None,
         });
         if let Some(job) = job_slot {
             self.link(job, slot);

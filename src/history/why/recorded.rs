@@ -128,6 +128,17 @@ pub(super) fn going(
             let since = case.clock(record.at, case.now);
             ("running", format!("{run} has been starting since {since}"))
         }
+        None if let Some(awaits) = case.awaits.filter(|_| record.outcome.is_none()) => {
+            let since = case.clock(awaits.since, case.now);
+            let until = case.clock(awaits.until, case.now);
+            let reading = clean(&awaits.reading);
+            (
+                "waiting",
+                format!(
+                    "{run} is waiting for its conditions since {since}, until {until} at most: {reading}"
+                ),
+            )
+        }
         None => {
             let since = case.clock(record.at, case.now);
             ("waiting", format!("{run} has been waiting since {since}, {}", what_for(case)))
@@ -149,10 +160,27 @@ fn what_for(case: &Case<'_>) -> String {
         ),
         None => "for a slot of its executor".to_owned(),
     };
+    let slot = match case.job.is_some_and(|job| job.options.only_if.is_some()) {
+        true => format!("for its conditions, or {slot}"),
+        false => slot,
+    };
     match case.job.map(|job| job.options.overlap) {
         Some(Overlap::Queue | Overlap::Replace) => format!("{slot}, or for another run of the job"),
         Some(Overlap::Skip) | None => slot,
     }
+}
+
+/// A due time at which a condition did not hold: the reading is in the sentence.
+fn conditioned(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
+    let Some(job) = case.job else { return verdict };
+    if let Some(conditions) = &job.options.only_if {
+        verdict.also("only_if", clean(&conditions.words().join(", ")));
+    }
+    match job.options.wait_for {
+        wait if wait.is_zero() => verdict.also("rule", "wait_for = \"0s\": it did not wait for it"),
+        wait => verdict.also("rule", format!("wait_for = \"{}\"", words::span(wait))),
+    }
+    verdict
 }
 
 fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: &SkipReason) -> Verdict {
@@ -164,6 +192,7 @@ fn skipped(case: &Case<'_>, record: &RunRecord, due: Instant, reason: &SkipReaso
         SkipReason::Overlap => overlapped(case, record, due),
         SkipReason::Paused => paused(case, record, due).unwrap_or_else(plainly),
         SkipReason::Removed | SkipReason::Parent(_) => plainly(),
+        SkipReason::Condition(_) => conditioned(case, plainly()),
         SkipReason::Excluded(_) => excluded(case, due, plainly()),
         SkipReason::Stopping => {
             let mut verdict = plainly();

@@ -39,8 +39,9 @@ use super::records::Records;
 use super::unusual::{Habits, Ran};
 use super::{Plan, TOKEN_RUN, report};
 use crate::control::Call;
+use crate::core::condition::Answer;
 use crate::core::event::{
-    Action, Active, Event, Notice, Record, Remember, Response, RunId, Start, UnusualRun,
+    Action, Active, Check, Event, Notice, Record, Remember, Response, RunId, Start, UnusualRun,
 };
 use crate::core::habit::Success;
 use crate::core::instant::{Instant, Mono, Now};
@@ -51,6 +52,7 @@ use crate::run::child::limit::{self, Confined, Limiter};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
+use crate::run::condition::Looks;
 use crate::run::executor::{Executor, Report, Submitter};
 use crate::run::hook::Hooks;
 use crate::run::output;
@@ -80,6 +82,8 @@ pub(crate) enum Message {
     Call(Call),
     /// What was asked of all hosts, by that number, is done here.
     OwnPart(u64, Box<Response>),
+    /// The conditions of a run were looked at: what has come of that look, if it is over.
+    Looked(RunId, u32, Option<Answer>),
     /// The end of what a run has printed, for who is told of it.
     Printed(RunId, String),
     /// The last runs of a job that have succeeded.
@@ -97,6 +101,8 @@ pub(super) struct Effects {
     mailbox: Mailbox<Message>,
     executor: Executor,
     hooks: Hooks,
+    /// Who looks at conditions.
+    looks: Looks,
     /// Those of jobs that have failed. It is read once more when the loop has ended.
     failed_hooks: Mailbox<FailedHook>,
     /// The jobs of which the store knows some.
@@ -226,7 +232,11 @@ impl Effects {
             report.send(Message::Report(outcome));
         });
         let starts = executor.submitter();
-        let hooks = Hooks::new(world, move || starts.is_behind())?;
+        let hooks = Hooks::new(Arc::clone(&world), move || starts.is_behind())?;
+        let told = mailbox.clone();
+        let looks = Looks::new(world, move |run, number, answer| {
+            told.send(Message::Looked(run, number, answer));
+        });
         Ok(Effects {
             epoll,
             with_failed_hooks: HashSet::new(),
@@ -235,6 +245,7 @@ impl Effects {
             mailbox,
             executor,
             hooks,
+            looks,
             output: plan.output.clone(),
             adopted,
             marks,
@@ -290,6 +301,23 @@ impl Effects {
 
     pub(super) fn habits_mut(&mut self) -> &mut Habits {
         &mut self.habits
+    }
+
+    /// Conditions of a run were looked at.
+    pub(super) fn looked(
+        &mut self,
+        run: RunId,
+        number: u32,
+        answer: Option<Answer>,
+        events: &mut VecDeque<Event>,
+    ) {
+        self.looks.go_on(clock::mono());
+        events.extend(answer.map(|answer| Event::Checked { run, number, answer }));
+    }
+
+    /// Ends what is under way of them.
+    pub(super) fn settle_looks(&self) {
+        self.looks.settle();
     }
 
     pub(super) fn mailbox(&self) -> Mailbox<Message> {
@@ -360,6 +388,10 @@ impl Effects {
         match action {
             Action::Start(start) if self.dry_run => would_start(&start, events),
             Action::Start(start) => self.start(start),
+            Action::Check(Check { run, number, .. }) if self.dry_run => {
+                events.push_back(Event::Checked { run, number, answer: Answer::Hold });
+            }
+            Action::Check(check) => self.looks.begin(check, now.mono),
             Action::Terminate(run) => self.order(run, Order::Terminate, events),
             Action::Kill(run) => self.order(run, Order::Kill, events),
             Action::Record(record) => self.record(&record),
@@ -477,7 +509,8 @@ impl Effects {
     /// When [`Effects::look_after`] has something to do.
     pub(super) fn deadline(&self) -> Option<Mono> {
         let records = self.records.as_ref().and_then(Records::deadline);
-        let others = [records, self.trouble.deadline(), self.starts.deadline()];
+        let looks = self.looks.deadline();
+        let others = [records, self.trouble.deadline(), self.starts.deadline(), looks];
         let others = others.into_iter().flatten();
         if self.sweeping == 0 {
             return others.min();
@@ -493,6 +526,7 @@ impl Effects {
             records.hurry_in_time(now);
         }
         self.look_at_starts(now, events);
+        self.looks.give_up_in_time(now);
         if self.sweeping > 0 {
             self.sweep_those(now, |sweep| sweep.look_at <= now, events);
         }

@@ -13,16 +13,13 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{HookKind, Job, JobSet};
 use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
-use crate::run::hook::{Hook, HookDone, HookResult, Hooks, KILL_AFTER};
+use crate::run::hook::{Hook, HookDone, HookResult, Hooks, KILL_AFTER, last_line};
 use crate::store::Reader;
 use crate::sys::mailbox::Mailbox;
 use crate::sys::{clock, machine};
 
 /// So much of what a hook prints is kept: enough to say why it has failed.
 const KEEP: usize = 4096;
-
-/// No more than this of its last line is said.
-const LONGEST_LINE: usize = 300;
 
 /// That there is no room for hooks is told once in so long.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
@@ -265,13 +262,6 @@ fn submit(hooks: &Hooks, hook: Hook, about: About, dropped: &Dropped) {
     }
 }
 
-/// The last line that says something, and of a long one its beginning.
-fn last_line(printed: &[u8]) -> Option<String> {
-    let printed = String::from_utf8_lossy(printed);
-    let line = printed.lines().map(str::trim).rfind(|line| !line.is_empty())?;
-    Some(line.chars().take(LONGEST_LINE).collect())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,23 +274,5 @@ mod tests {
         for (secs, told) in rows {
             assert_eq!(dropped.add(at(secs)), told, "{secs}");
         }
-    }
-
-    #[test]
-    fn what_a_hook_said_last() {
-        // (what it has printed, what is said of that)
-        let rows: [(&[u8], Option<&str>); 6] = [
-            (b"", None),
-            (b"\n \n", None),
-            (b"first\nno such address\n", Some("no such address")),
-            (b"unfinished", Some("unfinished")),
-            (b"  why\r\n\n\n", Some("why")),
-            (b"\xff!\n", Some("\u{fffd}!")),
-        ];
-        for (printed, said) in rows {
-            assert_eq!(last_line(printed).as_deref(), said);
-        }
-        let long = "x".repeat(2 * LONGEST_LINE);
-        assert_eq!(last_line(long.as_bytes()).unwrap().len(), LONGEST_LINE);
     }
 }

@@ -216,6 +216,9 @@ pub(super) fn log_status(status: &Status) {
 fn log_active(active: &Active, now: Now) {
     let zone = &active.job.zone;
     let mut text = active.doing.phrase().to_owned();
+    if let Some(awaits) = &active.awaits {
+        text += &format!(" ({})", awaits.reading);
+    }
     if let Some((at, since)) = active.started {
         let shown = words::soon(at, now.wall, &logger::zone());
         text += &format!(", started at {shown}, {} ago", words::elapsed(now.mono.since(since)));

@@ -133,6 +133,7 @@ impl Records {
             }
             Action::Remember(Remember::Job(_)) => return,
             Action::Notice(_) | Action::Terminate(_) | Action::Kill(_) => return,
+            Action::Check(_) => return,
             Action::Answer { .. } | Action::Exit => return,
         };
         self.facts.push(fact);

@@ -18,6 +18,7 @@ use crate::core::instant::{Instant, Now};
 use crate::core::job::{JobSet, OnLost};
 use crate::core::outcome::Outcome;
 use crate::core::scheduler::after::{ENDED, JOINS, SavedChains, entry_of};
+use crate::core::scheduler::conditions::{AWAITS, awaits_key};
 use crate::core::scheduler::{SavedState, Survivor};
 use crate::core::trigger::Trigger;
 use crate::run::child::mark::Marks;
@@ -103,6 +104,7 @@ pub(super) fn recover(
         recovered.find_delayed(set, reader, now.wall);
     }
     recovered.end_parents(set, now.wall);
+    recovered.forget_awaits();
     recovered
 }
 
@@ -228,6 +230,13 @@ impl Recovered {
         };
         let (ended, joins) = (entries(reader, ENDED), entries(reader, JOINS));
         self.saved.chains = SavedChains::read(ended, joins);
+    }
+
+    /// What they were waiting for is looked at anew.
+    fn forget_awaits(&mut self) {
+        let keys = self.withdrawals.iter().map(|(_, _, run)| awaits_key(*run));
+        let gone = keys.map(|key| Fact::Entry { list: AWAITS.into(), key, value: None });
+        self.facts.extend(gone);
     }
 
     /// The runs that are over here are the end of what other jobs are due after: the scheduler decides

@@ -19,7 +19,7 @@ fn told(record: &Record) -> (Level, String) {
     let job = &*record.job;
     let level = match &record.outcome {
         Outcome::Succeeded | Outcome::Coalesced => Level::Info,
-        Outcome::Skipped(SkipReason::Excluded(_)) => Level::Info,
+        Outcome::Skipped(SkipReason::Excluded(_) | SkipReason::Condition(_)) => Level::Info,
         // What became of the parent was said of that. That it took too long was not.
         Outcome::Skipped(SkipReason::Parent(why)) if !why.text().contains(" took longer than ") => {
             Level::Info
@@ -110,6 +110,14 @@ pub(super) fn notice(notice: &Notice) {
             delay_ms = millis(*delay),
             reason = &**reason;
             "not started: {reason}; retrying in {}", words::span(*delay)
+        ),
+        Notice::AwaitsConditions { run, job, reading, wait, .. } => log::info!(
+            event = "waiting",
+            job = &*job.id,
+            run = run.0,
+            wait_ms = millis(*wait),
+            reason = &**reading;
+            "waiting up to {} for only_if: {reading}", words::span(*wait)
         ),
         Notice::PausedByFailures { job, runs } => log::warn!(
             event = "paused",
@@ -302,7 +310,12 @@ mod tests {
                 assert!(text.ends_with(&RunObject::of_decided(&record).phrase()), "{text}");
                 let is_as_it_should = match &outcome {
                     Outcome::Skipped(reason) => {
-                        matches!(reason, SkipReason::Excluded(_) | SkipReason::Parent(_))
+                        matches!(
+                            reason,
+                            SkipReason::Excluded(_)
+                                | SkipReason::Parent(_)
+                                | SkipReason::Condition(_)
+                        )
                     }
                     other => matches!(other, Outcome::Succeeded | Outcome::Coalesced),
                 };

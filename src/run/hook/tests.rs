@@ -280,3 +280,21 @@ fn results_in_words() {
     }
     assert!(HookResult::Exited(0).is_success());
 }
+
+#[test]
+fn what_a_hook_said_last() {
+    // (what it has printed, what is said of that)
+    let rows: [(&[u8], Option<&str>); 6] = [
+        (b"", None),
+        (b"\n \n", None),
+        (b"first\nno such address\n", Some("no such address")),
+        (b"unfinished", Some("unfinished")),
+        (b"  why\r\n\n\n", Some("why")),
+        (b"\xff!\n", Some("\u{fffd}!")),
+    ];
+    for (printed, said) in rows {
+        assert_eq!(last_line(printed).as_deref(), said);
+    }
+    let long = "x".repeat(2 * LONGEST_LINE);
+    assert_eq!(last_line(long.as_bytes()).unwrap().len(), LONGEST_LINE);
+}

@@ -118,7 +118,7 @@ fn active(view: &View<'_>, page: &JobPage, run: &RunObject) -> Markup {
     html! {
         (mark("running")) " "
         @if let Some(number) = run.run { "run " (run_link(number)) " is " }
-        (clean(run.doing()))
+        (clean(&run.doing()))
         @if let Some(since) = since {
             (if run.started.is_some() { " since " } else { ", due " }) (at(since, view.frame.now, &page.row.zone))
         }

@@ -195,7 +195,7 @@ fn busy(runs: &[&RunObject], all: &Overview, is_running: bool) -> Markup {
                     td.nowrap { @if let Some(since) = since { (at(since, now, zone)) } }
                     td.nowrap {
                         @if let Some(since) = since.filter(|_| is_running) { (words::span(now.truncated().since(since.truncated()))) }
-                        @if !is_running { (clean(run.doing())) }
+                        @if !is_running { (clean(&run.doing())) }
                         @if run.attempts > 1 { ", attempt " (run.attempts) }
                         @if let Some(row) = row.filter(|_| is_running) { (slow(row)) }
                     }

@@ -7,7 +7,7 @@ use anyhow::{anyhow, bail};
 
 use crate::core::event::{Record, RunId};
 use crate::core::instant::Instant;
-use crate::core::job::{Job, JobSet, Keep, Options};
+use crate::core::job::{Exclusion, Job, JobSet, Keep, Options};
 use crate::core::trigger::spread::Spread;
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::problem::clean;
@@ -28,6 +28,9 @@ pub(super) fn only(set: &mut JobSet, id: &str) -> anyhow::Result<()> {
         expect: None,
         paused: false,
         run_on_start: false,
+        // Somebody has asked for it.
+        excluded: Exclusion::default(),
+        only_if: None,
         ..(*job.options).clone()
     };
     let job = Job {

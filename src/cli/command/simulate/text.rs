@@ -57,6 +57,9 @@ fn assumptions(question: &Question, out: &mut dyn Write) -> io::Result<()> {
         };
         writeln!(out, "{}{more}", others[..others.len().min(MOST)].join("; "))?;
     }
+    if question.jobs.iter().any(|job| job.options.only_if.is_some()) {
+        writeln!(out, "conditions (only_if) are taken as met")?;
+    }
     for &(start, end) in &question.outages {
         writeln!(
             out,

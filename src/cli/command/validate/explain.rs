@@ -150,6 +150,10 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::EndDate => job.trigger.end_date().map(|at| moment(at, job))?,
         Key::Except => windows(&options.excluded.except),
         Key::Only => windows(&options.excluded.only),
+        Key::OnlyIf => {
+            optional(options.only_if.as_deref().map(|it| write::toml(&write::conditions(it))))
+        }
+        Key::WaitFor => duration(options.wait_for),
         Key::Jitter => duration(options.jitter),
         Key::Spread if options.spread.most.is_zero() => duration(options.spread.most),
         Key::Spread => format!(

@@ -391,3 +391,45 @@ fn restarts_are_further_attempts() {
         assert_eq!(endless, note.ends_with("never give up"), "{lines}: {said:?}");
     }
 }
+
+/// Conditions of the service are those of the job.
+#[test]
+fn conditions_of_a_service() {
+    let rows = [
+        ("[Unit]\nConditionPathExists=/mnt/x", "{ path = \"/mnt/x\" }", ""),
+        ("[Unit]\nConditionACPower=true", "{ ac_power = true }", ""),
+        ("[Unit]\nConditionACPower=!yes", "{ ac_power = false }", ""),
+        (
+            "[Service]\nExecCondition=/bin/check --fast",
+            "{ command = [\"/bin/check\", \"--fast\"] }",
+            "",
+        ),
+        (
+            "[Unit]\nConditionPathExists=/a\nConditionPathExists=!/b\nConditionACPower=1",
+            "{ path = \"/a\", ac_power = true, command = [\"test\", \"!\", \"-e\", \"/b\"] }",
+            "",
+        ),
+        (
+            "[Unit]\nConditionPathExists=/a\nConditionPathExists=/b",
+            "{ path = \"/a\" }",
+            "`only_if` has one such path",
+        ),
+        ("[Unit]\nConditionPathExists=|/a", "", "all conditions of `only_if` have to hold"),
+        (
+            "[Unit]\nConditionPathExists=!/a\n[Service]\nExecCondition=/bin/b",
+            "{ command = [\"test\", \"!\", \"-e\", \"/a\"] }",
+            "a path that must not exist has the place of it",
+        ),
+        ("[Unit]\nConditionHost=web1", "", "without counterpart: ConditionHost"),
+    ];
+    for (lines, wanted, note) in rows {
+        let service = format!("{SERVICE}{lines}\n");
+        let (written, said) = imported("[Timer]\nOnCalendar=daily\n", Some(&service));
+        let found = written.lines().find_map(|line| line.strip_prefix("only_if = "));
+        assert_eq!(found.unwrap_or_default(), wanted, "{lines}: {written}");
+        assert!(
+            said.iter().any(|said| said.contains(note)) || note.is_empty(),
+            "{lines}: {said:?}"
+        );
+    }
+}

@@ -25,6 +25,8 @@ fn run(id: u64, job: &Arc<Job>) -> Run {
         timed_out: false,
         is_last: false,
         usage: None,
+        is_checked: true,
+        looking: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Due times that have a record.
 
 use super::*;
+use crate::core::condition::Conditions;
 
 #[test]
 fn it_ran() {
@@ -303,6 +304,42 @@ fn it_goes_on() {
         "{}",
         verdict.text
     );
+}
+
+#[test]
+fn a_condition_does_not_hold() {
+    let conditions = |options: &mut Options| {
+        options.only_if =
+            Some(Arc::new(Conditions { load_below: Some(4.0), ..Conditions::default() }));
+        options.wait_for = secs(1800);
+    };
+    let waiting = RunRecord { started: None, attempts: 0, ..run(14, "11:30", "11:30", 0, None) };
+    let awaits =
+        Awaits { reading: "load 7.2 ≥ 4.0".into(), since: at("11:30"), until: at("12:00") };
+    Store::new()
+        .options(conditions)
+        .record(waiting.clone())
+        .with(|store| store.awaits = Some(awaits))
+        .says(
+            "11:30",
+            "waiting",
+            "run 14 is waiting for its conditions since 11:30:00, until 12:00:00 at most: load 7.2 ≥ 4.0",
+        );
+    // It has just been asked whether they hold.
+    let verdict = Store::new().options(conditions).record(waiting.clone()).minute("11:30");
+    assert!(
+        verdict.text.contains("since 11:30:00, for its conditions, or for a slot"),
+        "{verdict:?}"
+    );
+
+    let outcome = Some(Outcome::Skipped(SkipReason::condition("load 7.2 ≥ 4.0")));
+    let verdict = Store::new().options(conditions).record(RunRecord { outcome, ..waiting }).says(
+        "11:30",
+        "skipped",
+        "skipped: only_if did not hold (load 7.2 ≥ 4.0)",
+    );
+    assert_eq!(evidence(&verdict, "only_if"), "load below 4.0");
+    assert_eq!(evidence(&verdict, "rule"), "wait_for = \"30m\"");
 }
 
 #[test]
