@@ -5,7 +5,9 @@
 //! doc/fleet.md says it in words.
 
 pub mod deploy;
+pub(crate) mod heir;
 pub mod home;
+pub(crate) mod own;
 pub mod protocol;
 pub mod whereabouts;
 

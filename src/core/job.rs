@@ -4,7 +4,7 @@
 //! `crate::run::executor` acts on them. Where APScheduler 3 has a word for
 //! the same thing, it is used here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,15 @@ pub struct JobSet {
     pub executors: Vec<Executor>,
     /// The jobs, in the order in which they stand in the files.
     pub jobs: Vec<Arc<Job>>,
+}
+
+impl JobSet {
+    /// Whether a job of this id has `run_on = "all"`.
+    pub(crate) fn runs_on_all(&self) -> impl Fn(&str) -> bool {
+        let each = self.jobs.iter().filter(|job| job.options.run_on == RunOn::All);
+        let each: HashSet<Box<str>> = each.map(|job| job.id.clone()).collect();
+        move |id| each.contains(id)
+    }
 }
 
 /// The `[scheduler]` and `[store]` tables.

@@ -46,6 +46,8 @@ pub struct Notification {
     pub id: Box<str>,
     /// What it says.
     pub kind: Kind,
+    /// Where it happened, if that is another host than the one that tells it.
+    pub host: Option<Box<str>>,
     /// The job.
     pub job: Box<str>,
     /// What people call the job, if that is something else.
@@ -80,6 +82,34 @@ pub struct Notification {
     pub since: Option<Instant>,
     /// The end of what the run has printed, its secrets masked.
     pub output: Option<Box<str>>,
+}
+
+impl Notification {
+    /// One that says no more than what kind it is, for which due time, and when that was decided.
+    pub fn new(id: Box<str>, kind: Kind, due: Instant, at: Instant) -> Notification {
+        Notification {
+            id,
+            kind,
+            host: None,
+            job: "".into(),
+            name: None,
+            run: None,
+            due,
+            last_due: due,
+            count: 1,
+            at,
+            started: None,
+            duration: None,
+            usual: None,
+            printed: None,
+            digest: None,
+            attempts: 0,
+            outcome: None,
+            streak: 0,
+            since: None,
+            output: None,
+        }
+    }
 }
 
 /// What is sent at once on a route: one notification, or several that were gathered.

@@ -41,6 +41,7 @@ pub(super) const AGENT: &str = concat!("schedrs/", env!("CARGO_PKG_VERSION"));
 pub fn work(route: &Route, message: &Message, context: &Context<'_>) -> Result<Vec<Work>, String> {
     let service = route.to.word();
     let secrets = masks(&route.to, context);
+    let context = &Context { host: origin(message).unwrap_or(context.host), ..*context };
     let message = &*shortened(route, message);
     let tasks = form(&route.to, message, context)?;
     let work = tasks.into_iter().map(|(id, task)| Work {
@@ -51,6 +52,13 @@ pub fn work(route: &Route, message: &Message, context: &Context<'_>) -> Result<V
         ca_file: route.ca_file.clone(),
     });
     Ok(work.collect())
+}
+
+/// The host where all of it happened, if that is another one than tells it.
+fn origin(message: &Message) -> Option<&str> {
+    let mut hosts = message.notifications.iter().map(|it| it.host.as_deref());
+    let first = hosts.next()??;
+    hosts.all(|host| host == Some(first)).then_some(first)
 }
 
 /// What a chat shows of what a run has printed, unless its route asks for more.
@@ -89,21 +97,26 @@ fn form(
 ) -> Result<Vec<(Box<str>, Task)>, String> {
     let one = |task: Task| vec![(message.id.clone(), task)];
     let http = |request: Request| one(Task::Http(request));
-    let each = |form: &dyn Fn(&Notification, u64) -> Result<Request, String>| {
+    type Form<'f> = dyn Fn(&Notification, u64, &Context<'_>) -> Result<Request, String> + 'f;
+    let each = |form: &Form<'_>| {
         let last = message.notifications.len().saturating_sub(1);
         let requests = message.notifications.iter().enumerate().map(|(at, notification)| {
             // What there was no room for is said with the last one.
             let more = if at == last { message.more } else { 0 };
-            Ok((notification.id.clone(), Task::Http(form(notification, more)?)))
+            let host = notification.host.as_deref().unwrap_or(context.host);
+            let context = Context { host, ..*context };
+            Ok((notification.id.clone(), Task::Http(form(notification, more, &context)?)))
         });
         requests.collect::<Result<Vec<_>, String>>()
     };
     Ok(match service {
         Service::Webhook { .. } => {
-            return each(&|notification, more| webhook::form(notification, more, message, context));
+            return each(&|notification, more, context| {
+                webhook::form(notification, more, message, context)
+            });
         }
         Service::PagerDuty { .. } => {
-            return each(&|notification, more| pagerduty::form(notification, more, context));
+            return each(&pagerduty::form);
         }
         Service::Slack { .. } => http(slack::form(message, context)?),
         Service::Discord { .. } => http(discord::form(message, context)?),

@@ -185,7 +185,12 @@ pub(crate) fn headline(notification: &Notification, context: &Context<'_>) -> St
     match notification.kind {
         Kind::Test => "test: schedrs can reach you here".to_owned(),
         Kind::Digest => digest(notification.digest.as_deref()),
-        _ => format!("{} {}", label(notification), predicate(notification, context)),
+        _ => {
+            let elsewhere = notification.host.as_deref().filter(|host| *host != context.host);
+            let on = elsewhere.map(|host| format!(" on {}", shown(host, LONGEST_NAME)));
+            let (on, predicate) = (on.unwrap_or_default(), predicate(notification, context));
+            format!("{}{on} {predicate}", label(notification))
+        }
     }
 }
 
@@ -213,6 +218,11 @@ fn digest(tally: Option<&Tally>) -> String {
 fn digest_lines(tally: &Tally, time: impl Fn(Instant) -> String) -> Vec<String> {
     const MOST: usize = 20;
     let mut lines = vec![format!("since {}", time(Instant::from_micros(tally.since)))];
+    if !tally.hosts.is_empty() {
+        let hosts: Vec<String> = tally.hosts.iter().map(|host| shown(host, LONGEST_NAME)).collect();
+        let hosts = cut(&hosts.join(", "), LONGEST_LINE);
+        lines.push(format!("with what was counted by hosts that are gone: {hosts}"));
+    }
     let more = |all: u64| (all > MOST as u64).then(|| format!("and {} more", all - MOST as u64));
     for (job, (runs, since)) in tally.failing.iter().take(MOST) {
         let (job, since) = (shown(job, LONGEST_NAME), time(Instant::from_micros(*since)));

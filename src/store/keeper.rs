@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use self::fleet::Driver;
 use self::hold::Hold;
-pub use self::hold::{Ask, FleetOrder, ReadFor, Standing};
+pub use self::hold::{Ask, FleetOrder, GoneHosts, ReadFor, Standing};
 use self::queue::{Queue, Waiters};
 use self::worker::Worker;
 use super::shared::Asked;
@@ -95,8 +95,8 @@ pub enum OthersEvent {
     LookedUp(u64),
     /// Others have changed jobs.
     Learned(Box<Learned>),
-    /// This host was the one that has found this other host dead.
-    Dead(Box<str>),
+    /// These other hosts are gone, and what they have left is for this one.
+    Gone(GoneHosts),
     /// What a [`FleetOrder::Read`] was to find.
     Read(Box<ReadLists>),
 }

@@ -58,7 +58,8 @@ impl Fleet {
         text += &format!("lease = \"{lease}\"\n{jobs}");
         let file = format!("{name}.toml");
         self.bench.write(&file, &text);
-        Running::start(&mut self.bench.command(&["run", &file]))
+        // A job can tell on which host it runs.
+        Running::start(self.bench.command(&["run", &file]).env("ON_HOST", name))
     }
 
     fn reader(&self) -> Box<dyn Reader> {

@@ -14,10 +14,11 @@ use super::{argument, named, notify, request, time};
 use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::core::event::{Awaits, JobRecord, Pause, Unusual};
-use crate::core::fleet::Member;
+use crate::core::fleet::{Member, own};
 use crate::core::habit::{self, slow, unusual};
 use crate::core::hooks::{FAILED_HOOKS, failed_of};
 use crate::core::instant::Instant;
+use crate::core::job::RunOn;
 use crate::core::notify::Route;
 use crate::core::notify::explain::{About, explain};
 use crate::core::notify::notifier::{STATES, state_key};
@@ -265,10 +266,13 @@ fn told_of(
     let told = notify::known(history, usize::MAX)?;
     let states = history.reader().entries(STATES)?;
     let failing = history.reader().entries(FAILING)?;
-    let failed = failing.iter().find(|(job, _)| **job == *id);
+    let runs_on_all = history.job(id).is_some_and(|job| job.options.run_on == RunOn::All);
+    let host = record.host.as_deref().filter(|_| runs_on_all);
+    let key = host.map_or_else(|| id.into(), |host| own::key(id, host));
+    let failed = failing.iter().find(|(name, _)| *name == key);
     let failed = failed.and_then(|(_, text)| Some(Streak::of_json(text)?.runs));
     for route in routes {
-        let key = state_key(&route.name, id);
+        let key = state_key(&route.name, id, host);
         let state = states.iter().find(|(name, _)| *name == key).map(|(_, text)| &**text);
         let (run, due) = (record.run, record.due);
         let (outcome, now) = (record.outcome.as_ref(), history.now);

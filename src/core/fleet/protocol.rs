@@ -250,6 +250,11 @@ impl Fleet {
         self.view.iter().flat_map(|view| &view.members).filter(|member| member.gone.is_none())
     }
 
+    /// All sessions of the last view, those as well that are gone since not too long ago.
+    pub fn everybody(&self) -> impl Iterator<Item = &Member> {
+        self.view.iter().flat_map(|view| &view.members)
+    }
+
     /// Another session of the last view, gone or not.
     pub fn member(&self, id: SessionId) -> Option<&Member> {
         let view = self.view.iter().flat_map(|view| &view.members);

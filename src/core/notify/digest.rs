@@ -49,6 +49,9 @@ pub struct Tally {
     pub missed_by: BTreeMap<String, u64>,
     /// The runs that took longest, the longest first: the job, the run, and how long.
     pub slowest: Vec<(String, u64, i64)>,
+    /// Hosts that are gone and had counted a part of it.
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    pub hosts: BTreeSet<String>,
 }
 
 impl Tally {
@@ -63,11 +66,7 @@ impl Tally {
         match &record.outcome {
             Outcome::Succeeded => self.succeeded += 1,
             Outcome::Missed(_) => {
-                self.missed = self.missed.saturating_add(record.count);
-                let has_room = self.missed_by.len() < NAMED || self.missed_by.contains_key(job);
-                if has_room {
-                    *self.missed_by.entry(job.to_owned()).or_default() += record.count;
-                }
+                self.missed(job, record.count);
             }
             Outcome::Skipped(_) => self.skipped = self.skipped.saturating_add(record.count),
             // Another due time stands for it.
@@ -80,13 +79,40 @@ impl Tally {
             | Outcome::Lost(_) => self.failed += 1,
         }
         if let Some(run) = record.run.filter(|_| record.started.is_some()) {
-            let took = duration_micros(record.duration);
-            let place = self.slowest.partition_point(|(_, _, other)| *other >= took);
-            if place < SLOWEST {
-                self.slowest.insert(place, (job.to_owned(), run.0, took));
-                self.slowest.truncate(SLOWEST);
-            }
+            self.took(job, run.0, duration_micros(record.duration));
         }
+    }
+
+    fn took(&mut self, job: &str, run: u64, took: i64) {
+        let place = self.slowest.partition_point(|(_, _, other)| *other >= took);
+        if place < SLOWEST {
+            self.slowest.insert(place, (job.to_owned(), run, took));
+            self.slowest.truncate(SLOWEST);
+        }
+    }
+
+    fn missed(&mut self, job: &str, count: u64) {
+        self.missed = self.missed.saturating_add(count);
+        let has_room = self.missed_by.len() < NAMED || self.missed_by.contains_key(job);
+        if has_room {
+            let missed = self.missed_by.entry(job.to_owned()).or_default();
+            *missed = missed.saturating_add(count);
+        }
+    }
+
+    /// What a host had counted that is gone is a part of this one.
+    fn add(&mut self, host: &str, other: Tally) {
+        self.since = self.since.min(other.since);
+        self.succeeded = self.succeeded.saturating_add(other.succeeded);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        let missed = self.missed.saturating_add(other.missed);
+        other.missed_by.iter().for_each(|(job, count)| self.missed(job, *count));
+        // Those of jobs that there was no room for have no name.
+        self.missed = missed;
+        other.slowest.iter().for_each(|(job, run, took)| self.took(job, *run, *took));
+        let room = NAMED.saturating_sub(self.hosts.len());
+        self.hosts.extend([host.to_owned()].into_iter().chain(other.hosts).take(room));
     }
 
     /// What is told, and what is counted from then on.
@@ -141,6 +167,35 @@ impl Digests {
         {
             self.tallies.insert(route.into(), tally);
         }
+    }
+
+    /// What other hosts had counted that are gone, as far as the route is known here.
+    pub(super) fn inherit(
+        &mut self,
+        is_gone: &dyn Fn(&str) -> bool,
+        entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
+    ) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for (key, value) in entries {
+            let Some((route, host)) = state::of_key(&key) else { continue };
+            let Some(tally) = self.tallies.get_mut(route).filter(|_| is_gone(host)) else {
+                continue;
+            };
+            if let Ok(other) = serde_json::from_str(&value) {
+                tally.add(host, other);
+                self.changed.insert(route.into());
+                effects.push(Effect::Write(DIGESTS, key, None));
+            }
+        }
+        // Both at once: it is counted once, whatever dies in between.
+        effects.extend(self.flush());
+        effects
+    }
+
+    /// What was counted until now is told by somebody else.
+    pub(super) fn begin_again(&mut self, now: Instant) {
+        self.tallies.values_mut().for_each(|tally| *tally = Tally::new(now));
+        self.remember();
     }
 
     /// These are the routes: those that have a digest begin to count, unless they do so already.

@@ -5,26 +5,32 @@
 //! called if nothing happens says [`Notifier::next_wakeup`]. What is counted while much happens at once is
 //! written once: [`Notifier::flush`].
 //!
-//! `compose` makes notifications, `expected` knows until when a success is expected, and `asked` is what
-//! people ask about those that wait and those that have ended.
+//! `compose` makes notifications, `states` knows what was told of which job, `expected` until when a success is
+//! expected, `left` takes what other hosts have left, and `asked` is what people ask about those that wait and those
+//! that have ended.
 
 mod asked;
 mod compose;
 mod expected;
+mod left;
+mod states;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::asked::{CannotSend, WAITING, told_of, waiting};
 use self::compose::About;
 use self::expected::Expected;
+pub use self::left::Left;
+use self::states::States;
 use super::digest::{Digests, Failing};
 use super::log::{Book, Ends, Trying};
 use super::outbox::{Done, End, Outbox, Tried, Waiting};
 use super::saved::{self, Saved};
-use super::state::{self, JobEvent, State};
+use super::state::{self, JobEvent};
 use super::{Kind, Message, Notification, Route, Wakeup};
 use crate::core::event::{Action, Notice, Record, Remember, RunId, UnusualRun};
+use crate::core::fleet::own;
 use crate::core::habit::slow::SlowRun;
 use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
@@ -35,7 +41,7 @@ use crate::core::streak::Streak;
 pub const LISTS: [&str; 5] = [OUTBOX, STATES, TOLD, DIGESTS, TRYING];
 /// What is to be sent: by the id of the notification.
 pub const OUTBOX: &str = "notify.outbox";
-/// What was told of jobs: by route and job.
+/// What was told of jobs: by route and job, and by host where each host has its own.
 pub const STATES: &str = "notify.state";
 /// What digests will say: by route and host.
 pub const DIGESTS: &str = "notify.digest";
@@ -92,8 +98,7 @@ pub struct Notifier {
     /// What tells ids of this scheduler from those of others.
     seed: Box<str>,
     routes: BTreeMap<Box<str>, Route>,
-    /// By job and route. Names of jobs may be chosen by whoever may add jobs.
-    states: HashMap<Box<str>, BTreeMap<Box<str>, State>>,
+    states: States,
     outbox: Outbox,
     book: Book,
     expected: Expected,
@@ -114,22 +119,33 @@ impl Notifier {
         }
     }
 
+    /// Others share its store: what was told of a job that runs on every host is this host's alone.
+    pub fn share(&mut self) {
+        self.states.share(&self.host);
+    }
+
     /// Whether there is nobody to tell anything, and nothing to tell.
     pub fn is_idle(&self) -> bool {
         self.routes.is_empty() && self.states.is_empty()
     }
 
-    /// What an earlier scheduler has left, list by list. What is for another host is left to it.
+    /// What an earlier scheduler has left, list by list. What is for another host is left to it. `runs_on_all`:
+    /// whether a job is one that runs on every host.
     pub fn restore(
         &mut self,
         list: &str,
         entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
+        runs_on_all: &dyn Fn(&str) -> bool,
         now: Now,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if list == STATES {
+            let routes = &self.routes;
+            self.states.restore(entries, runs_on_all, &|route, _| routes.contains_key(route));
+            return effects;
+        }
         for (key, value) in entries {
             match list {
-                STATES => self.restore_state(&key, &value),
                 TOLD => self.book.restore(key),
                 DIGESTS => self.digests.restore(&key, &value),
                 TRYING => match asked::of_trying_key(&key) {
@@ -169,64 +185,10 @@ impl Notifier {
         self.digests.follow(&self.routes, now.wall);
     }
 
-    fn restore_state(&mut self, key: &str, value: &str) {
-        let (Some((route, job)), Ok(state)) = (state::of_key(key), serde_json::from_str(value))
-        else {
-            return;
-        };
-        if self.routes.contains_key(route) {
-            self.states.entry(job.into()).or_default().insert(route.into(), state);
-        }
-    }
-
     /// Another host decides what becomes of a job: what was told of it is known there.
     pub fn leave(&mut self, job: &str) {
         self.expected.forget(job);
-        self.states.remove(job);
-    }
-
-    /// What was told of jobs that come from other hosts, as far as nothing was told of them here since.
-    pub fn restore_unknown(
-        &mut self,
-        entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
-        is_here: &dyn Fn(&str) -> bool,
-    ) {
-        for (key, value) in entries {
-            let Some((route, job)) = state::of_key(&key) else { continue };
-            let is_known = self.states.get(job).is_some_and(|states| states.contains_key(route));
-            if !is_known && is_here(job) {
-                self.restore_state(&key, &value);
-            }
-        }
-    }
-
-    /// What a host that is dead was to send is sent from here, under the same ids. Routes that are not known here
-    /// are left to it. Answers how many those are.
-    pub fn inherit(
-        &mut self,
-        host: &str,
-        entries: impl IntoIterator<Item = (Box<str>, Box<str>)>,
-        now: Now,
-    ) -> (usize, Vec<Effect>) {
-        let (mut count, mut effects) = (0, Vec::new());
-        let mut taken: BTreeSet<Box<str>> = BTreeSet::new();
-        for (id, text) in entries {
-            let saved = Saved::of_json(&id, &text).filter(|saved| *saved.host == *host);
-            let Some(Saved { route: name, notification, .. }) = saved else { continue };
-            let Some(route) = self.routes.get(&name) else { continue };
-            if self.outbox.has(&name, &id) {
-                continue;
-            }
-            count += 1;
-            effects.push(self.write(&name, &notification));
-            let done = self.outbox.restore(route, notification, now);
-            self.end(done, now, &mut effects);
-            taken.insert(name);
-        }
-        // It tries them no more.
-        let keys = taken.iter().map(|route| asked::trying_key(route, host));
-        effects.extend(keys.map(|key| Effect::Write(TRYING, key, None)));
-        (count, effects)
+        self.states.leave(job);
     }
 
     /// Other routes than before. What waits on one that is gone is dropped.
@@ -241,16 +203,7 @@ impl Notifier {
             self.book.enter(done, now.wall, &mut effects);
             self.note_trying(name, None, &mut effects);
         }
-        for (job, states) in &mut self.states {
-            states.retain(|route, _| {
-                let stays = self.routes.contains_key(route);
-                if !stays {
-                    effects.push(Effect::Write(STATES, state::key(route, job), None));
-                }
-                stays
-            });
-        }
-        self.states.retain(|_, states| !states.is_empty());
+        effects.extend(self.states.follow(&self.routes));
         self.digests.follow(&self.routes, now.wall);
         effects
     }
@@ -366,24 +319,13 @@ impl Notifier {
         let mut effects = Vec::new();
         for name in &job.options.notify {
             let Some(route) = self.routes.get(name) else { continue };
-            let is_known = self.states.get(&job.id).is_some_and(|it| it.contains_key(name));
             // Nearly always all is well, and that is no news.
-            if event == JobEvent::Succeeded && !is_known && !route.wants(Kind::Succeeded) {
+            let is_well = event == JobEvent::Succeeded && !self.states.has(&job.id, name);
+            if is_well && !route.wants(Kind::Succeeded) {
                 continue;
             }
-            let states = self.states.entry(job.id.clone()).or_default();
-            let state = states.entry(name.clone()).or_default();
-            let before = state.clone();
-            let news = state.hear(now.wall, event, about.streak.runs, route);
-            if *state != before {
-                effects.push(write_state(name, &job.id, state));
-            }
-            if state.is_blank() {
-                states.remove(name);
-            }
-            if states.is_empty() {
-                self.states.remove(&job.id);
-            }
+            let heard = (now.wall, event, about.streak.runs);
+            let news = self.states.hear(heard, job, route, &mut effects);
             let Some(kind) = news else { continue };
             let notification = about.notification(now.wall, job, name, kind, &self.seed);
             let awaits = awaits_output && notification.run.is_some() && route.output > 0;
@@ -430,9 +372,7 @@ impl Notifier {
     /// The job is gone, or paused: nobody is told that it is well, nor that it is not.
     fn forget(&mut self, job: &str) -> Vec<Effect> {
         self.expected.forget(job);
-        let states = self.states.remove(job).unwrap_or_default();
-        let routes = states.keys();
-        routes.map(|route| Effect::Write(STATES, state::key(route, job), None)).collect()
+        self.states.forget(job)
     }
 
     /// When there is something to do.
@@ -468,10 +408,7 @@ impl Notifier {
     pub fn remember(&mut self, is_home: &dyn Fn(&str) -> bool) -> Vec<Effect> {
         let waiting = self.outbox.all().map(|(route, it)| self.write(route, it));
         let mut effects: Vec<Effect> = waiting.collect();
-        for (job, states) in self.states.iter().filter(|(job, _)| is_home(job)) {
-            let each = states.iter().map(|(route, state)| write_state(route, job, state));
-            effects.extend(each);
-        }
+        effects.extend(self.states.remember(is_home));
         let trying = self.trying.iter().map(|(route, text)| {
             Effect::Write(TRYING, asked::trying_key(route, &self.host), Some(text.clone()))
         });
@@ -567,16 +504,10 @@ impl Notifier {
     }
 }
 
-/// The name of an entry of [`STATES`].
-pub fn state_key(route: &str, job: &str) -> Box<str> {
-    state::key(route, job)
-}
-
-/// What was told of a job on a route, or that there is nothing to know of it.
-fn write_state(route: &str, job: &str, state: &State) -> Effect {
-    let value =
-        (!state.is_blank()).then(|| serde_json::to_string(state).unwrap_or_default().into());
-    Effect::Write(STATES, state::key(route, job), value)
+/// The name of an entry of [`STATES`]; `host`: of a job of which each host has its own.
+pub fn state_key(route: &str, job: &str, host: Option<&str>) -> Box<str> {
+    let key = state::key(route, job);
+    host.map_or_else(|| key.clone(), |host| own::key(&key, host))
 }
 
 const NO_ROUTE: &str = "the jobfile has no such route any more";

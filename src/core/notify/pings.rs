@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use self::queue::BATCH;
 use self::queue::{Lane, Slot, Watched};
-use super::notifier::WAITING;
+use super::notifier::{Left, WAITING};
 use super::outbox::end_of;
 use super::ping::{Phase, Ping, Row, beat_id, rid};
 use crate::core::event::{Action, Notice, Record, Remember, RunId};
@@ -229,28 +229,29 @@ impl Pings {
         self.put(ping, Mono::from_micros(since), None);
     }
 
-    /// What a host that is dead was to send is sent from here, unless something later is to be sent of the same job.
-    /// Its own sign of life is not. Answers how many those are.
+    /// What hosts that are gone were to send is sent from here, unless something later is to be sent of the same job.
+    /// Their own sign of life is not, and what is of jobs that are not known here is left to others. Answers how much
+    /// that is, by host.
     pub fn inherit<'a>(
         &mut self,
-        host: &str,
+        is_gone: &dyn Fn(&str) -> bool,
         texts: impl IntoIterator<Item = (&'a str, &'a str)>,
         job: impl Fn(&str) -> Option<Arc<Job>>,
         now: Now,
-    ) -> (usize, Vec<Effect>) {
+    ) -> (Left, Vec<Effect>) {
         let (mut left, mut effects) = (Vec::new(), Vec::new());
         for (key, text) in texts {
-            let of_host = |row: &Row| *row.host == *host && row.ping.phase != Phase::Beat;
-            let Some(row) = Row::of_json(text).filter(of_host) else { continue };
+            let is_left = |row: &Row| is_gone(&row.host) && row.ping.phase != Phase::Beat;
+            let Some(row) = Row::of_json(text).filter(is_left) else { continue };
+            let Some(job) = job(&row.ping.job) else { continue };
             effects.push(Effect::Write(key.into(), None));
             if &*row.state == WAITING {
-                left.push(row.ping);
+                left.push((row.ping, row.host, job));
             }
         }
-        left.sort_by_key(|ping| (ping.at, ping.run.map(|run| run.0), ping.phase));
-        let mut count = 0;
-        for ping in left {
-            let Some(job) = job(&ping.job) else { continue };
+        left.sort_by_key(|(ping, ..)| (ping.at, ping.run.map(|run| run.0), ping.phase));
+        let mut count = Left::new();
+        for (ping, host, job) in left {
             let Some(monitor) = job.options.ping.clone() else { continue };
             let watched = self.watched.entry(ping.job.clone());
             let watched = watched.or_insert_with(|| Watched::new(Some(job), monitor));
@@ -258,7 +259,7 @@ impl Pings {
             if newest.is_some_and(|newest| newest > ping.at) {
                 continue;
             }
-            count += 1;
+            *count.entry(host).or_default() += 1;
             effects.push(self.write(&ping, WAITING, "", None));
             self.put_saved(ping, now);
         }

@@ -29,6 +29,8 @@ pub(crate) struct Written {
     host: String,
     route: String,
     kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of_host: Option<String>,
     job: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -107,6 +109,7 @@ impl Written {
         let Notification {
             id: _,
             kind,
+            host: of_host,
             job,
             name,
             run,
@@ -129,6 +132,7 @@ impl Written {
             host: host.to_owned(),
             route: route.to_owned(),
             kind: kind.word().to_owned(),
+            of_host: of_host.as_deref().map(str::to_owned),
             job: job.to_string(),
             name: name.as_deref().map(str::to_owned),
             run: run.map(|run| run.0),
@@ -155,6 +159,7 @@ impl Written {
         let notification = Notification {
             id: id.into(),
             kind: Kind::of(&it.kind)?,
+            host: it.of_host.map(Into::into),
             job: it.job.into(),
             name: it.name.map(Into::into),
             run: it.run.map(RunId),
@@ -205,6 +210,7 @@ mod tests {
         Notification {
             id: "msg_1".into(),
             kind,
+            host: Some("web2".into()),
             job: "bäck\"up".into(),
             name: Some("Backup of\nall".into()),
             run: Some(RunId(u64::MAX)),

@@ -98,7 +98,7 @@ impl<'a> Data<'a> {
             text: text::headline(notification, context),
             job: real.map(|it| &*it.job),
             name: notification.name.as_deref().map(|name| text::cut(name, LONGEST_REASON)),
-            host: context.host,
+            host: notification.host.as_deref().unwrap_or(context.host),
             run: notification.run.map(|run| run.0),
             due: real.map(|it| time(it.due)),
             last_due: real.map(|it| time(it.last_due)),
@@ -135,6 +135,9 @@ struct Digest {
     skipped: u64,
     failing: Vec<String>,
     slowest: Vec<Slowest>,
+    /// Hosts that are gone and had counted a part of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hosts_gone: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -159,6 +162,7 @@ impl Digest {
             skipped: tally.skipped,
             failing: tally.failing.keys().cloned().collect(),
             slowest: slowest.collect(),
+            hosts_gone: tally.hosts.iter().cloned().collect(),
         }
     }
 }

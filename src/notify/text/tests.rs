@@ -24,6 +24,7 @@ pub(crate) fn notification(kind: Kind, outcome: Option<Outcome>) -> Notification
     Notification {
         id: "n1".into(),
         kind,
+        host: None,
         job: "backup".into(),
         name: None,
         run: Some(RunId(4711)),

@@ -278,7 +278,7 @@ impl Loop<'_> {
             OthersEvent::Over(id, record) => self.over_there(id, &record),
             OthersEvent::LookedUp(number) => self.looked_up(number),
             OthersEvent::Learned(learned) => self.learned(*learned),
-            OthersEvent::Dead(host) => self.read_what_is_left(host),
+            OthersEvent::Gone(hosts) => self.read_what_is_left(hosts),
             OthersEvent::Read(read) => self.lists_read(*read),
             OthersEvent::Said(text) => log::info!(event = "fleet"; "fleet: {text}"),
         }

@@ -147,9 +147,9 @@ impl Loop<'_> {
             self.effects.forget_failed_hooks(job);
             self.effects.forget_unusual(job);
         }
-        let (streak, entry) = self.streaks.hear(now, action);
-        if let Some((job, value)) = entry {
-            self.effects.remember_entry(FAILING, job, value);
+        let (streak, entries) = self.streaks.hear(now, action);
+        for (key, value) in entries {
+            self.effects.remember_entry(FAILING, key, value);
         }
         self.events.extend(streak.event(action));
         streak

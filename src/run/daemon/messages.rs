@@ -20,7 +20,7 @@ use crate::core::habit::slow::SlowRun;
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::notify::digest::Failing;
-use crate::core::notify::notifier::{Effect, LISTS, Notifier, OUTBOX, Said};
+use crate::core::notify::notifier::{DIGESTS, Effect, LISTS, Left, Notifier, OUTBOX, Said};
 use crate::core::notify::outbox::{End, Tried, TryResult, Waiting};
 use crate::core::notify::{Message, Wakeup};
 use crate::core::streak::Streak;
@@ -103,6 +103,9 @@ impl Messages {
             failing: Vec::new(),
             pings,
         };
+        if shared {
+            messages.notifier.share();
+        }
         messages.know(set);
         messages
     }
@@ -113,7 +116,7 @@ impl Messages {
         for list in LISTS {
             match reader.entries(list) {
                 Ok(entries) => {
-                    let effects = self.notifier.restore(list, entries, now);
+                    let effects = self.notifier.restore(list, entries, &set.runs_on_all(), now);
                     facts.extend(self.perform(effects, now));
                 }
                 Err(error) => {
@@ -211,33 +214,55 @@ impl Messages {
     }
 
     /// What was told of jobs that have come from other hosts.
-    pub(super) fn restore_states(&mut self, entries: Entries, is_here: &dyn Fn(&str) -> bool) {
-        self.notifier.restore_unknown(entries, is_here);
+    pub(super) fn restore_states(
+        &mut self,
+        entries: Entries,
+        runs_on_all: &dyn Fn(&str) -> bool,
+        is_here: &dyn Fn(&str) -> bool,
+    ) {
+        self.notifier.restore_unknown(entries, runs_on_all, is_here);
     }
 
-    /// What a host that is dead has left to be sent is sent from here. Answers how much that is, and what is to
-    /// be written.
+    /// What hosts that are gone have left to be sent is sent from here. Answers how much that is, and what is to be
+    /// written.
     pub(super) fn inherit(
         &mut self,
-        host: &str,
+        is_gone: &dyn Fn(&str) -> bool,
         lists: Vec<(&'static str, Entries)>,
         job: impl Fn(&str) -> Option<Arc<Job>>,
         now: Now,
-    ) -> (usize, Vec<Fact>) {
-        let (mut count, mut facts) = (0, Vec::new());
+    ) -> (Left, Vec<Fact>) {
+        let (mut left, mut facts) = (Left::new(), Vec::new());
         for (list, entries) in lists {
-            if list == OUTBOX {
-                let (taken, effects) = self.notifier.inherit(host, entries, now);
-                count += taken;
-                facts.extend(self.perform(effects, now));
-            } else {
-                let (taken, more) = self.pings.inherit(host, &entries, &job, now);
-                count += taken;
-                facts.extend(more);
+            let taken = match list {
+                OUTBOX => {
+                    let (taken, effects) = self.notifier.inherit(is_gone, entries, now);
+                    facts.extend(self.perform(effects, now));
+                    taken
+                }
+                DIGESTS => {
+                    let effects = self.notifier.inherit_digests(is_gone, entries);
+                    facts.extend(self.perform(effects, now));
+                    Left::new()
+                }
+                _ => {
+                    let (taken, more) = self.pings.inherit(is_gone, &entries, &job, now);
+                    facts.extend(more);
+                    taken
+                }
+            };
+            for (host, count) in taken {
+                *left.entry(host).or_default() += count;
             }
         }
         self.wakeup = None;
-        (count, facts)
+        (left, facts)
+    }
+
+    /// The others have taken this host for dead.
+    pub(super) fn was_taken_for_dead(&mut self, now: Now) {
+        self.notifier.was_taken_for_dead(now);
+        self.wakeup = None;
     }
 
     /// An action of the scheduler. Answers what is to be written with it, and whether the end of what

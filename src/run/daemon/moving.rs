@@ -2,27 +2,32 @@
 //!
 //! In a fleet what was told of a job, and how often it has failed in a row, is in the store. A host that gets a
 //! job reads that; one that gives it away forgets it. Notifications and pings wait for the host that has
-//! decided them; if it dies, whoever has found it dead sends them, under the ids that they have.
+//! decided them. If it dies, whoever has found it dead sends them, under the ids that they have; if it was stopped
+//! and is away for a lease, the host whose turn it is. What it has counted for digests goes the same way.
 
 use std::collections::{HashMap, HashSet};
 
 use super::Loop;
 use crate::core::event::HomeChange;
-use crate::core::notify::notifier::{OUTBOX, STATES};
+use crate::core::job::RunOn;
+use crate::core::notify::notifier::{DIGESTS, OUTBOX, STATES};
 use crate::core::notify::pings::PINGS;
 use crate::core::streak::FAILING;
 use crate::store::Latest;
-use crate::store::keeper::{FleetOrder, ReadFor, ReadLists};
+use crate::store::keeper::{FleetOrder, GoneHosts, ReadFor, ReadLists};
 use crate::sys::clock;
 
 /// What there is to know of jobs that come here.
 const OF_JOBS: &[&str] = &[STATES, FAILING];
 /// What a host that is gone has left.
-const LEFT: &[&str] = &[OUTBOX, PINGS];
+const LEFT: &[&str] = &[OUTBOX, PINGS, DIGESTS];
 
 impl Loop<'_> {
     /// Jobs come here, or go: what was known of them is not true any more.
     pub(super) fn read_of_homes(&mut self, change: &HomeChange) {
+        if change.fenced {
+            self.effects.was_taken_for_dead(clock::now());
+        }
         let taken = || change.taken.iter().map(|taken| taken.id.clone());
         for job in change.given.iter().cloned().chain(taken()) {
             self.streaks.leave(&job);
@@ -34,9 +39,9 @@ impl Loop<'_> {
         }
     }
 
-    /// This host has found another one dead.
-    pub(super) fn read_what_is_left(&mut self, host: Box<str>) {
-        self.effects.fleet_order(FleetOrder::Read(ReadFor::Host(host), LEFT));
+    /// Hosts are gone, and what they have left is for this one.
+    pub(super) fn read_what_is_left(&mut self, gone: GoneHosts) {
+        self.effects.fleet_order(FleetOrder::Read(ReadFor::Left(gone), LEFT));
     }
 
     /// What was to be read is here.
@@ -47,21 +52,23 @@ impl Loop<'_> {
                 let (scheduler, come) = (&*self.scheduler, jobs.iter().map(|id| &**id));
                 let come: HashSet<&str> = come.collect();
                 let is_here = |job: &str| come.contains(job) && scheduler.is_home(job);
+                let runs_on_all = |id: &str| {
+                    scheduler.job(id).is_some_and(|job| job.options.run_on == RunOn::All)
+                };
                 for (list, entries) in read.lists {
                     if list == FAILING {
-                        let of_them = entries.into_iter().filter(|(job, _)| is_here(job));
-                        self.streaks.restore_unknown(of_them);
+                        self.streaks.restore_unknown(entries, &runs_on_all, &is_here);
                     } else {
-                        self.effects.restore_states(entries, &is_here);
+                        self.effects.restore_states(entries, &runs_on_all, &is_here);
                     }
                 }
                 self.expect(&read.latest, &jobs);
             }
-            ReadFor::Host(host) => {
+            ReadFor::Left(gone) => {
                 let scheduler = &*self.scheduler;
                 let (jobs, lists) = (|id: &str| scheduler.job(id).cloned(), read.lists);
-                let count = self.effects.inherit(&host, lists, jobs, now);
-                if count > 0 {
+                let left = self.effects.inherit(&|host| gone.has(host), lists, jobs, now);
+                for (host, count) in left {
                     let what = if count == 1 { "notification" } else { "notifications" };
                     log::info!(
                         event = "notify_inherited", host = &*host, count = count;

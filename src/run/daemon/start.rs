@@ -113,7 +113,7 @@ pub(super) fn start(
     }
     let mut facts = give_way(displaced, &mut restored);
     let hooks = (!plan.dry_run).then(|| JobHooks::new(&set));
-    let streaks = streaks(reader.as_deref_mut());
+    let streaks = streaks(reader.as_deref_mut(), &set, shared);
     if let Some(reader) = &mut reader {
         effects.know_failed_hooks(&mut **reader);
         effects.habits_mut().restore(&mut **reader);
@@ -160,10 +160,11 @@ pub(super) fn start(
 }
 
 /// How many runs of each job have failed in a row.
-fn streaks(reader: Option<&mut (dyn Reader + 'static)>) -> Streaks {
-    let mut streaks = Streaks::default();
+fn streaks(reader: Option<&mut (dyn Reader + 'static)>, set: &JobSet, shared: bool) -> Streaks {
+    let host = machine::host_of(&set.settings.fleet);
+    let mut streaks = Streaks::new(Some(&*host).filter(|_| shared));
     match reader.map(|reader| reader.entries(FAILING)) {
-        Some(Ok(entries)) => streaks.restore(entries),
+        Some(Ok(entries)) => streaks.restore(entries, &set.runs_on_all()),
         Some(Err(error)) => {
             log::warn!(event = "store"; "cannot tell which jobs have failed last: the store {error}");
         }

@@ -99,8 +99,8 @@ impl Loop<'_> {
         let scheduler = &*self.scheduler;
         // What others decide they remember.
         let is_home = |job: &str| scheduler.is_home(job);
-        for (job, streak) in self.streaks.remember().filter(|(job, _)| is_home(job)) {
-            self.effects.remember_entry(FAILING, job, streak);
+        for (key, streak) in self.streaks.remember(&is_home) {
+            self.effects.remember_entry(FAILING, key, streak);
         }
         self.effects.remember_messages(&is_home, now);
     }

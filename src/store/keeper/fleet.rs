@@ -88,6 +88,8 @@ pub(super) struct Driver {
     to_read: Vec<(ReadFor, &'static [&'static str])>,
     /// Jobs that are due after others.
     chains: Chains,
+    /// When to look for what hosts have left that are gone.
+    look_for_left: Option<Mono>,
 }
 
 impl Driver {
@@ -130,6 +132,7 @@ impl Driver {
             shown: 0,
             to_read: Vec::new(),
             chains: Chains::default(),
+            look_for_left: None,
         }
     }
 
@@ -281,6 +284,7 @@ impl Driver {
             self.adopt();
             self.take_up();
             self.look_at_ranges();
+            self.look_for_left();
             self.read_lists();
             self.read_chains();
         }
@@ -291,6 +295,7 @@ impl Driver {
             Output::Join => {
                 let (me, list) = (self.fleet.me().clone(), self.fleet.list());
                 self.look(|store| store.join(&me, &list));
+                self.will_look_for_left();
             }
             Output::Beat => {
                 self.fleet.me().running = self.hold.running.load(Ordering::Relaxed);
@@ -567,6 +572,9 @@ impl Driver {
 
     /// Something that people want to know.
     fn notice(&mut self, notice: Notice) {
+        if matches!(notice, Notice::Left(_) | Notice::Gone(_)) {
+            self.will_look_for_left();
+        }
         let host = |id| match self.fleet.member(id) {
             Some(member) => format!("{} (session {id})", member.host),
             None => format!("session {id}"),

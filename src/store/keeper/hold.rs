@@ -80,8 +80,27 @@ pub enum FleetOrder {
 pub enum ReadFor {
     /// Jobs that have come here.
     Jobs(Vec<Box<str>>),
-    /// A host that is dead.
-    Host(Box<str>),
+    /// Hosts that are gone.
+    Left(GoneHosts),
+}
+
+/// Hosts that are gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GoneHosts {
+    /// This one was found dead.
+    Dead(Box<str>),
+    /// All but these.
+    AllBut(Vec<Box<str>>),
+}
+
+impl GoneHosts {
+    /// Whether a host of this name is one of them.
+    pub fn has(&self, host: &str) -> bool {
+        match self {
+            GoneHosts::Dead(dead) => **dead == *host,
+            GoneHosts::AllBut(there) => !there.iter().any(|it| **it == *host),
+        }
+    }
 }
 
 /// A question to another host.

@@ -82,27 +82,8 @@ pub(in crate::cli::command) fn work(
 /// test for a copy of the first.
 fn message(route: &Route, now: Instant) -> Message {
     let id: Box<str> = format!("test{}", now.micros()).into();
-    let notification = Notification {
-        id: id.clone(),
-        kind: Kind::Test,
-        job: "test".into(),
-        name: None,
-        run: None,
-        due: now,
-        last_due: now,
-        count: 1,
-        at: now,
-        started: None,
-        duration: None,
-        usual: None,
-        printed: None,
-        digest: None,
-        attempts: 0,
-        outcome: None,
-        streak: 0,
-        since: None,
-        output: None,
-    };
+    let blank = Notification::new(id.clone(), Kind::Test, now, now);
+    let notification = Notification { job: "test".into(), ..blank };
     let (route, notifications) = (route.name.clone(), vec![notification]);
     Message { id, route, at: now, notifications, more: 0 }
 }

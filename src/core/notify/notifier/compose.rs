@@ -98,7 +98,7 @@ impl About {
             streak: self.streak.runs,
             // What is overdue has been so since its deadline.
             since: if kind == Kind::Overdue { Some(self.due) } else { self.streak.since() },
-            ..blank(id, kind, self.due, at)
+            ..Notification::new(id, kind, self.due, at)
         }
     }
 }
@@ -107,33 +107,10 @@ impl About {
 pub(super) fn digest(tally: Tally, at: Instant, route: &str, seed: &str) -> Notification {
     let since = Instant::from_micros(tally.since);
     let begun = tally.since.to_le_bytes();
-    let parts = [seed.as_bytes(), route.as_bytes(), b"digest", &begun[..]];
-    let blank = blank(saved::id(&parts), Kind::Digest, since, at);
+    let mut parts = vec![seed.as_bytes(), route.as_bytes(), b"digest", &begun[..]];
+    // One with what others had counted is another one.
+    parts.extend(tally.hosts.iter().map(|host| host.as_bytes()));
+    let blank = Notification::new(saved::id(&parts), Kind::Digest, since, at);
     let count = tally.runs();
     Notification { last_due: at, count, digest: Some(Box::new(tally)), ..blank }
-}
-
-/// One that says nothing yet.
-fn blank(id: Box<str>, kind: Kind, due: Instant, at: Instant) -> Notification {
-    Notification {
-        id,
-        kind,
-        job: "".into(),
-        name: None,
-        run: None,
-        due,
-        last_due: due,
-        count: 1,
-        at,
-        started: None,
-        duration: None,
-        usual: None,
-        printed: None,
-        digest: None,
-        attempts: 0,
-        outcome: None,
-        streak: 0,
-        since: None,
-        output: None,
-    }
 }

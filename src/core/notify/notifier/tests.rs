@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -8,7 +8,7 @@ use super::super::outbox::{NotFound, TryResult};
 use super::*;
 use crate::core::event::{Fast, Quiet, Unusual};
 use crate::core::instant::Mono;
-use crate::core::job::{Command, Options};
+use crate::core::job::{Command, Options, RunOn};
 use crate::core::notify::{Secret, Service};
 use crate::core::outcome::MissReason;
 use crate::core::streak::Streaks;
@@ -87,9 +87,15 @@ impl Store {
     }
 
     fn restore(&self, routes: Vec<Route>, at: Now) -> Notifier {
-        let mut notifier = Notifier::new("web1", "seed", routes);
+        self.restore_at("web1", routes, at)
+    }
+
+    /// One of several hosts. A job of the name `each` runs on all of them.
+    fn restore_at(&self, host: &str, routes: Vec<Route>, at: Now) -> Notifier {
+        let mut notifier = Notifier::new(host, &format!("seed of {host}"), routes);
+        notifier.share();
         for list in LISTS {
-            notifier.restore(list, self.list(list), at);
+            notifier.restore(list, self.list(list), &|job| job == "each", at);
         }
         notifier.begin(at);
         notifier
@@ -418,19 +424,30 @@ fn what_a_dead_host_has_left_is_sent_under_its_ids() {
     assert!(trying.next >= now(5).wall.micros(), "{trying:?}");
     let left = store.list(OUTBOX);
     let mut here = store.restore(vec![hook("ops")], now(9));
-    let (count, effects) = here.inherit("web2", left.clone(), now(9));
-    assert_eq!((count, store.take(effects)), (1, Vec::new()));
+    let of_web2 = |host: &str| host == "web2";
+    let (count, effects) = here.inherit(&of_web2, left.clone(), now(9));
+    assert_eq!((count, store.take(effects)), (Left::from([("web2".into(), 1)]), Vec::new()));
     assert_eq!(store.list(TRYING), []);
     // Once, and nobody else's.
-    assert_eq!(here.inherit("web2", left.clone(), now(9)), (0, Vec::new()));
-    assert_eq!(here.inherit("web3", left.clone(), now(9)), (0, Vec::new()));
+    let nothing = (Left::new(), Vec::new());
+    assert_eq!(here.inherit(&of_web2, left.clone(), now(9)), nothing);
+    assert_eq!(here.inherit(&|host| host == "web3", left.clone(), now(9)), nothing);
     let message = messages(store.take(wake(&mut here, now(9)))).remove(0);
     assert_eq!(message.notifications[0].id, left[0].0);
+    // It is said where it happened, whoever says it: also after a restart, and if that one dies as well.
+    assert_eq!(message.notifications[0].host.as_deref(), Some("web2"));
+    let mut third = store.restore_at("web3", vec![hook("ops")], now(9));
+    let (_, effects) = third.inherit(&|host| host == "web1", store.list(OUTBOX), now(9));
+    let [Effect::Write(OUTBOX, _, Some(text)), Effect::Write(TRYING, _, None)] = &effects[..]
+    else {
+        panic!("{effects:?}");
+    };
+    assert!(text.contains("web2"), "{text}");
     store.take(here.tried(&message, &[sent(&message)], now(9)));
     assert_eq!((store.list(OUTBOX).len(), store.told().id.into()), (0, left[0].0.clone()));
     // A route that is not known here may be known there.
     let mut stranger = Notifier::new("web4", "seed", vec![hook("dev")]);
-    assert_eq!(stranger.inherit("web2", left, now(9)), (0, Vec::new()));
+    assert_eq!(stranger.inherit(&of_web2, left, now(9)), nothing);
 }
 
 /// A job goes to another host and comes back: what was told of it meanwhile is known then.
@@ -443,7 +460,7 @@ fn a_job_comes_home() {
     let mut there = store.restore(vec![hook("ops")], now(1));
     store.take(hear(&mut there, now(2), &record(&backup, 2, Outcome::Succeeded, 2), false));
     assert!(store.list(STATES).iter().all(|(_, state)| state.contains("\"told\":null")));
-    here.restore_unknown(store.list(STATES), &|job| job == "backup");
+    here.restore_unknown(store.list(STATES), &|_| false, &|job| job == "backup");
     let kinds = |effects: &[Effect]| {
         let posts = effects.iter().filter(|it| matches!(it, Effect::Write(OUTBOX, _, Some(_))));
         posts.count()
@@ -454,9 +471,120 @@ fn a_job_comes_home() {
         assert_eq!(kinds(&hear(&mut here, now(run), &action, false)), news, "{run}");
     }
     // What is known here is newer than what is in the store.
-    here.restore_unknown(store.list(STATES), &|_| true);
+    here.restore_unknown(store.list(STATES), &|_| false, &|_| true);
     let action = record(&backup, 5, Outcome::Failed(1), 5);
     assert_eq!(kinds(&hear(&mut here, now(5), &action, false)), 0);
+}
+
+/// What each host tells of a job, by what has become of it there.
+fn told_by(rows: &[(&str, Outcome)], each: &Arc<Job>, restart: bool) -> Vec<String> {
+    let (mut store, mut hosts) = (Store::default(), BTreeMap::new());
+    let mut told = Vec::new();
+    for (at, (host, outcome)) in (1..).zip(rows) {
+        let notifier = hosts
+            .entry(*host)
+            .or_insert_with(|| store.restore_at(host, vec![hook("ops")], now(at)));
+        let effects = hear(notifier, now(at), &record(each, at, outcome.clone(), at), false);
+        let posts = effects.iter().filter_map(|effect| match effect {
+            Effect::Write(OUTBOX, id, Some(text)) => Saved::of_json(id, text),
+            _ => None,
+        });
+        told.extend(posts.map(|it| format!("{} {}", it.host, it.notification.kind.word())));
+        store.take(effects);
+        if restart {
+            hosts.clear();
+        }
+    }
+    told
+}
+
+#[test]
+fn what_runs_on_every_host_is_told_by_each_of_its_own() {
+    let fails = || Outcome::Failed(1);
+    let rows = [
+        ("web1", fails()),
+        ("web2", Outcome::Succeeded),
+        ("web1", fails()),
+        ("web2", Outcome::Succeeded),
+        ("web2", fails()),
+        ("web1", fails()),
+        ("web1", Outcome::Succeeded),
+        ("web2", fails()),
+    ];
+    for restart in [false, true] {
+        let each = job("each", |options| options.run_on = RunOn::All);
+        let expected = ["web1 failed", "web2 failed", "web1 recovered"];
+        assert_eq!(told_by(&rows, &each, restart), expected, "restart: {restart}");
+    }
+    // Of a job that has one home at a time they know the same.
+    let expected =
+        ["web1 failed", "web2 recovered", "web1 failed", "web2 recovered", "web2 failed"];
+    let backup = job("backup", |_| ());
+    assert_eq!(told_by(&rows[..5], &backup, true), expected);
+}
+
+#[test]
+fn what_an_older_version_has_told_for_all_hosts_is_each_ones() {
+    let each = job("each", |options| options.run_on = RunOn::All);
+    let mut store = Store::default();
+    let mut old = Notifier::new("web1", "seed", vec![hook("ops")]);
+    store.take(hear(&mut old, now(0), &record(&each, 1, Outcome::Failed(1), 0), false));
+    let keys = |store: &Store| {
+        let keys = store.list(STATES).into_iter().map(|(key, _)| key.replace('\n', " "));
+        keys.collect::<Vec<String>>()
+    };
+    assert_eq!(keys(&store), ["ops each"]);
+    let mut hosts = ["web1", "web2"].map(|host| store.restore_at(host, vec![hook("ops")], now(1)));
+    for (host, expected) in
+        hosts.iter_mut().zip([&["ops each web1"][..], &["ops each web1", "ops each web2"]])
+    {
+        let well = record(&each, 2, Outcome::Succeeded, 2);
+        let effects = hear(host, now(2), &well, false);
+        assert!(effects.iter().any(|it| matches!(it, Effect::Write(OUTBOX, _, Some(_)))));
+        store.take(effects);
+        assert_eq!(keys(&store), expected);
+    }
+}
+
+#[test]
+fn what_a_dead_host_had_counted_is_in_the_next_digest_of_another() {
+    let mut store = Store::default();
+    let backup = job("backup", |_| ());
+    let late = Outcome::Missed(MissReason::Late(Duration::from_secs(4000)));
+    for (host, outcomes) in [
+        ("web1", vec![Outcome::Succeeded]),
+        ("web2", vec![Outcome::Failed(3), Outcome::Succeeded, late]),
+        ("web3", vec![Outcome::TimedOut]),
+    ] {
+        let mut notifier = store.restore_at(host, vec![daily()], now(0));
+        for (at, outcome) in (1..).zip(outcomes) {
+            hear(&mut notifier, now(at), &record(&backup, at, outcome, at), false);
+        }
+        store.take(notifier.flush());
+    }
+    let mut here = store.restore_at("web1", vec![daily()], now(9));
+    let gone = |host: &str| host == "web2";
+    store.take(here.inherit_digests(&gone, store.list(DIGESTS)));
+    // Once, whoever looks again, and what others count is theirs.
+    assert_eq!(here.inherit_digests(&gone, store.list(DIGESTS)), []);
+    let left = store.list(DIGESTS).into_iter().map(|(key, _)| key.into_string());
+    assert_eq!(left.collect::<Vec<String>>(), ["ops\nweb1", "ops\nweb3"]);
+    // It survives this one, too.
+    let mut here = store.restore_at("web1", vec![daily()], now(10));
+    let message = messages(store.take(wake(&mut here, now(6400)))).remove(0);
+    let digest = message.notifications[0].digest.as_deref().unwrap();
+    assert_eq!((digest.succeeded, digest.failed, digest.missed), (2, 1, 1));
+    assert_eq!((digest.missed_by.len(), digest.slowest.len()), (1, 3));
+    assert!(digest.hosts.iter().eq(["web2"]), "{digest:?}");
+    // Whoever was taken for dead begins anew: what it had counted is told by another.
+    let mut taken = store.restore_at("web3", vec![daily()], now(10));
+    taken.was_taken_for_dead(now(11));
+    store.take(taken.flush());
+    let message = messages(store.take(wake(&mut taken, now(6400)))).remove(0);
+    assert_eq!(message.notifications[0].digest.as_deref().unwrap().runs(), 0);
+    // A route that has no digest here leaves it.
+    let mut other = store.restore_at("web4", vec![hook("ops")], now(12));
+    assert_eq!(other.inherit_digests(&|_| true, store.list(DIGESTS)), []);
 }
 
 fn daily() -> Route {

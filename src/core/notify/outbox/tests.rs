@@ -30,6 +30,7 @@ fn notification(job: u64, kind: Kind) -> Notification {
     Notification {
         id: format!("msg_{job}").into(),
         kind,
+        host: None,
         job: format!("job{job}").into(),
         name: None,
         run: Some(RunId(job)),

@@ -136,9 +136,10 @@ fn pings_of_a_dead_host() {
     let texts = || texts.iter().map(|(key, text)| (&**key, text.as_str()));
     let find = |_: &str| Some(Arc::clone(&backup));
     let mut here = Bench { rows: other.rows.clone(), ..Bench::new() };
-    let (count, effects) = here.pings.inherit("web2", texts(), find, at(9));
+    let of_web2 = |host: &str| host == "web2";
+    let (left, effects) = here.pings.inherit(&of_web2, texts(), find, at(9));
     here.take(effects);
-    assert_eq!((count, here.states().len()), (2, 2));
+    assert_eq!((left, here.states().len()), (Left::from([("web2".into(), 2)]), 2));
     assert!(here.rows.values().all(|row| &*row.host == "web1"));
     // The start precedes the end, and the run has the name that it had.
     assert_eq!(here.wake(9), ["backup start 7"]);
@@ -148,12 +149,13 @@ fn pings_of_a_dead_host() {
     here.land(9, &Came::Sent, "200");
     // What is newer here is not replaced by what is older.
     here.hear(20, &started(&backup, 8));
-    let (count, effects) = here.pings.inherit("web2", texts(), find, at(21));
+    let (left, effects) = here.pings.inherit(&of_web2, texts(), find, at(21));
     here.take(effects);
-    assert_eq!((count, here.wake(21)), (0, vec!["backup start 8".to_owned()]));
-    // Nor is it of a job that has no monitor here, or of somebody else.
-    assert_eq!(here.pings.inherit("web2", texts(), |_| None, at(22)).0, 0);
-    assert_eq!(here.pings.inherit("web3", texts(), find, at(22)), (0, Vec::new()));
+    assert_eq!((left, here.wake(21)), (Left::new(), vec!["backup start 8".to_owned()]));
+    // Nor is it of a job that is not known here, or of somebody else.
+    let nothing = (Left::new(), Vec::new());
+    assert_eq!(here.pings.inherit(&of_web2, texts(), |_| None, at(22)), nothing);
+    assert_eq!(here.pings.inherit(&|host| host == "web3", texts(), find, at(22)), nothing);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::notify::Wakeup;
 use crate::core::notify::digest::Failing;
+use crate::core::notify::notifier::Left;
 use crate::core::streak::Streak;
 use crate::run::daemon::messages::{Delivery, Messages, PingDelivery};
 use crate::store::{Entries, Fact};
@@ -145,10 +146,11 @@ impl Effects {
     pub(in crate::run::daemon) fn restore_states(
         &mut self,
         entries: Entries,
+        runs_on_all: &dyn Fn(&str) -> bool,
         is_here: &dyn Fn(&str) -> bool,
     ) {
         if let Some(messages) = &mut self.messages {
-            messages.restore_states(entries, is_here);
+            messages.restore_states(entries, runs_on_all, is_here);
         }
     }
 
@@ -159,18 +161,25 @@ impl Effects {
         }
     }
 
-    /// What a host that is dead has left to be sent is sent from here. Answers how much that is.
+    /// What hosts that are gone have left to be sent is sent from here. Answers how much that is.
     pub(in crate::run::daemon) fn inherit(
         &mut self,
-        host: &str,
+        is_gone: &dyn Fn(&str) -> bool,
         lists: Vec<(&'static str, Entries)>,
         job: impl Fn(&str) -> Option<Arc<Job>>,
         now: Now,
-    ) -> usize {
-        let Some(messages) = &mut self.messages else { return 0 };
-        let (count, facts) = messages.inherit(host, lists, job, now);
+    ) -> Left {
+        let Some(messages) = &mut self.messages else { return Left::new() };
+        let (left, facts) = messages.inherit(is_gone, lists, job, now);
         self.write(facts);
-        count
+        left
+    }
+
+    /// The others have taken this host for dead.
+    pub(in crate::run::daemon) fn was_taken_for_dead(&mut self, now: Now) {
+        if let Some(messages) = &mut self.messages {
+            messages.was_taken_for_dead(now);
+        }
     }
 
     /// At the end of the loop: what is not sent yet is for the next scheduler, if there is a store.

@@ -12,6 +12,7 @@ use super::delivery::{answer, helper_for};
 use crate::core::event::{Action, PingVitals, RunId};
 use crate::core::instant::{Mono, Now};
 use crate::core::job::{Job, JobSet};
+use crate::core::notify::notifier::Left;
 use crate::core::notify::pings::{Batch, Came, Effect, PINGS, Pings, Said, Sending, Tried};
 use crate::notify::monitor::{About, work};
 use crate::notify::secret::{Machine, resolve};
@@ -92,18 +93,18 @@ impl JobPings {
         self.perform(effects, now.mono)
     }
 
-    /// What a host that is dead has left to be sent is sent from here. Answers how much that is, and what is to
-    /// be written.
+    /// What hosts that are gone have left to be sent is sent from here. Answers how much that is, and what is to be
+    /// written.
     pub(super) fn inherit(
         &mut self,
-        host: &str,
+        is_gone: &dyn Fn(&str) -> bool,
         entries: &Entries,
         job: &impl Fn(&str) -> Option<Arc<Job>>,
         now: Now,
-    ) -> (usize, Vec<Fact>) {
+    ) -> (Left, Vec<Fact>) {
         let entries = entries.iter().map(|(key, text)| (&**key, &**text));
-        let (count, effects) = self.pings.inherit(host, entries, job, now);
-        (count, self.perform(effects, now.mono))
+        let (left, effects) = self.pings.inherit(is_gone, entries, job, now);
+        (left, self.perform(effects, now.mono))
     }
 
     /// Other jobs and monitors than before.
