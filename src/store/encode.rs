@@ -23,9 +23,6 @@ pub(super) const ENDED_RUN: &str = "outcome NOT IN ('skipped', 'missed', 'coales
 /// are kept (`[store] keep`).
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 pub(super) const EXCLUDED: &str = "(outcome = 'skipped' AND substr(reason, 1, 8) = 'excluded')";
-/// What begins a reason of such.
-#[cfg(feature = "mongodb")]
-pub(super) const EXCLUDED_WORD: &str = "excluded";
 
 /// Takes an outcome apart.
 pub(super) fn columns(outcome: &Outcome) -> Columns<'_> {

@@ -16,7 +16,6 @@ use super::write::change_last_life;
 use super::{Mongodb, schema};
 use crate::core::instant::Instant;
 use crate::core::sort;
-use crate::store::encode::EXCLUDED_WORD;
 use crate::store::shared::{ASKS_KEPT, CLAIMS_KEPT, REMEMBERED};
 use crate::store::{Limits, MOST_CHANGES, MOST_SESSIONS, StoreError};
 
@@ -132,11 +131,11 @@ impl Tidying {
     }
 }
 
-/// The records of a job: those of excluded due times, which have a limit of their own, and the others.
+/// The records of a job: those of excluded due times, which have a limit of their own, and the others. Older
+/// ones do not say which they are.
 fn kinds(job: &str) -> [Document; 2] {
-    let excluded = doc! { "$regex": format!("^{EXCLUDED_WORD}") };
-    let text = |is: Document| doc! { "job": text_of(job), "outcome.text": is };
-    [text(excluded.clone()), text(doc! { "$not": excluded })]
+    let of = |excluded: Bson| doc! { "job": text_of(job), "excluded": excluded };
+    [of(Bson::Int32(1)), of(Bson::Document(doc! { "$in": [0, Bson::Null] }))]
 }
 
 /// A record that may be too old.

@@ -107,6 +107,7 @@ fn said(run: &Run<'_>) -> (Document, Document) {
 fn over(outcome: &Outcome, set: &mut Document, unset: &mut Document) {
     set.insert("outcome", encode::outcome_doc(outcome));
     set.insert("failed", i32::from(outcome.went_wrong()));
+    set.insert("excluded", i32::from(outcome.is_excluded()));
     unset.insert("slot", "");
     unset.insert("open", "");
 }
@@ -308,7 +309,7 @@ impl Writer<'_> {
             "_id": &key, "seq": self.seq as i64, "job": text_of(row.job), "due": row.due.micros(),
             "last_due": row.last_due.micros(),
             "count": i64::try_from(row.count).unwrap_or(i64::MAX), "at": row.at.micros(),
-            "attempts": 0_i64, "for": text_of(host.unwrap_or_default()),
+            "attempts": 0_i64, "excluded": 0, "for": text_of(host.unwrap_or_default()),
             "host": where_.map_or(Bson::Null, |host| text_of(&host)),
             "session": self.session.map(|id| id.to_string()), "needs": self.needs as i64,
         };
