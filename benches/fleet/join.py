@@ -11,12 +11,13 @@ all jobs of a host are taken up in one step. Then it is killed, and the others t
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import datetime
+
+from hosts import start, stop
 
 JOBS = int(os.environ.get("JOBS", "100000"))
 LEASE = os.environ.get("LEASE", "15s")
@@ -50,14 +51,6 @@ start_date = "2026-01-01T{number % 24:02}:{number // 24 % 60:02}:00Z"
     path = f"{directory}/{host}.toml"
     with open(path, "w") as file:
         file.write(text)
-
-
-def start(program, directory, host):
-    own = f"{directory}/{host}"
-    os.makedirs(own, mode=0o700, exist_ok=True)
-    log = open(f"{own}.log", "a")
-    env = dict(os.environ, HOST=host, XDG_STATE_HOME=own, XDG_RUNTIME_DIR=own)
-    return subprocess.Popen([program, "run", f"{own}.toml"], stdout=log, stderr=log, env=env)
 
 
 def lines(directory):
@@ -129,10 +122,7 @@ def main():
         over = wait_for(lambda: has_all(directory, ["web1", "web2"], killed + 1.5))
         print(f"    killed: the others run all of it {over - killed:.1f} s later", flush=True)
         time.sleep(15)
-    for host in running.values():
-        host.send_signal(signal.SIGTERM)
-    for host in running.values():
-        host.wait()
+    stop(running.values())
     text = [(job, due) for job, due, _, _ in lines(directory)]
     print(f"    started twice: {len(text) - len(set(text))}; {directory}")
 

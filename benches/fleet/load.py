@@ -12,13 +12,13 @@ What the killed one had claimed and not yet begun is lost, as `on_lost = "leave"
 
 import os
 import random
-import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from datetime import datetime
+
+from hosts import start, stop
 
 JOBS = int(os.environ.get("JOBS", "1000"))
 SECONDS = int(os.environ.get("SECONDS", "60"))
@@ -53,20 +53,11 @@ start_date = "2026-01-01T00:00:00Z"
     return path
 
 
-def start(program, directory, host):
-    log = open(f"{directory}/{host}.log", "a")
-    own = f"{directory}/{host}"
-    # Not in the jobfile: a job that differs from host to host has its home where it was changed last.
-    env = dict(os.environ, HOST=host, XDG_STATE_HOME=own, XDG_RUNTIME_DIR=own)
-    return subprocess.Popen([program, "run", f"{own}.toml"], stdout=log, stderr=log, env=env)
-
-
 def main():
     url, program = sys.argv[1:3]
     directory = tempfile.mkdtemp(prefix="schedrs-load-")
     open(f"{directory}/written", "w").close()
     for host in HOSTS:
-        os.mkdir(f"{directory}/{host}", 0o700)
         jobfile(directory, host, url)
     running = {host: start(program, directory, host) for host in HOSTS}
     begun, kills, dead = time.time(), 0, None
@@ -82,10 +73,7 @@ def main():
             running[host].kill()
             running[host].wait()
             dead, kills = (host, elapsed), kills + 1
-    for host in HOSTS:
-        running[host].send_signal(signal.SIGTERM)
-    for host in HOSTS:
-        running[host].wait()
+    stop(running.values())
     count(directory, kills)
 
 
