@@ -85,22 +85,7 @@ pub(super) fn start(
     let around = Surroundings { effects: &mut effects, jobs: jobs.as_mut(), health, zones };
     let (set, displaced) = apply::apply(composed, around, now.wall);
     let Some(storage) = storage else {
-        let hooks = (!plan.dry_run).then(|| JobHooks::new(&set));
-        let scheduler = Scheduler::new(now, set);
-        let (server, fleet, lost) = (None, None, Vec::new());
-        let (streaks, slow) = (Streaks::default(), Watch::default());
-        return Ok(Parts {
-            scheduler,
-            effects,
-            jobs,
-            server,
-            alarms,
-            fleet,
-            hooks,
-            streaks,
-            slow,
-            lost,
-        });
+        return Ok(without_store(plan, set, effects, jobs, alarms, now));
     };
 
     let messages = messages(plan, &storage, &set, &restored, reader.as_deref_mut(), &effects, now);
@@ -157,6 +142,30 @@ pub(super) fn start(
     let server = listen(plan, mailbox, reader, notes, &mut alarms);
     heap::give_back_those(known);
     Ok(Parts { scheduler, effects, jobs, server, alarms, fleet: here, hooks, streaks, slow, lost })
+}
+
+/// The same where nothing is remembered, and nobody can ask.
+fn without_store(
+    plan: &Plan,
+    set: JobSet,
+    effects: Effects,
+    jobs: Option<Jobs>,
+    alarms: Alarms,
+    now: Now,
+) -> Parts {
+    let hooks = (!plan.dry_run).then(|| JobHooks::new(&set));
+    Parts {
+        scheduler: Scheduler::new(now, set),
+        effects,
+        jobs,
+        server: None,
+        alarms,
+        fleet: None,
+        hooks,
+        streaks: Streaks::default(),
+        slow: Watch::default(),
+        lost: Vec::new(),
+    }
 }
 
 /// How many runs of each job have failed in a row.
