@@ -118,16 +118,22 @@ fn more(found: usize, href: &str) -> Markup {
     }
 }
 
-fn failed(rows: &[&Row], frame: &Frame) -> Markup {
+/// The last runs of jobs, with what there is to say of each.
+fn last_runs(
+    rows: &[&Row],
+    caption: &str,
+    what: fn(&RunObject) -> Markup,
+    frame: &Frame,
+) -> Markup {
     html! {
         div.scroll { table {
-            caption.quiet { "Jobs whose last run failed" }
+            caption.quiet { (caption) }
             thead { tr { th scope="col" { "Job" } th scope="col" { "When" } th scope="col" { "What" } th.num scope="col" { "Run" } } }
             tbody { @for row in rows.iter().take(SHOWN) { @if let Some(last) = &row.line.last {
                 tr {
                     th scope="row" { (mark(&last.outcome)) " " (job_link(&row.line.id)) }
                     td.nowrap { @if let Some(when) = row.ended.or(row.last) { (at_of(row, when, frame)) } }
-                    td { (clean(&last.phrase())) }
+                    td { (what(last)) }
                     td.num { @if let Some(run) = last.run { (run_link(run)) } }
                 }
             } } }
@@ -135,24 +141,20 @@ fn failed(rows: &[&Row], frame: &Frame) -> Markup {
     }
 }
 
+fn failed(rows: &[&Row], frame: &Frame) -> Markup {
+    let what = |last: &RunObject| html! { (clean(&last.phrase())) };
+    last_runs(rows, "Jobs whose last run failed", what, frame)
+}
+
 fn out_of_the_ordinary(rows: &[&Row], frame: &Frame) -> Markup {
-    html! {
-        div.scroll { table {
-            caption.quiet { "Jobs whose last run has succeeded, and is out of the ordinary" }
-            thead { tr { th scope="col" { "Job" } th scope="col" { "When" } th scope="col" { "What" } th.num scope="col" { "Run" } } }
-            tbody { @for row in rows.iter().take(SHOWN) { @if let Some(last) = &row.line.last {
-                tr {
-                    th scope="row" { (mark(&last.outcome)) " " (job_link(&row.line.id)) }
-                    td.nowrap { @if let Some(when) = row.ended.or(row.last) { (at_of(row, when, frame)) } }
-                    td { @for (nth, (word, what, usually)) in last.unusual().remarks().iter().enumerate() {
-                        @if nth > 0 { "; " }
-                        span.st.warn { span aria-hidden="true" { "!" } " " (word) } ": " (what) " (" (usually) ")"
-                    } }
-                    td.num { @if let Some(run) = last.run { (run_link(run)) } }
-                }
-            } } }
+    let what = |last: &RunObject| {
+        html! { @for (nth, (word, what, usually)) in last.unusual().remarks().iter().enumerate() {
+            @if nth > 0 { "; " }
+            span.st.warn { span aria-hidden="true" { "!" } " " (word) } ": " (what) " (" (usually) ")"
         } }
-    }
+    };
+    let caption = "Jobs whose last run has succeeded, and is out of the ordinary";
+    last_runs(rows, caption, what, frame)
 }
 
 fn late(rows: &[&Row], frame: &Frame) -> Markup {
