@@ -1,4 +1,4 @@
-//! Looks at the conditions of jobs (`only_if`): a path, the load, room on a disk, the power, a command.
+//! Checks at the conditions of jobs (`only_if`): a path, the load, room on a disk, the power, a command.
 //!
 //! A path may lie on a file system that never answers, so each look has a thread of its own, and
 //! [`LIMIT`]. Whoever asks never waits: a look that is not done in time is given up and answered by what it
@@ -46,7 +46,7 @@ const SUPPLIES: &str = "/sys/class/power_supply";
 type Tell = Arc<dyn Fn(RunId, u32, Option<Answer>) + Send + Sync>;
 
 /// See the [module](self).
-pub(crate) struct Looks {
+pub(crate) struct Checks {
     world: Arc<World>,
     /// Made when the first command is to be run.
     commands: Option<Hooks>,
@@ -57,9 +57,9 @@ pub(crate) struct Looks {
     stuck: Vec<Weak<Course>>,
 }
 
-impl std::fmt::Debug for Looks {
+impl std::fmt::Debug for Checks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Looks").field("under_way", &self.under_way).finish_non_exhaustive()
+        f.debug_struct("Checks").field("under_way", &self.under_way).finish_non_exhaustive()
     }
 }
 
@@ -90,13 +90,13 @@ impl Course {
     }
 }
 
-impl Looks {
+impl Checks {
     /// With nothing to do. `tell` is told what comes of each look, on any thread.
     pub(crate) fn new(
         world: Arc<World>,
         tell: impl Fn(RunId, u32, Option<Answer>) + Send + Sync + 'static,
-    ) -> Looks {
-        Looks {
+    ) -> Checks {
+        Checks {
             world,
             commands: None,
             tell: Arc::new(tell),
@@ -427,7 +427,7 @@ mod tests {
         let (sender, told) = std::sync::mpsc::channel();
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let world = Arc::new(World::new(limit, None, None, Limiter::default()));
-        let mut looks = Looks::new(world, move |run, number, answer| {
+        let mut checks = Checks::new(world, move |run, number, answer| {
             sender.send((run.0, number, answer)).unwrap_or_default();
         });
         let text = "jobs.a = { command = 'a', interval = '1h', only_if = { path = '/' } }";
@@ -442,28 +442,28 @@ mod tests {
         course.goes_to("/");
         let (mut mono, watched) = (Mono::from_micros(1), Arc::downgrade(&course));
         let until = mono.plus(LIMIT);
-        looks.under_way.push(UnderWay { run: RunId(7), number: 1, until, course: watched });
-        looks.give_up_in_time(mono);
-        assert_eq!(looks.deadline(), Some(until));
+        checks.under_way.push(UnderWay { run: RunId(7), number: 1, until, course: watched });
+        checks.give_up_in_time(mono);
+        assert_eq!(checks.deadline(), Some(until));
         mono = until;
-        looks.give_up_in_time(mono);
+        checks.give_up_in_time(mono);
         assert_eq!(told.try_recv(), Ok((7, 1, silent("/ did not answer within 10s"))));
-        assert_eq!(looks.deadline(), None);
+        assert_eq!(checks.deadline(), None);
         assert!(course.is_answered.load(Ordering::Relaxed), "its own answer comes too late");
-        looks.begin(check(2), mono);
+        checks.begin(check(2), mono);
         assert_eq!(told.try_recv(), Ok((7, 2, silent("/ does not answer"))));
 
         // It comes back: now somebody may look again.
         drop(course);
-        looks.begin(check(3), mono);
+        checks.begin(check(3), mono);
         assert_eq!(told.recv(), Ok((7, 3, Some(Answer::Hold))));
 
         // Many that hang elsewhere.
         let many: Vec<Arc<Course>> = (0..MOST_STUCK).map(|_| Arc::default()).collect();
-        looks.stuck.extend(many.iter().map(Arc::downgrade));
-        looks.begin(check(4), mono);
+        checks.stuck.extend(many.iter().map(Arc::downgrade));
+        checks.begin(check(4), mono);
         assert_eq!(told.recv(), Ok((7, 4, silent("16 earlier checks still hang"))));
-        looks.settle();
+        checks.settle();
     }
 
     #[test]

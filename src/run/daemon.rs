@@ -240,7 +240,7 @@ fn let_go(
             "{number} hooks were not run, because schedrs stops"
         ),
     }
-    effects.settle_looks();
+    effects.settle_checks();
     effects.note_failed_hooks();
     effects.end_messages(clock::now());
     effects.finish_records(clock::wall());
@@ -602,7 +602,7 @@ impl Loop<'_> {
                 Message::Ran(ran) => self.compare(*ran),
                 Message::Unusual(found) => self.unusual(&found, clock::now()),
                 Message::Looked(run, number, answer) => {
-                    self.effects.looked(run, number, answer, &mut self.events);
+                    self.effects.checked(run, number, answer, &mut self.events);
                 }
                 Message::Printed(run, text) => self.effects.printed(run, &text, clock::now()),
             }

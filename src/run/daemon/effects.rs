@@ -52,7 +52,7 @@ use crate::run::child::limit::{self, Confined, Limiter};
 use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
-use crate::run::condition::Looks;
+use crate::run::condition::Checks;
 use crate::run::executor::{Executor, Report, Submitter};
 use crate::run::hook::Hooks;
 use crate::run::output;
@@ -102,7 +102,7 @@ pub(super) struct Effects {
     executor: Executor,
     hooks: Hooks,
     /// Who looks at conditions.
-    looks: Looks,
+    checks: Checks,
     /// Those of jobs that have failed. It is read once more when the loop has ended.
     failed_hooks: Mailbox<FailedHook>,
     /// The jobs of which the store knows some.
@@ -234,7 +234,7 @@ impl Effects {
         let starts = executor.submitter();
         let hooks = Hooks::new(Arc::clone(&world), move || starts.is_behind())?;
         let told = mailbox.clone();
-        let looks = Looks::new(world, move |run, number, answer| {
+        let checks = Checks::new(world, move |run, number, answer| {
             told.send(Message::Looked(run, number, answer));
         });
         Ok(Effects {
@@ -245,7 +245,7 @@ impl Effects {
             mailbox,
             executor,
             hooks,
-            looks,
+            checks,
             output: plan.output.clone(),
             adopted,
             marks,
@@ -304,20 +304,20 @@ impl Effects {
     }
 
     /// Conditions of a run were looked at.
-    pub(super) fn looked(
+    pub(super) fn checked(
         &mut self,
         run: RunId,
         number: u32,
         answer: Option<Answer>,
         events: &mut VecDeque<Event>,
     ) {
-        self.looks.go_on(clock::mono());
+        self.checks.go_on(clock::mono());
         events.extend(answer.map(|answer| Event::Checked { run, number, answer }));
     }
 
     /// Ends what is under way of them.
-    pub(super) fn settle_looks(&self) {
-        self.looks.settle();
+    pub(super) fn settle_checks(&self) {
+        self.checks.settle();
     }
 
     pub(super) fn mailbox(&self) -> Mailbox<Message> {
@@ -391,7 +391,7 @@ impl Effects {
             Action::Check(Check { run, number, .. }) if self.dry_run => {
                 events.push_back(Event::Checked { run, number, answer: Answer::Hold });
             }
-            Action::Check(check) => self.looks.begin(check, now.mono),
+            Action::Check(check) => self.checks.begin(check, now.mono),
             Action::Terminate(run) => self.order(run, Order::Terminate, events),
             Action::Kill(run) => self.order(run, Order::Kill, events),
             Action::Record(record) => self.record(&record),
@@ -509,8 +509,8 @@ impl Effects {
     /// When [`Effects::look_after`] has something to do.
     pub(super) fn deadline(&self) -> Option<Mono> {
         let records = self.records.as_ref().and_then(Records::deadline);
-        let looks = self.looks.deadline();
-        let others = [records, self.trouble.deadline(), self.starts.deadline(), looks];
+        let checks = self.checks.deadline();
+        let others = [records, self.trouble.deadline(), self.starts.deadline(), checks];
         let others = others.into_iter().flatten();
         if self.sweeping == 0 {
             return others.min();
@@ -526,7 +526,7 @@ impl Effects {
             records.hurry_in_time(now);
         }
         self.look_at_starts(now, events);
-        self.looks.give_up_in_time(now);
+        self.checks.give_up_in_time(now);
         if self.sweeping > 0 {
             self.sweep_those(now, |sweep| sweep.look_at <= now, events);
         }
