@@ -18,7 +18,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use crate::core::condition::Answer;
-use crate::core::event::{Action, Check, Event, Exit, Record, RunId, Start};
+use crate::core::event::{self, Action, Check, Event, Exit, Record, RunId, Start};
 use crate::core::instant::{Instant, Mono, Now, duration_micros};
 use crate::core::job::JobSet;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
@@ -345,8 +345,9 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         });
         // Process ids as the kernel of a small machine would give them.
         let pid = (self.started % 32_768) as u32;
-        let taken = self.now.mono;
-        let event = Event::Started { run: start.run, pid, at: self.now, taken };
+        let process = event::Process { pid, start: self.started };
+        let (run, at, taken) = (start.run, self.now, self.now.mono);
+        let event = Event::Started { run, process, at, taken };
         self.scheduler.take(self.now, event, &mut self.actions);
     }
 

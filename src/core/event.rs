@@ -67,8 +67,8 @@ pub enum Event {
     Started {
         /// Which run.
         run: RunId,
-        /// Its process id.
-        pid: u32,
+        /// Its process.
+        process: Process,
         /// When it was made, which may be a little before anybody hears of it.
         at: Now,
         /// When somebody began to make it: what its `timeout` counts from.
@@ -374,8 +374,8 @@ pub enum Notice {
         run: RunId,
         /// Which attempt, from 1.
         attempt: u32,
-        /// Its process id.
-        pid: u32,
+        /// Its process, which may have ended by now.
+        process: Process,
         /// The job.
         job: Arc<Job>,
         /// The due time.

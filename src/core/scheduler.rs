@@ -216,8 +216,8 @@ impl Scheduler {
         let step = &mut self.look_at_clocks(now, matches!(event, Event::ClockSet), actions);
         match event {
             Event::Woke | Event::ClockSet => {}
-            Event::Started { run, pid, at, taken } => {
-                self.heard(run, Input::Started(pid, at, taken), step);
+            Event::Started { run, process, at, taken } => {
+                self.heard(run, Input::Started(process, at, taken), step);
             }
             Event::StartHangs { run, taken } => self.heard(run, Input::Hangs(taken), step),
             Event::NotStarted { run, reason, transient: true } => {

@@ -412,6 +412,23 @@ fn a_user_that_does_not_exist_is_said() {
     assert!(done.err.concat().contains("no user `nobody-at-all`"), "{:#?}", done.err);
 }
 
+/// Of many that begin at once some have ended before the scheduler hears that they began.
+#[test]
+#[cfg(feature = "sqlite")]
+fn what_is_over_at_once_has_begun_all_the_same() {
+    const JOBS: usize = 60;
+    let job = |nth| format!("[jobs.j{nth}]\ncommand = ['true']\ndate = 'now'\n");
+    let bench = Bench::new(&(0..JOBS).map(job).collect::<String>());
+    let mut running = bench.run();
+    for _ in 0..JOBS {
+        running.event("succeeded", "");
+    }
+    running.stop();
+    let history = bench.out(&["history", "-n", "0", "--output", "json"]);
+    let without = history.lines().filter(|line| !line.contains("\"started\":\""));
+    assert_eq!((history.lines().count(), without.collect::<Vec<_>>()), (JOBS, Vec::new()));
+}
+
 /// A run by hand is in the history, but for where somebody else has the store.
 #[test]
 #[cfg(feature = "sqlite")]

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use schedrs::event::{
-    Action, Elsewhere, Event, Exit, HomeChange, JobRecord, Record, Refusal, Remember, RunAgain,
-    RunId, Start,
+    Action, Elsewhere, Event, Exit, HomeChange, JobRecord, Process, Record, Refusal, Remember,
+    RunAgain, RunId, Start,
 };
 use schedrs::fleet::protocol::{Fleet, Input, Notice, Output, Taken, Timing};
 use schedrs::fleet::{Lost, Member, SessionId};
@@ -334,8 +334,8 @@ impl Host {
                 self.begun.insert(run);
                 self.running.insert(run);
                 effects.push(Effect::Spawn(start));
-                let (pid, taken) = (1, now.mono);
-                self.tell_scheduler(t, Event::Started { run, pid, at: now, taken });
+                let process = Process { pid: 1, start: 0 };
+                self.tell_scheduler(t, Event::Started { run, process, at: now, taken: now.mono });
             }
         }
         effects.extend(std::mem::take(&mut self.kills).into_iter().map(Effect::Kill));

@@ -305,7 +305,7 @@ fn a_run_begins_when_its_process_is_made() {
     let (run, mut actions) = (RunId(1), Vec::new());
     scheduler.step(now(1000), Event::Woke, &mut actions);
     let taken = now(1001).mono;
-    let started = Event::Started { run, pid: 7, at: now(1002), taken };
+    let started = Event::Started { run, process: PROCESS, at: now(1002), taken };
     scheduler.take(now(1500), started, &mut actions);
     // Its timeout counts from when somebody began to make it.
     assert_eq!(scheduler.next_wakeup().mono, Some(Mono::from_micros(61_001_000)));
@@ -400,7 +400,7 @@ fn a_start_that_hangs_times_out() {
     let started = |run, taken: u64, secs: u64| {
         let (taken, mono) = (Mono::from_micros(taken * 1_000_000), secs * 1_000_000);
         let at = Now { wall: NOON.plus(Duration::from_secs(secs)), mono: Mono::from_micros(mono) };
-        Event::Started { run: RunId(run), pid: 7, at, taken }
+        Event::Started { run: RunId(run), process: PROCESS, at, taken }
     };
     let exit = Exit::Signal(9);
     let steps = vec![
@@ -455,7 +455,7 @@ fn a_start_that_hangs_can_be_stopped() {
             64,
             Event::Started {
                 run: RunId(2),
-                pid: 7,
+                process: PROCESS,
                 at: Now { wall: NOON, mono: Mono::from_micros(0) },
                 taken: Mono::from_micros(0),
             },
@@ -534,7 +534,7 @@ fn a_run_that_is_abandoned_gives_back_its_slot_and_is_not_tried_again() {
     let run = RunId(1);
     let abandoned = || Event::Abandoned { run, reason: "process 7 runs as root".into() };
     step(60, Event::Woke);
-    step(60, Event::Started { run, pid: 7, at: now(60), taken: now(60).mono });
+    step(60, Event::Started { run, process: PROCESS, at: now(60), taken: now(60).mono });
     step(65, Event::Woke);
     step(75, Event::Woke);
     step(75, abandoned());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use schedrs::event::{Action, Event, Exit, JobRecord, Operation, Remember, RunId};
+use schedrs::event::{Action, Event, Exit, JobRecord, Operation, Process, Remember, RunId};
 use schedrs::history::audit::{Audit, Question, audit};
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
@@ -319,7 +319,8 @@ impl World {
     fn start(&mut self) -> Option<RunId> {
         let run = self.starts.pop_front()?;
         self.running.push_back(run);
-        self.step(Event::Started { run, pid: 1, at: self.now, taken: self.now.mono });
+        let process = Process { pid: 1, start: 0 };
+        self.step(Event::Started { run, process, at: self.now, taken: self.now.mono });
         Some(run)
     }
 

@@ -32,8 +32,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use schedrs::condition::{self, Conditions};
 use schedrs::event::{
-    Action, Admitted, Ended, Event, Exit, JobRecord, Operation, Pause, Record, Remember, Response,
-    RunId, Start,
+    Action, Admitted, Ended, Event, Exit, JobRecord, Operation, Pause, Process, Record, Remember,
+    Response, RunId, Start,
 };
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{
@@ -789,7 +789,10 @@ impl World {
         let reason = "no".to_owned();
         let asked = self.attempt(run).is_some_and(|attempt| !attempt.alive && !attempt.postponed);
         let event = match answer {
-            Answer::Started => Event::Started { run, pid: 1, at: self.now, taken: self.now.mono },
+            Answer::Started => {
+                let process = Process { pid: 1, start: 0 };
+                Event::Started { run, process, at: self.now, taken: self.now.mono }
+            }
             Answer::NotStarted => Event::NotStarted { run, reason, transient: false },
             Answer::Short => Event::NotStarted { run, reason, transient: true },
             Answer::Hangs => Event::StartHangs { run, taken: self.now.mono },

@@ -1,6 +1,8 @@
 //! What is asked of a running scheduler, and what it answers.
 
-use schedrs::event::{Change, ChangeKind, JobRecord, Operation, Paused, Remember, Response};
+use schedrs::event::{
+    Change, ChangeKind, JobRecord, Operation, Paused, Process, Remember, Response,
+};
 use schedrs::scheduler::{SavedState, Survivor};
 
 use crate::scenario::*;
@@ -68,8 +70,8 @@ impl Operator {
 
     pub(crate) fn started(&mut self, run: u64) {
         let at = self.now;
-        let (pid, taken) = (100 + run as u32, at.mono);
-        self.step(Event::Started { run: RunId(run), pid, at, taken });
+        let process = Process { pid: 100 + run as u32, start: 0 };
+        self.step(Event::Started { run: RunId(run), process, at, taken: at.mono });
     }
 
     pub(crate) fn ended(&mut self, run: u64) -> Vec<String> {

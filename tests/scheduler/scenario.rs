@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 pub(crate) use std::time::Duration;
 
-pub(crate) use schedrs::event::{Action, Event, Exit, Notice, Record, RunId, Start};
+pub(crate) use schedrs::event::{Action, Event, Exit, Notice, Process, Record, RunId, Start};
 pub(crate) use schedrs::instant::{Instant, Mono, Now};
 pub(crate) use schedrs::job::{
     Coalesce, Command, Exclusion, Executor, Grace, Job, JobSet, Keep, Options, Overlap, Settings,
@@ -15,6 +15,9 @@ pub(crate) use schedrs::scheduler::{Scheduler, Wakeup};
 pub(crate) use schedrs::sim::{Attempt, Observer, Sim};
 pub(crate) use schedrs::trigger::{DateTrigger, FromEndTrigger, IntervalTrigger, Trigger};
 pub(crate) use schedrs::zone::Zone;
+
+/// One process is as good as another.
+pub(crate) const PROCESS: Process = Process { pid: 7, start: 0 };
 
 /// 2026-01-01T12:00:00Z.
 pub(crate) const NOON: Instant = Instant::from_secs(1_767_268_800);

@@ -109,9 +109,9 @@ fn a_stop_reaches_runs_that_are_being_started() {
     step(62, Event::Ended { run: b, exit: Exit::Code(0), usage: None });
     step(63, Event::NotStarted { run: d, reason: "EAGAIN".into(), transient: true });
     step(91, Event::Woke);
-    step(92, Event::Started { run: a, pid: 7, at: now(92), taken: now(92).mono });
+    step(92, Event::Started { run: a, process: PROCESS, at: now(92), taken: now(92).mono });
     step(92, Event::Stop);
-    step(93, Event::Started { run: c, pid: 8, at: now(93), taken: now(93).mono });
+    step(93, Event::Started { run: c, process: PROCESS, at: now(93), taken: now(93).mono });
     step(93, Event::NotStarted { run: c, reason: "what?".into(), transient: true });
     step(93, Event::Ended { run: a, exit: Exit::Signal(9), usage: None });
     step(93, Event::Ended { run: a, exit: Exit::Signal(9), usage: None });
@@ -152,7 +152,7 @@ fn ends_without(stops: &[u64], until: u64) -> String {
         scheduler.next_wakeup().mono
     };
     step(60, Event::Woke);
-    step(60, Event::Started { run: RunId(1), pid: 7, at: now(60), taken: now(60).mono });
+    step(60, Event::Started { run: RunId(1), process: PROCESS, at: now(60), taken: now(60).mono });
     for second in 61..=until {
         let event = if stops.contains(&second) { Event::Stop } else { Event::Woke };
         let next = step(second, event);

@@ -83,8 +83,9 @@ impl Happening {
     /// What an action means to whoever watches; `None`: nothing.
     pub fn of(action: &Action) -> Option<Happening> {
         Some(match action {
-            Action::Notice(Notice::Started { run, attempt, pid, job, due, .. }) => {
-                let (job, run, attempt, due, pid) = (Arc::clone(job), *run, *attempt, *due, *pid);
+            Action::Notice(Notice::Started { run, attempt, process, job, due, .. }) => {
+                let (job, run, attempt, due) = (Arc::clone(job), *run, *attempt, *due);
+                let pid = process.pid;
                 Happening::Started { job, run, attempt, due, pid }
             }
             Action::Notice(Notice::Retrying { run, job, outcome, attempt, delay, .. }) => {

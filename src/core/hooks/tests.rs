@@ -1,4 +1,5 @@
 use super::*;
+use crate::core::event::Process;
 use crate::core::job::Options;
 use crate::core::outcome::{MissReason, SkipReason};
 use crate::core::streak::Streaks;
@@ -191,7 +192,7 @@ fn what_an_attempt_is_told_by() {
         Action::Notice(Notice::Started {
             run: RunId(7),
             attempt,
-            pid: 1,
+            process: Process { pid: 1, start: 0 },
             job: Arc::clone(&job),
             due: DUE,
             lag: Duration::from_secs(1),

@@ -150,7 +150,7 @@ impl Scheduler {
 
     /// Its process exists.
     fn has_started(&mut self, slot: u32, input: &Input, step: &mut Step<'_>) {
-        let Input::Started(pid, at, taken) = *input else { return };
+        let Input::Started(process, at, taken) = *input else { return };
         // Nothing begins later than it is heard of.
         let now = Now { wall: at.wall, mono: at.mono.min(step.now.mono) };
         let run = &mut self.runs[slot];
@@ -164,7 +164,7 @@ impl Scheduler {
         step.out.push(Action::Notice(Notice::Started {
             run: run.id,
             attempt: run.attempt,
-            pid,
+            process,
             job: Arc::clone(&run.job),
             due: run.due,
             lag: now.wall.since(run.due),

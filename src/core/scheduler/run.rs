@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use crate::core::event::{Active, Exit, RunId};
+use crate::core::event::{Active, Exit, Process, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::{Command, Job, OnLost, Options};
 use crate::core::limits::Limits;
@@ -65,7 +65,7 @@ pub(super) enum Phase {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Input {
     /// The process of the attempt exists; since when, and when somebody began to make it.
-    Started(u32, Now, Mono),
+    Started(Process, Now, Mono),
     /// Somebody has been trying to start it since then, and hangs.
     Hangs(Mono),
     /// It could not be started, and would not if one retried soon.

@@ -376,13 +376,7 @@ impl Effects {
         events: &mut VecDeque<Event>,
     ) {
         if let Some(records) = &mut self.records {
-            let process = match &action {
-                Action::Notice(Notice::Started { run, .. }) => {
-                    self.runs.get(run).and_then(|run| run.process)
-                }
-                _ => None,
-            };
-            records.note(&action, now.wall, process);
+            records.note(&action, now.wall);
         }
         self.tell(&action, streak, now);
         match action {
@@ -478,7 +472,8 @@ impl Effects {
             }
             Report::Started { run: id, pid, start, taken, at, handle, group, confined, pipes } => {
                 self.starts.remove(id);
-                events.push_back(Event::Started { run: id, pid, at, taken });
+                let process = Process { pid, start };
+                events.push_back(Event::Started { run: id, process, at, taken });
                 let Some(run) = self.runs.get_mut(&id) else { return };
                 self.by_pid.insert(pid, id);
                 let watch = |handle: &OwnedFd| {
@@ -490,7 +485,7 @@ impl Effects {
                 let watched = handle.filter(|handle| !is_over && watch(handle));
                 let has_handle = watched.is_some();
                 (run.pipes, run.group, run.confined) = (pipes, group, confined);
-                run.process = Some(Process { pid, start });
+                run.process = Some(process);
                 self.last_process = run.process;
                 run.state = State::Alive { pid, handle: watched };
                 let order = run.order;

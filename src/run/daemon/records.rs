@@ -17,8 +17,8 @@ use crate::core::event::{Action, JobRecord, Notice, Record, Remember, RunId, Sta
 use crate::core::fleet::RunOn;
 use crate::core::instant::{Instant, Mono};
 use crate::core::job::Job;
+use crate::store::Fact;
 use crate::store::keeper::{Answer, FleetOrder, Keeper};
-use crate::store::{Fact, Process};
 
 /// How long a start or an answer may wait for the store.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -85,9 +85,8 @@ impl Records {
         }
     }
 
-    /// Takes note of what is to be done. `process` is that of the run of a notice. Not of
-    /// [`Remember::Job`]: see [`Records::remember`].
-    pub(super) fn note(&mut self, action: &Action, now: Instant, process: Option<Process>) {
+    /// Takes note of what is to be done. Not of [`Remember::Job`]: see [`Records::remember`].
+    pub(super) fn note(&mut self, action: &Action, now: Instant) {
         if !self.withdrawals.is_empty() {
             match action {
                 Action::Remember(Remember::Admitted(admitted)) => {
@@ -117,10 +116,9 @@ impl Records {
             }
             Action::Start(start) => Fact::Starting { run: start.run, attempt: start.attempt },
             Action::Record(record) => fate(record, now, self.host_of(&record.job)),
-            Action::Notice(Notice::Started { run, attempt, due, lag, .. }) => {
-                let Some(process) = process else { return };
-                let (run, attempt, at) = (*run, *attempt, due.plus(*lag));
-                Fact::Started { run, attempt, process, at }
+            Action::Notice(Notice::Started { run, attempt, process, due, lag, .. }) => {
+                let (run, attempt, process) = (*run, *attempt, *process);
+                Fact::Started { run, attempt, process, at: due.plus(*lag) }
             }
             Action::Notice(Notice::Retrying { run, outcome, attempt, .. }) => Fact::AttemptEnded {
                 run: *run,

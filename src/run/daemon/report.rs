@@ -91,8 +91,8 @@ pub(super) fn notice(notice: &Notice) {
     match notice {
         // The start line says more.
         Notice::Starting { .. } => {}
-        Notice::Started { run, attempt, pid, job, due, lag } => {
-            started(*run, *attempt, *pid, job, *due, *lag);
+        Notice::Started { run, attempt, process, job, due, lag } => {
+            started(*run, *attempt, process.pid, job, *due, *lag);
         }
         Notice::Retrying { run, job, outcome, attempt, delay, .. } => log::warn!(
             event = "retrying",

@@ -14,7 +14,9 @@ use schedrs::clock;
 use schedrs::control::follow::Follow;
 use schedrs::control::server::{Past, Present, Server};
 use schedrs::control::{Call, Reply, Request, Target};
-use schedrs::event::{Action, ChangeKind, Event, Exit, Fault, Health, Operation, Response, RunId};
+use schedrs::event::{
+    Action, ChangeKind, Event, Exit, Fault, Health, Operation, Process, Response, RunId,
+};
 use schedrs::job::{Executor, Job, JobSet, Settings};
 use schedrs::jobfile;
 use schedrs::output;
@@ -189,7 +191,8 @@ impl Loop {
                     Action::Start(start) => {
                         let at = clock::now();
                         let (run, taken) = (start.run, at.mono);
-                        events.push(Event::Started { run, pid: 4711, at, taken });
+                        let process = Process { pid: 4711, start: 0 };
+                        events.push(Event::Started { run, process, at, taken });
                     }
                     _ => {}
                 }

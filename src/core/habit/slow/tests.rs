@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::core::event::Record;
+use crate::core::event::{Process, Record};
 use crate::core::job::{Command, Options};
 use crate::core::outcome::Outcome;
 use crate::core::trigger::{DateTrigger, Trigger};
@@ -33,7 +33,8 @@ fn job(warn_after: Option<u64>) -> Arc<Job> {
 
 fn started(job: &Arc<Job>, run: u64, attempt: u32) -> Action {
     let (job, due) = (Arc::clone(job), Instant::from_secs(0));
-    Action::Notice(Notice::Started { run: RunId(run), attempt, pid: 1, job, due, lag: secs(0) })
+    let (run, process) = (RunId(run), Process { pid: 1, start: 0 });
+    Action::Notice(Notice::Started { run, attempt, process, job, due, lag: secs(0) })
 }
 
 fn ended(job: &Arc<Job>, run: u64) -> Action {

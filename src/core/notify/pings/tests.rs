@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::queue::FLIGHTS;
 use super::tries::OLD;
 use super::*;
+use crate::core::event::Process;
 use crate::core::job::{Command, Options};
 use crate::core::monitor::MonitorKind;
 use crate::core::outcome::Outcome;
@@ -40,7 +41,7 @@ fn started(job: &Arc<Job>, run: u64) -> Action {
     Action::Notice(Notice::Started {
         run: RunId(run),
         attempt: 1,
-        pid: 1,
+        process: Process { pid: 1, start: 0 },
         job: Arc::clone(job),
         due: Instant::from_secs(0),
         lag: Duration::ZERO,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Effects;
-use crate::core::event::{Event, Exit, Record, Start};
+use crate::core::event::{Event, Exit, Process, Record, Start};
 use crate::core::outcome::Outcome;
 use crate::core::words;
 use crate::run::daemon::catching_up::CatchingUp;
@@ -57,6 +57,7 @@ pub(super) fn would_start(start: &Start, events: &mut VecDeque<Event>) {
         "would start now"
     );
     let at = clock::now();
-    events.push_back(Event::Started { run: start.run, pid: 0, at, taken: at.mono });
+    let process = Process { pid: 0, start: 0 };
+    events.push_back(Event::Started { run: start.run, process, at, taken: at.mono });
     events.push_back(Event::Ended { run: start.run, exit: Exit::Code(0), usage: None });
 }
