@@ -10,7 +10,7 @@ use schedrs::instant::Instant;
 use schedrs::store::location::{self, Location};
 use schedrs::store::{Query, RunRecord};
 
-use crate::harness::{Bench, Running};
+use crate::harness::{Bench, Running, until};
 use crate::servers::proxy::Proxy;
 use crate::servers::{Engine, Server, Setup};
 
@@ -62,17 +62,9 @@ impl Pair {
         text.lines().map(line).collect()
     }
 
-    /// Waits until something is so.
-    fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
-        let begun = clock::mono();
-        while !so() {
-            assert!(clock::mono().since(begun).as_secs() < 60, "{what}");
-        }
-    }
-
     /// Both hosts have started something for a due time after this.
     fn until_both_run(&self, url: &str, since: Instant) {
-        self.until("both run", || {
+        until("both run", || {
             let Ok(records) = records(url) else { return false };
             let new = records.iter().filter(|it| it.due > since && it.started.is_some());
             new.filter_map(|record| record.host.as_deref()).collect::<HashSet<_>>().len() == 2
@@ -82,7 +74,7 @@ impl Pair {
     /// So many jobs more have run.
     fn until_more_run(&self, more: usize) {
         let before = self.written().len();
-        self.until("more run", || self.written().len() >= before + more);
+        until("more run", || self.written().len() >= before + more);
     }
 
     /// Ends the hosts. No due time was started twice, and of each the store knows.
@@ -131,7 +123,7 @@ fn a_standby_takes_over(synchronous: bool) {
     let before = heard(&standby);
     if synchronous {
         // What is not on the standby is not acknowledged, so that nothing begins.
-        pair.until("a commit waits", || {
+        until("a commit waits", || {
             primary.cli("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'") != "0"
         });
     } else {
@@ -167,7 +159,7 @@ fn a_replica_that_has_not_heard_of_the_last_runs() {
     let pair = Pair::new(format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port()));
     pair.until_both_run(primary.url(), Instant::MIN);
     let replicas = || sentinel.cli("SENTINEL replicas main").contains("127.0.0.1");
-    pair.until("the sentinel knows the replica", replicas);
+    until("the sentinel knows the replica", replicas);
     // From here on it may not follow.
     primary.cli("ACL SETUSER default -psync -sync");
     primary.cli("CLIENT KILL TYPE replica");
@@ -179,7 +171,7 @@ fn a_replica_that_has_not_heard_of_the_last_runs() {
     assert_eq!(count(&replica), before);
     primary.kill();
     let (where_is, port) = ("SENTINEL get-master-addr-by-name main", replica.port().to_string());
-    pair.until("the replica is the master", || sentinel.cli(where_is).contains(&port));
+    until("the replica is the master", || sentinel.cli(where_is).contains(&port));
     pair.until_both_run(replica.url(), now());
     assert_eq!(replica.cli("HGET schedrs:{default}:fleet generation"), "1");
     pair.check(replica.url());

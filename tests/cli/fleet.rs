@@ -20,7 +20,7 @@ use schedrs::store::location::{self, Location};
 use schedrs::store::{Query, Reader, RunRecord};
 use schedrs::zone::Database;
 
-use crate::harness::{Bench, Running};
+use crate::harness::{Bench, Running, found};
 use crate::servers::{Engine, Server};
 
 /// So many that none of three hosts is without any.
@@ -64,14 +64,8 @@ impl Fleet {
 
     fn reader(&self) -> Box<dyn Reader> {
         let location = Location::parse(&self.url, self.bench.dir.path()).unwrap();
-        let begun = clock::mono();
-        loop {
-            match location::reader(&location) {
-                Ok(reader) => return reader,
-                // The first host makes the tables.
-                Err(error) => assert!(clock::mono().since(begun).as_secs() < 60, "{error}"),
-            }
-        }
+        // The first host makes the tables.
+        found(|| location::reader(&location))
     }
 
     fn records(&self) -> Vec<RunRecord> {
@@ -82,15 +76,9 @@ impl Fleet {
     }
 
     /// Waits until the records satisfy.
+    #[track_caller]
     fn until(&self, what: &str, enough: impl Fn(&[RunRecord]) -> bool) -> Vec<RunRecord> {
-        let begun = clock::mono();
-        loop {
-            let records = self.records();
-            if enough(&records) {
-                return records;
-            }
-            assert!(clock::mono().since(begun).as_secs() < 60, "{what}");
-        }
+        found(|| Some(self.records()).filter(|records| enough(records)).ok_or(what))
     }
 
     /// No due time was started twice, as the jobs themselves say.

@@ -25,7 +25,10 @@ use tempfile::TempDir;
 pub use skip::{has_root, missing, skipped};
 
 /// Longer than anything here takes, shorter than a person's patience.
-pub const WATCHDOG: Duration = Duration::from_secs(60);
+pub const WATCHDOG: Duration = Duration::from_secs(120);
+
+/// How long a test waits at least before it looks again.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// What schedrs goes by that whoever tests may have set.
 const VARIABLES: &[&str] = &[
@@ -68,8 +71,12 @@ pub struct Bench {
 
 /// Leaves the processor to what a test looks at again and again, for a moment.
 pub fn give_way() {
+    give_way_for(MOMENT);
+}
+
+fn give_way_for(span: Duration) {
     let (_keep, never) = channel::<()>();
-    let _ = never.recv_timeout(Duration::from_millis(5));
+    let _ = never.recv_timeout(span);
 }
 
 impl Bench {
@@ -362,10 +369,23 @@ impl Running {
 /// Waits until something is so.
 #[track_caller]
 pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    found(|| if is_so() { Ok(()) } else { Err(what) })
+}
+
+/// Looks again and again until there is something; `look` says what it has seen instead. A look that
+/// costs much is taken less often, so that what is looked at has most of the processor.
+#[track_caller]
+pub fn found<T, E: std::fmt::Display>(mut look: impl FnMut() -> Result<T, E>) -> T {
     let deadline = Deadline::new();
-    while !is_so() {
-        assert!(!deadline.left().is_zero(), "{what}");
-        give_way();
+    loop {
+        let begun = schedrs::clock::mono();
+        let seen = match look() {
+            Ok(found) => return found,
+            Err(seen) => seen,
+        };
+        assert!(!deadline.left().is_zero(), "{seen}");
+        let cost = schedrs::clock::mono().since(begun);
+        give_way_for((3 * cost).max(MOMENT));
     }
 }
 

@@ -2,15 +2,12 @@
 //! before another host begins it once more.
 
 use std::fs;
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
-use schedrs::clock;
 use schedrs::outcome::Outcome;
 use schedrs::store::Query;
 use schedrs::store::location::{self, Location};
 
-use crate::harness::{Bench, Running};
+use crate::harness::{Bench, Running, until};
 use crate::servers::proxy::Proxy;
 use crate::servers::{Engine, Server};
 
@@ -21,16 +18,6 @@ const COMMAND: &str = "echo start HOST $SCHEDRS_DUE $SCHEDRS_ATTEMPT >> FILE; \
 fn lines(bench: &Bench) -> Vec<String> {
     let text = fs::read_to_string(bench.path("written")).unwrap();
     text.lines().map(str::to_owned).collect()
-}
-
-#[track_caller]
-fn until(what: &str, enough: impl Fn() -> bool) {
-    let begun = clock::mono();
-    while !enough() {
-        assert!(clock::mono().since(begun).as_secs() < 60, "{what}");
-        let (_keep, never) = channel::<()>();
-        let _ = never.recv_timeout(Duration::from_millis(50));
-    }
 }
 
 #[test]

@@ -5,9 +5,8 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 use super::{Fleet, fs};
-use crate::harness::Running;
+use crate::harness::{Running, found, until};
 use crate::servers::{Engine, Server};
-use schedrs::clock;
 
 /// Long enough for a machine that has much else to do.
 const LEASE: &str = "8s";
@@ -64,15 +63,12 @@ impl Fleet {
     /// Waits until something is so as each of these hosts lists it.
     #[track_caller]
     fn until_all(&self, hosts: &[&str], what: &str, is_so: impl Fn(&[Value]) -> bool) {
-        let begun = clock::mono();
         for host in hosts {
-            loop {
+            found(|| {
                 let list = self.list(host);
-                if !list.is_empty() && is_so(&list) {
-                    break;
-                }
-                assert!(clock::mono().since(begun).as_secs() < 60, "{what} on {host}: {list:#?}");
-            }
+                let is_so = !list.is_empty() && is_so(&list);
+                if is_so { Ok(()) } else { Err(format!("{what} on {host}: {list:#?}")) }
+            });
         }
     }
 
@@ -250,12 +246,7 @@ fn change(engine: Engine) {
     let command = format!("echo $SCHEDRS_JOB $SCHEDRS_DUE >> {written}");
     fleet.answer("web1", &["add", "--id", "extra", "--every", "1s", "--", &command]);
     let count = || fs::read_to_string(fleet.bench.path("written")).unwrap().lines().count();
-    let more = |than: usize| {
-        let begun = clock::mono();
-        while count() <= than {
-            assert!(clock::mono().since(begun).as_secs() < 60, "it does not run");
-        }
-    };
+    let more = |than: usize| until("it does not run", || count() > than);
     fleet.until_all(&HOSTS, "all know it", |list| job(list, "extra").is_some());
     more(2);
     let home = job(&fleet.list("web1"), "extra").unwrap()["host"].as_str().unwrap().to_owned();

@@ -19,7 +19,7 @@ use schedrs::store::{Query, RunRecord};
 use schedrs::words;
 use schedrs::zone::Zone;
 
-use crate::harness::{Bench, Running};
+use crate::harness::{Bench, Running, found};
 use crate::servers::proxy::{Proxy, Way};
 use crate::servers::{Engine, Server, Setup};
 
@@ -230,24 +230,17 @@ impl Soak {
 
     /// Waits until all that was due by then is decided and over.
     fn settle(&self, until: Instant) -> Vec<RunRecord> {
-        let begun = clock::mono();
-        loop {
+        found(|| {
             let records = self.records();
             let decided = |job: &str| {
                 let of = |record: &&RunRecord| *record.job == *job && record.last_due > until;
                 records.iter().any(|record| of(&record))
             };
             let open = records.iter().any(|it| it.outcome.is_none() && it.due <= until);
-            if !open && JOBS.iter().all(|(job, ..)| decided(job)) {
-                return records;
-            }
-            assert!(
-                clock::mono().since(begun).as_secs() < 60,
-                "not settled: {:#?}",
-                open_of(&records)
-            );
-            self.wait(Duration::from_millis(500));
-        }
+            let settled = !open && JOBS.iter().all(|(job, ..)| decided(job));
+            let seen = || format!("not settled: {:#?}", open_of(&records));
+            if settled { Ok(records) } else { Err(seen()) }
+        })
     }
 }
 
