@@ -11,8 +11,7 @@ use std::io::{BufRead, BufReader};
 
 use crate::harness::{Bench, Running, Stream};
 
-/// Starts a job by hand: whoever is told that it has started finds it in the store, which may be a moment
-/// later than the log.
+/// Starts a job by hand: whoever is told so finds the run in the store.
 fn start(bench: &Bench, job: &str) {
     let done = Running::start(&mut bench.command(&["start", job])).wait();
     assert_eq!(done.code, Some(0), "{done:#?}");
@@ -28,6 +27,7 @@ fn what_is_printed_is_shown_at_once() {
     let mut running = bench.run();
     running.event("starting", "");
     start(&bench, "a");
+    running.line(Stream::Out, &["a | before"]);
     let mut one = Running::start(&mut bench.command(&["logs", "a", "--follow"]));
     // It follows when it has shown what is kept.
     one.line(Stream::Out, &["a, run 1"]);

@@ -5,6 +5,7 @@
 pub(super) mod follow;
 mod page;
 
+use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
@@ -144,7 +145,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     // Asked before anything is shown, so that nothing is missed between the two.
     let mut client = if args.follow { Some(follow::begin(args)?) } else { None };
     let past = client.as_mut().map(|(client, _)| follow::past(client)).transpose()?;
-    let mut past = past.unwrap_or_default();
+    let past = past.map_or_else(OnceCell::new, OnceCell::from);
     let history = History::open(&args.place(), context);
     // What was printed is passed on as it is, or made harmless here: not through `anstream`, which
     // would take the colours of a job away.
@@ -153,7 +154,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     let colour = has_colour(&stdout);
     let mut out = BufWriter::new(stdout.lock());
     let page = Page { format: args.format(), is_terminal, colour, is_alone: args.run.is_some() };
-    let mut already = HashSet::new();
+    let (mut already, mut shown) = (HashSet::new(), HashSet::new());
     let mut zones = Zones::all(super::argument::local_zone(context));
     match history {
         Ok(mut history) => {
@@ -162,14 +163,15 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                 Some((_, jobs)) => jobs.clone(),
                 None => history.choose(&args.jobs).map_err(told)?,
             };
-            let records = wanted(args, &jobs, &mut history).map_err(told)?;
-            if client.is_none() && records.iter().any(|record| record.outcome.is_none()) {
-                // Nobody may be there: then it is as if they had printed nothing so far.
-                past = follow::look(args).unwrap_or_default();
-            }
-            already = show(&records, &past.active, &mut history, page, &mut out).map_err(told)?;
-            let is_shown = |run: &RunId| records.iter().any(|record| record.run == Some(*run));
-            past.active.retain(|run, _| !is_shown(run));
+            // Nobody may be there: then it is as if they had printed nothing so far.
+            let look = || past.get_or_init(|| follow::look(args).unwrap_or_default());
+            let is_active = |run: RunId| look().active.contains_key(&run);
+            let records = wanted(args, &jobs, &is_active, &mut history).map_err(told)?;
+            let has_open = records.iter().any(|record| record.outcome.is_none());
+            let none = Active::new();
+            let active = if has_open { &look().active } else { &none };
+            already = show(&records, active, &mut history, page, &mut out).map_err(told)?;
+            shown.extend(records.iter().filter_map(|record| record.run));
             out.flush()?;
             zones = Zones::new(&history);
             let has_hosts = history.has_hosts(&[]).map_err(told)?;
@@ -191,14 +193,21 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     drop(out);
     let Some((client, jobs)) = &mut client else { return Ok(ExitCode::SUCCESS) };
     let jobs = std::mem::take(jobs);
+    let mut past = past.into_inner().unwrap_or_default();
+    past.active.retain(|run, _| !shown.contains(run));
     follow::go_on(client, follow::Shown { jobs, page, zones, already }, past)
 }
 
-/// The runs that are to be shown, oldest first.
-fn wanted(args: &Args, jobs: &[String], history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
+/// The runs that are to be shown, oldest first. `is_active`: whether the scheduler says that a run goes on.
+fn wanted(
+    args: &Args,
+    jobs: &[String],
+    is_active: &dyn Fn(RunId) -> bool,
+    history: &mut History,
+) -> anyhow::Result<Vec<RunRecord>> {
     let records = match &args.run {
         Some(text) => vec![the_run(history, text, &args.place().typed())?],
-        None => newest(args, jobs, history)?,
+        None => newest(args, jobs, is_active, history)?,
     };
     if records.is_empty() {
         let of = request::of(jobs);
@@ -268,7 +277,12 @@ fn since(text: &str, history: &History) -> anyhow::Result<Instant> {
 }
 
 /// The newest runs, oldest first: so many, or the last one of each job, or some of all.
-fn newest(args: &Args, jobs: &[String], history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
+fn newest(
+    args: &Args,
+    jobs: &[String],
+    is_active: &dyn Fn(RunId) -> bool,
+    history: &mut History,
+) -> anyhow::Result<Vec<RunRecord>> {
     let since = match &args.since {
         Some(text) => Some(since(text, history).with_context(|| format!("--since {text}"))?),
         None => None,
@@ -277,12 +291,13 @@ fn newest(args: &Args, jobs: &[String], history: &mut History) -> anyhow::Result
     let by_default = |count| if since.is_some() { 0 } else { count };
     let count = args.count;
     if jobs.is_empty() {
-        return newest_of(count.unwrap_or(by_default(OF_ALL)), query, history);
+        return newest_of(count.unwrap_or(by_default(OF_ALL)), query, is_active, history);
     }
     let mut runs = Vec::new();
     for job in jobs {
         let query = Query { job: Some(job.as_str().into()), ..query.clone() };
-        runs.extend(newest_of(count.unwrap_or(by_default(OF_A_JOB)), query, history)?);
+        let count = count.unwrap_or(by_default(OF_A_JOB));
+        runs.extend(newest_of(count, query, is_active, history)?);
     }
     sort::by_key(&mut runs, |record| record.seq);
     let surplus = match count {
@@ -294,7 +309,12 @@ fn newest(args: &Args, jobs: &[String], history: &mut History) -> anyhow::Result
 }
 
 /// The same of a job or of all. Records that are no runs have printed nothing.
-fn newest_of(count: usize, asked: Query, history: &mut History) -> anyhow::Result<Vec<RunRecord>> {
+fn newest_of(
+    count: usize,
+    asked: Query,
+    is_active: &dyn Fn(RunId) -> bool,
+    history: &mut History,
+) -> anyhow::Result<Vec<RunRecord>> {
     let wanted = if count == 0 { usize::MAX } else { count };
     let mut runs: Vec<RunRecord> = Vec::new();
     let mut before = None;
@@ -304,9 +324,10 @@ fn newest_of(count: usize, asked: Query, history: &mut History) -> anyhow::Resul
         let page = history.reader().records(&query)?;
         let is_last = page.len() < query.limit;
         before = page.last().map(|record| record.seq);
-        for record in page.into_iter().filter(|record| record.run.is_some()) {
-            // One that never began has printed nothing.
-            if record.started.is_some() && runs.len() < wanted {
+        for record in page {
+            let Some(run) = record.run.filter(|_| runs.len() < wanted) else { continue };
+            // One that never began has printed nothing; that one has just begun the store may not know yet.
+            if record.started.is_some() || record.outcome.is_none() && is_active(run) {
                 runs.push(record);
             }
         }
@@ -391,7 +412,7 @@ mod tests {
         let args: Args = args(line);
         let (format, is_alone) = (args.format(), args.run.is_some());
         let page = Page { format, is_terminal, colour: false, is_alone };
-        let records = wanted(&args, &args.jobs, &mut history).unwrap();
+        let records = wanted(&args, &args.jobs, &|_| false, &mut history).unwrap();
         show(&records, &Active::new(), &mut history, page, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
@@ -428,7 +449,8 @@ mod tests {
             ("99", "no run 99: `schedrs history` shows the runs that are kept"),
             ("x", "--run x: expected the number of a run, such as 14"),
         ] {
-            let error = wanted(&args(&["--run", run]), &[], &mut history).unwrap_err();
+            let args = args(&["--run", run]);
+            let error = wanted(&args, &[], &|_| false, &mut history).unwrap_err();
             assert_eq!(error.to_string(), expected);
         }
     }
