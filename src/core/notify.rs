@@ -48,6 +48,8 @@ pub struct Notification {
     pub kind: Kind,
     /// Where it happened, if that is another host than the one that tells it.
     pub host: Option<Box<str>>,
+    /// Where it was told how this began, if that is another host than the one where it happened.
+    pub begun_on: Option<Box<str>>,
     /// The job.
     pub job: Box<str>,
     /// What people call the job, if that is something else.
@@ -91,6 +93,7 @@ impl Notification {
             id,
             kind,
             host: None,
+            begun_on: None,
             job: "".into(),
             name: None,
             run: None,

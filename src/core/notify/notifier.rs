@@ -326,8 +326,11 @@ impl Notifier {
             }
             let heard = (now.wall, event, about.streak.runs);
             let news = self.states.hear(heard, job, route, &mut effects);
-            let Some(kind) = news else { continue };
-            let notification = about.notification(now.wall, job, name, kind, &self.seed);
+            let Some((kind, begun_on)) = news else { continue };
+            let notification = Notification {
+                begun_on,
+                ..about.notification(now.wall, job, name, kind, &self.seed)
+            };
             let awaits = awaits_output && notification.run.is_some() && route.output > 0;
             self.post(name, notification, awaits, now, &mut effects);
         }
@@ -476,31 +479,34 @@ impl Notifier {
 
     /// Notifications have come to an end, or go to another route.
     fn end(&mut self, done: Vec<Done>, now: Now, effects: &mut Vec<Effect>) {
-        let moved: Vec<(Box<str>, Notification)> = done
-            .iter()
-            .filter_map(|done| Some((done.went_to.clone()?, done.notification.clone())))
-            .collect();
-        say_lost(&done, effects);
-        self.book.enter(done, now.wall, effects);
-        for (route, notification) in moved {
-            self.post_moved(&route, notification, now, effects);
+        let mut done = done;
+        // Fallbacks do not lead back to where they begin.
+        while !done.is_empty() {
+            let moved: Vec<(Box<str>, Notification)> = done
+                .iter()
+                .filter_map(|done| Some((done.went_to.clone()?, done.notification.clone())))
+                .collect();
+            say_lost(&done, effects);
+            self.book.enter(done, now.wall, effects);
+            let each = moved.into_iter();
+            done = each.flat_map(|(to, it)| self.post_moved(&to, it, now, effects)).collect();
         }
     }
 
-    /// What could not be delivered on one route goes to another: there it is something new.
+    /// What could not be delivered on one route goes to another: there it is something new. Answers what had to
+    /// go for it.
     fn post_moved(
         &mut self,
         name: &str,
         mut notification: Notification,
         now: Now,
         effects: &mut Vec<Effect>,
-    ) {
-        let Some(route) = self.routes.get(name) else { return };
+    ) -> Vec<Done> {
+        let Some(route) = self.routes.get(name) else { return Vec::new() };
         let id = saved::id(&[notification.id.as_bytes(), name.as_bytes()]);
         notification.id = id;
         effects.push(self.write(name, &notification));
-        let gone = self.outbox.add(route, notification, false, now.mono);
-        self.book.enter(gone, now.wall, effects);
+        self.outbox.add(route, notification, false, now.mono)
     }
 }
 

@@ -274,22 +274,21 @@ impl Outbox {
         let full = self.waiting >= ROOM_IN_ALL;
         let queue = self.queues.entry(route.name.clone()).or_default();
         let mut gone = Vec::new();
+        let mut ready = now.plus(route.gather);
         if full || queue.waiting.len() >= ROOM {
             // The oldest of the least important; of those, the new one is the youngest.
             let least = queue.waiting.iter().map(|item| item.notification.kind).max();
             let place = queue.waiting.iter().position(|item| Some(item.notification.kind) == least);
-            queue.more += 1;
             let spare = match place.filter(|_| least >= Some(notification.kind)) {
-                Some(place) => queue.waiting.remove(place).map(|item| item.notification),
+                Some(place) => queue.waiting.remove(place),
                 None => None,
             };
-            let Some(spare) = spare else {
-                return vec![dropped(&route.name, notification, "there was no room for it")];
-            };
+            let Some(spare) = spare else { return vec![queue.no_room(route, notification)] };
             self.waiting -= 1;
-            gone.push(dropped(&route.name, spare, "there was no room for it"));
+            // However many come, they are told in time.
+            ready = ready.min(spare.ready);
+            gone.push(queue.no_room(route, spare.notification));
         }
-        let ready = now.plus(route.gather);
         queue.waiting.push_back(Item { notification, since, ready, awaits_output });
         self.waiting += 1;
         gone
@@ -464,16 +463,25 @@ fn dropped(route: &str, notification: Notification, why: &str) -> Done {
 }
 
 impl Queue {
+    /// One has to go. Where the receiver fails another one may take it; else it is counted.
+    fn no_room(&mut self, route: &Route, notification: Notification) -> Done {
+        let went_to = route.fallback.clone().filter(|_| self.retry.is_some());
+        self.more += u64::from(went_to.is_none());
+        Done { went_to, ..dropped(&route.name, notification, "there was no room for it") }
+    }
+
     /// When its next message is to go; `None`: there is none, or one is on its way.
     fn goes_at(&self) -> Option<Mono> {
         if self.flying.is_some() {
             return None;
         }
         let first = self.waiting.iter().map(|item| item.ready).min()?;
+        let retry = self.retry.as_ref().map(|retry| retry.next);
+        let due = [Some(first), retry, Some(self.free)].into_iter().flatten().max()?;
         let outputs = self.waiting.iter().filter(|item| item.awaits_output);
         let complete = outputs.map(|item| item.since.plus(FOR_OUTPUT)).max();
-        let retry = self.retry.as_ref().map(|retry| retry.next);
-        [Some(first), complete, retry, Some(self.free)].into_iter().flatten().max()
+        // There may always be one whose output is to come.
+        Some(complete.map_or(due, |complete| due.max(complete.min(due.plus(FOR_OUTPUT)))))
     }
 
     /// Whether its route rests, so that what is due waits for the end of that.

@@ -31,6 +31,8 @@ pub(crate) struct Written {
     kind: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     of_host: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begun_on: Option<String>,
     job: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
@@ -110,6 +112,7 @@ impl Written {
             id: _,
             kind,
             host: of_host,
+            begun_on,
             job,
             name,
             run,
@@ -133,6 +136,7 @@ impl Written {
             route: route.to_owned(),
             kind: kind.word().to_owned(),
             of_host: of_host.as_deref().map(str::to_owned),
+            begun_on: begun_on.as_deref().map(str::to_owned),
             job: job.to_string(),
             name: name.as_deref().map(str::to_owned),
             run: run.map(|run| run.0),
@@ -160,6 +164,7 @@ impl Written {
             id: id.into(),
             kind: Kind::of(&it.kind)?,
             host: it.of_host.map(Into::into),
+            begun_on: it.begun_on.map(Into::into),
             job: it.job.into(),
             name: it.name.map(Into::into),
             run: it.run.map(RunId),
@@ -211,6 +216,7 @@ mod tests {
             id: "msg_1".into(),
             kind,
             host: Some("web2".into()),
+            begun_on: Some("web3".into()),
             job: "bäck\"up".into(),
             name: Some("Backup of\nall".into()),
             run: Some(RunId(u64::MAX)),

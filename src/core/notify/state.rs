@@ -58,6 +58,9 @@ pub(super) struct State {
     good: u32,
     /// It was told to be overdue, and has not succeeded since.
     overdue: bool,
+    /// The host that was the first to tell of what it is told to suffer from now, where several share a store.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    begun_on: Option<Box<str>>,
 }
 
 impl State {
@@ -82,6 +85,15 @@ impl State {
             JobEvent::Fast => Some(Kind::Fast),
         }?;
         route.wants(kind).then_some(kind)
+    }
+
+    /// This host has told something of it, and `before` is what was known until then. Answers the host that
+    /// told how it began, if that is another one.
+    pub(super) fn told_by(&mut self, host: &str, before: &State) -> Option<Box<str>> {
+        let first = before.begun_on.as_deref().unwrap_or(host);
+        let goes_on = self.told.is_some() || self.flapping.is_some() || self.overdue;
+        self.begun_on = goes_on.then(|| first.into());
+        (first != host).then(|| first.into())
     }
 
     /// Why nothing is told of a failure now, if that is so; and how many runs have failed in a row, as far as

@@ -1,7 +1,8 @@
 //! PagerDuty's Events API, version 2.
 //!
 //! An incident for each job: what goes wrong triggers it, or is added to it, and a recovery resolves
-//! it. So its key names host and job, and not the run.
+//! it. So its key names the job and the host where it began, and not the run: in a fleet a job that fails
+//! on one host may recover on another.
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -46,7 +47,7 @@ pub(super) fn form(
     let body = json!({
         "routing_key": super::key(context, "key")?,
         "event_action": action,
-        "dedup_key": dedup_key(context.host, notification),
+        "dedup_key": dedup_key(notification.begun_on.as_deref().unwrap_or(context.host), notification),
         "payload": {
             "summary": cut(&summary, SUMMARY),
             "source": context.host,

@@ -253,6 +253,18 @@ fn pagerduty_has_an_incident_for_each_job() {
     let body = json_of(&request_of("pagerduty", &message(vec![recovered], 0)));
     assert_eq!(body["event_action"], "resolve");
     assert_eq!(body["dedup_key"], "schedrs/web1/backup");
+    // In a fleet it may recover elsewhere, which is the end of the same incident.
+    let elsewhere = Notification {
+        host: Some("web2".into()),
+        begun_on: Some("web1".into()),
+        ..notification(Kind::Recovered, Some(Outcome::Succeeded))
+    };
+    let body = json_of(&request_of("pagerduty", &message(vec![elsewhere], 0)));
+    assert_eq!(
+        (&body["payload"]["source"], &body["event_action"]),
+        (&json!("web2"), &json!("resolve"))
+    );
+    assert_eq!(body["dedup_key"], "schedrs/web1/backup");
 
     let long = |last: &str| Notification { job: ("j".repeat(250) + last).into(), ..failed() };
     let keys = [long("1"), long("2")].map(|one| {

@@ -25,6 +25,7 @@ pub(crate) fn notification(kind: Kind, outcome: Option<Outcome>) -> Notification
         id: "n1".into(),
         kind,
         host: None,
+        begun_on: None,
         job: "backup".into(),
         name: None,
         run: Some(RunId(4711)),

@@ -87,20 +87,24 @@ impl States {
     }
 
     /// Something has become of a job, so many runs of which have failed in a row. Answers what a route is to hear of
-    /// it, and adds what is to be written.
+    /// it, with the host that told how it began if that is another one, and adds what is to be written.
     pub(super) fn hear(
         &mut self,
         (now, event, failed): (Instant, JobEvent, u32),
         job: &Job,
         route: &Route,
         effects: &mut Vec<Effect>,
-    ) -> Option<Kind> {
+    ) -> Option<(Kind, Option<Box<str>>)> {
         let host = self.host.as_deref();
         let is_own = host.is_some() && job.options.run_on == RunOn::All;
         let states = self.jobs.entry(job.id.clone()).or_default();
         let known = states.entry(route.name.clone()).or_default();
         let (before, was_own) = (known.state.clone(), std::mem::replace(&mut known.is_own, is_own));
         let news = known.state.hear(now, event, failed, route);
+        let begun_on = match host.filter(|_| !is_own) {
+            Some(host) => known.state.told_by(host, &before),
+            None => None,
+        };
         if known.state != before {
             if was_own != is_own && before != State::default() {
                 // It runs elsewhere than before, or an older version has written it.
@@ -116,7 +120,7 @@ impl States {
         if states.is_empty() {
             self.jobs.remove(&job.id);
         }
-        news
+        Some((news?, begun_on))
     }
 
     /// Nobody is told of the job any more, nor that it is well.

@@ -489,7 +489,11 @@ fn told_by(rows: &[(&str, Outcome)], each: &Arc<Job>, restart: bool) -> Vec<Stri
             Effect::Write(OUTBOX, id, Some(text)) => Saved::of_json(id, text),
             _ => None,
         });
-        told.extend(posts.map(|it| format!("{} {}", it.host, it.notification.kind.word())));
+        told.extend(posts.map(|it| {
+            let begun = it.notification.begun_on.map(|host| format!(", begun on {host}"));
+            let begun = begun.unwrap_or_default();
+            format!("{} {}{begun}", it.host, it.notification.kind.word())
+        }));
         store.take(effects);
         if restart {
             hosts.clear();
@@ -517,8 +521,13 @@ fn what_runs_on_every_host_is_told_by_each_of_its_own() {
         assert_eq!(told_by(&rows, &each, restart), expected, "restart: {restart}");
     }
     // Of a job that has one home at a time they know the same.
-    let expected =
-        ["web1 failed", "web2 recovered", "web1 failed", "web2 recovered", "web2 failed"];
+    let expected = [
+        "web1 failed",
+        "web2 recovered, begun on web1",
+        "web1 failed",
+        "web2 recovered, begun on web1",
+        "web2 failed",
+    ];
     let backup = job("backup", |_| ());
     assert_eq!(told_by(&rows[..5], &backup, true), expected);
 }

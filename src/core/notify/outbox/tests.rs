@@ -31,6 +31,7 @@ fn notification(job: u64, kind: Kind) -> Notification {
         id: format!("msg_{job}").into(),
         kind,
         host: None,
+        begun_on: None,
         job: format!("job{job}").into(),
         name: None,
         run: Some(RunId(job)),
@@ -135,6 +136,25 @@ fn five_thousand_are_one_message() {
     assert_eq!(done.len(), 1000);
     assert_eq!(it.outbox.waiting("chat"), Waiting::default());
     assert_eq!(it.wakeup(), None);
+}
+
+#[test]
+fn ten_thousand_in_a_minute_are_two_messages() {
+    const EACH_SECOND: u64 = 167;
+    let mut it = Outgoing::new([chat()]);
+    let (mut messages, mut told) = (0, 0);
+    for second in 0..300 {
+        let news =
+            if second < 60 { second * EACH_SECOND..(second + 1) * EACH_SECOND } else { 0..0 };
+        news.for_each(|job| drop(it.add("chat", job, second)));
+        if it.wakeup().is_some_and(|due| due <= second) {
+            let message = it.message(second);
+            messages += 1;
+            told += message.notifications.len() as u64 + message.more;
+            it.tried(&message, TryResult::Sent, second);
+        }
+    }
+    assert_eq!((messages, told), (2, 60 * EACH_SECOND));
 }
 
 #[test]
@@ -278,6 +298,36 @@ fn there_is_room_for_what_matters() {
     (0..ROOM as u64).for_each(|job| drop(it.add("chat", job, 0)));
     let gone = it.outbox.add(&route, notification(7000, Kind::Succeeded), false, at(0));
     assert_eq!(&*gone[0].notification.job, "job7000");
+}
+
+/// What comes without end does not move what is due.
+#[test]
+fn a_stream_of_news_delays_nothing() {
+    let mut it = Outgoing::new([chat()]);
+    let route = chat();
+    let goes = (0..100).find(|second| {
+        // The output of the last is always still to come.
+        it.outbox.add(&route, notification(*second, Kind::Failed), true, at(*second));
+        it.wakeup().is_some_and(|due| due <= *second)
+    });
+    assert_eq!(goes, Some(12));
+}
+
+#[test]
+fn what_there_is_no_room_for_goes_to_the_fallback_of_a_receiver_that_fails() {
+    let route = Route { fallback: Some("mail".into()), ..chat() };
+    let mut it = Outgoing::new([route]);
+    it.add("chat", 1, 0);
+    let fill = |it: &mut Outgoing| {
+        (0..ROOM as u64).flat_map(|job| it.add("chat", job, 1)).collect::<Vec<_>>()
+    };
+    // Nobody knows that it fails.
+    let gone = fill(&mut it);
+    assert_eq!((gone.len(), gone[0].went_to.as_deref()), (1, None));
+    let message = it.message(10);
+    it.tried(&message, TryResult::Again(None), 10);
+    let gone = it.add("chat", 5000, 11);
+    assert_eq!((gone.len(), gone[0].went_to.as_deref()), (1, Some("mail")));
 }
 
 #[test]
