@@ -12,8 +12,8 @@ use crate::core::{size, words};
 /// Conditions, all of which have to hold. What is `None` is not asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conditions {
-    /// There is something at this path.
-    pub path: Option<Box<str>>,
+    /// There is something at each of these paths.
+    pub path: Box<[Box<str>]>,
     /// The load of the machine, averaged over a minute, is below this.
     pub load_below: Option<f64>,
     /// A file system has so much room.

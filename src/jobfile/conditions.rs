@@ -42,7 +42,7 @@ fn one(
     scope: &mut Scope<'_>,
 ) -> Option<bool> {
     match key {
-        "path" => found.path = Some(whole_path(value, scope)?),
+        "path" => found.path = paths(value, scope)?,
         "load_below" => found.load_below = Some(load(value, scope)?),
         "disk_free" => found.disk_free = Some(disk(value, scope)?),
         "ac_power" => found.ac_power = Some(scope.boolean(value)?),
@@ -52,9 +52,22 @@ fn one(
     Some(true)
 }
 
+/// What stands for a path, in words.
+const PATH: &str = "a path such as \"/mnt/backup/.mounted\"";
+
+/// One path, or several.
+fn paths(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
+    let Node::Array(values) = &value.node else { return Some([whole_path(value, scope)?].into()) };
+    if values.is_empty() {
+        scope.error(value.span, format!("expected {PATH}, or several of them"));
+    }
+    let paths: Vec<_> = values.iter().filter_map(|value| whole_path(value, scope)).collect();
+    (!paths.is_empty() && paths.len() == values.len()).then(|| paths.into())
+}
+
 /// A path that does not depend on who runs the job.
 fn whole_path(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<str>> {
-    let path = path(value, scope, "a path such as \"/mnt/backup/.mounted\"")?;
+    let path = path(value, scope, PATH)?;
     if below_home(&path).is_some() {
         let help = "the scheduler looks at it, and not the job: write the path from the root";
         scope.error_help(value.span, "a path below a home directory has no meaning here", help);

@@ -660,7 +660,10 @@ fn conditions() -> Value {
         },
     });
     let value = |key: &str| match key {
-        "path" => described("There is something at this path", text()),
+        "path" => described(
+            "There is something at this path, or at each of these",
+            json!({ "anyOf": [text(), strings(1)] }),
+        ),
         "load_below" => described(
             "The load of the machine over the last minute is below this",
             json!({ "type": "number", "exclusiveMinimum": 0 }),

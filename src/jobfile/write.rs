@@ -510,7 +510,11 @@ pub(crate) fn conditions(conditions: &Conditions) -> Value {
         json!({ "path": disk.path, "above": above })
     });
     let values = [
-        path.as_deref().map(Value::from),
+        match &**path {
+            [] => None,
+            [one] => Some(Value::from(&**one)),
+            several => Some(strings(several)),
+        },
         load_below.map(Value::from),
         disk,
         ac_power.map(Value::from),

@@ -233,9 +233,22 @@ fn look(
     }
 }
 
+/// What a look at all but the command says now. Takes up to [`LIMIT`].
+pub(crate) fn look_now(conditions: &Arc<Conditions>) -> Answer {
+    let (course, conditions) = (Arc::new(Course::default()), Arc::clone(conditions));
+    let (say, said) = std::sync::mpsc::channel();
+    let of_it = Arc::clone(&course);
+    let thread = move || say.send(look_at_machine(&conditions, &of_it)).unwrap_or_default();
+    if let Err(error) = std::thread::Builder::new().spawn(thread) {
+        return fault("the machine", &error);
+    }
+    said.recv_timeout(LIMIT)
+        .unwrap_or_else(|_| Conditions::silent(course.is_at().as_deref().unwrap_or("the machine")))
+}
+
 /// All but the command, in the order in which it is written.
 fn look_at_machine(conditions: &Conditions, course: &Course) -> Answer {
-    if let Some(path) = &conditions.path {
+    for path in &conditions.path {
         course.goes_to(path);
         if let answer @ (Answer::DoNotHold(_) | Answer::Fault(_)) = path_is_there(path) {
             return answer;

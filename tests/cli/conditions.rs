@@ -25,7 +25,7 @@ fn each_condition_has_its_reading() {
                command = 'test \"$SCHEDRS_JOB$SCHEDRS_HOOK\" = allonly_if'";
     let jobs = [
         job("all", &format!("{{ {all} }}")),
-        job("path", "{ path = 'nowhere/at/all' }"),
+        job("path", "{ path = ['.', 'nowhere/at/all'] }"),
         job("load", "{ load_below = 0.000001 }"),
         job("disk", "{ disk_free = { path = '.', above = '1000000TB' } }"),
         job("no", "{ command = 'echo first; echo not today' }").replace("today'", "today; exit 1'"),
@@ -165,11 +165,16 @@ fn conditions_come_over_the_socket() {
     let args: Vec<&str> = head.into_iter().chain(flags).chain(["--", "true"]).collect();
     bench.out(&args);
     bench.out(&["modify", "a", "--only-if", "command=test -e /x"]);
+    let paths = ["/a", "/b", "/c"].map(|path| format!("path={path}"));
+    let paths = paths.iter().flat_map(|path| ["--only-if", path]);
+    let head = ["add", "--id", "c", "--every", "1h"].into_iter();
+    bench.out(&head.chain(paths).chain(["--", "true"]).collect::<Vec<_>>());
     for (job, wanted) in [
         ("b", &[r#""path":"/mnt/x""#, r#""load_below":4.0"#, r#""above":"5GB""#][..]),
         ("b", &[r#""ac_power":true"#]),
         ("b", &["wait_for = \"5m\""]),
         ("a", &[r#"only_if = {"command":"test -e /x"}"#]),
+        ("c", &[r#"only_if = {"path":["/a","/b","/c"]}"#]),
     ] {
         let shown = bench.out(&["show", job]);
         assert!(wanted.iter().all(|wanted| shown.contains(wanted)), "{job}: {shown}");
@@ -177,6 +182,33 @@ fn conditions_come_over_the_socket() {
     running.stop();
     let next = bench.out(&["simulate", "--until", "+1d"]);
     assert!(!next.contains("taken as met"), "{next}");
+}
+
+#[test]
+fn doctor_says_whether_they_hold_and_looks_up_their_command() {
+    let job =
+        |id: &str, key: &str| format!("[jobs.{id}]\ncommand = 'true'\ninterval = '1h'\n{key}\n");
+    let bench = Bench::new(
+        &[
+            job("holds", "only_if = { path = '.', command = 'test -e nowhere' }"),
+            job("not", "only_if = { path = 'nowhere' }"),
+            job("gone", "only_if = { command = ['no-such-program'] }"),
+            job("hook", "on_failure = ['no-such-hook']"),
+        ]
+        .concat(),
+    );
+    let said = |job: &str| bench.command(&["doctor", job]).output().unwrap();
+    for (job, code, wanted) in [
+        ("holds", 0, "ok       holds: only_if: holds now (its command was not run)"),
+        ("not", 0, "ok       not: only_if: does not hold now: "),
+        ("gone", 1, "problem  gone: program: only_if: program `no-such-program` not found on PATH"),
+        ("hook", 1, "problem  hook: program: on_failure: program `no-such-hook` not found on PATH"),
+    ] {
+        let done = said(job);
+        let text = String::from_utf8(done.stdout).unwrap();
+        assert!(text.contains(wanted), "{job}: {text}");
+        assert_eq!(done.status.code(), Some(code), "{job}: {text}");
+    }
 }
 
 #[test]

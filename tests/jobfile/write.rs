@@ -462,7 +462,7 @@ fn conditions(number: Option<i32>) -> Option<Arc<Conditions>> {
     let bytes = u64::from(number.unsigned_abs());
     let disk = DiskFree { path: format!("/{number}").into(), above: bytes << 20 };
     Some(Arc::new(Conditions {
-        path: (number % 2 == 0).then(|| format!("/a {number}").into()),
+        path: (0..number % 3).map(|path| format!("/a {path}").into()).collect(),
         load_below: Some(f64::from(number.unsigned_abs()) + 0.25),
         disk_free: (number % 3 == 0).then_some(disk),
         ac_power: (number % 5 == 0).then_some(number > 0),

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::{argument, history_source, named, request};
 use crate::cli::{Context, ExitCode};
+use crate::core::condition::{Answer, Conditions};
 use crate::core::event::{RunId, Start};
 use crate::core::job::{Job, JobSet};
 use crate::core::url::SharedUrl;
@@ -19,6 +20,7 @@ use crate::core::words;
 use crate::jobfile::{self, locate};
 use crate::problem::{Severity, clean};
 use crate::run::child::World;
+use crate::run::condition;
 use crate::run::doctor::machine::{self, Scheduler};
 use crate::run::doctor::{Finding, Verdict, shared};
 use crate::run::trust;
@@ -158,7 +160,8 @@ fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {
             found.retain(|finding| finding.verdict != Verdict::Ok);
             well += usize::from(found.is_empty());
         } else {
-            found.extend(world.compare_with_login(&start, &due))
+            found.extend(world.compare_with_login(&start, &due));
+            found.extend(job.options.only_if.as_ref().map(conditions));
         }
         lines.extend(found.into_iter().map(|finding| (Some(Arc::clone(job)), finding)));
     }
@@ -170,6 +173,22 @@ fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {
         lines.push((None, Finding::ok("jobs", text)));
     }
     lines
+}
+
+/// Whether the conditions of a job hold now. Not a problem if not: it is what they are for.
+fn conditions(conditions: &Arc<Conditions>) -> Finding {
+    const ABOUT: &str = "only_if";
+    let without_command = match conditions.command {
+        Some(_) => " (its command was not run)",
+        None => "",
+    };
+    match condition::look_now(conditions) {
+        Answer::Hold => Finding::ok(ABOUT, format!("holds now{without_command}")),
+        Answer::DoNotHold(reading) => Finding::ok(ABOUT, format!("does not hold now: {reading}")),
+        Answer::Fault(fault) => {
+            Finding::problem(ABOUT, fault, "each due time of this job will be not_started")
+        }
+    }
 }
 
 fn print(lines: &[Line], output: Output) -> std::io::Result<()> {

@@ -294,6 +294,18 @@ fn condition(name: &str, text: &str) -> Value {
     }
 }
 
+/// A path that has to be there, beside those that were given before.
+fn path_beside(before: Option<Value>, path: &str) -> Value {
+    match before {
+        None => path.into(),
+        Some(Value::Array(mut paths)) => {
+            paths.push(path.into());
+            paths.into()
+        }
+        Some(one) => json!([one, path]),
+    }
+}
+
 fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
     let last = texts.last().map(String::as_str).unwrap_or_default();
     let flag = || key.name().replace('_', "-");
@@ -321,6 +333,9 @@ fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
                     Some((name, value)) if !name.is_empty() => {
                         let value = match key {
                             Key::Limits => plain(value),
+                            Key::OnlyIf if name == "path" => {
+                                path_beside(variables.remove(name), value)
+                            }
                             Key::OnlyIf => condition(name, value),
                             _ => value.into(),
                         };

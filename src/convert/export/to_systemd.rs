@@ -182,7 +182,7 @@ fn conditions<'a>(
     exported: &mut Exported,
 ) -> Option<&'a Command> {
     let Conditions { path, load_below, disk_free, ac_power, command } = conditions;
-    if let Some(path) = path {
+    for path in path {
         let _ = writeln!(out, "ConditionPathExists={}", escaped(path));
     }
     if let Some(ac_power) = ac_power {
@@ -503,11 +503,12 @@ mod tests {
 
     #[test]
     fn conditions_are_those_of_a_service_and_come_back() {
-        let only_if = "{ path = '/mnt/50%', ac_power = true, command = ['/bin/check', '$x'] }";
+        let only_if =
+            "{ path = ['/mnt/50%', '/srv'], ac_power = true, command = ['/bin/check', '$x'] }";
         let exported = systemd(&set_of(&format!(
             "[jobs.a]\ncommand = 'a'\ncron = '@daily'\nonly_if = {only_if}\n"
         )));
-        let lines = "ConditionPathExists=/mnt/50%%\nConditionACPower=true\n\n[Service]\n\
+        let lines = "ConditionPathExists=/mnt/50%%\nConditionPathExists=/srv\nConditionACPower=true\n\n[Service]\n\
                      Type=oneshot\nExecCondition=/bin/check \"$$x\"\nExecStart=";
         assert!(exported.text.contains(lines), "{}", exported.text);
         assert!(exported.problems.is_empty(), "{:?}", exported.problems);

@@ -65,6 +65,13 @@ fn limits(options: &Options) -> Option<Finding> {
     })
 }
 
+/// The commands that a job has beside its own, each with its key.
+fn beside(options: &Options) -> impl Iterator<Item = (&'static str, &Command)> {
+    let conditions = options.only_if.as_deref().and_then(|it| it.command.as_ref());
+    let hooks = options.hooks.iter().map(|(kind, command)| (kind.option(), command));
+    conditions.map(|command| ("only_if", command)).into_iter().chain(hooks)
+}
+
 impl World {
     /// What would bite when this attempt is started here. `due` is its due time in words.
     pub(crate) fn examine(&self, start: &Start, due: &str) -> Vec<Finding> {
@@ -104,7 +111,15 @@ impl World {
         if let Some(cwd) = &options.cwd {
             found.push(Finding::ok("cwd", format!("{cwd} is accessible")));
         }
-        self.examine_command(start, &env, &mut found);
+        self.examine_command(&start.job.command, options, &env, &mut found);
+        for (name, command) in beside(options) {
+            let mut of_it = Vec::new();
+            self.examine_command(command, options, &env, &mut of_it);
+            for finding in &mut of_it {
+                finding.text = format!("{name}: {}", finding.text);
+            }
+            found.extend(of_it);
+        }
         found.extend(open_path(&env));
         found
     }
@@ -142,17 +157,21 @@ impl World {
         })
     }
 
-    fn examine_command(&self, start: &Start, env: &Environment<'_>, found: &mut Vec<Finding>) {
-        let job = &*start.job;
-        let options = &*job.options;
-        let (argv, _) = self.command_line(&job.command, options, env, is_somebody_else(options));
+    fn examine_command(
+        &self,
+        command: &Command,
+        options: &Options,
+        env: &Environment<'_>,
+        found: &mut Vec<Finding>,
+    ) {
+        let (argv, _) = self.command_line(command, options, env, is_somebody_else(options));
         let Some(name) = argv.first() else { return };
-        let first = match &job.command {
+        let first = match command {
             Command::Argv(argv) => argv.first().map_or("", |word| word),
             Command::Shell(text) => text.split_whitespace().next().unwrap_or(""),
         };
         // Who knows what the words are that Python gets.
-        let is_program = matches!(job.command, Command::Argv(_)) || is_like_sh(options);
+        let is_program = matches!(command, Command::Argv(_)) || is_like_sh(options);
         let is_relative = is_program && first.contains('/') && !first.starts_with('/');
         if options.cwd.is_none() && is_relative && shell::plain_words(first).is_some() {
             found.push(Finding::warning(
@@ -169,7 +188,7 @@ impl World {
                 return;
             }
         }
-        if let Command::Shell(text) = &job.command {
+        if let Command::Shell(text) = command {
             found.extend(self.syntax(text, options, env));
             // Of what is not a plain word, who knows what it will be.
             if is_program && first != &**name && shell::plain_words(first).is_some() {

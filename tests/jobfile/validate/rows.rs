@@ -464,6 +464,8 @@ fn options_that_are_wrong() {
         ),
         ("only_if = { path = 5 }", "20: error: expected a path such as", "write `\"5\"`"),
         ("only_if = { path = '' }", "20: error: empty value", ""),
+        ("only_if = { path = [] }", "20: error: expected a path such as", ""),
+        ("only_if = { path = ['/a', 5] }", "27: error: expected a path such as", "write `\"5\"`"),
         (
             "only_if = { path = '~/x' }",
             "20: error: a path below a home directory has no meaning here",

@@ -1,5 +1,5 @@
 //! What has to hold before a service starts: `ConditionPathExists=`, `ConditionACPower=`,
-//! `ExecCondition=`. Here it is `only_if`, which has one of each.
+//! `ExecCondition=`. Here it is `only_if`, which has several paths, and one command.
 
 use super::{Reading, Setting, Unit, exec, yes};
 use crate::convert::import::{DraftJob, Value};
@@ -7,9 +7,9 @@ use crate::convert::import::{DraftJob, Value};
 impl Reading<'_, '_> {
     /// The conditions of a service.
     pub(super) fn conditions(&mut self, service: &Unit, job: &mut DraftJob) {
-        let (mut path, mut power, mut command) = (None, None, None);
+        let (mut paths, mut power, mut command) = (Vec::new(), None, None);
         for setting in service.all("Unit", "ConditionPathExists") {
-            self.path(setting, &mut path, &mut command);
+            self.path(setting, &mut paths, &mut command);
         }
         for setting in service.all("Unit", "ConditionACPower") {
             match setting.value.strip_prefix('!') {
@@ -38,11 +38,11 @@ impl Reading<'_, '_> {
             _ if !commands.is_empty() => command = Some(exec::joined(&commands)),
             _ => {}
         }
-        let all = [
-            ("path", path.map(Value::Text)),
-            ("ac_power", power.map(Value::Boolean)),
-            ("command", command),
-        ];
+        let path = match paths.len() {
+            0 | 1 => paths.pop().map(Value::Text),
+            _ => Some(Value::Texts(paths)),
+        };
+        let all = [("path", path), ("ac_power", power.map(Value::Boolean)), ("command", command)];
         let all: Vec<(&'static str, Value)> =
             all.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         if !all.is_empty() {
@@ -50,8 +50,8 @@ impl Reading<'_, '_> {
         }
     }
 
-    /// One path that has to be there, or one that must not be, for which there is a command.
-    fn path(&mut self, setting: &Setting, path: &mut Option<String>, command: &mut Option<Value>) {
+    /// A path that has to be there, or one that must not be, for which there is a command.
+    fn path(&mut self, setting: &Setting, paths: &mut Vec<String>, command: &mut Option<Value>) {
         if setting.value.starts_with('|') {
             self.not_one_of(setting);
             return;
@@ -61,13 +61,13 @@ impl Reading<'_, '_> {
             None => (false, setting.value.as_str()),
         };
         let Some(text) = self.expanded(setting, value) else { return };
-        if is_not && command.is_none() {
+        if !is_not {
+            paths.push(text);
+        } else if command.is_none() {
             let words = ["test", "!", "-e", &*text].map(str::to_owned);
             *command = Some(Value::Texts(words.into()));
-        } else if !is_not && path.is_none() {
-            *path = Some(text);
         } else {
-            self.lost(setting, "not converted: `only_if` has one such path");
+            self.lost(setting, "not converted: only one path that must not exist has a command");
         }
     }
 

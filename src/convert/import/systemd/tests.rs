@@ -411,8 +411,13 @@ fn conditions_of_a_service() {
         ),
         (
             "[Unit]\nConditionPathExists=/a\nConditionPathExists=/b",
-            "{ path = \"/a\" }",
-            "`only_if` has one such path",
+            "{ path = [\"/a\", \"/b\"] }",
+            "",
+        ),
+        (
+            "[Unit]\nConditionPathExists=!/a\nConditionPathExists=!/b",
+            "{ command = [\"test\", \"!\", \"-e\", \"/a\"] }",
+            "only one path that must not exist has a command",
         ),
         ("[Unit]\nConditionPathExists=|/a", "", "all conditions of `only_if` have to hold"),
         (
