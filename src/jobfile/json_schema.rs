@@ -342,7 +342,8 @@ fn of(key: Key) -> Value {
             }),
         ),
         Key::Interval => (
-            "Due at fixed intervals of elapsed time, so long after the end of the last run, or every so many              months and days of the calendar",
+            "Due at fixed intervals of elapsed time, so long after the end of the last run, or every so many \
+             months and days of the calendar",
             json!({ "anyOf": [duration(), elapsed(), calendar()] }),
         ),
         Key::Date => (
@@ -733,6 +734,10 @@ mod tests {
         for name in sections::TOP {
             assert_ne!(section(name, &json!({})), json!({}), "{name}");
         }
+        // A line that was broken in the source is none where it is read.
+        let text = schema().to_string();
+        let gap = text.find("  ").map(|at| &text[at.saturating_sub(60)..]);
+        assert_eq!(gap, None);
     }
 
     #[test]
