@@ -35,7 +35,9 @@ pub fn remark(record: &RunRecord, zone: &Zone) -> String {
         remarks.push(range(record, zone));
     }
     match &record.outcome {
-        Some(Outcome::NotStarted(reason) | Outcome::Lost(reason)) => {
+        Some(
+            Outcome::NotStarted(reason) | Outcome::Lost(reason) | Outcome::OverLimit(_, reason),
+        ) => {
             remarks.push(clean(reason).into_owned());
         }
         Some(Outcome::Missed(reason)) => {

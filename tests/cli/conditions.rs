@@ -87,7 +87,7 @@ fn a_due_time_waits_until_the_path_is_there() {
     // The log is there a moment before whoever asks is told.
     found(|| {
         let why = bench.out(&["why", "late"]);
-        let waits = why.contains("is waiting for its conditions since ");
+        let waits = why.contains("has been waiting for its conditions since ");
         if waits && why.contains("mounted is not there") { Ok(()) } else { Err(why) }
     });
     let shown = bench.out(&["show", "late"]);

@@ -135,7 +135,7 @@ pub(super) fn going(
             (
                 "waiting",
                 format!(
-                    "{run} is waiting for its conditions since {since}, until {until} at most: {reading}"
+                    "{run} has been waiting for its conditions since {since}, until {until} at most: {reading}"
                 ),
             )
         }

@@ -1,6 +1,7 @@
 use super::*;
 use crate::cli::command::history_source::{args, of, scene};
 use crate::core::fleet::{Member, SessionId};
+use crate::core::outcome::Outcome;
 use crate::history::fake::Fake;
 
 fn of_store(store: Fake, line: &[&str]) -> (ExitCode, String) {
@@ -43,6 +44,16 @@ program report not found
 Tue 2026-11-24 09:00:00 +01:00  backup  ✗ killed TERM     1ms  1m 15s   23  2 attempts
 ";
     assert_eq!(shown(&["--failed"]), expected);
+}
+
+#[test]
+fn which_limit_a_run_was_over() {
+    let mut store = scene::store();
+    let why = "over its memory limit of 20MB (peak 19.1 MiB)";
+    store.add(scene::run("report", "09:30", 0, 1, Outcome::OverLimit(9, why.into())));
+    let (_, text) = of_store(store, &["report", "-n", "1"]);
+    let row = text.lines().last().unwrap_or_default();
+    assert!(row.contains("✗ killed KILL") && row.ends_with(why), "{text}");
 }
 
 /// How many rows a question has, and the first and the last.

@@ -323,7 +323,7 @@ fn a_condition_does_not_hold() {
         .says(
             "11:30",
             "waiting",
-            "run 14 is waiting for its conditions since 11:30:00, until 12:00:00 at most: load 7.2 ≥ 4.0",
+            "run 14 has been waiting for its conditions since 11:30:00, until 12:00:00 at most: load 7.2 ≥ 4.0",
         );
     // It has just been asked whether they hold.
     let verdict = Store::new().options(conditions).record(waiting.clone()).minute("11:30");
