@@ -763,8 +763,17 @@ fn excluded_due_times_displace_no_run(bed: &dyn Bed) {
     }
     drop(store);
     let mut store = fresh(bed);
-    tidy(&mut *store, Limits { runs: 3, days: 30 }, at(1000));
+    let keep = Limits { runs: 3, days: 30 };
+    tidy(&mut *store, keep, at(1000));
     assert_eq!(count(&*store), 3);
+    // Also what had begun as a run.
+    let outcome = || Outcome::Skipped(SkipReason::excluded("holidays: New Year"));
+    for run in 50..60 {
+        commit(&mut *store, &whole(run, "b", run as i64, outcome()));
+        commit(&mut *store, &whole(run + 10, "b", 1 + run as i64 * 10, Outcome::Succeeded));
+    }
+    tidy(&mut *store, keep, at(1000));
+    assert_eq!((of_runs(&*store).len(), count(&*store)), (1 + 2 * 3, 2 * 3));
 }
 
 /// What was written while the clock was ahead stays until its time, and keeps nothing else.

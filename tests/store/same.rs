@@ -161,8 +161,12 @@ fn compare(
     Ok(())
 }
 
+/// So many, or `PROPTEST_CASES` by hand.
 fn cases(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    let by_hand = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = ProptestConfig::default();
+    let cases = if by_hand { default.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..default }
 }
 
 proptest! {

@@ -114,18 +114,26 @@ local function remove(seq)
   end
 end
 
+-- Which lists a record belongs to by how it went. It may have been over before: lost, as the others
+-- thought.
+local function went(seq, job, outcome, failed, before)
+  local excluded = string.match(outcome, '^skipped,[^,]*,=excluded')
+  for list, is in pairs({ failed = failed, ['excluded:' .. job] = excluded }) do
+    if is then
+      call('ZADD', P .. list, seq, seq)
+    elseif before then
+      call('ZREM', P .. list, seq)
+    end
+  end
+end
+
 -- A run is over; what else there is to say of it follows.
 local function over(seq, outcome, failed, ...)
   local record = P .. 'r:' .. seq
   local row = call('HMGET', record, 'x', 'j', 'k', 'o')
   call('HSET', record, 'o', outcome, ...)
   call('ZREM', P .. 'open', seq)
-  if failed then
-    call('ZADD', P .. 'failed', seq, seq)
-  elseif row[4] then
-    -- It was over before: lost, as the others thought.
-    call('ZREM', P .. 'failed', seq)
-  end
+  went(seq, row[2], outcome, failed, row[4])
   free(seq, row[2], row[1], row[3])
 end
 
@@ -345,12 +353,7 @@ function facts.X(job, due, last, count, outcome, failed, at, host)
     local where = writer.host ~= '' and writer.host or host
     local seq = insert(job, due, host, 'l', last, 'c', count, 'o', outcome, 'a', at, 'k', host,
       'h', where, 's', writer.id)
-    if failed == '1' then
-      call('ZADD', P .. 'failed', seq, seq)
-    end
-    if string.match(outcome, '^skipped,[^,]*,=excluded') then
-      call('ZADD', P .. 'excluded:' .. job, seq, seq)
-    end
+    went(seq, job, outcome, failed == '1')
   end
   return 8
 end
