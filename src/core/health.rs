@@ -5,6 +5,7 @@
 //! somebody should look. That jobs fail is no part of it: a container that is started anew because a
 //! backup has failed helps nobody.
 
+use crate::core::sort;
 use std::time::Duration;
 
 use super::event::{Part, Vitals};
@@ -83,7 +84,7 @@ impl Verdict {
     pub(crate) fn reasons(&self) -> Vec<&str> {
         let mut bad: Vec<&Check> =
             self.checks.iter().filter(|check| check.condition > Condition::Pass).collect();
-        bad.sort_by_key(|check| std::cmp::Reverse(check.condition));
+        sort::by_key(&mut bad, |check| std::cmp::Reverse(check.condition));
         bad.iter().filter_map(|check| check.reason.as_deref()).collect()
     }
 }

@@ -9,6 +9,7 @@ use super::command::Command;
 use super::instant::Instant;
 use super::window::TimeOfDay;
 use super::zone::Zone;
+use crate::core::sort;
 
 /// What a notification says. In the order in which people are to see them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -176,7 +177,7 @@ impl Route {
         Route {
             name: name.into(),
             to,
-            on: BTreeSet::from(Kind::DEFAULT),
+            on: sort::collect(Kind::DEFAULT),
             after: 1,
             again: Some(Duration::from_secs(24 * 3600)),
             gather,

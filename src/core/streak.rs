@@ -5,6 +5,7 @@
 //! of the store ([`FAILING`]), each written in the transaction of the run that it counts. In a fleet each host
 //! counts for itself how a job with `run_on = "all"` fails.
 
+use crate::core::sort;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -192,7 +193,7 @@ impl Streaks {
         let tells = |job: &Arc<Job>| job.options.notify.iter().any(|name| **name == *route);
         let failing = self.failing.iter().filter(|(id, _)| job(id).is_some_and(tells));
         let mut failing: Vec<_> = failing.map(|(id, known)| (id.clone(), known.streak)).collect();
-        failing.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        sort::by(&mut failing, |(one, _), (other, _)| one.cmp(other));
         failing
     }
 

@@ -19,6 +19,7 @@ use crate::core::instant::Instant;
 use crate::core::job::below_home;
 use crate::core::names::{SHORT_WEEKDAYS, WEEKDAYS};
 use crate::core::nearest::nearest;
+use crate::core::sort;
 use crate::core::trigger::flaw::Severity;
 use crate::core::window::FORMS;
 use crate::core::zone::{Database, Zone};
@@ -149,7 +150,7 @@ impl Calendars {
     /// All of them, in order of their names.
     pub(super) fn all(&self) -> Vec<Arc<Calendar>> {
         let mut all: Vec<Arc<Calendar>> = self.good.values().cloned().collect();
-        all.sort_by(|a, b| a.name.cmp(&b.name));
+        sort::by(&mut all, |a, b| a.name.cmp(&b.name));
         all
     }
 

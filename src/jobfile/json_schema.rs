@@ -258,7 +258,7 @@ fn secret() -> Value {
 }
 
 fn read_from(key: &str) -> Value {
-    let properties = Map::from_iter([(key.to_owned(), text())]);
+    let properties: Map<String, Value> = sort::collect([(key.to_owned(), text())]);
     json!({ "type": "object", "additionalProperties": false, "required": [key],
             "properties": properties })
 }
@@ -680,7 +680,7 @@ fn conditions() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "properties": Value::Object(properties.into_iter().collect()),
+        "properties": Value::Object(sort::collect(properties)),
     })
 }
 
@@ -708,7 +708,7 @@ fn limits() -> Value {
     json!({
         "type": "object",
         "additionalProperties": false,
-        "properties": Value::Object(properties.into_iter().collect()),
+        "properties": Value::Object(sort::collect(properties)),
     })
 }
 

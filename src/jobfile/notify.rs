@@ -13,6 +13,7 @@ use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
 use crate::core::notify::url::Url;
 use crate::core::notify::{Kind, Route, Secret, Service, Smtp};
+use crate::core::sort;
 use crate::core::window::{TIMES, TimeOfDay};
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Problems, Span};
@@ -120,7 +121,7 @@ impl Routes {
                 problems.push(Problem::error(*place, message));
             }
         }
-        self.routes.sort_by(|a, b| a.name.cmp(&b.name));
+        sort::by(&mut self.routes, |a, b| a.name.cmp(&b.name));
     }
 
     fn leads_back(&self, name: &str) -> bool {

@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use rustc_hash::FxHasher;
 
+use crate::core::sort;
 use crate::sys::file_id::FileId;
 
 /// As many links are followed to where a file is.
@@ -202,7 +203,7 @@ fn hash(bytes: &[u8]) -> u64 {
 fn matching(pattern: &str) -> Vec<PathBuf> {
     let paths = glob::glob_with(pattern, PATTERNS).into_iter().flatten();
     let mut found: Vec<PathBuf> = paths.flatten().collect();
-    found.sort();
+    sort::all(&mut found);
     found
 }
 

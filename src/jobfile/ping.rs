@@ -12,6 +12,7 @@ use crate::core::monitor::{Monitor, MonitorKind, PLACEHOLDERS, PingOn, in_braces
 use crate::core::nearest::nearest;
 use crate::core::notify::Secret;
 use crate::core::notify::url::Url;
+use crate::core::sort;
 use crate::problem::Problem;
 
 /// Where the text of a secret may be.
@@ -93,7 +94,7 @@ fn monitor(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Optio
         return None;
     };
     let on = match on {
-        None => Some(BTreeSet::from(Monitor::ON)),
+        None => Some(sort::collect(Monitor::ON)),
         Some((span, _)) if kind != Some(MonitorKind::Url) => {
             let help = "services are told of each start and end; only a plain `url` needs it";
             scope.error_help(span, "`on` belongs to `url`", help);
@@ -131,7 +132,7 @@ fn moments(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<BTreeSet<PingOn>>
     }
     let moments: Vec<PingOn> =
         values.iter().filter_map(|value| scope.one_of(value, &names)).collect();
-    (moments.len() == values.len()).then(|| moments.into_iter().collect())
+    (moments.len() == values.len()).then(|| sort::collect(moments))
 }
 
 /// A URL, which may hold secrets and placeholders.

@@ -148,7 +148,8 @@ fn calendar_table(calendar: &Calendar) -> Map<String, Value> {
 
 /// What there is to say of an executor.
 fn pool(executor: &Executor) -> Map<String, Value> {
-    let mut entries = Map::from_iter([("max_workers".to_owned(), executor.max_workers.into())]);
+    let mut entries: Map<String, Value> =
+        sort::collect([("max_workers".to_owned(), executor.max_workers.into())]);
     if let Some(most) = executor.max_starts_per_second {
         entries.insert("max_starts_per_second".to_owned(), most.get().into());
     }
@@ -447,7 +448,7 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
         env.insert(name.to_string(), value.into());
     }
     for (name, path) in &o.secrets {
-        let file = Map::from_iter([("file".to_owned(), (**path).into())]);
+        let file: Map<String, Value> = sort::collect([("file".to_owned(), (**path).into())]);
         env.insert(name.to_string(), Value::Object(file));
     }
     for (name, joined) in &o.joined {
@@ -522,7 +523,7 @@ pub(crate) fn conditions(conditions: &Conditions) -> Value {
     ];
     let keys = condition::KEYS.iter();
     let table = keys.zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
-    Value::Object(table.collect())
+    Value::Object(sort::collect(table))
 }
 
 /// The table of limits, in the order of its keys.
@@ -559,7 +560,7 @@ pub(crate) fn limits(limits: &Limits) -> Value {
     ];
     let table =
         KEYS.iter().zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
-    Value::Object(table.collect())
+    Value::Object(sort::collect(table))
 }
 
 fn command(command: &Command) -> Value {

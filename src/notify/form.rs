@@ -32,6 +32,7 @@ use super::text;
 use super::wire::{Method, Request, Task, Work};
 use crate::core::notify::url::Url;
 use crate::core::notify::{Message, Notification, Route, Service};
+use crate::core::sort;
 
 /// What the requests of this program say that they are from.
 pub(super) const AGENT: &str = concat!("schedrs/", env!("CARGO_PKG_VERSION"));
@@ -146,7 +147,7 @@ fn masks(service: &Service, context: &Context<'_>) -> Vec<Box<str>> {
         masks.retain(|mask| secrets.key.iter().any(|key| key.secret_text() == &**mask));
     }
     // What contains another comes first, or it would not be found any more.
-    masks.sort_by_key(|mask| std::cmp::Reverse(mask.len()));
+    sort::by_key(&mut masks, |mask| std::cmp::Reverse(mask.len()));
     masks.dedup();
     masks
 }

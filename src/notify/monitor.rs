@@ -20,6 +20,7 @@ use crate::core::monitor::{self as core_monitor, Monitor, MonitorKind};
 use crate::core::notify::ping::{Ping, kind};
 use crate::core::notify::url::Url;
 use crate::core::outcome::{Outcome, Reached};
+use crate::core::sort;
 
 /// What a form needs to know beside the ping.
 #[derive(Clone, Copy, Debug)]
@@ -98,7 +99,7 @@ fn masks(written: &Resolved, url: &Url) -> Vec<Box<str>> {
     let all: BTreeSet<Box<str>> = whole.into_iter().chain(url.secrets()).map(Into::into).collect();
     let mut masks: Vec<Box<str>> = all.into_iter().filter(|it| it.len() >= SHORTEST).collect();
     // What contains another comes first, or it would not be found any more.
-    masks.sort_by_key(|mask| std::cmp::Reverse(mask.len()));
+    sort::by_key(&mut masks, |mask| std::cmp::Reverse(mask.len()));
     masks
 }
 

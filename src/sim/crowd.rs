@@ -11,6 +11,7 @@ use super::Observer;
 use crate::core::event::Action;
 use crate::core::instant::{Instant, Now};
 use crate::core::job::{Job, Options};
+use crate::core::sort;
 
 /// So many minutes of executors are counted, nearly two years of one; further ones are left out.
 const MOST: usize = 1_000_000;
@@ -90,7 +91,9 @@ impl Crowds {
             }
         }
         let mut crowds: Vec<Crowd> = crowds.into_values().collect();
-        crowds.sort_by_key(|crowd| (std::cmp::Reverse(crowd.starts), crowd.executor, crowd.worst));
+        sort::by_key(&mut crowds, |crowd| {
+            (std::cmp::Reverse(crowd.starts), crowd.executor, crowd.worst)
+        });
         crowds
     }
 }

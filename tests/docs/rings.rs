@@ -316,8 +316,9 @@ fn files(directory: &Path, module: &[String], into: &mut Vec<File>) {
             let text = fs::read_to_string(&path).unwrap();
             let is_root = module.is_empty() && name == "lib";
             let module = if is_root { Vec::new() } else { inner };
-            // What a test needs is no part of the structure.
-            if module.first().is_none_or(|name| name != "main") && name != "tests" {
+            // What only a test, the program or its build needs is no part of the structure.
+            let beside = module.first().is_some_and(|name| ["build", "main"].contains(&&**name));
+            if !beside && name != "tests" {
                 into.push(File { module, text });
             }
         }

@@ -8,6 +8,7 @@ use super::request::{self, Connection, Output};
 use super::time;
 use crate::cli::{Context, ExitCode};
 use crate::core::health::Condition;
+use crate::core::sort;
 use crate::problem::clean;
 
 /// Check whether the scheduler does its work, for probes
@@ -61,7 +62,7 @@ pub(super) fn failed(error: &anyhow::Error) -> Map<String, Value> {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
     let first = first.split("; ").next().unwrap_or_default();
-    Map::from_iter([("status".into(), "fail".into()), ("output".into(), first.into())])
+    sort::collect([("status".into(), "fail".into()), ("output".into(), first.into())])
 }
 
 fn ask(

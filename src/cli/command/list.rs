@@ -100,12 +100,15 @@ pub(super) enum Sort {
 
 impl Sort {
     /// Puts jobs in this order; `line` finds how each stands.
-    pub(super) fn sort<T>(self, jobs: &mut [T], line: impl Fn(&T) -> &JobLine) {
-        match self {
-            Sort::Name => sort::by(jobs, |a, b| line(a).id.cmp(&line(b).id)),
-            // Times are read once for each job, not for each comparison.
-            _ => jobs.sort_by_cached_key(|job| self.key(line(job))),
+    pub(super) fn sort<T>(self, jobs: &mut Vec<T>, line: impl Fn(&T) -> &JobLine) {
+        if self == Sort::Name {
+            return sort::by(jobs, |a, b| line(a).id.cmp(&line(b).id));
         }
+        // Times are read once for each job, not for each comparison.
+        let taken = std::mem::take(jobs).into_iter();
+        let mut keyed: Vec<_> = taken.map(|job| (self.key(line(&job)), job)).collect();
+        sort::by_key(&mut keyed, |(key, _)| *key);
+        jobs.extend(keyed.into_iter().map(|(_, job)| job));
     }
 
     /// What comes first is least.

@@ -7,6 +7,7 @@
 use super::recur::{Next, Rule};
 use super::{Look, instant_until};
 use crate::core::instant::Instant;
+use crate::core::sort;
 use crate::core::zone::Zone;
 
 pub(super) const DAY: i64 = 86_400;
@@ -83,7 +84,7 @@ impl Group {
         let (mut once, mut again) = (Vec::new(), Vec::new());
         for event in events.into_iter().filter(|event| event.long > 0) {
             let Event { from, long, rule, also, mut without, summary, .. } = event;
-            without.sort_unstable();
+            sort::all(&mut without);
             let first = rule.is_none().then_some(from);
             for from in first.into_iter().chain(also) {
                 if without.binary_search(&from).is_err() {
@@ -98,7 +99,7 @@ impl Group {
                 again.push(Again { rule, long, without: without.into(), summary });
             }
         }
-        once.sort_by_key(|event| (event.from, event.until));
+        sort::by_key(&mut once, |event| (event.from, event.until));
         // The one that began first is what a time is in.
         let mut over = i64::MIN;
         once.retain_mut(|event| {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::unusual::{LEAST_PRINTED, LEAST_TOOK, PART};
 use super::{LEAST, RUNS, Success, median};
 use crate::core::instant::Mono;
+use crate::core::sort;
 
 /// A job is looked at once in so many runs, however usual they are.
 const OFTEN: usize = 25;
@@ -47,8 +48,8 @@ impl Hint {
             recent().map(|run| run.took).collect(),
             recent().filter_map(|it| it.printed).collect(),
         );
-        took.sort_unstable();
-        printed.sort_unstable();
+        sort::all(&mut took);
+        sort::all(&mut printed);
         let took = median(&took).filter(|usual| *usual >= LEAST_TOOK / 2).unwrap_or_default();
         let silent = printed.iter().filter(|bytes| **bytes == 0).count();
         let prints = printed.len() >= LEAST && silent * 4 <= printed.len();

@@ -13,6 +13,7 @@ use super::{RUNS, Success, median};
 use crate::core::event::{Action, Notice, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::Job;
+use crate::core::sort;
 use crate::core::words;
 
 /// So much longer than usual a run has to take at least.
@@ -32,7 +33,7 @@ impl Usual {
     /// Of these runs, the newest first, if they are enough to tell.
     pub(crate) fn of(before: &[Success]) -> Option<Usual> {
         let mut sorted: Vec<Duration> = before.iter().take(RUNS).map(|run| run.took).collect();
-        sorted.sort_unstable();
+        sort::all(&mut sorted);
         let median = median(&sorted)?;
         // The least that 95 of 100 do not exceed.
         let p95 = sorted[(sorted.len() * 95).div_ceil(100) - 1];

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{LEAST, RUNS, Success, median};
 use crate::core::event::{Fast, Quiet, RunId, Unusual};
 use crate::core::instant::duration_micros;
+use crate::core::sort;
 
 /// Less than one part in so many of what is usual is out of the ordinary.
 pub(super) const PART: u32 = 10;
@@ -35,7 +36,7 @@ pub(crate) fn of(run: Success, warn_after: Option<Duration>, before: &[Success])
 
 fn quiet(printed: u64, before: &[Success]) -> Option<Quiet> {
     let mut all: Vec<u64> = before.iter().take(RUNS).filter_map(|run| run.printed).collect();
-    all.sort_unstable();
+    sort::all(&mut all);
     let usual = median(&all)?;
     let is_little =
         |bytes: u64| usual >= LEAST_PRINTED && bytes.saturating_mul(u64::from(PART)) < usual;
@@ -48,7 +49,7 @@ fn quiet(printed: u64, before: &[Success]) -> Option<Quiet> {
 
 fn fast(took: Duration, before: &[Success]) -> Option<Fast> {
     let mut all: Vec<Duration> = before.iter().take(RUNS).map(|run| run.took).collect();
-    all.sort_unstable();
+    sort::all(&mut all);
     let usual = median(&all).filter(|usual| *usual >= LEAST_TOOK)?;
     let is_short = |took: Duration| took.saturating_mul(PART) < usual;
     let is_fast = is_short(took) && is_rare(&all, |took| is_short(*took));

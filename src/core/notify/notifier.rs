@@ -35,6 +35,7 @@ use crate::core::habit::slow::SlowRun;
 use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
 use crate::core::outcome::Outcome;
+use crate::core::sort;
 use crate::core::streak::Streak;
 
 /// The lists of a store in which a notifier keeps what is to survive.
@@ -519,7 +520,7 @@ pub fn state_key(route: &str, job: &str, host: Option<&str>) -> Box<str> {
 const NO_ROUTE: &str = "the jobfile has no such route any more";
 
 fn by_name(routes: Vec<Route>) -> BTreeMap<Box<str>, Route> {
-    routes.into_iter().map(|route| (route.name.clone(), route)).collect()
+    sort::collect(routes.into_iter().map(|route| (route.name.clone(), route)))
 }
 
 /// One line for all that ended alike.

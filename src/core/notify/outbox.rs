@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::{Message, Notification, Route, Wakeup};
 use crate::core::event::RunId;
 use crate::core::instant::{Instant, Mono, Now};
+use crate::core::sort;
 
 /// So many notifications a queue has room for.
 pub const ROOM: usize = 1000;
@@ -523,7 +524,7 @@ impl Queue {
         let mut items: Vec<Item> = self.waiting.drain(..).collect();
         if route.to.counts_the_rest() {
             // What is bad comes first; the order among equals stays.
-            items.sort_by_key(|item| item.notification.kind);
+            sort::by_key(&mut items, |item| item.notification.kind);
         }
         let rest = items.split_off(route.most.max(1).min(items.len()));
         let (rest, more) = if route.to.counts_the_rest() {

@@ -28,6 +28,7 @@ use crate::core::event::{Action, Notice, Record, Remember, RunId};
 use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::Job;
 use crate::core::monitor::{Monitor, PingOn};
+use crate::core::sort;
 
 /// The list of a store in which pings are: what waits, and what was answered last.
 pub const PINGS: &str = "notify.pings";
@@ -217,7 +218,7 @@ impl Pings {
             }
         }
         // The start of a run is decided before its end.
-        waiting.sort_by_key(|ping| (ping.at, ping.run.map(|run| run.0), ping.phase));
+        sort::by_key(&mut waiting, |ping| (ping.at, ping.run.map(|run| run.0), ping.phase));
         waiting.into_iter().for_each(|ping| self.put_saved(ping, now));
         effects
     }
@@ -249,7 +250,7 @@ impl Pings {
                 left.push((row.ping, row.host, job));
             }
         }
-        left.sort_by_key(|(ping, ..)| (ping.at, ping.run.map(|run| run.0), ping.phase));
+        sort::by_key(&mut left, |(ping, ..)| (ping.at, ping.run.map(|run| run.0), ping.phase));
         let mut count = Left::new();
         for (ping, host, job) in left {
             let Some(monitor) = job.options.ping.clone() else { continue };

@@ -16,6 +16,7 @@ use crate::core::condition::{Answer, EVERY, PATIENCE, not};
 use crate::core::event::{Action, Awaits, Check, Notice, Remember, RunId};
 use crate::core::instant::{Instant, Mono};
 use crate::core::outcome::{Outcome, SkipReason};
+use crate::core::sort;
 use crate::core::words;
 
 use super::run::{Phase, Run};
@@ -231,7 +232,7 @@ impl Scheduler {
     pub(super) fn skip_all_checking(&mut self, if_paused: bool, step: &mut Step<'_>) {
         let waiting = self.runs.iter().filter(|(_, run)| run.waits_for_conditions());
         let mut jobs: Vec<u32> = waiting.filter_map(|(_, run)| run.job_slot).collect();
-        jobs.sort_unstable();
+        sort::all(&mut jobs);
         jobs.dedup();
         for slot in jobs {
             if !if_paused || self.jobs[slot as usize].paused {
@@ -247,7 +248,7 @@ impl Scheduler {
         // What waits for another first, so that nothing takes the place of what goes.
         let mut found: Vec<(bool, RunId)> =
             runs.map(|(at, run)| (self.jobs[slot as usize].pending != Some(at), run.id)).collect();
-        found.sort_unstable();
+        sort::all(&mut found);
         for (_, id) in found {
             if let Some(run) = self.runs.find(id) {
                 self.finish(run, Outcome::Skipped(SkipReason::Paused), step);

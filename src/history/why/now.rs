@@ -7,6 +7,7 @@ use super::{Asked, Case, Subject, Verdict, recorded, unrecorded};
 use crate::core::expect::{last_resumed, overdue_since};
 use crate::core::instant::Instant;
 use crate::core::record::RunRecord;
+use crate::core::sort;
 use crate::core::trigger::Trigger;
 use crate::core::words;
 use crate::problem::clean;
@@ -23,7 +24,7 @@ pub(super) fn add(case: &Case<'_>, subject: Subject<'_>, verdict: &mut Verdict) 
     if case.is_running {
         let is_other = |record: &&RunRecord| record.outcome.is_none() && Some(record.seq) != own;
         let mut others: Vec<&RunRecord> = case.records.iter().filter(is_other).collect();
-        others.sort_unstable_by_key(|record| record.seq);
+        sort::by_key(&mut others, |record| record.seq);
         for record in others.iter().rev().take(MOST) {
             verdict.also("now", recorded::going(case, record, &[]).1);
         }

@@ -7,6 +7,7 @@ use crate::core::job::Command;
 use crate::core::monitor::Monitor;
 use crate::core::notify::{Kind, Route, Secret, Service};
 use crate::core::size;
+use crate::core::sort;
 use crate::core::zone::Zone;
 
 /// A route with what differs from what it is without being said, in a file whose zone is this.
@@ -64,8 +65,8 @@ pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
         (None, Value::Object(place)) => place,
         (None, text) if monitor.ca_file.is_none() => return text,
         // Only a table has room for what is beside it, and there a text has a kind.
-        (None, text) => Map::from_iter([("url".to_owned(), text)]),
-        (Some(kind), url) => Map::from_iter([(kind.word().to_owned(), url)]),
+        (None, text) => sort::collect([("url".to_owned(), text)]),
+        (Some(kind), url) => sort::collect([(kind.word().to_owned(), url)]),
     };
     if !monitor.on.iter().eq(&Monitor::ON) {
         let words: Vec<Value> = monitor.on.iter().map(|on| on.word().into()).collect();
@@ -79,7 +80,7 @@ pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
 
 /// A text that is not to be shown, or where it is read.
 pub(super) fn hidden(secret: &Secret, secrets: Secrets) -> Value {
-    let place = |key: &str, what: &str| Value::Object(Map::from_iter([(key.into(), what.into())]));
+    let place = |key: &str, what: &str| Value::Object(sort::collect([(key.into(), what.into())]));
     match secret {
         Secret::Text(_) if secrets == Secrets::Masked => super::MASKED.into(),
         Secret::Text(text) => Value::from(&**text),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::Failure;
 use crate::core::event::Start;
 use crate::core::job::{Job, Options, below_home};
+use crate::core::sort;
 use crate::sys::accounts::{self, Account};
 
 /// The start of a job whose paths are whole; `None`: they are already. `inherited` is the `HOME` of this
@@ -44,10 +45,11 @@ pub(super) fn options_at_home(
             None => path.into(),
         }
     };
+    let secrets = options.secrets.iter();
     Ok(Some(Options {
         cwd: options.cwd.as_deref().map(whole),
         env_file: options.env_file.as_deref().map(whole),
-        secrets: options.secrets.iter().map(|(name, path)| (name.clone(), whole(path))).collect(),
+        secrets: sort::collect(secrets.map(|(name, path)| (name.clone(), whole(path)))),
         ..options.clone()
     }))
 }
