@@ -125,6 +125,31 @@ fn a_file_and_a_job_are_told_apart() {
     );
 }
 
+/// What takes nothing else takes the jobfile as an argument, as `run` does.
+#[test]
+fn the_only_argument_is_the_jobfile() {
+    let bench = bench();
+    let mut running =
+        Running::start(&mut bench.command(&["run", "--log-format", "json", "other.toml"]));
+    running.event("starting", "");
+    rows(
+        &bench,
+        &[
+            ("status other.toml", 0, "runs other.toml"),
+            ("health other.toml", 0, "pass: 2 jobs"),
+            ("metrics other.toml", 0, "job_name=\"dinner\""),
+            ("notify other.toml", 0, "told"),
+            ("fleet other.toml", 1, "no hosts use this store"),
+            ("reload other.toml", 0, "2 jobs"),
+            ("status plain", 1, "no scheduler is running plain"),
+            ("status other.toml -f jobs.toml", 2, "cannot be used with"),
+            ("status other.toml --socket here", 1, "both a jobfile, other.toml, and --socket"),
+            ("shutdown --wait other.toml", 0, "schedrs has stopped"),
+        ],
+    );
+    assert_eq!(running.wait().code, Some(0));
+}
+
 /// `-f` was `--follow` in `logs`, and stays so where no file is named.
 #[test]
 fn the_logs_of_a_file() {

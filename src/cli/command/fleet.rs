@@ -7,6 +7,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::history_source::{History, HistoryArgs, told};
+use super::named::AsArgument;
 use super::screen;
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
@@ -28,7 +29,7 @@ const OFF: i64 = 500_000;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: HistoryArgs,
+    place: AsArgument<HistoryArgs>,
 
     /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "table")]
@@ -69,7 +70,7 @@ struct Line<'a> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let mut history = History::open(&args.place, context)?;
+    let mut history = History::open(&args.place.place(), context)?;
     if !HAS_SHARED {
         return nobody();
     }

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::named::AsArgument;
 use super::request::{self, Connection, Output};
 use super::time;
 use crate::cli::{Context, ExitCode};
@@ -29,7 +30,7 @@ pub(crate) struct Args {
     timeout: String,
 
     #[command(flatten)]
-    connection: Connection,
+    connection: AsArgument<Connection>,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
@@ -40,7 +41,8 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         );
         return Ok(Condition::Fail.code().into());
     };
-    let body = ask(&args.connection, timeout).unwrap_or_else(|error| failed(&error));
+    let connection = args.connection.place();
+    let body = ask(&connection, timeout).unwrap_or_else(|error| failed(&error));
     let word = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     let condition = match word("status") {
         "pass" => Condition::Pass,
@@ -48,7 +50,7 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         _ => Condition::Fail,
     };
     let mut out = anstream::stdout().lock();
-    match args.connection.output {
+    match connection.output {
         Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
         Output::Text => line(condition, &body, &mut out)?,
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::argument;
+use super::named::OfJobfile;
 use super::selection::{Selection, is_pattern};
 use crate::cli::Context;
 use crate::control::jobfile_lock;
@@ -69,6 +70,12 @@ pub(super) struct History {
 enum Source {
     /// A store.
     Store(Box<dyn Reader>),
+}
+
+impl OfJobfile for HistoryArgs {
+    fn name(&mut self, jobfile: PathBuf) {
+        self.jobfile = Some(jobfile);
+    }
 }
 
 impl HistoryArgs {

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
+use super::named::AsArgument;
 use super::request::{self, Address};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::Client;
@@ -27,11 +28,11 @@ pub(crate) struct Args {
     textfile: bool,
 
     #[command(flatten)]
-    address: Address,
+    address: AsArgument<Address>,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    let whole = whole(&mut args.address.connect()?, !args.no_jobs)?;
+    let whole = whole(&mut args.address.place().connect()?, !args.no_jobs)?;
     let mut out = io::stdout().lock();
     out.write_all(whole.text(!args.textfile).as_bytes())?;
     out.flush()?;

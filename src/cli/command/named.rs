@@ -32,6 +32,35 @@ pub(super) struct FileArgs {
     jobfile: Option<PathBuf>,
 }
 
+/// Where the jobfile can be named as an option.
+pub(super) trait OfJobfile: Clone {
+    /// It was named in another way.
+    fn name(&mut self, jobfile: PathBuf);
+}
+
+/// The same, for a command that takes nothing else: the jobfile may be its argument as well, as it is of
+/// `schedrs run`.
+#[derive(clap::Args, Debug)]
+pub(super) struct AsArgument<P: clap::Args> {
+    /// The jobfile, as with --file
+    #[arg(value_name = "FILE", conflicts_with = "jobfile")]
+    named: Option<PathBuf>,
+
+    #[command(flatten)]
+    place: P,
+}
+
+impl<P: OfJobfile + clap::Args> AsArgument<P> {
+    /// Where that is.
+    pub(super) fn place(&self) -> P {
+        let mut place = self.place.clone();
+        if let Some(jobfile) = &self.named {
+            place.name(jobfile.clone());
+        }
+        place
+    }
+}
+
 impl FileArgs {
     /// What was typed of it, in one way or the other.
     pub(super) fn named(&self) -> Option<&Path> {

@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::history_source::{History, HistoryArgs, told};
+use super::named::AsArgument;
 use super::request;
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
@@ -31,7 +32,7 @@ use crate::core::zone::Zone;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
-    place: HistoryArgs,
+    place: AsArgument<HistoryArgs>,
 
     /// Send a test message on this route now, or to the `ping` of this job, and print what is answered
     #[arg(long, value_name = "ROUTE", conflicts_with_all = ["limit", "store"])]
@@ -102,7 +103,7 @@ struct Line<'a> {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(route) = &args.test {
-        return test::run(route, &args.place, args.output == Output::Json, context);
+        return test::run(route, &args.place.place(), args.output == Output::Json, context);
     }
     if let Some(id) = &args.again {
         let request = json!({ "do": "notify", "again": id });
@@ -118,7 +119,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             }
         });
     }
-    let mut history = History::open(&args.place, context)?;
+    let mut history = History::open(&args.place.place(), context)?;
     let all = everything(&mut history, args.limit)?;
     let mut out = BufWriter::new(anstream::stdout().lock());
     match args.output {
@@ -140,7 +141,7 @@ fn ask(
     args: &Args,
     words: impl FnOnce(&Map<String, Value>) -> String,
 ) -> anyhow::Result<ExitCode> {
-    let mut client = request::connect(args.place.jobfile.as_ref(), args.socket.as_ref())?;
+    let mut client = request::connect(args.place.place().jobfile.as_ref(), args.socket.as_ref())?;
     let body = client.ask(request).map_err(request::told)?;
     let mut out = anstream::stdout().lock();
     match args.output {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::named::AsArgument;
 use super::request::{self, Connection};
 use crate::cli::{Context, ExitCode};
 
@@ -12,11 +13,11 @@ use crate::cli::{Context, ExitCode};
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     #[command(flatten)]
-    connection: Connection,
+    connection: AsArgument<Connection>,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    args.connection.request_and_show(&json!({ "do": "reload" }), words)
+    args.connection.place().request_and_show(&json!({ "do": "reload" }), words)
 }
 
 /// `12 jobs: 1 new, 2 changed, 9 as before; 0 gone`.

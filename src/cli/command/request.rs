@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::argument;
+use super::named::OfJobfile;
 use crate::cli::table::{prose, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::{Client, Error, Place};
@@ -50,7 +51,7 @@ const MOST_RUNNING: usize = 10;
 const STARTING: Duration = Duration::from_secs(2);
 
 /// Which schedrs a request goes to.
-#[derive(clap::Args, Debug)]
+#[derive(Clone, clap::Args, Debug)]
 pub(super) struct Address {
     /// Ask the scheduler running this jobfile [default: the one `schedrs run` would use]
     #[arg(
@@ -68,7 +69,7 @@ pub(super) struct Address {
 }
 
 /// Which schedrs a request goes to, and how its response is shown.
-#[derive(clap::Args, Debug)]
+#[derive(Clone, clap::Args, Debug)]
 pub(super) struct Connection {
     #[command(flatten)]
     address: Address,
@@ -85,6 +86,18 @@ pub(super) enum Output {
     Text,
     /// One JSON object per line
     Json,
+}
+
+impl OfJobfile for Address {
+    fn name(&mut self, jobfile: PathBuf) {
+        self.jobfile = Some(jobfile);
+    }
+}
+
+impl OfJobfile for Connection {
+    fn name(&mut self, jobfile: PathBuf) {
+        self.address.name(jobfile);
+    }
 }
 
 impl Connection {
@@ -193,7 +206,7 @@ impl Address {
 
     /// Connects to it.
     pub(super) fn connect(&self) -> anyhow::Result<Client> {
-        connect(self.jobfile.as_ref(), self.socket.as_ref())
+        self.connect_to(self.jobfile.as_ref())
     }
 }
 

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde_json::{Map, Value, json};
 
+use super::named::AsArgument;
 use super::request::{self, Connection};
 use crate::cli::{Context, ExitCode};
 use crate::control::client::{Client, Error};
@@ -47,11 +48,12 @@ pub(crate) struct Args {
     wait: bool,
 
     #[command(flatten)]
-    connection: Connection,
+    connection: AsArgument<Connection>,
 }
 
 pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
-    let mut client = args.connection.connect()?;
+    let connection = args.connection.place();
+    let mut client = connection.connect()?;
     let ending = if args.wait { Some(Ending::of(&mut client)?) } else { None };
     let request = json!({ "do": "shutdown", "now": args.now });
     let body = match client.ask(&request) {
@@ -59,10 +61,10 @@ pub(crate) fn run(args: &Args, _context: &Context) -> anyhow::Result<ExitCode> {
         answer => answer.map_err(request::told)?,
     };
     if let Some(ending) = &ending {
-        ending.wait_for_runs(&mut client, &args.connection)?;
+        ending.wait_for_runs(&mut client, &connection)?;
         ending.wait_for_store()?;
     }
-    args.connection.show(&body, |_| {
+    connection.show(&body, |_| {
         if args.wait { "schedrs has stopped".to_owned() } else { "schedrs is stopping".to_owned() }
     })?;
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::named::AsArgument;
 use super::request::{self, Connection, Output, Times};
 use super::show::active_run;
 use crate::cli::table::{paragraph, terminal_width};
@@ -20,17 +21,18 @@ use crate::problem::clean;
 Exit codes: 0 healthy; 1 degraded, or no scheduler is running; 2 wrong usage.")]
 pub(crate) struct Args {
     #[command(flatten)]
-    connection: Connection,
+    connection: AsArgument<Connection>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let body = args.connection.request(&json!({ "do": "status" }))?;
+    let connection = args.connection.place();
+    let body = connection.request(&json!({ "do": "status" }))?;
     let status: StatusView = request::read(body.clone())?;
     let mut out = BufWriter::new(anstream::stdout().lock());
-    match args.connection.output {
+    match connection.output {
         Output::Json => writeln!(out, "{}", crate::problem::json(&body)?)?,
         Output::Text => {
-            let around = (terminal_width(), &*args.connection.typed());
+            let around = (terminal_width(), &*connection.typed());
             text(&status, &mut out, context, around)?;
         }
     }

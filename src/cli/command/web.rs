@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 
 use self::desk::Desk;
 use super::history_source::HistoryArgs;
+use super::named::AsArgument;
 use crate::cli::{Context, ExitCode};
 use crate::core::web::{Listen, WebSettings};
 use crate::notify::secret::{self, Machine};
@@ -37,12 +38,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "WHERE")]
     listen: Option<String>,
 
-    /// The jobfile, as with --file
-    #[arg(value_name = "FILE", conflicts_with = "jobfile")]
-    named: Option<PathBuf>,
-
     #[command(flatten)]
-    place: HistoryArgs,
+    place: AsArgument<HistoryArgs>,
 
     /// Ask the scheduler on this socket [default: $SCHEDRS_SOCKET, or the jobfile's]
     #[arg(long, value_name = "PATH")]
@@ -50,9 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let jobfile = args.named.clone().or_else(|| args.place.jobfile.clone());
-    let place = HistoryArgs { jobfile, ..args.place.clone() };
-    let desk = Desk::new(&place, args.socket.as_deref(), context)?;
+    let desk = Desk::new(&args.place.place(), args.socket.as_deref(), context)?;
     let settings = desk.settings();
     let listen = match &args.listen {
         Some(text) => match Listen::parse(text) {
