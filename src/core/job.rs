@@ -404,6 +404,17 @@ pub enum Coalesce {
     All,
 }
 
+impl Coalesce {
+    /// Each, and its word in a jobfile.
+    pub const WORDS: [(&str, Coalesce); 3] =
+        [("latest", Coalesce::Latest), ("earliest", Coalesce::Earliest), ("all", Coalesce::All)];
+
+    /// Its word in a jobfile.
+    pub fn word(self) -> &'static str {
+        word(&Coalesce::WORDS, self)
+    }
+}
+
 /// `overlap`: what happens to a due time when `max_instances` runs are active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overlap {
@@ -415,6 +426,17 @@ pub enum Overlap {
     Replace,
 }
 
+impl Overlap {
+    /// Each, and its word in a jobfile.
+    pub const WORDS: [(&str, Overlap); 3] =
+        [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("replace", Overlap::Replace)];
+
+    /// Its word in a jobfile.
+    pub fn word(self) -> &'static str {
+        word(&Overlap::WORDS, self)
+    }
+}
+
 /// `on_lost`: what happens to a run whose host is dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum OnLost {
@@ -423,6 +445,17 @@ pub enum OnLost {
     Leave,
     /// Another host gives it one more attempt.
     RunAgain,
+}
+
+impl OnLost {
+    /// Each, and its word in a jobfile.
+    pub const WORDS: [(&str, OnLost); 2] =
+        [("leave", OnLost::Leave), ("run_again", OnLost::RunAgain)];
+
+    /// Its word in a jobfile.
+    pub fn word(self) -> &'static str {
+        word(&OnLost::WORDS, self)
+    }
 }
 
 /// What a hook of a job is called for. `crate::core::hooks` says when.
@@ -510,6 +543,22 @@ pub enum Output {
     File,
     /// Nowhere.
     Discard,
+}
+
+impl Output {
+    /// Each, and its word in a jobfile.
+    pub const WORDS: [(&str, Output); 3] =
+        [("pass", Output::Pass), ("file", Output::File), ("discard", Output::Discard)];
+
+    /// Its word in a jobfile.
+    pub fn word(self) -> &'static str {
+        word(&Output::WORDS, self)
+    }
+}
+
+/// The word of a value that has one.
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, other)| *other == value).map_or("", |(word, _)| word)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::notify::SERVICES;
 use super::ping::PLACES;
 use super::sections;
 use crate::core::condition;
-use crate::core::job::Executor;
+use crate::core::job::{Coalesce, Executor, OnLost, Output, Overlap};
 use crate::core::monitor::{MonitorKind, PingOn};
 use crate::core::notify::Kind;
 use crate::core::sort;
@@ -323,6 +323,12 @@ fn properties(wanted: impl Fn(Key) -> bool) -> Value {
     json!({ "type": "object", "additionalProperties": false, "properties": keys })
 }
 
+/// One of these.
+fn words<T>(words: &[(&str, T)]) -> Value {
+    let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    json!({ "enum": words })
+}
+
 /// What may stand at a key.
 fn of(key: Key) -> Value {
     let (about, what) = match key {
@@ -372,15 +378,11 @@ fn of(key: Key) -> Value {
         Key::MisfireGraceTime => {
             ("How late a run may start", json!({ "anyOf": [{ "const": "forever" }, duration()] }))
         }
-        Key::Coalesce => (
-            "Which of several missed due times to run",
-            json!({ "enum": ["latest", "earliest", "all"] }),
-        ),
+        Key::Coalesce => ("Which of several missed due times to run", words(&Coalesce::WORDS)),
         Key::MaxInstances => ("How many runs may be active at once", count(1)),
-        Key::Overlap => (
-            "What to do at a due time when that many runs are active",
-            json!({ "enum": ["skip", "queue", "replace"] }),
-        ),
+        Key::Overlap => {
+            ("What to do at a due time when that many runs are active", words(&Overlap::WORDS))
+        }
         Key::Executor => ("The executor to run in", text()),
         Key::RunOn => (
             "Run on one host of the fleet, on all, or on one with these labels",
@@ -388,9 +390,7 @@ fn of(key: Key) -> Value {
         ),
         Key::OnlyOn => ("Only on hosts whose name matches one of these: web*", strings(0)),
         Key::Tags => ("Words by which commands choose it among others: tag:WORD", strings(0)),
-        Key::OnLost => {
-            ("What to do about a run whose host died", json!({ "enum": ["leave", "run_again"] }))
-        }
+        Key::OnLost => ("What to do about a run whose host died", words(&OnLost::WORDS)),
         Key::Notify => ("The routes by which people hear of it: names of [notify]", strings(0)),
         Key::Ping => (
             "The service outside that is told of each run: healthchecks.io, Sentry Crons, Cronitor, \
@@ -481,7 +481,7 @@ fn of(key: Key) -> Value {
             "Text for standard input, and not a file; by default, empty",
             json!({ "type": "string" }),
         ),
-        Key::Output => ("Where output goes", json!({ "enum": ["pass", "file", "discard"] })),
+        Key::Output => ("Where output goes", words(&Output::WORDS)),
         Key::KeepOutput => ("How much of each attempt's output to keep for `logs`", size()),
         Key::OnStart => ("A command to run when a run's first process exists", command()),
         Key::OnRetry => ("A command to run after an attempt that will be retried", command()),

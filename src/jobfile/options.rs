@@ -82,11 +82,6 @@ fn try_set(
         }
         Key::MaxWait => options.max_wait = Some(scope.duration(value)?),
         Key::Coalesce => {
-            let names = [
-                ("latest", Coalesce::Latest),
-                ("earliest", Coalesce::Earliest),
-                ("all", Coalesce::All),
-            ];
             if let Node::Boolean(yes) = value.node {
                 // APScheduler's `coalesce` is a boolean.
                 let same = if yes { "latest" } else { "all" };
@@ -94,16 +89,12 @@ fn try_set(
                 scope.error_help(value.span, message, format!("write `\"{same}\"`"));
                 return None;
             }
-            options.coalesce = scope.one_of(value, &names)?;
+            options.coalesce = scope.one_of(value, &Coalesce::WORDS)?;
         }
         Key::MaxInstances => {
             options.max_instances = scope.integer(value, 1..=i64::from(u32::MAX))? as u32;
         }
-        Key::Overlap => {
-            let names =
-                [("skip", Overlap::Skip), ("queue", Overlap::Queue), ("replace", Overlap::Replace)];
-            options.overlap = scope.one_of(value, &names)?;
-        }
+        Key::Overlap => options.overlap = scope.one_of(value, &Overlap::WORDS)?,
         Key::Timeout => {
             options.timeout = Some(limit(value, scope, "for no timeout, leave it out")?);
         }
@@ -119,10 +110,7 @@ fn try_set(
         Key::Paused => options.paused = scope.boolean(value)?,
         Key::RunOnStart => options.run_on_start = scope.boolean(value)?,
         Key::RunOn => options.run_on = run_on(value, scope)?,
-        Key::OnLost => {
-            let names = [("leave", OnLost::Leave), ("run_again", OnLost::RunAgain)];
-            options.on_lost = scope.one_of(value, &names)?;
-        }
+        Key::OnLost => options.on_lost = scope.one_of(value, &OnLost::WORDS)?,
         Key::OnlyOn => options.only_on = hosts(value, scope)?,
         // The calendars that they name, whoever knows them all puts in.
         Key::Except => {
@@ -255,11 +243,7 @@ fn output(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Output> {
             scope.error_help(value.span, message, help);
             None
         }
-        _ => {
-            let names =
-                [("pass", Output::Pass), ("file", Output::File), ("discard", Output::Discard)];
-            scope.one_of(value, &names)
-        }
+        _ => scope.one_of(value, &Output::WORDS),
     }
 }
 

@@ -22,11 +22,10 @@ use super::keys::Key;
 use super::limits::KEYS;
 use crate::core::calendar::Windows;
 use crate::core::condition::{self, Conditions};
-use crate::core::fleet::{OnLost, RunOn};
+use crate::core::fleet::RunOn;
 use crate::core::instant::Instant;
 use crate::core::job::{
-    Calendar, Coalesce, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Output,
-    Overlap, Settings, below_home,
+    Calendar, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Settings, below_home,
 };
 use crate::core::limits::Limits;
 use crate::core::size;
@@ -393,30 +392,16 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
         Grace::Forever => "forever".into(),
     };
     add(Key::MisfireGraceTime, o.misfire_grace_time != default.misfire_grace_time, grace);
-    let coalesce = match o.coalesce {
-        Coalesce::Latest => "latest",
-        Coalesce::Earliest => "earliest",
-        Coalesce::All => "all",
-    };
-    add(Key::Coalesce, o.coalesce != default.coalesce, coalesce.into());
+    add(Key::Coalesce, o.coalesce != default.coalesce, o.coalesce.word().into());
     add(Key::MaxInstances, o.max_instances != default.max_instances, o.max_instances.into());
-    let overlap = match o.overlap {
-        Overlap::Skip => "skip",
-        Overlap::Queue => "queue",
-        Overlap::Replace => "replace",
-    };
-    add(Key::Overlap, o.overlap != default.overlap, overlap.into());
+    add(Key::Overlap, o.overlap != default.overlap, o.overlap.word().into());
     let run_on = match &o.run_on {
         RunOn::One => "one".into(),
         RunOn::All => "all".into(),
         RunOn::Labels(labels) => strings(labels),
     };
     add(Key::RunOn, o.run_on != default.run_on, run_on);
-    let on_lost = match o.on_lost {
-        OnLost::Leave => "leave",
-        OnLost::RunAgain => "run_again",
-    };
-    add(Key::OnLost, o.on_lost != default.on_lost, on_lost.into());
+    add(Key::OnLost, o.on_lost != default.on_lost, o.on_lost.word().into());
     add(Key::OnlyOn, !o.only_on.is_empty(), strings(&o.only_on));
     add(Key::Tags, !o.tags.is_empty(), strings(&o.tags));
     add(Key::MaxWait, o.max_wait.is_some(), limit(o.max_wait));
@@ -442,20 +427,49 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     };
     add(Key::Shell, o.shell != default.shell, shell);
     add(Key::Cwd, o.cwd.is_some(), text(&o.cwd));
+    let env = env(o, secrets);
+    add(Key::Env, !env.is_empty(), Value::Object(env));
+    add(Key::EnvFile, o.env_file.is_some(), text(&o.env_file));
+    add(Key::ClearEnv, o.clear_env, o.clear_env.into());
+    add(Key::User, o.user.is_some(), text(&o.user));
+    add(Key::Group, o.group.is_some(), text(&o.group));
+    add(Key::Umask, o.umask.is_some(), format!("{:03o}", o.umask.unwrap_or(0)).into());
+    add(Key::Nice, o.nice.is_some(), o.nice.unwrap_or(0).into());
+    let limits = o.limits.as_deref().map_or(Value::Null, limits);
+    add(Key::Limits, o.limits.is_some(), limits);
+    let stdin = match secrets {
+        Secrets::Written => text(&o.stdin),
+        Secrets::Masked => MASKED.into(),
+    };
+    add(Key::Stdin, o.stdin.is_some(), stdin);
+    add(Key::Output, o.output != default.output, o.output.word().into());
+    let keep = o.keep_output.unwrap_or_default();
+    add(Key::KeepOutput, o.keep_output.is_some(), size::written(keep.into()).into());
+    for (kind, hook) in &o.hooks {
+        if let Some(key) = Key::of(kind.option()) {
+            add(key, true, command(hook));
+        }
+    }
+    add(Key::HookTimeout, o.hook_timeout != default.hook_timeout, duration(o.hook_timeout));
+    keys
+}
+
+/// The variables, as far as they can be said.
+fn env(options: &Options, secrets: Secrets) -> Map<String, Value> {
     let mut env = Map::new();
-    for (name, value) in &o.env {
+    for (name, value) in &options.env {
         let value = if secrets == Secrets::Masked { MASKED } else { value };
         env.insert(name.to_string(), value.into());
     }
-    for (name, path) in &o.secrets {
+    for (name, path) in &options.secrets {
         let file: Map<String, Value> = sort::collect([("file".to_owned(), (**path).into())]);
         env.insert(name.to_string(), Value::Object(file));
     }
-    for (name, joined) in &o.joined {
+    for (name, joined) in &options.joined {
         let value = match env.get(&**name) {
             // A value of `[defaults]` and what the job puts around it are one.
             Some(Value::String(_)) if secrets == Secrets::Written => {
-                let value = o.env.get(name).map_or("", |value| value);
+                let value = options.env.get(name).map_or("", |value| value);
                 String::from_utf8_lossy(&joined.around(value.as_bytes())).into_owned().into()
             }
             // What is put around a secret cannot be said, which `keys` tells.
@@ -472,35 +486,7 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
         };
         env.insert(name.to_string(), value);
     }
-    add(Key::Env, !env.is_empty(), Value::Object(env));
-    add(Key::EnvFile, o.env_file.is_some(), text(&o.env_file));
-    add(Key::ClearEnv, o.clear_env, o.clear_env.into());
-    add(Key::User, o.user.is_some(), text(&o.user));
-    add(Key::Group, o.group.is_some(), text(&o.group));
-    add(Key::Umask, o.umask.is_some(), format!("{:03o}", o.umask.unwrap_or(0)).into());
-    add(Key::Nice, o.nice.is_some(), o.nice.unwrap_or(0).into());
-    let limits = o.limits.as_deref().map_or(Value::Null, limits);
-    add(Key::Limits, o.limits.is_some(), limits);
-    let stdin = match secrets {
-        Secrets::Written => text(&o.stdin),
-        Secrets::Masked => MASKED.into(),
-    };
-    add(Key::Stdin, o.stdin.is_some(), stdin);
-    let output = match o.output {
-        Output::Pass => "pass",
-        Output::File => "file",
-        Output::Discard => "discard",
-    };
-    add(Key::Output, o.output != default.output, output.into());
-    let keep = o.keep_output.unwrap_or_default();
-    add(Key::KeepOutput, o.keep_output.is_some(), size::written(keep.into()).into());
-    for (kind, hook) in &o.hooks {
-        if let Some(key) = Key::of(kind.option()) {
-            add(key, true, command(hook));
-        }
-    }
-    add(Key::HookTimeout, o.hook_timeout != default.hook_timeout, duration(o.hook_timeout));
-    keys
+    env
 }
 
 /// The table of conditions, in the order of its keys.

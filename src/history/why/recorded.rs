@@ -261,11 +261,7 @@ fn overlapped(case: &Case<'_>, record: &RunRecord, due: Instant) -> Verdict {
         );
     }
     if let Some(job) = case.job {
-        let overlap = match job.options.overlap {
-            Overlap::Skip => "skip",
-            Overlap::Queue => "queue",
-            Overlap::Replace => "replace",
-        };
+        let overlap = job.options.overlap.word();
         let most = job.options.max_instances;
         verdict.also("rule", format!("max_instances = {most}, overlap = \"{overlap}\""));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::calendar::Windows;
 use crate::core::fleet::{OnLost, RunOn};
 use crate::core::instant::Instant;
-use crate::core::job::{Coalesce, Command, Grace, Job, JobSet, Output, Overlap};
+use crate::core::job::{Command, Grace, Job, JobSet, Options};
 use crate::core::notify::url::Url;
 use crate::core::notify::{Monitor, Secret};
 use crate::core::preview::chain;
@@ -167,30 +167,21 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             Grace::Limited(span) => duration(span),
             Grace::Forever => "forever".to_owned(),
         },
-        Key::Coalesce => match options.coalesce {
-            Coalesce::Latest => "latest",
-            Coalesce::Earliest => "earliest",
-            Coalesce::All => "all",
-        }
-        .to_owned(),
+        Key::Coalesce => options.coalesce.word().to_owned(),
         Key::MaxInstances => options.max_instances.to_string(),
-        Key::Overlap => match options.overlap {
-            Overlap::Skip => "skip",
-            Overlap::Queue => "queue",
-            Overlap::Replace => "replace",
-        }
-        .to_owned(),
+        Key::Overlap => options.overlap.word().to_owned(),
         Key::RunOn => match &options.run_on {
             RunOn::One => "one".to_owned(),
             RunOn::All => "all".to_owned(),
             RunOn::Labels(labels) => list(labels),
         },
         Key::OnLost => match options.on_lost {
-            OnLost::Leave => "leave",
+            OnLost::Leave => options.on_lost.word().to_owned(),
             // What outlives its scheduler would run beside itself.
-            OnLost::RunAgain => "run_again (its processes must end with their scheduler)",
-        }
-        .to_owned(),
+            OnLost::RunAgain => {
+                "run_again (its processes must end with their scheduler)".to_owned()
+            }
+        },
         Key::OnlyOn => list(&options.only_on),
         Key::Tags => list(&options.tags),
         Key::Notify => list(&options.notify),
@@ -215,26 +206,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         Key::SuccessCodes => format!("{:?}", options.success_codes),
         Key::Shell => list(&options.shell),
         Key::Cwd => text(&options.cwd),
-        Key::Env => {
-            let texts = options.env.iter();
-            let texts = texts.map(|(name, value)| (name, format!("{name} = {}", quoted(value))));
-            let files = options
-                .secrets
-                .iter()
-                .map(|(name, path)| (name, format!("{name} = {{ file = {} }}", quoted(path))));
-            let joined = options.joined.iter().map(|(name, joined)| {
-                let parts = [("prepend", &joined.before), ("append", &joined.after)];
-                let parts = parts.iter().filter_map(|(key, part)| {
-                    Some(format!("{key} = {}", quoted(part.as_deref()?)))
-                });
-                let parts: Vec<String> = parts.collect();
-                (name, format!("{name} = {{ {} }}", parts.join(", ")))
-            });
-            let mut pairs: Vec<(&Box<str>, String)> = texts.chain(files).chain(joined).collect();
-            sort::all(&mut pairs);
-            let pairs: Vec<String> = pairs.into_iter().map(|(_, pair)| pair).collect();
-            if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
-        }
+        Key::Env => env(options),
         Key::EnvFile => text(&options.env_file),
         Key::ClearEnv => options.clear_env.to_string(),
         Key::User => text(&options.user),
@@ -245,12 +217,7 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
             optional(options.limits.as_deref().map(|it| write::toml(&write::limits(it))))
         }
         Key::Stdin => text(&options.stdin),
-        Key::Output => match options.output {
-            Output::Pass => "pass",
-            Output::File => "file",
-            Output::Discard => "discard",
-        }
-        .to_owned(),
+        Key::Output => options.output.word().to_owned(),
         Key::KeepOutput => optional(options.keep_output.map(|keep| size::written(keep.into()))),
         Key::OnStart
         | Key::OnRetry
@@ -261,6 +228,26 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         | Key::OnSkipped => optional(options.hooks.get(&key.hook()?).map(command)),
         Key::HookTimeout => duration(options.hook_timeout),
     })
+}
+
+/// The variables that it adds or changes, in the order of their names.
+fn env(options: &Options) -> String {
+    let texts = options.env.iter();
+    let texts = texts.map(|(name, value)| (name, format!("{name} = {}", quoted(value))));
+    let files = options.secrets.iter();
+    let files = files.map(|(name, path)| (name, format!("{name} = {{ file = {} }}", quoted(path))));
+    let joined = options.joined.iter().map(|(name, joined)| {
+        let parts = [("prepend", &joined.before), ("append", &joined.after)];
+        let parts = parts
+            .iter()
+            .filter_map(|(key, part)| Some(format!("{key} = {}", quoted(part.as_deref()?))));
+        let parts: Vec<String> = parts.collect();
+        (name, format!("{name} = {{ {} }}", parts.join(", ")))
+    });
+    let mut pairs: Vec<(&Box<str>, String)> = texts.chain(files).chain(joined).collect();
+    sort::all(&mut pairs);
+    let pairs: Vec<String> = pairs.into_iter().map(|(_, pair)| pair).collect();
+    if pairs.is_empty() { "{}".to_owned() } else { format!("{{ {} }}", pairs.join(", ")) }
 }
 
 /// Days, windows and calendars.
