@@ -11,11 +11,13 @@ pub(crate) mod own;
 pub mod protocol;
 pub mod whereabouts;
 
+use std::collections::HashMap;
 use std::fmt;
 
 use crate::core::event::{Process, RunId};
 use crate::core::instant::Instant;
 pub use crate::core::job::{OnLost, RunOn};
+use crate::core::sort;
 
 /// Names one life of one scheduler: 64 random bits, never 0. Two schedulers on one host, or the
 /// same scheduler after a restart, have different ones.
@@ -103,6 +105,21 @@ impl Member {
             (None, false) => "alive",
         }
     }
+}
+
+/// The sessions as people look at them, by the names of their hosts: one that is gone is left out where
+/// its host has begun another since.
+pub fn hosts(members: &[Member]) -> Vec<&Member> {
+    let mut newest: HashMap<&str, (Instant, SessionId)> = HashMap::new();
+    for member in members {
+        let of_host = newest.entry(&member.host).or_insert((member.joined, member.id));
+        *of_host = (*of_host).max((member.joined, member.id));
+    }
+    let is_newest = |member: &Member| newest.get(&*member.host).is_some_and(|it| it.1 == member.id);
+    let shown = |member: &&Member| member.gone.is_none() || is_newest(member);
+    let mut found: Vec<&Member> = members.iter().filter(shown).collect();
+    sort::by(&mut found, |a, b| (&a.host, a.joined, a.id).cmp(&(&b.host, b.joined, b.id)));
+    found
 }
 
 impl Member {
@@ -201,4 +218,30 @@ pub enum Lost {
         /// By how much.
         by: std::time::Duration,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_was_started_again_is_shown_once() {
+        let session = |id, host, joined, is_gone: bool| Member {
+            joined: Instant::from_secs(joined),
+            gone: is_gone.then_some(Gone { at: Instant::from_secs(joined), by: SessionId(9) }),
+            ..Member::new(SessionId(id), host)
+        };
+        let members = [
+            session(1, "web2", 1, true),
+            session(2, "web1", 2, true),
+            session(3, "web1", 3, true),
+            session(4, "web2", 4, false),
+            // Two hosts of one name: the one is gone, the other is not.
+            session(5, "web3", 5, false),
+            session(6, "web3", 6, true),
+        ];
+        let shown = hosts(&members).into_iter().map(|member| (&*member.host, member.id.0));
+        let expected = [("web1", 3), ("web2", 4), ("web3", 5), ("web3", 6)];
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    }
 }

@@ -11,7 +11,7 @@ use super::named::AsArgument;
 use super::screen;
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
-use crate::core::fleet::Member;
+use crate::core::fleet::{Member, hosts};
 use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::core::words;
@@ -80,6 +80,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         return screen::watch(context, |columns| {
             let members = members(&mut history)?;
             let mut text = Vec::new();
+            let members = hosts(&members);
             table(&members, &zone, now()).write(&mut text, Some(columns))?;
             drift(&members, &mut text)?;
             let alive = members.iter().filter(|member| member.gone.is_none()).count();
@@ -95,6 +96,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
             }
         }
         Output::Table => {
+            let members = hosts(&members);
             table(&members, &history.zone, history.now).write(&mut out, terminal_width())?;
             drift(&members, &mut out)?;
         }
@@ -132,7 +134,7 @@ fn line<'a>(member: &'a Member, zone: &Zone) -> Line<'a> {
     }
 }
 
-fn table(members: &[Member], zone: &Zone, now: Instant) -> Table {
+fn table(members: &[&Member], zone: &Zone, now: Instant) -> Table {
     let heading =
         vec!["HOST", "STATE", "SINCE", "BEAT", "CLOCK", "JOBS", "RUNS", "VERSION", "LABELS"];
     let mut table = Table::new(heading, 8).with_numbers(5..7);
@@ -165,8 +167,9 @@ fn table(members: &[Member], zone: &Zone, now: Instant) -> Table {
 type Kind = (fn(&Member) -> String, &'static str);
 
 /// What differs between the hosts and should not for long.
-fn drift(members: &[Member], out: &mut dyn Write) -> anyhow::Result<()> {
-    let alive: Vec<&Member> = members.iter().filter(|member| member.gone.is_none()).collect();
+fn drift(members: &[&Member], out: &mut dyn Write) -> anyhow::Result<()> {
+    let alive: Vec<&Member> =
+        members.iter().copied().filter(|member| member.gone.is_none()).collect();
     let differ = |what: fn(&Member) -> String| {
         let mut all: Vec<String> = alive.iter().map(|member| what(member)).collect();
         sort::all(&mut all);

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::{Head, Tab, View, at, far, nothing, whole};
-use crate::core::fleet::Member;
+use crate::core::fleet::{Member, hosts};
 use crate::problem::clean;
 
 /// The page.
@@ -19,7 +19,7 @@ pub(in crate::web) fn fleet(view: &View<'_>, members: &[Member]) -> Markup {
                     th scope="col" { "Host" } th scope="col" { "State" } th scope="col" { "Heard of" } th.w2 scope="col" { "Since" }
                     th.num scope="col" { "Jobs" } th.num scope="col" { "Runs" } th.w2 scope="col" { "Clock" } th.w2 scope="col" { "Version" } th.w1 scope="col" { "Labels" }
                 } }
-                tbody { @for member in members {
+                tbody { @for member in hosts(members) {
                     @let (mark, class) = match member.state() { "alive" => ("●", "good"), "leaving" => ("◐", "warn"), "left" => ("○", "dim"), _ => ("✗", "bad") };
                     tr {
                         th scope="row" { (clean(&member.host)) }

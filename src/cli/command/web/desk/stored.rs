@@ -12,6 +12,7 @@ use crate::cli::command::{grid, paused};
 use crate::control::wire::view::JobLine;
 use crate::core::event::{JobCounts, JobRecord, JobView, Paused};
 use crate::core::expect::{last_resumed, overdue_since};
+use crate::core::fleet::hosts;
 use crate::core::habit::unusual::{self, UNUSUAL};
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
@@ -28,7 +29,7 @@ impl Desk {
         let frame = self.frame(Some(trouble), None);
         let jobfile = self.ground().jobfile.clone();
         let (lines, hosts) = self.look(|history| {
-            let hosts = history.reader().members()?.len() as u64;
+            let hosts = hosts(&history.reader().members()?).len() as u64;
             Ok((lines(history, jobfile.as_deref())?, hosts))
         })?;
         Ok(Overview { rows: self.rows(lines), hosts, status: None, warnings: Vec::new(), frame })
