@@ -204,6 +204,24 @@ pub fn reader(location: &Location) -> Result<Box<dyn Reader>, StoreError> {
     }
 }
 
+/// What is wrong with the URL of a server, in the words of its engine, if that is built in; nothing is
+/// looked for on this machine or elsewhere.
+pub fn check(url: &SharedUrl) -> Result<(), StoreError> {
+    let checked = match url.engine() {
+        #[cfg(feature = "postgres")]
+        Engine::Postgres => super::postgres::check(url),
+        #[cfg(feature = "mysql")]
+        Engine::Mysql => super::mysql::check(url),
+        #[cfg(feature = "redis")]
+        Engine::Redis => super::redis::check(url),
+        #[cfg(feature = "mongodb")]
+        Engine::Mongodb => super::mongodb::check(url),
+        #[allow(unreachable_patterns, reason = "which are built in is not known here")]
+        Engine::Postgres | Engine::Mysql | Engine::Redis | Engine::Mongodb => Ok(()),
+    };
+    checked.map_err(|what: String| url.error(Trouble::Other, &what))
+}
+
 /// Connects to a server: each engine that is built in has its line here. Answers what there is to
 /// say about it, too.
 fn open_shared(url: &SharedUrl) -> Result<(Box<dyn Store>, Vec<String>), StoreError> {
@@ -303,6 +321,25 @@ mod tests {
         assert_eq!(parse("memory"), Ok(Location::Memory));
         assert_eq!(parse("sqlite:x.db"), Ok(Location::Sqlite("/etc/jobs/x.db".into())));
         assert_eq!(parse("sqlite:/var/x.db"), Ok(Location::Sqlite("/var/x.db".into())));
+        let wrong = |url| check(&SharedUrl::parse(url).unwrap()).err().map(|error| error.message);
+        for url in
+            ["postgres://db/jobs?sslmode=require", "mysql://db/jobs?ssl-ca=/no.pem", "redis://db"]
+        {
+            assert_eq!(wrong(url), None);
+        }
+        for (_url, _why) in [
+            #[cfg(feature = "postgres")]
+            ("postgres://db/jobs?sslmoed=require", "unknown option `sslmoed`"),
+            #[cfg(feature = "mysql")]
+            ("mysql://ann:s3cret@db", "names no database"),
+            #[cfg(feature = "redis")]
+            ("redis://db:x", "port"),
+            #[cfg(feature = "mongodb")]
+            ("mongodb+srv://db", "SRV"),
+        ] {
+            let said = wrong(_url).unwrap_or_default();
+            assert!(said.contains(_why) && !said.contains("s3cret"), "{_url}: {said}");
+        }
         for url in ["", "sqlite:", "sqlite", "Memory", "http://x", "x.db"] {
             assert!(parse(url).is_err(), "{url}");
         }

@@ -21,6 +21,7 @@ mod write;
 use mongodb::bson::doc;
 
 use self::link::Link;
+pub(super) use self::settings::check;
 use self::tidy::Tidying;
 use super::shared::Shared;
 use super::{Fact, Limits, Reader, Restored, Store, StoreError};

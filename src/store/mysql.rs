@@ -21,6 +21,7 @@ use std::sync::Arc;
 use self::link::{Answers, Failed, Link};
 use self::read::MysqlReader;
 use self::settings::Settings;
+pub(super) use self::settings::check;
 use self::tidy::Tidying;
 use self::write::Writer;
 use super::shared::Shared;

@@ -22,6 +22,7 @@ use tokio_postgres::Row;
 
 use self::link::{Link, Statement};
 use self::settings::Settings;
+pub(super) use self::settings::check;
 use self::tidy::Tidying;
 use self::write::Writer;
 use super::shared::Shared;

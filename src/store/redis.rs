@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use redis::cmd;
 
 use self::link::Link;
+pub(super) use self::link::check;
 use self::read::RedisReader;
 use crate::core::event::RunId;
 use crate::core::instant::Instant;

@@ -19,6 +19,19 @@ impl SharedUrl {
     }
 }
 
+#[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgres", feature = "redis"))]
+/// What a TLS handshake that has failed says, in words: `rustls` says it in the names of its types. `ca`
+/// is the option that names a file with authorities.
+pub(super) fn handshake(text: &str, ca: &str) -> Option<String> {
+    if text.contains("NotValidForName") || text.contains("not valid for name") {
+        let text = text.trim_start_matches("invalid peer certificate: ");
+        return Some(format!("the server's certificate is for another name ({text})"));
+    }
+    text.contains("UnknownIssuer").then(|| {
+        format!("the server's certificate is of an unknown authority; name that with {ca}=FILE")
+    })
+}
+
 #[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 /// A part of a URL, without its percent signs.
 pub(super) fn decoded(text: &str) -> String {

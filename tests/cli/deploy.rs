@@ -27,6 +27,19 @@ fn host(bench: &Bench, name: &str, text: &str) -> Running {
     running
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn a_url_that_means_nothing_is_found_before_a_deploy() {
+    let url = "postgres://ann:s3cret@db/jobs?sslmoed=require";
+    let bench = Bench::new(&format!("[store]\nurl = '{url}'\n{JOBS}"));
+    let (lines, code) = validate(&bench, &["jobs.toml"]);
+    assert_eq!(code, 1, "{lines:?}");
+    let shown =
+        "error: the store postgres://ann:***@db/jobs?sslmoed=require: unknown option `sslmoed`";
+    assert!(lines[0].ends_with(shown), "{lines:?}");
+    assert!(lines.last().unwrap().contains("1 error"), "{lines:?}");
+}
+
 #[test]
 fn a_jobfile_beside_what_runs() {
     let Some(server) = Server::shared(Engine::Postgres) else { return };
@@ -71,6 +84,7 @@ fn a_jobfile_beside_what_runs() {
         "jobs.toml: 4 jobs, no problems",
     ];
     assert_eq!((&lines[..6], code), (&said.map(str::to_owned)[..], 1));
+    assert!(lines[6].ends_with("; 1 error"), "{lines:?}");
     let two = host(&bench, "web2", &(fleet("web2", "labels = ['gpu', 'disk']") + new));
     until_there_are(5);
     bench

@@ -82,14 +82,17 @@ fn tls_is_for_the_name_in_the_certificate() {
     let ca = certificate("ca.pem");
     let ca = ca.display();
     assert!(open(&format!("{}?ssl-ca={ca}", url.replace("127.0.0.1", "localhost"))).is_ok());
-    for url in [
-        format!("{url}?ssl-ca={ca}"),
-        format!("{}?ssl-mode=required", url.replace("127.0.0.1", "localhost")),
+    let named = url.replace("127.0.0.1", "localhost");
+    for (url, why) in [
+        (format!("{url}?ssl-ca={ca}"), "certificate is for another name"),
+        (format!("{named}?ssl-mode=required"), "unknown authority; name that with ssl-ca=FILE"),
     ] {
         let (kind, message) = refused(&url);
         assert_eq!(kind, Trouble::Unreachable, "{message}");
-        assert!(message.contains("certificate"), "{message}");
+        assert!(message.contains(why) && !message.contains("IO error"), "{message}");
     }
+    let (_, message) = refused(&format!("{url}?ssl-ca=/none.pem"));
+    assert!(message.contains("needs its ssl-ca /none.pem: No such file"), "{message}");
 }
 
 #[test]

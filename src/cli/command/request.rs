@@ -455,7 +455,7 @@ pub(super) fn edited_since(jobfile: Option<&Path>, context: &Context) -> Option<
 }
 
 /// `1 job`, `2 jobs`.
-pub(super) fn count(number: u64, what: &str) -> String {
+pub(in crate::cli) fn count(number: u64, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),

@@ -16,8 +16,10 @@ use super::named;
 use crate::cli::table::terminal_width;
 use crate::cli::{Context, ExitCode};
 use crate::jobfile::{self, Loaded, locate};
-use crate::problem;
+use crate::problem::{self, Place, Problem};
 use crate::run::trust;
+use crate::store::location;
+use crate::store::url::SharedUrl;
 use crate::sys::clock;
 
 /// Arguments.
@@ -78,6 +80,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         // Whoever checks a file is often not who runs it, nor is it then at the same place: who
         // may write to it is worth a word, but never an error.
         trust::check(&mut loaded, false);
+        check_store(&mut loaded);
         good &= loaded.problems.errors() == 0;
         let mut compared = match &args.fleet {
             Some(_) => fleet::compare(file, &loaded, url, context)?,
@@ -118,6 +121,18 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         }
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// That `[store] url` means nothing to its engine is an error: nothing would run.
+fn check_store(loaded: &mut Loaded) {
+    let url = loaded.set.as_ref().and_then(|set| set.settings.store_url.as_deref());
+    let Some(url) = url.and_then(SharedUrl::parse) else { return };
+    if let Err(error) = location::check(&url) {
+        let message = format!("the store {}", error.message);
+        loaded.problems.push(Problem::error(Place { file: 0, span: None }, message));
+        loaded.problems.sort();
+        loaded.set = None;
+    }
 }
 
 /// The files to check, and the store to compare with. What stands behind `--fleet` and is no URL is a

@@ -79,6 +79,11 @@ impl Settings {
     }
 }
 
+/// What is wrong with a URL, as far as that is known without the client.
+pub(in crate::store) fn check(url: &SharedUrl) -> Result<(), String> {
+    Own::split(url.secret_text()).map(drop)
+}
+
 /// Parameters of the URL that the client knows nothing of.
 struct Own {
     name: String,

@@ -3,6 +3,7 @@
 use mongodb::error::{Error, ErrorKind};
 
 use crate::store::Trouble;
+use crate::store::url::handshake;
 
 /// A key that is there already.
 pub(super) const DUPLICATE: i32 = 11000;
@@ -83,13 +84,5 @@ fn selection(message: &str) -> String {
 
 /// What a handshake says, in words.
 fn tls(text: &str) -> String {
-    if text.contains("NotValidForName") || text.contains("not valid for name") {
-        return format!("the server's certificate is for another name ({text})");
-    }
-    if text.contains("UnknownIssuer") {
-        return "the server's certificate is of an unknown authority; name that with \
-                tlsCAFile=FILE"
-            .to_owned();
-    }
-    text.to_owned()
+    handshake(text, "tlsCAFile").unwrap_or_else(|| text.to_owned())
 }

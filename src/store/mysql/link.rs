@@ -9,6 +9,7 @@ use mysql::{Conn, Error, Value};
 use super::cells::{self, Row};
 use super::schema;
 use super::settings::Settings;
+use crate::store::url::handshake;
 use crate::store::{StoreError, Trouble};
 
 /// So often a transaction is tried that others are in the way of. Hosts that race for the same due
@@ -249,6 +250,8 @@ pub(super) fn trouble(settings: &Settings, error: &Error) -> StoreError {
         let words = if text.contains("timed out") || text.contains("temporarily unavailable") {
             "does not answer in time".to_owned()
         } else {
+            let text = text.strip_prefix("IO error: `").unwrap_or(text).trim_end_matches('\'');
+            let text = handshake(text, "ssl-ca").unwrap_or_else(|| text.to_owned());
             format!("cannot be reached: {text}")
         };
         return with(Trouble::Unreachable, &words);

@@ -33,6 +33,11 @@ pub(super) struct Settings {
     password: Option<String>,
 }
 
+/// What is wrong with a URL, whatever there is on this machine.
+pub(in crate::store) fn check(url: &SharedUrl) -> Result<(), String> {
+    Given::read(url.secret_text())?.check()
+}
+
 /// What a URL and a file say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Given {
@@ -63,8 +68,12 @@ impl Settings {
                 given.add(&text);
             }
         }
-        if given.database.is_none() {
-            return Err(wrong("names no database: mysql://HOST/DATABASE".to_owned()));
+        given.check().map_err(wrong)?;
+        // The client says that a file is missing, and not which.
+        if let Some(Err(error)) = given.ca.as_ref().map(std::fs::File::open)
+            && let Some(ca) = &given.ca
+        {
+            return Err(wrong(format!("needs its ssl-ca {}: {error}", ca.display())));
         }
         let password = match &given.password_file {
             None => given.password.clone(),
@@ -141,6 +150,13 @@ impl Given {
             given.set(key, decoded(value))?;
         }
         Ok(given)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.database {
+            Some(_) => Ok(()),
+            None => Err("names no database: mysql://HOST/DATABASE".to_owned()),
+        }
     }
 
     fn set(&mut self, key: &str, value: String) -> Result<(), String> {

@@ -55,21 +55,30 @@ impl Settings {
     /// Reads a URL. What is wrong with it is an error of the store.
     pub(super) fn of(url: &SharedUrl) -> Result<Settings, StoreError> {
         let wrong = |message: String| url.error(Trouble::Other, &message);
-        let (own, rest) = split(url.secret_text()).map_err(wrong)?;
-        let mut config: Config = rest.parse().map_err(|error| {
-            let error: tokio_postgres::Error = error;
-            wrong(super::trouble::words(&error))
-        })?;
-        config.ssl_mode(own.mode().map_err(wrong)?);
+        let (own, mut config, schema) = taken_apart(url).map_err(wrong)?;
         complete(&mut config, own.passfile.as_deref());
-        let schema = own.schema.clone().unwrap_or_else(|| "schedrs".to_owned());
-        if schema.is_empty() || schema.len() > 63 || schema.contains(['\0', '"']) {
-            return Err(wrong(format!("\"{schema}\" is no name of a schema")));
-        }
         let hosts = each_host(&config, own.sslmode.is_some());
         let tls = own.tls().map_err(wrong)?;
         Ok(Settings { url: url.clone(), hosts, tls, schema, only_reads: false })
     }
+}
+
+/// What a URL says, whatever there is on this machine: what is ours, what the client is told, and the
+/// schema. An error is a sentence without a full stop.
+pub(in crate::store) fn check(url: &SharedUrl) -> Result<(), String> {
+    taken_apart(url).map(drop)
+}
+
+fn taken_apart(url: &SharedUrl) -> Result<(Own, Config, String), String> {
+    let (own, rest) = split(url.secret_text())?;
+    let config: Result<Config, tokio_postgres::Error> = rest.parse();
+    let mut config = config.map_err(|error| super::trouble::words(&error))?;
+    config.ssl_mode(own.mode()?);
+    let schema = own.schema.clone().unwrap_or_else(|| "schedrs".to_owned());
+    if schema.is_empty() || schema.len() > 63 || schema.contains(['\0', '"']) {
+        return Err(format!("\"{schema}\" is no name of a schema"));
+    }
+    Ok((own, config, schema))
 }
 
 /// Takes what is ours out of a URL.

@@ -6,6 +6,7 @@ use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
 use crate::store::Trouble;
+use crate::store::url::handshake;
 
 /// The fence of a commit divides by the number of sessions it has found.
 pub(super) fn is_fence(error: &Error) -> bool {
@@ -81,14 +82,11 @@ pub(super) fn words(error: &Error) -> String {
         "server does not support TLS" => {
             "the server has no TLS; set sslmode=disable to connect without it".to_owned()
         }
-        text if text.contains("NotValidForName") || text.contains("not valid for name") => {
-            format!("the server's certificate is for another name ({text})")
-        }
-        text if text.contains("UnknownIssuer") => {
-            "the server's certificate is of an unknown authority; name that with sslrootcert=FILE, \
-             or do without TLS with sslmode=disable"
-                .to_owned()
-        }
-        text => text.to_owned(),
+        text => match handshake(text, "sslrootcert") {
+            Some(words) if text.contains("UnknownIssuer") => {
+                format!("{words}, or do without TLS with sslmode=disable")
+            }
+            words => words.unwrap_or_else(|| text.to_owned()),
+        },
     }
 }

@@ -16,7 +16,7 @@ use redis::{
 
 use super::reply::{self, Odd};
 use crate::core::url::SharedUrl;
-use crate::store::url::decoded;
+use crate::store::url::{decoded, handshake};
 use crate::store::{StoreError, Trouble};
 
 /// The script that does everything.
@@ -175,6 +175,11 @@ impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Link").field(&self.url).finish()
     }
+}
+
+/// What is wrong with a URL, whatever there is on this machine.
+pub(in crate::store) fn check(url: &SharedUrl) -> Result<(), String> {
+    Target::read(url.secret_text()).map(drop)
 }
 
 impl Link {
@@ -408,7 +413,10 @@ impl Link {
             (ErrorKind::Io, _) if error.is_timeout() => {
                 with(Trouble::Unreachable, "does not answer in time")
             }
-            (ErrorKind::Io, _) => with(Trouble::Unreachable, &format!("cannot be reached: {text}")),
+            (ErrorKind::Io, _) => {
+                let text = handshake(&text, "ca").unwrap_or(text);
+                with(Trouble::Unreachable, &format!("cannot be reached: {text}"))
+            }
             _ if text.contains("DB index is out of range") => {
                 let message = format!("has no database {}", self.target.database);
                 with(Trouble::Missing, &message)

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::cli::Context;
 use crate::cli::command::history_source::told;
+use crate::cli::command::request;
 use crate::core::fleet::Member;
 use crate::core::fleet::deploy::{self, Finding, Planned, Running};
 use crate::core::fleet::home::HomeJob;
@@ -106,8 +107,9 @@ pub(super) fn compare(
     let same = planned.len() - found.iter().filter(of_jobs).count();
     let mut lines: Vec<Line> = found.into_iter().map(|it| line(it, &effective)).collect();
     let has = |member: &&Member| member.jobfile_hash == hash;
-    let there: Vec<Box<str>> =
+    let mut there: Vec<Box<str>> =
         deploy::alive(&view.members).filter(has).map(|it| it.host.clone()).collect();
+    sort::all(&mut there);
     if !there.is_empty() && there.len() < hosts.len() {
         let message = format!("already loaded by {}", names(&there));
         lines.push(Line {
@@ -266,7 +268,16 @@ impl Compared {
         let hosts = clean(&names(&self.hosts)).into_owned();
         let jobs = if self.same == 1 { "1 job" } else { &format!("{} jobs", self.same) };
         let verb = if self.same == 1 { "is" } else { "are" };
-        format!("{}: {hosts}; {jobs} {verb} there as in the file", clean(&self.store))
+        // The line above it counts what is wrong with the file, this one what is wrong beside the hosts.
+        let count = |severity, word| {
+            let lines = self.lines.iter().filter(|line| line.severity == severity).count();
+            (lines > 0).then(|| request::count(lines as u64, word))
+        };
+        let wrong = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
+        let wrong: Vec<String> = wrong.into_iter().flatten().collect();
+        let wrong =
+            if wrong.is_empty() { String::new() } else { format!("; {}", wrong.join(", ")) };
+        format!("{}: {hosts}; {jobs} {verb} there as in the file{wrong}", clean(&self.store))
     }
 
     pub(super) fn json(&self, out: &mut dyn Write) -> std::io::Result<()> {
