@@ -11,9 +11,9 @@ mod recorded;
 mod unrecorded;
 
 use crate::core::event::{Awaits, Change, ChangeKind, JobRecord, Pause, Unusual};
-use crate::core::fleet::Member;
+use crate::core::fleet::{Member, deploy, home};
 use crate::core::instant::Instant;
-use crate::core::job::{Executor, Job};
+use crate::core::job::{Executor, Job, RunOn};
 use crate::core::record::{AttemptRecord, Latest, RunRecord, Session};
 use crate::core::sort;
 use crate::core::trigger::Trigger;
@@ -88,7 +88,7 @@ pub enum Subject<'a> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdict {
     /// In a word: that of an outcome, or `running`, `waiting`, `pending`, `paused`, `not_due`,
-    /// `never_due`, `not_loaded`, `not_running`, `forgotten`, `unknown`, `unaccounted`.
+    /// `never_due`, `no_host`, `not_loaded`, `not_running`, `forgotten`, `unknown`, `unaccounted`.
     pub word: &'static str,
     /// The due time it is about.
     pub due: Option<Instant>,
@@ -184,7 +184,7 @@ impl<'a> Case<'a> {
 
     /// The next due time from now on.
     fn next(&self) -> Option<Instant> {
-        if self.is_not_loaded() || self.is_paused_by_file() {
+        if self.is_not_loaded() || self.is_paused_by_file() || self.no_host().is_some() {
             return None;
         }
         let until = self.pause().map(|pause| pause.until);
@@ -202,9 +202,24 @@ impl<'a> Case<'a> {
             && !self.known.is_some_and(|known| known.resumed || known.pause.is_some())
     }
 
-    /// Whether it is in the jobfile, but not among the jobs of the scheduler that runs.
+    /// Whether it is in the jobfile, but not among the jobs of the scheduler that runs. In a store that is
+    /// shared nothing is known either of a job that no host may run.
     fn is_not_loaded(&self) -> bool {
-        self.job.is_some() && self.known.is_none() && self.is_running
+        self.job.is_some() && self.known.is_none() && self.is_running && self.no_host().is_none()
+    }
+
+    /// That none of the hosts that are there may run it, if so.
+    fn no_host(&self) -> Option<String> {
+        let run_on = &self.job?.options.run_on;
+        let mut alive = deploy::alive(self.members).peekable();
+        alive.peek()?;
+        let RunOn::Labels(labels) = run_on else { return None };
+        let fits = |member: &Member| home::fits(run_on, &member.labels);
+        (!alive.any(fits)).then(|| {
+            let labels: Vec<String> =
+                labels.iter().map(|label| clean(label).into_owned()).collect();
+            format!("no host has all of its labels: {}", labels.join(", "))
+        })
     }
 
     /// The pause that holds now.

@@ -35,6 +35,12 @@ pub(super) fn add(case: &Case<'_>, subject: Subject<'_>, verdict: &mut Verdict) 
         }
         return;
     }
+    if let Some(text) = case.no_host() {
+        if verdict.word != "no_host" {
+            verdict.also("now", text);
+        }
+        return;
+    }
     if verdict.word == "paused" {
         return;
     }

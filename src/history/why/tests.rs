@@ -217,7 +217,7 @@ fn a_jobfile_that_was_edited_since() {
 #[test]
 fn there_is_always_an_answer() {
     use proptest::prelude::*;
-    const WORDS: [&str; 20] = [
+    const WORDS: [&str; 21] = [
         "succeeded",
         "failed",
         "killed",
@@ -233,6 +233,7 @@ fn there_is_always_an_answer() {
         "paused",
         "not_due",
         "never_due",
+        "no_host",
         "not_loaded",
         "not_running",
         "forgotten",
@@ -292,6 +293,34 @@ fn on(host: &str, record: RunRecord) -> RunRecord {
 }
 
 /// Where it was, and why somewhere else than before.
+/// Nothing is known of it, and no other jobfile would change that.
+#[test]
+fn no_host_may_run_it() {
+    let gone = member(1, "web1", "00:00", "03:24:43", Some(("03:25:00", 2)));
+    let gone = Member { labels: ["eu".into()].into(), ..gone };
+    let there = member(2, "web2", "00:00", "11:59", None);
+    let with = |members: Vec<Member>, is_known: bool| {
+        let store = Store::new()
+            .options(|options| options.run_on = RunOn::Labels(["eu".into()].into()))
+            .with(|store| store.members = members);
+        if is_known { store } else { store.with(|store| store.known = None) }
+    };
+    let text = "no host has all of its labels: eu";
+    let store = with(vec![gone.clone(), there.clone()], false);
+    assert_eq!(store.ask(Asked::Latest).text, text);
+    let verdict = store.says("12:30", "no_host", text);
+    assert_eq!(verdict.next, None);
+    // It was there once.
+    let store = with(vec![gone.clone(), there.clone()], true);
+    let store = store.record(on("web1", run(1, "03:00", "03:00", 3, Some(Outcome::Succeeded))));
+    let verdict = store.says("03:00", "succeeded", "run 1 succeeded after 3s");
+    assert_eq!(evidence(&verdict, "now"), text);
+    // A host has them.
+    let fits = Member { labels: ["eu".into(), "disk".into()].into(), ..there };
+    let verdict = with(vec![gone, fits], true).minute("12:30");
+    assert_eq!((verdict.word, &*evidence(&verdict, "now")), ("pending", ""));
+}
+
 #[test]
 fn a_handover_is_told_of() {
     let done = || Some(Outcome::Succeeded);

@@ -25,6 +25,9 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
     if case.is_not_loaded() {
         return not_loaded(case);
     }
+    if let Some(text) = case.no_host().filter(|_| case.known.is_none() || due > case.now) {
+        return Verdict::new("no_host", text);
+    }
     let Some(known) = case.known else {
         return Verdict::new(
             "unknown",
@@ -218,6 +221,9 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
     };
     if case.is_not_loaded() {
         return not_loaded(case);
+    }
+    if let Some(text) = case.no_host() {
+        return Verdict::new("no_host", text);
     }
     if let Trigger::After(_) = job.trigger {
         let mut verdict =
