@@ -71,7 +71,8 @@ pub fn start(log: Log, zone: &Zone, output: output::Handle) {
     let filters = ["SCHEDRS_LOG", "RUST_LOG"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|filters| !filters.is_empty()))
-        .unwrap_or_else(|| if log.quiet { "warn" } else { "info" }.to_owned());
+        // What a library says on the side means nothing without the place where it says it.
+        .unwrap_or_else(|| if log.quiet { "warn" } else { "warn,schedrs=info" }.to_owned());
     let mut builder = Builder::new();
     builder
         .parse_filters(&filters)

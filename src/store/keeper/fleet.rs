@@ -75,6 +75,8 @@ pub(super) struct Driver {
     silent: Option<Mono>,
     told_of_held: bool,
     told_alone: bool,
+    /// It was told who else is there.
+    told_company: bool,
     untidy: usize,
     tidied: Mono,
     store_now: Option<Instant>,
@@ -124,6 +126,7 @@ impl Driver {
             silent: None,
             told_of_held: false,
             told_alone: false,
+            told_company: false,
             untidy: 0,
             tidied: clock::boot().mono,
             store_now: None,
@@ -590,9 +593,12 @@ impl Driver {
                 self.runs.sweep = true;
                 format!("{} is gone: no heartbeat for too long", host(id))
             }
-            Notice::Fenced => "the others have taken this host for dead: what has begun goes on, \
-                               and it joins them again"
-                .to_owned(),
+            Notice::Fenced => {
+                self.told_company = false;
+                "the others have taken this host for dead: what has begun goes on, and it joins them \
+                 again"
+                    .to_owned()
+            }
             Notice::WentBack { how } => format!(
                 "the store lost acknowledged writes ({how}): nothing starts until all hosts have \
                  sent it what they know"

@@ -5,6 +5,8 @@ use super::Driver;
 use crate::core::event::HomeChange;
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::protocol::{Input, Taken};
+use crate::core::sort;
+use crate::core::words;
 use crate::store::keeper::{OthersEvent, Standing};
 
 impl Driver {
@@ -53,11 +55,31 @@ impl Driver {
             let change = HomeChange { given, ..HomeChange::default() };
             self.tell_of(OthersEvent::Homes(Box::new(change)));
         }
-        let alone = !taken.is_empty() && self.fleet.members().count() == 1;
-        if alone && !std::mem::replace(&mut self.told_alone, true) {
-            let text = "this host is alone: no other host shares the store, and every job has its home here";
-            self.tell_of(OthersEvent::Said(text.to_owned()));
+        if !taken.is_empty() {
+            self.tell_company();
         }
         self.to_take.extend(taken);
+    }
+
+    /// Says who else is there when this host begins to decide: who comes later is told of then. And
+    /// once that it is alone.
+    fn tell_company(&mut self) {
+        let me = self.fleet.me().id;
+        let others = self.fleet.members().filter(|member| member.id != me);
+        let mut others: Vec<String> = others.map(|member| member.host.to_string()).collect();
+        sort::all(&mut others);
+        let has_begun = std::mem::replace(&mut self.told_company, true);
+        let text = match others.is_empty() {
+            true if std::mem::replace(&mut self.told_alone, true) => return,
+            true => {
+                "this host is alone: no other host shares the store, and every job has its home here"
+                    .to_owned()
+            }
+            false if has_begun => return,
+            false => {
+                format!("this host has joined; it shares the jobs with {}", words::list(&others))
+            }
+        };
+        self.tell_of(OthersEvent::Said(text));
     }
 }
