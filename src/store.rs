@@ -213,6 +213,12 @@ pub trait Reader: Send + fmt::Debug {
     /// Lives of schedulers with the store, oldest first.
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError>;
 
+    /// The runs that are not over, of all jobs or of one, and where each of them is: in a store that
+    /// serves one scheduler none, since that knows them. The oldest first.
+    fn open_runs(&mut self, _job: Option<&str>) -> Result<Vec<shared::OpenElsewhere>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// The schedulers that share the store, those that were gone in the last hour included.
     fn members(&mut self) -> Result<Vec<Member>, StoreError> {
         Ok(Vec::new())

@@ -33,8 +33,8 @@ pub use happening::Happening;
 pub use homes::{ChainLists, DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
 pub use operation::Operation;
 pub use response::{
-    Active, Awaits, FleetHealth, Health, JobDetail, JobPage, JobView, Pause, Paused, Response,
-    Slow, Status,
+    Active, ActiveElsewhere, Awaits, FleetHealth, Health, JobDetail, JobPage, JobView, Pause,
+    Paused, Response, Slow, Status,
 };
 pub use unusual::{Fast, Quiet, Unusual, UnusualRun};
 pub use vitals::{Part, PingVitals, PoolVitals, RouteVitals, Vitals};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::event::{Active, Fast, Quiet, Record, Unusual};
+use crate::core::event::{Active, ActiveElsewhere, Fast, Quiet, Record, Unusual};
 use crate::core::instant::Instant;
 use crate::core::outcome::{self, Doing, Outcome, Reached};
 use crate::core::record::RunRecord;
@@ -163,6 +163,19 @@ impl RunObject {
         }
     }
 
+    /// One that another host has.
+    pub fn of_active_elsewhere(active: &ActiveElsewhere, zone: &Zone) -> RunObject {
+        RunObject {
+            job: active.job.to_string(),
+            run: Some(active.run.0),
+            doing: active.doing.map(|doing| doing.word().to_owned()),
+            attempts: active.attempt,
+            attempt: Some(active.attempt),
+            host: Some(active.host.to_string()),
+            ..RunObject::begun(None, active.due, active.started, zone)
+        }
+    }
+
     /// What all of them say alike.
     fn begun(
         outcome: Option<&Outcome>,
@@ -242,6 +255,8 @@ impl RunObject {
     pub fn doing(&self) -> Cow<'_, str> {
         let word = self.doing.as_deref().unwrap_or(&self.outcome);
         match Doing::ALL.into_iter().find(|doing| doing.word() == word) {
+            // It may wait for the store to record that.
+            Some(Doing::Running) if self.started.is_none() => Cow::Borrowed("starting"),
             Some(doing @ Doing::Checking) if let Some(reading) = &self.reason => {
                 Cow::Owned(format!("{} ({reading})", doing.phrase()))
             }

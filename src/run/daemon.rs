@@ -99,6 +99,10 @@ pub struct Ending {
 /// So many requests are taken before it is seen to what is due.
 const CALLS: usize = 64;
 
+/// Who only looks at jobs waits for a store that has not taken a fact for so long no more: `list` and
+/// `show` are to answer then of all times.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// How long hooks may take at the end.
 const HOOKS: Duration = Duration::from_secs(5);
 /// The same of a single run, which has nothing else to do. Each has its own limit.
@@ -506,8 +510,14 @@ impl Loop<'_> {
                 if let Response::Job { job, .. } = &mut answer {
                     self.mark_slow(&mut job.view);
                 }
-                if let Some(answer) = self.requests.answer(*ticket, answer) {
-                    self.effects.answer(answer);
+                // What others have changed may be in it, and is waited for; but not for long.
+                let (_, since) = self.effects.pending_facts();
+                let is_silent = since.is_some_and(|since| now.mono.since(since) >= SILENT);
+                let at_once = is_silent && self.requests.only_looks(*ticket);
+                match self.requests.answer(*ticket, answer) {
+                    Some(answer) if at_once => answer(),
+                    Some(answer) => self.effects.answer(answer),
+                    None => {}
                 }
             }
             Action::Notice(notice @ Notice::Reloaded { .. }) => {

@@ -11,13 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use self::shared::Fleet;
-use super::shared::{ASKS_KEPT, CLAIMS_KEPT};
+use super::shared::{ASKS_KEPT, CLAIMS_KEPT, OpenElsewhere};
 use super::{
     AttemptRecord, Entries, Fact, Latest, Limits, OpenRun, Query, Reader, Restored, RunRecord,
     Session, Store, StoreError,
 };
 use crate::core::event::{Change, JobRecord, Pause, RunId};
-use crate::core::fleet::{Member, SPARE_RUNS};
+use crate::core::fleet::{Member, SPARE_RUNS, SessionId};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::core::sort;
@@ -159,6 +159,13 @@ impl Row {
             last: last.and_then(|last| last.outcome.clone()),
             last_ended: last.and_then(|last| last.ended),
         })
+    }
+
+    /// The same, and where it is.
+    fn open_elsewhere(&self) -> Option<OpenElsewhere> {
+        let run = self.open()?;
+        let host = self.record.host.clone().unwrap_or_default();
+        Some(OpenElsewhere { session: SessionId(self.session), host, slot: self.slot, run })
     }
 }
 
@@ -595,5 +602,11 @@ impl Reader for Memory {
 
     fn members(&mut self) -> Result<Vec<Member>, StoreError> {
         Ok(self.kept().members())
+    }
+
+    fn open_runs(&mut self, job: Option<&str>) -> Result<Vec<OpenElsewhere>, StoreError> {
+        let kept = self.kept();
+        let wanted = |row: &&Row| job.is_none_or(|job| *row.record.job == *job);
+        Ok(kept.rows.values().filter(wanted).filter_map(Row::open_elsewhere).collect())
     }
 }

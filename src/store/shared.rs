@@ -14,9 +14,10 @@ use std::fmt;
 use std::ops::Range;
 
 use super::{Fact, OpenRun, StoreError, Trouble};
-use crate::core::event::{Elsewhere, JobRecord, Pause, RunId};
+use crate::core::event::{ActiveElsewhere, Elsewhere, JobRecord, Pause, RunId};
 use crate::core::fleet::{Lost, Member, SessionId, View};
 use crate::core::instant::Instant;
+use crate::core::outcome::Doing;
 use crate::sys::machine;
 
 /// So many run numbers are in a block.
@@ -183,6 +184,27 @@ impl Elsewhere {
     pub(crate) fn of(open: &OpenElsewhere) -> Elsewhere {
         let (run, due, place) = (open.run.run, open.run.due, open.slot);
         Elsewhere { run, due, waits: open.run.attempt == 0, place }
+    }
+}
+
+impl ActiveElsewhere {
+    /// The same, as people are told of it.
+    pub(crate) fn of(open: &OpenElsewhere) -> ActiveElsewhere {
+        let run = &open.run;
+        let doing = match (run.attempt, &run.last) {
+            (0, _) => None,
+            (_, Some(_)) => Some(Doing::Retrying),
+            (_, None) => Some(Doing::Running),
+        };
+        ActiveElsewhere {
+            run: run.run,
+            job: run.job.clone(),
+            due: run.due,
+            attempt: run.attempt,
+            doing,
+            started: run.started,
+            host: open.host.clone(),
+        }
     }
 }
 

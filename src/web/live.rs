@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::source::{Overview, Source};
+use crate::control::wire::view::{PausedView, StatusView};
+use crate::history::object::RunObject;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(1);
@@ -65,6 +67,10 @@ fn is_same(one: &Arc<Overview>, other: &Arc<Overview>) -> bool {
         || (one.rows == other.rows
             && one.warnings == other.warnings
             && one.frame.trouble == other.frame.trouble
-            && one.status.as_ref().map(|status| (&status.paused, &status.active))
-                == other.status.as_ref().map(|status| (&status.paused, &status.active)))
+            && one.status.as_ref().map(shown) == other.status.as_ref().map(shown))
+}
+
+/// What pages show of it.
+fn shown(status: &StatusView) -> (Option<&PausedView>, &[RunObject], Option<&[RunObject]>) {
+    (status.paused.as_ref(), &status.active, status.active_elsewhere.as_deref())
 }

@@ -8,6 +8,7 @@ mod full;
 mod network;
 #[cfg(feature = "web")]
 mod page;
+mod silent;
 mod soak;
 mod telling;
 
@@ -52,12 +53,17 @@ impl Fleet {
         self.start(name, "4s", &text)
     }
 
-    /// A host with these jobs.
-    fn start(&self, name: &str, lease: &str, jobs: &str) -> Running {
+    /// The jobfile of a host with these jobs.
+    fn write(&self, name: &str, lease: &str, jobs: &str) {
         let mut text = format!("[store]\nurl = \"{}\"\n[fleet]\nname = \"{name}\"\n", self.url);
         text += &format!("lease = \"{lease}\"\n{jobs}");
+        self.bench.write(&format!("{name}.toml"), &text);
+    }
+
+    /// A host with these jobs.
+    fn start(&self, name: &str, lease: &str, jobs: &str) -> Running {
+        self.write(name, lease, jobs);
         let file = format!("{name}.toml");
-        self.bench.write(&file, &text);
         // A job can tell on which host it runs.
         Running::start(self.bench.command(&["run", &file]).env("ON_HOST", name))
     }

@@ -511,6 +511,13 @@ fn a_job_is_taken_up_with_its_runs(bed: &dyn Bed) {
     let open = &taken.open[0];
     assert_eq!((open.session, &*open.host, open.slot), (A, "web1", Some(0)));
     assert_eq!((open.run.attempt, open.run.started), (1, Some(at(11))));
+    // Whoever only reads finds the same runs.
+    let mut reader = pair.b.reader().unwrap();
+    let mut found = reader.open_runs(None).unwrap();
+    found.sort_by_key(|open| open.run.run);
+    assert_eq!(found, taken.open);
+    assert_eq!(reader.open_runs(Some("b")).unwrap(), taken.open[1..]);
+    assert_eq!(reader.open_runs(Some("o'n\\e")).unwrap(), []);
     // Somebody who asks for a run does not decide what its trigger names.
     pair.a().commit(A, 0, &[asked(3, "a", 900, "ann")]).unwrap();
     let taken = pair.b().take_up(&["a".into()]).unwrap();

@@ -188,6 +188,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     out.flush()?;
     let is_for_people = args.connection.output == Output::Text;
+    if is_for_people && found.is_past_unknown {
+        crate::cli::say(&format!("schedrs: {PAST_UNKNOWN}"));
+    }
     if let Some(edited) = found.edited(context, &typed).filter(|_| is_for_people) {
         crate::cli::say(&format!("schedrs: {edited}"));
     }
@@ -267,7 +270,12 @@ pub(super) struct Found {
     pub(super) mistyped: Option<anyhow::Error>,
     /// When the jobfile was loaded, if it has changed on disk since.
     changed_since: Option<String>,
+    /// The store could not be read: of no job it is known how it has fared.
+    pub(super) is_past_unknown: bool,
 }
+
+/// What is said where it is so.
+pub(super) const PAST_UNKNOWN: &str = "the store cannot be read: what it knows is left out";
 
 impl Found {
     /// That the jobfile has changed, if it has.
@@ -289,8 +297,10 @@ pub(super) fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Found
     let mut known: Vec<(String, Vec<String>)> = Vec::new();
     let mut executors: BTreeSet<String> = BTreeSet::new();
     let is_checked = !chosen.selection.is_empty() || !chosen.executors.is_empty();
+    let mut is_past_unknown = false;
     let (hosts, changed_since) = loop {
         let mut body = client.ask(&request).map_err(request::told)?;
+        is_past_unknown |= body.contains_key("past_unknown");
         let more = body.remove("more");
         let hosts = request::number(&body, "hosts");
         let since = body.get("changed_since").and_then(Value::as_str);
@@ -309,7 +319,14 @@ pub(super) fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Found
                     found.push((job, value));
                     let is_enough = found.len() >= chosen.count && chosen.sort.is_none();
                     if is_enough && !is_checked {
-                        return Ok(Found { jobs: found, hosts, mistyped: None, changed_since });
+                        let mistyped = None;
+                        return Ok(Found {
+                            jobs: found,
+                            hosts,
+                            mistyped,
+                            changed_since,
+                            is_past_unknown,
+                        });
                     }
                 }
             }
@@ -327,7 +344,7 @@ pub(super) fn jobs(client: &mut Client, chosen: &Chosen) -> anyhow::Result<Found
         known.iter().map(|(id, tags)| (id.as_str(), &tags[..])).collect();
     let mistyped = chosen.selection.must_all_stand(&known, "");
     let mistyped = mistyped.and_then(|()| chosen.must_have_executors(&executors)).err();
-    Ok(Found { jobs: found, hosts, mistyped, changed_since })
+    Ok(Found { jobs: found, hosts, mistyped, changed_since, is_past_unknown })
 }
 
 /// The zone of all times, where no column names it.

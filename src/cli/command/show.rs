@@ -176,7 +176,8 @@ pub(super) fn active_run(
         attempt => format!(", attempt {attempt}"),
     };
     let run = active.run.map(|run| format!("run {run} ")).unwrap_or_default();
-    format!("{run}is {what}{since}{attempt}")
+    let host = active.host.as_deref().map(|host| format!(" on {}", clean(host)));
+    format!("{run}is {what}{}{since}{attempt}", host.unwrap_or_default())
 }
 
 /// A command as one would type it.

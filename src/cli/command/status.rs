@@ -11,8 +11,10 @@ use super::show::active_run;
 use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
 use crate::control::wire::view::{FleetView, StatusView};
+use crate::core::outcome::Doing;
 use crate::core::words;
 use crate::core::zone::Zone;
+use crate::history::object::RunObject;
 use crate::problem::clean;
 
 /// Show health, problems, active runs and what is due next
@@ -90,7 +92,9 @@ fn facts(
     facts.push(("store", clean(&status.store).into_owned()));
     facts.push(("zone", clean(&status.timezone).into_owned()));
     let (jobs, running, waiting) = (status.jobs, status.running, status.waiting);
-    facts.push(("jobs", format!("{jobs}, {running} running, {waiting} waiting")));
+    let others = status.active_elsewhere.as_deref().unwrap_or_default();
+    let others = on_others(others).map_or(String::new(), |others| format!("; {others}"));
+    facts.push(("jobs", format!("{jobs}, {running} running, {waiting} waiting{others}")));
     let wrong = [
         ("failed", status.failed, &status.failed_jobs, "--failed"),
         ("overdue", status.overdue, &status.overdue_jobs, "--state overdue"),
@@ -111,10 +115,19 @@ fn facts(
     if let (Some(next), Some(job)) = (&status.next, &status.next_job) {
         facts.push(("next", format!("{} at {}", clean(job), since(next))));
     }
-    let active = status.active.iter();
+    let others = status.active_elsewhere.iter().flatten();
+    let active = status.active.iter().chain(others);
     let active = active.map(|run| format!("{}: {}", clean(&run.job), active_run(run, times, zone)));
     facts.extend(active.map(|text| ("active", text)));
     facts
+}
+
+/// What the other hosts do: `on other hosts 2 running, 1 waiting`.
+fn on_others(active: &[RunObject]) -> Option<String> {
+    let is_running = |run: &&RunObject| run.doing.as_deref() == Some(Doing::Running.word());
+    let running = active.iter().filter(is_running).count();
+    let waiting = active.len() - running;
+    (!active.is_empty()).then(|| format!("on other hosts {running} running, {waiting} waiting"))
 }
 
 /// How many jobs there are of a kind, and the first of them.

@@ -185,7 +185,7 @@ struct Seen {
     jobs: Vec<JobLine>,
     hosts: u64,
     page: Vec<String>,
-    /// That the jobfile was edited, if it was.
+    /// That the jobfile was edited, if it was; or that not all is known.
     edited: Option<String>,
     /// Why it could not be seen now.
     trouble: Option<String>,
@@ -205,7 +205,10 @@ impl Seen {
     ) -> anyhow::Result<()> {
         let found = source.jobs()?;
         let typed = source.typed;
-        self.edited = found.edited(context, typed);
+        self.edited = match found.is_past_unknown {
+            true => Some(list::PAST_UNKNOWN.to_owned()),
+            false => found.edited(context, typed),
+        };
         self.jobs = found.jobs.into_iter().map(|(job, _)| job).collect();
         self.hosts = found.hosts;
         self.page = match state.open() {

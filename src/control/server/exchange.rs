@@ -165,14 +165,16 @@ impl Exchange {
                 let latest = history.latest_of(&job.id);
                 let options = definition::options(job);
                 let (mut detail, now) = (detail, clock::wall());
-                let host = history.complete_one(&mut detail, now);
+                let (host, others) = history.complete_one(&mut detail, now);
                 let overdue = history.overdue(&detail.view, latest.as_ref(), now);
                 let line = JobLine::new(&detail.view, latest.as_ref(), overdue);
                 let line = line.with_unusual(history.unusual_of(&detail.view.job.id));
                 let details = JobDetails::new(&detail, JobLine { host, ..line }, options);
                 let zone = &detail.view.job.zone;
                 let since = history.changed_since().map(|since| words::rfc3339(since, zone));
-                end(&JobDetails { changed_since: since, ..details })
+                let others = others.iter().map(|run| RunObject::of_active_elsewhere(run, zone));
+                let active = details.active.into_iter().chain(others).collect();
+                end(&JobDetails { changed_since: since, active, ..details })
             }
             (Stage::Start, Response::Started { run, waits }) => {
                 Next::Partial(wire::json(&json!({ "run": run.0, "waits": waits, "done": false })))
@@ -412,7 +414,12 @@ impl Jobs {
                         format!(",\"changed_since\":{}", wire::json(&since))
                     });
                 }
-                format!("{{\"jobs\":[{text}],\"total\":{}{hosts}{since}{more}}}", page.total)
+                let unknown = match snapshot.is_past_unknown() && history.has_store() {
+                    true => ",\"past_unknown\":true",
+                    false => "",
+                };
+                let total = page.total;
+                format!("{{\"jobs\":[{text}],\"total\":{total}{hosts}{unknown}{since}{more}}}")
             }
         }))
     }

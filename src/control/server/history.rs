@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::Past;
 use crate::control::no_notification;
 use crate::core::event::{
-    Code, Fault, JobDetail, JobRecord, JobView, Paused, RunId, Unusual, Vitals,
+    ActiveElsewhere, Code, Fault, JobDetail, JobRecord, JobView, Paused, RunId, Unusual, Vitals,
 };
 use crate::core::expect::{last_resumed, overdue_since};
 use crate::core::fleet::home::Home;
@@ -20,10 +20,15 @@ use crate::core::instant::{Instant, Mono};
 use crate::core::notify::notifier;
 use crate::core::scheduler::UPCOMING;
 use crate::history::end_of;
-use crate::store::{Latest, Query, Reader, RunRecord, StoreError};
+use crate::store::{Latest, Query, Reader, RunRecord, StoreError, Trouble};
+use crate::sys::clock;
 
 /// Among so many records of a job are those of its last pause.
 const NEWEST: usize = 20;
+
+/// A server that has not answered is not asked again for so long: each question would wait as long as the
+/// last one, and clients wait for all of them.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// A client that asks for the next part of a list later than this gets it as it is by then.
 const FRESH: Duration = Duration::from_secs(30);
@@ -37,6 +42,8 @@ pub(super) struct History {
     /// How all jobs had fared at some time, of a scheduler that has the store to itself; and how often that had
     /// forgotten jobs by then.
     before: Option<(u64, HashMap<Box<str>, JobPast>)>,
+    /// When the server of the store last did not answer, and what is said of that.
+    silent: Option<(Mono, Fault)>,
 }
 
 /// What was read of all jobs at once. Each who goes through them holds one of its own, from the first
@@ -51,6 +58,8 @@ pub(super) struct Snapshot {
     /// The last run of each job that was out of the ordinary, in what way it was.
     unusual: HashMap<Box<str>, (RunId, Unusual)>,
     whereabouts: Option<Arc<Whereabouts>>,
+    /// The active runs that other hosts have, by their job.
+    others: HashMap<Box<str>, Vec<ActiveElsewhere>>,
 }
 
 impl Snapshot {
@@ -74,17 +83,25 @@ impl Snapshot {
         now.since(self.taken) <= FRESH
     }
 
-    /// Where a job is at home, and if that is elsewhere what is known of it there. The loop knows no
-    /// due times of such a job.
+    /// Where a job is at home, and if that is elsewhere what is known of it there: the loop knows no
+    /// due times of such a job. Of any job, wherever it is at home, other hosts may have runs.
     pub(super) fn complete(&self, view: &mut JobView, now: Instant) -> Option<String> {
         let known = self.whereabouts.as_ref()?;
         let id = view.job.id.clone();
-        if let Some(Home::At(home)) = known.home(&id)
-            && home != known.me
-        {
-            view.take_from(self.elsewhere.get(&id), now);
+        match known.home(&id) {
+            Some(Home::At(home)) if home != known.me => {
+                view.take_from(self.elsewhere.get(&id), now);
+            }
+            Some(Home::Nowhere) => view.await_home(known.awaits_home(&id)),
+            _ => {}
         }
+        view.count(self.others(&id));
         known.home_name(&id).map(str::to_owned)
+    }
+
+    /// The active runs of a job that other hosts have.
+    pub(super) fn others(&self, job: &str) -> &[ActiveElsewhere] {
+        self.others.get(job).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// How many hosts there are, if several may share the store.
@@ -143,13 +160,18 @@ const RECORDS: (usize, usize) = (50, 1000);
 
 impl History {
     pub(super) fn new(past: Past) -> History {
-        History { past, pasts: HashMap::new(), before: None }
+        History { past, pasts: HashMap::new(), before: None, silent: None }
     }
 
     /// Lets go of the store: who writes it is to be the last that has it open, since only then SQLite
     /// puts its log away.
     pub(super) fn close(&mut self) {
         self.past = Past::default();
+    }
+
+    /// Whether there is something to read.
+    pub(super) fn has_store(&self) -> bool {
+        self.past.reader.is_some()
     }
 
     /// Reads something.
@@ -162,8 +184,20 @@ impl History {
                 Fault::new(Code::NoStore, "this scheduler has no store, so it has no history");
             return Err(fault.help("set `[store] url` in the jobfile"));
         };
-        read(&mut **reader)
-            .map_err(|error| Fault::new(Code::Store, format!("cannot read the store: {error}")))
+        if let Some((since, fault)) = &self.silent
+            && clock::mono().since(*since) < SILENT
+        {
+            return Err(fault.clone());
+        }
+        let found = read(&mut **reader);
+        self.silent = None;
+        found.map_err(|error| {
+            let fault = Fault::new(Code::Store, format!("cannot read the store: {error}"));
+            if error.kind == Trouble::Unreachable {
+                self.silent = Some((clock::mono(), fault.clone()));
+            }
+            fault
+        })
     }
 
     /// The last runs of a job that have succeeded, the newest first; of those before this one, if one is given.
@@ -207,13 +241,24 @@ impl History {
             self.pasts.retain(|job, _| latest.contains_key(job));
         }
         let whereabouts = self.past.whereabouts.as_ref().and_then(|whereabouts| whereabouts());
-        let elsewhere = match whereabouts {
-            Some(_) => self.read(|reader| reader.jobs()).unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let elsewhere = elsewhere.into_iter().map(|known| (known.id.clone(), known)).collect();
+        let (mut elsewhere, mut others) = (HashMap::new(), HashMap::<_, Vec<_>>::new());
+        if let Some(known) = &whereabouts {
+            let jobs = self.read(|reader| reader.jobs()).unwrap_or_default();
+            elsewhere.extend(jobs.into_iter().map(|known| (known.id.clone(), known)));
+            for run in self.active_elsewhere(known, None) {
+                others.entry(run.job.clone()).or_default().push(run);
+            }
+        }
         let unusual = self.unusual();
-        Arc::new(Snapshot { taken: now, latest, elsewhere, unusual, whereabouts })
+        Arc::new(Snapshot { taken: now, latest, elsewhere, unusual, whereabouts, others })
+    }
+
+    /// The active runs that other hosts have, of all jobs or of one, the oldest first.
+    fn active_elsewhere(&mut self, known: &Whereabouts, job: Option<&str>) -> Vec<ActiveElsewhere> {
+        let open = self.read(|reader| reader.open_runs(job)).unwrap_or_default();
+        let others =
+            open.iter().filter(|run| known.is_of_other(run.session, &run.host, &run.run.job));
+        others.map(ActiveElsewhere::of).collect()
     }
 
     /// For a part of a list that does not begin with the first job: what the part before it was made
@@ -254,11 +299,18 @@ impl History {
         snapshot
     }
 
-    /// Where a job is at home, and what is known of it there, which is read of this one alone.
-    pub(super) fn complete_one(&mut self, detail: &mut JobDetail, now: Instant) -> Option<String> {
-        let known = self.past.whereabouts.as_ref().and_then(|whereabouts| whereabouts())?;
+    /// Where a job is at home, what is known of it there, and the runs of it that other hosts have: read
+    /// of this one alone.
+    pub(super) fn complete_one(
+        &mut self,
+        detail: &mut JobDetail,
+        now: Instant,
+    ) -> (Option<String>, Vec<ActiveElsewhere>) {
+        let whereabouts = self.past.whereabouts.as_ref().and_then(|whereabouts| whereabouts());
+        let Some(known) = whereabouts else { return (None, Vec::new()) };
         let id = detail.view.job.id.clone();
-        if let Some(Home::At(home)) = known.home(&id)
+        let home = known.home(&id);
+        if let Some(Home::At(home)) = home
             && home != known.me
             && let Ok(record) = self.read(|reader| reader.job(&id))
         {
@@ -269,7 +321,13 @@ impl History {
             let due = std::iter::successors(first, |due| job.next_kept(&trigger, *due));
             detail.upcoming = due.take(UPCOMING).collect();
         }
-        known.home_name(&id).map(str::to_owned)
+        if home == Some(Home::Nowhere) {
+            detail.view.await_home(known.awaits_home(&id));
+            detail.upcoming.clear();
+        }
+        let others = self.active_elsewhere(&known, Some(&id));
+        detail.view.count(&others);
+        (known.home_name(&id).map(str::to_owned), others)
     }
 
     /// How the runs of a job have fared.

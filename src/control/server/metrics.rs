@@ -66,9 +66,11 @@ impl Metrics {
         self.page.past_unknown |= self.snapshot.as_ref().is_some_and(|it| it.is_past_unknown());
         for mut view in list.jobs {
             if let Some(snapshot) = &self.snapshot {
+                // What others have running they tell themselves.
+                let running = view.running;
                 snapshot.complete(&mut view, now);
                 let past = history.past(snapshot, &view);
-                self.page.jobs.push(of_job(&view, past));
+                self.page.jobs.push(Job { running, ..of_job(&view, past) });
             }
             let states = &mut self.page.states;
             match (&view.paused, view.next, view.running + view.waiting) {

@@ -10,6 +10,8 @@ use crate::control::wire::view::StatusView;
 use crate::core::event::JobPage;
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
+use crate::core::sort;
+use crate::history::object::RunObject;
 use crate::sys::clock;
 
 /// So many are named.
@@ -23,6 +25,8 @@ pub(super) struct Overall {
     snapshot: Arc<Snapshot>,
     failed: Named,
     overdue: Named,
+    /// The active runs of other hosts.
+    others: Vec<RunObject>,
 }
 
 /// How many there are, and the first of them.
@@ -51,7 +55,7 @@ impl Named {
 impl Overall {
     pub(super) fn new(snapshot: Arc<Snapshot>) -> Overall {
         let (failed, overdue) = (Named::default(), Named::default());
-        Overall { view: StatusView::default(), snapshot, failed, overdue }
+        Overall { view: StatusView::default(), snapshot, failed, overdue, others: Vec::new() }
     }
 
     pub(super) fn ask(&self, from: u32) -> Next {
@@ -62,6 +66,9 @@ impl Overall {
         let now = clock::wall();
         for view in &mut page.jobs {
             self.snapshot.complete(view, now);
+            let others = self.snapshot.others(&view.job.id).iter();
+            let others = others.map(|run| RunObject::of_active_elsewhere(run, &view.job.zone));
+            self.others.extend(others);
             let latest = self.snapshot.latest(&view.job.id);
             let run = latest.and_then(|latest| latest.run.as_ref());
             if let Some(run) = run
@@ -80,6 +87,9 @@ impl Overall {
         let view = &mut self.view;
         (view.failed, view.overdue) = (Some(self.failed.count), Some(self.overdue.count));
         let names = |named: &Named| Some(named.names()).filter(|names| !names.is_empty());
+        sort::by_key(&mut self.others, |run| run.run);
+        let others = std::mem::take(&mut self.others);
+        view.active_elsewhere = self.snapshot.hosts().map(|_| others);
         view.failed_jobs = names(&self.failed);
         view.overdue_jobs = names(&self.overdue);
         view.changed_since = history.changed_since().map(|_| view.loaded.clone());

@@ -196,6 +196,8 @@ views! {
         fleet: Option<FleetView>,
         /// Its active runs.
         active: Vec<RunObject>,
+        /// Those of the other hosts that share its store, if several may.
+        active_elsewhere: Option<Vec<RunObject>>,
     }
 
     /// How a scheduler stands among the hosts that share its store.
@@ -421,6 +423,7 @@ impl StatusView {
                 .and_then(|pause| PausedView::new(&Paused::All(pause.clone()), zone)),
             fleet: health.fleet.as_ref().map(FleetView::new),
             active: status.active.iter().map(RunObject::of_active).collect(),
+            active_elsewhere: None,
         }
     }
 }

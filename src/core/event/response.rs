@@ -154,9 +154,9 @@ pub struct JobView {
     /// What its next due time waits for, in words, where that is not known before: `10m after the run that
     /// is going on`.
     pub awaits: Option<Box<str>>,
-    /// Runs with a process.
+    /// Runs with a process, of this scheduler; where that was asked for, of all that share its store.
     pub running: u32,
-    /// Runs that wait: for a slot, for another run, or to be retried.
+    /// Runs that wait, the same: for a slot, for another run, or to be retried.
     pub waiting: u32,
     /// When it was first scheduled: where the grid of an interval begins; or when its last run ended,
     /// where it counts from that.
@@ -207,15 +207,30 @@ impl JobView {
             Trigger::FromEnd(trigger) if is_due && self.next.is_none() => {
                 words::after_run(trigger, now)
             }
-            after @ Trigger::After(_) if is_due => {
-                Some(words::trigger(after, &self.job.zone).into())
-            }
+            Trigger::After(after) if is_due => Some(format!("after {}", after.names()).into()),
             _ => None,
         };
         self.known_since = match self.job.trigger {
             Trigger::FromEnd(_) => record.since,
             _ => record.anchor,
         };
+    }
+}
+
+impl JobView {
+    /// It is at home nowhere, so that it is not due: it waits for something, in words.
+    pub(crate) fn await_home(&mut self, what: Option<String>) {
+        if self.paused == Paused::No {
+            (self.next, self.awaits) = (None, what.map(Into::into));
+        }
+    }
+
+    /// Other hosts have these runs of it.
+    pub(crate) fn count(&mut self, others: &[ActiveElsewhere]) {
+        for run in others {
+            let count = if run.is_running() { &mut self.running } else { &mut self.waiting };
+            *count = count.saturating_add(1);
+        }
     }
 }
 
@@ -294,6 +309,32 @@ pub struct Active {
     pub started: Option<(Instant, Mono)>,
     /// That it waits for its conditions, where they were found not to hold.
     pub awaits: Option<Awaits>,
+}
+
+/// An active run of another host, as far as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveElsewhere {
+    /// The run.
+    pub run: RunId,
+    /// Its job.
+    pub job: Box<str>,
+    /// The due time it is for.
+    pub due: Instant,
+    /// The number of its current or last attempt; 0 before the first.
+    pub attempt: u32,
+    /// What it does; `None`: it waits, and its host alone knows for what.
+    pub doing: Option<Doing>,
+    /// When its first process was made, if one was.
+    pub started: Option<Instant>,
+    /// What people call the host.
+    pub host: Box<str>,
+}
+
+impl ActiveElsewhere {
+    /// Whether it has a process, or has one made.
+    pub fn is_running(&self) -> bool {
+        self.doing.is_some_and(Doing::is_running)
+    }
 }
 
 /// A run waits for its conditions.

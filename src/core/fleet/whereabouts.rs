@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::SessionId;
-use super::home::{FileJobs, Home, HomeJob, Placement, Seat};
+use super::home::{FileJobs, Home, HomeJob, Placement, Seat, fits};
+use super::{RunOn, SessionId};
 use crate::core::instant::Instant;
 
 /// See the [module](self).
@@ -73,6 +73,19 @@ impl Whereabouts {
         }
     }
 
+    /// What a job that is at home nowhere waits for, in words after "due"; `None`: it is not known here.
+    pub fn awaits_home(&self, job: &str) -> Option<String> {
+        let job = self.jobs.iter().find(|known| *known.id == *job)?;
+        let mut there = self.hosts.iter().filter(|host| !host.is_leaving);
+        Some(match &job.run_on {
+            RunOn::Labels(labels) if !there.any(|host| fits(&job.run_on, &host.labels)) => {
+                format!("once a host has all of its labels: {}", labels.join(", "))
+            }
+            // Any other is missing for as long as files differ.
+            _ => "as a newer jobfile of another host has it".to_owned(),
+        })
+    }
+
     /// One that is there.
     pub fn host(&self, id: SessionId) -> Option<&Host> {
         self.hosts.iter().find(|host| host.id == id)
@@ -87,8 +100,58 @@ impl Whereabouts {
         }
     }
 
+    /// Whether an open run of a session, whose host had this name, goes on with another scheduler, as far
+    /// as anybody knows. One that an earlier session of this host has begun does not: it is with the loop
+    /// again, or about to be given up. One of a host that is gone is soon decided about by the home of its
+    /// job; of a job of every host that is its host alone, which may never come back.
+    pub fn is_of_other(&self, session: SessionId, host: &str, job: &str) -> bool {
+        if session == self.me || self.host(session).is_some() {
+            return session != self.me;
+        }
+        let is_mine = self.host(self.me).is_some_and(|me| *me.name == *host);
+        !is_mine && self.home(job) != Some(Home::Each)
+    }
+
     /// All but this one.
     pub fn others(&self) -> impl Iterator<Item = &Host> {
         self.hosts.iter().filter(|host| host.id != self.me)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_of_an_earlier_session_of_this_host_are_not_anothers() {
+        let host = |id, name: &str| Host {
+            id: SessionId(id),
+            name: name.into(),
+            is_leaving: false,
+            labels: [].into(),
+            file: (0, Instant::MIN),
+        };
+        let hosts = vec![host(1, "a"), host(2, "b"), host(3, "a")];
+        let each = HomeJob {
+            id: "each".into(),
+            fingerprint: 1,
+            run_on: RunOn::All,
+            added: true,
+            delay: std::time::Duration::ZERO,
+            again: None,
+            parents: [].into(),
+        };
+        let known = Whereabouts::new(SessionId(1), hosts, [each].into(), HashMap::new());
+        let is_of_other = |id, name| known.is_of_other(SessionId(id), name, "one");
+        assert!(!is_of_other(1, "a"));
+        assert!(is_of_other(2, "b"));
+        // Two that are there under one name.
+        assert!(is_of_other(3, "a"));
+        // What is not there any more.
+        assert!(!is_of_other(8, "a"));
+        assert!(is_of_other(9, "c"));
+        // Nobody but itself would decide about this.
+        assert!(!known.is_of_other(SessionId(9), "c", "each"));
+        assert!(known.is_of_other(SessionId(2), "b", "each"));
     }
 }

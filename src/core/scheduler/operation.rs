@@ -207,6 +207,13 @@ impl Scheduler {
         runs
     }
 
+    /// The same with those of other hosts, for a sentence: `7, 138 on another host`.
+    fn runs_in_words(&self, slot: u32) -> String {
+        let own = self.runs_of(slot).into_iter().map(|run| run.to_string());
+        let others = self.others(slot).iter().map(|other| format!("{} on another host", other.run));
+        own.chain(others).collect::<Vec<_>>().join(", ")
+    }
+
     fn stop_runs(&mut self, runs: &[RunId], by: &str, step: &mut Step<'_>) {
         for &id in runs {
             // The end of one may have been that of another.
@@ -244,9 +251,7 @@ impl Scheduler {
         let state = &self.jobs[slot as usize];
         let most = state.job.options.max_instances.max(1);
         if state.active() >= self.room(slot) && !force {
-            let running: Vec<String> =
-                self.runs_of(slot).iter().map(|run| run.to_string()).collect();
-            let runs = running.join(", ");
+            let runs = self.runs_in_words(slot);
             let checks = |run: &u32| self.runs[*run].phase == Phase::Checking;
             let message = match state.instances.iter().any(checks) {
                 true => format!(
@@ -314,24 +319,26 @@ impl Scheduler {
         if !job.options.paused {
             would_run(&job, step.now.wall)?;
         }
-        let slot = match there {
+        let added = match there {
             Some(slot) => {
                 self.extras.insert(slot, Extra { text: Some(text), ..Extra::default() });
                 self.redefine(slot, job, step);
-                slot
+                self.detail(slot)
             }
             None => {
                 let slot = self.settle_in(job, step.now.wall);
                 self.extras.insert(slot, Extra { text: Some(text), ..Extra::default() });
                 self.reschedule(slot);
                 self.remember(slot, step);
+                // Once it is sent away it has no due times here, and whoever adds it wants to know them.
+                let added = self.detail(slot);
                 self.send_away(slot);
-                slot
+                added
             }
         };
         let what = if there.is_some() { ChangeKind::Replaced } else { ChangeKind::Added };
         self.change(Some(id), what, by, None, step);
-        Ok(self.detail(slot))
+        Ok(added)
     }
 
     /// Refuses a job that cannot be due after those that it names.

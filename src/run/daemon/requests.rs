@@ -90,6 +90,8 @@ struct Waiting {
     reply: Reply,
     /// [`Response::Started`] is not the last.
     twice: bool,
+    /// It changes nothing.
+    looks: bool,
     /// What is odd about what was sent.
     warnings: Vec<String>,
 }
@@ -332,12 +334,18 @@ impl Requests {
             self.learned.insert(self.next, job.id.clone());
         }
         let twice = matches!(operation, Operation::Start { wait: true, .. });
-        self.waiting.insert(self.next, Waiting { reply, twice, warnings });
+        let looks = matches!(operation, Operation::List { .. } | Operation::Show { .. });
+        self.waiting.insert(self.next, Waiting { reply, twice, looks, warnings });
         events.push_back(Event::Operation {
             ticket: self.next,
             by: by.into(),
             operation: Box::new(operation),
         });
+    }
+
+    /// Whether whoever waits for it only wants to look: nothing of it has to be in the store first.
+    pub(super) fn only_looks(&self, ticket: u64) -> bool {
+        self.waiting.get(&ticket).is_some_and(|waiting| waiting.looks)
     }
 
     /// The way to give a response to whoever waits for it: what they have asked for may have to be

@@ -12,8 +12,8 @@ use crate::core::fleet::{Gone, Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::store::shared::{
-    Adopted, Asked, Committed, EARLY, Files, Fingerprints, OpenElsewhere, REMEMBERED, RUN_NUMBERS,
-    Shared, TakenUp, refusal,
+    Adopted, Asked, Committed, EARLY, Files, Fingerprints, REMEMBERED, RUN_NUMBERS, Shared,
+    TakenUp, refusal,
 };
 use crate::store::{Fact, StoreError};
 use crate::sys::clock;
@@ -284,16 +284,11 @@ impl Shared for Memory {
     fn take_up(&mut self, jobs: &[Box<str>]) -> Result<TakenUp, StoreError> {
         let kept = self.kept();
         let asked = |id: &str| jobs.is_empty() || jobs.iter().any(|job| **job == *id);
-        let open = |row: &super::Row| {
-            let run = row.open()?;
-            let host = row.record.host.clone().unwrap_or_default();
-            Some(OpenElsewhere { session: SessionId(row.session), host, slot: row.slot, run })
-        };
         let known = kept.jobs.iter().filter(|(id, _)| asked(id));
         let rows = kept.rows.values().filter(|row| asked(&row.record.job));
         Ok(TakenUp {
             jobs: known.map(|(id, known)| known.record(id)).collect(),
-            open: rows.filter_map(open).collect(),
+            open: rows.filter_map(super::Row::open_elsewhere).collect(),
             all_paused: kept.all_paused.clone(),
         })
     }

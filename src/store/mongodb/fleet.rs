@@ -18,7 +18,7 @@ use crate::core::event::RunId;
 use crate::core::fleet::{Member, SessionId, View};
 use crate::store::encode as rows;
 use crate::store::shared::{
-    Adopted, Asked, Committed, Files, OpenElsewhere, RUN_NUMBERS, Shared, TakenUp, refusal,
+    Adopted, Asked, Committed, Files, RUN_NUMBERS, Shared, TakenUp, refusal,
 };
 use crate::store::sql::Batch;
 use crate::store::{Fact, StoreError, Trouble};
@@ -486,9 +486,8 @@ impl Mongodb {
             let row = self.link.taken(encode::row(&document))?;
             if members.is_void(&row) {
                 write::void(&mut self.link, &row)?;
-            } else if let Some(run) = row.open() {
-                let host = row.record.host.unwrap_or_default();
-                open.push(OpenElsewhere { session: row.session, host, slot: row.slot, run });
+            } else {
+                open.extend(read::open_elsewhere(row));
             }
         }
         Ok(TakenUp { jobs: known, open, all_paused: read::all_paused(&mut self.link)? })

@@ -15,6 +15,7 @@ use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::core::url::SharedUrl;
 use crate::store::encode::NOT_RUN_WORDS;
+use crate::store::shared::OpenElsewhere;
 use crate::store::{
     AttemptRecord, Details, Entries, Latest, OpenRun, Query, Reader, RunRecord, Session,
     StoreError, Trouble,
@@ -105,6 +106,13 @@ fn not_run_since(link: &mut Link, jobs: &[(Bson, i64)]) -> Result<Vec<NotRun>, S
         }
     }
     Ok(found)
+}
+
+/// A run that is not over, and where it is.
+pub(super) fn open_elsewhere(row: Row) -> Option<OpenElsewhere> {
+    let run = row.open()?;
+    let host = row.record.host.unwrap_or_default();
+    Some(OpenElsewhere { session: row.session, host, slot: row.slot, run })
 }
 
 /// The runs that are not over, the oldest first.
@@ -341,6 +349,17 @@ impl Reader for MongodbReader {
             Ok(life)
         };
         self.link.taken(found.iter().map(life).collect())
+    }
+
+    fn open_runs(&mut self, job: Option<&str>) -> Result<Vec<OpenElsewhere>, StoreError> {
+        let mut filter = doc! { "open": 1 };
+        if let Some(job) = job {
+            filter.insert("job", text_of(job));
+        }
+        let rows = self.rows(filter, doc! { "sort": { "seq": 1 } })?;
+        let members = self.fleet()?;
+        let is_void = |row: &Row| members.as_ref().is_some_and(|members| members.is_void(row));
+        Ok(rows.into_iter().filter(|row| !is_void(row)).filter_map(open_elsewhere).collect())
     }
 
     fn members(&mut self) -> Result<Vec<Member>, StoreError> {

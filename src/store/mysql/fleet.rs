@@ -21,8 +21,7 @@ use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::store::encode;
 use crate::store::shared::{
-    Adopted, Asked, Committed, EARLY, Files, OpenElsewhere, RUN_NUMBERS, ServerSettings, Shared,
-    TakenUp, refusal,
+    Adopted, Asked, Committed, EARLY, Files, RUN_NUMBERS, ServerSettings, Shared, TakenUp, refusal,
 };
 use crate::store::sql::{Batch, Row as Claim, rows};
 use crate::store::{Fact, StoreError, Trouble};
@@ -103,7 +102,7 @@ fn file(hash: u64, jobs: &[(Box<str>, u64)]) -> String {
     )
 }
 
-fn session_of(row: &Row, column: usize) -> Result<SessionId, Odd> {
+pub(super) fn session_of(row: &Row, column: usize) -> Result<SessionId, Odd> {
     Ok(SessionId(number_or_none(row, column)?.unwrap_or(0) as u64))
 }
 
@@ -313,17 +312,9 @@ impl Shared for Mysql {
         ];
         let answers = self.transaction(&statements)?;
         let url = &self.link.settings.url;
-        let open = all(url, answers.get(1), |row| {
-            Ok(OpenElsewhere {
-                session: session_of(row, 18)?,
-                host: text_or_none(row, 17)?.unwrap_or_default(),
-                slot: number_or_none(row, 19)?.and_then(|slot| u16::try_from(slot).ok()),
-                run: rows::open_run(row)?,
-            })
-        })?;
         Ok(TakenUp {
             jobs: all(url, answers.first(), rows::job)?,
-            open,
+            open: all(url, answers.get(1), read::open_elsewhere)?,
             all_paused: all(url, answers.get(2), |row| rows::pause(row, 0))?.pop().flatten(),
         })
     }

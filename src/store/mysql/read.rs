@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::cells::{Odd, Row, all, bytes_or_none, number};
+use super::cells::{Odd, Row, all, bytes_or_none, number, number_or_none, text_or_none};
+use super::fleet::session_of;
 use super::link::Link;
 use super::literal;
 use super::schema::{self, named};
@@ -13,7 +14,7 @@ use crate::core::event::{Change, JobRecord, Pause, RunId};
 use crate::core::fleet::{Member, SPARE_RUNS};
 use crate::core::instant::Instant;
 use crate::store::encode::{ENDED_RUN, NOT_RUN};
-use crate::store::shared::REMEMBERED;
+use crate::store::shared::{OpenElsewhere, REMEMBERED};
 use crate::store::sql::rows::{
     self, Cells, attempt, change, entry, job, member, open_run, pause, record, session,
 };
@@ -48,6 +49,16 @@ type Read<T> = Result<T, Odd>;
 /// Which of the sessions are told of.
 pub(super) fn recent() -> String {
     format!("gone_at IS NULL OR gone_at >= {NOW} - {REMEMBERED}")
+}
+
+/// `OPEN`: a run that is not over, and where it is.
+pub(super) fn open_elsewhere(row: &Row) -> Read<OpenElsewhere> {
+    Ok(OpenElsewhere {
+        session: session_of(row, 18)?,
+        host: text_or_none(row, 17)?.unwrap_or_default(),
+        slot: number_or_none(row, 19)?.and_then(|slot| u16::try_from(slot).ok()),
+        run: open_run(row)?,
+    })
 }
 
 /// What a store knew when it was opened.
@@ -274,6 +285,12 @@ impl Reader for MysqlReader {
 
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
         self.ask(LIFE, session)
+    }
+
+    fn open_runs(&mut self, job: Option<&str>) -> Result<Vec<OpenElsewhere>, StoreError> {
+        let of_job = job.map(|job| format!(" AND r.job = {}", literal::text(job)));
+        let of_job = of_job.unwrap_or_default();
+        self.ask(&format!("{OPEN}{of_job} ORDER BY r.seq"), open_elsewhere)
     }
 
     fn members(&mut self) -> Result<Vec<Member>, StoreError> {

@@ -21,8 +21,8 @@ use crate::core::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
 use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::store::shared::{
-    Adopted, Asked, Committed, EARLY, Files, OpenElsewhere, REMEMBERED, RUN_NUMBERS,
-    ServerSettings, Shared, TakenUp, refusal,
+    Adopted, Asked, Committed, EARLY, Files, REMEMBERED, RUN_NUMBERS, ServerSettings, Shared,
+    TakenUp, refusal,
 };
 use crate::store::sql::{Batch, Row as Claim, escaped, rows};
 use crate::store::{Fact, StoreError, Trouble};
@@ -346,19 +346,10 @@ impl Shared for Postgres {
         let [known, open, paused] = &answers[..] else {
             return Err(self.settings.url.error(Trouble::Other, "it answers too little"));
         };
-        let elsewhere = |row: &Row| {
-            let slot = row.try_get::<_, Option<i32>>(19)?;
-            Ok(OpenElsewhere {
-                session: SessionId(row.try_get::<_, Option<i64>>(18)?.unwrap_or(0) as u64),
-                host: read::text_or_none(row, 17)?.unwrap_or_default(),
-                slot: slot.and_then(|slot| u16::try_from(slot).ok()),
-                run: rows::open_run(row)?,
-            })
-        };
         let paused = all(&self.settings, paused, |row| rows::pause(row, 0))?;
         Ok(TakenUp {
             jobs: all(&self.settings, known, rows::job)?,
-            open: all(&self.settings, open, elsewhere)?,
+            open: all(&self.settings, open, read::open_elsewhere)?,
             all_paused: paused.into_iter().next().flatten(),
         })
     }

@@ -11,11 +11,11 @@ use super::schema;
 use super::settings::Settings;
 use super::write::{NOW, number};
 use crate::core::event::{Change, JobRecord, Pause, RunId};
-use crate::core::fleet::{Member, SPARE_RUNS};
+use crate::core::fleet::{Member, SPARE_RUNS, SessionId};
 use crate::core::instant::Instant;
 use crate::core::sort;
 use crate::store::encode::{ENDED_RUN, NOT_RUN};
-use crate::store::shared::REMEMBERED;
+use crate::store::shared::{OpenElsewhere, REMEMBERED};
 use crate::store::sql::rows::{
     self, Cells, attempt, change, entry, job, member, open_run, pause, record, session,
 };
@@ -102,6 +102,17 @@ pub(super) fn all<T>(
     found.map_err(|error| {
         let message = format!("its tables hold data that is not from schedrs: {error}");
         settings.url.error(Trouble::Corrupt, &message)
+    })
+}
+
+/// `OPEN`: a run that is not over, and where it is.
+pub(super) fn open_elsewhere(row: &Row) -> Read<OpenElsewhere> {
+    let slot = row.try_get::<_, Option<i32>>(19)?;
+    Ok(OpenElsewhere {
+        session: SessionId(row.try_get::<_, Option<i64>>(18)?.unwrap_or(0) as u64),
+        host: text_or_none(row, 17)?.unwrap_or_default(),
+        slot: slot.and_then(|slot| u16::try_from(slot).ok()),
+        run: open_run(row)?,
     })
 }
 
@@ -386,6 +397,16 @@ impl Reader for PostgresReader {
     fn sessions(&mut self) -> Result<Vec<Session>, StoreError> {
         let statement = self.sql(LIFE);
         self.ask(&statement, session)
+    }
+
+    fn open_runs(&mut self, job: Option<&str>) -> Result<Vec<OpenElsewhere>, StoreError> {
+        let statement = match job {
+            Some(job) => {
+                self.sql(&format!("{OPEN} AND r.job = $1 ORDER BY r.seq")).text(escaped(job))
+            }
+            None => self.sql(&format!("{OPEN} ORDER BY r.seq")),
+        };
+        self.ask(&statement, open_elsewhere)
     }
 
     fn members(&mut self) -> Result<Vec<Member>, StoreError> {

@@ -24,13 +24,17 @@ pub(super) fn taken_up(answer: Value) -> Result<TakenUp, Odd> {
     let jobs = reply::list(jobs)?.into_iter().map(job);
     let mut runs = Vec::new();
     for value in reply::list(open)? {
-        let row = row(value)?;
-        let Some(run) = row.open() else { continue };
-        let host = row.record.host.unwrap_or_default();
-        runs.push(OpenElsewhere { session: row.session, host, slot: row.slot, run });
+        runs.extend(open_elsewhere(row(value)?));
     }
     let all_paused = encode::all_paused(reply::bytes(&paused)?)?;
     Ok(TakenUp { jobs: jobs.collect::<Result<_, _>>()?, open: runs, all_paused })
+}
+
+/// A run that is not over, and where it is.
+fn open_elsewhere(row: Row) -> Option<OpenElsewhere> {
+    let run = row.open()?;
+    let host = row.record.host.unwrap_or_default();
+    Some(OpenElsewhere { session: row.session, host, slot: row.slot, run })
 }
 
 fn job(value: Value) -> Result<JobRecord, Odd> {
@@ -330,6 +334,21 @@ impl Reader for RedisReader {
         let found = self.link.pipe(&pipe)?;
         let found = found.into_iter().filter(|fields| *fields != Value::Array(Vec::new()));
         self.link.taken(found.map(encode::session).collect())
+    }
+
+    fn open_runs(&mut self, job: Option<&str>) -> Result<Vec<OpenElsewhere>, StoreError> {
+        let mut question = cmd("ZRANGE");
+        question.arg(self.key("open")).arg(0).arg(-1);
+        let seqs = self.link.ask(&question, |answer| {
+            reply::list(answer)?.iter().map(reply::number).collect::<Result<Vec<u64>, Odd>>()
+        })?;
+        let mut found = Vec::new();
+        for some in seqs.chunks(PAGE) {
+            let rows = self.rows(some)?.into_iter();
+            let wanted = rows.filter(|row| job.is_none_or(|job| *row.record.job == *job));
+            found.extend(wanted.filter_map(open_elsewhere));
+        }
+        Ok(found)
     }
 
     fn members(&mut self) -> Result<Vec<Member>, StoreError> {

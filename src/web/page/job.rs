@@ -119,6 +119,7 @@ fn active(view: &View<'_>, page: &JobPage, run: &RunObject) -> Markup {
         (mark("running")) " "
         @if let Some(number) = run.run { "run " (run_link(number)) " is " }
         (clean(&run.doing()))
+        @if let Some(host) = &run.host { " on " (clean(host)) }
         @if let Some(since) = since {
             (if run.started.is_some() { " since " } else { ", due " }) (at(since, view.frame.now, &page.row.zone))
         }

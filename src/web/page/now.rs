@@ -28,9 +28,7 @@ pub(in crate::web) fn now(view: &View<'_>, all: &Overview) -> Markup {
     let mut unusual: Vec<&Row> =
         all.rows.iter().filter(|row| !row.line.unusual().is_none()).collect();
     sort::by_key(&mut unusual, |row| std::cmp::Reverse(row.ended.or(row.last)));
-    let active = all.status.as_ref().map(|status| &*status.active).unwrap_or_default();
-    let (running, waiting): (Vec<&RunObject>, Vec<&RunObject>) =
-        active.iter().partition(|run| run.started.is_some());
+    let (running, waiting) = active(all);
     let main = html! {
         h1.quiet { "Now" }
         p.lead aria-live="polite" { (sentence(all, &failing, &overdue, &next)) }
@@ -73,6 +71,13 @@ pub(in crate::web) fn now(view: &View<'_>, all: &Overview) -> Markup {
         }
     };
     whole(view, &Head { tab: Tab::Now, title: &title(failing.len()), live: Some("/events") }, &main)
+}
+
+/// The runs that have begun, and those that wait: of this host, then of others.
+fn active(all: &Overview) -> (Vec<&RunObject>, Vec<&RunObject>) {
+    let Some(status) = &all.status else { return (Vec::new(), Vec::new()) };
+    let others = status.active_elsewhere.iter().flatten();
+    status.active.iter().chain(others).partition(|run| run.started.is_some())
 }
 
 /// What stands in the tab of a browser.
@@ -180,12 +185,15 @@ fn late(rows: &[&Row], frame: &Frame) -> Markup {
 fn busy(runs: &[&RunObject], all: &Overview, is_running: bool) -> Markup {
     let row_of = |id: &str| all.rows.iter().find(|row| row.line.id == id);
     let now = all.frame.now;
+    let fleet = all.status.as_ref().and_then(|status| status.fleet.as_ref());
+    let own = fleet.map_or("–", |fleet| &*fleet.host);
     html! {
         div.scroll { table {
             caption.quiet { @if is_running { "Runs that have a process" } @else { "Runs that wait" } }
             thead { tr {
                 th scope="col" { "Job" } th scope="col" { @if is_running { "Since" } @else { "Due" } }
                 th scope="col" { @if is_running { "For" } @else { "State" } }
+                @if all.hosts > 1 { th.w2 scope="col" { "Host" } }
                 th.w2 scope="col" { "Last took" } th.num scope="col" { "Run" }
             } }
             tbody { @for run in runs.iter().take(SHOWN) {
@@ -201,6 +209,7 @@ fn busy(runs: &[&RunObject], all: &Overview, is_running: bool) -> Markup {
                         @if run.attempts > 1 { ", attempt " (run.attempts) }
                         @if let Some(row) = row.filter(|_| is_running) { (slow(row)) }
                     }
+                    @if all.hosts > 1 { td.w2 { (clean(run.host.as_deref().unwrap_or(own))) } }
                     td.w2.nowrap { @if let Some(took) = row.and_then(took) { (took) } @else { "–" } }
                     td.num { @if let Some(run) = run.run { (run_link(run)) } }
                 }

@@ -16,7 +16,8 @@ const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
 /// So many jobs of no special kind that none of the hosts is without any.
 const J_JOBS: usize = 40;
 
-/// Jobs that are not due for a while, two that do not end by themselves, and one of every host.
+/// Jobs that are not due for a while: two that do not end by themselves, one that
+/// no host may run, and one of every host.
 fn jobs() -> String {
     let far = "interval = \"100d\"\nstart_date = \"2026-01-01T00:00:00Z\"\n";
     let mut text = String::new();
@@ -26,7 +27,8 @@ fn jobs() -> String {
     for job in ["slow", "slower"] {
         text += &format!("[jobs.{job}]\ncommand = \"sleep 600\"\n{far}");
     }
-    text + &format!("[jobs.each]\ncommand = \"true\"\nrun_on = \"all\"\n{far}")
+    text += &format!("[jobs.nowhere]\ncommand = \"true\"\nrun_on = [\"gpu\"]\n{far}");
+    text + &format!("[jobs.each]\ncommand = \"sleep 600\"\nrun_on = \"all\"\n{far}")
 }
 
 impl Fleet {
@@ -86,9 +88,36 @@ impl Fleet {
         let hosts = HOSTS.map(|host| fleet.start(host, LEASE, &jobs()));
         fleet.until_all(&HOSTS, "all have jobs", |list| {
             let has = |host: &str| list.iter().any(|job| job["host"] == host);
-            list.len() == J_JOBS + 3 && HOSTS.iter().all(|host| has(host))
+            list.len() == J_JOBS + 4 && HOSTS.iter().all(|host| has(host))
         });
         (fleet, hosts.into())
+    }
+
+    /// Every host says that this run of the job `slow` goes on, and where.
+    #[track_caller]
+    fn all_tell_of(&self, run: &Value, there: &str) {
+        self.until_all(&HOSTS, "it runs", |list| {
+            let job = job(list, "slow").unwrap();
+            job["state"] == "running" && job["running"] == 1 && job["waiting"] == 0
+        });
+        for host in HOSTS {
+            let on = if host == there { Value::Null } else { json!(there) };
+            let active = &self.answer(host, &["show", "slow"])["active"];
+            let of = |run: &Value| json!([run["run"], run["doing"], run["host"]]);
+            let active: Vec<Value> = active.as_array().unwrap().iter().map(of).collect();
+            assert_eq!(active, [json!([run, "running", on])], "{host}");
+            let status: Value =
+                serde_json::from_slice(&self.ask(host, &["status"]).stdout).unwrap();
+            let own = &status[if on.is_null() { "active" } else { "active_elsewhere" }];
+            assert_eq!(own[0]["run"], *run, "{host} {status}");
+            // Who adds up what all hosts measure counts it once.
+            let file = format!("{host}.toml");
+            let metrics = self.bench.command(&["metrics", "-f", &file]).output().unwrap();
+            let metrics = String::from_utf8(metrics.stdout).unwrap();
+            let count = u8::from(on.is_null());
+            let line = format!("schedrs_job_running{{job_name=\"slow\"}} {count}\n");
+            assert!(metrics.contains(&line), "{host} {metrics}");
+        }
     }
 
     /// Where a run was, as the store has it.
@@ -130,7 +159,7 @@ fn start_and_stop(engine: Engine) {
     };
     let all = |host: &str| {
         fleet.until_all(&[host], "all are taken", |list| {
-            list.iter().all(|job| job["next"] != Value::Null)
+            list.iter().all(|job| job["next"] != Value::Null || job["id"] == "nowhere")
         });
         known(host)
     };
@@ -146,13 +175,24 @@ fn start_and_stop(engine: Engine) {
     let text = fleet.refusal("web1", &["start", &there, "--on", "web9"]);
     assert!(text.contains("no host `web9`; there are web1, web2, web3"), "{text}");
 
+    // A job that no host may run is not finished.
+    let nowhere = |host: &str| {
+        let job = job(&fleet.list(host), "nowhere").cloned().unwrap();
+        json!([job["state"], job["next"], job["next_after"], job["host"]])
+    };
+    let waits = json!(["scheduled", null, "once a host has all of its labels: gpu", null]);
+    assert_eq!((nowhere("web1"), nowhere("web2")), (waits.clone(), waits));
+
     // The run is where it is, and counts wherever the job is at home.
     let slow = fleet.answer("web1", &["start", "slow", "--on", "web2"]);
     for host in HOSTS {
         let text = fleet.refusal("web1", &["start", "slow", "--on", host]);
-        assert!(text.contains("max_instances is 1"), "{host} {text}");
+        let there = if host == "web2" { "" } else { " on another host" };
+        let run = format!("already running: run {}{there}; max_instances is 1", slow["run"]);
+        assert!(text.contains(&run), "{host} {text}");
     }
     let run = format!("#{}", slow["run"]);
+    fleet.all_tell_of(&slow["run"], "web2");
     let stopped = fleet.answer("web3", &["stop", &run]);
     assert_eq!((&stopped["stopped"], &stopped["host"]), (&json!([slow["run"]]), &json!("web2")));
     let text = fleet.refusal("web3", &["stop", "#999999"]);
@@ -161,6 +201,13 @@ fn start_and_stop(engine: Engine) {
     let one = fleet.answer("web1", &["start", "slower", "--on", "web1"]);
     let two = fleet.answer("web1", &["start", "slower", "--on", "web2", "--force"]);
     assert_eq!(fleet.host_of(&two["run"]).as_deref(), Some("web2"));
+    let each = fleet.answer("web1", &["start", "each", "--on", "web3"]);
+    fleet.until_all(&HOSTS, "all count both, and the one of a job of every host", |list| {
+        ["slower", "each"].map(|id| job(list, id).unwrap()["running"].as_u64())
+            == [Some(2), Some(1)]
+    });
+    let stopped = fleet.answer("web1", &["stop", "each"]);
+    assert_eq!(stopped["stopped"], json!([each["run"]]));
     let stopped = fleet.answer("web3", &["stop", "slower"]);
     let mut runs = vec![one["run"].clone(), two["run"].clone()];
     runs.sort_by_key(Value::as_u64);
@@ -244,7 +291,8 @@ fn change(engine: Engine) {
     // One that is added is everybody's, and each due time of it runs once.
     let written = fleet.bench.path("written").display().to_string();
     let command = format!("echo $SCHEDRS_JOB $SCHEDRS_DUE >> {written}");
-    fleet.answer("web1", &["add", "--id", "extra", "--every", "1s", "--", &command]);
+    let added = fleet.answer("web1", &["add", "--id", "extra", "--every", "1s", "--", &command]);
+    assert!(added["job"]["next"].is_string(), "{added}");
     let count = || fs::read_to_string(fleet.bench.path("written")).unwrap().lines().count();
     let more = |than: usize| until("it does not run", || count() > than);
     fleet.until_all(&HOSTS, "all know it", |list| job(list, "extra").is_some());
