@@ -327,7 +327,7 @@ mod tests {
         {
             assert_eq!(wrong(url), None);
         }
-        for (_url, _why) in [
+        let rows: &[(&str, &str)] = &[
             #[cfg(feature = "postgres")]
             ("postgres://db/jobs?sslmoed=require", "unknown option `sslmoed`"),
             #[cfg(feature = "mysql")]
@@ -336,9 +336,10 @@ mod tests {
             ("redis://db:x", "port"),
             #[cfg(feature = "mongodb")]
             ("mongodb+srv://db", "SRV"),
-        ] {
-            let said = wrong(_url).unwrap_or_default();
-            assert!(said.contains(_why) && !said.contains("s3cret"), "{_url}: {said}");
+        ];
+        for (url, why) in rows {
+            let said = wrong(url).unwrap_or_default();
+            assert!(said.contains(why) && !said.contains("s3cret"), "{url}: {said}");
         }
         for url in ["", "sqlite:", "sqlite", "Memory", "http://x", "x.db"] {
             assert!(parse(url).is_err(), "{url}");
