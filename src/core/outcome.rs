@@ -223,6 +223,17 @@ impl Outcome {
         }
     }
 
+    /// The word and the number behind it, if there is one: `failed 3`, `killed 9`, `timed_out`. Runs that end
+    /// so have ended in the same way.
+    pub fn manner(&self) -> String {
+        match self {
+            Outcome::Failed(number) | Outcome::Killed(number) => {
+                format!("{} {number}", self.word())
+            }
+            _ => self.word().to_owned(),
+        }
+    }
+
     /// Puts one together again from its word and its details; `None`: this version does not know it.
     /// `number`: the exit code or the signal; `late`: how late it was or how long it waited.
     pub fn read(

@@ -150,6 +150,8 @@ pub struct Route {
     pub after: u32,
     /// How long until it is told again that a job goes on failing; `None`: never.
     pub again: Option<Duration>,
+    /// It is told again as well when the job fails in another way: with another exit code, or by its time limit.
+    pub on_change: bool,
     /// How long the first notification waits for others, to be one message with them.
     pub gather: Duration,
     /// At least so long between two messages.
@@ -180,6 +182,7 @@ impl Route {
             on: sort::collect(Kind::DEFAULT),
             after: 1,
             again: Some(Duration::from_secs(24 * 3600)),
+            on_change: false,
             gather,
             pause,
             most,

@@ -203,6 +203,10 @@ fn notify() -> Value {
                 ),
                 json!("24h"),
             ),
+            "on_change": with_default(
+                described("Whether it hears again when the job fails in another way", boolean()),
+                json!(false),
+            ),
             "gather": described("How long to wait for more before a message", duration()),
             "pause": described("The least time between two messages", duration()),
             "output": described("How much of a run's output goes along", size()),

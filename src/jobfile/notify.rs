@@ -22,8 +22,18 @@ use crate::problem::{Place, Problem, Problems, Span};
 pub(super) const SERVICES: [&str; 9] =
     ["webhook", "slack", "discord", "ntfy", "gotify", "telegram", "pagerduty", "mail", "command"];
 /// Those that may stand beside every service.
-const COMMON: [&str; 10] = [
-    "on", "after", "again", "gather", "pause", "output", "digest", "except", "timezone", "fallback",
+const COMMON: [&str; 11] = [
+    "on",
+    "after",
+    "again",
+    "on_change",
+    "gather",
+    "pause",
+    "output",
+    "digest",
+    "except",
+    "timezone",
+    "fallback",
 ];
 /// The most of what a run has printed that goes along.
 const MOST_OUTPUT: u32 = 16 * 1024;
@@ -247,6 +257,8 @@ fn finish(
         Some(scope.integer(value, 1..=1000)? as u32)
     });
     let again = read(parts, "again", plain.again, scope, again);
+    let on_change =
+        read(parts, "on_change", plain.on_change, scope, |value, scope| scope.boolean(value));
     let gather = read(parts, "gather", plain.gather, scope, span);
     let pause = read(parts, "pause", plain.pause, scope, span);
     let output = read(parts, "output", plain.output, scope, |value, scope| {
@@ -264,7 +276,7 @@ fn finish(
         Some(Some(digest?))
     });
     if digest.is_some() {
-        for key in ["on", "after", "again", "output"] {
+        for key in ["on", "after", "again", "on_change", "output"] {
             if let Some((span, _)) = parts.beside.get(key) {
                 let help = "for both write two routes, and name both in `notify`";
                 let message =
@@ -292,6 +304,7 @@ fn finish(
         on,
         after,
         again,
+        on_change,
         gather,
         pause,
         most,

@@ -126,7 +126,7 @@ mod tests {
             let mut state = State::default();
             for run in 0..runs {
                 let at = Instant::from_micros(i64::from(run) * hour);
-                state.hear(at, JobEvent::Failed, run + 1, &route(2));
+                state.hear(at, JobEvent::Failed("failed 1"), run + 1, &route(2));
             }
             serde_json::to_string(&state).unwrap()
         };

@@ -255,6 +255,7 @@ impl Notifier {
         if job.options.notify.is_empty() {
             return Vec::new();
         }
+        let how = record.outcome.manner();
         let event = match &record.outcome {
             Outcome::Succeeded => JobEvent::Succeeded,
             Outcome::Missed(_) => JobEvent::Missed,
@@ -266,7 +267,7 @@ impl Notifier {
             | Outcome::OverLimit(..)
             | Outcome::TimedOut
             | Outcome::NotStarted(_)
-            | Outcome::Lost(_) => JobEvent::Failed,
+            | Outcome::Lost(_) => JobEvent::Failed(&how),
         };
         if event == JobEvent::Succeeded {
             self.expect(job, now.wall);
@@ -313,7 +314,7 @@ impl Notifier {
         &mut self,
         now: Now,
         job: &Job,
-        event: JobEvent,
+        event: JobEvent<'_>,
         about: &About,
         awaits_output: bool,
     ) -> Vec<Effect> {

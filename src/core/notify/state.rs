@@ -22,9 +22,9 @@ const STEADY: u32 = 5;
 
 /// What has become of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum JobEvent {
-    /// A run has failed for good.
-    Failed,
+pub(super) enum JobEvent<'a> {
+    /// A run has failed for good, in this way: its outcome, and the exit code or the signal.
+    Failed(&'a str),
     /// A run has succeeded.
     Succeeded,
     /// Due times were missed.
@@ -50,6 +50,9 @@ pub(super) struct State {
     /// When it was last told that the job fails, in microseconds since 1970, as all times here; `None`: it
     /// was not, or it was told to be well again.
     told: Option<i64>,
+    /// In what way it failed then, where the route is to hear of another way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    how: Option<Box<str>>,
     /// When it was told to begin to fail, of late.
     turns: Vec<i64>,
     /// When it last failed, if it flaps.
@@ -69,12 +72,12 @@ impl State {
     pub(super) fn hear(
         &mut self,
         now: Instant,
-        event: JobEvent,
+        event: JobEvent<'_>,
         failed: u32,
         route: &Route,
     ) -> Option<Kind> {
         let kind = match event {
-            JobEvent::Failed => self.failed(now, failed, route),
+            JobEvent::Failed(how) => self.failed(now, failed, how, route),
             JobEvent::Succeeded => self.succeeded(now, route),
             JobEvent::Missed => Some(Kind::Missed),
             JobEvent::Skipped => Some(Kind::Skipped),
@@ -122,14 +125,18 @@ impl State {
         *self == State::default()
     }
 
-    fn failed(&mut self, now: Instant, failed: u32, route: &Route) -> Option<Kind> {
+    fn failed(&mut self, now: Instant, failed: u32, how: &str, route: &Route) -> Option<Kind> {
         self.good = 0;
         if let Some(last) = &mut self.flapping {
             *last = now.micros();
         }
         if let Some(told) = self.told {
             let again = route.again.is_some_and(|again| passed(told, now) >= again);
-            return again.then(|| {
+            let before = self.how.take();
+            self.how = route.on_change.then(|| how.into());
+            let is_other = before.is_some_and(|before| *before != *how);
+            let is_news = is_other && route.on_change && self.flapping.is_none();
+            return (again || is_news).then(|| {
                 self.told = Some(now.micros());
                 Kind::StillFailing
             });
@@ -139,6 +146,7 @@ impl State {
             return None;
         }
         self.told = Some(now.micros());
+        self.how = route.on_change.then(|| how.into());
         self.turns.retain(|turn| passed(*turn, now) < WHILE);
         self.turns.push(now.micros());
         if self.turns.len() <= TURNS {
@@ -161,6 +169,7 @@ impl State {
         }
         self.turns.retain(|turn| passed(*turn, now) < WHILE);
         let was_told = self.told.take().is_some();
+        self.how = None;
         let is_news = was_told || was_overdue;
         Some(if is_news && route.wants(Kind::Recovered) {
             Kind::Recovered

@@ -30,6 +30,9 @@ pub(super) fn route(route: &Route, zone: &Zone, secrets: Secrets) -> Map<String,
         Some(again) if again.as_secs() == 24 * 3600 => {}
         Some(again) => add("again", duration(again)),
     }
+    if route.on_change {
+        add("on_change", true.into());
+    }
     if route.gather != habit.gather {
         add("gather", duration(route.gather));
     }

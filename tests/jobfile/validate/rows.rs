@@ -824,6 +824,11 @@ fn routes() {
             (r("mail = 'root'\non = ['failing']"), "3:7: error: ", "did you mean \"failed\"?"),
             (r("mail = 'root'\non = 'failed'"), "3:6: error: expected an array such as", ""),
             (r("mail = 'root'\nafter = 0"), "3:9: error: ", ""),
+            (
+                r("mail = 'root'\non_change = 'yes'"),
+                "3:13: error: expected true or false, found a string",
+                "",
+            ),
             (r("mail = 'root'\nagain = '10s'"), "3:9: error: it must be at least \"1m\"", "never"),
             (r("mail = 'root'\ngather = '2 days'"), "3:10: error: it can be at most", ""),
             (

@@ -90,7 +90,7 @@ impl States {
     /// it, with the host that told how it began if that is another one, and adds what is to be written.
     pub(super) fn hear(
         &mut self,
-        (now, event, failed): (Instant, JobEvent, u32),
+        (now, event, failed): (Instant, JobEvent<'_>, u32),
         job: &Job,
         route: &Route,
         effects: &mut Vec<Effect>,

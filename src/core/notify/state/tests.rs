@@ -12,7 +12,7 @@ fn route(change: impl FnOnce(&mut Route)) -> Route {
     route
 }
 
-/// Plays fates, one a minute: `f` failed, `s` succeeded, `m` missed, `k` skipped, `r` retrying, `o`
+/// Plays fates, one a minute: `f` failed, `t` timed out, `s` succeeded, `m` missed, `k` skipped, `r` retrying, `o`
 /// overdue, `l` slow, `q` quiet, `e` fast; `H` is an hour in which nothing happens. Answers what each comes to, `.` for nothing.
 fn play(route: &Route, fates: &str) -> String {
     let (mut state, mut now) = (State::default(), Instant::from_secs(1_000_000));
@@ -20,7 +20,8 @@ fn play(route: &Route, fates: &str) -> String {
     for event in fates.chars() {
         now = now.plus(Duration::from_secs(if event == 'H' { HOUR } else { 60 }));
         let event = match event {
-            'f' => JobEvent::Failed,
+            'f' => JobEvent::Failed("failed 1"),
+            't' => JobEvent::Failed("timed_out"),
             's' => JobEvent::Succeeded,
             'm' => JobEvent::Missed,
             'k' => JobEvent::Skipped,
@@ -35,7 +36,7 @@ fn play(route: &Route, fates: &str) -> String {
             }
         };
         failed = match event {
-            JobEvent::Failed => failed + 1,
+            JobEvent::Failed(_) => failed + 1,
             JobEvent::Succeeded => 0,
             _ => failed,
         };
@@ -70,6 +71,8 @@ fn the_table() {
     let plain = || route(|_| ());
     let after = |count| route(|it| it.after = count);
     let again = |again| route(|it| it.again = again);
+    let change = || route(|it| it.on_change = true);
+    let changed_after = |count| route(|it| (it.after, it.on_change) = (count, true));
     let on = |kinds: &[Kind]| route(|it| it.on = kinds.iter().copied().collect());
     let hour = Some(Duration::from_secs(HOUR));
     let rows = [
@@ -85,6 +88,15 @@ fn the_table() {
         // A reminder.
         (again(hour), "ffHffHfs", "F..A..AR"),
         (again(None), "ffHffHfs", "F......R"),
+        // Another way to fail is none, unless the route asks for it; nor is one of before it was well.
+        (plain(), "fttfs", "F...R"),
+        (change(), "ffttffs", "F.A.A.R"),
+        (change(), "fstst", "FRFRF"),
+        (changed_after(3), "fftftfs", "..FAAAR"),
+        // A reminder is one as well.
+        (route(|it| (it.again, it.on_change) = (hour, true)), "ffHtfHff", "F..AA.A."),
+        // Whoever is told that it flaps hears of no other way.
+        (change(), "fsfsfsftfts", "FRFRFR~...."),
         // Overdue once, until it succeeds.
         (plain(), "ooso", "O.RO"),
         (plain(), "fos", "FOR"),
@@ -118,7 +130,7 @@ fn the_table() {
 
 fn fates() -> impl Strategy<Value = String> {
     proptest::collection::vec(
-        prop_oneof![6 => Just('f'), 6 => Just('s'), 1 => Just('m'), 1 => Just('k'), 1 => Just('H')],
+        prop_oneof![6 => Just('f'), 2 => Just('t'), 6 => Just('s'), 1 => Just('m'), 1 => Just('k'), 1 => Just('H')],
         0..200,
     )
     .prop_map(|fates| fates.into_iter().collect())
@@ -127,9 +139,12 @@ fn fates() -> impl Strategy<Value = String> {
 proptest! {
     /// Failures and ends of failures alternate, whatever happens; and an end has a beginning.
     #[test]
-    fn they_alternate(fates in fates(), after in 1u32..4, hours in proptest::option::of(1u64..4)) {
+    fn they_alternate(
+        fates in fates(), after in 1u32..4, on_change in any::<bool>(),
+        hours in proptest::option::of(1u64..4),
+    ) {
         let route = route(|it| {
-            it.after = after;
+            (it.after, it.on_change) = (after, on_change);
             it.again = hours.map(|hours| Duration::from_secs(hours * HOUR));
         });
         let told = play(&route, &fates);
@@ -151,7 +166,7 @@ proptest! {
         // Nothing before so many in a row.
         let mut streak = 0;
         for (event, kind) in fates.chars().zip(told.chars()) {
-            streak = match event { 'f' => streak + 1, 's' => 0, _ => streak };
+            streak = match event { 'f' | 't' => streak + 1, 's' => 0, _ => streak };
             prop_assert!(!matches!(kind, 'F' | '~') || streak >= after, "{fates} {told}");
         }
     }
