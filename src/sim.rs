@@ -80,7 +80,7 @@ pub struct Report {
     pub starts: u64,
     /// First attempts that started later than they fired, because no slot was free.
     pub waited: u64,
-    /// The longest of these waits, from due time to start.
+    /// The longest of these waits.
     pub longest_wait: Duration,
     /// The most processes at once, for each executor of the first jobfile.
     pub peaks: Vec<u32>,
@@ -423,11 +423,8 @@ impl Report {
             Action::Start(start) => {
                 self.starts += 1;
                 if start.attempt == 1 {
-                    let wait = now.wall.since(start.due);
-                    if wait > start.job.options.longest_delay() {
-                        self.waited += 1;
-                        self.longest_wait = self.longest_wait.max(wait);
-                    }
+                    self.waited += u64::from(!start.waited.is_zero());
+                    self.longest_wait = self.longest_wait.max(start.waited);
                 }
                 let hour = now.wall.secs().div_euclid(3600);
                 match self.starts_per_hour.last_mut() {

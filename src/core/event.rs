@@ -281,6 +281,9 @@ pub struct Start {
     pub attempt: u32,
     /// The due time the run is for.
     pub due: Instant,
+    /// How long it has waited for a slot, or for another run of its job: not for its conditions, nor for
+    /// the jobs before it.
+    pub waited: Duration,
     /// The job.
     pub job: Arc<Job>,
 }
@@ -382,6 +385,9 @@ pub enum Notice {
         due: Instant,
         /// How long after the due time it started.
         lag: Duration,
+        /// How much of that nobody could have started it in: its conditions did not hold, or the jobs
+        /// before it were not over.
+        held: Duration,
     },
     /// A failed attempt will be followed by another.
     Retrying {

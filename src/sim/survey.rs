@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Observer;
-use crate::core::event::{Action, Record, Start};
+use crate::core::event::{Action, Notice, Record, Start};
 use crate::core::instant::{Instant, Now};
 use crate::core::job::Job;
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
@@ -47,6 +47,8 @@ pub struct JobFacts {
     pub waited: u64,
     /// The longest of these waits, or of those that were given up.
     pub longest_wait: Option<Wait>,
+    /// When `pause_after` paused it, and after how many failures: from then on it is not due.
+    pub paused: Option<(Instant, u32)>,
 }
 
 /// How long a run waited to begin.
@@ -165,8 +167,6 @@ pub struct Survey {
     zone: Zone,
     /// The stretch of one offset that the simulation is in.
     segment: Segment,
-    /// When the machine sleeps, in order and apart from each other.
-    outages: Vec<(Instant, Instant)>,
     jobs: Vec<JobFacts>,
     hours: Vec<Hour>,
     /// The wall clock may start no later than this for another attempt to belong to the last hour.
@@ -174,13 +174,12 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// A survey of these jobs, with hours of `zone`. The outages are those of the simulation.
-    pub fn new(jobs: &[Arc<Job>], zone: &Zone, outages: &[(Instant, Instant)]) -> Survey {
+    /// A survey of these jobs, with hours of `zone`.
+    pub fn new(jobs: &[Arc<Job>], zone: &Zone) -> Survey {
         Survey {
             places: Places::new(jobs),
             zone: zone.clone(),
             segment: zone.segment_at(0),
-            outages: outages.to_vec(),
             jobs: vec![JobFacts::default(); jobs.len()],
             hours: Vec::new(),
             hour_end: i64::MIN,
@@ -200,23 +199,15 @@ impl Survey {
     fn start(&mut self, now: Instant, start: &Start) {
         self.count_hour(now);
         let Some(place) = self.places.of(&start.job) else { return };
-        let fire = if start.job.options.longest_delay().is_zero() {
-            start.due
-        } else {
-            start.due.plus(start.job.delay(start.due))
-        };
         let facts = &mut self.jobs[place];
         facts.attempts += 1;
         if start.attempt != 1 {
             return;
         }
         facts.open += 1;
-        if now > fire {
-            let span = awake(&self.outages, fire, now);
-            if !span.is_zero() {
-                facts.waited += 1;
-                facts.waits(Wait { span, due: start.due });
-            }
+        if !start.waited.is_zero() {
+            facts.waited += 1;
+            facts.waits(Wait { span: start.waited, due: start.due });
         }
     }
 
@@ -268,15 +259,13 @@ impl Observer for Survey {
         match action {
             Action::Start(start) => self.start(now.wall, start),
             Action::Record(record) => self.record(record),
+            Action::Notice(Notice::PausedByFailures { job, runs }) => {
+                if let Some(place) = self.places.of(job) {
+                    self.jobs[place].paused = Some((now.wall, *runs));
+                }
+            }
             Action::Terminate(_) | Action::Kill(_) | Action::Notice(_) | Action::Exit => {}
             Action::Check(_) | Action::Remember(_) | Action::Answer { .. } => {}
         }
     }
-}
-
-/// How long the machine was awake from one instant to another: who is asleep does not wait.
-fn awake(outages: &[(Instant, Instant)], from: Instant, until: Instant) -> Duration {
-    let asleep: Duration =
-        outages.iter().map(|&(start, end)| end.min(until).since(start.max(from))).sum();
-    until.since(from).saturating_sub(asleep)
 }

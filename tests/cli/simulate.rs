@@ -393,9 +393,44 @@ fn crowded_minutes_and_what_spreads_them() {
     let again = ["simulate", &file, "--suggest", "--from", "2026-03-01", "--until", "+3d", "--utc"];
     let answer: Value =
         serde_json::from_str(&stdout(&[&again[..], &["--output", "json"]].concat())).unwrap();
-    assert_eq!(answer["crowded"][0]["starts"], 7);
+    // Seven a minute are still more than four slots, but none of them has to wait.
+    assert_eq!(answer["crowded"].as_array().unwrap().len(), 0);
     // And where there is room enough nothing is said.
     let (_dir, file) = jobfile("jobs.a = { command = 'true', cron = '0 3 * * *' }");
     let nothing = stdout(&["simulate", &file, "--suggest"]);
-    assert_eq!(nothing, "In no minute more starts are due than there are slots.\n");
+    assert_eq!(nothing, "In no minute a start waits because more are due than there are slots.\n");
+}
+
+/// A job that is due after others does not wait while they run, and one that failures pause says so.
+#[test]
+fn what_is_no_wait_and_why_a_job_is_not_due() {
+    let (_dir, file) = jobfile(
+        "[jobs.load]\ncommand = 'x'\ncron = '0 3 * * *'\n\
+         [jobs.report]\ncommand = 'x'\nafter = 'load'\n\
+         [jobs.bad]\ncommand = 'x'\ncron = '0 * * * *'\npause_after = 3\n",
+    );
+    let args = [
+        "simulate",
+        &file,
+        "--from",
+        "2026-03-02",
+        "--until",
+        "+1d",
+        "--utc",
+        "--duration",
+        "load=40m",
+        "--exit",
+        "bad=1",
+    ];
+    let shown = stdout(&args);
+    assert!(!shown.contains("WAITED"), "{shown}");
+    let paused = "paused at Mon 2026-03-02 02:00:01 +00:00: 3 runs in a row had failed";
+    assert!(shown.contains(paused), "{shown}");
+    let answer: Value =
+        serde_json::from_str(&stdout(&[&args[..], &["--output", "json"]].concat())).unwrap();
+    assert_eq!(answer["jobs"][2]["paused_at"], "2026-03-02T02:00:01+00:00");
+    assert_eq!(
+        (&answer["jobs"][1]["waited"], &answer["jobs"][1]["succeeded"]),
+        (&0.into(), &1.into())
+    );
 }

@@ -152,7 +152,13 @@ fn start(run: u64) -> Start {
         executor: 0,
         options: Arc::new(Options::default()),
     };
-    Start { run: RunId(run), attempt: 1, due: at(run as i64), job: Arc::new(job) }
+    Start {
+        run: RunId(run),
+        attempt: 1,
+        due: at(run as i64),
+        waited: Duration::ZERO,
+        job: Arc::new(job),
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod network;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
@@ -154,7 +155,13 @@ fn jobs_lines(jobs: &[&Arc<Job>], world: &World, all: bool) -> Vec<Line> {
     for job in jobs {
         let now = clock::now().wall;
         let due = words::rfc3339(now.truncated(), &job.zone);
-        let start = Start { run: RunId(0), job: Arc::clone(job), due: now, attempt: 1 };
+        let start = Start {
+            run: RunId(0),
+            job: Arc::clone(job),
+            due: now,
+            waited: Duration::ZERO,
+            attempt: 1,
+        };
         let mut found = world.examine(&start, &due);
         if all {
             found.retain(|finding| finding.verdict != Verdict::Ok);

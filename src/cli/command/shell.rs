@@ -7,6 +7,7 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -72,7 +73,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     }
     let now = clock::now();
     let due = words::rfc3339(now.wall.truncated(), &job.zone);
-    let start = Start { run: RunId(0), job: Arc::clone(&job), due: now.wall, attempt: 1 };
+    let start = Start {
+        run: RunId(0),
+        job: Arc::clone(&job),
+        due: now.wall,
+        waited: Duration::ZERO,
+        attempt: 1,
+    };
     let failure = match World::of_one().become_shell(&start, &due, args.command.as_deref()) {
         Ok(code) => return Ok(ExitCode::from(code)),
         Err(failure) => failure,

@@ -85,8 +85,8 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "svg")]
     notify: bool,
 
-    /// Show the minutes in which more starts are due than an executor has slots, and a jitter that
-    /// halves the worst of them, and nothing else
+    /// Show the minutes in which more starts are due than an executor has slots, so that some wait,
+    /// and a jitter that halves the worst of them, and nothing else
     #[arg(long, conflicts_with_all = ["svg", "notify"])]
     suggest: bool,
 
@@ -343,8 +343,8 @@ fn apart(mut outages: Vec<(Instant, Instant)>) -> Vec<(Instant, Instant)> {
 
 /// Runs the simulation.
 fn answer(question: &Question, set: JobSet) -> Answer {
-    let Question { jobs, zone, from, until, outages, .. } = question;
-    let mut survey = Survey::new(jobs, zone, outages);
+    let Question { jobs, zone, from, until, .. } = question;
+    let mut survey = Survey::new(jobs, zone);
     let mut told = Told::new(&set, *from);
     let places = Places::new(jobs);
     let mut look_on = |now: Now, action: &Action| {

@@ -75,7 +75,8 @@ pub struct JobCounts {
     pub last_run: Option<(Instant, Duration)>,
 }
 
-/// Times between a due time and the start of its first attempt, in classes.
+/// Times between a due time and the start of its first attempt, in classes, without those in which nobody
+/// could have started it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Lags {
     /// How many there are of each class of [`LAG_ENDS`], and beyond them.
@@ -89,7 +90,9 @@ impl Counters {
     pub fn note(&mut self, action: &Action, now: Instant) {
         match action {
             Action::Record(record) => self.record(record, now),
-            Action::Notice(Notice::Started { attempt: 1, lag, .. }) => self.totals.lags.add(*lag),
+            Action::Notice(Notice::Started { attempt: 1, lag, held, .. }) => {
+                self.totals.lags.add(lag.saturating_sub(*held));
+            }
             _ => {}
         }
     }
@@ -188,6 +191,9 @@ fn of_job(outcome: &Outcome) -> Option<fn(&mut JobCounts) -> &mut u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::core::event::{Process, RunId};
     use crate::core::outcome::each;
 
     #[test]
@@ -217,6 +223,34 @@ mod tests {
             assert_eq!(lags.classes[class], before + 1, "{micros}");
         }
         assert_eq!(lags.sum, Duration::from_micros(240_002_002));
+    }
+
+    /// What a run has waited for its conditions is not what the scheduler was late by.
+    #[test]
+    fn a_lag_is_without_what_held_it() {
+        let mut counters = Counters::default();
+        let job = Arc::new(crate::core::job::Job {
+            id: "a".into(),
+            name: None,
+            command: crate::core::job::Command::Shell("true".into()),
+            trigger: crate::core::trigger::Trigger::Date(crate::core::trigger::DateTrigger::Now),
+            zone: crate::core::zone::Zone::utc(),
+            executor: 0,
+            options: Arc::default(),
+        });
+        for (attempt, held) in [(1, 0), (1, 900), (2, 0)] {
+            let started = Notice::Started {
+                run: RunId(1),
+                attempt,
+                process: Process { pid: 1, start: 1 },
+                job: Arc::clone(&job),
+                due: Instant::from_secs(0),
+                lag: Duration::from_secs(1000),
+                held: Duration::from_secs(held),
+            };
+            counters.note(&Action::Notice(started), Instant::from_secs(1000));
+        }
+        assert_eq!(counters.totals().lags.sum, Duration::from_secs(1100));
     }
 
     /// Jobs that come and go leave nothing for good.

@@ -196,6 +196,7 @@ fn what_an_attempt_is_told_by() {
             job: Arc::clone(&job),
             due: DUE,
             lag: Duration::from_secs(1),
+            held: Duration::ZERO,
         })
     };
     let expected = [

@@ -2,11 +2,13 @@
 //! how long that waits in the queue for a slot: doc/runs.md, "Room for the job" and "Slots".
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::core::event::{Action, Admitted, Notice, Record, Remember, RunId, Start};
 use crate::core::instant::Instant;
-use crate::core::job::Overlap;
+use crate::core::job::{Job, Overlap};
 use crate::core::outcome::{Outcome, SkipReason};
+use crate::core::trigger::Trigger;
 
 use super::run::{Input, NO_DEADLINE, OnceStarted, Phase, Run};
 use super::{Scheduler, Step};
@@ -158,6 +160,7 @@ impl Scheduler {
         let run = &mut self.runs[slot];
         run.due = due;
         run.admitted = step.now.mono;
+        run.held = held(&run.job, due, step.now.wall);
         self.runs.rename(slot, id);
         if self.jobs[job_slot as usize].pending != Some(slot) {
             // It is the newest of its job now.
@@ -219,6 +222,7 @@ impl Scheduler {
             job: Arc::clone(&state.job),
             due,
             admitted: step.now.mono,
+            held: held(&state.job, due, step.now.wall),
             started: None,
             ended: step.now.mono,
             deadline: NO_DEADLINE,
@@ -360,6 +364,7 @@ impl Scheduler {
             run: run.id,
             attempt: run.attempt,
             due: run.due,
+            waited: step.now.mono.since(run.admitted),
             job: Arc::clone(&run.job),
         }));
     }
@@ -367,5 +372,14 @@ impl Scheduler {
     /// Says that it was told something of a run that cannot be.
     pub(super) fn ignore(run: RunId, event: &'static str, step: &mut Step<'_>) {
         step.out.push(Action::Notice(Notice::Ignored { run, event }));
+    }
+}
+
+/// How long after its due time a run could not have been admitted: that of a job that is due after others is
+/// that of these, however long they take.
+fn held(job: &Job, due: Instant, now: Instant) -> Duration {
+    match job.trigger {
+        Trigger::After(_) => now.since(due),
+        _ => Duration::ZERO,
     }
 }

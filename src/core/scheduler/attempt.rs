@@ -168,6 +168,7 @@ impl Scheduler {
             job: Arc::clone(&run.job),
             due: run.due,
             lag: now.wall.since(run.due),
+            held: run.held,
         }));
         let timeout = run.job.options.timeout;
         match run.once_started {

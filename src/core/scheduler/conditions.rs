@@ -191,7 +191,9 @@ impl Scheduler {
         run.is_checked = true;
         if let Some(looking) = run.looking.take() {
             // `max_wait` is about slots.
-            run.admitted = run.admitted.plus(step.now.mono.since(looking.since.1));
+            let waited = step.now.mono.since(looking.since.1);
+            run.admitted = run.admitted.plus(waited);
+            run.held = run.held.saturating_add(waited);
         }
         self.go_on(slot, step);
     }

@@ -263,6 +263,9 @@ pub(super) struct Run {
     pub(super) due: Instant,
     /// When it was admitted: what `max_wait` counts from.
     pub(super) admitted: Mono,
+    /// How long after its due time nobody could have started it: the jobs before it were not over, or its
+    /// conditions did not hold.
+    pub(super) held: Duration,
     /// When its first process existed, on both time lines.
     pub(super) started: Option<(Instant, Mono)>,
     /// When its last attempt ended.
@@ -345,18 +348,19 @@ impl Run {
             return Outcome::TimedOut;
         }
         let success = &self.job.options.success_codes;
+        let limits = self.job.options.limits.as_deref();
+        let over = |signal: i32| {
+            let reason = limits.and_then(|limits| limits.broken_by(signal));
+            reason.map(|reason| Outcome::OverLimit(signal, reason))
+        };
         match exit {
             Exit::Code(code) => match u8::try_from(code) {
                 Ok(byte) if success.contains(&byte) => Outcome::Succeeded,
-                _ => Outcome::Failed(code),
+                // A shell exits with that if what it ran was ended by a signal.
+                Ok(byte) => over(i32::from(byte) - 128).unwrap_or(Outcome::Failed(code)),
+                Err(_) => Outcome::Failed(code),
             },
-            Exit::Signal(signal) => {
-                let limits = self.job.options.limits.as_deref();
-                match limits.and_then(|limits| limits.broken_by(signal)) {
-                    Some(reason) => Outcome::OverLimit(signal, reason),
-                    None => Outcome::Killed(signal),
-                }
-            }
+            Exit::Signal(signal) => over(signal).unwrap_or(Outcome::Killed(signal)),
             Exit::OverMemory(peak) => {
                 let limits = self.job.options.limits.as_deref();
                 let reason = limits.map_or_else(

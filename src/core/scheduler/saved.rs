@@ -213,6 +213,7 @@ impl Scheduler {
             job,
             due: survivor.due,
             admitted: now.mono,
+            held: Duration::ZERO,
             started: Some((survivor.started, began)),
             ended: now.mono,
             deadline: NO_DEADLINE,

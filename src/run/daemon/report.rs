@@ -10,6 +10,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{Outcome, Reached, SkipReason};
 use crate::core::streak;
+use crate::core::trigger::Trigger;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::problem::clean;
@@ -39,8 +40,7 @@ fn told(record: &Record) -> (Level, String) {
         text += &format!(", attempt {}", record.attempts);
     }
     // A run that began late says so where its outcome is, as its beginning may have gone unsaid.
-    let behind = record.started.map_or(Duration::ZERO, |at| at.since(record.due));
-    if behind >= job.options.longest_delay().saturating_add(Duration::from_secs(1)) {
+    if let Some(behind) = behind(record) {
         text += &format!(", started {} late", words::span(behind));
     }
     match record.run {
@@ -86,13 +86,32 @@ pub(super) fn record(record: &Record) {
     );
 }
 
+/// The nearest whole second of a span that has some.
+fn to_the_second(span: Duration) -> Duration {
+    match span.as_secs() {
+        0 => span,
+        secs => Duration::from_secs(secs + u64::from(span.subsec_millis() >= 500)),
+    }
+}
+
+/// How late a run began, if that says anything: not that it waited for the jobs before it or, as long as it
+/// may, for its conditions.
+fn behind(record: &Record) -> Option<Duration> {
+    let options = &record.job.options;
+    let may_wait = options.only_if.as_ref().map_or(Duration::ZERO, |_| options.wait_for);
+    let started = record.started.filter(|_| !matches!(record.job.trigger, Trigger::After(_)))?;
+    let allowed = options.longest_delay().saturating_add(may_wait);
+    let behind = started.since(record.due);
+    (behind >= allowed.saturating_add(Duration::from_secs(1))).then_some(behind)
+}
+
 /// Logs what is not an outcome.
 pub(super) fn notice(notice: &Notice) {
     match notice {
         // The start line says more.
         Notice::Starting { .. } => {}
-        Notice::Started { run, attempt, process, job, due, lag } => {
-            started(*run, *attempt, process.pid, job, *due, *lag);
+        Notice::Started { run, attempt, process, job, due, lag, held } => {
+            started(*run, *attempt, process.pid, job, *due, (*lag, *held));
         }
         Notice::Retrying { run, job, outcome, attempt, delay, .. } => log::warn!(
             event = "retrying",
@@ -117,7 +136,8 @@ pub(super) fn notice(notice: &Notice) {
             run = run.0,
             wait_ms = millis(*wait),
             reason = &**reading;
-            "waiting up to {} for only_if: {reading}", words::span(*wait)
+            // It is told a moment after the wait has begun.
+            "waiting up to {} for only_if: {reading}", words::span(to_the_second(*wait))
         ),
         Notice::PausedByFailures { job, runs } => log::warn!(
             event = "paused",
@@ -184,9 +204,16 @@ fn stopping(running: usize, jobs: &[Box<str>], grace: Duration, is_typed: bool) 
     format!("stopping: waiting up to {} for {runs}; {again}", words::span(grace))
 }
 
-fn started(run: RunId, attempt: u32, pid: u32, job: &Job, due: Instant, lag: Duration) {
+fn started(
+    run: RunId,
+    attempt: u32,
+    pid: u32,
+    job: &Job,
+    due: Instant,
+    (lag, held): (Duration, Duration),
+) {
     let again = if attempt > 1 { format!(", attempt {attempt}") } else { String::new() };
-    let is_late = lag >= Duration::from_secs(1);
+    let is_late = lag.saturating_sub(held) >= Duration::from_secs(1);
     let late = is_late.then(|| format!(", {} after it was due", words::span(lag)));
     log::log!(
         logger::level_of_starts(),

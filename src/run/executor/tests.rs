@@ -34,7 +34,13 @@ fn start(run: u64, argv: &[&str]) -> Start {
         executor: 0,
         options: Options::default().into(),
     };
-    Start { run: RunId(run), attempt: 1, due: Instant::from_micros(0), job: job.into() }
+    Start {
+        run: RunId(run),
+        attempt: 1,
+        due: Instant::from_micros(0),
+        waited: Duration::ZERO,
+        job: job.into(),
+    }
 }
 
 /// The process of the next report.

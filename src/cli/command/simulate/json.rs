@@ -59,6 +59,8 @@ struct Job<'a> {
     waited: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     longest_wait: Option<Longest<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    paused_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -170,6 +172,7 @@ fn jobs<'q>(question: &'q Question, answer: &Answer) -> Vec<Job<'q>> {
         attempts: facts.attempts,
         waited: facts.waited,
         longest_wait: facts.longest_wait.map(|wait| longest(question, (wait, place))),
+        paused_at: facts.paused.map(|(at, _)| words::rfc3339(at, &question.zone)),
     });
     jobs.collect()
 }

@@ -1,4 +1,7 @@
 //! Minutes with more starts than slots, and a jitter that spreads them, seen by simulating again.
+//!
+//! That is done once, however many jitters there are to choose from: which is the best is counted before, as
+//! a simulation of many runs takes its time.
 
 use std::io::{BufWriter, Write};
 use std::time::Duration;
@@ -20,6 +23,9 @@ const SHOWN: usize = 10;
 
 /// So many of its jobs are named in a line.
 const NAMED: usize = 4;
+
+/// So long before and after the worst minute a jitter is tried, before it is simulated for the whole span.
+const TRIED: Duration = Duration::from_secs(15 * 86_400);
 
 /// A minute of the day, for programs.
 #[derive(Serialize)]
@@ -55,12 +61,15 @@ pub(super) fn write(question: &Question, set: &JobSet, json: bool) -> anyhow::Re
     let slots: Vec<u32> = question.executors.iter().map(|executor| executor.max_workers).collect();
     let clock = |at: Instant| question.zone.wall_of(at).rem_euclid(86_400);
     let over = crowds.over(&slots, clock);
-    let minutes: Vec<Minute<'_>> = over.iter().map(|crowd| minute(crowd, question)).collect();
+    // Whose starts these are is looked up for those that are shown.
+    let shown = if json { over.len() } else { over.len().min(SHOWN) };
+    let minutes: Vec<Minute<'_>> =
+        over[..shown].iter().map(|crowd| minute(crowd, question)).collect();
     let mut suggestions = Vec::new();
     for executor in 0..slots.len() as u16 {
         // The worst of each executor comes first.
         if let Some(crowd) = over.iter().find(|crowd| crowd.executor == executor) {
-            suggestions.extend(suggestion(crowd, question, set));
+            suggestions.extend(suggestion(crowd, &crowds, question, set));
         }
     }
     let answer = Answer { crowded: minutes, suggestions };
@@ -68,9 +77,9 @@ pub(super) fn write(question: &Question, set: &JobSet, json: bool) -> anyhow::Re
     if json {
         writeln!(out, "{}", serde_json::to_string(&answer)?)?;
     } else if answer.crowded.is_empty() {
-        writeln!(out, "In no minute more starts are due than there are slots.")?;
+        writeln!(out, "In no minute a start waits because more are due than there are slots.")?;
     } else {
-        text(&answer, &mut out)?;
+        text(&answer, over.len() - shown, &mut out)?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
@@ -98,23 +107,35 @@ fn minute<'a>(crowd: &Crowd, question: &'a Question) -> Minute<'a> {
     }
 }
 
-/// The shortest jitter that halves the peak of the executor; without one, that which helps most.
-fn suggestion<'a>(crowd: &Crowd, question: &'a Question, set: &JobSet) -> Option<Suggestion<'a>> {
-    let mut best: Option<(u32, Duration, Vec<usize>)> = None;
+/// The shortest jitter that halves the peak of the executor; without one, that which helps most, if it does by
+/// a tenth.
+fn suggestion<'a>(
+    crowd: &Crowd,
+    crowds_now: &Crowds,
+    question: &'a Question,
+    set: &JobSet,
+) -> Option<Suggestion<'a>> {
+    let Question { jobs, from, until, .. } = question;
+    let near = ((*from).max(crowd.worst.minus(TRIED)), (*until).min(crowd.worst.plus(TRIED)));
+    let mut best: Option<(u32, Duration)> = None;
     for jitter in JITTERS {
-        let (jobs, places) = crowd.spread(&question.jobs, question.from, jitter);
+        let (spread, places) = crowd.spread(jobs, *from, jitter);
         if places.is_empty() {
             break;
         }
-        let peak = crowds(question, JobSet { jobs, ..set.clone() }).peak(crowd.executor);
-        if best.as_ref().is_none_or(|best| peak < best.0) {
-            best = Some((peak, jitter, places));
+        let peak = crowds_now.peak_with(crowd.executor, (jobs, &spread, &places), (*from, near));
+        if best.is_none_or(|best| peak < best.0) {
+            best = Some((peak, jitter));
         }
         if peak * 2 <= crowd.starts {
             break;
         }
     }
-    let (peak_with, jitter, places) = best.filter(|best| best.0 < crowd.starts)?;
+    let helps = |peak: u32| u64::from(peak) * 10 <= u64::from(crowd.starts) * 9;
+    let (_, jitter) = best.filter(|best| helps(best.0))?;
+    let (jobs, places) = crowd.spread(jobs, *from, jitter);
+    let peak_with = crowds(question, JobSet { jobs, ..set.clone() }).peak(crowd.executor);
+    helps(peak_with).then_some(())?;
     Some(Suggestion {
         executor: &question.executors[usize::from(crowd.executor)].name,
         jobs: places.iter().map(|place| &*question.jobs[*place].id).collect(),
@@ -133,10 +154,10 @@ fn names(jobs: &[&str]) -> String {
     }
 }
 
-fn text(answer: &Answer<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
+fn text(answer: &Answer<'_>, more: usize, out: &mut dyn Write) -> anyhow::Result<()> {
     let heading = vec!["MINUTE", "DAYS", "STARTS", "SLOTS", "EXECUTOR", "JOBS"];
     let mut table = Table::new(heading, 5).with_numbers(1..4);
-    for minute in answer.crowded.iter().take(SHOWN) {
+    for minute in &answer.crowded {
         table.row(vec![
             minute.clock.clone(),
             minute.days.to_string(),
@@ -147,7 +168,7 @@ fn text(answer: &Answer<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
         ]);
     }
     table.write(out, terminal_width())?;
-    if let Some(more @ 1..) = answer.crowded.len().checked_sub(SHOWN) {
+    if more > 0 {
         writeln!(out, "and {more} more minutes; `--output json` has all")?;
     }
     for suggestion in &answer.suggestions {
@@ -165,8 +186,8 @@ fn text(answer: &Answer<'_>, out: &mut dyn Write) -> anyhow::Result<()> {
         paragraph(out, ("  ", 2), 2, &ids.join(", "), terminal_width())?;
     }
     if answer.suggestions.is_empty() {
-        let what =
-            "No jitter would help: these jobs have one already, or are due too often for one.";
+        let what = "No jitter would help by much: most of these starts are of jobs that have one already, or that \
+             are due too often for one. More `max_workers` would.";
         writeln!(out)?;
         paragraph(out, ("", 0), 0, what, terminal_width())?;
     }

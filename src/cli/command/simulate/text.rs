@@ -109,12 +109,16 @@ fn jobs(question: &Question, answer: &Answer, out: &mut dyn Write) -> io::Result
     let mut total = JobFacts::default();
     let retried = answer.survey.jobs().iter().any(|job| job.attempts > job.ran() + job.open);
     for (job, facts) in question.jobs.iter().zip(answer.survey.jobs()) {
-        let remark = match facts.due() {
-            _ if job.options.paused => "paused",
-            0 => "not due",
-            _ => "",
+        let remark = match (facts.due(), facts.paused) {
+            _ if job.options.paused => "paused".to_owned(),
+            (_, Some((at, runs))) => {
+                let at = words::table_time(at.truncated(), &question.zone);
+                format!("paused at {at}: {runs} runs in a row had failed")
+            }
+            (0, None) => "not due".to_owned(),
+            _ => String::new(),
         };
-        table.row(row(&job.id, facts, retried, remark));
+        table.row(row(&job.id, facts, retried, &remark));
         total.add(facts);
     }
     if question.jobs.len() > 1 {

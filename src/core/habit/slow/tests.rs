@@ -34,7 +34,7 @@ fn job(warn_after: Option<u64>) -> Arc<Job> {
 fn started(job: &Arc<Job>, run: u64, attempt: u32) -> Action {
     let (job, due) = (Arc::clone(job), Instant::from_secs(0));
     let (run, process) = (RunId(run), Process { pid: 1, start: 0 });
-    Action::Notice(Notice::Started { run, attempt, process, job, due, lag: secs(0) })
+    Action::Notice(Notice::Started { run, attempt, process, job, due, lag: secs(0), held: secs(0) })
 }
 
 fn ended(job: &Arc<Job>, run: u64) -> Action {

@@ -45,6 +45,7 @@ fn started(job: &Arc<Job>, run: u64) -> Action {
         job: Arc::clone(job),
         due: Instant::from_secs(0),
         lag: Duration::ZERO,
+        held: Duration::ZERO,
     })
 }
 

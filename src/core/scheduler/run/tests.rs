@@ -9,6 +9,7 @@ fn run(id: u64, job: &Arc<Job>) -> Run {
         job: Arc::clone(job),
         due: NEVER,
         admitted: NO_DEADLINE,
+        held: Duration::ZERO,
         started: None,
         ended: NO_DEADLINE,
         deadline: NO_DEADLINE,
@@ -78,4 +79,31 @@ fn a_handle_is_of_one_run() {
     assert_eq!(runs.insert(run(3, &job)), slot, "the slot is used again");
     assert!(!runs.is_live(first));
     assert!(runs.is_live(runs.handle(slot)));
+}
+
+/// What a signal of a limit has ended, and what a shell makes of that.
+#[test]
+fn a_limit_is_named_also_through_a_shell() {
+    let limits = Limits {
+        cpu_time: Some(Duration::from_secs(1)),
+        file_size: Some(1000),
+        ..Limits::default()
+    };
+    let over = |signal, text: &str| Outcome::OverLimit(signal, text.to_owned());
+    let rows = [
+        (true, Exit::Signal(24), over(24, "over its limit of 1s of processor time")),
+        (true, Exit::Code(128 + 24), over(24, "over its limit of 1s of processor time")),
+        (true, Exit::Code(128 + 25), over(25, "over its limit of 1000 for a file")),
+        (true, Exit::Code(128 + 9), Outcome::Failed(137)),
+        (true, Exit::Code(1), Outcome::Failed(1)),
+        (false, Exit::Code(128 + 24), Outcome::Failed(152)),
+        (false, Exit::Signal(24), Outcome::Killed(24)),
+    ];
+    for (limited, exit, expected) in rows {
+        let runs = Runs::new();
+        let limits = limited.then(|| Arc::new(limits.clone()));
+        let options = Options { limits, ..Options::clone(&runs.nobody.options) };
+        let job = Arc::new(Job { options: Arc::new(options), ..Job::clone(&runs.nobody) });
+        assert_eq!(run(1, &job).judge(exit), expected, "{exit:?} {limited}");
+    }
 }

@@ -29,7 +29,7 @@ fn start(run: u64, job: &str) -> Start {
         executor: 0,
         options: Arc::new(Options::default()),
     };
-    Start { run: RunId(run), attempt: 1, due: DUE, job: Arc::new(job) }
+    Start { run: RunId(run), attempt: 1, due: DUE, waited: Duration::ZERO, job: Arc::new(job) }
 }
 
 /// The thread's work with a store in memory, a step at a time.
