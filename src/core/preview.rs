@@ -125,7 +125,7 @@ fn why_not(job: &Job, trigger: &Trigger, next: Option<Instant>, window: Window) 
     }
     let ended = match trigger {
         Trigger::Date(DateTrigger::At(at)) => Some(*at),
-        _ if trigger.next_after(Instant::MIN).is_none() => return Some("never".to_owned()),
+        _ if trigger.never(window.from) => return Some("never".to_owned()),
         _ => trigger.end_date(),
     };
     Some(match ended {

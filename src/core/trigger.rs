@@ -72,6 +72,17 @@ impl Trigger {
         }
     }
 
+    /// Whether it is never due: not before `now`, and not from then on. The search for a common due time of
+    /// several ends somewhere (`combined::MOST_STEPS`), and clocks did not go by whole hours before there
+    /// were zones: it is begun where it may find something.
+    pub fn never(&self, now: Instant) -> bool {
+        let from = match self {
+            Trigger::Combined(_) => &[Instant::MIN, Instant::from_micros(0), now][..],
+            _ => &[Instant::MIN],
+        };
+        from.iter().all(|from| self.next_after(from.just_before()).is_none())
+    }
+
     /// The same as if it were anchored: without the copy that [`Trigger::anchored`] makes.
     #[inline]
     pub(crate) fn next_anchored(

@@ -61,6 +61,8 @@ pub(super) struct Jobs<'a, 's> {
     depth: usize,
     /// The options of the job whose triggers are read.
     options_here: Option<Arc<Options>>,
+    /// The options of a job that is there already and only gets another trigger, in place of the defaults.
+    pub(super) options_there: Option<Arc<Options>>,
 }
 
 /// The keys of a job, sorted by what reads them.
@@ -122,6 +124,7 @@ impl<'a, 's> Jobs<'a, 's> {
             follows: Vec::new(),
             depth: 0,
             options_here: None,
+            options_there: None,
         }
     }
 
@@ -298,7 +301,7 @@ impl<'a, 's> Jobs<'a, 's> {
         typed: &[(Key, &Value<'s>)],
         scope: &mut Scope<'_>,
     ) -> Option<Arc<Options>> {
-        let defaults = &self.sections.defaults.options;
+        let defaults = self.options_there.as_ref().unwrap_or(&self.sections.defaults.options);
         if typed.is_empty() {
             return Some(defaults.clone());
         }
@@ -629,7 +632,19 @@ fn inner_parts<'v, 's>(table: &'v Table<'s>, scope: &mut Scope<'_>) -> Parts<'v,
                 parts.good = false;
             }
             None => {
-                scope.unknown_key(key.span, &key.text, &combined::KEYS.map(Key::name));
+                let typed = scope.typed(value.span);
+                let hint = keys::hint(&key.text, typed);
+                let is_one = |meant: Key| combined::KEYS.contains(&meant);
+                match hint.filter(|hint| hint.meant.is_some_and(is_one)) {
+                    Some(hint) => {
+                        let message = format!("unknown key `{}`", key.text);
+                        scope.error_help(key.span, message, hint.help);
+                    }
+                    None => {
+                        let known = combined::KEYS.map(Key::name);
+                        scope.unknown_key(key.span, &key.text, &known);
+                    }
+                }
                 parts.good = false;
             }
         }
@@ -650,7 +665,12 @@ impl<'v, 's> Parts<'v, 's> {
             first.name()
         );
         let problem = Problem::error(scope.place(span), message);
-        let problem = problem.help("`any = [ { … }, { … } ]` is due when one of several is");
+        let problem = problem.help(match (first, key) {
+            (Key::After, _) | (_, Key::After) => {
+                "a job is due by its own trigger or after others: write two jobs"
+            }
+            _ => "`any = [ { … }, { … } ]` is due when one of several is",
+        });
         scope.push(problem.related("the first one is", scope.place(first_span)));
         self.good = false;
     }

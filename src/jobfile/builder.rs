@@ -293,6 +293,7 @@ impl Builder {
         let command = Value { node: Node::String(Cow::Borrowed("true")), span };
         table.entries.push((tree::Key { text: Cow::Borrowed("command"), span }, command));
         let mut jobs = self.jobs(now, &job.zone);
+        jobs.options_there = Some(Arc::clone(&job.options));
         let id = job.id.to_string();
         let key = tree::Key { text: Cow::Owned(id), span };
         let value = Value { node: Node::Table(table), span };

@@ -219,11 +219,20 @@ pub(super) fn combined(
         return;
     }
     let trigger = Trigger::Combined(Arc::new(combined.anchored(now)));
-    if trigger.next_after(Instant::MIN.just_before()).is_none() {
-        let message = "never fires: no time was found at which all of these are due";
-        let help = "`any` is due when one of them is";
-        scope.push(Problem::warning(scope.place(value.span), message).help(help));
+    let is_over = |trigger: &Trigger| trigger.next_after(now.just_before()).is_none();
+    // Of one that is never due alone that was said.
+    if !is_over(&trigger) || combined.parts().iter().any(|part| is_over(&part.anchored(now))) {
+        return;
     }
+    let place = scope.place(value.span);
+    scope.push(if trigger.never(now) {
+        let message = "never fires: no time was found at which all of these are due";
+        Problem::warning(place, message).help("`any` is due when one of them is")
+    } else {
+        let message =
+            "never fires any more: the last time at which all of these were due has gone by";
+        Problem::warning(place, message)
+    });
 }
 
 /// What daylight saving does to a schedule.

@@ -179,3 +179,23 @@ fn what_is_never_due_together() {
     let parts = vec![cron("0 3 * * *", "UTC"), cron("0 3 * * *", "Asia/Tokyo")];
     assert_eq!(due(&combined(How::All, parts), FROM, 1), [""; 0]);
 }
+
+/// A search for a common due time may end before it comes to one: zones had odd clocks once, so that from the
+/// year 1 on nothing is found that is due each day now.
+#[test]
+fn never_is_what_is_found_from_nowhere() {
+    let now = Instant::from_secs(FROM);
+    let two = |there: &str| {
+        let parts = vec![cron("0 9 * * *", "Europe/Berlin"), cron(there, "America/New_York")];
+        combined(How::All, parts)
+    };
+    let rows = [("0 3 * * *", false), ("0 4 * * *", false), ("0 5 * * *", true)];
+    for (there, never) in rows {
+        assert_eq!(two(there).never(now), never, "{there}");
+    }
+    assert!(two("0 3 * * *").next_after(Instant::MIN).is_none());
+    assert!(!every(10, FROM).never(now) && cron("0 0 30 2 *", "UTC").never(now));
+    // What has gone by was due once.
+    let past = vec![cron("0 9 * * *", "UTC"), cron("0 0 9 1 1 * 2020", "Europe/London")];
+    assert!(!combined(How::All, past).never(now));
+}

@@ -233,7 +233,7 @@ pub(super) fn nothing(case: &Case<'_>, asked: Option<Instant>) -> Verdict {
         }
         return verdict;
     }
-    if trigger.next_after(Instant::MIN).is_none() {
+    if trigger.never(case.now) {
         return Verdict::new("never_due", "never due: its schedule matches no time");
     }
     if asked.is_none_or(|asked| asked >= case.now) && case.is_paused_by_file() {

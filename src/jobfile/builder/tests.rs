@@ -185,3 +185,22 @@ builder.modify(&job, &text)
         }
     }
 }
+
+/// A job that gets another trigger keeps its options, and what is odd about the trigger is what is odd beside
+/// these.
+#[test]
+fn what_is_odd_about_a_trigger_beside_the_options_of_its_job() {
+    let options = "timezone = 'Europe/Berlin'\nexcept = ['sun']\n";
+    let job = |options: &str| format!("[jobs.a]\ncommand = 'x'\ninterval = '1h'\n{options}");
+    let odd = |options: &str, trigger: &str| {
+        let (builder, jobs) = builder(&job(options));
+        builder.reschedule(&jobs[0], trigger, NOW).map(|(_, odd)| odd)
+    };
+    // Clocks are changed on Sundays.
+    assert_eq!(odd(options, "cron = '30 2 * * *'").unwrap(), [""; 0]);
+    assert_eq!(odd("timezone = 'Europe/Berlin'", "cron = '30 2 * * *'").unwrap().len(), 1);
+    let never = odd(options, "cron = '0 3 * * sun'").unwrap();
+    assert!(never.len() == 1 && never[0].contains("`except` excludes every due time"), "{never:?}");
+    let each = odd("run_on = 'all'", "interval = { minutes = 5, from = 'end' }").unwrap_err();
+    assert!(each.len() == 1 && each[0].contains("`run_on = \"all\"` cannot be"), "{each:?}");
+}
