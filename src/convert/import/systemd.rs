@@ -1,12 +1,13 @@
 //! systemd's timers with their services.
 //!
 //! A timer says when and the service says what; here both are one job. What a service says beyond
-//! that (sandboxes, limits, most conditions, order) has no counterpart and is named, because a job that
+//! that (sandboxes, weights, most conditions, order) has no counterpart and is named, because a job that
 //! silently lost its sandbox would be a bad bargain. See systemd.timer(5) and systemd.exec(5).
 
 mod conditions;
 mod exec;
 mod exit;
+mod limits;
 mod restart;
 mod timer;
 
@@ -315,7 +316,8 @@ impl Reading<'_, '_> {
             }
         }
         self.conditions(service, job);
-        self.limits(service, job);
+        self.times(service, job);
+        self.resources(service, job);
         self.restart(service, job);
         self.success_codes(service, job);
         if let Some(setting) = one("KillMode").filter(|s| matches!(&*s.value, "process" | "none")) {
@@ -357,7 +359,7 @@ impl Reading<'_, '_> {
     }
 
     /// How long a run may take, and how long its end.
-    fn limits(&mut self, service: &Unit, job: &mut DraftJob) {
+    fn times(&mut self, service: &Unit, job: &mut DraftJob) {
         let one = |key| service.one("Service", key);
         // The start of a oneshot is its whole run.
         let oneshot = one("Type").is_some_and(|setting| setting.value == "oneshot");
@@ -472,7 +474,10 @@ impl Reading<'_, '_> {
         let mut first: Option<&Setting> = None;
         for setting in &unit.settings {
             let (section, key) = (setting.section.as_str(), setting.key.as_str());
-            let read = READ.iter().any(|(s, keys)| *s == section && keys.contains(&key));
+            let is_limit =
+                section == "Service" && limits::SETTINGS.iter().any(|(it, ..)| *it == key);
+            let read =
+                is_limit || READ.iter().any(|(s, keys)| *s == section && keys.contains(&key));
             let ours = sections.contains(&section) && !section.starts_with("X-");
             if !ours || read || NOT_NEEDED.contains(&(section, key)) || key.starts_with("X-") {
                 continue;

@@ -392,6 +392,38 @@ fn restarts_are_further_attempts() {
     }
 }
 
+/// So are its limits.
+#[test]
+fn limits_of_a_service() {
+    let rows = [
+        (
+            "LimitNOFILE=4096\nLimitCORE=0\nLimitFSIZE=10G\nLimitNPROC=100\nLimitCPU=1h\nMemoryMax=2G\n\
+             MemorySwapMax=0\nCPUQuota=150%\nTasksMax=200",
+            "{ open_files = 4096, core = 0, file_size = \"10GiB\", processes = 100, cpu_time = \"1h\", \
+             memory = \"2GiB\", swap = 0, cpu = 1.5, tasks = 200 }",
+            "",
+        ),
+        ("LimitNOFILE=1024:8192", "{ open_files = 1024 }", "a second, higher limit"),
+        ("LimitCPU=90", "{ cpu_time = \"1m 30s\" }", ""),
+        ("CPUQuota=20%", "{ cpu = 0.2 }", ""),
+        ("MemoryMax=infinity\nTasksMax=infinity\nLimitCORE=infinity", "", ""),
+        ("MemoryMax=50%", "", "`limits` has no `50%` for that"),
+        ("MemorySwapMax=1G", "", "`swap` needs `memory`"),
+        ("IOWeight=50", "", "without counterpart: IOWeight"),
+    ];
+    for (lines, wanted, note) in rows {
+        let service = format!("{SERVICE}[Service]\n{lines}\n");
+        let (written, said) = imported("[Timer]\nOnCalendar=daily\n", Some(&service));
+        let found = written.lines().find_map(|line| line.strip_prefix("limits = "));
+        assert_eq!(found.unwrap_or_default(), wanted, "{lines}: {written}");
+        assert!(
+            said.iter().any(|said| said.contains(note)) || note.is_empty(),
+            "{lines}: {said:?}"
+        );
+        assert_eq!(said.is_empty(), note.is_empty(), "{lines}: {said:?}");
+    }
+}
+
 /// Conditions of the service are those of the job.
 #[test]
 fn conditions_of_a_service() {
