@@ -19,7 +19,7 @@ macro_rules! keys {
             /// Every key, in the order in which options are explained.
             pub(crate) const ALL: &[Key] = &[$(Key::$variant,)*];
 
-            pub(super) fn of(name: &str) -> Option<Key> {
+            pub(crate) fn of(name: &str) -> Option<Key> {
                 match name {
                     $($name => Some(Key::$variant),)*
                     _ => None,
@@ -134,6 +134,8 @@ const SYNONYMS: &[(&[&str], Key)] = &[
     ),
     (&["schedule", "spec", "crontab", "when", "expression", "calendar", "oncalendar"], Key::Cron),
     (&["every", "period", "frequency", "onunitactivesec"], Key::Interval),
+    (&["or", "or_trigger", "any_of", "triggers"], Key::Any),
+    (&["and", "and_trigger", "all_of"], Key::All),
     (&["run_date", "run_at", "at", "once", "on", "datetime"], Key::Date),
     (
         &["depends_on", "dependencies", "depends", "parent", "parents", "needs", "after_job"],
@@ -229,13 +231,33 @@ pub(super) const INTERVAL_FIELDS: &[&str] = &[
     "second", "from",
 ];
 
-/// Those of elapsed time, which nothing else is called.
-const UNITS: &[&str] = &["weeks", "days", "hours", "minutes", "seconds"];
+/// Those that are counted, which nothing else is called.
+const UNITS: &[&str] = &["years", "months", "weeks", "days", "hours", "minutes", "seconds"];
+
+/// Keys that stand in a table of the job and are written beside it.
+const IN_TABLES: &[(Key, &[&str])] = &[
+    (
+        Key::Limits,
+        &[
+            "memory",
+            "swap",
+            "cpu",
+            "tasks",
+            "open_files",
+            "core",
+            "file_size",
+            "processes",
+            "cpu_time",
+        ],
+    ),
+    (Key::OnlyIf, &["load_below", "disk_free", "ac_power"]),
+];
 
 /// What to say about an unknown key of a job; `value` is its value as typed.
 pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
     let hint = |help: &str, meant| Some(Hint { help: help.to_owned(), meant });
-    let value = if value.len() <= 40 && !value.contains('\n') { value } else { "..." };
+    let is_short = !value.is_empty() && value.len() <= 40 && !value.contains('\n');
+    let value = if is_short { value } else { "..." };
     if DAYS.contains(&name)
         && let Some(days) = weekdays_in(value)
     {
@@ -250,7 +272,26 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
         let help = format!("write `cron = {{ {name} = {value} }}`");
         return Some(Hint { help, meant: Some(Key::Cron) });
     }
+    if let Some(key) = IN_TABLES.iter().find(|(_, keys)| keys.contains(&name)).map(|(key, _)| *key)
+    {
+        let help = format!("write `{} = {{ {name} = {value} }}`", key.name());
+        return Some(Hint { help, meant: Some(key) });
+    }
     match name {
+        "memory_limit" | "mem_limit" | "memory_max" | "mem" => {
+            let help = format!("write `limits = {{ memory = {value} }}`");
+            return Some(Hint { help, meant: Some(Key::Limits) });
+        }
+        "delay" | "fixed_delay" | "with_fixed_delay" => {
+            let help = "write `interval = { minutes = 10, from = \"end\" }`";
+            return hint(help, Some(Key::Interval));
+        }
+        "from" if value.contains("end") => {
+            return hint(
+                "write it in the table: `interval = { minutes = 10, from = \"end\" }`",
+                None,
+            );
+        }
         "trigger" => {
             return hint(
                 "the key names the trigger: write `cron = \"...\"`, `interval = \"...\"` or \
@@ -270,14 +311,14 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
                 None,
             );
         }
-        "max_workers" => {
+        "max_workers" | "max_running" => {
             return hint(
                 "this is set on an executor: `[executors]`, `reports = { max_workers = 2 }`, \
                  and in the job `executor = \"reports\"`",
                 None,
             );
         }
-        "max_starts_per_second" | "rate" | "rate_limit" => {
+        "max_starts_per_second" | "starts_per_second" | "rate" | "rate_limit" => {
             return hint(
                 "this is set on an executor: `[executors]`, \
                  `mail = { max_workers = 20, max_starts_per_second = 5 }`, and in the job \
@@ -309,7 +350,7 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
 }
 
 /// `workingDir`, `working-dir` and `WORKING_DIR` as `working_dir`.
-fn snake(name: &str) -> String {
+pub(super) fn snake(name: &str) -> String {
     let mut snake = String::with_capacity(name.len());
     let mut after_lower = false;
     for c in name.chars() {
@@ -355,6 +396,18 @@ mod tests {
     fn says_what_was_meant() {
         let rows = [
             ("comand", "\"x\"", "did you mean `command`?"),
+            ("or", "[]", "did you mean `any`?"),
+            ("and", "[]", "did you mean `all`?"),
+            ("memory", "\"2GB\"", "write `limits = { memory = \"2GB\" }`"),
+            ("memory_limit", "\"2GB\"", "write `limits = { memory = \"2GB\" }`"),
+            ("load_below", "4", "write `only_if = { load_below = 4 }`"),
+            ("months", "1", "write `interval = { months = 1 }`"),
+            ("fixed_delay", "\"10m\"", "write `interval = { minutes = 10, from = \"end\" }`"),
+            (
+                "from",
+                "\"end\"",
+                "write it in the table: `interval = { minutes = 10, from = \"end\" }`",
+            ),
             ("schedule", "\"x\"", "did you mean `cron`?"),
             ("workingDirectory", "\"x\"", "did you mean `cwd`?"),
             ("working-dir", "\"x\"", "did you mean `cwd`?"),

@@ -327,6 +327,26 @@ fn explain_says_it_in_english() {
     let table = stdout(&["explain", "{ day = \"3rd fri\", hour = 9 }", "--timezone", "UTC"]);
     assert!(table.starts_with("at 09:00, on the 3rd friday of the month\n"), "{table}");
     assert!(stdout(&["explain", "2h 30m"]).starts_with("every 2 hours 30 minutes\n"));
+    // Whole entries, as they stand in a jobfile.
+    let rows = [
+        (
+            "any = [{ cron = '0 3 * * *' }, { interval = '5h' }]",
+            "at 03:00 every day; or every 5 hours\n",
+        ),
+        (
+            "all = [{ cron = '0 9 13 * *' }, { cron = '* * * * fri' }]",
+            "when all are due at once: at 09:00, on day 13 of the month; and every minute, friday\n",
+        ),
+        ("interval = { minutes = 10, from = 'end' }", "10 minutes after each run has ended\n"),
+        ("cron = '0 3 * * *'", "at 03:00 every day\n"),
+        ("{ cron = '0 3 * * *', timezone = 'Asia/Tokyo' }", "at 03:00 every day in Asia/Tokyo\n"),
+    ];
+    for (entry, words) in rows {
+        let found = stdout(&["explain", entry, "--timezone", "UTC"]);
+        assert!(found.starts_with(words), "{entry}: {found}");
+    }
+    let both = "cron = '0 3 * * *'\nexcept = ['mon..sat', '00:00..02:00']";
+    assert!(stdout(&["explain", both]).contains("excluded (mon..sat)"));
     let never = stdout(&["explain", "0 0 31 2 *", "--timezone", "UTC"]);
     let why = "never: February has no day 31\n";
     assert!(never.starts_with(why) && never.contains("-  never"), "{never}");

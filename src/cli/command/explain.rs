@@ -19,7 +19,8 @@ const SHOWN: usize = 5;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
     /// A schedule as in a jobfile, after `cron =` or `interval =`: '*/5 9-17 * * 1-5' (or its
-    /// fields as separate arguments), '{ day = "3rd fri", hour = 9 }', '2h 30m'
+    /// fields as separate arguments), '{ day = "3rd fri", hour = 9 }', '2h 30m'; or a whole entry:
+    /// 'any = [{ cron = "0 3 * * *" }, { interval = "5h" }]'
     #[arg(value_name = "EXPR", required = true, num_args = 1..)]
     expr: Vec<String>,
 

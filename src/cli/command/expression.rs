@@ -10,6 +10,7 @@ use crate::core::trigger::flaw::Severity;
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
 use crate::core::zone::Zone;
 use crate::jobfile;
+use crate::jobfile::keys::Key;
 use crate::problem::{Place, Problem, Problems, Source, Sources, Span};
 use crate::sys::clock;
 
@@ -17,7 +18,7 @@ use crate::sys::clock;
 const ID: &str = "-";
 
 /// A job with any schedule that a jobfile can have: what stands after `cron =`, as text or as a
-/// table, or after `interval =`. `None` when it has errors, which have been reported.
+/// table, or after `interval =`, or the entry with its key. `None` when it has errors, which have been reported.
 pub(super) fn schedule(
     expr: &str,
     id: Option<&str>,
@@ -25,6 +26,10 @@ pub(super) fn schedule(
     context: &Context,
 ) -> anyhow::Result<Option<Arc<Job>>> {
     let key = match expr.trim_start() {
+        entry if begins_with_trigger(entry) => entry.to_owned(),
+        table if table.strip_prefix('{').is_some_and(begins_with_trigger) => {
+            format!("any = [{expr}]")
+        }
         table if table.starts_with('{') && is_interval(table) => format!("interval = {expr}"),
         table if table.starts_with('{') => format!("cron = {expr}"),
         text if is_duration(text) => format!("interval = \"{text}\""),
@@ -41,6 +46,13 @@ pub(super) fn schedule(
         loaded.report()?;
     }
     Ok(loaded.set.and_then(|set| set.jobs.into_iter().next()))
+}
+
+/// Whether a text is the entry of a jobfile that says when a job is due: `any = [ … ]`, `cron = "…"`.
+fn begins_with_trigger(text: &str) -> bool {
+    let Some((key, value)) = text.split_once('=') else { return false };
+    let is_trigger = Key::of(key.trim()).is_some_and(Key::is_trigger);
+    is_trigger && !value.trim().is_empty()
 }
 
 /// Whether a table counts something, as that of an interval does.
