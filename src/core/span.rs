@@ -56,11 +56,11 @@ impl NoSpan {
         let number = typed.trim_end_matches(char::is_alphabetic).trim_end();
         Some(match typed.chars().last() {
             Some('M') => format!(
-                "`{number}m` is {number} minutes; for calendar months use a `cron` such as \
-                 \"0 0 1 * *\""
+                "`{number}m` is {number} minutes; for months of the calendar write `interval = {{ \
+                 months = {number} }}`"
             ),
-            _ => "write days, as in \"30d\"; for calendar months and years use a `cron` such as \
-                  \"0 0 1 * *\""
+            _ => "write days, as in \"30d\"; for months and years of the calendar write `interval = { \
+                  months = 1 }`"
                 .to_owned(),
         })
     }

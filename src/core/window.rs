@@ -148,7 +148,48 @@ enum Day {
 
 /// Reads one. Answers why it is none.
 pub(crate) fn read(text: &str) -> Result<Window, String> {
-    let unknown = || format!("not a window such as {FORMS}");
+    read_or(text, &|| match meant(text) {
+        Some(meant) => format!("not a window: did you mean \"{meant}\"?"),
+        None => format!("not a window such as {FORMS}"),
+    })
+}
+
+/// The window that is meant by a text that is none: `mon-fri`, `9:00..17:00`, `weekend`.
+pub(crate) fn meant(text: &str) -> Option<String> {
+    let lower = text.trim().to_ascii_lowercase();
+    match &*lower {
+        "weekend" | "weekends" => return Some("sat..sun".to_owned()),
+        "weekday" | "weekdays" | "workday" | "workdays" => return Some("mon..fri".to_owned()),
+        _ => {}
+    }
+    if !lower.is_ascii() || lower.len() > 64 {
+        return None;
+    }
+    let padded = with_two_digits(&lower);
+    let is_one = |text: &String| read_or(text, &String::new).is_ok();
+    // What stands between the beginning and the end may be any of these.
+    let apart = [" - ", "-", " to ", ".."].into_iter().flat_map(|mark| {
+        let halves = padded.match_indices(mark).map(move |(at, _)| (at, at + mark.len()));
+        halves.map(|(end, start)| format!("{}..{}", &padded[..end], &padded[start..]))
+    });
+    std::iter::once(padded.clone()).chain(apart).find(is_one)
+}
+
+/// `9:00..17:00` as `09:00..17:00`.
+fn with_two_digits(text: &str) -> String {
+    let mut padded = String::with_capacity(text.len() + 4);
+    for (at, c) in text.char_indices() {
+        let before = text[..at].chars().next_back().unwrap_or(' ');
+        let is_alone = c.is_ascii_digit() && !before.is_ascii_digit() && before != ':';
+        if is_alone && text[at + 1..].starts_with(':') {
+            padded.push('0');
+        }
+        padded.push(c);
+    }
+    padded
+}
+
+fn read_or(text: &str, unknown: &impl Fn() -> String) -> Result<Window, String> {
     if !text.is_ascii() || text.len() > 64 {
         return Err(unknown());
     }

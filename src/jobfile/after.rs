@@ -74,7 +74,7 @@ fn table_of(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Opti
                 good &= within.is_some();
             }
             _ => {
-                scope.unknown_key(key.span, &key.text, FIELDS);
+                scope.unknown_key_but(key.span, &key.text, FIELDS, ELSEWHERE);
                 good = false;
             }
         }
@@ -87,6 +87,25 @@ fn table_of(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Opti
     Some((parents?, on, within))
 }
 
+/// How others call the ends of a run.
+const ENDS: [(On, &[&str]); 3] = [
+    (On::Succeeded, &["success", "successful", "ok", "passed", "exit 0"]),
+    (On::Failed, &["failure", "error", "errored", "not_ok"]),
+    (On::Finished, &["done", "always", "any", "end", "ended", "complete", "completed", "exited"]),
+];
+
+/// What others call the keys of the table, and what it does not have.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["job", "jobs", "parent", "parents", "of", "name", "names"], "did you mean `all`?"),
+    (&["when", "if", "status", "outcome", "result", "state"], "did you mean `on`?"),
+    (&["timeout", "deadline", "max", "max_wait"], "did you mean `within`?"),
+    (
+        &["any", "any_of", "one_of"],
+        "such a job is due when all of them have ended: for one that is due after each of several, \
+         write as many jobs",
+    ),
+];
+
 fn on_of(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<On> {
     let words = On::ALL.map(On::word);
     let wanted = "\"succeeded\", \"failed\" or \"finished\"";
@@ -94,7 +113,9 @@ fn on_of(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<On> {
     let found = On::ALL.into_iter().find(|on| on.word() == text);
     if found.is_none() {
         let message = format!("expected {wanted}, found \"{text}\"");
-        match nearest(text, words) {
+        let lower = text.to_ascii_lowercase();
+        let meant = ENDS.iter().find(|(_, others)| others.contains(&&*lower));
+        match meant.map(|(on, _)| on.word()).or_else(|| nearest(text, words)) {
             Some(near) => scope.error_help(value.span, message, format!("did you mean `{near}`?")),
             None => scope.error(value.span, message),
         }

@@ -21,7 +21,7 @@ use crate::core::names::{SHORT_WEEKDAYS, WEEKDAYS};
 use crate::core::nearest::nearest;
 use crate::core::sort;
 use crate::core::trigger::flaw::Severity;
-use crate::core::window::FORMS;
+use crate::core::window::{self, FORMS};
 use crate::core::zone::{Database, Zone};
 use crate::problem::{Place, Problem, Problems, Source, Span};
 use crate::sys::trust::Doubt;
@@ -157,6 +157,9 @@ impl Calendars {
     fn unknown(&self, name: &str, place: Place) -> Problem {
         let problem = Problem::error(place, format!("unknown calendar `{name}`"));
         let days = SHORT_WEEKDAYS.into_iter().chain(WEEKDAYS);
+        if let Some(meant) = window::meant(name) {
+            return problem.help(format!("did you mean the window \"{meant}\"?"));
+        }
         problem.help(match nearest(name, self.places.keys().map(|name| &**name).chain(days)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!(

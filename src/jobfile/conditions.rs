@@ -15,6 +15,15 @@ const DISK_KEYS: [&str; 2] = ["path", "above"];
 /// More than any disk has.
 const MOST_BYTES: u64 = 1 << 60;
 
+/// What others call them.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["ac", "power", "on_ac", "on_mains", "battery", "mains"], "did you mean `ac_power`?"),
+    (&["exec", "cmd", "run", "script", "exec_condition"], "did you mean `command`?"),
+    (&["exists", "file", "dir", "directory", "mounted", "path_exists"], "did you mean `path`?"),
+    (&["disk", "free", "free_disk", "free_space", "disk_space"], "did you mean `disk_free`?"),
+    (&["cpu", "cpu_below", "max_load", "load_average", "loadavg"], "did you mean `load_below`?"),
+];
+
 /// The table; an empty one takes away that of `[defaults]`.
 pub(super) fn conditions(
     value: &Value<'_>,
@@ -26,7 +35,7 @@ pub(super) fn conditions(
     for (key, value) in &table.entries {
         good &= one(&mut found, &key.text, value, scope).unwrap_or_else(|| {
             if !KEYS.contains(&&*key.text) {
-                scope.unknown_key(key.span, &key.text, &KEYS);
+                scope.unknown_key_but(key.span, &key.text, &KEYS, ELSEWHERE);
             }
             false
         });

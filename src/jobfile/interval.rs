@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::keys::INTERVAL_FIELDS;
 use super::tree::{Node, Table, Value};
 use super::value::{DURATION, Scope};
+use crate::core::names;
 use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
 use crate::problem::Span;
 
@@ -93,13 +94,26 @@ fn from(scope: &mut Scope<'_>, table: &Table<'_>) -> Option<Option<Span>> {
 /// The key that says where an interval counts from.
 const FROM: &str = "from";
 
+/// What others write in an interval.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["from_end", "after_end", "after", "since"], "did you mean `from = \"end\"`?"),
+    (&["time", "at", "at_time", "time_of_day"], "write the time of day as `hour = 9, minute = 30`"),
+    (&["quarters", "quarter"], "write `months = 3`"),
+    (&["fortnights", "fortnight"], "write `weeks = 2`"),
+    (&["weekday", "weekdays", "day_of_week", "on", "dow"], ON_WEEKDAYS),
+];
+
+/// What is said of days of the week in an interval.
+const ON_WEEKDAYS: &str = "days of the week are those of a `cron` schedule, such as `0 9 * * mon`; for every other \
+                           Monday write `weeks = 2` and a `start_date` that is one";
+
 /// A table of units of elapsed time.
 fn elapsed(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Option<Duration> {
     let mut total = Some(Duration::ZERO);
     let mut fits = !table.broken;
     for (key, value) in table.entries.iter().filter(|(key, _)| key.text != FROM) {
         let Some((_, unit)) = UNITS.iter().find(|(name, _)| *name == key.text) else {
-            scope.unknown_key(key.span, &key.text, INTERVAL_FIELDS);
+            scope.unknown_key_but(key.span, &key.text, INTERVAL_FIELDS, ELSEWHERE);
             fits = false;
             continue;
         };
@@ -158,7 +172,7 @@ fn calendar(scope: &mut Scope<'_>, value: &Value<'_>, table: &Table<'_>) -> Opti
                 false
             }
             _ => {
-                scope.unknown_key(key.span, &key.text, INTERVAL_FIELDS);
+                scope.unknown_key_but(key.span, &key.text, INTERVAL_FIELDS, ELSEWHERE);
                 false
             }
         };
@@ -212,7 +226,21 @@ fn day_of_month(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<DayOfMonth> 
         if text.eq_ignore_ascii_case("last") {
             return Some(DayOfMonth::Last);
         }
-        scope.error(value.span, "expected a day of the month: 1 to 31, or \"last\"");
+        let message = "expected a day of the month: 1 to 31, or \"last\"";
+        match text.trim().to_ascii_lowercase() {
+            text if names::weekday(&text).is_some() => {
+                scope.error_help(value.span, message, ON_WEEKDAYS);
+            }
+            text if text == "first" => scope.error_help(value.span, message, "write `1`"),
+            text if matches!(&*text, "l" | "end" | "-1" | "ultimo") => {
+                scope.error_help(value.span, message, "write `\"last\"`");
+            }
+            _ => scope.error(value.span, message),
+        }
+        return None;
+    }
+    if let Node::Integer(-1) = value.node {
+        scope.error_help(value.span, "there is no day -1 in a month", "the last one is `\"last\"`");
         return None;
     }
     match count(scope, value)? {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::tree::{Node, Value};
 use super::value::Scope;
 use crate::core::limits::Limits;
+use crate::problem::Problem;
 
 /// What may stand in it, in the order in which it is written.
 pub(super) const KEYS: [&str; 10] = [
@@ -33,6 +34,30 @@ const MOST_FILES: i64 = 0x3fff_fff8;
 /// No machine has more processors.
 const MOST_CPUS: f64 = 100_000.0;
 
+/// What others call them: `ulimit`, systemd, Docker, Kubernetes.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (
+        &["nofile", "limit_nofile", "files", "max_files", "fds", "descriptors"],
+        "did you mean `open_files`?",
+    ),
+    (&["nproc", "limit_nproc", "limitnproc", "max_processes"], "did you mean `processes`?"),
+    (&["fsize", "limit_fsize", "max_file_size"], "did you mean `file_size`?"),
+    (&["limit_core", "core_size", "core_file"], "did you mean `core`?"),
+    (&["limit_cpu", "cpu_seconds", "cpu_limit_time"], "did you mean `cpu_time`?"),
+    (
+        &["mem", "ram", "rss", "max_memory", "memory_limit", "address_space"],
+        "did you mean `memory`?",
+    ),
+    (&["memory_swap", "memory_swap_max", "swap_max"], "did you mean `swap`?"),
+    (&["cpus", "cpu_quota", "cpu_limit", "processors"], "did you mean `cpu`?"),
+    (&["pids", "pids_max", "pids_limit", "threads", "tasks_max"], "did you mean `tasks`?"),
+    (&["timeout", "time", "runtime"], "how long a run may take is the job's `timeout`"),
+    (
+        &["io", "io_weight", "blkio", "read_bytes", "write_bytes"],
+        "there is no limit for reading and writing",
+    ),
+];
+
 /// The table; an empty one takes away that of `[defaults]`.
 pub(super) fn limits(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Option<Arc<Limits>>> {
     let table = scope.table(value, "a table such as { memory = \"2GB\", open_files = 4096 }")?;
@@ -40,7 +65,7 @@ pub(super) fn limits(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Option<
     for (key, value) in &table.entries {
         good &= one(&mut limits, &key.text, value, scope).unwrap_or_else(|| {
             if !KEYS.contains(&&*key.text) {
-                scope.unknown_key(key.span, &key.text, &KEYS);
+                scope.unknown_key_but(key.span, &key.text, &KEYS, ELSEWHERE);
             }
             false
         });
@@ -49,6 +74,13 @@ pub(super) fn limits(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Option<
         let help = "`swap` is what may be used beside `memory`: write both";
         scope.error_help(value.span, "`swap` needs `memory`", help);
         return None;
+    }
+    if let Some((_, required)) = table.entries.iter().find(|(key, _)| key.text == "required")
+        && good
+        && table.entries.len() == 1
+    {
+        let message = "`required` is about the limits beside it, and there are none";
+        scope.push(Problem::warning(scope.place(required.span), message));
     }
     let is_none = limits == Limits { required: limits.required, ..Limits::default() };
     good.then(|| (!is_none).then(|| Arc::new(limits)))

@@ -178,7 +178,8 @@ fn run_on(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<RunOn> {
 pub(super) fn labels(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<[Box<str>]>> {
     let labels = texts(value, scope, "an array of labels such as [\"disk\"]", "a label")?;
     if labels.is_empty() {
-        scope.error(value.span, "this array has no labels");
+        let help = "name at least one, such as [\"disk\"], or leave the key out";
+        scope.error_help(value.span, "this array has no labels", help);
         return None;
     }
     Some(labels)

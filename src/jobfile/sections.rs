@@ -173,7 +173,7 @@ impl Sections {
                         self.reload_auto = auto;
                     }
                 }
-                name => scope.unknown_key(key.span, name, &SCHEDULER),
+                name => unknown_key(key.span, name, &SCHEDULER, OF_SCHEDULERS, scope),
             }
         }
         self.heartbeat = heartbeat.complete(scope);
@@ -412,6 +412,86 @@ fn keep(value: &Value<'_>, scope: &mut Scope<'_>) -> Keep {
     keep
 }
 
+/// What others write in the section of the scheduler, and what belongs to an executor here.
+const OF_SCHEDULERS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "max_workers",
+            "max_running",
+            "max_starts_per_second",
+            "starts_per_second",
+            "rate",
+            "rate_limit",
+            "workers",
+            "slots",
+            "threads",
+            "max_threads",
+            "concurrency",
+            "max_concurrent",
+            "max_concurrency",
+            "max_parallel",
+            "parallelism",
+        ],
+        "this is set on an executor: `[executors]`, `default = { max_workers = 20, \
+         max_starts_per_second = 5 }`",
+    ),
+    (&["zone", "tz", "time_zone"], "did you mean `timezone`?"),
+    (
+        &["grace", "stop_timeout", "shutdown_timeout", "shutdown_grace", "stop_wait"],
+        "did you mean `stop_grace`?",
+    ),
+    (&["heartbeat", "healthcheck", "healthchecks"], "did you mean `ping`?"),
+    (&["watch", "auto_reload", "reload_on_change"], "did you mean `reload = \"auto\"`?"),
+    (&["store", "database", "url", "jobstore", "jobstores"], "that is `[store] url`"),
+];
+
+/// What others call the keys of an executor.
+const OF_EXECUTORS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "max_running",
+            "workers",
+            "slots",
+            "threads",
+            "max_threads",
+            "size",
+            "pool_size",
+            "concurrency",
+            "max_concurrent",
+            "max_concurrency",
+            "max_parallel",
+            "max_processes",
+            "limit",
+            "capacity",
+        ],
+        "did you mean `max_workers`?",
+    ),
+    (
+        &["rate", "rate_limit", "starts_per_second", "per_second", "max_rate", "throttle"],
+        "did you mean `max_starts_per_second`?",
+    ),
+];
+
+/// A key that a section does not have: it may be an option of jobs.
+fn unknown_key(
+    span: Span,
+    name: &str,
+    known: &[&str],
+    elsewhere: &[(&[&str], &str)],
+    scope: &mut Scope<'_>,
+) {
+    let is_option = Key::of(name).is_some_and(|key| !key.is_trigger());
+    if !is_option || known.contains(&name) {
+        return scope.unknown_key_but(span, name, known, elsewhere);
+    }
+    let message = format!("`{name}` is an option of jobs");
+    scope.error_help(
+        span,
+        message,
+        "write it below `[jobs.NAME]`, or for all of them below `[defaults]`",
+    );
+}
+
 /// One executor. What is wrong with it has its default.
 fn executor(name: &str, value: &Value<'_>, scope: &mut Scope<'_>) -> Executor {
     let mut executor = Executor::new(name, DEFAULT_WORKERS);
@@ -433,7 +513,8 @@ fn executor(name: &str, value: &Value<'_>, scope: &mut Scope<'_>) -> Executor {
                 executor.max_starts_per_second = number.and_then(|it| NonZero::new(it as u32));
             }
             name => {
-                scope.unknown_key(key.span, name, &["max_workers", "max_starts_per_second"]);
+                let known = ["max_workers", "max_starts_per_second"];
+                unknown_key(key.span, name, &known, OF_EXECUTORS, scope);
             }
         }
     }

@@ -308,6 +308,21 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// The same, where others write it as one of these, or in another place: the names, and what to say.
+    pub(super) fn unknown_key_but(
+        &mut self,
+        span: Span,
+        name: &str,
+        known: &[&str],
+        elsewhere: &[(&[&str], &str)],
+    ) {
+        let lower = super::keys::snake(name);
+        match elsewhere.iter().find(|(names, _)| names.contains(&&*lower)) {
+            Some((_, help)) => self.error_help(span, format!("unknown key `{name}`"), *help),
+            None => self.unknown_key(span, name, known),
+        }
+    }
+
     /// Reports a key that does not exist in a table with these keys.
     pub(super) fn unknown_key(&mut self, span: Span, name: &str, known: &[&str]) {
         let problem = Problem::error(self.place(span), format!("unknown key `{name}`"));

@@ -173,11 +173,11 @@ fn conditions_come_over_the_socket() {
     let head = ["add", "--id", "c", "--every", "1h"].into_iter();
     bench.out(&head.chain(paths).chain(["--", "true"]).collect::<Vec<_>>());
     for (job, wanted) in [
-        ("b", &[r#""path":"/mnt/x""#, r#""load_below":4.0"#, r#""above":"5GB""#][..]),
-        ("b", &[r#""ac_power":true"#]),
+        ("b", &[r#"path = "/mnt/x""#, "load_below = 4.0", r#"above = "5GB""#][..]),
+        ("b", &["ac_power = true"]),
         ("b", &["wait_for = \"5m\""]),
-        ("a", &[r#"only_if = {"command":"test -e /x"}"#]),
-        ("c", &[r#"only_if = {"path":["/a","/b","/c"]}"#]),
+        ("a", &[r#"only_if = { command = "test -e /x" }"#]),
+        ("c", &[r#"only_if = { path = ["/a", "/b", "/c"] }"#]),
     ] {
         let shown = bench.out(&["show", job]);
         assert!(wanted.iter().all(|wanted| shown.contains(wanted)), "{job}: {shown}");

@@ -288,7 +288,7 @@ fn it_shows_jobs_runs_and_what_they_printed() {
     for (path, said) in [
         ("/time", "2 runs started in the last 24 hours"),
         ("/changes", "<td>started</td>"),
-        ("/messages", "Nobody was told anything yet"),
+        ("/messages", "Nobody has been told anything yet"),
         ("/login", "Token"),
     ] {
         let page = web.page(path, &cookie);

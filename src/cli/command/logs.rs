@@ -106,7 +106,8 @@ impl Args {
                 meant.follow |= behind.jobfile.is_none();
                 jobs.extend(behind.jobs);
                 file = behind.jobfile;
-                if file.is_some() && !meant.follow {
+                // Who names a job as well knows which is which.
+                if file.is_some() && jobs.is_empty() && !meant.follow {
                     anstream::eprintln!("schedrs: -f names the jobfile; `-F` follows");
                 }
             }

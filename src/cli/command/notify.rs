@@ -128,7 +128,9 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
                 writeln!(out, "{}", one.json(&history)?)?;
             }
         }
-        Output::Table if all.is_empty() => crate::cli::say("schedrs: nobody was told anything yet"),
+        Output::Table if all.is_empty() => {
+            crate::cli::say("schedrs: nobody has been told anything yet")
+        }
         Output::Table => table(&all, &history).write(&mut out, terminal_width())?,
     }
     out.flush()?;

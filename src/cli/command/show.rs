@@ -13,6 +13,7 @@ use crate::control::wire::view::JobDetails;
 use crate::core::words;
 use crate::core::words::fit;
 use crate::history::object::RunObject;
+use crate::jobfile::write;
 use crate::problem::clean;
 
 /// Show everything about jobs
@@ -111,6 +112,7 @@ pub(super) fn details(
     line("executor", &details.executor)?;
     if let Some(Value::Object(options)) = &details.options {
         for (index, (key, value)) in options.iter().enumerate() {
+            let value = write::toml(value);
             line(if index == 0 { "options" } else { "" }, &format!("{key} = {value}"))?;
         }
     }
@@ -146,8 +148,11 @@ fn state(
     if job.running > 1 {
         state += &format!(" ({})", job.running);
     }
-    if job.waiting > 0 {
-        state += &format!(", {} waiting", job.waiting);
+    match job.waiting {
+        0 => {}
+        1 if job.state == "waiting" => {}
+        many if job.state == "waiting" => state += &format!(" ({many})"),
+        many => state += &format!(", {many} waiting"),
     }
     if let Some(paused) = &job.paused {
         let why = request::paused(paused, times, zone);

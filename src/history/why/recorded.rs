@@ -177,7 +177,7 @@ fn conditioned(case: &Case<'_>, mut verdict: Verdict) -> Verdict {
         verdict.also("only_if", clean(&conditions.words().join(", ")));
     }
     match job.options.wait_for {
-        wait if wait.is_zero() => verdict.also("rule", "wait_for = \"0s\": it did not wait for it"),
+        wait if wait.is_zero() => verdict.also("rule", "wait_for = \"0s\": it is skipped at once"),
         wait => verdict.also("rule", format!("wait_for = \"{}\"", words::span(wait))),
     }
     verdict

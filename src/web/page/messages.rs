@@ -18,7 +18,7 @@ pub(in crate::web) fn messages(view: &View<'_>, all: &Messages) -> Markup {
     let main = html! {
         h1 { "Messages" }
         @if told.is_empty() {
-            (nothing("Nobody was told anything yet. Routes are in [notify.NAME] of the jobfile; a job names them with notify."))
+            (nothing("Nobody has been told anything yet. Routes are in [notify.NAME] of the jobfile; a job names them with notify."))
         } @else {
             p { @if waiting == 0 { "None waits." } @else { (count(waiting as u64, "message")) @if waiting == 1 { " waits" } @else { " wait" } " to be delivered." } }
             (table(view, told))

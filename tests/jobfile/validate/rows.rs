@@ -49,6 +49,69 @@ fn unknown_keys() {
                 "`interval = { seconds = 30 }`",
             ),
             (trigger("hour = 5"), "3:1: error: unknown key `hour`", "`cron = { hour = 5 }`"),
+            (trigger("or = [{ cron = '@daily' }]"), "3:1: error: unknown key `or`", "`any`"),
+            (
+                trigger("any = [{ and = [{ cron = '@daily' }] }]"),
+                "3:10: error: unknown key `and`",
+                "`all`",
+            ),
+            (
+                trigger("any = [{ days = 1 }]"),
+                "3:10: error: unknown key `days`",
+                "`interval = { days = 1 }`",
+            ),
+            (
+                trigger("delay = '10m'"),
+                "3:1: error: unknown key `delay`",
+                "`interval = { minutes = 10, from = \"end\" }`",
+            ),
+            (
+                trigger("interval = { minutes = 5, from_end = true }"),
+                "3:27: error: unknown key `from_end`",
+                "`from = \"end\"`",
+            ),
+            (
+                trigger("interval = { weeks = 2, day = 'mon', hour = 9 }"),
+                "3:31: error: expected a day of the month",
+                "`0 9 * * mon`",
+            ),
+            (
+                trigger("interval = { months = 1, day = -1 }"),
+                "3:32: error: there is no day -1 in a month",
+                "\"last\"",
+            ),
+            (
+                trigger("after = 'b'\ncron = '@daily'\n[jobs.b]\ncommand = 'x'\ncron = '@daily'"),
+                "4:1: error: a second trigger: this job already has `after`",
+                "write two jobs",
+            ),
+            (
+                trigger("after = { all = ['b'], on = 'success' }"),
+                "3:29: error: expected \"succeeded\"",
+                "`succeeded`",
+            ),
+            (
+                trigger("after = { all = ['b'], on = 'done' }"),
+                "3:29: error: expected \"succeeded\"",
+                "`finished`",
+            ),
+            (trigger("after = { jobs = ['b'] }"), "3:11: error: unknown key `jobs`", "`all`"),
+            (trigger("after = { any = ['b'] }"), "3:11: error: unknown key `any`", "as many jobs"),
+            (
+                trigger("cron = '@daily'\nexcept = ['mon-fri']"),
+                "4:11: error: unknown calendar `mon-fri`",
+                "\"mon..fri\"",
+            ),
+            (
+                trigger("cron = '@daily'\nexcept = ['9:00-17:00']"),
+                "4:11: error: not a window: did you mean \"09:00..17:00\"?",
+                "",
+            ),
+            (
+                trigger("cron = '@daily'\nexcept = ['weekend']"),
+                "4:11: error: unknown calendar `weekend`",
+                "\"sat..sun\"",
+            ),
             (
                 trigger("day_of_week = 'mon'"),
                 "3:1: error: unknown key `day_of_week`",
@@ -83,6 +146,37 @@ fn unknown_keys() {
                 "`timezone`",
             ),
             ("[store]\nurls = 'memory'\n".into(), "2:1: error: unknown key `urls`", "`url`"),
+            (
+                "[executors]\na = { max_running = 1 }\n".into(),
+                "2:7: error: unknown key `max_running`",
+                "`max_workers`",
+            ),
+            (
+                "[executors]\na = { rate = 1 }\n".into(),
+                "2:7: error: unknown key `rate`",
+                "`max_starts_per_second`",
+            ),
+            (
+                "[executors]\na = { max_instances = 1 }\n".into(),
+                "2:7: error: `max_instances` is an option of jobs",
+                "`[defaults]`",
+            ),
+            (
+                "[scheduler]\nmax_starts_per_second = 5\n".into(),
+                "2:1: error: unknown key `max_starts_per_second`",
+                "`[executors]`",
+            ),
+            ("[scheduler]\ntz = 'UTC'\n".into(), "2:1: error: unknown key `tz`", "`timezone`"),
+            (
+                "[scheduler]\ncoalesce = 'all'\n".into(),
+                "2:1: error: `coalesce` is an option of jobs",
+                "`[defaults]`",
+            ),
+            (
+                "[fleet]\nlabels = []\n".into(),
+                "2:10: error: this array has no labels",
+                "leave the key out",
+            ),
             (
                 "[executors]\na = { workers = 1 }\n".into(),
                 "2:7: error: unknown key `workers`",
@@ -416,11 +510,7 @@ fn options_that_are_wrong() {
         ),
         ("nice = 20", "8: error: 20 is out of range, expected an integer from -20 to 19", ""),
         ("limits = 5", "10: error: expected a table such as { memory = ", ""),
-        (
-            "limits = { ram = '2GB' }",
-            "12: error: unknown key `ram`",
-            "expected `open_files`, `core`",
-        ),
+        ("limits = { ram = '2GB' }", "12: error: unknown key `ram`", "did you mean `memory`?"),
         (
             "limits = { memorry = '2GB' }",
             "12: error: unknown key `memorry`",
@@ -700,6 +790,23 @@ fn warnings() {
                 ),
                 "3:12: warning: 02:30 ",
                 "choose a time that is not affected",
+            ),
+            (
+                trigger("all = [{ cron = '0 3 * * *' }, { date = 2020-01-01T03:00:00 }]"),
+                "3:41: warning: this date is in the past",
+                "",
+            ),
+            (
+                trigger(
+                    "all = [{ cron = '0 0 3 * * * 2020,2030' }, { cron = '0 0 3 * * * 2020,2031' }]",
+                ),
+                "3:7: warning: never fires any more: the last time at which all of these",
+                "",
+            ),
+            (
+                trigger("cron = '@daily'\nlimits = { required = false }"),
+                "4:23: warning: `required` is about the limits beside it",
+                "",
             ),
             (
                 trigger("all = [{ cron = '0 3 * * *' }, { cron = '0 4 * * *' }]"),

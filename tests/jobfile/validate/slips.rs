@@ -111,12 +111,12 @@ fn months_are_no_durations() {
             (
                 job("timeout = '5M'"),
                 "4:12: error: `5M` is in months, which have no fixed length",
-                "`5m` is 5 minutes; for calendar months use a `cron`",
+                "`5m` is 5 minutes; for months of the calendar write",
             ),
             (
                 trigger("interval = '1 month'"),
                 "3:13: error: `1 month` is in months",
-                "\"0 0 1 * *\"",
+                "`interval = { months = 1 }`",
             ),
             (job("misfire_grace_time = '1d 2y'"), "4:26: error: `2y` is in years", "write days"),
         ],

@@ -768,7 +768,7 @@ fn errors() {
                 "** * * * *",
                 "**",
                 "unexpected `*` in the minute field `**`",
-                Some("allowed: 0-59, `a-b`, `*/n` and lists of them"),
+                Some("did you mean `*`?"),
             ),
             (
                 "*5 * * * *",
@@ -877,7 +877,10 @@ fn errors() {
                 "* * W * *",
                 "W",
                 "unexpected `W` in the day of month field `W`",
-                Some("`15W` belongs in the day-of-month field"),
+                Some(
+                    "`15W` is the weekday nearest to that day, `LW` the last weekday; weekdays are `mon-fri` in \
+                     the day-of-week field",
+                ),
             ),
             (
                 "* 15W * * *",
@@ -985,7 +988,12 @@ fn errors() {
                 "unexpected `?` in the minute field `5-3?`",
                 Some("allowed: 0-59, `a-b`, `*/n` and lists of them"),
             ),
-            ("@daily x", "@daily x", "unknown macro `@daily x`", Some("did you mean `@daily`?")),
+            (
+                "@daily x",
+                "@daily x",
+                "unknown macro `@daily x`",
+                Some("did you mean `@daily`? A macro stands alone"),
+            ),
         ],
     );
 }
@@ -1140,5 +1148,70 @@ fn what_is_usual_is_not_warned_about() {
         let mut flaws = Vec::new();
         assert!(parse(expr, "job", &mut flaws).is_some());
         assert_eq!(flaws, [], "{expr}");
+    }
+}
+
+#[test]
+fn each_refusal_names_what_is_written_here() {
+    let rows = [
+        ("daily", "did you mean `@daily`?"),
+        ("Reboot", "did you mean `@reboot`?"),
+        ("noon", "write `0 12 * * *`"),
+        ("9:30", "at that time of each day: `30 9 * * *`"),
+        ("every 5 minutes", "at a fixed interval: `interval = \"5 minutes\"` instead of `cron`"),
+        ("every day at 3", "the order is: minute hour day-of-month month day-of-week"),
+        (
+            "Mon..Fri 09:00",
+            "minute hour day-of-month month day-of-week, such as `0 9 * * mon-fri`; `schedrs import systemd` converts timers",
+        ),
+        (
+            "*-*-* 03:00:00",
+            "minute hour day-of-month month day-of-week, such as `0 9 * * mon-fri`; `schedrs import systemd` converts timers",
+        ),
+        ("0 9:30 * * *", "minute and hour are two fields: `30 9 * * *`"),
+        ("0 3 * * mon..fri", "did you mean `mon-fri`?"),
+        ("0 3 * * mon:fri", "did you mean `mon-fri`?"),
+        ("5..10 3 * * *", "did you mean `5-10`?"),
+        ("**/5 * * * *", "did you mean `*/5`?"),
+        ("* / 5 * * * *", "a step has no spaces in it: `*/5`"),
+        ("/5 * * * *", "did you mean `*/5`?"),
+        (
+            "0 3 * * * /usr/bin/backup",
+            "what is run is not part of the expression: `command = \"...\"`",
+        ),
+        ("0 3 * * * # nightly", "a comment is not part of the expression: put it behind the value"),
+        ("\"0 3 * * *\"", "write the expression without quotes of its own"),
+        (
+            "0 3 * * !mon",
+            "what is left out goes into the job's `except`, such as `except = [\"sat..sun\"]`",
+        ),
+        ("0 3 5C * *", "a calendar is named in the job's `only` or `except`"),
+        ("0 3 WL * *", "did you mean `LW`?"),
+        ("0 3 W15 * *", "did you mean `15W`?"),
+        (
+            "0 3 1-15W * *",
+            "`15W` is the weekday nearest to that day, `LW` the last weekday; weekdays are `mon-fri` in the day-of-week field",
+        ),
+        ("0 3 * * 5W", "`15W` belongs in the day-of-month field"),
+        ("0 3 1st * *", "the first Monday of the month is `mon#1` in the day-of-week field"),
+        ("0 3 first * *", "the first Monday of the month is `mon#1` in the day-of-week field"),
+        ("0 3 2nd-mon * *", "the first Monday of the month is `mon#1` in the day-of-week field"),
+        ("0 3 * * weekdays", "did you mean `mon-fri`?"),
+        ("0 3 * * weekend", "did you mean `sat,sun`?"),
+        ("@weekend", "write `0 0 * * sat,sun`"),
+        ("@workday", "write `0 0 * * mon-fri`"),
+        ("@5min", "to run at a fixed interval, use `interval = \"5min\"` instead of `cron`"),
+        ("@monthly UTC", "did you mean `@monthly`? A macro stands alone"),
+        ("@at 2027-01-01", "to run once, use `date = 2027-01-01T09:00:00` instead of `cron`"),
+        (
+            "@workweek",
+            "macros are @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly and @reboot",
+        ),
+    ];
+    for (expr, expected) in rows {
+        let mut flaws = Vec::new();
+        assert!(parse(expr, "j", &mut flaws).is_none(), "{expr}");
+        let found = flaws.first().and_then(|flaw| flaw.help.as_deref());
+        assert_eq!(found, Some(expected), "{expr}");
     }
 }

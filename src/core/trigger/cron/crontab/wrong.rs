@@ -88,13 +88,52 @@ pub(super) fn count(expr: &str, count: usize) -> Flaw {
         ),
     );
     let typed = expr.trim_ascii();
+    if let Some(help) = no_fields(typed) {
+        return flaw.help(help);
+    }
+    let completed = || super::parse(&format!("{typed} *"), "-", &mut Vec::new()).is_some();
     match count {
-        4 => flaw.help(format!(
+        4 if completed() => flaw.help(format!(
             "did you mean `{typed} *`? The order is: minute hour day-of-month month day-of-week"
         )),
-        0..4 => flaw.help("the order is: minute hour day-of-month month day-of-week"),
+        0..=4 => flaw.help("the order is: minute hour day-of-month month day-of-week"),
         _ => flaw.help("the order is: [second] minute hour day-of-month month day-of-week [year]"),
     }
+}
+
+/// How that is written which has no fields at all, but says when: `daily`, `9:30`, `every 5 minutes`, a date
+/// with `*` as systemd has it.
+fn no_fields(typed: &str) -> Option<String> {
+    let lower = typed.to_ascii_lowercase();
+    if MACROS.iter().any(|(name, _)| name[1..] == lower) || lower == "reboot" {
+        return Some(format!("did you mean `@{lower}`?"));
+    }
+    let other = OTHER_MACROS.iter().find(|(name, _)| name[1..] == lower);
+    if let Some((_, expression)) = other {
+        return Some(format!("write `{expression}`"));
+    }
+    if let Some((hour, minute)) = time_of_day(typed) {
+        return Some(format!("at that time of each day: `{minute} {hour} * * *`"));
+    }
+    if let Some(every) = lower.strip_prefix("every ").map(str::trim)
+        && span::parse(every).is_ok()
+    {
+        return Some(format!("at a fixed interval: `interval = \"{every}\"` instead of `cron`"));
+    }
+    let is_systemds = lower.contains("*-*") || lower.contains("..") || lower.contains("oncalendar");
+    is_systemds.then(|| {
+        "minute hour day-of-month month day-of-week, such as `0 9 * * mon-fri`; `schedrs import \
+         systemd` converts timers"
+            .to_owned()
+    })
+}
+
+/// `9:30`, as hour and minute.
+fn time_of_day(typed: &str) -> Option<(u32, u32)> {
+    let (hour, minute) = typed.split_once(':')?;
+    let hour = hour.parse().ok().filter(|hour| *hour < 24)?;
+    let minute = minute.get(..2).filter(|_| minute.len() == 2)?;
+    Some((hour, minute.parse().ok().filter(|minute| *minute < 60)?))
 }
 
 /// Macros of others, and what they are here.
@@ -110,7 +149,11 @@ const OTHER_MACROS: &[(&str, &str)] = &[
     ("@30minutes", "*/30 * * * *"),
     ("@noon", "0 12 * * *"),
     ("@weekdays", "0 0 * * mon-fri"),
+    ("@weekday", "0 0 * * mon-fri"),
+    ("@workdays", "0 0 * * mon-fri"),
+    ("@workday", "0 0 * * mon-fri"),
     ("@weekends", "0 0 * * sat,sun"),
+    ("@weekend", "0 0 * * sat,sun"),
     ("@quarterly", "0 0 1 */3 *"),
 ];
 
@@ -129,6 +172,18 @@ pub(super) fn unknown_macro(word: &str, span: Range<usize>) -> Flaw {
             "to run at a fixed interval, use `interval = \"{every}\"` instead of `cron`"
         ));
     }
+    if let Some(every) = lower.strip_prefix('@').filter(|every| span::parse(every).is_ok()) {
+        return flaw.help(format!(
+            "to run at a fixed interval, use `interval = \"{every}\"` instead of `cron`"
+        ));
+    }
+    if lower.starts_with("@at ") {
+        return flaw.help("to run once, use `date = 2027-01-01T09:00:00` instead of `cron`");
+    }
+    let first = lower.split_ascii_whitespace().next().unwrap_or_default();
+    if first != lower && MACROS.iter().any(|(name, _)| *name == first) {
+        return flaw.help(format!("did you mean `{first}`? A macro stands alone"));
+    }
     match nearest(&lower, MACROS.iter().map(|(name, _)| *name).chain(["@reboot"])) {
         Some(name) => flaw.help(format!("did you mean `{name}`?")),
         None => flaw.help(
@@ -136,6 +191,17 @@ pub(super) fn unknown_macro(word: &str, span: Range<usize>) -> Flaw {
              @reboot",
         ),
     }
+}
+
+/// What is said of a word with a slash at its beginning.
+const NOT_A_COMMAND: &str = "what is run is not part of the expression: `command = \"...\"`";
+
+/// Whether it begins with `1st`, `2nd`, `first`.
+fn is_ordinal(lower: &str) -> bool {
+    const WORDS: [&str; 5] = ["first", "second", "third", "fourth", "fifth"];
+    let rest = lower.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_short = ["st", "nd", "rd", "th"].iter().any(|end| rest.starts_with(end));
+    (rest.len() < lower.len() && is_short) || WORDS.iter().any(|word| lower.starts_with(word))
 }
 
 impl Field<'_> {
@@ -186,6 +252,14 @@ impl Field<'_> {
                 None => {}
             }
         }
+        if self.kind == Weekday {
+            let is = |names: [&str; 4]| names.contains(&lower.trim_end_matches('s'));
+            if is(["weekday", "workday", "businessday", "bday"]) {
+                return wrong.help("did you mean `mon-fri`?");
+            } else if lower.trim_end_matches('s') == "weekend" {
+                return wrong.help("did you mean `sat,sun`?");
+            }
+        }
         match nearest_name(&lower, self.kind.names()) {
             Some(name) => wrong.help(format!("did you mean `{name}`?")),
             None => wrong.help(format!("allowed: {}", self.kind.allowed())),
@@ -233,6 +307,10 @@ impl Field<'_> {
             Some('L' | 'l') => {
                 wrong.help("`L` belongs in the day-of-month field, `5L` in day-of-week")
             }
+            Some('W' | 'w') if self.kind == Day => wrong.help(
+                "`15W` is the weekday nearest to that day, `LW` the last weekday; weekdays are `mon-fri` in \
+                 the day-of-week field",
+            ),
             Some('W' | 'w') => wrong.help("`15W` belongs in the day-of-month field"),
             _ => wrong.help(format!("allowed: {allowed}, `a-b`, `*/n` and lists of them")),
         }
@@ -244,7 +322,44 @@ impl Field<'_> {
         let lower = item.to_ascii_lowercase();
         let after = item.get(before + next.len_utf8()..).unwrap_or_default();
         Some(match next {
-            '/' if before == 0 => format!("did you mean `*{item}`?"),
+            '/' if before == 0 && after.parse::<u32>().is_ok() => {
+                format!("did you mean `*{item}`?")
+            }
+            '/' if before == 0 && after.is_empty() => {
+                "a step has no spaces in it: `*/5`".to_owned()
+            }
+            '/' if before == 0 => NOT_A_COMMAND.to_owned(),
+            '#' if before == 0 && after.is_empty() => {
+                "a comment is not part of the expression: put it behind the value".to_owned()
+            }
+            '"' | '\'' => "write the expression without quotes of its own".to_owned(),
+            '*' if before == 1 && item.starts_with("**") => {
+                format!("did you mean `{}`?", &item[1..])
+            }
+            '.' if after.starts_with('.') => {
+                format!("did you mean `{}`?", item.replacen("..", "-", 1))
+            }
+            ':' if self.kind == Weekday => format!("did you mean `{}`?", item.replace(':', "-")),
+            ':' => match time_of_day(item) {
+                Some((hour, minute)) => {
+                    format!("minute and hour are two fields: `{minute} {hour} * * *`")
+                }
+                None => return None,
+            },
+            '!' => {
+                "what is left out goes into the job's `except`, such as `except = [\"sat..sun\"]`"
+                    .to_owned()
+            }
+            'C' | 'c' if matches!(self.kind, Day | Weekday) && after.is_empty() => {
+                "a calendar is named in the job's `only` or `except`".to_owned()
+            }
+            'w' | 'W' if self.kind == Day && lower == "wl" => "did you mean `LW`?".to_owned(),
+            'w' | 'W' if self.kind == Day && before == 0 && after.parse::<u32>().is_ok() => {
+                format!("did you mean `{after}W`?")
+            }
+            _ if matches!(self.kind, Day | Weekday) && is_ordinal(&lower) => {
+                "the first Monday of the month is `mon#1` in the day-of-week field".to_owned()
+            }
             '~' => "for a value that differs from job to job, use `H` or `H(0-29)`".to_owned(),
             'R' | 'r' if before == 0 && after.chars().all(|c| !c.is_ascii_alphabetic()) => {
                 "for a value that differs from job to job, use `H` or `H(0-29)`".to_owned()
