@@ -5,7 +5,26 @@ use super::super::{DraftJob, Value, duration, id};
 use super::tree::Node;
 use super::{KILL_AFTER, Reader};
 use crate::convert::kubernetes::expanded;
+use crate::core::size;
 use crate::problem::Span;
+
+/// A quantity of bytes: `1Gi`, `500M`, `1073741824`. A `k` there is a thousand.
+fn bytes(text: &str) -> Option<u64> {
+    let text = match text.strip_suffix("i") {
+        Some(binary) => format!("{binary}ib"),
+        None => format!("{text}b"),
+    };
+    size::parse(&text).filter(|bytes| *bytes >= 1 << 20)
+}
+
+/// A quantity of processors: `500m`, `2`, `0.5`.
+fn processors(text: &str) -> Option<f64> {
+    let cpus = match text.strip_suffix('m') {
+        Some(thousandths) => thousandths.parse::<f64>().ok()? / 1000.0,
+        None => text.parse().ok()?,
+    };
+    (cpus >= 0.01 && cpus.is_finite()).then_some(cpus)
+}
 
 /// Programs that take a command after `-c`.
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "ash", "zsh", "ksh"];
@@ -113,9 +132,44 @@ impl Reader<'_, '_> {
                     }
                 },
                 "securityContext" => self.user(node, job),
+                "resources" => self.resources(node, job),
                 "volumeMounts" => {}
                 other => self.unknown(key.span, other),
             }
+        }
+    }
+
+    /// `resources`, of which the limits of memory and processors are those of a job.
+    fn resources(&mut self, resources: &Node, job: &mut DraftJob) {
+        let mut limits = Vec::new();
+        for (part, node) in resources.entries() {
+            if part.text != "limits" {
+                self.unknown(part.span, &format!("resources.{}", part.text));
+                continue;
+            }
+            for (key, node) in node.entries() {
+                let text = node.text().unwrap_or_default();
+                let value = match key.text.as_str() {
+                    "memory" => {
+                        bytes(text).map(|bytes| ("memory", Value::Text(size::written(bytes))))
+                    }
+                    "cpu" => processors(text).map(|cpu| ("cpu", Value::Raw(cpu.to_string()))),
+                    other => {
+                        self.unknown(key.span, &format!("resources.limits.{other}"));
+                        continue;
+                    }
+                };
+                match value {
+                    Some(limit) => limits.push(limit),
+                    None => {
+                        let message = format!("not converted: `{text}` is no limit here");
+                        self.lost(node.span, message);
+                    }
+                }
+            }
+        }
+        if !limits.is_empty() {
+            job.set("limits", Value::Table(limits));
         }
     }
 

@@ -136,7 +136,7 @@ spec:
             envFrom:
             - configMapRef: {name: settings}
             - secretRef: {name: more}
-            resources: {limits: {memory: 1Gi}}
+            resources: {limits: {memory: 1Gi, cpu: 500m}, requests: {cpu: 100m}}
             volumeMounts: [{name: b, mountPath: /backup}]
           volumes: [{name: b, emptyDir: {}}]
 "#;
@@ -156,6 +156,7 @@ echo "of db $(HOST)"
 cron = "0 3 * * ?"
 timezone = "UTC"
 shell = ["/bin/bash", "-eu"]
+limits = { memory = "1GiB", cpu = 0.5 }
 kill_after = "30s"
 misfire_grace_time = "1h"
 overlap = "queue"
@@ -182,7 +183,7 @@ PGPASSWORD = { file = "/run/secrets/db/password" }
         ("m:61", "not converted: `NODE` is a field of the pod"),
         ("m:66", "not converted: `$(PGPASSWORD)` is a secret"),
         ("m:69", "not converted: only the cluster knows what is in the Secret `more`"),
-        ("m:70", "`resources` is left out"),
+        ("m:70", "`resources.requests` is left out"),
         ("m:72", "not converted: the contents of the volumes"),
     ];
     for (place, start) in rows {
