@@ -57,6 +57,16 @@ pub const EVERY: Duration = Duration::from_secs(15);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Conditions {
+    /// The paths that they look at.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Box<str>> {
+        self.path.iter().chain(self.disk_free.iter().map(|disk| &disk.path))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn paths_mut(&mut self) -> impl Iterator<Item = &mut Box<str>> {
+        self.path.iter_mut().chain(self.disk_free.iter_mut().map(|disk| &mut disk.path))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         *self == Conditions::default()

@@ -199,16 +199,20 @@ pub fn json_head(settings: &Settings, executors: &[Executor]) -> Map<String, Val
 /// `base`: the directory in which the scheduler runs.
 pub fn rooted<'j>(job: &'j Job, base: &Path) -> Cow<'j, Job> {
     let is_relative = |path: &str| !path.starts_with('/') && below_home(path).is_none();
-    let Options { cwd, env_file, secrets, ping, .. } = &*job.options;
+    let Options { cwd, env_file, secrets, ping, only_if, .. } = &*job.options;
     let of_ping = ping.iter().flat_map(|ping| ping.paths());
-    let mut paths = cwd.iter().chain(env_file).chain(secrets.values()).chain(of_ping);
+    let of_conditions = only_if.iter().flat_map(|conditions| conditions.paths());
+    let paths = cwd.iter().chain(env_file).chain(secrets.values());
+    let mut paths = paths.chain(of_ping).chain(of_conditions);
     if !paths.any(|path| is_relative(path)) {
         return Cow::Borrowed(job);
     }
     let mut options = Options::clone(&job.options);
-    let Options { cwd, env_file, secrets, ping, .. } = &mut options;
+    let Options { cwd, env_file, secrets, ping, only_if, .. } = &mut options;
     let of_ping = ping.iter_mut().flat_map(|ping| Arc::make_mut(ping).paths_mut());
-    let paths = cwd.iter_mut().chain(env_file).chain(secrets.values_mut()).chain(of_ping);
+    let of_conditions = only_if.iter_mut().flat_map(|it| Arc::make_mut(it).paths_mut());
+    let paths = cwd.iter_mut().chain(env_file).chain(secrets.values_mut());
+    let paths = paths.chain(of_ping).chain(of_conditions);
     for path in paths.filter(|path| is_relative(path)) {
         // A directory whose name is not UTF-8 cannot stand in a jobfile.
         if let Some(joined) = base.join(&**path).to_str() {

@@ -200,12 +200,16 @@ shell = ["/opt/my shell"]
 fn paths_are_made_absolute_where_that_is_wanted() {
     let set = read(
         "[jobs.a]\ncommand = 'true'\ndate = 'now'\ncwd = 'work'\nenv_file = '/etc/a'\n\
-         env = { A = { file = 'key' } }\n",
+         env = { A = { file = 'key' } }\n\
+         only_if = { path = ['m', '/n'], disk_free = { path = 'd', above = '1GB' } }\n",
     );
     let job = write::rooted(&set.jobs[0], Path::new("/srv"));
     assert_eq!(job.options.cwd.as_deref(), Some("/srv/work"));
     assert_eq!(job.options.env_file.as_deref(), Some("/etc/a"));
     assert_eq!(job.options.secrets.values().next().map(|path| &**path), Some("/srv/key"));
+    let conditions = job.options.only_if.as_ref().unwrap();
+    assert_eq!(conditions.path.iter().map(|path| &**path).collect::<Vec<_>>(), ["/srv/m", "/n"]);
+    assert_eq!(conditions.disk_free.as_ref().map(|disk| &*disk.path), Some("/srv/d"));
     assert_eq!(*write::rooted(&job, Path::new("/opt")), *job);
 }
 
