@@ -193,6 +193,11 @@ fn it_adds_up_or_it_does_not() {
     let done = schedrs(&bench(None), &["history", "--audit"]);
     assert_eq!(done.code, Some(0), "{done:#?}");
     assert_eq!(done.err, ["schedrs: 24 due times of 2 jobs: each has exactly one outcome"]);
+    // Without a jobfile there is nothing to compare with, which is not the same as nothing wrong.
+    let bare = bench(None);
+    std::fs::remove_file(bare.path("jobs.toml")).unwrap();
+    let said = error(&bare, &["history", "--audit", "--store", "sqlite:state/past.db"], 1);
+    assert!(said.contains("compares the history with a jobfile"), "{said}");
     // The run of 04:00 has never been written down.
     let done = schedrs(&bench(Some(6)), &["history", "--audit"]);
     assert_eq!(done.code, Some(1), "{done:#?}");

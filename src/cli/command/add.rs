@@ -96,12 +96,10 @@ pub(super) fn next(body: &serde_json::Map<String, Value>, context: &Context) -> 
     match (&job.next, &job.paused) {
         (Some(next), _) => {
             let zone = times.zone(&job.timezone);
-            format!(
-                ": {}, next {} ({})",
-                clean(&job.schedule),
-                times.moment(next, &zone),
-                times.distance(next)
-            )
+            let distance = times.distance(next);
+            // It was to come when another host said so.
+            let distance = if distance.ends_with("ago") { "now" } else { &*distance };
+            format!(": {}, next {} ({distance})", clean(&job.schedule), times.moment(next, &zone))
         }
         (None, None) if let Some(after) = &job.next_after => {
             format!(": {}, next {}", clean(&job.schedule), clean(after))

@@ -315,6 +315,9 @@ fn no_host_may_run_it() {
     let store = store.record(on("web1", run(1, "03:00", "03:00", 3, Some(Outcome::Succeeded))));
     let verdict = store.says("03:00", "succeeded", "run 1 succeeded after 3s");
     assert_eq!(evidence(&verdict, "now"), text);
+    // What was due since is not being decided.
+    let store = store.with(|store| store.known.as_mut().unwrap().decided = at("09:00"));
+    store.says("10:00", "no_host", text);
     // A host has them.
     let fits = Member { labels: ["eu".into(), "disk".into()].into(), ..there };
     let verdict = with(vec![gone, fits], true).minute("12:30");

@@ -25,7 +25,8 @@ fn of_job(case: &Case<'_>, job: &Job, due: Instant) -> Verdict {
     if case.is_not_loaded() {
         return not_loaded(case);
     }
-    if let Some(text) = case.no_host().filter(|_| case.known.is_none() || due > case.now) {
+    let is_undecided = case.known.is_none_or(|known| due > known.decided);
+    if let Some(text) = case.no_host().filter(|_| is_undecided) {
         return Verdict::new("no_host", text);
     }
     let Some(known) = case.known else {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::bail;
 use serde::Serialize;
 
 use super::{Asked, Output};
@@ -118,6 +119,11 @@ fn jobs(asked: &Asked<'_>, history: &mut History) -> anyhow::Result<Vec<Known>> 
         return Ok(asked.jobs.iter().map(known).collect());
     }
     history.all_known()?;
+    if history.set.is_none() {
+        bail!(
+            "an audit compares the history with a jobfile, and there is none here; name it with -f"
+        );
+    }
     let jobs = history.set.iter().flat_map(|set| &set.jobs);
     Ok(jobs.map(|job| (job.id.clone(), Some(Arc::clone(job)))).collect())
 }
