@@ -139,7 +139,7 @@ fn the_only_argument_is_the_jobfile() {
             ("health other.toml", 0, "pass: 2 jobs"),
             ("metrics other.toml", 0, "job_name=\"dinner\""),
             ("notify other.toml", 0, "told"),
-            ("fleet other.toml", 1, "no hosts use this store"),
+            ("fleet other.toml", 1, "this store is for one host"),
             ("reload other.toml", 0, "2 jobs"),
             ("status plain", 1, "no scheduler is running plain"),
             ("status other.toml -f jobs.toml", 2, "cannot be used with"),

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::history_source::{History, HistoryArgs, told};
+use super::history_source::{Ground, History, HistoryArgs, told};
 use super::named::AsArgument;
 use super::screen;
 use crate::cli::table::{Table, terminal_width};
@@ -70,10 +70,14 @@ struct Line<'a> {
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
-    let mut history = History::open(&args.place.place(), context)?;
-    if !HAS_SHARED {
-        return nobody();
+    let ground = Ground::lay(&args.place.place(), context)?;
+    if !HAS_SHARED || !ground.is_shared() {
+        bail!(
+            "this store is for one host; hosts share one with `[store] url = \"postgres://…\"`, mysql, redis \
+             or mongodb"
+        );
     }
+    let mut history = ground.history(ground.reader()?, clock::wall());
     if args.watch {
         screen::needs_terminal("--watch")?;
         let (zone, now) = (history.zone.clone(), clock::wall);
@@ -105,13 +109,12 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn nobody<T>() -> anyhow::Result<T> {
-    bail!("no hosts use this store")
-}
-
 fn members(history: &mut History) -> anyhow::Result<Vec<Member>> {
     let members = history.reader().members().map_err(told)?;
-    if members.is_empty() { nobody() } else { Ok(members) }
+    if members.is_empty() {
+        bail!("no host has used this store so far");
+    }
+    Ok(members)
 }
 
 fn line<'a>(member: &'a Member, zone: &Zone) -> Line<'a> {

@@ -316,7 +316,6 @@ impl Ground {
     }
 
     /// Whether several hosts may share the store.
-    #[cfg(feature = "web")]
     pub(super) fn is_shared(&self) -> bool {
         self.candidates.iter().any(|location| matches!(location, Location::Shared(_)))
     }
