@@ -105,6 +105,12 @@ impl Member {
             (None, false) => "alive",
         }
     }
+
+    /// Whether it is there and has said which jobfile it has: one that has only just joined may not have,
+    /// and is not one that differs from the others.
+    pub fn is_comparable(&self) -> bool {
+        self.gone.is_none() && !self.jobfile.is_empty()
+    }
 }
 
 /// The sessions as people look at them, by the names of their hosts: one that is gone is left out where

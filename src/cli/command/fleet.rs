@@ -172,7 +172,7 @@ type Kind = (fn(&Member) -> String, &'static str);
 /// What differs between the hosts and should not for long.
 fn drift(members: &[&Member], out: &mut dyn Write) -> anyhow::Result<()> {
     let alive: Vec<&Member> =
-        members.iter().copied().filter(|member| member.gone.is_none()).collect();
+        members.iter().copied().filter(|member| member.is_comparable()).collect();
     let differ = |what: fn(&Member) -> String| {
         let mut all: Vec<String> = alive.iter().map(|member| what(member)).collect();
         sort::all(&mut all);

@@ -109,7 +109,7 @@ fn jobs<'a>(
 
 fn differ(alive: &[&Member], (what, of): &Kind) -> Option<Finding> {
     let mut groups: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
-    for member in alive {
+    for member in alive.iter().filter(|member| member.is_comparable()) {
         groups.entry(of(member)).or_default().push(member.host.clone());
     }
     (groups.len() > 1).then(|| Finding::Differ(what, groups.into_iter().collect()))
@@ -137,6 +137,7 @@ mod tests {
     fn member(number: u64, file: u64, loaded: i64, labels: &[&str]) -> Member {
         Member {
             labels: labels.iter().map(|label| Box::from(*label)).collect(),
+            jobfile: "jobs.toml".into(),
             jobfile_hash: file,
             loaded: Instant::from_secs(loaded),
             version: "1".into(),
@@ -170,6 +171,8 @@ mod tests {
             member(1, 2, 20, &[]),
             member(2, 1, 10, &[]),
             Member { gone, version: "0".into(), ..member(3, 9, 30, &[]) },
+            // It has only just joined.
+            Member { jobfile: "".into(), ..member(4, 0, 30, &[]) },
         ];
         let jobfiles = |member: &Member| format!("{:016x}", member.jobfile_hash).into();
         let differ = Finding::Differ(

@@ -41,7 +41,7 @@ pub(in crate::web) fn fleet(view: &View<'_>, members: &[Member]) -> Markup {
 
 /// What differs between hosts that are there, and should not for long.
 fn drift(members: &[Member]) -> Vec<&'static str> {
-    let alive: Vec<&Member> = members.iter().filter(|member| member.gone.is_none()).collect();
+    let alive: Vec<&Member> = members.iter().filter(|member| member.is_comparable()).collect();
     let differ = |is_same: fn(&Member, &Member) -> bool| {
         alive.windows(2).any(|pair| !is_same(pair[0], pair[1]))
     };
