@@ -202,6 +202,18 @@ impl<'a> Case<'a> {
             && !self.known.is_some_and(|known| known.resumed || known.pause.is_some())
     }
 
+    /// Whether nothing but a pause without an end keeps it from being due.
+    fn is_paused_for_good(&self) -> bool {
+        let has_end = self.pause().is_some_and(|pause| pause.until.is_some());
+        let is_paused = self.is_paused_by_file() || (self.pause().is_some() && !has_end);
+        let trigger = || self.trigger().filter(|_| is_paused && !self.is_not_loaded());
+        let job = self.job.filter(|_| is_paused);
+        job.zip(trigger()).is_some_and(|(job, trigger)| match trigger {
+            Trigger::FromEnd(_) | Trigger::After(_) => true,
+            trigger => job.next_kept(&trigger, self.now).is_some(),
+        })
+    }
+
     /// Whether it is in the jobfile, but not among the jobs of the scheduler that runs. In a store that is
     /// shared nothing is known either of a job that no host may run.
     fn is_not_loaded(&self) -> bool {
@@ -270,6 +282,10 @@ pub fn answer(case: &Case<'_>) -> Verdict {
         verdict.also("job", in_no_file(case));
     }
     verdict.next = case.next();
+    if case.is_paused_for_good() {
+        verdict.next_after = Some("none while it is paused".into());
+        return verdict;
+    }
     if let (Some(Trigger::FromEnd(trigger)), None) =
         (case.job.map(|job| &job.trigger), verdict.next)
         && case.pause().is_none()

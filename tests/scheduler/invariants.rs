@@ -465,6 +465,8 @@ struct World {
     attempts: Vec<Attempt>,
     /// Looks at conditions that were asked for and not answered.
     looks: Vec<(RunId, u32)>,
+    /// Looks whose answer never comes.
+    unanswered: Vec<(RunId, u32)>,
     /// Runs whose conditions were found to hold.
     held: BTreeSet<RunId>,
     /// Attempts of runs by number: a further one begins after the one before has ended.
@@ -526,6 +528,7 @@ impl World {
             furthest: Instant::MIN,
             attempts: Vec::new(),
             looks: Vec::new(),
+            unanswered: Vec::new(),
             held: BTreeSet::new(),
             attempt_of: BTreeMap::new(),
             recorded: BTreeSet::new(),
@@ -777,7 +780,10 @@ impl World {
             Look::Holds => condition::Answer::Hold,
             Look::DoesNotHold => condition::Answer::DoNotHold("no".into()),
             Look::Fault => condition::Answer::Fault(FAULT.into()),
-            Look::Never => return,
+            Look::Never => {
+                self.unanswered.push((run, number));
+                return;
+            }
         };
         if answer == condition::Answer::Hold {
             self.held.insert(run);
@@ -891,7 +897,9 @@ impl World {
             Op::Look(index, look) => self.look(*index, *look),
             Op::NonsenseLook(run, number) => {
                 let (run, number) = (RunId(*run), *number);
-                if !self.looks.contains(&(run, number)) {
+                // What nobody has answered yet would be an answer.
+                let mut awaited = self.looks.iter().chain(&self.unanswered);
+                if awaited.all(|it| *it != (run, number)) {
                     let answer = condition::Answer::Hold;
                     self.step(Event::Checked { run, number, answer });
                 }
@@ -968,6 +976,7 @@ impl World {
         saved.chains = SavedChains::read(of(ENDED), of(JOINS));
         self.attempts.retain(|attempt| attempt.alive);
         self.looks.clear();
+        self.unanswered.clear();
         let open = std::mem::take(&mut self.book.open);
         for (run, (admitted, attempt)) in open {
             let job = admitted.job.id.clone();
@@ -1117,8 +1126,10 @@ impl World {
             }
             let until = self.furthest.secs() - START;
             let due = |at: i64| life.when.is_due(at) || at == 0 && plan.options.run_on_start;
-            // What is excluded need not wait for its jitter.
-            let is_early = !plan.options.jitter.is_zero() && !plan.options.excluded.is_empty();
+            // What is excluded need not wait for its jitter. A reload may have brought that.
+            let is_excluded = !plan.options.excluded.is_empty()
+                || life.records.iter().any(|record| record.outcome.is_excluded());
+            let is_early = !plan.options.jitter.is_zero() && is_excluded;
             let fired = |due: Instant| {
                 is_early || due.plus(jitter(&id, due, plan.options.jitter)) <= self.furthest
             };
@@ -1127,8 +1138,12 @@ impl World {
 
             let (mut decided, mut counted) = (BTreeSet::new(), 0);
             for record in &life.records {
-                assert!(expected.contains(&record.due), "{record:?}: not due");
-                assert!(expected.contains(&record.last_due), "{record:?}: not due");
+                assert!(expected.contains(&record.due), "{record:?}: not due by {}", self.furthest);
+                assert!(
+                    expected.contains(&record.last_due),
+                    "{record:?}: not due by {}",
+                    self.furthest
+                );
                 if record.count == 1 {
                     assert!(decided.insert(record.due), "{record:?}: decided before");
                 } else if plan.options.jitter.is_zero() {

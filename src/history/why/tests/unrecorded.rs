@@ -129,6 +129,16 @@ fn what_is_paused_now() {
         evidence(&file.ask(Asked::Latest), "now"),
         "paused: its definition says so; `schedrs resume backup`"
     );
+    // There is no next due time for as long as that lasts, if it has no end.
+    for (store, expected) in [
+        (&own, Some("none while it is paused")),
+        (&file, Some("none while it is paused")),
+        (&all, None),
+    ] {
+        let verdict = store.ask(Asked::Latest);
+        assert_eq!(verdict.next_after.as_deref(), expected);
+        assert_eq!(verdict.next.is_none(), expected.is_some());
+    }
     // And what runs now.
     let busy = ran().record(run(15, "11:00", "11:00", 3, None));
     let verdict = busy.says("11:30", "succeeded", "run 14 succeeded after 3s");
