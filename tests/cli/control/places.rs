@@ -21,6 +21,13 @@ fn start(path: &Path) -> std::io::Result<Server> {
     Server::start(path, |_| {}, None)
 }
 
+/// A socket on which nobody listens any more.
+fn left_behind(path: &Path) {
+    drop(UnixListener::bind(path).unwrap());
+    // A process that another test has just made holds it until it executes its program.
+    harness::until("nobody holds it", || UnixStream::connect(path).is_err());
+}
+
 #[track_caller]
 fn pings(path: &Path) {
     let mut client = Client::connect(&Place::Socket(path.into())).unwrap();
@@ -87,7 +94,7 @@ fn one_that_answers_is_left_alone() {
 fn one_that_does_not_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.sock");
-    drop(UnixListener::bind(&path).unwrap());
+    left_behind(&path);
     assert!(fs::metadata(&path).unwrap().file_type().is_socket());
     let server = start(&path).unwrap();
     pings(&path);
@@ -117,7 +124,7 @@ fn one_of_many_wins() {
     for _ in 0..20 {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.sock");
-        drop(UnixListener::bind(&path).unwrap());
+        left_behind(&path);
         let barrier = std::sync::Barrier::new(2);
         let won: Vec<Option<Server>> = std::thread::scope(|scope| {
             let both: Vec<_> = (0..2)
@@ -157,7 +164,7 @@ fn a_client_says_where_it_has_looked() {
     assert!(matches!(error, Error::NotRunning { .. }));
     assert!(error.to_string().contains("s.sock (nothing there)"), "{error}");
     let dead = dir.path().join("dead.sock");
-    drop(UnixListener::bind(&dead).unwrap());
+    left_behind(&dead);
     let error = Client::connect(&Place::Socket(dead)).unwrap_err();
     assert!(error.to_string().contains("nobody is listening"), "{error}");
 }
