@@ -227,7 +227,7 @@ impl Outcome {
     /// so have ended in the same way.
     pub fn manner(&self) -> String {
         match self {
-            Outcome::Failed(number) | Outcome::Killed(number) => {
+            Outcome::Failed(number) | Outcome::Killed(number) | Outcome::OverLimit(number, _) => {
                 format!("{} {number}", self.word())
             }
             _ => self.word().to_owned(),

@@ -255,7 +255,7 @@ impl Notifier {
         if job.options.notify.is_empty() {
             return Vec::new();
         }
-        let how = record.outcome.manner();
+        let how;
         let event = match &record.outcome {
             Outcome::Succeeded => JobEvent::Succeeded,
             Outcome::Missed(_) => JobEvent::Missed,
@@ -267,7 +267,10 @@ impl Notifier {
             | Outcome::OverLimit(..)
             | Outcome::TimedOut
             | Outcome::NotStarted(_)
-            | Outcome::Lost(_) => JobEvent::Failed(&how),
+            | Outcome::Lost(_) => {
+                how = record.outcome.manner();
+                JobEvent::Failed(&how)
+            }
         };
         if event == JobEvent::Succeeded {
             self.expect(job, now.wall);
