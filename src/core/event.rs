@@ -30,7 +30,9 @@ pub use change::{Change, ChangeKind};
 pub use counters::{Counters, FATES, JobCounts, LAG_ENDS, Lags, Totals};
 pub use fault::{Code, Fault};
 pub use happening::Happening;
-pub use homes::{ChainLists, DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, TakenJob};
+pub use homes::{
+    ChainLists, DecidedRange, Elsewhere, HomeChange, Refusal, RunAgain, Silence, TakenJob,
+};
 pub use operation::Operation;
 pub use response::{
     Active, ActiveElsewhere, Awaits, FleetHealth, Health, JobDetail, JobPage, JobView, Pause,
@@ -144,6 +146,8 @@ pub enum Event {
     },
     /// Jobs come from other schedulers that share the store, or go there.
     Homes(Box<HomeChange>),
+    /// How far a shared store has answered is another than before.
+    Silence(Silence),
     /// The others may soon take this scheduler for dead, because the store does not answer. What they
     /// may run again (`on_lost`) is ended here before: asked to, or with `kill` at once.
     OutOfTouch {

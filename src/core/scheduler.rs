@@ -248,6 +248,7 @@ impl Scheduler {
             Event::ClaimLost(run) => self.claim_lost(run, step),
             Event::ClaimRefused { run, why } => self.claim_refused(run, why, step),
             Event::Homes(change) => self.change_homes(*change, step),
+            Event::Silence(silence) => self.hear_silence(silence),
             Event::OutOfTouch { kill } => self.out_of_touch(kill, step),
             Event::Stop => self.stop(step),
         }
@@ -368,7 +369,10 @@ impl Scheduler {
     /// active. It goes on all the same (a reload may bring new jobs); that is for the daemon to
     /// decide.
     pub fn is_idle_forever(&self) -> bool {
-        self.calendar.is_empty() && self.runs.is_empty() && self.counts.is_empty()
+        self.calendar.is_empty()
+            && self.runs.is_empty()
+            && self.counts.is_empty()
+            && !self.has_undecided()
     }
 
     /// A summary of the state.

@@ -384,6 +384,11 @@ impl Loop<'_> {
     /// Tells the scheduler what has happened, what was asked and what time it is, and performs what
     /// it decides. Answers that time, unless this was the end.
     fn turn(&mut self, actions: &mut Vec<Action>) -> Option<Now> {
+        if let Some(fleet) = &mut self.fleet
+            && let Some(event) = fleet.silence(self.effects.silence(clock::mono()))
+        {
+            self.events.push_front(event);
+        }
         // All that has happened together is taken together, so that a run that has ended makes
         // room for what is due at the same moment.
         self.take_events(actions);

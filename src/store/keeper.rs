@@ -34,7 +34,7 @@ use self::queue::{Queue, Waiters};
 use self::worker::Worker;
 use super::shared::Asked;
 use super::{Entries, Fact, Latest, Limits, Sharing, Store, StoreError};
-use crate::core::event::{Fault, HomeChange, JobRecord, Refusal, RunId, Start};
+use crate::core::event::{Fault, HomeChange, JobRecord, Refusal, RunId, Silence, Start};
 use crate::core::fleet::protocol::Fleet;
 use crate::core::fleet::whereabouts::Whereabouts;
 use crate::core::instant::Mono;
@@ -69,6 +69,8 @@ pub enum StoreEvent {
         /// How long.
         silent: Duration,
     },
+    /// A shared store has answered what had waited for some time: see [`Keeper::silence`].
+    Answered,
     /// A shared store has refused a claim, though the due time has no fate.
     ClaimRefused(RunId, Refusal),
     /// This attempt of a run was not started: it has waited for a shared store for too long, or the
@@ -314,6 +316,18 @@ impl Keeper {
     /// See [`Notes::note`].
     pub fn note(&self, fact: Fact) {
         self.notes().note(fact);
+    }
+
+    /// How far a shared store has answered. Where it had not answered everything, it is told by
+    /// [`StoreEvent::Answered`] that it has.
+    pub fn silence(&self, now: Mono) -> Silence {
+        match &self.policy {
+            Policy::GoOn(_) => Silence::None,
+            Policy::Hold(hold, _) => {
+                let is_cut = clock::boot().mono >= hold.alive_until();
+                hold.held().silence(now, is_cut)
+            }
+        }
     }
 
     /// Since when the start or answer that has waited longest has done so, if one waits that could go

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use schedrs::event::{
     Action, Elsewhere, Event, Exit, HomeChange, JobRecord, Process, Record, Refusal, Remember,
-    RunAgain, RunId, Start,
+    RunAgain, RunId, Silence, Start,
 };
 use schedrs::fleet::protocol::{Fleet, Input, Notice, Output, Taken, Timing};
 use schedrs::fleet::{Lost, Member, SessionId};
@@ -105,6 +105,9 @@ pub(crate) struct Host {
     claimed: BTreeSet<RunId>,
     /// The store has it that they are about to begin.
     written: BTreeSet<RunId>,
+    /// What the store was asked of runs and has not answered, and when, the oldest first.
+    asked: VecDeque<(RunId, Mono)>,
+    silence: Silence,
     /// Admitted and not begun.
     admitted: BTreeSet<RunId>,
     begun: BTreeSet<RunId>,
@@ -181,6 +184,8 @@ impl Host {
             waiting: BTreeMap::new(),
             claimed: BTreeSet::new(),
             written: BTreeSet::new(),
+            asked: VecDeque::new(),
+            silence: Silence::None,
             admitted: BTreeSet::new(),
             begun: BTreeSet::new(),
             elsewhere: BTreeMap::new(),
@@ -236,6 +241,7 @@ impl Host {
             Action::Start(start) => {
                 let (run, attempt) = (start.run, start.attempt);
                 self.facts.push_back(Fact::Starting { run, attempt });
+                self.asked.push_back((run, now.mono));
                 if start.job.options.on_lost == OnLost::RunAgain {
                     self.lendable.insert(run);
                 }
@@ -245,6 +251,7 @@ impl Host {
             Action::Remember(Remember::Admitted(new)) => {
                 self.withdraw(&new.job.id, new.due, new.due);
                 self.admitted.insert(new.run);
+                self.asked.push_back((new.run, now.mono));
                 self.facts.push_back(Fact::Admitted {
                     run: new.run,
                     job: new.job.id.clone(),
@@ -315,9 +322,34 @@ impl Host {
         self.told_to_end = is_over;
     }
 
+    /// Tells the scheduler how far the store has answered, if it is slow.
+    fn tell_of_silence(&mut self, t: i64) {
+        let now = self.clock.now(t).mono;
+        let (facts, committing) = (&self.facts, &self.committing);
+        let asks = |fact: &Fact, of: RunId| match fact {
+            Fact::Admitted { run, .. } | Fact::Starting { run, .. } => *run == of,
+            _ => false,
+        };
+        let is_on_its_way = |run| facts.iter().chain(committing).any(|fact| asks(fact, run));
+        self.asked.retain(|(run, _)| is_on_its_way(*run));
+        let oldest = self.asked.front().map(|(_, at)| *at);
+        let oldest = oldest.filter(|at| now.since(*at) >= Duration::from_millis(100));
+        let answered = oldest.map_or(now, |at| Mono::from_micros(at.micros() - 1));
+        let is_cut = self.fleet.alive_until().is_some_and(|until| until <= now);
+        let silence = match (is_cut, oldest) {
+            (true, _) => Silence::Cut(answered),
+            (false, Some(_)) => Silence::Since(answered),
+            (false, None) => Silence::None,
+        };
+        if std::mem::replace(&mut self.silence, silence) != silence {
+            self.tell_scheduler(t, Event::Silence(silence));
+        }
+    }
+
     /// Time has passed, or something has happened: what is to be done?
     pub(crate) fn pump(&mut self, t: i64) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.tell_of_silence(t);
         self.tell_scheduler(t, Event::Woke);
         self.tell_fleet(t, Input::Tick);
         if !self.careless.ending {

@@ -20,6 +20,7 @@ mod clock;
 mod conditions;
 mod due;
 mod from_end;
+mod held;
 mod invariants;
 mod operations;
 mod reload;

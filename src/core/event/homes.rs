@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::{Ended, JobRecord, Pause, RunId};
-use crate::core::instant::Instant;
+use crate::core::instant::{Instant, Mono};
 use crate::core::outcome::Outcome;
 
 /// Jobs that come and go between schedulers that share a store, and what comes with them.
@@ -127,6 +127,30 @@ pub struct Elsewhere {
     pub waits: bool,
     /// Which of the places of its job it has.
     pub place: Option<u16>,
+}
+
+/// How far a store that several schedulers share has answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Silence {
+    /// It has answered everything.
+    #[default]
+    None,
+    /// It has answered what it was asked up to this time and nothing since: runs of which it was asked
+    /// later are only held.
+    Since(Mono),
+    /// The same for so long that the others may have taken this scheduler for dead: what it decided
+    /// now might not count.
+    Cut(Mono),
+}
+
+impl Silence {
+    /// Up to when it has answered, if not everything.
+    pub(crate) fn answered(self) -> Option<Mono> {
+        match self {
+            Silence::None => None,
+            Silence::Since(answered) | Silence::Cut(answered) => Some(answered),
+        }
+    }
 }
 
 /// Why a run may not begin, though its due time has no fate.

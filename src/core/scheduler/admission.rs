@@ -160,6 +160,7 @@ impl Scheduler {
         let run = &mut self.runs[slot];
         run.due = due;
         run.admitted = step.now.mono;
+        run.asked = step.now.mono;
         run.held = held(&run.job, due, step.now.wall);
         self.runs.rename(slot, id);
         if self.jobs[job_slot as usize].pending != Some(slot) {
@@ -222,6 +223,7 @@ impl Scheduler {
             job: Arc::clone(&state.job),
             due,
             admitted: step.now.mono,
+            asked: step.now.mono,
             held: held(&state.job, due, step.now.wall),
             started: None,
             ended: step.now.mono,
@@ -358,6 +360,7 @@ impl Scheduler {
     pub(super) fn tell_to_start(&mut self, slot: u32, step: &mut Step<'_>) {
         let run = &mut self.runs[slot];
         run.phase = Phase::Starting;
+        run.asked = step.now.mono;
         run.hangs = false;
         run.deadline = NO_DEADLINE;
         step.out.push(Action::Start(Start {

@@ -359,7 +359,7 @@ impl Scheduler {
         let delay = job.delay(due);
         if let Some(outcome) = outcome {
             step.out.push(Action::Record(Record::without_run(job, due, outcome)));
-        } else if delay.is_zero() {
+        } else if delay.is_zero() && !self.is_held_up(slot) {
             if !self.admit(slot, due, step) {
                 let outcome = Outcome::Skipped(SkipReason::Overlap);
                 step.out.push(Action::Record(Record::without_run(job, due, outcome)));

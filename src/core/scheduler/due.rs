@@ -188,6 +188,8 @@ impl Scheduler {
             let state = &self.jobs[wake.slot as usize];
             if state.paused && state.away == Away::No {
                 self.end_pause_in_time(wake.slot, step);
+            } else if self.is_held_up(wake.slot) {
+                self.leave_undecided(wake.slot, step.now.wall);
             } else {
                 self.decide_job(wake.slot, step);
                 is_left = self.jobs[wake.slot as usize].next <= step.now.wall;
@@ -212,6 +214,7 @@ impl Scheduler {
                 self.retire(wake.slot);
             }
         }
+        self.forget_held_up();
     }
 
     /// Decides the due times of one job that have passed.
@@ -292,7 +295,16 @@ impl Scheduler {
         // One that is due after other jobs fires when they have ended.
         let fired = fired.filter(|_| matches!(job.trigger, Trigger::After(_)));
         let fired = |first| fired.unwrap_or_else(|| fire_time(&job, first));
-        let late = |first| Outcome::Missed(MissReason::Late(now.since(fired(first))));
+        // What had waited for the store without being late before that.
+        let held_up = self.held_up_since(slot);
+        let in_time = |since: Instant, fired| options.misfire_grace_time.allows(since.since(fired));
+        let late = |first| {
+            let (fired, late) = (fired(first), now.since(fired(first)));
+            Outcome::Missed(match held_up.is_some_and(|since| in_time(since, fired)) {
+                true => MissReason::NoStore(late),
+                false => MissReason::Late(late),
+            })
+        };
         self.record_tally(&job, anchor, missed, late, step);
         self.fire_passed(slot, &job, timetable, &mut passed, step);
 

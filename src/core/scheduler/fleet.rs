@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::core::event::{
     Action, Elsewhere, HomeChange, JobRecord, Notice, Pause, Record, Refusal, Response, RunAgain,
-    RunId, TakenJob,
+    RunId, Silence, TakenJob,
 };
 use crate::core::fleet::{RunOn, SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, Now};
@@ -39,6 +39,12 @@ pub(super) struct Shared {
     /// Runs of jobs at home here that are elsewhere, by job, the oldest first; and whether the
     /// oldest was told to end.
     elsewhere: HashMap<Box<str>, (Vec<Elsewhere>, bool)>,
+    /// How far the store has answered.
+    silence: Silence,
+    /// Jobs whose due times wait to be decided until it does, and since when.
+    undecided: HashMap<u32, Instant>,
+    /// Those that waited until just now.
+    held_up: HashMap<u32, Instant>,
 }
 
 impl Shared {
@@ -67,6 +73,9 @@ impl Scheduler {
             // Positive as a signed number too.
             spare: SPARE_RUNS | (me.0 & ((1 << 40) - 1)) << 22,
             elsewhere: HashMap::new(),
+            silence: Silence::None,
+            undecided: HashMap::new(),
+            held_up: HashMap::new(),
         }));
         for state in &mut scheduler.jobs {
             state.away = Away::Ever;
@@ -172,6 +181,87 @@ impl Scheduler {
         }
     }
 
+    /// The store has answered, or is silent.
+    pub(super) fn hear_silence(&mut self, silence: Silence) {
+        let Some(fleet) = &mut self.fleet else { return };
+        let before = std::mem::replace(&mut fleet.silence, silence);
+        let is_longer = match (before, silence) {
+            (_, Silence::Cut(_)) | (Silence::None, _) => true,
+            (_, Silence::None) | (Silence::Cut(_), _) => false,
+            (Silence::Since(before), Silence::Since(answered)) => answered <= before,
+        };
+        if !is_longer && !fleet.undecided.is_empty() {
+            fleet.held_up = std::mem::take(&mut fleet.undecided);
+            self.fill_calendar();
+        }
+    }
+
+    /// Whether the due times of a job that have passed cannot be decided before the store answers: it
+    /// has no room for another run, but what it has is not known to run. Once that is so it stays so,
+    /// for where one run has waited for too long, the next would. Nor can they be where nobody can tell
+    /// who decides them.
+    pub(super) fn is_held_up(&self, slot: u32) -> bool {
+        let Some(fleet) = &self.fleet else { return false };
+        let is_full = || self.jobs[slot as usize].active() >= self.room(slot);
+        matches!(fleet.silence, Silence::Cut(_))
+            || fleet.undecided.contains_key(&slot)
+            || (self.has_held(slot) && is_full())
+    }
+
+    /// Whether a job has a run that is only held.
+    pub(super) fn has_held(&self, slot: u32) -> bool {
+        let answered = self.fleet.as_ref().and_then(|fleet| fleet.silence.answered());
+        answered.is_some_and(|answered| {
+            let instances = self.jobs[slot as usize].instances.iter();
+            instances.copied().any(|run| self.runs[run].is_held(answered))
+        })
+    }
+
+    /// Leaves the due times of a job for when the store answers.
+    pub(super) fn leave_undecided(&mut self, slot: u32, now: Instant) {
+        if let Some(fleet) = &mut self.fleet {
+            // It may have waited before, for another answer.
+            let since = fleet.held_up.get(&slot).copied().unwrap_or(now);
+            fleet.undecided.entry(slot).or_insert(since);
+        }
+    }
+
+    pub(super) fn is_undecided(&self, slot: u32) -> bool {
+        self.fleet.as_ref().is_some_and(|fleet| fleet.undecided.contains_key(&slot))
+    }
+
+    pub(super) fn has_undecided(&self) -> bool {
+        self.fleet.as_ref().is_some_and(|fleet| !fleet.undecided.is_empty())
+    }
+
+    /// Nothing of a job waits to be decided here any more.
+    pub(super) fn is_decided(&mut self, slot: u32) {
+        if let Some(fleet) = &mut self.fleet {
+            fleet.undecided.remove(&slot);
+        }
+    }
+
+    /// Since when the due times of a job that are decided now had waited for the store.
+    pub(super) fn held_up_since(&self, slot: u32) -> Option<Instant> {
+        self.fleet.as_ref()?.held_up.get(&slot).copied()
+    }
+
+    /// All of them are decided by now.
+    pub(super) fn forget_held_up(&mut self) {
+        if let Some(fleet) = &mut self.fleet {
+            fleet.held_up.clear();
+        }
+    }
+
+    /// A reload has moved jobs to other slots.
+    pub(super) fn move_undecided(&mut self, moved: &[Option<u32>]) {
+        if let Some(fleet) = &mut self.fleet {
+            let undecided = std::mem::take(&mut fleet.undecided);
+            let moved = |(slot, since)| Some((moved.get(slot as usize).copied()??, since));
+            fleet.undecided = undecided.into_iter().filter_map(moved).collect();
+        }
+    }
+
     /// The due times of a job are decided elsewhere from now on. Those that were reached and wait for
     /// their jitter are still decided here.
     fn give_away(&mut self, slot: u32) {
@@ -180,6 +270,7 @@ impl Scheduler {
             state.away = Away::Now;
             state.seek();
             let id = state.job.id.clone();
+            self.is_decided(slot);
             self.leave_joins(&id);
         }
     }
@@ -302,6 +393,7 @@ impl Scheduler {
         self.forget_chains();
         if let Some(fleet) = &mut self.fleet {
             fleet.elsewhere.clear();
+            fleet.undecided.clear();
         }
         self.part_with_runs(step);
         self.fill_calendar();

@@ -212,6 +212,9 @@ impl Scheduler {
         if state.paused && state.away == Away::No {
             return self.end_of_pause(slot);
         }
+        if self.is_undecided(slot) {
+            return NEVER;
+        }
         let longest = state.job.options.longest_delay();
         let own = if longest.is_zero() || state.next == NEVER {
             state.next

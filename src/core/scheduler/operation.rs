@@ -254,6 +254,9 @@ impl Scheduler {
             let runs = self.runs_in_words(slot);
             let checks = |run: &u32| self.runs[*run].phase == Phase::Checking;
             let message = match state.instances.iter().any(checks) {
+                _ if self.has_held(slot) => format!(
+                    "`{id}` is waiting for the store, which does not answer: run {runs}; use --force to start one more"
+                ),
                 true => format!(
                     "`{id}` is waiting for its conditions: run {runs}; use --force to start another now"
                 ),
@@ -475,6 +478,8 @@ impl Scheduler {
             true => state.timetable().kept_after(&state.job, next),
             false => next,
         };
+        // What waits to be decided is past.
+        let is_undecided = paused == Paused::No && self.is_undecided(slot);
         let is_due = paused == Paused::No && next != NEVER && self.life.is_accepting();
         let (running, waiting) = counts.get(&slot).copied().unwrap_or_default();
         JobView {
@@ -482,8 +487,11 @@ impl Scheduler {
             executor: self.pools.name(state.pool),
             added: state.added,
             overridden: self.extras.get(&slot).is_some_and(|extra| extra.overrides.is_some()),
-            next: is_due.then_some(next),
-            awaits: self.awaits(slot, paused == Paused::No && next == NEVER),
+            next: (is_due && !is_undecided).then_some(next),
+            awaits: match is_undecided {
+                true => Some("once the store answers".into()),
+                false => self.awaits(slot, paused == Paused::No && next == NEVER),
+            },
             paused,
             running,
             waiting,

@@ -50,6 +50,7 @@ impl Scheduler {
         let difference = self.match_jobs(&old, set.jobs, step.now.wall);
         let orphans = self.move_runs(&difference.moved);
         self.move_delayed(&old, &difference.moved, step);
+        self.move_undecided(&difference.moved);
         self.forget_the_gone(&old, &difference.moved, step);
         drop(old);
         for slot in orphans {

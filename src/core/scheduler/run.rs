@@ -263,6 +263,8 @@ pub(super) struct Run {
     pub(super) due: Instant,
     /// When it was admitted: what `max_wait` counts from.
     pub(super) admitted: Mono,
+    /// When a store that others share was last asked whether it may begin: by its claim, or its start.
+    pub(super) asked: Mono,
     /// How long after its due time nobody could have started it: the jobs before it were not over, or its
     /// conditions did not hold.
     pub(super) held: Duration,
@@ -309,6 +311,16 @@ impl Run {
             Phase::Queued => self.attempt > 0,
             Phase::Pending | Phase::Starting | Phase::Postponed | Phase::GivenUp => false,
             Phase::Running | Phase::Terminating | Phase::Killing | Phase::Checking => false,
+        }
+    }
+
+    /// Whether it has not begun for want of an answer of the store that others share, which has answered
+    /// nothing that it was asked after `answered`.
+    pub(super) fn is_held(&self, answered: Mono) -> bool {
+        match self.phase {
+            Phase::Queued | Phase::Starting | Phase::Checking => self.asked > answered,
+            Phase::Pending | Phase::Postponed | Phase::GivenUp | Phase::Resting => false,
+            Phase::Running | Phase::Terminating | Phase::Killing => false,
         }
     }
 

@@ -213,6 +213,7 @@ impl Scheduler {
             job,
             due: survivor.due,
             admitted: now.mono,
+            asked: now.mono,
             held: Duration::ZERO,
             started: Some((survivor.started, began)),
             ended: now.mono,
@@ -340,6 +341,7 @@ impl Scheduler {
         self.calendar.retain(|wake| wake.slot != slot);
         self.delayed.remove(&slot);
         self.extras.remove(&slot);
+        self.is_decided(slot);
         let state = &mut self.jobs[slot as usize];
         let job = std::mem::replace(&mut state.job, self.runs.nobody());
         *state = JobState {

@@ -12,7 +12,7 @@ use super::Storage;
 use super::asking::Asking;
 use super::recovery;
 use super::requests::Jobs;
-use crate::core::event::{Event, FleetHealth, HomeChange, RunId};
+use crate::core::event::{Event, FleetHealth, HomeChange, RunId, Silence};
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::protocol::{Fleet, Timing};
 use crate::core::fleet::whereabouts::Whereabouts;
@@ -48,6 +48,8 @@ pub(super) struct Here {
     told_to_end: Option<bool>,
     /// How long it has between the two.
     patience: Duration,
+    /// What the scheduler was told of how far the store has answered.
+    silence: Silence,
 }
 
 impl Here {
@@ -64,6 +66,7 @@ impl Here {
             asking,
             told_to_end: None,
             patience,
+            silence: Silence::None,
         }
     }
 
@@ -113,6 +116,12 @@ impl Here {
     /// Jobs come, and with them numbers for their runs.
     pub(super) fn receive(&mut self, change: &HomeChange) {
         self.numbers_asked &= change.numbers.is_none();
+    }
+
+    /// What the scheduler is to be told of how far the store has answered, if that is new.
+    pub(super) fn silence(&mut self, silence: Silence) -> Option<Event> {
+        let before = std::mem::replace(&mut self.silence, silence);
+        (before != silence).then_some(Event::Silence(silence))
     }
 
     /// What the scheduler is to be told of the others, who may take it for dead from `until` on, if

@@ -13,7 +13,7 @@ use std::mem;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::core::event::{Action, JobRecord, Notice, Record, Remember, RunId, Start};
+use crate::core::event::{Action, JobRecord, Notice, Record, Remember, RunId, Silence, Start};
 use crate::core::fleet::RunOn;
 use crate::core::instant::{Instant, Mono};
 use crate::core::job::Job;
@@ -150,6 +150,11 @@ impl Records {
     /// How many facts are not in the store yet, and since when the first of them waits.
     pub(super) fn pending(&self) -> (u64, Option<Mono>) {
         self.keeper.pending()
+    }
+
+    /// How far a store that others share has answered.
+    pub(super) fn silence(&self, now: Mono) -> Silence {
+        self.keeper.silence(now)
     }
 
     /// Until when the others cannot have taken this scheduler for dead.

@@ -24,6 +24,8 @@ impl Loop<'_> {
                 self.effects.claim_lost(run);
                 self.events.push_back(Event::ClaimRefused { run, why });
             }
+            // The next turn asks up to when.
+            StoreEvent::Answered => {}
             StoreEvent::NotBegun(run, attempt) => self.not_begun(run, attempt),
             StoreEvent::Others(event) if HAS_SHARED => self.others_event(event),
             StoreEvent::Others(_) => {}

@@ -73,6 +73,8 @@ pub(super) struct Driver {
     wants_numbers: bool,
     /// Since when the store does not answer.
     silent: Option<Mono>,
+    /// It did not until just now.
+    was_silent: bool,
     told_of_held: bool,
     told_alone: bool,
     /// It was told who else is there.
@@ -124,6 +126,7 @@ impl Driver {
             kept: 0,
             wants_numbers: true,
             silent: None,
+            was_silent: false,
             told_of_held: false,
             told_alone: false,
             told_company: false,
@@ -145,8 +148,9 @@ impl Driver {
             orders.into_iter().for_each(|order| self.obey(order));
             self.tell(Input::Tick);
             self.do_all();
-            self.hand_over();
+            // What is late begins no more, also where the store answers again.
             self.give_back_the_late();
+            self.hand_over();
             self.show_whereabouts();
             self.show_standing();
             self.tend_asks();
@@ -379,6 +383,7 @@ impl Driver {
         self.asks.saw(view.changes);
         self.tell(Input::Beaten { view: &view, sent });
         self.answered();
+        self.tell_if_awaited();
         self.look_elsewhere();
         self.chains.due = true;
     }
@@ -406,8 +411,16 @@ impl Driver {
         None
     }
 
+    /// Has the loop look how far the store has answered, if it waits for that.
+    fn tell_if_awaited(&self) {
+        if self.hold.held().is_awaited() {
+            (self.on_event)(StoreEvent::Answered);
+        }
+    }
+
     fn answered(&mut self) {
         if let Some(since) = self.silent.take() {
+            self.was_silent = true;
             self.told_of_held = false;
             let dropped = std::mem::take(&mut self.hold.held().dropped);
             let after = clock::boot().mono.since(since);
@@ -457,6 +470,7 @@ impl Driver {
         self.remember(facts, sent);
         let answers = self.hold.held().written();
         answers.into_iter().for_each(|answer| answer());
+        self.tell_if_awaited();
     }
 
     /// Keeps what was acknowledged for a while.
@@ -515,19 +529,23 @@ impl Driver {
     }
 
     /// Gives back starts that have waited for the store for too long. Those that it can be told of now
-    /// have waited for something else, as for a slot.
+    /// have waited for something else, as for a slot. And while the others may have taken this scheduler
+    /// for dead, they may have begun them by now: nothing is said before the store answers.
     fn give_back_the_late(&mut self) {
-        if self.may_write() {
+        let was_silent = std::mem::take(&mut self.was_silent);
+        if self.may_write() && !was_silent {
             return;
         }
         let now = clock::wall();
-        let (mut late, waiting) = {
-            let mut held = self.hold.held();
-            (held.take_late(now), held.starts())
-        };
-        for starts in [&mut self.starts, &mut self.won] {
-            late.extend(starts.extract_if(.., |start| hold::is_late(start, now)));
+        let is_alive = self.fleet.alive_until().is_some_and(|until| clock::boot().mono < until);
+        let mut late = Vec::new();
+        if is_alive {
+            late = self.hold.held().take_late(now);
+            for starts in [&mut self.starts, &mut self.won] {
+                late.extend(starts.extract_if(.., |start| hold::is_late(start, now)));
+            }
         }
+        let waiting = self.hold.held().starts();
         for start in late {
             (self.on_event)(StoreEvent::NotBegun(start.run, start.attempt));
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::Answer;
 use super::queue::{BYTES, Batch, FACTS, TOGETHER, Waiters};
-use crate::core::event::{RunId, Start};
+use crate::core::event::{RunId, Silence, Start};
 use crate::core::fleet::SessionId;
 use crate::core::fleet::home::HomeJob;
 use crate::core::fleet::whereabouts::Whereabouts;
@@ -24,6 +24,9 @@ use crate::sys::clock;
 
 /// So long somebody who has asked for a change waits for the store.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A store that takes longer to answer is slow.
+const QUICK: Duration = Duration::from_millis(100);
 
 /// Something that the loop wants of the thread beside writing.
 #[derive(Debug)]
@@ -162,6 +165,11 @@ pub(super) struct Held {
     /// them waits.
     pub(super) writing: usize,
     oldest: Option<Mono>,
+    /// When the last of it came, and when the last of what is written.
+    newest: Mono,
+    answered: Mono,
+    /// The loop knows that the store has not answered.
+    told: bool,
     pub(super) orders: Vec<FleetOrder>,
     /// Starts whose facts had to go.
     pub(super) bereft: Vec<Start>,
@@ -276,6 +284,7 @@ impl Held {
             self.facts -= batch.facts.len();
             self.bytes -= batch.bytes;
             self.oldest.get_or_insert(batch.since);
+            self.newest = self.newest.max(batch.since);
             facts.append(&mut batch.facts);
             starts.append(&mut batch.waiters.starts);
             self.keep_answers(batch.waiters.answers, batch.since);
@@ -283,8 +292,25 @@ impl Held {
         self.writing = facts.len();
     }
 
+    /// How far the store has answered. `is_cut`: the others may have taken this scheduler for dead.
+    pub(super) fn silence(&mut self, now: Mono, is_cut: bool) -> Silence {
+        let is_slow = |since: Mono| now.since(since) >= QUICK;
+        self.told = is_cut || self.pending().1.is_some_and(is_slow);
+        match (is_cut, self.told) {
+            (true, _) => Silence::Cut(self.answered),
+            (false, true) => Silence::Since(self.answered),
+            (false, false) => Silence::None,
+        }
+    }
+
+    /// Whether the loop is to be told that the store has answered.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.told
+    }
+
     /// That is written. Returns the answers to give.
     pub(super) fn written(&mut self) -> Vec<Answer> {
+        self.answered = self.answered.max(self.newest);
         (self.writing, self.oldest, self.asked) = (0, None, None);
         std::mem::take(&mut self.answers)
     }

@@ -9,6 +9,7 @@ fn run(id: u64, job: &Arc<Job>) -> Run {
         job: Arc::clone(job),
         due: NEVER,
         admitted: NO_DEADLINE,
+        asked: NO_DEADLINE,
         held: Duration::ZERO,
         started: None,
         ended: NO_DEADLINE,

@@ -1,7 +1,7 @@
 //! What effects have to do with the others that share the store.
 
 use super::{Effects, State};
-use crate::core::event::RunId;
+use crate::core::event::{RunId, Silence};
 use crate::core::instant::{Instant, Mono};
 use crate::run::daemon::records::Records;
 use crate::store::keeper::FleetOrder;
@@ -24,6 +24,11 @@ impl Effects {
     /// Until when the others that share the store cannot have taken this scheduler for dead.
     pub(in crate::run::daemon) fn alive_until(&self) -> Option<Mono> {
         self.records.as_ref().and_then(Records::alive_until)
+    }
+
+    /// How far a store that others share has answered.
+    pub(in crate::run::daemon) fn silence(&self, now: Mono) -> Silence {
+        self.records.as_ref().map_or(Silence::None, |records| records.silence(now))
     }
 
     /// Says how many runs are active.
