@@ -213,6 +213,15 @@ impl Notes {
         }
     }
 
+    /// Whether a shared store has been asked something and has not answered for as long as anybody waits
+    /// for it.
+    pub fn is_silent(&self) -> bool {
+        match &self.policy {
+            Policy::GoOn(_) => false,
+            Policy::Hold(hold, _) => hold.gives_up_at().is_some_and(|at| at <= clock::mono()),
+        }
+    }
+
     /// Who shares the store and where jobs are at home, as far as it is known.
     pub fn whereabouts(&self) -> Option<Arc<Whereabouts>> {
         match &self.policy {
@@ -335,7 +344,7 @@ impl Keeper {
     pub fn waiting(&self) -> Option<Mono> {
         match &self.policy {
             Policy::GoOn(shared) => shared.queue().waiting(),
-            Policy::Hold(hold, _) => hold.held().waiting(),
+            Policy::Hold(hold, _) => hold.waiting(),
         }
     }
 

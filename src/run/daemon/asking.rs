@@ -117,12 +117,18 @@ impl Loop<'_> {
     /// A request is not, or not only, to be done here.
     pub(super) fn pass_on(&mut self, mut incoming: Incoming, route: Route) {
         let Some(here) = &mut self.fleet else { return };
+        let is_silent = here.is_store_silent();
         let asking = &mut here.asking;
         asking.next += 1;
         let number = asking.next;
         match route {
             Route::Here => {}
             Route::Nowhere(fault) => (incoming.call.reply)(Response::Refused(fault)),
+            // It is as if they had nothing: what the store would have said of it stands in the way later.
+            Route::HereKnowing(_) if is_silent => {
+                incoming.is_settled = true;
+                self.requests.do_first(incoming);
+            }
             Route::HereKnowing(job) => {
                 asking.looking.insert(number, incoming);
                 self.effects.fleet_order(FleetOrder::LookUp { number, job });
@@ -156,6 +162,16 @@ impl Loop<'_> {
     ) {
         let Some(here) = &mut self.fleet else { return };
         let call = &group.incoming.call;
+        if here.is_store_silent() {
+            // They are asked through it.
+            let fault = |other: &Other| {
+                let text = format!("did not ask {}: the store does not answer", other.name);
+                Fault::new(Code::NoAnswer, text)
+            };
+            group.faults.extend(others.iter().map(fault));
+            let response = group.sum();
+            return (group.incoming.call.reply)(response);
+        }
         let Some(request) = wire::reply::request_line(instead.unwrap_or(&call.request)) else {
             let fault = Fault::new(Code::Unavailable, "this cannot be done on another host");
             return (call.reply)(Response::Refused(fault));

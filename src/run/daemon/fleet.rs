@@ -99,6 +99,11 @@ impl Here {
         }
     }
 
+    /// Whether nobody waits for the store any more, because it does not answer.
+    pub(super) fn is_store_silent(&self) -> bool {
+        self.notes.as_ref().is_some_and(Notes::is_silent)
+    }
+
     /// Who is there and where jobs are at home.
     pub(super) fn whereabouts(&self) -> Option<Arc<Whereabouts>> {
         self.notes.as_ref()?.whereabouts()

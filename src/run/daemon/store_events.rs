@@ -31,7 +31,9 @@ impl Loop<'_> {
             StoreEvent::Others(_) => {}
             StoreEvent::Silent(reason) => {
                 log::error!(event = "store_silent"; "the store does not answer; nothing starts until it does: {reason}");
-                self.alarms.insert(Alarm::Store, format!("the store does not answer: {reason}"));
+                let reason = format!("the store does not answer: {reason}");
+                self.requests.unkept = Some(format!("this would not survive a restart: {reason}"));
+                self.alarms.insert(Alarm::Store, reason);
             }
             StoreEvent::Holding { starts, silent } => {
                 let silent = words::span(Duration::from_secs(silent.as_secs()));

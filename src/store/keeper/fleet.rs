@@ -262,6 +262,7 @@ impl Driver {
         &mut self,
         what: impl FnOnce(&mut dyn Shared) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.hold.asks(clock::mono());
         let (store, reopen) = (&mut self.store, &self.reopen);
         let asked = catch_unwind(AssertUnwindSafe(|| {
             if store.is_none() {
@@ -272,12 +273,18 @@ impl Driver {
                 None => Err(StoreError::new(Trouble::Other, "cannot be shared")),
             }
         }));
-        asked.unwrap_or_else(|panic| {
+        let answer = asked.unwrap_or_else(|panic| {
             // Nobody knows in which state it is.
             let store = self.store.take();
             let _ = catch_unwind(AssertUnwindSafe(|| drop(store)));
             Err(StoreError::new(Trouble::Other, format!("panicked: {}", text(&*panic))))
-        })
+        });
+        let is_word =
+            |error: &StoreError| matches!(error.kind, Trouble::Fenced | Trouble::WentBack);
+        if answer.as_ref().err().is_none_or(is_word) {
+            self.hold.hears();
+        }
+        answer
     }
 
     /// Does what the machine wants done.

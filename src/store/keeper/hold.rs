@@ -153,6 +153,8 @@ pub(super) struct Hold {
     standing: Mutex<Standing>,
     /// Until when the others cannot have taken this scheduler for dead, in microseconds.
     alive_until: AtomicU64,
+    /// Since when the store has been asked and has answered nothing, in microseconds; 0: it answers.
+    unanswered: AtomicU64,
 }
 
 /// The queue.
@@ -193,6 +195,7 @@ impl Hold {
             submit: Mutex::new(submit),
             running: AtomicU32::new(0),
             alive_until: AtomicU64::new(0),
+            unanswered: AtomicU64::new(0),
             whereabouts: Mutex::default(),
             standing: Mutex::default(),
         }
@@ -227,6 +230,32 @@ impl Hold {
 
     pub(super) fn alive_until(&self) -> Mono {
         Mono::from_micros(self.alive_until.load(Ordering::Relaxed))
+    }
+
+    /// The store is asked something.
+    pub(super) fn asks(&self, now: Mono) {
+        let (new, order) = (now.micros().max(1), Ordering::Relaxed);
+        // It may not have answered what it was asked before either.
+        let _ = self.unanswered.compare_exchange(0, new, order, order);
+    }
+
+    /// It has answered.
+    pub(super) fn hears(&self) {
+        self.unanswered.store(0, Ordering::Relaxed);
+    }
+
+    /// From when on it is of no use to wait for it, unless it answers.
+    pub(super) fn gives_up_at(&self) -> Option<Mono> {
+        match self.unanswered.load(Ordering::Relaxed) {
+            0 => None,
+            since => Some(Mono::from_micros(since).plus(PATIENCE)),
+        }
+    }
+
+    /// When whoever has asked for a change has waited for long enough.
+    pub(super) fn waiting(&self) -> Option<Mono> {
+        let own = self.held().waiting()?;
+        Some(self.gives_up_at().map_or(own, |at| at.min(own)))
     }
 
     pub(super) fn held(&self) -> MutexGuard<'_, Held> {

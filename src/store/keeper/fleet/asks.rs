@@ -190,8 +190,12 @@ impl Driver {
         }
         let patience = PATIENCE.max(self.fleet.timing().beat() * 3);
         let there: HashSet<SessionId> = self.fleet.members().map(|member| member.id).collect();
+        // What the store does not have yet nobody can have begun.
+        let is_silent = self.hold.gives_up_at().is_some_and(|at| at <= clock::mono());
         let is_over = |waiting: &mut Waiting| {
-            now.since(waiting.since) >= patience || !there.contains(&waiting.ask.to)
+            now.since(waiting.since) >= patience
+                || !there.contains(&waiting.ask.to)
+                || (is_silent && !waiting.is_left)
         };
         let over: Vec<Waiting> = self.asks.waiting.extract_if(.., is_over).collect();
         for Waiting { ask: Ask { id, to, host, .. }, since, is_left } in over {
