@@ -213,7 +213,7 @@ fn several_jobs_at_once() {
             ("pause web@prod nobody", 1, "schedrs: nobody: no job `nobody`"),
             ("pause x-*", 1, "no job has an id like `x-*`"),
             ("pause tag:asia", 1, "no job has the tag `asia`"),
-            ("resume tag:prod --output json", 0, "{\"job\":\"web@prod\"}"),
+            ("resume tag:prod --output json", 0, "{\"job\":\"web@prod\",\"was_paused\":true}"),
             ("list --tag us", 0, "web@prod"),
             ("list --tag e* --output json -n 1", 0, "\"tags\":[\"eu\"]"),
             ("list tag:asia", 1, "no job has the tag `asia`"),

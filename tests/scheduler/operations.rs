@@ -31,7 +31,9 @@ fn lines(actions: &[Action]) -> Vec<String> {
         Action::Answer { answer: Response::Ended(record), .. } => {
             Some(format!("told {}", line_of(record)))
         }
-        Action::Answer { answer: Response::Done, .. } => Some("done".to_owned()),
+        Action::Answer { answer: Response::Done | Response::Resumed { was: true, .. }, .. } => {
+            Some("done".to_owned())
+        }
         _ => None,
     };
     actions.iter().filter_map(line).collect()

@@ -1,13 +1,13 @@
 //! `schedrs resume`: the end of a pause.
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::argument;
 use super::each::{self, Chosen, JobsOrAll};
 use super::request::{self, Connection, Times};
 use crate::cli::{Context, ExitCode};
-use crate::control::client::Client;
-use crate::control::wire::view::{JobDetails, PausedView};
+use crate::control::wire::view::PausedView;
 
 /// Resume jobs, or all jobs
 ///
@@ -40,13 +40,14 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     };
     let mut code = ExitCode::SUCCESS;
     for job in &jobs {
-        match resume(job, &mut client) {
-            Ok((answer, before, after)) => each::tell(job, answer, connection, |job, _| {
-                let after = after.as_ref().map(|pause| {
+        let asked = client.ask(&json!({ "do": "resume", "job": job }));
+        match asked.map_err(request::told).and_then(|answer| Ok((read(&answer)?, answer))) {
+            Ok((resumed, answer)) => each::tell(job, answer, connection, |job, _| {
+                let still = resumed.paused.as_ref().map(|pause| {
                     let times = Times::new(context);
                     request::paused(pause, &times, &argument::local_zone(context))
                 });
-                told(job, before, after, &connection.typed())
+                told(job, resumed.was_paused, still, &connection.typed())
             })?,
             Err(error) if jobs.len() == 1 => return Err(error),
             Err(error) => code = each::failed(job, &error),
@@ -66,17 +67,13 @@ fn told(job: &str, was: bool, still: Option<String>, typed: &str) -> String {
     }
 }
 
-type Answer = Map<String, Value>;
-
-/// Resumes a job: the answer, whether it was paused, and the pause that it is still in.
-fn resume(job: &str, client: &mut Client) -> anyhow::Result<(Answer, bool, Option<PausedView>)> {
-    let before = pause_of(client, job)?.is_some();
-    let answer = client.ask(&json!({ "do": "resume", "job": job })).map_err(request::told)?;
-    Ok((answer, before, pause_of(client, job)?))
+/// What whoever has done it says: another host may not have told this one yet.
+#[derive(Deserialize)]
+struct Resumed {
+    was_paused: bool,
+    paused: Option<PausedView>,
 }
 
-/// Whether and why a job is paused.
-fn pause_of(client: &mut Client, job: &str) -> anyhow::Result<Option<PausedView>> {
-    let shown = client.ask(&json!({ "do": "show", "job": job })).map_err(request::told)?;
-    Ok(request::read::<JobDetails>(shown)?.job.paused)
+fn read(answer: &Map<String, Value>) -> anyhow::Result<Resumed> {
+    request::read(answer.clone())
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::view::{JobLine, StatusView};
+use super::view::{JobLine, PausedView, StatusView};
 use crate::control::{Request, Target};
 use crate::core::event::{Fault, Response};
 use crate::core::words;
@@ -48,6 +48,13 @@ pub fn body(response: &Response) -> Option<String> {
         Response::Stopped(runs) => {
             let runs: Vec<u64> = runs.iter().map(|run| run.0).collect();
             json!({ "stopped": runs })
+        }
+        Response::Resumed { was, still, zone } => {
+            let mut body = json!({ "was_paused": was });
+            if let Some(paused) = PausedView::new(still, zone) {
+                body["paused"] = json!(paused);
+            }
+            body
         }
         Response::Reloaded { added, changed, removed, unchanged } => json!({
             "added": added, "changed": changed, "removed": removed, "unchanged": unchanged,

@@ -69,7 +69,8 @@ pub enum Operation {
         /// Why.
         reason: Option<Box<str>>,
     },
-    /// The contrary. All: those that were paused together; jobs paused on their own stay so.
+    /// The contrary. All: those that were paused together; jobs paused on their own stay so. Answer:
+    /// [`Response::Resumed`] for a job, [`Response::Done`] for all.
     Resume {
         /// The job; `None`: all.
         job: Option<Box<str>>,

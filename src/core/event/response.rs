@@ -9,6 +9,7 @@ use crate::core::job::{Executor, Job, Settings};
 use crate::core::outcome::Doing;
 use crate::core::trigger::Trigger;
 use crate::core::words;
+use crate::core::zone::Zone;
 
 /// What is answered to whoever has asked for something, of the scheduler or of the loop that runs
 /// it.
@@ -44,6 +45,15 @@ pub enum Response {
     Ended(Box<Record>),
     /// These runs were told to end.
     Stopped(Vec<RunId>),
+    /// A job is resumed.
+    Resumed {
+        /// It was paused, by itself or with all jobs.
+        was: bool,
+        /// It still is: with all jobs.
+        still: Paused,
+        /// The zone of the job.
+        zone: Zone,
+    },
     /// The jobfile was read again: how many jobs are what.
     Reloaded {
         /// New.

@@ -158,18 +158,24 @@ impl Scheduler {
         job: Option<Box<str>>,
         step: &mut Step<'_>,
     ) -> Result<Response, Fault> {
-        match &job {
-            None => self.resume_all(step.now.wall, step),
+        let answer = match &job {
+            None => {
+                self.resume_all(step.now.wall, step);
+                Response::Done
+            }
             Some(job) => {
                 let slot = self.slot_of(job)?;
+                let was = self.paused(slot) != Paused::No;
                 if self.jobs[slot as usize].paused {
                     self.resume_job(slot, step.now.wall, step);
                     self.reschedule(slot);
                 }
+                let zone = self.jobs[slot as usize].job.zone.clone();
+                Response::Resumed { was, still: self.paused(slot), zone }
             }
-        }
+        };
         self.change(job, ChangeKind::Resumed, by, None, step);
-        Ok(Response::Done)
+        Ok(answer)
     }
 
     /// Removes a job that was added.

@@ -343,7 +343,11 @@ impl Loop<'_> {
         let Some(here) = &mut self.fleet else { return };
         if let Some(mut incoming) = here.asking.looking.remove(&number) {
             incoming.is_settled = true;
-            self.requests.do_first(incoming);
+            match incoming.call.request {
+                // What was learned of the job comes before it.
+                Request::Resume { .. } => self.requests.put(incoming),
+                _ => self.requests.do_first(incoming),
+            }
         }
     }
 

@@ -272,6 +272,15 @@ fn change(engine: Engine) {
     fleet.answer("web2", &["pause", "each"]);
     fleet.until_all(&HOSTS, "each is", |list| job(list, "each").unwrap()["state"] == "paused");
     fleet.answer("web3", &["resume", "each"]);
+    // Also where a host has not heard of it yet.
+    for id in ["each", &*there] {
+        fleet.answer("web2", &["pause", id]);
+        let resumed = fleet.answer("web3", &["resume", id]);
+        assert_eq!(resumed["was_paused"], true, "{resumed}");
+    }
+    fleet.until_all(&HOSTS, "it is resumed", |list| {
+        job(list, &there).unwrap()["state"] == "scheduled"
+    });
     fleet.until_all(&HOSTS, "none is", |list| job(list, "each").unwrap()["state"] == "scheduled");
 
     // All of them, wherever they are at home, at once.

@@ -61,6 +61,10 @@ pub(in crate::run::daemon) fn of_client(
             found => Route::Nowhere(no_such_host(name, known, found)),
         },
         Needs::Home(job) => match known.home(job) {
+            // Somebody may have paused it on another host just now.
+            Some(Home::Each) if matches!(request, Request::Resume { .. }) => {
+                Route::HereKnowing(job.into())
+            }
             None | Some(Home::Each) => Route::Here,
             // Somebody may have started it elsewhere.
             Some(Home::At(id)) if id == known.me && matches!(request, Request::Start { .. }) => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::Driver;
 use crate::core::event::{Code, Elsewhere, Fault, HomeChange, RunId, TakenJob};
-use crate::core::fleet::SessionId;
+use crate::core::fleet::{RunOn, SessionId};
 use crate::core::instant::{Instant, Mono};
 use crate::core::record::RunRecord;
 use crate::core::sort;
@@ -287,7 +287,13 @@ impl Driver {
         let ids = [job];
         let found = self.ask(|store| store.take_up(&ids));
         let [job] = ids;
+        let home = self.fleet.by_id();
+        let is_each = home.get(&*job).is_some_and(|(job, _)| job.run_on == RunOn::All);
         if let Some(found) = self.unless_failed(found) {
+            if is_each {
+                let learned = Learned { asked: vec![job.clone()], jobs: found.jobs.clone() };
+                self.tell_of(OthersEvent::Learned(Box::new(learned)));
+            }
             let me = self.fleet.me().id;
             let others = found.open.into_iter().filter(|other| other.session != me);
             let mut elsewhere = Vec::new();
