@@ -112,12 +112,18 @@ fn handover(case: &Case<'_>, from: &RunRecord, to: &RunRecord) -> String {
         None if member.leaving => format!("{old} is stopping; {new} took the job over"),
         None => {
             let span = from.at..=to.at;
-            let joined = case.members.iter().filter(|member| span.contains(&member.joined));
-            match joined.max_by_key(|member| member.joined) {
-                Some(joined) => format!(
-                    "{old} had the job before; homes were reassigned when {} joined, at {}",
-                    clean(&joined.host),
-                    clock(joined.joined)
+            // Who joins takes jobs only for itself. A file that is loaded later may move them anywhere.
+            let is_new = |member: &Member| Some(&*member.host) == to.host.as_deref();
+            let joined = case.members.iter().filter(|member| is_new(member));
+            let joined = joined.map(|member| (member.joined, "joined", member));
+            let reloads = case.members.iter().filter(|member| member.loaded > member.joined);
+            let reloads = reloads.map(|member| (member.loaded, "loaded another jobfile", member));
+            let events = joined.chain(reloads).filter(|(at, ..)| span.contains(at));
+            match events.max_by_key(|(at, ..)| *at) {
+                Some((at, what, member)) => format!(
+                    "{old} had the job before; homes were reassigned when {} {what}, at {}",
+                    clean(&member.host),
+                    clock(at)
                 ),
                 None => format!("{old} had the job before; the job or the fleet has changed"),
             }

@@ -333,6 +333,8 @@ fn a_handover_is_told_of() {
     let [alive, dead, stopped] =
         before.map(|(id, gone)| member(id, "web2", "00:00", "03:24:43", gone));
     let leaving = Member { leaving: true, ..alive.clone() };
+    let reloaded = Member { loaded: at("03:20:00"), ..new.clone() };
+    let stranger = member(4, "web3", "03:25:00", "11:59", None);
     let late = member(3, "web1", "03:15:00", "11:59", None);
     let silent = "web2 was silent for 17s; web1 took the job over at 03:25:00";
     for (members, first, expected) in [
@@ -350,7 +352,13 @@ fn a_handover_is_told_of() {
             "web2 had the job before; homes were reassigned when web1 joined, at 03:15:00",
         ),
         (
-            vec![new.clone(), alive],
+            vec![reloaded, stranger.clone(), alive.clone()],
+            done(),
+            "web2 had the job before; homes were reassigned when web1 loaded another jobfile, at 03:20:00",
+        ),
+        // Who joins takes jobs for itself only.
+        (
+            vec![new.clone(), stranger, alive],
             done(),
             "web2 had the job before; the job or the fleet has changed",
         ),
