@@ -82,7 +82,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if let Some(set) = &set
         && let Some(url) = set.settings.store_url.as_deref().and_then(SharedUrl::parse)
     {
-        machine.extend(shared::store(&url, &set.settings, database.version().unwrap_or("unknown")));
+        machine.extend(shared::store(&url, set, database.version().unwrap_or("unknown")));
     }
     machine.extend(set.as_ref().map(machine::limits));
     machine.push(Scheduler::finding(scheduler));

@@ -104,6 +104,11 @@ fn facts(
             facts.push((name, some_of(count, first, &format!("{typed} {flag}"))));
         }
     }
+    if let (Some(count), Some(first)) = (status.no_host, &status.no_host_jobs) {
+        let jobs = some_of(count, first, typed);
+        let their = if count == 1 { "its" } else { "their" };
+        facts.push(("no host", format!("{jobs}; no host has all of {their} labels")));
+    }
     if !status.elsewhere.is_empty() {
         facts.push(("others", request::not_here(&status.elsewhere)));
     }

@@ -104,6 +104,11 @@ impl Snapshot {
         self.others.get(job).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Whether no host may run a job.
+    pub(super) fn has_no_host(&self, job: &str) -> bool {
+        self.whereabouts.as_ref().is_some_and(|known| known.has_no_host(job))
+    }
+
     /// How many hosts there are, if several may share the store.
     pub(super) fn hosts(&self) -> Option<usize> {
         self.whereabouts.as_ref().map(|known| known.hosts.len())

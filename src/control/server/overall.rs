@@ -7,7 +7,7 @@ use super::exchange::{Next, PAGE, end};
 use super::history::{History, Snapshot};
 use crate::control::Request;
 use crate::control::wire::view::StatusView;
-use crate::core::event::JobPage;
+use crate::core::event::{JobPage, Paused};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
 use crate::core::sort;
@@ -25,6 +25,7 @@ pub(super) struct Overall {
     snapshot: Arc<Snapshot>,
     failed: Named,
     overdue: Named,
+    no_host: Named,
     /// The active runs of other hosts.
     others: Vec<RunObject>,
 }
@@ -54,8 +55,14 @@ impl Named {
 
 impl Overall {
     pub(super) fn new(snapshot: Arc<Snapshot>) -> Overall {
-        let (failed, overdue) = (Named::default(), Named::default());
-        Overall { view: StatusView::default(), snapshot, failed, overdue, others: Vec::new() }
+        Overall {
+            view: StatusView::default(),
+            snapshot,
+            failed: Named::default(),
+            overdue: Named::default(),
+            no_host: Named::default(),
+            others: Vec::new(),
+        }
     }
 
     pub(super) fn ask(&self, from: u32) -> Next {
@@ -66,6 +73,9 @@ impl Overall {
         let now = clock::wall();
         for view in &mut page.jobs {
             self.snapshot.complete(view, now);
+            if view.paused == Paused::No && self.snapshot.has_no_host(&view.job.id) {
+                self.no_host.add(0, &view.job.id);
+            }
             let others = self.snapshot.others(&view.job.id).iter();
             let others = others.map(|run| RunObject::of_active_elsewhere(run, &view.job.zone));
             self.others.extend(others);
@@ -92,6 +102,8 @@ impl Overall {
         view.active_elsewhere = self.snapshot.hosts().map(|_| others);
         view.failed_jobs = names(&self.failed);
         view.overdue_jobs = names(&self.overdue);
+        view.no_host = Some(self.no_host.count).filter(|count| *count > 0);
+        view.no_host_jobs = names(&self.no_host);
         view.changed_since = history.changed_since().map(|_| view.loaded.clone());
         end(&self.view)
     }

@@ -186,6 +186,10 @@ views! {
         overdue: Option<usize>,
         /// The first few of them: those that have been for longest.
         overdue_jobs: Option<Vec<String>>,
+        /// How many jobs no host may run, if several may share the store: none has all of their labels.
+        no_host: Option<usize>,
+        /// The first of them.
+        no_host_jobs: Option<Vec<String>>,
         /// The next due time.
         next: Option<String>,
         /// Whose that is.
@@ -415,6 +419,8 @@ impl StatusView {
             failed_jobs: None,
             overdue: None,
             overdue_jobs: None,
+            no_host: None,
+            no_host_jobs: None,
             next: status.next.as_ref().map(|(next, _)| words::rfc3339(*next, zone)),
             next_job: status.next.as_ref().map(|(_, job)| job.to_string()),
             paused: status

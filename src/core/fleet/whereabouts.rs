@@ -76,14 +76,29 @@ impl Whereabouts {
     /// What a job that is at home nowhere waits for, in words after "due"; `None`: it is not known here.
     pub fn awaits_home(&self, job: &str) -> Option<String> {
         let job = self.jobs.iter().find(|known| *known.id == *job)?;
-        let mut there = self.hosts.iter().filter(|host| !host.is_leaving);
-        Some(match &job.run_on {
-            RunOn::Labels(labels) if !there.any(|host| fits(&job.run_on, &host.labels)) => {
-                format!("once a host has all of its labels: {}", labels.join(", "))
-            }
+        Some(match self.missing_labels(job) {
+            Some(labels) => format!("once a host has all of its labels: {}", labels.join(", ")),
             // Any other is missing for as long as files differ.
-            _ => "as a newer jobfile of another host has it".to_owned(),
+            None => "as a newer jobfile of another host has it".to_owned(),
         })
+    }
+
+    /// Whether no host may run a job, because none has all of its labels.
+    pub fn has_no_host(&self, job: &str) -> bool {
+        let known = || self.jobs.iter().find(|known| *known.id == *job);
+        self.home(job) == Some(Home::Nowhere)
+            && known().is_some_and(|job| self.missing_labels(job).is_some())
+    }
+
+    /// The labels of a job, if no host that is there has all of them.
+    fn missing_labels<'a>(&self, job: &'a HomeJob) -> Option<&'a [Box<str>]> {
+        let mut there = self.hosts.iter().filter(|host| !host.is_leaving);
+        match &job.run_on {
+            RunOn::Labels(labels) if !there.any(|host| fits(&job.run_on, &host.labels)) => {
+                Some(&labels[..])
+            }
+            _ => None,
+        }
     }
 
     /// One that is there.
@@ -147,6 +162,8 @@ mod tests {
         assert!(is_of_other(2, "b"));
         // Two that are there under one name.
         assert!(is_of_other(3, "a"));
+        // And nobody has labels that are not there.
+        assert!(!known.has_no_host("each"));
         // What is not there any more.
         assert!(!is_of_other(8, "a"));
         assert!(is_of_other(9, "c"));

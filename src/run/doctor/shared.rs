@@ -1,11 +1,12 @@
 //! A store on a server: how far away it is, what it keeps when it crashes, and who shares it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Finding;
-use crate::core::fleet::{Member, View, deploy};
+use crate::core::fleet::{Member, View, deploy, home};
 use crate::core::instant::Instant;
-use crate::core::job::Settings;
+use crate::core::job::{Job, JobSet, RunOn, Settings};
 use crate::core::sort;
 use crate::core::url::{Engine, SharedUrl};
 use crate::core::words;
@@ -24,7 +25,7 @@ const SLOW: Duration = Duration::from_millis(50);
 const OFF: u64 = 500_000;
 
 /// What is to be said of the store that hosts share.
-pub(crate) fn store(url: &SharedUrl, settings: &Settings, zone_data: &str) -> Vec<Finding> {
+pub(crate) fn store(url: &SharedUrl, set: &JobSet, zone_data: &str) -> Vec<Finding> {
     if !HAS_SHARED {
         return vec![refused(&url.not_built())];
     }
@@ -43,7 +44,7 @@ pub(crate) fn store(url: &SharedUrl, settings: &Settings, zone_data: &str) -> Ve
         Err(error) => return vec![refused(&error)],
     };
     let Some(store) = opened.shared() else { return Vec::new() };
-    match looked(store, url, settings, zone_data) {
+    match looked(store, url, set, zone_data) {
         Ok(found) => found,
         Err(error) => vec![refused(&error)],
     }
@@ -67,7 +68,7 @@ fn refused(error: &StoreError) -> Finding {
 fn looked(
     store: &mut dyn Shared,
     url: &SharedUrl,
-    settings: &Settings,
+    set: &JobSet,
     zone_data: &str,
 ) -> Result<Vec<Finding>, StoreError> {
     let mut trips = Vec::new();
@@ -78,12 +79,13 @@ fn looked(
     }
     sort::by_key(&mut trips, |(took, ..)| *took);
     let (median, ..) = trips[ASKED / 2];
-    let mut found = vec![distance(median, url, settings.fleet.lease)];
+    let mut found = vec![distance(median, url, set.settings.fleet.lease)];
     if let Some((took, sent, view)) = trips.first() {
         found.push(offset(*took, *sent, view.now));
         found.extend(durability(url.engine(), &store.settings()?));
-        found.push(retention(settings));
+        found.push(retention(&set.settings));
         found.extend(hosts(view, zone_data));
+        found.extend(homeless(view, &set.jobs));
     }
     Ok(found)
 }
@@ -290,11 +292,30 @@ fn hosts(view: &View, zone_data: &str) -> Vec<Finding> {
     found
 }
 
+/// Jobs that none of the hosts may run.
+fn homeless(view: &View, jobs: &[Arc<Job>]) -> Vec<Finding> {
+    let alive: Vec<&Member> = deploy::alive(&view.members).collect();
+    let has_none = |job: &&Arc<Job>| {
+        let run_on = &job.options.run_on;
+        !alive.is_empty() && !alive.iter().any(|member| home::fits(run_on, &member.labels))
+    };
+    let found = jobs.iter().filter(has_none).filter_map(|job| {
+        let RunOn::Labels(labels) = &job.options.run_on else { return None };
+        let text = format!("{}: no host has all of its labels: {}", job.id, labels.join(", "));
+        let help =
+            "it runs nowhere: add them to the [fleet] labels of a host, or change its run_on";
+        Some(Finding::problem("hosts", text, help))
+    });
+    found.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Verdict;
     use super::*;
     use crate::core::fleet::{SessionId, Standing};
+    use crate::core::zone::Database;
+    use crate::jobfile::load_text;
 
     #[test]
     fn what_is_far_away() {
@@ -373,17 +394,17 @@ mod tests {
             ..Member::new(SessionId(number), host)
         };
         let here = env!("CARGO_PKG_VERSION");
+        let view = |members: &[Member]| View {
+            now: Instant::from_secs(0),
+            generation: 0,
+            identity: "".into(),
+            recorded: "".into(),
+            changes: 0,
+            me: Standing::Unknown,
+            members: members.to_vec(),
+        };
         let texts = |members: &[Member]| {
-            let view = View {
-                now: Instant::from_secs(0),
-                generation: 0,
-                identity: "".into(),
-                recorded: "".into(),
-                changes: 0,
-                me: Standing::Unknown,
-                members: members.to_vec(),
-            };
-            hosts(&view, "2026a").into_iter().map(|it| it.text).collect::<Vec<String>>()
+            hosts(&view(members), "2026a").into_iter().map(|it| it.text).collect::<Vec<String>>()
         };
         assert_eq!(texts(&[]), ["no host is using it now"]);
         assert_eq!(texts(&[member(1, "a", here)]), ["a alone"]);
@@ -394,5 +415,22 @@ mod tests {
             format!("a has a different schedrs than this host ({here})"),
         ];
         assert_eq!(texts(&all), expected);
+
+        // Jobs that no host may run.
+        let text = "[jobs.media]\ncommand = 'x'\ninterval = '1h'\nrun_on = ['disk', 'eu']\n\
+                    [jobs.any]\ncommand = 'x'\ninterval = '1h'\n";
+        let now = Instant::from_secs(0);
+        let jobs = load_text("jobs.toml", text, &Database::open(None), now).set.unwrap().jobs;
+        let labels = |labels: &[&str]| Member {
+            labels: labels.iter().map(|label| (*label).into()).collect(),
+            ..member(1, "a", here)
+        };
+        let texts = |members: &[Member]| {
+            homeless(&view(members), &jobs).into_iter().map(|it| it.text).collect::<Vec<String>>()
+        };
+        assert_eq!(texts(&[]), [""; 0]);
+        assert_eq!(texts(&[labels(&["eu", "disk"]), labels(&[])]), [""; 0]);
+        let expected = ["media: no host has all of its labels: disk, eu"];
+        assert_eq!(texts(&[labels(&["eu"]), labels(&["disk"])]), expected);
     }
 }

@@ -182,6 +182,8 @@ fn start_and_stop(engine: Engine) {
     };
     let waits = json!(["scheduled", null, "once a host has all of its labels: gpu", null]);
     assert_eq!((nowhere("web1"), nowhere("web2")), (waits.clone(), waits));
+    let status: Value = serde_json::from_slice(&fleet.ask("web2", &["status"]).stdout).unwrap();
+    assert_eq!((&status["no_host"], &status["no_host_jobs"]), (&json!(1), &json!(["nowhere"])));
 
     // The run is where it is, and counts wherever the job is at home.
     let slow = fleet.answer("web1", &["start", "slow", "--on", "web2"]);
