@@ -96,6 +96,7 @@ impl Snapshot {
             _ => {}
         }
         view.count(self.others(&id));
+        view.hear_of_parent(|parent| self.others(parent).iter().any(ActiveElsewhere::is_running));
         known.home_name(&id).map(str::to_owned)
     }
 
@@ -332,6 +333,11 @@ impl History {
         }
         let others = self.active_elsewhere(&known, Some(&id));
         detail.view.count(&others);
+        let mut runs = |parent: &str| {
+            let others = self.active_elsewhere(&known, Some(parent));
+            others.iter().any(ActiveElsewhere::is_running)
+        };
+        detail.view.hear_of_parent(&mut runs);
         (known.home_name(&id).map(str::to_owned), others)
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Fault, JobCounts, JobRecord, Record, RunId, Vitals};
 use crate::core::instant::{Instant, Mono};
-use crate::core::job::{Executor, Job, Settings};
+use crate::core::job::{Executor, Job, RunOn, Settings};
 use crate::core::outcome::Doing;
 use crate::core::trigger::Trigger;
 use crate::core::words;
@@ -217,7 +217,10 @@ impl JobView {
             Trigger::FromEnd(trigger) if is_due && self.next.is_none() => {
                 words::after_run(trigger, now)
             }
-            Trigger::After(after) if is_due => Some(format!("after {}", after.names()).into()),
+            // That a parent runs here, or is paused, is known here.
+            Trigger::After(after) if is_due => {
+                self.awaits.take().or_else(|| Some(format!("after {}", after.names()).into()))
+            }
             _ => None,
         };
         self.known_since = match self.job.trigger {
@@ -232,6 +235,19 @@ impl JobView {
     pub(crate) fn await_home(&mut self, what: Option<String>) {
         if self.paused == Paused::No {
             (self.next, self.awaits) = (None, what.map(Into::into));
+        }
+    }
+
+    /// Of the one job that it is due after another host has a run, if `runs` says so of its id.
+    pub(crate) fn hear_of_parent(&mut self, runs: impl FnOnce(&str) -> bool) {
+        // On each host it follows the run there.
+        if let Trigger::After(after) = &self.job.trigger
+            && let [parent] = after.parents()
+            && self.awaits.is_some()
+            && self.job.options.run_on != RunOn::All
+            && runs(parent)
+        {
+            self.awaits = Some(format!("after {}, which is running", after.names()).into());
         }
     }
 

@@ -17,7 +17,7 @@ const HOSTS: [&str; 3] = ["web1", "web2", "web3"];
 const J_JOBS: usize = 40;
 
 /// Jobs that are not due for a while: two that do not end by themselves, one that
-/// no host may run, and one of every host.
+/// no host may run, one of every host, and one after another.
 fn jobs() -> String {
     let far = "interval = \"100d\"\nstart_date = \"2026-01-01T00:00:00Z\"\n";
     let mut text = String::new();
@@ -27,6 +27,7 @@ fn jobs() -> String {
     for job in ["slow", "slower"] {
         text += &format!("[jobs.{job}]\ncommand = \"sleep 600\"\n{far}");
     }
+    text += "[jobs.behind]\ncommand = \"true\"\nafter = \"slow\"\n";
     text += &format!("[jobs.nowhere]\ncommand = \"true\"\nrun_on = [\"gpu\"]\n{far}");
     text + &format!("[jobs.each]\ncommand = \"sleep 600\"\nrun_on = \"all\"\n{far}")
 }
@@ -88,7 +89,7 @@ impl Fleet {
         let hosts = HOSTS.map(|host| fleet.start(host, LEASE, &jobs()));
         fleet.until_all(&HOSTS, "all have jobs", |list| {
             let has = |host: &str| list.iter().any(|job| job["host"] == host);
-            list.len() == J_JOBS + 4 && HOSTS.iter().all(|host| has(host))
+            list.len() == J_JOBS + 5 && HOSTS.iter().all(|host| has(host))
         });
         (fleet, hosts.into())
     }
@@ -99,6 +100,9 @@ impl Fleet {
         self.until_all(&HOSTS, "it runs", |list| {
             let job = job(list, "slow").unwrap();
             job["state"] == "running" && job["running"] == 1 && job["waiting"] == 0
+        });
+        self.until_all(&HOSTS, "what comes after it waits for that", |list| {
+            job(list, "behind").unwrap()["next_after"] == "after slow, which is running"
         });
         for host in HOSTS {
             let on = if host == there { Value::Null } else { json!(there) };
@@ -123,7 +127,7 @@ impl Fleet {
     /// Where a run was, as the store has it.
     fn host_of(&self, run: &Value) -> Option<String> {
         let records = self.records();
-        let record = records.iter().find(|record| Some(record.run.unwrap().0) == run.as_u64())?;
+        let record = records.iter().find(|record| record.run.map(|run| run.0) == run.as_u64())?;
         record.host.as_deref().map(str::to_owned)
     }
 }
@@ -159,7 +163,8 @@ fn start_and_stop(engine: Engine) {
     };
     let all = |host: &str| {
         fleet.until_all(&[host], "all are taken", |list| {
-            list.iter().all(|job| job["next"] != Value::Null || job["id"] == "nowhere")
+            let waits = |job: &Value| job["id"] == "nowhere" || job["id"] == "behind";
+            list.iter().all(|job| job["next"] != Value::Null || waits(job))
         });
         known(host)
     };
@@ -225,7 +230,7 @@ fn start_and_stop(engine: Engine) {
     // The record says who has asked, wherever that was.
     let by = |run: &Value| {
         let records = fleet.records();
-        let of = records.into_iter().find(|one| Some(one.run.unwrap().0) == run.as_u64());
+        let of = records.into_iter().find(|one| one.run.map(|run| run.0) == run.as_u64());
         of.unwrap().by
     };
     assert!(by(&begun["run"]).is_some());
