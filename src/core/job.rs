@@ -40,6 +40,23 @@ impl JobSet {
         let each: HashSet<Box<str>> = each.map(|job| job.id.clone()).collect();
         move |id| each.contains(id)
     }
+
+    /// Why hosts cannot share these jobs, where nobody knew that they would when they were read.
+    pub(crate) fn cannot_be_shared(&self) -> Option<String> {
+        let on_each = self.runs_on_all();
+        self.jobs.iter().find_map(|job| {
+            let Trigger::After(after) = &job.trigger else { return None };
+            let mut parents = after.parents().iter().map(|parent| &**parent);
+            let parent = parents.find(|parent| on_each(parent) != on_each(&job.id))?;
+            let (each, once) = match on_each(&job.id) {
+                true => (&*job.id, parent),
+                false => (parent, &*job.id),
+            };
+            Some(format!(
+                "`{each}` runs on all hosts, `{once}` on one: neither can be due after the other"
+            ))
+        })
+    }
 }
 
 /// The `[scheduler]` and `[store]` tables.

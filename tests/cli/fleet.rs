@@ -161,3 +161,17 @@ fn one_of_three_is_killed() {
     let lost = fleet.records().into_iter().filter(|record| record.outcome.is_none());
     assert_eq!(lost.collect::<Vec<_>>(), []);
 }
+
+/// That hosts share the store may be said on the command line only.
+#[test]
+fn what_hosts_cannot_share_is_refused() {
+    let bench = Bench::new(
+        "[jobs.one]\ncommand = 'true'\ninterval = '1h'\n\
+         [jobs.each]\ncommand = 'true'\nafter = 'one'\nrun_on = 'all'\n",
+    );
+    assert_eq!(bench.ask(&["validate", "jobs.toml"]).2, Some(0));
+    let (out, err, code) =
+        bench.ask(&["run", "--store", "postgres://127.0.0.1:9/none", "jobs.toml"]);
+    let words = "`each` runs on all hosts, `one` on one: neither can be due after the other";
+    assert!(err.contains(words) && code == Some(1), "{code:?} {out} {err}");
+}

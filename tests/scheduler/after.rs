@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use schedrs::event::{Operation, Remember};
+use schedrs::event::{Operation, Remember, Response};
+use schedrs::fleet::SessionId;
+use schedrs::job::RunOn;
 use schedrs::scheduler::SavedState;
 use schedrs::scheduler::after::{ENDED, JOINS, SavedChains};
 use schedrs::trigger::AfterTrigger;
@@ -390,4 +392,39 @@ fn a_run_that_had_not_begun_begins_with_the_next_scheduler() {
     let saved = SavedState { undecided, ..SavedState::default() };
     let told = restart("14:00", jobs, saved, &mut Entries::default());
     assert_eq!(told, ["start report, due 11:00:00"]);
+}
+
+/// Where hosts share the store, a job of every host and one of one host cannot be due after each other,
+/// whichever of them is added or changed.
+#[test]
+fn a_chain_is_of_one_host_or_of_every_host() {
+    let now = Now { wall: NOON, mono: Mono::default() };
+    let each = |options: &mut Options| options.run_on = RunOn::All;
+    let jobs = vec![job("each", every(60), each), job("one", every(60), |_| {})];
+    let mut scheduler = Scheduler::in_fleet(now, set(jobs), SavedState::default(), SessionId(1));
+    let mut add = |id: &str, parent: &str, set: fn(&mut Options)| {
+        let job = Arc::new(job(id, after(&[parent]), set));
+        let operation = Box::new(Operation::Add { job, text: "".into(), replace: false });
+        let mut actions = Vec::new();
+        scheduler.step(
+            now,
+            Event::Operation { ticket: 1, by: "me".into(), operation },
+            &mut actions,
+        );
+        let answer = actions.into_iter().find_map(|action| match action {
+            Action::Answer { answer: Response::Refused(fault), .. } => Some(Err(fault.message)),
+            Action::Answer { .. } => Some(Ok(())),
+            _ => None,
+        });
+        answer.unwrap()
+    };
+    let refused = |each: &str, once: &str| {
+        Err(format!(
+            "`{each}` runs on all hosts, `{once}` on one: neither can be due after the other"
+        ))
+    };
+    assert_eq!(add("a", "one", |options| options.run_on = RunOn::All), refused("a", "one"));
+    assert_eq!(add("b", "each", |_| {}), refused("each", "b"));
+    assert_eq!(add("c", "each", |options| options.run_on = RunOn::All), Ok(()));
+    assert_eq!(add("d", "one", |_| {}), Ok(()));
 }

@@ -251,6 +251,11 @@ fn open_store(
     }
     let location = location(file, args, &jobfile.set, remarks)?;
     let (keep, refuse) = (jobfile.set.settings.keep, refuse(args, &jobfile.set));
+    if let Location::Shared(url) = &location
+        && let Some(why) = jobfile.set.cannot_be_shared()
+    {
+        bail!("hosts share {url}: {why}");
+    }
     let storage = Storage::open(location, keep, refuse).map_err(|error| anyhow!("{error}"))?;
     Ok(Some(storage))
 }

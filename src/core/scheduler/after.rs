@@ -598,8 +598,33 @@ impl Scheduler {
         Some(format!("is due {}", words::day_and_time(next.truncated(), &state.job.zone)))
     }
 
+    /// Whether a job runs on each host of the fleet and one that it is due after, or that is due after it,
+    /// does not; or the other way round.
+    fn on_other_hosts(&self, job: &Job) -> Option<CannotFollow> {
+        if !self.is_in_fleet() {
+            return None;
+        }
+        let parents_of = |job: &Job| -> Arc<[Box<str>]> {
+            match &job.trigger {
+                Trigger::After(after) => after.parents().into(),
+                _ => [].into(),
+            }
+        };
+        let (own, on_each) = (parents_of(job), job.options.run_on == RunOn::All);
+        let other = self.jobs.iter().filter(|state| !state.gone).map(|state| &*state.job);
+        let mut other = other
+            .filter(|other| other.id != job.id && (other.options.run_on == RunOn::All) != on_each);
+        let other =
+            other.find(|other| own.contains(&other.id) || parents_of(other).contains(&job.id))?;
+        let (each, once) = if on_each { (job, other) } else { (other, job) };
+        Some(CannotFollow::OtherHosts { each: each.id.clone(), once: once.id.clone() })
+    }
+
     /// Which of the parents of a job is not there, or whether it would be due after itself.
     pub(super) fn cannot_follow(&self, job: &Job) -> Option<CannotFollow> {
+        if let Some(hosts) = self.on_other_hosts(job) {
+            return Some(hosts);
+        }
         let Trigger::After(after) = &job.trigger else { return None };
         let missing = after
             .parents()
@@ -627,6 +652,8 @@ impl Scheduler {
 /// Why a job cannot be due after others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CannotFollow {
+    /// One of them runs on each host, which has due times of its own of it, and the other on one.
+    OtherHosts { each: Box<str>, once: Box<str> },
     /// There is no such job.
     NoJob(Box<str>),
     /// It would be due after itself.

@@ -360,6 +360,12 @@ impl Scheduler {
                 let message = format!("`{id}` would never run: it would be due after itself");
                 Err(Fault::new(Code::Never, message))
             }
+            Some(CannotFollow::OtherHosts { each, once }) => {
+                let message = format!(
+                    "`{each}` runs on all hosts, `{once}` on one: neither can be due after the other"
+                );
+                Err(Fault::new(Code::Never, message))
+            }
             Some(CannotFollow::EachHost) => {
                 let message = format!(
                     "`{id}` would never run: with `run_on = \"all\"` a job cannot wait for several"
