@@ -51,9 +51,10 @@ impl Fleet {
         if left.is_here {
             return Remains::Nothing;
         }
-        let each = job.is_some_and(|job| job.run_on == RunOn::All);
-        if each && *left.host != *self.me.host {
-            return Remains::Nothing;
+        if let Some(job) = job.filter(|job| job.run_on == RunOn::All)
+            && *left.host != *self.me.host
+        {
+            return self.remains_of_each(left, job, now);
         }
         let (Some(gone), Some(job)) = (self.gone(left, now), job) else {
             return Remains::Elsewhere;
@@ -71,6 +72,24 @@ impl Fleet {
         match job.again {
             Some(most) if left.attempt < most => Remains::Again(reason),
             _ => Remains::Lost(reason),
+        }
+    }
+
+    /// The same of a run of a job of every host that another host has. That decides itself what becomes of
+    /// it when it comes back; until then it is lost, so that it does not stay open if it never does. What
+    /// it could begin again is left to it for as long as its session is remembered.
+    fn remains_of_each(&self, left: &Left<'_>, job: &HomeJob, now: Now) -> Remains {
+        let Some(gone) = self.gone(left, now) else { return Remains::Nothing };
+        let is_back = self.members().any(|member| *member.host == *left.host);
+        let may_begin = left.attempt == 0 || job.again.is_some_and(|most| left.attempt < most);
+        let patience = match (may_begin, gone.by == left.session) {
+            (true, _) => MEMORY,
+            (false, true) => self.timing.lease,
+            (false, false) => Duration::ZERO,
+        };
+        match is_back || self.store_now(now).since(gone.at) < patience {
+            true => Remains::Nothing,
+            false => Remains::Lost(self.reason(left, gone)),
         }
     }
 
@@ -103,5 +122,68 @@ impl Fleet {
             (Some(view), None) => view.now,
             (None, _) => now.wall,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::fleet::protocol::{Input, Timing};
+    use crate::core::fleet::{Member, Standing, View};
+    use crate::core::instant::Mono;
+
+    fn at(secs: i64) -> Instant {
+        Instant::from_secs(secs)
+    }
+
+    /// A job of every host whose host is gone since 1000, for so long: what web1 makes of a run of web2.
+    #[test]
+    fn a_run_of_each_host_does_not_stay_open() {
+        let remains = |by, again, attempt, since: i64, others: &[Member]| {
+            let gone = Gone { at: at(1000), by: SessionId(by) };
+            let dead =
+                Member { gone: Some(gone), seen: at(983), ..Member::new(SessionId(2), "web2") };
+            let me = Member::new(SessionId(1), "web1");
+            let view = View {
+                now: at(1000 + since),
+                generation: 0,
+                identity: "".into(),
+                recorded: "".into(),
+                changes: 0,
+                me: Standing::Alive { beat: 1 },
+                members: [&[me.clone(), dead], others].concat(),
+            };
+            let now = Now { wall: at(0), mono: Mono::from_micros(1) };
+            let mut fleet = Fleet::new(Timing { lease: Duration::from_secs(15) }, me);
+            fleet.step(now, Input::Tick, &mut Vec::new());
+            fleet.step(now, Input::Beaten { view: &view, sent: now.mono }, &mut Vec::new());
+            let job = HomeJob {
+                id: "each".into(),
+                fingerprint: 1,
+                run_on: RunOn::All,
+                added: false,
+                delay: Duration::ZERO,
+                again,
+                parents: [].into(),
+            };
+            let due = at(900);
+            let left = Left { session: SessionId(2), host: "web2", due, attempt, is_here: false };
+            fleet.remains(&left, Some(&job), now)
+        };
+        let silent = || Remains::Lost("host web2 was silent for 17 s".to_owned());
+        assert_eq!(remains(1, None, 1, 0, &[]), silent());
+        // It is back: it knows better.
+        assert_eq!(remains(1, None, 1, 0, &[Member::new(SessionId(3), "web2")]), Remains::Nothing);
+        assert_eq!(remains(1, None, 1, 0, &[Member::new(SessionId(3), "web3")]), silent());
+        // One that has ended by itself has a lease to come back.
+        assert_eq!(remains(2, None, 1, 14, &[]), Remains::Nothing);
+        let died = "the scheduler on host web2 died during the run".to_owned();
+        assert_eq!(remains(2, None, 1, 15, &[]), Remains::Lost(died));
+        // What it would begin again, or has not begun, is left to it for an hour.
+        for (again, attempt) in [(Some(3), 1), (None, 0)] {
+            assert_eq!(remains(1, again, attempt, 3599, &[]), Remains::Nothing);
+            assert_eq!(remains(1, again, attempt, 3600, &[]), silent());
+        }
+        assert_eq!(remains(1, Some(3), 3, 0, &[]), silent());
     }
 }

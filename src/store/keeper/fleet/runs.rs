@@ -22,6 +22,9 @@ use crate::sys::{clock, machine};
 /// So long claims are looked for that may come late, after no host answered a commit.
 const LATE_CLAIMS: Duration = Duration::from_secs(60);
 
+/// So often it is looked for what hosts have left that were waited for.
+const SWEEP: Duration = Duration::from_secs(3600);
+
 /// About so many runs it is remembered that something was decided.
 const MOST_SETTLED: usize = 10_000;
 
@@ -54,6 +57,8 @@ pub(super) struct Runs {
     settled: HashSet<RunId>,
     /// A session is gone: what it has left is to be looked for.
     pub(super) sweep: bool,
+    /// When that was done last.
+    swept: Option<Mono>,
 }
 
 impl Runs {
@@ -298,6 +303,12 @@ impl Driver {
     pub(super) fn look_elsewhere(&mut self) {
         let now = clock::boot().mono;
         self.runs.uncertain.retain(|_, until| *until > now);
+        // A host that is waited for may not come back.
+        if now.since(*self.runs.swept.get_or_insert(now)) >= SWEEP
+            && self.fleet.jobs().1.iter().any(|job| job.run_on == RunOn::All)
+        {
+            self.runs.sweep = true;
+        }
         let runs = &self.runs;
         let mut jobs: Vec<Box<str>> =
             runs.elsewhere.values().chain(runs.uncertain.keys()).cloned().collect();
@@ -316,6 +327,9 @@ impl Driver {
         let found = self.ask(|store| store.take_up(&jobs));
         let Some(found) = self.unless_failed(found) else { return };
         self.runs.sweep = false;
+        if sweeps {
+            self.runs.swept = Some(now);
+        }
         let mut home = self.home_jobs(found.open.iter().map(|open| &*open.run.job));
         // These are looked at when they are taken up.
         self.to_take.iter().for_each(|taken| drop(home.remove(&taken.job)));
@@ -391,10 +405,12 @@ impl Driver {
                         at,
                         run: Some(open.run),
                     };
-                    if home.get(&open.job).is_some_and(|job| job.run_on == RunOn::All) {
-                        change.over.push(ended);
-                    } else {
+                    let is_each = |job: &HomeJob| job.run_on == RunOn::All;
+                    if !home.get(&open.job).is_some_and(is_each) {
                         self.leave_to_homes(&ended);
+                    } else if *host == *self.fleet.me().host {
+                        // What follows on another host follows there.
+                        change.over.push(ended);
                     }
                     self.facts.push(Fact::Ended {
                         run: open.run,
