@@ -10,6 +10,7 @@ use super::keys::INTERVAL_FIELDS;
 use super::tree::{Node, Table, Value};
 use super::value::{DURATION, Scope};
 use crate::core::names;
+use crate::core::span::NoSpan;
 use crate::core::trigger::calendar_interval::{CalendarStep, DayOfMonth};
 use crate::problem::Span;
 
@@ -57,7 +58,9 @@ pub(super) fn interval(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<Every
             }
             elapsed(scope, value, table)?
         }
-        Node::String(_) | Node::Integer(_) | Node::Invalid => scope.duration(value)?,
+        Node::String(_) | Node::Integer(_) | Node::Invalid => {
+            scope.duration_or(value, NoSpan::help_with_interval)?
+        }
         _ => {
             let wanted = format!("{DURATION}, or a table such as {{ minutes = 5 }}");
             scope.wrong_type(value, &wanted);
@@ -232,6 +235,16 @@ fn day_of_month(scope: &mut Scope<'_>, value: &Value<'_>) -> Option<DayOfMonth> 
                 scope.error_help(value.span, message, ON_WEEKDAYS);
             }
             text if text == "first" => scope.error_help(value.span, message, "write `1`"),
+            // `last fri`, `1st monday`
+            text if text.split_once(' ').is_some_and(|(_, day)| names::weekday(day).is_some()) => {
+                let help =
+                    format!("that is one of `cron`: `cron = {{ day = \"{text}\", hour = 9 }}`");
+                scope.error_help(value.span, message, help);
+            }
+            text if matches!(text.trim_end_matches(char::is_alphabetic).parse(), Ok(1..=31u32)) => {
+                let number = text.trim_end_matches(char::is_alphabetic);
+                scope.error_help(value.span, message, format!("write `{number}`"));
+            }
             text if matches!(&*text, "l" | "end" | "-1" | "ultimo") => {
                 scope.error_help(value.span, message, "write `\"last\"`");
             }

@@ -234,6 +234,15 @@ impl<'a> Scope<'a> {
 
     /// A duration such as `"1h 30m"`.
     pub(super) fn duration(&mut self, value: &Value<'_>) -> Option<Duration> {
+        self.duration_or(value, NoSpan::help)
+    }
+
+    /// The same, with what is said where months and years stand.
+    pub(super) fn duration_or(
+        &mut self,
+        value: &Value<'_>,
+        help: impl Fn(&NoSpan) -> Option<String>,
+    ) -> Option<Duration> {
         let text = match &value.node {
             Node::String(text) => text,
             Node::Integer(number) => {
@@ -256,7 +265,7 @@ impl<'a> Scope<'a> {
                 let NoSpan::Calendar { at, .. } = &calendar else { return None };
                 let span = inside(value.span, self.typed(value.span), text, at.clone());
                 let problem = Problem::error(self.place(span), calendar.to_string());
-                self.push(Problem { help: calendar.help(), ..problem });
+                self.push(Problem { help: help(&calendar), ..problem });
             }
         }
         None
@@ -271,7 +280,11 @@ impl<'a> Scope<'a> {
                 (0..text.len(), "a duration cannot be negative".to_owned(), None)
             }
             Error::NumberExpected(at) | Error::InvalidCharacter(at) => {
-                (*at..next(*at), format!("expected {DURATION}"), Some(UNITS.to_owned()))
+                let help = match span::of_iso(text) {
+                    Some(span) => format!("write `\"{span}\"`"),
+                    None => UNITS.to_owned(),
+                };
+                (*at..next(*at), format!("expected {DURATION}"), Some(help))
             }
             Error::UnknownUnit { unit, value, .. } if unit.is_empty() => {
                 let help = format!("write `\"{value}s\"` for seconds, `\"{value}m\"` for minutes");

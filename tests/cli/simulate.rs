@@ -35,6 +35,11 @@ fn jobfile(text: &str) -> (TempDir, String) {
     (dir, path)
 }
 
+/// A simulation from 2 March 2026 on.
+fn from_march<'a>(file: &'a str, args: &'a str) -> Vec<&'a str> {
+    ["simulate", file, "--from", "2026-03-02"].into_iter().chain(args.split(' ')).collect()
+}
+
 /// One simulated day, 2 March 2026 in UTC unless `args` say otherwise.
 fn day(file: &str, args: &[&str]) -> Value {
     let mut all = vec!["simulate", file, "--output", "json"];
@@ -117,22 +122,10 @@ Tue 2026-03-03                  @@@@                                  8
 #[test]
 fn a_pool_of_one_and_two_long_jobs() {
     let (_dir, file) = jobfile(TWO_REPORTS);
-    let args = [
-        "simulate",
+    let args = from_march(
         &file,
-        "--from",
-        "2026-03-02",
-        "--until",
-        "+2d",
-        "--duration",
-        "2s",
-        "--duration",
-        "first=90m",
-        "--duration",
-        "second=30m",
-        "--exit",
-        "second=7",
-    ];
+        "--until +2d --duration 2s --duration first=90m --duration second=30m --exit second=7",
+    );
     assert_eq!(stdout(&args).replace(&file, "JOBFILE"), TEXT);
 
     let answer = day(&file, &args[2..]);
@@ -409,19 +402,7 @@ fn what_is_no_wait_and_why_a_job_is_not_due() {
          [jobs.report]\ncommand = 'x'\nafter = 'load'\n\
          [jobs.bad]\ncommand = 'x'\ncron = '0 * * * *'\npause_after = 3\n",
     );
-    let args = [
-        "simulate",
-        &file,
-        "--from",
-        "2026-03-02",
-        "--until",
-        "+1d",
-        "--utc",
-        "--duration",
-        "load=40m",
-        "--exit",
-        "bad=1",
-    ];
+    let args = from_march(&file, "--until +1d --utc --duration load=40m --exit bad=1");
     let shown = stdout(&args);
     assert!(!shown.contains("WAITED"), "{shown}");
     let paused = "paused at Mon 2026-03-02 02:00:01 +00:00: 3 runs in a row had failed";
@@ -433,4 +414,31 @@ fn what_is_no_wait_and_why_a_job_is_not_due() {
         (&answer["jobs"][1]["waited"], &answer["jobs"][1]["succeeded"]),
         (&0.into(), &1.into())
     );
+}
+
+/// Months and years from a time are those of the calendar; how long a run lasts has no months.
+#[test]
+fn months_and_years_from_a_time() {
+    let (_dir, file) = jobfile("[jobs.a]\ncommand = 'x'\ncron = '0 9 1 * *'\n");
+    let from = ["simulate", &file, "--utc", "--output", "json", "--from", "2026-01-31", "--until"];
+    for (until, ends) in
+        [("+1y", "2027-01-31"), ("+1month", "2026-02-28"), ("+1y 1d", "2027-02-01")]
+    {
+        let answer: Value = serde_json::from_str(&stdout(&[&from[..], &[until]].concat())).unwrap();
+        assert_eq!(answer["until"], format!("{ends}T00:00:00+00:00"), "{until}");
+    }
+    let refused = |flags: &[&str], said: &str| {
+        let output = schedrs(&[&from[..], &["+1d"], flags].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_ne!(output.status.code(), Some(0), "{flags:?}");
+        assert!(stderr.contains(said) && !stderr.contains("interval"), "{flags:?}: {stderr}");
+    };
+    refused(
+        &["--duration", "a=1y"],
+        "`1y` is in years, which have no fixed length: write it in days",
+    );
+    refused(&["--outage", "now..+5M"], "write `5m` for minutes, `5months` for months");
+    let ahead =
+        stdout(&["next", &file, "--utc", "-n", "99", "--from", "2026-01-31", "--until", "+1y"]);
+    assert!(ahead.lines().last().unwrap().contains("2027"), "{ahead}");
 }

@@ -1,7 +1,7 @@
 //! Times as people type them: one grammar for every flag that takes one.
 //!
 //! `now`; `17:30`, `noon`, `midnight`; `today`, `tomorrow 09:00`, `yesterday`, `mon`, `friday 17:30`;
-//! `+10m`, `in 10m`, `-2h`, `2h ago`, `2h`; a date with or without a time and an offset, as RFC 3339
+//! `+10m`, `in 10m`, `-2h`, `2h ago`, `2h`, `+1month`; a date with or without a time and an offset, as RFC 3339
 //! and our own tables have it. What has no date is ahead where a time to come is asked for, and has
 //! passed where one looks back.
 
@@ -12,7 +12,7 @@ use anyhow::anyhow;
 use crate::core::civil;
 use crate::core::instant::Instant;
 use crate::core::names::WEEKDAYS;
-use crate::core::span;
+use crate::core::span::{self, NoSpan, Stretch};
 use crate::core::zone::Zone;
 use crate::jobfile::when;
 
@@ -43,6 +43,14 @@ pub(super) fn back(text: &str, zone: &Zone, now: Instant) -> anyhow::Result<Mome
 /// A duration.
 pub(super) fn duration(text: &str) -> anyhow::Result<Duration> {
     span::parse(text).map_err(|error| anyhow!("{error:#}"))
+}
+
+/// The same of an interval, which may be one of the calendar in another form.
+pub(super) fn interval(text: &str) -> anyhow::Result<Duration> {
+    span::parse(text).map_err(|error| match error.help_with_interval() {
+        Some(help) => anyhow!("{error}; {help}"),
+        None => anyhow!("{error}"),
+    })
 }
 
 struct Reader<'a> {
@@ -79,22 +87,33 @@ impl Reader<'_> {
         }
     }
 
-    /// `+10m`, `in 10m`, `-2h`, `2h ago`, `2h`.
+    /// `+10m`, `in 10m`, `-2h`, `2h ago`, `2h`; months and years are those of the calendar.
     fn relative(&self, text: &str) -> anyhow::Result<Option<Instant>> {
-        if let Some(span) = text.strip_prefix('+').or_else(|| text.strip_prefix("in ")) {
-            return Ok(Some(self.base.plus(duration(span.trim())?)));
-        }
-        if let Some(span) = text.strip_prefix('-').or_else(|| text.strip_suffix(" ago")) {
-            return Ok(Some(self.base.minus(duration(span.trim())?)));
-        }
-        if !text.starts_with(|c: char| c.is_ascii_digit()) {
-            return Ok(None);
-        }
-        match span::parse(text) {
-            Ok(span) if self.looks_back => Ok(Some(self.base.minus(span))),
-            Ok(span) => Ok(Some(self.base.plus(span))),
-            Err(span::NoSpan::Form(_)) => Ok(None),
-            Err(calendar) => Err(anyhow!("{calendar:#}")),
+        let ahead = text.strip_prefix('+').or_else(|| text.strip_prefix("in "));
+        let ago = text.strip_prefix('-').or_else(|| text.strip_suffix(" ago"));
+        let (span, is_ago) = match (ahead, ago) {
+            (Some(span), _) => (span, false),
+            (None, Some(span)) => (span, true),
+            (None, None) if text.starts_with(|c: char| c.is_ascii_digit()) => {
+                (text, self.looks_back)
+            }
+            (None, None) => return Ok(None),
+        };
+        match Stretch::parse(span.trim()) {
+            Ok(span) if is_ago => Ok(Some(span.before(self.base, self.zone))),
+            Ok(span) => Ok(Some(span.after(self.base, self.zone))),
+            // It may be a date.
+            Err(NoSpan::Form(_)) if ahead.is_none() && ago.is_none() => Ok(None),
+            Err(error @ NoSpan::Form(_)) => Err(anyhow!("{error}")),
+            Err(NoSpan::Calendar { typed, .. }) => Err(match typed.strip_suffix('M') {
+                Some(number) => {
+                    let number = number.trim_end();
+                    anyhow!(
+                        "`{typed}` is not clear: write `{number}m` for minutes, `{number}months` for months"
+                    )
+                }
+                None => anyhow!("`{typed}` is no whole number of months: write days, as in `45d`"),
+            }),
         }
     }
 
@@ -287,6 +306,8 @@ mod tests {
             ("2h ago", "2026-11-24T11:00:00 0"),
             ("2h", "2026-11-24T11:00:00 0"),
             ("1h 30m", "2026-11-24T11:30:00 0"),
+            ("1 month ago", "2026-10-24T13:00:00+02:00 0"),
+            ("-1y", "2025-11-24T13:00:00 0"),
             ("now", "2026-11-24T13:00:00 0"),
             ("2026-11-20", "2026-11-20T00:00:00 86400"),
             ("2026-11-20 03:00", "2026-11-20T03:00:00 60"),
@@ -320,6 +341,10 @@ mod tests {
             (now, "in 10m", "2026-11-24 13:10"),
             (now, "1h", "2026-11-24 14:00"),
             (now, "-2h", "2026-11-24 11:00"),
+            (now, "+1y", "2027-11-24 13:00"),
+            (now, "+1month", "2026-12-24 13:00"),
+            (now, "in 3 months 2 days", "2027-02-26 13:00"),
+            ("2027-01-31 09:00", "+1month", "2027-02-28 09:00"),
             (now, "2026-12-01", "2026-12-01"),
             // Clocks go forward in the night, and this day has 23 hours.
             ("2026-03-28 23:30", "23:00", "2026-03-29 23:00"),
@@ -347,6 +372,8 @@ mod tests {
             "today 09:00 sharp",
             "mon tue",
             "5M",
+            "+5M",
+            "1.5y ago",
         ] {
             assert!(back(text, &zone, NOW).is_err(), "{text}");
         }

@@ -111,14 +111,30 @@ fn months_are_no_durations() {
             (
                 job("timeout = '5M'"),
                 "4:12: error: `5M` is in months, which have no fixed length",
-                "`5m` is 5 minutes; for months of the calendar write",
+                "`5m` is 5 minutes; months are written as days",
             ),
             (
                 trigger("interval = '1 month'"),
                 "3:13: error: `1 month` is in months",
                 "`interval = { months = 1 }`",
             ),
-            (job("misfire_grace_time = '1d 2y'"), "4:26: error: `2y` is in years", "write days"),
+            (trigger("interval = 'PT1H30M'"), "3:13: error: expected a duration", "\"1h30m\""),
+            (
+                trigger("interval = { months = 1, day = 'last fri' }"),
+                "3:32: error: expected a day of the month",
+                "`cron = { day = \"last fri\", hour = 9 }`",
+            ),
+            (
+                trigger("interval = { months = 1, day = '31st' }"),
+                "3:32: error: expected a day of the month",
+                "write `31`",
+            ),
+            (
+                trigger("interval = '2y'"),
+                "3:13: error: `2y` is in years",
+                "`interval = { years = 2 }`",
+            ),
+            (job("misfire_grace_time = '1d 2y'"), "4:26: error: `2y` is in years", "`365d`"),
         ],
         1,
     );
