@@ -26,6 +26,7 @@ mod conditions;
 mod elsewhere;
 mod foreign;
 mod include;
+pub(crate) mod inline;
 mod interval;
 pub(crate) mod json_schema;
 pub(crate) mod keys;

@@ -6,6 +6,20 @@ use std::time::Duration;
 
 use crate::core::{size, words};
 
+/// What may stand in it, in the order in which it is written.
+pub(crate) const KEYS: [&str; 10] = [
+    "open_files",
+    "core",
+    "file_size",
+    "processes",
+    "cpu_time",
+    "memory",
+    "swap",
+    "cpu",
+    "tasks",
+    "required",
+];
+
 /// What a run of a job may use; what is `None` is not limited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

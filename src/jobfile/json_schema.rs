@@ -12,6 +12,7 @@ use super::ping::PLACES;
 use super::sections;
 use crate::core::condition;
 use crate::core::job::{Coalesce, Executor, OnLost, Output, Overlap};
+use crate::core::limits;
 use crate::core::monitor::{MonitorKind, PingOn};
 use crate::core::notify::Kind;
 use crate::core::sort;
@@ -335,172 +336,100 @@ fn words<T>(words: &[(&str, T)]) -> Value {
 
 /// What may stand at a key.
 fn of(key: Key) -> Value {
-    let (about, what) = match key {
-        Key::Name => ("A display name; by default, the id", text()),
-        Key::Command => {
-            ("What to run: a string for the shell, or an array of program and arguments", command())
-        }
-        Key::Cron => (
-            "Due by the clock: a crontab(5) expression, an array of them, or a table of fields",
-            json!({
-                "anyOf": [
-                    text(),
-                    strings(1),
-                    fields(CRON_FIELDS, &json!({ "type": ["string", "integer"] })),
-                ],
-                "examples": ["0 3 * * *", "*/15 9-17 * * mon-fri"],
-            }),
-        ),
-        Key::Interval => (
-            "Due at fixed intervals of elapsed time, so long after the end of the last run, or every so many \
-             months and days of the calendar",
-            json!({ "anyOf": [duration(), elapsed(), calendar()] }),
-        ),
-        Key::Date => (
-            "Due once; \"now\" means when the scheduler starts",
-            json!({ "anyOf": [moment(), { "const": "now" }] }),
-        ),
-        Key::After => ("Due when runs of other jobs have ended, at their due time", after()),
-        Key::Any => ("Due when one of these triggers is", triggers()),
-        Key::All => ("Due when all of these triggers are, at the same instant", triggers()),
-        Key::Timezone => ("The IANA time zone in which the job's times are read and shown", text()),
-        Key::StartDate => ("Not due before this time", moment()),
-        Key::EndDate => ("Not due after this time", moment()),
-        Key::Except => (
-            "When the job is not due: days, windows such as sat 22:00..sun 04:00, names of calendars",
-            times(),
-        ),
-        Key::Only => ("When alone the job is due: days, windows, names of calendars", times()),
-        Key::OnlyIf => ("What has to hold at a due time, or it is skipped", conditions()),
-        Key::WaitFor => ("How long a due time may wait for that", duration()),
-        Key::Jitter => ("Delay each run by up to this, by a hash of job and due time", duration()),
-        Key::Spread => {
-            ("Delay each run by a fixed time up to this, by a hash of job and host", duration())
-        }
-        Key::RunOnStart => ("Also run once when the scheduler starts", boolean()),
-        Key::Paused => ("Start out paused", boolean()),
-        Key::MisfireGraceTime => {
-            ("How late a run may start", json!({ "anyOf": [{ "const": "forever" }, duration()] }))
-        }
-        Key::Coalesce => ("Which of several missed due times to run", words(&Coalesce::WORDS)),
-        Key::MaxInstances => ("How many runs may be active at once", count(1)),
-        Key::Overlap => {
-            ("What to do at a due time when that many runs are active", words(&Overlap::WORDS))
-        }
-        Key::Executor => ("The executor to run in", text()),
-        Key::RunOn => (
-            "Run on one host of the fleet, on all, or on one with these labels",
-            json!({ "anyOf": [{ "enum": ["one", "all"] }, strings(1)] }),
-        ),
-        Key::OnlyOn => ("Only on hosts whose name matches one of these: web*", strings(0)),
-        Key::Tags => ("Words by which commands choose it among others: tag:WORD", strings(0)),
-        Key::OnLost => ("What to do about a run whose host died", words(&OnLost::WORDS)),
-        Key::Notify => ("The routes by which people hear of it: names of [notify]", strings(0)),
-        Key::Ping => (
-            "The service outside that is told of each run: healthchecks.io, Sentry Crons, Cronitor, \
-             Uptime Kuma, or a plain URL",
-            ping(),
-        ),
-        Key::MaxWait => {
-            ("How long a run may wait for a slot; by default, without limit", duration())
-        }
-        Key::Expect => {
-            ("How often a success is expected; a job without one for longer is overdue", duration())
-        }
-        Key::WarnAfter => (
-            "A run that takes longer is slow; by default, one that takes longer than usual",
-            duration(),
-        ),
-        Key::Timeout => {
-            ("How long an attempt may take before all its processes get SIGTERM", duration())
-        }
-        Key::KillAfter => ("Time between SIGTERM and SIGKILL", duration()),
-        Key::Retries => ("How often to retry a failed run", count(0)),
-        Key::RetryDelay => ("The delay before the first retry", duration()),
-        Key::RetryBackoff => (
-            "Multiply the delay by this after each retry",
-            json!({ "type": "number", "minimum": 1 }),
-        ),
-        Key::RetryMaxDelay => ("The longest delay between retries", duration()),
-        Key::PauseAfter => ("Pause the job when so many runs have failed in a row", count(1)),
-        Key::SuccessCodes => (
-            "Exit codes that count as success",
-            json!({
-                "type": "array",
-                "minItems": 1,
-                "items": { "type": "integer", "minimum": 0, "maximum": 255 },
-            }),
-        ),
-        Key::Shell => (
-            "The program that runs a string command, with -c",
-            json!({ "anyOf": [text(), strings(1)] }),
-        ),
-        Key::Cwd => (
-            "The working directory, relative to the jobfile, or to the home of the job with ~",
-            text(),
-        ),
-        Key::Env => (
-            "Environment variables; { file = \"...\" } reads a secret from a file, { append = \"...\" } \
-             and { prepend = \"...\" } add to the value there is, with a colon between",
-            json!({
-                "type": "object",
-                "additionalProperties": {
-                    "anyOf": [
-                        { "type": "string" },
-                        {
-                            "type": "object",
-                            "additionalProperties": false,
-                            "required": ["file"],
-                            "properties": { "file": text() },
-                        },
-                        {
-                            "type": "object",
-                            "additionalProperties": false,
-                            "minProperties": 1,
-                            "properties": {
-                                "prepend": { "type": "string" },
-                                "append": { "type": "string" },
-                            },
-                        },
-                    ],
-                },
-            }),
-        ),
-        Key::EnvFile => ("A file of NAME=value lines, read at the start of each run", text()),
-        Key::ClearEnv => ("Start from a minimal environment, not the scheduler's", boolean()),
-        Key::User => ("The user to run as: name or number", account()),
-        Key::Group => ("The group to run as: name or number", account()),
-        Key::Umask => (
-            "The umask, in octal: \"022\" or 0o022",
-            json!({
-                "anyOf": [
-                    { "type": "string", "minLength": 1, "maxLength": 4 },
-                    { "type": "integer", "minimum": 0, "maximum": 0o777 },
-                ],
-            }),
-        ),
-        Key::Nice => ("The niceness", json!({ "type": "integer", "minimum": -20, "maximum": 19 })),
-        Key::Limits => ("What its processes may use at most", limits()),
-        Key::Stdin => (
-            "Text for standard input, and not a file; by default, empty",
-            json!({ "type": "string" }),
-        ),
-        Key::Output => ("Where output goes", words(&Output::WORDS)),
-        Key::KeepOutput => ("How much of each attempt's output to keep for `logs`", size()),
-        Key::OnStart => ("A command to run when a run's first process exists", command()),
-        Key::OnRetry => ("A command to run after an attempt that will be retried", command()),
-        Key::OnSuccess => ("A command to run after each run that succeeded", command()),
-        Key::OnFailure => ("A command to run after each run that failed for good", command()),
-        Key::OnRecovered => ("A command to run after the first success after failures", command()),
-        Key::OnMissed => ("A command to run when due times were missed", command()),
-        Key::OnSkipped => ("A command to run when due times were skipped", command()),
-        Key::HookTimeout => ("How long each of these commands may take", duration()),
-    };
-    let value = described(about, what);
+    let value = described(key.about(), value(key));
     match default(key) {
         Some(default) => with_default(value, default),
         None => value,
     }
+}
+
+fn value(key: Key) -> Value {
+    match key {
+        Key::Name | Key::Timezone | Key::Executor | Key::Cwd | Key::EnvFile => text(),
+        Key::Command
+        | Key::OnStart
+        | Key::OnRetry
+        | Key::OnSuccess
+        | Key::OnFailure
+        | Key::OnRecovered
+        | Key::OnMissed
+        | Key::OnSkipped => command(),
+        Key::Cron => cron(),
+        Key::Interval => json!({ "anyOf": [duration(), elapsed(), calendar()] }),
+        Key::Date => json!({ "anyOf": [moment(), { "const": "now" }] }),
+        Key::After => after(),
+        Key::Any | Key::All => triggers(),
+        Key::StartDate | Key::EndDate => moment(),
+        Key::Except | Key::Only => times(),
+        Key::OnlyIf => conditions(),
+        Key::WaitFor
+        | Key::Jitter
+        | Key::Spread
+        | Key::MaxWait
+        | Key::Expect
+        | Key::WarnAfter
+        | Key::Timeout
+        | Key::KillAfter
+        | Key::RetryDelay
+        | Key::RetryMaxDelay
+        | Key::HookTimeout => duration(),
+        Key::RunOnStart | Key::Paused | Key::ClearEnv => boolean(),
+        Key::MisfireGraceTime => json!({ "anyOf": [{ "const": "forever" }, duration()] }),
+        Key::Coalesce => words(&Coalesce::WORDS),
+        Key::Overlap => words(&Overlap::WORDS),
+        Key::OnLost => words(&OnLost::WORDS),
+        Key::Output => words(&Output::WORDS),
+        Key::MaxInstances | Key::PauseAfter => count(1),
+        Key::Retries => count(0),
+        Key::RunOn => json!({ "anyOf": [{ "enum": ["one", "all"] }, strings(1)] }),
+        Key::OnlyOn | Key::Tags | Key::Notify => strings(0),
+        Key::Ping => ping(),
+        Key::RetryBackoff => json!({ "type": "number", "minimum": 1 }),
+        Key::SuccessCodes => {
+            let code = json!({ "type": "integer", "minimum": 0, "maximum": 255 });
+            json!({ "type": "array", "minItems": 1, "items": code })
+        }
+        Key::Shell => json!({ "anyOf": [text(), strings(1)] }),
+        Key::Env => env(),
+        Key::User | Key::Group => account(),
+        Key::Umask => json!({
+            "anyOf": [
+                { "type": "string", "minLength": 1, "maxLength": 4 },
+                { "type": "integer", "minimum": 0, "maximum": 0o777 },
+            ],
+        }),
+        Key::Nice => json!({ "type": "integer", "minimum": -20, "maximum": 19 }),
+        Key::Limits => limits(),
+        Key::Stdin => json!({ "type": "string" }),
+        Key::KeepOutput => size(),
+    }
+}
+
+fn cron() -> Value {
+    let fields = fields(CRON_FIELDS, &json!({ "type": ["string", "integer"] }));
+    json!({
+        "anyOf": [text(), strings(1), fields],
+        "examples": ["0 3 * * *", "*/15 9-17 * * mon-fri"],
+    })
+}
+
+fn env() -> Value {
+    let file = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["file"],
+        "properties": { "file": text() },
+    });
+    let joined = json!({
+        "type": "object",
+        "additionalProperties": false,
+        "minProperties": 1,
+        "properties": { "prepend": { "type": "string" }, "append": { "type": "string" } },
+    });
+    json!({
+        "type": "object",
+        "additionalProperties": { "anyOf": [{ "type": "string" }, file, joined] },
+    })
 }
 
 /// The value a key has where nothing says otherwise; `defaults_are_true` holds them to the reader.
@@ -708,7 +637,7 @@ fn limits() -> Value {
             json!(true),
         ),
     };
-    let properties = super::limits::KEYS.map(|key| (key.to_owned(), value(key)));
+    let properties = limits::KEYS.map(|key| (key.to_owned(), value(key)));
     json!({
         "type": "object",
         "additionalProperties": false,

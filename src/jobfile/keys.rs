@@ -4,12 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::core::job::HookKind;
+use crate::core::limits;
 use crate::core::names::{SHORT_WEEKDAYS, WEEKDAYS};
 use crate::core::nearest::nearest;
 
-/// Makes [`Key`], the list of its names and both ways between them.
+/// Makes [`Key`], the list of its names and both ways between them, and what each is about.
 macro_rules! keys {
-    ($($variant:ident $name:literal,)*) => {
+    ($($variant:ident $name:literal $about:literal,)*) => {
         /// A key that may stand in `[jobs.NAME]`.
         #[allow(missing_docs, reason = "each is the key of that name")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,73 +33,88 @@ macro_rules! keys {
                     $(Key::$variant => $name,)*
                 }
             }
+
+            /// What it says of a job, for the schema and the flags of the same name.
+            pub(crate) fn about(self) -> &'static str {
+                match self {
+                    $(Key::$variant => $about,)*
+                }
+            }
         }
     };
 }
 
 keys! {
-    Name "name",
-    Tags "tags",
-    Command "command",
-    Cron "cron",
-    Interval "interval",
-    Date "date",
-    Any "any",
-    All "all",
-    After "after",
-    Timezone "timezone",
-    StartDate "start_date",
-    EndDate "end_date",
-    Except "except",
-    Only "only",
-    OnlyIf "only_if",
-    WaitFor "wait_for",
-    Jitter "jitter",
-    Spread "spread",
-    RunOnStart "run_on_start",
-    Paused "paused",
-    MisfireGraceTime "misfire_grace_time",
-    Coalesce "coalesce",
-    MaxInstances "max_instances",
-    Overlap "overlap",
-    Executor "executor",
-    RunOn "run_on",
-    OnlyOn "only_on",
-    OnLost "on_lost",
-    MaxWait "max_wait",
-    Timeout "timeout",
-    KillAfter "kill_after",
-    Retries "retries",
-    RetryDelay "retry_delay",
-    RetryBackoff "retry_backoff",
-    RetryMaxDelay "retry_max_delay",
-    SuccessCodes "success_codes",
-    PauseAfter "pause_after",
-    Expect "expect",
-    WarnAfter "warn_after",
-    Notify "notify",
-    Ping "ping",
-    Shell "shell",
-    Cwd "cwd",
-    Env "env",
-    EnvFile "env_file",
-    ClearEnv "clear_env",
-    User "user",
-    Group "group",
-    Umask "umask",
-    Nice "nice",
-    Limits "limits",
-    Stdin "stdin",
-    Output "output",
-    KeepOutput "keep_output",
-    OnStart "on_start",
-    OnRetry "on_retry",
-    OnSuccess "on_success",
-    OnFailure "on_failure",
-    OnRecovered "on_recovered",
-    OnMissed "on_missed",
-    OnSkipped "on_skipped",
-    HookTimeout "hook_timeout",
+    Name "name" "A display name; by default, the id",
+    Tags "tags" "Words by which commands choose it among others: tag:WORD",
+    Command "command" "What to run: a string for the shell, or an array of program and arguments",
+    Cron "cron" "Due by the clock: a crontab(5) expression, an array of them, or a table of fields",
+    Interval "interval"
+        "Due at fixed intervals of elapsed time, so long after the end of the last run, or every \
+         so many months and days of the calendar",
+    Date "date" "Due once; \"now\" means when the scheduler starts",
+    Any "any" "Due when one of these triggers is",
+    All "all" "Due when all of these triggers are, at the same instant",
+    After "after" "Due when runs of other jobs have ended, at their due time",
+    Timezone "timezone" "The IANA time zone in which the job's times are read and shown",
+    StartDate "start_date" "Not due before this time",
+    EndDate "end_date" "Not due after this time",
+    Except "except"
+        "When the job is not due: days, windows such as sat 22:00..sun 04:00, names of calendars",
+    Only "only" "When alone the job is due: days, windows, names of calendars",
+    OnlyIf "only_if" "What has to hold at a due time, or it is skipped",
+    WaitFor "wait_for" "How long a due time may wait for that",
+    Jitter "jitter" "Delay each run by up to this, by a hash of job and due time",
+    Spread "spread" "Delay each run by a fixed time up to this, by a hash of job and host",
+    RunOnStart "run_on_start" "Also run once when the scheduler starts",
+    Paused "paused" "Start out paused",
+    MisfireGraceTime "misfire_grace_time" "How late a run may start",
+    Coalesce "coalesce" "Which of several missed due times to run",
+    MaxInstances "max_instances" "How many runs may be active at once",
+    Overlap "overlap" "What to do at a due time when that many runs are active",
+    Executor "executor" "The executor to run in",
+    RunOn "run_on" "Run on one host of the fleet, on all, or on one with these labels",
+    OnlyOn "only_on" "Only on hosts whose name matches one of these: web*",
+    OnLost "on_lost" "What to do about a run whose host died",
+    MaxWait "max_wait" "How long a run may wait for a slot; by default, without limit",
+    Timeout "timeout" "How long an attempt may take before all its processes get SIGTERM",
+    KillAfter "kill_after" "Time between SIGTERM and SIGKILL",
+    Retries "retries" "How often to retry a failed run",
+    RetryDelay "retry_delay" "The delay before the first retry",
+    RetryBackoff "retry_backoff" "Multiply the delay by this after each retry",
+    RetryMaxDelay "retry_max_delay" "The longest delay between retries",
+    SuccessCodes "success_codes" "Exit codes that count as success",
+    PauseAfter "pause_after" "Pause the job when so many runs have failed in a row",
+    Expect "expect" "How often a success is expected; a job without one for longer is overdue",
+    WarnAfter "warn_after"
+        "A run that takes longer is slow; by default, one that takes longer than usual",
+    Notify "notify" "The routes by which people hear of it: names of [notify]",
+    Ping "ping"
+        "The service outside that is told of each run: healthchecks.io, Sentry Crons, Cronitor, \
+         Uptime Kuma, or a plain URL",
+    Shell "shell" "The program that runs a string command, with -c",
+    Cwd "cwd" "The working directory, relative to the jobfile, or to the home of the job with ~",
+    Env "env"
+        "Environment variables; { file = \"...\" } reads a secret from a file, { append = \"...\" \
+         } and { prepend = \"...\" } add to the value there is, with a colon between",
+    EnvFile "env_file" "A file of NAME=value lines, read at the start of each run",
+    ClearEnv "clear_env" "Start from a minimal environment, not the scheduler's",
+    User "user" "The user to run as: name or number",
+    Group "group" "The group to run as: name or number",
+    Umask "umask" "The umask, in octal: \"022\" or 0o022",
+    Nice "nice" "The niceness",
+    Limits "limits" "What its processes may use at most",
+    Stdin "stdin" "Text for standard input, and not a file; by default, empty",
+    Output "output" "Where output goes",
+    KeepOutput "keep_output" "How much of each attempt's output to keep for `logs`",
+    OnStart "on_start" "A command to run when a run's first process exists",
+    OnRetry "on_retry" "A command to run after an attempt that will be retried",
+    OnSuccess "on_success" "A command to run after each run that succeeded",
+    OnFailure "on_failure" "A command to run after each run that failed for good",
+    OnRecovered "on_recovered" "A command to run after the first success after failures",
+    OnMissed "on_missed" "A command to run when due times were missed",
+    OnSkipped "on_skipped" "A command to run when due times were skipped",
+    HookTimeout "hook_timeout" "How long each of these commands may take",
 }
 
 impl Key {
@@ -235,22 +251,56 @@ pub(super) const INTERVAL_FIELDS: &[&str] = &[
 const UNITS: &[&str] = &["years", "months", "weeks", "days", "hours", "minutes", "seconds"];
 
 /// Keys that stand in a table of the job and are written beside it.
-const IN_TABLES: &[(Key, &[&str])] = &[
+const IN_TABLES: [(Key, &[&str]); 2] =
+    [(Key::Limits, &limits::KEYS), (Key::OnlyIf, &["load_below", "disk_free", "ac_power"])];
+
+/// What others write in a job that here stands elsewhere, or nowhere; what to say, and what was meant.
+const ELSEWHERE: &[(&[&str], &str, Option<Key>)] = &[
     (
-        Key::Limits,
-        &[
-            "memory",
-            "swap",
-            "cpu",
-            "tasks",
-            "open_files",
-            "core",
-            "file_size",
-            "processes",
-            "cpu_time",
-        ],
+        &["delay", "fixed_delay", "with_fixed_delay"],
+        "write `interval = { minutes = 10, from = \"end\" }`",
+        Some(Key::Interval),
     ),
-    (Key::OnlyIf, &["load_below", "disk_free", "ac_power"]),
+    (
+        &["trigger"],
+        "the key names the trigger: write `cron = \"...\"`, `interval = \"...\"` or `date = ...`",
+        Some(Key::Cron),
+    ),
+    (&["id", "job_id"], "the name of the table is the job's id: `[jobs.ID]`", None),
+    (
+        &["func", "function", "callable"],
+        "a job runs a command: `command = \"...\"`",
+        Some(Key::Command),
+    ),
+    (
+        &["args", "kwargs", "arguments"],
+        "arguments are part of the command: `command = [\"program\", \"argument\"]`",
+        None,
+    ),
+    (
+        &["max_workers", "max_running"],
+        "this is set on an executor: `[executors]`, `reports = { max_workers = 2 }`, and in the job \
+         `executor = \"reports\"`",
+        None,
+    ),
+    (
+        &["max_starts_per_second", "starts_per_second", "rate", "rate_limit"],
+        "this is set on an executor: `[executors]`, `mail = { max_workers = 20, \
+         max_starts_per_second = 5 }`, and in the job `executor = \"mail\"`",
+        None,
+    ),
+    (
+        &["jobstore", "replace_existing", "next_run_time"],
+        "jobs in a jobfile do not have this setting: remove it",
+        None,
+    ),
+    (&["enabled", "active"], "every job is enabled unless it has `paused = true`", None),
+    (
+        &["jobs", "executors", "defaults", "scheduler", "store", "include"],
+        "this is not an option of a job: put it at the top of the file",
+        None,
+    ),
+    (&["stderr"], "standard output and error go together: `output`", Some(Key::Output)),
 ];
 
 /// What to say about an unknown key of a job; `value` is its value as typed.
@@ -277,68 +327,15 @@ pub(super) fn hint(name: &str, value: &str) -> Option<Hint> {
         let help = format!("write `{} = {{ {name} = {value} }}`", key.name());
         return Some(Hint { help, meant: Some(key) });
     }
-    match name {
-        "memory_limit" | "mem_limit" | "memory_max" | "mem" => {
-            let help = format!("write `limits = {{ memory = {value} }}`");
-            return Some(Hint { help, meant: Some(Key::Limits) });
-        }
-        "delay" | "fixed_delay" | "with_fixed_delay" => {
-            let help = "write `interval = { minutes = 10, from = \"end\" }`";
-            return hint(help, Some(Key::Interval));
-        }
-        "from" if value.contains("end") => {
-            return hint(
-                "write it in the table: `interval = { minutes = 10, from = \"end\" }`",
-                None,
-            );
-        }
-        "trigger" => {
-            return hint(
-                "the key names the trigger: write `cron = \"...\"`, `interval = \"...\"` or \
-                 `date = ...`",
-                Some(Key::Cron),
-            );
-        }
-        "id" | "job_id" => {
-            return hint("the name of the table is the job's id: `[jobs.ID]`", None);
-        }
-        "func" | "function" | "callable" => {
-            return hint("a job runs a command: `command = \"...\"`", Some(Key::Command));
-        }
-        "args" | "kwargs" | "arguments" => {
-            return hint(
-                "arguments are part of the command: `command = [\"program\", \"argument\"]`",
-                None,
-            );
-        }
-        "max_workers" | "max_running" => {
-            return hint(
-                "this is set on an executor: `[executors]`, `reports = { max_workers = 2 }`, \
-                 and in the job `executor = \"reports\"`",
-                None,
-            );
-        }
-        "max_starts_per_second" | "starts_per_second" | "rate" | "rate_limit" => {
-            return hint(
-                "this is set on an executor: `[executors]`, \
-                 `mail = { max_workers = 20, max_starts_per_second = 5 }`, and in the job \
-                 `executor = \"mail\"`",
-                None,
-            );
-        }
-        "jobstore" | "replace_existing" | "next_run_time" => {
-            return hint("jobs in a jobfile do not have this setting: remove it", None);
-        }
-        "enabled" | "active" => {
-            return hint("every job is enabled unless it has `paused = true`", None);
-        }
-        "jobs" | "executors" | "defaults" | "scheduler" | "store" | "include" => {
-            return hint("this is not an option of a job: put it at the top of the file", None);
-        }
-        "stderr" => {
-            return hint("standard output and error go together: `output`", Some(Key::Output));
-        }
-        _ => {}
+    if ["memory_limit", "mem_limit", "memory_max", "mem"].contains(&name) {
+        let help = format!("write `limits = {{ memory = {value} }}`");
+        return Some(Hint { help, meant: Some(Key::Limits) });
+    }
+    if name == "from" && value.contains("end") {
+        return hint("write it in the table: `interval = { minutes = 10, from = \"end\" }`", None);
+    }
+    if let Some((_, help, meant)) = ELSEWHERE.iter().find(|(names, ..)| names.contains(&name)) {
+        return hint(help, *meant);
     }
     let lower = snake(name);
     let synonym = SYNONYMS.iter().find(|(names, _)| names.contains(&lower.as_str()));

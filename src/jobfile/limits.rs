@@ -5,22 +5,8 @@ use std::time::Duration;
 
 use super::tree::{Node, Value};
 use super::value::Scope;
-use crate::core::limits::Limits;
+use crate::core::limits::{KEYS, Limits};
 use crate::problem::Problem;
-
-/// What may stand in it, in the order in which it is written.
-pub(super) const KEYS: [&str; 10] = [
-    "open_files",
-    "core",
-    "file_size",
-    "processes",
-    "cpu_time",
-    "memory",
-    "swap",
-    "cpu",
-    "tasks",
-    "required",
-];
 
 /// In less than this no program can be executed.
 const LEAST_MEMORY: u64 = 1 << 20;

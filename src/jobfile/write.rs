@@ -19,7 +19,6 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::keys::Key;
-use super::limits::KEYS;
 use crate::core::calendar::Windows;
 use crate::core::condition::{self, Conditions};
 use crate::core::fleet::RunOn;
@@ -27,7 +26,7 @@ use crate::core::instant::Instant;
 use crate::core::job::{
     Calendar, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Settings, below_home,
 };
-use crate::core::limits::Limits;
+use crate::core::limits::{KEYS, Limits};
 use crate::core::size;
 use crate::core::sort;
 use crate::core::trigger::{DateTrigger, Trigger};
@@ -78,6 +77,11 @@ pub fn job(
 pub fn json(job: &Job, executors: &[Executor], secrets: Secrets) -> Map<String, Value> {
     let keys = keys(job, executors, secrets).keys.into_iter();
     sort::collect(keys.map(|(key, value)| (key.name().to_owned(), value.json())))
+}
+
+/// The keys that a job has to be written with.
+pub(crate) fn said(job: &Job, executors: &[Executor]) -> Vec<Key> {
+    keys(job, executors, Secrets::Masked).keys.into_iter().map(|(key, _)| key).collect()
 }
 
 /// Appends what stands in front of the jobs. Answers what of it cannot be said again: a comment says

@@ -50,6 +50,7 @@ mod simulate;
 #[cfg(feature = "sqlite")]
 mod store;
 mod top;
+mod triggers;
 #[cfg(feature = "web")]
 mod web;
 mod widths;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::options::{ADD, Flags, When};
+use super::options::{ADD, Flags, NO_WHEN, When};
 use super::request::{self, Connection, Times};
 use crate::cli::{Context, ExitCode};
 use crate::control::wire::view::JobLine;
@@ -21,6 +21,7 @@ use crate::problem::clean;
 Examples:
   schedrs add --id cancel-42 --in 30m -- ./cancel_order 42
   schedrs add --id report --cron '0 6 * * mon' --timeout 20m --retries 2 -- ./report.sh --weekly
+  schedrs add --id mail-report --after report -- ./mail-report
   schedrs add --id beat --every 30s --replace -- 'curl -fsS http://127.0.0.1/beat > /dev/null'")]
 pub(crate) struct Args {
     /// The id of the new job
@@ -47,7 +48,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if !args.when.is_given() {
-        anyhow::bail!("missing: when the job is due. Add --in, --at, --every or --cron");
+        anyhow::bail!(NO_WHEN);
     }
     let job = Job { id: &args.id, command: &args.command, flags: &args.flags };
     let mut request = job.request()?;

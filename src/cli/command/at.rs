@@ -52,7 +52,7 @@ Examples:
   schedrs every 10m -- ./poll
   schedrs every 1h 30m --timeout 5m -- ./report.sh --short")]
 pub(crate) struct Every {
-    /// The interval: 30s, 10m, 1h 30m
+    /// The interval: 30s, 10m, 1h 30m; or as in a jobfile: '{ weeks = 2, hour = 9 }'
     #[arg(value_name = "DURATION", required = true, num_args = 1..)]
     interval: Vec<String>,
 
@@ -93,9 +93,12 @@ pub(crate) fn at(args: &At, context: &Context) -> anyhow::Result<ExitCode> {
 
 pub(crate) fn every(args: &Every, context: &Context) -> anyhow::Result<ExitCode> {
     let text = args.interval.join(" ");
-    time::duration(&text).with_context(|| clean(&text).into_owned())?;
+    let every = options::typed(&text);
+    if every.is_string() {
+        time::interval(&text).with_context(|| clean(&text).into_owned())?;
+    }
     let id = format!("every-{}-{}", plain(&text.replace(' ', "")), of_command(&args.rest.command));
-    args.rest.add(&id, json!({ "every": text }), context)
+    args.rest.add(&id, json!({ "every": every }), context)
 }
 
 impl Rest {

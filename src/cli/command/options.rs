@@ -1,8 +1,9 @@
 //! The options of a job as flags of the command line, for `add`, `modify` and `reschedule`: each has
 //! the name it has in the jobfile, with `-` for `_`.
 //!
-//! Texts become JSON of the type that the option has, as far as that can be told here. What is wrong
-//! with a value the jobfile's own reader says, in the schedrs that is asked.
+//! Texts become JSON of the type that the option has, as far as that can be told here: words with commas
+//! between them, or the array or table that would stand in a jobfile. What is wrong with a value the
+//! jobfile's own reader says, in the schedrs that is asked.
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
@@ -10,9 +11,10 @@ use serde_json::{Map, Value, json};
 
 use super::{argument, time};
 use crate::cli::Context;
+use crate::core::job::{Coalesce, OnLost, Output, Overlap};
 use crate::core::words;
 use crate::jobfile::keys::Key;
-use crate::jobfile::when;
+use crate::jobfile::{inline, when};
 use crate::problem::clean;
 use crate::sys::clock;
 
@@ -42,38 +44,78 @@ pub(super) struct When {
     #[arg(long, visible_alias = "date", value_name = "TIME", help_heading = "When")]
     at: Option<String>,
 
-    /// Repeatedly, at this interval: 5m
+    /// Repeatedly, at this interval: 5m; or as in a jobfile: '{ months = 1, day = "last" }'
     #[arg(long, visible_alias = "interval", value_name = "DURATION", help_heading = "When")]
     every: Option<String>,
 
     /// By a cron expression, in quotes: '0 3 * * *'; repeat for more
     #[arg(long, value_name = "EXPR", help_heading = "When")]
     cron: Vec<String>,
+
+    /// After another job has succeeded, at its due time; repeat for more; or as in a jobfile: '{ all =
+    /// ["load"], on = "finished" }'
+    #[arg(long, value_name = "JOB", help_heading = "When")]
+    after: Vec<String>,
+
+    /// When any of several triggers is due, as in a jobfile: '[{ cron = "0 9 * * *" }, { interval =
+    /// "5h" }]'
+    #[arg(long, value_name = "TRIGGERS", help_heading = "When")]
+    any: Option<String>,
+
+    /// When all of several triggers are due at the same time, in the same form
+    #[arg(long = "all", id = "all-of", value_name = "TRIGGERS", help_heading = "When")]
+    all: Option<String>,
 }
+
+/// What is said to who gives none of them.
+pub(super) const NO_WHEN: &str =
+    "missing: when the job is due. Add --in, --at, --every, --cron, --after, --any or --all";
 
 impl When {
     pub(super) fn is_given(&self) -> bool {
-        self.ahead.is_some() || self.at.is_some() || self.every.is_some() || !self.cron.is_empty()
+        let When { ahead, at, every, cron, after, any, all } = self;
+        [ahead, at, every, any, all].iter().any(|one| one.is_some())
+            || !cron.is_empty()
+            || !after.is_empty()
     }
 
     /// Puts it into a request.
     pub(super) fn put(&self, request: &mut Value, context: &Context) -> anyhow::Result<()> {
-        for (key, text) in [("in", &self.ahead), ("every", &self.every)] {
-            if let Some(text) = text {
-                request[key] = text.as_str().into();
-            }
+        if let Some(text) = &self.ahead {
+            request["in"] = text.as_str().into();
+        }
+        if let Some(text) = &self.every {
+            request["every"] = typed(text);
         }
         if let Some(text) = &self.at {
             let at = at(text, context).with_context(|| format!("--at {}", clean(text)))?;
             request["at"] = at.into();
         }
-        match &self.cron[..] {
-            [] => {}
-            [one] => request["cron"] = one.as_str().into(),
-            several => request["cron"] = several.into(),
+        for (key, texts) in [("cron", &self.cron), ("after", &self.after)] {
+            match &texts[..] {
+                [] => {}
+                [one] => request[key] = typed(one),
+                several => request[key] = several.into(),
+            }
+        }
+        for (key, text) in [("any", &self.any), ("all", &self.all)] {
+            let Some(text) = text else { continue };
+            let Some(triggers @ Value::Array(_)) = inline::value(text) else {
+                bail!(
+                    "--{key} {}: expected an array of triggers as in a jobfile, such as '[{{ cron = \"0 9 * * \
+                     *\" }}, {{ interval = \"5h\" }}]'",
+                    clean(text)
+                );
+            };
+            request[key] = triggers;
         }
         Ok(())
     }
+}
+
+/// An array or a table as a jobfile has it, or the text that it is.
+pub(super) fn typed(text: &str) -> Value {
+    inline::value(text).unwrap_or_else(|| text.into())
 }
 
 /// When a job is to be due once, as a request has it. A date goes as it is, as it is on the clocks of the
@@ -156,11 +198,11 @@ fn name(key: Key) -> &'static str {
 }
 
 fn arg(key: Key) -> Arg {
-    let (shape, value_name, help) = about(key);
+    let (shape, value_name) = form(key);
     let arg = Arg::new(name(key))
         .long(name(key).replace('_', "-"))
         .value_name(value_name)
-        .help(help)
+        .help(help(key))
         .help_heading("Options of the job");
     match shape {
         Shape::Boolean => arg
@@ -169,10 +211,9 @@ fn arg(key: Key) -> Arg {
             .default_missing_value("true")
             .hide_possible_values(true)
             .value_parser(["true", "false"]),
-        Shape::Codes | Shape::List => arg.action(ArgAction::Append).value_delimiter(','),
-        Shape::Variables => arg.action(ArgAction::Append),
+        Shape::Codes | Shape::List | Shape::Variables => arg.action(ArgAction::Append),
         Shape::Integer => arg.allow_negative_numbers(true),
-        Shape::Float | Shape::Text | Shape::Words => arg,
+        Shape::Float | Shape::Text | Shape::Typed | Shape::Words => arg,
     }
 }
 
@@ -180,6 +221,8 @@ fn arg(key: Key) -> Arg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Text,
+    /// A text, or an array or table as a jobfile has it.
+    Typed,
     Integer,
     Float,
     Boolean,
@@ -189,91 +232,83 @@ enum Shape {
     List,
     /// `NAME=VALUE`, in several flags.
     Variables,
-    /// A program, and arguments if there are spaces.
+    /// A program, and arguments if there are spaces; or an array.
     Words,
 }
 
-fn about(key: Key) -> (Shape, &'static str, &'static str) {
-    use Shape::{Boolean, Codes, Float, Integer, List, Text, Variables, Words};
+/// How the value of an option is typed, and what stands for it in the help.
+fn form(key: Key) -> (Shape, &'static str) {
+    use Shape::{Boolean, Codes, Float, Integer, List, Text, Typed, Variables, Words};
     match key {
-        Key::Name => (Text, "TEXT", "A display name"),
-        Key::OnlyOn => (List, "HOST", "Only on hosts with a matching name, comma-separated"),
-        Key::Tags => (List, "TAG", "Tags to select it by, comma-separated"),
-        Key::Notify => (List, "ROUTE", "Routes by which people hear of it, comma-separated"),
-        Key::Ping => (Text, "URL", "The service outside that is told of each run, or `false`"),
-        Key::Command => (Text, "COMMAND", "The command to run, passed to the shell"),
-        Key::Cron => (Text, "EXPR", "A cron expression"),
-        Key::Interval => (Text, "DURATION", "The interval between due times"),
-        Key::Date => (Text, "TIME", "Once, at this time"),
-        // They have no flags: several triggers are for a file.
-        Key::Any | Key::All => (Text, "TRIGGERS", "Several triggers"),
-        Key::After => (Text, "JOB", "After this job has succeeded, at its due time"),
-        Key::Timezone => (Text, "ZONE", "The time zone of the schedule"),
-        Key::StartDate => (Text, "TIME", "Not due before this time"),
-        Key::EndDate => (Text, "TIME", "Not due after this time"),
-        Key::Except => (List, "WHEN", "Not due then: days, windows and calendars, comma-separated"),
-        Key::Only => (List, "WHEN", "Due only then: days, windows and calendars, comma-separated"),
-        Key::OnlyIf => (
-            Variables,
-            "NAME=VALUE",
-            "What has to hold at a due time, such as path=/mnt/x or load_below=4",
-        ),
-        Key::WaitFor => (Text, "DURATION", "How long a due time may wait for that"),
-        Key::Jitter => (Text, "DURATION", "Delay each run by a random time up to this"),
-        Key::Spread => (
-            Text,
-            "DURATION",
-            "Delay each run by a fixed time up to this, different for each job and host",
-        ),
-        Key::RunOnStart => (Boolean, "BOOL", "Also run once when the scheduler starts"),
-        Key::Paused => (Boolean, "BOOL", "Start out paused"),
-        Key::MisfireGraceTime => (Text, "DURATION", "How late a run may start, or `forever`"),
-        Key::Coalesce => {
-            (Text, "WHICH", "Which of several missed due times to run: latest, earliest, all")
+        Key::Name | Key::Stdin => (Text, "TEXT"),
+        Key::OnlyOn => (List, "HOST"),
+        Key::Tags => (List, "TAG"),
+        Key::Notify => (List, "ROUTE"),
+        Key::Except | Key::Only => (List, "WHEN"),
+        Key::Ping => (Typed, "URL"),
+        Key::Command => (Typed, "COMMAND"),
+        // Their flags are those of [`When`].
+        Key::Cron | Key::Interval | Key::Date | Key::Any | Key::All | Key::After => {
+            (Typed, "TRIGGER")
         }
-        Key::MaxInstances => (Integer, "N", "How many runs may be active at once"),
-        Key::Overlap => (
-            Text,
-            "WHAT",
-            "What to do at a due time when that many are active: skip, queue, replace",
-        ),
-        Key::RunOn => (Text, "WHERE", "Which hosts of the fleet run it: one, all"),
-        Key::OnLost => (Text, "WHAT", "What to do about a run whose host died: leave, run_again"),
-        Key::Executor => (Text, "NAME", "The executor to run in"),
-        Key::MaxWait => (Text, "DURATION", "How long a run may wait for a slot"),
-        Key::PauseAfter => (Integer, "N", "Pause the job after so many failures in a row"),
-        Key::Expect => (Text, "DURATION", "How often a success is expected"),
-        Key::WarnAfter => (Text, "DURATION", "A run that takes longer is slow"),
-        Key::Timeout => (Text, "DURATION", "How long an attempt may take"),
-        Key::KillAfter => (Text, "DURATION", "Time between SIGTERM and SIGKILL"),
-        Key::Retries => (Integer, "N", "How often to retry a failed run"),
-        Key::RetryDelay => (Text, "DURATION", "The delay before the first retry"),
-        Key::RetryBackoff => (Float, "FACTOR", "Multiply the delay by this after each retry"),
-        Key::RetryMaxDelay => (Text, "DURATION", "The longest delay between retries"),
-        Key::SuccessCodes => (Codes, "CODE", "Exit codes that count as success"),
-        Key::Shell => (Words, "SHELL", "The shell for a command given as one string"),
-        Key::Cwd => (Text, "DIR", "The working directory"),
-        Key::Env => (Variables, "NAME=VALUE", "Set an environment variable"),
-        Key::EnvFile => (Text, "FILE", "Read environment variables from a file"),
-        Key::ClearEnv => (Boolean, "BOOL", "Do not inherit the scheduler's environment"),
-        Key::User => (Text, "USER", "Run as this user"),
-        Key::Group => (Text, "GROUP", "Run as this group"),
-        Key::Umask => (Text, "MASK", "The umask, in octal"),
-        Key::Nice => (Integer, "N", "The niceness"),
-        Key::Limits => {
-            (Variables, "NAME=VALUE", "What its processes may use at most, such as memory=2GB")
+        Key::Timezone => (Text, "ZONE"),
+        Key::StartDate | Key::EndDate => (Text, "TIME"),
+        Key::OnlyIf | Key::Env | Key::Limits => (Variables, "NAME=VALUE"),
+        Key::RunOnStart | Key::Paused | Key::ClearEnv => (Boolean, "BOOL"),
+        Key::Coalesce => (Text, "WHICH"),
+        Key::Overlap | Key::OnLost => (Text, "WHAT"),
+        Key::RunOn => (Typed, "WHERE"),
+        Key::Output => (Text, "WHERE"),
+        Key::MaxInstances | Key::PauseAfter | Key::Retries | Key::Nice => (Integer, "N"),
+        Key::RetryBackoff => (Float, "FACTOR"),
+        Key::SuccessCodes => (Codes, "CODE"),
+        Key::Executor => (Text, "NAME"),
+        Key::Shell => (Words, "SHELL"),
+        Key::Cwd => (Text, "DIR"),
+        Key::EnvFile => (Text, "FILE"),
+        Key::User => (Text, "USER"),
+        Key::Group => (Text, "GROUP"),
+        Key::Umask => (Text, "MASK"),
+        Key::KeepOutput => (Text, "SIZE"),
+        Key::OnStart
+        | Key::OnRetry
+        | Key::OnSuccess
+        | Key::OnFailure
+        | Key::OnRecovered
+        | Key::OnMissed
+        | Key::OnSkipped => (Typed, "COMMAND"),
+        Key::WaitFor
+        | Key::Jitter
+        | Key::Spread
+        | Key::MisfireGraceTime
+        | Key::MaxWait
+        | Key::Expect
+        | Key::WarnAfter
+        | Key::Timeout
+        | Key::KillAfter
+        | Key::RetryDelay
+        | Key::RetryMaxDelay
+        | Key::HookTimeout => (Text, "DURATION"),
+    }
+}
+
+/// What the flag of an option is for.
+fn help(key: Key) -> String {
+    let about = key.about();
+    let words = |words: Vec<&str>| format!("{about}: {}", words.join(", "));
+    match key {
+        Key::Coalesce => words(Coalesce::WORDS.map(|(word, _)| word).into()),
+        Key::Overlap => words(Overlap::WORDS.map(|(word, _)| word).into()),
+        Key::OnLost => words(OnLost::WORDS.map(|(word, _)| word).into()),
+        Key::Output => words(Output::WORDS.map(|(word, _)| word).into()),
+        Key::MisfireGraceTime => format!("{about}, or `forever`"),
+        Key::Ping => format!("{about}; or `false`"),
+        Key::OnlyIf => format!("{about}: path=/mnt/x, load_below=4; repeat for more"),
+        Key::Limits => format!("{about}: memory=2GB, cpu=1.5; repeat for more"),
+        _ if matches!(form(key).0, Shape::List | Shape::Codes) => {
+            format!("{about}; comma-separated")
         }
-        Key::Stdin => (Text, "TEXT", "Text for standard input"),
-        Key::Output => (Text, "WHERE", "Where output goes: pass, file, discard"),
-        Key::KeepOutput => (Text, "SIZE", "How much of each attempt's output to keep"),
-        Key::OnStart => (Text, "COMMAND", "Run this when a run's first process exists"),
-        Key::OnRetry => (Text, "COMMAND", "Run this after an attempt that will be retried"),
-        Key::OnSuccess => (Text, "COMMAND", "Run this after each run that succeeded"),
-        Key::OnFailure => (Text, "COMMAND", "Run this after each run that failed for good"),
-        Key::OnRecovered => (Text, "COMMAND", "Run this after the first success after failures"),
-        Key::OnMissed => (Text, "COMMAND", "Run this when due times were missed"),
-        Key::OnSkipped => (Text, "COMMAND", "Run this when due times were skipped"),
-        Key::HookTimeout => (Text, "DURATION", "How long each of these commands may take"),
+        _ => about.to_owned(),
     }
 }
 
@@ -313,8 +348,9 @@ fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
         let number = text.trim().parse::<i64>();
         number.map(Value::from).map_err(|_| anyhow!("--{} {text}: expected a whole number", flag()))
     };
-    Ok(match about(key).0 {
-        Shape::Text if key == Key::Ping && last == "false" => false.into(),
+    Ok(match form(key).0 {
+        Shape::Typed if key == Key::Ping && last == "false" => false.into(),
+        Shape::Typed => typed(last),
         Shape::Text => last.into(),
         Shape::Integer => whole(last)?,
         Shape::Float => match last.trim().parse::<f64>() {
@@ -322,36 +358,143 @@ fn value(key: Key, texts: &[String]) -> anyhow::Result<Value> {
             _ => bail!("--{} {last}: expected a number", flag()),
         },
         Shape::Boolean => (last == "true").into(),
-        Shape::Codes => {
-            Value::Array(texts.iter().map(|text| whole(text)).collect::<anyhow::Result<_>>()?)
-        }
-        Shape::List => texts.into(),
-        Shape::Variables => {
-            let mut variables = Map::new();
-            for text in texts {
-                match text.split_once('=') {
-                    Some((name, value)) if !name.is_empty() => {
-                        let value = match key {
-                            Key::Limits => plain(value),
-                            Key::OnlyIf if name == "path" => {
-                                path_beside(variables.remove(name), value)
-                            }
-                            Key::OnlyIf => condition(name, value),
-                            _ => value.into(),
-                        };
-                        variables.insert(name.to_owned(), value);
-                    }
-                    _ => bail!("--{} {text}: expected NAME=VALUE", flag()),
-                }
-            }
-            Value::Object(variables)
-        }
+        Shape::Codes => list(key, texts, whole)?,
+        Shape::List => list(key, texts, |text| Ok(text.into()))?,
+        Shape::Variables => variables(key, texts)?,
         Shape::Words => {
             let words: Vec<&str> = last.split_whitespace().collect();
-            match words[..] {
-                [_, _, ..] => words.into(),
-                _ => last.into(),
+            match (inline::value(last), &words[..]) {
+                (Some(array), _) => array,
+                (None, [_, _, ..]) => words.into(),
+                (None, _) => last.into(),
             }
         }
     })
+}
+
+/// Words with commas between them, or arrays, in several flags.
+fn list(
+    key: Key,
+    texts: &[String],
+    each: impl Fn(&str) -> anyhow::Result<Value>,
+) -> anyhow::Result<Value> {
+    let mut all = Vec::new();
+    for text in texts {
+        match inline::value(text) {
+            Some(Value::Array(values)) => all.extend(values),
+            _ if inline::begins(text) => {
+                let flag = key.name().replace('_', "-");
+                bail!(
+                    "--{flag} {text}: expected words with commas between them, or an array as in a jobfile"
+                );
+            }
+            _ => {
+                for part in text.split(',').map(str::trim) {
+                    all.push(each(part)?);
+                }
+            }
+        }
+    }
+    Ok(all.into())
+}
+
+/// `NAME=VALUE`, or tables, in several flags.
+fn variables(key: Key, texts: &[String]) -> anyhow::Result<Value> {
+    let mut variables = Map::new();
+    let mut pairs: Vec<&str> = Vec::new();
+    for text in texts {
+        match inline::value(text) {
+            Some(Value::Object(table)) => variables.extend(table),
+            // No limit has a comma in it, which a path and a variable may have.
+            _ if key == Key::Limits => pairs.extend(text.split(',').map(str::trim)),
+            _ => pairs.push(text),
+        }
+    }
+    for text in pairs {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() && !inline::begins(text) => (name, value),
+            _ => {
+                let flag = key.name().replace('_', "-");
+                bail!("--{flag} {text}: expected NAME=VALUE, or a table as in a jobfile");
+            }
+        };
+        let value = match key {
+            Key::Limits => plain(value),
+            Key::OnlyIf if name == "path" => path_beside(variables.remove(name), value),
+            Key::OnlyIf => condition(name, value),
+            _ => value.into(),
+        };
+        variables.insert(name.to_owned(), value);
+    }
+    Ok(Value::Object(variables))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an array or a table may be in a jobfile, a flag takes in that form.
+    #[test]
+    fn no_flag_takes_less_than_the_jobfile() {
+        let schema = crate::jobfile::json_schema::schema();
+        for key in Flags::<ADD>::keys() {
+            let may_be = schema["definitions"]["job"]["properties"][key.name()].to_string();
+            let is_more = ["\"array\"", "\"object\""].iter().any(|kind| may_be.contains(kind));
+            let plain =
+                matches!(form(key).0, Shape::Text | Shape::Integer | Shape::Float | Shape::Boolean);
+            assert!(!(is_more && plain), "{}: {may_be}", key.name());
+        }
+    }
+
+    /// Who copies what stands in a jobfile is understood, whatever the key; who types words, too.
+    #[test]
+    fn a_value_may_be_typed_as_in_a_jobfile() {
+        let of = |name: &str, texts: &[&str]| {
+            let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+            value(Key::of(name).unwrap(), &texts)
+        };
+        for (name, texts, expected) in [
+            ("except", &[r#"["sun"]"#][..], json!(["sun"])),
+            ("except", &["sun,12-25"], json!(["sun", "12-25"])),
+            ("only", &["['mon', 2026-12-24]", "tue"], json!(["mon", "2026-12-24", "tue"])),
+            ("tags", &["[]"], json!([])),
+            ("notify", &["[\"ops\", \"night\"]"], json!(["ops", "night"])),
+            ("success_codes", &["[0, 3]"], json!([0, 3])),
+            ("success_codes", &["0,3", "4"], json!([0, 3, 4])),
+            (
+                "env",
+                &[r#"{ A = "1", B = { file = "/b" } }"#],
+                json!({"A": "1", "B": {"file": "/b"}}),
+            ),
+            ("env", &["A={ b = 1 }", "C=x=y"], json!({"A": "{ b = 1 }", "C": "x=y"})),
+            ("limits", &[r#"{ memory = "2GB", cpu = 1.5 }"#], json!({"memory": "2GB", "cpu": 1.5})),
+            (
+                "limits",
+                &["memory=2GB,cpu=1.5", "tasks=9"],
+                json!({"memory": "2GB", "cpu": 1.5, "tasks": 9}),
+            ),
+            ("only_if", &["{ path = ['/a', '/b'] }"], json!({"path": ["/a", "/b"]})),
+            ("only_if", &["path=/a", "path=/b"], json!({"path": ["/a", "/b"]})),
+            ("run_on", &["['gpu']"], json!(["gpu"])),
+            ("run_on", &["all"], json!("all")),
+            ("ping", &["{ file = '/p' }"], json!({"file": "/p"})),
+            ("ping", &["false"], json!(false)),
+            ("on_failure", &["['page', '{job}']"], json!(["page", "{job}"])),
+            ("on_failure", &["[ -f x ] && page"], json!("[ -f x ] && page")),
+            ("shell", &["['bash', '-eu']"], json!(["bash", "-eu"])),
+            ("shell", &["bash -eu"], json!(["bash", "-eu"])),
+            ("stdin", &["[1]"], json!("[1]")),
+        ] {
+            assert_eq!(of(name, texts).unwrap(), expected, "{name} {texts:?}");
+        }
+        for (name, text, said) in [
+            ("except", "[sun]", "an array as in a jobfile"),
+            ("success_codes", "x", "expected a whole number"),
+            ("env", "{ A = 1", "a table as in a jobfile"),
+            ("limits", "2GB", "expected NAME=VALUE"),
+        ] {
+            let error = of(name, &[text]).unwrap_err().to_string();
+            assert!(error.contains(said), "{name} {text}: {error}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::add::next;
 use super::each::Jobs;
-use super::options::{Flags, RESCHEDULE, When};
+use super::options::{Flags, NO_WHEN, RESCHEDULE, When};
 use super::request::Connection;
 use crate::cli::{Context, ExitCode};
 
@@ -16,6 +16,7 @@ use crate::cli::{Context, ExitCode};
 #[command(after_help = "\
 Examples:
   schedrs reschedule report --cron '30 5 * * mon-fri'
+  schedrs reschedule report --every '{ months = 1, day = \"last\", hour = 18 }'
   schedrs reschedule report --reset")]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
         });
     }
     if !args.when.is_given() {
-        bail!("missing: when the job is due. Add --in, --at, --every or --cron, or --reset");
+        bail!("{NO_WHEN}, or --reset");
     }
     let mut request = json!({ "do": "reschedule" });
     args.when.put(&mut request, context)?;

@@ -85,7 +85,9 @@ pub(super) fn text(keys: &mut Keys, kind: Kind, now: Instant) -> Result<String, 
     // What stands in a text the jobfile's reader knows.
     if triggers.is_empty() && toml.is_none() && kind != Kind::Options {
         let fault = Fault::bad("missing: when the job is due");
-        return missing(fault.help("add one of `in`, `at`, `every` and `cron`"));
+        return missing(
+            fault.help("add one of `in`, `at`, `every`, `cron`, `after`, `any` and `all`"),
+        );
     }
     Ok(text)
 }
