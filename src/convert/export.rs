@@ -12,7 +12,9 @@ pub mod to_systemd;
 
 use std::time::Duration;
 
-use crate::core::job::{Coalesce, Grace, Job, Options, Overlap, below_home};
+use crate::core::job::{Executor, Job, JobSet, Options, Settings, below_home};
+use crate::jobfile::keys::Key;
+use crate::jobfile::write;
 
 /// Jobs in the words of another scheduler.
 #[derive(Debug, Default)]
@@ -25,26 +27,25 @@ pub struct Exported {
 /// Something that could not be said.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unsaid {
-    /// The job's id.
-    pub job: String,
+    /// Whose it is: a job's id, or what else of the jobfile.
+    pub of: String,
     /// What, in words.
     pub message: String,
-    /// The job itself is left out.
+    /// It is left out as a whole.
     pub left_out: bool,
 }
 
 impl Exported {
     fn note(&mut self, job: &Job, message: impl Into<String>) {
-        self.say(job, message, false);
+        self.say(&job.id, message, false);
     }
 
     fn left_out(&mut self, job: &Job, message: impl Into<String>) {
-        self.say(job, message, true);
+        self.say(&job.id, message, true);
     }
 
-    fn say(&mut self, job: &Job, message: impl Into<String>, left_out: bool) {
-        let job = job.id.to_string();
-        self.problems.push(Unsaid { job, message: message.into(), left_out });
+    fn say(&mut self, of: &str, message: impl Into<String>, left_out: bool) {
+        self.problems.push(Unsaid { of: of.to_owned(), message: message.into(), left_out });
     }
 
     /// Whether every job is in it.
@@ -53,30 +54,99 @@ impl Exported {
     }
 }
 
-/// The options of a job that neither side knows, by their keys, where they are not the default.
-fn unknown_there(options: &Options) -> Vec<&'static str> {
-    let default = Options::default();
-    let is_set = [
-        ("except", !options.excluded.except.is_empty()),
-        ("only", !options.excluded.only.is_empty()),
-        ("max_wait", options.max_wait.is_some()),
-        ("expect", options.expect.is_some()),
-        ("warn_after", options.warn_after.is_some()),
-        ("pause_after", options.pause_after.is_some()),
-        ("coalesce", options.coalesce != Coalesce::Latest),
-        ("max_instances", options.max_instances > 1),
-        ("overlap", options.overlap != Overlap::Skip),
-        ("retries", options.retries > 0),
-        ("clear_env", options.clear_env),
-        ("run_on", options.run_on != default.run_on),
-        ("on_lost", options.on_lost != default.on_lost),
-        (
-            "misfire_grace_time",
-            matches!(options.misfire_grace_time, Grace::Limited(_))
-                && options.misfire_grace_time != default.misfire_grace_time,
-        ),
-    ];
-    is_set.into_iter().filter(|(_, set)| *set).map(|(key, _)| key).collect()
+/// Another scheduler. Of each key of a jobfile it is written down that it has a counterpart there, or said
+/// that it has none: a key that nobody has thought of is said.
+struct Side {
+    /// What it is called where it has something or not.
+    name: &'static str,
+    /// The keys of a job that are carried over, or of which it is said with others why not.
+    keys: &'static [Key],
+    /// Those of tables that are no job.
+    settings: &'static [(&'static str, &'static str)],
+}
+
+/// The keys that every side has something to say about: what is run, when, and where a job takes its place.
+const OF_EACH: &[Key] = &[
+    Key::Command,
+    Key::Cron,
+    Key::Interval,
+    Key::Date,
+    Key::Any,
+    Key::All,
+    Key::After,
+    Key::Timezone,
+    Key::StartDate,
+    Key::EndDate,
+    Key::Executor,
+    Key::Name,
+    Key::Shell,
+    Key::Paused,
+    Key::Cwd,
+    Key::Env,
+    Key::User,
+    Key::Timeout,
+    Key::KillAfter,
+    Key::Stdin,
+    Key::Output,
+];
+
+impl Side {
+    /// The keys of a job that it does not have.
+    fn lacks(&self, job: &Job, set: &JobSet) -> Vec<&'static str> {
+        let keys = write::said(job, &set.executors).into_iter();
+        let keys = keys.filter(|key| !OF_EACH.contains(key) && !self.keys.contains(key));
+        keys.map(Key::name).collect()
+    }
+
+    /// Says what is lost of the jobfile besides its jobs.
+    fn note_rest(&self, set: &JobSet, exported: &mut Exported) {
+        for job in set.settings.elsewhere.iter() {
+            exported.say(&job.id, "it is for other hosts: export it there (`only_on`)", true);
+        }
+        for (at, executor) in set.executors.iter().enumerate() {
+            let is_used = set.jobs.iter().any(|job| usize::from(job.executor) == at);
+            let is_plain =
+                at == 0 && *executor == Executor::new("default", Executor::DEFAULT_WORKERS);
+            if is_used && !is_plain {
+                let starts = executor.max_starts_per_second.map(|_| ", max_starts_per_second");
+                let message = format!(
+                    "{} has no max_workers{}: what is due together starts together",
+                    self.name,
+                    starts.unwrap_or_default()
+                );
+                exported.say(&format!("executor {}", executor.name), message, false);
+            }
+        }
+        let lost = self.lost_settings(&set.settings);
+        if !lost.is_empty() {
+            let message = format!("{} has no {}", self.name, lost.join(", "));
+            exported.say("the jobfile", message, false);
+        }
+    }
+
+    /// What is set in `[scheduler]` and its like and has no counterpart.
+    fn lost_settings(&self, settings: &Settings) -> Vec<String> {
+        let mut lost = Vec::new();
+        for (table, keys) in write::json_head(settings, &[]) {
+            // Of these it is said with the jobs that name them.
+            if matches!(&*table, "executors" | "calendars") {
+                continue;
+            }
+            for (key, _) in keys.as_object().into_iter().flatten() {
+                let said = self.settings.contains(&(&*table, &**key));
+                let is_default = match (&*table, &**key) {
+                    // The zone is written with each job.
+                    ("scheduler", "timezone") => true,
+                    ("scheduler", "stop_grace") => settings.stop_grace == Settings::STOP_GRACE,
+                    _ => false,
+                };
+                if !said && !is_default {
+                    lost.push(format!("{table}.{key}"));
+                }
+            }
+        }
+        lost
+    }
 }
 
 /// Those of its hooks.
@@ -101,3 +171,6 @@ fn with_own_home(path: &str, options: &Options) -> String {
 fn shell_quoted(word: &str) -> String {
     crate::convert::import::shell_quoted(word)
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,11 @@ pub struct Settings {
     pub web: Arc<WebSettings>,
 }
 
+impl Settings {
+    /// How long that is when nobody says otherwise.
+    pub(crate) const STOP_GRACE: Duration = Duration::from_secs(30);
+}
+
 /// A job of the jobfile that is for other hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
@@ -146,6 +151,9 @@ pub struct Executor {
 impl Executor {
     /// At most so many starts a second can be told apart: the loop wakes for each.
     pub const MOST_STARTS: u32 = 10_000;
+
+    /// How many runs one holds that does not say.
+    pub(crate) const DEFAULT_WORKERS: u32 = 20;
 
     /// A pool without a limit of its starts.
     pub fn new(name: impl Into<Arc<str>>, max_workers: u32) -> Executor {

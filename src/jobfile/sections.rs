@@ -18,7 +18,7 @@ use super::tree::{Node, Table, Value};
 use super::value::Scope;
 use super::web;
 use super::when::{self, Moment};
-use crate::core::job::{Executor, FleetSettings, Keep, Options};
+use crate::core::job::{Executor, FleetSettings, Keep, Options, Settings};
 use crate::core::monitor::Monitor;
 use crate::core::nearest::nearest;
 use crate::core::url::SharedUrl;
@@ -61,9 +61,6 @@ impl Heartbeat {
     }
 }
 
-/// How many workers an executor has that does not say.
-const DEFAULT_WORKERS: u32 = 20;
-
 /// What the sections of all files say.
 #[derive(Clone, Debug)]
 pub(super) struct Sections {
@@ -105,7 +102,7 @@ impl Default for Sections {
         let name: Arc<str> = "default".into();
         Sections {
             timezone: None,
-            stop_grace: Duration::from_secs(30),
+            stop_grace: Settings::STOP_GRACE,
             reload_auto: false,
             store_url: None,
             keep: Keep::default(),
@@ -114,7 +111,7 @@ impl Default for Sections {
             calendars: Calendars::default(),
             heartbeat: None,
             web: WebSettings::default(),
-            executors: vec![Executor::new(name.clone(), DEFAULT_WORKERS)],
+            executors: vec![Executor::new(name.clone(), Executor::DEFAULT_WORKERS)],
             executor_places: HashMap::from([(name, (0, None))]),
             defaults: Defaults::default(),
             default_executor: None,
@@ -494,7 +491,7 @@ fn unknown_key(
 
 /// One executor. What is wrong with it has its default.
 fn executor(name: &str, value: &Value<'_>, scope: &mut Scope<'_>) -> Executor {
-    let mut executor = Executor::new(name, DEFAULT_WORKERS);
+    let mut executor = Executor::new(name, Executor::DEFAULT_WORKERS);
     let wanted = "a table such as { max_workers = 2 }";
     if let Node::Integer(number) = value.node {
         let help = format!("write `{{ max_workers = {number} }}`");

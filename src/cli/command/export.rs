@@ -83,8 +83,8 @@ fn of_jobfile(what: &As, context: &Context) -> anyhow::Result<ExitCode> {
     out.flush()?;
     for unsaid in &exported.problems {
         let kind = if unsaid.left_out { "left out" } else { "not the same" };
-        let (job, message) = (clean(&unsaid.job), clean(&unsaid.message));
-        say(&format!("{job}: {kind}: {message}"));
+        let (of, message) = (clean(&unsaid.of), clean(&unsaid.message));
+        say(&format!("{of}: {kind}: {message}"));
     }
     Ok(if exported.is_whole() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

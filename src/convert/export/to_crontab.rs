@@ -8,12 +8,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::{Exported, hooks, shell_quoted, unknown_there, whole_secs, with_own_home};
-use crate::core::job::{Command, Grace, Job, JobSet, Options, Output, below_home};
+use super::{Exported, Side, shell_quoted, whole_secs, with_own_home};
+use crate::core::job::{Command, Job, JobSet, Options, Output, below_home};
 use crate::core::names::SHORT_WEEKDAYS;
 use crate::core::trigger::cron::Schedule;
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
 use crate::core::words::{expression, normalised};
+use crate::jobfile::keys::Key;
+
+/// A crontab, with the commands that do the same.
+const SIDE: Side = Side { name: "a crontab", keys: &[Key::Umask, Key::Nice], settings: &[] };
 
 /// The jobs of a set as a crontab.
 pub fn crontab(set: &JobSet) -> Exported {
@@ -37,7 +41,7 @@ pub fn crontab(set: &JobSet) -> Exported {
         let name = job.name.as_deref().unwrap_or(&job.id);
         let _ = writeln!(out, "\n# {}", one_line(name));
         let lines = schedules(job, &mut exported);
-        let command = lines.as_ref().and_then(|_| command(job, &lines_for, &mut exported));
+        let command = lines.as_ref().and_then(|_| command(job, set, &lines_for, &mut exported));
         let (Some(lines), Some(command)) = (lines, command) else {
             let why = exported.problems.last().map_or("", |unsaid| unsaid.message.as_str());
             let _ = writeln!(out, "# left out: {}", one_line(why));
@@ -54,6 +58,7 @@ pub fn crontab(set: &JobSet) -> Exported {
             let _ = writeln!(out, "{paused}{line} {user}{command}");
         }
     }
+    SIDE.note_rest(set, &mut exported);
     exported.text = out;
     exported
 }
@@ -301,7 +306,12 @@ pub(super) fn weekdays_for_cron(field: &str) -> String {
 }
 
 /// The command with everything around it, on one line.
-fn command(job: &Job, headings: &BTreeSet<&str>, exported: &mut Exported) -> Option<String> {
+fn command(
+    job: &Job,
+    set: &JobSet,
+    headings: &BTreeSet<&str>,
+    exported: &mut Exported,
+) -> Option<String> {
     let options = &job.options;
     let shell = options.shell.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" ");
     let mut wrappers = Vec::new();
@@ -329,7 +339,7 @@ fn command(job: &Job, headings: &BTreeSet<&str>, exported: &mut Exported) -> Opt
         line = format!("{{ {line}; }} >/dev/null 2>&1");
     }
     let whole = before(options, headings) + &line;
-    note_unsaid(job, &whole, exported);
+    note_unsaid(job, set, &whole, exported);
     let stdin = options.stdin.as_deref();
     if whole.contains('\n') || whole.contains('\r') {
         exported.left_out(job, "a command in a crontab must be one line");
@@ -401,19 +411,14 @@ fn path_word(path: &str, options: &Options) -> String {
 }
 
 /// Says what the line does not say, or what is not there for it.
-fn note_unsaid(job: &Job, whole: &str, exported: &mut Exported) {
+fn note_unsaid(job: &Job, set: &JobSet, whole: &str, exported: &mut Exported) {
     let options = &job.options;
-    let mut unsaid = unknown_there(options);
-    unsaid.extend(options.limits.is_some().then_some("limits"));
-    unsaid.extend(options.only_if.is_some().then_some("only_if"));
-    unsaid.extend(hooks(options));
+    let mut unsaid = SIDE.lacks(job, set);
     unsaid.extend((options.output == Output::File).then_some("output"));
-    unsaid.extend(options.group.as_ref().map(|_| "group"));
-    unsaid.extend(options.env_file.as_ref().map(|_| "env_file"));
-    unsaid.extend((!options.jitter.is_zero()).then_some("jitter"));
-    unsaid.extend((!options.spread.most.is_zero()).then_some("spread"));
-    unsaid.extend(options.run_on_start.then_some("run_on_start"));
-    unsaid.extend((options.misfire_grace_time == Grace::Forever).then_some("misfire_grace_time"));
+    let is_ended = options.timeout.is_some();
+    unsaid.extend(
+        (!is_ended && options.kill_after != Options::default().kill_after).then_some("kill_after"),
+    );
     if !unsaid.is_empty() {
         exported.note(job, format!("a crontab has no {}", unsaid.join(", ")));
     }

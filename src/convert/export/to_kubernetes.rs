@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{Exported, hooks, shell_quoted, whole_secs};
+use super::{Exported, Side, shell_quoted, whole_secs};
 use crate::convert::kubernetes::{DESCRIPTION, ID, escaped};
 use crate::core::instant::Instant;
-use crate::core::job::{
-    Coalesce, Command, Grace, Job, JobSet, Keep, Options, Output, Overlap, below_home,
-};
+use crate::core::job::{Command, Grace, Job, JobSet, Keep, Options, Output, Overlap, below_home};
 use crate::core::sort;
+use crate::jobfile::keys::Key;
 
 mod when;
 mod yaml;
@@ -31,6 +30,23 @@ const SHORTEST_DEADLINE: u64 = 10;
 
 /// The largest number that all of its fields take.
 const MOST: u64 = i32::MAX as u64;
+
+/// A CronJob, whose container starts with an environment of its own.
+const SIDE: Side = Side {
+    name: "Kubernetes",
+    keys: &[
+        Key::MisfireGraceTime,
+        Key::MaxInstances,
+        Key::Overlap,
+        Key::Retries,
+        Key::RetryDelay,
+        Key::RetryBackoff,
+        Key::RetryMaxDelay,
+        Key::ClearEnv,
+        Key::Group,
+    ],
+    settings: &[("store", "keep")],
+};
 
 /// The jobs of a set as CronJobs, whose runs are containers of `image`. The changes of clocks of the
 /// year after `now` are compared.
@@ -60,13 +76,17 @@ pub fn kubernetes(set: &JobSet, image: &str, now: Instant) -> Exported {
             out.comment(&format!("left out: {}: {why}", job.id));
             continue;
         };
-        unsaid(job, &mut exported);
+        unsaid(job, set, &mut exported);
         let name = names.of_job(&job.id);
         for (at, when) in whens.iter().enumerate() {
             let own = if at == 0 { name.clone() } else { names.free(&name) };
             let cron_job = CronJob { job, own: &own, name: &name, image, keep: set.settings.keep };
             cron_job.write(when, &mut out);
         }
+    }
+    SIDE.note_rest(set, &mut exported);
+    if set.settings.keep.output.is_some() {
+        exported.say("the jobfile", "Kubernetes has no store.keep.output", false);
     }
     exported.text = out.text;
     exported
@@ -311,36 +331,15 @@ fn concurrency(options: &Options) -> &'static str {
 }
 
 /// Says what the CronJob does not say, or says otherwise.
-fn unsaid(job: &Job, exported: &mut Exported) {
+fn unsaid(job: &Job, set: &JobSet, exported: &mut Exported) {
     let options = &*job.options;
-    let default = Options::default();
     let is_set = [
-        ("except", !options.excluded.except.is_empty()),
-        ("only", !options.excluded.only.is_empty()),
-        ("max_wait", options.max_wait.is_some()),
-        ("expect", options.expect.is_some()),
-        ("warn_after", options.warn_after.is_some()),
-        ("limits", options.limits.is_some()),
-        ("pause_after", options.pause_after.is_some()),
-        ("executor", job.executor != 0),
-        ("coalesce", options.coalesce != Coalesce::Latest),
-        ("env_file", options.env_file.is_some()),
         ("env that appends", !options.joined.is_empty()),
         ("cwd below a home", options.cwd.as_deref().is_some_and(|cwd| below_home(cwd).is_some())),
-        ("only_if", options.only_if.is_some()),
-        ("nice", options.nice.is_some()),
-        ("umask", options.umask.is_some()),
-        ("jitter", !options.jitter.is_zero()),
-        ("spread", !options.spread.most.is_zero()),
-        ("run_on_start", options.run_on_start),
-        ("run_on", options.run_on != default.run_on),
-        ("on_lost", options.on_lost != default.on_lost),
-        ("success_codes", options.success_codes != default.success_codes),
         ("output", options.output != Output::Pass),
-        ("keep_output", options.keep_output.is_some()),
     ];
     let is_set = is_set.iter().filter(|(_, set)| *set).map(|(key, _)| *key);
-    let is_set: Vec<&str> = is_set.chain(hooks(options)).collect();
+    let is_set: Vec<&str> = SIDE.lacks(job, set).into_iter().chain(is_set).collect();
     if !is_set.is_empty() {
         exported.note(job, format!("Kubernetes has no {}", is_set.join(", ")));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use std::fmt::Write;
 
-use super::{Exported, hooks, unknown_there, whole_secs, with_own_home};
+use super::{Exported, Side, hooks, whole_secs, with_own_home};
 use crate::core::condition::Conditions;
 use crate::core::instant::Instant;
 use crate::core::job::{Command, Grace, Job, JobSet, Options, Output, below_home};
@@ -17,9 +17,36 @@ use crate::core::trigger::cron::schedule::{
     NTH_LAST, bits,
 };
 use crate::core::trigger::{CronTrigger, DateTrigger, Trigger};
+use crate::jobfile::keys::Key;
 
 /// No year of systemd is later.
 const LAST_YEAR: i32 = 2199;
+
+/// A timer and its service.
+const SIDE: Side = Side {
+    name: "systemd",
+    keys: &[
+        Key::RunOnStart,
+        Key::Jitter,
+        Key::Spread,
+        Key::MisfireGraceTime,
+        Key::OnlyIf,
+        Key::Group,
+        Key::EnvFile,
+        Key::Nice,
+        Key::Limits,
+        Key::Umask,
+        Key::SuccessCodes,
+        Key::OnStart,
+        Key::OnRetry,
+        Key::OnSuccess,
+        Key::OnFailure,
+        Key::OnRecovered,
+        Key::OnMissed,
+        Key::OnSkipped,
+    ],
+    settings: &[],
+};
 
 /// The jobs of a set as units.
 pub fn systemd(set: &JobSet) -> Exported {
@@ -38,7 +65,10 @@ pub fn systemd(set: &JobSet) -> Exported {
         }
         service(job, &name, &mut out, &mut exported);
         timer(job, &name, &when, &mut out, &mut exported);
-        let mut unsaid = unknown_there(&job.options);
+        let mut unsaid = SIDE.lacks(job, set);
+        let grace = job.options.misfire_grace_time;
+        let is_short = grace != Grace::Forever && grace != Options::default().misfire_grace_time;
+        unsaid.extend(is_short.then_some("misfire_grace_time"));
         unsaid.extend((job.options.output == Output::File).then_some("output = \"file\""));
         unsaid.extend((!job.options.secrets.is_empty()).then_some("env of files"));
         unsaid.extend((!job.options.joined.is_empty()).then_some("env that appends"));
@@ -51,6 +81,7 @@ pub fn systemd(set: &JobSet) -> Exported {
             exported.note(job, format!("{} is {message}", hooks.join(", ")));
         }
     }
+    SIDE.note_rest(set, &mut exported);
     exported.text = out;
     exported
 }
@@ -188,11 +219,7 @@ fn conditions<'a>(
     if let Some(ac_power) = ac_power {
         let _ = writeln!(out, "ConditionACPower={ac_power}");
     }
-    let unknown = [
-        ("load_below", load_below.is_some()),
-        ("disk_free", disk_free.is_some()),
-        ("wait_for", !job.options.wait_for.is_zero()),
-    ];
+    let unknown = [("load_below", load_below.is_some()), ("disk_free", disk_free.is_some())];
     let unknown: Vec<&str> = unknown.iter().filter(|it| it.1).map(|it| it.0).collect();
     if !unknown.is_empty() {
         exported.note(job, format!("systemd has no {}", unknown.join(", ")));
@@ -518,7 +545,7 @@ mod tests {
              only_if = { load_below = 4, disk_free = { path = '/', above = '5GB' } }\n",
         ));
         let said: Vec<&str> = exported.problems.iter().map(|it| it.message.as_str()).collect();
-        assert!(said.iter().any(|it| it.contains("load_below, disk_free, wait_for")), "{said:?}");
+        assert_eq!(said, ["systemd has no load_below, disk_free", "systemd has no wait_for"]);
     }
 
     #[test]

@@ -153,7 +153,7 @@ fn what_is_not_the_same_is_said() {
         ),
         (
             "DAILYjitter = '1m'\nnice = 5\numask = '027'\nsuccess_codes = [0, 3]\noutput = 'file'",
-            "Kubernetes has no nice, umask, jitter, success_codes, output",
+            "Kubernetes has no jitter, success_codes, umask, nice, output",
         ),
         (
             "DAILYmax_instances = 3",
