@@ -1,5 +1,6 @@
 //! What has to hold before a service starts: `ConditionPathExists=`, `ConditionACPower=`,
-//! `ExecCondition=`. Here it is `only_if`, which has several paths, and one command.
+//! `ExecCondition=`. Here it is `only_if`, which has several paths, and one command: several become a line
+//! for the shell.
 
 use super::{Reading, Setting, Unit, exec, yes};
 use crate::convert::import::{DraftJob, Value};
@@ -7,9 +8,9 @@ use crate::convert::import::{DraftJob, Value};
 impl Reading<'_, '_> {
     /// The conditions of a service.
     pub(super) fn conditions(&mut self, service: &Unit, job: &mut DraftJob) {
-        let (mut paths, mut power, mut command) = (Vec::new(), None, None);
+        let (mut paths, mut power, mut commands) = (Vec::new(), None, Vec::new());
         for setting in service.all("Unit", "ConditionPathExists") {
-            self.path(setting, &mut paths, &mut command);
+            self.path(setting, &mut paths, &mut commands);
         }
         for setting in service.all("Unit", "ConditionACPower") {
             match setting.value.strip_prefix('!') {
@@ -18,9 +19,7 @@ impl Reading<'_, '_> {
                 None => power = Some(yes(&setting.value)),
             }
         }
-        let mut commands = Vec::new();
-        let settings = service.all("Service", "ExecCondition");
-        for setting in &settings {
+        for setting in service.all("Service", "ExecCondition") {
             match exec::commands(&setting.value, &self.unit) {
                 Ok((found, notes)) => {
                     commands.extend(found);
@@ -31,13 +30,7 @@ impl Reading<'_, '_> {
                 Err(message) => self.lost(setting, format!("not converted: {message}")),
             }
         }
-        match settings.last() {
-            Some(setting) if !commands.is_empty() && command.is_some() => {
-                self.lost(setting, "not converted: a path that must not exist has the place of it");
-            }
-            _ if !commands.is_empty() => command = Some(exec::joined(&commands)),
-            _ => {}
-        }
+        let command = (!commands.is_empty()).then(|| exec::joined(&commands));
         let path = match paths.len() {
             0 | 1 => paths.pop().map(Value::Text),
             _ => Some(Value::Texts(paths)),
@@ -51,7 +44,12 @@ impl Reading<'_, '_> {
     }
 
     /// A path that has to be there, or one that must not be, for which there is a command.
-    fn path(&mut self, setting: &Setting, paths: &mut Vec<String>, command: &mut Option<Value>) {
+    fn path(
+        &mut self,
+        setting: &Setting,
+        paths: &mut Vec<String>,
+        commands: &mut Vec<exec::Command>,
+    ) {
         if setting.value.starts_with('|') {
             self.not_one_of(setting);
             return;
@@ -61,13 +59,10 @@ impl Reading<'_, '_> {
             None => (false, setting.value.as_str()),
         };
         let Some(text) = self.expanded(setting, value) else { return };
-        if !is_not {
-            paths.push(text);
-        } else if command.is_none() {
-            let words = ["test", "!", "-e", &*text].map(str::to_owned);
-            *command = Some(Value::Texts(words.into()));
+        if is_not {
+            commands.push(exec::Command::plain(["test", "!", "-e", &text]));
         } else {
-            self.lost(setting, "not converted: only one path that must not exist has a command");
+            paths.push(text);
         }
     }
 

@@ -140,6 +140,12 @@ enum Piece<'a> {
 }
 
 impl Command {
+    /// These words as they are.
+    pub(super) fn plain(words: [&str; 4]) -> Command {
+        let words = words.map(|word| Word { text: word.to_owned(), quoted: true });
+        Command { words: words.into(), may_fail: false, variables: false }
+    }
+
     fn has_variables(&self) -> bool {
         self.variables
             && self

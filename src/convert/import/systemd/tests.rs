@@ -448,14 +448,14 @@ fn conditions_of_a_service() {
         ),
         (
             "[Unit]\nConditionPathExists=!/a\nConditionPathExists=!/b",
-            "{ command = [\"test\", \"!\", \"-e\", \"/a\"] }",
-            "only one path that must not exist has a command",
+            "{ command = \"test '!' -e /a && test '!' -e /b\" }",
+            "",
         ),
         ("[Unit]\nConditionPathExists=|/a", "", "all conditions of `only_if` have to hold"),
         (
-            "[Unit]\nConditionPathExists=!/a\n[Service]\nExecCondition=/bin/b",
-            "{ command = [\"test\", \"!\", \"-e\", \"/a\"] }",
-            "a path that must not exist has the place of it",
+            "[Unit]\nConditionPathExists=!/a\n[Service]\nExecCondition=/bin/b x\nExecCondition=-/bin/c",
+            "{ command = \"test '!' -e /a && /bin/b x && { /bin/c || true; }\" }",
+            "",
         ),
         ("[Unit]\nConditionHost=web1", "", "without counterpart: ConditionHost"),
     ];
