@@ -9,7 +9,7 @@
 
 use super::civil;
 use super::instant::Instant;
-use super::names::{SHORT_WEEKDAYS, WEEKDAYS};
+use super::names::{self, SHORT_WEEKDAYS, WEEKDAYS};
 use super::zone::Zone;
 
 const DAY: i64 = 86_400;
@@ -165,14 +165,55 @@ pub(crate) fn meant(text: &str) -> Option<String> {
     if !lower.is_ascii() || lower.len() > 64 {
         return None;
     }
+    if let Some(days) = days_of_year(&lower) {
+        return Some(days);
+    }
     let padded = with_two_digits(&lower);
     let is_one = |text: &String| read_or(text, &String::new).is_ok();
     // What stands between the beginning and the end may be any of these.
-    let apart = [" - ", "-", " to ", ".."].into_iter().flat_map(|mark| {
+    let apart = [" - ", "-", "/", " to ", ".."].into_iter().flat_map(|mark| {
         let halves = padded.match_indices(mark).map(move |(at, _)| (at, at + mark.len()));
         halves.map(|(end, start)| format!("{}..{}", &padded[..end], &padded[start..]))
     });
     std::iter::once(padded.clone()).chain(apart).find(is_one)
+}
+
+/// `dec 25`, `25. december`, `12/25` and `december`, as days of each year; `2026-12` as those of one. Where
+/// month and day could be the other way round, none.
+fn days_of_year(lower: &str) -> Option<String> {
+    if lower.contains("..") {
+        return None;
+    }
+    let words = lower.split([' ', '/', '.']).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
+    let month = |word: &str| names::month(word).map(|month| month as u32 + 1);
+    let number = |word: &str| word.parse::<u32>().ok();
+    let (month, day) = match words[..] {
+        [one] => {
+            let (year, month) = match (one.split_once('-'), month(one)) {
+                (_, Some(month)) => (None, month),
+                (Some((year, of_year)), None) if year.len() == 4 => {
+                    (Some(year.parse().ok()?), number(of_year)?)
+                }
+                _ => return None,
+            };
+            let before = year.map(|year: i32| format!("{year:04}-")).unwrap_or_default();
+            let last =
+                (1..=12).contains(&month).then(|| civil::month_len(year.unwrap_or(2028), month))?;
+            return Some(format!("{before}{month:02}-01..{before}{month:02}-{last}"));
+        }
+        [first, second] => match (month(first), month(second)) {
+            (Some(month), None) => (month, number(second)?),
+            (None, Some(month)) => (month, number(first)?),
+            _ if lower.contains(['/', '.']) => match (number(first)?, number(second)?) {
+                (month @ ..=12, day @ 13..) | (day @ 13.., month @ ..=12) => (month, day),
+                _ => return None,
+            },
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some(format!("{month:02}-{day:02}")).filter(|text| self::day(text).is_some())
 }
 
 /// `9:00..17:00` as `09:00..17:00`.

@@ -29,3 +29,30 @@ fn times_of_day() {
         assert_eq!(TimeOfDay::read(text), None, "{text}");
     }
 }
+
+#[test]
+fn what_is_meant_by_what_is_no_window() {
+    for (text, window) in [
+        ("mon-fri", Some("mon..fri")),
+        ("weekend", Some("sat..sun")),
+        ("9:00-17:00", Some("09:00..17:00")),
+        ("2026-12-24/2027-01-01", Some("2026-12-24..2027-01-01")),
+        ("Dec 25", Some("12-25")),
+        ("25. December", Some("12-25")),
+        ("12/25", Some("12-25")),
+        ("25.12.", Some("12-25")),
+        ("december", Some("12-01..12-31")),
+        ("feb", Some("02-01..02-29")),
+        ("2027-02", Some("2027-02-01..2027-02-28")),
+        // It may be the first of May.
+        ("01/05", None),
+        ("2026-W52", None),
+        ("02-30", None),
+        ("feb 30", None),
+        ("christmas", None),
+    ] {
+        let found = meant(text);
+        assert_eq!(found.as_deref(), window, "{text}");
+        assert!(found.is_none_or(|found| read(&found).is_ok()), "{text}");
+    }
+}

@@ -112,14 +112,28 @@ pub fn parse(expr: &str, id: &str, flaws: &mut Vec<Flaw>) -> Option<Crontab> {
         5 => &FIELDS[1..6],
         6 | 7 if wrong::zone_prefix(expr).is_none() => &FIELDS[..count],
         _ => {
-            flaws.push(wrong::count(expr, count));
+            let mut flaw = wrong::count(expr, count);
+            if let Some(help) = wrong::rearranged(expr, &fields[..count.min(fields.len())]) {
+                flaw = flaw.help(help);
+            }
+            flaws.push(flaw);
             return None;
         }
     };
     let known = flaws.len();
     let read = schedule(expr, kinds, &fields, id, flaws);
+    let words = &fields[..count];
+    if read.is_none()
+        && let Some(flaw) = wrong::amazon(expr)
+    {
+        flaws.truncate(known);
+        flaws.push(flaw);
+        return None;
+    }
+    if read.is_some() {
+        flaws.extend(wrong::month_of_any(expr, words));
+    }
     if read.is_none() && count > 5 {
-        let words = &fields[..count];
         if let Some(flaw) = wrong::zone_suffix(expr, words, id) {
             flaws.truncate(known);
             flaws.push(flaw);
@@ -128,6 +142,12 @@ pub fn parse(expr: &str, id: &str, flaws: &mut Vec<Flaw>) -> Option<Crontab> {
             flaws.push(flaw);
             return Some(Crontab::Schedule(schedule));
         }
+    }
+    if read.is_none()
+        && let Some(help) = wrong::rearranged(expr, words)
+        && let Some(flaw) = flaws.get_mut(known)
+    {
+        flaw.help = Some(help);
     }
     read.map(Crontab::Schedule)
 }
@@ -193,7 +213,9 @@ fn schedule(
 fn year_last(expr: &str, words: &[(usize, usize)], id: &str) -> Option<(Schedule, Flaw)> {
     let (year, _) = words.get(5..6)?.first().copied()?;
     let year = &expr[year..words[5].1];
-    if !is_year(year) {
+    // Who writes hour 24 means midnight.
+    let is_midnight = matches!(year, "*" | "?") && &expr[words[2].0..words[2].1] == "24";
+    if !is_year(year) || is_midnight {
         return None;
     }
     let schedule = schedule(expr, &FIELDS[1..], words, id, &mut Vec::new())?;

@@ -231,6 +231,21 @@ fn a_year_behind_five_fields_is_read_where_it_makes_no_other_sense() {
     }
 }
 
+/// No other cron has a `?` there.
+#[test]
+fn a_month_of_any_is_asked_about() {
+    for (text, help) in [
+        ("0 12 * * ? *", Some("if the last field is a year, write all seven: `0 0 12 * * ? *`")),
+        ("0 12 1 * ? 2027", Some("with a year, write all seven: `0 0 12 1 * ? 2027`")),
+        ("? ? ? ? ?", None),
+        ("0 0 12 * * ?", None),
+    ] {
+        let mut flaws = Vec::new();
+        assert!(parse(text, "job", &mut flaws).is_some(), "{text}");
+        assert_eq!(flaws.first().and_then(|flaw| flaw.help.as_deref()), help, "{text}");
+    }
+}
+
 #[test]
 fn five_fields_or_six_with_seconds_first() {
     let five = read("1 2 3 4 5", "job");
@@ -1203,6 +1218,34 @@ fn each_refusal_names_what_is_written_here() {
         ("@5min", "to run at a fixed interval, use `interval = \"5min\"` instead of `cron`"),
         ("@monthly UTC", "did you mean `@monthly`? A macro stands alone"),
         ("@at 2027-01-01", "to run once, use `date = 2027-01-01T09:00:00` instead of `cron`"),
+        ("0 0 1 1 * 30", "the second is the first field: `30 0 0 1 1 *`"),
+        ("15 10 * * 1 30 2027", "the second is the first field: `30 15 10 * * 1 2027`"),
+        ("0, 30 * * * *", "a list has no spaces in it: `0,30 * * * *`"),
+        ("0 0 * * Mon, Wed", "a list has no spaces in it: `0 0 * * Mon,Wed`"),
+        ("0 0 1 ,15 * *", "a list has no spaces in it: `0 0 1,15 * *`"),
+        ("cron(0 12 * * ? *)", "write `0 0 12 * * ? *`; Sunday is 0 here, not 1"),
+        ("rate(5 minutes)", "at a fixed interval: `interval = \"5 minutes\"` instead of `cron`"),
+        ("5m", "at a fixed interval: `interval = \"5m\"` instead of `cron`"),
+        ("PT1H30M", "at a fixed interval: `interval = \"1h30m\"` instead of `cron`"),
+        (
+            "R/2027-01-01T00:00:00Z/P1DT12H",
+            "at a fixed interval: `interval = \"1d12h\"` instead of `cron`",
+        ),
+        ("P1M", "the order is: minute hour day-of-month month day-of-week"),
+        ("@300", "to run at a fixed interval, use `interval = \"300s\"` instead of `cron`"),
+        ("@every 90", "to run at a fixed interval, use `interval = \"90s\"` instead of `cron`"),
+        ("@biannually", "write `0 0 1 1,7 *`"),
+        (
+            "@fortnightly",
+            "for every other week, use `interval = { weeks = 2 }` with a `start_date`",
+        ),
+        ("@manually", "a job that is only started by hand has a schedule, and `paused = true`"),
+        (
+            "0 0 13 * &fri",
+            "for days that match both fields, use the table form: `cron = { day = \"1-7\", day_of_week = \"mon\", hour = 9 }`",
+        ),
+        ("0 9 * * mon@1", "did you mean `mon#1`?"),
+        ("0 0 24 * * ?", "midnight is hour 0"),
         (
             "@workweek",
             "macros are @yearly, @annually, @monthly, @weekly, @daily, @midnight, @hourly and @reboot",

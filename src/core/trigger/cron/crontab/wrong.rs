@@ -115,9 +115,7 @@ fn no_fields(typed: &str) -> Option<String> {
     if let Some((hour, minute)) = time_of_day(typed) {
         return Some(format!("at that time of each day: `{minute} {hour} * * *`"));
     }
-    if let Some(every) = lower.strip_prefix("every ").map(str::trim)
-        && span::parse(every).is_ok()
-    {
+    if let Some(every) = elapsed(&lower) {
         return Some(format!("at a fixed interval: `interval = \"{every}\"` instead of `cron`"));
     }
     let is_systemds = lower.contains("*-*") || lower.contains("..") || lower.contains("oncalendar");
@@ -126,6 +124,70 @@ fn no_fields(typed: &str) -> Option<String> {
          systemd` converts timers"
             .to_owned()
     })
+}
+
+/// `every 5 minutes`, `5m`, `rate(5 minutes)` and ISO 8601's `PT5M` and `R/2027-01-01T00:00:00Z/PT5M`, as an
+/// `interval` has it. All of it is in small letters.
+fn elapsed(lower: &str) -> Option<String> {
+    let rate = || lower.strip_prefix("rate(")?.strip_suffix(')');
+    let plain = lower.strip_prefix("every ").or_else(rate).unwrap_or(lower).trim();
+    if span::parse(plain).is_ok() {
+        return Some(plain.to_owned());
+    }
+    span::of_iso(lower.rsplit('/').next()?)
+}
+
+/// The fields of Amazon's `cron(0 12 * * ? *)`, which have the year last and no second.
+pub(super) fn amazon(expr: &str) -> Option<Flaw> {
+    let typed = expr.trim_ascii();
+    let fields = typed.strip_prefix("cron(")?.strip_suffix(')')?;
+    let begin = expr.len() - expr.trim_ascii_start().len();
+    let flaw = Flaw::error(begin..begin + typed.len(), "an expression is its fields alone");
+    let seven = format!("0 {fields}");
+    let good = super::parse(&seven, "-", &mut Vec::new()).is_some();
+    Some(if good { flaw.help(format!("write `{seven}`; Sunday is 0 here, not 1")) } else { flaw })
+}
+
+/// What is meant by fields that cannot be read as they stand: a list with spaces in it, or, as croniter has
+/// it, the second behind the day of the week.
+pub(super) fn rearranged(expr: &str, words: &[(usize, usize)]) -> Option<String> {
+    // Not `parse`, which would ask here again.
+    let is_good = |text: &str| {
+        let (fields, count) = super::split(text.as_bytes());
+        let kinds = if count == 5 { &FIELDS[1..6] } else { &FIELDS[..count.min(7)] };
+        (5..=7).contains(&count)
+            && super::schedule(text, kinds, &fields, "-", &mut Vec::new()).is_some()
+    };
+    let typed = expr.trim_ascii();
+    if typed.contains(", ") || typed.contains(" ,") {
+        let words: Vec<&str> = typed.split_ascii_whitespace().collect();
+        let joined = words.join(" ").replace(", ", ",").replace(" ,", ",");
+        return is_good(&joined).then(|| format!("a list has no spaces in it: `{joined}`"));
+    }
+    let mut words: Vec<&str> = words.iter().map(|&(start, end)| &expr[start..end]).collect();
+    if !(6..=7).contains(&words.len()) {
+        return None;
+    }
+    let second = words.remove(5);
+    words.insert(0, second);
+    let first = words.join(" ");
+    let is_second = second.starts_with(|c: char| c.is_ascii_digit());
+    (is_second && is_good(&first)).then(|| format!("the second is the first field: `{first}`"))
+}
+
+/// Six fields of which the fifth is `?`: a month never is, and the day of the week often, so that the last
+/// is a year.
+pub(super) fn month_of_any(expr: &str, words: &[(usize, usize)]) -> Option<Flaw> {
+    let &[first, .., month, last] = words else { return None };
+    let is_year = super::is_year(&expr[last.0..last.1]);
+    if words.len() != 6 || &expr[month.0..month.1] != "?" || !is_year {
+        return None;
+    }
+    let flaw = Flaw::warning(month.0..month.1, "`?` in the month field: the second comes first");
+    Some(flaw.help(format!(
+        "if the last field is a year, write all seven: `0 {}`",
+        &expr[first.0..last.1]
+    )))
 }
 
 /// `9:30`, as hour and minute.
@@ -155,6 +217,8 @@ const OTHER_MACROS: &[(&str, &str)] = &[
     ("@weekends", "0 0 * * sat,sun"),
     ("@weekend", "0 0 * * sat,sun"),
     ("@quarterly", "0 0 1 */3 *"),
+    ("@biannually", "0 0 1 1,7 *"),
+    ("@semiannually", "0 0 1 1,7 *"),
 ];
 
 /// A word with an `@` that is no macro of ours.
@@ -165,9 +229,15 @@ pub(super) fn unknown_macro(word: &str, span: Range<usize>) -> Flaw {
     if let Some((_, expression)) = OTHER_MACROS.iter().find(|(name, _)| *name == lower) {
         return flaw.help(format!("write `{expression}`"));
     }
-    if let Some(every) = lower.strip_prefix("@every") {
-        let every = every.trim();
-        let every = if span::parse(every).is_ok() { every } else { "5m" };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if let Some(every) =
+        lower.strip_prefix("@every").or(lower.strip_prefix('@').filter(|it| is_number(it)))
+    {
+        let every = match every.trim() {
+            every if is_number(every) => format!("{every}s"),
+            every if span::parse(every).is_ok() => every.to_owned(),
+            _ => "5m".to_owned(),
+        };
         return flaw.help(format!(
             "to run at a fixed interval, use `interval = \"{every}\"` instead of `cron`"
         ));
@@ -176,6 +246,13 @@ pub(super) fn unknown_macro(word: &str, span: Range<usize>) -> Flaw {
         return flaw.help(format!(
             "to run at a fixed interval, use `interval = \"{every}\"` instead of `cron`"
         ));
+    }
+    if matches!(&*lower, "@biweekly" | "@fortnightly") {
+        return flaw
+            .help("for every other week, use `interval = { weeks = 2 }` with a `start_date`");
+    }
+    if matches!(&*lower, "@manually" | "@manual" | "@never" | "@none") {
+        return flaw.help("a job that is only started by hand has a schedule, and `paused = true`");
     }
     if lower.starts_with("@at ") {
         return flaw.help("to run once, use `date = 2027-01-01T09:00:00` instead of `cron`");
@@ -339,6 +416,9 @@ impl Field<'_> {
             '.' if after.starts_with('.') => {
                 format!("did you mean `{}`?", item.replacen("..", "-", 1))
             }
+            '@' if self.kind == Weekday && before > 0 && after.parse::<u32>().is_ok() => {
+                format!("did you mean `{}`?", item.replace('@', "#"))
+            }
             ':' if self.kind == Weekday => format!("did you mean `{}`?", item.replace(':', "-")),
             ':' => match time_of_day(item) {
                 Some((hour, minute)) => {
@@ -371,7 +451,9 @@ impl Field<'_> {
                 "for every other week, use `interval = { weeks = 2 }` with a `start_date`"
                     .to_owned()
             }
-            '&' if !after.is_empty() => format!("did you mean `{}`?", item.replace('&', ",")),
+            '&' if before > 0 && !after.is_empty() => {
+                format!("did you mean `{}`?", item.replace('&', ","))
+            }
             '&' | '+' if matches!(self.kind, Day | Weekday) => {
                 "for days that match both fields, use the table form: `cron = { day = \"1-7\", \
                  day_of_week = \"mon\", hour = 9 }`"
