@@ -1,48 +1,30 @@
 //! `schedrs why`: one answer, and what it rests on.
 
+mod evidence;
+mod read;
+
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use serde::Serialize;
 use unicode_width::UnicodeWidthStr;
 
-use super::history_source::{self, History, HistoryArgs, told};
-use super::{argument, named, notify, request, time};
+use super::history_source::{History, HistoryArgs, told};
+use super::{argument, named, request, time};
 use crate::cli::table::{paragraph, terminal_width};
 use crate::cli::{Context, ExitCode};
-use crate::core::event::{Awaits, JobRecord, Pause, Unusual};
-use crate::core::fleet::{Member, own};
-use crate::core::habit::{self, slow, unusual};
-use crate::core::hooks::{FAILED_HOOKS, failed_of};
 use crate::core::instant::Instant;
-use crate::core::job::RunOn;
-use crate::core::notify::Route;
-use crate::core::notify::explain::{About, explain};
-use crate::core::notify::notifier::{STATES, state_key};
-use crate::core::outcome::{self, Outcome};
-use crate::core::scheduler::conditions::{AWAITS, awaits_key, read_awaits};
-use crate::core::sort;
-use crate::core::streak::{FAILING, Streak};
+use crate::core::outcome;
 use crate::core::words;
 use crate::core::zone::Zone;
+use crate::history::format;
 use crate::history::object::RunObject;
-use crate::history::why::{Asked, Case, Subject, Verdict, answer};
-use crate::history::{end_of, format};
+use crate::history::why::{Asked, Subject, Verdict, answer};
 use crate::problem::clean;
-use crate::store::{AttemptRecord, Latest, Query, Reader, RunRecord, Session};
-
-/// So many records around the time that is asked about are looked at.
-const AROUND: usize = 1000;
-
-/// So many from before it: enough to find those that were in its way. And so many of the newest, to
-/// tell how the job is now.
-const BEFORE: usize = 64;
-
-/// A host that has not beaten for so long does not run, though nobody was there to say so.
-const SILENT: Duration = Duration::from_secs(120);
+pub(super) use evidence::habits_of;
+use evidence::{awaits_of, failed_hooks_of, told_of};
+use read::Read;
 
 /// Explain why a job ran, failed, was skipped or did not run
 ///
@@ -99,21 +81,6 @@ struct Object<'a> {
 struct Evidence<'a> {
     about: &'static str,
     text: &'a str,
-}
-
-/// What was read to answer.
-struct Read {
-    known: Option<JobRecord>,
-    all_paused: Option<Pause>,
-    records: Vec<RunRecord>,
-    oldest: Option<Instant>,
-    latest: Option<Latest>,
-    attempts: Vec<AttemptRecord>,
-    awaits: Option<Awaits>,
-    sessions: Vec<Session>,
-    members: Vec<Member>,
-    has_hosts: bool,
-    changes: Vec<crate::core::event::Change>,
 }
 
 pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
@@ -197,229 +164,6 @@ pub(super) fn verdict(
         verdict.evidence.extend(told_of(history, id, record, is_latest, &zone)?);
     }
     Ok(verdict)
-}
-
-/// The condition that a run waits for.
-fn awaits_of(history: &mut History, record: &RunRecord) -> anyhow::Result<Option<Awaits>> {
-    let Some(run) = record.run.filter(|_| record.outcome.is_none() && record.attempts == 0) else {
-        return Ok(None);
-    };
-    let (entries, key) = (history.reader().entries(AWAITS)?, awaits_key(run));
-    let own = entries.iter().find(|(name, _)| *name == key);
-    Ok(own.and_then(|(_, text)| read_awaits(text)))
-}
-
-/// Whether a run takes, or took, longer than it should, and in what way it is out of the ordinary. `records`:
-/// among them those before it.
-pub(super) fn habits_of(
-    history: &History,
-    record: &RunRecord,
-    records: &[RunRecord],
-) -> (Option<String>, Unusual) {
-    let is_over = record.outcome.is_some();
-    let took = record.duration.filter(|_| is_over);
-    let so_far = || Some(history.now.since(record.started?)).filter(|_| !is_over);
-    let Some(took) = took.or_else(so_far) else { return (None, Unusual::default()) };
-    let warn_after = history.job(&record.job).and_then(|job| job.options.warn_after);
-    // What came after it was not known.
-    let is_before = |other: &&RunRecord| other.job == record.job && other.seq < record.seq;
-    let mut before: Vec<&RunRecord> = records.iter().filter(is_before).collect();
-    sort::by(&mut before, |one, other| other.seq.cmp(&one.seq));
-    let before = habit::successes(before);
-    let word = if is_over { "took" } else { "runs for" };
-    let slow = slow::why(took, warn_after, &before)
-        .map(|why| format!("it {word} {}: {why}", words::elapsed(took)));
-    let has_succeeded = record.outcome.as_ref().is_some_and(Outcome::is_success);
-    let this = habit::Success { took, printed: record.printed };
-    let unusual = has_succeeded.then(|| unusual::of(this, warn_after, &before));
-    (slow, unusual.unwrap_or_default())
-}
-
-/// Which of its hooks have failed.
-fn failed_hooks_of(
-    history: &mut History,
-    id: &str,
-    record: &RunRecord,
-) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let entries = history.reader().entries(FAILED_HOOKS)?;
-    let all = entries.iter().map(|(key, text)| (&**key, &**text));
-    let failed = failed_of((id, record.run, record.due), all);
-    Ok(failed.into_iter().map(|sentence| ("hook", sentence)).collect())
-}
-
-/// Who was told of it.
-fn told_of(
-    history: &mut History,
-    id: &str,
-    record: &RunRecord,
-    is_latest: bool,
-    zone: &Zone,
-) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let mut said = pinged(history, id, record, zone)?;
-    let named = history.job(id).map(|job| job.options.notify.clone()).unwrap_or_default();
-    let all = history.set.as_ref().map(|set| Arc::clone(&set.settings.routes));
-    let routes = all.iter().flat_map(|routes| routes.iter());
-    let routes: Vec<&Route> = routes.filter(|route| named.contains(&route.name)).collect();
-    if routes.is_empty() {
-        return Ok(said);
-    }
-    let told = notify::known(history, usize::MAX)?;
-    let states = history.reader().entries(STATES)?;
-    let failing = history.reader().entries(FAILING)?;
-    let runs_on_all = history.job(id).is_some_and(|job| job.options.run_on == RunOn::All);
-    let host = record.host.as_deref().filter(|_| runs_on_all);
-    let key = host.map_or_else(|| id.into(), |host| own::key(id, host));
-    let failed = failing.iter().find(|(name, _)| *name == key);
-    let failed = failed.and_then(|(_, text)| Some(Streak::of_json(text)?.runs));
-    for route in routes {
-        let key = state_key(&route.name, id, host);
-        let state = states.iter().find(|(name, _)| *name == key).map(|(_, text)| &**text);
-        let (run, due) = (record.run, record.due);
-        let (outcome, now) = (record.outcome.as_ref(), history.now);
-        let about = About { job: id, run, due, outcome, is_latest, now };
-        let lines = explain(route, about, &told, state, failed, zone);
-        said.extend(lines.into_iter().map(|line| ("told", format!("{}: {line}", route.name))));
-    }
-    Ok(said)
-}
-
-/// What was told to the service that watches over the job, as far as that is still known.
-fn pinged(
-    history: &mut History,
-    id: &str,
-    record: &RunRecord,
-    zone: &Zone,
-) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let has_ping = history.job(id).is_some_and(|job| job.options.ping.is_some());
-    let Some(run) = record.run.filter(|_| has_ping) else { return Ok(Vec::new()) };
-    let rows = notify::pings::known(history)?;
-    let lines = notify::pings::of_run(&rows, id, run.0, zone);
-    Ok(lines.into_iter().map(|line| ("told", format!("ping: {line}"))).collect())
-}
-
-impl Read {
-    /// What there is about the time that is asked about.
-    fn first(reader: &mut dyn Reader, id: &str, asked: Asked) -> anyhow::Result<Read> {
-        let of_job = Query { job: Some(id.into()), ..Query::default() };
-        let mut records = reader.records(&Query { limit: BEFORE, ..of_job.clone() })?;
-        if let Asked::Within(from, until) = asked {
-            let at = Query { since: Some(from), until: Some(until), ..of_job.clone() };
-            add(&mut records, reader.records(&Query { limit: AROUND, ..at })?);
-            let before = Query { until: Some(from), limit: BEFORE, ..of_job.clone() };
-            add(&mut records, reader.records(&before)?);
-        }
-        let oldest = oldest(reader, &of_job, asked)?;
-        Ok(Read {
-            known: reader.job(id)?,
-            all_paused: reader.all_paused()?,
-            oldest: oldest.or_else(|| records.iter().map(|record| record.due).min()),
-            records,
-            latest: reader.latest(Some(id))?.pop(),
-            attempts: Vec::new(),
-            awaits: None,
-            sessions: reader.sessions()?,
-            members: reader.members()?,
-            has_hosts: false,
-            changes: Vec::new(),
-        })
-    }
-
-    /// What may have to do with a record: what was going on, and what was done meanwhile.
-    fn around(
-        &mut self,
-        reader: &mut dyn Reader,
-        id: &str,
-        record: &RunRecord,
-        (now, retry_delay): (Instant, Duration),
-    ) -> anyhow::Result<()> {
-        let end = match &record.outcome {
-            // Who has the job since is of interest.
-            Some(Outcome::Lost(_)) => now,
-            // A due time may have come before the next attempt.
-            Some(outcome) if outcome.is_of_run() && !outcome.is_success() => {
-                end_of(record).unwrap_or(record.at).plus(retry_delay)
-            }
-            _ => end_of(record).unwrap_or(now).max(record.at),
-        };
-        let of_job = Query { job: Some(id.into()), ..Query::default() };
-        let during =
-            Query { since: Some(record.due), until: Some(end), limit: AROUND, ..of_job.clone() };
-        let before = Query { until: Some(record.due), limit: BEFORE, ..of_job };
-        add(&mut self.records, reader.records(&during)?);
-        add(&mut self.records, reader.records(&before)?);
-        let several = record.attempts > 1 || record.outcome.is_none();
-        if let Some(run) = record.run.filter(|_| several) {
-            self.attempts = reader.attempts(run)?;
-        }
-        // A pause may have begun long before.
-        self.changes = reader.changes(Some(id), Instant::MIN, now.max(end))?;
-        Ok(())
-    }
-
-    fn case<'a>(
-        &'a self,
-        history: &'a History,
-        id: &'a str,
-        asked: Asked,
-        (zone, typed): (&'a Zone, &'a str),
-    ) -> Case<'a> {
-        let job = history.job(id).map(|job| &**job);
-        let executors = history.set.as_ref().map(|set| &set.executors);
-        Case {
-            id,
-            job,
-            executor: job.and_then(|job| executors?.get(usize::from(job.executor))),
-            known: self.known.as_ref(),
-            all_paused: self.all_paused.as_ref(),
-            asked,
-            now: history.now,
-            zone,
-            records: &self.records,
-            oldest: self.oldest,
-            latest: self.latest.as_ref(),
-            attempts: &self.attempts,
-            awaits: self.awaits.as_ref(),
-            sessions: &self.sessions,
-            is_running: self.sessions.last().is_some_and(history_source::goes_on)
-                || self.members.iter().any(|member| is_there(member, history.now)),
-            members: &self.members,
-            has_hosts: self.has_hosts,
-            changes: &self.changes,
-            typed,
-        }
-    }
-}
-
-/// Whether a host of a fleet is there, as far as the store can tell.
-fn is_there(member: &Member, now: Instant) -> bool {
-    member.gone.is_none() && now.since(member.seen) <= SILENT
-}
-
-/// Adds records that are not there yet.
-fn add(records: &mut Vec<RunRecord>, more: Vec<RunRecord>) {
-    records.extend(more);
-    sort::by_key(records, |record| record.seq);
-    records.dedup_by_key(|record| record.seq);
-}
-
-/// Some due time from before the one that is asked about of which there is a record, if there is
-/// one: then that one is not too old to have one.
-fn oldest(
-    reader: &mut dyn Reader,
-    of_job: &Query,
-    asked: Asked,
-) -> anyhow::Result<Option<Instant>> {
-    let until = match asked {
-        Asked::Latest => None,
-        Asked::Within(from, _) => Some(from),
-    };
-    let before = reader.records(&Query { until, limit: 1, ..of_job.clone() })?;
-    if let Some(record) = before.first() {
-        return Ok(Some(record.due));
-    }
-    // All are younger: the oldest of them, without reading a million.
-    let younger = reader.records(&Query { limit: AROUND, ..of_job.clone() })?;
-    Ok(younger.iter().map(|record| record.due).min())
 }
 
 fn text(
@@ -519,180 +263,4 @@ fn object<'a>(id: &'a str, asked: Asked, verdict: &'a Verdict, zone: &Zone) -> O
 mod states;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::command::history_source::{args, scene};
-
-    fn shown(line: &[&str]) -> String {
-        let mut out = Vec::new();
-        show(&args(line), &mut scene::history(scene::store()), &mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
-
-    /// What a person sees, without its colours.
-    fn text(line: &[&str]) -> String {
-        anstream::adapter::strip_str(&shown(line)).to_string()
-    }
-
-    #[test]
-    fn one_answer_and_what_it_rests_on() {
-        for (line, expected) in [
-            (
-                &["backup", "--at", "06:00"][..],
-                "\
-- backup, due Tue 2026-11-24 06:00:00 +01:00: skipped: run 19 was still going
-  blocked by  run 19, due 03:00:00: ran 03:00:00 to 06:04:20, succeeded
-  rule        max_instances = 1, overlap = \"skip\"
-  schedule    every 3 hours
-  next        Tue 2026-11-24 15:00:00 +01:00, in 2h
-",
-            ),
-            (
-                &["backup", "--at", "09:00"],
-                "\
-✗ backup, due Tue 2026-11-24 09:00:00 +01:00: run 23 was killed by SIGTERM after 1m 15s: stopped by \
-                 alice at 09:01:15
-  ran       09:00:00 to 09:01:15, started 1ms after it was due, pid 4711
-  attempt   1 09:00:00 to 09:00:10: failed with exit code 1
-  attempt   2 09:00:20 to 09:01:15: was killed by SIGTERM
-  schedule  every 3 hours
-  next      Tue 2026-11-24 15:00:00 +01:00, in 2h
-",
-            ),
-            (
-                &["poll", "--at", "02:30"],
-                "\
-! poll, due Tue 2026-11-24 02:30:00 +01:00: missed: schedrs was down from 02:10:03 to 02:55:00
-  down      it was last seen at 02:10:03 (pid 312) and not stopped: it was killed, or the machine \
-                 went down
-  late by   25m, more than misfire_grace_time = \"1m\"
-  with it   43 due times 02:11:00 to 02:53:00 share this outcome
-  schedule  every minute, from 24 Nov 2026 02:00, until 24 Nov 2026 03:00
-  next      none
-",
-            ),
-            (
-                &["backup", "--at", "05:00"],
-                "\
-backup, Tue 2026-11-24 05:00:00 +01:00: not due: the nearest due times are 03:00:00 and 06:00:00
-  before    the one at 03:00:00 succeeded
-  schedule  every 3 hours
-  next      Tue 2026-11-24 15:00:00 +01:00, in 2h
-",
-            ),
-            (
-                &["new"],
-                "\
-new, due Wed 2026-11-25 13:00:00 +01:00: not due yet: its first due time is in 1d
-  but       schedrs is not running; it was stopped at 12:59:58
-  schedule  every day
-  next      Wed 2026-11-25 13:00:00 +01:00, in 1d
-",
-            ),
-        ] {
-            assert_eq!(text(line), expected, "{line:?}");
-        }
-    }
-
-    #[test]
-    fn the_first_lines_of_others() {
-        for (line, expected) in [
-            (
-                &["backup"][..],
-                "✓ backup, due Tue 2026-11-24 12:34:56 +01:00: run 24, started by alice, succeeded \
-                 after 2s",
-            ),
-            (
-                &["backup", "--at", "00:00"],
-                "? backup, due Tue 2026-11-24 00:00:00 +01:00: run 1 was lost: schedrs was killed",
-            ),
-            (
-                &["backup", "--at", "12:00"],
-                "- backup, due Tue 2026-11-24 12:00:00 +01:00: skipped: paused by root from 11:55:00 \
-                 to 12:10:00: disk swap",
-            ),
-            (
-                &["backup", "--at", "2026-11-24T18:00"],
-                "backup, due Tue 2026-11-24 18:00:00 +01:00: not due yet: in 5h",
-            ),
-            (
-                &["poll", "--at", "02:54"],
-                "· poll, due Tue 2026-11-24 02:54:00 +01:00: coalesced: covered by the due time 02:55:00, run 13, which succeeded",
-            ),
-            (
-                &["poll", "--at", "yesterday"],
-                "poll, Mon 2026-11-23 00:00:00 +01:00: no record of that time is kept; it has had its current schedule since 24 Nov 00:00:00",
-            ),
-            (
-                &["report", "--at", "06:30"],
-                "✗ report, due Tue 2026-11-24 06:30:00 +01:00: run 20 was stopped by its timeout",
-            ),
-            (
-                &["report", "--at", "07:30"],
-                "✗ report, due Tue 2026-11-24 07:30:00 +01:00: run 21 could not be started: program \
-                 report not found",
-            ),
-            (
-                &["report"],
-                "… report, due Tue 2026-11-24 08:30:00 +01:00: run 22 was running when schedrs was last seen, at 12:59:58, and schedrs is not running now",
-            ),
-        ] {
-            assert_eq!(text(line).lines().next(), Some(expected), "{line:?}");
-        }
-    }
-
-    /// The definition that counts is the one in effect.
-    #[test]
-    fn a_job_that_was_added_and_one_that_was_rescheduled() {
-        let mut store = scene::store();
-        let added = JobRecord {
-            id: "cancel-42".into(),
-            added: Some("command = 'true'\ndate = 2026-11-24T14:00:00".into()),
-            trigger: "".into(),
-            ..store.jobs[0].clone()
-        };
-        store.jobs.push(added);
-        store.jobs[0].overrides = Some("cron = '15 */3 * * *'".into());
-        store.jobs[0].trigger = "".into();
-        let mut history = scene::history(store);
-        let mut said = |line: &[&str]| {
-            let mut out = Vec::new();
-            show(&args(line), &mut history, &mut out).unwrap();
-            anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
-        };
-        let text = said(&["cancel-42"]);
-        let due = "cancel-42, due Tue 2026-11-24 14:00:00 +01:00: not due yet: its first due time";
-        assert!(text.starts_with(due), "{text}");
-        assert!(text.contains("schedule  once, 24 Nov 2026 14:00"), "{text}");
-        let text = said(&["backup", "--at", "2026-11-24T15:00"]);
-        assert!(text.contains("nearest due times are 12:15:00 and 15:15:00"), "{text}");
-        assert!(text.contains("schedule  every 3 hours from 00:15"), "{text}");
-    }
-
-    #[test]
-    fn as_json() {
-        let text = shown(&["backup", "--at", "09:00", "--output", "json"]);
-        assert_eq!(text.lines().count(), 1);
-        let object: serde_json::Value = serde_json::from_str(&text).unwrap();
-        for (key, expected) in [
-            ("/job", "backup"),
-            ("/verdict", "killed"),
-            ("/asked", "2026-11-24T09:00:00+01:00"),
-            ("/due", "2026-11-24T09:00:00+01:00"),
-            ("/next", "2026-11-24T15:00:00+01:00"),
-            ("/evidence/0/about", "ran"),
-            ("/record/outcome", "killed"),
-        ] {
-            assert_eq!(object.pointer(key).unwrap(), expected, "{key}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_job_is_an_error() {
-        let mut history = scene::history(scene::store());
-        let error = show(&args(&["bakcup"]), &mut history, &mut Vec::new()).unwrap_err();
-        assert_eq!(error.to_string(), "no job `bakcup`; did you mean `backup`?");
-        let error = show(&args(&["poll", "--at", "x"]), &mut history, &mut Vec::new()).unwrap_err();
-        assert!(format!("{error:#}").starts_with("--at x: expected"), "{error:#}");
-    }
-}
+mod tests;
