@@ -88,16 +88,10 @@ impl Snapshot {
     pub(super) fn complete(&self, view: &mut JobView, now: Instant) -> Option<String> {
         let known = self.whereabouts.as_ref()?;
         let id = view.job.id.clone();
-        match known.home(&id) {
-            Some(Home::At(home)) if home != known.me => {
-                view.take_from(self.elsewhere.get(&id), now);
-            }
-            Some(Home::Nowhere) => view.await_home(known.awaits_home(&id)),
-            _ => {}
-        }
-        view.count(self.others(&id));
+        let at_home = |view: &mut JobView| view.take_from(self.elsewhere.get(&id), now);
+        let name = completed(known, view, self.others(&id), at_home);
         view.hear_of_parent(|parent| self.others(parent).iter().any(ActiveElsewhere::is_running));
-        known.home_name(&id).map(str::to_owned)
+        name
     }
 
     /// The active runs of a job that other hosts have.
@@ -154,6 +148,24 @@ impl JobPast {
         }
         outcome.is_success()
     }
+}
+
+/// Puts into what is shown of a job what is known of it where it is at home, if that is elsewhere
+/// (`at_home`), and the active runs that other hosts have of it. Answers the name of its home.
+fn completed(
+    known: &Whereabouts,
+    view: &mut JobView,
+    others: &[ActiveElsewhere],
+    at_home: impl FnOnce(&mut JobView),
+) -> Option<String> {
+    let id = view.job.id.clone();
+    match known.home(&id) {
+        Some(Home::At(home)) if home != known.me => at_home(view),
+        Some(Home::Nowhere) => view.await_home(known.awaits_home(&id)),
+        _ => {}
+    }
+    view.count(others);
+    known.home_name(&id).map(str::to_owned)
 }
 
 /// When a run that is over ended, and how long it took.
@@ -315,30 +327,27 @@ impl History {
         let whereabouts = self.past.whereabouts.as_ref().and_then(|whereabouts| whereabouts());
         let Some(known) = whereabouts else { return (None, Vec::new()) };
         let id = detail.view.job.id.clone();
-        let home = known.home(&id);
-        if let Some(Home::At(home)) = home
-            && home != known.me
-            && let Ok(record) = self.read(|reader| reader.job(&id))
-        {
-            detail.view.take_from(record.as_ref(), now);
-            let trigger = detail.view.job.trigger.anchored(detail.view.anchor);
-            let first = detail.view.next;
-            let job = Arc::clone(&detail.view.job);
-            let due = std::iter::successors(first, |due| job.next_kept(&trigger, *due));
+        let others = self.active_elsewhere(&known, Some(&id));
+        let mut is_elsewhere = false;
+        let name = completed(&known, &mut detail.view, &others, |view| {
+            if let Ok(record) = self.read(|reader| reader.job(&id)) {
+                view.take_from(record.as_ref(), now);
+                is_elsewhere = true;
+            }
+        });
+        if is_elsewhere {
+            let view = &detail.view;
+            let trigger = view.job.trigger.anchored(view.anchor);
+            let due = std::iter::successors(view.next, |due| view.job.next_kept(&trigger, *due));
             detail.upcoming = due.take(UPCOMING).collect();
-        }
-        if home == Some(Home::Nowhere) {
-            detail.view.await_home(known.awaits_home(&id));
+        } else if known.home(&id) == Some(Home::Nowhere) {
             detail.upcoming.clear();
         }
-        let others = self.active_elsewhere(&known, Some(&id));
-        detail.view.count(&others);
-        let mut runs = |parent: &str| {
+        detail.view.hear_of_parent(|parent| {
             let others = self.active_elsewhere(&known, Some(parent));
             others.iter().any(ActiveElsewhere::is_running)
-        };
-        detail.view.hear_of_parent(&mut runs);
-        (known.home_name(&id).map(str::to_owned), others)
+        });
+        (name, others)
     }
 
     /// How the runs of a job have fared.
