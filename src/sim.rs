@@ -86,8 +86,6 @@ pub struct Report {
     pub peaks: Vec<u32>,
     /// When there were so many for the first time.
     pub peaked: Vec<Option<Instant>>,
-    /// How many attempts started in each hour that had any: hours since 1970-01-01T00Z, in order.
-    pub starts_per_hour: Vec<(i64, u64)>,
     /// A hash of everything that was decided and when: equal for equal simulations.
     pub trace: u64,
 }
@@ -252,7 +250,9 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        let mono = mono.map(|mono| self.now.wall.plus(mono.since(self.now.mono)));
+        // A division for each moment of a year would be felt: no `Duration`.
+        let ahead = |mono: Mono| mono.micros().saturating_sub(self.now.mono.micros());
+        let mono = mono.map(|mono| self.now.wall.plus_micros(ahead(mono)));
         match (wakeup.wall, mono) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
@@ -261,8 +261,11 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
 
     /// Time passes, for clock and processes alike.
     fn pass_to(&mut self, wall: Instant) {
-        let passed = wall.since(self.now.wall);
-        self.now = Now { wall: self.now.wall.plus(passed), mono: self.now.mono.plus(passed) };
+        let Now { wall: from, mono } = self.now;
+        if let Ok(passed) = u64::try_from(wall.micros().saturating_sub(from.micros())) {
+            let mono = Mono::from_micros(mono.micros().saturating_add(passed));
+            self.now = Now { wall, mono };
+        }
     }
 
     fn end(&mut self, process: Process) {
@@ -280,16 +283,24 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         while !self.actions.is_empty() {
             let mut actions =
                 std::mem::replace(&mut self.actions, std::mem::take(&mut self.answers));
+            // That a process exists makes nothing due at this moment.
+            let mut follows = false;
             for action in &actions {
                 observer.see(self.now, action);
                 self.report.add(self.now, action);
-                let (streak, _) = self.streaks.hear(self.now.wall, action);
-                if let Some(event) = streak.event(action) {
-                    self.scheduler.take(self.now, event, &mut self.actions);
+                if matches!(action, Action::Record(_) | Action::Remember(_)) {
+                    let (streak, _) = self.streaks.hear(self.now.wall, action);
+                    if let Some(event) = streak.event(action) {
+                        follows = true;
+                        self.scheduler.take(self.now, event, &mut self.actions);
+                    }
                 }
                 match action {
-                    Action::Start(start) => self.start(start),
-                    Action::Check(check) => self.answer(check),
+                    Action::Start(start) => follows |= !self.start(start),
+                    Action::Check(check) => {
+                        follows = true;
+                        self.answer(check);
+                    }
                     Action::Terminate(run) => self.signal(*run, 15),
                     Action::Kill(run) => self.signal(*run, 9),
                     Action::Exit => self.over = true,
@@ -299,13 +310,14 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             }
             actions.clear();
             self.answers = actions;
-            if !self.actions.is_empty() {
+            if follows && !self.actions.is_empty() {
                 self.scheduler.advance(self.now, &mut self.actions);
             }
         }
     }
 
-    fn start(&mut self, start: &Start) {
+    /// An attempt starts, if it can. Answers whether there is a process.
+    fn start(&mut self, start: &Start) -> bool {
         let attempt = (self.attempt)(start);
         let (duration, exit, stubborn) = match attempt {
             Attempt::Lasts(duration, exit) => (duration, exit, false),
@@ -313,7 +325,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             Attempt::CannotStart { reason, transient } => {
                 let event = Event::NotStarted { run: start.run, reason, transient };
                 self.scheduler.take(self.now, event, &mut self.actions);
-                return;
+                return false;
             }
         };
         self.started += 1;
@@ -349,6 +361,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
         let (run, at, taken) = (start.run, self.now, self.now.mono);
         let event = Event::Started { run, process, at, taken };
         self.scheduler.take(self.now, event, &mut self.actions);
+        true
     }
 
     /// The conditions of a run are looked at: unless told otherwise, they hold.
@@ -425,11 +438,6 @@ impl Report {
                 if start.attempt == 1 {
                     self.waited += u64::from(!start.waited.is_zero());
                     self.longest_wait = self.longest_wait.max(start.waited);
-                }
-                let hour = now.wall.secs().div_euclid(3600);
-                match self.starts_per_hour.last_mut() {
-                    Some((last, starts)) if *last == hour => *starts += 1,
-                    _ => self.starts_per_hour.push((hour, 1)),
                 }
                 self.trace(now, [1, start.run.0, u64::from(start.attempt), micros(start.due)]);
             }

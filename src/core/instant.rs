@@ -81,6 +81,12 @@ impl Instant {
         Self::from_micros(self.0.saturating_add(duration_micros(span)))
     }
 
+    /// The same of microseconds.
+    pub(crate) const fn plus_micros(self, micros: u64) -> Instant {
+        let micros = if micros > i64::MAX as u64 { i64::MAX } else { micros as i64 };
+        Self::from_micros(self.0.saturating_add(micros))
+    }
+
     /// `self - span`, held at [`Instant::MIN`].
     pub const fn minus(self, span: Duration) -> Instant {
         Self::from_micros(self.0.saturating_sub(duration_micros(span)))
@@ -133,7 +139,11 @@ impl Mono {
 
     /// How much later `self` is than `earlier`; zero when it is not later.
     pub const fn since(self, earlier: Mono) -> Duration {
-        Duration::from_micros(self.0.saturating_sub(earlier.0))
+        // Mostly it is now, and a `Duration` takes a division.
+        if self.0 <= earlier.0 {
+            return Duration::ZERO;
+        }
+        Duration::from_micros(self.0 - earlier.0)
     }
 
     /// `self + span`, saturating.

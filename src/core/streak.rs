@@ -159,6 +159,10 @@ impl Streaks {
     }
 
     fn end(&mut self, job: &str) -> (Streak, Vec<Entry>) {
+        // Mostly none fails, and to look up a name costs more than to see that.
+        if self.failing.is_empty() {
+            return (Streak::default(), Vec::new());
+        }
         match self.failing.remove(job) {
             Some(known) => (known.streak, vec![(self.key(job, known.is_own), None)]),
             None => (Streak::default(), Vec::new()),

@@ -169,8 +169,8 @@ pub struct Survey {
     segment: Segment,
     jobs: Vec<JobFacts>,
     hours: Vec<Hour>,
-    /// The wall clock may start no later than this for another attempt to belong to the last hour.
-    hour_end: i64,
+    /// An attempt that starts before this belongs to the last hour.
+    hour_end: Instant,
 }
 
 impl Survey {
@@ -182,7 +182,7 @@ impl Survey {
             segment: zone.segment_at(0),
             jobs: vec![JobFacts::default(); jobs.len()],
             hours: Vec::new(),
-            hour_end: i64::MIN,
+            hour_end: Instant::MIN,
         }
     }
 
@@ -212,19 +212,20 @@ impl Survey {
     }
 
     fn count_hour(&mut self, now: Instant) {
-        let secs = now.secs();
-        if secs < self.hour_end
+        if now < self.hour_end
             && let Some(hour) = self.hours.last_mut()
         {
             hour.starts += 1;
             return;
         }
+        let secs = now.secs();
         if !(self.segment.start..self.segment.end).contains(&secs) {
             self.segment = self.zone.segment_at(secs);
         }
         let offset = i64::from(self.segment.offset);
         let wall = (secs + offset).div_euclid(3600);
-        self.hour_end = ((wall + 1) * 3600 - offset).min(self.segment.end);
+        let end = ((wall + 1) * 3600 - offset).min(self.segment.end);
+        self.hour_end = Instant::from_secs(end);
         self.hours.push(Hour { wall, first: now, starts: 1 });
     }
 

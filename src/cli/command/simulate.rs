@@ -140,6 +140,8 @@ struct Question {
     failing: Vec<(Option<usize>, Instant, Instant)>,
     /// In order and apart from each other.
     outages: Vec<(Instant, Instant)>,
+    /// What people would be told is asked for.
+    notify: bool,
     default: Behaviour,
     /// Of each job.
     behaviours: Vec<Behaviour>,
@@ -148,7 +150,8 @@ struct Question {
 /// What came of it.
 struct Answer {
     survey: Survey,
-    told: Told,
+    /// Where that was asked for: it looks at each run for longer than the scheduler does.
+    told: Option<Told>,
     report: Report,
     /// Of each executor.
     executors: Vec<ExecutorFacts>,
@@ -185,15 +188,17 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<ExitCode> {
     if args.suggest {
         return suggest::write(&question, &set, args.output == Output::Json);
     }
-    let routes = Arc::clone(&set.settings.routes);
+    if args.notify && set.settings.routes.is_empty() {
+        bail!("{} has no routes: see `[notify.NAME]` in schedrs-jobs(5)", question.source);
+    }
     let answer = answer(&question, set);
     if let Some(file) = &args.svg {
         let picture = picture(&question, &answer);
         std::fs::write(file, picture)
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
-    if args.notify {
-        return notify::write(&question, &answer, &routes, args.output == Output::Json);
+    if let Some(told) = &answer.told {
+        return notify::write(&question, told, args.output == Output::Json);
     }
     match args.output {
         Output::Text => {
@@ -265,6 +270,7 @@ fn question(
         until,
         failing,
         outages: apart(outages),
+        notify: args.notify,
         default,
         behaviours,
     })
@@ -345,14 +351,18 @@ fn apart(mut outages: Vec<(Instant, Instant)>) -> Vec<(Instant, Instant)> {
 fn answer(question: &Question, set: JobSet) -> Answer {
     let Question { jobs, zone, from, until, .. } = question;
     let mut survey = Survey::new(jobs, zone);
-    let mut told = Told::new(&set, *from);
+    let mut told = question.notify.then(|| Told::new(&set, *from));
     let places = Places::new(jobs);
     let mut look_on = |now: Now, action: &Action| {
         survey.see(now, action);
-        told.see(now, action);
+        if let Some(told) = &mut told {
+            told.see(now, action);
+        }
     };
     let sim = simulated(question, set, question.attempts(&places), &mut look_on);
-    told.until(sim.now());
+    if let Some(told) = &mut told {
+        told.until(sim.now());
+    }
     let status = sim.scheduler().status();
     let mut executors = vec![ExecutorFacts::default(); question.executors.len()];
     for (place, (job, facts)) in jobs.iter().zip(survey.jobs()).enumerate() {

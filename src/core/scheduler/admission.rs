@@ -336,6 +336,9 @@ impl Scheduler {
 
     /// Starts those whose executor had started others a moment ago (`max_starts_per_second`).
     pub(super) fn start_spaced(&mut self, step: &mut Step<'_>) {
+        if !self.pools.is_spaced() {
+            return;
+        }
         for pool in 0..self.pools.len() {
             if self.pools.get(pool).next_start().is_some_and(|at| at <= step.now.mono) {
                 self.dispatch(pool, step);

@@ -36,11 +36,13 @@ pub(super) struct Pools {
     pools: Vec<Pool>,
     /// The pool of each executor of the jobfile.
     of_executor: Vec<u16>,
+    /// Whether any has a distance from one start to the next: few jobfiles have.
+    is_spaced: bool,
 }
 
 impl Pools {
     pub(super) fn new(executors: &[Executor]) -> Pools {
-        let mut pools = Pools { pools: Vec::new(), of_executor: Vec::new() };
+        let mut pools = Pools { pools: Vec::new(), of_executor: Vec::new(), is_spaced: false };
         pools.set(executors);
         pools
     }
@@ -65,6 +67,7 @@ impl Pools {
             }
             self.of_executor.push(u16::try_from(index).unwrap_or(0));
         }
+        self.is_spaced = self.pools.iter().any(|pool| !pool.distance.is_zero());
         if self.pools.is_empty() {
             self.pools.push(Pool::new(DEFAULT.into()));
         }
@@ -77,6 +80,11 @@ impl Pools {
 
     pub(super) fn name(&self, pool: u16) -> Arc<str> {
         self.pools.get(usize::from(pool)).map_or_else(|| DEFAULT.into(), |pool| pool.name.clone())
+    }
+
+    /// Whether any may have runs that wait for nothing but their turn.
+    pub(super) fn is_spaced(&self) -> bool {
+        self.is_spaced
     }
 
     pub(super) fn len(&self) -> u16 {
@@ -93,6 +101,9 @@ impl Pools {
 
     /// When the next of those may start who only wait for their turn.
     pub(super) fn next_start(&self) -> Option<Mono> {
+        if !self.is_spaced {
+            return None;
+        }
         self.pools.iter().filter_map(Pool::next_start).min()
     }
 

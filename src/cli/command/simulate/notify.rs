@@ -4,15 +4,16 @@ use std::io::{BufWriter, Write};
 
 use serde::Serialize;
 
-use super::{Answer, Question};
+use super::Question;
 use crate::cli::ExitCode;
 use crate::core::instant::Instant;
-use crate::core::notify::{Message, Route};
+use crate::core::notify::Message;
 use crate::core::words;
 use crate::core::zone::Zone;
 use crate::notify::secret::Secrets;
 use crate::notify::{Context, text};
 use crate::problem::clean;
+use crate::sim::told::Told;
 
 /// A message, for programs.
 #[derive(Serialize)]
@@ -35,29 +36,21 @@ struct Part<'a> {
     text: String,
 }
 
-pub(super) fn write(
-    question: &Question,
-    answer: &Answer,
-    routes: &[Route],
-    json: bool,
-) -> anyhow::Result<ExitCode> {
-    if routes.is_empty() {
-        anyhow::bail!("{} has no routes: see `[notify.NAME]` in schedrs-jobs(5)", question.source);
-    }
+pub(super) fn write(question: &Question, told: &Told, json: bool) -> anyhow::Result<ExitCode> {
     let mut out = BufWriter::new(anstream::stdout().lock());
-    for (at, message) in &answer.told.messages {
+    for (at, message) in &told.messages {
         if json {
             writeln!(out, "{}", serde_json::to_string(&line(*at, message, question))?)?;
         } else {
             paragraph(*at, message, question, &mut out)?;
         }
     }
-    let more = answer.told.more;
+    let more = told.more;
     if more > 0 && !json {
         writeln!(out, "and {more} more messages")?;
     }
     out.flush()?;
-    if answer.told.messages.is_empty() && !json {
+    if told.messages.is_empty() && !json {
         crate::cli::say(
             "schedrs: nobody would be told anything; --failing JOB=TIME..TIME has a job fail",
         );
