@@ -4,14 +4,16 @@
     python3 benches/fleet/load.py STORE-URL target/release/schedrs
 
 Each run writes its job, due time and host into one file. At the end it is counted how often each due
-time of each job between the first and the last second has run. `JOBS`, `SECONDS` and `LEASE` can be
-set; with `KILL=10` a host is killed every so many seconds, and started again three seconds later.
-What the killed one had claimed and not yet begun is lost, as `on_lost = "leave"` says: it may count as
-"not at all", and `schedrs history --audit` on the store says of each what has become of it.
+time of each job between the first and the last second has run, and how many records of it the store has:
+each is to have one. `JOBS`, `SECONDS` and `LEASE` can be set; with `KILL=10` a host is killed every so
+many seconds, and started again three seconds later. What the killed one had claimed and not yet begun is
+lost, as `on_lost = "leave"` says: it may count as "not at all", and its record says so.
 """
 
+import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -74,7 +76,9 @@ def main():
             running[host].wait()
             dead, kills = (host, elapsed), kills + 1
     stop(running.values())
-    count(directory, kills)
+    span = count(directory, kills)
+    fates(program, directory, span)
+    print(f"  {directory}")
 
 
 def count(directory, kills):
@@ -92,7 +96,26 @@ def count(directory, kills):
     twice = sum(1 for runs in times.values() if runs > 1)
     print(f"{JOBS} jobs, {len(span)} s, {kills} kills: {dict(sorted(hosts.items()))}")
     print(f"  due times that ran once: {found[1]}, not at all: {found[0]}, twice (ever): {twice}")
-    print(f"  {directory}")
+    return span
+
+
+def fates(program, directory, span):
+    """What the store has of the same due times."""
+    command = [program, "history", "-f", f"{directory}/{HOSTS[0]}.toml", "-n", "0", "--output", "json"]
+    records, outcomes = Counter(), Counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as history:
+        for line in history.stdout:
+            record = json.loads(line)
+            first = int(datetime.fromisoformat(record["due"]).timestamp())
+            for second in range(record.get("count", 1)):
+                if first + second in span:
+                    records[record["job"], first + second] += 1
+                    outcomes[record["outcome"]] += 1
+    found = Counter(records.values())
+    none = JOBS * len(span) - len(records)
+    more = len(records) - found[1]
+    print(f"  due times with one record: {found[1]}, with none: {none}, with more: {more}")
+    print(f"  {dict(outcomes.most_common())}")
 
 
 main()
