@@ -5,6 +5,7 @@ use schedrs::event::{HomeChange, Operation, Refusal, Response, Silence, TakenJob
 use schedrs::fleet::SessionId;
 use schedrs::scheduler::SavedState;
 
+use super::after::after;
 use super::scenario::*;
 
 /// A scheduler with the jobs of a file at home, and what it has decided.
@@ -203,10 +204,8 @@ fn a_slow_store_answers_one_by_one() {
 #[test]
 fn what_waits_for_the_store_can_go_elsewhere() {
     let held = || {
-        Host::new(overlapping(Overlap::Skip))
-            .until("12:00:10")
-            .silent("12:00:11", "12:00:09")
-            .until("12:00:30")
+        let jobs = vec![overlapping(Overlap::Skip), vec![job("b", after(&["a"]), |_| {})]];
+        Host::new(jobs.concat()).until("12:00:10").silent("12:00:11", "12:00:09").until("12:00:30")
     };
     let given = HomeChange { given: vec!["a".into()], ..HomeChange::default() };
     let fenced = HomeChange { fenced: true, ..HomeChange::default() };
@@ -229,6 +228,10 @@ fn what_waits_for_the_store_can_go_elsewhere() {
         panic!()
     };
     assert_eq!((job.view.next, job.view.awaits.as_deref()), (None, Some("once the store answers")));
+    let show = Operation::Show { job: "b".into() };
+    let Response::Job { job, .. } = host.operate("12:00:31", show) else { panic!() };
+    let awaits = "after a, which is due once the store answers";
+    assert_eq!(job.view.awaits.as_deref(), Some(awaits));
     let pause = Operation::Pause { job: Some("a".into()), until: None, reason: None };
     assert_eq!(host.operate("12:00:31", pause), Response::Done);
     let resume = Operation::Resume { job: Some("a".into()) };
@@ -237,6 +240,7 @@ fn what_waits_for_the_store_can_go_elsewhere() {
     host.answers("12:00:46").too_late("12:00:46", 1).until("12:00:50").expect(
         "12:00:10 start a#1
          12:00:46 a#1 missed(no store for 36s), due 12:00:10
+         12:00:46 b skipped(parent: a was missed), due 12:00:10
          12:00:50 start a#2",
     );
 }

@@ -585,6 +585,9 @@ impl Scheduler {
             return Some("is paused".to_owned());
         }
         let checks = |run: &u32| self.runs[*run].phase == Phase::Checking;
+        if self.is_undecided(slot) || self.has_held(slot) {
+            return Some("is due once the store answers".to_owned());
+        }
         if !state.instances.is_empty() {
             let all_check = state.instances.iter().all(checks);
             return Some(
