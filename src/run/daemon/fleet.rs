@@ -20,6 +20,7 @@ use crate::core::fleet::{Member, SessionId};
 use crate::core::instant::Mono;
 use crate::core::job::{Executor, FleetSettings, Job, JobSet};
 use crate::core::scheduler::Scheduler;
+use crate::core::sort;
 use crate::core::trigger::Trigger;
 use crate::core::trigger::cron::hash;
 use crate::jobfile::write::{self, Secrets};
@@ -87,9 +88,11 @@ impl Here {
         let standing = self.notes.as_ref().and_then(Notes::standing).unwrap_or_default();
         let trusted = standing.trusted_until.filter(|until| *until > now);
         let leaving = hosts().filter(|host| host.is_leaving);
+        let mut names: Vec<Box<str>> = hosts().map(|host| host.name.clone()).collect();
+        sort::all(&mut names);
         FleetHealth {
             host: self.host.clone(),
-            hosts: hosts().map(|host| host.name.clone()).collect(),
+            hosts: names,
             leaving: leaving.map(|host| host.name.clone()).collect(),
             jobs_at_home: standing.jobs_at_home,
             generation: standing.generation,

@@ -73,7 +73,9 @@ pub(super) struct Driver {
     wants_numbers: bool,
     /// Since when the store does not answer.
     silent: Option<Mono>,
-    /// It did not until just now.
+    /// Since when it has been asked and has answered nothing.
+    unanswered: Option<Mono>,
+    /// It did not answer until just now.
     was_silent: bool,
     told_of_held: bool,
     told_alone: bool,
@@ -126,6 +128,7 @@ impl Driver {
             kept: 0,
             wants_numbers: true,
             silent: None,
+            unanswered: None,
             was_silent: false,
             told_of_held: false,
             told_alone: false,
@@ -263,6 +266,7 @@ impl Driver {
         what: impl FnOnce(&mut dyn Shared) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.hold.asks(clock::mono());
+        self.unanswered.get_or_insert(clock::boot().mono);
         let (store, reopen) = (&mut self.store, &self.reopen);
         let asked = catch_unwind(AssertUnwindSafe(|| {
             if store.is_none() {
@@ -283,6 +287,7 @@ impl Driver {
             |error: &StoreError| matches!(error.kind, Trouble::Fenced | Trouble::WentBack);
         if answer.as_ref().err().is_none_or(is_word) {
             self.hold.hears();
+            self.unanswered = None;
         }
         answer
     }
@@ -412,7 +417,8 @@ impl Driver {
         }
         self.tell(Input::Failed);
         if self.silent.is_none() {
-            self.silent = Some(clock::boot().mono);
+            // It has not answered since it was asked, not since that was given up.
+            self.silent = self.unanswered.or(Some(clock::boot().mono));
             (self.on_event)(StoreEvent::Silent(error.message));
         }
         None
