@@ -17,6 +17,7 @@ use super::selection::{Selection, is_pattern};
 use crate::cli::Context;
 use crate::control::jobfile_lock;
 use crate::core::event::{JobRecord, Pause};
+use crate::core::fleet::Member;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::nearest::nearest;
@@ -468,6 +469,8 @@ pub(super) struct Remembered {
     pub(super) jobs: Vec<JobRecord>,
     /// Whether all are paused.
     pub(super) all_paused: Option<Pause>,
+    /// The schedulers that share the store.
+    pub(super) members: Vec<Member>,
 }
 
 /// What the store of a jobfile remembers; `None`: none can be read. One that hosts share is far away:
@@ -480,7 +483,11 @@ pub(super) fn remembered(set: &JobSet, jobfile: &Path, asks_shared: bool) -> Opt
     let mut found = candidates(&place, Some(jobfile), Some(set)).ok()?;
     found.retain(|location| asks_shared || location.path().is_some());
     let mut reader = open_first(&found, Some(jobfile)).ok()?;
-    Some(Remembered { jobs: reader.jobs().ok()?, all_paused: reader.all_paused().ok()? })
+    Some(Remembered {
+        jobs: reader.jobs().ok()?,
+        all_paused: reader.all_paused().ok()?,
+        members: reader.members().ok()?,
+    })
 }
 
 /// The jobs of a jobfile as they are in effect: with those that were added at run time, and as they

@@ -15,8 +15,9 @@ use super::request::Times;
 use super::{argument, expression, grid, history_source, named, request, time};
 use crate::cli::table::{Table, terminal_width};
 use crate::cli::{Context, ExitCode};
+use crate::core::fleet::{Member, deploy, home};
 use crate::core::instant::Instant;
-use crate::core::job::Job;
+use crate::core::job::{Job, RunOn};
 use crate::core::preview::{PAUSED, Row, Window, chain, preview};
 use crate::core::trigger::{DateTrigger, Trigger};
 use crate::core::words;
@@ -124,6 +125,8 @@ struct Chosen {
     /// It is known when each interval began.
     grid_is_known: bool,
     paused: PausedJobs,
+    /// The schedulers that share the store.
+    members: Vec<Member>,
     /// Jobs of the file that do not run on this machine.
     elsewhere: Vec<String>,
 }
@@ -150,6 +153,7 @@ fn of_expression(expr: &str, args: &Args, context: &Context) -> anyhow::Result<O
         home,
         grid_is_known: true,
         paused: PausedJobs::new(),
+        members: Vec::new(),
         elsewhere: Vec::new(),
     }))
 }
@@ -165,9 +169,12 @@ fn of_jobfile(args: &Args, now: Instant, context: &Context) -> anyhow::Result<Op
     };
     argument::refuse_elsewhere(&set.settings, &wanted)?;
     let has_open = set.jobs.iter().any(|job| grid::is_open(job));
-    let remembered = history_source::remembered(&set, &path, has_open);
+    // Which labels there are, the hosts say.
+    let has_labels = set.jobs.iter().any(|job| matches!(job.options.run_on, RunOn::Labels(_)));
+    let remembered = history_source::remembered(&set, &path, has_open || has_labels);
     let grid_is_known = grid::anchor(&mut set, &path, remembered.as_ref());
     let paused = paused::find(&mut set, &path, remembered.as_ref(), now);
+    let members = remembered.map(|remembered| remembered.members).unwrap_or_default();
     let elsewhere = set.settings.elsewhere.iter().filter(|_| wanted.is_empty());
     let elsewhere = elsewhere.map(|job| job.id.to_string()).collect();
     let home = named.clone().unwrap_or(set.settings.zone);
@@ -180,7 +187,7 @@ fn of_jobfile(args: &Args, now: Instant, context: &Context) -> anyhow::Result<Op
         jobs.push(Arc::new(job));
     }
     let zone = if args.utc { Some(Zone::utc()) } else { named };
-    Ok(Some(Chosen { jobs, wanted, zone, home, grid_is_known, paused, elsewhere }))
+    Ok(Some(Chosen { jobs, wanted, zone, home, grid_is_known, paused, members, elsewhere }))
 }
 
 impl Chosen {
@@ -214,7 +221,7 @@ impl Chosen {
         // Once for each job is enough.
         let mut said = vec![false; jobs.len()];
         let rows = rows.map(|row| match std::mem::replace(&mut said[row.job], true) {
-            false => with_conditions(row, &jobs),
+            false => with_hosts(with_conditions(row, &jobs), &jobs, &self.members),
             true => row,
         });
         let mut out = BufWriter::new(anstream::stdout().lock());
@@ -274,6 +281,19 @@ fn with_pause(row: Row, jobs: &[&Job], paused_jobs: &PausedJobs, context: &Conte
 fn with_conditions(row: Row, jobs: &[&Job]) -> Row {
     let Some(conditions) = &jobs[row.job].options.only_if else { return row };
     let own = format!("only if: {}", conditions.words().join(", "));
+    let others = row.remark.map(|others| format!("; {others}")).unwrap_or_default();
+    Row { remark: Some(format!("{own}{others}")), ..row }
+}
+
+/// A row that says that no host may run its job, if several share the store.
+fn with_hosts(row: Row, jobs: &[&Job], members: &[Member]) -> Row {
+    let run_on = &jobs[row.job].options.run_on;
+    let RunOn::Labels(labels) = run_on else { return row };
+    let mut alive = deploy::alive(members).peekable();
+    if alive.peek().is_none() || alive.any(|member| home::fits(run_on, &member.labels)) {
+        return row;
+    }
+    let own = format!("no host has all of its labels: {}", labels.join(", "));
     let others = row.remark.map(|others| format!("; {others}")).unwrap_or_default();
     Row { remark: Some(format!("{own}{others}")), ..row }
 }

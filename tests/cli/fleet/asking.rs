@@ -189,6 +189,9 @@ fn start_and_stop(engine: Engine) {
     assert_eq!((nowhere("web1"), nowhere("web2")), (waits.clone(), waits));
     let status: Value = serde_json::from_slice(&fleet.ask("web2", &["status"]).stdout).unwrap();
     assert_eq!((&status["no_host"], &status["no_host_jobs"]), (&json!(1), &json!(["nowhere"])));
+    let next: Value =
+        serde_json::from_slice(&fleet.ask("web3", &["next", "nowhere"]).stdout).unwrap();
+    assert_eq!(next["remark"], "no host has all of its labels: gpu");
 
     // The run is where it is, and counts wherever the job is at home.
     let slow = fleet.answer("web1", &["start", "slow", "--on", "web2"]);
@@ -223,8 +226,8 @@ fn start_and_stop(engine: Engine) {
     let status: Value = serde_json::from_slice(&fleet.ask("web2", &["status"]).stdout).unwrap();
     let standing = &status["fleet"];
     assert_eq!(
-        (&standing["host"], &standing["hosts"].as_array().unwrap().len()),
-        (&json!("web2"), &3)
+        (&standing["host"], &standing["hosts"]),
+        (&json!("web2"), &json!(["web1", "web2", "web3"]))
     );
     assert!(standing["trusted_ms"].as_u64().unwrap() > 0, "{status}");
     // The record says who has asked, wherever that was.

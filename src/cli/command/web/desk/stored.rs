@@ -64,7 +64,8 @@ pub(super) fn set_in_effect(
 
 fn remembered(history: &mut History) -> anyhow::Result<Remembered> {
     let jobs = history.all_known()?;
-    Ok(Remembered { jobs, all_paused: history.reader().all_paused()? })
+    let reader = history.reader();
+    Ok(Remembered { jobs, all_paused: reader.all_paused()?, members: reader.members()? })
 }
 
 /// How the jobs stand, as far as the store knows.
