@@ -204,7 +204,7 @@ fn a_slow_store_answers_one_by_one() {
 #[test]
 fn what_waits_for_the_store_can_go_elsewhere() {
     let held = || {
-        let jobs = vec![overlapping(Overlap::Skip), vec![job("b", after(&["a"]), |_| {})]];
+        let jobs = [overlapping(Overlap::Skip), vec![job("b", after(&["a"]), |_| {})]];
         Host::new(jobs.concat()).until("12:00:10").silent("12:00:11", "12:00:09").until("12:00:30")
     };
     let given = HomeChange { given: vec!["a".into()], ..HomeChange::default() };
