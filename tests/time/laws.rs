@@ -20,11 +20,16 @@ use schedrs::trigger::spread::Spread;
 use schedrs::trigger::{CronTrigger, DateTrigger, FromEndTrigger, IntervalTrigger, Trigger};
 use schedrs::zone::{Database, Zone};
 
-/// A fixed seed, so that a run says the same twice. `PROPTEST_RNG_SEED` chooses another one.
+/// A fixed seed, so that a run says the same twice. `PROPTEST_RNG_SEED` chooses another one, and
+/// `PROPTEST_CASES` how many cases there are.
 fn runner(cases: u32, seed: u64) -> TestRunner {
     let seed = match std::env::var_os("PROPTEST_RNG_SEED") {
         Some(_) => ProptestConfig::default().rng_seed,
         None => RngSeed::Fixed(seed),
+    };
+    let cases = match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default().cases,
+        None => cases,
     };
     TestRunner::new(ProptestConfig {
         cases,
@@ -94,7 +99,7 @@ fn the_laws_hold_in_every_zone() {
     let mut checked = 0;
     for (number, zone) in zones().iter().enumerate() {
         let cases = (any::<u64>(), instants(), any::<[u8; 2]>());
-        let law = runner(40, number as u64).run(&cases, |(seed, from, choice)| {
+        let law = runner(15, number as u64).run(&cases, |(seed, from, choice)| {
             let mut rng = Rng::new(seed);
             let from = if choice[0] < 150 { near_change(zone, from, &mut rng) } else { from };
             let specs: Vec<Spec> = match choice[1] {
