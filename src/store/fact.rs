@@ -102,7 +102,9 @@ pub enum Fact {
         usage: Option<Usage>,
     },
     /// What became of due times that did not become a run. Where one has a fate already, that
-    /// stays.
+    /// stays. In a store that several schedulers share a record of several due times speaks for each of
+    /// them: none is taken of due times of which another record speaks, nor is a claim of one of them,
+    /// unless somebody has asked for that run.
     Fate {
         /// The job.
         job: Box<str>,

@@ -284,15 +284,16 @@ impl Store {
         Answer::Committed { lost, beat }
     }
 
-    /// Who has a due time, if somebody has.
-    fn holder(&self, job: &str, due: Instant) -> Option<Lost> {
-        let row = self.state.rows.iter().find(|(_, row)| *row.job == *job && row.due == due);
+    /// Who has one of the due times of these, if somebody has.
+    fn holder(&self, job: &str, due: Instant, last: Instant) -> Option<Lost> {
+        let is_in = |row: &Row| *row.job == *job && due <= row.due && row.due <= last;
+        let row = self.state.rows.iter().find(|(_, row)| is_in(row));
         if let Some((run, row)) = row {
             return Some(Lost::Taken { session: row.session, run: *run });
         }
         let mut fates = self.state.fates.iter();
         fates
-            .any(|fate| *fate.job == *job && fate.due <= due && due <= fate.last_due)
+            .any(|fate| *fate.job == *job && fate.due <= last && due <= fate.last_due)
             .then_some(Lost::Taken { session: SessionId(0), run: RunId(0) })
     }
 
@@ -302,7 +303,7 @@ impl Store {
                 if self.state.rows.contains_key(run) {
                     return;
                 }
-                if let Some(holder) = self.holder(job, *due) {
+                if let Some(holder) = self.holder(job, *due, *due) {
                     lost.push((*run, holder));
                     return;
                 }
@@ -355,7 +356,7 @@ impl Store {
                     last_due: *last_due,
                     outcome: outcome.clone(),
                 };
-                let known = self.holder(job, *due).is_some();
+                let known = self.holder(job, *due, *last_due).is_some();
                 if !known {
                     self.state.fates.push(fate);
                 }

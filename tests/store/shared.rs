@@ -175,6 +175,73 @@ fn of_two_sessions_one_wins(bed: &dyn Bed) {
     assert_eq!(lost(&done), [(303, Lost::Taken { session: A, run: RunId(0) })]);
 }
 
+/// While two take a job for theirs each may decide what the other has: no due time has two records.
+fn records_do_not_overlap(bed: &dyn Bed) {
+    if !bed.looks_within() {
+        return;
+    }
+    let on = |host: Option<&str>, fact: Fact| match (fact, host) {
+        (Fact::Fate { job, due, last_due, count, outcome, at, .. }, Some(host)) => {
+            let host = Some(host.into());
+            Fact::Fate { job, due, last_due, count, outcome, at, host }
+        }
+        (fact, _) => fact,
+    };
+    let late = || Outcome::Missed(MissReason::Late(secs(9)));
+    let missed = |due, last| fate("a", due, last, 1 + (last - due) as u64 / 10, late());
+    let by_hand = |run, due| match in_slot(run, "a", due, None, None) {
+        Fact::Admitted { run, job, due, at, host, slot, .. } => {
+            Fact::Admitted { run, job, due, at, by: Some("bob".into()), host, slot }
+        }
+        fact => fact,
+    };
+    let free = |run, due| in_slot(run, "a", due, None, None);
+    let ended = |run| {
+        let duration = Duration::from_secs(1);
+        let (outcome, at) = (Outcome::Succeeded, at(99));
+        let job = "a".into();
+        Fact::Ended { run: RunId(run), job, outcome, duration, attempts: 1, at, usage: None }
+    };
+    let mut pair = Pair::new(bed);
+    let known =
+        [Fact::Job(job("a", 0).into()), missed(20, 40), by_hand(1, 65), free(2, 80), ended(2)];
+    assert_eq!(lost(&pair.a().commit(A, 0, &known).unwrap()), []);
+    let taken = Lost::Taken { session: A, run: RunId(0) };
+    let rows: [(Fact, Option<Lost>, bool); 15] = [
+        // What is told, why it is lost, whether there is one record more.
+        (free(10, 20), Some(taken), false),
+        (free(11, 30), Some(taken), false),
+        (free(12, 40), Some(taken), false),
+        (by_hand(13, 35), None, true),
+        (missed(30, 30), None, false),
+        (missed(40, 40), None, false),
+        (missed(10, 20), None, false),
+        (missed(30, 50), None, false),
+        (missed(10, 50), None, false),
+        (missed(70, 90), None, false),
+        (missed(80, 100), None, false),
+        // As on a host for itself, and where there is room.
+        (on(Some("web2"), missed(10, 50)), None, true),
+        (free(14, 10), None, true),
+        (missed(50, 70), None, true),
+        (free(15, 90), None, true),
+    ];
+    for (place, (fact, why, is_new)) in rows.into_iter().enumerate() {
+        let before = pair.records().len();
+        let done = pair.b().commit(B, 0, std::slice::from_ref(&fact)).unwrap();
+        let why: Vec<Lost> = why.into_iter().collect();
+        let found: Vec<Lost> = done.lost.iter().map(|(_, lost)| *lost).collect();
+        let new = pair.records().len() - before;
+        assert_eq!((found, new), (why, usize::from(is_new)), "row {place}: {fact:?}");
+        // What is told twice is the same.
+        assert_eq!(lost(&pair.b().commit(B, 0, &[fact]).unwrap()), lost(&done), "row {place}");
+        assert_eq!(pair.records().len(), before + new, "row {place}");
+    }
+    // A record that is tidied away is in nobody's way.
+    tidy(&mut *pair.a, Limits { runs: 1, days: 1 }, at(1_000_000));
+    assert_eq!(lost(&pair.b().commit(B, 0, &[free(16, 30)]).unwrap()), []);
+}
+
 fn a_busy_slot_refuses(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap();
@@ -738,6 +805,7 @@ shared_contract! {
     a_restart_is_no_new_load
     of_two_sessions_one_wins
     a_busy_slot_refuses
+    records_do_not_overlap
     an_end_that_was_forgotten_frees_its_slot
     each_host_has_its_own
     what_is_early_is_refused

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use super::{Kept, Memory};
+use super::{Kept, Memory, Row};
 use crate::core::event::RunId;
 use crate::core::fleet::{Gone, Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
@@ -128,14 +128,21 @@ impl Kept {
 
     /// A fact of a session. Answers why its claim is lost, if it is.
     fn take_shared(&mut self, fact: &Fact) -> Option<(RunId, Lost)> {
-        if let Fact::Admitted { run, job, due, host, slot, .. } = fact {
-            if let Some(lost) = self.why_lost(*run, job, *due, host.as_deref(), *slot) {
+        if let Fact::Admitted { run, job, due, host, slot, by, .. } = fact {
+            let lost = self.why_lost(*run, job, *due, host.as_deref(), *slot, by.is_none());
+            if let Some(lost) = lost {
                 return Some((*run, lost));
             }
             self.take(fact);
             if let Some(row) = self.of(*run) {
                 row.slot = slot.filter(|_| row.record.outcome.is_none());
             }
+            return None;
+        }
+        if let Fact::Fate { job, due, last_due, host, .. } = fact
+            && self.within(job, *due, *last_due, host.as_deref()).is_some()
+        {
+            self.decided(job, *last_due);
             return None;
         }
         if matches!(fact, Fact::Job(_) | Fact::Gone { .. } | Fact::AllPaused(_)) {
@@ -145,6 +152,19 @@ impl Kept {
         None
     }
 
+    /// A record of the trigger's due times among these, or with these among its own.
+    fn within(&self, job: &str, due: Instant, last: Instant, host: Option<&str>) -> Option<&Row> {
+        let history = self.histories.get(job)?;
+        let mut rows = history.rows.iter().rev().filter_map(|seq| self.rows.get(seq));
+        rows.find(|row| {
+            let record = &row.record;
+            record.by.is_none()
+                && row.only_on.as_deref() == host
+                && record.due <= last
+                && record.last_due >= due
+        })
+    }
+
     fn why_lost(
         &self,
         run: RunId,
@@ -152,11 +172,15 @@ impl Kept {
         due: Instant,
         host: Option<&str>,
         slot: Option<u16>,
+        named: bool,
     ) -> Option<Lost> {
         if let Some(row) = self.claimed(job, due, host) {
             let owner = row.record.run.unwrap_or(RunId(0));
             let taken = Lost::Taken { session: SessionId(row.session), run: owner };
             return (owner != run).then_some(taken);
+        }
+        if let Some(row) = self.within(job, due, due, host).filter(|_| named) {
+            return Some(Lost::Taken { session: SessionId(row.session), run: RunId(0) });
         }
         let ahead = due.micros().saturating_sub(self.fleet.now().micros());
         if ahead > EARLY {
@@ -288,7 +312,7 @@ impl Shared for Memory {
         let rows = kept.rows.values().filter(|row| asked(&row.record.job));
         Ok(TakenUp {
             jobs: known.map(|(id, known)| known.record(id)).collect(),
-            open: rows.filter_map(super::Row::open_elsewhere).collect(),
+            open: rows.filter_map(Row::open_elsewhere).collect(),
             all_paused: kept.all_paused.clone(),
         })
     }

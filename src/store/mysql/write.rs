@@ -143,6 +143,7 @@ impl Writer {
     /// All of it, in its order. For each stage with claims an answer has the runs that are there then,
     /// of those that are claimed.
     pub(super) fn all(mut self, batch: &Batch<'_>) -> Vec<String> {
+        self.lock(batch);
         for stage in &batch.stages {
             self.stage(stage);
         }
@@ -160,6 +161,38 @@ impl Writer {
             self.push(NEWS);
         }
         self.to
+    }
+
+    /// Of several due times with one record nobody else may put in one while that is not to be seen.
+    fn lock(&mut self, batch: &Batch<'_>) {
+        let mut rows = batch.stages.iter().flat_map(|stage| &stage.rows).peekable();
+        if self.session.is_some() && rows.peek().is_some() {
+            let alone = rows.any(|row| row.due < row.last_due);
+            let how = if alone { "FOR UPDATE" } else { "LOCK IN SHARE MODE" };
+            self.push(&format!("SELECT one INTO @one FROM ~store {how}"));
+        }
+    }
+
+    /// Takes back those of the rows that were put in of whose due times another record speaks, unless
+    /// somebody has asked for that run. Records do not overlap, so that the last that begins early enough
+    /// tells. It hardly ever happens, and what deletes waits for rows of others: so first it is an error
+    /// that ends the transaction, as with [`Writer::disown`].
+    fn take_back(&mut self, which: &str) {
+        let found = format!(
+            "SELECT c.seq, c.due, (SELECT o.last_due FROM ~record o WHERE o.job = c.job \
+             AND o.due <= c.last_due AND o.claim = c.claim AND o.`by` IS NULL AND o.seq <> c.seq \
+             ORDER BY o.due DESC LIMIT 1) AS reach FROM ~record c {which} AND c.`by` IS NULL"
+        );
+        if self.careful {
+            self.push(&format!(
+                "DELETE r FROM ~record r JOIN ({found}) x ON x.seq = r.seq WHERE x.reach >= x.due"
+            ));
+            return;
+        }
+        self.push(&format!(
+            "SELECT EXISTS (SELECT 1 FROM ({found}) x WHERE x.reach >= x.due) INTO @back"
+        ));
+        self.push(&format!("SET @clear = IF(@back = 1, {TWO_ROWS}, 1)"));
     }
 
     fn stage(&mut self, stage: &Stage<'_>) {
@@ -252,10 +285,24 @@ impl Writer {
              reason, duration, cpu, max_rss, disk_read, disk_written, printed) VALUES {} ON DUPLICATE KEY UPDATE {again}",
             values.join(", ")
         ));
+        if let Some(session) = self.session {
+            let fates = rows.iter().filter(|row| matches!(row.what, RowKind::Fate { .. }));
+            let keys: Vec<String> = fates.map(|row| format!("({})", key_of(row))).collect();
+            if !keys.is_empty() {
+                self.take_back(&format!(
+                    "WHERE (c.job, c.due, c.claim) IN ({}) AND c.session = {} AND c.run IS NULL",
+                    keys.join(", "),
+                    id(session)
+                ));
+            }
+        }
         if claims.is_empty() {
             return;
         }
         let runs = runs_of(claims.iter().copied());
+        if self.session.is_some() {
+            self.take_back(&format!("FORCE INDEX (run) WHERE c.run IN ({runs})"));
+        }
         if let Some(early) = self.early {
             self.push(&format!(
                 "DELETE r FROM ~record r FORCE INDEX (run) WHERE r.run IN ({runs}) \
@@ -545,10 +592,17 @@ pub(super) fn owners(row: &Row<'_>) -> [String; 2] {
     };
     let (RowKind::Claim { host, .. } | RowKind::Fate { host, .. }) = row.what;
     let (job, claim) = (text(row.job), text(host.unwrap_or_default()));
+    let due = row.due.micros();
+    let among = match row.what {
+        RowKind::Claim { by: None, .. } => {
+            format!(" OR (`by` IS NULL AND due < {due} AND last_due >= {due})")
+        }
+        RowKind::Claim { .. } | RowKind::Fate { .. } => String::new(),
+    };
     [
         named(&format!(
-            "SELECT run, session FROM ~record WHERE job = {job} AND due = {} AND claim = {claim}",
-            row.due.micros()
+            "SELECT run, session FROM ~record WHERE job = {job} AND claim = {claim} \
+             AND (due = {due}{among}) ORDER BY due DESC"
         )),
         named(&format!(
             "SELECT session FROM ~record WHERE job = {job} AND slot = {slot} AND claim = {claim}"

@@ -31,6 +31,12 @@ const CHANGED: &str = "attempts = coalesce(x.attempts, r.attempts), \
      disk_written = coalesce(x.disk_written, r.disk_written), \
      printed = coalesce(x.printed, r.printed)";
 
+/// No record of others has a due time of `x` among its own, unless somebody has asked for that run. Records
+/// do not overlap, so that the last that begins early enough tells.
+const FREE: &str = " AND (\"by\" IS NOT NULL OR coalesce((SELECT o.last_due FROM ~record o \
+     WHERE o.job = x.job AND o.due <= x.last_due AND o.claim = x.claim AND o.\"by\" IS NULL \
+     ORDER BY o.due DESC LIMIT 1) < x.due, true))";
+
 /// Who writes.
 pub(super) struct Writer<'a> {
     pub(super) settings: &'a Settings,
@@ -159,6 +165,7 @@ impl<'a> Writer<'a> {
     /// are won.
     pub(super) fn all(&self, batch: &Batch<'a>, to: &mut Vec<Statement<'a>>) -> Vec<usize> {
         let mut claims = Vec::new();
+        self.lock(batch, to);
         for stage in &batch.stages {
             self.stage(stage, to, &mut claims);
         }
@@ -181,6 +188,17 @@ impl<'a> Writer<'a> {
             to.push(self.sql(sql).number(at.micros()));
         }
         claims
+    }
+
+    /// Of several due times with one record nobody else may put in one while that is not to be seen.
+    fn lock(&self, batch: &Batch<'a>, to: &mut Vec<Statement<'a>>) {
+        let mut rows = batch.stages.iter().flat_map(|stage| &stage.rows).peekable();
+        if self.session.is_some() && rows.peek().is_some() {
+            let alone = rows.any(|row| row.due < row.last_due);
+            let how = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
+            let key = format!("schedrs records {}", self.settings.schema);
+            to.push(self.sql(&format!("SELECT {how}(hashtextextended($1, 0))")).text(key));
+        }
     }
 
     fn stage(&self, stage: &Stage<'a>, to: &mut Vec<Statement<'a>>, claims: &mut Vec<usize>) {
@@ -258,6 +276,7 @@ impl<'a> Writer<'a> {
     /// direction only; `seq` is in the order of the facts.
     fn claims_sql(&self, claimed: bool) -> String {
         let (values, names) = Runs::columns(9);
+        let free = if self.session.is_some() { FREE } else { "" };
         let mut sql = format!(
             "WITH x AS (SELECT nextval('~record_seq') AS seq, u.* FROM unnest($1::text[], \
              $2::int8[], $3::int8[], $4::int8[], $5::int8[], $6::text[], $7::text[], $8::int8[], \
@@ -268,7 +287,7 @@ impl<'a> Writer<'a> {
              slot::int4, run, coalesce(attempts, 0), pid, pid_start, begun, started, outcome, \
              coalesce(failed, false), number, reason, duration, cpu, max_rss, disk_read, \
              disk_written, printed, $26::int8, (SELECT host FROM ~member WHERE id = $26::int8) FROM x \
-             WHERE run IS NULL OR $27::int8 < 0 OR due <= {NOW} + $27::int8 \
+             WHERE (run IS NULL OR $27::int8 < 0 OR due <= {NOW} + $27::int8){free} \
              ORDER BY job, due, claim, seq ON CONFLICT DO NOTHING RETURNING run)"
         );
         if claimed {
@@ -496,16 +515,20 @@ impl<'a> Writer<'a> {
             "SELECT x.run, r.seq IS NOT NULL, r.run, r.session, (SELECT s.session FROM ~record s \
              WHERE s.job = x.job AND s.slot = x.slot AND s.outcome IS NULL LIMIT 1), \
              greatest(x.due, 0) - {NOW}, x.slot FROM unnest($1::int8[], $2::text[], $3::int8[], $4::text[], \
-             $5::int8[]) x(run, job, due, claim, slot) LEFT JOIN ~record r ON r.job = x.job \
-             AND r.due = x.due AND r.claim = x.claim"
+             $5::int8[], $6::bool[]) x(run, job, due, claim, slot, named) LEFT JOIN ~record r \
+             ON r.job = x.job AND r.claim = x.claim AND (r.due = x.due OR (x.named \
+             AND r.\"by\" IS NULL AND r.due < x.due AND r.last_due >= x.due))"
         );
         let slots = claims.iter().map(|(_, row)| match row.what {
             RowKind::Claim { slot, .. } => slot.map(i64::from),
             RowKind::Fate { .. } => None,
         });
         let slots: Vec<Option<i64>> = slots.collect();
+        let named = |row: &Row<'_>| matches!(row.what, RowKind::Claim { by: None, .. });
+        let named = claims.iter().map(|(_, row)| named(row)).collect();
         let (runs, jobs, dues, hosts) = claim_columns(claims.iter().map(|(_, row)| *row));
-        self.sql(&sql).numbers(runs).texts(jobs).numbers(dues).texts(hosts).numbers(slots)
+        let statement = self.sql(&sql).numbers(runs).texts(jobs).numbers(dues).texts(hosts);
+        statement.numbers(slots).flags(named)
     }
 }
 

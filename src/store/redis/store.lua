@@ -73,6 +73,11 @@ local function free(seq, job, slot, host)
   end
 end
 
+-- Records of several due times of a job are found by host and by the last of them.
+local function stretch(host, last, due)
+  return host .. '\0' .. last .. (due or '')
+end
+
 -- A new record of a job, whose due time has none.
 local function insert(job, due, host, ...)
   local seq = text(call('INCR', P .. 'seq'))
@@ -90,8 +95,8 @@ end
 -- Takes a record away, with all that hangs on it.
 local function remove(seq)
   local record = P .. 'r:' .. seq
-  local row = call('HMGET', record, 'j', 'd', 'k', 'r', 'x')
-  local job, due, host, run, slot = row[1], row[2], row[3] or '', row[4], row[5]
+  local row = call('HMGET', record, 'j', 'd', 'k', 'r', 'x', 'l')
+  local job, due, host, run, slot, last = row[1], row[2], row[3] or '', row[4], row[5], row[6]
   if not job then
     call('ZREM', P .. 'all', seq)
     return
@@ -109,6 +114,9 @@ local function remove(seq)
   call('DEL', record, P .. 'out:' .. seq)
   call('ZREM', P .. 'of:' .. job, seq)
   call('ZREM', P .. 'excluded:' .. job, seq)
+  if last and last ~= due then
+    call('ZREM', P .. 'range:' .. job, stretch(host, last, due))
+  end
   for _, index in ipairs({ 'all', 'open', 'failed' }) do
     call('ZREM', P .. index, seq)
   end
@@ -234,9 +242,36 @@ function facts.P(pause)
   return 1
 end
 
+-- The record of a due time among these, or of several with these among them. Who has a store for itself
+-- decides none twice. Ranges do not overlap, so that the first that ends late enough tells.
+local function within(job, due, last, host)
+  if writer.id == '' then
+    return
+  end
+  local range = call('ZRANGEBYLEX', P .. 'range:' .. job, '[' .. stretch(host, due),
+    '(' .. host .. '\1', 'LIMIT', 0, 1)[1]
+  local claims = P .. 'claim:' .. job
+  if range and string.sub(range, -20) <= last then
+    return call('HGET', claims, string.sub(range, -20) .. host)
+  end
+  local known = due < last and call('HGET', P .. 'decided', job)
+  if known and known >= due then
+    -- Somebody else decides them as well.
+    local all = call('HGETALL', claims)
+    for place = 1, #all, 2 do
+      local at, where, seq = string.sub(all[place], 1, 20), string.sub(all[place], 21), all[place + 1]
+      if where == host and at >= due and at <= last
+        and call('HEXISTS', P .. 'r:' .. seq, 'y') == 0 then
+        return seq
+      end
+    end
+  end
+end
+
 -- What keeps a run from its due time and its slot.
-local function hindrance(run, job, due, host, slot)
+local function hindrance(run, job, due, by, host, slot)
   local owner = call('HGET', P .. 'claim:' .. job, due .. host)
+    or (by == '' and within(job, due, due, host))
   if owner then
     local row = call('HMGET', P .. 'r:' .. owner, 'r', 's')
     return 'taken', row[2] or '0', row[1] or '0'
@@ -254,7 +289,7 @@ end
 
 -- admitted: run, job, due, at, by, host, slot
 function facts.A(run, job, due, at, by, host, slot)
-  local why, session, other = hindrance(run, job, due, host, slot)
+  local why, session, other = hindrance(run, job, due, by, host, slot)
   if by == '' and (not why or why == 'taken') then
     decided(job, due)
   end
@@ -348,8 +383,13 @@ end
 
 -- a fate: job, due, last due, count, outcome, failed, at, host
 function facts.X(job, due, last, count, outcome, failed, at, host)
+  local is_free = call('HEXISTS', P .. 'claim:' .. job, due .. host) == 0
+    and not within(job, due, last, host)
   decided(job, last)
-  if call('HEXISTS', P .. 'claim:' .. job, due .. host) == 0 then
+  if is_free then
+    if due < last then
+      call('ZADD', P .. 'range:' .. job, 0, stretch(host, last, due))
+    end
     local where = writer.host ~= '' and writer.host or host
     local seq = insert(job, due, host, 'l', last, 'c', count, 'o', outcome, 'a', at, 'k', host,
       'h', where, 's', writer.id)
