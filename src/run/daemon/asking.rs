@@ -344,9 +344,9 @@ impl Loop<'_> {
         if let Some(mut incoming) = here.asking.looking.remove(&number) {
             incoming.is_settled = true;
             match incoming.call.request {
+                Request::Start { .. } => self.requests.do_first(incoming),
                 // What was learned of the job comes before it.
-                Request::Resume { .. } => self.requests.put(incoming),
-                _ => self.requests.do_first(incoming),
+                _ => self.requests.put(incoming),
             }
         }
     }

@@ -61,8 +61,8 @@ pub(in crate::run::daemon) fn of_client(
             found => Route::Nowhere(no_such_host(name, known, found)),
         },
         Needs::Home(job) => match known.home(job) {
-            // Somebody may have paused it on another host just now.
-            Some(Home::Each) if matches!(request, Request::Resume { .. }) => {
+            // Somebody may have changed it on another host just now.
+            Some(Home::Each) if !matches!(request, Request::Start { .. }) => {
                 Route::HereKnowing(job.into())
             }
             None | Some(Home::Each) => Route::Here,

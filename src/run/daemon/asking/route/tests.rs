@@ -85,7 +85,7 @@ fn where_a_request_is_done() {
         (start("own", Some("0000000000000002")), there(), None),
         (pause(Some("own")), Route::Here, Some(Route::Here)),
         (pause(Some("other")), there(), None),
-        (pause(Some("each")), Route::Here, Some(Route::Here)),
+        (pause(Some("each")), Route::HereKnowing(job("each")), Some(Route::Here)),
         (pause(None), Route::HereAnd(others()), None),
         (Request::Resume { job: None }, Route::HereAnd(others()), None),
         (Request::Reset { job: job("other") }, there(), None),
