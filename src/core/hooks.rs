@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Action, Notice, Record, RunId};
 use super::instant::Instant;
-use super::job::{Command, HookKind, Job};
+use super::job::{HookKind, Job, JobHook};
 use super::outcome::Outcome;
 use super::streak::Streak;
 use super::words;
@@ -148,7 +148,10 @@ fn calls(
         return Vec::new();
     }
     let job = current(&job.id).unwrap_or_else(|| Arc::clone(job));
-    let has = |(kind, _): &&(HookKind, Option<u32>)| job.options.hooks.contains_key(kind);
+    let has = |(kind, streak): &&(HookKind, Option<u32>)| {
+        let is_first = streak.is_none_or(|runs| runs <= 1);
+        job.options.hooks.get(kind).is_some_and(|hook| !hook.once || is_first)
+    };
     let call = |(kind, streak): &(HookKind, Option<u32>)| Call {
         kind: *kind,
         job: Arc::clone(&job),
@@ -173,8 +176,8 @@ pub(crate) fn facts_of(record: &Record) -> Facts {
 }
 
 impl Call {
-    /// What is executed.
-    pub(crate) fn command(&self) -> Option<&Command> {
+    /// What is executed, and how often.
+    pub(crate) fn hook(&self) -> Option<&JobHook> {
         self.job.options.hooks.get(&self.kind)
     }
 

@@ -304,7 +304,7 @@ pub struct Options {
     /// Words by which people choose it among others.
     pub tags: Box<[Box<str>]>,
     /// Commands that are run when something becomes of it.
-    pub hooks: BTreeMap<HookKind, Command>,
+    pub hooks: BTreeMap<HookKind, JobHook>,
     /// How long each of these may take.
     pub hook_timeout: Duration,
     /// The routes by which people hear of it: names of [`Settings::routes`].
@@ -480,6 +480,27 @@ impl OnLost {
     /// Its word in a jobfile.
     pub fn word(self) -> &'static str {
         word(&OnLost::WORDS, self)
+    }
+}
+
+/// A hook of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobHook {
+    /// What is run.
+    pub command: Command,
+    /// Of [`HookKind::Failure`]: only for the first run of several in a row that have failed.
+    pub once: bool,
+    /// How often it is run again, at once, when it has failed.
+    pub retries: u8,
+}
+
+impl JobHook {
+    /// The most [`JobHook::retries`].
+    pub const MOST_RETRIES: u8 = 10;
+
+    /// One that says nothing but its command.
+    pub fn of(command: Command) -> JobHook {
+        JobHook { command, once: false, retries: 0 }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::calendar::Windows;
 use super::command::Command;
 use super::instant::Instant;
@@ -168,8 +170,8 @@ pub struct Route {
     pub zone: Zone,
     /// Where a message goes that could not be delivered here: the name of another route.
     pub fallback: Option<Box<str>>,
-    /// A file with the certificates of authorities that are trusted beside those of the machine.
-    pub ca_file: Option<Box<str>>,
+    /// How its messages get there.
+    pub way: Way,
 }
 
 impl Route {
@@ -191,7 +193,7 @@ impl Route {
             except: Windows::default(),
             zone: Zone::utc(),
             fallback: None,
-            ca_file: None,
+            way: Way::default(),
         }
     }
 
@@ -208,6 +210,30 @@ impl Route {
             Kind::Digest | Kind::Test => true,
             kind => self.on.contains(&kind),
         }
+    }
+}
+
+/// How a request gets to where it leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Way {
+    /// A file with the certificates of authorities that are trusted beside those of the machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<Box<str>>,
+    /// It may go beyond this machine and private networks in clear.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub http_ok: bool,
+    /// The proxy of a request with TLS, or none if it is empty; `None`: as the environment says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Box<str>>,
+}
+
+impl Way {
+    /// What it is written with, beside where it leads.
+    pub const KEYS: [&str; 3] = ["ca_file", "http_ok", "proxy"];
+
+    /// Whether nothing is said of it.
+    pub fn is_plain(&self) -> bool {
+        *self == Way::default()
     }
 }
 

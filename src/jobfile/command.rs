@@ -5,7 +5,7 @@ use super::percent;
 use super::tree::{Node, Value};
 use super::value::Scope;
 use crate::core::hooks::variable_of;
-use crate::core::job::Command;
+use crate::core::job::{Command, HookKind, JobHook};
 
 /// A string for the shell, or an array of a program and its arguments.
 pub(super) fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
@@ -16,8 +16,46 @@ pub(super) fn command(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Comman
     Some(command)
 }
 
-/// The same for a hook, which is told in its environment what others have placeholders for.
-pub(super) fn hook(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
+/// The keys of a hook that is written as a table.
+pub(super) const HOOK: [&str; 3] = ["command", "once", "retries"];
+
+/// A hook: its command, or a table with that and how it is run.
+pub(super) fn hook(kind: HookKind, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<JobHook> {
+    let Node::Table(table) = &value.node else { return Some(JobHook::of(told(value, scope)?)) };
+    let (mut command, mut once, mut retries, mut good) = (None, false, 0, !table.broken);
+    for (key, inner) in &table.entries {
+        match &*key.text {
+            "command" => command = Some(told(inner, scope)),
+            "once" if kind == HookKind::Failure => match scope.boolean(inner) {
+                Some(value) => once = value,
+                None => good = false,
+            },
+            "once" => {
+                let help = "only failures come in a row; the others are one by one anyway";
+                scope.error_help(key.span, "`once` belongs to `on_failure`", help);
+                good = false;
+            }
+            "retries" => match scope.integer(inner, 0..=i64::from(JobHook::MOST_RETRIES)) {
+                Some(number) => retries = number as u8,
+                None => good = false,
+            },
+            name => {
+                scope.unknown_key(key.span, name, &HOOK);
+                good = false;
+            }
+        }
+    }
+    let Some(command) = command else {
+        if good {
+            scope.error(value.span, "this hook has no `command`");
+        }
+        return None;
+    };
+    good.then_some(JobHook { command: command?, once, retries })
+}
+
+/// The command of a hook, which is told in its environment what others have placeholders for.
+fn told(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Command> {
     let command = read(value, scope)?;
     let Node::Array(words) = &value.node else { return Some(command) };
     let mut good = true;

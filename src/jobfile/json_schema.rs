@@ -11,7 +11,7 @@ use super::notify::SERVICES;
 use super::ping::PLACES;
 use super::sections;
 use crate::core::condition;
-use crate::core::job::{Coalesce, Executor, OnLost, Output, Overlap};
+use crate::core::job::{Coalesce, Executor, JobHook, OnLost, Output, Overlap};
 use crate::core::limits;
 use crate::core::monitor::{MonitorKind, PingOn};
 use crate::core::notify::Kind;
@@ -221,12 +221,11 @@ fn notify() -> Value {
             ),
             "timezone": described("The zone of `except` and `digest`; by default, the scheduler's", text()),
             "fallback": described("The route for what cannot be delivered here", text()),
-            "ca_file": described(
-                "Certificates of authorities to trust beside the machine's",
-                text(),
-            ),
         }),
     );
+    for (key, value) in way() {
+        route["properties"][key] = value;
+    }
     route["oneOf"] = one.into();
     json!({
         "description": "The ways to tell people; each table's name is the route's name",
@@ -276,16 +275,35 @@ fn ping() -> Value {
         places.clone().chain(kinds.clone()).map(|(key, _)| json!({ "required": [key] })).collect();
     let moments: Vec<&str> = PingOn::ALL.iter().map(|on| on.word()).collect();
     let on = json!({ "type": "array", "minItems": 1, "items": { "enum": moments } });
-    let beside = [
-        ("on", with_default(described("When a plain URL is asked for", on), json!(["success"]))),
-        ("ca_file", described("Certificates of authorities to trust beside the machine's", text())),
-    ];
+    let on = with_default(described("When a plain URL is asked for", on), json!(["success"]));
+    let beside = [("on", on)].into_iter().chain(way());
     let properties: Map<String, Value> =
         sort::collect(places.chain(kinds).chain(beside).map(|(key, it)| (key.to_owned(), it)));
     let table = json!({ "type": "object", "additionalProperties": false, "properties": properties,
                         "oneOf": one });
     json!({ "anyOf": [text(), table, { "const": false }],
             "examples": ["https://hc-ping.com/UUID", { "file": "/etc/schedrs/ping-url" }] })
+}
+
+/// How a request gets there.
+fn way() -> [(&'static str, Value); 3] {
+    [
+        ("ca_file", described("Certificates of authorities to trust beside the machine's", text())),
+        (
+            "http_ok",
+            with_default(
+                described("Whether http:// may leave this machine and private networks", boolean()),
+                json!(false),
+            ),
+        ),
+        (
+            "proxy",
+            described(
+                "The proxy for https://, or \"\" for none; by default, HTTPS_PROXY's",
+                text(),
+            ),
+        ),
+    ]
 }
 
 fn web() -> Value {
@@ -346,14 +364,14 @@ fn of(key: Key) -> Value {
 fn value(key: Key) -> Value {
     match key {
         Key::Name | Key::Timezone | Key::Executor | Key::Cwd | Key::EnvFile => text(),
-        Key::Command
-        | Key::OnStart
+        Key::Command => command(),
+        Key::OnStart
         | Key::OnRetry
         | Key::OnSuccess
         | Key::OnFailure
         | Key::OnRecovered
         | Key::OnMissed
-        | Key::OnSkipped => command(),
+        | Key::OnSkipped => hook(key == Key::OnFailure),
         Key::Cron => cron(),
         Key::Interval => json!({ "anyOf": [duration(), elapsed(), calendar()] }),
         Key::Date => json!({ "anyOf": [moment(), { "const": "now" }] }),
@@ -551,6 +569,21 @@ fn calendar() -> Value {
     let one = ["years", "months", "weeks", "days"].map(|name| json!({ "required": [name] }));
     table["anyOf"] = Vec::from(one).into();
     table
+}
+
+/// A command, or a table with one.
+fn hook(of_failure: bool) -> Value {
+    let retries = json!({ "type": "integer", "minimum": 0, "maximum": JobHook::MOST_RETRIES });
+    let retries = described("How often it is run again when it fails", retries);
+    let mut properties =
+        json!({ "command": command(), "retries": with_default(retries, json!(0)) });
+    if of_failure {
+        let once = described("Only for the first run in a row that fails", boolean());
+        properties["once"] = with_default(once, json!(false));
+    }
+    let table = json!({ "type": "object", "additionalProperties": false, "required": ["command"],
+                        "properties": properties });
+    json!({ "anyOf": [text(), strings(1), table] })
 }
 
 fn command() -> Value {

@@ -12,7 +12,7 @@ use crate::core::calendar::Windows;
 use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
 use crate::core::notify::url::Url;
-use crate::core::notify::{Kind, Route, Secret, Service, Smtp};
+use crate::core::notify::{Kind, Route, Secret, Service, Smtp, Way};
 use crate::core::sort;
 use crate::core::window::{TIMES, TimeOfDay};
 use crate::core::zone::{Database, Zone};
@@ -188,13 +188,13 @@ struct Parts<'v, 's> {
 /// The keys that may stand beside a service.
 fn beside(service: &str) -> &'static [&'static str] {
     match service {
-        "webhook" => &["secret", "ca_file"],
-        "ntfy" | "gotify" => &["token", "ca_file"],
-        "telegram" => &["chat", "url", "ca_file"],
-        "pagerduty" => &["url", "ca_file"],
+        "webhook" => &["secret", "ca_file", "http_ok", "proxy"],
+        "ntfy" | "gotify" => &["token", "ca_file", "http_ok", "proxy"],
+        "telegram" => &["chat", "url", "ca_file", "http_ok", "proxy"],
+        "pagerduty" => &["url", "ca_file", "http_ok", "proxy"],
         "mail" => &["from", "smtp", "password", "ca_file"],
         "command" => &[],
-        _ => &["ca_file"],
+        _ => &["ca_file", "http_ok", "proxy"],
     }
 }
 
@@ -291,9 +291,12 @@ fn finish(
     let fallback = read(parts, "fallback", None, scope, |value, scope| {
         Some(Some(scope.string(value, "the name of another route")?.into()))
     });
-    let ca_file = read(parts, "ca_file", None, scope, |value, scope| {
-        Some(Some(path(value, scope, "the path of a file")?))
-    });
+    let mut way = Way::default();
+    for key in Way::KEYS {
+        if let Some((_, value)) = parts.beside.get(key) {
+            parts.good &= self::way(key, value, &mut way, scope);
+        }
+    }
     let to = to?;
     parts.good.then_some(())?;
     let (name, most) = (plain.name, plain.most);
@@ -313,9 +316,43 @@ fn finish(
         except,
         zone,
         fallback,
-        ca_file,
+        way,
     };
     Some((route, named))
+}
+
+/// Reads one of [`Way::KEYS`]. Answers whether it is good.
+pub(super) fn way(key: &str, value: &Value<'_>, way: &mut Way, scope: &mut Scope<'_>) -> bool {
+    match key {
+        "ca_file" => {
+            way.ca_file = path(value, scope, "the path of a file");
+            way.ca_file.is_some()
+        }
+        "http_ok" => {
+            let http_ok = scope.boolean(value);
+            way.http_ok = http_ok == Some(true);
+            http_ok.is_some()
+        }
+        _ => {
+            way.proxy = proxy(value, scope);
+            way.proxy.is_some()
+        }
+    }
+}
+
+/// The URL of a proxy, or nothing for none. A password has no place in it, for it is shown.
+fn proxy(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<str>> {
+    let wanted = "the URL of a proxy such as \"http://proxy:3128\", or \"\" for none";
+    let text = scope.string(value, wanted)?;
+    let is_plain = |url: &Url| {
+        let rest = url.secret_text().strip_prefix(&*url.origin()).map(|rest| rest == "/");
+        url.user().is_none() && rest == Some(true)
+    };
+    if !text.is_empty() && !Url::http(text).is_ok_and(|url| is_plain(&url)) {
+        scope.error(value.span, format!("it must be {wanted}"));
+        return None;
+    }
+    Some(text.into())
 }
 
 fn nowhere() -> Service {

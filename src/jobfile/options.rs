@@ -136,8 +136,8 @@ fn try_set(
         | Key::OnRecovered
         | Key::OnMissed
         | Key::OnSkipped => {
-            let (kind, command) = (key.hook()?, command::hook(value, scope)?);
-            options.hooks.insert(kind, command);
+            let kind = key.hook()?;
+            options.hooks.insert(kind, command::hook(kind, value, scope)?);
         }
         Key::HookTimeout => options.hook_timeout = limit(value, scope, "the default is `\"30s\"`")?,
         Key::Name

@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::secret::{path, secret, secret_at};
+use super::secret::{secret, secret_at};
 use super::tree::{Node, Table, Value};
 use super::value::{Scope, inside};
 use crate::core::monitor::{Monitor, MonitorKind, PLACEHOLDERS, PingOn, in_braces};
 use crate::core::nearest::nearest;
-use crate::core::notify::Secret;
 use crate::core::notify::url::Url;
+use crate::core::notify::{Secret, Way};
 use crate::core::sort;
 use crate::problem::Problem;
 
@@ -55,14 +55,13 @@ pub(super) fn every(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Duration
 
 fn monitor(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Monitor> {
     let mut good = !table.broken;
-    let (mut target, mut on, mut ca_file) = (None, None, None);
+    let (mut target, mut on, mut way) = (None, None, Way::default());
     for (key, inner) in &table.entries {
         let kind = MonitorKind::ALL.into_iter().find(|kind| kind.word() == key.text);
         match &*key.text {
             "on" => on = Some((key.span, inner)),
-            "ca_file" => {
-                ca_file = path(inner, scope, "the path of a file");
-                good &= ca_file.is_some();
+            key if Way::KEYS.contains(&key) => {
+                good &= super::notify::way(key, inner, &mut way, scope)
             }
             name if kind.is_some() || PLACES.contains(&name) => {
                 if let Some((first, place, _)) = &target {
@@ -103,11 +102,11 @@ fn monitor(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Optio
         Some((_, inner)) => moments(inner, scope),
     };
     let (url, on) = (secret?, on?);
-    good.then_some(Monitor { kind, url, on, ca_file })
+    good.then_some(Monitor { kind, url, on, way })
 }
 
 /// The keys of its table.
-pub(super) const KNOWN: [&str; 10] = [
+pub(super) const KNOWN: [&str; 12] = [
     "healthchecks",
     "sentry",
     "cronitor",
@@ -118,6 +117,8 @@ pub(super) const KNOWN: [&str; 10] = [
     "credential",
     "on",
     "ca_file",
+    "http_ok",
+    "proxy",
 ];
 
 fn moments(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<BTreeSet<PingOn>> {

@@ -24,7 +24,8 @@ use crate::core::condition::{self, Conditions};
 use crate::core::fleet::RunOn;
 use crate::core::instant::Instant;
 use crate::core::job::{
-    Calendar, Command, Executor, FleetSettings, Grace, Job, JobSet, Options, Settings, below_home,
+    Calendar, Command, Executor, FleetSettings, Grace, Job, JobHook, JobSet, Options, Settings,
+    below_home,
 };
 use crate::core::limits::{KEYS, Limits};
 use crate::core::size;
@@ -455,7 +456,7 @@ fn options(options: &Options, secrets: Secrets) -> Vec<(Key, Value)> {
     add(Key::KeepOutput, o.keep_output.is_some(), size::written(keep.into()).into());
     for (kind, hook) in &o.hooks {
         if let Some(key) = Key::of(kind.option()) {
-            add(key, true, command(hook));
+            add(key, true, self::hook(hook));
         }
     }
     add(Key::HookTimeout, o.hook_timeout != default.hook_timeout, duration(o.hook_timeout));
@@ -555,6 +556,23 @@ pub(crate) fn limits(limits: &Limits) -> Value {
     let table =
         KEYS.iter().zip(values).filter_map(|(key, value)| Some(((*key).to_owned(), value?)));
     Value::Object(sort::collect(table))
+}
+
+/// A hook: the shortest way to write it.
+pub(crate) fn hook(hook: &JobHook) -> Value {
+    let command = command(&hook.command);
+    if *hook == JobHook::of(hook.command.clone()) {
+        return command;
+    }
+    let mut table = Map::new();
+    table.insert("command".to_owned(), command);
+    if hook.once {
+        table.insert("once".to_owned(), true.into());
+    }
+    if hook.retries > 0 {
+        table.insert("retries".to_owned(), hook.retries.into());
+    }
+    Value::Object(table)
 }
 
 fn command(command: &Command) -> Value {

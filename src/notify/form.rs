@@ -50,7 +50,7 @@ pub fn work(route: &Route, message: &Message, context: &Context<'_>) -> Result<V
         service: service.into(),
         task,
         secrets: secrets.clone(),
-        ca_file: route.ca_file.clone(),
+        way: route.way.clone(),
     });
     Ok(work.collect())
 }

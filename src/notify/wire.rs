@@ -19,6 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::line::Line;
+use crate::core::notify::Way;
 use crate::core::notify::outbox::{self, Tried};
 use crate::core::notify::url::Url;
 
@@ -43,9 +44,9 @@ pub struct Work {
     /// What is not to be seen in an answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Box<str>>,
-    /// A file with the certificates of authorities that are trusted beside those of the machine.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca_file: Option<Box<str>>,
+    /// How it gets there.
+    #[serde(default, skip_serializing_if = "Way::is_plain")]
+    pub way: Way,
 }
 
 /// What is to be done.
@@ -329,7 +330,7 @@ mod tests {
                 body: "{\"title\":\"a\\nb\"}".to_owned(),
             }),
             secrets: vec!["hidden".into(), "hidden2".into()],
-            ca_file: None,
+            way: Way::default(),
         }
     }
 

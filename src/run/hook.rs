@@ -2,7 +2,7 @@
 //!
 //! What is to be run is decided elsewhere: here it is run, with a limit to its time, to what is kept
 //! of its output, and to how many there are at once. Whoever submits one never waits; what has come of
-//! it is told to a function, on a thread of a hook. A hook is never tried again.
+//! it is told to a function, on a thread of a hook. Whether it is run again is not decided here.
 //!
 //! There are threads only while there is something to do: one for each hook that runs (`process` is
 //! what it does), because a child belongs to the thread that made it, and one that watches over those

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 
+use schedrs::notify::Way;
 use schedrs::notify::line::Line;
 use schedrs::notify::wire::{DeliveryResult, Method, Receipt, Request, Task, Work};
 
@@ -30,7 +31,7 @@ fn work(id: &str, url: &str) -> Work {
         service: "slack".into(),
         task: Task::Http(Request { method: Method::Post, url: url.into(), headers, body }),
         secrets: vec!["s3cret".into()],
-        ca_file: None,
+        way: Way::default(),
     }
 }
 
@@ -260,7 +261,8 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn what_leads_nowhere() {
-    let clear = "http:// is only for this machine and private networks: use https:// for others";
+    let clear = "http:// is only for this machine and private networks: use https:// for others, \
+                 or http_ok = true";
     let rows = [
         ("http://192.0.2.1/hook", DeliveryResult::Refused, clear),
         ("http://169.254.169.254/hook", DeliveryResult::Refused, clear),
@@ -271,6 +273,10 @@ fn what_leads_nowhere() {
         ),
         ("http://", DeliveryResult::Refused, "url: it has no host such as example.org"),
     ];
+    // Whoever allows it, as far as there is a way.
+    let way = Way { http_ok: true, ..Way::default() };
+    let found = one(Work { way, ..work("1", "http://192.0.2.1:9/hook") }, &[]);
+    assert_eq!(found.result, DeliveryResult::Again, "{found:?}");
     for (url, fate, said) in rows {
         let found = one(work("1", url), &[]);
         assert_eq!((found.result, &*found.answer), (fate, said), "{url}");
@@ -449,6 +455,28 @@ fn a_proxy_is_told_the_host_and_nothing_else() {
     let found =
         one(work("1", "https://hooks.example.org/"), &[("HTTPS_PROXY", "socks5://127.0.0.1")]);
     assert_eq!(found.answer, "HTTPS_PROXY is no URL such as http://proxy:3128");
+}
+
+/// What a route says of a proxy goes before what the environment says.
+#[cfg(feature = "tls")]
+#[test]
+fn a_route_has_its_own_proxy_or_none() {
+    let (send, receive) = channel();
+    let proxy = Receiver::new(move |mut stream| {
+        send.send(request(&mut stream)).unwrap();
+        answer(&mut stream, "403 Forbidden", "");
+    });
+    let (proxy, url) = (proxy.url(""), "https://hooks.invalid/s3cret");
+    let via = |proxy: &str| {
+        let way = Way { proxy: Some(proxy.into()), ..Way::default() };
+        Work { way, ..work("1", url) }
+    };
+    let found = one(via(""), &[("HTTPS_PROXY", &proxy)]);
+    assert!(!found.answer.starts_with("the proxy: "), "{found:?}");
+    assert!(receive.try_recv().is_err(), "the proxy was asked");
+    let found = one(via(&proxy), &[("HTTPS_PROXY", "http://127.0.0.1:1"), ("NO_PROXY", "*")]);
+    assert!(found.answer.starts_with("the proxy: "), "{found:?}");
+    assert!(receive.recv_timeout(WATCHDOG).unwrap().starts_with("CONNECT hooks.invalid:443 "));
 }
 
 #[cfg(not(feature = "tls"))]

@@ -241,6 +241,36 @@ fn one_that_fails_is_said_and_nothing_else() {
     assert_eq!(record["outcome"], "succeeded");
 }
 
+/// With `retries` it is run again, and only the last time it fails is a failure. With `once` it is not run
+/// for the next failure in a row.
+#[test]
+fn one_that_fails_is_run_again_and_only_once_in_a_row() {
+    let bench = Bench::new(
+        "[jobs.a]\ncommand = 'test -e good'\ndate = 'now'\n\
+         on_failure = { command = 'echo x >> tried; test $(wc -l < tried) = 3', once = true, retries = 3 }\n\
+         [jobs.b]\ncommand = 'true'\ndate = 'now'\n\
+         on_success = { command = 'echo x >> tried-b; exit 9', retries = 2 }\n",
+    );
+    let running = run(&bench);
+    let tries = |name: &str| {
+        fs::read_to_string(bench.path(name)).map_or(0, |tried| tried.lines().count())
+    };
+    until("all is tried", || tries("tried") == 3 && tries("tried-b") == 3);
+    for _ in 0..2 {
+        assert_ne!(start(&bench, "a").code, Some(0));
+    }
+    fs::write(bench.path("good"), "").unwrap();
+    assert_eq!(start(&bench, "a").code, Some(0));
+    fs::remove_file(bench.path("good")).unwrap();
+    fs::write(bench.path("tried"), "x\nx\n").unwrap();
+    assert_ne!(start(&bench, "a").code, Some(0));
+    until("it is tried again", || tries("tried") == 3);
+    let done = running.stop();
+    assert_eq!((tries("tried"), tries("tried-b")), (3, 3), "{done:#?}");
+    let count = |event: &str| done.count(event);
+    assert_eq!((count("hook_retrying"), count("hook_failed")), (4, 1), "{done:#?}");
+}
+
 /// Four that hang, one of which ignores TERM, and many that wait behind them.
 #[test]
 fn those_that_hang_or_flood_are_in_nobodys_way() {

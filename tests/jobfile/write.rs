@@ -20,8 +20,8 @@ use proptest::prelude::*;
 use schedrs::condition::{Conditions, DiskFree};
 use schedrs::instant::Instant;
 use schedrs::job::{
-    Coalesce, Command, Exclusion, Executor, FleetSettings, Grace, HookKind, Job, JobSet, Keep,
-    Options, Output, Overlap, Settings,
+    Coalesce, Command, Exclusion, Executor, FleetSettings, Grace, HookKind, Job, JobHook, JobSet,
+    Keep, Options, Output, Overlap, Settings,
 };
 use schedrs::job::{Joined, OnLost, RunOn};
 use schedrs::jobfile::load_text;
@@ -364,8 +364,15 @@ fn command() -> impl Strategy<Value = Command> {
     prop_oneof![word().prop_map(Command::Shell), words().prop_map(Command::Argv)]
 }
 
-fn hooks() -> impl Strategy<Value = BTreeMap<HookKind, Command>> {
-    prop::collection::btree_map(prop::sample::select(&HookKind::ALL), command(), 0..4)
+fn hooks() -> impl Strategy<Value = BTreeMap<HookKind, JobHook>> {
+    let hook = (command(), any::<bool>(), 0..=JobHook::MOST_RETRIES);
+    let hooks = prop::collection::btree_map(prop::sample::select(&HookKind::ALL), hook, 0..4);
+    hooks.prop_map(|hooks| {
+        let hook = |(kind, (command, once, retries))| {
+            (kind, JobHook { command, once: once && kind == HookKind::Failure, retries })
+        };
+        hooks.into_iter().map(hook).collect()
+    })
 }
 
 fn options() -> impl Strategy<Value = Options> {

@@ -1,6 +1,8 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::core::event::Process;
-use crate::core::job::Options;
+use crate::core::job::{Command, Options};
 use crate::core::outcome::{MissReason, SkipReason};
 use crate::core::streak::Streaks;
 use crate::core::trigger::{DateTrigger, Trigger};
@@ -11,8 +13,11 @@ const DUE: Instant = Instant::from_secs(1_768_464_000);
 
 /// A job in Stockholm with these hooks, each of which says its own name.
 fn job(hooks: &[HookKind]) -> Arc<Job> {
-    let command = |kind: &HookKind| (*kind, Command::Shell(kind.option().into()));
-    let hooks = hooks.iter().map(command).collect();
+    let command = |kind: &HookKind| (*kind, JobHook::of(Command::Shell(kind.option().into())));
+    job_with(hooks.iter().map(command).collect())
+}
+
+fn job_with(hooks: BTreeMap<HookKind, JobHook>) -> Arc<Job> {
     Arc::new(Job {
         id: "backup".into(),
         name: None,
@@ -91,6 +96,21 @@ fn each_fate_has_its_hooks() {
     }
 }
 
+/// With `once`, for the first failure in a row.
+#[test]
+fn once_in_a_row() {
+    let (failed, lost) = (Outcome::Failed(1), Outcome::Lost("".into()));
+    let outcomes =
+        [&failed, &failed, &Outcome::Succeeded, &Outcome::TimedOut, &lost].map(Clone::clone);
+    let hooks = |once| {
+        let hook = JobHook { once, ..JobHook::of(Command::Shell("page".into())) };
+        job_with([(HookKind::Failure, hook)].into())
+    };
+    assert_eq!(heard(&hooks(true), &outcomes), "on_failure 1, on_failure 1");
+    let each = "on_failure 1, on_failure 2, on_failure 1, on_failure 2";
+    assert_eq!(heard(&hooks(false), &outcomes), each);
+}
+
 /// The definition that a job has now counts, and not the one that its run was admitted with.
 #[test]
 fn hooks_are_those_of_now() {
@@ -99,7 +119,7 @@ fn hooks_are_those_of_now() {
     for (current, expected) in [(None, &before), (Some(Arc::clone(&now)), &now)] {
         let calls = hear(&action, DUE, Streak::default(), |_| current.clone());
         assert!(Arc::ptr_eq(&calls[0].job, expected));
-        assert_eq!(calls[0].command(), Some(&Command::Shell("on_success".into())));
+        assert_eq!(calls[0].hook(), Some(&JobHook::of(Command::Shell("on_success".into()))));
     }
     let none = job(&[]);
     assert!(hear(&action, DUE, Streak::default(), |_| Some(Arc::clone(&none))).is_empty());

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Secrets, duration, strings};
 use crate::core::job::Command;
 use crate::core::monitor::Monitor;
-use crate::core::notify::{Kind, Route, Secret, Service};
+use crate::core::notify::{Kind, Route, Secret, Service, Way};
 use crate::core::size;
 use crate::core::sort;
 use crate::core::zone::Zone;
@@ -55,9 +55,7 @@ pub(super) fn route(route: &Route, zone: &Zone, secrets: Secrets) -> Map<String,
     if let Some(fallback) = &route.fallback {
         add("fallback", (**fallback).into());
     }
-    if let Some(path) = &route.ca_file {
-        add("ca_file", (**path).into());
-    }
+    way(&route.way).into_iter().for_each(|(key, value)| add(key, value));
     table
 }
 
@@ -66,7 +64,7 @@ pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
     let url = hidden(&monitor.url, secrets);
     let mut table = match (monitor.kind, url) {
         (None, Value::Object(place)) => place,
-        (None, text) if monitor.ca_file.is_none() => return text,
+        (None, text) if monitor.way.is_plain() => return text,
         // Only a table has room for what is beside it, and there a text has a kind.
         (None, text) => sort::collect([("url".to_owned(), text)]),
         (Some(kind), url) => sort::collect([(kind.word().to_owned(), url)]),
@@ -75,10 +73,16 @@ pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
         let words: Vec<Value> = monitor.on.iter().map(|on| on.word().into()).collect();
         table.insert("on".to_owned(), words.into());
     }
-    if let Some(path) = &monitor.ca_file {
-        table.insert("ca_file".to_owned(), (**path).into());
-    }
+    table.extend(way(&monitor.way).into_iter().map(|(key, value)| (key.to_owned(), value)));
     Value::Object(table)
+}
+
+/// What is said of how a request gets there.
+fn way(way: &Way) -> Vec<(&'static str, Value)> {
+    let text = |key, text: &Option<Box<str>>| Some((key, Value::from(&**text.as_ref()?)));
+    let http_ok = way.http_ok.then(|| ("http_ok", true.into()));
+    let all = [text("ca_file", &way.ca_file), http_ok, text("proxy", &way.proxy)];
+    all.into_iter().flatten().collect()
 }
 
 /// A text that is not to be shown, or where it is read.

@@ -15,6 +15,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::{Done, Trust, judge};
+use crate::core::notify::Way;
 use crate::core::notify::url::{Scheme, Url, is_private};
 use crate::notify::wire::{DeliveryResult, Method, Request};
 use crate::sys::clock;
@@ -23,22 +24,27 @@ use crate::sys::clock;
 const LONGEST_ANSWER: u64 = 4096;
 
 /// What is said where a message would leave the network in clear.
-const IN_CLEAR: &str =
-    "http:// is only for this machine and private networks: use https:// for others";
+const IN_CLEAR: &str = "http:// is only for this machine and private networks: use https:// for others, or http_ok = true";
 
 /// Sends a request and judges the answer.
-pub(super) fn send(service: &str, request: &Request, limit: Duration, trust: &Trust) -> Done {
-    match exchange(request, limit, trust) {
+pub(super) fn send(
+    service: &str,
+    request: &Request,
+    way: &Way,
+    limit: Duration,
+    trust: &Trust,
+) -> Done {
+    match exchange(request, way, limit, trust) {
         Ok(answer) => judged(service, answer),
         Err(done) => done,
     }
 }
 
 /// Whether a server is there, whatever it says: nothing of what it is for is asked.
-pub(super) fn reach(place: &str, limit: Duration, trust: &Trust) -> Done {
+pub(super) fn reach(place: &str, way: &Way, limit: Duration, trust: &Trust) -> Done {
     let (url, headers) = (format!("{place}/").into(), Vec::new());
     let request = Request { method: Method::Head, url, headers, body: String::new() };
-    match exchange(&request, limit, trust) {
+    match exchange(&request, way, limit, trust) {
         Ok(answer) => {
             let status = Some(answer.status().as_u16());
             Done { status, ..Done::of(DeliveryResult::Sent, "") }
@@ -49,14 +55,15 @@ pub(super) fn reach(place: &str, limit: Duration, trust: &Trust) -> Done {
 
 fn exchange(
     request: &Request,
+    way: &Way,
     limit: Duration,
     trust: &Trust,
 ) -> Result<http::Response<ureq::Body>, Done> {
     let url = Url::http(&request.url).map_err(|why| Done::refused(&format!("url: it {why}")))?;
-    if url.scheme() == Scheme::Http && url.is_private() == Some(false) {
+    if url.scheme() == Scheme::Http && !way.http_ok && url.is_private() == Some(false) {
         return Err(Done::refused(IN_CLEAR));
     }
-    let agent = kept(&url, limit, trust)?;
+    let agent = kept(&url, way, limit, trust)?;
     let method = match request.method {
         Method::Get => http::Method::GET,
         Method::Head => http::Method::HEAD,
@@ -96,17 +103,18 @@ fn judged(service: &str, mut answer: http::Response<ureq::Body>) -> Done {
 }
 
 /// Who sends it: whoever has sent something there already, and may still be connected.
-fn kept(url: &Url, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
+fn kept(url: &Url, way: &Way, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
     let agents = || trust.agents.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(agent) = agents().get(&url.origin()) {
+    let key = (url.origin(), way.clone());
+    if let Some(agent) = agents().get(&key) {
         return Ok(agent.clone());
     }
-    let agent = agent(url, limit, trust)?;
-    Ok(agents().entry(url.origin()).or_insert(agent).clone())
+    let agent = agent(url, way, limit, trust)?;
+    Ok(agents().entry(key).or_insert(agent).clone())
 }
 
 /// Somebody who sends things there.
-fn agent(url: &Url, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
+fn agent(url: &Url, way: &Way, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
     let config = Agent::config_builder()
         .timeout_global(Some(limit))
         .http_status_as_error(false)
@@ -118,9 +126,12 @@ fn agent(url: &Url, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
     match url.scheme() {
         Scheme::Http => {
             let config = config.proxy(None).build();
-            Ok(Agent::with_parts(config, DefaultConnector::new(), PrivateOnly::default()))
+            Ok(match way.http_ok {
+                true => config.new_agent(),
+                false => Agent::with_parts(config, DefaultConnector::new(), PrivateOnly::default()),
+            })
         }
-        _ => secure::agent(config, url, trust),
+        _ => secure::agent(config, url, way, trust),
     }
 }
 
@@ -186,11 +197,13 @@ mod secure {
 
     use super::super::roots::Roots;
     use super::super::{Done, Trust, proxy};
+    use crate::core::notify::Way;
     use crate::core::notify::url::Url;
 
     pub(super) fn agent(
         config: ConfigBuilder<AgentScope>,
         url: &Url,
+        way: &Way,
         trust: &Trust,
     ) -> Result<Agent, Done> {
         let roots = match &trust.roots {
@@ -203,13 +216,21 @@ mod secure {
             Err(why) => return Err(Done::again(why)),
         };
         let variable = |name: &str| std::env::var(name).ok();
-        let proxy = proxy(url, variable)?;
+        let proxy = proxy(url, way, variable)?;
         let tls = TlsConfig::builder().root_certs(roots).build();
         Ok(config.https_only(true).proxy(proxy).tls_config(tls).build().new_agent())
     }
 
     /// The proxy that leads there.
-    fn proxy(url: &Url, variable: impl Fn(&str) -> Option<String>) -> Result<Option<Proxy>, Done> {
+    fn proxy(
+        url: &Url,
+        way: &Way,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Proxy>, Done> {
+        if let Some(named) = &way.proxy {
+            let no_url = |_| Done::refused("proxy: it is no URL such as http://proxy:3128");
+            return (!named.is_empty()).then(|| Proxy::new(named).map_err(no_url)).transpose();
+        }
         let none = variable("no_proxy").or_else(|| variable("NO_PROXY")).unwrap_or_default();
         let named = proxy::of_environment(variable);
         let Some(named) = named.filter(|_| !url.is_loopback()) else { return Ok(None) };
@@ -234,9 +255,15 @@ mod secure {
     use ureq::typestate::AgentScope;
 
     use super::super::{Done, Trust};
+    use crate::core::notify::Way;
     use crate::core::notify::url::Url;
 
-    pub(super) fn agent(_: ConfigBuilder<AgentScope>, _: &Url, _: &Trust) -> Result<Agent, Done> {
+    pub(super) fn agent(
+        _: ConfigBuilder<AgentScope>,
+        _: &Url,
+        _: &Way,
+        _: &Trust,
+    ) -> Result<Agent, Done> {
         Err(Done::refused("this schedrs is built without the feature `tls`, which https:// needs"))
     }
 }

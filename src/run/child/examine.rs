@@ -68,7 +68,7 @@ fn limits(options: &Options) -> Option<Finding> {
 /// The commands that a job has beside its own, each with its key.
 fn beside(options: &Options) -> impl Iterator<Item = (&'static str, &Command)> {
     let conditions = options.only_if.as_deref().and_then(|it| it.command.as_ref());
-    let hooks = options.hooks.iter().map(|(kind, command)| (kind.option(), command));
+    let hooks = options.hooks.iter().map(|(kind, hook)| (kind.option(), &hook.command));
     conditions.map(|command| ("only_if", command)).into_iter().chain(hooks)
 }
 

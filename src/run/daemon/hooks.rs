@@ -10,7 +10,7 @@ use super::effects::Effects;
 use crate::core::event::{Action, Record, Remember};
 use crate::core::hooks::{self, Call};
 use crate::core::instant::{Instant, Mono, Now};
-use crate::core::job::{HookKind, Job, JobSet};
+use crate::core::job::{HookKind, Job, JobHook, JobSet};
 use crate::core::streak::{FAILING, Streak};
 use crate::core::words;
 use crate::run::hook::{Hook, HookDone, HookResult, Hooks, KILL_AFTER, last_line};
@@ -58,8 +58,8 @@ impl JobHooks {
 
     /// Has a hook run.
     fn run(&self, call: &Call, effects: &Effects) {
-        let Some(command) = call.command().cloned() else { return };
-        let about = About::of(call, effects.failed_hooks().clone());
+        let Some(JobHook { command, retries, .. }) = call.hook().cloned() else { return };
+        let about = About { retries, ..About::of(call, effects.failed_hooks().clone()) };
         let variables = call.variables(&self.host).into_iter();
         let mut hook = Hook {
             name: call.kind.option().into(),
@@ -74,11 +74,11 @@ impl JobHooks {
         };
         let (hooks, dropped) = (effects.hooks().clone(), Arc::clone(&self.dropped));
         match call.run.filter(|_| call.has_output()) {
-            None => submit(&hooks, hook, about, &dropped),
+            None => submit(&hooks, hook, about, dropped),
             Some(run) => {
                 let then = move |tail: &[u8], _| {
                     hook.stdin = tail.to_vec();
-                    submit(&hooks, hook, about, &dropped);
+                    submit(&hooks, hook, about, dropped);
                 };
                 effects.output().tail(run, Box::new(then));
             }
@@ -170,6 +170,8 @@ struct About {
     run: Option<u64>,
     due: Instant,
     timeout: Duration,
+    /// How often it is run again, should it fail.
+    retries: u8,
     failed: Mailbox<FailedHook>,
 }
 
@@ -177,7 +179,24 @@ impl About {
     fn of(call: &Call, failed: Mailbox<FailedHook>) -> About {
         let (kind, job, due) = (call.kind, Arc::clone(&call.job), call.facts.due);
         let (timeout, run) = (job.options.hook_timeout, call.run.map(|run| run.0));
-        About { kind, job, run, due, timeout, failed }
+        About { kind, job, run, due, timeout, retries: 0, failed }
+    }
+
+    /// Whether it is to be run again after that: one time less is left then.
+    fn is_retried(&mut self, result: &HookResult) -> bool {
+        if result.is_success() || *result == HookResult::Stopped || self.retries == 0 {
+            return false;
+        }
+        self.retries -= 1;
+        log::info!(
+            event = "hook_retrying",
+            job = &*self.job.id,
+            run = self.run,
+            hook = self.kind.option(),
+            retries_left = self.retries;
+            "hook {} {result}, and is run again", self.kind.option()
+        );
+        true
     }
 
     /// How it has ended, unless it was well.
@@ -241,9 +260,16 @@ impl About {
 }
 
 /// Submits a hook. That there is no room for it is told, but not of each.
-fn submit(hooks: &Hooks, hook: Hook, about: About, dropped: &Dropped) {
-    let told = about.clone();
-    if hooks.submit(hook, Box::new(move |done| told.done(&done))).is_err()
+fn submit(hooks: &Hooks, hook: Hook, about: About, dropped: Arc<Dropped>) {
+    let mut told = about.clone();
+    let again = (about.retries > 0).then(|| (hooks.clone(), hook.clone(), Arc::clone(&dropped)));
+    let done = move |done: HookDone| match again {
+        Some((hooks, hook, dropped)) if told.is_retried(&done.result) => {
+            submit(&hooks, hook, told, dropped);
+        }
+        _ => told.done(&done),
+    };
+    if hooks.submit(hook, Box::new(done)).is_err()
         && let Some(number) = dropped.add(clock::mono())
     {
         let (hook, job) = (about.kind.option(), &*about.job.id);

@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::channel;
 
+use schedrs::notify::Way;
 use schedrs::notify::line::Line;
 use schedrs::notify::wire::{DeliveryResult, Mail, Smtp, Task, Work};
 
@@ -117,7 +118,13 @@ fn mail(url: &str, password: Option<&str>) -> Work {
     let hello = Line::new("web1");
     let smtp = Smtp { url: url.into(), password: password.map(Into::into), hello, mail };
     let secrets = password.iter().map(|password| (*password).into()).collect();
-    Work { id: "1".into(), service: "mail".into(), task: Task::Smtp(smtp), secrets, ca_file: None }
+    Work {
+        id: "1".into(),
+        service: "mail".into(),
+        task: Task::Smtp(smtp),
+        secrets,
+        way: Way::default(),
+    }
 }
 
 fn url(receiver: &Receiver, end: &str) -> String {

@@ -463,6 +463,23 @@ fn options_that_are_wrong() {
             "23: error: `{job}` is not filled in",
             "read $SCHEDRS_JOB there, or write a string for the shell: `\"COMMAND \\\"$SCHEDRS_JOB\\\"\"`",
         ),
+        (
+            "on_failure = { command = ['page', '{job}'] }",
+            "35: error: `{job}` is not filled in",
+            "read $SCHEDRS_JOB there",
+        ),
+        ("on_failure = { once = true }", "14: error: this hook has no `command`", ""),
+        (
+            "on_failure = { command = 'x', onse = true }",
+            "31: error: unknown key `onse`",
+            "did you mean `once`?",
+        ),
+        (
+            "on_success = { command = 'x', once = true }",
+            "31: error: `once` belongs to `on_failure`",
+            "only failures come in a row",
+        ),
+        ("on_success = { command = 'x', retries = 11 }", "41: error: it must be from 0 to 10", ""),
         ("misfire_grace_time = 'for ever'", "23: error: expected a duration", ""),
         (
             "executor = 'repotrs'",
@@ -969,6 +986,18 @@ fn routes() {
                 "3:12: error: unknown time zone",
                 "Europe/Berlin",
             ),
+            (
+                r("slack = 'https://a.b/c'\nproxy = 'proxy:3128'"),
+                "3:9: error: it must be the URL of a proxy such as \"http://proxy:3128\", or \"\" for none",
+                "",
+            ),
+            (
+                r("slack = 'https://a.b/c'\nproxy = 'http://ann:pw@proxy:3128'"),
+                "3:9: error: it must be the URL of a proxy",
+                "",
+            ),
+            (r("mail = 'root'\nhttp_ok = true"), "3:1: error: unknown key `http_ok`", ""),
+            (r("slack = 'https://a.b/c'\nhttp_ok = 'yes'"), "3:11: error: expected", ""),
             (
                 r("mail = 'root'\nfallback = 'mial'"),
                 "3:12: error: unknown route `mial`",

@@ -9,8 +9,8 @@ use super::super::notify::test;
 use super::Line;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
-use crate::core::notify::Monitor;
 use crate::core::notify::ping::{Phase, Ping};
+use crate::core::notify::{Monitor, Way};
 use crate::core::outcome::Outcome;
 use crate::notify::monitor::{self, About};
 use crate::notify::secret::{Machine, resolve};
@@ -22,7 +22,7 @@ const SECRETS: &str = "secrets";
 const NETWORK: &str = "network";
 
 /// A server that is asked, with the file of its authority; and who goes there.
-type Places = BTreeMap<(Box<str>, Option<Box<str>>), Vec<String>>;
+type Places = BTreeMap<(Box<str>, Way), Vec<String>>;
 
 /// What is to be said of the routes that these jobs name, or all of them, and of the pings.
 pub(super) fn lines(set: &JobSet, jobs: &[&Arc<Job>], all: bool) -> Vec<Line> {
@@ -99,17 +99,17 @@ fn ping(
 fn put(places: &mut Places, work: &Work, whose: &str) {
     // Programs of this machine are no matter of the network.
     let Some(place) = work.origin() else { return };
-    places.entry((place.into(), work.ca_file.clone())).or_default().push(whose.to_owned());
+    places.entry((place.into(), work.way.clone())).or_default().push(whose.to_owned());
 }
 
 /// Each server is asked once, whoever goes there.
 fn reached(places: &Places) -> Vec<Finding> {
-    let work = places.keys().enumerate().map(|(number, (place, ca_file))| Work {
+    let work = places.keys().enumerate().map(|(number, (place, way))| Work {
         id: number.to_string().into(),
         service: "reach".into(),
         task: Task::Reach(place.clone()),
         secrets: Vec::new(),
-        ca_file: ca_file.clone(),
+        way: way.clone(),
     });
     let work: Vec<Work> = work.collect();
     let mut receipts = Vec::new();

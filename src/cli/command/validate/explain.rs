@@ -225,7 +225,9 @@ fn value(key: Key, job: &Job, set: &JobSet, keys: &[(Key, Place)]) -> Option<Str
         | Key::OnFailure
         | Key::OnRecovered
         | Key::OnMissed
-        | Key::OnSkipped => optional(options.hooks.get(&key.hook()?).map(command)),
+        | Key::OnSkipped => {
+            optional(options.hooks.get(&key.hook()?).map(|it| write::toml(&write::hook(it))))
+        }
         Key::HookTimeout => duration(options.hook_timeout),
     })
 }
