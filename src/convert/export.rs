@@ -65,18 +65,10 @@ struct Side {
     settings: &'static [(&'static str, &'static str)],
 }
 
-/// The keys that every side has something to say about: what is run, when, and where a job takes its place.
+/// The keys that every side has something to say about, beside when a job is due: what is run, and where it
+/// takes its place.
 const OF_EACH: &[Key] = &[
     Key::Command,
-    Key::Cron,
-    Key::Interval,
-    Key::Date,
-    Key::Any,
-    Key::All,
-    Key::After,
-    Key::Timezone,
-    Key::StartDate,
-    Key::EndDate,
     Key::Executor,
     Key::Name,
     Key::Shell,
@@ -94,7 +86,9 @@ impl Side {
     /// The keys of a job that it does not have.
     fn lacks(&self, job: &Job, set: &JobSet) -> Vec<&'static str> {
         let keys = write::said(job, &set.executors).into_iter();
-        let keys = keys.filter(|key| !OF_EACH.contains(key) && !self.keys.contains(key));
+        let keys = keys.filter(|key| {
+            !Key::TIMES.contains(key) && !OF_EACH.contains(key) && !self.keys.contains(key)
+        });
         keys.map(Key::name).collect()
     }
 

@@ -38,19 +38,6 @@ struct Inner {
     dir: PathBuf,
 }
 
-/// The keys that say when a job is due, all of which a new trigger takes the place of.
-const TIMES: [Key; 9] = [
-    Key::Cron,
-    Key::Interval,
-    Key::Date,
-    Key::Any,
-    Key::All,
-    Key::After,
-    Key::Timezone,
-    Key::StartDate,
-    Key::EndDate,
-];
-
 /// Problems, a line each.
 type Lines = Vec<String>;
 
@@ -134,7 +121,7 @@ impl Builder {
         let mut problems = Problems::default();
         let table = read(text, &mut problems);
         for (key, _) in &table.entries {
-            if Key::of(&key.text).is_some_and(|key| TIMES.contains(&key)) {
+            if Key::of(&key.text).is_some_and(|key| Key::TIMES.contains(&key)) {
                 let message = format!("`{}` sets when the job is due", key.text);
                 let mut scope = self.scope(text, &job.id, &mut problems);
                 scope.error_help(key.span, message, "reschedule the job to change that");
@@ -157,7 +144,7 @@ impl Builder {
         let table = read(text, &mut problems);
         for (key, _) in &table.entries {
             let known = Key::of(&key.text);
-            if known.is_some_and(|key| !TIMES.contains(&key) && key != Key::Jitter) {
+            if known.is_some_and(|key| !Key::TIMES.contains(&key) && key != Key::Jitter) {
                 let message = format!("`{}` does not set when the job is due", key.text);
                 let mut scope = self.scope(text, &job.id, &mut problems);
                 scope.error_help(key.span, message, "modify the job to change that");
@@ -179,7 +166,7 @@ impl Builder {
         let mut rest = Table { broken: table.broken, ..Table::default() };
         for (key, value) in table.entries {
             match Key::of(&key.text) {
-                Some(known) if TIMES.contains(&known) => times.entries.push((key, value)),
+                Some(known) if Key::TIMES.contains(&known) => times.entries.push((key, value)),
                 _ => rest.entries.push((key, value)),
             }
         }
@@ -205,7 +192,7 @@ impl Builder {
         if new_table.entries.iter().any(|(key, _)| is_trigger(key)) {
             old.entries.retain(|(key, _)| {
                 let known = Key::of(&key.text);
-                known.is_none_or(|key| key == Key::Timezone || !TIMES.contains(&key))
+                known.is_none_or(|key| key == Key::Timezone || !Key::TIMES.contains(&key))
             });
         }
         let mut merged = Entries::default();
@@ -254,7 +241,7 @@ impl Builder {
                         changed.executor = executor;
                     }
                 }
-                Some(known) if TIMES.contains(&known) => {}
+                Some(known) if Key::TIMES.contains(&known) => {}
                 Some(known) => {
                     options::set(&mut options, known, value, &mut scope);
                     if matches!(known, Key::Except | Key::Only) {
@@ -288,7 +275,7 @@ impl Builder {
                 let mut scope = self.scope(text, &job.id, problems);
                 options::set(&mut options, shift, value, &mut scope);
             }
-            Key::of(&key.text).is_none_or(|key| TIMES.contains(&key))
+            Key::of(&key.text).is_none_or(|key| Key::TIMES.contains(&key))
         });
         let command = Value { node: Node::String(Cow::Borrowed("true")), span };
         table.entries.push((tree::Key { text: Cow::Borrowed("command"), span }, command));

@@ -123,6 +123,19 @@ impl Key {
         matches!(self, Key::Env | Key::EnvFile)
     }
 
+    /// Those that say when a job is due, all of which a new trigger takes the place of.
+    pub(crate) const TIMES: [Key; 9] = [
+        Key::Cron,
+        Key::Interval,
+        Key::Date,
+        Key::Any,
+        Key::All,
+        Key::After,
+        Key::Timezone,
+        Key::StartDate,
+        Key::EndDate,
+    ];
+
     /// What the command at it is called for, if it is a hook.
     pub(crate) fn hook(self) -> Option<HookKind> {
         HookKind::ALL.into_iter().find(|kind| kind.option() == self.name())

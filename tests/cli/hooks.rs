@@ -252,9 +252,8 @@ fn one_that_fails_is_run_again_and_only_once_in_a_row() {
          on_success = { command = 'echo x >> tried-b; exit 9', retries = 2 }\n",
     );
     let running = run(&bench);
-    let tries = |name: &str| {
-        fs::read_to_string(bench.path(name)).map_or(0, |tried| tried.lines().count())
-    };
+    let tries =
+        |name: &str| fs::read_to_string(bench.path(name)).map_or(0, |tried| tried.lines().count());
     until("all is tried", || tries("tried") == 3 && tries("tried-b") == 3);
     for _ in 0..2 {
         assert_ne!(start(&bench, "a").code, Some(0));

@@ -336,7 +336,7 @@ impl Scheduler {
 
     /// Starts those whose executor had started others a moment ago (`max_starts_per_second`).
     pub(super) fn start_spaced(&mut self, step: &mut Step<'_>) {
-        if !self.pools.is_spaced() {
+        if self.pools.next_start().is_none_or(|at| at > step.now.mono) {
             return;
         }
         for pool in 0..self.pools.len() {

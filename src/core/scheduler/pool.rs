@@ -82,11 +82,6 @@ impl Pools {
         self.pools.get(usize::from(pool)).map_or_else(|| DEFAULT.into(), |pool| pool.name.clone())
     }
 
-    /// Whether any may have runs that wait for nothing but their turn.
-    pub(super) fn is_spaced(&self) -> bool {
-        self.is_spaced
-    }
-
     pub(super) fn len(&self) -> u16 {
         self.pools.len() as u16
     }

@@ -48,6 +48,10 @@ const AGAIN: &[(&str, &str)] = &[
     ("outcome", "VALUES(outcome) IS NOT NULL"),
 ];
 
+/// So many jobs are written with one statement: with what may be added to one, far below what a server
+/// takes.
+const JOBS_AT_ONCE: usize = 100;
+
 /// The columns of what a run has used.
 const USAGE: [&str; 4] = ["cpu", "max_rss", "disk_read", "disk_written"];
 
@@ -457,6 +461,7 @@ impl Writer {
     }
 
     fn jobs(&mut self, stage: &Stage<'_>) {
+        let mut put = Vec::new();
         for (name, change) in &stage.jobs {
             match change {
                 JobChange { set: Some(record), .. } => {
@@ -464,7 +469,7 @@ impl Writer {
                         Some(_) => record.decided,
                         None => change.decided_of(record),
                     };
-                    self.job(record, decided);
+                    put.push((*record, decided));
                 }
                 JobChange { gone: true, .. } => {
                     self.push(&format!("DELETE FROM ~job WHERE name = {}", text(name)));
@@ -480,28 +485,39 @@ impl Writer {
                 JobChange { .. } => {}
             }
         }
+        self.put_jobs(&put);
     }
 
-    fn job(&mut self, record: &JobRecord, decided: Instant) {
-        let [at, until, by, reason] = paused(record.pause.as_ref());
-        self.push(&format!(
-            "INSERT INTO ~job (name, decided, anchor, `trigger`, since, resumed, paused_at, \
-             paused_until, paused_by, paused_reason, added, overrides) VALUES ({}, {}, {}, {}, {}, \
-             {}, {at}, {until}, {by}, {reason}, {}, {}) ON DUPLICATE KEY UPDATE \
-             decided = VALUES(decided), anchor = VALUES(anchor), `trigger` = VALUES(`trigger`), \
-             since = VALUES(since), resumed = VALUES(resumed), paused_at = VALUES(paused_at), \
-             paused_until = VALUES(paused_until), paused_by = VALUES(paused_by), \
-             paused_reason = VALUES(paused_reason), added = VALUES(added), \
-             overrides = VALUES(overrides)",
-            text(&record.id),
-            decided.micros(),
-            record.anchor.micros(),
-            text(&record.trigger),
-            record.since.micros(),
-            u8::from(record.resumed),
-            text_or_null(record.added.as_deref()),
-            text_or_null(record.overrides.as_deref()),
-        ));
+    /// What is known of jobs, in place of what was: those of a host that joins are many thousands, and
+    /// a statement has room for some of them.
+    fn put_jobs(&mut self, put: &[(&JobRecord, Instant)]) {
+        let row = |(record, decided): &(&JobRecord, Instant)| {
+            let [at, until, by, reason] = paused(record.pause.as_ref());
+            format!(
+                "({}, {}, {}, {}, {}, {}, {at}, {until}, {by}, {reason}, {}, {})",
+                text(&record.id),
+                decided.micros(),
+                record.anchor.micros(),
+                text(&record.trigger),
+                record.since.micros(),
+                u8::from(record.resumed),
+                text_or_null(record.added.as_deref()),
+                text_or_null(record.overrides.as_deref()),
+            )
+        };
+        for some in put.chunks(JOBS_AT_ONCE) {
+            let rows: Vec<String> = some.iter().map(row).collect();
+            self.push(&format!(
+                "INSERT INTO ~job (name, decided, anchor, `trigger`, since, resumed, paused_at, \
+                 paused_until, paused_by, paused_reason, added, overrides) VALUES {} ON DUPLICATE KEY \
+                 UPDATE decided = VALUES(decided), anchor = VALUES(anchor), \
+                 `trigger` = VALUES(`trigger`), since = VALUES(since), resumed = VALUES(resumed), \
+                 paused_at = VALUES(paused_at), paused_until = VALUES(paused_until), \
+                 paused_by = VALUES(paused_by), paused_reason = VALUES(paused_reason), \
+                 added = VALUES(added), overrides = VALUES(overrides)",
+                rows.join(", ")
+            ));
+        }
     }
 
     fn lives(&mut self, batch: &Batch<'_>) {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::core::event::{Pause, RunId};
+use crate::core::event::{JobRecord, Pause, RunId};
 use crate::core::fleet::{SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, duration_micros};
 use crate::core::outcome::Outcome;
@@ -373,6 +373,7 @@ impl<'a> Writer<'a> {
 
     fn jobs(&self, stage: &Stage<'a>, to: &mut Vec<Statement<'a>>) {
         let (mut gone, mut names, mut decided) = (Vec::new(), Vec::new(), Vec::new());
+        let mut put = Vec::new();
         for (name, change) in &stage.jobs {
             match change {
                 JobChange { set: Some(record), .. } => {
@@ -380,7 +381,7 @@ impl<'a> Writer<'a> {
                         Some(_) => record.decided,
                         None => change.decided_of(record),
                     };
-                    to.push(self.job(record, decided));
+                    put.push((*record, decided));
                 }
                 JobChange { gone: true, .. } => gone.push(escaped(name)),
                 // Of several schedulers one may claim in vain, which decides nothing; whoever takes
@@ -391,6 +392,9 @@ impl<'a> Writer<'a> {
                 }
                 JobChange { .. } => {}
             }
+        }
+        if !put.is_empty() {
+            to.push(self.put_jobs(&put));
         }
         if !gone.is_empty() {
             to.push(self.sql("DELETE FROM ~job WHERE name = ANY($1)").texts(gone));
@@ -403,25 +407,37 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn job(&self, record: &'a crate::core::event::JobRecord, decided: Instant) -> Statement<'a> {
-        let sql = "INSERT INTO ~job (paused_at, paused_until, paused_by, paused_reason, name, \
-                   decided, anchor, \"trigger\", since, resumed, added, overrides) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
-                   ON CONFLICT (name) DO UPDATE SET decided = excluded.decided, \
-                   anchor = excluded.anchor, \"trigger\" = excluded.\"trigger\", \
-                   since = excluded.since, resumed = excluded.resumed, \
-                   paused_at = excluded.paused_at, paused_until = excluded.paused_until, \
-                   paused_by = excluded.paused_by, paused_reason = excluded.paused_reason, \
-                   added = excluded.added, overrides = excluded.overrides";
-        paused(self.sql(sql), record.pause.as_ref())
-            .text(escaped(&record.id))
-            .number(decided.micros())
-            .number(record.anchor.micros())
-            .text(escaped(&record.trigger))
-            .number(record.since.micros())
-            .with(record.resumed, tokio_postgres::types::Type::BOOL)
-            .text(record.added.as_deref().map(escaped))
-            .text(record.overrides.as_deref().map(escaped))
+    /// What is known of jobs, in place of what was: those of a host that joins are many thousands.
+    fn put_jobs(&self, put: &[(&'a JobRecord, Instant)]) -> Statement<'a> {
+        let sql = "INSERT INTO ~job (name, decided, anchor, \"trigger\", since, resumed, paused_at, \
+                   paused_until, paused_by, paused_reason, added, overrides) SELECT x.* \
+                   FROM unnest($1::text[], $2::int8[], $3::int8[], $4::text[], $5::int8[], $6::bool[], \
+                   $7::int8[], $8::int8[], $9::text[], $10::text[], $11::text[], $12::text[]) \
+                   x(name, decided, anchor, \"trigger\", since, resumed, paused_at, paused_until, \
+                   paused_by, paused_reason, added, overrides) ON CONFLICT (name) DO UPDATE SET \
+                   decided = excluded.decided, anchor = excluded.anchor, \
+                   \"trigger\" = excluded.\"trigger\", since = excluded.since, \
+                   resumed = excluded.resumed, paused_at = excluded.paused_at, \
+                   paused_until = excluded.paused_until, paused_by = excluded.paused_by, \
+                   paused_reason = excluded.paused_reason, added = excluded.added, \
+                   overrides = excluded.overrides";
+        let records = || put.iter().map(|(record, _)| *record);
+        let pauses = || records().map(|record| record.pause.as_ref());
+        let until = |pause: Option<&Pause>| pause.and_then(|pause| pause.until);
+        let reason = |pause: Option<&'a Pause>| pause.and_then(|pause| pause.reason.as_deref());
+        self.sql(sql)
+            .texts(records().map(|record| escaped(&record.id)).collect())
+            .numbers(put.iter().map(|(_, decided)| decided.micros()).collect())
+            .numbers(records().map(|record| record.anchor.micros()).collect())
+            .texts(records().map(|record| escaped(&record.trigger)).collect())
+            .numbers(records().map(|record| record.since.micros()).collect())
+            .flags(records().map(|record| record.resumed).collect())
+            .numbers(pauses().map(|pause| pause.map(|pause| pause.at.micros())).collect())
+            .numbers(pauses().map(|pause| until(pause).map(Instant::micros)).collect())
+            .texts(pauses().map(|pause| pause.map(|pause| escaped(&pause.by))).collect())
+            .texts(pauses().map(|pause| reason(pause).map(escaped)).collect())
+            .texts(records().map(|record| record.added.as_deref().map(escaped)).collect())
+            .texts(records().map(|record| record.overrides.as_deref().map(escaped)).collect())
     }
 
     fn life(&self, life: &Life<'a>) -> Statement<'a> {
