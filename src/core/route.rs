@@ -364,6 +364,19 @@ impl Service {
         Habit { gather, pause, most, output }
     }
 
+    /// The URL of its requests, unless they go where the service always is.
+    pub fn url(&self) -> Option<&Secret> {
+        match self {
+            Service::Webhook { url, .. }
+            | Service::Slack { url }
+            | Service::Discord { url }
+            | Service::Ntfy { url, .. }
+            | Service::Gotify { url, .. } => Some(url),
+            Service::Telegram { url, .. } | Service::PagerDuty { url, .. } => url.as_ref(),
+            Service::Mail { .. } | Service::Command(_) => None,
+        }
+    }
+
     /// Whether each notification is a request of its own, and may be taken while another is refused.
     pub fn is_one_by_one(&self) -> bool {
         matches!(self, Service::Webhook { .. } | Service::PagerDuty { .. })

@@ -11,7 +11,7 @@ use super::value::Scope;
 use crate::core::calendar::Windows;
 use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
-use crate::core::notify::url::Url;
+use crate::core::notify::url::{Scheme, Url};
 use crate::core::notify::{Kind, Route, Secret, Service, Smtp, Way};
 use crate::core::sort;
 use crate::core::window::{TIMES, TimeOfDay};
@@ -298,6 +298,10 @@ fn finish(
         }
     }
     let to = to?;
+    if let (Some(url), Some((_, _, value))) = (to.url(), parts.service) {
+        let span = parts.beside.get("url").map_or(value.span, |(_, value)| value.span);
+        warn_of_clear(url, span, &way, scope);
+    }
     parts.good.then_some(())?;
     let (name, most) = (plain.name, plain.most);
     let named = fallback.clone().zip(place).map(|(to, place)| (name.clone(), to, place));
@@ -353,6 +357,18 @@ fn proxy(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<str>> {
         return None;
     }
     Some(text.into())
+}
+
+/// Warns of what is refused each time it is to be sent.
+pub(super) fn warn_of_clear(url: &Secret, span: Span, way: &Way, scope: &mut Scope<'_>) {
+    let Secret::Text(text) = url else { return };
+    let leaves = |url: Url| url.scheme() == Scheme::Http && url.is_private() == Some(false);
+    if !way.http_ok && Url::http(text).is_ok_and(leaves) {
+        let message =
+            "nothing is sent there: http:// is only for this machine and private networks";
+        let problem = Problem::warning(scope.place(span), message);
+        scope.push(problem.help("use https://, or add `http_ok = true`"));
+    }
 }
 
 fn nowhere() -> Service {

@@ -40,6 +40,7 @@ pub(super) fn ping(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Option<Ar
         }
     }
     let url = url(value, scope)?;
+    super::notify::warn_of_clear(&url, value.span, &Way::default(), scope);
     Some(Some(Arc::new(Monitor::of(None, url))))
 }
 
@@ -102,6 +103,7 @@ fn monitor(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Optio
         Some((_, inner)) => moments(inner, scope),
     };
     let (url, on) = (secret?, on?);
+    super::notify::warn_of_clear(&url, value.span, &way, scope);
     good.then_some(Monitor { kind, url, on, way })
 }
 

@@ -171,7 +171,8 @@ impl Writer {
     fn lock(&mut self, batch: &Batch<'_>) {
         let mut rows = batch.stages.iter().flat_map(|stage| &stage.rows).peekable();
         if self.session.is_some() && rows.peek().is_some() {
-            let alone = rows.any(|row| row.due < row.last_due);
+            // What changes that row anyway is not to wait for others who do as well.
+            let alone = batch.is_news() || rows.any(|row| row.due < row.last_due);
             let how = if alone { "FOR UPDATE" } else { "LOCK IN SHARE MODE" };
             self.push(&format!("SELECT one INTO @one FROM ~store {how}"));
         }

@@ -479,7 +479,11 @@ fn options_that_are_wrong() {
             "31: error: `once` belongs to `on_failure`",
             "only failures come in a row",
         ),
-        ("on_success = { command = 'x', retries = 11 }", "41: error: it must be from 0 to 10", ""),
+        (
+            "on_success = { command = 'x', retries = 11 }",
+            "41: error: 11 is out of range, expected an integer from 0 to 10",
+            "",
+        ),
         ("misfire_grace_time = 'for ever'", "23: error: expected a duration", ""),
         (
             "executor = 'repotrs'",
@@ -1034,6 +1038,36 @@ fn routes() {
         ],
         1,
     );
+}
+
+#[test]
+fn what_would_be_sent_in_clear() {
+    let r = |lines: &str| format!("[notify.ops]\n{lines}\n");
+    let ping = |value: &str| format!("[scheduler]\nping = {value}\n");
+    let (clear, help) =
+        ("nothing is sent there: http:// is only for this machine", "or add `http_ok = true`");
+    let rows = [
+        (r("slack = 'http://192.0.2.7/x'"), "2:9"),
+        (r("pagerduty = 'k'\nurl = 'http://192.0.2.7/x'"), "3:7"),
+        (r("webhook = 'http://192.0.2.7/x'\nhttp_ok = false"), "2:11"),
+        (ping("'http://192.0.2.7/x'"), "2:8"),
+        (ping("{ healthchecks = 'http://192.0.2.7/x' }"), "2:8"),
+    ];
+    for (text, at) in rows {
+        let answer = Test::with(&text).run(&["jobs.toml"]);
+        let (problems, expected) = (answer.problems(), format!("{at}: warning: {clear}"));
+        assert!(problems.len() == 1 && problems[0].starts_with(&expected), "{problems:#?}");
+        assert_eq!(answer.0.status.code(), Some(0), "{text}");
+        assert!(answer.out().contains(help), "{}", answer.out());
+    }
+    for text in [
+        r("slack = 'http://192.0.2.7/x'\nhttp_ok = true"),
+        r("slack = 'http://10.0.0.7/x'"),
+        r("slack = 'http://chat.example.org/x'"),
+        ping("{ url = 'http://192.0.2.7/x', http_ok = true }"),
+    ] {
+        assert_eq!(Test::with(&text).run(&["jobs.toml"]).problems().len(), 0, "{text}");
+    }
 }
 
 #[test]
