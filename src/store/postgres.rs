@@ -115,7 +115,7 @@ impl Store for Postgres {
         }
         let batch = Batch::of(facts);
         let settings = Arc::clone(&self.settings);
-        let writer = Writer { settings: &settings, session: None, early: None };
+        let writer = Writer { settings: &settings, session: None, early: None, careful: true };
         let mut statements = Vec::new();
         let claims = writer.all(&batch, &mut statements);
         let answers = self.link()?.transaction(&statements)?;

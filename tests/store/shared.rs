@@ -599,6 +599,27 @@ fn numbers_are_nobody_elses(bed: &dyn Bed) {
     assert!(second.start >= first.end, "{first:?} {second:?}");
 }
 
+/// A store that has forgotten may have given a number out twice. The run that had it first keeps its record.
+fn a_number_that_was_used_before(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    assert_eq!(lost(&pair.a().commit(A, 0, &begun(5, "a", 10)).unwrap()), []);
+    let new = whole(5, "b", 20, Outcome::Succeeded);
+    for _ in 0..2 {
+        assert_eq!(lost(&pair.b().commit(B, 0, &new).unwrap()), []);
+        let mut found: Vec<_> = pair
+            .records()
+            .into_iter()
+            .map(|it| (it.job, it.run.map(|run| run.0), it.outcome, it.attempts))
+            .collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        let (old, new) = (&found[0], &found[1]);
+        assert_eq!((&*old.0, old.1), ("a", None), "{found:?}");
+        assert!(matches!(old.2, Some(Outcome::Lost(_))), "{found:?}");
+        assert_eq!((&*new.0, new.1, &new.2), ("b", Some(5), &Some(Outcome::Succeeded)));
+        assert_eq!((found.len(), new.3), (2, 1));
+    }
+}
+
 /// A scheduler that has used up its numbers takes large ones. They are nobody's first.
 fn numbers_stay_small(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
@@ -820,6 +841,7 @@ shared_contract! {
     who_leaves_is_known_to
     a_job_is_taken_up_with_its_runs
     numbers_are_nobody_elses
+    a_number_that_was_used_before
     numbers_stay_small
     a_claim_is_kept_for_a_while
     requests_have_answers

@@ -179,17 +179,25 @@ impl Postgres {
         acked: u64,
         statements: &[Statement<'_>],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
-        match self.link()?.fenced(statements) {
-            Ok(answers) => Ok(answers),
-            Err(Failed::Said(error)) if trouble::is_fence(&error) => {
-                let sql = "SELECT gone_at IS NOT NULL FROM ~member WHERE id = $1";
-                let why = self.sql(sql).number(id(me));
-                let rows = self.link()?.ask(&why)?;
-                let gone = all(&self.settings, &rows, |row| row.try_get::<_, bool>(0))?.pop();
-                Err(refusal(me, acked, gone))
-            }
-            Err(failed) => Err(self.link.error(failed)),
+        let answers = self.link()?.fenced(statements);
+        answers.or_else(|failed| Err(self.refused(me, acked, failed)?))
+    }
+
+    /// Why nothing was taken of a session. The error is that of asking.
+    fn refused(
+        &mut self,
+        me: SessionId,
+        acked: u64,
+        failed: Failed,
+    ) -> Result<StoreError, StoreError> {
+        if !is_fence(&failed) {
+            return Ok(self.link.error(failed));
         }
+        let sql = "SELECT gone_at IS NOT NULL FROM ~member WHERE id = $1";
+        let why = self.sql(sql).number(id(me));
+        let rows = self.link()?.ask(&why)?;
+        let gone = all(&self.settings, &rows, |row| row.try_get::<_, bool>(0))?.pop();
+        Ok(refusal(me, acked, gone))
     }
 
     /// What [`Postgres::fence`] has answered: the session's counter, and the time.
@@ -234,6 +242,11 @@ impl Postgres {
     }
 }
 
+/// Whether a statement that guards a commit has ended it.
+fn is_fence(failed: &Failed) -> bool {
+    matches!(failed, Failed::Said(error) if trouble::is_fence(error))
+}
+
 impl Shared for Postgres {
     fn join(&mut self, me: &Member, jobs: &[(Box<str>, u64)]) -> Result<View, StoreError> {
         self.shared = true;
@@ -264,10 +277,19 @@ impl Shared for Postgres {
     ) -> Result<Committed, StoreError> {
         let batch = Batch::of(facts);
         let settings = Arc::clone(&self.settings);
-        let writer = Writer { settings: &settings, session: Some(me), early: Some(EARLY) };
-        let mut statements = vec![self.fence(me, acked)];
-        let claims = writer.all(&batch, &mut statements);
-        let answers = self.fenced(me, acked, &statements)?;
+        let mut careful = false;
+        let (writer, claims, answers) = loop {
+            let (session, early) = (Some(me), Some(EARLY));
+            let writer = Writer { settings: &settings, session, early, careful };
+            let mut statements = vec![self.fence(me, acked)];
+            let claims = writer.all(&batch, &mut statements);
+            match self.link()?.fenced(&statements) {
+                Ok(answers) => break (writer, claims, answers),
+                // The session is gone, or a number of a run was used before.
+                Err(failed) if !careful && is_fence(&failed) => careful = true,
+                Err(failed) => return Err(self.refused(me, acked, failed)?),
+            }
+        };
         self.touch(&batch);
         let (beat, now) = self.counted(&answers)?;
         let lost = self.why(&writer, &lost(&batch, &claims, &answers))?;

@@ -44,6 +44,8 @@ pub(super) struct Writer<'a> {
     pub(super) session: Option<SessionId>,
     /// So far ahead of the server's clock a claim may be due, in microseconds.
     pub(super) early: Option<i64>,
+    /// Numbers of runs may have been used before: that is found and put right, which takes longer.
+    pub(super) careful: bool,
 }
 
 /// The run as a column.
@@ -305,7 +307,16 @@ impl<'a> Writer<'a> {
 
     /// The number of such a run was given to another, by a scheduler that knew nothing of this store
     /// or by a store that had forgotten. That run keeps its record and loses its number.
+    /// It hardly ever happens, so that first all is as if it did not: if a number is there already, which may
+    /// be that of the same run as well, an error ends the transaction.
     fn disown(&self, rows: &[Row<'a>], to: &mut Vec<Statement<'a>>) {
+        let (runs, jobs, dues, claims) = claim_columns(rows.iter());
+        if !self.careful {
+            let sql = "SELECT 1 / CASE WHEN EXISTS (SELECT 1 FROM ~record WHERE run = ANY($1)) \
+                       THEN 0 ELSE 1 END";
+            to.push(self.sql(sql).numbers(runs));
+            return;
+        }
         let sql = "WITH old AS (UPDATE ~record r SET run = NULL, \
                    failed = r.failed OR r.outcome IS NULL, \
                    reason = CASE WHEN r.outcome IS NULL THEN 'its number was used again' \
@@ -317,7 +328,6 @@ impl<'a> Writer<'a> {
                    AND o.claim = x.claim) RETURNING x.run), \
                    a AS (DELETE FROM ~attempt WHERE run IN (SELECT run FROM old)) \
                    DELETE FROM ~output WHERE run IN (SELECT run FROM old)";
-        let (runs, jobs, dues, claims) = claim_columns(rows.iter());
         to.push(self.sql(sql).numbers(runs).texts(jobs).numbers(dues).texts(claims));
     }
 
