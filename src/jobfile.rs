@@ -47,6 +47,7 @@ mod sections;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod tree;
 mod value;
 mod warn;

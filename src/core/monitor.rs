@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::route::{Secret, Way};
+use super::route::{Secret, Transport};
 
 /// A service that watches, by the form in which it wants to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,7 +84,7 @@ pub struct Monitor {
     /// With [`MonitorKind::Url`], when it is asked for.
     pub on: BTreeSet<PingOn>,
     /// How it gets there.
-    pub way: Way,
+    pub transport: Transport,
 }
 
 impl Monitor {
@@ -93,19 +93,19 @@ impl Monitor {
 
     /// One that says nothing but its URL.
     pub fn of(kind: Option<MonitorKind>, url: Secret) -> Monitor {
-        Monitor { kind, url, on: BTreeSet::from(Monitor::ON), way: Way::default() }
+        Monitor { kind, url, on: BTreeSet::from(Monitor::ON), transport: Transport::default() }
     }
 
     /// The files that it names.
     pub fn paths(&self) -> impl Iterator<Item = &Box<str>> {
         let url = if let Secret::File(path) = &self.url { Some(path) } else { None };
-        url.into_iter().chain(&self.way.ca_file)
+        url.into_iter().chain(&self.transport.ca_file)
     }
 
     /// The same, to be changed.
     pub fn paths_mut(&mut self) -> impl Iterator<Item = &mut Box<str>> {
         let url = if let Secret::File(path) = &mut self.url { Some(path) } else { None };
-        url.into_iter().chain(&mut self.way.ca_file)
+        url.into_iter().chain(&mut self.transport.ca_file)
     }
 
     /// Whether it may want to hear of that, as far as is known without its URL.

@@ -28,7 +28,7 @@ use crate::core::event::RunId;
 use crate::core::instant::{Instant, Mono};
 pub use crate::core::monitor::{Monitor, MonitorKind, PingOn};
 use crate::core::outcome::Outcome;
-pub use crate::core::route::{Habit, Kind, Route, Secret, Service, Smtp, Way};
+pub use crate::core::route::{Habit, Kind, Route, Secret, Service, Smtp, Transport};
 
 /// When something wants to be called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -171,7 +171,7 @@ pub struct Route {
     /// Where a message goes that could not be delivered here: the name of another route.
     pub fallback: Option<Box<str>>,
     /// How its messages get there.
-    pub way: Way,
+    pub transport: Transport,
 }
 
 impl Route {
@@ -193,7 +193,7 @@ impl Route {
             except: Windows::default(),
             zone: Zone::utc(),
             fallback: None,
-            way: Way::default(),
+            transport: Transport::default(),
         }
     }
 
@@ -215,7 +215,7 @@ impl Route {
 
 /// How a request gets to where it leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Way {
+pub struct Transport {
     /// A file with the certificates of authorities that are trusted beside those of the machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_file: Option<Box<str>>,
@@ -227,13 +227,13 @@ pub struct Way {
     pub proxy: Option<Box<str>>,
 }
 
-impl Way {
+impl Transport {
     /// What it is written with, beside where it leads.
     pub const KEYS: [&str; 3] = ["ca_file", "http_ok", "proxy"];
 
     /// Whether nothing is said of it.
     pub fn is_plain(&self) -> bool {
-        *self == Way::default()
+        *self == Transport::default()
     }
 }
 

@@ -223,7 +223,7 @@ fn notify() -> Value {
             "fallback": described("The route for what cannot be delivered here", text()),
         }),
     );
-    for (key, value) in way() {
+    for (key, value) in transport() {
         route["properties"][key] = value;
     }
     route["oneOf"] = one.into();
@@ -276,7 +276,7 @@ fn ping() -> Value {
     let moments: Vec<&str> = PingOn::ALL.iter().map(|on| on.word()).collect();
     let on = json!({ "type": "array", "minItems": 1, "items": { "enum": moments } });
     let on = with_default(described("When a plain URL is asked for", on), json!(["success"]));
-    let beside = [("on", on)].into_iter().chain(way());
+    let beside = [("on", on)].into_iter().chain(transport());
     let properties: Map<String, Value> =
         sort::collect(places.chain(kinds).chain(beside).map(|(key, it)| (key.to_owned(), it)));
     let table = json!({ "type": "object", "additionalProperties": false, "properties": properties,
@@ -286,7 +286,7 @@ fn ping() -> Value {
 }
 
 /// How a request gets there.
-fn way() -> [(&'static str, Value); 3] {
+fn transport() -> [(&'static str, Value); 3] {
     [
         ("ca_file", described("Certificates of authorities to trust beside the machine's", text())),
         (

@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use super::calendars::{self, Calendars};
 use super::command;
-use super::secret::{path, secret};
+use super::secret::secret;
+use super::transport;
 use super::tree::{Key, Node, Table, Value};
 use super::value::Scope;
 use crate::core::calendar::Windows;
 use crate::core::nearest::nearest;
 use crate::core::notify::address::flaw;
-use crate::core::notify::url::{Scheme, Url};
-use crate::core::notify::{Kind, Route, Secret, Service, Smtp, Way};
+use crate::core::notify::url::Url;
+use crate::core::notify::{Kind, Route, Secret, Service, Smtp, Transport};
 use crate::core::sort;
 use crate::core::window::{TIMES, TimeOfDay};
 use crate::core::zone::{Database, Zone};
@@ -188,14 +189,18 @@ struct Parts<'v, 's> {
 /// The keys that may stand beside a service.
 fn beside(service: &str) -> &'static [&'static str] {
     match service {
-        "webhook" => &["secret", "ca_file", "http_ok", "proxy"],
-        "ntfy" | "gotify" => &["token", "ca_file", "http_ok", "proxy"],
-        "telegram" => &["chat", "url", "ca_file", "http_ok", "proxy"],
-        "pagerduty" => &["url", "ca_file", "http_ok", "proxy"],
+        "webhook" => &["secret"],
+        "ntfy" | "gotify" => &["token"],
+        "telegram" => &["chat", "url"],
+        "pagerduty" => &["url"],
         "mail" => &["from", "smtp", "password", "ca_file"],
-        "command" => &[],
-        _ => &["ca_file", "http_ok", "proxy"],
+        _ => &[],
     }
+}
+
+/// Those that say how its requests get there.
+fn of_transport(service: &str) -> &'static [&'static str] {
+    if matches!(service, "mail" | "command") { &[] } else { &Transport::KEYS }
 }
 
 type Fallback = Option<(Box<str>, Box<str>, Place)>;
@@ -229,7 +234,8 @@ fn route(
         }
         return None;
     };
-    let known: Vec<&'static str> = beside(service).iter().chain(&COMMON).copied().collect();
+    let known: Vec<&'static str> =
+        beside(service).iter().chain(of_transport(service)).chain(&COMMON).copied().collect();
     for (key, value) in &table.entries {
         match known.iter().find(|name| **name == key.text) {
             Some(name) => drop(parts.beside.insert(name, (key.span, value))),
@@ -291,16 +297,16 @@ fn finish(
     let fallback = read(parts, "fallback", None, scope, |value, scope| {
         Some(Some(scope.string(value, "the name of another route")?.into()))
     });
-    let mut way = Way::default();
-    for key in Way::KEYS {
+    let mut transport = Transport::default();
+    for key in Transport::KEYS {
         if let Some((_, value)) = parts.beside.get(key) {
-            parts.good &= self::way(key, value, &mut way, scope);
+            parts.good &= transport::read(key, value, &mut transport, scope);
         }
     }
     let to = to?;
     if let (Some(url), Some((_, _, value))) = (to.url(), parts.service) {
         let span = parts.beside.get("url").map_or(value.span, |(_, value)| value.span);
-        warn_of_clear(url, span, &way, scope);
+        transport::warn_of_clear(url, span, &transport, scope);
     }
     parts.good.then_some(())?;
     let (name, most) = (plain.name, plain.most);
@@ -320,55 +326,9 @@ fn finish(
         except,
         zone,
         fallback,
-        way,
+        transport,
     };
     Some((route, named))
-}
-
-/// Reads one of [`Way::KEYS`]. Answers whether it is good.
-pub(super) fn way(key: &str, value: &Value<'_>, way: &mut Way, scope: &mut Scope<'_>) -> bool {
-    match key {
-        "ca_file" => {
-            way.ca_file = path(value, scope, "the path of a file");
-            way.ca_file.is_some()
-        }
-        "http_ok" => {
-            let http_ok = scope.boolean(value);
-            way.http_ok = http_ok == Some(true);
-            http_ok.is_some()
-        }
-        _ => {
-            way.proxy = proxy(value, scope);
-            way.proxy.is_some()
-        }
-    }
-}
-
-/// The URL of a proxy, or nothing for none. A password has no place in it, for it is shown.
-fn proxy(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<str>> {
-    let wanted = "the URL of a proxy such as \"http://proxy:3128\", or \"\" for none";
-    let text = scope.string(value, wanted)?;
-    let is_plain = |url: &Url| {
-        let rest = url.secret_text().strip_prefix(&*url.origin()).map(|rest| rest == "/");
-        url.user().is_none() && rest == Some(true)
-    };
-    if !text.is_empty() && !Url::http(text).is_ok_and(|url| is_plain(&url)) {
-        scope.error(value.span, format!("it must be {wanted}"));
-        return None;
-    }
-    Some(text.into())
-}
-
-/// Warns of what is refused each time it is to be sent.
-pub(super) fn warn_of_clear(url: &Secret, span: Span, way: &Way, scope: &mut Scope<'_>) {
-    let Secret::Text(text) = url else { return };
-    let leaves = |url: Url| url.scheme() == Scheme::Http && url.is_private() == Some(false);
-    if !way.http_ok && Url::http(text).is_ok_and(leaves) {
-        let message =
-            "nothing is sent there: http:// is only for this machine and private networks";
-        let problem = Problem::warning(scope.place(span), message);
-        scope.push(problem.help("use https://, or add `http_ok = true`"));
-    }
 }
 
 fn nowhere() -> Service {

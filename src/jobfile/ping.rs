@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::secret::{secret, secret_at};
+use super::transport;
 use super::tree::{Node, Table, Value};
 use super::value::{Scope, inside};
 use crate::core::monitor::{Monitor, MonitorKind, PLACEHOLDERS, PingOn, in_braces};
 use crate::core::nearest::nearest;
 use crate::core::notify::url::Url;
-use crate::core::notify::{Secret, Way};
+use crate::core::notify::{Secret, Transport};
 use crate::core::sort;
 use crate::problem::Problem;
 
@@ -40,7 +41,7 @@ pub(super) fn ping(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Option<Ar
         }
     }
     let url = url(value, scope)?;
-    super::notify::warn_of_clear(&url, value.span, &Way::default(), scope);
+    transport::warn_of_clear(&url, value.span, &Transport::default(), scope);
     Some(Some(Arc::new(Monitor::of(None, url))))
 }
 
@@ -56,13 +57,13 @@ pub(super) fn every(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Duration
 
 fn monitor(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Monitor> {
     let mut good = !table.broken;
-    let (mut target, mut on, mut way) = (None, None, Way::default());
+    let (mut target, mut on, mut transport) = (None, None, Transport::default());
     for (key, inner) in &table.entries {
         let kind = MonitorKind::ALL.into_iter().find(|kind| kind.word() == key.text);
         match &*key.text {
             "on" => on = Some((key.span, inner)),
-            key if Way::KEYS.contains(&key) => {
-                good &= super::notify::way(key, inner, &mut way, scope)
+            key if Transport::KEYS.contains(&key) => {
+                good &= transport::read(key, inner, &mut transport, scope)
             }
             name if kind.is_some() || PLACES.contains(&name) => {
                 if let Some((first, place, _)) = &target {
@@ -103,8 +104,8 @@ fn monitor(table: &Table<'_>, value: &Value<'_>, scope: &mut Scope<'_>) -> Optio
         Some((_, inner)) => moments(inner, scope),
     };
     let (url, on) = (secret?, on?);
-    super::notify::warn_of_clear(&url, value.span, &way, scope);
-    good.then_some(Monitor { kind, url, on, way })
+    transport::warn_of_clear(&url, value.span, &transport, scope);
+    good.then_some(Monitor { kind, url, on, transport })
 }
 
 /// The keys of its table.

@@ -7,7 +7,7 @@
 //!
 //! `http` and `smtp` do one piece of work each, on a thread, with a limit of time of their own; a
 //! thread that does not keep it is given up here. `judge` says what an answer means, `answer` what may
-//! be kept of it, `proxy` and `roots` what the environment says of the way.
+//! be kept of it, `proxy` and `roots` what the environment says of the transport.
 
 mod answer;
 mod http;
@@ -30,7 +30,7 @@ use roots::Roots;
 
 use super::wire::{DeliveryResult, LIMIT_SECS, LONGEST_WORK, MOST_WORK, Receipt, Task, Work};
 use crate::core::instant::Mono;
-use crate::core::notify::Way;
+use crate::core::notify::Transport;
 use crate::core::notify::url::{Scheme, Url};
 use crate::sys::{clock, confine};
 
@@ -54,7 +54,7 @@ struct Trust {
     #[cfg_attr(not(feature = "tls"), expect(dead_code, reason = "there is no TLS"))]
     roots: Result<Roots, String>,
     /// By what they are connected to, and how.
-    agents: Mutex<HashMap<(String, Way), ureq::Agent>>,
+    agents: Mutex<HashMap<(String, Transport), ureq::Agent>>,
 }
 
 impl Trust {
@@ -78,7 +78,7 @@ impl Trusts {
         let needy: Vec<&Arc<Delivery>> = all.iter().filter(may_need_it).collect();
         let roots = if needy.is_empty() { Ok(Roots::BuiltIn) } else { Roots::of_machine() };
         let mut beside = HashMap::new();
-        for path in needy.iter().filter_map(|delivery| delivery.work.way.ca_file.as_ref()) {
+        for path in needy.iter().filter_map(|delivery| delivery.work.transport.ca_file.as_ref()) {
             let trust = || Trust::new(roots.clone().and_then(|roots| roots.with(path)));
             beside.entry(path.clone()).or_insert_with(trust);
         }
@@ -86,7 +86,11 @@ impl Trusts {
     }
 
     fn for_work(&self, work: &Work) -> &Trust {
-        work.way.ca_file.as_ref().and_then(|path| self.beside.get(path)).unwrap_or(&self.machine)
+        work.transport
+            .ca_file
+            .as_ref()
+            .and_then(|path| self.beside.get(path))
+            .unwrap_or(&self.machine)
     }
 }
 
@@ -195,13 +199,13 @@ const NO_MAIL: &str = "this schedrs is built without the feature `mail`, which m
 fn perform(work: &Work, limit: Duration, trusts: &Trusts) -> Done {
     let trust = trusts.for_work(work);
     match &work.task {
-        Task::Http(request) => http::send(&work.service, request, &work.way, limit, trust),
+        Task::Http(request) => http::send(&work.service, request, &work.transport, limit, trust),
         #[cfg(feature = "mail")]
         Task::Smtp(smtp) => smtp::send(smtp, limit, trust),
         #[cfg(not(feature = "mail"))]
         Task::Smtp(_) => Done::refused(NO_MAIL),
         Task::Reach(place) if place.starts_with("http") => {
-            http::reach(place, &work.way, limit, trust)
+            http::reach(place, &work.transport, limit, trust)
         }
         #[cfg(feature = "mail")]
         Task::Reach(place) => smtp::reach(place, limit, trust),
@@ -239,7 +243,7 @@ impl Delivery {
     }
 }
 
-/// What is under way.
+/// What is under transport.
 struct Running {
     number: usize,
     delivery: Arc<Delivery>,

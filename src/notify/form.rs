@@ -50,7 +50,7 @@ pub fn work(route: &Route, message: &Message, context: &Context<'_>) -> Result<V
         service: service.into(),
         task,
         secrets: secrets.clone(),
-        way: route.way.clone(),
+        transport: route.transport.clone(),
     });
     Ok(work.collect())
 }

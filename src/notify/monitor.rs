@@ -57,8 +57,8 @@ pub fn work(id: &str, ping: &Ping, about: &About<'_>) -> Result<Option<Work>, St
     };
     let secrets = masks(about.url, &url);
     let task = Task::Http(request);
-    let way = about.monitor.way.clone();
-    Ok(Some(Work { id: id.into(), service: kind.word().into(), task, secrets, way }))
+    let transport = about.monitor.transport.clone();
+    Ok(Some(Work { id: id.into(), service: kind.word().into(), task, secrets, transport }))
 }
 
 /// A ping that says nothing, if the monitor has an ear for one, and what kind it is.
@@ -71,7 +71,7 @@ pub fn test(about: &About<'_>) -> Result<(MonitorKind, Option<Work>), String> {
         service: kind.word().into(),
         task: Task::Http(request),
         secrets: masks(about.url, &url),
-        way: about.monitor.way.clone(),
+        transport: about.monitor.transport.clone(),
     });
     Ok((kind, work))
 }

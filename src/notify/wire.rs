@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::line::Line;
-use crate::core::notify::Way;
+use crate::core::notify::Transport;
 use crate::core::notify::outbox::{self, Tried};
 use crate::core::notify::url::Url;
 
@@ -45,8 +45,8 @@ pub struct Work {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<Box<str>>,
     /// How it gets there.
-    #[serde(default, skip_serializing_if = "Way::is_plain")]
-    pub way: Way,
+    #[serde(default, skip_serializing_if = "Transport::is_plain")]
+    pub transport: Transport,
 }
 
 /// What is to be done.
@@ -330,7 +330,7 @@ mod tests {
                 body: "{\"title\":\"a\\nb\"}".to_owned(),
             }),
             secrets: vec!["hidden".into(), "hidden2".into()],
-            way: Way::default(),
+            transport: Transport::default(),
         }
     }
 

@@ -97,6 +97,14 @@ pub(super) struct Row<'a> {
     pub(super) what: RowKind<'a>,
 }
 
+impl Row<'_> {
+    /// Whether it is of several due times.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    pub(super) fn is_range(&self) -> bool {
+        self.due < self.last_due
+    }
+}
+
 /// What a record is of.
 #[derive(Debug)]
 pub(super) enum RowKind<'a> {
@@ -182,6 +190,12 @@ impl<'a> Batch<'a> {
             }
         }
         batch
+    }
+
+    /// The records that it puts in.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    pub(super) fn rows(&self) -> impl Iterator<Item = &Row<'a>> {
+        self.stages.iter().flat_map(|stage| &stage.rows)
     }
 
     /// Whether other sessions may have to know of something here.

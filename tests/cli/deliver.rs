@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 
-use schedrs::notify::Way;
+use schedrs::notify::Transport;
 use schedrs::notify::line::Line;
 use schedrs::notify::wire::{DeliveryResult, Method, Receipt, Request, Task, Work};
 
@@ -31,7 +31,7 @@ fn work(id: &str, url: &str) -> Work {
         service: "slack".into(),
         task: Task::Http(Request { method: Method::Post, url: url.into(), headers, body }),
         secrets: vec!["s3cret".into()],
-        way: Way::default(),
+        transport: Transport::default(),
     }
 }
 
@@ -274,8 +274,8 @@ fn what_leads_nowhere() {
         ("http://", DeliveryResult::Refused, "url: it has no host such as example.org"),
     ];
     // Whoever allows it, as far as there is a way.
-    let way = Way { http_ok: true, ..Way::default() };
-    let found = one(Work { way, ..work("1", "http://192.0.2.1:9/hook") }, &[]);
+    let transport = Transport { http_ok: true, ..Transport::default() };
+    let found = one(Work { transport, ..work("1", "http://192.0.2.1:9/hook") }, &[]);
     assert_eq!(found.result, DeliveryResult::Again, "{found:?}");
     for (url, fate, said) in rows {
         let found = one(work("1", url), &[]);
@@ -433,14 +433,21 @@ fn certificates() {
     }
 }
 
+/// A proxy that lets nothing through, and what it was asked.
 #[cfg(feature = "tls")]
-#[test]
-fn a_proxy_is_told_the_host_and_nothing_else() {
+fn refusing_proxy() -> (Receiver, std::sync::mpsc::Receiver<String>) {
     let (send, receive) = channel();
     let proxy = Receiver::new(move |mut stream| {
         send.send(request(&mut stream)).unwrap();
         answer(&mut stream, "403 Forbidden", "");
     });
+    (proxy, receive)
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn a_proxy_is_told_the_host_and_nothing_else() {
+    let (proxy, receive) = refusing_proxy();
     let proxy = proxy.url("").replace("http://", "http://ann:pass@");
     let found = one(work("1", "https://hooks.example.org/s3cret"), &[("HTTPS_PROXY", &proxy)]);
     assert!(
@@ -461,15 +468,11 @@ fn a_proxy_is_told_the_host_and_nothing_else() {
 #[cfg(feature = "tls")]
 #[test]
 fn a_route_has_its_own_proxy_or_none() {
-    let (send, receive) = channel();
-    let proxy = Receiver::new(move |mut stream| {
-        send.send(request(&mut stream)).unwrap();
-        answer(&mut stream, "403 Forbidden", "");
-    });
+    let (proxy, receive) = refusing_proxy();
     let (proxy, url) = (proxy.url(""), "https://hooks.invalid/s3cret");
     let via = |proxy: &str| {
-        let way = Way { proxy: Some(proxy.into()), ..Way::default() };
-        Work { way, ..work("1", url) }
+        let transport = Transport { proxy: Some(proxy.into()), ..Transport::default() };
+        Work { transport, ..work("1", url) }
     };
     let found = one(via(""), &[("HTTPS_PROXY", &proxy)]);
     assert!(!found.answer.starts_with("the proxy: "), "{found:?}");

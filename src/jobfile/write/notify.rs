@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{Secrets, duration, strings};
 use crate::core::job::Command;
 use crate::core::monitor::Monitor;
-use crate::core::notify::{Kind, Route, Secret, Service, Way};
+use crate::core::notify::{Kind, Route, Secret, Service, Transport};
 use crate::core::size;
 use crate::core::sort;
 use crate::core::zone::Zone;
@@ -55,7 +55,7 @@ pub(super) fn route(route: &Route, zone: &Zone, secrets: Secrets) -> Map<String,
     if let Some(fallback) = &route.fallback {
         add("fallback", (**fallback).into());
     }
-    way(&route.way).into_iter().for_each(|(key, value)| add(key, value));
+    transport(&route.transport).into_iter().for_each(|(key, value)| add(key, value));
     table
 }
 
@@ -64,7 +64,7 @@ pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
     let url = hidden(&monitor.url, secrets);
     let mut table = match (monitor.kind, url) {
         (None, Value::Object(place)) => place,
-        (None, text) if monitor.way.is_plain() => return text,
+        (None, text) if monitor.transport.is_plain() => return text,
         // Only a table has room for what is beside it, and there a text has a kind.
         (None, text) => sort::collect([("url".to_owned(), text)]),
         (Some(kind), url) => sort::collect([(kind.word().to_owned(), url)]),
@@ -73,15 +73,17 @@ pub(super) fn monitor(monitor: &Monitor, secrets: Secrets) -> Value {
         let words: Vec<Value> = monitor.on.iter().map(|on| on.word().into()).collect();
         table.insert("on".to_owned(), words.into());
     }
-    table.extend(way(&monitor.way).into_iter().map(|(key, value)| (key.to_owned(), value)));
+    table.extend(
+        transport(&monitor.transport).into_iter().map(|(key, value)| (key.to_owned(), value)),
+    );
     Value::Object(table)
 }
 
 /// What is said of how a request gets there.
-fn way(way: &Way) -> Vec<(&'static str, Value)> {
+fn transport(how: &Transport) -> Vec<(&'static str, Value)> {
     let text = |key, text: &Option<Box<str>>| Some((key, Value::from(&**text.as_ref()?)));
-    let http_ok = way.http_ok.then(|| ("http_ok", true.into()));
-    let all = [text("ca_file", &way.ca_file), http_ok, text("proxy", &way.proxy)];
+    let http_ok = how.http_ok.then(|| ("http_ok", true.into()));
+    let all = [text("ca_file", &how.ca_file), http_ok, text("proxy", &how.proxy)];
     all.into_iter().flatten().collect()
 }
 

@@ -15,7 +15,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::{Done, Trust, judge};
-use crate::core::notify::Way;
+use crate::core::notify::Transport;
 use crate::core::notify::url::{Scheme, Url, is_private};
 use crate::notify::wire::{DeliveryResult, Method, Request};
 use crate::sys::clock;
@@ -24,27 +24,28 @@ use crate::sys::clock;
 const LONGEST_ANSWER: u64 = 4096;
 
 /// What is said where a message would leave the network in clear.
-const IN_CLEAR: &str = "http:// is only for this machine and private networks: use https:// for others, or http_ok = true";
+const IN_CLEAR: &str = "http:// is only for this machine and private networks: use https:// for others, \
+                        or http_ok = true";
 
 /// Sends a request and judges the answer.
 pub(super) fn send(
     service: &str,
     request: &Request,
-    way: &Way,
+    transport: &Transport,
     limit: Duration,
     trust: &Trust,
 ) -> Done {
-    match exchange(request, way, limit, trust) {
+    match exchange(request, transport, limit, trust) {
         Ok(answer) => judged(service, answer),
         Err(done) => done,
     }
 }
 
 /// Whether a server is there, whatever it says: nothing of what it is for is asked.
-pub(super) fn reach(place: &str, way: &Way, limit: Duration, trust: &Trust) -> Done {
+pub(super) fn reach(place: &str, transport: &Transport, limit: Duration, trust: &Trust) -> Done {
     let (url, headers) = (format!("{place}/").into(), Vec::new());
     let request = Request { method: Method::Head, url, headers, body: String::new() };
-    match exchange(&request, way, limit, trust) {
+    match exchange(&request, transport, limit, trust) {
         Ok(answer) => {
             let status = Some(answer.status().as_u16());
             Done { status, ..Done::of(DeliveryResult::Sent, "") }
@@ -55,15 +56,15 @@ pub(super) fn reach(place: &str, way: &Way, limit: Duration, trust: &Trust) -> D
 
 fn exchange(
     request: &Request,
-    way: &Way,
+    transport: &Transport,
     limit: Duration,
     trust: &Trust,
 ) -> Result<http::Response<ureq::Body>, Done> {
     let url = Url::http(&request.url).map_err(|why| Done::refused(&format!("url: it {why}")))?;
-    if url.scheme() == Scheme::Http && !way.http_ok && url.is_private() == Some(false) {
+    if url.scheme() == Scheme::Http && !transport.http_ok && url.is_private() == Some(false) {
         return Err(Done::refused(IN_CLEAR));
     }
-    let agent = kept(&url, way, limit, trust)?;
+    let agent = kept(&url, transport, limit, trust)?;
     let method = match request.method {
         Method::Get => http::Method::GET,
         Method::Head => http::Method::HEAD,
@@ -103,18 +104,18 @@ fn judged(service: &str, mut answer: http::Response<ureq::Body>) -> Done {
 }
 
 /// Who sends it: whoever has sent something there already, and may still be connected.
-fn kept(url: &Url, way: &Way, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
+fn kept(url: &Url, transport: &Transport, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
     let agents = || trust.agents.lock().unwrap_or_else(PoisonError::into_inner);
-    let key = (url.origin(), way.clone());
+    let key = (url.origin(), transport.clone());
     if let Some(agent) = agents().get(&key) {
         return Ok(agent.clone());
     }
-    let agent = agent(url, way, limit, trust)?;
+    let agent = agent(url, transport, limit, trust)?;
     Ok(agents().entry(key).or_insert(agent).clone())
 }
 
 /// Somebody who sends things there.
-fn agent(url: &Url, way: &Way, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
+fn agent(url: &Url, transport: &Transport, limit: Duration, trust: &Trust) -> Result<Agent, Done> {
     let config = Agent::config_builder()
         .timeout_global(Some(limit))
         .http_status_as_error(false)
@@ -126,12 +127,12 @@ fn agent(url: &Url, way: &Way, limit: Duration, trust: &Trust) -> Result<Agent, 
     match url.scheme() {
         Scheme::Http => {
             let config = config.proxy(None).build();
-            Ok(match way.http_ok {
+            Ok(match transport.http_ok {
                 true => config.new_agent(),
                 false => Agent::with_parts(config, DefaultConnector::new(), PrivateOnly::default()),
             })
         }
-        _ => secure::agent(config, url, way, trust),
+        _ => secure::agent(config, url, transport, trust),
     }
 }
 
@@ -197,13 +198,13 @@ mod secure {
 
     use super::super::roots::Roots;
     use super::super::{Done, Trust, proxy};
-    use crate::core::notify::Way;
+    use crate::core::notify::Transport;
     use crate::core::notify::url::Url;
 
     pub(super) fn agent(
         config: ConfigBuilder<AgentScope>,
         url: &Url,
-        way: &Way,
+        transport: &Transport,
         trust: &Trust,
     ) -> Result<Agent, Done> {
         let roots = match &trust.roots {
@@ -216,7 +217,7 @@ mod secure {
             Err(why) => return Err(Done::again(why)),
         };
         let variable = |name: &str| std::env::var(name).ok();
-        let proxy = proxy(url, way, variable)?;
+        let proxy = proxy(url, transport, variable)?;
         let tls = TlsConfig::builder().root_certs(roots).build();
         Ok(config.https_only(true).proxy(proxy).tls_config(tls).build().new_agent())
     }
@@ -224,10 +225,10 @@ mod secure {
     /// The proxy that leads there.
     fn proxy(
         url: &Url,
-        way: &Way,
+        transport: &Transport,
         variable: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Proxy>, Done> {
-        if let Some(named) = &way.proxy {
+        if let Some(named) = &transport.proxy {
             let no_url = |_| Done::refused("proxy: it is no URL such as http://proxy:3128");
             return (!named.is_empty()).then(|| Proxy::new(named).map_err(no_url)).transpose();
         }
@@ -255,13 +256,13 @@ mod secure {
     use ureq::typestate::AgentScope;
 
     use super::super::{Done, Trust};
-    use crate::core::notify::Way;
+    use crate::core::notify::Transport;
     use crate::core::notify::url::Url;
 
     pub(super) fn agent(
         _: ConfigBuilder<AgentScope>,
         _: &Url,
-        _: &Way,
+        _: &Transport,
         _: &Trust,
     ) -> Result<Agent, Done> {
         Err(Done::refused("this schedrs is built without the feature `tls`, which https:// needs"))

@@ -59,7 +59,7 @@ impl JobHooks {
     /// Has a hook run.
     fn run(&self, call: &Call, effects: &Effects) {
         let Some(JobHook { command, retries, .. }) = call.hook().cloned() else { return };
-        let about = About { retries, ..About::of(call, effects.failed_hooks().clone()) };
+        let about = About::of(call, retries, effects.failed_hooks().clone());
         let variables = call.variables(&self.host).into_iter();
         let mut hook = Hook {
             name: call.kind.option().into(),
@@ -162,7 +162,7 @@ impl Loop<'_> {
     }
 }
 
-/// What the log says of a hook.
+/// What is done when a hook has ended, and what the log says of it.
 #[derive(Clone, Debug)]
 struct About {
     kind: HookKind,
@@ -176,10 +176,10 @@ struct About {
 }
 
 impl About {
-    fn of(call: &Call, failed: Mailbox<FailedHook>) -> About {
+    fn of(call: &Call, retries: u8, failed: Mailbox<FailedHook>) -> About {
         let (kind, job, due) = (call.kind, Arc::clone(&call.job), call.facts.due);
         let (timeout, run) = (job.options.hook_timeout, call.run.map(|run| run.0));
-        About { kind, job, run, due, timeout, retries: 0, failed }
+        About { kind, job, run, due, timeout, retries, failed }
     }
 
     /// Whether it is to be run again after that: one time less is left then.

@@ -167,12 +167,12 @@ impl Writer {
         self.to
     }
 
-    /// Of several due times with one record nobody else may put in one while that is not to be seen.
+    /// A record of several due times is written while no other host writes records: neither would see what
+    /// the other has put in before both are committed.
     fn lock(&mut self, batch: &Batch<'_>) {
-        let mut rows = batch.stages.iter().flat_map(|stage| &stage.rows).peekable();
-        if self.session.is_some() && rows.peek().is_some() {
+        if self.session.is_some() && batch.rows().next().is_some() {
             // What changes that row anyway is not to wait for others who do as well.
-            let alone = batch.is_news() || rows.any(|row| row.due < row.last_due);
+            let alone = batch.is_news() || batch.rows().any(Row::is_range);
             let how = if alone { "FOR UPDATE" } else { "LOCK IN SHARE MODE" };
             self.push(&format!("SELECT one INTO @one FROM ~store {how}"));
         }

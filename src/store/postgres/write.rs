@@ -192,11 +192,11 @@ impl<'a> Writer<'a> {
         claims
     }
 
-    /// Of several due times with one record nobody else may put in one while that is not to be seen.
+    /// A record of several due times is written while no other host writes records: neither would see what
+    /// the other has put in before both are committed.
     fn lock(&self, batch: &Batch<'a>, to: &mut Vec<Statement<'a>>) {
-        let mut rows = batch.stages.iter().flat_map(|stage| &stage.rows).peekable();
-        if self.session.is_some() && rows.peek().is_some() {
-            let alone = rows.any(|row| row.due < row.last_due);
+        if self.session.is_some() && batch.rows().next().is_some() {
+            let alone = batch.rows().any(Row::is_range);
             let how = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
             let key = format!("schedrs records {}", self.settings.schema);
             to.push(self.sql(&format!("SELECT {how}(hashtextextended($1, 0))")).text(key));

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::mpsc::channel;
 
-use schedrs::notify::Way;
+use schedrs::notify::Transport;
 use schedrs::notify::line::Line;
 use schedrs::notify::wire::{DeliveryResult, Mail, Smtp, Task, Work};
 
@@ -123,7 +123,7 @@ fn mail(url: &str, password: Option<&str>) -> Work {
         service: "mail".into(),
         task: Task::Smtp(smtp),
         secrets,
-        way: Way::default(),
+        transport: Transport::default(),
     }
 }
 

@@ -10,7 +10,7 @@ use super::Line;
 use crate::core::instant::Instant;
 use crate::core::job::{Job, JobSet};
 use crate::core::notify::ping::{Phase, Ping};
-use crate::core::notify::{Monitor, Way};
+use crate::core::notify::{Monitor, Transport};
 use crate::core::outcome::Outcome;
 use crate::notify::monitor::{self, About};
 use crate::notify::secret::{Machine, resolve};
@@ -21,8 +21,8 @@ use crate::sys::{clock, machine};
 const SECRETS: &str = "secrets";
 const NETWORK: &str = "network";
 
-/// A server that is asked, with the file of its authority; and who goes there.
-type Places = BTreeMap<(Box<str>, Way), Vec<String>>;
+/// A server that is asked, and how it is reached; and who goes there.
+type Places = BTreeMap<(Box<str>, Transport), Vec<String>>;
 
 /// What is to be said of the routes that these jobs name, or all of them, and of the pings.
 pub(super) fn lines(set: &JobSet, jobs: &[&Arc<Job>], all: bool) -> Vec<Line> {
@@ -99,17 +99,17 @@ fn ping(
 fn put(places: &mut Places, work: &Work, whose: &str) {
     // Programs of this machine are no matter of the network.
     let Some(place) = work.origin() else { return };
-    places.entry((place.into(), work.way.clone())).or_default().push(whose.to_owned());
+    places.entry((place.into(), work.transport.clone())).or_default().push(whose.to_owned());
 }
 
 /// Each server is asked once, whoever goes there.
 fn reached(places: &Places) -> Vec<Finding> {
-    let work = places.keys().enumerate().map(|(number, (place, way))| Work {
+    let work = places.keys().enumerate().map(|(number, (place, transport))| Work {
         id: number.to_string().into(),
         service: "reach".into(),
         task: Task::Reach(place.clone()),
         secrets: Vec::new(),
-        way: way.clone(),
+        transport: transport.clone(),
     });
     let work: Vec<Work> = work.collect();
     let mut receipts = Vec::new();
