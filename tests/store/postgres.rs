@@ -12,6 +12,7 @@ use schedrs::store::{Fact, Query, Reader, Store, StoreError, Trouble};
 
 use crate::facts::*;
 use crate::outages;
+use crate::servers::pooler::Pooler;
 use crate::servers::proxy::{Proxy, Way};
 use crate::servers::{Engine, Server, Setup, certificate};
 
@@ -135,9 +136,58 @@ fn a_commit_is_one_round_trip() {
     Shared::commit(&mut store, SessionId(1), 0, &facts).unwrap();
     assert_eq!(proxy.requests() - before, 1);
     proxy.mend();
-    let before = proxy.requests();
-    store.beat(&member(1)).unwrap();
-    assert_eq!(proxy.requests() - before, 1);
+    // What has come before gets a name first, once.
+    for (round, of_beat, of_commit) in [(1, 2, 2), (2, 2, 1), (3, 1, 1)] {
+        let before = proxy.requests();
+        store.beat(&member(1)).unwrap();
+        assert_eq!(proxy.requests() - before, of_beat, "{round}");
+        let before = proxy.requests();
+        let facts = whole(200 + round, "a", 10 + round as i64, Outcome::Succeeded);
+        Shared::commit(&mut store, SessionId(1), 0, &facts).unwrap();
+        assert_eq!(proxy.requests() - before, of_commit, "{round}");
+    }
+}
+
+/// Each transaction has another connection to the server.
+#[test]
+fn behind_a_pooler_statements_have_no_names() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let Some(pooler) = Pooler::before(server, 3) else { return };
+    let url = server.fresh_at(pooler.port());
+    let mut hosts = [opened(&url), opened(&url)];
+    for (store, id) in hosts.iter_mut().zip(1..) {
+        store.join(&member(id), &[]).unwrap();
+    }
+    for round in 0..20 {
+        for (store, id) in hosts.iter_mut().zip(1..) {
+            let run = 2 * round + id;
+            let facts = whole(run, &format!("j{id}"), 10 + round as i64, Outcome::Succeeded);
+            let done = Shared::commit(store, SessionId(id), 0, &facts).unwrap();
+            assert_eq!(done.lost, [], "{round}");
+            store.beat(&member(id)).unwrap();
+        }
+    }
+    assert_eq!(count(&url), 40);
+}
+
+/// What another client of the pooler has prepared under the same names is not executed.
+#[test]
+fn behind_a_pooler_a_name_may_be_of_others() {
+    let Some(server) = Server::shared(Engine::Postgres) else { return };
+    let Some(pooler) = Pooler::before(server, 1) else { return };
+    let url = server.fresh_at(pooler.port());
+    let mut store = opened(&url);
+    store.join(&member(1), &[]).unwrap();
+    let commit = |store: &mut Postgres, run: u64| {
+        let facts = whole(run, "a", 10 * run as i64, Outcome::Succeeded);
+        assert_eq!(Shared::commit(store, SessionId(1), 0, &facts).unwrap().lost, [], "{run}");
+    };
+    (1..4).for_each(|run| commit(&mut store, run));
+    let marked = "SELECT set_config('schedrs.connection', 'other', false); DEALLOCATE ALL";
+    let names = (0..1000).map(|name| format!("; PREPARE s{name} AS SELECT 1"));
+    pooler.other_client(&[marked.to_owned()].into_iter().chain(names).collect::<String>());
+    (4..7).for_each(|run| commit(&mut store, run));
+    assert_eq!(count(&url), 6);
 }
 
 /// Its connections are of no use after that, and the next call has a new one.

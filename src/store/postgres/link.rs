@@ -4,6 +4,7 @@
 //! has no thread. Each call has a limit. A connection that has failed, or has taken too long, is
 //! never used again: its answer may still come, and would be taken for another's.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio_postgres::{Client, Config, Error, Row};
 use super::settings::{CONNECT, Settings, name_of};
 use super::trouble;
 use crate::store::{StoreError, Trouble};
+use crate::sys::machine;
 
 /// How long one call may take.
 const ANSWER: Duration = Duration::from_secs(6);
@@ -25,6 +27,17 @@ const AGAIN: usize = 3;
 /// What the server is to give up by itself, so that nothing of a lost connection stays.
 const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 2000; \
                      SET LOCAL idle_in_transaction_session_timeout = 10000";
+/// How statements are executed that the server knows by name. Their plan is made once, for whatever they are
+/// given. It may be made while the tables are empty, where reading all of one costs nothing, and has to do
+/// when they are not.
+const PLAN_ONCE: &str = "; SET LOCAL plan_cache_mode = force_generic_plan; \
+                         SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+/// Ends a transaction unless the server's connection is this one's: behind a pooler it may be another with
+/// each, and have statements of others by the same names.
+const IS_MINE: &str = "; SELECT CASE WHEN mark = '~' THEN 0 ELSE ('not ' || mark)::int END \
+                       FROM coalesce(current_setting('schedrs.connection', true), '') mark";
+/// So many statements a server knows by name at the most. There are some two dozen.
+const NAMED: usize = 100;
 
 /// A value with its type, so that the server is not asked for it.
 type Value<'a> = (Box<dyn ToSql + Sync + Send + 'a>, Type);
@@ -40,9 +53,21 @@ pub(super) struct Link {
     pub(super) settings: Arc<Settings>,
     /// `None` when it is dropped.
     runtime: Option<Runtime>,
-    client: Option<Client>,
+    client: Option<Connection>,
     /// Counts the connections, to tell one from the next.
     pub(super) connection: u64,
+    /// Whether the server remembers statements from one transaction to the next. Behind a pooler that may be
+    /// another server each time.
+    remembers: bool,
+}
+
+/// A connection, with the statements that were sent through it.
+struct Connection {
+    client: Client,
+    /// By text; those sent once only are not prepared.
+    sent: HashMap<String, Option<tokio_postgres::Statement>>,
+    /// What the server's connection is marked with before a statement has a name there.
+    mark: Option<String>,
 }
 
 impl std::fmt::Debug for Link {
@@ -95,6 +120,7 @@ impl<'a> Statement<'a> {
         self.with(values, Type::BOOL_ARRAY)
     }
 
+    /// Has it parsed, planned and executed.
     async fn ask(&self, client: &Client) -> Result<Vec<Row>, Error> {
         let values: Vec<(&(dyn ToSql + Sync), Type)> = self
             .values
@@ -102,6 +128,16 @@ impl<'a> Statement<'a> {
             .map(|(value, of)| (&**value as &(dyn ToSql + Sync), of.clone()))
             .collect();
         client.query_typed(&self.sql, &values).await
+    }
+
+    /// Has it executed, by its name where it has one.
+    async fn ask_by_name(&self, connection: &Connection) -> Result<Vec<Row>, Error> {
+        let Some(Some(prepared)) = connection.sent.get(&self.sql) else {
+            return self.ask(&connection.client).await;
+        };
+        let values: Vec<&(dyn ToSql + Sync)> =
+            self.values.iter().map(|(value, _)| &**value as &(dyn ToSql + Sync)).collect();
+        connection.client.query(prepared, &values).await
     }
 }
 
@@ -126,17 +162,20 @@ impl Link {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             settings.url.error(Trouble::Other, &format!("it cannot be waited for: {error}"))
         })?;
-        Ok(Link { settings, runtime: Some(runtime), client: None, connection: 0 })
+        let runtime = Some(runtime);
+        Ok(Link { settings, runtime, client: None, connection: 0, remembers: true })
     }
 
     /// Asks one thing.
     pub(super) fn ask(&mut self, statement: &Statement<'_>) -> Result<Vec<Row>, StoreError> {
-        self.call(async |client| statement.ask(client).await).map_err(|error| self.error(error))
+        self.call(async |connection| statement.ask(&connection.client).await)
+            .map_err(|error| self.error(error))
     }
 
     /// Several statements without values.
     pub(super) fn script(&mut self, sql: &str) -> Result<(), StoreError> {
-        self.call(async |client| client.batch_execute(sql).await).map_err(|error| self.error(error))
+        self.call(async |connection| connection.client.batch_execute(sql).await)
+            .map_err(|error| self.error(error))
     }
 
     /// Does all of it or nothing, in one round trip. What others were in the way of is done again.
@@ -150,38 +189,56 @@ impl Link {
     /// The same, for one whose statements may fail on purpose.
     pub(super) fn fenced(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failed> {
         for _ in 1..AGAIN {
-            match self.call(async |client| all_or_none(client, statements).await) {
+            match self.attempt(statements) {
                 Err(Failed::Said(error)) if trouble::is_conflict(&error) => {}
                 done => return done,
             }
         }
-        self.call(async |client| all_or_none(client, statements).await)
+        self.attempt(statements)
+    }
+
+    fn attempt(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failed> {
+        if self.remembers {
+            let done = self.call(async |connection| {
+                connection.prepare(statements).await?;
+                all_or_none(connection, statements).await
+            });
+            match done {
+                Err(Failed::Said(error)) if trouble::is_forgotten(&error) => {}
+                done => return done,
+            }
+            self.remembers = false;
+            // What names it has are of no use.
+            self.client = None;
+        }
+        self.call(async |connection| all_or_none(connection, statements).await)
     }
 
     /// Has the client do something, within the limit. After an error the connection is gone, unless
     /// the server has said it and has nothing else to say.
     fn call<T>(
         &mut self,
-        work: impl AsyncFnOnce(&Client) -> Result<T, Error>,
+        work: impl AsyncFnOnce(&mut Connection) -> Result<T, Error>,
     ) -> Result<T, Failed> {
         let Some(runtime) = &self.runtime else { return Err(Failed::Late(ANSWER)) };
-        let client = match self.client.take().filter(|client| !client.is_closed()) {
-            Some(client) => client,
+        let mut connection = match self.client.take().filter(|known| !known.client.is_closed()) {
+            Some(connection) => connection,
             None => {
                 self.connection += 1;
-                connect(runtime, &self.settings).map_err(Failed::Store)?
+                let client = connect(runtime, &self.settings).map_err(Failed::Store)?;
+                Connection { client, sent: HashMap::new(), mark: None }
             }
         };
-        let done = runtime.block_on(async { timeout(ANSWER, work(&client)).await });
+        let done = runtime.block_on(async { timeout(ANSWER, work(&mut connection)).await });
         match done {
             Ok(Ok(done)) => {
-                self.client = Some(client);
+                self.client = Some(connection);
                 Ok(done)
             }
             Ok(Err(error)) => {
                 // Its transaction is over, and each message has been answered.
-                if error.code().is_some() && !client.is_closed() {
-                    self.client = Some(client);
+                if error.code().is_some() && !connection.client.is_closed() {
+                    self.client = Some(connection);
                 }
                 Err(Failed::Said(error))
             }
@@ -269,18 +326,63 @@ fn connect_to(
     Ok(client)
 }
 
+impl Connection {
+    /// Gives a name to those of these statements that were sent before: what is sent again and again is
+    /// parsed and planned once.
+    async fn prepare(&mut self, statements: &[Statement<'_>]) -> Result<(), Error> {
+        let was_sent = |it: &&Statement<'_>| matches!(self.sent.get(&it.sql), Some(None));
+        let new: Vec<&Statement<'_>> = statements.iter().filter(was_sent).collect();
+        for statement in statements {
+            if self.sent.len() < NAMED && !self.sent.contains_key(&statement.sql) {
+                self.sent.insert(statement.sql.clone(), None);
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mark = format!("{:x}", machine::random());
+        let begin = match &self.mark {
+            Some(mark) => format!("BEGIN{}", IS_MINE.replace('~', mark)),
+            None => {
+                let nobodys = IS_MINE.replace('~', "");
+                format!("BEGIN{nobodys}; SELECT set_config('schedrs.connection', '{mark}', false)")
+            }
+        };
+        let client = &self.client;
+        let all = join_all(new.iter().map(async |statement| {
+            let types: Vec<Type> = statement.values.iter().map(|(_, of)| of.clone()).collect();
+            client.prepare_typed(&statement.sql, &types).await
+        }));
+        let begin = client.batch_execute(&begin);
+        let (begun, prepared, done) = join3(begin, all, client.batch_execute("COMMIT")).await;
+        begun?;
+        let prepared = prepared.into_iter().collect::<Result<Vec<_>, Error>>()?;
+        done?;
+        self.mark.get_or_insert(mark);
+        for (statement, prepared) in new.iter().zip(prepared) {
+            self.sent.insert(statement.sql.clone(), Some(prepared));
+        }
+        Ok(())
+    }
+}
+
 /// Sends all at once and waits for the answers. The first error is the one that counts: what comes
 /// after it is refused because of it.
 async fn all_or_none(
-    client: &Client,
+    connection: &Connection,
     statements: &[Statement<'_>],
 ) -> Result<Vec<Vec<Row>>, Error> {
     if let [only] = statements {
         // One statement is a transaction.
-        return Ok(vec![only.ask(client).await?]);
+        return Ok(vec![only.ask(&connection.client).await?]);
     }
-    let begin = client.batch_execute(BEGIN);
-    let all = join_all(statements.iter().map(|statement| statement.ask(client)));
+    let client = &connection.client;
+    let begin = match &connection.mark {
+        Some(mark) => format!("{BEGIN}{PLAN_ONCE}{}", IS_MINE.replace('~', mark)),
+        None => BEGIN.to_owned(),
+    };
+    let begin = client.batch_execute(&begin);
+    let all = join_all(statements.iter().map(|statement| statement.ask_by_name(connection)));
     let (begun, answers, done) = join3(begin, all, client.batch_execute("COMMIT")).await;
     begun?;
     let answers = answers.into_iter().collect::<Result<Vec<Vec<Row>>, Error>>()?;

@@ -19,6 +19,17 @@ pub(super) fn is_conflict(error: &Error) -> bool {
     error.code().is_some_and(|code| kinds.contains(code))
 }
 
+/// Whether the server does not know a statement by the name that it was given, or another by that name, or
+/// its connection is not the one that was marked: a pooler is in between.
+pub(super) fn is_forgotten(error: &Error) -> bool {
+    let kinds = [
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::DUPLICATE_PSTATEMENT,
+        SqlState::INVALID_TEXT_REPRESENTATION,
+    ];
+    error.code().is_some_and(|code| kinds.contains(code))
+}
+
 /// Whether a host was passed over because it may only be read.
 pub(super) fn is_standby(error: &Error) -> bool {
     error.code().is_none() && source(error) == NO_WRITES

@@ -10,6 +10,7 @@
 mod mariadb;
 mod mongodb;
 pub mod network;
+pub mod pooler;
 mod postgres;
 mod process;
 pub mod proxy;

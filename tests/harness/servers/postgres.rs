@@ -91,7 +91,7 @@ fn as_user(program: &Path, user: Option<(u32, u32)>) -> Command {
 }
 
 /// One of its programs, of the newest version that is installed.
-fn program(name: &str) -> Option<PathBuf> {
+pub(super) fn program(name: &str) -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
     let mut versions: Vec<PathBuf> = versions.map(|entry| entry.path()).collect();
@@ -101,7 +101,7 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// The user and group of `postgres`, or else of `nobody`.
-fn unprivileged() -> (u32, u32) {
+pub(super) fn unprivileged() -> (u32, u32) {
     let users = fs::read_to_string("/etc/passwd").unwrap();
     let of = |name: &str| {
         let mut fields = users.lines().find_map(|line| line.strip_prefix(name))?.split(':').skip(1);
