@@ -164,11 +164,28 @@ impl Postgres {
 
     /// Counts a beat of a session, or ends the transaction if that is gone or one of its beats forgotten.
     fn fence(&self, me: SessionId, acked: u64) -> Statement<'static> {
+        self.fence_and(me, acked, "")
+    }
+
+    /// The same, before a commit. A record of several due times is written while no other host writes
+    /// records: neither would see what the other has put in before both are committed.
+    fn fence_of(&self, me: SessionId, acked: u64, batch: &Batch<'_>) -> Statement<'static> {
+        let alone = match batch.rows().next() {
+            None => return self.fence(me, acked),
+            Some(_) => batch.rows().any(Claim::is_range),
+        };
+        let how = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
+        let lock = format!(", {how}(hashtextextended($3, 0))");
+        let key = format!("schedrs records {}", self.settings.schema);
+        self.fence_and(me, acked, &lock).text(key)
+    }
+
+    fn fence_and(&self, me: SessionId, acked: u64, more: &str) -> Statement<'static> {
         let sql = format!(
             "WITH f AS (UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = $1 \
              AND gone_at IS NULL AND beat >= $2 RETURNING beat) \
              SELECT (SELECT beat FROM f), {NOW}, (SELECT changes FROM ~store), \
-             1 / (SELECT count(*) FROM f)"
+             1 / (SELECT count(*) FROM f){more}"
         );
         self.sql(&sql).number(id(me)).number(acked as i64)
     }
@@ -283,7 +300,7 @@ impl Shared for Postgres {
         let (writer, claims, answers) = loop {
             let (session, early) = (Some(me), Some(EARLY));
             let writer = Writer { settings: &settings, session, early, careful };
-            let mut statements = vec![self.fence(me, acked)];
+            let mut statements = vec![self.fence_of(me, acked, &batch)];
             let claims = writer.all(&batch, &mut statements);
             match self.link()?.fenced(&statements) {
                 Ok(answers) => break (writer, claims, answers),

@@ -24,14 +24,15 @@ use crate::sys::machine;
 const ANSWER: Duration = Duration::from_secs(6);
 /// So often a transaction is done again that others were in the way of.
 const AGAIN: usize = 3;
-/// What the server is to give up by itself, so that nothing of a lost connection stays.
-const BEGIN: &str = "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 2000; \
-                     SET LOCAL idle_in_transaction_session_timeout = 10000";
-/// How statements are executed that the server knows by name. Their plan is made once, for whatever they are
-/// given. It may be made while the tables are empty, where reading all of one costs nothing, and has to do
-/// when they are not.
-const PLAN_ONCE: &str = "; SET LOCAL plan_cache_mode = force_generic_plan; \
-                         SET LOCAL enable_seqscan = off; SET LOCAL jit = off";
+/// The first statement of a transaction. What the server is to give up by itself, so that nothing of a lost
+/// connection stays; and how statements are executed that it knows by name: their plan is made once, for
+/// whatever they are given. It may be made while the tables are empty, where reading all of one costs
+/// nothing, and has to do when they are not.
+const SETTINGS: &str = "SELECT set_config('statement_timeout', '5000', true), \
+                        set_config('lock_timeout', '2000', true), \
+                        set_config('idle_in_transaction_session_timeout', '10000', true), \
+                        set_config('plan_cache_mode', 'force_generic_plan', true), \
+                        set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
 /// Ends a transaction unless the server's connection is this one's: behind a pooler it may be another with
 /// each, and have statements of others by the same names.
 const IS_MINE: &str = "; SELECT CASE WHEN mark = '~' THEN 0 ELSE ('not ' || mark)::int END \
@@ -83,6 +84,10 @@ impl<'a> Statement<'a> {
             sql: sql.replace('~', &format!("\"{}\".", settings.schema)),
             values: Vec::new(),
         }
+    }
+
+    fn settings() -> Statement<'a> {
+        Statement { sql: SETTINGS.to_owned(), values: Vec::new() }
     }
 
     /// The same with another part in the place of one that it has.
@@ -331,7 +336,7 @@ impl Connection {
     /// parsed and planned once.
     async fn prepare(&mut self, statements: &[Statement<'_>]) -> Result<(), Error> {
         let was_sent = |it: &&Statement<'_>| matches!(self.sent.get(&it.sql), Some(None));
-        let new: Vec<&Statement<'_>> = statements.iter().filter(was_sent).collect();
+        let mut new: Vec<&Statement<'_>> = statements.iter().filter(was_sent).collect();
         for statement in statements {
             if self.sent.len() < NAMED && !self.sent.contains_key(&statement.sql) {
                 self.sent.insert(statement.sql.clone(), None);
@@ -339,6 +344,10 @@ impl Connection {
         }
         if new.is_empty() {
             return Ok(());
+        }
+        let settings = &Statement::settings();
+        if !self.sent.contains_key(SETTINGS) {
+            new.push(settings);
         }
         let mark = format!("{:x}", machine::random());
         let begin = match &self.mark {
@@ -376,16 +385,21 @@ async fn all_or_none(
         // One statement is a transaction.
         return Ok(vec![only.ask(&connection.client).await?]);
     }
+    let settings = &Statement::settings();
     let client = &connection.client;
     let begin = match &connection.mark {
-        Some(mark) => format!("{BEGIN}{PLAN_ONCE}{}", IS_MINE.replace('~', mark)),
-        None => BEGIN.to_owned(),
+        Some(mark) => format!("BEGIN{}", IS_MINE.replace('~', mark)),
+        None => "BEGIN".to_owned(),
     };
     let begin = client.batch_execute(&begin);
-    let all = join_all(statements.iter().map(|statement| statement.ask_by_name(connection)));
+    let statements = [settings].into_iter().chain(statements);
+    let all = join_all(statements.map(|statement| statement.ask_by_name(connection)));
     let (begun, answers, done) = join3(begin, all, client.batch_execute("COMMIT")).await;
     begun?;
-    let answers = answers.into_iter().collect::<Result<Vec<Vec<Row>>, Error>>()?;
+    // Not that of the settings.
+    let mut answers = answers.into_iter();
+    answers.next().transpose()?;
+    let answers = answers.collect::<Result<Vec<Vec<Row>>, Error>>()?;
     done?;
     Ok(answers)
 }

@@ -167,7 +167,6 @@ impl<'a> Writer<'a> {
     /// are won.
     pub(super) fn all(&self, batch: &Batch<'a>, to: &mut Vec<Statement<'a>>) -> Vec<usize> {
         let mut claims = Vec::new();
-        self.lock(batch, to);
         for stage in &batch.stages {
             self.stage(stage, to, &mut claims);
         }
@@ -190,17 +189,6 @@ impl<'a> Writer<'a> {
             to.push(self.sql(sql).number(at.micros()));
         }
         claims
-    }
-
-    /// A record of several due times is written while no other host writes records: neither would see what
-    /// the other has put in before both are committed.
-    fn lock(&self, batch: &Batch<'a>, to: &mut Vec<Statement<'a>>) {
-        if self.session.is_some() && batch.rows().next().is_some() {
-            let alone = batch.rows().any(Row::is_range);
-            let how = if alone { "pg_advisory_xact_lock" } else { "pg_advisory_xact_lock_shared" };
-            let key = format!("schedrs records {}", self.settings.schema);
-            to.push(self.sql(&format!("SELECT {how}(hashtextextended($1, 0))")).text(key));
-        }
     }
 
     fn stage(&self, stage: &Stage<'a>, to: &mut Vec<Statement<'a>>, claims: &mut Vec<usize>) {
@@ -238,7 +226,9 @@ impl<'a> Writer<'a> {
         let rows = &stage.rows;
         let claimed = rows.iter().any(|row| matches!(row.what, RowKind::Claim { .. }));
         if claimed {
-            self.disown(rows, to);
+            if self.careful {
+                self.disown(rows, to);
+            }
             claims.push(to.len());
         }
         let mut runs = Runs::default();
@@ -276,6 +266,9 @@ impl<'a> Writer<'a> {
     /// Within one statement all parts see the same, so that what is there already is changed, and
     /// what is put in is not. In the order of the keys, so that two hosts wait for each other in one
     /// direction only; `seq` is in the order of the facts.
+    ///
+    /// If the number of a run is there already, be it that of the same run, an error ends the transaction,
+    /// unless the writer is careful.
     fn claims_sql(&self, claimed: bool) -> String {
         let (values, names) = Runs::columns(9);
         let free = if self.session.is_some() { FREE } else { "" };
@@ -292,31 +285,28 @@ impl<'a> Writer<'a> {
              WHERE (run IS NULL OR $27::int8 < 0 OR due <= {NOW} + $27::int8){free} \
              ORDER BY job, due, claim, seq ON CONFLICT DO NOTHING RETURNING run)"
         );
-        if claimed {
+        let again = claimed && self.careful;
+        if again {
             sql += &format!(
                 ", again AS (UPDATE ~record r SET {CHANGED} FROM x WHERE r.run = x.run \
                  AND r.job = x.job AND r.due = x.due AND r.claim = x.claim RETURNING r.run)"
             );
         }
         sql += " SELECT run FROM won WHERE run IS NOT NULL";
-        if claimed {
+        if again {
             sql += " UNION ALL SELECT run FROM again";
+        } else if claimed {
+            sql += " UNION ALL SELECT NULL WHERE 1 / CASE WHEN EXISTS (SELECT 1 FROM ~record \
+                    WHERE run = ANY($9)) THEN 0 ELSE 1 END = 0";
         }
         sql
     }
 
     /// The number of such a run was given to another, by a scheduler that knew nothing of this store
     /// or by a store that had forgotten. That run keeps its record and loses its number.
-    /// It hardly ever happens, so that first all is as if it did not: if a number is there already, which may
-    /// be that of the same run as well, an error ends the transaction.
+    /// It hardly ever happens, so that first all is as if it did not.
     fn disown(&self, rows: &[Row<'a>], to: &mut Vec<Statement<'a>>) {
         let (runs, jobs, dues, claims) = claim_columns(rows.iter());
-        if !self.careful {
-            let sql = "SELECT 1 / CASE WHEN EXISTS (SELECT 1 FROM ~record WHERE run = ANY($1)) \
-                       THEN 0 ELSE 1 END";
-            to.push(self.sql(sql).numbers(runs));
-            return;
-        }
         let sql = "WITH old AS (UPDATE ~record r SET run = NULL, \
                    failed = r.failed OR r.outcome IS NULL, \
                    reason = CASE WHEN r.outcome IS NULL THEN 'its number was used again' \
