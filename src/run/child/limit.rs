@@ -149,6 +149,9 @@ impl Limiter {
         for home in new.chain(homes.old.iter().flatten()) {
             cgroup::remove_with_all(&home.path);
         }
+        if let Some((_, Some(leaf))) = &homes.new {
+            go_back(leaf);
+        }
     }
 
     /// Makes the groups of a run.
@@ -299,6 +302,18 @@ fn make_room(own: &Path, processes: &str) -> Result<Option<Home>, String> {
     let leaf = Home::below(own).map_err(failed)?;
     fs::write(leaf.path.join("cgroup.procs"), me).map_err(failed)?;
     Ok(Some(leaf))
+}
+
+/// Moves this process back to where it was: as long as a group shares something out, nobody can enter it, who
+/// starts the next scheduler there neither. A run that is still there keeps things as they are.
+fn go_back(leaf: &Home) {
+    let Some(own) = leaf.path.parent() else { return };
+    let names = Controller::ALL.map(|it| format!("-{}", it.name()));
+    if fs::write(own.join("cgroup.subtree_control"), names.join(" ")).is_ok()
+        && fs::write(own.join("cgroup.procs"), std::process::id().to_string()).is_ok()
+    {
+        cgroup::remove_with_all(&leaf.path);
+    }
 }
 
 /// Has controllers count for the groups below this one.
