@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Stopwatch};
 
-use schedrs::event::{Action, Start};
+use schedrs::event::Start;
 use schedrs::instant::{Instant, Mono, Now};
 use schedrs::job::{Command, Executor, Job, JobSet, Keep, Options, Settings};
 use schedrs::scheduler::Scheduler;
+use schedrs::sim::trace::Trace;
 use schedrs::sim::{Attempt, simulate};
 use schedrs::trigger::{IntervalTrigger, Trigger};
 use schedrs::zone::Zone;
@@ -59,16 +60,17 @@ fn bench(name: &str, set: &JobSet, days: u64, duration: Duration) {
     let until = FROM.plus(Duration::from_secs(days * DAY));
     let mut traces = Vec::new();
     for _ in 0..2 {
+        let mut trace = Trace::default();
         let clock = Stopwatch::now();
         let attempt = |_: &Start| Attempt::succeeds_after(duration);
-        let report = simulate(set.clone(), FROM, until, attempt, &mut |_: Now, _: &Action| {});
+        let report = simulate(set.clone(), FROM, until, attempt, &mut trace);
         let took = clock.elapsed();
         println!(
             "{name:42} {:>9} fires {took:>8.2?} {:>6.0} ns a fire",
             report.starts,
             took.as_nanos() as f64 / report.starts as f64
         );
-        traces.push(report.trace);
+        traces.push(trace);
     }
     assert_eq!(traces[0], traces[1], "two simulations of the same differ");
 }

@@ -5,13 +5,14 @@
 //! gives the same trace. How long each attempt lasts and how it ends is up to the caller's
 //! [`Attempt`]. Tests use it, and `schedrs simulate`, for which `survey` says what came of each job,
 //! `heatmap` and `svg` when they start, `crowd` when too many do, and `told` what people would have been
-//! told.
+//! told. `trace` tells whether two were the same.
 
 pub mod crowd;
 pub mod heatmap;
 pub mod survey;
 pub mod svg;
 pub mod told;
+pub mod trace;
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
@@ -19,9 +20,9 @@ use std::time::Duration;
 
 use crate::core::condition::Answer;
 use crate::core::event::{self, Action, Check, Event, Exit, Record, RunId, Start};
-use crate::core::instant::{Instant, Mono, Now, duration_micros};
+use crate::core::instant::{Instant, Mono, Now};
 use crate::core::job::JobSet;
-use crate::core::outcome::{MissReason, Outcome, SkipReason};
+use crate::core::outcome::{MissReason, Outcome};
 use crate::core::scheduler::Scheduler;
 use crate::core::sort;
 use crate::core::streak::Streaks;
@@ -86,8 +87,6 @@ pub struct Report {
     pub peaks: Vec<u32>,
     /// When there were so many for the first time.
     pub peaked: Vec<Option<Instant>>,
-    /// A hash of everything that was decided and when: equal for equal simulations.
-    pub trace: u64,
 }
 
 /// A scheduler with virtual processes, in virtual time.
@@ -287,7 +286,7 @@ impl<P: FnMut(&Start) -> Attempt> Sim<P> {
             let mut follows = false;
             for action in &actions {
                 observer.see(self.now, action);
-                self.report.add(self.now, action);
+                self.report.add(action);
                 if matches!(action, Action::Record(_) | Action::Remember(_)) {
                     let (streak, _) = self.streaks.hear(self.now.wall, action);
                     if let Some(event) = streak.event(action) {
@@ -431,7 +430,7 @@ impl Processes {
 }
 
 impl Report {
-    fn add(&mut self, now: Now, action: &Action) {
+    fn add(&mut self, action: &Action) {
         match action {
             Action::Start(start) => {
                 self.starts += 1;
@@ -439,20 +438,9 @@ impl Report {
                     self.waited += u64::from(!start.waited.is_zero());
                     self.longest_wait = self.longest_wait.max(start.waited);
                 }
-                self.trace(now, [1, start.run.0, u64::from(start.attempt), micros(start.due)]);
             }
-            Action::Record(record) => {
-                self.count(record);
-                let run = record.run.map_or(0, |run| run.0);
-                let fate = detail(&record.outcome);
-                self.trace(now, [2, run, fate ^ record.count << 16, micros(record.due)]);
-            }
-            Action::Terminate(run) => self.trace(now, [3, run.0, 0, 0]),
-            Action::Kill(run) => self.trace(now, [4, run.0, 0, 0]),
-            Action::Exit => self.trace(now, [5, 0, 0, 0]),
-            Action::Check(check) => {
-                self.trace(now, [6, check.run.0, u64::from(check.number), micros(check.due)]);
-            }
+            Action::Record(record) => self.count(record),
+            Action::Terminate(_) | Action::Kill(_) | Action::Exit | Action::Check(_) => {}
             Action::Notice(_) | Action::Remember(_) | Action::Answer { .. } => {}
         }
     }
@@ -476,53 +464,6 @@ impl Report {
             Outcome::Coalesced => self.coalesced += record.count,
         }
     }
-
-    /// Two words a multiplication, as wyhash does: this is done twice a fire.
-    fn trace(&mut self, now: Now, what: [u64; 4]) {
-        let [kind, run, detail, due] = what;
-        let at = micros(now.wall) ^ kind << 60;
-        for (a, b) in [(at, run), (detail, due)] {
-            let a = self.trace ^ a ^ 0x2545_F491_4F6C_DD1D;
-            let product = u128::from(a) * u128::from(b ^ 0x9E37_79B9_7F4A_7C15);
-            self.trace = (product >> 64) as u64 ^ product as u64;
-        }
-    }
-}
-
-/// A number for what became of a due time.
-fn detail(outcome: &Outcome) -> u64 {
-    match outcome {
-        Outcome::Succeeded => 1,
-        Outcome::Failed(code) => 2 | u64::from(*code as u32) << 32,
-        Outcome::Killed(signal) | Outcome::OverLimit(signal, _) => {
-            3 | u64::from(*signal as u32) << 32
-        }
-        Outcome::TimedOut => 4,
-        Outcome::NotStarted(_) => 5,
-        Outcome::Skipped(reason) => 6 | skip(reason) << 8,
-        Outcome::Missed(MissReason::Late(by)) => 7 | (duration_micros(*by) as u64) << 8,
-        Outcome::Missed(MissReason::Waited(by)) => 8 | (duration_micros(*by) as u64) << 8,
-        Outcome::Coalesced => 9,
-        Outcome::Lost(_) => 10,
-        Outcome::Missed(MissReason::NoStore(by)) => 11 | (duration_micros(*by) as u64) << 8,
-    }
-}
-
-fn skip(reason: &SkipReason) -> u64 {
-    match reason {
-        SkipReason::Overlap => 0,
-        SkipReason::Paused => 1,
-        SkipReason::Stopping => 2,
-        SkipReason::Removed => 3,
-        SkipReason::Stopped => 4,
-        SkipReason::Excluded(_) => 5,
-        SkipReason::Parent(_) => 6,
-        SkipReason::Condition(_) => 7,
-    }
-}
-
-fn micros(at: Instant) -> u64 {
-    at.micros() as u64
 }
 
 /// Runs a jobfile from `from` until before `until` and says what came of it.

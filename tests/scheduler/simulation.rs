@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use schedrs::sim::survey::Survey;
-use schedrs::sim::{Report, simulate};
+use schedrs::sim::trace::Trace;
+use schedrs::sim::{Observer, Report, simulate};
 use schedrs::trigger::CronTrigger;
 use schedrs::trigger::cron::crontab::{self, Crontab};
 
@@ -31,7 +32,7 @@ fn mixed() -> JobSet {
 }
 
 /// What it added up to, and how many hours there were in which something started.
-fn year() -> (Report, u64, usize) {
+fn year() -> (Report, Trace, u64, usize) {
     let attempt = |start: &Start| {
         Attempt::succeeds_after(secs(match &*start.job.id {
             "minute" => 20,
@@ -42,16 +43,21 @@ fn year() -> (Report, u64, usize) {
     };
     let set = mixed();
     let mut survey = Survey::new(&set.jobs, &Zone::utc());
-    let report = simulate(set, NOON, at("365d 12:00"), attempt, &mut survey);
+    let mut trace = Trace::default();
+    let mut both = |now: Now, action: &Action| {
+        survey.see(now, action);
+        trace.see(now, action);
+    };
+    let report = simulate(set, NOON, at("365d 12:00"), attempt, &mut both);
     let starts = survey.hours().iter().map(|hour| hour.starts).sum();
-    (report, starts, survey.hours().len())
+    (report, trace, starts, survey.hours().len())
 }
 
 #[test]
 fn a_year_twice_is_the_same_year() {
     let once = year();
     assert_eq!(once, year());
-    let (report, starts, hours) = once;
+    let (report, _, starts, hours) = once;
     assert_eq!((starts, hours), (report.starts, 365 * 24));
     assert_eq!(report.peaks, [3, 1]);
     // At the very start the first due times of "minute", "slow" and "replaced" are due; one more
