@@ -304,16 +304,21 @@ pub(crate) fn has_colour(stream: &impl anstream::stream::RawStream) -> bool {
     anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }
 
-/// What to say of a verb that means something elsewhere.
+/// What to say of a verb that means something elsewhere, and of an option that another verb has.
 fn hint(error: &clap::Error) -> Option<String> {
     use clap::error::{ContextKind, ContextValue};
-    let verb = match error.get(ContextKind::InvalidSubcommand)? {
-        ContextValue::String(verb) => verb,
-        _ => return None,
+    let text = |kind| match error.get(kind)? {
+        ContextValue::String(text) => Some(crate::problem::clean(text).into_owned()),
+        _ => None,
     };
-    let hint = hints::of(verb)?;
-    let verb = crate::problem::clean(verb);
-    Some(format!("error: there is no command '{verb}'\n\n  tip: {hint}\n"))
+    if let Some(verb) = text(ContextKind::InvalidSubcommand) {
+        let hint = hints::of(&verb)?;
+        return Some(format!("error: there is no command '{verb}'\n\n  tip: {hint}\n"));
+    }
+    let option = text(ContextKind::InvalidArg)?;
+    let verb = std::env::args().skip(1).find(|word| !word.starts_with('-'))?;
+    let hint = command::option_hint(&verb, &option)?;
+    Some(format!("error: `schedrs {verb}` has no '{option}'\n\n  tip: {hint}\n"))
 }
 
 /// The command line as `clap` knows it, for whoever tells of it.

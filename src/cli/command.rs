@@ -57,3 +57,5 @@ mod vocabulary;
 #[cfg(feature = "web")]
 pub(crate) mod web;
 pub(crate) mod why;
+
+pub(super) use options::hint as option_hint;

@@ -314,6 +314,19 @@ fn jobs_of_a_line() {
                 "error: there is no command 'kill'\n\n  tip: `schedrs stop JOB` ends the runs of a job",
             ),
             ("frobnicate", 2, "unrecognized subcommand"),
+            (
+                "reschedule a --except sun",
+                2,
+                "error: `schedrs reschedule` has no '--except'\n\n  tip: `schedrs modify JOB --except …` \
+                 changes the options of a job",
+            ),
+            (
+                "modify a --cron 0",
+                2,
+                "tip: `schedrs reschedule JOB --cron …` changes when a job is due",
+            ),
+            ("reschedule a --nonsense 1", 2, "unexpected argument '--nonsense' found"),
+            ("next --cron -1", 1, "error"),
         ],
     );
     running.stop();

@@ -76,11 +76,11 @@ pub(crate) struct Args {
     timezone: Option<String>,
 
     /// Preview this cron expression instead of a jobfile
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     cron: Option<String>,
 
     /// Also show a job with this schedule: a cron expression, a duration or a time; repeat for more
-    #[arg(long, value_name = "SCHEDULE", conflicts_with = "cron")]
+    #[arg(long, value_name = "SCHEDULE", conflicts_with = "cron", allow_hyphen_values = true)]
     add: Vec<String>,
 
     /// Output format

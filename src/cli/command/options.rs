@@ -49,7 +49,7 @@ pub(super) struct When {
     every: Option<String>,
 
     /// By a cron expression, in quotes: '0 3 * * *'; repeat for more
-    #[arg(long, value_name = "EXPR", help_heading = "When")]
+    #[arg(long, value_name = "EXPR", help_heading = "When", allow_hyphen_values = true)]
     cron: Vec<String>,
 
     /// After another job has succeeded, at its due time; repeat for more; or as in a jobfile: '{ all =
@@ -157,6 +157,20 @@ impl<const SET: u8> Flags<SET> {
         }
         Ok(())
     }
+}
+
+/// Which of `modify` and `reschedule` has an option that the other has not.
+pub(in crate::cli) fn hint(verb: &str, option: &str) -> Option<String> {
+    let key = Key::of(&option.strip_prefix("--")?.replace('-', "_"))?;
+    let of_trigger = key.is_trigger() || of_trigger(key);
+    let (other, what) = match (verb, of_trigger) {
+        ("modify", true) => ("reschedule", "changes when a job is due"),
+        ("reschedule", false) if Flags::<MODIFY>::keys().any(|known| known == key) => {
+            ("modify", "changes the options of a job")
+        }
+        _ => return None,
+    };
+    Some(format!("`schedrs {other} JOB {option} …` {what}"))
 }
 
 /// Whether an option is about the trigger, without being one.
