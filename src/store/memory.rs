@@ -226,8 +226,11 @@ impl Kept {
         self.jobs.iter().map(|(id, known)| known.record(id)).collect()
     }
 
+    /// Of several schedulers one may write in vain, which decides nothing.
     fn decided(&mut self, job: &str, due: Instant) {
-        if let Some(job) = self.jobs.get_mut(job) {
+        if self.fleet.is_written_by_one()
+            && let Some(job) = self.jobs.get_mut(job)
+        {
             job.decided = job.decided.max(due);
         }
     }

@@ -146,8 +146,8 @@ impl Redis {
 
 impl Store for Redis {
     fn restore(&mut self) -> Result<Restored, StoreError> {
-        let take_up = self.link.operation("take_up");
-        let known = self.link.ask(&take_up, read::taken_up)?;
+        let restore = self.link.operation("restore");
+        let known = self.link.ask(&restore, read::taken_up)?;
         let begin = self.link.operation("begin");
         let (next_run, last_session) = self.link.ask(&begin, |answer| {
             let [next_run, life] = reply::list_of(answer)?;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use schedrs::event::RunId;
 use schedrs::fleet::{Lost, Member, SPARE_RUNS, SessionId, Standing, View};
 use schedrs::instant::Instant;
-use schedrs::outcome::{MissReason, Outcome};
+use schedrs::outcome::{MissReason, Outcome, SkipReason};
 use schedrs::store::shared::{Asked, Committed, EARLY, RUN_NUMBERS, Shared};
 use schedrs::store::{Entries, Fact, Limits, Query, RunRecord, Store, Trouble};
 
@@ -602,6 +602,34 @@ fn a_job_is_taken_up_with_its_runs(bed: &dyn Bed) {
     assert_eq!(taken.jobs[0].decided, at(10));
 }
 
+/// What was told in vain decides nothing, and what is taken back nothing beside itself.
+fn decided_is_what_has_a_record(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let late = || Outcome::Missed(MissReason::Late(secs(9)));
+    let missed = |due, last| fate("a", due, last, 1 + (last - due) as u64 / 10, late());
+    let decided = |pair: &mut Pair| pair.b().take_up(&["a".into()]).unwrap().jobs[0].decided;
+    let known = [Fact::Job(job("a", 0).into()), missed(20, 40)];
+    pair.a().commit(A, 0, &known).unwrap();
+    if bed.looks_within() {
+        pair.b().commit(B, 0, &[missed(30, 90)]).unwrap();
+        assert_eq!(decided(&mut pair), at(40), "a record that was refused");
+    }
+    pair.b().commit(B, 0, &[claim(301, "a", 40)]).unwrap();
+    assert_eq!(decided(&mut pair), at(40), "a claim that was lost");
+    let skipped = fate("a", 60, 60, 1, Outcome::Skipped(SkipReason::Overlap));
+    pair.a().commit(A, 0, &[claim(1, "a", 50), skipped]).unwrap();
+    pair.a().commit(A, 0, &[Fact::Withdrawn { run: RunId(1) }]).unwrap();
+    assert_eq!(decided(&mut pair), at(60), "what was taken back is not the last");
+    if bed.looks_within() {
+        let before = pair.records().len();
+        pair.b().commit(B, 0, &[missed(50, 70)]).unwrap();
+        assert_eq!(pair.records().len(), before, "over what has a record");
+    }
+    pair.a().commit(A, 0, &[claim(2, "a", 70)]).unwrap();
+    pair.a().commit(A, 0, &[Fact::Withdrawn { run: RunId(2) }]).unwrap();
+    assert_eq!(decided(&mut pair), at(60), "what was taken back is the last");
+}
+
 fn numbers_are_nobody_elses(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let first = pair.a().run_numbers().unwrap();
@@ -852,6 +880,7 @@ shared_contract! {
     a_stray_claim_is_taken_back
     who_leaves_is_known_to
     a_job_is_taken_up_with_its_runs
+    decided_is_what_has_a_record
     numbers_are_nobody_elses
     a_number_that_was_used_before
     numbers_stay_small

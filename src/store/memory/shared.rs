@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::{Kept, Memory, Row};
-use crate::core::event::RunId;
+use crate::core::event::{JobRecord, RunId};
 use crate::core::fleet::{Gone, Lost, Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
 use crate::core::outcome::Outcome;
@@ -37,6 +37,11 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
+    /// Whether it is not for a session that something is written.
+    pub(super) fn is_written_by_one(&self) -> bool {
+        self.writer.is_none()
+    }
+
     /// The session whose facts are being taken, and its host.
     pub(super) fn writer(&self) -> (u64, Option<Box<str>>) {
         let member = self.writer.and_then(|writer| self.members.get(&writer));
@@ -142,7 +147,6 @@ impl Kept {
         if let Fact::Fate { job, due, last_due, host, .. } = fact
             && self.within(job, *due, *last_due, host.as_deref()).is_some()
         {
-            self.decided(job, *last_due);
             return None;
         }
         if matches!(fact, Fact::Job(_) | Fact::Gone { .. } | Fact::AllPaused(_)) {
@@ -150,6 +154,14 @@ impl Kept {
         }
         self.take(fact);
         None
+    }
+
+    /// The last of the trigger's due times that has a record.
+    fn furthest(&self, job: &str) -> Instant {
+        let rows = self.histories.get(job).into_iter().flat_map(|history| &history.rows);
+        let rows = rows.filter_map(|seq| self.rows.get(seq));
+        let named = rows.filter(|row| row.record.by.is_none());
+        named.map(|row| row.record.last_due).max().unwrap_or(Instant::MIN)
     }
 
     /// A record of the trigger's due times among these, or with these among its own.
@@ -309,9 +321,14 @@ impl Shared for Memory {
         let kept = self.kept();
         let asked = |id: &str| jobs.is_empty() || jobs.iter().any(|job| **job == *id);
         let known = kept.jobs.iter().filter(|(id, _)| asked(id));
+        let known = known.map(|(id, known)| {
+            let record = known.record(id);
+            let decided = record.decided.max(kept.furthest(id));
+            JobRecord { decided, ..record }
+        });
         let rows = kept.rows.values().filter(|row| asked(&row.record.job));
         Ok(TakenUp {
-            jobs: known.map(|(id, known)| known.record(id)).collect(),
+            jobs: known.collect(),
             open: rows.filter_map(Row::open_elsewhere).collect(),
             all_paused: kept.all_paused.clone(),
         })

@@ -54,11 +54,51 @@ local function record_of(run)
   return seq
 end
 
--- The due times of a job are decided up to this one.
+-- Who writes: the key of its session, its id, its host, and until when due times may be claimed.
+local writer = { key = FLEET, id = '', host = '', until_due = nil }
+
+-- The due times of a job are decided up to this one. Of several schedulers one may write in vain, which
+-- decides nothing; whoever takes the job up looks how far its records reach.
 local function decided(job, due)
+  if writer.id ~= '' then
+    return
+  end
   local last = call('HGET', P .. 'decided', job)
   if last and last < due then
     call('HSET', P .. 'decided', job, due)
+  end
+end
+
+-- The last due time of a job that has a record, of those that its trigger has named.
+local function furthest(job)
+  local all, last = call('HGETALL', P .. 'claim:' .. job), nil
+  for place = 2, #all, 2 do
+    local row = call('HMGET', P .. 'r:' .. all[place], 'y', 'l', 'd')
+    local due = row[2] or row[3]
+    if not row[1] and due and (not last or last < due) then
+      last = due
+    end
+  end
+  return last
+end
+
+-- The same, as it is written down: a job has many records.
+local function reach(job)
+  local last = call('HGET', P .. 'reach', job)
+  if not last then
+    last = furthest(job)
+    if last then
+      call('HSET', P .. 'reach', job, last)
+    end
+  end
+  return last
+end
+
+-- The job has a record up to this due time.
+local function reaches(job, due)
+  local last = reach(job)
+  if not last or last < due then
+    call('HSET', P .. 'reach', job, due)
   end
 end
 
@@ -110,6 +150,7 @@ local function remove(seq)
   call('HDEL', claims, due .. host)
   if call('EXISTS', claims) == 0 then
     call('SREM', P .. 'jobs', job)
+    call('HDEL', P .. 'reach', job)
   end
   call('DEL', record, P .. 'out:' .. seq)
   call('ZREM', P .. 'of:' .. job, seq)
@@ -158,6 +199,9 @@ local function withdraw(run)
   end
   remove(seq)
   if not by then
+    if call('HGET', P .. 'reach', job) == due then
+      call('HDEL', P .. 'reach', job)
+    end
     local last = call('HGET', P .. 'decided', job)
     if last and last >= due then
       call('HSET', P .. 'decided', job, before(due))
@@ -188,8 +232,6 @@ end
 
 -- Facts -------------------------------------------------------------------------------------------
 
--- Who writes: the key of its session, its id, its host, and until when due times may be claimed.
-local writer = { key = FLEET, id = '', host = '', until_due = nil }
 local lost, highest = {}, -1
 
 -- Each takes its arguments and answers how many there were.
@@ -254,7 +296,7 @@ local function within(job, due, last, host)
   if range and string.sub(range, -20) <= last then
     return call('HGET', claims, string.sub(range, -20) .. host)
   end
-  local known = due < last and call('HGET', P .. 'decided', job)
+  local known = due < last and reach(job)
   if known and known >= due then
     -- Somebody else decides them as well.
     local all = call('HGETALL', claims)
@@ -313,6 +355,9 @@ function facts.A(run, job, due, at, by, host, slot)
   field('s', writer.id)
   field('h', writer.host ~= '' and writer.host or host)
   local seq = insert(job, due, host, unpack(fields))
+  if by == '' then
+    reaches(job, due)
+  end
   call('HSET', P .. 'run', run, seq)
   known[run] = seq
   call('ZADD', P .. 'open', seq, seq)
@@ -393,6 +438,7 @@ function facts.X(job, due, last, count, outcome, failed, at, host)
     local where = writer.host ~= '' and writer.host or host
     local seq = insert(job, due, host, 'l', last, 'c', count, 'o', outcome, 'a', at, 'k', host,
       'h', where, 's', writer.id)
+    reaches(job, last)
     went(seq, job, outcome, failed == '1')
   end
   return 8
@@ -644,23 +690,14 @@ function operations.leave(id, ended)
   return 0
 end
 
--- The jobs; of all if there are none
-function operations.take_up()
-  local ids, wanted = {}, nil
-  if #ARGV > 1 then
-    wanted = {}
-    for place = 2, #ARGV do
-      wanted[ARGV[place]] = true
-      ids[place - 1] = ARGV[place]
-    end
-  else
-    ids = call('HKEYS', P .. 'job')
-  end
+-- Jobs, and the runs of those that are wanted. Others may have decided more than is written of a job.
+local function jobs_and_runs(ids, wanted, are_others)
   local jobs, open = {}, {}
   for _, id in ipairs(ids) do
     local rest = call('HGET', P .. 'job', id)
     if rest then
-      jobs[#jobs + 1] = { id, call('HGET', P .. 'decided', id) or '', rest }
+      local last, records = call('HGET', P .. 'decided', id) or '', are_others and reach(id) or ''
+      jobs[#jobs + 1] = { id, last < records and records or last, rest }
     end
   end
   for _, seq in ipairs(call('ZRANGE', P .. 'open', 0, -1)) do
@@ -670,6 +707,24 @@ function operations.take_up()
     end
   end
   return { call('HGET', FLEET, 'paused') or '', jobs, open }
+end
+
+-- All that there is of one scheduler
+function operations.restore()
+  return jobs_and_runs(call('HKEYS', P .. 'job'))
+end
+
+-- The jobs; of all if there are none
+function operations.take_up()
+  if #ARGV == 1 then
+    return jobs_and_runs(call('HKEYS', P .. 'job'), nil, true)
+  end
+  local ids, wanted = {}, {}
+  for place = 2, #ARGV do
+    wanted[ARGV[place]] = true
+    ids[place - 1] = ARGV[place]
+  end
+  return jobs_and_runs(ids, wanted, true)
 end
 
 -- What there is beside the jobs when a scheduler begins.
