@@ -17,6 +17,7 @@ use super::ping;
 use super::secret::path;
 use super::tree::{Node, Table, Value};
 use super::value::Scope;
+use crate::core::calendar::Windows;
 use crate::core::fleet::RunOn;
 use crate::core::job::{Coalesce, Grace, Joined, Keep, OnLost, Options, Output, Overlap};
 
@@ -48,49 +49,21 @@ fn try_set(
         Key::Umask => options.umask = Some(umask(value, scope)?),
         Key::Nice => options.nice = Some(scope.integer(value, -20..=19)? as i32),
         Key::Limits => options.limits = limits::limits(value, scope)?,
-        Key::Stdin => {
-            let text = scope.string(value, "a string")?;
-            no_shell::stdin(value, text, scope);
-            options.stdin = Some(text.into());
-        }
+        Key::Stdin => options.stdin = Some(stdin(value, scope)?),
         Key::Jitter => options.jitter = scope.duration(value)?,
         // Which machine it is was known before.
         Key::Spread => options.spread.most = scope.duration(value)?,
-        Key::MisfireGraceTime => {
-            options.misfire_grace_time = match &value.node {
-                Node::String(text) if text == "forever" => Grace::Forever,
-                _ => Grace::Limited(scope.duration(value)?),
-            }
-        }
+        Key::MisfireGraceTime => options.misfire_grace_time = grace(value, scope)?,
         Key::Expect => {
-            let expect = scope.duration(value)?;
-            if expect.is_zero() {
-                let help = "leave it out where no success is expected";
-                scope.error_help(value.span, "it must be longer than zero", help);
-                return None;
-            }
-            options.expect = Some(expect);
+            let help = "leave it out where no success is expected";
+            options.expect = Some(not_zero(value, scope, "it", help)?);
         }
         Key::WarnAfter => {
-            let limit = scope.duration(value)?;
-            if limit.is_zero() {
-                let help = "leave it out where a run may take as long as it usually does";
-                scope.error_help(value.span, "it must be longer than zero", help);
-                return None;
-            }
-            options.warn_after = Some(limit);
+            let help = "leave it out where a run may take as long as it usually does";
+            options.warn_after = Some(not_zero(value, scope, "it", help)?);
         }
         Key::MaxWait => options.max_wait = Some(scope.duration(value)?),
-        Key::Coalesce => {
-            if let Node::Boolean(yes) = value.node {
-                // APScheduler's `coalesce` is a boolean.
-                let same = if yes { "latest" } else { "all" };
-                let message = "expected \"latest\", \"earliest\" or \"all\", found a boolean";
-                scope.error_help(value.span, message, format!("write `\"{same}\"`"));
-                return None;
-            }
-            options.coalesce = scope.one_of(value, &Coalesce::WORDS)?;
-        }
+        Key::Coalesce => options.coalesce = coalesce(value, scope)?,
         Key::MaxInstances => {
             options.max_instances = scope.integer(value, 1..=i64::from(u32::MAX))? as u32;
         }
@@ -113,15 +86,7 @@ fn try_set(
         Key::OnLost => options.on_lost = scope.one_of(value, &OnLost::WORDS)?,
         Key::OnlyOn => options.only_on = hosts(value, scope)?,
         // The calendars that they name, whoever knows them all puts in.
-        Key::Except => {
-            let except = calendars::windows(value, scope)?;
-            if calendars::is_always(&except) {
-                let help = "leave it out, or write `paused = true`";
-                scope.error_help(value.span, "it would never end, and the job never be due", help);
-                return None;
-            }
-            options.excluded.except = except;
-        }
+        Key::Except => options.excluded.except = except(value, scope)?,
         Key::Only => options.excluded.only = calendars::windows(value, scope)?,
         Key::OnlyIf => options.only_if = conditions::conditions(value, scope)?,
         Key::WaitFor => options.wait_for = scope.duration(value)?,
@@ -156,14 +121,52 @@ fn try_set(
     Some(())
 }
 
-/// A duration after which something is ended.
-fn limit(value: &Value<'_>, scope: &mut Scope<'_>, help: &str) -> Option<Duration> {
-    let limit = scope.duration(value)?;
-    if limit.is_zero() {
-        scope.error_help(value.span, "a timeout must be longer than zero", help);
+fn stdin(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Box<str>> {
+    let text = scope.string(value, "a string")?;
+    no_shell::stdin(value, text, scope);
+    Some(text.into())
+}
+
+fn grace(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Grace> {
+    match &value.node {
+        Node::String(text) if text == "forever" => Some(Grace::Forever),
+        _ => Some(Grace::Limited(scope.duration(value)?)),
+    }
+}
+
+fn coalesce(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Coalesce> {
+    if let Node::Boolean(yes) = value.node {
+        // APScheduler's `coalesce` is a boolean.
+        let same = if yes { "latest" } else { "all" };
+        let message = "expected \"latest\", \"earliest\" or \"all\", found a boolean";
+        scope.error_help(value.span, message, format!("write `\"{same}\"`"));
         return None;
     }
-    Some(limit)
+    scope.one_of(value, &Coalesce::WORDS)
+}
+
+fn except(value: &Value<'_>, scope: &mut Scope<'_>) -> Option<Windows> {
+    let except = calendars::windows(value, scope)?;
+    if calendars::is_always(&except) {
+        let help = "leave it out, or write `paused = true`";
+        scope.error_help(value.span, "it would never end, and the job never be due", help);
+        return None;
+    }
+    Some(except)
+}
+
+/// A duration after which something is ended.
+fn limit(value: &Value<'_>, scope: &mut Scope<'_>, help: &str) -> Option<Duration> {
+    not_zero(value, scope, "a timeout", help)
+}
+
+fn not_zero(value: &Value<'_>, scope: &mut Scope<'_>, what: &str, help: &str) -> Option<Duration> {
+    let duration = scope.duration(value)?;
+    if duration.is_zero() {
+        scope.error_help(value.span, format!("{what} must be longer than zero"), help);
+        return None;
+    }
+    Some(duration)
 }
 
 /// One host, all, or one that has all of some labels.
