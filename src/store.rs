@@ -161,10 +161,27 @@ impl Default for Limits {
 /// Entries of a list: the key of each, and its value.
 pub type Entries = Vec<(Box<str>, Box<str>)>;
 
+/// The past of so many jobs is asked for one by one; of more, in one question.
+pub(crate) const ONE_BY_ONE: usize = 50;
+
 /// A store, as people and programs look into it.
 pub trait Reader: Send + fmt::Debug {
     /// Records, newest (highest `seq`) first.
     fn records(&mut self, query: &Query) -> Result<Vec<RunRecord>, StoreError>;
+
+    /// The records of these jobs with (last) due times from then on. There may be others among them.
+    fn past(&mut self, jobs: &[(Box<str>, Instant)]) -> Result<Vec<RunRecord>, StoreError> {
+        if jobs.len() > ONE_BY_ONE {
+            let since = jobs.iter().map(|(_, since)| *since).min();
+            return self.records(&Query { since, ..Query::default() });
+        }
+        let mut found = Vec::new();
+        for (job, since) in jobs {
+            let (job, since) = (Some(job.clone()), Some(*since));
+            found.append(&mut self.records(&Query { job, since, ..Query::default() })?);
+        }
+        Ok(found)
+    }
 
     /// How each job that has records has fared of late, or only one job; sorted by job.
     fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError>;

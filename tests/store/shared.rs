@@ -630,6 +630,38 @@ fn decided_is_what_has_a_record(bed: &dyn Bed) {
     assert_eq!(decided(&mut pair), at(60), "what was taken back is the last");
 }
 
+/// Of one job and of many what there is since then, each since when it is asked for.
+fn the_past_of_jobs(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let late = || Outcome::Missed(MissReason::Late(secs(9)));
+    let names: Vec<String> = (0..60).map(|job| format!("j{job}")).collect();
+    let mut facts = Vec::new();
+    for (run, name) in names.iter().enumerate() {
+        facts.push(Fact::Job(job(name, 0).into()));
+        facts.push(fate(name, 10, 30, 3, late()));
+        facts.push(fate(name, 40, 40, 1, late()));
+        facts.extend(whole(1 + run as u64, name, 50, Outcome::Succeeded));
+    }
+    pair.a().commit(A, 0, &facts).unwrap();
+    for count in [1, 2, names.len()] {
+        let wanted: Vec<(Box<str>, Instant)> = names[..count]
+            .iter()
+            .zip([at(30), at(41), at(51)].iter().cycle())
+            .map(|(name, since)| (name.as_str().into(), *since))
+            .collect();
+        let found = pair.b.reader().unwrap().past(&wanted).unwrap();
+        for (job, since) in &wanted {
+            let of = found.iter().filter(|it| it.job == *job && it.last_due >= *since);
+            let mut dues: Vec<Instant> = of.map(|record| record.due).collect();
+            dues.sort_unstable();
+            let all = [(at(10), at(30)), (at(40), at(40)), (at(50), at(50))];
+            let expected = all.iter().filter(|(_, last)| last >= since).map(|(due, _)| *due);
+            assert_eq!(dues, expected.collect::<Vec<_>>(), "{job} of {count}");
+        }
+    }
+    assert_eq!(pair.b.reader().unwrap().past(&[("nobody".into(), at(0))]).unwrap(), []);
+}
+
 fn numbers_are_nobody_elses(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let first = pair.a().run_numbers().unwrap();
@@ -881,6 +913,7 @@ shared_contract! {
     who_leaves_is_known_to
     a_job_is_taken_up_with_its_runs
     decided_is_what_has_a_record
+    the_past_of_jobs
     numbers_are_nobody_elses
     a_number_that_was_used_before
     numbers_stay_small

@@ -134,6 +134,31 @@ impl RedisReader {
         self.link.ask(&page, |answer| reply::list(answer)?.iter().map(reply::number).collect())
     }
 
+    /// The numbers of a job's records with (last) due times from then on.
+    fn seqs_since(&self, since: Instant, claims: Value, ranges: Value) -> Result<Vec<u64>, Odd> {
+        let since = encode::stamp(since);
+        let claims = reply::pairs(claims)?;
+        let seq = |seq: &[u8]| std::str::from_utf8(seq).ok()?.parse().ok();
+        let is_due = |(field, _): &&(String, Vec<u8>)| field.get(..since.len()) >= Some(&*since);
+        let due = claims.iter().filter(is_due).map(|(_, value)| seq(value).ok_or(Odd));
+        let mut found = due.collect::<Result<Vec<u64>, Odd>>()?;
+        // Those that begin before that and end after it are found by how far they reach.
+        let begun: HashMap<&str, &[u8]> =
+            claims.iter().map(|(field, value)| (&**field, &**value)).collect();
+        for range in reply::list(ranges)? {
+            let range = reply::text(&range)?;
+            let (host, dues) = range.rsplit_once('\0').ok_or(Odd)?;
+            let (last, due) = dues.split_at_checked(since.len()).ok_or(Odd)?;
+            if due < &*since
+                && last >= &*since
+                && let Some(value) = begun.get(&*format!("{due}{host}"))
+            {
+                found.push(seq(value).ok_or(Odd)?);
+            }
+        }
+        Ok(found)
+    }
+
     fn all(&mut self, question: &Cmd) -> Result<Vec<Value>, StoreError> {
         self.link.ask(question, reply::list)
     }
@@ -169,6 +194,44 @@ impl Reader for RedisReader {
                 return Ok(found);
             }
         }
+    }
+
+    /// By what is claimed: the records themselves are in the order in which they were written.
+    fn past(&mut self, jobs: &[(Box<str>, Instant)]) -> Result<Vec<RunRecord>, StoreError> {
+        let mut seqs = Vec::new();
+        for some in jobs.chunks(PAGE) {
+            let mut reach = cmd("HMGET");
+            reach.arg(self.key("reach"));
+            for (job, _) in some {
+                reach.arg(&**job);
+            }
+            let reach = self.all(&reach)?;
+            let wanted = some.iter().zip(reach).filter(|((_, since), reach)| {
+                reply::text(reach).map_or(true, |reach| reach >= &*encode::stamp(*since))
+            });
+            let wanted: Vec<&(Box<str>, Instant)> = wanted.map(|(job, _)| job).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let mut pipe = Pipeline::with_capacity(2 * wanted.len());
+            for (job, _) in &wanted {
+                pipe.cmd("HGETALL").arg(self.key(&format!("claim:{job}")));
+                pipe.cmd("ZRANGE").arg(self.key(&format!("range:{job}"))).arg(0).arg(-1);
+            }
+            let mut answers = self.link.pipe(&pipe)?.into_iter();
+            for (_, since) in wanted {
+                let (claims, ranges) = (answers.next(), answers.next());
+                let found = claims.zip(ranges).ok_or(Odd);
+                let found =
+                    found.and_then(|(claims, ranges)| self.seqs_since(*since, claims, ranges));
+                seqs.extend(self.link.taken(found)?);
+            }
+        }
+        let mut found = Vec::with_capacity(seqs.len());
+        for some in seqs.chunks(PAGE) {
+            found.extend(self.rows(some)?.into_iter().map(|row| row.record));
+        }
+        Ok(found)
     }
 
     fn latest(&mut self, job: Option<&str>) -> Result<Vec<Latest>, StoreError> {

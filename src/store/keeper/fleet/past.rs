@@ -20,9 +20,6 @@ const AHEAD: Duration = Duration::from_secs(10);
 /// Of a job without a delay that has decided nothing for so long, nothing waits.
 const RECENT: Duration = Duration::from_secs(60);
 
-/// The past of so many jobs is asked for one by one; of more, in one question.
-const ONE_BY_ONE: usize = 50;
-
 /// Due times with a fate, each from a first to a last one, and from when on those are all.
 pub(super) type Past = (Instant, Vec<(Instant, Instant)>);
 
@@ -121,34 +118,25 @@ impl Driver {
 fn find(reader: &mut dyn Reader, host: &str, wanted: Vec<Wanted>) -> Result<Found, StoreError> {
     let mut found = Found::default();
     let (each, of_all): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|(.., each)| *each);
-    let (mut one_by_one, mut together) = (each, of_all);
-    if together.len() <= ONE_BY_ONE {
-        one_by_one.append(&mut together);
-    }
-    if let Some(since) = together.iter().map(|(_, since, _)| *since).min() {
-        let jobs = together.into_iter().map(|(job, since, _)| (job, (since, Vec::new())));
-        found.past.extend(jobs);
-        // There are records of other jobs among these.
-        for record in reader.records(&Query { since: Some(since), ..Query::default() })? {
-            if let Some((since, fates)) = found.past.get_mut(&record.job)
-                && record.last_due >= *since
-            {
-                fates.push((record.due, record.last_due));
-                found.said.extend(fate_of(record, None));
-            }
+    let jobs: Vec<(Box<str>, Instant)> =
+        of_all.into_iter().map(|(job, since, _)| (job, since)).collect();
+    found.past.extend(jobs.iter().map(|(job, since)| (job.clone(), (*since, Vec::new()))));
+    let records = if jobs.is_empty() { Vec::new() } else { reader.past(&jobs)? };
+    for record in records {
+        if let Some((since, fates)) = found.past.get_mut(&record.job)
+            && record.last_due >= *since
+        {
+            fates.push((record.due, record.last_due));
+            found.said.extend(fate_of(record, None));
         }
     }
-    for (job, since, each) in one_by_one {
-        let host = each.then(|| Box::from(host));
-        let query = Query {
-            job: Some(job.clone()),
-            host: host.clone(),
-            since: Some(since),
-            ..Query::default()
-        };
+    let host = Some(Box::from(host));
+    for (job, since, _) in each {
+        let (of, since) = (Some(job.clone()), Some(since));
+        let query = Query { job: of, host: host.clone(), since, ..Query::default() };
         let records = reader.records(&query)?;
         let fates = records.iter().map(|record| (record.due, record.last_due)).collect();
-        found.past.insert(job, (since, fates));
+        found.past.insert(job, (since.unwrap_or(Instant::MIN), fates));
         found.said.extend(records.into_iter().filter_map(|record| fate_of(record, host.clone())));
     }
     Ok(found)
@@ -169,6 +157,7 @@ mod tests {
     use super::*;
     use crate::core::fleet::{Member, SessionId};
     use crate::core::outcome::{Outcome, SkipReason};
+    use crate::store::ONE_BY_ONE;
     use crate::store::memory::Memory;
     use crate::store::shared::Shared;
 
