@@ -14,10 +14,9 @@ use crate::store::shared::CLAIMS_KEPT;
 use crate::store::{Fact, Query, Reader, RunRecord, StoreError, Trouble};
 use crate::sys::clock;
 
-/// A host whose clock is ahead by more than this is not expected.
-const AHEAD: Duration = Duration::from_secs(10);
-
-/// Of a job without a delay that has decided nothing for so long, nothing waits.
+/// Of a job without a delay that has decided nothing for so long, nothing waits. So far before the last due
+/// time that is decided there may be some that are not: of a host whose clock was ahead, or that has died
+/// before it could record anew what the store had refused.
 const RECENT: Duration = Duration::from_secs(60);
 
 /// Due times with a fate, each from a first to a last one, and from when on those are all.
@@ -54,7 +53,7 @@ impl Driver {
             }
             let delay = if job.delay.is_zero() { RECENT } else { kept };
             if record.decided >= now.minus(delay) {
-                let since = record.decided.minus(job.delay.saturating_add(AHEAD));
+                let since = record.decided.minus(job.delay.saturating_add(RECENT));
                 wanted.push((record.id.clone(), since.max(now.minus(kept)), is_each(job)));
             }
         }
