@@ -24,15 +24,15 @@ use crate::sys::machine;
 const ANSWER: Duration = Duration::from_secs(6);
 /// So often a transaction is done again that others were in the way of.
 const AGAIN: usize = 3;
-/// The first statement of a transaction. What the server is to give up by itself, so that nothing of a lost
-/// connection stays; and how statements are executed that it knows by name: their plan is made once, for
-/// whatever they are given. It may be made while the tables are empty, where reading all of one costs
-/// nothing, and has to do when they are not.
-const SETTINGS: &str = "SELECT set_config('statement_timeout', '5000', true), \
-                        set_config('lock_timeout', '2000', true), \
-                        set_config('idle_in_transaction_session_timeout', '10000', true), \
-                        set_config('plan_cache_mode', 'force_generic_plan', true), \
-                        set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
+/// The first statement of a transaction: what the server is to give up by itself, so that nothing of a lost
+/// connection stays.
+const LIMITS: &str = "SELECT set_config('statement_timeout', '5000', true), \
+                      set_config('lock_timeout', '2000', true), \
+                      set_config('idle_in_transaction_session_timeout', '10000', true)";
+/// What follows where statements have names: their plan is made once, for whatever they are given. It may be
+/// made while the tables are empty, where reading all of one costs nothing, and has to do when they are not.
+const PLAN_ONCE: &str = ", set_config('plan_cache_mode', 'force_generic_plan', true), \
+                         set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)";
 /// Ends a transaction unless the server's connection is this one's: behind a pooler it may be another with
 /// each, and have statements of others by the same names.
 const IS_MINE: &str = "; SELECT CASE WHEN mark = '~' THEN 0 ELSE ('not ' || mark)::int END \
@@ -86,8 +86,9 @@ impl<'a> Statement<'a> {
         }
     }
 
-    fn settings() -> Statement<'a> {
-        Statement { sql: SETTINGS.to_owned(), values: Vec::new() }
+    fn settings(by_name: bool) -> Statement<'a> {
+        let more = if by_name { PLAN_ONCE } else { "" };
+        Statement { sql: format!("{LIMITS}{more}"), values: Vec::new() }
     }
 
     /// The same with another part in the place of one that it has.
@@ -188,25 +189,38 @@ impl Link {
         &mut self,
         statements: &[Statement<'_>],
     ) -> Result<Vec<Vec<Row>>, StoreError> {
-        self.fenced(statements).map_err(|error| self.error(error))
+        self.again(statements, false).map_err(|error| self.error(error))
     }
 
-    /// The same, for one whose statements may fail on purpose.
+    /// The same, for one whose statements may fail on purpose. They are sent again and again, and find
+    /// what they are about by an index, so that they are prepared.
     pub(super) fn fenced(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failed> {
+        self.again(statements, true)
+    }
+
+    fn again(
+        &mut self,
+        statements: &[Statement<'_>],
+        by_name: bool,
+    ) -> Result<Vec<Vec<Row>>, Failed> {
         for _ in 1..AGAIN {
-            match self.attempt(statements) {
+            match self.attempt(statements, by_name) {
                 Err(Failed::Said(error)) if trouble::is_conflict(&error) => {}
                 done => return done,
             }
         }
-        self.attempt(statements)
+        self.attempt(statements, by_name)
     }
 
-    fn attempt(&mut self, statements: &[Statement<'_>]) -> Result<Vec<Vec<Row>>, Failed> {
-        if self.remembers {
+    fn attempt(
+        &mut self,
+        statements: &[Statement<'_>],
+        by_name: bool,
+    ) -> Result<Vec<Vec<Row>>, Failed> {
+        if by_name && self.remembers {
             let done = self.call(async |connection| {
                 connection.prepare(statements).await?;
-                all_or_none(connection, statements).await
+                all_or_none(connection, statements, true).await
             });
             match done {
                 Err(Failed::Said(error)) if trouble::is_forgotten(&error) => {}
@@ -216,7 +230,7 @@ impl Link {
             // What names it has are of no use.
             self.client = None;
         }
-        self.call(async |connection| all_or_none(connection, statements).await)
+        self.call(async |connection| all_or_none(connection, statements, false).await)
     }
 
     /// Has the client do something, within the limit. After an error the connection is gone, unless
@@ -345,8 +359,8 @@ impl Connection {
         if new.is_empty() {
             return Ok(());
         }
-        let settings = &Statement::settings();
-        if !self.sent.contains_key(SETTINGS) {
+        let settings = &Statement::settings(true);
+        if !self.sent.contains_key(&settings.sql) {
             new.push(settings);
         }
         let mark = format!("{:x}", machine::random());
@@ -380,20 +394,25 @@ impl Connection {
 async fn all_or_none(
     connection: &Connection,
     statements: &[Statement<'_>],
+    by_name: bool,
 ) -> Result<Vec<Vec<Row>>, Error> {
     if let [only] = statements {
         // One statement is a transaction.
         return Ok(vec![only.ask(&connection.client).await?]);
     }
-    let settings = &Statement::settings();
+    let mark = connection.mark.as_ref().filter(|_| by_name);
+    let settings = &Statement::settings(mark.is_some());
     let client = &connection.client;
-    let begin = match &connection.mark {
+    let begin = match mark {
         Some(mark) => format!("BEGIN{}", IS_MINE.replace('~', mark)),
         None => "BEGIN".to_owned(),
     };
     let begin = client.batch_execute(&begin);
     let statements = [settings].into_iter().chain(statements);
-    let all = join_all(statements.map(|statement| statement.ask_by_name(connection)));
+    let all = join_all(statements.map(async |statement| match mark {
+        Some(_) => statement.ask_by_name(connection).await,
+        None => statement.ask(client).await,
+    }));
     let (begun, answers, done) = join3(begin, all, client.batch_execute("COMMIT")).await;
     begun?;
     // Not that of the settings.
