@@ -320,15 +320,16 @@ impl Fleet {
         let forgets = back.is_some() || self.back || view.generation > self.generation;
         self.watch(view, forgets, sent, now, out);
         self.stage = match self.stage {
-            Stage::Outside => {
-                // Then it decides: the others have seen it by then, or their claims tell who was first.
-                self.next_beat = self.next_beat.min(sent.plus(self.spread(SECOND_LOOK)));
-                Stage::Joined
-            }
+            Stage::Outside => Stage::Joined,
             _ => Stage::In,
         };
         if self.settling > 0 {
             self.settling -= 1;
+        }
+        let waits = self.stage == Stage::Joined || self.settling > 0;
+        if waits && !self.home.contains(&true) {
+            // Then it decides: the others have seen it by then, or their claims tell who was first.
+            self.next_beat = self.next_beat.min(sent.plus(self.spread(SECOND_LOOK)));
         }
         self.look_at_generation(view, back, now, out);
         for member in view.members.iter().filter(|member| member.gone.is_none()) {
