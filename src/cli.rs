@@ -318,7 +318,7 @@ fn hint(error: &clap::Error) -> Option<String> {
     let option = text(ContextKind::InvalidArg)?;
     let verb = std::env::args().skip(1).find(|word| !word.starts_with('-'))?;
     let hint = command::option_hint(&verb, &option)?;
-    Some(format!("error: `schedrs {verb}` has no '{option}'\n\n  tip: {hint}\n"))
+    Some(format!("error: {verb} has no option '{option}'\n\n  tip: {hint}\n"))
 }
 
 /// The command line as `clap` knows it, for whoever tells of it.

@@ -317,7 +317,7 @@ fn jobs_of_a_line() {
             (
                 "reschedule a --except sun",
                 2,
-                "error: `schedrs reschedule` has no '--except'\n\n  tip: `schedrs modify JOB --except …` \
+                "error: reschedule has no option '--except'\n\n  tip: `schedrs modify JOB --except …` \
                  changes the options of a job",
             ),
             (
