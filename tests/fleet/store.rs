@@ -86,7 +86,6 @@ pub(crate) enum Answer {
     Committed {
         lost: Vec<(RunId, Lost)>,
         beat: u64,
-        changes: u64,
     },
     Fenced,
     /// It has forgotten a beat that it has acknowledged.
@@ -282,7 +281,7 @@ impl Store {
         for fact in facts {
             self.fact(now, me, fact, &mut lost);
         }
-        Answer::Committed { lost, beat, changes: self.state.changes }
+        Answer::Committed { lost, beat }
     }
 
     /// Who has one of the due times of these, if somebody has.

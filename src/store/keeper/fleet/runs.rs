@@ -184,7 +184,7 @@ impl Driver {
         let sent = clock::boot().mono;
         let done = self.ask(|store| store.adopt(me, acked, runs));
         let Adopted { runs, beat } = self.unless_failed(done)?;
-        self.tell(Input::Committed { beat, sent, changes: None });
+        self.tell(Input::Committed { beat, sent });
         Some(runs)
     }
 
