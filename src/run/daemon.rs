@@ -410,7 +410,9 @@ impl Loop<'_> {
             }
             now = clock::now();
             let fleet = self.fleet.as_ref();
-            match self.requests.begin(self.scheduler, now, &mut self.events, fleet) {
+            let effects = &self.effects;
+            let has_newer = |job: &str, written| effects.has_newer(Some(job), written);
+            match self.requests.begin(self.scheduler, now, &mut self.events, fleet, has_newer) {
                 Next::Nothing => return false,
                 Next::Taken => {}
                 Next::Reload(reply) => self.reload(Some(reply)),

@@ -34,7 +34,7 @@ use self::queue::{Queue, Waiters};
 use self::worker::Worker;
 use super::shared::Asked;
 use super::{Entries, Fact, Latest, Limits, Sharing, Store, StoreError};
-use crate::core::event::{Fault, HomeChange, JobRecord, Refusal, RunId, Silence, Start};
+use crate::core::event::{Fault, HomeChange, JobRecord, Pause, Refusal, RunId, Silence, Start};
 use crate::core::fleet::protocol::Fleet;
 use crate::core::fleet::whereabouts::Whereabouts;
 use crate::core::instant::Mono;
@@ -114,13 +114,18 @@ pub struct ReadLists {
     pub latest: Vec<Latest>,
 }
 
-/// What is known of jobs that others have changed.
-#[derive(Clone, Debug, PartialEq)]
+/// What the store has of jobs that others have changed.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Learned {
+    /// The store had this scheduler's own batches up to this one when it was read: what was changed here
+    /// later is newer, and will be written over it.
+    pub written: u64,
     /// The jobs.
     pub asked: Vec<Box<str>>,
     /// What the store has of them; of one that is not there, nothing.
     pub jobs: Vec<JobRecord>,
+    /// Whether all jobs are paused, if that was read.
+    pub all_paused: Option<Option<Pause>>,
 }
 
 /// Tells somebody that what they have asked for is in the store. It must not block.
@@ -194,7 +199,9 @@ impl Notes {
                 let waiters = shared.push(vec![fact], Waiters::default());
                 shared.release(waiters);
             }
-            Policy::Hold(hold, _) => hold.push(vec![fact], Waiters::default()),
+            Policy::Hold(hold, _) => {
+                hold.push(vec![fact], Waiters::default());
+            }
         }
     }
 
@@ -303,17 +310,25 @@ impl Keeper {
 
     /// The facts of one step, which are written together, and what may start and be answered once
     /// they are.
-    pub fn commit(&self, facts: Vec<Fact>, starts: Vec<Start>, answers: Vec<Answer>) {
+    ///
+    /// Answers the number of this batch, if others share the store: [`Learned::written`].
+    pub fn commit(
+        &self,
+        facts: Vec<Fact>,
+        starts: Vec<Start>,
+        answers: Vec<Answer>,
+    ) -> Option<u64> {
         if facts.is_empty() && starts.is_empty() && answers.is_empty() {
-            return;
+            return None;
         }
         let waiters = Waiters { starts, answers };
         match &self.policy {
             Policy::GoOn(shared) => {
                 let waiters = shared.push(facts, waiters);
                 shared.release(waiters);
+                None
             }
-            Policy::Hold(hold, _) => hold.push(facts, waiters),
+            Policy::Hold(hold, _) => Some(hold.push(facts, waiters)),
         }
     }
 

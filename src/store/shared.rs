@@ -144,6 +144,8 @@ pub struct Committed {
     pub beat: u64,
     /// The time by the store's clock.
     pub now: Instant,
+    /// The counter of changes, as [`View::changes`] has it.
+    pub changes: u64,
 }
 
 /// What has come of an adoption.

@@ -539,13 +539,13 @@ impl Host {
             (Call::Reap(_, whom, ..), Answer::Reaped(done)) => {
                 self.tell_fleet(t, Input::Reaped { whom, done });
             }
-            (Call::PutBack(_, _, facts, ..), Answer::Committed { lost, beat }) => {
+            (Call::PutBack(_, _, facts, ..), Answer::Committed { lost, beat, changes }) => {
                 self.acknowledged(t, facts, &lost);
                 let generation = self.fleet.generation();
-                self.tell_fleet(t, Input::Committed { beat, sent });
+                self.tell_fleet(t, Input::Committed { beat, sent, changes: Some(changes) });
                 self.tell_fleet(t, Input::Told { generation });
             }
-            (_, Answer::Committed { lost, beat }) => {
+            (_, Answer::Committed { lost, beat, changes }) => {
                 let facts = std::mem::take(&mut self.committing);
                 for fact in &facts {
                     if let Fact::Fate { job, due, last_due, outcome, .. } = fact
@@ -555,7 +555,7 @@ impl Host {
                     }
                 }
                 self.acknowledged(t, facts, &lost);
-                self.tell_fleet(t, Input::Committed { beat, sent });
+                self.tell_fleet(t, Input::Committed { beat, sent, changes: Some(changes) });
             }
             (_, Answer::Fenced) => {
                 self.joined = false;
@@ -573,7 +573,7 @@ impl Host {
             (_, Answer::Fates(fates)) => self.found_fates(t, &fates),
             (_, Answer::Chains(lists)) => self.chains(t, *lists),
             (Call::Adopt(..), Answer::Adopted { runs, beat }) => {
-                self.tell_fleet(t, Input::Committed { beat, sent });
+                self.tell_fleet(t, Input::Committed { beat, sent, changes: None });
                 self.adopted(t, &runs);
             }
             (_, Answer::Files(files)) => self.tell_fleet(t, Input::Files(&files)),

@@ -228,20 +228,45 @@ fn what_a_server_has_forgotten_in_a_crash_is_told_again() {
     }
 }
 
-/// Two hosts with one job each second, one of which is killed: how long until another starts what it
-/// would have.
-#[test]
-fn another_host_takes_over_within_a_lease_and_a_beat() {
-    let plan = |host| Plan {
+/// A job that is due each second and takes no time.
+fn each_second() -> Plan {
+    Plan {
         every: 1,
         lasts: 0,
         most: 1,
         overlap: Overlap::Skip,
-        host,
+        host: None,
         jitter: 0,
         again: false,
         after: Vec::new(),
-    };
+    }
+}
+
+/// Hosts whose commits tell them that something has changed give up at once what is another's.
+#[test]
+fn a_host_that_joins_takes_up_its_share_within_three_seconds() {
+    for seed in 1..6 {
+        let (killed, back) = (30 * MICROS + seed * 137_000, 40 * MICROS);
+        let history = History {
+            hosts: 3,
+            plans: vec![each_second(); 12],
+            clocks: vec![Clock::default(); 3],
+            faults: vec![(killed, Fault::Kill(2, back))],
+            lasts: 90 * MICROS,
+            ..random(seed as u64)
+        };
+        let world = World::new(history).run().unwrap();
+        let joined = START + killed + back;
+        let there = world.processes.iter().filter(|it| it.host == 2 && it.at > joined);
+        let first = there.map(|it| it.at).min().unwrap();
+        assert!(first - joined <= 3 * MICROS, "seed {seed}: {} microseconds", first - joined);
+    }
+}
+
+/// Two hosts with one job each second, one of which is killed: how long until another starts what it
+/// would have.
+#[test]
+fn another_host_takes_over_within_a_lease_and_a_beat() {
     for seed in 1..6 {
         for (fault, most) in [
             (Fault::Kill(0, 100 * MICROS), LEASE.as_micros() as i64 * 6 / 5 + MICROS),
@@ -250,7 +275,7 @@ fn another_host_takes_over_within_a_lease_and_a_beat() {
             let when = 30 * MICROS + seed * 137_000;
             let history = History {
                 hosts: 2,
-                plans: vec![plan(None); 8],
+                plans: vec![each_second(); 8],
                 clocks: vec![Clock::default(); 2],
                 faults: vec![(when, fault)],
                 lasts: 120 * MICROS,

@@ -86,6 +86,7 @@ pub(crate) enum Answer {
     Committed {
         lost: Vec<(RunId, Lost)>,
         beat: u64,
+        changes: u64,
     },
     Fenced,
     /// It has forgotten a beat that it has acknowledged.
@@ -281,7 +282,7 @@ impl Store {
         for fact in facts {
             self.fact(now, me, fact, &mut lost);
         }
-        Answer::Committed { lost, beat }
+        Answer::Committed { lost, beat, changes: self.state.changes }
     }
 
     /// Who has one of the due times of these, if somebody has.

@@ -430,6 +430,17 @@ fn a_store_that_has_forgotten_a_beat_takes_nothing(bed: &dyn Bed) {
     assert_eq!(pair.beat_as(beat + 9).me, Standing::Gone);
 }
 
+fn a_commit_tells_that_something_has_changed(bed: &dyn Bed) {
+    let mut pair = Pair::new(bed);
+    let known = pair.view().changes;
+    let quiet = pair.a().commit(A, 0, &begun(1, "a", 10)).unwrap();
+    assert_eq!(quiet.changes, known);
+    pair.b().join(&member(SessionId(33), "web3"), &jobs()).unwrap();
+    let news = pair.a().commit(A, 0, &begun(2, "a", 20)).unwrap();
+    assert_ne!(news.changes, known);
+    assert_eq!(news.changes, pair.view().changes);
+}
+
 fn a_beat_is_faster_than_a_reap(bed: &dyn Bed) {
     let mut pair = Pair::new(bed);
     let beat = pair.beat_of(B);
@@ -894,6 +905,7 @@ shared_contract! {
     entries_are_everybodys
     four_write_the_same_entries
     a_store_that_has_forgotten_a_beat_takes_nothing
+    a_commit_tells_that_something_has_changed
     a_beat_is_faster_than_a_reap
     what_the_dead_have_left_stays
     runs_are_adopted

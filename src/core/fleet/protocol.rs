@@ -40,6 +40,9 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// as the one before.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// When a session that has joined looks again, and begins to decide. It is a beat where that is less.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
 /// How long a session that is gone is of interest.
 const MEMORY: Duration = Duration::from_secs(3600);
 
@@ -188,7 +191,10 @@ impl Fleet {
             Input::Tick => {}
             Input::Beaten { view, sent } => self.beaten(view, sent, now, out),
             Input::Renewed { view } => self.renewed(view, now, out),
-            Input::Committed { beat, sent } => self.committed(beat, sent, now, out),
+            Input::Committed { beat, sent, changes } => {
+                self.committed(beat, sent, now, out);
+                self.look_soon(changes, now);
+            }
             Input::Refused => self.refused(now, out),
             Input::Failed => self.failed(now),
             Input::Fenced => self.fenced(out),
@@ -320,6 +326,11 @@ impl Fleet {
         if self.settling > 0 {
             self.settling -= 1;
         }
+        let waits = self.stage == Stage::Joined || self.settling > 0;
+        if waits && !self.home.contains(&true) {
+            // Then it decides: the others have seen it by then, or their claims tell who was first.
+            self.next_beat = self.next_beat.min(sent.plus(self.spread(SECOND_LOOK)));
+        }
         self.look_at_generation(view, back, now, out);
         for member in view.members.iter().filter(|member| member.gone.is_none()) {
             self.known.insert(member.id, member.clone());
@@ -342,6 +353,14 @@ impl Fleet {
         }
         self.me.beat = beat;
         self.trusted = Some(sent.plus(self.timing.trust()));
+    }
+
+    /// Looks at once at what the others have changed, if a commit tells that they have.
+    fn look_soon(&mut self, changes: Option<u64>, now: Now) {
+        let known = self.view.as_ref().map(|view| view.changes);
+        if changes.is_some() && known.is_some() && changes != known && self.is_member() {
+            self.next_beat = self.next_beat.min(now.mono);
+        }
     }
 
     /// The store does not answer.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::effects::Message;
+use super::requests::Lesson;
 use super::{Loop, fleet};
 use crate::control::{Call, Reply, Request, Target, wire};
 use crate::core::event::{ChangeKind, Code, Event, Fault, HomeChange, Operation, Response, RunId};
@@ -311,7 +312,7 @@ impl Loop<'_> {
             if self.scheduler.overrides(id) != record.overrides.as_deref()
                 || self.scheduler.added_text(id) != record.added.as_deref()
             {
-                self.requests.learn(record.clone(), true);
+                self.requests.learn(record.clone(), Lesson::Taken);
             }
         }
         self.read_of_homes(&change);
@@ -351,12 +352,17 @@ impl Loop<'_> {
         }
     }
 
-    /// Others have changed jobs.
+    /// Others have changed jobs, or this host has: what it has changed since is newer.
     fn learned(&mut self, learned: Learned) {
-        let Learned { asked, jobs } = learned;
+        let Learned { written, asked, jobs, all_paused } = learned;
+        if all_paused.is_some() && !self.effects.has_newer(None, written) {
+            let change = HomeChange { all_paused, ..HomeChange::default() };
+            self.homes(Box::new(change));
+        }
         for id in asked {
             match jobs.iter().find(|record| record.id == id) {
-                Some(record) => self.requests.learn(record.clone(), false),
+                Some(record) => self.requests.learn(record.clone(), Lesson::Changed { written }),
+                None if self.effects.has_newer(Some(&id), written) => continue,
                 None => self.events.push_back(Event::Operation {
                     ticket: 0,
                     by: "".into(),
@@ -370,6 +376,7 @@ impl Loop<'_> {
                 self.effects.fleet_order(FleetOrder::NoJob(id));
             }
         }
+        self.effects.forget_changes(self.requests.oldest_lesson().unwrap_or(written));
     }
 
     /// Has the protocol know of a job that was added, changed or removed at run time, once the store

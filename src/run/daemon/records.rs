@@ -54,13 +54,42 @@ pub(super) struct Records {
     /// Runs that an earlier scheduler had admitted and not begun, by job and due time: they are
     /// withdrawn when their due time is decided again, in the same transaction.
     withdrawals: HashMap<Box<str>, BTreeMap<Instant, RunId>>,
+    own: OwnChanges,
+}
+
+/// What was changed here of jobs (`None`: of all) that others change as well, until the store is known to
+/// have it.
+#[derive(Debug, Default)]
+struct OwnChanges {
+    /// By whose batch the store gets it.
+    sent: HashMap<Option<Box<str>>, u64>,
+    /// It is in no batch yet.
+    noted: Vec<Option<Box<str>>>,
+}
+
+impl OwnChanges {
+    fn sent(&mut self, batch: u64) {
+        self.sent.extend(self.noted.drain(..).map(|job| (job, batch)));
+    }
+
+    /// Whether something was changed here that the store did not have with that batch.
+    fn has_newer(&self, job: Option<&str>, written: u64) -> bool {
+        let is_it = |changed: &Option<Box<str>>| changed.as_deref() == job;
+        let is_newer = |(changed, batch): (_, &u64)| is_it(changed) && *batch > written;
+        self.noted.iter().any(is_it) || self.sent.iter().any(is_newer)
+    }
+
+    /// Nobody asks any more with an earlier batch than that.
+    fn forget(&mut self, written: u64) {
+        self.sent.retain(|_, batch| *batch > written);
+    }
 }
 
 impl Records {
     pub(super) fn new(keeper: Keeper, host: Option<Box<str>>) -> Records {
         let (facts, starts, answers) = (Vec::new(), Vec::new(), Vec::new());
-        let withdrawals = HashMap::new();
-        Records { keeper, host, facts, starts, answers, withdrawals }
+        let (withdrawals, own) = (HashMap::new(), OwnChanges::default());
+        Records { keeper, host, facts, starts, answers, withdrawals, own }
     }
 
     /// A run of an earlier scheduler never began, and its due time will be decided again.
@@ -110,7 +139,12 @@ impl Records {
             },
             Action::Remember(Remember::Gone(job)) => Fact::Gone { job: job.clone() },
             Action::Remember(Remember::AllPaused(pause)) => Fact::AllPaused(pause.clone()),
-            Action::Remember(Remember::Change(change)) => Fact::Change(change.clone()),
+            Action::Remember(Remember::Change(change)) => {
+                if self.host.is_some() {
+                    self.own.noted.push(change.job.clone());
+                }
+                Fact::Change(change.clone())
+            }
             Action::Remember(Remember::Entry { list, key, value }) => {
                 Fact::Entry { list: (*list).into(), key: key.clone(), value: value.clone() }
             }
@@ -198,7 +232,21 @@ impl Records {
     /// Gives away what was noted since the last time.
     pub(super) fn flush(&mut self) {
         let (facts, starts) = (mem::take(&mut self.facts), mem::take(&mut self.starts));
-        self.keeper.commit(facts, starts, mem::take(&mut self.answers));
+        let batch = self.keeper.commit(facts, starts, mem::take(&mut self.answers));
+        if let Some(batch) = batch {
+            self.own.sent(batch);
+        }
+    }
+
+    /// Whether a job, or that all are paused, was changed here after the store had that batch: then what
+    /// was read of it is out of date.
+    pub(super) fn has_newer(&self, job: Option<&str>, written: u64) -> bool {
+        self.own.has_newer(job, written)
+    }
+
+    /// [`Records::has_newer`] is not asked with an earlier batch any more.
+    pub(super) fn forget_changes(&mut self, written: u64) {
+        self.own.forget(written);
     }
 
     /// The same, and waits for the answers among it to be given, while there is somebody to give
@@ -245,5 +293,32 @@ fn fate(record: &Record, at: Instant, host: Option<Box<str>>) -> Fact {
             let (due, last_due, count) = (record.due, record.last_due, record.count);
             Fact::Fate { job, due, last_due, count, outcome, at, host }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was read before this host changed it is out of date, until the store has the change.
+    #[test]
+    fn what_was_changed_here_later_is_newer_than_what_was_read() {
+        let mut own = OwnChanges::default();
+        let newer = |own: &OwnChanges, written| {
+            [Some("a"), Some("b"), None].map(|job| own.has_newer(job, written))
+        };
+        assert_eq!(newer(&own, 0), [false, false, false]);
+        own.noted.push(Some("a".into()));
+        // It is in no batch yet: whatever the store had, it did not have this.
+        assert_eq!(newer(&own, 9), [true, false, false]);
+        own.sent(10);
+        assert_eq!([newer(&own, 9), newer(&own, 10)], [[true, false, false], [false; 3]]);
+        own.noted.extend([Some("a".into()), None]);
+        own.sent(12);
+        assert_eq!([newer(&own, 11), newer(&own, 12)], [[true, false, true], [false; 3]]);
+        own.forget(11);
+        assert_eq!(newer(&own, 11), [true, false, true]);
+        own.forget(12);
+        assert!(own.sent.is_empty());
     }
 }

@@ -74,11 +74,20 @@ pub(super) struct Requests {
 enum Item {
     Call(Incoming),
     Apply(Box<Jobfile>),
-    /// What another host has made of a job; `taken`: it is taken over with that.
+    /// What another host has made of a job.
     Learn {
         record: JobRecord,
-        taken: bool,
+        lesson: Lesson,
     },
+}
+
+/// How it is known what another host has made of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lesson {
+    /// The job is taken over with that.
+    Taken,
+    /// That it was changed was seen in a store that had the own batches up to this one.
+    Changed { written: u64 },
 }
 
 enum UnderWay {
@@ -144,8 +153,17 @@ impl Requests {
     }
 
     /// Another host has changed a job.
-    pub(super) fn learn(&mut self, record: JobRecord, taken: bool) {
-        self.queue.push_back(Item::Learn { record, taken });
+    pub(super) fn learn(&mut self, record: JobRecord, lesson: Lesson) {
+        self.queue.push_back(Item::Learn { record, lesson });
+    }
+
+    /// The earliest of the own batches with which a job was read that is not learned yet.
+    pub(super) fn oldest_lesson(&self) -> Option<u64> {
+        let written = |item: &Item| match item {
+            Item::Learn { lesson: Lesson::Changed { written }, .. } => Some(*written),
+            _ => None,
+        };
+        self.queue.iter().filter_map(written).min()
     }
 
     /// The job that was learned of by what was asked under this number.
@@ -171,6 +189,7 @@ impl Requests {
         now: Now,
         events: &mut VecDeque<Event>,
         fleet: Option<&fleet::Here>,
+        has_newer: impl Fn(&str, u64) -> bool,
     ) -> Next {
         if self.under_way.is_some() {
             return Next::Nothing;
@@ -179,7 +198,13 @@ impl Requests {
             None => return Next::Nothing,
             Some(Item::Apply(jobfile)) => return Next::Apply(jobfile),
             Some(Item::Call(incoming)) => incoming,
-            Some(Item::Learn { record, taken }) => {
+            Some(Item::Learn { record, lesson }) => {
+                if let Lesson::Changed { written } = lesson
+                    && has_newer(&record.id, written)
+                {
+                    return Next::Taken;
+                }
+                let taken = lesson == Lesson::Taken;
                 return self.begin_to_learn(record, taken, scheduler, now, events);
             }
         };
@@ -438,13 +463,13 @@ mod tests {
                 assert!(matches!(status.try_recv(), Ok(Response::Status { .. })));
                 assert!(!requests.has_next());
                 assert!(matches!(
-                    requests.begin(&mut scheduler, now, &mut events, None),
+                    requests.begin(&mut scheduler, now, &mut events, None, |_, _| false),
                     Next::Nothing
                 ));
                 assert!(answer.try_recv().is_err());
                 now.mono = now.mono.plus(CHECK_LIMIT);
                 assert!(requests.give_up_in_time(now.mono).is_none());
-                requests.begin(&mut scheduler, now, &mut events, None);
+                requests.begin(&mut scheduler, now, &mut events, None, |_, _| false);
                 assert_eq!(events.drain(..).count(), 1, "the job that was to be shown");
             }
             match answer.try_recv() {

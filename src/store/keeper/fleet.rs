@@ -381,8 +381,8 @@ impl Driver {
         let Member { id: me, beat: acked, .. } = *self.fleet.me();
         let sent = clock::boot().mono;
         let done = self.ask(|store| store.commit(me, acked, facts));
-        let Committed { lost, beat, .. } = self.unless_failed(done)?;
-        self.tell(Input::Committed { beat, sent });
+        let Committed { lost, beat, changes, .. } = self.unless_failed(done)?;
+        self.tell(Input::Committed { beat, sent, changes: Some(changes) });
         Some(lost)
     }
 
@@ -452,11 +452,11 @@ impl Driver {
         let done = self.ask(|store| store.commit(me, acked, &facts));
         self.facts = facts;
         // A commit that fails is repeated as it is: it may have been done.
-        let Some(Committed { lost, beat, now }) = self.unless_failed(done) else {
+        let Some(Committed { lost, beat, now, changes }) = self.unless_failed(done) else {
             return self.runs.failed(&self.facts);
         };
         self.store_now = Some(now);
-        self.tell(Input::Committed { beat, sent });
+        self.tell(Input::Committed { beat, sent, changes: Some(changes) });
         let facts = std::mem::take(&mut self.facts);
         self.untidy += facts.len();
         let lost_runs: Vec<RunId> = lost.iter().map(|(run, _)| *run).collect();

@@ -163,6 +163,10 @@ pub(super) struct Held {
     batches: VecDeque<Batch>,
     facts: usize,
     bytes: usize,
+    /// The number of the last batch, of the last of what is being written, and of the last that the store has.
+    pushed: u64,
+    taken: u64,
+    pub(super) written: u64,
     /// What is being written, or is to be written again: how many facts, and since when the first of
     /// them waits.
     pub(super) writing: usize,
@@ -262,10 +266,11 @@ impl Hold {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes facts, and what waits for them.
-    pub(super) fn push(&self, facts: Vec<Fact>, waiters: Waiters) {
-        self.held().push(facts, waiters, clock::mono());
+    /// Takes facts, and what waits for them. Answers the number of this batch.
+    pub(super) fn push(&self, facts: Vec<Fact>, waiters: Waiters) -> u64 {
+        let number = self.held().push(facts, waiters, clock::mono());
         self.wake.notify_one();
+        number
     }
 
     /// Lets processes start.
@@ -276,8 +281,9 @@ impl Hold {
 }
 
 impl Held {
-    fn push(&mut self, facts: Vec<Fact>, waiters: Waiters, since: Mono) {
-        let batch = Batch::new(facts, waiters, since);
+    fn push(&mut self, facts: Vec<Fact>, waiters: Waiters, since: Mono) -> u64 {
+        self.pushed += 1;
+        let batch = Batch { number: self.pushed, ..Batch::new(facts, waiters, since) };
         self.facts += batch.facts.len();
         self.bytes += batch.bytes;
         self.batches.push_back(batch);
@@ -292,6 +298,7 @@ impl Held {
             self.bereft.append(&mut oldest.waiters.starts);
             self.keep_answers(oldest.waiters.answers, oldest.since);
         }
+        self.pushed
     }
 
     fn keep_answers(&mut self, mut answers: Vec<Answer>, since: Mono) {
@@ -314,6 +321,7 @@ impl Held {
             self.bytes -= batch.bytes;
             self.oldest.get_or_insert(batch.since);
             self.newest = self.newest.max(batch.since);
+            self.taken = batch.number;
             facts.append(&mut batch.facts);
             starts.append(&mut batch.waiters.starts);
             self.keep_answers(batch.waiters.answers, batch.since);
@@ -341,6 +349,7 @@ impl Held {
     pub(super) fn written(&mut self) -> Vec<Answer> {
         self.answered = self.answered.max(self.newest);
         (self.writing, self.oldest, self.asked) = (0, None, None);
+        self.written = self.taken;
         std::mem::take(&mut self.answers)
     }
 
@@ -366,7 +375,9 @@ impl Held {
         if facts.is_empty() {
             return;
         }
-        let batch = Batch::new(facts, Waiters::default(), since);
+        // It was all there is.
+        let number = self.pushed;
+        let batch = Batch { number, ..Batch::new(facts, Waiters::default(), since) };
         self.facts += batch.facts.len();
         self.bytes += batch.bytes;
         self.batches.push_front(batch);
@@ -493,6 +504,29 @@ mod tests {
 
     fn stopped(count: usize) -> Vec<Fact> {
         vec![Fact::Stopped { at: Instant::MIN }; count]
+    }
+
+    /// The store has a batch when it has been written, and what is put back has the number of all that it
+    /// was made of.
+    #[test]
+    fn the_store_has_batches_up_to_the_last_that_was_written() {
+        let mut held = Held::default();
+        let push = |held: &mut Held, many| held.push(stopped(many), Waiters::default(), at(10));
+        let (mut facts, mut starts) = (Vec::new(), Vec::new());
+        assert_eq!((push(&mut held, TOGETHER), push(&mut held, 1), held.written), (1, 2, 0));
+        held.take(&mut facts, &mut starts);
+        assert_eq!(held.written, 0);
+        held.written();
+        assert_eq!(held.written, 1);
+        assert_eq!(push(&mut held, 1), 3);
+        facts.clear();
+        held.take_all(&mut facts, &mut starts);
+        held.put_first(facts, at(10));
+        held.written();
+        assert_eq!(held.written, 1);
+        held.take(&mut Vec::new(), &mut starts);
+        held.written();
+        assert_eq!(held.written, 3);
     }
 
     /// What is being written waits, and so does who has asked for it, until it is written.

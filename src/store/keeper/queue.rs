@@ -62,12 +62,14 @@ pub(super) struct Batch {
     pub(super) bytes: usize,
     pub(super) waiters: Waiters,
     pub(super) since: Mono,
+    /// Which it is of those that the loop has sent.
+    pub(super) number: u64,
 }
 
 impl Batch {
     pub(super) fn new(facts: Vec<Fact>, waiters: Waiters, since: Mono) -> Batch {
         let bytes = facts.iter().map(weight).sum();
-        Batch { facts, bytes, waiters, since }
+        Batch { facts, bytes, waiters, since, number: 0 }
     }
 }
 

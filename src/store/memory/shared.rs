@@ -274,7 +274,7 @@ impl Shared for Memory {
         let lost = facts.iter().filter_map(|fact| kept.take_shared(fact)).collect();
         kept.fleet.writer = None;
         kept.bound();
-        Ok(Committed { lost, beat, now: kept.fleet.now() })
+        Ok(Committed { lost, beat, now: kept.fleet.now(), changes: kept.fleet.changes })
     }
 
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {

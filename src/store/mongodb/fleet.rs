@@ -242,9 +242,9 @@ impl Shared for Mongodb {
         let mut writer = Writer { session: Some(me), members: &members, needs, seq, life };
         writer.all(&mut self.link, &batch, &mut written)?;
         self.touch(facts);
-        let now = members.now;
+        let (now, changes) = (members.now, members.changes);
         let beat = if in_two { beat(&self.confirm(me, &batch, needs, &written)?) } else { needs };
-        Ok(Committed { lost: written.lost, beat, now })
+        Ok(Committed { lost: written.lost, beat, now, changes })
     }
 
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {

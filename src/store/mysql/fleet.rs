@@ -137,10 +137,11 @@ impl Mysql {
         self.link.transaction(&statements)
     }
 
-    /// What [`fence`] has answered: the session's counter, and the time.
-    fn counted(&self, answers: &Answers) -> Result<(u64, Instant), StoreError> {
+    /// What [`fence`] has answered: the session's counter, the time, and the counter of changes.
+    fn counted(&self, answers: &Answers) -> Result<(u64, Instant, u64), StoreError> {
         let url = &self.link.settings.url;
-        let counted = |row: &Row| Ok((number(row, 0)? as u64, instant(row, 1)?));
+        let counted =
+            |row: &Row| Ok((number(row, 0)? as u64, instant(row, 1)?, number(row, 2)? as u64));
         let found = all(url, answers.first(), counted)?.pop();
         found.ok_or_else(|| url.error(Trouble::Other, "answers too little"))
     }
@@ -221,11 +222,11 @@ impl Shared for Mysql {
         let answers = self.write(&batch, || Writer::fenced(me, acked, EARLY));
         let answers = answers.map_err(|failed| self.refused(me, acked, failed))?;
         self.tidying.touch(&batch);
-        let (beat, now) = self.counted(&answers)?;
+        let (beat, now, changes) = self.counted(&answers)?;
         let url = &self.link.settings.url;
         let gone = lost(url, &batch, answers.get(1..).unwrap_or_default())?;
         let lost = self.why(now, &gone)?;
-        Ok(Committed { lost, beat, now })
+        Ok(Committed { lost, beat, now, changes })
     }
 
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
@@ -274,7 +275,7 @@ impl Shared for Mysql {
         let statements: Vec<String> = statements.iter().map(|sql| named(sql)).collect();
         let answers = self.link.fenced(&statements);
         let answers = answers.map_err(|failed| self.refused(me, acked, failed))?;
-        let (beat, _) = self.counted(&answers)?;
+        let (beat, ..) = self.counted(&answers)?;
         let url = &self.link.settings.url;
         let runs = all(url, answers.get(1), |row| Ok(RunId(number(row, 0)? as u64)))?;
         Ok(Adopted { runs, beat })

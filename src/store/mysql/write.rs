@@ -101,7 +101,7 @@ pub(super) fn fence(me: i64, acked: u64) -> [String; 4] {
         ),
         format!("SET @alive = IF(ROW_COUNT() = 1, 1, {TWO_ROWS})"),
         format!("SELECT beat, host, {NOW} INTO @beat, @host, @now FROM ~member WHERE id = {me}"),
-        "SELECT @beat, @now".to_owned(),
+        "SELECT @beat, @now, (SELECT changes FROM ~store)".to_owned(),
     ]
 }
 

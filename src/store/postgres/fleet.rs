@@ -184,7 +184,8 @@ impl Postgres {
         let sql = format!(
             "WITH f AS (UPDATE ~member SET beat = beat + 1, seen = {NOW} WHERE id = $1 \
              AND gone_at IS NULL AND beat >= $2 RETURNING beat) \
-             SELECT (SELECT beat FROM f), {NOW}, 1 / (SELECT count(*) FROM f){more}"
+             SELECT (SELECT beat FROM f), {NOW}, (SELECT changes FROM ~store), \
+             1 / (SELECT count(*) FROM f){more}"
         );
         self.sql(&sql).number(id(me)).number(acked as i64)
     }
@@ -217,10 +218,11 @@ impl Postgres {
         Ok(refusal(me, acked, gone))
     }
 
-    /// What [`Postgres::fence`] has answered: the session's counter, and the time.
-    fn counted(&self, answers: &[Vec<Row>]) -> Result<(u64, Instant), StoreError> {
+    /// What [`Postgres::fence`] has answered: the session's counter, the time, and the counter of changes.
+    fn counted(&self, answers: &[Vec<Row>]) -> Result<(u64, Instant, u64), StoreError> {
         let fence = answers.first().map_or(&[][..], |rows| rows);
-        let counted = |row: &Row| Ok((row.try_get::<_, i64>(0)? as u64, instant(row, 1)?));
+        let number = |row: &Row, at: usize| Ok(row.try_get::<_, i64>(at)? as u64);
+        let counted = |row: &Row| Ok((number(row, 0)?, instant(row, 1)?, number(row, 2)?));
         let found = all(&self.settings, fence, counted)?.pop();
         found.ok_or_else(|| self.settings.url.error(Trouble::Other, "it answers too little"))
     }
@@ -308,9 +310,9 @@ impl Shared for Postgres {
             }
         };
         self.touch(&batch);
-        let (beat, now) = self.counted(&answers)?;
+        let (beat, now, changes) = self.counted(&answers)?;
         let lost = self.why(&writer, &lost(&batch, &claims, &answers))?;
-        Ok(Committed { lost, beat, now })
+        Ok(Committed { lost, beat, now, changes })
     }
 
     fn reap(&mut self, by: SessionId, whom: SessionId, beat: u64) -> Result<bool, StoreError> {
@@ -347,7 +349,7 @@ impl Shared for Postgres {
             self.sql(mine).number(id(me)).numbers(numbers()),
         ];
         let answers = self.fenced(me, acked, &statements)?;
-        let (beat, _) = self.counted(&answers)?;
+        let (beat, ..) = self.counted(&answers)?;
         let found = answers.get(2).map_or(&[][..], |rows| rows);
         let run = |row: &Row| Ok(RunId(row.try_get::<_, i64>(0)? as u64));
         Ok(Adopted { runs: all(&self.settings, found, run)?, beat })

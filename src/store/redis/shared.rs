@@ -123,13 +123,14 @@ impl Shared for Redis {
         encode::facts(&mut commit, facts);
         self.touch(facts);
         let committed = self.link.ask(&commit, |answer| {
-            let [beat, now, lists] = match taken(answer)? {
+            let [beat, now, changes, lists] = match taken(answer)? {
                 Ok(parts) => parts,
                 Err(gone) => return Ok(Err(gone)),
             };
-            let (beat, now) = (reply::number(&beat)?, encode::instant(reply::text(&now)?)?);
+            let (beat, changes) = (reply::number(&beat)?, reply::number(&changes)?);
+            let now = encode::instant(reply::text(&now)?)?;
             let lost = reply::list(lists)?.into_iter().map(|one| lost(one, facts, now));
-            Ok(Ok(Committed { lost: lost.collect::<Result<_, _>>()?, beat, now }))
+            Ok(Ok(Committed { lost: lost.collect::<Result<_, _>>()?, beat, now, changes }))
         })?;
         committed.map_err(|gone| refusal(me, acked, Some(gone)))
     }

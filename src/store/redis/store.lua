@@ -608,7 +608,7 @@ function operations.commit(id, acked, at)
   writer = { key = key, id = id, host = call('HGET', key, 'host') or '', until_due = clock(2) }
   take(5)
   alive_at(at)
-  return { count, clock(), lost }
+  return { count, clock(), call('HGET', FLEET, 'changes') or '0', lost }
 end
 
 -- id, machine, hash, jobs, how many beats it has had acknowledged, fields

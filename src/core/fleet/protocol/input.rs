@@ -27,6 +27,8 @@ pub enum Input<'a> {
         beat: u64,
         /// When the call began.
         sent: Mono,
+        /// The counter of changes, as [`View::changes`] has it; of a commit only.
+        changes: Option<u64>,
     },
     /// The store has refused a commit or an adoption, because it has had fewer beats of this session
     /// than it has acknowledged.

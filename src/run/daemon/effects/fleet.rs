@@ -14,6 +14,19 @@ impl Effects {
         }
     }
 
+    /// Whether what the store had of a job, or of whether all are paused, with that batch of this scheduler
+    /// is older than what was changed here.
+    pub(in crate::run::daemon) fn has_newer(&self, job: Option<&str>, written: u64) -> bool {
+        self.records.as_ref().is_some_and(|records| records.has_newer(job, written))
+    }
+
+    /// [`Effects::has_newer`] is not asked with an earlier batch any more.
+    pub(in crate::run::daemon) fn forget_changes(&mut self, written: u64) {
+        if let Some(records) = &mut self.records {
+            records.forget_changes(written);
+        }
+    }
+
     /// Runs that never began are to be withdrawn when their due times are decided again.
     pub(in crate::run::daemon) fn will_withdraw(&mut self, runs: Vec<(Box<str>, Instant, RunId)>) {
         if let Some(records) = &mut self.records {

@@ -267,16 +267,18 @@ impl Driver {
         }
         sort::all(&mut jobs);
         jobs.dedup();
+        let mut learned = Learned { written: self.written(), ..Learned::default() };
         if !jobs.is_empty() {
             let found = self.ask(|store| store.take_up(&jobs));
             let Some(found) = self.unless_failed(found) else { return false };
-            let learned = Learned { asked: jobs, jobs: found.jobs };
-            self.tell_of(OthersEvent::Learned(Box::new(learned)));
+            (learned.asked, learned.jobs) = (jobs, found.jobs);
         }
         if of_all {
             let Ok(paused) = self.read(|reader| reader.all_paused()) else { return false };
-            let change = HomeChange { all_paused: Some(paused), ..HomeChange::default() };
-            self.tell_of(OthersEvent::Homes(Box::new(change)));
+            learned.all_paused = Some(paused);
+        }
+        if !learned.asked.is_empty() || of_all {
+            self.tell_of(OthersEvent::Learned(Box::new(learned)));
         }
         (self.asks.known, self.asks.since) = (all, Some(now));
         true
@@ -284,14 +286,15 @@ impl Driver {
 
     /// Reads what there is to know of a job that is at home elsewhere, and says so by that number.
     pub(super) fn look_up(&mut self, number: u64, job: Box<str>) {
-        let ids = [job];
+        let (ids, written) = ([job], self.written());
         let found = self.ask(|store| store.take_up(&ids));
         let [job] = ids;
         let home = self.fleet.by_id();
         let is_each = home.get(&*job).is_some_and(|(job, _)| job.run_on == RunOn::All);
         if let Some(found) = self.unless_failed(found) {
             if is_each {
-                let learned = Learned { asked: vec![job.clone()], jobs: found.jobs.clone() };
+                let (asked, jobs) = (vec![job.clone()], found.jobs.clone());
+                let learned = Learned { written, asked, jobs, all_paused: None };
                 self.tell_of(OthersEvent::Learned(Box::new(learned)));
             }
             let me = self.fleet.me().id;
@@ -307,6 +310,11 @@ impl Driver {
             self.tell_of(OthersEvent::Homes(Box::new(change)));
         }
         self.tell_of(OthersEvent::LookedUp(number));
+    }
+
+    /// The last of the loop's batches that the store has.
+    pub(super) fn written(&self) -> u64 {
+        self.hold.held().written
     }
 
     /// Reads, unless that has failed just now.

@@ -15,7 +15,7 @@ use crate::core::instant::{Instant, Mono};
 use crate::core::outcome::Outcome;
 use crate::core::sort;
 use crate::store::Fact;
-use crate::store::keeper::{OthersEvent, StoreEvent, hold};
+use crate::store::keeper::{Learned, OthersEvent, StoreEvent, hold};
 use crate::store::shared::{Adopted, OpenElsewhere};
 use crate::sys::{clock, machine};
 
@@ -184,7 +184,7 @@ impl Driver {
         let sent = clock::boot().mono;
         let done = self.ask(|store| store.adopt(me, acked, runs));
         let Adopted { runs, beat } = self.unless_failed(done)?;
-        self.tell(Input::Committed { beat, sent });
+        self.tell(Input::Committed { beat, sent, changes: None });
         Some(runs)
     }
 
@@ -260,6 +260,7 @@ impl Driver {
             return;
         }
         let ids: Vec<Box<str>> = self.to_take.iter().map(|taken| taken.job.clone()).collect();
+        let written = self.written();
         let found = self.ask(|store| store.take_up(&ids));
         let Some(mut found) = self.unless_failed(found) else { return };
         let home = self.home_jobs(ids.iter().map(|id| &**id));
@@ -295,7 +296,10 @@ impl Driver {
             }
         });
         change.taken = taken.collect();
-        change.all_paused = Some(found.all_paused);
+        // Before what they are due by.
+        let all_paused = Some(found.all_paused);
+        let learned = Learned { written, all_paused, ..Learned::default() };
+        self.tell_of(OthersEvent::Learned(Box::new(learned)));
         self.tell_of(OthersEvent::Homes(Box::new(change)));
     }
 
