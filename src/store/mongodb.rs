@@ -11,6 +11,7 @@ mod encode;
 mod fleet;
 mod link;
 mod members;
+mod ranges;
 mod read;
 mod schema;
 mod settings;

@@ -99,7 +99,7 @@ pub(super) struct Row<'a> {
 
 impl Row<'_> {
     /// Whether it is of several due times.
-    #[cfg(any(feature = "mysql", feature = "postgres"))]
+    #[cfg(any(feature = "mongodb", feature = "mysql", feature = "postgres"))]
     pub(super) fn is_range(&self) -> bool {
         self.due < self.last_due
     }

@@ -17,11 +17,6 @@ pub(crate) trait Bed {
     fn beside(&self) -> Option<Box<dyn Store>> {
         None
     }
-
-    /// Whether it looks at each due time of a record of several (doc/fleet.md says where it does not).
-    fn looks_within(&self) -> bool {
-        true
-    }
 }
 
 fn fresh(bed: &dyn Bed) -> Box<dyn Store> {
@@ -890,7 +885,7 @@ impl Bed for InPostgres {
 
 /// A place of its own on the server of this test program.
 #[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
-pub(crate) struct OnServer(schedrs::store::location::Location, crate::servers::Engine);
+pub(crate) struct OnServer(schedrs::store::location::Location);
 
 #[cfg(any(feature = "mongodb", feature = "mysql", feature = "redis"))]
 impl OnServer {
@@ -898,7 +893,7 @@ impl OnServer {
     pub(crate) fn new(engine: crate::servers::Engine) -> Option<OnServer> {
         let url = crate::servers::Server::shared(engine)?.fresh();
         let location = schedrs::store::location::Location::parse(&url, std::path::Path::new("/"));
-        Some(OnServer(location.unwrap(), engine))
+        Some(OnServer(location.unwrap()))
     }
 }
 
@@ -910,10 +905,6 @@ impl Bed for OnServer {
 
     fn beside(&self) -> Option<Box<dyn Store>> {
         Some(self.open())
-    }
-
-    fn looks_within(&self) -> bool {
-        self.1 != crate::servers::Engine::Mongodb
     }
 }
 

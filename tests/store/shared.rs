@@ -177,9 +177,6 @@ fn of_two_sessions_one_wins(bed: &dyn Bed) {
 
 /// While two take a job for theirs each may decide what the other has: no due time has two records.
 fn records_do_not_overlap(bed: &dyn Bed) {
-    if !bed.looks_within() {
-        return;
-    }
     let on = |host: Option<&str>, fact: Fact| match (fact, host) {
         (Fact::Fate { job, due, last_due, count, outcome, at, .. }, Some(host)) => {
             let host = Some(host.into());
@@ -240,6 +237,57 @@ fn records_do_not_overlap(bed: &dyn Bed) {
     // A record that is tidied away is in nobody's way.
     tidy(&mut *pair.a, Limits { runs: 1, days: 1 }, at(1_000_000));
     assert_eq!(lost(&pair.b().commit(B, 0, &[free(16, 30)]).unwrap()), []);
+}
+
+/// Three that consider a job theirs: two have missed due times, the third claims one of these.
+fn records_of_the_same_moment_do_not_overlap(bed: &dyn Bed) {
+    const ROUNDS: i64 = 20;
+    let mut first = bed.open();
+    first.restore().unwrap();
+    let stores: Vec<Box<dyn Store>> =
+        (0..3).map(|_| bed.beside().expect("another handle")).collect();
+    let barrier = &Barrier::new(stores.len());
+    let write = |(number, mut store): (u64, Box<dyn Store>)| {
+        // The one that claims is neither the first nor the last of them.
+        let me = member(SessionId([1, 3, 2][number as usize]), &format!("web{number}"));
+        store.restore().unwrap();
+        shared(&mut *store).join(&me, &jobs()).unwrap();
+        let mut won = Vec::new();
+        for round in 0..ROUNDS {
+            let due = |offset: i64| round * 100 + offset;
+            let late = || Outcome::Missed(MissReason::Late(secs(9)));
+            let run = 1000 + round as u64;
+            let fact = match number {
+                0 => fate("a", due(20), due(40), 3, late()),
+                1 => fate("a", due(30), due(50), 3, late()),
+                _ => in_slot(run, "a", due(40), None, None),
+            };
+            barrier.wait();
+            let done = shared(&mut *store).commit(me.id, 0, &[fact]).unwrap();
+            if done.lost.is_empty() {
+                won.push(RunId(run));
+            }
+        }
+        won
+    };
+    let won = thread::scope(|scope| {
+        let all: Vec<_> = (0..).zip(stores).map(|each| scope.spawn(|| write(each))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).last().unwrap()
+    });
+    let query = Query { limit: 1000, ..Query::default() };
+    let records = first.reader().unwrap().records(&query).unwrap();
+    for round in 0..ROUNDS {
+        let within =
+            |record: &&RunRecord| (at(round * 100)..at(round * 100 + 100)).contains(&record.due);
+        let mut of: Vec<&RunRecord> = records.iter().filter(within).collect();
+        of.sort_by_key(|record| record.due);
+        assert!(!of.is_empty(), "round {round}: nobody");
+        let apart = of.windows(2).all(|two| two[0].last_due < two[1].due);
+        assert!(apart, "round {round}: {of:#?}");
+        let run = RunId(1000 + round as u64);
+        let is_there = of.iter().any(|record| record.run == Some(run));
+        assert_eq!(is_there, won.contains(&run), "round {round}: {of:#?}");
+    }
 }
 
 fn a_busy_slot_refuses(bed: &dyn Bed) {
@@ -610,21 +658,17 @@ fn decided_is_what_has_a_record(bed: &dyn Bed) {
     let decided = |pair: &mut Pair| pair.b().take_up(&["a".into()]).unwrap().jobs[0].decided;
     let known = [Fact::Job(job("a", 0).into()), missed(20, 40)];
     pair.a().commit(A, 0, &known).unwrap();
-    if bed.looks_within() {
-        pair.b().commit(B, 0, &[missed(30, 90)]).unwrap();
-        assert_eq!(decided(&mut pair), at(40), "a record that was refused");
-    }
+    pair.b().commit(B, 0, &[missed(30, 90)]).unwrap();
+    assert_eq!(decided(&mut pair), at(40), "a record that was refused");
     pair.b().commit(B, 0, &[claim(301, "a", 40)]).unwrap();
     assert_eq!(decided(&mut pair), at(40), "a claim that was lost");
     let skipped = fate("a", 60, 60, 1, Outcome::Skipped(SkipReason::Overlap));
     pair.a().commit(A, 0, &[claim(1, "a", 50), skipped]).unwrap();
     pair.a().commit(A, 0, &[Fact::Withdrawn { run: RunId(1) }]).unwrap();
     assert_eq!(decided(&mut pair), at(60), "what was taken back is not the last");
-    if bed.looks_within() {
-        let before = pair.records().len();
-        pair.b().commit(B, 0, &[missed(50, 70)]).unwrap();
-        assert_eq!(pair.records().len(), before, "over what has a record");
-    }
+    let before = pair.records().len();
+    pair.b().commit(B, 0, &[missed(50, 70)]).unwrap();
+    assert_eq!(pair.records().len(), before, "over what has a record");
     pair.a().commit(A, 0, &[claim(2, "a", 70)]).unwrap();
     pair.a().commit(A, 0, &[Fact::Withdrawn { run: RunId(2) }]).unwrap();
     assert_eq!(decided(&mut pair), at(60), "what was taken back is the last");
@@ -898,6 +942,7 @@ shared_contract! {
     of_two_sessions_one_wins
     a_busy_slot_refuses
     records_do_not_overlap
+    records_of_the_same_moment_do_not_overlap
     an_end_that_was_forgotten_frees_its_slot
     each_host_has_its_own
     what_is_early_is_refused

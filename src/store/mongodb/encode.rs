@@ -345,6 +345,8 @@ pub(super) struct Row {
     pub(super) slot: Option<u16>,
     /// The beat of its session that confirms it.
     pub(super) needs: u64,
+    /// It is of several due times, and its session has not looked yet what else there is of them.
+    pub(super) is_pending: bool,
     /// Attempts that have ended and were followed by another.
     pub(super) attempts: Vec<AttemptRecord>,
     /// When the process of the last attempt was made.
@@ -393,6 +395,7 @@ pub(super) fn row(document: &Document) -> Read<Row> {
         session: session_of(document, "session"),
         slot,
         needs: count(document, "needs")?,
+        is_pending: flag(document, "pending"),
         attempts,
         begun: instant_or_none(document, "begun")?,
     })

@@ -20,7 +20,7 @@ use crate::store::encode as rows;
 use crate::store::shared::{
     Adopted, Asked, Committed, Files, RUN_NUMBERS, Shared, TakenUp, refusal,
 };
-use crate::store::sql::Batch;
+use crate::store::sql::{Batch, Row};
 use crate::store::{Fact, StoreError, Trouble};
 
 /// A session that is not gone, and of which so many beats are not forgotten.
@@ -137,6 +137,8 @@ impl Mongodb {
     fn sweep(&mut self, whom: SessionId, beat: u64) -> Result<(), StoreError> {
         let void = doc! { "session": whom.to_string(), "open": 1, "needs": { "$gt": beat as i64 } };
         self.link.delete("record", void)?;
+        let pending = doc! { "session": whom.to_string(), "pending": 1 };
+        self.link.delete("record", pending)?;
         let done = doc! { "$set": { field(whom, "gone.swept"): true } };
         self.fleet(doc! { field(whom, "beat"): { "$gt": 0 } }, done).map(drop)
     }
@@ -214,8 +216,8 @@ impl Shared for Mongodb {
         facts: &[Fact],
     ) -> Result<Committed, StoreError> {
         let batch = Batch::of(facts);
-        let claims = batch.stages.iter().any(|stage| stage.claims().next().is_some());
-        let in_two = claims || batch.is_news();
+        let has_ranges = batch.rows().any(Row::is_range);
+        let in_two = rows_of(&batch) > 0 || batch.is_news();
         let mut update = self.counters(&batch);
         let runs = batch.stages.iter().flat_map(|stage| stage.claims().map(|(run, _)| run));
         if let Some(next) = write::next_run(runs) {
@@ -227,6 +229,9 @@ impl Shared for Mongodb {
                 inc.insert(field(me, "beat"), 1);
             }
             update.insert("$currentDate", doc! { field(me, "seen"): true });
+        } else if has_ranges {
+            // Before they are there: whoever does not see it has put in what these are compared with.
+            update.insert("$currentDate", doc! { "ranged": true });
         }
         if let Some(at) = batch.at {
             update.insert("$set", doc! { field(me, "at"): at.micros() });
@@ -241,9 +246,18 @@ impl Shared for Mongodb {
         let life = first_of(members.lives, batch.lives.len());
         let mut writer = Writer { session: Some(me), members: &members, needs, seq, life };
         writer.all(&mut self.link, &batch, &mut written)?;
+        if has_ranges {
+            self.settle_ranges(me, &members, &batch)?;
+        }
         self.touch(facts);
-        let (now, changes) = (members.now, members.changes);
-        let beat = if in_two { beat(&self.confirm(me, &batch, needs, &written)?) } else { needs };
+        let members = match in_two {
+            true => self.confirm(me, &batch, needs, &written)?,
+            false => members,
+        };
+        if in_two {
+            self.look_within(me, &members, &batch, &mut written)?;
+        }
+        let (beat, now, changes) = (beat(&members), members.now, members.changes);
         Ok(Committed { lost: written.lost, beat, now, changes })
     }
 
@@ -467,6 +481,8 @@ impl Mongodb {
         let mut known = read::jobs(&mut self.link, of("_id"))?;
         let mut named = of("job");
         named.insert("by", Bson::Null);
+        // One of several due times that may give way decides nothing yet.
+        named.insert("pending", Bson::Null);
         let last = doc! { "_id": "$job", "last": { "$max": "$last_due" } };
         let pipeline = vec![doc! { "$match": named }, doc! { "$group": last }];
         for document in self.link.aggregate("record", pipeline)? {

@@ -20,6 +20,8 @@ pub(super) struct Members {
     pub(super) lives: u64,
     pub(super) next_run: u64,
     recorded: Box<str>,
+    /// When a record of several due times was put in last.
+    pub(super) ranged: Option<Instant>,
     pub(super) all: BTreeMap<SessionId, Known>,
 }
 
@@ -59,6 +61,7 @@ impl Members {
             lives: encode::count(document, "lives")?,
             next_run: encode::count(document, "next_run")?,
             recorded: encode::text(document, "recorded")?,
+            ranged: encode::date(document, "ranged").ok(),
             all,
         })
     }
@@ -68,12 +71,12 @@ impl Members {
         self.all.get(&id?).map(|known| known.member.host.clone())
     }
 
-    /// Whether a claim has never counted: its session was called dead before it could confirm it, so
-    /// that nothing has begun, and nobody ends it.
-    pub(super) fn is_void(&self, claim: &Row) -> bool {
-        let known = self.all.get(&claim.session).map(|known| &known.member);
-        claim.record.outcome.is_none()
-            && known.is_some_and(|member| member.gone.is_some() && claim.needs > member.beat)
+    /// Whether a record has never counted: its session was called dead before it could confirm a claim, so
+    /// that nothing has begun, and nobody ends it; or before it had looked what else there was.
+    pub(super) fn is_void(&self, row: &Row) -> bool {
+        let known = self.all.get(&row.session).map(|known| &known.member);
+        let unconfirmed = |member: &Member| row.record.outcome.is_none() && row.needs > member.beat;
+        known.is_some_and(|member| member.gone.is_some() && (row.is_pending || unconfirmed(member)))
     }
 
     /// Those that are not gone, or not for long, or ask.

@@ -51,7 +51,7 @@ pub(super) fn next_run(runs: impl Iterator<Item = RunId>) -> Option<i64> {
 }
 
 /// The key of a record: what is claimed.
-fn key(job: &str, due: Instant, host: Option<&str>) -> String {
+pub(super) fn key(job: &str, due: Instant, host: Option<&str>) -> String {
     let text = |text| sql::escaped(text);
     format!("{}\0{}\0{}", text(job), due.micros(), text(host.unwrap_or_default()))
 }
@@ -317,6 +317,9 @@ impl Writer<'_> {
         let claim = match row.what {
             RowKind::Fate { outcome, .. } => {
                 over(outcome, &mut document, &mut Document::new());
+                if row.is_range() && self.session.is_some() {
+                    document.insert("pending", 1);
+                }
                 None
             }
             RowKind::Claim { run, by, slot, place, .. } => {
@@ -516,13 +519,13 @@ fn taken(owner: &Row) -> Lost {
     Lost::Taken { session: owner.session, run }
 }
 
-/// Takes away a claim that has never counted: see [`Members::is_void`].
-pub(super) fn void(link: &mut Link, claim: &Row) -> Result<(), StoreError> {
-    let Some(run) = claim.record.run else { return Ok(()) };
-    let session = claim.session.to_string();
-    let filter = doc! {
-        "run": run.0 as i64, "session": session, "needs": claim.needs as i64, "open": 1,
-    };
+/// Takes away what has never counted: see [`Members::is_void`].
+pub(super) fn void(link: &mut Link, row: &Row) -> Result<(), StoreError> {
+    let mut filter = doc! { "session": row.session.to_string(), "needs": row.needs as i64 };
+    match row.record.run {
+        Some(run) => filter.extend(doc! { "run": run.0 as i64, "open": 1 }),
+        None => filter.extend(doc! { "seq": row.record.seq as i64, "pending": 1 }),
+    }
     link.delete("record", filter).map(drop)
 }
 
