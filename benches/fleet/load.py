@@ -8,6 +8,10 @@ time of each job between the first and the last second has run, and how many rec
 each is to have one. `JOBS`, `SECONDS` and `LEASE` can be set; with `KILL=10` a host is killed every so
 many seconds, and started again three seconds later. What the killed one had claimed and not yet begun is
 lost, as `on_lost = "leave"` says: it may count as "not at all", and its record says so.
+
+`CUT=20` cuts a host off the store for eight seconds, every so many seconds. `CRASH=30` runs the command in
+`RESTART`, which is to kill the server and start it again. `CLOCKS=5` sets the clocks of the hosts five seconds
+behind, right, and five seconds ahead: that takes a program of `cargo build`, without `--release`.
 """
 
 import json
@@ -21,11 +25,17 @@ from collections import Counter
 from datetime import datetime
 
 from hosts import start, stop
+from proxy import Proxy
 
 JOBS = int(os.environ.get("JOBS", "1000"))
 SECONDS = int(os.environ.get("SECONDS", "60"))
 LEASE = os.environ.get("LEASE", "5s")
 KILL = float(os.environ.get("KILL", "0"))
+CUT = float(os.environ.get("CUT", "0"))
+CRASH = float(os.environ.get("CRASH", "0"))
+CLOCKS = float(os.environ.get("CLOCKS", "0"))
+# How long a host is cut off; and what is not counted at the start and at the end, where hosts come and go.
+AWAY, MARGIN = 8, 5 + 2 * CLOCKS
 HOSTS = ["web1", "web2", "web3"]
 
 
@@ -55,33 +65,66 @@ start_date = "2026-01-01T00:00:00Z"
     return path
 
 
+class Faults:
+    """What happens to the hosts and the server, each kind every so many seconds."""
+
+    def __init__(self, program, directory, proxies):
+        self.program, self.directory, self.proxies = program, directory, proxies
+        self.running = {host: self.start(host) for host in HOSTS}
+        self.next = {"kill": KILL, "cut": CUT, "crash": CRASH}
+        self.every = dict(self.next)
+        self.count = {kind: 0 for kind in self.next}
+        self.later = []
+
+    def start(self, host):
+        ahead = CLOCKS * (HOSTS.index(host) - 1)
+        return start(self.program, self.directory, host, ahead)
+
+    def tick(self, elapsed):
+        for at, what in list(self.later):
+            if elapsed > at:
+                self.later.remove((at, what))
+                what()
+        for kind, at in self.next.items():
+            if at and 10 < elapsed < SECONDS - 15 and elapsed > at:
+                self.next[kind] = elapsed + self.every[kind]
+                self.count[kind] += 1
+                getattr(self, kind)(elapsed)
+
+    def kill(self, elapsed):
+        host = random.choice(HOSTS)
+        self.running[host].kill()
+        self.running[host].wait()
+        self.later.append((elapsed + 3, lambda: self.running.update({host: self.start(host)})))
+
+    def cut(self, elapsed):
+        proxy = random.choice(list(self.proxies.values()))
+        proxy.cut()
+        self.later.append((elapsed + AWAY, proxy.mend))
+
+    def crash(self, _):
+        subprocess.run(os.environ["RESTART"], shell=True, check=True, stdout=subprocess.DEVNULL)
+
+
 def main():
     url, program = sys.argv[1:3]
     directory = tempfile.mkdtemp(prefix="schedrs-load-")
     open(f"{directory}/written", "w").close()
+    proxies = {host: Proxy(url) for host in HOSTS} if CUT else {}
     for host in HOSTS:
-        jobfile(directory, host, url)
-    running = {host: start(program, directory, host) for host in HOSTS}
-    begun, kills, dead = time.time(), 0, None
-    while time.time() - begun < SECONDS:
+        jobfile(directory, host, proxies[host].url if CUT else url)
+    faults = Faults(program, directory, proxies)
+    begun = time.time()
+    while (elapsed := time.time() - begun) < SECONDS:
+        faults.tick(elapsed)
         time.sleep(0.5)
-        elapsed = time.time() - begun
-        if dead and elapsed > dead[1] + 3:
-            running[dead[0]] = start(program, directory, dead[0])
-            dead = None
-        due = KILL and 10 < elapsed < SECONDS - 15
-        if due and not dead and elapsed > (kills + 1) * KILL:
-            host = random.choice(HOSTS)
-            running[host].kill()
-            running[host].wait()
-            dead, kills = (host, elapsed), kills + 1
-    stop(running.values())
-    span = count(directory, kills)
+    stop(faults.running.values())
+    span = count(directory, {kind: count for kind, count in faults.count.items() if count})
     fates(program, directory, span)
     print(f"  {directory}")
 
 
-def count(directory, kills):
+def count(directory, faults):
     times, hosts = Counter(), Counter()
     for line in open(f"{directory}/written"):
         job, due, host = line.split()
@@ -89,12 +132,13 @@ def count(directory, kills):
         times[job, at] += 1
         hosts[host] += 1
     # From when all were there, to before they ended.
-    first = min(at for _, at in times) + 5
-    last = max(at for _, at in times) - 5
+    first = min(at for _, at in times) + MARGIN
+    last = max(at for _, at in times) - MARGIN
     span = range(int(first), int(last) + 1)
     found = Counter(times.get((f"j{job}", float(at)), 0) for job in range(JOBS) for at in span)
     twice = sum(1 for runs in times.values() if runs > 1)
-    print(f"{JOBS} jobs, {len(span)} s, {kills} kills: {dict(sorted(hosts.items()))}")
+    said = ", ".join(f"{kind} {count}" for kind, count in faults.items()) or "no faults"
+    print(f"{JOBS} jobs, {len(span)} s, {said}: {dict(sorted(hosts.items()))}")
     print(f"  due times that ran once: {found[1]}, not at all: {found[0]}, twice (ever): {twice}")
     return span
 

@@ -106,6 +106,8 @@ type Seating = Vec<(SessionId, u64, Instant)>;
 pub struct Fleet {
     timing: Timing,
     me: Member,
+    /// It knows its jobs. Before it has none to offer, and does not join.
+    has_loaded: bool,
     jobs: Arc<[HomeJob]>,
     /// Which of `jobs` are at home here.
     home: Vec<bool>,
@@ -158,6 +160,7 @@ impl Fleet {
         Fleet {
             timing,
             me,
+            has_loaded: false,
             jobs: Arc::new([]),
             home: Vec::new(),
             stage: Stage::Outside,
@@ -211,8 +214,7 @@ impl Fleet {
 
     /// When to call next if nothing happens before.
     pub fn next_wakeup(&self) -> Option<Mono> {
-        let may_ask = self.asked == Asked::Nothing && self.stage != Stage::Fenced;
-        may_ask.then(|| self.next_ask())
+        self.may_ask().then(|| self.next_ask())
     }
 
     /// Until when this session may start something: no process may be made later than this. `None`:
@@ -411,8 +413,7 @@ impl Fleet {
 
     /// Time has passed.
     fn pass(&mut self, now: Now, out: &mut Vec<Output>) {
-        let is_busy = self.asked != Asked::Nothing || self.stage == Stage::Fenced;
-        if is_busy || now.mono < self.next_ask() {
+        if !self.may_ask() || now.mono < self.next_ask() {
             return;
         }
         if self.to_join {
@@ -422,6 +423,10 @@ impl Fleet {
             self.asked = Asked::Beat;
             out.push(Output::Beat);
         }
+    }
+
+    fn may_ask(&self) -> bool {
+        self.has_loaded && self.asked == Asked::Nothing && self.stage != Stage::Fenced
     }
 
     /// When to ask the store again: for the next beat, or because another session has been silent for

@@ -22,6 +22,7 @@ impl Fleet {
             .collect();
         self.home = jobs.iter().map(|job| at_home.contains(&*job.id)).collect();
         self.settled += 1;
+        self.has_loaded = true;
         let list = jobs.iter().filter(|job| !job.added);
         let list = list.map(|job| (job.id.clone(), job.fingerprint)).collect();
         self.files.insert(hash, Arc::new(list));
