@@ -2,7 +2,11 @@
 //! times (`crate::core::fleet`).
 //!
 //! A job that is at home elsewhere has no due times here, and nothing is recorded of it. What has
-//! become a run stays where it is: for the new home it counts as an instance until it is over.
+//! become a run stays where it is: for the new home it counts as an instance until it is over
+//! (`elsewhere`). While the store does not answer nobody can tell what runs (`silence`).
+
+mod elsewhere;
+mod silence;
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -181,87 +185,6 @@ impl Scheduler {
         }
     }
 
-    /// The store has answered, or is silent.
-    pub(super) fn hear_silence(&mut self, silence: Silence) {
-        let Some(fleet) = &mut self.fleet else { return };
-        let before = std::mem::replace(&mut fleet.silence, silence);
-        let is_longer = match (before, silence) {
-            (_, Silence::Cut(_)) | (Silence::None, _) => true,
-            (_, Silence::None) | (Silence::Cut(_), _) => false,
-            (Silence::Since(before), Silence::Since(answered)) => answered <= before,
-        };
-        if !is_longer && !fleet.undecided.is_empty() {
-            fleet.held_up = std::mem::take(&mut fleet.undecided);
-            self.fill_calendar();
-        }
-    }
-
-    /// Whether the due times of a job that have passed cannot be decided before the store answers: it
-    /// has no room for another run, but what it has is not known to run. Once that is so it stays so,
-    /// for where one run has waited for too long, the next would. Nor can they be where nobody can tell
-    /// who decides them.
-    pub(super) fn is_held_up(&self, slot: u32) -> bool {
-        let Some(fleet) = &self.fleet else { return false };
-        let is_full = || self.jobs[slot as usize].active() >= self.room(slot);
-        matches!(fleet.silence, Silence::Cut(_))
-            || fleet.undecided.contains_key(&slot)
-            || (self.has_held(slot) && is_full())
-    }
-
-    /// Whether a job has a run that is only held.
-    pub(super) fn has_held(&self, slot: u32) -> bool {
-        let answered = self.fleet.as_ref().and_then(|fleet| fleet.silence.answered());
-        answered.is_some_and(|answered| {
-            let instances = self.jobs[slot as usize].instances.iter();
-            instances.copied().any(|run| self.runs[run].is_held(answered))
-        })
-    }
-
-    /// Leaves the due times of a job for when the store answers.
-    pub(super) fn leave_undecided(&mut self, slot: u32, now: Instant) {
-        if let Some(fleet) = &mut self.fleet {
-            // It may have waited before, for another answer.
-            let since = fleet.held_up.get(&slot).copied().unwrap_or(now);
-            fleet.undecided.entry(slot).or_insert(since);
-        }
-    }
-
-    pub(super) fn is_undecided(&self, slot: u32) -> bool {
-        self.fleet.as_ref().is_some_and(|fleet| fleet.undecided.contains_key(&slot))
-    }
-
-    pub(super) fn has_undecided(&self) -> bool {
-        self.fleet.as_ref().is_some_and(|fleet| !fleet.undecided.is_empty())
-    }
-
-    /// Nothing of a job waits to be decided here any more.
-    pub(super) fn is_decided(&mut self, slot: u32) {
-        if let Some(fleet) = &mut self.fleet {
-            fleet.undecided.remove(&slot);
-        }
-    }
-
-    /// Since when the due times of a job that are decided now had waited for the store.
-    pub(super) fn held_up_since(&self, slot: u32) -> Option<Instant> {
-        self.fleet.as_ref()?.held_up.get(&slot).copied()
-    }
-
-    /// All of them are decided by now.
-    pub(super) fn forget_held_up(&mut self) {
-        if let Some(fleet) = &mut self.fleet {
-            fleet.held_up.clear();
-        }
-    }
-
-    /// A reload has moved jobs to other slots.
-    pub(super) fn move_undecided(&mut self, moved: &[Option<u32>]) {
-        if let Some(fleet) = &mut self.fleet {
-            let undecided = std::mem::take(&mut fleet.undecided);
-            let moved = |(slot, since)| Some((moved.get(slot as usize).copied()??, since));
-            fleet.undecided = undecided.into_iter().filter_map(moved).collect();
-        }
-    }
-
     /// The due times of a job are decided elsewhere from now on. Those that were reached and wait for
     /// their jitter are still decided here.
     fn give_away(&mut self, slot: u32) {
@@ -434,23 +357,6 @@ impl Scheduler {
         }
     }
 
-    /// The runs of a job that others have.
-    fn set_elsewhere(&mut self, id: Box<str>, elsewhere: Vec<Elsewhere>) {
-        let (mine, slot) = (&self.runs, self.find_job(&id));
-        // With `run_on = "all"` each host has instances of its own.
-        let each =
-            slot.is_some_and(|slot| self.jobs[slot as usize].job.options.run_on == RunOn::All);
-        let counts = |other: &Elsewhere| !each && mine.find(other.run).is_none();
-        let others: Vec<Elsewhere> = elsewhere.into_iter().filter(counts).collect();
-        if let Some(fleet) = &mut self.fleet {
-            if others.is_empty() {
-                fleet.elsewhere.remove(&id);
-            } else {
-                fleet.elsewhere.insert(id, (others, false));
-            }
-        }
-    }
-
     /// What another host has made of a job: `job` is as that says. One that is at home here is as it
     /// is here, unless what is known of it comes with it (`taken`), or it is at home everywhere.
     pub(super) fn learn(
@@ -599,23 +505,6 @@ impl Scheduler {
         self.record_tally(&job, anchor, tally, |_| Outcome::Lost(why.to_owned()), step);
     }
 
-    /// Runs of others are over: answers whose.
-    fn forget_elsewhere(&mut self, ended: &[RunId]) -> Vec<Box<str>> {
-        let Some(fleet) = &mut self.fleet else { return Vec::new() };
-        let mut freed = Vec::new();
-        fleet.elsewhere.retain(|id, (runs, asked)| {
-            let before = runs.len();
-            runs.retain(|other| !ended.contains(&other.run));
-            if runs.len() < before {
-                *asked = false;
-                freed.push(id.clone());
-            }
-            !runs.is_empty()
-        });
-        sort::all(&mut freed);
-        freed
-    }
-
     /// All jobs are paused, or no longer, as somebody has said elsewhere.
     fn pause_as_others(&mut self, pause: Option<Pause>, step: &mut Step<'_>) {
         // The store has it from whoever has said so.
@@ -626,50 +515,6 @@ impl Scheduler {
             None => self.resume_all(step.now.wall, step),
         }
         self.remembers = remembers;
-    }
-
-    /// The runs of a job that others have.
-    pub(super) fn others(&self, slot: u32) -> &[Elsewhere] {
-        let Some(fleet) = &self.fleet else { return &[] };
-        let id = &self.jobs[slot as usize].job.id;
-        fleet.elsewhere.get(id).map_or(&[], |others| &others.0)
-    }
-
-    /// How many instances of a job there may be here, for a due time that comes now.
-    pub(super) fn room(&self, slot: u32) -> u32 {
-        let most = self.jobs[slot as usize].job.options.max_instances.max(1);
-        most.saturating_sub(self.others(slot).len() as u32)
-    }
-
-    /// The same for a run that waits. Two that wait on two hosts must not wait for each other: the
-    /// earlier due time goes first.
-    pub(super) fn room_for(&self, slot: u32, run: u32) -> u32 {
-        let most = self.jobs[slot as usize].job.options.max_instances.max(1);
-        let mine = (self.runs[run].due, self.runs[run].id);
-        let before = |other: &&Elsewhere| !other.waits || (other.due, other.run) < mine;
-        most.saturating_sub(self.others(slot).iter().filter(before).count() as u32)
-    }
-
-    /// Has the oldest run of a job ended that another scheduler has: whoever acts on this passes it
-    /// on.
-    pub(super) fn end_elsewhere(&mut self, slot: u32, step: &mut Step<'_>) {
-        let Some(fleet) = &mut self.fleet else { return };
-        let id = &self.jobs[slot as usize].job.id;
-        let Some((others, asked)) = fleet.elsewhere.get_mut(id) else { return };
-        if let (Some(oldest), false) = (others.first(), *asked) {
-            *asked = true;
-            step.out.push(Action::Terminate(oldest.run));
-        }
-    }
-
-    /// The first of the places of a job that no run has.
-    pub(super) fn free_place(&self, slot: u32) -> Option<u16> {
-        self.fleet.as_ref()?;
-        let most = self.jobs[slot as usize].job.options.max_instances.max(1);
-        let mut taken: Vec<u16> = self.others(slot).iter().filter_map(|run| run.place).collect();
-        let instances = self.jobs[slot as usize].instances.iter();
-        taken.extend(instances.filter_map(|&run| self.runs[run].place));
-        (0..u16::try_from(most).unwrap_or(u16::MAX)).find(|place| !taken.contains(place))
     }
 
     /// A claim was refused, though the due time has no fate: nothing has begun.
