@@ -342,8 +342,10 @@ fn utc(at: Instant) -> String {
 mod tests {
     use proptest::prelude::*;
 
+    use super::calendar::calendar;
     use super::*;
     use crate::convert::import::{Draft, systemd as importer};
+    use crate::core::trigger::CronTrigger;
     use crate::core::trigger::cron::crontab::{self, Crontab};
     use crate::core::zone::{Database, Zone};
     use crate::jobfile;

@@ -20,7 +20,6 @@ use crate::core::fleet::{RunOn, SPARE_RUNS, SessionId};
 use crate::core::instant::{Instant, Now};
 use crate::core::job::{Job, JobSet};
 use crate::core::outcome::{MissReason, Outcome, SkipReason};
-use crate::core::sort;
 
 use super::after::fires_again;
 use super::jobs::{Away, Extra, TICK, Wait};

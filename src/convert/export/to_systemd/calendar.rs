@@ -41,7 +41,7 @@ pub(super) fn calendars(
 }
 
 /// A schedule as calendar expressions, any of which may match.
-fn calendar(schedule: &Schedule) -> Result<Vec<String>, &'static str> {
+pub(super) fn calendar(schedule: &Schedule) -> Result<Vec<String>, &'static str> {
     if schedule.months() == 0 {
         return Err("its schedule is never due");
     }
