@@ -397,7 +397,9 @@ impl Fleet {
         let leaving = me.leaving;
         let (jobs, files) = (Arc::clone(&self.jobs), std::mem::take(&mut self.files));
         let settled = self.settled + 1;
-        *self = Fleet { jobs, files, settled, next_beat: now.mono, ..Fleet::new(self.timing, me) };
+        let (has_loaded, next_beat) = (self.has_loaded, now.mono);
+        let anew = Fleet::new(self.timing, me);
+        *self = Fleet { has_loaded, jobs, files, settled, next_beat, ..anew };
         self.me.leaving = leaving;
         self.home = vec![false; self.jobs.len()];
     }

@@ -109,7 +109,7 @@ fn a_claim_that_is_lost_keeps_a_later_start_from_going_on() {
 #[test]
 fn a_store_that_has_forgotten_is_told_first() {
     let mut driver = Scene::new(Member::new(SessionId(1), "web1"), Duration::from_secs(15));
-    driver.tell(Input::Tick);
+    driver.tell(Input::Loaded { jobfile: "jobs.toml".into(), hash: 0, jobs: Vec::new() });
     driver.do_all();
     driver.pass(vec![claim(1, "a")], Vec::new());
     let before = driver.memory.copy();
