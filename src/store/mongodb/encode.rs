@@ -345,7 +345,7 @@ pub(super) struct Row {
     pub(super) slot: Option<u16>,
     /// The beat of its session that confirms it.
     pub(super) needs: u64,
-    /// It is of several due times, and its session has not looked yet what else there is of them.
+    /// It is no claim, and its session has not looked yet what else there is of its due times.
     pub(super) is_pending: bool,
     /// Attempts that have ended and were followed by another.
     pub(super) attempts: Vec<AttemptRecord>,

@@ -246,17 +246,22 @@ impl Shared for Mongodb {
         let life = first_of(members.lives, batch.lives.len());
         let mut writer = Writer { session: Some(me), members: &members, needs, seq, life };
         writer.all(&mut self.link, &batch, &mut written)?;
-        if has_ranges {
-            self.settle_ranges(me, &members, &batch)?;
+        let settled = members.has_ranges();
+        if settled {
+            self.settle(me, &members, &batch)?;
+            self.look_within(me, (&members, true), &batch, &mut written)?;
         }
         self.touch(facts);
         let members = match in_two {
-            true => self.confirm(me, &batch, needs, &written)?,
+            true => {
+                let confirmed = self.confirm(me, &batch, needs, &written)?;
+                if confirmed.has_new_ranges(&members) {
+                    self.look_within(me, (&confirmed, settled), &batch, &mut written)?;
+                }
+                confirmed
+            }
             false => members,
         };
-        if in_two {
-            self.look_within(me, &members, &batch, &mut written)?;
-        }
         let (beat, now, changes) = (beat(&members), members.now, members.changes);
         Ok(Committed { lost: written.lost, beat, now, changes })
     }
@@ -481,8 +486,18 @@ impl Mongodb {
         let mut known = read::jobs(&mut self.link, of("_id"))?;
         let mut named = of("job");
         named.insert("by", Bson::Null);
-        // One of several due times that may give way decides nothing yet.
+        // What may give way decides nothing yet, nor what may never be confirmed.
         named.insert("pending", Bson::Null);
+        let sessions = members.unconfirmed();
+        if !sessions.is_empty() {
+            let mut filter = of("job");
+            filter.insert("$or", sessions);
+            let found = self.link.find("record", filter, doc! { "projection": { "_id": 1 } })?;
+            let keys: Vec<Bson> = found.iter().filter_map(|it| it.get("_id").cloned()).collect();
+            if !keys.is_empty() {
+                named.insert("_id", doc! { "$nin": keys });
+            }
+        }
         let last = doc! { "_id": "$job", "last": { "$max": "$last_due" } };
         let pipeline = vec![doc! { "$match": named }, doc! { "$group": last }];
         for document in self.link.aggregate("record", pipeline)? {

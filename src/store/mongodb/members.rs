@@ -2,13 +2,17 @@
 //! go, and read with each beat.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use mongodb::bson::Document;
+use mongodb::bson::{Document, doc};
 
 use super::encode::{self, Odd, Read, Row};
 use crate::core::fleet::{Member, SessionId, Standing, View};
 use crate::core::instant::Instant;
 use crate::store::shared::REMEMBERED;
+
+/// So long after a record of several due times was put in claims are compared with such: a lease is enough.
+const COMPARED: Duration = Duration::from_secs(3600);
 
 /// What is in that document.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub(super) struct Members {
     pub(super) next_run: u64,
     recorded: Box<str>,
     /// When a record of several due times was put in last.
-    pub(super) ranged: Option<Instant>,
+    ranged: Option<Instant>,
     pub(super) all: BTreeMap<SessionId, Known>,
 }
 
@@ -69,6 +73,26 @@ impl Members {
     /// The host of a session.
     pub(super) fn host(&self, id: Option<SessionId>) -> Option<Box<str>> {
         self.all.get(&id?).map(|known| known.member.host.clone())
+    }
+
+    /// Whether claims are to be compared with records of several due times. Who claims one of their due times
+    /// has had the job at home when it was decided, and has not heard of that.
+    pub(super) fn has_ranges(&self) -> bool {
+        self.ranged.is_some_and(|at| self.now.since(at) < COMPARED)
+    }
+
+    /// Whether such a record was put in since then.
+    pub(super) fn has_new_ranges(&self, before: &Members) -> bool {
+        self.ranged != before.ranged
+    }
+
+    /// What holds for the records that sessions have put in and not confirmed.
+    pub(super) fn unconfirmed(&self) -> Vec<Document> {
+        let there = self.all.iter().filter(|(_, known)| known.member.gone.is_none());
+        let of = |(id, known): (&SessionId, &Known)| {
+            doc! { "session": id.to_string(), "needs": { "$gt": known.member.beat as i64 } }
+        };
+        there.map(of).collect()
     }
 
     /// Whether a record has never counted: its session was called dead before it could confirm a claim, so

@@ -1,14 +1,17 @@
 //! Records of several due times, which were missed or coalesced together.
 //!
 //! The key of a record keeps its first due time from being decided twice; the others have none. So whoever
-//! writes looks afterwards what else there is: of two that write, at least the second sees the first. A
-//! record of several due times is pending until its writer has looked, and gives way to whatever it finds. A
-//! claim, or a record of one due time, takes away one that is pending, which tells its writer, and gives way
-//! to one that is not.
+//! writes looks afterwards what else there is: of two that write, at least the second sees the first. What
+//! was not claimed is pending until its writer has looked, and a claim counts once it is confirmed, which
+//! comes after the look as well. A record of several due times gives way to whatever it finds. A claim, or a
+//! record of one due time, takes away one of several that is pending, which tells its writer, and gives way to
+//! one that is not.
+//!
+//! Claims and records of one due time are compared only while there may be such, of which the one document
+//! about all sessions tells ([`Members::has_ranges`]).
 
 use std::collections::HashSet;
 use std::rc::Rc;
-use std::time::Duration;
 
 use mongodb::bson::{Document, doc};
 
@@ -23,10 +26,6 @@ use crate::core::sort;
 use crate::store::sql::{self, Batch, RowKind};
 use crate::store::{StoreError, Trouble};
 
-/// So long after a record of several due times was written claims are compared with such. Who claims one of
-/// its due times has had the job at home when it was decided, and has not heard of that: not for longer than
-/// a lease.
-const COMPARED: Duration = Duration::from_secs(3600);
 /// So many records are asked for in one question.
 const AT_ONCE: usize = 200;
 /// So often one is looked at again that was about to change.
@@ -125,15 +124,15 @@ fn look(
 }
 
 impl Mongodb {
-    /// Looks what else there is of the due times of records of several that a session has put in.
-    pub(super) fn settle_ranges(
+    /// Looks what else there is of the due times of the records that a session has put in as pending.
+    pub(super) fn settle(
         &mut self,
         me: SessionId,
         members: &Members,
         batch: &Batch<'_>,
     ) -> Result<(), StoreError> {
-        let mut mine: Vec<Mine<'_, '_>> =
-            batch.rows().filter(|row| row.is_range()).filter_map(Mine::of).collect();
+        let fates = batch.rows().filter(|row| matches!(row.what, RowKind::Fate { .. }));
+        let mut mine: Vec<Mine<'_, '_>> = fates.filter_map(Mine::of).collect();
         for _ in 0..ROUNDS {
             if mine.is_empty() {
                 return Ok(());
@@ -141,7 +140,7 @@ impl Mongodb {
             let met = look(&mut self.link, &mine, &doc! {})?;
             let (mut won, mut lost, mut left) = (Vec::new(), Vec::new(), Vec::new());
             for (one, others) in mine.into_iter().zip(met) {
-                match self.range_meets(me, members, &others)? {
+                match self.meets(me, members, &one, &others)? {
                     Met::Nothing => won.push(one.key),
                     Met::Lost(_) => lost.push(one.key),
                     Met::Unclear => left.push(one),
@@ -164,42 +163,45 @@ impl Mongodb {
         Err(self.link.error(Trouble::Conflict, "keeps conflicting with other records"))
     }
 
-    fn range_meets(
+    fn meets(
         &mut self,
         me: SessionId,
         members: &Members,
+        mine: &Mine<'_, '_>,
         others: &[Rc<Other>],
     ) -> Result<Met, StoreError> {
         for other in others {
+            // Of two that are pending one gives way: the longer, or the one of the later session.
+            let rank = |is_range: bool, session| (is_range, session);
+            let (own, its) = (
+                rank(mine.row.is_range(), me),
+                rank(other.row.record.count > 1, other.row.session),
+            );
             if members.is_void(&other.row) {
                 void(&mut self.link, &other.row)?;
-            } else if !other.row.is_pending || other.row.session <= me {
+            } else if !other.row.is_pending || its <= own {
                 return Ok(Met::Lost(other.row.session));
             } else if !other.take_away(&mut self.link)? {
-                // Of two that are pending one gives way; this one has been settled, or is gone.
+                // It has been settled, or is gone.
                 return Ok(Met::Unclear);
             }
         }
         Ok(Met::Nothing)
     }
 
-    /// Looks whether there are records of several due times that have those of the other records of a
-    /// session. `members`: as they were after these were put in.
+    /// Looks whether there are records of several due times that have those which a session has claimed, or,
+    /// if they are not `settled`, those of its other records.
     pub(super) fn look_within(
         &mut self,
         me: SessionId,
-        members: &Members,
+        (members, settled): (&Members, bool),
         batch: &Batch<'_>,
         written: &mut Written,
     ) -> Result<(), StoreError> {
-        let recent = members.ranged.is_some_and(|at| members.now.since(at) < COMPARED);
-        if !recent {
-            return Ok(());
-        }
         let is_lost: HashSet<RunId> = written.lost.iter().map(|(run, _)| *run).collect();
         let counts = |mine: &Mine<'_, '_>| match mine.row.what {
             RowKind::Claim { run, .. } => !is_lost.contains(&run),
-            RowKind::Fate { .. } => !mine.row.is_range(),
+            RowKind::Fate { .. } => !settled && !mine.row.is_range(),
         };
         let mut mine: Vec<Mine<'_, '_>> =
             batch.rows().filter_map(Mine::of).filter(counts).collect();
@@ -211,7 +213,7 @@ impl Mongodb {
             let met = look(&mut self.link, &mine, &doc! { "count": { "$gt": 1 } })?;
             let mut left = Vec::new();
             for (one, others) in mine.into_iter().zip(met) {
-                match self.one_meets(&others)? {
+                match self.meets(me, members, &one, &others)? {
                     Met::Nothing => {}
                     Met::Lost(to) => lost.push((one, to)),
                     Met::Unclear => left.push(one),
@@ -220,18 +222,6 @@ impl Mongodb {
             mine = left;
         }
         Err(self.link.error(Trouble::Conflict, "keeps conflicting with other records"))
-    }
-
-    fn one_meets(&mut self, others: &[Rc<Other>]) -> Result<Met, StoreError> {
-        for other in others {
-            if !other.row.is_pending {
-                return Ok(Met::Lost(other.row.session));
-            }
-            if !other.take_away(&mut self.link)? {
-                return Ok(Met::Unclear);
-            }
-        }
-        Ok(Met::Nothing)
     }
 
     /// Takes records away whose due times others have.

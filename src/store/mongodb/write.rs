@@ -317,7 +317,7 @@ impl Writer<'_> {
         let claim = match row.what {
             RowKind::Fate { outcome, .. } => {
                 over(outcome, &mut document, &mut Document::new());
-                if row.is_range() && self.session.is_some() {
+                if self.session.is_some() && self.members.has_ranges() {
                     document.insert("pending", 1);
                 }
                 None
