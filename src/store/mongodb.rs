@@ -3,8 +3,8 @@
 //! A commit is a handful of commands and no transaction, so that it needs no replica set: what that
 //! takes is in `fleet`. Records are documents whose key is the claim, with all that hangs on them;
 //! sessions and counters are one document (`members`), which is changed in one go. Facts become
-//! changes in `write`, documents are read in `encode`, `link` is the way to the server, `schema` what
-//! must be there. Whatever is written is acknowledged by most servers: doc/fleet.md says what that
+//! changes in `write`, `ranges` compares records of several due times with others, documents are read in
+//! `encode`, `link` is the way to the server, `schema` what must be there. Whatever is written is acknowledged by most servers: doc/fleet.md says what that
 //! promises, and that it was not tried on a real replica set here.
 
 mod encode;
