@@ -40,7 +40,8 @@ const MARGIN: Duration = Duration::from_secs(2);
 /// as the one before.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// When a session that has joined looks again, and begins to decide. It is a beat where that is less.
+/// When a session that has joined looks again, and begins to decide, and when one that knows of changes looks
+/// at the earliest. It is a beat where that is less.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// How long a session that is gone is of interest.
@@ -357,11 +358,13 @@ impl Fleet {
         self.trusted = Some(sent.plus(self.timing.trust()));
     }
 
-    /// Looks at once at what the others have changed, if a commit tells that they have.
+    /// Looks at what the others have changed, if a commit tells that they have: at once, but not all the time
+    /// where they change much.
     fn look_soon(&mut self, changes: Option<u64>, now: Now) {
         let known = self.view.as_ref().map(|view| view.changes);
         if changes.is_some() && known.is_some() && changes != known && self.is_member() {
-            self.next_beat = self.next_beat.min(now.mono);
+            let soonest = self.heard.map_or(now.mono, |heard| heard.plus(SECOND_LOOK));
+            self.next_beat = self.next_beat.min(soonest.max(now.mono));
         }
     }
 
