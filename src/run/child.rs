@@ -56,7 +56,7 @@ use mark::Marks;
 use progress::{Progress, Stage};
 use search::{find_program, not_on_path, path_of, places_of};
 use secrets::Secrets;
-use spawn::{Changes, Program};
+use spawn::{Changes, Made, Program};
 use streams::streams;
 
 /// What every start needs to know of the scheduler's own process.
@@ -100,6 +100,8 @@ pub struct Child {
     pub group: Option<Group>,
     /// Its process id, which is also the id of its process group.
     pub pid: u32,
+    /// What becomes readable when it ends, where it came with the process.
+    pub handle: Option<OwnedFd>,
     /// What holds it to its limits.
     pub confined: Confined,
     /// Where its output can be read, unless nobody wants it.
@@ -269,7 +271,7 @@ impl World {
             groups.give_up(errno);
             group = None;
         }
-        let pid = outcome.map_err(|error| {
+        let Made { pid, handle } = outcome.map_err(|error| {
             progress.at(Stage::Explain);
             explain(error, &program, options)
         })?;
@@ -282,7 +284,7 @@ impl World {
         if let Some(pipes) = &mut pipes {
             pipes.secrets = env.secrets.clone();
         }
-        Ok(Child { pid, group, confined, pipes })
+        Ok(Child { pid, handle, group, confined, pipes })
     }
 
     /// What its processes are marked with.

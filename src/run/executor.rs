@@ -13,8 +13,10 @@
 //! the thread stays where it is, and should there be a process one day, it is killed at once.
 //!
 //! There are threads as long as there is something to start: the first start brings one, and who has
-//! had nothing to do for [`IDLE`] leaves.
+//! had nothing to do for [`IDLE`] leaves. Where few begin at once nobody is woken for them: the thread
+//! that has just written that they begin makes their processes as a [`Guest`] of this pool.
 
+mod guest;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -36,6 +38,7 @@ use crate::run::child::limit::Confined;
 use crate::run::child::progress::Progress;
 use crate::run::child::{Failure, Pipes, World};
 use crate::sys::clock;
+pub use guest::Guest;
 use thread::Spawner;
 
 /// How many threads start processes. Two keep two processors busy; more gain nothing, as most of
@@ -118,6 +121,15 @@ pub enum Report {
     },
 }
 
+/// When whoever waits for a report is to hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hear {
+    /// Now.
+    Now,
+    /// When there is something else to hear, or when a guest says that it is time.
+    Soon,
+}
+
 /// A start that takes too long.
 #[derive(Clone, Debug)]
 pub struct Slow {
@@ -144,7 +156,7 @@ pub struct Executor {
 /// What the threads share with everybody.
 struct Shared {
     world: Arc<World>,
-    report: Box<dyn Fn(Report) + Send + Sync>,
+    report: Box<dyn Fn(Report, Hear) + Send + Sync>,
     /// After how long without a start a thread leaves.
     idle: Duration,
     state: Mutex<State>,
@@ -176,6 +188,8 @@ struct Seat {
     held: Option<Held>,
     /// It has nothing to do, and stays only until its last child has ended.
     leaves: bool,
+    /// It has other work, and takes no start from the queue.
+    is_guest: bool,
 }
 
 #[derive(Debug)]
@@ -196,26 +210,34 @@ impl Held {
 impl State {
     /// Whether more starts wait than there are threads free for them, and there may be another.
     fn wants_thread(&self, now: Mono) -> bool {
-        let free = self.seats.iter().filter(|seat| seat.held.is_none()).count();
-        self.starts.len() > free && self.seats.len() < (THREADS + self.slow(now)).min(MOST)
+        let free = self.own().filter(|seat| seat.held.is_none()).count();
+        self.starts.len() > free && self.own().count() < (THREADS + self.slow(now)).min(MOST)
     }
 
-    /// How many threads hang, or may do so.
+    /// The threads that take starts from the queue.
+    fn own(&self) -> impl Iterator<Item = &Seat> {
+        self.seats.iter().filter(|seat| !seat.is_guest)
+    }
+
+    /// How many of them hang, or may do so.
     fn slow(&self, now: Mono) -> usize {
-        let held = self.seats.iter().filter_map(|seat| seat.held.as_ref());
+        let held = self.own().filter_map(|seat| seat.held.as_ref());
         held.filter(|held| held.is_slow(now)).count()
     }
 }
 
 impl Executor {
     /// What comes of each start is given to `report`, on one of the threads.
-    pub fn new(world: Arc<World>, report: impl Fn(Report) + Send + Sync + 'static) -> Executor {
+    pub fn new(
+        world: Arc<World>,
+        report: impl Fn(Report, Hear) + Send + Sync + 'static,
+    ) -> Executor {
         Executor::with_idle(world, report, IDLE)
     }
 
     fn with_idle(
         world: Arc<World>,
-        report: impl Fn(Report) + Send + Sync + 'static,
+        report: impl Fn(Report, Hear) + Send + Sync + 'static,
         idle: Duration,
     ) -> Executor {
         let shared = Arc::new(Shared {
@@ -269,7 +291,7 @@ impl Executor {
         self.shared.add_threads(&mut state, now);
         let slow = state.slow(now);
         let mut refused = Vec::new();
-        if slow >= state.seats.len() {
+        if slow >= state.own().count() {
             let waits = state.starts.iter();
             let too_long = waits.take_while(|(since, _)| now.since(*since) >= PATIENCE).count();
             refused.extend(state.starts.drain(..too_long).map(|(_, start)| start.run));
@@ -280,7 +302,8 @@ impl Executor {
     /// A child has ended and was waited for. A thread that is one too many may have stayed for it.
     pub fn child_ended(&self) {
         let state = self.shared.lock();
-        let waits = state.seats.len() > THREADS || state.seats.iter().any(|seat| seat.leaves);
+        let leaves = state.seats.iter().any(|seat| seat.leaves);
+        let waits = leaves || state.own().count() > THREADS;
         drop(state);
         if waits {
             self.shared.more.notify_all();
@@ -361,6 +384,11 @@ impl Submitter {
     pub fn submit(&self, start: Start) {
         self.0.submit(start);
     }
+
+    /// A way to make processes on another thread. The error is that of memory that cannot be had.
+    pub fn guest(&self) -> io::Result<Guest> {
+        Guest::new(Arc::clone(&self.0))
+    }
 }
 
 impl Shared {
@@ -393,7 +421,7 @@ impl Shared {
             .stack_size(1024 * 1024)
             .spawn(move || spawner.run())?;
         state.number += 1;
-        state.seats.push(Seat { progress, held: None, leaves: false });
+        state.seats.push(Seat { progress, held: None, leaves: false, is_guest: false });
         state.threads.retain(|thread| !thread.is_finished());
         state.threads.push(thread);
         Ok(())

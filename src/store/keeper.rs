@@ -15,6 +15,7 @@
 
 mod age;
 mod fleet;
+mod here;
 mod hold;
 mod queue;
 mod worker;
@@ -28,6 +29,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use self::fleet::Driver;
+pub use self::here::{StartHere, Starters};
 use self::hold::Hold;
 pub use self::hold::{Ask, FleetOrder, GoneHosts, ReadFor, Standing};
 use self::queue::{Queue, Waiters};
@@ -138,6 +140,8 @@ pub type Reopen = Box<dyn Fn() -> Result<Box<dyn Store>, StoreError> + Send>;
 pub struct Keeper {
     policy: Policy,
     thread: Option<JoinHandle<()>>,
+    /// Another thread has stood in for the first.
+    was_replaced: bool,
 }
 
 /// What is done about a store that does not answer.
@@ -157,6 +161,9 @@ struct Shared {
     /// The thread has ended.
     ended: Condvar,
     submit: Mutex<Box<dyn Fn(Start) + Send>>,
+    starters: Option<Starters>,
+    /// The worker, while its thread makes a process.
+    aside: Mutex<Option<Box<Worker>>>,
 }
 
 impl Shared {
@@ -174,6 +181,10 @@ impl Shared {
             self.wake.notify_one();
         }
         freed.unwrap_or_default()
+    }
+
+    fn submit(&self, start: Start) {
+        (self.submit.lock().unwrap_or_else(PoisonError::into_inner))(start);
     }
 
     /// Lets go on what has waited. Never to be called with the queue in hand.
@@ -240,13 +251,14 @@ impl Notes {
 
 impl Keeper {
     /// Starts the thread. The store is to have been asked what it knows; `submit` takes starts, on
-    /// this thread or on that of whoever calls [`Keeper::commit`] and [`Keeper::hurry`]; `on_event` is
-    /// called on this thread.
+    /// this thread or on that of whoever calls [`Keeper::commit`] and [`Keeper::hurry`]; `starters` makes
+    /// what takes the first of few on this thread; `on_event` is called on this thread.
     pub fn start(
         store: Box<dyn Store>,
         reopen: Reopen,
         limits: Limits,
         submit: impl Fn(Start) + Send + 'static,
+        starters: Option<Starters>,
         on_event: impl Fn(StoreEvent) + Send + 'static,
     ) -> io::Result<Keeper> {
         let shared = Arc::new(Shared {
@@ -254,10 +266,14 @@ impl Keeper {
             wake: Condvar::new(),
             ended: Condvar::new(),
             submit: Mutex::new(Box::new(submit)),
+            starters,
+            aside: Mutex::default(),
         });
         let worker = Worker::new(Arc::clone(&shared), store, reopen, limits, Box::new(on_event));
-        let thread = thread::Builder::new().name("store".to_owned()).spawn(|| worker.run())?;
-        Ok(Keeper { policy: Policy::GoOn(shared), thread: Some(thread) })
+        let thread =
+            thread::Builder::new().name("store".to_owned()).spawn(|| Box::new(worker).run())?;
+        let (policy, thread) = (Policy::GoOn(shared), Some(thread));
+        Ok(Keeper { policy, thread, was_replaced: false })
     }
 
     /// The same with a store that several schedulers share; `fleet` is this one among them.
@@ -274,7 +290,8 @@ impl Keeper {
         let on_event = Box::new(on_event);
         let driver = Driver::new(Arc::clone(&hold), store, reopen, limits, fleet, on_event);
         let thread = thread::Builder::new().name("store".to_owned()).spawn(|| driver.run())?;
-        Ok(Keeper { policy: Policy::Hold(hold, sharing), thread: Some(thread) })
+        let (policy, thread) = (Policy::Hold(hold, sharing), Some(thread));
+        Ok(Keeper { policy, thread, was_replaced: false })
     }
 
     /// Until when the others that share the store cannot have taken this scheduler for dead, by the
@@ -363,6 +380,17 @@ impl Keeper {
         }
     }
 
+    /// Has another thread go on with the store if its own makes a process just now: that may hang.
+    pub fn stand_in(&mut self) {
+        let Policy::GoOn(shared) = &self.policy else { return };
+        match shared.stand_in() {
+            // Who has been stood in for may hang for good, and is not waited for.
+            Ok(Some(thread)) => (self.thread, self.was_replaced) = (Some(thread), true),
+            Ok(None) => {}
+            Err(error) => log::debug!("no other thread for the store can be had: {error}"),
+        }
+    }
+
     /// Lets all go on that waits, on this thread, whether or not its facts are ever written.
     pub fn hurry(&self) {
         match &self.policy {
@@ -391,6 +419,7 @@ impl Keeper {
     /// many facts are not in the store.
     pub fn finish(mut self, patience: Duration) -> u64 {
         self.end();
+        self.stand_in();
         let (left, unwritten) = match &self.policy {
             Policy::GoOn(shared) => {
                 let (queue, ended) = (shared.queue(), &shared.ended);
@@ -406,13 +435,12 @@ impl Keeper {
                 (held.left, held.unwritten())
             }
         };
-        if let Some(left) = left {
-            if let Some(thread) = self.thread.take() {
-                let _ = thread.join();
-            }
-            return left;
+        let Some(left) = left else { return unwritten };
+        // One that another has stood in for may still wait for what it has started.
+        if let Some(thread) = self.thread.take().filter(|_| !self.was_replaced) {
+            let _ = thread.join();
         }
-        unwritten
+        left
     }
 
     /// Tells the thread that no more will come.

@@ -509,6 +509,7 @@ fn a_disk_without_space() {
         Box::new(|| Err(StoreError::new(Trouble::Other, "is not to be lost"))),
         Limits { runs: 1_000_000, days: 99_999 },
         |_| {},
+        None,
         move |what| say.send(what).unwrap(),
     )
     .unwrap();

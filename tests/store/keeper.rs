@@ -9,7 +9,7 @@ use schedrs::event::{RunId, Start};
 use schedrs::instant::Instant;
 use schedrs::job::{Command, Job, Options};
 use schedrs::outcome::Outcome;
-use schedrs::store::keeper::{Keeper, StoreEvent};
+use schedrs::store::keeper::{Keeper, StartHere, Starters, StoreEvent};
 use schedrs::store::memory::Memory;
 use schedrs::store::{Fact, Limits, Query, Reader, Restored, Store, StoreError, Trouble};
 use schedrs::trigger::{DateTrigger, Trigger};
@@ -72,11 +72,11 @@ struct Scene {
 
 impl Scene {
     fn new() -> Scene {
-        Scene::with(true)
+        Scene::with(true, None)
     }
 
     /// `anew`: whether a store that was lost can be opened again.
-    fn with(anew: bool) -> Scene {
+    fn with(anew: bool, starters: Option<Starters>) -> Scene {
         let (verdicts, take) = mpsc::channel();
         let (ask, asked) = mpsc::channel();
         let (submit, submitted) = mpsc::channel();
@@ -95,8 +95,20 @@ impl Scene {
         });
         let submit = move |start: Start| submit.send(start.run.0).unwrap_or_default();
         let say = move |what| say.send(what).unwrap_or_default();
-        let keeper = Keeper::start(first, reopen, Limits::default(), submit, say).unwrap();
+        let limits = Limits::default();
+        let keeper = Keeper::start(first, reopen, limits, submit, starters, say).unwrap();
         Scene { keeper: Some(keeper), verdicts, asked, submitted, event, reopened }
+    }
+
+    /// With processes made on the store's thread. What happens to them is told, and each takes until it may
+    /// go on.
+    fn here() -> (Scene, Receiver<Made>, Sender<()>) {
+        let (tell, told) = mpsc::channel();
+        let (go_on, may) = mpsc::channel();
+        let may = Arc::new(Mutex::new(may));
+        let starter = move || Starter { tell: tell.clone(), may_go_on: Arc::clone(&may) };
+        let scene = Scene::with(true, Some(Box::new(move || Some(Box::new(starter())))));
+        (scene, told, go_on)
     }
 
     fn keeper(&self) -> &Keeper {
@@ -131,6 +143,41 @@ impl Scene {
         drop(std::mem::replace(&mut self.verdicts, verdicts));
         let left = self.keeper.take().unwrap().finish(WATCHDOG);
         (left, self.submitted.try_iter().collect(), self.event.try_iter().collect())
+    }
+}
+
+/// What makes processes on the store's thread.
+struct Starter {
+    tell: Sender<Made>,
+    may_go_on: Arc<Mutex<Receiver<()>>>,
+}
+
+#[derive(Debug, PartialEq)]
+enum Made {
+    Begun(u64),
+    Told,
+    Left,
+}
+
+/// This run is not for the store's thread.
+const FOR_A_SPAWNER: u64 = 99;
+
+impl StartHere for Starter {
+    fn start(&mut self, start: Start) -> Option<Start> {
+        if start.run.0 == FOR_A_SPAWNER {
+            return Some(start);
+        }
+        self.tell.send(Made::Begun(start.run.0)).unwrap();
+        let _ = self.may_go_on.lock().unwrap().recv();
+        None
+    }
+
+    fn tell(&self) {
+        self.tell.send(Made::Told).unwrap_or_default();
+    }
+
+    fn leave(self: Box<Self>) {
+        self.tell.send(Made::Left).unwrap();
     }
 }
 
@@ -188,6 +235,89 @@ fn a_start_without_facts_does_not_wait_for_the_store() {
     scene.keeper().commit(vec![], vec![start(1)], Vec::new());
     assert_eq!(scene.submitted(), 1);
     scene.keeper().commit(vec![], vec![], Vec::new());
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+#[test]
+fn the_first_of_few_is_made_on_the_thread_that_has_written_it() {
+    let (scene, made, go_on) = Scene::here();
+    let next = || made.recv_timeout(WATCHDOG).unwrap();
+    scene.run(1);
+    scene.asked();
+    assert!(made.try_recv().is_err());
+    scene.verdict(Verdict::Good);
+    assert_eq!(next(), Made::Begun(1));
+    go_on.send(()).unwrap();
+    // Nothing else has happened: who waits for it is told.
+    assert_eq!(next(), Made::Told);
+    for run in [FOR_A_SPAWNER, 3] {
+        scene.run(run);
+        scene.asked();
+        scene.verdict(Verdict::Good);
+        if run != FOR_A_SPAWNER {
+            let begun = made.iter().find(|event| *event != Made::Told).unwrap();
+            assert_eq!(begun, Made::Begun(run));
+            go_on.send(()).unwrap();
+        }
+    }
+    assert_eq!(scene.submitted(), FOR_A_SPAWNER);
+    // Many are for the spawners.
+    let facts = (4..7).map(|run| admitted(run, "a", run as i64)).collect();
+    scene.keeper().commit(facts, (4..7).map(start).collect(), Vec::new());
+    scene.asked();
+    scene.verdict(Verdict::Good);
+    assert_eq!([scene.submitted(), scene.submitted(), scene.submitted()], [4, 5, 6]);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+    assert!(made.try_iter().all(|event| event == Made::Told));
+}
+
+/// Whatever else there is to write: who waits for a process that was made hears of it.
+#[test]
+fn what_comes_meanwhile_keeps_nobody_from_hearing_of_a_process() {
+    let (scene, made, go_on) = Scene::here();
+    let next = || made.recv_timeout(WATCHDOG).unwrap();
+    scene.run(1);
+    scene.asked();
+    scene.verdict(Verdict::Good);
+    assert_eq!(next(), Made::Begun(1));
+    scene.keeper().commit(vec![admitted(5, "b", 5)], Vec::new(), Vec::new());
+    go_on.send(()).unwrap();
+    assert_eq!(next(), Made::Told);
+    assert_eq!(scene.asked(), [5]);
+    scene.verdict(Verdict::Good);
+    assert_eq!(scene.end(), (0, vec![], vec![]));
+}
+
+/// A start that hangs on the store's thread is not to keep anything from being written.
+#[test]
+fn another_thread_stands_in_for_one_that_makes_a_process() {
+    let (mut scene, made, go_on) = Scene::here();
+    let next = || made.iter().find(|event| *event != Made::Told).unwrap();
+    scene.keeper.as_mut().unwrap().stand_in();
+    scene.run(1);
+    scene.asked();
+    // It writes, so nobody stands in for it.
+    scene.keeper.as_mut().unwrap().stand_in();
+    scene.verdict(Verdict::Good);
+    assert_eq!(next(), Made::Begun(1));
+    scene.run(2);
+    scene.keeper.as_mut().unwrap().stand_in();
+    assert_eq!(scene.asked(), [2]);
+    scene.verdict(Verdict::Good);
+    assert_eq!(next(), Made::Begun(2));
+    go_on.send(()).unwrap();
+    go_on.send(()).unwrap();
+    assert_eq!(next(), Made::Left);
+    scene.run(3);
+    assert_eq!(scene.asked(), [3]);
+    scene.verdict(Verdict::Good);
+    assert_eq!(next(), Made::Begun(3));
+    // It may hang for ever: the end does not wait for it, nor for what stands in.
+    scene.run(4);
+    scene.keeper.as_mut().unwrap().stand_in();
+    assert_eq!(scene.asked(), [4]);
+    scene.verdict(Verdict::Good);
+    assert_eq!(next(), Made::Begun(4));
     assert_eq!(scene.end(), (0, vec![], vec![]));
 }
 
@@ -385,7 +515,7 @@ fn a_store_that_is_lost_again_and_again() {
 
 #[test]
 fn a_store_that_is_lost_and_cannot_be_made() {
-    let scene = Scene::with(false);
+    let scene = Scene::with(false, None);
     scene.run(1);
     scene.asked();
     scene.verdict(Verdict::Bad(Trouble::Missing));
@@ -461,6 +591,7 @@ fn many_threads() {
         Box::new(|| Err(StoreError::new(Trouble::Other, "is not to be lost"))),
         Limits { runs: 10_000, days: 10_000 },
         move |start| submit.send(start.run.0).unwrap(),
+        None,
         |event| panic!("there is nothing to say: {event:?}"),
     )
     .unwrap();

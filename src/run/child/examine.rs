@@ -499,10 +499,10 @@ fn ask(program: &Program<'_>) -> Result<Answer, spawn::SpawnError> {
     let null = File::options().read(true).write(true).open("/dev/null").map_err(failed)?;
     let (read, stdout) =
         rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
-    let streams =
-        Streams { stdin: null.try_clone().map_err(failed)?.into(), stdout, stderr: null.into() };
+    let stdin = null.try_clone().map_err(failed)?.into();
+    let streams = Streams { stdin, stdout: stdout.into(), stderr: null.into() };
     let progress = Progress::new().map_err(failed)?;
-    let pid = spawn::spawn(program, streams, &progress)?;
+    let pid = spawn::spawn(program, streams, &progress)?.pid;
     let deadline = clock::mono().plus(PATIENCE);
     let out = read_until(&read, deadline);
     let pid = Pid::from_raw(pid as i32).ok_or_else(|| failed(os_error(libc::ESRCH)))?;

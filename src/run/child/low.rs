@@ -51,8 +51,8 @@ fn put(stream: BorrowedFd<'_>, place: &mut OwnedFd) -> Result<(), Errno> {
 }
 
 /// Does something with the numbers of these streams, or with low ones that stand for them meanwhile.
-pub(super) fn with_low<T>(streams: [&OwnedFd; 3], work: impl FnOnce([c_int; 3]) -> T) -> T {
-    let own = streams.map(AsRawFd::as_raw_fd);
+pub(super) fn with_low<T>(streams: [BorrowedFd<'_>; 3], work: impl FnOnce([c_int; 3]) -> T) -> T {
+    let own = streams.map(|stream| stream.as_raw_fd());
     PLACES.with_borrow_mut(|places| {
         // They are kept also if they are of no use yet.
         let Some(places) = places.as_mut().filter(|_| own.iter().any(|number| *number >= FEW))
@@ -63,7 +63,7 @@ pub(super) fn with_low<T>(streams: [&OwnedFd; 3], work: impl FnOnce([c_int; 3]) 
             return work(own);
         }
         let numbers = places.at.each_ref().map(AsRawFd::as_raw_fd);
-        let taken = places.take(streams.map(AsFd::as_fd));
+        let taken = places.take(streams);
         let done = work(if taken.is_ok() { numbers } else { own });
         places.let_go();
         done
@@ -82,12 +82,12 @@ mod tests {
     #[test]
     fn low_numbers_stand_for_high_ones_and_nothing_stays_open() {
         let null = OwnedFd::from(File::open("/dev/null").unwrap());
-        let few = with_low([&null; 3], |numbers| numbers);
+        let few = with_low([null.as_fd(); 3], |numbers| numbers);
         assert_eq!(few, [null.as_raw_fd(); 3]);
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).unwrap();
         let high = fcntl_dupfd_cloexec(&write, FEW).unwrap();
         drop(write);
-        with_low([&null, &high, &high], |numbers| {
+        with_low([null.as_fd(), high.as_fd(), high.as_fd()], |numbers| {
             assert!(numbers.iter().all(|number| *number < FEW), "{numbers:?}");
             for number in numbers {
                 // SAFETY: it is open as long as this is called.

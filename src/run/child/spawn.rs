@@ -16,7 +16,7 @@
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::ptr;
@@ -32,6 +32,7 @@ use super::identity::Identity;
 use super::limit::{self, Bounds};
 use super::low;
 use super::progress::{Progress, Shared, Stage};
+use super::streams::Stream;
 use super::vfork::{self, Orders};
 
 /// Everything about a process to be.
@@ -75,9 +76,17 @@ pub(super) struct Changes {
 /// The descriptors 0, 1 and 2 of a process to be.
 #[derive(Debug)]
 pub(super) struct Streams {
-    pub(super) stdin: OwnedFd,
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    pub(super) stdin: Stream,
+    pub(super) stdout: Stream,
+    pub(super) stderr: Stream,
+}
+
+/// A process that was made.
+#[derive(Debug)]
+pub(super) struct Made {
+    pub(super) pid: u32,
+    /// What becomes readable when it ends, where it comes with the process.
+    pub(super) handle: Option<OwnedFd>,
 }
 
 /// The step at which a process could not be made, and the error it met.
@@ -129,7 +138,7 @@ pub(super) fn spawn(
     program: &Program<'_>,
     streams: Streams,
     progress: &Progress,
-) -> Result<u32, SpawnError> {
+) -> Result<Made, SpawnError> {
     let argv = pointers(program.argv.iter().map(CString::as_c_str));
     let env = pointers(program.env.iter().copied());
     match &program.changes {
@@ -137,6 +146,7 @@ pub(super) fn spawn(
         Some(changes) => {
             let place = if program.session { Place::OwnSession } else { Place::OwnGroup };
             fork(program, changes, argv, env, streams, place, progress.shared())
+                .map(|pid| Made { pid, handle: None })
         }
     }
 }
@@ -168,7 +178,7 @@ fn vfork(
     env: &[*const c_char],
     streams: &Streams,
     progress: &Shared,
-) -> Result<u32, SpawnError> {
+) -> Result<Made, SpawnError> {
     let enter = program.bounds.entries();
     let orders = |streams| Orders {
         progress,
@@ -193,7 +203,7 @@ fn vfork(
     // a null pointer.
     let spawn =
         |streams| unsafe { vfork::spawn(orders(streams), program.group.as_deref(), refused) };
-    low::with_low([&streams.stdin, &streams.stdout, &streams.stderr], spawn)
+    low::with_low([&streams.stdin, &streams.stdout, &streams.stderr].map(AsFd::as_fd), spawn)
 }
 
 /// What the forked child needs, all of it made before the fork: between fork and exec it may not
@@ -255,10 +265,12 @@ fn fork(
     // The child executes its program by itself, at the end of `become_program`; the name given
     // here is never looked at.
     let mut command = Command::new("/");
+    let owned =
+        |stream: Stream| stream.into_owned().map(Stdio::from).map_err(|error| decode(&error));
     command
-        .stdin(Stdio::from(streams.stdin))
-        .stdout(Stdio::from(streams.stdout))
-        .stderr(Stdio::from(streams.stderr));
+        .stdin(owned(streams.stdin)?)
+        .stdout(owned(streams.stdout)?)
+        .stderr(owned(streams.stderr)?);
     // SAFETY: `become_program` only makes system calls.
     unsafe { command.pre_exec(move || Err(prepared.become_program())) };
     match command.spawn() {
@@ -280,7 +292,8 @@ fn fork_into(group: &OwnedFd, prepared: &Prepared, streams: &Streams) -> Result<
     let failed = |errno| ForkError::Spawn(SpawnError { step: Step::Spawn, errno });
     let (read, write) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)
         .map_err(|errno| failed(errno.raw_os_error()))?;
-    let streams = [&streams.stdin, &streams.stdout, &streams.stderr].map(AsRawFd::as_raw_fd);
+    let streams = [&streams.stdin, &streams.stdout, &streams.stderr];
+    let streams = streams.map(|stream| stream.as_fd().as_raw_fd());
     let before = vfork::set_signal_mask(u64::MAX);
     let forked = vfork::fork_into(group);
     if forked == Ok(0) {

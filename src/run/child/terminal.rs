@@ -46,7 +46,7 @@ pub(super) fn run(program: &Program<'_>, user: u32) -> io::Result<Result<u8, Spa
         Some(face) => face.streams(ours, user)?,
         None => {
             let [stdin, stdout, stderr] = ours.map(|fd| fd.try_clone_to_owned());
-            (Streams { stdin: stdin?, stdout: stdout?, stderr: stderr? }, None)
+            (Streams { stdin: stdin?.into(), stdout: stdout?.into(), stderr: stderr?.into() }, None)
         }
     };
     let pid = match spawn::spawn_on(program, streams, slave.as_ref().map(AsFd::as_fd)) {
@@ -112,9 +112,9 @@ impl Face {
         self.resize();
         let [stdin, stdout, stderr] =
             ours.map(|fd| if isatty(fd) { slave.try_clone() } else { fd.try_clone_to_owned() });
-        let stdin =
-            if !self.types && isatty(ours[0]) { File::open("/dev/null")?.into() } else { stdin? };
-        Ok((Streams { stdin, stdout: stdout?, stderr: stderr? }, Some(slave)))
+        let is_none = !self.types && isatty(ours[0]);
+        let stdin = if is_none { File::open("/dev/null")?.into() } else { stdin?.into() };
+        Ok((Streams { stdin, stdout: stdout?.into(), stderr: stderr?.into() }, Some(slave)))
     }
 
     /// The new one is as large as the old one. Where the old one does not know, neither does it.

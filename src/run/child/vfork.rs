@@ -12,7 +12,7 @@
 //! no matter to anybody.
 
 use std::ffi::{c_char, c_int, c_void};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
@@ -21,7 +21,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::progress::{Shared, Stage};
-use super::spawn::{SpawnError, Step};
+use super::spawn::{Made, SpawnError, Step};
 use super::{is_shortage, limit};
 
 /// A stack for what the child does before its program has one. What it needs is a tenth of that.
@@ -127,7 +127,7 @@ fn ignored() -> &'static [c_int] {
     IGNORED.get_or_init(|| ALL.into_iter().filter(|signal| is_ignored(*signal)).collect())
 }
 
-/// Makes the process, in a control group if there is one. Answers its id when it has executed its
+/// Makes the process, in a control group if there is one. Answers it when it has executed its
 /// program, else the error number. `refused` is called where the group takes no process: it is made
 /// without then.
 ///
@@ -138,7 +138,7 @@ pub(super) unsafe fn spawn(
     mut orders: Orders<'_>,
     group: Option<&OwnedFd>,
     refused: impl Fn(i32),
-) -> Result<u32, SpawnError> {
+) -> Result<Made, SpawnError> {
     orders.shares_files = !CANNOT_UNSHARE.load(Relaxed);
     // SAFETY: the same.
     let mut made = unsafe { make(&mut orders, group, &refused) };
@@ -160,17 +160,19 @@ unsafe fn make(
     orders: &mut Orders<'_>,
     group: Option<&OwnedFd>,
     refused: impl Fn(i32),
-) -> Result<u32, SpawnError> {
+) -> Result<Made, SpawnError> {
     let mut stack: Vec<u128> = Vec::with_capacity(STACK / size_of::<u128>());
     // The id of the child is written before it runs: should it hang, this call does not return.
     let child = orders.progress.child.as_ptr();
     let files = if orders.shares_files { libc::CLONE_FILES } else { 0 };
     let mut args = CloneArgs::sharing(
         group,
-        CLONE_CLEAR_SIGHAND | (libc::CLONE_PARENT_SETTID | files) as u64,
+        CLONE_CLEAR_SIGHAND | (libc::CLONE_PARENT_SETTID | libc::CLONE_PIDFD | files) as u64,
         &mut stack,
     );
     args.parent_tid = child as u64;
+    let mut handle: c_int = -1;
+    args.pidfd = &raw mut handle as u64;
     orders.resets = ignored();
     let before = set_signal_mask(u64::MAX);
     let attempt = |args: &CloneArgs, orders: *mut Orders<'_>| {
@@ -185,6 +187,11 @@ unsafe fn make(
     let is_refusal =
         |made: &Result<i32, i32>| made.is_err_and(|errno| !is_shortage(errno) && !must_enter);
     let mut made = attempt(&args, ptr::from_mut(orders));
+    if made == Err(libc::EMFILE) {
+        // It can do without a handle.
+        (args.flags, args.pidfd) = (args.flags & !(libc::CLONE_PIDFD as u64), 0);
+        made = attempt(&args, ptr::from_mut(orders));
+    }
     if let (Some(_), Err(errno), true) = (group, made, is_refusal(&made)) {
         refused(errno);
         (args.flags, args.cgroup) = (args.flags & !CLONE_INTO_CGROUP, 0);
@@ -199,6 +206,8 @@ unsafe fn make(
     set_signal_mask(before);
     let step = |errno| if must_enter && !is_shortage(errno) { Step::Limit } else { Step::Spawn };
     let pid = made.map_err(|errno| SpawnError { step: step(errno), errno })?;
+    // SAFETY: the kernel has written the number of a descriptor that nobody else knows of, or nobody has.
+    let handle = (handle >= 0).then(|| unsafe { OwnedFd::from_raw_fd(handle) });
     let orders = &raw const *orders;
     // SAFETY: a read of fields that the child may have written; it is done with them.
     let (errno, step) = unsafe {
@@ -214,7 +223,7 @@ unsafe fn make(
         {}
         return Err(SpawnError { step, errno });
     }
-    Ok(pid as u32)
+    Ok(Made { pid: pid as u32, handle })
 }
 
 /// The same without `clone3`, which is from Linux 5.3.

@@ -53,7 +53,7 @@ use crate::run::child::mark::Marks;
 use crate::run::child::tree::Adopted;
 use crate::run::child::{Failure, Pipes, World};
 use crate::run::condition::Checks;
-use crate::run::executor::{Executor, Report, Submitter};
+use crate::run::executor::{Executor, Hear, Report, Submitter};
 use crate::run::hook::Hooks;
 use crate::run::output;
 use crate::store::Process;
@@ -228,8 +228,11 @@ impl Effects {
         limit::remove_left_over();
         let limiter = Limiter::default();
         let world = Arc::new(World::new(file_limit, marks, groups.clone(), limiter.clone()));
-        let executor = Executor::new(Arc::clone(&world), move |outcome| {
-            report.send(Message::Report(outcome));
+        let executor = Executor::new(Arc::clone(&world), move |outcome, hear| {
+            report.leave(Message::Report(outcome));
+            if hear == Hear::Now {
+                report.tell();
+            }
         });
         let starts = executor.submitter();
         let hooks = Hooks::new(Arc::clone(&world), move || starts.is_behind())?;
@@ -479,9 +482,8 @@ impl Effects {
                 let watch = |handle: &OwnedFd| {
                     self.epoll.add(handle, id.0 + TOKEN_RUN, EventFlags::IN).is_ok()
                 };
-                // Of many that start at once some have ended by now.
-                let is_over =
-                    self.starts.are_many() && exit::wait(pid, WaitIdOptions::NOWAIT).is_some();
+                // It may have ended by now: then nobody needs to be told when it does.
+                let is_over = exit::wait(pid, WaitIdOptions::NOWAIT).is_some();
                 let watched = handle.filter(|handle| !is_over && watch(handle));
                 let has_handle = watched.is_some();
                 (run.pipes, run.group, run.confined) = (pipes, group, confined);

@@ -23,7 +23,10 @@ use crate::store::keeper::{Answer, FleetOrder, Keeper};
 /// How long a start or an answer may wait for the store.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// The same, or in a debug build what `SCHEDRS_TEST_PATIENCE` says, in seconds: on a machine that has
+/// After so long it is seen to whether the store's thread makes a process, for which nobody is to wait.
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// [`PATIENCE`], or in a debug build what `SCHEDRS_TEST_PATIENCE` says, in seconds: on a machine that has
 /// much else to do the thread that writes may not get to it in a tenth of a second, and a test that
 /// looks into the store would see that.
 fn patience() -> Duration {
@@ -55,6 +58,8 @@ pub(super) struct Records {
     /// withdrawn when their due time is decided again, in the same transaction.
     withdrawals: HashMap<Box<str>, BTreeMap<Instant, RunId>>,
     own: OwnChanges,
+    /// It was seen to what has waited since then: see [`MOMENT`].
+    seen_to: Option<Mono>,
 }
 
 /// What was changed here of jobs (`None`: of all) that others change as well, until the store is known to
@@ -89,7 +94,7 @@ impl Records {
     pub(super) fn new(keeper: Keeper, host: Option<Box<str>>) -> Records {
         let (facts, starts, answers) = (Vec::new(), Vec::new(), Vec::new());
         let (withdrawals, own) = (HashMap::new(), OwnChanges::default());
-        Records { keeper, host, facts, starts, answers, withdrawals, own }
+        Records { keeper, host, facts, starts, answers, withdrawals, own, seen_to: None }
     }
 
     /// A run of an earlier scheduler never began, and its due time will be decided again.
@@ -258,14 +263,26 @@ impl Records {
 
     /// When to look whether the store takes too long.
     pub(super) fn deadline(&self) -> Option<Mono> {
-        self.keeper.waiting().map(|since| since.plus(patience()))
+        let since = self.keeper.waiting()?;
+        Some(since.plus(if self.seen_to == Some(since) { patience() } else { MOMENT }))
     }
 
     /// Lets starts and answers go on that have waited too long.
     pub(super) fn hurry_in_time(&mut self, now: Mono) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
+        let Some(since) = self.keeper.waiting() else { return };
+        let waits = now.since(since);
+        if waits >= MOMENT && self.seen_to != Some(since) {
+            self.seen_to = Some(since);
+            self.keeper.stand_in();
+        }
+        if waits >= patience() {
             self.keeper.hurry();
         }
+    }
+
+    /// A start hangs: if it is on the store's thread, another goes on with the store.
+    pub(super) fn stand_in(&mut self) {
+        self.keeper.stand_in();
     }
 
     /// Has everything written, as far as that is possible soon.

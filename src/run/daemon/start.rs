@@ -20,7 +20,7 @@ use super::vitals::{Alarm, Alarms};
 use super::{Jobfile, Plan, Reopen, Storage, Waker};
 use crate::control::Line;
 use crate::control::server::{Past, Present, Server};
-use crate::core::event::{Change, Health, Record, RunId};
+use crate::core::event::{Change, Health, Record, RunId, Start};
 use crate::core::fleet::SessionId;
 use crate::core::fleet::protocol::Fleet;
 use crate::core::habit::slow::Watch;
@@ -31,7 +31,8 @@ use crate::core::scheduler::{Scheduler, Texts};
 use crate::core::streak::{FAILING, Streaks};
 use crate::core::zone::Zone;
 use crate::run::child::mark::Marks;
-use crate::store::keeper::{FleetOrder, Keeper, Notes};
+use crate::run::executor::Guest;
+use crate::store::keeper::{FleetOrder, Keeper, Notes, StartHere, Starters};
 use crate::store::{Fact, HAS_SHARED, Process, Reader, Restored, SHARING, Session, Sharing};
 use crate::sys::clock;
 use crate::sys::epoll::Epoll;
@@ -373,12 +374,40 @@ fn keep(
         Some((sharing, fleet)) => {
             Keeper::start_shared(sharing, store, reopen, limits, fleet, submit, tell)
         }
-        None => Keeper::start(store, reopen, limits, submit, tell),
+        None => Keeper::start(store, reopen, limits, submit, Some(starters(effects)), tell),
     };
     let keeper = keeper.context("cannot start the store's thread")?;
     // There is but one, and this is the first time.
     let _ = plan.notes.set(keeper.notes());
     Ok(keeper)
+}
+
+/// Makes processes on the store's thread, and leaves what comes of them in the loop's mailbox.
+struct OnStoreThread {
+    guest: Guest,
+    mailbox: Mailbox<Message>,
+}
+
+impl StartHere for OnStoreThread {
+    fn start(&mut self, start: Start) -> Option<Start> {
+        self.guest.start(start)
+    }
+
+    fn tell(&self) {
+        self.mailbox.tell();
+    }
+
+    fn leave(self: Box<Self>) {
+        self.guest.stay();
+    }
+}
+
+fn starters(effects: &Effects) -> Starters {
+    let (submitter, mailbox) = (effects.submitter(), effects.mailbox());
+    Box::new(move || {
+        let (guest, mailbox) = (submitter.guest().ok()?, mailbox.clone());
+        Some(Box::new(OnStoreThread { guest, mailbox }))
+    })
 }
 
 /// The jobfile with what was added and changed at run time.

@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(60);
 fn executor(idle: Duration) -> (Executor, Receiver<Report>) {
     let (report, reports) = channel();
     let world = World::new(getrlimit(Resource::Nofile), None, None, Limiter::default());
-    (Executor::with_idle(world.into(), move |done| report.send(done).unwrap(), idle), reports)
+    (Executor::with_idle(world.into(), move |done, _| report.send(done).unwrap(), idle), reports)
 }
 
 fn start(run: u64, argv: &[&str]) -> Start {

@@ -7,7 +7,7 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitOptions, kill_process, kill_process_group, pidfd_open, waitpid,
 };
 
-use super::{Held, MOST_OF_ONE_JOB, Report, Shared, State, THREADS};
+use super::{Hear, Held, MOST_OF_ONE_JOB, Report, Shared, State, THREADS};
 use crate::core::event::Start;
 use crate::core::instant::Mono;
 use crate::core::words;
@@ -24,11 +24,17 @@ pub(super) struct Spawner {
 
 /// What a thread does next.
 enum Next {
+    Take(Taken),
+    /// Nothing any more.
+    Leave,
+}
+
+/// A start that a thread has taken.
+pub(super) enum Taken {
+    /// When that was.
     Start(Start, Mono),
     /// Too many starts of the job hang already.
     Refuse(Start, String),
-    /// Nothing any more.
-    Leave,
 }
 
 impl Spawner {
@@ -40,15 +46,21 @@ impl Spawner {
     /// been nothing to start for long.
     pub(super) fn run(self) {
         loop {
-            let report = match self.next() {
-                Next::Start(start, taken) => self.attempt(start, taken),
-                Next::Refuse(start, reason) => {
-                    let failure = Failure { reason, transient: false, code: 126 };
-                    Report::NotStarted { run: start.run, failure }
-                }
+            match self.next() {
+                Next::Take(taken) => (self.shared.report)(self.make(taken), Hear::Now),
                 Next::Leave => return,
-            };
-            (self.shared.report)(report);
+            }
+        }
+    }
+
+    /// Makes a process of what was taken.
+    pub(super) fn make(&self, taken: Taken) -> Report {
+        match taken {
+            Taken::Start(start, at) => self.attempt(start, at),
+            Taken::Refuse(start, reason) => {
+                let failure = Failure { reason, transient: false, code: 126 };
+                Report::NotStarted { run: start.run, failure }
+            }
         }
     }
 
@@ -74,18 +86,7 @@ impl Spawner {
                 if state.starts.is_empty() {
                     self.shared.caught_up.notify_one();
                 }
-                if let Some(reason) = refusal(&state, &start) {
-                    return Next::Refuse(start, reason);
-                }
-                let taken = clock::mono();
-                self.progress.begin();
-                if let Some(seat) = self.seat(&state) {
-                    let (run, job, attempt) = (start.run, Arc::clone(&start.job), start.attempt);
-                    let held = Held { run, job, attempt, taken, given_up: None };
-                    state.seats[seat].held = Some(held);
-                    state.seats[seat].leaves = false;
-                }
-                return Next::Start(start, taken);
+                return Next::Take(self.take(&mut state, start));
             }
             if leaves {
                 state = self.shared.more.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +101,23 @@ impl Spawner {
         }
     }
 
-    fn seat(&self, state: &State) -> Option<usize> {
+    /// Begins with a start.
+    pub(super) fn take(&self, state: &mut State, start: Start) -> Taken {
+        if let Some(reason) = refusal(state, &start) {
+            return Taken::Refuse(start, reason);
+        }
+        let taken = clock::mono();
+        self.progress.begin();
+        if let Some(seat) = self.seat(state) {
+            let (run, job, attempt) = (start.run, Arc::clone(&start.job), start.attempt);
+            let held = Held { run, job, attempt, taken, given_up: None };
+            state.seats[seat].held = Some(held);
+            state.seats[seat].leaves = false;
+        }
+        Taken::Start(start, taken)
+    }
+
+    pub(super) fn seat(&self, state: &State) -> Option<usize> {
         state.seats.iter().position(|seat| Arc::ptr_eq(&seat.progress, &self.progress))
     }
 
@@ -135,17 +152,18 @@ impl Spawner {
         };
         let at = clock::now();
         // Nobody reaps it before it has been reported, so its number is still its own.
-        let handle = Pid::from_raw(child.pid as i32)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let opened = || pidfd_open(Pid::from_raw(child.pid as i32)?, PidfdFlags::empty()).ok();
+        let handle = child.handle.or_else(opened);
         let start = tree::start_of_child(child.pid, before).unwrap_or(0);
-        let Child { pid, group, confined, pipes } = child;
+        let Child { pid, group, confined, pipes, .. } = child;
         Report::Started { run, pid, start, taken, at, handle, group, confined, pipes }
     }
 }
 
 /// Whether there are threads enough without one that has nothing to do.
 fn is_superfluous(state: &State) -> bool {
-    state.seats.len() > THREADS && state.seats.len() > THREADS + state.slow(clock::mono())
+    let threads = state.own().count();
+    threads > THREADS && threads > THREADS + state.slow(clock::mono())
 }
 
 /// Why a start is refused: because of others of its job that hang.

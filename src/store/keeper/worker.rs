@@ -8,9 +8,10 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::age::Age;
+use super::here::{self, StartHere};
 use super::queue::{LINGER, Queue};
 use super::{Reopen, Shared, StoreEvent};
-use crate::core::event::RunId;
+use crate::core::event::{RunId, Start};
 use crate::core::instant::{Instant, Mono};
 use crate::store::{Fact, Limits, Store, StoreError, Trouble};
 use crate::sys::clock;
@@ -24,11 +25,14 @@ const UNTIDY: usize = 1000;
 const TIDY_EVERY: Duration = Duration::from_secs(10);
 /// After so many it is done even if there is always something to write.
 const OVERDUE: usize = 10_000;
+/// How long whoever is to hear of a process that was made here may not be told: a program that does little
+/// takes less.
+const SOON: Duration = Duration::from_millis(1);
 /// So many runs that have lost their claim are remembered, for starts that come later.
 const LOST: usize = 1000;
 
 pub(super) struct Worker {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// `None`: it was lost, and is to be opened again.
     store: Option<Box<dyn Store>>,
     reopen: Reopen,
@@ -44,13 +48,29 @@ pub(super) struct Worker {
     /// The store is a new one that has taken nothing yet.
     untried: bool,
     lost_claims: VecDeque<RunId>,
+    /// Makes processes on this thread; none was made yet, or another thread has it.
+    pub(super) starter: Option<Box<dyn StartHere>>,
+    /// A start for it.
+    here: Option<Start>,
     /// Starts have just gone on: they will be heard of.
-    expects: bool,
+    expects: Option<Expects>,
+    /// What was expected may be there: it is not waited for more.
+    heard: bool,
     untidy: usize,
     tidied: Mono,
     /// What time it is for the age of what is kept. `None`: the store has not been asked.
     age: Option<Age>,
     more_to_tidy: bool,
+}
+
+/// What becomes of starts that have just gone on.
+#[derive(Clone, Copy)]
+enum Expects {
+    /// A process was made here, and nobody was told: many a program is over at once, and then it is heard
+    /// of all of it together.
+    News,
+    /// Whoever was to be told was.
+    Facts,
 }
 
 #[derive(Clone, Copy)]
@@ -124,7 +144,10 @@ impl Worker {
             lost_store: None,
             untried: false,
             lost_claims: VecDeque::new(),
-            expects: false,
+            starter: None,
+            here: None,
+            expects: None,
+            heard: false,
             untidy: 0,
             tidied: clock::now().mono,
             age: None,
@@ -132,12 +155,16 @@ impl Worker {
         }
     }
 
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self: Box<Self>) {
         loop {
             match self.next() {
                 Next::Write => self.write(),
                 Next::Tidy => self.tidy(),
                 Next::End => break,
+            }
+            if let Some(start) = self.here.take() {
+                let Some(back) = self.make(start) else { return };
+                self = back;
             }
         }
         // Closing it puts its log in order.
@@ -164,11 +191,15 @@ impl Worker {
                 let waited = shared.wake.wait_timeout(queue, left);
                 queue = waited.unwrap_or_else(PoisonError::into_inner).0;
             } else if !idle {
+                if let Some(Expects::News) = self.expects {
+                    self.tell();
+                }
                 if self.untidy >= OVERDUE {
                     return Next::Tidy;
                 }
                 let now = clock::now().mono;
-                if let Some(left) = queue.may_linger(now).filter(|_| self.facts.is_empty()) {
+                let may_linger = self.facts.is_empty() && !mem::take(&mut self.heard);
+                if let Some(left) = queue.may_linger(now).filter(|_| may_linger) {
                     queue = self.linger(&shared, queue, left);
                     continue;
                 }
@@ -176,14 +207,40 @@ impl Worker {
                 return Next::Write;
             } else if queue.finish {
                 return Next::End;
-            } else if mem::take(&mut self.expects) {
-                queue = self.linger(&shared, queue, LINGER);
+            } else if let Some(expects) = self.expects.take() {
+                queue = self.expect(&shared, queue, expects);
             } else if self.is_untidy() {
                 return Next::Tidy;
             } else {
                 queue = shared.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
         }
+    }
+
+    /// Waits for what becomes of starts.
+    fn expect<'a>(
+        &mut self,
+        shared: &'a Shared,
+        queue: MutexGuard<'a, Queue>,
+        expects: Expects,
+    ) -> MutexGuard<'a, Queue> {
+        self.heard = true;
+        match expects {
+            Expects::Facts => self.linger(shared, queue, LINGER),
+            Expects::News => {
+                let queue = self.linger(shared, queue, SOON);
+                self.tell();
+                queue
+            }
+        }
+    }
+
+    /// Whoever is to hear of a process that was made here hears of it now, if it has not heard.
+    fn tell(&mut self) {
+        if let Some(starter) = &self.starter {
+            starter.tell();
+        }
+        self.expects = Some(Expects::Facts);
     }
 
     /// Waits for so long, unless there is something that somebody waits for.
@@ -239,7 +296,11 @@ impl Worker {
         if !self.lost_claims.is_empty() {
             waiters.starts.retain(|start| !self.lost_claims.contains(&start.run));
         }
-        self.expects = !waiters.starts.is_empty();
+        self.expects = (!waiters.starts.is_empty()).then_some(Expects::Facts);
+        if self.shared.starters.is_some() && matches!(waiters.starts.len(), 1..=here::FEW) {
+            self.here = Some(waiters.starts.remove(0));
+            self.expects = Some(Expects::News);
+        }
         self.shared.release(waiters);
         lost.into_iter().for_each(|run| (self.on_event)(StoreEvent::ClaimLost(run)));
         if let Some((since, dropped)) = recovered {

@@ -92,8 +92,12 @@ impl Effects {
             let reason = "all threads that start processes hang".to_owned();
             events.push_back(Event::NotStarted { run, reason, transient: true });
         }
+        let slow = self.executor.slow(now);
+        if let Some(records) = self.records.as_mut().filter(|_| !slow.is_empty()) {
+            records.stand_in();
+        }
         let mut known = 0;
-        for slow in self.executor.slow(now).iter().filter(|slow| !slow.given_up) {
+        for slow in slow.iter().filter(|slow| !slow.given_up) {
             let lasts = now.since(slow.taken);
             if lasts >= HANGS && !self.starts.told.contains_key(&slow.run) {
                 self.starts.told.insert(slow.run, false);
